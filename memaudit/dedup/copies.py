@@ -1,0 +1,52 @@
+"""Exact duplicates: the same file, or the same embedding bit by bit. Collapsed before anything is clustered."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from memaudit.embed import NO_FILE
+from memaudit.records import Int64
+from memaudit.store import Store
+
+
+def representatives(store: Store, rank: Int64) -> Int64:
+    """For each row the row that stands for it: of its exact duplicates the one of lowest `rank`.
+
+    Memory: two hash tables with a digest for each row.
+    """
+    rows = len(store)
+    group = _components(rows, _first_of_equal(rows, _file_keys(store)), _first_of_equal(rows, _vector_keys(store)))
+    order = np.lexsort((rank, group))
+    is_first = np.diff(group[order], prepend=-1) != 0
+    return np.asarray(order[is_first][group], dtype=np.int64)
+
+
+def _file_keys(store: Store) -> Iterable[tuple[int, str]]:
+    hashes = (sha256 for columns in store.iter_columns() for sha256 in columns.sha256)
+    return ((row, sha256) for row, sha256 in enumerate(hashes) if sha256 != NO_FILE)
+
+
+def _vector_keys(store: Store) -> Iterable[tuple[int, bytes]]:
+    for block in store.blocks():
+        for row, vector in zip(block.rows, block.embeddings, strict=True):
+            yield int(row), hashlib.blake2b(vector.tobytes(), digest_size=16).digest()
+
+
+def _first_of_equal(rows: int, keys: Iterable[tuple[int, str | bytes]]) -> Int64:
+    links = np.arange(rows, dtype=np.int64)
+    first: dict[str | bytes, int] = {}
+    for row, key in keys:
+        links[row] = first.setdefault(key, row)
+    return links
+
+
+def _components(rows: int, *links: Int64) -> Int64:
+    """Label of each row's component, 0 to n - 1, when row i is linked to links[k][i] for each k."""
+    left = np.tile(np.arange(rows), len(links))
+    graph = coo_array((np.ones(len(left), np.int8), (left, np.concatenate(links))), shape=(rows, rows))
+    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)

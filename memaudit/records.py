@@ -1,0 +1,174 @@
+"""The values that flow between the stages. Words are those of docs/glossary.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+Int64 = NDArray[np.int64]
+Progress = Callable[[str, int, int], None]
+"""Called with the stage, the number done and the total (0: unknown)."""
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """The Progress that shows nothing."""
+
+
+class Status(StrEnum):
+    """What became of an image. Only `OK` rows have an embedding that is compared."""
+
+    OK = "ok"
+    BLANK = "blank"  # read, but without content: similar to every other blank image, so never compared
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True)
+class ImageRef:
+    """Where an image is and what it is called. `image_id` is stable across machines and runs."""
+
+    image_id: str
+    uri: str
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """Identity of an encoder: embeddings are comparable if and only if `identity` is equal.
+
+    `threshold` is the encoder's default for "near-duplicate" (cosine, tested with >=); it does not belong to
+    the identity. `source` says where that number comes from.
+    """
+
+    name: str
+    weights_sha256: str
+    preprocessing: str
+    dim: int
+    threshold: float
+    source: str = ""
+
+    @property
+    def identity(self) -> str:
+        return f"{self.name} weights {self.weights_sha256[:12] or 'none'} [{self.preprocessing}] {self.dim}-d"
+
+    def same_as(self, other: EncoderSpec) -> bool:
+        keys = ("name", "weights_sha256", "preprocessing", "dim")
+        return all(getattr(self, key) == getattr(other, key) for key in keys)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Block(NamedTuple):
+    """A run of comparable store rows: positions (n,) int64 and unit embeddings (n, dim) float32."""
+
+    rows: Int64
+    embeddings: Float32
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of what was asked for was measured. No rate is reported without one."""
+
+    measured: int
+    total: int
+
+    @property
+    def share(self) -> float:
+        return self.measured / self.total if self.total else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"measured": self.measured, "total": self.total, "share": self.share}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """`found` of `total`; value and interval are None when there was nothing to find."""
+
+    found: int
+    total: int
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Band:
+    """Recall of the pairs whose similarity lies in [low, high)."""
+
+    low: float
+    high: float
+    found: int
+    total: int
+
+
+@dataclass(frozen=True)
+class DedupRecall:
+    """Recall of one dedup run, from `sampled` images compared exactly with all. census: all images were sampled."""
+
+    sampled: int
+    census: bool
+    confidence: float
+    by_pair: Estimate
+    by_image: Estimate
+    bands: tuple[Band, ...]
+
+
+class Decision(StrEnum):
+    KEEP = "keep"
+    DROP = "drop"
+    UNREADABLE = "unreadable"  # neither: it was not compared, and nobody can train on it
+
+
+class Reason(StrEnum):
+    UNIQUE = "no near-duplicate"
+    CHOSEN = "kept for its group"
+    BLANK = "blank: not compared"
+    COPY = "exact duplicate"
+    NEAR = "near-duplicate"
+    UNREADABLE = "unreadable"
+
+
+class Decisions(NamedTuple):
+    """One entry for each store row. witness: row of the kept image (its own when kept, -1 when unreadable);
+    group: number of its group (-1 when unreadable); similarity to the witness."""
+
+    image_id: NDArray[np.object_]
+    decision: NDArray[np.object_]
+    reason: NDArray[np.object_]
+    group: Int64
+    witness: Int64
+    similarity: Float32
+
+
+class RowPairs(NamedTuple):
+    """Pairs of store rows (left < right) with their similarity; exact: same file or same embedding."""
+
+    left: Int64
+    right: Int64
+    similarity: Float32
+    exact: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class DedupResult:
+    """What a dedup run found and decided. `added`: new pairs that each clustering brought."""
+
+    encoder: EncoderSpec
+    store_digest: str
+    threshold: float
+    method: str
+    keep_rule: str
+    coverage: Coverage
+    decisions: Decisions
+    pairs: RowPairs
+    added: tuple[int, ...]
+    recall: DedupRecall
+
+    def count(self, *decisions: Decision) -> int:
+        return int(np.isin(self.decisions.decision, decisions).sum())

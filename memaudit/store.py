@@ -1,0 +1,421 @@
+"""The embedding store: a folder of HDF5 shards and `store.json`, written last.
+
+A shard appears whole; the manifest lists a shard only after it is on the disk. Reading is by blocks, and a store
+that misses a shard or was never finished refuses to be opened: it would answer "clean" for what it lacks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import filelock
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from memaudit.errors import InconclusiveError, InputError, UsageError
+from memaudit.files import appearing_whole, digest_of, read_json, sha256_of, write_json
+from memaudit.records import Block, Coverage, EncoderSpec, Float32, Int64, Status
+
+SCHEMA = "memaudit-store/1"
+MANIFEST = "store.json"
+BLOCK_ROWS = 8192
+_TEXT = h5py.string_dtype("utf-8")
+_CODES = {Status.OK: 0, Status.BLANK: 1, Status.UNREADABLE: 2}
+_STATUS = {code: status for status, code in _CODES.items()}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image of a store. `embedding` is (dim,) float32 of unit length, or None unless status is OK."""
+
+    image_id: str
+    uri: str
+    caption: str
+    sha256: str
+    width: int
+    height: int
+    status: Status
+    error: str
+    embedding: Float32 | None
+
+
+class Columns(NamedTuple):
+    """The columns of a run of rows, without their embeddings. Text as object arrays of str, sha256 as hex."""
+
+    image_id: NDArray[np.object_]
+    uri: NDArray[np.object_]
+    caption: NDArray[np.object_]
+    sha256: NDArray[np.object_]
+    width: Int64
+    height: Int64
+    status: NDArray[np.object_]
+    error: NDArray[np.object_]
+
+    def at(self, positions: NDArray[Any]) -> Columns:
+        return Columns._make(column[positions] for column in self)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A file of the store, with what is needed to know that it is whole."""
+
+    name: str
+    rows: int
+    ok: int
+    bytes: int
+    sha256: str
+    content_sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What store.json holds."""
+
+    encoder: EncoderSpec
+    shard_rows: int
+    sources: tuple[str, ...]
+    shards: tuple[Shard, ...] = ()
+    complete: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "encoder": self.encoder.as_dict(),
+            "shard_rows": self.shard_rows,
+            "sources": list(self.sources),
+            "rows": sum(s.rows for s in self.shards),
+            "ok": sum(s.ok for s in self.shards),
+            "complete": self.complete,
+            "shards": [asdict(s) for s in self.shards],
+        }
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """Raises InputError if `folder` holds no store this version can read."""
+        if not (folder / MANIFEST).is_file():
+            raise InputError(f"{folder} is no embedding store: it has no {MANIFEST} (make one with memaudit embed)")
+        raw = read_json(folder / MANIFEST)
+        if raw.get("schema") != SCHEMA:
+            raise InputError(f"{folder / MANIFEST} has schema {raw.get('schema')!r}, this version reads {SCHEMA!r}")
+        try:
+            return cls(
+                encoder=EncoderSpec(**raw["encoder"]),
+                shard_rows=int(raw["shard_rows"]),
+                sources=tuple(raw["sources"]),
+                shards=tuple(Shard(**entry) for entry in raw["shards"]),
+                complete=raw["complete"] is True,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{folder / MANIFEST} is damaged: {error!r}; restore it or embed again") from None
+
+
+class Store:
+    """A finished store, opened for reading."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self._starts = np.cumsum([0, *(shard.rows for shard in manifest.shards)])
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Store:
+        """Open a finished store. Costs one `stat` per shard; `verify_store` re-computes the digests.
+
+        Raises InputError if there is none, InconclusiveError if it is unfinished or a shard is missing or cut.
+        """
+        folder = Path(folder)
+        manifest = Manifest.read(folder)
+        if not manifest.complete:
+            raise InconclusiveError(
+                f"store {folder} is unfinished ({len(manifest.shards)} shards written): "
+                "run the same memaudit embed command again, it continues"
+            )
+        for shard in manifest.shards:
+            _require_whole(folder / shard.name, shard)
+        return cls(folder, manifest)
+
+    @property
+    def encoder(self) -> EncoderSpec:
+        return self.manifest.encoder
+
+    @property
+    def coverage(self) -> Coverage:
+        """Rows whose image could be read, of all rows."""
+        unreadable = sum(int((columns.status == Status.UNREADABLE).sum()) for columns in self.iter_columns())
+        return Coverage(len(self) - unreadable, len(self))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the encoder's identity and the shards' digests: equal stores, equal digests."""
+        return digest_of([self.encoder.identity, [shard.sha256 for shard in self.manifest.shards]])
+
+    @property
+    def comparable(self) -> int:
+        """Number of rows with an embedding."""
+        return sum(shard.ok for shard in self.manifest.shards)
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def blocks(self, size: int = BLOCK_ROWS) -> Iterator[Block]:
+        """Yield the comparable rows in order, at most `size` rows at a time: this bounds the memory."""
+        for start, shard in zip(self._starts, self.manifest.shards, strict=False):
+            with _reading(self.folder / shard.name) as file:
+                for low in range(0, shard.rows, size):
+                    part = slice(low, min(low + size, shard.rows))
+                    keep = np.flatnonzero(file["status"][part] == _CODES[Status.OK])
+                    if len(keep):
+                        vectors = unit(file["embeddings"][part][keep])
+                        yield Block((keep + (start + low)).astype(np.int64), vectors)
+
+    def comparable_rows(self) -> Int64:
+        """Positions of the rows with an embedding, in order. Memory: 8 bytes a row."""
+        parts = [np.empty(0, np.int64)]
+        for start, shard in zip(self._starts, self.manifest.shards, strict=False):
+            with _reading(self.folder / shard.name) as file:
+                parts.append(np.flatnonzero(file["status"][:] == _CODES[Status.OK]) + start)
+        return np.concatenate(parts)
+
+    def embeddings(self, rows: Int64) -> Float32:
+        """Return the unit embeddings (len(rows), dim) float32 of the given rows, in the order given."""
+        rows = np.asarray(rows, dtype=np.int64)
+        wanted, back = np.unique(rows, return_inverse=True)
+        result = np.empty((len(wanted), self.encoder.dim), np.float32)
+        for shard, local, place in self._by_shard(wanted):
+            with _reading(self.folder / shard.name) as file:
+                result[place] = unit(file["embeddings"][local])
+        return result[back]
+
+    def columns(self, rows: Int64) -> Columns:
+        """Return the columns of the given rows, in the order given."""
+        rows = np.asarray(rows, dtype=np.int64)
+        wanted, back = np.unique(rows, return_inverse=True)
+        parts: list[Columns] = []
+        for shard, local, _ in self._by_shard(wanted):
+            with _reading(self.folder / shard.name) as file:
+                parts.append(_read_columns(file, local))
+        return _joined(parts).at(back)
+
+    def iter_columns(self, size: int = BLOCK_ROWS) -> Iterator[Columns]:
+        """Yield the columns of all rows, in order, unreadable ones included."""
+        for shard in self.manifest.shards:
+            with _reading(self.folder / shard.name) as file:
+                for low in range(0, shard.rows, size):
+                    yield _read_columns(file, slice(low, min(low + size, shard.rows)))
+
+    def all_columns(self) -> Columns:
+        """The columns of all rows at once: memory grows with the rows (a few hundred bytes each)."""
+        return _joined(list(self.iter_columns()))
+
+    def _by_shard(self, rows: Int64) -> Iterator[tuple[Shard, Int64, slice]]:
+        """Split sorted unique rows by shard: the shard, rows within it, and their place in `rows`."""
+        if len(rows) and (rows[0] < 0 or rows[-1] >= len(self)):
+            raise IndexError(f"row out of range for {self.folder}: {rows[0]}..{rows[-1]} of {len(self)}")
+        bounds = np.searchsorted(rows, self._starts)
+        for shard, start, low, high in zip(self.manifest.shards, self._starts, bounds[:-1], bounds[1:], strict=False):
+            if high > low:
+                yield shard, rows[low:high] - start, slice(int(low), int(high))
+
+
+def unit(vectors: NDArray[Any]) -> Float32:
+    """Rescale rows to unit length in float32: float16 storage leaves lengths off by up to 5e-4."""
+    result = np.asarray(vectors, dtype=np.float32)
+    lengths = np.linalg.norm(result, axis=1, keepdims=True)
+    return np.asarray(result / np.where(lengths > 0, lengths, 1), dtype=np.float32)
+
+
+def require_same_encoder(left: Store, right: Store) -> None:
+    """Raise InconclusiveError if the embeddings of the two stores cannot be compared."""
+    if not left.encoder.same_as(right.encoder):
+        raise InconclusiveError(
+            f"stores of different encoders cannot be compared: {left.folder} has {left.encoder.identity}, "
+            f"{right.folder} has {right.encoder.identity}; embed both with the same encoder"
+        )
+
+
+class StoreWriter:
+    """Appends shards to a store. Use within `writing_store`, which holds the lock."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+
+    def write_shard(self, rows: Sequence[Row]) -> None:
+        """Write the next shard; it counts only once the manifest lists it."""
+        name = f"shard-{len(self.manifest.shards):05d}.h5"
+        with appearing_whole(self.folder / name) as temporary:
+            _write_rows(temporary, rows, self.manifest.encoder.dim)
+        path = self.folder / name
+        ok = sum(row.status is Status.OK for row in rows)
+        digest = content_digest((row.image_id, row.sha256) for row in rows)
+        shard = Shard(name, len(rows), ok, path.stat().st_size, sha256_of(path), digest)
+        self._save(replace(self.manifest, shards=(*self.manifest.shards, shard)))
+
+    def keep_shards(self, count: int) -> None:
+        """Forget the shards after the first `count`; their files are overwritten or removed at the end."""
+        self._save(replace(self.manifest, shards=self.manifest.shards[:count], complete=False))
+
+    def finish(self) -> None:
+        """Mark the store complete and remove files of shards that it no longer has."""
+        known = {shard.name for shard in self.manifest.shards}
+        self._save(replace(self.manifest, complete=True))
+        for path in self.folder.glob("*shard-*.h5*"):
+            if path.name not in known:
+                path.unlink()
+
+    def _save(self, manifest: Manifest) -> None:
+        write_json(self.folder / MANIFEST, manifest.as_dict())
+        self.manifest = manifest
+
+
+@contextmanager
+def writing_store(folder: Path, encoder: EncoderSpec, shard_rows: int, sources: Sequence[str]) -> Iterator[StoreWriter]:
+    """Open `folder` for writing: a new store, or the one begun there by the same encoder.
+
+    Raises InputError if the folder holds something else, or a store of another encoder or shard size, or if
+    another process is writing it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise InputError(
+            f"store {folder} is being written by another process: wait for it, or choose another --out"
+        ) from None
+    try:
+        yield StoreWriter(folder, _begun(folder, Manifest(encoder, shard_rows, tuple(sources))))
+    finally:
+        lock.release()
+
+
+def _begun(folder: Path, fresh: Manifest) -> Manifest:
+    if not (folder / MANIFEST).exists():
+        strangers = [p.name for p in folder.iterdir() if not p.name.startswith((".", "shard-"))]
+        if strangers:
+            raise UsageError(f"{folder} is not empty and holds no store (found {strangers[0]}): choose another --out")
+        write_json(folder / MANIFEST, fresh.as_dict())
+        return fresh
+    begun = Manifest.read(folder)
+    if not begun.encoder.same_as(fresh.encoder):
+        raise InputError(
+            f"store {folder} was begun with encoder {begun.encoder.identity}, not {fresh.encoder.identity}: "
+            "choose another --out, or the same --encoder"
+        )
+    if begun.shard_rows != fresh.shard_rows:
+        raise InputError(
+            f"store {folder} was begun with --shard-rows {begun.shard_rows}, not {fresh.shard_rows}: use the same"
+        )
+    return begun
+
+
+def content_digest(pairs: Iterable[tuple[str, str]]) -> str:
+    """SHA-256 over (image_id, file sha256) in order: equal if and only if the same files have the same names."""
+    digest = hashlib.sha256()
+    for image_id, sha256 in pairs:
+        digest.update(f"{len(image_id.encode())}:{image_id}{sha256}\n".encode())
+    return digest.hexdigest()
+
+
+def verify_store(folder: str | Path) -> list[str]:
+    """Re-compute every digest and invariant of a store; return one line for each fault, none if it is sound.
+
+    Checked: shards present and unchanged, rows of unit length and finite, image_ids unique.
+    """
+    folder = Path(folder)
+    manifest = Manifest.read(folder)
+    faults = [] if manifest.complete else [f"{folder} is unfinished: run the same memaudit embed command again"]
+    seen: set[bytes] = set()
+    for shard in manifest.shards:
+        try:
+            _require_whole(folder / shard.name, shard)
+        except InconclusiveError as error:
+            faults.append(str(error))
+            continue
+        if (found := sha256_of(folder / shard.name)) != shard.sha256:
+            faults.append(
+                f"{shard.name}: sha256 {found[:12]}… is not the recorded {shard.sha256[:12]}…: it was changed"
+            )
+            continue
+        faults += _row_faults(folder / shard.name, seen)
+    return faults
+
+
+def _row_faults(path: Path, seen: set[bytes]) -> list[str]:
+    """`seen` collects 16-byte digests of image_ids, so that memory stays small beside the ids themselves."""
+    faults = []
+    with _reading(path) as file:
+        for low in range(0, len(file["status"]), BLOCK_ROWS):
+            part = slice(low, low + BLOCK_ROWS)
+            vectors = file["embeddings"][part].astype(np.float32)
+            is_ok = file["status"][part] == _CODES[Status.OK]
+            lengths = np.linalg.norm(vectors, axis=1)
+            bad = np.flatnonzero(is_ok & ~(np.abs(lengths - 1) < 2e-3))
+            faults += [
+                f"{path.name} row {low + row}: embedding of length {lengths[row]:.4g}, expected 1" for row in bad
+            ]
+            for image_id in file["image_id"][part]:
+                key = hashlib.blake2b(image_id, digest_size=16).digest()
+                if key in seen:
+                    faults.append(f"{path.name}: image_id {image_id.decode()!r} occurs twice")
+                seen.add(key)
+    return faults
+
+
+def _require_whole(path: Path, shard: Shard) -> None:
+    if not path.is_file():
+        raise InconclusiveError(f"shard {path} is missing ({shard.rows} rows): restore it, or embed again")
+    if (size := path.stat().st_size) != shard.bytes:
+        raise InconclusiveError(f"shard {path} has {size} bytes, expected {shard.bytes}: restore it, or embed again")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[h5py.File]:
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, KeyError, RuntimeError) as error:
+        raise InconclusiveError(f"shard {path} cannot be read ({error}): restore it, or embed again") from None
+
+
+def _write_rows(path: Path, rows: Sequence[Row], dim: int) -> None:
+    vectors = np.zeros((len(rows), dim), np.float16)
+    for i, row in enumerate(rows):
+        if row.embedding is not None:
+            vectors[i] = row.embedding
+    hashes = np.frombuffer(bytes.fromhex("".join(row.sha256 for row in rows)), np.uint8).reshape(len(rows), 32)
+    with h5py.File(path, "w", libver="latest") as file:
+        file.create_dataset("embeddings", data=vectors, chunks=(min(len(rows), 1024), dim))
+        file.create_dataset("sha256", data=hashes)
+        file.create_dataset("status", data=np.array([_CODES[row.status] for row in rows], np.uint8))
+        for name in ("width", "height"):
+            file.create_dataset(name, data=np.array([getattr(row, name) for row in rows], np.int32))
+        for name in ("image_id", "uri", "caption", "error"):
+            file.create_dataset(name, data=[getattr(row, name) for row in rows], dtype=_TEXT)
+
+
+def _read_columns(file: h5py.File, part: slice | Int64) -> Columns:
+    return Columns(
+        image_id=file["image_id"].asstr()[part],
+        uri=file["uri"].asstr()[part],
+        caption=file["caption"].asstr()[part],
+        sha256=np.array([bytes(row).hex() for row in file["sha256"][part]], dtype=object),
+        width=file["width"][part].astype(np.int64),
+        height=file["height"][part].astype(np.int64),
+        status=np.array([_STATUS[int(code)] for code in file["status"][part]], dtype=object),
+        error=file["error"].asstr()[part],
+    )
+
+
+def _joined(parts: list[Columns]) -> Columns:
+    if not parts:
+        empty = np.empty(0, dtype=object)
+        none = np.empty(0, dtype=np.int64)
+        return Columns(empty, empty, empty, empty, none, none, empty, empty)
+    return Columns._make(np.concatenate(column) for column in zip(*parts, strict=True))
