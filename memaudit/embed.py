@@ -11,31 +11,21 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from memaudit.errors import InputError
+from memaudit.encoders import Encoder
+from memaudit.errors import EmptyInputError, InputError
 from memaudit.images.decode import MAX_PIXELS, UnreadableImageError, decode, is_blank
 from memaudit.images.sources import iter_images
-from memaudit.records import EncoderSpec, Float32, ImageRef, Progress, Status, silent
+from memaudit.records import Float32, ImageRef, Progress, Status, silent
 from memaudit.store import Row, Shard, Store, StoreWriter, content_digest, writing_store
 
 T = TypeVar("T")
 R = TypeVar("R")
 NO_FILE = "0" * 64  # the sha256 column of a file that could not even be read
-
-
-class Encoder(Protocol):
-    """What `embed` needs of an encoder; memaudit.encoders makes them."""
-
-    spec: EncoderSpec
-
-    def preprocess(self, image: Image.Image) -> NDArray[Any]: ...
-
-    def encode(self, batch: NDArray[Any]) -> Float32: ...
 
 
 @dataclass(frozen=True)
@@ -74,11 +64,11 @@ def embed(
 
     Shards that are there are checked against the files (image_id and sha256) and skipped. Where they differ,
     the store is refused, or with `replace_changed` written anew from that shard on.
-    Raises InputError for unusable sources, repeated image_ids, or a store of something else.
+    Raises EmptyInputError for no image at all; InputError for unusable sources, repeated image_ids, another store.
     """
     total = _count_distinct(sources)
     if total == 0:
-        raise InputError(f"no image in {', '.join(map(str, sources))}: nothing to embed")
+        raise EmptyInputError(f"no image in {', '.join(map(str, sources))}: nothing to embed")
     with writing_store(Path(folder), encoder.spec, options.shard_rows, [str(s) for s in sources]) as writer:
         refs = iter_images(sources)
         done = _skip_finished(writer, refs, replace_changed=replace_changed, progress=progress, total=total)
@@ -92,7 +82,7 @@ def embed(
 def _count_distinct(sources: Sequence[str | Path]) -> int:
     """Count the images; raise InputError for a repeated image_id. Memory: 8 bytes an image."""
     keys = array("Q", (_key(ref.image_id) for ref in iter_images(sources)))
-    values, counts = np.unique(np.frombuffer(keys, np.uint64), return_counts=True)
+    values, counts = np.unique(np.asarray(keys), return_counts=True)
     suspects = set(values[counts > 1].tolist())
     if suspects:
         seen: set[str] = set()

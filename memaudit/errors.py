@@ -15,6 +15,10 @@ class InputError(MemauditError):
     """A file or folder that cannot be used: absent, malformed, of another kind."""
 
 
+class EmptyInputError(InputError):
+    """A source without a single image."""
+
+
 class MissingDependencyError(MemauditError):
     """An optional package or a weights file is not there; the message holds the line that brings it."""
 

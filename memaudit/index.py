@@ -92,7 +92,7 @@ class Index:
         store = Store.open((folder / manifest["store"]).resolve())
         if store.digest != manifest["store_digest"]:
             raise InconclusiveError(
-                f"index {folder} was built from another state of store {store.folder}: build it again with memaudit index"
+                f"index {folder} was built from another state of store {store.folder}: build it again"
             )
         return cls(folder, store, import_faiss().read_index(str(path)), manifest)
 
@@ -112,6 +112,19 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if missing := [key for key in expected if key not in manifest]:
         raise InputError(f"{folder / MANIFEST} is damaged: no {missing[0]!r}; build the index again")
     return manifest
+
+
+def verify_index(folder: str | Path) -> list[str]:
+    """Re-compute the digest of an index and hold it against its store; one line for each fault."""
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    try:
+        Index.open(folder)
+    except (InputError, InconclusiveError) as error:
+        return [str(error)]
+    if (found := sha256_of(folder / VECTORS)) != manifest["sha256"]:
+        return [f"{folder / VECTORS}: sha256 {found[:12]}… is not the recorded {manifest['sha256'][:12]}…"]
+    return []
 
 
 def open_searcher(path: str | Path) -> Searcher:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
+CONFIDENCE = 0.95
 Progress = Callable[[str, int, int], None]
 """Called with the stage, the number done and the total (0: unknown)."""
 
@@ -84,6 +85,35 @@ class Coverage:
 
     def as_dict(self) -> dict[str, Any]:
         return {"measured": self.measured, "total": self.total, "share": self.share}
+
+
+@dataclass(frozen=True)
+class Rate:
+    """`count` of `coverage.measured`, with its two-sided Clopper-Pearson interval and one-sided upper bound."""
+
+    count: int
+    coverage: Coverage
+    low: float
+    high: float
+    upper: float
+    confidence: float = CONFIDENCE
+
+    @property
+    def value(self) -> float | None:
+        """The point estimate, or None when nothing was measured."""
+        return self.count / self.coverage.measured if self.coverage.measured else None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "count": self.count,
+            "n": self.coverage.measured,
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "upper": self.upper,
+            "confidence": self.confidence,
+            "coverage": self.coverage.as_dict(),
+        }
 
 
 @dataclass(frozen=True)
@@ -172,3 +202,72 @@ class DedupResult:
 
     def count(self, *decisions: Decision) -> int:
         return int(np.isin(self.decisions.decision, decisions).sum())
+
+
+class Matches(NamedTuple):
+    """Training images (reference rows) that generations (query rows) resemble at or above the threshold.
+
+    rank: 1 for a generation's most similar training image. near_duplicates: how many training images, itself
+    included, reach the threshold with this reference (its eidetic count).
+    """
+
+    query: Int64
+    reference: Int64
+    similarity: Float32
+    rank: Int64
+    near_duplicates: Int64
+
+
+class Scores(NamedTuple):
+    """One entry for each row of the generations. Rows are -1 and similarities NaN where nothing was measured.
+
+    best, best_similarity: nearest training image over the whole set. above: how many training images reach the
+    threshold. paired, paired_similarity: the training image of the generation's own prompt.
+    """
+
+    status: NDArray[np.object_]
+    best: Int64
+    best_similarity: Float32
+    above: Int64
+    paired: Int64
+    paired_similarity: Float32
+
+
+@dataclass(frozen=True)
+class Control:
+    """What held-out images say about chance.
+
+    matched: rate of control images that reach the threshold with a training image. excluded: how many of them, and
+    how many training images with them, were left out of the relabelling test. nearer_training, nearer_control:
+    generations whose nearest image at near-duplicate scale is a training or a held-out one. The p-values are None,
+    and `why_no_p` says why, when there are too few held-out images. best_similarity: of each held-out image compared.
+    """
+
+    matched: Rate
+    excluded_controls: int
+    excluded_references: int
+    nearer_training: int
+    nearer_control: int
+    relabelling_p: float | None
+    greater_rate_p: float | None
+    why_no_p: str
+    best_similarity: Float32
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """What an audit measured. `inconclusive` holds the reasons why its rates must not be read as a clean bill."""
+
+    encoder: EncoderSpec
+    threshold: float
+    method: str
+    digests: dict[str, str]
+    references: Coverage
+    scores: Scores
+    matches: Matches
+    prompts: tuple[str, ...]
+    missing: tuple[str, ...]
+    searched: Rate
+    paired: Rate | None
+    control: Control | None
+    inconclusive: tuple[str, ...]

@@ -2,45 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.errors import UsageError
-from memaudit.records import Coverage, Int64
-
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Rate:
-    """`count` of `coverage.measured`, with its two-sided Clopper-Pearson interval and one-sided upper bound."""
-
-    count: int
-    coverage: Coverage
-    low: float
-    high: float
-    upper: float
-    confidence: float = CONFIDENCE
-
-    @property
-    def value(self) -> float | None:
-        """The point estimate, or None when nothing was measured."""
-        return self.count / self.coverage.measured if self.coverage.measured else None
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "count": self.count,
-            "n": self.coverage.measured,
-            "value": self.value,
-            "low": self.low,
-            "high": self.high,
-            "upper": self.upper,
-            "confidence": self.confidence,
-            "coverage": self.coverage.as_dict(),
-        }
+from memaudit.records import CONFIDENCE, Coverage, Int64, Rate
 
 
 def rate_of(count: int, coverage: Coverage, confidence: float = CONFIDENCE) -> Rate:

@@ -18,7 +18,11 @@ from memaudit.errors import InputError, UsageError
 from memaudit.records import ImageRef
 
 COMPANIONS = frozenset(
-    ".csv .tsv .json .jsonl .txt .md .html .xml .yaml .yml .toml .parquet .arrow .npy .npz .pt .log .lock .py".split()
+    f".{suffix}"
+    for suffix in (
+        *("csv", "tsv", "json", "jsonl", "txt", "md", "html", "xml", "yaml", "yml", "toml", "lock", "log", "py"),
+        *("parquet", "arrow", "npy", "npz", "pt"),
+    )
 )
 PATH_COLUMNS = ("path", "uri", "file", "filename", "image", "url")
 ID_COLUMNS = ("image_id", "id", "key")

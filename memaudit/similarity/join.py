@@ -48,7 +48,7 @@ def pairs_within(vectors: Float32, threshold: float) -> Pairs:
 
 
 def pairs_across(left: Float32, right: Float32, threshold: float) -> Pairs:
-    """All pairs (row of `left`, row of `right`) with similarity >= threshold, sorted. Memory: one tile and the result."""
+    """All pairs (row of `left`, row of `right`) with similarity >= threshold, sorted. Memory: a tile and the result."""
     parts = [_tile(left, right, low, threshold) for low in range(0, len(left), TILE)]
     return Pairs.joined(parts)
 

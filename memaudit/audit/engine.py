@@ -1,0 +1,189 @@
+"""The audit: every generation against its prompt's image, and against the whole training set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from memaudit.audit.control import measure_control
+from memaudit.audit.pairing import Prompted, paired_rows
+from memaudit.errors import InconclusiveError, UsageError
+from memaudit.index import Searcher
+from memaudit.records import (
+    AuditResult,
+    Coverage,
+    Float32,
+    Int64,
+    Matches,
+    Progress,
+    Rate,
+    Scores,
+    Status,
+    silent,
+)
+from memaudit.similarity import exact
+from memaudit.similarity.exact import require_threshold
+from memaudit.statistics import rate_of
+from memaudit.store import Columns, Store, require_same_encoder
+
+QUERY_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class AuditOptions:
+    """threshold None: the encoder's own. neighbours: matches kept for each generation. max_unmeasured: the share of
+    generations, or of training images, above which the audit calls itself inconclusive."""
+
+    threshold: float | None = None
+    neighbours: int = 10
+    max_unmeasured: float = 0.01
+
+
+class _Found(NamedTuple):
+    best: Int64
+    best_similarity: Float32
+    above: Int64
+    matches: Matches
+
+
+def audit(
+    generations: Store,
+    references: Searcher,
+    *,
+    pairing: Mapping[str, Prompted] | None = None,
+    control: Store | None = None,
+    options: AuditOptions = AuditOptions(),
+    progress: Progress = silent,
+) -> AuditResult:
+    """Measure how often generations are near-duplicates of training images.
+
+    Memory: blocks, 30 bytes a generation, and the matches. Raises InconclusiveError for stores of different encoders
+    or a training set without images, UsageError for impossible options.
+    """
+    require_same_encoder(generations, references.store)
+    if control is not None:
+        require_same_encoder(control, references.store)
+    threshold = references.store.encoder.threshold if options.threshold is None else options.threshold
+    require_threshold(threshold)
+    if options.neighbours < 1:
+        raise UsageError(f"--neighbours {options.neighbours} is out of range: expected at least 1")
+    if not references.store.comparable:
+        raise InconclusiveError(f"training store {references.store.folder} has no readable image to compare with")
+
+    pairing = pairing or {}
+    columns = generations.all_columns()
+    found = _search(generations, references, threshold, options.neighbours, progress)
+    paired, paired_similarity = _compare_pairs(generations, references.store, pairing)
+    scores = Scores(columns.status, found.best, found.best_similarity, found.above, paired, paired_similarity)
+    missing = tuple(sorted(set(pairing) - set(columns.image_id)))
+    searched = _searched_rate(scores, len(missing))
+    paired_rate = _paired_rate(scores, columns, references.store, pairing, threshold) if pairing else None
+    held_out = None
+    if control is not None:
+        held_out = measure_control(control, references, generations, scores, searched, threshold, options.neighbours)
+    reference_coverage = references.store.coverage
+    return AuditResult(
+        encoder=references.store.encoder,
+        threshold=threshold,
+        method=references.method,
+        digests=_digests(generations, references.store, control),
+        references=reference_coverage,
+        scores=scores,
+        matches=found.matches,
+        prompts=tuple(pairing[i].prompt if i in pairing else "" for i in columns.image_id),
+        missing=missing,
+        searched=searched,
+        paired=paired_rate,
+        control=held_out,
+        inconclusive=(
+            *_shortfalls(searched, paired_rate, reference_coverage, options.max_unmeasured),
+            *_absent(missing, options.max_unmeasured * len(pairing)),
+        ),
+    )
+
+
+def _search(generations: Store, references: Searcher, threshold: float, k: int, progress: Progress) -> _Found:
+    best = np.full(len(generations), -1, np.int64)
+    similarity = np.full(len(generations), np.nan, np.float32)
+    above = np.zeros(len(generations), np.int64)
+    parts = []
+    done = 0
+    for block in generations.blocks(QUERY_ROWS):
+        near = references.search(block.embeddings, k, threshold)
+        best[block.rows], similarity[block.rows] = near.rows[:, 0], near.similarity[:, 0]
+        above[block.rows] = near.above
+        query, rank = np.nonzero(near.similarity >= np.float32(threshold))
+        parts.append((block.rows[query], near.rows[query, rank], near.similarity[query, rank], rank + 1))
+        done += len(block.rows)
+        progress("searching the training set", done, generations.comparable)
+    return _Found(best, similarity, above, _matches(parts, references, threshold))
+
+
+def _matches(parts: list[tuple[Int64, Int64, Float32, Int64]], references: Searcher, threshold: float) -> Matches:
+    if not parts:
+        none = np.empty(0, np.int64)
+        return Matches(none, none, np.empty(0, np.float32), none, none)
+    query, reference, similarity, rank = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Matches(query, reference, similarity, rank, _near_duplicates(reference, references, threshold))
+
+
+def _near_duplicates(rows: Int64, references: Searcher, threshold: float) -> Int64:
+    """How many training images each of the given ones stands for, itself included."""
+    distinct, back = np.unique(rows, return_inverse=True)
+    counts = np.empty(len(distinct), np.int64)
+    for low in range(0, len(distinct), QUERY_ROWS):
+        part = slice(low, low + QUERY_ROWS)
+        counts[part] = references.search(references.store.embeddings(distinct[part]), 1, threshold).above
+    return counts[back]
+
+
+def _compare_pairs(generations: Store, references: Store, pairing: Mapping[str, Prompted]) -> tuple[Int64, Float32]:
+    similarity = np.full(len(generations), np.nan, np.float32)
+    rows = paired_rows(generations, references, pairing)
+    comparable = references.comparable_rows()
+    for block in generations.blocks(QUERY_ROWS):
+        wanted = np.isin(rows[block.rows], comparable)
+        partner = references.embeddings(rows[block.rows[wanted]])
+        similarity[block.rows[wanted]] = exact(block.embeddings[wanted], partner)
+    return rows, similarity
+
+
+def _searched_rate(scores: Scores, missing: int) -> Rate:
+    measured = int((scores.status != Status.UNREADABLE).sum())
+    return rate_of(int((scores.above > 0).sum()), Coverage(measured, len(scores.status) + missing))
+
+
+def _paired_rate(
+    scores: Scores, columns: Columns, references: Store, pairing: Mapping[str, Prompted], threshold: float
+) -> Rate:
+    """A pair is measured if both images could be read; a blank one is measured, and is nobody's copy."""
+    known = scores.paired >= 0
+    readable = known & (columns.status != Status.UNREADABLE)
+    readable[known] &= references.columns(scores.paired[known]).status != Status.UNREADABLE
+    count = int((scores.paired_similarity >= np.float32(threshold)).sum())
+    return rate_of(count, Coverage(int(readable.sum()), len(pairing)))
+
+
+def _shortfalls(searched: Rate, paired: Rate | None, references: Coverage, allowed: float) -> list[str]:
+    parts = [("generations", searched.coverage), ("training images", references)]
+    if paired is not None:
+        parts.append(("prompt pairs", paired.coverage))
+    return [
+        f"only {part.measured:,} of {part.total:,} {name} could be measured ({part.share:.2%})"
+        for name, part in parts
+        if part.measured == 0 or part.share < 1 - allowed
+    ]
+
+
+def _absent(missing: tuple[str, ...], allowed: float) -> list[str]:
+    if len(missing) <= allowed:
+        return []
+    return [f"{len(missing):,} generations named in the pairing were not found, the first is {missing[0]!r}"]
+
+
+def _digests(generations: Store, references: Store, control: Store | None) -> dict[str, str]:
+    digests = {"generations": generations.digest, "references": references.digest}
+    return digests if control is None else {**digests, "control": control.digest}

@@ -1,0 +1,80 @@
+"""The pairing: which training image a generation's prompt was taken from."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from memaudit.errors import InputError
+from memaudit.records import Int64
+from memaudit.store import Store
+
+GENERATION_COLUMNS = ("generation", "query_id")
+REFERENCE_COLUMNS = ("image_id", "reference_id", "training_id")
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """One line of a pairing file."""
+
+    reference_id: str
+    prompt: str
+
+
+def read_pairing(path: str | Path) -> dict[str, Prompted]:
+    """Read a CSV of generation, image_id and optionally prompt; keys are generations' image_ids.
+
+    Raises InputError for an unreadable file, absent columns, an empty or a repeated generation.
+    """
+    path = Path(path)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
+            reader = csv.DictReader(handle)
+            header = list(reader.fieldnames or ())
+            generation = _column(path, header, GENERATION_COLUMNS)
+            reference = _column(path, header, REFERENCE_COLUMNS)
+            return _collected(path, ((row[generation], row[reference], row.get("prompt")) for row in reader))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"pairing {path} cannot be read: {error}") from None
+
+
+def _column(path: Path, header: Sequence[str], names: tuple[str, ...]) -> str:
+    for name in names:
+        if name in header:
+            return name
+    raise InputError(f"pairing {path} has no column {names[0]!r}: its header is {', '.join(header) or 'empty'}")
+
+
+def _collected(path: Path, rows: Iterable[tuple[str, str, str | None]]) -> dict[str, Prompted]:
+    pairing: dict[str, Prompted] = {}
+    for number, (generation, reference, prompt) in enumerate(rows, start=2):
+        if not generation or not reference:
+            raise InputError(f"pairing {path}, line {number}: the generation or its training image_id is empty")
+        if generation in pairing:
+            raise InputError(f"pairing {path}, line {number}: generation {generation!r} occurs twice")
+        pairing[generation] = Prompted(reference, prompt or "")
+    return pairing
+
+
+def rows_of(store: Store, image_ids: set[str]) -> dict[str, int]:
+    """The store rows of the given image_ids, those that it has. Memory: the ids asked for."""
+    found: dict[str, int] = {}
+    start = 0
+    for columns in store.iter_columns():
+        for offset, image_id in enumerate(columns.image_id):
+            if image_id in image_ids:
+                found[image_id] = start + offset
+        start += len(columns.image_id)
+    return found
+
+
+def paired_rows(generations: Store, references: Store, pairing: Mapping[str, Prompted]) -> Int64:
+    """For each row of the generations the reference row of its prompt; -1 where there is none."""
+    known = rows_of(references, {entry.reference_id for entry in pairing.values()})
+    ids = (image_id for columns in generations.iter_columns() for image_id in columns.image_id)
+    rows = (known.get(pairing[i].reference_id, -1) if i in pairing else -1 for i in ids)
+    return np.fromiter(rows, dtype=np.int64, count=len(generations))

@@ -1,0 +1,84 @@
+"""memaudit audit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
+from memaudit.cli.options import (
+    BatchSize,
+    Device,
+    Embedder,
+    EncoderName,
+    MaxUnreadable,
+    OutPath,
+    ShardRows,
+    Threshold,
+    Unverified,
+    Workers,
+)
+
+Generations = Annotated[
+    str, typer.Argument(metavar="GENERATIONS", help="What the model made: folder, manifest or store.")
+]
+Against = Annotated[Path, typer.Option("--against", help="The training set: a store, or an index of one.")]
+PairingFile = Annotated[
+    Path | None,
+    typer.Option("--pairing", help="CSV: generation, image_id (the training image of its prompt), prompt."),
+]
+ControlSource = Annotated[
+    str | None, typer.Option("--control", help="Held-out real images, never trained on: folder, manifest or store.")
+]
+Neighbours = Annotated[int, typer.Option("--neighbours", help="Matches kept for each generation.")]
+
+
+def audit(
+    generations: Generations,
+    against: Against,
+    out: OutPath,
+    pairing: PairingFile = None,
+    control: ControlSource = None,
+    threshold: Threshold = None,
+    neighbours: Neighbours = 10,
+    encoder: EncoderName = None,
+    device: Device = "auto",
+    workers: Workers = 0,
+    batch_size: BatchSize = 16,
+    shard_rows: ShardRows = 1024,
+    max_unreadable: MaxUnreadable = 0.01,
+    allow_unverified_weights: Unverified = False,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Test whether generations are near-duplicates of training images. Exit code 3: it could not be measured."""
+    from memaudit.audit import AuditOptions
+    from memaudit.audit import audit as run
+    from memaudit.audit.pairing import read_pairing
+    from memaudit.errors import EmptyInputError, InconclusiveError
+    from memaudit.index import open_searcher
+    from memaudit.report.audit import write_audit
+    from memaudit.report.document import inconclusive_report, start_run, write_report
+
+    console = Console(as_json, quiet)
+    embedder = Embedder(encoder, device, workers, batch_size, shard_rows, allow_unverified_weights)
+    options = AuditOptions(threshold, neighbours, max_unreadable)
+    start_run(out)
+    try:
+        pairs = read_pairing(pairing) if pairing else None
+        references = open_searcher(against)
+        like = references.store.encoder
+        with console.progress() as progress:
+            queries = embedder.store_of(generations, out / "generations", like, progress)
+            held_out = embedder.store_of(control, out / "control", like, progress) if control else None
+            result = run(queries, references, pairing=pairs, control=held_out, options=options, progress=progress)
+    except (InconclusiveError, EmptyInputError) as error:
+        write_report(out / "report.json", inconclusive_report("audit", str(error)))
+        raise InconclusiveError(f"inconclusive: {error}") from None
+    report = write_audit(result, queries, references.store, out)
+    console.result(report, f"{report['results']['headline']}\nReport: {out / 'report.html'}")
+    if result.inconclusive:
+        raise typer.Exit(InconclusiveError.exit_code)

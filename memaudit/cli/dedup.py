@@ -1,0 +1,70 @@
+"""memaudit dedup."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
+from memaudit.cli.options import OutPath, Threshold
+
+StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="A store made by memaudit embed.")]
+Clusters = Annotated[str, typer.Option("--clusters", help="Number of k-means clusters, or auto.")]
+Clusterings = Annotated[int, typer.Option("--clusterings", help="Clusterings whose pairs are united.")]
+Probes = Annotated[int, typer.Option("--probes", help="Nearest clusters each image is compared with.")]
+Exhaustive = Annotated[bool, typer.Option("--exhaustive", help="Compare every image with every other.")]
+Keep = Annotated[str, typer.Option("--keep", help="Whom to keep: largest (pixels) or first (image_id).")]
+Sample = Annotated[
+    int, typer.Option("--recall-sample", min=1, help="Images compared exactly with all, for the recall.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of clusterings and samples.")]
+
+
+def dedup(
+    store: StorePath,
+    out: OutPath,
+    threshold: Threshold = None,
+    clusters: Clusters = "auto",
+    clusterings: Clusterings = 1,
+    probes: Probes = 2,
+    exhaustive: Exhaustive = False,
+    keep: Keep = "largest",
+    recall_sample: Sample = 1000,
+    seed: Seed = 0,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Find near-duplicates, decide what to keep, and state the recall of finding them."""
+    from memaudit.dedup import DedupOptions
+    from memaudit.dedup import dedup as run
+    from memaudit.report.dedup import write_dedup
+    from memaudit.report.document import start_run
+    from memaudit.store import Store
+
+    console = Console(as_json, quiet)
+    options = DedupOptions(
+        threshold=threshold,
+        clusters=0 if exhaustive else _clusters(clusters),
+        clusterings=clusterings,
+        probes=probes,
+        keep=keep,
+        recall_sample=recall_sample,
+        seed=seed,
+    )
+    opened = Store.open(store)
+    start_run(out)
+    with console.progress() as progress:
+        result = run(opened, options, scratch=out, progress=progress)
+        report = write_dedup(result, opened, out)
+    console.result(report, f"{report['results']['headline']}\nMethod: {result.method}.\nReport: {out / 'report.html'}")
+
+
+def _clusters(value: str) -> int | None:
+    if value == "auto":
+        return None
+    if value.isdecimal() and int(value) > 0:
+        return int(value)
+    raise typer.BadParameter(f"{value!r} is neither auto nor a whole number above 0", param_hint="--clusters")

@@ -1,0 +1,62 @@
+"""memaudit embed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
+from memaudit.cli.options import (
+    DEFAULT_ENCODER,
+    BatchSize,
+    Device,
+    EncoderName,
+    MaxUnreadable,
+    OutPath,
+    ShardRows,
+    Unverified,
+    Workers,
+)
+
+Sources = Annotated[
+    list[Path], typer.Argument(metavar="SOURCE...", help="Folders, images, or CSV/TSV/JSONL manifests.")
+]
+
+
+def embed(
+    sources: Sources,
+    out: OutPath,
+    encoder: EncoderName = None,
+    device: Device = "auto",
+    workers: Workers = 0,
+    batch_size: BatchSize = 16,
+    shard_rows: ShardRows = 8192,
+    max_unreadable: MaxUnreadable = 0.01,
+    allow_unverified_weights: Unverified = False,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Embed images into a store. Run again after a kill, it continues."""
+    from memaudit.embed import EmbedOptions
+    from memaudit.embed import embed as run
+    from memaudit.encoders import load_encoder
+    from memaudit.errors import InconclusiveError
+
+    console = Console(as_json, quiet)
+    loaded = load_encoder(encoder or DEFAULT_ENCODER, device=device, allow_unverified_weights=allow_unverified_weights)
+    options = EmbedOptions(batch_size=batch_size, workers=workers, shard_rows=shard_rows)
+    with console.progress() as progress:
+        store = run(sources, out, loaded, options, progress=progress)
+    coverage = store.coverage
+    if coverage.share < 1 - max_unreadable:
+        raise InconclusiveError(
+            f"{coverage.total - coverage.measured:,} of {coverage.total:,} images could not be read, more than "
+            f"--max-unreadable {max_unreadable:g}; the store is complete: memaudit info {out} lists the causes"
+        )
+    console.result(
+        {"store": str(out), "images": coverage.as_dict(), "encoder": store.encoder.as_dict(), "digest": store.digest},
+        f"{coverage.measured:,} of {coverage.total:,} images embedded with {store.encoder.name} into {out}",
+    )

@@ -1,0 +1,77 @@
+"""Options that several commands share, so that they read the same everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from memaudit.encoders import Encoder
+    from memaudit.records import EncoderSpec, Progress
+    from memaudit.store import Store
+
+OutPath = Annotated[Path, typer.Option("--out", help="Folder to write. Run again, the command continues there.")]
+EncoderName = Annotated[str | None, typer.Option("--encoder", help="See memaudit encoders list.", show_default="sscd")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Workers = Annotated[int, typer.Option("--workers", min=0, help="Decoding threads; 0: one per core.")]
+BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Images per forward pass.")]
+ShardRows = Annotated[int, typer.Option("--shard-rows", min=1, help="Images per shard: what a kill can cost.")]
+Unverified = Annotated[
+    bool, typer.Option("--allow-unverified-weights", help="Load weights whose sha256 memaudit does not know.")
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option("--threshold", help="Cosine similarity, tested with >=.", show_default="the encoder's own"),
+]
+MaxUnreadable = Annotated[
+    float,
+    typer.Option("--max-unreadable", min=0, max=1, help="Share of images that may be unmeasured before exit code 3."),
+]
+DEFAULT_ENCODER = "sscd"
+
+
+def is_store(path: str | Path) -> bool:
+    """True if `path` is a folder that holds a store, finished or not."""
+    return (Path(path) / "store.json").is_file()
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """How a command embeds the images it is given, with the encoder that a store was made with."""
+
+    name: str | None
+    device: str
+    workers: int
+    batch_size: int
+    shard_rows: int
+    allow_unverified_weights: bool
+
+    def store_of(self, source: str, folder: Path, like: EncoderSpec, progress: Progress) -> Store:
+        """Open `source` if it is a store; else embed it into `folder`, anew where files changed since.
+
+        Raises InconclusiveError when the encoder at hand is not the one of `like`.
+        """
+        from memaudit.embed import EmbedOptions, embed
+        from memaudit.store import Store
+
+        if is_store(source):
+            return Store.open(source)
+        options = EmbedOptions(batch_size=self.batch_size, workers=self.workers, shard_rows=self.shard_rows)
+        return embed([source], folder, self._like(like), options, replace_changed=True, progress=progress)
+
+    def _like(self, spec: EncoderSpec) -> Encoder:
+        from memaudit.encoders import load_encoder
+        from memaudit.errors import InconclusiveError
+
+        encoder = load_encoder(
+            self.name or spec.name, device=self.device, allow_unverified_weights=self.allow_unverified_weights
+        )
+        if not encoder.spec.same_as(spec):
+            raise InconclusiveError(
+                f"the training set was embedded with {spec.identity}, not with {encoder.spec.identity}: "
+                "similarities between the two mean nothing; use the same encoder"
+            )
+        return encoder

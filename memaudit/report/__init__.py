@@ -1,0 +1,1 @@
+"""Records become files: report.json, tables, pictures, one HTML page. Imports neither torch nor faiss."""

@@ -1,0 +1,102 @@
+"""report.json: one schema for every kind of report, with a digest over its own content."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from memaudit import __version__
+from memaudit.errors import InputError
+from memaudit.files import digest_of, read_json, write_json
+from memaudit.records import Coverage, EncoderSpec
+
+SCHEMA = "urn:memaudit:report:1"
+THUMBNAILS = "thumbnails"
+
+
+def make_report(
+    kind: str,
+    *,
+    inputs: Mapping[str, str],
+    encoder: EncoderSpec | None,
+    threshold: float | None,
+    coverage: Coverage,
+    results: Mapping[str, Any],
+    findings: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Put a report together; `digest` is the SHA-256 of everything else in it."""
+    report: dict[str, Any] = {
+        "schema": SCHEMA,
+        "kind": kind,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "memaudit": __version__,
+        "inputs": dict(inputs),
+        "encoder": encoder.as_dict() if encoder else None,
+        "threshold": threshold,
+        "coverage": coverage.as_dict(),
+        "results": dict(results),
+        "findings": list(findings),
+    }
+    return {**report, "digest": digest_of(report)}
+
+
+def inconclusive_report(kind: str, reason: str) -> dict[str, Any]:
+    """The report of a run that could not measure anything: nobody may take it for a clean one."""
+    results = {"conclusive": False, "reasons": [reason], "headline": f"Inconclusive: {reason}."}
+    return make_report(
+        kind, inputs={}, encoder=None, threshold=None, coverage=Coverage(0, 0), results=results, findings=[]
+    )
+
+
+def start_run(out: Path) -> None:
+    """Remove what an earlier run reported into `out`: a stale report must not pass for this run's."""
+    for name in ("report.json", "report.html"):
+        (out / name).unlink(missing_ok=True)
+    shutil.rmtree(out / THUMBNAILS, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def write_report(path: Path, report: Mapping[str, Any]) -> None:
+    """Write report.json. Written last of a run's files: where it is, the others are."""
+    write_json(path, report)
+
+
+def read_report(path: str | Path) -> dict[str, Any]:
+    """Read a report and hold it against its schema and its own digest.
+
+    Raises InputError that names the place for anything that is not a sound report of this schema version.
+    """
+    path = Path(path)
+    report = read_json(path)
+    if report.get("schema") != SCHEMA:
+        raise InputError(f"{path} has schema {str(report.get('schema'))[:80]!r}, this version reads {SCHEMA!r}")
+    _validate(path, report)
+    content = {key: value for key, value in report.items() if key != "digest"}
+    try:
+        digest = digest_of(content)
+    except ValueError as error:
+        raise InputError(f"{path} holds a number that JSON does not allow: {error}") from None
+    if digest != report["digest"]:
+        raise InputError(f"{path} was changed after it was written: its digest does not fit its content; run again")
+    return report
+
+
+def report_schema() -> dict[str, Any]:
+    """The JSON Schema of report.json, as shipped in the package."""
+    text = resources.files("memaudit.report").joinpath("report.schema.json").read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
+
+
+def _validate(path: Path, report: Mapping[str, Any]) -> None:
+    import jsonschema
+
+    validator = jsonschema.Draft202012Validator(report_schema())
+    error = jsonschema.exceptions.best_match(validator.iter_errors(report))
+    if error is not None:
+        raise InputError(f"{path} is no valid report: at {error.json_path}: {error.message[:200]}")

@@ -1,0 +1,62 @@
+"""The HTML page: one file, no script from elsewhere, every string escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from memaudit.files import write_text
+
+
+def write_page(path: Path, template: str, **values: Any) -> None:
+    """Render a template of this package to `path`."""
+    write_text(path, _environment().get_template(template).render(**values))
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("memaudit.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent=percent, thousands=lambda n: f"{n:,}", p_value=p_value)
+    return environment
+
+
+def percent(share: float | None) -> str:
+    """A share with as many digits as it deserves: 12.3 %, 0.45 %, 0.0060 %; never 0 % for what is not 0."""
+    if share is None:
+        return "not measured"
+    value = 100 * share
+    if value in (0, 100):
+        return f"{value:.0f} %"
+    if value > 99.9:
+        return f"{min(value, 99.9999):.4g} %"
+    return f"{value:.1f} %" if value >= 10 else f"{value:.2g} %"
+
+
+def p_value(p: float | None) -> str:
+    if p is None:
+        return "not given"
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
+
+
+def interval(rate: Mapping[str, Any]) -> str:
+    """`12.0 % to 20.6 %` of a rate's two-sided interval."""
+    return f"{percent(rate['low'])} to {percent(rate['high'])}"
+
+
+def histogram(values: Sequence[float], low: float, high: float, bins: int) -> list[dict[str, float]]:
+    """Counts in equal bins of [low, high]; what lies below `low` falls into the first."""
+    finite = np.asarray(values, dtype=float)
+    counts, edges = np.histogram(np.clip(finite[np.isfinite(finite)], low, high), bins=bins, range=(low, high))
+    return [
+        {"low": round(float(edges[i]), 4), "high": round(float(edges[i + 1]), 4), "count": int(counts[i])}
+        for i in range(bins)
+    ]

@@ -1,0 +1,32 @@
+"""Thumbnails beside the page: small JPEGs with names of our own, so that no path of a user's reaches the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+
+from memaudit.files import appearing_whole
+from memaudit.images.decode import UnreadableImageError, decode
+from memaudit.report.document import THUMBNAILS
+
+SIDE = 320
+
+
+class Pictures:
+    """Writes the thumbnails of one report into `out`/thumbnails."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+
+    def add(self, name: str, uri: str) -> str | None:
+        """Write a thumbnail of the image at `uri`; return its path relative to the page, None if it is unreadable."""
+        relative = f"{THUMBNAILS}/{name}.jpg"
+        try:
+            image = decode(Path(uri).read_bytes()).image
+        except (OSError, UnreadableImageError):
+            return None
+        image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+        with appearing_whole(self._out / relative) as temporary:
+            image.save(temporary, "JPEG", quality=85)
+        return relative
