@@ -19,9 +19,9 @@ PACKAGES = (
 def diagnose() -> dict[str, Any]:
     """Collect versions, devices, weights, the FAISS build and disk space."""
     from memaudit.encoders import list_encoders
-    from memaudit.encoders.weights import cache_folder
+    from memaudit.encoders.weights import weights_folder
 
-    cache = cache_folder()
+    cache = weights_folder()
     return {
         "memaudit": __version__,
         "python": platform.python_version(),

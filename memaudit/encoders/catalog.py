@@ -1,0 +1,108 @@
+"""The table of encoders: list them, load one by name, fetch its weights."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from memaudit.encoders import clip, sscd, thumbnail, weights
+from memaudit.encoders.encoder import Encoder
+from memaudit.encoders.torch_modules import load_torchscript
+from memaudit.errors import InputError, UsageError
+
+DEVICES = ("auto", "cpu", "cuda")
+NAMES = ("sscd", "sscd-torchscript[:PATH]", "open_clip:ARCH/TAG", "open_clip:ARCH/PATH", "thumbnail")
+KINDS = ("sscd", "sscd-torchscript", "open_clip", "thumbnail")
+
+WeightsState = Literal["none needed", "ready", "absent", "on demand"]
+
+
+@dataclass(frozen=True)
+class EncoderRow:
+    """One line of `memaudit encoders list`. `dim` is None where it depends on the architecture."""
+
+    name: str
+    purpose: str
+    dim: int | None
+    licence: str
+    threshold: float
+    weights: WeightsState
+    where: str
+
+
+def load_encoder(name: str, *, device: str = "auto", allow_unverified_weights: bool = False) -> Encoder:
+    """Load the encoder called `name` (one of NAMES) on `device` (one of DEVICES).
+
+    Raises UsageError (unknown name or device, no CUDA), MissingDependencyError (package or weights absent)
+    and InputError (weights of a wrong hash, unreadable, or unverified without `allow_unverified_weights`).
+    """
+    if device not in DEVICES:
+        raise UsageError(f"unknown device {device!r}: use {', '.join(DEVICES)}")
+    kind, detail = _parse(name)
+    if kind == "thumbnail":
+        return thumbnail.ThumbnailEncoder()
+    if kind == "sscd":
+        return sscd.load_sscd(device)
+    if kind == "sscd-torchscript":
+        path = Path(detail).expanduser() if detail else None
+        return load_torchscript(path, device, allow_unverified_weights)
+    arch, _, tag = detail.partition("/")
+    return clip.load_clip(arch, tag, device, allow_unverified_weights)
+
+
+def fetch_weights(name: str, *, url: str = weights.TORCHSCRIPT_URL) -> Path:
+    """Bring the weights of `name` to this machine and return their file; what is there already stays.
+
+    `url` is where sscd-torchscript comes from. Raises UsageError when nothing can be fetched under that name,
+    MissingDependencyError when it cannot be had, InputError when what came is something else.
+    """
+    kind, detail = _parse(name)
+    if kind == "sscd":
+        return weights.fetch_sscd()
+    if kind == "sscd-torchscript" and not detail:
+        return weights.fetch_torchscript(url)
+    if kind == "open_clip":
+        arch, _, tag = detail.partition("/")
+        return clip.find_clip(arch, tag).path
+    raise UsageError(f"encoder {name} has no weights to fetch")
+
+
+def list_encoders() -> list[EncoderRow]:
+    """What can be loaded, and whether its weights are here. Loads no encoder."""
+    copy, small = sscd.SPEC, thumbnail.SPEC
+    scripted = weights.torchscript_file()
+    here = scripted.is_file()
+    meta = "Meta's own SSCD file, in fp32; unverified"
+    where = str(scripted) if here else "memaudit encoders fetch sscd-torchscript"
+    hub = "open_clip downloads them on first use"
+    return [
+        EncoderRow("sscd", "copy detection", copy.dim, "MIT", copy.threshold, *_sscd_state()),
+        EncoderRow(NAMES[1], meta, copy.dim, "MIT", copy.threshold, "ready" if here else "absent", where),
+        EncoderRow(NAMES[2], "semantic similarity", None, "per weights", clip.THRESHOLD, "on demand", hub),
+        EncoderRow("thumbnail", "plain copies", small.dim, "Apache-2.0", small.threshold, "none needed", ""),
+    ]
+
+
+def _sscd_state() -> tuple[WeightsState, str]:
+    if weights.find_sscd() is None:
+        return "absent", "memaudit encoders fetch sscd"
+    try:
+        return "ready", str(weights.sscd_weights())
+    except InputError as error:
+        return "absent", str(error)
+
+
+def _parse(name: str) -> tuple[str, str]:
+    """Split NAME or NAME:DETAIL. Raises UsageError for what is not one of NAMES."""
+    kind, _, detail = name.partition(":")
+    if name in KINDS and name != "open_clip":
+        return name, ""
+    if kind == "sscd-torchscript" and detail:
+        return kind, detail
+    if kind == "open_clip" and all(detail.partition("/")):
+        return kind, detail
+    near = difflib.get_close_matches(name, NAMES, n=1) or difflib.get_close_matches(kind, KINDS, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    raise UsageError(f"unknown encoder {name!r}{hint}: use {', '.join(NAMES)}")

@@ -1,0 +1,36 @@
+"""What every encoder promises."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from memaudit.records import EncoderSpec, Float32
+
+
+class Encoder(Protocol):
+    """Images to embeddings, in two steps: `preprocess` runs in worker threads, `encode` in one."""
+
+    @property
+    def spec(self) -> EncoderSpec: ...
+
+    def preprocess(self, image: Image.Image) -> NDArray[Any]:
+        """One RGB image to one item: same shape and dtype for every image, no batch axis."""
+
+    def encode(self, batch: NDArray[Any]) -> Float32:
+        """Stacked items to (n, dim) float32 rows of length 1; a row depends on its own item alone.
+
+        `sscd` and `thumbnail` keep that last promise bit for bit, the torch encoders up to float rounding.
+        """
+
+
+def unit_rows(rows: NDArray[Any]) -> Float32:
+    """Divide each row of (n, dim) by its length; a row of zeros stays zero."""
+    rows = np.asarray(rows, dtype=np.float32)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    lengths[lengths == 0] = 1
+    unit: Float32 = rows / lengths
+    return unit

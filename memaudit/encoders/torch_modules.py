@@ -1,0 +1,105 @@
+"""Encoders that run a torch module; and the one that is a TorchScript file."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+from PIL import Image
+
+from memaudit.encoders import sscd, weights
+from memaudit.encoders.encoder import unit_rows
+from memaudit.errors import InputError, UsageError
+from memaudit.records import EncoderSpec, Float32
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+# Hashes of sscd_disc_mixup.torchscript.pt from a source that can be trusted; Meta publishes none.
+KNOWN_TORCHSCRIPT: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class TorchEncoder:
+    """`prepare` makes one item of an image; `forward` maps (n, *item) on `device` to (n, dim)."""
+
+    spec: EncoderSpec
+    prepare: Callable[[Image.Image], NDArray[Any]]
+    forward: Callable[[Any], Any]
+    device: str
+
+    def preprocess(self, image: Image.Image) -> NDArray[Any]:
+        return self.prepare(image)
+
+    def encode(self, batch: NDArray[Any]) -> Float32:
+        import torch
+
+        with torch.inference_mode():
+            return unit_rows(self.forward(torch.tensor(batch, device=self.device)).float().cpu().numpy())
+
+
+def torch_device(device: str) -> str:
+    """`auto` to cuda where torch sees one, else cpu. Raises UsageError when cuda is asked for but absent."""
+    import torch
+
+    present = torch.cuda.is_available()
+    if device == "cuda" and not present:
+        raise UsageError(f"--device cuda: torch {torch.__version__} sees no CUDA device; use --device cpu")
+    return "cuda" if present and device != "cpu" else "cpu"
+
+
+def load_torchscript(path: Path | None, device: str, allow_unverified: bool) -> TorchEncoder:
+    """Load Meta's SSCD from `path`, else from the cache.
+
+    Raises MissingDependencyError (none given, none in the cache), InputError (unreadable, unverified, or no
+    encoder), UsageError (no CUDA).
+    """
+    if path is None:
+        path = weights.cached_torchscript()
+    sha256 = weights.digest(path)
+    if sha256 not in KNOWN_TORCHSCRIPT and not allow_unverified:
+        raise InputError(
+            f"weights file {path} has sha256 {sha256}, which memaudit does not know: check its "
+            "origin, then pass --allow-unverified-weights"
+        )
+    on = torch_device(device)
+    forward, dim = _scripted(path, on)
+    spec = EncoderSpec(
+        name="sscd-torchscript",
+        weights_sha256=sha256,
+        preprocessing=f"RGB {sscd.SIDE}x{sscd.SIDE} Pillow bilinear, /255, ImageNet mean and std",
+        dim=dim,
+        threshold=sscd.SPEC.threshold,
+        source=sscd.SPEC.source,
+    )
+    return TorchEncoder(spec, sscd.square, forward, on)
+
+
+def _scripted(path: Path, device: str) -> tuple[Callable[[Any], Any], int]:
+    """The forward pass on (n, SIDE, SIDE, 3) uint8, and the dimension of what it gives."""
+    import torch
+
+    mean = torch.tensor(IMAGENET_MEAN, device=device).view(3, 1, 1)
+    std = torch.tensor(IMAGENET_STD, device=device).view(3, 1, 1)
+    try:
+        # torch deprecates jit.load, but Meta publishes this file in no other form.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module = torch.jit.load(str(path), map_location=device).eval()
+
+        def forward(pixels: Any) -> Any:
+            return module((pixels.permute(0, 3, 1, 2) / 255 - mean) / std)
+
+        with torch.inference_mode():
+            _, dim = forward(torch.zeros(1, sscd.SIDE, sscd.SIDE, 3, dtype=torch.uint8, device=device)).shape
+    except Exception as error:
+        raise InputError(f"{path} is no TorchScript image encoder: {first_line(error)}") from error
+    return forward, dim
+
+
+def first_line(error: Exception) -> str:
+    """What a library says, cut to one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

