@@ -26,6 +26,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(percent=percent, thousands=lambda n: f"{n:,}", p_value=p_value)
+    environment.globals["tallest"] = tallest
     return environment
 
 
@@ -35,16 +36,24 @@ def percent(share: float | None) -> str:
         return "not measured"
     value = 100 * share
     if value in (0, 100):
-        return f"{value:.0f} %"
-    if value > 99.9:
-        return f"{min(value, 99.9999):.4g} %"
-    return f"{value:.1f} %" if value >= 10 else f"{value:.2g} %"
+        digits = f"{value:.0f}"
+    elif value > 99.9:
+        digits = f"{min(value, 99.9999):.6g}"
+    else:
+        digits = f"{value:.1f}" if value >= 10 else f"{value:.2g}"
+    return f"{digits}\N{NO-BREAK SPACE}%"
 
 
-def p_value(p: float | None) -> str:
-    if p is None:
-        return "not given"
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
+def p_value(p: float) -> str:
+    """A p-value with two significant digits, without an exponent where people read it."""
+    return f"{p:.2g}" if p >= 0.0001 else f"{p:.1e}"
+
+
+def tallest(*histograms: Sequence[Mapping[str, float]]) -> float:
+    """The largest share that a bin has of its histogram: the top of the plot's axis."""
+    totals = [sum(bin_["count"] for bin_ in bins) for bins in histograms]
+    shares = [bin_["count"] / total for bins, total in zip(histograms, totals, strict=True) if total for bin_ in bins]
+    return max(shares, default=1.0)
 
 
 def interval(rate: Mapping[str, Any]) -> str:
