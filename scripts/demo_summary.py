@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-MODELS = (("model-a", "gives training images back"), ("model-b", "trained on the deduplicated set"))
+MODELS = (("model-a", "gives images back"), ("model-b", "deduplicated set"))
 
 
 def main(out: Path) -> None:

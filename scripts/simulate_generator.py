@@ -34,7 +34,7 @@ import alterations
 import make_demo_set
 import numpy as np
 from alterations import alter, enlarge, read_rgb, stream, write_picture
-from make_demo_set import PoolImage, DemoError, appearing_folder, digest_of, is_complete, read_rows, write_rows
+from make_demo_set import DemoError, PoolImage, appearing_folder, digest_of, is_complete, read_rows, write_rows
 
 OWN_PICTURE = 0.75
 

@@ -31,7 +31,7 @@ def _environment() -> jinja2.Environment:
 
 
 def percent(share: float | None) -> str:
-    """A share with as many digits as it deserves: 12.3 %, 0.45 %, 0.0060 %; never 0 % for what is not 0."""
+    """A share with as many digits as it deserves: 12.3 %, 0.45 %, 0.006 %; never 0 % for what is not 0."""
     if share is None:
         return "not measured"
     value = 100 * share
@@ -40,7 +40,7 @@ def percent(share: float | None) -> str:
     elif value > 99.9:
         digits = f"{min(value, 99.9999):.6g}"
     else:
-        digits = f"{value:.1f}" if value >= 10 else f"{value:.2g}"
+        digits = f"{value:.1f}" if value >= 1 else f"{value:.2g}"
     return f"{digits}\N{NO-BREAK SPACE}%"
 
 

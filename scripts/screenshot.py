@@ -1,0 +1,60 @@
+"""Make docs/report.png from the demo's report: `screenshot.py demo-out`. Needs Chromium and Pillow.
+
+Only findings of Twemoji graphics (CC-BY 4.0) are shown: single photographs of the samples state no licence.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+WIDTH, HEIGHT, SHRINK = 1280, 1250, 0.75
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run")
+QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic")
+
+
+def main(out: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        sys.exit("screenshot.py: no Chromium found: install it (Debian: apt-get install chromium)")
+    report = out / "audit-model-a" / "report.html"
+    page = without_photographs(report.read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory(dir=report.parent) as folder:
+        copy = report.with_name(f"{Path(folder).name}.html")
+        copy.write_text(page, encoding="utf-8")
+        try:
+            picture = Path(folder) / "page.png"
+            size = f"--window-size={WIDTH},{HEIGHT}"
+            profile = f"--user-data-dir={folder}/profile"
+            command = [browser, *FLAGS, *QUIET, profile, size, f"--screenshot={picture}", copy.resolve().as_uri()]
+            subprocess.run(command, check=True, capture_output=True)
+            save(picture.read_bytes(), Path("docs/report.png"))
+        finally:
+            copy.unlink()
+
+
+def without_photographs(page: str) -> str:
+    return re.sub(
+        r'<article class="match">.*?</article>',
+        lambda match: "" if "photographs/" in match[0] else match[0],
+        page,
+        flags=re.DOTALL,
+    )
+
+
+def save(png: bytes, path: Path) -> None:
+    """Smaller and in 256 colours: a picture in a README should not weigh more than the code."""
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    image = image.resize((round(WIDTH * SHRINK), round(HEIGHT * SHRINK)), Image.Resampling.LANCZOS)
+    image.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "demo-out"))
