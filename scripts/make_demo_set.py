@@ -6,7 +6,9 @@
 
 The near-duplicate pairs of the whole sample pool (pairs.parquet of `memaudit dedup`) are the edges of a graph. Each
 of its connected components goes whole into one pool, so that no picture outside training has a near-duplicate in it.
-The clocks, and every component of more than four pictures, go to training: there a generator should copy them.
+Altering a picture moves it towards its neighbours, so find the pairs with a margin below the threshold of the audit:
+`--threshold 0.65` for an audit at 0.75 with `sscd`. The clocks, and every component of more than four pictures, go
+to training: there a generator should copy them.
 
 Altered copies of some training pictures are added, in families whose sizes follow a power law; families.csv is
 the truth about them. Columns of manifest.csv: path (relative to the manifest), image_id, caption, source_id

@@ -1,0 +1,63 @@
+"""Small pictures, the pools they make, and the scripts as importable modules."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import itertools
+import sys
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+from make_demo_set import Plan  # noqa: E402
+
+SMALL = Plan(least_control=8, families=5, largest_family=4)
+CLOCKS = ("one o clock", "two o clock")
+LARGE = tuple(f"icon {number}" for number in range(6))
+SMALL_FAMILY = ("icon 20", "icon 21", "icon 22")
+
+
+def load_script(name: str) -> ModuleType:
+    """A script without the suffix .py as a module, registered as dataclasses require."""
+    loader = SourceFileLoader(name, str(SCRIPTS / name))
+    spec = importlib.util.spec_from_loader(name, loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    loader.exec_module(module)
+    return module
+
+
+def noise(seed: int, side: int = 16) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, size=(side, side, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    """Contents of every file below `folder`, by relative path."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def write_pairs(path: Path, chains: list[tuple[str, ...]]) -> None:
+    """pairs.parquet in which the pictures of each chain are linked one after the other."""
+    pairs = [pair for chain in chains for pair in itertools.pairwise(chain)]
+    columns = {"left_id": [a for a, _ in pairs], "right_id": [b for _, b in pairs], "similarity": [0.9] * len(pairs)}
+    pq.write_table(pa.table(columns), path)
+
+
+def id_of(caption: str) -> str:
+    return f"icons/{caption.replace(' ', '_')}"
