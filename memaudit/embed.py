@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BufferedReader
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.encoders import Encoder
-from memaudit.errors import EmptyInputError, InputError
+from memaudit.errors import EmptyInputError, InputError, UsageError
 from memaudit.images.decode import MAX_PIXELS, UnreadableImageError, decode, is_blank
 from memaudit.images.sources import iter_images
 from memaudit.records import Float32, ImageRef, Progress, Status, silent
@@ -26,6 +29,7 @@ from memaudit.store import Row, Shard, Store, StoreWriter, content_digest, writi
 T = TypeVar("T")
 R = TypeVar("R")
 NO_FILE = "0" * 64  # the sha256 column of a file that could not even be read
+MAX_BYTES = 2 << 30  # a file beyond it is no image of MAX_PIXELS: a film or an archive, which would fill the memory
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,13 @@ class _Prepared:
     pixels: NDArray[Any] | None = None
 
 
+class _Standing(NamedTuple):
+    """How many of a store's first shards hold the images of the sources unchanged, and the images after them."""
+
+    shards: int
+    rest: Iterator[ImageRef]
+
+
 def embed(
     sources: Sequence[str | Path],
     folder: str | Path,
@@ -64,19 +75,27 @@ def embed(
 
     Shards that are there are checked against the files (image_id and sha256) and skipped. Where they differ,
     the store is refused, or with `replace_changed` written anew from that shard on.
-    Raises EmptyInputError for no image at all; InputError for unusable sources, repeated image_ids, another store.
+    Raises EmptyInputError for no image at all; InputError for unusable sources, repeated image_ids, another store;
+    UsageError for a `folder` inside a source, where its files would be taken for images.
     """
+    _require_outside(Path(folder), sources)
     total = _count_distinct(sources)
     if total == 0:
         raise EmptyInputError(f"no image in {', '.join(map(str, sources))}: nothing to embed")
     with writing_store(Path(folder), encoder.spec, options.shard_rows, [str(s) for s in sources]) as writer:
-        refs = iter_images(sources)
-        done = _skip_finished(writer, refs, replace_changed=replace_changed, progress=progress, total=total)
-        refs = islice(iter_images(sources), done, None)
+        standing = _standing(writer, iter_images(sources), progress, total)
+        _drop_changed(writer, standing.shards, total, replace_changed=replace_changed)
+        tick = _counting(progress, writer.rows, total)
         with ThreadPoolExecutor(options.threads) as pool:
-            _write_remaining(writer, refs, encoder, options, pool, _counting(progress, done, total))
+            _write_remaining(writer, standing.rest, encoder, options, pool, tick)
         writer.finish()
     return Store.open(folder)
+
+
+def _require_outside(folder: Path, sources: Sequence[str | Path]) -> None:
+    for source in map(Path, sources):
+        if source.is_dir() and folder.resolve().is_relative_to(source.resolve()):
+            raise UsageError(f"{folder} lies inside the source {source}: choose an --out outside of it")
 
 
 def _count_distinct(sources: Sequence[str | Path]) -> int:
@@ -100,24 +119,27 @@ def _key(image_id: str) -> int:
     return int.from_bytes(hashlib.blake2b(image_id.encode(), digest_size=8).digest(), "big")
 
 
-def _skip_finished(
-    writer: StoreWriter, refs: Iterator[ImageRef], *, replace_changed: bool, progress: Progress, total: int
-) -> int:
-    """Return how many images the store holds already, unchanged, in whole shards."""
+def _standing(writer: StoreWriter, refs: Iterator[ImageRef], progress: Progress, total: int) -> _Standing:
     done = 0
     for number, shard in enumerate(writer.manifest.shards):
         expected = list(islice(refs, writer.manifest.shard_rows))
         if not _is_current(writer.folder, shard, expected):
-            if not replace_changed:
-                raise InputError(
-                    f"store {writer.folder} was made from other images than the sources now hold (first difference in "
-                    f"{shard.name}): choose another --out, or remove it"
-                )
-            writer.keep_shards(number)
-            break
+            return _Standing(number, chain(expected, refs))
         done += shard.rows
         progress("checking what is there", done, total)
-    return done
+    return _Standing(len(writer.manifest.shards), refs)
+
+
+def _drop_changed(writer: StoreWriter, current: int, total: int, *, replace_changed: bool) -> None:
+    """Forget the shards after the `current` ones; the store is unfinished from here on, unless nothing is to do."""
+    shards = writer.manifest.shards
+    if current < len(shards) and not replace_changed:
+        raise InputError(
+            f"store {writer.folder} was made from other images than the sources now hold (first difference in "
+            f"{shards[current].name}): choose another --out, or remove it"
+        )
+    if current < len(shards) or writer.rows < total:
+        writer.keep_shards(current)
 
 
 def _is_current(folder: Path, shard: Shard, refs: Sequence[ImageRef]) -> bool:
@@ -129,10 +151,17 @@ def _is_current(folder: Path, shard: Shard, refs: Sequence[ImageRef]) -> bool:
 
 def _file_sha256(uri: str) -> str:
     try:
-        with open(uri, "rb") as handle:
+        with _opened(uri) as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError:
         return NO_FILE
+
+
+def _opened(uri: str) -> BufferedReader:
+    """Open a file. A pipe or a device, which might never end, is an OSError like an absent file."""
+    if not stat.S_ISREG(os.stat(uri).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+    return open(uri, "rb")
 
 
 def _write_remaining(
@@ -170,7 +199,10 @@ def _ahead(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable
 
 def _prepare(ref: ImageRef, encoder: Encoder, max_pixels: int) -> _Prepared:
     try:
-        data = Path(ref.uri).read_bytes()
+        with _opened(ref.uri) as handle:
+            if os.fstat(handle.fileno()).st_size > MAX_BYTES:
+                return _Prepared(ref, _file_sha256(ref.uri), error=f"file over the limit of {MAX_BYTES:,} bytes")
+            data = handle.read()
     except OSError as error:
         return _Prepared(ref, NO_FILE, error=f"cannot read file: {error.strerror}")
     sha256 = hashlib.sha256(data).hexdigest()

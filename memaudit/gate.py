@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from memaudit.errors import InputError, UsageError
 from memaudit.records import Coverage
-from memaudit.statistics import rate_of
+from memaudit.statistics import clopper_pearson_upper, rate_of
 
 DEFAULT_POLICY = """\
 # memaudit gate policy. Every rule gives pass, fail or inconclusive; the gate passes only if all of them pass.
@@ -124,12 +124,18 @@ def _require_limit(path: Path, rule: str, value: object, *, whole: bool) -> None
 
 
 def judge(name: str, report: Mapping[str, Any], policy: Policy) -> list[RuleResult]:
-    """Apply the policy's rules for this kind of report. `name` is how the results call the report."""
+    """Apply the policy's rules for this kind of report. `name` is how the results call the report.
+
+    Raises InputError for a report that lacks a figure which its rules need.
+    """
     rules: dict[str, Callable[[], Iterator[RuleResult]]] = {
         "audit": lambda: _judge_audit(name, report, policy.audit),
         "dedup": lambda: _judge_dedup(name, report, policy.dedup),
     }
-    return [_conclusive(name, report["results"]), *rules[report["kind"]]()]
+    try:
+        return [_conclusive(name, report["results"]), *rules[report["kind"]]()]
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+        raise InputError(f"report {name} lacks a figure that its rules need, or has it wrong: {error}") from None
 
 
 def verdict_of(results: Sequence[RuleResult]) -> Verdict:
@@ -153,16 +159,9 @@ def _conclusive(name: str, results: Mapping[str, Any]) -> RuleResult:
 def _judge_audit(name: str, report: Mapping[str, Any], policy: AuditPolicy) -> Iterator[RuleResult]:
     results = report["results"]
     if "searched" not in results:
-        yield RuleResult(
-            name,
-            "max_findings",
-            Verdict.INCONCLUSIVE,
-            "none measured",
-            str(policy.max_findings),
-            "Nothing was measured.",
-        )
+        yield _unmeasured(name, "max_findings", f"{policy.max_findings:,}")
         return
-    yield _findings(name, results["searched"], len(report["findings"]), policy)
+    yield _findings(name, results, len(report["findings"]), policy)
     yield _rate(name, results["searched"], policy)
     yield _coverage(name, "min_coverage", report["coverage"], policy.min_coverage, "generations")
     if results["paired"]:
@@ -173,8 +172,13 @@ def _judge_audit(name: str, report: Mapping[str, Any], policy: AuditPolicy) -> I
     yield _controls(name, results["control"], policy)
 
 
-def _findings(name: str, searched: Mapping[str, Any], listed: int, policy: AuditPolicy) -> RuleResult:
-    count = max(searched["count"], listed)
+def _unmeasured(name: str, rule: str, limit: str) -> RuleResult:
+    return RuleResult(name, rule, Verdict.INCONCLUSIVE, "none measured", limit, "Nothing was measured.")
+
+
+def _findings(name: str, results: Mapping[str, Any], listed: int, policy: AuditPolicy) -> RuleResult:
+    paired = results["paired"]["count"] if results["paired"] else 0
+    count = max(results["searched"]["count"], paired, listed)
     outcome = Verdict.FAIL if count > policy.max_findings else Verdict.PASS
     sentence = f"{count:,} generations are near-duplicates of training images; {policy.max_findings:,} are allowed."
     return RuleResult(name, "max_findings", outcome, f"{count:,}", f"{policy.max_findings:,}", sentence)
@@ -207,13 +211,13 @@ def _needed(policy: AuditPolicy) -> int:
         return 1
     if policy.max_rate <= 0:
         return 10**12
-    return math.ceil(math.log(1 - policy.confidence) / math.log(1 - policy.max_rate))
+    return math.ceil(min(math.log(1 - policy.confidence) / math.log1p(-policy.max_rate), 10**12))
 
 
 def _coverage(name: str, rule: str, coverage: Mapping[str, Any], floor: float, what: str) -> RuleResult:
     measured, total = coverage["measured"], coverage["total"]
     share = measured / total if total else 0.0
-    outcome = Verdict.PASS if total and share >= floor else Verdict.INCONCLUSIVE
+    outcome = Verdict.PASS if total and floor <= share <= 1 else Verdict.INCONCLUSIVE
     sentence = f"{measured:,} of {total:,} {what} were measured."
     return RuleResult(name, rule, outcome, f"{share:.2%}", f"{floor:.2%}", sentence)
 
@@ -229,25 +233,30 @@ def _judge_dedup(name: str, report: Mapping[str, Any], policy: DedupPolicy) -> I
     yield _coverage(name, "min_coverage", report["coverage"], policy.min_coverage, "images")
     results = report["results"]
     if "recall" not in results:
-        yield RuleResult(
-            name,
-            "min_recall",
-            Verdict.INCONCLUSIVE,
-            "none measured",
-            f"{policy.min_recall:.2%}",
-            "Nothing was measured.",
-        )
+        yield _unmeasured(name, "min_recall", f"{policy.min_recall:.2%}")
         return
-    yield _recall(name, results["recall"], policy)
+    if results["recall"]["by_pair"]["value"] is None:
+        yield _recall_without_pairs(name, results["recall"], sum(results["pairs_added_by_clustering"]), policy)
+    else:
+        yield _recall(name, results["recall"], policy)
+
+
+def _recall_without_pairs(name: str, recall: Mapping[str, Any], found: int, policy: DedupPolicy) -> RuleResult:
+    """No sampled image has a near-duplicate. That measures no recall where the run itself `found` pairs."""
+    sampled = recall["sampled"]
+    outcome, ending = Verdict.PASS, "there was nothing to miss."
+    if not sampled:
+        outcome, ending = Verdict.INCONCLUSIVE, "nothing was measured."
+    elif found and not recall["census"]:
+        outcome, ending = Verdict.INCONCLUSIVE, f"yet the run found {found:,} pairs; check more images."
+    elif not recall["census"]:
+        ending = f"nor did the run find a pair; at most {clopper_pearson_upper(0, sampled, 0.05):.2%} of all have one."
+    sentence = f"None of {sampled:,} images checked exactly has a near-duplicate: {ending}"
+    return RuleResult(name, "min_recall", outcome, "no pairs", f"{policy.min_recall:.2%}", sentence)
 
 
 def _recall(name: str, recall: Mapping[str, Any], policy: DedupPolicy) -> RuleResult:
     estimate, limit = recall["by_pair"], f"{policy.min_recall:.2%}"
-    if estimate["value"] is None:
-        sentence = (
-            f"None of {recall['sampled']:,} images checked exactly has a near-duplicate: there was nothing to miss."
-        )
-        return RuleResult(name, "min_recall", Verdict.PASS, "no pairs", limit, sentence)
     outcome = _against_floor(estimate["value"], estimate["low"], policy.min_recall)
     sentence = (
         f"{estimate['found']:,} of {estimate['total']:,} true pairs of {recall['sampled']:,} images were found; "

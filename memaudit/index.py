@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tomllib
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ SCHEMA = "memaudit-index/1"
 MANIFEST = "index.json"
 VECTORS = "vectors.faiss"
 RECALL_ROWS = 1000
+SPARE = 16  # candidates beyond k: FAISS breaks ties, and rounds, in its own way
 _SEED = 0
 _FAISS_ADVICE = 'FAISS is not installed: pip install "memaudit-vision[cpu]", or "memaudit-vision[gpu]" with CUDA 13'
 
@@ -82,19 +84,22 @@ class Index:
     def open(cls, folder: str | Path) -> Index:
         """Open an index and its store.
 
-        Raises InputError for something else, InconclusiveError if the store changed since or a file was cut.
+        Costs one reading of the index file more, for its digest. Raises InputError for something else,
+        InconclusiveError if the store or the index file changed since.
         """
         folder = Path(folder)
         manifest = read_manifest(folder)
         path = folder / VECTORS
         if not path.is_file() or path.stat().st_size != manifest["bytes"]:
             raise InconclusiveError(f"index file {path} is missing or cut: build it again with memaudit index")
+        if sha256_of(path) != manifest["sha256"]:
+            raise InconclusiveError(f"index file {path} was changed: build it again with memaudit index")
         store = Store.open((folder / manifest["store"]).resolve())
         if store.digest != manifest["store_digest"]:
             raise InconclusiveError(
                 f"index {folder} was built from another state of store {store.folder}: build it again"
             )
-        return cls(folder, store, import_faiss().read_index(str(path)), manifest)
+        return cls(folder, store, _read(path), manifest)
 
     def search(self, queries: Float32, k: int, threshold: float) -> Neighbours:
         """As `top_k`, over the index's candidates."""
@@ -108,22 +113,20 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     manifest = read_json(folder / MANIFEST)
     if manifest.get("schema") != SCHEMA:
         raise InputError(f"{folder / MANIFEST} has schema {manifest.get('schema')!r}, this version reads {SCHEMA!r}")
-    expected = ("store", "store_digest", "recipe", "bytes", "sha256", "rows")
-    if missing := [key for key in expected if key not in manifest]:
-        raise InputError(f"{folder / MANIFEST} is damaged: no {missing[0]!r}; build the index again")
+    expected = {"store": str, "store_digest": str, "recipe": str, "bytes": int, "sha256": str, "rows": int}
+    if wrong := [key for key, kind in expected.items() if not isinstance(manifest.get(key), kind)]:
+        raise InputError(f"{folder / MANIFEST} is damaged: no sound {wrong[0]!r}; build the index again")
     return manifest
 
 
 def verify_index(folder: str | Path) -> list[str]:
     """Re-compute the digest of an index and hold it against its store; one line for each fault."""
     folder = Path(folder)
-    manifest = read_manifest(folder)
+    read_manifest(folder)
     try:
         Index.open(folder)
     except (InputError, InconclusiveError) as error:
         return [str(error)]
-    if (found := sha256_of(folder / VECTORS)) != manifest["sha256"]:
-        return [f"{folder / VECTORS}: sha256 {found[:12]}… is not the recorded {manifest['sha256'][:12]}…"]
     return []
 
 
@@ -147,7 +150,7 @@ def build_index(store: Store, folder: str | Path, recipe: str = "flat", progress
         index.add_with_ids(block.embeddings, block.rows)
         progress("indexing", int(index.ntotal), store.comparable)
     recall = _measure_recall(index, store)
-    if recall.at_1 < chosen.floor:
+    if not recall.at_1 >= chosen.floor:
         raise InconclusiveError(
             f"index recall@1 is {recall.at_1:.4f}, below the floor {chosen.floor:g} of recipe {chosen.name}: not saved"
         )
@@ -156,7 +159,7 @@ def build_index(store: Store, folder: str | Path, recipe: str = "flat", progress
 
 def _saved(faiss: Any, index: Any, store: Store, folder: Path, recipe: Recipe, recall: IndexRecall) -> Index:
     with appearing_whole(folder / VECTORS) as temporary:
-        faiss.write_index(index, str(temporary))
+        _write(faiss, index, temporary)
     manifest = {
         "schema": SCHEMA,
         "store": os.path.relpath(store.folder.resolve(), folder.resolve()),
@@ -175,13 +178,29 @@ def _saved(faiss: Any, index: Any, store: Store, folder: Path, recipe: Recipe, r
     return Index(folder, store, index, manifest)
 
 
+def _write(faiss: Any, index: Any, path: Path) -> None:
+    try:
+        faiss.write_index(index, os.fspath(path))
+    except RuntimeError as error:  # how FAISS says that the disk is full
+        raise OSError(errno.EIO, " ".join(str(error).split())) from None
+
+
+def _read(path: Path) -> Any:
+    faiss = import_faiss()
+    try:
+        return faiss.read_index(os.fspath(path))
+    except RuntimeError:
+        raise InconclusiveError(f"FAISS {faiss.__version__} cannot read {path}: build the index again") from None
+
+
 def _rescored(index: Any, store: Store, queries: Float32, k: int, threshold: float) -> Neighbours:
-    _, rows = index.search(queries, min(k, int(index.ntotal)))
+    candidates = min(k + SPARE, int(index.ntotal))
+    _, rows = index.search(queries, candidates)
     left, column = np.nonzero(rows >= 0)
     pairs = _exact_pairs(store, queries, left, rows[left, column])
     count = np.bincount(pairs.left[pairs.similarity >= np.float32(threshold)], minlength=len(queries))
     # If even the last candidate passes, more may follow: only then is the range asked for.
-    full = np.flatnonzero(count >= k)
+    full = np.flatnonzero(count >= candidates)
     if len(full):
         limits, _, found = index.range_search(queries[full], float(threshold - ROUNDING))
         near = _exact_pairs(store, queries, np.repeat(full, np.diff(limits.astype(np.int64))), found)
@@ -212,7 +231,7 @@ def _recall(truth: Neighbours, found: Neighbours, rows: Int64, k: int) -> float:
     ):
         others = true[(true_rows != own) & (true_rows >= 0)][:k]
         hits = got[(found_rows != own) & (found_rows >= 0)][:k]
-        shares.append(np.mean(np.sort(hits)[::-1][: len(others)] >= others[-1]) if len(others) else 1.0)
+        shares.append(np.sum(hits[: len(others)] >= others[-1]) / len(others) if len(others) else 1.0)
     return float(np.mean(shares))
 
 

@@ -23,13 +23,13 @@ def rate_of(count: int, coverage: Coverage, confidence: float = CONFIDENCE) -> R
     )
 
 
-def clopper_pearson_upper(count: int, n: int, tail: float) -> float:
+def clopper_pearson_upper(count: float, n: float, tail: float) -> float:
     """The p at which `count` or fewer of n would be seen with probability `tail` (Clopper & Pearson 1934)."""
     _require_counts(count, n)
     return 1.0 if count == n else _beta_quantile(1 - tail, count + 1, n - count)
 
 
-def clopper_pearson_lower(count: int, n: int, tail: float) -> float:
+def clopper_pearson_lower(count: float, n: float, tail: float) -> float:
     """The p at which `count` or more of n would be seen with probability `tail`."""
     _require_counts(count, n)
     return 0.0 if count == 0 else _beta_quantile(tail, count, n - count + 1)
@@ -41,29 +41,51 @@ def _beta_quantile(q: float, a: float, b: float) -> float:
     return float(betaincinv(a, b, q))
 
 
-def _require_counts(count: int, n: int) -> None:
+def _require_counts(count: float, n: float) -> None:
     if not 0 <= count <= n:
         raise UsageError(f"a rate of {count} out of {n} is impossible: expected 0 <= count <= n")
 
 
 def relabelling_p(
-    weights: Int64, is_reference: NDArray[np.bool_], references: int, controls: int, *, permutations: int, seed: int
+    weights: Int64,
+    is_reference: NDArray[np.bool_],
+    sizes: Int64,
+    references: int,
+    controls: int,
+    *,
+    permutations: int,
+    seed: int,
 ) -> float:
-    """Exact Monte-Carlo p that the nearest images are training images this often by chance (docs/protocols.md).
+    """Monte-Carlo p that the nearest images are training images this often by chance (docs/protocols.md).
 
-    weights (d,): how many generations have the d-th distinct image as their nearest at near-duplicate scale;
-    is_reference (d,): whether that image is a training image. Under the null the labels "training" and "held-out"
-    of all references + controls images are exchangeable, so the d labels are drawn without replacement.
+    weights (d,): how many generations have their nearest image, at near-duplicate scale, in the d-th family;
+    is_reference (d,): whether the family lies among the training images; sizes (d,): how many images it has.
+    Under the null the labels "training" and "held-out" of all references + controls images are exchangeable. A single
+    image's label is drawn without replacement. A family of m was only looked at because no label in it differs, so
+    the odds are (references / controls)^m, and never below those of a single image: splits may keep families whole.
     p = (1 + #{permuted >= observed}) / (1 + permutations).
     """
     observed = int(weights[is_reference].sum())
-    rng = np.random.default_rng(seed)
     if not len(weights):
         return 1.0
-    held_out = rng.hypergeometric(controls, references, len(weights), size=permutations)
-    total = int(weights.sum())
-    reached = sum(total - int(rng.permutation(weights)[:drawn].sum()) >= observed for drawn in held_out)
+    rng = np.random.default_rng(seed)
+    single = weights[sizes == 1]
+    families, chance = weights[sizes > 1], _chance_of_training(sizes[sizes > 1], references, controls)
+    held_out = rng.hypergeometric(controls, references, len(single), size=permutations)
+    reached = 0
+    for drawn in held_out:
+        permuted = single.sum() - rng.permutation(single)[:drawn].sum()
+        permuted += families[rng.random(len(families)) < chance].sum()
+        reached += int(permuted >= observed)
     return (1 + reached) / (1 + permutations)
+
+
+def _chance_of_training(sizes: Int64, references: int, controls: int) -> NDArray[np.float64]:
+    """R^m / (R^m + C^m), computed from C / R to stay in range."""
+    if not references or not controls:
+        return np.full(len(sizes), float(references > 0))
+    ratio = controls / references
+    return 1 / (1 + ratio ** np.where(ratio < 1, sizes, 1).astype(float))
 
 
 def greater_rate_p(count: int, n: int, control_count: int, control_n: int) -> float:
@@ -74,17 +96,20 @@ def greater_rate_p(count: int, n: int, control_count: int, control_n: int) -> fl
     return float(fisher_exact(table, alternative="greater").pvalue)
 
 
-def bootstrap_ratio(found: Int64, true: Int64, *, resamples: int, confidence: float, seed: int) -> tuple[float, float]:
-    """Percentile interval of sum(found) / sum(true), resampling the rows that both arrays describe together.
+def ratio_interval(found: Int64, true: Int64, confidence: float) -> tuple[float, float]:
+    """Interval of sum(found) / sum(true) over sampled rows with found <= true and true > 0 (Korn & Graubard 1998).
 
-    Rows are the unit because pairs come in clumps by row. All rows complete gives (1, 1): the caller then needs
-    another bound, for a bootstrap cannot see a miss that the sample does not hold.
+    Pairs come in clumps by row, so rows are the unit: Clopper-Pearson for as many independent draws as would have the
+    variance of the ratio (linearised), at most one for each row. A bootstrap of the rows covers the truth far too
+    rarely when few of them hold the misses, and cannot see a miss that the sample does not hold.
+    With nothing missed the lower end is the one-sided bound, and the upper end is 1.
     """
-    rng = np.random.default_rng(seed)
-    ratios = np.empty(resamples)
-    for i in range(resamples):
-        pick = rng.integers(0, len(true), len(true))
-        ratios[i] = found[pick].sum() / max(1, true[pick].sum())
+    rows, ratio = len(true), float(found.sum() / true.sum())
+    if ratio == 1:
+        return clopper_pearson_lower(rows, rows, 1 - confidence), 1.0
+    spread = float(((found - ratio * true) ** 2).sum())
+    variance = spread * rows / max(1, rows - 1) / float(true.sum()) ** 2
+    draws = min(float(rows), ratio * (1 - ratio) / variance) if variance else float(rows)
     tail = (1 - confidence) / 2
-    low, high = np.quantile(ratios, [tail, 1 - tail])
-    return float(low), float(high)
+    count = min(draws, ratio * draws)
+    return clopper_pearson_lower(count, draws, tail), clopper_pearson_upper(count, draws, tail)

@@ -7,6 +7,8 @@ that misses a shard or was never finished refuses to be opened: it would answer 
 from __future__ import annotations
 
 import hashlib
+import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -25,6 +27,10 @@ from memaudit.records import Block, Coverage, EncoderSpec, Float32, Int64, Statu
 SCHEMA = "memaudit-store/1"
 MANIFEST = "store.json"
 BLOCK_ROWS = 8192
+_CHUNK_ROWS = 1024
+_SHARD_NAME = re.compile(r"shard-\d{5,}\.h5")
+_TEMPORARY_NAME = re.compile(rf"\.({_SHARD_NAME.pattern}|store\.json)\.\d+\.tmp")
+_UNIT = 2e-3  # how far from 1 the length of a stored embedding may be: float16 rounding stays below 5e-4
 _TEXT = h5py.string_dtype("utf-8")
 _CODES = {Status.OK: 0, Status.BLANK: 1, Status.UNREADABLE: 2}
 _STATUS = {code: status for status, code in _CODES.items()}
@@ -72,6 +78,14 @@ class Shard:
     sha256: str
     content_sha256: str
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for what no writer wrote: store.json may have been edited, or come from elsewhere."""
+        counts = (self.rows, self.ok, self.bytes)
+        if not all(type(count) is int for count in counts) or not 0 <= self.ok <= self.rows or self.rows < 1:
+            raise ValueError(f"shard with counts {counts}")
+        if not _SHARD_NAME.fullmatch(self.name):
+            raise ValueError(f"shard called {self.name!r}")
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -104,15 +118,28 @@ class Manifest:
         if raw.get("schema") != SCHEMA:
             raise InputError(f"{folder / MANIFEST} has schema {raw.get('schema')!r}, this version reads {SCHEMA!r}")
         try:
-            return cls(
-                encoder=EncoderSpec(**raw["encoder"]),
-                shard_rows=int(raw["shard_rows"]),
+            manifest = cls(
+                encoder=_encoder_spec(raw["encoder"]),
+                shard_rows=raw["shard_rows"],
                 sources=tuple(raw["sources"]),
                 shards=tuple(Shard(**entry) for entry in raw["shards"]),
                 complete=raw["complete"] is True,
             )
+            if type(manifest.shard_rows) is not int or manifest.as_dict() != raw:
+                raise ValueError("its parts do not fit each other")
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{folder / MANIFEST} is damaged: {error!r}; restore it or embed again") from None
+            raise InputError(f"{folder / MANIFEST} is damaged ({error!r}): restore it or embed again") from None
+        return manifest
+
+
+def _encoder_spec(raw: dict[str, Any]) -> EncoderSpec:
+    spec = EncoderSpec(**raw)
+    text = (spec.name, spec.weights_sha256, spec.preprocessing, spec.source)
+    if not all(isinstance(value, str) for value in text) or type(spec.dim) is not int or spec.dim < 1:
+        raise ValueError(f"encoder {raw}")
+    if not isinstance(spec.threshold, int | float):
+        raise ValueError(f"encoder threshold {spec.threshold!r}")
+    return spec
 
 
 class Store:
@@ -147,7 +174,7 @@ class Store:
     @property
     def coverage(self) -> Coverage:
         """Rows whose image could be read, of all rows."""
-        unreadable = sum(int((columns.status == Status.UNREADABLE).sum()) for columns in self.iter_columns())
+        unreadable = sum(int((codes == _CODES[Status.UNREADABLE]).sum()) for _, codes in self._status_codes())
         return Coverage(len(self) - unreadable, len(self))
 
     @property
@@ -164,23 +191,23 @@ class Store:
         return int(self._starts[-1])
 
     def blocks(self, size: int = BLOCK_ROWS) -> Iterator[Block]:
-        """Yield the comparable rows in order, at most `size` rows at a time: this bounds the memory."""
+        """Yield the comparable rows in order, at most `size` rows at a time: this bounds the memory.
+
+        Raises InconclusiveError for a shard that cannot be read, InputError for an embedding that is none (NaN).
+        """
         for start, shard in zip(self._starts, self.manifest.shards, strict=False):
-            with _reading(self.folder / shard.name) as file:
+            with self._reading(shard) as file:
                 for low in range(0, shard.rows, size):
                     part = slice(low, min(low + size, shard.rows))
                     keep = np.flatnonzero(file["status"][part] == _CODES[Status.OK])
                     if len(keep):
-                        vectors = unit(file["embeddings"][part][keep])
+                        vectors = self._unit(file["embeddings"][part][keep])
                         yield Block((keep + (start + low)).astype(np.int64), vectors)
 
     def comparable_rows(self) -> Int64:
         """Positions of the rows with an embedding, in order. Memory: 8 bytes a row."""
-        parts = [np.empty(0, np.int64)]
-        for start, shard in zip(self._starts, self.manifest.shards, strict=False):
-            with _reading(self.folder / shard.name) as file:
-                parts.append(np.flatnonzero(file["status"][:] == _CODES[Status.OK]) + start)
-        return np.concatenate(parts)
+        parts = [np.flatnonzero(codes == _CODES[Status.OK]) + start for start, codes in self._status_codes()]
+        return np.concatenate([np.empty(0, np.int64), *parts])
 
     def embeddings(self, rows: Int64) -> Float32:
         """Return the unit embeddings (len(rows), dim) float32 of the given rows, in the order given."""
@@ -188,8 +215,8 @@ class Store:
         wanted, back = np.unique(rows, return_inverse=True)
         result = np.empty((len(wanted), self.encoder.dim), np.float32)
         for shard, local, place in self._by_shard(wanted):
-            with _reading(self.folder / shard.name) as file:
-                result[place] = unit(file["embeddings"][local])
+            with self._reading(shard) as file:
+                result[place] = self._unit(_gathered(file["embeddings"], local))
         return result[back]
 
     def columns(self, rows: Int64) -> Columns:
@@ -198,20 +225,48 @@ class Store:
         wanted, back = np.unique(rows, return_inverse=True)
         parts: list[Columns] = []
         for shard, local, _ in self._by_shard(wanted):
-            with _reading(self.folder / shard.name) as file:
+            with self._reading(shard) as file:
                 parts.append(_read_columns(file, local))
         return _joined(parts).at(back)
 
     def iter_columns(self, size: int = BLOCK_ROWS) -> Iterator[Columns]:
         """Yield the columns of all rows, in order, unreadable ones included."""
         for shard in self.manifest.shards:
-            with _reading(self.folder / shard.name) as file:
+            with self._reading(shard) as file:
                 for low in range(0, shard.rows, size):
                     yield _read_columns(file, slice(low, min(low + size, shard.rows)))
 
     def all_columns(self) -> Columns:
         """The columns of all rows at once: memory grows with the rows (a few hundred bytes each)."""
         return _joined(list(self.iter_columns()))
+
+    def _status_codes(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """The first row and the status codes of each shard."""
+        for start, shard in zip(self._starts, self.manifest.shards, strict=False):
+            with self._reading(shard) as file:
+                yield int(start), file["status"][:]
+
+    def _unit(self, vectors: NDArray[Any]) -> Float32:
+        """Rescale rows to unit length in float32: float16 storage leaves lengths off by up to 5e-4."""
+        result = np.asarray(vectors, dtype=np.float32)
+        lengths = np.linalg.norm(result, axis=1, keepdims=True)
+        # A row of NaN or of length zero is similar to nothing, so it would pass for clean.
+        if not (np.isfinite(lengths) & (lengths > 0)).all():
+            raise InputError(f"store {self.folder} holds an embedding with NaN or of length 0: run memaudit verify")
+        return np.asarray(result / lengths, dtype=np.float32)
+
+    @contextmanager
+    def _reading(self, shard: Shard) -> Iterator[h5py.File]:
+        """Open a shard. What is not whole or not as the manifest says is an InconclusiveError."""
+        path = self.folder / shard.name
+        try:
+            with h5py.File(path, "r") as file:
+                if file["embeddings"].shape != (shard.rows, self.encoder.dim) or len(file["status"]) != shard.rows:
+                    raise ValueError(f"it does not hold {shard.rows} embeddings of {self.encoder.dim} numbers")
+                yield file
+        except (OSError, KeyError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise InconclusiveError(f"shard {path} cannot be read ({reason}): restore it, or embed again") from None
 
     def _by_shard(self, rows: Int64) -> Iterator[tuple[Shard, Int64, slice]]:
         """Split sorted unique rows by shard: the shard, rows within it, and their place in `rows`."""
@@ -221,13 +276,6 @@ class Store:
         for shard, start, low, high in zip(self.manifest.shards, self._starts, bounds[:-1], bounds[1:], strict=False):
             if high > low:
                 yield shard, rows[low:high] - start, slice(int(low), int(high))
-
-
-def unit(vectors: NDArray[Any]) -> Float32:
-    """Rescale rows to unit length in float32: float16 storage leaves lengths off by up to 5e-4."""
-    result = np.asarray(vectors, dtype=np.float32)
-    lengths = np.linalg.norm(result, axis=1, keepdims=True)
-    return np.asarray(result / np.where(lengths > 0, lengths, 1), dtype=np.float32)
 
 
 def require_same_encoder(left: Store, right: Store) -> None:
@@ -246,28 +294,31 @@ class StoreWriter:
         self.folder = folder
         self.manifest = manifest
 
+    @property
+    def rows(self) -> int:
+        """Rows written so far."""
+        return sum(shard.rows for shard in self.manifest.shards)
+
     def write_shard(self, rows: Sequence[Row]) -> None:
-        """Write the next shard; it counts only once the manifest lists it."""
+        """Write the next shard; it counts only once the manifest lists it. Memory: the shard's file."""
         name = f"shard-{len(self.manifest.shards):05d}.h5"
+        data = _shard_file(rows, self.manifest.encoder.dim)
         with appearing_whole(self.folder / name) as temporary:
-            _write_rows(temporary, rows, self.manifest.encoder.dim)
-        path = self.folder / name
+            temporary.write_bytes(data)
         ok = sum(row.status is Status.OK for row in rows)
         digest = content_digest((row.image_id, row.sha256) for row in rows)
-        shard = Shard(name, len(rows), ok, path.stat().st_size, sha256_of(path), digest)
-        self._save(replace(self.manifest, shards=(*self.manifest.shards, shard)))
+        shard = Shard(name, len(rows), ok, len(data), hashlib.sha256(data).hexdigest(), digest)
+        self._save(replace(self.manifest, shards=(*self.manifest.shards, shard), complete=False))
 
     def keep_shards(self, count: int) -> None:
-        """Forget the shards after the first `count`; their files are overwritten or removed at the end."""
+        """Begin again after the first `count` shards; files of the others are overwritten or removed at the end."""
         self._save(replace(self.manifest, shards=self.manifest.shards[:count], complete=False))
 
     def finish(self) -> None:
-        """Mark the store complete and remove files of shards that it no longer has."""
-        known = {shard.name for shard in self.manifest.shards}
+        """Mark the store complete; remove shards that it no longer has, and what killed writers left."""
         self._save(replace(self.manifest, complete=True))
-        for path in self.folder.glob("*shard-*.h5*"):
-            if path.name not in known:
-                path.unlink()
+        for name in _strays(self.folder, self.manifest):
+            (self.folder / name).unlink()
 
     def _save(self, manifest: Manifest) -> None:
         write_json(self.folder / MANIFEST, manifest.as_dict())
@@ -302,7 +353,7 @@ def _begun(folder: Path, fresh: Manifest) -> Manifest:
             raise UsageError(f"{folder} is not empty and holds no store (found {strangers[0]}): choose another --out")
         write_json(folder / MANIFEST, fresh.as_dict())
         return fresh
-    begun = Manifest.read(folder)
+    begun = replace(Manifest.read(folder), sources=fresh.sources)
     if not begun.encoder.same_as(fresh.encoder):
         raise InputError(
             f"store {folder} was begun with encoder {begun.encoder.identity}, not {fresh.encoder.identity}: "
@@ -313,6 +364,13 @@ def _begun(folder: Path, fresh: Manifest) -> Manifest:
             f"store {folder} was begun with --shard-rows {begun.shard_rows}, not {fresh.shard_rows}: use the same"
         )
     return begun
+
+
+def _strays(folder: Path, manifest: Manifest) -> list[str]:
+    """Files by our own names that the manifest does not list."""
+    known = {shard.name for shard in manifest.shards}
+    names = sorted(path.name for path in folder.iterdir())
+    return [n for n in names if _TEMPORARY_NAME.fullmatch(n) or (_SHARD_NAME.fullmatch(n) and n not in known)]
 
 
 def content_digest(pairs: Iterable[tuple[str, str]]) -> str:
@@ -326,44 +384,49 @@ def content_digest(pairs: Iterable[tuple[str, str]]) -> str:
 def verify_store(folder: str | Path) -> list[str]:
     """Re-compute every digest and invariant of a store; return one line for each fault, none if it is sound.
 
-    Checked: shards present and unchanged, rows of unit length and finite, image_ids unique.
+    Checked: shards present, listed and unchanged, rows finite and of unit length, image_ids unique.
     """
     folder = Path(folder)
     manifest = Manifest.read(folder)
     faults = [] if manifest.complete else [f"{folder} is unfinished: run the same memaudit embed command again"]
-    seen: set[bytes] = set()
+    if manifest.complete:
+        faults += [f"{name} is not listed in {MANIFEST}" for name in _strays(folder, manifest)]
+    store, seen = Store(folder, manifest), set[bytes]()
     for shard in manifest.shards:
         try:
             _require_whole(folder / shard.name, shard)
+            _require_unchanged(folder / shard.name, shard)
+            faults += _row_faults(store, shard, seen)
         except InconclusiveError as error:
             faults.append(str(error))
-            continue
-        if (found := sha256_of(folder / shard.name)) != shard.sha256:
-            faults.append(
-                f"{shard.name}: sha256 {found[:12]}… is not the recorded {shard.sha256[:12]}…: it was changed"
-            )
-            continue
-        faults += _row_faults(folder / shard.name, seen)
     return faults
 
 
-def _row_faults(path: Path, seen: set[bytes]) -> list[str]:
+def _require_unchanged(path: Path, shard: Shard) -> None:
+    if (found := sha256_of(path)) != shard.sha256:
+        raise InconclusiveError(
+            f"shard {path} was changed: its sha256 is {found[:12]}…, not the recorded {shard.sha256[:12]}…"
+        )
+
+
+def _row_faults(store: Store, shard: Shard, seen: set[bytes]) -> list[str]:
     """`seen` collects 16-byte digests of image_ids, so that memory stays small beside the ids themselves."""
     faults = []
-    with _reading(path) as file:
-        for low in range(0, len(file["status"]), BLOCK_ROWS):
+    with store._reading(shard) as file:
+        if (ok := int((file["status"][:] == _CODES[Status.OK]).sum())) != shard.ok:
+            faults.append(f"{shard.name}: {ok} rows are comparable, {MANIFEST} says {shard.ok}")
+        for low in range(0, shard.rows, BLOCK_ROWS):
             part = slice(low, low + BLOCK_ROWS)
-            vectors = file["embeddings"][part].astype(np.float32)
-            is_ok = file["status"][part] == _CODES[Status.OK]
-            lengths = np.linalg.norm(vectors, axis=1)
-            bad = np.flatnonzero(is_ok & ~(np.abs(lengths - 1) < 2e-3))
+            lengths = np.linalg.norm(file["embeddings"][part].astype(np.float32), axis=1)
+            wrong = (file["status"][part] == _CODES[Status.OK]) & ~(np.abs(lengths - 1) < _UNIT)
             faults += [
-                f"{path.name} row {low + row}: embedding of length {lengths[row]:.4g}, expected 1" for row in bad
+                f"{shard.name} row {low + row}: embedding of length {lengths[row]:.4g}, expected 1"
+                for row in np.flatnonzero(wrong)
             ]
             for image_id in file["image_id"][part]:
                 key = hashlib.blake2b(image_id, digest_size=16).digest()
                 if key in seen:
-                    faults.append(f"{path.name}: image_id {image_id.decode()!r} occurs twice")
+                    faults.append(f"{shard.name}: image_id {image_id.decode()!r} occurs twice")
                 seen.add(key)
     return faults
 
@@ -375,35 +438,48 @@ def _require_whole(path: Path, shard: Shard) -> None:
         raise InconclusiveError(f"shard {path} has {size} bytes, expected {shard.bytes}: restore it, or embed again")
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator[h5py.File]:
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except (OSError, KeyError, RuntimeError) as error:
-        raise InconclusiveError(f"shard {path} cannot be read ({error}): restore it, or embed again") from None
+def _shard_file(rows: Sequence[Row], dim: int) -> bytes:
+    """The HDF5 file of a shard. Made in memory, because the HDF5 library crashes when a disk runs full.
 
-
-def _write_rows(path: Path, rows: Sequence[Row], dim: int) -> None:
+    Numbers carry checksums: a flipped bit is an error when it is read, not another similarity.
+    """
     vectors = np.zeros((len(rows), dim), np.float16)
     for i, row in enumerate(rows):
         if row.embedding is not None:
             vectors[i] = row.embedding
     hashes = np.frombuffer(bytes.fromhex("".join(row.sha256 for row in rows)), np.uint8).reshape(len(rows), 32)
-    with h5py.File(path, "w", libver="latest") as file:
-        file.create_dataset("embeddings", data=vectors, chunks=(min(len(rows), 1024), dim))
-        file.create_dataset("sha256", data=hashes)
-        file.create_dataset("status", data=np.array([_CODES[row.status] for row in rows], np.uint8))
+    image = io.BytesIO()
+    with h5py.File(image, "w", libver="latest") as file:
+        _add(file, "embeddings", vectors)
+        _add(file, "sha256", hashes)
+        _add(file, "status", np.array([_CODES[row.status] for row in rows], np.uint8))
         for name in ("width", "height"):
-            file.create_dataset(name, data=np.array([getattr(row, name) for row in rows], np.int32))
+            _add(file, name, np.array([getattr(row, name) for row in rows], np.int32))
         for name in ("image_id", "uri", "caption", "error"):
-            file.create_dataset(name, data=[getattr(row, name) for row in rows], dtype=_TEXT)
+            values = [getattr(row, name).encode("utf-8", "surrogateescape") for row in rows]
+            file.create_dataset(name, data=values, dtype=_TEXT)
+    return image.getvalue()
+
+
+def _add(file: h5py.File, name: str, values: NDArray[Any]) -> None:
+    chunks = (min(len(values), _CHUNK_ROWS), *values.shape[1:])
+    file.create_dataset(name, data=values, chunks=chunks, fletcher32=True)
+
+
+def _gathered(dataset: h5py.Dataset, rows: Int64) -> NDArray[Any]:
+    """The given sorted rows, chunk by chunk: h5py's own selection by position takes ten times as long."""
+    parts = np.split(rows, np.flatnonzero(np.diff(rows // _CHUNK_ROWS)) + 1)
+    read = []
+    for part in parts:
+        low = part[0] // _CHUNK_ROWS * _CHUNK_ROWS
+        read.append(dataset[low : low + _CHUNK_ROWS][part - low])
+    return np.concatenate(read)
 
 
 def _read_columns(file: h5py.File, part: slice | Int64) -> Columns:
     return Columns(
         image_id=file["image_id"].asstr()[part],
-        uri=file["uri"].asstr()[part],
+        uri=file["uri"].asstr(errors="surrogateescape")[part],  # a file name may be any bytes
         caption=file["caption"].asstr()[part],
         sha256=np.array([bytes(row).hex() for row in file["sha256"][part]], dtype=object),
         width=file["width"][part].astype(np.int64),

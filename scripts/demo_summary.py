@@ -18,7 +18,7 @@ def main(out: Path) -> None:
     table = Table("model", "generations", "planted", "found", "false", "rate, 95 % interval", "verdict")
     for name, what in MODELS:
         table.add_row(f"{name}: {what}", *figures(out, name))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 110).print(table)
 
 
 def figures(out: Path, name: str) -> list[str]:

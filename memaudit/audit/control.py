@@ -2,63 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from memaudit.index import Searcher
-from memaudit.records import Block, Control, Float32, Int64, Rate, Scores
-from memaudit.similarity import top_k
+from memaudit.records import Control, Coverage, Float32, Int64, Matches, Rate, Scores
+from memaudit.similarity import pairs_within, top_k
 from memaudit.statistics import greater_rate_p, rate_of, relabelling_p
 from memaudit.store import Store
 
 MIN_CONTROLS = 100  # docs/protocols.md: with fewer the test cannot speak, and says so
 PERMUTATIONS = 9999
 _QUERY_ROWS = 4096
+_FIRST_LOOK = 10  # matches asked of each held-out image; whoever has more is searched again for all of them
+_SEARCHED_AGAIN = 10_000_000  # rows x neighbours of such a search: bounds its memory
 
 
 def measure_control(
-    control: Store, references: Searcher, generations: Store, scores: Scores, searched: Rate, threshold: float, k: int
+    control: Store,
+    references: Searcher,
+    generations: Store,
+    scores: Scores,
+    matches: Matches,
+    searched: Rate,
+    threshold: float,
 ) -> Control:
     """Compare the generations' matches with what held-out images give.
 
-    Control images that have a near-duplicate in the training set, and those training images, would break the
-    exchangeability that the relabelling test rests on: they are left out of it, and counted.
+    Held-out images that have a near-duplicate in the training set, and those training images, cannot say which side
+    a generation comes from: they are left out of the relabelling test, and counted. Blank images are not compared, so
+    they are no control.
     """
-    matched_rows, matched_references, best = _across(control, references, threshold, k)
-    kept = np.setdiff1d(control.comparable_rows(), matched_rows)
-    nearest = _nearest_control(generations, control, kept, scores, threshold)
-    usable = (scores.above > 0) | (nearest >= 0)
-    usable &= ~np.isin(scores.best, matched_references)
-    is_training = usable & (nearest < 0)
-    is_control = usable & (nearest >= 0)
-    coverage = control.coverage
-    matched = rate_of(len(matched_rows), coverage)
-    enough = len(kept) >= MIN_CONTROLS
+    across = _across(control, references, threshold)
+    usable = control.comparable - len(across.controls)
+    training, held_out = _nearest(generations, control, scores, across, threshold)
+    coverage = Coverage(control.comparable, len(control))
+    matched = rate_of(len(across.controls), coverage)
+    enough = usable >= MIN_CONTROLS
     p_relabel = p_rate = None
     if enough:
-        _, training_weights = np.unique(scores.best[is_training], return_counts=True)
-        _, control_weights = np.unique(nearest[is_control], return_counts=True)
+        sides = (
+            _families(training, references.store, _counted(training, matches), threshold),
+            _families(held_out, control, _near_duplicates(held_out, control, threshold), threshold),
+        )
         p_relabel = relabelling_p(
-            np.concatenate([training_weights, control_weights]),
-            np.arange(len(training_weights) + len(control_weights)) < len(training_weights),
-            references.store.comparable - len(matched_references),
-            len(kept),
+            np.concatenate([side.weights for side in sides]),
+            np.repeat([True, False], [len(side.weights) for side in sides]),
+            np.concatenate([side.sizes for side in sides]),
+            references.store.comparable - len(across.references),
+            usable,
             permutations=PERMUTATIONS,
             seed=0,
         )
         p_rate = greater_rate_p(searched.count, searched.coverage.measured, matched.count, coverage.measured)
     return Control(
         matched=matched,
-        excluded_controls=len(matched_rows),
-        excluded_references=len(matched_references),
-        nearer_training=int(is_training.sum()),
-        nearer_control=int(is_control.sum()),
+        excluded_controls=len(across.controls),
+        excluded_references=len(across.references),
+        nearer_training=len(training),
+        nearer_control=len(held_out),
         relabelling_p=p_relabel,
         greater_rate_p=p_rate,
-        best_similarity=best,
-        why_no_p="" if enough else f"{len(kept)} usable held-out images, at least {MIN_CONTROLS} are needed",
+        best_similarity=across.best,
+        why_no_p="" if enough else f"{usable} usable held-out images, at least {MIN_CONTROLS} are needed",
     )
 
 
@@ -70,32 +79,84 @@ class _Across(NamedTuple):
     best: Float32
 
 
-def _across(control: Store, references: Searcher, threshold: float, k: int) -> _Across:
+def _across(control: Store, references: Searcher, threshold: float) -> _Across:
     controls, found, best = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.float32)]
     for block in control.blocks(_QUERY_ROWS):
-        near = references.search(block.embeddings, k, threshold)
-        hit = near.similarity >= np.float32(threshold)
-        controls.append(block.rows[hit.any(axis=1)])
-        found.append(near.rows[hit])
+        near = references.search(block.embeddings, _FIRST_LOOK, threshold)
+        controls.append(block.rows[near.above > 0])
+        found.append(near.rows[near.similarity >= np.float32(threshold)])
+        found += _all_matches(references, block.embeddings[near.above > _FIRST_LOOK], near.above.max(), threshold)
         best.append(near.similarity[:, 0])
     return _Across(np.concatenate(controls), np.unique(np.concatenate(found)), np.concatenate(best))
 
 
-def _nearest_control(generations: Store, control: Store, kept: Int64, scores: Scores, threshold: float) -> Int64:
+def _all_matches(references: Searcher, vectors: Float32, most: int, threshold: float) -> list[Int64]:
+    """The rows of every match, of vectors that have at most `most` each."""
+    found = []
+    step = max(1, _SEARCHED_AGAIN // max(1, most))
+    for low in range(0, len(vectors), step):
+        near = references.search(vectors[low : low + step], int(most), threshold)
+        found.append(np.unique(near.rows[near.similarity >= np.float32(threshold)]))
+    return found
+
+
+class _Nearest(NamedTuple):
+    """The image nearest to each generation that has a usable one at near-duplicate scale: rows of training images,
+    and of held-out images, once for each such generation."""
+
+    training: Int64
+    held_out: Int64
+
+
+def _nearest(generations: Store, control: Store, scores: Scores, across: _Across, threshold: float) -> _Nearest:
+    held_out = _nearest_control(generations, control, scores, threshold)
+    training = np.where((held_out < 0) & (scores.above > 0), scores.best, -1)
+    return _Nearest(
+        training[(training >= 0) & ~np.isin(training, across.references)],
+        held_out[(held_out >= 0) & ~np.isin(held_out, across.controls)],
+    )
+
+
+def _nearest_control(generations: Store, control: Store, scores: Scores, threshold: float) -> Int64:
     """For each generation the row of the held-out image that is at near-duplicate scale and at least as near as any
     training image (ties speak for the model); -1 where there is none."""
     result = np.full(len(generations), -1, np.int64)
-    if not len(kept):
-        return result
     for block in generations.blocks(_QUERY_ROWS):
-        near = top_k(block.embeddings, _only(control, kept), 1, threshold)
+        near = top_k(block.embeddings, control.blocks(), 1, threshold)
         best = np.nan_to_num(scores.best_similarity[block.rows], nan=-np.inf)
         nearer = (near.above > 0) & (near.similarity[:, 0] >= best)
         result[block.rows[nearer]] = near.rows[nearer, 0]
     return result
 
 
-def _only(store: Store, rows: Int64) -> Iterator[Block]:
-    for block in store.blocks():
-        chosen = np.isin(block.rows, rows)
-        yield Block(block.rows[chosen], block.embeddings[chosen])
+def _counted(rows: Int64, matches: Matches) -> Int64:
+    """The near-duplicate count of training images that are somebody's match."""
+    known, place = np.unique(matches.reference, return_index=True)
+    return matches.near_duplicates[place[np.searchsorted(known, rows)]]
+
+
+def _near_duplicates(rows: Int64, store: Store, threshold: float) -> Int64:
+    distinct, back = np.unique(rows, return_inverse=True)
+    return top_k(store.embeddings(distinct), store.blocks(), 1, threshold).above[back]
+
+
+class _Families(NamedTuple):
+    """Generations (weights) and images (sizes) of each family of near-duplicates on one side of the split."""
+
+    weights: Int64
+    sizes: Int64
+
+
+def _families(rows: Int64, store: Store, near_duplicates: Int64, threshold: float) -> _Families:
+    """Join nearest images that are near-duplicates of each other: their labels go together.
+
+    sizes are the sums of their near-duplicate counts: at least the family's true size, which never favours a finding.
+    """
+    distinct, place, weights = np.unique(rows, return_index=True, return_counts=True)
+    if not len(distinct):
+        return _Families(distinct, distinct)
+    pairs = pairs_within(store.embeddings(distinct), threshold)
+    links = coo_array((np.ones(len(pairs.left), np.int8), (pairs.left, pairs.right)), shape=(len(distinct),) * 2)
+    family = connected_components(links, directed=False)[1]
+    sizes = np.bincount(family, near_duplicates[place])
+    return _Families(np.bincount(family, weights).astype(np.int64), sizes.astype(np.int64))

@@ -70,6 +70,8 @@ def audit(
     require_threshold(threshold)
     if options.neighbours < 1:
         raise UsageError(f"--neighbours {options.neighbours} is out of range: expected at least 1")
+    if not 0 <= options.max_unmeasured <= 1:
+        raise UsageError(f"--max-unreadable {options.max_unmeasured:g} is out of range: expected a share, 0 to 1")
     if not references.store.comparable:
         raise InconclusiveError(f"training store {references.store.folder} has no readable image to compare with")
 
@@ -77,13 +79,14 @@ def audit(
     columns = generations.all_columns()
     found = _search(generations, references, threshold, options.neighbours, progress)
     paired, paired_similarity = _compare_pairs(generations, references.store, pairing)
+    found = _with_missed_pairs(found, paired, paired_similarity, references, threshold)
     scores = Scores(columns.status, found.best, found.best_similarity, found.above, paired, paired_similarity)
     missing = tuple(sorted(set(pairing) - set(columns.image_id)))
     searched = _searched_rate(scores, len(missing))
     paired_rate = _paired_rate(scores, columns, references.store, pairing, threshold) if pairing else None
     held_out = None
     if control is not None:
-        held_out = measure_control(control, references, generations, scores, searched, threshold, options.neighbours)
+        held_out = measure_control(control, references, generations, scores, found.matches, searched, threshold)
     reference_coverage = references.store.coverage
     return AuditResult(
         encoder=references.store.encoder,
@@ -100,6 +103,7 @@ def audit(
         control=held_out,
         inconclusive=(
             *_shortfalls(searched, paired_rate, reference_coverage, options.max_unmeasured),
+            *_contentless(generations, searched),
             *_absent(missing, options.max_unmeasured * len(pairing)),
         ),
     )
@@ -113,7 +117,8 @@ def _search(generations: Store, references: Searcher, threshold: float, k: int, 
     done = 0
     for block in generations.blocks(QUERY_ROWS):
         near = references.search(block.embeddings, k, threshold)
-        best[block.rows], similarity[block.rows] = near.rows[:, 0], near.similarity[:, 0]
+        best[block.rows] = near.rows[:, 0]
+        similarity[block.rows] = np.where(near.rows[:, 0] >= 0, near.similarity[:, 0], np.nan)
         above[block.rows] = near.above
         query, rank = np.nonzero(near.similarity >= np.float32(threshold))
         parts.append((block.rows[query], near.rows[query, rank], near.similarity[query, rank], rank + 1))
@@ -151,6 +156,26 @@ def _compare_pairs(generations: Store, references: Store, pairing: Mapping[str, 
     return rows, similarity
 
 
+def _with_missed_pairs(
+    found: _Found, paired: Int64, paired_similarity: Float32, references: Searcher, threshold: float
+) -> _Found:
+    """Add the copies of the prompt's own image that an approximate index did not return: they are certain."""
+    best = np.nan_to_num(found.best_similarity, nan=-np.inf)
+    missed = np.flatnonzero((paired_similarity >= np.float32(threshold)) & (paired_similarity > best))
+    if not len(missed):
+        return found
+    found.best[missed], found.best_similarity[missed] = paired[missed], paired_similarity[missed]
+    found.above[missed] += 1
+    old = found.matches
+    count = _near_duplicates(paired[missed], references, threshold)
+    first = np.ones(len(missed), np.int64)
+    added = Matches(missed, paired[missed], paired_similarity[missed], first, np.maximum(count, 1))
+    old = old._replace(rank=old.rank + np.isin(old.query, missed))
+    matches = Matches._make(np.concatenate([old[i], added[i]]) for i in range(len(old)))
+    order = np.lexsort((matches.rank, matches.query))
+    return found._replace(matches=Matches._make(column[order] for column in matches))
+
+
 def _searched_rate(scores: Scores, missing: int) -> Rate:
     measured = int((scores.status != Status.UNREADABLE).sum())
     return rate_of(int((scores.above > 0).sum()), Coverage(measured, len(scores.status) + missing))
@@ -176,6 +201,13 @@ def _shortfalls(searched: Rate, paired: Rate | None, references: Coverage, allow
         for name, part in parts
         if part.measured == 0 or part.share < 1 - allowed
     ]
+
+
+def _contentless(generations: Store, searched: Rate) -> list[str]:
+    """Black images of a safety filter, for example: all were measured, and none could have been a copy."""
+    if generations.comparable or not searched.coverage.measured:
+        return []
+    return [f"all {searched.coverage.measured:,} generations that could be read are blank: nothing was compared"]
 
 
 def _absent(missing: tuple[str, ...], allowed: float) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,8 @@ class Prompted:
 def read_pairing(path: str | Path) -> dict[str, Prompted]:
     """Read a CSV of generation, image_id and optionally prompt; keys are generations' image_ids.
 
-    Raises InputError for an unreadable file, absent columns, an empty or a repeated generation.
+    Raises InputError for an unreadable file, absent columns, no line at all, a line with more fields than columns
+    (an unquoted comma), an empty or a repeated generation.
     """
     path = Path(path)
     try:
@@ -37,7 +38,7 @@ def read_pairing(path: str | Path) -> dict[str, Prompted]:
             header = list(reader.fieldnames or ())
             generation = _column(path, header, GENERATION_COLUMNS)
             reference = _column(path, header, REFERENCE_COLUMNS)
-            return _collected(path, ((row[generation], row[reference], row.get("prompt")) for row in reader))
+            return _collected(path, reader, generation, reference)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"pairing {path} cannot be read: {error}") from None
 
@@ -49,14 +50,20 @@ def _column(path: Path, header: Sequence[str], names: tuple[str, ...]) -> str:
     raise InputError(f"pairing {path} has no column {names[0]!r}: its header is {', '.join(header) or 'empty'}")
 
 
-def _collected(path: Path, rows: Iterable[tuple[str, str, str | None]]) -> dict[str, Prompted]:
+def _collected(path: Path, reader: csv.DictReader[str], generation: str, reference: str) -> dict[str, Prompted]:
     pairing: dict[str, Prompted] = {}
-    for number, (generation, reference, prompt) in enumerate(rows, start=2):
-        if not generation or not reference:
-            raise InputError(f"pairing {path}, line {number}: the generation or its training image_id is empty")
-        if generation in pairing:
-            raise InputError(f"pairing {path}, line {number}: generation {generation!r} occurs twice")
-        pairing[generation] = Prompted(reference, prompt or "")
+    for row in reader:
+        place = f"pairing {path}, line {reader.line_num}"
+        key, target = row[generation], row[reference]
+        if reader.restkey in row:
+            raise InputError(f"{place}: more fields than columns; put a text with commas in quotes")
+        if not key or not target:
+            raise InputError(f"{place}: the generation or its training image_id is empty")
+        if key in pairing:
+            raise InputError(f"{place}: generation {key!r} occurs twice")
+        pairing[key] = Prompted(target, row.get("prompt") or "")
+    if not pairing:
+        raise InputError(f"pairing {path} has a header and no line: name at least one generation, or leave it out")
     return pairing
 
 

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
+from typing import Any
 
-import click
 import typer
 
 from memaudit.cli import audit, dedup, embed, encoders, gate, index, inspect
-from memaudit.cli.console import print_error
+from memaudit.cli.console import harmless, print_error
 from memaudit.errors import MemauditError
 
 INTERRUPTED = 130
 INTERNAL = 3  # nothing was decided: a crash must look neither like a pass nor like a finding
+# Newer typers carry a click of their own, older ones import it: their own error leads to the right class
+_WRONG_USAGE: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 app = typer.Typer(
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Memorization and regurgitation audit for image generators: dedup a training set, audit a model, gate a release",
+    help="Memorization and regurgitation audit for image generators: dedup a training set, audit and gate a model",
 )
 app.command("embed")(embed.embed)
 app.command("index")(index.index)
@@ -40,6 +42,8 @@ def _root() -> None:
 
 def main() -> None:
     """Entry point of the `memaudit` command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold what the terminal's encoding does not
     sys.exit(run(sys.argv[1:]))
 
 
@@ -47,30 +51,34 @@ def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; no exception of ours or of the interpreter's gets out."""
     as_json = "--json" in arguments
     try:
-        result = app(arguments, standalone_mode=False)
+        result = app(arguments or ["--help"], standalone_mode=False, prog_name="memaudit")
+        if result == INTERRUPTED:  # what typer makes of a KeyboardInterrupt
+            raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except MemauditError as error:
         print_error(str(error), kind=type(error).__name__, exit_code=error.exit_code, as_json=as_json)
         return error.exit_code
-    except (typer.Abort, click.Abort, KeyboardInterrupt):
-        print_error(
-            "interrupted; run the same command again to continue",
-            kind="Interrupted",
-            exit_code=INTERRUPTED,
-            as_json=as_json,
-        )
+    except (typer.Abort, KeyboardInterrupt):
+        message = "interrupted; run the same command again to continue"
+        print_error(message, kind="Interrupted", exit_code=INTERRUPTED, as_json=as_json)
         return INTERRUPTED
-    except click.ClickException as error:
-        print_error(error.format_message(), kind="UsageError", exit_code=2, as_json=as_json)
+    except _WRONG_USAGE as error:
+        print_error(_advice(error), kind="UsageError", exit_code=2, as_json=as_json)
         return 2
     except OSError as error:
-        print_error(
-            f"{error.strerror or error}: {error.filename or ''}", kind="InputError", exit_code=2, as_json=as_json
-        )
+        message = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
+        print_error(message, kind="InputError", exit_code=2, as_json=as_json)
         return 2
     except Exception as error:  # noqa: BLE001 - the last line of defence: exit 1 would read as a finding
         if {"--verbose", "-v"} & set(arguments):
-            traceback.print_exc()
+            print(harmless(traceback.format_exc()), file=sys.stderr)
         message = f"internal error, nothing was decided: {type(error).__name__}: {error} (--verbose shows where)"
         print_error(message, kind="InternalError", exit_code=INTERNAL, as_json=as_json)
         return INTERNAL
+
+
+def _advice(error: Any) -> str:
+    """One line of what was wrong and where help is."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "memaudit"
+    return f"{error.format_message().rstrip('.')} ({command} --help shows what it takes)"

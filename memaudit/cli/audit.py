@@ -32,7 +32,7 @@ PairingFile = Annotated[
 ControlSource = Annotated[
     str | None, typer.Option("--control", help="Held-out real images, never trained on: folder, manifest or store.")
 ]
-Neighbours = Annotated[int, typer.Option("--neighbours", help="Matches kept for each generation.")]
+Neighbours = Annotated[int, typer.Option("--neighbours", min=1, help="Matches kept for each generation.")]
 
 
 def audit(
@@ -62,14 +62,18 @@ def audit(
     from memaudit.index import open_searcher
     from memaudit.report.audit import write_audit
     from memaudit.report.document import inconclusive_report, start_run, write_report
+    from memaudit.similarity.exact import require_threshold
 
     console = Console(as_json, quiet)
     embedder = Embedder(encoder, device, workers, batch_size, shard_rows, allow_unverified_weights)
     options = AuditOptions(threshold, neighbours, max_unreadable)
     start_run(out)
+    if threshold is not None:
+        require_threshold(threshold)  # before hours of embedding
     try:
         pairs = read_pairing(pairing) if pairing else None
         references = open_searcher(against)
+        _require_apart(references.store.folder, out)
         like = references.store.encoder
         with console.progress() as progress:
             queries = embedder.store_of(generations, out / "generations", like, progress)
@@ -82,3 +86,11 @@ def audit(
     console.result(report, f"{report['results']['headline']}\nReport: {out / 'report.html'}")
     if result.inconclusive:
         raise typer.Exit(InconclusiveError.exit_code)
+
+
+def _require_apart(references: Path, out: Path) -> None:
+    """The generations are embedded into `out`: not over the training set's own store."""
+    from memaudit.errors import UsageError
+
+    if references.resolve() in ((out / name).resolve() for name in ("generations", "control")):
+        raise UsageError(f"--against {references} lies where --out {out} keeps its own stores: choose another --out")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -17,7 +18,8 @@ from memaudit.records import Progress, silent
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
 QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Print no result text and no progress.")]
 VerboseFlag = Annotated[bool, typer.Option("--verbose", "-v", help="Show the traceback of an internal error.")]
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# C0 and C1 controls, and what turns the direction of writing
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True)
@@ -30,14 +32,14 @@ class Console:
     def result(self, value: dict[str, Any], text: str) -> None:
         """Print the JSON object, or the text for people."""
         if self.as_json:
-            print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+            _print(json.dumps(value, allow_nan=False))  # ASCII: no control character gets through
         elif not self.quiet:
-            print(harmless(text))
+            _print(harmless(text))
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
         """A progress bar on stderr with rate and time left; silent when stderr is no terminal."""
-        if self.quiet or not sys.stderr.isatty():
+        if self.quiet or sys.stderr is None or not sys.stderr.isatty():
             yield silent
             return
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -63,20 +65,34 @@ def _stderr() -> Any:
     return RichConsole(stderr=True)
 
 
+def _print(text: str) -> None:
+    """Print to stdout, now. Where nobody reads it the rest is dropped: the exit code still tells the outcome."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise
+
+
 def harmless(text: str) -> str:
     """Remove control characters: an id or a caption must not steer the terminal. Newlines and tabs stay."""
     return _CONTROL.sub("�", text)
 
 
 def print_error(message: str, *, kind: str, exit_code: int, as_json: bool) -> None:
-    """One line on stderr; with --json also one object on stdout."""
-    if as_json:
-        print(json.dumps({"error": {"kind": kind, "message": message}, "exit_code": exit_code}, ensure_ascii=False))
-    print(harmless(f"memaudit: {' '.join(message.split())}"), file=sys.stderr)
+    """One line on stderr; with --json also one object on stdout. If neither can be written, the exit code is left."""
+    with suppress(OSError):
+        if as_json:
+            _print(json.dumps({"error": {"kind": kind, "message": message}, "exit_code": exit_code}))
+    with suppress(OSError):
+        if sys.stderr is not None:
+            print(harmless(f"memaudit: {' '.join(message.split())}"), file=sys.stderr)
 
 
 def table(rows: Sequence[tuple[str, ...]]) -> str:
-    """Left-aligned columns, two spaces apart, without borders: readable in a log as well."""
+    """Left-aligned columns, two spaces apart, without borders: readable in a log as well. A row is one line."""
+    rows = [tuple(" ".join(cell.splitlines()) for cell in row) for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

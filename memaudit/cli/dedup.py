@@ -54,8 +54,8 @@ def dedup(
         recall_sample=recall_sample,
         seed=seed,
     )
-    opened = Store.open(store)
     start_run(out)
+    opened = Store.open(store)
     with console.progress() as progress:
         result = run(opened, options, scratch=out, progress=progress)
         report = write_dedup(result, opened, out)

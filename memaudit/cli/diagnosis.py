@@ -66,6 +66,7 @@ def _faiss() -> str:
 
 def _free(path: str) -> str:
     """Free space of the nearest existing folder: the cache need not exist yet."""
+    path = os.path.abspath(path)
     while not os.path.exists(path):
         path = os.path.dirname(path)
     return f"{shutil.disk_usage(path).free / 2**30:.1f} GiB"

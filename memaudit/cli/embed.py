@@ -51,9 +51,10 @@ def embed(
     with console.progress() as progress:
         store = run(sources, out, loaded, options, progress=progress)
     coverage = store.coverage
-    if coverage.share < 1 - max_unreadable:
+    unreadable = coverage.total - coverage.measured
+    if not unreadable / coverage.total <= max_unreadable:  # NaN would pass a plain >
         raise InconclusiveError(
-            f"{coverage.total - coverage.measured:,} of {coverage.total:,} images could not be read, more than "
+            f"{unreadable:,} of {coverage.total:,} images could not be read, more than "
             f"--max-unreadable {max_unreadable:g}; the store is complete: memaudit info {out} lists the causes"
         )
     console.result(

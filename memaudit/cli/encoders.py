@@ -9,7 +9,7 @@ import typer
 
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag, table
 
-app = typer.Typer(no_args_is_help=True, help="List the encoders; fetch the weights of one.")
+app = typer.Typer(help="List the encoders; fetch the weights of one.")
 
 
 @app.command("list")

@@ -13,6 +13,7 @@ from memaudit.similarity import top_k
 ITERATIONS = 15
 FIT_ROWS_PER_CLUSTER = 64  # rows k-means is fitted on, per cluster
 MIN_CLUSTER_ROWS = 128  # below this, cells are so small that families are torn apart (docs/architecture.md)
+SEEDS = 2**31  # faiss takes the seed as a C int
 EXHAUSTIVE_ROWS = 20_000  # comparing all pairs of so few rows takes seconds: no need to miss any
 
 

@@ -1,4 +1,7 @@
-"""Exact duplicates: the same file, or the same embedding bit by bit. Collapsed before anything is clustered."""
+"""Exact duplicates: the same file, or the same embedding bit by bit. Collapsed before anything is clustered.
+
+Rows of different status are never duplicates of each other: an image that was read must not hang on one that was not.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from memaudit.embed import NO_FILE
-from memaudit.records import Int64
+from memaudit.records import Int64, Status
 from memaudit.store import Store
 
 
@@ -20,6 +23,8 @@ def representatives(store: Store, rank: Int64) -> Int64:
     Memory: two hash tables with a digest for each row.
     """
     rows = len(store)
+    if not rows:
+        return np.empty(0, np.int64)
     group = _components(rows, _first_of_equal(rows, _file_keys(store)), _first_of_equal(rows, _vector_keys(store)))
     order = np.lexsort((rank, group))
     is_first = np.diff(group[order], prepend=-1) != 0
@@ -27,8 +32,12 @@ def representatives(store: Store, rank: Int64) -> Int64:
 
 
 def _file_keys(store: Store) -> Iterable[tuple[int, str]]:
-    hashes = (sha256 for columns in store.iter_columns() for sha256 in columns.sha256)
-    return ((row, sha256) for row, sha256 in enumerate(hashes) if sha256 != NO_FILE)
+    files = (file for columns in store.iter_columns() for file in zip(columns.sha256, columns.status, strict=True))
+    return (
+        (row, f"{status} {sha256}")
+        for row, (sha256, status) in enumerate(files)
+        if sha256 != NO_FILE and status != Status.UNREADABLE
+    )
 
 
 def _vector_keys(store: Store) -> Iterable[tuple[int, bytes]]:

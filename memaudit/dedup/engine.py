@@ -8,16 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from memaudit.dedup.clusters import Plan, choose_clusters
+from memaudit.dedup.clusters import SEEDS, Plan, choose_clusters
 from memaudit.dedup.copies import representatives
 from memaudit.dedup.groups import Cover, cover
 from memaudit.dedup.pairs import Matrix, find_pairs
-from memaudit.dedup.recall import measure_recall
+from memaudit.dedup.recall import measure_recall, recall_of_exhaustive
 from memaudit.errors import InputError, UsageError
 from memaudit.records import (
     Coverage,
     Decision,
     Decisions,
+    DedupRecall,
     DedupResult,
     Float32,
     Int64,
@@ -63,6 +64,7 @@ def dedup(
     """
     threshold = store.encoder.threshold if options.threshold is None else options.threshold
     require_threshold(threshold)
+    _require_possible(options)
     columns = store.all_columns()
     rank = keep_rank(columns, options.keep)
     stands_for = representatives(store, rank)
@@ -73,18 +75,10 @@ def dedup(
     with tempfile.TemporaryDirectory(dir=scratch, prefix=".dedup-") as folder:
         matrix = Matrix(Path(folder) / "embeddings.npy", store, rows)
         pairs, added = find_pairs(matrix, threshold, plan, options.seed, progress)
-        recall = measure_recall(
-            matrix,
-            pairs,
-            threshold,
-            sample=options.recall_sample,
-            confidence=options.confidence,
-            seed=options.seed,
-            progress=progress,
-        )
+        recall = _recall(matrix, pairs, threshold, plan, options, progress)
     covered = cover(len(rows), pairs, rank[rows])
     decisions = _decide(columns, stands_for, rows, covered)
-    verify_witnesses(store, decisions, threshold)
+    verify_witnesses(store, decisions, stands_for, threshold)
     return DedupResult(
         encoder=store.encoder,
         store_digest=store.digest,
@@ -99,12 +93,33 @@ def dedup(
     )
 
 
+def _recall(
+    matrix: Matrix, pairs: Pairs, threshold: float, plan: Plan, options: DedupOptions, progress: Progress
+) -> DedupRecall:
+    if plan.exhaustive:
+        return recall_of_exhaustive(pairs, len(matrix), threshold, options.confidence)
+    return measure_recall(
+        matrix,
+        pairs,
+        threshold,
+        sample=options.recall_sample,
+        confidence=options.confidence,
+        seed=options.seed,
+        progress=progress,
+    )
+
+
+def _require_possible(options: DedupOptions) -> None:
+    for name, least in (("clusterings", 1), ("probes", 1), ("recall_sample", 1), ("seed", 0)):
+        value = getattr(options, name)
+        if not least <= value < SEEDS:
+            raise UsageError(f"--{name.replace('_', '-')} {value} is out of range: expected at least {least}")
+    if not 0 < options.confidence < 1:
+        raise UsageError(f"confidence {options.confidence:g} is out of range: expected between 0 and 1")
+
+
 def plan_comparison(rows: int, options: DedupOptions) -> Plan:
     """Settle clusters, probes and clusterings for this many rows. Raises UsageError for what cannot be."""
-    if options.clusterings < 1:
-        raise UsageError(f"--clusterings {options.clusterings} is out of range: expected at least 1")
-    if options.probes < 1:
-        raise UsageError(f"--probes {options.probes} is out of range: expected at least 1")
     clusters = options.clusters
     if clusters is None:
         clusters = choose_clusters(rows, options.probes, options.clusterings)
@@ -121,7 +136,9 @@ def keep_rank(columns: Columns, rule: str) -> Int64:
     if rule not in KEEP_RULES:
         raise UsageError(f"unknown keep rule {rule!r}: expected one of {', '.join(KEEP_RULES)}")
     area = columns.width * columns.height if rule == "largest" else np.zeros_like(columns.width)
-    order = np.lexsort((columns.image_id.astype(str), -area))
+    # As objects: an array of fixed-width text gives every id the room of the longest.
+    by_id = np.argsort(columns.image_id, kind="stable")
+    order = by_id[np.argsort(-area[by_id], kind="stable")]
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
     return rank
@@ -150,15 +167,19 @@ def _decide(columns: Columns, stands_for: Int64, rows: Int64, covered: Cover) ->
     return Decisions(columns.image_id, decision, reason, group, witness, similarity)
 
 
-def verify_witnesses(store: Store, decisions: Decisions, threshold: float) -> None:
-    """Hold the promise of the cover rule against the store itself, before anything is written."""
+def verify_witnesses(store: Store, decisions: Decisions, stands_for: Int64, threshold: float) -> None:
+    """Hold the promise of the cover rule against the store itself, before anything is written.
+
+    An exact duplicate is held to the image that stands for it: the same file may have got an embedding that differs
+    in the last bits, in another batch of the encoder.
+    """
     dropped = np.flatnonzero(decisions.decision == Decision.DROP)
-    compared = dropped[np.isin(dropped, store.comparable_rows())]
-    for low in range(0, len(compared), BLOCK_ROWS):
-        part = compared[low : low + BLOCK_ROWS]
-        witness = decisions.witness[part]
-        similarity = _similarity(store, part, witness)
-        assert (decisions.decision[witness] == Decision.KEEP).all(), "a witness is not kept"
+    assert (decisions.decision[decisions.witness[dropped]] == Decision.KEEP).all(), "a witness is not kept"
+    near = np.unique(stands_for[dropped])
+    near = near[decisions.decision[near] == Decision.DROP]
+    for low in range(0, len(near), BLOCK_ROWS):
+        part = near[low : low + BLOCK_ROWS]
+        similarity = _similarity(store, part, decisions.witness[part])
         assert (similarity >= np.float32(threshold)).all(), "a witness lies below the threshold"
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from memaudit.dedup.clusters import Plan, fit, fit_rows, nearest_clusters
+from memaudit.dedup.clusters import SEEDS, Plan, fit, fit_rows, nearest_clusters
 from memaudit.errors import InputError
 from memaudit.records import Float32, Int64, Progress
 from memaudit.similarity import Pairs, pairs_across, pairs_within
@@ -28,10 +29,12 @@ class Matrix:
         self._data: Float32 = np.lib.format.open_memmap(
             path, mode="w+", dtype=np.float32, shape=(len(rows), store.encoder.dim)
         )
+        _reserve(path)
+        is_wanted = np.zeros(len(store), bool)
+        is_wanted[rows] = True
         filled = 0
         for block in store.blocks(BLOCK_ROWS):
-            wanted = block.embeddings[np.isin(block.rows, rows, assume_unique=True)]
-            _require_finite(wanted, store)
+            wanted = block.embeddings[is_wanted[block.rows]]
             self._data[filled : filled + len(wanted)] = wanted
             filled += len(wanted)
 
@@ -47,9 +50,16 @@ class Matrix:
             yield low, self.take(slice(low, low + BLOCK_ROWS))
 
 
-def _require_finite(vectors: Float32, store: Store) -> None:
-    if not np.isfinite(vectors).all():
-        raise InputError(f"store {store.folder} holds an embedding with NaN: memaudit verify names the row")
+def _reserve(path: Path) -> None:
+    """Take the disk space of a sparse file now: to run out of it later is a signal that kills the process."""
+    if not hasattr(os, "posix_fallocate"):  # macOS
+        return
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            raise InputError(f"no room for {size:,} bytes of scratch in {path.parent}: {error.strerror}") from None
 
 
 def find_pairs(matrix: Matrix, threshold: float, plan: Plan, seed: int, progress: Progress) -> tuple[Pairs, list[int]]:
@@ -63,7 +73,7 @@ def find_pairs(matrix: Matrix, threshold: float, plan: Plan, seed: int, progress
         return pairs, [len(pairs.left)]
     pairs, added = Pairs.none(), []
     for number in range(plan.clusterings):
-        found = _distinct(_one_clustering(matrix, threshold, plan, seed + number, progress))
+        found = _distinct(_one_clustering(matrix, threshold, plan, (seed + number) % SEEDS, progress))
         merged = _distinct(iter([pairs, found]))
         added.append(len(merged.left) - len(pairs.left))
         pairs = merged

@@ -9,10 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-MAX_PIXELS = 178_956_970  # Pillow's own "decompression bomb" limit, applied to each image instead of the process
+MAX_PIXELS = 178_956_970  # where Pillow itself raises; it also looks at pictures inside others, as in .ico
 BLANK_RANGE = 4  # of 255: JPEG noise on a plain page stays below it
 
-Image.MAX_IMAGE_PIXELS = None  # _open refuses by header, before pixels are read; a warning would be lost in threads
+# Once and for all, because warnings.catch_warnings is not safe in threads: a corrupt EXIF block is no reason to
+# distrust the pixels, and too many pixels are refused below.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class UnreadableImageError(Exception):
@@ -35,15 +37,18 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Decoded:
     if not data:
         raise UnreadableImageError("empty file")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a corrupt EXIF block is no reason to distrust the pixels
-            return _open(data, max_pixels)
+        return _open(data, max_pixels)
     except UnreadableImageError:
         raise
     except UnidentifiedImageError:
         raise UnreadableImageError("not a known image format") from None
     except Exception as error:  # noqa: BLE001 - Pillow's plugins raise anything on hostile bytes
-        raise UnreadableImageError(f"cannot decode: {type(error).__name__}: {str(error)[:120]}") from None
+        raise UnreadableImageError(f"cannot decode: {type(error).__name__}: {_printable(str(error)[:120])}") from None
+
+
+def _printable(text: str) -> str:
+    """Pillow quotes the file's bytes in its messages; no NUL, newline or escape sequence may travel with them."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _open(data: bytes, max_pixels: int) -> Decoded:
@@ -51,8 +56,18 @@ def _open(data: bytes, max_pixels: int) -> Decoded:
         width, height = opened.size
         if width * height > max_pixels:
             raise UnreadableImageError(f"{width} x {height} pixels, over the limit of {max_pixels:,}")
+        if opened.format == "EPS":
+            raise UnreadableImageError("EPS is a program that Ghostscript would run, not an image")
         opened.load()
-        return Decoded(to_rgb(ImageOps.exif_transpose(opened)), width, height)
+        return Decoded(to_rgb(_upright(opened)), width, height)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation; without a readable one the image stands as it is stored."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # noqa: BLE001 - Pillow's EXIF parser raises anything on hostile bytes
+        return image
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -66,11 +81,18 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _scaled_to_8_bits(image: Image.Image) -> Image.Image:
-    """Deep greys hold 16 bits in files, whatever Pillow's mode; floats are 0..1 unless they exceed it."""
+    """Deep greys hold 16 bits in files, whatever Pillow's mode; floats are 0..1 or 0..255, or else fill their range."""
     values = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     top = float(values.max(initial=0.0))
-    full = max(65535.0, top) if image.mode != "F" else 1.0 if top <= 1.0 else max(255.0, top)
+    full = _full_float_scale(top) if image.mode == "F" else max(65535.0, top)
     return Image.fromarray(np.clip(values * (255.0 / full), 0, 255).astype(np.uint8))
+
+
+def _full_float_scale(top: float) -> float:
+    """What white is. 0..1 that overshoots a little must not be taken for a black 0..255."""
+    if top <= 1:
+        return 1.0
+    return 255.0 if 16 < top <= 255 else top
 
 
 def is_blank(image: Image.Image) -> bool:

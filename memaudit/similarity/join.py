@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.records import Float32, Int64
-from memaudit.similarity.exact import ROUNDING, exact
+from memaudit.similarity.exact import ROUNDING, exact_at
 
 TILE = 2048  # rows of a product's side: 16 MiB of float32 scores
 
@@ -65,7 +65,7 @@ def _scored(rows: Float32, right: Float32, threshold: float) -> Iterator[Pairs]:
     for start in range(0, len(right), TILE):
         columns = right[start : start + TILE]
         i, j = np.nonzero(rows @ columns.T >= threshold - ROUNDING)
-        similarity = exact(rows[i], columns[j])
+        similarity = exact_at(rows, i, columns, j)
         # float32 on both sides, or a pair at exactly the threshold could fall to rounding of the threshold itself
         keep = similarity >= np.float32(threshold)
         yield Pairs(i[keep].astype(np.int64), j[keep].astype(np.int64) + start, similarity[keep])

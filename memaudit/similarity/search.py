@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from memaudit.records import Block, Float32, Int64
-from memaudit.similarity.exact import ROUNDING, exact
+from memaudit.similarity.exact import ROUNDING, exact_at
 from memaudit.similarity.join import Pairs
 
 
@@ -31,7 +31,7 @@ def top_k(queries: Float32, references: Iterable[Block], k: int, threshold: floa
         scores = queries @ block.embeddings.T
         above += _count_above(scores, queries, block.embeddings, threshold)
         found = _promising(scores, worst, k)
-        found = found._replace(similarity=exact(queries[found.left], block.embeddings[found.right]))
+        found = found._replace(similarity=exact_at(queries, found.left, block.embeddings, found.right))
         best = keep_best(Pairs.joined([best, found._replace(right=block.rows[found.right])]), k)
         worst = _kth(best, k, len(queries))
     return as_neighbours(best, k, above)
@@ -77,5 +77,5 @@ def _count_above(scores: Float32, queries: Float32, vectors: Float32, threshold:
     sure = scores >= threshold + ROUNDING
     count = sure.sum(axis=1)
     i, j = np.nonzero((scores >= threshold - ROUNDING) & ~sure)
-    hit = exact(queries[i], vectors[j]) >= np.float32(threshold)
+    hit = exact_at(queries, i, vectors, j) >= np.float32(threshold)
     return np.asarray(count + np.bincount(i[hit], minlength=len(queries)), dtype=np.int64)

@@ -1,0 +1,32 @@
+"""Fixtures for every test: folders of drawn pictures, and stores of them by the thumbnail encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pictures import MakeFolder, MakeStore, write_pictures
+
+from memaudit.embed import EmbedOptions, embed
+from memaudit.encoders import load_encoder
+from memaudit.store import Store
+
+
+@pytest.fixture
+def picture_folder(tmp_path: Path) -> MakeFolder:
+    """Make a folder of `count` drawn pictures: picture_folder(12), picture_folder(5, name="gen", first_seed=100)."""
+
+    def make(count: int, name: str = "images", first_seed: int = 0) -> Path:
+        return write_pictures(tmp_path / name, range(first_seed, first_seed + count))
+
+    return make
+
+
+@pytest.fixture
+def make_store(tmp_path: Path) -> MakeStore:
+    """Embed sources with the thumbnail encoder: make_store(folder), make_store(folder, name="b", shard_rows=4)."""
+
+    def make(*sources: Path, name: str = "store", shard_rows: int = 8) -> Store:
+        return embed(sources, tmp_path / name, load_encoder("thumbnail"), EmbedOptions(shard_rows=shard_rows))
+
+    return make

@@ -1,0 +1,237 @@
+"""Sources: every image is listed once, in a stable order, under a stable name."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memaudit.errors import InputError, UsageError
+from memaudit.images.sources import iter_images
+from memaudit.records import ImageRef
+
+
+def ids(*sources: Path) -> list[str]:
+    return [ref.image_id for ref in iter_images(sources)]
+
+
+def touch(folder: Path, *names: str) -> Path:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode(errors="surrogateescape"))
+    return folder
+
+
+def manifest(folder: Path, name: str, text: str) -> list[ImageRef]:
+    (folder / name).write_bytes(text.encode())
+    return list(iter_images([folder / name]))
+
+
+def test_a_folder_is_listed_deeply_and_in_path_order(tmp_path: Path) -> None:
+    """Order is by name at each level, whatever the order of creation; ids are relative paths."""
+    touch(tmp_path, "c.png", "b/2.png", "b/1.png", "a.png", "b/a/z.png", "B.png")
+    assert ids(tmp_path) == ["B.png", "a.png", "b/1.png", "b/2.png", "b/a/z.png", "c.png"]
+
+
+def test_ids_do_not_depend_on_where_the_folder_is(tmp_path: Path) -> None:
+    """The same files under another path, or named relatively, get the same ids, and uris that can be opened."""
+    one, two = touch(tmp_path / "one", "a/x.png", "y.png"), touch(tmp_path / "two", "a/x.png", "y.png")
+    assert ids(one) == ids(two) == ids(one / "a" / "..")
+    assert [Path(ref.uri).read_bytes() for ref in iter_images([one])] == [b"a/x.png", b"y.png"]
+    assert all(os.path.isabs(ref.uri) for ref in iter_images([os.path.relpath(one)]))
+
+
+def test_hidden_files_and_companions_are_left_out(tmp_path: Path) -> None:
+    """Captions and tables beside the images are no images; what a system hides stays hidden."""
+    touch(tmp_path, "a.jpg", "a.txt", "a.JSON", "meta.parquet", ".DS_Store", ".cache/b.jpg", "run.log")
+    assert ids(tmp_path) == ["a.jpg"]
+
+
+def test_an_unknown_file_counts_as_an_image(tmp_path: Path) -> None:
+    """What cannot be decoded must lower the coverage, so it is listed: no suffix, or one never heard of."""
+    touch(tmp_path, "IMG_1", "b.heif2", "c.jpg")
+    assert ids(tmp_path) == ["IMG_1", "b.heif2", "c.jpg"]
+
+
+def test_a_single_image_is_a_source(tmp_path: Path) -> None:
+    """Its id is its file name."""
+    touch(tmp_path, "a/x.png")
+    assert ids(tmp_path / "a" / "x.png") == ["x.png"]
+
+
+@pytest.mark.parametrize(
+    "name", ["with space.png", "umläut-日本.png", "new\nline.png", "tab\t.png", "-rf.png", "%41.png"]
+)
+def test_odd_names_are_kept(tmp_path: Path, name: str) -> None:
+    """The id is the name, character by character."""
+    touch(tmp_path, name)
+    (ref,) = iter_images([tmp_path])
+    assert ref.image_id == name
+    assert Path(ref.uri).read_bytes() == name.encode()
+
+
+def test_a_name_that_is_not_utf8_is_escaped_and_can_be_opened(tmp_path: Path) -> None:
+    """The id can be printed and stored; the uri still leads to the file."""
+    with open(os.fsencode(tmp_path) + b"/\xff\xfe.png", "wb") as file:
+        file.write(b"content")
+    (ref,) = iter_images([tmp_path])
+    assert ref.image_id == r"\udcff\udcfe.png"
+    assert Path(ref.uri).read_bytes() == b"content"
+
+
+def test_links_to_folders_above_end(tmp_path: Path) -> None:
+    """Loops of symbolic links are walked once round: every image once under each name that is no loop."""
+    touch(tmp_path, "a/x.png", "b/y.png")
+    (tmp_path / "a" / "up").symlink_to("..")
+    (tmp_path / "a" / "self").symlink_to(".")
+    (tmp_path / "b" / "across").symlink_to("../a")
+    assert ids(tmp_path) == ["a/x.png", "b/across/x.png", "b/y.png"]
+
+
+def test_a_linked_folder_is_followed(tmp_path: Path) -> None:
+    """A dataset that is put together from links is not empty."""
+    touch(tmp_path / "elsewhere", "x.png")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "part").symlink_to(tmp_path / "elsewhere")
+    assert ids(tmp_path / "set") == ["part/x.png"]
+
+
+def test_links_that_lead_nowhere_are_listed(tmp_path: Path) -> None:
+    """A dangling link and a link to itself stay in the list: they become unreadable rows, not silence."""
+    (tmp_path / "gone.png").symlink_to("nowhere.png")
+    (tmp_path / "self.png").symlink_to("self.png")
+    assert ids(tmp_path) == ["gone.png", "self.png"]
+
+
+def test_folders_deeper_than_the_interpreters_stack(tmp_path: Path) -> None:
+    """Depth is no limit."""
+    here = os.getcwd()
+    try:
+        os.chdir(tmp_path)
+        for _ in range(1200):
+            os.mkdir("d")
+            os.chdir("d")
+        Path("x.png").write_bytes(b"")
+        os.chdir(tmp_path)
+        assert len(ids(Path("d"))) == 1
+    finally:
+        os.chdir(here)
+        subprocess.run(["rm", "-r", str(tmp_path / "d")], check=True)  # pytest's own clean-up would recurse
+
+
+def test_an_absent_source_is_named(tmp_path: Path) -> None:
+    """The error says which source, and what a source may be."""
+    with pytest.raises(InputError, match=r"nope.* does not exist.*folder, an image or a manifest"):
+        ids(tmp_path / "nope")
+
+
+def test_no_source_is_a_usage_error() -> None:
+    """An empty list is never an empty data set."""
+    with pytest.raises(UsageError, match="no source"):
+        ids()
+
+
+def test_a_companion_is_no_source(tmp_path: Path) -> None:
+    """A text file given as a source is refused, not embedded as one unreadable image."""
+    touch(tmp_path, "notes.txt")
+    with pytest.raises(InputError, match=r"not an image; manifests end in \.csv"):
+        ids(tmp_path / "notes.txt")
+
+
+def test_several_sources_are_told_apart(tmp_path: Path) -> None:
+    """Equal names in two sources stay two images, in the order of the sources."""
+    touch(tmp_path, "b/1.png", "a/1.png")
+    assert ids(tmp_path / "b", tmp_path / "a") == ["b/1.png", "a/1.png"]
+
+
+def test_the_current_folder_has_a_name_among_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`.` is prefixed by what it is called."""
+    touch(tmp_path, "a/1.png", "b/1.png")
+    monkeypatch.chdir(tmp_path / "a")
+    assert ids(Path("."), Path("../b")) == ["a/1.png", "b/1.png"]
+
+
+def test_sources_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Their ids would clash; the message says what to do."""
+    touch(tmp_path, "x/images/1.png", "y/images/2.png")
+    with pytest.raises(UsageError, match=r"both called 'images'.*rename one"):
+        ids(tmp_path / "x" / "images", tmp_path / "y" / "images")
+
+
+def test_csv_with_ids_and_captions(tmp_path: Path) -> None:
+    """Columns are found by name; paths are relative to the manifest; a byte order mark does not matter."""
+    refs = manifest(tmp_path, "m.csv", '\ufeffcaption,id,path\r\n"a ""red"" one, wide",007,sub/x.png\r\n')
+    assert refs == [ImageRef("007", str(tmp_path / "sub" / "x.png"), 'a "red" one, wide')]
+
+
+def test_tsv_without_ids(tmp_path: Path) -> None:
+    """Without an id column the path as written is the id."""
+    refs = manifest(tmp_path, "m.tsv", "filename\ttext\na, b.png\thello\n/abs/c.png\t\n")
+    assert refs == [ImageRef("a, b.png", str(tmp_path / "a, b.png"), "hello"), ImageRef("/abs/c.png", "/abs/c.png", "")]
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    """Numbers become text, blank lines do not count, a byte order mark does not matter."""
+    refs = manifest(tmp_path, "m.jsonl", '\ufeff{"image": "x.png", "image_id": 0, "prompt": "p"}\n\n{"uri": "y.png"}\n')
+    assert refs == [ImageRef("0", str(tmp_path / "x.png"), "p"), ImageRef("y.png", str(tmp_path / "y.png"), "")]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("m.csv", "file_name\nx.png\n", "no image path; expected one of the columns path, uri"),
+        ("m.csv", "path,id\nx.png,1\n,2\n", "entry 2: no image path"),
+        ("m.csv", "path,caption\nx.png,one, two\n", "line 2: more fields than the header"),
+        ("m.csv", 'path,caption\nx.png,"never closed\ny.png,b\n', "unexpected end of data"),
+        ("m.csv", "path\na\0b.png\n", "cannot be a path"),
+        ("m.csv", "path,caption\nx.png," + "a" * 200_000 + "\n", "field larger than field limit"),
+        ("m.jsonl", '{"path": "x.png"}\n{"path": \n', "line 2: not valid JSON"),
+        ("m.jsonl", '\n\n["x.png"]\n', "line 3: expected an object, found list"),
+        ("m.jsonl", '{"path": "x.png", "id": ' + "9" * 5000 + "}\n", "line 1: not valid JSON"),
+        ("m.jsonl", "[" * 100_000 + "\n", "line 1: not valid JSON"),
+        ("m.jsonl", '{"path": "\\ud800.png"}\n', "cannot be a path"),
+        ("m.jsonl", '{"caption": "x"}\n', "entry 1: no image path"),
+    ],
+)
+def test_a_manifest_that_cannot_be_understood(tmp_path: Path, name: str, text: str, reason: str) -> None:
+    """The error names the manifest, the place and the reason: no entry is skipped, none swallowed by a quote."""
+    with pytest.raises(InputError, match=reason) as caught:
+        manifest(tmp_path, name, text)
+    assert name in str(caught.value)
+
+
+def test_a_manifest_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    """UTF-16, as some spreadsheets write it, is an error and not an empty table."""
+    (tmp_path / "m.csv").write_bytes("path\nx.png\n".encode("utf-16"))
+    with pytest.raises(InputError, match="UTF-8"):
+        ids(tmp_path / "m.csv")
+
+
+def test_an_empty_manifest_has_no_images(tmp_path: Path) -> None:
+    """Zero entries are zero images; what that means is the caller's to say."""
+    assert manifest(tmp_path, "m.csv", "") == []
+    assert manifest(tmp_path, "m.csv", "path\n") == []
+    assert manifest(tmp_path, "m.jsonl", "\n") == []
+
+
+def write_jsonl(path: Path, rows: Sequence[dict[str, str]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+@given(rows=st.lists(st.tuples(st.text(min_size=1), st.text()), max_size=8))
+def test_any_text_survives_a_manifest(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]) -> None:
+    """Ids and captions of any characters come through in order, as text that UTF-8 columns can hold."""
+    path = tmp_path_factory.getbasetemp() / "any.jsonl"
+    write_jsonl(path, [{"path": "x.png", "id": name, "caption": caption} for name, caption in rows])
+    refs = list(iter_images([path]))
+    assert [(ref.image_id, ref.caption) for ref in refs] == [
+        (name.replace("\0", "\\0"), caption.replace("\0", "\\0")) for name, caption in rows
+    ]
+    assert all((ref.image_id + ref.caption).encode() for ref in refs if ref.image_id)

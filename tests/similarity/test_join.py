@@ -1,0 +1,113 @@
+"""The join against brute force: nothing lost, nothing invented, in any tiling and order."""
+
+import tracemalloc
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from vectors import Vectors, cosines, families, near, random_vectors, small_vectors, threshold_among
+
+from memaudit.similarity import Pairs, join, pairs_across, pairs_within
+
+
+def as_set(pairs: Pairs) -> dict[tuple[int, int], float]:
+    entries = zip(pairs.left.tolist(), pairs.right.tolist(), pairs.similarity.tolist(), strict=True)
+    found = {(left, right): similarity for left, right, similarity in entries}
+    assert len(found) == len(pairs.left), "a pair came twice"
+    return found
+
+
+def brute_force(left: Vectors, right: Vectors, threshold: float) -> dict[tuple[int, int], float]:
+    similarity = cosines(left, right)
+    return {(int(i), int(j)): float(similarity[i, j]) for i, j in np.argwhere(similarity >= np.float32(threshold))}
+
+
+@settings(max_examples=150, deadline=None)
+@given(small_vectors(), small_vectors(), st.integers(0, 1000), st.integers(1, 7))
+def test_across_equals_brute_force(left: Vectors, right: Vectors, pick: int, tile: int) -> None:
+    """With the threshold exactly on a similarity that occurs, the pairs and their values are those of float64."""
+    threshold = threshold_among(pick, cosines(left, right))
+    with patch.object(join, "TILE", tile):
+        pairs = pairs_across(left, right, threshold)
+    assert as_set(pairs) == brute_force(left, right, threshold)
+    assert list(zip(pairs.left, pairs.right, strict=True)) == sorted(zip(pairs.left, pairs.right, strict=True))
+
+
+@settings(max_examples=150, deadline=None)
+@given(small_vectors(), st.integers(0, 1000), st.integers(1, 7))
+def test_within_equals_brute_force(vectors: Vectors, pick: int, tile: int) -> None:
+    """Each unordered pair comes once, left < right, sorted, whatever the size of the tiles."""
+    threshold = threshold_among(pick, cosines(vectors, vectors))
+    with patch.object(join, "TILE", tile):
+        pairs = pairs_within(vectors, threshold)
+    expected = {(i, j): s for (i, j), s in brute_force(vectors, vectors, threshold).items() if i < j}
+    assert as_set(pairs) == expected
+    assert list(zip(pairs.left, pairs.right, strict=True)) == sorted(zip(pairs.left, pairs.right, strict=True))
+
+
+@settings(max_examples=100, deadline=None)
+@given(small_vectors(), st.integers(0, 1000), st.data())
+def test_within_does_not_depend_on_the_order_of_rows(vectors: Vectors, pick: int, data: st.DataObject) -> None:
+    """Shuffled rows give the same pairs, with the same similarities bit for bit."""
+    threshold = threshold_among(pick, cosines(vectors, vectors))
+    order = np.array(data.draw(st.permutations(range(len(vectors)))))
+    shuffled = pairs_within(vectors[order], threshold)
+    back = {tuple(sorted((int(order[i]), int(order[j])))): s for (i, j), s in as_set(shuffled).items()}
+    assert back == as_set(pairs_within(vectors, threshold))
+
+
+@pytest.mark.parametrize("dim", [2, 33, 512])
+def test_structured_vectors_equal_brute_force_over_several_tiles(dim: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Families across the borders of tiles are found whole, in two, in many and in five hundred dimensions."""
+    monkeypatch.setattr(join, "TILE", 100)
+    vectors = families(4, [1] * 80 + [2] * 40 + [45] * 4, dim)[np.random.default_rng(0).permutation(340)]
+    pairs = pairs_within(vectors, 0.8)
+    expected = {(i, j): s for (i, j), s in brute_force(vectors, vectors, 0.8).items() if i < j}
+    assert as_set(pairs) == expected
+    assert len(expected) > 100
+
+
+@pytest.mark.parametrize("threshold", [1.0, 0.9999999, 0.99999])
+def test_identical_vectors_are_pairs_up_to_a_threshold_of_one(threshold: float) -> None:
+    """Fifty copies of one vector among others are all paired with each other, even when only 1.0 counts."""
+    vectors = np.concatenate([random_vectors(1, 30, 100), np.repeat(random_vectors(2, 1, 100), 50, axis=0)])
+    pairs = pairs_within(vectors, threshold)
+    assert len(pairs.left) == 50 * 49 // 2
+    assert (pairs.left >= 30).all()
+    assert (pairs.similarity == 1).all()
+
+
+def test_result_does_not_depend_on_the_size_of_the_set() -> None:
+    """Trap "float16 above 10,000 rows": a pair keeps its value in a set of 10 and in one of 12,000."""
+    small = families(8, [2] * 5, 16, noise=0.35)
+    alone = as_set(pairs_within(small, 0.8))
+    crowd = np.concatenate([small, random_vectors(9, 12_000, 16)])
+    together = as_set(pairs_across(small, crowd, 0.8))
+    assert alone
+    assert {pair: s for pair, s in together.items() if pair[0] < pair[1] < 10} == alone
+
+
+def test_empty_sides_give_no_pairs() -> None:
+    """Nothing compared with anything is no pair, and no error."""
+    none, some = np.empty((0, 8), np.float32), random_vectors(0, 5, 8)
+    for pairs in (pairs_within(none, 0.5), pairs_across(none, some, 0.5), pairs_across(some, none, 0.5)):
+        assert (len(pairs.left), len(pairs.right), len(pairs.similarity)) == (0, 0, 0)
+
+
+def test_opposite_vectors_are_no_pair() -> None:
+    """Similarity keeps its sign: a negative is not a copy."""
+    vectors = random_vectors(0, 20, 8)
+    assert len(pairs_across(vectors, -vectors, 0.9).left) == 0
+
+
+def test_a_tile_of_near_copies_takes_memory_for_its_pairs_only() -> None:
+    """Trap "memory blow-up at 40,000 images": 700 near-copies of one image do not gather an embedding per pair."""
+    vectors = near(1, np.repeat(random_vectors(0, 1, 512), 700, axis=0), noise=0.1)
+    tracemalloc.start()
+    pairs = pairs_within(vectors, 0.8)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(pairs.left) == 700 * 699 // 2
+    assert peak < 100e6  # with an embedding for each of the 490,000 products it would be 2 GB

@@ -1,0 +1,109 @@
+"""Exact search against brute force, with ties, in any blocks."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from vectors import Vectors, cosines, families, near, random_vectors, small_vectors, threshold_among
+
+from memaudit.records import Block
+from memaudit.similarity import Neighbours, top_k
+
+
+def in_blocks(vectors: Vectors, size: int, order: list[int] | None = None) -> Iterator[Block]:
+    starts = list(range(0, len(vectors), size))
+    for number in order if order is not None else range(len(starts)):
+        low = starts[number]
+        rows = np.arange(low, min(low + size, len(vectors)), dtype=np.int64)
+        yield Block(rows, vectors[rows])
+
+
+def brute_force(queries: Vectors, references: Vectors, k: int, threshold: float) -> Neighbours:
+    similarity = cosines(queries, references)
+    rows = np.full((len(queries), k), -1, np.int64)
+    values = np.full((len(queries), k), -np.inf, np.float32)
+    for query, own in enumerate(similarity):
+        best = np.lexsort((np.arange(len(own)), -own))[:k]
+        rows[query, : len(best)], values[query, : len(best)] = best, own[best]
+    return Neighbours(rows, values, (similarity >= np.float32(threshold)).sum(axis=1))
+
+
+def assert_same(found: Neighbours, expected: Neighbours) -> None:
+    for left, right in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+@settings(max_examples=200, deadline=None)
+@given(small_vectors(), small_vectors(), st.integers(1, 20), st.integers(0, 1000), st.integers(1, 9))
+def test_equals_brute_force(queries: Vectors, references: Vectors, k: int, pick: int, size: int) -> None:
+    """Rows, similarities and counts are those of float64, ties by row, also when k exceeds the set."""
+    threshold = threshold_among(pick, cosines(queries, references))
+    found = top_k(queries, in_blocks(references, size), k, threshold)
+    assert_same(found, brute_force(queries, references, k, threshold))
+
+
+@settings(max_examples=60, deadline=None)
+@given(small_vectors(), small_vectors(), st.integers(1, 6), st.data())
+def test_does_not_depend_on_the_order_of_blocks(
+    queries: Vectors, references: Vectors, k: int, data: st.DataObject
+) -> None:
+    """Blocks that come in any order give the same answer, ties included."""
+    order = data.draw(st.permutations(range(-(-len(references) // 3))))
+    assert_same(top_k(queries, in_blocks(references, 3, list(order)), k, 0.5), brute_force(queries, references, k, 0.5))
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1000])
+@pytest.mark.parametrize("k", [1, 10, 299, 400])
+def test_hundreds_of_identical_references(size: int, k: int) -> None:
+    """Among 300 copies of one image the lowest rows win, all copies are counted, whatever the blocks."""
+    rng = np.random.default_rng(0)
+    references = np.concatenate([np.repeat(random_vectors(3, 1, 24), 300, axis=0), random_vectors(4, 50, 24)])
+    references = references[rng.permutation(350)]
+    queries = np.concatenate([near(5, random_vectors(3, 1, 24), 0.4), random_vectors(3, 1, 24)])
+    threshold = float(cosines(queries, references).max(axis=1)[0])
+    assert_same(
+        top_k(queries, in_blocks(references, size), k, threshold), brute_force(queries, references, k, threshold)
+    )
+
+
+def test_counts_are_exact_within_rounding_of_the_threshold() -> None:
+    """References a few 1e-7 apart around the threshold are counted by their float64 value, not by a blocked product."""
+    query = random_vectors(0, 1, 200)
+    step = np.linspace(0.6999, 0.7001, 2001)[:, None]
+    # v = s q + sqrt(1 - s^2) u with u at right angles to q has similarity s
+    aside = random_vectors(1, 1, 200)
+    aside = aside - (aside @ query.T) * query
+    aside /= np.linalg.norm(aside)
+    references = np.asarray(step * query + np.sqrt(1 - step**2) * aside, dtype=np.float32)
+    references /= np.linalg.norm(references, axis=1, keepdims=True)
+    for threshold in np.float32([0.69995, 0.7, 0.70001, 0.70005]):
+        found = top_k(query, in_blocks(references, 300), 5, float(threshold))
+        assert found.above[0] == (cosines(query, references)[0] >= threshold).sum()
+
+
+def test_structured_vectors_equal_brute_force_in_512_dimensions() -> None:
+    """Copies, families and strangers in the dimension of the real encoder."""
+    references = families(2, [1] * 100 + [5] * 20, 512)
+    queries = np.concatenate([near(9, references[::9], 0.4), random_vectors(10, 20, 512), references[:5]])
+    found = top_k(queries, in_blocks(references, 64), 7, 0.8)
+    expected = brute_force(queries, references, 7, 0.8)
+    assert_same(found, expected)
+    assert expected.above.max() >= 5
+
+
+def test_no_reference_and_no_query() -> None:
+    """Nothing to search in gives -1 and -inf; nothing to search for gives nothing."""
+    found = top_k(random_vectors(0, 3, 8), [], 4, 0.5)
+    assert (found.rows == -1).all()
+    assert np.isneginf(found.similarity).all()
+    assert (found.above == 0).all()
+    assert top_k(np.empty((0, 8), np.float32), in_blocks(random_vectors(0, 3, 8), 2), 4, 0.5).rows.shape == (0, 4)
+
+
+def test_rows_are_those_of_the_blocks() -> None:
+    """Row numbers come from the block, not from the position in it: unreadable rows leave gaps."""
+    vectors = random_vectors(0, 6, 8)
+    block = Block(np.array([3, 5, 8, 13, 21, 34]), vectors)
+    assert top_k(vectors, [block], 1, 0.5).rows[:, 0].tolist() == [3, 5, 8, 13, 21, 34]

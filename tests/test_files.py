@@ -1,0 +1,129 @@
+"""Files appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memaudit.errors import InputError
+from memaudit.files import appearing_whole, digest_of, read_json, sha256_of, write_json, write_text
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
+    """Until the block ends only the temporary file is there; afterwards only the file. Folders are made."""
+    path = tmp_path / "a" / "b.txt"
+    with appearing_whole(path) as temporary:
+        temporary.write_text("half")
+        assert not path.exists()
+        temporary.write_text("whole")
+    assert [p.name for p in path.parent.iterdir()] == ["b.txt"]
+    assert path.read_text() == "whole"
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+    """An error in the middle keeps the old file and no trace of the new one."""
+    path = tmp_path / "b.txt"
+    path.write_text("old")
+    with pytest.raises(UnicodeEncodeError), appearing_whole(path) as temporary:
+        temporary.write_text("new", encoding="ascii") and temporary.write_text("näh", encoding="ascii")
+    assert [p.name for p in tmp_path.iterdir()] == ["b.txt"]
+    assert path.read_text() == "old"
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    """What the disk refuses is an InputError that names the file; half a file never appears."""
+    code = (
+        "import sys; from pathlib import Path; from memaudit.errors import InputError; from memaudit.files import *\n"
+        "try: write_text(Path(sys.argv[1]), 'x' * 100_000)\n"
+        "except InputError as error: print(error)"
+    )
+    path = tmp_path / "big.txt"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
+    )
+    assert done.stdout == f"{path} cannot be written: File too large\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_where_a_folder_is_needed_is_one_line(tmp_path: Path) -> None:
+    """The message names the path that cannot be."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"file/x\.json cannot be written"):
+        write_json(tmp_path / "file" / "x.json", {})
+
+
+def test_json_refuses_what_json_does_not_allow(tmp_path: Path) -> None:
+    """NaN would make a file that other readers reject; nothing is written."""
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"p": math.nan})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_text_that_utf8_cannot_hold_is_escaped(tmp_path: Path) -> None:
+    """A path of odd bytes survives JSON, and does not stop a text file."""
+    odd = os.fsdecode(b"/data/\xff.png")
+    write_json(tmp_path / "a.json", {"path": odd})
+    assert read_json(tmp_path / "a.json") == {"path": odd}
+    write_text(tmp_path / "a.txt", odd)
+    assert (tmp_path / "a.txt").read_bytes() == rb"/data/\udcff.png"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "not valid JSON"),
+        (b"{", "not valid JSON"),
+        (b"[1]", "holds a JSON list, expected an object"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "not valid JSON"),
+        (b"[" * 100_000, "not valid JSON"),
+        (b"\xff{}", "cannot be read"),
+    ],
+)
+def test_json_that_cannot_be_read(tmp_path: Path, content: bytes, reason: str) -> None:
+    """Every kind of damage is an InputError that names the file."""
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(InputError, match=reason) as caught:
+        read_json(tmp_path / "a.json")
+    assert str(tmp_path / "a.json") in str(caught.value)
+
+
+def test_absent_json_and_a_folder(tmp_path: Path) -> None:
+    """Both are said in a line."""
+    with pytest.raises(InputError, match="does not exist"):
+        read_json(tmp_path / "a.json")
+    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+        read_json(tmp_path)
+
+
+def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
+    """A known value."""
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "a").startswith("ba7816bf")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(), children, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(value=st.dictionaries(st.text(), json_values, max_size=4))
+def test_the_digest_is_of_the_content(value: dict[str, object]) -> None:
+    """Order of keys and a round trip through JSON do not change it; one more key does."""
+    assert digest_of(value) == digest_of(dict(reversed(value.items())))
+    assert digest_of(value) == digest_of(json.loads(json.dumps(value)))
+    assert digest_of({**value, "one more key": 1}) != digest_of(value)

@@ -1,0 +1,242 @@
+"""The index: as good as exact search, and never of another store than it says."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pictures import MakeFolder, MakeStore
+from PIL import Image
+
+from memaudit import index as module
+from memaudit.embed import EmbedOptions, embed
+from memaudit.encoders import load_encoder
+from memaudit.errors import InconclusiveError, InputError, UsageError
+from memaudit.index import ExactSearch, Index, build_index, open_searcher, read_recipe, verify_index
+from memaudit.records import Float32, Int64
+from memaudit.similarity import Neighbours
+from memaudit.store import Store
+
+pytest.importorskip("faiss")
+
+
+@pytest.fixture
+def store(picture_folder: MakeFolder, make_store: MakeStore) -> Store:
+    """60 pictures; ten stand twice, as other files, and one is blank."""
+    folder = picture_folder(60)
+    for n in range(10):
+        (folder / f"copy-{n}.png").write_bytes((folder / f"{n:04d}.png").read_bytes())
+    Image.new("RGB", (9, 9)).save(folder / "0030b.png")
+    return make_store(folder, shard_rows=16)
+
+
+@pytest.fixture
+def queries(picture_folder: MakeFolder, make_store: MakeStore) -> Float32:
+    """Five pictures of the store and five others."""
+    folder = picture_folder(10, name="queries", first_seed=5)
+    made = make_store(picture_folder(10, name="others", first_seed=900), folder, name="query-store")
+    return made.embeddings(made.comparable_rows())
+
+
+def test_a_flat_index_is_exact_search(store: Store, queries: Float32, tmp_path: Path) -> None:
+    """Rows, similarities (bit by bit) and counts are those of the exhaustive products, copies and ties included."""
+    index = build_index(store, tmp_path / "index")
+    for k, threshold in [(1, 0.95), (5, 0.95), (5, 0.2), (80, 0.0001)]:
+        expected = ExactSearch(store).search(queries, k, threshold)
+        got = index.search(queries, k, threshold)
+        for name in expected._fields:
+            assert (getattr(got, name) == getattr(expected, name)).all(), (name, k, threshold)
+
+
+def test_an_opened_index_is_the_one_that_was_built(store: Store, queries: Float32, tmp_path: Path) -> None:
+    """Saved and opened again it gives the same, and knows its store, its recipe and its recall."""
+    built = build_index(store, tmp_path / "index")
+    opened = Index.open(tmp_path / "index")
+    assert (opened.search(queries, 3, 0.9).rows == built.search(queries, 3, 0.9).rows).all()
+    assert opened.manifest == built.manifest
+    assert opened.manifest["index_recall"] == {"at_1": 1.0, "at_10": 1.0, "rows": 70}
+    assert opened.manifest["rows"] == store.comparable == 70
+    assert opened.manifest["store_digest"] == opened.store.digest == store.digest
+    assert opened.manifest["encoder"] == store.encoder.as_dict()
+    assert opened.method == "index:flat"
+    assert verify_index(tmp_path / "index") == []
+
+
+def test_the_searcher_is_what_the_folder_holds(store: Store, tmp_path: Path) -> None:
+    """A store is searched exactly, an index through itself."""
+    build_index(store, tmp_path / "index")
+    assert isinstance(open_searcher(store.folder), ExactSearch)
+    assert isinstance(open_searcher(tmp_path / "index"), Index)
+
+
+def test_both_can_be_moved_together(store: Store, queries: Float32, tmp_path: Path) -> None:
+    """The index names its store relatively."""
+    (tmp_path / "old").mkdir()
+    store.folder.rename(tmp_path / "old" / "store")
+    build_index(Store.open(tmp_path / "old" / "store"), tmp_path / "old" / "index")
+    (tmp_path / "old").rename(tmp_path / "new")
+    assert len(Index.open(tmp_path / "new" / "index").search(queries, 2, 0.9).rows) == 20
+
+
+def test_a_store_that_changed_is_refused(store: Store, tmp_path: Path) -> None:
+    """An index of an earlier state would not find what was added."""
+    build_index(store, tmp_path / "index")
+    folder = Path(store.manifest.sources[0])
+    (folder / "0001.png").unlink()
+    embed([folder], store.folder, load_encoder("thumbnail"), EmbedOptions(shard_rows=16), replace_changed=True)
+    with pytest.raises(InconclusiveError, match=r"another state of store .*: build it again"):
+        Index.open(tmp_path / "index")
+    assert len(verify_index(tmp_path / "index")) == 1
+
+
+def test_a_store_that_is_gone_is_refused(store: Store, tmp_path: Path) -> None:
+    """Similarities come from the store: without it an index answers nothing."""
+    build_index(store, tmp_path / "index")
+    (store.folder / "shard-00001.h5").unlink()
+    with pytest.raises(InconclusiveError, match=r"shard-00001\.h5 is missing"):
+        Index.open(tmp_path / "index")
+    store.folder.rename(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="no embedding store"):
+        Index.open(tmp_path / "index")
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "missing", "garbage"])
+def test_a_damaged_index_file_is_refused(store: Store, tmp_path: Path, damage: str) -> None:
+    """Candidates lost to damage would be matches lost in silence."""
+    build_index(store, tmp_path / "index")
+    path = tmp_path / "index" / "vectors.faiss"
+    data = bytearray(path.read_bytes())
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(data[:-1])
+    elif damage == "garbage":
+        path.write_bytes(bytes(len(data)))
+    else:
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    with pytest.raises(InconclusiveError, match=r"vectors\.faiss (is missing or cut|was changed): build it again"):
+        Index.open(tmp_path / "index")
+    assert len(verify_index(tmp_path / "index")) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"schema": "memaudit-index/9"}, {"store": None}, {"bytes": "many"}, {"sha256": 5}, {"rows": None}, {"recipe": []}],
+)
+def test_a_damaged_manifest_is_refused(store: Store, tmp_path: Path, change: dict[str, Any]) -> None:
+    """One line that names the file."""
+    build_index(store, tmp_path / "index")
+    path = tmp_path / "index" / "index.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(InputError, match=r"index\.json (has schema|is damaged)"):
+        Index.open(tmp_path / "index")
+
+
+def test_no_index(tmp_path: Path) -> None:
+    """A folder without one says what makes one."""
+    with pytest.raises(InputError, match=r"is no index: .*memaudit index"):
+        Index.open(tmp_path)
+
+
+def test_an_unknown_recipe(store: Store, tmp_path: Path) -> None:
+    """The message lists those there are; nothing is written."""
+    with pytest.raises(UsageError, match=r"unknown recipe 'flatt': expected one of .*flat"):
+        build_index(store, tmp_path / "index", "flatt")
+    assert not (tmp_path / "index").exists()
+
+
+def test_the_shipped_recipes_can_be_read() -> None:
+    """Each has a factory string, a sentence and a floor for its recall."""
+    recipe = read_recipe("flat")
+    assert recipe.factory
+    assert recipe.about
+    assert 0.5 < recipe.floor <= 1
+
+
+def test_a_store_without_images_is_not_indexed(tmp_path: Path, make_store: MakeStore) -> None:
+    """An empty index would answer "clean" to everything."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "broken.png").write_bytes(b"x")
+    with pytest.raises(InputError, match="no readable image: nothing to index"):
+        build_index(make_store(tmp_path / "images"), tmp_path / "index")
+
+
+def neighbours(rows: list[list[int]], similarity: list[list[float]]) -> Neighbours:
+    return Neighbours(np.array(rows, np.int64), np.array(similarity, np.float32), np.zeros(len(rows), np.int64))
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ([0, 1, 2, 3], 1.0),
+        ([0, 2, 1, 3], 1.0),
+        ([0, 1, -1, -1], 1 / 3),
+        ([0, -1, -1, -1], 0.0),
+        ([-1, -1, -1, -1], 0.0),
+        ([0, 1, 2, 4], 2 / 3),
+    ],
+)
+def test_recall_counts_what_was_not_found(found: list[int], expected: float) -> None:
+    """Missing candidates are misses, not left out of the mean; the row itself does not count."""
+    similarity = {0: 1.0, 1: 0.9, 2: 0.8, 3: 0.7, 4: 0.6, -1: -np.inf}
+    truth = neighbours([[0, 1, 2, 3]], [[similarity[n] for n in (0, 1, 2, 3)]])
+    got = neighbours([found], [[similarity[n] for n in found]])
+    own: Int64 = np.array([0])
+    assert module._recall(truth, got, own, 3) == pytest.approx(expected)
+
+
+def test_recall_counts_ties_as_found() -> None:
+    """Of two equally similar images either will do."""
+    truth = neighbours([[0, 1, 2]], [[1.0, 0.9, 0.8]])
+    assert module._recall(truth, neighbours([[0, 1, 5]], [[1.0, 0.9, 0.8]]), np.array([0]), 2) == 1
+
+
+def test_an_index_below_its_floor_is_not_saved(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recipe asks for a recall (here one that none can reach); the error tells it, and nothing is saved."""
+    recipes = tmp_path / "recipes"
+    recipes.mkdir()
+    (recipes / "poor.toml").write_text('factory = "SQfp16"\nabout = "for the test"\nfloor = 1.01\n')
+    monkeypatch.setattr(module, "_recipe_folders", lambda: [recipes])
+    with pytest.raises(InconclusiveError, match=r"index recall@1 is \d\.\d{4}, below the floor 1.01 of recipe poor"):
+        build_index(store, tmp_path / "index", "poor")
+    assert not (tmp_path / "index").exists()
+
+
+def test_without_faiss_the_error_brings_the_line_that_installs_it(store: Store, tmp_path: Path) -> None:
+    """The extra is named; the exact search of a store works all the same."""
+    code = (
+        "import sys; sys.modules['faiss'] = None\n"
+        "from memaudit.cli.app import run\n"
+        "codes = [run(['index', sys.argv[1], '--out', sys.argv[2]]), run(['doctor', '--quiet'])]\n"
+        "from memaudit.index import open_searcher\n"
+        "print(codes, open_searcher(sys.argv[1]).method)"
+    )
+    command = [sys.executable, "-c", code, str(store.folder), str(tmp_path / "index")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "[2, 0] exact\n"
+    assert done.stderr.startswith('memaudit: FAISS is not installed: pip install "memaudit-vision[cpu]"')
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_full_disk_leaves_no_index(store: Store, tmp_path: Path) -> None:
+    """One line, and nothing that could be opened."""
+    code = (
+        "import resource, sys; from memaudit.index import build_index; from memaudit.store import Store\n"
+        "from memaudit.errors import InputError\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
+        "try: build_index(Store.open(sys.argv[1]), sys.argv[2])\n"
+        "except InputError as error: print(error)"
+    )
+    command = [sys.executable, "-c", code, str(store.folder), str(tmp_path / "index")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"{tmp_path / 'index' / 'vectors.faiss'} cannot be written")
+    assert done.stdout.count("\n") == 1
+    assert list((tmp_path / "index").iterdir()) == []
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 9000
