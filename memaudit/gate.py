@@ -134,7 +134,7 @@ def judge(name: str, report: Mapping[str, Any], policy: Policy) -> list[RuleResu
     }
     try:
         return [_conclusive(name, report["results"]), *rules[report["kind"]]()]
-    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+    except (UsageError, LookupError, TypeError, ValueError, ArithmeticError) as error:
         raise InputError(f"report {name} lacks a figure that its rules need, or has it wrong: {error}") from None
 
 
@@ -217,7 +217,7 @@ def _needed(policy: AuditPolicy) -> int:
 def _coverage(name: str, rule: str, coverage: Mapping[str, Any], floor: float, what: str) -> RuleResult:
     measured, total = coverage["measured"], coverage["total"]
     share = measured / total if total else 0.0
-    outcome = Verdict.PASS if total and floor <= share <= 1 else Verdict.INCONCLUSIVE
+    outcome = Verdict.PASS if 0 < measured <= total and share >= floor else Verdict.INCONCLUSIVE
     sentence = f"{measured:,} of {total:,} {what} were measured."
     return RuleResult(name, rule, outcome, f"{share:.2%}", f"{floor:.2%}", sentence)
 

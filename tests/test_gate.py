@@ -156,6 +156,13 @@ AUDITS = [
         OPEN,
         min_coverage=[OPEN],
     ),
+    case(
+        "none of a thousand, nothing wanted",
+        {"n": 0, "total": 1000},
+        {"min_coverage": 0, "max_rate": 1, **NO_CONTROL},
+        OPEN,
+        min_coverage=[OPEN],
+    ),
     case("more measured than there was", {"n": 5000, "total": 4000}, {}, OPEN, min_coverage=[OPEN]),
     case("prompt pairs not measured", {"paired": (0, 900, 1000)}, {}, OPEN, min_coverage=[PASS, OPEN]),
     case("training images not read", {"references": (989, 1000)}, {}, OPEN, min_reference_coverage=[OPEN]),
@@ -390,7 +397,7 @@ def test_impossible_counts_are_no_pass() -> None:
     """Five findings of three generations is refused, and not a rate of 167 %."""
     report = audit_report()
     report["results"]["searched"]["count"] = 5001
-    with pytest.raises(UsageError, match="impossible"):
+    with pytest.raises(InputError, match="impossible"):
         judge("r.json", report, Policy())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -42,7 +41,5 @@ Memaudit = Callable[..., Called]
 def program(*arguments: str | Path, **options: Any) -> Called:
     """The same as a program of its own."""
     command = [sys.executable, "-m", "memaudit", *map(str, arguments)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, errors="surrogateescape", env=dict(os.environ), **options
-    )
+    done = subprocess.run(command, capture_output=True, text=True, check=False, errors="surrogateescape", **options)
     return Called(done.returncode, done.stdout, done.stderr)

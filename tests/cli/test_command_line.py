@@ -72,9 +72,11 @@ def test_without_a_command_there_is_help(memaudit: Memaudit) -> None:
     ],
     ids=" ".join,
 )
-def test_wrong_usage_is_one_line_and_exit_2(memaudit: Memaudit, tmp_path: Path, arguments: list[str]) -> None:
+def test_wrong_usage_is_one_line_and_exit_2(
+    memaudit: Memaudit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
     """No traceback, nothing on stdout; with --json the same as one object."""
-    os.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
     called = memaudit(*arguments)
     called.failed(2)
     assert called.out == ""
@@ -189,22 +191,21 @@ def test_hostile_names_are_harmless_in_every_command(
                 assert called.json
 
 
-def test_odd_bytes_in_paths_are_printed(picture_folder: MakeFolder, tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_odd_bytes_in_paths_are_printed(
+    picture_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
     """A path that is no UTF-8 works as source and as --out, in text and in JSON, on an ASCII terminal as well."""
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
     folder, out = picture_folder(2), os.fsdecode(os.fsencode(tmp_path) + b"/st\xffre")
     os.rename(folder, os.fsdecode(os.fsencode(tmp_path) + b"/\xe9mages"))
     source = os.fsdecode(os.fsencode(tmp_path) + b"/\xe9mages")
-    for encoding in ("utf-8", "ascii"):
-        os.environ["PYTHONIOENCODING"] = encoding
-        try:
-            called = program("embed", source, "--out", out, "--encoder", "thumbnail", "--json")
-            shown = program("info", out)
-        finally:
-            del os.environ["PYTHONIOENCODING"]
-        assert (called.code, called.err) == (0, "")
-        assert called.json["store"] == out
-        assert (shown.code, shown.err) == (0, "")
-        assert r"\udce9mages" in shown.out
+    called = program("embed", source, "--out", out, "--encoder", "thumbnail", "--json")
+    assert (called.code, called.err) == (0, "")
+    assert called.json["store"] == out
+    shown = program("info", out)
+    assert (shown.code, shown.err) == (0, "")
+    assert r"\udce9mages" in shown.out
 
 
 def test_quiet_is_quiet(picture_folder: MakeFolder, memaudit: Memaudit, tmp_path: Path) -> None:

@@ -1,0 +1,152 @@
+"""memaudit embed: what it says, what it leaves when it is stopped."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from calls import Memaudit, program
+from pictures import MakeFolder
+from PIL import Image
+
+from memaudit.store import Store, verify_store
+
+THUMBNAIL = ("--encoder", "thumbnail")
+
+
+def test_it_embeds(picture_folder: MakeFolder, memaudit: Memaudit, tmp_path: Path) -> None:
+    """A folder becomes a sound store; the result says how many images of how many."""
+    called = memaudit("embed", picture_folder(5), "--out", tmp_path / "store", *THUMBNAIL)
+    assert called == (0, f"5 of 5 images embedded with thumbnail into {tmp_path / 'store'}\n", "")
+    assert verify_store(tmp_path / "store") == []
+
+
+def test_too_many_unreadable_images_are_inconclusive(
+    picture_folder: MakeFolder, memaudit: Memaudit, tmp_path: Path
+) -> None:
+    """Above --max-unreadable the exit code is 3 and the causes can be listed; at the limit it is 0."""
+    folder, out = picture_folder(82), tmp_path / "store"
+    for n in range(18):
+        (folder / f"broken-{n}.jpg").write_bytes(b"x")
+    memaudit("embed", folder, "--out", out, *THUMBNAIL).failed(3, "18 of 100 images could not be read", "memaudit info")
+    assert "not a known image format: 18" in memaudit("info", out).out
+    # 0.18 is a share for which 1 - 0.18 is more than 82 / 100 in floating point
+    assert memaudit("embed", folder, "--out", out, *THUMBNAIL, "--max-unreadable", "0.18").code == 0
+    memaudit("embed", folder, "--out", out, *THUMBNAIL, "--max-unreadable", "0.17").failed(3)
+
+
+def test_wrong_input(picture_folder: MakeFolder, memaudit: Memaudit, tmp_path: Path) -> None:
+    """An empty folder, an unknown encoder or device, --out that is a file or full of other things: one line each."""
+    folder, out = picture_folder(2), tmp_path / "store"
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    embed = ("embed", folder, "--out")
+    memaudit("embed", tmp_path / "empty", "--out", out, *THUMBNAIL).failed(2, "no image in")
+    memaudit(*embed, out, "--encoder", "thumbnial").failed(2, "unknown encoder 'thumbnial'", "did you mean thumbnail?")
+    memaudit(*embed, out, *THUMBNAIL, "--device", "tpu").failed(2, "unknown device 'tpu'")
+    memaudit(*embed, tmp_path / "file", *THUMBNAIL).failed(2, str(tmp_path / "file"))
+    memaudit(*embed, tmp_path / "file" / "store", *THUMBNAIL).failed(2, str(tmp_path / "file"))
+    memaudit(*embed, tmp_path, *THUMBNAIL).failed(2, "not empty and holds no store")
+    memaudit(*embed, folder / "store", *THUMBNAIL).failed(2, "lies inside the source")
+    memaudit("embed", folder, folder, "--out", out, *THUMBNAIL).failed(2, "both called 'images'")
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("m.csv", "name\nx.png\n", "no image path; expected one of the columns path"),
+        ("m.jsonl", '{"path": "a"}\n{"path" "b"}\n', "line 2: not valid JSON"),
+        ("m.csv", "path,id\na,1\nb,1\n", "image_id '1' occurs twice"),
+        ("m.tsv", "path\n", "no image in"),
+        ("m.json", "[]", "is not an image; manifests end in .csv, .tsv or .jsonl"),
+    ],
+)
+def test_a_bad_manifest(memaudit: Memaudit, tmp_path: Path, name: str, text: str, words: str) -> None:
+    """The line names the manifest's fault; nothing is written."""
+    (tmp_path / name).write_text(text)
+    memaudit("embed", tmp_path / name, "--out", tmp_path / "store", *THUMBNAIL).failed(2, words)
+    assert not (tmp_path / "store").exists()
+
+
+def test_changed_images_are_refused(picture_folder: MakeFolder, memaudit: Memaudit, tmp_path: Path) -> None:
+    """A second run over other images says what to do instead of mixing them."""
+    folder, out = picture_folder(3), tmp_path / "store"
+    memaudit("embed", folder, "--out", out, *THUMBNAIL)
+    Image.new("RGB", (8, 8), "red").save(folder / "0001.png")
+    memaudit("embed", folder, "--out", out, *THUMBNAIL).failed(2, "made from other images", "choose another --out")
+    memaudit("embed", folder, "--out", out, *THUMBNAIL, "--shard-rows", "2").failed(2, "--shard-rows 8192, not 2")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written(picture_folder: MakeFolder, memaudit: Memaudit, tmp_path: Path) -> None:
+    """The operating system's reason and the path, in one line."""
+    (tmp_path / "locked").mkdir(mode=0o500)
+    memaudit("embed", picture_folder(2), "--out", tmp_path / "locked" / "store", *THUMBNAIL).failed(2, "locked")
+
+
+def test_a_file_system_that_cannot_be_written(picture_folder: MakeFolder, memaudit: Memaudit) -> None:
+    """/proc refuses even root."""
+    memaudit("embed", picture_folder(2), "--out", "/proc/store", *THUMBNAIL).failed(2, "/proc/store")
+
+
+def test_a_full_disk(picture_folder: MakeFolder, tmp_path: Path) -> None:
+    """One line, exit 2, no half shard; with space again the same command goes on."""
+    folder, out = picture_folder(12), tmp_path / "store"
+    arguments = ("embed", folder, "--out", out, *THUMBNAIL, "--shard-rows", "6")
+    called = program(*arguments, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)))
+    called.failed(2, "shard-00000.h5 cannot be written: File too large")
+    assert list(out.glob("*shard*")) == []
+    assert program(*arguments).code == 0
+    assert verify_store(out) == []
+
+
+def stopped(arguments: list[str], store: Path, number: signal.Signals) -> subprocess.CompletedProcess[str]:
+    """Send a signal to the command once its store has three shards."""
+    command = [sys.executable, "-m", "memaudit", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and len(list(store.glob("shard-*.h5"))) < 3:
+            time.sleep(0.001)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def test_ctrl_c_is_exit_130_and_can_be_continued(picture_folder: MakeFolder, tmp_path: Path) -> None:
+    """One line that says how to go on, one object with --json, no traceback; the same command finishes the store."""
+    store = tmp_path / "store"
+    arguments = ["embed", str(picture_folder(300)), "--out", str(store), *THUMBNAIL, "--shard-rows", "1", "--json"]
+    done = stopped(arguments, store, signal.SIGINT)
+    assert done.returncode == 130
+    assert done.stderr == "memaudit: interrupted; run the same command again to continue\n"
+    assert '"kind": "Interrupted"' in done.stdout
+    assert done.stdout.count("\n") == 1
+    assert list(store.glob("*.tmp")) == []
+    there = len(list(store.glob("shard-*.h5")))
+    assert there < 300
+    oldest = (store / "shard-00000.h5").stat().st_mtime_ns
+    assert program(*arguments).code == 0
+    assert len(Store.open(store)) == 300
+    assert (store / "shard-00000.h5").stat().st_mtime_ns == oldest
+
+
+def test_two_runs_at_once(picture_folder: MakeFolder, tmp_path: Path) -> None:
+    """The second is refused in one line; the first goes on."""
+    store = tmp_path / "store"
+    arguments = ["embed", str(picture_folder(300)), "--out", str(store), *THUMBNAIL, "--shard-rows", "1"]
+    with subprocess.Popen([sys.executable, "-m", "memaudit", *arguments], stdout=subprocess.DEVNULL) as first:
+        while first.poll() is None and not (store / "shard-00000.h5").exists():
+            time.sleep(0.001)
+        first.send_signal(signal.SIGSTOP)
+        try:
+            program(*arguments).failed(2, "is being written by another process")
+        finally:
+            first.send_signal(signal.SIGCONT)
+        assert first.wait() == 0
+    assert verify_store(store) == []
