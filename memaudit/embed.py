@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
-import stat
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from io import BufferedReader
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +19,7 @@ from numpy.typing import NDArray
 from memaudit.encoders import Encoder
 from memaudit.errors import EmptyInputError, InputError, UsageError
 from memaudit.images.decode import MAX_PIXELS, UnreadableImageError, decode, is_blank
+from memaudit.images.reading import is_url, read_bytes
 from memaudit.images.sources import iter_images
 from memaudit.records import Float32, ImageRef, Progress, Status, silent
 from memaudit.store import Row, Shard, Store, StoreWriter, content_digest, writing_store
@@ -29,7 +27,6 @@ from memaudit.store import Row, Shard, Store, StoreWriter, content_digest, writi
 T = TypeVar("T")
 R = TypeVar("R")
 NO_FILE = "0" * 64  # the sha256 column of a file that could not even be read
-MAX_BYTES = 2 << 30  # a file beyond it is no image of MAX_PIXELS: a film or an archive, which would fill the memory
 
 
 @dataclass(frozen=True)
@@ -55,13 +52,6 @@ class _Prepared:
     pixels: NDArray[Any] | None = None
 
 
-class _Standing(NamedTuple):
-    """How many of a store's first shards hold the images of the sources unchanged, and the images after them."""
-
-    shards: int
-    rest: Iterator[ImageRef]
-
-
 def embed(
     sources: Sequence[str | Path],
     folder: str | Path,
@@ -83,29 +73,30 @@ def embed(
     if total == 0:
         raise EmptyInputError(f"no image in {', '.join(map(str, sources))}: nothing to embed")
     with writing_store(Path(folder), encoder.spec, options.shard_rows, [str(s) for s in sources]) as writer:
-        standing = _standing(writer, iter_images(sources), progress, total)
-        _drop_changed(writer, standing.shards, total, replace_changed=replace_changed)
+        standing = _standing(writer, sources, progress, total)
+        _drop_changed(writer, standing, total, replace_changed=replace_changed)
         tick = _counting(progress, writer.rows, total)
         with ThreadPoolExecutor(options.threads) as pool:
-            _write_remaining(writer, standing.rest, encoder, options, pool, tick)
+            refs = islice(iter_images(sources), writer.rows, None)
+            _write_remaining(writer, refs, encoder, options, pool, tick)
         writer.finish()
     return Store.open(folder)
 
 
 def _require_outside(folder: Path, sources: Sequence[str | Path]) -> None:
-    for source in map(Path, sources):
+    for source in (Path(source) for source in sources if not is_url(str(source))):
         if source.is_dir() and folder.resolve().is_relative_to(source.resolve()):
             raise UsageError(f"{folder} lies inside the source {source}: choose an --out outside of it")
 
 
 def _count_distinct(sources: Sequence[str | Path]) -> int:
     """Count the images; raise InputError for a repeated image_id. Memory: 8 bytes an image."""
-    keys = array("Q", (_key(ref.image_id) for ref in iter_images(sources)))
+    keys = array("Q", (_key(ref.image_id) for ref in iter_images(sources, contents=False)))
     values, counts = np.unique(np.asarray(keys), return_counts=True)
     suspects = set(values[counts > 1].tolist())
     if suspects:
         seen: set[str] = set()
-        for ref in iter_images(sources):
+        for ref in iter_images(sources, contents=False):
             if _key(ref.image_id) in suspects:
                 if ref.image_id in seen:
                     raise InputError(
@@ -119,15 +110,16 @@ def _key(image_id: str) -> int:
     return int.from_bytes(hashlib.blake2b(image_id.encode(), digest_size=8).digest(), "big")
 
 
-def _standing(writer: StoreWriter, refs: Iterator[ImageRef], progress: Progress, total: int) -> _Standing:
+def _standing(writer: StoreWriter, sources: Sequence[str | Path], progress: Progress, total: int) -> int:
+    """How many of the store's first shards hold the images of the sources, unchanged."""
+    refs = iter_images(sources)
     done = 0
     for number, shard in enumerate(writer.manifest.shards):
-        expected = list(islice(refs, writer.manifest.shard_rows))
-        if not _is_current(writer.folder, shard, expected):
-            return _Standing(number, chain(expected, refs))
+        if not _is_current(writer.folder / shard.name, shard, islice(refs, writer.manifest.shard_rows)):
+            return number
         done += shard.rows
         progress("checking what is there", done, total)
-    return _Standing(len(writer.manifest.shards), refs)
+    return len(writer.manifest.shards)
 
 
 def _drop_changed(writer: StoreWriter, current: int, total: int, *, replace_changed: bool) -> None:
@@ -142,26 +134,22 @@ def _drop_changed(writer: StoreWriter, current: int, total: int, *, replace_chan
         writer.keep_shards(current)
 
 
-def _is_current(folder: Path, shard: Shard, refs: Sequence[ImageRef]) -> bool:
-    path = folder / shard.name
-    if len(refs) != shard.rows or not path.is_file() or path.stat().st_size != shard.bytes:
+def _is_current(path: Path, shard: Shard, refs: Iterable[ImageRef]) -> bool:
+    """Memory: one image at a time. Content of a table is in the refs, so they are not kept."""
+    if not path.is_file() or path.stat().st_size != shard.bytes:
         return False
-    return content_digest((ref.image_id, _file_sha256(ref.uri)) for ref in refs) == shard.content_sha256
+    return content_digest((ref.image_id, _sha256_of(ref)) for ref in refs) == shard.content_sha256
 
 
-def _file_sha256(uri: str) -> str:
+def _sha256_of(ref: ImageRef) -> str:
     try:
-        with _opened(uri) as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest()
+        return hashlib.sha256(_bytes_of(ref)).hexdigest()
     except OSError:
         return NO_FILE
 
 
-def _opened(uri: str) -> BufferedReader:
-    """Open a file. A pipe or a device, which might never end, is an OSError like an absent file."""
-    if not stat.S_ISREG(os.stat(uri).st_mode):
-        raise OSError(errno.EINVAL, "not a regular file")
-    return open(uri, "rb")
+def _bytes_of(ref: ImageRef) -> bytes:
+    return read_bytes(ref.uri) if ref.data is None else ref.data
 
 
 def _write_remaining(
@@ -199,12 +187,9 @@ def _ahead(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable
 
 def _prepare(ref: ImageRef, encoder: Encoder, max_pixels: int) -> _Prepared:
     try:
-        with _opened(ref.uri) as handle:
-            if os.fstat(handle.fileno()).st_size > MAX_BYTES:
-                return _Prepared(ref, _file_sha256(ref.uri), error=f"file over the limit of {MAX_BYTES:,} bytes")
-            data = handle.read()
+        data = _bytes_of(ref)
     except OSError as error:
-        return _Prepared(ref, NO_FILE, error=f"cannot read file: {error.strerror}")
+        return _Prepared(ref, NO_FILE, error=f"cannot read file: {error.strerror or error}")
     sha256 = hashlib.sha256(data).hexdigest()
     try:
         image, width, height = decode(data, max_pixels)
@@ -227,7 +212,9 @@ def _row(item: _Prepared, vector: Float32 | None) -> Row:
     if vector is not None and not np.isclose(np.linalg.norm(vector), 1, atol=1e-3):
         vector, status, error = None, Status.UNREADABLE, "the encoder gave no unit vector for this image"
     ref = item.ref
-    return Row(ref.image_id, ref.uri, ref.caption, item.sha256, item.width, item.height, status, error, vector)
+    return Row(
+        ref.image_id, ref.uri, ref.caption, item.sha256, item.width, item.height, status, error, vector, ref.metadata
+    )
 
 
 def _counting(progress: Progress, done: int, total: int) -> Callable[[int], None]:

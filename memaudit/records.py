@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -31,11 +31,17 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class ImageRef:
-    """Where an image is and what it is called. `image_id` is stable across machines and runs."""
+    """Where an image is and what it is called. `image_id` is stable across machines and runs.
+
+    metadata: a JSON object of whatever else the source says of it. data: its bytes, where the source hands them out
+    in passing (a table); else they are read at `uri`.
+    """
 
     image_id: str
     uri: str
     caption: str = ""
+    metadata: str = ""
+    data: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ class Row:
     status: Status
     error: str
     embedding: Float32 | None
+    metadata: str = ""
 
 
 class Columns(NamedTuple):
@@ -62,6 +63,7 @@ class Columns(NamedTuple):
     height: Int64
     status: NDArray[np.object_]
     error: NDArray[np.object_]
+    metadata: NDArray[np.object_]
 
     def at(self, positions: NDArray[Any]) -> Columns:
         return Columns._make(column[positions] for column in self)
@@ -455,7 +457,7 @@ def _shard_file(rows: Sequence[Row], dim: int) -> bytes:
         _add(file, "status", np.array([_CODES[row.status] for row in rows], np.uint8))
         for name in ("width", "height"):
             _add(file, name, np.array([getattr(row, name) for row in rows], np.int32))
-        for name in ("image_id", "uri", "caption", "error"):
+        for name in ("image_id", "uri", "caption", "error", "metadata"):
             values = [getattr(row, name).encode("utf-8", "surrogateescape") for row in rows]
             file.create_dataset(name, data=values, dtype=_TEXT)
     return image.getvalue()
@@ -486,6 +488,7 @@ def _read_columns(file: h5py.File, part: slice | Int64) -> Columns:
         height=file["height"][part].astype(np.int64),
         status=np.array([_STATUS[int(code)] for code in file["status"][part]], dtype=object),
         error=file["error"].asstr()[part],
+        metadata=file["metadata"].asstr()[part],
     )
 
 
@@ -493,5 +496,5 @@ def _joined(parts: list[Columns]) -> Columns:
     if not parts:
         empty = np.empty(0, dtype=object)
         none = np.empty(0, dtype=np.int64)
-        return Columns(empty, empty, empty, empty, none, none, empty, empty)
+        return Columns(empty, empty, empty, empty, none, none, empty, empty, empty)
     return Columns._make(np.concatenate(column) for column in zip(*parts, strict=True))

@@ -81,6 +81,7 @@ def vector_store(
     captions: Sequence[str] | None = None,
     threshold: float = 0.8,
     shard_rows: int = 64,
+    weights: str = "",
 ) -> Store:
     """Write a store whose i-th row is called ids[i] or `prefix`-0000i; equal `files` are the same file."""
     vectors = np.asarray(vectors, dtype=np.float32)
@@ -102,7 +103,7 @@ def vector_store(
         )
         for i in range(count)
     ]
-    spec = EncoderSpec("test", "", "unit vectors", vectors.shape[1], threshold)
+    spec = EncoderSpec("test", weights, "unit vectors", vectors.shape[1], threshold)
     with writing_store(folder, spec, shard_rows, ["test"]) as writer:
         for low in range(0, count, shard_rows):
             writer.write_shard(rows[low : low + shard_rows])

@@ -199,7 +199,7 @@ def _shortfalls(searched: Rate, paired: Rate | None, references: Coverage, allow
     return [
         f"only {part.measured:,} of {part.total:,} {name} could be measured ({part.share:.2%})"
         for name, part in parts
-        if part.measured == 0 or part.share < 1 - allowed
+        if part.measured == 0 or not (part.total - part.measured) / part.total <= allowed
     ]
 
 

@@ -60,8 +60,9 @@ def audit(
     from memaudit.audit.pairing import read_pairing
     from memaudit.errors import EmptyInputError, InconclusiveError
     from memaudit.index import open_searcher
-    from memaudit.report.audit import write_audit, write_inconclusive
+    from memaudit.report.audit import write_audit
     from memaudit.report.document import start_run
+    from memaudit.report.inconclusive import write_inconclusive
     from memaudit.similarity.exact import require_threshold
 
     console = Console(as_json, quiet)
@@ -80,7 +81,7 @@ def audit(
             held_out = embedder.store_of(control, out / "control", like, progress) if control else None
             result = run(queries, references, pairing=pairs, control=held_out, options=options, progress=progress)
     except (InconclusiveError, EmptyInputError) as error:
-        write_inconclusive(str(error), out)
+        write_inconclusive("audit", str(error), out)
         raise InconclusiveError(f"inconclusive: {error}") from None
     report = write_audit(result, queries, references.store, out)
     console.result(report, f"{report['results']['headline']}\nReport: {out / 'report.html'}")

@@ -40,8 +40,10 @@ def dedup(
     """Find near-duplicates, decide what to keep, and state the recall of finding them."""
     from memaudit.dedup import DedupOptions
     from memaudit.dedup import dedup as run
+    from memaudit.errors import InconclusiveError
     from memaudit.report.dedup import write_dedup
     from memaudit.report.document import start_run
+    from memaudit.report.inconclusive import write_inconclusive
     from memaudit.store import Store
 
     console = Console(as_json, quiet)
@@ -55,10 +57,14 @@ def dedup(
         seed=seed,
     )
     start_run(out)
-    opened = Store.open(store)
-    with console.progress() as progress:
-        result = run(opened, options, scratch=out, progress=progress)
-        report = write_dedup(result, opened, out)
+    try:
+        opened = Store.open(store)
+        with console.progress() as progress:
+            result = run(opened, options, scratch=out, progress=progress)
+    except InconclusiveError as error:
+        write_inconclusive("dedup", str(error), out)
+        raise InconclusiveError(f"inconclusive: {error}") from None
+    report = write_dedup(result, opened, out)
     console.result(report, f"{report['results']['headline']}\nMethod: {result.method}.\nReport: {out / 'report.html'}")
 
 

@@ -1,56 +1,88 @@
-"""Sources: folders, single images and CSV/TSV/JSONL manifests become one stream of `ImageRef`.
+"""Sources: folders, images, manifests, WebDataset tars and tables become one stream of `ImageRef`.
 
-Order is stable (path order in folders, line order in manifests), so that a killed run can be continued.
-Everything in a folder that is not a known companion file counts as an image: a file this build cannot decode
-becomes an unreadable row and lowers the coverage, instead of vanishing.
+Any of them may be local or an fsspec URL. Order is stable (path order in folders, line order in manifests), so that a
+killed run can be continued. Everything in a folder that is not a known companion file counts as an image: a file this
+build cannot decode becomes an unreadable row and lowers the coverage, instead of vanishing.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
+
+import braceexpand
 
 from memaudit.errors import InputError, UsageError
+from memaudit.images import tables
+from memaudit.images.archives import iter_tar
+from memaudit.images.manifests import MANIFESTS, iter_manifest
+from memaudit.images.reading import filesystem_of, is_url, read_bytes
 from memaudit.records import ImageRef
 
 COMPANIONS = frozenset(
     f".{suffix}"
     for suffix in (
         *("csv", "tsv", "json", "jsonl", "txt", "md", "html", "xml", "yaml", "yml", "toml", "lock", "log", "py"),
-        *("parquet", "arrow", "npy", "npz", "pt"),
+        *("npy", "npz", "pt", "idx"),
     )
 )
-PATH_COLUMNS = ("path", "uri", "file", "filename", "image", "url")
-ID_COLUMNS = ("image_id", "id", "key")
-CAPTION_COLUMNS = ("caption", "text", "prompt")
-_JSON_LINES = (".jsonl", ".ndjson")
-_TABLES: dict[str, str] = {".csv": ",", ".tsv": "\t"}
+TABLES = (".parquet", ".arrow")
+PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")
 
 
-def iter_images(sources: Sequence[str | Path]) -> Iterator[ImageRef]:
-    """Yield every image of `sources`, in order. Memory is bounded by the folders on the way to the current one.
+class _File(NamedTuple):
+    """A file below a folder: its path within it, and where it is."""
 
-    image_ids are paths relative to the folder given, or the manifest's id column. With several sources they are
-    prefixed by the source's name, so that `a/1.jpg` and `b/1.jpg` stay two images.
-    Raises InputError for a source that does not exist or a manifest that cannot be understood.
+    relative: str
+    location: str
+
+
+def iter_images(sources: Sequence[str | Path], *, contents: bool = True) -> Iterator[ImageRef]:
+    """Yield every image of `sources`, in order. Without `contents` tables leave the bytes out: to count, or for ids.
+
+    image_ids are paths relative to the folder given, the manifest's or table's id column, or archive/member. With
+    several sources those of folders, manifests and tables are prefixed by the source's name, so that `a/1.jpg` and
+    `b/1.jpg` stay two images. Memory: the folders on the way to the current one, and a few rows of a table.
+    Raises InputError for a source that does not exist or cannot be understood.
     """
-    paths = [Path(source) for source in sources]
-    if not paths:
-        raise UsageError("no source given: name at least one folder, image or manifest (.csv, .tsv, .jsonl)")
-    names = [os.path.basename(os.path.abspath(path)) for path in paths]  # of "." as well
-    prefixes = [f"{name}/" if len(paths) > 1 else "" for name in names]
-    if len(set(prefixes)) < len(paths) > 1:
+    locations = [part for source in sources for part in _expanded(str(source))]
+    if not locations:
+        raise UsageError("no source given: name at least one folder, image, manifest, tar or table")
+    names = [
+        os.path.basename(location.rstrip("/") if is_url(location) else os.path.abspath(location))
+        for location in locations
+    ]
+    if len(set(names)) < len(names):
         raise UsageError(
-            f"two sources are both called {_first_repeated(prefixes)!r}, so their image_ids would clash: "
+            f"two sources are both called {_first_repeated(names)!r}, so their image_ids would clash: "
             "rename one, or list the images in a manifest with an id column"
         )
-    for path, prefix in zip(paths, prefixes, strict=True):
-        for ref in _iter_one(path):
-            yield ImageRef(_storable(prefix + ref.image_id), ref.uri, _storable(ref.caption))
+    for location, name in zip(locations, names, strict=True):
+        prefix = f"{name}/" if len(names) > 1 and not name.lower().endswith(".tar") else ""
+        for ref in _iter_one(location, name, contents):
+            yield _storable_ref(prefix, ref)
+
+
+def _expanded(source: str) -> list[str]:
+    """`shard-{000..012}.tar` is thirteen sources, unless a file is really called so."""
+    if "{" not in source or os.path.exists(source):
+        return [source]
+    try:
+        return list(braceexpand.braceexpand(source))
+    except ValueError:  # unbalanced braces: a name like any other
+        return [source]
+
+
+def _first_repeated(names: Sequence[str]) -> str:
+    return next(name for i, name in enumerate(names) if name in names[:i])
+
+
+def _storable_ref(prefix: str, ref: ImageRef) -> ImageRef:
+    return ImageRef(
+        _storable(prefix + ref.image_id), ref.uri, _storable(ref.caption), _storable(ref.metadata), ref.data
+    )
 
 
 def _storable(text: str) -> str:
@@ -58,33 +90,103 @@ def _storable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
-def _first_repeated(prefixes: Sequence[str]) -> str:
-    return next(p for i, p in enumerate(prefixes) if p in prefixes[:i]).rstrip("/")
-
-
-def _iter_one(path: Path) -> Iterator[ImageRef]:
-    if path.is_dir():
-        return _iter_folder(path)
-    if not path.exists():
-        raise InputError(f"source {path} does not exist: give a folder, an image or a manifest")
-    suffix = path.suffix.lower()
-    if suffix in _TABLES:
-        return _iter_manifest(path, _read_table)
-    if suffix in _JSON_LINES:
-        return _iter_manifest(path, _read_json_lines)
+def _iter_one(location: str, name: str, contents: bool) -> Iterator[ImageRef]:
+    if _is_folder_at(location):
+        return _iter_folder(location, contents)
+    suffix = os.path.splitext(name)[1].lower()
+    if suffix in MANIFESTS or (suffix == ".parquet" and not _holds_images(location)):
+        return iter_manifest(location)
+    if suffix == ".tar" or suffix in TABLES:
+        return _iter_pack(_File(name, location), contents)
+    if name.lower().endswith(PACKED):
+        raise InputError(f"source {location} is a compressed archive: unpack it, or make it an uncompressed .tar")
     if suffix in COMPANIONS:
-        raise InputError(f"source {path} is not an image; manifests end in .csv, .tsv or .jsonl")
-    return iter([ImageRef(path.name, os.path.realpath(path))])
+        raise InputError(f"source {location} is not an image; manifests end in {', '.join(MANIFESTS)}")
+    return iter([ImageRef(name, location if is_url(location) else os.path.realpath(location))])
 
 
-def _iter_folder(root: Path) -> Iterator[ImageRef]:
-    absolute = os.path.realpath(root)
-    for relative in _walk(absolute):
-        yield ImageRef(relative, os.path.join(absolute, relative))
+def read_image(uri: str) -> bytes:
+    """Read again what an `ImageRef` named by its uri. Raises OSError if it is not there any more."""
+    row = tables.read_row(uri)
+    return read_bytes(uri) if row is None else row
 
 
-def _walk(root: str) -> Iterator[str]:
-    """Paths below `root`, relative to it. A link to a folder above it is not followed: its images are listed there."""
+def _is_folder_at(location: str) -> bool:
+    """Raises InputError if there is nothing at `location`."""
+    if is_url(location):
+        filesystem, path = filesystem_of(location)
+        try:
+            if filesystem.isdir(path):
+                return True
+            found = filesystem.exists(path)
+        except Exception as error:  # noqa: BLE001 - each backend has exceptions of its own
+            raise InputError(f"source {location} cannot be reached: {type(error).__name__}: {error}") from None
+    else:
+        if os.path.isdir(location):
+            return True
+        found = os.path.exists(location)
+    if not found:
+        raise InputError(f"source {location} does not exist: give a folder, an image, a manifest, a tar or a table")
+    return False
+
+
+def _iter_folder(location: str, contents: bool) -> Iterator[ImageRef]:
+    files = _walk_remote(location) if is_url(location) else _walk(os.path.realpath(location))
+    for file in files:
+        suffix = os.path.splitext(file.relative)[1].lower()
+        if suffix == ".tar":
+            yield from _iter_pack(file, contents)
+        elif suffix in TABLES:
+            yield from _iter_table_beside_images(file, contents)
+        elif suffix not in COMPANIONS:
+            yield ImageRef(file.relative, file.location)
+
+
+def _iter_table_beside_images(file: _File, contents: bool) -> Iterator[ImageRef]:
+    """A table without images is a companion. A damaged one might hold images: it counts as one that is unreadable."""
+    if file.relative.lower().endswith(".arrow") and not tables.is_listed(file.location):
+        return
+    try:
+        is_pack = _holds_images(file.location)
+    except InputError:
+        yield ImageRef(file.relative, file.location)
+        return
+    if is_pack:
+        yield from _iter_pack(file, contents)
+
+
+def _iter_pack(file: _File, contents: bool) -> Iterator[ImageRef]:
+    suffix = os.path.splitext(file.relative)[1].lower()
+    if suffix == ".tar":
+        return iter_tar(file.location, file.relative)
+    read = tables.iter_parquet if suffix == ".parquet" else tables.iter_arrow
+    return read(file.location, file.relative, contents=contents)
+
+
+def _holds_images(location: str) -> bool:
+    return tables.image_column(tables.schema_of(location)) is not None
+
+
+def _walk_remote(location: str) -> Iterator[_File]:
+    """Files below a URL, by path, without hidden ones."""
+    filesystem, root = filesystem_of(location)
+    pending = [root]
+    while pending:
+        path = pending.pop()
+        try:
+            entries = filesystem.ls(path, detail=True) if filesystem.isdir(path) else []
+        except Exception as error:  # noqa: BLE001 - each backend has exceptions of its own
+            raise InputError(f"folder {location} cannot be listed: {type(error).__name__}: {error}") from None
+        if not entries:
+            yield _File(path.removeprefix(root).lstrip("/"), filesystem.unstrip_protocol(path))
+        visible = [
+            e["name"].rstrip("/") for e in entries if not os.path.basename(e["name"].rstrip("/")).startswith(".")
+        ]
+        pending += sorted((name for name in visible if name != path), reverse=True)
+
+
+def _walk(root: str) -> Iterator[_File]:
+    """Files below `root`. A link to a folder above it is not followed: its images are listed there."""
     above, pending = [_identity(os.stat(root))], [_entries(root)]
     while pending:
         entry = next(pending[-1], None)
@@ -92,8 +194,7 @@ def _walk(root: str) -> Iterator[str]:
             above.pop()
             pending.pop()
         elif not _is_folder(entry):
-            if os.path.splitext(entry.name)[1].lower() not in COMPANIONS:
-                yield entry.path.removeprefix(root).lstrip(os.sep)
+            yield _File(entry.path.removeprefix(root).lstrip(os.sep), entry.path)
         elif (identity := _identity(entry.stat())) not in above:
             above.append(identity)
             pending.append(_entries(entry.path))
@@ -119,55 +220,3 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:
         return False
-
-
-def _iter_manifest(path: Path, read: Callable[[Path], Iterator[Mapping[str, Any]]]) -> Iterator[ImageRef]:
-    for number, row in enumerate(read(path), start=1):
-        location = _first(row, PATH_COLUMNS)
-        if not location:
-            raise InputError(
-                f"manifest {path}, entry {number}: no image path; expected one of the columns "
-                f"{', '.join(PATH_COLUMNS)}, found {', '.join(map(str, row)) or 'none'}"
-            )
-        try:
-            uri = os.path.realpath(path.parent / location)
-        except ValueError:  # NUL, or half a surrogate pair
-            raise InputError(f"manifest {path}, entry {number}: {location!r} cannot be a path") from None
-        yield ImageRef(_first(row, ID_COLUMNS) or location, uri, _first(row, CAPTION_COLUMNS))
-
-
-def _first(row: Mapping[str, Any], names: Sequence[str]) -> str:
-    return next((str(row[name]) for name in names if row.get(name) not in (None, "")), "")
-
-
-def _read_table(path: Path) -> Iterator[Mapping[str, Any]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            # strict, because a quote that is never closed would swallow the lines after it
-            reader = csv.DictReader(handle, delimiter=_TABLES[path.suffix.lower()], strict=True)
-            for row in reader:
-                if None in row:  # where DictReader puts what is too much
-                    raise InputError(f"manifest {path}, line {reader.line_num}: more fields than the header has names")
-                yield row
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"manifest {path} cannot be read as UTF-8 text with quoted fields: {error}") from None
-
-
-def _read_json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    try:
-        with path.open(encoding="utf-8-sig") as handle:
-            for number, line in enumerate(handle, start=1):
-                if line.strip():
-                    yield _json_object(path, number, line)
-    except UnicodeDecodeError as error:
-        raise InputError(f"manifest {path} cannot be read as UTF-8 text: {error}") from None
-
-
-def _json_object(path: Path, number: int, line: str) -> Mapping[str, Any]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a plain ValueError
-        raise InputError(f"manifest {path}, line {number}: not valid JSON: {error}") from None
-    if not isinstance(row, dict):
-        raise InputError(f"manifest {path}, line {number}: expected an object, found {type(row).__name__}")
-    return row

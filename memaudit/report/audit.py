@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from memaudit.records import AuditResult, Control
-from memaudit.report.document import inconclusive_report, make_report, write_report
+from memaudit.report.document import make_report, write_report
 from memaudit.report.page import histogram, interval, percent, write_page
 from memaudit.report.pictures import Pictures
 from memaudit.report.tables import write_table
@@ -37,14 +37,6 @@ def write_audit(result: AuditResult, generations: Store, references: Store, out:
         results=_results(result, findings),
         findings=findings,
     )
-    write_page(out / "report.html", "audit.html", report=report, pictured=PICTURED)
-    write_report(out / "report.json", report)
-    return report
-
-
-def write_inconclusive(reason: str, out: Path) -> dict[str, Any]:
-    """Write the report of an audit that could not measure anything, as page and as JSON; return it."""
-    report = inconclusive_report("audit", reason)
     write_page(out / "report.html", "audit.html", report=report, pictured=PICTURED)
     write_report(out / "report.json", report)
     return report

@@ -97,7 +97,7 @@ def _results(result: DedupResult) -> dict[str, Any]:
             {"low": low, "high": high, "groups": int(((sizes >= low) & (sizes <= (high or np.inf))).sum())}
             for low, high in SIZE_BANDS
         ],
-        "similarities": histogram(list(result.pairs.similarity), result.threshold, 1.0, 25),
+        "similarities": histogram(list(result.pairs.similarity), min(result.threshold, 0.99), 1.0, 25),
     }
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -17,6 +18,11 @@ from memaudit.records import Coverage, EncoderSpec
 
 SCHEMA = "urn:memaudit:report:1"
 THUMBNAILS = "thumbnails"
+_THUMBNAIL = re.compile(r"(generation|training|image)-\d+\.jpg")
+_FILES = (
+    *("report.json", "report.html", "matches.parquet", "scores.parquet"),
+    *("pairs.parquet", "groups.parquet", "decisions.parquet", "keep.txt", "drop.txt"),
+)
 
 
 def make_report(
@@ -54,10 +60,17 @@ def inconclusive_report(kind: str, reason: str) -> dict[str, Any]:
 
 
 def start_run(out: Path) -> None:
-    """Remove what an earlier run reported into `out`: a stale report must not pass for this run's."""
-    for name in ("report.json", "report.html"):
+    """Remove the files that an earlier run wrote into `out`: a stale drop.txt must not pass for this run's.
+
+    Only files of our own names go; whatever else lies there stays.
+    """
+    for name in _FILES:
         (out / name).unlink(missing_ok=True)
-    shutil.rmtree(out / THUMBNAILS, ignore_errors=True)
+    for path in (out / THUMBNAILS).glob("*.jpg"):
+        if _THUMBNAIL.fullmatch(path.name):
+            path.unlink()
+    with suppress(OSError):  # absent, or with somebody's own files in it
+        (out / THUMBNAILS).rmdir()
     out.mkdir(parents=True, exist_ok=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ import numpy as np
 
 from memaudit.files import write_text
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # a caption must not steer whoever prints the page
+
 
 def write_page(path: Path, template: str, **values: Any) -> None:
     """Render a template of this package to `path`."""
-    write_text(path, _environment().get_template(template).render(**values))
+    write_text(path, _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _environment().get_template(template).render(**values)))
 
 
 def _environment() -> jinja2.Environment:

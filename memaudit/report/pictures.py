@@ -6,8 +6,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from memaudit.errors import InputError
 from memaudit.files import appearing_whole
 from memaudit.images.decode import UnreadableImageError, decode
+from memaudit.images.sources import read_image
 from memaudit.report.document import THUMBNAILS
 
 SIDE = 320
@@ -23,8 +25,8 @@ class Pictures:
         """Write a thumbnail of the image at `uri`; return its path relative to the page, None if it is unreadable."""
         relative = f"{THUMBNAILS}/{name}.jpg"
         try:
-            image = decode(Path(uri).read_bytes()).image
-        except (OSError, UnreadableImageError):
+            image = decode(read_image(uri)).image
+        except (OSError, InputError, UnreadableImageError):
             return None
         image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
         with appearing_whole(self._out / relative) as temporary:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -13,9 +14,15 @@ from memaudit.files import appearing_whole, write_text
 
 
 def write_table(path: Path, columns: Mapping[str, Any]) -> None:
-    """Write named columns (equal length) as a Parquet file that appears whole."""
+    """Write named columns (equal length) as a Parquet file that appears whole. Lists and objects are text."""
     with appearing_whole(path) as temporary:
-        pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), temporary)
+        pq.write_table(pa.table({name: _column(values) for name, values in columns.items()}), temporary)
+
+
+def _column(values: Any) -> pa.Array:
+    """Text is typed even where no row tells so: a run without findings has the same schema as one with."""
+    is_number = isinstance(values, np.ndarray) and values.dtype.kind in "biuf"
+    return pa.array(values) if is_number else pa.array(values, type=pa.string())
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:

@@ -11,12 +11,20 @@ from memaudit.index import ExactSearch
 from memaudit.records import Control, Status
 
 
-def measured(folder: Path, training: Vectors, held_out: Vectors, generated: Vectors, **columns: object) -> Control:
+def measured(
+    folder: Path,
+    training: Vectors,
+    held_out: Vectors,
+    generated: Vectors,
+    threshold: float = 0.8,
+    **columns: object,
+) -> Control:
     """Audit vectors against vectors with a control; `columns` are the control store's."""
     references = vector_store(folder / "training", training, shard_rows=1024)
     controls = vector_store(folder / "control", held_out, shard_rows=1024, **columns)  # type: ignore[arg-type]
     generations = vector_store(folder / "generations", generated, shard_rows=1024)
-    result = audit(generations, ExactSearch(references), control=controls, options=AuditOptions(neighbours=3)).control
+    options = AuditOptions(threshold=threshold, neighbours=3)
+    result = audit(generations, ExactSearch(references), control=controls, options=options).control
     assert result is not None
     return result
 
@@ -50,16 +58,42 @@ def test_resembling_both_sides_alike_is_chance(tmp_path: Path) -> None:
     assert result.relabelling_p > 0.3
 
 
-def test_the_nearer_side_counts_and_ties_speak_for_the_model(tmp_path: Path) -> None:
-    """Near both, a generation counts for the nearer one; equally near, for the held-out one."""
+def test_the_nearer_side_counts(tmp_path: Path) -> None:
+    """A generation near a training and a held-out image counts for the nearer one."""
     middle = random_vectors(5, 1)
     left, right = near(6, middle, 0.55), near(7, middle, 0.55)
     assert (left @ right.T).item() < 0.8  # apart from each other, both near to the middle
     training, held_out = random_vectors(1, 150), random_vectors(2, 150)
     training[0], held_out[0] = left[0], right[0]
-    nearer_left = near(8, left, 0.1)
-    result = measured(tmp_path, training, held_out, nearer_left)
-    assert (result.nearer_training, result.nearer_control) == (1, 0)
+    generated = np.concatenate([near(8, left, 0.1), near(9, left, 0.1), near(10, right, 0.1)])
+    result = measured(tmp_path, training, held_out, generated)
+    assert (result.nearer_training, result.nearer_control) == (2, 1)
+
+
+def test_ties_speak_for_the_model(tmp_path: Path) -> None:
+    """A generation exactly in the middle between a training and a held-out image counts for the held-out one."""
+    axes = np.eye(32)
+    training, held_out = axes[[0, 5]], np.concatenate([axes[[1]], random_vectors(2, 150)])
+    result = measured(tmp_path, training, held_out, (axes[0] + axes[1])[None] / np.sqrt(2), threshold=0.7)
+    assert (result.nearer_training, result.nearer_control) == (0, 1)
+
+
+def test_generations_weigh_and_not_images(tmp_path: Path) -> None:
+    """Thirty generations of one training image, one of each of three held-out ones: a single label decides, p = 1/2."""
+    training, held_out = random_vectors(1, 200), random_vectors(2, 200)
+    generated = near(3, np.concatenate([np.repeat(training[:1], 30, axis=0), held_out[:3]]), 0.3)
+    result = measured(tmp_path, training, held_out, generated)
+    assert (result.nearer_training, result.nearer_control) == (30, 3)
+    assert result.relabelling_p == pytest.approx(0.5, abs=0.03)
+
+
+def test_members_of_a_family_are_one_piece_of_evidence(tmp_path: Path) -> None:
+    """Six near-duplicates that all came back share their label: as many held-out images, so p = 1/2 and not 1/64."""
+    family = families(9, [6], noise=0.25)
+    training = np.concatenate([random_vectors(1, 194), family])
+    result = measured(tmp_path, training, random_vectors(2, 200), near(3, family, 0.1))
+    assert (result.nearer_training, result.nearer_control) == (6, 0)
+    assert result.relabelling_p == pytest.approx(0.5, abs=0.03)
 
 
 def test_contaminated_controls_are_excluded_and_counted(tmp_path: Path) -> None:
@@ -130,17 +164,16 @@ SPLITS = 120
 
 
 @pytest.mark.parametrize(
-    ("sizes", "references", "many"),
+    ("sizes", "references", "wanted", "count"),
     [
-        ([1] * 400, 230, False),
-        ([2] * 250, 250, False),
-        ([3] * 60 + [1] * 350, 300, False),
-        ([6] * 20 + [1] * 280, 180, True),
+        pytest.param([1] * 400, 230, 400, 60, id="single images"),
+        pytest.param([2] * 250, 250, 250, 60, id="all in pairs"),
+        pytest.param([3] * 100 + [1] * 400, 400, 500, 60, id="some families"),
+        pytest.param([3] * 150 + [1] * 400, 500, 150, 250, id="a generator that prefers families"),
     ],
-    ids=["single images", "all in pairs", "families of three", "uneven weights"],
 )
 def test_p_is_valid_when_the_split_was_random(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: list[int], references: int, many: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: list[int], references: int, wanted: int, count: int
 ) -> None:
     """A generator that knows the subjects but not the split is accused at 5 % in about 5 % of splits, families or not.
 
@@ -154,12 +187,10 @@ def test_p_is_valid_when_the_split_was_random(
     ps = []
     for split in range(SPLITS):
         order = rng.permutation(len(population))
-        subjects = rng.integers(0, len(centres), 60)
-        if many:
-            subjects[:20] = subjects[0] % 20
-        folder = tmp_path / str(split)
-        chosen, held_out = population[order[:references]], population[order[references:]]
-        result = measured(folder, chosen, held_out, near(split, centres[subjects], 0.25))
-        ps.append(1.0 if result.relabelling_p is None else result.relabelling_p)
+        generated = near(split, centres[rng.integers(0, wanted, count)], 0.25)
+        training, held_out = population[order[:references]], population[order[references:]]
+        result = measured(tmp_path / str(split), training, held_out, generated)
+        assert result.relabelling_p is not None
+        ps.append(result.relabelling_p)
     assert np.mean(np.array(ps) <= 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / SPLITS)
     assert np.mean(ps) >= 0.5 - 3 * np.sqrt(1 / 12 / SPLITS)

@@ -373,6 +373,14 @@ def test_stores_of_different_encoders_are_inconclusive(tmp_path: Path, reference
         audit(store, ExactSearch(references), control=control)
 
 
+def test_the_same_encoder_with_other_weights_is_inconclusive(tmp_path: Path) -> None:
+    """Trap "cache key without the checkpoint: stale features, silently" (dgm-eval): weights count."""
+    training = vector_store(tmp_path / "training", random_vectors(0, 5), weights="a" * 64)
+    store = generations_of(tmp_path, random_vectors(0, 5), weights="b" * 64)
+    with pytest.raises(InconclusiveError, match="different encoders"):
+        audit(store, ExactSearch(training))
+
+
 def test_the_threshold_is_tested_with_at_least(tmp_path: Path) -> None:
     """Similarity exactly at the threshold is a finding; the next number above it is not."""
     training = vector_store(tmp_path / "training", unit([[1, 0, 0, 0]]), prefix="train")

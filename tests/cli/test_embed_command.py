@@ -65,7 +65,7 @@ def test_wrong_input(picture_folder: MakeFolder, memaudit: Memaudit, tmp_path: P
         ("m.jsonl", '{"path": "a"}\n{"path" "b"}\n', "line 2: not valid JSON"),
         ("m.csv", "path,id\na,1\nb,1\n", "image_id '1' occurs twice"),
         ("m.tsv", "path\n", "no image in"),
-        ("m.json", "[]", "is not an image; manifests end in .csv, .tsv or .jsonl"),
+        ("m.json", "[]", "is not an image; manifests end in .csv, .tsv, .jsonl"),
     ],
 )
 def test_a_bad_manifest(memaudit: Memaudit, tmp_path: Path, name: str, text: str, words: str) -> None:

@@ -68,7 +68,11 @@ def test_dedup_of_what_is_no_whole_store_leaves_no_earlier_report(
     else:
         store.folder.rename(tmp_path / "elsewhere")
     memaudit("dedup", store.folder, "--out", out).failed(2 if damage == "none" else 3, str(store.folder))
-    assert not (out / "report.json").exists()
+    if damage == "none":
+        assert not (out / "report.json").exists()
+    else:
+        assert json.loads((out / "report.json").read_text())["results"]["conclusive"] is False
+    assert not (out / "drop.txt").exists()
 
 
 def test_index_of_an_unknown_recipe(memaudit: Memaudit, store: Store, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,7 +52,8 @@ def test_ids_do_not_depend_on_where_the_folder_is(tmp_path: Path) -> None:
 
 def test_hidden_files_and_companions_are_left_out(tmp_path: Path) -> None:
     """Captions and tables beside the images are no images; what a system hides stays hidden."""
-    touch(tmp_path, "a.jpg", "a.txt", "a.JSON", "meta.parquet", ".DS_Store", ".cache/b.jpg", "run.log")
+    touch(tmp_path, "a.jpg", "a.txt", "a.JSON", ".DS_Store", ".cache/b.jpg", "run.log")
+    pq.write_table(pa.table({"key": ["a"], "clip_score": [0.3]}), tmp_path / "meta.parquet")
     assert ids(tmp_path) == ["a.jpg"]
 
 
@@ -128,7 +131,7 @@ def test_folders_deeper_than_the_interpreters_stack(tmp_path: Path) -> None:
 
 def test_an_absent_source_is_named(tmp_path: Path) -> None:
     """The error says which source, and what a source may be."""
-    with pytest.raises(InputError, match=r"nope.* does not exist.*folder, an image or a manifest"):
+    with pytest.raises(InputError, match=r"nope.* does not exist.*folder, an image, a manifest, a tar or a table"):
         ids(tmp_path / "nope")
 
 
@@ -140,9 +143,9 @@ def test_no_source_is_a_usage_error() -> None:
 
 def test_a_companion_is_no_source(tmp_path: Path) -> None:
     """A text file given as a source is refused, not embedded as one unreadable image."""
-    touch(tmp_path, "notes.txt")
+    touch(tmp_path, "notes.md")
     with pytest.raises(InputError, match=r"not an image; manifests end in \.csv"):
-        ids(tmp_path / "notes.txt")
+        ids(tmp_path / "notes.md")
 
 
 def test_several_sources_are_told_apart(tmp_path: Path) -> None:

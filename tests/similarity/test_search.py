@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vectors import Vectors, cosines, families, near, random_vectors, small_vectors, threshold_among
+from vectors import Vectors, cosines, families, near, random_vectors, small_vectors, threshold_among, unit
 
 from memaudit.records import Block
 from memaudit.similarity import Neighbours, top_k
@@ -68,19 +68,31 @@ def test_hundreds_of_identical_references(size: int, k: int) -> None:
     )
 
 
+def beside(query: Vectors, steps: Vectors) -> Vectors:
+    """Vectors whose similarity to `query` (1, dim) is about each of `steps`."""
+    aside = random_vectors(1, 1, query.shape[1])
+    aside = unit(aside - (aside @ query.T) * query)
+    return unit(steps[:, None] * query + np.sqrt(1 - steps[:, None] ** 2) * aside)
+
+
 def test_counts_are_exact_within_rounding_of_the_threshold() -> None:
     """References a few 1e-7 apart around the threshold are counted by their float64 value, not by a blocked product."""
     query = random_vectors(0, 1, 200)
-    step = np.linspace(0.6999, 0.7001, 2001)[:, None]
-    # v = s q + sqrt(1 - s^2) u with u at right angles to q has similarity s
-    aside = random_vectors(1, 1, 200)
-    aside = aside - (aside @ query.T) * query
-    aside /= np.linalg.norm(aside)
-    references = np.asarray(step * query + np.sqrt(1 - step**2) * aside, dtype=np.float32)
-    references /= np.linalg.norm(references, axis=1, keepdims=True)
+    references = beside(query, np.linspace(0.6999, 0.7001, 2001))
     for threshold in np.float32([0.69995, 0.7, 0.70001, 0.70005]):
         found = top_k(query, in_blocks(references, 300), 5, float(threshold))
         assert found.above[0] == (cosines(query, references)[0] >= threshold).sum()
+
+
+@pytest.mark.parametrize("size", [50, 400])
+def test_the_k_best_are_exact_within_rounding_of_each_other(size: int) -> None:
+    """Of 400 references within 1e-6 the k best are those of float64: a blocked product cannot order them."""
+    query = random_vectors(0, 1, 500)
+    references = beside(query, np.random.default_rng(0).permutation(np.linspace(0.7, 0.700001, 400)))
+    scores = (query @ references.T)[0]
+    exact = cosines(query, references)[0]
+    assert (np.argsort(-scores, kind="stable")[:10] != np.argsort(-exact, kind="stable")[:10]).any()
+    assert_same(top_k(query, in_blocks(references, size), 10, 0.5), brute_force(query, references, 10, 0.5))
 
 
 def test_structured_vectors_equal_brute_force_in_512_dimensions() -> None:

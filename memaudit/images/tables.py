@@ -1,0 +1,144 @@
+"""Tables with images inside: Parquet files, and the Arrow files of a Hugging Face dataset on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from memaudit.errors import InputError
+from memaudit.images.manifests import CAPTION_COLUMNS, ID_COLUMNS, as_metadata, first_of
+from memaudit.images.reading import open_binary
+from memaudit.records import ImageRef
+
+IMAGE_COLUMNS = ("image", "jpg", "png", "webp", "img", "image_bytes", "bytes")
+_BATCH_ROWS = 16
+_ROW = re.compile(r"(?P<location>.+\.(parquet|arrow))#row=(?P<row>\d+)", re.DOTALL | re.IGNORECASE)
+_HUGGING_FACE_STATE = "state.json"
+
+
+def image_column(schema: pa.Schema) -> str | None:
+    """The column with the images' bytes, plain or in a struct with a field `bytes`; None if there is none."""
+    binary = [field.name for field in schema if _holds_bytes(field.type)]
+    return next((name for name in IMAGE_COLUMNS if name in binary), binary[0] if len(binary) == 1 else None)
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return any(field.name == "bytes" and _holds_bytes(field.type) for field in kind)
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def iter_parquet(location: str, name: str, *, contents: bool) -> Iterator[ImageRef]:
+    """Yield the images of a Parquet file in row order, with their bytes if `contents`. Memory: a few rows.
+
+    image_id is an id column if there is one, else `name` # row. Raises InputError if no column holds images.
+    """
+    try:
+        handle = open_binary(location)
+    except OSError as error:
+        raise InputError(f"table {location} cannot be read: {error.strerror or error}") from None
+    with handle:
+        try:
+            file = pq.ParquetFile(handle)
+            columns = _columns(location, file.schema_arrow, contents)
+            batches = file.iter_batches(batch_size=_BATCH_ROWS if contents else 1024, columns=columns)
+            yield from _refs(location, name, batches, image_column(file.schema_arrow) or "")
+        except pa.ArrowException as error:
+            raise InputError(f"table {location} is damaged: {_first_line(error)}") from None
+
+
+def iter_arrow(location: str, name: str, *, contents: bool) -> Iterator[ImageRef]:
+    """The same for an Arrow stream file, as Hugging Face `save_to_disk` writes it."""
+    try:
+        with pa.memory_map(location) as handle, pa.ipc.open_stream(handle) as stream:
+            columns = _columns(location, stream.schema, contents)
+            image = image_column(stream.schema) or ""
+            batches = (part for batch in stream for part in _parts(batch.select(columns), contents))
+            yield from _refs(location, name, batches, image)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"table {location} is damaged: {_first_line(error)}") from None
+
+
+def _parts(batch: pa.RecordBatch, contents: bool) -> Iterator[pa.RecordBatch]:
+    step = _BATCH_ROWS if contents else 1024
+    for low in range(0, batch.num_rows, step):
+        yield batch.slice(low, step)
+
+
+def schema_of(location: str) -> pa.Schema:
+    """The schema of a Parquet or Arrow stream file. Raises InputError if it is neither."""
+    try:
+        if location.lower().endswith(".arrow"):
+            with pa.memory_map(location) as handle, pa.ipc.open_stream(handle) as stream:
+                return stream.schema
+        with open_binary(location) as handle:
+            return pq.ParquetFile(handle).schema_arrow
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"table {location} cannot be read: {_first_line(error)}") from None
+
+
+def is_listed(location: str) -> bool:
+    """Whether an Arrow file is a part of its Hugging Face dataset, not one of the caches beside it.
+
+    Raises InputError when the folder's state.json cannot be understood or names a file that is not there.
+    """
+    folder, name = os.path.split(location)
+    state = os.path.join(folder, _HUGGING_FACE_STATE)
+    if not os.path.isfile(state):
+        return True
+    try:
+        with open(state, encoding="utf-8") as handle:
+            names = [entry["filename"] for entry in json.load(handle)["_data_files"]]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{state} cannot be understood: {error!r}") from None
+    for missing in (n for n in names if not os.path.isfile(os.path.join(folder, n))):
+        raise InputError(f"dataset {folder} lacks its file {missing}: restore it")
+    return name in names
+
+
+def _columns(location: str, schema: pa.Schema, contents: bool) -> list[str]:
+    image = image_column(schema)
+    if image is None:
+        raise InputError(
+            f"table {location} has no column with images: expected bytes in one of {', '.join(IMAGE_COLUMNS)}, "
+            f"found {', '.join(schema.names)}"
+        )
+    return [name for name in schema.names if contents or name != image]
+
+
+def read_row(uri: str) -> bytes | None:
+    """The bytes of one image of a table, by the uri `LOCATION#row=NUMBER`; None if the uri is of another kind."""
+    match = _ROW.fullmatch(uri)
+    if match is None:
+        return None
+    location, wanted = match["location"], int(match["row"])
+    read = iter_arrow if location.lower().endswith(".arrow") else iter_parquet
+    ref = next(islice(read(location, "", contents=True), wanted, None), None)
+    return ref.data if ref else None
+
+
+def _refs(location: str, name: str, batches: Iterator[pa.RecordBatch], image: str) -> Iterator[ImageRef]:
+    start = 0
+    for batch in batches:
+        for offset, row in enumerate(batch.to_pylist()):
+            cell = row.pop(image, None)
+            yield _ref(location, name, start + offset, row, cell)
+        start += batch.num_rows
+
+
+def _ref(location: str, name: str, number: int, row: Mapping[str, Any], cell: Any) -> ImageRef:
+    if isinstance(cell, dict):
+        cell = cell.get("bytes")
+    image_id = first_of(row, ID_COLUMNS) or f"{name}#{number}"
+    return ImageRef(image_id, f"{location}#row={number}", first_of(row, CAPTION_COLUMNS), as_metadata(row), cell or b"")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]

@@ -1,0 +1,170 @@
+"""WebDataset tars: what is readable is read, what is lost is said."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import fsspec
+import pytest
+from pictures import draw
+
+from memaudit.embed import embed
+from memaudit.encoders import load_encoder
+from memaudit.errors import InputError
+from memaudit.images.reading import read_bytes
+from memaudit.images.sources import iter_images, read_image
+from memaudit.records import Status
+
+
+def png(seed: int) -> bytes:
+    buffer = io.BytesIO()
+    draw(seed).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_tar(path: Path, members: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w") as archive:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return path
+
+
+def shard(path: Path, first: int = 0, count: int = 3) -> Path:
+    members = {}
+    for number in range(first, first + count):
+        members[f"{number:05d}.png"] = png(number)
+        members[f"{number:05d}.txt"] = f"picture {number}".encode()
+        members[f"{number:05d}.json"] = json.dumps({"number": number}).encode()
+    return write_tar(path, members)
+
+
+def test_samples_carry_caption_and_metadata(tmp_path):
+    """Image, .txt and .json of one key are one row; the id is archive/member, the uri leads back to the bytes."""
+    refs = list(iter_images([shard(tmp_path / "a.tar")]))
+    assert [ref.image_id for ref in refs] == ["a.tar/00000.png", "a.tar/00001.png", "a.tar/00002.png"]
+    assert [ref.caption for ref in refs] == ["picture 0", "picture 1", "picture 2"]
+    assert json.loads(refs[1].metadata) == {"number": 1}
+    assert [read_image(ref.uri) for ref in refs] == [png(0), png(1), png(2)]
+
+
+def test_a_caption_may_stand_in_the_json_and_before_the_image(tmp_path):
+    """The order of a key's files does not matter; without a .txt the caption of the .json counts."""
+    tar = write_tar(tmp_path / "a.tar", {"k.json": b'{"caption": "a disc"}', "k.png": png(1), "l.png": png(2)})
+    assert [(ref.image_id, ref.caption) for ref in iter_images([tar])] == [
+        ("a.tar/k.png", "a disc"),
+        ("a.tar/l.png", ""),
+    ]
+
+
+def test_braces_name_many_shards(tmp_path):
+    """shard-{000..002}.tar is three sources, in order; a missing one is an error, not a shorter training set."""
+    for number in range(3):
+        shard(tmp_path / f"s-{number:03d}.tar", first=3 * number)
+    pattern = f"{tmp_path}/s-{{000..002}}.tar"
+    assert len(list(iter_images([pattern]))) == 9
+    (tmp_path / "s-001.tar").unlink()
+    with pytest.raises(InputError, match=r"s-001\.tar does not exist"):
+        list(iter_images([pattern]))
+
+
+def test_a_folder_of_shards(tmp_path):
+    """Tars in a folder are read as archives, beside plain images; img2dataset's companions are left out."""
+    (tmp_path / "set").mkdir()
+    shard(tmp_path / "set" / "00000.tar", count=2)
+    (tmp_path / "set" / "00000_stats.json").write_text("{}")
+    (tmp_path / "set" / "z.png").write_bytes(png(9))
+    assert [ref.image_id for ref in iter_images([tmp_path / "set"])] == [
+        "00000.tar/00000.png",
+        "00000.tar/00001.png",
+        "z.png",
+    ]
+
+
+@pytest.mark.parametrize("keep", [0.35, 0.6, 0.85, 0.97])
+def test_a_truncated_tar_gives_what_is_readable_and_says_what_is_lost(tmp_path, keep):
+    """However it was cut: every whole image is embedded, and the loss is an unreadable row."""
+    whole = shard(tmp_path / "whole.tar", count=6)
+    data = whole.read_bytes().rstrip(b"\0")
+    cut = tmp_path / "cut.tar"
+    cut.write_bytes(data[: int(len(data) * keep)])
+    store = embed([cut], tmp_path / "store", load_encoder("thumbnail"))
+    columns = store.all_columns()
+    readable = columns.image_id[columns.status == Status.OK]
+    expected = [
+        f"cut.tar/{ref.image_id.partition('/')[2]}"
+        for ref in iter_images([whole])
+        if int(ref.uri.partition("#tar=")[2].split(",")[0]) + int(ref.uri.split(",")[1]) <= len(cut.read_bytes())
+    ]
+    assert list(readable) == expected
+    assert columns.status[-1] == Status.UNREADABLE
+    assert "ends early" in columns.error[-1]
+
+
+def test_a_tar_cut_between_two_members_is_noticed(tmp_path):
+    """Only the block of zeros at the end tells that such an archive is whole."""
+    data = write_tar(tmp_path / "a.tar", {"a.png": png(1), "b.png": png(2)}).read_bytes()
+    end = data.rindex(b"b.png")
+    (tmp_path / "cut.tar").write_bytes(data[:end])
+    assert [ref.image_id for ref in iter_images([tmp_path / "cut.tar"])] == [
+        "cut.tar/a.png",
+        "cut.tar/(the archive ends early)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"), [("a.tar", b"no tar at all" * 100), ("a.tar.gz", b"\x1f\x8b"), ("a.zip", b"PK")]
+)
+def test_what_is_no_tar_is_refused(tmp_path, name, data):
+    """Compressed archives and other files get a line that says what to do."""
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError, match=r"is (no uncompressed tar|a compressed archive).*unpack it"):
+        list(iter_images([tmp_path / name]))
+
+
+def test_an_empty_member_is_an_unreadable_image(tmp_path):
+    """A failed download leaves an empty file; it has a row like any other."""
+    tar = write_tar(tmp_path / "a.tar", {"a.png": b"", "b.png": png(1)})
+    columns = embed([tar], tmp_path / "store", load_encoder("thumbnail")).all_columns()
+    assert list(columns.status) == [Status.UNREADABLE, Status.OK]
+    assert columns.error[0] == "empty file"
+
+
+def test_shards_at_a_url(tmp_path):
+    """fsspec URLs work like local paths: archive, folder and manifest."""
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/bucket/set/a.tar", shard(tmp_path / "a.tar").read_bytes())
+    memory.pipe("/bucket/set/sub/z.png", png(7))
+    memory.pipe("/bucket/list.csv", b"path,caption\nset/sub/z.png,seven\n")
+    refs = list(iter_images(["memory://bucket/set"]))
+    assert [ref.image_id for ref in refs] == ["a.tar/00000.png", "a.tar/00001.png", "a.tar/00002.png", "sub/z.png"]
+    assert [read_bytes(ref.uri) for ref in refs] == [png(0), png(1), png(2), png(7)]
+    listed = list(iter_images(["memory://bucket/list.csv"]))
+    assert [(ref.caption, read_bytes(ref.uri)) for ref in listed] == [("seven", png(7))]
+    assert [ref.image_id for ref in iter_images(["memory://bucket/set/a.tar"])] == [ref.image_id for ref in refs[:3]]
+
+
+def test_an_absent_url_or_backend_is_named():
+    """What cannot be reached is one line: the URL and why."""
+    with pytest.raises(InputError, match="memory://nowhere/x does not exist"):
+        list(iter_images(["memory://nowhere/x"]))
+
+
+def test_a_file_served_over_http(tmp_path):
+    """A manifest on an HTTP server, its images relative to it."""
+    pytest.importorskip("aiohttp", reason="http:// needs aiohttp: pip install memaudit-vision[remote]")
+    from functools import partial
+    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+    from threading import Thread
+
+    (tmp_path / "z.png").write_bytes(png(3))
+    (tmp_path / "list.csv").write_text("path,caption\nz.png,three\n")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=tmp_path)) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/list.csv"
+        store = embed([url], tmp_path / "store", load_encoder("thumbnail"))
+        server.shutdown()
+    assert list(store.all_columns().caption) == ["three"]
+    assert store.comparable == 1
