@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from memaudit.encoders import Encoder
 from memaudit.errors import EmptyInputError, InputError, UsageError
 from memaudit.images.decode import MAX_PIXELS, UnreadableImageError, decode, is_blank
+from memaudit.images.measures import simplicity
 from memaudit.images.reading import is_url, read_bytes
 from memaudit.images.sources import iter_images
 from memaudit.records import Float32, ImageRef, Progress, Status, silent
@@ -49,6 +51,7 @@ class _Prepared:
     height: int = 0
     status: Status = Status.UNREADABLE
     error: str = ""
+    simplicity: float = math.nan
     pixels: NDArray[Any] | None = None
 
 
@@ -192,12 +195,11 @@ def _prepare(ref: ImageRef, encoder: Encoder, max_pixels: int) -> _Prepared:
         return _Prepared(ref, NO_FILE, error=f"cannot read file: {error.strerror or error}")
     sha256 = hashlib.sha256(data).hexdigest()
     try:
-        image, width, height = decode(data, max_pixels)
+        image, width, height = decode(data, max_pixels, encoder.side)
     except UnreadableImageError as error:
         return _Prepared(ref, sha256, error=str(error))
-    if is_blank(image):
-        return _Prepared(ref, sha256, width, height, Status.BLANK)
-    return _Prepared(ref, sha256, width, height, Status.OK, pixels=encoder.preprocess(image))
+    found = _Prepared(ref, sha256, width, height, Status.BLANK, simplicity=simplicity(image))
+    return found if is_blank(image) else replace(found, status=Status.OK, pixels=encoder.preprocess(image))
 
 
 def _encoded(batch: Sequence[_Prepared], encoder: Encoder) -> Iterator[Row]:
@@ -213,7 +215,17 @@ def _row(item: _Prepared, vector: Float32 | None) -> Row:
         vector, status, error = None, Status.UNREADABLE, "the encoder gave no unit vector for this image"
     ref = item.ref
     return Row(
-        ref.image_id, ref.uri, ref.caption, item.sha256, item.width, item.height, status, error, vector, ref.metadata
+        image_id=ref.image_id,
+        uri=ref.uri,
+        caption=ref.caption,
+        sha256=item.sha256,
+        width=item.width,
+        height=item.height,
+        status=status,
+        error=error,
+        embedding=vector,
+        metadata=ref.metadata,
+        simplicity=item.simplicity,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -50,6 +51,7 @@ class Row:
     error: str
     embedding: Float32 | None
     metadata: str = ""
+    simplicity: float = math.nan
 
 
 class Columns(NamedTuple):
@@ -64,6 +66,7 @@ class Columns(NamedTuple):
     status: NDArray[np.object_]
     error: NDArray[np.object_]
     metadata: NDArray[np.object_]
+    simplicity: Float32
 
     def at(self, positions: NDArray[Any]) -> Columns:
         return Columns._make(column[positions] for column in self)
@@ -457,6 +460,7 @@ def _shard_file(rows: Sequence[Row], dim: int) -> bytes:
         _add(file, "status", np.array([_CODES[row.status] for row in rows], np.uint8))
         for name in ("width", "height"):
             _add(file, name, np.array([getattr(row, name) for row in rows], np.int32))
+        _add(file, "simplicity", np.array([row.simplicity for row in rows], np.float32))
         for name in ("image_id", "uri", "caption", "error", "metadata"):
             values = [getattr(row, name).encode("utf-8", "surrogateescape") for row in rows]
             file.create_dataset(name, data=values, dtype=_TEXT)
@@ -489,6 +493,7 @@ def _read_columns(file: h5py.File, part: slice | Int64) -> Columns:
         status=np.array([_STATUS[int(code)] for code in file["status"][part]], dtype=object),
         error=file["error"].asstr()[part],
         metadata=file["metadata"].asstr()[part],
+        simplicity=file["simplicity"][part],
     )
 
 
@@ -496,5 +501,5 @@ def _joined(parts: list[Columns]) -> Columns:
     if not parts:
         empty = np.empty(0, dtype=object)
         none = np.empty(0, dtype=np.int64)
-        return Columns(empty, empty, empty, empty, none, none, empty, empty, empty)
+        return Columns(empty, empty, empty, empty, none, none, empty, empty, empty, np.empty(0, np.float32))
     return Columns._make(np.concatenate(column) for column in zip(*parts, strict=True))

@@ -101,7 +101,7 @@ def test_every_column_is_read_back(folder: Path) -> None:
     columns = store.all_columns()
     assert len(store) == 20
     for name in columns._fields:
-        assert list(getattr(columns, name)) == [getattr(row, name) for row in rows], name
+        np.testing.assert_array_equal(list(getattr(columns, name)), [getattr(row, name) for row in rows], name)
 
 
 def test_embeddings_are_read_back_as_unit_vectors(folder: Path) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from memaudit.encoders import weights
+from memaudit.encoders.encoder import REDUCED_JPEG
 from memaudit.encoders.torch_modules import TorchEncoder, first_line, torch_device
 from memaudit.errors import InputError, MissingDependencyError, UsageError
 from memaudit.records import EncoderSpec
@@ -59,7 +60,7 @@ def load_clip(arch: str, tag: str, device: str, allow_unverified: bool) -> Torch
         threshold=THRESHOLD,
         source=THRESHOLD_SOURCE,
     )
-    return TorchEncoder(spec, prepare, model.encode_image, on)
+    return TorchEncoder(spec, prepare, model.encode_image, on, _side(model.visual.preprocess_cfg))
 
 
 def find_clip(arch: str, tag: str) -> ClipWeights:
@@ -106,9 +107,14 @@ def _create(arch: str, found: ClipWeights, device: str) -> tuple[Any, Any]:
     return model.eval(), transform
 
 
+def _side(config: dict[str, Any]) -> int:
+    size = config["size"]
+    return int(size if isinstance(size, int) else max(size))
+
+
 def _describe(config: dict[str, Any]) -> str:
     mean, std = (" ".join(f"{value:.6g}" for value in config[key]) for key in ("mean", "std"))
     size = config["size"]
     height, width = (size, size) if isinstance(size, int) else size
     resize = f"{width}x{height} {config['resize_mode']} {config['interpolation']}"
-    return f"open_clip {resize}, mean {mean}, std {std}"
+    return f"open_clip {resize}, mean {mean}, std {std}; {REDUCED_JPEG}"

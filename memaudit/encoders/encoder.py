@@ -10,12 +10,18 @@ from PIL import Image
 
 from memaudit.records import EncoderSpec, Float32
 
+REDUCED_JPEG = "large JPEGs decoded at a reduced scale, twice the size or more"
+
 
 class Encoder(Protocol):
     """Images to embeddings, in two steps: `preprocess` runs in worker threads, `encode` in one."""
 
     @property
     def spec(self) -> EncoderSpec: ...
+
+    @property
+    def side(self) -> int:
+        """The side that `preprocess` resizes to: JPEGs may come decoded down to twice that."""
 
     def preprocess(self, image: Image.Image) -> NDArray[Any]:
         """One RGB image to one item: same shape and dtype for every image, no batch axis."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from memaudit.encoders import weights
+from memaudit.encoders.encoder import REDUCED_JPEG
 from memaudit.errors import MissingDependencyError, UsageError
 from memaudit.records import EncoderSpec, Float32
 
@@ -17,7 +18,7 @@ SIDE = 288
 SPEC = EncoderSpec(
     name="sscd",
     weights_sha256=weights.SSCD_SHA256,
-    preprocessing=f"RGB {SIDE}x{SIDE} Pillow bilinear, uint8",
+    preprocessing=f"RGB {SIDE}x{SIDE} Pillow bilinear, uint8; {REDUCED_JPEG}",
     dim=512,
     threshold=0.75,
     source="SSCD's README: 90 % precision on DISC for sscd_disc_mixup",
@@ -35,6 +36,7 @@ class SscdEncoder:
 
     spec: EncoderSpec
     session: Any
+    side: int = SIDE
 
     def preprocess(self, image: Image.Image) -> NDArray[np.uint8]:
         return square(image)

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from memaudit.encoders.encoder import unit_rows
+from memaudit.encoders.encoder import REDUCED_JPEG, unit_rows
 from memaudit.records import EncoderSpec, Float32
 
 SIDE = 12  # at equal false matches, 10 and 12 find more crops than 8, 16 or 24; 12 confuses fewer emoji
 SPEC = EncoderSpec(
     name="thumbnail",
     weights_sha256="",
-    preprocessing=f"RGB {SIDE}x{SIDE} Pillow bilinear, minus each channel's mean",
+    preprocessing=f"RGB {SIDE}x{SIDE} Pillow bilinear, minus each channel's mean; {REDUCED_JPEG}",
     dim=SIDE * SIDE * 3,
     threshold=0.95,
     source=(
@@ -35,6 +35,7 @@ class ThumbnailEncoder:
     """
 
     spec: EncoderSpec = SPEC
+    side: int = SIDE
 
     def preprocess(self, image: Image.Image) -> NDArray[np.uint8]:
         """RGB image to (SIDE, SIDE, 3) uint8; Pillow's resize averages over all source pixels."""

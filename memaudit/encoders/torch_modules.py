@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from memaudit.encoders import sscd, weights
-from memaudit.encoders.encoder import unit_rows
+from memaudit.encoders.encoder import REDUCED_JPEG, unit_rows
 from memaudit.errors import InputError, UsageError
 from memaudit.records import EncoderSpec, Float32
 
@@ -30,6 +30,7 @@ class TorchEncoder:
     prepare: Callable[[Image.Image], NDArray[Any]]
     forward: Callable[[Any], Any]
     device: str
+    side: int
 
     def preprocess(self, image: Image.Image) -> NDArray[Any]:
         return self.prepare(image)
@@ -70,12 +71,12 @@ def load_torchscript(path: Path | None, device: str, allow_unverified: bool) -> 
     spec = EncoderSpec(
         name="sscd-torchscript",
         weights_sha256=sha256,
-        preprocessing=f"RGB {sscd.SIDE}x{sscd.SIDE} Pillow bilinear, /255, ImageNet mean and std",
+        preprocessing=f"RGB {sscd.SIDE}x{sscd.SIDE} Pillow bilinear, /255, ImageNet mean and std; {REDUCED_JPEG}",
         dim=dim,
         threshold=sscd.SPEC.threshold,
         source=sscd.SPEC.source,
     )
-    return TorchEncoder(spec, sscd.square, forward, on)
+    return TorchEncoder(spec, sscd.square, forward, on, sscd.SIDE)
 
 
 def _scripted(path: Path, device: str) -> tuple[Callable[[Any], Any], int]:

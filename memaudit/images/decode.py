@@ -29,15 +29,16 @@ class Decoded(NamedTuple):
     height: int
 
 
-def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Decoded:
+def decode(data: bytes, max_pixels: int = MAX_PIXELS, side: int = 0) -> Decoded:
     """Decode the first frame: EXIF orientation applied, alpha composited on white, converted to 8-bit RGB.
 
+    side: what the image will be resized to; a large JPEG is then decoded at a reduced scale, at least twice that.
     Raises UnreadableImageError with a short reason.
     """
     if not data:
         raise UnreadableImageError("empty file")
     try:
-        return _open(data, max_pixels)
+        return _open(data, max_pixels, side)
     except UnreadableImageError:
         raise
     except UnidentifiedImageError:
@@ -51,13 +52,15 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def _open(data: bytes, max_pixels: int) -> Decoded:
+def _open(data: bytes, max_pixels: int, side: int) -> Decoded:
     with Image.open(io.BytesIO(data)) as opened:
         width, height = opened.size
         if width * height > max_pixels:
             raise UnreadableImageError(f"{width} x {height} pixels, over the limit of {max_pixels:,}")
         if opened.format == "EPS":
             raise UnreadableImageError("EPS is a program that Ghostscript would run, not an image")
+        if side:
+            opened.draft(None, (2 * side, 2 * side))  # JPEG only: decodes at 1/2, 1/4 or 1/8, never below this
         opened.load()
         return Decoded(to_rgb(_upright(opened)), width, height)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from memaudit.records import AuditResult, Control
+from memaudit.records import AuditResult, Control, Status
 from memaudit.report.document import make_report, write_report
 from memaudit.report.page import histogram, interval, percent, write_page
 from memaudit.report.pictures import Pictures
@@ -130,6 +130,7 @@ def _results(result: AuditResult, findings: list[dict[str, Any]]) -> dict[str, A
         "paired": result.paired.as_dict() if result.paired else None,
         "control": control,
         "missing": len(result.missing),
+        "blank": int((result.scores.status == Status.BLANK).sum()),
         "by_near_duplicates": _by_near_duplicates(findings),
         "similarities": {
             "generations": histogram(list(result.scores.best_similarity), 0.0, 1.0, 40),

@@ -112,4 +112,5 @@ def _validate(path: Path, report: Mapping[str, Any]) -> None:
     validator = jsonschema.Draft202012Validator(report_schema())
     error = jsonschema.exceptions.best_match(validator.iter_errors(report))
     if error is not None:
-        raise InputError(f"{path} is no valid report: at {error.json_path}: {error.message[:200]}")
+        where = " ".join(f"at {error.json_path}: {error.message[:200]}".split())
+        raise InputError(f"{path} is no valid report: {where}")

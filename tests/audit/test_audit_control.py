@@ -160,7 +160,7 @@ def test_best_similarity_of_each_control(tmp_path: Path) -> None:
     assert (result.best_similarity > 0.8).all()
 
 
-SPLITS = 120
+SPLITS = 80
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from memaudit.encoders import Encoder, fetch_weights, load_encoder
+from memaudit.encoders.encoder import REDUCED_JPEG
 from memaudit.errors import InputError, MissingDependencyError, UsageError
 
 open_clip = pytest.importorskip("open_clip")
@@ -110,7 +111,7 @@ def test_a_file_is_recorded_by_hash_and_not_by_path(file: Path) -> None:
     spec = load(file).spec
     assert (spec.name, spec.dim, spec.threshold) == (f"open_clip:{ARCH}", 16, 0.94)
     assert spec.weights_sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
-    assert spec.preprocessing == f"open_clip 32x32 shortest bicubic, {OPENAI}"
+    assert spec.preprocessing == f"open_clip 32x32 shortest bicubic, {OPENAI}; {REDUCED_JPEG}"
 
 
 def test_a_relative_path_is_a_file_too(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +127,10 @@ def test_a_tag_brings_its_own_preprocessing_and_activation(file: Path, tag: str,
     encoder = load_encoder(f"open_clip:{ARCH}/{tag}", device="cpu")
     assert encoder.spec.name == f"open_clip:{ARCH}/{tag}"
     assert encoder.spec.weights_sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
-    assert encoder.spec.preprocessing == "open_clip 32x32 squash bilinear, mean 0.5 0.5 0.5, std 0.5 0.5 0.5"
+    assert (
+        encoder.spec.preprocessing
+        == "open_clip 32x32 squash bilinear, mean 0.5 0.5 0.5, std 0.5 0.5 0.5; " + REDUCED_JPEG
+    )
     rows = embed(encoder, pictures)
     np.testing.assert_allclose(rows, by_open_clip(pictures, tag, force_quick_gelu=True), atol=1e-5)
     assert np.abs(rows - embed(load(file), pictures)).max() > 1e-3

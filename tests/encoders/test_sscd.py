@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from memaudit.encoders import Encoder, load_encoder, weights
+from memaudit.encoders.encoder import REDUCED_JPEG
 from memaudit.errors import InputError, MissingDependencyError, UsageError
 
 
@@ -53,7 +54,9 @@ def test_the_identity_holds_the_hash_of_the_file_that_was_loaded(encoder: Encode
     path = weights.find_sscd()
     assert path is not None
     assert encoder.spec.weights_sha256 == weights.digest(path)
-    assert encoder.spec.identity == "sscd weights 86386042eb85 [RGB 288x288 Pillow bilinear, uint8] 512-d"
+    assert (
+        encoder.spec.identity == f"sscd weights 86386042eb85 [RGB 288x288 Pillow bilinear, uint8; {REDUCED_JPEG}] 512-d"
+    )
 
 
 def test_without_onnxruntime_the_message_holds_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from memaudit.encoders import load_encoder
+from memaudit.encoders.encoder import REDUCED_JPEG
 from memaudit.errors import InputError, UsageError
 
 torch = pytest.importorskip("torch")
@@ -71,7 +72,7 @@ def test_the_identity_is_the_hash_and_not_the_path(scripted: Path) -> None:
     spec = load_encoder(f"sscd-torchscript:{scripted}", allow_unverified_weights=True).spec
     assert (spec.name, spec.dim, spec.threshold) == ("sscd-torchscript", 12, 0.75)
     assert spec.weights_sha256 == hashlib.sha256(scripted.read_bytes()).hexdigest()
-    assert spec.preprocessing == "RGB 288x288 Pillow bilinear, /255, ImageNet mean and std"
+    assert spec.preprocessing == "RGB 288x288 Pillow bilinear, /255, ImageNet mean and std; " + REDUCED_JPEG
 
 
 def test_an_unknown_file_loads_only_when_the_user_says_so(scripted: Path) -> None:
