@@ -72,7 +72,7 @@ def embed(
     UsageError for a `folder` inside a source, where its files would be taken for images.
     """
     _require_outside(Path(folder), sources)
-    total = _count_distinct(sources)
+    total = require_distinct(lambda: (ref.image_id for ref in iter_images(sources, contents=False)))
     if total == 0:
         raise EmptyInputError(f"no image in {', '.join(map(str, sources))}: nothing to embed")
     with writing_store(Path(folder), encoder.spec, options.shard_rows, [str(s) for s in sources]) as writer:
@@ -92,20 +92,18 @@ def _require_outside(folder: Path, sources: Sequence[str | Path]) -> None:
             raise UsageError(f"{folder} lies inside the source {source}: choose an --out outside of it")
 
 
-def _count_distinct(sources: Sequence[str | Path]) -> int:
-    """Count the images; raise InputError for a repeated image_id. Memory: 8 bytes an image."""
-    keys = array("Q", (_key(ref.image_id) for ref in iter_images(sources, contents=False)))
+def require_distinct(image_ids: Callable[[], Iterable[str]]) -> int:
+    """Count image_ids; raise InputError for a repeated one. Called twice if need be. Memory: 8 bytes an id."""
+    keys = array("Q", map(_key, image_ids()))
     values, counts = np.unique(np.asarray(keys), return_counts=True)
     suspects = set(values[counts > 1].tolist())
     if suspects:
         seen: set[str] = set()
-        for ref in iter_images(sources, contents=False):
-            if _key(ref.image_id) in suspects:
-                if ref.image_id in seen:
-                    raise InputError(
-                        f"image_id {ref.image_id!r} occurs twice in the sources: give each image its own id"
-                    )
-                seen.add(ref.image_id)
+        for image_id in image_ids():
+            if _key(image_id) in suspects:
+                if image_id in seen:
+                    raise InputError(f"image_id {image_id!r} occurs twice in the sources: give each image its own id")
+                seen.add(image_id)
     return len(keys)
 
 

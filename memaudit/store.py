@@ -306,13 +306,21 @@ class StoreWriter:
 
     def write_shard(self, rows: Sequence[Row]) -> None:
         """Write the next shard; it counts only once the manifest lists it. Memory: the shard's file."""
+        vectors = np.zeros((len(rows), self.manifest.encoder.dim), np.float16)
+        for i, row in enumerate(rows):
+            if row.embedding is not None:
+                vectors[i] = row.embedding
+        self.write_columns(_columns_of(rows), vectors)
+
+    def write_columns(self, columns: Columns, embeddings: NDArray[np.float16]) -> None:
+        """Write the next shard from columns and (rows, dim) unit embeddings; rows that are not OK hold zeros."""
         name = f"shard-{len(self.manifest.shards):05d}.h5"
-        data = _shard_file(rows, self.manifest.encoder.dim)
+        data = _shard_file(columns, embeddings)
         with appearing_whole(self.folder / name) as temporary:
             temporary.write_bytes(data)
-        ok = sum(row.status is Status.OK for row in rows)
-        digest = content_digest((row.image_id, row.sha256) for row in rows)
-        shard = Shard(name, len(rows), ok, len(data), hashlib.sha256(data).hexdigest(), digest)
+        rows, ok = len(columns.image_id), int((columns.status == Status.OK).sum())
+        digest = content_digest(zip(columns.image_id, columns.sha256, strict=True))
+        shard = Shard(name, rows, ok, len(data), hashlib.sha256(data).hexdigest(), digest)
         self._save(replace(self.manifest, shards=(*self.manifest.shards, shard), complete=False))
 
     def keep_shards(self, count: int) -> None:
@@ -443,26 +451,43 @@ def _require_whole(path: Path, shard: Shard) -> None:
         raise InconclusiveError(f"shard {path} has {size} bytes, expected {shard.bytes}: restore it, or embed again")
 
 
-def _shard_file(rows: Sequence[Row], dim: int) -> bytes:
+def _columns_of(rows: Sequence[Row]) -> Columns:
+    def text(name: str) -> NDArray[np.object_]:
+        return np.array([getattr(row, name) for row in rows], dtype=object)
+
+    def whole(name: str) -> Int64:
+        return np.array([getattr(row, name) for row in rows], dtype=np.int64)
+
+    return Columns(
+        image_id=text("image_id"),
+        uri=text("uri"),
+        caption=text("caption"),
+        sha256=text("sha256"),
+        width=whole("width"),
+        height=whole("height"),
+        status=text("status"),
+        error=text("error"),
+        metadata=text("metadata"),
+        simplicity=np.array([row.simplicity for row in rows], dtype=np.float32),
+    )
+
+
+def _shard_file(columns: Columns, embeddings: NDArray[np.float16]) -> bytes:
     """The HDF5 file of a shard. Made in memory, because the HDF5 library crashes when a disk runs full.
 
     Numbers carry checksums: a flipped bit is an error when it is read, not another similarity.
     """
-    vectors = np.zeros((len(rows), dim), np.float16)
-    for i, row in enumerate(rows):
-        if row.embedding is not None:
-            vectors[i] = row.embedding
-    hashes = np.frombuffer(bytes.fromhex("".join(row.sha256 for row in rows)), np.uint8).reshape(len(rows), 32)
+    hashes = np.frombuffer(bytes.fromhex("".join(columns.sha256)), np.uint8).reshape(len(embeddings), 32)
     image = io.BytesIO()
     with h5py.File(image, "w", libver="latest") as file:
-        _add(file, "embeddings", vectors)
+        _add(file, "embeddings", embeddings)
         _add(file, "sha256", hashes)
-        _add(file, "status", np.array([_CODES[row.status] for row in rows], np.uint8))
-        for name in ("width", "height"):
-            _add(file, name, np.array([getattr(row, name) for row in rows], np.int32))
-        _add(file, "simplicity", np.array([row.simplicity for row in rows], np.float32))
+        _add(file, "status", np.array([_CODES[status] for status in columns.status], np.uint8))
+        _add(file, "width", columns.width.astype(np.int32))
+        _add(file, "height", columns.height.astype(np.int32))
+        _add(file, "simplicity", columns.simplicity)
         for name in ("image_id", "uri", "caption", "error", "metadata"):
-            values = [getattr(row, name).encode("utf-8", "surrogateescape") for row in rows]
+            values = [value.encode("utf-8", "surrogateescape") for value in getattr(columns, name)]
             file.create_dataset(name, data=values, dtype=_TEXT)
     return image.getvalue()
 

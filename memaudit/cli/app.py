@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from memaudit.cli import audit, dedup, embed, encoders, gate, index, inspect
+from memaudit.cli import audit, dedup, embed, encoders, gate, index, inspect, ready
 from memaudit.cli.console import harmless, print_error
 from memaudit.errors import MemauditError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
     help="Memorization and regurgitation audit for image generators: dedup a training set, audit and gate a model",
 )
 app.command("embed")(embed.embed)
+app.command("import")(ready.import_)
 app.command("index")(index.index)
 app.command("dedup")(dedup.dedup)
 app.command("audit")(audit.audit)

@@ -18,6 +18,7 @@ from memaudit.cli.options import (
     ShardRows,
     Unverified,
     Workers,
+    require_readable,
 )
 
 Sources = Annotated[
@@ -43,7 +44,6 @@ def embed(
     from memaudit.embed import EmbedOptions
     from memaudit.embed import embed as run
     from memaudit.encoders import load_encoder
-    from memaudit.errors import InconclusiveError
 
     console = Console(as_json, quiet)
     loaded = load_encoder(encoder or DEFAULT_ENCODER, device=device, allow_unverified_weights=allow_unverified_weights)
@@ -51,12 +51,7 @@ def embed(
     with console.progress() as progress:
         store = run(sources, out, loaded, options, progress=progress)
     coverage = store.coverage
-    unreadable = coverage.total - coverage.measured
-    if not unreadable / coverage.total <= max_unreadable:  # NaN would pass a plain >
-        raise InconclusiveError(
-            f"{unreadable:,} of {coverage.total:,} images could not be read, more than "
-            f"--max-unreadable {max_unreadable:g}; the store is complete: memaudit info {out} lists the causes"
-        )
+    require_readable(coverage, max_unreadable, out)
     console.result(
         {"store": str(out), "images": coverage.as_dict(), "encoder": store.encoder.as_dict(), "digest": store.digest},
         f"{coverage.measured:,} of {coverage.total:,} images embedded with {store.encoder.name} into {out}",

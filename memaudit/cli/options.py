@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from memaudit.encoders import Encoder
-    from memaudit.records import EncoderSpec, Progress
+    from memaudit.records import Coverage, EncoderSpec, Progress
     from memaudit.store import Store
 
 OutPath = Annotated[Path, typer.Option("--out", help="Folder to write. Run again, the command continues there.")]
@@ -31,6 +31,18 @@ MaxUnreadable = Annotated[
     typer.Option("--max-unreadable", min=0, max=1, help="Share of images that may be unmeasured before exit code 3."),
 ]
 DEFAULT_ENCODER = "sscd"
+
+
+def require_readable(coverage: Coverage, allowed: float, store: Path) -> None:
+    """Raise InconclusiveError when a larger share than `allowed` of a finished store could not be read."""
+    from memaudit.errors import InconclusiveError
+
+    unreadable = coverage.total - coverage.measured
+    if not unreadable / coverage.total <= allowed:  # NaN would pass a plain >
+        raise InconclusiveError(
+            f"{unreadable:,} of {coverage.total:,} images could not be read, more than "
+            f"--max-unreadable {allowed:g}; the store is complete: memaudit info {store} lists the causes"
+        )
 
 
 def is_store(path: str | Path) -> bool:
