@@ -21,18 +21,27 @@ from memaudit.statistics import clopper_pearson_upper, rate_of
 DEFAULT_POLICY = """\
 # memaudit gate policy. Every rule gives pass, fail or inconclusive; the gate passes only if all of them pass.
 
+[gate]
+require = ["audit"]           # kinds of report that must be given: "audit", "dedup"
+same_training_set = true      # where both kinds are given: each audit ran against a store that a dedup run looked at
+
 [audit]
 max_findings = 0              # generations that may be near-duplicates of training images
 max_rate = 0.01               # the regurgitation rate must be shown to be at most this: needs n >= 3 / max_rate
 confidence = 0.95             # of that one-sided upper bound
 min_coverage = 0.99           # generations (and prompt pairs) measured, of those expected
 min_reference_coverage = 0.99 # training images that could be compared with
-min_controls = 100            # held-out images scored; 0: no control needed
+min_controls = 100            # held-out images scored that are near no training image; 0: no control needed
+max_threshold = 0.0           # similarity that the audit may have looked for; 0: the encoder's own threshold
 
 [dedup]
 min_recall = 0.99             # lower bound of the run's own recall by pair
 min_coverage = 0.99           # images that could be read
 """
+
+
+KINDS = ("audit", "dedup")
+ALL_REPORTS = "all reports"
 
 
 class Verdict(StrEnum):
@@ -53,6 +62,7 @@ class AuditPolicy:
     min_coverage: float = 0.99
     min_reference_coverage: float = 0.99
     min_controls: int = 100
+    max_threshold: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -62,9 +72,18 @@ class DedupPolicy:
 
 
 @dataclass(frozen=True)
+class GatePolicy:
+    """What the reports must be taken together."""
+
+    require: tuple[str, ...] = ("audit",)
+    same_training_set: bool = True
+
+
+@dataclass(frozen=True)
 class Policy:
     audit: AuditPolicy = AuditPolicy()
     dedup: DedupPolicy = DedupPolicy()
+    gate: GatePolicy = GatePolicy()
 
 
 @dataclass(frozen=True)
@@ -79,7 +98,7 @@ class RuleResult:
     sentence: str
 
 
-P = TypeVar("P", AuditPolicy, DedupPolicy)
+P = TypeVar("P", AuditPolicy, DedupPolicy, GatePolicy)
 
 
 def read_policy(path: str | Path) -> Policy:
@@ -91,8 +110,12 @@ def read_policy(path: str | Path) -> Policy:
         raise InputError(f"policy {path} cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"policy {path} is not valid TOML: {error}") from None
-    _require_known(path, raw, ("audit", "dedup"), "section")
-    return Policy(_section(path, raw, "audit", AuditPolicy), _section(path, raw, "dedup", DedupPolicy))
+    _require_known(path, raw, ("gate", "audit", "dedup"), "section")
+    return Policy(
+        _section(path, raw, "audit", AuditPolicy),
+        _section(path, raw, "dedup", DedupPolicy),
+        _section(path, raw, "gate", GatePolicy),
+    )
 
 
 def _section(path: Path, raw: Mapping[str, Any], name: str, kind: type[P]) -> P:
@@ -101,9 +124,21 @@ def _section(path: Path, raw: Mapping[str, Any], name: str, kind: type[P]) -> P:
         raise UsageError(f"policy {path}: {name} must be a section [{name}]")
     defaults = {field.name: field.default for field in fields(kind)}
     _require_known(path, values, tuple(defaults), f"rule in [{name}]")
-    for rule, value in values.items():
-        _require_limit(path, rule, value, whole=isinstance(defaults[rule], int))
-    return kind(**values)
+    return kind(**{rule: _setting(path, rule, value, defaults[rule]) for rule, value in values.items()})
+
+
+def _setting(path: Path, rule: str, value: Any, default: object) -> Any:
+    """`value` as the policy holds it, if it is of the kind that `default` is of."""
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise UsageError(f"policy {path}: {rule} = {value!r} must be true or false")
+    elif isinstance(default, tuple):
+        if not isinstance(value, list) or any(kind not in KINDS for kind in value):
+            raise UsageError(f"policy {path}: {rule} = {value!r} must be a list of {' and '.join(map(repr, KINDS))}")
+        return tuple(value)
+    else:
+        _require_limit(path, rule, value, whole=isinstance(default, int))
+    return value
 
 
 def _require_known(path: Path, found: Mapping[str, Any], known: Sequence[str], what: str) -> None:
@@ -121,6 +156,14 @@ def _require_limit(path: Path, rule: str, value: object, *, whole: bool) -> None
         raise UsageError(f"policy {path}: {rule} = {value!r} must be a share between 0 and 1")
     if rule == "confidence" and value in (0, 1):
         raise UsageError(f"policy {path}: confidence = {value!r} must lie between 0 and 1, for example 0.95")
+
+
+def judge_all(reports: Sequence[tuple[str, Mapping[str, Any]]], policy: Policy) -> list[RuleResult]:
+    """Apply the policy to each of the named reports, and its section [gate] to all of them together."""
+    results = [result for name, report in reports for result in judge(name, report, policy)]
+    required = [_required(kind, reports) for kind in dict.fromkeys(policy.gate.require)]
+    same = _same_training_set(reports) if policy.gate.same_training_set else None
+    return [*results, *required, *([same] if same else [])]
 
 
 def judge(name: str, report: Mapping[str, Any], policy: Policy) -> list[RuleResult]:
@@ -144,6 +187,40 @@ def verdict_of(results: Sequence[RuleResult]) -> Verdict:
     if Verdict.FAIL in outcomes:
         return Verdict.FAIL
     return Verdict.PASS if outcomes == {Verdict.PASS} else Verdict.INCONCLUSIVE
+
+
+def _required(kind: str, reports: Sequence[tuple[str, Mapping[str, Any]]]) -> RuleResult:
+    count = sum(report["kind"] == kind for _, report in reports)
+    outcome = Verdict.PASS if count else Verdict.INCONCLUSIVE
+    sentence = f"Reports of memaudit {kind} given: {count:,}."
+    if not count:
+        sentence = f"No report of memaudit {kind} was given, and the policy requires one."
+    return RuleResult(ALL_REPORTS, "require", outcome, f"{count:,}", kind, sentence)
+
+
+def _same_training_set(reports: Sequence[tuple[str, Mapping[str, Any]]]) -> RuleResult | None:
+    """Whether a dedup run looked at the training set of each audit; None where there is nothing to compare."""
+    audits = list(_training_sets(reports, "audit", "references"))
+    stores = {digest for _, digest in _training_sets(reports, "dedup", "store")}
+    if not audits or not stores:
+        return None
+    strangers = [name for name, digest in audits if digest is None or digest not in stores]
+    outcome = Verdict.INCONCLUSIVE if strangers else Verdict.PASS
+    sentence = "Every audit ran against a training set that a dedup run looked at."
+    if strangers:
+        sentence = f"No dedup report is about the training set of {', '.join(strangers)}."
+    same = len(audits) - len(strangers)
+    return RuleResult(ALL_REPORTS, "same_training_set", outcome, f"{same:,}", f"{len(audits):,}", sentence)
+
+
+def _training_sets(
+    reports: Sequence[tuple[str, Mapping[str, Any]]], kind: str, key: str
+) -> Iterator[tuple[str, str | None]]:
+    """Name and digest of the training set of each report of a kind; a run that could not begin has none to compare."""
+    for name, report in reports:
+        inputs = report.get("inputs") or {}
+        if report["kind"] == kind and (inputs or report["results"]["conclusive"]):
+            yield name, inputs.get(key)
 
 
 def _conclusive(name: str, results: Mapping[str, Any]) -> RuleResult:
@@ -170,6 +247,7 @@ def _judge_audit(name: str, report: Mapping[str, Any], policy: AuditPolicy) -> I
         name, "min_reference_coverage", results["references"], policy.min_reference_coverage, "training images"
     )
     yield _controls(name, results["control"], policy)
+    yield _threshold(name, report["threshold"], policy.max_threshold or report["encoder"]["threshold"])
 
 
 def _unmeasured(name: str, rule: str, limit: str) -> RuleResult:
@@ -223,10 +301,24 @@ def _coverage(name: str, rule: str, coverage: Mapping[str, Any], floor: float, w
 
 
 def _controls(name: str, control: Mapping[str, Any] | None, policy: AuditPolicy) -> RuleResult:
+    """Held-out images that are near-duplicates of training images were not held out: they are no control."""
     scored = control["matched"]["n"] if control else 0
-    outcome = Verdict.PASS if scored >= policy.min_controls else Verdict.INCONCLUSIVE
-    sentence = f"{scored:,} held-out images were scored as a control; {policy.min_controls:,} are needed."
-    return RuleResult(name, "min_controls", outcome, f"{scored:,}", f"{policy.min_controls:,}", sentence)
+    excluded = control.get("excluded_controls", 0) if control else 0
+    if not 0 <= excluded <= scored:
+        raise ValueError(f"{excluded} of {scored} held-out images excluded is impossible")
+    usable = scored - excluded
+    outcome = Verdict.PASS if usable >= policy.min_controls else Verdict.INCONCLUSIVE
+    left_out = f" ({excluded:,} more are near-duplicates of training images, and are no control)" if excluded else ""
+    sentence = f"{usable:,} held-out images were scored as a control{left_out}; {policy.min_controls:,} are needed."
+    return RuleResult(name, "min_controls", outcome, f"{usable:,}", f"{policy.min_controls:,}", sentence)
+
+
+def _threshold(name: str, threshold: float, limit: float) -> RuleResult:
+    """An audit that looked for exact copies alone shows nothing about near-duplicates."""
+    outcome = Verdict.PASS if threshold <= limit else Verdict.INCONCLUSIVE
+    ending = "." if outcome is Verdict.PASS else ": weaker copies would not have been found."
+    sentence = f"The audit looked for similarity >= {threshold}; at most {limit} is asked for{ending}"
+    return RuleResult(name, "threshold", outcome, f"{threshold}", f"{limit}", sentence)
 
 
 def _judge_dedup(name: str, report: Mapping[str, Any], policy: DedupPolicy) -> Iterator[RuleResult]:

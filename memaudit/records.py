@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 CONFIDENCE = 0.95
+ARCHIVE_CUT = "the archive ends early"  # in the error of rows whose archive lost an unknown number of images
 Progress = Callable[[str, int, int], None]
 """Called with the stage, the number done and the total (0: unknown)."""
 
@@ -193,7 +194,8 @@ class RowPairs(NamedTuple):
 
 @dataclass(frozen=True)
 class DedupResult:
-    """What a dedup run found and decided. `added`: new pairs that each clustering brought."""
+    """What a dedup run found and decided. `added`: new pairs that each clustering brought. `inconclusive`: reasons why
+    its decisions must not be read as those of the whole set."""
 
     encoder: EncoderSpec
     store_digest: str
@@ -205,6 +207,7 @@ class DedupResult:
     pairs: RowPairs
     added: tuple[int, ...]
     recall: DedupRecall
+    inconclusive: tuple[str, ...] = ()
 
     def count(self, *decisions: Decision) -> int:
         return int(np.isin(self.decisions.decision, decisions).sum())
@@ -262,7 +265,11 @@ class Control:
 
 @dataclass(frozen=True)
 class AuditResult:
-    """What an audit measured. `inconclusive` holds the reasons why its rates must not be read as a clean bill."""
+    """What an audit measured. `inconclusive` holds the reasons why its rates must not be read as a clean bill.
+
+    missing: generations that the pairing names and that are not there. duplicates: generations that are another's file
+    again; they are searched like all, but count once in `searched`.
+    """
 
     encoder: EncoderSpec
     threshold: float
@@ -273,6 +280,7 @@ class AuditResult:
     matches: Matches
     prompts: tuple[str, ...]
     missing: tuple[str, ...]
+    duplicates: int
     searched: Rate
     paired: Rate | None
     control: Control | None

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.files import appearing_whole, digest_of, read_json, sha256_of, write_json
-from memaudit.records import Block, Coverage, EncoderSpec, Float32, Int64, Status
+from memaudit.records import ARCHIVE_CUT, Block, Coverage, EncoderSpec, Float32, Int64, Status
 
 SCHEMA = "memaudit-store/1"
 MANIFEST = "store.json"
@@ -74,19 +74,22 @@ class Columns(NamedTuple):
 
 @dataclass(frozen=True)
 class Shard:
-    """A file of the store, with what is needed to know that it is whole."""
+    """A file of the store, with what is needed to know that it is whole. `cut`: rows whose archive ends early."""
 
     name: str
     rows: int
     ok: int
+    cut: int
     bytes: int
     sha256: str
     content_sha256: str
 
     def __post_init__(self) -> None:
         """Raise ValueError for what no writer wrote: store.json may have been edited, or come from elsewhere."""
-        counts = (self.rows, self.ok, self.bytes)
-        if not all(type(count) is int for count in counts) or not 0 <= self.ok <= self.rows or self.rows < 1:
+        counts = (self.rows, self.ok, self.cut, self.bytes)
+        if not all(type(count) is int for count in counts) or self.rows < 1:
+            raise ValueError(f"shard with counts {counts}")
+        if min(self.ok, self.cut) < 0 or self.ok + self.cut > self.rows:
             raise ValueError(f"shard with counts {counts}")
         if not _SHARD_NAME.fullmatch(self.name):
             raise ValueError(f"shard called {self.name!r}")
@@ -178,9 +181,14 @@ class Store:
 
     @property
     def coverage(self) -> Coverage:
-        """Rows whose image could be read, of all rows."""
-        unreadable = sum(int((codes == _CODES[Status.UNREADABLE]).sum()) for _, codes in self._status_codes())
-        return Coverage(len(self) - unreadable, len(self))
+        """Comparable rows, of all that are not blank: of an image without content nothing can be said."""
+        blank = sum(int((codes == _CODES[Status.BLANK]).sum()) for _, codes in self._status_codes())
+        return Coverage(self.comparable, len(self) - blank)
+
+    @property
+    def cut(self) -> int:
+        """Number of rows whose archive ends early. Any of them stands for an unknown number of lost images."""
+        return sum(shard.cut for shard in self.manifest.shards)
 
     @property
     def digest(self) -> str:
@@ -269,7 +277,7 @@ class Store:
                 if file["embeddings"].shape != (shard.rows, self.encoder.dim) or len(file["status"]) != shard.rows:
                     raise ValueError(f"it does not hold {shard.rows} embeddings of {self.encoder.dim} numbers")
                 yield file
-        except (OSError, KeyError, RuntimeError, ValueError) as error:
+        except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:  # TypeError: a column of another type
             reason = " ".join(str(error).split())
             raise InconclusiveError(f"shard {path} cannot be read ({reason}): restore it, or embed again") from None
 
@@ -318,9 +326,15 @@ class StoreWriter:
         data = _shard_file(columns, embeddings)
         with appearing_whole(self.folder / name) as temporary:
             temporary.write_bytes(data)
-        rows, ok = len(columns.image_id), int((columns.status == Status.OK).sum())
-        digest = content_digest(zip(columns.image_id, columns.sha256, strict=True))
-        shard = Shard(name, rows, ok, len(data), hashlib.sha256(data).hexdigest(), digest)
+        shard = Shard(
+            name,
+            rows=len(columns.image_id),
+            ok=int((columns.status == Status.OK).sum()),
+            cut=_cut_rows(columns),
+            bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            content_sha256=content_digest(zip(columns.image_id, columns.sha256, strict=True)),
+        )
         self._save(replace(self.manifest, shards=(*self.manifest.shards, shard), complete=False))
 
     def keep_shards(self, count: int) -> None:
@@ -397,7 +411,7 @@ def content_digest(pairs: Iterable[tuple[str, str]]) -> str:
 def verify_store(folder: str | Path) -> list[str]:
     """Re-compute every digest and invariant of a store; return one line for each fault, none if it is sound.
 
-    Checked: shards present, listed and unchanged, rows finite and of unit length, image_ids unique.
+    Checked: shards present, listed and unchanged, every column there, rows finite and of unit length, image_ids unique.
     """
     folder = Path(folder)
     manifest = Manifest.read(folder)
@@ -426,6 +440,7 @@ def _row_faults(store: Store, shard: Shard, seen: set[bytes]) -> list[str]:
     """`seen` collects 16-byte digests of image_ids, so that memory stays small beside the ids themselves."""
     faults = []
     with store._reading(shard) as file:
+        faults += _column_faults(file, shard)
         if (ok := int((file["status"][:] == _CODES[Status.OK]).sum())) != shard.ok:
             faults.append(f"{shard.name}: {ok} rows are comparable, {MANIFEST} says {shard.ok}")
         for low in range(0, shard.rows, BLOCK_ROWS):
@@ -442,6 +457,21 @@ def _row_faults(store: Store, shard: Shard, seen: set[bytes]) -> list[str]:
                     faults.append(f"{shard.name}: image_id {image_id.decode()!r} occurs twice")
                 seen.add(key)
     return faults
+
+
+def _column_faults(file: h5py.File, shard: Shard) -> list[str]:
+    """Read every column once. One that is not there, or is of another type, raises as it would when it is needed."""
+    lengths = {name: len(file[name]) for name in Columns._fields}
+    faults = [f"{shard.name}: column {n} has {found} rows" for n, found in lengths.items() if found != shard.rows]
+    parts = (slice(low, low + BLOCK_ROWS) for low in range(0, shard.rows, BLOCK_ROWS))
+    cut = sum(_cut_rows(_read_columns(file, part)) for part in parts)
+    if cut != shard.cut:
+        faults.append(f"{shard.name}: the archives of {cut} rows end early, {MANIFEST} says {shard.cut}")
+    return faults
+
+
+def _cut_rows(columns: Columns) -> int:
+    return sum(ARCHIVE_CUT in error for error in columns.error)
 
 
 def _require_whole(path: Path, shard: Shard) -> None:

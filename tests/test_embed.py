@@ -71,7 +71,7 @@ def test_every_image_has_a_row_in_order(picture_folder: MakeFolder, make_store: 
     ]
     assert columns.sha256.tolist() == hashes
     assert (columns.width[2], columns.height[2]) == (30, 20)
-    assert (store.coverage.measured, store.coverage.total) == (6, 9)
+    assert (store.coverage.measured, store.coverage.total) == (5, 8)
     assert verify_store(store.folder) == []
 
 

@@ -15,10 +15,12 @@ from memaudit.gate import (
     DEFAULT_POLICY,
     AuditPolicy,
     DedupPolicy,
+    GatePolicy,
     Policy,
     RuleResult,
     Verdict,
     judge,
+    judge_all,
     read_policy,
     verdict_of,
 )
@@ -48,10 +50,19 @@ def audit_report(
     controls: int | None = 500,
     conclusive: bool = True,
     listed: int | None = None,
+    excluded: int | None = 0,
+    threshold: float = 0.75,
+    store: str | None = "s1",
 ) -> Report:
     """An audit's report as far as the gate reads it."""
+    control: Report | None = None if controls is None else {"matched": rate(0, controls)}
+    if control and excluded is not None:
+        control["excluded_controls"] = excluded
     return {
         "kind": "audit",
+        "inputs": {"generations": "g", "references": store} if store else {},
+        "encoder": {"name": "sscd", "threshold": 0.75},
+        "threshold": threshold,
         "coverage": coverage(n, n if total is None else total),
         "findings": [{"kind": "near-duplicate"}] * (findings if listed is None else listed),
         "results": {
@@ -60,7 +71,7 @@ def audit_report(
             "searched": rate(findings, n, total),
             "paired": rate(*paired) if paired else None,
             "references": coverage(*references),
-            "control": None if controls is None else {"matched": rate(0, controls)},
+            "control": control,
         },
     }
 
@@ -76,12 +87,14 @@ def dedup_report(
     census: bool = False,
     added: tuple[int, ...] = (900,),
     conclusive: bool = True,
+    store: str | None = "s1",
 ) -> Report:
     """A dedup run's report as far as the gate reads it."""
     value = found / true if true else None
     estimate = {"found": found, "total": true, "value": value, "low": low if true else None, "high": 1.0}
     return {
         "kind": "dedup",
+        "inputs": {"store": store} if store else {},
         "coverage": coverage(measured, total),
         "findings": [],
         "results": {
@@ -175,6 +188,25 @@ AUDITS = [
     case("99 controls", {"controls": 99}, {}, OPEN, min_controls=[OPEN]),
     case("100 controls", {"controls": 100}, {}, PASS),
     case("an empty control", {"controls": 0}, {}, OPEN, min_controls=[OPEN]),
+    case("all controls but one usable", {"controls": 100, "excluded": 1}, {}, OPEN, min_controls=[OPEN]),
+    case("enough controls left", {"controls": 101, "excluded": 1}, {}, PASS),
+    case("no control usable", {"controls": 500, "excluded": 500}, {}, OPEN, min_controls=[OPEN]),
+    case("no control usable, none wanted", {"controls": 500, "excluded": 500}, NO_CONTROL, PASS),
+    case("a control without exclusions", {"controls": 100, "excluded": None}, {}, PASS),
+    case("looked for exact copies only", {"threshold": 1.0}, {}, OPEN, threshold=[OPEN]),
+    case("just above the encoder's threshold", {"threshold": 0.7501}, {}, OPEN, threshold=[OPEN]),
+    case("below the encoder's threshold", {"threshold": 0.5}, {}, PASS),
+    case("above the encoder's, allowed", {"threshold": 0.9}, {"max_threshold": 0.9}, PASS),
+    case("the encoder's, less wanted", {}, {"max_threshold": 0.5}, OPEN, threshold=[OPEN]),
+    case("any threshold allowed", {"threshold": 1.0}, {"max_threshold": 1}, PASS),
+    case(
+        "a finding outweighs the threshold",
+        {"findings": 1, "threshold": 1.0},
+        {},
+        FAIL,
+        max_findings=[FAIL],
+        threshold=[OPEN],
+    ),
     case("calls itself inconclusive", {"conclusive": False}, {}, OPEN, conclusive=[OPEN]),
     case(
         "inconclusive and a finding",
@@ -246,8 +278,97 @@ def test_dedup_rules(
 def test_every_rule_of_the_policy_is_judged() -> None:
     """No limit can be written into a policy that nothing looks at."""
     judged = set(outcomes(judge("r", audit_report(), Policy())))
-    assert judged - {"conclusive"} == {name for name in vars(AuditPolicy()) if name != "confidence"}
-    assert set(outcomes(judge("r", dedup_report(), Policy()))) - {"conclusive"} == set(vars(DedupPolicy()))
+    limits = {name.replace("max_threshold", "threshold") for name in vars(AuditPolicy()) if name != "confidence"}
+    assert judged - {"conclusive"} == limits
+    both = [("a", audit_report()), ("d", dedup_report())]
+    assert set(outcomes(judge("d", both[1][1], Policy()))) - {"conclusive"} == set(vars(DedupPolicy()))
+    together = {result.rule for result in judge_all(both, Policy()) if result.report == "all reports"}
+    assert together == set(vars(GatePolicy()))
+
+
+def test_every_rule_is_documented() -> None:
+    """The table of docs/protocols.md has a row for each rule that a result can name."""
+    table = (Path(__file__).parent.parent / "docs" / "protocols.md").read_text().split("## Gate")[1]
+    rows = " ".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| "))
+    found = judge_all([("a", audit_report()), ("d", dedup_report())], Policy())
+    assert {result.rule for result in found if result.rule not in rows} == set()
+
+
+def test_sentences_say_what_was_not_shown() -> None:
+    """Who reads the verdict learns why, with the figures."""
+    results = judge("r", audit_report(threshold=1.0, controls=150, excluded=60), Policy())
+    sentences = {result.rule: result.sentence for result in results}
+    assert sentences["threshold"] == (
+        "The audit looked for similarity >= 1.0; at most 0.75 is asked for: weaker copies would not have been found."
+    )
+    assert sentences["min_controls"] == (
+        "90 held-out images were scored as a control (60 more are near-duplicates of training images, and are no "
+        "control); 100 are needed."
+    )
+
+
+A, A2, D, D2 = audit_report(), audit_report(store="s2"), dedup_report(), dedup_report(store="s2")
+UNBEGUN_AUDIT, UNBEGUN_DEDUP = (inconclusive_report(kind, "no image was found") for kind in ("audit", "dedup"))
+TOGETHER: list[Any] = [
+    # reports, [gate], verdict, outcomes of "require", outcomes of "same_training_set"
+    ([A], {}, PASS, [PASS], []),
+    ([D], {}, OPEN, [OPEN], []),
+    ([], {}, OPEN, [OPEN], []),
+    ([], {"require": ()}, OPEN, [], []),
+    ([D], {"require": ()}, PASS, [], []),
+    ([D], {"require": ("dedup",)}, PASS, [PASS], []),
+    ([A], {"require": ("dedup",)}, OPEN, [OPEN], []),
+    ([A], {"require": ("audit", "dedup")}, OPEN, [PASS, OPEN], []),
+    ([D], {"require": ("dedup", "dedup")}, PASS, [PASS], []),
+    ([], {"require": ("audit", "dedup")}, OPEN, [OPEN, OPEN], []),
+    ([A, D], {"require": ("audit", "dedup")}, PASS, [PASS, PASS], [PASS]),
+    ([A, D], {}, PASS, [PASS], [PASS]),
+    ([D, A], {}, PASS, [PASS], [PASS]),
+    ([A2, D], {}, OPEN, [PASS], [OPEN]),
+    ([A2, D], {"same_training_set": False}, PASS, [PASS], []),
+    ([A, A2, D], {}, OPEN, [PASS], [OPEN]),
+    ([A, A2, D, D2], {}, PASS, [PASS], [PASS]),
+    ([A, D, D2], {}, PASS, [PASS], [PASS]),
+    ([A, audit_report(store=None), D], {}, OPEN, [PASS], [OPEN]),
+    ([audit_report(store=None), dedup_report(store=None)], {}, OPEN, [PASS], [OPEN]),
+    ([audit_report(store="s2", conclusive=False), D], {}, OPEN, [PASS], [OPEN]),
+    ([UNBEGUN_AUDIT, D], {}, OPEN, [PASS], []),
+    ([A, UNBEGUN_DEDUP], {}, OPEN, [PASS], []),
+    ([A, A2, UNBEGUN_AUDIT, D], {}, OPEN, [PASS], [OPEN]),
+    ([audit_report(findings=1, store="s2"), D], {}, FAIL, [PASS], [OPEN]),
+    ([dedup_report(found=0, low=0.0)], {}, FAIL, [OPEN], []),
+]
+
+
+@pytest.mark.parametrize(("reports", "policy", "expected", "require", "same"), TOGETHER)
+def test_rules_on_all_reports(
+    reports: list[Report], policy: dict[str, Any], expected: Verdict, require: list[Verdict], same: list[Verdict]
+) -> None:
+    """A dedup report alone is no audited release, nor are an audit and a dedup run of different training sets."""
+    limits = Policy(gate=replace(GatePolicy(), **policy))
+    results = judge_all([(f"r{number}.json", report) for number, report in enumerate(reports)], limits)
+    assert verdict_of(results) is expected
+    assert outcomes(results).get("require", []) == require
+    assert outcomes(results).get("same_training_set", []) == same
+    together = [result for result in results if result.rule in vars(GatePolicy())]
+    assert all(result.report == "all reports" and result.sentence.endswith(".") for result in together)
+
+
+def test_what_is_missing_is_named() -> None:
+    """The kind of report that was not given, and the audit that has no dedup report."""
+    (missing,) = judge_all([], Policy())
+    assert missing.sentence == "No report of memaudit audit was given, and the policy requires one."
+    *_, same = judge_all([("a1.json", A), ("a2.json", A2), ("d.json", D)], Policy())
+    assert same.sentence == "No dedup report is about the training set of a2.json."
+
+
+@pytest.mark.parametrize("report", [A, A2, D, D2, UNBEGUN_AUDIT, UNBEGUN_DEDUP])
+def test_judging_together_keeps_the_results_of_each(report: Report) -> None:
+    """What is judged across reports comes on top, and takes nothing away."""
+    results = judge_all([("r", report), ("s", A)], Policy())
+    alone = [*judge("r", report, Policy()), *judge("s", A, Policy())]
+    assert results[: len(alone)] == alone
+    assert ORDER[verdict_of(results)] >= ORDER[verdict_of(alone)]
 
 
 @pytest.mark.parametrize("kind", ["audit", "dedup"])
@@ -268,7 +389,7 @@ def test_verdicts_of_several_reports_join() -> None:
     """One failed report fails the release, else one inconclusive report leaves it open."""
     clean, bad, unsure = audit_report(), audit_report(findings=1), dedup_report(low=0.5)
     for reports, expected in (([clean, bad, unsure], FAIL), ([clean, unsure], OPEN), ([clean], PASS)):
-        assert verdict_of([result for report in reports for result in judge("r", report, Policy())]) is expected
+        assert verdict_of(judge_all([("r", report) for report in reports], Policy())) is expected
 
 
 def test_exit_codes() -> None:
@@ -286,6 +407,7 @@ policies = st.builds(
     st.floats(0, 1),
     st.floats(0, 1),
     st.integers(0, 200),
+    st.sampled_from([0.0, 0.5, 0.8, 1.0]),
 )
 ORDER = {PASS: 0, OPEN: 1, FAIL: 2}
 
@@ -297,13 +419,16 @@ def audits(draw: st.DrawFn) -> dict[str, Any]:
     paired_total = draw(st.integers(1, 1000))
     paired_n = draw(st.integers(0, paired_total))
     with_pairs = draw(st.booleans())
+    controls = draw(st.none() | st.integers(0, 300))
     return {
         "findings": draw(st.integers(0, min(n, 30))),
         "n": n,
         "total": total,
         "paired": (draw(st.integers(0, min(paired_n, 5))), paired_n, paired_total) if with_pairs else None,
         "references": (draw(st.integers(0, 100)), 100),
-        "controls": draw(st.none() | st.integers(0, 300)),
+        "controls": controls,
+        "excluded": draw(st.integers(0, controls or 0)),
+        "threshold": draw(st.sampled_from([0.3, 0.6, 0.75, 0.9])),
         "conclusive": draw(st.booleans()),
     }
 
@@ -320,21 +445,43 @@ def test_one_finding_more_never_improves_the_verdict(report: dict[str, Any], pol
 
 
 @settings(max_examples=300, deadline=None)
-@given(audits(), policies, st.sampled_from(["n", "references", "controls", "paired"]))
+@given(audits(), policies, st.sampled_from(["n", "references", "controls", "excluded", "threshold", "paired"]))
 def test_measuring_less_never_leads_to_a_pass(report: dict[str, Any], policy: AuditPolicy, what: str) -> None:
-    """Fewer generations, pairs, training images or controls never turn an open or failed gate into a pass."""
+    """Fewer generations, pairs, training images, controls, or a higher threshold never turn a gate into a pass."""
     less = dict(report)
     if what == "n" and report["n"] > report["findings"]:
         less["n"] -= 1
     elif what == "references" and report["references"][0]:
         less["references"] = (report["references"][0] - 1, 100)
-    elif what == "controls" and report["controls"]:
+    elif what == "controls" and (report["controls"] or 0) > report["excluded"]:
         less["controls"] -= 1
+    elif what == "excluded" and (report["controls"] or 0) > report["excluded"]:
+        less["excluded"] += 1
+    elif what == "threshold":
+        less["threshold"] += 0.1
     elif what == "paired" and report["paired"] and report["paired"][1] > report["paired"][0]:
         less["paired"] = (report["paired"][0], report["paired"][1] - 1, report["paired"][2])
     before, after = (verdict(audit_report(**r), Policy(audit=policy)) for r in (report, less))
     if before is not PASS:
         assert after is not PASS
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.sampled_from([A, A2, D, D2, UNBEGUN_AUDIT, UNBEGUN_DEDUP]), max_size=4),
+    st.lists(st.sampled_from(["audit", "dedup"]), max_size=2).map(tuple),
+    st.sampled_from([1, 5000]),
+)
+def test_a_finding_or_a_further_rule_never_helps(
+    reports: list[Report], require: tuple[str, ...], findings: int
+) -> None:
+    """Among several reports: neither a finding in one of them nor a rule switched on makes the verdict better."""
+    strict, lenient = Policy(gate=GatePolicy(require)), Policy(gate=GatePolicy((), same_training_set=False))
+    named = [(f"r{number}", report) for number, report in enumerate(reports)]
+    before = ORDER[verdict_of(judge_all(named, strict))]
+    assert before >= ORDER[verdict_of(judge_all(named, lenient))]
+    worse = [(name, audit_report(findings) if report is A else report) for name, report in named]
+    assert ORDER[verdict_of(judge_all(worse, strict))] >= before
 
 
 @settings(max_examples=200, deadline=None)
@@ -372,6 +519,15 @@ def test_missing_one_pair_more_never_improves_the_verdict(
         lambda r: r["results"].update(searched="none"),
         lambda r: r["results"].update(paired={"count": "x"}),
         lambda r: r["results"].update(control={"matched": {"n": None}}),
+        lambda r: r["results"]["control"].update(excluded_controls=None),
+        lambda r: r["results"]["control"].update(excluded_controls="3"),
+        lambda r: r["results"]["control"].update(excluded_controls=-1),
+        lambda r: r["results"]["control"].update(excluded_controls=501),
+        lambda r: r["results"]["control"].update(excluded_controls=float("nan")),
+        lambda r: r.pop("threshold"),
+        lambda r: r.update(threshold=None),
+        lambda r: r.update(threshold="0.75"),
+        lambda r: r.update(encoder=None),
         lambda r: r["results"]["searched"]["coverage"].update(measured=10**400),
         lambda r: r["results"]["searched"].update(count="5"),
         lambda r: r["results"].update(references={"measured": 1, "total": "many"}),
@@ -418,13 +574,29 @@ def test_the_default_policy_text_is_the_default_policy(tmp_path: Path) -> None:
 def test_an_empty_policy_is_the_default_one(tmp_path: Path) -> None:
     """A rule that is not written has its default, and is not switched off."""
     assert read_policy(policy_file(tmp_path, "")) == Policy()
-    assert read_policy(policy_file(tmp_path, "[audit]\n[dedup]\n")) == Policy()
+    assert read_policy(policy_file(tmp_path, "[gate]\n[audit]\n[dedup]\n")) == Policy()
 
 
 def test_limits_are_read(tmp_path: Path) -> None:
     """Whole numbers are shares as well: 1 means all."""
     read = read_policy(policy_file(tmp_path, "[audit]\nmax_rate = 1\nmax_findings = 7\n[dedup]\nmin_recall = 0.5\n"))
     assert read == Policy(AuditPolicy(max_findings=7, max_rate=1), DedupPolicy(min_recall=0.5))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[gate]\nrequire = []\n", Policy(gate=GatePolicy(require=()))),
+        ('[gate]\nrequire = ["dedup"]\n', Policy(gate=GatePolicy(require=("dedup",)))),
+        ('[gate]\nrequire = ["dedup", "audit"]\n', Policy(gate=GatePolicy(require=("dedup", "audit")))),
+        ("[gate]\nsame_training_set = false\n", Policy(gate=GatePolicy(same_training_set=False))),
+        ("[audit]\nmax_threshold = 0.9\n", Policy(AuditPolicy(max_threshold=0.9))),
+        ("[audit]\nmax_threshold = 0\n", Policy()),
+    ],
+)
+def test_rules_of_other_types_are_read(tmp_path: Path, text: str, expected: Policy) -> None:
+    """Lists of kinds, true and false."""
+    assert read_policy(policy_file(tmp_path, text)) == expected
 
 
 @pytest.mark.parametrize(
@@ -454,6 +626,27 @@ def test_limits_are_read(tmp_path: Path) -> None:
         ("[audit]\nconfidence = 1\n", "confidence = 1 must lie between 0 and 1"),
         ("[audit]\nconfidence = 0.0\n", "confidence = 0.0 must lie between 0 and 1"),
         ("[dedup]\nmin_recall = 2024-01-01\n", "must be a share"),
+        ("[audit]\nmax_threshold = 1.1\n", "max_threshold = 1.1 must be a share"),
+        ("[audit]\nmax_threshold = -0.1\n", "max_threshold = -0.1 must be a share"),
+        ("[audit]\nmax_threshold = true\n", "max_threshold = True must be a share"),
+        ('[audit]\nmax_threshold = "0.5"\n', "max_threshold = '0.5' must be a share"),
+        ("[audit]\nmax_threshold = [0.5]\n", "max_threshold = [0.5] must be a share"),
+        ("gate = true\n", "gate must be a section [gate]"),
+        ("[gates]\n", "unknown section 'gates': did you mean 'gate'?"),
+        ("[gate]\nrequires = []\n", "did you mean 'require'?"),
+        ("[gate]\nmax_findings = 1\n", "unknown rule in [gate] 'max_findings'"),
+        ('[gate]\nrequire = "audit"\n', "require = 'audit' must be a list of 'audit' and 'dedup'"),
+        ('[gate]\nrequire = ["audits"]\n', "require = ['audits'] must be a list of"),
+        ('[gate]\nrequire = ["audit", 1]\n', "require = ['audit', 1] must be a list of"),
+        ('[gate]\nrequire = [["audit"]]\n', "require = [['audit']] must be a list of"),
+        ('[gate]\nrequire = [{audit = "audit"}]\n', "must be a list of"),
+        ("[gate]\nrequire = {audit = true}\n", "must be a list of"),
+        ("[gate]\nrequire = true\n", "require = True must be a list of"),
+        ("[gate]\nrequire = 1\n", "require = 1 must be a list of"),
+        ("[gate]\nsame_training_set = 1\n", "same_training_set = 1 must be true or false"),
+        ("[gate]\nsame_training_set = 0.0\n", "same_training_set = 0.0 must be true or false"),
+        ('[gate]\nsame_training_set = "true"\n', "same_training_set = 'true' must be true or false"),
+        ("[gate]\nsame_training_set = []\n", "same_training_set = [] must be true or false"),
     ],
 )
 def test_a_wrong_limit_is_one_line(tmp_path: Path, text: str, message: str) -> None:

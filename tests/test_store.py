@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memaudit.errors import InconclusiveError, InputError, MemauditError, UsageError
-from memaudit.records import EncoderSpec, Float32, Status
-from memaudit.store import Row, Store, content_digest, require_same_encoder, verify_store, writing_store
+from memaudit.records import ARCHIVE_CUT, EncoderSpec, Float32, Status
+from memaudit.store import Columns, Row, Store, content_digest, require_same_encoder, verify_store, writing_store
 
 DIM = 24
 SPEC = EncoderSpec("drawn", "ab" * 32, "none", DIM, 0.9)
@@ -164,9 +165,30 @@ def test_rows_that_are_not_there_are_refused(folder: Path, row: int) -> None:
 
 
 def test_coverage_counts_the_unreadable(folder: Path) -> None:
-    """A blank image was measured, an unreadable one was not."""
+    """An unreadable image lacks; of a blank one nothing can be said, so it is out of scope."""
     coverage = Store.open(folder).coverage
-    assert (coverage.measured, coverage.total) == (16, 20)
+    assert (coverage.measured, coverage.total) == (12, 16)
+
+
+def test_nothing_but_blank_images(tmp_path: Path) -> None:
+    """Nothing was asked for, nothing was measured."""
+    rows = [replace(row, status=Status.BLANK, error="", embedding=None) for row in make_rows(3)]
+    assert write_store(tmp_path / "store", rows).coverage.total == 0
+
+
+def cut_rows(count: int) -> list[Row]:
+    """Rows of which the unreadable ones are those of archives that end early."""
+    rows = make_rows(count)
+    return [replace(row, error=f"cannot read file: {ARCHIVE_CUT}: 0 of 512") if row.error else row for row in rows]
+
+
+def test_rows_of_cut_archives_are_counted(folder: Path, tmp_path: Path) -> None:
+    """Over all shards; other unreadable rows do not count."""
+    assert Store.open(folder).cut == 0
+    store = write_store(tmp_path / "cut", cut_rows(20))
+    assert store.cut == 4
+    assert [shard.cut for shard in store.manifest.shards] == [1, 1, 2]
+    assert verify_store(store.folder) == []
 
 
 def test_equal_content_has_an_equal_digest(tmp_path: Path) -> None:
@@ -305,6 +327,10 @@ def test_no_store(tmp_path: Path) -> None:
         lambda m: m["shards"][0].update(rows=-7),
         lambda m: m["shards"][0].update(rows="7"),
         lambda m: m["shards"][0].update(ok=10),
+        lambda m: m["shards"][0].update(cut=-1),
+        lambda m: m["shards"][0].update(cut=4),
+        lambda m: m["shards"][0].update(cut=None),
+        lambda m: m["shards"][0].pop("cut"),
         lambda m: m["shards"][0].update(bytes=None),
         lambda m: m["shards"][0].update(name="../shard-00000.h5"),
         lambda m: m["shards"][0].update(name=5),
@@ -416,6 +442,42 @@ def test_verify_finds_a_status_that_hides_a_row(folder: Path) -> None:
     """An image that became blank behind the manifest's back would not be compared any more."""
     edit_shard(folder, replaced("status", 1, 1))
     assert verify_store(folder) == ["shard-00001.h5: 3 rows are comparable, store.json says 4"]
+
+
+def test_verify_finds_a_manifest_that_hides_a_cut_archive(tmp_path: Path) -> None:
+    """store.json alone would make a store with lost images look whole."""
+    store = write_store(tmp_path / "store", cut_rows(5))
+    edit_manifest(store.folder, lambda manifest: manifest["shards"][0].update(cut=0))
+    assert verify_store(store.folder) == ["shard-00000.h5: the archives of 1 rows end early, store.json says 0"]
+
+
+@pytest.mark.parametrize("name", Columns._fields)
+def test_verify_misses_no_column(folder: Path, name: str) -> None:
+    """A shard that lacks a column is not sound: whoever needs the column could not read it."""
+    edit_shard(folder, lambda file: file.__delitem__(name))
+    (fault,) = verify_store(folder)
+    assert "shard-00001.h5 cannot be read" in fault
+    assert name in fault
+
+
+def test_verify_finds_columns_of_another_length_or_type(folder: Path) -> None:
+    """A column that is too short, and numbers in the place of text."""
+
+    def shorten(file: h5py.File) -> None:
+        kept = file["simplicity"][:-1]
+        del file["simplicity"]
+        file["simplicity"] = kept
+
+    def number(file: h5py.File) -> None:
+        del file["metadata"]
+        file["metadata"] = np.zeros(7)
+
+    edit_shard(folder, shorten)
+    assert verify_store(folder) == ["shard-00001.h5: column simplicity has 6 rows"]
+    edit_shard(folder, number)
+    assert "shard-00001.h5 cannot be read" in verify_store(folder)[0]
+    with pytest.raises(InconclusiveError, match="cannot be read"):
+        Store.open(folder).all_columns()
 
 
 def test_stores_of_different_encoders_are_not_compared(tmp_path: Path) -> None:

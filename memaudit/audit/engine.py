@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memaudit.audit.control import measure_control
 from memaudit.audit.pairing import Prompted, paired_rows
+from memaudit.embed import NO_FILE
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.index import Searcher
 from memaudit.records import (
@@ -60,8 +62,9 @@ def audit(
 ) -> AuditResult:
     """Measure how often generations are near-duplicates of training images.
 
-    Memory: blocks, 30 bytes a generation, and the matches. Raises InconclusiveError for stores of different encoders
-    or a training set without images, UsageError for impossible options.
+    Memory: blocks, the names of the generations, some 50 bytes of scores for each, and the matches.
+    Raises InconclusiveError for stores of different encoders or a training set without images, UsageError for
+    impossible options.
     """
     require_same_encoder(generations, references.store)
     if control is not None:
@@ -82,28 +85,31 @@ def audit(
     found = _with_missed_pairs(found, paired, paired_similarity, references, threshold)
     scores = Scores(columns.status, found.best, found.best_similarity, found.above, paired, paired_similarity)
     missing = tuple(sorted(set(pairing) - set(columns.image_id)))
-    searched = _searched_rate(scores, len(missing))
+    counted = _distinct(columns)
+    searched = _searched_rate(scores, counted, len(missing))
     paired_rate = _paired_rate(scores, columns, references.store, pairing, threshold) if pairing else None
     held_out = None
     if control is not None:
         held_out = measure_control(control, references, generations, scores, found.matches, searched, threshold)
-    reference_coverage = references.store.coverage
+    stores = {"generations": generations, "training set": references.store, "control": control}
     return AuditResult(
         encoder=references.store.encoder,
         threshold=threshold,
         method=references.method,
         digests=_digests(generations, references.store, control),
-        references=reference_coverage,
+        references=references.store.coverage,
         scores=scores,
         matches=found.matches,
         prompts=tuple(pairing[i].prompt if i in pairing else "" for i in columns.image_id),
         missing=missing,
+        duplicates=int((columns.status == Status.OK).sum() - counted.sum()),
         searched=searched,
         paired=paired_rate,
         control=held_out,
         inconclusive=(
-            *_shortfalls(searched, paired_rate, reference_coverage, options.max_unmeasured),
-            *_contentless(generations, searched),
+            *_cut_archives(stores),
+            *_shortfalls(searched, paired_rate, references.store.coverage, options.max_unmeasured),
+            *_contentless(scores),
             *_absent(missing, options.max_unmeasured * len(pairing)),
         ),
     )
@@ -176,20 +182,35 @@ def _with_missed_pairs(
     return found._replace(matches=Matches._make(column[order] for column in matches))
 
 
-def _searched_rate(scores: Scores, missing: int) -> Rate:
-    measured = int((scores.status != Status.UNREADABLE).sum())
-    return rate_of(int((scores.above > 0).sum()), Coverage(measured, len(scores.status) + missing))
+def _distinct(columns: Columns) -> NDArray[np.bool_]:
+    """True for comparable generations, once for each file: a file that was copied is still a single draw."""
+    counted = columns.status == Status.OK
+    rows = np.flatnonzero(counted)
+    keys = np.where(columns.sha256 == NO_FILE, columns.image_id, columns.sha256)[rows]
+    _, first = np.unique(keys, return_index=True)
+    counted[:] = False
+    counted[rows[first]] = True
+    return np.asarray(counted, dtype=bool)
+
+
+def _searched_rate(scores: Scores, counted: NDArray[np.bool_], missing: int) -> Rate:
+    """Blank generations are out of scope: they could not have been found, so they must not make n look large."""
+    measured = int(counted.sum())
+    unreadable = int((scores.status == Status.UNREADABLE).sum())
+    return rate_of(int((counted & (scores.above > 0)).sum()), Coverage(measured, measured + unreadable + missing))
 
 
 def _paired_rate(
     scores: Scores, columns: Columns, references: Store, pairing: Mapping[str, Prompted], threshold: float
 ) -> Rate:
-    """A pair is measured if both images could be read; a blank one is measured, and is nobody's copy."""
+    """A pair is measured if both images could be compared; one with a blank image is out of scope."""
     known = scores.paired >= 0
-    readable = known & (columns.status != Status.UNREADABLE)
-    readable[known] &= references.columns(scores.paired[known]).status != Status.UNREADABLE
+    status = np.full(len(known), Status.UNREADABLE, dtype=object)
+    status[known] = references.columns(scores.paired[known]).status
+    measured = int(((columns.status == Status.OK) & (status == Status.OK)).sum())
+    blank = int((known & ((columns.status == Status.BLANK) | (status == Status.BLANK))).sum())
     count = int((scores.paired_similarity >= np.float32(threshold)).sum())
-    return rate_of(count, Coverage(int(readable.sum()), len(pairing)))
+    return rate_of(count, Coverage(measured, len(pairing) - blank))
 
 
 def _shortfalls(searched: Rate, paired: Rate | None, references: Coverage, allowed: float) -> list[str]:
@@ -203,11 +224,21 @@ def _shortfalls(searched: Rate, paired: Rate | None, references: Coverage, allow
     ]
 
 
-def _contentless(generations: Store, searched: Rate) -> list[str]:
-    """Black images of a safety filter, for example: all were measured, and none could have been a copy."""
-    if generations.comparable or not searched.coverage.measured:
+def _contentless(scores: Scores) -> list[str]:
+    """Black images of a safety filter, for example: none of them could have been found to be a copy."""
+    readable = int((scores.status != Status.UNREADABLE).sum())
+    if not readable or (scores.status == Status.OK).any():
         return []
-    return [f"all {searched.coverage.measured:,} generations that could be read are blank: nothing was compared"]
+    return [f"all {readable:,} generations that could be read are blank: nothing was compared"]
+
+
+def _cut_archives(stores: Mapping[str, Store | None]) -> list[str]:
+    """An archive that ends early lost an unknown number of images: no share of what is there makes up for it."""
+    return [
+        f"archives of the {name} end early ({store.cut} rows say so): an unknown number of images is missing"
+        for name, store in stores.items()
+        if store is not None and store.cut
+    ]
 
 
 def _absent(missing: tuple[str, ...], allowed: float) -> list[str]:

@@ -34,7 +34,7 @@ def read_pairing(path: str | Path) -> dict[str, Prompted]:
     path = Path(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle)
+            reader = csv.DictReader(handle, strict=True)
             header = list(reader.fieldnames or ())
             generation = _column(path, header, GENERATION_COLUMNS)
             reference = _column(path, header, REFERENCE_COLUMNS)

@@ -68,11 +68,11 @@ def audit(
     console = Console(as_json, quiet)
     embedder = Embedder(encoder, device, workers, batch_size, shard_rows, allow_unverified_weights)
     options = AuditOptions(threshold, neighbours, max_unreadable)
-    start_run(out)
+    start_run(out, "audit")
     if threshold is not None:
         require_threshold(threshold)  # before hours of embedding
+    pairs = read_pairing(pairing) if pairing else None
     try:
-        pairs = read_pairing(pairing) if pairing else None
         references = open_searcher(against)
         _require_apart(references.store.folder, out)
         like = references.store.encoder

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
-from memaudit.cli.options import OutPath, Threshold
+from memaudit.cli.options import MaxUnreadable, OutPath, Threshold
 
 StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="A store made by memaudit embed.")]
 Clusters = Annotated[str, typer.Option("--clusters", help="Number of k-means clusters, or auto.")]
@@ -33,6 +33,7 @@ def dedup(
     keep: Keep = "largest",
     recall_sample: Sample = 1000,
     seed: Seed = 0,
+    max_unreadable: MaxUnreadable = 0.01,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
@@ -40,6 +41,7 @@ def dedup(
     """Find near-duplicates, decide what to keep, and state the recall of finding them."""
     from memaudit.dedup import DedupOptions
     from memaudit.dedup import dedup as run
+    from memaudit.dedup.engine import require_possible
     from memaudit.errors import InconclusiveError
     from memaudit.report.dedup import write_dedup
     from memaudit.report.document import start_run
@@ -55,8 +57,10 @@ def dedup(
         keep=keep,
         recall_sample=recall_sample,
         seed=seed,
+        max_unreadable=max_unreadable,
     )
-    start_run(out)
+    start_run(out, "dedup")
+    require_possible(options)
     try:
         opened = Store.open(store)
         with console.progress() as progress:
@@ -66,6 +70,8 @@ def dedup(
         raise InconclusiveError(f"inconclusive: {error}") from None
     report = write_dedup(result, opened, out)
     console.result(report, f"{report['results']['headline']}\nMethod: {result.method}.\nReport: {out / 'report.html'}")
+    if result.inconclusive:
+        raise typer.Exit(InconclusiveError.exit_code)
 
 
 def _clusters(value: str) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,8 +21,8 @@ from memaudit.cli.options import (
 )
 
 Sources = Annotated[
-    list[Path], typer.Argument(metavar="SOURCE...", help="Folders, images, or CSV/TSV/JSONL manifests.")
-]
+    list[str], typer.Argument(metavar="SOURCE...", help="Folders, images, or CSV/TSV/JSONL manifests.")
+]  # str, because a Path would make memory:/x of memory://x
 
 
 def embed(
@@ -50,8 +49,8 @@ def embed(
     options = EmbedOptions(batch_size=batch_size, workers=workers, shard_rows=shard_rows)
     with console.progress() as progress:
         store = run(sources, out, loaded, options, progress=progress)
+    require_readable(store, max_unreadable)
     coverage = store.coverage
-    require_readable(coverage, max_unreadable, out)
     console.result(
         {"store": str(out), "images": coverage.as_dict(), "encoder": store.encoder.as_dict(), "digest": store.digest},
         f"{coverage.measured:,} of {coverage.total:,} images embedded with {store.encoder.name} into {out}",

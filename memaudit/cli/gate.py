@@ -27,7 +27,7 @@ def gate(
 ) -> None:
     """Hold reports against a policy: exit code 0 pass, 1 fail, 3 inconclusive."""
     from memaudit.errors import UsageError
-    from memaudit.gate import Policy, judge, read_policy, verdict_of
+    from memaudit.gate import Policy, judge_all, read_policy, verdict_of
     from memaudit.report.document import read_report
 
     console = Console(as_json, quiet)
@@ -37,7 +37,7 @@ def gate(
     if not reports:
         raise UsageError("no report given: name at least one report.json of memaudit audit or dedup")
     limits = read_policy(policy) if policy else Policy()
-    results = [result for path in reports for result in judge(str(path), read_report(path), limits)]
+    results = judge_all([(str(path), read_report(path)) for path in reports], limits)
     verdict = verdict_of(results)
     rows = [("", "rule", "figure", "limit", "")]
     rows += [(str(r.outcome), r.rule, r.figure, r.limit, r.sentence) for r in results]

@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from memaudit.encoders import Encoder
-    from memaudit.records import Coverage, EncoderSpec, Progress
+    from memaudit.records import EncoderSpec, Progress
     from memaudit.store import Store
 
 OutPath = Annotated[Path, typer.Option("--out", help="Folder to write. Run again, the command continues there.")]
@@ -33,15 +33,22 @@ MaxUnreadable = Annotated[
 DEFAULT_ENCODER = "sscd"
 
 
-def require_readable(coverage: Coverage, allowed: float, store: Path) -> None:
-    """Raise InconclusiveError when a larger share than `allowed` of a finished store could not be read."""
+def require_readable(store: Store, allowed: float) -> None:
+    """Raise InconclusiveError when a larger share than `allowed` could not be read, or an archive ends early."""
     from memaudit.errors import InconclusiveError
 
+    if store.cut:  # whatever the share: it would be one of what is there, not of what there was
+        raise InconclusiveError(
+            f"archives of {store.folder} end early ({store.cut:,} rows say so): an unknown number of images is "
+            f"missing; restore them and embed again (memaudit info {store.folder} lists the causes)"
+        )
+    coverage = store.coverage
     unreadable = coverage.total - coverage.measured
-    if not unreadable / coverage.total <= allowed:  # NaN would pass a plain >
+    share = unreadable / coverage.total if coverage.total else 0.0  # all blank: nothing was unreadable
+    if not share <= allowed:  # NaN would pass a plain >
         raise InconclusiveError(
             f"{unreadable:,} of {coverage.total:,} images could not be read, more than "
-            f"--max-unreadable {allowed:g}; the store is complete: memaudit info {store} lists the causes"
+            f"--max-unreadable {allowed:g}; the store is complete: memaudit info {store.folder} lists the causes"
         )
 
 
@@ -70,9 +77,20 @@ class Embedder:
         from memaudit.store import Store
 
         if is_store(source):
-            return Store.open(source)
+            return self._as_asked(Store.open(source))
         options = EmbedOptions(batch_size=self.batch_size, workers=self.workers, shard_rows=self.shard_rows)
         return embed([source], folder, self._like(like), options, replace_changed=True, progress=progress)
+
+    def _as_asked(self, store: Store) -> Store:
+        from memaudit.errors import InconclusiveError
+
+        asked = self.name and self.name.partition(":")[0]
+        if asked and store.encoder.name.partition(":")[0] != asked:
+            raise InconclusiveError(
+                f"store {store.folder} was made with {store.encoder.identity}, not with --encoder {self.name}: leave "
+                "--encoder away, or embed again"
+            )
+        return store
 
     def _like(self, spec: EncoderSpec) -> Encoder:
         from memaudit.encoders import load_encoder

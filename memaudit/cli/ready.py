@@ -57,8 +57,8 @@ def import_(
     )
     with console.progress() as progress:
         store = import_embeddings(parts, out, spec, shard_rows=shard_rows, progress=progress)
+    require_readable(store, max_unreadable)
     coverage = store.coverage
-    require_readable(coverage, max_unreadable, out)
     console.result(
         {"store": str(out), "images": coverage.as_dict(), "encoder": store.encoder.as_dict(), "digest": store.digest},
         f"{coverage.measured:,} of {coverage.total:,} embeddings of {encoder} imported into {out}",

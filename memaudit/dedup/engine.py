@@ -47,6 +47,7 @@ class DedupOptions:
     recall_sample: int = 1000
     confidence: float = 0.95
     seed: int = 0
+    max_unreadable: float = 0.01
 
 
 def dedup(
@@ -64,7 +65,7 @@ def dedup(
     """
     threshold = store.encoder.threshold if options.threshold is None else options.threshold
     require_threshold(threshold)
-    _require_possible(options)
+    require_possible(options)
     columns = store.all_columns()
     rank = keep_rank(columns, options.keep)
     stands_for = representatives(store, rank)
@@ -79,18 +80,30 @@ def dedup(
     covered = cover(len(rows), pairs, rank[rows])
     decisions = _decide(columns, stands_for, rows, covered)
     verify_witnesses(store, decisions, stands_for, threshold)
+    coverage = Coverage(int((columns.status != Status.UNREADABLE).sum()), len(store))
     return DedupResult(
         encoder=store.encoder,
         store_digest=store.digest,
         threshold=threshold,
         method=plan.describe(),
         keep_rule=options.keep,
-        coverage=Coverage(int((columns.status != Status.UNREADABLE).sum()), len(store)),
+        coverage=coverage,
         decisions=decisions,
         pairs=_row_pairs(pairs, rows, stands_for, columns),
         added=tuple(added),
         recall=recall,
+        inconclusive=_shortfalls(store, coverage, options.max_unreadable),
     )
+
+
+def _shortfalls(store: Store, coverage: Coverage, allowed: float) -> tuple[str, ...]:
+    """Why this run does not speak of the whole set."""
+    reasons = []
+    if store.cut:
+        reasons.append(f"archives end early ({store.cut} rows say so): an unknown number of images is missing")
+    if not (coverage.total - coverage.measured) / coverage.total <= allowed:
+        reasons.append(f"only {coverage.measured:,} of {coverage.total:,} images could be read")
+    return tuple(reasons)
 
 
 def _recall(
@@ -109,7 +122,12 @@ def _recall(
     )
 
 
-def _require_possible(options: DedupOptions) -> None:
+def require_possible(options: DedupOptions) -> None:
+    """Raise UsageError for options that no store could make possible."""
+    if options.threshold is not None:
+        require_threshold(options.threshold)
+    if options.keep not in KEEP_RULES:
+        raise UsageError(f"unknown keep rule {options.keep!r}: expected one of {', '.join(KEEP_RULES)}")
     for name, least in (("clusterings", 1), ("probes", 1), ("recall_sample", 1), ("seed", 0)):
         value = getattr(options, name)
         if not least <= value < SEEDS:
@@ -133,8 +151,6 @@ def keep_rank(columns: Columns, rule: str) -> Int64:
 
     largest: most pixels first, ties by image_id. first: by image_id.
     """
-    if rule not in KEEP_RULES:
-        raise UsageError(f"unknown keep rule {rule!r}: expected one of {', '.join(KEEP_RULES)}")
     area = columns.width * columns.height if rule == "largest" else np.zeros_like(columns.width)
     # As objects: an array of fixed-width text gives every id the room of the longest.
     by_id = np.argsort(columns.image_id, kind="stable")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from memaudit.errors import InputError
 from memaudit.images.reading import open_binary, tar_member
-from memaudit.records import ImageRef
+from memaudit.records import ARCHIVE_CUT, ImageRef
 
 _SIDECARS = frozenset(("txt", "json", "cls", "npy", "npz", "pth", "pyd", "caption", "id", "index", "jsonl"))
 _CAPTIONS = ("caption", "text", "txt")
 _BLOCK = tarfile.BLOCKSIZE
+_READ_AT_ONCE = 2048 * _BLOCK  # of the padding between two archives
 
 
 @dataclass
@@ -29,8 +31,9 @@ class _Sample:
 def iter_tar(location: str, name: str) -> Iterator[ImageRef]:
     """Yield the images of a tar, each with the caption (.txt) and metadata (.json) of its key.
 
-    image_id is `name` of the archive / the member's name. An archive that ends early yields what is readable, and
-    then one image that cannot be read and says so: the loss lowers the coverage instead of going unseen.
+    image_id is `name` of the archive / the member's name. Archives that were written one after the other into the same
+    file (`cat a.tar b.tar`) are read on. An archive that ends early, or goes on with what is no tar, yields what is
+    readable, and then one image whose error holds ARCHIVE_CUT: what it stands for nobody can count.
     Raises InputError for what is no tar at all, or a compressed one (its members cannot be reached singly).
     """
     try:
@@ -48,8 +51,9 @@ def iter_tar(location: str, name: str) -> Iterator[ImageRef]:
                 uri = tar_member(location, member.offset_data, member.size, member.name)
                 yield ImageRef(f"{name}/{member.name}", uri, sample.text, sample.metadata)
         if not samples.ended_well:
-            reason = tar_member(location, samples.end, _BLOCK, "the archive ends early")
-            yield ImageRef(f"{name}/(the archive ends early)", reason)
+            # After the last byte, where reading fails however the archive was cut; within it, bytes may be there.
+            end = handle.seek(0, os.SEEK_END)
+            yield ImageRef(f"{name}/({ARCHIVE_CUT})", tar_member(location, end, _BLOCK, ARCHIVE_CUT))
 
 
 class _Samples:
@@ -58,7 +62,6 @@ class _Samples:
     def __init__(self, archive: tarfile.TarFile) -> None:
         self._archive = archive
         self.ended_well = False
-        self.end = 0
 
     def __iter__(self) -> Iterator[_Sample]:
         sample = _Sample("")
@@ -78,22 +81,35 @@ class _Samples:
         while True:
             try:
                 member = self._archive.next()
+                if member is None and not self._goes_on():
+                    return
             except (tarfile.TarError, OSError):
                 return
             if member is None:
-                self.ended_well = self._has_end_mark()
-                return
-            self.end = member.offset_data + (member.size + _BLOCK - 1) // _BLOCK * _BLOCK
+                continue
             if member.isreg() and not member.name.rpartition("/")[2].startswith("."):
                 yield member
             self._archive.members = []  # type: ignore[attr-defined]  # tarfile remembers every member: that would grow with the archive
 
-    def _has_end_mark(self) -> bool:
-        """A whole tar ends in a block of zeros; one that was cut between two members does not."""
+    def _goes_on(self) -> bool:
+        """Go behind the end mark, to where another archive may begin; False, with `ended_well` set, if there is none.
+
+        A whole tar ends in a block of zeros; one that was cut between two members, or goes on with garbage, does not.
+        """
         handle = self._archive.fileobj
         assert handle is not None
-        handle.seek(self.end)
-        return handle.read(_BLOCK) == bytes(_BLOCK)
+        handle.seek(self._archive.offset)
+        if handle.read(_BLOCK) != bytes(_BLOCK):
+            return False
+        position = self._archive.offset + _BLOCK
+        while padding := handle.read(_READ_AT_ONCE):
+            zeros = len(padding) - len(padding.lstrip(b"\0"))
+            if zeros < len(padding):
+                self._archive.offset = position + zeros // _BLOCK * _BLOCK
+                return True
+            position += len(padding)
+        self.ended_well = True
+        return False
 
     def _add(self, sample: _Sample, member: tarfile.TarInfo, extension: str) -> None:
         last = extension.rpartition(".")[2]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from memaudit.errors import MissingDependencyError
+from memaudit.records import ARCHIVE_CUT
 
 MAX_BYTES = 2 << 30  # a file beyond it is a film or an archive, which would fill the memory
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://")
@@ -46,7 +47,7 @@ def _read_part(archive: str, offset: int, size: int) -> bytes:
         handle.seek(offset)
         data = handle.read(size)
     if len(data) < size:
-        raise OSError(errno.EIO, f"the archive ends early: {len(data):,} of {size:,} bytes are there")
+        raise OSError(errno.EIO, f"{ARCHIVE_CUT}: {len(data):,} of {size:,} bytes are there")
     return data
 
 

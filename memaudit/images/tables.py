@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -40,28 +40,38 @@ def iter_parquet(location: str, name: str, *, contents: bool) -> Iterator[ImageR
 
     image_id is an id column if there is one, else `name` # row. Raises InputError if no column holds images.
     """
+    with _parquet(location) as file:
+        columns = _columns(location, file.schema_arrow, contents)
+        batches = file.iter_batches(batch_size=_BATCH_ROWS if contents else 1024, columns=columns)
+        yield from _refs(location, name, batches, image_column(file.schema_arrow) or "")
+
+
+@contextmanager
+def _parquet(location: str) -> Iterator[pq.ParquetFile]:
     try:
         handle = open_binary(location)
     except OSError as error:
         raise InputError(f"table {location} cannot be read: {error.strerror or error}") from None
     with handle:
         try:
-            file = pq.ParquetFile(handle)
-            columns = _columns(location, file.schema_arrow, contents)
-            batches = file.iter_batches(batch_size=_BATCH_ROWS if contents else 1024, columns=columns)
-            yield from _refs(location, name, batches, image_column(file.schema_arrow) or "")
+            yield pq.ParquetFile(handle)
         except pa.ArrowException as error:
             raise InputError(f"table {location} is damaged: {_first_line(error)}") from None
 
 
 def iter_arrow(location: str, name: str, *, contents: bool) -> Iterator[ImageRef]:
     """The same for an Arrow stream file, as Hugging Face `save_to_disk` writes it."""
+    with _arrow(location) as stream:
+        columns = _columns(location, stream.schema, contents)
+        batches = (part for batch in stream for part in _parts(batch.select(columns), contents))
+        yield from _refs(location, name, batches, image_column(stream.schema) or "")
+
+
+@contextmanager
+def _arrow(location: str) -> Iterator[pa.RecordBatchReader]:
     try:
         with pa.memory_map(location) as handle, pa.ipc.open_stream(handle) as stream:
-            columns = _columns(location, stream.schema, contents)
-            image = image_column(stream.schema) or ""
-            batches = (part for batch in stream for part in _parts(batch.select(columns), contents))
-            yield from _refs(location, name, batches, image)
+            yield stream
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"table {location} is damaged: {_first_line(error)}") from None
 
@@ -104,13 +114,18 @@ def is_listed(location: str) -> bool:
 
 
 def _columns(location: str, schema: pa.Schema, contents: bool) -> list[str]:
+    image = _image_column_of(location, schema)
+    return [name for name in schema.names if contents or name != image]
+
+
+def _image_column_of(location: str, schema: pa.Schema) -> str:
     image = image_column(schema)
     if image is None:
         raise InputError(
             f"table {location} has no column with images: expected bytes in one of {', '.join(IMAGE_COLUMNS)}, "
             f"found {', '.join(schema.names)}"
         )
-    return [name for name in schema.names if contents or name != image]
+    return image
 
 
 def read_row(uri: str) -> bytes | None:
@@ -118,10 +133,32 @@ def read_row(uri: str) -> bytes | None:
     match = _ROW.fullmatch(uri)
     if match is None:
         return None
-    location, wanted = match["location"], int(match["row"])
-    read = iter_arrow if location.lower().endswith(".arrow") else iter_parquet
-    ref = next(islice(read(location, "", contents=True), wanted, None), None)
-    return ref.data if ref else None
+    location, row = match["location"], int(match["row"])
+    if location.lower().endswith(".arrow"):
+        with _arrow(location) as stream:
+            return _bytes_at(row, stream, _image_column_of(location, stream.schema))
+    return _read_parquet_row(location, row)
+
+
+def _read_parquet_row(location: str, row: int) -> bytes | None:
+    """Open only the row group that holds the row: a report shows a few rows of a table that may hold millions."""
+    with _parquet(location) as file:
+        image = _image_column_of(location, file.schema_arrow)
+        for group in range(file.metadata.num_row_groups):
+            rows = file.metadata.row_group(group).num_rows
+            if row < rows:
+                return _bytes_at(row, file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=[image]), image)
+            row -= rows
+    return None
+
+
+def _bytes_at(row: int, batches: Iterable[pa.RecordBatch], image: str) -> bytes | None:
+    """The image in the given row, counted over the batches; None if there are fewer rows."""
+    for batch in batches:
+        if row < batch.num_rows:
+            return _content(batch.column(image)[row].as_py())
+        row -= batch.num_rows
+    return None
 
 
 def _refs(location: str, name: str, batches: Iterator[pa.RecordBatch], image: str) -> Iterator[ImageRef]:
@@ -134,10 +171,15 @@ def _refs(location: str, name: str, batches: Iterator[pa.RecordBatch], image: st
 
 
 def _ref(location: str, name: str, number: int, row: Mapping[str, Any], cell: Any) -> ImageRef:
-    if isinstance(cell, dict):
-        cell = cell.get("bytes")
     image_id = first_of(row, ID_COLUMNS) or f"{name}#{number}"
-    return ImageRef(image_id, f"{location}#row={number}", first_of(row, CAPTION_COLUMNS), as_metadata(row), cell or b"")
+    return ImageRef(
+        image_id, f"{location}#row={number}", first_of(row, CAPTION_COLUMNS), as_metadata(row), _content(cell)
+    )
+
+
+def _content(cell: Any) -> bytes:
+    """The bytes in a cell, plain or in a struct; none in an empty cell: a download that failed."""
+    return (cell.get("bytes") if isinstance(cell, dict) else cell) or b""
 
 
 def _first_line(error: BaseException) -> str:

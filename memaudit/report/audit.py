@@ -9,9 +9,9 @@ import numpy as np
 
 from memaudit.records import AuditResult, Control, Status
 from memaudit.report.document import make_report, write_report
-from memaudit.report.page import histogram, interval, percent, write_page
+from memaudit.report.page import histogram, interval, percent, percent_up, write_page
 from memaudit.report.pictures import Pictures
-from memaudit.report.tables import write_table
+from memaudit.report.tables import rank_of, write_table
 from memaudit.store import Columns, Store
 
 PICTURED = 500
@@ -56,7 +56,7 @@ def _write_matches(out: Path, result: AuditResult, queries: Columns, targets: Co
             "kind": np.full(len(matches.query), KIND, dtype=object),
             "verified": np.zeros(len(matches.query), dtype=bool),
             "near_duplicates": matches.near_duplicates,
-            "paired": result.scores.paired[matches.query] == matches.reference,
+            "is_prompts_image": result.scores.paired[matches.query] == matches.reference,
         },
     )
 
@@ -92,7 +92,7 @@ def _findings(
     """One finding for each regurgitated generation: its most similar training image; worst first."""
     matches = result.matches
     first = np.flatnonzero(matches.rank == 1)
-    first = first[np.lexsort((queries.image_id[matches.query[first]].astype(str), -matches.similarity[first]))]
+    first = first[np.lexsort((rank_of(queries.image_id[matches.query[first]]), -matches.similarity[first]))]
     findings = []
     for number, index in enumerate(first):
         query, reference = int(matches.query[index]), int(matches.reference[index])
@@ -130,11 +130,15 @@ def _results(result: AuditResult, findings: list[dict[str, Any]]) -> dict[str, A
         "paired": result.paired.as_dict() if result.paired else None,
         "control": control,
         "missing": len(result.missing),
+        "duplicates": result.duplicates,
+        "distinct_prompts": len(set(result.scores.paired[result.scores.paired >= 0].tolist()))
+        if result.paired
+        else None,
         "blank": int((result.scores.status == Status.BLANK).sum()),
         "by_near_duplicates": _by_near_duplicates(findings),
         "similarities": {
-            "generations": histogram(list(result.scores.best_similarity), 0.0, 1.0, 40),
-            "control": histogram(list(result.control.best_similarity), 0.0, 1.0, 40) if result.control else None,
+            "generations": histogram(result.scores.best_similarity, 0.0, 1.0, 40),
+            "control": histogram(result.control.best_similarity, 0.0, 1.0, 40) if result.control else None,
         },
         "verification": "by similarity of embeddings alone; no pixel comparison was made",
     }
@@ -143,6 +147,7 @@ def _results(result: AuditResult, findings: list[dict[str, Any]]) -> dict[str, A
 def _control(control: Control) -> dict[str, Any]:
     return {
         "matched": control.matched.as_dict(),
+        "usable": control.matched.coverage.measured - control.excluded_controls,
         "excluded_controls": control.excluded_controls,
         "excluded_references": control.excluded_references,
         "nearer_training": control.nearer_training,
@@ -160,12 +165,14 @@ def _headline(result: AuditResult) -> str:
         return f"Inconclusive: {'; '.join(result.inconclusive)}.{found}"
     if rate.count == 0:
         return (
-            f"None of {rate.coverage.measured:,} generations is a near-duplicate of a training image; "
-            f"with {rate.confidence:.0%} confidence the true rate is at most {percent(rate.upper)}."
+            f"None of {rate.coverage.measured:,} generations is a near-duplicate of a training image "
+            f"(similarity {result.threshold:g} or more); with {rate.confidence:.0%} confidence the true rate is "
+            f"at most {percent_up(rate.upper)}."
         )
     return (
-        f"{rate.count:,} of {rate.coverage.measured:,} generations are near-duplicates of training images: "
-        f"{percent(rate.value)} ({rate.confidence:.0%} interval {interval(rate.as_dict())})."
+        f"{rate.count:,} of {rate.coverage.measured:,} generations are near-duplicates of training images "
+        f"(similarity {result.threshold:g} or more): {percent(rate.value)}, {rate.confidence:.0%} interval "
+        f"{interval(rate.as_dict())}."
     )
 
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from memaudit.records import Decision, DedupResult, Int64, Reason
 from memaudit.report.document import make_report, write_report
-from memaudit.report.page import histogram, percent, write_page
+from memaudit.report.page import histogram, percent, percent_down, write_page
 from memaudit.report.pictures import Pictures
-from memaudit.report.tables import write_lines, write_table
+from memaudit.report.tables import rank_of, write_lines, write_table
 from memaudit.store import Store
 
 GROUPS_SHOWN = 50
@@ -54,7 +54,7 @@ def _write_tables(result: DedupResult, out: Path) -> None:
         },
     )
     grouped = np.flatnonzero((decisions.reason == Reason.CHOSEN) | (decisions.decision == Decision.DROP))
-    grouped = grouped[np.lexsort((ids[grouped].astype(str), decisions.group[grouped]))]
+    grouped = grouped[np.lexsort((rank_of(ids[grouped]), decisions.group[grouped]))]
     write_table(out / "groups.parquet", {"group": decisions.group[grouped], "image_id": ids[grouped]})
     dropped = decisions.decision == Decision.DROP
     witness = np.full(len(ids), None, dtype=object)
@@ -77,8 +77,8 @@ def _write_tables(result: DedupResult, out: Path) -> None:
 def _results(result: DedupResult) -> dict[str, Any]:
     sizes = _group_sizes(result)
     return {
-        "conclusive": True,
-        "reasons": [],
+        "conclusive": not result.inconclusive,
+        "reasons": list(result.inconclusive),
         "headline": _headline(result),
         "method": result.method,
         "keep_rule": result.keep_rule,
@@ -97,7 +97,7 @@ def _results(result: DedupResult) -> dict[str, Any]:
             {"low": low, "high": high, "groups": int(((sizes >= low) & (sizes <= (high or np.inf))).sum())}
             for low, high in SIZE_BANDS
         ],
-        "similarities": histogram(list(result.pairs.similarity), min(result.threshold, 0.99), 1.0, 25),
+        "similarities": histogram(result.pairs.similarity, min(result.threshold, 0.99), 1.0, 25),
     }
 
 
@@ -108,15 +108,20 @@ def _group_sizes(result: DedupResult) -> Int64:
 
 
 def _headline(result: DedupResult) -> str:
-    dropped, total = result.count(Decision.DROP), result.coverage.total
+    dropped, total = result.count(Decision.DROP), result.coverage.measured
     recall = result.recall.by_pair
     removal = (
-        f"{dropped:,} of {total:,} images ({percent(dropped / total)}) can go: each has a near-duplicate that stays."
+        f"{dropped:,} of {total:,} images ({percent(dropped / total)}) can go: each has a duplicate that stays, "
+        f"exact or of similarity {result.threshold:g} and more."
         if dropped
-        else f"No near-duplicates among {total:,} images."
+        else f"No duplicates of similarity {result.threshold:g} and more among {total:,} images."
     )
+    if result.inconclusive:
+        return f"Inconclusive: {'; '.join(result.inconclusive)}. {removal}"
     if recall.value is None:
-        return f"{removal} None of {result.recall.sampled:,} images compared exactly with all others has one."
+        return (
+            f"{removal} None of {result.recall.sampled:,} distinct images compared exactly with all others has another."
+        )
     return f"{removal} This run found {percent(recall.value)} of the near-duplicate pairs ({_certainty(result)})."
 
 
@@ -124,7 +129,7 @@ def _certainty(result: DedupResult) -> str:
     recall = result.recall
     if recall.census:
         return "every image was checked against every other"
-    return f"at least {percent(recall.by_pair.low)}, from {recall.sampled:,} images checked against all"
+    return f"at least {percent_down(recall.by_pair.low)}, from {recall.sampled:,} images checked against all"
 
 
 def _largest_groups(result: DedupResult, store: Store, pictures: Pictures) -> list[dict[str, Any]]:
@@ -139,7 +144,7 @@ def _group(result: DedupResult, store: Store, pictures: Pictures, number: int) -
     decisions = result.decisions
     rows = np.flatnonzero(decisions.group == number)
     is_dropped = decisions.decision[rows] == Decision.DROP
-    rows = rows[np.lexsort((decisions.image_id[rows].astype(str), -decisions.similarity[rows], is_dropped))]
+    rows = rows[np.lexsort((rank_of(decisions.image_id[rows]), -decisions.similarity[rows], is_dropped))]
     shown = rows[:MEMBERS_SHOWN]
     columns = store.columns(shown)
     return {

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
+import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from memaudit import __version__
-from memaudit.errors import InputError
-from memaudit.files import digest_of, read_json, write_json
+from memaudit.errors import InputError, UsageError
+from memaudit.files import digest_of, read_json, write_json, write_text
 from memaudit.records import Coverage, EncoderSpec
 
 SCHEMA = "urn:memaudit:report:1"
 THUMBNAILS = "thumbnails"
-_THUMBNAIL = re.compile(r"(generation|training|image)-\d+\.jpg")
+_CLAIM = ".memaudit-run"
+_PREVIOUS = "previous-run"
 _FILES = (
     *("report.json", "report.html", "matches.parquet", "scores.parquet"),
     *("pairs.parquet", "groups.parquet", "decisions.parquet", "keep.txt", "drop.txt"),
@@ -59,19 +59,26 @@ def inconclusive_report(kind: str, reason: str) -> dict[str, Any]:
     )
 
 
-def start_run(out: Path) -> None:
-    """Remove the files that an earlier run wrote into `out`: a stale drop.txt must not pass for this run's.
+def start_run(out: Path, kind: str) -> None:
+    """Claim `out` for a run of this kind, and put what an earlier one reported there aside, into `out`/previous-run.
 
-    Only files of our own names go; whatever else lies there stays.
+    A stale report or drop.txt must not pass for this run's, whatever becomes of it; and a slip of the pen must not
+    cost a finished one. Raises UsageError, before anything is moved, if no run of this kind wrote what is there.
     """
-    for name in _FILES:
-        (out / name).unlink(missing_ok=True)
-    for path in (out / THUMBNAILS).glob("*.jpg"):
-        if _THUMBNAIL.fullmatch(path.name):
-            path.unlink()
-    with suppress(OSError):  # absent, or with somebody's own files in it
-        (out / THUMBNAILS).rmdir()
-    out.mkdir(parents=True, exist_ok=True)
+    earlier = [name for name in (*_FILES, THUMBNAILS) if (out / name).exists()]
+    if earlier and _claimed_by(out) != kind:
+        raise UsageError(f"{out} holds {earlier[0]}, which no memaudit {kind} wrote there: choose another --out")
+    write_text(out / _CLAIM, f"{kind}\n")
+    if earlier:
+        shutil.rmtree(out / _PREVIOUS, ignore_errors=True)
+        (out / _PREVIOUS).mkdir()
+        for name in earlier:
+            (out / name).rename(out / _PREVIOUS / name)
+
+
+def _claimed_by(out: Path) -> str:
+    claim = out / _CLAIM
+    return claim.read_text(encoding="utf-8", errors="replace").strip() if claim.is_file() else ""
 
 
 def write_report(path: Path, report: Mapping[str, Any]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
+from numpy.typing import NDArray
 
 from memaudit.files import write_text
 
@@ -28,23 +30,37 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, thousands=lambda n: f"{n:,}", p_value=p_value)
+    environment.filters.update(
+        percent_up=percent_up, percent_down=percent_down, percent=percent, thousands=lambda n: f"{n:,}", p_value=p_value
+    )
     environment.globals["tallest"] = tallest
     return environment
 
 
-def percent(share: float | None) -> str:
+def percent(share: float | None, rounding: str = ROUND_HALF_EVEN) -> str:
     """A share with as many digits as it deserves: 12.3 %, 0.45 %, 0.006 %; never 0 % for what is not 0."""
     if share is None:
         return "not measured"
-    value = 100 * share
+    value = Decimal(repr(100 * share))
     if value in (0, 100):
-        digits = f"{value:.0f}"
-    elif value > 99.9:
-        digits = f"{min(value, 99.9999):.6g}"
+        rounded = value.quantize(Decimal(1))
+    elif value > Decimal("99.9"):
+        rounded = min(value.quantize(Decimal("0.0001"), rounding=rounding), Decimal("99.9999"))
+    elif value >= 1:
+        rounded = value.quantize(Decimal("0.1"), rounding=rounding)
     else:
-        digits = f"{value:.1f}" if value >= 1 else f"{value:.2g}"
-    return f"{digits}\N{NO-BREAK SPACE}%"
+        rounded = value.quantize(Decimal((0, (1,), value.adjusted() - 1)), rounding=rounding)
+    return f"{rounded:f}\N{NO-BREAK SPACE}%"
+
+
+def percent_up(share: float | None) -> str:
+    """An upper bound: rounded up, so that what is printed is still a bound."""
+    return percent(share, ROUND_CEILING)
+
+
+def percent_down(share: float | None) -> str:
+    """A lower bound, rounded down."""
+    return percent(share, ROUND_FLOOR)
 
 
 def p_value(p: float) -> str:
@@ -61,10 +77,10 @@ def tallest(*histograms: Sequence[Mapping[str, float]]) -> float:
 
 def interval(rate: Mapping[str, Any]) -> str:
     """`12.0 % to 20.6 %` of a rate's two-sided interval."""
-    return f"{percent(rate['low'])} to {percent(rate['high'])}"
+    return f"{percent_down(rate['low'])} to {percent_up(rate['high'])}"
 
 
-def histogram(values: Sequence[float], low: float, high: float, bins: int) -> list[dict[str, float]]:
+def histogram(values: NDArray[np.float32], low: float, high: float, bins: int) -> list[dict[str, float]]:
     """Counts in equal bins of [low, high]; what lies below `low` falls into the first."""
     finite = np.asarray(values, dtype=float)
     counts, edges = np.histogram(np.clip(finite[np.isfinite(finite)], low, high), bins=bins, range=(low, high))

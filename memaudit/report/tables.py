@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from memaudit.files import appearing_whole, write_text
+from memaudit.records import Int64
 
 
 def write_table(path: Path, columns: Mapping[str, Any]) -> None:
@@ -23,6 +25,13 @@ def _column(values: Any) -> pa.Array:
     """Text is typed even where no row tells so: a run without findings has the same schema as one with."""
     is_number = isinstance(values, np.ndarray) and values.dtype.kind in "biuf"
     return pa.array(values) if is_number else pa.array(values, type=pa.string())
+
+
+def rank_of(ids: NDArray[np.object_]) -> Int64:
+    """The place of each id in their order. As objects: fixed-width text would give every id the room of the longest."""
+    rank = np.empty(len(ids), np.int64)
+    rank[np.argsort(ids, kind="stable")] = np.arange(len(ids))
+    return rank
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:

@@ -138,7 +138,8 @@ def test_blank_and_unreadable_images_are_no_controls(tmp_path: Path, status: Sta
     """A thousand white pages match nothing and say nothing: they do not count as held-out images that were scored."""
     statuses = [Status.OK] * 60 + [status] * 200
     result = measured(tmp_path, random_vectors(1, 50), random_vectors(2, 260), random_vectors(3, 20), statuses=statuses)
-    assert (result.matched.coverage.measured, result.matched.coverage.total) == (60, 260)
+    total = 60 if status is Status.BLANK else 260  # blank ones are out of scope, unreadable ones are a loss
+    assert (result.matched.coverage.measured, result.matched.coverage.total) == (60, total)
     assert result.relabelling_p is None
     assert len(result.best_similarity) == 60
 
@@ -170,6 +171,7 @@ SPLITS = 80
         pytest.param([2] * 250, 250, 250, 60, id="all in pairs"),
         pytest.param([3] * 100 + [1] * 400, 400, 500, 60, id="some families"),
         pytest.param([3] * 150 + [1] * 400, 500, 150, 250, id="a generator that prefers families"),
+        pytest.param([5] * 60 + [1] * 100, 80, 160, 60, id="far more held-out than training images"),
     ],
 )
 def test_p_is_valid_when_the_split_was_random(

@@ -254,7 +254,7 @@ def test_unreadable_training_images_above_the_limit_are_inconclusive(
 
 
 def test_a_pair_with_an_unreadable_side_is_not_measured(tmp_path: Path) -> None:
-    """Neither an unread generation nor an unread training image makes a clean pair; a blank side does."""
+    """Neither an unread generation nor an unread training image makes a clean pair; a blank side is out of scope."""
     bad = [Status.UNREADABLE, Status.OK, Status.BLANK, Status.OK, Status.OK]
     training = vector_store(
         tmp_path / "training", random_vectors(1, 5), prefix="train", statuses=[Status.OK, Status.UNREADABLE, *bad[2:]]
@@ -262,21 +262,30 @@ def test_a_pair_with_an_unreadable_side_is_not_measured(tmp_path: Path) -> None:
     store = generations_of(tmp_path, random_vectors(2, 5), statuses=[*bad[:3], Status.BLANK, Status.OK])
     result = audit(store, ExactSearch(training), pairing=pairing_of({g: g for g in range(5)}))
     assert result.paired is not None
-    assert (result.paired.coverage.measured, result.paired.coverage.total) == (3, 5)
+    assert (result.paired.coverage.measured, result.paired.coverage.total) == (1, 3)
     assert np.isnan(result.scores.paired_similarity).tolist() == [True, True, True, True, False]
 
 
 def test_blank_generations_are_never_findings(tmp_path: Path) -> None:
-    """A white page resembles every white page: measured, but no copy, and never a match of a blank training image."""
+    """A white page resembles every white page: it is never a match, and does not make n look larger."""
     white = np.repeat(random_vectors(0, 1), 4, axis=0)
     training = vector_store(tmp_path / "training", white, prefix="train", statuses=[Status.BLANK] * 3 + [Status.OK])
     store = generations_of(tmp_path, white, statuses=[Status.BLANK] * 3 + [Status.OK])
     result = audit(store, ExactSearch(training), pairing=pairing_of({0: 0, 1: 3}))
     assert found(result) == {3}
-    assert result.searched.coverage.measured == 4
+    assert (result.searched.coverage.measured, result.searched.coverage.total) == (1, 1)
     assert result.scores.best.tolist() == [-1, -1, -1, 3]
     assert result.paired is not None
     assert result.paired.count == 0
+
+
+def test_a_file_that_was_copied_is_one_draw(tmp_path: Path, references: Store) -> None:
+    """Four hundred copies of one clean file show no more than the file does: n counts it once."""
+    vectors = np.repeat(random_vectors(7, 2), [300, 1], axis=0)
+    store = generations_of(tmp_path, vectors, files=["one"] * 300 + ["another"])
+    result = audit(store, ExactSearch(references))
+    assert (result.searched.coverage.measured, result.searched.coverage.total) == (2, 2)
+    assert result.duplicates == 299
 
 
 def test_generations_that_are_all_blank_are_inconclusive(tmp_path: Path, references: Store) -> None:

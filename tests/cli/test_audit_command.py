@@ -38,6 +38,7 @@ def clean_report(out: Path) -> None:
     out.mkdir(exist_ok=True)
     (out / "report.json").write_text('{"earlier": true}')
     (out / "report.html").write_text("earlier")
+    (out / ".memaudit-run").write_text("audit\n")
 
 
 def inconclusive(called: Called, out: Path, *words: str) -> dict[str, Any]:

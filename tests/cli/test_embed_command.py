@@ -7,9 +7,11 @@ import resource
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
+import fsspec
 import pytest
 from calls import Memaudit, program
 from pictures import MakeFolder
@@ -39,6 +41,45 @@ def test_too_many_unreadable_images_are_inconclusive(
     # 0.18 is a share for which 1 - 0.18 is more than 82 / 100 in floating point
     assert memaudit("embed", folder, "--out", out, *THUMBNAIL, "--max-unreadable", "0.18").code == 0
     memaudit("embed", folder, "--out", out, *THUMBNAIL, "--max-unreadable", "0.17").failed(3)
+
+
+def test_a_cut_archive_is_inconclusive(picture_folder: MakeFolder, memaudit: Memaudit, tmp_path: Path) -> None:
+    """One row stands for an unknown number of lost images: no --max-unreadable allows for it."""
+    tar, out = tmp_path / "a.tar", tmp_path / "store"
+    with tarfile.open(tar, "w") as archive:
+        archive.add(picture_folder(3), arcname="images")
+    embed = ("embed", tar, "--out", out, *THUMBNAIL, "--max-unreadable", "1")
+    assert memaudit(*embed).code == 0
+    data = tar.read_bytes().rstrip(b"\0")
+    tar.write_bytes(data[: len(data) - 1000])
+    embed = ("embed", tar, "--out", tmp_path / "cut", *THUMBNAIL, "--max-unreadable", "1")
+    memaudit(*embed).failed(3, f"archives of {tmp_path / 'cut'} end early", "an unknown number of images is missing")
+
+
+def test_nothing_but_blank_images(memaudit: Memaudit, tmp_path: Path) -> None:
+    """Blank images are out of scope: none could not be read, and the share of nothing is no error."""
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (8, 8), "white").save(tmp_path / "images" / "a.png")
+    called = memaudit("embed", tmp_path / "images", "--out", tmp_path / "store", *THUMBNAIL)
+    assert called == (0, f"0 of 0 images embedded with thumbnail into {tmp_path / 'store'}\n", "")
+
+
+def test_sources_at_urls(picture_folder: MakeFolder, memaudit: Memaudit, tmp_path: Path) -> None:
+    """A URL reaches fsspec as it was typed, with both its slashes; the images are the same as those of the folder."""
+    folder = picture_folder(3)
+    for path in folder.iterdir():
+        fsspec.filesystem("memory").pipe(f"/embed-command/images/{path.name}", path.read_bytes())
+    assert program("embed", folder.as_uri(), "--out", tmp_path / "file", *THUMBNAIL).code == 0
+    assert memaudit("embed", "memory://embed-command/images", "--out", tmp_path / "memory", *THUMBNAIL).code == 0
+    memaudit("embed", "memory://embed-command/none", "--out", tmp_path / "none", *THUMBNAIL).failed(
+        2, "memory://embed-command/none does not exist"
+    )
+    stores = [Store.open(tmp_path / name) for name in ("file", "memory")]
+    assert all(store.coverage.measured == 3 for store in stores)
+    contents = [shard.content_sha256 for store in stores for shard in store.manifest.shards]
+    assert len(contents) == 2
+    assert contents[0] == contents[1]
+    assert [store.manifest.sources for store in stores] == [(folder.as_uri(),), ("memory://embed-command/images",)]
 
 
 def test_wrong_input(picture_folder: MakeFolder, memaudit: Memaudit, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def store(picture_folder: MakeFolder, make_store: MakeStore) -> Store:
 
 def test_dedup_finds_the_copy(memaudit: Memaudit, store: Store, tmp_path: Path) -> None:
     """The copy can go; its original stays."""
-    assert memaudit("dedup", store.folder, "--out", tmp_path / "out").code == 0
+    assert memaudit("dedup", store.folder, "--out", tmp_path / "out", "--max-unreadable", "0.1").code == 0
     assert (tmp_path / "out" / "drop.txt").read_text() == "copy.png\n"
     assert "0004.png" in (tmp_path / "out" / "keep.txt").read_text().split()
 
@@ -59,7 +59,7 @@ def test_dedup_of_what_is_no_whole_store_leaves_no_earlier_report(
 ) -> None:
     """Whatever was wrong, the report of an earlier run does not stand for this one."""
     out = tmp_path / "out"
-    assert memaudit("dedup", store.folder, "--out", out).code == 0
+    assert memaudit("dedup", store.folder, "--out", out, "--max-unreadable", "0.1").code == 0
     if damage == "missing":
         (store.folder / "shard-00000.h5").unlink()
     elif damage == "unfinished":
@@ -67,7 +67,8 @@ def test_dedup_of_what_is_no_whole_store_leaves_no_earlier_report(
         (store.folder / "store.json").write_text(json.dumps(manifest | {"complete": False}))
     else:
         store.folder.rename(tmp_path / "elsewhere")
-    memaudit("dedup", store.folder, "--out", out).failed(2 if damage == "none" else 3, str(store.folder))
+    called = memaudit("dedup", store.folder, "--out", out, "--max-unreadable", "0.1")
+    called.failed(2 if damage == "none" else 3, str(store.folder))
     if damage == "none":
         assert not (out / "report.json").exists()
     else:

@@ -14,7 +14,7 @@ from memaudit.encoders import load_encoder
 from memaudit.errors import InputError
 from memaudit.images.reading import read_bytes
 from memaudit.images.sources import iter_images, read_image
-from memaudit.records import Status
+from memaudit.records import ARCHIVE_CUT, Status
 
 
 def png(seed: int) -> bytes:
@@ -100,7 +100,8 @@ def test_a_truncated_tar_gives_what_is_readable_and_says_what_is_lost(tmp_path, 
     ]
     assert list(readable) == expected
     assert columns.status[-1] == Status.UNREADABLE
-    assert "ends early" in columns.error[-1]
+    assert columns.error[-1] == f"cannot read file: {ARCHIVE_CUT}: 0 of 512 bytes are there"
+    assert 1 <= store.cut <= 2  # the row of the lost rest, and the image that was cut if it was one
 
 
 def test_a_tar_cut_between_two_members_is_noticed(tmp_path):
@@ -112,6 +113,70 @@ def test_a_tar_cut_between_two_members_is_noticed(tmp_path):
         "cut.tar/a.png",
         "cut.tar/(the archive ends early)",
     ]
+
+
+def rest_row(tmp_path: Path, data: bytes) -> tuple[list[str], str]:
+    """The image_ids of an archive's readable rows, and the error of the row of its lost rest, if there is one."""
+    (tmp_path / "x.tar").write_bytes(data)
+    store = embed([tmp_path / "x.tar"], tmp_path / "store", load_encoder("thumbnail"))
+    columns = store.all_columns()
+    errors = columns.error[columns.image_id == "x.tar/(the archive ends early)"]
+    assert (store.cut > 0) == (len(errors) == 1)
+    return columns.image_id[columns.status == Status.OK].tolist(), "".join(errors)
+
+
+def test_a_tar_cut_within_a_long_name_is_noticed(tmp_path):
+    """Bytes of the next header are there, but no member: the loss must not read as an image of unknown format."""
+    long = "n" * 300 + ".png"
+    whole = write_tar(tmp_path / "a.tar", {"a.png": png(1), long: png(2)})
+    with tarfile.open(whole) as archive:
+        header = archive.getmembers()[1].offset_data - 512
+    cut = whole.read_bytes()[:header]
+    assert cut.count(b"n" * 300) == 1  # the name has a header of its own, before the member's
+    readable, error = rest_row(tmp_path, cut)
+    assert readable == ["x.tar/a.png"]
+    assert ARCHIVE_CUT in error
+
+
+@pytest.mark.parametrize("padding", [0, 10_240, 3 << 20])
+def test_archives_one_after_the_other(tmp_path, padding):
+    """`cat a.tar b.tar`: the first one's end mark is not the end, however many zeros follow it."""
+    parts = [shard(tmp_path / f"{n}.tar", first=3 * n).read_bytes() for n in range(3)]
+    (tmp_path / "cat.tar").write_bytes(bytes(padding).join(parts))
+    refs = list(iter_images([tmp_path / "cat.tar"]))
+    assert [ref.image_id for ref in refs] == [f"cat.tar/{n:05d}.png" for n in range(9)]
+    assert [ref.caption for ref in refs] == [f"picture {n}" for n in range(9)]
+    assert [read_image(ref.uri) for ref in refs] == [png(n) for n in range(9)]
+
+
+def test_an_empty_archive_before_another(tmp_path):
+    """A tar may begin with an end mark, too."""
+    empty = write_tar(tmp_path / "empty.tar", {}).read_bytes()
+    assert rest_row(tmp_path, empty + shard(tmp_path / "a.tar", count=1).read_bytes()) == (["x.tar/00000.png"], "")
+
+
+def test_a_cut_archive_after_a_whole_one(tmp_path):
+    """The end mark of the first says nothing of the second."""
+    data = shard(tmp_path / "a.tar", count=1).read_bytes() + shard(tmp_path / "b.tar", first=1).read_bytes()[:2000]
+    readable, error = rest_row(tmp_path, data)
+    assert readable == ["x.tar/00000.png"]
+    assert ARCHIVE_CUT in error
+
+
+@pytest.mark.parametrize("garbage", [b"x", b"x" * 700, b"x" * 10_240, bytes(10_240) + b"x", bytes(700) + b"x" * 5000])
+def test_garbage_after_the_end_is_reported(tmp_path, garbage):
+    """What follows an archive and is none may be one that was damaged: it is not ignored."""
+    readable, error = rest_row(tmp_path, shard(tmp_path / "a.tar", count=2).read_bytes() + garbage)
+    assert readable == ["x.tar/00000.png", "x.tar/00001.png"]
+    assert ARCHIVE_CUT in error
+
+
+@pytest.mark.parametrize("length", [1, 511, 512, 100_000])
+def test_zeros_after_the_end_are_its_padding(tmp_path, length):
+    """Tapes and tools pad with zeros to lengths of their own."""
+    data = write_tar(tmp_path / "a.tar", {"a.png": png(1)}).read_bytes().rstrip(b"\0")
+    whole = data + bytes(-len(data) % 512 + 512)
+    assert rest_row(tmp_path, whole + bytes(length)) == (["x.tar/a.png"], "")
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,40 @@ def test_the_image_struct_of_hugging_face(tmp_path):
     assert read_image(refs[1].uri) == jpg(1)
 
 
+def test_a_row_is_read_from_its_row_group(tmp_path, monkeypatch):
+    """Any row of any group gives its own bytes, and no other group is read for it; a row too far is none."""
+    table = hugging_face(11)
+    with pq.ParquetWriter(tmp_path / "t.parquet", table.schema) as writer:
+        for low, high in ((0, 3), (3, 4), (4, 4), (4, 11)):
+            writer.write_table(table.slice(low, high - low), row_group_size=5)
+    groups = pq.ParquetFile(tmp_path / "t.parquet").metadata.num_row_groups
+    assert groups >= 4
+    opened = []
+    iter_batches = pq.ParquetFile.iter_batches
+
+    def recorded(self, *arguments, **options):
+        opened.append(options["row_groups"])
+        return iter_batches(self, *arguments, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", recorded)
+    assert [read_image(f"{tmp_path}/t.parquet#row={row}") for row in range(11)] == [jpg(row) for row in range(11)]
+    assert all(len(row_groups) == 1 for row_groups in opened)
+    assert (opened[0], opened[10]) == ([0], [groups - 1])
+    with pytest.raises(OSError, match="No such file"):
+        read_image(f"{tmp_path}/t.parquet#row=11")
+
+
+def test_a_row_of_an_arrow_file_with_many_batches(tmp_path):
+    """Rows are counted over the batches, null cells included."""
+    table = img2dataset(9)
+    with pa.OSFile(str(tmp_path / "t.arrow"), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=4)
+    images = [read_image(f"{tmp_path}/t.arrow#row={row}") for row in range(9)]
+    assert images == [jpg(0), b"", *(jpg(row) for row in range(2, 9))]
+    with pytest.raises(OSError, match="No such file"):
+        read_image(f"{tmp_path}/t.arrow#row=9")
+
+
 def test_img2dataset_keeps_its_keys_and_its_failures(tmp_path):
     """The key is the id; a failed download is an unreadable row, not a missing one."""
     pq.write_table(img2dataset(4), tmp_path / "00000.parquet")

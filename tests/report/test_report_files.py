@@ -20,11 +20,13 @@ from memaudit.audit.pairing import Prompted
 from memaudit.dedup import DedupOptions, dedup
 from memaudit.embed import EmbedOptions, embed
 from memaudit.encoders import load_encoder
+from memaudit.errors import UsageError
 from memaudit.index import ExactSearch
 from memaudit.records import Status
 from memaudit.report.audit import PICTURED, write_audit
 from memaudit.report.dedup import write_dedup
 from memaudit.report.document import read_report, start_run
+from memaudit.report.page import percent, percent_down, percent_up
 from memaudit.store import Store
 
 HOSTILE = [
@@ -92,7 +94,7 @@ def audited(training: Store, tmp_path_factory: pytest.TempPathFactory) -> Audite
     pairing["never made"] = Prompted("blank", "")
     result = audit(generations, ExactSearch(training), pairing=pairing, control=control)
     out = folder / "out"
-    start_run(out)
+    start_run(out, "audit")
     report = write_audit(result, generations, training, out)
     return Audited(out, report, (out / "report.html").read_text(encoding="utf-8"))
 
@@ -100,7 +102,7 @@ def audited(training: Store, tmp_path_factory: pytest.TempPathFactory) -> Audite
 @pytest.fixture(scope="module")
 def deduped(training: Store, tmp_path_factory: pytest.TempPathFactory) -> Audited:
     out = tmp_path_factory.mktemp("dedup") / "out"
-    start_run(out)
+    start_run(out, "dedup")
     report = write_dedup(dedup(training), training, out)
     return Audited(out, report, (out / "report.html").read_text(encoding="utf-8"))
 
@@ -183,7 +185,7 @@ def test_nothing_but_the_files_of_a_run_is_left(written: Audited) -> None:
     if written.report["kind"] == "audit":
         tables = {"matches.parquet", "scores.parquet"}
     thumbnails = {name for name in names if name.startswith("thumbnails/")}
-    assert names - thumbnails == tables | {"report.json", "report.html"}
+    assert names - thumbnails == tables | {"report.json", "report.html", ".memaudit-run"}
     assert thumbnails
 
 
@@ -212,12 +214,12 @@ def test_audit_figures_agree_with_each_other(audited: Audited) -> None:
     """Counts in the results, the tables, and the findings are the same; what was missing lowers the coverage."""
     report, results = audited.report, audited.report["results"]
     assert results["searched"]["count"] == len(report["findings"]) == 3
-    assert (report["coverage"]["measured"], report["coverage"]["total"]) == (19, 21)
+    assert (report["coverage"]["measured"], report["coverage"]["total"]) == (18, 20)
     assert results["missing"] == 1
     assert not results["conclusive"]
     assert results["headline"].startswith("Inconclusive:")
     assert "Found all the same: 3" in results["headline"]
-    assert (results["references"]["measured"], results["references"]["total"]) == (20, 21)
+    assert (results["references"]["measured"], results["references"]["total"]) == (18, 19)
     assert sum(band["findings"] for band in results["by_near_duplicates"]) == 3
     assert results["control"]["relabelling_p"] is None
     assert results["control"]["why_no_p"].startswith("6 usable")
@@ -358,7 +360,7 @@ def test_dedup_without_pairs(tmp_path: Path) -> None:
     """Nothing to drop: empty tables with their columns, no recall of nothing, and a headline that says so."""
     store = vector_store(tmp_path / "s", random_vectors(0, 30))
     report = write_dedup(dedup(store), store, tmp_path / "out")
-    assert report["results"]["headline"].startswith("No near-duplicates among 30 images.")
+    assert report["results"]["headline"].startswith("No duplicates of similarity 0.8 and more among 30 images.")
     assert read_report(tmp_path / "out" / "report.json") == as_read(report)
     assert table(tmp_path / "out", "pairs.parquet")["left_id"] == []
     assert pq.read_schema(tmp_path / "out" / "pairs.parquet").field("left_id").type == "string"
@@ -400,14 +402,49 @@ Writer = Callable[[Path], dict[str, Any]]
 
 
 def test_a_new_run_removes_the_old_report_first(tmp_path: Path) -> None:
-    """Should it die in the middle, no stale report passes for the new run's; thumbnails of the old one go too."""
+    """Should it die in the middle, no stale report passes for the new run's; the old one is put aside."""
     store = vector_store(tmp_path / "s", families(0, [3, 1], noise=0.1))
+    start_run(tmp_path / "out", "dedup")
     write_dedup(dedup(store), store, tmp_path / "out")
     (tmp_path / "out" / "thumbnails").mkdir(exist_ok=True)
     (tmp_path / "out" / "thumbnails" / "image-0.jpg").write_bytes(b"old")
-    start_run(tmp_path / "out")
-    left = {path.name for path in (tmp_path / "out").iterdir()}
-    assert not left & {"report.json", "report.html", "thumbnails"}
+    start_run(tmp_path / "out", "dedup")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {".memaudit-run", "previous-run"}
+    assert (tmp_path / "out" / "previous-run" / "report.json").is_file()
+
+
+@pytest.mark.parametrize("name", ["keep.txt", "drop.txt", "report.json", "scores.parquet"])
+def test_files_that_no_run_wrote_are_not_removed(tmp_path: Path, name: str) -> None:
+    """Somebody's own keep.txt, or the files of a run of another kind: the run is refused and they stay."""
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UsageError, match=f"holds {name}, which no memaudit dedup wrote there: choose another --out"):
+        start_run(tmp_path, "dedup")
+    (tmp_path / ".memaudit-run").write_text("audit\n")
+    with pytest.raises(UsageError):
+        start_run(tmp_path, "dedup")
+    assert (tmp_path / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("share", "plain", "up", "down"),
+    [
+        (0, "0", "0", "0"),
+        (1, "100", "100", "100"),
+        (0.009936, "0.99", "1.00", "0.99"),
+        (0.98951, "99.0", "99.0", "98.9"),
+        (0.12345, "12.3", "12.4", "12.3"),
+        (0.9999999, "99.9999", "99.9999", "99.9999"),
+        (5.99e-5, "0.0060", "0.0060", "0.0059"),
+    ],
+)
+def test_printed_bounds_are_still_bounds(share: float, plain: str, up: str, down: str) -> None:
+    """Upper bounds are rounded up and lower ones down; nothing but 0 prints as 0, nothing but 1 as 100."""
+    printed = [text.removesuffix("\N{NO-BREAK SPACE}%") for text in map_percent(share)]
+    assert printed == [plain, up, down]
+
+
+def map_percent(share: float) -> tuple[str, str, str]:
+    return percent(share), percent_up(share), percent_down(share)
 
 
 def test_blank_and_unreadable_rows_reach_the_tables(tmp_path: Path) -> None:
