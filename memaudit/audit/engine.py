@@ -66,18 +66,9 @@ def audit(
     Raises InconclusiveError for stores of different encoders or a training set without images, UsageError for
     impossible options.
     """
-    require_same_encoder(generations, references.store)
-    if control is not None:
-        require_same_encoder(control, references.store)
     threshold = references.store.encoder.threshold if options.threshold is None else options.threshold
-    require_threshold(threshold)
-    if options.neighbours < 1:
-        raise UsageError(f"--neighbours {options.neighbours} is out of range: expected at least 1")
-    if not 0 <= options.max_unmeasured <= 1:
-        raise UsageError(f"--max-unreadable {options.max_unmeasured:g} is out of range: expected a share, 0 to 1")
-    if not references.store.comparable:
-        raise InconclusiveError(f"training store {references.store.folder} has no readable image to compare with")
-
+    _require_possible(options, threshold)
+    _require_comparable(generations, references.store, control)
     pairing = pairing or {}
     columns = generations.all_columns()
     found = _search(generations, references, threshold, options.neighbours, progress)
@@ -113,6 +104,22 @@ def audit(
             *_absent(missing, options.max_unmeasured * len(pairing)),
         ),
     )
+
+
+def _require_possible(options: AuditOptions, threshold: float) -> None:
+    require_threshold(threshold)
+    if options.neighbours < 1:
+        raise UsageError(f"--neighbours {options.neighbours} is out of range: expected at least 1")
+    if not 0 <= options.max_unmeasured <= 1:
+        raise UsageError(f"--max-unreadable {options.max_unmeasured:g} is out of range: expected a share, 0 to 1")
+
+
+def _require_comparable(generations: Store, references: Store, control: Store | None) -> None:
+    require_same_encoder(generations, references)
+    if control is not None:
+        require_same_encoder(control, references)
+    if not references.comparable:
+        raise InconclusiveError(f"training store {references.folder} has no readable image to compare with")
 
 
 def _search(generations: Store, references: Searcher, threshold: float, k: int, progress: Progress) -> _Found:
