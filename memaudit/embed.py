@@ -24,11 +24,10 @@ from memaudit.images.measures import simplicity
 from memaudit.images.reading import is_url, read_bytes
 from memaudit.images.sources import iter_images
 from memaudit.records import Float32, ImageRef, Progress, Status, silent
-from memaudit.store import Row, Shard, Store, StoreWriter, content_digest, writing_store
+from memaudit.store import NO_FILE, Row, Shard, Store, StoreWriter, content_digest, writing_store
 
 T = TypeVar("T")
 R = TypeVar("R")
-NO_FILE = "0" * 64  # the sha256 column of a file that could not even be read
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from memaudit.embed import NO_FILE, require_distinct
+from memaudit.embed import require_distinct
 from memaudit.errors import InputError
 from memaudit.images.manifests import CAPTION_COLUMNS, ID_COLUMNS, PATH_COLUMNS, as_metadata, first_of
 from memaudit.records import EncoderSpec, Progress, Status, silent
-from memaudit.store import Columns, Manifest, Store, writing_store
+from memaudit.store import NO_FILE, Columns, Manifest, Store, writing_store
 
 _IMAGE_PATH = ("image_path", *PATH_COLUMNS)  # clip-retrieval's name first
 _NO_VECTOR = "the imported embedding is NaN, infinite or zero"

@@ -90,6 +90,11 @@ class Coverage:
     def share(self) -> float:
         return self.measured / self.total if self.total else 0.0
 
+    def falls_short(self, allowed: float) -> bool:
+        """True if a larger share than `allowed` was not measured. Of nothing, nothing is unmeasured."""
+        unmeasured = (self.total - self.measured) / self.total if self.total else 0.0
+        return not unmeasured <= allowed  # NaN would pass a plain >
+
     def as_dict(self) -> dict[str, Any]:
         return {"measured": self.measured, "total": self.total, "share": self.share}
 

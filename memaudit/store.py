@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ from memaudit.records import ARCHIVE_CUT, Block, Coverage, EncoderSpec, Float32,
 SCHEMA = "memaudit-store/1"
 MANIFEST = "store.json"
 BLOCK_ROWS = 8192
+NO_FILE = "0" * 64  # the sha256 column of a row whose file was not read
 _CHUNK_ROWS = 1024
 _SHARD_NAME = re.compile(r"shard-\d{5,}\.h5")
 _TEMPORARY_NAME = re.compile(rf"\.({_SHARD_NAME.pattern}|store\.json)\.\d+\.tmp")
@@ -179,7 +181,7 @@ class Store:
     def encoder(self) -> EncoderSpec:
         return self.manifest.encoder
 
-    @property
+    @cached_property
     def coverage(self) -> Coverage:
         """Comparable rows, of all that are not blank: of an image without content nothing can be said."""
         blank = sum(int((codes == _CODES[Status.BLANK]).sum()) for _, codes in self._status_codes())

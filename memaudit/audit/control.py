@@ -8,7 +8,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from memaudit.index import Searcher
+from memaudit.audit.eidetic import near_duplicates
+from memaudit.index import ExactSearch, Searcher
 from memaudit.records import Control, Float32, Int64, Matches, Rate, Scores
 from memaudit.similarity import pairs_within, top_k
 from memaudit.statistics import greater_rate_p, rate_of, relabelling_p
@@ -46,7 +47,7 @@ def measure_control(
     if enough:
         sides = (
             _families(training, references.store, _counted(training, matches), threshold),
-            _families(held_out, control, _near_duplicates(held_out, control, threshold), threshold),
+            _families(held_out, control, near_duplicates(held_out, ExactSearch(control), threshold), threshold),
         )
         p_relabel = relabelling_p(
             np.concatenate([side.weights for side in sides]),
@@ -135,11 +136,6 @@ def _counted(rows: Int64, matches: Matches) -> Int64:
     """The near-duplicate count of training images that are somebody's match."""
     known, place = np.unique(matches.reference, return_index=True)
     return matches.near_duplicates[place[np.searchsorted(known, rows)]]
-
-
-def _near_duplicates(rows: Int64, store: Store, threshold: float) -> Int64:
-    distinct, back = np.unique(rows, return_inverse=True)
-    return top_k(store.embeddings(distinct), store.blocks(), 1, threshold).above[back]
 
 
 class _Families(NamedTuple):

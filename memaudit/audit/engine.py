@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.audit.control import measure_control
+from memaudit.audit.eidetic import near_duplicates
 from memaudit.audit.pairing import Prompted, paired_rows
-from memaudit.embed import NO_FILE
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.index import Searcher
 from memaudit.records import (
@@ -29,7 +29,7 @@ from memaudit.records import (
 from memaudit.similarity import exact
 from memaudit.similarity.exact import require_threshold
 from memaudit.statistics import rate_of
-from memaudit.store import Columns, Store, require_same_encoder
+from memaudit.store import NO_FILE, Columns, Store, require_same_encoder
 
 QUERY_ROWS = 4096
 
@@ -49,6 +49,15 @@ class _Found(NamedTuple):
     best_similarity: Float32
     above: Int64
     matches: Matches
+
+
+class _Paired(NamedTuple):
+    """For each generation the training image of its prompt: its row (-1: none), its status (UNREADABLE: none), and its
+    similarity (NaN: not measured)."""
+
+    rows: Int64
+    status: NDArray[np.object_]
+    similarity: Float32
 
 
 def audit(
@@ -72,13 +81,13 @@ def audit(
     pairing = pairing or {}
     columns = generations.all_columns()
     found = _search(generations, references, threshold, options.neighbours, progress)
-    paired, paired_similarity = _compare_pairs(generations, references.store, pairing)
-    found = _with_missed_pairs(found, paired, paired_similarity, references, threshold)
-    scores = Scores(columns.status, found.best, found.best_similarity, found.above, paired, paired_similarity)
+    paired = _compare_pairs(generations, references.store, pairing)
+    found = _with_missed_pairs(found, paired, references, threshold)
+    scores = Scores(columns.status, found.best, found.best_similarity, found.above, paired.rows, paired.similarity)
     missing = tuple(sorted(set(pairing) - set(columns.image_id)))
     counted = _distinct(columns)
     searched = _searched_rate(scores, counted, len(missing))
-    paired_rate = _paired_rate(scores, columns, references.store, pairing, threshold) if pairing else None
+    paired_rate = _paired_rate(columns.status, paired, len(pairing), threshold) if pairing else None
     held_out = None
     if control is not None:
         held_out = measure_control(control, references, generations, scores, found.matches, searched, threshold)
@@ -145,44 +154,38 @@ def _matches(parts: list[tuple[Int64, Int64, Float32, Int64]], references: Searc
         none = np.empty(0, np.int64)
         return Matches(none, none, np.empty(0, np.float32), none, none)
     query, reference, similarity, rank = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Matches(query, reference, similarity, rank, _near_duplicates(reference, references, threshold))
+    return Matches(query, reference, similarity, rank, near_duplicates(reference, references, threshold))
 
 
-def _near_duplicates(rows: Int64, references: Searcher, threshold: float) -> Int64:
-    """How many training images each of the given ones stands for, itself included."""
-    distinct, back = np.unique(rows, return_inverse=True)
-    counts = np.empty(len(distinct), np.int64)
-    for low in range(0, len(distinct), QUERY_ROWS):
-        part = slice(low, low + QUERY_ROWS)
-        counts[part] = references.search(references.store.embeddings(distinct[part]), 1, threshold).above
-    return counts[back]
-
-
-def _compare_pairs(generations: Store, references: Store, pairing: Mapping[str, Prompted]) -> tuple[Int64, Float32]:
-    similarity = np.full(len(generations), np.nan, np.float32)
+def _compare_pairs(generations: Store, references: Store, pairing: Mapping[str, Prompted]) -> _Paired:
+    count = len(generations)
+    rows = np.full(count, -1, np.int64)
+    status = np.full(count, Status.UNREADABLE, dtype=object)
+    similarity = np.full(count, np.nan, np.float32)
+    if not pairing:  # the ids of the whole training set need not be read
+        return _Paired(rows, status, similarity)
     rows = paired_rows(generations, references, pairing)
-    comparable = references.comparable_rows()
+    status[rows >= 0] = references.columns(rows[rows >= 0]).status
     for block in generations.blocks(QUERY_ROWS):
-        wanted = np.isin(rows[block.rows], comparable)
+        wanted = status[block.rows] == Status.OK
         partner = references.embeddings(rows[block.rows[wanted]])
         similarity[block.rows[wanted]] = exact(block.embeddings[wanted], partner)
-    return rows, similarity
+    return _Paired(rows, status, similarity)
 
 
-def _with_missed_pairs(
-    found: _Found, paired: Int64, paired_similarity: Float32, references: Searcher, threshold: float
-) -> _Found:
+def _with_missed_pairs(found: _Found, paired: _Paired, references: Searcher, threshold: float) -> _Found:
     """Add the copies of the prompt's own image that an approximate index did not return: they are certain."""
     best = np.nan_to_num(found.best_similarity, nan=-np.inf)
-    missed = np.flatnonzero((paired_similarity >= np.float32(threshold)) & (paired_similarity > best))
+    missed = np.flatnonzero((paired.similarity >= np.float32(threshold)) & (paired.similarity > best))
     if not len(missed):
         return found
-    found.best[missed], found.best_similarity[missed] = paired[missed], paired_similarity[missed]
+    rows, similarity = paired.rows[missed], paired.similarity[missed]
+    found.best[missed], found.best_similarity[missed] = rows, similarity
     found.above[missed] += 1
     old = found.matches
-    count = _near_duplicates(paired[missed], references, threshold)
+    count = near_duplicates(rows, references, threshold)
     first = np.ones(len(missed), np.int64)
-    added = Matches(missed, paired[missed], paired_similarity[missed], first, np.maximum(count, 1))
+    added = Matches(missed, rows, similarity, first, np.maximum(count, 1))
     old = old._replace(rank=old.rank + np.isin(old.query, missed))
     matches = Matches._make(np.concatenate([old[i], added[i]]) for i in range(len(old)))
     order = np.lexsort((matches.rank, matches.query))
@@ -207,17 +210,12 @@ def _searched_rate(scores: Scores, counted: NDArray[np.bool_], missing: int) -> 
     return rate_of(int((counted & (scores.above > 0)).sum()), Coverage(measured, measured + unreadable + missing))
 
 
-def _paired_rate(
-    scores: Scores, columns: Columns, references: Store, pairing: Mapping[str, Prompted], threshold: float
-) -> Rate:
+def _paired_rate(status: NDArray[np.object_], paired: _Paired, pairs: int, threshold: float) -> Rate:
     """A pair is measured if both images could be compared; one with a blank image is out of scope."""
-    known = scores.paired >= 0
-    status = np.full(len(known), Status.UNREADABLE, dtype=object)
-    status[known] = references.columns(scores.paired[known]).status
-    measured = int(((columns.status == Status.OK) & (status == Status.OK)).sum())
-    blank = int((known & ((columns.status == Status.BLANK) | (status == Status.BLANK))).sum())
-    count = int((scores.paired_similarity >= np.float32(threshold)).sum())
-    return rate_of(count, Coverage(measured, len(pairing) - blank))
+    measured = int(((status == Status.OK) & (paired.status == Status.OK)).sum())
+    blank = int(((paired.rows >= 0) & ((status == Status.BLANK) | (paired.status == Status.BLANK))).sum())
+    count = int((paired.similarity >= np.float32(threshold)).sum())
+    return rate_of(count, Coverage(measured, pairs - blank))
 
 
 def _shortfalls(searched: Rate, paired: Rate | None, references: Coverage, allowed: float) -> list[str]:
@@ -227,7 +225,7 @@ def _shortfalls(searched: Rate, paired: Rate | None, references: Coverage, allow
     return [
         f"only {part.measured:,} of {part.total:,} {name} could be measured ({part.share:.2%})"
         for name, part in parts
-        if part.measured == 0 or not (part.total - part.measured) / part.total <= allowed
+        if part.measured == 0 or part.falls_short(allowed)
     ]
 
 

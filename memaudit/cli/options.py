@@ -43,11 +43,9 @@ def require_readable(store: Store, allowed: float) -> None:
             f"missing; restore them and embed again (memaudit info {store.folder} lists the causes)"
         )
     coverage = store.coverage
-    unreadable = coverage.total - coverage.measured
-    share = unreadable / coverage.total if coverage.total else 0.0  # all blank: nothing was unreadable
-    if not share <= allowed:  # NaN would pass a plain >
+    if coverage.falls_short(allowed):
         raise InconclusiveError(
-            f"{unreadable:,} of {coverage.total:,} images could not be read, more than "
+            f"{coverage.total - coverage.measured:,} of {coverage.total:,} images could not be read, more than "
             f"--max-unreadable {allowed:g}; the store is complete: memaudit info {store.folder} lists the causes"
         )
 

@@ -12,9 +12,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from memaudit.embed import NO_FILE
 from memaudit.records import Int64, Status
-from memaudit.store import Store
+from memaudit.store import NO_FILE, Store
 
 
 def representatives(store: Store, rank: Int64) -> Int64:

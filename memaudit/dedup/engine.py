@@ -101,7 +101,7 @@ def _shortfalls(store: Store, coverage: Coverage, allowed: float) -> tuple[str, 
     reasons = []
     if store.cut:
         reasons.append(f"archives end early ({store.cut} rows say so): an unknown number of images is missing")
-    if not (coverage.total - coverage.measured) / coverage.total <= allowed:
+    if coverage.falls_short(allowed):
         reasons.append(f"only {coverage.measured:,} of {coverage.total:,} images could be read")
     return tuple(reasons)
 
