@@ -226,12 +226,15 @@ class Store:
 
     def embeddings(self, rows: Int64) -> Float32:
         """Return the unit embeddings (len(rows), dim) float32 of the given rows, in the order given."""
-        rows = np.asarray(rows, dtype=np.int64)
-        wanted, back = np.unique(rows, return_inverse=True)
-        result = np.empty((len(wanted), self.encoder.dim), np.float32)
+        return self._unit(self.stored_embeddings(rows))
+
+    def stored_embeddings(self, rows: Int64) -> NDArray[np.float16]:
+        """Return the embeddings (len(rows), dim) as they are stored, in the order given."""
+        wanted, back = np.unique(np.asarray(rows, dtype=np.int64), return_inverse=True)
+        result = np.empty((len(wanted), self.encoder.dim), np.float16)
         for shard, local, place in self._by_shard(wanted):
             with self._reading(shard) as file:
-                result[place] = self._unit(_gathered(file["embeddings"], local))
+                result[place] = _gathered(file["embeddings"], local)
         return result[back]
 
     def columns(self, rows: Int64) -> Columns:
@@ -339,9 +342,33 @@ class StoreWriter:
         )
         self._save(replace(self.manifest, shards=(*self.manifest.shards, shard), complete=False))
 
+    def written(self) -> Store:
+        """What was written so far, for reading. Another one is needed after the next shard."""
+        return Store(self.folder, self.manifest)
+
+    def whole_shards(self) -> int:
+        """How many shards there are before the first that is missing or cut."""
+        for count, shard in enumerate(self.manifest.shards):
+            try:
+                _require_whole(self.folder / shard.name, shard)
+            except InconclusiveError:
+                return count
+        return len(self.manifest.shards)
+
+    def require_whole(self) -> None:
+        """Raise InconclusiveError for a shard that is missing or cut."""
+        for shard in self.manifest.shards:
+            _require_whole(self.folder / shard.name, shard)
+
     def keep_shards(self, count: int) -> None:
         """Begin again after the first `count` shards; files of the others are overwritten or removed at the end."""
-        self._save(replace(self.manifest, shards=self.manifest.shards[:count], complete=False))
+        if count < len(self.manifest.shards):
+            self._save(replace(self.manifest, shards=self.manifest.shards[:count], complete=False))
+
+    def unfinish(self) -> None:
+        """Say that more is to come: from here on the store does not open."""
+        if self.manifest.complete:
+            self._save(replace(self.manifest, complete=False))
 
     def finish(self) -> None:
         """Mark the store complete; remove shards that it no longer has, and what killed writers left."""
@@ -355,8 +382,12 @@ class StoreWriter:
 
 
 @contextmanager
-def writing_store(folder: Path, encoder: EncoderSpec, shard_rows: int, sources: Sequence[str]) -> Iterator[StoreWriter]:
+def writing_store(
+    folder: Path, encoder: EncoderSpec, shard_rows: int, sources: Sequence[str], *, append: bool = False
+) -> Iterator[StoreWriter]:
     """Open `folder` for writing: a new store, or the one begun there by the same encoder.
+
+    Its manifest names the `sources`, with `append` after those that it was made from.
 
     Raises InputError if the folder holds something else, or a store of another encoder or shard size, or if
     another process is writing it.
@@ -370,19 +401,20 @@ def writing_store(folder: Path, encoder: EncoderSpec, shard_rows: int, sources: 
             f"store {folder} is being written by another process: wait for it, or choose another --out"
         ) from None
     try:
-        yield StoreWriter(folder, _begun(folder, Manifest(encoder, shard_rows, tuple(sources))))
+        yield StoreWriter(folder, _begun(folder, Manifest(encoder, shard_rows, tuple(sources)), append=append))
     finally:
         lock.release()
 
 
-def _begun(folder: Path, fresh: Manifest) -> Manifest:
+def _begun(folder: Path, fresh: Manifest, *, append: bool) -> Manifest:
     if not (folder / MANIFEST).exists():
         strangers = [p.name for p in folder.iterdir() if not p.name.startswith((".", "shard-"))]
         if strangers:
             raise UsageError(f"{folder} is not empty and holds no store (found {strangers[0]}): choose another --out")
         write_json(folder / MANIFEST, fresh.as_dict())
         return fresh
-    begun = replace(Manifest.read(folder), sources=fresh.sources)
+    begun = Manifest.read(folder)
+    begun = replace(begun, sources=tuple(dict.fromkeys(begun.sources + fresh.sources)) if append else fresh.sources)
     if not begun.encoder.same_as(fresh.encoder):
         raise InputError(
             f"store {folder} was begun with encoder {begun.encoder.identity}, not {fresh.encoder.identity}: "

@@ -21,8 +21,14 @@ from memaudit.cli.options import (
 )
 
 Sources = Annotated[
-    list[str], typer.Argument(metavar="SOURCE...", help="Folders, images, or CSV/TSV/JSONL manifests.")
+    list[str], typer.Argument(metavar="SOURCE...", help="Folders, images, manifests, tars, tables; or URLs of them.")
 ]  # str, because a Path would make memory:/x of memory://x
+Append = Annotated[
+    bool, typer.Option("--append", help="Add the sources' new images to a finished store made from others.")
+]
+NoReuse = Annotated[
+    bool, typer.Option("--no-reuse", help="Embed every image, even if the store has one with the same file hash.")
+]
 
 
 def embed(
@@ -33,6 +39,8 @@ def embed(
     workers: Workers = 0,
     batch_size: BatchSize = 16,
     shard_rows: ShardRows = 8192,
+    append: Append = False,
+    no_reuse: NoReuse = False,
     max_unreadable: MaxUnreadable = 0.01,
     allow_unverified_weights: Unverified = False,
     as_json: JsonFlag = False,
@@ -46,9 +54,9 @@ def embed(
 
     console = Console(as_json, quiet)
     loaded = load_encoder(encoder or DEFAULT_ENCODER, device=device, allow_unverified_weights=allow_unverified_weights)
-    options = EmbedOptions(batch_size=batch_size, workers=workers, shard_rows=shard_rows)
+    options = EmbedOptions(batch_size=batch_size, workers=workers, shard_rows=shard_rows, reuse=not no_reuse)
     with console.progress() as progress:
-        store = run(sources, out, loaded, options, progress=progress)
+        store = run(sources, out, loaded, options, append=append, progress=progress)
     require_readable(store, max_unreadable)
     coverage = store.coverage
     console.result(

@@ -121,7 +121,8 @@ def test_changed_images_are_refused(picture_folder: MakeFolder, memaudit: Memaud
     folder, out = picture_folder(3), tmp_path / "store"
     memaudit("embed", folder, "--out", out, *THUMBNAIL)
     Image.new("RGB", (8, 8), "red").save(folder / "0001.png")
-    memaudit("embed", folder, "--out", out, *THUMBNAIL).failed(2, "made from other images", "choose another --out")
+    refused = memaudit("embed", folder, "--out", out, *THUMBNAIL)
+    refused.failed(2, "made from another file than '0001.png' now is", "choose another --out")
     memaudit("embed", folder, "--out", out, *THUMBNAIL, "--shard-rows", "2").failed(2, "--shard-rows 8192, not 2")
 
 

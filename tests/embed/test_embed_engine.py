@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,13 +20,13 @@ from numpy.typing import NDArray
 from pictures import MakeFolder, MakeStore, draw, write_pictures
 from PIL import Image
 
-from memaudit.embed import NO_FILE, EmbedOptions, embed
+from memaudit.embed import EmbedOptions, embed
 from memaudit.encoders import load_encoder
 from memaudit.encoders.thumbnail import ThumbnailEncoder
 from memaudit.errors import EmptyInputError, InconclusiveError, InputError, UsageError
 from memaudit.images import reading
 from memaudit.records import EncoderSpec, Float32
-from memaudit.store import Store, verify_store
+from memaudit.store import NO_FILE, Store, verify_store
 
 ENCODER = load_encoder("thumbnail")
 SHARDS_OF_4 = EmbedOptions(shard_rows=4, workers=2)
@@ -248,18 +249,36 @@ def changes(images: Path) -> dict[str, Any]:
 
 
 CHANGES = list(changes(Path()))
+REFUSED = {
+    "replaced by another of the same name": "was made from another file than '0005.png' now is",
+    "broken": "was made from another file than '0005.png' now is",
+    "removed": r"holds 1 images that are not in the sources \(the first is '0005.png'\)",
+    "last removed": r"holds 1 images that are not in the sources \(the first is '0009.png'\)",
+    "last shard removed": r"holds 2 images that are not in the sources \(the first is '0008.png'\)",
+    "renamed": r"holds 1 images that are not in the sources \(the first is '0005.png'\)",
+}
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", REFUSED)
 def test_changed_sources_are_refused(finished: Path, change: str) -> None:
-    """A store never mixes two states of its sources: the error names the first shard that differs, nothing is lost."""
+    """A store never mixes two states of its sources: the error names the first image that differs, nothing is lost."""
     before = files_of(finished)
     changes(finished.parent / "images")[change]()
-    with pytest.raises(
-        InputError, match=r"made from other images than the sources now hold \(first difference in shard-"
-    ):
+    with pytest.raises(InputError, match=REFUSED[change]):
         again(finished)
     assert files_of(finished) == before
+    assert verify_store(finished) == []
+
+
+@pytest.mark.parametrize("change", sorted(set(CHANGES) - set(REFUSED)))
+def test_new_images_become_new_shards(finished: Path, change: str) -> None:
+    """Wherever they stand in the folder: the shards that are there stay as they are."""
+    before = files_of(finished)
+    changes(finished.parent / "images")[change]()
+    store = again(finished)
+    assert [shard.rows for shard in store.manifest.shards] == [4, 4, 2, 1]
+    assert {name: files_of(finished)[name] for name in before if name != "store.json"}.items() <= before.items()
+    assert store.all_columns().image_id[-1] == ("0004b.png" if "middle" in change else "0099.png")
     assert verify_store(finished) == []
 
 
@@ -279,7 +298,7 @@ def test_same_size_and_time_do_not_hide_a_change(finished: Path) -> None:
     data[-20] ^= 1
     path.write_bytes(data)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    with pytest.raises(InputError, match="first difference in shard-00000"):
+    with pytest.raises(InputError, match=r"another file than '0002.png'"):
         again(finished)
 
 
@@ -291,7 +310,7 @@ def test_an_unreadable_file_that_was_repaired_is_a_change(picture_folder: MakeFo
     store = embed([folder], tmp_path / "store", ENCODER)
     assert store.coverage.measured == 2
     (tmp_path / "kept.png").rename(tmp_path / "absent.png")
-    with pytest.raises(InputError, match="made from other images"):
+    with pytest.raises(InputError, match=r"made from another file than '0001.png'"):
         embed([folder], tmp_path / "store", ENCODER)
     assert embed([folder], tmp_path / "store", ENCODER, replace_changed=True).coverage.measured == 3
 
@@ -302,7 +321,7 @@ def test_a_lost_shard_is_made_again(finished: Path, fault: str) -> None:
     before = files_of(finished)
     shard = finished / "shard-00001.h5"
     shard.unlink() if fault == "missing" else shard.write_bytes(shard.read_bytes()[:-100])
-    with pytest.raises(InputError, match="first difference in shard-00001"):
+    with pytest.raises(InconclusiveError, match=r"shard-00001.h5 (is missing|has \d+ bytes)"):
         again(finished)
     again(finished, replace_changed=True)
     assert files_of(finished) == before
@@ -340,14 +359,15 @@ def hook(event, args):
         if count == limit:
             os.kill(os.getpid(), signal.SIGKILL)
 sys.addaudithook(hook)
-embed([images], store, load_encoder("thumbnail"), EmbedOptions(shard_rows=4, workers=2), replace_changed=True)
+append = sys.argv[4:] == ["append"]
+embed([images], store, load_encoder("thumbnail"), EmbedOptions(shard_rows=4, workers=2), append=append)
 print(count)
 """
 
 
-def run_until(images: Path, store: Path, event: int) -> subprocess.CompletedProcess[str]:
+def run_until(images: Path, store: Path, event: int, *, append: bool = False) -> subprocess.CompletedProcess[str]:
     """Embed in a process that kills itself at its n-th opening, renaming or removing of a file of the store."""
-    command = [sys.executable, "-c", KILLED_AT_AN_EVENT, str(images), str(store), str(event)]
+    command = [sys.executable, "-c", KILLED_AT_AN_EVENT, str(images), str(store), str(event), *["append"] * append]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -358,7 +378,7 @@ def test_killed_at_any_step_it_continues_to_the_same_store(picture_folder: MakeF
     events = int(run_until(images, tmp_path / "whole", 0).stdout)
     expected = files_of(tmp_path / "whole")
     assert events > 20
-    for event in sorted(random.sample(range(1, events + 1), 10)):
+    for event in sorted(random.sample(range(1, events + 1), 20)):
         store = tmp_path / f"killed-{event}"
         assert run_until(images, store, event).returncode == -signal.SIGKILL
         if "store.json" in files_of(store) and files_of(store) != expected:
@@ -375,21 +395,22 @@ def assert_unfinished_or_whole(store: Path, rows: int) -> None:
         assert "unfinished" in str(error)  # noqa: PT017 - both outcomes are right
 
 
-def test_killed_while_a_finished_store_grows(picture_folder: MakeFolder, tmp_path: Path) -> None:
-    """A finished store to which images are added is never taken for finished with only some of them."""
-    images, store = picture_folder(8), tmp_path / "store"
-    embed([images], store, ENCODER, SHARDS_OF_4)
-    write_pictures(images, range(8, 20))
-    shards = 0
+@pytest.mark.parametrize("append", [False, True])
+def test_killed_while_a_finished_store_grows(picture_folder: MakeFolder, tmp_path: Path, append: bool) -> None:
+    """A finished store to which images are added is never taken for finished with only some of them; run again, it
+    becomes the store of an undisturbed run."""
+    images = picture_folder(6)
+    embed([images], tmp_path / "grown", ENCODER, SHARDS_OF_4)
+    shutil.copytree(tmp_path / "grown", tmp_path / "undisturbed")
+    added = write_pictures(tmp_path / "more" if append else images, range(8, 20))
+    embed([added], tmp_path / "undisturbed", ENCODER, SHARDS_OF_4, append=append)
     for event in (14, 24):  # the first steps only check what is there
-        assert run_until(images, store, event).returncode == -signal.SIGKILL
-        shards = max(shards, len(list(store.glob("shard-*.h5"))))
+        assert run_until(added, tmp_path / "grown", event, append=append).returncode == -signal.SIGKILL
         with pytest.raises(InconclusiveError, match="unfinished"):
-            Store.open(store)
-    assert shards > 2
-    embed([images], store, ENCODER, SHARDS_OF_4)
-    embed([images], tmp_path / "fresh", ENCODER, SHARDS_OF_4)
-    assert files_of(store) == files_of(tmp_path / "fresh")
+            Store.open(tmp_path / "grown")
+    embed([added], tmp_path / "grown", ENCODER, SHARDS_OF_4, append=append)
+    assert [shard.rows for shard in Store.open(tmp_path / "grown").manifest.shards] == [4, 2, 4, 4, 4]
+    assert files_of(tmp_path / "grown") == files_of(tmp_path / "undisturbed")
 
 
 def test_killed_at_random_times_the_command_continues(picture_folder: MakeFolder, tmp_path: Path) -> None:

@@ -1,0 +1,137 @@
+"""Images → rows of a store. Of equal files only the first is decoded and encoded."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memaudit.embed.standing import KnownFiles, bytes_of
+from memaudit.encoders import Encoder
+from memaudit.images.decode import UnreadableImageError, decode, is_blank
+from memaudit.images.measures import simplicity
+from memaudit.records import Float32, ImageRef, Status
+from memaudit.store import NO_FILE, Row, Store
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image on its way to the encoder: a row without its embedding, and the pixels to make it of.
+
+    pixels is None where nothing is to be encoded, because the image is blank or unreadable, or its file is known.
+    """
+
+    row: Row
+    pixels: NDArray[Any] | None = None
+
+
+def prepare(ref: ImageRef, encoder: Encoder, max_pixels: int, known: KnownFiles) -> Prepared:
+    """Read, decode and measure one image; one whose file is known is only read."""
+    row = Row(ref.image_id, ref.uri, ref.caption, NO_FILE, 0, 0, Status.UNREADABLE, "", None, ref.metadata)
+    try:
+        data = bytes_of(ref)
+    except OSError as error:
+        return Prepared(replace(row, error=f"cannot read file: {error.strerror or error}"))
+    row = replace(row, sha256=hashlib.sha256(data).hexdigest())
+    if known.row_of(row.sha256) >= 0:
+        return Prepared(row)
+    try:
+        image, width, height = decode(data, max_pixels, encoder.side)
+    except UnreadableImageError as error:
+        return Prepared(replace(row, error=str(error)))
+    row = replace(row, width=width, height=height, status=Status.BLANK, simplicity=simplicity(image))
+    return Prepared(row) if is_blank(image) else Prepared(replace(row, status=Status.OK), encoder.preprocess(image))
+
+
+def ahead(pool: Executor, function: Callable[[T], R], items: Iterable[T], depth: int) -> Iterator[R]:
+    """Like pool.map, in order, but with at most `depth` results waiting."""
+    waiting: deque[Future[R]] = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) >= depth:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    items = iter(items)
+    while batch := list(islice(items, size)):
+        yield batch
+
+
+class ShardRows:
+    """The rows of a shard in the making. An image whose file came before gets that row's embedding and measures.
+
+    Which images are encoded, and in which batches, depends on the order of the images alone: a run that was
+    killed and continued makes the same store.
+    """
+
+    def __init__(self, encoder: Encoder, known: KnownFiles, *, reuse: bool) -> None:
+        self._encoder = encoder
+        self._known = known
+        self._reuse = reuse
+        self._first: dict[str, int] = {}  # place in this shard, by file
+        self._earlier: dict[int, int] = {}  # row of an earlier shard, by place in this one
+        self._rows: list[Row] = []
+
+    def add(self, batch: Sequence[Prepared]) -> None:
+        """Append the next rows and encode what is new among them."""
+        new: list[int] = []
+        pixels: list[NDArray[Any]] = []
+        for place, item in enumerate(batch, len(self._rows)):
+            self._rows.append(item.row)
+            if (earlier := self._known.row_of(item.row.sha256)) >= 0:
+                self._earlier[place] = earlier
+            elif item.pixels is not None and self._first_of(item.row.sha256, place) == place:
+                new.append(place)
+                pixels.append(item.pixels)
+        if new:
+            for place, vector in zip(new, self._encoder.encode(np.stack(pixels)), strict=True):
+                self._rows[place] = _with_embedding(self._rows[place], vector)
+
+    def _first_of(self, sha256: str, place: int) -> int:
+        return self._first.setdefault(sha256, place) if self._reuse else place
+
+    def finished(self, store: Store) -> list[Row]:
+        """All rows; what is known is copied from within this shard, or from the shards of `store`."""
+        for place, row in enumerate(self._rows):
+            first = self._first.get(row.sha256, place)
+            if first != place:
+                original = self._rows[first]
+                self._rows[place] = replace(
+                    row, status=original.status, error=original.error, embedding=original.embedding
+                )
+        self._copy_earlier(store)
+        return self._rows
+
+    def _copy_earlier(self, store: Store) -> None:
+        if not self._earlier:
+            return
+        rows = np.array(list(self._earlier.values()))
+        columns, vectors = store.columns(rows), store.stored_embeddings(rows)
+        for i, place in enumerate(self._earlier):
+            self._rows[place] = replace(
+                self._rows[place],
+                width=int(columns.width[i]),
+                height=int(columns.height[i]),
+                status=Status.OK,
+                embedding=vectors[i].astype(np.float32),
+                simplicity=float(columns.simplicity[i]),
+            )
+
+
+def _with_embedding(row: Row, vector: Float32) -> Row:
+    if not np.isclose(np.linalg.norm(vector), 1, atol=1e-3):
+        return replace(row, status=Status.UNREADABLE, error="the encoder gave no unit vector for this image")
+    return replace(row, embedding=vector)

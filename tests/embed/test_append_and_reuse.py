@@ -1,0 +1,185 @@
+"""A finished store grows by new images, and no file is embedded twice."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pictures import MakeFolder, draw, write_pictures
+
+from memaudit.embed import EmbedOptions, embed
+from memaudit.encoders import load_encoder
+from memaudit.encoders.thumbnail import ThumbnailEncoder
+from memaudit.errors import InputError
+from memaudit.records import Float32
+from memaudit.store import Store, verify_store
+
+ENCODER = load_encoder("thumbnail")
+SHARDS_OF_4 = EmbedOptions(batch_size=3, workers=2, shard_rows=4)
+
+
+@dataclass(frozen=True)
+class Counting(ThumbnailEncoder):
+    """Counts the images it is given."""
+
+    batches: list[int] = field(default_factory=list)
+
+    def encode(self, batch: NDArray[Any]) -> Float32:
+        self.batches.append(len(batch))
+        return super().encode(batch)
+
+
+@dataclass(frozen=True)
+class Numbering(ThumbnailEncoder):
+    """Never gives the same image the same embedding twice, so that a copied embedding can be told from a new one."""
+
+    given: list[int] = field(default_factory=list)
+
+    def encode(self, batch: NDArray[Any]) -> Float32:
+        rows = super().encode(batch)
+        for row in rows:
+            self.given.append(1)
+            row[0] += 0.01 * len(self.given)
+        unit: Float32 = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return unit
+
+
+def ids_of(store: Store) -> list[str]:
+    return list(store.all_columns().image_id)
+
+
+# --- appending ------------------------------------------------------------------------------------------------------
+
+
+def test_appended_images_join_those_that_are_there(picture_folder: MakeFolder, tmp_path: Path) -> None:
+    """The old sources need not be at hand: their rows stay as they are, and the manifest names both sources."""
+    old = picture_folder(6)
+    first = embed([old], tmp_path / "store", ENCODER, SHARDS_OF_4)
+    kept = {path.name: path.read_bytes() for path in first.folder.glob("*.h5")}
+    shutil.rmtree(old)
+    new = write_pictures(tmp_path / "new", range(6, 9))
+    store = embed([new], tmp_path / "store", ENCODER, SHARDS_OF_4, append=True)
+    assert ids_of(store) == [f"{n:04d}.png" for n in range(9)]
+    assert store.manifest.sources == (str(old), str(new))
+    assert {name: (store.folder / name).read_bytes() for name in kept} == kept
+    assert verify_store(store.folder) == []
+
+
+def test_appending_again_adds_what_came_since(picture_folder: MakeFolder, tmp_path: Path) -> None:
+    """An image that the store has is skipped, whichever source it came from."""
+    embed([picture_folder(3)], tmp_path / "store", ENCODER)
+    encoder = Counting()
+    for last in (5, 5, 6):
+        store = embed([write_pictures(tmp_path / "new", range(2, last))], tmp_path / "store", encoder, append=True)
+    assert encoder.batches == [2, 1]
+    assert ids_of(store) == [f"{n:04d}.png" for n in range(6)]
+
+
+def test_another_image_of_the_same_name_is_not_taken_for_known(picture_folder: MakeFolder, tmp_path: Path) -> None:
+    """A clash of ids is an error, and the finished store stays finished."""
+    store = embed([picture_folder(3)], tmp_path / "store", ENCODER)
+    before = (store.folder / "store.json").read_bytes()
+    new = write_pictures(tmp_path / "new", [7, 8])
+    (new / "0007.png").rename(new / "0001.png")
+    with pytest.raises(InputError, match=r"made from another file than '0001.png' now is: .* another image_id"):
+        embed([new], store.folder, ENCODER, append=True)
+    assert (store.folder / "store.json").read_bytes() == before
+
+
+def test_other_sources_without_append_say_how(picture_folder: MakeFolder, tmp_path: Path) -> None:
+    """Who points at the wrong store learns it before anything is written, and who means it learns the option."""
+    store = embed([picture_folder(3)], tmp_path / "store", ENCODER)
+    with pytest.raises(InputError, match=r"holds 3 images that are not in the sources .*'0000.png'.* --append"):
+        embed([write_pictures(tmp_path / "new", [7, 8])], store.folder, ENCODER)
+    assert len(Store.open(store.folder)) == 3
+
+
+# --- the same file again --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_copies(picture_folder: MakeFolder) -> Path:
+    """Twelve files of five pictures: copies in the same batch, in the same shard and in others; two unreadable."""
+    folder = picture_folder(5)
+    for number, original in enumerate((0, 0, 3, 4, 1), start=5):
+        shutil.copy(folder / f"{original:04d}.png", folder / f"{number:04d}.png")
+    (folder / "0001b.png").write_bytes(b"broken")
+    (folder / "0009b.png").write_bytes(b"broken")
+    return folder
+
+
+def test_a_file_is_embedded_once(with_copies: Path, tmp_path: Path) -> None:
+    """Its copies get the same embedding bit by bit, the same measures and their own names."""
+    encoder = Numbering()
+    store = embed([with_copies], tmp_path / "store", encoder, SHARDS_OF_4)
+    assert len(encoder.given) == 5
+    columns = store.all_columns()
+    vectors = store.stored_embeddings(np.arange(12))
+    assert columns.status.tolist().count("unreadable") == 2
+    for sha256 in set(columns.sha256):
+        rows = np.flatnonzero(columns.sha256 == sha256)
+        assert (vectors[rows] == vectors[rows[0]]).all()
+        for measure in (columns.width, columns.height, columns.simplicity, columns.status):
+            assert len({str(value) for value in measure[rows]}) == 1
+    assert len(set(columns.uri)) == 12
+    assert verify_store(store.folder) == []
+
+
+def test_asked_to_every_file_is_embedded(with_copies: Path, tmp_path: Path) -> None:
+    """Without reuse each row has an embedding of its own."""
+    encoder = Numbering()
+    embed([with_copies], tmp_path / "store", encoder, EmbedOptions(shard_rows=4, reuse=False))
+    assert len(encoder.given) == 10
+
+
+def test_reuse_does_not_change_the_store(with_copies: Path, tmp_path: Path) -> None:
+    """With an encoder whose rows do not depend on their batch it only saves time."""
+    stores = [
+        embed([with_copies], tmp_path / str(reuse), ENCODER, EmbedOptions(shard_rows=4, reuse=reuse))
+        for reuse in (True, False)
+    ]
+    assert stores[0].digest == stores[1].digest
+
+
+def test_appended_copies_are_not_embedded(picture_folder: MakeFolder, tmp_path: Path) -> None:
+    """A file that an earlier run embedded under another name costs its reading only."""
+    folder = picture_folder(6)
+    embed([folder], tmp_path / "store", ENCODER, SHARDS_OF_4)
+    new = tmp_path / "new"
+    new.mkdir()
+    for number in (5, 0, 3):
+        shutil.copy(folder / f"{number:04d}.png", new / f"copy-{number}.png")
+    draw(50).save(new / "new.png")
+    encoder = Counting()
+    store = embed([new], tmp_path / "store", encoder, SHARDS_OF_4, append=True)
+    assert encoder.batches == [1]
+    vectors, columns = store.stored_embeddings(np.arange(10)), store.all_columns()
+    assert columns.image_id[6:].tolist() == ["copy-0.png", "copy-3.png", "copy-5.png", "new.png"]
+    assert (vectors[[6, 7, 8]] == vectors[[0, 3, 5]]).all()
+    assert (columns.width[[6, 7, 8]] == columns.width[[0, 3, 5]]).all()
+    assert (columns.simplicity[[6, 7, 8]] == columns.simplicity[[0, 3, 5]]).all()
+
+
+@dataclass(frozen=True)
+class Failing(ThumbnailEncoder):
+    """Fails on the first batch it is given, once."""
+
+    calls: list[int] = field(default_factory=list)
+
+    def encode(self, batch: NDArray[Any]) -> Float32:
+        self.calls.append(1)
+        return super().encode(batch) * (np.nan if len(self.calls) == 1 else 1)
+
+
+def test_a_failed_embedding_is_not_handed_on(picture_folder: MakeFolder, tmp_path: Path) -> None:
+    """A copy within the shard shares the fate of its original; one in a later shard is tried anew."""
+    folder = picture_folder(1)
+    for number in range(1, 6):
+        shutil.copy(folder / "0000.png", folder / f"{number:04d}.png")
+    store = embed([folder], tmp_path / "store", Failing(), EmbedOptions(shard_rows=2))
+    assert store.all_columns().status.tolist() == ["unreadable"] * 2 + ["ok"] * 4
