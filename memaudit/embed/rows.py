@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from memaudit.embed.standing import KnownFiles, bytes_of
 from memaudit.encoders import Encoder
-from memaudit.images.decode import UnreadableImageError, decode, is_blank
+from memaudit.images.decode import UnreadableImageError, decoding, is_blank
 from memaudit.images.measures import simplicity
 from memaudit.records import Float32, ImageRef, Status
 from memaudit.store import NO_FILE, Row, Store
@@ -46,11 +46,13 @@ def prepare(ref: ImageRef, encoder: Encoder, max_pixels: int, known: KnownFiles)
     if known.row_of(row.sha256) >= 0:
         return Prepared(row)
     try:
-        image, width, height = decode(data, max_pixels, encoder.side)
+        with decoding(data, max_pixels, encoder.side) as (image, width, height):
+            row = replace(row, width=width, height=height, status=Status.BLANK, simplicity=simplicity(image))
+            if is_blank(image):
+                return Prepared(row)
+            return Prepared(replace(row, status=Status.OK), encoder.preprocess(image))
     except UnreadableImageError as error:
         return Prepared(replace(row, error=str(error)))
-    row = replace(row, width=width, height=height, status=Status.BLANK, simplicity=simplicity(image))
-    return Prepared(row) if is_blank(image) else Prepared(replace(row, status=Status.OK), encoder.preprocess(image))
 
 
 def ahead(pool: Executor, function: Callable[[T], R], items: Iterable[T], depth: int) -> Iterator[R]:

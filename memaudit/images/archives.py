@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from memaudit.errors import InputError
-from memaudit.images.reading import open_binary, tar_member
+from memaudit.images.reading import lost_rest, open_binary, tar_member
 from memaudit.records import ARCHIVE_CUT, ImageRef
 
 _SIDECARS = frozenset(("txt", "json", "cls", "npy", "npz", "pth", "pyd", "caption", "id", "index", "jsonl"))
@@ -51,9 +50,7 @@ def iter_tar(location: str, name: str) -> Iterator[ImageRef]:
                 uri = tar_member(location, member.offset_data, member.size, member.name)
                 yield ImageRef(f"{name}/{member.name}", uri, sample.text, sample.metadata)
         if not samples.ended_well:
-            # After the last byte, where reading fails however the archive was cut; within it, bytes may be there.
-            end = handle.seek(0, os.SEEK_END)
-            yield ImageRef(f"{name}/({ARCHIVE_CUT})", tar_member(location, end, _BLOCK, ARCHIVE_CUT))
+            yield ImageRef(f"{name}/({ARCHIVE_CUT})", lost_rest(location))
 
 
 class _Samples:

@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 import io
+import logging
+import re
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from memaudit.images.budget import Budget
+from memaudit.images.formats import why_not
+from memaudit.records import Float32
 
 MAX_PIXELS = 178_956_970  # where Pillow itself raises; it also looks at pictures inside others, as in .ico
 BLANK_RANGE = 4  # of 255: JPEG noise on a plain page stays below it
+_SAMPLE = (64, 64)  # pixels: enough to see of most images that they are not blank
+_STRIP = 1 << 20  # pixels converted at once where a conversion makes copies
+
+# Pixels decoded at once by all threads: 0.5 GB at 8 bytes, the file's own pixels and the RGB that is made of them.
+# What is larger is decoded too, but alone.
+_PIXELS = Budget(1 << 26)
+_COPIES = {"WEBP": 2, "AVIF": 2, "JPEG2000": 3}  # times 8 bytes: what the libraries of these formats take, measured
+
+# Pillow holds large images in blocks of 16 MiB, which the C library may keep when they are freed; blocks beyond 32 MiB
+# go back to the system.
+Image.core.set_block_size(64 << 20)  # type: ignore[attr-defined]
 
 # Once and for all, because warnings.catch_warnings is not safe in threads: a corrupt EXIF block is no reason to
-# distrust the pixels, and too many pixels are refused below.
+# distrust the pixels, and too many pixels are refused below. What Pillow logs names no file: the row's error does.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class UnreadableImageError(Exception):
@@ -33,18 +53,46 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS, side: int = 0) -> Decoded:
     """Decode the first frame: EXIF orientation applied, alpha composited on white, converted to 8-bit RGB.
 
     side: what the image will be resized to; a large JPEG is then decoded at a reduced scale, at least twice that.
-    Raises UnreadableImageError with a short reason.
+    Memory: 8 bytes a pixel, more in the formats of `_COPIES`. Raises UnreadableImageError with a short reason.
     """
+    with decoding(data, max_pixels, side) as decoded:
+        return decoded
+
+
+@contextmanager
+def decoding(data: bytes, max_pixels: int = MAX_PIXELS, side: int = 0) -> Iterator[Decoded]:
+    """`decode` for many threads: it waits while those within such a block hold as many pixels as the memory shall.
+
+    Decode nothing else within the block: a thread would wait for itself.
+    """
+    with ExitStack() as held:
+        yield _open_or_reason(data, max_pixels, side, held)
+
+
+def _open_or_reason(data: bytes, max_pixels: int, side: int, held: ExitStack) -> Decoded:
     if not data:
         raise UnreadableImageError("empty file")
     try:
-        return _open(data, max_pixels, side)
+        return _open(data, max_pixels, side, held)
     except UnreadableImageError:
         raise
     except UnidentifiedImageError:
-        raise UnreadableImageError("not a known image format") from None
+        raise UnreadableImageError(why_not(data)) from None
+    except Image.DecompressionBombError as error:
+        raise UnreadableImageError(_over_the_limit(f"{_number_in(str(error)):,}", MAX_PIXELS)) from None
     except Exception as error:  # noqa: BLE001 - Pillow's plugins raise anything on hostile bytes
-        raise UnreadableImageError(f"cannot decode: {type(error).__name__}: {_printable(str(error)[:120])}") from None
+        name = "" if type(error) is OSError else f"{type(error).__name__}: "
+        raise UnreadableImageError(f"cannot decode: {name}{_printable(str(error)[:120])}") from None
+
+
+def _over_the_limit(pixels: str, limit: int) -> str:
+    return f"{pixels} pixels, over the limit of {limit:,}: store the image smaller"
+
+
+def _number_in(text: str) -> int:
+    """The first number of Pillow's message, which is all that it tells of such an image."""
+    found = re.search(r"\d+", text)
+    return int(found[0]) if found else 0
 
 
 def _printable(text: str) -> str:
@@ -52,43 +100,80 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def _open(data: bytes, max_pixels: int, side: int) -> Decoded:
+def _open(data: bytes, max_pixels: int, side: int, held: ExitStack) -> Decoded:
     with Image.open(io.BytesIO(data)) as opened:
         width, height = opened.size
         if width * height > max_pixels:
-            raise UnreadableImageError(f"{width} x {height} pixels, over the limit of {max_pixels:,}")
+            raise UnreadableImageError(_over_the_limit(f"{width} x {height}", max_pixels))
         if opened.format == "EPS":
             raise UnreadableImageError("EPS is a program that Ghostscript would run, not an image")
         if side:
             opened.draft(None, (2 * side, 2 * side))  # JPEG only: decodes at 1/2, 1/4 or 1/8, never below this
+        held.enter_context(_PIXELS.taking(_cost(opened, width * height)))
         opened.load()
-        return Decoded(to_rgb(_upright(opened)), width, height)
+        image = _upright(opened)
+    del opened  # its pixels, where the upright image has others
+    return Decoded(to_rgb(image), width, height)
+
+
+def _cost(opened: Image.Image, stored: int) -> int:
+    """What decoding takes, in pixels of 8 bytes. A progressive JPEG is held whole, at whatever scale it comes out."""
+    pixels = stored if "progressive" in opened.info else opened.width * opened.height
+    return pixels * _COPIES.get(opened.format or "", 1)
 
 
 def _upright(image: Image.Image) -> Image.Image:
     """Apply the EXIF orientation; without a readable one the image stands as it is stored."""
     try:
-        return ImageOps.exif_transpose(image)
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        return ImageOps.exif_transpose(image) if turned else image  # which would copy in any case
     except Exception:  # noqa: BLE001 - Pillow's EXIF parser raises anything on hostile bytes
         return image
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Flatten any mode to RGB: alpha on white, 16-bit greys scaled to 8 bits."""
+    """Flatten any mode to RGB: alpha on white, 16-bit greys scaled to 8 bits. An RGB image is returned as it is."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return _scaled_to_8_bits(image).convert("RGB")
+        full = _full_scale(image)
+        return _by_strips(image, lambda strip: _scaled_to_8_bits(strip, full))
     if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image.convert("RGB")
+        return _by_strips(image, _on_white)
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _scaled_to_8_bits(image: Image.Image) -> Image.Image:
+def _by_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """An RGB image of what `convert` makes of each strip of `image`: its copies are as small as a strip."""
+    rgb = Image.new("RGB", image.size)
+    for box in _strips(image.size):
+        rgb.paste(convert(image.crop(box)).convert("RGB"), box)
+    return rgb
+
+
+def _strips(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
+    width, height = size
+    rows = max(1, _STRIP // width)
+    for top in range(0, height, rows):
+        yield 0, top, width, min(top + rows, height)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    rgba = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+
+
+def _scaled_to_8_bits(image: Image.Image, full: float) -> Image.Image:
+    return Image.fromarray(np.clip(_values(image) * (255.0 / full), 0, 255).astype(np.uint8))
+
+
+def _full_scale(image: Image.Image) -> float:
     """Deep greys hold 16 bits in files, whatever Pillow's mode; floats are 0..1 or 0..255, or else fill their range."""
-    values = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    top = float(values.max(initial=0.0))
-    full = _full_float_scale(top) if image.mode == "F" else max(65535.0, top)
-    return Image.fromarray(np.clip(values * (255.0 / full), 0, 255).astype(np.uint8))
+    tops = (float(_values(image.crop(box)).max()) for box in _strips(image.size))
+    top = max(0.0, *tops)
+    return _full_float_scale(top) if image.mode == "F" else max(65535.0, top)
+
+
+def _values(image: Image.Image) -> Float32:
+    return np.nan_to_num(np.asarray(image, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _full_float_scale(top: float) -> float:
@@ -103,4 +188,8 @@ def is_blank(image: Image.Image) -> bool:
 
     A blank image is near-identical to every other blank image; such a match says nothing about memorization.
     """
+    return _is_flat(image.resize(_SAMPLE, Image.Resampling.NEAREST)) and _is_flat(image)
+
+
+def _is_flat(image: Image.Image) -> bool:
     return all(high - low <= BLANK_RANGE for low, high in image.getextrema())  # type: ignore[misc]

@@ -36,7 +36,7 @@ def iter_manifest(location: str) -> Iterator[ImageRef]:
     except OSError as error:
         raise InputError(f"manifest {location} cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"manifest {location} cannot be read as UTF-8 text: {error}") from None
+        raise InputError(f"manifest {location} is not UTF-8 text ({error.reason}): save it as UTF-8") from None
 
 
 def _ref(manifest: str, number: int, row: Row) -> ImageRef:
@@ -75,28 +75,29 @@ def as_metadata(row: Row) -> str:
 
 def _read_csv(location: str, handle: IO[bytes]) -> Iterator[Row]:
     delimiter = "\t" if location.lower().endswith(".tsv") else ","
+    # strict, because a quote that is never closed would swallow the lines after it
+    reader = csv.DictReader(_text(handle, newline=""), delimiter=delimiter, strict=True)
     try:
-        # strict, because a quote that is never closed would swallow the lines after it
-        reader = csv.DictReader(_text(handle, newline=""), delimiter=delimiter, strict=True)
         for row in reader:
             if None in row:  # where DictReader puts what is too much
                 raise InputError(f"manifest {location}, line {reader.line_num}: more fields than the header has names")
             yield row
     except csv.Error as error:
-        raise InputError(f"manifest {location} cannot be read as UTF-8 text with quoted fields: {error}") from None
+        raise InputError(f"manifest {location}, line {reader.reader.line_num}: not valid CSV: {error}") from None
 
 
 def _read_json_lines(location: str, handle: IO[bytes]) -> Iterator[Row]:
     for number, line in enumerate(_text(handle), start=1):
         if line.strip():
-            yield _json_object(location, number, line)
+            yield _json_object(location, number, line.rstrip("\r\n"))
 
 
 def _json_object(location: str, number: int, line: str) -> Row:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a plain ValueError
-        raise InputError(f"manifest {location}, line {number}: not valid JSON: {error}") from None
+        reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
+        raise InputError(f"manifest {location}, line {number}: not valid JSON: {reason}") from None
     if not isinstance(row, dict):
         raise InputError(f"manifest {location}, line {number}: expected an object, found {type(row).__name__}")
     return row

@@ -30,12 +30,27 @@ def tar_member(archive: str, offset: int, size: int, name: str) -> str:
     return f"{archive}#tar={offset},{size},{name}"
 
 
+def lost_rest(archive: str) -> str:
+    """The uri of what an archive or table has lost; reading it fails, and ARCHIVE_CUT is in the reason.
+
+    It begins after the last byte: within the file, however it was cut, bytes may be there.
+    """
+    try:
+        with open_binary(archive) as handle:
+            end = handle.seek(0, os.SEEK_END)
+    except OSError:
+        return archive  # which cannot be read either, and that reason is the better one
+    return tar_member(archive, end, 512, ARCHIVE_CUT)
+
+
 def read_bytes(uri: str) -> bytes:
     """Read what a uri names. Raises OSError if it is absent, cut short, no regular file, or over MAX_BYTES."""
     member = _TAR_MEMBER.fullmatch(uri)
     if member and not os.path.exists(uri):
         return _read_part(member["archive"], int(member["offset"]), int(member["size"]))
     with open_binary(uri) as handle:
+        if not is_url(uri):
+            _require_small(os.fstat(handle.fileno()).st_size)
         data = handle.read(MAX_BYTES + 1)
     _require_small(len(data))
     return data
@@ -69,6 +84,8 @@ def _open_url(url: str) -> IO[bytes]:
     filesystem, path = filesystem_of(url)
     try:
         handle: IO[bytes] = filesystem.open(path, "rb")
+    except FileNotFoundError:  # some backends say no more than the path
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), url) from None
     except OSError:
         raise
     except Exception as error:  # noqa: BLE001 - each backend has exceptions of its own

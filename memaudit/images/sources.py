@@ -18,7 +18,7 @@ from memaudit.errors import InputError, UsageError
 from memaudit.images import tables
 from memaudit.images.archives import iter_tar
 from memaudit.images.manifests import MANIFESTS, iter_manifest
-from memaudit.images.reading import filesystem_of, is_url, read_bytes
+from memaudit.images.reading import filesystem_of, is_url, lost_rest, read_bytes
 from memaudit.records import ImageRef
 
 COMPANIONS = frozenset(
@@ -143,13 +143,14 @@ def _iter_folder(location: str, contents: bool) -> Iterator[ImageRef]:
 
 
 def _iter_table_beside_images(file: _File, contents: bool) -> Iterator[ImageRef]:
-    """A table without images is a companion. A damaged one might hold images: it counts as one that is unreadable."""
+    """A table without images is a companion. A damaged one might hold any number of images, like an archive that ends
+    early: it has a row that says so, whatever bytes are there."""
     if file.relative.lower().endswith(".arrow") and not tables.is_listed(file.location):
         return
     try:
         is_pack = _holds_images(file.location)
     except InputError:
-        yield ImageRef(file.relative, file.location)
+        yield ImageRef(file.relative, lost_rest(file.location))
         return
     if is_pack:
         yield from _iter_pack(file, contents)

@@ -55,7 +55,7 @@ def _parquet(location: str) -> Iterator[pq.ParquetFile]:
     with handle:
         try:
             yield pq.ParquetFile(handle)
-        except pa.ArrowException as error:
+        except (pa.ArrowException, OSError) as error:
             raise InputError(f"table {location} is damaged: {_first_line(error)}") from None
 
 

@@ -179,24 +179,6 @@ def test_zeros_after_the_end_are_its_padding(tmp_path, length):
     assert rest_row(tmp_path, whole + bytes(length)) == (["x.tar/a.png"], "")
 
 
-@pytest.mark.parametrize(
-    ("name", "data"), [("a.tar", b"no tar at all" * 100), ("a.tar.gz", b"\x1f\x8b"), ("a.zip", b"PK")]
-)
-def test_what_is_no_tar_is_refused(tmp_path, name, data):
-    """Compressed archives and other files get a line that says what to do."""
-    (tmp_path / name).write_bytes(data)
-    with pytest.raises(InputError, match=r"is (no uncompressed tar|a compressed archive).*unpack it"):
-        list(iter_images([tmp_path / name]))
-
-
-def test_an_empty_member_is_an_unreadable_image(tmp_path):
-    """A failed download leaves an empty file; it has a row like any other."""
-    tar = write_tar(tmp_path / "a.tar", {"a.png": b"", "b.png": png(1)})
-    columns = embed([tar], tmp_path / "store", load_encoder("thumbnail")).all_columns()
-    assert list(columns.status) == [Status.UNREADABLE, Status.OK]
-    assert columns.error[0] == "empty file"
-
-
 def test_shards_at_a_url(tmp_path):
     """fsspec URLs work like local paths: archive, folder and manifest."""
     memory = fsspec.filesystem("memory")

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from memaudit.encoders import load_encoder
 from memaudit.images.decode import decode
-from memaudit.images.measures import simplicity
+from memaudit.images.measures import _reduced, simplicity
 
 
 def photograph(seed: int, size: tuple[int, int]) -> Image.Image:
@@ -51,3 +51,16 @@ def test_a_large_jpeg_is_decoded_at_a_reduced_scale(width, height):
     assert (reduced.image.width < width) == (min(width, height) >= 4 * 288)
     vectors = [encoder.encode(encoder.preprocess(decoded.image)[None]) for decoded in (whole, reduced)]
     assert float((vectors[0] * vectors[1]).sum()) > 0.999
+
+
+@pytest.mark.parametrize(
+    "size", [(129, 128), (128, 129), (500, 333), (333, 500), (1000, 3), (3, 1000), (40_000, 2), (1025, 1023), (90, 128)]
+)
+def test_simplicity_is_that_of_the_thumbnail(size):
+    """Reduced as Image.thumbnail reduces, to the pixel."""
+    image = photograph(2, size)
+    thumbnail = image.copy()
+    thumbnail.thumbnail((128, 128), Image.Resampling.BOX)
+    assert _reduced(image).tobytes() == thumbnail.tobytes()
+    assert _reduced(image).size == thumbnail.size
+    assert simplicity(image) == simplicity(thumbnail)
