@@ -88,9 +88,9 @@ def import_embeddings(
         writer.keep_shards(0)
         for part in parts:
             names = _names(part.ids)
-            matrix = _open(part.embeddings)
-            for low in range(0, len(matrix), shard_rows):
-                vectors = np.asarray(matrix[low : low + shard_rows], dtype=np.float32)
+            for low in range(0, len(_open(part.embeddings)), shard_rows):
+                # Opened anew for each shard: pages that a mapping has read count as this process's memory.
+                vectors = np.array(_open(part.embeddings)[low : low + shard_rows], dtype=np.float32)
                 writer.write_columns(*_shard(vectors, [next(names) for _ in range(len(vectors))]))
                 progress("importing", writer.rows, total)
         writer.finish()

@@ -159,7 +159,7 @@ def _write_new(
     known = known_files(writer.written()) if options.reuse else KnownFiles()
     prepared = ahead(pool, lambda ref: prepare(ref, encoder, options.max_pixels, known), refs, options.window)
     for first in prepared:
-        shard = ShardRows(encoder, known, reuse=options.reuse)
+        shard = ShardRows(encoder, pool, known, reuse=options.reuse)
         # Batches never cross a shard, so that a resumed store equals an uninterrupted one bit by bit.
         for batch in batched(chain([first], islice(prepared, options.shard_rows - 1)), options.batch_size):
             shard.add(batch)

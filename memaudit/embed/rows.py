@@ -79,8 +79,10 @@ class ShardRows:
     killed and continued makes the same store.
     """
 
-    def __init__(self, encoder: Encoder, known: KnownFiles, *, reuse: bool) -> None:
+    def __init__(self, encoder: Encoder, pool: Executor, known: KnownFiles, *, reuse: bool) -> None:
         self._encoder = encoder
+        self._pool = pool
+        self._encoding: deque[tuple[list[int], Future[Float32]]] = deque()  # places, and their embeddings to come
         self._known = known
         self._reuse = reuse
         self._first: dict[str, int] = {}  # place in this shard, by file
@@ -99,7 +101,14 @@ class ShardRows:
                 new.append(place)
                 pixels.append(item.pixels)
         if new:
-            for place, vector in zip(new, self._encoder.encode(np.stack(pixels)), strict=True):
+            self._take(self._encoder.callers - 1)
+            self._encoding.append((new, self._pool.submit(self._encoder.encode, np.stack(pixels))))
+
+    def _take(self, left: int) -> None:
+        """Wait until no more than `left` batches are with the encoder."""
+        while len(self._encoding) > left:
+            places, embeddings = self._encoding.popleft()
+            for place, vector in zip(places, embeddings.result(), strict=True):
                 self._rows[place] = _with_embedding(self._rows[place], vector)
 
     def _first_of(self, sha256: str, place: int) -> int:
@@ -107,6 +116,7 @@ class ShardRows:
 
     def finished(self, store: Store) -> list[Row]:
         """All rows; what is known is copied from within this shard, or from the shards of `store`."""
+        self._take(0)
         for place, row in enumerate(self._rows):
             first = self._first.get(row.sha256, place)
             if first != place:

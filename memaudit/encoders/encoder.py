@@ -14,7 +14,7 @@ REDUCED_JPEG = "large JPEGs decoded at a reduced scale, twice the size or more"
 
 
 class Encoder(Protocol):
-    """Images to embeddings, in two steps: `preprocess` runs in worker threads, `encode` in one."""
+    """Images to embeddings, in two steps. Both may be called by several threads at once."""
 
     @property
     def spec(self) -> EncoderSpec: ...
@@ -22,6 +22,10 @@ class Encoder(Protocol):
     @property
     def side(self) -> int:
         """The side that `preprocess` resizes to: JPEGs may come decoded down to twice that."""
+
+    @property
+    def callers(self) -> int:
+        """How many threads should be in `encode` at once, so that the device is never idle."""
 
     def preprocess(self, image: Image.Image) -> NDArray[Any]:
         """One RGB image to one item: same shape and dtype for every image, no batch axis."""

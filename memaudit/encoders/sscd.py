@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,18 +33,23 @@ def square(image: Image.Image) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class SscdEncoder:
-    """`session` maps `image` (n, SIDE, SIDE, 3) uint8 to `embedding` (n, 512) float32, rows of length 1."""
+    """`session` maps `image` (n, SIDE, SIDE, 3) uint8 to `embedding` (n, 512) float32, rows of length 1.
+
+    It is given `at_once` images, by each of `callers` threads.
+    """
 
     spec: EncoderSpec
     session: Any
     side: int = SIDE
+    callers: int = 1
+    at_once: int = 1024
 
     def preprocess(self, image: Image.Image) -> NDArray[np.uint8]:
         return square(image)
 
     def encode(self, batch: NDArray[np.uint8]) -> Float32:
-        embeddings: Float32 = self.session.run(["embedding"], {"image": batch})[0]
-        return embeddings
+        pieces = [batch[low : low + self.at_once] for low in range(0, len(batch), self.at_once)]
+        return np.concatenate([self.session.run(["embedding"], {"image": piece})[0] for piece in pieces])
 
 
 def load_sscd(device: str) -> SscdEncoder:
@@ -62,8 +68,15 @@ def load_sscd(device: str) -> SscdEncoder:
     if provider not in onnxruntime.get_available_providers():
         raise UsageError("--device cuda: this onnxruntime is built without CUDA; use --device cpu")
     path = weights.sscd_weights()
-    session = onnxruntime.InferenceSession(str(path), providers=[provider])
+    settings = onnxruntime.SessionOptions()
+    if device != "cuda":
+        settings.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), settings, providers=[provider])
     # onnxruntime falls back to the CPU with no more than a log line.
     if provider not in session.get_providers():
         raise UsageError("--device cuda: onnxruntime cannot use a CUDA device here; use --device cpu")
-    return SscdEncoder(SPEC, session)
+    if device == "cuda":
+        return SscdEncoder(SPEC, session)
+    # A call a core: threads of one call would wait for each other, and spin while others decode. Four images a call
+    # are as fast as sixteen, and take a quarter of the memory (30 MB).
+    return SscdEncoder(SPEC, session, callers=(os.cpu_count() or 1) + 1, at_once=4)

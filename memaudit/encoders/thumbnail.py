@@ -36,6 +36,7 @@ class ThumbnailEncoder:
 
     spec: EncoderSpec = SPEC
     side: int = SIDE
+    callers: int = 1
 
     def preprocess(self, image: Image.Image) -> NDArray[np.uint8]:
         """RGB image to (SIDE, SIDE, 3) uint8; Pillow's resize averages over all source pixels."""

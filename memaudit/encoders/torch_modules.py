@@ -31,6 +31,7 @@ class TorchEncoder:
     forward: Callable[[Any], Any]
     device: str
     side: int
+    callers: int = 1
 
     def preprocess(self, image: Image.Image) -> NDArray[Any]:
         return self.prepare(image)

@@ -198,7 +198,7 @@ def test_prefetching_is_bounded(picture_folder: MakeFolder, tmp_path: Path) -> N
     encoder = CountingEncoder()
     embed([picture_folder(120)], tmp_path / "store", encoder, EmbedOptions(batch_size=4, workers=2))
     assert len(encoder.encoded) == 120
-    assert max(encoder.waiting) <= 4 * 2 + 4 + 4 < 120 / 2
+    assert max(encoder.waiting) <= 4 * 2 + 4 + 2 * 4 < 120 / 2
 
 
 def test_progress_counts_every_image(picture_folder: MakeFolder, tmp_path: Path) -> None:
