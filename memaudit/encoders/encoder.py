@@ -10,7 +10,7 @@ from PIL import Image
 
 from memaudit.records import EncoderSpec, Float32
 
-REDUCED_JPEG = "large JPEGs decoded at a reduced scale, twice the size or more"
+REDUCED_JPEG = "large JPEGs decoded at a reduced scale, 5/4 of the size or more"
 
 
 class Encoder(Protocol):
@@ -21,7 +21,7 @@ class Encoder(Protocol):
 
     @property
     def side(self) -> int:
-        """The side that `preprocess` resizes to: JPEGs may come decoded down to twice that."""
+        """The side that `preprocess` resizes to: JPEGs may come decoded down to 5/4 of that."""
 
     @property
     def callers(self) -> int:
