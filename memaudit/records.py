@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
+Rows = NDArray[np.int64] | NDArray[np.int32]
 CONFIDENCE = 0.95
 ARCHIVE_CUT = "the archive ends early"  # in the error of rows whose archive lost an unknown number of images
 Progress = Callable[[str, int, int], None]
@@ -171,14 +173,18 @@ class Reason(StrEnum):
     UNIQUE = "no near-duplicate"
     CHOSEN = "kept for its group"
     BLANK = "blank: not compared"
+    ALONE = "kept: its near-duplicates are in other groups"
     COPY = "exact duplicate"
     NEAR = "near-duplicate"
+    CHAIN = "near-duplicate by a chain"  # groups by components only: below the threshold with the one that is kept
+    ELSEWHERE = "in the other set"
     UNREADABLE = "unreadable"
 
 
 class Decisions(NamedTuple):
-    """One entry for each store row. witness: row of the kept image (its own when kept, -1 when unreadable);
-    group: number of its group (-1 when unreadable); similarity to the witness."""
+    """One entry for each store row. witness: row of the kept image (its own when kept); group: number of its group;
+    similarity to the witness; chain: the weakest similarity on the best chain of pairs to it (by the cover rule
+    that chain is one pair). witness and group are -1 when unreadable, or dropped for an image of the other set."""
 
     image_id: NDArray[np.object_]
     decision: NDArray[np.object_]
@@ -186,15 +192,78 @@ class Decisions(NamedTuple):
     group: Int64
     witness: Int64
     similarity: Float32
+    chain: Float32
 
 
 class RowPairs(NamedTuple):
-    """Pairs of store rows (left < right) with their similarity; exact: same file or same embedding."""
+    """Pairs of store rows (left < right; int32 where the store is small enough) with their similarity; exact: same
+    file or same embedding."""
 
-    left: Int64
-    right: Int64
+    left: Rows
+    right: Rows
     similarity: Float32
     exact: NDArray[np.bool_]
+
+
+class Elsewhere(NamedTuple):
+    """Rows of this set whose image is in the other one, sorted: the other's row, their similarity, and whether the
+    match is one of files (its own, or of an exact duplicate of it)."""
+
+    row: Int64
+    other: Int64
+    similarity: Float32
+    same_file: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Against:
+    """What a dedup run removed because another store has it."""
+
+    store_digest: str
+    coverage: Coverage
+    found: Elsewhere
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """Pairs that a person has ruled out: how many were given, and how many of them would have been pairs."""
+
+    digest: str
+    pairs: int
+    found: int
+
+
+class Skew(NamedTuple):
+    """What the removal did to each value of a feature, one entry for each, largest change first.
+
+    before, after: images with it; families: sets of linked duplicates among them; ratio: share after / share before
+    with the ends `low` and `high` of its interval; p, and q corrected for the number of values looked at.
+    """
+
+    feature: NDArray[np.object_]
+    value: NDArray[np.object_]
+    before: Int64
+    after: Int64
+    families: Int64
+    ratio: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    p: NDArray[np.float64]
+    q: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Images before and after, the skew of every value with enough support, and what was not looked at.
+
+    left_out: for each feature how many times an image's value was beyond the cap; note: why something is absent.
+    """
+
+    before: int
+    after: int
+    skew: Skew
+    left_out: dict[str, int]
+    note: str
 
 
 @dataclass(frozen=True)
@@ -207,11 +276,16 @@ class DedupResult:
     threshold: float
     method: str
     keep_rule: str
+    group_rule: str
     coverage: Coverage
     decisions: Decisions
     pairs: RowPairs
     added: tuple[int, ...]
     recall: DedupRecall
+    removal: Removal
+    against: Against | None = None
+    ignored: Ignored | None = None
+    seed: int = 0
     inconclusive: tuple[str, ...] = ()
 
     def count(self, *decisions: Decision) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,8 @@ def vector_store(
     sizes: Sequence[tuple[int, int]] | None = None,
     uris: Sequence[str] | None = None,
     captions: Sequence[str] | None = None,
+    metadata: Sequence[str] | None = None,
+    simplicity: Sequence[float] | None = None,
     threshold: float = 0.8,
     shard_rows: int = 64,
     weights: str = "",
@@ -100,6 +103,8 @@ def vector_store(
             status=states[i],
             error="" if states[i] is not Status.UNREADABLE else "cut off",
             embedding=vectors[i] if states[i] is Status.OK else None,
+            metadata=metadata[i] if metadata else "",
+            simplicity=simplicity[i] if simplicity else math.nan,
         )
         for i in range(count)
     ]

@@ -15,7 +15,20 @@ Clusters = Annotated[str, typer.Option("--clusters", help="Number of k-means clu
 Clusterings = Annotated[int, typer.Option("--clusterings", help="Clusterings whose pairs are united.")]
 Probes = Annotated[int, typer.Option("--probes", help="Nearest clusters each image is compared with.")]
 Exhaustive = Annotated[bool, typer.Option("--exhaustive", help="Compare every image with every other.")]
-Keep = Annotated[str, typer.Option("--keep", help="Whom to keep: largest (pixels) or first (image_id).")]
+Keep = Annotated[
+    str,
+    typer.Option("--keep", help="Whom to keep: largest (pixels), first (image_id) or best:COLUMN (highest)."),
+]
+Groups = Annotated[
+    str,
+    typer.Option("--groups", help="cover: everyone dropped resembles one that stays; components: by chains of pairs."),
+]
+Against = Annotated[
+    Path | None, typer.Option("--against", help="Another store: drop what it has, before anything else.")
+]
+Ignore = Annotated[
+    Path | None, typer.Option("--ignore", help="CSV of left_id, right_id: pairs that a person has ruled out.")
+]
 Sample = Annotated[
     int, typer.Option("--recall-sample", min=1, help="Images compared exactly with all, for the recall.")
 ]
@@ -31,6 +44,9 @@ def dedup(
     probes: Probes = 2,
     exhaustive: Exhaustive = False,
     keep: Keep = "largest",
+    groups: Groups = "cover",
+    against: Against = None,
+    ignore: Ignore = None,
     recall_sample: Sample = 1000,
     seed: Seed = 0,
     max_unreadable: MaxUnreadable = 0.01,
@@ -42,6 +58,7 @@ def dedup(
     from memaudit.dedup import DedupOptions
     from memaudit.dedup import dedup as run
     from memaudit.dedup.engine import require_possible
+    from memaudit.dedup.ignored import read_ruled_out
     from memaudit.errors import InconclusiveError
     from memaudit.report.dedup import write_dedup
     from memaudit.report.document import start_run
@@ -55,20 +72,23 @@ def dedup(
         clusterings=clusterings,
         probes=probes,
         keep=keep,
+        groups=groups,
         recall_sample=recall_sample,
         seed=seed,
         max_unreadable=max_unreadable,
     )
     start_run(out, "dedup")
     require_possible(options)
+    ruled_out = read_ruled_out(ignore) if ignore else None
     try:
         opened = Store.open(store)
+        other = Store.open(against) if against else None
         with console.progress() as progress:
-            result = run(opened, options, scratch=out, progress=progress)
+            result = run(opened, options, against=other, ruled_out=ruled_out, scratch=out, progress=progress)
     except InconclusiveError as error:
         write_inconclusive("dedup", str(error), out)
         raise InconclusiveError(f"inconclusive: {error}") from None
-    report = write_dedup(result, opened, out)
+    report = write_dedup(result, opened, out, other)
     console.result(report, f"{report['results']['headline']}\nMethod: {result.method}.\nReport: {out / 'report.html'}")
     if result.inconclusive:
         raise typer.Exit(InconclusiveError.exit_code)

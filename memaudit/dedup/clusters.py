@@ -5,25 +5,43 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memaudit.index import import_faiss
-from memaudit.records import Block, Float32, Int64
-from memaudit.similarity import top_k
+from memaudit.records import Float32, Int64
+from memaudit.similarity.whole import Whole
 
-ITERATIONS = 15
-FIT_ROWS_PER_CLUSTER = 64  # rows k-means is fitted on, per cluster
+Int32 = NDArray[np.int32]
+ITERATIONS = 10
+FIT_ROWS_PER_CLUSTER = 256  # with 64 centroids are noisy, and families near a border fall apart
 MIN_CLUSTER_ROWS = 128  # below this, cells are so small that families are torn apart (docs/architecture.md)
 SEEDS = 2**31  # faiss takes the seed as a C int
 EXHAUSTIVE_ROWS = 20_000  # comparing all pairs of so few rows takes seconds: no need to miss any
+ASSIGN = 0.5  # cost of a product of whole numbers, and of taking the largest, beside one of float32 in k-means
+COMPARE = 0.1  # cost of comparing two sign codes (measured: 0.05 to 0.12)
+OPENAI_CLUSTERS, OPENAI_LEAST_ROWS = 1024, 64
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How rows are compared. clusters = 0: every row with every other."""
+    """How rows are compared. clusters = 0: every row with every other. name: of a published method; backend: who
+    nominates pairs ("auto": by cost); remark: what a reader must know beside."""
 
     clusters: int
     probes: int
     clusterings: int
+    name: str = ""
+    backend: str = "auto"
+    remark: str = ""
+
+    @classmethod
+    def openai_2022(cls, rows: int) -> Plan:
+        """The method of the DALL-E 2 pre-training mitigations (OpenAI 2022): K = 1024, the union of five clusterings
+        each fitted on another random subset, all pairs within a cluster by plain products. Small sets get fewer
+        clusters, of OPENAI_LEAST_ROWS images on average."""
+        clusters = min(OPENAI_CLUSTERS, max(1, rows // OPENAI_LEAST_ROWS))
+        remark = "" if clusters == OPENAI_CLUSTERS else f"{OPENAI_CLUSTERS} clusters are too many for {rows:,} images"
+        return cls(clusters, 1, 5, name="openai-2022", backend="product", remark=remark)
 
     @property
     def exhaustive(self) -> bool:
@@ -33,24 +51,51 @@ class Plan:
         if self.exhaustive:
             return "every image compared with every other"
         times = "one clustering" if self.clusterings == 1 else f"union of {self.clusterings} clusterings"
-        return f"{times} of {self.clusters} clusters, each image compared with its {self.probes} nearest"
+        nearest = "its cluster" if self.probes == 1 and self.name else f"its {self.probes} nearest"
+        text = f"{times} of {self.clusters} clusters, each image compared with {nearest}"
+        return "".join([f"{self.name}: " if self.name else "", text, f" ({self.remark})" if self.remark else ""])
+
+
+@dataclass(frozen=True)
+class Cells:
+    """How rows fell into the clusters of one clustering."""
+
+    clusters: int
+    largest: int
+    empty: int
+    rows: int
+
+    @classmethod
+    def of(cls, sizes: Int64) -> Cells:
+        return cls(len(sizes), int(sizes.max(initial=0)), int((sizes == 0).sum()), int(sizes.sum()))
+
+    @property
+    def share(self) -> float:
+        """Share of the rows that the largest cluster holds."""
+        return self.largest / self.rows if self.rows else 0.0
 
 
 def choose_clusters(rows: int, probes: int, clusterings: int) -> int:
-    """The number of clusters with the fewest comparisons for fitting, assigning and comparing; 0: exhaustive.
+    """The number of clusters that costs least for fitting, assigning and comparing; 0: exhaustive.
 
-    fitting: ITERATIONS x FIT_ROWS_PER_CLUSTER x K^2, assigning: rows x K, comparing: rows x probes x rows / K.
+    In float32 products: fitting ITERATIONS x FIT_ROWS_PER_CLUSTER x K^2, assigning ASSIGN x rows x K, comparing
+    COMPARE x `comparisons`. Comparing is cheap, so clusters are few and large, which recall likes as well.
     """
     if rows <= EXHAUSTIVE_ROWS:
         return 0
 
-    def comparisons(k: int) -> float:
+    def cost(k: int) -> float:
         fitting = ITERATIONS * FIT_ROWS_PER_CLUSTER * k * k
-        return clusterings * (fitting + rows * k + rows * probes * rows / k)
+        return clusterings * (fitting + ASSIGN * rows * k + COMPARE * comparisons(rows, k, probes))
 
     candidates = [2**power for power in range(1, 21) if rows / 2**power >= MIN_CLUSTER_ROWS]
-    best = min(candidates, key=comparisons)
-    return best if comparisons(best) < rows * rows / 2 else 0
+    best = min(candidates, key=cost)
+    return best if cost(best) < rows * rows / 2 else 0
+
+
+def comparisons(rows: int, clusters: int, probes: int) -> float:
+    """How many pairs one clustering compares, were its clusters of equal size; clusters = 0: all."""
+    return rows * rows / max(1, clusters) * (probes - 0.5) if clusters else rows * rows / 2
 
 
 def fit_rows(rows: int, clusters: int, seed: int) -> Int64:
@@ -60,7 +105,7 @@ def fit_rows(rows: int, clusters: int, seed: int) -> Int64:
 
 
 def fit(sample: Float32, clusters: int, seed: int) -> Float32:
-    """Spherical k-means centroids (clusters, dim) of a sample (n, dim), n >= clusters."""
+    """Spherical k-means centroids (clusters, dim) of a sample (n, dim), n >= clusters. On a GPU if FAISS has one."""
     faiss = import_faiss()
     kmeans = faiss.Kmeans(
         sample.shape[1],
@@ -76,7 +121,18 @@ def fit(sample: Float32, clusters: int, seed: int) -> Float32:
     return np.asarray(kmeans.centroids, dtype=np.float32).reshape(clusters, -1)
 
 
-def nearest_clusters(vectors: Float32, centroids: Float32, probes: int) -> Int64:
-    """The `probes` nearest clusters of each row (n, probes), nearest first."""
-    cells = Block(np.arange(len(centroids), dtype=np.int64), centroids)
-    return top_k(vectors, [cells], probes, 1.0).rows
+class Assigner:
+    """Finds the nearest clusters of rows: the same ones in any block and with any number of threads."""
+
+    def __init__(self, centroids: Float32) -> None:
+        self._centroids = Whole.together(centroids)
+
+    def nearest(self, vectors: Whole, probes: int) -> Int32:
+        """The `probes` nearest clusters of each row (n, probes), nearest first; of equal ones the first."""
+        scores = vectors.products(self._centroids)
+        result = np.empty((len(scores), probes), np.int32)
+        rows = np.arange(len(scores))
+        for place in range(probes):
+            result[:, place] = scores.argmax(axis=1)
+            scores[rows, result[:, place]] = -np.inf
+        return result

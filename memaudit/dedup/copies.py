@@ -15,16 +15,20 @@ from scipy.sparse.csgraph import connected_components
 from memaudit.records import Int64, Status
 from memaudit.store import NO_FILE, Store
 
+NO_PAIRS: Int64 = np.empty((0, 2), np.int64)
 
-def representatives(store: Store, rank: Int64) -> Int64:
+
+def representatives(store: Store, rank: Int64, apart: Int64 = NO_PAIRS) -> Int64:
     """For each row the row that stands for it: of its exact duplicates the one of lowest `rank`.
 
-    Memory: two hash tables with a digest for each row.
+    apart (n, 2): rows that a person has ruled out as a pair; should they be exact duplicates all the same, neither
+    stands for the other and nobody stands for both. Memory: two hash tables with a digest for each row.
     """
     rows = len(store)
     if not rows:
         return np.empty(0, np.int64)
     group = _components(rows, _first_of_equal(rows, _file_keys(store)), _first_of_equal(rows, _vector_keys(store)))
+    _split(group, apart[group[apart[:, 0]] == group[apart[:, 1]]], rank)
     order = np.lexsort((rank, group))
     is_first = np.diff(group[order], prepend=-1) != 0
     return np.asarray(order[is_first][group], dtype=np.int64)
@@ -58,3 +62,26 @@ def _components(rows: int, *links: Int64) -> Int64:
     left = np.tile(np.arange(rows), len(links))
     graph = coo_array((np.ones(len(left), np.int8), (left, np.concatenate(links))), shape=(rows, rows))
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+
+
+def _split(group: Int64, apart: Int64, rank: Int64) -> None:
+    """Give the groups with ruled-out pairs (n, 2) inside new labels, in place, until no such pair shares one.
+
+    By rising rank, each row joins the first part without a row that it was ruled out with.
+    """
+    enemies: dict[int, set[int]] = {}
+    for left, right in apart.tolist():
+        enemies.setdefault(left, set()).add(right)
+        enemies.setdefault(right, set()).add(left)
+    free = int(group.max()) + 1
+    for label in np.unique(group[apart]).tolist():
+        members = np.flatnonzero(group == label)
+        parts: list[set[int]] = []
+        for row in members[np.argsort(rank[members])].tolist():
+            part = next((p for p in parts if p.isdisjoint(enemies.get(row, ()))), None)
+            if part is None:
+                parts.append(part := set())
+            part.add(row)
+        for part in parts[1:]:
+            group[list(part)] = free
+            free += 1

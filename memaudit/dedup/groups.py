@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
+from memaudit.dedup.copies import NO_PAIRS
 from memaudit.records import Float32, Int64
 from memaudit.similarity import Pairs
+
+Mask = NDArray[np.bool_]
+_FAR = np.iinfo(np.int64).max
 
 
 class Cover(NamedTuple):
@@ -18,37 +23,93 @@ class Cover(NamedTuple):
     similarity: Float32
 
 
-def cover(size: int, pairs: Pairs, rank: Int64) -> Cover:
+def cover(size: int, pairs: Pairs, rank: Int64, apart: Int64 = NO_PAIRS) -> Cover:
     """Keep greedily by rising `rank`; drop whoever is paired with somebody kept.
 
-    The kept are pairwise below the threshold, and each dropped position is paired *directly* with a kept one, its
-    witness: the most similar, ties by rank. No chains: A ~ B ~ C never drops C for the sake of a dropped B.
-    The result depends on pairs and ranks alone, not on their order.
+    Each dropped position is paired *directly* with a kept one, its witness: the most similar, ties by rank. No chains:
+    A ~ B ~ C never drops C for the sake of a dropped B. The kept are pairwise below the threshold, save who could
+    only join a group with somebody that it is ruled out with: `apart` (n, 2), which `pairs` does not hold.
+    The result depends on pairs and ranks alone, not on their order. Memory: about 25 bytes a pair (int32 positions).
     """
-    graph = coo_array(
-        (
-            np.ones(2 * len(pairs.left), bool),
-            (np.concatenate([pairs.left, pairs.right]), np.concatenate([pairs.right, pairs.left])),
-        ),
-        shape=(size, size),
-    ).tocsr()
-    kept = np.ones(size, bool)
-    for position in np.argsort(rank, kind="stable"):
-        if kept[position]:
-            kept[graph.indices[graph.indptr[position] : graph.indptr[position + 1]]] = False
-    return _witnesses(pairs, kept, rank)
+    kept = _kept_by_rank(size, pairs, rank)
+    fixed = _hold_apart(pairs, kept, rank, apart)
+    result = _witnesses(pairs, kept, rank)
+    for position, (witness, similarity) in fixed.items():
+        result.witness[position], result.similarity[position] = witness, similarity
+    return result
 
 
-def _witnesses(pairs: Pairs, kept: np.ndarray, rank: Int64) -> Cover:
+def _kept_by_rank(size: int, pairs: Pairs, rank: Int64) -> Mask:
+    """Each pair is looked at from its lower rank only: should the other side be kept, this one is dropped already."""
+    place = rank.argsort(kind="stable").argsort(kind="stable").astype(np.int32)
+    left, right = place[pairs.left], place[pairs.right]
+    first, second = np.minimum(left, right), np.maximum(left, right)
+    del left, right
+    graph = coo_array((np.ones(len(first), bool), (first, second)), shape=(size, size)).tocsr()
+    by_place = np.ones(size, bool)
+    for position in range(size):
+        if by_place[position]:
+            by_place[graph.indices[graph.indptr[position] : graph.indptr[position + 1]]] = False
+    return np.asarray(by_place[place])
+
+
+def _witnesses(pairs: Pairs, kept: Mask, rank: Int64) -> Cover:
     witness = np.arange(len(kept), dtype=np.int64)
     similarity = np.ones(len(kept), np.float32)
-    dropped = np.concatenate([pairs.left, pairs.right])
-    keeper = np.concatenate([pairs.right, pairs.left])
-    score = np.concatenate([pairs.similarity, pairs.similarity])
-    useful = ~kept[dropped] & kept[keeper]
-    dropped, keeper, score = dropped[useful], keeper[useful], score[useful]
-    # The last assignment of a position wins: order so that it is the best witness.
-    order = np.lexsort((-rank[keeper], score, dropped))
-    witness[dropped[order]] = keeper[order]
-    similarity[dropped[order]] = score[order]
+    similarity[~kept] = -np.inf
+    for dropped, _, score in _useful(pairs, kept):
+        np.maximum.at(similarity, dropped, score)
+    best = np.full(len(kept), _FAR)
+    for dropped, keeper, score in _useful(pairs, kept):
+        top = score == similarity[dropped]
+        np.minimum.at(best, dropped[top], rank[keeper[top]])
+    found = np.flatnonzero(best != _FAR)
+    by_rank = rank.argsort(kind="stable")
+    witness[found] = by_rank[np.searchsorted(rank[by_rank], best[found])]
     return Cover(witness, similarity)
+
+
+def _useful(pairs: Pairs, kept: Mask) -> Any:
+    """(dropped, kept, similarity) of the pairs of one dropped and one kept, first from the left side."""
+    for dropped, keeper in ((pairs.left, pairs.right), (pairs.right, pairs.left)):
+        chosen = np.flatnonzero(~kept[dropped] & kept[keeper])
+        yield dropped[chosen], keeper[chosen], pairs.similarity[chosen]
+
+
+def _hold_apart(pairs: Pairs, kept: Mask, rank: Int64, apart: Int64) -> dict[int, tuple[int, float]]:
+    """Choose a witness for each dropped position that is ruled out with another, by rising rank; keep who finds none.
+
+    A group never gets two that are ruled out with each other. `kept` is changed in place.
+    """
+    enemies: dict[int, set[int]] = {}
+    for left, right in apart.tolist():
+        enemies.setdefault(left, set()).add(right)
+        enemies.setdefault(right, set()).add(left)
+    involved = np.array(sorted(enemies, key=lambda position: rank[position]), dtype=np.int64)
+    choices = _choices(pairs, kept, rank, involved)
+    members: dict[int, set[int]] = {int(position): {int(position)} for position in involved[kept[involved]]}
+    fixed = {}
+    for position in involved[~kept[involved]].tolist():
+        for similarity, witness in choices[position]:
+            group = members.setdefault(witness, {witness})
+            if group.isdisjoint(enemies[position]):
+                group.add(position)
+                fixed[position] = (witness, similarity)
+                break
+        else:
+            kept[position] = True
+    return fixed
+
+
+def _choices(pairs: Pairs, kept: Mask, rank: Int64, involved: Int64) -> dict[int, list[tuple[float, int]]]:
+    """(similarity, witness) that each involved dropped position may choose from, best first."""
+    wanted = np.zeros(len(kept), bool)
+    wanted[involved] = True
+    choices: dict[int, list[tuple[float, int]]] = {position: [] for position in involved.tolist()}
+    for dropped, keeper, score in _useful(pairs, kept):
+        mine = wanted[dropped]
+        for position, witness, similarity in zip(dropped[mine], keeper[mine], score[mine], strict=True):
+            choices[int(position)].append((float(similarity), int(witness)))
+    for found in choices.values():
+        found.sort(key=lambda choice: (-choice[0], rank[choice[1]]))
+    return choices

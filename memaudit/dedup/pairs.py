@@ -1,125 +1,278 @@
-"""Near-duplicate pairs: inside and between clusters, every comparison exact."""
+"""Near-duplicate pairs: inside and between clusters, every pair scored exactly and once."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from memaudit.dedup.clusters import SEEDS, Plan, fit, fit_rows, nearest_clusters
-from memaudit.errors import InputError
+from memaudit.dedup.clusters import SEEDS, Assigner, Cells, Int32, Plan, comparisons, fit, fit_rows
+from memaudit.dedup.matrix import Matrix
 from memaudit.records import Float32, Int64, Progress
-from memaudit.similarity import Pairs, pairs_across, pairs_within
-from memaudit.store import Store
+from memaudit.similarity import Pairs
+from memaudit.similarity.backends import Choice, choose_backend, keep_to_one_thread, threads
+from memaudit.similarity.codes import CODE_BYTES, Codes
+from memaudit.similarity.join import join
+from memaudit.similarity.nominate import Side
+from memaudit.similarity.whole import Whole
 
+__all__ = ["BLOCK_ROWS", "Clustering", "Comparison", "Found", "Matrix", "PairSearch", "compare", "find_pairs"]
 BLOCK_ROWS = 8192
+CHECK_ROWS = 2048  # rows of the sample that a backend is chosen on
 
 
-class Matrix:
-    """The embeddings to compare, in a scratch file: rows can be gathered in any order, memory stays free.
+@dataclass(frozen=True)
+class Comparison:
+    """How the pairs were found. backend: short phrase for a report; note: what went otherwise than planned;
+    compared: how many pairs the backend looked at, some of them in several clusters; cells: of each clustering."""
 
-    float32, because rescaling to unit length and rounding to float16 once more would move similarities by 1e-4.
-    """
-
-    def __init__(self, path: Path, store: Store, rows: Int64) -> None:
-        """Copy the given store rows (sorted) to `path`. Position i of the matrix is rows[i] of the store."""
-        self.rows = rows
-        self._data: Float32 = np.lib.format.open_memmap(
-            path, mode="w+", dtype=np.float32, shape=(len(rows), store.encoder.dim)
-        )
-        _reserve(path)
-        is_wanted = np.zeros(len(store), bool)
-        is_wanted[rows] = True
-        filled = 0
-        for block in store.blocks(BLOCK_ROWS):
-            wanted = block.embeddings[is_wanted[block.rows]]
-            self._data[filled : filled + len(wanted)] = wanted
-            filled += len(wanted)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def take(self, positions: Int64 | slice) -> Float32:
-        return np.asarray(self._data[positions])
-
-    def blocks(self) -> Iterator[tuple[int, Float32]]:
-        """Yield the first position and the embeddings (n, dim) of each block, in order."""
-        for low in range(0, len(self), BLOCK_ROWS):
-            yield low, self.take(slice(low, low + BLOCK_ROWS))
+    backend: str
+    note: str
+    compared: int
+    cells: tuple[Cells, ...]
 
 
-def _reserve(path: Path) -> None:
-    """Take the disk space of a sparse file now: to run out of it later is a signal that kills the process."""
-    if not hasattr(os, "posix_fallocate"):  # macOS
-        return
-    size = path.stat().st_size
-    with path.open("r+b") as file:
-        try:
-            os.posix_fallocate(file.fileno(), 0, size)
-        except OSError as error:
-            raise InputError(f"no room for {size:,} bytes of scratch in {path.parent}: {error.strerror}") from None
+class Found(NamedTuple):
+    """All pairs of positions (left < right), sorted; how many each clustering added; and how."""
+
+    pairs: Pairs
+    added: list[int]
+    comparison: Comparison
 
 
 def find_pairs(matrix: Matrix, threshold: float, plan: Plan, seed: int, progress: Progress) -> tuple[Pairs, list[int]]:
-    """All pairs of positions (left < right) that the plan compares and that reach the threshold, sorted.
+    """As `compare`, without the account of how."""
+    found = compare(matrix, threshold, plan, seed, progress)
+    return found.pairs, found.added
 
-    Also returns how many new pairs each clustering added. Memory: two blocks, 8 x probes bytes a row, and the pairs.
+
+def compare(matrix: Matrix, threshold: float, plan: Plan, seed: int, progress: Progress) -> Found:
+    """All pairs of positions that the plan compares and that reach the threshold.
+
+    Memory: blocks, 64 bytes a row for sign codes, 4 x probes bytes a row and clustering, and some 40 bytes a pair.
     """
-    everything = np.arange(len(matrix), dtype=np.int64)
+    search = PairSearch(matrix, threshold, plan, seed, progress)
     if plan.exhaustive:
-        pairs = _distinct(_compare(matrix, everything, None, threshold, progress))
-        return pairs, [len(pairs.left)]
-    pairs, added = Pairs.none(), []
-    for number in range(plan.clusterings):
-        found = _distinct(_one_clustering(matrix, threshold, plan, (seed + number) % SEEDS, progress))
-        merged = _distinct(iter([pairs, found]))
-        added.append(len(merged.left) - len(pairs.left))
-        pairs = merged
-    return pairs, added
+        search.compare_all()
+    for _ in range(0 if plan.exhaustive else plan.clusterings):
+        search.add_clustering(plan.probes)
+        for _ in range(plan.probes):
+            search.add_probe()
+    return search.found()
 
 
-def _one_clustering(matrix: Matrix, threshold: float, plan: Plan, seed: int, progress: Progress) -> Iterator[Pairs]:
-    centroids = fit(matrix.take(fit_rows(len(matrix), plan.clusters, seed)), plan.clusters, seed)
-    nearest = np.empty((len(matrix), plan.probes), np.int64)
-    for low, vectors in matrix.blocks():
-        nearest[low : low + len(vectors)] = nearest_clusters(vectors, centroids, plan.probes)
-        progress("assigning clusters", low + len(vectors), len(matrix))
-    for cluster in range(plan.clusters):
-        members = np.flatnonzero(nearest[:, 0] == cluster)
-        visitors = np.flatnonzero((nearest[:, 1:] == cluster).any(axis=1))
-        yield from _compare(matrix, members, visitors, threshold, None)
-        progress("comparing clusters", cluster + 1, plan.clusters)
+@dataclass
+class Clustering:
+    """The nearest clusters of each row (n, most) int32, nearest first, and how many of them were compared."""
+
+    nearest: Int32
+    clusters: int
+    rounds: int = 0
+
+    def members(self, place: int) -> Iterator[Int64]:
+        """For each cluster the positions, rising, whose `place`-th nearest cluster it is."""
+        column = self.nearest[:, place]
+        order = np.argsort(column, kind="stable")
+        bounds = np.searchsorted(column[order], np.arange(self.clusters + 1))
+        return (order[low:high] for low, high in pairwise(bounds))
+
+    def compared(self, left: Int64, right: Int64) -> NDArray[np.bool_]:
+        """Whether an earlier round compared left[n] with right[n]: one's own cluster is among the other's."""
+        seen = np.zeros(len(left), bool)
+        for place in range(self.rounds):
+            seen |= self.nearest[left, place] == self.nearest[right, 0]
+            seen |= self.nearest[right, place] == self.nearest[left, 0]
+        return seen
+
+    def twice(self, visitors: Int64, hosts: Int64) -> NDArray[np.bool_]:
+        """Whether this very round meets the pair from the other side as well, in a cluster of lower number."""
+        home = self.nearest[visitors, 0]
+        return np.asarray((self.nearest[hosts, self.rounds] == home) & (home < self.nearest[hosts, 0]))
 
 
-def _compare(
-    matrix: Matrix, members: Int64, visitors: Int64 | None, threshold: float, progress: Progress | None
-) -> Iterator[Pairs]:
-    """Members with each other, and with visitors. A giant cluster is walked in blocks, every block with every other."""
+@dataclass
+class _Collected:
+    """Pairs so far, 12 bytes each: the parts are distinct, and put in order once, at the end."""
+
+    size: int
+    keys: list[Int64] = field(default_factory=list)
+    similarity: list[Float32] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, left: Int64, right: Int64, similarity: Float32) -> None:
+        self.keys.append(np.minimum(left, right) * self.size + np.maximum(left, right))
+        self.similarity.append(similarity)
+        self.count += len(similarity)
+
+    def in_order(self) -> Pairs:
+        if not self.count:
+            return Pairs.none()
+        self.keys, self.similarity = [np.concatenate(self.keys)], [np.concatenate(self.similarity)]
+        order = np.argsort(self.keys[0])  # no key occurs twice
+        self.keys, self.similarity = [self.keys[0][order]], [self.similarity[0][order]]
+        return Pairs(*np.divmod(self.keys[0], self.size), self.similarity[0])
+
+
+class _Job(NamedTuple):
+    """A block of one cluster's members, to be compared with another block, or (None) with itself."""
+
+    cluster: int
+    own: Int64
+    others: Int64 | None
+
+    @property
+    def size(self) -> int:
+        return len(self.own) * (len(self.own) - 1) // 2 if self.others is None else len(self.own) * len(self.others)
+
+
+def _jobs(cluster: int, members: Int64, visitors: Int64 | None) -> Iterator[_Job]:
+    """Members with each other, or with visitors. A giant cluster is walked in blocks, each with every other."""
     for low in range(0, len(members), BLOCK_ROWS):
         own = members[low : low + BLOCK_ROWS]
-        vectors = matrix.take(own)
-        yield _placed(pairs_within(vectors, threshold), own, own)
-        others = members[low + BLOCK_ROWS :]
-        if visitors is not None:
-            others = np.concatenate([others, visitors])
+        if visitors is None:
+            yield _Job(cluster, own, None)
+        others = members[low + BLOCK_ROWS :] if visitors is None else visitors
         for start in range(0, len(others), BLOCK_ROWS):
-            part = others[start : start + BLOCK_ROWS]
-            yield _placed(pairs_across(vectors, matrix.take(part), threshold), own, part)
-        if progress:
-            progress("comparing", low + len(own), len(members))
+            yield _Job(cluster, own, others[start : start + BLOCK_ROWS])
 
 
-def _placed(pairs: Pairs, left: Int64, right: Int64) -> Pairs:
-    a, b = left[pairs.left], right[pairs.right]
-    return Pairs(np.minimum(a, b), np.maximum(a, b), pairs.similarity)
+class PairSearch:
+    """A search for pairs that grows: each step compares what no step before it has compared."""
+
+    def __init__(self, matrix: Matrix, threshold: float, plan: Plan, seed: int, progress: Progress) -> None:
+        self._matrix, self._threshold, self._plan = matrix, threshold, plan
+        self._seed, self._progress = seed, progress
+        self._choice = _choose(matrix, threshold, plan, seed)
+        self._codes: Codes | None = None
+        self._clusterings: list[Clustering] = []
+        self._cells: list[Cells] = []
+        self._collected = _Collected(len(matrix))
+        self._added: list[int] = []
+        self._compared, self._rounds = 0, 0
+
+    def compare_all(self) -> None:
+        """Every row with every other."""
+        everything = np.arange(len(self._matrix), dtype=np.int64)
+        self._added.append(0)
+        jobs = list(_jobs(0, everything, None))
+        self._run(jobs, lambda done: self._progress("comparing", done, len(jobs)))
+
+    def add_clustering(self, most_probes: int) -> None:
+        """Fit another clustering, on another random subset, and find each row's `most_probes` nearest clusters."""
+        clusters, number = self._plan.clusters, len(self._clusterings)
+        seed = (self._seed + number) % SEEDS
+        assigner = Assigner(fit(self._matrix.take(fit_rows(len(self._matrix), clusters, seed)), clusters, seed))
+        clustering = Clustering(self._assigned(assigner, min(most_probes, clusters)), clusters)
+        self._clusterings.append(clustering)
+        self._cells.append(Cells.of(np.bincount(clustering.nearest[:, 0], minlength=clusters)))
+        self._added.append(0)
+
+    def _assigned(self, assigner: Assigner, probes: int) -> Int32:
+        """The nearest clusters of all rows; in passing, on the first time, their codes."""
+        rows, number = len(self._matrix), len(self._clusterings)
+        nearest = np.empty((rows, probes), np.int32)
+        coder = self._choice.coder if self._codes is None else None
+        codes = np.empty((rows if coder else 0, CODE_BYTES), np.uint8)
+        for low, vectors in self._matrix.blocks():
+            part, ready = slice(low, low + len(vectors)), Whole.each(vectors)
+            nearest[part] = assigner.nearest(ready, probes)
+            if coder:
+                codes[part] = coder.encode(vectors, ready)
+            self._progress(
+                "assigning clusters", part.stop + number * rows, max(self._plan.clusterings, number + 1) * rows
+            )
+        self._codes = codes if coder else self._codes
+        return nearest
+
+    def add_probe(self) -> None:
+        """Compare each row with its next nearest cluster of the latest clustering; first with its own."""
+        clustering = self._clusterings[-1]
+        place = clustering.rounds
+        visiting = clustering.members(place) if place else [None] * clustering.clusters
+        total = clustering.clusters * max(self._plan.clusterings * self._plan.probes, self._rounds + 1)
+        begun = clustering.clusters * self._rounds
+        pairs_of_cells = enumerate(zip(clustering.members(0), visiting, strict=True))
+        jobs = [job for number, (own, visitors) in pairs_of_cells for job in _jobs(number, own, visitors)]
+        self._run(jobs, lambda done: self._progress("comparing clusters", begun + jobs[done - 1].cluster + 1, total))
+        self._progress("comparing clusters", begun + clustering.clusters, total)
+        clustering.rounds += 1
+        self._rounds += 1
+
+    def found(self) -> Found:
+        """What was found until now."""
+        comparison = Comparison(self._choice.backend.phrase, self._choice.note, self._compared, tuple(self._cells))
+        return Found(self._collected.in_order(), list(self._added), comparison)
+
+    def _run(self, jobs: list[_Job], report: Callable[[int], None]) -> None:
+        """Do the jobs, collect their pairs in order, and report how many are done. Several at once where the backend
+        keeps to one thread: threads that share one job wait for each other, and for what else the machine has to do."""
+        workers = threads() if self._choice.backend.single_threaded else 1
+        with (
+            ThreadPoolExecutor(workers, initializer=keep_to_one_thread if workers > 1 else None) as pool,
+            closing(cast(Any, pool.map(self._pairs_of, jobs))) as results,  # closing cancels what is left
+        ):
+            for done, (job, found) in enumerate(zip(jobs, results, strict=True), start=1):
+                self._collect(job, found)
+                report(done)
+
+    def _pairs_of(self, job: _Job) -> list[Pairs]:
+        left = self._side(job.own)
+        right, targets = (None, job.own) if job.others is None else (self._side(job.others), job.others)
+
+        def wanted(i: Int64, j: Int64) -> NDArray[np.bool_]:
+            return self._is_new(job.own[i], targets[j])
+
+        known = wanted if self._clusterings else None
+        found = join(left, right, self._threshold, self._choice.backend, known)
+        return [Pairs(job.own[p.left], targets[p.right], p.similarity) for p in found if len(p.left)]
+
+    def _collect(self, job: _Job, found: list[Pairs]) -> None:
+        self._compared += job.size
+        for pairs in found:
+            self._collected.add(*pairs)
+            self._added[-1] += len(pairs.left)
+
+    def _is_new(self, hosts: Int64, visitors: Int64) -> NDArray[np.bool_]:
+        new = ~self._clusterings[-1].twice(visitors, hosts)
+        for clustering in self._clusterings:
+            new &= ~clustering.compared(hosts, visitors)
+        return new
+
+    def _side(self, positions: Int64) -> Side:
+        """With codes the embeddings of a few candidates are needed, else those of all, and more than once."""
+        if self._codes is None:
+            return Side.of(self._matrix.take(positions))
+        return Side(len(positions), _OnDemand(self._matrix, positions).take, self._codes[positions])
 
 
-def _distinct(parts: Iterator[Pairs]) -> Pairs:
-    """Sorted by (left, right), each pair once: two probes, or two clusterings, may meet the same pair."""
-    pairs = Pairs.joined([part for part in parts if len(part.left)])
-    order = np.lexsort((pairs.right, pairs.left))
-    left, right = pairs.left[order], pairs.right[order]
-    first = np.r_[True, (left[1:] != left[:-1]) | (right[1:] != right[:-1])] if len(left) else order.astype(bool)
-    return pairs.where(order[first])
+class _OnDemand:
+    """The embeddings of one block, each read from the scratch file when it is first asked for."""
+
+    def __init__(self, matrix: Matrix, positions: Int64) -> None:
+        self._matrix, self._positions = matrix, positions
+        self._vectors = np.empty((len(positions), matrix.dim), np.float32)
+        self._there = np.zeros(len(positions), bool)
+
+    def take(self, chosen: Int64 | slice) -> Float32:
+        asked = np.arange(len(self._positions))[chosen]
+        missing = asked[~self._there[asked]]
+        self._vectors[missing] = self._matrix.take(self._positions[missing])
+        self._there[missing] = True
+        return np.asarray(self._vectors[asked])
+
+
+def _choose(matrix: Matrix, threshold: float, plan: Plan, seed: int) -> Choice:
+    def sample() -> Float32:
+        size = min(len(matrix), CHECK_ROWS)
+        rng = np.random.default_rng([seed, CHECK_ROWS])  # others than those that k-means is fitted on
+        return matrix.take(np.sort(rng.choice(len(matrix), size, replace=False)))
+
+    effort = plan.clusterings * comparisons(len(matrix), plan.clusters, plan.probes)
+    lossless = plan.exhaustive  # such a run says that it has found everything
+    return choose_backend(plan.backend, len(matrix), effort, threshold, sample, seed, lossless=lossless)

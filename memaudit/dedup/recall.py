@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from memaudit.dedup.pairs import Matrix
+from memaudit.dedup.matrix import Matrix
 from memaudit.records import Band, DedupRecall, Estimate, Int64, Progress
-from memaudit.similarity import Pairs, pairs_across
+from memaudit.similarity import Pairs
+from memaudit.similarity.join import join
+from memaudit.similarity.nominate import Side, fastest_lossless
 from memaudit.statistics import ratio_interval
 
 BANDS = 5
+QUERIES = 4096  # sampled images compared with a block at once
+FOUND_AT_ONCE = 2**20
 
 
 def recall_of_exhaustive(found: Pairs, size: int, threshold: float, confidence: float) -> DedupRecall:
@@ -30,13 +34,44 @@ def measure_recall(
     ratio over the sampled images (`ratio_interval`); without misses its lower end is the Clopper-Pearson bound of the
     share of images whose duplicates were all found.
     """
-    census = sample >= len(matrix)
-    rows = np.arange(len(matrix), dtype=np.int64)
-    if not census:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, sample, replace=False))
-    truth = _true_pairs(matrix, rows, threshold, progress)
-    hit = _is_found(truth, found, len(matrix))
-    return _recall(truth, hit, rows, threshold, _Interval(census, confidence))
+    return RecallSample.drawn(matrix, threshold, sample, seed, progress).recall_of(found, confidence)
+
+
+@dataclass(frozen=True)
+class RecallSample:
+    """Random positions `rows` of a set of `size`, sorted, and all true pairs (one of them, any other).
+
+    Nothing nominates here but products that cannot miss a pair: this is what everything else is held against.
+    """
+
+    rows: Int64
+    size: int
+    threshold: float
+    truth: Pairs
+
+    @classmethod
+    def drawn(
+        cls, matrix: Matrix, threshold: float, sample: int, seed: int, progress: Progress, purpose: str = "recall"
+    ) -> RecallSample:
+        """Draw `sample` positions, or take all where there are fewer, and compare each with all. Memory: blocks.
+
+        Another purpose draws other rows, and none draws those that k-means is fitted on with the same seed.
+        """
+        rows = np.arange(len(matrix), dtype=np.int64)
+        if sample < len(matrix):
+            rng = np.random.default_rng([seed, *purpose.encode()])
+            rows = np.sort(rng.choice(rows, sample, replace=False))
+        return cls(rows, len(matrix), threshold, _true_pairs(matrix, rows, threshold, progress))
+
+    @property
+    def with_duplicates(self) -> int:
+        """How many of the sampled images have a true near-duplicate."""
+        return len(np.unique(self.truth.left))
+
+    def recall_of(self, found: Pairs, confidence: float) -> DedupRecall:
+        """The recall of `found`, as `measure_recall`."""
+        interval = _Interval(len(self.rows) == self.size, confidence)
+        return _recall(self.truth, _is_found(self.truth, found, self.size), self.rows, self.threshold, interval)
 
 
 def _recall(truth: Pairs, hit: np.ndarray, rows: Int64, threshold: float, interval: _Interval) -> DedupRecall:
@@ -58,20 +93,30 @@ def _recall(truth: Pairs, hit: np.ndarray, rows: Int64, threshold: float, interv
 
 def _true_pairs(matrix: Matrix, rows: Int64, threshold: float, progress: Progress) -> Pairs:
     """Exact pairs (sampled position, other position)."""
-    queries = matrix.take(rows)
     parts = []
-    for low, vectors in matrix.blocks():
-        pairs = pairs_across(queries, vectors, threshold)
-        left, right = rows[pairs.left], pairs.right + low
-        other = left != right
-        parts.append(Pairs(left[other], right[other], pairs.similarity[other]))
-        progress("measuring recall", low + len(vectors), len(matrix))
+    backend = fastest_lossless(len(rows) * len(matrix), threshold)
+    for start in range(0, len(rows), QUERIES):
+        queries = matrix.take(rows[start : start + QUERIES])
+        for low, vectors in matrix.blocks():
+            for pairs in join(Side.of(queries), Side.of(vectors), threshold, backend):
+                left, right = rows[pairs.left + start], pairs.right + low
+                other = left != right
+                parts.append(Pairs(left[other], right[other], pairs.similarity[other]))
+            done = start * len(matrix) + len(queries) * (low + len(vectors))
+            progress("measuring recall", done // len(rows), len(matrix))
     return Pairs.joined(parts)
 
 
 def _is_found(truth: Pairs, found: Pairs, size: int) -> np.ndarray:
+    """Which true pairs are among those found. Memory: a block of those, however many there are."""
     keys = np.minimum(truth.left, truth.right) * size + np.maximum(truth.left, truth.right)
-    return np.isin(keys, found.left * size + found.right)
+    distinct, back = np.unique(keys, return_inverse=True)
+    hit = np.zeros(len(distinct) + 1, bool)
+    for low in range(0, len(found.left), FOUND_AT_ONCE):
+        part = found.left[low : low + FOUND_AT_ONCE] * size + found.right[low : low + FOUND_AT_ONCE]
+        place = np.searchsorted(distinct, part[np.isin(part, distinct)])
+        hit[place] = True
+    return hit[back]
 
 
 @dataclass(frozen=True)

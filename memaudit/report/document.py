@@ -21,7 +21,7 @@ _CLAIM = ".memaudit-run"
 _PREVIOUS = "previous-run"
 _FILES = (
     *("report.json", "report.html", "matches.parquet", "scores.parquet"),
-    *("pairs.parquet", "groups.parquet", "decisions.parquet", "keep.txt", "drop.txt"),
+    *("pairs.parquet", "groups.parquet", "decisions.parquet", "skew.parquet", "keep.txt", "drop.txt"),
 )
 
 

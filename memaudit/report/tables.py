@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,41 @@ from numpy.typing import NDArray
 from memaudit.files import appearing_whole, write_text
 from memaudit.records import Int64
 
+_GROUP_ROWS = 2**20
+
+
+@dataclass(frozen=True)
+class Ids:
+    """A text column that is looked up part by part: names[rows]. It never stands in memory as a whole."""
+
+    names: NDArray[np.object_]
+    rows: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, part: slice) -> NDArray[np.object_]:
+        return np.asarray(self.names[self.rows[part]])
+
 
 def write_table(path: Path, columns: Mapping[str, Any]) -> None:
-    """Write named columns (equal length) as a Parquet file that appears whole. Lists and objects are text."""
-    with appearing_whole(path) as temporary:
-        pq.write_table(pa.table({name: _column(values) for name, values in columns.items()}), temporary)
+    """Write named columns (equal length) as a Parquet file that appears whole. Lists, objects and `Ids` are text.
+
+    Memory: a million rows, however long the columns.
+    """
+    rows = len(next(iter(columns.values())))
+    schema = pa.schema([(name, _type(values)) for name, values in columns.items()])
+    with appearing_whole(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        for low in range(0, max(1, rows), _GROUP_ROWS):
+            part = slice(low, low + _GROUP_ROWS)
+            values = [pa.array(columns[field.name][part], type=field.type) for field in schema]
+            writer.write_table(pa.table(values, schema=schema))
 
 
-def _column(values: Any) -> pa.Array:
+def _type(values: Any) -> pa.DataType:
     """Text is typed even where no row tells so: a run without findings has the same schema as one with."""
     is_number = isinstance(values, np.ndarray) and values.dtype.kind in "biuf"
-    return pa.array(values) if is_number else pa.array(values, type=pa.string())
+    return pa.from_numpy_dtype(values.dtype) if is_number else pa.string()
 
 
 def rank_of(ids: NDArray[np.object_]) -> Int64:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from memaudit.errors import UsageError
@@ -30,6 +32,40 @@ def exact_at(left: Float32, i: Int64, right: Float32, j: Int64) -> Float32:
         # Float32 unit vectors have lengths off by 1e-7: without the division some would not reach 1 with themselves.
         result[part] = _products(a, b) / np.sqrt(_products(a, a) * _products(b, b))
     return np.clip(result, -1.0, 1.0)
+
+
+def similarity_at(left: Float32, i: Int64, right: Float32, j: Int64, threshold: float) -> Float32:
+    """Cosine of left[i] with right[j] to within 1e-6, one by one; to be tested with >= float32(threshold).
+
+    Float32 decides where it cannot be wrong; within ROUNDING of the threshold, and of 1, `exact_at` does. The value of
+    a pair depends on its two vectors alone: each product is summed by itself, in an order that does not change.
+    """
+    faiss = faiss_or_none()
+    if faiss is None:
+        return exact_at(left, i, right, j)
+    result = _indexed_products(faiss, left, i, right, j)
+    unsure = np.flatnonzero((np.abs(result - threshold) <= ROUNDING) | (result >= 1 - ROUNDING))
+    result[unsure] = exact_at(left, i[unsure], right, j[unsure])
+    return result
+
+
+def faiss_or_none() -> Any:
+    """FAISS, or None where it is not installed: comparing works without it, only slower."""
+    try:
+        import faiss
+    except ImportError:
+        return None
+    return faiss
+
+
+def _indexed_products(faiss: Any, left: Float32, i: Int64, right: Float32, j: Int64) -> Float32:
+    left, right = (np.ascontiguousarray(side, dtype=np.float32) for side in (left, right))
+    i, j = (np.ascontiguousarray(column, dtype=np.int64) for column in (i, j))
+    result = np.empty(len(i), np.float32)
+    if len(i):  # FAISS checks no index: i and j come from our own products
+        columns = (faiss.swig_ptr(column) for column in (left, i, right, j, result))
+        faiss.pairwise_indexed_inner_product(left.shape[1], len(i), *columns)
+    return result
 
 
 def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -1,71 +1,77 @@
-"""Similarity join: all pairs with similarity >= threshold, by exhaustive blocked products."""
+"""Similarity join: all pairs with similarity >= threshold. A backend nominates, the exact similarity decides."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.records import Float32, Int64
-from memaudit.similarity.exact import ROUNDING, exact_at
+from memaudit.similarity.exact import similarity_at
+from memaudit.similarity.nominate import Backend, Products, Side
+from memaudit.similarity.pairs import Pairs
 
-TILE = 2048  # rows of a product's side: 16 MiB of float32 scores
-
-
-class Pairs(NamedTuple):
-    """Pairs of positions: left and right (n,) int64, similarity (n,) float32."""
-
-    left: Int64
-    right: Int64
-    similarity: Float32
-
-    @classmethod
-    def none(cls) -> Pairs:
-        return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
-
-    @classmethod
-    def joined(cls, parts: list[Pairs]) -> Pairs:
-        if not parts:
-            return cls.none()
-        left, right, similarity = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return cls(left, right, similarity)
-
-    def where(self, chosen: NDArray[Any]) -> Pairs:
-        """The pairs at a mask or at positions."""
-        return Pairs(self.left[chosen], self.right[chosen], self.similarity[chosen])
+Wanted = Callable[[Int64, Int64], NDArray[np.bool_]]
+_RESCORE_ROWS = 4_000_000  # candidates scored at once: their embeddings are gathered once, whoever occurs in several
 
 
-def pairs_within(vectors: Float32, threshold: float) -> Pairs:
+def pairs_within(vectors: Float32, threshold: float, backend: Backend | None = None) -> Pairs:
     """All pairs i < j of rows of `vectors` (n, dim) with similarity >= threshold, sorted by (i, j)."""
-    found = []
-    for low in range(0, len(vectors), TILE):
-        pairs = pairs_across(vectors[low : low + TILE], vectors[low:], threshold)
-        upper = pairs.left < pairs.right
-        found.append(Pairs(pairs.left[upper] + low, pairs.right[upper] + low, pairs.similarity[upper]))
-    return Pairs.joined(found)
+    return Pairs.joined(list(join(Side.of(vectors), None, threshold, backend))).in_order()
 
 
-def pairs_across(left: Float32, right: Float32, threshold: float) -> Pairs:
+def pairs_across(left: Float32, right: Float32, threshold: float, backend: Backend | None = None) -> Pairs:
     """All pairs (row of `left`, row of `right`) with similarity >= threshold, sorted. Memory: a tile and the result."""
-    parts = [_tile(left, right, low, threshold) for low in range(0, len(left), TILE)]
-    return Pairs.joined(parts)
+    return Pairs.joined(list(join(Side.of(left), Side.of(right), threshold, backend))).in_order()
 
 
-def _tile(left: Float32, right: Float32, low: int, threshold: float) -> Pairs:
-    rows = left[low : low + TILE]
-    parts = list(_scored(rows, right, threshold))
-    pairs = Pairs.joined(parts)
-    order = np.lexsort((pairs.right, pairs.left))
-    return Pairs(pairs.left[order] + low, pairs.right[order], pairs.similarity[order])
+def join(
+    left: Side, right: Side | None, threshold: float, backend: Backend | None = None, wanted: Wanted | None = None
+) -> Iterator[Pairs]:
+    """Yield, tile by tile, the pairs of `left` with `right`, or (None) of `left` with itself, i < j; in no order.
+
+    backend: who nominates (None: products in float32). wanted(i, j): which candidates are to be scored at all.
+    Memory: a tile, its candidates, and the embeddings of those that occur in them.
+    """
+    backend = backend or Products(threshold)
+    other = left if right is None else right
+    for rows, columns in _tiles(left.size, other.size, backend.tile, triangle=right is None):
+        i, j = backend.candidates(left, other, rows, columns)
+        i, j = i + rows.start, j + columns.start
+        if right is None and columns.start < rows.stop:
+            i, j = _chosen(i, j, i < j)
+        if wanted is not None and len(i):
+            i, j = _chosen(i, j, wanted(i, j))
+        for low in range(0, len(i), _RESCORE_ROWS):
+            part = slice(low, low + _RESCORE_ROWS)
+            yield _decided(left, i[part], other, j[part], threshold)
 
 
-def _scored(rows: Float32, right: Float32, threshold: float) -> Iterator[Pairs]:
-    for start in range(0, len(right), TILE):
-        columns = right[start : start + TILE]
-        i, j = np.nonzero(rows @ columns.T >= threshold - ROUNDING)
-        similarity = exact_at(rows, i, columns, j)
-        # float32 on both sides, or a pair at exactly the threshold could fall to rounding of the threshold itself
-        keep = similarity >= np.float32(threshold)
-        yield Pairs(i[keep].astype(np.int64), j[keep].astype(np.int64) + start, similarity[keep])
+def _tiles(rows: int, columns: int, tile: tuple[int, int], triangle: bool) -> Iterator[tuple[slice, slice]]:
+    for low in range(0, rows, tile[0]):
+        for start in range(low if triangle else 0, columns, tile[1]):
+            yield slice(low, min(low + tile[0], rows)), slice(start, min(start + tile[1], columns))
+
+
+def _chosen(i: Int64, j: Int64, mask: NDArray[np.bool_]) -> tuple[Int64, Int64]:
+    return i[mask], j[mask]
+
+
+def _decided(left: Side, i: Int64, right: Side, j: Int64, threshold: float) -> Pairs:
+    a, a_place = _gathered(left, i)
+    b, b_place = _gathered(right, j)
+    similarity = similarity_at(a, a_place, b, b_place, threshold)
+    # float32 on both sides, or a pair at exactly the threshold could fall to rounding of the threshold itself
+    return Pairs(i, j, similarity).where(similarity >= np.float32(threshold))
+
+
+def _gathered(side: Side, positions: Int64) -> tuple[Float32, Int64]:
+    """Each embedding that occurs in `positions` once, and where each position finds its own."""
+    if not len(positions):
+        return side.take(positions), positions
+    low = int(positions.min())
+    occurs = np.zeros(int(positions.max()) - low + 1, bool)
+    occurs[positions - low] = True
+    place = np.cumsum(occurs) - 1
+    return side.take(np.flatnonzero(occurs) + low), place[positions - low]

@@ -9,7 +9,7 @@ import numpy as np
 
 from memaudit.records import Block, Float32, Int64
 from memaudit.similarity.exact import ROUNDING, exact_at
-from memaudit.similarity.join import Pairs
+from memaudit.similarity.pairs import Pairs
 
 
 class Neighbours(NamedTuple):

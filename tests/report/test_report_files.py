@@ -23,6 +23,7 @@ from memaudit.encoders import load_encoder
 from memaudit.errors import UsageError
 from memaudit.index import ExactSearch
 from memaudit.records import Status
+from memaudit.report import tables
 from memaudit.report.audit import PICTURED, write_audit
 from memaudit.report.dedup import write_dedup
 from memaudit.report.document import read_report, start_run
@@ -181,7 +182,7 @@ def test_page_loads_nothing_from_elsewhere(written: Audited) -> None:
 def test_nothing_but_the_files_of_a_run_is_left(written: Audited) -> None:
     """No temporary file stays, and no path of the user's becomes a file name."""
     names = {path.relative_to(written.out).as_posix() for path in written.out.rglob("*") if path.is_file()}
-    tables = {"pairs.parquet", "groups.parquet", "decisions.parquet", "keep.txt", "drop.txt"}
+    tables = {"pairs.parquet", "groups.parquet", "decisions.parquet", "skew.parquet", "keep.txt", "drop.txt"}
     if written.report["kind"] == "audit":
         tables = {"matches.parquet", "scores.parquet"}
     thumbnails = {name for name in names if name.startswith("thumbnails/")}
@@ -396,6 +397,73 @@ def test_large_groups_are_cut_on_the_page_only(tmp_path: Path) -> None:
     assert len(report["findings"][0]["members"]) == 12
     assert report["findings"][0]["members"][0]["decision"] == "keep"
     assert len(table(tmp_path / "out", "groups.parquet")["image_id"]) == 402
+
+
+def test_pairs_near_the_threshold_are_drawn_from_the_band_by_the_seed(tmp_path: Path) -> None:
+    """50 of the pairs just above the threshold, other ones with another seed, never an exact duplicate."""
+    vectors = families(0, [40] * 4, noise=0.48)
+    store = vector_store(tmp_path / "s", np.concatenate([vectors, vectors[:5]]))
+    shown = []
+    for seed in (0, 0, 1):
+        report = write_dedup(dedup(store, DedupOptions(seed=seed)), store, tmp_path / "out")
+        near_pairs = report["results"]["near_threshold"]
+        assert near_pairs["pairs_in_band"] > len(near_pairs["pairs"]) == 50
+        values = [pair["similarity"] for pair in near_pairs["pairs"]]
+        assert values == sorted(values)
+        assert 0.8 <= values[0] <= values[-1] <= near_pairs["high"] == pytest.approx(0.82)
+        shown.append([tuple(side["image_id"] for side in pair["sides"]) for pair in near_pairs["pairs"]])
+    assert shown[0] == shown[1] != shown[2]
+
+
+def test_few_pairs_near_the_threshold_are_all_shown(tmp_path: Path) -> None:
+    """With fewer than 50 in the band the nearest above the threshold are shown, whatever their similarity."""
+    store = vector_store(tmp_path / "s", families(0, [2] * 6, noise=0.1))
+    near_pairs = write_dedup(dedup(store), store, tmp_path / "out")["results"]["near_threshold"]
+    assert (near_pairs["pairs_in_band"], len(near_pairs["pairs"])) == (0, 6)
+
+
+def test_the_page_says_what_the_removal_does(tmp_path: Path) -> None:
+    """Words in a table with their ratio and interval, hostile ones as text; and each clustering's pairs."""
+    captions = ["<b>clock</b> 7*7" if i < 60 else "a cat" for i in range(160)]
+    vectors = np.concatenate([families(0, [2] * 30, noise=0.1), random_vectors(5, 100)])
+    store = vector_store(tmp_path / "s", vectors, captions=captions)
+    result = dedup(store, DedupOptions(clusters=4, clusterings=3, probes=4))
+    report = write_dedup(result, store, tmp_path / "out")
+    rows = {row["value"]: row for row in report["results"]["skew"]["rows"]}
+    assert rows["clock"]["share_before"] == pytest.approx(60 / 160)
+    assert rows["clock"]["share_after"] == pytest.approx(30 / 130)
+    assert report["results"]["skew"]["note"] == "the store holds no metadata"
+    page = Page((tmp_path / "out" / "report.html").read_text())
+    text = " ".join(page.text.split())
+    assert "clock" in text
+    assert "Note: the store holds no metadata." in text
+    assert "new pairs" in text
+    assert "Union of 3 clusterings" in text
+    assert table(tmp_path / "out", "skew.parquet")["value"] == result.removal.skew.value.tolist()
+
+
+def test_the_largest_group_and_its_smallest_similarity(tmp_path: Path) -> None:
+    """In the report as in groups.parquet and on the page."""
+    store = vector_store(tmp_path / "s", families(0, [9, 3, 1], noise=0.3))
+    report = write_dedup(dedup(store), store, tmp_path / "out")
+    results, groups = report["results"], table(tmp_path / "out", "groups.parquet")
+    largest = report["findings"][0]
+    assert results["largest_group"] == largest["size"]
+    assert results["largest_group_smallest_similarity"] == largest["smallest_similarity"] >= 0.8
+    own = [i for i, number in enumerate(groups["group"]) if number == largest["group"]]
+    assert round(min(groups["similarity"][i] for i in own), 4) == largest["smallest_similarity"]
+    assert {round(groups["group_smallest_similarity"][i], 4) for i in own} == {largest["smallest_similarity"]}
+    assert f"{largest['smallest_similarity']:.3f}" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_table_is_written_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long, with ids looked up part by part; empty ones keep their types."""
+    monkeypatch.setattr(tables, "_GROUP_ROWS", 3)
+    names, rows = np.array(["a", "b"], dtype=object), np.array([0, 1, 1, 0, 1, 0, 0])
+    tables.write_table(tmp_path / "t.parquet", {"id": tables.Ids(names, rows), "n": np.arange(7), "s": list("tuvwxyz")})
+    assert table(tmp_path, "t.parquet") == {"id": list("abbabaa"), "n": list(range(7)), "s": list("tuvwxyz")}
+    tables.write_table(tmp_path / "e.parquet", {"id": tables.Ids(names, rows[:0]), "n": np.empty(0, np.float32)})
+    assert [str(field.type) for field in pq.read_schema(tmp_path / "e.parquet")] == ["string", "float"]
 
 
 Writer = Callable[[Path], dict[str, Any]]

@@ -1,7 +1,8 @@
 """The join against brute force: nothing lost, nothing invented, in any tiling and order."""
 
+import sys
 import tracemalloc
-from unittest.mock import patch
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vectors import Vectors, cosines, families, near, random_vectors, small_vectors, threshold_among
 
-from memaudit.similarity import Pairs, join, pairs_across, pairs_within
+from memaudit.similarity import Pairs, pairs_across, pairs_within
+from memaudit.similarity.codes import BITS, Coder, fit_coder
+from memaudit.similarity.join import join
+from memaudit.similarity.nominate import (
+    Backend,
+    HalfProducts,
+    Products,
+    Side,
+    SignCodes,
+    cuda_is_there,
+    fastest_lossless,
+)
+
+TOLERANCE = 1e-6
+LOSSLESS = {"product": Products, "half": lambda threshold: HalfProducts.on("cpu", threshold)}
+
+
+def backend_of(name: str, threshold: float, tile: int) -> Backend:
+    return replace(LOSSLESS[name](threshold), tile=(tile, tile))  # type: ignore[type-var]
+
+
+def assert_same(found: dict[tuple[int, int], float], expected: dict[tuple[int, int], float]) -> None:
+    """The same pairs, decided as in float64, with similarities to within 1e-6."""
+    assert found.keys() == expected.keys()
+    for pair, similarity in expected.items():
+        assert abs(found[pair] - similarity) <= TOLERANCE
 
 
 def as_set(pairs: Pairs) -> dict[tuple[int, int], float]:
@@ -24,26 +50,23 @@ def brute_force(left: Vectors, right: Vectors, threshold: float) -> dict[tuple[i
     return {(int(i), int(j)): float(similarity[i, j]) for i, j in np.argwhere(similarity >= np.float32(threshold))}
 
 
-@settings(max_examples=150, deadline=None)
-@given(small_vectors(), small_vectors(), st.integers(0, 1000), st.integers(1, 7))
-def test_across_equals_brute_force(left: Vectors, right: Vectors, pick: int, tile: int) -> None:
+@settings(max_examples=200, deadline=None)
+@given(small_vectors(), small_vectors(), st.integers(0, 1000), st.integers(1, 7), st.sampled_from(sorted(LOSSLESS)))
+def test_across_equals_brute_force(left: Vectors, right: Vectors, pick: int, tile: int, name: str) -> None:
     """With the threshold exactly on a similarity that occurs, the pairs and their values are those of float64."""
     threshold = threshold_among(pick, cosines(left, right))
-    with patch.object(join, "TILE", tile):
-        pairs = pairs_across(left, right, threshold)
-    assert as_set(pairs) == brute_force(left, right, threshold)
+    pairs = pairs_across(left, right, threshold, backend_of(name, threshold, tile))
+    assert_same(as_set(pairs), brute_force(left, right, threshold))
     assert list(zip(pairs.left, pairs.right, strict=True)) == sorted(zip(pairs.left, pairs.right, strict=True))
 
 
-@settings(max_examples=150, deadline=None)
-@given(small_vectors(), st.integers(0, 1000), st.integers(1, 7))
-def test_within_equals_brute_force(vectors: Vectors, pick: int, tile: int) -> None:
+@settings(max_examples=200, deadline=None)
+@given(small_vectors(), st.integers(0, 1000), st.integers(1, 7), st.sampled_from(sorted(LOSSLESS)))
+def test_within_equals_brute_force(vectors: Vectors, pick: int, tile: int, name: str) -> None:
     """Each unordered pair comes once, left < right, sorted, whatever the size of the tiles."""
     threshold = threshold_among(pick, cosines(vectors, vectors))
-    with patch.object(join, "TILE", tile):
-        pairs = pairs_within(vectors, threshold)
-    expected = {(i, j): s for (i, j), s in brute_force(vectors, vectors, threshold).items() if i < j}
-    assert as_set(pairs) == expected
+    pairs = pairs_within(vectors, threshold, backend_of(name, threshold, tile))
+    assert_same(as_set(pairs), {(i, j): s for (i, j), s in brute_force(vectors, vectors, threshold).items() if i < j})
     assert list(zip(pairs.left, pairs.right, strict=True)) == sorted(zip(pairs.left, pairs.right, strict=True))
 
 
@@ -59,14 +82,68 @@ def test_within_does_not_depend_on_the_order_of_rows(vectors: Vectors, pick: int
 
 
 @pytest.mark.parametrize("dim", [2, 33, 512])
-def test_structured_vectors_equal_brute_force_over_several_tiles(dim: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", sorted(LOSSLESS))
+def test_structured_vectors_equal_brute_force_over_several_tiles(dim: int, name: str) -> None:
     """Families across the borders of tiles are found whole, in two, in many and in five hundred dimensions."""
-    monkeypatch.setattr(join, "TILE", 100)
     vectors = families(4, [1] * 80 + [2] * 40 + [45] * 4, dim)[np.random.default_rng(0).permutation(340)]
-    pairs = pairs_within(vectors, 0.8)
+    pairs = pairs_within(vectors, 0.8, backend_of(name, 0.8, 100))
     expected = {(i, j): s for (i, j), s in brute_force(vectors, vectors, 0.8).items() if i < j}
-    assert as_set(pairs) == expected
+    assert_same(as_set(pairs), expected)
     assert len(expected) > 100
+
+
+def coded(vectors: Vectors, coder: Coder) -> Side:
+    return Side.of(vectors, coder.encode(vectors))
+
+
+@pytest.mark.parametrize("dim", [12, 100, 512, 700])
+def test_sign_codes_find_the_pairs_of_brute_force(dim: int) -> None:
+    """All of 10,000 pairs and no other, each with the value that products give it, in dimensions of any kind."""
+    vectors = families(4, [1] * 400 + [2] * 100 + [45] * 10, dim, noise=0.35)
+    coder = fit_coder(vectors, 0.8, 0).coder
+    assert coder is not None
+    backend = SignCodes(coder.radius, BITS, tile=(100, 333))
+    found = Pairs.joined(list(join(coded(vectors, coder), None, 0.8, backend))).in_order()
+    expected = pairs_within(vectors, 0.8)
+    assert len(expected.left) > 9000
+    lost = as_set(expected).items() - as_set(found).items()
+    assert as_set(found).items() <= as_set(expected).items()
+    assert len(lost) <= 1e-3 * len(expected.left)
+
+
+def test_wanted_chooses_what_is_scored() -> None:
+    """Candidates that an earlier step has compared are left out, by their positions in the whole sides."""
+    vectors = families(4, [30, 30], 16)
+    every = as_set(pairs_within(vectors, 0.8))
+    backend = Products(0.8, tile=(7, 7))
+    odd = Pairs.joined(list(join(Side.of(vectors), None, 0.8, backend, lambda i, j: (i + j) % 2 == 1)))
+    assert as_set(odd) == {pair: s for pair, s in every.items() if sum(pair) % 2 == 1}
+
+
+def test_without_faiss_the_same_pairs_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FAISS makes scoring faster; it is no part of the answer."""
+    vectors = families(4, [1] * 20 + [9] * 5, 64)
+    with_faiss = as_set(pairs_within(vectors, 0.8))
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    assert_same(as_set(pairs_within(vectors, 0.8)), with_faiss)
+
+
+def test_the_lossless_backend_by_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few comparisons never load torch; a CUDA device is taken where there is one."""
+    assert fastest_lossless(1e6, 0.8).name == "product"
+    monkeypatch.setattr("memaudit.similarity.nominate.cuda_is_there", lambda: True)
+    assert fastest_lossless(1e12, 0.8).name == "cuda"
+    monkeypatch.setattr("memaudit.similarity.nominate.cuda_is_there", lambda: False)
+    assert fastest_lossless(1e12, 0.8).name in ("half", "product")
+
+
+@pytest.mark.gpu
+def test_cuda_equals_products() -> None:
+    """On the device the same pairs are nominated, and the host decides."""
+    if not cuda_is_there():
+        pytest.skip("no CUDA device")
+    vectors = families(4, [1] * 3000 + [2] * 500 + [45] * 40, 512)
+    assert_same(as_set(pairs_within(vectors, 0.8, HalfProducts.on("cuda", 0.8))), as_set(pairs_within(vectors, 0.8)))
 
 
 @pytest.mark.parametrize("threshold", [1.0, 0.9999999, 0.99999])

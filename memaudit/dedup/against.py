@@ -1,0 +1,93 @@
+"""Images of one store that another one holds as well: train against test, or against a do-not-train list."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from memaudit.errors import InputError, UsageError
+from memaudit.records import Against, Elsewhere, Float32, Int64, Progress, Status
+from memaudit.similarity import pairs_across
+from memaudit.store import BLOCK_ROWS, NO_FILE, Columns, Store, require_same_encoder
+
+OTHER_ROWS = 2048  # rows of the other store at a time: bounds the pairs of a block should all of them be alike
+_FAR = np.iinfo(np.int64).max
+
+
+def require_comparable(store: Store, other: Store) -> None:
+    """Raise InconclusiveError for another encoder, UsageError for the same store, InputError for an empty other."""
+    require_same_encoder(store, other)
+    if store.digest == other.digest:
+        raise UsageError(f"--against {other.folder} is the same store as {store.folder}: nothing would be left")
+    if not other.comparable:
+        raise InputError(f"--against {other.folder} has no readable image: nothing to compare with")
+
+
+def find_elsewhere(
+    store: Store, other: Store, columns: Columns, stands_for: Int64, threshold: float, progress: Progress
+) -> Against:
+    """Compare every image of `store` with all of `other`: by file hash, and exactly by similarity.
+
+    An image goes with its exact duplicates (`stands_for`), so that no copy of a removed image is left. Its witness is
+    the same file, else the most similar image of `other`, ties by image_id. Memory: a row's digest, 16 bytes a row of
+    each store, the other's image_ids while they are put in order, and one block of each.
+    """
+    by_id = _order_of_ids(other)
+    place = np.empty(len(by_id), np.int64)
+    place[by_id] = np.arange(len(by_id))
+    own = _same_files(columns, other, place)
+    copied = _shared(own, stands_for)
+    distinct = np.intersect1d(store.comparable_rows(), stands_for)
+    near, similarity = _most_similar(store, distinct, other, place, threshold, progress)
+    likeness, alike = np.ones(len(own), np.float32), np.full(len(own), _FAR)
+    likeness[distinct], alike[distinct] = similarity, near
+    same_file = copied != _FAR
+    best = np.where(own != _FAR, own, np.where(same_file, copied, alike[stands_for]))
+    found = np.flatnonzero((best != _FAR) & (columns.status != Status.UNREADABLE))
+    scores = np.where(same_file, np.float32(1), likeness[stands_for])[found]
+    coverage = other.coverage
+    return Against(other.digest, coverage, Elsewhere(found, by_id[best[found]], scores, same_file[found]))
+
+
+def _order_of_ids(other: Store) -> Int64:
+    """Rows of the other store by image_id, so that ties do not depend on the order of its rows."""
+    ids = np.concatenate([columns.image_id for columns in other.iter_columns()])
+    return np.argsort(ids, kind="stable")
+
+
+def _same_files(columns: Columns, other: Store, place: Int64) -> Int64:
+    """For each row the place of the other's first image that is the same file, read or not; _FAR where none is."""
+    first = {sha256: _FAR for sha256 in columns.sha256 if sha256 != NO_FILE}
+    start = 0
+    for part in other.iter_columns():
+        for row, sha256 in enumerate(part.sha256, start):
+            if sha256 in first:
+                first[sha256] = min(first[sha256], int(place[row]))
+        start += len(part.sha256)
+    return np.array([first.get(sha256, _FAR) for sha256 in columns.sha256], dtype=np.int64)
+
+
+def _shared(places: Int64, stands_for: Int64) -> Int64:
+    """The lowest place among all that the same image stands for."""
+    lowest = np.full(len(places), _FAR)
+    np.minimum.at(lowest, stands_for, places)
+    return np.asarray(lowest[stands_for])
+
+
+def _most_similar(
+    store: Store, rows: Int64, other: Store, place: Int64, threshold: float, progress: Progress
+) -> tuple[Int64, Float32]:
+    """For each row the place of the most similar image of the other store, _FAR below the threshold; the similarity."""
+    best, score = np.full(len(rows), _FAR), np.full(len(rows), -np.inf, np.float32)
+    for low in range(0, len(rows), BLOCK_ROWS):
+        part = slice(low, low + BLOCK_ROWS)
+        vectors = store.embeddings(rows[part])
+        for block in other.blocks(OTHER_ROWS):
+            pairs = pairs_across(vectors, block.embeddings, threshold)
+            higher = score[part].copy()
+            np.maximum.at(higher, pairs.left, pairs.similarity)
+            best[part][higher > score[part]] = _FAR
+            score[part] = higher
+            top = pairs.similarity == higher[pairs.left]
+            np.minimum.at(best[part], pairs.left[top], place[block.rows[pairs.right[top]]])
+        progress("comparing with the other set", min(low + BLOCK_ROWS, len(rows)), len(rows))
+    return best, score

@@ -1,0 +1,106 @@
+"""What becomes of every image of the store, and the promises that are held before anything is written."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from memaudit.dedup.components import components
+from memaudit.dedup.groups import cover
+from memaudit.errors import UsageError
+from memaudit.records import Decision, Decisions, Elsewhere, Float32, Int64, Reason, RowPairs, Status
+from memaudit.similarity import Pairs, exact
+from memaudit.store import BLOCK_ROWS, Columns, Store
+
+GROUP_RULES = ("cover", "components")
+
+
+class Settled(NamedTuple):
+    """For each distinct image its witness (a store row), the similarity to it, and the weakest link of the chain."""
+
+    witness: Int64
+    similarity: Float32
+    chain: Float32
+
+
+def require_group_rule(rule: str) -> None:
+    """Raise UsageError for an unknown rule."""
+    if rule not in GROUP_RULES:
+        raise UsageError(f"unknown --groups {rule!r}: expected one of {', '.join(GROUP_RULES)}")
+
+
+def settle(store: Store, rows: Int64, pairs: Pairs, rank: Int64, apart: Int64, rule: str) -> Settled:
+    """Settle the distinct images `rows` by the group rule; pairs and apart are positions in them."""
+    if rule == "cover":
+        covered = cover(len(rows), pairs, rank, apart)
+        return Settled(rows[covered.witness], covered.similarity, covered.similarity)
+    linked = components(len(rows), pairs, rank, apart)
+    witness = rows[linked.witness]
+    return Settled(witness, similarities(store, rows, witness), linked.chain)
+
+
+def decide(
+    columns: Columns, stands_for: Int64, rows: Int64, settled: Settled, found: Elsewhere, threshold: float
+) -> Decisions:
+    """Spread what was settled for the distinct images `rows` over all: exact duplicates follow who stands for them."""
+    witness, similarity, chain = _spread(stands_for, rows, settled)
+    everyone = np.arange(len(stands_for), dtype=np.int64)
+    inside = columns.status != Status.UNREADABLE
+    inside[found.row] = False
+    witness[~inside], similarity[~inside], chain[~inside] = -1, 0, 0
+    similarity[found.row] = chain[found.row] = found.similarity
+    kept = witness == everyone
+    decision = np.where(kept, Decision.KEEP, Decision.DROP).astype(object)
+    decision[columns.status == Status.UNREADABLE] = Decision.UNREADABLE
+    reason = np.full(len(everyone), Reason.NEAR, dtype=object)
+    reason[similarity < np.float32(threshold)] = Reason.CHAIN
+    reason[stands_for != everyone] = Reason.COPY
+    size = np.bincount(witness[inside], minlength=len(everyone))
+    reason[kept] = np.where(size[kept] > 1, Reason.CHOSEN, Reason.UNIQUE)
+    reason[kept & (columns.status == Status.BLANK) & (size == 1)] = Reason.BLANK
+    reason[columns.status == Status.UNREADABLE] = Reason.UNREADABLE
+    reason[found.row] = Reason.ELSEWHERE
+    group = np.where(inside, (np.cumsum(kept) - 1)[witness], -1)
+    return Decisions(columns.image_id, decision, reason, group, witness, similarity, chain)
+
+
+def _spread(stands_for: Int64, rows: Int64, settled: Settled) -> Settled:
+    witness = np.arange(len(stands_for), dtype=np.int64)  # of representatives; a blank one keeps itself
+    similarity, chain = np.ones(len(stands_for), np.float32), np.ones(len(stands_for), np.float32)
+    witness[rows], similarity[rows], chain[rows] = settled
+    return Settled(witness[stands_for], similarity[stands_for], chain[stands_for])
+
+
+def note_lonely(decisions: Decisions, pairs: RowPairs) -> None:
+    """A kept image that is alone in its group may have pairs all the same: its partners went with others."""
+    has_pair = np.zeros(len(decisions.reason), bool)
+    has_pair[pairs.left] = has_pair[pairs.right] = True
+    decisions.reason[has_pair & (decisions.reason == Reason.UNIQUE)] = Reason.ALONE
+
+
+def verify(store: Store, decisions: Decisions, stands_for: Int64, apart: Int64, threshold: float) -> None:
+    """Hold the promises of the group rule against the store itself, before anything is written.
+
+    Every witness is kept; it is at or above the threshold, or a chain of such pairs leads to it; no group holds a pair
+    that was ruled out. An exact duplicate is held to the image that stands for it: the same file may have got an
+    embedding that differs in the last bits, in another batch of the encoder.
+    """
+    dropped = np.flatnonzero((decisions.decision == Decision.DROP) & (decisions.witness >= 0))
+    assert (decisions.decision[decisions.witness[dropped]] == Decision.KEEP).all(), "a witness is not kept"
+    assert (decisions.chain[dropped] >= np.float32(threshold)).all(), "a chain falls below the threshold"
+    near = np.unique(stands_for[dropped])
+    near = near[(decisions.decision[near] == Decision.DROP) & (decisions.reason[near] != Reason.CHAIN)]
+    found = similarities(store, near, decisions.witness[near])
+    assert (found >= np.float32(threshold)).all(), "a witness lies below the threshold"
+    groups = decisions.group[apart]
+    assert ((groups[:, 0] != groups[:, 1]) | (groups[:, 0] < 0)).all(), "a group holds a pair that was ruled out"
+
+
+def similarities(store: Store, left: Int64, right: Int64) -> Float32:
+    """Exact similarity of paired rows, (n,) float32; by blocks."""
+    result = np.empty(len(left), np.float32)
+    for low in range(0, len(left), BLOCK_ROWS):
+        part = slice(low, low + BLOCK_ROWS)
+        result[part] = exact(store.embeddings(left[part]), store.embeddings(right[part]))
+    return result

@@ -1,0 +1,125 @@
+"""What a dedup report shows as pictures: groups, pairs near the threshold, images of the other set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from memaudit.records import Decision, DedupResult, Elsewhere, Int64
+from memaudit.report.dedup_tables import group_sizes
+from memaudit.report.pictures import Pictures
+from memaudit.report.tables import rank_of
+from memaudit.store import Store
+
+GROUPS_SHOWN = 50
+MEMBERS_SHOWN = 12
+PAIRS_SHOWN = 50
+ELSEWHERE_SHOWN = 24
+BAND = 0.1  # of the way from the threshold to 1: pairs this near above it are drawn from
+
+
+def largest_groups(result: DedupResult, store: Store, pictures: Pictures) -> list[dict[str, Any]]:
+    """The largest groups, of equal size the first."""
+    sizes = group_sizes(result)
+    largest = [g for g in np.argsort(-sizes, kind="stable")[:GROUPS_SHOWN] if sizes[g] > 1]
+    return [_group(result, store, pictures, int(number)) for number in largest]
+
+
+def _group(result: DedupResult, store: Store, pictures: Pictures, number: int) -> dict[str, Any]:
+    """The kept image first, then the dropped ones by falling similarity to it."""
+    decisions = result.decisions
+    rows = np.flatnonzero(decisions.group == number)
+    is_dropped = decisions.decision[rows] == Decision.DROP
+    rows = rows[np.lexsort((rank_of(decisions.image_id[rows]), -decisions.similarity[rows], is_dropped))]
+    shown = rows[:MEMBERS_SHOWN]
+    columns = store.columns(shown)
+    return {
+        "kind": "group",
+        "group": number,
+        "size": len(rows),
+        "smallest_similarity": _rounded(decisions.similarity[rows].min()),
+        "chain_similarity": _rounded(decisions.chain[rows].min()),
+        "members": [
+            {
+                "image_id": columns.image_id[i],
+                "caption": columns.caption[i],
+                "decision": str(decisions.decision[row]),
+                "reason": str(decisions.reason[row]),
+                "similarity": _rounded(decisions.similarity[row]),
+                "chain_similarity": _rounded(decisions.chain[row]),
+                "picture": pictures.add(f"image-{row}", columns.uri[i]),
+            }
+            for i, row in enumerate(shown.tolist())
+        ],
+    }
+
+
+def near_threshold(result: DedupResult, store: Store, pictures: Pictures) -> dict[str, Any]:
+    """Random pairs from just above the threshold: whoever judges the threshold has to look at these."""
+    chosen, in_band = _drawn(result)
+    pairs = result.pairs
+    rows = np.stack([pairs.left[chosen], pairs.right[chosen]]).astype(np.int64)
+    sides = [_side(store, pictures, "image", side) for side in rows]
+    return {
+        "low": result.threshold,
+        "high": result.threshold + BAND * (1 - result.threshold),
+        "pairs_in_band": in_band,
+        "pairs": [
+            {"similarity": _rounded(pairs.similarity[index]), "sides": [side[i] for side in sides]}
+            for i, index in enumerate(chosen.tolist())
+        ],
+    }
+
+
+def _drawn(result: DedupResult) -> tuple[Int64, int]:
+    """Positions of the pairs to show, by similarity, and how many lie in the band.
+
+    Drawn by the run's seed from the band's pairs in the order of their ids, so that rows in another order give the same
+    ones; where the band has too few, the pairs nearest above the threshold.
+    """
+    pairs, ids = result.pairs, result.decisions.image_id
+    top = np.float32(result.threshold + BAND * (1 - result.threshold))
+    near = np.flatnonzero((pairs.similarity < top) & ~pairs.exact)
+    count = len(near)
+    if count < PAIRS_SHOWN:
+        near = np.flatnonzero(~pairs.exact)
+        if len(near) > PAIRS_SHOWN:
+            edge = np.partition(pairs.similarity[near], PAIRS_SHOWN - 1)[PAIRS_SHOWN - 1]
+            near = near[pairs.similarity[near] <= edge]
+    rank = rank_of(ids)
+    ends = np.sort(np.stack([rank[pairs.left[near]], rank[pairs.right[near]]]), axis=0)
+    near = near[np.lexsort((ends[1], ends[0]))]
+    if len(near) > PAIRS_SHOWN:
+        pick = np.random.default_rng(result.seed).choice(len(near), PAIRS_SHOWN, replace=False)
+        near = near[np.sort(pick)]
+    return near[np.argsort(pairs.similarity[near], kind="stable")], count
+
+
+def most_similar_elsewhere(
+    found: Elsewhere, store: Store, other: Store, ids: Any, pictures: Pictures
+) -> list[dict[str, Any]]:
+    """The images that the other set has: the most similar first, but same files last, where there is least to see."""
+    order = np.lexsort((rank_of(ids[found.row]), -found.similarity, found.same_file))[:ELSEWHERE_SHOWN]
+    own = _side(store, pictures, "image", found.row[order])
+    others = _side(other, pictures, "other", found.other[order])
+    return [
+        {
+            "similarity": _rounded(found.similarity[index]),
+            "same_file": bool(found.same_file[index]),
+            "sides": [own[i], others[i]],
+        }
+        for i, index in enumerate(order.tolist())
+    ]
+
+
+def _side(store: Store, pictures: Pictures, name: str, rows: Int64) -> list[dict[str, Any]]:
+    columns = store.columns(rows)
+    return [
+        {"image_id": columns.image_id[i], "picture": pictures.add(f"{name}-{row}", columns.uri[i])}
+        for i, row in enumerate(rows.tolist())
+    ]
+
+
+def _rounded(similarity: Any) -> float:
+    return round(float(similarity), 4)

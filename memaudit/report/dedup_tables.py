@@ -1,0 +1,86 @@
+"""Tables and lists of a dedup run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from memaudit.records import Decision, DedupResult, Float32, Int64, Reason
+from memaudit.report.tables import Ids, rank_of, write_lines, write_table
+from memaudit.store import Store
+
+
+def write_tables(result: DedupResult, out: Path, against: Store | None) -> None:
+    """Write pairs, groups, decisions and skew as Parquet, and the lists of what to keep and drop."""
+    ids, decisions, pairs = result.decisions.image_id, result.decisions, result.pairs
+    write_table(
+        out / "pairs.parquet",
+        {
+            "left_id": Ids(ids, pairs.left),
+            "right_id": Ids(ids, pairs.right),
+            "similarity": pairs.similarity,
+            "exact": pairs.exact,
+        },
+    )
+    _write_groups(result, out)
+    _write_decisions(result, out, against)
+    write_table(out / "skew.parquet", result.removal.skew._asdict())
+    write_lines(out / "keep.txt", ids[decisions.decision == Decision.KEEP])
+    write_lines(out / "drop.txt", ids[decisions.decision == Decision.DROP])
+
+
+def weakest_of_groups(result: DedupResult, column: Float32) -> Float32:
+    """The lowest value of a column of the decisions in each group, (groups,); 1 for a single image."""
+    group = result.decisions.group
+    weakest = np.ones(int(group.max(initial=-1)) + 1, np.float32)
+    np.minimum.at(weakest, group[group >= 0], column[group >= 0])
+    return weakest
+
+
+def group_sizes(result: DedupResult) -> Int64:
+    """Number of images of each group, single ones included."""
+    group = result.decisions.group
+    return np.asarray(np.bincount(group[group >= 0]), dtype=np.int64)
+
+
+def _write_groups(result: DedupResult, out: Path) -> None:
+    decisions = result.decisions
+    sizes = group_sizes(result)
+    grouped = np.flatnonzero(decisions.group >= 0)
+    grouped = grouped[sizes[decisions.group[grouped]] > 1]
+    grouped = grouped[np.lexsort((rank_of(decisions.image_id[grouped]), decisions.group[grouped]))]
+    number = decisions.group[grouped]
+    write_table(
+        out / "groups.parquet",
+        {
+            "group": number,
+            "image_id": Ids(decisions.image_id, grouped),
+            "similarity": decisions.similarity[grouped],
+            "chain_similarity": decisions.chain[grouped],
+            "group_smallest_similarity": weakest_of_groups(result, decisions.similarity)[number],
+            "group_chain_similarity": weakest_of_groups(result, decisions.chain)[number],
+        },
+    )
+
+
+def _write_decisions(result: DedupResult, out: Path, against: Store | None) -> None:
+    decisions = result.decisions
+    ids = decisions.image_id
+    dropped = decisions.decision == Decision.DROP
+    witness = np.full(len(ids), None, dtype=object)
+    inside = dropped & (decisions.reason != Reason.ELSEWHERE)
+    witness[inside] = ids[decisions.witness[inside]]
+    if result.against is not None and against is not None:
+        witness[result.against.found.row] = against.columns(result.against.found.other).image_id
+    write_table(
+        out / "decisions.parquet",
+        {
+            "image_id": ids,
+            "decision": decisions.decision,
+            "group": decisions.group,
+            "witness_id": witness,
+            "witness_similarity": np.where(dropped, decisions.similarity, np.nan),
+            "reason": decisions.reason,
+        },
+    )

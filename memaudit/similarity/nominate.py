@@ -1,0 +1,155 @@
+"""Who nominates: the ways to find the pairs that may reach a threshold, before the exact similarity decides.
+
+A backend may nominate too many, never too few, with one exception that says so (`lossless`): sign codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from memaudit.records import Float32, Int64
+from memaudit.similarity.codes import Codes, within_radius
+from memaudit.similarity.exact import ROUNDING
+from memaudit.similarity.whole import torch_with_bfloat16
+
+
+class Side(NamedTuple):
+    """Rows to compare: how many, how to get the embeddings (n, dim) float32 of some, and their sign codes if any."""
+
+    size: int
+    take: Callable[[Int64 | slice], Float32]
+    codes: Codes | None = None
+
+    @classmethod
+    def of(cls, vectors: Float32, codes: Codes | None = None) -> Side:
+        return cls(len(vectors), vectors.__getitem__, codes)
+
+
+class Backend(Protocol):
+    """A way to nominate pairs. tile: rows and columns that it takes at once. single_threaded: whether it is fastest on
+    one thread, several tiles at a time."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def phrase(self) -> str: ...
+
+    @property
+    def lossless(self) -> bool: ...
+
+    @property
+    def single_threaded(self) -> bool: ...
+
+    @property
+    def tile(self) -> tuple[int, int]: ...
+
+    def candidates(self, left: Side, right: Side, rows: slice, columns: slice) -> tuple[Int64, Int64]:
+        """Positions (i, j) within the two slices whose similarity may reach the threshold."""
+
+
+@dataclass(frozen=True)
+class Products:
+    """Blocked products in float32, by numpy: nothing more is needed, and everything else is held against it."""
+
+    threshold: float
+    tile: tuple[int, int] = (2048, 2048)  # 16 MiB of float32 scores
+    name: str = "product"
+    phrase: str = "products in float32"
+    lossless: bool = True
+    single_threaded: bool = False
+
+    def candidates(self, left: Side, right: Side, rows: slice, columns: slice) -> tuple[Int64, Int64]:
+        scores = left.take(rows) @ right.take(columns).T
+        return _positions(scores >= self.threshold - ROUNDING)
+
+
+@dataclass(frozen=True)
+class HalfProducts:
+    """Products in half precision, by torch, on a CUDA device or a processor with bfloat16 units.
+
+    margin: how far the product of unit vectors can be off. Rounding two factors and the result to p bits errs by at
+    most 3 x 2^-p of sum |x y| <= 1 (Cauchy-Schwarz); p = 8 for bfloat16, 11 for float16, whose sums CUDA may also keep
+    in float16 where it splits them: there the margin is 8 x 2^-11, subnormals included.
+    """
+
+    threshold: float
+    device: str
+    half: str
+    margin: float
+    tile: tuple[int, int]
+    phrase: str
+    name: str = "half"
+    lossless: bool = True
+    single_threaded: bool = False
+
+    @classmethod
+    def on(cls, device: str, threshold: float) -> HalfProducts:
+        if device.startswith("cuda"):
+            phrase = "products in float16 on CUDA, those near the threshold again in float64"
+            return cls(threshold, device, "float16", 8 * 2.0**-11, (8192, 32768), phrase, name="cuda")
+        phrase = "products in bfloat16, those near the threshold again in float64"
+        return cls(threshold, device, "bfloat16", 3.1 * 2.0**-8, (2048, 8192), phrase)
+
+    def candidates(self, left: Side, right: Side, rows: slice, columns: slice) -> tuple[Int64, Int64]:
+        a, b = self._on_device(left.take(rows)), self._on_device(right.take(columns))
+        mask = (a @ b.T) >= self.threshold - self.margin
+        if self.device == "cpu":
+            return _positions(mask.numpy())
+        i, j = mask.nonzero(as_tuple=True)
+        return i.cpu().numpy(), j.cpu().numpy()
+
+    def _on_device(self, vectors: Float32) -> Any:
+        import torch
+
+        return torch.from_numpy(np.ascontiguousarray(vectors)).to(self.device, getattr(torch, self.half))
+
+
+@dataclass(frozen=True)
+class SignCodes:
+    """Hamming distances of sign codes (`codes.py`), by FAISS. Loses a pair with a chance that was checked."""
+
+    radius: int
+    bits: int
+    tile: tuple[int, int] = (2048, 8192)
+    name: str = "signs"
+    lossless: bool = False
+    single_threaded: bool = True
+
+    @property
+    def phrase(self) -> str:
+        return f"sign codes within {self.radius} of {self.bits} bits, then every candidate exactly"
+
+    def candidates(self, left: Side, right: Side, rows: slice, columns: slice) -> tuple[Int64, Int64]:
+        assert left.codes is not None
+        assert right.codes is not None
+        return within_radius(left.codes[rows], right.codes[columns], self.radius)
+
+
+def cuda_is_there() -> bool:
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
+def fastest_lossless(comparisons: float, threshold: float) -> Backend:
+    """The cheapest backend that misses nothing, for this many comparisons of 512 numbers."""
+    if comparisons < WORTH_TORCH:
+        return Products(threshold)
+    if cuda_is_there():
+        return HalfProducts.on("cuda", threshold)
+    return HalfProducts.on("cpu", threshold) if torch_with_bfloat16() else Products(threshold)
+
+
+WORTH_TORCH = 5e8  # comparisons that take longer than importing torch
+
+
+def _positions(mask: Any) -> tuple[Int64, Int64]:
+    # Of a mask that is almost empty numpy lists the flat positions ten times as fast as the pairs of them.
+    flat = np.flatnonzero(mask)
+    i, j = np.divmod(flat, max(1, mask.shape[1]))
+    return i, j

@@ -1,0 +1,79 @@
+"""Products of vectors rounded to whole numbers: fast, and the same in any order of summation.
+
+bfloat16 holds whole numbers up to 256 exactly, and float32 sums of their products are exact below 2^24. So blocks,
+threads and the kind of machine cannot change a sign or a nearest cluster, as rounding in float32 would. Processors with
+bfloat16 units take a quarter of the time; elsewhere the same numbers are multiplied in float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memaudit.records import Float32
+
+LARGEST = 256  # bfloat16 has 8 significant bits
+LENGTH = 1024  # of a vector in whole numbers: 45 for each of 512 dimensions; |product| <= 2^20
+TINY = 1e-30
+
+
+class Whole:
+    """Rows (n, dim) of whole numbers, up to LARGEST each and LENGTH in all, ready to be multiplied."""
+
+    def __init__(self, rows: Float32) -> None:
+        self._torch = torch_with_bfloat16()
+        self._rows: Any = rows if self._torch is None else self._torch.from_numpy(rows).bfloat16()
+
+    @classmethod
+    def each(cls, vectors: Float32) -> Whole:
+        """Each row scaled by itself to length LENGTH, or less if an entry would pass LARGEST, and rounded.
+
+        Only directions survive: fit for signs, and for the order of a row's products.
+        """
+        return cls(_rounded_rows(vectors, _scales(vectors)))
+
+    @classmethod
+    def together(cls, vectors: Float32) -> Whole:
+        """With one scale for all rows, so that products with different rows can be compared."""
+        return cls(_rounded_rows(vectors, _scales(vectors).min(keepdims=True)))
+
+    def products(self, others: Whole) -> Float32:
+        """Products with the rows of `others` (m, dim), exact and then rounded to bfloat16: (n, m) float32."""
+        if self._torch is None:
+            return _to_bfloat16(self._rows @ others._rows.T)
+        # A product of bfloat16 is summed in float32 and rounded once, at the end.
+        return np.asarray((self._rows @ others._rows.T).float().numpy())
+
+    def signs(self, others: Whole) -> NDArray[np.bool_]:
+        """Which of the products with the rows of `others` are not negative: (n, m)."""
+        products = self._rows @ others._rows.T
+        return np.asarray((products >= 0) if self._torch is None else (products >= 0).numpy())
+
+
+def _scales(vectors: Float32) -> Float32:
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    peaks = np.maximum(vectors.max(axis=1, initial=0), -vectors.min(axis=1, initial=0))
+    scales = np.minimum(LENGTH / np.maximum(lengths, TINY), LARGEST / np.maximum(peaks, TINY))
+    return np.asarray(scales, dtype=np.float32)
+
+
+def _rounded_rows(vectors: Float32, scales: Float32) -> Float32:
+    result = vectors * scales[:, None]
+    return np.asarray(np.rint(result, out=result))
+
+
+def torch_with_bfloat16() -> Any:
+    """Torch, if this processor multiplies bfloat16 itself; elsewhere its product would be slower than float32's."""
+    import torch
+
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return torch if supported is not None and supported() else None
+
+
+def _to_bfloat16(values: Float32) -> Float32:
+    """To the nearest bfloat16, ties to even."""
+    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
+    bits = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) & np.uint32(0xFFFF0000)
+    return np.asarray(bits.view(np.float32))

@@ -1,0 +1,93 @@
+"""Synthetic embeddings with the structure of an image set, in a real store: topics, families, singletons."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memaudit.records import EncoderSpec, Float32, Int64, Status
+from memaudit.store import MANIFEST, Columns, Store, writing_store
+
+DIM = 512
+THRESHOLD = 0.75
+TOPICS, TOPIC_SHARE = 300, 0.35  # cosine of two strangers of one topic
+IN_FAMILIES, EXPONENT, LARGEST = 0.4, 2.3, 1000  # share of the rows; sizes are drawn from size^-EXPONENT
+SIMILARITY = (0.86, 0.995)  # of members of a family, one value for each family
+SHARD_ROWS = 65_536
+_BLOCK = 8192
+
+
+class _Families(NamedTuple):
+    """of: the family of each row; topic and similarity of each family."""
+
+    of: Int64
+    topic: Int64
+    similarity: NDArray[np.float64]
+
+
+def make_store(folder: Path, rows: int) -> Store:
+    """Write the store, unless it is there. The same rows for the same size, whatever the machine."""
+    if not (folder / MANIFEST).is_file():
+        families = _draw_families(rows)
+        spec = EncoderSpec("synthetic", "", "unit vectors", DIM, THRESHOLD)
+        with writing_store(folder, spec, SHARD_ROWS, ["bench"]) as writer:
+            for low in range(0, rows, SHARD_ROWS):
+                part = np.arange(low, min(low + SHARD_ROWS, rows))
+                writer.write_columns(_columns(part), _vectors(families, part).astype(np.float16))
+            writer.finish()
+    return Store.open(folder)
+
+
+def _draw_families(rows: int) -> _Families:
+    rng = np.random.default_rng(0)
+    sizes = np.arange(2, LARGEST + 1)
+    chances = sizes**-EXPONENT / (sizes**-EXPONENT).sum()
+    drawn = rng.choice(sizes, rows, p=chances)
+    drawn = drawn[np.cumsum(drawn) <= IN_FAMILIES * rows]
+    of = np.concatenate(
+        [np.repeat(np.arange(len(drawn)), drawn), np.arange(len(drawn), len(drawn) + rows - drawn.sum())]
+    )
+    count = int(of[-1]) + 1
+    return _Families(rng.permutation(of), rng.integers(0, TOPICS, count), rng.uniform(*SIMILARITY, count))
+
+
+def _vectors(families: _Families, rows: Int64) -> Float32:
+    topics = _directions(np.random.default_rng(1).standard_normal((TOPICS, DIM)))
+    parts = []
+    for low in range(0, len(rows), _BLOCK):
+        part = rows[low : low + _BLOCK]
+        family = families.of[part]
+        own = np.stack([np.random.default_rng((2, number)).standard_normal(DIM) for number in family])
+        centre = np.sqrt(TOPIC_SHARE) * topics[families.topic[family]] + np.sqrt(1 - TOPIC_SHARE) * _directions(own)
+        share = families.similarity[family][:, None]
+        noise = _directions(np.random.default_rng((3, int(part[0]))).standard_normal(own.shape))
+        parts.append(_directions(np.sqrt(share) * _directions(centre) + np.sqrt(1 - share) * noise))
+    return np.concatenate(parts).astype(np.float32)
+
+
+def _directions(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+
+
+def _columns(rows: Int64) -> Columns:
+    def text(values: list[str]) -> NDArray[np.object_]:
+        return np.array(values, dtype=object)
+
+    names = [f"{row:09d}" for row in rows]
+    empty, side = text([""] * len(rows)), np.full(len(rows), 256, np.int64)
+    return Columns(
+        image_id=text(names),
+        uri=empty,
+        caption=empty,
+        sha256=text([hashlib.sha256(name.encode()).hexdigest() for name in names]),
+        width=side,
+        height=side,
+        status=np.array([Status.OK] * len(rows), dtype=object),
+        error=empty,
+        metadata=empty,
+        simplicity=np.zeros(len(rows), np.float32),
+    )
