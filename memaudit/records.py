@@ -267,6 +267,36 @@ class Removal:
 
 
 @dataclass(frozen=True)
+class Cells:
+    """How rows fell into the clusters of one clustering."""
+
+    clusters: int
+    largest: int
+    empty: int
+    rows: int
+
+    @classmethod
+    def of(cls, sizes: Int64) -> Cells:
+        return cls(len(sizes), int(sizes.max(initial=0)), int((sizes == 0).sum()), int(sizes.sum()))
+
+    @property
+    def share(self) -> float:
+        """Share of the rows that the largest cluster holds."""
+        return self.largest / self.rows if self.rows else 0.0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How the pairs were found. backend: short phrase for a report; note: what went otherwise than planned;
+    compared: how many pairs the backend looked at, some of them in several clusters; cells: of each clustering."""
+
+    backend: str
+    note: str
+    compared: int
+    cells: tuple[Cells, ...]
+
+
+@dataclass(frozen=True)
 class DedupResult:
     """What a dedup run found and decided. `added`: new pairs that each clustering brought. `inconclusive`: reasons why
     its decisions must not be read as those of the whole set."""
@@ -281,6 +311,7 @@ class DedupResult:
     decisions: Decisions
     pairs: RowPairs
     added: tuple[int, ...]
+    comparison: Comparison
     recall: DedupRecall
     removal: Removal
     against: Against | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +12,13 @@ from memaudit.cli.options import MaxUnreadable, OutPath, Threshold
 
 StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="A store made by memaudit embed.")]
 Clusters = Annotated[str, typer.Option("--clusters", help="Number of k-means clusters, or auto.")]
+Method = Annotated[
+    str, typer.Option("--method", help="auto, or openai-2022: five clusterings of 1,024, each image in its own.")
+]
+TargetRecall = Annotated[
+    float | None, typer.Option("--target-recall", help="Go on until the recall is proven to be this high, say 0.99.")
+]
+Backend = Annotated[str, typer.Option("--backend", help="What nominates pairs: auto, product, half, signs or cuda.")]
 Clusterings = Annotated[int, typer.Option("--clusterings", help="Clusterings whose pairs are united.")]
 Probes = Annotated[int, typer.Option("--probes", help="Nearest clusters each image is compared with.")]
 Exhaustive = Annotated[bool, typer.Option("--exhaustive", help="Compare every image with every other.")]
@@ -39,10 +46,13 @@ def dedup(
     store: StorePath,
     out: OutPath,
     threshold: Threshold = None,
+    method: Method = "auto",
     clusters: Clusters = "auto",
     clusterings: Clusterings = 1,
     probes: Probes = 2,
+    target_recall: TargetRecall = None,
     exhaustive: Exhaustive = False,
+    backend: Backend = "auto",
     keep: Keep = "largest",
     groups: Groups = "cover",
     against: Against = None,
@@ -68,9 +78,12 @@ def dedup(
     console = Console(as_json, quiet)
     options = DedupOptions(
         threshold=threshold,
+        method=method,
         clusters=0 if exhaustive else _clusters(clusters),
         clusterings=clusterings,
         probes=probes,
+        target_recall=target_recall,
+        backend=backend,
         keep=keep,
         groups=groups,
         recall_sample=recall_sample,
@@ -89,9 +102,21 @@ def dedup(
         write_inconclusive("dedup", str(error), out)
         raise InconclusiveError(f"inconclusive: {error}") from None
     report = write_dedup(result, opened, out, other)
-    console.result(report, f"{report['results']['headline']}\nMethod: {result.method}.\nReport: {out / 'report.html'}")
+    console.result(report, f"{report['results']['headline']}\n{_how(report)}\nReport: {out / 'report.html'}")
     if result.inconclusive:
         raise typer.Exit(InconclusiveError.exit_code)
+
+
+def _how(report: dict[str, Any]) -> str:
+    """How pairs were found, and what each clustering added, for the terminal."""
+    results = report["results"]
+    lines = [f"Method: {results['method']}; {results['comparison']['backend']}."]
+    added = results["pairs_added_by_clustering"]
+    if len(added) > 1:
+        lines.append(f"New pairs by clustering: {', '.join(f'{count:,}' for count in added)}.")
+    if results["comparison"]["note"]:
+        lines.append(f"Note: {results['comparison']['note']}.")
+    return "\n".join(lines)
 
 
 def _clusters(value: str) -> int | None:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 OutPath = Annotated[Path, typer.Option("--out", help="Folder to write. Run again, the command continues there.")]
 EncoderName = Annotated[str | None, typer.Option("--encoder", help="See memaudit encoders list.", show_default="sscd")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-Workers = Annotated[int, typer.Option("--workers", min=0, help="Threads that decode, and encode on a CPU; 0: one per core.")]
+Workers = Annotated[
+    int, typer.Option("--workers", min=0, help="Threads that decode, and encode on a CPU; 0: one per core.")
+]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Images per forward pass.")]
 ShardRows = Annotated[int, typer.Option("--shard-rows", min=1, help="Images per shard: what a kill can cost.")]
 Unverified = Annotated[

@@ -56,25 +56,6 @@ class Plan:
         return "".join([f"{self.name}: " if self.name else "", text, f" ({self.remark})" if self.remark else ""])
 
 
-@dataclass(frozen=True)
-class Cells:
-    """How rows fell into the clusters of one clustering."""
-
-    clusters: int
-    largest: int
-    empty: int
-    rows: int
-
-    @classmethod
-    def of(cls, sizes: Int64) -> Cells:
-        return cls(len(sizes), int(sizes.max(initial=0)), int((sizes == 0).sum()), int(sizes.sum()))
-
-    @property
-    def share(self) -> float:
-        """Share of the rows that the largest cluster holds."""
-        return self.largest / self.rows if self.rows else 0.0
-
-
 def choose_clusters(rows: int, probes: int, clusterings: int) -> int:
     """The number of clusters that costs least for fitting, assigning and comparing; 0: exhaustive.
 

@@ -13,13 +13,16 @@ from memaudit.dedup.copies import NO_PAIRS, representatives
 from memaudit.dedup.decisions import decide, note_lonely, require_group_rule, settle, verify
 from memaudit.dedup.ignored import RuledOut, ruled_out_positions, ruled_out_rows, without
 from memaudit.dedup.keep import keep_rank, require_rule
-from memaudit.dedup.pairs import Matrix, find_pairs
+from memaudit.dedup.matrix import Matrix
+from memaudit.dedup.pairs import Found, compare
 from memaudit.dedup.recall import measure_recall, recall_of_exhaustive
 from memaudit.dedup.scratch import scratch_folder
+from memaudit.dedup.search import Target, reach_recall
 from memaudit.dedup.skew import removal_skew
 from memaudit.dedup.skew_sums import linked_families
 from memaudit.errors import InputError, UsageError
 from memaudit.records import (
+    Comparison,
     Coverage,
     DedupRecall,
     DedupResult,
@@ -33,20 +36,27 @@ from memaudit.records import (
     silent,
 )
 from memaudit.similarity import Pairs
+from memaudit.similarity.backends import require_backend
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import Columns, Store
 
+METHODS = ("auto", "openai-2022")
 _NOWHERE = Elsewhere(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, bool))
 
 
 @dataclass(frozen=True)
 class DedupOptions:
-    """threshold None: the encoder's own. clusters None: chosen by cost, 0: exhaustive. groups: cover or components."""
+    """threshold None: the encoder's own. method: one of METHODS; another than auto sets clusters, clusterings, probes.
+    clusters None: chosen by cost, 0: exhaustive. target_recall: the search goes on until its lower bound is this high.
+    backend: who nominates pairs (memaudit.similarity.backends). groups: cover or components."""
 
     threshold: float | None = None
+    method: str = "auto"
     clusters: int | None = None
     clusterings: int = 1
     probes: int = 2
+    target_recall: float | None = None
+    backend: str = "auto"
     keep: str = "largest"
     groups: str = "cover"
     recall_sample: int = 1000
@@ -57,12 +67,13 @@ class DedupOptions:
 
 @dataclass(frozen=True)
 class _Compared:
-    """What the comparison of distinct images found; pairs are positions among them."""
+    """What the comparison of distinct images found; pairs are positions among them. shortfall: why the recall that was
+    asked for is not proven."""
 
     plan: Plan
-    pairs: Pairs
-    added: tuple[int, ...]
+    found: Found
     recall: DedupRecall
+    shortfall: str = ""
 
 
 def dedup(
@@ -100,7 +111,7 @@ def dedup(
     rows = np.setdiff1d(rows, found.row)
     compared = _compare(store, rows, threshold, options, scratch, progress)
     ruled_out_here = ruled_out_positions(apart, stands_for, rows)
-    pairs = without(compared.pairs, ruled_out_here)
+    pairs = without(compared.found.pairs, ruled_out_here)
     settled = settle(store, rows, pairs, rank[rows], ruled_out_here, options.groups)
     decisions = decide(columns, stands_for, rows, settled, found, threshold)
     verify(store, decisions, stands_for, apart, threshold)
@@ -117,13 +128,14 @@ def dedup(
         coverage=coverage,
         decisions=decisions,
         pairs=row_pairs,
-        added=compared.added,
+        added=tuple(compared.found.added),
+        comparison=compared.found.comparison,
         recall=compared.recall,
         removal=removal_skew(columns, decisions, linked_families(len(store), row_pairs, found), rank),
         against=other,
-        ignored=_ignored(ruled_out, len(compared.pairs.left) - len(pairs.left)),
+        ignored=_ignored(ruled_out, len(compared.found.pairs.left) - len(pairs.left)),
         seed=options.seed,
-        inconclusive=_inconclusive(store, coverage, against, options.max_unreadable),
+        inconclusive=_inconclusive(store, coverage, against, options.max_unreadable, compared.shortfall),
     )
 
 
@@ -134,21 +146,29 @@ def _compare(
     if not len(rows):
         nothing = Estimate(0, 0, None, None, None)
         recall = DedupRecall(0, True, options.confidence, nothing, nothing, ())
-        return _Compared(Plan(0, 1, options.clusterings), Pairs.none(), (0,), recall)
+        found = Found(Pairs.none(), [0], Comparison("nothing to compare", "", 0, ()))
+        return _Compared(Plan(0, 1, options.clusterings), found, recall)
     plan = plan_comparison(len(rows), options)
     with scratch_folder(scratch) as folder:
         matrix = Matrix(folder / "embeddings.npy", store, rows)
-        pairs, added = find_pairs(matrix, threshold, plan, options.seed, progress)
-        return _Compared(plan, pairs, tuple(added), _recall(matrix, pairs, threshold, plan, options, progress))
+        if options.target_recall is not None:
+            target = Target(options.target_recall, options.recall_sample, options.confidence)
+            reached = reach_recall(matrix, threshold, plan, target, options.seed, progress)
+            return _Compared(reached.plan, reached.found, reached.recall, reached.why_not)
+        found = compare(matrix, threshold, plan, options.seed, progress)
+        return _Compared(plan, found, _recall(matrix, found.pairs, threshold, plan, options, progress))
 
 
 def _ignored(ruled_out: RuledOut | None, found: int) -> Ignored | None:
     return Ignored(ruled_out.digest, len(ruled_out.pairs), found) if ruled_out else None
 
 
-def _inconclusive(store: Store, coverage: Coverage, other: Store | None, allowed: float) -> tuple[str, ...]:
-    """Why this run does not speak of the whole set, or not against the whole of the other one."""
-    reasons = _shortfalls(store, coverage, allowed, "")
+def _inconclusive(
+    store: Store, coverage: Coverage, other: Store | None, allowed: float, shortfall: str
+) -> tuple[str, ...]:
+    """Why this run does not speak of the whole set, or not against the whole of the other one, or not as surely as
+    was asked."""
+    reasons = (*_shortfalls(store, coverage, allowed, ""), *([shortfall] if shortfall else ()))
     return reasons if other is None else (*reasons, *_shortfalls(other, other.coverage, allowed, "the other set: "))
 
 
@@ -182,6 +202,10 @@ def require_possible(options: DedupOptions) -> None:
     if options.threshold is not None:
         require_threshold(options.threshold)
     require_rule(options.keep)
+    require_backend(options.backend)
+    _require_method(options)
+    if options.target_recall is not None:
+        Target(options.target_recall)
     require_group_rule(options.groups)
     for name, least in (("clusterings", 1), ("probes", 1), ("recall_sample", 1), ("seed", 0)):
         value = getattr(options, name)
@@ -191,14 +215,29 @@ def require_possible(options: DedupOptions) -> None:
         raise UsageError(f"confidence {options.confidence:g} is out of range: expected between 0 and 1")
 
 
+def _require_method(options: DedupOptions) -> None:
+    if options.method not in METHODS:
+        raise UsageError(f"unknown --method {options.method!r}: expected one of {', '.join(METHODS)}")
+    set_by_hand = [
+        f"--{name}"
+        for name in ("clusters", "clusterings", "probes", "backend")
+        if getattr(options, name) != getattr(DedupOptions, name)
+    ]
+    if options.method != "auto" and set_by_hand:
+        named = "--exhaustive" if options.clusters == 0 else ", ".join(set_by_hand)
+        raise UsageError(f"--method {options.method} settles how images are compared: leave out {named}")
+
+
 def plan_comparison(rows: int, options: DedupOptions) -> Plan:
     """Settle clusters, probes and clusterings for this many rows. Raises UsageError for what cannot be."""
+    if options.method == "openai-2022":
+        return Plan.openai_2022(rows)
     clusters = options.clusters
     if clusters is None:
         clusters = choose_clusters(rows, options.probes, options.clusterings)
     if clusters < 0 or clusters > rows:
         raise UsageError(f"--clusters {clusters} is out of range: there are {rows} distinct images to cluster")
-    return Plan(clusters, min(options.probes, max(1, clusters)), options.clusterings)
+    return Plan(clusters, min(options.probes, max(1, clusters)), options.clusterings, backend=options.backend)
 
 
 def _row_pairs(pairs: Pairs, rows: Int64, stands_for: Int64, columns: Columns, found: Elsewhere) -> RowPairs:

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.dedup.clusters import SEEDS, Assigner, Cells, Int32, Plan, comparisons, fit, fit_rows
+from memaudit.dedup.clusters import SEEDS, Assigner, Int32, Plan, comparisons, fit, fit_rows
 from memaudit.dedup.matrix import Matrix
-from memaudit.records import Float32, Int64, Progress
+from memaudit.records import Cells, Comparison, Float32, Int64, Progress
 from memaudit.similarity import Pairs
 from memaudit.similarity.backends import Choice, choose_backend, keep_to_one_thread, threads
 from memaudit.similarity.codes import CODE_BYTES, Codes
@@ -25,17 +25,6 @@ from memaudit.similarity.whole import Whole
 __all__ = ["BLOCK_ROWS", "Clustering", "Comparison", "Found", "Matrix", "PairSearch", "compare", "find_pairs"]
 BLOCK_ROWS = 8192
 CHECK_ROWS = 2048  # rows of the sample that a backend is chosen on
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """How the pairs were found. backend: short phrase for a report; note: what went otherwise than planned;
-    compared: how many pairs the backend looked at, some of them in several clusters; cells: of each clustering."""
-
-    backend: str
-    note: str
-    compared: int
-    cells: tuple[Cells, ...]
 
 
 class Found(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from memaudit.records import CONFIDENCE, Decision, DedupResult, Reason, Removal
+from memaudit.records import CONFIDENCE, Comparison, Decision, DedupResult, Reason, Removal
 from memaudit.report.dedup_pictures import MEMBERS_SHOWN, largest_groups, most_similar_elsewhere, near_threshold
 from memaudit.report.dedup_tables import group_sizes, weakest_of_groups, write_tables
 from memaudit.report.document import make_report, write_report
@@ -64,6 +64,7 @@ def _results(result: DedupResult) -> dict[str, Any]:
         "reasons": list(result.inconclusive),
         "headline": _headline(result),
         "method": result.method,
+        "comparison": _comparison(result.comparison),
         "keep_rule": result.keep_rule,
         "group_rule": result.group_rule,
         "images": result.coverage.total,
@@ -86,6 +87,16 @@ def _results(result: DedupResult) -> dict[str, Any]:
         ],
         "similarities": histogram(result.pairs.similarity, min(result.threshold, 0.99), 1.0, 25),
         "skew": _skew(result.removal),
+    }
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    cells = [asdict(cells) | {"share": cells.share} for cells in comparison.cells]
+    return {
+        "backend": comparison.backend,
+        "note": comparison.note,
+        "compared": comparison.compared,
+        "clusterings": cells,
     }
 
 

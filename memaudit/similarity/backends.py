@@ -40,8 +40,7 @@ def choose_backend(
     random part of the rows), unless the run must be lossless; else products in bfloat16 or float32.
     Raises UsageError for an unknown name, or a device that is not there.
     """
-    if name not in NAMES:
-        raise UsageError(f"unknown backend {name!r}: expected one of {', '.join(NAMES)}")
+    require_backend(name)
     if name == "product":
         return Choice(Products(threshold))
     if name in ("half", "cuda"):
@@ -49,6 +48,12 @@ def choose_backend(
     plain = fastest_lossless(comparisons, threshold)
     wanted = not lossless and comparisons > WORTH_CODES + BITS * rows / 4 and plain.name != "cuda"
     return _signs(plain, threshold, sample(), seed) if name == "signs" or wanted else Choice(plain)
+
+
+def require_backend(name: str) -> None:
+    """Raise UsageError for an unknown name."""
+    if name not in NAMES:
+        raise UsageError(f"unknown backend {name!r}: expected one of {', '.join(NAMES)}")
 
 
 def _half(name: str, threshold: float) -> Backend:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from vectors import near, random_vectors, unit
 
-from memaudit.dedup.clusters import Assigner, Cells, Plan, choose_clusters, comparisons, fit, fit_rows
+from memaudit.dedup.clusters import Assigner, Plan, choose_clusters, comparisons, fit, fit_rows
+from memaudit.records import Cells
 from memaudit.similarity.whole import Whole
 
 
