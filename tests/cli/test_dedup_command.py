@@ -19,6 +19,7 @@ from calls import Memaudit
 from pictures import MakeFolder, MakeStore, altered, draw, write_pictures
 from vectors import families, random_vectors, vector_store
 
+from memaudit.dedup import search
 from memaudit.records import Status
 from memaudit.report.document import read_report
 from memaudit.store import Store
@@ -139,6 +140,11 @@ def test_the_best_by_a_column_of_the_manifest(memaudit: Memaudit, tmp_path: Path
         (["--threshold", "1.01"], "threshold 1.01 is out of range"),
         (["--threshold", "-0.5"], "threshold -0.5 is out of range"),
         (["--clusters", "99"], "--clusters 99 is out of range: there are 13 distinct images"),
+        (["--method", "magic"], "unknown --method 'magic': expected one of auto, openai-2022"),
+        (["--method", "openai-2022", "--probes", "3"], "leave out --probes"),
+        (["--method", "openai-2022", "--exhaustive"], "leave out --exhaustive"),
+        (["--backend", "abacus"], "unknown backend 'abacus': expected one of auto, product, half, signs, cuda"),
+        (["--target-recall", "1"], "target recall 1 is out of range"),
         (["--keep", "best:"], "unknown keep rule 'best:'"),
         (["--keep", "best:nothing"], "no such column; the store has width"),
         (["--groups", "chains"], "unknown --groups 'chains': expected one of cover, components"),
@@ -262,3 +268,62 @@ def test_scratch_of_a_run_that_still_goes_on_is_left_alone(tmp_path: Path) -> No
             assert second.is_dir()
         assert first.is_dir()
     assert list(tmp_path.iterdir()) == []
+
+
+# --- how pairs are found --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clumps(tmp_path: Path) -> Store:
+    """Families that three narrow clusters tear apart."""
+    return vector_store(tmp_path / "clumps", families(4, [1] * 300 + [2] * 100 + [4] * 25))
+
+
+def run(memaudit: Memaudit, store: Store, out: Path, *arguments: str) -> dict[str, Any]:
+    results: dict[str, Any] = memaudit("dedup", store.folder, "--out", out, "--json", *arguments).json["results"]
+    return results
+
+
+@pytest.mark.parametrize("backend", ["product", "half", "signs"])
+def test_backends_find_the_same_pairs_and_are_named(
+    memaudit: Memaudit, clumps: Store, tmp_path: Path, backend: str
+) -> None:
+    """The report says what nominated the pairs, how many were compared and how full the clusters were."""
+    exhaustive = run(memaudit, clumps, tmp_path / "all", "--exhaustive")
+    found = run(memaudit, clumps, tmp_path / "some", "--clusters", "4", "--probes", "4", "--backend", backend)
+    assert found["pairs"] == exhaustive["pairs"]
+    assert {"product": "float32", "half": "bfloat16", "signs": "sign codes"}[backend] in found["comparison"]["backend"]
+    (cells,) = found["comparison"]["clusterings"]
+    assert cells["clusters"] == 4
+    assert cells["rows"] == 600
+    assert 0.25 <= cells["share"] <= 1
+
+
+def test_the_published_method_by_name(memaudit: Memaudit, clumps: Store, tmp_path: Path) -> None:
+    """Five clusterings, each image within its own cluster, and what each clustering added."""
+    results = run(memaudit, clumps, tmp_path / "out", "--method", "openai-2022")
+    assert results["method"].startswith("openai-2022: union of 5 clusterings of 9 clusters")
+    assert "too many for 600 images" in results["method"]
+    assert len(results["pairs_added_by_clustering"]) == 5
+    assert sum(results["pairs_added_by_clustering"]) == results["pairs"]
+    printed = memaudit("dedup", clumps.folder, "--out", tmp_path / "out", "--method", "openai-2022").out
+    assert f"New pairs by clustering: {results['pairs_added_by_clustering'][0]}, " in printed
+
+
+def test_a_target_is_reached_or_inconclusive(
+    memaudit: Memaudit, clumps: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More probes prove what one could not; what no search could prove ends with exit code 3 and says why."""
+    narrow = ("--clusters", "16", "--probes", "1", "--recall-sample", "600")
+    assert run(memaudit, clumps, tmp_path / "plain", *narrow)["recall"]["by_pair"]["value"] < 0.95
+    reached = run(memaudit, clumps, tmp_path / "reached", *narrow, "--target-recall", "0.95")
+    assert reached["recall"]["by_pair"]["low"] >= 0.95
+    assert "16 clusters, each image compared with its 1 nearest" not in reached["method"]
+    monkeypatch.setattr(search, "MOST_PROBES", 1)
+    monkeypatch.setattr(search, "MOST_CLUSTERINGS", 1)
+    arguments = ("dedup", clumps.folder, "--out", tmp_path / "failed", *narrow, "--target-recall", "0.999")
+    assert memaudit(*arguments).code == 3
+    report = read_report(tmp_path / "failed" / "report.json")
+    assert not report["results"]["conclusive"]
+    assert "recall of" in report["results"]["reasons"][0]
+    assert (tmp_path / "failed" / "decisions.parquet").exists()
