@@ -3,8 +3,8 @@
 
 Contenders, each in a process of its own: ours; FAISS IVFFlat range search of all rows, tuned (not counted) to the
 recall of ours, or to 99.9 % of it; flat range search of 1,000 rows, extrapolated; the method of OpenAI 2022. Data:
-bench_data.py. Truth: sampled rows compared exactly with all. Where other processes run, cpu_ratio says more than
-ratio, and with OMP_NUM_THREADS=1 most. Writes results/bench_dedup-MACHINE.csv.
+bench_data.py, or any store of real images (`--store`). Truth: sampled rows compared exactly with all. Where other
+processes run, cpu_ratio says more than ratio, and with OMP_NUM_THREADS=1 most. Writes results/bench_dedup-MACHINE.csv.
 
     python scripts/bench_dedup.py --rows 100000 --folder /tmp/bench [--only ours,ivf,flat]
 """
@@ -40,25 +40,38 @@ Row = dict[str, Any]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--store", type=Path, help="instead of synthetic data: a store made by memaudit embed")
     parser.add_argument("--folder", type=Path, default=Path("/tmp/bench-dedup"))
     parser.add_argument("--results", type=Path, default=Path(__file__).parent.parent / "results")
     parser.add_argument("--only", default=",".join(NAMES))
     parser.add_argument("--one", choices=NAMES, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    folder = options.folder / f"{options.rows}"
     if options.one:
-        print(json.dumps(run_here(options.one, folder)))
+        print(json.dumps(run_here(options.one, options.folder)))
         return
-    store = make_store(folder / "store", options.rows)
+    folder, store, data = prepared(options)
     truth = sampled_truth(store, folder)
     rows: list[Row] = []
     for name in options.only.split(","):
-        rows.append(run(name, options, folder, truth))
+        rows.append(run(name, folder, truth))
         show(rows[-1])
-    rows = with_ratios(rows, options.rows)
+    rows = [{"data": data, **row} for row in with_ratios(rows, len(store))]
     for row in rows:
         show({key: row.get(key) for key in ("contender", "seconds", "ratio", "cpu_ratio")})
     write(options.results, rows)
+
+
+def prepared(options: argparse.Namespace) -> tuple[Path, Store, str]:
+    """The folder of this data, the store in it, and what the table calls it."""
+    if options.store is None:
+        folder = options.folder / f"{options.rows}"
+        return folder, make_store(folder / "store", options.rows), "synthetic"
+    store = Store.open(options.store)
+    folder = options.folder / f"store-{store.digest[:12]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "store").exists():
+        (folder / "store").symlink_to(options.store.resolve())
+    return folder, store, options.store.name
 
 
 def run_here(name: str, folder: Path) -> Row:
@@ -77,8 +90,8 @@ def peak_memory() -> float:
     return int(status.split("VmHWM:")[1].split()[0]) / 2**20
 
 
-def run(name: str, options: argparse.Namespace, folder: Path, truth: RecallSample) -> Row:
-    command = [sys.executable, __file__, "--one", name, "--rows", str(options.rows), "--folder", str(options.folder)]
+def run(name: str, folder: Path, truth: RecallSample) -> Row:
+    command = [sys.executable, __file__, "--one", name, "--folder", str(folder)]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     row: Row = {"contender": name, **json.loads(output.splitlines()[-1])}
     path = folder / f"pairs-{name}.npz"
@@ -107,7 +120,7 @@ def sampled_truth(store: Store, folder: Path) -> RecallSample:
         np.savez(kept, rows=sample.rows, **sample.truth._asdict())
     with np.load(kept) as file:
         truth = Pairs(file["left"], file["right"], file["similarity"])
-        return RecallSample(file["rows"], len(store), THRESHOLD, truth)
+        return RecallSample(file["rows"], store.comparable, THRESHOLD, truth)
 
 
 def with_ratios(rows: list[Row], count: int) -> list[Row]:
@@ -138,8 +151,8 @@ def write(folder: Path, rows: list[Row]) -> None:
     folder.mkdir(exist_ok=True)
     path = folder / f"bench_dedup-{machine().replace(' ', '-')}.csv"
     earlier = list(csv.DictReader(path.open())) if path.is_file() else []
-    new = {(row["contender"], str(row["rows"])) for row in rows}
-    rows = [row for row in earlier if (row["contender"], row["rows"]) not in new] + rows
+    new = {(row["data"], row["contender"], str(row["rows"])) for row in rows}
+    rows = [row for row in earlier if (row["data"], row["contender"], row["rows"]) not in new] + rows
     names = list(dict.fromkeys(name for row in rows for name in row))
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, names)
