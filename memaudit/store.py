@@ -387,7 +387,8 @@ def writing_store(
 ) -> Iterator[StoreWriter]:
     """Open `folder` for writing: a new store, or the one begun there by the same encoder.
 
-    Its manifest names the `sources`, with `append` after those that it was made from.
+    Its manifest names the `sources`; with `append`, last, after those that the store was made from. What an unfinished
+    store lacks is among its last sources, so it takes no others before they are all there.
 
     Raises InputError if the folder holds something else, or a store of another encoder or shard size, or if
     another process is writing it.
@@ -408,13 +409,19 @@ def writing_store(
 
 def _begun(folder: Path, fresh: Manifest, *, append: bool) -> Manifest:
     if not (folder / MANIFEST).exists():
+        if append:
+            raise UsageError(f"{folder} holds no store to append to: leave out --append to make one, or check --out")
         strangers = [p.name for p in folder.iterdir() if not p.name.startswith((".", "shard-"))]
         if strangers:
             raise UsageError(f"{folder} is not empty and holds no store (found {strangers[0]}): choose another --out")
         write_json(folder / MANIFEST, fresh.as_dict())
         return fresh
     begun = Manifest.read(folder)
-    begun = replace(begun, sources=tuple(dict.fromkeys(begun.sources + fresh.sources)) if append else fresh.sources)
+    if append:
+        _require_pending(folder, begun, fresh.sources)
+        others = tuple(source for source in begun.sources if source not in fresh.sources)
+        fresh = replace(fresh, sources=others + fresh.sources)
+    begun = replace(begun, sources=fresh.sources)
     if not begun.encoder.same_as(fresh.encoder):
         raise InputError(
             f"store {folder} was begun with encoder {begun.encoder.identity}, not {fresh.encoder.identity}: "
@@ -425,6 +432,15 @@ def _begun(folder: Path, fresh: Manifest, *, append: bool) -> Manifest:
             f"store {folder} was begun with --shard-rows {begun.shard_rows}, not {fresh.shard_rows}: use the same"
         )
     return begun
+
+
+def _require_pending(folder: Path, begun: Manifest, sources: tuple[str, ...]) -> None:
+    """Raise InconclusiveError where appending would finish a store that still lacks images of other sources."""
+    if not begun.complete and begun.sources[-len(sources) :] != sources:
+        raise InconclusiveError(
+            f"store {folder} is unfinished, it still lacks images of {', '.join(begun.sources)}: first run the command "
+            "again that was interrupted, then append"
+        )
 
 
 def _strays(folder: Path, manifest: Manifest) -> list[str]:

@@ -26,6 +26,9 @@ Sources = Annotated[
 Append = Annotated[
     bool, typer.Option("--append", help="Add the sources' new images to a finished store made from others.")
 ]
+ReplaceChanged = Annotated[
+    bool, typer.Option("--replace-changed", help="Write the store anew from the first image on that has changed.")
+]
 NoReuse = Annotated[
     bool, typer.Option("--no-reuse", help="Embed every image, even if the store has one with the same file hash.")
 ]
@@ -40,6 +43,7 @@ def embed(
     batch_size: BatchSize = 16,
     shard_rows: ShardRows = 8192,
     append: Append = False,
+    replace_changed: ReplaceChanged = False,
     no_reuse: NoReuse = False,
     max_unreadable: MaxUnreadable = 0.01,
     allow_unverified_weights: Unverified = False,
@@ -56,7 +60,7 @@ def embed(
     loaded = load_encoder(encoder or DEFAULT_ENCODER, device=device, allow_unverified_weights=allow_unverified_weights)
     options = EmbedOptions(batch_size=batch_size, workers=workers, shard_rows=shard_rows, reuse=not no_reuse)
     with console.progress() as progress:
-        store = run(sources, out, loaded, options, append=append, progress=progress)
+        store = run(sources, out, loaded, options, append=append, replace_changed=replace_changed, progress=progress)
     require_readable(store, max_unreadable)
     coverage = store.coverage
     console.result(

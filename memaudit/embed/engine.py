@@ -14,6 +14,8 @@ import numpy as np
 from memaudit.embed.rows import ShardRows, ahead, batched, prepare
 from memaudit.embed.standing import (
     KnownFiles,
+    Seen,
+    Sighting,
     Standing,
     Survey,
     embedded_files,
@@ -72,6 +74,8 @@ def embed(
     UsageError for a `folder` inside a source, where its files would be taken for images; InconclusiveError for a
     store with a missing shard.
     """
+    if append and replace_changed:
+        raise UsageError("--append keeps what is there, --replace-changed does not: choose one")
     _require_outside(Path(folder), sources)
     total = require_distinct(lambda: (ref.image_id for ref in iter_images(sources, contents=False)))
     if total == 0:
@@ -133,12 +137,9 @@ def _current_shards(writer: StoreWriter, found: Survey, total: int) -> int:
 
 
 def _require_same(writer: StoreWriter, found: Survey, *, append: bool) -> None:
-    """Raise InputError if the store holds another file than the sources, or, unless appending, an image they lack."""
-    if found.changed is not None:
-        raise InputError(
-            f"store {writer.folder} was made from another file than {found.changed!r} now is: choose another --out, or "
-            "give the new image another image_id"
-        )
+    """Raise InputError if the sources say otherwise of an image, or, unless appending, lack one."""
+    if found.odd is not None and (append or found.odd.seen is not Seen.OTHER_NAME):
+        raise InputError(_difference(writer.written(), found.odd, append=append))
     absent = np.flatnonzero(~found.current)
     if len(absent) and not append:
         first = writer.written().columns(absent[:1]).image_id[0]
@@ -146,6 +147,23 @@ def _require_same(writer: StoreWriter, found: Survey, *, append: bool) -> None:
             f"store {writer.folder} holds {len(absent):,} images that are not in the sources (the first is {first!r}): "
             "choose another --out, or add new images to it with --append"
         )
+
+
+def _difference(store: Store, odd: Sighting, *, append: bool) -> str:
+    """What differs, and what to do about it."""
+    name, where = store.columns(np.array([odd.row])).image_id[0], f"store {store.folder}"
+    ways = (
+        "choose another --out, or give the new image an image_id of its own, in a manifest"
+        if append
+        else "--replace-changed writes the store anew from there on; or choose another --out"
+    )
+    return {
+        Seen.OTHER_FILE: f"{where} was made from another file than {name!r} now is: {ways}",
+        Seen.READABLE_NOW: f"{name!r} could not be read when {where} was made, and now can: {ways}",
+        Seen.UNREADABLE_NOW: f"{name!r} of {where} cannot be read any more: restore the file and run again; or {ways}",
+        Seen.OTHER_NAME: f"{odd.image_id!r} is {name!r} of {where} again: name the new sources alone, as several at once "
+        "get their names before their image_ids",
+    }[odd.seen]
 
 
 def _write_new(

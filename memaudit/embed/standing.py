@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -79,61 +80,86 @@ def embedded_files(files: Iterable[tuple[str, str]], start: int) -> Iterator[tup
 
 
 class Standing(NamedTuple):
-    """The rows of a store by image_id, and the key of each one's file (rows,). Memory: 40 bytes a row."""
+    """The rows of a store by image_id and by uri, and the key of each one's file (rows,). Memory: 64 bytes a row."""
 
     ids: Table
+    uris: Table
     files: Keys
 
     def row_of(self, ref: ImageRef) -> int:
         """The row of an image, or -1."""
-        return self.ids.row_of(_id_key(ref.image_id))
+        return self.ids.row_of(_text_key(ref.image_id))
 
 
 def standing_of(store: Store) -> Standing:
-    ids, files = bytearray(), bytearray()
+    ids, uris, files = bytearray(), bytearray(), bytearray()
     for columns in store.iter_columns():
-        for image_id, sha256 in zip(columns.image_id, columns.sha256, strict=True):
-            ids += _id_key(image_id)
+        for image_id, uri, sha256 in zip(columns.image_id, columns.uri, columns.sha256, strict=True):
+            ids += _text_key(image_id)
+            uris += _text_key(uri)
             files += _file_key(sha256)
-    return Standing(Table.of(np.frombuffer(ids, _KEY), np.arange(len(store))), np.frombuffer(files, _KEY))
+    rows = np.arange(len(store))
+    by_id, by_uri = (Table.of(np.frombuffer(keys, _KEY), rows) for keys in (ids, uris))
+    return Standing(by_id, by_uri, np.frombuffer(files, _KEY))
+
+
+class Seen(StrEnum):
+    """What the sources say of an image beside what the store says."""
+
+    NEW = "new"
+    SAME = "same"
+    OTHER_FILE = "other file"
+    READABLE_NOW = "readable now"
+    UNREADABLE_NOW = "unreadable now"
+    OTHER_NAME = "other name"  # the store has this very place under another image_id
 
 
 class Sighting(NamedTuple):
-    """An image of the sources in the store: its row, -1 if there is none, and whether it has the same file."""
+    """An image of the sources beside the store's: its row there, -1 if it is new."""
 
     image_id: str
     row: int
-    same: bool
+    seen: Seen
 
 
 def sight(standing: Standing, ref: ImageRef) -> Sighting:
-    """Reads the file only of an image that the store has."""
+    """Reads the file only of an image that the store has under this image_id."""
     row = standing.row_of(ref)
-    same = row >= 0 and _file_key(sha256_of(ref)).rstrip(b"\0") == standing.files[row]
-    return Sighting(ref.image_id, row, same)
+    if row < 0:
+        row = standing.uris.row_of(_text_key(ref.uri))
+        return Sighting(ref.image_id, row, Seen.NEW if row < 0 else Seen.OTHER_NAME)
+    return Sighting(ref.image_id, row, _compared(standing.files[row], _file_key(sha256_of(ref)).rstrip(b"\0")))
+
+
+def _compared(stored: bytes, found: bytes) -> Seen:
+    """Keys as numpy hands them out: without the NULs at their end, so that of no file nothing is left."""
+    if stored == found:
+        return Seen.SAME
+    return Seen.OTHER_FILE if stored and found else Seen.UNREADABLE_NOW if stored else Seen.READABLE_NOW
 
 
 class Survey(NamedTuple):
-    """current (rows,) bool: the sources have this row's image, with the same file. changed: the image_id of the first
-    one with another file, or None."""
+    """current (rows,) bool: the sources have this row's image, with the same file. odd: the first image of which they
+    say something else, or None."""
 
     current: NDArray[np.bool_]
-    changed: str | None
+    odd: Sighting | None
 
 
 def survey(rows: int, sightings: Iterable[Sighting], *, in_order: bool, tick: Callable[[int], None]) -> Survey:
     """Hold the rows against the sources, until all were seen. With `in_order` they must have the same places, too."""
-    current, changed, unseen = np.zeros(rows, bool), None, rows
-    for place, (image_id, row, same) in enumerate(sightings if rows else ()):
-        if row < 0:
+    current, odd, unseen = np.zeros(rows, bool), None, rows
+    for place, sighting in enumerate(sightings if rows else ()):
+        if odd is None and sighting.seen not in (Seen.NEW, Seen.SAME):
+            odd = sighting
+        if sighting.seen in (Seen.NEW, Seen.OTHER_NAME):
             continue
-        current[row] = same and (row == place or not in_order)
-        changed = image_id if changed is None and not same else changed
+        current[sighting.row] = sighting.seen is Seen.SAME and (sighting.row == place or not in_order)
         unseen -= 1
         tick(1)
         if not unseen:
             break
-    return Survey(current, changed)
+    return Survey(current, odd)
 
 
 def require_distinct(image_ids: Callable[[], Iterable[str]]) -> int:
@@ -155,8 +181,8 @@ def _short_key(image_id: str) -> int:
     return int.from_bytes(hashlib.blake2b(image_id.encode(), digest_size=8).digest(), "big")
 
 
-def _id_key(image_id: str) -> bytes:
-    return hashlib.blake2b(image_id.encode(), digest_size=_KEY.itemsize).digest()
+def _text_key(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=_KEY.itemsize).digest()
 
 
 def _file_key(sha256: str) -> bytes:

@@ -74,7 +74,7 @@ def _open_or_reason(data: bytes, max_pixels: int, side: int, held: ExitStack) ->
         raise UnreadableImageError("empty file")
     try:
         return _open(data, max_pixels, side, held)
-    except UnreadableImageError:
+    except (UnreadableImageError, MemoryError):  # too little memory is no fault of the image
         raise
     except UnidentifiedImageError:
         raise UnreadableImageError(why_not(data)) from None

@@ -15,7 +15,7 @@ from pictures import MakeFolder, draw, write_pictures
 from memaudit.embed import EmbedOptions, embed
 from memaudit.encoders import load_encoder
 from memaudit.encoders.thumbnail import ThumbnailEncoder
-from memaudit.errors import InputError
+from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.records import Float32
 from memaudit.store import Store, verify_store
 
@@ -31,6 +31,16 @@ class Counting(ThumbnailEncoder):
 
     def encode(self, batch: NDArray[Any]) -> Float32:
         self.batches.append(len(batch))
+        return super().encode(batch)
+
+
+@dataclass(frozen=True)
+class Stopping(Counting):
+    """As if Ctrl-C came with the second shard."""
+
+    def encode(self, batch: NDArray[Any]) -> Float32:
+        if sum(self.batches) >= 4:
+            raise KeyboardInterrupt
         return super().encode(batch)
 
 
@@ -97,6 +107,59 @@ def test_other_sources_without_append_say_how(picture_folder: MakeFolder, tmp_pa
     with pytest.raises(InputError, match=r"holds 3 images that are not in the sources .*'0000.png'.* --append"):
         embed([write_pictures(tmp_path / "new", [7, 8])], store.folder, ENCODER)
     assert len(Store.open(store.folder)) == 3
+
+
+def test_appending_does_not_finish_another_command(picture_folder: MakeFolder, tmp_path: Path) -> None:
+    """A store that still lacks images of one source is not called finished because those of another one are there."""
+    first, second = picture_folder(9), write_pictures(tmp_path / "second", range(20, 29))
+    store, third = tmp_path / "store", write_pictures(tmp_path / "third", range(40, 43))
+    with pytest.raises(
+        InconclusiveError, match=r"unfinished, it still lacks images of .*images: first run the command"
+    ):
+        interrupted(first, store)
+        embed([second], store, ENCODER, SHARDS_OF_4, append=True)
+    embed([first], store, ENCODER, SHARDS_OF_4)
+    interrupted(second, store, append=True)
+    for other in (first, third):
+        with pytest.raises(InconclusiveError, match=r"unfinished, it still lacks images of .*second"):
+            embed([other], store, ENCODER, SHARDS_OF_4, append=True)
+    embed([second], store, ENCODER, SHARDS_OF_4, append=True)
+    assert len(embed([third], store, ENCODER, SHARDS_OF_4, append=True)) == 21
+
+
+def interrupted(source: Path, store: Path, *, append: bool = False) -> None:
+    """Embed until the second batch, where the encoder stops."""
+    with pytest.raises(KeyboardInterrupt):
+        embed([source], store, Stopping(), SHARDS_OF_4, append=append)
+
+
+def test_the_same_images_under_a_prefix_are_refused(picture_folder: MakeFolder, tmp_path: Path) -> None:
+    """Several sources get their names before their image_ids: one that is there already would be there twice."""
+    old, new = picture_folder(3), write_pictures(tmp_path / "new", [7, 8])
+    store = embed([old], tmp_path / "store", ENCODER)
+    with pytest.raises(InputError, match=r"'images/0000.png' is '0000.png' of store .* name the new sources alone"):
+        embed([old, new], store.folder, ENCODER, append=True)
+    assert len(Store.open(store.folder)) == 3
+
+
+def test_there_must_be_a_store_to_append_to(picture_folder: MakeFolder, tmp_path: Path) -> None:
+    """A mistyped --out does not become a new store."""
+    with pytest.raises(UsageError, match="holds no store to append to"):
+        embed([picture_folder(2)], tmp_path / "stroe", ENCODER, append=True)
+
+
+@pytest.mark.parametrize("when", ["then", "now"])
+def test_a_file_that_could_not_be_read_is_said(picture_folder: MakeFolder, tmp_path: Path, when: str) -> None:
+    """Not that it is another one; and there is a way to go on."""
+    folder, aside = picture_folder(3), tmp_path / "aside.png"
+    (folder / "0001.png").rename(aside)
+    (folder / "0001.png").symlink_to(tmp_path / ("absent.png" if when == "then" else "aside.png"))
+    store = embed([folder], tmp_path / "store", ENCODER).folder
+    aside.rename(tmp_path / ("absent.png" if when == "then" else "elsewhere.png"))
+    message = "could not be read when .* and now can" if when == "then" else "cannot be read any more: restore the file"
+    with pytest.raises(InputError, match=f"'0001.png'.* {message}.*--replace-changed"):
+        embed([folder], store, ENCODER)
+    assert embed([folder], store, ENCODER, replace_changed=True).comparable == (3 if when == "then" else 2)
 
 
 # --- the same file again --------------------------------------------------------------------------------------------

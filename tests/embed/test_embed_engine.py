@@ -310,7 +310,7 @@ def test_an_unreadable_file_that_was_repaired_is_a_change(picture_folder: MakeFo
     store = embed([folder], tmp_path / "store", ENCODER)
     assert store.coverage.measured == 2
     (tmp_path / "kept.png").rename(tmp_path / "absent.png")
-    with pytest.raises(InputError, match=r"made from another file than '0001.png'"):
+    with pytest.raises(InputError, match=r"'0001.png' could not be read when .* and now can: --replace-changed"):
         embed([folder], tmp_path / "store", ENCODER)
     assert embed([folder], tmp_path / "store", ENCODER, replace_changed=True).coverage.measured == 3
 
