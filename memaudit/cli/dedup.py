@@ -69,13 +69,15 @@ def dedup(
     from memaudit.dedup import dedup as run
     from memaudit.dedup.engine import require_possible
     from memaudit.dedup.ignored import read_ruled_out
-    from memaudit.errors import InconclusiveError
+    from memaudit.errors import InconclusiveError, UsageError
     from memaudit.report.dedup import write_dedup
     from memaudit.report.document import start_run
     from memaudit.report.inconclusive import write_inconclusive
     from memaudit.store import Store
 
     console = Console(as_json, quiet)
+    if exhaustive and (clusters, clusterings, probes) != ("auto", 1, 2):
+        raise UsageError("--exhaustive has no clusters: leave out --clusters, --clusterings and --probes")
     options = DedupOptions(
         threshold=threshold,
         method=method,

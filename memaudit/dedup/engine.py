@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +89,7 @@ def dedup(
 
     against: another store, whose images are dropped from this one first. ruled_out: pairs that are none. `scratch` is
     where a float32 copy of the embeddings goes while the run lasts (default: the system's temporary folder); what a
-    killed run left there is removed. Memory: blocks, some 500 bytes a row for names and decisions, and the pairs found.
+    killed run left there is removed. Memory: blocks, captions, metadata and some 500 bytes for each row, and the pairs.
     Raises UsageError for impossible options, InputError for a store without images or with NaN, InconclusiveError for
     stores of different encoders.
     """
@@ -148,6 +148,8 @@ def _compare(
         recall = DedupRecall(0, True, options.confidence, nothing, nothing, ())
         found = Found(Pairs.none(), [0], Comparison("nothing to compare", "", 0, ()))
         return _Compared(Plan(0, 1, options.clusterings), found, recall)
+    if options.clusters:  # fewer images may be left than there were when the options were looked at
+        options = replace(options, clusters=min(options.clusters, len(rows)))
     plan = plan_comparison(len(rows), options)
     with scratch_folder(scratch) as folder:
         matrix = Matrix(folder / "embeddings.npy", store, rows)
@@ -220,11 +222,11 @@ def _require_method(options: DedupOptions) -> None:
         raise UsageError(f"unknown --method {options.method!r}: expected one of {', '.join(METHODS)}")
     set_by_hand = [
         f"--{name}"
-        for name in ("clusters", "clusterings", "probes", "backend")
+        for name in ("clusters", "clusterings", "probes", "backend", "target_recall")
         if getattr(options, name) != getattr(DedupOptions, name)
     ]
     if options.method != "auto" and set_by_hand:
-        named = "--exhaustive" if options.clusters == 0 else ", ".join(set_by_hand)
+        named = "--exhaustive" if options.clusters == 0 else ", ".join(set_by_hand).replace("_", "-")
         raise UsageError(f"--method {options.method} settles how images are compared: leave out {named}")
 
 

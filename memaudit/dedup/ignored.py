@@ -37,10 +37,13 @@ def read_ruled_out(path: str | Path) -> RuledOut:
     try:
         digest = sha256_of(path)
         with path.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle, strict=True)
+            reader = csv.DictReader(handle, strict=True, skipinitialspace=True)
             found = _collected(path, reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"ignored pairs {path} cannot be read: {error}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"ignored pairs {path} are no CSV in UTF-8: write {LEFT},{RIGHT} and a pair a line") from None
+    except (OSError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"ignored pairs {path} cannot be read: {reason}") from None
     return RuledOut(path, digest, tuple(found), tuple(found.values()))
 
 

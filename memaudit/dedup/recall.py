@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,9 +20,12 @@ FOUND_AT_ONCE = 2**20
 
 def recall_of_exhaustive(found: Pairs, size: int, threshold: float, confidence: float) -> DedupRecall:
     """The recall of a run that compared all `size` positions with each other: what it found is the truth."""
-    truth = Pairs.joined([found, Pairs(found.right, found.left, found.similarity)])
-    rows = np.arange(size, dtype=np.int64)
-    return _recall(truth, np.ones(len(truth.left), bool), rows, threshold, _Interval(True, confidence))
+    count = np.bincount(found.left, minlength=size) + np.bincount(found.right, minlength=size)
+    count = count[count > 0]
+    interval, ones = _Interval(True, confidence), np.ones(len(count), np.int64)
+    bands = _bands(found.similarity, np.ones(len(found.left), bool), threshold)
+    twice = tuple(replace(band, found=2 * band.found, total=2 * band.total) for band in bands)
+    return DedupRecall(size, True, confidence, interval.estimate(count, count), interval.estimate(ones, ones), twice)
 
 
 def measure_recall(
@@ -108,15 +111,17 @@ def _true_pairs(matrix: Matrix, rows: Int64, threshold: float, progress: Progres
 
 
 def _is_found(truth: Pairs, found: Pairs, size: int) -> np.ndarray:
-    """Which true pairs are among those found. Memory: a block of those, however many there are."""
+    """Which true pairs are among those found, which are sorted. Memory: that of `truth`, and a block of `found`."""
     keys = np.minimum(truth.left, truth.right) * size + np.maximum(truth.left, truth.right)
-    distinct, back = np.unique(keys, return_inverse=True)
-    hit = np.zeros(len(distinct) + 1, bool)
+    order = np.argsort(keys)
+    asked, hit = keys[order], np.zeros(len(keys), bool)
     for low in range(0, len(found.left), FOUND_AT_ONCE):
-        part = found.left[low : low + FOUND_AT_ONCE] * size + found.right[low : low + FOUND_AT_ONCE]
-        place = np.searchsorted(distinct, part[np.isin(part, distinct)])
-        hit[place] = True
-    return hit[back]
+        part = slice(low, low + FOUND_AT_ONCE)
+        there = found.left[part].astype(np.int64) * size + found.right[part]
+        first, last = np.searchsorted(asked, (there[0], there[-1] + 1))
+        place = np.minimum(np.searchsorted(there, asked[first:last]), len(there) - 1)
+        hit[order[first:last]] = there[place] == asked[first:last]
+    return hit
 
 
 @dataclass(frozen=True)
@@ -135,9 +140,12 @@ class _Interval:
 
 
 def _bands(similarity: np.ndarray, hit: np.ndarray, threshold: float) -> tuple[Band, ...]:
+    """Counts by band of similarity. Memory: a block, however many pairs there are."""
     edges = np.linspace(threshold, 1.0, BANDS + 1)
-    place = np.clip(np.searchsorted(edges, similarity, side="right") - 1, 0, BANDS - 1)
-    return tuple(
-        Band(float(edges[i]), float(edges[i + 1]), int(hit[place == i].sum()), int((place == i).sum()))
-        for i in range(BANDS)
-    )
+    found, total = np.zeros(BANDS, np.int64), np.zeros(BANDS, np.int64)
+    for low in range(0, len(similarity), FOUND_AT_ONCE):
+        part = slice(low, low + FOUND_AT_ONCE)
+        place = np.clip(np.searchsorted(edges, similarity[part], side="right") - 1, 0, BANDS - 1)
+        total += np.bincount(place, minlength=BANDS)
+        found += np.bincount(place[hit[part]], minlength=BANDS)
+    return tuple(Band(float(edges[i]), float(edges[i + 1]), int(found[i]), int(total[i])) for i in range(BANDS))

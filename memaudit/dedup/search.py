@@ -32,9 +32,9 @@ class Target:
             raise UsageError(f"target recall {self.recall:g} is out of range: expected between 0 and 1")
 
     def reached_by(self, recall: DedupRecall) -> bool:
-        """With nothing to find there is nothing to miss."""
+        """A sample without near-duplicates proves nothing, unless it is a census: then there is nothing to miss."""
         lows = (recall.by_pair.low, recall.by_image.low)
-        return all(low is None or low >= self.recall for low in lows)
+        return all(recall.census if low is None else low >= self.recall for low in lows)
 
     def least_images(self) -> int:
         """Images with near-duplicates that a sample needs, to prove the target if none of their pairs is missed.
@@ -71,12 +71,17 @@ def reach_recall(
         return _exhausted(compare(matrix, threshold, plan, seed, progress), matrix, threshold, plan, target)
     search = PairSearch(matrix, threshold, plan, seed, progress)
     samples = _Samples(matrix, threshold, target, seed, progress)
+    if samples.pilot_is_census:  # all was compared with all: so be it
+        everything = replace(plan, clusters=0, probes=1, clusterings=1, name="", remark="")
+        return _exhausted(compare(matrix, threshold, everything, seed, progress), matrix, threshold, everything, target)
     for tried in _steps(search, plan):
         found, statement = search.found(), None
         if samples.pilot_passes(found):
             statement = samples.statement(found)
             if target.reached_by(statement):
                 return Reached(found, statement, tried, True, "")
+        if not samples.can_prove:  # however much is found
+            break
     recall = statement or samples.statement(found)
     return Reached(found, recall, tried, False, _why_not(recall, target, tried, samples))
 
@@ -103,6 +108,15 @@ class _Samples:
         self.statements = 0
         self.pilot = self._large_enough(self._drawn(_first_sample(target), "pilot"))
 
+    @property
+    def pilot_is_census(self) -> bool:
+        return len(self.pilot.rows) == len(self._matrix)
+
+    @property
+    def can_prove(self) -> bool:
+        """Whether the pilot holds as many images with near-duplicates as it takes."""
+        return self.pilot.with_duplicates >= self._target.least_images()
+
     def pilot_passes(self, found: Found) -> bool:
         return self._target.reached_by(self.pilot.recall_of(found.pairs, self._target.confidence))
 
@@ -126,7 +140,7 @@ class _Samples:
 
 def _first_sample(target: Target) -> int:
     """About half of the images of a training set have a near-duplicate, at most."""
-    return max(target.sample, 2 * target.least_images())
+    return max(target.sample, min(2 * target.least_images(), MOST_SAMPLED))
 
 
 def _exhausted(found: Found, matrix: Matrix, threshold: float, plan: Plan, target: Target) -> Reached:
@@ -135,7 +149,7 @@ def _exhausted(found: Found, matrix: Matrix, threshold: float, plan: Plan, targe
 
 
 def _why_not(recall: DedupRecall, target: Target, tried: Plan, samples: _Samples) -> str:
-    if samples.pilot.with_duplicates < target.least_images() and not recall.census:
+    if not samples.can_prove and not recall.census:
         return (
             f"a recall of {target.recall:.2%} cannot be proven: only {samples.pilot.with_duplicates:,} of "
             f"{len(samples.pilot.rows):,} sampled images have near-duplicates, it takes {target.least_images():,}"

@@ -161,8 +161,8 @@ def _difference(store: Store, odd: Sighting, *, append: bool) -> str:
         Seen.OTHER_FILE: f"{where} was made from another file than {name!r} now is: {ways}",
         Seen.READABLE_NOW: f"{name!r} could not be read when {where} was made, and now can: {ways}",
         Seen.UNREADABLE_NOW: f"{name!r} of {where} cannot be read any more: restore the file and run again; or {ways}",
-        Seen.OTHER_NAME: f"{odd.image_id!r} is {name!r} of {where} again: name the new sources alone, as several at once "
-        "get their names before their image_ids",
+        Seen.OTHER_NAME: f"{odd.image_id!r} is {name!r} of {where} again: name the new sources alone, as several at "
+        "once get their names before their image_ids",
     }[odd.seen]
 
 

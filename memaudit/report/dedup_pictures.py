@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memaudit.records import Decision, DedupResult, Elsewhere, Int64
 from memaudit.report.dedup_tables import group_sizes
@@ -87,13 +88,23 @@ def _drawn(result: DedupResult) -> tuple[Int64, int]:
         if len(near) > PAIRS_SHOWN:
             edge = np.partition(pairs.similarity[near], PAIRS_SHOWN - 1)[PAIRS_SHOWN - 1]
             near = near[pairs.similarity[near] <= edge]
-    rank = rank_of(ids)
-    ends = np.sort(np.stack([rank[pairs.left[near]], rank[pairs.right[near]]]), axis=0)
-    near = near[np.lexsort((ends[1], ends[0]))]
     if len(near) > PAIRS_SHOWN:
-        pick = np.random.default_rng(result.seed).choice(len(near), PAIRS_SHOWN, replace=False)
-        near = near[np.sort(pick)]
-    return near[np.argsort(pairs.similarity[near], kind="stable")], count
+        rank = rank_of(ids)
+        lot = _lots(rank[pairs.left[near]], rank[pairs.right[near]], len(ids), result.seed)
+        near = near[np.argpartition(lot, PAIRS_SHOWN)[:PAIRS_SHOWN]]
+    names = [sorted((ids[pairs.left[index]], ids[pairs.right[index]])) for index in near]
+    order = sorted(range(len(near)), key=lambda place: (pairs.similarity[near[place]], names[place]))
+    return near[np.array(order, dtype=np.int64)], count
+
+
+def _lots(left: Int64, right: Int64, size: int, seed: int) -> NDArray[np.uint64]:
+    """A number for each pair of places, as if drawn at random, that follows from them and the seed (splitmix64)."""
+    lot = (np.minimum(left, right) * size + np.maximum(left, right)).astype(np.uint64) + np.uint64(
+        (seed + 1) * 0x9E3779B97F4A7C15 % 2**64
+    )
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        lot = (lot ^ (lot >> np.uint64(shift))) * np.uint64(factor)
+    return lot ^ (lot >> np.uint64(31))
 
 
 def most_similar_elsewhere(

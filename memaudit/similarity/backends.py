@@ -46,19 +46,21 @@ def choose_backend(
     if name in ("half", "cuda"):
         return Choice(_half(name, threshold))
     plain = fastest_lossless(comparisons, threshold)
+    if name == "signs" and lossless:
+        return Choice(plain, note="sign codes could miss a pair, so a run that compares everything does not use them")
     wanted = not lossless and comparisons > WORTH_CODES + BITS * rows / 4 and plain.name != "cuda"
     return _signs(plain, threshold, sample(), seed) if name == "signs" or wanted else Choice(plain)
 
 
 def require_backend(name: str) -> None:
-    """Raise UsageError for an unknown name."""
+    """Raise UsageError for an unknown name, or a device that is not there."""
     if name not in NAMES:
         raise UsageError(f"unknown backend {name!r}: expected one of {', '.join(NAMES)}")
+    if name == "cuda" and not cuda_is_there():
+        raise UsageError("no CUDA device: choose another backend than cuda")
 
 
 def _half(name: str, threshold: float) -> Backend:
-    if name == "cuda" and not cuda_is_there():
-        raise UsageError("no CUDA device: choose another backend than cuda")
     return HalfProducts.on("cuda" if name == "cuda" else "cpu", threshold)
 
 

@@ -24,6 +24,7 @@ LOSS = 1e-4  # chance to lose a pair that lies exactly at the threshold; of clos
 MOST_LOST = 1e-3  # of the checked pairs: more, and the code does not do what it should on this data
 FEW_PASSED = 1e-3  # of all comparisons: so few candidates cost next to nothing
 MOST_PASSED = 0.02  # of all comparisons: with more candidates, scoring them costs more than plain products
+_UNPACKED = 1 << 15  # pairs of codes taken apart into bits at once: 16 MiB
 _PARTNERS = 5  # made pairs for each sampled row
 
 
@@ -155,8 +156,8 @@ def _held(coder: Coder, sample: Float32, pairs: _Pairs) -> tuple[Coder, Check, s
 
 def _check(coder: Coder, sample: Float32, pairs: _Pairs) -> Check:
     codes, made = coder.encode(sample), coder.encode(pairs.made)
-    far = _distances(codes[pairs.i], codes[pairs.j])
-    far_made = _distances(codes[pairs.of], made)
+    far = _distances(codes, pairs.i, codes, pairs.j)
+    far_made = _distances(codes, pairs.of, made, np.arange(len(made)))
     close, _ = within_radius(codes, codes, coder.radius)
     everyone = len(sample) * (len(sample) - 1)
     passed = (len(close) - len(sample)) - 2 * int((far <= coder.radius).sum())
@@ -165,8 +166,13 @@ def _check(coder: Coder, sample: Float32, pairs: _Pairs) -> Check:
     return Check(lost, int(widest), passed / everyone if everyone else 0.0)
 
 
-def _distances(left: Codes, right: Codes) -> Int64:
-    return np.asarray(np.unpackbits(left ^ right, axis=1).sum(axis=1), dtype=np.int64)
+def _distances(left: Codes, i: Int64, right: Codes, j: Int64) -> Int64:
+    """Hamming distances of left[i] and right[j], pair by pair. Memory: a block of them unpacked."""
+    result = np.empty(len(i), np.int64)
+    for low in range(0, len(i), _UNPACKED):
+        part = slice(low, low + _UNPACKED)
+        result[part] = np.unpackbits(left[i[part]] ^ right[j[part]], axis=1).sum(axis=1)
+    return result
 
 
 def _share(mask: NDArray[np.bool_]) -> float:

@@ -115,7 +115,7 @@ class SignCodes:
 
     radius: int
     bits: int
-    tile: tuple[int, int] = (2048, 8192)
+    tile: tuple[int, int] = (1024, 4096)  # should all of them be pairs, 0.2 GB
     name: str = "signs"
     lossless: bool = False
     single_threaded: bool = True

@@ -143,6 +143,9 @@ def test_the_best_by_a_column_of_the_manifest(memaudit: Memaudit, tmp_path: Path
         (["--method", "magic"], "unknown --method 'magic': expected one of auto, openai-2022"),
         (["--method", "openai-2022", "--probes", "3"], "leave out --probes"),
         (["--method", "openai-2022", "--exhaustive"], "leave out --exhaustive"),
+        (["--method", "openai-2022", "--target-recall", "0.9"], "leave out --target-recall"),
+        (["--exhaustive", "--clusters", "3"], "--exhaustive has no clusters"),
+        (["--backend", "cuda"], "no CUDA device"),
         (["--backend", "abacus"], "unknown backend 'abacus': expected one of auto, product, half, signs, cuda"),
         (["--target-recall", "1"], "target recall 1 is out of range"),
         (["--keep", "best:"], "unknown keep rule 'best:'"),
@@ -167,13 +170,14 @@ def test_wrong_options_write_nothing(
         (["left_id,right_id"], "a header and no line"),
         (["left_id,right_id", "0000.png,0000.png"], "paired with itself"),
         (["left_id,right_id", "0000.png,9999.png"], "the store has no image_id '9999.png'"),
+        (["PAR1\x00\udcff\udcfe"], "are no CSV in UTF-8"),
     ],
 )
 def test_a_bad_ignore_file_writes_nothing(
     memaudit: Memaudit, store: Store, tmp_path: Path, lines: list[str], words: str
 ) -> None:
     """A ruling on the wrong ids would be no ruling: it is refused before anything is compared."""
-    (tmp_path / "i.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "i.csv").write_text("\n".join(lines) + "\n", errors="surrogateescape")
     memaudit("dedup", store.folder, "--out", tmp_path / "out", "--ignore", tmp_path / "i.csv").failed(2, words)
     assert nothing_written(tmp_path / "out")
 
@@ -310,17 +314,34 @@ def test_the_published_method_by_name(memaudit: Memaudit, clumps: Store, tmp_pat
     assert f"New pairs by clustering: {results['pairs_added_by_clustering'][0]}, " in printed
 
 
+@pytest.mark.parametrize("arguments", [(), ("--exhaustive",)])
+def test_sign_codes_do_not_serve_an_exhaustive_run(
+    memaudit: Memaudit, clumps: Store, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    """It says that it found everything, and sign codes may lose a pair: products take their place, and that is said."""
+    results = run(memaudit, clumps, tmp_path / "out", "--backend", "signs", *arguments)
+    assert results["comparison"]["backend"] == "products in float32"
+    assert "sign codes could miss a pair" in results["comparison"]["note"]
+
+
+def test_clusters_for_fewer_images_than_there_were(memaudit: Memaudit, tmp_path: Path) -> None:
+    """What another set takes away does not make possible options impossible."""
+    vectors = random_vectors(5, 60)
+    store, other = vector_store(tmp_path / "s", vectors), vector_store(tmp_path / "o", vectors[:55], prefix="other")
+    called = memaudit("dedup", store.folder, "--out", tmp_path / "out", "--clusters", "20", "--against", other.folder)
+    assert called.code == 0
+
+
 def test_a_target_is_reached_or_inconclusive(
     memaudit: Memaudit, clumps: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More probes prove what one could not; what no search could prove ends with exit code 3 and says why."""
-    narrow = ("--clusters", "16", "--probes", "1", "--recall-sample", "600")
-    assert run(memaudit, clumps, tmp_path / "plain", *narrow)["recall"]["by_pair"]["value"] < 0.95
+    narrow = ("--clusters", "16", "--probes", "1", "--recall-sample", "300")
+    assert run(memaudit, clumps, tmp_path / "plain", *narrow)["recall"]["by_pair"]["low"] < 0.95
     reached = run(memaudit, clumps, tmp_path / "reached", *narrow, "--target-recall", "0.95")
     assert reached["recall"]["by_pair"]["low"] >= 0.95
     assert "16 clusters, each image compared with its 1 nearest" not in reached["method"]
-    monkeypatch.setattr(search, "MOST_PROBES", 1)
-    monkeypatch.setattr(search, "MOST_CLUSTERINGS", 1)
+    monkeypatch.setattr(search, "MOST_SAMPLED", 300)
     arguments = ("dedup", clumps.folder, "--out", tmp_path / "failed", *narrow, "--target-recall", "0.999")
     assert memaudit(*arguments).code == 3
     report = read_report(tmp_path / "failed" / "report.json")

@@ -123,7 +123,7 @@ def test_any_pairs_of_any_store_stay_apart(
             "left_id,right_id\nimage-00000,image-00001\nimage-00000,nobody\n",
             "line 3: the store has no image_id 'nobody'",
         ),
-        ("left_id,right_id\n\xff\n".encode("latin-1"), "cannot be read"),
+        ("left_id,right_id\n\xff\n".encode("latin-1"), "are no CSV in UTF-8"),
         (None, "cannot be read"),
     ],
 )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from vectors import Vectors, families, random_vectors, vector_store
 
+from memaudit.dedup import search
 from memaudit.dedup.clusters import Plan
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.pairs import compare
@@ -139,3 +140,24 @@ def test_samples_of_different_purpose_differ(make_matrix: MakeMatrix) -> None:
     found = compare(matrix, 0.8, Plan(4, 2, 1), 0, silent).pairs
     first = measure_recall(matrix, found, 0.8, sample=50, confidence=0.95, seed=0, progress=silent)
     assert first == measure_recall(matrix, found, 0.8, sample=50, confidence=0.95, seed=0, progress=silent)
+
+
+def test_a_sample_without_near_duplicates_proves_nothing(
+    make_matrix: MakeMatrix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three pairs among thousands of images: no sample is likely to hold one, and then nobody knows what was missed."""
+    monkeypatch.setattr(search, "MOST_SAMPLED", 200)
+    matrix = make_matrix(families(2, [1] * 3000 + [2] * 3))
+    reached = reach_recall(matrix, 0.8, Plan(64, 1, 1), Target(0.99, sample=200), 0, silent)
+    assert not reached.reached
+    assert "cannot be proven: only 0 of 200 sampled images have near-duplicates" in reached.why_not
+
+
+def test_a_pilot_that_is_a_census_leads_to_an_exhaustive_run(make_matrix: MakeMatrix) -> None:
+    """Where all images have to be looked at anyway, all pairs are found and the recall is exact."""
+    matrix = make_matrix(families(2, [1] * 300 + [2] * 20))
+    reached = reach_recall(matrix, 0.8, Plan(32, 1, 1), Target(0.99, sample=100), 0, silent)
+    assert reached.reached
+    assert reached.plan.exhaustive
+    assert reached.recall.census
+    assert len(reached.found.pairs.left) == 20
