@@ -19,7 +19,7 @@ def require_comparable(store: Store, other: Store) -> None:
     if store.digest == other.digest:
         raise UsageError(f"--against {other.folder} is the same store as {store.folder}: nothing would be left")
     if not other.comparable:
-        raise InputError(f"--against {other.folder} has no readable image: nothing to compare with")
+        raise InputError(f"--against {other.folder} has no image to compare with: all are blank or unreadable")
 
 
 def find_elsewhere(

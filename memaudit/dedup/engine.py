@@ -104,7 +104,7 @@ def dedup(
     stands_for = representatives(store, rank, apart)
     rows = np.intersect1d(store.comparable_rows(), stands_for)
     if not len(rows):
-        raise InputError(f"store {store.folder} has no readable image: nothing to compare")
+        raise InputError(f"store {store.folder} has nothing to compare: all of its images are blank or unreadable")
     plan_comparison(len(rows), options)  # what cannot be is said now, and not after hours
     other = find_elsewhere(store, against, columns, stands_for, threshold, progress) if against is not None else None
     found = other.found if other else _NOWHERE

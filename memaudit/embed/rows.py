@@ -1,4 +1,4 @@
-"""Images → rows of a store. Of equal files only the first is decoded and encoded."""
+"""Images → rows of a store. Of equal files only the first is encoded."""
 
 from __future__ import annotations
 

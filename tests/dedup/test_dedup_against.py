@@ -112,7 +112,7 @@ def test_stores_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
         dedup(store, against=vector_store(tmp_path / "b", v, weights="f" * 64))
     with pytest.raises(UsageError, match="is the same store"):
         dedup(store, against=Store.open(tmp_path / "a"))
-    with pytest.raises(InputError, match="no readable image"):
+    with pytest.raises(InputError, match="no image to compare with"):
         dedup(store, against=vector_store(tmp_path / "c", v, statuses=[Status.UNREADABLE] * 5))
 
 
