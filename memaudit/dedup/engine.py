@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from memaudit.errors import InputError, UsageError
 from memaudit.records import (
     Comparison,
     Coverage,
+    Decisions,
     DedupRecall,
     DedupResult,
     Elsewhere,
@@ -76,6 +78,24 @@ class _Compared:
     shortfall: str = ""
 
 
+class _Images(NamedTuple):
+    """All images of a store. rank: their order of preference; apart (n, 2): rows that were ruled out with each other;
+    stands_for: for each row the one of its exact duplicates that is compared for all."""
+
+    columns: Columns
+    rank: Int64
+    apart: Int64
+    stands_for: Int64
+
+
+class _Decided(NamedTuple):
+    """What becomes of each image, the pairs as rows of the store, and how many pairs were ruled out."""
+
+    decisions: Decisions
+    pairs: RowPairs
+    ruled_out: int
+
+
 def dedup(
     store: Store,
     options: DedupOptions = DedupOptions(),
@@ -98,26 +118,18 @@ def dedup(
     require_possible(options)
     if against is not None:
         require_comparable(store, against)
-    columns = store.all_columns()
-    rank = keep_rank(columns, options.keep)
-    apart = ruled_out_rows(ruled_out, columns) if ruled_out else NO_PAIRS
-    stands_for = representatives(store, rank, apart)
-    rows = np.intersect1d(store.comparable_rows(), stands_for)
-    if not len(rows):
-        raise InputError(f"store {store.folder} has nothing to compare: all of its images are blank or unreadable")
+    images = _images_of(store, options, ruled_out)
+    rows = _distinct(store, images)
     plan_comparison(len(rows), options)  # what cannot be is said now, and not after hours
-    other = find_elsewhere(store, against, columns, stands_for, threshold, progress) if against is not None else None
+    other = None
+    if against is not None:
+        other = find_elsewhere(store, against, images.columns, images.stands_for, threshold, progress)
     found = other.found if other else _NOWHERE
     rows = np.setdiff1d(rows, found.row)
     compared = _compare(store, rows, threshold, options, scratch, progress)
-    ruled_out_here = ruled_out_positions(apart, stands_for, rows)
-    pairs = without(compared.found.pairs, ruled_out_here)
-    settled = settle(store, rows, pairs, rank[rows], ruled_out_here, options.groups)
-    decisions = decide(columns, stands_for, rows, settled, found, threshold)
-    verify(store, decisions, stands_for, apart, threshold)
-    row_pairs = _row_pairs(pairs, rows, stands_for, columns, found)
-    note_lonely(decisions, row_pairs)
-    coverage = Coverage(int((columns.status != Status.UNREADABLE).sum()), len(store))
+    decided = _decide(store, images, rows, compared.found.pairs, found, threshold, options.groups)
+    coverage = Coverage(int((images.columns.status != Status.UNREADABLE).sum()), len(store))
+    families = linked_families(len(store), decided.pairs, found)
     return DedupResult(
         encoder=store.encoder,
         store_digest=store.digest,
@@ -126,17 +138,46 @@ def dedup(
         keep_rule=options.keep,
         group_rule=options.groups,
         coverage=coverage,
-        decisions=decisions,
-        pairs=row_pairs,
+        decisions=decided.decisions,
+        pairs=decided.pairs,
         added=tuple(compared.found.added),
         comparison=compared.found.comparison,
         recall=compared.recall,
-        removal=removal_skew(columns, decisions, linked_families(len(store), row_pairs, found), rank),
+        removal=removal_skew(images.columns, decided.decisions, families, images.rank),
         against=other,
-        ignored=_ignored(ruled_out, len(compared.found.pairs.left) - len(pairs.left)),
+        ignored=Ignored(ruled_out.digest, len(ruled_out.pairs), decided.ruled_out) if ruled_out else None,
         seed=options.seed,
         inconclusive=_inconclusive(store, coverage, against, options.max_unreadable, compared.shortfall),
     )
+
+
+def _images_of(store: Store, options: DedupOptions, ruled_out: RuledOut | None) -> _Images:
+    columns = store.all_columns()
+    rank = keep_rank(columns, options.keep)
+    apart = ruled_out_rows(ruled_out, columns) if ruled_out else NO_PAIRS
+    return _Images(columns, rank, apart, representatives(store, rank, apart))
+
+
+def _distinct(store: Store, images: _Images) -> Int64:
+    """The rows to compare: of exact duplicates the one that stands for them."""
+    rows = np.intersect1d(store.comparable_rows(), images.stands_for)
+    if not len(rows):
+        raise InputError(f"store {store.folder} has nothing to compare: all of its images are blank or unreadable")
+    return rows
+
+
+def _decide(
+    store: Store, images: _Images, rows: Int64, found: Pairs, elsewhere: Elsewhere, threshold: float, rule: str
+) -> _Decided:
+    """Settle everyone by the pairs that nobody ruled out, and hold the result to its promises."""
+    apart = ruled_out_positions(images.apart, images.stands_for, rows)
+    pairs = without(found, apart)
+    settled = settle(store, rows, pairs, images.rank[rows], apart, rule)
+    decisions = decide(images.columns, images.stands_for, rows, settled, elsewhere, threshold)
+    verify(store, decisions, images.stands_for, images.apart, threshold)
+    row_pairs = _row_pairs(pairs, rows, images.stands_for, images.columns, elsewhere)
+    note_lonely(decisions, row_pairs)
+    return _Decided(decisions, row_pairs, len(found.left) - len(pairs.left))
 
 
 def _compare(
@@ -159,10 +200,6 @@ def _compare(
             return _Compared(reached.plan, reached.found, reached.recall, reached.why_not)
         found = compare(matrix, threshold, plan, options.seed, progress)
         return _Compared(plan, found, _recall(matrix, found.pairs, threshold, plan, options, progress))
-
-
-def _ignored(ruled_out: RuledOut | None, found: int) -> Ignored | None:
-    return Ignored(ruled_out.digest, len(ruled_out.pairs), found) if ruled_out else None
 
 
 def _inconclusive(

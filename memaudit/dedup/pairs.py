@@ -22,7 +22,7 @@ from memaudit.similarity.join import join
 from memaudit.similarity.nominate import Side
 from memaudit.similarity.whole import Whole
 
-__all__ = ["BLOCK_ROWS", "Clustering", "Comparison", "Found", "Matrix", "PairSearch", "compare", "find_pairs"]
+__all__ = ["BLOCK_ROWS", "Clustering", "Comparison", "Found", "Matrix", "PairSearch", "compare"]
 BLOCK_ROWS = 8192
 CHECK_ROWS = 2048  # rows of the sample that a backend is chosen on
 
@@ -33,12 +33,6 @@ class Found(NamedTuple):
     pairs: Pairs
     added: list[int]
     comparison: Comparison
-
-
-def find_pairs(matrix: Matrix, threshold: float, plan: Plan, seed: int, progress: Progress) -> tuple[Pairs, list[int]]:
-    """As `compare`, without the account of how."""
-    found = compare(matrix, threshold, plan, seed, progress)
-    return found.pairs, found.added
 
 
 def compare(matrix: Matrix, threshold: float, plan: Plan, seed: int, progress: Progress) -> Found:

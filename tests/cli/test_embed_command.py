@@ -149,10 +149,16 @@ def test_a_full_disk(picture_folder: MakeFolder, tmp_path: Path) -> None:
     assert verify_store(out) == []
 
 
+def heed_interrupts() -> None:
+    """Whoever is started in the background by a shell inherits that Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def stopped(arguments: list[str], store: Path, number: signal.Signals) -> subprocess.CompletedProcess[str]:
     """Send a signal to the command once its store has three shards."""
     command = [sys.executable, "-m", "memaudit", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, preexec_fn=heed_interrupts) as process:
         while process.poll() is None and len(list(store.glob("shard-*.h5"))) < 3:
             time.sleep(0.001)
         process.send_signal(number)

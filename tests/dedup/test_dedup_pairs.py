@@ -9,7 +9,7 @@ from vectors import families, near, random_vectors, vector_store
 from memaudit.dedup import pairs as dedup_pairs
 from memaudit.dedup.clusters import Plan
 from memaudit.dedup.matrix import Matrix
-from memaudit.dedup.pairs import Clustering, Found, PairSearch, compare, find_pairs
+from memaudit.dedup.pairs import Clustering, Found, PairSearch, compare
 from memaudit.errors import UsageError
 from memaudit.records import silent
 from memaudit.similarity import Pairs, pairs_within
@@ -136,7 +136,7 @@ def test_cells_and_backend_are_told(matrix: Matrix) -> None:
 def test_an_unknown_or_missing_backend_is_one_line(matrix: Matrix) -> None:
     """Wrong names are refused; so is a device that is not there."""
     with pytest.raises(UsageError, match="unknown backend 'abacus'"):
-        find_pairs(matrix, THRESHOLD, Plan(4, 1, 1, backend="abacus"), 0, silent)
+        compare(matrix, THRESHOLD, Plan(4, 1, 1, backend="abacus"), 0, silent)
 
 
 def test_without_faiss_sign_codes_give_way(matrix: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
