@@ -155,11 +155,12 @@ def _encoder_spec(raw: dict[str, Any]) -> EncoderSpec:
 class Store:
     """A finished store, opened for reading."""
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, unchanged: set[str] | None = None) -> None:
+        """unchanged: names of shards whose digest was re-computed; what is read adds to it."""
         self.folder = folder
         self.manifest = manifest
         self._starts = np.cumsum([0, *(shard.rows for shard in manifest.shards)])
-        self._unchanged: set[str] = set()  # shards whose digest was re-computed
+        self._unchanged = set[str]() if unchanged is None else unchanged
 
     @classmethod
     def open(cls, folder: str | Path) -> Store:
@@ -320,6 +321,7 @@ class StoreWriter:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
         self.manifest = manifest
+        self._unchanged: set[str] = set()
 
     @property
     def rows(self) -> int:
@@ -354,7 +356,7 @@ class StoreWriter:
 
     def written(self) -> Store:
         """What was written so far, for reading. Another one is needed after the next shard."""
-        return Store(self.folder, self.manifest)
+        return Store(self.folder, self.manifest, self._unchanged)
 
     def whole_shards(self) -> int:
         """How many shards there are before the first that is missing or cut."""

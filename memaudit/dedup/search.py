@@ -46,7 +46,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Reached:
-    """What was found, the recall that is stated of it, whether that reaches the target, and what was done for it.
+    """What was found, the recall that is stated of it, and what was done for it.
 
     plan: with the probes and clusterings that were needed. why_not: empty if the target was reached.
     """
@@ -54,8 +54,11 @@ class Reached:
     found: Found
     recall: DedupRecall
     plan: Plan
-    reached: bool
-    why_not: str
+    why_not: str = ""
+
+    @property
+    def reached(self) -> bool:
+        return not self.why_not
 
 
 def reach_recall(
@@ -79,11 +82,11 @@ def reach_recall(
         if samples.pilot_passes(found):
             statement = samples.statement(found)
             if target.reached_by(statement):
-                return Reached(found, statement, tried, True, "")
+                return Reached(found, statement, tried)
         if not samples.can_prove:  # however much is found
             break
     recall = statement or samples.statement(found)
-    return Reached(found, recall, tried, False, _why_not(recall, target, tried, samples))
+    return Reached(found, recall, tried, _why_not(recall, target, tried, samples))
 
 
 def _steps(search: PairSearch, plan: Plan) -> Iterator[Plan]:
@@ -145,7 +148,7 @@ def _first_sample(target: Target) -> int:
 
 def _exhausted(found: Found, matrix: Matrix, threshold: float, plan: Plan, target: Target) -> Reached:
     recall = recall_of_exhaustive(found.pairs, len(matrix), threshold, target.confidence)
-    return Reached(found, recall, plan, True, "")
+    return Reached(found, recall, plan)
 
 
 def _why_not(recall: DedupRecall, target: Target, tried: Plan, samples: _Samples) -> str:
