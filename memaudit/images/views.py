@@ -1,0 +1,61 @@
+"""Views: what an image is turned into before it is embedded, to find copies that were flipped or cropped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from PIL import Image
+
+from memaudit.errors import UsageError
+
+WHOLE = "whole"
+CHOICES = ("none", "flips", "all")
+_TURNS = {
+    "mirrored": Image.Transpose.FLIP_LEFT_RIGHT,
+    "upside down": Image.Transpose.FLIP_TOP_BOTTOM,
+    "turned 90": Image.Transpose.ROTATE_90,
+    "turned 180": Image.Transpose.ROTATE_180,
+    "turned 270": Image.Transpose.ROTATE_270,
+    "transposed": Image.Transpose.TRANSPOSE,
+    "transversed": Image.Transpose.TRANSVERSE,
+}
+_TILES = 3  # a side: windows of half the side, a quarter apart
+
+
+class View(NamedTuple):
+    """A view by its name, which reports use, and what it makes of an RGB image."""
+
+    name: str
+    apply: Callable[[Image.Image], Image.Image]
+
+
+def views_of(choice: str) -> tuple[View, ...]:
+    """The views of a `--views` option: `none` is the whole image, `flips` adds two mirrors, `all` all eight
+    orientations and the tiles. The whole image comes first. Raises UsageError for anything else."""
+    if choice not in CHOICES:
+        raise UsageError(f"unknown --views {choice!r}: expected one of {', '.join(CHOICES)}")
+    whole = View(WHOLE, lambda image: image)
+    if choice == "none":
+        return (whole,)
+    turns = tuple(View(name, partial(_turned, method=method)) for name, method in _TURNS.items())
+    return (whole, *turns[:2]) if choice == "flips" else (whole, *turns, *tiles())
+
+
+def tiles() -> tuple[View, ...]:
+    """Windows of half the width and height, in a grid of three by three: each overlaps its neighbours by a half."""
+    return tuple(
+        View(f"tile {row + 1},{column + 1}", partial(_tile, row=row, column=column))
+        for row in range(_TILES)
+        for column in range(_TILES)
+    )
+
+
+def _turned(image: Image.Image, method: Image.Transpose) -> Image.Image:
+    return image.transpose(method)
+
+
+def _tile(image: Image.Image, row: int, column: int) -> Image.Image:
+    left, top = column * image.width // (_TILES + 1), row * image.height // (_TILES + 1)
+    return image.crop((left, top, left + image.width - image.width // 2, top + image.height - image.height // 2))
