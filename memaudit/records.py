@@ -176,15 +176,27 @@ class Reason(StrEnum):
     ALONE = "kept: its near-duplicates are in other groups"
     COPY = "exact duplicate"
     NEAR = "near-duplicate"
+    PIXELS = "near-duplicate, seen on pixels"  # below the threshold; the files were held against each other
     CHAIN = "near-duplicate by a chain"  # groups by components only: below the threshold with the one that is kept
     ELSEWHERE = "in the other set"
     UNREADABLE = "unreadable"
 
 
+class Kind(StrEnum):
+    """What a match is, as far as it was looked at."""
+
+    VERBATIM = "verbatim"
+    NEAR = "near-duplicate"
+    PARTIAL = "partial"  # a region of one is, or is a region of, the other
+    TEMPLATE = "template"  # the same picture but for a part
+    SIMILAR = "similar, not a copy"
+
+
 class Decisions(NamedTuple):
     """One entry for each store row. witness: row of the kept image (its own when kept); group: number of its group;
     similarity to the witness; chain: the weakest similarity on the best chain of pairs to it (by the cover rule
-    that chain is one pair). witness and group are -1 when unreadable, or dropped for an image of the other set."""
+    that chain is one pair). witness and group are -1 when unreadable, or dropped for an image of the other set.
+    pixels: the pair with the witness lies below the threshold, and was confirmed on pixels."""
 
     image_id: NDArray[np.object_]
     decision: NDArray[np.object_]
@@ -193,11 +205,12 @@ class Decisions(NamedTuple):
     witness: Int64
     similarity: Float32
     chain: Float32
+    pixels: NDArray[np.bool_]
 
 
 class RowPairs(NamedTuple):
     """Pairs of store rows (left < right; int32 where the store is small enough) with their similarity; exact: same
-    file or same embedding."""
+    file or same embedding. What lies below the threshold was confirmed on pixels."""
 
     left: Rows
     right: Rows
@@ -297,9 +310,27 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class PixelChecks:
+    """How the pairs below the threshold were decided. floor: similarity from which they were candidates.
+
+    checked of `candidates` were held against each other, and `confirmed` are copies; `left_out` were not looked at,
+    because each of their images has more similar ones; of `unread` a file could not be read, for the reasons `why`.
+    """
+
+    floor: float
+    candidates: int
+    checked: int
+    confirmed: int
+    left_out: int
+    unread: int
+    why: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class DedupResult:
     """What a dedup run found and decided. `added`: new pairs that each clustering brought. `inconclusive`: reasons why
-    its decisions must not be read as those of the whole set."""
+    its decisions must not be read as those of the whole set. pixels: None where none were compared, and `no_pixels`
+    says why. recall: of the pairs at the threshold; candidate_recall: of those at the floor of the pixel checks."""
 
     encoder: EncoderSpec
     store_digest: str
@@ -316,6 +347,9 @@ class DedupResult:
     removal: Removal
     against: Against | None = None
     ignored: Ignored | None = None
+    pixels: PixelChecks | None = None
+    no_pixels: str = ""
+    candidate_recall: DedupRecall | None = None
     seed: int = 0
     inconclusive: tuple[str, ...] = ()
 

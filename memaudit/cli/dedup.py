@@ -30,6 +30,13 @@ Groups = Annotated[
     str,
     typer.Option("--groups", help="cover: everyone dropped resembles one that stays; components: by chains of pairs."),
 ]
+Verify = Annotated[
+    str, typer.Option("--verify", help="Decide pairs below the threshold on pixels: auto, pixels or none.")
+]
+VerifyFrom = Annotated[
+    float | None,
+    typer.Option("--verify-from", help="Similarity from which pairs are checked.", show_default="the encoder's own"),
+]
 Against = Annotated[
     Path | None, typer.Option("--against", help="Another store: drop what it has, before anything else.")
 ]
@@ -55,6 +62,8 @@ def dedup(
     backend: Backend = "auto",
     keep: Keep = "largest",
     groups: Groups = "cover",
+    verify: Verify = "auto",
+    verify_from: VerifyFrom = None,
     against: Against = None,
     ignore: Ignore = None,
     recall_sample: Sample = 1000,
@@ -88,6 +97,8 @@ def dedup(
         backend=backend,
         keep=keep,
         groups=groups,
+        verify=verify,
+        verify_from=verify_from,
         recall_sample=recall_sample,
         seed=seed,
         max_unreadable=max_unreadable,
@@ -116,9 +127,21 @@ def _how(report: dict[str, Any]) -> str:
     added = results["pairs_added_by_clustering"]
     if len(added) > 1:
         lines.append(f"New pairs by clustering: {', '.join(f'{count:,}' for count in added)}.")
+    lines.append(_pixels(results))
     if results["comparison"]["note"]:
         lines.append(f"Note: {results['comparison']['note']}.")
     return "\n".join(lines)
+
+
+def _pixels(results: dict[str, Any]) -> str:
+    pixels = results["pixels"]
+    if pixels is None:
+        return f"Pairs below the threshold were not looked at: {results['no_pixels']}."
+    unread = f"; {pixels['unread']:,} could not be read" if pixels["unread"] else ""
+    return (
+        f"Pixels: of {pixels['checked']:,} pairs of similarity {pixels['floor']:g} and more below the threshold, "
+        f"{pixels['confirmed']:,} are copies ({pixels['left_out']:,} less similar ones left out{unread})."
+    )
 
 
 def _clusters(value: str) -> int | None:

@@ -11,14 +11,15 @@ import numpy as np
 from memaudit.dedup.against import find_elsewhere, require_comparable
 from memaudit.dedup.clusters import SEEDS, Plan, choose_clusters
 from memaudit.dedup.copies import NO_PAIRS, representatives
-from memaudit.dedup.decisions import decide, note_lonely, require_group_rule, settle, verify
+from memaudit.dedup.decisions import Ruling, decide, note_lonely, require_group_rule, settle, verify
 from memaudit.dedup.ignored import RuledOut, ruled_out_positions, ruled_out_rows, without
 from memaudit.dedup.keep import keep_rank, require_rule
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.pairs import Found, compare
+from memaudit.dedup.pixels import PixelPlan, confirm, plan_pixels, require_verify
 from memaudit.dedup.recall import measure_recall, recall_of_exhaustive
 from memaudit.dedup.scratch import scratch_folder
-from memaudit.dedup.search import Target, reach_recall
+from memaudit.dedup.search import Reached, Target, reach_recall
 from memaudit.dedup.skew import removal_skew
 from memaudit.dedup.skew_sums import linked_families
 from memaudit.errors import InputError, UsageError
@@ -32,6 +33,7 @@ from memaudit.records import (
     Estimate,
     Ignored,
     Int64,
+    PixelChecks,
     Progress,
     RowPairs,
     Status,
@@ -50,7 +52,8 @@ _NOWHERE = Elsewhere(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, n
 class DedupOptions:
     """threshold None: the encoder's own. method: one of METHODS; another than auto sets clusters, clusterings, probes.
     clusters None: chosen by cost, 0: exhaustive. target_recall: the search goes on until its lower bound is this high.
-    backend: who nominates pairs (memaudit.similarity.backends). groups: cover or components."""
+    backend: who nominates pairs (memaudit.similarity.backends). groups: cover or components. verify: whether pairs
+    from `verify_from` (None: the encoder's floor) to the threshold are decided on pixels: auto, pixels or none."""
 
     threshold: float | None = None
     method: str = "auto"
@@ -61,6 +64,8 @@ class DedupOptions:
     backend: str = "auto"
     keep: str = "largest"
     groups: str = "cover"
+    verify: str = "auto"
+    verify_from: float | None = None
     recall_sample: int = 1000
     confidence: float = 0.95
     seed: int = 0
@@ -70,12 +75,13 @@ class DedupOptions:
 @dataclass(frozen=True)
 class _Compared:
     """What the comparison of distinct images found; pairs are positions among them. shortfall: why the recall that was
-    asked for is not proven."""
+    asked for is not proven. candidate_recall: of the pairs below the threshold too, where those were looked for."""
 
     plan: Plan
     found: Found
     recall: DedupRecall
     shortfall: str = ""
+    candidate_recall: DedupRecall | None = None
 
 
 class _Images(NamedTuple):
@@ -89,11 +95,12 @@ class _Images(NamedTuple):
 
 
 class _Decided(NamedTuple):
-    """What becomes of each image, the pairs as rows of the store, and how many pairs were ruled out."""
+    """What becomes of each image, pairs as rows of the store, how many were ruled out, and what pixels said."""
 
     decisions: Decisions
     pairs: RowPairs
     ruled_out: int
+    pixels: PixelChecks | None
 
 
 def dedup(
@@ -126,8 +133,11 @@ def dedup(
         other = find_elsewhere(store, against, images.columns, images.stands_for, threshold, progress)
     found = other.found if other else _NOWHERE
     rows = np.setdiff1d(rows, found.row)
-    compared = _compare(store, rows, threshold, options, scratch, progress)
-    decided = _decide(store, images, rows, compared.found.pairs, found, threshold, options.groups)
+    pixels = plan_pixels(options.verify, options.verify_from, store.encoder.name, threshold, len(rows))
+    compared = _compare(store, rows, threshold, pixels, options, scratch, progress)
+    decided = _decide(
+        store, images, rows, compared.found.pairs, found, Ruling(options.groups, threshold), pixels.floor, progress
+    )
     coverage = Coverage(int((images.columns.status != Status.UNREADABLE).sum()), len(store))
     families = linked_families(len(store), decided.pairs, found)
     return DedupResult(
@@ -146,6 +156,9 @@ def dedup(
         removal=removal_skew(images.columns, decided.decisions, families, images.rank),
         against=other,
         ignored=Ignored(ruled_out.digest, len(ruled_out.pairs), decided.ruled_out) if ruled_out else None,
+        pixels=decided.pixels,
+        no_pixels=pixels.why_not,
+        candidate_recall=compared.candidate_recall,
         seed=options.seed,
         inconclusive=_inconclusive(store, coverage, against, options.max_unreadable, compared.shortfall),
     )
@@ -167,24 +180,41 @@ def _distinct(store: Store, images: _Images) -> Int64:
 
 
 def _decide(
-    store: Store, images: _Images, rows: Int64, found: Pairs, elsewhere: Elsewhere, threshold: float, rule: str
+    store: Store,
+    images: _Images,
+    rows: Int64,
+    found: Pairs,
+    elsewhere: Elsewhere,
+    ruling: Ruling,
+    floor: float | None,
+    progress: Progress,
 ) -> _Decided:
     """Settle everyone by the pairs that nobody ruled out, and hold the result to its promises."""
     apart = ruled_out_positions(images.apart, images.stands_for, rows)
-    pairs = without(found, apart)
-    settled = settle(store, rows, pairs, images.rank[rows], apart, rule)
-    decisions = decide(images.columns, images.stands_for, rows, settled, elsewhere, threshold)
-    verify(store, decisions, images.stands_for, images.apart, threshold)
+    pairs, pixels = without(found, apart), None
+    ruled_out = int((found.similarity >= ruling.threshold).sum() - (pairs.similarity >= ruling.threshold).sum())
+    if floor is not None:
+        pairs, pixels = confirm(pairs, images.columns, rows, ruling.threshold, floor, progress)
+    settled = settle(store, rows, pairs, images.rank[rows], apart, ruling)
+    decisions = decide(images.columns, images.stands_for, rows, settled, elsewhere, ruling.threshold)
+    least = ruling.threshold if floor is None else floor
+    verify(store, decisions, images.stands_for, images.apart, ruling.threshold, least)
     row_pairs = _row_pairs(pairs, rows, images.stands_for, images.columns, elsewhere)
     note_lonely(decisions, row_pairs)
-    return _Decided(decisions, row_pairs, len(found.left) - len(pairs.left))
+    return _Decided(decisions, row_pairs, ruled_out, pixels)
 
 
 def _compare(
-    store: Store, rows: Int64, threshold: float, options: DedupOptions, scratch: Path | None, progress: Progress
+    store: Store,
+    rows: Int64,
+    threshold: float,
+    pixels: PixelPlan,
+    options: DedupOptions,
+    scratch: Path | None,
+    progress: Progress,
 ) -> _Compared:
-    """Find the pairs among `rows` and the recall of finding them. Of no rows, there is nothing to find."""
-    if not len(rows):
+    """Find the pairs among `rows`, from the floor of the pixel checks on, and the recall of finding them."""
+    if not len(rows):  # there is nothing to find
         nothing = Estimate(0, 0, None, None, None)
         recall = DedupRecall(0, True, options.confidence, nothing, nothing, ())
         found = Found(Pairs.none(), [0], Comparison("nothing to compare", "", 0, ()))
@@ -192,14 +222,22 @@ def _compare(
     if options.clusters:  # fewer images may be left than there were when the options were looked at
         options = replace(options, clusters=min(options.clusters, len(rows)))
     plan = plan_comparison(len(rows), options)
+    floor = threshold if pixels.floor is None else pixels.floor
     with scratch_folder(scratch) as folder:
         matrix = Matrix(folder / "embeddings.npy", store, rows)
-        if options.target_recall is not None:
-            target = Target(options.target_recall, options.recall_sample, options.confidence)
-            reached = reach_recall(matrix, threshold, plan, target, options.seed, progress)
+        reached = _search(matrix, floor, plan, options, progress)
+        if pixels.floor is None:
             return _Compared(reached.plan, reached.found, reached.recall, reached.why_not)
-        found = compare(matrix, threshold, plan, options.seed, progress)
-        return _Compared(plan, found, _recall(matrix, found.pairs, threshold, plan, options, progress))
+        recall = _recall(matrix, reached.found.pairs, threshold, reached.plan, options, progress)
+        return _Compared(reached.plan, reached.found, recall, reached.why_not, reached.recall)
+
+
+def _search(matrix: Matrix, threshold: float, plan: Plan, options: DedupOptions, progress: Progress) -> Reached:
+    if options.target_recall is not None:
+        target = Target(options.target_recall, options.recall_sample, options.confidence)
+        return reach_recall(matrix, threshold, plan, target, options.seed, progress)
+    found = compare(matrix, threshold, plan, options.seed, progress)
+    return Reached(found, _recall(matrix, found.pairs, threshold, plan, options, progress), plan)
 
 
 def _inconclusive(
@@ -224,7 +262,8 @@ def _recall(
     matrix: Matrix, pairs: Pairs, threshold: float, plan: Plan, options: DedupOptions, progress: Progress
 ) -> DedupRecall:
     if plan.exhaustive:
-        return recall_of_exhaustive(pairs, len(matrix), threshold, options.confidence)
+        near = pairs.where(pairs.similarity >= np.float32(threshold))
+        return recall_of_exhaustive(near, len(matrix), threshold, options.confidence)
     return measure_recall(
         matrix,
         pairs,
@@ -242,6 +281,7 @@ def require_possible(options: DedupOptions) -> None:
         require_threshold(options.threshold)
     require_rule(options.keep)
     require_backend(options.backend)
+    require_verify(options.verify, options.verify_from)
     _require_method(options)
     if options.target_recall is not None:
         Target(options.target_recall)

@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 
 from memaudit.records import CONFIDENCE, Comparison, Decision, DedupResult, Reason, Removal
-from memaudit.report.dedup_pictures import MEMBERS_SHOWN, largest_groups, most_similar_elsewhere, near_threshold
+from memaudit.report.dedup_pictures import (
+    MEMBERS_SHOWN,
+    by_pixels,
+    largest_groups,
+    most_similar_elsewhere,
+    near_threshold,
+)
 from memaudit.report.dedup_tables import group_sizes, weakest_of_groups, write_tables
 from memaudit.report.document import make_report, write_report
 from memaudit.report.page import histogram, percent, percent_down, write_page
@@ -30,6 +36,7 @@ def write_dedup(result: DedupResult, store: Store, out: Path, against: Store | N
     pictures = Pictures(out)
     results = _results(result) | {
         "near_threshold": near_threshold(result, store, pictures),
+        "by_pixels_shown": by_pixels(result, store, pictures),
         "against": _against(result, store, against, pictures),
     }
     report = make_report(
@@ -72,22 +79,36 @@ def _results(result: DedupResult) -> dict[str, Any]:
         "dropped": result.count(Decision.DROP),
         "unreadable": result.count(Decision.UNREADABLE),
         "exact_duplicates": int((decisions.reason == Reason.COPY).sum()),
-        "near_duplicates": int(np.isin(decisions.reason, (Reason.NEAR, Reason.CHAIN)).sum()),
+        "near_duplicates": int(np.isin(decisions.reason, (Reason.NEAR, Reason.PIXELS, Reason.CHAIN)).sum()),
+        "by_pixels": int((decisions.reason == Reason.PIXELS).sum()),
         "in_other_set": int((decisions.reason == Reason.ELSEWHERE).sum()),
         "without_witness": _without_witness(result),
         "groups": len(sizes),
         **_largest(result),
         "pairs": len(result.pairs.left),
+        "near_pairs": int((~result.pairs.exact & (result.pairs.similarity >= np.float32(result.threshold))).sum()),
         "pairs_added_by_clustering": list(result.added),
+        "pixels": _pixels(result),
+        "no_pixels": result.no_pixels,
         "ignored": {"pairs": result.ignored.pairs, "found": result.ignored.found} if result.ignored else None,
         "recall": asdict(result.recall),
+        "candidate_recall": asdict(result.candidate_recall) if result.candidate_recall else None,
         "group_sizes": [
             {"low": low, "high": high, "groups": int(((sizes >= low) & (sizes <= (high or np.inf))).sum())}
             for low, high in SIZE_BANDS
         ],
-        "similarities": histogram(result.pairs.similarity, min(result.threshold, 0.99), 1.0, 25),
+        "similarities": histogram(result.pairs.similarity, min(_least(result), 0.99), 1.0, 25),
         "skew": _skew(result.removal),
     }
+
+
+def _pixels(result: DedupResult) -> dict[str, Any] | None:
+    return asdict(result.pixels) | {"why": list(result.pixels.why)} if result.pixels else None
+
+
+def _least(result: DedupResult) -> float:
+    """The similarity that every pair reaches."""
+    return result.pixels.floor if result.pixels else result.threshold
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:
@@ -104,7 +125,7 @@ def _without_witness(result: DedupResult) -> int:
     """Dropped images below the threshold with the one that is kept: by components only."""
     decisions = result.decisions
     inside = (decisions.decision == Decision.DROP) & (decisions.witness >= 0)
-    return int((decisions.similarity[inside] < np.float32(result.threshold)).sum())
+    return int((~decisions.pixels[inside] & (decisions.similarity[inside] < np.float32(result.threshold))).sum())
 
 
 def _largest(result: DedupResult) -> dict[str, Any]:
@@ -171,14 +192,21 @@ def _removal(result: DedupResult) -> str:
         f"{elsewhere:,} of {total:,} images ({percent(elsewhere / total)}) are in the other set. " if elsewhere else ""
     )
     if not dropped:
-        return f"{first}No duplicates of similarity {result.threshold:g} and more among {total - elsewhere:,} images."
+        return f"{first}No duplicates, {_duplicate(result)}, among {total - elsewhere:,} images."
     share = f"{first}{dropped:,} of {total:,} images ({percent(dropped / total)}) can go:"
     if result.group_rule == "cover":
-        return f"{share} each has a duplicate that stays, exact or of similarity {result.threshold:g} and more."
+        return f"{share} each has a duplicate that stays, {_duplicate(result)}."
     return (
-        f"{share} a chain of duplicates, exact or of similarity {result.threshold:g} and more, leads from each to one "
+        f"{share} a chain of duplicates, {_duplicate(result)}, leads from each to one "
         f"that stays; {_without_witness(result):,} of them are less similar to that one."
     )
+
+
+def _duplicate(result: DedupResult) -> str:
+    likeness = f"of similarity {result.threshold:g} and more"
+    if result.pixels is None:
+        return f"exact or {likeness}"
+    return f"exact, {likeness}, or of {result.pixels.floor:g} and more and confirmed on pixels"
 
 
 def _certainty(result: DedupResult) -> str:

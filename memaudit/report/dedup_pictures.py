@@ -58,43 +58,51 @@ def _group(result: DedupResult, store: Store, pictures: Pictures, number: int) -
 
 def near_threshold(result: DedupResult, store: Store, pictures: Pictures) -> dict[str, Any]:
     """Random pairs from just above the threshold: whoever judges the threshold has to look at these."""
-    chosen, in_band = _drawn(result)
-    pairs = result.pairs
-    rows = np.stack([pairs.left[chosen], pairs.right[chosen]]).astype(np.int64)
-    sides = [_side(store, pictures, "image", side) for side in rows]
+    similarity, top = result.pairs.similarity, result.threshold + BAND * (1 - result.threshold)
+    above = np.flatnonzero(~result.pairs.exact & (similarity >= np.float32(result.threshold)))
+    near = above[similarity[above] < np.float32(top)]
+    in_band = len(near)
+    if in_band < PAIRS_SHOWN:  # those nearest above the threshold
+        near = above
+        if len(near) > PAIRS_SHOWN:
+            near = near[similarity[near] <= np.partition(similarity[near], PAIRS_SHOWN - 1)[PAIRS_SHOWN - 1]]
     return {
         "low": result.threshold,
-        "high": result.threshold + BAND * (1 - result.threshold),
+        "high": top,
         "pairs_in_band": in_band,
-        "pairs": [
-            {"similarity": _rounded(pairs.similarity[index]), "sides": [side[i] for side in sides]}
-            for i, index in enumerate(chosen.tolist())
-        ],
+        "pairs": _shown(result, near, store, pictures),
     }
 
 
-def _drawn(result: DedupResult) -> tuple[Int64, int]:
-    """Positions of the pairs to show, by similarity, and how many lie in the band.
+def by_pixels(result: DedupResult, store: Store, pictures: Pictures) -> list[dict[str, Any]]:
+    """Random pairs from below the threshold that were confirmed on pixels."""
+    below = ~result.pairs.exact & (result.pairs.similarity < np.float32(result.threshold))
+    return _shown(result, np.flatnonzero(below), store, pictures)
 
-    Drawn by the run's seed from the band's pairs in the order of their ids, so that rows in another order give the same
-    ones; where the band has too few, the pairs nearest above the threshold.
+
+def _shown(result: DedupResult, pairs: Int64, store: Store, pictures: Pictures) -> list[dict[str, Any]]:
+    chosen = _drawn(result, pairs)
+    rows = np.stack([result.pairs.left[chosen], result.pairs.right[chosen]]).astype(np.int64)
+    sides = [_side(store, pictures, "image", side) for side in rows]
+    return [
+        {"similarity": _rounded(result.pairs.similarity[index]), "sides": [side[i] for side in sides]}
+        for i, index in enumerate(chosen.tolist())
+    ]
+
+
+def _drawn(result: DedupResult, near: Int64) -> Int64:
+    """At most `PAIRS_SHOWN` of the pairs `near`, by similarity.
+
+    Drawn by the run's seed from the pairs in the order of their ids, so that rows in another order give the same ones.
     """
     pairs, ids = result.pairs, result.decisions.image_id
-    top = np.float32(result.threshold + BAND * (1 - result.threshold))
-    near = np.flatnonzero((pairs.similarity < top) & ~pairs.exact)
-    count = len(near)
-    if count < PAIRS_SHOWN:
-        near = np.flatnonzero(~pairs.exact)
-        if len(near) > PAIRS_SHOWN:
-            edge = np.partition(pairs.similarity[near], PAIRS_SHOWN - 1)[PAIRS_SHOWN - 1]
-            near = near[pairs.similarity[near] <= edge]
     if len(near) > PAIRS_SHOWN:
         rank = rank_of(ids)
         lot = _lots(rank[pairs.left[near]], rank[pairs.right[near]], len(ids), result.seed)
         near = near[np.argpartition(lot, PAIRS_SHOWN)[:PAIRS_SHOWN]]
     names = [sorted((ids[pairs.left[index]], ids[pairs.right[index]])) for index in near]
     order = sorted(range(len(near)), key=lambda place: (pairs.similarity[near[place]], names[place]))
-    return near[np.array(order, dtype=np.int64)], count
+    return np.asarray(near[np.array(order, dtype=np.int64)], dtype=np.int64)
 
 
 def _lots(left: Int64, right: Int64, size: int, seed: int) -> NDArray[np.uint64]:

@@ -21,6 +21,7 @@ def write_tables(result: DedupResult, out: Path, against: Store | None) -> None:
             "right_id": Ids(ids, pairs.right),
             "similarity": pairs.similarity,
             "exact": pairs.exact,
+            "pixels": ~pairs.exact & (pairs.similarity < np.float32(result.threshold)),
         },
     )
     _write_groups(result, out)
@@ -82,5 +83,6 @@ def _write_decisions(result: DedupResult, out: Path, against: Store | None) -> N
             "witness_id": witness,
             "witness_similarity": np.where(dropped, decisions.similarity, np.nan),
             "reason": decisions.reason,
+            "pixels": decisions.pixels & dropped,
         },
     )

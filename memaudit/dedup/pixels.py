@@ -1,0 +1,91 @@
+"""Pairs below the threshold, decided on pixels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from memaudit.errors import MissingDependencyError, UsageError
+from memaudit.records import Int64, PixelChecks, Progress
+from memaudit.similarity import Pairs
+from memaudit.similarity.exact import require_threshold
+from memaudit.store import Columns
+from memaudit.verification.engine import FLOORS, Files, check_pairs, most_similar
+from memaudit.verification.pictures import import_cv2
+
+VERIFY = ("auto", "pixels", "none")
+AUTO_IMAGES = 20_000  # beyond, reading the files anew takes hours: who wants that says so
+CANDIDATES = (
+    8  # pairs of each image that are checked: a bound on the cost that grows with the set, not with its families
+)
+_REASONS = 3
+
+
+@dataclass(frozen=True)
+class PixelPlan:
+    """floor: similarity from which pairs are checked; None: none are, and `why_not` says why."""
+
+    floor: float | None
+    why_not: str = ""
+
+
+def require_verify(verify: str, floor: float | None) -> None:
+    """Raise UsageError for what cannot be."""
+    if verify not in VERIFY:
+        raise UsageError(f"unknown --verify {verify!r}: expected one of {', '.join(VERIFY)}")
+    if floor is not None:
+        require_threshold(floor)
+        if verify == "none":
+            raise UsageError("--verify none checks nothing: leave out --verify-from")
+
+
+def plan_pixels(verify: str, floor: float | None, encoder: str, threshold: float, images: int) -> PixelPlan:
+    """Whether pairs below the threshold are checked on pixels, and from which similarity on.
+
+    Raises UsageError where that was asked for and the encoder has no floor, MissingDependencyError without OpenCV.
+    """
+    if verify == "none":
+        return PixelPlan(None, "--verify none")
+    asked = verify == "pixels" or floor is not None
+    floor = FLOORS.get(encoder) if floor is None else floor
+    if floor is None:
+        if asked:
+            raise UsageError(f"encoder {encoder} has no measured floor for pixel checks: name one with --verify-from")
+        return PixelPlan(None, f"encoder {encoder} has no measured floor for them")
+    if not asked and images > AUTO_IMAGES:
+        return PixelPlan(None, f"more than {AUTO_IMAGES:,} images; --verify pixels checks them all the same")
+    if floor >= threshold:
+        return PixelPlan(None, f"the threshold is not above {floor:g}, from where on they are checked")
+    try:
+        import_cv2()
+    except MissingDependencyError as error:
+        if asked:
+            raise
+        return PixelPlan(None, str(error))
+    return PixelPlan(floor)
+
+
+def confirm(
+    pairs: Pairs, columns: Columns, rows: Int64, threshold: float, floor: float, progress: Progress
+) -> tuple[Pairs, PixelChecks]:
+    """The pairs of positions in `rows` that reach the threshold, or that pixels confirm; in the order given."""
+    below = np.flatnonzero(pairs.similarity < np.float32(threshold))
+    band = pairs.where(below)
+    chosen = below[most_similar(band.left, band.right, band.similarity, CANDIDATES)]
+    images = columns.at(rows)
+    files = Files(images.uri, images.sha256)
+    checks = check_pairs(files, files, pairs.left[chosen], pairs.right[chosen], progress)
+    keep = pairs.similarity >= np.float32(threshold)
+    keep[chosen[checks.copies]] = True
+    unread = Counter(checks.why[~checks.read])
+    return pairs.where(keep), PixelChecks(
+        floor=floor,
+        candidates=len(below),
+        checked=int(checks.read.sum()),
+        confirmed=int(checks.copies.sum()),
+        left_out=len(below) - len(chosen),
+        unread=int((~checks.read).sum()),
+        why=tuple(f"{reason}: {count:,}" for reason, count in unread.most_common(_REASONS)),
+    )

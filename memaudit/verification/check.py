@@ -1,0 +1,69 @@
+"""Whether one picture is a copy of another, and what kind of copy."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from memaudit.records import Float64, Kind
+from memaudit.verification.agree import NONE, Agreement, agreement
+from memaudit.verification.align import alignments
+from memaudit.verification.pictures import Picture
+
+# Chosen on copies of known truth (scripts/bench_copies.py); docs/protocols.md has the figures on either side
+ENOUGH_PATCHES = 8
+ALIKE = 0.6  # share of the patches within the pictures, where there are enough of them
+FEW_ALIKE = 0.8  # share of all patches, outlines included, where there are few within
+FEW_ALIKE_WITH_FEATURES = 0.5  # the same, where features agree too
+FEATURES = 8
+COMMON = 0.4  # share of the smaller picture that the common part takes
+WHOLE = 0.85  # share of either picture from which the common part is all of it
+SAME_PIXELS = 0.15  # patched l2 distance (Carlini et al. 2023)
+LEAST_KEPT = 0.5  # share of such patches that makes a template
+
+
+class Check(NamedTuple):
+    """What the pixels say of a pair. inliers and agreement are those of the best alignment."""
+
+    kind: Kind
+    inliers: int
+    agreement: Agreement
+
+    @property
+    def is_copy(self) -> bool:
+        return self.kind is not Kind.SIMILAR
+
+
+def check(query: Picture, reference: Picture) -> Check:
+    """Look for an alignment in which the pictures agree; the first that does decides, else the closest is told."""
+    best = Check(Kind.SIMILAR, 0, NONE)
+    for matrix, inliers in alignments(query, reference):
+        found = agreement(query, reference, matrix)
+        if is_copy(found, inliers):
+            return Check(_kind(found, matrix), inliers, found)
+        if found.evidence > best.agreement.evidence:
+            best = Check(Kind.SIMILAR, inliers, found)
+    return best
+
+
+def is_copy(found: Agreement, inliers: int) -> bool:
+    """Frames and outlines decide only where the pictures hold nothing else, as flat drawings do."""
+    if max(found.of_query, found.of_reference) < COMMON:
+        return False
+    if found.patches >= ENOUGH_PATCHES:
+        return found.alike >= ALIKE
+    if inliers >= FEATURES and found.all_patches and found.all_alike >= FEW_ALIKE_WITH_FEATURES:
+        return True
+    return found.all_patches >= ENOUGH_PATCHES and found.all_alike >= FEW_ALIKE
+
+
+def _kind(found: Agreement, matrix: Float64) -> Kind:
+    if min(found.of_query, found.of_reference) < WHOLE:
+        return Kind.PARTIAL
+    in_place = bool(np.abs(matrix[:, :2] - np.eye(2)).max() < 0.05)
+    if in_place and found.worst <= SAME_PIXELS and found.all_alike >= 1 - SAME_PIXELS:
+        return Kind.VERBATIM
+    if in_place and found.kept >= LEAST_KEPT and found.worst > SAME_PIXELS:
+        return Kind.TEMPLATE
+    return Kind.NEAR

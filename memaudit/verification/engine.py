@@ -1,0 +1,148 @@
+"""Checks of many pairs: each image is read once where it can be, and a bounded number of them is held."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from threading import Lock
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import reverse_cuthill_mckee
+
+from memaudit.records import Float32, Int64, Kind, Progress
+from memaudit.verification.agree import NONE
+from memaudit.verification.check import Check, check
+from memaudit.verification.pictures import Picture, import_cv2, read_picture
+
+HELD = 1024  # pictures, of half a megabyte each
+_AT_ONCE = 32  # pairs that a thread takes
+FLOORS = {"sscd": 0.45}
+"""Similarity from which pairs of an encoder are worth checking; measured, docs/protocols.md. Others have none."""
+
+
+class Files(NamedTuple):
+    """Where the images of one side are: uri and sha256 of the embedded file, both (n,) object arrays of str."""
+
+    uri: NDArray[np.object_]
+    sha256: NDArray[np.object_]
+
+
+class Checks(NamedTuple):
+    """One entry for each pair. read: both files could be; where not, `why` says what is the matter, and kind is NEAR.
+
+    kind: of `Kind`; alike, of_query, of_reference, worst: see `Agreement`; inliers: features that agree.
+    """
+
+    read: NDArray[np.bool_]
+    why: NDArray[np.object_]
+    kind: NDArray[np.object_]
+    inliers: Int64
+    alike: Float32
+    of_query: Float32
+    of_reference: Float32
+    worst: Float32
+
+    @property
+    def copies(self) -> NDArray[np.bool_]:
+        """Which pairs were read and found to be copies."""
+        return np.asarray(self.read & (self.kind != Kind.SIMILAR), dtype=bool)
+
+
+def check_pairs(queries: Files, references: Files, left: Int64, right: Int64, progress: Progress) -> Checks:
+    """Check query left[i] against reference right[i], for all i. Memory: `HELD` pictures, 50 bytes a pair.
+
+    The result does not depend on the number of threads. Raises MissingDependencyError without OpenCV.
+    """
+    import_cv2().setNumThreads(1)  # threads of ours are busy already
+    order = _near_each_other(left, right, len(queries.uri))
+    pictures = _Pictures(queries, references)
+    found = np.empty(len(left), object)
+    threads = os.cpu_count() or 1
+    pieces = [order[low : low + _AT_ONCE] for low in range(0, len(order), _AT_ONCE)]
+
+    def run(piece: Int64) -> list[Check | str]:
+        return [pictures.checked(int(left[i]), int(right[i])) for i in piece]
+
+    with ThreadPoolExecutor(threads) as pool, closing(cast(Any, pool.map(run, pieces))) as results:
+        done = 0
+        for piece, checked in zip(pieces, results, strict=True):
+            found[piece] = checked
+            done += len(piece)
+            progress("comparing pixels", done, len(left))
+    return _columns(found)
+
+
+def _near_each_other(left: Int64, right: Int64, queries: int) -> Int64:
+    """An order of the pairs in which those that share images, or whose partners do, are neighbours."""
+    if not len(left):
+        return np.empty(0, np.int64)
+    names, place = np.unique(np.concatenate([left, right + queries]), return_inverse=True)
+    ends = place.reshape(2, -1)
+    graph = coo_array((np.ones(len(left), np.int8), (ends[0], ends[1])), shape=(len(names), len(names)))
+    rank = np.empty(len(names), np.int64)
+    rank[reverse_cuthill_mckee((graph + graph.T).tocsr(), symmetric_mode=True)] = np.arange(len(names))
+    ends = np.sort(rank[ends], axis=0)
+    return np.asarray(np.lexsort((ends[1], ends[0])), dtype=np.int64)
+
+
+class _Pictures:
+    """Pictures of both sides, the latest `HELD` of them; threads that want the same one wait for its reader."""
+
+    def __init__(self, queries: Files, references: Files) -> None:
+        self._sides = (queries, references)
+        self._same = queries is references
+        self._held: OrderedDict[tuple[int, int], Future[Picture | str]] = OrderedDict()
+        self._lock = Lock()
+
+    def checked(self, left: int, right: int) -> Check | str:
+        """The check of a pair, or why it could not be made."""
+        query, reference = self._get(0, left), self._get(0 if self._same else 1, right)
+        if isinstance(query, str):
+            return query
+        return reference if isinstance(reference, str) else check(query, reference)
+
+    def _get(self, side: int, row: int) -> Picture | str:
+        with self._lock:
+            future = self._held.get((side, row))
+            mine = future is None
+            if future is None:
+                future = self._held[side, row] = Future()
+                while len(self._held) > HELD:
+                    self._held.popitem(last=False)
+            self._held.move_to_end((side, row))
+        if mine:
+            try:
+                future.set_result(read_picture(self._sides[side].uri[row], self._sides[side].sha256[row]))
+            except BaseException as error:
+                future.set_exception(error)
+                raise
+        return future.result()
+
+
+def _columns(found: NDArray[np.object_]) -> Checks:
+    checks = [Check(Kind.NEAR, 0, NONE) if isinstance(item, str) else item for item in found]
+    return Checks(
+        np.array([not isinstance(item, str) for item in found], bool),
+        np.array([item if isinstance(item, str) else "" for item in found], object),
+        np.array([item.kind for item in checks], object),
+        np.array([item.inliers for item in checks], np.int64),
+        *(
+            np.array([getattr(item.agreement, name) for item in checks], np.float32)
+            for name in ("alike", "of_query", "of_reference", "worst")
+        ),
+    )
+
+
+def most_similar(left: Int64, right: Int64, similarity: Float32, most: int) -> NDArray[np.bool_]:
+    """Which pairs of one set are among the `most` most similar ones of either image; ties go by the partner."""
+    ends, partners = np.concatenate([left, right]), np.concatenate([right, left])
+    order = np.lexsort((partners, np.tile(-similarity, 2), ends))
+    place = np.arange(len(order)) - np.searchsorted(ends[order], ends[order])
+    chosen = np.zeros(len(left), bool)
+    chosen[order[place < most] % max(1, len(left))] = True
+    return chosen
