@@ -1,0 +1,151 @@
+"""Views of a store's images, embedded into a store of their own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from memaudit.embed.engine import EmbedOptions
+from memaudit.embed.rows import Prepared, ShardRows, ahead
+from memaudit.embed.standing import KnownFiles
+from memaudit.encoders import Encoder
+from memaudit.errors import InconclusiveError, InputError
+from memaudit.images.decode import UnreadableImageError, decoding, is_blank
+from memaudit.images.sources import read_image
+from memaudit.images.views import View
+from memaudit.records import Int64, Progress, Status, silent
+from memaudit.store import MANIFEST, NO_FILE, Columns, Manifest, Row, Store, writing_store
+
+_BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class ViewStore:
+    """`store` holds `names` views of each comparable row of another store, one after the other, in its order.
+
+    parents (images,) int64: these rows.
+    """
+
+    store: Store
+    names: tuple[str, ...]
+    parents: Int64
+
+    def parent_of(self, rows: Int64) -> Int64:
+        """The other store's row that each of these rows is a view of."""
+        return np.asarray(self.parents[rows // len(self.names)], dtype=np.int64)
+
+    def name_of(self, rows: Int64) -> np.ndarray:
+        """The name of each of these rows' views, an object array of str."""
+        return np.array(self.names, dtype=object)[rows % len(self.names)]
+
+
+def embed_views(
+    images: Store,
+    folder: str | Path,
+    encoder: Encoder,
+    views: Sequence[View],
+    options: EmbedOptions,
+    progress: Progress = silent,
+) -> ViewStore:
+    """Embed `views` of every comparable image of a store, from its files, into the store at `folder`.
+
+    A view without content is a blank row; one whose file is gone, or is another than was embedded, is unreadable.
+    A store of the same views of the same images is continued where it was; any other is written anew.
+    Memory: one shard, and the images that are decoded ahead.
+    """
+    parents = images.comparable_rows()
+    sources = [f"views of {images.digest}", *(view.name for view in views)]
+    total = len(parents) * len(views)
+    # A shard holds whole images: a run that goes on where another stopped begins with an image
+    shard_images = max(1, options.shard_rows // len(views))
+    shard_rows = shard_images * len(views)
+    with (
+        writing_store(_renewed(Path(folder), sources, shard_rows), encoder.spec, shard_rows, sources) as writer,
+        ThreadPoolExecutor(options.threads) as pool,
+    ):
+        writer.keep_shards(writer.whole_shards())
+        refs = _files(images, parents[writer.rows // len(views) :])
+        ready = ahead(pool, lambda row: _prepared(row, encoder, views, options), refs, options.window)
+        while writer.rows < total:
+            shard = ShardRows(encoder, pool, KnownFiles(), reuse=False)
+            for done, seen in enumerate(islice(ready, shard_images), start=1):
+                shard.add(seen)
+                progress("embedding views", writer.rows + done * len(views), total)
+            writer.write_shard(shard.finished(writer.written()))
+        writer.finish()
+    return ViewStore(Store.open(folder), tuple(view.name for view in views), parents)
+
+
+def open_views(images: Store, folder: str | Path) -> ViewStore:
+    """Open a store of views that was made of `images`. Raises InconclusiveError if it was made of another state."""
+    store = Store.open(folder)
+    made_of, *names = store.manifest.sources
+    if made_of != f"views of {images.digest}":
+        raise InconclusiveError(
+            f"{folder} holds views of another state of {images.folder}: run memaudit embed again with --tiles"
+        )
+    return ViewStore(store, tuple(names), images.comparable_rows())
+
+
+def _renewed(folder: Path, sources: list[str], shard_rows: int) -> Path:
+    """The folder, without the manifest of other views: their shards are overwritten, or removed at the end."""
+    try:
+        manifest = Manifest.read(folder)
+    except InputError:
+        return folder
+    if manifest.sources != tuple(sources) or manifest.shard_rows != shard_rows:
+        (folder / MANIFEST).unlink()
+    return folder
+
+
+def _files(images: Store, rows: Int64) -> Iterator[Row]:
+    """The rows of the images, without embeddings."""
+    for low in range(0, len(rows), _BLOCK):
+        columns = images.columns(rows[low : low + _BLOCK])
+        for i in range(len(columns.image_id)):
+            yield _row(columns, i)
+
+
+def _row(columns: Columns, i: int) -> Row:
+    return Row(
+        columns.image_id[i],
+        columns.uri[i],
+        columns.caption[i],
+        columns.sha256[i],
+        int(columns.width[i]),
+        int(columns.height[i]),
+        Status.UNREADABLE,
+        "",
+        None,
+        columns.metadata[i],
+    )
+
+
+def _prepared(row: Row, encoder: Encoder, views: Sequence[View], options: EmbedOptions) -> list[Prepared]:
+    """All views of an image, decoded once, at twice the side: a view may be half of it."""
+    rows = [replace(row, image_id=f"{row.image_id}#{view.name}") for view in views]
+    try:
+        data = read_image(row.uri)
+        if row.sha256 != NO_FILE and hashlib.sha256(data).hexdigest() != row.sha256:
+            return [Prepared(replace(r, error="the file is another one than was embedded")) for r in rows]
+        with decoding(data, options.max_pixels, 2 * encoder.side) as decoded:
+            image = decoded.image
+            image.thumbnail((8 * encoder.side, 8 * encoder.side))  # every view is a copy
+            seen = [view.apply(image) for view in views]
+            return [
+                Prepared(replace(r, status=Status.BLANK))
+                if is_blank(picture)
+                else Prepared(replace(r, status=Status.OK), encoder.preprocess(picture))
+                for r, picture in zip(rows, seen, strict=True)
+            ]
+    except (OSError, InputError) as error:
+        why = f"cannot read file: {getattr(error, 'strerror', None) or error}"
+    except UnreadableImageError as error:
+        why = str(error)
+    return [Prepared(replace(r, error=why)) for r in rows]

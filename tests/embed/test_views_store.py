@@ -1,0 +1,116 @@
+"""Stores of views: what a row is a view of, what becomes of broken files, and that a killed run continues."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import MakeFolder, MakeStore, draw
+from PIL import Image, ImageOps
+
+from memaudit.embed import EmbedOptions
+from memaudit.embed.views import ViewStore, embed_views, open_views
+from memaudit.encoders import load_encoder
+from memaudit.errors import InconclusiveError
+from memaudit.images.views import tiles, views_of
+from memaudit.records import Status
+from memaudit.store import Store, verify_store
+
+ENCODER = load_encoder("thumbnail")
+OPTIONS = EmbedOptions(shard_rows=40, workers=2)
+ALL = views_of("all")[1:]
+
+
+@pytest.fixture
+def images(picture_folder: MakeFolder, make_store: MakeStore) -> Store:
+    folder = picture_folder(6)
+    Image.new("RGB", (30, 20), "white").save(folder / "0001b.png")
+    (folder / "0002b.png").write_bytes(b"not an image")
+    return make_store(folder)
+
+
+def test_every_view_of_every_comparable_image_has_a_row(images: Store, tmp_path: Path) -> None:
+    views = embed_views(images, tmp_path / "views", ENCODER, ALL, OPTIONS)
+    rows = np.arange(len(views.store))
+    assert len(rows) == images.comparable * len(ALL)
+    ids, parents = views.store.all_columns().image_id, images.columns(views.parent_of(rows)).image_id
+    assert ids.tolist() == [f"{p}#{n}" for p, n in zip(parents, views.name_of(rows), strict=True)]
+    assert sorted(set(views.parent_of(rows))) == images.comparable_rows().tolist()
+    assert verify_store(tmp_path / "views") == []
+
+
+def test_a_view_is_embedded_as_the_picture_that_it_shows(images: Store, tmp_path: Path) -> None:
+    views = embed_views(images, tmp_path / "views", ENCODER, ALL, OPTIONS)
+    row = [view.name for view in ALL].index("mirrored")  # of the first image
+    expected = ENCODER.encode(ENCODER.preprocess(ImageOps.mirror(draw(0)))[None])[0]
+    assert np.allclose(views.store.embeddings(np.array([row]))[0], expected, atol=2e-3)
+
+
+def test_files_that_are_gone_or_changed_are_unreadable_views(images: Store, tmp_path: Path) -> None:
+    (tmp_path / "images" / "0000.png").unlink()
+    draw(99).save(tmp_path / "images" / "0001.png")
+    columns = embed_views(images, tmp_path / "views", ENCODER, ALL, OPTIONS).store.all_columns()
+    by_image = dict(zip((i.partition("#")[0] for i in columns.image_id), columns.error, strict=True))
+    assert "No such file" in by_image["0000.png"]
+    assert "another one than was embedded" in by_image["0001.png"]
+    assert (columns.status == Status.UNREADABLE).sum() == 2 * len(ALL)
+
+
+def test_a_view_without_content_is_blank(make_store: MakeStore, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    image = Image.new("RGB", (80, 80), "white")
+    image.paste(draw(1).resize((20, 20)), (60, 60))
+    image.save(folder / "corner.png")
+    columns = embed_views(make_store(folder), tmp_path / "views", ENCODER, ALL, OPTIONS).store.all_columns()
+    blank = {name for name, status in zip(columns.image_id, columns.status, strict=True) if status == Status.BLANK}
+    assert blank == {f"corner.png#{tile.name}" for tile in tiles()[:-1]}
+
+
+def test_a_run_that_was_stopped_continues_to_the_same_store(images: Store, tmp_path: Path) -> None:
+    whole = embed_views(images, tmp_path / "whole", ENCODER, ALL, OPTIONS)
+
+    def stop(stage: str, done: int, total: int) -> None:
+        if done > total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        embed_views(images, tmp_path / "views", ENCODER, ALL, OPTIONS, stop)
+    with pytest.raises(InconclusiveError, match="unfinished"):
+        open_views(images, tmp_path / "views")
+    assert embed_views(images, tmp_path / "views", ENCODER, ALL, OPTIONS).store.digest == whole.store.digest
+
+
+def test_a_finished_store_is_not_embedded_again(images: Store, tmp_path: Path) -> None:
+    embed_views(images, tmp_path / "views", ENCODER, ALL, OPTIONS)
+    again = embed_views(images, tmp_path / "views", ENCODER, ALL, OPTIONS, _never)
+    assert opened_alike(again, open_views(images, tmp_path / "views"))
+
+
+def _never(stage: str, done: int, total: int) -> None:
+    raise AssertionError(f"{stage}: something was embedded again")
+
+
+def opened_alike(left: ViewStore, right: ViewStore) -> bool:
+    return left.store.digest == right.store.digest and left.names == right.names
+
+
+@pytest.mark.parametrize("change", [lambda s, m: (s, ALL[:3]), lambda s, m: (m(), ALL)])
+def test_views_of_something_else_are_written_anew(
+    images: Store, make_store: MakeStore, picture_folder: MakeFolder, tmp_path: Path, change: Callable[..., tuple]
+) -> None:
+    embed_views(images, tmp_path / "views", ENCODER, ALL, OPTIONS)
+    other, views = change(images, lambda: make_store(picture_folder(2, "more", 50), name="other"))
+    renewed = embed_views(other, tmp_path / "views", ENCODER, views, OPTIONS)
+    assert len(renewed.store) == other.comparable * len(views)
+    assert verify_store(tmp_path / "views") == []
+
+
+def test_views_of_another_state_of_the_images_do_not_open(
+    images: Store, make_store: MakeStore, picture_folder: MakeFolder, tmp_path: Path
+) -> None:
+    embed_views(images, tmp_path / "views", ENCODER, ALL, OPTIONS)
+    with pytest.raises(InconclusiveError, match="another state"):
+        open_views(make_store(picture_folder(2, "more", 50), name="other"), tmp_path / "views")
