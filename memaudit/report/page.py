@@ -77,10 +77,12 @@ def tallest(*histograms: Sequence[Mapping[str, float]]) -> float:
 
 
 def highest(bands: Sequence[Mapping[str, Any]]) -> float:
-    """The top of an axis for the rates of bands: twice the largest, or where the whiskers end."""
+    """The top of an axis for the rates of bands: twice the largest, or where the whiskers end; a quarter is round."""
     rates = [band[name] for band in bands for name in ("came_back", "training") if band[name]]
     largest = max(rate["value"] or 0.0 for rate in rates)
-    return float(min(max(rate["high"] for rate in rates), max(2 * largest, 0.01)))
+    wanted = min(max(rate["high"] for rate in rates), max(2 * largest, 0.01))
+    tops = (4 * step * 10.0**power for power in range(-7, 0) for step in (1, 2, 2.5, 5))
+    return next((top for top in tops if top >= wanted and top <= 1), 1.0)
 
 
 def interval(rate: Mapping[str, Any]) -> str:
