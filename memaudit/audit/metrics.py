@@ -58,4 +58,3 @@ def _sampled(stores: tuple[Store, ...], sizes: list[int]) -> str:
         if stores[0].comparable > sizes[0]
         else "C_T and the FLD gap look at random samples of the generations or held-out images"
     )
-

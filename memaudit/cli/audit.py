@@ -27,15 +27,11 @@ Generations = Annotated[
 Against = Annotated[Path, typer.Option("--against", help="The training set: a store, or an index of one.")]
 PairingFile = Annotated[
     Path | None,
-    typer.Option(
-        "--pairing", help="CSV or JSON lines: generation, image_id (of its prompt), prompt, seed."
-    ),
+    typer.Option("--pairing", help="CSV or JSON lines: generation, image_id (of its prompt), prompt, seed."),
 ]
 PairingPattern = Annotated[
     str | None,
-    typer.Option(
-        "--pairing-pattern", help="How generations are named: {image_id}_{seed}.png, or an expression."
-    ),
+    typer.Option("--pairing-pattern", help="How generations are named: {image_id}_{seed}.png, or an expression."),
 ]
 PairingMetadata = Annotated[
     bool, typer.Option("--pairing-metadata", help="The generations' own metadata say training_id, prompt and seed.")
