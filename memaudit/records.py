@@ -371,6 +371,68 @@ class Matches(NamedTuple):
     near_duplicates: Int64
 
 
+@dataclass(frozen=True)
+class Discoveries:
+    """Generations that stand out one by one against the held-out images (Benjamini & Hochberg at level `q`).
+
+    tested, controls: distinct generations, and held-out images, with a best similarity; found: how many stand out;
+    least_p: the smallest p that so many held-out images can give; needed: how many must reach it for any to stand out.
+    p, adjusted: for each row of the generations, NaN where nothing was measured.
+    """
+
+    q: float
+    tested: int
+    controls: int
+    found: int
+    least_p: float
+    needed: int
+    p: Float64
+    adjusted: Float64
+
+
+@dataclass(frozen=True)
+class WhyBand:
+    """Training images from `low` to below `high` (None: no end) of a feature. came_back: how many generations of
+    their prompts gave them back (paired), or the share of all findings that are theirs; training: their share of the
+    training set, from a sample (not paired)."""
+
+    feature: str
+    low: float
+    high: float | None
+    came_back: Rate
+    training: Rate | None
+
+
+@dataclass(frozen=True)
+class Why:
+    """What kind of training image comes back. paired: by the prompts' images; else by best match. without: images
+    that lack the feature `simplicity` (embeddings that were imported)."""
+
+    paired: bool
+    bands: tuple[WhyBand, ...]
+    without: int
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Metrics of the literature, on embeddings: never a verdict. None: it could not be computed, `notes` say why.
+
+    c_t: below 0 copying (cells: of how many, cells_used); auth_pct: 0 to 100; zero_radius: nearest training images
+    that have an exact duplicate; fld_gap: below 0 overfitting. The sizes are those of the samples compared.
+    """
+
+    c_t: float | None
+    cells: int
+    cells_used: int
+    auth_pct: float | None
+    zero_radius: int
+    fld_gap: float | None
+    training: int
+    control: int
+    generations: int
+    notes: tuple[str, ...] = ()
+
+
 class Scores(NamedTuple):
     """One entry for each row of the generations. Rows are -1 and similarities NaN where nothing was measured.
 
@@ -390,10 +452,12 @@ class Scores(NamedTuple):
 class Control:
     """What held-out images say about chance.
 
-    matched: rate of control images that reach the threshold with a training image. excluded: how many of them, and
-    how many training images with them, were left out of the relabelling test. nearer_training, nearer_control:
-    generations whose nearest image at near-duplicate scale is a training or a held-out one. The p-values are None,
-    and `why_no_p` says why, when there are too few held-out images. best_similarity: of each held-out image compared.
+    matched: rate of control images that reach the threshold with a training image. excluded: how many held-out and
+    how many training images are near-duplicates across the split: such held-out images are no usable controls.
+    nearer_training, nearer_control: generations whose nearest image at near-duplicate scale is a training or a
+    held-out one. groups: of near-duplicates that these images form, one label each; least_p: the p-value if all their
+    labels were "training". The p-values are None, and `why_no_p` says why, when there are too few held-out images.
+    best_similarity: of each held-out image compared.
     """
 
     matched: Rate
@@ -405,6 +469,9 @@ class Control:
     greater_rate_p: float | None
     why_no_p: str
     best_similarity: Float32
+    groups: int = 0
+    least_p: float | None = None
+    discoveries: Discoveries | None = None
 
 
 @dataclass(frozen=True)
@@ -412,7 +479,8 @@ class AuditResult:
     """What an audit measured. `inconclusive` holds the reasons why its rates must not be read as a clean bill.
 
     missing: generations that the pairing names and that are not there. duplicates: generations that are another's file
-    again; they are searched like all, but count once in `searched`.
+    again; they are searched like all, but count once in `searched`. neighbour_ratio: of each match, NaN where it has
+    none. seeds: of each generation, as the pairing gives them.
     """
 
     encoder: EncoderSpec
@@ -428,4 +496,46 @@ class AuditResult:
     searched: Rate
     paired: Rate | None
     control: Control | None
+    inconclusive: tuple[str, ...]
+    neighbour_ratio: Float32 = field(default_factory=lambda: np.empty(0, np.float32))
+    why: Why | None = None
+    metrics: Metrics | None = None
+    seeds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PromptCluster:
+    """The generations of one prompt. compared: those that are neither unreadable nor blank.
+
+    members, uris: of the largest clique, if it is large enough; files: how many different files they are.
+    mean_distance, largest_distance: patched l2 within it. proven: False if a larger clique may exist.
+    """
+
+    prompt: str
+    generations: int
+    compared: int
+    unreadable: int
+    blank: int
+    members: tuple[str, ...]
+    uris: tuple[str, ...]
+    files: int
+    mean_distance: float | None
+    largest_distance: float | None
+    proven: bool
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What generations say without a training set. clusters: of memorised prompts, the closest first.
+
+    memorised: prompts with a clique, of those with enough generations; its coverage counts all prompts.
+    """
+
+    threshold: float
+    clique: int
+    digest: str
+    coverage: Coverage
+    memorised: Rate
+    clusters: tuple[PromptCluster, ...]
+    blank: int
     inconclusive: tuple[str, ...]

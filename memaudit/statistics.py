@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.errors import UsageError
 from memaudit.records import CONFIDENCE, Coverage, Int64, Rate
+
+_DRAWN_AT_ONCE = 2_000_000  # numbers of a relabelling in memory
+_ROUNDING = 1e-9  # equal counts are equal, in whatever order they were summed
 
 
 def rate_of(count: int, coverage: Coverage, confidence: float = CONFIDENCE) -> Rate:
@@ -49,7 +54,6 @@ def _require_counts(count: float, n: float) -> None:
 def relabelling_p(
     weights: Int64,
     is_reference: NDArray[np.bool_],
-    sizes: Int64,
     references: int,
     controls: int,
     *,
@@ -58,34 +62,67 @@ def relabelling_p(
 ) -> float:
     """Monte-Carlo p that the nearest images are training images this often by chance (docs/protocols.md).
 
-    weights (d,): how many generations have their nearest image, at near-duplicate scale, in the d-th family;
-    is_reference (d,): whether the family lies among the training images; sizes (d,): how many images it has.
-    Under the null the labels "training" and "held-out" of all references + controls images are exchangeable. A single
-    image's label is drawn without replacement. A family of m was only looked at because no label in it differs, so
-    the odds are (references / controls)^m, and never below those of a single image: splits may keep families whole.
-    p = (1 + #{permuted >= observed}) / (1 + permutations).
+    weights (d,): how many generations have their nearest image, at near-duplicate scale, in the d-th group;
+    is_reference (d,): whether the group's representative is a training image. Under the null the labels "training"
+    and "held-out" of all references + controls images are exchangeable, so those of the d representatives are drawn
+    without replacement. Statistic: the larger of two counts, of generations and of groups labelled "training", each
+    less its mean and over its spread. The first alone is blind where one motif comes back by chance a hundred times,
+    the second where a few memorised images do. p = (1 + #{permuted >= observed}) / (1 + permutations).
+    Memory: a few million numbers.
     """
-    observed = int(weights[is_reference].sum())
     if not len(weights):
         return 1.0
+    share = references / (references + controls)
+    observed = _excess(is_reference[None], weights, share)[0]
     rng = np.random.default_rng(seed)
-    single = weights[sizes == 1]
-    families, chance = weights[sizes > 1], _chance_of_training(sizes[sizes > 1], references, controls)
-    held_out = rng.hypergeometric(controls, references, len(single), size=permutations)
+    held_out = rng.hypergeometric(controls, references, len(weights), size=permutations)
+    step = max(1, _DRAWN_AT_ONCE // len(weights))
     reached = 0
-    for drawn in held_out:
-        permuted = single.sum() - rng.permutation(single)[:drawn].sum()
-        permuted += families[rng.random(len(families)) < chance].sum()
-        reached += int(permuted >= observed)
+    for low in range(0, permutations, step):
+        labels = _drawn(held_out[low : low + step], len(weights), rng)
+        reached += int((_excess(labels, weights, share) >= observed - _ROUNDING).sum())
     return (1 + reached) / (1 + permutations)
 
 
-def _chance_of_training(sizes: Int64, references: int, controls: int) -> NDArray[np.float64]:
-    """R^m / (R^m + C^m), computed from C / R to stay in range."""
-    if not references or not controls:
-        return np.full(len(sizes), float(references > 0))
-    ratio = controls / references
-    return 1 / (1 + ratio ** np.where(ratio < 1, sizes, 1).astype(float))
+def _drawn(held_out: Int64, groups: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """For each number of held-out labels a way to lay them out, (n, groups); True: training."""
+    keys = rng.random((len(held_out), groups))
+    ordered = np.c_[np.full(len(keys), -1.0), np.sort(keys, axis=1)]
+    return np.asarray(keys > ordered[np.arange(len(keys)), held_out][:, None])
+
+
+def _excess(labels: NDArray[np.bool_], weights: Int64, share: float) -> NDArray[np.float64]:
+    """The statistic of `relabelling_p` for each row of labels. The factor that both spreads share is left out."""
+    generations = (labels @ weights.astype(float) - share * weights.sum()) / np.sqrt((weights.astype(float) ** 2).sum())
+    groups = (labels.sum(axis=1) - share * len(weights)) / np.sqrt(len(weights))
+    return np.maximum(generations, groups)
+
+
+def least_relabelling_p(groups: int, references: int, controls: int) -> float:
+    """The chance that all of `groups` labels drawn without replacement are "training": the least p there can be."""
+    from scipy.special import gammaln
+
+    if groups > references:
+        return 0.0
+    total = references + controls
+    parts = gammaln(np.array([references + 1, total - groups + 1, references - groups + 1, total + 1], dtype=float))
+    return float(min(1.0, np.exp(parts[0] + parts[1] - parts[2] - parts[3])))
+
+
+def rank_p(scores: NDArray[Any], control: NDArray[Any]) -> NDArray[np.float64]:
+    """p of each score by its rank among the control's: (1 + #{control >= score}) / (1 + n)."""
+    ordered = np.sort(control)
+    at_least = len(ordered) - np.searchsorted(ordered, scores, side="left")
+    return np.asarray((1 + at_least) / (1 + len(ordered)), dtype=np.float64)
+
+
+def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Adjusted p-values (Benjamini & Hochberg 1995): at most q of those with adjusted <= q are false, on average."""
+    order = np.argsort(p, kind="stable")
+    scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum.accumulate(scaled[::-1])[::-1].clip(max=1.0)
+    return adjusted
 
 
 def greater_rate_p(count: int, n: int, control_count: int, control_n: int) -> float:

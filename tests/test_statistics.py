@@ -1,17 +1,24 @@
 """Intervals and tests against published figures, scipy, and simulated truths."""
 
+import math
+from itertools import permutations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, fisher_exact
 
+from memaudit import statistics
 from memaudit.errors import UsageError
 from memaudit.records import Coverage
 from memaudit.statistics import (
+    benjamini_hochberg,
     clopper_pearson_lower,
     clopper_pearson_upper,
     greater_rate_p,
+    least_relabelling_p,
+    rank_p,
     rate_of,
     ratio_interval,
     relabelling_p,
@@ -168,50 +175,65 @@ def test_nothing_missed_is_not_certainty() -> None:
 # --- the relabelling test ------------------------------------------------------------------------------------------
 
 
-def p_of(weights: list[int], training: list[bool], sizes: list[int], references: int, controls: int) -> float:
-    columns = (np.array(weights, dtype=np.int64), np.array(training, dtype=bool), np.array(sizes, dtype=np.int64))
+def p_of(weights: list[int], training: list[bool], references: int, controls: int) -> float:
+    columns = (np.array(weights, dtype=np.int64), np.array(training, dtype=bool))
     return relabelling_p(*columns, references, controls, permutations=999, seed=0)
 
 
 def test_without_matches_p_is_one() -> None:
     """No generation near any image speaks for nothing."""
-    assert p_of([], [], [], 1000, 1000) == 1
+    assert p_of([], [], 1000, 1000) == 1
 
 
 def test_p_is_never_zero() -> None:
     """(1 + reached) / (1 + B): a thousand findings give 1 / 1000 with 999 permutations, and not 0."""
-    assert p_of([1] * 1000, [True] * 1000, [1] * 1000, 5000, 5000) == 0.001
+    assert p_of([1] * 1000, [True] * 1000, 5000, 5000) == 0.001
 
 
 def test_all_matches_held_out_give_p_one() -> None:
     """A model whose generations resemble only images it never saw has memorised nothing."""
-    assert p_of([2] * 30, [False] * 30, [1] * 30, 500, 500) == 1
+    assert p_of([2] * 30, [False] * 30, 500, 500) == 1
 
 
 def test_many_training_matches_mean_little_beside_few_controls() -> None:
     """With 100 training images to each held-out one, twenty training matches are what chance gives."""
-    assert p_of([1] * 20, [True] * 20, [1] * 20, 100_000, 1_000) > 0.7
-    assert p_of([1] * 20, [True] * 20, [1] * 20, 1_000, 1_000) == 0.001
+    assert p_of([1] * 20, [True] * 20, 100_000, 1_000) > 0.7
+    assert p_of([1] * 20, [True] * 20, 1_000, 1_000) == 0.001
 
 
-def test_one_image_that_returns_often_is_one_piece_of_evidence() -> None:
-    """Fifty generations of one training image are one label: the p-value cannot fall below the chance of that label."""
-    assert p_of([50], [True], [1], 500, 500) == pytest.approx(0.5, abs=0.06)
+def test_one_group_that_returns_often_is_one_piece_of_evidence() -> None:
+    """Fifty generations of one group are one label: the p-value cannot fall below the chance of that label."""
+    assert p_of([50], [True], 500, 500) == pytest.approx(0.5, abs=0.06)
+    assert p_of([50], [True], 500, 1000) == pytest.approx(1 / 3, abs=0.05)
 
 
-def test_a_family_is_no_surprise_on_the_larger_side() -> None:
-    """Five near-duplicates that are all training images are what a split of 3 : 1 leaves: (3/4)^5 against (1/4)^5."""
-    single = p_of([1] * 10, [True] * 10, [1] * 10, 3000, 1000)
-    families = p_of([1] * 10, [True] * 10, [5] * 10, 3000, 1000)
-    assert single == pytest.approx(0.75**10, abs=0.03)
-    assert families > 0.9
+def test_relabelling_is_the_exact_sum_over_labels() -> None:
+    """Uneven weights, few images: the p-value is that of all ways to draw the labels."""
+    weights, training = [5, 3, 1, 1], [True, False, True, True]
+
+    def excess(labels: list[bool]) -> float:
+        both = ((sum(w for w, label in zip(weights, labels, strict=True) if label), 10, 36), (sum(labels), 4, 4))
+        return max((count - 5 / 9 * total) / math.sqrt(squares) for count, total, squares in both)
+
+    ways = [excess([label < 5 for label in labels]) for labels in permutations(range(9), 4)]
+    truth = sum(way >= excess(training) - 1e-9 for way in ways) / len(ways)  # labels 0 to 4 are training images
+    columns = (np.array(weights, dtype=np.int64), np.array(training, dtype=bool))
+    assert relabelling_p(*columns, 5, 4, permutations=99_999, seed=1) == pytest.approx(truth, abs=0.005)
 
 
-def test_a_family_never_counts_for_more_than_a_single_image() -> None:
-    """Where the held-out side is larger, or the split kept families whole, a family has a single image's odds."""
-    assert p_of([1], [True], [1], 500, 1000) == pytest.approx(1 / 3, abs=0.05)
-    assert p_of([1], [True], [9], 500, 1000) == pytest.approx(1 / 3, abs=0.05)
-    assert p_of([1], [True], [10_000], 3000, 1000) == 1
+def test_relabelling_does_not_depend_on_what_is_drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory bound is no part of the result, beyond the draws themselves."""
+    columns = (np.arange(1, 41), np.arange(40) < 25)
+    whole = relabelling_p(*columns, 60, 40, permutations=9999, seed=0)
+    monkeypatch.setattr(statistics, "_DRAWN_AT_ONCE", 1000)
+    assert relabelling_p(*columns, 60, 40, permutations=9999, seed=0) == pytest.approx(whole, abs=0.02)
+
+
+@pytest.mark.parametrize(("groups", "references", "controls"), [(1, 3, 1), (4, 6, 4), (5, 4, 9), (0, 5, 5)])
+def test_the_least_p_is_the_chance_that_all_labels_are_training(groups: int, references: int, controls: int) -> None:
+    """What the test could show at most: by counting, 0 where there are fewer training images than groups."""
+    truth = math.comb(references, groups) / math.comb(references + controls, groups)
+    assert least_relabelling_p(groups, references, controls) == pytest.approx(truth)
 
 
 @pytest.mark.parametrize(("references", "controls"), [(300, 300), (900, 100), (100, 300)])
@@ -222,21 +244,39 @@ def test_relabelling_is_valid_when_labels_are_exchangeable(references: int, cont
     labels = np.arange(references + controls) < references
     ps = np.array(
         [
-            relabelling_p(
-                weights,
-                rng.permutation(labels)[:40],
-                np.ones(40, np.int64),
-                references,
-                controls,
-                permutations=199,
-                seed=int(seed),
-            )
+            relabelling_p(weights, rng.permutation(labels)[:40], references, controls, permutations=199, seed=int(seed))
             for seed in rng.integers(0, 2**31, 1000)
         ]
     )
     for alpha in (0.01, 0.05, 0.2, 0.5):
         assert (ps <= alpha).mean() <= alpha + 3 * np.sqrt(alpha * (1 - alpha) / 1000)
     assert (ps <= 0.5).mean() > 0.35  # and it is not valid by never speaking
+
+
+# --- single matches ------------------------------------------------------------------------------------------------
+
+
+def test_p_by_rank_counts_the_control_that_is_as_high() -> None:
+    """(1 + #{control >= score}) / (1 + n): ties speak for the model, and no p is below 1 / (n + 1)."""
+    control = np.array([0.1, 0.5, 0.5, 0.9])
+    assert rank_p(np.array([0.95, 0.9, 0.6, 0.5, 0.0]), control).tolist() == [0.2, 0.4, 0.4, 0.8, 1.0]
+
+
+def test_without_control_p_by_rank_is_one() -> None:
+    """Nothing to compare with: nothing stands out."""
+    assert rank_p(np.array([1.0, 0.0]), np.empty(0)).tolist() == [1, 1]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from([0.001, 0.01, 0.02, 0.03, 0.2, 0.5, 1.0]), max_size=30))
+def test_benjamini_hochberg_is_the_step_up_rule(p: list[float]) -> None:
+    """Adjusted <= q for just those that the rule of 1995 rejects: the k smallest, k the last with p <= k q / m."""
+    adjusted = benjamini_hochberg(np.array(p))
+    for q in (0.01, 0.05, 0.1, 0.5):
+        ordered = sorted(p)
+        last = max((k for k in range(1, len(p) + 1) if ordered[k - 1] <= k * q / len(p)), default=0)
+        expected = set(ordered[:last])
+        assert {value for value, a in zip(p, adjusted, strict=True) if a <= q + 1e-12} == expected
 
 
 # --- Fisher --------------------------------------------------------------------------------------------------------

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from memaudit.audit.eidetic import near_duplicates
-from memaudit.index import ExactSearch, Searcher
-from memaudit.records import Control, Float32, Int64, Matches, Rate, Scores
+from memaudit.audit.discoveries import discoveries
+from memaudit.index import Searcher
+from memaudit.records import Control, Float32, Int64, Rate, Scores
 from memaudit.similarity import pairs_within, top_k
-from memaudit.statistics import greater_rate_p, rate_of, relabelling_p
+from memaudit.statistics import greater_rate_p, least_relabelling_p, rate_of, relabelling_p
 from memaudit.store import Store
 
 MIN_CONTROLS = 100  # docs/protocols.md: with fewer the test cannot speak, and says so
@@ -27,51 +28,42 @@ def measure_control(
     references: Searcher,
     generations: Store,
     scores: Scores,
-    matches: Matches,
+    counted: NDArray[np.bool_],
     searched: Rate,
     threshold: float,
 ) -> Control:
     """Compare the generations' matches with what held-out images give.
 
-    Held-out images that have a near-duplicate in the training set, and those training images, cannot say which side
-    a generation comes from: they are left out of the relabelling test, and counted. Blank images are not compared, so
-    they are no control.
+    counted: the generations that are draws of their own. Training and held-out images that are near-duplicates of
+    each other carry one label between them in the relabelling test (docs/protocols.md). Blank images are not compared,
+    so they are no control.
     """
     across = _across(control, references, threshold)
     usable = control.comparable - len(across.controls)
-    training, held_out = _nearest(generations, control, scores, across, threshold)
+    near = _nearest(generations, control, scores, threshold)
+    groups = _groups(near, references.store, control, threshold)
     coverage = control.coverage
     matched = rate_of(len(across.controls), coverage)
     enough = usable >= MIN_CONTROLS
-    p_relabel = p_rate = None
-    if enough:
-        sides = (
-            _families(training, references.store, _counted(training, matches), threshold),
-            _families(held_out, control, near_duplicates(held_out, ExactSearch(control), threshold), threshold),
-        )
-        p_relabel = relabelling_p(
-            np.concatenate([side.weights for side in sides]),
-            np.repeat([True, False], [len(side.weights) for side in sides]),
-            np.concatenate([side.sizes for side in sides]),
-            # Before exclusion: what was left out lies mostly on the smaller side, so counts after it would give the
-            # families odds that favour a finding wherever held-out images outnumber training images.
-            references.store.comparable,
-            control.comparable,
-            permutations=PERMUTATIONS,
-            seed=0,
-        )
-        p_rate = greater_rate_p(searched.count, searched.coverage.measured, matched.count, coverage.measured)
+    sides = (references.store.comparable, control.comparable)
     return Control(
         matched=matched,
         excluded_controls=len(across.controls),
         excluded_references=len(across.references),
-        nearer_training=len(training),
-        nearer_control=len(held_out),
-        relabelling_p=p_relabel,
-        greater_rate_p=p_rate,
+        nearer_training=len(near.training),
+        nearer_control=len(near.held_out),
+        relabelling_p=relabelling_p(*groups, *sides, permutations=PERMUTATIONS, seed=0) if enough else None,
+        greater_rate_p=_greater(searched, matched) if enough else None,
         best_similarity=across.best,
         why_no_p="" if enough else f"{usable} usable held-out images, at least {MIN_CONTROLS} are needed",
+        groups=len(groups.weights),
+        least_p=least_relabelling_p(len(groups.weights), *sides) if enough else None,
+        discoveries=discoveries(scores, counted, across.best) if enough else None,
     )
+
+
+def _greater(searched: Rate, matched: Rate) -> float:
+    return greater_rate_p(searched.count, searched.coverage.measured, matched.count, matched.coverage.measured)
 
 
 class _Across(NamedTuple):
@@ -104,20 +96,17 @@ def _all_matches(references: Searcher, vectors: Float32, most: int, threshold: f
 
 
 class _Nearest(NamedTuple):
-    """The image nearest to each generation that has a usable one at near-duplicate scale: rows of training images,
-    and of held-out images, once for each such generation."""
+    """The image nearest to each generation that has one at near-duplicate scale: rows of training images, and of
+    held-out images, once for each such generation."""
 
     training: Int64
     held_out: Int64
 
 
-def _nearest(generations: Store, control: Store, scores: Scores, across: _Across, threshold: float) -> _Nearest:
+def _nearest(generations: Store, control: Store, scores: Scores, threshold: float) -> _Nearest:
     held_out = _nearest_control(generations, control, scores, threshold)
     training = np.where((held_out < 0) & (scores.above > 0), scores.best, -1)
-    return _Nearest(
-        training[(training >= 0) & ~np.isin(training, across.references)],
-        held_out[(held_out >= 0) & ~np.isin(held_out, across.controls)],
-    )
+    return _Nearest(training[training >= 0], held_out[held_out >= 0])
 
 
 def _nearest_control(generations: Store, control: Store, scores: Scores, threshold: float) -> Int64:
@@ -132,29 +121,31 @@ def _nearest_control(generations: Store, control: Store, scores: Scores, thresho
     return result
 
 
-def _counted(rows: Int64, matches: Matches) -> Int64:
-    """The near-duplicate count of training images that are somebody's match."""
-    known, place = np.unique(matches.reference, return_index=True)
-    return matches.near_duplicates[place[np.searchsorted(known, rows)]]
-
-
-class _Families(NamedTuple):
-    """Generations (weights) and images (sizes) of each family of near-duplicates on one side of the split."""
+class _Groups(NamedTuple):
+    """Groups of near-duplicates among the nearest images of both sides: how many generations lie nearest to each, and
+    whether its representative is a training image."""
 
     weights: Int64
-    sizes: Int64
+    is_reference: NDArray[np.bool_]
 
 
-def _families(rows: Int64, store: Store, near_duplicates: Int64, threshold: float) -> _Families:
-    """Join nearest images that are near-duplicates of each other: their labels go together.
+def _groups(near: _Nearest, references: Store, control: Store, threshold: float) -> _Groups:
+    """Join the nearest images of both sides that are near-duplicates, in chains: one label for each group.
 
-    sizes are the sums of their near-duplicate counts: at least the family's true size, which never favours a finding.
+    The group's representative is its member that most generations lie nearest to, ties drawn at random. Who that is
+    does not depend on any label, so the labels of representatives are exchangeable if those of the images are.
+    Memory: the embeddings of the distinct nearest images, and their pairs.
     """
-    distinct, place, weights = np.unique(rows, return_index=True, return_counts=True)
-    if not len(distinct):
-        return _Families(distinct, distinct)
-    pairs = pairs_within(store.embeddings(distinct), threshold)
-    links = coo_array((np.ones(len(pairs.left), np.int8), (pairs.left, pairs.right)), shape=(len(distinct),) * 2)
-    family = connected_components(links, directed=False)[1]
-    sizes = np.bincount(family, near_duplicates[place])
-    return _Families(np.bincount(family, weights).astype(np.int64), sizes.astype(np.int64))
+    training, training_weight = np.unique(near.training, return_counts=True)
+    held_out, held_out_weight = np.unique(near.held_out, return_counts=True)
+    weight = np.concatenate([training_weight, held_out_weight])
+    is_reference = np.arange(len(weight)) < len(training)
+    if not len(weight):
+        return _Groups(weight, is_reference)
+    vectors = np.concatenate([references.embeddings(training), control.embeddings(held_out)])
+    pairs = pairs_within(vectors, threshold)
+    links = coo_array((np.ones(len(pairs.left), np.int8), (pairs.left, pairs.right)), shape=(len(weight),) * 2)
+    group = connected_components(links, directed=False)[1]
+    order = np.lexsort((np.random.default_rng(0).random(len(weight)), -weight, group))
+    first = order[np.r_[True, np.diff(group[order]) > 0]]
+    return _Groups(np.bincount(group, weight).astype(np.int64), is_reference[first])

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from memaudit.audit.control import measure_control
 from memaudit.audit.eidetic import near_duplicates
+from memaudit.audit.metrics import measure_metrics
+from memaudit.audit.neighbour_ratio import neighbour_ratios
 from memaudit.audit.pairing import Prompted, paired_rows
+from memaudit.audit.why import why_images_return
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.index import Searcher
 from memaudit.records import (
@@ -37,11 +40,13 @@ QUERY_ROWS = 4096
 @dataclass(frozen=True)
 class AuditOptions:
     """threshold None: the encoder's own. neighbours: matches kept for each generation. max_unmeasured: the share of
-    generations, or of training images, above which the audit calls itself inconclusive."""
+    generations, or of training images, above which the audit calls itself inconclusive. metrics: whether to compute
+    those of the literature, which needs a control."""
 
     threshold: float | None = None
     neighbours: int = 10
     max_unmeasured: float = 0.01
+    metrics: bool = False
 
 
 class _Found(NamedTuple):
@@ -90,7 +95,7 @@ def audit(
     paired_rate = _paired_rate(columns.status, paired, len(pairing), threshold) if pairing else None
     held_out = None
     if control is not None:
-        held_out = measure_control(control, references, generations, scores, found.matches, searched, threshold)
+        held_out = measure_control(control, references, generations, scores, counted, searched, threshold)
     stores = {"generations": generations, "training set": references.store, "control": control}
     return AuditResult(
         encoder=references.store.encoder,
@@ -112,6 +117,10 @@ def audit(
             *_contentless(scores),
             *_absent(missing, options.max_unmeasured * len(pairing)),
         ),
+        neighbour_ratio=neighbour_ratios(generations, references, found.matches),
+        why=why_images_return(scores, found.matches, counted, references, threshold),
+        metrics=measure_metrics(generations, references, control, scores) if options.metrics and control else None,
+        seeds=tuple(pairing[i].seed if i in pairing else "" for i in columns.image_id),
     )
 
 

@@ -3,67 +3,291 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from memaudit.errors import InputError
+from memaudit.errors import InputError, UsageError
 from memaudit.records import Int64
 from memaudit.store import Store
 
 GENERATION_COLUMNS = ("generation", "query_id")
 REFERENCE_COLUMNS = ("image_id", "reference_id", "training_id")
+JSON_LINES = (".jsonl", ".ndjson")
+_PARTS = {"generation": r".+", "image_id": r".+", "prompt": r".+", "seed": r"-?\d+"}
+_EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 
 
 @dataclass(frozen=True)
 class Prompted:
-    """One line of a pairing file."""
+    """What a generation was asked for: the training image its prompt was taken from, the prompt, the seed."""
 
     reference_id: str
-    prompt: str
+    prompt: str = ""
+    seed: str = ""
+
+
+Pairing = Mapping[str, Prompted]
+Pairer = Callable[[Store, Store], Pairing]
+"""Pairs a store of generations with a training store. Raises InputError for a pairing that cannot be meant."""
+
+
+def pairer(file: Path | None, pattern: str | None, metadata: bool) -> Pairer | None:
+    """How generations are to be paired: by a file, a pattern of their names, both, or their own metadata.
+
+    What can be wrong without the generations is found now: raises InputError, UsageError. None: no pairing was asked.
+    """
+    compiled = compiled_pattern(pattern) if pattern is not None else None
+    if metadata and (file or compiled):
+        raise UsageError(
+            "--pairing-metadata takes the pairing from the generations: leave --pairing and its pattern out"
+        )
+    if compiled and (file is not None) != ("generation" in compiled.groupindex):
+        raise UsageError(
+            f"--pairing-pattern {pattern}: with --pairing it must name the file's {{generation}}, without one the "
+            "training image's {image_id}"
+        )
+    named = read_pairing(file) if file else {}
+    if metadata:
+        return lambda generations, references: from_metadata(generations)
+    if compiled:
+        return lambda generations, references: by_pattern(generations, references, compiled, named)
+    return (lambda generations, references: by_name(generations, named)) if file else None
 
 
 def read_pairing(path: str | Path) -> dict[str, Prompted]:
-    """Read a CSV of generation, image_id and optionally prompt; keys are generations' image_ids.
+    """Read generation, image_id and optionally prompt and seed, from a CSV with a header or from JSON lines.
 
-    Raises InputError for an unreadable file, absent columns, no line at all, a line with more fields than columns
-    (an unquoted comma), an empty or a repeated generation.
+    Keys are what the file calls the generations. Raises InputError for an unreadable file, absent columns, no line at
+    all, a line with more fields than columns (an unquoted comma), an empty or a repeated generation.
     """
     path = Path(path)
+    lines = _json_lines if path.suffix.lower() in JSON_LINES else _csv_lines
     try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle, strict=True)
-            header = list(reader.fieldnames or ())
-            generation = _column(path, header, GENERATION_COLUMNS)
-            reference = _column(path, header, REFERENCE_COLUMNS)
-            return _collected(path, reader, generation, reference)
+        return _collected(path, lines(path))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"pairing {path} cannot be read: {error}") from None
 
 
-def _column(path: Path, header: Sequence[str], names: tuple[str, ...]) -> str:
-    for name in names:
-        if name in header:
-            return name
-    raise InputError(f"pairing {path} has no column {names[0]!r}: its header is {', '.join(header) or 'empty'}")
+def _csv_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The lines with their numbers."""
+    with path.open(newline="", encoding="utf-8-sig") as handle:
+        reader = csv.DictReader(handle, strict=True, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+        header = list(reader.fieldnames or ())
+        for names in (GENERATION_COLUMNS, REFERENCE_COLUMNS):
+            if not set(names) & set(header):
+                raise InputError(
+                    f"pairing {path} has no column {names[0]!r}: its header is {', '.join(header) or 'empty'}"
+                )
+        for row in reader:
+            if reader.restkey in row:
+                raise InputError(
+                    f"pairing {path}, line {reader.line_num}: more fields than columns; "
+                    "put a text with commas in quotes"
+                )
+            yield reader.line_num, row
 
 
-def _collected(path: Path, reader: csv.DictReader[str], generation: str, reference: str) -> dict[str, Prompted]:
+def _json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    with path.open(encoding="utf-8-sig") as handle:
+        for number, line in enumerate(handle, start=1):
+            if line.strip():
+                row = _object_in(line)
+                if row is None:
+                    raise InputError(f"pairing {path}, line {number}: expected a JSON object")
+                yield number, row
+
+
+def _object_in(text: str) -> dict[str, Any] | None:
+    """The JSON object that a text holds; None if it holds something else."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _collected(path: Path, lines: Iterable[tuple[int, Mapping[str, Any]]]) -> dict[str, Prompted]:
     pairing: dict[str, Prompted] = {}
-    for row in reader:
-        place = f"pairing {path}, line {reader.line_num}"
-        key, target = row[generation], row[reference]
-        if reader.restkey in row:
-            raise InputError(f"{place}: more fields than columns; put a text with commas in quotes")
+    for number, row in lines:
+        place = f"pairing {path}, line {number}"
+        key, target = _text(row, GENERATION_COLUMNS), _text(row, REFERENCE_COLUMNS)
         if not key or not target:
             raise InputError(f"{place}: the generation or its training image_id is empty")
         if key in pairing:
             raise InputError(f"{place}: generation {key!r} occurs twice")
-        pairing[key] = Prompted(target, row.get("prompt") or "")
+        pairing[key] = Prompted(target, _text(row, ("prompt",)), _text(row, ("seed",)))
     if not pairing:
         raise InputError(f"pairing {path} has a header and no line: name at least one generation, or leave it out")
+    return pairing
+
+
+def _text(row: Mapping[str, Any], names: Sequence[str]) -> str:
+    """The first of the named values that is there, as text."""
+    return next((str(row[name]) for name in names if row.get(name) not in (None, "")), "")
+
+
+def stem_of(image_id: str) -> str:
+    """An image_id without the file name extension: `a/clock.png` is called `a/clock`."""
+    return _EXTENSION.sub("", image_id)
+
+
+def by_name(generations: Store, named: Pairing) -> Pairing:
+    """The pairing by the generations' image_ids; a file may leave out their extension (`00017` for `00017.png`).
+
+    What the file names and is not there stays under the file's name: it counts as missing.
+    """
+    ids = _ids(generations)
+    known = set(ids)
+    wanted = {key for key in named if key not in known}
+    called = _by_stem(ids, wanted, "generations") if wanted else {}
+    if twice := set(called.values()) & set(named):
+        raise InputError(f"the pairing names generation {min(twice)!r} twice: with and without its extension")
+    return {called.get(key, key): entry for key, entry in named.items()}
+
+
+def _ids(store: Store) -> list[str]:
+    return [image_id for columns in store.iter_columns() for image_id in columns.image_id]
+
+
+def _by_stem(ids: Iterable[str], wanted: set[str], what: str) -> dict[str, str]:
+    """The image_id of each wanted name without extension. Raises InputError if two images go by one name."""
+    found: dict[str, str] = {}
+    for image_id in ids:
+        stem = stem_of(image_id)
+        if stem in wanted:
+            if stem in found:
+                raise InputError(
+                    f"the pairing's {stem!r} may be either of the {what} {found[stem]!r} and {image_id!r}: "
+                    "name them with their extension"
+                )
+            found[stem] = image_id
+    return found
+
+
+def compiled_pattern(
+    pattern: str, option: str = "--pairing-pattern", keys: Sequence[str] = ("image_id", "generation")
+) -> re.Pattern[str]:
+    """A regular expression with named groups, or a template like `{image_id}_{seed}.png`.
+
+    keys: of these it must name one. Raises UsageError for what is neither, or names none of them or several.
+    """
+    expression = pattern if "(?P<" in pattern else _template(pattern, option)
+    try:
+        compiled = re.compile(expression)
+    except re.error as error:
+        raise UsageError(f"{option} {pattern} is no regular expression: {error}") from None
+    groups = set(compiled.groupindex)
+    if groups - set(_PARTS) or len(groups & set(keys)) != 1:
+        raise UsageError(
+            f"{option} {pattern} names {', '.join(sorted(groups)) or 'nothing'}: expected one of "
+            f"{', '.join(f'{{{key}}}' for key in keys)}, and optionally others of {', '.join(_PARTS)}; or a regular "
+            "expression with such groups, (?P<image_id>...)"
+        )
+    return compiled
+
+
+def _template(pattern: str, option: str) -> str:
+    parts = re.split(rf"\{{({'|'.join(_PARTS)})\}}", pattern)
+    names = parts[1::2]
+    if len(set(names)) < len(names):
+        raise UsageError(f"{option} {pattern} names {{{_repeated(names)}}} twice")
+    return "".join(f"(?P<{part}>{_PARTS[part]})" if i % 2 else re.escape(part) for i, part in enumerate(parts))
+
+
+def _repeated(names: Sequence[str]) -> str:
+    return next(name for i, name in enumerate(names) if name in names[:i])
+
+
+def by_pattern(generations: Store, references: Store, pattern: re.Pattern[str], named: Pairing) -> Pairing:
+    """The pairing by the names of the generations; `named`: the lines that a group `generation` points to.
+
+    An image_id in a name may lack its extension. Raises InputError if a generation does not fit the pattern, names
+    no line, or if no name leads to a training image: a slip in a pattern must not pass for a pairing of nothing.
+    """
+    ids = _ids(generations)
+    found = {image_id: pattern.fullmatch(image_id) for image_id in ids}
+    if strangers := [image_id for image_id, match in found.items() if match is None]:
+        raise InputError(
+            f"{len(strangers):,} of {len(ids):,} generations do not fit --pairing-pattern {pattern.pattern}, the first "
+            f"is {strangers[0]!r}"
+        )
+    parts = {image_id: match.groupdict() for image_id, match in found.items() if match is not None}
+    if named:
+        paired = {image_id: _line_of(image_id, groups, named) for image_id, groups in parts.items()}
+        made = {groups["generation"] for groups in parts.values()}
+        return paired | {key: line for key, line in named.items() if key not in made}  # which are missing
+    return _resolved({i: _prompted(groups) for i, groups in parts.items()}, references)
+
+
+PROMPT_KEYS = ("prompt", "image_id", "generation")
+
+
+def prompt_of(image_id: str, pattern: re.Pattern[str], named: Pairing) -> str:
+    """What a generation's name says of its prompt: the prompt, its training image, or a line of the pairing file.
+
+    Raises InputError if the name does not fit the pattern.
+    """
+    match = pattern.fullmatch(image_id)
+    if match is None:
+        raise InputError(f"generation {image_id!r} does not fit --prompt-pattern {pattern.pattern}")
+    key = next(match[name] for name in PROMPT_KEYS if name in pattern.groupindex)
+    return named[key].prompt or key if key in named else key
+
+
+def _prompted(groups: Mapping[str, str | None]) -> Prompted:
+    return Prompted(groups["image_id"] or "", groups.get("prompt") or "", groups.get("seed") or "")
+
+
+def _line_of(image_id: str, groups: Mapping[str, str | None], named: Pairing) -> Prompted:
+    line = named.get(groups["generation"] or "")
+    if line is None:
+        raise InputError(
+            f"generation {image_id!r} names {groups['generation']!r} by --pairing-pattern, which --pairing lacks"
+        )
+    return Prompted(line.reference_id, groups.get("prompt") or line.prompt, groups.get("seed") or line.seed)
+
+
+def _resolved(pairing: dict[str, Prompted], references: Store) -> dict[str, Prompted]:
+    wanted = {entry.reference_id for entry in pairing.values()}
+    known = rows_of(references, wanted)
+    by_stem = _by_stem(_iter_ids(references), wanted - set(known), "training images")
+    if wanted and not known and not by_stem:
+        raise InputError(
+            f"--pairing-pattern leads to no training image: {references.folder} has none called "
+            f"{min(wanted)!r}, with or without an extension"
+        )
+    return {
+        key: Prompted(by_stem.get(entry.reference_id, entry.reference_id), entry.prompt, entry.seed)
+        for key, entry in pairing.items()
+    }
+
+
+def _iter_ids(store: Store) -> Iterator[str]:
+    return (image_id for columns in store.iter_columns() for image_id in columns.image_id)
+
+
+def from_metadata(generations: Store) -> Pairing:
+    """The pairing that the generations' source stated: image_id (or reference_id, training_id), prompt, seed.
+
+    The prompt may also be the caption. Raises InputError if no generation says which training image it belongs to.
+    """
+    pairing: dict[str, Prompted] = {}
+    for columns in generations.iter_columns():
+        for image_id, caption, metadata in zip(columns.image_id, columns.caption, columns.metadata, strict=True):
+            row = _object_in(metadata) or {}
+            if target := _text(row, REFERENCE_COLUMNS):
+                pairing[image_id] = Prompted(target, _text(row, ("prompt",)) or caption, _text(row, ("seed",)))
+    if not pairing:
+        raise InputError(
+            f"no generation of {generations.folder} has metadata with one of {', '.join(REFERENCE_COLUMNS)}: "
+            "give them in a manifest with a column training_id, or use --pairing"
+        )
     return pairing
 
 
@@ -79,9 +303,9 @@ def rows_of(store: Store, image_ids: set[str]) -> dict[str, int]:
     return found
 
 
-def paired_rows(generations: Store, references: Store, pairing: Mapping[str, Prompted]) -> Int64:
+def paired_rows(generations: Store, references: Store, pairing: Pairing) -> Int64:
     """For each row of the generations the reference row of its prompt; -1 where there is none."""
     known = rows_of(references, {entry.reference_id for entry in pairing.values()})
-    ids = (image_id for columns in generations.iter_columns() for image_id in columns.image_id)
+    ids = _iter_ids(generations)
     rows = (known.get(pairing[i].reference_id, -1) if i in pairing else -1 for i in ids)
     return np.fromiter(rows, dtype=np.int64, count=len(generations))

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from memaudit.cli import audit, dedup, embed, encoders, gate, index, inspect, ready
+from memaudit.cli import audit, dedup, embed, encoders, extract, gate, index, inspect, prompts, ready
 from memaudit.cli.console import harmless, print_error
 from memaudit.errors import MemauditError
 
@@ -28,7 +28,9 @@ app.command("embed")(embed.embed)
 app.command("import")(ready.import_)
 app.command("index")(index.index)
 app.command("dedup")(dedup.dedup)
+app.command("prompts")(prompts.prompts)
 app.command("audit")(audit.audit)
+app.command("extract")(extract.extract)
 app.command("gate")(gate.gate)
 app.command("info")(inspect.info)
 app.command("verify")(inspect.verify)

@@ -27,8 +27,16 @@ Generations = Annotated[
 Against = Annotated[Path, typer.Option("--against", help="The training set: a store, or an index of one.")]
 PairingFile = Annotated[
     Path | None,
-    typer.Option("--pairing", help="CSV: generation, image_id (the training image of its prompt), prompt."),
+    typer.Option("--pairing", help="CSV or JSON lines: generation, image_id (of its prompt), prompt, seed."),
 ]
+PairingPattern = Annotated[
+    str | None,
+    typer.Option("--pairing-pattern", help="How generations are named: {image_id}_{seed}.png, or an expression."),
+]
+PairingMetadata = Annotated[
+    bool, typer.Option("--pairing-metadata", help="The generations' own metadata say training_id, prompt and seed.")
+]
+WithMetrics = Annotated[bool, typer.Option("--metrics", help="Also C_T, AuthPct and the FLD gap; needs --control.")]
 ControlSource = Annotated[
     str | None, typer.Option("--control", help="Held-out real images, never trained on: folder, manifest or store.")
 ]
@@ -40,9 +48,12 @@ def audit(
     against: Against,
     out: OutPath,
     pairing: PairingFile = None,
+    pairing_pattern: PairingPattern = None,
+    pairing_metadata: PairingMetadata = False,
     control: ControlSource = None,
     threshold: Threshold = None,
     neighbours: Neighbours = 10,
+    metrics: WithMetrics = False,
     encoder: EncoderName = None,
     device: Device = "auto",
     workers: Workers = 0,
@@ -57,8 +68,8 @@ def audit(
     """Test whether generations are near-duplicates of training images. Exit code 3: it could not be measured."""
     from memaudit.audit import AuditOptions
     from memaudit.audit import audit as run
-    from memaudit.audit.pairing import read_pairing
-    from memaudit.errors import EmptyInputError, InconclusiveError
+    from memaudit.audit.pairing import pairer
+    from memaudit.errors import EmptyInputError, InconclusiveError, UsageError
     from memaudit.index import open_searcher
     from memaudit.report.audit import write_audit
     from memaudit.report.document import start_run
@@ -67,11 +78,13 @@ def audit(
 
     console = Console(as_json, quiet)
     embedder = Embedder(encoder, device, workers, batch_size, shard_rows, allow_unverified_weights)
-    options = AuditOptions(threshold, neighbours, max_unreadable)
+    options = AuditOptions(threshold, neighbours, max_unreadable, metrics=metrics)
     start_run(out, "audit")
     if threshold is not None:
         require_threshold(threshold)  # before hours of embedding
-    pairs = read_pairing(pairing) if pairing else None
+    if metrics and control is None:
+        raise UsageError("--metrics compare with images the model never saw: give them with --control")
+    pair = pairer(pairing, pairing_pattern, pairing_metadata)
     try:
         references = open_searcher(against)
         _require_apart(references.store.folder, out)
@@ -79,6 +92,7 @@ def audit(
         with console.progress() as progress:
             queries = embedder.store_of(generations, out / "generations", like, progress)
             held_out = embedder.store_of(control, out / "control", like, progress) if control else None
+            pairs = pair(queries, references.store) if pair else None
             result = run(queries, references, pairing=pairs, control=held_out, options=options, progress=progress)
     except (InconclusiveError, EmptyInputError) as error:
         write_inconclusive("audit", str(error), out)

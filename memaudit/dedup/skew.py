@@ -9,6 +9,7 @@ from scipy.stats import hypergeom
 from memaudit.dedup.skew_sums import Sums, ValueCounter, in_families
 from memaudit.dedup.skew_values import absent_values, values_of
 from memaudit.records import CONFIDENCE, Decision, Decisions, Float64, Int64, Removal, Skew, Status
+from memaudit.statistics import benjamini_hochberg
 from memaudit.store import Columns
 
 MIN_SUPPORT = 20  # images before the removal, for a value to be looked at
@@ -68,7 +69,7 @@ def weigh(keys: list[tuple[str, str]], inside: Sums, outside: Sums) -> Skew:
         low=_ratio(s_low, t_high, weight)[order],
         high=_ratio(s_high, t_low, weight)[order],
         p=p[order],
-        q=_benjamini_hochberg(p)[order],
+        q=benjamini_hochberg(p)[order],
     )
 
 
@@ -106,12 +107,3 @@ def _fisher(inside: Sums, outside: Sums) -> Float64:
     fewer = hypergeom.cdf(x, n + m, x + y, n)
     more = hypergeom.sf(x - 1, n + m, x + y, n)
     return np.asarray(np.clip(2 * np.minimum(fewer, more), 0, 1))
-
-
-def _benjamini_hochberg(p: Float64) -> Float64:
-    """The smallest false discovery rate at which each would be called a discovery."""
-    order = np.argsort(p)
-    scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
-    q = np.empty(len(p))
-    q[order] = np.minimum.accumulate(scaled[::-1])[::-1]
-    return np.minimum(q, 1)

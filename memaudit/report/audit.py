@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from dataclasses import asdict
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from memaudit.records import AuditResult, Control, Status
+from memaudit.records import AuditResult, Control, Discoveries, Status, Why
+from memaudit.report.audit_findings import card, findings_of, page_data
+from memaudit.report.audit_tables import Targets, verified_of, write_matches, write_scores
 from memaudit.report.document import make_report, write_report
 from memaudit.report.page import histogram, interval, percent, percent_up, write_page
 from memaudit.report.pictures import Pictures
-from memaudit.report.tables import rank_of, write_table
-from memaudit.store import Columns, Store
+from memaudit.store import Store
 
-PICTURED = 500
-KIND = "near-duplicate"  # by similarity of embeddings alone; nothing finer is claimed without looking at pixels
+PICTURED = 1000  # findings with thumbnails
+STATIC = 100  # findings in the page for a browser that runs no script
 DUPLICATE_BANDS = ((1, 1), (2, 4), (5, 9), (10, None))
 
 
 def write_audit(result: AuditResult, generations: Store, references: Store, out: Path) -> dict[str, Any]:
     """Write every file of an audit into `out` and return the report. report.json comes last."""
     queries = generations.all_columns()
-    matched = np.unique(result.matches.reference)
-    targets = dict(zip(matched.tolist(), range(len(matched)), strict=True))
-    target_columns = references.columns(matched)
-    _write_matches(out, result, queries, target_columns, targets)
-    _write_scores(out, result, queries, references)
-    findings = _findings(result, queries, target_columns, targets, Pictures(out))
+    targets = Targets(references, result.matches.reference)
+    write_matches(out, result, queries, targets)
+    write_scores(out, result, queries, references)
+    findings = findings_of(result, queries, targets, Pictures(out), PICTURED)
     report = make_report(
         "audit",
         inputs=result.digests,
@@ -37,89 +38,32 @@ def write_audit(result: AuditResult, generations: Store, references: Store, out:
         results=_results(result, findings),
         findings=findings,
     )
-    write_page(out / "report.html", "audit.html", report=report, pictured=PICTURED)
+    _write_page(out / "report.html", report)
     write_report(out / "report.json", report)
     return report
 
 
-def _write_matches(out: Path, result: AuditResult, queries: Columns, targets: Columns, place: dict[int, int]) -> None:
-    matches = result.matches
-    reference = np.array([place[row] for row in matches.reference.tolist()], dtype=np.int64)
-    write_table(
-        out / "matches.parquet",
-        {
-            "query_id": queries.image_id[matches.query],
-            "reference_id": targets.image_id[reference],
-            "similarity": matches.similarity,
-            "rank": matches.rank,
-            "view": np.full(len(matches.query), "whole", dtype=object),
-            "kind": np.full(len(matches.query), KIND, dtype=object),
-            "verified": np.zeros(len(matches.query), dtype=bool),
-            "near_duplicates": matches.near_duplicates,
-            "is_prompts_image": result.scores.paired[matches.query] == matches.reference,
-        },
+def _write_page(path: Path, report: dict[str, Any]) -> None:
+    """The page's only script is named by its digest: a browser runs no other."""
+    script = resources.files("memaudit.report").joinpath("templates/audit.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    findings = report["findings"]
+    write_page(
+        path,
+        "audit.html",
+        report=report,
+        pictured=PICTURED,
+        cards=[card(finding) for finding in findings[:STATIC]],
+        data=page_data(findings),
+        script=script,
+        script_digest=digest,
     )
-
-
-def _write_scores(out: Path, result: AuditResult, queries: Columns, references: Store) -> None:
-    """One row for each generation, found or missing: what was measured of it, and what not."""
-    scores, missing = result.scores, len(result.missing)
-    write_table(
-        out / "scores.parquet",
-        {
-            "query_id": [*queries.image_id, *result.missing],
-            "status": [*map(str, scores.status), *["missing"] * missing],
-            "prompt": [*result.prompts, *[""] * missing],
-            "best_id": [*_ids(references, scores.best), *[None] * missing],
-            "best_similarity": np.r_[scores.best_similarity, np.full(missing, np.nan, np.float32)],
-            "matches": np.r_[scores.above, np.zeros(missing, np.int64)],
-            "paired_id": [*_ids(references, scores.paired), *[None] * missing],
-            "paired_similarity": np.r_[scores.paired_similarity, np.full(missing, np.nan, np.float32)],
-        },
-    )
-
-
-def _ids(store: Store, rows: np.ndarray) -> list[str | None]:
-    known = rows >= 0
-    ids = np.full(len(rows), None, dtype=object)
-    ids[known] = store.columns(rows[known]).image_id
-    return list(ids)
-
-
-def _findings(
-    result: AuditResult, queries: Columns, targets: Columns, place: dict[int, int], pictures: Pictures
-) -> list[dict[str, Any]]:
-    """One finding for each regurgitated generation: its most similar training image; worst first."""
-    matches = result.matches
-    first = np.flatnonzero(matches.rank == 1)
-    first = first[np.lexsort((rank_of(queries.image_id[matches.query[first]]), -matches.similarity[first]))]
-    findings = []
-    for number, index in enumerate(first):
-        query, reference = int(matches.query[index]), int(matches.reference[index])
-        target = place[reference]
-        shown = number < PICTURED
-        findings.append(
-            {
-                "query_id": queries.image_id[query],
-                "reference_id": targets.image_id[target],
-                "similarity": round(float(matches.similarity[index]), 4),
-                "kind": KIND,
-                "paired": bool(result.scores.paired_similarity[query] >= np.float32(result.threshold)),
-                "is_prompts_image": bool(result.scores.paired[query] == reference),
-                "matches": int(result.scores.above[query]),
-                "near_duplicates": int(matches.near_duplicates[index]),
-                "prompt": result.prompts[query],
-                "caption": targets.caption[target],
-                "query_picture": pictures.add(f"generation-{query}", queries.uri[query]) if shown else None,
-                "reference_picture": pictures.add(f"training-{reference}", targets.uri[target]) if shown else None,
-            }
-        )
-    return findings
 
 
 def _results(result: AuditResult, findings: list[dict[str, Any]]) -> dict[str, Any]:
     conclusive = not result.inconclusive
     control = _control(result.control) if result.control else None
+    paired = result.scores.paired[result.scores.paired >= 0]
     return {
         "conclusive": conclusive,
         "reasons": list(result.inconclusive),
@@ -131,17 +75,24 @@ def _results(result: AuditResult, findings: list[dict[str, Any]]) -> dict[str, A
         "control": control,
         "missing": len(result.missing),
         "duplicates": result.duplicates,
-        "distinct_prompts": len(set(result.scores.paired[result.scores.paired >= 0].tolist()))
-        if result.paired
-        else None,
+        "distinct_prompts": len(set(paired.tolist())) if result.paired else None,
         "blank": int((result.scores.status == Status.BLANK).sum()),
         "by_near_duplicates": _by_near_duplicates(findings),
+        "why": _why(result.why) if result.why else None,
+        "metrics": asdict(result.metrics) if result.metrics else None,
         "similarities": {
             "generations": histogram(result.scores.best_similarity, 0.0, 1.0, 40),
             "control": histogram(result.control.best_similarity, 0.0, 1.0, 40) if result.control else None,
         },
-        "verification": "by similarity of embeddings alone; no pixel comparison was made",
+        "verification": _verification(result),
     }
+
+
+def _verification(result: AuditResult) -> str:
+    verified = verified_of(result.matches)
+    if not verified.any():
+        return "by similarity of embeddings alone; no pixel comparison was made"
+    return f"by similarity of embeddings, and pixels compared for {int(verified.sum()):,} of {len(verified):,} matches"
 
 
 def _control(control: Control) -> dict[str, Any]:
@@ -152,10 +103,32 @@ def _control(control: Control) -> dict[str, Any]:
         "excluded_references": control.excluded_references,
         "nearer_training": control.nearer_training,
         "nearer_control": control.nearer_control,
+        "groups": control.groups,
         "relabelling_p": control.relabelling_p,
+        "least_relabelling_p": control.least_p,
         "greater_rate_p": control.greater_rate_p,
         "why_no_p": control.why_no_p,
+        "discoveries": _discoveries(control.discoveries) if control.discoveries else None,
     }
+
+
+def _discoveries(found: Discoveries) -> dict[str, Any]:
+    names = ("q", "tested", "controls", "found", "least_p", "needed")
+    return {name: getattr(found, name) for name in names}
+
+
+def _why(why: Why) -> dict[str, Any]:
+    bands = [
+        {
+            "feature": band.feature,
+            "low": band.low,
+            "high": band.high,
+            "came_back": band.came_back.as_dict(),
+            "training": band.training.as_dict() if band.training else None,
+        }
+        for band in why.bands
+    ]
+    return {"paired": why.paired, "bands": bands, "without_simplicity": why.without}
 
 
 def _headline(result: AuditResult) -> str:

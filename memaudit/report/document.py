@@ -20,7 +20,7 @@ THUMBNAILS = "thumbnails"
 _CLAIM = ".memaudit-run"
 _PREVIOUS = "previous-run"
 _FILES = (
-    *("report.json", "report.html", "matches.parquet", "scores.parquet"),
+    *("report.json", "report.html", "matches.parquet", "scores.parquet", "cliques.parquet"),
     *("pairs.parquet", "groups.parquet", "decisions.parquet", "skew.parquet", "keep.txt", "drop.txt"),
 )
 

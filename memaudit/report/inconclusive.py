@@ -8,7 +8,11 @@ from typing import Any
 from memaudit.report.document import inconclusive_report, write_report
 from memaudit.report.page import write_page
 
-_TITLES = {"audit": "Regurgitation audit", "dedup": "Near-duplicates of a training set"}
+_TITLES = {
+    "audit": "Regurgitation audit",
+    "dedup": "Near-duplicates of a training set",
+    "extraction": "Extraction: prompts that give one picture",
+}
 
 
 def write_inconclusive(kind: str, reason: str, out: Path) -> dict[str, Any]:

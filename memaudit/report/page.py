@@ -34,6 +34,7 @@ def _environment() -> jinja2.Environment:
         percent_up=percent_up, percent_down=percent_down, percent=percent, thousands=lambda n: f"{n:,}", p_value=p_value
     )
     environment.globals["tallest"] = tallest
+    environment.globals["highest"] = highest
     return environment
 
 
@@ -73,6 +74,15 @@ def tallest(*histograms: Sequence[Mapping[str, float]]) -> float:
     totals = [sum(bin_["count"] for bin_ in bins) for bins in histograms]
     shares = [bin_["count"] / total for bins, total in zip(histograms, totals, strict=True) if total for bin_ in bins]
     return max(shares, default=1.0)
+
+
+def highest(bands: Sequence[Mapping[str, Any]]) -> float:
+    """The top of an axis for the rates of bands: twice the largest, or where the whiskers end; a quarter is round."""
+    rates = [band[name] for band in bands for name in ("came_back", "training") if band[name]]
+    largest = max(rate["value"] or 0.0 for rate in rates)
+    wanted = min(max(rate["high"] for rate in rates), max(2 * largest, 0.01))
+    tops = (4 * step * 10.0**power for power in range(-7, 0) for step in (1, 2, 2.5, 5))
+    return next((top for top in tops if top >= wanted and top <= 1), 1.0)
 
 
 def interval(rate: Mapping[str, Any]) -> str:

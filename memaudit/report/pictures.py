@@ -20,9 +20,18 @@ class Pictures:
 
     def __init__(self, out: Path) -> None:
         self._out = out
+        self._written: dict[str, str | None] = {}
 
     def add(self, name: str, uri: str) -> str | None:
-        """Write a thumbnail of the image at `uri`; return its path relative to the page, None if it is unreadable."""
+        """Write a thumbnail of the image at `uri`; return its path relative to the page, None if it is unreadable.
+
+        A name stands for one image: what was written under it before is not written again.
+        """
+        if name not in self._written:
+            self._written[name] = self._write(name, uri)
+        return self._written[name]
+
+    def _write(self, name: str, uri: str) -> str | None:
         relative = f"{THUMBNAILS}/{name}.jpg"
         try:
             image = decode(read_image(uri)).image

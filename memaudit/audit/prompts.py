@@ -1,0 +1,187 @@
+"""Prompts to generate from: captions of the training set, drawn at random or from its most duplicated images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from memaudit.errors import InputError, UsageError
+from memaudit.files import write_text
+from memaudit.records import Int64, Status
+from memaudit.store import Store
+
+STRATEGIES = ("random", "most-duplicated", "mixed")
+_GROUPS = "groups.parquet"
+_NAME_DIGITS = 6
+
+
+class Prompt(NamedTuple):
+    """A caption to generate from. copies: images of its group in the dedup run; 0: no run was given."""
+
+    prompt: str
+    image_id: str
+    seed: int
+    copies: int
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The prompts, in order, and what they were chosen from. distinct: captions; counted exactly, or estimated."""
+
+    prompts: tuple[Prompt, ...]
+    captioned: int
+    images: int
+    distinct: int
+    estimated: bool
+
+
+class GroupSizes:
+    """How many images the group of an image has, by image_id. Memory: 16 bytes for each grouped image."""
+
+    def __init__(self, hashes: NDArray[np.uint64], groups: Int64) -> None:
+        order = np.argsort(hashes)
+        self._hashes, self._groups = hashes[order], groups[order]
+        self._sizes = np.bincount(groups)
+
+    @classmethod
+    def read(cls, folder: Path) -> GroupSizes:
+        """Read the groups of a dedup run. Raises InputError if the folder holds none."""
+        path = folder / _GROUPS
+        hashes, groups = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
+        try:
+            for batch in pq.ParquetFile(path).iter_batches(columns=["image_id", "group"]):
+                hashes.append(np.fromiter((_hash(i) for i in batch.column(0).to_pylist()), np.uint64, len(batch)))
+                groups.append(batch.column(1).to_numpy().astype(np.int64))
+        except (OSError, pa.ArrowException, KeyError) as error:
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"--dedup {folder} holds no groups of a memaudit dedup run: {reason}") from None
+        return cls(np.concatenate(hashes), np.concatenate(groups))
+
+    def of(self, image_id: str) -> tuple[int, int]:
+        """The number of the image's group and its size; (-1, 1) for an image that has no near-duplicate."""
+        key = np.uint64(_hash(image_id))
+        place = int(np.searchsorted(self._hashes, key))
+        if place == len(self._hashes) or self._hashes[place] != key:
+            return -1, 1
+        group = int(self._groups[place])
+        return group, int(self._sizes[group])
+
+
+class _Best:
+    """Keeps the `size` keys of least rank, each with that offer of least tie. Memory: twice as many."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: dict[int | str, tuple[tuple[int, int], int, Prompt]] = {}
+        self._worst: tuple[int, int] | None = None
+
+    def offer(self, key: int | str, rank: tuple[int, int], tie: int, prompt: Prompt) -> None:
+        if self._worst is not None and rank > self._worst:
+            return
+        kept = self._kept.get(key)
+        if kept is None or tie < kept[1]:
+            self._kept[key] = (rank, tie, prompt)
+        if len(self._kept) > 2 * self._size:
+            self._prune()
+
+    def _prune(self) -> None:
+        ranked = sorted(self._kept.items(), key=lambda item: item[1][0])[: self._size]
+        self._kept, self._worst = dict(ranked), ranked[-1][1][0]
+
+    @property
+    def complete(self) -> bool:
+        """True if every key that was offered is still there."""
+        return self._worst is None
+
+    def ranked(self) -> list[tuple[tuple[int, int], Prompt]]:
+        """What was kept, least rank first."""
+        return [(rank, prompt) for rank, _, prompt in sorted(self._kept.values(), key=lambda kept: kept[0])]
+
+
+def choose_prompts(
+    store: Store, count: int, strategy: str = "random", sizes: GroupSizes | None = None, seed: int = 0
+) -> Chosen:
+    """Choose `count` captions of comparable images, no caption twice; the same for the same seed, in any order of rows.
+
+    random: each distinct caption is as likely as any other. most-duplicated: one image of each group of the dedup run,
+    largest group first. mixed: half of these, the rest at random. Memory: a few times `count` captions.
+    Raises UsageError for impossible options, InputError for a store without captions.
+    """
+    _require_possible(count, strategy, sizes)
+    drawn, duplicated = _Best(2 * count), _Best(2 * count)
+    captioned = 0
+    for prompt in _captioned(store, sizes, seed):
+        captioned += 1
+        tie = _hash(f"{seed} {prompt.image_id}")
+        drawn.offer(prompt.prompt, (0, _hash(f"{seed} {prompt.prompt}")), tie, prompt)
+        if sizes is not None and prompt.copies > 1:
+            group, _ = sizes.of(prompt.image_id)
+            duplicated.offer(group, (-prompt.copies, _hash(f"{seed} {group}")), tie, prompt)
+    if not captioned:
+        raise InputError(
+            f"store {store.folder} has no image with a caption: embed a manifest with a column caption, or tars that "
+            "hold a .txt for each image"
+        )
+    distinct = len(drawn.ranked()) if drawn.complete else _estimated(drawn.ranked()[2 * count - 1], 2 * count)
+    wanted = {"random": 0, "most-duplicated": count, "mixed": count // 2}[strategy]
+    chosen = _first_captions([prompt for _, prompt in duplicated.ranked()], wanted)
+    if strategy != "most-duplicated":
+        chosen = _first_captions([*chosen, *(prompt for _, prompt in drawn.ranked())], count)
+    return Chosen(tuple(chosen), captioned, len(store), distinct, not drawn.complete)
+
+
+def _require_possible(count: int, strategy: str, sizes: GroupSizes | None) -> None:
+    if count < 1:
+        raise UsageError(f"--n {count} is out of range: expected at least 1")
+    if strategy not in STRATEGIES:
+        raise UsageError(f"unknown --strategy {strategy!r}: expected one of {', '.join(STRATEGIES)}")
+    if strategy != "random" and sizes is None:
+        raise UsageError(f"--strategy {strategy} needs --dedup, the folder of a memaudit dedup run of this store")
+
+
+def _captioned(store: Store, sizes: GroupSizes | None, seed: int) -> Iterator[Prompt]:
+    """The comparable images with a caption; white space is made plain, so that a prompt is one line."""
+    for columns in store.iter_columns():
+        for image_id, caption, status in zip(columns.image_id, columns.caption, columns.status, strict=True):
+            text = " ".join(caption.split())
+            if text and status == Status.OK:
+                copies = sizes.of(image_id)[1] if sizes is not None else 0
+                yield Prompt(text, image_id, _hash(f"{seed} seed {image_id}") >> 33, copies)
+
+
+def _first_captions(prompts: Iterable[Prompt], count: int) -> list[Prompt]:
+    """The first `count` prompts whose caption did not occur before."""
+    seen: dict[str, Prompt] = {}
+    for prompt in prompts:
+        if len(seen) == count:
+            break
+        seen.setdefault(prompt.prompt, prompt)
+    return list(seen.values())
+
+
+def _estimated(last: tuple[tuple[int, int], Prompt], k: int) -> int:
+    """How many distinct captions there are, by the k-th smallest of their hashes (Bar-Yossef et al. 2002): it errs by
+    about 1 / sqrt(k)."""
+    return round((k - 1) / ((last[0][1] + 1) / 2**64))
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
+def write_prompts(prompts: Iterable[Prompt], path: Path) -> None:
+    """Write JSON lines that `audit --pairing` reads; `generation` is what the image to be made is to be called."""
+    lines = (
+        json.dumps({"generation": f"{number:0{_NAME_DIGITS}d}", **prompt._asdict()}, ensure_ascii=False)
+        for number, prompt in enumerate(prompts)
+    )
+    write_text(path, "".join(f"{line}\n" for line in lines))

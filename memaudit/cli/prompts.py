@@ -1,0 +1,54 @@
+"""memaudit prompts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
+
+StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="The training set: a store with captions.")]
+OutFile = Annotated[Path, typer.Option("--out", help="JSON lines to write: what to generate, and what it belongs to.")]
+Count = Annotated[int, typer.Option("--n", help="Prompts to choose.")]
+Strategy = Annotated[str, typer.Option("--strategy", help="random, most-duplicated or mixed.")]
+DedupRun = Annotated[Path | None, typer.Option("--dedup", help="Folder of a memaudit dedup run: its group sizes.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of the choice.")]
+
+
+def prompts(
+    store: StorePath,
+    out: OutFile,
+    n: Count = 50_000,
+    strategy: Strategy = "random",
+    dedup: DedupRun = None,
+    seed: Seed = 0,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Choose captions of the training set to generate from, in a file that audit --pairing reads."""
+    from memaudit.audit.prompts import GroupSizes, choose_prompts, write_prompts
+    from memaudit.store import Store
+
+    sizes = GroupSizes.read(dedup) if dedup else None
+    chosen = choose_prompts(Store.open(store), n, strategy, sizes, seed)
+    write_prompts(chosen.prompts, out)
+    about = "about " if chosen.estimated else ""
+    few = "" if len(chosen.prompts) == n else f" ({n:,} were asked for)"
+    value = {
+        "out": str(out),
+        "prompts": len(chosen.prompts),
+        "captions": chosen.distinct,
+        "captions_estimated": chosen.estimated,
+        "images_with_caption": chosen.captioned,
+        "images": chosen.images,
+    }
+    text = (
+        f"{len(chosen.prompts):,} prompts{few} in {out}, from {about}{chosen.distinct:,} distinct captions of "
+        f"{chosen.captioned:,} captioned images of {chosen.images:,}.\n"
+        "Name each image after its line's generation (000017.png), and audit with --pairing; with several seeds for "
+        "each prompt, 000017_3.png, add --pairing-pattern '{generation}_{seed}.png'."
+    )
+    Console(as_json, quiet).result(value, text)

@@ -1,0 +1,122 @@
+"""Findings of an audit: as report.json holds them, and as the page shows them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from memaudit.images.reading import is_url
+from memaudit.records import AuditResult, Int64
+from memaudit.report.audit_tables import Targets, kinds_of, p_of, q_of, ratios_of, verified_of, views_of
+from memaudit.report.pictures import Pictures
+from memaudit.report.tables import rank_of
+from memaudit.store import Columns
+
+OWN, NEAR_OWN, OTHER = "the prompt's own image", "near-duplicate of the prompt's", "not the prompt's image"
+FIELDS = ("similarity", "kind", "view", "relation", "near_duplicates", "ratio", "q", "query_id", "reference_id")
+SHOWN_FIELDS = ("prompt", "caption", "tags", "facts", "query_picture", "reference_picture")
+
+
+def findings_of(
+    result: AuditResult, queries: Columns, targets: Targets, pictures: Pictures, pictured: int
+) -> list[dict[str, Any]]:
+    """One finding for each regurgitated generation: its most similar training image; worst first.
+
+    The first `pictured` get thumbnails.
+    """
+    order = _worst_first(result, queries)
+    places = targets.places(result.matches.reference)
+    return [
+        _finding(result, queries, targets.columns, int(match), int(places[match]), pictures if i < pictured else None)
+        for i, match in enumerate(order)
+    ]
+
+
+def _worst_first(result: AuditResult, queries: Columns) -> Int64:
+    """Positions of the matches of rank 1; ties in the order of the generations' image_ids."""
+    matches = result.matches
+    first = np.flatnonzero(matches.rank == 1)
+    return first[np.lexsort((rank_of(queries.image_id[matches.query[first]]), -matches.similarity[first]))]
+
+
+def _finding(
+    result: AuditResult, queries: Columns, targets: Columns, match: int, target: int, pictures: Pictures | None
+) -> dict[str, Any]:
+    matches, scores = result.matches, result.scores
+    query, reference = int(matches.query[match]), int(matches.reference[match])
+    uri = targets.uri[target]
+    return {
+        "query_id": queries.image_id[query],
+        "reference_id": targets.image_id[target],
+        "reference_url": uri if is_url(uri) else None,
+        "similarity": round(float(matches.similarity[match]), 4),
+        "view": str(views_of(matches)[match]),
+        "kind": str(kinds_of(matches)[match]),
+        "verified": bool(verified_of(matches)[match]),
+        "paired": bool(scores.paired_similarity[query] >= np.float32(result.threshold)),
+        "is_prompts_image": bool(scores.paired[query] == reference),
+        "matches": int(scores.above[query]),
+        "near_duplicates": int(matches.near_duplicates[match]),
+        "neighbour_ratio": _number(ratios_of(result)[match], 3),
+        "simplicity": _number(targets.simplicity[target], 3),
+        "p": _number(p_of(result)[query]),
+        "q": _number(q_of(result)[query]),
+        "prompt": result.prompts[query],
+        "seed": result.seeds[query] if result.seeds else "",
+        "caption": targets.caption[target],
+        "query_picture": pictures.add(f"generation-{query}", queries.uri[query]) if pictures else None,
+        "reference_picture": pictures.add(f"training-{reference}", uri) if pictures else None,
+    }
+
+
+def _number(value: float, digits: int = 6) -> float | None:
+    """A plain number for JSON; None for one that was not measured."""
+    return None if math.isnan(value) else round(float(value), digits)
+
+
+def card(finding: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page shows of a finding, in the words that it shows, and what it sorts and filters by."""
+    relation = OWN if finding["is_prompts_image"] else NEAR_OWN if finding["paired"] else OTHER
+    relation = relation if finding["prompt"] or finding["is_prompts_image"] or finding["paired"] else ""
+    tags = [finding["kind"] + ("" if finding["verified"] else ", by embeddings")]
+    tags += [f"view: {finding['view']}"] if finding["view"] != "whole" else []
+    tags += [relation] if relation else []
+    return {
+        **{name: finding[name] for name in ("similarity", "kind", "view", "near_duplicates", "query_id")},
+        "reference_id": finding["reference_id"],
+        "relation": relation,
+        "ratio": finding["neighbour_ratio"],
+        "q": finding["q"],
+        "prompt": _asked(finding),
+        "caption": finding["caption"],
+        "tags": tags,
+        "facts": _facts(finding),
+        "query_picture": finding["query_picture"],
+        "reference_picture": finding["reference_picture"],
+    }
+
+
+def _asked(finding: Mapping[str, Any]) -> str:
+    seed = f", seed {finding['seed']}" if finding["seed"] else ""
+    return f"Prompt “{finding['prompt']}”{seed}." if finding["prompt"] else ""
+
+
+def _facts(finding: Mapping[str, Any]) -> str:
+    count, ratio, q = finding["near_duplicates"], finding["neighbour_ratio"], finding["q"]
+    parts = ["no near-duplicate in the training set" if count <= 1 else f"{count:,} near-duplicates, itself included"]
+    if ratio is not None:
+        parts.append(f"ratio to neighbours {ratio:.2f}")
+    if q is not None:
+        parts.append(f"q {q:.2g}")
+    if finding["reference_url"]:
+        parts.append(finding["reference_url"])
+    return " · ".join(parts)
+
+
+def page_data(findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """All cards as rows, for the page's script."""
+    fields = (*FIELDS, *SHOWN_FIELDS)
+    return {"fields": fields, "rows": [[shown[name] for name in fields] for shown in map(card, findings)]}

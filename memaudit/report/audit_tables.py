@@ -1,0 +1,113 @@
+"""Tables of an audit: matches.parquet and scores.parquet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memaudit.records import AuditResult, Float64, Int64, Matches
+from memaudit.report.tables import write_table
+from memaudit.store import Columns, Store
+
+WHOLE, NEAR_DUPLICATE = "whole", "near-duplicate"
+
+
+def views_of(matches: Matches) -> NDArray[np.object_]:
+    """Which view found each match."""
+    return _column(matches, "view", np.full(len(matches.query), WHOLE, dtype=object))
+
+
+def kinds_of(matches: Matches) -> NDArray[np.object_]:
+    """What each match is; without a comparison of pixels nothing finer than near-duplicate is claimed."""
+    return _column(matches, "kind", np.full(len(matches.query), NEAR_DUPLICATE, dtype=object))
+
+
+def verified_of(matches: Matches) -> NDArray[np.bool_]:
+    """Whether pixels were compared."""
+    return _column(matches, "verified", np.zeros(len(matches.query), dtype=bool))
+
+
+def _column(matches: Matches, name: str, default: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(getattr(matches, name, default))
+
+
+def ratios_of(result: AuditResult) -> NDArray[np.float32]:
+    """The ratio to the neighbours of each match, NaN where none was measured."""
+    count = len(result.matches.query)
+    return result.neighbour_ratio if len(result.neighbour_ratio) == count else np.full(count, np.nan, np.float32)
+
+
+class Targets:
+    """The columns of the training images that somebody resembles, by store row."""
+
+    def __init__(self, references: Store, rows: Int64) -> None:
+        self._rows = np.unique(rows)
+        self.columns = references.columns(self._rows)
+
+    def places(self, rows: Int64) -> Int64:
+        """Where each of the given store rows stands in `columns`."""
+        return np.searchsorted(self._rows, rows)
+
+
+def write_matches(out: Path, result: AuditResult, queries: Columns, targets: Targets) -> None:
+    """All matches, by id."""
+    matches = result.matches
+    write_table(
+        out / "matches.parquet",
+        {
+            "query_id": queries.image_id[matches.query],
+            "reference_id": targets.columns.image_id[targets.places(matches.reference)],
+            "similarity": matches.similarity,
+            "rank": matches.rank,
+            "view": views_of(matches),
+            "kind": kinds_of(matches),
+            "verified": verified_of(matches),
+            "near_duplicates": matches.near_duplicates,
+            "is_prompts_image": result.scores.paired[matches.query] == matches.reference,
+            "neighbour_ratio": ratios_of(result),
+            "simplicity": targets.columns.simplicity[targets.places(matches.reference)],
+        },
+    )
+
+
+def write_scores(out: Path, result: AuditResult, queries: Columns, references: Store) -> None:
+    """One row for each generation, found or missing: what was measured of it, and what not."""
+    scores, missing = result.scores, len(result.missing)
+    write_table(
+        out / "scores.parquet",
+        {
+            "query_id": [*queries.image_id, *result.missing],
+            "status": [*map(str, scores.status), *["missing"] * missing],
+            "prompt": [*result.prompts, *[""] * missing],
+            "seed": [*(result.seeds or [""] * len(queries.image_id)), *[""] * missing],
+            "best_id": [*_ids(references, scores.best), *[None] * missing],
+            "best_similarity": np.r_[scores.best_similarity, np.full(missing, np.nan, np.float32)],
+            "matches": np.r_[scores.above, np.zeros(missing, np.int64)],
+            "paired_id": [*_ids(references, scores.paired), *[None] * missing],
+            "paired_similarity": np.r_[scores.paired_similarity, np.full(missing, np.nan, np.float32)],
+            "control_p": np.r_[p_of(result), np.full(missing, np.nan)],
+            "control_q": np.r_[q_of(result), np.full(missing, np.nan)],
+        },
+    )
+
+
+def p_of(result: AuditResult) -> Float64:
+    """The p of each generation by its rank among the held-out images, NaN without a control."""
+    found = result.control.discoveries if result.control else None
+    return np.full(len(result.scores.best), np.nan) if found is None else found.p
+
+
+def q_of(result: AuditResult) -> Float64:
+    """The same, adjusted for the number of generations."""
+    found = result.control.discoveries if result.control else None
+    return np.full(len(result.scores.best), np.nan) if found is None else found.adjusted
+
+
+def _ids(store: Store, rows: Int64) -> list[str | None]:
+    known = rows >= 0
+    ids = np.full(len(rows), None, dtype=object)
+    ids[known] = store.columns(rows[known]).image_id
+    return list(ids)

@@ -1,0 +1,93 @@
+"""Files of an extraction: cliques.parquet, thumbnails, report.html, report.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memaudit.records import Extraction, PromptCluster
+from memaudit.report.document import make_report, write_report
+from memaudit.report.page import interval, percent, percent_up, write_page
+from memaudit.report.pictures import Pictures
+from memaudit.report.tables import write_table
+
+PICTURED = 200  # prompts
+STRIP = 6  # pictures of each
+
+
+def write_extraction(result: Extraction, out: Path) -> dict[str, Any]:
+    """Write every file of an extraction into `out` and return the report. report.json comes last."""
+    _write_cliques(result, out)
+    pictures = Pictures(out)
+    findings = [
+        _finding(number, cluster, pictures if number < PICTURED else None)
+        for number, cluster in enumerate(result.clusters)
+    ]
+    report = make_report(
+        "extraction",
+        inputs={"generations": result.digest},
+        encoder=None,
+        threshold=None,
+        coverage=result.coverage,
+        results={
+            "conclusive": not result.inconclusive,
+            "reasons": list(result.inconclusive),
+            "headline": _headline(result),
+            "distance": result.threshold,
+            "clique": result.clique,
+            "memorised": result.memorised.as_dict(),
+            "blank": result.blank,
+        },
+        findings=findings,
+    )
+    write_page(out / "report.html", "extraction.html", report=report, pictured=PICTURED)
+    write_report(out / "report.json", report)
+    return report
+
+
+def _write_cliques(result: Extraction, out: Path) -> None:
+    """One row for each generation of a clique."""
+    sizes = [len(cluster.members) for cluster in result.clusters]
+    write_table(
+        out / "cliques.parquet",
+        {
+            "rank": np.repeat(np.arange(1, len(sizes) + 1), sizes),
+            "prompt": np.repeat(np.array([cluster.prompt for cluster in result.clusters], dtype=object), sizes),
+            "query_id": [member for cluster in result.clusters for member in cluster.members],
+            "mean_distance": np.repeat(np.array([c.mean_distance for c in result.clusters], dtype=np.float64), sizes),
+        },
+    )
+
+
+def _finding(number: int, cluster: PromptCluster, pictures: Pictures | None) -> dict[str, Any]:
+    shown = list(enumerate(cluster.uris[:STRIP])) if pictures else []
+    return {
+        "prompt": cluster.prompt,
+        "generations": cluster.generations,
+        "compared": cluster.compared,
+        "members": len(cluster.members),
+        "files": cluster.files,
+        "mean_distance": round(cluster.mean_distance or 0.0, 5),
+        "largest_distance": round(cluster.largest_distance or 0.0, 5),
+        "proven": cluster.proven,
+        "pictures": [pictures.add(f"prompt-{number}-{place}", uri) for place, uri in shown] if pictures else [],
+    }
+
+
+def _headline(result: Extraction) -> str:
+    rate = result.memorised
+    if result.inconclusive:
+        found = f" Found all the same: {rate.count:,} prompts that give one picture." if rate.count else ""
+        return f"Inconclusive: {'; '.join(result.inconclusive)}.{found}"
+    about = f"at least {result.clique} generations within a distance of {result.threshold:g} of each other"
+    if not rate.count:
+        return (
+            f"None of {rate.coverage.measured:,} prompts gives one picture again and again ({about}); with "
+            f"{rate.confidence:.0%} confidence at most {percent_up(rate.upper)} of such prompts do."
+        )
+    return (
+        f"{rate.count:,} of {rate.coverage.measured:,} prompts give one picture again and again ({about}): "
+        f"{percent(rate.value)}, {rate.confidence:.0%} interval {interval(rate.as_dict())}."
+    )

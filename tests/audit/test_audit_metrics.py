@@ -1,0 +1,226 @@
+"""C_T, AuthPct and the FLD gap: brute force written another way, and cases of known answer."""
+
+import math
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.stats import mannwhitneyu
+from vectors import cosines, near, random_vectors, unit, vector_store
+
+from memaudit.audit import AuditOptions, audit
+from memaudit.audit.metric_copying import DIMENSIONS, copying, k_means, mann_whitney_z, squared_distances
+from memaudit.audit.metric_likelihood import generalisation_gap
+from memaudit.index import ExactSearch
+from memaudit.records import Metrics
+
+Points = NDArray[np.float32]
+
+
+def clouds(seed: int, rows: int, centres: Points, spread: float = 0.15) -> Points:
+    """Points around three centres: what the cells find."""
+    rng = np.random.default_rng(seed)
+    chosen = centres[rng.integers(0, len(centres), rows)]
+    return unit(chosen + spread * rng.standard_normal((rows, centres.shape[1])))
+
+
+CENTRES = random_vectors(77, 3, 16)
+
+
+# --- C_T -----------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=12), st.lists(st.integers(0, 5), min_size=1, max_size=12))
+def test_z_counts_pairs_and_corrects_for_ties(left: list[int], right: list[int]) -> None:
+    """U by counting all pairs; scipy's two-sided z, which has the tie-corrected variance, without its correction."""
+    u = sum((a > b) + (a == b) / 2 for a, b in product(left, right))
+    found = mann_whitney_z(np.array(left, float), np.array(right, float))
+    n, m = len(left), len(right)
+    if len({*left, *right}) == 1:
+        assert found == 0
+        return
+    p = mannwhitneyu(left, right, alternative="less", method="asymptotic", use_continuity=False).pvalue
+    pooled = [*left, *right]
+    ties = sum(pooled.count(v) ** 3 - pooled.count(v) for v in set(pooled))
+    spread = math.sqrt(n * m / 12 * (n + m + 1 - ties / ((n + m) * (n + m - 1))))
+    assert found == pytest.approx((u - n * m / 2 + 0.5) / spread)
+    assert math.erfc(-(found - 0.5 / spread) / math.sqrt(2)) / 2 == pytest.approx(p, abs=1e-9)
+
+
+def test_c_t_is_the_weighted_mean_over_the_cells() -> None:
+    """The whole statistic again, with loops, for given cells: those that k-means finds in three clear clouds."""
+    training, control, generated = (clouds(seed, rows, CENTRES) for seed, rows in ((1, 120), (2, 90), (3, 150)))
+    centre_of = lambda points: (points @ CENTRES.T).argmax(axis=1)  # noqa: E731
+    total = weight = 0.0
+    for cell in range(3):
+        t, p, q = (points[centre_of(points) == cell].astype(float) for points in (training, control, generated))
+        nearest = [[min(math.dist(x, y) for y in t) for x in side] for side in (q, p)]
+        u = sum((a > b) + (a == b) / 2 for a, b in product(*nearest))
+        n, m = len(q), len(p)
+        z = (u - (n * m / 2 - 0.5)) / math.sqrt(n * m * (n + m + 1) / 12)
+        total, weight = total + len(p) / 90 * z, weight + len(p) / 90
+    found = copying(training, control, generated)
+    assert (found.cells, found.used) == (3, 3)
+    assert found.value == pytest.approx(total / weight, abs=1e-6)
+
+
+def test_c_t_tells_copying_from_underfitting() -> None:
+    """Altered training images: far below 0; images of another kind: far above; fresh ones of the kind: near 0."""
+    training, control = clouds(1, 300, CENTRES), clouds(2, 300, CENTRES)
+    copies = near(3, training, 0.05)
+    strangers = clouds(4, 300, CENTRES, spread=0.4)
+    values = [copying(training, control, side).value for side in (copies, strangers, clouds(5, 300, CENTRES))]
+    assert all(value is not None for value in values)
+    assert values[0] < -8  # type: ignore[operator]
+    assert values[1] > 8  # type: ignore[operator]
+    assert abs(values[2]) < 3  # type: ignore[arg-type]
+
+
+def test_a_cell_with_few_generations_is_left_out() -> None:
+    """19 generations of a kind cannot be judged, 20 can; with none in any cell there is no value."""
+    training, control = clouds(1, 200, CENTRES), clouds(2, 200, CENTRES)
+    for rows, used in ((19, 2), (20, 3)):
+        generated = np.concatenate([clouds(3, rows, CENTRES[:1]), clouds(4, 200, CENTRES[1:])])
+        assert copying(training, control, generated).used == used
+    nothing = copying(training, control, clouds(3, 10, CENTRES))
+    assert (nothing.value, nothing.used) == (None, 0)
+    assert "no cell has 20 generations" in nothing.note
+
+
+def test_more_dimensions_become_64_principal_components() -> None:
+    """Distances in the components, by way of the eigenvectors of the covariance."""
+    training, control, generated = (random_vectors(seed, 120, 100) for seed in (1, 2, 3))
+    mean = training.mean(axis=0, dtype=np.float64)
+    values, vectors = np.linalg.eigh(np.cov(training.T.astype(float)))
+    axes = vectors[:, np.argsort(values)[::-1][:DIMENSIONS]]
+    small = [np.asarray((side - mean) @ axes, dtype=np.float32) for side in (training, control, generated)]
+    assert copying(training, control, generated).value == pytest.approx(copying(*small).value, abs=0.05)
+
+
+def test_k_means_finds_what_is_there() -> None:
+    """Three clear clouds are three cells, whatever the start; equal points are no trouble."""
+    points = clouds(1, 90, CENTRES, spread=0.02).astype(float)
+    centres = k_means(points, 3, seed=4)
+    assert squared_distances(points, centres).min(axis=1).max() < 0.05
+    assert len(k_means(np.ones((5, 2)), 3, seed=0)) == 3
+
+
+# --- AuthPct and the whole --------------------------------------------------------------------------------------------
+
+
+def metrics_of(folder: Path, training: Points, control: Points, generated: Points) -> Metrics:
+    stores = [
+        vector_store(folder / n, v, shard_rows=512) for n, v in zip("tcg", (training, control, generated), strict=True)
+    ]
+    options = AuditOptions(metrics=True)
+    metrics = audit(stores[2], ExactSearch(stores[0]), control=stores[1], options=options).metrics
+    assert metrics is not None
+    return metrics
+
+
+def test_auth_pct_is_that_of_the_definition(tmp_path: Path) -> None:
+    """For every generation its nearest training image, and that one's nearest other: by brute force."""
+    training, generated = (
+        clouds(1, 200, CENTRES),
+        np.concatenate([clouds(2, 100, CENTRES), near(3, clouds(1, 200, CENTRES), 0.2)]),
+    )
+    found = metrics_of(tmp_path, training, clouds(5, 100, CENTRES), generated)
+    stored = [np.float32(np.float16(side)) for side in (training, generated)]
+    within, across = cosines(stored[0], stored[0]), cosines(stored[1], stored[0])
+    np.fill_diagonal(within, -1)
+    best = across.argmax(axis=1)
+    truth = 100 * (across.max(axis=1) < within.max(axis=1)[best]).mean()
+    assert found.auth_pct == pytest.approx(truth, abs=0.4)
+    assert found.zero_radius == 0
+
+
+def test_copies_are_not_authentic_and_new_images_are(tmp_path: Path) -> None:
+    """0 % of the training images themselves, all of what is farther away than they are from each other."""
+    training = clouds(1, 100, CENTRES, spread=0.1)
+    copies = metrics_of(tmp_path / "a", training, clouds(2, 50, CENTRES), training)
+    new = metrics_of(tmp_path / "b", training, clouds(2, 50, CENTRES), -training)
+    assert (copies.auth_pct, new.auth_pct) == (0, 100)
+
+
+def test_exact_duplicates_do_not_make_copies_look_authentic(tmp_path: Path) -> None:
+    """Every training image stands there twice: their radius of 0 would call each copy authentic, and it is counted."""
+    training = clouds(1, 60, CENTRES)
+    found = metrics_of(tmp_path, np.repeat(training, 2, axis=0), clouds(2, 50, CENTRES), near(3, training, 0.02))
+    assert found.auth_pct is not None
+    assert found.auth_pct < 5
+    assert found.zero_radius == 60
+
+
+def test_an_image_with_nothing_but_duplicates_is_left_out(tmp_path: Path) -> None:
+    """Its own kind has no radius: no generation near it is judged, and a note says so."""
+    training = np.concatenate([np.repeat(unit([[1.0, 0, 0, 0]]), 40, axis=0), unit([[0, 1.0, 0, 0], [0, 1.0, 0.1, 0]])])
+    found = metrics_of(tmp_path, training, random_vectors(2, 30, 4), unit([[1.0, 0.1, 0, 0], [0, 1.0, 0.01, 0]]))
+    assert found.auth_pct == 0
+    assert any("1 generations lie nearest" in note for note in found.notes)
+
+
+def test_few_images_of_a_side_give_no_c_t(tmp_path: Path) -> None:
+    """Nineteen held-out images: no figure that looks like one, and the reason."""
+    found = metrics_of(tmp_path, clouds(1, 60, CENTRES), clouds(2, 19, CENTRES), clouds(3, 60, CENTRES))
+    assert (found.c_t, found.fld_gap) == (None, None)
+    assert any("at least 20 images of each side: 60, 19, 60" in note for note in found.notes)
+
+
+# --- FLD gap -------------------------------------------------------------------------------------------------------
+
+
+def by_hand(training: Points, control: Points, generated: Points, epochs: int = 50) -> float:
+    """The authors' procedure again in numpy, with gradients worked out by hand."""
+    mean, scale = control.mean(axis=0, dtype=float), control.std(axis=0, ddof=1, dtype=float)
+    t, p, g = ((side.astype(float) - mean) / scale for side in (training, control, generated))
+    dim = t.shape[1]
+    squares = [((side[:, None] - g[None]) ** 2).sum(axis=2) for side in (t, p)]
+    far = 0.81 * ((t - t.mean(axis=0)) ** 2).sum(axis=1)
+    logs = np.append(np.log((squares[0].min(axis=0) + 1e-3) / dim), 0.0)
+    first, second = np.zeros_like(logs), np.zeros_like(logs)
+
+    def parts(d: NDArray[np.float64], s: NDArray[np.float64]) -> NDArray[np.float64]:
+        return -0.5 * d / np.exp(s) - dim / 2 * (s + np.log(2 * np.pi))
+
+    for step in range(1, epochs + 1):
+        all_squares = np.c_[squares[0], far]
+        terms = parts(all_squares, logs)
+        terms[:, :-1] -= np.log(len(g))
+        weight = np.exp(terms - np.logaddexp.reduce(terms, axis=1)[:, None])
+        slope = -(weight * (0.5 * all_squares / np.exp(logs) - dim / 2)).mean(axis=0) / dim
+        first, second = 0.9 * first + 0.1 * slope, 0.999 * second + 0.001 * slope**2
+        logs = logs - 0.5 * first / (1 - 0.9**step) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+        logs[:-1] = logs[:-1].clip(-40, 20)
+    likelihood = [(np.logaddexp.reduce(parts(d, logs[:-1]), axis=1) - np.log(len(g))).mean() for d in squares]
+    return float(100 * (likelihood[1] - likelihood[0]) / dim)
+
+
+def test_the_gap_is_the_authors_procedure() -> None:
+    """Mixture, start, Adam, background and scale, against gradients worked out by hand."""
+    sides = [clouds(seed, rows, CENTRES) for seed, rows in ((1, 60), (2, 50), (3, 40))]
+    found = generalisation_gap(*sides)
+    assert found.value == pytest.approx(by_hand(*sides), rel=0.02, abs=0.05)
+
+
+def test_the_gap_tells_copies_from_new_images() -> None:
+    """Copies of the training set explain it far better than held-out images; new ones of the kind hardly do."""
+    training, control = clouds(1, 200, CENTRES), clouds(2, 200, CENTRES)
+    copies = generalisation_gap(training, control, near(3, training, 0.05)).value
+    fresh = generalisation_gap(training, control, clouds(4, 200, CENTRES)).value
+    assert copies is not None
+    assert fresh is not None
+    assert copies < -50
+    assert abs(fresh) < 15
+
+
+def test_held_out_images_that_are_all_alike_give_no_gap() -> None:
+    """Nothing to scale by: no infinite figure."""
+    alike = np.repeat(random_vectors(1, 1), 30, axis=0)
+    found = generalisation_gap(random_vectors(2, 30), alike, random_vectors(3, 30))
+    assert found.value is None
+    assert "all alike" in found.note
