@@ -78,8 +78,8 @@ def check_pairs(queries: Files, references: Files, left: Int64, right: Int64, pr
     done = 0
     with _one_thread_each(), closing(_in_order(run, order)) as results:
         for piece, checked in results:
-            for column, values in zip(checks, checked, strict=True):
-                column[piece] = values
+            for name in Checks._fields:
+                getattr(checks, name)[piece] = getattr(checked, name)
             done += len(piece)
             progress("comparing pixels", done, len(left))
     return checks
