@@ -3,7 +3,8 @@
 Sources are pictures of the given folders, then of scripts/fetch_samples, at most 512 px: 7 in 10 opaque (photographs,
 paintings), the others with transparent parts (graphics), as far as there are so many. Each gets five copies: 0.7 of
 each side, mirrored, turned by 25 degrees, JPEG of quality 30 at half size, an emoji and a caption over it. The true
-pairs are all pairs within such a family of six. One `memaudit embed`, then one `memaudit dedup` at each threshold.
+pairs are all pairs within such a family of six. One `memaudit embed`, then `memaudit dedup` as it is, which decides
+pairs below the threshold on pixels; and with `--verify none` at the default and at other thresholds.
 
 The sources are thinned first: no two of them reach a similarity of `--apart`. What resembles another source by nature
 would count as false otherwise, although it may well be a copy. It FLATTERS PRECISION: at thresholds above `--apart`
@@ -53,6 +54,7 @@ THRESHOLDS = (0.65, 0.6, 0.55, 0.5, 0.45)
 CAPTIONS = ("when you see it", "SALE 50% OFF", "me every monday", "photo by anon", "DO NOT COPY", "breaking news")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 COLOUR_MASK = "_segmented"  # the samples' real copies: as sources of their own they would be unlabelled pairs
+CHECKS = {"held against each other": "checked", "confirmed on pixels": "confirmed", "left out": "left_out"}
 CLOCK = re.compile(r"_(oclock|thirty)\.png$")
 
 
@@ -171,7 +173,7 @@ def thinned(candidates: Path, encoder: str, apart: float, scratch: Path) -> list
     """Files no two of which are as similar as `apart`, in order: what `dedup` keeps is just that."""
     store, out = scratch / "candidates-store", scratch / "candidates-dedup"
     cost_of(embed_command(candidates, store, encoder))
-    cost_of(memaudit("dedup", store, "--out", out, "--threshold", str(apart), "--keep", "first"))
+    cost_of(memaudit("dedup", store, "--out", out, "--threshold", str(apart), "--keep", "first", "--verify", "none"))
     return sorted((out / "keep.txt").read_text(encoding="utf-8").splitlines())
 
 
@@ -236,13 +238,28 @@ def rates(pairs: Pairs, families: int) -> dict[str, Rate | None]:
     return found
 
 
-def at_threshold(store: Path, threshold: float | None, families: int, scratch: Path) -> list[Figure]:
-    """One run of dedup; threshold None: no option, so that it is the encoder's own."""
-    out = scratch / f"dedup-{threshold}"
-    cost = dedup(store, out, *([] if threshold is None else ["--threshold", str(threshold)]))
-    used = json.loads((out / "report.json").read_text(encoding="utf-8"))["threshold"]
+class Decision(NamedTuple):
+    """A run of dedup. threshold None: no option, so that it is the encoder's own; pixels: whether they have a say."""
+
+    threshold: float | None
+    pixels: bool
+
+    @property
+    def options(self) -> list[str]:
+        chosen = [] if self.threshold is None else ["--threshold", str(self.threshold)]
+        return chosen if self.pixels else [*chosen, "--verify", "none"]
+
+    def name(self, threshold: float) -> str:
+        return f"{threshold:g}{' (default)' if self.threshold is None else ''}{' and pixels' if self.pixels else ''}"
+
+
+def decided(store: Path, decision: Decision, families: int, scratch: Path) -> list[Figure]:
+    """One run of dedup, and what it found."""
+    out = scratch / f"dedup-{decision.threshold}{'-pixels' if decision.pixels else ''}"
+    cost = dedup(store, out, *decision.options)
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     pairs = read_pairs(out)
-    data = f"copies, threshold {used:g}{' (default)' if threshold is None else ''}"
+    data = f"copies, threshold {decision.name(report['threshold'])}"
 
     def figure(measure: str, value: float, rated: Rate | None = None) -> Figure:
         low, high = (rated.low, rated.high) if rated else (None, None)
@@ -250,6 +267,8 @@ def at_threshold(store: Path, threshold: float | None, families: int, scratch: P
 
     found = [figure("pairs found", len(pairs.family))]
     found += [figure(measure, rated.value, rated) for measure, rated in rates(pairs, families).items() if rated]
+    if pixels := report["results"]["pixels"]:
+        found += [figure(f"pairs {name}", pixels[key]) for name, key in CHECKS.items()]
     return [*found, figure("dedup, CPU s", cost.cpu_seconds), figure("dedup, peak MB", cost.peak_mb)]
 
 
@@ -266,19 +285,21 @@ def of_copies(options: argparse.Namespace, scratch: Path) -> Iterator[Figure]:
     cost = cost_of(embed_command(copies, scratch / "store", options.encoder))
     yield Figure("copies", len(chosen), "embed, CPU s", cost.cpu_seconds)
     yield Figure("copies", len(chosen), "embed, peak MB", cost.peak_mb)
-    for threshold in (None, *options.thresholds):
-        yield from at_threshold(scratch / "store", threshold, len(chosen), scratch)
+    plain = (Decision(threshold, pixels=False) for threshold in (None, *options.thresholds))
+    for decision in (Decision(None, pixels=True), *plain):
+        yield from decided(scratch / "store", decision, len(chosen), scratch)
 
 
 def of_emoji(folder: Path, encoder: str, scratch: Path) -> Iterator[Figure]:
-    """Under both group rules at the default threshold: the largest group, and where the clocks went."""
+    """Under both group rules, with pixels and without: the largest group, and where the clocks went."""
     store = scratch / "emoji-store"
     cost_of(embed_command(folder, store, encoder))
-    for rule in ("cover", "components"):
-        out = scratch / f"emoji-{rule}"
-        dedup(store, out, "--groups", rule)
+    for rule, decision in itertools.product(("cover", "components"), (Decision(None, True), Decision(None, False))):
+        name = f"{rule}{' and pixels' if decision.pixels else ''}"
+        out = scratch / f"emoji-{name.replace(' ', '-')}"
+        dedup(store, out, "--groups", rule, *decision.options)
         for figure in emoji_figures(out, store):
-            yield replace(figure, data=f"emoji, {rule}")
+            yield replace(figure, data=f"emoji, {name}")
 
 
 def emoji_figures(out: Path, store: Path) -> Iterator[Figure]:

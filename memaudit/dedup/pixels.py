@@ -70,13 +70,20 @@ def plan_pixels(verify: str, floor: float | None, encoder: str, threshold: float
 def confirm(
     pairs: Pairs, columns: Columns, rows: Int64, threshold: float, floor: float, progress: Progress
 ) -> tuple[Pairs, PixelChecks]:
-    """The pairs of positions in `rows` that reach the threshold, or that pixels confirm; in the order given."""
+    """The pairs of positions in `rows` that reach the threshold, or that pixels confirm; in the order given.
+
+    A check may hang on which of two pictures is laid on the other, and ties on the order of the images: by image_id
+    neither hangs on the order of the rows.
+    """
     below = np.flatnonzero(pairs.similarity < np.float32(threshold))
-    band = pairs.where(below)
-    chosen = below[most_similar(band.left, band.right, band.similarity, CANDIDATES)]
-    images = columns.at(rows)
-    files = Files(images.uri, images.sha256)
-    checks = check_pairs(files, files, pairs.left[chosen], pairs.right[chosen], progress)
+    band, images = pairs.where(below), columns.at(rows)
+    by_id = np.argsort(images.image_id, kind="stable")
+    place = by_id.argsort(kind="stable")
+    left, right = np.sort([place[band.left], place[band.right]], axis=0)
+    picked = most_similar(left, right, band.similarity, CANDIDATES)
+    chosen = below[picked]
+    files = Files(images.uri[by_id], images.sha256[by_id])
+    checks = check_pairs(files, files, left[picked], right[picked], progress)
     keep = pairs.similarity >= np.float32(threshold)
     keep[chosen[checks.copies]] = True
     unread = Counter(checks.why[~checks.read])

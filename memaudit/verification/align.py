@@ -53,7 +53,7 @@ def _by_features(query: Features, reference: Features) -> Iterator[Alignment]:
     source, target = query.places[left], reference.places[right]
     for estimate in (cv2.estimateAffinePartial2D, cv2.estimateAffine2D):
         matrix, inside = estimate(source * SIDE, target * SIDE, method=cv2.RANSAC, ransacReprojThreshold=_TOLERANCE)
-        if matrix is None or not _plausible(matrix):
+        if matrix is None or not np.isfinite(matrix).all() or not _plausible(matrix):
             continue
         agreeing = inside.ravel().astype(bool)
         inliers = min(_distinct(source[agreeing]), _distinct(target[agreeing]))
@@ -66,14 +66,15 @@ def matched(query: Float32, reference: Float32) -> tuple[Int64, Int64]:
     if len(query) < 2 or len(reference) < 2:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     cosine = query @ reference.T
-    two = np.argpartition(cosine, -2, axis=1)[:, -2:]
-    values = np.take_along_axis(cosine, two, axis=1)
-    best = np.take_along_axis(two, values.argmax(axis=1)[:, None], axis=1)[:, 0]
-    second, first = np.sqrt(np.maximum(2 - 2 * np.sort(values, axis=1), 0)).T
+    rows = np.arange(len(query))
+    best = cosine.argmax(axis=1)
+    closest = cosine[rows, best]
+    cosine[rows, best] = -1
+    first, second = (np.sqrt(np.maximum(2 - 2 * value, 0)) for value in (closest, cosine.max(axis=1)))
     left = np.flatnonzero(first < _RATIO * second)
     left = left[np.lexsort((first[left], best[left]))]
-    _, closest = np.unique(best[left], return_index=True)
-    return left[closest], best[left[closest]]
+    _, nearest = np.unique(best[left], return_index=True)
+    return left[nearest], best[left[nearest]]
 
 
 def _plausible(matrix: Float64) -> bool:

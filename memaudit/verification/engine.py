@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from threading import Lock
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import reverse_cuthill_mckee
+from threadpoolctl import threadpool_limits
 
 from memaudit.records import Float32, Int64, Kind, Progress
 from memaudit.verification.agree import NONE
@@ -20,7 +22,8 @@ from memaudit.verification.check import Check, check
 from memaudit.verification.pictures import Picture, import_cv2, read_picture
 
 HELD = 1024  # pictures, of half a megabyte each
-_AT_ONCE = 32  # pairs that a thread takes
+_AT_ONCE = 8  # pairs that a thread takes: also what Ctrl-C has to wait for
+_AHEAD = 4  # pieces that wait for each thread
 FLOORS = {"sscd": 0.45}
 """Similarity from which pairs of an encoder are worth checking; measured, docs/protocols.md. Others have none."""
 
@@ -47,6 +50,12 @@ class Checks(NamedTuple):
     of_reference: Float32
     worst: Float32
 
+    @classmethod
+    def empty(cls, pairs: int) -> Checks:
+        """Columns to be filled."""
+        types = (bool, object, object, np.int64, np.float32, np.float32, np.float32, np.float32)
+        return cls(*(np.empty(pairs, kind) for kind in types))
+
     @property
     def copies(self) -> NDArray[np.bool_]:
         """Which pairs were read and found to be copies."""
@@ -54,31 +63,67 @@ class Checks(NamedTuple):
 
 
 def check_pairs(queries: Files, references: Files, left: Int64, right: Int64, progress: Progress) -> Checks:
-    """Check query left[i] against reference right[i], for all i. Memory: `HELD` pictures, 50 bytes a pair.
+    """Check query left[i] against reference right[i], for all i. Memory: `HELD` pictures, and 50 bytes a pair.
 
-    The result does not depend on the number of threads. Raises MissingDependencyError without OpenCV.
+    The result depends neither on the number of threads nor on the order of the pairs. Raises MissingDependencyError
+    without OpenCV.
     """
-    import_cv2().setNumThreads(1)  # threads of ours are busy already
-    order = _near_each_other(left, right, len(queries.uri))
+    order = _near_each_other(left, right, 0 if queries is references else len(queries.uri))
     pictures = _Pictures(queries, references)
-    found = np.empty(len(left), object)
-    threads = os.cpu_count() or 1
-    pieces = [order[low : low + _AT_ONCE] for low in range(0, len(order), _AT_ONCE)]
+    checks = Checks.empty(len(left))
 
-    def run(piece: Int64) -> list[Check | str]:
-        return [pictures.checked(int(left[i]), int(right[i])) for i in piece]
+    def run(piece: Int64) -> Checks:
+        return _columns([pictures.checked(int(left[i]), int(right[i])) for i in piece])
 
-    with ThreadPoolExecutor(threads) as pool, closing(cast(Any, pool.map(run, pieces))) as results:
-        done = 0
-        for piece, checked in zip(pieces, results, strict=True):
-            found[piece] = checked
+    done = 0
+    with _one_thread_each(), closing(_in_order(run, order)) as results:
+        for piece, checked in results:
+            for name in Checks._fields:
+                getattr(checks, name)[piece] = getattr(checked, name)
             done += len(piece)
             progress("comparing pixels", done, len(left))
-    return _columns(found)
+    return checks
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Threads of ours are busy already: those of OpenCV and BLAS would wait for each other, and spin meanwhile. With
+    one thread BLAS also sums in the same order everywhere."""
+    cv2 = import_cv2()
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        with threadpool_limits(1, user_api="blas"):
+            yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def _in_order(run: Callable[[Int64], Checks], order: Int64) -> Generator[tuple[Int64, Checks], None, None]:
+    """Pieces of `order` and what becomes of them, one after the other; a few are begun before they are asked for."""
+    threads = os.cpu_count() or 1
+    waiting: deque[tuple[Int64, Future[Checks]]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for low in range(0, len(order), _AT_ONCE):
+                piece = order[low : low + _AT_ONCE]
+                waiting.append((piece, pool.submit(run, piece)))
+                if len(waiting) > threads * _AHEAD:
+                    piece, future = waiting.popleft()
+                    yield piece, future.result()
+            while waiting:
+                piece, future = waiting.popleft()
+                yield piece, future.result()
+        finally:
+            for _, future in waiting:
+                future.cancel()
 
 
 def _near_each_other(left: Int64, right: Int64, queries: int) -> Int64:
-    """An order of the pairs in which those that share images, or whose partners do, are neighbours."""
+    """An order of the pairs in which those that share images, or whose partners do, are neighbours.
+
+    queries: how many images come before those on the right; 0 where both sides are the same.
+    """
     if not len(left):
         return np.empty(0, np.int64)
     names, place = np.unique(np.concatenate([left, right + queries]), return_inverse=True)
@@ -124,7 +169,7 @@ class _Pictures:
         return future.result()
 
 
-def _columns(found: NDArray[np.object_]) -> Checks:
+def _columns(found: list[Check | str]) -> Checks:
     checks = [Check(Kind.NEAR, 0, NONE) if isinstance(item, str) else item for item in found]
     return Checks(
         np.array([not isinstance(item, str) for item in found], bool),

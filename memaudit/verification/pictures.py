@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -57,8 +59,10 @@ def read_picture(uri: str, sha256: str) -> Picture | str:
     """Read the image at `uri`, or say why it cannot be: absent, unreadable, or another file than the one embedded."""
     try:
         data = read_image(uri)
-    except (OSError, InputError) as error:
-        return f"cannot read file: {getattr(error, 'strerror', None) or error}"
+    except MemoryError:  # no fault of the file
+        raise
+    except Exception as error:  # noqa: BLE001 - each backend of fsspec, and Arrow, has exceptions of its own
+        return f"cannot read file: {_reason(error)}"
     if sha256 != NO_FILE and hashlib.sha256(data).hexdigest() != sha256:
         return "the file is another one than was embedded"
     try:
@@ -66,6 +70,15 @@ def read_picture(uri: str, sha256: str) -> Picture | str:
             return picture_of(decoded.image)
     except UnreadableImageError as error:
         return str(error)
+
+
+def _reason(error: Exception) -> str:
+    """Without the name of the file, so that equal reasons can be counted."""
+    if isinstance(error, FileNotFoundError):
+        return os.strerror(errno.ENOENT)
+    if isinstance(error, InputError):
+        return str(error)
+    return getattr(error, "strerror", None) or type(error).__name__
 
 
 def picture_of(image: Image.Image) -> Picture:
@@ -97,9 +110,11 @@ def _features(grey: NDArray[np.uint8]) -> Features:
     keypoints, descriptors = import_cv2().SIFT_create(nfeatures=FEATURES).detectAndCompute(grey, None)
     if descriptors is None:
         return Features(np.empty((0, 2), np.float32), np.empty((0, 128), np.float32))
-    places = np.array([keypoint.pt for keypoint in keypoints], np.float32) / max(grey.shape)
+    places = np.array([keypoint.pt for keypoint in keypoints], np.float32) + 0.5  # OpenCV counts from a pixel's centre
     # RootSIFT: Arandjelovic & Zisserman, CVPR 2012
-    return Features(places, np.sqrt(descriptors / np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-9)))
+    return Features(
+        places / max(grey.shape), np.sqrt(descriptors / np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-9))
+    )
 
 
 def import_cv2() -> Any:
