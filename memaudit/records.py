@@ -358,17 +358,32 @@ class DedupResult:
 
 
 class Matches(NamedTuple):
-    """Training images (reference rows) that generations (query rows) resemble at or above the threshold.
+    """Training images (reference rows) that generations (query rows) are near-duplicates or copies of.
 
-    rank: 1 for a generation's most similar training image. near_duplicates: how many training images, itself
-    included, reach the threshold with this reference (its eidetic count).
+    similarity: of the view that is most similar, `view` its name. rank: 1 for a generation's first match; those that
+    pixels confirm come before the others, then by similarity. kind: of `Kind`. verified: pixels confirm it; compared:
+    they were looked at. near_duplicates: how many training images, itself included, reach the threshold with this
+    reference (its eidetic count).
     """
 
     query: Int64
     reference: Int64
     similarity: Float32
+    view: NDArray[np.object_]
     rank: Int64
+    kind: NDArray[np.object_]
+    verified: NDArray[np.bool_]
+    compared: NDArray[np.bool_]
     near_duplicates: Int64
+
+
+class Misses(NamedTuple):
+    """The most similar pairs of rows that are no matches, one for each generation, most similar first."""
+
+    query: Int64
+    reference: Int64
+    similarity: Float32
+    view: NDArray[np.object_]
 
 
 @dataclass(frozen=True)
@@ -437,7 +452,8 @@ class Scores(NamedTuple):
     """One entry for each row of the generations. Rows are -1 and similarities NaN where nothing was measured.
 
     best, best_similarity: nearest training image over the whole set. above: how many training images reach the
-    threshold. paired, paired_similarity: the training image of the generation's own prompt.
+    threshold. paired, paired_similarity: the training image of the generation's own prompt. All of these as whole
+    images. regurgitated: there is a match, by any view or on pixels; paired_match: the prompt's own image is one.
     """
 
     status: NDArray[np.object_]
@@ -446,6 +462,8 @@ class Scores(NamedTuple):
     above: Int64
     paired: Int64
     paired_similarity: Float32
+    regurgitated: NDArray[np.bool_]
+    paired_match: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -480,7 +498,8 @@ class AuditResult:
 
     missing: generations that the pairing names and that are not there. duplicates: generations that are another's file
     again; they are searched like all, but count once in `searched`. neighbour_ratio: of each match, NaN where it has
-    none. seeds: of each generation, as the pairing gives them.
+    none. seeds: of each generation, as the pairing gives them. compared: how many of the candidates were looked at on
+    pixels; None where none were, and `no_pixels` says why. views: their names. misses: the closest that are no matches.
     """
 
     encoder: EncoderSpec
@@ -501,6 +520,10 @@ class AuditResult:
     why: Why | None = None
     metrics: Metrics | None = None
     seeds: tuple[str, ...] = ()
+    compared: Coverage | None = None
+    no_pixels: str = ""
+    views: tuple[str, ...] = ()
+    misses: Misses | None = None
 
 
 @dataclass(frozen=True)

@@ -31,24 +31,26 @@ def measure_control(
     counted: NDArray[np.bool_],
     searched: Rate,
     threshold: float,
+    alike: Int64,
 ) -> Control:
     """Compare the generations' matches with what held-out images give.
 
-    counted: the generations that are draws of their own. Training and held-out images that are near-duplicates of
-    each other carry one label between them in the relabelling test (docs/protocols.md). Blank images are not compared,
-    so they are no control.
+    counted: the generations that are draws of their own. alike: held-out rows that would count as regurgitated.
+    Training and held-out images that are near-duplicates of each other carry one label between them in the relabelling
+    test (docs/protocols.md). Blank images are not compared, so they are no control.
     """
     across = _across(control, references, threshold)
-    usable = control.comparable - len(across.controls)
+    matching = np.union1d(across.controls, alike)
+    usable = control.comparable - len(matching)
     near = _nearest(generations, control, scores, threshold)
     groups = _groups(near, references.store, control, threshold)
     coverage = control.coverage
-    matched = rate_of(len(across.controls), coverage)
+    matched = rate_of(len(matching), coverage)
     enough = usable >= MIN_CONTROLS
     sides = (references.store.comparable, control.comparable)
     return Control(
         matched=matched,
-        excluded_controls=len(across.controls),
+        excluded_controls=len(matching),
         excluded_references=len(across.references),
         nearer_training=len(near.training),
         nearer_control=len(near.held_out),

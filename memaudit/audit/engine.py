@@ -9,13 +9,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from memaudit.audit.confirming import PixelPlan, decide, plan_pixels
 from memaudit.audit.control import measure_control
 from memaudit.audit.eidetic import near_duplicates
+from memaudit.audit.looking import Candidates, Looked, Where, look
 from memaudit.audit.metrics import measure_metrics
 from memaudit.audit.neighbour_ratio import neighbour_ratios
 from memaudit.audit.pairing import Prompted, paired_rows
 from memaudit.audit.why import why_images_return
+from memaudit.embed.views import ViewStore
 from memaudit.errors import InconclusiveError, UsageError
+from memaudit.images.views import WHOLE
 from memaudit.index import Searcher
 from memaudit.records import (
     AuditResult,
@@ -35,25 +39,29 @@ from memaudit.statistics import rate_of
 from memaudit.store import NO_FILE, Columns, Store, require_same_encoder
 
 QUERY_ROWS = 4096
+LEAST_CANDIDATES = 10  # training images that each generation is held against on pixels
 
 
 @dataclass(frozen=True)
 class AuditOptions:
     """threshold None: the encoder's own. neighbours: matches kept for each generation. max_unmeasured: the share of
     generations, or of training images, above which the audit calls itself inconclusive. metrics: whether to compute
-    those of the literature, which needs a control."""
+    those of the literature, which needs a control. verify: whether candidates are decided on pixels: one of VERIFY."""
 
     threshold: float | None = None
     neighbours: int = 10
     max_unmeasured: float = 0.01
     metrics: bool = False
+    verify: str = "auto"
 
 
-class _Found(NamedTuple):
-    best: Int64
-    best_similarity: Float32
-    above: Int64
-    matches: Matches
+@dataclass(frozen=True)
+class Views:
+    """Views of the generations and of the held-out images, by the same choice; and tiles of the training images."""
+
+    generations: ViewStore | None = None
+    control: ViewStore | None = None
+    tiles: ViewStore | None = None
 
 
 class _Paired(NamedTuple):
@@ -71,10 +79,11 @@ def audit(
     *,
     pairing: Mapping[str, Prompted] | None = None,
     control: Store | None = None,
+    views: Views = Views(),
     options: AuditOptions = AuditOptions(),
     progress: Progress = silent,
 ) -> AuditResult:
-    """Measure how often generations are near-duplicates of training images.
+    """Measure how often generations are near-duplicates of training images, or copies of parts of them.
 
     Memory: blocks, the names of the generations, some 50 bytes of scores for each, and the matches.
     Raises InconclusiveError for stores of different encoders or a training set without images, UsageError for
@@ -85,17 +94,29 @@ def audit(
     _require_comparable(generations, references.store, control)
     pairing = pairing or {}
     columns = generations.all_columns()
-    found = _search(generations, references, threshold, options.neighbours, progress)
     paired = _compare_pairs(generations, references.store, pairing)
-    found = _with_missed_pairs(found, paired, references, threshold)
-    scores = Scores(columns.status, found.best, found.best_similarity, found.above, paired.rows, paired.similarity)
+    plan = plan_pixels(options.verify, references.store.encoder.name, threshold)
+    where = Where(references, views.tiles, threshold, plan.floor, max(options.neighbours, LEAST_CANDIDATES))
+    looked = look(generations, views.generations, where, _of_prompts(paired, plan.floor), progress)
+    decided = decide(
+        looked.candidates,
+        generations,
+        references.store,
+        threshold,
+        options.neighbours,
+        on_pixels=plan.on_pixels,
+        progress=progress,
+    )
+    matches = _with_counts(decided.matches, references, threshold)
+    scores = _scores(columns, looked, paired, matches, threshold)
     missing = tuple(sorted(set(pairing) - set(columns.image_id)))
     counted = _distinct(columns)
     searched = _searched_rate(scores, counted, len(missing))
-    paired_rate = _paired_rate(columns.status, paired, len(pairing), threshold) if pairing else None
+    paired_rate = _paired_rate(scores, paired, len(pairing)) if pairing else None
     held_out = None
     if control is not None:
-        held_out = measure_control(control, references, generations, scores, counted, searched, threshold)
+        matched = _matched_controls(control, views.control, where, options.neighbours, plan, progress)
+        held_out = measure_control(control, references, generations, scores, counted, searched, threshold, matched)
     stores = {"generations": generations, "training set": references.store, "control": control}
     return AuditResult(
         encoder=references.store.encoder,
@@ -104,7 +125,7 @@ def audit(
         digests=_digests(generations, references.store, control),
         references=references.store.coverage,
         scores=scores,
-        matches=found.matches,
+        matches=matches,
         prompts=tuple(pairing[i].prompt if i in pairing else "" for i in columns.image_id),
         missing=missing,
         duplicates=int((columns.status == Status.OK).sum() - counted.sum()),
@@ -117,10 +138,14 @@ def audit(
             *_contentless(scores),
             *_absent(missing, options.max_unmeasured * len(pairing)),
         ),
-        neighbour_ratio=neighbour_ratios(generations, references, found.matches),
-        why=why_images_return(scores, found.matches, counted, references, threshold),
+        neighbour_ratio=neighbour_ratios(generations, references, matches),
+        why=why_images_return(scores, matches, counted, references, threshold),
         metrics=measure_metrics(generations, references, control, scores) if options.metrics and control else None,
         seeds=tuple(pairing[i].seed if i in pairing else "" for i in columns.image_id),
+        compared=decided.compared,
+        no_pixels=plan.why_not,
+        views=(WHOLE, *(views.generations.names if views.generations else ())),
+        misses=decided.misses,
     )
 
 
@@ -140,30 +165,51 @@ def _require_comparable(generations: Store, references: Store, control: Store | 
         raise InconclusiveError(f"training store {references.folder} has no readable image to compare with")
 
 
-def _search(generations: Store, references: Searcher, threshold: float, k: int, progress: Progress) -> _Found:
-    best = np.full(len(generations), -1, np.int64)
-    similarity = np.full(len(generations), np.nan, np.float32)
-    above = np.zeros(len(generations), np.int64)
-    parts = []
-    done = 0
-    for block in generations.blocks(QUERY_ROWS):
-        near = references.search(block.embeddings, k, threshold)
-        best[block.rows] = near.rows[:, 0]
-        similarity[block.rows] = np.where(near.rows[:, 0] >= 0, near.similarity[:, 0], np.nan)
-        above[block.rows] = near.above
-        query, rank = np.nonzero(near.similarity >= np.float32(threshold))
-        parts.append((block.rows[query], near.rows[query, rank], near.similarity[query, rank], rank + 1))
-        done += len(block.rows)
-        progress("searching the training set", done, generations.comparable)
-    return _Found(best, similarity, above, _matches(parts, references, threshold))
+def _of_prompts(paired: _Paired, floor: float) -> Candidates:
+    """The images of the prompts: candidates whatever the search says, and however many others are more similar."""
+    query = np.flatnonzero(paired.similarity >= np.float32(floor))
+    whole = np.full(len(query), WHOLE, dtype=object)
+    return Candidates(query, paired.rows[query], paired.similarity[query], whole)
 
 
-def _matches(parts: list[tuple[Int64, Int64, Float32, Int64]], references: Searcher, threshold: float) -> Matches:
-    if not parts:
-        none = np.empty(0, np.int64)
-        return Matches(none, none, np.empty(0, np.float32), none, none)
-    query, reference, similarity, rank = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Matches(query, reference, similarity, rank, near_duplicates(reference, references, threshold))
+def _with_counts(matches: Matches, references: Searcher, threshold: float) -> Matches:
+    """A reference is its own near-duplicate, whatever an approximate index finds."""
+    counts = near_duplicates(matches.reference, references, threshold)
+    return matches._replace(near_duplicates=np.maximum(counts, 1))
+
+
+def _scores(columns: Columns, looked: Looked, paired: _Paired, matches: Matches, threshold: float) -> Scores:
+    regurgitated = np.zeros(len(columns.status), bool)
+    regurgitated[matches.query] = True
+    own = paired.similarity >= np.float32(threshold)
+    own[matches.query[paired.rows[matches.query] == matches.reference]] = True
+    return Scores(
+        columns.status,
+        looked.best,
+        looked.best_similarity,
+        looked.above,
+        paired.rows,
+        paired.similarity,
+        regurgitated,
+        own,
+    )
+
+
+def _matched_controls(
+    control: Store, views: ViewStore | None, where: Where, neighbours: int, plan: PixelPlan, progress: Progress
+) -> Int64:
+    """Rows of the held-out images that would count as regurgitated, had they been generated."""
+    looked = look(control, views, where, None, progress)
+    decided = decide(
+        looked.candidates,
+        control,
+        where.references.store,
+        where.threshold,
+        neighbours,
+        on_pixels=plan.on_pixels,
+        progress=progress,
+    )
+    return np.unique(decided.matches.query)
 
 
 def _compare_pairs(generations: Store, references: Store, pairing: Mapping[str, Prompted]) -> _Paired:
@@ -182,25 +228,6 @@ def _compare_pairs(generations: Store, references: Store, pairing: Mapping[str, 
     return _Paired(rows, status, similarity)
 
 
-def _with_missed_pairs(found: _Found, paired: _Paired, references: Searcher, threshold: float) -> _Found:
-    """Add the copies of the prompt's own image that an approximate index did not return: they are certain."""
-    best = np.nan_to_num(found.best_similarity, nan=-np.inf)
-    missed = np.flatnonzero((paired.similarity >= np.float32(threshold)) & (paired.similarity > best))
-    if not len(missed):
-        return found
-    rows, similarity = paired.rows[missed], paired.similarity[missed]
-    found.best[missed], found.best_similarity[missed] = rows, similarity
-    found.above[missed] += 1
-    old = found.matches
-    count = near_duplicates(rows, references, threshold)
-    first = np.ones(len(missed), np.int64)
-    added = Matches(missed, rows, similarity, first, np.maximum(count, 1))
-    old = old._replace(rank=old.rank + np.isin(old.query, missed))
-    matches = Matches._make(np.concatenate([old[i], added[i]]) for i in range(len(old)))
-    order = np.lexsort((matches.rank, matches.query))
-    return found._replace(matches=Matches._make(column[order] for column in matches))
-
-
 def _distinct(columns: Columns) -> NDArray[np.bool_]:
     """True for comparable generations, once for each file: a file that was copied is still a single draw."""
     counted = columns.status == Status.OK
@@ -216,15 +243,15 @@ def _searched_rate(scores: Scores, counted: NDArray[np.bool_], missing: int) -> 
     """Blank generations are out of scope: they could not have been found, so they must not make n look large."""
     measured = int(counted.sum())
     unreadable = int((scores.status == Status.UNREADABLE).sum())
-    return rate_of(int((counted & (scores.above > 0)).sum()), Coverage(measured, measured + unreadable + missing))
+    return rate_of(int((counted & scores.regurgitated).sum()), Coverage(measured, measured + unreadable + missing))
 
 
-def _paired_rate(status: NDArray[np.object_], paired: _Paired, pairs: int, threshold: float) -> Rate:
+def _paired_rate(scores: Scores, paired: _Paired, pairs: int) -> Rate:
     """A pair is measured if both images could be compared; one with a blank image is out of scope."""
+    status = scores.status
     measured = int(((status == Status.OK) & (paired.status == Status.OK)).sum())
     blank = int(((paired.rows >= 0) & ((status == Status.BLANK) | (paired.status == Status.BLANK))).sum())
-    count = int((paired.similarity >= np.float32(threshold)).sum())
-    return rate_of(count, Coverage(measured, pairs - blank))
+    return rate_of(int(scores.paired_match.sum()), Coverage(measured, pairs - blank))
 
 
 def _shortfalls(searched: Rate, paired: Rate | None, references: Coverage, allowed: float) -> list[str]:

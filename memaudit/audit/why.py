@@ -41,7 +41,7 @@ def why_images_return(
     paired = counted & np.isfinite(scores.paired_similarity)
     if paired.any():
         images = _described(scores.paired[paired], references, threshold)
-        came_back = scores.paired_similarity[paired] >= np.float32(threshold)
+        came_back = scores.paired_match[paired]
         return Why(True, tuple(_paired_bands(images, came_back)), _without(images))
     return _unpaired(matches, counted, references, threshold)
 

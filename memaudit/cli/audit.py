@@ -9,6 +9,7 @@ import typer
 
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
 from memaudit.cli.options import (
+    DEFAULT_VIEWS,
     BatchSize,
     Device,
     Embedder,
@@ -40,6 +41,17 @@ WithMetrics = Annotated[bool, typer.Option("--metrics", help="Also C_T, AuthPct 
 ControlSource = Annotated[
     str | None, typer.Option("--control", help="Held-out real images, never trained on: folder, manifest or store.")
 ]
+ViewsChoice = Annotated[
+    str | None,
+    typer.Option(
+        "--views",
+        help="Also search with parts or turns of each generation: none, flips, tiles or all.",
+        show_default=DEFAULT_VIEWS,
+    ),
+]
+Verify = Annotated[
+    str, typer.Option("--verify", help="Decide candidates below the threshold on pixels: auto, pixels or none.")
+]
 Neighbours = Annotated[int, typer.Option("--neighbours", min=1, help="Matches kept for each generation.")]
 
 
@@ -53,6 +65,8 @@ def audit(
     control: ControlSource = None,
     threshold: Threshold = None,
     neighbours: Neighbours = 10,
+    views: ViewsChoice = None,
+    verify: Verify = "auto",
     metrics: WithMetrics = False,
     encoder: EncoderName = None,
     device: Device = "auto",
@@ -66,10 +80,13 @@ def audit(
     verbose: VerboseFlag = False,
 ) -> None:
     """Test whether generations are near-duplicates of training images. Exit code 3: it could not be measured."""
-    from memaudit.audit import AuditOptions
+    from memaudit.audit import AuditOptions, Views
     from memaudit.audit import audit as run
+    from memaudit.audit.confirming import plan_pixels
     from memaudit.audit.pairing import pairer
+    from memaudit.embed.views import tiles_of
     from memaudit.errors import EmptyInputError, InconclusiveError, UsageError
+    from memaudit.images.views import views_of
     from memaudit.index import open_searcher
     from memaudit.report.audit import write_audit
     from memaudit.report.document import start_run
@@ -78,8 +95,9 @@ def audit(
 
     console = Console(as_json, quiet)
     embedder = Embedder(encoder, device, workers, batch_size, shard_rows, allow_unverified_weights)
-    options = AuditOptions(threshold, neighbours, max_unreadable, metrics=metrics)
+    options = AuditOptions(threshold, neighbours, max_unreadable, metrics=metrics, verify=verify)
     start_run(out, "audit")
+    views_of(views or DEFAULT_VIEWS), plan_pixels(verify, "", 1.0)  # before hours of embedding
     if threshold is not None:
         require_threshold(threshold)  # before hours of embedding
     if metrics and control is None:
@@ -92,8 +110,15 @@ def audit(
         with console.progress() as progress:
             queries = embedder.store_of(generations, out / "generations", like, progress)
             held_out = embedder.store_of(control, out / "control", like, progress) if control else None
+            seen = Views(
+                embedder.views_of(queries, views, out / "generations-views", progress),
+                embedder.views_of(held_out, views, out / "control-views", progress) if held_out else None,
+                tiles_of(references.store),
+            )
             pairs = pair(queries, references.store) if pair else None
-            result = run(queries, references, pairing=pairs, control=held_out, options=options, progress=progress)
+            result = run(
+                queries, references, pairing=pairs, control=held_out, views=seen, options=options, progress=progress
+            )
     except (InconclusiveError, EmptyInputError) as error:
         write_inconclusive("audit", str(error), out)
         raise InconclusiveError(f"inconclusive: {error}") from None

@@ -32,6 +32,9 @@ ReplaceChanged = Annotated[
 NoReuse = Annotated[
     bool, typer.Option("--no-reuse", help="Embed every image, even if the store has one with the same file hash.")
 ]
+Tiles = Annotated[
+    bool, typer.Option("--tiles", help="Embed parts of each image as well, so that an audit finds copies of details.")
+]
 
 
 def embed(
@@ -45,6 +48,7 @@ def embed(
     append: Append = False,
     replace_changed: ReplaceChanged = False,
     no_reuse: NoReuse = False,
+    tiles: Tiles = False,
     max_unreadable: MaxUnreadable = 0.01,
     allow_unverified_weights: Unverified = False,
     as_json: JsonFlag = False,
@@ -54,13 +58,17 @@ def embed(
     """Embed images into a store. Run again after a kill, it continues."""
     from memaudit.embed import EmbedOptions
     from memaudit.embed import embed as run
+    from memaudit.embed.views import TILES, embed_views
     from memaudit.encoders import load_encoder
+    from memaudit.images import views
 
     console = Console(as_json, quiet)
     loaded = load_encoder(encoder or DEFAULT_ENCODER, device=device, allow_unverified_weights=allow_unverified_weights)
     options = EmbedOptions(batch_size=batch_size, workers=workers, shard_rows=shard_rows, reuse=not no_reuse)
     with console.progress() as progress:
         store = run(sources, out, loaded, options, append=append, replace_changed=replace_changed, progress=progress)
+        if tiles and store.comparable:
+            embed_views(store, out / TILES, loaded, views.tiles(), options, progress)
     require_readable(store, max_unreadable)
     coverage = store.coverage
     console.result(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from memaudit.embed import EmbedOptions
+    from memaudit.embed.views import ViewStore
     from memaudit.encoders import Encoder
     from memaudit.records import EncoderSpec, Progress
     from memaudit.store import Store
@@ -33,6 +35,7 @@ MaxUnreadable = Annotated[
     typer.Option("--max-unreadable", min=0, max=1, help="Share of images that may be unmeasured before exit code 3."),
 ]
 DEFAULT_ENCODER = "sscd"
+DEFAULT_VIEWS = "tiles"
 
 
 def require_readable(store: Store, allowed: float) -> None:
@@ -73,13 +76,38 @@ class Embedder:
 
         Raises InconclusiveError when the encoder at hand is not the one of `like`.
         """
-        from memaudit.embed import EmbedOptions, embed
+        from memaudit.embed import embed
         from memaudit.store import Store
 
         if is_store(source):
             return self._as_asked(Store.open(source))
-        options = EmbedOptions(batch_size=self.batch_size, workers=self.workers, shard_rows=self.shard_rows)
-        return embed([source], folder, self._like(like), options, replace_changed=True, progress=progress)
+        like_it = self._like(like)
+        return embed([source], folder, like_it, self._options(), replace_changed=True, progress=progress)
+
+    def views_of(self, images: Store, choice: str | None, folder: Path, progress: Progress) -> ViewStore | None:
+        """Embed the views of a choice, but for the whole images themselves; None where there are no others.
+
+        choice None: DEFAULT_VIEWS, or none where the encoder is not at hand, as with embeddings that were imported.
+        """
+        from memaudit.embed.views import embed_views
+        from memaudit.errors import MissingDependencyError, UsageError
+        from memaudit.images.views import views_of
+
+        views = views_of(choice or DEFAULT_VIEWS)[1:]
+        if not views or not images.comparable:
+            return None
+        try:
+            encoder = self._like(images.encoder)
+        except (UsageError, MissingDependencyError):
+            if choice is not None:
+                raise
+            return None
+        return embed_views(images, folder, encoder, views, self._options(), progress)
+
+    def _options(self) -> EmbedOptions:
+        from memaudit.embed import EmbedOptions
+
+        return EmbedOptions(batch_size=self.batch_size, workers=self.workers, shard_rows=self.shard_rows)
 
     def _as_asked(self, store: Store) -> Store:
         from memaudit.errors import InconclusiveError

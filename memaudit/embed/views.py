@@ -93,6 +93,16 @@ def open_views(images: Store, folder: str | Path) -> ViewStore:
     return ViewStore(store, tuple(names), images.comparable_rows())
 
 
+TILES = "tiles"
+"""The folder, within a store, where the tiles of its images are."""
+
+
+def tiles_of(images: Store) -> ViewStore | None:
+    """The tiles of a store's images, if it has them. Raises InconclusiveError for those of another state of it."""
+    folder = images.folder / TILES
+    return open_views(images, folder) if folder.exists() else None
+
+
 def _renewed(folder: Path, sources: list[str], shard_rows: int) -> Path:
     """The folder, without the manifest of other views: their shards are overwritten, or removed at the end."""
     try:

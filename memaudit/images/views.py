@@ -11,7 +11,7 @@ from PIL import Image
 from memaudit.errors import UsageError
 
 WHOLE = "whole"
-CHOICES = ("none", "flips", "all")
+CHOICES = ("none", "flips", "tiles", "all")
 _TURNS = {
     "mirrored": Image.Transpose.FLIP_LEFT_RIGHT,
     "upside down": Image.Transpose.FLIP_TOP_BOTTOM,
@@ -32,15 +32,13 @@ class View(NamedTuple):
 
 
 def views_of(choice: str) -> tuple[View, ...]:
-    """The views of a `--views` option: `none` is the whole image, `flips` adds two mirrors, `all` all eight
-    orientations and the tiles. The whole image comes first. Raises UsageError for anything else."""
+    """The views of a `--views` option: `none` is the whole image, `flips` adds two mirrors, `tiles` the tiles, `all`
+    the tiles and all eight orientations. The whole image comes first. Raises UsageError for anything else."""
     if choice not in CHOICES:
         raise UsageError(f"unknown --views {choice!r}: expected one of {', '.join(CHOICES)}")
-    whole = View(WHOLE, lambda image: image)
-    if choice == "none":
-        return (whole,)
     turns = tuple(View(name, partial(_turned, method=method)) for name, method in _TURNS.items())
-    return (whole, *turns[:2]) if choice == "flips" else (whole, *turns, *tiles())
+    more = {"none": (), "flips": turns[:2], "tiles": tiles(), "all": (*turns, *tiles())}
+    return (View(WHOLE, lambda image: image), *more[choice])
 
 
 def tiles() -> tuple[View, ...]:

@@ -9,9 +9,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from memaudit.records import AuditResult, Control, Discoveries, Status, Why
+import numpy as np
+
+from memaudit.records import AuditResult, Control, Discoveries, Matches, Status, Why
 from memaudit.report.audit_findings import card, findings_of, page_data
-from memaudit.report.audit_tables import Targets, verified_of, write_matches, write_scores
+from memaudit.report.audit_tables import Targets, write_matches, write_scores
 from memaudit.report.document import make_report, write_report
 from memaudit.report.page import histogram, interval, percent, percent_up, write_page
 from memaudit.report.pictures import Pictures
@@ -85,14 +87,27 @@ def _results(result: AuditResult, findings: list[dict[str, Any]]) -> dict[str, A
             "control": histogram(result.control.best_similarity, 0.0, 1.0, 40) if result.control else None,
         },
         "verification": _verification(result),
+        "verified": result.compared.as_dict() if result.compared else None,
+        "unconfirmed": int((~result.matches.verified[result.matches.rank == 1]).sum()),
+        "kinds": _kinds(result.matches),
+        "views": list(result.views),
     }
 
 
 def _verification(result: AuditResult) -> str:
-    verified = verified_of(result.matches)
-    if not verified.any():
-        return "by similarity of embeddings alone; no pixel comparison was made"
-    return f"by similarity of embeddings, and pixels compared for {int(verified.sum()):,} of {len(verified):,} matches"
+    if result.compared is None:
+        return f"by similarity of embeddings alone; no pixel comparison was made ({result.no_pixels})"
+    return (
+        f"at the threshold by similarity, below it where pixels confirm it; {result.compared.measured:,} of "
+        f"{result.compared.total:,} candidates could be compared on pixels"
+    )
+
+
+def _kinds(matches: Matches) -> dict[str, int]:
+    """How many generations have a match of each kind, as their first; and how many of these pixels confirm."""
+    first = matches.rank == 1
+    names, counts = np.unique(matches.kind[first].astype(str), return_counts=True)
+    return dict(zip(names.tolist(), counts.tolist(), strict=True))
 
 
 def _control(control: Control) -> dict[str, Any]:
@@ -139,14 +154,19 @@ def _headline(result: AuditResult) -> str:
     if rate.count == 0:
         return (
             f"None of {rate.coverage.measured:,} generations is a near-duplicate of a training image "
-            f"(similarity {result.threshold:g} or more); with {rate.confidence:.0%} confidence the true rate is "
+            f"({_likeness(result)}); with {rate.confidence:.0%} confidence the true rate is "
             f"at most {percent_up(rate.upper)}."
         )
     return (
         f"{rate.count:,} of {rate.coverage.measured:,} generations are near-duplicates of training images "
-        f"(similarity {result.threshold:g} or more): {percent(rate.value)}, {rate.confidence:.0%} interval "
+        f"({_likeness(result)}): {percent(rate.value)}, {rate.confidence:.0%} interval "
         f"{interval(rate.as_dict())}."
     )
+
+
+def _likeness(result: AuditResult) -> str:
+    pixels = "" if result.compared is None else ", or confirmed on pixels"
+    return f"similarity {result.threshold:g} or more{pixels}"
 
 
 def _by_near_duplicates(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:

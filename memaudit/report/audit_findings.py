@@ -10,7 +10,7 @@ import numpy as np
 
 from memaudit.images.reading import is_url
 from memaudit.records import AuditResult, Int64
-from memaudit.report.audit_tables import Targets, kinds_of, p_of, q_of, ratios_of, verified_of, views_of
+from memaudit.report.audit_tables import Targets, p_of, q_of, ratios_of
 from memaudit.report.pictures import Pictures
 from memaudit.report.tables import rank_of
 from memaudit.store import Columns
@@ -53,10 +53,10 @@ def _finding(
         "reference_id": targets.image_id[target],
         "reference_url": uri if is_url(uri) else None,
         "similarity": round(float(matches.similarity[match]), 4),
-        "view": str(views_of(matches)[match]),
-        "kind": str(kinds_of(matches)[match]),
-        "verified": bool(verified_of(matches)[match]),
-        "paired": bool(scores.paired_similarity[query] >= np.float32(result.threshold)),
+        "view": str(matches.view[match]),
+        "kind": str(matches.kind[match]),
+        "verified": bool(matches.verified[match]),
+        "paired": bool(scores.paired_match[query]),
         "is_prompts_image": bool(scores.paired[query] == reference),
         "matches": int(scores.above[query]),
         "near_duplicates": int(matches.near_duplicates[match]),

@@ -3,35 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.records import AuditResult, Float64, Int64, Matches
+from memaudit.records import AuditResult, Float64, Int64
 from memaudit.report.tables import write_table
 from memaudit.store import Columns, Store
-
-WHOLE, NEAR_DUPLICATE = "whole", "near-duplicate"
-
-
-def views_of(matches: Matches) -> NDArray[np.object_]:
-    """Which view found each match."""
-    return _column(matches, "view", np.full(len(matches.query), WHOLE, dtype=object))
-
-
-def kinds_of(matches: Matches) -> NDArray[np.object_]:
-    """What each match is; without a comparison of pixels nothing finer than near-duplicate is claimed."""
-    return _column(matches, "kind", np.full(len(matches.query), NEAR_DUPLICATE, dtype=object))
-
-
-def verified_of(matches: Matches) -> NDArray[np.bool_]:
-    """Whether pixels were compared."""
-    return _column(matches, "verified", np.zeros(len(matches.query), dtype=bool))
-
-
-def _column(matches: Matches, name: str, default: NDArray[Any]) -> NDArray[Any]:
-    return np.asarray(getattr(matches, name, default))
 
 
 def ratios_of(result: AuditResult) -> NDArray[np.float32]:
@@ -62,9 +40,10 @@ def write_matches(out: Path, result: AuditResult, queries: Columns, targets: Tar
             "reference_id": targets.columns.image_id[targets.places(matches.reference)],
             "similarity": matches.similarity,
             "rank": matches.rank,
-            "view": views_of(matches),
-            "kind": kinds_of(matches),
-            "verified": verified_of(matches),
+            "view": matches.view,
+            "kind": matches.kind.astype(str),
+            "verified": matches.verified,
+            "compared": matches.compared,
             "near_duplicates": matches.near_duplicates,
             "is_prompts_image": result.scores.paired[matches.query] == matches.reference,
             "neighbour_ratio": ratios_of(result),
@@ -86,8 +65,10 @@ def write_scores(out: Path, result: AuditResult, queries: Columns, references: S
             "best_id": [*_ids(references, scores.best), *[None] * missing],
             "best_similarity": np.r_[scores.best_similarity, np.full(missing, np.nan, np.float32)],
             "matches": np.r_[scores.above, np.zeros(missing, np.int64)],
+            "regurgitated": np.r_[scores.regurgitated, np.zeros(missing, bool)],
             "paired_id": [*_ids(references, scores.paired), *[None] * missing],
             "paired_similarity": np.r_[scores.paired_similarity, np.full(missing, np.nan, np.float32)],
+            "paired_match": np.r_[scores.paired_match, np.zeros(missing, bool)],
             "control_p": np.r_[p_of(result), np.full(missing, np.nan)],
             "control_q": np.r_[q_of(result), np.full(missing, np.nan)],
         },

@@ -13,8 +13,10 @@ from memaudit.verification.pictures import Picture, import_cv2
 
 CANVAS = 192  # pixels of the longer side of the common part
 PATCH = 16
+_RAMP = np.linspace(-1, 1, PATCH, dtype=np.float32)
+_RAMP /= np.sqrt((_RAMP**2).mean())
 _TILE = CANVAS // 4 // PATCH  # patches
-_TEXTURE = 6.0  # of 255: standard deviation above which a patch shows something
+_TEXTURE = 4.5  # of 255: standard deviation above which a patch shows something
 _ALIKE = 0.5  # correlation from which two patches agree
 _BLUR = 1.0  # pixels: so that a shift by a pixel, or JPEG's blocks, do not count
 _WHOLLY = 0.95  # share of a patch
@@ -149,12 +151,19 @@ def _drawn(picture: Picture, matrix: Float64, size: tuple[int, int]) -> _Drawn:
 
 def _correlation(own: Float32, other: Float32) -> tuple[Float32, NDArray[np.bool_]]:
     """Normalised cross-correlation of the grey patches, and which of them show something in either picture."""
-    left, right = (_patches(image.mean(axis=2)) for image in (own, other))
-    left, right = (p - p.mean(axis=(2, 3), keepdims=True) for p in (left, right))
+    left, right = (_without_slope(_patches(image.mean(axis=2))) for image in (own, other))
     spread, other_spread = (np.sqrt((p**2).mean(axis=(2, 3))) for p in (left, right))
     # A floor on the spread: noise on a plain patch correlates with nothing, and says nothing
     correlation = (left * right).mean(axis=(2, 3)) / (np.maximum(spread, 1) * np.maximum(other_spread, 1))
     return correlation, np.maximum(spread, other_spread) >= _TEXTURE
+
+
+def _without_slope(patches: Float32) -> Float32:
+    """The patches less their mean and their slope: smooth shading correlates with any other."""
+    level = patches - patches.mean(axis=(2, 3), keepdims=True)
+    along = (level * _RAMP).mean(axis=(2, 3), keepdims=True) * _RAMP
+    down = (level * _RAMP[:, None]).mean(axis=(2, 3), keepdims=True) * _RAMP[:, None]
+    return np.asarray(level - along - down)
 
 
 def _share(part: Float32) -> Float32:

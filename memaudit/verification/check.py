@@ -14,7 +14,7 @@ from memaudit.verification.pictures import Picture
 # Chosen on copies of known truth (scripts/bench_copies.py); docs/protocols.md has the figures on either side
 ENOUGH_PATCHES = 8
 ALIKE = 0.6  # share of the patches within the pictures, where there are enough of them
-FEW_ALIKE = 0.8  # share of all patches, outlines included, where there are few within
+FEW_ALIKE = 0.8  # where few features agree; and share of all patches, outlines included, where there are few within
 FEW_ALIKE_WITH_FEATURES = 0.5  # the same, where features agree too
 FEATURES = 8
 COMMON = 0.4  # share of the smaller picture that the common part takes
@@ -52,7 +52,7 @@ def is_copy(found: Agreement, inliers: int) -> bool:
     if max(found.of_query, found.of_reference) < COMMON:
         return False
     if found.patches >= ENOUGH_PATCHES:
-        return found.alike >= ALIKE
+        return found.alike >= (ALIKE if inliers >= FEATURES else FEW_ALIKE)
     if inliers >= FEATURES and found.all_patches and found.all_alike >= FEW_ALIKE_WITH_FEATURES:
         return True
     return found.all_patches >= ENOUGH_PATCHES and found.all_alike >= FEW_ALIKE

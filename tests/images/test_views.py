@@ -19,7 +19,7 @@ def _pixels(image: Image.Image) -> set[tuple[int, ...]]:
     return {tuple(pixel) for pixel in np.asarray(image).reshape(-1, 3).tolist()}
 
 
-@pytest.mark.parametrize(("choice", "count"), [("none", 1), ("flips", 3), ("all", 17)])
+@pytest.mark.parametrize(("choice", "count"), [("none", 1), ("flips", 3), ("tiles", 10), ("all", 17)])
 def test_the_whole_image_comes_first_and_every_view_is_another_picture(choice: str, count: int) -> None:
     image = _numbered(40, 24)
     views = views_of(choice)
