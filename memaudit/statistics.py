@@ -95,7 +95,7 @@ def _excess(labels: NDArray[np.bool_], weights: Int64, share: float) -> NDArray[
     """The statistic of `relabelling_p` for each row of labels. The factor that both spreads share is left out."""
     generations = (labels @ weights.astype(float) - share * weights.sum()) / np.sqrt((weights.astype(float) ** 2).sum())
     groups = (labels.sum(axis=1) - share * len(weights)) / np.sqrt(len(weights))
-    return np.maximum(generations, groups)
+    return np.asarray(np.maximum(generations, groups))
 
 
 def least_relabelling_p(groups: int, references: int, controls: int) -> float:

@@ -6,6 +6,7 @@ Only findings of Twemoji graphics (CC-BY 4.0) are shown: single photographs of t
 from __future__ import annotations
 
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -41,12 +42,21 @@ def main(out: Path) -> None:
 
 
 def without_photographs(page: str) -> str:
-    return re.sub(
+    """Leave them out of what stands in the page, and of the data that its script shows."""
+    page = re.sub(
         r'<article class="match">.*?</article>',
         lambda match: "" if "photographs/" in match[0] else match[0],
         page,
         flags=re.DOTALL,
     )
+    data = r'(?<=id="findings-data">).*?(?=</script>)'
+    return re.sub(data, lambda match: graphics_in(match[0]), page, flags=re.DOTALL)
+
+
+def graphics_in(data: str) -> str:
+    findings = json.loads(data)
+    findings["rows"] = [row for row in findings["rows"] if "photographs/" not in json.dumps(row)]
+    return json.dumps(findings).replace("<", "\\u003c")
 
 
 def save(png: bytes, path: Path) -> None:

@@ -123,7 +123,7 @@ def _nearest_control(generations: Store, control: Store, scores: Scores, thresho
     return result
 
 
-class _Groups(NamedTuple):
+class Groups(NamedTuple):
     """Groups of near-duplicates among the nearest images of both sides: how many generations lie nearest to each, and
     whether its representative is a training image."""
 
@@ -131,23 +131,28 @@ class _Groups(NamedTuple):
     is_reference: NDArray[np.bool_]
 
 
-def _groups(near: _Nearest, references: Store, control: Store, threshold: float) -> _Groups:
-    """Join the nearest images of both sides that are near-duplicates, in chains: one label for each group.
-
-    The group's representative is its member that most generations lie nearest to, ties drawn at random. Who that is
-    does not depend on any label, so the labels of representatives are exchangeable if those of the images are.
-    Memory: the embeddings of the distinct nearest images, and their pairs.
-    """
+def _groups(near: _Nearest, references: Store, control: Store, threshold: float) -> Groups:
+    """Memory: the embeddings of the distinct nearest images, and their pairs."""
     training, training_weight = np.unique(near.training, return_counts=True)
     held_out, held_out_weight = np.unique(near.held_out, return_counts=True)
-    weight = np.concatenate([training_weight, held_out_weight])
-    is_reference = np.arange(len(weight)) < len(training)
-    if not len(weight):
-        return _Groups(weight, is_reference)
+    weights = np.concatenate([training_weight, held_out_weight])
+    is_reference = np.arange(len(weights)) < len(training)
     vectors = np.concatenate([references.embeddings(training), control.embeddings(held_out)])
+    return joint_groups(vectors, weights, is_reference, threshold)
+
+
+def joint_groups(vectors: Float32, weights: Int64, is_reference: NDArray[np.bool_], threshold: float) -> Groups:
+    """Join images of both sides that are near-duplicates, in chains: one label for each group.
+
+    weights: how many generations lie nearest to each image. The group's representative is its member that most
+    generations lie nearest to, ties drawn at random. Who that is does not depend on any label, so the labels of
+    representatives are exchangeable if those of the images are.
+    """
+    if not len(weights):
+        return Groups(weights, is_reference)
     pairs = pairs_within(vectors, threshold)
-    links = coo_array((np.ones(len(pairs.left), np.int8), (pairs.left, pairs.right)), shape=(len(weight),) * 2)
+    links = coo_array((np.ones(len(pairs.left), np.int8), (pairs.left, pairs.right)), shape=(len(weights),) * 2)
     group = connected_components(links, directed=False)[1]
-    order = np.lexsort((np.random.default_rng(0).random(len(weight)), -weight, group))
+    order = np.lexsort((np.random.default_rng(0).random(len(weights)), -weights, group))
     first = order[np.r_[True, np.diff(group[order]) > 0]]
-    return _Groups(np.bincount(group, weight).astype(np.int64), is_reference[first])
+    return Groups(np.bincount(group, weights).astype(np.int64), is_reference[first])

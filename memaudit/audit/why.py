@@ -55,12 +55,14 @@ def _paired_bands(images: _Image, came_back: NDArray[np.bool_]) -> Iterator[WhyB
 
 def _unpaired(matches: Matches, counted: NDArray[np.bool_], references: Searcher, threshold: float) -> Why:
     best = (matches.rank == 1) & counted[matches.query]
+    if not best.any():
+        return Why(False, (), 0)
     images = _described(matches.reference[best], references, threshold)
     sample = _described(sample_rows(references.store, SAMPLE, 0), references, threshold)
     bands = []
     for feature, low, high in _all_bands():
         found, among = (_known_within(each.features[feature], low, high) for each in (images, sample))
-        if len(found) and (found.any() or among.any()):
+        if found.any() or among.any():
             bands.append(WhyBand(feature, low, high, _share(found), _share(among)))
     return Why(False, tuple(bands), _without(images))
 

@@ -1,17 +1,17 @@
 """The control: what held-out images say about chance, and when they may not be asked."""
 
-import shutil
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from vectors import Vectors, families, near, random_vectors, vector_store
 
-from memaudit import files
 from memaudit.audit import AuditOptions, audit, control
 from memaudit.index import ExactSearch
 from memaudit.records import Control, Status
+from memaudit.statistics import benjamini_hochberg, greater_rate_p, rank_p, relabelling_p
 
 
 def measured(
@@ -203,64 +203,82 @@ def test_best_similarity_of_each_control(tmp_path: Path) -> None:
     assert (result.best_similarity > 0.8).all()
 
 
-SPLITS = 60
+class Nearest(NamedTuple):
+    """Similarity of each generation to its nearest training and held-out image, and which these are."""
+
+    training: Vectors
+    training_row: NDArray[np.int64]
+    held_out: Vectors
+    held_out_row: NDArray[np.int64]
 
 
-@pytest.fixture
-def unflushed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hundreds of stores are written for a moment: they need not reach the disk."""
-    monkeypatch.setattr(files, "_flush", lambda path: None)
+def nearest(training: Vectors, held_out: Vectors, generated: Vectors) -> Nearest:
+    """By plain products, for hundreds of simulated audits in seconds."""
+    a, b = generated @ training.T, generated @ held_out.T
+    return Nearest(a.max(axis=1), a.argmax(axis=1), b.max(axis=1), b.argmax(axis=1))
 
 
-@pytest.mark.usefixtures("unflushed")
+def p_of(training: Vectors, held_out: Vectors, near: Nearest, threshold: float, permutations: int = 199) -> float:
+    """The relabelling test of an audit, with the audit's own groups and statistic."""
+    kept = (near.held_out >= threshold) & (near.held_out >= near.training)
+    came = (near.training >= threshold) & ~kept
+    rows, weights = zip(
+        np.unique(near.training_row[came], return_counts=True),
+        np.unique(near.held_out_row[kept], return_counts=True),
+        strict=True,
+    )
+    vectors = np.concatenate([training[rows[0]], held_out[rows[1]]])
+    is_reference = np.arange(len(vectors)) < len(rows[0])
+    groups = control.joint_groups(vectors, np.concatenate(weights), is_reference, threshold)
+    return relabelling_p(*groups, len(training), len(held_out), permutations=permutations, seed=0)
+
+
+def test_the_simulated_audit_is_the_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the simulations below compute is what an audit of stores reports, families and contamination included."""
+    monkeypatch.setattr(control, "PERMUTATIONS", 199)
+    population = np.float32(np.float16(families(5, [3] * 60 + [1] * 300, noise=0.25)))
+    order = np.random.default_rng(0).permutation(len(population))
+    training, held_out = population[order[:300]], population[order[300:]]
+    generated = near(6, np.concatenate([training[:60], held_out[:30]]), 0.3)
+    result = measured(tmp_path, training, held_out, generated)
+    assert result.relabelling_p == p_of(training, held_out, nearest(training, held_out, generated), 0.8)
+    assert result.groups > 20
+
+
+SPLITS = 200
+
+
 @pytest.mark.parametrize(
     ("sizes", "references", "wanted", "count", "whole"),
     [
-        pytest.param([1] * 400, 230, 400, 60, False, id="single images", marks=pytest.mark.slow),
+        pytest.param([1] * 400, 230, 400, 60, False, id="single images"),
         pytest.param([2] * 250, 250, 250, 60, False, id="all in pairs"),
-        pytest.param([3] * 100 + [1] * 400, 400, 500, 60, False, id="some families", marks=pytest.mark.slow),
+        pytest.param([3] * 100 + [1] * 400, 400, 500, 60, False, id="some families"),
         pytest.param([3] * 150 + [1] * 400, 500, 150, 250, False, id="a generator that prefers families"),
-        pytest.param(
-            [5] * 60 + [1] * 100,
-            80,
-            160,
-            60,
-            False,
-            id="far more held-out than training images",
-            marks=pytest.mark.slow,
-        ),
+        pytest.param([5] * 60 + [1] * 100, 80, 160, 60, False, id="far more held-out than training images"),
         pytest.param([5] * 60 + [1] * 300, 400, 150, 150, True, id="families kept whole by the split"),
+        pytest.param([8] * 40 + [1] * 300, 400, 40, 100, True, id="large families kept whole"),
     ],
 )
 def test_p_is_valid_when_the_split_was_random(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    sizes: list[int],
-    references: int,
-    wanted: int,
-    count: int,
-    whole: bool,
+    sizes: list[int], references: int, wanted: int, count: int, whole: bool
 ) -> None:
     """A generator that knows the subjects but not the split is accused at 5 % in about 5 % of splits, families or not.
 
     Near-duplicates share a label, also where they lie on both sides. To leave those out, and judge what is left as if
     images were independent, gave p <= 0.05 in 65 % of splits of a set that lies in pairs.
     """
-    monkeypatch.setattr(control, "PERMUTATIONS", 199)
     rng = np.random.default_rng(0)
     population = families(5, sizes, noise=0.25)
     centres = families(5, [1] * len(sizes), noise=1e-9)
     ps = []
     for split in range(SPLITS):
         order = rng.permutation(len(population))
-        if whole:  # the split kept families together: some data sets are split by their source
+        if whole:  # some data sets are split by their source
             order = np.argsort(rng.permutation(len(sizes))[np.repeat(np.arange(len(sizes)), sizes)], kind="stable")
-        generated = near(split, centres[rng.integers(0, wanted, count)], 0.25)
         training, held_out = population[order[:references]], population[order[references:]]
-        result = measured(tmp_path / str(split), training, held_out, generated)
-        assert result.relabelling_p is not None
-        ps.append(result.relabelling_p)
-        shutil.rmtree(tmp_path / str(split))
+        generated = near(split, centres[rng.integers(0, wanted, count)], 0.25)
+        ps.append(p_of(training, held_out, nearest(training, held_out, generated), 0.8))
     assert np.mean(np.array(ps) <= 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / SPLITS)
     assert np.mean(ps) >= 0.5 - 3 * np.sqrt(1 / 12 / SPLITS)
 
@@ -324,7 +342,7 @@ class Alarms(NamedTuple):
     single: bool
 
 
-def planted(folder: Path, seed: int, share: float) -> Alarms:
+def planted(seed: int, share: float, threshold: float = 0.9) -> Alarms:
     """A model that returns an altered training image with probability `share`, else an altered held-out one.
 
     Training, control and the model's own images are random parts of one population, with a few families that the split
@@ -334,27 +352,20 @@ def planted(folder: Path, seed: int, share: float) -> Alarms:
     population = families(seed, [3] * 2 + [2] * 3 + [1] * 2400, dim=24, noise=0.3)
     training, held_out, own = np.split(population[rng.permutation(len(population))], [1000, 1500])
     copied = rng.random(GENERATIONS) < share
-    source = np.where(
-        copied[:, None], training[rng.integers(0, 1000, GENERATIONS)], own[rng.integers(0, len(own), 2000)]
-    )
-    result = measured(folder, training, held_out, near(seed + 1, source, 0.25), threshold=0.9)
-    shutil.rmtree(folder)
-    assert result.relabelling_p is not None
-    assert result.greater_rate_p is not None
-    assert result.discoveries is not None
-    return Alarms(result.relabelling_p <= 0.05, result.greater_rate_p <= 0.05, result.discoveries.found > 0)
+    drawn = own[rng.integers(0, len(own), GENERATIONS)]
+    source = np.where(copied[:, None], training[rng.integers(0, 1000, GENERATIONS)], drawn)
+    found = nearest(training, held_out, near(seed + 1, source, 0.25))
+    best = (held_out @ training.T).max(axis=1)
+    rate = greater_rate_p(int((found.training >= threshold).sum()), GENERATIONS, int((best >= threshold).sum()), 500)
+    single = benjamini_hochberg(rank_p(found.training, best))
+    return Alarms(p_of(training, held_out, found, threshold) <= 0.05, rate <= 0.05, bool((single <= 0.05).any()))
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("unflushed")
-def test_a_clean_generator_is_hardly_ever_accused_and_a_memoriser_nearly_always(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_clean_generator_is_hardly_ever_accused_and_a_memoriser_nearly_always() -> None:
     """Over 200 seeded runs of 2,000 generations: false alarms at most 5 % at p = 0, power at least 95 % at p = 1 %."""
-    monkeypatch.setattr(control, "PERMUTATIONS", 999)
-    clean = [planted(tmp_path / f"clean-{seed}", seed, 0.0) for seed in range(RUNS)]
-    copying = [planted(tmp_path / f"copying-{seed}", seed, 0.01) for seed in range(RUNS)]
+    clean = [planted(seed, 0.0) for seed in range(RUNS)]
+    copying = [planted(seed, 0.01) for seed in range(RUNS)]
     alarms = {name: sum(getattr(run, name) for run in clean) for name in Alarms._fields}
     power = {name: sum(getattr(run, name) for run in copying) for name in Alarms._fields}
-    assert alarms["relabelling"] <= 0.05 * RUNS, (alarms, power)
+    assert max(alarms.values()) <= 0.05 * RUNS, (alarms, power)
     assert power["relabelling"] >= 0.95 * RUNS, (alarms, power)
