@@ -378,7 +378,7 @@ class AuditResult:
     """What an audit measured. `inconclusive` holds the reasons why its rates must not be read as a clean bill.
 
     missing: generations that the pairing names and that are not there. duplicates: generations that are another's file
-    again; they are searched like all, but count once in `searched`.
+    again; they are searched like all, but count once in `searched`. counted: for each row whether `searched` counts it.
     """
 
     encoder: EncoderSpec
@@ -390,6 +390,7 @@ class AuditResult:
     matches: Matches
     prompts: tuple[str, ...]
     missing: tuple[str, ...]
+    counted: NDArray[np.bool_]
     duplicates: int
     searched: Rate
     paired: Rate | None

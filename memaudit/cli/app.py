@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from memaudit.cli import audit, dedup, embed, encoders, gate, index, inspect, ready
+from memaudit.cli import audit, compare, dedup, embed, encoders, gate, index, inspect, ready
 from memaudit.cli.console import harmless, print_error
 from memaudit.errors import MemauditError
 
@@ -30,6 +30,7 @@ app.command("index")(index.index)
 app.command("dedup")(dedup.dedup)
 app.command("audit")(audit.audit)
 app.command("gate")(gate.gate)
+app.command("compare")(compare.compare)
 app.command("info")(inspect.info)
 app.command("verify")(inspect.verify)
 app.command("doctor")(inspect.doctor)

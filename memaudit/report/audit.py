@@ -9,6 +9,7 @@ import numpy as np
 
 from memaudit.records import AuditResult, Control, Status
 from memaudit.report.document import make_report, write_report
+from memaudit.report.outcomes import outcomes_of
 from memaudit.report.page import histogram, interval, percent, percent_up, write_page
 from memaudit.report.pictures import Pictures
 from memaudit.report.tables import rank_of, write_table
@@ -34,7 +35,7 @@ def write_audit(result: AuditResult, generations: Store, references: Store, out:
         encoder=result.encoder,
         threshold=result.threshold,
         coverage=result.searched.coverage,
-        results=_results(result, findings),
+        results=_results(result, findings, queries),
         findings=findings,
     )
     write_page(out / "report.html", "audit.html", report=report, pictured=PICTURED)
@@ -117,7 +118,7 @@ def _findings(
     return findings
 
 
-def _results(result: AuditResult, findings: list[dict[str, Any]]) -> dict[str, Any]:
+def _results(result: AuditResult, findings: list[dict[str, Any]], queries: Columns) -> dict[str, Any]:
     conclusive = not result.inconclusive
     control = _control(result.control) if result.control else None
     return {
@@ -140,6 +141,7 @@ def _results(result: AuditResult, findings: list[dict[str, Any]]) -> dict[str, A
             "generations": histogram(result.scores.best_similarity, 0.0, 1.0, 40),
             "control": histogram(result.control.best_similarity, 0.0, 1.0, 40) if result.control else None,
         },
+        "outcomes": outcomes_of(result, queries),
         "verification": "by similarity of embeddings alone; no pixel comparison was made",
     }
 
