@@ -318,7 +318,14 @@ def test_nothing_measured_bounds_nothing() -> None:
     assert (rise.low, rise.high) == (-1, 1)
 
 
-@given(st.integers(1, 10**9), st.floats(1e-6, 0.5))
-def test_the_bound_of_none_is_the_closed_form_of_the_beta_quantile(n: int, tail: float) -> None:
-    """What a clean report needs no scipy for is what scipy gives."""
-    assert clopper_pearson_upper(0, n, tail) == pytest.approx(float(betaincinv(1, n, 1 - tail)), rel=1e-6)
+@settings(max_examples=300, deadline=None)
+@given(st.data(), st.sampled_from([10, 1000, 10**5, 10**7, 10**9]), st.sampled_from([1e-6, 0.001, 0.025, 0.05, 0.1, 0.25]))
+def test_bounds_of_few_are_the_beta_quantiles(data: st.DataObject, most: int, tail: float) -> None:
+    """What is summed without scipy, because that is sooner done, is what scipy gives."""
+    n = data.draw(st.integers(1, most))
+    count = data.draw(st.integers(0, min(n - 1, 1000)))
+    expected = float(betaincinv(count + 1, n - count, 1 - tail))
+    assert clopper_pearson_upper(count, n, tail) == pytest.approx(expected, rel=1e-6)
+    if count:
+        expected = float(betaincinv(count, n - count + 1, tail))
+        assert clopper_pearson_lower(count, n, tail) == pytest.approx(expected, rel=1e-6)
