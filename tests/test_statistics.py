@@ -319,7 +319,9 @@ def test_nothing_measured_bounds_nothing() -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.data(), st.sampled_from([10, 1000, 10**5, 10**7, 10**9]), st.sampled_from([1e-6, 0.001, 0.025, 0.05, 0.1, 0.25]))
+@given(
+    st.data(), st.sampled_from([10, 1000, 10**5, 10**7, 10**9]), st.sampled_from([1e-6, 0.001, 0.025, 0.05, 0.1, 0.25])
+)
 def test_bounds_of_few_are_the_beta_quantiles(data: st.DataObject, most: int, tail: float) -> None:
     """What is summed without scipy, because that is sooner done, is what scipy gives."""
     n = data.draw(st.integers(1, most))
