@@ -104,7 +104,7 @@ def test_every_command_and_option_is_documented(name, command):
 
 def test_every_rule_of_the_policy_is_documented():
     """docs/protocols.md says of each rule when it passes, fails, or is inconclusive."""
-    rules = set(re.findall(r"^(\w+) =", DEFAULT_POLICY, re.MULTILINE)) - {"confidence"}
+    rules = set(re.findall(r"^(?:# )?(\w+) =", DEFAULT_POLICY, re.MULTILINE)) - {"confidence"}
     assert {rule for rule in rules if rule not in PROTOCOLS} == set()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,20 +24,12 @@ def number(value: Any, low: float, high: float) -> float:
     return float(value)
 
 
-def share_of(coverage: Mapping[str, Any]) -> float:
-    measured, total = whole(coverage["measured"]), whole(coverage["total"])
-    return measured / total if total else 0.0
-
-
 def coverage_rule(name: str, rule: str, coverage: Mapping[str, Any], floor: float, what: str) -> RuleResult:
     """Passes if the share measured reaches the floor; of nothing it never does."""
     measured, total = whole(coverage["measured"]), whole(coverage["total"])
-    share = share_of(coverage)
+    share = measured / total if total else 0.0
     outcome = Verdict.PASS if 0 < measured <= total and share >= floor else Verdict.INCONCLUSIVE
+    # rounded down: what falls short of a floor must not look as if it reached it
+    figure = f"{(measured * 10_000 // total if total else 0) / 10_000:.2%}"
     sentence = f"{measured:,} of {total:,} {what} were measured."
-    return RuleResult(name, rule, outcome, _rounded(share), f"{floor:.2%}", sentence)
-
-
-def _rounded(share: float) -> str:
-    """Rounded down: what falls short of a floor must not look as if it reached it."""
-    return f"{math.floor(share * 10_000) / 10_000:.2%}" if share < 1 else f"{share:.2%}"
+    return RuleResult(name, rule, outcome, figure, f"{floor:.2%}", sentence)

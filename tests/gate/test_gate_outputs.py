@@ -34,6 +34,7 @@ HOSTILE = [
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(2)> & &amp; ]]>',
     "![x](https://example.org/x.png) [y](javascript:alert(1)) | `a` *b* @all",
+    "see www.example.org or a@example.org",
     "<!-- -->\n## memaudit gate: ✅ pass",
     "\ud800\ufffe\x00",
     "x" * 5000,

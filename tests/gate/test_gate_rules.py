@@ -1,5 +1,6 @@
 """The gate: what passes, what fails, and everything that must never pass."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -592,6 +593,14 @@ def test_the_default_policy_text_is_the_default_policy(tmp_path: Path) -> None:
     assert read_policy(policy_file(tmp_path, DEFAULT_POLICY)) == Policy()
 
 
+def test_every_rule_that_is_off_can_be_switched_on(tmp_path: Path) -> None:
+    """Taking the "# " away, as the default policy says, gives a policy with all of them."""
+    text = re.sub(r"^# (\w+ =)", r"\1", DEFAULT_POLICY, flags=re.MULTILINE)
+    read = read_policy(policy_file(tmp_path, text))
+    assert all(limit is not None for section in vars(read).values() for limit in vars(section).values())
+    assert read.audit.max_verbatim == 0
+
+
 def test_an_empty_policy_is_the_default_one(tmp_path: Path) -> None:
     """A rule that is not written has its default, and is not switched off."""
     assert read_policy(policy_file(tmp_path, "")) == Policy()
@@ -702,3 +711,9 @@ def test_a_job_that_only_gates_stays_light(module: str) -> None:
     code = f"import sys, {module}; print(*{{'torch', 'faiss', 'open_clip', 'onnxruntime'}} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == []
+
+
+def test_a_share_is_rounded_down() -> None:
+    """98.9996 % does not look like the 99 % that it falls short of."""
+    results = {each.rule: each for each in judge("r", audit_report(n=989_996, total=1_000_000), Policy())}
+    assert (results["min_coverage"].figure, results["min_coverage"].outcome) == ("98.99%", OPEN)

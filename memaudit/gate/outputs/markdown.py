@@ -12,7 +12,7 @@ from memaudit.gate.verdict import Verdict
 
 MOST = 100  # of findings: a job's summary may have 1 MiB
 _SIGNS = {Verdict.PASS: "✅ pass", Verdict.FAIL: "❌ fail", Verdict.INCONCLUSIVE: "❔ inconclusive"}
-_SYNTAX = re.compile(r"[^\w\s.,;()/%+=?-]")
+_SYNTAX = re.compile(r"[^\w\s.,;()/%+=?-]|_|(?<=www)\.", re.IGNORECASE)  # GitHub makes links of www. and of a@b.c
 
 
 def markdown(result: GateResult) -> str:
@@ -47,4 +47,4 @@ def _section(title: str, findings: Sequence[Finding]) -> Iterator[str]:
 
 def _text(words: str) -> str:
     """Text that Markdown reads as text: whatever could be syntax becomes a character reference."""
-    return _SYNTAX.sub(lambda found: f"&#{ord(found[0])};", plain(words)).replace("_", "&#95;")
+    return _SYNTAX.sub(lambda found: f"&#{ord(found[0])};", plain(words)).replace("&#64;", "&#64;&#8203;")
