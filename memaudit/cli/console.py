@@ -38,6 +38,11 @@ class Console:
         elif not self.quiet:
             _print(harmless(text))
 
+    def commands(self, lines: Sequence[str]) -> None:
+        """Print lines that a build server acts upon, as they are: who made them has made their words harmless."""
+        if lines:
+            _print("\n".join(lines))
+
     @contextmanager
     def progress(self) -> Iterator[Progress]:
         """A progress bar on stderr with rate and time left; silent when stderr is no terminal."""

@@ -48,7 +48,7 @@ def gate(
     """Hold reports against a policy: exit code 0 pass, 1 fail, 3 inconclusive."""
     from memaudit.errors import UsageError
     from memaudit.gate import Policy, hold, read_accepted, read_policy
-    from memaudit.gate.outputs import values
+    from memaudit.gate.outputs import annotation_lines, values
     from memaudit.report.document import read_report
 
     console = Console(as_json, quiet)
@@ -71,7 +71,7 @@ def gate(
     if not _on_terminal(result, console):
         console.result(values(result), "\n".join(_lines(result)))
     if annotations:
-        _print_annotations(result)
+        console.commands(annotation_lines(result))
     raise typer.Exit(result.verdict.exit_code)
 
 
@@ -140,13 +140,6 @@ def _on_terminal(result: GateResult, console: Console) -> bool:
 
     print_table(result, [*_particulars(result)])
     return True
-
-
-def _print_annotations(result: GateResult) -> None:
-    from memaudit.gate.outputs import annotation_lines
-
-    for line in annotation_lines(result):
-        print(line, flush=True)
 
 
 def _write_policy(path: Path, console: Console) -> None:

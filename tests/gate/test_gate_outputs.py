@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import re
+import subprocess
+import sys
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +14,7 @@ import pytest
 import xmlschema
 from gated import Gate
 from markdown_it import MarkdownIt
-from reports import Report, audit, dedup, finding
+from reports import Report, audit, dedup, finding, write
 from sarif_kit import validate as sarif_validate
 
 from memaudit.gate.outputs.plain import picture_beside, plain, uri_of
@@ -275,3 +277,15 @@ def test_the_json_line_is_no_command_either(gate: Gate) -> None:
 def test_the_package_of_the_schema_is_the_one_named() -> None:
     """The dev extra installs what these tests read."""
     assert resources.files("sarif_kit.schema").joinpath("sarif-2.1.0.json").is_file()
+
+
+def test_a_reader_that_leaves_does_not_change_the_verdict(tmp_path: Path) -> None:
+    """`memaudit gate --annotations | head -0` with pipefail: still 1, without a traceback."""
+    path = write(tmp_path / "report.json", audit(found=[1]))
+    command = [sys.executable, "-m", "memaudit", "gate", str(path), "--annotations"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 1
