@@ -57,10 +57,10 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object. Raises InputError for an absent, unreadable or malformed file."""
+def read_json(path: Path, most: int | None = None) -> dict[str, Any]:
+    """Read a JSON object. Raises InputError for an absent, unreadable or malformed file, or one beyond `most` bytes."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(_at_most(path, most).decode())
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -71,6 +71,17 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"{path} holds a JSON {type(value).__name__}, expected an object")
     return value
+
+
+def _at_most(path: Path, most: int | None) -> bytes:
+    """The bytes of a file; of a larger one, or of a device that never ends, no more than that is read."""
+    if most is None:
+        return path.read_bytes()
+    with path.open("rb") as handle:
+        data = handle.read(most + 1)
+    if len(data) > most:
+        raise InputError(f"{path} is larger than {most / 2**20:.0f} MiB, the most that is read")
+    return data
 
 
 def sha256_of(path: Path) -> str:

@@ -500,6 +500,7 @@ class AuditResult:
     again; they are searched like all, but count once in `searched`. neighbour_ratio: of each match, NaN where it has
     none. seeds: of each generation, as the pairing gives them. compared: how many of the candidates were looked at on
     pixels; None where none were, and `no_pixels` says why. views: their names. misses: the closest that are no matches.
+    counted: for each row whether `searched` counts it.
     """
 
     encoder: EncoderSpec
@@ -511,6 +512,7 @@ class AuditResult:
     matches: Matches
     prompts: tuple[str, ...]
     missing: tuple[str, ...]
+    counted: NDArray[np.bool_]
     duplicates: int
     searched: Rate
     paired: Rate | None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from memaudit.records import CONFIDENCE, Coverage, Int64, Rate
 
 _DRAWN_AT_ONCE = 2_000_000  # numbers of a relabelling in memory
 _ROUNDING = 1e-9  # equal counts are equal, in whatever order they were summed
+_SUMMED = 1000
 
 
 def rate_of(count: int, coverage: Coverage, confidence: float = CONFIDENCE) -> Rate:
@@ -31,17 +34,60 @@ def rate_of(count: int, coverage: Coverage, confidence: float = CONFIDENCE) -> R
 def clopper_pearson_upper(count: float, n: float, tail: float) -> float:
     """The p at which `count` or fewer of n would be seen with probability `tail` (Clopper & Pearson 1934)."""
     _require_counts(count, n)
-    return 1.0 if count == n else _beta_quantile(1 - tail, count + 1, n - count)
+    if count == n:
+        return 1.0
+    if count == 0:
+        return -math.expm1(math.log(tail) / n) if tail > 0 else 1.0
+    if _is_summed(count, n, tail):
+        return _bisected(lambda p: _binomial_tail(int(count), int(n), p, -1) > tail, count / n, 1.0)
+    return _beta_quantile(1 - tail, count + 1, n - count)
 
 
 def clopper_pearson_lower(count: float, n: float, tail: float) -> float:
     """The p at which `count` or more of n would be seen with probability `tail`."""
     _require_counts(count, n)
-    return 0.0 if count == 0 else _beta_quantile(tail, count, n - count + 1)
+    if count == 0:
+        return 0.0
+    if _is_summed(count, n, tail):
+        return _bisected(lambda p: _binomial_tail(int(count), int(n), p, 1) < tail, 0.0, count / n)
+    return _beta_quantile(tail, count, n - count + 1)
+
+
+def _is_summed(count: float, n: float, tail: float) -> bool:
+    """Few enough to be summed term by term, as a gate's reports are: sooner done than scipy is imported."""
+    return count <= _SUMMED and float(count).is_integer() and float(n).is_integer() and 0 < tail <= 0.25
+
+
+def _bisected(is_below: Callable[[float], bool], low: float, high: float) -> float:
+    """The p in (low, high) at which `is_below` turns false, to the last bits."""
+    for _ in range(100):
+        middle = (low + high) / 2
+        if middle in (low, high):
+            break
+        low, high = (middle, high) if is_below(middle) else (low, middle)
+    return high
+
+
+def _binomial_tail(start: int, n: int, p: float, step: int) -> float:
+    """P(X >= start) with step 1, P(X <= start) with step -1, for a `start` on that side of the mode: terms fall.
+
+    The relative error is that of lgamma: 1e-9 for a million, 1e-6 for a billion.
+    """
+    if p in (0.0, 1.0):
+        return float(p == (step == 1))
+    odds = p / (1 - p)
+    term = math.exp(_log_choose(n, start) + start * math.log(p) + (n - start) * math.log1p(-p))
+    total = 0.0
+    for i in range(start, n + 1 if step == 1 else -1, step):
+        total += term
+        if term <= total * 1e-17:
+            break
+        term *= (n - i) / (i + 1) * odds if step == 1 else i / (n - i + 1) / odds
+    return total
 
 
 def _beta_quantile(q: float, a: float, b: float) -> float:
-    from scipy.special import betaincinv  # imported late: it is a third of the gate's start-up time
+    from scipy.special import betaincinv  # imported late: it takes longer than all the rest of the gate
 
     return float(betaincinv(a, b, q))
 
@@ -150,3 +196,67 @@ def ratio_interval(found: Int64, true: Int64, confidence: float) -> tuple[float,
     tail = (1 - confidence) / 2
     count = min(draws, ratio * draws)
     return clopper_pearson_lower(count, draws, tail), clopper_pearson_upper(count, draws, tail)
+
+
+def mcnemar_p(gained: int, lost: int) -> float:
+    """Exact one-sided McNemar p: of gained + lost discordant pairs, so many or more gained by the toss of a coin.
+
+    The two-sided p is twice the smaller of mcnemar_p(b, c) and mcnemar_p(c, b), at most 1.
+    """
+    if gained > lost:
+        return min(1.0, _binomial_tail(gained, gained + lost, 0.5, 1))
+    return 1 - _binomial_tail(gained - 1, gained + lost, 0.5, -1) if gained else 1.0
+
+
+def rise_p(count: int, n: int, earlier: int, earlier_n: int) -> float:
+    """One-sided Fisher exact p: that count of the n, or more, are marked by chance (hypergeometric tail).
+
+    What `greater_rate_p` gives, without the second that scipy.stats takes to be imported.
+    """
+    _require_counts(count, n)
+    _require_counts(earlier, earlier_n)
+    marked, total = count + earlier, n + earlier_n
+    whole = _log_choose(total, marked)
+
+    def chance(i: int) -> float:
+        return math.exp(_log_choose(n, i) + _log_choose(earlier_n, marked - i) - whole)
+
+    least, most = max(0, marked - earlier_n), min(marked, n)
+    if count * total > marked * n:
+        return min(1.0, _falling_sum(chance, range(count, most + 1)))
+    return max(0.0, 1 - _falling_sum(chance, range(count - 1, least - 1, -1)))
+
+
+def _falling_sum(chance: Callable[[int], float], values: range) -> float:
+    """Sum of chances that fall, away from the mode, faster than geometrically: few standard deviations matter."""
+    total = 0.0
+    for value in values:
+        term = chance(value)
+        total += term
+        if term <= total * 1e-17:
+            break
+    return total
+
+
+def _log_choose(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+
+class Rise(NamedTuple):
+    """How much a rate rose: the estimate, and one-sided bounds, each wrong at most as often as the error allows."""
+
+    value: float
+    low: float
+    high: float
+
+
+def rise_between(count: int, n: int, earlier: int, earlier_n: int, error: float) -> Rise:
+    """count / n - earlier / earlier_n with bounds from a Clopper-Pearson bound of each at half the error (Bonferroni).
+
+    Conservative, for independent samples as for pairs: with pairs, count and earlier are the discordant ones of the
+    same n. Nothing measured bounds nothing: [-1, 1].
+    """
+    value = (count / n if n else 0.0) - (earlier / earlier_n if earlier_n else 0.0)
+    high = clopper_pearson_upper(count, n, error / 2) - clopper_pearson_lower(earlier, earlier_n, error / 2)
+    low = clopper_pearson_lower(count, n, error / 2) - clopper_pearson_upper(earlier, earlier_n, error / 2)
+    return Rise(value, low, high)

@@ -128,6 +128,7 @@ def audit(
         matches=matches,
         prompts=tuple(pairing[i].prompt if i in pairing else "" for i in columns.image_id),
         missing=missing,
+        counted=counted,
         duplicates=int((columns.status == Status.OK).sum() - counted.sum()),
         searched=searched,
         paired=paired_rate,

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from memaudit.cli import audit, dedup, embed, encoders, extract, gate, index, inspect, prompts, ready
+from memaudit.cli import audit, compare, dedup, embed, encoders, extract, gate, index, inspect, prompts, ready
 from memaudit.cli.console import harmless, print_error
 from memaudit.errors import MemauditError
 
@@ -32,6 +32,7 @@ app.command("prompts")(prompts.prompts)
 app.command("audit")(audit.audit)
 app.command("extract")(extract.extract)
 app.command("gate")(gate.gate)
+app.command("compare")(compare.compare)
 app.command("info")(inspect.info)
 app.command("verify")(inspect.verify)
 app.command("doctor")(inspect.doctor)

@@ -20,6 +20,8 @@ QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Print no result 
 VerboseFlag = Annotated[bool, typer.Option("--verbose", "-v", help="Show the traceback of an internal error.")]
 # C0 and C1 controls, and what turns the direction of writing
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# Commands to a build server: `::error ...` at the start of a line, `##[error]` and `##vso[...]` anywhere
+_COMMAND = re.compile(r"^([ \t]*):(?=:)|#(?=#[\w.]*\[)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,14 @@ class Console:
     def result(self, value: dict[str, Any], text: str) -> None:
         """Print the JSON object, or the text for people."""
         if self.as_json:
-            _print(json.dumps(value, allow_nan=False))  # ASCII: no control character gets through
+            _print(json.dumps(value, allow_nan=False).replace("##", r"\u0023#"))  # ASCII: no control gets through
         elif not self.quiet:
             _print(harmless(text))
+
+    def commands(self, lines: Sequence[str]) -> None:
+        """Print lines that a build server acts upon, as they are: who made them has made their words harmless."""
+        if lines:
+            _print("\n".join(lines))
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
@@ -76,8 +83,11 @@ def _print(text: str) -> None:
 
 
 def harmless(text: str) -> str:
-    """Remove control characters: an id or a caption must not steer the terminal. Newlines and tabs stay."""
-    return _CONTROL.sub("�", text)
+    """Remove control characters and commands to a build server: an id or a caption must not steer who shows it.
+
+    Newlines and tabs stay.
+    """
+    return _COMMAND.sub(r"\g<0> ", _CONTROL.sub("�", text))
 
 
 def print_error(message: str, *, kind: str, exit_code: int, as_json: bool) -> None:

@@ -15,9 +15,10 @@ from memaudit.records import AuditResult, Control, Discoveries, Matches, Status,
 from memaudit.report.audit_findings import card, findings_of, page_data
 from memaudit.report.audit_tables import Targets, write_matches, write_scores
 from memaudit.report.document import make_report, write_report
+from memaudit.report.outcomes import outcomes_of
 from memaudit.report.page import histogram, interval, percent, percent_up, write_page
 from memaudit.report.pictures import Pictures
-from memaudit.store import Store
+from memaudit.store import Columns, Store
 
 PICTURED = 1000  # findings with thumbnails
 STATIC = 100  # findings in the page for a browser that runs no script
@@ -37,7 +38,7 @@ def write_audit(result: AuditResult, generations: Store, references: Store, out:
         encoder=result.encoder,
         threshold=result.threshold,
         coverage=result.searched.coverage,
-        results=_results(result, findings),
+        results=_results(result, findings, queries),
         findings=findings,
     )
     _write_page(out / "report.html", report)
@@ -62,7 +63,7 @@ def _write_page(path: Path, report: dict[str, Any]) -> None:
     )
 
 
-def _results(result: AuditResult, findings: list[dict[str, Any]]) -> dict[str, Any]:
+def _results(result: AuditResult, findings: list[dict[str, Any]], queries: Columns) -> dict[str, Any]:
     conclusive = not result.inconclusive
     control = _control(result.control) if result.control else None
     paired = result.scores.paired[result.scores.paired >= 0]
@@ -86,6 +87,7 @@ def _results(result: AuditResult, findings: list[dict[str, Any]]) -> dict[str, A
             "generations": histogram(result.scores.best_similarity, 0.0, 1.0, 40),
             "control": histogram(result.control.best_similarity, 0.0, 1.0, 40) if result.control else None,
         },
+        "outcomes": outcomes_of(result, queries),
         "verification": _verification(result),
         "verified": result.compared.as_dict() if result.compared else None,
         "unconfirmed": int((~result.matches.verified[result.matches.rank == 1]).sum()),

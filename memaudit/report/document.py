@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -15,7 +15,9 @@ from memaudit.errors import InputError, UsageError
 from memaudit.files import digest_of, read_json, write_json, write_text
 from memaudit.records import Coverage, EncoderSpec
 
-SCHEMA = "urn:memaudit:report:1"
+SCHEMA = "urn:memaudit:report:2"
+FIRST_SCHEMA = "urn:memaudit:report:1"  # without digests of the parts; read as well
+MOST_BYTES = 64 * 2**20  # of a report.json: about a hundred thousand findings
 THUMBNAILS = "thumbnails"
 _CLAIM = ".memaudit-run"
 _PREVIOUS = "previous-run"
@@ -35,7 +37,7 @@ def make_report(
     results: Mapping[str, Any],
     findings: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Put a report together; `digest` is the SHA-256 of everything else in it."""
+    """Put a report together; `digest` is the SHA-256 of all else in it, `digests` tell which part was changed."""
     report: dict[str, Any] = {
         "schema": SCHEMA,
         "kind": kind,
@@ -48,7 +50,23 @@ def make_report(
         "results": dict(results),
         "findings": list(findings),
     }
+    report["digests"] = digests_of_parts(report)
     return {**report, "digest": digest_of(report)}
+
+
+def digests_of_parts(report: Mapping[str, Any]) -> dict[str, str]:
+    """A short digest (64 bits of a SHA-256) of each part by its place, such as `results.searched` or `findings[3]`."""
+    return {place: digest_of(part)[:16] for place, part in _parts(report)}
+
+
+def _parts(report: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in report.items():
+        if key == "results":
+            yield from ((f"results.{name}", part) for name, part in value.items())
+        elif key == "findings":
+            yield from ((f"findings[{number}]", part) for number, part in enumerate(value))
+        elif key not in ("digest", "digests"):
+            yield key, value
 
 
 def inconclusive_report(kind: str, reason: str) -> dict[str, Any]:
@@ -92,18 +110,38 @@ def read_report(path: str | Path) -> dict[str, Any]:
     Raises InputError that names the place for anything that is not a sound report of this schema version.
     """
     path = Path(path)
-    report = read_json(path)
-    if report.get("schema") != SCHEMA:
-        raise InputError(f"{path} has schema {str(report.get('schema'))[:80]!r}, this version reads {SCHEMA!r}")
-    _validate(path, report)
-    content = {key: value for key, value in report.items() if key != "digest"}
+    report = read_json(path, most=MOST_BYTES)
+    if report.get("schema") not in (SCHEMA, FIRST_SCHEMA):
+        found = str(report.get("schema"))[:80]
+        raise InputError(f"{path} has schema {found!r}, this version reads {SCHEMA!r} and {FIRST_SCHEMA!r}")
     try:
-        digest = digest_of(content)
+        _validate(path, report)
+        _require_unchanged(path, report)
     except ValueError as error:
         raise InputError(f"{path} holds a number that JSON does not allow: {error}") from None
-    if digest != report["digest"]:
-        raise InputError(f"{path} was changed after it was written: its digest does not fit its content; run again")
+    except RecursionError:
+        raise InputError(f"{path} is no valid report: it is nested too deeply") from None
     return report
+
+
+def _require_unchanged(path: Path, report: Mapping[str, Any]) -> None:
+    content = {key: value for key, value in report.items() if key != "digest"}
+    if digest_of(content) != report["digest"]:
+        places = "".join(f", at {place}" for place in _changed_places(report))
+        raise InputError(
+            f"{path} was changed after it was written{places}: its digest does not fit its content; run again"
+        )
+
+
+def _changed_places(report: Mapping[str, Any]) -> list[str]:
+    """Up to three places whose own digest does not fit; nothing for a report of the first schema."""
+    written = report.get("digests")
+    if written is None:
+        return []
+    found = digests_of_parts(report)
+    places = [place for place in {**found, **written} if found.get(place) != written.get(place)]
+    more = [f"{len(places) - 3:,} more places"] if len(places) > 3 else []
+    return [*places[:3], *more] or ["digest or digests"]
 
 
 def report_schema() -> dict[str, Any]:

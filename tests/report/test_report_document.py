@@ -117,7 +117,7 @@ def test_a_finding_that_was_removed_is_found(reports: dict[str, Report], tmp_pat
         ("[]", "expected an object"),
         ('"report"', "expected an object"),
         ("{}", "has schema 'None'"),
-        ('{"schema": "urn:memaudit:report:2"}', "has schema 'urn:memaudit:report:2'"),
+        ('{"schema": "urn:memaudit:report:3"}', "has schema 'urn:memaudit:report:3'"),
         ('{"schema": ' + "[" * 50 + "]" * 50 + "}", "has schema"),
         ("[" * 100_000 + "]" * 100_000, "not valid JSON"),
         ('{"a": ' * 50_000 + "1" + "}" * 50_000, "not valid JSON"),

@@ -1,5 +1,6 @@
 """The gate: what passes, what fails, and everything that must never pass."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,11 +15,13 @@ from memaudit.errors import InputError, UsageError
 from memaudit.gate import (
     DEFAULT_POLICY,
     AuditPolicy,
+    BaselinePolicy,
     DedupPolicy,
     GatePolicy,
     Policy,
     RuleResult,
     Verdict,
+    hold,
     judge,
     judge_all,
     read_policy,
@@ -30,6 +33,7 @@ from memaudit.statistics import rate_of
 
 PASS, FAIL, OPEN = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
 Report = dict[str, Any]
+FULL_ENCODER = {"name": "sscd", "weights_sha256": "0" * 64, "preprocessing": "288", "dim": 512, "threshold": 0.75}
 
 
 def coverage(measured: int, total: int) -> dict[str, Any]:
@@ -275,23 +279,38 @@ def test_dedup_rules(
     assert all(result.sentence.endswith(".") for result in results)
 
 
+EVERYTHING = Policy(
+    AuditPolicy(max_verbatim=0, min_verified_coverage=1.0, min_face_p=0.01),
+    gate=GatePolicy(max_age_days=30, encoders=("sscd",), training_sets=("s1",)),
+)
+
+
+def judged_with_everything() -> set[str]:
+    """The names of all rules, each switched on."""
+    audit = {**audit_report(), "created": "2026-01-01T00:00:00+00:00", "encoder": None}
+    both = [("a", {**audit, "encoder": FULL_ENCODER}), ("d", {**dedup_report(), "encoder": FULL_ENCODER})]
+    return set(outcomes(list(hold(both, EVERYTHING, baseline=both[0][1] | {"threshold": 0.5}).rules)))
+
+
 def test_every_rule_of_the_policy_is_judged() -> None:
     """No limit can be written into a policy that nothing looks at."""
-    judged = set(outcomes(judge("r", audit_report(), Policy())))
-    limits = {name.replace("max_threshold", "threshold") for name in vars(AuditPolicy()) if name != "confidence"}
-    assert judged - {"conclusive"} == limits
-    both = [("a", audit_report()), ("d", dedup_report())]
-    assert set(outcomes(judge("d", both[1][1], Policy()))) - {"conclusive"} == set(vars(DedupPolicy()))
-    together = {result.rule for result in judge_all(both, Policy()) if result.report == "all reports"}
-    assert together == set(vars(GatePolicy()))
+    sections = (AuditPolicy(), DedupPolicy(), GatePolicy(), BaselinePolicy())
+    limits = {name for section in sections for name in vars(section)} - {"confidence", "max_threshold"}
+    assert judged_with_everything() == limits | {"conclusive", "threshold"}
+
+
+def test_a_rule_without_a_limit_is_not_judged() -> None:
+    """What the default policy comments out does not appear, neither as a pass."""
+    judged = set(outcomes(judge_all([("a", audit_report()), ("d", dedup_report())], Policy())))
+    switched_off = {"max_verbatim", "min_verified_coverage", "min_face_p", "max_age_days", "encoders", "training_sets"}
+    assert judged & switched_off == set()
 
 
 def test_every_rule_is_documented() -> None:
     """The table of docs/protocols.md has a row for each rule that a result can name."""
-    table = (Path(__file__).parent.parent / "docs" / "protocols.md").read_text().split("## Gate")[1]
+    table = (Path(__file__).parents[2] / "docs" / "protocols.md").read_text().split("## Gate")[1]
     rows = " ".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| "))
-    found = judge_all([("a", audit_report()), ("d", dedup_report())], Policy())
-    assert {result.rule for result in found if result.rule not in rows} == set()
+    assert {rule for rule in judged_with_everything() if rule not in rows} == set()
 
 
 def test_sentences_say_what_was_not_shown() -> None:
@@ -530,6 +549,9 @@ def test_missing_one_pair_more_never_improves_the_verdict(
         lambda r: r.update(encoder=None),
         lambda r: r["results"]["searched"]["coverage"].update(measured=10**400),
         lambda r: r["results"]["searched"].update(count="5"),
+        lambda r: r["results"]["searched"].update(count=True),
+        lambda r: r["results"]["searched"].update(count=-1),
+        lambda r: r["results"].update(references={"measured": True, "total": True}),
         lambda r: r["results"].update(references={"measured": 1, "total": "many"}),
     ],
 )
@@ -569,6 +591,14 @@ def policy_file(folder: Path, text: str | bytes) -> Path:
 def test_the_default_policy_text_is_the_default_policy(tmp_path: Path) -> None:
     """What --init writes changes nothing until somebody edits it."""
     assert read_policy(policy_file(tmp_path, DEFAULT_POLICY)) == Policy()
+
+
+def test_every_rule_that_is_off_can_be_switched_on(tmp_path: Path) -> None:
+    """Taking the "# " away, as the default policy says, gives a policy with all of them."""
+    text = re.sub(r"^# (\w+ =)", r"\1", DEFAULT_POLICY, flags=re.MULTILINE)
+    read = read_policy(policy_file(tmp_path, text))
+    assert all(limit is not None for section in vars(read).values() for limit in vars(section).values())
+    assert read.audit.max_verbatim == 0
 
 
 def test_an_empty_policy_is_the_default_one(tmp_path: Path) -> None:
@@ -681,3 +711,9 @@ def test_a_job_that_only_gates_stays_light(module: str) -> None:
     code = f"import sys, {module}; print(*{{'torch', 'faiss', 'open_clip', 'onnxruntime'}} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == []
+
+
+def test_a_share_is_rounded_down() -> None:
+    """98.9996 % does not look like the 99 % that it falls short of."""
+    results = {each.rule: each for each in judge("r", audit_report(n=989_996, total=1_000_000), Policy())}
+    assert (results["min_coverage"].figure, results["min_coverage"].outcome) == ("98.99%", OPEN)

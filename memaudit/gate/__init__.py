@@ -1,0 +1,42 @@
+"""Policy + reports (+ baseline, + accepted matches) → verdict. Reads reports only: neither images nor torch nor faiss.
+
+A rule passes, fails, or is inconclusive; a failure outweighs everything, and a pass needs every rule to pass.
+"""
+
+from memaudit.gate.accepted import Accepted, read_accepted
+from memaudit.gate.comparison import Audited, Comparison, compare
+from memaudit.gate.findings import Finding
+from memaudit.gate.judging import GateResult, hold, judge, judge_all
+from memaudit.gate.policy import (
+    DEFAULT_POLICY,
+    AuditPolicy,
+    BaselinePolicy,
+    DedupPolicy,
+    GatePolicy,
+    Policy,
+    read_policy,
+)
+from memaudit.gate.verdict import RuleResult, Verdict, verdict_of
+
+__all__ = [
+    "DEFAULT_POLICY",
+    "Accepted",
+    "AuditPolicy",
+    "Audited",
+    "BaselinePolicy",
+    "Comparison",
+    "DedupPolicy",
+    "Finding",
+    "GatePolicy",
+    "GateResult",
+    "Policy",
+    "RuleResult",
+    "Verdict",
+    "compare",
+    "hold",
+    "judge",
+    "judge_all",
+    "read_accepted",
+    "read_policy",
+    "verdict_of",
+]

@@ -1,0 +1,94 @@
+"""Matches that a person has accepted: who, why, and until when. After that day they count again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from memaudit.errors import UsageError
+from memaudit.gate.policy import read_toml, require_known
+
+_KEYS = ("query_id", "prompt", "reference_id", "who", "why", "until")
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """One entry of an accepted.toml: a generation, by its query_id or its prompt, and a training image."""
+
+    reference_id: str
+    query_id: str | None
+    prompt: str | None
+    who: str
+    why: str
+    until: date
+
+    def covers(self, finding: Mapping[str, Any]) -> bool:
+        """Whether the entry is about this finding, whatever the day. Every name that it gives must be the same."""
+        same_query = self.query_id is None or finding.get("query_id") == self.query_id
+        same_prompt = self.prompt is None or finding.get("prompt") == self.prompt
+        return same_query and same_prompt and finding.get("reference_id") == self.reference_id
+
+    def holds_on(self, day: date) -> bool:
+        return day <= self.until
+
+    @property
+    def pair(self) -> str:
+        query = self.query_id if self.query_id is not None else f"prompt {self.prompt!r}"
+        return f"{query} -> {self.reference_id}"
+
+
+def read_accepted(path: str | Path) -> tuple[Accepted, ...]:
+    """Read the entries [[accepted]] of a TOML file.
+
+    Raises InputError for an unreadable file, UsageError that names the entry for an unknown, absent or empty key, for
+    an `until` that is no day, and for a pair that stands there twice.
+    """
+    path = Path(path)
+    raw = read_toml(path, "file of accepted matches")
+    require_known(str(path), raw, ("accepted",), "section")
+    entries = raw.get("accepted", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise UsageError(f"{path}: expected entries [[accepted]]")
+    accepted = tuple(_entry(f"{path}, entry {number}", entry) for number, entry in enumerate(entries, 1))
+    _require_once(path, accepted)
+    return accepted
+
+
+def _entry(place: str, entry: Mapping[str, Any]) -> Accepted:
+    require_known(place, entry, _KEYS, "key")
+    for key in ("reference_id", "who", "why"):
+        _require_text(place, entry, key)
+    named = [key for key in ("query_id", "prompt") if key in entry]
+    if not named:
+        raise UsageError(f"{place}: name the generation by query_id or by prompt")
+    for key in named:
+        _require_text(place, entry, key)
+    until = entry.get("until")
+    if not isinstance(until, date) or isinstance(until, datetime):
+        raise UsageError(f"{place}: until = {until!r} must be a day, for example 2027-06-30, without quotes")
+    query_id, prompt = entry.get("query_id"), entry.get("prompt")
+    return Accepted(entry["reference_id"], query_id, prompt, entry["who"], entry["why"], until)
+
+
+def _require_text(place: str, entry: Mapping[str, Any], key: str) -> None:
+    value = entry.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise UsageError(f"{place}: {key} = {value!r} must be a text that is not empty")
+
+
+def _require_once(path: Path, accepted: Sequence[Accepted]) -> None:
+    seen: set[tuple[str, str | None, str | None]] = set()
+    for entry in accepted:
+        key = (entry.reference_id, entry.query_id, entry.prompt)
+        if key in seen:
+            raise UsageError(f"{path}: the pair {entry.pair} is accepted twice: leave one entry")
+        seen.add(key)
+
+
+def entry_for(finding: Mapping[str, Any], accepted: Iterable[Accepted], day: date) -> Accepted | None:
+    """The entry about this finding: one that holds on this day before one that has expired; None if there is none."""
+    about = [entry for entry in accepted if entry.covers(finding)]
+    return max(about, key=lambda entry: (entry.holds_on(day), entry.until), default=None)

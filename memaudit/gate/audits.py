@@ -1,0 +1,189 @@
+"""The rules for the report of an audit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from memaudit.gate.figures import coverage_rule, number, whole
+from memaudit.gate.policy import AuditPolicy
+from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
+from memaudit.records import Coverage
+from memaudit.statistics import rate_of
+
+VERBATIM = "verbatim"
+
+
+def judge_audit(
+    name: str, report: Mapping[str, Any], policy: AuditPolicy, accepted: Collection[int] = ()
+) -> Iterator[RuleResult]:
+    """Apply the rules to one audit. accepted: the places in its list of findings that a person has accepted."""
+    results = report["results"]
+    if "searched" not in results:
+        yield unmeasured(name, "max_findings", f"{policy.max_findings:,}")
+        return
+    yield _findings(name, report, accepted, policy)
+    yield _rate(name, results["searched"], open_count(report, accepted), policy)
+    yield coverage_rule(name, "min_coverage", report["coverage"], policy.min_coverage, "generations")
+    if results["paired"]:
+        paired = results["paired"]["coverage"]
+        yield coverage_rule(name, "min_coverage", paired, policy.min_coverage, "prompt pairs")
+    yield coverage_rule(
+        name, "min_reference_coverage", results["references"], policy.min_reference_coverage, "training images"
+    )
+    yield _controls(name, results["control"], policy)
+    yield _threshold(name, report["threshold"], policy.max_threshold or report["encoder"]["threshold"])
+    yield from _on_pixels(name, report, accepted, policy)
+    if policy.min_face_p is not None:
+        yield from _on_faces(name, results.get("faces"), policy, policy.min_face_p)
+
+
+def open_count(report: Mapping[str, Any], accepted: Collection[int]) -> int:
+    """Regurgitated generations of those that the rate counts, less those whose match was accepted.
+
+    A generation whose file is another's again stands in the list of findings and not in the rate: accepting both takes
+    away one only, as long as others are listed.
+    """
+    searched, listed = whole(report["results"]["searched"]["count"]), len(report["findings"])
+    return min(searched, max(0, searched - len(_queries(report, accepted)), listed - len(accepted)))
+
+
+def _queries(report: Mapping[str, Any], accepted: Collection[int], *, paired: bool = False) -> set[str]:
+    findings = [report["findings"][place] for place in accepted]
+    return {finding["query_id"] for finding in findings if finding["paired"] or not paired}
+
+
+def _findings(name: str, report: Mapping[str, Any], accepted: Collection[int], policy: AuditPolicy) -> RuleResult:
+    paired, queries = report["results"]["paired"], _queries(report, accepted)
+    searched = whole(report["results"]["searched"]["count"]) - len(queries)
+    by_prompt = whole(paired["count"]) - len(_queries(report, accepted, paired=True)) if paired else 0
+    count = max(0, searched, by_prompt, len(report["findings"]) - len(accepted))
+    outcome = Verdict.FAIL if count > policy.max_findings else Verdict.PASS
+    more = f" ({len(accepted):,} more were accepted by a person)" if accepted else ""
+    sentence = (
+        f"{count:,} generations are near-duplicates of training images{more}; {policy.max_findings:,} are allowed."
+    )
+    return RuleResult(name, "max_findings", outcome, f"{count:,}", f"{policy.max_findings:,}", sentence)
+
+
+def _rate(name: str, searched: Mapping[str, Any], count: int, policy: AuditPolicy) -> RuleResult:
+    coverage = Coverage(whole(searched["coverage"]["measured"]), whole(searched["coverage"]["total"]))
+    rate_of(whole(searched["count"]), coverage, policy.confidence)  # refuses an impossible one
+    rate = rate_of(count, coverage, policy.confidence)
+    outcome = _against_limit(rate.value, rate.upper, policy.max_rate)
+    bound = f"With {policy.confidence:.0%} confidence the rate is at most {rate.upper:.4%} (n = {coverage.measured:,})"
+    endings = {
+        Verdict.PASS: "within the limit.",
+        Verdict.FAIL: "and the rate found is itself above the limit.",
+        Verdict.INCONCLUSIVE: f"too few; {_how_many(policy, count)}",
+    }
+    figure, limit = f"{rate.upper:.4%}", f"{policy.max_rate:.4%}"
+    return RuleResult(name, "max_rate", outcome, figure, limit, f"{bound}: {endings[outcome]}")
+
+
+def _against_limit(value: float | None, upper: float, limit: float) -> Verdict:
+    if upper <= limit:
+        return Verdict.PASS
+    return Verdict.FAIL if value is not None and value > limit else Verdict.INCONCLUSIVE
+
+
+def _how_many(policy: AuditPolicy, count: int) -> str:
+    if not policy.max_rate:
+        return "a rate of 0 cannot be shown by any number of generations: allow a small one."
+    factor = f"{-math.log(1 - policy.confidence):.1f}"
+    more = ", and more with those that were found" if count else ""
+    return (
+        f"to show the limit takes {needed(policy):,} without a finding (n >= {factor} / {policy.max_rate:g}, the rule "
+        f"of three){more}."
+    )
+
+
+def needed(policy: AuditPolicy) -> int:
+    """Generations without a finding that bring the upper bound 1 - (1 - confidence)^(1/n) down to max_rate."""
+    if policy.max_rate >= 1:
+        return 1
+    if policy.max_rate <= 0:
+        return 10**12
+    return math.ceil(min(math.log(1 - policy.confidence) / math.log1p(-policy.max_rate), 10**12))
+
+
+def _controls(name: str, control: Mapping[str, Any] | None, policy: AuditPolicy) -> RuleResult:
+    """Held-out images that are near-duplicates of training images were not held out: they are no control."""
+    scored = whole(control["matched"]["n"]) if control else 0
+    excluded = whole(control.get("excluded_controls", 0)) if control else 0
+    if excluded > scored:
+        raise ValueError(f"{excluded} of {scored} held-out images excluded is impossible")
+    usable = scored - excluded
+    outcome = Verdict.PASS if usable >= policy.min_controls else Verdict.INCONCLUSIVE
+    left_out = f" ({excluded:,} more are near-duplicates of training images, and are no control)" if excluded else ""
+    sentence = f"{usable:,} held-out images were scored as a control{left_out}; {policy.min_controls:,} are needed."
+    return RuleResult(name, "min_controls", outcome, f"{usable:,}", f"{policy.min_controls:,}", sentence)
+
+
+def _threshold(name: str, threshold: float, limit: float) -> RuleResult:
+    """An audit that looked for exact copies alone shows nothing about near-duplicates."""
+    outcome = Verdict.PASS if threshold <= limit else Verdict.INCONCLUSIVE
+    ending = "." if outcome is Verdict.PASS else ": weaker copies would not have been found."
+    sentence = f"The audit looked for similarity >= {threshold}; at most {limit} is asked for{ending}"
+    return RuleResult(name, "threshold", outcome, f"{threshold}", f"{limit}", sentence)
+
+
+def _on_pixels(
+    name: str, report: Mapping[str, Any], accepted: Collection[int], policy: AuditPolicy
+) -> Iterator[RuleResult]:
+    if policy.max_verbatim is not None:
+        counted = [finding for place, finding in enumerate(report["findings"]) if place not in accepted]
+        unlisted = max(0, open_count(report, accepted) - len(counted))
+        yield _verbatim(name, counted, unlisted, policy.max_verbatim)
+    if policy.min_verified_coverage is not None:
+        floor, verified = policy.min_verified_coverage, report["results"].get("verified")
+        if verified is None:
+            sentence = "No candidate was compared on pixels."
+            yield unmeasured(name, "min_verified_coverage", f"{floor:.2%}", sentence)
+        else:
+            yield _verified(name, verified, floor)
+
+
+def _verbatim(name: str, findings: list[Mapping[str, Any]], unlisted: int, limit: int) -> RuleResult:
+    """A finding that nobody compared on pixels may be a verbatim copy, so it is no proof of few."""
+    confirmed = sum(finding["kind"] == VERBATIM and finding.get("verified") is True for finding in findings)
+    unknown = unlisted + sum(finding.get("verified") is not True for finding in findings)
+    outcome, ending = Verdict.PASS, ""
+    if confirmed > limit:
+        outcome = Verdict.FAIL
+    elif confirmed + unknown > limit:
+        outcome, ending = Verdict.INCONCLUSIVE, f" {unknown:,} more findings were not compared on pixels."
+    sentence = f"{confirmed:,} verbatim copies were confirmed on pixels; {limit:,} are allowed.{ending}"
+    return RuleResult(name, "max_verbatim", outcome, f"{confirmed:,}", f"{limit:,}", sentence)
+
+
+def _verified(name: str, coverage: Mapping[str, Any], floor: float) -> RuleResult:
+    """Of no candidates all were compared: a clean model has none."""
+    if whole(coverage["total"]) == 0 == whole(coverage["measured"]):
+        sentence = "There was no candidate to compare on pixels."
+        return RuleResult(name, "min_verified_coverage", Verdict.PASS, "no candidate", f"{floor:.2%}", sentence)
+    return coverage_rule(name, "min_verified_coverage", coverage, floor, "candidates (on pixels)")
+
+
+def _on_faces(name: str, faces: Mapping[str, Any] | None, policy: AuditPolicy, least: float) -> Iterator[RuleResult]:
+    if faces is None:
+        yield unmeasured(name, "min_face_p", f"{least:g}", "Faces were not looked at.")
+        return
+    yield coverage_rule(name, "min_coverage", faces["coverage"], policy.min_coverage, "generations' faces")
+    yield _faces(name, faces, least)
+
+
+def _faces(name: str, faces: Mapping[str, Any], least: float) -> RuleResult:
+    """Some match by chance: what counts is whether there are more than the gallery lets expect."""
+    found, p = whole(faces["matched"]["count"]), faces["excess_p"]
+    expected = number(faces["expected_false_matches"], 0, 1e12)
+    figures = f"{found:,} faces match training faces; chance lets expect {expected:.3g}"
+    if p is None and found:
+        sentence = f"{figures}, but without a calibration nobody can tell whether that is more than chance."
+        return RuleResult(name, "min_face_p", Verdict.INCONCLUSIVE, f"{found:,}", f"{least:g}", sentence)
+    chance = number(p, 0, 1) if found else 1.0
+    outcome = Verdict.FAIL if found > expected and chance <= least else Verdict.PASS
+    ending = "more than chance explains" if outcome is Verdict.FAIL else "no more than chance explains"
+    sentence = f"{figures} (p = {chance:.2g}): {ending}."
+    return RuleResult(name, "min_face_p", outcome, f"{chance:.2g}", f"{least:g}", sentence)

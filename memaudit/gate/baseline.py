@@ -1,0 +1,64 @@
+"""The rule that holds an audit against that of an earlier model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from memaudit.gate.comparison import FISHER, Audited, Comparison, compare, obstacle
+from memaudit.gate.policy import BaselinePolicy
+from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
+
+
+def judge_rise(name: str, new: Audited, old: Audited, policy: BaselinePolicy) -> tuple[RuleResult, Comparison | None]:
+    """Whether the rate rose by more than the policy's margin, and the comparison it was told from.
+
+    Passes if the upper bound of the rise is within the margin; fails if the rise found is above it and more than chance
+    explains; else inconclusive, as it is where the two audits cannot be compared.
+    """
+    why = _why_not(old.report, new.report)
+    if why:
+        sentence = f"The baseline cannot be compared with this audit: {why}."
+        return unmeasured(name, "max_rise", f"{policy.max_rise:.4%}", sentence), None
+    found = compare(old, new, max(0.0, 2 * policy.confidence - 1))  # of one side, so twice the error on both
+    outcome = _outcome(found, policy)
+    sentence = f"{_figures(found)}; {_ending(found, outcome, policy)}"
+    result = RuleResult(name, "max_rise", outcome, f"{found.rise.high:+.4%}", f"{policy.max_rise:+.4%}", sentence)
+    return result, found
+
+
+def _why_not(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    if old.get("digest") is not None and old.get("digest") == new.get("digest"):
+        return "it is this very report"
+    if old["kind"] == "audit" and old["results"]["conclusive"] is not True:
+        return "the baseline calls itself inconclusive"
+    return obstacle(old, new)
+
+
+def _outcome(found: Comparison, policy: BaselinePolicy) -> Verdict:
+    if found.rise.high <= policy.max_rise:
+        return Verdict.PASS
+    more_than_chance = found.p_rise <= 1 - policy.confidence
+    return Verdict.FAIL if found.rise.value > policy.max_rise and more_than_chance else Verdict.INCONCLUSIVE
+
+
+def _figures(found: Comparison) -> str:
+    if found.test == FISHER:
+        before, after = found.old, found.new
+        return (
+            f"{after.count:,} of {after.coverage.measured:,} generations match, "
+            f"{before.count:,} of {before.coverage.measured:,} did (Fisher's exact p = {found.p_rise:.2g}; {found.why})"
+        )
+    return (
+        f"Of {found.n:,} generations with the same prompts and seeds {found.gained:,} match that did not, "
+        f"{found.lost:,} no longer do (McNemar's exact p = {found.p_rise:.2g})"
+    )
+
+
+def _ending(found: Comparison, outcome: Verdict, policy: BaselinePolicy) -> str:
+    bound = f"with {policy.confidence:.0%} confidence the rate rose by at most {found.rise.high:.4%}"
+    return {
+        Verdict.PASS: f"{bound}.",
+        Verdict.FAIL: f"the rise of {found.rise.value:.4%} is above the margin, and more than chance explains.",
+        Verdict.INCONCLUSIVE: f"{bound}: too few generations to show that it stays within the margin.",
+    }[outcome]

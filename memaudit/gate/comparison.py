@@ -1,0 +1,160 @@
+"""Two audits held against each other: rates, the test of their difference, matches lost and gained."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from memaudit.gate.audits import open_count
+from memaudit.gate.figures import whole
+from memaudit.gate.provenance import identity_of
+from memaudit.records import Coverage, Rate
+from memaudit.statistics import Rise, mcnemar_p, rate_of, rise_between, rise_p
+
+MCNEMAR, FISHER = "McNemar", "Fisher"
+
+
+class Pair(NamedTuple):
+    """A generation and the training image it resembles most."""
+
+    query_id: str
+    reference_id: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Audit `new` against audit `old`.
+
+    n: generations compared (with McNemar's test those that both audits measured). gained, lost: generations that match
+    in one of the two only; None where the generations are not the same. p_rise, p_fall: exact and one-sided. why: the
+    reason why the generations are not paired. gained_matches, lost_matches: pairs found in one of the two only, or,
+    where generations are not paired, those whose training image no generation of the other resembles.
+    """
+
+    test: str
+    old: Rate
+    new: Rate
+    n: int | None
+    gained: int | None
+    lost: int | None
+    rise: Rise
+    p_rise: float
+    p_fall: float
+    why: str
+    gained_matches: tuple[Pair, ...]
+    lost_matches: tuple[Pair, ...]
+
+    @property
+    def p(self) -> float:
+        """Two-sided, by doubling."""
+        return min(1.0, 2 * min(self.p_rise, self.p_fall))
+
+
+@dataclass(frozen=True)
+class Audited:
+    """One of the two sides: a report, and the places in its list of findings that a person has accepted."""
+
+    report: Mapping[str, Any]
+    accepted: Collection[int] = ()
+
+    @property
+    def matches(self) -> list[Pair]:
+        findings = enumerate(self.report["findings"])
+        return [Pair(f["query_id"], f["reference_id"]) for place, f in findings if place not in self.accepted]
+
+    @property
+    def found(self) -> set[str]:
+        """The generations that match, less those accepted."""
+        waived = {self.report["findings"][place]["query_id"] for place in self.accepted}
+        return set(self.report["results"]["outcomes"]["found"]) - waived
+
+    def rate(self, confidence: float) -> Rate:
+        coverage = self.report["results"]["searched"]["coverage"]
+        measured = Coverage(whole(coverage["measured"]), whole(coverage["total"]))
+        return rate_of(open_count(self.report, self.accepted), measured, confidence)
+
+
+def obstacle(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Why the rates of two audits cannot be compared; nothing if they can."""
+    for report, which in ((old, "earlier"), (new, "later")):
+        if report["kind"] != "audit":
+            return f"the {which} report is one of {report['kind']}, not of an audit"
+        if "searched" not in report["results"]:
+            return f"the {which} audit measured nothing"
+    if identity_of(old) != identity_of(new):
+        return f"the encoders differ: {identity_of(old)} and {identity_of(new)}"
+    if old["threshold"] != new["threshold"]:
+        return f"the thresholds differ: {old['threshold']} and {new['threshold']}"
+    return ""
+
+
+def compare(old: Audited, new: Audited, confidence: float = 0.95) -> Comparison:
+    """Compare two audits for which there is no `obstacle`.
+
+    confidence: of the two-sided intervals of the rates and of the rise. The same prompts and seeds are tested by
+    McNemar's exact test on the discordant pairs, others by Fisher's exact test.
+    """
+    why = _why_unpaired(old.report["results"], new.report["results"])
+    return _unpaired(old, new, confidence, why) if why else _paired(old, new, confidence)
+
+
+def _why_unpaired(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    earlier, later = old.get("outcomes"), new.get("outcomes")
+    if not earlier or not later:
+        return "not both reports hold the outcomes of single generations"
+    if not earlier["digest"] or not later["digest"]:
+        return "not both audits know the prompts of their generations"
+    if earlier["digest"] != later["digest"]:
+        return "the prompts, seeds or names of the generations differ"
+    if any(len(set(side["outcomes"]["found"])) != side["searched"]["count"] for side in (old, new)):
+        return "the outcomes of single generations do not add up to the rate"
+    return ""
+
+
+def _paired(old: Audited, new: Audited, confidence: float) -> Comparison:
+    outcomes = [side.report["results"]["outcomes"] for side in (old, new)]
+    left_out = {query for outcome in outcomes for query in outcome["left_out"]}
+    n = whole(outcomes[0]["total"]) - len(left_out)
+    before, after = old.found - left_out, new.found - left_out
+    gained, lost = len(after - before), len(before - after)
+    earlier, later = set(old.matches), set(new.matches)
+    return Comparison(
+        MCNEMAR,
+        old.rate(confidence),
+        new.rate(confidence),
+        n,
+        gained,
+        lost,
+        rise_between(gained, n, lost, n, (1 - confidence) / 2),
+        mcnemar_p(gained, lost),
+        mcnemar_p(lost, gained),
+        "",
+        tuple(pair for pair in new.matches if pair not in earlier),
+        tuple(pair for pair in old.matches if pair not in later),
+    )
+
+
+def _unpaired(old: Audited, new: Audited, confidence: float, why: str) -> Comparison:
+    before, after = old.rate(confidence), new.rate(confidence)
+    earlier, later = before.coverage.measured, after.coverage.measured
+    return Comparison(
+        FISHER,
+        before,
+        after,
+        None,
+        None,
+        None,
+        rise_between(after.count, later, before.count, earlier, (1 - confidence) / 2),
+        rise_p(after.count, later, before.count, earlier),
+        rise_p(before.count, earlier, after.count, later),
+        why,
+        _unknown_to(new.matches, old.matches),
+        _unknown_to(old.matches, new.matches),
+    )
+
+
+def _unknown_to(matches: Sequence[Pair], others: Sequence[Pair]) -> tuple[Pair, ...]:
+    """Generations of other prompts have nothing in common but the training images that come back."""
+    known = {pair.reference_id for pair in others}
+    return tuple(pair for pair in matches if pair.reference_id not in known)

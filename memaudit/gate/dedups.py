@@ -1,0 +1,54 @@
+"""The rules for the report of a dedup run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from memaudit.gate.figures import coverage_rule
+from memaudit.gate.policy import DedupPolicy
+from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
+from memaudit.statistics import clopper_pearson_upper
+
+
+def judge_dedup(name: str, report: Mapping[str, Any], policy: DedupPolicy) -> Iterator[RuleResult]:
+    """Apply the rules to one dedup run."""
+    yield coverage_rule(name, "min_coverage", report["coverage"], policy.min_coverage, "images")
+    results = report["results"]
+    if "recall" not in results:
+        yield unmeasured(name, "min_recall", f"{policy.min_recall:.2%}")
+        return
+    if results["recall"]["by_pair"]["value"] is None:
+        yield _recall_without_pairs(name, results["recall"], sum(results["pairs_added_by_clustering"]), policy)
+    else:
+        yield _recall(name, results["recall"], policy)
+
+
+def _recall_without_pairs(name: str, recall: Mapping[str, Any], found: int, policy: DedupPolicy) -> RuleResult:
+    """No sampled image has a near-duplicate. That measures no recall where the run itself `found` pairs."""
+    sampled = recall["sampled"]
+    outcome, ending = Verdict.PASS, "there was nothing to miss."
+    if not sampled:
+        outcome, ending = Verdict.INCONCLUSIVE, "nothing was measured."
+    elif found and not recall["census"]:
+        outcome, ending = Verdict.INCONCLUSIVE, f"yet the run found {found:,} pairs; check more images."
+    elif not recall["census"]:
+        ending = f"nor did the run find a pair; at most {clopper_pearson_upper(0, sampled, 0.05):.2%} of all have one."
+    sentence = f"None of {sampled:,} images checked exactly has a near-duplicate: {ending}"
+    return RuleResult(name, "min_recall", outcome, "no pairs", f"{policy.min_recall:.2%}", sentence)
+
+
+def _recall(name: str, recall: Mapping[str, Any], policy: DedupPolicy) -> RuleResult:
+    estimate, limit = recall["by_pair"], f"{policy.min_recall:.2%}"
+    outcome = _against_floor(estimate["value"], estimate["low"], policy.min_recall)
+    sentence = (
+        f"{estimate['found']:,} of {estimate['total']:,} true pairs of {recall['sampled']:,} images were found; "
+        f"the recall is at least {estimate['low']:.2%}."
+    )
+    return RuleResult(name, "min_recall", outcome, f"{estimate['low']:.2%}", limit, sentence)
+
+
+def _against_floor(value: float, low: float, floor: float) -> Verdict:
+    if low >= floor:
+        return Verdict.PASS
+    return Verdict.FAIL if value < floor else Verdict.INCONCLUSIVE

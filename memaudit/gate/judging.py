@@ -1,0 +1,175 @@
+"""Reports + policy (+ baseline, + accepted matches) → the gate's result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+from memaudit.errors import InputError, MemauditError
+from memaudit.gate.accepted import Accepted
+from memaudit.gate.audits import judge_audit
+from memaudit.gate.baseline import judge_rise
+from memaudit.gate.comparison import Audited, Comparison, Pair
+from memaudit.gate.dedups import judge_dedup
+from memaudit.gate.findings import Finding, findings_of, outcome_of
+from memaudit.gate.policy import Policy
+from memaudit.gate.provenance import (
+    ALL_REPORTS,
+    Named,
+    conclusive,
+    judge_provenance,
+    required,
+    same_training_set,
+)
+from memaudit.gate.verdict import RuleResult, Verdict, unmeasured, verdict_of
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """The verdict and everything it rests on. notes: what a reader must know besides, such as entries without use."""
+
+    rules: tuple[RuleResult, ...]
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        return verdict_of(self.rules)
+
+    @property
+    def accepted(self) -> tuple[Finding, ...]:
+        """Findings about which a person wrote an entry, expired ones included: they are always shown."""
+        return tuple(finding for finding in self.findings if finding.accepted)
+
+    @property
+    def new(self) -> tuple[Finding, ...]:
+        """Findings that the baseline does not have."""
+        return tuple(finding for finding in self.findings if finding.new)
+
+
+def hold(
+    reports: Sequence[Named],
+    policy: Policy,
+    *,
+    baseline: Mapping[str, Any] | None = None,
+    accepted: Sequence[Accepted] = (),
+    now: datetime | None = None,
+) -> GateResult:
+    """Hold the named reports against the policy, and the audits among them against the baseline's.
+
+    Raises InputError for a report that lacks a figure which its rules need.
+    """
+    now = now or datetime.now(UTC)
+    day = now.astimezone(UTC).date()
+    findings = [_findings_of(name, report, accepted, day) for name, report in reports]
+    waived = [{finding.place for finding in found if finding.waived} for found in findings]
+    rules = [
+        result
+        for (name, report), places in zip(reports, waived, strict=True)
+        for result in judge(name, report, policy, accepted=places, now=now)
+    ]
+    rules += _judge_together(reports, policy)
+    if baseline is not None:
+        old = Audited(baseline, _waived_in(baseline, accepted, day))
+        rises, findings = _judge_rises(reports, findings, waived, old, policy)
+        rules += rises
+    told = [replace(finding, outcome=outcome_of(finding, rules)) for found in findings for finding in found]
+    return GateResult(tuple(rules), tuple(told), tuple(_notes(accepted, told, day)))
+
+
+def judge_all(reports: Sequence[Named], policy: Policy) -> list[RuleResult]:
+    """Apply the policy to each of the named reports, and its section [gate] to all of them together."""
+    return list(hold(reports, policy).rules)
+
+
+def judge(
+    name: str,
+    report: Mapping[str, Any],
+    policy: Policy,
+    *,
+    accepted: Collection[int] = (),
+    now: datetime | None = None,
+) -> list[RuleResult]:
+    """Apply the policy's rules for this kind of report. `name` is how the results call the report.
+
+    accepted: the places of its findings that a person has accepted.
+    Raises InputError for a report that lacks a figure which its rules need.
+    """
+    rules: dict[str, Callable[[], Iterator[RuleResult]]] = {
+        "audit": lambda: judge_audit(name, report, policy.audit, accepted),
+        "dedup": lambda: judge_dedup(name, report, policy.dedup),
+    }
+    with complaining(name):
+        return [
+            conclusive(name, report["results"]),
+            *judge_provenance(name, report, policy.gate, now or datetime.now(UTC)),
+            *rules[report["kind"]](),
+        ]
+
+
+@contextmanager
+def complaining(name: str) -> Iterator[None]:
+    """Whatever is wrong with a figure becomes one line about the report."""
+    try:
+        yield
+    except (MemauditError, LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"report {name} lacks a figure that its rules need, or has it wrong: {error}") from None
+
+
+def _judge_together(reports: Sequence[Named], policy: Policy) -> list[RuleResult]:
+    results = [required(kind, reports) for kind in dict.fromkeys(policy.gate.require)]
+    same = same_training_set(reports) if policy.gate.same_training_set else None
+    return [*results, *([same] if same else [])]
+
+
+def _findings_of(name: str, report: Mapping[str, Any], accepted: Sequence[Accepted], day: date) -> list[Finding]:
+    with complaining(name):
+        return findings_of(name, report, accepted, day)
+
+
+def _waived_in(report: Mapping[str, Any], accepted: Sequence[Accepted], day: date) -> set[int]:
+    found = _findings_of("of the baseline", report, accepted, day)
+    return {finding.place for finding in found if finding.waived}
+
+
+def _judge_rises(
+    reports: Sequence[Named],
+    findings: Sequence[list[Finding]],
+    waived: Sequence[set[int]],
+    old: Audited,
+    policy: Policy,
+) -> tuple[list[RuleResult], list[list[Finding]]]:
+    """The rule for each audit, and the findings, told whether they are new."""
+    results, told = [], []
+    for (name, report), found, places in zip(reports, findings, waived, strict=True):
+        if report["kind"] == "audit":
+            with complaining(name):
+                result, comparison = judge_rise(name, Audited(report, places), old, policy.baseline)
+            results.append(result)
+            found = _with_news(found, comparison)
+        told.append(found)
+    if not results:
+        limit = f"{policy.baseline.max_rise:.4%}"
+        sentence = "A baseline was given, and no audit to hold against it."
+        results.append(unmeasured(ALL_REPORTS, "max_rise", limit, sentence))
+    return results, told
+
+
+def _with_news(findings: Sequence[Finding], comparison: Comparison | None) -> list[Finding]:
+    if comparison is None:
+        return list(findings)
+    gained = set(comparison.gained_matches)
+    return [replace(each, new=Pair(each.query_id, each.reference_id) in gained) for each in findings]
+
+
+def _notes(accepted: Sequence[Accepted], findings: Sequence[Finding], day: date) -> Iterator[str]:
+    used = {finding.accepted for finding in findings}
+    for entry in accepted:
+        if entry not in used:
+            expired = "" if entry.holds_on(day) else f", and expired on {entry.until}"
+            yield f"The accepted match {entry.pair} (by {entry.who}) is among no report's findings{expired}."

@@ -1,0 +1,38 @@
+"""The result as one JSON object."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from memaudit.gate.findings import Finding
+from memaudit.gate.judging import GateResult
+
+
+def values(result: GateResult) -> dict[str, Any]:
+    """verdict, exit_code, rules, findings (with what a person decided), new_matches, notes."""
+    return {
+        "verdict": str(result.verdict),
+        "exit_code": result.verdict.exit_code,
+        "rules": [asdict(rule) for rule in result.rules],
+        "findings": [_finding(finding) for finding in result.findings],
+        "new_matches": [_pair(finding) for finding in result.new],
+        "accepted": [{**_pair(finding), **_entry(finding)} for finding in result.accepted],
+        "notes": list(result.notes),
+    }
+
+
+def _pair(finding: Finding) -> dict[str, Any]:
+    return {"report": finding.report, "query_id": finding.query_id, "reference_id": finding.reference_id}
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    value = {**asdict(finding), "outcome": str(finding.outcome)}
+    return {**value, "accepted": _entry(finding) if finding.accepted else None}
+
+
+def _entry(finding: Finding) -> dict[str, Any]:
+    entry = finding.accepted
+    if entry is None:
+        return {}
+    return {"who": entry.who, "why": entry.why, "until": entry.until.isoformat(), "expired": finding.expired}

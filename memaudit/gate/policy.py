@@ -1,0 +1,178 @@
+"""The policy: limits in TOML, with defaults. A rule whose default is None is not judged until a limit is written."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from memaudit.errors import InputError, UsageError
+
+DEFAULT_POLICY = """\
+# memaudit gate policy. Every rule gives pass, fail or inconclusive; the gate passes only if all of them pass.
+# A rule that is commented out is not judged: take the "# " away to switch it on.
+
+[gate]
+require = ["audit"]           # kinds of report that must be given: "audit", "dedup"
+same_training_set = true      # where both kinds are given: each audit ran against a store that a dedup run looked at
+# max_age_days = 30           # a report may be this old; older ones, and those from the future, are inconclusive
+# encoders = []               # identities of the encoders that may be used, as `memaudit info STORE` prints them
+# training_sets = []          # digests of the stores that reports may be about, as `memaudit info STORE` prints them
+
+[audit]
+max_findings = 0              # generations that may be near-duplicates of training images
+max_rate = 0.01               # the regurgitation rate must be shown to be at most this: needs n >= 3 / max_rate
+confidence = 0.95             # of that one-sided upper bound
+min_coverage = 0.99           # generations (and prompt pairs) measured, of those expected
+min_reference_coverage = 0.99 # training images that could be compared with
+min_controls = 100            # held-out images scored that are near no training image; 0: no control needed
+max_threshold = 0.0           # similarity that the audit may have looked for; 0: the encoder's own threshold
+# max_verbatim = 0            # verbatim copies confirmed on pixels; what was not compared on pixels may be one
+# min_verified_coverage = 1.0 # candidates that were compared on pixels
+# min_face_p = 0.01           # chance must give as many face matches as were found with more than this probability
+
+[dedup]
+min_recall = 0.99             # lower bound of the run's own recall by pair
+min_coverage = 0.99           # images that could be read
+
+[baseline]                    # only with --baseline OLD.json
+max_rise = 0.01               # the rate must be shown to have risen by no more than this
+confidence = 0.95             # of that bound, and of the test that calls a rise more than chance
+"""
+
+KINDS = ("audit", "dedup")
+Check = Callable[[Any], str]
+"""Returns what is expected of a limit, or nothing if it is so."""
+
+
+def _no_count(value: Any) -> str:
+    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return "" if whole else "must be a whole number, 0 or more"
+
+
+def _no_share(value: Any) -> str:
+    inside = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+    return "" if inside else "must be a share between 0 and 1"
+
+
+def _no_confidence(value: Any) -> str:
+    return _no_share(value) or ("must lie between 0 and 1, for example 0.95" if value in (0, 1) else "")
+
+
+def _no_flag(value: Any) -> str:
+    return "" if isinstance(value, bool) else "must be true or false"
+
+
+def _no_kinds(value: Any) -> str:
+    known = isinstance(value, list) and all(kind in KINDS for kind in value)
+    return "" if known else f"must be a list of {' and '.join(map(repr, KINDS))}"
+
+
+def _no_texts(value: Any) -> str:
+    texts = isinstance(value, list) and all(isinstance(text, str) and text for text in value)
+    return "" if texts else "must be a list of texts"
+
+
+def _limit(default: Any, check: Check) -> Any:
+    return field(default=default, metadata={"check": check})
+
+
+@dataclass(frozen=True)
+class AuditPolicy:
+    max_findings: int = _limit(0, _no_count)
+    max_rate: float = _limit(0.01, _no_share)
+    confidence: float = _limit(0.95, _no_confidence)
+    min_coverage: float = _limit(0.99, _no_share)
+    min_reference_coverage: float = _limit(0.99, _no_share)
+    min_controls: int = _limit(100, _no_count)
+    max_threshold: float = _limit(0.0, _no_share)
+    max_verbatim: int | None = _limit(None, _no_count)
+    min_verified_coverage: float | None = _limit(None, _no_share)
+    min_face_p: float | None = _limit(None, _no_share)
+
+
+@dataclass(frozen=True)
+class DedupPolicy:
+    min_recall: float = _limit(0.99, _no_share)
+    min_coverage: float = _limit(0.99, _no_share)
+
+
+@dataclass(frozen=True)
+class GatePolicy:
+    """What the reports must be taken together, and what each of them must be whatever its kind."""
+
+    require: tuple[str, ...] = _limit(("audit",), _no_kinds)
+    same_training_set: bool = _limit(True, _no_flag)
+    max_age_days: int | None = _limit(None, _no_count)
+    encoders: tuple[str, ...] | None = _limit(None, _no_texts)
+    training_sets: tuple[str, ...] | None = _limit(None, _no_texts)
+
+
+@dataclass(frozen=True)
+class BaselinePolicy:
+    """How an audit may differ from that of the baseline."""
+
+    max_rise: float = _limit(0.01, _no_share)
+    confidence: float = _limit(0.95, _no_confidence)
+
+
+@dataclass(frozen=True)
+class Policy:
+    audit: AuditPolicy = AuditPolicy()
+    dedup: DedupPolicy = DedupPolicy()
+    gate: GatePolicy = GatePolicy()
+    baseline: BaselinePolicy = BaselinePolicy()
+
+
+P = TypeVar("P", AuditPolicy, DedupPolicy, GatePolicy, BaselinePolicy)
+
+
+def read_policy(path: str | Path) -> Policy:
+    """Read a policy in TOML. Raises InputError for an unreadable file, UsageError for unknown rules or bad limits."""
+    path = Path(path)
+    raw = read_toml(path, "policy")
+    require_known(f"policy {path}", raw, ("gate", "audit", "dedup", "baseline"), "section")
+    return Policy(
+        _section(path, raw, "audit", AuditPolicy),
+        _section(path, raw, "dedup", DedupPolicy),
+        _section(path, raw, "gate", GatePolicy),
+        _section(path, raw, "baseline", BaselinePolicy),
+    )
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """Read a TOML file. Raises InputError, in one line, that calls the file `what`."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{what} {path} cannot be read: {error}") from None
+    except (ValueError, RecursionError) as error:  # a TOMLDecodeError, or a number of 5,000 digits
+        raise InputError(f"{what} {path} is not valid TOML: {error}") from None
+
+
+def require_known(place: str, found: Mapping[str, Any], known: Sequence[str], what: str) -> None:
+    """Raise UsageError, with the likeliest meaning, for a name that is not known: misspelt, it would do nothing."""
+    for name in found:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(known)}"
+            raise UsageError(f"{place}: unknown {what} {name!r}: {hint}")
+
+
+def _section(path: Path, raw: Mapping[str, Any], name: str, kind: type[P]) -> P:
+    values = raw.get(name, {})
+    if not isinstance(values, dict):
+        raise UsageError(f"policy {path}: {name} must be a section [{name}]")
+    checks: dict[str, Check] = {rule.name: rule.metadata["check"] for rule in fields(kind)}
+    require_known(f"policy {path}", values, tuple(checks), f"rule in [{name}]")
+    return kind(**{rule: _setting(path, rule, value, checks[rule]) for rule, value in values.items()})
+
+
+def _setting(path: Path, rule: str, value: Any, check: Check) -> Any:
+    expected = check(value)
+    if expected:
+        raise UsageError(f"policy {path}: {rule} = {value!r} {expected}")
+    return tuple(value) if isinstance(value, list) else value

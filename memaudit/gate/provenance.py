@@ -1,0 +1,113 @@
+"""The rules for where reports come from: which kinds there are, of which training set, encoder and day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from memaudit.gate.policy import GatePolicy
+from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
+from memaudit.records import EncoderSpec
+
+ALL_REPORTS = "all reports"
+Named = tuple[str, Mapping[str, Any]]
+"""A report with the name that results call it by."""
+
+_STORES = {"audit": "references", "dedup": "store"}
+_CLOCKS_APART = timedelta(minutes=10)  # of two machines; more is no slip
+
+
+def conclusive(name: str, results: Mapping[str, Any]) -> RuleResult:
+    """Whether the run itself says that it measured what it set out to."""
+    reasons = "; ".join(results["reasons"])
+    done = results["conclusive"] is True
+    outcome = Verdict.PASS if done else Verdict.INCONCLUSIVE
+    sentence = (
+        "The run measured what it set out to measure." if done else f"The run calls itself inconclusive: {reasons}."
+    )
+    return RuleResult(name, "conclusive", outcome, "yes" if done else "no", "yes", sentence)
+
+
+def judge_provenance(name: str, report: Mapping[str, Any], policy: GatePolicy, now: datetime) -> Iterator[RuleResult]:
+    """Age, encoder and training set of one report, as far as the policy pins them."""
+    if policy.max_age_days is not None:
+        yield _age(name, report.get("created"), policy.max_age_days, now)
+    if policy.encoders is not None:
+        yield _pinned(name, "encoders", identity_of(report), policy.encoders, "encoder")
+    if policy.training_sets is not None:
+        store = (report.get("inputs") or {}).get(_STORES[report["kind"]])
+        yield _pinned(name, "training_sets", store, policy.training_sets, "training set")
+
+
+def identity_of(report: Mapping[str, Any]) -> str | None:
+    """The encoder's identity; None where the run did not get that far."""
+    encoder = report.get("encoder")
+    if not encoder:
+        return None
+    return EncoderSpec(
+        **{key: encoder[key] for key in ("name", "weights_sha256", "preprocessing", "dim", "threshold")}
+    ).identity
+
+
+def _age(name: str, created: Any, limit: int, now: datetime) -> RuleResult:
+    moment = _moment(created)
+    if moment is None:
+        return unmeasured(name, "max_age_days", f"{limit:,} days", "The report does not say when it was made.")
+    age = now - moment
+    days = f"{age / timedelta(days=1):,.1f} days"
+    outcome, sentence = Verdict.PASS, f"The report is {days} old; {limit:,} are allowed."
+    if age > timedelta(days=min(limit, 10**6)):
+        outcome = Verdict.INCONCLUSIVE
+    elif age < -_CLOCKS_APART:
+        outcome, sentence = Verdict.INCONCLUSIVE, "The report is dated in the future: one of the clocks is wrong."
+    return RuleResult(name, "max_age_days", outcome, days, f"{limit:,} days", sentence)
+
+
+def _moment(created: Any) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(created)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _pinned(name: str, rule: str, found: str | None, pinned: Sequence[str], what: str) -> RuleResult:
+    outcome = Verdict.PASS if found in pinned else Verdict.INCONCLUSIVE
+    sentence = f"The {what} is one that the policy names."
+    if outcome is not Verdict.PASS:
+        sentence = f"The {what} is none of the {len(pinned):,} that the policy names: it is {found or 'not known'}."
+    return RuleResult(name, rule, outcome, (found or "none")[:60], f"{len(pinned):,} named", sentence)
+
+
+def required(kind: str, reports: Sequence[Named]) -> RuleResult:
+    """Whether a report of this kind was given at all."""
+    count = sum(report["kind"] == kind for _, report in reports)
+    outcome = Verdict.PASS if count else Verdict.INCONCLUSIVE
+    sentence = f"Reports of memaudit {kind} given: {count:,}."
+    if not count:
+        sentence = f"No report of memaudit {kind} was given, and the policy requires one."
+    return RuleResult(ALL_REPORTS, "require", outcome, f"{count:,}", kind, sentence)
+
+
+def same_training_set(reports: Sequence[Named]) -> RuleResult | None:
+    """Whether a dedup run looked at the training set of each audit; None where there is nothing to compare."""
+    audits = list(_training_sets(reports, "audit"))
+    stores = {digest for _, digest in _training_sets(reports, "dedup")}
+    if not audits or not stores:
+        return None
+    strangers = [name for name, digest in audits if digest is None or digest not in stores]
+    outcome = Verdict.INCONCLUSIVE if strangers else Verdict.PASS
+    sentence = "Every audit ran against a training set that a dedup run looked at."
+    if strangers:
+        sentence = f"No dedup report is about the training set of {', '.join(strangers)}."
+    same = len(audits) - len(strangers)
+    return RuleResult(ALL_REPORTS, "same_training_set", outcome, f"{same:,}", f"{len(audits):,}", sentence)
+
+
+def _training_sets(reports: Sequence[Named], kind: str) -> Iterator[tuple[str, str | None]]:
+    """Name and digest of the training set of each report of a kind; a run that could not begin has none to compare."""
+    for name, report in reports:
+        inputs = report.get("inputs") or {}
+        if report["kind"] == kind and (inputs or report["results"]["conclusive"]):
+            yield name, inputs.get(_STORES[kind])

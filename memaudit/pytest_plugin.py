@@ -1,0 +1,111 @@
+"""pytest --memaudit-report report.json: a test for each rule of the policy; and the fixture `memaudit_report`.
+
+pytest loads this wherever memaudit is installed, so nothing is imported, read or collected until the option is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from memaudit.gate import Finding, GateResult, RuleResult
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("memaudit")
+    group.addoption(
+        "--memaudit-report",
+        action="append",
+        default=[],
+        metavar="REPORT.json",
+        help="Hold this report of memaudit audit or dedup against the policy: a test for each rule. May be repeated.",
+    )
+    group.addoption("--memaudit-policy", metavar="FILE", help="Limits in TOML (default: memaudit's own).")
+
+
+@pytest.hookimpl(tryfirst=True)  # so that -k and -m choose among these as well
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("memaudit_report"):
+        items.extend(_rules(session, config))
+
+
+def _rules(session: pytest.Session, config: pytest.Config) -> Iterator[RuleItem]:
+    result = _held(config)
+    seen: dict[str, int] = {}
+    for rule in result.rules:
+        name = f"memaudit::{rule.report}::{rule.rule}"
+        seen[name] = seen.get(name, 0) + 1
+        more = "" if seen[name] == 1 else f"-{seen[name]}"  # coverage of generations, of prompt pairs …
+        blamed = [each for each in result.findings if each.report == rule.report and str(each.outcome) == "fail"]
+        yield RuleItem.from_parent(
+            session, name=f"{rule.rule}{more}", nodeid=f"{name}{more}", rule=rule, findings=blamed
+        )
+
+
+def _held(config: pytest.Config) -> GateResult:
+    """Read and judge once a session. Raises pytest.UsageError, in one line, for what cannot be read."""
+    from memaudit.errors import MemauditError
+    from memaudit.gate import Policy, hold, read_policy
+    from memaudit.report.document import read_report
+
+    policy, paths = config.getoption("memaudit_policy"), config.getoption("memaudit_report")
+    try:
+        return hold([(path, read_report(path)) for path in paths], read_policy(policy) if policy else Policy())
+    except MemauditError as error:
+        raise pytest.UsageError(f"memaudit: {error}") from None
+
+
+class RuleNotPassedError(Exception):
+    """A rule that failed, or could not be judged: neither is a pass."""
+
+
+class RuleItem(pytest.Item):
+    """One rule of the policy, held against one report."""
+
+    def __init__(self, *, rule: RuleResult, findings: list[Finding], **others: Any) -> None:
+        super().__init__(**others)
+        self._rule, self._findings = rule, findings
+
+    def runtest(self) -> None:
+        if str(self._rule.outcome) != "pass":
+            raise RuleNotPassedError(self._rule.outcome)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str:
+        """What the rule says, and the findings if that is what it counts; of anything else pytest's own words."""
+        if not isinstance(excinfo.value, RuleNotPassedError):
+            return str(super().repr_failure(excinfo, style))
+        from memaudit.gate.outputs import plain
+
+        rule = self._rule
+        lines = [f"{rule.outcome}: {plain(rule.sentence)} (figure {plain(rule.figure)}, limit {plain(rule.limit)})"]
+        if rule.rule in ("max_findings", "max_verbatim"):
+            lines += [f"  {plain(each.label)}" for each in self._findings[:20]]
+        return "\n".join(lines)
+
+    def reportinfo(self) -> tuple[Any, int | None, str]:
+        return self.path, None, self.name
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that asks for `memaudit_report` runs once for each report given."""
+    paths = metafunc.config.getoption("memaudit_report", [])
+    if "memaudit_report" in metafunc.fixturenames and paths:
+        metafunc.parametrize("memaudit_report", paths, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def memaudit_report(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The report given by --memaudit-report, held against its schema and digest."""
+    from memaudit.errors import MemauditError
+    from memaudit.report.document import read_report
+
+    path = getattr(request, "param", None)
+    if path is None:
+        raise pytest.UsageError("the fixture memaudit_report needs --memaudit-report REPORT.json")
+    try:
+        return read_report(path)
+    except MemauditError as error:
+        raise pytest.UsageError(f"memaudit: {error}") from None

@@ -1,0 +1,31 @@
+"""What became of each generation, short enough for report.json: two reports tell whether their runs are paired."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from memaudit.files import digest_of
+from memaudit.records import AuditResult
+from memaudit.store import Columns
+
+
+def outcomes_of(result: AuditResult, queries: Columns, seeds: Sequence[str] | None = None) -> dict[str, Any]:
+    """The regurgitated generations, those that do not count, and a digest of all that were asked for.
+
+    digest: of the sorted (query_id, prompt, seed) of all generations, and the names of missing ones; None where a
+    prompt is not known, for generations that only have the same names are not the same. found: those that the rate of
+    the full search counts; left_out: blank, unreadable and missing ones, and those that are another's file again.
+    seeds: one for each row of the generations, where they are known; the name stands for the seed where they are not.
+    """
+    ids = [str(image_id) for image_id in queries.image_id]
+    keys = [[*key] for key in zip(ids, result.prompts, seeds or result.seeds or [""] * len(ids), strict=True)]
+    known = bool(ids) and all(result.prompts)
+    return {
+        "digest": digest_of(sorted([*keys, *([name, "", ""] for name in result.missing)])) if known else None,
+        "total": len(ids) + len(result.missing),
+        "found": [ids[row] for row in np.flatnonzero(result.counted & result.scores.regurgitated)],
+        "left_out": [*(ids[row] for row in np.flatnonzero(~result.counted)), *result.missing],
+    }

@@ -1,0 +1,129 @@
+"""memaudit compare, and memaudit gate where a person looks at it."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from calls import Called, Memaudit
+from pictures import MakeFolder, MakeStore
+
+
+@pytest.fixture
+def audits(memaudit: Memaudit, picture_folder: MakeFolder, make_store: MakeStore, tmp_path: Path) -> tuple[Path, Path]:
+    """Reports of two models with the same prompts: the first gives three training images back."""
+    store = make_store(picture_folder(12, name="train")).folder
+    copies = picture_folder(20, name="a", first_seed=500)
+    for number in range(3):
+        (copies / f"{sorted(os.listdir(copies))[number]}").write_bytes(
+            sorted((tmp_path / "train").iterdir())[number].read_bytes()
+        )
+    clean = picture_folder(20, name="b", first_seed=500)
+    names = sorted(os.listdir(clean))
+    train = sorted(os.listdir(tmp_path / "train"))
+    lines = [f"{name},{train[number % 12]},prompt {number}" for number, name in enumerate(names)]
+    (tmp_path / "pairing.csv").write_text("generation,image_id,prompt\n" + "\n".join(lines) + "\n")
+    for folder in (copies, clean):
+        pairing = ["--pairing", tmp_path / "pairing.csv"]
+        assert (
+            memaudit("audit", folder, "--against", store, "--out", tmp_path / f"audit-{folder.name}", *pairing).code
+            == 0
+        )
+    return tmp_path / "audit-a" / "report.json", tmp_path / "audit-b" / "report.json"
+
+
+def test_two_models_side_by_side(memaudit: Memaudit, audits: tuple[Path, Path]) -> None:
+    """From images to the test of the difference and the matches lost, in text and as JSON."""
+    called = memaudit("compare", *audits)
+    assert (called.code, called.err) == (0, "")
+    assert "regurgitated" in called.out
+    assert "McNemar's exact test on 20 generations of the same prompts and seeds, 0 gained and 3 lost" in called.out
+    assert "Matches only in A: 3\n" in called.out
+    value = memaudit("compare", *audits, "--json").json
+    assert (value["test"], value["n"], value["gained"], value["lost"]) == ("McNemar", 20, 0, 3)
+    assert (value["a"]["count"], value["b"]["count"], len(value["lost_matches"])) == (3, 0, 3)
+    assert value["p"] == pytest.approx(0.25)
+    assert value["difference"]["value"] == pytest.approx(-0.15)
+    assert value["inconclusive"] == []
+
+
+def edited(path: Path, **changes: Any) -> Path:
+    """The report with other parts, sealed again."""
+    from memaudit.files import digest_of
+    from memaudit.report.document import digests_of_parts
+
+    report = {**json.loads(path.read_text()), **changes}
+    content = {key: value for key, value in report.items() if key not in ("digest", "digests")}
+    content["digests"] = digests_of_parts(content)
+    path.write_text(json.dumps({**content, "digest": digest_of(content)}))
+    return path
+
+
+def test_an_inconclusive_audit_is_compared_and_said(memaudit: Memaudit, audits: tuple[Path, Path]) -> None:
+    """The figures are shown, and the exit code is 3."""
+    first, second = audits
+    results = json.loads(second.read_text())["results"]
+    edited(second, results={**results, "conclusive": False, "reasons": ["a shard was missing"]})
+    called = memaudit("compare", first, second)
+    assert called.code == 3
+    assert "calls itself inconclusive: a shard was missing" in called.out
+
+
+def test_what_cannot_be_compared(memaudit: Memaudit, audits: tuple[Path, Path], tmp_path: Path) -> None:
+    """Another threshold is exit 3; a report of dedup, or none at all, is wrong usage."""
+    first, second = audits
+    edited(second, threshold=0.5)
+    memaudit("compare", first, second).failed(3, "the thresholds differ: 0.95 and 0.5")
+    memaudit("compare", first, tmp_path / "no.json").failed(2, "does not exist")
+    memaudit("compare", first).failed(2, "memaudit compare --help")
+    assert memaudit("dedup", tmp_path / "store", "--out", tmp_path / "dedup").code == 0
+    memaudit("compare", first, tmp_path / "dedup" / "report.json").failed(2, "is a report of dedup")
+
+
+def on_a_terminal(*arguments: str | Path) -> Called:
+    """Call the program with a terminal of 100 columns for its stdout."""
+    mine, its = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "100", "TERM": "xterm-256color"}
+    environment.pop("NO_COLOR", None)
+    command = [sys.executable, "-m", "memaudit", *map(str, arguments)]
+    with subprocess.Popen(command, stdout=its, stderr=subprocess.PIPE, stdin=its, env=environment) as process:
+        os.close(its)
+        parts = []
+        while True:
+            try:
+                part = os.read(mine, 65536)
+            except OSError:  # the other end is closed
+                break
+            if not part:
+                break
+            parts.append(part)
+        assert process.stderr is not None
+        error = process.stderr.read().decode()
+        code = process.wait()
+    os.close(mine)
+    return Called(code, b"".join(parts).decode(), error)
+
+
+def test_a_terminal_gets_a_table_in_colour(audits: tuple[Path, Path]) -> None:
+    """With the verdict last; --json stays one line without any."""
+    called = on_a_terminal("gate", audits[0])
+    assert (called.code, called.err) == (1, "")
+    assert "\x1b[1;31mfail" in called.out
+    assert re.search(r"│\s+max_findings|max_findings\s+│", re.sub(r"\x1b\[[\d;]*m", "", called.out))
+    assert "Verdict: fail" in called.out.splitlines()[-1]
+    assert json.loads(on_a_terminal("gate", audits[0], "--json").out)["verdict"] == "fail"
+
+
+def test_a_terminal_gets_no_escapes_of_a_report(audits: tuple[Path, Path]) -> None:
+    """Nor markup: what an id says is text."""
+    report = json.loads(audits[0].read_text())
+    report["findings"][0]["query_id"] = "[red]x[/red] \x1b]0;owned\x07 [link=https://example.org]y[/link]"
+    called = on_a_terminal("gate", edited(audits[0], findings=report["findings"]))
+    assert "[red]x[/red]" in called.out
+    assert "\x1b]" not in called.out
+    assert "\x07" not in called.out

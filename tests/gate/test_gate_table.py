@@ -1,0 +1,207 @@
+"""What policy, reports, baseline and accepted matches together come to: verdict, exit code, and the rules to blame."""
+
+from typing import Any, NamedTuple
+
+import pytest
+from gated import Gate
+from reports import OTHER, Report, audit, dedup, faces, finding
+
+PASS, FAIL, OPEN = "pass", "fail", "inconclusive"
+CODES = {PASS: 0, FAIL: 1, OPEN: 3}
+SSCD_ID = "sscd weights aaaaaaaaaaaa [288] 512-d"
+LAX = "[audit]\nmax_findings = 99\n"
+PIXELS = "[audit]\nmax_findings = 99\nmax_verbatim = 0\n"
+VERIFIED = "[audit]\nmin_verified_coverage = 0.9\n"
+FACES = "[audit]\nmin_face_p = 0.01\n"
+FAR, PAST = "2999-01-01", "2020-01-01"
+
+
+class Case(NamedTuple):
+    name: str
+    reports: list[Report]
+    blamed: dict[str, str]
+    policy: str = ""
+    baseline: Report | None = None
+    accepted: str = ""
+
+    @property
+    def verdict(self) -> str:
+        return FAIL if FAIL in self.blamed.values() else OPEN if self.blamed else PASS
+
+
+def entry(number: int = 1, until: str = FAR, by: str = "query_id", name: str | None = None) -> str:
+    """An entry of accepted.toml about the finding of a generation."""
+    query = name or f"gen-{number:04d}.png"
+    named = query if by == "query_id" else f"prompt of {query}"
+    return (
+        f'[[accepted]]\n{by} = "{named}"\nreference_id = "train-{query}"\n'
+        f'who = "A. Person"\nwhy = "a logo"\nuntil = {until}\n'
+    )
+
+
+def verbatim(number: int, verified: bool = True) -> Report:
+    return finding(number, kind="verbatim", verified=verified)
+
+
+def near(number: int) -> Report:
+    return finding(number, verified=True)
+
+
+def verified(measured: int, total: int) -> dict[str, Any]:
+    return {"verified": {"measured": measured, "total": total, "share": measured / total if total else 0.0}}
+
+
+CASES = [
+    # findings, rate, controls
+    Case("clean", [audit()], {}),
+    Case("clean with dedup", [audit(), dedup()], {}),
+    Case("one finding", [audit(found=[1])], {"max_findings": FAIL}),
+    Case("one finding allowed", [audit(found=[1])], {}, "[audit]\nmax_findings = 1\n"),
+    Case("rate above the limit", [audit(found=range(30))], {"max_rate": FAIL}, LAX),
+    Case("rate not shown", [audit(found=range(6))], {"max_rate": OPEN}, LAX),
+    Case("too few generations", [audit(298)], {"max_rate": OPEN}),
+    Case("just enough generations", [audit(299)], {}),
+    Case("a limit of zero", [audit(10**6)], {"max_rate": OPEN}, "[audit]\nmax_rate = 0.0\n"),
+    Case("no control", [audit(controls=None)], {"min_controls": OPEN}),
+    Case("no control wanted", [audit(controls=None)], {}, "[audit]\nmin_controls = 0\n"),
+    Case("low coverage", [audit(900, total=1000)], {"min_coverage": OPEN}),
+    Case("low coverage allowed", [audit(900, total=1000)], {}, "[audit]\nmin_coverage = 0.9\n"),
+    Case("training images unread", [audit(references=(900, 1000))], {"min_reference_coverage": OPEN}),
+    Case("looked for exact copies", [audit(threshold=0.99)], {"threshold": OPEN}),
+    Case("calls itself inconclusive", [audit(conclusive=False)], {"conclusive": OPEN}),
+    Case(
+        "a finding outweighs the rest",
+        [audit(10, [1], conclusive=False, controls=None)],
+        {"max_findings": FAIL, "max_rate": FAIL, "conclusive": OPEN, "min_controls": OPEN},
+    ),
+    # several reports
+    Case("dedup alone", [dedup()], {"require": OPEN}),
+    Case("dedup alone, wanted so", [dedup()], {}, '[gate]\nrequire = ["dedup"]\n'),
+    Case("recall not shown", [audit(), dedup(low=0.98)], {"min_recall": OPEN}),
+    Case("another training set", [audit(store="s2"), dedup()], {"same_training_set": OPEN}),
+    Case("one of two audits fails", [audit(), audit(found=[1])], {"max_findings": FAIL}),
+    # pixels
+    Case("no verbatim copy", [audit(found=[near(1)])], {}, PIXELS),
+    Case("a verbatim copy", [audit(found=[verbatim(1)])], {"max_verbatim": FAIL}, PIXELS),
+    Case("an unconfirmed copy", [audit(found=[verbatim(1, False)])], {"max_verbatim": OPEN}, PIXELS),
+    Case("not compared on pixels", [audit(found=[1])], {"max_verbatim": OPEN}, PIXELS),
+    Case("a verbatim copy among others", [audit(found=[1, verbatim(2)])], {"max_verbatim": FAIL}, PIXELS),
+    Case("no finding, none confirmed", [audit()], {}, PIXELS),
+    Case("a verbatim copy allowed", [audit(found=[verbatim(1)])], {}, LAX + "max_verbatim = 1\n"),
+    Case("not verified", [audit()], {"min_verified_coverage": OPEN}, VERIFIED),
+    Case("verified is null", [audit(verified=None)], {"min_verified_coverage": OPEN}, VERIFIED),
+    Case("half verified", [audit(**verified(5, 10))], {"min_verified_coverage": OPEN}, VERIFIED),
+    Case("verified", [audit(**verified(9, 10))], {}, VERIFIED),
+    Case("no candidate to verify", [audit(**verified(0, 0))], {}, VERIFIED),
+    # faces
+    Case("faces not looked at", [audit()], {"min_face_p": OPEN}, FACES),
+    Case("no face matches", [audit(faces=faces(0, 0.5, 1.0))], {}, FACES),
+    Case("as many as chance gives", [audit(faces=faces(2, 1.5, 0.44))], {}, FACES),
+    Case("more than chance gives", [audit(faces=faces(9, 1.5, 0.0001))], {"min_face_p": FAIL}, FACES),
+    Case("faces without calibration", [audit(faces=faces(9, 1.5, None))], {"min_face_p": OPEN}, FACES),
+    Case("no match without calibration", [audit(faces=faces(0, 1.5, None))], {}, FACES),
+    Case("faces of too few generations", [audit(faces=faces(0, 0.5, 1.0, 500))], {"min_coverage": OPEN}, FACES),
+    Case("faces not asked for", [audit(faces=faces(9, 1.5, 0.0001))], {}),
+    # provenance
+    Case("fresh", [audit(days_old=29)], {}, "[gate]\nmax_age_days = 30\n"),
+    Case("old", [audit(days_old=31)], {"max_age_days": OPEN}, "[gate]\nmax_age_days = 30\n"),
+    Case("from the future", [audit(days_old=-1)], {"max_age_days": OPEN}, "[gate]\nmax_age_days = 30\n"),
+    Case("as old as may be", [audit(days_old=9999)], {}),
+    Case("the pinned encoder", [audit(), dedup()], {}, f'[gate]\nencoders = ["{SSCD_ID}"]\n'),
+    Case("another encoder", [audit(encoder=OTHER, threshold=0.9)], {"encoders": OPEN}, '[gate]\nencoders = ["x"]\n'),
+    Case("no encoder is pinned", [audit()], {"encoders": OPEN}, "[gate]\nencoders = []\n"),
+    Case("the pinned training set", [audit(), dedup()], {}, '[gate]\ntraining_sets = ["s0", "s1"]\n'),
+    Case("another training set than pinned", [audit()], {"training_sets": OPEN}, '[gate]\ntraining_sets = ["s2"]\n'),
+    # baseline
+    Case("as clean as before", [audit()], {}, baseline=audit(days_old=1)),
+    Case("as many as before", [audit(5000, [1, 2])], {}, LAX, audit(5000, [1, 2], days_old=1)),
+    Case("fewer than before", [audit(5000, [1])], {}, LAX, audit(5000, range(40))),
+    Case(
+        "more, and more than chance",
+        [audit(5000, range(90))],
+        {"max_rise": FAIL},
+        "[audit]\nmax_findings = 99\nmax_rate = 0.1\n",
+        audit(5000),
+    ),
+    Case("more, within the margin", [audit(5000, range(9))], {}, LAX, audit(5000)),
+    Case("nothing rises, too few to tell", [audit(300)], {"max_rise": OPEN}, baseline=audit(300, days_old=1)),
+    Case("enough to tell", [audit(400)], {}, baseline=audit(400, days_old=1)),
+    Case(
+        "a zero margin fails on proof",
+        [audit(5000, range(20))],
+        {"max_rise": FAIL},
+        LAX + "[baseline]\nmax_rise = 0.0\n",
+        audit(5000),
+    ),
+    Case(
+        "a zero margin is not shown",
+        [audit(5000, range(2))],
+        {"max_rise": OPEN},
+        LAX + "[baseline]\nmax_rise = 0.0\n",
+        audit(5000),
+    ),
+    Case("other prompts, still clean", [audit(5000)], {}, baseline=audit(5000, prompts="others")),
+    Case(
+        "other prompts, worse",
+        [audit(5000, range(90))],
+        {"max_rise": FAIL},
+        "[audit]\nmax_findings = 99\nmax_rate = 0.1\n",
+        audit(4000, prompts="others"),
+    ),
+    Case("another encoder before", [audit()], {"max_rise": OPEN}, baseline=audit(encoder=OTHER)),
+    Case("another threshold before", [audit()], {"max_rise": OPEN}, baseline=audit(threshold=0.7)),
+    Case("an inconclusive baseline", [audit()], {"max_rise": OPEN}, baseline=audit(conclusive=False)),
+    Case("a baseline of dedup", [audit()], {"max_rise": OPEN}, baseline=dedup()),
+    Case("a baseline and no audit", [dedup()], {"max_rise": OPEN}, '[gate]\nrequire = ["dedup"]\n', audit()),
+    # accepted matches
+    Case("accepted", [audit(found=[1])], {}, accepted=entry(1)),
+    Case("accepted by its prompt", [audit(found=[1])], {}, accepted=entry(1, by="prompt")),
+    Case("accepted until yesterday", [audit(found=[1])], {"max_findings": FAIL}, accepted=entry(1, PAST)),
+    Case("another one accepted", [audit(found=[1])], {"max_findings": FAIL}, accepted=entry(2)),
+    Case("one of two accepted", [audit(found=[1, 2])], {"max_findings": FAIL}, accepted=entry(1)),
+    Case("both accepted", [audit(found=[1, 2])], {}, accepted=entry(1) + entry(2)),
+    Case("an expired and a valid entry", [audit(found=[1])], {}, accepted=entry(1, PAST) + entry(1, by="prompt")),
+    Case("a verbatim copy accepted", [audit(found=[verbatim(1)])], {}, PIXELS, accepted=entry(1)),
+    Case("an accepted one does not lift the rate", [audit(300, [1])], {"max_rate": OPEN}, LAX),
+    Case("with it accepted", [audit(300, [1])], {}, LAX, accepted=entry(1)),
+    Case(
+        "acceptance does not make up for coverage",
+        [audit(900, [1], total=1000)],
+        {"min_coverage": OPEN},
+        accepted=entry(1),
+    ),
+    Case(
+        "an accepted rise is none",
+        [audit(400, [1])],
+        {},
+        LAX + "max_rate = 0.1\n",
+        audit(400, days_old=1),
+        entry(1),
+    ),
+]
+
+
+def test_there_are_enough_combinations() -> None:
+    """Of each verdict several, and no name twice."""
+    assert len({case.name for case in CASES}) == len(CASES) >= 60
+    assert all(sum(case.verdict == verdict for case in CASES) >= 12 for verdict in CODES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_verdict_and_exit_code(gate: Gate, case: Case) -> None:
+    """The command's verdict, its exit code and the rules that do not pass, with figures and sentences."""
+    gated = gate(*case.reports, "--json", policy=case.policy, baseline=case.baseline, accepted=case.accepted)
+    assert gated.not_passed() == case.blamed
+    assert (gated.json["verdict"], gated.code) == (case.verdict, CODES[case.verdict])
+    assert gated.json["exit_code"] == gated.code
+    assert all(rule["sentence"].endswith(".") and rule["figure"] and rule["limit"] for rule in gated.json["rules"])
+
+
+@pytest.mark.parametrize("case", CASES[::3], ids=lambda case: case.name)
+def test_the_text_tells_the_same(gate: Gate, case: Case) -> None:
+    """A line for each rule that does not pass, the verdict last, nothing on stderr."""
+    gated = gate(*case.reports, policy=case.policy, baseline=case.baseline, accepted=case.accepted)
+    assert (gated.code, gated.err) == (CODES[case.verdict], "")
+    assert gated.out.endswith(f"\nVerdict: {case.verdict}\n")
+    lines = gated.out.splitlines()
+    assert all(any(line.split()[:2] == [outcome, rule] for line in lines) for rule, outcome in case.blamed.items())
