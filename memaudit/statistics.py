@@ -113,3 +113,10 @@ def ratio_interval(found: Int64, true: Int64, confidence: float) -> tuple[float,
     tail = (1 - confidence) / 2
     count = min(draws, ratio * draws)
     return clopper_pearson_lower(count, draws, tail), clopper_pearson_upper(count, draws, tail)
+
+
+def normal_quantile(q: float) -> float:
+    """The standard normal distribution's quantile."""
+    from scipy.special import ndtri
+
+    return float(ndtri(q))

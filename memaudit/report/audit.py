@@ -9,8 +9,9 @@ import numpy as np
 
 from memaudit.records import AuditResult, Control, Status
 from memaudit.report.document import make_report, write_report
+from memaudit.report.faces import FacePart, audit_with_faces
 from memaudit.report.page import histogram, interval, percent, percent_up, write_page
-from memaudit.report.pictures import Pictures
+from memaudit.report.pictures import Alter, Pictures
 from memaudit.report.tables import rank_of, write_table
 from memaudit.store import Columns, Store
 
@@ -19,22 +20,36 @@ KIND = "near-duplicate"  # by similarity of embeddings alone; nothing finer is c
 DUPLICATE_BANDS = ((1, 1), (2, 4), (5, 9), (10, None))
 
 
-def write_audit(result: AuditResult, generations: Store, references: Store, out: Path) -> dict[str, Any]:
-    """Write every file of an audit into `out` and return the report. report.json comes last."""
+def write_audit(
+    result: AuditResult,
+    generations: Store,
+    references: Store,
+    out: Path,
+    faces: FacePart | None = None,
+    alter: Alter | None = None,
+) -> dict[str, Any]:
+    """Write every file of an audit into `out` and return the report. report.json comes last.
+
+    faces: what comparing faces gave, if that was asked for. alter: what each picture goes through before it is shown.
+    """
     queries = generations.all_columns()
     matched = np.unique(result.matches.reference)
     targets = dict(zip(matched.tolist(), range(len(matched)), strict=True))
     target_columns = references.columns(matched)
     _write_matches(out, result, queries, target_columns, targets)
     _write_scores(out, result, queries, references)
-    findings = _findings(result, queries, target_columns, targets, Pictures(out))
+    pictures = Pictures(out, alter)
+    findings = _findings(result, queries, target_columns, targets, pictures)
+    results = _results(result, findings)
+    if faces is not None:
+        results, findings = audit_with_faces(results, findings, faces, out, pictures)
     report = make_report(
         "audit",
-        inputs=result.digests,
+        inputs={**result.digests, **(faces.result.digests if faces else {})},
         encoder=result.encoder,
         threshold=result.threshold,
         coverage=result.searched.coverage,
-        results=_results(result, findings),
+        results=results,
         findings=findings,
     )
     write_page(out / "report.html", "audit.html", report=report, pictured=PICTURED)

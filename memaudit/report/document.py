@@ -17,10 +17,11 @@ from memaudit.records import Coverage, EncoderSpec
 
 SCHEMA = "urn:memaudit:report:1"
 THUMBNAILS = "thumbnails"
+FACE_CROPS = "face-crops"
 _CLAIM = ".memaudit-run"
 _PREVIOUS = "previous-run"
 _FILES = (
-    *("report.json", "report.html", "matches.parquet", "scores.parquet"),
+    *("report.json", "report.html", "matches.parquet", "scores.parquet", "face_matches.parquet"),
     *("pairs.parquet", "groups.parquet", "decisions.parquet", "skew.parquet", "keep.txt", "drop.txt"),
 )
 
@@ -65,7 +66,7 @@ def start_run(out: Path, kind: str) -> None:
     A stale report or drop.txt must not pass for this run's, whatever becomes of it; and a slip of the pen must not
     cost a finished one. Raises UsageError, before anything is moved, if no run of this kind wrote what is there.
     """
-    earlier = [name for name in (*_FILES, THUMBNAILS) if (out / name).exists()]
+    earlier = [name for name in (*_FILES, THUMBNAILS, FACE_CROPS) if (out / name).exists()]
     if earlier and _claimed_by(out) != kind:
         raise UsageError(f"{out} holds {earlier[0]}, which no memaudit {kind} wrote there: choose another --out")
     write_text(out / _CLAIM, f"{kind}\n")
