@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from memaudit.encoders import weights
 from memaudit.encoders.encoder import unit_rows
+from memaudit.encoders.onnx_graph import with_one_input
 from memaudit.errors import InputError, MissingDependencyError, UsageError
 from memaudit.records import EncoderSpec, Float32
 
@@ -126,11 +127,11 @@ class FaceModel:
     def encoder(self) -> FaceEncoder:
         if self.spec.name == SPEC.name and not self.cuda:
             return OpenCvSFace(self.path)
-        return OnnxFaces(self, open_session(self.path, cuda=self.cuda))
+        return OnnxFaces(self, open_session(self.path, self.spec.weights_sha256, cuda=self.cuda))
 
 
 class OpenCvSFace:
-    """SFace by OpenCV, which computes it three times as fast on a CPU as onnxruntime does."""
+    """SFace by OpenCV."""
 
     def __init__(self, path: Path) -> None:
         self._model = import_cv2().FaceRecognizerSF.create(str(path), "")
@@ -161,15 +162,18 @@ class OnnxFaces:
         return np.asarray(rows, dtype=np.float32).reshape(len(planes), -1)
 
 
-def open_session(path: Path, *, cuda: bool) -> Any:
-    """An onnxruntime session of one thread. Raises InputError for what is no ONNX file, UsageError for no CUDA."""
+def open_session(path: Path, sha256: str, *, cuda: bool) -> Any:
+    """An onnxruntime session of one thread, of a file with this sha256. Raises InputError for what is no ONNX file, UsageError for no CUDA."""
     onnxruntime = _import_onnxruntime()
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = 1
     settings.log_severity_level = _QUIET
     provider = "CUDAExecutionProvider" if cuda else "CPUExecutionProvider"
     try:
-        session = onnxruntime.InferenceSession(str(path), settings, providers=[provider])
+        model = path.read_bytes()
+        if sha256 == SFACE_SHA256:
+            model = with_one_input(model, "data")
+        session = onnxruntime.InferenceSession(model, settings, providers=[provider])
     except Exception as error:  # noqa: BLE001 - onnxruntime has exceptions of its own, all about the file
         raise InputError(f"{path} is no ONNX file that onnxruntime can load: {str(error)[:160]}") from None
     if provider not in session.get_providers():
@@ -226,7 +230,7 @@ def _own(detail: str, *, cuda: bool) -> FaceModel:
         raise UsageError(f"face-onnx: unknown option {unknown[0]!r}: expected {', '.join(_KEYS)}")
     path = Path(location).expanduser()
     sha256 = weights.digest(path)
-    session = open_session(path, cuda=False)
+    session = open_session(path, sha256, cuda=False)
     side = _side(session.get_inputs()[0].shape, options.get("side"), path)
     scale, order = options.get("scale", "-1..1"), options.get("order", "rgb")
     if scale not in _SCALES or order not in ("rgb", "bgr"):
