@@ -12,7 +12,8 @@ import pytest
 from vectors import Vectors, file_hash
 
 from memaudit.encoders.sface import SFACE_FILE, YUNET_FILE, find
-from memaudit.faces.names import Details, face_id, file_hash as face_hash, metadata_with
+from memaudit.faces.names import Details, face_id, metadata_with
+from memaudit.faces.names import file_hash as face_hash
 from memaudit.records import EncoderSpec, Status
 from memaudit.store import FACES, Row, Store, writing_store
 
@@ -32,7 +33,8 @@ def sample_folder() -> Path:
 
 HAS_PHOTOGRAPHS = (sample_folder() / "stamp.json").is_file() and find(SFACE_FILE) is not None
 needs_photographs = pytest.mark.skipif(
-    not HAS_PHOTOGRAPHS, reason="no photographs of faces, or no weights: scripts/fetch_faces, memaudit encoders fetch sface"
+    not HAS_PHOTOGRAPHS,
+    reason="no photographs of faces, or no weights: scripts/fetch_faces, memaudit encoders fetch sface",
 )
 needs_weights = pytest.mark.skipif(
     find(SFACE_FILE) is None or find(YUNET_FILE) is None, reason="no sface weights: memaudit encoders fetch sface"
@@ -58,7 +60,7 @@ def face_store(
     shard_rows: int = 4096,
     name: str = "sface",
 ) -> Store:
-    """A store whose i-th row is the first face of parents[i] or `prefix`-0000i; equal parents in a row share an image."""
+    """A store whose i-th row is a face of parents[i] or `prefix`-0000i; equal parents in a row share an image."""
     names = list(parents) if parents is not None else [f"{prefix}-{i:05d}" for i in range(len(vectors))]
     rows, number = [], 0
     for i, parent in enumerate(names):

@@ -1,8 +1,8 @@
 """The one thing that must be changed in SFace's file before onnxruntime takes it, without the onnx package.
 
 opencv_zoo's int8 file lists its weights as inputs of the graph, from the days when ONNX wanted that, although nodes now
-compute them. OpenCV 4 passes over them; onnxruntime demands them, and OpenCV 5 fails. Only the list is cut: nodes, weights
-and results stay as they are. Wire format: protobuf.dev/programming-guides/encoding; field numbers: onnx.proto.
+compute them. OpenCV 4 passes over them; onnxruntime demands them, and OpenCV 5 fails. Only the list is cut: nodes,
+weights and results stay as they are. Wire format: protobuf.dev/programming-guides/encoding; field numbers: onnx.proto.
 """
 
 from __future__ import annotations

