@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from memaudit.errors import InputError, UsageError
 from memaudit.faces.calibration import SAMPLE, Null, calibrate, control_null, distinct_rows, gallery_null
 from memaudit.faces.engine import count_faces
 from memaudit.faces.names import file_of, given_metadata, parent_of
-from memaudit.faces.results import Calibration, FaceMatches, FacesResult, GroupRate
+from memaudit.faces.results import Calibration, FaceCounts, FaceMatches, FacesResult, GroupRate
 from memaudit.images.decode import UnreadableImageError, decoding
 from memaudit.images.sources import read_image
 from memaudit.index import Searcher
@@ -74,6 +74,7 @@ def audit_faces(
     calibration = calibrate(null, len(rows), options.allowed, floor, same_person)
     found = _search(generations, gallery, rows, calibration.threshold, progress)
     matches = _matches(generations, gallery, found, calibration.threshold, image_similarity, options.picture_threshold)
+    counts = count_faces(generations), count_faces(gallery.store)
     unread = generations.coverage.total - generations.coverage.measured
     matched = rate_of(len(matches.query), Coverage(len(rows), len(rows) + unread))
     held_out = source == "control" and calibration.samples >= MIN_CONTROLS
@@ -85,8 +86,8 @@ def audit_faces(
         source=source,
         one_to_one=ONE_TO_ONE,
         same_person=same_person,
-        generated=count_faces(generations),
-        gallery=count_faces(gallery.store),
+        generated=counts[0],
+        gallery=counts[1],
         gallery_coverage=gallery.store.coverage,
         matched=matched,
         matches=matches,
@@ -96,7 +97,10 @@ def audit_faces(
         by=tuple(_by(options.by, generations, rows, matches.query, control, null, calibration.threshold)),
         nearest=found.similarity,
         null=null.best,
-        inconclusive=_reasons(generations, gallery.store, control, matched, calibration, options.max_unmeasured),
+        inconclusive=(
+            *_cut_archives({"generations": generations, "training set": gallery.store, "control": control}),
+            *_reasons(*counts, matched, calibration, options.max_unmeasured),
+        ),
     )
 
 
@@ -184,25 +188,24 @@ def _why_no_p(source: str, samples: int) -> str:
     return f"{samples} faces of people outside the training set, at least {MIN_CONTROLS} are needed"
 
 
+def _cut_archives(stores: Mapping[str, Store | None]) -> Iterator[str]:
+    for name, store in stores.items():
+        if store is not None and store.cut:
+            yield f"archives of the {name} end early ({store.cut} rows say so): an unknown number of images is missing"
+
+
 def _reasons(
-    generations: Store,
-    gallery: Store,
-    control: Store | None,
-    matched: Rate,
-    calibration: Calibration,
-    allowed: float,
-) -> tuple[str, ...]:
+    generated: FaceCounts, gallery: FaceCounts, matched: Rate, calibration: Calibration, allowed: float
+) -> Iterator[str]:
     """Why these rates must not be read as a clean bill."""
-    named = {"generations": generations, "training set": gallery, "control": control}
-    reasons = [f"archives of the {n} end early ({s.cut} rows say so)" for n, s in named.items() if s and s.cut]
-    reasons += [
-        f"only {count.images - count.unreadable:,} of {count.images:,} images of the {name} could be searched for faces"
-        for name, count in ((n, count_faces(s)) for n, s in list(named.items())[:2] if s)
-        if Coverage(count.images - count.unreadable, count.images).falls_short(allowed)
-    ]
+    for name, count in (("generations", generated), ("training set", gallery)):
+        looked_at = count.images - count.unreadable
+        if Coverage(looked_at, count.images).falls_short(allowed):
+            yield f"only {looked_at:,} of {count.images:,} images of the {name} could be searched for faces"
     if matched.coverage.measured and not gallery.comparable:
-        return (*reasons, "no face was found in the training set: no generated face was compared with anything")
-    return (*reasons, calibration.shortfall) if calibration.shortfall else tuple(reasons)
+        yield "no face was found in the training set: no generated face was compared with anything"
+    elif calibration.shortfall:
+        yield calibration.shortfall
 
 
 def _by(
@@ -253,10 +256,9 @@ def _image_rows(store: Store, faces: Columns) -> Int64:
     parents = [parent_of(image_id) for image_id in faces.image_id]
     known = rows_of(store, set(parents))
     rows = np.array([known.get(parent, -1) for parent in parents], dtype=np.int64)
-    readable = np.array(
-        [row >= 0 and store.columns(np.array([row])).status[0] == Status.OK for row in rows], dtype=bool
-    )
-    return np.where(readable, rows, -1)
+    there = np.flatnonzero(rows >= 0)
+    rows[there[store.columns(rows[there]).status != Status.OK]] = -1
+    return rows
 
 
 def by_thumbnails(queries: Columns, targets: Columns) -> Float32:

@@ -42,15 +42,14 @@ def calibrate(null: Null, scored: int, allowed: float, floor: float, fallback: f
     samples = np.sort(null.best[np.isfinite(null.best)])[::-1]
     count = len(samples)
     rank = math.floor(allowed * (count + 1) / (scored * null.factor)) if scored else count
-    threshold = np.float32(fallback)
+    threshold = fallback
     if count:
-        beyond = np.nextafter(samples[min(max(rank, 1), count) - 1], np.float32(2), dtype=np.float32)
-        threshold = min(max(beyond, np.float32(max(floor, LEAST))), np.float32(1))
-    above = int((samples >= threshold).sum())
+        threshold = min(max(_just_above(samples[min(max(rank, 1), count) - 1]), floor, LEAST), 1.0)
+    above = int((samples >= np.float32(threshold)).sum())
     expected = min(float(scored), null.factor * scored * (above + 1) / (count + 1))
     low, high = _interval(scored, above + 1, (count + 1) / null.factor)
     return Calibration(
-        threshold=float(threshold),
+        threshold=threshold,
         scored=scored,
         samples=count,
         above=above,
@@ -61,6 +60,12 @@ def calibrate(null: Null, scored: int, allowed: float, floor: float, fallback: f
         high=high,
         shortfall=_shortfall(count, scored, allowed, null.factor, expected),
     )
+
+
+def _just_above(value: np.float32) -> float:
+    """The next number with six digits that is above `value`, in float32 as well, where similarities are compared."""
+    steps = math.floor(float(value) * 1e6) + 1
+    return steps / 1e6 if np.float32(steps / 1e6) > value else (steps + 1) / 1e6
 
 
 def _interval(scored: int, rank: int, draws: float) -> tuple[int, int]:
