@@ -19,6 +19,7 @@ from memaudit.cli.face_audit import (
     FalseMatches,
     Identity,
     SaveCrops,
+    blurring,
     own_stores,
 )
 from memaudit.cli.options import (
@@ -117,7 +118,7 @@ def audit(
     try:
         references = open_searcher(against)
         _require_apart(references.store.folder, out)
-        alter = people.alter()
+        alter = blurring(wanted=blur_faces)
         if references.store.manifest.kind == FACES:
             if pairs is not None or threshold is not None:
                 raise UsageError("--pairing and --threshold are for images: a search of faces calibrates its threshold")
@@ -148,7 +149,7 @@ def _of_faces(
 
     with console.progress() as progress:
         part = people.alone(generations, gallery, control, out, progress)
-    report = write_face_audit(part, out, people.alter())
+    report = write_face_audit(part, out, blurring(wanted=people.blur))
     console.result(report, f"{report['results']['headline']}\nReport: {out / 'report.html'}")
     if part.result.inconclusive:
         raise typer.Exit(InconclusiveError.exit_code)

@@ -43,6 +43,15 @@ BlurFaces = Annotated[bool, typer.Option("--blur-faces", help="Make faces unreco
 _FOLDERS = {"generations": "generation-faces", "gallery": "training-faces", "control": "control-faces"}
 
 
+def blurring(*, wanted: bool) -> Callable[[Image.Image], Image.Image] | None:
+    """What pictures go through before they are shown."""
+    if not wanted:
+        return None
+    from memaudit.faces.blurring import face_blurrer
+
+    return face_blurrer()
+
+
 def own_stores() -> tuple[str, ...]:
     """The stores that an audit keeps in its --out."""
     return ("generations", "control", *_FOLDERS.values())
@@ -85,14 +94,6 @@ class FaceChoices:
                 "--face-store, --control-faces, --face-encoder, --identity, --faces-by and --save-crops need --faces, "
                 "or --against a store of faces"
             )
-
-    def alter(self) -> Callable[[Image.Image], Image.Image] | None:
-        """What pictures go through before they are shown."""
-        if not self.blur:
-            return None
-        from memaudit.faces.blurring import face_blurrer
-
-        return face_blurrer()
 
     def beside_images(
         self, generations: Store, references: Store, control: Store | None, out: Path, progress: Progress

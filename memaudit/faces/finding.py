@@ -19,6 +19,7 @@ from memaudit.records import Float64
 DETECTION_SIDE = 1024  # larger images are scaled down to it; the faces are cut from the larger one
 SCORE = 0.6
 _OVERLAP = 0.3
+_LEAST_SIDE = 64  # a strip of fewer pixels makes OpenCV 4.14 hand out memory that it never wrote
 _MOST = 5000
 # Where the landmarks of a face belong in a crop of 112 x 112: the template of ArcFace (Deng et al. 2019), which SFace
 # and most face encoders were trained with.
@@ -62,13 +63,16 @@ class FaceFinder:
         small = pixels
         if scale < 1:
             small = self._cv2.resize(pixels, size, interpolation=self._cv2.INTER_AREA)
-        self._detector.setInputSize(size)
+        missing = [max(0, _LEAST_SIDE - side) for side in (size[1], size[0])]
+        if any(missing):
+            small = self._cv2.copyMakeBorder(small, 0, missing[0], 0, missing[1], self._cv2.BORDER_CONSTANT)
+        self._detector.setInputSize(small.shape[1::-1])
         rows = self._detector.detect(small)[1]
         if rows is None:
             return np.empty((0, 15))
         found = rows.astype(np.float64)
         found[:, :14] *= np.tile([width / size[0], height / size[1]], 7)
-        return np.asarray(found[np.isfinite(found).all(axis=1)])
+        return np.asarray(found[[_is_inside(row, width, height) for row in found]])
 
     def _found(self, pixels: NDArray[np.uint8], row: Float64, full: float) -> Found:
         landmarks = row[4:14].reshape(5, 2)
@@ -76,6 +80,13 @@ class FaceFinder:
         sharpness = float(self._cv2.Laplacian(self._cv2.cvtColor(crop, self._cv2.COLOR_BGR2GRAY), 6).var())
         details = _details(row[:4] * full, landmarks * full, float(row[14]), sharpness)
         return Found(details, np.ascontiguousarray(crop[:, :, ::-1]))
+
+
+def _is_inside(row: Float64, width: int, height: int) -> bool:
+    """A sound box with its middle on the image."""
+    middle = row[:2] + row[2:4] / 2
+    sound = bool(np.isfinite(row).all() and (row[2:4] > 0).all())
+    return sound and bool((middle >= 0).all() and middle[0] <= width and middle[1] <= height)
 
 
 def aligned(pixels: NDArray[np.uint8], landmarks: Float64, side: int = SIDE) -> NDArray[np.uint8]:

@@ -47,6 +47,20 @@ def test_faces_are_embedded_summed_up_and_forgotten(memaudit: Memaudit, tmp_path
 
 
 @needs_photographs
+def test_a_dedup_report_can_hide_faces(memaudit: Memaudit, tmp_path: Path) -> None:
+    """Of a picture in a group, the face is a few squares."""
+    folder = copy(tmp_path / "p", "obama.jpg")
+    Image.open(folder / "obama.jpg").convert("RGB").save(folder / "copy.png")
+    assert memaudit("embed", folder, "--out", tmp_path / "s", *THUMBNAIL).code == 0
+    contrast = []
+    for options in ((), ("--blur-faces",)):
+        assert memaudit("dedup", tmp_path / "s", "--out", tmp_path / "d", *options).code == 0
+        picture = Image.open(next((tmp_path / "d/thumbnails").iterdir())).convert("L")
+        contrast.append(np.abs(np.diff(np.asarray(picture, dtype=float), axis=0)).mean())
+    assert contrast[1] < 0.9 * contrast[0]
+
+
+@needs_photographs
 def test_no_face_anywhere_is_exit_0_and_said(memaudit: Memaudit, tmp_path: Path) -> None:
     """Clip-art has no faces: that is a result."""
     folder = copy(tmp_path / "p", "mask_blue.jpg", "mask_black.jpg")

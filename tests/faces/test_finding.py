@@ -124,6 +124,14 @@ def test_boxes_are_in_pixels_of_the_stored_image() -> None:
     assert smaller.box == pytest.approx(whole.box, abs=15)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (5000, 1), (1, 900), (31, 32), (1024, 12), (40, 3)])
+def test_strips_hold_no_faces(size: tuple[int, int]) -> None:
+    """On images narrower than 33 pixels OpenCV's detector reports what its memory happens to hold."""
+    for seed in range(3):
+        noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+        assert reader().see(Image.fromarray(noise)).faces == ()
+
+
 def test_a_face_below_20_pixels_is_kept_without_an_embedding() -> None:
     """It has a place and a low quality, and nothing that could be matched."""
     image = opened("obama.jpg")
