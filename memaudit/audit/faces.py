@@ -110,7 +110,7 @@ def _require_possible(options: FaceOptions) -> None:
 
 
 def _require_faces(generations: Store, gallery: Store, control: Store | None) -> None:
-    for store in filter(None, (generations, gallery, control)):
+    for store in (s for s in (generations, gallery, control) if s is not None):
         if store.manifest.kind != FACES:
             raise InputError(f"store {store.folder} holds images, not faces: make a store of faces with memaudit faces")
         require_same_encoder(store, gallery)

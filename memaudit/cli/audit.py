@@ -20,6 +20,7 @@ from memaudit.cli.face_audit import (
     Identity,
     SaveCrops,
     blurring,
+    kept_templates,
     own_stores,
 )
 from memaudit.cli.options import (
@@ -105,6 +106,7 @@ def audit(
         by=tuple(faces_by or ()),
         save_crops=save_crops,
         blur=blur_faces,
+        picture_threshold=threshold,
         device=device,
         workers=workers,
         max_unreadable=max_unreadable,
@@ -135,7 +137,8 @@ def audit(
         write_inconclusive("audit", str(error), out)
         raise InconclusiveError(f"inconclusive: {error}") from None
     report = write_audit(result, queries, references.store, out, part, alter)
-    console.result(report, f"{report['results']['headline']}\nReport: {out / 'report.html'}")
+    text = f"{report['results']['headline']}\nReport: {out / 'report.html'}"
+    console.result(report, text + (kept_templates(out) if faces else ""))
     if not report["results"]["conclusive"]:
         raise typer.Exit(InconclusiveError.exit_code)
 
@@ -150,7 +153,8 @@ def _of_faces(
     with console.progress() as progress:
         part = people.alone(generations, gallery, control, out, progress)
     report = write_face_audit(part, out, blurring(wanted=people.blur))
-    console.result(report, f"{report['results']['headline']}\nReport: {out / 'report.html'}")
+    text = f"{report['results']['headline']}\nReport: {out / 'report.html'}"
+    console.result(report, text + kept_templates(out))
     if part.result.inconclusive:
         raise typer.Exit(InconclusiveError.exit_code)
 

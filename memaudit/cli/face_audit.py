@@ -52,6 +52,14 @@ def blurring(*, wanted: bool) -> Callable[[Image.Image], Image.Image] | None:
     return face_blurrer()
 
 
+def kept_templates(out: Path) -> str:
+    """A line that names the stores of faces that an audit left in its --out; empty if there are none."""
+    from memaudit.cli.options import is_store
+
+    kept = [str(out / name) for name in _FOLDERS.values() if is_store(out / name)]
+    return f"\nBiometric templates of people, to be deleted when done: {', '.join(kept)}" if kept else ""
+
+
 def own_stores() -> tuple[str, ...]:
     """The stores that an audit keeps in its --out."""
     return ("generations", "control", *_FOLDERS.values())
@@ -70,6 +78,7 @@ class FaceChoices:
     by: tuple[str, ...] = ()
     save_crops: bool = False
     blur: bool = False
+    picture_threshold: float | None = None
     device: str = "auto"
     workers: int = 0
     max_unreadable: float = 0.01
@@ -110,7 +119,8 @@ class FaceChoices:
         elif control is not None:
             held_out = self._faces_of(control.manifest.sources, out / _FOLDERS["control"], spec, progress)
         similarity = by_image_stores(generations, references)
-        return self._compared(queries, gallery, held_out, similarity, references.encoder.threshold, progress)
+        same = references.encoder.threshold if self.picture_threshold is None else self.picture_threshold
+        return self._compared(queries, gallery, held_out, similarity, same, progress)
 
     def alone(
         self, generations: str, gallery: Searcher, control: str | None, out: Path, progress: Progress
