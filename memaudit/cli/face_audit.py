@@ -185,10 +185,15 @@ class FaceChoices:
             ) from None
 
     def _model(self, like: EncoderSpec | None) -> FaceModel:
-        from memaudit.encoders.sface import resolve
-        from memaudit.errors import InconclusiveError
+        from memaudit.encoders.sface import SPEC, resolve
+        from memaudit.errors import InconclusiveError, UsageError
 
-        name = self.encoder or (like.name if like else "sface")
+        name = self.encoder or (like.name if like else SPEC.name)
+        if self.encoder is None and name != SPEC.name:
+            raise UsageError(
+                f"the training faces were embedded with an encoder of your own, {name}: name its file and options "
+                "again, with --face-encoder face-onnx:PATH?…"
+            )
         model = resolve(name, self.device, allow_unverified_weights=self.allow_unverified_weights)
         if like is not None and not model.spec.same_as(like):
             raise InconclusiveError(

@@ -14,6 +14,7 @@ from face_stores import BARACK, face_store, needs_photographs, sample_folder
 from PIL import Image
 from vectors import near, random_vectors
 
+from memaudit.encoders.sface import SFACE_FILE, find
 from memaudit.report.document import read_report
 
 THUMBNAIL = ("--encoder", "thumbnail")
@@ -153,6 +154,22 @@ def test_two_stores_of_faces_are_audited_alone(memaudit: Memaudit, tmp_path: Pat
     assert {row["group"] for row in report["results"]["faces"]["by"]} == {"f", "m", ""}
     assert json.loads((tmp_path / "out/report.json").read_text())["digest"] == report["digest"]
     assert memaudit("gate", tmp_path / "out/report.json").code in (1, 3)
+
+
+@needs_photographs
+def test_an_encoder_of_ones_own_is_named_again(memaudit: Memaudit, tmp_path: Path) -> None:
+    """A store made with face-onnx is compared with faces of the same file and options only."""
+    training, made = copy(tmp_path / "t", "obama.jpg", "biden.jpg"), copy(tmp_path / "g", "obama2.jpg")
+    name = f"face-onnx:{find(SFACE_FILE)}?scale=0..255"
+    own = ("--allow-unverified-weights", "--max-unreadable", "1")
+    memaudit("faces", training, "--out", tmp_path / "f", "--encoder", name).failed(2, "--allow-unverified-weights")
+    assert memaudit("faces", training, "--out", tmp_path / "f", "--encoder", name, *own).code == 0
+    audit = ("audit", made, "--against", tmp_path / "f", "--out", tmp_path / "out", "--face-false-matches", "9")
+    memaudit(*audit).failed(2, "--face-encoder face-onnx:PATH")
+    memaudit(*audit, "--face-encoder", "sface").failed(3, "similarities between the two mean nothing")
+    done = memaudit(*audit, "--face-encoder", name, "--allow-unverified-weights")
+    assert done.code == 0, done.err
+    assert "1 of 1 generated faces matches" in done.out
 
 
 def test_options_of_faces_need_faces(memaudit: Memaudit, tmp_path: Path) -> None:
