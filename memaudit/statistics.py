@@ -260,3 +260,10 @@ def rise_between(count: int, n: int, earlier: int, earlier_n: int, error: float)
     high = clopper_pearson_upper(count, n, error / 2) - clopper_pearson_lower(earlier, earlier_n, error / 2)
     low = clopper_pearson_lower(count, n, error / 2) - clopper_pearson_upper(earlier, earlier_n, error / 2)
     return Rise(value, low, high)
+
+
+def normal_quantile(q: float) -> float:
+    """The standard normal distribution's quantile."""
+    from scipy.special import ndtri
+
+    return float(ndtri(q))

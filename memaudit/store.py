@@ -10,7 +10,7 @@ import hashlib
 import io
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -30,6 +30,7 @@ SCHEMA = "memaudit-store/1"
 MANIFEST = "store.json"
 BLOCK_ROWS = 8192
 NO_FILE = "0" * 64  # the sha256 column of a row whose file was not read
+IMAGES, FACES = "images", "faces"  # what the rows of a store are
 _CHUNK_ROWS = 1024
 _SHARD_NAME = re.compile(r"shard-\d{5,}\.h5")
 _TEMPORARY_NAME = re.compile(rf"\.({_SHARD_NAME.pattern}|store\.json)\.\d+\.tmp")
@@ -99,17 +100,22 @@ class Shard:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What store.json holds."""
+    """What store.json holds. kind: IMAGES or FACES, whose rows are biometric templates; forgotten: digests of the
+    image_ids that were removed from a store of faces and may not come back."""
 
     encoder: EncoderSpec
     shard_rows: int
     sources: tuple[str, ...]
     shards: tuple[Shard, ...] = ()
     complete: bool = False
+    kind: str = IMAGES
+    forgotten: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
+        of_faces = {"kind": FACES, "biometric_templates": True, "forgotten": list(self.forgotten)}
         return {
             "schema": SCHEMA,
+            **(of_faces if self.kind == FACES else {}),
             "encoder": self.encoder.as_dict(),
             "shard_rows": self.shard_rows,
             "sources": list(self.sources),
@@ -134,6 +140,8 @@ class Manifest:
                 sources=tuple(raw["sources"]),
                 shards=tuple(Shard(**entry) for entry in raw["shards"]),
                 complete=raw["complete"] is True,
+                kind=raw.get("kind", IMAGES),
+                forgotten=tuple(map(str, raw.get("forgotten", ()))),
             )
             if type(manifest.shard_rows) is not int or manifest.as_dict() != raw:
                 raise ValueError("its parts do not fit each other")
@@ -338,11 +346,17 @@ class StoreWriter:
 
     def write_columns(self, columns: Columns, embeddings: NDArray[np.float16]) -> None:
         """Write the next shard from columns and (rows, dim) unit embeddings; rows that are not OK hold zeros."""
-        name = f"shard-{len(self.manifest.shards):05d}.h5"
+        shard = self._written_shard(columns, embeddings)
+        self._save(replace(self.manifest, shards=(*self.manifest.shards, shard), complete=False))
+
+    def _written_shard(self, columns: Columns, embeddings: NDArray[np.float16], taken: Sequence[Shard] = ()) -> Shard:
+        """Write a file under a number beyond all that are listed or `taken`: none of theirs is overwritten."""
+        numbers = [int(shard.name[len("shard-") : -len(".h5")]) for shard in (*self.manifest.shards, *taken)]
+        name = f"shard-{max(numbers, default=-1) + 1:05d}.h5"
         data = _shard_file(columns, embeddings)
         with appearing_whole(self.folder / name) as temporary:
             temporary.write_bytes(data)
-        shard = Shard(
+        return Shard(
             name,
             rows=len(columns.image_id),
             # Counted without numpy, which asks the enum for attributes and swallows a Ctrl-C that comes meanwhile.
@@ -352,7 +366,29 @@ class StoreWriter:
             sha256=hashlib.sha256(data).hexdigest(),
             content_sha256=content_digest(zip(columns.image_id, columns.sha256, strict=True)),
         )
-        self._save(replace(self.manifest, shards=(*self.manifest.shards, shard), complete=False))
+
+    def remove_rows(self, doomed: Callable[[Columns], NDArray[np.bool_]], forgotten: Sequence[str]) -> None:
+        """Write every shard with a doomed row anew, without it, then a manifest that lists the new files and
+        `forgotten`, then delete the old ones. Killed before the manifest, nothing has changed; killed after it, the
+        next call deletes what is left. Memory: a shard.
+        """
+        self.remove_strays()
+        shards: list[Shard] = []
+        for shard in self.manifest.shards:
+            store = Store(self.folder, replace(self.manifest, shards=(shard,)))
+            columns = store.all_columns()
+            kept = np.flatnonzero(~doomed(columns))
+            if len(kept) == shard.rows:
+                shards.append(shard)
+            elif len(kept):
+                shards.append(self._written_shard(columns.at(kept), store.stored_embeddings(kept), shards))
+        self._save(replace(self.manifest, shards=tuple(shards), forgotten=tuple(forgotten)))
+        self.remove_strays()
+
+    def remove_strays(self) -> None:
+        """Delete files by our own names that the manifest does not list."""
+        for name in _strays(self.folder, self.manifest):
+            (self.folder / name).unlink()
 
     def written(self) -> Store:
         """What was written so far, for reading. Another one is needed after the next shard."""
@@ -385,8 +421,7 @@ class StoreWriter:
     def finish(self) -> None:
         """Mark the store complete; remove shards that it no longer has, and what killed writers left."""
         self._save(replace(self.manifest, complete=True))
-        for name in _strays(self.folder, self.manifest):
-            (self.folder / name).unlink()
+        self.remove_strays()
 
     def _save(self, manifest: Manifest) -> None:
         write_json(self.folder / MANIFEST, manifest.as_dict())
@@ -395,7 +430,13 @@ class StoreWriter:
 
 @contextmanager
 def writing_store(
-    folder: Path, encoder: EncoderSpec, shard_rows: int, sources: Sequence[str], *, append: bool = False
+    folder: Path,
+    encoder: EncoderSpec,
+    shard_rows: int,
+    sources: Sequence[str],
+    *,
+    append: bool = False,
+    kind: str = IMAGES,
 ) -> Iterator[StoreWriter]:
     """Open `folder` for writing: a new store, or the one begun there by the same encoder.
 
@@ -414,7 +455,8 @@ def writing_store(
             f"store {folder} is being written by another process: wait for it, or choose another --out"
         ) from None
     try:
-        yield StoreWriter(folder, _begun(folder, Manifest(encoder, shard_rows, tuple(sources)), append=append))
+        fresh = Manifest(encoder, shard_rows, tuple(sources), kind=kind)
+        yield StoreWriter(folder, _begun(folder, fresh, append=append))
     finally:
         lock.release()
 
@@ -429,6 +471,8 @@ def _begun(folder: Path, fresh: Manifest, *, append: bool) -> Manifest:
         write_json(folder / MANIFEST, fresh.as_dict())
         return fresh
     begun = Manifest.read(folder)
+    if begun.kind != fresh.kind:
+        raise InputError(f"store {folder} holds {begun.kind}, not {fresh.kind}: choose another --out")
     if append:
         _require_pending(folder, begun, fresh.sources)
         others = tuple(source for source in begun.sources if source not in fresh.sources)

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from memaudit.cli import audit, compare, dedup, embed, encoders, extract, gate, index, inspect, prompts, ready
+from memaudit.cli import audit, compare, dedup, embed, encoders, extract, faces, gate, index, inspect, prompts, ready
 from memaudit.cli.console import harmless, print_error
 from memaudit.errors import MemauditError
 
@@ -31,6 +31,7 @@ app.command("dedup")(dedup.dedup)
 app.command("prompts")(prompts.prompts)
 app.command("audit")(audit.audit)
 app.command("extract")(extract.extract)
+app.command("faces")(faces.faces)
 app.command("gate")(gate.gate)
 app.command("compare")(compare.compare)
 app.command("info")(inspect.info)

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
+from memaudit.cli.face_audit import (
+    BlurFaces,
+    ControlFaces,
+    FaceChoices,
+    FaceEncoder,
+    Faces,
+    FacesBy,
+    FaceStore,
+    FalseMatches,
+    Identity,
+    SaveCrops,
+    blurring,
+    kept_templates,
+    own_stores,
+)
 from memaudit.cli.options import (
     DEFAULT_VIEWS,
     BatchSize,
@@ -21,6 +36,9 @@ from memaudit.cli.options import (
     Unverified,
     Workers,
 )
+
+if TYPE_CHECKING:
+    from memaudit.index import Searcher
 
 Generations = Annotated[
     str, typer.Argument(metavar="GENERATIONS", help="What the model made: folder, manifest or store.")
@@ -68,6 +86,15 @@ def audit(
     views: ViewsChoice = None,
     verify: Verify = "auto",
     metrics: WithMetrics = False,
+    faces: Faces = False,
+    face_store: FaceStore = None,
+    control_faces: ControlFaces = None,
+    face_encoder: FaceEncoder = None,
+    face_false_matches: FalseMatches = 1.0,
+    identity: Identity = "",
+    faces_by: FacesBy = None,
+    save_crops: SaveCrops = False,
+    blur_faces: BlurFaces = False,
     encoder: EncoderName = None,
     device: Device = "auto",
     workers: Workers = 0,
@@ -92,10 +119,28 @@ def audit(
     from memaudit.report.document import start_run
     from memaudit.report.inconclusive import write_inconclusive
     from memaudit.similarity.exact import require_threshold
+    from memaudit.store import FACES
 
     console = Console(as_json, quiet)
     embedder = Embedder(encoder, device, workers, batch_size, shard_rows, allow_unverified_weights)
     options = AuditOptions(threshold, neighbours, max_unreadable, metrics=metrics, verify=verify)
+    people = FaceChoices(
+        wanted=faces,
+        store=face_store,
+        control=control_faces,
+        encoder=face_encoder,
+        false_matches=face_false_matches,
+        identity=identity,
+        by=tuple(faces_by or ()),
+        save_crops=save_crops,
+        blur=blur_faces,
+        picture_threshold=threshold,
+        device=device,
+        workers=workers,
+        max_unreadable=max_unreadable,
+        allow_unverified_weights=allow_unverified_weights,
+    )
+    people.require_possible()
     start_run(out, "audit")
     views_of(views or DEFAULT_VIEWS), plan_pixels(verify, "", 1.0)  # before hours of embedding
     if threshold is not None:
@@ -106,6 +151,13 @@ def audit(
     try:
         references = open_searcher(against)
         _require_apart(references.store.folder, out)
+        alter = blurring(wanted=blur_faces)
+        if references.store.manifest.kind == FACES:
+            if pair is not None or threshold is not None:
+                raise UsageError("--pairing and --threshold are for images: a search of faces calibrates its threshold")
+            _of_faces(console, people, generations, references, control, out)
+            return
+        people.require_wanted()
         like = references.store.encoder
         with console.progress() as progress:
             queries = embedder.store_of(generations, out / "generations", like, progress)
@@ -119,12 +171,30 @@ def audit(
             result = run(
                 queries, references, pairing=pairs, control=held_out, views=seen, options=options, progress=progress
             )
+            part = people.beside_images(queries, references.store, held_out, out, progress) if faces else None
     except (InconclusiveError, EmptyInputError) as error:
         write_inconclusive("audit", str(error), out)
         raise InconclusiveError(f"inconclusive: {error}") from None
-    report = write_audit(result, queries, references.store, out)
-    console.result(report, f"{report['results']['headline']}\nReport: {out / 'report.html'}")
-    if result.inconclusive:
+    report = write_audit(result, queries, references.store, out, part, alter)
+    text = f"{report['results']['headline']}\nReport: {out / 'report.html'}"
+    console.result(report, text + (kept_templates(out) if faces else ""))
+    if not report["results"]["conclusive"]:
+        raise typer.Exit(InconclusiveError.exit_code)
+
+
+def _of_faces(
+    console: Console, people: FaceChoices, generations: str, gallery: Searcher, control: str | None, out: Path
+) -> None:
+    """An audit against a store of faces knows no images: only faces are compared."""
+    from memaudit.errors import InconclusiveError
+    from memaudit.report.faces import write_face_audit
+
+    with console.progress() as progress:
+        part = people.alone(generations, gallery, control, out, progress)
+    report = write_face_audit(part, out, blurring(wanted=people.blur))
+    text = f"{report['results']['headline']}\nReport: {out / 'report.html'}"
+    console.result(report, text + kept_templates(out))
+    if part.result.inconclusive:
         raise typer.Exit(InconclusiveError.exit_code)
 
 
@@ -132,5 +202,5 @@ def _require_apart(references: Path, out: Path) -> None:
     """The generations are embedded into `out`: not over the training set's own store."""
     from memaudit.errors import UsageError
 
-    if references.resolve() in ((out / name).resolve() for name in ("generations", "control")):
+    if references.resolve() in ((out / name).resolve() for name in own_stores()):
         raise UsageError(f"--against {references} lies where --out {out} keeps its own stores: choose another --out")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
+from memaudit.cli.face_audit import BlurFaces, blurring
 from memaudit.cli.options import MaxUnreadable, OutPath, Threshold
 
 StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="A store made by memaudit embed.")]
@@ -68,6 +69,7 @@ def dedup(
     ignore: Ignore = None,
     recall_sample: Sample = 1000,
     seed: Seed = 0,
+    blur_faces: BlurFaces = False,
     max_unreadable: MaxUnreadable = 0.01,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -103,6 +105,7 @@ def dedup(
         seed=seed,
         max_unreadable=max_unreadable,
     )
+    alter = blurring(wanted=blur_faces)
     start_run(out, "dedup")
     require_possible(options)
     ruled_out = read_ruled_out(ignore) if ignore else None
@@ -114,7 +117,7 @@ def dedup(
     except InconclusiveError as error:
         write_inconclusive("dedup", str(error), out)
         raise InconclusiveError(f"inconclusive: {error}") from None
-    report = write_dedup(result, opened, out, other)
+    report = write_dedup(result, opened, out, other, alter)
     console.result(report, f"{report['results']['headline']}\n{_how(report)}\nReport: {out / 'report.html'}")
     if result.inconclusive:
         raise typer.Exit(InconclusiveError.exit_code)

@@ -11,7 +11,15 @@ from typing import Any
 from memaudit import __version__
 
 PACKAGES = (
-    *("torch", "torchvision", "open_clip_torch", "faiss-cpu", "faiss-gpu-cuvs", "onnxruntime"),
+    *(
+        "torch",
+        "torchvision",
+        "open_clip_torch",
+        "faiss-cpu",
+        "faiss-gpu-cuvs",
+        "onnxruntime",
+        "opencv-python-headless",
+    ),
     *("numpy", "h5py", "pyarrow", "pillow", "scipy"),
 )
 

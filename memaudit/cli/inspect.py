@@ -72,12 +72,14 @@ def _described(path: Path) -> dict[str, Any]:
 
 
 def _describe_store(path: Path) -> dict[str, Any]:
+    from memaudit.records import Status
     from memaudit.store import Manifest, Store
 
     manifest = Manifest.read(path)
     value: dict[str, Any] = {
         "kind": "store",
         "complete": manifest.complete,
+        **({"holds": "faces: biometric templates of people"} if manifest.kind == "faces" else {}),
         "encoder": manifest.encoder.identity,
         "sources": list(manifest.sources),
         "shards": len(manifest.shards),
@@ -89,10 +91,20 @@ def _describe_store(path: Path) -> dict[str, Any]:
     store = Store.open(path)
     status: Counter[str] = Counter()
     causes: Counter[str] = Counter()
+    others: Counter[str] = Counter()
     for columns in store.iter_columns():
         status.update(map(str, columns.status))
-        causes.update(error for error in columns.error if error)
-    return {**value, "digest": store.digest, "status": dict(status), "unreadable": dict(causes.most_common())}
+        for state, error in zip(columns.status, columns.error, strict=True):
+            if error:
+                (causes if state == Status.UNREADABLE else others)[error] += 1
+    out_of_scope = {"not compared": dict(others.most_common())} if others else {}
+    return {
+        **value,
+        "digest": store.digest,
+        "status": dict(status),
+        "unreadable": dict(causes.most_common()),
+        **out_of_scope,
+    }
 
 
 def _faults(path: Path) -> list[str]:

@@ -76,7 +76,7 @@ def embed(
     """
     if append and replace_changed:
         raise UsageError("--append keeps what is there, --replace-changed does not: choose one")
-    _require_outside(Path(folder), sources)
+    require_outside(Path(folder), sources)
     total = require_distinct(lambda: (ref.image_id for ref in iter_images(sources, contents=False)))
     if total == 0:
         raise EmptyInputError(f"no image in {', '.join(map(str, sources))}: nothing to embed")
@@ -99,12 +99,13 @@ def embed(
         if done < total:
             writer.unfinish()
             new = (ref for ref in iter_images(sources) if not 0 <= standing.row_of(ref) < kept)
-            _write_new(writer, new, encoder, options, pool, _counting(progress, "embedding", done, total))
+            _write_new(writer, new, encoder, options, pool, counting(progress, "embedding", done, total))
         writer.finish()
     return Store.open(folder)
 
 
-def _require_outside(folder: Path, sources: Sequence[str | Path]) -> None:
+def require_outside(folder: Path, sources: Sequence[str | Path]) -> None:
+    """Raise UsageError for a store inside one of its sources, where its files would be taken for images."""
     for source in (Path(source) for source in sources if not is_url(str(source))):
         if source.is_dir() and folder.resolve().is_relative_to(source.resolve()):
             raise UsageError(f"{folder} lies inside the source {source}: choose an --out outside of it")
@@ -120,7 +121,7 @@ def _survey(
     in_order: bool,
 ) -> Survey:
     rows = len(standing.files)
-    tick = _counting(progress, "checking what is there", 0, rows)
+    tick = counting(progress, "checking what is there", 0, rows)
     sightings = ahead(pool, lambda ref: sight(standing, ref), iter_images(sources), options.window)
     return survey(rows, sightings, in_order=in_order, tick=tick)
 
@@ -188,7 +189,9 @@ def _write_new(
             known.add(embedded_files(((row.status, row.sha256) for row in rows), start))
 
 
-def _counting(progress: Progress, stage: str, done: int, total: int) -> Callable[[int], None]:
+def counting(progress: Progress, stage: str, done: int, total: int) -> Callable[[int], None]:
+    """A function that adds to the count of a stage and reports it."""
+
     def tick(count: int) -> None:
         nonlocal done
         done += count

@@ -17,7 +17,7 @@ from memaudit.records import ImageRef, Int64, Status
 from memaudit.store import NO_FILE, Store
 
 Keys = NDArray[np.bytes_]
-_KEY = np.dtype("S16")  # 128 bits of a hash: nobody can make two files that agree in them
+KEY = np.dtype("S16")  # 128 bits of a hash: nobody can make two files that agree in them
 
 
 class Table(NamedTuple):
@@ -45,21 +45,21 @@ class KnownFiles:
     """
 
     def __init__(self) -> None:
-        self._table = Table(np.empty(0, _KEY), np.empty(0, np.int64))
+        self._table = Table(np.empty(0, KEY), np.empty(0, np.int64))
 
     def row_of(self, sha256: str) -> int:
         """The first row that was embedded from this file, or -1."""
-        return self._table.row_of(_file_key(sha256))
+        return self._table.row_of(file_key(sha256))
 
     def add(self, files: Iterable[tuple[int, str]]) -> None:
         """Add rows with the sha256 of their files, in rising order: of equal files the first one counts."""
         keys, rows = bytearray(), array("q")
         for row, sha256 in files:
-            keys += _file_key(sha256)
+            keys += file_key(sha256)
             rows.append(row)
         old = self._table
         self._table = Table.of(
-            np.concatenate([old.keys, np.frombuffer(keys, _KEY)]),
+            np.concatenate([old.keys, np.frombuffer(keys, KEY)]),
             np.concatenate([old.rows, np.asarray(rows, dtype=np.int64)]),
         )
 
@@ -88,19 +88,19 @@ class Standing(NamedTuple):
 
     def row_of(self, ref: ImageRef) -> int:
         """The row of an image, or -1."""
-        return self.ids.row_of(_text_key(ref.image_id))
+        return self.ids.row_of(text_key(ref.image_id))
 
 
 def standing_of(store: Store) -> Standing:
     ids, uris, files = bytearray(), bytearray(), bytearray()
     for columns in store.iter_columns():
         for image_id, uri, sha256 in zip(columns.image_id, columns.uri, columns.sha256, strict=True):
-            ids += _text_key(image_id)
-            uris += _text_key(uri)
-            files += _file_key(sha256)
+            ids += text_key(image_id)
+            uris += text_key(uri)
+            files += file_key(sha256)
     rows = np.arange(len(store))
-    by_id, by_uri = (Table.of(np.frombuffer(keys, _KEY), rows) for keys in (ids, uris))
-    return Standing(by_id, by_uri, np.frombuffer(files, _KEY))
+    by_id, by_uri = (Table.of(np.frombuffer(keys, KEY), rows) for keys in (ids, uris))
+    return Standing(by_id, by_uri, np.frombuffer(files, KEY))
 
 
 class Seen(StrEnum):
@@ -126,9 +126,9 @@ def sight(standing: Standing, ref: ImageRef) -> Sighting:
     """Reads the file only of an image that the store has under this image_id."""
     row = standing.row_of(ref)
     if row < 0:
-        row = standing.uris.row_of(_text_key(ref.uri))
+        row = standing.uris.row_of(text_key(ref.uri))
         return Sighting(ref.image_id, row, Seen.NEW if row < 0 else Seen.OTHER_NAME)
-    return Sighting(ref.image_id, row, _compared(standing.files[row], _file_key(sha256_of(ref)).rstrip(b"\0")))
+    return Sighting(ref.image_id, row, _compared(standing.files[row], file_key(sha256_of(ref)).rstrip(b"\0")))
 
 
 def _compared(stored: bytes, found: bytes) -> Seen:
@@ -181,12 +181,12 @@ def _short_key(image_id: str) -> int:
     return int.from_bytes(hashlib.blake2b(image_id.encode(), digest_size=8).digest(), "big")
 
 
-def _text_key(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=_KEY.itemsize).digest()
+def text_key(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=KEY.itemsize).digest()
 
 
-def _file_key(sha256: str) -> bytes:
-    return bytes.fromhex(sha256[: 2 * _KEY.itemsize])
+def file_key(sha256: str) -> bytes:
+    return bytes.fromhex(sha256[: 2 * KEY.itemsize])
 
 
 def sha256_of(ref: ImageRef) -> str:

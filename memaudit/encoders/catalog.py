@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from memaudit.encoders import clip, sscd, thumbnail, weights
+from memaudit.encoders import clip, sface, sscd, thumbnail, weights
 from memaudit.encoders.encoder import Encoder
 from memaudit.encoders.torch_modules import load_torchscript
-from memaudit.errors import InputError, UsageError
+from memaudit.errors import InputError, MissingDependencyError, UsageError
 
 DEVICES = ("auto", "cpu", "cuda")
 NAMES = ("sscd", "sscd-torchscript[:PATH]", "open_clip:ARCH/TAG", "open_clip:ARCH/PATH", "thumbnail")
+FACES = ("sface", "face-onnx:PATH")  # of memaudit faces, not of memaudit embed
 KINDS = ("sscd", "sscd-torchscript", "open_clip", "thumbnail")
 
 WeightsState = Literal["none needed", "ready", "absent", "on demand"]
@@ -58,6 +59,8 @@ def fetch_weights(name: str, *, url: str = weights.TORCHSCRIPT_URL) -> Path:
     `url` is where sscd-torchscript comes from. Raises UsageError when nothing can be fetched under that name,
     MissingDependencyError when it cannot be had, InputError when what came is something else.
     """
+    if name == sface.SPEC.name:
+        return sface.fetch_sface()
     kind, detail = _parse(name)
     if kind == "sscd":
         return weights.fetch_sscd()
@@ -77,12 +80,26 @@ def list_encoders() -> list[EncoderRow]:
     meta = "Meta's own SSCD file, in fp32; unverified"
     where = str(scripted) if here else "memaudit encoders fetch sscd-torchscript"
     hub = "open_clip downloads them on first use"
+    own = "a user's own face encoder"
     return [
         EncoderRow("sscd", "copy detection", copy.dim, "MIT", copy.threshold, *_sscd_state()),
         EncoderRow(NAMES[1], meta, copy.dim, "MIT", copy.threshold, "ready" if here else "absent", where),
         EncoderRow(NAMES[2], "semantic similarity", None, "per weights", clip.THRESHOLD, "on demand", hub),
         EncoderRow("thumbnail", "plain copies", small.dim, "Apache-2.0", small.threshold, "none needed", ""),
+        EncoderRow("sface", "faces", sface.DIM, "Apache-2.0, MIT", sface.SAME_PERSON, *_sface_state()),
+        EncoderRow(FACES[1], own, None, "the user's", sface.SAME_PERSON, "on demand", "memaudit faces --encoder"),
     ]
+
+
+def _sface_state() -> tuple[WeightsState, str]:
+    try:
+        for file in sface.PINNED:
+            where = sface.face_weights(file)
+    except MissingDependencyError:
+        return "absent", "memaudit encoders fetch sface"
+    except InputError as error:
+        return "absent", str(error)
+    return "ready", str(where)
 
 
 def _sscd_state() -> tuple[WeightsState, str]:
@@ -97,6 +114,8 @@ def _sscd_state() -> tuple[WeightsState, str]:
 def _parse(name: str) -> tuple[str, str]:
     """Split NAME or NAME:DETAIL. Raises UsageError for what is not one of NAMES."""
     kind, _, detail = name.partition(":")
+    if name == sface.SPEC.name or kind == "face-onnx":
+        raise UsageError(f"encoder {name} embeds faces, not images: use memaudit faces, or memaudit audit --faces")
     if name in KINDS and name != "open_clip":
         return name, ""
     if kind == "sscd-torchscript" and detail:

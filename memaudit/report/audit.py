@@ -15,9 +15,10 @@ from memaudit.records import AuditResult, Control, Discoveries, Matches, Status,
 from memaudit.report.audit_findings import card, findings_of, page_data
 from memaudit.report.audit_tables import Targets, write_matches, write_scores
 from memaudit.report.document import make_report, write_report
+from memaudit.report.faces import FacePart, audit_with_faces
 from memaudit.report.outcomes import outcomes_of
 from memaudit.report.page import histogram, interval, percent, percent_up, write_page
-from memaudit.report.pictures import Pictures
+from memaudit.report.pictures import Alter, Pictures
 from memaudit.store import Columns, Store
 
 PICTURED = 1000  # findings with thumbnails
@@ -25,20 +26,34 @@ STATIC = 100  # findings in the page for a browser that runs no script
 DUPLICATE_BANDS = ((1, 1), (2, 4), (5, 9), (10, None))
 
 
-def write_audit(result: AuditResult, generations: Store, references: Store, out: Path) -> dict[str, Any]:
-    """Write every file of an audit into `out` and return the report. report.json comes last."""
+def write_audit(
+    result: AuditResult,
+    generations: Store,
+    references: Store,
+    out: Path,
+    faces: FacePart | None = None,
+    alter: Alter | None = None,
+) -> dict[str, Any]:
+    """Write every file of an audit into `out` and return the report. report.json comes last.
+
+    faces: what comparing faces gave, if that was asked for. alter: what each picture goes through before it is shown.
+    """
     queries = generations.all_columns()
     targets = Targets(references, result.matches.reference)
     write_matches(out, result, queries, targets)
     write_scores(out, result, queries, references)
-    findings = findings_of(result, queries, targets, Pictures(out), PICTURED)
+    pictures = Pictures(out, alter)
+    findings = findings_of(result, queries, targets, pictures, PICTURED)
+    results = _results(result, findings, queries)
+    if faces is not None:
+        results, findings = audit_with_faces(results, findings, faces, out, pictures)
     report = make_report(
         "audit",
-        inputs=result.digests,
+        inputs={**result.digests, **(faces.result.digests if faces else {})},
         encoder=result.encoder,
         threshold=result.threshold,
         coverage=result.searched.coverage,
-        results=_results(result, findings, queries),
+        results=results,
         findings=findings,
     )
     _write_page(out / "report.html", report)
@@ -50,12 +65,13 @@ def _write_page(path: Path, report: dict[str, Any]) -> None:
     """The page's only script is named by its digest: a browser runs no other."""
     script = resources.files("memaudit.report").joinpath("templates/audit.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    findings = report["findings"]
+    findings = [finding for finding in report["findings"] if finding["kind"] != "face"]
     write_page(
         path,
         "audit.html",
         report=report,
         pictured=PICTURED,
+        images=len(findings),
         cards=[card(finding) for finding in findings[:STATIC]],
         data=page_data(findings),
         script=script,

@@ -19,7 +19,7 @@ from memaudit.report.dedup_pictures import (
 from memaudit.report.dedup_tables import group_sizes, weakest_of_groups, write_tables
 from memaudit.report.document import make_report, write_report
 from memaudit.report.page import histogram, percent, percent_down, write_page
-from memaudit.report.pictures import Pictures
+from memaudit.report.pictures import Alter, Pictures
 from memaudit.store import Store
 
 SIZE_BANDS = ((2, 2), (3, 4), (5, 9), (10, 19), (20, 99), (100, None))
@@ -27,13 +27,15 @@ SKEWS_REPORTED = 200
 SKEWS_SHOWN = 40
 
 
-def write_dedup(result: DedupResult, store: Store, out: Path, against: Store | None = None) -> dict[str, Any]:
+def write_dedup(
+    result: DedupResult, store: Store, out: Path, against: Store | None = None, alter: Alter | None = None
+) -> dict[str, Any]:
     """Write every file of a dedup run into `out` and return the report. report.json comes last.
 
-    against: the other store, where the run had one.
+    against: the other store, where the run had one. alter: what each picture goes through before it is shown.
     """
     write_tables(result, out, against)
-    pictures = Pictures(out)
+    pictures = Pictures(out, alter)
     results = _results(result) | {
         "near_threshold": near_threshold(result, store, pictures),
         "by_pixels_shown": by_pixels(result, store, pictures),

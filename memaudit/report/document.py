@@ -19,10 +19,11 @@ SCHEMA = "urn:memaudit:report:2"
 FIRST_SCHEMA = "urn:memaudit:report:1"  # without digests of the parts; read as well
 MOST_BYTES = 64 * 2**20  # of a report.json: about a hundred thousand findings
 THUMBNAILS = "thumbnails"
+FACE_CROPS = "face-crops"
 _CLAIM = ".memaudit-run"
 _PREVIOUS = "previous-run"
 _FILES = (
-    *("report.json", "report.html", "matches.parquet", "scores.parquet", "cliques.parquet"),
+    *("report.json", "report.html", "matches.parquet", "scores.parquet", "cliques.parquet", "face_matches.parquet"),
     *("pairs.parquet", "groups.parquet", "decisions.parquet", "skew.parquet", "keep.txt", "drop.txt"),
 )
 
@@ -83,7 +84,7 @@ def start_run(out: Path, kind: str) -> None:
     A stale report or drop.txt must not pass for this run's, whatever becomes of it; and a slip of the pen must not
     cost a finished one. Raises UsageError, before anything is moved, if no run of this kind wrote what is there.
     """
-    earlier = [name for name in (*_FILES, THUMBNAILS) if (out / name).exists()]
+    earlier = [name for name in (*_FILES, THUMBNAILS, FACE_CROPS) if (out / name).exists()]
     if earlier and _claimed_by(out) != kind:
         raise UsageError(f"{out} holds {earlier[0]}, which no memaudit {kind} wrote there: choose another --out")
     write_text(out / _CLAIM, f"{kind}\n")

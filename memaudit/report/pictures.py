@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
@@ -13,13 +14,15 @@ from memaudit.images.sources import read_image
 from memaudit.report.document import THUMBNAILS
 
 SIDE = 320
+Alter = Callable[[Image.Image], Image.Image]
 
 
 class Pictures:
-    """Writes the thumbnails of one report into `out`/thumbnails."""
+    """Writes the thumbnails of one report into `out`/thumbnails. alter: what each picture goes through first."""
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, alter: Alter | None = None) -> None:
         self._out = out
+        self._alter = alter
         self._written: dict[str, str | None] = {}
 
     def add(self, name: str, uri: str) -> str | None:
@@ -37,6 +40,8 @@ class Pictures:
             image = decode(read_image(uri)).image
         except (OSError, InputError, UnreadableImageError):
             return None
+        if self._alter is not None:
+            image = self._alter(image)
         image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
         with appearing_whole(self._out / relative) as temporary:
             image.save(temporary, "JPEG", quality=85)

@@ -59,7 +59,9 @@ def _promising(scores: Float32, worst: Float32, k: int) -> Pairs:
     """Whoever could be among the k best of this block and better than `worst`, ties and rounding included."""
     floor = worst - ROUNDING
     if scores.shape[1] > k:
-        floor = np.maximum(floor, np.partition(scores, -k, axis=1)[:, -k] - 2 * ROUNDING)
+        # The highest alone takes a twentieth of the time that putting all in order does.
+        kth = scores.max(axis=1) if k == 1 else np.partition(scores, -k, axis=1)[:, -k]
+        floor = np.maximum(floor, kth - 2 * ROUNDING)
     left, right = np.nonzero(scores >= floor[:, None])
     return Pairs(left, right, np.empty(len(left), np.float32))
 

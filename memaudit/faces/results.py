@@ -1,0 +1,124 @@
+"""What measuring faces gives: values only, which reports may read without loading what measured them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from memaudit.records import Coverage, Float32, Int64, Rate
+
+
+@dataclass(frozen=True)
+class FaceCounts:
+    """What a store of faces holds: images, those with a face, without one, that could not be read; faces, those that
+    are compared and those too small for it; the most faces on an image."""
+
+    images: int
+    with_face: int
+    without_face: int
+    unreadable: int
+    faces: int
+    comparable: int
+    small: int
+    most: int
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A threshold, and the false matches to expect of `scored` searches of the gallery at it.
+
+    samples, above: how many people who are not in it gave the threshold, and how many of them reach it. low, high: the
+    number of false matches lies between them with 95 %. shortfall: why fewer cannot be promised; empty if as few as
+    were asked for are.
+    """
+
+    threshold: float
+    scored: int
+    samples: int
+    above: int
+    factor: float
+    left_out: int
+    expected: float
+    low: int
+    high: int
+    shortfall: str = ""
+
+
+@dataclass(frozen=True)
+class Membership:
+    """How well the similarity to the nearest generated face tells training identities from held-out ones.
+
+    auc: the chance that a member has more of it than a non-member, with its interval (DeLong et al. 1988); roc: pairs
+    of shares (non-members, members) at or above falling similarities. identities: by column, or each face for itself.
+    """
+
+    members: int
+    non_members: int
+    identities: str
+    auc: float
+    low: float
+    high: float
+    roc: tuple[tuple[float, float], ...]
+
+
+class FaceMatches(NamedTuple):
+    """The best training face of each generated face that reaches the threshold, the most similar first.
+
+    query, reference: rows of the two stores of faces; image_similarity: of the images they are on, NaN if unknown;
+    same_picture: 1, 0, or -1 where it is not known; alike: how many training faces reach the threshold with the query;
+    near_duplicates: and with the reference, itself included.
+    """
+
+    query: Int64
+    reference: Int64
+    similarity: Float32
+    image_similarity: Float32
+    same_picture: Int64
+    alike: Int64
+    near_duplicates: Int64
+
+
+@dataclass(frozen=True)
+class GroupRate:
+    """The rate of matched faces among those whose image has this value in this column."""
+
+    side: str
+    column: str
+    value: str
+    rate: Rate
+
+
+@dataclass(frozen=True)
+class FacesResult:
+    """What comparing faces measured. one_to_one: SFace's threshold for two given faces, for orientation.
+
+    excess_p: how likely so many matches are if generated faces were those of other people, None without enough
+    controls. nearest: the best similarity of each scored face; null: that of people who are not in the training set.
+    """
+
+    method: str
+    digests: dict[str, str]
+    calibration: Calibration
+    source: str
+    one_to_one: float
+    same_person: float
+    generated: FaceCounts
+    gallery: FaceCounts
+    gallery_coverage: Coverage
+    matched: Rate
+    matches: FaceMatches
+    excess_p: float | None
+    why_no_p: str
+    membership: Membership | None
+    by: tuple[GroupRate, ...]
+    nearest: Float32
+    null: Float32
+    inconclusive: tuple[str, ...]
+
+    @property
+    def same_picture(self) -> int:
+        return int((self.matches.same_picture == 1).sum())
+
+    @property
+    def new_picture(self) -> int:
+        return int((self.matches.same_picture == 0).sum())

@@ -1,0 +1,181 @@
+"""memaudit faces, and memaudit audit --faces."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from calls import Memaudit
+from face_stores import BARACK, face_store, needs_photographs, sample_folder
+from PIL import Image
+from vectors import near, random_vectors
+
+from memaudit.encoders.sface import SFACE_FILE, find
+from memaudit.report.document import read_report
+
+THUMBNAIL = ("--encoder", "thumbnail")
+
+
+def copy(folder: Path, *names: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        shutil.copy(sample_folder() / name, folder / name)
+    return folder
+
+
+@needs_photographs
+def test_faces_are_embedded_summed_up_and_forgotten(memaudit: Memaudit, tmp_path: Path) -> None:
+    """One object of JSON each; the man on six pictures is the most repeated identity; forgotten, he is gone."""
+    folder, out = copy(tmp_path / "p", *BARACK, "t1.jpg", "mask_blue.jpg"), tmp_path / "faces"
+    made = memaudit("faces", folder, "--out", out, "--summary", "--json").json
+    assert made["biometric_templates"] is True
+    assert (made["faces"]["faces"], made["faces"]["without_face"]) == (12, 1)
+    largest = made["summary"]["repeated"][0]
+    assert (largest["faces"], largest["images"]) == (6, 6)
+    assert made["summary"]["repeated_persons"] == 1
+    shown = memaudit("faces", "--out", out, "--summary")
+    assert "1 of 7 identities are there more than once" in shown.out
+    arguments = [part for name in BARACK for part in ("--forget", name)]
+    done = memaudit("faces", "--out", out, *arguments, "--json").json
+    assert len(done["removed"]) == 6
+    assert "No identity repeats among 6 faces" in memaudit("faces", "--out", out, "--summary").out
+    assert "biometric templates" in memaudit("info", out).out
+    assert memaudit("verify", out).code == 0
+
+
+@needs_photographs
+def test_a_dedup_report_can_hide_faces(memaudit: Memaudit, tmp_path: Path) -> None:
+    """Of a picture in a group, the face is a few squares."""
+    folder = copy(tmp_path / "p", "obama.jpg")
+    Image.open(folder / "obama.jpg").convert("RGB").save(folder / "copy.png")
+    assert memaudit("embed", folder, "--out", tmp_path / "s", *THUMBNAIL).code == 0
+    contrast = []
+    for options in ((), ("--blur-faces",)):
+        assert memaudit("dedup", tmp_path / "s", "--out", tmp_path / "d", *options).code == 0
+        picture = Image.open(next((tmp_path / "d/thumbnails").iterdir())).convert("L")
+        contrast.append(np.abs(np.diff(np.asarray(picture, dtype=float), axis=0)).mean())
+    assert contrast[1] < 0.9 * contrast[0]
+
+
+@needs_photographs
+def test_no_face_anywhere_is_exit_0_and_said(memaudit: Memaudit, tmp_path: Path) -> None:
+    """Clip-art has no faces: that is a result."""
+    folder = copy(tmp_path / "p", "mask_blue.jpg", "mask_black.jpg")
+    done = memaudit("faces", folder, "--out", tmp_path / "f", "--summary")
+    assert done.code == 0
+    assert "No face was found on 2 images" in done.out
+    assert "No identity repeats among 0 faces" in done.out
+
+
+@needs_photographs
+def test_unreadable_images_are_exit_3(memaudit: Memaudit, tmp_path: Path) -> None:
+    """Above --max-unreadable, the store being complete."""
+    folder = copy(tmp_path / "p", "obama.jpg")
+    (folder / "broken.jpg").write_bytes(b"nothing")
+    memaudit("faces", folder, "--out", tmp_path / "f").failed(3, "1 of 2 images could not be read")
+    assert memaudit("faces", folder, "--out", tmp_path / "f", "--max-unreadable", "0.5").code == 0
+
+
+def test_wrong_usage_is_one_line(memaudit: Memaudit, tmp_path: Path) -> None:
+    """What is missing, contradicts, or is no store of faces."""
+    memaudit("faces", "--out", tmp_path / "f").failed(2, "no source given")
+    memaudit("faces", "x", "--out", tmp_path / "f", "--forget", "y").failed(2, "--forget only removes")
+    memaudit("faces", "--out", tmp_path / "f", "--forget", "y").failed(2, "is no embedding store")
+    face_store(tmp_path / "s", random_vectors(1, 3, 16))
+    memaudit("faces", "--out", tmp_path / "s", "--forget", "y").failed(2, "no image or face 'y'")
+    audit = ("audit", "x", "--against", tmp_path / "s", "--out", tmp_path / "o")
+    memaudit(*audit, "--save-crops", "--blur-faces").failed(2, "choose one")
+    memaudit(*audit, "--face-false-matches", "0").failed(2, "--face-false-matches 0 is out of range")
+    memaudit(*audit, "--threshold", "0.4").failed(2, "calibrates its threshold")
+
+
+def test_without_opencv_one_line_names_the_command(
+    memaudit: Memaudit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pip install with the extra."""
+    Image.new("RGB", (9, 9)).save(tmp_path / "x.png")
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    monkeypatch.setattr("memaudit.encoders.sface.face_weights", lambda file: tmp_path / "x.png")
+    done = memaudit("faces", tmp_path / "x.png", "--out", tmp_path / "f")
+    done.failed(2, "faces need OpenCV", 'pip install "memaudit-vision[faces]"')
+
+
+@needs_photographs
+def test_an_audit_finds_people_beside_images(memaudit: Memaudit, tmp_path: Path) -> None:
+    """A copy is one finding of both kinds; the same man on a new picture is a face; strangers are none."""
+    training = copy(tmp_path / "training", "obama.jpg", "biden.jpg", "t1.jpg", "mask_blue.jpg")
+    made = copy(tmp_path / "made", "obama2.jpg", "Tom_Hanks_54745.png", "mask_black.jpg")
+    Image.open(training / "biden.jpg").convert("RGB").save(made / "copy.jpg", quality=50)
+    assert memaudit("embed", training, "--out", tmp_path / "store", *THUMBNAIL).code == 0
+    audit = ("audit", made, "--against", tmp_path / "store", "--out", tmp_path / "out", "--faces")
+    inconclusive = memaudit(*audit)
+    assert inconclusive.code == 3
+    assert "--face-false-matches" in inconclusive.out
+    done = memaudit(*audit, "--face-false-matches", "2", "--blur-faces")
+    assert done.code == 0, done.err
+    assert "2 of 3 generated faces match" in done.out
+    assert f"to be deleted when done: {tmp_path / 'out/generation-faces'}" in done.out
+    report = read_report(tmp_path / "out/report.json")
+    faces = report["results"]["faces"]
+    assert (faces["same_picture"], faces["new_picture"], faces["images_without_face"]) == (1, 1, 1)
+    image, face = report["findings"]
+    assert (image["kind"], image["query_id"], image["reference_id"]) == ("near-duplicate", "copy.jpg", "biden.jpg")
+    assert image["face_similarity"] > 0.9
+    assert (face["kind"], face["query_id"], face["reference_id"]) == ("face", "obama2.jpg", "obama.jpg")
+    assert face["same_picture"] is False
+    page = (tmp_path / "out/report.html").read_text()
+    assert "same person, new picture" in page
+    assert memaudit("verify", tmp_path / "out/report.json").code == 0
+    shown = np.asarray(Image.open(tmp_path / "out" / face["reference_picture"]).convert("L"), dtype=float)
+    assert not (tmp_path / "out/face-crops").exists()
+    assert memaudit(*audit, "--face-false-matches", "2", "--save-crops").code == 0
+    sharp = np.asarray(Image.open(tmp_path / "out" / face["reference_picture"]).convert("L"), dtype=float)
+    assert np.abs(np.diff(shown, axis=0)).mean() < np.abs(np.diff(sharp, axis=0)).mean()
+    assert len(list((tmp_path / "out/face-crops").iterdir())) == 4  # of every matched face, on both sides
+
+
+def test_two_stores_of_faces_are_audited_alone(memaudit: Memaudit, tmp_path: Path) -> None:
+    """No images needed; controls as a store; rates by a column."""
+    training, generated = random_vectors(1, 300, 128), random_vectors(2, 60, 128)
+    generated[:5] = near(3, training[:5], 0.4)
+    face_store(tmp_path / "t", training)
+    face_store(tmp_path / "g", generated, prefix="gen", metadata=[{"sex": "fm"[i % 2]} for i in range(60)])
+    face_store(tmp_path / "c", random_vectors(4, 150, 128), prefix="control")
+    audit = ("audit", tmp_path / "g", "--against", tmp_path / "t", "--out", tmp_path / "out")
+    done = memaudit(*audit, "--control-faces", tmp_path / "c", "--faces-by", "sex", "--json")
+    assert done.code == 0, done.err
+    report = done.json
+    assert report["results"]["searched"]["count"] == 5
+    assert report["results"]["faces"]["excess_p"] < 0.01
+    assert {row["group"] for row in report["results"]["faces"]["by"]} == {"f", "m", ""}
+    assert json.loads((tmp_path / "out/report.json").read_text())["digest"] == report["digest"]
+    assert memaudit("gate", tmp_path / "out/report.json").code in (1, 3)
+
+
+@needs_photographs
+def test_an_encoder_of_ones_own_is_named_again(memaudit: Memaudit, tmp_path: Path) -> None:
+    """A store made with face-onnx is compared with faces of the same file and options only."""
+    training, made = copy(tmp_path / "t", "obama.jpg", "biden.jpg"), copy(tmp_path / "g", "obama2.jpg")
+    name = f"face-onnx:{find(SFACE_FILE)}?scale=0..255"
+    own = ("--allow-unverified-weights", "--max-unreadable", "1")
+    memaudit("faces", training, "--out", tmp_path / "f", "--encoder", name).failed(2, "--allow-unverified-weights")
+    assert memaudit("faces", training, "--out", tmp_path / "f", "--encoder", name, *own).code == 0
+    audit = ("audit", made, "--against", tmp_path / "f", "--out", tmp_path / "out", "--face-false-matches", "9")
+    memaudit(*audit).failed(2, "--face-encoder face-onnx:PATH")
+    memaudit(*audit, "--face-encoder", "sface").failed(3, "similarities between the two mean nothing")
+    done = memaudit(*audit, "--face-encoder", name, "--allow-unverified-weights")
+    assert done.code == 0, done.err
+    assert "1 of 1 generated faces matches" in done.out
+
+
+def test_options_of_faces_need_faces(memaudit: Memaudit, tmp_path: Path) -> None:
+    """What would be passed over in silence is refused."""
+    from vectors import vector_store
+
+    vector_store(tmp_path / "s", random_vectors(1, 3))
+    audit = ("audit", tmp_path / "s", "--against", tmp_path / "s", "--out", tmp_path / "o")
+    memaudit(*audit, "--save-crops").failed(2, "need --faces")

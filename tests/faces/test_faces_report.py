@@ -1,0 +1,81 @@
+"""What a report says of faces: the promised keys, one finding for each pair, nothing of a person that was not asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from face_stores import face_store
+from vectors import near, random_vectors
+
+from memaudit.audit.faces import FaceOptions, audit_faces
+from memaudit.index import ExactSearch
+from memaudit.report.document import read_report
+from memaudit.report.faces import FacePart, faces_headline, faces_results, with_faces, write_face_audit
+
+PROMISED = {
+    *("threshold", "one_to_one_threshold", "calibration", "gallery_faces", "scored_faces", "images_without_face"),
+    *("matched", "expected_false_matches", "excess_p", "same_picture", "new_picture", "coverage"),
+}
+
+
+def part(tmp_path: Path, copied: int = 4) -> FacePart:
+    training = random_vectors(1, 300, 128)
+    generated = random_vectors(2, 50, 128)
+    generated[:copied] = near(3, training[:copied], 0.4)
+    queries = face_store(tmp_path / "g", generated, prefix="gen", metadata=[{"sex": "fm"[i % 2]} for i in range(50)])
+    gallery = face_store(tmp_path / "t", training, prefix="<u>train")
+    control = face_store(tmp_path / "c", random_vectors(4, 200, 128))
+    options = FaceOptions(by=("sex",))
+    return FacePart(audit_faces(queries, ExactSearch(gallery), control=control, options=options), queries, gallery)
+
+
+def test_an_audit_of_faces_alone_is_a_sound_report(tmp_path: Path) -> None:
+    """It reads back, has the promised keys, a finding a match, a page and a table; no crops."""
+    written = write_face_audit(part(tmp_path), tmp_path)
+    report = read_report(tmp_path / "report.json")
+    assert report == written
+    faces = report["results"]["faces"]
+    assert set(faces) >= PROMISED
+    assert (faces["matched"]["count"], faces["one_to_one_threshold"], faces["calibration"]) == (4, 0.363, "control")
+    assert [f["kind"] for f in report["findings"]] == ["face"] * 4
+    assert {row["group"] for row in faces["by"]} >= {"f", "m"}
+    assert pq.read_table(tmp_path / "face_matches.parquet").num_rows == 4
+    page = (tmp_path / "report.html").read_text()
+    assert "4 of 50 generated faces match" in page
+    assert "decides nothing here" in page
+    assert "<u>train" not in page
+    assert not (tmp_path / "face-crops").exists()
+
+
+def test_a_face_and_an_image_of_one_pair_are_one_finding() -> None:
+    """The image's finding gets the similarity of the face; a face on another picture is a finding of its own."""
+    image = {"query_id": "g1", "reference_id": "t1", "similarity": 0.9, "kind": "near-duplicate"}
+
+    def face(query: str, reference: str, same: bool | None, similarity: float = 0.8) -> dict[str, object]:
+        keys = {"query_id": query, "reference_id": reference, "similarity": similarity, "kind": "face"}
+        return {**keys, "same_picture": same}
+
+    merged = with_faces([image], [face("g1", "t1", None), face("g1", "t1-copy", True, 0.95)])
+    assert merged == [{**image, "face_similarity": 0.95}]
+    assert "face_similarity" not in image
+    other = [face("g1", "t2", False), face("g2", "t1", True)]
+    assert with_faces([image], other) == [image, *other]
+
+
+def test_headlines_say_what_was_found(tmp_path: Path) -> None:
+    """Of nothing found, how high the rate may be; of no face at all, that none was compared."""
+    clean = part(tmp_path, copied=0).result
+    assert faces_headline(clean).startswith(("None of 50 generated faces", "1 of 50"))
+    none = face_store(tmp_path / "n", random_vectors(1, 0, 128), without_face=["a", "b"])
+    result = audit_faces(none, ExactSearch(part(tmp_path / "x").gallery))
+    assert faces_headline(result) == "No face was found in 2 generations: none was compared."
+    assert faces_results(result)["matched"]["n"] == 0
+
+
+def test_every_number_is_one_that_json_knows(tmp_path: Path) -> None:
+    """No NaN where a similarity of images is unknown."""
+    report = write_face_audit(part(tmp_path), tmp_path)
+    assert all(finding["image_similarity"] is None for finding in report["findings"])
+    assert np.isfinite(report["threshold"])
