@@ -48,7 +48,7 @@ class ExactSearch:
     method: str = "exact"
 
     def search(self, queries: Float32, k: int, threshold: float) -> Neighbours:
-        return top_k(queries, self.store.blocks(), k, threshold)
+        return top_k(queries, self.store.stored_blocks(), k, threshold)
 
 
 @dataclass(frozen=True)
