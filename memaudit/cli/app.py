@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from memaudit.cli import audit, dedup, embed, encoders, gate, index, inspect, ready
+from memaudit.cli import audit, dedup, embed, encoders, gate, index, inspect, lookup, ready
 from memaudit.cli.console import harmless, print_error
 from memaudit.errors import MemauditError
 
@@ -29,6 +29,7 @@ app.command("import")(ready.import_)
 app.command("index")(index.index)
 app.command("dedup")(dedup.dedup)
 app.command("audit")(audit.audit)
+app.command("lookup")(lookup.lookup)
 app.command("gate")(gate.gate)
 app.command("info")(inspect.info)
 app.command("verify")(inspect.verify)

@@ -79,7 +79,7 @@ class Embedder:
         if is_store(source):
             return self._as_asked(Store.open(source))
         options = EmbedOptions(batch_size=self.batch_size, workers=self.workers, shard_rows=self.shard_rows)
-        return embed([source], folder, self._like(like), options, replace_changed=True, progress=progress)
+        return embed([source], folder, self.load(like), options, replace_changed=True, progress=progress)
 
     def _as_asked(self, store: Store) -> Store:
         from memaudit.errors import InconclusiveError
@@ -92,7 +92,8 @@ class Embedder:
             )
         return store
 
-    def _like(self, spec: EncoderSpec) -> Encoder:
+    def load(self, spec: EncoderSpec) -> Encoder:
+        """The encoder that a store was made with. Raises InconclusiveError when the one at hand is another."""
         from memaudit.encoders import load_encoder
         from memaudit.errors import InconclusiveError
 
