@@ -46,6 +46,7 @@ def _allow_few_rows(ivf: Any) -> None:
     """Small stores train lists and codes on fewer rows than FAISS likes: the recall is measured, so no warning."""
     if ivf is None:
         return
+    ivf = import_faiss().downcast_index(ivf)
     ivf.cp.min_points_per_centroid = 1
     if hasattr(ivf, "pq"):
         ivf.pq.cp.min_points_per_centroid = 1
