@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import tomllib
@@ -184,7 +185,7 @@ def _recipe_folders() -> list[Path]:
 def _lists(recipe: Recipe, rows: int) -> int:
     if not recipe.lists_per_root:
         return int(found[1]) if (found := re.search(r"IVF(\d+)", recipe.factory)) else 0
-    return max(1, min(round(recipe.lists_per_root * rows**0.5), rows // _ROWS_PER_LIST))
+    return max(1, min(round(recipe.lists_per_root * math.sqrt(rows)), rows // _ROWS_PER_LIST))
 
 
 def _filled(recipe: Recipe, lists: int, dim: int) -> str:

@@ -122,7 +122,7 @@ def test_lists_grow_with_the_root_of_the_rows() -> None:
 
 def test_cagra_needs_a_gpu(store: Store, tmp_path: Path) -> None:
     """One line that says what is missing and what to use instead."""
-    with pytest.raises(UsageError, match="needs an NVIDIA GPU and cuVS .*: choose ivf or hnsw") as caught:
+    with pytest.raises(UsageError, match=r"needs an NVIDIA GPU and cuVS .*: choose ivf or hnsw") as caught:
         settle("cagra", 1000, 64, BIG)
     assert "\n" not in str(caught.value)
 
@@ -131,7 +131,7 @@ def test_cagra_needs_a_gpu(store: Store, tmp_path: Path) -> None:
 def test_neither_recipe_nor_factory_string(store: Store, tmp_path: Path, name: str) -> None:
     """The recipes are listed, and what FAISS said."""
     with pytest.raises(
-        UsageError, match="unknown recipe .*: expected one of auto, cagra, flat, hnsw, ivf, ivfpq, or a"
+        UsageError, match=r"unknown recipe .*: expected one of auto, cagra, flat, hnsw, ivf, ivfpq, or a"
     ):
         build_index(store, tmp_path / "index", name)
 
@@ -139,7 +139,7 @@ def test_neither_recipe_nor_factory_string(store: Store, tmp_path: Path, name: s
 def test_too_few_rows_to_train(tmp_path: Path) -> None:
     """Product codes need 256 rows: one line, not FAISS's."""
     store = vector_store(tmp_path / "store", random_vectors(0, 100, 64))
-    with pytest.raises(UsageError, match="recipe ivfpq cannot be trained on 100 rows .*: choose --recipe flat"):
+    with pytest.raises(UsageError, match=r"recipe ivfpq cannot be trained on 100 rows .*: choose --recipe flat"):
         build_index(store, tmp_path / "index", "ivfpq")
 
 

@@ -75,9 +75,9 @@ def test_a_store_that_changed_is_not_added_to(tmp_path: Path) -> None:
     build_index(grown(tmp_path / "store", 1000), tmp_path / "index")
     changed = VECTORS.copy()
     changed[3] = VECTORS[77]
-    with pytest.raises(InconclusiveError, match="another state of store .*: build it again, without --update"):
+    with pytest.raises(InconclusiveError, match=r"another state of store .*: build it again, without --update"):
         update_index(grown(tmp_path / "store", 2000, changed), tmp_path / "index")
-    with pytest.raises(InconclusiveError, match="another state of store .*: build it again"):
+    with pytest.raises(InconclusiveError, match=r"another state of store .*: build it again"):
         Index.open(tmp_path / "index")
 
 
@@ -109,7 +109,7 @@ def test_a_kill_leaves_the_earlier_index(tmp_path: Path) -> None:
     before = read_manifest(tmp_path / "index")
     store = grown(tmp_path / "store", 3000)
     code = (
-        "import sys, time; from memaudit.index import manifest, update, update_index; from memaudit.store import Store\n"
+        "import sys, time; from memaudit.index import update, update_index; from memaudit.store import Store\n"
         "def late(*_): print('here', flush=True); time.sleep(60)\n"
         "update.save = late\n"
         "update_index(Store.open(sys.argv[1]), sys.argv[2])"
