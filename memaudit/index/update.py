@@ -11,7 +11,7 @@ from typing import Any
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.index import recall
 from memaudit.index.adding import Adder
-from memaudit.index.build import measure, writing_index
+from memaudit.index.build import measure, tune, writing_index
 from memaudit.index.engine import Engine
 from memaudit.index.faiss_library import import_faiss, ivf_of, read
 from memaudit.index.manifest import (
@@ -32,7 +32,8 @@ from memaudit.store import Store
 def update_index(store: Store, folder: str | Path, progress: Progress = silent) -> Index:
     """Add the shards that the store has got since its index was built, and measure the recall again.
 
-    Lists, codes and search parameter stay as they were fitted. The earlier index holds until the new one is whole.
+    Lists and codes stay as they were fitted, nprobe or efSearch is tuned again. The earlier index holds until the new
+    one is whole.
     Raises UsageError for an index that cannot be added to, InconclusiveError if the store changed otherwise, if the
     index is damaged, or if the recall is now below the recipe's floor.
     """
@@ -51,27 +52,33 @@ def update_index(store: Store, folder: str | Path, progress: Progress = silent) 
             "build it again, without --update"
         )
     with writing_index(folder):
-        sample = _sample(store, known)
+        sample = _sample(store, known, tuned=bool(manifest["search"]["parameter"]))
         adder = _grown(folder, manifest, store, known, sample, progress)
         recipe = Recipe(
             manifest["recipe"],
             manifest["factory"],
             "",
             manifest["floor"],
+            search=manifest["search"]["parameter"],
             candidates=manifest["candidates"],
             exact=manifest["exact"],
         )
         engine = Engine(adder.searchable(), manifest["search"]["parameter"], manifest["search"]["value"])
+        tune(engine, recipe, store, sample, progress)
         found = measure(engine, recipe, store, sample, progress)
         recall.require_floor(found, recipe.floor, recipe.name)
         adder.add_rows(store, sample.held_out)
-        save(folder, _renewed(manifest, store, found, start), adder.finish())
+        save(
+            folder,
+            _renewed({**manifest, "search": {**manifest["search"], "value": engine.value}}, store, found, start),
+            adder.finish(),
+        )
     return Index.open(folder)
 
 
-def _sample(store: Store, known: int) -> recall.Sample:
-    """Rows of the whole store to measure on; those that are new are added last, as rows that are held out."""
-    sample = recall.draw(store, tuned=False, hold_out=True)
+def _sample(store: Store, known: int, *, tuned: bool) -> recall.Sample:
+    """Rows of the whole store to tune and to measure on; those of them that are new are held out, and added last."""
+    sample = recall.draw(store, tuned=tuned, hold_out=True)
     first_new = sum(shard.rows for shard in store.manifest.shards[:known])
     return sample._replace(held_out=sample.held_out[sample.held_out >= first_new])
 
