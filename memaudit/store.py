@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,6 +97,14 @@ class Shard:
             raise ValueError(f"shard with counts {counts}")
         if not _SHARD_NAME.fullmatch(self.name):
             raise ValueError(f"shard called {self.name!r}")
+
+
+class StoredBlock(NamedTuple):
+    """A run of comparable rows: positions (n,) int64 and embeddings (n, dim) as stored, of unit length but for
+    float16 rounding."""
+
+    rows: Int64
+    embeddings: NDArray[np.float16]
 
 
 @dataclass(frozen=True)
@@ -220,14 +229,21 @@ class Store:
 
         Raises InconclusiveError for a shard that cannot be read, InputError for an embedding that is none (NaN).
         """
-        for start, shard in zip(self._starts, self.manifest.shards, strict=False):
+        for rows, stored in self.stored_blocks(size):
+            yield Block(rows, self._unit(stored))
+
+    def stored_blocks(self, size: int = BLOCK_ROWS, first_shard: int = 0) -> Iterator[StoredBlock]:
+        """As `blocks`, but the embeddings as they are stored, and from the given shard on."""
+        shards = zip(self._starts, self.manifest.shards, strict=False)
+        for start, shard in islice(shards, first_shard, None):
             with self._reading(shard) as file:
                 for low in range(0, shard.rows, size):
                     part = slice(low, min(low + size, shard.rows))
                     keep = np.flatnonzero(file["status"][part] == _CODES[Status.OK])
                     if len(keep):
-                        vectors = self._unit(file["embeddings"][part][keep])
-                        yield Block((keep + (start + low)).astype(np.int64), vectors)
+                        stored = file["embeddings"][part]
+                        rows = (keep + (start + low)).astype(np.int64)
+                        yield StoredBlock(rows, stored if len(keep) == len(stored) else stored[keep])
 
     def comparable_rows(self) -> Int64:
         """Positions of the rows with an embedding, in order. Memory: 8 bytes a row."""
@@ -283,13 +299,10 @@ class Store:
                 yield int(start), file["status"][:]
 
     def _unit(self, vectors: NDArray[Any]) -> Float32:
-        """Rescale rows to unit length in float32: float16 storage leaves lengths off by up to 5e-4."""
-        result = np.asarray(vectors, dtype=np.float32)
-        lengths = np.linalg.norm(result, axis=1, keepdims=True)
-        # A row of NaN or of length zero is similar to nothing, so it would pass for clean.
-        if not (np.isfinite(lengths) & (lengths > 0)).all():
-            raise InputError(f"store {self.folder} holds an embedding with NaN or of length 0: run memaudit verify")
-        return np.asarray(result / lengths, dtype=np.float32)
+        try:
+            return unit_rows(vectors)
+        except InputError as error:
+            raise InputError(f"store {self.folder} holds {error}: run memaudit verify") from None
 
     @contextmanager
     def _reading(self, shard: Shard) -> Iterator[h5py.File]:
@@ -312,6 +325,23 @@ class Store:
         for shard, start, low, high in zip(self.manifest.shards, self._starts, bounds[:-1], bounds[1:], strict=False):
             if high > low:
                 yield shard, rows[low:high] - start, slice(int(low), int(high))
+
+
+def unit_rows(vectors: NDArray[Any]) -> Float32:
+    """Rescale rows to unit length in float32: float16 storage leaves lengths off by up to 5e-4.
+
+    Raises InputError for a row of NaN or of length 0: it is similar to nothing, so it would pass for clean.
+    """
+    result = np.asarray(vectors, dtype=np.float32)
+    lengths = np.linalg.norm(result, axis=1, keepdims=True)
+    require_lengths(lengths)
+    return np.asarray(result / lengths, dtype=np.float32)
+
+
+def require_lengths(lengths: Float32) -> None:
+    """Raise InputError unless these lengths of embeddings are all above 0 and finite."""
+    if not (np.isfinite(lengths) & (lengths > 0)).all():
+        raise InputError("an embedding with NaN or of length 0")
 
 
 def require_same_encoder(left: Store, right: Store) -> None:

@@ -9,7 +9,21 @@ from typing import Any
 
 import typer
 
-from memaudit.cli import audit, compare, dedup, embed, encoders, extract, faces, gate, index, inspect, prompts, ready
+from memaudit.cli import (
+    audit,
+    compare,
+    dedup,
+    embed,
+    encoders,
+    extract,
+    faces,
+    gate,
+    index,
+    inspect,
+    lookup,
+    prompts,
+    ready,
+)
 from memaudit.cli.console import harmless, print_error
 from memaudit.errors import MemauditError
 
@@ -32,6 +46,7 @@ app.command("prompts")(prompts.prompts)
 app.command("audit")(audit.audit)
 app.command("extract")(extract.extract)
 app.command("faces")(faces.faces)
+app.command("lookup")(lookup.lookup)
 app.command("gate")(gate.gate)
 app.command("compare")(compare.compare)
 app.command("info")(inspect.info)

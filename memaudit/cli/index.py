@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,27 +11,47 @@ from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
 from memaudit.cli.options import OutPath
 
 StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="A store made by memaudit embed.")]
-RecipeName = Annotated[str, typer.Option("--recipe", help="A recipe of indexes/recipes.")]
+RecipeName = Annotated[
+    str | None,
+    typer.Option("--recipe", help="auto, a recipe of indexes/recipes or a FAISS factory string.", show_default="auto"),
+]
+Update = Annotated[bool, typer.Option("--update", help="Add what the store has got since, without building anew.")]
 
 
 def index(
     store: StorePath,
     out: OutPath,
-    recipe: RecipeName = "flat",
+    recipe: RecipeName = None,
+    update: Update = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
-    """Build a FAISS index of a store, and measure its recall."""
-    from memaudit.index import build_index
+    """Build a FAISS index of a store, and measure its recall. Exit code 3: it is below the recipe's floor."""
+    from memaudit.errors import UsageError
+    from memaudit.index import build_index, update_index
     from memaudit.store import Store
 
+    if update and recipe is not None:
+        raise UsageError("--update keeps the recipe that the index was built by: leave --recipe away")
     console = Console(as_json, quiet)
     with console.progress() as progress:
-        built = build_index(Store.open(store), out, recipe, progress)
-    recall = built.manifest["index_recall"]
-    console.result(
-        {"index": str(out), **built.manifest},
-        f"{built.manifest['rows']:,} images indexed into {out} (recipe {recipe}, index recall@1 {recall['at_1']:.4f}, "
-        f"recall@10 {recall['at_10']:.4f}, measured on {recall['rows']:,} images)",
+        opened = Store.open(store)
+        built = update_index(opened, out, progress) if update else build_index(opened, out, recipe or "auto", progress)
+    value = {"index": str(out), **built.manifest}
+    console.result(value, _text(out, built.manifest))
+
+
+def _text(out: Path, manifest: dict[str, Any]) -> str:
+    recall = manifest["index_recall"]
+    near, search = recall["near"], manifest["search"]
+    tuned = f", {search['parameter']} {search['value']}" if search["parameter"] else ""
+    size = sum(file["bytes"] for file in manifest["files"])
+    how = "made queries" if near["made"] else "images that have one"
+    return (
+        f"{manifest['rows']:,} images indexed into {out} ({manifest['chosen']})\n"
+        f"recipe {manifest['recipe']} ({manifest['factory']}{tuned}), {size / 1e9:.2f} GB\n"
+        f"index recall@1 of near-duplicates {near['at_1']:.4f} ({near['rows']:,} {how}, similarity >= "
+        f"{near['threshold']:g}); of any nearest image recall@1 {recall['at_1']:.4f}, recall@10 {recall['at_10']:.4f} "
+        f"({recall['rows']:,} images, {recall['held_out']:,} held out)"
     )

@@ -81,8 +81,8 @@ class Embedder:
 
         if is_store(source):
             return self._as_asked(Store.open(source))
-        like_it = self._like(like)
-        return embed([source], folder, like_it, self._options(), replace_changed=True, progress=progress)
+        encoder = self.load(like)
+        return embed([source], folder, encoder, self._options(), replace_changed=True, progress=progress)
 
     def views_of(self, images: Store, choice: str | None, folder: Path, progress: Progress) -> ViewStore | None:
         """Embed the views of a choice, but for the whole images themselves; None where there are no others.
@@ -97,7 +97,7 @@ class Embedder:
         if not views or not images.comparable:
             return None
         try:
-            encoder = self._like(images.encoder)
+            encoder = self.load(images.encoder)
         except (UsageError, MissingDependencyError):
             if choice is not None:
                 raise
@@ -120,7 +120,8 @@ class Embedder:
             )
         return store
 
-    def _like(self, spec: EncoderSpec) -> Encoder:
+    def load(self, spec: EncoderSpec) -> Encoder:
+        """The encoder that a store was made with. Raises InconclusiveError when the one at hand is another."""
         from memaudit.encoders import load_encoder
         from memaudit.errors import InconclusiveError
 

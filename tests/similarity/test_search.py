@@ -8,8 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vectors import Vectors, cosines, families, near, random_vectors, small_vectors, threshold_among, unit
 
+from memaudit.errors import InputError
 from memaudit.records import Block
-from memaudit.similarity import Neighbours, top_k
+from memaudit.similarity import Neighbours, scores, search, top_k
+from memaudit.similarity.whole import torch_with_bfloat16
+from memaudit.store import StoredBlock, unit_rows
+
+
+@pytest.fixture(params=["float32", "half"], autouse=True, scope="module")
+def _both_ways(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Everything here holds for products in float32 and for those in half precision by several threads."""
+    if request.param == "half" and torch_with_bfloat16() is None:
+        pytest.skip("no bfloat16 units")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "_worth_torch", lambda compared: request.param == "half")
+        yield
 
 
 def in_blocks(vectors: Vectors, size: int, order: list[int] | None = None) -> Iterator[Block]:
@@ -119,3 +132,68 @@ def test_rows_are_those_of_the_blocks() -> None:
     vectors = random_vectors(0, 6, 8)
     block = Block(np.array([3, 5, 8, 13, 21, 34]), vectors)
     assert top_k(vectors, [block], 1, 0.5).rows[:, 0].tolist() == [3, 5, 8, 13, 21, 34]
+
+
+def test_embeddings_as_they_are_stored() -> None:
+    """float16 of any length gives, bit for bit, what their unit vectors give."""
+    stored = (0.999 * families(7, [1] * 200 + [4] * 30, 96)).astype(np.float16)
+    rows = np.arange(len(stored))
+    queries = near(8, unit_rows(stored)[::7], 0.2)
+    found = top_k(
+        queries, [StoredBlock(rows[i : i + 100], stored[i : i + 100]) for i in range(0, len(rows), 100)], 5, 0.7
+    )
+    assert_same(found, top_k(queries, [Block(rows, unit_rows(stored))], 5, 0.7))
+    assert_same(found, brute_force(queries, unit_rows(stored), 5, 0.7))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, 0.0])
+def test_a_stored_embedding_that_is_none(wrong: float) -> None:
+    """NaN and length 0 are errors, not images that resemble nothing."""
+    stored = np.full((3, 8), 0.35, np.float16)
+    stored[1] = wrong
+    with pytest.raises(InputError, match="NaN or of length 0"):
+        top_k(random_vectors(0, 2, 8), [StoredBlock(np.arange(3), stored)], 1, 0.5)
+
+
+def test_many_blocks_each_better_than_the_last() -> None:
+    """References in rising order of similarity: every block displaces all that came before."""
+    query = random_vectors(0, 1, 64)
+    references = beside(query, np.linspace(0.1, 0.9, 3000))
+    queries = np.concatenate([query, near(3, query, 0.1), near(4, query, 0.1)])
+    assert_same(top_k(queries, in_blocks(references, 37), 4, 0.8), brute_force(queries, references, 4, 0.8))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(-1, 1, width=32), st.sampled_from(["torch.bfloat16", "torch.float16"]))
+def test_rounding_down(value: float, kind: str) -> None:
+    """The result is a number of the narrow format, at most the value, and the next one is above it."""
+    import torch
+
+    found = scores.rounded_down(np.array([value], np.float32), kind)
+    narrow = torch.from_numpy(found).to(getattr(torch, kind.partition(".")[2]))
+    assert float(narrow) == found[0] <= value
+    # No number of the format lies between: rounding the value gives this one or a higher one.
+    rounded = float(torch.tensor([value], dtype=torch.float32).to(narrow.dtype))
+    assert rounded >= found[0]
+
+
+@pytest.mark.parametrize("dim", [8, 512])
+def test_scores_in_half_precision_are_within_their_bounds(dim: int) -> None:
+    """No similarity lies outside what its score promises, and nobody at or above a floor is left out."""
+    if torch_with_bfloat16() is None:
+        pytest.skip("no bfloat16 units")
+    queries, references = random_vectors(1, 50, dim), random_vectors(2, 700, dim)
+    references[:50] = near(3, queries, 0.1)
+    truth = cosines(queries, references)
+    scorer = scores.HalfScorer(queries)
+    tile = scorer.tile(scorer.block(references), slice(0, 700))
+    floors = np.quantile(truth, 0.5, axis=1).astype(np.float32)
+    found = tile.at_least(floors)
+    assert (found.least <= truth[found.query, found.position]).all()
+    assert (found.most >= truth[found.query, found.position]).all()
+    assert (found.most - found.least).max() < 0.02
+    named = np.zeros(truth.shape, bool)
+    named[found.query, found.position] = True
+    assert named[truth >= floors[:, None]].all()
+    assert (tile.kth(3) <= np.sort(truth, axis=1)[:, -3]).all()
+    assert np.isneginf(tile.kth(701)).all()

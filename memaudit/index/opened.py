@@ -1,0 +1,61 @@
+"""An opened index and the store it belongs to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from memaudit.index.engine import Engine
+from memaudit.index.faiss_library import read
+from memaudit.index.manifest import (
+    MANIFEST,
+    index_digest,
+    open_store,
+    paths_of,
+    read_manifest,
+    require_files,
+)
+from memaudit.index.search import Candidates, ExactSearch, Searcher
+from memaudit.records import Float32
+from memaudit.similarity import Neighbours
+from memaudit.store import Store
+
+
+class Index:
+    """Finds the nearest references of queries among an index's candidates."""
+
+    def __init__(self, folder: Path, store: Store, engine: Engine, manifest: dict[str, Any]) -> None:
+        self.folder = folder
+        self.store = store
+        self.manifest = manifest
+        self.method = f"index:{manifest['recipe']}"
+        self._candidates = Candidates(engine, store, manifest["candidates"], manifest["exact"])
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Index:
+        """Open an index and its store. The vectors stay on the disk until a search touches them.
+
+        Checked: that every file has its size and, at 64 places of it, its content (all of it up to 16 MiB);
+        `verify_index` reads them whole. Raises InputError for something else, InconclusiveError if the store or an
+        index file changed since.
+        """
+        folder = Path(folder)
+        manifest = read_manifest(folder)
+        require_files(folder, manifest)
+        store = open_store(folder, manifest)
+        index = read(paths_of(folder, manifest), mapped=True)
+        return cls(folder, store, Engine(index, manifest["search"]["parameter"], manifest["search"]["value"]), manifest)
+
+    @property
+    def digest(self) -> str:
+        return index_digest(self.manifest)
+
+    def search(self, queries: Float32, k: int, threshold: float) -> Neighbours:
+        """As `top_k`, over the index's candidates."""
+        return self._candidates.search(queries, k, threshold)
+
+
+def open_searcher(path: str | Path) -> Searcher:
+    """Open a store or an index, whichever `path` holds."""
+    path = Path(path)
+    return Index.open(path) if (path / MANIFEST).is_file() else ExactSearch(Store.open(path))

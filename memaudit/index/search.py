@@ -1,0 +1,112 @@
+"""Searching in one place: candidates from the index, similarities from the store, exactly and in float32."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from memaudit.index.engine import Engine
+from memaudit.records import Float32, Int64
+from memaudit.similarity import Neighbours, Pairs, top_k
+from memaudit.similarity.exact import ROUNDING, exact_at, similarity_at
+from memaudit.similarity.search import as_neighbours, keep_best
+from memaudit.store import Store
+
+SPARE = 16  # candidates beyond k: FAISS breaks ties, and rounds, in its own way
+_SCORED = 1 << 16  # candidates re-scored at once: 130 MB of embeddings of 512 numbers
+
+
+class Searcher(Protocol):
+    """Whatever finds the nearest references of queries: a store itself, or an index of it."""
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def method(self) -> str: ...
+
+    def search(self, queries: Float32, k: int, threshold: float) -> Neighbours: ...
+
+
+@dataclass(frozen=True)
+class ExactSearch:
+    """Search a store without an index, by exhaustive products."""
+
+    store: Store
+    method: str = "exact"
+
+    def search(self, queries: Float32, k: int, threshold: float) -> Neighbours:
+        return top_k(queries, self.store.stored_blocks(), k, threshold)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """An index's candidates, re-scored from its store.
+
+    least: how many are re-scored of each query at least. exact: the candidates are the true nearest, but for rounding.
+    """
+
+    engine: Engine
+    store: Store
+    least: int
+    exact: bool
+
+    def search(self, queries: Float32, k: int, threshold: float) -> Neighbours:
+        """As `top_k`, over the candidates. A query gets more of them, four times as many each time, while the last
+        ones still reach the threshold: that finds what a range search would, on any kind of index and device.
+
+        Memory: the embeddings of the candidates of some queries at a time.
+        """
+        found: list[Pairs] = []
+        above = np.zeros(len(queries), np.int64)
+        pending = np.arange(len(queries))
+        count = min(max(k + SPARE, self.least), len(self.engine))
+        while len(pending):
+            unfinished = []
+            step = max(1, _SCORED // count)
+            for low in range(0, len(pending), step):
+                part = pending[low : low + step]
+                pairs, more = self._scored(queries, part, count, k, threshold)
+                unfinished.append(part[more])
+                pairs = pairs.where(~np.isin(pairs.left, part[more]))
+                above += np.bincount(pairs.left[pairs.similarity >= np.float32(threshold)], minlength=len(queries))
+                found.append(keep_best(pairs, k))
+            pending, count = np.concatenate(unfinished), min(4 * count, len(self.engine))
+        return as_neighbours(keep_best(Pairs.joined(found), k), k, above)
+
+    def _scored(self, queries: Float32, part: Int64, count: int, k: int, threshold: float) -> tuple[Pairs, Int64]:
+        """The candidates of some queries, and the places in `part` of those that need more."""
+        rows = self.engine.search(np.ascontiguousarray(queries[part]), count)
+        place, column = np.nonzero(rows >= 0)
+        distinct, back = np.unique(rows[place, column], return_inverse=True)
+        similarity = np.full(rows.shape, -np.inf, np.float32)
+        similarity[place, column] = _similarity(
+            queries, part[place], self.store.embeddings(distinct), back, k, threshold
+        )
+        more = (rows[:, -1] >= 0) & self._goes_on(similarity, k, threshold)
+        if count == len(self.engine):
+            more[:] = False
+        return Pairs(part[place], rows[place, column], similarity[place, column]), np.flatnonzero(more)
+
+    def _goes_on(self, similarity: Float32, k: int, threshold: float) -> np.ndarray:
+        """For which queries candidates beyond the last could still count."""
+        if not self.exact:  # the order is a rough one: look at the last quarter
+            tail = similarity[:, -max(1, similarity.shape[1] // 4) :]
+            return np.asarray((tail >= np.float32(threshold)).any(axis=1))
+        last = similarity[:, -1] + np.float32(2 * self.engine.rounding)
+        kth = np.partition(similarity, -k, axis=1)[:, -k] if similarity.shape[1] >= k else np.float32(-np.inf)
+        return np.asarray((last >= np.float32(threshold)) | (last >= kth))
+
+
+def _similarity(queries: Float32, query: Int64, vectors: Float32, place: Int64, k: int, threshold: float) -> Float32:
+    """Similarity of queries[query] with vectors[place], query rising: exact for the k best of each query and wherever
+    the threshold decides; to within rounding of float32 for the rest, which is only counted."""
+    result = similarity_at(queries, query, vectors, place, threshold)
+    order = np.lexsort((-result, query))
+    first = np.searchsorted(query, query)  # of each one's query
+    kth = result[order[np.minimum(first + k, np.searchsorted(query, query, side="right")) - 1]]
+    best = np.flatnonzero(result >= kth - np.float32(2 * ROUNDING))
+    result[best] = exact_at(queries, query[best], vectors, place[best])
+    return result

@@ -1,0 +1,56 @@
+"""Whether an index is what its manifest says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memaudit.errors import InconclusiveError, InputError
+from memaudit.index.faiss_library import import_faiss, read
+from memaudit.index.manifest import MANIFEST, open_store, paths_of, read_manifest, require_files, strays
+from memaudit.store import Store
+
+
+def verify_index(folder: str | Path) -> list[str]:
+    """Re-compute the digests of an index and hold it against its store; one line for each fault.
+
+    Checked: every byte of its files, that the store is the one that was indexed, made by the same encoder and with
+    all its shards, and that every comparable row of it is in the index.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    faults = [f"{path.name} is not listed in {MANIFEST}" for path in strays(folder, manifest)]
+    for check in (_files, _rows):
+        try:
+            faults += check(folder, manifest)
+        except (InputError, InconclusiveError) as error:
+            faults.append(str(error))
+            break
+    return faults
+
+
+def _files(folder: Path, manifest: dict[str, Any]) -> list[str]:
+    require_files(folder, manifest, all_bytes=True)
+    return []
+
+
+def _rows(folder: Path, manifest: dict[str, Any]) -> list[str]:
+    store = open_store(folder, manifest)
+    index = read(paths_of(folder, manifest), mapped=True)
+    if not int(index.ntotal) == manifest["rows"] == store.comparable:
+        return [
+            f"index {folder} holds {int(index.ntotal):,} rows, {MANIFEST} says {manifest['rows']:,}, "
+            f"the store has {store.comparable:,}: build it again"
+        ]
+    return _ids(folder, index, store)
+
+
+def _ids(folder: Path, index: Any, store: Store) -> list[str]:
+    faiss = import_faiss()
+    if not isinstance(index, faiss.IndexIDMap):
+        return []
+    found = np.sort(faiss.vector_to_array(index.id_map))
+    same = (found == store.comparable_rows()).all()
+    return [] if same else [f"index {folder} holds other rows than its store: build it again"]
