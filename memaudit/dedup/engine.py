@@ -16,7 +16,7 @@ from memaudit.dedup.ignored import RuledOut, ruled_out_positions, ruled_out_rows
 from memaudit.dedup.keep import keep_rank, require_rule
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.pairs import Found, compare
-from memaudit.dedup.pixels import PixelPlan, confirm, plan_pixels, require_verify
+from memaudit.dedup.pixels import PixelPlan, confirm, plan_pixels, require_verify, shortfall
 from memaudit.dedup.recall import measure_recall, recall_of_exhaustive
 from memaudit.dedup.scratch import scratch_folder
 from memaudit.dedup.search import Reached, Target, reach_recall
@@ -128,12 +128,12 @@ def dedup(
     images = _images_of(store, options, ruled_out)
     rows = _distinct(store, images)
     plan_comparison(len(rows), options)  # what cannot be is said now, and not after hours
+    pixels = plan_pixels(options.verify, options.verify_from, store.encoder.name, threshold, len(rows))
     other = None
     if against is not None:
         other = find_elsewhere(store, against, images.columns, images.stands_for, threshold, progress)
     found = other.found if other else _NOWHERE
     rows = np.setdiff1d(rows, found.row)
-    pixels = plan_pixels(options.verify, options.verify_from, store.encoder.name, threshold, len(rows))
     compared = _compare(store, rows, threshold, pixels, options, scratch, progress)
     decided = _decide(
         store, images, rows, compared.found.pairs, found, Ruling(options.groups, threshold), pixels.floor, progress
@@ -160,7 +160,13 @@ def dedup(
         no_pixels=pixels.why_not,
         candidate_recall=compared.candidate_recall,
         seed=options.seed,
-        inconclusive=_inconclusive(store, coverage, against, options.max_unreadable, compared.shortfall),
+        inconclusive=_inconclusive(
+            store,
+            coverage,
+            against,
+            options.max_unreadable,
+            (compared.shortfall, shortfall(decided.pixels, options.verify, options.max_unreadable)),
+        ),
     )
 
 
@@ -241,11 +247,11 @@ def _search(matrix: Matrix, threshold: float, plan: Plan, options: DedupOptions,
 
 
 def _inconclusive(
-    store: Store, coverage: Coverage, other: Store | None, allowed: float, shortfall: str
+    store: Store, coverage: Coverage, other: Store | None, allowed: float, steps: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Why this run does not speak of the whole set, or not against the whole of the other one, or not as surely as
-    was asked."""
-    reasons = (*_shortfalls(store, coverage, allowed, ""), *([shortfall] if shortfall else ()))
+    was asked; `steps`: what each step of the run has to say to that, empty for nothing."""
+    reasons = (*_shortfalls(store, coverage, allowed, ""), *filter(None, steps))
     return reasons if other is None else (*reasons, *_shortfalls(other, other.coverage, allowed, "the other set: "))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from memaudit.errors import MissingDependencyError, UsageError
-from memaudit.records import Int64, PixelChecks, Progress
+from memaudit.records import Coverage, Int64, PixelChecks, Progress
 from memaudit.similarity import Pairs
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import Columns
@@ -17,9 +17,7 @@ from memaudit.verification.pictures import import_cv2
 
 VERIFY = ("auto", "pixels", "none")
 AUTO_IMAGES = 20_000  # beyond, reading the files anew takes hours: who wants that says so
-CANDIDATES = (
-    8  # pairs of each image that are checked: a bound on the cost that grows with the set, not with its families
-)
+CANDIDATES = 8  # pairs of each image that are checked: so the cost grows with the set, and not with its families
 _REASONS = 3
 
 
@@ -44,7 +42,8 @@ def require_verify(verify: str, floor: float | None) -> None:
 def plan_pixels(verify: str, floor: float | None, encoder: str, threshold: float, images: int) -> PixelPlan:
     """Whether pairs below the threshold are checked on pixels, and from which similarity on.
 
-    Raises UsageError where that was asked for and the encoder has no floor, MissingDependencyError without OpenCV.
+    Where that was asked for it raises UsageError if the encoder has no floor or the threshold is below it, and
+    MissingDependencyError without OpenCV.
     """
     if verify == "none":
         return PixelPlan(None, "--verify none")
@@ -57,7 +56,10 @@ def plan_pixels(verify: str, floor: float | None, encoder: str, threshold: float
     if not asked and images > AUTO_IMAGES:
         return PixelPlan(None, f"more than {AUTO_IMAGES:,} images; --verify pixels checks them all the same")
     if floor >= threshold:
-        return PixelPlan(None, f"the threshold is not above {floor:g}, from where on they are checked")
+        why = f"the threshold {threshold:g} is not above {floor:g}, from where on they are checked"
+        if asked:
+            raise UsageError(f"no pair is left to check on pixels: {why}; lower --verify-from")
+        return PixelPlan(None, why)
     try:
         import_cv2()
     except MissingDependencyError as error:
@@ -96,3 +98,14 @@ def confirm(
         unread=int((~checks.read).sum()),
         why=tuple(f"{reason}: {count:,}" for reason, count in unread.most_common(_REASONS)),
     )
+
+
+def shortfall(checks: PixelChecks | None, verify: str, allowed: float) -> str:
+    """Why checks that were asked for do not speak of the whole set: a larger share than `allowed` was unreadable."""
+    if verify != "pixels" or checks is None or not checks.unread:
+        return ""
+    pairs = Coverage(checks.checked, checks.checked + checks.unread)
+    if not pairs.falls_short(allowed):
+        return ""
+    why = "; ".join(checks.why)
+    return f"pixels of only {pairs.measured:,} of {pairs.total:,} pairs below the threshold could be compared ({why})"

@@ -82,7 +82,7 @@ def _results(result: DedupResult) -> dict[str, Any]:
         "unreadable": result.count(Decision.UNREADABLE),
         "exact_duplicates": int((decisions.reason == Reason.COPY).sum()),
         "near_duplicates": int(np.isin(decisions.reason, (Reason.NEAR, Reason.PIXELS, Reason.CHAIN)).sum()),
-        "by_pixels": int((decisions.reason == Reason.PIXELS).sum()),
+        "by_pixels": _by_pixels(result),
         "in_other_set": int((decisions.reason == Reason.ELSEWHERE).sum()),
         "without_witness": _without_witness(result),
         "groups": len(sizes),
@@ -121,6 +121,11 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "compared": comparison.compared,
         "clusterings": cells,
     }
+
+
+def _by_pixels(result: DedupResult) -> int:
+    """Dropped images whose pair with the one that is kept was confirmed on pixels; not their exact duplicates."""
+    return int((result.decisions.reason == Reason.PIXELS).sum())
 
 
 def _without_witness(result: DedupResult) -> int:
@@ -194,10 +199,13 @@ def _removal(result: DedupResult) -> str:
         f"{elsewhere:,} of {total:,} images ({percent(elsewhere / total)}) are in the other set. " if elsewhere else ""
     )
     if not dropped:
-        return f"{first}No duplicates, {_duplicate(result)}, among {total - elsewhere:,} images."
+        seen = f", and none seen on pixels from {result.pixels.floor:g} on" if result.pixels else ""
+        nothing = f"No duplicates of similarity {result.threshold:g} and more among {total - elsewhere:,} images"
+        return f"{first}{nothing}{seen}."
     share = f"{first}{dropped:,} of {total:,} images ({percent(dropped / total)}) can go:"
     if result.group_rule == "cover":
-        return f"{share} each has a duplicate that stays, {_duplicate(result)}."
+        by_pixels = f" ({_by_pixels(result):,} of them)" if result.pixels else ""
+        return f"{share} each has a duplicate that stays, {_duplicate(result)}{by_pixels}."
     return (
         f"{share} a chain of duplicates, {_duplicate(result)}, leads from each to one "
         f"that stays; {_without_witness(result):,} of them are less similar to that one."
@@ -206,9 +214,7 @@ def _removal(result: DedupResult) -> str:
 
 def _duplicate(result: DedupResult) -> str:
     likeness = f"of similarity {result.threshold:g} and more"
-    if result.pixels is None:
-        return f"exact or {likeness}"
-    return f"exact, {likeness}, or of {result.pixels.floor:g} and more and confirmed on pixels"
+    return f"exact, {likeness}, or seen on pixels" if result.pixels else f"exact or {likeness}"
 
 
 def _certainty(result: DedupResult) -> str:
