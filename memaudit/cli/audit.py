@@ -119,7 +119,7 @@ def audit(
     from memaudit.report.document import start_run
     from memaudit.report.inconclusive import write_inconclusive
     from memaudit.similarity.exact import require_threshold
-    from memaudit.store import FACES
+    from memaudit.store import FACES, require_same_encoder
 
     console = Console(as_json, quiet)
     embedder = Embedder(encoder, device, workers, batch_size, shard_rows, allow_unverified_weights)
@@ -162,6 +162,7 @@ def audit(
         with console.progress() as progress:
             queries = embedder.store_of(generations, out / "generations", like, progress)
             held_out = embedder.store_of(control, out / "control", like, progress) if control else None
+            require_same_encoder(queries, references.store)  # before its views are embedded
             seen = Views(
                 embedder.views_of(queries, views, out / "generations-views", progress),
                 embedder.views_of(held_out, views, out / "control-views", progress) if held_out else None,

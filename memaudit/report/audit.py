@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from memaudit.records import AuditResult, Control, Discoveries, Matches, Status, Why
-from memaudit.report.audit_findings import card, findings_of, page_data
+from memaudit.report.audit_findings import card, findings_of, misses_of, page_data
 from memaudit.report.audit_tables import Targets, write_matches, write_scores
 from memaudit.report.document import make_report, write_report
 from memaudit.report.faces import FacePart, audit_with_faces
@@ -44,7 +44,7 @@ def write_audit(
     write_scores(out, result, queries, references)
     pictures = Pictures(out, alter)
     findings = findings_of(result, queries, targets, pictures, PICTURED)
-    results = _results(result, findings, queries)
+    results = _results(result, findings, queries) | {"misses": misses_of(result, queries, references, pictures)}
     if faces is not None:
         results, findings = audit_with_faces(results, findings, faces, out, pictures)
     report = make_report(

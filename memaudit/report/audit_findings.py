@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from memaudit.images.reading import is_url
-from memaudit.records import AuditResult, Int64
+from memaudit.records import AuditResult, Int64, Kind
 from memaudit.report.audit_tables import Targets, p_of, q_of, ratios_of
 from memaudit.report.pictures import Pictures
 from memaudit.report.tables import rank_of
-from memaudit.store import Columns
+from memaudit.store import Columns, Store
 
 OWN, NEAR_OWN, OTHER = "the prompt's own image", "near-duplicate of the prompt's", "not the prompt's image"
 FIELDS = ("similarity", "kind", "view", "relation", "near_duplicates", "ratio", "q", "query_id", "reference_id")
@@ -70,6 +70,26 @@ def _finding(
         "query_picture": pictures.add(f"generation-{query}", queries.uri[query]) if pictures else None,
         "reference_picture": pictures.add(f"training-{reference}", uri) if pictures else None,
     }
+
+
+def misses_of(result: AuditResult, queries: Columns, references: Store, pictures: Pictures) -> list[dict[str, Any]]:
+    """The closest pairs that are no findings: whoever doubts the decision looks at these."""
+    misses = result.misses
+    if misses is None or not len(misses.query):
+        return []
+    targets = references.columns(misses.reference)
+    return [
+        {
+            "query_id": queries.image_id[query],
+            "reference_id": targets.image_id[i],
+            "similarity": round(float(misses.similarity[i]), 4),
+            "view": str(misses.view[i]),
+            "kind": str(Kind.SIMILAR),
+            "query_picture": pictures.add(f"generation-{query}", queries.uri[query]),
+            "reference_picture": pictures.add(f"training-{misses.reference[i]}", targets.uri[i]),
+        }
+        for i, query in enumerate(misses.query.tolist())
+    ]
 
 
 def _number(value: float, digits: int = 6) -> float | None:

@@ -9,7 +9,7 @@ from vectors import cosines, near, random_vectors, unit, vector_store
 from memaudit.audit import AuditOptions, audit, neighbour_ratio
 from memaudit.audit.neighbour_ratio import neighbour_ratios
 from memaudit.index import ExactSearch
-from memaudit.records import Matches
+from memaudit.records import Kind, Matches
 from memaudit.store import Store
 
 
@@ -20,7 +20,11 @@ def stores(folder: Path, training: np.ndarray, generated: np.ndarray) -> tuple[S
 def matches_of(query: list[int], reference: list[int], similarity: np.ndarray) -> Matches:
     count = len(query)
     ones = np.ones(count, np.int64)
-    return Matches(np.array(query), np.array(reference), np.float32(similarity), ones, ones)
+    whole, near, no = (np.full(count, value, dtype=object) for value in ("whole", Kind.NEAR, False))
+    unseen = no.astype(bool)
+    return Matches(
+        np.array(query), np.array(reference), np.float32(similarity), whole, ones, near, unseen, unseen, ones
+    )
 
 
 @pytest.mark.parametrize("block", [1, 7, 1024])

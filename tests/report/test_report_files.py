@@ -251,7 +251,7 @@ def test_matches_name_both_sides_by_id(audited: Audited) -> None:
     by_query = [r for q, r in zip(matches["query_id"], matches["reference_id"], strict=True) if q == "gen 2<u>"]
     assert set(by_query) == {f"0 {HOSTILE[0]}", "near-0", "near-0 again"}
     assert {"view", "kind", "verified", "similarity", "rank"} <= set(matches)
-    assert not any(matches["verified"])
+    assert all(matches["verified"])  # these are copies of files that are there
 
 
 def test_audit_without_findings(training: Store, tmp_path: Path) -> None:
