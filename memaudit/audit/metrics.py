@@ -11,7 +11,7 @@ from memaudit.index import Searcher, sample_rows
 from memaudit.records import Float32, Metrics, Scores
 from memaudit.store import Store
 
-SAMPLE = 4000  # images of each side at most: bounds the memory, and distances are all pairs of two samples
+SAMPLE = 2000  # images of each side at most: bounds the memory, and distances are all pairs of two samples
 LEAST = 20  # images of each side, or nothing is computed
 _SEED = 0
 
