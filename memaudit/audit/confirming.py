@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from memaudit.audit.looking import Candidates
 from memaudit.errors import MissingDependencyError, UsageError
 from memaudit.records import Coverage, Int64, Kind, Matches, Misses, Progress
+from memaudit.similarity.exact import require_threshold
 from memaudit.store import Store
 from memaudit.verification.engine import Checks, Files, check_pairs
 from memaudit.verification.pictures import import_cv2
@@ -32,14 +33,16 @@ class PixelPlan:
     why_not: str = ""
 
 
-def plan_pixels(verify: str, encoder: str, threshold: float) -> PixelPlan:
-    """Settle whether candidates are decided on pixels.
+def plan_pixels(verify: str, floor: float | None, encoder: str, threshold: float) -> PixelPlan:
+    """Settle whether candidates are decided on pixels, from `floor` on (None: the encoder's own).
 
     Raises UsageError for another choice than VERIFY's, MissingDependencyError where pixels were asked for without
     OpenCV.
     """
     if verify not in VERIFY:
         raise UsageError(f"unknown --verify {verify!r}: expected one of {', '.join(VERIFY)}")
+    if floor is not None:
+        require_threshold(floor)
     if verify == "none":
         return PixelPlan(threshold, False, "--verify none")
     try:
@@ -48,7 +51,7 @@ def plan_pixels(verify: str, encoder: str, threshold: float) -> PixelPlan:
         if verify == "pixels":
             raise
         return PixelPlan(threshold, False, str(error))
-    return PixelPlan(min(threshold, FLOORS.get(encoder, threshold)), True)
+    return PixelPlan(min(threshold, FLOORS.get(encoder, threshold) if floor is None else floor), True)
 
 
 class Decided(NamedTuple):
@@ -65,7 +68,6 @@ def decide(
     queries: Store,
     references: Store,
     threshold: float,
-    neighbours: int,
     *,
     on_pixels: bool,
     progress: Progress,
@@ -73,7 +75,7 @@ def decide(
     """Hold each candidate against its generation. At or above the threshold it is a match whatever the pixels say: they
     name its kind, or do not confirm it. Below, it is one if they confirm it.
 
-    At most `neighbours` matches of each query are kept. Memory: the candidates, and a bounded number of pictures.
+    Memory: the candidates, and a bounded number of pictures.
     """
     near = candidates.similarity >= np.float32(threshold)
     kind, verified = np.full(len(near), Kind.NEAR, dtype=object), np.zeros(len(near), bool)
@@ -82,7 +84,7 @@ def decide(
         checks = _checked(candidates, queries, references, progress)
         verified, compared = checks.copies, checks.read
         kind[verified] = checks.kind[verified]
-    matches = _ranked(candidates, near | verified, kind, verified, compared, neighbours)
+    matches = _ranked(candidates, near | verified, kind, verified, compared)
     return Decided(
         matches,
         _misses(candidates, matches),
@@ -107,14 +109,12 @@ def _ranked(
     kind: NDArray[np.object_],
     verified: NDArray[np.bool_],
     compared: NDArray[np.bool_],
-    neighbours: int,
 ) -> Matches:
     picked = np.flatnonzero(chosen)
     order = np.lexsort((-candidates.similarity[picked], ~verified[picked], candidates.query[picked]))
     picked = picked[order]
     query = candidates.query[picked]
     rank = np.arange(len(picked)) - np.searchsorted(query, query) + 1
-    picked, rank = picked[rank <= neighbours], rank[rank <= neighbours]
     return Matches(
         candidates.query[picked],
         candidates.reference[picked],

@@ -46,13 +46,15 @@ LEAST_CANDIDATES = 10  # training images that each generation is held against on
 class AuditOptions:
     """threshold None: the encoder's own. neighbours: matches kept for each generation. max_unmeasured: the share of
     generations, or of training images, above which the audit calls itself inconclusive. metrics: whether to compute
-    those of the literature, which needs a control. verify: whether candidates are decided on pixels: one of VERIFY."""
+    those of the literature, which needs a control. verify: whether candidates are decided on pixels: one of VERIFY;
+    verify_from: their least similarity, None: the encoder's own."""
 
     threshold: float | None = None
     neighbours: int = 10
     max_unmeasured: float = 0.01
     metrics: bool = False
     verify: str = "auto"
+    verify_from: float | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def audit(
     pairing = pairing or {}
     columns = generations.all_columns()
     paired = _compare_pairs(generations, references.store, pairing)
-    plan = plan_pixels(options.verify, references.store.encoder.name, threshold)
+    plan = plan_pixels(options.verify, options.verify_from, references.store.encoder.name, threshold)
     where = Where(references, views.tiles, threshold, plan.floor, max(options.neighbours, LEAST_CANDIDATES))
     looked = look(generations, views.generations, where, _of_prompts(paired, plan.floor), progress)
     decided = decide(
@@ -103,19 +105,18 @@ def audit(
         generations,
         references.store,
         threshold,
-        options.neighbours,
         on_pixels=plan.on_pixels,
         progress=progress,
     )
-    matches = _with_counts(decided.matches, references, threshold)
-    scores = _scores(columns, looked, paired, matches, threshold)
+    scores = _scores(columns, looked, paired, decided.matches, threshold)
+    matches = _with_counts(_kept(decided.matches, paired, options.neighbours), references, threshold)
     missing = tuple(sorted(set(pairing) - set(columns.image_id)))
     counted = _distinct(columns)
     searched = _searched_rate(scores, counted, len(missing))
     paired_rate = _paired_rate(scores, paired, len(pairing)) if pairing else None
     held_out = None
     if control is not None:
-        matched = _matched_controls(control, views.control, where, options.neighbours, plan, progress)
+        matched = _matched_controls(control, views.control, where, plan, progress)
         held_out = measure_control(control, references, generations, scores, counted, searched, threshold, matched)
     stores = {"generations": generations, "training set": references.store, "control": control}
     return AuditResult(
@@ -173,6 +174,12 @@ def _of_prompts(paired: _Paired, floor: float) -> Candidates:
     return Candidates(query, paired.rows[query], paired.similarity[query], whole)
 
 
+def _kept(matches: Matches, paired: _Paired, neighbours: int) -> Matches:
+    """The first matches of each generation, and the image of its prompt wherever it stands."""
+    chosen = (matches.rank <= neighbours) | (paired.rows[matches.query] == matches.reference)
+    return Matches._make(column[chosen] for column in matches)
+
+
 def _with_counts(matches: Matches, references: Searcher, threshold: float) -> Matches:
     """A reference is its own near-duplicate, whatever an approximate index finds."""
     counts = near_duplicates(matches.reference, references, threshold)
@@ -197,7 +204,7 @@ def _scores(columns: Columns, looked: Looked, paired: _Paired, matches: Matches,
 
 
 def _matched_controls(
-    control: Store, views: ViewStore | None, where: Where, neighbours: int, plan: PixelPlan, progress: Progress
+    control: Store, views: ViewStore | None, where: Where, plan: PixelPlan, progress: Progress
 ) -> Int64:
     """Rows of the held-out images that would count as regurgitated, had they been generated."""
     looked = look(control, views, where, None, progress)
@@ -206,7 +213,6 @@ def _matched_controls(
         control,
         where.references.store,
         where.threshold,
-        neighbours,
         on_pixels=plan.on_pixels,
         progress=progress,
     )

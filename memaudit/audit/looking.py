@@ -71,20 +71,21 @@ def look(queries: Store, views: ViewStore | None, where: Where, given: Candidate
         best[block.rows] = near.rows[:, 0]
         similarity[block.rows] = np.where(near.rows[:, 0] >= 0, near.similarity[:, 0], np.nan)
         above[block.rows] = near.above
-        found = [_part(block.rows, near.rows, near.similarity, where.floor, WHOLE)]
-        found += _in_tiles(block.rows, block.embeddings, where)
-        parts.append(_fewest(_joined(found), where))
+        near_by = [_part(block.rows, near.rows, near.similarity, where.floor, WHOLE)]
+        near_by += _in_tiles(block.rows, block.embeddings, where)
+        parts.append(_fewest(_joined(near_by), where))
         done += len(block.rows)
         progress("searching the training set", done, queries.comparable)
     if views is not None:
         parts += _of_views(views, where, progress)
+    found = _fewest(_joined(parts), where)
     if given is not None:
-        parts.append(given)
+        found = _once(_joined([found, given]), where)
         missed = given.similarity > np.nan_to_num(similarity[given.query], nan=-np.inf)
         query = given.query[missed]
         best[query], similarity[query] = given.reference[missed], given.similarity[missed]
         above[query] += given.similarity[missed] >= np.float32(where.threshold)
-    return Looked(best, similarity, above, _fewest(_joined(parts), where))
+    return Looked(best, similarity, above, found)
 
 
 def _part(queries: Int64, rows: Int64, similarity: Float32, floor: float, view: str) -> Candidates:
@@ -125,9 +126,16 @@ def _joined(parts: list[Candidates]) -> Candidates:
 
 
 def _fewest(part: Candidates, where: Where) -> Candidates:
-    """Each pair once, by its most similar view; and the most similar ones of each query."""
+    """Each pair once, and the most similar ones of each query."""
+    once = _once(part, where)
+    place = np.arange(len(once.query)) - np.searchsorted(once.query, once.query)
+    few = place < where.most
+    return Candidates(once.query[few], once.reference[few], once.similarity[few], once.view[few])
+
+
+def _once(part: Candidates, where: Where) -> Candidates:
+    """Each pair once, by its most similar view, in order."""
     order = np.lexsort((part.view != WHOLE, part.reference, -part.similarity, part.query))
     _, first = np.unique(part.query[order] * len(where.references.store) + part.reference[order], return_index=True)
     kept = order[np.sort(first)]
-    place = np.arange(len(kept)) - np.searchsorted(part.query[kept], part.query[kept])
-    return Candidates(*(column[kept[place < where.most]] for column in part))
+    return Candidates(part.query[kept], part.reference[kept], part.similarity[kept], part.view[kept])

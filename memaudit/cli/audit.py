@@ -70,6 +70,10 @@ ViewsChoice = Annotated[
 Verify = Annotated[
     str, typer.Option("--verify", help="Decide candidates below the threshold on pixels: auto, pixels or none.")
 ]
+VerifyFrom = Annotated[
+    float | None,
+    typer.Option("--verify-from", help="Similarity from which candidates are looked at.", show_default="encoder's own"),
+]
 Neighbours = Annotated[int, typer.Option("--neighbours", min=1, help="Matches kept for each generation.")]
 
 
@@ -85,6 +89,7 @@ def audit(
     neighbours: Neighbours = 10,
     views: ViewsChoice = None,
     verify: Verify = "auto",
+    verify_from: VerifyFrom = None,
     metrics: WithMetrics = False,
     faces: Faces = False,
     face_store: FaceStore = None,
@@ -123,7 +128,9 @@ def audit(
 
     console = Console(as_json, quiet)
     embedder = Embedder(encoder, device, workers, batch_size, shard_rows, allow_unverified_weights)
-    options = AuditOptions(threshold, neighbours, max_unreadable, metrics=metrics, verify=verify)
+    options = AuditOptions(
+        threshold, neighbours, max_unreadable, metrics=metrics, verify=verify, verify_from=verify_from
+    )
     people = FaceChoices(
         wanted=faces,
         store=face_store,
@@ -142,7 +149,7 @@ def audit(
     )
     people.require_possible()
     start_run(out, "audit")
-    views_of(views or DEFAULT_VIEWS), plan_pixels(verify, "", 1.0)  # before hours of embedding
+    views_of(views or DEFAULT_VIEWS), plan_pixels(verify, verify_from, "", 1.0)  # before hours of embedding
     if threshold is not None:
         require_threshold(threshold)  # before hours of embedding
     if metrics and control is None:

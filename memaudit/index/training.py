@@ -10,7 +10,7 @@ from memaudit.errors import UsageError
 from memaudit.index.faiss_library import gpus, import_faiss, ivf_of, made
 from memaudit.index.recall import sample_rows
 from memaudit.index.recipes import Plan
-from memaudit.records import Float32
+from memaudit.records import Float32, Int64
 from memaudit.store import Store
 
 _SEED = 7
@@ -67,12 +67,16 @@ def cagra_index(store: Store) -> Any:
     built.train(_all_embeddings(store, len(rows)))
     graph = faiss.IndexHNSWCagra(store.encoder.dim, _GRAPH_DEGREE // 2, faiss.METRIC_INNER_PRODUCT)
     built.copyTo(graph)
-    index = faiss.IndexIDMap(graph)
+    return with_ids(graph, rows)
+
+
+def with_ids(filled: Any, rows: Int64) -> Any:
+    """An index that holds vectors already, its k-th under the id rows[k]: FAISS itself maps ids of empty ones only."""
+    faiss = import_faiss()
+    index = made(filled.d, "Flat")
+    index.index, index.ntotal = filled, filled.ntotal
+    index.referenced_objects = [filled]
     faiss.copy_array_to_vector(np.ascontiguousarray(rows, dtype=np.int64), index.id_map)
-    index.ntotal = graph.ntotal
-    # the id map refers to the graph, it does not hold it
-    graph.this.disown()
-    index.own_fields = True
     return index
 
 

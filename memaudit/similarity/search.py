@@ -15,11 +15,11 @@ import numpy as np
 
 from memaudit.records import Block, Float32, Int64
 from memaudit.similarity.exact import exact_at
-from memaudit.similarity.nominate import WORTH_TORCH
 from memaudit.similarity.pairs import Pairs
 from memaudit.similarity.scores import Nominated, PlainScorer, Scorer, Tile, half_scorer, in_threads
 from memaudit.store import StoredBlock, unit_rows
 
+_WORTH_TORCH = 1e8  # comparisons in float32 that take half as long as importing torch
 _TILE = 1 << 22  # scores at once: 8 MiB in half precision, 16 in float32
 _CONTENDERS = 8  # times k for each query: more of them in a tile, and it is worth finding its own k-th best
 
@@ -67,7 +67,7 @@ def _all_found(
 
 
 def _worth_torch(compared: int) -> bool:
-    return compared > WORTH_TORCH or "torch" in sys.modules
+    return compared > _WORTH_TORCH or "torch" in sys.modules
 
 
 def _searched(queries: Float32, scorer: Scorer, block: Block | StoredBlock, best: _Best, threshold: float) -> _Found:

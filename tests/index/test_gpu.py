@@ -12,8 +12,9 @@ from vectors import families, near, vector_store
 from memaudit.index import ExactSearch, Index, build_index
 from memaudit.index.adding import _add_to_lists
 from memaudit.index.engine import GPU_CANDIDATES, Engine
+from memaudit.index.faiss_library import read, write
 from memaudit.index.recipes import Machine, settle
-from memaudit.index.training import trained_index
+from memaudit.index.training import trained_index, with_ids
 from memaudit.records import Float32, Int64
 from memaudit.store import Store
 
@@ -93,3 +94,16 @@ def test_rows_added_to_lists_that_were_found_elsewhere(store: Store) -> None:
     assert ours.ntotal == plain.ntotal == len(rows)
     for left, right in zip(ours.search(vectors, 4), plain.search(vectors, 4), strict=True):
         np.testing.assert_array_equal(left, right)
+
+
+def test_ids_for_an_index_that_is_full(store: Store, tmp_path: Path) -> None:
+    """As a graph that was built elsewhere gets its rows: searched, written and read it answers with them."""
+    vectors = store.embeddings(np.arange(500))
+    graph = faiss.IndexHNSWFlat(64, 16, faiss.METRIC_INNER_PRODUCT)
+    graph.add(vectors)
+    index = with_ids(graph, np.arange(500) * 7)
+    write(index, tmp_path / "x.faiss")
+    for searched in (index, read([tmp_path / "x.faiss"], mapped=True)):
+        engine = Engine(searched, "efSearch", 64)
+        assert len(engine) == 500
+        assert (engine.search(vectors, 1)[:, 0] == np.arange(500) * 7).mean() > 0.98

@@ -1,0 +1,193 @@
+"""Candidates decided on pixels: copies that similarity alone does not tell, with the kind of copy that they are."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from memaudit.audit import AuditOptions, Views, audit
+from memaudit.audit.pairing import Prompted
+from memaudit.embed import EmbedOptions, embed
+from memaudit.embed.views import ViewStore, embed_views
+from memaudit.encoders import load_encoder
+from memaudit.errors import UsageError
+from memaudit.images.views import tiles, views_of
+from memaudit.index import ExactSearch
+from memaudit.records import AuditResult, Kind
+from memaudit.store import Store
+
+ENCODER = load_encoder("thumbnail")
+EMBED = EmbedOptions(shard_rows=64, workers=2)
+SIZE = (200, 160)
+GENEROUS = AuditOptions(verify_from=0.05)
+REFERENCES = 12
+
+
+def textured(seed: int) -> Image.Image:
+    """Something like a photograph: coarse and fine structure, so that there are features to find."""
+    rng = np.random.default_rng(seed)
+    layers = [
+        Image.fromarray(rng.integers(0, 256, (rows, rows + 2, 3), dtype=np.uint8)).resize(
+            SIZE, Image.Resampling.BICUBIC
+        )
+        for rows in (4, 12, 40)
+    ]
+    return Image.blend(Image.blend(layers[0], layers[1], 0.5), layers[2], 0.35)
+
+
+def jpeg(image: Image.Image, quality: int) -> Image.Image:
+    data = io.BytesIO()
+    image.save(data, "JPEG", quality=quality)
+    return Image.open(data).convert("RGB")
+
+
+def stored(folder: Path, pictures: dict[str, Image.Image]) -> Store:
+    images = folder / "images"
+    images.mkdir(parents=True)
+    for name, picture in pictures.items():
+        picture.save(images / f"{name}.png")
+    return embed([images], folder / "store", ENCODER, EMBED)
+
+
+@pytest.fixture
+def references(tmp_path: Path) -> Store:
+    return stored(tmp_path / "train", {f"{seed:02d}": textured(seed) for seed in range(REFERENCES)})
+
+
+def tiles_of(images: Store) -> ViewStore:
+    return embed_views(images, images.folder.parent / "tiles", ENCODER, tiles(), EMBED)
+
+
+def found(result: AuditResult, generations: Store, references: Store) -> dict[str, tuple[str, Kind, str, bool]]:
+    """Of each generation with a match: the training image, kind, view, and whether pixels confirm it."""
+    queries, targets, matches = generations.all_columns().image_id, references.all_columns().image_id, result.matches
+    return {
+        queries[q]: (targets[r], kind, view, bool(verified))
+        for q, r, kind, view, verified, rank in zip(
+            matches.query, matches.reference, matches.kind, matches.view, matches.verified, matches.rank, strict=True
+        )
+        if rank == 1
+    }
+
+
+ALTERED = {
+    "as it is": (lambda image: image, Kind.VERBATIM),
+    "jpeg": (lambda image: jpeg(image, 40), Kind.VERBATIM),
+    "turned": (lambda image: image.rotate(90, expand=True), Kind.NEAR),
+    "crop": (lambda image: image.crop((40, 30, 180, 140)), Kind.PARTIAL),
+    "part exchanged": (lambda image: _exchanged(image), Kind.TEMPLATE),
+}
+
+
+def _exchanged(image: Image.Image) -> Image.Image:
+    altered = image.copy()
+    altered.paste(ImageOps.autocontrast(textured(900).resize((70, 60)).convert("L")).convert("RGB"), (110, 20))
+    return altered
+
+
+@pytest.mark.parametrize("name", ALTERED)
+def test_a_copy_is_found_on_pixels_and_named(tmp_path: Path, references: Store, name: str) -> None:
+    alter, kind = ALTERED[name]
+    generations = stored(tmp_path / "gen", {"copy": alter(textured(5)), "new": textured(500)})
+    result = audit(generations, ExactSearch(references), options=GENEROUS)
+    assert {
+        query: (reference, kind, verified)
+        for query, (reference, kind, _, verified) in found(result, generations, references).items()
+    } == {"copy.png": ("05.png", kind, True)}
+    assert result.searched.count == 1
+    assert result.compared is not None
+    assert result.compared.measured == result.compared.total > 0
+
+
+def test_a_mirror_image_is_found_by_its_view_and_not_without(tmp_path: Path, references: Store) -> None:
+    generations = stored(tmp_path / "gen", {"copy": ImageOps.mirror(textured(5))})
+    flips = embed_views(generations, tmp_path / "flips", ENCODER, views_of("flips")[1:], EMBED)
+    result = audit(generations, ExactSearch(references), views=Views(generations=flips), options=GENEROUS)
+    assert found(result, generations, references) == {"copy.png": ("05.png", Kind.NEAR, "mirrored", True)}
+    assert not audit(generations, ExactSearch(references), options=GENEROUS).searched.count
+
+
+def test_without_pixels_a_crop_is_not_told(tmp_path: Path, references: Store) -> None:
+    """The control of the tests above: it is the pixels that find it."""
+    generations = stored(tmp_path / "gen", {"copy": textured(5).crop((40, 30, 180, 140))})
+    result = audit(generations, ExactSearch(references), options=AuditOptions(verify="none"))
+    assert result.searched.count == 0
+    assert (result.compared, result.no_pixels) == (None, "--verify none")
+
+
+def test_a_picture_pasted_into_another_is_found_by_a_tile(tmp_path: Path, references: Store) -> None:
+    scene = textured(700).resize((400, 320))
+    scene.paste(textured(3), (195, 150))
+    generations = stored(tmp_path / "gen", {"scene": scene})
+    result = audit(
+        generations, ExactSearch(references), views=Views(generations=tiles_of(generations)), options=GENEROUS
+    )
+    reference, kind, view, verified = found(result, generations, references)["scene.png"]
+    assert (reference, kind, verified) == ("03.png", Kind.PARTIAL, True)
+    assert view.startswith("tile ")
+    assert result.views == ("whole", *(tile.name for tile in tiles()))
+
+
+def test_a_detail_of_a_training_image_is_found_by_its_tiles(tmp_path: Path, references: Store) -> None:
+    detail = textured(7).crop((0, 0, 100, 80)).resize(SIZE, Image.Resampling.BICUBIC)
+    generations = stored(tmp_path / "gen", {"detail": detail})
+    options = AuditOptions(verify_from=0.8)  # the whole picture is not as similar as that
+    assert not audit(generations, ExactSearch(references), options=options).searched.count
+    result = audit(generations, ExactSearch(references), views=Views(tiles=tiles_of(references)), options=options)
+    assert found(result, generations, references)["detail.png"][:3] == ("07.png", Kind.PARTIAL, "reference tile 1,1")
+
+
+def test_the_prompts_own_image_is_looked_at_however_many_are_more_similar(tmp_path: Path) -> None:
+    """It is the last of more candidates than are looked at."""
+    generation = textured(1).crop((40, 30, 180, 140))
+    crowd = {f"crowd {i:02d}": Image.blend(generation.resize(SIZE), textured(50 + i), 0.4) for i in range(11)}
+    references = stored(tmp_path / "train", {"own": textured(1), **crowd})
+    generations = stored(tmp_path / "gen", {"copy": generation})
+    options = AuditOptions(verify_from=0.01, threshold=0.999)
+    without = audit(generations, ExactSearch(references), options=options)
+    assert "own.png" not in references.all_columns().image_id[without.matches.reference]
+    pairing = {"copy.png": Prompted("own.png", "a prompt")}
+    result = audit(generations, ExactSearch(references), pairing=pairing, options=options)
+    assert result.paired is not None
+    assert result.paired.count == 1
+
+
+def test_files_that_are_gone_leave_matches_unverified_and_are_counted(tmp_path: Path, references: Store) -> None:
+    generations = stored(tmp_path / "gen", {"copy": textured(5), "crop": textured(6).crop((40, 30, 180, 140))})
+    (references.folder.parent / "images" / "05.png").unlink()
+    (references.folder.parent / "images" / "06.png").write_bytes(b"another file")
+    result = audit(generations, ExactSearch(references), options=GENEROUS)
+    assert found(result, generations, references) == {"copy.png": ("05.png", Kind.NEAR, "whole", False)}
+    assert not result.matches.compared.any()
+    assert result.compared is not None
+    assert 0 < result.compared.measured < result.compared.total
+
+
+def test_the_closest_that_are_no_matches_are_kept_for_the_eye(tmp_path: Path, references: Store) -> None:
+    generations = stored(tmp_path / "gen", {"copy": textured(5), "new": textured(500), "newer": textured(600)})
+    result = audit(generations, ExactSearch(references), options=GENEROUS)
+    assert result.misses is not None
+    assert set(generations.all_columns().image_id[result.misses.query]) == {"new.png", "newer.png"}
+    assert (np.diff(result.misses.similarity) <= 0).all()
+
+
+def test_held_out_images_are_judged_like_generations(tmp_path: Path, references: Store) -> None:
+    """One that is a crop of a training image is no control, although its similarity is low."""
+    control = stored(tmp_path / "control", {"crop": textured(6).crop((40, 30, 180, 140)), "new": textured(600)})
+    generations = stored(tmp_path / "gen", {"new": textured(500)})
+    result = audit(generations, ExactSearch(references), control=control, options=GENEROUS)
+    assert result.control is not None
+    assert (result.control.matched.count, result.control.excluded_controls) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(AuditOptions(verify="perhaps"), "expected one of auto"), (AuditOptions(verify_from=2.0), "out of range")],
+)
+def test_impossible_choices_are_one_line(tmp_path: Path, references: Store, options: AuditOptions, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        audit(stored(tmp_path / "gen", {"new": textured(500)}), ExactSearch(references), options=options)
