@@ -125,6 +125,7 @@ def test_tables_and_headline_name_them(store: Store, tmp_path: Path) -> None:
     assert (results["pairs"], results["near_pairs"], results["by_pixels"], results["near_duplicates"]) == (2, 1, 1, 2)
     assert results["pixels"]["confirmed"] == len(results["by_pixels_shown"]) == 1
     assert "exact, of similarity 0.8 and more, or seen on pixels (1 of them)" in results["headline"]
+    assert " of the pairs of similarity 0.8 and more (every" in results["headline"]  # of others it knows nothing
     page = (tmp_path / "out/report.html").read_text()
     assert "confirmed on pixels" in page
     assert page.count("0-crop") >= 2
