@@ -361,9 +361,9 @@ class Matches(NamedTuple):
     """Training images (reference rows) that generations (query rows) are near-duplicates or copies of.
 
     similarity: of the view that is most similar, `view` its name. rank: 1 for a generation's first match; those that
-    pixels confirm come before the others, then by similarity. kind: of `Kind`. verified: pixels confirm it; compared:
-    they were looked at. near_duplicates: how many training images, itself included, reach the threshold with this
-    reference (its eidetic count).
+    pixels confirm come before the others, graver kinds first, then by similarity. kind: of `Kind`. verified: pixels
+    confirm it; compared: they were looked at. near_duplicates: how many training images, itself included, reach the
+    threshold with this reference (its eidetic count).
     """
 
     query: Int64
@@ -378,12 +378,14 @@ class Matches(NamedTuple):
 
 
 class Misses(NamedTuple):
-    """The most similar pairs of rows that are no matches, one for each generation, most similar first."""
+    """The most similar pairs of rows that are no matches, one for each generation, most similar first. compared: their
+    pixels were."""
 
     query: Int64
     reference: Int64
     similarity: Float32
     view: NDArray[np.object_]
+    compared: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

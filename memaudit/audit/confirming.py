@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.audit.looking import Candidates
+from memaudit.encoders.catalog import is_known
 from memaudit.errors import MissingDependencyError, UsageError
 from memaudit.records import Coverage, Int64, Kind, Matches, Misses, Progress
 from memaudit.similarity.exact import require_threshold
@@ -18,6 +19,8 @@ from memaudit.verification.pictures import import_cv2
 
 VERIFY = ("auto", "pixels", "none")
 MISSES = 50
+_GRAVITY = {Kind.VERBATIM: 0, Kind.TEMPLATE: 1, Kind.NEAR: 2, Kind.PARTIAL: 3}
+"""The gravest match comes first: a verbatim copy must not stand behind a detail that is more similar."""
 FLOORS = {"sscd": 0.3}
 """Similarity from which training images are candidates, by encoder; measured, docs/protocols.md. For others it is the
 threshold: pixels then tell what kind of copy a match is."""
@@ -25,10 +28,11 @@ threshold: pixels then tell what kind of copy a match is."""
 
 @dataclass(frozen=True)
 class PixelPlan:
-    """floor: similarity from which training images are candidates. on_pixels: whether those are looked at; if not,
-    `why_not` says why."""
+    """floor: similarity from which training images are candidates; prompts_floor: from which those of the prompts are.
+    on_pixels: whether they are looked at; if not, `why_not` says why."""
 
     floor: float
+    prompts_floor: float
     on_pixels: bool
     why_not: str = ""
 
@@ -43,24 +47,29 @@ def plan_pixels(verify: str, floor: float | None, encoder: str, threshold: float
         raise UsageError(f"unknown --verify {verify!r}: expected one of {', '.join(VERIFY)}")
     if floor is not None:
         require_threshold(floor)
+        if verify == "none":
+            raise UsageError("--verify none compares no pixels: leave out --verify-from")
     if verify == "none":
-        return PixelPlan(threshold, False, "--verify none")
+        return PixelPlan(threshold, threshold, False, "--verify none")
     try:
         import_cv2()
     except MissingDependencyError as error:
-        if verify == "pixels":
+        if verify == "pixels" or floor is not None:
             raise
-        return PixelPlan(threshold, False, str(error))
-    return PixelPlan(min(threshold, FLOORS.get(encoder, threshold) if floor is None else floor), True)
+        return PixelPlan(threshold, threshold, False, str(error))
+    asked = min(threshold, FLOORS.get(encoder, threshold) if floor is None else floor)
+    # Embeddings that were imported mostly come without files, of which below the threshold all would be missing
+    return PixelPlan(asked, -1.0 if floor is not None or is_known(encoder) else asked, True)
 
 
 class Decided(NamedTuple):
     """matches, without their near_duplicates; misses: candidates of queries without a match; compared: how many of the
-    candidates could be looked at, None where pixels were not compared."""
+    candidates could be looked at, and below, of those below the threshold; None where pixels were not compared."""
 
     matches: Matches
     misses: Misses
     compared: Coverage | None
+    below: Coverage | None
 
 
 def decide(
@@ -84,11 +93,11 @@ def decide(
         verified, compared = checks.copies, checks.read
         kind[verified] = checks.kind[verified]
     matches = _ranked(candidates, near | verified, kind, verified, compared)
-    return Decided(
-        matches,
-        _misses(candidates, matches),
-        Coverage(int(compared.sum()), len(compared)) if plan.on_pixels else None,
-    )
+    misses = _misses(candidates, matches, compared)
+    if not plan.on_pixels:
+        return Decided(matches, misses, None, None)
+    below = Coverage(int(compared[~near].sum()), int((~near).sum()))
+    return Decided(matches, misses, Coverage(int(compared.sum()), len(compared)), below)
 
 
 def _checked(candidates: Candidates, queries: Store, references: Store, progress: Progress) -> Checks:
@@ -110,7 +119,8 @@ def _ranked(
     compared: NDArray[np.bool_],
 ) -> Matches:
     picked = np.flatnonzero(chosen)
-    order = np.lexsort((-candidates.similarity[picked], ~verified[picked], candidates.query[picked]))
+    gravity = np.array([_GRAVITY[kind[i]] if verified[i] else len(_GRAVITY) for i in picked], dtype=np.int64)
+    order = np.lexsort((-candidates.similarity[picked], gravity, candidates.query[picked]))
     picked = picked[order]
     query = candidates.query[picked]
     rank = np.arange(len(picked)) - np.searchsorted(query, query) + 1
@@ -127,11 +137,15 @@ def _ranked(
     )
 
 
-def _misses(candidates: Candidates, matches: Matches) -> Misses:
+def _misses(candidates: Candidates, matches: Matches, compared: NDArray[np.bool_]) -> Misses:
     """One for each query, the most similar first: whoever doubts the threshold looks at these."""
     first = np.flatnonzero(np.diff(candidates.query, prepend=-1) != 0)
     first = first[~np.isin(candidates.query[first], matches.query)]
     first = first[np.argsort(-candidates.similarity[first], kind="stable")[:MISSES]]
     return Misses(
-        candidates.query[first], candidates.reference[first], candidates.similarity[first], candidates.view[first]
+        candidates.query[first],
+        candidates.reference[first],
+        candidates.similarity[first],
+        candidates.view[first],
+        compared[first],
     )

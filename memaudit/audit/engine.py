@@ -99,12 +99,12 @@ def audit(
     paired = _compare_pairs(generations, references.store, pairing)
     plan = plan_pixels(options.verify, options.verify_from, references.store.encoder.name, threshold)
     where = Where(references, views.tiles, threshold, plan.floor, max(options.neighbours, LEAST_CANDIDATES))
-    looked = look(generations, views.generations, where, _of_prompts(paired, plan.floor), progress)
+    looked = look(generations, views.generations, where, _of_prompts(paired, plan), progress)
     decided = decide(looked.candidates, generations, references.store, threshold, plan, progress)
     scores = _scores(columns, looked, paired, decided.matches, threshold)
+    counted = _distinct(columns, scores.regurgitated)
     matches = _with_counts(_kept(decided.matches, paired, options.neighbours), references, threshold)
     missing = tuple(sorted(set(pairing) - set(columns.image_id)))
-    counted = _distinct(columns)
     searched = _searched_rate(scores, counted, len(missing))
     paired_rate = _paired_rate(scores, paired, len(pairing)) if pairing else None
     held_out = None
@@ -131,6 +131,7 @@ def audit(
             *_cut_archives(stores),
             *_shortfalls(searched, paired_rate, references.store.coverage, options.max_unmeasured),
             *_unseen(views, options.max_unmeasured),
+            *_unread(decided.below, options.max_unmeasured),
             *_contentless(scores),
             *_absent(missing, options.max_unmeasured * len(pairing)),
         ),
@@ -161,9 +162,9 @@ def _require_comparable(generations: Store, references: Store, control: Store | 
         raise InconclusiveError(f"training store {references.folder} has no readable image to compare with")
 
 
-def _of_prompts(paired: _Paired, floor: float) -> Candidates:
-    """The images of the prompts: candidates whatever the search says, and however many others are more similar."""
-    query = np.flatnonzero(paired.similarity >= np.float32(floor))
+def _of_prompts(paired: _Paired, plan: PixelPlan) -> Candidates:
+    """The images of the prompts: candidates whatever the search says, however low their similarity to the whole."""
+    query = np.flatnonzero(paired.similarity >= np.float32(plan.prompts_floor))
     whole = np.full(len(query), WHOLE, dtype=object)
     return Candidates(query, paired.rows[query], paired.similarity[query], whole)
 
@@ -222,10 +223,14 @@ def _compare_pairs(generations: Store, references: Store, pairing: Mapping[str, 
     return _Paired(rows, status, similarity)
 
 
-def _distinct(columns: Columns) -> NDArray[np.bool_]:
-    """True for comparable generations, once for each file: a file that was copied is still a single draw."""
+def _distinct(columns: Columns, regurgitated: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """True for comparable generations, once for each file: a file that was copied is still a single draw.
+
+    Of equal files one that is regurgitated counts, for it may be so only beside its own prompt's image.
+    """
     counted = columns.status == Status.OK
     rows = np.flatnonzero(counted)
+    rows = rows[np.argsort(~regurgitated[rows], kind="stable")]
     keys = np.where(columns.sha256 == NO_FILE, columns.image_id, columns.sha256)[rows]
     _, first = np.unique(keys, return_index=True)
     counted[:] = False
@@ -271,6 +276,16 @@ def _unseen(views: Views, allowed: float) -> list[str]:
         "(--views none goes by whole images alone)"
         for name, view in stores.items()
         if view is not None and (coverage := view.store.coverage).falls_short(allowed)
+    ]
+
+
+def _unread(below: Coverage | None, allowed: float) -> list[str]:
+    """Below the threshold only pixels tell a copy: what they could not be compared of was not judged."""
+    if below is None or not below.falls_short(allowed):
+        return []
+    return [
+        f"only {below.measured:,} of {below.total:,} candidates below the threshold could be compared on pixels: files "
+        "are gone or changed (--verify none goes by similarity alone)"
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from memaudit.records import Float32, Int64, Progress
 from memaudit.store import Store
 
 QUERY_ROWS = 4096
+KEPT_WHOLE = 5  # candidates of the whole image that no tile crowds out
 _TILE = "reference "  # before the name of the reference's tile
 
 
@@ -65,6 +66,7 @@ def look(queries: Store, views: ViewStore | None, where: Where, given: Candidate
     similarity = np.full(len(queries), np.nan, np.float32)
     above = np.zeros(len(queries), np.int64)
     parts: list[Candidates] = []
+    kept: list[Candidates] = []
     done = 0
     for block in queries.blocks(QUERY_ROWS):
         near = where.references.search(block.embeddings, where.most, where.threshold)
@@ -74,11 +76,12 @@ def look(queries: Store, views: ViewStore | None, where: Where, given: Candidate
         near_by = [_part(block.rows, near.rows, near.similarity, where.floor, WHOLE)]
         near_by += _in_tiles(block.rows, block.embeddings, where)
         parts.append(_fewest(_joined(near_by), where))
+        kept.append(_fewest(near_by[0], replace(where, most=KEPT_WHOLE)))
         done += len(block.rows)
         progress("searching the training set", done, queries.comparable)
     if views is not None:
         parts += _of_views(views, where, progress)
-    found = _fewest(_joined(parts), where)
+    found = _once(_joined([_fewest(_joined(parts), where), *kept]), where)
     if given is not None:
         found = _once(_joined([found, given]), where)
         missed = given.similarity > np.nan_to_num(similarity[given.query], nan=-np.inf)

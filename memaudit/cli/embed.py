@@ -68,8 +68,10 @@ def embed(
     with console.progress() as progress:
         store = run(sources, out, loaded, options, append=append, replace_changed=replace_changed, progress=progress)
         if tiles and store.comparable:
-            embed_views(store, out / TILES, loaded, views.tiles(), options, progress)
+            tiled = embed_views(store, out / TILES, loaded, views.tiles(), options, progress).store
     require_readable(store, max_unreadable)
+    if tiles and store.comparable:
+        require_readable(tiled, max_unreadable)
     coverage = store.coverage
     console.result(
         {"store": str(out), "images": coverage.as_dict(), "encoder": store.encoder.as_dict(), "digest": store.digest},

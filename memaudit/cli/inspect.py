@@ -110,9 +110,11 @@ def _describe_store(path: Path) -> dict[str, Any]:
 def _faults(path: Path) -> list[str]:
     kind = _kind(path)
     if kind == "store":
+        from memaudit.embed.views import TILES
         from memaudit.store import verify_store
 
-        return verify_store(path)
+        tiles = path / TILES
+        return verify_store(path) + (verify_store(tiles) if is_store(tiles) else [])
     if kind == "index":
         from memaudit.index import verify_index
 

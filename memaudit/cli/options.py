@@ -87,22 +87,16 @@ class Embedder:
     def views_of(self, images: Store, choice: str | None, folder: Path, progress: Progress) -> ViewStore | None:
         """Embed the views of a choice, but for the whole images themselves; None where there are no others.
 
-        choice None: DEFAULT_VIEWS, or none where the encoder is not at hand, as with embeddings that were imported.
+        choice None: DEFAULT_VIEWS, or none for embeddings that were imported from an encoder that memaudit has not.
         """
         from memaudit.embed.views import embed_views
-        from memaudit.errors import MissingDependencyError, UsageError
+        from memaudit.encoders.catalog import is_known
         from memaudit.images.views import views_of
 
         views = views_of(choice or DEFAULT_VIEWS)[1:]
-        if not views or not images.comparable:
+        if not views or not images.comparable or (choice is None and not is_known(images.encoder.name)):
             return None
-        try:
-            encoder = self.load(images.encoder)
-        except (UsageError, MissingDependencyError):
-            if choice is not None:
-                raise
-            return None
-        return embed_views(images, folder, encoder, views, self._options(), progress)
+        return embed_views(images, folder, self.load(images.encoder), views, self._options(), progress)
 
     def _options(self) -> EmbedOptions:
         from memaudit.embed import EmbedOptions

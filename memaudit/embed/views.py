@@ -20,7 +20,17 @@ from memaudit.images.decode import UnreadableImageError, decoding, is_blank
 from memaudit.images.sources import read_image
 from memaudit.images.views import View
 from memaudit.records import Int64, Progress, Status, silent
-from memaudit.store import MANIFEST, NO_FILE, Columns, Manifest, Row, Store, writing_store
+from memaudit.store import (
+    MANIFEST,
+    NO_FILE,
+    Columns,
+    Manifest,
+    Row,
+    Store,
+    StoreWriter,
+    content_digest,
+    writing_store,
+)
 
 _BLOCK = 4096
 
@@ -56,8 +66,9 @@ def embed_views(
     """Embed `views` of every comparable image of a store, from its files, into the store at `folder`.
 
     A view without content is a blank row; one whose file is gone, or is another than was embedded, is unreadable.
-    A store of the same views of the same images is continued where it was; any other is written anew.
-    Memory: one shard, and the images that are decoded ahead.
+    What is there of the same views of the same files, in the same order, is kept: a run that was stopped goes on, and
+    images that were appended get views of their own. Views that could not be made are made again once their files can
+    be read. Memory: one shard, and the images that are decoded ahead.
     """
     parents = images.comparable_rows()
     sources = [f"views of {images.digest}", *(view.name for view in views)]
@@ -70,6 +81,7 @@ def embed_views(
         ThreadPoolExecutor(options.threads) as pool,
     ):
         writer.keep_shards(writer.whole_shards())
+        writer.keep_shards(_still_right(writer, images, parents, views))
         refs = _files(images, parents[writer.rows // len(views) :])
         ready = ahead(pool, lambda row: _prepared(row, encoder, views, options), refs, options.window)
         while writer.rows < total:
@@ -103,13 +115,42 @@ def tiles_of(images: Store) -> ViewStore | None:
     return open_views(images, folder) if folder.exists() else None
 
 
+def _still_right(writer: StoreWriter, images: Store, parents: Int64, views: Sequence[View]) -> int:
+    """How many of the first shards hold what would be written: views of these files, none missing that can be made."""
+    first = 0
+    for count, shard in enumerate(writer.manifest.shards):
+        own = parents[first : first + shard.rows // len(views)]
+        columns = images.columns(own)
+        names = (
+            (f"{i}#{view.name}", sha) for i, sha in zip(columns.image_id, columns.sha256, strict=True) for view in views
+        )
+        if len(own) * len(views) != shard.rows or content_digest(names) != shard.content_sha256:
+            return count
+        if shard.ok < shard.rows and _can_be_made_now(writer.written(), first * len(views), shard.rows):
+            return count
+        first += len(own)
+    return len(writer.manifest.shards)
+
+
+def _can_be_made_now(views: Store, start: int, rows: int) -> bool:
+    """Whether the file of the first view that could not be made can be read by now."""
+    columns = views.columns(np.arange(start, start + rows))
+    lost = np.flatnonzero(columns.status == Status.UNREADABLE)
+    if not len(lost):
+        return False
+    try:
+        return bool(hashlib.sha256(read_image(columns.uri[lost[0]])).hexdigest() == columns.sha256[lost[0]])
+    except (OSError, InputError):
+        return False
+
+
 def _renewed(folder: Path, sources: list[str], shard_rows: int) -> Path:
     """The folder, without the manifest of other views: their shards are overwritten, or removed at the end."""
     try:
         manifest = Manifest.read(folder)
     except InputError:
         return folder
-    if manifest.sources != tuple(sources) or manifest.shard_rows != shard_rows:
+    if manifest.sources[1:] != tuple(sources[1:]) or manifest.shard_rows != shard_rows:
         (folder / MANIFEST).unlink()
     return folder
 

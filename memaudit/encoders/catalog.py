@@ -53,6 +53,15 @@ def load_encoder(name: str, *, device: str = "auto", allow_unverified_weights: b
     return clip.load_clip(arch, tag, device, allow_unverified_weights)
 
 
+def is_known(name: str) -> bool:
+    """Whether memaudit has an encoder of this name; embeddings that were imported may name any other."""
+    try:
+        _parse(name)
+    except UsageError:
+        return False
+    return True
+
+
 def fetch_weights(name: str, *, url: str = weights.TORCHSCRIPT_URL) -> Path:
     """Bring the weights of `name` to this machine and return their file; what is there already stays.
 

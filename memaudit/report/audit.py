@@ -113,11 +113,12 @@ def _results(result: AuditResult, findings: list[dict[str, Any]], queries: Colum
 
 
 def _verification(result: AuditResult) -> str:
+    alone = "" if len(result.views) > 1 else "; whole generations alone were searched, not parts of them"
     if result.compared is None:
-        return f"by similarity of embeddings alone; no pixel comparison was made ({result.no_pixels})"
+        return f"by similarity of embeddings alone; no pixel comparison was made ({result.no_pixels}){alone}"
     return (
         f"at the threshold by similarity, below it where pixels confirm it; {result.compared.measured:,} of "
-        f"{result.compared.total:,} candidates could be compared on pixels"
+        f"{result.compared.total:,} candidates could be compared on pixels{alone}"
     )
 
 

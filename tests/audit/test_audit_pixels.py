@@ -202,3 +202,61 @@ def test_views_that_could_not_be_made_are_no_clean_bill(tmp_path: Path, referenc
         "only 0 of 9 views of the generations could be embedded: their files are gone or changed "
         "(--views none goes by whole images alone)",
     )
+
+
+def test_a_verbatim_copy_does_not_stand_behind_a_detail(tmp_path: Path) -> None:
+    """Training holds a picture and a crop of it: a generation of the whole is verbatim, whatever its tiles resemble."""
+    whole = textured(5)
+    crop = whole.crop((0, 0, 100, 80))
+    references = stored(tmp_path / "train", {"crop": crop, "whole": whole})
+    brighter = whole.copy()
+    brighter.paste(whole.crop((150, 110, 200, 160)).point(lambda value: min(255, value + 10)), (150, 110))
+    generations = stored(tmp_path / "gen", {"copy": brighter})
+    views = Views(generations=tiles_of(generations))
+    result = audit(generations, ExactSearch(references), views=views, options=GENEROUS)
+    assert found(result, generations, references)["copy.png"][:2] == ("whole.png", Kind.VERBATIM)
+    assert max(result.matches.similarity) > result.matches.similarity[result.matches.rank == 1][0]
+
+
+def test_equal_files_count_as_regurgitated_if_one_of_them_is(tmp_path: Path, references: Store) -> None:
+    """The prompt's image is a candidate of the one that is paired only."""
+    crop = textured(6).crop((40, 30, 180, 140))
+    generations = stored(tmp_path / "gen", {"a": crop, "b": crop})
+    pairing = {"b.png": Prompted("06.png", "a prompt")}
+    result = audit(generations, ExactSearch(references), pairing=pairing, options=AuditOptions())
+    assert result.searched.count == result.searched.coverage.measured == 1
+    assert generations.all_columns().image_id[result.counted].tolist() == ["b.png"]
+
+
+def test_the_prompts_own_image_is_looked_at_however_low_its_similarity(tmp_path: Path, references: Store) -> None:
+    generations = stored(tmp_path / "gen", {"copy": ImageOps.mirror(textured(5))})
+    pairing = {"copy.png": Prompted("05.png", "a prompt")}
+    result = audit(generations, ExactSearch(references), pairing=pairing, options=AuditOptions())
+    assert result.scores.paired_similarity[0] < 0.1
+    assert result.paired is not None
+    assert result.paired.count == 1
+
+
+def test_tiles_do_not_crowd_out_what_the_whole_image_resembles(tmp_path: Path) -> None:
+    """Ten training images resemble one tile more than the source resembles the whole."""
+    source = textured(1)
+    generation = source.crop((20, 16, 190, 150))
+    tile = generation.crop((0, 0, 85, 67)).resize(SIZE)
+    crowd = {f"crowd {i:02d}": Image.blend(tile, textured(50 + i), 0.45) for i in range(12)}
+    references = stored(tmp_path / "train", {"source": source, **crowd})
+    generations = stored(tmp_path / "gen", {"copy": generation})
+    result = audit(
+        generations, ExactSearch(references), views=Views(generations=tiles_of(generations)), options=GENEROUS
+    )
+    assert "source.png" in references.all_columns().image_id[result.matches.reference]
+
+
+def test_training_files_that_are_gone_are_no_clean_bill(tmp_path: Path, references: Store) -> None:
+    generations = stored(tmp_path / "gen", {"copy": textured(6).crop((40, 30, 180, 140))})
+    (references.folder.parent / "images").rename(tmp_path / "gone")
+    result = audit(generations, ExactSearch(references), options=GENEROUS)
+    assert result.searched.count == 0
+    assert len(result.inconclusive) == 1
+    assert "candidates below the threshold could be compared on pixels" in result.inconclusive[0]
+    assert result.misses is not None
+    assert not result.misses.compared.any()

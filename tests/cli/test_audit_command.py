@@ -291,3 +291,12 @@ def test_a_store_of_generations_whose_files_are_gone_is_inconclusive_unless_view
     called = memaudit(*command, "--views", "none", "--json")
     assert (called.code, called.json["results"]["searched"]["count"]) == (0, 1)
     assert called.json["findings"][0]["verified"] is False
+
+
+def test_a_device_that_is_not_there_is_not_taken_for_an_encoder_that_is_not(
+    memaudit: Memaudit, make_store: MakeStore, train: Path, generations: Path, tmp_path: Path
+) -> None:
+    """Views were left out in silence, and their copies with them."""
+    store = make_store(generations, name="generations-store").folder
+    called = memaudit("audit", store, "--against", train, "--out", tmp_path / "out", "--device", "nonsense")
+    called.failed(2, "nonsense")

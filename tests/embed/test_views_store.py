@@ -10,7 +10,7 @@ import pytest
 from pictures import MakeFolder, MakeStore, draw
 from PIL import Image, ImageOps
 
-from memaudit.embed import EmbedOptions
+from memaudit.embed import EmbedOptions, embed
 from memaudit.embed.views import ViewStore, embed_views, open_views
 from memaudit.encoders import load_encoder
 from memaudit.errors import InconclusiveError
@@ -114,3 +114,28 @@ def test_views_of_another_state_of_the_images_do_not_open(
     embed_views(images, tmp_path / "views", ENCODER, ALL, OPTIONS)
     with pytest.raises(InconclusiveError, match="another state"):
         open_views(make_store(picture_folder(2, "more", 50), name="other"), tmp_path / "views")
+
+
+def test_views_of_files_that_came_back_are_made(images: Store, tmp_path: Path) -> None:
+    """An unreadable view must not stay one for good: its image would never be searched in parts."""
+    files = tmp_path / "images"
+    files.rename(tmp_path / "gone")
+    assert not embed_views(images, tmp_path / "views", ENCODER, ALL, OPTIONS).store.comparable
+    (tmp_path / "gone").rename(files)
+    views = embed_views(images, tmp_path / "views", ENCODER, ALL, OPTIONS)
+    assert views.store.digest == embed_views(images, tmp_path / "whole", ENCODER, ALL, OPTIONS).store.digest
+
+
+def test_appended_images_leave_the_views_of_the_others_alone(
+    make_store: MakeStore, picture_folder: MakeFolder, tmp_path: Path
+) -> None:
+    """Images may be appended without the old ones at hand: their views are there."""
+    old, new = picture_folder(3, "old"), picture_folder(2, "new", 50)
+    make_store(old)
+    before = embed_views(make_store(old), tmp_path / "views", ENCODER, ALL, OPTIONS).store.all_columns()
+    images = embed([new], tmp_path / "store", ENCODER, EmbedOptions(shard_rows=8), append=True)
+    old.rename(tmp_path / "gone")
+    after = embed_views(images, tmp_path / "views", ENCODER, ALL, OPTIONS)
+    assert after.store.comparable == len(after.store) == 5 * len(ALL)
+    assert after.store.all_columns().image_id[: len(before.image_id)].tolist() == before.image_id.tolist()
+    assert len(open_views(images, tmp_path / "views").parents) == 5

@@ -14,7 +14,7 @@ from memaudit.encoders.weights import weights_folder
 from memaudit.images.decode import decode
 from memaudit.records import Kind
 from memaudit.verification.agree import Agreement
-from memaudit.verification.check import ALIKE, COMMON, ENOUGH_PATCHES, FEW_ALIKE, check, is_copy
+from memaudit.verification.check import ALIKE, COMMON, ENOUGH_PATCHES, FEATURES, FEW_ALIKE, check, is_copy
 from memaudit.verification.pictures import Picture, picture_of
 
 SAMPLES = weights_folder().parent / "samples/images"
@@ -88,7 +88,10 @@ def found_with(**values: float) -> Agreement:
 def test_the_rule_at_its_edges() -> None:
     """Enough patches decide by themselves; few need outlines, more of them where no feature agrees."""
     enough, few = ENOUGH_PATCHES, ENOUGH_PATCHES - 1
-    assert is_copy(found_with(alike=ALIKE, patches=enough), 0)
+    assert is_copy(found_with(alike=ALIKE, patches=enough), FEATURES)
+    assert not is_copy(found_with(alike=ALIKE, patches=enough), FEATURES - 1)
+    assert is_copy(found_with(alike=FEW_ALIKE, patches=enough), 0)
+    assert not is_copy(found_with(alike=1, patches=enough, edge_alike=0, edges=enough), 0)
     assert not is_copy(found_with(alike=ALIKE - 0.01, patches=enough, edge_alike=1, edges=100), 100)
     assert not is_copy(found_with(alike=1, patches=few), 0)
     assert is_copy(found_with(alike=1, patches=few), 8)
