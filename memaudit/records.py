@@ -477,7 +477,8 @@ class Control:
     nearer_training, nearer_control: generations whose nearest image at near-duplicate scale is a training or a
     held-out one. groups: of near-duplicates that these images form, one label each; least_p: the p-value if all their
     labels were "training". The p-values are None, and `why_no_p` says why, when there are too few held-out images.
-    best_similarity: of each held-out image compared.
+    best_similarity: of each held-out image compared. duplicates: held-out images that are another's file again; they
+    count nowhere.
     """
 
     matched: Rate
@@ -492,6 +493,7 @@ class Control:
     groups: int = 0
     least_p: float | None = None
     discoveries: Discoveries | None = None
+    duplicates: int = 0
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from scipy.sparse.csgraph import connected_components
 
 from memaudit.audit.discoveries import discoveries
 from memaudit.index import Searcher
-from memaudit.records import Control, Float32, Int64, Rate, Scores
+from memaudit.records import Control, Coverage, Float32, Int64, Rate, Scores, Status
 from memaudit.similarity import pairs_within, top_k
 from memaudit.statistics import greater_rate_p, least_relabelling_p, rate_of, relabelling_p
-from memaudit.store import Store
+from memaudit.store import NO_FILE, Store
 
 MIN_CONTROLS = 100  # docs/protocols.md: with fewer the test cannot speak, and says so
 PERMUTATIONS = 9999
@@ -35,19 +35,21 @@ def measure_control(
 ) -> Control:
     """Compare the generations' matches with what held-out images give.
 
-    counted: the generations that are draws of their own. alike: held-out rows that would count as regurgitated.
+    counted: the generations that are draws of their own. alike: held-out rows that would count as regurgitated. A
+    held-out file that stands there several times counts once, like a generation: it is one observation of chance.
     Training and held-out images that are near-duplicates of each other carry one label between them in the relabelling
     test (docs/protocols.md). Blank images are not compared, so they are no control.
     """
-    across = _across(control, references, threshold)
-    matching = np.union1d(across.controls, alike)
-    usable = control.comparable - len(matching)
-    near = _nearest(generations, control, scores, threshold)
+    file_of = _files(control)
+    own = np.flatnonzero(file_of == np.arange(len(file_of)))
+    across = _across(control, own, references, threshold)
+    matching = np.union1d(across.controls, file_of[alike])
+    usable = len(own) - len(matching)
+    near = _nearest(generations, control, scores, counted, threshold)
     groups = _groups(near, references.store, control, threshold)
-    coverage = control.coverage
-    matched = rate_of(len(matching), coverage)
+    matched = rate_of(len(matching), _coverage(control, len(own)))
     enough = usable >= MIN_CONTROLS
-    sides = (references.store.comparable, control.comparable)
+    sides = (references.store.comparable, len(own))
     return Control(
         matched=matched,
         excluded_controls=len(matching),
@@ -61,7 +63,26 @@ def measure_control(
         groups=len(groups.weights),
         least_p=least_relabelling_p(len(groups.weights), *sides) if enough else None,
         discoveries=discoveries(scores, counted, across.best) if enough else None,
+        duplicates=control.comparable - len(own),
     )
+
+
+def _files(control: Store) -> Int64:
+    """For each row the first comparable one of the same file, itself where there is none before; -1 if it cannot be
+    compared. Without a file (imported embeddings) the image_id stands for it. Memory: the names of the images."""
+    columns = control.all_columns()
+    rows = np.flatnonzero(columns.status == Status.OK)
+    keys = np.where(columns.sha256 == NO_FILE, columns.image_id, columns.sha256)[rows]
+    _, first, same = np.unique(keys, return_index=True, return_inverse=True)
+    result = np.full(len(columns.status), -1, np.int64)
+    result[rows] = rows[first][same]
+    return result
+
+
+def _coverage(control: Store, own: int) -> Coverage:
+    """As that of the generations: distinct files, of these and the unreadable ones."""
+    unreadable = control.coverage.total - control.coverage.measured
+    return Coverage(own, own + unreadable)
 
 
 def _greater(searched: Rate, matched: Rate) -> float:
@@ -69,20 +90,25 @@ def _greater(searched: Rate, matched: Rate) -> float:
 
 
 class _Across(NamedTuple):
-    """Control rows, and reference rows, that form near-duplicate pairs across the split, and each control's best."""
+    """Control rows, and reference rows, that form near-duplicate pairs across the split, and each control's best; a
+    file that stands there several times once."""
 
     controls: Int64
     references: Int64
     best: Float32
 
 
-def _across(control: Store, references: Searcher, threshold: float) -> _Across:
+def _across(control: Store, own: Int64, references: Searcher, threshold: float) -> _Across:
     controls, found, best = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.float32)]
     for block in control.blocks(_QUERY_ROWS):
-        near = references.search(block.embeddings, _FIRST_LOOK, threshold)
-        controls.append(block.rows[near.above > 0])
+        counts = np.isin(block.rows, own)
+        if not counts.any():
+            continue
+        rows, vectors = block.rows[counts], block.embeddings[counts]
+        near = references.search(vectors, _FIRST_LOOK, threshold)
+        controls.append(rows[near.above > 0])
         found.append(near.rows[near.similarity >= np.float32(threshold)])
-        found += _all_matches(references, block.embeddings[near.above > _FIRST_LOOK], near.above.max(), threshold)
+        found += _all_matches(references, vectors[near.above > _FIRST_LOOK], near.above.max(), threshold)
         best.append(near.similarity[:, 0])
     return _Across(np.concatenate(controls), np.unique(np.concatenate(found)), np.concatenate(best))
 
@@ -99,16 +125,18 @@ def _all_matches(references: Searcher, vectors: Float32, most: int, threshold: f
 
 class _Nearest(NamedTuple):
     """The image nearest to each generation that has one at near-duplicate scale: rows of training images, and of
-    held-out images, once for each such generation."""
+    held-out images, once for each such generation that is a draw of its own."""
 
     training: Int64
     held_out: Int64
 
 
-def _nearest(generations: Store, control: Store, scores: Scores, threshold: float) -> _Nearest:
+def _nearest(
+    generations: Store, control: Store, scores: Scores, counted: NDArray[np.bool_], threshold: float
+) -> _Nearest:
     held_out = _nearest_control(generations, control, scores, threshold)
     training = np.where((held_out < 0) & (scores.above > 0), scores.best, -1)
-    return _Nearest(training[training >= 0], held_out[held_out >= 0])
+    return _Nearest(training[counted & (training >= 0)], held_out[counted & (held_out >= 0)])
 
 
 def _nearest_control(generations: Store, control: Store, scores: Scores, threshold: float) -> Int64:

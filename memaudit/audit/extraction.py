@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from memaudit.audit.patches import Pixels, distance_of, patched_squares, squares
 from memaudit.errors import EmptyInputError, InputError, UsageError
 from memaudit.images.decode import UnreadableImageError, decode, is_blank
 from memaudit.images.sources import read_image
-from memaudit.records import Coverage, Extraction, ImageRef, Int64, Progress, PromptCluster, silent
+from memaudit.records import ARCHIVE_CUT, Coverage, Extraction, ImageRef, Int64, Progress, PromptCluster, silent
 from memaudit.statistics import rate_of
 from memaudit.store import content_digest
 
@@ -43,16 +43,18 @@ def extract(
     """Look for cliques among the generations of each prompt: at least `clique` of them, each close to every other.
 
     The prompt of a generation is what `pattern` reads from its name, or its line in `named`, or else its caption. Blank
-    generations are out of scope. Memory: the names of all generations, and the pixels of those of one prompt.
+    generations are out of scope; an archive that ends early makes the result inconclusive. Memory: the names of all
+    generations, and the pixels of those of one prompt.
     Raises UsageError for impossible options, InputError if it is not known which generations belong together.
     """
     require_possible(options)
-    by_prompt = _by_prompt(generations, pattern, named or {})
-    clusters, seen = [], list[tuple[str, str]]()
+    seen = _Seen([], 0)
+    by_prompt = _by_prompt(_that_are_there(generations, seen), pattern, named or {})
+    clusters = []
     for number, (prompt, refs) in enumerate(by_prompt.items()):
         clusters.append(_cluster(prompt, refs, options, seen))
         progress("comparing generations of a prompt", number + 1, len(by_prompt))
-    return _result(clusters, content_digest(seen), options)
+    return _result(clusters, seen, options)
 
 
 def require_possible(options: ExtractOptions) -> None:
@@ -65,6 +67,25 @@ def require_possible(options: ExtractOptions) -> None:
         raise UsageError(f"--clique {options.clique} is out of range: expected at least 2")
     if not 0 <= options.max_unmeasured <= 1:
         raise UsageError(f"--max-unreadable {options.max_unmeasured:g} is out of range: expected a share, 0 to 1")
+
+
+@dataclass
+class _Seen:
+    """What was come across: names of generations with the digests of their files, and rows that are there because an
+    archive ends early."""
+
+    files: list[tuple[str, str]]
+    cut: int
+
+
+def _that_are_there(generations: Iterable[ImageRef], seen: _Seen) -> Iterator[ImageRef]:
+    """All but those that stand for the lost rest of an archive: they belong to no prompt, and are counted in `seen`."""
+    for ref in generations:
+        if ref.uri.endswith(f",{ARCHIVE_CUT}"):
+            seen.cut += 1
+            seen.files.append((ref.image_id, ""))
+        else:
+            yield ref
 
 
 def _by_prompt(
@@ -100,8 +121,8 @@ class _Read(NamedTuple):
     blank: int
 
 
-def _read(refs: list[ImageRef], seen: list[tuple[str, str]]) -> _Read:
-    """Decode images; `seen` collects their names and the digests of their files."""
+def _read(refs: list[ImageRef], seen: _Seen) -> _Read:
+    """Decode images; `seen` collects their names and the digests of their files, and how many an archive cut off."""
     kept, files, pixels = list[ImageRef](), list[str](), list[Pixels]()
     unreadable = blank = 0
     for ref in refs:
@@ -110,8 +131,9 @@ def _read(refs: list[ImageRef], seen: list[tuple[str, str]]) -> _Read:
             data = read_image(ref.uri) if ref.data is None else ref.data
             digest = hashlib.sha256(data).hexdigest()
             image = decode(data).image
-        except (OSError, InputError, UnreadableImageError):
+        except (OSError, InputError, UnreadableImageError) as error:
             unreadable += 1
+            seen.cut += ARCHIVE_CUT in str(error)
         else:
             if is_blank(image):
                 blank += 1
@@ -119,11 +141,11 @@ def _read(refs: list[ImageRef], seen: list[tuple[str, str]]) -> _Read:
                 kept.append(ref)
                 files.append(digest)
                 pixels.append(tiles_of(image))
-        seen.append((ref.image_id, digest))
+        seen.files.append((ref.image_id, digest))
     return _Read(kept, files, pixels, unreadable, blank)
 
 
-def _cluster(prompt: str, refs: list[ImageRef], options: ExtractOptions, seen: list[tuple[str, str]]) -> PromptCluster:
+def _cluster(prompt: str, refs: list[ImageRef], options: ExtractOptions, seen: _Seen) -> PromptCluster:
     read = _read(refs, seen)
     squares = patched_squares(read.pixels) if len(read.pixels) >= options.clique else np.zeros((0, 0), np.int64)
     close = squares <= squares_within(options.threshold)
@@ -150,7 +172,7 @@ def _inside(squares: Int64, members: list[int]) -> Int64:
     return squares[np.ix_(members, members)][np.triu_indices(len(members), 1)]
 
 
-def _result(clusters: list[PromptCluster], digest: str, options: ExtractOptions) -> Extraction:
+def _result(clusters: list[PromptCluster], seen: _Seen, options: ExtractOptions) -> Extraction:
     tested = [cluster for cluster in clusters if cluster.compared >= options.clique]
     read = sum(cluster.compared for cluster in clusters)
     coverage = Coverage(read, read + sum(cluster.unreadable for cluster in clusters))
@@ -161,13 +183,20 @@ def _result(clusters: list[PromptCluster], digest: str, options: ExtractOptions)
     return Extraction(
         threshold=options.threshold,
         clique=options.clique,
-        digest=digest,
+        digest=content_digest(seen.files),
         coverage=coverage,
         memorised=rate_of(len(memorised), prompts),
         clusters=tuple(memorised),
         blank=sum(cluster.blank for cluster in clusters),
-        inconclusive=tuple(_shortfalls(coverage, prompts, tested, options)),
+        inconclusive=(*_cut_archives(seen), *_shortfalls(coverage, prompts, tested, options)),
     )
+
+
+def _cut_archives(seen: _Seen) -> list[str]:
+    """How many generations are lost is unknown: no share of those that are there makes up for it."""
+    if not seen.cut:
+        return []
+    return [f"archives of the generations end early ({seen.cut} rows say so): an unknown number of images is missing"]
 
 
 def _shortfalls(

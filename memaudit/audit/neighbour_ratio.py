@@ -6,6 +6,7 @@ import numpy as np
 
 from memaudit.index import Searcher
 from memaudit.records import Float32, Matches
+from memaudit.similarity.exact import exact
 from memaudit.store import Store
 
 NEIGHBOURS = 50
@@ -19,8 +20,8 @@ def neighbour_ratios(
     """d(g, match) / (alpha x mean d(g, y) over the `neighbours` training images y nearest to g), for each match.
 
     Carlini et al. 2023 (arXiv 2301.13188), who call an image extracted below 1; there on pixels, here on embeddings:
-    d = sqrt(2 - 2 similarity). The match is one of the neighbours. NaN where all of them lie at distance 0. Memory: a
-    block of generations x `neighbours`.
+    d = sqrt(2 - 2 similarity). All of whole images, whatever view found the match: so it need not be one of the
+    neighbours. NaN where all of them lie at distance 0. Memory: a block of generations x `neighbours`, and of matches.
     """
     ratios = np.full(len(matches.query), np.nan, np.float32)
     if not len(ratios):
@@ -33,8 +34,17 @@ def neighbour_ratios(
         around[part] = _mean_distance(found.similarity)
     wide = alpha * around[place]
     known = wide > 0
-    ratios[known] = _distance(matches.similarity)[known] / wide[known]
+    ratios[known] = _to_match(generations, references.store, matches)[known] / wide[known]
     return ratios
+
+
+def _to_match(generations: Store, references: Store, matches: Matches) -> np.ndarray:
+    distance = np.empty(len(matches.query))
+    for low in range(0, len(distance), _QUERY_ROWS):
+        part = slice(low, low + _QUERY_ROWS)
+        left, right = generations.embeddings(matches.query[part]), references.embeddings(matches.reference[part])
+        distance[part] = _distance(exact(left, right))
+    return distance
 
 
 def _distance(similarity: Float32) -> np.ndarray:

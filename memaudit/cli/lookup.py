@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
+from memaudit.cli.dedup_run import require_run_of
 from memaudit.cli.options import Device, Embedder, EncoderName, MaxUnreadable, Threshold, Unverified
 
 if TYPE_CHECKING:
@@ -81,16 +82,7 @@ def lookup(
 
 def _decisions(dedup: Path, references: Searcher) -> Path:
     """The decisions of a dedup run. Raises InconclusiveError if it was made of another set, or another state of it."""
-    from memaudit.errors import InconclusiveError, InputError
-    from memaudit.report.document import read_report
-
-    report = read_report(dedup / "report.json")
-    if report["kind"] != "dedup":
-        raise InputError(f"{dedup} holds a report of kind {report['kind']}, --dedup takes a run of memaudit dedup")
-    if report["inputs"].get("store") != references.store.digest:
-        raise InconclusiveError(
-            f"dedup run {dedup} was made of another state of store {references.store.folder}: run memaudit dedup again"
-        )
+    require_run_of(dedup, references.store)
     return dedup / "decisions.parquet"
 
 

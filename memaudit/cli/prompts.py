@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
+from memaudit.cli.dedup_run import require_run_of
 
 StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="The training set: a store with captions.")]
 OutFile = Annotated[Path, typer.Option("--out", help="JSON lines to write: what to generate, and what it belongs to.")]
@@ -32,8 +33,11 @@ def prompts(
     from memaudit.audit.prompts import GroupSizes, choose_prompts, write_prompts
     from memaudit.store import Store
 
+    training = Store.open(store)
+    if dedup:
+        require_run_of(dedup, training)
     sizes = GroupSizes.read(dedup) if dedup else None
-    chosen = choose_prompts(Store.open(store), n, strategy, sizes, seed)
+    chosen = choose_prompts(training, n, strategy, sizes, seed)
     write_prompts(chosen.prompts, out)
     about = "about " if chosen.estimated else ""
     few = "" if len(chosen.prompts) == n else f" ({n:,} were asked for)"

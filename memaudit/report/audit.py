@@ -133,6 +133,7 @@ def _control(control: Control) -> dict[str, Any]:
     return {
         "matched": control.matched.as_dict(),
         "usable": control.matched.coverage.measured - control.excluded_controls,
+        "duplicates": control.duplicates,
         "excluded_controls": control.excluded_controls,
         "excluded_references": control.excluded_references,
         "nearer_training": control.nearer_training,

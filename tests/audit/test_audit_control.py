@@ -1,5 +1,6 @@
 """The control: what held-out images say about chance, and when they may not be asked."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,12 +21,13 @@ def measured(
     held_out: Vectors,
     generated: Vectors,
     threshold: float = 0.8,
+    made: Sequence[str] | None = None,
     **columns: object,
 ) -> Control:
-    """Audit vectors against vectors with a control; `columns` are the control store's."""
+    """Audit vectors against vectors with a control; `columns` are the control store's, `made` generations' files."""
     references = vector_store(folder / "training", training, shard_rows=1024)
     controls = vector_store(folder / "control", held_out, shard_rows=1024, **columns)  # type: ignore[arg-type]
-    generations = vector_store(folder / "generations", generated, shard_rows=1024)
+    generations = vector_store(folder / "generations", generated, files=made, shard_rows=1024)
     options = AuditOptions(threshold=threshold, neighbours=3)
     result = audit(generations, ExactSearch(references), control=controls, options=options).control
     assert result is not None
@@ -184,6 +186,49 @@ def test_blank_and_unreadable_images_are_no_controls(tmp_path: Path, status: Sta
     assert (result.matched.coverage.measured, result.matched.coverage.total) == (60, total)
     assert result.relabelling_p is None
     assert len(result.best_similarity) == 60
+
+
+def test_one_picture_many_times_is_one_control(tmp_path: Path) -> None:
+    """120 names for one file are one observation of chance: no p-value, and n says how many files there are."""
+    one = np.repeat(random_vectors(2, 1), 120, axis=0)
+    training = random_vectors(1, 50)
+    result = measured(tmp_path, training, one, near(3, training[:20], 0.3), files=["same"] * 120)
+    assert (result.matched.coverage.measured, result.matched.coverage.total, result.duplicates) == (1, 1, 119)
+    assert (result.relabelling_p, result.greater_rate_p, result.discoveries) == (None, None, None)
+    assert result.why_no_p.startswith("1 usable held-out images")
+    assert len(result.best_similarity) == 1
+
+
+def test_repeated_controls_change_nothing(tmp_path: Path) -> None:
+    """The whole control given twice, one of it trained on: every number is that of the control given once. Images
+    without a file, as imported ones are, are told apart by their names."""
+    training, held_out = random_vectors(1, 200), random_vectors(2, 150)
+    held_out[7] = training[3]
+    generated = near(3, np.concatenate([training[:20], held_out[20:25]]), 0.3)
+    names = [f"file {row}" for row in range(150)]
+    once = measured(tmp_path / "once", training, held_out, generated, files=names)
+    twice = measured(tmp_path / "twice", training, np.concatenate([held_out] * 2), generated, files=names * 2)
+    assert (once.matched, once.excluded_controls, once.duplicates) == (twice.matched, 1, 0)
+    assert (twice.excluded_controls, twice.duplicates) == (1, 150)
+    assert (once.relabelling_p, once.greater_rate_p, once.least_p) == (
+        twice.relabelling_p,
+        twice.greater_rate_p,
+        twice.least_p,
+    )
+    assert once.discoveries is not None
+    assert twice.discoveries is not None
+    assert once.discoveries.controls == twice.discoveries.controls == 150
+    imported = measured(tmp_path / "imported", training, held_out, generated, hashes=["0" * 64] * 150)
+    assert imported.matched == once.matched
+
+
+def test_a_repeated_generation_is_one_draw_in_the_relabelling_test(tmp_path: Path) -> None:
+    """One generation of four files, there twice, and a held-out image's three times: each file counts once."""
+    training, held_out = random_vectors(1, 150), random_vectors(2, 150)
+    generated = near(3, np.concatenate([training[:4], held_out[:1]]), 0.3)[[0, 1, 2, 3, 0, 4, 4, 4]]
+    made = [f"file {row}" for row in (0, 1, 2, 3, 0, 4, 4, 4)]
+    result = measured(tmp_path, training, held_out, generated, made=made)
+    assert (result.nearer_training, result.nearer_control) == (4, 1)
 
 
 def test_a_control_with_nothing_to_compare(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Extraction: a prompt that gives one picture again and again is found, others are not, and what cannot be judged is
 not called clean."""
 
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,27 @@ def test_unreadable_generations_lower_the_coverage(tmp_path: Path) -> None:
     assert (result.coverage.measured, result.coverage.total) == (10, 11)
     assert "10 of 11 generations" in result.inconclusive[0]
     assert found_in(tmp_path, ExtractOptions(clique=4, max_unmeasured=0.1)).inconclusive == ()
+
+
+@pytest.mark.parametrize("pattern", [r"(?P<prompt>[a-z]+)\.tar.*", r"(?P<prompt>[a-z]+)\.tar/\d+\.png"])
+@pytest.mark.parametrize("within", [False, True])
+def test_an_archive_that_ends_early_is_not_clean(tmp_path: Path, pattern: str, within: bool) -> None:
+    """Whatever share may be unreadable: nobody knows how many are lost, also where the end is between two images. The
+    row that stands for them is of no prompt, and need not be called as the others are."""
+    path = tmp_path / "made.tar"
+    with tarfile.open(path, "w") as archive:
+        for seed in range(6):
+            draw(seed).save(tmp_path / "x.png", compress_level=1)
+            archive.add(tmp_path / "x.png", f"{seed}.png")
+    with tarfile.open(path) as archive:
+        last = archive.getmembers()[-1]
+    path.write_bytes(path.read_bytes()[: last.offset_data + 100 if within else last.offset])
+    named = compiled_pattern(pattern, "--prompt-pattern", PROMPT_KEYS)
+    options = ExtractOptions(clique=4, max_unmeasured=1)
+    result = extract(iter_images([path], contents=False), named, options=options)
+    assert len(result.inconclusive) == 1
+    assert "archives of the generations end early" in result.inconclusive[0]
+    assert (result.coverage.measured, result.coverage.total) == (5, 6 if within else 5)
 
 
 def test_a_prompt_with_too_few_generations_is_not_clean(tmp_path: Path) -> None:

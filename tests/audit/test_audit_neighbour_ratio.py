@@ -43,6 +43,19 @@ def test_the_ratio_is_that_of_the_formula(tmp_path: Path, monkeypatch: pytest.Mo
     assert found == pytest.approx(distance[query, reference] / (0.5 * around[query]), rel=1e-4)
 
 
+def test_a_match_by_a_tile_is_measured_as_a_whole_image(tmp_path: Path) -> None:
+    """The similarity of a match may be that of a tile; neighbours are whole images, and so is the match among them."""
+    training, generated = random_vectors(0, 80), random_vectors(1, 2)
+    references, generations = stores(tmp_path, training, generated)
+    similarity = cosines(generations.embeddings(np.arange(2)), references.embeddings(np.arange(80)))
+    by_tile = matches_of([0, 1], [3, 5], np.array([0.99, 1.0]))
+    found = neighbour_ratios(generations, ExactSearch(references), by_tile)
+    distance = np.sqrt(2 - 2 * similarity.astype(np.float64))
+    around = np.sort(distance, axis=1)[:, :50].mean(axis=1)
+    assert found == pytest.approx(distance[[0, 1], [3, 5]] / (0.5 * around), rel=1e-4)
+    assert (found > 1).all()
+
+
 def test_a_copy_stands_out_and_a_common_motif_does_not(tmp_path: Path) -> None:
     """A copy of a single image: far below 1. An image amid a hundred that are as near: above 1, and still a finding."""
     motif = near(2, np.repeat(random_vectors(3, 1), 100, axis=0), 0.45)  # flat pages: all of them alike

@@ -77,6 +77,23 @@ def test_most_duplicated_prompts_need_a_dedup_run(memaudit: Memaudit, training: 
     assert json.loads(out.read_text())["copies"] == 3
 
 
+def test_a_dedup_run_of_another_store_says_nothing(memaudit: Memaudit, training: Path, tmp_path: Path) -> None:
+    """Its image_ids may be called alike; so is a run of an earlier state, and a report that is none of dedup."""
+    out = tmp_path / "prompts.jsonl"
+    wanted = ("prompts", training, "--out", out, "--strategy", "mixed", "--n", "5", "--dedup", tmp_path / "run")
+    memaudit(*wanted).failed(2, "report.json")
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("0", "1"):
+        draw(70).save(other / f"{name}.png")
+    assert memaudit("embed", other, "--encoder", "thumbnail", "--out", tmp_path / "others").code == 0
+    assert memaudit("dedup", tmp_path / "others", "--out", tmp_path / "run").code == 0
+    memaudit(*wanted).failed(3, "another state of store")
+    assert memaudit("extract", other, "--prompt-pattern", "{prompt}.png", "--out", tmp_path / "x").code == 3
+    memaudit(*wanted[:-1], tmp_path / "x").failed(2, "of kind extraction")
+    assert not out.exists()
+
+
 def test_a_store_without_captions_is_exit_2(memaudit: Memaudit, tmp_path: Path) -> None:
     """One line, no file."""
     (tmp_path / "images").mkdir()
