@@ -104,12 +104,13 @@ def test_only_the_true_source_counts() -> None:
     ]
     found = figures_of(findings)
     assert found["recall"].median == 2 / 42
+    assert found["recall of photographs and paintings"].median == found["recall of graphics"].median == 1 / 21
     assert found["recall, grey"].median == found["recall, mirror"].median == 0.5
     assert found["recall, JPEG 30"].median == 0
     assert found["found copies whose source is named first"].median == 1
     assert found["matches of copies with another reference"].median == 2
     assert found["clean images with a match"].median == 0.5
-    assert found["clean images with a match"].note.startswith("three.jpg = one.jpg (partial, 0.80, whole); three")
+    assert found["clean images with a match"].note.startswith("a/three.jpg = a/one.jpg (partial, 0.80, whole); a/three")
 
 
 def test_only_the_default_with_sscd_promises_anything() -> None:
