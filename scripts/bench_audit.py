@@ -244,10 +244,10 @@ def write_sheets(pictures: Pictures, findings: Sequence[Finding], generations: M
 
 
 def kinds_of(pictures: Pictures) -> dict[str, list[str]]:
-    """Sources, all and by kind: a flag of three bands holds nothing to align, and fares worse than a photograph."""
-    kinds: dict[str, list[str]] = {"": pictures.sources, " of photographs and paintings": [], " of graphics": []}
-    for name in pictures.sources:
-        kinds[" of photographs and paintings" if pictures.is_opaque(name) else " of graphics"].append(name)
+    """Sources, all and by kind. Flags are among the opaque ones: three bands of colour hold nothing to align."""
+    opaque = [name for name in pictures.sources if pictures.is_opaque(name)]
+    others = [name for name in pictures.sources if name not in opaque]
+    kinds = {"": pictures.sources, " of opaque sources": opaque, " of sources with transparent parts": others}
     return {kind: names for kind, names in kinds.items() if names}
 
 

@@ -104,7 +104,9 @@ def test_only_the_true_source_counts() -> None:
     ]
     found = figures_of(findings)
     assert found["recall"].median == 2 / 42
-    assert found["recall of photographs and paintings"].median == found["recall of graphics"].median == 1 / 21
+    assert (
+        found["recall of opaque sources"].median == found["recall of sources with transparent parts"].median == 1 / 21
+    )
     assert found["recall, grey"].median == found["recall, mirror"].median == 0.5
     assert found["recall, JPEG 30"].median == 0
     assert found["found copies whose source is named first"].median == 1
