@@ -44,6 +44,7 @@ from memaudit.records import CONFIDENCE, Int64
 from memaudit.similarity import exact
 from memaudit.statistics import ratio_interval
 from memaudit.store import Store
+from memaudit.verification.engine import FLOORS
 
 MOST_SIDE, LEAST_SIDE = 512, 128
 MOST_PIXELS = 30_000_000  # some clip-arts are drawn at 600 Mpx
@@ -253,6 +254,11 @@ class Decision(NamedTuple):
         return f"{threshold:g}{' (default)' if self.threshold is None else ''}{' and pixels' if self.pixels else ''}"
 
 
+def by_default(encoder: str) -> list[Decision]:
+    """At the encoder's own threshold: with pixels, where `dedup` asks them of its own accord, and without."""
+    return [Decision(None, pixels=True)] * (encoder in FLOORS) + [Decision(None, pixels=False)]
+
+
 def decided(store: Path, decision: Decision, families: int, scratch: Path) -> list[Figure]:
     """One run of dedup, and what it found."""
     out = scratch / f"dedup-{decision.threshold}{'-pixels' if decision.pixels else ''}"
@@ -285,8 +291,8 @@ def of_copies(options: argparse.Namespace, scratch: Path) -> Iterator[Figure]:
     cost = cost_of(embed_command(copies, scratch / "store", options.encoder))
     yield Figure("copies", len(chosen), "embed, CPU s", cost.cpu_seconds)
     yield Figure("copies", len(chosen), "embed, peak MB", cost.peak_mb)
-    plain = (Decision(threshold, pixels=False) for threshold in (None, *options.thresholds))
-    for decision in (Decision(None, pixels=True), *plain):
+    plain = (Decision(threshold, pixels=False) for threshold in options.thresholds)
+    for decision in (*by_default(options.encoder), *plain):
         yield from decided(scratch / "store", decision, len(chosen), scratch)
 
 
@@ -294,7 +300,7 @@ def of_emoji(folder: Path, encoder: str, scratch: Path) -> Iterator[Figure]:
     """Under both group rules, with pixels and without: the largest group, and where the clocks went."""
     store = scratch / "emoji-store"
     cost_of(embed_command(folder, store, encoder))
-    for rule, decision in itertools.product(("cover", "components"), (Decision(None, True), Decision(None, False))):
+    for rule, decision in itertools.product(("cover", "components"), by_default(encoder)):
         name = f"{rule}{' and pixels' if decision.pixels else ''}"
         out = scratch / f"emoji-{name.replace(' ', '-')}"
         dedup(store, out, "--groups", rule, *decision.options)

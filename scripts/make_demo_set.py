@@ -42,6 +42,7 @@ from scipy.sparse.csgraph import connected_components
 
 STAMP = "stamp.json"
 FAMILIES = "families.csv"
+COLOUR_MASK = "_segmented"
 CLOCK = "o clock"
 
 
@@ -165,7 +166,10 @@ def read_samples(manifest: Path) -> list[Sample]:
 
 
 def components_of(samples: Sequence[Sample], pairs: Path) -> list[list[Sample]]:
-    """Connected components of the near-duplicate graph, in order of their first image_id; most are single."""
+    """Connected components of the near-duplicate graph, in order of their first image_id; most are single.
+
+    A photograph under a colour mask is a copy whatever its embedding says: the two are linked too.
+    """
     try:
         table = pq.read_table(pairs, columns=["left_id", "right_id"])
     except (OSError, KeyError, pa.ArrowInvalid) as error:
@@ -173,6 +177,8 @@ def components_of(samples: Sequence[Sample], pairs: Path) -> list[list[Sample]]:
         raise DemoError(f"{pairs} cannot be read as pairs with left_id and right_id: {reason}") from None
     position = {sample.image_id: i for i, sample in enumerate(samples)}
     ids = [(pair["left_id"], pair["right_id"]) for pair in table.to_pylist()]
+    ids += [(masked.removesuffix(COLOUR_MASK), masked) for masked in position if masked.endswith(COLOUR_MASK)]
+    ids = [pair for pair in ids if pair[0] in position or not pair[1].endswith(COLOUR_MASK)]
     unknown = next((i for pair in ids for i in pair if i not in position), None)
     if unknown is not None:
         raise DemoError(f"{pairs} names {unknown!r}, which the sample manifest does not; compute it on this pool")

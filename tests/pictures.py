@@ -48,3 +48,19 @@ def write_pictures(folder: Path, seeds: Iterable[int]) -> Path:
     for seed in seeds:
         draw(seed).save(folder / f"{seed:04d}.png", compress_level=1)
     return folder
+
+
+def photograph(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
+    """Texture at every scale, as in a photograph, with shapes whose corners are features; another seed, another one."""
+    generator = np.random.default_rng(seed)
+    pixels = np.zeros((size[1], size[0], 3))
+    for cells in (2, 4, 8, 16, 32, 64):
+        noise = Image.fromarray(generator.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
+        pixels += (np.asarray(noise.resize(size, Image.Resampling.BICUBIC), float) - 128) / cells**0.5
+    image = Image.fromarray(np.clip(128 + pixels, 0, 255).astype(np.uint8))
+    shapes = ImageDraw.Draw(image)
+    for _ in range(12):
+        x, y, w, h = generator.uniform((0, 0, 0.05, 0.05), (0.9, 0.9, 0.3, 0.3)) * (*size, *size)
+        colour = tuple(int(value) for value in generator.integers(0, 256, 3))
+        shapes.polygon([(x, y), (x + w, y + h / 3), (x + w / 3, y + h)], fill=colour)
+    return image

@@ -76,6 +76,7 @@ def vector_store(
     prefix: str = "image",
     ids: Sequence[str] | None = None,
     files: Sequence[str] | None = None,
+    hashes: Sequence[str] | None = None,
     statuses: Sequence[Status] | None = None,
     sizes: Sequence[tuple[int, int]] | None = None,
     uris: Sequence[str] | None = None,
@@ -86,18 +87,18 @@ def vector_store(
     shard_rows: int = 64,
     weights: str = "",
 ) -> Store:
-    """Write a store whose i-th row is called ids[i] or `prefix`-0000i; equal `files` are the same file."""
+    """Write a store whose i-th row is called ids[i] or `prefix`-0000i; equal `files` are the same file, or `hashes`."""
     vectors = np.asarray(vectors, dtype=np.float32)
     count = len(vectors)
     names = list(ids) if ids is not None else [f"{prefix}-{i:05d}" for i in range(count)]
-    hashes = [file_hash(name) for name in (files if files is not None else names)]
+    digests = hashes if hashes is not None else [file_hash(name) for name in (files if files is not None else names)]
     states = list(statuses) if statuses is not None else [Status.OK] * count
     rows = [
         Row(
             image_id=names[i],
             uri=uris[i] if uris else "",
             caption=captions[i] if captions else "",
-            sha256=hashes[i],
+            sha256=digests[i],
             width=(sizes[i] if sizes else (100, 100))[0],
             height=(sizes[i] if sizes else (100, 100))[1],
             status=states[i],

@@ -68,8 +68,7 @@ def decide(
     queries: Store,
     references: Store,
     threshold: float,
-    *,
-    on_pixels: bool,
+    plan: PixelPlan,
     progress: Progress,
 ) -> Decided:
     """Hold each candidate against its generation. At or above the threshold it is a match whatever the pixels say: they
@@ -80,7 +79,7 @@ def decide(
     near = candidates.similarity >= np.float32(threshold)
     kind, verified = np.full(len(near), Kind.NEAR, dtype=object), np.zeros(len(near), bool)
     compared = np.zeros(len(near), bool)
-    if on_pixels:
+    if plan.on_pixels:
         checks = _checked(candidates, queries, references, progress)
         verified, compared = checks.copies, checks.read
         kind[verified] = checks.kind[verified]
@@ -88,7 +87,7 @@ def decide(
     return Decided(
         matches,
         _misses(candidates, matches),
-        Coverage(int(compared.sum()), len(compared)) if on_pixels else None,
+        Coverage(int(compared.sum()), len(compared)) if plan.on_pixels else None,
     )
 
 

@@ -100,14 +100,7 @@ def audit(
     plan = plan_pixels(options.verify, options.verify_from, references.store.encoder.name, threshold)
     where = Where(references, views.tiles, threshold, plan.floor, max(options.neighbours, LEAST_CANDIDATES))
     looked = look(generations, views.generations, where, _of_prompts(paired, plan.floor), progress)
-    decided = decide(
-        looked.candidates,
-        generations,
-        references.store,
-        threshold,
-        on_pixels=plan.on_pixels,
-        progress=progress,
-    )
+    decided = decide(looked.candidates, generations, references.store, threshold, plan, progress)
     scores = _scores(columns, looked, paired, decided.matches, threshold)
     matches = _with_counts(_kept(decided.matches, paired, options.neighbours), references, threshold)
     missing = tuple(sorted(set(pairing) - set(columns.image_id)))
@@ -137,6 +130,7 @@ def audit(
         inconclusive=(
             *_cut_archives(stores),
             *_shortfalls(searched, paired_rate, references.store.coverage, options.max_unmeasured),
+            *_unseen(views, options.max_unmeasured),
             *_contentless(scores),
             *_absent(missing, options.max_unmeasured * len(pairing)),
         ),
@@ -208,14 +202,7 @@ def _matched_controls(
 ) -> Int64:
     """Rows of the held-out images that would count as regurgitated, had they been generated."""
     looked = look(control, views, where, None, progress)
-    decided = decide(
-        looked.candidates,
-        control,
-        where.references.store,
-        where.threshold,
-        on_pixels=plan.on_pixels,
-        progress=progress,
-    )
+    decided = decide(looked.candidates, control, where.references.store, where.threshold, plan, progress)
     return np.unique(decided.matches.query)
 
 
@@ -269,6 +256,21 @@ def _shortfalls(searched: Rate, paired: Rate | None, references: Coverage, allow
         f"only {part.measured:,} of {part.total:,} {name} could be measured ({part.share:.2%})"
         for name, part in parts
         if part.measured == 0 or part.falls_short(allowed)
+    ]
+
+
+def _unseen(views: Views, allowed: float) -> list[str]:
+    """Views are made of the files: where those are gone, less was searched than the report would say."""
+    stores = {
+        "views of the generations": views.generations,
+        "views of the held-out images": views.control,
+        "tiles of the training images": views.tiles,
+    }
+    return [
+        f"only {coverage.measured:,} of {coverage.total:,} {name} could be embedded: their files are gone or changed "
+        "(--views none goes by whole images alone)"
+        for name, view in stores.items()
+        if view is not None and (coverage := view.store.coverage).falls_short(allowed)
     ]
 
 

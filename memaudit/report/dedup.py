@@ -187,8 +187,10 @@ def _headline(result: DedupResult) -> str:
     if recall.by_pair.value is None:
         if not recall.sampled:
             return text
-        return f"{text} None of {recall.sampled:,} distinct images compared exactly with all others has another."
-    return f"{text} This run found {percent(recall.by_pair.value)} of the near-duplicate pairs ({_certainty(result)})."
+        near = f" of similarity {result.threshold:g} and more" if result.pixels else ""
+        return f"{text} None of {recall.sampled:,} distinct images compared exactly with all others has another{near}."
+    pairs = f"pairs of similarity {result.threshold:g} and more" if result.pixels else "near-duplicate pairs"
+    return f"{text} This run found {percent(recall.by_pair.value)} of the {pairs} ({_certainty(result)})."
 
 
 def _removal(result: DedupResult) -> str:

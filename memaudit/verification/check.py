@@ -49,8 +49,11 @@ def check(query: Picture, reference: Picture) -> Check:
 
 
 def is_copy(found: Agreement, inliers: int) -> bool:
-    """Frames and outlines decide only where the pictures hold nothing else, as flat drawings do."""
+    """Frames and outlines decide only where the pictures hold nothing else, as flat drawings do; but where no feature
+    says how one lies on the other, they must agree as well."""
     if max(found.of_query, found.of_reference) < COMMON:
+        return False
+    if not inliers and found.all_alike < FEW_ALIKE:
         return False
     if found.patches >= ENOUGH_PATCHES:
         return found.alike >= (ALIKE if inliers >= FEATURES else FEW_ALIKE)

@@ -191,3 +191,14 @@ def test_held_out_images_are_judged_like_generations(tmp_path: Path, references:
 def test_impossible_choices_are_one_line(tmp_path: Path, references: Store, options: AuditOptions, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         audit(stored(tmp_path / "gen", {"new": textured(500)}), ExactSearch(references), options=options)
+
+
+def test_views_that_could_not_be_made_are_no_clean_bill(tmp_path: Path, references: Store) -> None:
+    """The embeddings of the generations are there, their files are not: their tiles were not searched."""
+    generations = stored(tmp_path / "gen", {"new": textured(500)})
+    (tmp_path / "gen" / "images" / "new.png").unlink()
+    result = audit(generations, ExactSearch(references), views=Views(generations=tiles_of(generations)))
+    assert result.inconclusive == (
+        "only 0 of 9 views of the generations could be embedded: their files are gone or changed "
+        "(--views none goes by whole images alone)",
+    )

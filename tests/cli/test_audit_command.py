@@ -248,3 +248,46 @@ def test_killed_it_leaves_no_report_and_can_be_run_again(
     assert called.code == 0
     assert called.json["coverage"] == {"measured": 201, "total": 201, "share": 1.0}
     assert [finding["query_id"] for finding in called.json["findings"]] == ["9999.png"]
+
+
+def test_tiles_that_the_training_set_has_are_searched_and_kept_up_to_date(
+    memaudit: Memaudit, picture_folder: MakeFolder, generations: Path, tmp_path: Path
+) -> None:
+    """Tiles of another state of the store would miss what came since: they are refused until embed makes them anew."""
+    folder, store = picture_folder(8, name="train"), tmp_path / "store"
+    embed = ("embed", folder, "--out", store, "--encoder", "thumbnail")
+    assert memaudit(*embed, "--tiles").code == 0
+    assert memaudit("audit", generations, "--against", store, "--out", tmp_path / "out").code == 0
+    write_pictures(folder, [90])
+    assert memaudit(*embed).code == 0
+    called = memaudit("audit", generations, "--against", store, "--out", tmp_path / "out")
+    inconclusive(called, tmp_path / "out", "another state", "--tiles")
+    assert memaudit(*embed, "--tiles").code == 0
+    assert memaudit("audit", generations, "--against", store, "--out", tmp_path / "out").code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "views"),
+    [((), 10), (("--views", "none"), 1), (("--views", "flips"), 3), (("--views", "all"), 17)],
+)
+def test_the_report_names_the_views(
+    memaudit: Memaudit, train: Path, generations: Path, tmp_path: Path, options: tuple[str, ...], views: int
+) -> None:
+    called = memaudit("audit", generations, "--against", train, "--out", tmp_path / "out", "--json", *options)
+    assert called.code == 0
+    assert len(called.json["results"]["views"]) == views
+    assert called.json["results"]["verified"]["share"] == 1
+
+
+def test_a_store_of_generations_whose_files_are_gone_is_inconclusive_unless_views_are_left_out(
+    memaudit: Memaudit, make_store: MakeStore, train: Path, generations: Path, tmp_path: Path
+) -> None:
+    store = make_store(generations, name="generations-store").folder
+    for path in generations.iterdir():
+        path.unlink()
+    command = ("audit", store, "--against", train, "--out", tmp_path / "out")
+    assert memaudit(*command).code == 3
+    assert "views of the generations" in read_report(tmp_path / "out" / "report.json")["results"]["reasons"][0]
+    called = memaudit(*command, "--views", "none", "--json")
+    assert (called.code, called.json["results"]["searched"]["count"]) == (0, 1)
+    assert called.json["findings"][0]["verified"] is False

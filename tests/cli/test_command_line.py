@@ -21,7 +21,10 @@ COMMANDS = [
     *(["embed"], ["index"], ["dedup"], ["audit"], ["gate"], ["compare"], ["info"], ["verify"], ["doctor"]),
     *(["encoders", "list"], ["encoders", "fetch"]),
 ]
-HEAVY = ("torch", "torchvision", "faiss", "open_clip", "onnxruntime", "h5py", "scipy", "pyarrow", "PIL", "jinja2")
+HEAVY = (
+    *("torch", "torchvision", "cv2", "faiss", "open_clip", "onnxruntime"),
+    *("h5py", "scipy", "pyarrow", "PIL", "jinja2"),
+)
 HOSTILE = "\x1b]0;owned\x07\x9b31m\u202e\n.png"
 
 

@@ -1,0 +1,384 @@
+"""Pairs below the threshold, decided on pixels; similarities are set by hand, the pictures are real files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from altered import COPIES
+from graphs import Graph, graphs, pairs_of
+from hypothesis import given
+from hypothesis import strategies as st
+from pictures import photograph
+from vectors import vector_store
+
+from memaudit.cli.app import run
+from memaudit.dedup import DedupOptions, dedup, pixels
+from memaudit.dedup.components import components
+from memaudit.dedup.groups import cover
+from memaudit.dedup.ignored import read_ruled_out
+from memaudit.dedup.pixels import plan_pixels
+from memaudit.errors import MissingDependencyError, UsageError
+from memaudit.records import Decision, DedupResult, PixelChecks, Reason
+from memaudit.report.dedup import write_dedup
+from memaudit.report.document import read_report
+from memaudit.store import Store
+from memaudit.verification.engine import FLOORS
+
+FLOOR, THRESHOLD = 0.5, 0.8
+BELOW = 0.6  # similarity of each picture to the next one of its line
+MADE = ("same", "crop", "turned", "sticker")
+CHECKED = DedupOptions(verify_from=FLOOR)
+
+
+def line(pictures: int, similarity: float = BELOW) -> np.ndarray:
+    """Unit vectors, each of the given similarity to its neighbours; farther ones less similar."""
+    angle = np.arccos(similarity) * np.arange(pictures)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+def apart(*lines: np.ndarray) -> np.ndarray:
+    """Lines of no similarity to each other."""
+    rows = np.zeros((sum(map(len, lines)), 2 * len(lines)))
+    start = 0
+    for number, vectors in enumerate(lines):
+        rows[start : start + len(vectors), 2 * number : 2 * number + 2] = vectors
+        start += len(vectors)
+    return rows
+
+
+def store_of(
+    folder: Path, pictures: Sequence[tuple[int, str]], vectors: np.ndarray, order: Sequence[int] | None = None
+) -> Store:
+    """Files `SEED-COPY.png`; a row for each in the order given, with its vector."""
+    images = folder / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    order = range(len(pictures)) if order is None else order
+    paths = []
+    for seed, name in pictures:
+        paths.append(images / f"{seed}-{name}.png")
+        if not paths[-1].exists():
+            made = photograph(seed) if name == "small" else COPIES[name](photograph(seed))
+            (made.resize((160, 120)) if name == "small" else made).save(paths[-1], compress_level=1)
+    return vector_store(
+        folder / "store",
+        vectors[list(order)],
+        ids=[paths[i].stem for i in order],
+        uris=[str(paths[i]) for i in order],
+        hashes=[hashlib.sha256(paths[i].read_bytes()).hexdigest() for i in order],
+        sizes=[(320, 240) if pictures[i][1] == "same" else (200, 150) for i in order],
+    )
+
+
+def decided(result: DedupResult) -> dict[str, tuple[str, str, bool]]:
+    """For each image_id its decision, witness and whether pixels confirmed the two."""
+    d = result.decisions
+    witness = [d.image_id[row] if row >= 0 else "" for row in d.witness]
+    return dict(zip(d.image_id, zip(d.decision, witness, d.pixels.tolist(), strict=True), strict=True))
+
+
+def checks_of(result: DedupResult) -> PixelChecks:
+    assert result.pixels is not None
+    return result.pixels
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A picture and a crop of it, a picture and another one, both just as similar; and near ones by similarity."""
+    pictures = [(0, "same"), (0, "crop"), (1, "same"), (2, "same"), (3, "same"), (3, "small")]
+    return store_of(tmp_path, pictures, apart(line(2), line(2), line(2, 0.9)))
+
+
+def test_pixels_tell_a_copy_from_what_is_just_as_similar(store: Store) -> None:
+    """The crop is dropped for its picture, which is named as the witness with its similarity."""
+    result = dedup(store, CHECKED)
+    assert decided(result) == {
+        "0-same": (Decision.KEEP, "0-same", False),
+        "0-crop": (Decision.DROP, "0-same", True),
+        "1-same": (Decision.KEEP, "1-same", False),
+        "2-same": (Decision.KEEP, "2-same", False),
+        "3-same": (Decision.KEEP, "3-same", False),
+        "3-small": (Decision.DROP, "3-same", False),
+    }
+    d = result.decisions
+    assert d.reason.tolist()[1] == Reason.PIXELS
+    assert d.similarity[1] == d.chain[1] == pytest.approx(BELOW, abs=1e-3)
+    assert checks_of(result) == PixelChecks(FLOOR, 2, 2, 1, 0, 0, ())
+    assert sorted(result.pairs.similarity.round(1).tolist()) == pytest.approx([0.6, 0.9])
+    assert result.recall.by_pair.total == 2  # from either side
+    assert result.candidate_recall is not None
+    assert result.candidate_recall.by_pair.total == 6
+
+
+def test_tables_and_headline_name_them(store: Store, tmp_path: Path) -> None:
+    """Column `pixels` of both tables, the pairs by similarity counted apart, and pictures of what was confirmed."""
+    report = write_dedup(dedup(store, CHECKED), store, tmp_path / "out")
+    results = report["results"]
+    assert (results["pairs"], results["near_pairs"], results["by_pixels"], results["near_duplicates"]) == (2, 1, 1, 2)
+    assert results["pixels"]["confirmed"] == len(results["by_pixels_shown"]) == 1
+    assert "exact, of similarity 0.8 and more, or seen on pixels (1 of them)" in results["headline"]
+    assert " of the pairs of similarity 0.8 and more (every" in results["headline"]  # of others it knows nothing
+    page = (tmp_path / "out/report.html").read_text()
+    assert "confirmed on pixels" in page
+    assert page.count("0-crop") >= 2
+    pairs, decisions = (pq.read_table(tmp_path / f"out/{name}.parquet").to_pydict() for name in ("pairs", "decisions"))
+    assert dict(zip(pairs["left_id"], pairs["pixels"], strict=True)) == {"0-same": True, "3-same": False}
+    assert [i for i, seen in zip(decisions["image_id"], decisions["pixels"], strict=True) if seen] == ["0-crop"]
+
+
+def test_none_looks_at_no_pixels(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    result = dedup(store, DedupOptions(verify="none"))
+    assert (result.pixels, result.no_pixels, result.candidate_recall) == (None, "--verify none", None)
+    assert result.decisions.decision.tolist().count(Decision.DROP) == 1
+
+
+@pytest.mark.parametrize("groups", ["cover", "components"])
+def test_the_order_of_rows_changes_nothing(tmp_path: Path, groups: str) -> None:
+    """Nor which of two pictures comes first, nor ties of similarity beyond the number that is checked."""
+    pictures = [(seed, name) for seed in range(3) for name in MADE]
+    vectors = np.c_[np.eye(12) * np.sqrt(1 - BELOW), np.full((12, 1), np.sqrt(BELOW))]  # all pairs tie
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pixels, "CANDIDATES", 3)
+        for number, order in enumerate([range(12), range(11, -1, -1), np.random.default_rng(0).permutation(12)]):
+            made = store_of(tmp_path / str(number), pictures, vectors, list(order))
+            result = dedup(made, DedupOptions(verify_from=FLOOR, groups=groups))
+            found.append((decided(result), checks_of(result)))
+    assert found[0] == found[1] == found[2]
+    assert checks_of(result).left_out > 0
+    assert checks_of(result).confirmed > 0
+
+
+def test_threads_change_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    several = dedup(store, CHECKED)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    alone = dedup(store, CHECKED)
+    assert decided(alone) == decided(several)
+    assert alone.pixels == several.pixels
+
+
+def test_components_by_a_chain_of_confirmed_pairs(tmp_path: Path) -> None:
+    """The far end was not compared with the one kept: it is dropped by a chain, and not called seen on pixels."""
+    store = store_of(tmp_path, [(0, "same"), (0, "sticker"), (0, "crop")], line(3))
+    result = dedup(store, DedupOptions(verify_from=FLOOR, groups="components"))
+    d = result.decisions
+    assert d.reason.tolist() == [Reason.CHOSEN, Reason.PIXELS, Reason.CHAIN]
+    assert d.pixels.tolist() == [False, True, False]
+    assert d.chain[2] == pytest.approx(BELOW, abs=1e-3)
+    assert d.similarity[2] == pytest.approx(2 * BELOW**2 - 1, abs=1e-3)
+    by_cover = dedup(store, CHECKED).decisions
+    assert by_cover.decision.tolist() == [Decision.KEEP, Decision.DROP, Decision.KEEP]
+
+
+def test_exact_duplicates_follow_an_image_that_was_confirmed(tmp_path: Path) -> None:
+    """The same file twice: both copies are dropped for the picture, one of them as an exact duplicate."""
+    vectors = apart(line(2))[[0, 1, 1]]
+    store = store_of(tmp_path, [(0, "same"), (0, "crop"), (0, "crop")], vectors)
+    (tmp_path / "ids").mkdir()
+    columns = store.all_columns()
+    store = vector_store(
+        tmp_path / "twice",
+        vectors,
+        ids=["a", "b", "c"],
+        uris=list(columns.uri),
+        hashes=list(columns.sha256),
+        sizes=[(320, 240), (200, 150), (200, 150)],
+    )
+    d = dedup(store, CHECKED).decisions
+    assert d.decision.tolist() == [Decision.KEEP, Decision.DROP, Decision.DROP]
+    assert d.witness.tolist() == [0, 0, 0]
+    assert d.reason.tolist() == [Reason.CHOSEN, Reason.PIXELS, Reason.COPY]
+    assert d.pixels.tolist() == [False, True, True]
+
+
+def test_ruled_out_pairs_are_not_looked_at_and_do_not_come_back(store: Store, tmp_path: Path) -> None:
+    ignored = tmp_path / "ignored.csv"
+    ignored.write_text("left_id,right_id\n0-crop,0-same\n")
+    result = dedup(store, CHECKED, ruled_out=read_ruled_out(ignored))
+    assert decided(result)["0-crop"] == (Decision.KEEP, "0-crop", False)
+    assert (checks_of(result).candidates, checks_of(result).checked, checks_of(result).confirmed) == (1, 1, 0)
+    assert result.ignored is not None
+    assert result.ignored.found == 0  # it was no pair at the threshold
+
+
+def test_another_set_is_held_against_by_similarity_alone(store: Store, tmp_path: Path) -> None:
+    """A crop of what the other set holds stays: below the threshold nothing is compared with that set."""
+    other = store_of(tmp_path / "other", [(0, "same")], np.eye(6)[:1])
+    d = decided(dedup(store, CHECKED, against=other))
+    assert d["0-same"][0] == Decision.DROP
+    assert d["0-crop"] == (Decision.KEEP, "0-crop", False)
+
+
+def test_files_that_are_gone_or_changed_are_counted(store: Store, tmp_path: Path) -> None:
+    """Their pairs are no duplicates; who asked for pixels gets an inconclusive run, who did not a note."""
+    (tmp_path / "images/0-crop.png").unlink()
+    photograph(77).save(tmp_path / "images/1-same.png")
+    for verify, inconclusive in (("auto", False), ("pixels", True)):
+        result = dedup(store, DedupOptions(verify=verify, verify_from=FLOOR))
+        checks = checks_of(result)
+        assert (checks.checked, checks.confirmed, checks.unread) == (0, 0, 2)
+        assert sorted(checks.why) == [
+            "cannot read file: No such file or directory: 1",
+            "the file is another one than was embedded: 1",
+        ]
+        assert decided(result)["0-crop"][0] == Decision.KEEP
+        assert bool(result.inconclusive) is inconclusive
+    assert "pixels of only 0 of 2 pairs" in result.inconclusive[0]
+    report = write_dedup(result, store, tmp_path / "out")
+    assert report["results"]["pixels"]["unread"] == 2
+    assert "2 could not be looked at" in (tmp_path / "out/report.html").read_text()
+
+
+def test_at_most_so_many_pairs_of_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pairs that both images have better ones than are left out, and counted."""
+    monkeypatch.setattr(pixels, "CANDIDATES", 1)
+    vectors = np.c_[np.eye(4) * np.sqrt(1 - BELOW), np.full((4, 1), np.sqrt(BELOW))]
+    result = dedup(store_of(tmp_path, [(0, name) for name in MADE], vectors), CHECKED)
+    checks = checks_of(result)
+    assert (checks.candidates, checks.checked, checks.left_out) == (6, 3, 3)
+
+
+def test_plans(monkeypatch: pytest.MonkeyPatch) -> None:
+    """auto says why it looks at no pixels; who asked for them gets an error, or more work."""
+    monkeypatch.setitem(FLOORS, "measured", 0.45)
+    many = pixels.AUTO_IMAGES + 1
+    assert plan_pixels("auto", None, "measured", 0.75, 10).floor == 0.45
+    assert plan_pixels("auto", 0.6, "measured", 0.75, many).floor == 0.6
+    assert plan_pixels("pixels", None, "measured", 0.75, many).floor == 0.45
+    assert plan_pixels("pixels", 0.6, "other", 0.75, 10).floor == 0.6
+    none = plan_pixels("none", None, "measured", 0.75, 10)
+    assert (none.floor, none.why_not) == (None, "--verify none")
+    for encoder, threshold, images, why in (
+        ("other", 0.75, 10, "encoder other has no measured floor"),
+        ("measured", 0.75, many, "more than 20,000 images"),
+        ("measured", 0.45, 10, "the threshold 0.45 is not above 0.45"),
+    ):
+        plan = plan_pixels("auto", None, encoder, threshold, images)
+        assert plan.floor is None
+        assert why in plan.why_not
+    with pytest.raises(UsageError, match="encoder other has no measured floor"):
+        plan_pixels("pixels", None, "other", 0.75, 10)
+    with pytest.raises(UsageError, match=r"threshold 0\.4 is not above 0\.45"):
+        plan_pixels("pixels", None, "measured", 0.4, 10)
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    assert "pip install" in plan_pixels("auto", None, "measured", 0.75, 10).why_not
+    with pytest.raises(MissingDependencyError):
+        plan_pixels("pixels", None, "measured", 0.75, 10)
+
+
+def called(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
+    capsys.readouterr()
+    code = run([str(argument) for argument in arguments])
+    return (code, *capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (["--verify", "pixel"], "expected one of auto, pixels, none"),
+        (["--verify", "none", "--verify-from", "0.5"], "leave out --verify-from"),
+        (["--verify-from", "1.5"], "1.5"),
+        (["--verify", "pixels"], "--verify-from"),
+        (["--verify-from", "0.9"], "not above 0.9"),
+        (["--verify", "pixels", "--verify-from", "0.5"], "memaudit-vision[pixels]"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    store: Store,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    word: str,
+) -> None:
+    """Unknown values, a floor above the threshold, none known for the encoder, no OpenCV: exit code 2, no report."""
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    code, out, err = called(capsys, "dedup", store.folder, "--out", tmp_path / "out", *options)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("memaudit: ")
+    assert err.count("\n") == 1
+    assert word in err
+    assert not (tmp_path / "out/report.json").exists()
+
+
+def test_without_opencv_auto_says_so_and_goes_on(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    monkeypatch.setitem(FLOORS, "test", FLOOR)
+    code, out, _ = called(capsys, "dedup", store.folder, "--out", tmp_path / "out")
+    assert code == 0
+    assert 'Pairs below the threshold were not looked at: comparing pixels needs OpenCV: pip install "memaudit' in out
+    assert read_report(tmp_path / "out/report.json")["results"]["dropped"] == 1
+
+
+def test_the_command_says_what_pixels_gave(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An encoder with a floor needs no option."""
+    monkeypatch.setitem(FLOORS, "test", FLOOR)
+    code, out, _ = called(capsys, "dedup", store.folder, "--out", tmp_path / "out")
+    assert code == 0
+    assert "Pixels: of 2 pairs of similarity 0.5 and more below the threshold, 1 are copies" in out
+
+
+RUN = """
+import os, signal, sys
+from memaudit.cli import app
+from memaudit.verification import engine
+def kill(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+if sys.argv[1] == "kill":
+    engine.check = kill
+code = app.run(sys.argv[2:])
+sys.exit(code or 10 * ("cv2" in sys.modules))
+"""
+
+
+def test_a_run_killed_over_its_pixels_is_repeated_by_the_same_command(store: Store, tmp_path: Path) -> None:
+    """kill -9 leaves no report; again, it gives what an undisturbed run gives. OpenCV is loaded for pixels only."""
+
+    def call(how: str, out: str, *options: str) -> int:
+        command = [sys.executable, "-c", RUN, how, "dedup", str(store.folder), "--out", str(tmp_path / out), *options]
+        return subprocess.run(command, check=False).returncode
+
+    pixels_too = ("--verify-from", str(FLOOR))
+    assert call("kill", "out", *pixels_too) == -signal.SIGKILL
+    assert not (tmp_path / "out/report.json").exists()
+    assert call("run", "out", *pixels_too) == 10
+    assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".dedup-")]
+    write_dedup(dedup(store, CHECKED), store, tmp_path / "whole")
+    for name in ("keep.txt", "pairs.parquet", "decisions.parquet", "groups.parquet"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert call("run", "plain", "--verify", "none") == 0
+
+
+@given(graphs(), st.data())
+def test_every_witness_is_kept_and_near_or_confirmed(graph: Graph, data: st.DataObject) -> None:
+    """Any graph, any of its pairs below the threshold confirmed: the cover rule's witness is a direct pair."""
+    similarity = [data.draw(st.sampled_from([value, BELOW, 0.7])) for value in graph.similarity]
+    stays = [value >= 0.75 or data.draw(st.booleans()) for value in similarity]
+    edges = [edge for edge, stay in zip(graph.edges, stays, strict=True) if stay]
+    pairs = pairs_of(edges, [value for value, stay in zip(similarity, stays, strict=True) if stay])
+    covered = cover(graph.size, pairs, graph.rank)
+    linked = components(graph.size, pairs, graph.rank)
+    known = {frozenset(edge): np.float32(value) for edge, value in zip(edges, pairs.similarity, strict=True)}
+    for image in range(graph.size):
+        witness = int(covered.witness[image])
+        assert covered.witness[witness] == witness
+        if witness != image:
+            assert known[frozenset((image, witness))] == covered.similarity[image]
+        assert linked.witness[linked.witness[image]] == linked.witness[image]
+        assert linked.chain[image] >= np.float32(BELOW)
+    kept = [image for image in range(graph.size) if covered.witness[image] == image]
+    assert not any(frozenset((a, b)) in known for a in kept for b in kept if a != b)
