@@ -1,0 +1,467 @@
+"""What `memaudit audit` finds, and what it should not: `scripts/bench_audit.py --images DIR ... [--sources 300]`.
+
+Pictures of the given folders and of scripts/fetch_samples, at most 512 px, are thinned until no two of them reach a
+similarity of `--apart`. Drawn at random from what is left: references, and among them sources, 7 in 10 of them opaque
+as far as there are so many; and clean images, which are of the same kinds and no copies. Generations are 21 copies of
+each source (audit_copies.py) and the clean images. `memaudit audit` runs on them as it is, with no options, and with
+`--verify none --views none`; with the store of `sscd`, and with that of `thumbnail`.
+
+A copy counts as found if its own source is among its matches; matches with another reference are counted on their own,
+and so is every clean image with a match. Those are named in the results' notes, and --work gets a picture of them: a
+flag that appears in two clip-arts is for a person to judge. Thinning keeps out what resembles a reference by nature,
+and so FLATTERS precision, but it cannot keep out what shares a detail with one.
+
+Natural copies: photographs with a colour mask (the samples'), and round details of paintings (where a folder has
+`details/NAME_1.webp` beside `details/NAME_background.webp`, as gcompris does), against a store embedded with --tiles of
+the originals and `--among` of the references. Clocks: the 24 clock faces among the emoji against each other. Search:
+exact search of `--queries` synthetic embeddings in `--rows` beside faiss.IndexFlatIP, in the same run.
+
+Intervals are 95 % Clopper-Pearson, for as many draws as sources tell. Results are added to
+results/bench_audit-MACHINE.csv as the parts end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import re
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow.parquet as pq
+from audit_copies import SETTINGS, Beside, write_copies
+from bench_copies import (
+    CLOCK,
+    COLOUR_MASK,
+    OPAQUE_SHARE,
+    Rate,
+    choose,
+    new_folder,
+    rate,
+    sample_emoji,
+    thinned,
+    write_candidates,
+)
+from bench_data import make_store
+from bench_embed import RESULTS, embed_command, sample_photographs
+from bench_index import exact_search
+from bench_record import BenchmarkError, Cost, Figure, cost_of, memaudit, show, versions, write_figures
+from PIL import Image, ImageDraw, ImageOps
+
+from memaudit.records import Int64, Status
+from memaudit.store import Store
+
+ENCODER = "sscd"
+STICKERS = "smileys"  # emoji that are laid over copies: those are no references, or they would be found
+BACKGROUND = "_background"
+DETAIL = re.compile(r"details/(?:.*/)?[^/]+_\d+\.\w+$")
+ASKED, ASKED_OF_EACH = ">= 0.97", ">= 0.90"
+NATURAL_ASKED: Mapping[str, str] = MappingProxyType({"colour masks": ">= 0.95", "round details": ">= 0.80"})
+PART_CELL = 210  # pixels of the contact sheet
+
+
+class Pictures(NamedTuple):
+    """Files by name, and names by their part in the benchmark; sources are references too."""
+
+    files: Mapping[str, Path]
+    references: list[str]
+    clean: list[str]
+    sources: list[str]
+
+    def is_opaque(self, name: str) -> bool:
+        """As bench_copies.py writes them."""
+        return self.files[name].suffix == ".jpg"
+
+    def some(self, names: Iterable[str]) -> dict[str, Path]:
+        return {name: self.files[name] for name in names}
+
+
+class Finding(NamedTuple):
+    """A row of matches.parquet."""
+
+    query: str
+    reference: str
+    similarity: float
+    rank: int
+    view: str
+    kind: str
+
+    def __str__(self) -> str:
+        query, reference = ("/".join(name.split("/")[-2:]) for name in (self.query, self.reference))
+        return f"{query} = {reference} ({self.kind}, {self.similarity:.2f}, {self.view})"
+
+
+class Run(NamedTuple):
+    """An audit with the stores of an encoder; no options: the tool's own decision."""
+
+    encoder: str
+    options: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return f"{self.encoder}, {' '.join(self.options) or 'as it is'}"
+
+    @property
+    def promises(self) -> bool:
+        """Whether docs promise anything of it."""
+        return self.encoder == ENCODER and not self.options
+
+
+RUNS = tuple(Run(e, o) for e in (ENCODER, "thumbnail") for o in ((), ("--verify", "none", "--views", "none")))
+
+
+def pool(options: argparse.Namespace, folder: Path) -> dict[str, Path]:
+    """Pictures no two of which are as similar as `--apart`, none cut from another and none a sticker, by name.
+
+    What an earlier run has left in `folder` is taken as it is: so two versions of the tool can be compared.
+    """
+    candidates, names_file, apart_file = (folder / n for n in ("candidates", "names.json", f"{options.apart:g}.json"))
+    wanted = options.references + options.clean
+    if not names_file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        names = write_candidates(options.images, sample_emoji(), {True: wanted, False: wanted}, candidates)
+        names_file.write_text(json.dumps(names), encoding="utf-8")
+    if not apart_file.exists():
+        apart_file.write_text(json.dumps(thinned(candidates, ENCODER, options.apart, folder)), encoding="utf-8")
+    names, apart = (json.loads(path.read_text(encoding="utf-8")) for path in (names_file, apart_file))
+    seen = Store.open(folder / "candidates-store").all_columns()
+    with_content, all_names = set(seen.image_id[seen.status == Status.OK]), set(names.values())
+    chosen = (file for file in apart if file in with_content and not _unfit(names[file], all_names))
+    return {names[file]: candidates / file for file in chosen}
+
+
+def _unfit(name: str, names: set[str]) -> bool:
+    """A sticker, or cut from another picture of its folder: that would be a copy that nobody labelled."""
+    whole, _, suffix = name.rpartition(".")
+    parts = whole.split("_")
+    wholes = {f"{'_'.join(parts[:end])}{BACKGROUND}.{suffix}" for end in range(1, len(parts))}
+    return bool(wholes & (names - {name})) or f"/{STICKERS}/" in name
+
+
+def drawn(options: argparse.Namespace, folder: Path) -> Pictures:
+    """References, clean images and sources, at random, by their names. Too few left: fewer clean images."""
+    files = pool(options, folder)
+    names = sorted(files, key=lambda name: sha256(name.encode()).digest())
+    references, clean = names[: options.references], names[options.references :][: options.clean]
+    opaque = round(options.sources * OPAQUE_SHARE)
+    by_file = {files[name].name: name for name in references}
+    sources = [by_file[file] for file in choose(list(by_file), {True: opaque, False: options.sources - opaque})]
+    if not clean or not sources:
+        raise BenchmarkError(f"only {len(files)} pictures are left when thinned: give more with --images")
+    return Pictures(files, references, clean, sources)
+
+
+def write_manifest(path: Path, files: Mapping[str, Path]) -> Path:
+    """image_ids and files, for `memaudit embed`."""
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(["path", "image_id"])
+        writer.writerows((str(file.resolve()), image_id) for image_id, file in files.items())
+    return path
+
+
+def embedded(files: Mapping[str, Path], store: Path, encoder: str, *options: str) -> Path:
+    manifest = write_manifest(store.with_suffix(".csv"), files)
+    cost_of([*embed_command(manifest, store, encoder), *options])
+    return store
+
+
+def audited(queries: Path, references: Path, out: Path, *options: str) -> Cost:
+    """The real command, in a process of its own."""
+    return cost_of(memaudit("audit", queries, "--against", references, "--out", out, *options))
+
+
+def read_findings(out: Path) -> list[Finding]:
+    names = {
+        **dict(zip(Finding._fields, Finding._fields, strict=True)),
+        "query": "query_id",
+        "reference": "reference_id",
+    }
+    table = pq.read_table(out / "matches.parquet", columns=list(names.values()))
+    return [Finding(*row) for row in zip(*(table[name].to_pylist() for name in names.values()), strict=True)]
+
+
+def without_content(out: Path) -> int:
+    """Generations that were not compared: a part cut from a plain sky is blank, and cannot be found."""
+    status = pq.read_table(out / "scores.parquet", columns=["status"])["status"].to_pylist()
+    return sum(value != Status.OK for value in status)
+
+
+def copy_id(source: str, setting: str) -> str:
+    return f"{source}/{setting}"
+
+
+def of_copies(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
+    pictures = drawn(options, options.pictures or work / "pictures")
+    yield Figure("copies", len(pictures.references), "references", len(pictures.references))
+    yield Figure("copies", len(pictures.clean), "clean images", len(pictures.clean))
+    yield Figure("copies", len(pictures.sources), "opaque sources", sum(map(pictures.is_opaque, pictures.sources)))
+    generations = write_generations(pictures, work / "copies")
+    for encoder in dict.fromkeys(run.encoder for run in RUNS):
+        store = embedded(pictures.some(pictures.references), work / f"references-{encoder}", encoder)
+        queries = embedded(generations, work / f"generations-{encoder}", encoder)
+        for number, run in enumerate(run for run in RUNS if run.encoder == encoder):
+            out = work / f"audit-{encoder}-{number}"
+            cost = audited(queries, store, out, *run.options)
+            findings = read_findings(out)
+            yield from copies_figures(pictures, findings, run)
+            yield Figure(run.name, len(generations), "generations without content", without_content(out))
+            yield Figure(run.name, len(generations), "audit, CPU s", cost.cpu_seconds)
+            yield Figure(run.name, len(generations), "audit, peak MB", cost.peak_mb)
+            write_sheets(pictures, findings, generations, out)
+
+
+def write_generations(pictures: Pictures, out: Path) -> dict[str, Path]:
+    """All copies of the sources, and the clean images, by image_id."""
+    grounds = [pictures.files[name] for name in filter(pictures.is_opaque, pictures.clean)]
+    emoji = sorted((sample_emoji() / STICKERS).glob("*.png"))
+    if not grounds or not emoji:
+        raise BenchmarkError("no clean photograph to paste copies onto, or no emoji to lay over them")
+    found: dict[str, Path] = {}
+    for name in pictures.sources:
+        copies = write_copies(pictures.files[name], name, Beside(emoji, grounds), out / pictures.files[name].stem)
+        found |= {copy_id(name, setting): path for setting, path in copies.items()}
+    return found | pictures.some(pictures.clean)
+
+
+def write_sheets(pictures: Pictures, findings: Sequence[Finding], generations: Mapping[str, Path], out: Path) -> None:
+    """Contact sheets beside `out`: of clean images with a match, and of copies that are named after another source."""
+    paths, clean = {**pictures.files, **generations}, set(pictures.clean)
+    false, wrong = (
+        [f for f in findings if (f.query in clean) == of_clean and not is_true(f)] for of_clean in (True, False)
+    )
+    write_sheet(false, paths, out.with_name(f"{out.name}-clean.png"))
+    write_sheet(wrong, paths, out.with_name(f"{out.name}-wrong.png"))
+
+
+def kinds_of(pictures: Pictures) -> dict[str, list[str]]:
+    """Sources, all and by kind. Flags are among the opaque ones: three bands of colour hold nothing to align."""
+    opaque = [name for name in pictures.sources if pictures.is_opaque(name)]
+    others = [name for name in pictures.sources if name not in opaque]
+    kinds = {"": pictures.sources, " of opaque sources": opaque, " of sources with transparent parts": others}
+    return {kind: names for kind, names in kinds.items() if names}
+
+
+def is_true(finding: Finding) -> bool:
+    return finding.query.rpartition("/")[0] == finding.reference
+
+
+def copies_figures(pictures: Pictures, findings: Sequence[Finding], run: Run) -> Iterator[Figure]:
+    """Recall over all copies and by setting; matches with another reference; clean images with a match."""
+
+    def figure(measure: str, found: Iterable[int], of: int, asked: str = "", note: str = "") -> Figure:
+        values = np.array(list(found), np.int64)
+        return rated(run.name, measure, values, of, asked if run.promises else "", note)
+
+    true = {f.query: f for f in findings if is_true(f)}
+    counts = {s: Counter(setting for setting in SETTINGS if copy_id(s, setting) in true) for s in pictures.sources}
+    for kind, of_kind in kinds_of(pictures).items():
+        asked = "" if kind else ASKED
+        yield figure(f"recall{kind}", (counts[name].total() for name in of_kind), len(SETTINGS), asked)
+    for setting in SETTINGS:
+        yield figure(f"recall, {setting}", (count[setting] for count in counts.values()), 1, ASKED_OF_EACH)
+    yield Figure(
+        run.name, len(true), "found copies whose source is named first", sum(f.rank == 1 for f in true.values())
+    )
+    kinds = Counter(f.kind for f in true.values())
+    yield Figure(run.name, len(true), "kinds of found copies", len(kinds), note=said(kinds))
+    clean = set(pictures.clean)
+    wrong = [f for f in findings if f.query not in clean and not is_true(f)]
+    note = "; ".join(map(str, wrong))
+    yield Figure(run.name, len(findings), "matches of copies with another reference", len(wrong), note=note)
+    false = [f for f in findings if f.query in clean]
+    flagged = {f.query for f in false}
+    note = "; ".join(map(str, false))
+    yield figure("clean images with a match", (c in flagged for c in pictures.clean), 1, "0", note)
+
+
+def rated(data: str, measure: str, found: Int64, of: int, asked: str = "", note: str = "") -> Figure:
+    """A rate with its interval; one value for each independent draw, each of at most `of`."""
+    value: Rate | None = rate(found, np.full(len(found), of))
+    if value is None:
+        raise BenchmarkError(f"{data}: nothing to measure {measure} by")
+    return Figure(data, len(found), measure, *value, asked, note)
+
+
+def said(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.most_common())
+
+
+def natural_copies(folders: Sequence[Path]) -> dict[str, dict[Path, Path]]:
+    """Originals by their copies, by kind; by the names that the samples and gcompris give them."""
+    masks = {
+        p: p.with_stem(p.stem.removesuffix(COLOUR_MASK)) for p in sample_photographs() if p.stem.endswith(COLOUR_MASK)
+    }
+    paths = sorted(path for folder in folders for path in folder.rglob("*_*") if DETAIL.search(path.as_posix()))
+    details = {path: path.with_stem(path.stem.rpartition("_")[0] + BACKGROUND) for path in paths}
+    kinds = {"colour masks": masks, "round details": details}
+    return {kind: {c: o for c, o in pairs.items() if o.exists()} for kind, pairs in kinds.items()}
+
+
+def of_natural(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
+    """With the tiles of the references, and without."""
+    natural = {kind: pairs for kind, pairs in natural_copies(options.images).items() if pairs}
+    pictures = drawn(options, options.pictures or work / "pictures")
+    originals = {f"original/{o.name}": o for pairs in natural.values() for o in pairs.values()}
+    queries = {f"original/{o.name}/{c.name}": c for pairs in natural.values() for c, o in pairs.items()}
+    taken = {
+        f"{root.name}/{o.relative_to(root)}"
+        for root in _roots(options)
+        for o in originals.values()
+        if root in o.parents
+    }
+    others = [name for name in pictures.references if name not in taken][: options.among]
+    references = originals | pictures.some(others)
+    embedded(queries, work / "natural", ENCODER)
+    for name, extra in (("reference tiles", ("--tiles",)), ("no reference tiles", ())):
+        store = embedded(references, work / f"originals{len(extra)}", ENCODER, *extra)
+        audited(work / "natural", store, work / f"natural-audit{len(extra)}")
+        findings = read_findings(work / f"natural-audit{len(extra)}")
+        found = {f.query for f in findings if is_true(f)}
+        for kind, pairs in natural.items():
+            hits = np.array([f"original/{o.name}/{c.name}" in found for c, o in pairs.items()], np.int64)
+            data = f"natural copies among {len(references):,}, {name}"
+            yield rated(data, f"recall, {kind}", hits, 1, NATURAL_ASKED[kind] if extra else "")
+        wrong = [f for f in findings if not is_true(f)]
+        note = "; ".join(map(str, wrong))
+        yield Figure(data, len(findings), "matches with another reference", len(wrong), note=note)
+
+
+def _roots(options: argparse.Namespace) -> list[Path]:
+    return [*options.images, sample_photographs()[0].parents[1]]
+
+
+def of_clocks(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
+    """Each clock face against all 24: what its own picture is called, and what the others are."""
+    clocks = {p.stem: p for p in sorted(sample_emoji().rglob("*.png")) if CLOCK.search(p.name)}
+    store = embedded(clocks, work / "clocks", ENCODER)
+    audited(store, store, work / "clocks-audit")
+    findings = read_findings(work / "clocks-audit")
+    itself = [f for f in findings if f.query == f.reference]
+    others = [f for f in findings if f.query != f.reference]
+    own_kinds, kinds = (Counter(f.kind for f in part) for part in (itself, others))
+    yield Figure("clocks", len(clocks), "named first as itself", sum(f.rank == 1 for f in itself), note=said(own_kinds))
+    yield Figure("clocks", len(clocks), "matches with other clocks", len(others), note=said(kinds))
+    if others:
+        values = [f.similarity for f in others]
+        yield Figure("clocks", len(others), "similarity", float(np.median(values)), min(values), max(values))
+    three = [f for f in others if f.query.startswith("three_oclock")]
+    note = "; ".join(f"{f.reference} {f.kind} {f.similarity:.2f}" for f in three)
+    yield Figure("clocks", len(clocks), "other clocks named at three o'clock", len(three), note=note)
+
+
+def of_search(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
+    """Exact search beside a flat FAISS index: seconds, ratios, and comparisons a second."""
+    store = make_store(work / f"synthetic-{options.rows}", options.rows)
+    pairs = options.queries * options.rows
+    for figure in exact_search(store, options.rounds, options.queries):
+        yield figure
+        if figure.measure.endswith(" s") and figure.median:
+            measure = f"{figure.measure.removesuffix(' s')}, pairs/s"
+            yield replace(figure, measure=measure, median=pairs / figure.median, least=None, most=None)
+
+
+PARTS: Mapping[str, Callable[[argparse.Namespace, Path], Iterator[Figure]]] = MappingProxyType(
+    {"copies": of_copies, "natural": of_natural, "clocks": of_clocks, "search": of_search}
+)
+
+
+def write_sheet(findings: Sequence[Finding], paths: Mapping[str, Path], out: Path, most: int = 120) -> None:
+    """Generation and reference side by side, four findings in a row, for whoever judges them. Nothing: no file."""
+    findings = findings[:most]
+    if not findings:
+        return
+    width, height, columns = 2 * PART_CELL, PART_CELL + 20, 4
+    sheet = Image.new("RGB", (columns * width, -(-len(findings) // columns) * height), "white")
+    draw = ImageDraw.Draw(sheet)
+    for number, finding in enumerate(findings):
+        left, top = number % columns * width, number // columns * height
+        for side, image_id in enumerate((finding.query, finding.reference)):
+            with Image.open(paths[image_id]) as opened:
+                picture = ImageOps.contain(opened.convert("RGBA"), (PART_CELL - 6, PART_CELL - 6))
+            sheet.paste(picture, (left + side * PART_CELL, top), picture)
+        draw.text(
+            (left, top + PART_CELL), f"{number} {finding.query[-34:]} {finding.kind} {finding.similarity:.2f}", "black"
+        )
+    sheet.save(out)
+
+
+def table_of(figures: Sequence[Figure]) -> list[str]:
+    """Lines of a table with a column for each run, for a reader; the CSV has the intervals."""
+    cells = {
+        (figure.measure, figure.data): _cell(figure) for figure in figures if figure.data in {r.name for r in RUNS}
+    }
+    measures = list(dict.fromkeys(measure for measure, _ in cells))
+    lines = [f"| | {' | '.join(run.name for run in RUNS)} |", "|---|" + "--:|" * len(RUNS)]
+    return lines + [f"| {m} | {' | '.join(cells.get((m, run.name), '') for run in RUNS)} |" for m in measures]
+
+
+def _cell(figure: Figure) -> str:
+    if figure.median is None:
+        return ""
+    return f"{figure.median:,.0f}" if figure.least is None else f"{figure.median:.1%}"
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench_audit.py", description=(__doc__ or "").partition("\n")[0])
+    add = parser.add_argument
+    add("--images", metavar="FOLDER", type=Path, nargs="*", default=[], help="pictures, before those of the samples")
+    add("--sources", metavar="N", type=int, default=300, help="references of which copies are made")
+    add("--references", metavar="N", type=int, default=2000)
+    add("--clean", metavar="N", type=int, default=1000)
+    add("--apart", metavar="T", type=float, default=0.5, help="similarity that no two pictures reach")
+    add("--among", metavar="N", type=int, default=500, help="references beside the originals of natural copies")
+    add("--queries", metavar="N", type=int, default=5000, help="of the exact search")
+    add("--rows", metavar="N", type=int, default=200_000, help="of the exact search")
+    add("--rounds", metavar="N", type=int, default=3, help="of the exact search")
+    add("--parts", nargs="*", choices=PARTS, default=list(PARTS))
+    add("--pictures", metavar="DIR", type=Path, help="thinned pictures: taken from there, or put there")
+    add("--work", metavar="DIR", type=Path, help="a new folder; keep images, stores, reports and findings there")
+    add("--results", metavar="DIR", type=Path, default=RESULTS)
+    return parser.parse_args(arguments)
+
+
+def measured(options: argparse.Namespace, work: Path) -> list[Figure]:
+    """Part by part; each is written when it ends."""
+    folders = " ".join([*(folder.name for folder in options.images), "samples"])
+    about = {
+        "apart": f"{options.apart:g}",
+        "images": folders,
+        **versions("numpy", "onnxruntime", "pillow", "opencv-python-headless"),
+    }
+    found: list[Figure] = []
+    for part in options.parts:
+        figures = []
+        for figure in PARTS[part](options, work):
+            show(figure)
+            if figure.note:
+                print(f"    {figure.note}", flush=True)
+            figures.append(figure)
+        print(write_figures(figures, "bench_audit", options.results, about), flush=True)
+        found += figures
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse(arguments)
+    try:
+        with tempfile.TemporaryDirectory(prefix="bench_audit.") as temporary:
+            found = measured(options, new_folder(options.work) if options.work else Path(temporary))
+    except BenchmarkError as error:
+        print(f"bench_audit: {error}", file=sys.stderr)
+        return 2
+    print("\n".join(table_of(found)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
