@@ -8,6 +8,7 @@ from typing import Any
 
 from memaudit.gate.figures import coverage_rule, number, whole
 from memaudit.gate.policy import AuditPolicy
+from memaudit.gate.thresholds import threshold_rule
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
 from memaudit.records import Coverage
 from memaudit.statistics import rate_of
@@ -33,7 +34,7 @@ def judge_audit(
         name, "min_reference_coverage", results["references"], policy.min_reference_coverage, "training images"
     )
     yield _controls(name, results["control"], policy)
-    yield _threshold(name, report["threshold"], policy.max_threshold or report["encoder"]["threshold"])
+    yield threshold_rule(name, "audit", report["threshold"], report["encoder"], policy.max_threshold)
     yield from _on_pixels(name, report, accepted, policy)
     if policy.min_face_p is not None:
         yield from _on_faces(name, results.get("faces"), policy, policy.min_face_p)
@@ -119,14 +120,6 @@ def _controls(name: str, control: Mapping[str, Any] | None, policy: AuditPolicy)
     left_out = f" ({excluded:,} more are near-duplicates of training images, and are no control)" if excluded else ""
     sentence = f"{usable:,} held-out images were scored as a control{left_out}; {policy.min_controls:,} are needed."
     return RuleResult(name, "min_controls", outcome, f"{usable:,}", f"{policy.min_controls:,}", sentence)
-
-
-def _threshold(name: str, threshold: float, limit: float) -> RuleResult:
-    """An audit that looked for exact copies alone shows nothing about near-duplicates."""
-    outcome = Verdict.PASS if threshold <= limit else Verdict.INCONCLUSIVE
-    ending = "." if outcome is Verdict.PASS else ": weaker copies would not have been found."
-    sentence = f"The audit looked for similarity >= {threshold}; at most {limit} is asked for{ending}"
-    return RuleResult(name, "threshold", outcome, f"{threshold}", f"{limit}", sentence)
 
 
 def _on_pixels(

@@ -29,7 +29,7 @@ confidence = 0.95             # of that one-sided upper bound
 min_coverage = 0.99           # generations (and prompt pairs) measured, of those expected
 min_reference_coverage = 0.99 # training images that could be compared with
 min_controls = 100            # held-out images scored that are near no training image; 0: no control needed
-max_threshold = 0.0           # similarity that the audit may have looked for; 0: the encoder's own threshold
+max_threshold = 0.0           # similarity that the audit may have looked for; 0: the own threshold of memaudit's encoder
 # max_verbatim = 0            # verbatim copies confirmed on pixels; what was not compared on pixels may be one
 # min_verified_coverage = 1.0 # candidates that were compared on pixels
 # min_face_p = 0.01           # chance must give as many face matches as were found with more than this probability
@@ -37,6 +37,7 @@ max_threshold = 0.0           # similarity that the audit may have looked for; 0
 [dedup]
 min_recall = 0.99             # lower bound of the run's own recall by pair
 min_coverage = 0.99           # images that could be read
+max_threshold = 0.0           # similarity that the run may have looked for; 0: the own threshold of memaudit's encoder
 
 [baseline]                    # only with --baseline OLD.json
 max_rise = 0.01               # the rate must be shown to have risen by no more than this
@@ -98,6 +99,7 @@ class AuditPolicy:
 class DedupPolicy:
     min_recall: float = _limit(0.99, _no_share)
     min_coverage: float = _limit(0.99, _no_share)
+    max_threshold: float = _limit(0.0, _no_share)
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,8 @@ def dedup(low: float = 0.995, store: str = "s1", **changes: Any) -> Report:
 def faces(count: int, expected: float, p: float | None, measured: int = 1000) -> Report:
     """results["faces"] of an audit."""
     return {
+        **{"threshold": 0.5, "one_to_one_threshold": 0.363, "calibration": "control", "gallery_faces": 1000},
+        **{"scored_faces": measured, "images_without_face": 0, "same_picture": 0, "new_picture": count},
         "matched": rate_of(count, Coverage(measured, 1000)).as_dict(),
         "expected_false_matches": expected,
         "excess_p": p,
