@@ -673,7 +673,7 @@ def test_rules_of_other_types_are_read(tmp_path: Path, text: str, expected: Poli
         ("[gates]\n", "unknown section 'gates': did you mean 'gate'?"),
         ("[gate]\nrequires = []\n", "did you mean 'require'?"),
         ("[gate]\nmax_findings = 1\n", "unknown rule in [gate] 'max_findings'"),
-        ('[gate]\nrequire = "audit"\n', "require = 'audit' must be a list of 'audit' and 'dedup'"),
+        ('[gate]\nrequire = "audit"\n', "require = 'audit' must be a list of 'audit', 'dedup', 'faces'"),
         ('[gate]\nrequire = ["audits"]\n', "require = ['audits'] must be a list of"),
         ('[gate]\nrequire = ["audit", 1]\n', "require = ['audit', 1] must be a list of"),
         ('[gate]\nrequire = [["audit"]]\n', "require = [['audit']] must be a list of"),

@@ -41,7 +41,7 @@ def test_what_the_report_says_of_its_encoder_is_no_limit(
     report: Report = kind()
     report["encoder"] = replace(SSCD, name=name, threshold=1.0).as_dict()
     report["threshold"] = threshold
-    gated = gate(sealed(report), "--json", policy=policy + '[gate]\nrequire = []\n')
+    gated = gate(sealed(report), "--json", policy=policy + "[gate]\nrequire = []\n")
     assert gated.not_passed() == blamed
 
 
