@@ -17,8 +17,14 @@ from memaudit.errors import InputError
 def appearing_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success fsync and rename it, on failure remove it.
 
+    A link stays: what it leads to is replaced. A device or a pipe, such as /dev/stdout, is yielded itself: nothing can
+    take its place, nor is there anything to keep.
     Raises InputError when the disk refuses: full, read-only, or a file where a folder is needed.
     """
+    if is_passage(path):
+        yield from _written_through(path)
+        return
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,6 +37,20 @@ def appearing_whole(path: Path) -> Iterator[Path]:
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
         _remove(temporary)
+
+
+def is_passage(path: Path) -> bool:
+    """Whether what is written there goes elsewhere: devices, pipes, sockets, and all names of an open file."""
+    if Path(os.path.abspath(path)).parts[1:2] in (("dev",), ("proc",)):
+        return path.exists() and not path.is_dir()  # /dev/stdout may lead to a file that somebody else holds open
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _written_through(path: Path) -> Iterator[Path]:
+    try:
+        yield path
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 def _flush(path: Path) -> None:
@@ -58,9 +78,12 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, most: int | None = None) -> dict[str, Any]:
-    """Read a JSON object. Raises InputError for an absent, unreadable or malformed file, or one beyond `most` bytes."""
+    """Read a JSON object. Raises InputError for an absent, unreadable or malformed file, or one beyond `most` bytes.
+
+    So it does for an object that has a key twice: other readers may take the other value.
+    """
     try:
-        value = json.loads(_at_most(path, most).decode())
+        value = json.loads(_at_most(path, most).decode(), object_pairs_hook=_once)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -73,8 +96,19 @@ def read_json(path: Path, most: int | None = None) -> dict[str, Any]:
     return value
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {twice[:40]!r} stands there twice")
+    return value
+
+
 def _at_most(path: Path, most: int | None) -> bytes:
-    """The bytes of a file; of a larger one, or of a device that never ends, no more than that is read."""
+    """The bytes of a file, no larger than `most`. A pipe may never say anything, and a device never end."""
+    if not path.is_file() and path.exists() and not path.is_dir():
+        raise InputError(f"{path} is no regular file: write what it gives into one")
     if most is None:
         return path.read_bytes()
     with path.open("rb") as handle:

@@ -39,6 +39,24 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     assert path.read_text() == "old"
 
 
+def test_what_is_no_file_is_written_through(tmp_path: Path) -> None:
+    """A pipe gets the text, a link stays and its target is replaced, even one that is not there yet."""
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_text(tmp_path / "pipe", "text")
+    assert os.read(reader, 9) == b"text"
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "link").symlink_to("target")
+    for text in ("one", "two"):
+        write_text(tmp_path / "link", text)
+        assert (tmp_path / "target").read_text() == text
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["link", "pipe", "target"]
+    (tmp_path / "full").symlink_to("/dev/full")
+    with pytest.raises(InputError, match="full cannot be written: No space left"):
+        write_text(tmp_path / "full", "text")
+
+
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     """What the disk refuses is an InputError that names the file; half a file never appears."""
     code = (

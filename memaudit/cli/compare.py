@@ -33,7 +33,8 @@ def compare(
     for path, report in ((a, first), (b, second)):
         if report["kind"] != "audit":
             raise UsageError(f"{path} is a report of {report['kind']}: compare takes two of audits")
-    why = obstacle(first, second)
+    with complaining(f"{a} or {b}"):
+        why = obstacle(first, second)
     if why:
         raise InconclusiveError(f"{a} and {b} cannot be compared: {why}")
     with complaining(f"{a} or {b}"):
@@ -84,7 +85,9 @@ def _lines(a: str, b: str, found: Comparison, unsure: Sequence[str]) -> Iterator
     yield _test(found)
     yield from _matches("Matches only in B", found.gained_matches)
     yield from _matches("Matches only in A", found.lost_matches)
-    yield from (f"\nInconclusive: {reason}" for reason in unsure)
+    from memaudit.gate.outputs import plain
+
+    yield from (f"\nInconclusive: {plain(reason)}" for reason in unsure)
 
 
 def _test(found: Comparison) -> str:

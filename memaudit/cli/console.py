@@ -21,7 +21,8 @@ VerboseFlag = Annotated[bool, typer.Option("--verbose", "-v", help="Show the tra
 # C0 and C1 controls, and what turns the direction of writing
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 # Commands to a build server: `::error ...` at the start of a line, `##[error]` and `##vso[...]` anywhere
-_COMMAND = re.compile(r"^([ \t]*):(?=:)|#(?=#[\w.]*\[)", re.MULTILINE)
+# (a runner trims what Unicode calls a blank, and a zero-width one, before it looks)
+_COMMAND = re.compile(r"^((?:[^\S\n]|[\u180e\u200b\ufeff])*):(?=:)|#(?=#[\w.]*\[)", re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,9 @@ def gate(
 
     console = Console(as_json, quiet)
     if init:
+        others = (reports, policy, baseline, accepted, junit, sarif, markdown, annotations)
+        if any(others):
+            raise UsageError("--init writes a policy and judges nothing: give it alone, then gate with --policy")
         _write_policy(init, console)
         return
     if not reports:
@@ -78,6 +81,7 @@ def gate(
 def _clear(files: Mapping[str, Path], inputs: Sequence[Path]) -> None:
     """Remove what an earlier call wrote: it must not pass for the result of one that ends with an error."""
     from memaudit.errors import UsageError
+    from memaudit.files import is_passage
 
     taken = {path.resolve() for path in inputs}
     for name, path in files.items():
@@ -85,8 +89,8 @@ def _clear(files: Mapping[str, Path], inputs: Sequence[Path]) -> None:
             raise UsageError(f"--{name} {path} is read or written by this very call: name another file")
         taken.add(path.resolve())
     for path in files.values():
-        if path.is_file():
-            path.unlink()
+        if path.is_file() and not is_passage(path):
+            path.resolve().unlink()  # what a link leads to, and not the link
 
 
 def _write(files: Mapping[str, Path], result: GateResult) -> None:

@@ -11,12 +11,18 @@ from typing import Any
 from memaudit.errors import UsageError
 from memaudit.gate.policy import read_toml, require_known
 
-_KEYS = ("query_id", "prompt", "reference_id", "who", "why", "until")
+_KEYS = ("query_id", "prompt", "reference_id", "who", "why", "until", "kind", "training_set")
+KINDS = ("near-duplicate", "partial", "template", "verbatim", "face")
+_COVERED = {None: KINDS[:3], "verbatim": KINDS[:4]}  # what an entry of a kind covers beside that kind itself
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """One entry of an accepted.toml: a generation, by its query_id or its prompt, and a training image."""
+    """One entry of an accepted.toml: a generation, by its query_id or its prompt, and a training image.
+
+    kind: of the match that was looked at. Without one an entry covers near-duplicates, partial copies and templates,
+    but neither verbatim copies nor faces. training_set: the digest of the only training set that it is about.
+    """
 
     reference_id: str
     query_id: str | None
@@ -24,9 +30,17 @@ class Accepted:
     who: str
     why: str
     until: date
+    kind: str | None = None
+    training_set: str | None = None
 
-    def covers(self, finding: Mapping[str, Any]) -> bool:
-        """Whether the entry is about this finding, whatever the day. Every name that it gives must be the same."""
+    def covers(self, finding: Mapping[str, Any], training_set: str | None = None) -> bool:
+        """Whether the entry covers this finding of an audit of that training set, whatever the day."""
+        kind = finding.get("kind", KINDS[0])
+        same_set = self.training_set is None or self.training_set == training_set
+        return same_set and self.names(finding) and (kind == self.kind or kind in _COVERED.get(self.kind, ()))
+
+    def names(self, finding: Mapping[str, Any]) -> bool:
+        """Whether the entry is about this pair, whatever its kind. Every name that it gives must be the same."""
         same_query = self.query_id is None or finding.get("query_id") == self.query_id
         same_prompt = self.prompt is None or finding.get("prompt") == self.prompt
         return same_query and same_prompt and finding.get("reference_id") == self.reference_id
@@ -69,8 +83,13 @@ def _entry(place: str, entry: Mapping[str, Any]) -> Accepted:
     until = entry.get("until")
     if not isinstance(until, date) or isinstance(until, datetime):
         raise UsageError(f"{place}: until = {until!r} must be a day, for example 2027-06-30, without quotes")
-    query_id, prompt = entry.get("query_id"), entry.get("prompt")
-    return Accepted(entry["reference_id"], query_id, prompt, entry["who"], entry["why"], until)
+    if "training_set" in entry:
+        _require_text(place, entry, "training_set")
+    if "kind" in entry and entry["kind"] not in KINDS:
+        raise UsageError(f"{place}: kind = {entry['kind']!r} must be one of {', '.join(KINDS)}")
+    query_id, prompt, kind = entry.get("query_id"), entry.get("prompt"), entry.get("kind")
+    named_set = entry.get("training_set")
+    return Accepted(entry["reference_id"], query_id, prompt, entry["who"], entry["why"], until, kind, named_set)
 
 
 def _require_text(place: str, entry: Mapping[str, Any], key: str) -> None:
@@ -80,15 +99,17 @@ def _require_text(place: str, entry: Mapping[str, Any], key: str) -> None:
 
 
 def _require_once(path: Path, accepted: Sequence[Accepted]) -> None:
-    seen: set[tuple[str, str | None, str | None]] = set()
+    seen: set[tuple[str | None, ...]] = set()
     for entry in accepted:
-        key = (entry.reference_id, entry.query_id, entry.prompt)
+        key = (entry.reference_id, entry.query_id, entry.prompt, entry.kind, entry.training_set)
         if key in seen:
             raise UsageError(f"{path}: the pair {entry.pair} is accepted twice: leave one entry")
         seen.add(key)
 
 
-def entry_for(finding: Mapping[str, Any], accepted: Iterable[Accepted], day: date) -> Accepted | None:
+def entry_for(
+    finding: Mapping[str, Any], accepted: Iterable[Accepted], day: date, training_set: str | None = None
+) -> Accepted | None:
     """The entry about this finding: one that holds on this day before one that has expired; None if there is none."""
-    about = [entry for entry in accepted if entry.covers(finding)]
+    about = [entry for entry in accepted if entry.covers(finding, training_set)]
     return max(about, key=lambda entry: (entry.holds_on(day), entry.until), default=None)

@@ -8,6 +8,8 @@ from typing import Any
 
 from memaudit.gate.figures import coverage_rule, number, whole
 from memaudit.gate.policy import AuditPolicy
+from memaudit.gate.subjects import about_faces, of_subject, subject_places
+from memaudit.gate.thresholds import threshold_rule
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
 from memaudit.records import Coverage
 from memaudit.statistics import rate_of
@@ -20,9 +22,13 @@ def judge_audit(
 ) -> Iterator[RuleResult]:
     """Apply the rules to one audit. accepted: the places in its list of findings that a person has accepted."""
     results = report["results"]
+    if about_faces(report):
+        yield from _faces_alone(name, results, policy)
+        return
     if "searched" not in results:
         yield unmeasured(name, "max_findings", f"{policy.max_findings:,}")
         return
+    accepted = of_subject(report, accepted)
     yield _findings(name, report, accepted, policy)
     yield _rate(name, results["searched"], open_count(report, accepted), policy)
     yield coverage_rule(name, "min_coverage", report["coverage"], policy.min_coverage, "generations")
@@ -33,10 +39,19 @@ def judge_audit(
         name, "min_reference_coverage", results["references"], policy.min_reference_coverage, "training images"
     )
     yield _controls(name, results["control"], policy)
-    yield _threshold(name, report["threshold"], policy.max_threshold or report["encoder"]["threshold"])
+    yield threshold_rule(name, "audit", report["threshold"], report["encoder"], policy.max_threshold)
     yield from _on_pixels(name, report, accepted, policy)
     if policy.min_face_p is not None:
         yield from _on_faces(name, results.get("faces"), policy, policy.min_face_p)
+
+
+def _faces_alone(name: str, results: Mapping[str, Any], policy: AuditPolicy) -> Iterator[RuleResult]:
+    """An audit of two stores of faces has no rule but that of faces: without a limit nothing of it can be judged."""
+    if policy.min_face_p is None:
+        sentence = "The audit is one of faces alone, and the policy has no limit for them: write min_face_p into it."
+        yield unmeasured(name, "min_face_p", "none", sentence)
+        return
+    yield from _on_faces(name, results.get("faces"), policy, policy.min_face_p)
 
 
 def open_count(report: Mapping[str, Any], accepted: Collection[int]) -> int:
@@ -45,7 +60,8 @@ def open_count(report: Mapping[str, Any], accepted: Collection[int]) -> int:
     A generation whose file is another's again stands in the list of findings and not in the rate: accepting both takes
     away one only, as long as others are listed.
     """
-    searched, listed = whole(report["results"]["searched"]["count"]), len(report["findings"])
+    accepted = of_subject(report, accepted)
+    searched, listed = whole(report["results"]["searched"]["count"]), len(subject_places(report))
     return min(searched, max(0, searched - len(_queries(report, accepted)), listed - len(accepted)))
 
 
@@ -58,7 +74,7 @@ def _findings(name: str, report: Mapping[str, Any], accepted: Collection[int], p
     paired, queries = report["results"]["paired"], _queries(report, accepted)
     searched = whole(report["results"]["searched"]["count"]) - len(queries)
     by_prompt = whole(paired["count"]) - len(_queries(report, accepted, paired=True)) if paired else 0
-    count = max(0, searched, by_prompt, len(report["findings"]) - len(accepted))
+    count = max(0, searched, by_prompt, len(subject_places(report)) - len(accepted))
     outcome = Verdict.FAIL if count > policy.max_findings else Verdict.PASS
     more = f" ({len(accepted):,} more were accepted by a person)" if accepted else ""
     sentence = (
@@ -121,19 +137,11 @@ def _controls(name: str, control: Mapping[str, Any] | None, policy: AuditPolicy)
     return RuleResult(name, "min_controls", outcome, f"{usable:,}", f"{policy.min_controls:,}", sentence)
 
 
-def _threshold(name: str, threshold: float, limit: float) -> RuleResult:
-    """An audit that looked for exact copies alone shows nothing about near-duplicates."""
-    outcome = Verdict.PASS if threshold <= limit else Verdict.INCONCLUSIVE
-    ending = "." if outcome is Verdict.PASS else ": weaker copies would not have been found."
-    sentence = f"The audit looked for similarity >= {threshold}; at most {limit} is asked for{ending}"
-    return RuleResult(name, "threshold", outcome, f"{threshold}", f"{limit}", sentence)
-
-
 def _on_pixels(
     name: str, report: Mapping[str, Any], accepted: Collection[int], policy: AuditPolicy
 ) -> Iterator[RuleResult]:
     if policy.max_verbatim is not None:
-        counted = [finding for place, finding in enumerate(report["findings"]) if place not in accepted]
+        counted = [report["findings"][place] for place in subject_places(report) if place not in accepted]
         unlisted = max(0, open_count(report, accepted) - len(counted))
         yield _verbatim(name, counted, unlisted, policy.max_verbatim)
     if policy.min_verified_coverage is not None:
@@ -171,6 +179,12 @@ def _on_faces(name: str, faces: Mapping[str, Any] | None, policy: AuditPolicy, l
         yield unmeasured(name, "min_face_p", f"{least:g}", "Faces were not looked at.")
         return
     yield coverage_rule(name, "min_coverage", faces["coverage"], policy.min_coverage, "generations' faces")
+    floor, gallery = policy.min_reference_coverage, faces.get("gallery_coverage")
+    if gallery is None:
+        sentence = "The report does not say how many training images were searched for faces."
+        yield unmeasured(name, "min_reference_coverage", f"{floor:.2%}", sentence)
+    else:
+        yield coverage_rule(name, "min_reference_coverage", gallery, floor, "training images (for faces)")
     yield _faces(name, faces, least)
 
 

@@ -32,6 +32,8 @@ def _why_not(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
         return "it is this very report"
     if old["kind"] == "audit" and old["results"]["conclusive"] is not True:
         return "the baseline calls itself inconclusive"
+    if (old["results"].get("faces") is None) != (new["results"].get("faces") is None):
+        return "one of them looked at faces and the other did not"
     return obstacle(old, new)
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from memaudit.gate.audits import open_count
 from memaudit.gate.figures import whole
 from memaudit.gate.provenance import identity_of
+from memaudit.gate.subjects import about_faces, of_subject, subject_places, training_set_of
 from memaudit.records import Coverage, Rate
 from memaudit.statistics import Rise, mcnemar_p, rate_of, rise_between, rise_p
 
@@ -59,14 +60,18 @@ class Audited:
     accepted: Collection[int] = ()
 
     @property
+    def _open(self) -> list[int]:
+        return [place for place in subject_places(self.report) if place not in self.accepted]
+
+    @property
     def matches(self) -> list[Pair]:
-        findings = enumerate(self.report["findings"])
-        return [Pair(f["query_id"], f["reference_id"]) for place, f in findings if place not in self.accepted]
+        findings = [self.report["findings"][place] for place in self._open]
+        return [Pair(f["query_id"], f["reference_id"]) for f in findings]
 
     @property
     def found(self) -> set[str]:
         """The generations that match, less those accepted."""
-        waived = {self.report["findings"][place]["query_id"] for place in self.accepted}
+        waived = {self.report["findings"][place]["query_id"] for place in of_subject(self.report, self.accepted)}
         return set(self.report["results"]["outcomes"]["found"]) - waived
 
     def rate(self, confidence: float) -> Rate:
@@ -76,7 +81,11 @@ class Audited:
 
 
 def obstacle(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """Why the rates of two audits cannot be compared; nothing if they can."""
+    """Why the rates of two audits cannot be compared; nothing if they can.
+
+    They must have counted the same thing: copies of the same training set, by the same encoder, threshold, views and
+    use of pixels.
+    """
     for report, which in ((old, "earlier"), (new, "later")):
         if report["kind"] != "audit":
             return f"the {which} report is one of {report['kind']}, not of an audit"
@@ -86,6 +95,26 @@ def obstacle(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
         return f"the encoders differ: {identity_of(old)} and {identity_of(new)}"
     if old["threshold"] != new["threshold"]:
         return f"the thresholds differ: {old['threshold']} and {new['threshold']}"
+    return _other_training_set(old, new) or _other_decisions(old["results"], new["results"])
+
+
+def _other_training_set(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    if about_faces(old) != about_faces(new):
+        return "one of them is an audit of faces alone"
+    earlier, later = training_set_of(old), training_set_of(new)
+    if earlier is None or later is None:
+        return "not both reports say which training set they are about"
+    if earlier != later:
+        return f"they are about different training sets, {earlier[:12]} and {later[:12]}: audit both against the same"
+    return ""
+
+
+def _other_decisions(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """What counts as a match follows from these as well."""
+    if (old.get("verified") is None) != (new.get("verified") is None):
+        return "one of them decided on pixels and the other did not (--verify)"
+    if sorted(old.get("views") or []) != sorted(new.get("views") or []):
+        return "they looked at different views of the generations (--views)"
     return ""
 
 

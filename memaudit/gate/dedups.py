@@ -7,6 +7,7 @@ from typing import Any
 
 from memaudit.gate.figures import coverage_rule
 from memaudit.gate.policy import DedupPolicy
+from memaudit.gate.thresholds import threshold_rule
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
 from memaudit.statistics import clopper_pearson_upper
 
@@ -18,6 +19,7 @@ def judge_dedup(name: str, report: Mapping[str, Any], policy: DedupPolicy) -> It
     if "recall" not in results:
         yield unmeasured(name, "min_recall", f"{policy.min_recall:.2%}")
         return
+    yield threshold_rule(name, "dedup run", report["threshold"], report["encoder"], policy.max_threshold)
     if results["recall"]["by_pair"]["value"] is None:
         yield _recall_without_pairs(name, results["recall"], _near_pairs(results), policy)
     else:

@@ -9,6 +9,7 @@ from typing import Any
 
 from memaudit.gate.accepted import Accepted, entry_for
 from memaudit.gate.audits import VERBATIM
+from memaudit.gate.subjects import FACE, training_set_of
 from memaudit.gate.verdict import RuleResult, Verdict
 
 
@@ -62,11 +63,15 @@ def findings_of(name: str, report: Mapping[str, Any], accepted: Sequence[Accepte
     """
     if report["kind"] != "audit":
         return []
-    return [_finding(name, place, raw, accepted, day) for place, raw in enumerate(report["findings"])]
+    training_set = training_set_of(report)
+    entries = [entry_for(raw, accepted, day, training_set) for raw in report["findings"]]
+    return [
+        _finding(name, place, raw, entry, day)
+        for place, (raw, entry) in enumerate(zip(report["findings"], entries, strict=True))
+    ]
 
 
-def _finding(name: str, place: int, raw: Mapping[str, Any], accepted: Sequence[Accepted], day: date) -> Finding:
-    entry = entry_for(raw, accepted, day)
+def _finding(name: str, place: int, raw: Mapping[str, Any], entry: Accepted | None, day: date) -> Finding:
     return Finding(
         report=name,
         place=place,
@@ -88,7 +93,9 @@ def _text(value: Any) -> str | None:
 
 
 def outcome_of(finding: Finding, results: Sequence[RuleResult]) -> Verdict:
-    """FAIL for a finding that counts towards a limit on findings which its report exceeds."""
+    """FAIL for a finding that counts towards a limit, on findings or on faces, which its report exceeds."""
     failed = {result.rule for result in results if result.outcome is Verdict.FAIL and result.report == finding.report}
+    if finding.kind == FACE:
+        return Verdict.FAIL if "min_face_p" in failed and not finding.waived else Verdict.PASS
     counts = "max_findings" in failed or ("max_verbatim" in failed and finding.verified and finding.kind == VERBATIM)
     return Verdict.FAIL if counts and not finding.waived else Verdict.PASS

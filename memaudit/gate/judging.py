@@ -24,6 +24,7 @@ from memaudit.gate.provenance import (
     required,
     same_training_set,
 )
+from memaudit.gate.subjects import FACE, about_faces
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured, verdict_of
 
 
@@ -77,7 +78,8 @@ def hold(
         rises, findings = _judge_rises(reports, findings, waived, old, policy)
         rules += rises
     told = [replace(finding, outcome=outcome_of(finding, rules)) for found in findings for finding in found]
-    return GateResult(tuple(rules), tuple(told), tuple(_notes(accepted, told, day)))
+    notes = (*_unjudged(reports, policy), *_notes(accepted, told, day))
+    return GateResult(tuple(rules), tuple(told), notes)
 
 
 def judge_all(reports: Sequence[Named], policy: Policy) -> list[RuleResult]:
@@ -147,7 +149,7 @@ def _judge_rises(
     """The rule for each audit, and the findings, told whether they are new."""
     results, told = [], []
     for (name, report), found, places in zip(reports, findings, waived, strict=True):
-        if report["kind"] == "audit":
+        if report["kind"] == "audit" and not about_faces(report):
             with complaining(name):
                 result, comparison = judge_rise(name, Audited(report, places), old, policy.baseline)
             results.append(result)
@@ -164,12 +166,34 @@ def _with_news(findings: Sequence[Finding], comparison: Comparison | None) -> li
     if comparison is None:
         return list(findings)
     gained = set(comparison.gained_matches)
-    return [replace(each, new=Pair(each.query_id, each.reference_id) in gained) for each in findings]
+    return [
+        each if each.kind == FACE else replace(each, new=Pair(each.query_id, each.reference_id) in gained)
+        for each in findings
+    ]
+
+
+def _unjudged(reports: Sequence[Named], policy: Policy) -> Iterator[str]:
+    for name, report in reports:
+        faces = sum(each.get("kind") == FACE for each in report["findings"])
+        if faces and policy.audit.min_face_p is None and not about_faces(report):
+            yield f"{name} has {faces:,} findings of faces, and the policy no limit for them (min_face_p): not judged."
 
 
 def _notes(accepted: Sequence[Accepted], findings: Sequence[Finding], day: date) -> Iterator[str]:
     used = {finding.accepted for finding in findings}
     for entry in accepted:
         if entry not in used:
-            expired = "" if entry.holds_on(day) else f", and expired on {entry.until}"
-            yield f"The accepted match {entry.pair} (by {entry.who}) is among no report's findings{expired}."
+            yield f"The accepted match {entry.pair} (by {entry.who}) {_why_unused(entry, findings, day)}."
+
+
+def _why_unused(entry: Accepted, findings: Sequence[Finding], day: date) -> str:
+    """An entry that another outlasts is not said to be without a match."""
+    about = [
+        {"query_id": each.query_id, "prompt": each.prompt, "reference_id": each.reference_id, "kind": each.kind}
+        for each in findings
+    ]
+    kinds = {each["kind"] for each in about if entry.names(each) and not entry.covers(each, entry.training_set)}
+    if kinds:
+        return f"does not cover what was found: {', '.join(sorted(kinds))} (its kind: {entry.kind or 'none'})"
+    expired = "" if entry.holds_on(day) else f", and expired on {entry.until}"
+    return f"is among no report's findings{expired}"

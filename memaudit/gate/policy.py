@@ -16,7 +16,7 @@ DEFAULT_POLICY = """\
 # A rule that is commented out is not judged: take the "# " away to switch it on.
 
 [gate]
-require = ["audit"]           # kinds of report that must be given: "audit", "dedup"
+require = ["audit"]           # reports that must be given: "audit" (of images), "dedup", "faces" (an audit of them)
 same_training_set = true      # where both kinds are given: each audit ran against a store that a dedup run looked at
 # max_age_days = 30           # a report may be this old; older ones, and those from the future, are inconclusive
 # encoders = []               # identities of the encoders that may be used, as `memaudit info STORE` prints them
@@ -29,7 +29,7 @@ confidence = 0.95             # of that one-sided upper bound
 min_coverage = 0.99           # generations (and prompt pairs) measured, of those expected
 min_reference_coverage = 0.99 # training images that could be compared with
 min_controls = 100            # held-out images scored that are near no training image; 0: no control needed
-max_threshold = 0.0           # similarity that the audit may have looked for; 0: the encoder's own threshold
+max_threshold = 0.0           # similarity that the audit may have looked for; 0: that of memaudit's own encoder
 # max_verbatim = 0            # verbatim copies confirmed on pixels; what was not compared on pixels may be one
 # min_verified_coverage = 1.0 # candidates that were compared on pixels
 # min_face_p = 0.01           # chance must give as many face matches as were found with more than this probability
@@ -37,13 +37,14 @@ max_threshold = 0.0           # similarity that the audit may have looked for; 0
 [dedup]
 min_recall = 0.99             # lower bound of the run's own recall by pair
 min_coverage = 0.99           # images that could be read
+max_threshold = 0.0           # similarity that the run may have looked for; 0: that of memaudit's own encoder
 
 [baseline]                    # only with --baseline OLD.json
 max_rise = 0.01               # the rate must be shown to have risen by no more than this
 confidence = 0.95             # of that bound, and of the test that calls a rise more than chance
 """
 
-KINDS = ("audit", "dedup")
+KINDS = ("audit", "dedup", "faces")
 Check = Callable[[Any], str]
 """Returns what is expected of a limit, or nothing if it is so."""
 
@@ -68,7 +69,7 @@ def _no_flag(value: Any) -> str:
 
 def _no_kinds(value: Any) -> str:
     known = isinstance(value, list) and all(kind in KINDS for kind in value)
-    return "" if known else f"must be a list of {' and '.join(map(repr, KINDS))}"
+    return "" if known else f"must be a list of {', '.join(map(repr, KINDS))}"
 
 
 def _no_texts(value: Any) -> str:
@@ -98,6 +99,7 @@ class AuditPolicy:
 class DedupPolicy:
     min_recall: float = _limit(0.99, _no_share)
     min_coverage: float = _limit(0.99, _no_share)
+    max_threshold: float = _limit(0.0, _no_share)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from memaudit.gate.policy import GatePolicy
+from memaudit.gate.subjects import FACES, about_faces, training_set_of
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
 from memaudit.records import EncoderSpec
 
@@ -14,7 +15,6 @@ ALL_REPORTS = "all reports"
 Named = tuple[str, Mapping[str, Any]]
 """A report with the name that results call it by."""
 
-_STORES = {"audit": "references", "dedup": "store"}
 _CLOCKS_APART = timedelta(minutes=10)  # of two machines; more is no slip
 
 
@@ -36,8 +36,7 @@ def judge_provenance(name: str, report: Mapping[str, Any], policy: GatePolicy, n
     if policy.encoders is not None:
         yield _pinned(name, "encoders", identity_of(report), policy.encoders, "encoder")
     if policy.training_sets is not None:
-        store = (report.get("inputs") or {}).get(_STORES[report["kind"]])
-        yield _pinned(name, "training_sets", store, policy.training_sets, "training set")
+        yield _pinned(name, "training_sets", training_set_of(report), policy.training_sets, "training set")
 
 
 def identity_of(report: Mapping[str, Any]) -> str | None:
@@ -81,13 +80,20 @@ def _pinned(name: str, rule: str, found: str | None, pinned: Sequence[str], what
 
 
 def required(kind: str, reports: Sequence[Named]) -> RuleResult:
-    """Whether a report of this kind was given at all."""
-    count = sum(report["kind"] == kind for _, report in reports)
+    """Whether a report of this kind was given at all. An audit of faces alone is no audit of images."""
+    count = sum(kind in _kinds_of(report) for _, report in reports)
     outcome = Verdict.PASS if count else Verdict.INCONCLUSIVE
-    sentence = f"Reports of memaudit {kind} given: {count:,}."
+    called = "memaudit audit with faces" if kind == FACES else f"memaudit {kind}"
+    sentence = f"Reports of {called} given: {count:,}."
     if not count:
-        sentence = f"No report of memaudit {kind} was given, and the policy requires one."
+        sentence = f"No report of {called} was given, and the policy requires one."
     return RuleResult(ALL_REPORTS, "require", outcome, f"{count:,}", kind, sentence)
+
+
+def _kinds_of(report: Mapping[str, Any]) -> set[str]:
+    """What a report stands for: an audit of images may have looked at faces as well."""
+    kinds = set() if about_faces(report) else {report["kind"]}
+    return kinds | {FACES} if report["kind"] == "audit" and report["results"].get("faces") else kinds
 
 
 def same_training_set(reports: Sequence[Named]) -> RuleResult | None:
@@ -109,5 +115,5 @@ def _training_sets(reports: Sequence[Named], kind: str) -> Iterator[tuple[str, s
     """Name and digest of the training set of each report of a kind; a run that could not begin has none to compare."""
     for name, report in reports:
         inputs = report.get("inputs") or {}
-        if report["kind"] == kind and (inputs or report["results"]["conclusive"]):
-            yield name, inputs.get(_STORES[kind])
+        if report["kind"] == kind and not about_faces(report) and (inputs or report["results"]["conclusive"]):
+            yield name, training_set_of(report)

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ from memaudit.records import Coverage, EncoderSpec
 SCHEMA = "urn:memaudit:report:2"
 FIRST_SCHEMA = "urn:memaudit:report:1"  # without digests of the parts; read as well
 MOST_BYTES = 64 * 2**20  # of a report.json: about a hundred thousand findings
+MOST_FINDINGS = 200_000  # what it takes is seconds, and not minutes, to hold against the schema
+MOST_ENTRIES = 1_000_000  # of any other list, such as the generations that do not count
 THUMBNAILS = "thumbnails"
 FACE_CROPS = "face-crops"
+_ERRORS = 50
 _CLAIM = ".memaudit-run"
 _PREVIOUS = "previous-run"
 _FILES = (
@@ -116,6 +120,7 @@ def read_report(path: str | Path) -> dict[str, Any]:
         found = str(report.get("schema"))[:80]
         raise InputError(f"{path} has schema {found!r}, this version reads {SCHEMA!r} and {FIRST_SCHEMA!r}")
     try:
+        _require_bounded(path, report)
         _validate(path, report)
         _require_unchanged(path, report)
     except ValueError as error:
@@ -152,11 +157,30 @@ def report_schema() -> dict[str, Any]:
     return schema
 
 
+def _require_bounded(path: Path, report: Mapping[str, Any]) -> None:
+    """Refuse what would take minutes to check: no run writes lists of that length."""
+    for place, value in _containers(report):
+        most = MOST_FINDINGS if place == "findings" else MOST_ENTRIES
+        if len(value) > most:
+            raise InputError(f"{path} is no valid report: {place[:80]} has {len(value):,} entries, at most {most:,}")
+
+
+def _containers(value: Mapping[str, Any], place: str = "", depth: int = 3) -> Iterator[tuple[str, Any]]:
+    """Lists and objects to the depth at which the schema has something to say of each of their entries."""
+    for key, part in value.items():
+        if isinstance(part, list | dict):
+            name = f"{place}{key}"
+            yield name, part
+            if isinstance(part, dict) and depth > 1:
+                yield from _containers(part, f"{name}.", depth - 1)
+
+
 def _validate(path: Path, report: Mapping[str, Any]) -> None:
     import jsonschema
 
     validator = jsonschema.Draft202012Validator(report_schema())
-    error = jsonschema.exceptions.best_match(validator.iter_errors(report))
+    first = islice(validator.iter_errors(report), _ERRORS)  # a million wrong findings need not all be found
+    error = jsonschema.exceptions.best_match(first)
     if error is not None:
         where = " ".join(f"at {error.json_path}: {error.message[:200]}".split())
         raise InputError(f"{path} is no valid report: {where}")

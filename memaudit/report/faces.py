@@ -233,6 +233,7 @@ def write_face_audit(part: FacePart, out: Path, alter: Alter | None = None) -> d
     faces = faces_results(result)
     conclusive = not result.inconclusive
     results = {
+        "about": "faces",
         "conclusive": conclusive,
         "reasons": list(result.inconclusive),
         "headline": inconclusive_headline(result) if not conclusive else faces["headline"],

@@ -6,12 +6,15 @@ import pty
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from calls import Called, Memaudit
 from pictures import MakeFolder, MakeStore
+
+from memaudit.cli.console import harmless
 
 
 @pytest.fixture
@@ -72,6 +75,44 @@ def test_an_inconclusive_audit_is_compared_and_said(memaudit: Memaudit, audits: 
     called = memaudit("compare", first, second)
     assert called.code == 3
     assert "calls itself inconclusive: a shard was missing" in called.out
+
+
+@pytest.mark.parametrize("blank", ["", "\u3000", "\u00a0", "\u2003 ", "\u200b", "\ufeff"])
+def test_the_reasons_of_a_report_are_no_commands(memaudit: Memaudit, audits: tuple[Path, Path], blank: str) -> None:
+    """A build server trims any blank before it looks for a command at the start of a line."""
+    first, second = audits
+    results = json.loads(second.read_text())["results"]
+    edited(second, results={**results, "conclusive": False, "reasons": [f"x\n{blank}::error file=a::owned"]})
+    called = memaudit("compare", first, second)
+    assert called.code == 3
+    assert "owned" in called.out
+    assert "::error" not in called.out
+    assert not any(
+        line.lstrip(" \t\u3000\u00a0\u2003\u200b\ufeff").startswith("::") for line in called.out.splitlines()
+    )
+
+
+@pytest.mark.parametrize("blank", ["", "\u3000", "\u00a0\t", "\u2003 ", "\u200b", "\ufeff", "\u180e"])
+def test_no_blank_hides_a_command(blank: str) -> None:
+    """Wherever else a line of others may be printed."""
+    assert "::" not in harmless(f"x\n{blank}::error::owned").replace("error::owned", "")
+
+
+def test_many_empty_lines_are_harmless_at_once() -> None:
+    """The search for blanks looks at each of them once."""
+    start = time.perf_counter()
+    harmless("\n" * 200_000 + " " * 200_000)
+    assert time.perf_counter() - start < 2
+
+
+def test_audits_of_other_training_sets_cannot_be_compared(memaudit: Memaudit, audits: tuple[Path, Path]) -> None:
+    """The model trained on less would look clean against what it was trained on: exit 3, and why."""
+    first, second = audits
+    report = json.loads(second.read_text())
+    edited(second, inputs={**report["inputs"], "references": "f" * 64})
+    memaudit("compare", first, second).failed(3, "different training sets")
+    edited(second, inputs=report["inputs"], results={**report["results"], "views": [{}, []]})
+    memaudit("compare", first, second).failed(2, "has it wrong")
 
 
 def test_what_cannot_be_compared(memaudit: Memaudit, audits: tuple[Path, Path], tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from memaudit.statistics import rate_of
 
 Report = dict[str, Any]
 SSCD = EncoderSpec("sscd", "a" * 64, "288", 512, 0.75)
+SFACE = EncoderSpec("sface", "b" * 64, "112", 128, 0.6)
 OTHER = EncoderSpec("thumbnail", "", "16", 256, 0.95)
 COPY = {"kind": "near-duplicate", "paired": True, "near_duplicates": 3}
 
@@ -116,14 +117,39 @@ def dedup(low: float = 0.995, store: str = "s1", **changes: Any) -> Report:
     )
 
 
-def faces(count: int, expected: float, p: float | None, measured: int = 1000) -> Report:
-    """results["faces"] of an audit."""
+def faces(
+    count: int, expected: float, p: float | None, measured: int = 1000, gallery: tuple[int, int] | None = (1000, 1000)
+) -> Report:
+    """results["faces"] of an audit. gallery: training images that could be searched for faces, of all."""
+    searched = {} if gallery is None else {"gallery_coverage": Coverage(*gallery).as_dict()}
     return {
+        "threshold": 0.5,
+        "one_to_one_threshold": 0.363,
+        "calibration": "control",
+        "gallery_faces": 1000,
+        "scored_faces": measured,
+        "images_without_face": 0,
+        "same_picture": 0,
+        "new_picture": count,
         "matched": rate_of(count, Coverage(measured, 1000)).as_dict(),
         "expected_false_matches": expected,
         "excess_p": p,
         "coverage": Coverage(measured, 1000).as_dict(),
+        **searched,
     }
+
+
+def face_audit(count: int, expected: float, p: float | None, **more: Any) -> Report:
+    """The report of an audit of two stores of faces."""
+    report = audit(1000, [face(number) for number in range(count)], encoder=SFACE, threshold=0.5, controls=None)
+    report["inputs"] = {"generated faces": "gf", "training faces": "tf"}
+    report["results"].pop("outcomes")
+    report["results"].update(about="faces", faces=faces(count, expected, p), **more)
+    return sealed(report)
+
+
+def face(query: int | str, reference: str = "") -> Report:
+    return finding(query, reference, kind="face", paired=False, image_similarity=None)
 
 
 def sealed(report: Report) -> Report:

@@ -47,6 +47,8 @@ def test_an_entry_is_read(tmp_path: Path) -> None:
         (GOOD.replace("until = 2027-01-31\n", ""), "until = None must be a day"),
         (GOOD.replace("2027-01-31", '"2027-01-31"'), "must be a day, for example 2027-06-30, without quotes"),
         (GOOD.replace("2027-01-31", "2027-01-31T10:00:00"), "must be a day"),
+        (GOOD + 'kind = "copy"\n', "kind = 'copy' must be one of near-duplicate, partial, template, verbatim, face"),
+        (GOOD + "training_set = 3\n", "training_set = 3 must be a text"),
         (GOOD + GOOD, "the pair g -> r is accepted twice"),
         (GOOD + GOOD.replace('who = "A"', "who = 1"), "entry 2: who = 1"),
     ],
@@ -120,6 +122,17 @@ def test_an_entry_that_matches_nothing_is_said(gate: Gate) -> None:
     gated = gate(audit(), accepted=GOOD)
     assert gated.code == 0
     assert "Note: The accepted match g -> r (by A) is among no report's findings." in gated.out
+
+
+def test_an_entry_of_another_kind_is_said(gate: Gate) -> None:
+    """Who accepted a resemblance has not accepted the verbatim copy that it has become."""
+    gated = gate(
+        audit(found=[finding("g", "r", kind="verbatim", verified=True)]), accepted=GOOD.replace("2027", "2999")
+    )
+    assert gated.code == 1
+    assert (
+        "Note: The accepted match g -> r (by A) does not cover what was found: verbatim (its kind: none)." in gated.out
+    )
 
 
 def test_the_same_finding_listed_often_does_not_hide_others() -> None:

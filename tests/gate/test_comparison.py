@@ -7,10 +7,11 @@ import pytest
 from gated import Gate
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reports import OTHER, audit, dedup, finding
+from reports import OTHER, audit, dedup, face_audit, finding
 
 from memaudit.gate import Accepted, Audited, AuditPolicy, BaselinePolicy, Policy, Verdict, compare, hold
 from memaudit.gate.comparison import FISHER, MCNEMAR, obstacle
+from memaudit.records import Coverage
 from memaudit.statistics import mcnemar_p, rise_p
 
 FAR = date(2999, 1, 1)
@@ -74,7 +75,13 @@ def test_what_cannot_be_compared_is_named() -> None:
     assert "encoders differ: thumbnail" in obstacle(audit(encoder=OTHER), audit())
     assert "thresholds differ: 0.8 and 0.75" in obstacle(audit(threshold=0.8), audit())
     assert "the later report is one of dedup" in obstacle(audit(), dedup())
-    assert obstacle(audit(), audit(store="s2")) == ""
+    assert "different training sets, s1 and s2" in obstacle(audit(), audit(store="s2"))
+    assert "decided on pixels" in obstacle(audit(), audit(verified=Coverage(0, 0).as_dict()))
+    assert "different views" in obstacle(audit(views=["tiles"]), audit())
+    same = {key: audit()[key] for key in ("encoder", "threshold")}
+    assert "an audit of faces alone" in obstacle(audit(), {**face_audit(0, 1.0, 1.0), **same})
+    assert obstacle(face_audit(0, 1.0, 1.0), face_audit(2, 1.0, 1.0)) == ""
+    assert obstacle(audit(), audit(days_old=3, verified=None)) == ""
 
 
 def test_a_report_is_no_baseline_of_itself(gate: Gate) -> None:

@@ -14,7 +14,7 @@ import pytest
 import xmlschema
 from gated import Gate
 from markdown_it import MarkdownIt
-from reports import Report, audit, dedup, finding, write
+from reports import Report, audit, dedup, finding, sealed, write
 from sarif_kit import validate as sarif_validate
 
 from memaudit.gate.outputs.plain import picture_beside, plain, uri_of
@@ -241,6 +241,42 @@ def test_a_result_of_an_earlier_call_does_not_stay(gate: Gate, tmp_path: Path, o
     assert path.exists()
     assert gate(tmp_path / "no.json", f"--{option}", path).code == 2
     assert not path.exists()
+
+
+def test_a_link_and_a_device_stay_what_they_are(gate: Gate, tmp_path: Path) -> None:
+    """What is behind a link is replaced, and a device is written to: neither becomes a file in its place."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "j.xml").write_text("of an earlier call")
+    (tmp_path / "j.xml").symlink_to("real/j.xml")
+    (tmp_path / "null").symlink_to("/dev/null")  # by a link, so that a fault does not cost the machine its device
+    assert gate(audit(), "--junit", tmp_path / "j.xml", "--markdown", tmp_path / "null").code == 0
+    assert (tmp_path / "j.xml").is_symlink()
+    assert "<testsuites" in (tmp_path / "real" / "j.xml").read_text()
+    assert (tmp_path / "null").is_symlink()
+    assert gate(sealed({**audit(), "threshold": "x"}), "--junit", tmp_path / "j.xml").code == 2
+    assert (tmp_path / "j.xml").is_symlink()
+    assert not (tmp_path / "j.xml").exists()
+
+
+def test_stdout_by_its_name_is_written_to(tmp_path: Path) -> None:
+    """Through a pipe, as CI steps do."""
+    write(tmp_path / "r.json", audit())
+    (tmp_path / "out").symlink_to("/dev/stdout")
+    command = [sys.executable, "-m", "memaudit", "gate", "r.json", "-q", "--markdown", "out"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("## memaudit gate")
+    assert (tmp_path / "out").is_symlink()
+
+
+@pytest.mark.parametrize("more", [["report"], ["--annotations"], ["--junit", "j.xml"], ["--accepted", "a.toml"]])
+def test_init_judges_nothing_and_says_so(gate: Gate, tmp_path: Path, more: list[str]) -> None:
+    """`gate REPORT --init FILE` must not look like a pass."""
+    given = [audit(found=[1]) if each == "report" else each for each in more]
+    gated = gate(*given, "--init", tmp_path / "new.toml")
+    assert (gated.code, gated.out) == (2, "")
+    assert "--init writes a policy and judges nothing" in gated.err
+    assert not (tmp_path / "new.toml").exists()
 
 
 @pytest.mark.parametrize("option", ["junit", "sarif", "markdown"])

@@ -91,6 +91,7 @@ def dedup_report(
     census: bool = False,
     added: tuple[int, ...] = (900,),
     conclusive: bool = True,
+    threshold: float = 0.75,
     store: str | None = "s1",
 ) -> Report:
     """A dedup run's report as far as the gate reads it."""
@@ -99,6 +100,8 @@ def dedup_report(
     return {
         "kind": "dedup",
         "inputs": {"store": store} if store else {},
+        "encoder": {"name": "sscd", "threshold": 0.75},
+        "threshold": threshold,
         "coverage": coverage(measured, total),
         "findings": [],
         "results": {
@@ -250,6 +253,11 @@ DEDUPS = [
         min_coverage=[OPEN],
     ),
     case("calls itself inconclusive", {"conclusive": False}, {}, OPEN, conclusive=[OPEN]),
+    case("looked for exact copies only", {"threshold": 0.99999}, {}, OPEN, threshold=[OPEN]),
+    case("exact copies only, allowed", {"threshold": 0.99999}, {"max_threshold": 1}, PASS),
+    case("just above the encoder's threshold", {"threshold": 0.7501}, {}, OPEN, threshold=[OPEN]),
+    case("below the encoder's threshold", {"threshold": 0.5}, {}, PASS),
+    case("the encoder's, less wanted", {}, {"max_threshold": 0.5}, OPEN, threshold=[OPEN]),
 ]
 
 
@@ -635,7 +643,7 @@ def test_rules_of_other_types_are_read(tmp_path: Path, text: str, expected: Poli
         ("[audit]\nmax_finding = 3\n", "unknown rule in [audit] 'max_finding': did you mean 'max_findings'?"),
         ("[audit]\nmin_recall = 0.9\n", "unknown rule in [audit] 'min_recall'"),
         ("[dedup]\nmin_recal = 0.9\n", "did you mean 'min_recall'?"),
-        ("[dedup]\nzzz = 1\n", "expected one of min_recall, min_coverage"),
+        ("[dedup]\nzzz = 1\n", "expected one of min_recall, min_coverage, max_threshold"),
         ("[audits]\n", "unknown section 'audits': did you mean 'audit'?"),
         ("max_rate = 0.1\n", "unknown section 'max_rate'"),
         ("audit = 3\n", "audit must be a section [audit]"),
@@ -665,7 +673,7 @@ def test_rules_of_other_types_are_read(tmp_path: Path, text: str, expected: Poli
         ("[gates]\n", "unknown section 'gates': did you mean 'gate'?"),
         ("[gate]\nrequires = []\n", "did you mean 'require'?"),
         ("[gate]\nmax_findings = 1\n", "unknown rule in [gate] 'max_findings'"),
-        ('[gate]\nrequire = "audit"\n', "require = 'audit' must be a list of 'audit' and 'dedup'"),
+        ('[gate]\nrequire = "audit"\n', "require = 'audit' must be a list of 'audit', 'dedup', 'faces'"),
         ('[gate]\nrequire = ["audits"]\n', "require = ['audits'] must be a list of"),
         ('[gate]\nrequire = ["audit", 1]\n', "require = ['audit', 1] must be a list of"),
         ('[gate]\nrequire = [["audit"]]\n', "require = [['audit']] must be a list of"),

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from gated import Gate
-from reports import OTHER, Report, audit, dedup, faces, finding
+from reports import OTHER, Report, audit, dedup, face, face_audit, faces, finding, sealed
 
 PASS, FAIL, OPEN = "pass", "fail", "inconclusive"
 CODES = {PASS: 0, FAIL: 1, OPEN: 3}
@@ -29,13 +29,15 @@ class Case(NamedTuple):
         return FAIL if FAIL in self.blamed.values() else OPEN if self.blamed else PASS
 
 
-def entry(number: int = 1, until: str = FAR, by: str = "query_id", name: str | None = None) -> str:
+def entry(
+    number: int = 1, until: str = FAR, by: str = "query_id", name: str | None = None, kind: str | None = None
+) -> str:
     """An entry of accepted.toml about the finding of a generation."""
     query = name or f"gen-{number:04d}.png"
     named = query if by == "query_id" else f"prompt of {query}"
     return (
         f'[[accepted]]\n{by} = "{named}"\nreference_id = "train-{query}"\n'
-        f'who = "A. Person"\nwhy = "a logo"\nuntil = {until}\n'
+        f'who = "A. Person"\nwhy = "a logo"\nuntil = {until}\n' + (f'kind = "{kind}"\n' if kind else "")
     )
 
 
@@ -45,6 +47,13 @@ def verbatim(number: int, verified: bool = True) -> Report:
 
 def near(number: int) -> Report:
     return finding(number, verified=True)
+
+
+def with_faces(report: Report, count: int) -> Report:
+    """An audit of images that found faces as well, no more than chance gives."""
+    report["findings"] += [face(number) for number in range(count)]
+    report["results"]["faces"] = faces(count, 5.0, 1.0)
+    return sealed(report)
 
 
 def verified(measured: int, total: int) -> dict[str, Any]:
@@ -102,6 +111,34 @@ CASES = [
     Case("no match without calibration", [audit(faces=faces(0, 1.5, None))], {}, FACES),
     Case("faces of too few generations", [audit(faces=faces(0, 0.5, 1.0, 500))], {"min_coverage": OPEN}, FACES),
     Case("faces not asked for", [audit(faces=faces(9, 1.5, 0.0001))], {}),
+    Case(
+        "half of the training images searched for faces",
+        [audit(faces=faces(0, 0.5, 1.0, gallery=(500, 1000)))],
+        {"min_reference_coverage": OPEN},
+        FACES,
+    ),
+    Case(
+        "nobody knows how many were searched for faces",
+        [audit(faces=faces(0, 0.5, 1.0, gallery=None))],
+        {"min_reference_coverage": OPEN},
+        FACES,
+    ),
+    Case("a face is no copy of an image", [with_faces(audit(5000), 2)], {}, FACES + "max_verbatim = 0\n"),
+    Case("a face beside a copy", [with_faces(audit(5000, [50]), 2)], {"max_findings": FAIL}, FACES),
+    Case("the copy accepted, the face open", [with_faces(audit(300, [50]), 2)], {}, FACES, accepted=entry(50)),
+    Case(
+        "the face accepted, the copy open",
+        [with_faces(audit(5000, [50]), 2)],
+        {"max_findings": FAIL},
+        FACES,
+        accepted=entry(0, kind="face") + entry(1, kind="face"),
+    ),
+    Case("faces alone are no audit of images", [face_audit(0, 0.5, 1.0)], {"require": OPEN}, FACES),
+    Case("faces alone without a limit", [face_audit(0, 0.5, 1.0)], {"require": OPEN, "min_face_p": OPEN}),
+    Case("faces alone, wanted so", [face_audit(2, 1.5, 0.44)], {}, FACES + '[gate]\nrequire = ["faces"]\n'),
+    Case("too many faces alone", [face_audit(9, 1.5, 0.0001)], {"min_face_p": FAIL, "require": OPEN}, FACES),
+    Case("no faces, and wanted", [audit()], {"require": OPEN}, '[gate]\nrequire = ["faces"]\n'),
+    Case("faces and images", [audit(faces=faces(0, 0.5, 1.0)), dedup(), face_audit(0, 0.5, 1.0)], {}, FACES),
     # provenance
     Case("fresh", [audit(days_old=29)], {}, "[gate]\nmax_age_days = 30\n"),
     Case("old", [audit(days_old=31)], {"max_age_days": OPEN}, "[gate]\nmax_age_days = 30\n"),
@@ -151,6 +188,12 @@ CASES = [
     Case("another encoder before", [audit()], {"max_rise": OPEN}, baseline=audit(encoder=OTHER)),
     Case("another threshold before", [audit()], {"max_rise": OPEN}, baseline=audit(threshold=0.7)),
     Case("an inconclusive baseline", [audit()], {"max_rise": OPEN}, baseline=audit(conclusive=False)),
+    Case("another training set before", [audit()], {"max_rise": OPEN}, baseline=audit(store="s0")),
+    Case("pixels decided before", [audit()], {"max_rise": OPEN}, baseline=audit(**verified(0, 0))),
+    Case("other views before", [audit(views=["tiles"])], {"max_rise": OPEN}, baseline=audit(views=[])),
+    Case("the same views", [audit(5000, views=["b", "a"])], {}, baseline=audit(5000, views=["a", "b"], days_old=1)),
+    Case("faces before", [audit()], {"max_rise": OPEN}, baseline=audit(faces=faces(0, 0.5, 1.0))),
+    Case("a baseline of faces alone", [audit()], {"max_rise": OPEN}, baseline=face_audit(0, 0.5, 1.0)),
     Case("a baseline of dedup", [audit()], {"max_rise": OPEN}, baseline=dedup()),
     Case("a baseline and no audit", [dedup()], {"max_rise": OPEN}, '[gate]\nrequire = ["dedup"]\n', audit()),
     # accepted matches
@@ -161,7 +204,23 @@ CASES = [
     Case("one of two accepted", [audit(found=[1, 2])], {"max_findings": FAIL}, accepted=entry(1)),
     Case("both accepted", [audit(found=[1, 2])], {}, accepted=entry(1) + entry(2)),
     Case("an expired and a valid entry", [audit(found=[1])], {}, accepted=entry(1, PAST) + entry(1, by="prompt")),
-    Case("a verbatim copy accepted", [audit(found=[verbatim(1)])], {}, PIXELS, accepted=entry(1)),
+    Case("a verbatim copy accepted", [audit(found=[verbatim(1)])], {}, PIXELS, accepted=entry(1, kind="verbatim")),
+    Case("another kind accepted", [audit(found=[verbatim(1)])], {"max_findings": FAIL}, accepted=entry(1)),
+    Case(
+        "a kind that was not accepted",
+        [audit(found=[verbatim(1)])],
+        {"max_findings": FAIL},
+        accepted=entry(1, kind="partial"),
+    ),
+    Case("a worse kind accepted", [audit(found=[1])], {}, accepted=entry(1, kind="verbatim")),
+    Case("the very kind accepted", [audit(found=[1])], {}, accepted=entry(1, kind="near-duplicate")),
+    Case("accepted for this set", [audit(found=[1])], {}, accepted=entry(1) + 'training_set = "s1"\n'),
+    Case(
+        "accepted for another set",
+        [audit(found=[1])],
+        {"max_findings": FAIL},
+        accepted=entry(1) + 'training_set = "s2"\n',
+    ),
     Case("an accepted one does not lift the rate", [audit(300, [1])], {"max_rate": OPEN}, LAX),
     Case("with it accepted", [audit(300, [1])], {}, LAX, accepted=entry(1)),
     Case(

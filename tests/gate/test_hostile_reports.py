@@ -43,7 +43,48 @@ def test_a_hundred_megabytes_are_refused_unread(gate: Gate, tmp_path: Path) -> N
 
 def test_a_device_that_never_ends_is_refused(gate: Gate) -> None:
     """Its size says 0."""
-    refused(gate, Path("/dev/zero"), "larger than 64 MiB")
+    refused(gate, Path("/dev/zero"), "is no regular file")
+
+
+def test_a_pipe_that_says_nothing_is_refused(gate: Gate, tmp_path: Path) -> None:
+    """Opening it would wait for ever."""
+    os.mkfifo(tmp_path / "report.json")
+    refused(gate, tmp_path / "report.json", "is no regular file")
+
+
+LONG: list[tuple[str, Callable[[Report], Any], str]] = [
+    ("zeros as findings", lambda r: r.update(findings=[0] * 2_000_000), "findings has 2,000,000 entries"),
+    ("fewer zeros as findings", lambda r: r.update(findings=[0] * 190_000), "at $.findings["),
+    ("zeros as reasons", lambda r: r["results"].update(reasons=[0] * 900_000), "at $.results.reasons["),
+    (
+        "names",
+        lambda r: r["results"]["outcomes"].update(found=[""] * 2_000_000),
+        "results.outcomes.found has 2,000,000",
+    ),
+    ("inputs", lambda r: r.update(inputs=dict.fromkeys(map(str, range(1_100_000)), "")), "inputs has 1,100,000"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), [pytest.param(*each[1:], id=each[0]) for each in LONG])
+def test_long_lists_are_refused_at_once(
+    gate: Gate, tmp_path: Path, change: Callable[[Report], Any], words: str
+) -> None:
+    """A few megabytes must not keep a build server busy for minutes."""
+    report = audit()
+    change(report)
+    path = write(tmp_path / "report.json", report)
+    start = time.perf_counter()
+    refused(gate, path, words)
+    assert time.perf_counter() - start < 8
+
+
+def test_a_key_that_stands_there_twice_is_refused(gate: Gate, tmp_path: Path) -> None:
+    """The first value would be what a person reads, and the last what is judged."""
+    path = tmp_path / "report.json"
+    path.write_text(
+        json.dumps(audit()).replace('"threshold": 0.75, "coverage"', '"threshold": 1.0, "threshold": 0.75, "coverage"')
+    )
+    refused(gate, path, "the key 'threshold' stands there twice")
 
 
 def test_many_findings_are_read(gate: Gate) -> None:

@@ -1,0 +1,54 @@
+"""An encoder's own threshold is memaudit's, and not what a report says of it."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from gated import Gate
+from reports import SSCD, Report, audit, dedup, sealed
+
+from memaudit.encoders import clip, list_encoders, sface, sscd, thumbnail
+from memaudit.gate.thresholds import OWN, own_threshold
+
+
+def test_the_table_is_that_of_the_catalogue() -> None:
+    """Every encoder that can be loaded, by the names that its stores carry, and no other."""
+    rows = {row.name.partition(":")[0].partition("[")[0]: row.threshold for row in list_encoders()}
+    assert rows == OWN
+    for spec in (sscd.SPEC, thumbnail.SPEC, sface.SPEC):
+        assert own_threshold(spec.name) == spec.threshold
+    assert own_threshold("open_clip:ViT-B-32/laion2b") == clip.THRESHOLD
+    assert own_threshold("mine") is None
+
+
+@pytest.mark.parametrize("kind", [audit, dedup])
+@pytest.mark.parametrize(
+    ("name", "threshold", "policy", "blamed"),
+    [
+        ("sscd", 1.0, "", {"threshold": "inconclusive"}),
+        ("sscd", 0.75, "", {}),
+        ("mine", 1.0, "", {"threshold": "inconclusive"}),
+        ("mine", 0.5, "", {"threshold": "inconclusive"}),
+        ("mine", 0.5, "[audit]\nmax_threshold = 0.5\n[dedup]\nmax_threshold = 0.5\n", {}),
+        ("sscd-torchscript", 0.75, "", {}),
+        ("open_clip:ViT-B-32/laion2b", 0.95, "", {"threshold": "inconclusive"}),
+    ],
+)
+def test_what_the_report_says_of_its_encoder_is_no_limit(
+    gate: Gate, kind: Any, name: str, threshold: float, policy: str, blamed: dict[str, str]
+) -> None:
+    """`import --threshold 1.0` writes 1.0 into the store: neither its audit nor its dedup run passes by that."""
+    report: Report = kind()
+    report["encoder"] = replace(SSCD, name=name, threshold=1.0).as_dict()
+    report["threshold"] = threshold
+    gated = gate(sealed(report), "--json", policy=policy + "[gate]\nrequire = []\n")
+    assert gated.not_passed() == blamed
+
+
+@pytest.mark.parametrize("threshold", [0, -0.5, 1.5, "0.75"])
+def test_an_encoder_has_a_threshold_that_can_be(gate: Gate, threshold: Any) -> None:
+    """Above 0, at most 1: anything else is no report."""
+    report = audit()
+    report["encoder"]["threshold"] = threshold
+    gated = gate(sealed(report))
+    assert (gated.code, gated.out) == (2, "")
