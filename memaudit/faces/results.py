@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from memaudit.faces.standing import Standing
 from memaudit.records import Coverage, Float32, Int64, Rate
 
 
@@ -92,6 +93,9 @@ class GroupRate:
 class FacesResult:
     """What comparing faces measured. one_to_one: SFace's threshold for two given faces, for orientation.
 
+    gallery_coverage, control_coverage: of the images that the training set's and the controls' faces stand for, those
+    that were searched for faces as they are. standing: how each store of faces stands for its images, by role.
+
     excess_p: how likely so many matches are if generated faces were those of other people, None without enough
     controls. nearest: the best similarity of each scored face; null: that of people who are not in the training set.
     """
@@ -105,6 +109,8 @@ class FacesResult:
     generated: FaceCounts
     gallery: FaceCounts
     gallery_coverage: Coverage
+    control_coverage: Coverage | None
+    standing: dict[str, Standing]
     matched: Rate
     matches: FaceMatches
     excess_p: float | None
