@@ -28,7 +28,7 @@ from memaudit.similarity import exact
 from memaudit.statistics import greater_rate_p, rate_of
 from memaudit.store import FACES, Columns, Store, require_same_encoder
 
-MIN_CONTROLS = 100  # as for images: with fewer no p-value is printed
+MIN_CONTROLS = 100  # people, as images for images: with fewer no p-value is printed
 MOST_VALUES = 50  # of a metadata column that are told apart, the commonest
 _MOST_SAMPLED = 50_000
 _QUERY_ROWS = 4096
@@ -109,7 +109,9 @@ def audit_faces(
         matches=matches,
         excess_p=_excess(matched, calibration) if held_out else None,
         why_no_p="" if held_out else _why_no_p(source, calibration.samples),
-        membership=measure_membership(gallery.store, control, generations, options.identity) if control else None,
+        membership=(
+            measure_membership(gallery.store, control, null.rows, generations, options.identity) if control else None
+        ),
         by=tuple(_by(options.by, generations, rows, matches.query, control, null, calibration.threshold)),
         nearest=found.similarity,
         null=null.best,
@@ -137,7 +139,7 @@ def _null(gallery: Searcher, control: Store | None, scored: int, options: FaceOp
     if not gallery.store.comparable:
         return Null(np.empty(0, np.float32)), "gallery" if control is None else "control"
     if control is not None:
-        return control_null(control, gallery), "control"
+        return control_null(control, gallery, options.identity), "control"
     wanted = min(_MOST_SAMPLED, int(2 * scored / options.allowed))
     store = gallery.store
     return gallery_null(store, store.encoder.threshold, sample=max(SAMPLE, wanted), seed=options.seed), "gallery"
@@ -202,7 +204,7 @@ def _excess(matched: Rate, calibration: Calibration) -> float:
 def _why_no_p(source: str, samples: int) -> str:
     if source == "gallery":
         return "no faces of people outside the training set were given"
-    return f"{samples} faces of people outside the training set, at least {MIN_CONTROLS} are needed"
+    return f"{samples} people outside the training set, at least {MIN_CONTROLS} are needed"
 
 
 def _cut_archives(stores: Mapping[str, Store | None]) -> Iterator[str]:
@@ -268,8 +270,8 @@ def _by(
     if not names:
         return
     sides = [("generated", generations, rows, np.isin(rows, matched))]
-    if control is not None and len(null.best):
-        sides.append(("held-out", control, distinct_rows(control), null.best >= np.float32(threshold)))
+    if control is not None and len(null.rows):
+        sides.append(("held-out", control, null.rows, null.reached >= np.float32(threshold)))
     for side, store, scored, hit in sides:
         given = [given_metadata(text) for text in store.columns(scored).metadata]
         for name in names:

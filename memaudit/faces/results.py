@@ -30,7 +30,8 @@ class Calibration:
 
     samples, above: how many people who are not in it gave the threshold, and how many of them reach it. low, high: the
     number of false matches lies between them with 95 %. shortfall: why fewer cannot be promised; empty if as few as
-    were asked for are.
+    were asked for are. faces: that these people have. excluded, excluded_people: controls left out as people of the
+    gallery; expected_with_excluded: the false matches to expect if they were none.
     """
 
     threshold: float
@@ -43,6 +44,10 @@ class Calibration:
     low: int
     high: int
     shortfall: str = ""
+    faces: int = 0
+    excluded: int = 0
+    excluded_people: int = 0
+    expected_with_excluded: float = 0.0
 
 
 @dataclass(frozen=True)
