@@ -19,6 +19,7 @@ from memaudit.faces.calibration import SAMPLE, Null, calibrate, control_null, di
 from memaudit.faces.engine import count_faces
 from memaudit.faces.names import file_of, given_metadata, parent_of
 from memaudit.faces.results import Calibration, FaceCounts, FaceMatches, FacesResult, GroupRate
+from memaudit.faces.standing import Standing, standing_of
 from memaudit.images.decode import UnreadableImageError, decoding
 from memaudit.images.sources import read_image
 from memaudit.index import Searcher
@@ -27,7 +28,7 @@ from memaudit.similarity import exact
 from memaudit.statistics import greater_rate_p, rate_of
 from memaudit.store import FACES, Columns, Store, require_same_encoder
 
-MIN_CONTROLS = 100  # as for images: with fewer no p-value is printed
+MIN_CONTROLS = 100  # people, as images for images: with fewer no p-value is printed
 MOST_VALUES = 50  # of a metadata column that are told apart, the commonest
 _MOST_SAMPLED = 50_000
 _QUERY_ROWS = 4096
@@ -49,11 +50,21 @@ class FaceOptions:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class ImageStores:
+    """The stores of images that stores of faces stand for, where there are any."""
+
+    generations: Store | None = None
+    gallery: Store | None = None
+    control: Store | None = None
+
+
 def audit_faces(
     generations: Store,
     gallery: Searcher,
     *,
     control: Store | None = None,
+    images: ImageStores = ImageStores(),
     image_similarity: ImageSimilarity | None = None,
     options: FaceOptions = FaceOptions(),
     progress: Progress = silent,
@@ -61,7 +72,9 @@ def audit_faces(
     """Compare each generated face with all of the training set, at a threshold calibrated to that set.
 
     All stores hold faces of one encoder. control: faces of people who are not in the training set; without them faces
-    drawn from the training set stand in. Memory: blocks, and some 50 bytes a generated face.
+    drawn from the training set stand in. images: what the stores of faces are held against, image by image; one that
+    lacks images of its own is no less inconclusive than one of unreadable images. Memory: blocks, some 50 bytes a
+    generated face and 42 an image.
     Raises InputError for a store of images, InconclusiveError for different encoders, UsageError for impossible
     options.
     """
@@ -74,8 +87,9 @@ def audit_faces(
     calibration = calibrate(null, len(rows), options.allowed, floor, same_person)
     found = _search(generations, gallery, rows, calibration.threshold, progress)
     matches = _matches(generations, gallery, found, calibration.threshold, image_similarity, options.picture_threshold)
-    counts = count_faces(generations), count_faces(gallery.store)
-    unread = generations.coverage.total - generations.coverage.measured
+    sides = _sides({"generations": generations, "training set": gallery.store, "controls": control}, images)
+    counts = sides["generations"].counts, sides["training set"].counts
+    unread = generations.coverage.total - generations.coverage.measured + sides["generations"].absent
     matched = rate_of(len(matches.query), Coverage(len(rows), len(rows) + unread))
     held_out = source == "control" and calibration.samples >= MIN_CONTROLS
     controls = {} if control is None else {"control faces": control.digest}
@@ -88,18 +102,23 @@ def audit_faces(
         same_person=same_person,
         generated=counts[0],
         gallery=counts[1],
-        gallery_coverage=gallery.store.coverage,
+        gallery_coverage=sides["training set"].coverage,
+        control_coverage=sides["controls"].coverage if control else None,
+        standing={name: side.standing for name, side in sides.items() if side.standing},
         matched=matched,
         matches=matches,
         excess_p=_excess(matched, calibration) if held_out else None,
         why_no_p="" if held_out else _why_no_p(source, calibration.samples),
-        membership=measure_membership(gallery.store, control, generations, options.identity) if control else None,
+        membership=(
+            measure_membership(gallery.store, control, null.rows, generations, options.identity) if control else None
+        ),
         by=tuple(_by(options.by, generations, rows, matches.query, control, null, calibration.threshold)),
         nearest=found.similarity,
         null=null.best,
         inconclusive=(
-            *_cut_archives({"generations": generations, "training set": gallery.store, "control": control}),
-            *_reasons(*counts, matched, calibration, options.max_unmeasured),
+            *_cut_archives({"generations": generations, "training set": gallery.store, "controls": control}),
+            *(reason for name, side in sides.items() for reason in side.reasons(name, options.max_unmeasured)),
+            *_reasons(gallery.store, matched, calibration),
         ),
     )
 
@@ -120,7 +139,7 @@ def _null(gallery: Searcher, control: Store | None, scored: int, options: FaceOp
     if not gallery.store.comparable:
         return Null(np.empty(0, np.float32)), "gallery" if control is None else "control"
     if control is not None:
-        return control_null(control, gallery), "control"
+        return control_null(control, gallery, options.identity), "control"
     wanted = min(_MOST_SAMPLED, int(2 * scored / options.allowed))
     store = gallery.store
     return gallery_null(store, store.encoder.threshold, sample=max(SAMPLE, wanted), seed=options.seed), "gallery"
@@ -185,7 +204,7 @@ def _excess(matched: Rate, calibration: Calibration) -> float:
 def _why_no_p(source: str, samples: int) -> str:
     if source == "gallery":
         return "no faces of people outside the training set were given"
-    return f"{samples} faces of people outside the training set, at least {MIN_CONTROLS} are needed"
+    return f"{samples} people outside the training set, at least {MIN_CONTROLS} are needed"
 
 
 def _cut_archives(stores: Mapping[str, Store | None]) -> Iterator[str]:
@@ -194,14 +213,44 @@ def _cut_archives(stores: Mapping[str, Store | None]) -> Iterator[str]:
             yield f"archives of the {name} end early ({store.cut} rows say so): an unknown number of images is missing"
 
 
-def _reasons(
-    generated: FaceCounts, gallery: FaceCounts, matched: Rate, calibration: Calibration, allowed: float
-) -> Iterator[str]:
+class _Side(NamedTuple):
+    """A store of faces, counted, what of it can be compared, and how it stands for its images."""
+
+    counts: FaceCounts
+    comparable: Coverage
+    standing: Standing | None
+
+    @property
+    def absent(self) -> int:
+        return self.standing.absent if self.standing else 0
+
+    @property
+    def coverage(self) -> Coverage:
+        return self.standing.coverage if self.standing else self.comparable
+
+    def reasons(self, name: str, allowed: float) -> Iterator[str]:
+        looked_at = Coverage(self.counts.images - self.counts.unreadable, self.counts.images)
+        searched = self.standing.coverage if self.standing else looked_at
+        if searched.falls_short(allowed):
+            why = f" as the audit's own store has them ({self.standing.as_text()})" if self.standing else ""
+            share = f"{searched.measured:,} of {searched.total:,}"
+            yield f"only {share} images of the {name} could be searched for faces{why}"
+        elif self.comparable.falls_short(allowed):
+            share = f"{self.comparable.measured:,} of {self.comparable.total:,}"
+            yield f"only {share} faces of the {name} could be compared"
+
+
+def _sides(stores: Mapping[str, Store | None], images: ImageStores) -> dict[str, _Side]:
+    own_stores = (images.generations, images.gallery, images.control)
+    return {
+        name: _Side(count_faces(faces), faces.coverage, standing_of(faces, own) if own else None)
+        for (name, faces), own in zip(stores.items(), own_stores, strict=True)
+        if faces is not None
+    }
+
+
+def _reasons(gallery: Store, matched: Rate, calibration: Calibration) -> Iterator[str]:
     """Why these rates must not be read as a clean bill."""
-    for name, count in (("generations", generated), ("training set", gallery)):
-        looked_at = count.images - count.unreadable
-        if Coverage(looked_at, count.images).falls_short(allowed):
-            yield f"only {looked_at:,} of {count.images:,} images of the {name} could be searched for faces"
     if matched.coverage.measured and not gallery.comparable:
         yield "no face was found in the training set: no generated face was compared with anything"
     elif calibration.shortfall:
@@ -221,8 +270,8 @@ def _by(
     if not names:
         return
     sides = [("generated", generations, rows, np.isin(rows, matched))]
-    if control is not None and len(null.best):
-        sides.append(("held-out", control, distinct_rows(control), null.best >= np.float32(threshold)))
+    if control is not None and len(null.rows):
+        sides.append(("held-out", control, null.rows, null.reached >= np.float32(threshold)))
     for side, store, scored, hit in sides:
         given = [given_metadata(text) for text in store.columns(scored).metadata]
         for name in names:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from memaudit.faces.calibration import distinct_rows
 from memaudit.faces.names import given_metadata
 from memaudit.faces.results import Membership
 from memaudit.records import CONFIDENCE, Float32, Float64, Int64
@@ -17,10 +16,13 @@ POINTS = 101
 _QUERY_ROWS = 2048
 
 
-def measure_membership(gallery: Store, control: Store, generations: Store, column: str) -> Membership | None:
-    """Compare at most MEMBERS training faces, and all held-out ones, with the generated faces; None without any.
+def measure_membership(
+    gallery: Store, control: Store, held_out: Int64, generations: Store, column: str
+) -> Membership | None:
+    """Compare at most MEMBERS training faces, and the held-out ones, with the generated faces; None without any.
 
-    column: metadata that names the person; of one person's faces the nearest counts. Memory: a block of similarities.
+    held_out: rows of `control`, of people who are not in the gallery. column: metadata that names the person; of one
+    person's faces the nearest counts. Memory: a block of similarities.
     """
     if not generations.comparable:
         return None
@@ -28,7 +30,6 @@ def measure_membership(gallery: Store, control: Store, generations: Store, colum
     if len(rows) > MEMBERS:
         rows = np.sort(np.random.default_rng(0).choice(rows, MEMBERS, replace=False))
     members = _by_person(gallery, rows, _nearest(gallery, rows, generations), column)
-    held_out = distinct_rows(control)
     others = _by_person(control, held_out, _nearest(control, held_out, generations), column)
     if not len(members) or not len(others):
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from PIL import Image
 
-    from memaudit.audit.faces import ImageSimilarity
+    from memaudit.audit.faces import ImageSimilarity, ImageStores
     from memaudit.encoders.sface import FaceModel
     from memaudit.index import Searcher
     from memaudit.records import EncoderSpec, Progress
@@ -86,12 +86,16 @@ class FaceChoices:
 
     def require_possible(self) -> None:
         """Raise UsageError for options that contradict each other, before hours of embedding."""
+        from memaudit.cli.options import is_store
         from memaudit.errors import UsageError
+        from memaudit.store import Store
 
         if self.save_crops and self.blur:
             raise UsageError("--save-crops writes faces and --blur-faces hides them: choose one")
         if not self.false_matches > 0:
             raise UsageError(f"--face-false-matches {self.false_matches:g} is out of range: expected a number above 0")
+        if self.store is not None and is_store(self.store):
+            _require_faces(Store.open(self.store))
 
     def require_wanted(self) -> None:
         """Raise UsageError for options about faces where nobody asked to compare them."""
@@ -108,48 +112,59 @@ class FaceChoices:
         self, generations: Store, references: Store, control: Store | None, out: Path, progress: Progress
     ) -> FacePart:
         """Find and compare the faces of an audit of images: of the sources that its stores were made from."""
-        from memaudit.audit.faces import by_image_stores
+        from memaudit.audit.faces import ImageStores, by_image_stores
 
         gallery = self._gallery(references, out, progress)
+        images = ImageStores(generations, references)
         spec = gallery.store.encoder
         queries = self._faces_of(generations.manifest.sources, out / _FOLDERS["generations"], spec, progress)
         held_out = None
         if self.control is not None:
             held_out = self._store(self.control, out / _FOLDERS["control"], spec, progress)
+            images = replace(images, control=_images_at(self.control))
         elif control is not None:
             held_out = self._faces_of(control.manifest.sources, out / _FOLDERS["control"], spec, progress)
+            images = replace(images, control=control)
         similarity = by_image_stores(generations, references)
         same = references.encoder.threshold if self.picture_threshold is None else self.picture_threshold
-        return self._compared(queries, gallery, held_out, similarity, same, progress)
+        return self._compared(queries, gallery, held_out, images, (similarity, same), progress)
 
     def alone(
         self, generations: str, gallery: Searcher, control: str | None, out: Path, progress: Progress
     ) -> FacePart:
         """Compare generations (images, or a store of faces) with a store of faces."""
-        from memaudit.audit.faces import by_thumbnails
+        from memaudit.audit.faces import ImageStores, by_thumbnails
         from memaudit.encoders.thumbnail import SPEC
 
         spec = gallery.store.encoder
         queries = self._store(generations, out / _FOLDERS["generations"], spec, progress)
         other = self.control or control
         held_out = self._store(other, out / _FOLDERS["control"], spec, progress) if other else None
-        return self._compared(queries, gallery, held_out, by_thumbnails, SPEC.threshold, progress)
+        images = ImageStores(_images_at(generations), None, _images_at(other))
+        return self._compared(queries, gallery, held_out, images, (by_thumbnails, SPEC.threshold), progress)
 
     def _compared(
         self,
         queries: Store,
         gallery: Searcher,
         control: Store | None,
-        similarity: ImageSimilarity,
-        picture_threshold: float,
+        images: ImageStores,
+        pictures: tuple[ImageSimilarity, float],
         progress: Progress,
     ) -> FacePart:
         from memaudit.audit.faces import FaceOptions, audit_faces
         from memaudit.report.faces import FacePart
 
-        options = FaceOptions(self.false_matches, self.by, self.identity, picture_threshold, self.max_unreadable)
+        similarity, same = pictures
+        options = FaceOptions(self.false_matches, self.by, self.identity, same, self.max_unreadable)
         result = audit_faces(
-            queries, gallery, control=control, image_similarity=similarity, options=options, progress=progress
+            queries,
+            gallery,
+            control=control,
+            images=images,
+            image_similarity=similarity,
+            options=options,
+            progress=progress,
         )
         return FacePart(result, queries, gallery.store, self.save_crops)
 
@@ -157,7 +172,9 @@ class FaceChoices:
         from memaudit.index import ExactSearch, open_searcher
 
         if self.store is not None:
-            return open_searcher(self.store)
+            gallery = open_searcher(self.store)
+            _require_faces(gallery.store)
+            return gallery
         return ExactSearch(self._faces_of(references.manifest.sources, out / _FOLDERS["gallery"], None, progress))
 
     def _store(self, source: str, folder: Path, like: EncoderSpec, progress: Progress) -> Store:
@@ -201,3 +218,22 @@ class FaceChoices:
                 "between the two mean nothing; name the same with --face-encoder"
             )
         return model
+
+
+def _images_at(source: str | None) -> Store | None:
+    """The store of images that a source is, if it is one."""
+    from memaudit.cli.options import is_store
+    from memaudit.store import IMAGES, Store
+
+    store = Store.open(source) if source is not None and is_store(source) else None
+    return store if store is not None and store.manifest.kind == IMAGES else None
+
+
+def _require_faces(store: Store) -> None:
+    from memaudit.errors import UsageError
+    from memaudit.store import FACES
+
+    if store.manifest.kind != FACES:
+        raise UsageError(
+            f"--face-store {store.folder} holds images, not faces: name what memaudit faces made, or leave it out"
+        )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from memaudit.faces.people import people_of
 from memaudit.faces.results import Calibration
 from memaudit.index import Searcher
 from memaudit.records import CONFIDENCE, Block, Float32, Int64
@@ -16,6 +17,7 @@ from memaudit.store import Store
 SAMPLE = 10_000  # faces of the gallery that stand in for controls
 _QUERY_ROWS = 2048
 _BLOCK_ROWS = 8192
+_NO_ROWS, _NOTHING = np.empty(0, np.int64), np.empty(0, np.float32)
 LEAST = 1e-3  # of a threshold; cosines of different people scatter around 0
 
 
@@ -23,12 +25,22 @@ class Null(NamedTuple):
     """What people who are not in the gallery reach with it: best (n,) of each one's similarities.
 
     factor: the gallery's faces ÷ those that they were compared with. left_out: faces of the gallery that were not
-    compared, because they are drawn themselves or taken for the same person as one who is.
+    compared, because they are drawn themselves or taken for the same person as one who is. rows, reached: of controls,
+    the faces that these people have, and the best similarity of each. excluded, excluded_people: controls that are
+    taken for people of the gallery.
     """
 
     best: Float32
     factor: float = 1.0
     left_out: int = 0
+    rows: Int64 = _NO_ROWS
+    reached: Float32 = _NOTHING
+    excluded: int = 0
+    excluded_people: int = 0
+
+    @property
+    def faces(self) -> int:
+        return max(len(self.rows), len(self.best))
 
 
 def calibrate(null: Null, scored: int, allowed: float, floor: float, fallback: float) -> Calibration:
@@ -58,7 +70,14 @@ def calibrate(null: Null, scored: int, allowed: float, floor: float, fallback: f
         expected=expected,
         low=low,
         high=high,
-        shortfall=_shortfall(count, scored, allowed, null.factor, expected),
+        shortfall=_shortfall(null, count, scored, allowed, expected),
+        faces=null.faces,
+        excluded=null.excluded,
+        excluded_people=null.excluded_people,
+        expected_with_excluded=min(
+            float(scored),
+            null.factor * scored * (above + null.excluded_people + 1) / (count + null.excluded_people + 1),
+        ),
     )
 
 
@@ -80,30 +99,52 @@ def _interval(scored: int, rank: int, draws: float) -> tuple[int, int]:
     return int(law.ppf(tail)), int(law.ppf(1 - tail))
 
 
-def _shortfall(count: int, scored: int, allowed: float, factor: float, expected: float) -> str:
+def _shortfall(null: Null, count: int, scored: int, allowed: float, expected: float) -> str:
     if expected <= allowed * (1 + 1e-9) or not scored:
         return ""
-    needed = math.ceil(factor * scored / allowed) - 1
+    needed = math.ceil(null.factor * scored / allowed) - 1
     if count >= needed:
         return (
             f"{expected:,.3g} false face matches are to be expected at any threshold, more than the {allowed:g} asked "
             "for: people who should not be in the training set reach similarity 1 with it"
         )
+    left_out = f" ({null.excluded:,} faces left out as those of training people)" if null.excluded else ""
     return (
-        f"{count:,} faces of other people cannot show that fewer than {expected:,.3g} false face matches are to be "
+        f"{count:,} other people{left_out} cannot show that fewer than {expected:,.3g} false face matches are to be "
         f"expected of {scored:,} faces; for {allowed:g} at least {needed:,} are needed: give more with "
         "--control-faces, or allow more with --face-false-matches"
     )
 
 
-def control_null(control: Store, gallery: Searcher) -> Null:
-    """What each distinct face of held-out people reaches with the gallery. Memory: a block, and 4 bytes a face."""
-    best = [np.empty(0, np.float32)]
-    distinct = distinct_rows(control)
-    for low in range(0, len(distinct), _QUERY_ROWS):
-        vectors = control.embeddings(distinct[low : low + _QUERY_ROWS])
+def control_null(control: Store, gallery: Searcher, column: str = "") -> Null:
+    """What each held-out person reaches with the gallery, by the nearest of his or her distinct faces.
+
+    Whoever has a face at the same person's similarity with the gallery is no stranger to it, and left out, with all
+    other faces of that person. column: metadata that names the person. Memory: blocks, and some 50 bytes a face.
+    """
+    rows = distinct_rows(control)
+    same_person = gallery.store.encoder.threshold
+    reached = _reached(control, rows, gallery)
+    person = people_of(control, rows, same_person, column)
+    best = np.full(int(person.max(initial=-1)) + 1, -np.inf, np.float32)
+    np.maximum.at(best, person, reached)
+    stranger = best < np.float32(same_person)
+    kept = stranger[person]
+    return Null(
+        best[stranger],
+        rows=rows[kept],
+        reached=reached[kept],
+        excluded=int((~kept).sum()),
+        excluded_people=int((~stranger).sum()),
+    )
+
+
+def _reached(control: Store, rows: Int64, gallery: Searcher) -> Float32:
+    best = [_NOTHING]
+    for low in range(0, len(rows), _QUERY_ROWS):
+        vectors = control.embeddings(rows[low : low + _QUERY_ROWS])
         best.append(gallery.search(vectors, 1, 1.0).similarity[:, 0])
-    return Null(np.concatenate(best))
+    return np.concatenate(best)
 
 
 def distinct_rows(store: Store) -> Int64:

@@ -96,3 +96,8 @@ def given_metadata(metadata: str) -> dict[str, Any]:
 def tombstone(image_id: str) -> str:
     """What stays of a forgotten image_id: a digest, by which it is known should it come back."""
     return hashlib.sha256(image_id.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def file_tombstone(sha256: str) -> str:
+    """What stays of a forgotten file, or of a face's `file_hash`: it does not come back under another name either."""
+    return tombstone(f"sha256:{sha256}")

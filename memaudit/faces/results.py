@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from memaudit.faces.standing import Standing
 from memaudit.records import Coverage, Float32, Int64, Rate
 
 
@@ -29,7 +30,8 @@ class Calibration:
 
     samples, above: how many people who are not in it gave the threshold, and how many of them reach it. low, high: the
     number of false matches lies between them with 95 %. shortfall: why fewer cannot be promised; empty if as few as
-    were asked for are.
+    were asked for are. faces: that these people have. excluded, excluded_people: controls left out as people of the
+    gallery; expected_with_excluded: the false matches to expect if they were none.
     """
 
     threshold: float
@@ -42,6 +44,10 @@ class Calibration:
     low: int
     high: int
     shortfall: str = ""
+    faces: int = 0
+    excluded: int = 0
+    excluded_people: int = 0
+    expected_with_excluded: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,9 @@ class GroupRate:
 class FacesResult:
     """What comparing faces measured. one_to_one: SFace's threshold for two given faces, for orientation.
 
+    gallery_coverage, control_coverage: of the images that the training set's and the controls' faces stand for, those
+    that were searched for faces as they are. standing: how each store of faces stands for its images, by role.
+
     excess_p: how likely so many matches are if generated faces were those of other people, None without enough
     controls. nearest: the best similarity of each scored face; null: that of people who are not in the training set.
     """
@@ -105,6 +114,8 @@ class FacesResult:
     generated: FaceCounts
     gallery: FaceCounts
     gallery_coverage: Coverage
+    control_coverage: Coverage | None
+    standing: dict[str, Standing]
     matched: Rate
     matches: FaceMatches
     excess_p: float | None

@@ -123,7 +123,7 @@ def test_an_audit_finds_people_beside_images(memaudit: Memaudit, tmp_path: Path)
     faces = report["results"]["faces"]
     assert (faces["same_picture"], faces["new_picture"], faces["images_without_face"]) == (1, 1, 1)
     image, face = report["findings"]
-    assert (image["kind"], image["query_id"], image["reference_id"]) == ("near-duplicate", "copy.jpg", "biden.jpg")
+    assert (image["kind"], image["query_id"], image["reference_id"]) == ("verbatim", "copy.jpg", "biden.jpg")
     assert image["face_similarity"] > 0.9
     assert (face["kind"], face["query_id"], face["reference_id"]) == ("face", "obama2.jpg", "obama.jpg")
     assert face["same_picture"] is False
@@ -154,6 +154,31 @@ def test_two_stores_of_faces_are_audited_alone(memaudit: Memaudit, tmp_path: Pat
     assert {row["group"] for row in report["results"]["faces"]["by"]} == {"f", "m", ""}
     assert json.loads((tmp_path / "out/report.json").read_text())["digest"] == report["digest"]
     assert memaudit("gate", tmp_path / "out/report.json").code in (1, 3)
+
+
+@needs_photographs
+def test_faces_of_other_images_than_the_audits_are_inconclusive(memaudit: Memaudit, tmp_path: Path) -> None:
+    """A gallery of one person; a training image lost since it was embedded; a generation lost before its face is."""
+    training = copy(tmp_path / "training", "obama.jpg", "biden.jpg", "t1.jpg")
+    made = copy(tmp_path / "made", "Tom_Hanks_54745.png", "mask_black.jpg")
+    memaudit("embed", training, "--out", tmp_path / "store", *THUMBNAIL)
+    memaudit("embed", made, "--out", tmp_path / "gens", *THUMBNAIL)
+    memaudit("faces", training / "t1.jpg", "--out", tmp_path / "one")
+    audit = ("audit", tmp_path / "gens", "--against", tmp_path / "store", "--out", tmp_path / "out", "--faces")
+    few = ("--face-false-matches", "5")
+    done = memaudit(*audit, *few, "--face-store", tmp_path / "one", "--json")
+    assert done.code == 3
+    assert done.json["results"]["faces"]["gallery_coverage"]["measured"] == 1
+    assert "only 1 of 3 images of the training set" in done.json["results"]["headline"]
+    memaudit(*audit, "--face-store", tmp_path / "store").failed(2, "holds images, not faces: name what memaudit faces")
+    assert memaudit(*audit, *few).code == 0
+    (training / "biden.jpg").unlink()
+    done = memaudit(*audit, *few, "--json")
+    assert (done.code, done.json["results"]["faces"]["standing"]["training set"]["missing"]) == (3, 1)
+    copy(training, "biden.jpg")
+    (made / "mask_black.jpg").unlink()
+    done = memaudit(*audit, *few, "--json")
+    assert (done.code, done.json["results"]["faces"]["coverage"]["total"]) == (3, 2)
 
 
 @needs_photographs

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from face_stores import SAME_PERSON, face_store
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from vectors import cosines, near, random_vectors
 
 from memaudit.faces.calibration import Null, calibrate, control_null, distinct_rows, gallery_null
+from memaudit.faces.people import people_of
 from memaudit.index import ExactSearch
 from memaudit.similarity import top_k
 from memaudit.store import Store
@@ -62,6 +63,7 @@ def test_the_gallery_itself_can_stand_in_for_controls(tmp_path: Path) -> None:
     assert calibration.low <= int((found >= np.float32(calibration.threshold)).sum()) <= calibration.high
 
 
+@settings(deadline=None)  # the first call loads scipy
 @given(st.integers(0, 2**31), st.integers(1, 60), st.integers(1, 200), st.sampled_from([0.5, 1.0, 3.0, 20.0]))
 def test_the_expected_number_is_honest(seed: int, samples: int, scored: int, allowed: float) -> None:
     """It is scored x (reached + 1) / (samples + 1); above what was asked for only with a reason; ties included."""
@@ -105,7 +107,7 @@ def test_without_any_sample_every_face_may_be_a_false_match() -> None:
     calibration = calibrate(Null(np.empty(0, np.float32)), 50, 1.0, 0.363, SAME_PERSON)
     assert calibration.threshold == pytest.approx(SAME_PERSON)
     assert (calibration.expected, calibration.low, calibration.high) == (50, 0, 50)
-    assert "0 faces of other people" in calibration.shortfall
+    assert "0 other people" in calibration.shortfall
 
 
 def test_controls_that_are_in_the_gallery_are_called_so(tmp_path: Path) -> None:
@@ -113,8 +115,59 @@ def test_controls_that_are_in_the_gallery_are_called_so(tmp_path: Path) -> None:
     vectors = random_vectors(1, 200, FACES)
     gallery, control = face_store(tmp_path / "g", vectors), face_store(tmp_path / "c", vectors)
     calibration = calibrate(control_null(control, ExactSearch(gallery)), 100, 1.0, 0.363, SAME_PERSON)
-    assert "should not be in the training set" in calibration.shortfall
-    assert calibration.threshold == 1
+    assert "0 other people (200 faces left out as those of training people)" in calibration.shortfall
+    assert (calibration.samples, calibration.excluded, calibration.excluded_people) == (0, 200, 200)
+    assert calibration.expected_with_excluded == 100
+
+
+def test_training_people_among_the_controls_do_not_raise_the_threshold(tmp_path: Path) -> None:
+    """Three of a thousand are left out, counted, and what they would have meant is said."""
+    training, strangers = random_vectors(1, 2000, FACES), random_vectors(2, 1000, FACES)
+    mixed = np.concatenate([near(5, training[:3], 0.6), strangers[:997]])
+    gallery = ExactSearch(face_store(tmp_path / "g", training))
+    clean, spoilt = (
+        calibrate(control_null(face_store(tmp_path / name, vectors), gallery), 500, 1.0, 0.363, SAME_PERSON)
+        for name, vectors in (("c", strangers), ("m", mixed))
+    )
+    assert spoilt.threshold == pytest.approx(clean.threshold, abs=0.05)
+    assert (spoilt.excluded, spoilt.samples, clean.excluded) == (3, 997, 0)
+    assert spoilt.expected_with_excluded == pytest.approx(500 * (spoilt.above + 4) / 1001)
+
+
+def test_many_faces_of_few_people_are_few_controls(tmp_path: Path) -> None:
+    """Three people with 100 faces each promise what three values promise; of each the nearest face counts."""
+    gallery = ExactSearch(face_store(tmp_path / "g", random_vectors(1, 500, FACES)))
+    people = random_vectors(2, 3, FACES)
+    control = face_store(tmp_path / "c", near(3, np.repeat(people, 100, axis=0), 0.2))
+    null = control_null(control, gallery)
+    assert (len(null.best), null.faces) == (3, 300)
+    reached = nearest(control.embeddings(np.arange(300)), gallery.store)
+    assert null.best.tolist() == pytest.approx(reached.reshape(3, 100).max(axis=1).tolist())
+    calibration = calibrate(null, 200, 1.0, 0.363, SAME_PERSON)
+    assert "3 other people cannot show" in calibration.shortfall
+    assert (calibration.samples, calibration.faces) == (3, 300)
+
+
+def test_who_is_named_the_same_is_one_person(tmp_path: Path) -> None:
+    """By the column, by likeness, and by chains of both; a training person's other faces are left out as well."""
+    vectors = random_vectors(2, 6, FACES)
+    vectors[3] = near(3, vectors[2:3], 0.3)[0]
+    names = [{"who": name} for name in ("x", "y", "x", "", "", "z")]
+    control = face_store(tmp_path / "c", vectors, metadata=names)
+    assert people_of(control, np.arange(6), SAME_PERSON).tolist() == [0, 1, 2, 2, 3, 4]
+    assert people_of(control, np.arange(6), SAME_PERSON, "who").tolist() == [0, 1, 0, 0, 2, 3]
+    gallery = ExactSearch(face_store(tmp_path / "g", near(4, vectors[3:4], 0.1)))
+    null = control_null(control, gallery, "who")
+    assert (null.rows.tolist(), null.excluded, null.excluded_people) == ([1, 4, 5], 3, 1)
+
+
+def test_people_are_the_same_in_small_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the size of the blocks that are compared."""
+    control = face_store(tmp_path / "c", near(3, np.repeat(random_vectors(2, 9, FACES), 4, axis=0), 0.3)[::-1].copy())
+    whole = people_of(control, np.arange(36), SAME_PERSON)
+    assert len(set(whole.tolist())) == 9
+    monkeypatch.setattr("memaudit.faces.people._BLOCK_ROWS", 5)
+    assert people_of(control, np.arange(36), SAME_PERSON).tolist() == whole.tolist()
 
 
 def test_the_threshold_never_falls_below_what_two_given_faces_need() -> None:
