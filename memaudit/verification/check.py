@@ -19,7 +19,7 @@ FEW_ALIKE_WITH_FEATURES = 0.5  # the same, where features agree too
 FEATURES = 8
 COMMON = 0.4  # share of the smaller picture that the common part takes
 WHOLE = 0.85  # share of either picture from which the common part is all of it
-ALL_ALIKE = 0.9  # share of the patches: with less a part was exchanged
+ALL_ALIKE = 0.9  # share of the patches, within and in all: with less a part was exchanged
 SAME_PIXELS = 0.15  # patched l2 distance (Carlini et al. 2023)
 LEAST_KEPT = 0.5  # share of such patches that makes a template
 
@@ -66,7 +66,8 @@ def _kind(found: Agreement, matrix: Float64) -> Kind:
     if min(found.of_query, found.of_reference) < WHOLE:
         return Kind.PARTIAL
     in_place = bool(np.abs(matrix[:, :2] - np.eye(2)).max() < 0.05)
-    if in_place and found.worst <= SAME_PIXELS and found.all_alike >= ALL_ALIKE:
+    same = found.all_alike >= ALL_ALIKE and (found.patches < ENOUGH_PATCHES or found.alike >= ALL_ALIKE)
+    if in_place and found.worst <= SAME_PIXELS and same:
         return Kind.VERBATIM
     if in_place and found.kept >= LEAST_KEPT:
         return Kind.TEMPLATE
