@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from pictures import MakeFolder, MakeStore, altered, draw
+from pictures import MakeFolder, MakeStore, altered, draw, photograph
 from PIL import Image
 
+from memaudit.embed import EmbedOptions, embed
 from memaudit.encoders import load_encoder
-from memaudit.errors import InconclusiveError
+from memaudit.errors import InconclusiveError, MissingDependencyError, UsageError
 from memaudit.files import digest_of
 from memaudit.images.sources import iter_images
 from memaudit.images.views import views_of
@@ -133,3 +136,75 @@ def test_another_encoder_decides_nothing(tmp_path: Path) -> None:
     with pytest.raises(InconclusiveError, match="was embedded with test weights"):
         asked(store, tmp_path / "asked" / "x.png")
     assert open_searcher(store.folder).method == "exact"
+
+
+PIXELS = LookupOptions(views_of("none"), verify_from=0.05)
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Store:
+    """Eight textured pictures with corners, so that there are features to find."""
+    folder = tmp_path / "photographs"
+    for seed in range(8):
+        saved(folder, f"{seed}.png", photograph(seed))
+    return embed([folder], tmp_path / "store", load_encoder("thumbnail"), EmbedOptions(workers=1))
+
+
+def answers_of(store: Store, folder: Path, options: LookupOptions = PIXELS) -> list[Answer]:
+    return look_up(iter_images([folder]), ExactSearch(store), load_encoder("thumbnail"), options)
+
+
+def test_a_copy_below_the_threshold_is_confirmed_on_pixels(photographs: Store, tmp_path: Path) -> None:
+    """A crop that similarity alone does not tell is found, with its kind; a new picture and its candidates are not."""
+    folder = tmp_path / "asked"
+    saved(folder, "crop.png", photograph(3).crop((70, 40, 290, 215)))
+    saved(folder, "new.png", photograph(900))
+    crop, new = answers_of(photographs, folder)
+    assert [(match.image_id, match.kind, match.verified) for match in crop.matches] == [("3.png", "partial", True)]
+    assert crop.matches[0].similarity < 0.95
+    assert new.matches == ()
+    assert new.compared == new.candidates > 0
+    value = evidence([crop, new], ExactSearch(photographs), PIXELS, 0.01, {})
+    assert value["outcome"] == FOUND
+    assert value["pixels"]["status"] == "compared"
+    without = LookupOptions(views_of("none"), verify="none")
+    assert not any(answer.matches for answer in answers_of(photographs, folder, without))
+    part = evidence([crop], ExactSearch(photographs), without, 0.01, {})["pixels"]
+    assert part == {"status": "not compared", "why": ["--verify none"]}
+
+
+def test_files_that_are_gone_are_said(photographs: Store, tmp_path: Path) -> None:
+    """What is at the threshold is a match by similarity; what lies below it was not looked at, and that is said."""
+    saved(tmp_path / "asked", "copy.png", photograph(3))
+    for path in (tmp_path / "photographs").iterdir():
+        path.unlink()
+    (answer,) = answers_of(photographs, tmp_path / "asked")
+    found = [(match.image_id, match.kind, match.verified, match.compared) for match in answer.matches]
+    assert found == [("3.png", "near-duplicate", False, False)]
+    part = evidence([answer], ExactSearch(photographs), PIXELS, 0.01, {})["pixels"]
+    assert (part["status"], part["compared"], part["why"]) == (
+        "not compared",
+        0,
+        ["cannot read file: No such file or directory"],
+    )
+
+
+def test_without_opencv_nothing_is_compared_and_it_is_said(
+    photographs: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for, it is an error; else the evidence says why not."""
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    saved(tmp_path / "asked", "crop.png", photograph(3).crop((70, 40, 290, 215)))
+    answers = answers_of(photographs, tmp_path / "asked")
+    part = evidence(answers, ExactSearch(photographs), PIXELS, 0.01, {})["pixels"]
+    assert part["status"] == "not compared"
+    assert "cv2" in part["why"][0] or "OpenCV" in part["why"][0]
+    with pytest.raises(MissingDependencyError):
+        answers_of(photographs, tmp_path / "asked", LookupOptions(views_of("none"), verify="pixels"))
+
+
+@pytest.mark.parametrize("options", [{"verify": "perhaps"}, {"verify_from": 2.0}])
+def test_impossible_choices_of_pixels(photographs: Store, tmp_path: Path, options: dict[str, Any]) -> None:
+    """One line, before any work."""
+    with pytest.raises(UsageError):
+        answers_of(photographs, tmp_path, LookupOptions(views_of("none"), **options))

@@ -24,6 +24,13 @@ DedupFolder = Annotated[
 ViewsChoice = Annotated[
     str, typer.Option("--views", help="none, flips or all: turned, mirrored and parts of pictures.")
 ]
+Verify = Annotated[
+    str, typer.Option("--verify", help="Decide candidates below the threshold on pixels: auto, pixels or none.")
+]
+VerifyFrom = Annotated[
+    float | None,
+    typer.Option("--verify-from", help="Similarity from which candidates are looked at.", show_default="encoder's own"),
+]
 Neighbours = Annotated[int, typer.Option("--neighbours", min=1, help="Matches listed for each picture.")]
 EvidenceFile = Annotated[Path | None, typer.Option("--evidence", help="JSON file to write for the person who asked.")]
 
@@ -33,6 +40,8 @@ def lookup(
     against: Against,
     dedup: DedupFolder = None,
     views: ViewsChoice = "all",
+    verify: Verify = "auto",
+    verify_from: VerifyFrom = None,
     threshold: Threshold = None,
     neighbours: Neighbours = 10,
     evidence: EvidenceFile = None,
@@ -58,7 +67,7 @@ def lookup(
         require_threshold(threshold)
     if evidence is not None and evidence.exists():
         raise UsageError(f"{evidence} exists already: evidence is not written over; choose another --evidence")
-    options = run.LookupOptions(views_of(views), threshold, neighbours)
+    options = run.LookupOptions(views_of(views), threshold, neighbours, verify, verify_from)
     watch = run.Stopwatch()
     references = open_searcher(against)
     decisions = _decisions(dedup, references) if dedup else None
@@ -89,11 +98,21 @@ def _decisions(dedup: Path, references: Searcher) -> Path:
 def _text(answers: Sequence[Answer], value: dict[str, Any]) -> str:
     lines = [line for answer in answers for line in _lines(answer)]
     lines += [f"not decided: {reason}" for reason in value["undecided"]]
+    lines += _pixels_line(value["pixels"])
     if value["index"]:
         near = value["index"]["index_recall"]["near"]
         lines.append(f"The index finds {near['at_1']:.2%} of near-duplicates (measured on {near['rows']:,} queries).")
     spent = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in value["seconds"].items())
     return "\n".join([*lines, f"{value['outcome']} ({spent})"])
+
+
+def _pixels_line(pixels: dict[str, Any]) -> list[str]:
+    if pixels["status"] == "compared":
+        return []
+    why = "; ".join(pixels["why"])
+    some = f"{pixels['compared']:,} of {pixels['candidates']:,} candidates" if "candidates" in pixels else "none"
+    missing = "Without pixels, parts and strong alterations are found at the threshold only."
+    return [f"Compared on pixels: {some} ({why}). {missing}"]
 
 
 def _lines(answer: Answer) -> list[str]:
@@ -110,7 +129,8 @@ def _lines(answer: Answer) -> list[str]:
 
 def _match(match: LookupMatch) -> str:
     fate = match.dedup
-    parts = [f"{match.similarity:.3f}", match.image_id, f"({match.view})", match.uri, match.caption]
+    how = f"{match.kind}, seen on pixels" if match.verified else f"{match.kind}, by embeddings"
+    parts = [f"{match.similarity:.3f}", match.image_id, f"({match.view}; {how})", match.uri, match.caption]
     if fate is not None:
         witness = f", witness {fate.witness_id}" if fate.decision == "drop" else ""
         parts.append(f"[{fate.decision}: {fate.reason}{witness}]")

@@ -10,11 +10,12 @@ import numpy as np
 
 from memaudit.images.reading import is_url
 from memaudit.records import AuditResult, Int64, Kind
-from memaudit.report.audit_tables import Targets, p_of, q_of, ratios_of
+from memaudit.report.audit_tables import Targets, matches_of, p_of, q_of, ratios_of
 from memaudit.report.pictures import Pictures
 from memaudit.report.tables import rank_of
 from memaudit.store import Columns, Store
 
+NOT_COMPARED = "not compared"
 OWN, NEAR_OWN, OTHER = "the prompt's own image", "near-duplicate of the prompt's", "not the prompt's image"
 FIELDS = ("similarity", "kind", "view", "relation", "near_duplicates", "ratio", "q", "query_id", "reference_id")
 SHOWN_FIELDS = ("prompt", "caption", "tags", "facts", "query_picture", "reference_picture")
@@ -28,9 +29,10 @@ def findings_of(
     The first `pictured` get thumbnails.
     """
     order = _worst_first(result, queries)
-    places = targets.places(result.matches.reference)
+    places, counts = targets.places(result.matches.reference), matches_of(result)
     return [
         _finding(result, queries, targets.columns, int(match), int(places[match]), pictures if i < pictured else None)
+        | {"matches": int(counts[result.matches.query[match]])}
         for i, match in enumerate(order)
     ]
 
@@ -58,7 +60,6 @@ def _finding(
         "verified": bool(matches.verified[match]),
         "paired": bool(scores.paired_match[query]),
         "is_prompts_image": bool(scores.paired[query] == reference),
-        "matches": int(scores.above[query]),
         "near_duplicates": int(matches.near_duplicates[match]),
         "neighbour_ratio": _number(ratios_of(result)[match], 3),
         "simplicity": _number(targets.simplicity[target], 3),
@@ -73,18 +74,21 @@ def _finding(
 
 
 def misses_of(result: AuditResult, queries: Columns, references: Store, pictures: Pictures) -> list[dict[str, Any]]:
-    """The closest pairs that are no findings: whoever doubts the decision looks at these."""
+    """The closest pairs that are no findings: whoever doubts the decision looks at these. What pixels were not compared
+    of is not called different."""
     misses = result.misses
     if misses is None or not len(misses.query):
         return []
     targets = references.columns(misses.reference)
+    compared = getattr(misses, "compared", None)
+    seen = np.zeros(len(misses.query), bool) if compared is None else compared
     return [
         {
             "query_id": queries.image_id[query],
             "reference_id": targets.image_id[i],
             "similarity": round(float(misses.similarity[i]), 4),
             "view": str(misses.view[i]),
-            "kind": str(Kind.SIMILAR),
+            "kind": str(Kind.SIMILAR) if seen[i] else NOT_COMPARED,
             "query_picture": pictures.add(f"generation-{query}", queries.uri[query]),
             "reference_picture": pictures.add(f"training-{misses.reference[i]}", targets.uri[i]),
         }

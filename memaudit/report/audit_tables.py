@@ -64,7 +64,7 @@ def write_scores(out: Path, result: AuditResult, queries: Columns, references: S
             "seed": [*(result.seeds or [""] * len(queries.image_id)), *[""] * missing],
             "best_id": [*_ids(references, scores.best), *[None] * missing],
             "best_similarity": np.r_[scores.best_similarity, np.full(missing, np.nan, np.float32)],
-            "matches": np.r_[scores.above, np.zeros(missing, np.int64)],
+            "matches": np.r_[matches_of(result), np.zeros(missing, np.int64)],
             "regurgitated": np.r_[scores.regurgitated, np.zeros(missing, bool)],
             "paired_id": [*_ids(references, scores.paired), *[None] * missing],
             "paired_similarity": np.r_[scores.paired_similarity, np.full(missing, np.nan, np.float32)],
@@ -73,6 +73,13 @@ def write_scores(out: Path, result: AuditResult, queries: Columns, references: S
             "control_q": np.r_[q_of(result), np.full(missing, np.nan)],
         },
     )
+
+
+def matches_of(result: AuditResult) -> Int64:
+    """How many matches each generation has: the training images at the threshold as whole images, of which not all may
+    be listed, or what is listed, by any view and on pixels, where that is more."""
+    above = result.scores.above
+    return np.maximum(above, np.bincount(result.matches.query, minlength=len(above)))
 
 
 def p_of(result: AuditResult) -> Float64:

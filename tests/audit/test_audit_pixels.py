@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from memaudit.audit import AuditOptions, Views, audit
@@ -17,7 +21,8 @@ from memaudit.encoders import load_encoder
 from memaudit.errors import UsageError
 from memaudit.images.views import tiles, views_of
 from memaudit.index import ExactSearch
-from memaudit.records import AuditResult, Kind
+from memaudit.records import AuditResult, Float32, Int64, Kind
+from memaudit.report.audit import write_audit
 from memaudit.store import Store
 
 ENCODER = load_encoder("thumbnail")
@@ -173,6 +178,42 @@ def test_the_closest_that_are_no_matches_are_kept_for_the_eye(tmp_path: Path, re
     assert result.misses is not None
     assert set(generations.all_columns().image_id[result.misses.query]) == {"new.png", "newer.png"}
     assert (np.diff(result.misses.similarity) <= 0).all()
+
+
+def test_a_match_below_the_threshold_is_counted_where_it_is_told(tmp_path: Path, references: Store) -> None:
+    """A crop that pixels confirm: as whole images nothing reaches the threshold, and still it has a match."""
+    generations = stored(tmp_path / "gen", {"crop": textured(6).crop((40, 30, 180, 140)), "new": textured(500)})
+    result = audit(generations, ExactSearch(references), options=GENEROUS)
+    assert result.scores.above.tolist() == [0, 0]
+    report = write_audit(result, generations, references, tmp_path)
+    assert [(finding["query_id"], finding["matches"]) for finding in report["findings"]] == [("crop.png", 1)]
+    table = pq.read_table(tmp_path / "scores.parquet").to_pydict()
+    assert (table["matches"], table["regurgitated"]) == ([1, 0], [True, False])
+
+
+class Told(NamedTuple):
+    """Misses that say which of them were compared."""
+
+    query: Int64
+    reference: Int64
+    similarity: Float32
+    view: NDArray[np.object_]
+    compared: NDArray[np.bool_]
+
+
+def test_a_pair_that_was_not_compared_is_not_called_different(tmp_path: Path, references: Store) -> None:
+    """Its files are gone: nobody has seen that it is no copy, and the page does not say so."""
+    generations = stored(tmp_path / "gen", {"new": textured(500), "newer": textured(600)})
+    result = audit(generations, ExactSearch(references), options=GENEROUS)
+    assert result.misses is not None
+    for compared in ([True, True], [False, True], [False, False]):
+        told = Told(*result.misses[:4], np.array(compared))
+        report = write_audit(replace(result, misses=told), generations, references, tmp_path)  # type: ignore[arg-type]
+        kinds = [miss["kind"] for miss in report["results"]["misses"]]
+        assert kinds == ["similar, not a copy" if seen else "not compared" for seen in compared]
+        page = (tmp_path / "report.html").read_text()
+        assert ("below the threshold whose pixels do not show a copy" in page) == all(compared)
+        assert ("Those of the others do not show a copy" in page) == (compared == [False, True])
 
 
 def test_held_out_images_are_judged_like_generations(tmp_path: Path, references: Store) -> None:

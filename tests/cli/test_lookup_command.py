@@ -43,6 +43,24 @@ def test_found_and_not_found(memaudit: Memaudit, index: Path, tmp_path: Path) ->
     again.failed(2, "exists already: evidence is not written over")
 
 
+def test_the_output_says_how_a_match_was_told_and_what_was_not_compared(
+    memaudit: Memaudit, index: Path, tmp_path: Path
+) -> None:
+    """Kind, and pixels or embeddings; without pixels one line that says what is then not found."""
+    draw(3).save(tmp_path / "copy.png")
+    call = ("lookup", tmp_path / "copy.png", "--against", index)
+    seen = memaudit(*call)
+    assert seen.code == 1
+    assert "(whole; verbatim, seen on pixels)" in seen.out
+    assert "Without pixels" not in seen.out
+    blind = memaudit(*call, "--verify", "none")
+    assert blind.code == 1
+    assert "(whole; near-duplicate, by embeddings)" in blind.out
+    assert "Compared on pixels: none (--verify none). Without pixels, parts and strong alterations" in blind.out
+    memaudit(*call, "--verify", "perhaps").failed(2, "--verify")
+    memaudit(*call, "--verify-from", "0").failed(2, "out of range")
+
+
 def test_what_a_dedup_run_decided(memaudit: Memaudit, index: Path, tmp_path: Path) -> None:
     """A match says whether it was kept or dropped, and for which witness; a run of another state decides nothing."""
     assert memaudit("dedup", tmp_path / "store", "--out", tmp_path / "dedup").code == 0

@@ -1,7 +1,7 @@
 """The look-up: is this picture, or a part of it, in what was trained on?
 
-Every view of an image is embedded and searched; a match names the view that found it. What cannot be decided is said,
-not left out.
+Every view of an image is embedded and searched; a match names the view that found it. Candidates below the threshold
+are decided on pixels, where the files are there. What cannot be decided is said, not left out.
 """
 
 from __future__ import annotations
@@ -26,12 +26,15 @@ from memaudit.files import digest_of
 from memaudit.images.decode import MAX_PIXELS, UnreadableImageError, decoding, is_blank
 from memaudit.images.views import View
 from memaudit.index import Index, Searcher
-from memaudit.records import ImageRef, Status
+from memaudit.lookup.pixels import Candidates, Pixels, Seen, plan_pixels, see
+from memaudit.records import ImageRef, Int64, Status
 from memaudit.similarity import Neighbours
-from memaudit.store import NO_FILE
+from memaudit.store import NO_FILE, Store
 
 SCHEMA = "memaudit-lookup/1"
+COMPARED, COMPARED_IN_PART, NOT_COMPARED = "compared", "compared in part", "not compared"
 NOTHING, FOUND, UNDECIDED = "nothing found", "found", "could not decide"
+LEAST_CANDIDATES = 10  # training images that each picture is held against on pixels
 _IMAGES = 16  # decoded and searched at once: with 17 views each, 272 embeddings
 
 
@@ -47,7 +50,11 @@ class DedupFate:
 
 @dataclass(frozen=True)
 class LookupMatch:
-    """A training image that reaches the threshold with a view of the picture asked for."""
+    """A training image that reaches the threshold with a view of the picture asked for, or that pixels confirm.
+
+    kind: of `Kind`, empty for one that is no match and was not compared. verified: pixels confirm it; compared: they
+    were looked at.
+    """
 
     image_id: str
     similarity: float
@@ -56,6 +63,9 @@ class LookupMatch:
     caption: str
     sha256: str
     dedup: DedupFate | None = None
+    kind: str = ""
+    verified: bool = False
+    compared: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,8 @@ class Answer:
     """What came of one picture. status: ok, blank or unreadable (with the `error`); of the last two nothing is known.
 
     nearest: its most similar training image, whether or not it reaches the threshold. more: further matches than are
-    listed reach the threshold.
+    listed reach the threshold. candidates, compared: how many were to be held against it on pixels, and could be; why
+    not.
     """
 
     image: str
@@ -73,15 +84,21 @@ class Answer:
     matches: tuple[LookupMatch, ...] = ()
     nearest: LookupMatch | None = None
     more: bool = False
+    candidates: int = 0
+    compared: int = 0
+    why: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class LookupOptions:
-    """threshold: None for the encoder's own; neighbours: matches listed for each picture."""
+    """threshold: None for the encoder's own; neighbours: matches listed for each picture. verify: whether candidates
+    are decided on pixels: one of VERIFY; verify_from: their least similarity, None: the encoder's own."""
 
     views: tuple[View, ...]
     threshold: float | None = None
     neighbours: int = 10
+    verify: str = "auto"
+    verify_from: float | None = None
 
 
 def look_up(refs: Iterable[ImageRef], references: Searcher, encoder: Encoder, options: LookupOptions) -> list[Answer]:
@@ -89,6 +106,7 @@ def look_up(refs: Iterable[ImageRef], references: Searcher, encoder: Encoder, op
 
     Raises InconclusiveError if the encoder is not the one that the references were embedded with.
     """
+    _pixels(references, options)  # an impossible choice is told before any work
     spec = references.store.encoder
     if not encoder.spec.same_as(spec):
         raise InconclusiveError(
@@ -139,13 +157,23 @@ def _answered(batch: Sequence[_Seen], references: Searcher, encoder: Encoder, op
         return [seen.answer for seen in batch]
     items = [batch[i].items[view] for i, view in owners]
     vectors = np.concatenate([encoder.encode(np.stack(part)) for part in batched(items, _IMAGES)])
-    threshold = _threshold(references, options)
-    found = references.search(vectors, options.neighbours, threshold)
+    found = references.search(vectors, _asked(options), _threshold(references, options))
     owner = np.array([i for i, _ in owners])
-    names = [options.views[view].name for _, view in owners]
+    views = np.array([view for _, view in owners])
+    candidates = _candidates(found, owner, views, _asked(options))
+    answers = [picture.answer for picture in batch]
+    seen = see(
+        candidates,
+        [answer.image for answer in answers],
+        [answer.sha256 for answer in answers],
+        references.store,
+        _pixels(references, options),
+        _threshold(references, options),
+    )
+    full = np.unique(owner[found.above > _asked(options)])
     return [
-        _with_matches(seen.answer, found, np.flatnonzero(owner == i), names, references, options)
-        for i, seen in enumerate(batch)
+        _with_matches(answer, _Part.of(i, candidates, seen), references, options, more=i in full)
+        for i, answer in enumerate(answers)
     ]
 
 
@@ -153,38 +181,75 @@ def _threshold(references: Searcher, options: LookupOptions) -> float:
     return references.store.encoder.threshold if options.threshold is None else options.threshold
 
 
-def _with_matches(
-    answer: Answer,
-    found: Neighbours,
-    places: Any,
-    names: Sequence[str],
-    references: Searcher,
-    options: LookupOptions,
-) -> Answer:
-    """Each training image once, by the view that is most similar to it, most similar first."""
-    place, rank = np.nonzero(found.rows[places] >= 0)
-    rows, similarity = found.rows[places][place, rank], found.similarity[places][place, rank]
-    order = np.lexsort((rows, -similarity))
-    _, first = np.unique(rows[order], return_index=True)
-    order = order[np.sort(first)][: options.neighbours]
-    columns = references.store.columns(rows[order])
-    listed = [
+def _pixels(references: Searcher, options: LookupOptions) -> Pixels:
+    name = references.store.encoder.name
+    return plan_pixels(options.verify, options.verify_from, name, _threshold(references, options))
+
+
+def _asked(options: LookupOptions) -> int:
+    return max(options.neighbours, LEAST_CANDIDATES)
+
+
+def _candidates(found: Neighbours, owner: Int64, views: Int64, most: int) -> Candidates:
+    """Each training image once for each picture, by the view that is most similar to it: the `most` most similar ones,
+    and one more to tell whether there are more."""
+    place, rank = np.nonzero(found.rows >= 0)
+    part = Candidates(owner[place], found.rows[place, rank], found.similarity[place, rank], views[place])
+    part = part.at(np.lexsort((part.row, -part.similarity, part.picture)))
+    _, first = np.unique(np.stack([part.picture, part.row]), axis=1, return_index=True)
+    part = part.at(np.sort(first))
+    return part.at(np.flatnonzero(np.arange(len(part.row)) - np.searchsorted(part.picture, part.picture) <= most))
+
+
+class _Part(NamedTuple):
+    """The candidates of one picture, and what was seen of them."""
+
+    candidates: Candidates
+    seen: Seen
+
+    @classmethod
+    def of(cls, picture: int, candidates: Candidates, seen: Seen) -> _Part:
+        places = np.flatnonzero(candidates.picture == picture)
+        return cls(candidates.at(places), Seen._make(column[places] for column in seen))
+
+
+def _with_matches(answer: Answer, part: _Part, references: Searcher, options: LookupOptions, *, more: bool) -> Answer:
+    """Those that pixels confirm come first, then by similarity."""
+    found, seen = part
+    if not len(found.row):
+        return answer
+    chosen = np.flatnonzero((found.similarity >= np.float32(_threshold(references, options))) | seen.verified)
+    chosen = chosen[np.lexsort((-found.similarity[chosen], ~seen.verified[chosen]))]
+    nearest, *matches = _listed(np.r_[0, chosen[: options.neighbours]], part, references.store, options)
+    tried = seen.compared | (seen.why != "")
+    return _but(
+        answer,
+        matches=tuple(matches),
+        nearest=nearest,
+        more=more or len(chosen) > options.neighbours,
+        candidates=int(tried.sum()),
+        compared=int(seen.compared.sum()),
+        why=tuple(sorted(set(seen.why[seen.why != ""].tolist()))),
+    )
+
+
+def _listed(places: Int64, part: _Part, references: Store, options: LookupOptions) -> list[LookupMatch]:
+    found, seen = part
+    columns = references.columns(found.row[places])
+    return [
         LookupMatch(
             image_id=str(columns.image_id[n]),
-            similarity=float(similarity[i]),
-            view=names[places[place[i]]],
+            similarity=float(found.similarity[i]),
+            view=options.views[found.view[i]].name,
             uri=str(columns.uri[n]),
             caption=str(columns.caption[n]),
             sha256=str(columns.sha256[n]),
+            kind=str(seen.kind[i]),
+            verified=bool(seen.verified[i]),
+            compared=bool(seen.compared[i]),
         )
-        for n, i in enumerate(order)
+        for n, i in enumerate(places.tolist())
     ]
-    limit = np.float32(_threshold(references, options))
-    matches = tuple(match for match in listed if np.float32(match.similarity) >= limit)
-    more = len(np.unique(rows[similarity >= limit])) > len(matches) or bool(
-        (found.above[places] > options.neighbours).any()
-    )
-    return _but(answer, matches=matches, nearest=listed[0] if listed else None, more=more)
 
 
 def with_fates(answers: Sequence[Answer], decisions: Path) -> list[Answer]:
@@ -246,10 +311,25 @@ def evidence(
         "encoder": store.encoder.as_dict(),
         "threshold": _threshold(references, options),
         "views": [view.name for view in options.views],
+        "pixels": _pixels_part(answers, _pixels(references, options)),
         "images": [asdict(answer) for answer in answers],
         "seconds": seconds,
     }
     return {**content, "sha256": digest_of(content)}
+
+
+def _pixels_part(answers: Sequence[Answer], pixels: Pixels) -> dict[str, Any]:
+    """What was decided on pixels. Where it was not, parts and strong alterations are found at the threshold only."""
+    if pixels.why_not:
+        return {"status": NOT_COMPARED, "why": [pixels.why_not]}
+    candidates, compared = (sum(getattr(answer, name) for answer in answers) for name in ("candidates", "compared"))
+    return {
+        "status": COMPARED if compared == candidates else NOT_COMPARED if not compared else COMPARED_IN_PART,
+        "floor": pixels.floor,
+        "candidates": candidates,
+        "compared": compared,
+        "why": sorted({reason for answer in answers for reason in answer.why}),
+    }
 
 
 def _outcome(answers: Sequence[Answer], doubts: Sequence[str]) -> str:
