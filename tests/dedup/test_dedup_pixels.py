@@ -470,6 +470,8 @@ def test_candidates_that_nobody_asks_about_are_not_held(
     assert (tight.recall, tight.added, tight.ignored) == (roomy.recall, roomy.added, roomy.ignored)
     assert roomy.candidate_recall is not None
     assert tight.candidate_recall is None
+    write_dedup(tight, store, tmp_path / "out")
+    assert "too many to hold all" in (tmp_path / "out/report.html").read_text()
 
 
 @given(graphs(ruled_out=True), st.integers(1, 3), st.integers(1, 4), st.randoms(use_true_random=False))
