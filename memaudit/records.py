@@ -328,9 +328,10 @@ class PixelChecks:
 
 @dataclass(frozen=True)
 class DedupResult:
-    """What a dedup run found and decided. `added`: new pairs that each clustering brought. `inconclusive`: reasons why
-    its decisions must not be read as those of the whole set. pixels: None where none were compared, and `no_pixels`
-    says why. recall: of the pairs at the threshold; candidate_recall: of those at the floor of the pixel checks."""
+    """What a dedup run found and decided. `added`: new pairs at the threshold by clustering. `inconclusive`: reasons
+    why its decisions must not be read as those of the whole set. pixels: None where none were compared, and `no_pixels`
+    says why. recall: of the pairs at the threshold; candidate_recall: of those at the floor of the pixel checks, None
+    if so many were found that not all were held."""
 
     encoder: EncoderSpec
     store_digest: str

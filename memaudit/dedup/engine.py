@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from memaudit.dedup.against import find_elsewhere, require_comparable
+from memaudit.dedup.candidates import Candidates
 from memaudit.dedup.clusters import SEEDS, Plan, choose_clusters
 from memaudit.dedup.copies import NO_PAIRS, representatives
 from memaudit.dedup.decisions import Ruling, decide, note_lonely, require_group_rule, settle, verify
@@ -16,7 +17,7 @@ from memaudit.dedup.ignored import RuledOut, ruled_out_positions, ruled_out_rows
 from memaudit.dedup.keep import keep_rank, require_rule
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.pairs import Found, compare
-from memaudit.dedup.pixels import PixelPlan, confirm, plan_pixels, require_verify, shortfall
+from memaudit.dedup.pixels import candidates_of, confirm, plan_pixels, require_verify, shortfall
 from memaudit.dedup.recall import measure_recall, recall_of_exhaustive
 from memaudit.dedup.scratch import scratch_folder
 from memaudit.dedup.search import Reached, Target, reach_recall
@@ -134,10 +135,13 @@ def dedup(
         other = find_elsewhere(store, against, images.columns, images.stands_for, threshold, progress)
     found = other.found if other else _NOWHERE
     rows = np.setdiff1d(rows, found.row)
-    compared = _compare(store, rows, threshold, pixels, options, scratch, progress)
-    decided = _decide(
-        store, images, rows, compared.found.pairs, found, Ruling(options.groups, threshold), pixels.floor, progress
-    )
+    candidates = None
+    if pixels.floor is not None:
+        apart = ruled_out_positions(images.apart, images.stands_for, rows)
+        candidates = candidates_of(pixels.floor, images.columns, rows, apart)
+    compared = _compare(store, rows, threshold, candidates, options, scratch, progress)
+    ruling = Ruling(options.groups, threshold)
+    decided = _decide(store, images, rows, compared.found, found, ruling, candidates, progress)
     coverage = Coverage(int((images.columns.status != Status.UNREADABLE).sum()), len(store))
     families = linked_families(len(store), decided.pairs, found)
     return DedupResult(
@@ -165,7 +169,7 @@ def dedup(
             coverage,
             against,
             options.max_unreadable,
-            (compared.shortfall, shortfall(decided.pixels, options.verify, options.max_unreadable)),
+            (compared.shortfall, shortfall(decided.pixels, pixels.asked, options.max_unreadable)),
         ),
     )
 
@@ -189,21 +193,22 @@ def _decide(
     store: Store,
     images: _Images,
     rows: Int64,
-    found: Pairs,
+    found: Found,
     elsewhere: Elsewhere,
     ruling: Ruling,
-    floor: float | None,
+    candidates: Candidates | None,
     progress: Progress,
 ) -> _Decided:
     """Settle everyone by the pairs that nobody ruled out, and hold the result to its promises."""
     apart = ruled_out_positions(images.apart, images.stands_for, rows)
-    pairs, pixels = without(found, apart), None
-    ruled_out = int((found.similarity >= ruling.threshold).sum() - (pairs.similarity >= ruling.threshold).sum())
-    if floor is not None:
-        pairs, pixels = confirm(pairs, images.columns, rows, ruling.threshold, floor, progress)
+    pairs, pixels, near = without(found.pairs, apart), None, np.float32(ruling.threshold)
+    ruled_out = int((found.pairs.similarity >= near).sum() - (pairs.similarity >= near).sum())
+    if candidates is not None:
+        left = found._replace(pairs=pairs)
+        pairs, pixels = confirm(left, images.columns, rows, ruling.threshold, candidates, progress)
     settled = settle(store, rows, pairs, images.rank[rows], apart, ruling)
     decisions = decide(images.columns, images.stands_for, rows, settled, elsewhere, ruling.threshold)
-    least = ruling.threshold if floor is None else floor
+    least = ruling.threshold if candidates is None else candidates.floor
     verify(store, decisions, images.stands_for, images.apart, ruling.threshold, least)
     row_pairs = _row_pairs(pairs, rows, images.stands_for, images.columns, elsewhere)
     note_lonely(decisions, row_pairs)
@@ -214,12 +219,15 @@ def _compare(
     store: Store,
     rows: Int64,
     threshold: float,
-    pixels: PixelPlan,
+    candidates: Candidates | None,
     options: DedupOptions,
     scratch: Path | None,
     progress: Progress,
 ) -> _Compared:
-    """Find the pairs among `rows`, from the floor of the pixel checks on, and the recall of finding them."""
+    """Find the pairs among `rows`, and candidates for the pixels below the threshold, and the recall of finding them.
+
+    The recall of the candidates is stated where all of them are still there to be counted.
+    """
     if not len(rows):  # there is nothing to find
         nothing = Estimate(0, 0, None, None, None)
         recall = DedupRecall(0, True, options.confidence, nothing, nothing, ())
@@ -228,21 +236,27 @@ def _compare(
     if options.clusters:  # fewer images may be left than there were when the options were looked at
         options = replace(options, clusters=min(options.clusters, len(rows)))
     plan = plan_comparison(len(rows), options)
-    floor = threshold if pixels.floor is None else pixels.floor
     with scratch_folder(scratch) as folder:
         matrix = Matrix(folder / "embeddings.npy", store, rows)
-        reached = _search(matrix, floor, plan, options, progress)
-        if pixels.floor is None:
-            return _Compared(reached.plan, reached.found, reached.recall, reached.why_not)
-        recall = _recall(matrix, reached.found.pairs, threshold, reached.plan, options, progress)
-        return _Compared(reached.plan, reached.found, recall, reached.why_not, reached.recall)
+        reached = _search(matrix, threshold, plan, options, progress, candidates)
+        below = None
+        if candidates is not None and not reached.found.left_out:
+            below = _recall(matrix, reached.found.pairs, candidates.floor, reached.plan, options, progress)
+        return _Compared(reached.plan, reached.found, reached.recall, reached.why_not, below)
 
 
-def _search(matrix: Matrix, threshold: float, plan: Plan, options: DedupOptions, progress: Progress) -> Reached:
+def _search(
+    matrix: Matrix,
+    threshold: float,
+    plan: Plan,
+    options: DedupOptions,
+    progress: Progress,
+    candidates: Candidates | None,
+) -> Reached:
     if options.target_recall is not None:
         target = Target(options.target_recall, options.recall_sample, options.confidence)
-        return reach_recall(matrix, threshold, plan, target, options.seed, progress)
-    found = compare(matrix, threshold, plan, options.seed, progress)
+        return reach_recall(matrix, threshold, plan, target, options.seed, progress, candidates)
+    found = compare(matrix, threshold, plan, options.seed, progress, candidates)
     return Reached(found, _recall(matrix, found.pairs, threshold, plan, options, progress), plan)
 
 

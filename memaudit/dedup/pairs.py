@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from memaudit.dedup.candidates import Candidates, Collected
 from memaudit.dedup.clusters import SEEDS, Assigner, Int32, Plan, comparisons, fit, fit_rows
 from memaudit.dedup.matrix import Matrix
 from memaudit.records import Cells, Comparison, Float32, Int64, Progress
@@ -28,19 +29,26 @@ CHECK_ROWS = 2048  # rows of the sample that a backend is chosen on
 
 
 class Found(NamedTuple):
-    """All pairs of positions (left < right), sorted; how many each clustering added; and how."""
+    """All pairs of positions (left < right), sorted; how many at the threshold each clustering added; and how.
+
+    left_out: pairs below the threshold that were found and are not among them.
+    """
 
     pairs: Pairs
     added: list[int]
     comparison: Comparison
+    left_out: int = 0
 
 
-def compare(matrix: Matrix, threshold: float, plan: Plan, seed: int, progress: Progress) -> Found:
-    """All pairs of positions that the plan compares and that reach the threshold.
+def compare(
+    matrix: Matrix, threshold: float, plan: Plan, seed: int, progress: Progress, candidates: Candidates | None = None
+) -> Found:
+    """All pairs of positions that the plan compares and that reach the threshold, and candidates below it.
 
-    Memory: blocks, 64 bytes a row for sign codes, 4 x probes bytes a row and clustering, and some 40 bytes a pair.
+    Memory: blocks, 64 bytes a row for sign codes, 4 x probes bytes a row and clustering, and some 40 bytes a pair; of
+    pairs below the threshold a million, or those that are held.
     """
-    search = PairSearch(matrix, threshold, plan, seed, progress)
+    search = PairSearch(matrix, threshold, plan, seed, progress, candidates)
     if plan.exhaustive:
         search.compare_all()
     for _ in range(0 if plan.exhaustive else plan.clusterings):
@@ -79,29 +87,6 @@ class Clustering:
         return np.asarray((self.nearest[hosts, self.rounds] == home) & (home < self.nearest[hosts, 0]))
 
 
-@dataclass
-class _Collected:
-    """Pairs so far, 12 bytes each: the parts are distinct, and put in order once, at the end."""
-
-    size: int
-    keys: list[Int64] = field(default_factory=list)
-    similarity: list[Float32] = field(default_factory=list)
-    count: int = 0
-
-    def add(self, left: Int64, right: Int64, similarity: Float32) -> None:
-        self.keys.append(np.minimum(left, right) * self.size + np.maximum(left, right))
-        self.similarity.append(similarity)
-        self.count += len(similarity)
-
-    def in_order(self) -> Pairs:
-        if not self.count:
-            return Pairs.none()
-        self.keys, self.similarity = [np.concatenate(self.keys)], [np.concatenate(self.similarity)]
-        order = np.argsort(self.keys[0])  # no key occurs twice
-        self.keys, self.similarity = [self.keys[0][order]], [self.similarity[0][order]]
-        return Pairs(*np.divmod(self.keys[0], self.size), self.similarity[0])
-
-
 class _Job(NamedTuple):
     """A block of one cluster's members, to be compared with another block, or (None) with itself."""
 
@@ -128,14 +113,23 @@ def _jobs(cluster: int, members: Int64, visitors: Int64 | None) -> Iterator[_Job
 class PairSearch:
     """A search for pairs that grows: each step compares what no step before it has compared."""
 
-    def __init__(self, matrix: Matrix, threshold: float, plan: Plan, seed: int, progress: Progress) -> None:
+    def __init__(
+        self,
+        matrix: Matrix,
+        threshold: float,
+        plan: Plan,
+        seed: int,
+        progress: Progress,
+        candidates: Candidates | None = None,
+    ) -> None:
         self._matrix, self._threshold, self._plan = matrix, threshold, plan
-        self._seed, self._progress = seed, progress
-        self._choice = _choose(matrix, threshold, plan, seed)
+        self._seed, self._progress, self._candidates = seed, progress, candidates
+        self._floor = threshold if candidates is None else candidates.floor
+        self._choice = _choose(matrix, self._floor, plan, seed)
         self._codes: Codes | None = None
         self._clusterings: list[Clustering] = []
         self._cells: list[Cells] = []
-        self._collected = _Collected(len(matrix))
+        self._collected = self._nothing()
         self._added: list[int] = []
         self._compared, self._rounds = 0, 0
 
@@ -190,7 +184,7 @@ class PairSearch:
     def found(self) -> Found:
         """What was found until now."""
         comparison = Comparison(self._choice.backend.phrase, self._choice.note, self._compared, tuple(self._cells))
-        return Found(self._collected.in_order(), list(self._added), comparison)
+        return Found(self._collected.in_order(), list(self._added), comparison, self._collected.left_out)
 
     def _run(self, jobs: list[_Job], report: Callable[[int], None]) -> None:
         """Do the jobs, collect their pairs in order, and report how many are done. Several at once where the backend
@@ -204,7 +198,10 @@ class PairSearch:
                 self._collect(job, found)
                 report(done)
 
-    def _pairs_of(self, job: _Job) -> list[Pairs]:
+    def _nothing(self) -> Collected:
+        return Collected(len(self._matrix), self._threshold, self._candidates)
+
+    def _pairs_of(self, job: _Job) -> Collected:
         left = self._side(job.own)
         right, targets = (None, job.own) if job.others is None else (self._side(job.others), job.others)
 
@@ -212,14 +209,15 @@ class PairSearch:
             return self._is_new(job.own[i], targets[j])
 
         known = wanted if self._clusterings else None
-        found = join(left, right, self._threshold, self._choice.backend, known)
-        return [Pairs(job.own[p.left], targets[p.right], p.similarity) for p in found if len(p.left)]
+        collected = self._nothing()
+        for found in join(left, right, self._floor, self._choice.backend, known, self._threshold):
+            collected.add(Pairs(job.own[found.left], targets[found.right], found.similarity))
+        return collected
 
-    def _collect(self, job: _Job, found: list[Pairs]) -> None:
+    def _collect(self, job: _Job, found: Collected) -> None:
         self._compared += job.size
-        for pairs in found:
-            self._collected.add(*pairs)
-            self._added[-1] += len(pairs.left)
+        self._collected.merge(found)
+        self._added[-1] += found.near
 
     def _is_new(self, hosts: Int64, visitors: Int64) -> NDArray[np.bool_]:
         new = ~self._clusterings[-1].twice(visitors, hosts)

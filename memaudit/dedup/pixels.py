@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from memaudit.dedup.candidates import Candidates
+from memaudit.dedup.pairs import Found
 from memaudit.errors import MissingDependencyError, UsageError
 from memaudit.records import Coverage, Int64, PixelChecks, Progress
 from memaudit.similarity import Pairs
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import Columns
-from memaudit.verification.engine import FLOORS, Files, check_pairs, most_similar
+from memaudit.verification.engine import FLOORS, Files, check_pairs
 from memaudit.verification.pictures import import_cv2
 
 VERIFY = ("auto", "pixels", "none")
@@ -23,10 +25,12 @@ _REASONS = 3
 
 @dataclass(frozen=True)
 class PixelPlan:
-    """floor: similarity from which pairs are checked; None: none are, and `why_not` says why."""
+    """floor: similarity from which pairs are checked; None: none are, and `why_not` says why. asked: somebody asked for
+    the checks, by name or by their floor: what they cannot see then leaves the run inconclusive."""
 
     floor: float | None
     why_not: str = ""
+    asked: bool = False
 
 
 def require_verify(verify: str, floor: float | None) -> None:
@@ -66,23 +70,29 @@ def plan_pixels(verify: str, floor: float | None, encoder: str, threshold: float
         if asked:
             raise
         return PixelPlan(None, str(error))
-    return PixelPlan(floor)
+    return PixelPlan(floor, asked=asked)
+
+
+def candidates_of(floor: float, columns: Columns, rows: Int64, apart: Int64) -> Candidates:
+    """What to hold of the pairs of `rows` below the threshold; apart (n, 2): positions in them that were ruled out."""
+    by_id = np.argsort(columns.image_id[rows], kind="stable")
+    return Candidates(floor, CANDIDATES, by_id.argsort(kind="stable"), apart)
 
 
 def confirm(
-    pairs: Pairs, columns: Columns, rows: Int64, threshold: float, floor: float, progress: Progress
+    found: Found, columns: Columns, rows: Int64, threshold: float, candidates: Candidates, progress: Progress
 ) -> tuple[Pairs, PixelChecks]:
     """The pairs of positions in `rows` that reach the threshold, or that pixels confirm; in the order given.
 
-    A check may hang on which of two pictures is laid on the other, and ties on the order of the images: by image_id
-    neither hangs on the order of the rows.
+    Whoever is near the threshold has the similarity that a search without candidates gives it. A check may hang on
+    which of two pictures is laid on the other, and ties on the order of the images: by image_id neither hangs on the
+    order of the rows.
     """
+    pairs = found.pairs
     below = np.flatnonzero(pairs.similarity < np.float32(threshold))
-    band, images = pairs.where(below), columns.at(rows)
-    by_id = np.argsort(images.image_id, kind="stable")
-    place = by_id.argsort(kind="stable")
-    left, right = np.sort([place[band.left], place[band.right]], axis=0)
-    picked = most_similar(left, right, band.similarity, CANDIDATES)
+    band, images, by_id = pairs.where(below), columns.at(rows), np.argsort(candidates.place)
+    left, right = candidates.ends(band)
+    picked = candidates.chosen(band)
     chosen = below[picked]
     files = Files(images.uri[by_id], images.sha256[by_id])
     checks = check_pairs(files, files, left[picked], right[picked], progress)
@@ -90,19 +100,19 @@ def confirm(
     keep[chosen[checks.copies]] = True
     unread = Counter(checks.why[~checks.read])
     return pairs.where(keep), PixelChecks(
-        floor=floor,
-        candidates=len(below),
+        floor=candidates.floor,
+        candidates=len(below) + found.left_out,
         checked=int(checks.read.sum()),
         confirmed=int(checks.copies.sum()),
-        left_out=len(below) - len(chosen),
+        left_out=len(below) - len(chosen) + found.left_out,
         unread=int((~checks.read).sum()),
         why=tuple(f"{reason}: {count:,}" for reason, count in unread.most_common(_REASONS)),
     )
 
 
-def shortfall(checks: PixelChecks | None, verify: str, allowed: float) -> str:
+def shortfall(checks: PixelChecks | None, asked: bool, allowed: float) -> str:
     """Why checks that were asked for do not speak of the whole set: a larger share than `allowed` was unreadable."""
-    if verify != "pixels" or checks is None or not checks.unread:
+    if not asked or checks is None or not checks.unread:
         return ""
     pairs = Coverage(checks.checked, checks.checked + checks.unread)
     if not pairs.falls_short(allowed):

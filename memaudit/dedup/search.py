@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
+
+from memaudit.dedup.candidates import Candidates
 from memaudit.dedup.clusters import Plan
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.pairs import Found, PairSearch, compare
@@ -62,21 +65,29 @@ class Reached:
 
 
 def reach_recall(
-    matrix: Matrix, threshold: float, plan: Plan, target: Target, seed: int, progress: Progress
+    matrix: Matrix,
+    threshold: float,
+    plan: Plan,
+    target: Target,
+    seed: int,
+    progress: Progress,
+    candidates: Candidates | None = None,
 ) -> Reached:
     """Compare as planned, then with more probes, then with more clusterings, until the target is reached.
 
     One sample (the pilot) decides when to stop. What is stated comes from another one: on the pilot the last step may
     have passed by luck. Should a statement fall short, the search goes on, and the k-th statement, from a sample of its
     own, takes 1 / 2^k of the risk: all together are wrong no more often than `confidence` allows.
+    All of it is about pairs at the threshold: candidates below it are found in passing.
     """
     if plan.exhaustive:
-        return _exhausted(compare(matrix, threshold, plan, seed, progress), matrix, threshold, plan, target)
-    search = PairSearch(matrix, threshold, plan, seed, progress)
+        return _exhausted(compare(matrix, threshold, plan, seed, progress, candidates), matrix, threshold, plan, target)
+    search = PairSearch(matrix, threshold, plan, seed, progress, candidates)
     samples = _Samples(matrix, threshold, target, seed, progress)
     if samples.pilot_is_census:  # all was compared with all: so be it
         everything = replace(plan, clusters=0, probes=1, clusterings=1, name="", remark="")
-        return _exhausted(compare(matrix, threshold, everything, seed, progress), matrix, threshold, everything, target)
+        found = compare(matrix, threshold, everything, seed, progress, candidates)
+        return _exhausted(found, matrix, threshold, everything, target)
     for tried in _steps(search, plan):
         found, statement = search.found(), None
         if samples.pilot_passes(found):
@@ -147,7 +158,8 @@ def _first_sample(target: Target) -> int:
 
 
 def _exhausted(found: Found, matrix: Matrix, threshold: float, plan: Plan, target: Target) -> Reached:
-    recall = recall_of_exhaustive(found.pairs, len(matrix), threshold, target.confidence)
+    near = found.pairs.where(found.pairs.similarity >= np.float32(threshold))
+    recall = recall_of_exhaustive(near, len(matrix), threshold, target.confidence)
     return Reached(found, recall, plan)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from memaudit.records import CONFIDENCE, Comparison, Decision, DedupResult, Reason, Removal
+from memaudit.records import CONFIDENCE, Comparison, Decision, DedupResult, PixelChecks, Reason, Removal
 from memaudit.report.dedup_pictures import (
     MEMBERS_SHOWN,
     by_pixels,
@@ -187,8 +187,8 @@ def _headline(result: DedupResult) -> str:
     if recall.by_pair.value is None:
         if not recall.sampled:
             return text
-        near = f" of similarity {result.threshold:g} and more" if result.pixels else ""
-        return f"{text} None of {recall.sampled:,} distinct images compared exactly with all others has another{near}."
+        whom = f"{recall.sampled:,} distinct images compared exactly with all others"
+        return f"{text} At the threshold of {result.threshold:g}, none of {whom} has another."
     pairs = f"pairs of similarity {result.threshold:g} and more" if result.pixels else "near-duplicate pairs"
     return f"{text} This run found {percent(recall.by_pair.value)} of the {pairs} ({_certainty(result)})."
 
@@ -201,7 +201,7 @@ def _removal(result: DedupResult) -> str:
         f"{elsewhere:,} of {total:,} images ({percent(elsewhere / total)}) are in the other set. " if elsewhere else ""
     )
     if not dropped:
-        seen = f", and none seen on pixels from {result.pixels.floor:g} on" if result.pixels else ""
+        seen = _none_seen(result.pixels) if result.pixels else ""
         nothing = f"No duplicates of similarity {result.threshold:g} and more among {total - elsewhere:,} images"
         return f"{first}{nothing}{seen}."
     share = f"{first}{dropped:,} of {total:,} images ({percent(dropped / total)}) can go:"
@@ -212,6 +212,16 @@ def _removal(result: DedupResult) -> str:
         f"{share} a chain of duplicates, {_duplicate(result)}, leads from each to one "
         f"that stays; {_without_witness(result):,} of them are less similar to that one."
     )
+
+
+def _none_seen(checks: PixelChecks) -> str:
+    """That no copy was seen, of no more pairs than were looked at."""
+    where = f"from {checks.floor:g} on"
+    if checks.checked == checks.candidates:
+        return f", and none seen on pixels {where}"
+    if checks.checked:
+        return f", and none seen on pixels in {checks.checked:,} of {checks.candidates:,} pairs {where}"
+    return f"; of {checks.candidates:,} pairs {where} none could be compared on pixels"
 
 
 def _duplicate(result: DedupResult) -> str:

@@ -34,17 +34,20 @@ def exact_at(left: Float32, i: Int64, right: Float32, j: Int64) -> Float32:
     return np.clip(result, -1.0, 1.0)
 
 
-def similarity_at(left: Float32, i: Int64, right: Float32, j: Int64, threshold: float) -> Float32:
-    """Cosine of left[i] with right[j] to within 1e-6, one by one; to be tested with >= float32(threshold).
+def similarity_at(left: Float32, i: Int64, right: Float32, j: Int64, *thresholds: float) -> Float32:
+    """Cosine of left[i] with right[j] to within 1e-6, one by one; to be tested with >= float32 of a threshold.
 
-    Float32 decides where it cannot be wrong; within ROUNDING of the threshold, and of 1, `exact_at` does. The value of
+    Float32 decides where it cannot be wrong; within ROUNDING of a threshold, and of 1, `exact_at` does. The value of
     a pair depends on its two vectors alone: each product is summed by itself, in an order that does not change.
     """
     faiss = faiss_or_none()
     if faiss is None:
         return exact_at(left, i, right, j)
     result = _indexed_products(faiss, left, i, right, j)
-    unsure = np.flatnonzero((np.abs(result - threshold) <= ROUNDING) | (result >= 1 - ROUNDING))
+    is_unsure = result >= 1 - ROUNDING
+    for threshold in thresholds:
+        is_unsure |= np.abs(result - threshold) <= ROUNDING
+    unsure = np.flatnonzero(is_unsure)
     result[unsure] = exact_at(left, i[unsure], right, j[unsure])
     return result
 

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -18,20 +20,23 @@ from graphs import Graph, graphs, pairs_of
 from hypothesis import given
 from hypothesis import strategies as st
 from pictures import photograph
-from vectors import vector_store
+from vectors import families, near, unit, vector_store
 
 from memaudit.cli.app import run
-from memaudit.dedup import DedupOptions, dedup, pixels
+from memaudit.dedup import DedupOptions, candidates, dedup, pixels
+from memaudit.dedup.candidates import Candidates, Collected
 from memaudit.dedup.components import components
 from memaudit.dedup.groups import cover
-from memaudit.dedup.ignored import read_ruled_out
+from memaudit.dedup.ignored import read_ruled_out, without
 from memaudit.dedup.pixels import plan_pixels
 from memaudit.errors import MissingDependencyError, UsageError
-from memaudit.records import Decision, DedupResult, PixelChecks, Reason
+from memaudit.records import Decision, DedupResult, Int64, PixelChecks, Progress, Reason
 from memaudit.report.dedup import write_dedup
 from memaudit.report.document import read_report
-from memaudit.store import Store
-from memaudit.verification.engine import FLOORS
+from memaudit.similarity import Pairs, exact
+from memaudit.similarity.exact import similarity_at
+from memaudit.store import Store, unit_rows
+from memaudit.verification.engine import FLOORS, Checks, Files, check_pairs
 
 FLOOR, THRESHOLD = 0.5, 0.8
 BELOW = 0.6  # similarity of each picture to the next one of its line
@@ -218,12 +223,15 @@ def test_another_set_is_held_against_by_similarity_alone(store: Store, tmp_path:
     assert d["0-crop"] == (Decision.KEEP, "0-crop", False)
 
 
-def test_files_that_are_gone_or_changed_are_counted(store: Store, tmp_path: Path) -> None:
+def test_files_that_are_gone_or_changed_are_counted(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Their pairs are no duplicates; who asked for pixels gets an inconclusive run, who did not a note."""
     (tmp_path / "images/0-crop.png").unlink()
     photograph(77).save(tmp_path / "images/1-same.png")
-    for verify, inconclusive in (("auto", False), ("pixels", True)):
-        result = dedup(store, DedupOptions(verify=verify, verify_from=FLOOR))
+    monkeypatch.setitem(FLOORS, "test", FLOOR)
+    for verify, floor, inconclusive in (("auto", None, False), ("auto", FLOOR, True), ("pixels", None, True)):
+        result = dedup(store, DedupOptions(verify=verify, verify_from=floor))
         checks = checks_of(result)
         assert (checks.checked, checks.confirmed, checks.unread) == (0, 0, 2)
         assert sorted(checks.why) == [
@@ -382,3 +390,143 @@ def test_every_witness_is_kept_and_near_or_confirmed(graph: Graph, data: st.Data
         assert linked.chain[image] >= np.float32(BELOW)
     kept = [image for image in range(graph.size) if covered.witness[image] == image]
     assert not any(frozenset((a, b)) in known for a in kept for b in kept if a != b)
+
+
+def tie(rounded_up: bool) -> tuple[np.ndarray, float]:
+    """Two unit vectors, in two further dimensions, and a threshold between their similarity and its float32 product."""
+    for seed in range(1000):
+        x, z = np.random.default_rng(seed).standard_normal((2, 512))
+        x, z = x / np.linalg.norm(x), z - (z @ x) / (x @ x) * x
+        vectors = unit(np.stack([x, 0.9 * x + np.sqrt(1 - 0.81) * z / np.linalg.norm(z)])).astype(np.float16)
+        rows, zero = unit_rows(vectors), np.zeros(1, np.int64)
+        product = float(similarity_at(rows, zero, rows, zero + 1, FLOOR)[0])
+        true = float(exact(rows[:1], rows[1:])[0])
+        if product != true and (product > true) is rounded_up:
+            return vectors, max(product, true)
+    raise AssertionError("no such pair")
+
+
+@pytest.mark.parametrize("rounded_up", [True, False])
+def test_at_the_threshold_pairs_are_those_of_a_run_without_pixels(tmp_path: Path, rounded_up: bool) -> None:
+    """Whoever lies within rounding of the threshold is scored exactly, although the search began at the floor."""
+    vectors, threshold = tie(rounded_up)
+    store = store_of(tmp_path, [(0, "same"), (1, "same")], vectors)
+    plain = dedup(store, DedupOptions(threshold=threshold, verify="none"))
+    checked = dedup(store, DedupOptions(threshold=threshold, verify_from=FLOOR))
+    assert checked.decisions.decision.tolist() == plain.decisions.decision.tolist()
+    assert checked.pairs.similarity.tolist() == plain.pairs.similarity.tolist()
+    assert len(plain.pairs.left) == (0 if rounded_up else 1)
+    assert checks_of(checked).candidates == (1 if rounded_up else 0)
+
+
+def crowd(folder: Path, sizes: Sequence[int], similarity: float = BELOW, seed: int = 0) -> Store:
+    """Families of images without files, each image about `similarity` to those of its family, and near pairs."""
+    vectors = families(seed, sizes, 24, np.sqrt(1 / similarity - 1))
+    vectors = np.concatenate([vectors, near(seed + 2, vectors[: len(vectors) // 3], 0.4)])
+    return vector_store(folder / "crowd", vectors)
+
+
+CLUSTERED = {"clusters": 8, "probes": 2, "clusterings": 2, "recall_sample": 60}
+
+
+@pytest.mark.parametrize("options", [{}, CLUSTERED, CLUSTERED | {"target_recall": 0.8}])
+def test_candidates_change_nothing_at_the_threshold(tmp_path: Path, options: dict[str, Any]) -> None:
+    """The same recall, effort, and new pairs by clustering; the recall of the candidates stands beside it."""
+    store = crowd(tmp_path, [12] * 8)
+    plain = dedup(store, DedupOptions(verify="none", **options))
+    checked = dedup(store, DedupOptions(verify_from=FLOOR, **options))
+    assert checked.method == plain.method
+    assert checked.recall == plain.recall
+    assert checked.added == plain.added
+    assert sum(checked.added) == int((checked.pairs.similarity >= np.float32(THRESHOLD)).sum())
+    assert checks_of(checked).candidates > len(plain.pairs.left) / 2
+    assert checked.candidate_recall is not None
+    assert checked.candidate_recall.by_pair.total > checked.recall.by_pair.total
+
+
+@pytest.mark.parametrize("options", [{}, CLUSTERED])
+def test_candidates_that_nobody_asks_about_are_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    """With room for few pairs the same are compared, and the same counts stated; but no recall of what was let go."""
+    store, looked_at = crowd(tmp_path, [30, 20, 10]), []
+    ignored = tmp_path / "ignored.csv"
+    ignored.write_text("left_id,right_id\nimage-00000,image-00001\nimage-00002,image-00005\n")
+
+    def watched(files: Files, others: Files, left: Int64, right: Int64, progress: Progress) -> Checks:
+        looked_at.append(sorted(zip(left.tolist(), right.tolist(), strict=True)))
+        return check_pairs(files, others, left, right, progress)
+
+    monkeypatch.setattr(pixels, "check_pairs", watched)
+    monkeypatch.setattr(pixels, "CANDIDATES", 3)
+    results = []
+    for room in (candidates.PRUNE_AT, 40):
+        monkeypatch.setattr(candidates, "PRUNE_AT", room)
+        results.append(dedup(store, DedupOptions(verify_from=FLOOR, **options), ruled_out=read_ruled_out(ignored)))
+    roomy, tight = results
+    assert looked_at[0] == looked_at[1]
+    assert checks_of(roomy) == checks_of(tight)
+    assert checks_of(tight).left_out > 0
+    assert (tight.recall, tight.added, tight.ignored) == (roomy.recall, roomy.added, roomy.ignored)
+    assert roomy.candidate_recall is not None
+    assert tight.candidate_recall is None
+    write_dedup(tight, store, tmp_path / "out")
+    assert "too many to hold all" in (tmp_path / "out/report.html").read_text()
+
+
+@given(graphs(ruled_out=True), st.integers(1, 3), st.integers(1, 4), st.randoms(use_true_random=False))
+def test_what_is_held_of_any_pairs_is_what_would_be_chosen_of_all(
+    graph: Graph, most: int, room: int, random: Random
+) -> None:
+    """Ties by the order of the images; ruled-out pairs stay and take no place; in parts, in any order."""
+    edges = graph.edges + [(int(a), int(b)) for a, b in graph.apart]
+    everything = pairs_of(edges, [random.choice([BELOW, 0.65, 0.7, 0.9]) for _ in edges]).in_order()
+    rule = Candidates(FLOOR, most, graph.rank, graph.apart)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(candidates, "PRUNE_AT", room)
+        held = Collected(graph.size, THRESHOLD, rule)
+        for part in np.array_split(random.sample(range(len(edges)), len(edges)), 3):
+            piece = Collected(graph.size, THRESHOLD, rule)
+            piece.add(everything.where(part.astype(np.int64)))
+            held.merge(piece)
+    found = held.in_order()
+    assert held.near == int((everything.similarity >= np.float32(THRESHOLD)).sum())
+    assert len(found.left) + held.left_out == len(edges)
+    assert chosen_below(found, rule) == chosen_below(everything, rule)
+    assert set(map(tuple, graph.apart.tolist())) <= set(zip(found.left.tolist(), found.right.tolist(), strict=True))
+
+
+def chosen_below(pairs: Pairs, rule: Candidates) -> list[tuple[int, int, float]]:
+    pairs = without(pairs, rule.apart)
+    below = pairs.where(pairs.similarity < np.float32(THRESHOLD))
+    return list(zip(*(column.tolist() for column in below.where(rule.chosen(below))), strict=True))
+
+
+def test_a_floor_that_was_named_was_asked_for(tmp_path: Path) -> None:
+    """Where no file is left nothing is said to have been seen, and the run is inconclusive."""
+    store = vector_store(tmp_path / "two", line(2), uris=["gone.png", "lost.png"])
+    result = dedup(store, CHECKED)
+    assert "pixels of only 0 of 1 pairs" in result.inconclusive[0]
+    headline = write_dedup(result, store, tmp_path / "out")["results"]["headline"]
+    assert "among 2 images; of 1 pairs from 0.5 on none could be compared on pixels." in headline
+    assert "none seen" not in headline
+
+
+def test_the_headline_says_none_seen_of_what_was_looked_at(tmp_path: Path) -> None:
+    """Two pairs of strangers, the file of one of them gone; and with all there."""
+    store = store_of(tmp_path, [(0, "same"), (1, "same"), (2, "same"), (3, "same")], apart(line(2), line(2)))
+    report = write_dedup(dedup(store, CHECKED), store, tmp_path / "out")
+    assert ", and none seen on pixels from 0.5 on." in report["results"]["headline"]
+    (tmp_path / "images/0-same.png").unlink()
+    report = write_dedup(dedup(store, CHECKED), store, tmp_path / "out")
+    assert ", and none seen on pixels in 1 of 2 pairs from 0.5 on." in report["results"]["headline"]
+
+
+def test_the_headline_does_not_contradict_itself(tmp_path: Path) -> None:
+    """A copy was seen on pixels, and no other image is similar: the recall speaks of the threshold only."""
+    store = store_of(tmp_path, [(0, "same"), (0, "crop")], line(2))
+    headline = write_dedup(dedup(store, CHECKED), store, tmp_path / "out")["results"]["headline"]
+    assert headline.startswith("1 of 2 images")
+    assert (
+        "At the threshold of 0.8, none of 2 distinct images compared exactly with all others has another." in headline
+    )

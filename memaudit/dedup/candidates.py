@@ -1,0 +1,129 @@
+"""Pairs as a search collects them: all at the threshold, and of those below what pixels may be asked about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memaudit.records import Float32, Int64
+from memaudit.similarity import Pairs
+from memaudit.verification.engine import most_similar
+
+PRUNE_AT = 1_000_000  # pairs below the threshold that are added, or held, before those nobody asks about go
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Pairs from `floor` to the threshold: of either image the `most` most similar ones are held.
+
+    place (n,): each position's place by image_id, in which order ties go. apart (m, 2): positions that were ruled out
+    with each other; such pairs are no candidates, and take nobody's place.
+    """
+
+    floor: float
+    most: int
+    place: Int64
+    apart: Int64
+
+    def chosen(self, pairs: Pairs) -> NDArray[np.bool_]:
+        """Which of these pairs below the threshold, none of them ruled out, are among the most similar of an image."""
+        left, right = self.ends(pairs)
+        return most_similar(left, right, pairs.similarity, self.most)
+
+    def ends(self, pairs: Pairs) -> tuple[Int64, Int64]:
+        """Both images by their places, the lower one first."""
+        left, right = np.sort([self.place[pairs.left], self.place[pairs.right]], axis=0)
+        return left, right
+
+    def keys(self, size: int) -> Int64:
+        """The ruled-out pairs as `Collected` keeps pairs."""
+        return _keys(self.apart[:, 0], self.apart[:, 1], size)
+
+
+@dataclass
+class _Parts:
+    """Pairs so far, 12 bytes each: the parts are distinct."""
+
+    keys: list[Int64] = field(default_factory=list)
+    similarity: list[Float32] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, keys: Int64, similarity: Float32) -> None:
+        self.keys.append(keys)
+        self.similarity.append(similarity)
+        self.count += len(keys)
+
+    def extend(self, other: _Parts) -> None:
+        self.keys += other.keys
+        self.similarity += other.similarity
+        self.count += other.count
+
+    def where(self, chosen: NDArray[np.bool_]) -> _Parts:
+        (keys,), (similarity,) = self.keys, self.similarity
+        return _Parts([keys[chosen]], [similarity[chosen]], int(chosen.sum()))
+
+    def joined(self) -> _Parts:
+        return _Parts([np.concatenate(self.keys)], [np.concatenate(self.similarity)], self.count)
+
+
+class Collected:
+    """Pairs of `size` positions as they come, put in order once, at the end.
+
+    candidates: what is held of the pairs below the threshold (None: there are none). left_out: how many were not. Who
+    is among the most similar of all is among those of any part: so what a part leaves out, the whole would too.
+    """
+
+    def __init__(self, size: int, threshold: float, candidates: Candidates | None) -> None:
+        self._size, self._threshold, self._candidates = size, np.float32(threshold), candidates
+        self._near, self._below = _Parts(), _Parts()
+        self._limit = PRUNE_AT
+        self.left_out = 0
+
+    @property
+    def near(self) -> int:
+        """How many reach the threshold."""
+        return self._near.count
+
+    def add(self, pairs: Pairs) -> None:
+        """Further pairs, of which none was added before."""
+        for low in range(0, len(pairs.left), PRUNE_AT):
+            part = pairs.where(np.arange(low, min(low + PRUNE_AT, len(pairs.left))))
+            keys, near = _keys(part.left, part.right, self._size), part.similarity >= self._threshold
+            self._near.add(keys[near], part.similarity[near])
+            if self._candidates is not None:
+                self._below.add(keys[~near], part.similarity[~near])
+                self._prune()
+
+    def merge(self, other: Collected) -> None:
+        """The pairs of another one, of which none was added here."""
+        self._near.extend(other._near)
+        self._below.extend(other._below)
+        self.left_out += other.left_out
+        self._prune()
+
+    def _prune(self) -> None:
+        if self._candidates is None or self._below.count <= self._limit:
+            return
+        below = self._below.joined()
+        stays = np.isin(below.keys[0], self._candidates.keys(self._size))
+        free = np.flatnonzero(~stays)
+        left, right = np.divmod(below.keys[0][free], self._size)
+        stays[free[self._candidates.chosen(Pairs(left, right, below.similarity[0][free]))]] = True
+        self._below = below.where(stays)
+        self.left_out += below.count - self._below.count
+        self._limit = max(PRUNE_AT, 2 * self._below.count)
+
+    def in_order(self) -> Pairs:
+        """All pairs held, sorted."""
+        if not self._near.count + self._below.count:
+            return Pairs.none()
+        keys = np.concatenate(self._near.keys + self._below.keys)
+        similarity = np.concatenate(self._near.similarity + self._below.similarity)
+        order = np.argsort(keys)  # no key occurs twice
+        return Pairs(*np.divmod(keys[order], self._size), similarity[order])
+
+
+def _keys(left: Int64, right: Int64, size: int) -> Int64:
+    return np.asarray(np.minimum(left, right) * size + np.maximum(left, right))
