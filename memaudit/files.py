@@ -12,6 +12,8 @@ from typing import Any
 
 from memaudit.errors import InputError
 
+_OPEN_FILES = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")  # they may lead to a file that another holds open
+
 
 @contextmanager
 def appearing_whole(path: Path) -> Iterator[Path]:
@@ -41,8 +43,8 @@ def appearing_whole(path: Path) -> Iterator[Path]:
 
 def is_passage(path: Path) -> bool:
     """Whether what is written there goes elsewhere: devices, pipes, sockets, and all names of an open file."""
-    if Path(os.path.abspath(path)).parts[1:2] in (("dev",), ("proc",)):
-        return path.exists() and not path.is_dir()  # /dev/stdout may lead to a file that somebody else holds open
+    if os.path.abspath(path).startswith(_OPEN_FILES):
+        return path.exists() and not path.is_dir()
     return path.exists() and not path.is_file() and not path.is_dir()
 
 

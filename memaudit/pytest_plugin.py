@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from memaudit.gate import Finding, GateResult, RuleResult
 
 
+_OPTIONS = {
+    "policy": "Limits in TOML (default: memaudit's own).",
+    "baseline": "An earlier audit's report: its rate may not be exceeded by much.",
+    "accepted": "Matches that a person has accepted, in TOML: who, why, until when.",
+}
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("memaudit")
     group.addoption(
@@ -23,7 +30,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="REPORT.json",
         help="Hold this report of memaudit audit or dedup against the policy: a test for each rule. May be repeated.",
     )
-    group.addoption("--memaudit-policy", metavar="FILE", help="Limits in TOML (default: memaudit's own).")
+    for name, text in _OPTIONS.items():
+        group.addoption(f"--memaudit-{name}", metavar="FILE", help=text)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A policy that no report is held against would be a run without a single failure."""
+    given = [f"--memaudit-{name}" for name in _OPTIONS if config.getoption(f"memaudit_{name}")]
+    if given and not config.getoption("memaudit_report"):
+        raise pytest.UsageError(f"memaudit: {given[0]} needs --memaudit-report REPORT.json: nothing would be judged")
 
 
 @pytest.hookimpl(tryfirst=True)  # so that -k and -m choose among these as well
@@ -54,12 +69,17 @@ def _rules(session: pytest.Session, config: pytest.Config) -> Iterator[RuleItem]
 def _held(config: pytest.Config) -> GateResult:
     """Read and judge once a session. Raises pytest.UsageError, in one line, for what cannot be read."""
     from memaudit.errors import MemauditError
-    from memaudit.gate import Policy, hold, read_policy
+    from memaudit.gate import Policy, hold, read_accepted, read_policy
     from memaudit.report.document import read_report
 
-    policy, paths = config.getoption("memaudit_policy"), config.getoption("memaudit_report")
+    policy, baseline, accepted = (config.getoption(f"memaudit_{name}") for name in _OPTIONS)
     try:
-        return hold([(path, read_report(path)) for path in paths], read_policy(policy) if policy else Policy())
+        return hold(
+            [(path, read_report(path)) for path in config.getoption("memaudit_report")],
+            read_policy(policy) if policy else Policy(),
+            baseline=read_report(baseline) if baseline else None,
+            accepted=read_accepted(accepted) if accepted else (),
+        )
     except MemauditError as error:
         raise pytest.UsageError(f"memaudit: {error}") from None
 

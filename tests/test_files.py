@@ -8,6 +8,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memaudit.errors import InputError
-from memaudit.files import appearing_whole, digest_of, read_json, sha256_of, write_json, write_text
+from memaudit.files import appearing_whole, digest_of, is_passage, read_json, sha256_of, write_json, write_text
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -55,6 +56,16 @@ def test_what_is_no_file_is_written_through(tmp_path: Path) -> None:
     (tmp_path / "full").symlink_to("/dev/full")
     with pytest.raises(InputError, match="full cannot be written: No space left"):
         write_text(tmp_path / "full", "text")
+
+
+def test_what_goes_elsewhere_is_known(tmp_path: Path) -> None:
+    """Devices and open files, and no plain file, wherever it lies."""
+    (tmp_path / "file").write_text("text")
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as shared, (tmp_path / "file").open() as handle:
+        assert not is_passage(Path(shared.name))
+        assert is_passage(Path(f"/dev/fd/{handle.fileno()}"))
+    assert is_passage(Path("/dev/null"))
+    assert not any(is_passage(path) for path in (tmp_path, tmp_path / "file", tmp_path / "none"))
 
 
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:

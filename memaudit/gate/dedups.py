@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from memaudit.gate.figures import coverage_rule
+from memaudit.gate.figures import coverage_rule, number, whole
 from memaudit.gate.policy import DedupPolicy
 from memaudit.gate.thresholds import threshold_rule
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
@@ -20,10 +20,22 @@ def judge_dedup(name: str, report: Mapping[str, Any], policy: DedupPolicy) -> It
         yield unmeasured(name, "min_recall", f"{policy.min_recall:.2%}")
         return
     yield threshold_rule(name, "dedup run", report["threshold"], report["encoder"], policy.max_threshold)
+    _require_consistent(results["recall"]["by_pair"])
     if results["recall"]["by_pair"]["value"] is None:
         yield _recall_without_pairs(name, results["recall"], _near_pairs(results), policy)
     else:
         yield _recall(name, results["recall"], policy)
+
+
+def _require_consistent(recall: Mapping[str, Any]) -> None:
+    """Raises ValueError for a recall that its own counts do not give."""
+    found, total = whole(recall["found"]), whole(recall["total"])
+    if found > total or (recall["value"] is None) != (total == 0):
+        raise ValueError(f"{found} of {total} pairs found is impossible")
+    if total:
+        value, low = number(recall["value"], 0, 1), number(recall["low"], 0, 1)
+        if abs(value - found / total) > 1e-6 or low > value + 1e-6:
+            raise ValueError(f"a recall of {value:g}, at least {low:g}, is not that of {found} of {total} pairs")
 
 
 def _recall_without_pairs(name: str, recall: Mapping[str, Any], found: int, policy: DedupPolicy) -> RuleResult:

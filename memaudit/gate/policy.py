@@ -60,7 +60,8 @@ def _no_share(value: Any) -> str:
 
 
 def _no_confidence(value: Any) -> str:
-    return _no_share(value) or ("must lie between 0 and 1, for example 0.95" if value in (0, 1) else "")
+    inside = not _no_share(value) and 0.5 <= value < 1
+    return "" if inside else "must be at least 0.5 and below 1, for example 0.95"
 
 
 def _no_flag(value: Any) -> str:

@@ -579,6 +579,28 @@ def test_a_dedup_report_without_the_figures_is_one_line() -> None:
         judge("r.json", report, Policy())
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"found": 1001},
+        {"found": 500},
+        {"value": 0.5},
+        {"low": 1.0, "found": 999, "value": 0.999},
+        {"total": 0, "found": 0},
+        {"total": True},
+        {"total": 10**13},
+        {"low": float("nan")},
+        {"value": None},
+    ],
+)
+def test_a_recall_that_its_counts_do_not_give_is_refused(change: dict[str, Any]) -> None:
+    """Found of total, value and bound say one thing, or nothing is judged."""
+    report = dedup_report()
+    report["results"]["recall"]["by_pair"].update(change)
+    with pytest.raises(InputError, match="lacks a figure"):
+        judge("r.json", report, Policy())
+
+
 def test_impossible_counts_are_no_pass() -> None:
     """Five findings of three generations is refused, and not a rate of 167 %."""
     report = audit_report()
@@ -661,8 +683,10 @@ def test_rules_of_other_types_are_read(tmp_path: Path, text: str, expected: Poli
         ("[audit]\nmax_findings = false\n", "max_findings = False must be a whole number"),
         ("[audit]\nmax_findings = inf\n", "max_findings = inf must be a whole number"),
         ("[audit]\nmin_controls = [100]\n", "min_controls = [100] must be a whole number"),
-        ("[audit]\nconfidence = 1\n", "confidence = 1 must lie between 0 and 1"),
-        ("[audit]\nconfidence = 0.0\n", "confidence = 0.0 must lie between 0 and 1"),
+        ("[audit]\nconfidence = 1\n", "confidence = 1 must be at least 0.5 and below 1"),
+        ("[audit]\nconfidence = 0.0\n", "confidence = 0.0 must be at least 0.5 and below 1"),
+        ("[audit]\nconfidence = 0.01\n", "confidence = 0.01 must be at least 0.5"),
+        ("[baseline]\nconfidence = 0.49\n", "confidence = 0.49 must be at least 0.5"),
         ("[dedup]\nmin_recall = 2024-01-01\n", "must be a share"),
         ("[audit]\nmax_threshold = 1.1\n", "max_threshold = 1.1 must be a share"),
         ("[audit]\nmax_threshold = -0.1\n", "max_threshold = -0.1 must be a share"),

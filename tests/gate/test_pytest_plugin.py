@@ -72,6 +72,33 @@ def test_what_cannot_be_read_is_wrong_usage(tmp_path: Path, arguments: list[str]
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("option", ["policy", "baseline", "accepted"])
+def test_a_policy_without_a_report_is_wrong_usage(tmp_path: Path, option: str) -> None:
+    """Nothing would be judged, and nothing fail."""
+    (tmp_path / "test_own.py").write_text("def test_it():\n    pass\n")
+    done = pytest_in(tmp_path, f"--memaudit-{option}", "file")
+    assert done.returncode == 4
+    assert f"--memaudit-{option} needs --memaudit-report" in done.stderr
+
+
+def test_a_baseline_and_accepted_matches_are_heeded(tmp_path: Path) -> None:
+    """As `memaudit gate` takes them."""
+    write(tmp_path / "new.json", audit(5000, [1]))
+    write(tmp_path / "old.json", audit(5000, days_old=1))
+    write(tmp_path / "other.json", audit(5000, store="s0"))
+    (tmp_path / "accepted.toml").write_text(
+        '[[accepted]]\nquery_id = "gen-0001.png"\nreference_id = "train-gen-0001.png"\n'
+        'who = "A"\nwhy = "b"\nuntil = 2999-01-01\n'
+    )
+    given = ["--memaudit-report", "new.json", "--memaudit-accepted", "accepted.toml", "--memaudit-baseline"]
+    good = pytest_in(tmp_path, *given, "old.json")
+    assert good.returncode == 0, good.stdout
+    assert "9 passed" in good.stdout
+    bad = pytest_in(tmp_path, *given, "other.json")
+    assert bad.returncode == 1
+    assert "different training sets" in bad.stdout
+
+
 TEST_WITH_FIXTURE = """
 def test_threshold(memaudit_report):
     assert memaudit_report["threshold"] <= 0.75
