@@ -300,9 +300,26 @@ def by_image_stores(generations: Store, references: Store) -> ImageSimilarity:
     return similarity
 
 
+def copies_among(images: Store, threshold: float) -> Callable[[Sequence[str], Sequence[str]], NDArray[np.bool_]]:
+    """Tells of pairs of image_ids whether the two are near-duplicates in this store; of unknown ones they are not."""
+
+    def are_copies(left: Sequence[str], right: Sequence[str]) -> NDArray[np.bool_]:
+        rows = [_rows_of_images(images, ids) for ids in (left, right)]
+        known = (rows[0] >= 0) & (rows[1] >= 0)
+        result = np.zeros(len(left), bool)
+        vectors = (images.embeddings(side[known]) for side in rows)
+        result[known] = exact(*vectors) >= np.float32(threshold)
+        return result
+
+    return are_copies
+
+
 def _image_rows(store: Store, faces: Columns) -> Int64:
     """The comparable rows, in a store of images, of the images that faces are on; -1 for those that it lacks."""
-    parents = [parent_of(image_id) for image_id in faces.image_id]
+    return _rows_of_images(store, [parent_of(image_id) for image_id in faces.image_id])
+
+
+def _rows_of_images(store: Store, parents: Sequence[str]) -> Int64:
     known = rows_of(store, set(parents))
     rows = np.array([known.get(parent, -1) for parent in parents], dtype=np.int64)
     there = np.flatnonzero(rows >= 0)

@@ -157,6 +157,26 @@ def test_two_stores_of_faces_are_audited_alone(memaudit: Memaudit, tmp_path: Pat
 
 
 @needs_photographs
+def test_a_copy_that_pixels_confirm_is_the_same_picture(memaudit: Memaudit, tmp_path: Path) -> None:
+    """Although the whole images are not alike: a part of a training picture is no new picture of the man on it."""
+    training = copy(tmp_path / "training", "obama.jpg", "biden.jpg", "t1.jpg")
+    (tmp_path / "made").mkdir()
+    image = Image.open(training / "obama.jpg").convert("RGB")
+    width, height = image.size
+    image.crop((width // 8, 0, width, height * 7 // 8)).save(tmp_path / "made/part.png")
+    memaudit("embed", training, "--out", tmp_path / "store", *THUMBNAIL)
+    audit = ("audit", tmp_path / "made", "--against", tmp_path / "store", "--out", tmp_path / "out", "--faces")
+    done = memaudit(*audit, "--face-false-matches", "5", "--verify-from", "0.1", "--json")
+    assert done.code == 0, done.err
+    (finding,) = done.json["findings"]
+    faces = done.json["results"]["faces"]
+    assert (finding["kind"], finding["reference_id"]) == ("partial", "obama.jpg")
+    assert finding["similarity"] < done.json["threshold"]
+    assert (faces["same_picture"], faces["new_picture"]) == (1, 0)
+    assert finding["face_similarity"] > 0.8
+
+
+@needs_photographs
 def test_faces_of_other_images_than_the_audits_are_inconclusive(memaudit: Memaudit, tmp_path: Path) -> None:
     """A gallery of one person; a training image lost since it was embedded; a generation lost before its face is."""
     training = copy(tmp_path / "training", "obama.jpg", "biden.jpg", "t1.jpg")
