@@ -12,7 +12,7 @@ from PIL import Image
 
 from memaudit.embed.standing import bytes_of
 from memaudit.encoders.sface import MIN_SIZE, YUNET_FILE, FaceEncoder, FaceModel, face_weights
-from memaudit.faces.finding import DETECTION_SIDE, FaceFinder, Found
+from memaudit.faces.finding import FaceFinder, Found
 from memaudit.faces.names import face_id, file_hash, file_tombstone, metadata_with, tombstone, without_given
 from memaudit.images.decode import UnreadableImageError, decoding, is_blank
 from memaudit.records import Float32, ImageRef, Status
@@ -68,7 +68,7 @@ class FaceReader:
         if file_tombstone(row.sha256) in forgotten:
             return []
         try:
-            with decoding(data, max_pixels, DETECTION_SIDE) as (image, width, height):
+            with decoding(data, max_pixels) as (image, width, height):
                 row = replace(row, width=width, height=height, status=Status.BLANK, error=NO_FACE)
                 seen = None if is_blank(image) else self.see(image, max(width, height))
         except UnreadableImageError as error:
