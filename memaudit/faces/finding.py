@@ -21,6 +21,7 @@ TILED_SIDE = 1536  # images with a longer side above this are searched in tiles 
 _TILE_OVERLAP = (
     256  # pixels: any face that is smaller lies wholly within a tile; of larger ones, enough is left scaled down
 )
+_STRICTER = 0.1  # of the score in tiles: tens of times the area holds as many more things that resemble a face
 _EDGE = 4  # pixels: a box this near to where a tile was cut is of a part of a face
 _SHARED = 0.4  # of the smaller of two boxes: what both have in common is one face
 SCORE = 0.6
@@ -52,7 +53,7 @@ class FaceFinder:
 
     def __init__(self, yunet: Path, side: int = SIDE, score: float = SCORE) -> None:
         self._cv2 = import_cv2()
-        self._side = side
+        self._side, self._score = side, score
         self._detector = self._cv2.FaceDetectorYN.create(str(yunet), "", (SIDE, SIDE), score, _OVERLAP, _MOST)
 
     def find(self, image: Image.Image, longer: int = 0) -> list[Found]:
@@ -70,7 +71,7 @@ class FaceFinder:
         return _once(np.concatenate([whole, *(self._in_tile(pixels, left, top) for left, top in _tiles(pixels))]))
 
     def _in_tile(self, pixels: NDArray[np.uint8], left: int, top: int) -> Float64:
-        """The faces of a tile that it does not cut through, in pixels of the whole."""
+        """The small faces of a tile that it does not cut through, in pixels of the whole."""
         tile = np.ascontiguousarray(pixels[top : top + DETECTION_SIDE, left : left + DETECTION_SIDE])
         found = self._detected(tile)
         found[:, :14] += np.tile([left, top], 7) * _PLACES
@@ -79,7 +80,8 @@ class FaceFinder:
         cut = ((start < [left + _EDGE, top + _EDGE]) & (np.array([left, top]) > 0)).any(axis=1)
         last = np.array([left + width, top + height])
         cut |= ((end > last - _EDGE) & (last < [columns, rows])).any(axis=1)
-        return np.asarray(found[~cut])
+        clear = (found[:, 14] >= self._score + _STRICTER) & (found[:, 2:4].max(axis=1) <= _TILE_OVERLAP)
+        return np.asarray(found[clear & ~cut])
 
     def _detected(self, pixels: NDArray[np.uint8]) -> Float64:
         """(n, 15): box, five landmarks, score; in pixels of the array given."""
