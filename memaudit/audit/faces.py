@@ -80,6 +80,7 @@ def audit_faces(
     """
     _require_possible(options)
     _require_faces(generations, gallery.store, control)
+    _require_columns(options, generations, gallery.store, control)
     rows = distinct_rows(generations)
     null, source = _null(gallery, control, len(rows), options)
     same_person = gallery.store.encoder.threshold
@@ -133,6 +134,19 @@ def _require_faces(generations: Store, gallery: Store, control: Store | None) ->
         if store.manifest.kind != FACES:
             raise InputError(f"store {store.folder} holds images, not faces: make a store of faces with memaudit faces")
         require_same_encoder(store, gallery)
+
+
+def _require_columns(options: FaceOptions, *stores: Store | None) -> None:
+    """Raise UsageError for a metadata column that no face has: a slip of the pen would pass for one single group."""
+    missing = {"--identity": {options.identity} - {""}, "--faces-by": set(options.by)}
+    for columns in (part for store in stores if store is not None for part in store.iter_columns()):
+        if not any(missing.values()):
+            return
+        found = {name for text in columns.metadata for name in given_metadata(text)}
+        missing = {option: names - found for option, names in missing.items()}
+    for option, names in missing.items():
+        if names:
+            raise UsageError(f"{option} {min(names)}: no face has metadata of that name (look at memaudit info)")
 
 
 def _null(gallery: Searcher, control: Store | None, scored: int, options: FaceOptions) -> tuple[Null, str]:

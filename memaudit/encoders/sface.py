@@ -198,6 +198,8 @@ def cuda_by_onnxruntime() -> bool:
         return False
     if "CUDAExecutionProvider" not in _import_onnxruntime().get_available_providers():
         return False
+    if importlib.util.find_spec("torch") is None:
+        return False  # nobody to ask whether there is a device: --device cuda insists
     import torch
 
     return bool(torch.cuda.is_available())
