@@ -397,10 +397,17 @@ class StoreWriter:
             content_sha256=content_digest(zip(columns.image_id, columns.sha256, strict=True)),
         )
 
-    def remove_rows(self, doomed: Callable[[Columns], NDArray[np.bool_]], forgotten: Sequence[str]) -> None:
-        """Write every shard with a doomed row anew, without it, then a manifest that lists the new files and
-        `forgotten`, then delete the old ones. Killed before the manifest, nothing has changed; killed after it, the
-        next call deletes what is left. Memory: a shard.
+    def remove_rows(
+        self,
+        doomed: Callable[[Columns], NDArray[np.bool_]],
+        forgotten: Sequence[str],
+        redacted: Callable[[Columns], Columns] = lambda columns: columns,
+    ) -> None:
+        """Write every shard with a doomed row anew, without it and with what is left `redacted`, then a manifest that
+        lists the new files and `forgotten`, then delete the old ones. Killed before the manifest, nothing has changed;
+        killed after it, the next call deletes what is left. Memory: a shard.
+
+        redacted: returns the very columns it was given where nothing is to be changed.
         """
         self.remove_strays()
         shards: list[Shard] = []
@@ -408,10 +415,11 @@ class StoreWriter:
             store = Store(self.folder, replace(self.manifest, shards=(shard,)))
             columns = store.all_columns()
             kept = np.flatnonzero(~doomed(columns))
-            if len(kept) == shard.rows:
+            left = redacted(columns)
+            if len(kept) == shard.rows and left is columns:
                 shards.append(shard)
             elif len(kept):
-                shards.append(self._written_shard(columns.at(kept), store.stored_embeddings(kept), shards))
+                shards.append(self._written_shard(left.at(kept), store.stored_embeddings(kept), shards))
         self._save(replace(self.manifest, shards=tuple(shards), forgotten=tuple(forgotten)))
         self.remove_strays()
 

@@ -80,6 +80,7 @@ def audit_faces(
     """
     _require_possible(options)
     _require_faces(generations, gallery.store, control)
+    _require_columns(options, generations, gallery.store, control)
     rows = distinct_rows(generations)
     null, source = _null(gallery, control, len(rows), options)
     same_person = gallery.store.encoder.threshold
@@ -133,6 +134,19 @@ def _require_faces(generations: Store, gallery: Store, control: Store | None) ->
         if store.manifest.kind != FACES:
             raise InputError(f"store {store.folder} holds images, not faces: make a store of faces with memaudit faces")
         require_same_encoder(store, gallery)
+
+
+def _require_columns(options: FaceOptions, *stores: Store | None) -> None:
+    """Raise UsageError for a metadata column that no face has: a slip of the pen would pass for one single group."""
+    missing = {"--identity": {options.identity} - {""}, "--faces-by": set(options.by)}
+    for columns in (part for store in stores if store is not None for part in store.iter_columns()):
+        if not any(missing.values()):
+            return
+        found = {name for text in columns.metadata for name in given_metadata(text)}
+        missing = {option: names - found for option, names in missing.items()}
+    for option, names in missing.items():
+        if names:
+            raise UsageError(f"{option} {min(names)}: no face has metadata of that name (look at memaudit info)")
 
 
 def _null(gallery: Searcher, control: Store | None, scored: int, options: FaceOptions) -> tuple[Null, str]:
@@ -300,9 +314,26 @@ def by_image_stores(generations: Store, references: Store) -> ImageSimilarity:
     return similarity
 
 
+def copies_among(images: Store, threshold: float) -> Callable[[Sequence[str], Sequence[str]], NDArray[np.bool_]]:
+    """Tells of pairs of image_ids whether the two are near-duplicates in this store; of unknown ones they are not."""
+
+    def are_copies(left: Sequence[str], right: Sequence[str]) -> NDArray[np.bool_]:
+        rows = [_rows_of_images(images, ids) for ids in (left, right)]
+        known = (rows[0] >= 0) & (rows[1] >= 0)
+        result = np.zeros(len(left), bool)
+        vectors = (images.embeddings(side[known]) for side in rows)
+        result[known] = exact(*vectors) >= np.float32(threshold)
+        return result
+
+    return are_copies
+
+
 def _image_rows(store: Store, faces: Columns) -> Int64:
     """The comparable rows, in a store of images, of the images that faces are on; -1 for those that it lacks."""
-    parents = [parent_of(image_id) for image_id in faces.image_id]
+    return _rows_of_images(store, [parent_of(image_id) for image_id in faces.image_id])
+
+
+def _rows_of_images(store: Store, parents: Sequence[str]) -> Int64:
     known = rows_of(store, set(parents))
     rows = np.array([known.get(parent, -1) for parent in parents], dtype=np.int64)
     there = np.flatnonzero(rows >= 0)

@@ -121,7 +121,7 @@ def audit(
     from memaudit.images.views import views_of
     from memaudit.index import open_searcher
     from memaudit.report.audit import write_audit
-    from memaudit.report.document import start_run
+    from memaudit.report.document import remove_earlier_pictures, start_run
     from memaudit.report.inconclusive import write_inconclusive
     from memaudit.similarity.exact import require_threshold
     from memaudit.store import FACES, require_same_encoder
@@ -149,6 +149,8 @@ def audit(
     )
     people.require_possible()
     start_run(out, "audit")
+    if blur_faces:
+        remove_earlier_pictures(out)
     views_of(views or DEFAULT_VIEWS), plan_pixels(verify, verify_from, "", 1.0)  # before hours of embedding
     if threshold is not None:
         require_threshold(threshold)  # before hours of embedding

@@ -82,7 +82,7 @@ def dedup(
     from memaudit.dedup.ignored import read_ruled_out
     from memaudit.errors import InconclusiveError, UsageError
     from memaudit.report.dedup import write_dedup
-    from memaudit.report.document import start_run
+    from memaudit.report.document import remove_earlier_pictures, start_run
     from memaudit.report.inconclusive import write_inconclusive
     from memaudit.store import Store
 
@@ -107,6 +107,8 @@ def dedup(
     )
     alter = blurring(wanted=blur_faces)
     start_run(out, "dedup")
+    if blur_faces:
+        remove_earlier_pictures(out)
     require_possible(options)
     ruled_out = read_ruled_out(ignore) if ignore else None
     try:

@@ -112,7 +112,7 @@ class FaceChoices:
         self, generations: Store, references: Store, control: Store | None, out: Path, progress: Progress
     ) -> FacePart:
         """Find and compare the faces of an audit of images: of the sources that its stores were made from."""
-        from memaudit.audit.faces import ImageStores, by_image_stores
+        from memaudit.audit.faces import ImageStores, by_image_stores, copies_among
 
         gallery = self._gallery(references, out, progress)
         images = ImageStores(generations, references)
@@ -127,7 +127,8 @@ class FaceChoices:
             images = replace(images, control=control)
         similarity = by_image_stores(generations, references)
         same = references.encoder.threshold if self.picture_threshold is None else self.picture_threshold
-        return self._compared(queries, gallery, held_out, images, (similarity, same), progress)
+        part = self._compared(queries, gallery, held_out, images, (similarity, same), progress)
+        return replace(part, are_copies=copies_among(references, same))
 
     def alone(
         self, generations: str, gallery: Searcher, control: str | None, out: Path, progress: Progress

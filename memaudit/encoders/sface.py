@@ -34,7 +34,7 @@ DIM = 128
 ONE_TO_ONE = 0.363  # SFace's README: two given faces are one person. It says nothing about a search
 SAME_PERSON = 0.6  # within one set: far above what different people reach by chance, and some pairs of one person miss
 MIN_SIZE = 20  # pixels: a smaller face has a row, but no embedding that is compared
-DETECTION = f"YuNet {YUNET_SHA256[:12]} at 1024 px, score 0.6 or more, faces of {MIN_SIZE} px or more"
+DETECTION = f"YuNet {YUNET_SHA256[:12]} at 1024 px and in tiles above 1536, score 0.6 or more, {MIN_SIZE} px or more"
 ALIGNED = f"aligned by five landmarks to {SIDE}x{SIDE}"
 SPEC = EncoderSpec(
     name="sface",
@@ -198,6 +198,8 @@ def cuda_by_onnxruntime() -> bool:
         return False
     if "CUDAExecutionProvider" not in _import_onnxruntime().get_available_providers():
         return False
+    if importlib.util.find_spec("torch") is None:
+        return False  # nobody to ask whether there is a device: --device cuda insists
     import torch
 
     return bool(torch.cuda.is_available())

@@ -17,6 +17,13 @@ from memaudit.faces.names import Details
 from memaudit.records import Float64
 
 DETECTION_SIDE = 1024  # larger images are scaled down to it; the faces are cut from the larger one
+TILED_SIDE = 1536  # images with a longer side above this are searched in tiles at full scale, too
+_TILE_OVERLAP = (
+    256  # pixels: any face that is smaller lies wholly within a tile; of larger ones, enough is left scaled down
+)
+_STRICTER = 0.1  # of the score in tiles: tens of times the area holds as many more things that resemble a face
+_EDGE = 4  # pixels: a box this near to where a tile was cut is of a part of a face
+_SHARED = 0.4  # of the smaller of two boxes: what both have in common is one face
 SCORE = 0.6
 _OVERLAP = 0.3
 _LEAST_SIDE = 64  # a strip of fewer pixels makes OpenCV 4.14 hand out memory that it never wrote
@@ -26,6 +33,7 @@ _MOST = 5000
 _TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
 )
+_PLACES = np.array([1.0, 1, 0, 0, *[1] * 10])  # of box and landmarks: what moves with the tile, and what is a size
 _SHARP = 100.0  # variance of the Laplacian from which on a face counts as sharp
 
 
@@ -45,7 +53,7 @@ class FaceFinder:
 
     def __init__(self, yunet: Path, side: int = SIDE, score: float = SCORE) -> None:
         self._cv2 = import_cv2()
-        self._side = side
+        self._side, self._score = side, score
         self._detector = self._cv2.FaceDetectorYN.create(str(yunet), "", (SIDE, SIDE), score, _OVERLAP, _MOST)
 
     def find(self, image: Image.Image, longer: int = 0) -> list[Found]:
@@ -53,7 +61,27 @@ class FaceFinder:
         to whose pixels boxes and landmarks are scaled, if it was decoded at a reduced scale."""
         pixels = np.ascontiguousarray(np.asarray(image)[:, :, ::-1])
         full = longer / max(image.size) if longer else 1.0
-        return [self._found(pixels, row, full) for row in self._detected(pixels)]
+        return [self._found(pixels, row, full) for row in self._everywhere(pixels)]
+
+    def _everywhere(self, pixels: NDArray[np.uint8]) -> Float64:
+        """As `_detected`; of a large image in tiles at full scale, too, by falling score, each face once."""
+        whole = self._detected(pixels)
+        if max(pixels.shape[:2]) <= TILED_SIDE:
+            return whole
+        return _once(np.concatenate([whole, *(self._in_tile(pixels, left, top) for left, top in _tiles(pixels))]))
+
+    def _in_tile(self, pixels: NDArray[np.uint8], left: int, top: int) -> Float64:
+        """The small faces of a tile that it does not cut through, in pixels of the whole."""
+        tile = np.ascontiguousarray(pixels[top : top + DETECTION_SIDE, left : left + DETECTION_SIDE])
+        found = self._detected(tile)
+        found[:, :14] += np.tile([left, top], 7) * _PLACES
+        (height, width), (rows, columns) = tile.shape[:2], pixels.shape[:2]
+        start, end = found[:, :2], found[:, :2] + found[:, 2:4]
+        cut = ((start < [left + _EDGE, top + _EDGE]) & (np.array([left, top]) > 0)).any(axis=1)
+        last = np.array([left + width, top + height])
+        cut |= ((end > last - _EDGE) & (last < [columns, rows])).any(axis=1)
+        clear = (found[:, 14] >= self._score + _STRICTER) & (found[:, 2:4].max(axis=1) <= _TILE_OVERLAP)
+        return np.asarray(found[clear & ~cut])
 
     def _detected(self, pixels: NDArray[np.uint8]) -> Float64:
         """(n, 15): box, five landmarks, score; in pixels of the array given."""
@@ -80,6 +108,36 @@ class FaceFinder:
         sharpness = float(self._cv2.Laplacian(self._cv2.cvtColor(crop, self._cv2.COLOR_BGR2GRAY), 6).var())
         details = _details(row[:4] * full, landmarks * full, float(row[14]), sharpness)
         return Found(details, np.ascontiguousarray(crop[:, :, ::-1]))
+
+
+def _tiles(pixels: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
+    """Left and top of evenly spread squares that overlap by _TILE_OVERLAP at least."""
+    tops, lefts = (_starts(side) for side in pixels.shape[:2])
+    return ((left, top) for top in tops for left in lefts)
+
+
+def _starts(side: int) -> list[int]:
+    if side <= DETECTION_SIDE:
+        return [0]
+    count = math.ceil((side - _TILE_OVERLAP) / (DETECTION_SIDE - _TILE_OVERLAP))
+    return [round(place * (side - DETECTION_SIDE) / (count - 1)) for place in range(count)]
+
+
+def _once(rows: Float64) -> Float64:
+    """By falling score, without those that share _SHARED of the smaller box with a better one."""
+    kept: list[Float64] = []
+    for row in rows[np.argsort(-rows[:, 14], kind="stable")]:
+        if not kept or _shared(row, np.stack(kept)).max() < _SHARED:
+            kept.append(row)
+    return np.stack(kept) if kept else rows
+
+
+def _shared(row: Float64, others: Float64) -> Float64:
+    """What a box has in common with each of the others, as a share of the smaller of the two."""
+    start = np.maximum(row[:2], others[:, :2])
+    end = np.minimum(row[:2] + row[2:4], others[:, :2] + others[:, 2:4])
+    common = np.clip(end - start, 0, None).prod(axis=1)
+    return np.asarray(common / np.minimum(row[2:4].prod(), others[:, 2:4].prod(axis=1)))
 
 
 def _is_inside(row: Float64, width: int, height: int) -> bool:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.errors import InputError
-from memaudit.faces.names import parent_of, tombstone
+from memaudit.faces.names import file_of, file_tombstone, number_of, parent_of, tombstone, without_given
 from memaudit.records import Float32
 from memaudit.similarity import top_k
-from memaudit.store import FACES, Columns, Manifest, Store, StoreWriter, writing_store
+from memaudit.store import FACES, NO_FILE, Columns, Manifest, Store, StoreWriter, writing_store
 
 _NAMED = 10
 _QUERIES = 2048
@@ -33,9 +34,11 @@ class Forgotten:
 def forget(folder: str | Path, image_ids: Sequence[str]) -> Forgotten:
     """Remove the rows of images, or of single faces (`IMAGE_ID#face-2`), and see to it that they do not come back.
 
-    Shards are written anew, whole; the manifest, last, keeps a digest of each id, by which a later `embed_faces` passes
-    the image over. Killed at any moment, the same call finishes it. Raises InputError, before anything is removed, for
-    an id that the store does not have, or a store that holds no faces; InconclusiveError for a damaged store.
+    Shards are written anew, whole; the manifest, last, keeps a digest of each id and of each file (or of the face's
+    place in it), by which a later `embed_faces` passes the image over, under another name as well. The other faces of
+    an image lose its caption and metadata, which may name whoever was forgotten. Killed at any moment, the same call
+    finishes it. Raises InputError, before anything is removed, for an id that the store does not have, or a store that
+    holds no faces; InconclusiveError for a damaged store.
     """
     folder, wanted = Path(folder), frozenset(image_ids)
     manifest = Manifest.read(folder)
@@ -43,31 +46,59 @@ def forget(folder: str | Path, image_ids: Sequence[str]) -> Forgotten:
         raise InputError(f"store {folder} holds {manifest.kind}, not faces: remove the images and embed again")
     with writing_store(folder, manifest.encoder, manifest.shard_rows, manifest.sources, kind=FACES) as writer:
         writer.require_whole()
-        removed, left = _split(writer.written(), wanted)
+        found = _split(writer.written(), wanted)
         already = tuple(sorted(i for i in wanted if tombstone(i) in writer.manifest.forgotten))
-        _require_known(folder, wanted, removed, already)
+        _require_known(folder, wanted, found.removed, already)
         vectors = _vectors(writer.written(), wanted)
-        emptied = {parent_of(i) for i in removed} - left
-        stones = {*writer.manifest.forgotten, *map(tombstone, wanted), *map(tombstone, emptied)}
-        writer.remove_rows(lambda columns: _doomed(columns, wanted), sorted(stones))
+        stones = {
+            *writer.manifest.forgotten,
+            *map(tombstone, wanted | found.emptied),
+            *map(file_tombstone, found.files),
+        }
+        named = frozenset(parent_of(image_id) for image_id in wanted if number_of(image_id))
+        writer.remove_rows(lambda c: _doomed(c, wanted), sorted(stones), lambda c: _redacted(c, named))
         alike, with_alike = _alike(writer, vectors)
-    return Forgotten(tuple(removed), already, alike, with_alike)
+    return Forgotten(tuple(found.removed), already, alike, with_alike)
 
 
 def _doomed(columns: Columns, wanted: Collection[str]) -> NDArray[np.bool_]:
     return np.array([i in wanted or parent_of(i) in wanted for i in columns.image_id], dtype=bool)
 
 
-def _split(store: Store, wanted: Collection[str]) -> tuple[list[str], set[str]]:
-    """The ids of the rows to remove, in order, and the images that keep a row though another one goes."""
+class _Found(NamedTuple):
+    """The ids of the rows to remove, in order; the images that keep no row; the hashes by which all these are known
+    under another name: of the images' files, and of single faces."""
+
+    removed: list[str]
+    emptied: frozenset[str]
+    files: frozenset[str]
+
+
+def _split(store: Store, wanted: Collection[str]) -> _Found:
     removed: list[str] = []
-    left: set[str] = set()
+    left, hashes, files = set[str](), set[str](), dict[str, str]()
     parents = {parent_of(image_id) for image_id in wanted}
     for columns in store.iter_columns():
         doomed = _doomed(columns, wanted)
-        removed += columns.image_id[doomed].tolist()
+        gone = columns.at(np.flatnonzero(doomed))
+        removed += gone.image_id.tolist()
+        hashes.update(gone.sha256)
+        for image_id, sha256, metadata in zip(gone.image_id, gone.sha256, gone.metadata, strict=True):
+            files[parent_of(image_id)] = file_of(image_id, sha256, metadata)
         left |= parents.intersection(map(parent_of, columns.image_id[~doomed]))
-    return removed, left
+    emptied = frozenset(files.keys() - left)
+    hashes.update(files[image] for image in emptied)
+    return _Found(removed, emptied, frozenset(hashes - {NO_FILE}))
+
+
+def _redacted(columns: Columns, images: Collection[str]) -> Columns:
+    """The columns without what these images say of whoever is on them; the very same ones if they say nothing."""
+    of_them = np.array([parent_of(image_id) in images for image_id in columns.image_id], dtype=bool)
+    bare = [without_given(text) if there else text for text, there in zip(columns.metadata, of_them, strict=True)]
+    captions = [("" if there else text) for text, there in zip(columns.caption, of_them, strict=True)]
+    if bare == columns.metadata.tolist() and captions == columns.caption.tolist():
+        return columns
+    return columns._replace(caption=np.array(captions, dtype=object), metadata=np.array(bare, dtype=object))
 
 
 def _require_known(folder: Path, wanted: Collection[str], removed: Sequence[str], already: Sequence[str]) -> None:

@@ -84,6 +84,15 @@ def details_of(metadata: str) -> Details | None:
         return None
 
 
+def without_given(metadata: str) -> str:
+    """A row's metadata without the parent's own: what is known of the face, or nothing."""
+    try:
+        details = json.loads(metadata)[DETAILS]
+    except (KeyError, TypeError, ValueError):
+        return ""
+    return json.dumps({DETAILS: details}, ensure_ascii=False)
+
+
 def given_metadata(metadata: str) -> dict[str, Any]:
     """The parent's own metadata of a row."""
     try:

@@ -12,8 +12,8 @@ from PIL import Image
 
 from memaudit.embed.standing import bytes_of
 from memaudit.encoders.sface import MIN_SIZE, YUNET_FILE, FaceEncoder, FaceModel, face_weights
-from memaudit.faces.finding import DETECTION_SIDE, FaceFinder, Found
-from memaudit.faces.names import face_id, file_hash, metadata_with, tombstone
+from memaudit.faces.finding import FaceFinder, Found
+from memaudit.faces.names import face_id, file_hash, file_tombstone, metadata_with, tombstone, without_given
 from memaudit.images.decode import UnreadableImageError, decoding, is_blank
 from memaudit.records import Float32, ImageRef, Status
 from memaudit.store import NO_FILE, Row
@@ -53,8 +53,9 @@ class FaceReader:
     def rows_of(self, ref: ImageRef, max_pixels: int, forgotten: Collection[str] = ()) -> list[Row]:
         """The rows of an image: one for each face, by falling score, else one without an embedding.
 
-        What is `forgotten` (tombstones of image_ids) has no row. Of a blank image, or one without a face, nothing can
-        be compared, so its status is BLANK: read, and out of scope; so is that of a small face.
+        What is `forgotten` (tombstones of image_ids and of files) has no row, and the other faces of its image none of
+        the image's caption and metadata, which may name whom they do not show. Of a blank image, or one without a
+        face, nothing can be compared, so its status is BLANK: read, and out of scope; so is that of a small face.
         """
         if tombstone(ref.image_id) in forgotten:
             return []
@@ -64,8 +65,10 @@ class FaceReader:
         except OSError as error:
             return [replace(row, error=f"cannot read file: {error.strerror or error}")]
         row = replace(row, sha256=hashlib.sha256(data).hexdigest())
+        if file_tombstone(row.sha256) in forgotten:
+            return []
         try:
-            with decoding(data, max_pixels, DETECTION_SIDE) as (image, width, height):
+            with decoding(data, max_pixels) as (image, width, height):
                 row = replace(row, width=width, height=height, status=Status.BLANK, error=NO_FACE)
                 seen = None if is_blank(image) else self.see(image, max(width, height))
         except UnreadableImageError as error:
@@ -74,7 +77,17 @@ class FaceReader:
             return [row]
         pairs = enumerate(zip(seen.faces, seen.embeddings, strict=True), start=1)
         rows = [_face_row(row, number, face, vector) for number, (face, vector) in pairs]
-        return [face for face in rows if tombstone(face.image_id) not in forgotten]
+        left = [face for face in rows if not any(stone in forgotten for stone in _stones(face))]
+        return left if len(left) == len(rows) else [redacted(face) for face in left]
+
+
+def _stones(row: Row) -> tuple[str, str]:
+    return tombstone(row.image_id), file_tombstone(row.sha256)
+
+
+def redacted(row: Row) -> Row:
+    """A face's row without what its image says of whoever is on it."""
+    return replace(row, caption="", metadata=without_given(row.metadata))
 
 
 def _face_row(row: Row, number: int, face: Found, vector: Float32 | None) -> Row:

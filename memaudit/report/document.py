@@ -99,6 +99,12 @@ def start_run(out: Path, kind: str) -> None:
             (out / name).rename(out / _PREVIOUS / name)
 
 
+def remove_earlier_pictures(out: Path) -> None:
+    """Delete the pictures of earlier runs that `start_run` put aside: faces that are no longer to be shown."""
+    for name in (THUMBNAILS, FACE_CROPS):
+        shutil.rmtree(out / _PREVIOUS / name, ignore_errors=True)
+
+
 def _claimed_by(out: Path) -> str:
     claim = out / _CLAIM
     return claim.read_text(encoding="utf-8", errors="replace").strip() if claim.is_file() else ""

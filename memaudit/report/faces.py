@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memaudit.errors import InputError
 from memaudit.faces.names import details_of, parent_of
@@ -26,16 +27,22 @@ from memaudit.store import Columns, Store
 KIND = "face"
 PICTURED = 200
 _MARGIN = 0.25
+AreCopies = Callable[[Sequence[str], Sequence[str]], NDArray[np.bool_]]
+Pair = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class FacePart:
-    """What a report needs to tell of faces. crops: write each matched face as a picture of its own."""
+    """What a report needs to tell of faces. crops: write each matched face as a picture of its own.
+
+    are_copies: tells of pairs of training images, by image_id, whether they are near-duplicates of each other.
+    """
 
     result: FacesResult
     generations: Store
     gallery: Store
     crops: bool = False
+    are_copies: AreCopies | None = None
 
 
 def faces_results(result: FacesResult) -> dict[str, Any]:
@@ -96,8 +103,12 @@ def _group(group: GroupRate) -> dict[str, Any]:
 def faces_headline(result: FacesResult) -> str:
     """One sentence, or two."""
     scored, count, expected = result.matched.coverage.measured, result.matched.count, result.calibration.expected
+    generated = result.generated
+    if not scored and generated.faces:
+        found = f"{generated.faces:,} faces in {generated.images:,} generations"
+        return f"None of the {found} could be compared ({generated.small:,} are too small)."
     if not scored:
-        return f"No face was found in {result.generated.images:,} generations: none was compared."
+        return f"No face was found in {generated.images:,} generations: none was compared."
     chance = (
         f"similarity {result.calibration.threshold:.3f} or more among {result.gallery.comparable:,} training faces, "
         f"where {_number(expected)} false matches are to be expected"
@@ -108,9 +119,11 @@ def faces_headline(result: FacesResult) -> str:
             f"None of {scored:,} generated faces matches a training face ({chance}); the true rate is at most {bound}."
         )
     verb = "matches" if count == 1 else "match"
+    unknown = count - result.same_picture - result.new_picture
+    others = f", {unknown:,} on pictures that could not be compared" if unknown else ""
     return (
         f"{count:,} of {scored:,} generated faces {verb} a training face ({chance}): {result.same_picture:,} on the "
-        f"same picture, {result.new_picture:,} on a new one."
+        f"same picture, {result.new_picture:,} on a new one{others}."
     )
 
 
@@ -178,18 +191,53 @@ def _crop(out: Path, name: str, columns: Columns, place: int) -> str | None:
     return relative
 
 
-def with_faces(findings: Sequence[dict[str, Any]], faces: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def with_matches(part: FacePart, matched: Collection[Pair], findings: Sequence[dict[str, Any]]) -> FacePart:
+    """The part, once it is known which pairs (generation, training image) an audit of images matched.
+
+    A face on a matched pair, or on a near-duplicate of the training image that a finding names, is on the same picture,
+    whatever the similarity of the whole images: pixels may have confirmed it.
+    """
+    matches = part.result.matches
+    pairs = _pairs(part)
+    copies = _copies(part, findings)
+    named = {finding["query_id"]: finding["reference_id"] for finding in findings}
+    is_same = [pair in matched or (named.get(pair[0], ""), pair[1]) in copies for pair in pairs]
+    same = np.where(np.array(is_same, dtype=bool), 1, matches.same_picture)
+    return replace(part, result=replace(part.result, matches=matches._replace(same_picture=same)))
+
+
+def _pairs(part: FacePart) -> list[Pair]:
+    """The generation and the training image of each match of faces."""
+    matches = part.result.matches
+    queries, targets = part.generations.columns(matches.query), part.gallery.columns(matches.reference)
+    return list(zip(map(parent_of, queries.image_id), map(parent_of, targets.image_id), strict=True))
+
+
+def _copies(part: FacePart, findings: Sequence[dict[str, Any]]) -> frozenset[Pair]:
+    """Pairs of near-duplicate training images: one that a finding names, and one with a face of that generation."""
+    named = {finding["query_id"]: finding["reference_id"] for finding in findings}
+    pairs = sorted({(named[query], target) for query, target in _pairs(part) if named.get(query, target) != target})
+    if part.are_copies is None or not pairs:
+        return frozenset()
+    left, right = zip(*pairs, strict=True)
+    return frozenset(pair for pair, is_copy in zip(pairs, part.are_copies(left, right), strict=True) if is_copy)
+
+
+def with_faces(
+    findings: Sequence[dict[str, Any]], faces: Sequence[dict[str, Any]], copies: Collection[Pair] = ()
+) -> list[dict[str, Any]]:
     """All findings, those of faces last, without those that an image finding is about already.
 
-    That is one of the same generation and the same training image, or, where the face is on the same picture, of the
-    same generation: of several copies of a picture the two may name different ones. It gets a `face_similarity`.
+    That is one of the same generation and the same training image, or a near-duplicate of it (a pair of `copies`): of
+    several copies of a picture the two may name different ones. It gets a `face_similarity`.
     """
     merged = [dict(finding) for finding in findings]
     by_query = {finding["query_id"]: finding for finding in merged}
     added = []
     for face in faces:
         image = by_query.get(face["query_id"])
-        if image and (face["same_picture"] or image["reference_id"] == face["reference_id"]):
+        pair = (image["reference_id"] if image else "", face["reference_id"])
+        if image and (pair[0] == pair[1] or pair in copies):
             image["face_similarity"] = max(face["similarity"], image.get("face_similarity", -1.0))
         else:
             added.append(face)
@@ -201,7 +249,7 @@ def audit_with_faces(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Results and findings of an audit of images, with those of its faces. Writes face_matches.parquet and pictures."""
     write_face_matches(part, out)
-    merged = with_faces(findings, face_findings(part, out, pictures))
+    merged = with_faces(findings, face_findings(part, out, pictures), _copies(part, findings))
     reasons = [*results["reasons"], *part.result.inconclusive]
     headline = f"{results['headline']} {faces_headline(part.result)}"
     if part.result.inconclusive and results["conclusive"]:

@@ -133,9 +133,14 @@ def test_an_audit_finds_people_beside_images(memaudit: Memaudit, tmp_path: Path)
     shown = np.asarray(Image.open(tmp_path / "out" / face["reference_picture"]).convert("L"), dtype=float)
     assert not (tmp_path / "out/face-crops").exists()
     assert memaudit(*audit, "--face-false-matches", "2", "--save-crops").code == 0
+    crops = tmp_path / "out/face-crops"
     sharp = np.asarray(Image.open(tmp_path / "out" / face["reference_picture"]).convert("L"), dtype=float)
     assert np.abs(np.diff(shown, axis=0)).mean() < np.abs(np.diff(sharp, axis=0)).mean()
-    assert len(list((tmp_path / "out/face-crops").iterdir())) == 4  # of every matched face, on both sides
+    assert len(list(crops.iterdir())) == 4  # of every matched face, on both sides
+    assert memaudit(*audit, "--face-false-matches", "2", "--blur-faces").code == 0
+    assert not crops.exists()
+    assert {path.name for path in (tmp_path / "out/previous-run").iterdir()}.isdisjoint({"face-crops", "thumbnails"})
+    assert (tmp_path / "out/previous-run/report.json").is_file()
 
 
 def test_two_stores_of_faces_are_audited_alone(memaudit: Memaudit, tmp_path: Path) -> None:
@@ -154,6 +159,28 @@ def test_two_stores_of_faces_are_audited_alone(memaudit: Memaudit, tmp_path: Pat
     assert {row["group"] for row in report["results"]["faces"]["by"]} == {"f", "m", ""}
     assert json.loads((tmp_path / "out/report.json").read_text())["digest"] == report["digest"]
     assert memaudit("gate", tmp_path / "out/report.json").code in (1, 3)
+    memaudit(*audit, "--faces-by", "sexx").failed(2, "--faces-by sexx: no face has metadata of that name")
+    memaudit(*audit, "--identity", "who").failed(2, "--identity who: no face has metadata of that name")
+
+
+@needs_photographs
+def test_a_copy_that_pixels_confirm_is_the_same_picture(memaudit: Memaudit, tmp_path: Path) -> None:
+    """Although the whole images are not alike: a part of a training picture is no new picture of the man on it."""
+    training = copy(tmp_path / "training", "obama.jpg", "biden.jpg", "t1.jpg")
+    (tmp_path / "made").mkdir()
+    image = Image.open(training / "obama.jpg").convert("RGB")
+    width, height = image.size
+    image.crop((width // 8, 0, width, height * 7 // 8)).save(tmp_path / "made/part.png")
+    memaudit("embed", training, "--out", tmp_path / "store", *THUMBNAIL)
+    audit = ("audit", tmp_path / "made", "--against", tmp_path / "store", "--out", tmp_path / "out", "--faces")
+    done = memaudit(*audit, "--face-false-matches", "5", "--verify-from", "0.1", "--json")
+    assert done.code == 0, done.err
+    (finding,) = done.json["findings"]
+    faces = done.json["results"]["faces"]
+    assert (finding["kind"], finding["reference_id"]) == ("partial", "obama.jpg")
+    assert finding["similarity"] < done.json["threshold"]
+    assert (faces["same_picture"], faces["new_picture"]) == (1, 0)
+    assert finding["face_similarity"] > 0.8
 
 
 @needs_photographs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import sys
 from pathlib import Path
@@ -170,3 +171,14 @@ def test_the_gpu_gives_the_same_embeddings() -> None:
     faces = crops()
     cuda: FaceModel = resolve("sface", "cuda")
     assert np.allclose(cuda.encoder().encode(faces), resolve("sface", "cpu").encoder().encode(faces), atol=1e-2)
+
+
+def test_without_torch_auto_is_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An onnxruntime built for CUDA beside no torch is no reason to crash."""
+    spec = importlib.util.find_spec("json")
+
+    runtime = SimpleNamespace(get_available_providers=lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(sface, "_import_onnxruntime", lambda: runtime)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "torch" else spec)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert not sface.cuda_by_onnxruntime()

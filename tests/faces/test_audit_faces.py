@@ -9,7 +9,7 @@ import pytest
 from face_stores import face_store
 from vectors import cosines, near, random_vectors, vector_store
 
-from memaudit.audit.faces import FaceOptions, audit_faces, by_image_stores
+from memaudit.audit.faces import FaceOptions, audit_faces, by_image_stores, copies_among
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.faces.results import FacesResult
 from memaudit.index import ExactSearch
@@ -203,3 +203,10 @@ def test_unknown_images_have_no_similarity(tmp_path: Path) -> None:
     similarity = by_image_stores(images, images)(faces, faces)
     assert similarity[0] == 1
     assert np.isnan(similarity[1])
+
+
+def test_copies_are_known_by_the_embeddings_of_their_store(tmp_path: Path) -> None:
+    """At the threshold or above; an unknown image is nobody's copy."""
+    picture, other = random_vectors(1, 2, 32)
+    images = vector_store(tmp_path / "i", np.stack([picture, picture, other]), ids=["a", "b", "c"])
+    assert copies_among(images, 0.9)(["a", "a", "a"], ["b", "c", "gone"]).tolist() == [True, False, False]

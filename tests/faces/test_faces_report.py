@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 from face_stores import face_store
+from numpy.typing import NDArray
 from vectors import near, random_vectors
 
 from memaudit.audit.faces import FaceOptions, audit_faces
+from memaudit.faces.names import parent_of
 from memaudit.index import ExactSearch
 from memaudit.report.document import read_report
-from memaudit.report.faces import FacePart, faces_headline, faces_results, with_faces, write_face_audit
+from memaudit.report.faces import (
+    FacePart,
+    faces_headline,
+    faces_results,
+    with_faces,
+    with_matches,
+    write_face_audit,
+)
 
 PROMISED = {
     *("threshold", "one_to_one_threshold", "calibration", "gallery_faces", "scored_faces", "images_without_face"),
-    *("matched", "expected_false_matches", "excess_p", "same_picture", "new_picture", "coverage"),
+    *("gallery_coverage", "matched", "expected_false_matches", "excess_p", "same_picture", "new_picture", "coverage"),
 }
 
 
@@ -37,6 +48,7 @@ def test_an_audit_of_faces_alone_is_a_sound_report(tmp_path: Path) -> None:
     report = read_report(tmp_path / "report.json")
     assert report == written
     faces = report["results"]["faces"]
+    assert report["results"]["about"] == "faces"
     assert set(faces) >= PROMISED
     assert (faces["matched"]["count"], faces["one_to_one_threshold"], faces["calibration"]) == (4, 0.363, "control")
     assert [f["kind"] for f in report["findings"]] == ["face"] * 4
@@ -57,11 +69,32 @@ def test_a_face_and_an_image_of_one_pair_are_one_finding() -> None:
         keys = {"query_id": query, "reference_id": reference, "similarity": similarity, "kind": "face"}
         return {**keys, "same_picture": same}
 
-    merged = with_faces([image], [face("g1", "t1", None), face("g1", "t1-copy", True, 0.95)])
+    faces = [face("g1", "t1", None), face("g1", "t1-copy", True, 0.95)]
+    merged = with_faces([image], faces, {("t1", "t1-copy")})
     assert merged == [{**image, "face_similarity": 0.95}]
     assert "face_similarity" not in image
-    other = [face("g1", "t2", False), face("g2", "t1", True)]
+    other = [face("g1", "t2", False), face("g2", "t1", True), face("g1", "t3", True)]
     assert with_faces([image], other) == [image, *other]
+
+
+def test_a_picture_that_the_images_match_is_the_same_picture(tmp_path: Path) -> None:
+    """Whatever the similarity of the images: the pair itself, and a near-duplicate of the training image found."""
+    found = part(tmp_path)
+    matches = found.result.matches
+    given = replace(found.result, matches=matches._replace(same_picture=np.zeros(4, np.int64)))
+    sides = found.generations.columns(matches.query).image_id, found.gallery.columns(matches.reference).image_id
+    (first, a), (second, b), *_ = [(parent_of(query), parent_of(target)) for query, target in zip(*sides, strict=True)]
+
+    def are_copies(left: Sequence[str], right: Sequence[str]) -> NDArray[np.bool_]:
+        return np.array([pair == ("another", b) for pair in zip(left, right, strict=True)], dtype=bool)
+
+    told = replace(found, result=given, are_copies=are_copies)
+    findings = [{"query_id": second, "reference_id": "another", "similarity": 0.9, "kind": "verbatim"}]
+    result = with_matches(told, {(first, a)}, findings).result
+    assert result.matches.same_picture.tolist() == [1, 1, 0, 0]
+    assert (result.same_picture, result.new_picture) == (2, 2)
+    none = with_matches(told, (), []).result
+    assert none.new_picture == 4
 
 
 def test_headlines_say_what_was_found(tmp_path: Path) -> None:
@@ -72,6 +105,9 @@ def test_headlines_say_what_was_found(tmp_path: Path) -> None:
     result = audit_faces(none, ExactSearch(part(tmp_path / "x").gallery))
     assert faces_headline(result) == "No face was found in 2 generations: none was compared."
     assert faces_results(result)["matched"]["n"] == 0
+    assert "0 on a new one, 4 on pictures that could not be compared" in faces_headline(part(tmp_path / "y").result)
+    small = replace(result, generated=replace(result.generated, faces=3, small=3))
+    assert faces_headline(small) == "None of the 3 faces in 2 generations could be compared (3 are too small)."
 
 
 def test_every_number_is_one_that_json_knows(tmp_path: Path) -> None:

@@ -141,3 +141,24 @@ def test_a_face_below_20_pixels_is_kept_without_an_embedding() -> None:
     assert len(found.faces) == 1
     assert found.embeddings == (None,)
     assert found.faces[0].details.quality < 0.2
+
+
+def test_small_faces_on_large_images_are_found_once() -> None:
+    """Of 44 pixels on a picture 4,500 wide, and a large one beside them: wherever tiles meet, and each once."""
+    large = opened("biden.jpg")
+    width = seen("obama.jpg").faces[0].details.box[2]
+    image = opened("obama.jpg")
+    tiny = image.resize((round(image.width * 44 / width), round(image.height * 44 / width)), Image.Resampling.LANCZOS)
+    canvas = Image.new("RGB", (4500, 1400), (140, 140, 140))
+    canvas.paste(large, (100, 100))
+    places = [(left, top) for left in (1250, 1660, 1930, 2440, 2700, 3200, 4400) for top in (250, 370, 900, 1300)]
+    for place in places:
+        canvas.paste(tiny, place)
+    found = reader().see(canvas)
+    small = [face for face in found.faces if face.details.size < 80]
+    assert len(small) == len(places)
+    assert len(found.faces) == len(places) + 1
+    assert float(vector(seen("obama.jpg")) @ np.asarray(found.embeddings[-1])) > 0.5
+    assert [face.details.score for face in found.faces] == sorted((f.details.score for f in found.faces), reverse=True)
+    boxes = {(round(face.details.box[0] / 10), round(face.details.box[1] / 10)) for face in small}
+    assert len(boxes) == len(places)

@@ -12,8 +12,9 @@ from vectors import near, random_vectors, vector_store
 
 from memaudit.encoders.sface import FaceModel
 from memaudit.errors import InputError
-from memaudit.faces.engine import embed_faces
+from memaudit.faces.engine import FaceOptions, embed_faces
 from memaudit.faces.forget import forget
+from memaudit.faces.names import details_of, given_metadata, number_of
 from memaudit.store import Store, StoreWriter, verify_store
 
 PARENTS = ("a", "a", "b", "c", "c", "c", "d")
@@ -126,3 +127,38 @@ def test_the_forgotten_do_not_come_back(photographs: Callable[..., Path], model:
         "biden.jpg#face-1",
     ]
     assert verify_store(out) == []
+
+
+def test_the_other_faces_of_an_image_no_longer_name_the_forgotten(tmp_path: Path) -> None:
+    """Caption and metadata of the image go; what is known of the other faces, and other images' metadata, stay."""
+    own = [{"person": "Ada"}] * 2 + [{"person": "Bob"}]
+    folder = tmp_path / "s"
+    face_store(folder, random_vectors(1, 3, 16), parents=["a", "a", "b"], metadata=own)
+    before = Store.open(folder).embeddings(np.arange(3))
+    forget(folder, ["a#face-2"])
+    columns = Store.open(folder).all_columns()
+    assert columns.image_id.tolist() == ["a#face-1", "b#face-1"]
+    assert [given_metadata(text) for text in columns.metadata] == [{}, {"person": "Bob"}]
+    assert details_of(columns.metadata[0]) is not None
+    assert b"Ada" not in b"".join(path.read_bytes() for path in folder.iterdir() if path.is_file())
+    assert np.array_equal(Store.open(folder).embeddings(np.arange(2)), before[[0, 2]])
+    assert verify_store(folder) == []
+
+
+@needs_photographs
+def test_the_forgotten_do_not_come_back_under_another_name(
+    photographs: Callable[..., Path], model: FaceModel, tmp_path: Path
+) -> None:
+    """Neither an image nor a single face; and the image's words do not come back with its other faces."""
+    folder, out = photographs("obama.jpg", "t1.jpg"), tmp_path / "faces"
+    (tmp_path / "m.csv").write_text(f"path,caption\n{folder / 'obama.jpg'},Barack\n{folder / 't1.jpg'},Ross\n")
+    first = embed_faces([tmp_path / "m.csv"], out, model).all_columns()
+    assert set(first.caption) == {"Barack", "Ross"}
+    group = first.image_id[-1].rpartition("#")[0]
+    forget(out, [first.image_id[0].rpartition("#")[0], f"{group}#face-2"])
+    (folder / "obama.jpg").rename(folder / "x.jpg")
+    (folder / "t1.jpg").rename(folder / "y.jpg")
+    (tmp_path / "m.csv").write_text(f"path,caption\n{folder / 'x.jpg'},Barack\n{folder / 'y.jpg'},Ross\n")
+    again = embed_faces([tmp_path / "m.csv"], out, model, FaceOptions(replace_changed=True)).all_columns()
+    assert [number_of(image_id) for image_id in again.image_id] == [1, 3, 4, 5, 6]
+    assert set(again.caption) == {""}
