@@ -299,7 +299,8 @@ def evidence(
     allowed: share of the training images that may be unmeasured before "found nothing" says nothing.
     """
     store = references.store
-    doubts = undecided(answers, references, allowed)
+    pixels = _pixels_part(answers, _pixels(references, options))
+    doubts = [*undecided(answers, references, allowed), *_unread(pixels)]
     content = {
         "schema": SCHEMA,
         "memaudit": memaudit.__version__,
@@ -311,7 +312,7 @@ def evidence(
         "encoder": store.encoder.as_dict(),
         "threshold": _threshold(references, options),
         "views": [view.name for view in options.views],
-        "pixels": _pixels_part(answers, _pixels(references, options)),
+        "pixels": pixels,
         "images": [asdict(answer) for answer in answers],
         "seconds": seconds,
     }
@@ -330,6 +331,16 @@ def _pixels_part(answers: Sequence[Answer], pixels: Pixels) -> dict[str, Any]:
         "compared": compared,
         "why": sorted({reason for answer in answers for reason in answer.why}),
     }
+
+
+def _unread(pixels: dict[str, Any]) -> list[str]:
+    """Candidates that could be copies, had their files been there to be looked at."""
+    lost = pixels.get("candidates", 0) - pixels.get("compared", 0)
+    if not lost:
+        return []
+    return [
+        f"{lost:,} candidates could not be compared on pixels ({'; '.join(pixels['why'])}); --verify none leaves them"
+    ]
 
 
 def _outcome(answers: Sequence[Answer], doubts: Sequence[str]) -> str:
