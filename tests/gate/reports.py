@@ -118,10 +118,9 @@ def dedup(low: float = 0.995, store: str = "s1", **changes: Any) -> Report:
 
 
 def faces(
-    count: int, expected: float, p: float | None, measured: int = 1000, gallery: tuple[int, int] | None = (1000, 1000)
+    count: int, expected: float, p: float | None, measured: int = 1000, gallery: tuple[int, int] = (1000, 1000)
 ) -> Report:
     """results["faces"] of an audit. gallery: training images that could be searched for faces, of all."""
-    searched = {} if gallery is None else {"gallery_coverage": Coverage(*gallery).as_dict()}
     return {
         "threshold": 0.5,
         "one_to_one_threshold": 0.363,
@@ -135,7 +134,7 @@ def faces(
         "expected_false_matches": expected,
         "excess_p": p,
         "coverage": Coverage(measured, 1000).as_dict(),
-        **searched,
+        "gallery_coverage": Coverage(*gallery).as_dict(),
     }
 
 

@@ -119,7 +119,7 @@ CASES = [
     ),
     Case(
         "nobody knows how many were searched for faces",
-        [audit(faces=faces(0, 0.5, 1.0, gallery=None))],
+        [audit(faces=faces(0, 0.5, 1.0, gallery=(0, 0)))],
         {"min_reference_coverage": OPEN},
         FACES,
     ),
