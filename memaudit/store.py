@@ -32,6 +32,7 @@ MANIFEST = "store.json"
 BLOCK_ROWS = 8192
 NO_FILE = "0" * 64  # the sha256 column of a row whose file was not read
 IMAGES, FACES = "images", "faces"  # what the rows of a store are
+ANOTHER_FILE = "the file is another one than was embedded"
 _CHUNK_ROWS = 1024
 _SHARD_NAME = re.compile(r"shard-\d{5,}\.h5")
 _TEMPORARY_NAME = re.compile(rf"\.({_SHARD_NAME.pattern}|store\.json)\.\d+\.tmp")
@@ -58,6 +59,11 @@ class Row:
     simplicity: float = math.nan
 
 
+def is_same_file(data: bytes, sha256: str) -> bool:
+    """Whether these bytes are the file of a row with this hash; True where the row was made of no file."""
+    return sha256 == NO_FILE or hashlib.sha256(data).hexdigest() == sha256
+
+
 class Columns(NamedTuple):
     """The columns of a run of rows, without their embeddings. Text as object arrays of str, sha256 as hex."""
 
@@ -71,6 +77,11 @@ class Columns(NamedTuple):
     error: NDArray[np.object_]
     metadata: NDArray[np.object_]
     simplicity: Float32
+
+    @property
+    def file(self) -> NDArray[np.object_]:
+        """What equal files share: their hash; the image_id stands for it where no file was read."""
+        return np.where(self.sha256 == NO_FILE, self.image_id, self.sha256)
 
     def at(self, positions: NDArray[Any]) -> Columns:
         return Columns._make(column[positions] for column in self)

@@ -44,7 +44,7 @@ from memaudit.records import CONFIDENCE, Int64
 from memaudit.similarity import exact
 from memaudit.statistics import ratio_interval
 from memaudit.store import Store
-from memaudit.verification.engine import FLOORS
+from memaudit.verification.choice import PAIR_FLOORS
 
 MOST_SIDE, LEAST_SIDE = 512, 128
 MOST_PIXELS = 30_000_000  # some clip-arts are drawn at 600 Mpx
@@ -256,7 +256,7 @@ class Decision(NamedTuple):
 
 def by_default(encoder: str) -> list[Decision]:
     """At the encoder's own threshold: with pixels, where `dedup` asks them of its own accord, and without."""
-    return [Decision(None, pixels=True)] * (encoder in FLOORS) + [Decision(None, pixels=False)]
+    return [Decision(None, pixels=True)] * (encoder in PAIR_FLOORS) + [Decision(None, pixels=False)]
 
 
 def decided(store: Path, decision: Decision, families: int, scratch: Path) -> list[Figure]:

@@ -14,16 +14,13 @@ from memaudit.errors import MissingDependencyError, UsageError
 from memaudit.records import Coverage, Int64, Kind, Matches, Misses, Progress
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import Store
+from memaudit.verification.choice import SEARCH_FLOORS, require_choice
 from memaudit.verification.engine import Checks, Files, check_pairs
 from memaudit.verification.pictures import import_cv2
 
-VERIFY = ("auto", "pixels", "none")
 MISSES = 50
 _GRAVITY = {Kind.VERBATIM: 0, Kind.TEMPLATE: 1, Kind.NEAR: 2, Kind.PARTIAL: 3}
 """The gravest match comes first: a verbatim copy must not stand behind a detail that is more similar."""
-FLOORS = {"sscd": 0.3}
-"""Similarity from which training images are candidates, by encoder; measured, docs/protocols.md. For others it is the
-threshold: pixels then tell what kind of copy a match is."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +40,7 @@ def plan_pixels(verify: str, floor: float | None, encoder: str, threshold: float
     Raises UsageError for another choice than VERIFY's, MissingDependencyError where pixels were asked for without
     OpenCV.
     """
-    if verify not in VERIFY:
-        raise UsageError(f"unknown --verify {verify!r}: expected one of {', '.join(VERIFY)}")
+    require_choice(verify)
     if floor is not None:
         require_threshold(floor)
         if verify == "none":
@@ -57,7 +53,7 @@ def plan_pixels(verify: str, floor: float | None, encoder: str, threshold: float
         if verify == "pixels" or floor is not None:
             raise
         return PixelPlan(threshold, threshold, False, str(error))
-    asked = min(threshold, FLOORS.get(encoder, threshold) if floor is None else floor)
+    asked = min(threshold, SEARCH_FLOORS.get(encoder, threshold) if floor is None else floor)
     # Embeddings that were imported mostly come without files, of which below the threshold all would be missing
     return PixelPlan(asked, -1.0 if floor is not None or is_known(encoder) else asked, True)
 

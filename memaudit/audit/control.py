@@ -14,7 +14,7 @@ from memaudit.index import Searcher
 from memaudit.records import Control, Coverage, Float32, Int64, Rate, Scores, Status
 from memaudit.similarity import pairs_within, top_k
 from memaudit.statistics import greater_rate_p, least_relabelling_p, rate_of, relabelling_p
-from memaudit.store import NO_FILE, Store
+from memaudit.store import Store
 
 MIN_CONTROLS = 100  # docs/protocols.md: with fewer the test cannot speak, and says so
 PERMUTATIONS = 9999
@@ -72,7 +72,7 @@ def _files(control: Store) -> Int64:
     compared. Without a file (imported embeddings) the image_id stands for it. Memory: the names of the images."""
     columns = control.all_columns()
     rows = np.flatnonzero(columns.status == Status.OK)
-    keys = np.where(columns.sha256 == NO_FILE, columns.image_id, columns.sha256)[rows]
+    keys = columns.file[rows]
     _, first, same = np.unique(keys, return_index=True, return_inverse=True)
     result = np.full(len(columns.status), -1, np.int64)
     result[rows] = rows[first][same]

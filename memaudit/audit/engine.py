@@ -36,7 +36,7 @@ from memaudit.records import (
 from memaudit.similarity import exact
 from memaudit.similarity.exact import require_threshold
 from memaudit.statistics import rate_of
-from memaudit.store import NO_FILE, Columns, Store, require_same_encoder
+from memaudit.store import Columns, Store, require_same_encoder
 
 QUERY_ROWS = 4096
 LEAST_CANDIDATES = 10  # training images that each generation is held against on pixels
@@ -231,7 +231,7 @@ def _distinct(columns: Columns, regurgitated: NDArray[np.bool_]) -> NDArray[np.b
     counted = columns.status == Status.OK
     rows = np.flatnonzero(counted)
     rows = rows[np.argsort(~regurgitated[rows], kind="stable")]
-    keys = np.where(columns.sha256 == NO_FILE, columns.image_id, columns.sha256)[rows]
+    keys = columns.file[rows]
     _, first = np.unique(keys, return_index=True)
     counted[:] = False
     counted[rows[first]] = True

@@ -14,10 +14,10 @@ from memaudit.records import Coverage, Int64, PixelChecks, Progress
 from memaudit.similarity import Pairs
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import Columns
-from memaudit.verification.engine import FLOORS, Files, check_pairs
+from memaudit.verification.choice import PAIR_FLOORS, require_choice
+from memaudit.verification.engine import Files, check_pairs
 from memaudit.verification.pictures import import_cv2
 
-VERIFY = ("auto", "pixels", "none")
 AUTO_IMAGES = 20_000  # beyond, reading the files anew takes hours: who wants that says so
 CANDIDATES = 8  # pairs of each image that are checked: so the cost grows with the set, and not with its families
 _REASONS = 3
@@ -35,8 +35,7 @@ class PixelPlan:
 
 def require_verify(verify: str, floor: float | None) -> None:
     """Raise UsageError for what cannot be."""
-    if verify not in VERIFY:
-        raise UsageError(f"unknown --verify {verify!r}: expected one of {', '.join(VERIFY)}")
+    require_choice(verify)
     if floor is not None:
         require_threshold(floor)
         if verify == "none":
@@ -52,7 +51,7 @@ def plan_pixels(verify: str, floor: float | None, encoder: str, threshold: float
     if verify == "none":
         return PixelPlan(None, "--verify none")
     asked = verify == "pixels" or floor is not None
-    floor = FLOORS.get(encoder) if floor is None else floor
+    floor = PAIR_FLOORS.get(encoder) if floor is None else floor
     if floor is None:
         if asked:
             raise UsageError(f"encoder {encoder} has no measured floor for pixel checks: name one with --verify-from")

@@ -21,14 +21,15 @@ from memaudit.images.sources import read_image
 from memaudit.images.views import View
 from memaudit.records import Int64, Progress, Status, silent
 from memaudit.store import (
+    ANOTHER_FILE,
     MANIFEST,
-    NO_FILE,
     Columns,
     Manifest,
     Row,
     Store,
     StoreWriter,
     content_digest,
+    is_same_file,
     writing_store,
 )
 
@@ -183,8 +184,8 @@ def _prepared(row: Row, encoder: Encoder, views: Sequence[View], options: EmbedO
     rows = [replace(row, image_id=f"{row.image_id}#{view.name}") for view in views]
     try:
         data = read_image(row.uri)
-        if row.sha256 != NO_FILE and hashlib.sha256(data).hexdigest() != row.sha256:
-            return [Prepared(replace(r, error="the file is another one than was embedded")) for r in rows]
+        if not is_same_file(data, row.sha256):
+            return [Prepared(replace(r, error=ANOTHER_FILE)) for r in rows]
         with decoding(data, options.max_pixels, 2 * encoder.side) as decoded:
             image = decoded.image
             image.thumbnail((8 * encoder.side, 8 * encoder.side))  # every view is a copy

@@ -9,17 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.errors import MissingDependencyError, UsageError
+from memaudit.errors import MissingDependencyError
 from memaudit.records import Float32, Int64, Kind, silent
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import Store
+from memaudit.verification.choice import SEARCH_FLOORS, require_choice
 from memaudit.verification.engine import Files, check_pairs
 from memaudit.verification.pictures import import_cv2
-
-VERIFY = ("auto", "pixels", "none")
-FLOORS = {"sscd": 0.3}
-"""Similarity from which training images are candidates, by encoder: that of the audit (docs/protocols.md). For others
-it is the threshold: pixels then tell what kind of copy a match is."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +32,7 @@ def plan_pixels(verify: str, floor: float | None, encoder: str, threshold: float
     Raises UsageError for another choice than VERIFY's or an impossible floor, MissingDependencyError where pixels were
     asked for without OpenCV.
     """
-    if verify not in VERIFY:
-        raise UsageError(f"unknown --verify {verify!r}: expected one of {', '.join(VERIFY)}")
+    require_choice(verify)
     if floor is not None:
         require_threshold(floor)
     if verify == "none":
@@ -48,7 +43,7 @@ def plan_pixels(verify: str, floor: float | None, encoder: str, threshold: float
         if verify == "pixels":
             raise
         return Pixels(threshold, str(error))
-    return Pixels(min(threshold, FLOORS.get(encoder, threshold) if floor is None else floor))
+    return Pixels(min(threshold, SEARCH_FLOORS.get(encoder, threshold) if floor is None else floor))
 
 
 class Candidates(NamedTuple):

@@ -80,15 +80,13 @@ def misses_of(result: AuditResult, queries: Columns, references: Store, pictures
     if misses is None or not len(misses.query):
         return []
     targets = references.columns(misses.reference)
-    compared = getattr(misses, "compared", None)
-    seen = np.zeros(len(misses.query), bool) if compared is None else compared
     return [
         {
             "query_id": queries.image_id[query],
             "reference_id": targets.image_id[i],
             "similarity": round(float(misses.similarity[i]), 4),
             "view": str(misses.view[i]),
-            "kind": str(Kind.SIMILAR) if seen[i] else NOT_COMPARED,
+            "kind": str(Kind.SIMILAR) if misses.compared[i] else NOT_COMPARED,
             "query_picture": pictures.add(f"generation-{query}", queries.uri[query]),
             "reference_picture": pictures.add(f"training-{misses.reference[i]}", targets.uri[i]),
         }

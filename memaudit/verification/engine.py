@@ -24,8 +24,6 @@ from memaudit.verification.pictures import Picture, import_cv2, read_picture
 HELD = 1024  # pictures, of half a megabyte each
 _AT_ONCE = 8  # pairs that a thread takes: also what Ctrl-C has to wait for
 _AHEAD = 4  # pieces that wait for each thread
-FLOORS = {"sscd": 0.45}
-"""Similarity from which pairs of an encoder are worth checking; measured, docs/protocols.md. Others have none."""
 
 
 class Files(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ from memaudit.errors import InputError, MissingDependencyError
 from memaudit.images.decode import UnreadableImageError, decoding
 from memaudit.images.sources import read_image
 from memaudit.records import Float32
-from memaudit.store import NO_FILE
+from memaudit.store import ANOTHER_FILE, is_same_file
 
 SIDE = 384  # pixels of the longer side that features are taken at
 FEATURES = 600
@@ -63,8 +62,8 @@ def read_picture(uri: str, sha256: str) -> Picture | str:
         raise
     except Exception as error:  # noqa: BLE001 - each backend of fsspec, and Arrow, has exceptions of its own
         return f"cannot read file: {_reason(error)}"
-    if sha256 != NO_FILE and hashlib.sha256(data).hexdigest() != sha256:
-        return "the file is another one than was embedded"
+    if not is_same_file(data, sha256):
+        return ANOTHER_FILE
     try:
         with decoding(data, side=SIDE) as decoded:
             return picture_of(decoded.image)

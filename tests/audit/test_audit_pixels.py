@@ -5,12 +5,10 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from memaudit.audit import AuditOptions, Views, audit
@@ -21,7 +19,7 @@ from memaudit.encoders import load_encoder
 from memaudit.errors import UsageError
 from memaudit.images.views import tiles, views_of
 from memaudit.index import ExactSearch
-from memaudit.records import AuditResult, Float32, Int64, Kind
+from memaudit.records import AuditResult, Kind
 from memaudit.report.audit import write_audit
 from memaudit.store import Store
 
@@ -191,24 +189,14 @@ def test_a_match_below_the_threshold_is_counted_where_it_is_told(tmp_path: Path,
     assert (table["matches"], table["regurgitated"]) == ([1, 0], [True, False])
 
 
-class Told(NamedTuple):
-    """Misses that say which of them were compared."""
-
-    query: Int64
-    reference: Int64
-    similarity: Float32
-    view: NDArray[np.object_]
-    compared: NDArray[np.bool_]
-
-
 def test_a_pair_that_was_not_compared_is_not_called_different(tmp_path: Path, references: Store) -> None:
     """Its files are gone: nobody has seen that it is no copy, and the page does not say so."""
     generations = stored(tmp_path / "gen", {"new": textured(500), "newer": textured(600)})
     result = audit(generations, ExactSearch(references), options=GENEROUS)
     assert result.misses is not None
     for compared in ([True, True], [False, True], [False, False]):
-        told = Told(*result.misses[:4], np.array(compared))
-        report = write_audit(replace(result, misses=told), generations, references, tmp_path)  # type: ignore[arg-type]
+        told = result.misses._replace(compared=np.array(compared))
+        report = write_audit(replace(result, misses=told), generations, references, tmp_path)
         kinds = [miss["kind"] for miss in report["results"]["misses"]]
         assert kinds == ["similar, not a copy" if seen else "not compared" for seen in compared]
         page = (tmp_path / "report.html").read_text()

@@ -36,7 +36,8 @@ from memaudit.report.document import read_report
 from memaudit.similarity import Pairs, exact
 from memaudit.similarity.exact import similarity_at
 from memaudit.store import Store, unit_rows
-from memaudit.verification.engine import FLOORS, Checks, Files, check_pairs
+from memaudit.verification.choice import PAIR_FLOORS
+from memaudit.verification.engine import Checks, Files, check_pairs
 
 FLOOR, THRESHOLD = 0.5, 0.8
 BELOW = 0.6  # similarity of each picture to the next one of its line
@@ -229,7 +230,7 @@ def test_files_that_are_gone_or_changed_are_counted(
     """Their pairs are no duplicates; who asked for pixels gets an inconclusive run, who did not a note."""
     (tmp_path / "images/0-crop.png").unlink()
     photograph(77).save(tmp_path / "images/1-same.png")
-    monkeypatch.setitem(FLOORS, "test", FLOOR)
+    monkeypatch.setitem(PAIR_FLOORS, "test", FLOOR)
     for verify, floor, inconclusive in (("auto", None, False), ("auto", FLOOR, True), ("pixels", None, True)):
         result = dedup(store, DedupOptions(verify=verify, verify_from=floor))
         checks = checks_of(result)
@@ -257,7 +258,7 @@ def test_at_most_so_many_pairs_of_an_image(tmp_path: Path, monkeypatch: pytest.M
 
 def test_plans(monkeypatch: pytest.MonkeyPatch) -> None:
     """auto says why it looks at no pixels; who asked for them gets an error, or more work."""
-    monkeypatch.setitem(FLOORS, "measured", 0.45)
+    monkeypatch.setitem(PAIR_FLOORS, "measured", 0.45)
     many = pixels.AUTO_IMAGES + 1
     assert plan_pixels("auto", None, "measured", 0.75, 10).floor == 0.45
     assert plan_pixels("auto", 0.6, "measured", 0.75, many).floor == 0.6
@@ -323,7 +324,7 @@ def test_without_opencv_auto_says_so_and_goes_on(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
-    monkeypatch.setitem(FLOORS, "test", FLOOR)
+    monkeypatch.setitem(PAIR_FLOORS, "test", FLOOR)
     code, out, _ = called(capsys, "dedup", store.folder, "--out", tmp_path / "out")
     assert code == 0
     assert 'Pairs below the threshold were not looked at: comparing pixels needs OpenCV: pip install "memaudit' in out
@@ -334,7 +335,7 @@ def test_the_command_says_what_pixels_gave(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An encoder with a floor needs no option."""
-    monkeypatch.setitem(FLOORS, "test", FLOOR)
+    monkeypatch.setitem(PAIR_FLOORS, "test", FLOOR)
     code, out, _ = called(capsys, "dedup", store.folder, "--out", tmp_path / "out")
     assert code == 0
     assert "Pixels: of 2 pairs of similarity 0.5 and more below the threshold, 1 are copies" in out

@@ -1,0 +1,18 @@
+"""What `--verify` takes, and the similarities from which pixels are worth looking at."""
+
+from __future__ import annotations
+
+from memaudit.errors import UsageError
+
+VERIFY = ("auto", "pixels", "none")
+PAIR_FLOORS = {"sscd": 0.45}
+"""From which pairs of one set are checked, by encoder; measured, docs/protocols.md. Others have none."""
+SEARCH_FLOORS = {"sscd": 0.3}
+"""From which training images are candidates for a picture that is searched, by encoder; measured, docs/protocols.md.
+For others it is the threshold: pixels then tell what kind of copy a match is."""
+
+
+def require_choice(verify: str) -> None:
+    """Raise UsageError for another choice than VERIFY's."""
+    if verify not in VERIFY:
+        raise UsageError(f"unknown --verify {verify!r}: expected one of {', '.join(VERIFY)}")
