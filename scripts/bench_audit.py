@@ -1,10 +1,11 @@
 """What `memaudit audit` finds, and what it should not: `scripts/bench_audit.py --images DIR ... [--sources 300]`.
 
 Pictures of the given folders and of scripts/fetch_samples, at most 512 px, are thinned until no two of them reach a
-similarity of `--apart`. Drawn at random from what is left: references, and among them sources, 7 in 10 of them opaque
-as far as there are so many; and clean images, which are of the same kinds and no copies. Generations are 21 copies of
-each source (audit_copies.py) and the clean images. `memaudit audit` runs on them as it is, with no options, and with
-`--verify none --views none`; with the store of `sscd`, and with that of `thumbnail`.
+similarity of `--apart`. Drawn at random from what is left: references, and among them sources, 7 in 10 of them
+photographs or paintings and the others clip-art, as far as there are so many; and clean images, which are of the same
+kinds and no copies. Clip-art is what comes from the folders of `--clip-art`, what has transparent parts, and emoji.
+Generations are 21 copies of each source (audit_copies.py) and the clean images. `memaudit audit` runs on them as it is,
+with no options, and with `--verify none --views none`; with the store of `sscd`, and with that of `thumbnail`.
 
 A copy counts as found if its own source is among its matches; matches with another reference are counted on their own,
 and so is every clean image with a match. Those are named in the results' notes, and --work gets a picture of them: a
@@ -44,7 +45,6 @@ from bench_copies import (
     COLOUR_MASK,
     OPAQUE_SHARE,
     Rate,
-    choose,
     new_folder,
     rate,
     sample_emoji,
@@ -70,16 +70,13 @@ PART_CELL = 210  # pixels of the contact sheet
 
 
 class Pictures(NamedTuple):
-    """Files by name, and names by their part in the benchmark; sources are references too."""
+    """Files by name, and names by their part in the benchmark; sources are references too. clip_art: names of it."""
 
     files: Mapping[str, Path]
     references: list[str]
     clean: list[str]
     sources: list[str]
-
-    def is_opaque(self, name: str) -> bool:
-        """As bench_copies.py writes them."""
-        return self.files[name].suffix == ".jpg"
+    clip_art: frozenset[str]
 
     def some(self, names: Iterable[str]) -> dict[str, Path]:
         return {name: self.files[name] for name in names}
@@ -128,7 +125,8 @@ def pool(options: argparse.Namespace, folder: Path) -> dict[str, Path]:
     wanted = options.references + options.clean
     if not names_file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        names = write_candidates(options.images, sample_emoji(), {True: wanted, False: wanted}, candidates)
+        folders = [*options.images, *options.clip_art]
+        names = write_candidates(folders, sample_emoji(), {True: wanted, False: wanted}, candidates)
         names_file.write_text(json.dumps(names), encoding="utf-8")
     if not apart_file.exists():
         apart_file.write_text(json.dumps(thinned(candidates, ENCODER, options.apart, folder)), encoding="utf-8")
@@ -152,12 +150,21 @@ def drawn(options: argparse.Namespace, folder: Path) -> Pictures:
     files = pool(options, folder)
     names = sorted(files, key=lambda name: sha256(name.encode()).digest())
     references, clean = names[: options.references], names[options.references :][: options.clean]
-    opaque = round(options.sources * OPAQUE_SHARE)
-    by_file = {files[name].name: name for name in references}
-    sources = [by_file[file] for file in choose(list(by_file), {True: opaque, False: options.sources - opaque})]
+    clip_art = frozenset(name for name in names if _is_clip_art(name, files[name], options))
+    clips = options.sources - round(options.sources * OPAQUE_SHARE)
+    sources = [
+        *[name for name in references if name not in clip_art][: options.sources - clips],
+        *[name for name in references if name in clip_art][:clips],
+    ]
     if not clean or not sources:
         raise BenchmarkError(f"only {len(files)} pictures are left when thinned: give more with --images")
-    return Pictures(files, references, clean, sources)
+    return Pictures(files, references, clean, sources, clip_art)
+
+
+def _is_clip_art(name: str, file: Path, options: argparse.Namespace) -> bool:
+    """Transparent pictures are not written as .jpg (bench_copies.py)."""
+    drawn_ones = {*(folder.name for folder in options.clip_art), sample_emoji().name}
+    return name.partition("/")[0] in drawn_ones or file.suffix != ".jpg"
 
 
 def write_manifest(path: Path, files: Mapping[str, Path]) -> Path:
@@ -204,7 +211,10 @@ def of_copies(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
     pictures = drawn(options, options.pictures or work / "pictures")
     yield Figure("copies", len(pictures.references), "references", len(pictures.references))
     yield Figure("copies", len(pictures.clean), "clean images", len(pictures.clean))
-    yield Figure("copies", len(pictures.sources), "opaque sources", sum(map(pictures.is_opaque, pictures.sources)))
+    clips = sum(name in pictures.clip_art for name in pictures.sources)
+    yield Figure(
+        "copies", len(pictures.sources), "photographs or paintings among the sources", len(pictures.sources) - clips
+    )
     generations = write_generations(pictures, work / "copies")
     for encoder in dict.fromkeys(run.encoder for run in RUNS):
         store = embedded(pictures.some(pictures.references), work / f"references-{encoder}", encoder)
@@ -222,7 +232,7 @@ def of_copies(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
 
 def write_generations(pictures: Pictures, out: Path) -> dict[str, Path]:
     """All copies of the sources, and the clean images, by image_id."""
-    grounds = [pictures.files[name] for name in filter(pictures.is_opaque, pictures.clean)]
+    grounds = [pictures.files[name] for name in pictures.clean if name not in pictures.clip_art]
     emoji = sorted((sample_emoji() / STICKERS).glob("*.png"))
     if not grounds or not emoji:
         raise BenchmarkError("no clean photograph to paste copies onto, or no emoji to lay over them")
@@ -244,10 +254,10 @@ def write_sheets(pictures: Pictures, findings: Sequence[Finding], generations: M
 
 
 def kinds_of(pictures: Pictures) -> dict[str, list[str]]:
-    """Sources, all and by kind. Flags are among the opaque ones: three bands of colour hold nothing to align."""
-    opaque = [name for name in pictures.sources if pictures.is_opaque(name)]
-    others = [name for name in pictures.sources if name not in opaque]
-    kinds = {"": pictures.sources, " of opaque sources": opaque, " of sources with transparent parts": others}
+    """Sources, all and by kind: three bands of colour hold little to align."""
+    clips = [name for name in pictures.sources if name in pictures.clip_art]
+    others = [name for name in pictures.sources if name not in pictures.clip_art]
+    kinds = {"": pictures.sources, " of photographs and paintings": others, " of clip-art": clips}
     return {kind: names for kind, names in kinds.items() if names}
 
 
@@ -309,7 +319,7 @@ def natural_copies(folders: Sequence[Path]) -> dict[str, dict[Path, Path]]:
 
 def of_natural(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
     """With the tiles of the references, and without."""
-    natural = {kind: pairs for kind, pairs in natural_copies(options.images).items() if pairs}
+    natural = {kind: pairs for kind, pairs in natural_copies([*options.images, *options.clip_art]).items() if pairs}
     pictures = drawn(options, options.pictures or work / "pictures")
     originals = {f"original/{o.name}": o for pairs in natural.values() for o in pairs.values()}
     queries = {f"original/{o.name}/{c.name}": c for pairs in natural.values() for c, o in pairs.items()}
@@ -337,7 +347,7 @@ def of_natural(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
 
 
 def _roots(options: argparse.Namespace) -> list[Path]:
-    return [*options.images, sample_photographs()[0].parents[1]]
+    return [*options.images, *options.clip_art, sample_photographs()[0].parents[1]]
 
 
 def of_clocks(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
@@ -415,6 +425,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench_audit.py", description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
     add("--images", metavar="FOLDER", type=Path, nargs="*", default=[], help="pictures, before those of the samples")
+    add("--clip-art", metavar="FOLDER", type=Path, nargs="*", default=[], help="drawings, after them")
     add("--sources", metavar="N", type=int, default=300, help="references of which copies are made")
     add("--references", metavar="N", type=int, default=2000)
     add("--clean", metavar="N", type=int, default=1000)
@@ -432,7 +443,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def measured(options: argparse.Namespace, work: Path) -> list[Figure]:
     """Part by part; each is written when it ends."""
-    folders = " ".join([*(folder.name for folder in options.images), "samples"])
+    folders = " ".join([*(folder.name for folder in (*options.images, *options.clip_art)), "samples"])
     about = {
         "apart": f"{options.apart:g}",
         "images": folders,
