@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.records import Float32, Float64
-from memaudit.verification.align import composed
-from memaudit.verification.pictures import Picture, import_cv2
+from memaudit.verification.pictures import Picture, composed, import_cv2, laid, to_canvas
 
 CANVAS = 192  # pixels of the longer side of the common part
 PATCH = 16
@@ -134,19 +133,11 @@ def _canvas(box: tuple[float, float, float, float]) -> tuple[Float64, tuple[int,
 
 def _drawn(picture: Picture, matrix: Float64, size: tuple[int, int]) -> _Drawn:
     cv2 = import_cv2()
-    longer = max(picture.pixels.shape[:2])
-    shift = np.array([[1 / longer, 0, 0.5 / longer], [0, 1 / longer, 0.5 / longer]])  # centre of a pixel to its place
-    to_canvas = composed(matrix, shift) - np.array([[0, 0, 0.5], [0, 0, 0.5]])
-    pixels = picture.pixels
-    shrink = np.sqrt(abs(np.linalg.det(to_canvas[:, :2])))
-    if shrink < 0.7:
-        pixels = cv2.GaussianBlur(pixels, (0, 0), 0.5 / shrink)
-    drawn = cv2.warpAffine(pixels, to_canvas, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     inside, ground = (
-        cv2.warpAffine(part.astype(np.float32), to_canvas, size, flags=cv2.INTER_NEAREST)
+        cv2.warpAffine(part.astype(np.float32), to_canvas(picture, matrix), size, flags=cv2.INTER_NEAREST)
         for part in (np.ones_like(picture.ground), picture.ground)
     )
-    return _Drawn(cv2.GaussianBlur(drawn, (0, 0), _BLUR).astype(np.float32), inside, ground)
+    return _Drawn(cv2.GaussianBlur(laid(picture, matrix, size), (0, 0), _BLUR).astype(np.float32), inside, ground)
 
 
 def _correlation(own: Float32, other: Float32) -> tuple[Float32, NDArray[np.bool_]]:

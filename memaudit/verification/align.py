@@ -1,4 +1,4 @@
-"""Where a picture lies in another one: hypotheses from local features, and from laying frame on frame."""
+"""Where a picture lies in another one: hypotheses from local features, from laying frame on frame, and from sliding."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from memaudit.records import Float32, Float64, Int64
-from memaudit.verification.pictures import SIDE, Features, Picture, import_cv2
+from memaudit.verification.pictures import SIDE, Features, Picture, composed, import_cv2, inverted, laid
+from memaudit.verification.slide import placements
 
 LEAST_INLIERS = 5
 _RATIO = 0.8  # Lowe's test: the second-best match must be farther by this
@@ -17,31 +18,32 @@ _PLACES = 96  # to the longer side: features closer than one of these are one pi
 _SMALLEST, _LARGEST = 0.15, 7.0  # scale of the query in the reference
 _MOST_STRETCH = 2.2  # ratio of the scales along two axes
 _THUMB = 32
+_LEAST_CONTENT = 0.05  # share of the picture: less is a speck on its ground
 
 
 class Alignment(NamedTuple):
     """`matrix` (2, 3) float64 maps places of the query to places of the reference, both in shares of the longer side.
 
-    inliers: matched features at distinct places that agree with it; 0 where frame was laid on frame.
+    inliers: matched features at distinct places that agree with it; 0 where there are no features behind it.
+    slid: whether it was sought where the pixels agree best, so that agreement says less.
     """
 
     matrix: Float64
     inliers: int
+    slid: bool = False
 
 
 def alignments(query: Picture, reference: Picture) -> Iterator[Alignment]:
-    """What is worth looking at: by features, as it is and mirrored, then frame on frame. At most five."""
+    """What is worth looking at: by features, as it is and mirrored, frame on frame, by sliding. At most seven."""
     yield from _by_features(query.features, reference.features)
     width = query.size[0]
     mirror = np.array([[-1.0, 0.0, width], [0.0, 1.0, 0.0]])
     for found in _by_features(query.features.mirrored(width), reference.features):
         yield found._replace(matrix=composed(found.matrix, mirror))
     yield Alignment(_frame_on_frame(query, reference), 0)
-
-
-def composed(outer: Float64, inner: Float64) -> Float64:
-    """The matrix (2, 3) of `inner`, then `outer`."""
-    return np.asarray(outer @ np.vstack([inner, [0.0, 0.0, 1.0]]))
+    for matrix in placements(query, reference):
+        if _plausible(matrix):
+            yield Alignment(matrix, 0, slid=True)
 
 
 def _by_features(query: Features, reference: Features) -> Iterator[Alignment]:
@@ -88,17 +90,42 @@ def _distinct(places: Float32) -> int:
 
 
 def _frame_on_frame(query: Picture, reference: Picture) -> Float64:
-    """The one of the eight orientations in which thumbnails agree best, stretched to the reference's frame."""
-    target, own = _thumbnail(reference), _thumbnail(query)
-    # The matrix takes the unit square to itself; the thumbnail is that of the turned query
-    turns = [(np.array([[x, 0, x < 0], [0, y, y < 0]], np.float64), own[::y, ::x]) for x in (1, -1) for y in (1, -1)]
-    turns += [(matrix[::-1], thumbnail.T) for matrix, thumbnail in turns]
-    best, _ = max(turns, key=lambda turn: float((turn[1] * target).sum()))
-    to_unit = np.diag([1 / side for side in query.size])
-    return np.asarray(np.diag(reference.size) @ np.c_[best[:, :2] @ to_unit, best[:, 2]])
+    """Of the frames of either picture and their eight orientations, those in which thumbnails agree best."""
+    best, matrix = -np.inf, np.empty((2, 3))
+    targets = [(frame, _thumbnail(reference, frame)) for frame in _frames(reference)]
+    for own in _frames(query):
+        thumbnail, back = _thumbnail(query, own), inverted(own)
+        for turn, turned in _turned(thumbnail):
+            for frame, target in targets:
+                score = float((turned * target).sum())
+                if score > best:
+                    best, matrix = score, composed(composed(frame, turn), back)
+    return matrix
 
 
-def _thumbnail(picture: Picture) -> Float32:
+def _turned(thumbnail: Float32) -> Iterator[tuple[Float64, Float32]]:
+    """The eight orientations: the matrix that takes the unit square to itself, and the thumbnail of what it makes."""
+    for x, y in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+        matrix, turned = np.array([[x, 0, x < 0], [0, y, y < 0]], np.float64), thumbnail[::y, ::x]
+        yield matrix, turned
+        yield matrix[::-1], turned.T
+
+
+def _frames(picture: Picture) -> list[Float64]:
+    """Matrices (2, 3) from the unit square to the frame of the picture, and to that of what lies on its ground: turned
+    with it, or within a border."""
+    frames = [np.c_[np.diag(picture.size), [0.0, 0.0]]]
+    rows, columns = np.nonzero(~picture.ground)
+    if len(rows) < _LEAST_CONTENT * picture.ground.size or len(rows) == picture.ground.size:
+        return frames
     cv2 = import_cv2()
-    grey = cv2.resize(picture.pixels, (_THUMB, _THUMB), interpolation=cv2.INTER_AREA).mean(axis=2)
+    corners = cv2.boxPoints(cv2.minAreaRect(np.c_[columns, rows].astype(np.float32))).astype(np.float64)
+    origin, right, down = ((corners[i] + 0.5) / max(picture.ground.shape) for i in (0, 1, 3))
+    content = np.c_[right - origin, down - origin, origin]
+    return [*frames, content] if abs(np.linalg.det(content[:, :2])) > _LEAST_CONTENT else frames
+
+
+def _thumbnail(picture: Picture, frame: Float64) -> Float32:
+    to_thumbnail = np.diag([_THUMB, _THUMB]) @ inverted(frame)
+    grey = laid(picture, to_thumbnail, (_THUMB, _THUMB)).mean(axis=2)
     return np.asarray((grey - grey.mean()) / (grey.std() + 1e-6), dtype=np.float32)

@@ -14,7 +14,7 @@ from PIL import Image
 from memaudit.errors import InputError, MissingDependencyError
 from memaudit.images.decode import UnreadableImageError, decoding
 from memaudit.images.sources import read_image
-from memaudit.records import Float32
+from memaudit.records import Float32, Float64
 from memaudit.store import ANOTHER_FILE, is_same_file
 
 SIDE = 384  # pixels of the longer side that features are taken at
@@ -114,6 +114,34 @@ def _features(grey: NDArray[np.uint8]) -> Features:
     return Features(
         places / max(grey.shape), np.sqrt(descriptors / np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-9))
     )
+
+
+def composed(outer: Float64, inner: Float64) -> Float64:
+    """The matrix (2, 3) of `inner`, then `outer`."""
+    return np.asarray(outer @ np.vstack([inner, [0.0, 0.0, 1.0]]))
+
+
+def inverted(matrix: Float64) -> Float64:
+    """The matrix (2, 3) of the way back. Raises numpy.linalg.LinAlgError where there is none."""
+    return np.asarray(np.linalg.inv(np.vstack([matrix, [0.0, 0.0, 1.0]]))[:2])
+
+
+def to_canvas(picture: Picture, matrix: Float64) -> Float64:
+    """The matrix from a picture's pixels to those of a canvas, for OpenCV; `matrix` takes its places there."""
+    longer = max(picture.pixels.shape[:2])
+    shift = np.array([[1 / longer, 0, 0.5 / longer], [0, 1 / longer, 0.5 / longer]])  # centre of a pixel to its place
+    return np.asarray(composed(matrix, shift) - np.array([[0, 0, 0.5], [0, 0, 0.5]]))
+
+
+def laid(picture: Picture, matrix: Float64, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A picture on a canvas of `size` (width, height), its edge continued; matrix (2, 3) from its places to pixels."""
+    cv2 = import_cv2()
+    matrix = to_canvas(picture, matrix)
+    pixels, shrink = picture.pixels, np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    if shrink < 0.7:
+        pixels = cv2.GaussianBlur(pixels, (0, 0), 0.5 / shrink)
+    how = {"flags": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_REPLICATE}
+    return np.asarray(cv2.warpAffine(pixels, matrix, size, **how))
 
 
 def import_cv2() -> Any:

@@ -18,7 +18,7 @@ from memaudit.images.sources import iter_images
 from memaudit.store import NO_FILE
 from memaudit.verification import pictures
 from memaudit.verification.check import check
-from memaudit.verification.pictures import FEATURES, Picture, picture_of, read_picture
+from memaudit.verification.pictures import FEATURES, Picture, composed, inverted, picture_of, read_picture
 
 
 def hash_of(path: Path) -> str:
@@ -132,3 +132,15 @@ def test_whatever_a_backend_raises_is_a_reason(monkeypatch: pytest.MonkeyPatch) 
     assert read_picture("a", NO_FILE) == "cannot read file: RuntimeError"
     with pytest.raises(MemoryError):
         read_picture("b", NO_FILE)
+
+
+def test_composed_is_one_after_the_other() -> None:
+    turn, shift = np.array([[0.0, -1, 1], [1, 0, 0]]), np.array([[2.0, 0, 3], [0, 2, 5]])
+    place = np.array([0.25, 0.5])
+    moved = shift[:, :2] @ place + shift[:, 2]
+    np.testing.assert_allclose(composed(turn, shift) @ [*place, 1], turn[:, :2] @ moved + turn[:, 2])
+
+
+def test_inverted_is_the_way_back() -> None:
+    turn = np.array([[0.0, -2, 1], [1, 0.5, 0]])
+    np.testing.assert_allclose(composed(turn, inverted(turn)), np.eye(2, 3), atol=1e-12)

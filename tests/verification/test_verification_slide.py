@@ -1,0 +1,111 @@
+"""Where one picture lies within another, found by sliding: for drawings without corners."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from altered import saved
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pictures import draw, photograph
+from PIL import Image, ImageDraw
+
+from memaudit.records import Float64, Kind
+from memaudit.verification import slide
+from memaudit.verification.agree import agreement
+from memaudit.verification.check import check, is_copy
+from memaudit.verification.pictures import Picture, picture_of
+from memaudit.verification.slide import placements
+
+RED, WHITE, GREEN, BLUE = (206, 43, 55), (250, 250, 250), (0, 146, 70), (20, 40, 140)
+
+
+def flag(left: tuple[int, int, int], top: tuple[int, int, int], bottom: tuple[int, int, int]) -> Image.Image:
+    """An upright band beside two that lie, like the flag of Benin, with a disk where they meet."""
+    image = Image.new("RGB", (300, 200), bottom)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 0, 299, 99), fill=top)
+    draw.rectangle((0, 0, 119, 199), fill=left)
+    draw.ellipse((85, 65, 155, 135), fill=tuple(255 - value for value in left))
+    return image
+
+
+FLAG = flag(GREEN, (252, 209, 22), RED)
+OTHERS = (flag(RED, WHITE, BLUE), flag(BLUE, WHITE, RED), flag(GREEN, RED, WHITE))
+
+
+def part(image: Image.Image, left: float, top: float, share: float) -> Image.Image:
+    width, height = image.size
+    x, y = left * (1 - share) * width, top * (1 - share) * height
+    return image.crop((round(x), round(y), round(x + share * width), round(y + share * height)))
+
+
+def pasted(image: Image.Image, ground: Image.Image, left: float, top: float, share: float) -> Image.Image:
+    small = image.resize((round(ground.width * share), round(ground.width * share * image.height / image.width)))
+    altered = ground.copy()
+    altered.paste(small, (round(left * (ground.width - small.width)), round(top * (ground.height - small.height))))
+    return altered
+
+
+def nearest(found: list[Float64], truth: Float64) -> float:
+    """The largest distance, in shares of the longer side, by which the best of them misplaces a corner."""
+    corners = np.array([[0, 0, 1], [1, 0, 1], [0, 2 / 3, 1], [1, 2 / 3, 1]]).T
+    return min((float(np.abs((matrix - truth) @ corners).max()) for matrix in found), default=np.inf)
+
+
+PLACE = st.floats(0.2, 0.8)
+
+
+@settings(deadline=None, max_examples=15)
+@given(PLACE, PLACE, st.floats(0.45, 0.8), st.integers(0, 3))
+def test_a_part_is_placed_where_it_was_cut(left: float, top: float, share: float, seed: int) -> None:
+    whole = draw(seed, (300, 200))
+    query = saved(part(whole, left, top, share))
+    truth = np.array([[share, 0, left * (1 - share)], [0, share, top * (1 - share) * 2 / 3]])
+    assert nearest(list(placements(picture_of(query), picture_of(whole))), truth) < 0.02
+
+
+@settings(deadline=None, max_examples=15)
+@given(PLACE, PLACE, st.floats(0.5, 0.8), st.integers(0, 3))
+def test_a_pasted_flag_is_found_in_a_photograph(left: float, top: float, share: float, seed: int) -> None:
+    query = saved(pasted(FLAG, photograph(seed), left, top, share))
+    found = check(picture_of(query), picture_of(FLAG))
+    assert found.kind is Kind.PARTIAL
+    assert found.agreement.of_query == pytest.approx(share**2 * 320 * 2 / 3 / 240, rel=0.1)
+    assert found.agreement.of_reference > 0.9
+
+
+def test_a_part_of_a_flag_is_a_part() -> None:
+    for left, top in ((0.2, 0.5), (0.5, 0.2), (0.4, 0.7)):
+        assert check(picture_of(saved(part(FLAG, left, top, 0.5))), picture_of(FLAG)).kind is Kind.PARTIAL
+
+
+def test_other_colours_are_not_found_by_sliding() -> None:
+    """Their outlines agree, and so may their greys."""
+    whole = picture_of(FLAG)
+    for other in OTHERS:
+        for query in (other, part(other, 0.4, 0.5, 0.5), pasted(other, photograph(1), 0.5, 0.5, 0.5)):
+            picture = picture_of(query)
+            found = [agreement(picture, whole, matrix) for matrix in placements(picture, whole)]
+            assert not any(is_copy(agreed, 0, slid=True) for agreed in found)
+
+
+def test_a_turned_flag_is_found_by_the_frame_on_its_ground() -> None:
+    turned = saved(OTHERS[0].rotate(25, Image.Resampling.BICUBIC, expand=True))
+    assert check(picture_of(turned), picture_of(OTHERS[0])).is_copy
+
+
+def test_where_features_abound_nothing_is_slid(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, piece = picture_of(photograph(0)), picture_of(part(photograph(0), 0.5, 0.5, 0.7))
+    assert list(placements(piece, whole))
+    monkeypatch.setattr(slide, "MOST_FEATURES", len(piece.features.places))
+    assert not list(placements(piece, whole))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 300), (300, 3), (40, 30)])
+def test_nothing_is_found_in_what_shows_nothing(size: tuple[int, int]) -> None:
+    """Nor does it fail: one pixel wide, or plain."""
+    plain, whole = picture_of(Image.new("RGB", size, RED)), picture_of(FLAG)
+    pairs: list[tuple[Picture, Picture]] = [(plain, whole), (whole, plain), (plain, plain)]
+    assert not any(list(placements(*pair)) for pair in pairs)
+    assert not any(check(*pair).is_copy for pair in pairs)
