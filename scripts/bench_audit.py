@@ -57,6 +57,7 @@ from bench_index import exact_search
 from bench_record import BenchmarkError, Cost, Figure, cost_of, memaudit, show, versions, write_figures
 from PIL import Image, ImageDraw, ImageOps
 
+from memaudit.audit.engine import LEAST_CANDIDATES
 from memaudit.records import Int64, Status
 from memaudit.store import Store
 
@@ -370,10 +371,11 @@ def of_clocks(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
 
 
 def of_search(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
-    """Exact search beside a flat FAISS index: seconds, ratios, and comparisons a second."""
+    """Exact search beside a flat FAISS index, for as many neighbours as an audit asks: seconds, ratios, comparisons a
+    second."""
     store = make_store(work / f"synthetic-{options.rows}", options.rows)
     pairs = options.queries * options.rows
-    for figure in exact_search(store, options.rounds, options.queries):
+    for figure in exact_search(store, options.rounds, options.queries, [LEAST_CANDIDATES]):
         yield figure
         if figure.measure.endswith(" s") and figure.median:
             measure = f"{figure.measure.removesuffix(' s')}, pairs/s"

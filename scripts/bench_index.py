@@ -16,7 +16,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -101,7 +101,7 @@ def queries_of(store: Store, count: int = QUERIES) -> Float32:
     return np.asarray(moved / np.linalg.norm(moved, axis=1, keepdims=True), dtype=np.float32)
 
 
-def exact_search(store: Store, rounds: int, count: int = QUERIES) -> list[Figure]:
+def exact_search(store: Store, rounds: int, count: int = QUERIES, nearest: Sequence[int] = (1, 10)) -> list[Figure]:
     """Ours reads the store each time; the flat index has its vectors in memory. Neither counts its imports."""
     import torch  # noqa: F401
 
@@ -111,7 +111,7 @@ def exact_search(store: Store, rounds: int, count: int = QUERIES) -> list[Figure
         flat.add(block.embeddings)
     queries, data = queries_of(store, count), f"synthetic {len(store):,} x {DIM}"
     figures = []
-    for k in (1, 10):
+    for k in nearest:
         ours, theirs, same = list[Spent](), list[Spent](), 1.0
         for _ in range(rounds):
             spent, (_, rows) = timed(lambda k=k: flat.search(queries, k))  # type: ignore[misc]
