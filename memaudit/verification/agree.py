@@ -31,6 +31,7 @@ class Agreement(NamedTuple):
     of_query, of_reference: share of either picture that lies in the common part.
     worst: patched l2, the largest RGB distance of a tile in [0, 1]; a tile is a sixteenth of the square canvas (Carlini
     et al. 2023). kept: share of the patches whose RGB distance is at most `_KEPT`: they were left as they are.
+    coloured: share of the patches, but for those of plain ground in both, whose mean colours are as near.
     """
 
     alike: float
@@ -41,6 +42,7 @@ class Agreement(NamedTuple):
     of_reference: float
     worst: float
     kept: float
+    coloured: float
 
     @property
     def all_patches(self) -> int:
@@ -58,7 +60,7 @@ class Agreement(NamedTuple):
         return self.alike * min(1.0, self.patches / _MANY) + 0.5 * self.edge_alike * min(1.0, self.edges / _MANY)
 
 
-NONE = Agreement(0.0, 0, 0.0, 0, 0.0, 0.0, 1.0, 0.0)
+NONE = Agreement(0.0, 0, 0.0, 0, 0.0, 0.0, 1.0, 0.0, 0.0)
 
 
 class _Drawn(NamedTuple):
@@ -94,7 +96,15 @@ def agreement(query: Picture, reference: Picture, matrix: Float64) -> Agreement:
         min(1.0, float(of_reference)),
         _worst_tile(squares, common),
         float((squares[common] <= _KEPT**2).mean()),
+        _coloured(own, other, common),
     )
+
+
+def _coloured(own: _Drawn, other: _Drawn, common: NDArray[np.bool_]) -> float:
+    shown = common & (np.minimum(_share(own.ground), _share(other.ground)) < 1)
+    means = [_patches(drawn.pixels).mean(axis=(2, 3)) / 255 for drawn in (own, other)]
+    near = ((means[0] - means[1]) ** 2).mean(axis=2) <= _KEPT**2
+    return float(near[shown].mean()) if shown.any() else 0.0
 
 
 def _worst_tile(squares: Float32, common: NDArray[np.bool_]) -> float:

@@ -25,25 +25,28 @@ class Alignment(NamedTuple):
     """`matrix` (2, 3) float64 maps places of the query to places of the reference, both in shares of the longer side.
 
     inliers: matched features at distinct places that agree with it; 0 where there are no features behind it.
-    slid: whether it was sought where the pixels agree best, so that agreement says less.
+    sought: whether the pixels were asked for it, so that their agreement says less.
     """
 
     matrix: Float64
     inliers: int
-    slid: bool = False
+    sought: bool = False
 
 
 def alignments(query: Picture, reference: Picture) -> Iterator[Alignment]:
-    """What is worth looking at: by features, as it is and mirrored, frame on frame, by sliding. At most seven."""
+    """What is worth looking at: by features, as it is and mirrored, frame on frame, by sliding. At most eight."""
     yield from _by_features(query.features, reference.features)
     width = query.size[0]
     mirror = np.array([[-1.0, 0.0, width], [0.0, 1.0, 0.0]])
     for found in _by_features(query.features.mirrored(width), reference.features):
         yield found._replace(matrix=composed(found.matrix, mirror))
-    yield Alignment(_frame_on_frame(query, reference), 0)
+    frames, others = _frames(query), _frames(reference)
+    yield Alignment(_frame_on_frame(query, frames[:1], reference, others[:1]), 0)
+    if len(frames) + len(others) > 2:
+        yield Alignment(_frame_on_frame(query, frames, reference, others), 0, sought=True)
     for matrix in placements(query, reference):
         if _plausible(matrix):
-            yield Alignment(matrix, 0, slid=True)
+            yield Alignment(matrix, 0, sought=True)
 
 
 def _by_features(query: Features, reference: Features) -> Iterator[Alignment]:
@@ -89,11 +92,11 @@ def _distinct(places: Float32) -> int:
     return len(np.unique(np.round(places * _PLACES), axis=0))
 
 
-def _frame_on_frame(query: Picture, reference: Picture) -> Float64:
-    """Of the frames of either picture and their eight orientations, those in which thumbnails agree best."""
+def _frame_on_frame(query: Picture, frames: list[Float64], reference: Picture, others: list[Float64]) -> Float64:
+    """Of these frames of either picture and their eight orientations, those in which thumbnails agree best."""
     best, matrix = -np.inf, np.empty((2, 3))
-    targets = [(frame, _thumbnail(reference, frame)) for frame in _frames(reference)]
-    for own in _frames(query):
+    targets = [(frame, _thumbnail(reference, frame)) for frame in others]
+    for own in frames:
         thumbnail, back = _thumbnail(query, own), inverted(own)
         for turn, turned in _turned(thumbnail):
             for frame, target in targets:

@@ -17,9 +17,9 @@ ALIKE = 0.6  # share of the patches within the pictures, where there are enough 
 FEW_ALIKE = 0.8  # where few features agree; and share of all patches, outlines included, where there are few within
 FEW_ALIKE_WITH_FEATURES = 0.5  # the same, where features agree too
 FEATURES = 8
-SLID_PATCHES = 12  # where the pixels themselves were asked how one lies on the other, one must lie wholly within it,
-SLID_ALIKE = 0.9  # nearly all patches agree, and most in their colours too
-SLID_KEPT = 0.6
+SOUGHT_PATCHES = 12  # where the pixels were asked how one lies on the other, one must lie within the other,
+SOUGHT_ALIKE = 0.9  # nearly all patches agree,
+SOUGHT_COLOURED = 0.8  # and in their colours too
 COMMON = 0.4  # share of the smaller picture that the common part takes
 WHOLE = 0.85  # share of either picture from which the common part is all of it
 ALL_ALIKE = 0.9  # share of the patches, within and in all: with less a part was exchanged
@@ -42,25 +42,23 @@ class Check(NamedTuple):
 def check(query: Picture, reference: Picture) -> Check:
     """Look for an alignment in which the pictures agree; the first that does decides, else the closest is told."""
     best = Check(Kind.SIMILAR, 0, NONE)
-    for matrix, inliers, slid in alignments(query, reference):
+    for matrix, inliers, sought in alignments(query, reference):
         found = agreement(query, reference, matrix)
-        if is_copy(found, inliers, slid):
+        if is_copy(found, inliers, sought):
             return Check(_kind(found, matrix), inliers, found)
         if found.evidence > best.agreement.evidence:
             best = Check(Kind.SIMILAR, inliers, found)
     return best
 
 
-def is_copy(found: Agreement, inliers: int, slid: bool = False) -> bool:
+def is_copy(found: Agreement, inliers: int, sought: bool = False) -> bool:
     """Frames and outlines decide only where the pictures hold nothing else, as flat drawings do; but where no feature
     says how one lies on the other, they must agree as well."""
     if max(found.of_query, found.of_reference) < COMMON:
         return False
-    if slid:
-        within = max(found.of_query, found.of_reference) >= WHOLE
-        return (
-            within and found.all_patches >= SLID_PATCHES and found.all_alike >= SLID_ALIKE and found.kept >= SLID_KEPT
-        )
+    if sought:
+        alike = found.all_patches >= SOUGHT_PATCHES and found.all_alike >= SOUGHT_ALIKE
+        return alike and found.coloured >= SOUGHT_COLOURED and max(found.of_query, found.of_reference) >= WHOLE
     if not inliers and found.all_alike < FEW_ALIKE:
         return False
     if found.patches >= ENOUGH_PATCHES:

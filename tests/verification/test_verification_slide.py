@@ -87,7 +87,7 @@ def test_other_colours_are_not_found_by_sliding() -> None:
         for query in (other, part(other, 0.4, 0.5, 0.5), pasted(other, photograph(1), 0.5, 0.5, 0.5)):
             picture = picture_of(query)
             found = [agreement(picture, whole, matrix) for matrix in placements(picture, whole)]
-            assert not any(is_copy(agreed, 0, slid=True) for agreed in found)
+            assert not any(is_copy(agreed, 0, sought=True) for agreed in found)
 
 
 def test_a_turned_flag_is_found_by_the_frame_on_its_ground() -> None:
