@@ -110,9 +110,9 @@ def test_each_image_is_read_once_where_there_is_room(
 ) -> None:
     read = []
 
-    def counted(uri: str, sha256: str) -> Picture | str:
+    def counted(uri: str, sha256: str, part: str) -> Picture | str:
         read.append(uri)
-        return read_picture(uri, sha256)
+        return read_picture(uri, sha256, part)
 
     monkeypatch.setattr(engine, "read_picture", counted)
     check_pairs(files, files, *pairs, silent)
@@ -187,7 +187,7 @@ def test_an_interrupt_does_not_wait_for_the_rest(files: Files, monkeypatch: pyte
 def test_an_error_of_a_reader_reaches_the_caller(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where other threads wait for the same picture."""
 
-    def fail(uri: str, sha256: str) -> Picture:
+    def fail(uri: str, sha256: str, part: str) -> Picture:
         raise MemoryError(uri)
 
     monkeypatch.setattr(engine, "read_picture", fail)
