@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.audit.looking import Candidates, Looked, window_of
+from memaudit.audit.looking import Candidates, Looked, decides, window_of
 from memaudit.encoders.catalog import is_known
 from memaudit.errors import MissingDependencyError, UsageError
 from memaudit.records import Coverage, Int64, Kind, Matches, Misses, Progress
@@ -78,12 +78,13 @@ def decide(
 ) -> Decided:
     """Hold each candidate against its generation. At or above the threshold it is a match whatever the pixels say: they
     name its kind, or do not confirm it. Below, it is one if they confirm it. Where the whole images do not, the windows
-    of the training image that led to it are looked at by themselves: one that agrees makes a partial copy.
+    of the training image that led to it are looked at by themselves: one that agrees makes a partial copy. Of what only
+    details led to, similarity decides nothing.
 
     Memory: the candidates, and a bounded number of pictures.
     """
     candidates = looked.candidates
-    near = candidates.similarity >= np.float32(threshold)
+    near = (candidates.similarity >= np.float32(threshold)) & decides(candidates.view)
     kind, verified = np.full(len(near), Kind.NEAR, dtype=object), np.zeros(len(near), bool)
     compared = np.zeros(len(near), bool)
     if plan.on_pixels:

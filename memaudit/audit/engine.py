@@ -101,7 +101,8 @@ def audit(
     paired = _compare_pairs(generations, references.store, pairing)
     plan = plan_pixels(options.verify, options.verify_from, references.store.encoder.name, threshold)
     most = max(options.neighbours, LEAST_CANDIDATES)
-    where = Where(references, views.tiles, threshold, plan.floor, most, views.details)
+    details = views.details if plan.on_pixels else None  # by similarity alone they decide nothing
+    where = Where(references, views.tiles, threshold, plan.floor, most, details)
     looked = look(generations, views.generations, where, _of_prompts(paired, plan), progress)
     decided = decide(looked, generations, references.store, threshold, plan, progress)
     scores = _scores(columns, looked, paired, decided.matches, threshold)

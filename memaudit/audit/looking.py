@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from memaudit.embed.views import ViewStore
 from memaudit.images.views import WHOLE
+from memaudit.images.windows import DETAIL
 from memaudit.index import ExactSearch, Searcher
 from memaudit.records import Float32, Int64, Progress
 from memaudit.store import Store
@@ -54,6 +55,12 @@ class Candidates(NamedTuple):
         return Candidates(*columns)
 
 
+def decides(view: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Of which views a similarity at the threshold makes a match. Details are too small for that: a line, a corner and
+    a gradient are the same everywhere, and are for pixels to tell."""
+    return np.array([not name.startswith(_REFERENCE + DETAIL) for name in view], dtype=bool)
+
+
 def window_of(view: str) -> str:
     """The name of the window that a view of a reference shows."""
     return view.removeprefix(_REFERENCE)
@@ -75,14 +82,15 @@ def look(queries: Store, views: ViewStore | None, where: Where, given: Candidate
     """Search the whole training set for every query, its views, and the training images' tiles for it.
 
     given: pairs that are candidates whatever the search says: those of the prompts. Should an approximate index have
-    missed one at the threshold, it is added. Details of training images have as many candidates of their own, and crowd
-    out nobody. Memory: blocks, 20 bytes a query, and the candidates.
+    missed one at the threshold, it is added. Details of training images have candidates of their own, as many again,
+    and crowd out nobody. Memory: blocks, 20 bytes a query, and the candidates.
     """
     best = np.full(len(queries), -1, np.int64)
     similarity = np.full(len(queries), np.nan, np.float32)
     above = np.zeros(len(queries), np.int64)
     parts: list[Candidates] = []
     kept: list[Candidates] = []
+    details: list[Candidates] = []
     windows: list[Candidates] = []
     done = 0
     for block in queries.blocks(QUERY_ROWS):
@@ -94,8 +102,9 @@ def look(queries: Store, views: ViewStore | None, where: Where, given: Candidate
         of_tiles = _in_windows(where.tiles, block.rows, block.embeddings, where)
         of_details = _in_windows(where.details, block.rows, block.embeddings, where)
         parts.append(_fewest(_joined([whole, of_tiles]), where))
-        kept += [_fewest(whole, replace(where, most=KEPT_WHOLE)), _fewest(of_details, where)]
-        windows.append(_of_candidates(_joined([of_tiles, of_details]), _joined([parts[-1], kept[-1]]), where))
+        kept.append(_fewest(whole, replace(where, most=KEPT_WHOLE)))
+        details.append(_fewest(of_details, where))
+        windows.append(_of_candidates(_joined([of_tiles, of_details]), _joined([parts[-1], details[-1]]), where))
         done += len(block.rows)
         progress("searching the training set", done, queries.comparable)
     if views is not None:
@@ -107,6 +116,7 @@ def look(queries: Store, views: ViewStore | None, where: Where, given: Candidate
         query = given.query[missed]
         best[query], similarity[query] = given.reference[missed], given.similarity[missed]
         above[query] += given.similarity[missed] >= np.float32(where.threshold)
+    found = _with_new(found, _joined(details), where)
     return Looked(best, similarity, above, found, _of_candidates(_joined(windows), found, where))
 
 
@@ -184,6 +194,12 @@ def _joined(parts: list[Candidates]) -> Candidates:
         return Candidates(none, none, np.empty(0, np.float32), np.empty(0, object))
     columns: Any = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Candidates(*columns)
+
+
+def _with_new(found: Candidates, details: Candidates, where: Where) -> Candidates:
+    """With the pairs that only a detail led to: what whole pictures and tiles say of a pair goes before that."""
+    new = details.picked(~np.isin(_pairs(details, where), _pairs(found, where)))
+    return _once(_joined([found, new]), where)
 
 
 def _fewest(part: Candidates, where: Where) -> Candidates:

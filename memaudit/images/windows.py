@@ -7,7 +7,8 @@ from functools import partial
 from typing import NamedTuple
 
 _TILES = 3  # a side: windows of half the side, a quarter apart
-_DETAIL = 6  # to the longer side: the side of a square window
+DETAIL = "detail "  # begins the names of details
+_SIDES = 6  # to the longer side: the side of a square window
 ALONG, ACROSS = 11, 9  # such windows along the longer side and the shorter one: neighbours share about a half
 
 
@@ -49,7 +50,7 @@ def detail_windows() -> tuple[Window, ...]:
     """Squares of a sixth of the longer side, evenly spread: `ACROSS` along the shorter side, which is counted first in
     the name, times `ALONG`. A side that is shorter than the square is seen whole."""
     return tuple(
-        Window(f"detail {across + 1},{along + 1}", 1 / _DETAIL, partial(_detail, across=across, along=along))
+        Window(f"{DETAIL}{across + 1},{along + 1}", 1 / _SIDES, partial(_detail, across=across, along=along))
         for across in range(ACROSS)
         for along in range(ALONG)
     )
@@ -67,7 +68,7 @@ def _tile(size: tuple[int, int], row: int, column: int) -> Box:
 
 
 def _detail(size: tuple[int, int], across: int, along: int) -> Box:
-    side = -(-max(size) // _DETAIL)
+    side = -(-max(size) // _SIDES)
     shorter, longer = min(side, min(size)), side
     places = (min(size) - shorter) * across // (ACROSS - 1), (max(size) - longer) * along // (ALONG - 1)
     if size[0] >= size[1]:
