@@ -115,3 +115,37 @@ def test_windows_of_one_image_crowd_no_other_out(tmp_path: Path) -> None:
     for reference in wanted:
         own = looked.windows.reference == reference
         np.testing.assert_allclose(looked.windows.similarity[own], np.sort(best[reference])[::-1][:WINDOWS], atol=1e-5)
+
+
+def test_a_detail_decides_nothing_by_its_similarity(tmp_path: Path) -> None:
+    """A corner of plain colours is the same in every drawing: at the threshold, and no copy."""
+    corner = Image.new("RGB", (200, 200), "navy")
+    corner.paste("orange", (100, 100, 200, 200))
+    drawing = mosaic(1)
+    drawing.paste(corner, (500, 225))
+    references = stored(tmp_path / "train", {"drawing": drawing})
+    fine = embed_views(references, references.folder / "details", ENCODER, details(), EMBED)
+    queries = stored(tmp_path / "gen", {"corner": corner})
+    where = Where(ExactSearch(references), None, ENCODER.spec.threshold, 0.5, 10, fine)
+    looked = look(queries, None, where, None, silent)
+    assert looked.candidates.similarity.max() > ENCODER.spec.threshold
+    assert looked.candidates.view.tolist() == ["reference detail 4,6"]
+    for verify in ("auto", "none"):
+        options = AuditOptions(verify=verify)
+        assert not audit(queries, ExactSearch(references), views=Views(details=fine), options=options).searched.count
+
+
+def test_what_the_whole_picture_says_goes_before_what_a_detail_says(tmp_path: Path) -> None:
+    """A pair at the threshold stays one, though a detail of the training image is even more similar."""
+    shades = np.broadcast_to(np.linspace(0, 255, 1200).astype(np.uint8)[None, :, None], (800, 1200, 3))
+    gradient = Image.fromarray(np.ascontiguousarray(shades))
+    marked = gradient.copy()
+    marked.paste("red", (600, 100, 760, 260))
+    references = stored(tmp_path / "train", {"marked": marked})
+    fine = embed_views(references, references.folder / "details", ENCODER, details(), EMBED)
+    queries = stored(tmp_path / "gen", {"gradient": gradient})
+    search = ExactSearch(references)
+    alone, both = (look(queries, None, Where(search, None, 0.9, 0.5, 10, w), None, silent) for w in (None, fine))
+    assert both.windows.similarity.max() > alone.candidates.similarity.max() > 0.9
+    for column, expected in zip(both.candidates, alone.candidates, strict=True):
+        np.testing.assert_array_equal(column, expected)
