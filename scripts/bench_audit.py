@@ -177,10 +177,14 @@ def write_manifest(path: Path, files: Mapping[str, Path]) -> Path:
     return path
 
 
-def embedded(files: Mapping[str, Path], store: Path, encoder: str, *options: str) -> Path:
-    manifest = write_manifest(store.with_suffix(".csv"), files)
-    cost_of([*embed_command(manifest, store, encoder), *options])
+def embedded(files: Mapping[str, Path], store: Path, encoder: str) -> Path:
+    embedding(files, store, encoder)
     return store
+
+
+def embedding(files: Mapping[str, Path], store: Path, encoder: str, *options: str) -> Cost:
+    """Embed the files, by their image_ids, with the real command."""
+    return cost_of([*embed_command(write_manifest(store.with_suffix(".csv"), files), store, encoder), *options])
 
 
 def audited(queries: Path, references: Path, out: Path, *options: str) -> Cost:
@@ -336,7 +340,7 @@ def of_natural(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
     for name, extra in (("reference tiles (embed --fine-tiles)", ("--fine-tiles",)), ("no reference tiles", ())):
         store, out = work / f"originals{len(extra)}", work / f"natural-audit{len(extra)}"
         data = f"natural copies among {len(references):,}, {name}"
-        cost = cost_of([*embed_command(write_manifest(store.with_suffix(".csv"), references), store, ENCODER), *extra])
+        cost = embedding(references, store, ENCODER, *extra)
         yield Figure(data, len(references), "embed, CPU s", cost.cpu_seconds)
         cost = audited(work / "natural", store, out)
         yield Figure(data, len(queries), "audit, CPU s", cost.cpu_seconds)
