@@ -13,9 +13,10 @@ flag that appears in two clip-arts is for a person to judge. Thinning keeps out 
 and so FLATTERS precision, but it cannot keep out what shares a detail with one.
 
 Natural copies: photographs with a colour mask (the samples'), and round details of paintings (where a folder has
-`details/NAME_1.webp` beside `details/NAME_background.webp`, as gcompris does), against a store embedded with --tiles of
-the originals and `--among` of the references. Clocks: the 24 clock faces among the emoji against each other. Search:
-exact search of `--queries` synthetic embeddings in `--rows` beside faiss.IndexFlatIP, in the same run.
+`details/NAME_1.webp` beside `details/NAME_background.webp`, as gcompris does), against a store of the originals and
+`--among` of the references, embedded with --fine-tiles and without. Clocks: the 24 clock faces among the emoji against
+each other. Search: exact search of `--queries` synthetic embeddings in `--rows` beside faiss.IndexFlatIP, in the same
+run.
 
 Intervals are 95 % Clopper-Pearson, for as many draws as sources tell. Results are added to
 results/bench_audit-MACHINE.csv as the parts end.
@@ -177,10 +178,14 @@ def write_manifest(path: Path, files: Mapping[str, Path]) -> Path:
     return path
 
 
-def embedded(files: Mapping[str, Path], store: Path, encoder: str, *options: str) -> Path:
-    manifest = write_manifest(store.with_suffix(".csv"), files)
-    cost_of([*embed_command(manifest, store, encoder), *options])
+def embedded(files: Mapping[str, Path], store: Path, encoder: str) -> Path:
+    embedding(files, store, encoder)
     return store
+
+
+def embedding(files: Mapping[str, Path], store: Path, encoder: str, *options: str) -> Cost:
+    """Embed the files, by their image_ids, with the real command."""
+    return cost_of([*embed_command(write_manifest(store.with_suffix(".csv"), files), store, encoder), *options])
 
 
 def audited(queries: Path, references: Path, out: Path, *options: str) -> Cost:
@@ -333,18 +338,24 @@ def of_natural(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
     others = [name for name in pictures.references if name not in taken][: options.among]
     references = originals | pictures.some(others)
     embedded(queries, work / "natural", ENCODER)
-    for name, extra in (("reference tiles", ("--tiles",)), ("no reference tiles", ())):
-        store = embedded(references, work / f"originals{len(extra)}", ENCODER, *extra)
-        audited(work / "natural", store, work / f"natural-audit{len(extra)}")
-        findings = read_findings(work / f"natural-audit{len(extra)}")
+    for name, extra in (("reference tiles (embed --fine-tiles)", ("--fine-tiles",)), ("no reference tiles", ())):
+        store, out = work / f"originals{len(extra)}", work / f"natural-audit{len(extra)}"
+        data = f"natural copies among {len(references):,}, {name}"
+        cost = embedding(references, store, ENCODER, *extra)
+        yield Figure(data, len(references), "embed, CPU s", cost.cpu_seconds)
+        cost = audited(work / "natural", store, out)
+        yield Figure(data, len(queries), "audit, CPU s", cost.cpu_seconds)
+        yield Figure(data, len(queries), "audit, peak MB", cost.peak_mb)
+        findings = read_findings(out)
         found = {f.query for f in findings if is_true(f)}
         for kind, pairs in natural.items():
             hits = np.array([f"original/{o.name}/{c.name}" in found for c, o in pairs.items()], np.int64)
-            data = f"natural copies among {len(references):,}, {name}"
-            yield rated(data, f"recall, {kind}", hits, 1, NATURAL_ASKED[kind] if extra else "")
+            missed = [c.name for (c, _), hit in zip(pairs.items(), hits, strict=True) if not hit]
+            yield rated(data, f"recall, {kind}", hits, 1, NATURAL_ASKED[kind] if extra else "", "; ".join(missed[:20]))
         wrong = [f for f in findings if not is_true(f)]
         note = "; ".join(map(str, wrong))
         yield Figure(data, len(findings), "matches with another reference", len(wrong), note=note)
+        write_sheet(wrong, {**references, **queries}, out.with_name(f"{out.name}-wrong.png"))
 
 
 def _roots(options: argparse.Namespace) -> list[Path]:
@@ -432,7 +443,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--references", metavar="N", type=int, default=2000)
     add("--clean", metavar="N", type=int, default=1000)
     add("--apart", metavar="T", type=float, default=0.5, help="similarity that no two pictures reach")
-    add("--among", metavar="N", type=int, default=500, help="references beside the originals of natural copies")
+    add("--among", metavar="N", type=int, default=150, help="references beside the originals of natural copies")
     add("--queries", metavar="N", type=int, default=5000, help="of the exact search")
     add("--rows", metavar="N", type=int, default=200_000, help="of the exact search")
     add("--rounds", metavar="N", type=int, default=3, help="of the exact search")

@@ -64,3 +64,23 @@ def photograph(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
         colour = tuple(int(value) for value in generator.integers(0, 256, 3))
         shapes.polygon([(x, y), (x + w, y + h / 3), (x + w / 3, y + h)], fill=colour)
     return image
+
+
+def mosaic(seed: int, size: tuple[int, int] = (1200, 800)) -> Image.Image:
+    """Twelve photographs side by side: something to see in every part of a large picture."""
+    cell = size[0] // 4, size[1] // 3
+    image = Image.new("RGB", size)
+    for number in range(12):
+        image.paste(photograph(1000 * seed + number, cell), (number % 4 * cell[0], number // 4 * cell[1]))
+    return image
+
+
+def round_detail(image: Image.Image, centre: tuple[int, int], radius: int) -> Image.Image:
+    """A disk cut out of an image, on a white page: 74 pixels, as small as a game's button."""
+    x, y = centre
+    part = image.crop((x - radius, y - radius, x + radius, y + radius))
+    mask = Image.new("L", part.size)
+    ImageDraw.Draw(mask).ellipse((0, 0, *part.size), fill=255)
+    page = Image.new("RGB", part.size, "white")
+    page.paste(part, mask=mask)
+    return page.resize((74, 74), Image.Resampling.BICUBIC)

@@ -8,14 +8,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.audit.looking import Candidates
+from memaudit.audit.looking import Candidates, Looked, decides, window_of
 from memaudit.encoders.catalog import is_known
 from memaudit.errors import MissingDependencyError, UsageError
 from memaudit.records import Coverage, Int64, Kind, Matches, Misses, Progress
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import Store
 from memaudit.verification.choice import SEARCH_FLOORS, require_choice
-from memaudit.verification.engine import Checks, Files, check_pairs
+from memaudit.verification.engine import Checks, Files, Parts, check_pairs
 from memaudit.verification.pictures import import_cv2
 
 MISSES = 50
@@ -69,7 +69,7 @@ class Decided(NamedTuple):
 
 
 def decide(
-    candidates: Candidates,
+    looked: Looked,
     queries: Store,
     references: Store,
     threshold: float,
@@ -77,17 +77,23 @@ def decide(
     progress: Progress,
 ) -> Decided:
     """Hold each candidate against its generation. At or above the threshold it is a match whatever the pixels say: they
-    name its kind, or do not confirm it. Below, it is one if they confirm it.
+    name its kind, or do not confirm it. Below, it is one if they confirm it. Where the whole images do not, the windows
+    of the training image that led to it are looked at by themselves: one that agrees makes a partial copy. Of what only
+    details led to, similarity decides nothing.
 
     Memory: the candidates, and a bounded number of pictures.
     """
-    near = candidates.similarity >= np.float32(threshold)
+    candidates = looked.candidates
+    near = (candidates.similarity >= np.float32(threshold)) & decides(candidates.view)
     kind, verified = np.full(len(near), Kind.NEAR, dtype=object), np.zeros(len(near), bool)
     compared = np.zeros(len(near), bool)
     if plan.on_pixels:
         checks = _checked(candidates, queries, references, progress)
         verified, compared = checks.copies, checks.read
         kind[verified] = checks.kind[verified]
+        within = _within(looked, compared & ~verified, queries, references, progress)
+        kind[within.candidate], verified[within.candidate] = Kind.PARTIAL, True
+        candidates = _seen_in(looked, within, near)
     matches = _ranked(candidates, near | verified, kind, verified, compared)
     misses = _misses(candidates, matches, compared)
     if not plan.on_pixels:
@@ -96,10 +102,45 @@ def decide(
     return Decided(matches, misses, Coverage(int(compared.sum()), len(compared)), below)
 
 
-def _checked(candidates: Candidates, queries: Store, references: Store, progress: Progress) -> Checks:
-    own, left = np.unique(candidates.query, return_inverse=True)
-    others, right = np.unique(candidates.reference, return_inverse=True)
-    return check_pairs(_files(queries, own), _files(references, others), left, right, progress)
+def _checked(
+    pairs: Candidates, queries: Store, references: Store, progress: Progress, parts: Parts | None = None
+) -> Checks:
+    own, left = np.unique(pairs.query, return_inverse=True)
+    others, right = np.unique(pairs.reference, return_inverse=True)
+    return check_pairs(_files(queries, own), _files(references, others), left, right, progress, parts)
+
+
+class _Within(NamedTuple):
+    """Places of candidates that pixels confirm in a window, and of these windows among those looked at."""
+
+    candidate: Int64
+    window: Int64
+
+
+def _within(
+    looked: Looked, doubtful: NDArray[np.bool_], queries: Store, references: Store, progress: Progress
+) -> _Within:
+    """Hold the generations of doubtful candidates against windows of the training image: of each the most similar one
+    that agrees."""
+    numbers, asked = (part.query * len(references) + part.reference for part in (looked.candidates, looked.windows))
+    order = np.argsort(numbers)
+    place = order[np.searchsorted(numbers, asked, sorter=order)]
+    window = np.flatnonzero(doubtful[place])
+    parts = looked.windows.picked(window)
+    names = np.array([window_of(view) for view in parts.view], dtype=object)
+    whole = np.full(len(names), "", dtype=object)
+    window = window[_checked(parts, queries, references, progress, Parts(whole, names)).copies]
+    candidate, first = np.unique(place[window], return_index=True)
+    return _Within(candidate, window[first])
+
+
+def _seen_in(looked: Looked, within: _Within, near: NDArray[np.bool_]) -> Candidates:
+    """The candidates, those below the threshold that a window confirms with its view and similarity."""
+    below = ~near[within.candidate]
+    similarity, view = looked.candidates.similarity.copy(), looked.candidates.view.copy()
+    for column, of_windows in ((similarity, looked.windows.similarity), (view, looked.windows.view)):
+        column[within.candidate[below]] = of_windows[within.window[below]]
+    return looked.candidates._replace(similarity=similarity, view=view)
 
 
 def _files(store: Store, rows: Int64) -> Files:

@@ -59,11 +59,13 @@ class AuditOptions:
 
 @dataclass(frozen=True)
 class Views:
-    """Views of the generations and of the held-out images, by the same choice; and tiles of the training images."""
+    """Views of the generations and of the held-out images, by the same choice; tiles of the training images, and
+    details of them."""
 
     generations: ViewStore | None = None
     control: ViewStore | None = None
     tiles: ViewStore | None = None
+    details: ViewStore | None = None
 
 
 class _Paired(NamedTuple):
@@ -98,9 +100,11 @@ def audit(
     columns = generations.all_columns()
     paired = _compare_pairs(generations, references.store, pairing)
     plan = plan_pixels(options.verify, options.verify_from, references.store.encoder.name, threshold)
-    where = Where(references, views.tiles, threshold, plan.floor, max(options.neighbours, LEAST_CANDIDATES))
+    most = max(options.neighbours, LEAST_CANDIDATES)
+    details = views.details if plan.on_pixels else None  # by similarity alone they decide nothing
+    where = Where(references, views.tiles, threshold, plan.floor, most, details)
     looked = look(generations, views.generations, where, _of_prompts(paired, plan), progress)
-    decided = decide(looked.candidates, generations, references.store, threshold, plan, progress)
+    decided = decide(looked, generations, references.store, threshold, plan, progress)
     scores = _scores(columns, looked, paired, decided.matches, threshold)
     counted = _distinct(columns, scores.regurgitated)
     matches = _with_counts(_kept(decided.matches, paired, options.neighbours), references, threshold)
@@ -203,7 +207,7 @@ def _matched_controls(
 ) -> Int64:
     """Rows of the held-out images that would count as regurgitated, had they been generated."""
     looked = look(control, views, where, None, progress)
-    decided = decide(looked.candidates, control, where.references.store, where.threshold, plan, progress)
+    decided = decide(looked, control, where.references.store, where.threshold, plan, progress)
     return np.unique(decided.matches.query)
 
 
@@ -270,6 +274,7 @@ def _unseen(views: Views, allowed: float) -> list[str]:
         "views of the generations": views.generations,
         "views of the held-out images": views.control,
         "tiles of the training images": views.tiles,
+        "details of the training images": views.details,
     }
     return [
         f"only {coverage.measured:,} of {coverage.total:,} {name} could be embedded: their files are gone or changed "

@@ -10,18 +10,21 @@ from numpy.typing import NDArray
 
 from memaudit.embed.views import ViewStore
 from memaudit.images.views import WHOLE
+from memaudit.images.windows import DETAIL
 from memaudit.index import ExactSearch, Searcher
 from memaudit.records import Float32, Int64, Progress
 from memaudit.store import Store
 
 QUERY_ROWS = 4096
 KEPT_WHOLE = 5  # candidates of the whole image that no tile crowds out
-_TILE = "reference "  # before the name of the reference's tile
+WINDOWS = 2  # of each candidate: the most similar one may show half of what the second shows
+_REFERENCE = "reference "  # before the name of the reference's window
+_AT_FIRST = 4  # windows that are asked for, times `most`: those around a place resemble each other
 
 
 @dataclass(frozen=True)
 class Where:
-    """What is searched: the training set, and the store of its tiles where it has one.
+    """What is searched: the training set, and the stores of its tiles and details where it has them.
 
     threshold: of a near-duplicate. floor: similarity from which a training image is a candidate; the threshold itself
     where pixels are not compared. most: candidates of each query.
@@ -32,6 +35,7 @@ class Where:
     threshold: float
     floor: float
     most: int
+    details: ViewStore | None = None
 
 
 class Candidates(NamedTuple):
@@ -45,38 +49,62 @@ class Candidates(NamedTuple):
     similarity: Float32
     view: NDArray[np.object_]
 
+    def picked(self, which: NDArray[np.bool_] | Int64) -> Candidates:
+        """Some of them, by a mask or by places."""
+        columns: Any = (column[which] for column in self)
+        return Candidates(*columns)
+
+
+def decides(view: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Of which views a similarity at the threshold makes a match. Details are too small for that: a line, a corner and
+    a gradient are the same everywhere, and are for pixels to tell."""
+    return np.array([not name.startswith(_REFERENCE + DETAIL) for name in view], dtype=bool)
+
+
+def window_of(view: str) -> str:
+    """The name of the window that a view of a reference shows."""
+    return view.removeprefix(_REFERENCE)
+
 
 class Looked(NamedTuple):
     """For each row of the queries its nearest training image (-1: none), the similarity (NaN) and how many reach the
-    threshold; and the candidates. All of whole images, but for the candidates."""
+    threshold; all of whole images. And the candidates, with the windows of the references that are similar to the whole
+    query: at most `WINDOWS` of each pair that is a candidate, most similar first."""
 
     best: Int64
     best_similarity: Float32
     above: Int64
     candidates: Candidates
+    windows: Candidates
 
 
 def look(queries: Store, views: ViewStore | None, where: Where, given: Candidates | None, progress: Progress) -> Looked:
     """Search the whole training set for every query, its views, and the training images' tiles for it.
 
     given: pairs that are candidates whatever the search says: those of the prompts. Should an approximate index have
-    missed one at the threshold, it is added. Memory: blocks, 20 bytes a query, and the candidates.
+    missed one at the threshold, it is added. Details of training images have candidates of their own, as many again,
+    and crowd out nobody. Memory: blocks, 20 bytes a query, and the candidates.
     """
     best = np.full(len(queries), -1, np.int64)
     similarity = np.full(len(queries), np.nan, np.float32)
     above = np.zeros(len(queries), np.int64)
     parts: list[Candidates] = []
     kept: list[Candidates] = []
+    details: list[Candidates] = []
+    windows: list[Candidates] = []
     done = 0
     for block in queries.blocks(QUERY_ROWS):
         near = where.references.search(block.embeddings, where.most, where.threshold)
         best[block.rows] = near.rows[:, 0]
         similarity[block.rows] = np.where(near.rows[:, 0] >= 0, near.similarity[:, 0], np.nan)
         above[block.rows] = near.above
-        near_by = [_part(block.rows, near.rows, near.similarity, where.floor, WHOLE)]
-        near_by += _in_tiles(block.rows, block.embeddings, where)
-        parts.append(_fewest(_joined(near_by), where))
-        kept.append(_fewest(near_by[0], replace(where, most=KEPT_WHOLE)))
+        whole = _part(block.rows, near.rows, near.similarity, where.floor, WHOLE)
+        of_tiles = _in_windows(where.tiles, block.rows, block.embeddings, where)
+        of_details = _in_windows(where.details, block.rows, block.embeddings, where)
+        parts.append(_fewest(_joined([whole, of_tiles]), where))
+        kept.append(_fewest(whole, replace(where, most=KEPT_WHOLE)))
+        details.append(_fewest(of_details, where))
+        windows.append(_of_candidates(_joined([of_tiles, of_details]), _joined([parts[-1], details[-1]]), where))
         done += len(block.rows)
         progress("searching the training set", done, queries.comparable)
     if views is not None:
@@ -88,7 +116,8 @@ def look(queries: Store, views: ViewStore | None, where: Where, given: Candidate
         query = given.query[missed]
         best[query], similarity[query] = given.reference[missed], given.similarity[missed]
         above[query] += given.similarity[missed] >= np.float32(where.threshold)
-    return Looked(best, similarity, above, found)
+    found = _with_new(found, _joined(details), where)
+    return Looked(best, similarity, above, found, _of_candidates(_joined(windows), found, where))
 
 
 def _part(queries: Int64, rows: Int64, similarity: Float32, floor: float, view: str) -> Candidates:
@@ -98,13 +127,52 @@ def _part(queries: Int64, rows: Int64, similarity: Float32, floor: float, view: 
     )
 
 
-def _in_tiles(rows: Int64, vectors: Float32, where: Where) -> list[Candidates]:
-    if where.tiles is None:
-        return []
-    near = ExactSearch(where.tiles.store).search(vectors, 2 * where.most, where.threshold)
+def _in_windows(windows: ViewStore | None, rows: Int64, vectors: Float32, where: Where) -> Candidates:
+    """Windows of training images that are similar to these queries: of `most` images each, though many windows of one
+    may come before those of the next."""
+    if windows is None:
+        return _joined([])
+    few, enough = _AT_FIRST * where.most, (where.most - 1) * len(windows.names) + 1
+    found = _similar_windows(windows, rows, vectors, few, where)
+    crowded = _crowded(found, rows, few, where.most)
+    parts = [found.picked(~np.isin(found.query, rows[crowded]))]
+    step = max(1, QUERY_ROWS * few // enough)
+    for low in range(0, len(crowded), step):
+        again = crowded[low : low + step]
+        parts.append(_similar_windows(windows, rows[again], vectors[again], enough, where))
+    return _joined([_of_candidates(part, _fewest(part, where), where) for part in parts])
+
+
+def _similar_windows(windows: ViewStore, rows: Int64, vectors: Float32, k: int, where: Where) -> Candidates:
+    """The k most similar windows of each query, by the images that they are of."""
+    near = ExactSearch(windows.store).search(vectors, k, where.threshold)
     part = _part(rows, near.rows, near.similarity, where.floor, "")
-    names = np.array([_TILE + name for name in where.tiles.name_of(part.reference)], dtype=object)
-    return [part._replace(reference=where.tiles.parent_of(part.reference), view=names)]
+    names = np.array([_REFERENCE + name for name in windows.names], dtype=object)
+    return part._replace(
+        reference=windows.parent_of(part.reference), view=names[part.reference % len(names)].astype(object)
+    )
+
+
+def _crowded(found: Candidates, rows: Int64, k: int, most: int) -> Int64:
+    """Places in `rows` of the queries whose k windows are of fewer than `most` images, so that there may be more."""
+    pairs = np.unique(np.stack([found.query, found.reference]), axis=1)
+    windows, images = (
+        np.bincount(np.searchsorted(rows, query), minlength=len(rows)) for query in (found.query, pairs[0])
+    )
+    return np.flatnonzero((windows >= k) & (images < most))
+
+
+def _of_candidates(windows: Candidates, candidates: Candidates, where: Where) -> Candidates:
+    """Of the windows of those pairs that are candidates the `WINDOWS` most similar ones."""
+    windows = windows.picked(np.isin(_pairs(windows, where), _pairs(candidates, where)))
+    windows = windows.picked(np.lexsort((-windows.similarity, windows.reference, windows.query)))
+    pairs = _pairs(windows, where)
+    return windows.picked(np.arange(len(pairs)) - np.searchsorted(pairs, pairs) < WINDOWS)
+
+
+def _pairs(part: Candidates, where: Where) -> Int64:
+    """A number for each pair of rows, which rises with the query, then the reference."""
+    return part.query * len(where.references.store) + part.reference
 
 
 def _of_views(views: ViewStore, where: Where, progress: Progress) -> list[Candidates]:
@@ -128,17 +196,21 @@ def _joined(parts: list[Candidates]) -> Candidates:
     return Candidates(*columns)
 
 
+def _with_new(found: Candidates, details: Candidates, where: Where) -> Candidates:
+    """With the pairs that only a detail led to: what whole pictures and tiles say of a pair goes before that."""
+    new = details.picked(~np.isin(_pairs(details, where), _pairs(found, where)))
+    return _once(_joined([found, new]), where)
+
+
 def _fewest(part: Candidates, where: Where) -> Candidates:
     """Each pair once, and the most similar ones of each query."""
     once = _once(part, where)
     place = np.arange(len(once.query)) - np.searchsorted(once.query, once.query)
-    few = place < where.most
-    return Candidates(once.query[few], once.reference[few], once.similarity[few], once.view[few])
+    return once.picked(place < where.most)
 
 
 def _once(part: Candidates, where: Where) -> Candidates:
     """Each pair once, by its most similar view, in order."""
     order = np.lexsort((part.view != WHOLE, part.reference, -part.similarity, part.query))
-    _, first = np.unique(part.query[order] * len(where.references.store) + part.reference[order], return_index=True)
-    kept = order[np.sort(first)]
-    return Candidates(part.query[kept], part.reference[kept], part.similarity[kept], part.view[kept])
+    _, first = np.unique(_pairs(part, where)[order], return_index=True)
+    return part.picked(order[np.sort(first)])

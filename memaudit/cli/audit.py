@@ -116,7 +116,7 @@ def audit(
     from memaudit.audit import audit as run
     from memaudit.audit.confirming import plan_pixels
     from memaudit.audit.pairing import pairer
-    from memaudit.embed.views import tiles_of
+    from memaudit.embed.views import details_of, tiles_of
     from memaudit.errors import EmptyInputError, InconclusiveError, UsageError
     from memaudit.images.views import views_of
     from memaudit.index import open_searcher
@@ -176,6 +176,7 @@ def audit(
                 embedder.views_of(queries, views, out / "generations-views", progress),
                 embedder.views_of(held_out, views, out / "control-views", progress) if held_out else None,
                 tiles_of(references.store),
+                details_of(references.store),
             )
             pairs = pair(queries, references.store) if pair else None
             result = run(

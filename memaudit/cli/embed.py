@@ -35,6 +35,10 @@ NoReuse = Annotated[
 Tiles = Annotated[
     bool, typer.Option("--tiles", help="Embed parts of each image as well, so that an audit finds copies of details.")
 ]
+FineTiles = Annotated[
+    bool,
+    typer.Option("--fine-tiles", help="With --tiles, 99 small parts of each image too: audits find details by them."),
+]
 
 
 def embed(
@@ -49,6 +53,7 @@ def embed(
     replace_changed: ReplaceChanged = False,
     no_reuse: NoReuse = False,
     tiles: Tiles = False,
+    fine_tiles: FineTiles = False,
     max_unreadable: MaxUnreadable = 0.01,
     allow_unverified_weights: Unverified = False,
     as_json: JsonFlag = False,
@@ -58,7 +63,7 @@ def embed(
     """Embed images into a store. Run again after a kill, it continues."""
     from memaudit.embed import EmbedOptions
     from memaudit.embed import embed as run
-    from memaudit.embed.views import TILES, embed_views
+    from memaudit.embed.views import DETAILS, TILES, embed_views
     from memaudit.encoders import load_encoder
     from memaudit.images import views
 
@@ -67,11 +72,14 @@ def embed(
     options = EmbedOptions(batch_size=batch_size, workers=workers, shard_rows=shard_rows, reuse=not no_reuse)
     with console.progress() as progress:
         store = run(sources, out, loaded, options, append=append, replace_changed=replace_changed, progress=progress)
-        if tiles and store.comparable:
-            tiled = embed_views(store, out / TILES, loaded, views.tiles(), options, progress).store
-    require_readable(store, max_unreadable)
-    if tiles and store.comparable:
-        require_readable(tiled, max_unreadable)
+        kinds = {TILES: views.tiles() if tiles or fine_tiles else (), DETAILS: views.details() if fine_tiles else ()}
+        parts = [
+            embed_views(store, out / folder, loaded, of_kind, options, progress).store
+            for folder, of_kind in kinds.items()
+            if of_kind and store.comparable
+        ]
+    for embedded in (store, *parts):
+        require_readable(embedded, max_unreadable)
     coverage = store.coverage
     console.result(
         {"store": str(out), "images": coverage.as_dict(), "encoder": store.encoder.as_dict(), "digest": store.digest},

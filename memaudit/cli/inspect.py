@@ -110,11 +110,11 @@ def _describe_store(path: Path) -> dict[str, Any]:
 def _faults(path: Path) -> list[str]:
     kind = _kind(path)
     if kind == "store":
-        from memaudit.embed.views import TILES
+        from memaudit.embed.views import DETAILS, TILES
         from memaudit.store import verify_store
 
-        tiles = path / TILES
-        return verify_store(path) + (verify_store(tiles) if is_store(tiles) else [])
+        parts = [folder for folder in (path / TILES, path / DETAILS) if is_store(folder)]
+        return [fault for folder in (path, *parts) for fault in verify_store(folder)]
     if kind == "index":
         from memaudit.index import verify_index
 

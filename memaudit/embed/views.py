@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from memaudit.embed.engine import EmbedOptions
-from memaudit.embed.rows import Prepared, ShardRows, ahead
+from memaudit.embed.rows import Prepared, ShardRows, ahead, batched
 from memaudit.embed.standing import KnownFiles
 from memaudit.encoders import Encoder
 from memaudit.errors import InconclusiveError, InputError
@@ -34,6 +34,9 @@ from memaudit.store import (
 )
 
 _BLOCK = 4096
+_LEAST_PART = 1 / 2  # that an image is decoded for, whatever its views
+_MOST_PART = 8  # times the encoder's side: what is larger is reduced, before every view makes a copy
+_FEW_VIEWS = 10  # as many images are decoded ahead as without views; of more views fewer
 
 
 @dataclass(frozen=True)
@@ -84,15 +87,21 @@ def embed_views(
         writer.keep_shards(writer.whole_shards())
         writer.keep_shards(_still_right(writer, images, parents, views))
         refs = _files(images, parents[writer.rows // len(views) :])
-        ready = ahead(pool, lambda row: _prepared(row, encoder, views, options), refs, options.window)
+        ready = ahead(pool, lambda row: _prepared(row, encoder, views, options), refs, _depth(len(views), options))
         while writer.rows < total:
             shard = ShardRows(encoder, pool, KnownFiles(), reuse=False)
             for done, seen in enumerate(islice(ready, shard_images), start=1):
-                shard.add(seen)
+                for batch in batched(seen, max(_FEW_VIEWS, options.batch_size)):
+                    shard.add(batch)
                 progress("embedding views", writer.rows + done * len(views), total)
             writer.write_shard(shard.finished(writer.written()))
         writer.finish()
     return ViewStore(Store.open(folder), tuple(view.name for view in views), parents)
+
+
+def _depth(views: int, options: EmbedOptions) -> int:
+    """Images that are prepared ahead, all their views: what waits takes about as much whatever the views."""
+    return max(options.threads + 1, options.window * _FEW_VIEWS // max(_FEW_VIEWS, views))
 
 
 def open_views(images: Store, folder: str | Path) -> ViewStore:
@@ -101,18 +110,29 @@ def open_views(images: Store, folder: str | Path) -> ViewStore:
     made_of, *names = store.manifest.sources
     if made_of != f"views of {images.digest}":
         raise InconclusiveError(
-            f"{folder} holds views of another state of {images.folder}: run memaudit embed again with --tiles"
+            f"{folder} holds views of another state of {images.folder}: run memaudit embed again with "
+            f"{'--fine-tiles' if Path(folder).name == DETAILS else '--tiles'}"
         )
     return ViewStore(store, tuple(names), images.comparable_rows())
 
 
-TILES = "tiles"
-"""The folder, within a store, where the tiles of its images are."""
+TILES, DETAILS = "tiles", "details"
+"""The folders, within a store, where the tiles and the details of its images are: each by itself, so that neither is
+embedded anew where the other is asked for."""
 
 
 def tiles_of(images: Store) -> ViewStore | None:
     """The tiles of a store's images, if it has them. Raises InconclusiveError for those of another state of it."""
-    folder = images.folder / TILES
+    return _within(images, TILES)
+
+
+def details_of(images: Store) -> ViewStore | None:
+    """The details of a store's images, if it has them. Raises InconclusiveError as `tiles_of` does."""
+    return _within(images, DETAILS)
+
+
+def _within(images: Store, name: str) -> ViewStore | None:
+    folder = images.folder / name
     return open_views(images, folder) if folder.exists() else None
 
 
@@ -180,16 +200,17 @@ def _row(columns: Columns, i: int) -> Row:
 
 
 def _prepared(row: Row, encoder: Encoder, views: Sequence[View], options: EmbedOptions) -> list[Prepared]:
-    """All views of an image, decoded once, at twice the side: a view may be half of it."""
+    """All views of an image, decoded once, as large as the smallest of them needs to have the encoder's side."""
     rows = [replace(row, image_id=f"{row.image_id}#{view.name}") for view in views]
     try:
         data = read_image(row.uri)
         if not is_same_file(data, row.sha256):
             return [Prepared(replace(r, error=ANOTHER_FILE)) for r in rows]
-        with decoding(data, options.max_pixels, 2 * encoder.side) as decoded:
+        part = min(_LEAST_PART, *(view.part for view in views))
+        with decoding(data, options.max_pixels, round(encoder.side / part)) as decoded:
             image = decoded.image
-            image.thumbnail((8 * encoder.side, 8 * encoder.side))  # every view is a copy
-            seen = [view.apply(image) for view in views]
+            image.thumbnail((_MOST_PART * encoder.side, _MOST_PART * encoder.side))
+            seen = (view.apply(image) for view in views)
             return [
                 Prepared(replace(r, status=Status.BLANK))
                 if is_blank(picture)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from memaudit.errors import UsageError
+from memaudit.images.windows import Window, detail_windows, tile_windows
 
 WHOLE = "whole"
 CHOICES = ("none", "flips", "tiles", "all")
@@ -21,14 +22,14 @@ _TURNS = {
     "transposed": Image.Transpose.TRANSPOSE,
     "transversed": Image.Transpose.TRANSVERSE,
 }
-_TILES = 3  # a side: windows of half the side, a quarter apart
 
 
 class View(NamedTuple):
-    """A view by its name, which reports use, and what it makes of an RGB image."""
+    """A view by its name, which reports use, and what it makes of an RGB image. part: the share of its longer side."""
 
     name: str
     apply: Callable[[Image.Image], Image.Image]
+    part: float = 1.0
 
 
 def views_of(choice: str) -> tuple[View, ...]:
@@ -43,17 +44,21 @@ def views_of(choice: str) -> tuple[View, ...]:
 
 def tiles() -> tuple[View, ...]:
     """Windows of half the width and height, in a grid of three by three: each overlaps its neighbours by a half."""
-    return tuple(
-        View(f"tile {row + 1},{column + 1}", partial(_tile, row=row, column=column))
-        for row in range(_TILES)
-        for column in range(_TILES)
-    )
+    return tuple(_seen_through(window) for window in tile_windows())
+
+
+def details() -> tuple[View, ...]:
+    """Squares of a sixth of the longer side, 99 of them: for parts too small to be told by a tile."""
+    return tuple(_seen_through(window) for window in detail_windows())
+
+
+def _seen_through(window: Window) -> View:
+    return View(window.name, partial(_cut, window=window), window.part)
 
 
 def _turned(image: Image.Image, method: Image.Transpose) -> Image.Image:
     return image.transpose(method)
 
 
-def _tile(image: Image.Image, row: int, column: int) -> Image.Image:
-    left, top = column * image.width // (_TILES + 1), row * image.height // (_TILES + 1)
-    return image.crop((left, top, left + image.width - image.width // 2, top + image.height - image.height // 2))
+def _cut(image: Image.Image, window: Window) -> Image.Image:
+    return image.crop(window.box(image.size))

@@ -18,9 +18,10 @@ from threadpoolctl import threadpool_limits
 
 from memaudit.records import Float32, Int64, Kind, Progress
 from memaudit.verification.agree import NONE
-from memaudit.verification.check import Check, check
+from memaudit.verification.check import ENOUGH_PATCHES, Check, check
 from memaudit.verification.pictures import Picture, import_cv2, read_picture
 
+PART_ALIKE = 0.75  # share of the patches: a part is the best of very many, and chance has as many tries
 HELD = 1024  # pictures, of half a megabyte each
 _AT_ONCE = 8  # pairs that a thread takes: also what Ctrl-C has to wait for
 _AHEAD = 4  # pieces that wait for each thread
@@ -33,10 +34,19 @@ class Files(NamedTuple):
     sha256: NDArray[np.object_]
 
 
+class Parts(NamedTuple):
+    """For each pair, the part of either image that is compared: (n,) object arrays of str, names of windows (see
+    images/windows.py), or "" for the whole."""
+
+    query: NDArray[np.object_]
+    reference: NDArray[np.object_]
+
+
 class Checks(NamedTuple):
     """One entry for each pair. read: both files could be; where not, `why` says what is the matter, and kind is NEAR.
 
-    kind: of `Kind`; alike, of_query, of_reference, worst: see `Agreement`; inliers: features that agree.
+    kind: of `Kind`, and PARTIAL for copies of which a part was compared; alike, of_query, of_reference, worst: see
+    `Agreement`, shares of what was compared; inliers: features that agree.
     """
 
     read: NDArray[np.bool_]
@@ -60,18 +70,21 @@ class Checks(NamedTuple):
         return np.asarray(self.read & (self.kind != Kind.SIMILAR), dtype=bool)
 
 
-def check_pairs(queries: Files, references: Files, left: Int64, right: Int64, progress: Progress) -> Checks:
+def check_pairs(
+    queries: Files, references: Files, left: Int64, right: Int64, progress: Progress, parts: Parts | None = None
+) -> Checks:
     """Check query left[i] against reference right[i], for all i. Memory: `HELD` pictures, and 50 bytes a pair.
 
-    The result depends neither on the number of threads nor on the order of the pairs. Raises MissingDependencyError
-    without OpenCV.
+    parts: what is compared of them; None: all. The result depends neither on the number of threads nor on the order of
+    the pairs. Raises MissingDependencyError without OpenCV.
     """
     order = _near_each_other(left, right, 0 if queries is references else len(queries.uri))
     pictures = _Pictures(queries, references)
     checks = Checks.empty(len(left))
+    own, other = parts or [np.full(len(left), "", object)] * 2
 
     def run(piece: Int64) -> Checks:
-        return _columns([pictures.checked(int(left[i]), int(right[i])) for i in piece])
+        return _columns([pictures.checked(_Seen(int(left[i]), own[i]), _Seen(int(right[i]), other[i])) for i in piece])
 
     done = 0
     with _one_thread_each(), closing(_in_order(run, order)) as results:
@@ -133,34 +146,54 @@ def _near_each_other(left: Int64, right: Int64, queries: int) -> Int64:
     return np.asarray(np.lexsort((ends[1], ends[0])), dtype=np.int64)
 
 
+def of_part(found: Check) -> Check:
+    """What a check says where a part was compared. Its frame means nothing, so features must tell how one lies on the
+    other, and more patches must agree than where whole pictures are compared."""
+    if not found.is_copy:
+        return found
+    alike = found.agreement.patches < ENOUGH_PATCHES or found.agreement.alike >= PART_ALIKE
+    return found._replace(kind=Kind.PARTIAL if found.inliers and alike else Kind.SIMILAR)
+
+
+class _Seen(NamedTuple):
+    """What is seen of an image: its row, and the name of a part of it."""
+
+    row: int
+    part: str
+
+
 class _Pictures:
     """Pictures of both sides, the latest `HELD` of them; threads that want the same one wait for its reader."""
 
     def __init__(self, queries: Files, references: Files) -> None:
         self._sides = (queries, references)
         self._same = queries is references
-        self._held: OrderedDict[tuple[int, int], Future[Picture | str]] = OrderedDict()
+        self._held: OrderedDict[tuple[int, _Seen], Future[Picture | str]] = OrderedDict()
         self._lock = Lock()
 
-    def checked(self, left: int, right: int) -> Check | str:
+    def checked(self, left: _Seen, right: _Seen) -> Check | str:
         """The check of a pair, or why it could not be made."""
         query, reference = self._get(0, left), self._get(0 if self._same else 1, right)
         if isinstance(query, str):
             return query
-        return reference if isinstance(reference, str) else check(query, reference)
+        if isinstance(reference, str):
+            return reference
+        found = check(query, reference)
+        return of_part(found) if left.part or right.part else found
 
-    def _get(self, side: int, row: int) -> Picture | str:
+    def _get(self, side: int, seen: _Seen) -> Picture | str:
         with self._lock:
-            future = self._held.get((side, row))
+            future = self._held.get((side, seen))
             mine = future is None
             if future is None:
-                future = self._held[side, row] = Future()
+                future = self._held[side, seen] = Future()
                 while len(self._held) > HELD:
                     self._held.popitem(last=False)
-            self._held.move_to_end((side, row))
+            self._held.move_to_end((side, seen))
         if mine:
             try:
-                future.set_result(read_picture(self._sides[side].uri[row], self._sides[side].sha256[row]))
+                files = self._sides[side]
+                future.set_result(read_picture(files.uri[seen.row], files.sha256[seen.row], seen.part))
             except BaseException as error:
                 future.set_exception(error)
                 raise

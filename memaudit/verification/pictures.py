@@ -14,11 +14,13 @@ from PIL import Image
 from memaudit.errors import InputError, MissingDependencyError
 from memaudit.images.decode import UnreadableImageError, decoding
 from memaudit.images.sources import read_image
+from memaudit.images.windows import window_named
 from memaudit.records import Float32, Float64
 from memaudit.store import ANOTHER_FILE, is_same_file
 
 SIDE = 384  # pixels of the longer side that features are taken at
 FEATURES = 600
+MARGIN = 0.25  # of a window's sides, on every side: what lies in the window may reach beyond it
 _PIXEL_SIDE = 256  # pixels of the longer side that are compared
 _PLAIN = 12  # of 255: what JPEG does to a plain surface stays below it
 _BINS = np.arange(128).reshape(4, 4, 8)
@@ -54,8 +56,11 @@ class Picture:
         return width / max(width, height), height / max(width, height)
 
 
-def read_picture(uri: str, sha256: str) -> Picture | str:
-    """Read the image at `uri`, or say why it cannot be: absent, unreadable, or another file than the one embedded."""
+def read_picture(uri: str, sha256: str, part: str = "") -> Picture | str:
+    """Read the image at `uri`, or say why it cannot be: absent, unreadable, or another file than the one embedded.
+
+    part: the name of a window; of the image only this, and `MARGIN` around it, makes the picture then.
+    """
     try:
         data = read_image(uri)
     except MemoryError:  # no fault of the file
@@ -65,10 +70,15 @@ def read_picture(uri: str, sha256: str) -> Picture | str:
     if not is_same_file(data, sha256):
         return ANOTHER_FILE
     try:
-        with decoding(data, side=SIDE) as decoded:
-            return picture_of(decoded.image)
+        with decoding(data, side=round(SIDE / window_named(part).part) if part else SIDE) as decoded:
+            return picture_of(part_of(decoded.image, part))
     except UnreadableImageError as error:
         return str(error)
+
+
+def part_of(image: Image.Image, part: str) -> Image.Image:
+    """What `part`, the name of a window, shows of an image with its surroundings; all of it for no name."""
+    return image.crop(window_named(part).box(image.size).widened(MARGIN, image.size)) if part else image
 
 
 def _reason(error: Exception) -> str:

@@ -17,6 +17,7 @@ from calls import Called, Memaudit, program
 from pictures import MakeFolder, MakeStore, altered, draw, write_pictures
 
 from memaudit.report.document import read_report
+from memaudit.store import Store
 
 
 @pytest.fixture
@@ -264,6 +265,39 @@ def test_tiles_that_the_training_set_has_are_searched_and_kept_up_to_date(
     inconclusive(called, tmp_path / "out", "another state", "--tiles")
     assert memaudit(*embed, "--tiles").code == 0
     assert memaudit("audit", generations, "--against", store, "--out", tmp_path / "out").code == 0
+
+
+def test_fine_tiles_are_a_store_of_their_own_beside_the_tiles(
+    memaudit: Memaudit, picture_folder: MakeFolder, generations: Path, tmp_path: Path
+) -> None:
+    """Asking for the one leaves the other as it is; what is older than the store is refused by its name."""
+    folder, store = picture_folder(4, name="train"), tmp_path / "store"
+    embed = ("embed", folder, "--out", store, "--encoder", "thumbnail")
+    audit = ("audit", generations, "--against", store, "--out", tmp_path / "out", "--views", "none")
+
+    def rows() -> dict[str, int]:
+        return {path.name: len(Store.open(path)) for path in store.iterdir() if path.is_dir()}
+
+    def shards() -> dict[Path, int]:
+        """When each was written."""
+        return {path: path.stat().st_mtime_ns for path in store.glob("*/shard-*.h5")}
+
+    assert memaudit(*embed, "--tiles").code == 0
+    assert rows() == {"tiles": 4 * 9}
+    before = shards()
+    assert memaudit(*embed, "--fine-tiles").code == 0
+    assert rows() == {"tiles": 4 * 9, "details": 4 * 99}
+    assert memaudit(*embed, "--tiles").code == 0
+    assert rows() == {"tiles": 4 * 9, "details": 4 * 99}
+    assert shards() == before | {path: at for path, at in shards().items() if path.parent.name == "details"}
+    assert memaudit("verify", store).code == 0
+    assert memaudit(*audit).code == 0
+    write_pictures(folder, [90])
+    assert memaudit(*embed, "--tiles").code == 0
+    inconclusive(memaudit(*audit), tmp_path / "out", "another state", "--fine-tiles")
+    assert memaudit(*embed, "--fine-tiles").code == 0
+    assert rows() == {"tiles": 5 * 9, "details": 5 * 99}
+    assert memaudit(*audit).code == 0
 
 
 @pytest.mark.parametrize(

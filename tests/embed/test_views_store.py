@@ -14,7 +14,7 @@ from memaudit.embed import EmbedOptions, embed
 from memaudit.embed.views import ViewStore, embed_views, open_views
 from memaudit.encoders import load_encoder
 from memaudit.errors import InconclusiveError
-from memaudit.images.views import tiles, views_of
+from memaudit.images.views import details, tiles, views_of
 from memaudit.records import Status
 from memaudit.store import Store, verify_store
 
@@ -81,6 +81,30 @@ def test_a_run_that_was_stopped_continues_to_the_same_store(images: Store, tmp_p
     with pytest.raises(InconclusiveError, match="unfinished"):
         open_views(images, tmp_path / "views")
     assert embed_views(images, tmp_path / "views", ENCODER, ALL, OPTIONS).store.digest == whole.store.digest
+
+
+def test_details_are_embedded_as_sharp_as_the_file_has_them(make_store: MakeStore, tmp_path: Path) -> None:
+    """A large JPEG is decoded for a sixth of it; few images wait with all their views, and a stopped run goes on."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for seed in (1, 2):
+        draw(seed, (1800, 1200)).save(folder / f"{seed}.jpg", quality=95)
+    store, options = make_store(folder), EmbedOptions(shard_rows=99, workers=1)
+    views = embed_views(store, tmp_path / "views", ENCODER, details(), options)
+    pictures = [view.apply(draw(seed, (1800, 1200))) for seed in (1, 2) for view in details()]
+    expected = ENCODER.encode(np.stack([ENCODER.preprocess(picture) for picture in pictures]))
+    seen = views.store.all_columns().status == Status.OK
+    agreement = (views.store.embeddings(np.flatnonzero(seen)) * expected[seen]).sum(axis=1)
+    assert seen.sum() > 99
+    assert np.quantile(agreement, 0.1) > 0.98  # almost plain windows are what JPEG makes of them
+
+    def stop(stage: str, done: int, total: int) -> None:
+        if done > len(details()):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        embed_views(store, tmp_path / "stopped", ENCODER, details(), options, stop)
+    assert embed_views(store, tmp_path / "stopped", ENCODER, details(), options).store.digest == views.store.digest
 
 
 def test_a_finished_store_is_not_embedded_again(images: Store, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from memaudit.errors import UsageError
-from memaudit.images.views import CHOICES, WHOLE, tiles, views_of
+from memaudit.images.views import CHOICES, WHOLE, details, tiles, views_of
 
 
 def _numbered(width: int, height: int) -> Image.Image:
@@ -29,9 +29,10 @@ def test_the_whole_image_comes_first_and_every_view_is_another_picture(choice: s
 
 
 @pytest.mark.parametrize("size", [(40, 24), (41, 23), (3, 3), (97, 5)])
-def test_tiles_cover_every_pixel(size: tuple[int, int]) -> None:
+def test_tiles_and_details_cover_every_pixel(size: tuple[int, int]) -> None:
     image = _numbered(*size)
-    assert set().union(*(_pixels(tile.apply(image)) for tile in tiles())) == _pixels(image)
+    for views in (tiles(), details()):
+        assert set().union(*(_pixels(view.apply(image)) for view in views)) == _pixels(image)
 
 
 def test_a_single_pixel_has_all_views() -> None:

@@ -15,14 +15,15 @@ from altered import COPIES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from pictures import photograph
+from pictures import mosaic, photograph, round_detail
 from threadpoolctl import threadpool_info
 
 from memaudit.errors import MissingDependencyError
 from memaudit.records import Int64, Kind, silent
 from memaudit.verification import engine
-from memaudit.verification.check import check
-from memaudit.verification.engine import Checks, Files, check_pairs, most_similar
+from memaudit.verification.agree import NONE
+from memaudit.verification.check import Check, check
+from memaudit.verification.engine import PART_ALIKE, Checks, Files, Parts, check_pairs, most_similar, of_part
 from memaudit.verification.pictures import Picture, read_picture
 
 MADE = ("same", "crop", "turned", "sticker")
@@ -110,9 +111,9 @@ def test_each_image_is_read_once_where_there_is_room(
 ) -> None:
     read = []
 
-    def counted(uri: str, sha256: str) -> Picture | str:
+    def counted(uri: str, sha256: str, part: str) -> Picture | str:
         read.append(uri)
-        return read_picture(uri, sha256)
+        return read_picture(uri, sha256, part)
 
     monkeypatch.setattr(engine, "read_picture", counted)
     check_pairs(files, files, *pairs, silent)
@@ -187,7 +188,7 @@ def test_an_interrupt_does_not_wait_for_the_rest(files: Files, monkeypatch: pyte
 def test_an_error_of_a_reader_reaches_the_caller(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where other threads wait for the same picture."""
 
-    def fail(uri: str, sha256: str) -> Picture:
+    def fail(uri: str, sha256: str, part: str) -> Picture:
         raise MemoryError(uri)
 
     monkeypatch.setattr(engine, "read_picture", fail)
@@ -233,3 +234,64 @@ def test_without_opencv_a_line_says_what_to_install(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(MissingDependencyError, match=r"pip install .*pixels"):
         check_pairs(files, files, np.array([0]), np.array([1]), silent)
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Files, Files]:
+    """A round detail of 0.13 of the longer side of a picture, and two pictures: its own and another."""
+    folder = tmp_path_factory.mktemp("scenes")
+    paths = [folder / f"{seed}.png" for seed in (20, 21)]
+    for path, seed in zip(paths, (20, 21), strict=True):
+        mosaic(seed).save(path, compress_level=1)
+    detail = folder / "detail.png"
+    round_detail(mosaic(20), (700, 380), 78).save(detail)
+    return files_of([detail]), files_of(paths)
+
+
+def parts_of(reference: list[str]) -> Parts:
+    return Parts(np.full(len(reference), "", object), np.array(reference, object))
+
+
+def test_a_part_is_compared_where_the_whole_shows_too_little(scenes: tuple[Files, Files]) -> None:
+    """Of the right picture in the right place only; and what is found in a part is a partial copy."""
+    names = ["", "detail 5,7", "detail 1,1", "detail 5,7"]
+    right = np.array([0, 0, 0, 1])
+    checks = check_pairs(*scenes, np.zeros(4, np.int64), right, silent, parts_of(names))
+    assert checks.copies.tolist() == [False, True, False, False]
+    assert checks.kind[1] is Kind.PARTIAL
+    whole = check_pairs(*scenes, np.zeros(1, np.int64), np.zeros(1, np.int64), silent)
+    assert_equal(whole, checks, slice(1))
+
+
+def test_parts_of_both_sides_in_any_order(scenes: tuple[Files, Files], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture and its parts are kept apart though they share a file; so are those of either side."""
+    _, pictures = scenes
+    names = ["", "tile 1,1", "tile 3,3", "detail 5,6"]
+    left, right = (side.ravel() for side in np.meshgrid(range(4), range(4)))
+    parts = Parts(*(np.array([names[i] for i in side], object) for side in (left, right)))
+    row = np.zeros(len(left), np.int64)
+    checks = check_pairs(pictures, pictures, row, row, silent, parts)
+    # the two tiles share a quarter of each: no copy; the detail lies within neither corner
+    copies = checks.copies.reshape(4, 4)
+    assert copies.diagonal().all()
+    assert copies[0, 1:3].all()
+    order = np.random.default_rng(0).permutation(len(left))
+    monkeypatch.setattr(engine, "HELD", 2)
+    again = check_pairs(pictures, pictures, row, row, silent, Parts(*(side[order] for side in parts)))
+    assert_equal(again, checks, order)
+
+
+@pytest.mark.parametrize(
+    ("inliers", "patches", "alike", "kind"),
+    [
+        (30, 40, PART_ALIKE, Kind.PARTIAL),
+        (30, 40, PART_ALIKE - 0.01, Kind.SIMILAR),
+        (0, 40, 1.0, Kind.SIMILAR),  # frame on frame
+        (30, 5, 0.0, Kind.PARTIAL),  # by its outlines
+    ],
+)
+def test_of_a_part_more_must_agree(inliers: int, patches: int, alike: float, kind: Kind) -> None:
+    """Another photograph of the same tower has 0.61 to 0.73 of the patches alike."""
+    seen = NONE._replace(patches=patches, alike=alike, edges=20, edge_alike=1.0)
+    assert of_part(Check(Kind.NEAR, inliers, seen)).kind is kind
+    assert of_part(Check(Kind.SIMILAR, inliers, seen)).kind is Kind.SIMILAR

@@ -11,14 +11,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pictures import photograph
 from PIL import Image, ImageOps
 
 from memaudit.images.sources import iter_images
+from memaudit.images.windows import Window, detail_windows, tile_windows
 from memaudit.store import NO_FILE
 from memaudit.verification import pictures
 from memaudit.verification.check import check
-from memaudit.verification.pictures import FEATURES, Picture, composed, inverted, picture_of, read_picture
+from memaudit.verification.pictures import (
+    FEATURES,
+    MARGIN,
+    Picture,
+    composed,
+    inverted,
+    part_of,
+    picture_of,
+    read_picture,
+)
 
 
 def hash_of(path: Path) -> str:
@@ -144,3 +156,33 @@ def test_composed_is_one_after_the_other() -> None:
 def test_inverted_is_the_way_back() -> None:
     turn = np.array([[0.0, -2, 1], [1, 0.5, 0]])
     np.testing.assert_allclose(composed(turn, inverted(turn)), np.eye(2, 3), atol=1e-12)
+
+
+@given(st.tuples(st.integers(1, 200), st.integers(1, 200)), st.sampled_from([*tile_windows(), *detail_windows()]))
+def test_a_part_shows_its_window_and_a_margin(size: tuple[int, int], window: Window) -> None:
+    """Each pixel says where it lies."""
+    x, y = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
+    numbered = Image.fromarray(np.stack([x, y, x * 0], axis=-1).astype(np.uint8))
+    shown = np.asarray(part_of(numbered, window.name))
+    left, top, right, bottom = window.box(size)
+    for low, high, axis, whole in ((left, right, 0, size[0]), (top, bottom, 1, size[1])):
+        margin = round((high - low) * MARGIN)
+        assert (shown[..., axis].min(), shown[..., axis].max()) == (max(0, low - margin), min(whole, high + margin) - 1)
+    assert part_of(numbered, "") is numbered
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_part_of_a_large_jpeg_is_read_upright_and_as_sharp_as_the_file_has_it(
+    tmp_path: Path, orientation: int
+) -> None:
+    """Decoded at a scale for the part, not for the whole; turned by EXIF before it is cut."""
+    image = photograph(4, (3000, 2000))
+    stored = image if orientation == 1 else image.transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "large.jpg", quality=95, exif=exif)
+    for name in ("detail 4,8", "tile 1,3"):
+        found, wanted = read_picture(str(tmp_path / "large.jpg"), NO_FILE, name), picture_of(part_of(image, name))
+        assert isinstance(found, Picture)
+        assert found.pixels.shape == wanted.pixels.shape
+        assert np.abs(found.pixels.astype(int) - wanted.pixels).mean() < 4

@@ -1,0 +1,70 @@
+"""Windows: the same number of them for every shape, and no pixel that none of them shows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memaudit.images.windows import ACROSS, ALONG, Box, Window, detail_windows, tile_windows, window_named
+
+ALL = (*tile_windows(), *detail_windows())
+SIZES = st.tuples(st.integers(1, 90), st.integers(1, 90))
+
+
+def seen(size: tuple[int, int], windows: tuple[Window, ...]) -> np.ndarray:
+    """How many of the windows show each pixel, (height, width)."""
+    count = np.zeros(size[::-1], int)
+    for window in windows:
+        left, top, right, bottom = window.box(size)
+        count[top:bottom, left:right] += 1
+    return count
+
+
+@given(SIZES)
+def test_every_pixel_lies_in_a_window_and_no_window_beyond_the_image(size: tuple[int, int]) -> None:
+    for windows in (tile_windows(), detail_windows()):
+        assert seen(size, windows).min() > 0
+        for window in windows:
+            left, top, right, bottom = window.box(size)
+            assert 0 <= left < right <= size[0]
+            assert 0 <= top < bottom <= size[1]
+
+
+@given(SIZES)
+def test_details_are_squares_of_a_sixth_or_as_high_as_the_image(size: tuple[int, int]) -> None:
+    side = -(-max(size) // 6)
+    for window in detail_windows():
+        left, top, right, bottom = window.box(size)
+        assert sorted((right - left, bottom - top)) == [min(side, min(size)), side]
+
+
+@pytest.mark.parametrize("size", [(660, 440), (440, 660), (600, 600), (660, 60)], ids=str)
+def test_neighbouring_details_share_at_least_a_third(size: tuple[int, int]) -> None:
+    """Along either side: a part of two thirds of a window lies wholly in one."""
+    boxes = np.array([window.box(size) for window in detail_windows()]).reshape(ACROSS, ALONG, 4)
+    for axis in (0, 1):
+        assert np.abs(np.diff(boxes[..., :2], axis=axis)).max() <= np.ptp(boxes[0, 0, [0, 2]]) * 2 / 3
+
+
+def test_a_tall_image_has_the_windows_of_the_wide_one_that_lies() -> None:
+    """The first number counts along the shorter side."""
+    for window in detail_windows():
+        left, top, right, bottom = window.box((300, 200))
+        assert window.box((200, 300)) == (top, left, bottom, right)
+    assert window_named("detail 1,11").box((300, 200)) == (250, 0, 300, 50)
+    assert window_named("detail 9,1").box((300, 200)) == (0, 150, 50, 200)
+
+
+def test_names_tell_the_windows_apart_and_lead_back_to_them() -> None:
+    assert len({window.name for window in ALL}) == len(ALL) == 9 + 99
+    for window in ALL:
+        assert window_named(window.name).box((310, 170)) == window.box((310, 170))
+    with pytest.raises(KeyError):
+        window_named("mirrored")
+
+
+def test_a_box_is_widened_as_far_as_the_image_goes() -> None:
+    assert Box(40, 20, 80, 60).widened(0.25, (200, 100)) == (30, 10, 90, 70)
+    assert Box(0, 0, 40, 40).widened(0.5, (50, 200)) == (0, 0, 50, 60)
