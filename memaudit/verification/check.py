@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import takewhile
 from typing import NamedTuple
 
 import numpy as np
 
 from memaudit.records import Float64, Kind
 from memaudit.verification.agree import NONE, Agreement, agreement
-from memaudit.verification.align import alignments
+from memaudit.verification.align import Alignment, alignments
 from memaudit.verification.pictures import Picture
 
 # Chosen on copies of known truth (scripts/bench_copies.py); docs/protocols.md has the figures on either side
@@ -17,6 +19,10 @@ ALIKE = 0.6  # share of the patches within the pictures, where there are enough 
 FEW_ALIKE = 0.8  # where few features agree; and share of all patches, outlines included, where there are few within
 FEW_ALIKE_WITH_FEATURES = 0.5  # the same, where features agree too
 FEATURES = 8
+COLOURED = 0.5  # share of the patches with the same mean colour: with less one is recoloured, or another picture, and
+PART_ALIKE = 0.75  # share of the patches where a part was compared
+RECOLOURED_ALIKE = 0.75  # more patches must agree, in place of ALIKE and FEW_ALIKE_WITH_FEATURES;
+FEW_RECOLOURED_ALIKE = 0.9  # and of all patches, where few features agree
 SOUGHT_PATCHES = 12  # where the pixels were asked how one lies on the other, one must lie within the other,
 SOUGHT_ALIKE = 0.9  # nearly all patches agree,
 SOUGHT_COLOURED = 0.8  # and in their colours too
@@ -41,8 +47,25 @@ class Check(NamedTuple):
 
 def check(query: Picture, reference: Picture) -> Check:
     """Look for an alignment in which the pictures agree; the first that does decides, else the closest is told."""
+    return _first_copy(query, reference, alignments(query, reference))
+
+
+def check_part(query: Picture, reference: Picture) -> Check:
+    """The same where one of them is a part of a picture: a copy is `partial`. Its frame means nothing, so features must
+    tell how one lies on the other; and it is the best of very many, so that more patches must agree."""
+    by_features = takewhile(lambda alignment: alignment.inliers > 0, alignments(query, reference))
+    return of_part(_first_copy(query, reference, by_features))
+
+
+def of_part(found: Check) -> Check:
+    """What a check says where a part was compared, by features."""
+    alike = found.agreement.patches < ENOUGH_PATCHES or found.agreement.alike >= PART_ALIKE
+    return found._replace(kind=Kind.PARTIAL if found.is_copy and alike else Kind.SIMILAR)
+
+
+def _first_copy(query: Picture, reference: Picture, hypotheses: Iterable[Alignment]) -> Check:
     best = Check(Kind.SIMILAR, 0, NONE)
-    for matrix, inliers, sought in alignments(query, reference):
+    for matrix, inliers, sought in hypotheses:
         found = agreement(query, reference, matrix)
         if is_copy(found, inliers, sought):
             return Check(_kind(found, matrix), inliers, found)
@@ -59,13 +82,19 @@ def is_copy(found: Agreement, inliers: int, sought: bool = False) -> bool:
     if sought:
         alike = found.all_patches >= SOUGHT_PATCHES and found.all_alike >= SOUGHT_ALIKE
         return alike and found.coloured >= SOUGHT_COLOURED and max(found.of_query, found.of_reference) >= WHOLE
+    recoloured = found.coloured < COLOURED
     if not inliers and found.all_alike < FEW_ALIKE:
         return False
+    if recoloured and inliers < FEATURES and found.all_alike < FEW_RECOLOURED_ALIKE:
+        return False
     if found.patches >= ENOUGH_PATCHES:
-        return found.alike >= (ALIKE if inliers >= FEATURES else FEW_ALIKE)
-    if inliers >= FEATURES and found.all_patches and found.all_alike >= FEW_ALIKE_WITH_FEATURES:
+        enough = RECOLOURED_ALIKE if recoloured else ALIKE
+        return found.alike >= (enough if inliers >= FEATURES else FEW_ALIKE)
+    enough = RECOLOURED_ALIKE if recoloured else FEW_ALIKE_WITH_FEATURES
+    if inliers >= FEATURES and found.all_patches and found.all_alike >= enough:
         return True
-    return found.all_patches >= ENOUGH_PATCHES and found.all_alike >= FEW_ALIKE
+    plain = found.all_patches >= ENOUGH_PATCHES and found.all_alike >= FEW_ALIKE
+    return plain and (inliers > 0 or not recoloured)
 
 
 def _kind(found: Agreement, matrix: Float64) -> Kind:

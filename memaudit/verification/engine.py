@@ -18,10 +18,9 @@ from threadpoolctl import threadpool_limits
 
 from memaudit.records import Float32, Int64, Kind, Progress
 from memaudit.verification.agree import NONE
-from memaudit.verification.check import ENOUGH_PATCHES, Check, check
+from memaudit.verification.check import Check, check, check_part
 from memaudit.verification.pictures import Picture, import_cv2, read_picture
 
-PART_ALIKE = 0.75  # share of the patches: a part is the best of very many, and chance has as many tries
 HELD = 1024  # pictures, of half a megabyte each
 _AT_ONCE = 8  # pairs that a thread takes: also what Ctrl-C has to wait for
 _AHEAD = 4  # pieces that wait for each thread
@@ -146,15 +145,6 @@ def _near_each_other(left: Int64, right: Int64, queries: int) -> Int64:
     return np.asarray(np.lexsort((ends[1], ends[0])), dtype=np.int64)
 
 
-def of_part(found: Check) -> Check:
-    """What a check says where a part was compared. Its frame means nothing, so features must tell how one lies on the
-    other, and more patches must agree than where whole pictures are compared."""
-    if not found.is_copy:
-        return found
-    alike = found.agreement.patches < ENOUGH_PATCHES or found.agreement.alike >= PART_ALIKE
-    return found._replace(kind=Kind.PARTIAL if found.inliers and alike else Kind.SIMILAR)
-
-
 class _Seen(NamedTuple):
     """What is seen of an image: its row, and the name of a part of it."""
 
@@ -178,8 +168,7 @@ class _Pictures:
             return query
         if isinstance(reference, str):
             return reference
-        found = check(query, reference)
-        return of_part(found) if left.part or right.part else found
+        return check_part(query, reference) if left.part or right.part else check(query, reference)
 
     def _get(self, side: int, seen: _Seen) -> Picture | str:
         with self._lock:

@@ -43,7 +43,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def pictures_of(folder: Path) -> Pictures:
     names = [*SOURCES, *CLEAN]
     files = {name: folder / f"{number}{Path(name).suffix}" for number, name in enumerate(names)}
-    return Pictures(files, list(SOURCES), list(CLEAN), list(SOURCES))
+    clip_art = frozenset(name for name in names if name.endswith(".png"))
+    return Pictures(files, list(SOURCES), list(CLEAN), list(SOURCES), clip_art)
 
 
 def beside_of(folder: Path) -> Beside:
@@ -91,7 +92,7 @@ def test_copies_are_as_strong_as_their_settings_say(cache: Path, tmp_path: Path)
     assert np.ptp(grey, axis=2).mean() < 1
 
 
-def test_only_the_true_source_counts() -> None:
+def test_only_the_true_source_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy named after another reference is not found; one with both is, and its other match is counted beside."""
     first, second = SOURCES
     findings = [
@@ -102,17 +103,20 @@ def test_only_the_true_source_counts() -> None:
         Finding(CLEAN[0], first, 0.8, 1, "whole", "partial"),
         Finding(CLEAN[0], second, 0.8, 2, "whole", "partial"),
     ]
+    (tmp_path / "shared.csv").write_text(f"clean,reference,what\n{CLEAN[0]},{first},a duck\n")
+    monkeypatch.setattr(bench_audit, "SHARED", tmp_path / "shared.csv")
     found = figures_of(findings)
     assert found["recall"].median == 2 / 42
-    assert (
-        found["recall of opaque sources"].median == found["recall of sources with transparent parts"].median == 1 / 21
-    )
+    assert found["recall of photographs and paintings"].median == found["recall of clip-art"].median == 1 / 21
     assert found["recall, grey"].median == found["recall, mirror"].median == 0.5
     assert found["recall, JPEG 30"].median == 0
     assert found["found copies whose source is named first"].median == 1
     assert found["matches of copies with another reference"].median == 2
     assert found["clean images with a match"].median == 0.5
     assert found["clean images with a match"].note.startswith("a/three.jpg = a/one.jpg (partial, 0.80, whole); a/three")
+    assert found["false findings"].median == 0.5
+    assert "one.jpg" not in found["false findings"].note
+    assert figures_of(findings[:-1])["false findings"].median == 0
 
 
 def test_only_the_default_with_sscd_promises_anything() -> None:

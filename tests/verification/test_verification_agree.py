@@ -7,7 +7,7 @@ import pytest
 from pictures import photograph
 from PIL import Image
 
-from memaudit.verification.agree import NONE, PATCH, Agreement, agreement
+from memaudit.verification.agree import NONE, PATCH, agreement
 from memaudit.verification.pictures import Picture, picture_of
 
 AS_IT_IS = np.array([[1.0, 0, 0], [0, 1, 0]])
@@ -87,6 +87,6 @@ def test_the_worst_tile_tells_a_change_in_one_place(photo: Picture) -> None:
 
 def test_evidence_of_few_patches_weighs_less() -> None:
     """All of two patches is less than half of a hundred."""
-    few, many = (Agreement(share, count, 0, 0, 1, 1, 0, 1) for share, count in ((1.0, 2), (0.5, 100)))
+    few, many = (NONE._replace(alike=share, patches=count) for share, count in ((1.0, 2), (0.5, 100)))
     assert few.evidence < many.evidence
     assert PATCH * 12 == 192

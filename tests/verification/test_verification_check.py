@@ -13,8 +13,27 @@ from PIL import Image, ImageDraw
 from memaudit.encoders.weights import weights_folder
 from memaudit.images.decode import decode
 from memaudit.records import Kind
-from memaudit.verification.agree import Agreement
-from memaudit.verification.check import ALIKE, COMMON, ENOUGH_PATCHES, FEATURES, FEW_ALIKE, check, is_copy
+from memaudit.verification.agree import NONE, Agreement
+from memaudit.verification.check import (
+    ALIKE,
+    COLOURED,
+    COMMON,
+    ENOUGH_PATCHES,
+    FEATURES,
+    FEW_ALIKE,
+    FEW_RECOLOURED_ALIKE,
+    PART_ALIKE,
+    RECOLOURED_ALIKE,
+    SOUGHT_ALIKE,
+    SOUGHT_COLOURED,
+    SOUGHT_PATCHES,
+    WHOLE,
+    Check,
+    check,
+    check_part,
+    is_copy,
+    of_part,
+)
 from memaudit.verification.pictures import Picture, picture_of
 
 SAMPLES = weights_folder().parent / "samples/images"
@@ -81,7 +100,7 @@ def test_a_colour_alone_is_no_evidence() -> None:
 
 
 def found_with(**values: float) -> Agreement:
-    usual = {"alike": 0.0, "patches": 0, "edge_alike": 0.0, "edges": 0}
+    usual = {"alike": 0.0, "patches": 0, "edge_alike": 0.0, "edges": 0, "coloured": 1.0}
     return Agreement(**{**usual, "of_query": 1.0, "of_reference": 1.0, "worst": 0.5, "kept": 0.0, **values})  # type: ignore[arg-type]
 
 
@@ -103,6 +122,45 @@ def test_the_rule_at_its_edges() -> None:
     small = {"of_query": COMMON - 0.01, "of_reference": COMMON - 0.01}
     assert not is_copy(found_with(alike=1, patches=100, **small), 100)
     assert is_copy(found_with(alike=1, patches=100, **{**small, "of_query": COMMON}), 0)
+
+
+def test_in_other_colours_more_must_agree() -> None:
+    """A grey copy agrees nearly everywhere; another photograph of one tower, or a flag of the same design, does not."""
+    enough, few = ENOUGH_PATCHES, ENOUGH_PATCHES - 1
+    other = COLOURED - 0.01
+    for alike, found in ((RECOLOURED_ALIKE, True), (RECOLOURED_ALIKE - 0.01, False)):
+        assert is_copy(found_with(alike=alike, patches=enough, coloured=other), FEATURES) is found
+        assert is_copy(found_with(edge_alike=alike, edges=few, coloured=other), FEATURES) is found
+    assert not is_copy(found_with(edge_alike=1, edges=100, coloured=other), 0)
+    assert is_copy(found_with(alike=FEW_RECOLOURED_ALIKE, patches=10, coloured=other), 0)
+    assert not is_copy(found_with(alike=FEW_RECOLOURED_ALIKE - 0.01, patches=10, coloured=other), FEATURES - 1)
+
+
+def test_where_the_pixels_were_asked_nearly_all_must_agree() -> None:
+    """One of them lies within the other, in its own colours."""
+    best = {"edge_alike": SOUGHT_ALIKE, "edges": SOUGHT_PATCHES, "coloured": SOUGHT_COLOURED, "of_query": WHOLE}
+    assert is_copy(found_with(**{**best, "of_reference": 0.1}), 0, sought=True)
+    for name, value in best.items():
+        less = {**best, "of_reference": 0.1, name: value - (1 if name == "edges" else 0.01)}
+        assert not is_copy(found_with(**less), 0, sought=True)
+
+
+@pytest.mark.parametrize(
+    ("patches", "alike", "kind"),
+    [(40, PART_ALIKE, Kind.PARTIAL), (40, PART_ALIKE - 0.01, Kind.SIMILAR), (5, 0.0, Kind.PARTIAL)],
+)
+def test_of_a_part_more_must_agree(patches: int, alike: float, kind: Kind) -> None:
+    seen = NONE._replace(patches=patches, alike=alike, edges=20, edge_alike=1.0)
+    assert of_part(Check(Kind.NEAR, 30, seen)).kind is kind
+    assert of_part(Check(Kind.SIMILAR, 30, seen)).kind is Kind.SIMILAR
+
+
+def test_the_frame_of_a_part_is_no_evidence() -> None:
+    bands = picture_of(Image.linear_gradient("L").quantize(3).convert("RGB"))
+    assert check(bands, bands).is_copy
+    assert not check_part(bands, bands).is_copy
+    photo = picture_of(photograph(0))
+    assert check_part(photo, photo).kind is Kind.PARTIAL
 
 
 def sample(name: str) -> Picture:

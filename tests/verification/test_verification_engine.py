@@ -21,9 +21,8 @@ from threadpoolctl import threadpool_info
 from memaudit.errors import MissingDependencyError
 from memaudit.records import Int64, Kind, silent
 from memaudit.verification import engine
-from memaudit.verification.agree import NONE
-from memaudit.verification.check import Check, check
-from memaudit.verification.engine import PART_ALIKE, Checks, Files, Parts, check_pairs, most_similar, of_part
+from memaudit.verification.check import check
+from memaudit.verification.engine import Checks, Files, Parts, check_pairs, most_similar
 from memaudit.verification.pictures import Picture, read_picture
 
 MADE = ("same", "crop", "turned", "sticker")
@@ -279,19 +278,3 @@ def test_parts_of_both_sides_in_any_order(scenes: tuple[Files, Files], monkeypat
     monkeypatch.setattr(engine, "HELD", 2)
     again = check_pairs(pictures, pictures, row, row, silent, Parts(*(side[order] for side in parts)))
     assert_equal(again, checks, order)
-
-
-@pytest.mark.parametrize(
-    ("inliers", "patches", "alike", "kind"),
-    [
-        (30, 40, PART_ALIKE, Kind.PARTIAL),
-        (30, 40, PART_ALIKE - 0.01, Kind.SIMILAR),
-        (0, 40, 1.0, Kind.SIMILAR),  # frame on frame
-        (30, 5, 0.0, Kind.PARTIAL),  # by its outlines
-    ],
-)
-def test_of_a_part_more_must_agree(inliers: int, patches: int, alike: float, kind: Kind) -> None:
-    """Another photograph of the same tower has 0.61 to 0.73 of the patches alike."""
-    seen = NONE._replace(patches=patches, alike=alike, edges=20, edge_alike=1.0)
-    assert of_part(Check(Kind.NEAR, inliers, seen)).kind is kind
-    assert of_part(Check(Kind.SIMILAR, inliers, seen)).kind is Kind.SIMILAR
