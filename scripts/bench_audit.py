@@ -5,7 +5,8 @@ similarity of `--apart`. Drawn at random from what is left: references, and amon
 photographs or paintings and the others clip-art, as far as there are so many; and clean images, which are of the same
 kinds and no copies. Clip-art is what comes from the folders of `--clip-art`, what has transparent parts, and emoji.
 Generations are 21 copies of each source (audit_copies.py) and the clean images. `memaudit audit` runs on them as it is,
-with no options, and with `--verify none --views none`; with the store of `sscd`, and with that of `thumbnail`.
+with no options, and with `--verify none --views none`; with the store of `sscd`, and with that of `thumbnail`. Peers
+(bench_peers.py): what tools that one would otherwise run pair of the same files.
 
 A copy counts as found if its own source is among its matches; matches with another reference are counted on their own,
 and so is every clean image with a match. Those are named in the results' notes, and --work gets a picture of them.
@@ -36,6 +37,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from textwrap import shorten
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -56,6 +58,7 @@ from bench_copies import (
 from bench_data import make_store
 from bench_embed import RESULTS, embed_command, sample_photographs
 from bench_index import exact_search
+from bench_peers import Pair, peers
 from bench_record import BenchmarkError, Cost, Figure, cost_of, memaudit, show, versions, write_figures
 from PIL import Image, ImageDraw, ImageOps
 
@@ -67,10 +70,12 @@ ENCODER = "sscd"
 STICKERS = "smileys"  # emoji that are laid over copies: those are no references, or they would be found
 BACKGROUND = "_background"
 DETAIL = re.compile(r"details/(?:.*/)?[^/]+_\d+\.\w+$")
+RECALL, KINDS = "recall", "kinds of found copies"
 ASKED, ASKED_OF_EACH = ">= 0.97", ">= 0.90"
 NATURAL_ASKED: Mapping[str, str] = MappingProxyType({"colour masks": ">= 0.95", "round details": ">= 0.80"})
 SHARED = Path(__file__).with_name("bench_audit_shared.csv")
 PART_CELL = 210  # pixels of the contact sheet
+NOTE = 300  # characters of what is named of the peers' wrong pairs: they may be thousands
 
 
 class Pictures(NamedTuple):
@@ -87,7 +92,7 @@ class Pictures(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """A row of matches.parquet."""
+    """A row of matches.parquet, or what a peer paired: that has no view and no kind."""
 
     query: str
     reference: str
@@ -98,7 +103,7 @@ class Finding(NamedTuple):
 
     def __str__(self) -> str:
         query, reference = ("/".join(name.split("/")[-2:]) for name in (self.query, self.reference))
-        return f"{query} = {reference} ({self.kind}, {self.similarity:.2f}, {self.view})"
+        return f"{query} = {reference} ({', '.join(filter(None, (self.kind, f'{self.similarity:.2f}', self.view)))})"
 
 
 class Run(NamedTuple):
@@ -223,19 +228,61 @@ def of_copies(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
     yield Figure(
         "copies", len(pictures.sources), "photographs or paintings among the sources", len(pictures.sources) - clips
     )
-    generations = write_generations(pictures, work / "copies")
+    generations = generations_of(pictures, work / "copies")
     for encoder in dict.fromkeys(run.encoder for run in RUNS):
-        store = embedded(pictures.some(pictures.references), work / f"references-{encoder}", encoder)
-        queries = embedded(generations, work / f"generations-{encoder}", encoder)
+        store, queries = work / f"references-{encoder}", work / f"generations-{encoder}"
+        costs = [
+            embedding(pictures.some(pictures.references), store, encoder),
+            embedding(generations, queries, encoder),
+        ]
         for number, run in enumerate(run for run in RUNS if run.encoder == encoder):
             out = work / f"audit-{encoder}-{number}"
             cost = audited(queries, store, out, *run.options)
             findings = read_findings(out)
-            yield from copies_figures(pictures, findings, run)
+            yield from copies_figures(pictures, findings, run.name, run.promises)
             yield Figure(run.name, len(generations), "generations without content", without_content(out))
             yield Figure(run.name, len(generations), "audit, CPU s", cost.cpu_seconds)
             yield Figure(run.name, len(generations), "audit, peak MB", cost.peak_mb)
+            yield from cost_figures(run.name, len(generations), [*costs, cost])
             write_sheets(pictures, findings, generations, out)
+
+
+def cost_figures(data: str, count: int, costs: Sequence[Cost], note: str = "") -> Iterator[Figure]:
+    """Of all commands from files to matches."""
+    yield Figure(data, count, "files to matches, CPU s", sum(cost.cpu_seconds for cost in costs), note=note)
+    yield Figure(data, count, "files to matches, peak MB", max(cost.peak_mb for cost in costs), note=note)
+
+
+def of_peers(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
+    """The figures of the copies, of each tool; a line that says why where there are none."""
+    pictures = drawn(options, options.pictures or work / "pictures")
+    generations = generations_of(pictures, work / "copies")
+    for peer in peers(pictures.some(pictures.references), generations, work / "peers"):
+        if peer.cost is None:
+            yield Figure(peer.name, 0, RECALL, None, note=peer.note)
+            continue
+        for figure in copies_figures(pictures, ranked(peer.pairs), peer.name):
+            if figure.measure != KINDS:
+                yield replace(figure, note=shorten(figure.note, NOTE, placeholder=" ..."))
+        yield from cost_figures(peer.name, len(generations), [peer.cost], peer.note)
+
+
+def ranked(pairs: Sequence[Pair]) -> list[Finding]:
+    """As findings; equally similar references of a query have the same rank."""
+    of_query: dict[str, list[float]] = {}
+    for pair in pairs:
+        of_query.setdefault(pair.query, []).append(pair.similarity)
+    ranks = (1 + sum(other > pair.similarity for other in of_query[pair.query]) for pair in pairs)
+    return [Finding(*pair, rank, "", "") for pair, rank in zip(pairs, ranks, strict=True)]
+
+
+def generations_of(pictures: Pictures, out: Path) -> dict[str, Path]:
+    """As written, or as an earlier part has written them."""
+    manifest = out.with_suffix(".csv")
+    if not manifest.exists():
+        write_manifest(manifest, write_generations(pictures, out))
+    with manifest.open(encoding="utf-8", newline="") as handle:
+        return {row["image_id"]: Path(row["path"]) for row in csv.DictReader(handle)}
 
 
 def write_generations(pictures: Pictures, out: Path) -> dict[str, Path]:
@@ -279,29 +326,29 @@ def is_true(finding: Finding) -> bool:
     return finding.query.rpartition("/")[0] == finding.reference
 
 
-def copies_figures(pictures: Pictures, findings: Sequence[Finding], run: Run) -> Iterator[Figure]:
+def copies_figures(
+    pictures: Pictures, findings: Sequence[Finding], data: str, promises: bool = False
+) -> Iterator[Figure]:
     """Recall over all copies and by setting; matches with another reference; clean images with a match."""
 
     def figure(measure: str, found: Iterable[int], of: int, asked: str = "", note: str = "") -> Figure:
         values = np.array(list(found), np.int64)
-        return rated(run.name, measure, values, of, asked if run.promises else "", note)
+        return rated(data, measure, values, of, asked if promises else "", note)
 
     true = {f.query: f for f in findings if is_true(f)}
     counts = {s: Counter(setting for setting in SETTINGS if copy_id(s, setting) in true) for s in pictures.sources}
     for kind, of_kind in kinds_of(pictures).items():
         asked = "" if kind else ASKED
-        yield figure(f"recall{kind}", (counts[name].total() for name in of_kind), len(SETTINGS), asked)
+        yield figure(f"{RECALL}{kind}", (counts[name].total() for name in of_kind), len(SETTINGS), asked)
     for setting in SETTINGS:
         yield figure(f"recall, {setting}", (count[setting] for count in counts.values()), 1, ASKED_OF_EACH)
-    yield Figure(
-        run.name, len(true), "found copies whose source is named first", sum(f.rank == 1 for f in true.values())
-    )
+    yield Figure(data, len(true), "found copies whose source is named first", sum(f.rank == 1 for f in true.values()))
     kinds = Counter(f.kind for f in true.values())
-    yield Figure(run.name, len(true), "kinds of found copies", len(kinds), note=said(kinds))
+    yield Figure(data, len(true), KINDS, len(kinds), note=said(kinds))
     clean = set(pictures.clean)
     wrong = [f for f in findings if f.query not in clean and not is_true(f)]
     note = "; ".join(map(str, wrong))
-    yield Figure(run.name, len(findings), "matches of copies with another reference", len(wrong), note=note)
+    yield Figure(data, len(findings), "matches of copies with another reference", len(wrong), note=note)
     false = [f for f in findings if f.query in clean]
     looked_at = shared()
     for measure, asked, found in (
@@ -407,7 +454,7 @@ def of_search(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
 
 
 PARTS: Mapping[str, Callable[[argparse.Namespace, Path], Iterator[Figure]]] = MappingProxyType(
-    {"copies": of_copies, "natural": of_natural, "clocks": of_clocks, "search": of_search}
+    {"copies": of_copies, "peers": of_peers, "natural": of_natural, "clocks": of_clocks, "search": of_search}
 )
 
 
@@ -432,13 +479,17 @@ def write_sheet(findings: Sequence[Finding], paths: Mapping[str, Path], out: Pat
 
 
 def table_of(figures: Sequence[Figure]) -> list[str]:
-    """Lines of a table with a column for each run, for a reader; the CSV has the intervals."""
-    cells = {
-        (figure.measure, figure.data): _cell(figure) for figure in figures if figure.data in {r.name for r in RUNS}
-    }
+    """Lines of a table with a column for each run and each peer, for a reader; the CSV has the intervals.
+
+    No lines where nothing was measured of the copies.
+    """
+    columns = list(dict.fromkeys(figure.data for figure in figures if figure.measure == RECALL))
+    if not columns:
+        return []
+    cells = {(figure.measure, figure.data): _cell(figure) for figure in figures if figure.data in columns}
     measures = list(dict.fromkeys(measure for measure, _ in cells))
-    lines = [f"| | {' | '.join(run.name for run in RUNS)} |", "|---|" + "--:|" * len(RUNS)]
-    return lines + [f"| {m} | {' | '.join(cells.get((m, run.name), '') for run in RUNS)} |" for m in measures]
+    lines = [f"| | {' | '.join(columns)} |", "|---|" + "--:|" * len(columns)]
+    return lines + [f"| {m} | {' | '.join(cells.get((m, column), '') for column in columns)} |" for m in measures]
 
 
 def _cell(figure: Figure) -> str:

@@ -46,9 +46,9 @@ SIDE = 512
 SMALL_SIDE = 128
 ASKED_RATIO = ">= 0.90"
 ASKED_GROWTH = "<= 100"
-INSTALL = ("-m", "pip", "install", "--quiet", "--no-input", "--retries", "1", "immaculate[sscd]")
+INSTALL = ("-m", "pip", "install", "--quiet", "--no-input", "--retries", "1")
 PIP_SECONDS = 600
-VERSION = "from importlib.metadata import version; print(version('immaculate'))"
+VERSION = "import sys; from importlib.metadata import version; print(version(sys.argv[1]))"
 
 
 @dataclass(frozen=True)
@@ -153,19 +153,33 @@ def _is_new_enough(python: str | Path) -> bool:
     return subprocess.run([python, "-c", test], capture_output=True, check=False).returncode == 0
 
 
-def install_immaculate(folder: Path) -> Path:
-    """The command, in a new venv below `folder`. Raises BenchmarkError if it cannot be had."""
+def installed(packages: Sequence[str], venv: Path, python: str | Path = sys.executable) -> Path:
+    """The interpreter of a new venv that has the packages, the first of which gives it its name in errors.
+
+    Raises BenchmarkError if they cannot be had.
+    """
+    interpreter = venv / "bin/python"
+    for step in ([python, "-m", "venv", venv], [interpreter, *INSTALL, *packages]):
+        try:
+            subprocess.run(list(map(str, step)), capture_output=True, timeout=PIP_SECONDS, check=True)
+        except (OSError, subprocess.SubprocessError) as error:
+            name = packages[0].partition("[")[0]
+            raise BenchmarkError(f"{name} could not be installed ({type(error).__name__})") from None
+    return interpreter
+
+
+def install_immaculate(venv: Path) -> Path:
+    """The interpreter of a new venv that has it. Raises BenchmarkError if it cannot be had."""
     python = python_for_immaculate()
     if python is None:
         raise BenchmarkError("immaculate needs Python >= 3.12, none found")
-    venv = folder / "venv"
-    steps = [[python, "-m", "venv", str(venv)], [str(venv / "bin/python"), *INSTALL]]
-    for step in steps:
-        try:
-            subprocess.run(step, capture_output=True, timeout=PIP_SECONDS, check=True)
-        except (OSError, subprocess.SubprocessError) as error:
-            raise BenchmarkError(f"immaculate could not be installed ({type(error).__name__})") from None
-    return venv / "bin/immaculate"
+    return installed(["immaculate[sscd]"], venv, python)
+
+
+def version_of(package: str, python: Path) -> str:
+    """Of a package that `python` has, with its name."""
+    said = subprocess.run([python, "-c", VERSION, package], capture_output=True, text=True, check=False)
+    return f"{package} {said.stdout.strip()}"
 
 
 def beside_immaculate(sets: Sequence[ImageSet], encoder: str, rounds: int, scratch: Path) -> list[Figure]:
@@ -173,12 +187,13 @@ def beside_immaculate(sets: Sequence[ImageSet], encoder: str, rounds: int, scrat
     try:
         if encoder != "sscd":
             raise BenchmarkError("it has no such encoder: only sscd is compared")
-        command = install_immaculate(scratch)
+        python = install_immaculate(scratch / "venv")
+        command = python.with_name("immaculate")
         found = [figure for images in sets for figure in _both_commands(images, command, rounds)]
     except BenchmarkError as error:
         return [Figure("immaculate", 0, "embed command / immaculate command", None, note=str(error))]
-    said = subprocess.run([command.with_name("python"), "-c", VERSION], capture_output=True, text=True, check=False)
-    return [replace(figure, note=f"immaculate {said.stdout.strip()}") for figure in found]
+    note = version_of("immaculate", python)
+    return [replace(figure, note=note) for figure in found]
 
 
 def _both_commands(images: ImageSet, immaculate: Path, rounds: int) -> list[Figure]:

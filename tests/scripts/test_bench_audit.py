@@ -52,7 +52,8 @@ def beside_of(folder: Path) -> Beside:
 
 
 def figures_of(findings: Sequence[Finding], run: Run = RUNS[0]) -> dict[str, bench_audit.Figure]:
-    return {figure.measure: figure for figure in copies_figures(pictures_of(Path()), findings, run)}
+    found = copies_figures(pictures_of(Path()), findings, run.name, run.promises)
+    return {figure.measure: figure for figure in found}
 
 
 def options_of(**changed: object) -> argparse.Namespace:
