@@ -32,6 +32,7 @@ class Agreement(NamedTuple):
     worst: patched l2, the largest RGB distance of a tile in [0, 1]; a tile is a sixteenth of the square canvas (Carlini
     et al. 2023). kept: share of the patches whose RGB distance is at most `_KEPT`: they were left as they are.
     coloured: share of the patches, but for those of plain ground in both, whose mean colours are as near.
+    crossing: how much the edges of both run in more than one direction, 0 to 1: parallel ones fit at any shift.
     """
 
     alike: float
@@ -43,6 +44,7 @@ class Agreement(NamedTuple):
     worst: float
     kept: float
     coloured: float
+    crossing: float
 
     @property
     def all_patches(self) -> int:
@@ -60,7 +62,7 @@ class Agreement(NamedTuple):
         return self.alike * min(1.0, self.patches / _MANY) + 0.5 * self.edge_alike * min(1.0, self.edges / _MANY)
 
 
-NONE = Agreement(0.0, 0, 0.0, 0, 0.0, 0.0, 1.0, 0.0, 0.0)
+NONE = Agreement(0.0, 0, 0.0, 0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
 
 class _Drawn(NamedTuple):
@@ -97,6 +99,7 @@ def agreement(query: Picture, reference: Picture, matrix: Float64) -> Agreement:
         _worst_tile(squares, common),
         float((squares[common] <= _KEPT**2).mean()),
         _coloured(own, other, common),
+        min(_crossing(drawn.pixels, common & texture) for drawn in (own, other)),
     )
 
 
@@ -105,6 +108,16 @@ def _coloured(own: _Drawn, other: _Drawn, common: NDArray[np.bool_]) -> float:
     means = [_patches(drawn.pixels).mean(axis=(2, 3)) / 255 for drawn in (own, other)]
     near = ((means[0] - means[1]) ** 2).mean(axis=2) <= _KEPT**2
     return float(near[shown].mean()) if shown.any() else 0.0
+
+
+def _crossing(pixels: Float32, shown: NDArray[np.bool_]) -> float:
+    """Smaller ÷ larger eigenvalue of the structure tensor over these patches (Förstner & Gülch 1987)."""
+    if not shown.any():
+        return 0.0
+    down, across = (_patches(slope)[shown].ravel() for slope in np.gradient(pixels.mean(axis=2)))
+    tensor = np.array([[across @ across, across @ down], [across @ down, down @ down]], dtype=np.float64)
+    small, large = np.linalg.eigvalsh(tensor)
+    return float(max(0.0, small) / large) if large > 0 else 0.0
 
 
 def _worst_tile(squares: Float32, common: NDArray[np.bool_]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -19,13 +19,15 @@ ALIKE = 0.6  # share of the patches within the pictures, where there are enough 
 FEW_ALIKE = 0.8  # where few features agree; and share of all patches, outlines included, where there are few within
 FEW_ALIKE_WITH_FEATURES = 0.5  # the same, where features agree too
 FEATURES = 8
-COLOURED = 0.5  # share of the patches with the same mean colour: with less one is recoloured, or another picture, and
 PART_ALIKE = 0.75  # share of the patches where a part was compared
+MANY_FEATURES = 20  # from which a copy is one whatever its colours
+COLOURED = 0.5  # share of the patches with the same mean colour: with less one is recoloured, or another picture, and
 RECOLOURED_ALIKE = 0.75  # more patches must agree, in place of ALIKE and FEW_ALIKE_WITH_FEATURES;
 FEW_RECOLOURED_ALIKE = 0.9  # and of all patches, where few features agree
 SOUGHT_PATCHES = 12  # where the pixels were asked how one lies on the other, one must lie within the other,
 SOUGHT_ALIKE = 0.9  # nearly all patches agree,
-SOUGHT_COLOURED = 0.8  # and in their colours too
+SOUGHT_COLOURED = 0.8  # in their colours too,
+SOUGHT_CROSSING = 0.1  # and not along parallel edges alone
 COMMON = 0.4  # share of the smaller picture that the common part takes
 WHOLE = 0.85  # share of either picture from which the common part is all of it
 ALL_ALIKE = 0.9  # share of the patches, within and in all: with less a part was exchanged
@@ -47,31 +49,36 @@ class Check(NamedTuple):
 
 def check(query: Picture, reference: Picture) -> Check:
     """Look for an alignment in which the pictures agree; the first that does decides, else the closest is told."""
-    return _first_copy(query, reference, alignments(query, reference))
+    return _first(query, reference, alignments(query, reference), is_copy)
 
 
 def check_part(query: Picture, reference: Picture) -> Check:
     """The same where one of them is a part of a picture: a copy is `partial`. Its frame means nothing, so features must
     tell how one lies on the other; and it is the best of very many, so that more patches must agree."""
     by_features = takewhile(lambda alignment: alignment.inliers > 0, alignments(query, reference))
-    return of_part(_first_copy(query, reference, by_features))
+    found = _first(query, reference, by_features, is_copy_of_part)
+    return found._replace(kind=Kind.PARTIAL) if found.is_copy else found
 
 
-def of_part(found: Check) -> Check:
-    """What a check says where a part was compared, by features."""
-    alike = found.agreement.patches < ENOUGH_PATCHES or found.agreement.alike >= PART_ALIKE
-    return found._replace(kind=Kind.PARTIAL if found.is_copy and alike else Kind.SIMILAR)
-
-
-def _first_copy(query: Picture, reference: Picture, hypotheses: Iterable[Alignment]) -> Check:
+def _first(
+    query: Picture,
+    reference: Picture,
+    hypotheses: Iterable[Alignment],
+    passes: Callable[[Agreement, int, bool], bool],
+) -> Check:
     best = Check(Kind.SIMILAR, 0, NONE)
     for matrix, inliers, sought in hypotheses:
         found = agreement(query, reference, matrix)
-        if is_copy(found, inliers, sought):
-            return Check(_kind(found, matrix), inliers, found)
+        if passes(found, inliers, sought):
+            return Check(_kind(found, matrix, sought), inliers, found)
         if found.evidence > best.agreement.evidence:
             best = Check(Kind.SIMILAR, inliers, found)
     return best
+
+
+def is_copy_of_part(found: Agreement, inliers: int, sought: bool = False) -> bool:
+    """The rule where a part was compared, and features agree."""
+    return is_copy(found, inliers, sought) and (found.patches < ENOUGH_PATCHES or found.alike >= PART_ALIKE)
 
 
 def is_copy(found: Agreement, inliers: int, sought: bool = False) -> bool:
@@ -81,8 +88,9 @@ def is_copy(found: Agreement, inliers: int, sought: bool = False) -> bool:
         return False
     if sought:
         alike = found.all_patches >= SOUGHT_PATCHES and found.all_alike >= SOUGHT_ALIKE
-        return alike and found.coloured >= SOUGHT_COLOURED and max(found.of_query, found.of_reference) >= WHOLE
-    recoloured = found.coloured < COLOURED
+        held = found.coloured >= SOUGHT_COLOURED and found.crossing >= SOUGHT_CROSSING
+        return alike and held and max(found.of_query, found.of_reference) >= WHOLE
+    recoloured = found.coloured < COLOURED and inliers < MANY_FEATURES
     if not inliers and found.all_alike < FEW_ALIKE:
         return False
     if recoloured and inliers < FEATURES and found.all_alike < FEW_RECOLOURED_ALIKE:
@@ -97,12 +105,12 @@ def is_copy(found: Agreement, inliers: int, sought: bool = False) -> bool:
     return plain and (inliers > 0 or not recoloured)
 
 
-def _kind(found: Agreement, matrix: Float64) -> Kind:
+def _kind(found: Agreement, matrix: Float64, sought: bool) -> Kind:
     if min(found.of_query, found.of_reference) < WHOLE:
         return Kind.PARTIAL
     in_place = bool(np.abs(matrix[:, :2] - np.eye(2)).max() < 0.05)
     same = found.all_alike >= ALL_ALIKE and (found.patches < ENOUGH_PATCHES or found.alike >= ALL_ALIKE)
-    if in_place and found.worst <= SAME_PIXELS and same:
+    if in_place and found.worst <= SAME_PIXELS and same and not sought:
         return Kind.VERBATIM
     if in_place and found.kept >= LEAST_KEPT:
         return Kind.TEMPLATE

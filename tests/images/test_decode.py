@@ -226,13 +226,28 @@ def test_one_colour_is_blank(colour: tuple[int, int, int]) -> None:
     assert is_blank(decode(saved(Image.new("RGB", (1, 1), colour), "PNG")).image)
 
 
-def test_almost_one_colour_is_blank_and_a_dot_is_not() -> None:
-    """Noise of four steps is blank; one pixel that stands out is content."""
-    noise = np.random.default_rng(0).integers(100, 105, (40, 50, 3), dtype=np.uint8)
-    image = Image.fromarray(noise)
+@pytest.mark.parametrize("size", [(50, 40), (288, 288), (300, 900)])
+def test_grain_and_a_speck_are_blank_and_a_line_is_not(size: tuple[int, int]) -> None:
+    """Noise of four steps, and a dot of a fiftieth of the side; a line, an icon and a faint shade are content."""
+    noise = np.random.default_rng(0).integers(100, 105, (size[1], size[0], 3), dtype=np.uint8)
+    image, dot = Image.fromarray(noise), min(size) // 50
     assert is_blank(image)
-    image.putpixel((7, 7), (140, 100, 100))
-    assert not is_blank(image)
+    image.paste((0, 0, 0), (7, 9, 7 + dot, 9 + dot))
+    assert is_blank(image)
+    icon = image.copy()
+    icon.paste((200, 100, 100), (9, 9, 9 + min(size) // 8, 9 + min(size) // 8))
+    assert not is_blank(icon)
+    line = image.copy()
+    line.paste((0, 0, 0), (0, size[1] // 2, size[0], size[1] // 2 + 1))
+    assert not is_blank(line)
+    assert not is_blank(Image.linear_gradient("L").point(lambda level: 230 + level // 16).resize(size).convert("RGB"))
+
+
+def test_grain_finer_than_a_cell_is_blank() -> None:
+    """A page from a scanner or a camera."""
+    grain = np.random.default_rng(0).normal(250, 2, (400, 400, 3)).clip(0, 255).astype(np.uint8)
+    assert np.ptp(grain) > 10
+    assert is_blank(Image.fromarray(grain))
 
 
 def test_decoding_in_threads_leaves_the_warning_filters_alone() -> None:
@@ -327,10 +342,10 @@ def flattened_whole(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.clip(values * (255.0 / full), 0, 255).astype(np.uint8)).convert("RGB")
 
 
-def test_a_dot_that_a_sample_misses_is_seen() -> None:
+def test_a_line_that_a_sample_misses_is_seen() -> None:
     """Whether an image is blank is decided by all of its pixels."""
     image = Image.new("RGB", (1000, 1000), "white")
-    image.putpixel((501, 777), (255, 255, 200))
+    image.paste((255, 255, 100), (501, 0, 502, 1000))
     assert not is_blank(image)
 
 

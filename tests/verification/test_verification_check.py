@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from memaudit.encoders.weights import weights_folder
 from memaudit.images.decode import decode
 from memaudit.records import Kind
-from memaudit.verification.agree import NONE, Agreement
+from memaudit.verification.agree import Agreement
 from memaudit.verification.check import (
     ALIKE,
     COLOURED,
@@ -22,17 +22,18 @@ from memaudit.verification.check import (
     FEATURES,
     FEW_ALIKE,
     FEW_RECOLOURED_ALIKE,
+    MANY_FEATURES,
     PART_ALIKE,
     RECOLOURED_ALIKE,
     SOUGHT_ALIKE,
     SOUGHT_COLOURED,
+    SOUGHT_CROSSING,
     SOUGHT_PATCHES,
     WHOLE,
-    Check,
     check,
     check_part,
     is_copy,
-    of_part,
+    is_copy_of_part,
 )
 from memaudit.verification.pictures import Picture, picture_of
 
@@ -100,7 +101,7 @@ def test_a_colour_alone_is_no_evidence() -> None:
 
 
 def found_with(**values: float) -> Agreement:
-    usual = {"alike": 0.0, "patches": 0, "edge_alike": 0.0, "edges": 0, "coloured": 1.0}
+    usual = {"alike": 0.0, "patches": 0, "edge_alike": 0.0, "edges": 0, "coloured": 1.0, "crossing": 0.0}
     return Agreement(**{**usual, "of_query": 1.0, "of_reference": 1.0, "worst": 0.5, "kept": 0.0, **values})  # type: ignore[arg-type]
 
 
@@ -131,6 +132,7 @@ def test_in_other_colours_more_must_agree() -> None:
     for alike, found in ((RECOLOURED_ALIKE, True), (RECOLOURED_ALIKE - 0.01, False)):
         assert is_copy(found_with(alike=alike, patches=enough, coloured=other), FEATURES) is found
         assert is_copy(found_with(edge_alike=alike, edges=few, coloured=other), FEATURES) is found
+        assert is_copy(found_with(alike=ALIKE, patches=enough, coloured=other), MANY_FEATURES)
     assert not is_copy(found_with(edge_alike=1, edges=100, coloured=other), 0)
     assert is_copy(found_with(alike=FEW_RECOLOURED_ALIKE, patches=10, coloured=other), 0)
     assert not is_copy(found_with(alike=FEW_RECOLOURED_ALIKE - 0.01, patches=10, coloured=other), FEATURES - 1)
@@ -139,6 +141,7 @@ def test_in_other_colours_more_must_agree() -> None:
 def test_where_the_pixels_were_asked_nearly_all_must_agree() -> None:
     """One of them lies within the other, in its own colours."""
     best = {"edge_alike": SOUGHT_ALIKE, "edges": SOUGHT_PATCHES, "coloured": SOUGHT_COLOURED, "of_query": WHOLE}
+    best["crossing"] = SOUGHT_CROSSING
     assert is_copy(found_with(**{**best, "of_reference": 0.1}), 0, sought=True)
     for name, value in best.items():
         less = {**best, "of_reference": 0.1, name: value - (1 if name == "edges" else 0.01)}
@@ -146,13 +149,12 @@ def test_where_the_pixels_were_asked_nearly_all_must_agree() -> None:
 
 
 @pytest.mark.parametrize(
-    ("patches", "alike", "kind"),
-    [(40, PART_ALIKE, Kind.PARTIAL), (40, PART_ALIKE - 0.01, Kind.SIMILAR), (5, 0.0, Kind.PARTIAL)],
+    ("patches", "alike", "found"), [(40, PART_ALIKE, True), (40, PART_ALIKE - 0.01, False), (5, 0.0, True)]
 )
-def test_of_a_part_more_must_agree(patches: int, alike: float, kind: Kind) -> None:
-    seen = NONE._replace(patches=patches, alike=alike, edges=20, edge_alike=1.0)
-    assert of_part(Check(Kind.NEAR, 30, seen)).kind is kind
-    assert of_part(Check(Kind.SIMILAR, 30, seen)).kind is Kind.SIMILAR
+def test_of_a_part_more_must_agree(patches: int, alike: float, found: bool) -> None:
+    seen = found_with(patches=patches, alike=alike, edges=20, edge_alike=1.0)
+    assert is_copy(seen, 30)
+    assert is_copy_of_part(seen, 30) is found
 
 
 def test_the_frame_of_a_part_is_no_evidence() -> None:

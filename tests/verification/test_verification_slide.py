@@ -90,6 +90,22 @@ def test_other_colours_are_not_found_by_sliding() -> None:
             assert not any(is_copy(agreed, 0, sought=True) for agreed in found)
 
 
+def bands(*colours: tuple[int, int, int]) -> Image.Image:
+    column = Image.new("RGB", (1, len(colours)))
+    column.putdata(colours)
+    return column.resize((300, 200), Image.Resampling.NEAREST)
+
+
+def test_parallel_edges_fit_anywhere_and_say_nothing() -> None:
+    """Two bands of three are no part of them, and a line is no copy of a line elsewhere."""
+    pairs = [(bands(RED, WHITE), bands(BLUE, RED, WHITE)), (bands(WHITE, RED), bands(RED, WHITE, RED))]
+    lines = [Image.new("RGB", (300, 200), WHITE) for _ in range(2)]
+    for image, x in zip(lines, (60, 190), strict=True):
+        ImageDraw.Draw(image).rectangle((x, 0, x + 8, 199), fill=BLUE)
+    for left, right in (*pairs, (lines[0], lines[1])):
+        assert not check(picture_of(left), picture_of(right)).is_copy
+
+
 def test_a_turned_flag_is_found_by_the_frame_on_its_ground() -> None:
     turned = saved(OTHERS[0].rotate(25, Image.Resampling.BICUBIC, expand=True))
     assert check(picture_of(turned), picture_of(OTHERS[0])).is_copy
