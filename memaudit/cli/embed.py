@@ -37,7 +37,7 @@ Tiles = Annotated[
 ]
 FineTiles = Annotated[
     bool,
-    typer.Option("--fine-tiles", help="With --tiles, 99 small parts of each image too: audits find details by them."),
+    typer.Option("--fine-tiles", help="With --tiles, 100 small parts of each image too: audits find details by them."),
 ]
 
 

@@ -48,7 +48,7 @@ def tiles() -> tuple[View, ...]:
 
 
 def details() -> tuple[View, ...]:
-    """Squares of a sixth of the longer side, 99 of them: for parts too small to be told by a tile."""
+    """Squares of a sixth of the longer side, 100 of them: for parts too small to be told by a tile."""
     return tuple(_seen_through(window) for window in detail_windows())
 
 

