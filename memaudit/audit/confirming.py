@@ -93,6 +93,7 @@ def decide(
         kind[verified] = checks.kind[verified]
         within = _within(looked, compared & ~verified, queries, references, progress)
         kind[within.candidate], verified[within.candidate] = Kind.PARTIAL, True
+        compared[within.unread] = False
         candidates = _seen_in(looked, within, near)
     matches = _ranked(candidates, near | verified, kind, verified, compared)
     misses = _misses(candidates, matches, compared)
@@ -111,10 +112,12 @@ def _checked(
 
 
 class _Within(NamedTuple):
-    """Places of candidates that pixels confirm in a window, and of these windows among those looked at."""
+    """Places of candidates that pixels confirm in a window, and of these windows among those looked at; and of
+    candidates whose windows could no longer be read."""
 
     candidate: Int64
     window: Int64
+    unread: Int64
 
 
 def _within(
@@ -129,9 +132,10 @@ def _within(
     parts = looked.windows.picked(window)
     names = np.array([window_of(view) for view in parts.view], dtype=object)
     whole = np.full(len(names), "", dtype=object)
-    window = window[_checked(parts, queries, references, progress, Parts(whole, names)).copies]
-    candidate, first = np.unique(place[window], return_index=True)
-    return _Within(candidate, window[first])
+    checks = _checked(parts, queries, references, progress, Parts(whole, names))
+    candidate, first = np.unique(place[window[checks.copies]], return_index=True)
+    unread = np.setdiff1d(place[window[~checks.read]], candidate)
+    return _Within(candidate, window[checks.copies][first], unread)
 
 
 def _seen_in(looked: Looked, within: _Within, near: NDArray[np.bool_]) -> Candidates:

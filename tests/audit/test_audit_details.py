@@ -22,7 +22,7 @@ from memaudit.store import Store
 ENCODER = load_encoder("thumbnail")
 EMBED = EmbedOptions(shard_rows=256, workers=2)
 OPTIONS = AuditOptions(verify_from=0.05)
-PLACES = (656, 367), (322, 233)  # centres of details, about where windows have theirs
+PLACES = (433, 300), (656, 233)  # centres of details, about where windows have theirs
 
 
 def stored(folder: Path, pictures: dict[str, Image.Image]) -> Store:

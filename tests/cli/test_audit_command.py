@@ -286,9 +286,9 @@ def test_fine_tiles_are_a_store_of_their_own_beside_the_tiles(
     assert rows() == {"tiles": 4 * 9}
     before = shards()
     assert memaudit(*embed, "--fine-tiles").code == 0
-    assert rows() == {"tiles": 4 * 9, "details": 4 * 99}
+    assert rows() == {"tiles": 4 * 9, "details": 4 * 100}
     assert memaudit(*embed, "--tiles").code == 0
-    assert rows() == {"tiles": 4 * 9, "details": 4 * 99}
+    assert rows() == {"tiles": 4 * 9, "details": 4 * 100}
     assert shards() == before | {path: at for path, at in shards().items() if path.parent.name == "details"}
     assert memaudit("verify", store).code == 0
     assert memaudit(*audit).code == 0
@@ -296,7 +296,7 @@ def test_fine_tiles_are_a_store_of_their_own_beside_the_tiles(
     assert memaudit(*embed, "--tiles").code == 0
     inconclusive(memaudit(*audit), tmp_path / "out", "another state", "--fine-tiles")
     assert memaudit(*embed, "--fine-tiles").code == 0
-    assert rows() == {"tiles": 5 * 9, "details": 5 * 99}
+    assert rows() == {"tiles": 5 * 9, "details": 5 * 100}
     assert memaudit(*audit).code == 0
 
 
