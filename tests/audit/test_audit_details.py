@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from pictures import mosaic, photograph, round_detail
 from PIL import Image
 
-from memaudit.audit import AuditOptions, Views, audit
+from memaudit.audit import AuditOptions, Views, audit, confirming
 from memaudit.audit.looking import WINDOWS, Where, look
 from memaudit.embed import EmbedOptions, embed
 from memaudit.embed.views import ViewStore, embed_views
@@ -18,6 +19,7 @@ from memaudit.images.views import details, tiles
 from memaudit.index import ExactSearch
 from memaudit.records import AuditResult, Kind, silent
 from memaudit.store import Store
+from memaudit.verification.engine import Checks, check_pairs
 
 ENCODER = load_encoder("thumbnail")
 EMBED = EmbedOptions(shard_rows=256, workers=2)
@@ -94,6 +96,24 @@ def test_files_that_are_gone_make_it_inconclusive(tmp_path: Path, generations: S
     fine = embed_views(references, references.folder / "details", ENCODER, details(), EMBED)
     result = audit(generations, ExactSearch(references), views=Views(details=fine), options=OPTIONS)
     assert any("details of the training images" in reason for reason in result.inconclusive)
+
+
+def test_a_window_that_is_gone_by_then_counts_as_not_compared(
+    tmp_path: Path, generations: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole was compared, and was not alike; then the file went."""
+    references = stored(tmp_path, {"1": mosaic(1)})
+    fine = embed_views(references, references.folder / "details", ENCODER, details(), EMBED)
+
+    def vanishing(*arguments: Any) -> Checks:
+        if arguments[-1] is not None:
+            (tmp_path / "images").rename(tmp_path / "gone")
+        return check_pairs(*arguments)
+
+    monkeypatch.setattr(confirming, "check_pairs", vanishing)
+    result = audit(generations, ExactSearch(references), views=Views(details=fine), options=OPTIONS)
+    assert not result.searched.count
+    assert any("could be compared on pixels" in reason for reason in result.inconclusive)
 
 
 def test_windows_of_one_image_crowd_no_other_out(tmp_path: Path) -> None:
