@@ -24,6 +24,7 @@ MANY_FEATURES = 20  # from which a copy is one whatever its colours
 COLOURED = 0.5  # share of the patches with the same mean colour: with less one is recoloured, or another picture, and
 RECOLOURED_ALIKE = 0.75  # more patches must agree, in place of ALIKE and FEW_ALIKE_WITH_FEATURES;
 FEW_RECOLOURED_ALIKE = 0.9  # and of all patches, where few features agree
+OUTLINES_COLOURED = 0.8  # where outlines decide, and no feature: flags of one design differ in a band
 SOUGHT_PATCHES = 12  # where the pixels were asked how one lies on the other, one must lie within the other,
 SOUGHT_ALIKE = 0.9  # nearly all patches agree,
 SOUGHT_COLOURED = 0.8  # in their colours too,
@@ -102,7 +103,7 @@ def is_copy(found: Agreement, inliers: int, sought: bool = False) -> bool:
     if inliers >= FEATURES and found.all_patches and found.all_alike >= enough:
         return True
     plain = found.all_patches >= ENOUGH_PATCHES and found.all_alike >= FEW_ALIKE
-    return plain and (inliers > 0 or not recoloured)
+    return plain and (inliers > 0 or found.coloured >= OUTLINES_COLOURED)
 
 
 def _kind(found: Agreement, matrix: Float64, sought: bool) -> Kind:

@@ -23,6 +23,7 @@ from memaudit.verification.check import (
     FEW_ALIKE,
     FEW_RECOLOURED_ALIKE,
     MANY_FEATURES,
+    OUTLINES_COLOURED,
     PART_ALIKE,
     RECOLOURED_ALIKE,
     SOUGHT_ALIKE,
@@ -133,7 +134,8 @@ def test_in_other_colours_more_must_agree() -> None:
         assert is_copy(found_with(alike=alike, patches=enough, coloured=other), FEATURES) is found
         assert is_copy(found_with(edge_alike=alike, edges=few, coloured=other), FEATURES) is found
         assert is_copy(found_with(alike=ALIKE, patches=enough, coloured=other), MANY_FEATURES)
-    assert not is_copy(found_with(edge_alike=1, edges=100, coloured=other), 0)
+    for coloured, found in ((OUTLINES_COLOURED, True), (OUTLINES_COLOURED - 0.01, False)):
+        assert is_copy(found_with(edge_alike=1, edges=100, coloured=coloured), 0) is found
     assert is_copy(found_with(alike=FEW_RECOLOURED_ALIKE, patches=10, coloured=other), 0)
     assert not is_copy(found_with(alike=FEW_RECOLOURED_ALIKE - 0.01, patches=10, coloured=other), FEATURES - 1)
 

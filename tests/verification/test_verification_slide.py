@@ -102,6 +102,7 @@ def test_parallel_edges_fit_anywhere_and_say_nothing() -> None:
     lines = [Image.new("RGB", (300, 200), WHITE) for _ in range(2)]
     for image, x in zip(lines, (60, 190), strict=True):
         ImageDraw.Draw(image).rectangle((x, 0, x + 8, 199), fill=BLUE)
+    pairs.append((bands(RED, WHITE, RED), bands(RED, WHITE, BLUE)))
     for left, right in (*pairs, (lines[0], lines[1])):
         assert not check(picture_of(left), picture_of(right)).is_copy
 
