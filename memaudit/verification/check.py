@@ -24,7 +24,7 @@ MANY_FEATURES = 20  # from which a copy is one whatever its colours
 COLOURED = 0.5  # share of the patches with the same mean colour: with less one is recoloured, or another picture, and
 RECOLOURED_ALIKE = 0.75  # more patches must agree, in place of ALIKE and FEW_ALIKE_WITH_FEATURES;
 FEW_RECOLOURED_ALIKE = 0.9  # and of all patches, where few features agree
-OUTLINES_COLOURED = 0.8  # where outlines decide, and no feature: flags of one design differ in a band
+OUTLINES_COLOURED = 0.8  # where outlines or parallel edges decide, and no feature: flags may differ in one band
 SOUGHT_PATCHES = 12  # where the pixels were asked how one lies on the other, one must lie within the other,
 SOUGHT_ALIKE = 0.9  # nearly all patches agree,
 SOUGHT_COLOURED = 0.8  # in their colours too,
@@ -92,7 +92,8 @@ def is_copy(found: Agreement, inliers: int, sought: bool = False) -> bool:
         held = found.coloured >= SOUGHT_COLOURED and found.crossing >= SOUGHT_CROSSING
         return alike and held and max(found.of_query, found.of_reference) >= WHOLE
     recoloured = found.coloured < COLOURED and inliers < MANY_FEATURES
-    if not inliers and found.all_alike < FEW_ALIKE:
+    parallel = found.crossing < SOUGHT_CROSSING and found.coloured < OUTLINES_COLOURED
+    if not inliers and (parallel or found.all_alike < FEW_ALIKE):
         return False
     if recoloured and inliers < FEATURES and found.all_alike < FEW_RECOLOURED_ALIKE:
         return False

@@ -102,7 +102,7 @@ def test_a_colour_alone_is_no_evidence() -> None:
 
 
 def found_with(**values: float) -> Agreement:
-    usual = {"alike": 0.0, "patches": 0, "edge_alike": 0.0, "edges": 0, "coloured": 1.0, "crossing": 0.0}
+    usual = {"alike": 0.0, "patches": 0, "edge_alike": 0.0, "edges": 0, "coloured": 1.0, "crossing": 1.0}
     return Agreement(**{**usual, "of_query": 1.0, "of_reference": 1.0, "worst": 0.5, "kept": 0.0, **values})  # type: ignore[arg-type]
 
 
@@ -138,6 +138,14 @@ def test_in_other_colours_more_must_agree() -> None:
         assert is_copy(found_with(edge_alike=1, edges=100, coloured=coloured), 0) is found
     assert is_copy(found_with(alike=FEW_RECOLOURED_ALIKE, patches=10, coloured=other), 0)
     assert not is_copy(found_with(alike=FEW_RECOLOURED_ALIKE - 0.01, patches=10, coloured=other), FEATURES - 1)
+
+
+def test_parallel_edges_without_features_decide_in_the_same_colours_only() -> None:
+    """Three bands fit three others."""
+    bands = {"alike": 1.0, "patches": 40.0, "crossing": SOUGHT_CROSSING - 0.01}
+    assert is_copy(found_with(**bands), 0)
+    assert not is_copy(found_with(**bands, coloured=OUTLINES_COLOURED - 0.01), 0)
+    assert is_copy(found_with(**bands, coloured=OUTLINES_COLOURED - 0.01), FEATURES)
 
 
 def test_where_the_pixels_were_asked_nearly_all_must_agree() -> None:
