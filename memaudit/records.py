@@ -497,6 +497,16 @@ class Control:
     duplicates: int = 0
 
 
+class ReferenceViews(NamedTuple):
+    """Which views of the training images were searched, by the digests of their stores; None: not this one. idle: names
+    of those that are there and were not searched."""
+
+    whole: str
+    tiles: str | None = None
+    details: str | None = None
+    idle: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class AuditResult:
     """What an audit measured. `inconclusive` holds the reasons why its rates must not be read as a clean bill.
@@ -505,7 +515,7 @@ class AuditResult:
     again; they are searched like all, but count once in `searched`. neighbour_ratio: of each match, NaN where it has
     none. seeds: of each generation, as the pairing gives them. compared: how many of the candidates were looked at on
     pixels; None where none were, and `no_pixels` says why. views: their names. misses: the closest that are no matches.
-    counted: for each row whether `searched` counts it.
+    counted: for each row whether `searched` counts it. reference_views: what was searched of the training images.
     """
 
     encoder: EncoderSpec
@@ -531,6 +541,7 @@ class AuditResult:
     no_pixels: str = ""
     views: tuple[str, ...] = ()
     misses: Misses | None = None
+    reference_views: ReferenceViews | None = None
 
 
 @dataclass(frozen=True)

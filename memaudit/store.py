@@ -258,8 +258,12 @@ class Store:
 
     def comparable_rows(self) -> Int64:
         """Positions of the rows with an embedding, in order. Memory: 8 bytes a row."""
-        parts = [np.flatnonzero(codes == _CODES[Status.OK]) + start for start, codes in self._status_codes()]
-        return np.concatenate([np.empty(0, np.int64), *parts])
+        return np.concatenate([np.empty(0, np.int64), *self.iter_comparable_rows()])
+
+    def iter_comparable_rows(self) -> Iterator[Int64]:
+        """The same, one shard's at a time."""
+        for start, codes in self._status_codes():
+            yield np.flatnonzero(codes == _CODES[Status.OK]) + start
 
     def embeddings(self, rows: Int64) -> Float32:
         """Return the unit embeddings (len(rows), dim) float32 of the given rows, in the order given."""

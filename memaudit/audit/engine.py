@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from memaudit.audit.neighbour_ratio import neighbour_ratios
 from memaudit.audit.pairing import Prompted, paired_rows
 from memaudit.audit.why import why_images_return
 from memaudit.embed.views import ViewStore
+from memaudit.embed.windows import DETAILS, TILES, embed_again
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.images.views import WHOLE
 from memaudit.index import Searcher
@@ -29,6 +30,7 @@ from memaudit.records import (
     Matches,
     Progress,
     Rate,
+    ReferenceViews,
     Scores,
     Status,
     silent,
@@ -39,6 +41,7 @@ from memaudit.statistics import rate_of
 from memaudit.store import Columns, Store, require_same_encoder
 
 QUERY_ROWS = 4096
+_NO_VIEWS = "--views none goes by whole images alone"
 LEAST_CANDIDATES = 10  # training images that each generation is held against on pixels
 
 
@@ -60,12 +63,13 @@ class AuditOptions:
 @dataclass(frozen=True)
 class Views:
     """Views of the generations and of the held-out images, by the same choice; tiles of the training images, and
-    details of them."""
+    details of them. idle: names of what the training images have besides, and was not opened."""
 
     generations: ViewStore | None = None
     control: ViewStore | None = None
     tiles: ViewStore | None = None
     details: ViewStore | None = None
+    idle: tuple[str, ...] = ()
 
 
 class _Paired(NamedTuple):
@@ -101,8 +105,9 @@ def audit(
     paired = _compare_pairs(generations, references.store, pairing)
     plan = plan_pixels(options.verify, options.verify_from, references.store.encoder.name, threshold)
     most = max(options.neighbours, LEAST_CANDIDATES)
-    details = views.details if plan.on_pixels else None  # by similarity alone they decide nothing
-    where = Where(references, views.tiles, threshold, plan.floor, most, details)
+    if not plan.on_pixels:
+        views = _without_details(views)
+    where = Where(references, views.tiles, threshold, plan.floor, most, views.details)
     looked = look(generations, views.generations, where, _of_prompts(paired, plan), progress)
     decided = decide(looked, generations, references.store, threshold, plan, progress)
     scores = _scores(columns, looked, paired, decided.matches, threshold)
@@ -147,7 +152,19 @@ def audit(
         no_pixels=plan.why_not,
         views=(WHOLE, *(views.generations.names if views.generations else ())),
         misses=decided.misses,
+        reference_views=_reference_views(references.store, views),
     )
+
+
+def _without_details(views: Views) -> Views:
+    """By similarity alone details decide nothing: they are not searched, and what they lack is not missed."""
+    idle = views.idle if views.details is None else (*views.idle, DETAILS)
+    return replace(views, details=None, idle=idle)
+
+
+def _reference_views(references: Store, views: Views) -> ReferenceViews:
+    tiles, details = (None if view is None else view.store.digest for view in (views.tiles, views.details))
+    return ReferenceViews(references.digest, tiles, details, views.idle)
 
 
 def _require_possible(options: AuditOptions, threshold: float) -> None:
@@ -270,16 +287,19 @@ def _shortfalls(searched: Rate, paired: Rate | None, references: Coverage, allow
 
 def _unseen(views: Views, allowed: float) -> list[str]:
     """Views are made of the files: where those are gone, less was searched than the report would say."""
-    stores = {
-        "views of the generations": views.generations,
-        "views of the held-out images": views.control,
-        "tiles of the training images": views.tiles,
-        "details of the training images": views.details,
-    }
+    stores = [
+        ("views of the generations", views.generations, _NO_VIEWS),
+        ("views of the held-out images", views.control, _NO_VIEWS),
+        *(
+            (f"{name} of the training images", view, f"restore them and {embed_again(name, view.store.folder)}")
+            for name, view in ((TILES, views.tiles), (DETAILS, views.details))
+            if view is not None
+        ),
+    ]
     return [
         f"only {coverage.measured:,} of {coverage.total:,} {name} could be embedded: their files are gone or changed "
-        "(--views none goes by whole images alone)"
-        for name, view in stores.items()
+        f"({advice})"
+        for name, view, advice in stores
         if view is not None and (coverage := view.store.coverage).falls_short(allowed)
     ]
 
@@ -290,7 +310,8 @@ def _unread(below: Coverage | None, allowed: float) -> list[str]:
         return []
     return [
         f"only {below.measured:,} of {below.total:,} candidates below the threshold could be compared on pixels: files "
-        "are gone or changed (--verify none goes by similarity alone)"
+        "are gone or changed (--verify none goes by similarity alone: copies that only pixels show, and details of "
+        "training images, are then not looked for)"
     ]
 
 

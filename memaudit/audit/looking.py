@@ -197,8 +197,10 @@ def _joined(parts: list[Candidates]) -> Candidates:
 
 
 def _with_new(found: Candidates, details: Candidates, where: Where) -> Candidates:
-    """With the pairs that only a detail led to: what whole pictures and tiles say of a pair goes before that."""
-    new = details.picked(~np.isin(_pairs(details, where), _pairs(found, where)))
+    """With what details led to. Where whole pictures or tiles decide by their similarity, they go before that;
+    elsewhere a pair goes by what is most similar in it, so that the closest come first."""
+    decided = found.picked(found.similarity >= np.float32(where.threshold))
+    new = details.picked(~np.isin(_pairs(details, where), _pairs(decided, where)))
     return _once(_joined([found, new]), where)
 
 

@@ -116,11 +116,11 @@ def audit(
     from memaudit.audit import audit as run
     from memaudit.audit.confirming import plan_pixels
     from memaudit.audit.pairing import pairer
-    from memaudit.embed.views import details_of, tiles_of
+    from memaudit.embed.windows import DETAILS, details_of, has_windows, tiles_of
     from memaudit.errors import EmptyInputError, InconclusiveError, UsageError
     from memaudit.images.views import views_of
     from memaudit.index import open_searcher
-    from memaudit.report.audit import write_audit
+    from memaudit.report.audit import searched_in, write_audit
     from memaudit.report.document import remove_earlier_pictures, start_run
     from memaudit.report.inconclusive import write_inconclusive
     from memaudit.similarity.exact import require_threshold
@@ -151,9 +151,10 @@ def audit(
     start_run(out, "audit")
     if blur_faces:
         remove_earlier_pictures(out)
-    views_of(views or DEFAULT_VIEWS), plan_pixels(verify, verify_from, "", 1.0)  # before hours of embedding
+    views_of(views or DEFAULT_VIEWS)  # before hours of embedding, like what follows
+    on_pixels = plan_pixels(verify, verify_from, "", 1.0).on_pixels
     if threshold is not None:
-        require_threshold(threshold)  # before hours of embedding
+        require_threshold(threshold)
     if metrics and control is None:
         raise UsageError("--metrics compare with images the model never saw: give them with --control")
     pair = pairer(pairing, pairing_pattern, pairing_metadata)
@@ -176,7 +177,8 @@ def audit(
                 embedder.views_of(queries, views, out / "generations-views", progress),
                 embedder.views_of(held_out, views, out / "control-views", progress) if held_out else None,
                 tiles_of(references.store),
-                details_of(references.store),
+                details_of(references.store) if on_pixels else None,
+                () if on_pixels or not has_windows(references.store, DETAILS) else (DETAILS,),
             )
             pairs = pair(queries, references.store) if pair else None
             result = run(
@@ -187,8 +189,8 @@ def audit(
         write_inconclusive("audit", str(error), out)
         raise InconclusiveError(f"inconclusive: {error}") from None
     report = write_audit(result, queries, references.store, out, part, alter)
-    text = f"{report['results']['headline']}\nReport: {out / 'report.html'}"
-    console.result(report, text + (kept_templates(out) if faces else ""))
+    lines = (report["results"]["headline"], searched_in(report["results"]), f"Report: {out / 'report.html'}")
+    console.result(report, "\n".join(lines) + (kept_templates(out) if faces else ""))
     if not report["results"]["conclusive"]:
         raise typer.Exit(InconclusiveError.exit_code)
 

@@ -63,25 +63,44 @@ def embed(
     """Embed images into a store. Run again after a kill, it continues."""
     from memaudit.embed import EmbedOptions
     from memaudit.embed import embed as run
-    from memaudit.embed.views import DETAILS, TILES, embed_views
+    from memaudit.embed.views import embed_views, promise_views
+    from memaudit.embed.windows import DETAILS, TILES, window_counts
     from memaudit.encoders import load_encoder
     from memaudit.images import views
 
     console = Console(as_json, quiet)
     loaded = load_encoder(encoder or DEFAULT_ENCODER, device=device, allow_unverified_weights=allow_unverified_weights)
     options = EmbedOptions(batch_size=batch_size, workers=workers, shard_rows=shard_rows, reuse=not no_reuse)
+    every = {TILES: views.tiles() if tiles or fine_tiles else (), DETAILS: views.details() if fine_tiles else ()}
+    kinds = {name: of_kind for name, of_kind in every.items() if of_kind}
+
+    def promise() -> None:
+        for name, of_kind in kinds.items():
+            promise_views(out / name, loaded, of_kind, options)
+
     with console.progress() as progress:
-        store = run(sources, out, loaded, options, append=append, replace_changed=replace_changed, progress=progress)
-        kinds = {TILES: views.tiles() if tiles or fine_tiles else (), DETAILS: views.details() if fine_tiles else ()}
-        parts = [
-            embed_views(store, out / folder, loaded, of_kind, options, progress).store
-            for folder, of_kind in kinds.items()
-            if of_kind and store.comparable
-        ]
-    for embedded in (store, *parts):
+        store = run(
+            sources,
+            out,
+            loaded,
+            options,
+            append=append,
+            replace_changed=replace_changed,
+            begun=promise,
+            progress=progress,
+        )
+        windows = {name: embed_views(store, out / name, loaded, kinds[name], options, progress) for name in kinds}
+    for embedded in (store, *(each.store for each in windows.values())):
         require_readable(embedded, max_unreadable)
-    coverage = store.coverage
+    coverage, counts = store.coverage, {name: window_counts(each) for name, each in windows.items()}
     console.result(
-        {"store": str(out), "images": coverage.as_dict(), "encoder": store.encoder.as_dict(), "digest": store.digest},
-        f"{coverage.measured:,} of {coverage.total:,} images embedded with {store.encoder.name} into {out}",
+        {
+            "store": str(out),
+            "images": coverage.as_dict(),
+            "encoder": store.encoder.as_dict(),
+            "digest": store.digest,
+            **{name: count._asdict() for name, count in counts.items()},
+        },
+        f"{coverage.measured:,} of {coverage.total:,} images embedded with {store.encoder.name} into {out}"
+        + "".join(f"\n{name}: {count}" for name, count in counts.items()),
     )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag, table
 from memaudit.cli.options import is_store
+
+if TYPE_CHECKING:
+    from memaudit.store import Store
 
 AnyPath = Annotated[Path, typer.Argument(metavar="PATH", help="A store, an index or a report.json.")]
 
@@ -104,17 +107,33 @@ def _describe_store(path: Path) -> dict[str, Any]:
         "status": dict(status),
         "unreadable": dict(causes.most_common()),
         **out_of_scope,
+        **_windows(store),
     }
+
+
+def _windows(store: Store) -> dict[str, Any]:
+    """How many tiles and details the images have, or what is wrong with them; nothing of those that are not there."""
+    from memaudit.embed.windows import DETAILS, TILES, details_of, tiles_of, window_counts
+    from memaudit.errors import InconclusiveError
+
+    value: dict[str, Any] = {}
+    for name, open_windows in ((TILES, tiles_of), (DETAILS, details_of)):
+        try:
+            windows = open_windows(store)
+            if windows is not None:
+                value[name] = window_counts(windows)._asdict()
+        except InconclusiveError as error:
+            value[name] = {"fault": str(error)}
+    return value
 
 
 def _faults(path: Path) -> list[str]:
     kind = _kind(path)
     if kind == "store":
-        from memaudit.embed.views import DETAILS, TILES
+        from memaudit.embed.windows import window_faults
         from memaudit.store import verify_store
 
-        parts = [folder for folder in (path / TILES, path / DETAILS) if is_store(folder)]
-        return [fault for folder in (path, *parts) for fault in verify_store(folder)]
+        return [*verify_store(path), *window_faults(path)]
     if kind == "index":
         from memaudit.index import verify_index
 

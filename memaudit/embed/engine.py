@@ -62,6 +62,7 @@ def embed(
     *,
     append: bool = False,
     replace_changed: bool = False,
+    begun: Callable[[], None] = lambda: None,
     progress: Progress = silent,
 ) -> Store:
     """Embed every image of `sources` into the store at `folder`, continuing what is there already.
@@ -69,7 +70,8 @@ def embed(
     Images that the store has are held against the sources (image_id and sha256) and skipped; new ones become new
     shards. Where a file is another one or an image is gone, the store is refused. With `append` images that are not
     among the sources stay. With `replace_changed` the store is written anew from the first shard that differs, so
-    that it becomes the one that the sources would make from nothing.
+    that it becomes the one that the sources would make from nothing. `begun` is called once the store is there for
+    writing, before any image is read: what it leaves behind is there before the store is finished.
     Raises EmptyInputError for no image at all; InputError for unusable sources, repeated image_ids, another store;
     UsageError for a `folder` inside a source, where its files would be taken for images; InconclusiveError for a
     store with a missing shard.
@@ -88,6 +90,7 @@ def embed(
         if replace_changed:
             writer.keep_shards(writer.whole_shards())
         writer.require_whole()
+        begun()
         standing = standing_of(writer.written())
         found = _survey(standing, sources, options, pool, progress, in_order=replace_changed)
         if replace_changed:

@@ -36,6 +36,7 @@ from memaudit.store import (
 _BLOCK = 4096
 _LEAST_PART = 1 / 2  # that an image is decoded for, whatever its views
 _MOST_PART = 8  # times the encoder's side: what is larger is reduced, before every view makes a copy
+_TO_COME = "images that are to come"
 _FEW_VIEWS = 10  # as many images are decoded ahead as without views; of more views fewer
 
 
@@ -75,10 +76,9 @@ def embed_views(
     be read. Memory: one shard, and the images that are decoded ahead.
     """
     parents = images.comparable_rows()
-    sources = [f"views of {images.digest}", *(view.name for view in views)]
+    sources = _names(images.digest, views)
     total = len(parents) * len(views)
-    # A shard holds whole images: a run that goes on where another stopped begins with an image
-    shard_images = max(1, options.shard_rows // len(views))
+    shard_images = _images_a_shard(views, options)
     shard_rows = shard_images * len(views)
     with (
         writing_store(_renewed(Path(folder), sources, shard_rows), encoder.spec, shard_rows, sources) as writer,
@@ -107,33 +107,32 @@ def _depth(views: int, options: EmbedOptions) -> int:
 def open_views(images: Store, folder: str | Path) -> ViewStore:
     """Open a store of views that was made of `images`. Raises InconclusiveError if it was made of another state."""
     store = Store.open(folder)
-    made_of, *names = store.manifest.sources
-    if made_of != f"views of {images.digest}":
-        raise InconclusiveError(
-            f"{folder} holds views of another state of {images.folder}: run memaudit embed again with "
-            f"{'--fine-tiles' if Path(folder).name == DETAILS else '--tiles'}"
-        )
-    return ViewStore(store, tuple(names), images.comparable_rows())
+    if not are_views_of(images, store.manifest):
+        raise InconclusiveError(f"{folder} holds views of another state of {images.folder}: embed them again")
+    return ViewStore(store, store.manifest.sources[1:], images.comparable_rows())
 
 
-TILES, DETAILS = "tiles", "details"
-"""The folders, within a store, where the tiles and the details of its images are: each by itself, so that neither is
-embedded anew where the other is asked for."""
+def are_views_of(images: Store, views: Manifest) -> bool:
+    """Whether a store of views was made of this very state of the images."""
+    return views.sources[:1] == (f"views of {images.digest}",)
 
 
-def tiles_of(images: Store) -> ViewStore | None:
-    """The tiles of a store's images, if it has them. Raises InconclusiveError for those of another state of it."""
-    return _within(images, TILES)
+def promise_views(folder: Path, encoder: Encoder, views: Sequence[View], options: EmbedOptions) -> None:
+    """Leave an unfinished store of views where there is none, before their images are embedded: should the run be
+    killed before `embed_views`, they are known to be missing."""
+    if not (folder / MANIFEST).exists():
+        with writing_store(folder, encoder.spec, _images_a_shard(views, options) * len(views), _names(_TO_COME, views)):
+            pass
 
 
-def details_of(images: Store) -> ViewStore | None:
-    """The details of a store's images, if it has them. Raises InconclusiveError as `tiles_of` does."""
-    return _within(images, DETAILS)
+def _images_a_shard(views: Sequence[View], options: EmbedOptions) -> int:
+    """A shard holds whole images: a run that goes on where another stopped begins with an image."""
+    return max(1, options.shard_rows // len(views))
 
 
-def _within(images: Store, name: str) -> ViewStore | None:
-    folder = images.folder / name
-    return open_views(images, folder) if folder.exists() else None
+def _names(made_of: str, views: Sequence[View]) -> list[str]:
+    """What the manifest of a store of views has for sources."""
+    return [f"views of {made_of}", *(view.name for view in views)]
 
 
 def _still_right(writer: StoreWriter, images: Store, parents: Int64, views: Sequence[View]) -> int:

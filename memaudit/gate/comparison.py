@@ -83,8 +83,8 @@ class Audited:
 def obstacle(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """Why the rates of two audits cannot be compared; nothing if they can.
 
-    They must have counted the same thing: copies of the same training set, by the same encoder, threshold, views and
-    use of pixels.
+    They must have counted the same thing: copies of the same training set, by the same encoder, threshold, views of
+    both sides and use of pixels.
     """
     for report, which in ((old, "earlier"), (new, "later")):
         if report["kind"] != "audit":
@@ -110,11 +110,26 @@ def _other_training_set(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 
 
 def _other_decisions(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """What counts as a match follows from these as well."""
+    """What counts as a match follows from these as well. Reports of before do not say what was searched of the training
+    images, and can only be compared among themselves."""
     if (old.get("verified") is None) != (new.get("verified") is None):
         return "one of them decided on pixels and the other did not (--verify)"
     if sorted(old.get("views") or []) != sorted(new.get("views") or []):
         return "they looked at different views of the generations (--views)"
+    return _other_references(old.get("reference_views"), new.get("reference_views"))
+
+
+def _other_references(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> str:
+    if old is None and new is None:
+        return ""
+    if old is None or new is None:
+        return "one of them does not say whether tiles and details of training images were searched: audit again"
+    earlier, later = ([name for name in ("whole", "tiles", "details") if each.get(name)] for each in (old, new))
+    if earlier != later:
+        return (
+            f"they searched different views of the training images, {', '.join(earlier)} and {', '.join(later)} "
+            "(memaudit embed --tiles, --fine-tiles)"
+        )
     return ""
 
 

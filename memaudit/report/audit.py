@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from memaudit.records import AuditResult, Control, Discoveries, Matches, Status, Why
+from memaudit.records import AuditResult, Control, Discoveries, Matches, ReferenceViews, Status, Why
 from memaudit.report.audit_findings import card, findings_of, misses_of, page_data
 from memaudit.report.audit_tables import Targets, write_matches, write_scores
 from memaudit.report.document import make_report, write_report
@@ -22,6 +23,7 @@ from memaudit.report.pictures import Alter, Pictures
 from memaudit.store import Columns, Store
 
 PICTURED = 1000  # findings with thumbnails
+_PARTS = {"tiles": "memaudit embed --tiles", "details": "memaudit embed --fine-tiles"}  # of training images
 STATIC = 100  # findings in the page for a browser that runs no script
 DUPLICATE_BANDS = ((1, 1), (2, 4), (5, 9), (10, None))
 
@@ -75,6 +77,7 @@ def _write_page(path: Path, report: dict[str, Any]) -> None:
         pictured=PICTURED,
         images=len(findings),
         cards=[card(finding) for finding in findings[:STATIC]],
+        searched_in=searched_in(report["results"]),
         data=page_data(findings),
         script=script,
         script_digest=digest,
@@ -111,7 +114,33 @@ def _results(result: AuditResult, findings: list[dict[str, Any]], queries: Colum
         "unconfirmed": int((~result.matches.verified[result.matches.rank == 1]).sum()),
         "kinds": _kinds(result.matches),
         "views": list(result.views),
+        **_reference_views(result.reference_views),
     }
+
+
+def _reference_views(views: ReferenceViews | None) -> dict[str, Any]:
+    """Digests of what was searched; None for what is there and was not searched."""
+    if views is None:
+        return {}
+    searched = {"whole": views.whole, "tiles": views.tiles, "details": views.details}
+    named = {name: digest for name, digest in searched.items() if digest is not None}
+    return {"reference_views": {**named, **dict.fromkeys(views.idle)}}
+
+
+def searched_in(results: Mapping[str, Any]) -> str:
+    """A sentence on which views of the training images were searched, from an audit's `results`."""
+    views = results.get("reference_views")
+    if views is None:
+        return "It is not known which views of the training images were searched."
+    searched = [f"their {name}" for name in _PARTS if views.get(name)]
+    lacking = [f"no {name} ({option})" for name, option in _PARTS.items() if name not in views]
+    idle = [name for name in _PARTS if name in views and views[name] is None]
+    return (
+        f"Searched in: {', '.join(['whole training images', *searched])}"
+        + (f"; the store has {' and '.join(lacking)} of them" if lacking else "")
+        + (f"; their {' and '.join(idle)} were not used: without pixels they decide nothing" if idle else "")
+        + "."
+    )
 
 
 def _verification(result: AuditResult) -> str:

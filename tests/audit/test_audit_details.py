@@ -17,7 +17,8 @@ from memaudit.embed.views import ViewStore, embed_views
 from memaudit.encoders import load_encoder
 from memaudit.images.views import details, tiles
 from memaudit.index import ExactSearch
-from memaudit.records import AuditResult, Kind, silent
+from memaudit.records import AuditResult, Kind, ReferenceViews, silent
+from memaudit.report.audit import searched_in, write_audit
 from memaudit.store import Store
 from memaudit.verification.engine import Checks, check_pairs
 
@@ -114,6 +115,56 @@ def test_a_window_that_is_gone_by_then_counts_as_not_compared(
     result = audit(generations, ExactSearch(references), views=Views(details=fine), options=OPTIONS)
     assert not result.searched.count
     assert any("could be compared on pixels" in reason for reason in result.inconclusive)
+
+
+@pytest.mark.parametrize("name", ["tiles", "details"])
+def test_the_advice_for_lost_windows_is_one_that_helps(tmp_path: Path, generations: Store, name: str) -> None:
+    """They are searched whatever --views is, so that another --views would help nobody."""
+    references = stored(tmp_path, {"1": mosaic(1)})
+    (tmp_path / "images").rename(tmp_path / "gone")
+    kind, option = {"tiles": (tiles(), "--tiles"), "details": (details(), "--fine-tiles")}[name]
+    lost = embed_views(references, references.folder / name, ENCODER, kind, EMBED)
+    reasons = audit(generations, ExactSearch(references), views=Views(**{name: lost}), options=OPTIONS).inconclusive
+    (reason,) = [reason for reason in reasons if f"{name} of the training images" in reason]
+    assert f"with {option}, or delete {references.folder / name}" in reason
+    assert "--views none" not in reason
+
+
+def test_without_pixels_details_are_not_used_and_the_report_says_so(
+    tmp_path: Path, references: Store, generations: Store, fine: ViewStore
+) -> None:
+    search, views = ExactSearch(references), Views(details=fine)
+    told = audit(generations, search, views=views, options=OPTIONS).reference_views
+    assert told == ReferenceViews(references.digest, None, fine.store.digest)
+    result = audit(generations, search, views=views, options=AuditOptions(verify="none"))
+    assert result.reference_views == ReferenceViews(references.digest, None, None, ("details",))
+    results = write_audit(result, generations, references, tmp_path)["results"]
+    assert results["reference_views"] == {"whole": references.digest, "details": None}
+    assert "; their details were not used: without pixels" in searched_in(results)
+    assert searched_in(results) in (tmp_path / "report.html").read_text()
+
+
+def test_lost_details_that_are_not_used_are_not_missed(tmp_path: Path, generations: Store) -> None:
+    references = stored(tmp_path, {"1": mosaic(1)})
+    (tmp_path / "images").rename(tmp_path / "gone")
+    lost = embed_views(references, references.folder / "details", ENCODER, details(), EMBED)
+    options = AuditOptions(verify="none")
+    assert audit(generations, ExactSearch(references), views=Views(details=lost), options=options).inconclusive == ()
+
+
+def test_misses_go_by_the_most_similar_window(tmp_path: Path, references: Store, fine: ViewStore) -> None:
+    """Below the threshold a pair that a whole picture led to as well has the higher similarity, its detail's."""
+    queries = stored(tmp_path, {"c": round_detail(mosaic(9), PLACES[0], 78)})
+    alone, both = (
+        look(queries, None, Where(ExactSearch(references), None, 0.99, -1.0, 10, windows), None, silent)
+        for windows in (None, fine)
+    )
+    every = fine.store.embeddings(np.arange(len(fine.store))) @ queries.embeddings(np.arange(1))[0]
+    best = every.reshape(-1, len(fine.names)).max(axis=1)
+    assert (best[alone.candidates.reference] > alone.candidates.similarity).all()
+    assert both.candidates.reference.tolist() == np.argsort(-best).tolist()
+    np.testing.assert_allclose(both.candidates.similarity, np.sort(best)[::-1], atol=1e-5)
+    assert all(view.startswith("reference detail ") for view in both.candidates.view)
 
 
 def test_windows_of_one_image_crowd_no_other_out(tmp_path: Path) -> None:

@@ -200,7 +200,7 @@ def test_a_pair_that_was_not_compared_is_not_called_different(tmp_path: Path, re
         kinds = [miss["kind"] for miss in report["results"]["misses"]]
         assert kinds == ["similar, not a copy" if seen else "not compared" for seen in compared]
         page = (tmp_path / "report.html").read_text()
-        assert ("below the threshold whose pixels do not show a copy" in page) == all(compared)
+        assert ("one for each generation: their pixels do not show a copy" in page) == all(compared)
         assert ("Those of the others do not show a copy" in page) == (compared == [False, True])
 
 

@@ -300,6 +300,48 @@ def test_fine_tiles_are_a_store_of_their_own_beside_the_tiles(
     assert memaudit(*audit).code == 0
 
 
+def test_the_report_and_the_terminal_say_what_was_searched_of_the_training_images(
+    memaudit: Memaudit, picture_folder: MakeFolder, generations: Path, tmp_path: Path
+) -> None:
+    """Without them the same generations can have fewer findings; audits that differ in it are not comparable."""
+    folder, store = picture_folder(4, name="train"), tmp_path / "store"
+    embed = ("embed", folder, "--out", store, "--encoder", "thumbnail")
+    audit = ("audit", generations, "--against", store, "--views", "none", "--out")
+    told = []
+    for name, option in (("whole", ()), ("tiles", ("--tiles",)), ("all", ("--fine-tiles",))):
+        assert memaudit(*embed, *option).code == 0
+        called = memaudit(*audit, tmp_path / name)
+        told.append(called.out.splitlines()[1])
+        assert told[-1] in (tmp_path / name / "report.html").read_text()
+    assert told == [
+        "Searched in: whole training images; the store has no tiles (memaudit embed --tiles) and no details (memaudit "
+        "embed --fine-tiles) of them.",
+        "Searched in: whole training images, their tiles; the store has no details (memaudit embed --fine-tiles) of "
+        "them.",
+        "Searched in: whole training images, their tiles, their details.",
+    ]
+    searched = read_report(tmp_path / "all" / "report.json")["results"]["reference_views"]
+    stores = {"whole": store, "tiles": store / "tiles", "details": store / "details"}
+    assert searched == {kind: Store.open(path).digest for kind, path in stores.items()}
+    called = memaudit("compare", tmp_path / "tiles" / "report.json", tmp_path / "all" / "report.json")
+    called.failed(3, "different views of the training images")
+    assert memaudit(*audit, tmp_path / "again").code == 0
+    assert memaudit("compare", tmp_path / "again" / "report.json", tmp_path / "all" / "report.json").code == 0
+    called = memaudit(*audit, tmp_path / "none", "--verify", "none")
+    assert called.out.splitlines()[1].endswith("their details were not used: without pixels they decide nothing.")
+
+
+@pytest.mark.parametrize(("folder", "option"), [("tiles", "--tiles"), ("details", "--fine-tiles")])
+def test_windows_that_are_no_store_are_inconclusive(
+    memaudit: Memaudit, train: Path, generations: Path, tmp_path: Path, folder: str, option: str
+) -> None:
+    """An empty folder is what a killed run may leave: a report says so, and not a wrong usage."""
+    (train / folder).mkdir()
+    called = memaudit("audit", generations, "--against", train, "--out", tmp_path / "out")
+    inconclusive(called, tmp_path / "out", f"{folder} is unfinished: run memaudit embed again with {option}")
+    assert memaudit("verify", train).code == 3
+
+
 @pytest.mark.parametrize(
     ("options", "views"),
     [((), 10), (("--views", "none"), 1), (("--views", "flips"), 3), (("--views", "all"), 17)],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from calls import Memaudit, program
 from pictures import MakeFolder
 from PIL import Image
 
-from memaudit.store import Store, verify_store
+from memaudit.store import Manifest, Store, verify_store
 
 THUMBNAIL = ("--encoder", "thumbnail")
 
@@ -182,6 +183,69 @@ def test_ctrl_c_is_exit_130_and_can_be_continued(picture_folder: MakeFolder, tmp
     assert program(*arguments).code == 0
     assert len(Store.open(store)) == 300
     assert (store / "shard-00000.h5").stat().st_mtime_ns == oldest
+
+
+def test_killed_before_details_are_begun_it_leaves_no_store_that_passes_for_whole(
+    picture_folder: MakeFolder, memaudit: Memaudit, tmp_path: Path
+) -> None:
+    """Details were asked for: an audit without them is inconclusive, until the same command has made them."""
+    folder, store, generations = picture_folder(60), tmp_path / "store", picture_folder(2, "generations", 500)
+    arguments = ["embed", str(folder), "--out", str(store), *THUMBNAIL, "--fine-tiles", "--shard-rows", "9"]
+    audit = ("audit", generations, "--against", store, "--out", tmp_path / "out", "--views", "none")
+    assert memaudit(*arguments[:-3], *arguments[-2:]).code == 0  # the images alone
+    assert memaudit(*audit).code == 0
+    assert stopped(arguments, store / "tiles", signal.SIGKILL).returncode == -signal.SIGKILL
+    assert Store.open(store).comparable == 60
+    assert not list((store / "details").glob("shard-*"))
+    memaudit(*audit).failed(3, "tiles is unfinished: run memaudit embed again with --tiles")
+    called = memaudit("verify", store)
+    assert (called.code, called.out.count(" is unfinished: ")) == (3, 2)
+    shutil.rmtree(store / "tiles")
+    memaudit(*audit).failed(3, "details is unfinished: run memaudit embed again with --fine-tiles")
+    assert memaudit(*audit, "--verify", "none").code == 0
+    done = memaudit(*arguments)
+    assert done.code == 0
+    assert "\ntiles: 540 windows of 60 images, " in done.out
+    assert "\ndetails: 5,940 windows of 60 images, " in done.out
+    assert memaudit("verify", store).code == 0
+    assert memaudit(*audit).code == 0
+
+
+def test_details_are_promised_before_the_images_are_embedded(picture_folder: MakeFolder, tmp_path: Path) -> None:
+    """Whenever the command is killed, no finished store stands there without them."""
+    store = tmp_path / "store"
+    arguments = [
+        "embed",
+        str(picture_folder(300)),
+        "--out",
+        str(store),
+        *THUMBNAIL,
+        "--fine-tiles",
+        "--shard-rows",
+        "1",
+    ]
+    stopped(arguments, store, signal.SIGKILL)
+    for folder in (store, store / "tiles", store / "details"):
+        assert not Manifest.read(folder).complete
+
+
+def test_windows_of_images_without_content(memaudit: Memaudit, tmp_path: Path) -> None:
+    """There are none, and none are missing."""
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (8, 8), "white").save(tmp_path / "images" / "a.png")
+    called = memaudit("embed", tmp_path / "images", "--out", tmp_path / "store", *THUMBNAIL, "--tiles", "--json")
+    assert called.json["tiles"] == {"images": 0, "windows": 0, "blank": 0, "unreadable": 0}
+    assert memaudit("verify", tmp_path / "store").code == 0
+
+
+def test_info_counts_windows(picture_folder: MakeFolder, memaudit: Memaudit, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    memaudit("embed", picture_folder(2), "--out", store, *THUMBNAIL, "--tiles")
+    value = memaudit("info", store, "--json").json
+    assert value["tiles"] == {"images": 2, "windows": 18, "blank": 0, "unreadable": 0}
+    assert "details" not in value
+    (store / "tiles" / "store.json").unlink()
+    assert "tiles is unfinished" in memaudit("info", store).out
 
 
 def test_two_runs_at_once(picture_folder: MakeFolder, tmp_path: Path) -> None:

@@ -84,6 +84,39 @@ def test_what_cannot_be_compared_is_named() -> None:
     assert obstacle(audit(), audit(days_old=3, verified=None)) == ""
 
 
+WHOLE = {"whole": "1" * 64}
+TILES = {**WHOLE, "tiles": "2" * 64}
+ALL = {**TILES, "details": "3" * 64}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        (ALL, TILES, "different views of the training images, whole, tiles, details and whole, tiles"),
+        (WHOLE, TILES, "different views of the training images"),
+        (ALL, {**ALL, "details": None}, "different views of the training images"),
+        (None, TILES, "does not say whether tiles and details"),
+        (WHOLE, None, "does not say whether tiles and details"),
+    ],
+)
+def test_what_was_searched_of_the_training_images_must_be_the_same(
+    gate: Gate, old: dict[str, Any] | None, new: dict[str, Any] | None, why: str
+) -> None:
+    """Details that went missing make findings go away: that is no progress of the model."""
+    before, after = (audit(5000, reference_views=views) if views else audit(5000) for views in (old, new))
+    assert why in obstacle(before, after)
+    after["created"] = before["created"]
+    gated = gate(after, "--json", baseline=audit(5000, [1, 2], reference_views=old) if old else audit(5000, [1, 2]))
+    assert gated.not_passed() == {"max_rise": "inconclusive"}
+
+
+def test_the_same_views_of_training_images_are_comparable_whatever_their_digests() -> None:
+    """Tiles embedded again are tiles; and reports of before say nothing on either side."""
+    again = {**ALL, "details": "4" * 64}
+    assert obstacle(audit(reference_views=ALL), audit(reference_views=again)) == ""
+    assert obstacle(audit(reference_views=TILES), audit(reference_views={**TILES, "details": None})) == ""
+
+
 def test_a_report_is_no_baseline_of_itself(gate: Gate) -> None:
     """A job that copies the report over the baseline would pass for ever."""
     report = audit(5000)
