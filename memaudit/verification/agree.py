@@ -31,7 +31,7 @@ class Agreement(NamedTuple):
     of_query, of_reference: share of either picture that lies in the common part.
     worst: patched l2, the largest RGB distance of a tile in [0, 1]; a tile is a sixteenth of the square canvas (Carlini
     et al. 2023). kept: share of the patches whose RGB distance is at most `_KEPT`: they were left as they are.
-    coloured: share of the patches, but for those of plain ground in both, whose mean colours are as near.
+    coloured: share of the patches, but for those of one plain ground, whose mean colours are as near.
     crossing: how much the edges of both run in more than one direction, 0 to 1: parallel ones fit at any shift.
     """
 
@@ -104,9 +104,9 @@ def agreement(query: Picture, reference: Picture, matrix: Float64) -> Agreement:
 
 
 def _coloured(own: _Drawn, other: _Drawn, common: NDArray[np.bool_]) -> float:
-    shown = common & (np.minimum(_share(own.ground), _share(other.ground)) < 1)
     means = [_patches(drawn.pixels).mean(axis=(2, 3)) / 255 for drawn in (own, other)]
     near = ((means[0] - means[1]) ** 2).mean(axis=2) <= _KEPT**2
+    shown = common & ((np.minimum(_share(own.ground), _share(other.ground)) < 1) | ~near)
     return float(near[shown].mean()) if shown.any() else 0.0
 
 
