@@ -10,12 +10,14 @@ import numpy as np
 
 from memaudit.embed.views import ViewStore, are_views_of, open_views
 from memaudit.errors import InconclusiveError, InputError
+from memaudit.images.views import details, tiles
 from memaudit.store import Manifest, Store, verify_store
 
 TILES, DETAILS = "tiles", "details"
 """The folders, within a store, where the tiles and the details of its images are: each by itself, so that neither is
 embedded anew where the other is asked for."""
 _OPTIONS = {TILES: "--tiles", DETAILS: "--fine-tiles"}
+_VIEWS = {TILES: tiles, DETAILS: details}
 
 
 class WindowCounts(NamedTuple):
@@ -98,6 +100,9 @@ def _unfinished(images: Store, name: str) -> str:
 
 def _stale(images: Store, name: str) -> str:
     folder = images.folder / name
-    if are_views_of(images, Manifest.read(folder)):
+    manifest = Manifest.read(folder)
+    if manifest.sources[1:] != tuple(view.name for view in _VIEWS[name]()):
+        return f"{folder} holds other {name} than this version of memaudit makes: {embed_again(name, folder)}"
+    if are_views_of(images, manifest):
         return ""
     return f"{folder} holds {name} of another state of {images.folder}: {embed_again(name, folder)}"

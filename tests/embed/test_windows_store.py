@@ -88,6 +88,14 @@ def test_a_promise_leaves_what_is_there_alone(images: Store) -> None:
     assert (folder / "store.json").read_bytes() == before
 
 
+def test_windows_of_another_version_are_a_fault(images: Store) -> None:
+    """They would be compared at places where nothing was embedded."""
+    embed_views(images, images.folder / "details", ENCODER, details()[:-1], OPTIONS)
+    with pytest.raises(InconclusiveError, match=r"other details than this version .*--fine-tiles, or delete"):
+        details_of(images)
+    assert len(window_faults(images.folder)) == 1
+
+
 def test_windows_of_another_state_are_a_fault(images: Store, picture_folder: MakeFolder, make_store: MakeStore) -> None:
     embed_views(images, images.folder / "details", ENCODER, details(), OPTIONS)
     other = make_store(picture_folder(2, "more", 50), name="other")
