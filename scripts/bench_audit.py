@@ -11,8 +11,8 @@ with no options, and with `--verify none --views none`; with the store of `sscd`
 A copy counts as found if its own source is among its matches; matches with another reference are counted on their own,
 and so is every clean image with a match. Those are named in the results' notes, and --work gets a picture of them.
 Thinning keeps out what resembles a reference by nature, and so FLATTERS precision, but not what shares a detail with
-one: clip-art is made of other clip-art. bench_audit_shared.csv names such pairs, found by earlier runs and looked at by
-a person; a clean image with any other match is a false finding. Look at new ones before you add them there.
+one: clip-art is made of other clip-art. bench_audit_shared.csv names such pairs, found by earlier runs and judged by
+eye; a clean image with any other match is a false finding. Look at new ones before you add them there.
 
 Natural copies: photographs with a colour mask (the samples'), and round details of paintings (where a folder has
 `details/NAME_1.webp` beside `details/NAME_background.webp`, as gcompris does), against a store of the originals and

@@ -83,26 +83,40 @@ def is_copy_of_part(found: Agreement, inliers: int, sought: bool = False) -> boo
 
 
 def is_copy(found: Agreement, inliers: int, sought: bool = False) -> bool:
-    """Frames and outlines decide only where the pictures hold nothing else, as flat drawings do; but where no feature
-    says how one lies on the other, they must agree as well."""
+    """The rule, by what says how one picture lies on the other: features, few or none of them, or the pixels."""
     if max(found.of_query, found.of_reference) < COMMON:
         return False
     if sought:
-        alike = found.all_patches >= SOUGHT_PATCHES and found.all_alike >= SOUGHT_ALIKE
-        held = found.coloured >= SOUGHT_COLOURED and found.crossing >= SOUGHT_CROSSING
-        return alike and held and max(found.of_query, found.of_reference) >= WHOLE
+        return _agree_where_sought(found)
+    if inliers >= FEATURES:
+        return _agree_with_features(found, inliers)
+    return _agree_without(found, inliers)
+
+
+def _agree_where_sought(found: Agreement) -> bool:
+    alike = found.all_patches >= SOUGHT_PATCHES and found.all_alike >= SOUGHT_ALIKE
+    held = found.coloured >= SOUGHT_COLOURED and found.crossing >= SOUGHT_CROSSING
+    return alike and held and max(found.of_query, found.of_reference) >= WHOLE
+
+
+def _agree_with_features(found: Agreement, inliers: int) -> bool:
+    """Frames and outlines decide only where the pictures hold nothing else, as flat drawings do."""
     recoloured = found.coloured < COLOURED and inliers < MANY_FEATURES
+    if found.patches >= ENOUGH_PATCHES:
+        return found.alike >= (RECOLOURED_ALIKE if recoloured else ALIKE)
+    enough = RECOLOURED_ALIKE if recoloured else FEW_ALIKE_WITH_FEATURES
+    return found.all_patches > 0 and found.all_alike >= enough
+
+
+def _agree_without(found: Agreement, inliers: int) -> bool:
+    """Frames and outlines must agree in any case where there is no feature at all."""
     parallel = found.crossing < SOUGHT_CROSSING and found.coloured < OUTLINES_COLOURED
     if not inliers and (parallel or found.all_alike < FEW_ALIKE):
         return False
-    if recoloured and inliers < FEATURES and found.all_alike < FEW_RECOLOURED_ALIKE:
+    if found.coloured < COLOURED and found.all_alike < FEW_RECOLOURED_ALIKE:
         return False
     if found.patches >= ENOUGH_PATCHES:
-        enough = RECOLOURED_ALIKE if recoloured else ALIKE
-        return found.alike >= (enough if inliers >= FEATURES else FEW_ALIKE)
-    enough = RECOLOURED_ALIKE if recoloured else FEW_ALIKE_WITH_FEATURES
-    if inliers >= FEATURES and found.all_patches and found.all_alike >= enough:
-        return True
+        return found.alike >= FEW_ALIKE
     plain = found.all_patches >= ENOUGH_PATCHES and found.all_alike >= FEW_ALIKE
     return plain and (inliers > 0 or found.coloured >= OUTLINES_COLOURED)
 
