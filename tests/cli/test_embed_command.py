@@ -206,7 +206,7 @@ def test_killed_before_details_are_begun_it_leaves_no_store_that_passes_for_whol
     done = memaudit(*arguments)
     assert done.code == 0
     assert "\ntiles: 540 windows of 60 images, " in done.out
-    assert "\ndetails: 5,940 windows of 60 images, " in done.out
+    assert "\ndetails: 6,000 windows of 60 images, " in done.out
     assert memaudit("verify", store).code == 0
     assert memaudit(*audit).code == 0
 
