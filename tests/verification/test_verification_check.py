@@ -140,6 +140,16 @@ def test_in_other_colours_more_must_agree() -> None:
     assert not is_copy(found_with(alike=FEW_RECOLOURED_ALIKE - 0.01, patches=10, coloured=other), FEATURES - 1)
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", ["grey", "brighter"])
+def test_recoloured_and_covered_in_part_is_a_copy_still(name: str, seed: int) -> None:
+    """Less than three quarters of the patches may agree then, but many features do."""
+    image = photograph(seed, (640, 480))
+    found = check(picture_of(sticker(COPIES[name](image))), picture_of(image))
+    assert found.is_copy
+    assert found.inliers >= MANY_FEATURES
+
+
 def test_parallel_edges_without_features_decide_in_the_same_colours_only() -> None:
     """Three bands fit three others."""
     bands = {"alike": 1.0, "patches": 40.0, "crossing": SOUGHT_CROSSING - 0.01}
