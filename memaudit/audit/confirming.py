@@ -125,7 +125,7 @@ def _within(
 ) -> _Within:
     """Hold the generations of doubtful candidates against windows of the training image: of each the most similar one
     that agrees."""
-    numbers, asked = (part.query * len(references) + part.reference for part in (looked.candidates, looked.windows))
+    numbers, asked = (part.numbers(references) for part in (looked.candidates, looked.windows))
     order = np.argsort(numbers)
     place = order[np.searchsorted(numbers, asked, sorter=order)]
     window = np.flatnonzero(doubtful[place])

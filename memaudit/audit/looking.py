@@ -54,6 +54,10 @@ class Candidates(NamedTuple):
         columns: Any = (column[which] for column in self)
         return Candidates(*columns)
 
+    def numbers(self, references: Store) -> Int64:
+        """A number for each pair of rows, which rises with the query, then the reference."""
+        return self.query * len(references) + self.reference
+
 
 def decides(view: NDArray[np.object_]) -> NDArray[np.bool_]:
     """Of which views a similarity at the threshold makes a match. Details are too small for that: a line, a corner and
@@ -164,15 +168,11 @@ def _crowded(found: Candidates, rows: Int64, k: int, most: int) -> Int64:
 
 def _of_candidates(windows: Candidates, candidates: Candidates, where: Where) -> Candidates:
     """Of the windows of those pairs that are candidates the `WINDOWS` most similar ones."""
-    windows = windows.picked(np.isin(_pairs(windows, where), _pairs(candidates, where)))
+    store = where.references.store
+    windows = windows.picked(np.isin(windows.numbers(store), candidates.numbers(store)))
     windows = windows.picked(np.lexsort((-windows.similarity, windows.reference, windows.query)))
-    pairs = _pairs(windows, where)
+    pairs = windows.numbers(store)
     return windows.picked(np.arange(len(pairs)) - np.searchsorted(pairs, pairs) < WINDOWS)
-
-
-def _pairs(part: Candidates, where: Where) -> Int64:
-    """A number for each pair of rows, which rises with the query, then the reference."""
-    return part.query * len(where.references.store) + part.reference
 
 
 def _of_views(views: ViewStore, where: Where, progress: Progress) -> list[Candidates]:
@@ -200,7 +200,8 @@ def _with_new(found: Candidates, details: Candidates, where: Where) -> Candidate
     """With what details led to. Where whole pictures or tiles decide by their similarity, they go before that;
     elsewhere a pair goes by what is most similar in it, so that the closest come first."""
     decided = found.picked(found.similarity >= np.float32(where.threshold))
-    new = details.picked(~np.isin(_pairs(details, where), _pairs(decided, where)))
+    store = where.references.store
+    new = details.picked(~np.isin(details.numbers(store), decided.numbers(store)))
     return _once(_joined([found, new]), where)
 
 
@@ -214,5 +215,5 @@ def _fewest(part: Candidates, where: Where) -> Candidates:
 def _once(part: Candidates, where: Where) -> Candidates:
     """Each pair once, by its most similar view, in order."""
     order = np.lexsort((part.view != WHOLE, part.reference, -part.similarity, part.query))
-    _, first = np.unique(_pairs(part, where)[order], return_index=True)
+    _, first = np.unique(part.numbers(where.references.store)[order], return_index=True)
     return part.picked(order[np.sort(first)])
