@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.errors import UsageError
-from memaudit.records import CONFIDENCE, Coverage, Int64, Rate
+from memaudit.types import CONFIDENCE, Coverage, Int64, Rate
 
 _DRAWN_AT_ONCE = 2_000_000  # numbers of a relabelling in memory
 _ROUNDING = 1e-9  # equal counts are equal, in whatever order they were summed

@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.files import appearing_whole, digest_of, read_json, sha256_of, write_json
-from memaudit.records import ARCHIVE_CUT, Block, Coverage, EncoderSpec, Float32, Int64, Status
+from memaudit.images.image_ref import ARCHIVE_CUT
+from memaudit.types import Coverage, EncoderSpec, Float32, Int64, Status
 
 SCHEMA = "memaudit-store/1"
 MANIFEST = "store.json"
@@ -108,6 +109,13 @@ class Shard:
             raise ValueError(f"shard with counts {counts}")
         if not _SHARD_NAME.fullmatch(self.name):
             raise ValueError(f"shard called {self.name!r}")
+
+
+class Block(NamedTuple):
+    """A run of comparable store rows: positions (n,) int64 and unit embeddings (n, dim) float32."""
+
+    rows: Int64
+    embeddings: Float32
 
 
 class StoredBlock(NamedTuple):

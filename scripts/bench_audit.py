@@ -62,9 +62,9 @@ from bench_peers import Pair, peers
 from bench_record import BenchmarkError, Cost, Figure, cost_of, memaudit, show, versions, write_figures
 from PIL import Image, ImageDraw, ImageOps
 
-from memaudit.audit.engine import LEAST_CANDIDATES
-from memaudit.records import Int64, Status
+from memaudit.audit.run import LEAST_CANDIDATES
 from memaudit.store import Store
+from memaudit.types import Int64, Status
 
 ENCODER = "sscd"
 STICKERS = "smileys"  # emoji that are laid over copies: those are no references, or they would be found

@@ -16,9 +16,9 @@ from memaudit.dedup.clusters import Plan, choose_clusters
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.pairs import Found, compare
 from memaudit.dedup.recall import measure_recall
-from memaudit.records import Float32, Int64, silent
 from memaudit.similarity import Pairs
 from memaudit.store import Store
+from memaudit.types import Float32, Int64, silent
 
 Measures = dict[str, Any]
 THREADS: int = faiss.omp_get_max_threads()

@@ -40,11 +40,11 @@ from bench_record import BenchmarkError, Cost, Figure, cost_of, memaudit, show, 
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from memaudit.records import CONFIDENCE, Int64
+from memaudit.matching.plan import PAIR_FLOORS
 from memaudit.similarity import exact
 from memaudit.statistics import ratio_interval
 from memaudit.store import Store
-from memaudit.verification.choice import PAIR_FLOORS
+from memaudit.types import CONFIDENCE, Int64
 
 MOST_SIDE, LEAST_SIDE = 512, 128
 MOST_PIXELS = 30_000_000  # some clip-arts are drawn at 600 Mpx

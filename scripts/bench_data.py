@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.records import EncoderSpec, Float32, Int64, Status
 from memaudit.store import MANIFEST, Columns, Store, writing_store
+from memaudit.types import EncoderSpec, Float32, Int64, Status
 
 DIM = 512
 THRESHOLD = 0.75

@@ -27,9 +27,9 @@ from bench_data import THRESHOLD, make_store
 
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.recall import RecallSample
-from memaudit.records import silent
 from memaudit.similarity import Pairs
 from memaudit.store import Store
+from memaudit.types import silent
 
 NAMES = ("ours", "ivf", "ivf-99.9", "flat", "openai-2022")
 TRUTH_ROWS, TRUTH_SEED = 2000, 12345

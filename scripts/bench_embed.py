@@ -36,7 +36,7 @@ from bench_record import BenchmarkError, Figure, cost_of, memaudit, of_rounds, s
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from memaudit.embed import EmbedOptions, embed
+from memaudit.embed.run import EmbedOptions, embed
 from memaudit.encoders import Encoder, load_encoder
 from memaudit.images.decode import UnreadableImageError, decode, is_blank
 from memaudit.images.sources import iter_images, read_image

@@ -1,6 +1,6 @@
 """Speed of faces: `scripts/bench_faces.py [FOLDER ...]`.
 
-Finding: images/s of `memaudit.faces.engine.embed_faces`, from files to finished store, over images/s of the bare loop
+Finding: images/s of `memaudit.faces.embed.embed_faces`, from files to finished store, over images/s of the bare loop
 of OpenCV's sample (imread, resize, FaceDetectorYN, alignCrop, FaceRecognizerSF) on the same files, with OpenCV's own
 threads. Both in this process, in turns; both load their models each time. Without folders: what scripts/fetch_faces
 brought, each picture also mirrored, and at four sizes, so that no file occurs twice.
@@ -26,12 +26,12 @@ from bench_record import BenchmarkError, Figure, of_rounds, show, versions, writ
 from PIL import Image, ImageOps
 
 from memaudit.encoders.sface import SFACE_FILE, YUNET_FILE, face_weights, import_cv2, resolve
-from memaudit.faces.engine import FaceOptions, count_faces, embed_faces
-from memaudit.faces.finding import DETECTION_SIDE, SCORE
+from memaudit.faces.embed import FaceOptions, count_faces, embed_faces
+from memaudit.faces.find import DETECTION_SIDE, SCORE
 from memaudit.images.sources import iter_images
-from memaudit.records import Float32
 from memaudit.similarity.join import join
 from memaudit.similarity.nominate import Side, fastest_lossless
+from memaudit.types import Float32
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 THRESHOLD = 0.55

@@ -19,9 +19,9 @@ from typing import Any
 
 from bench_record import BenchmarkError, Figure, cost_of, memaudit, of_rounds, show, versions, write_figures
 
-from memaudit.records import Coverage, EncoderSpec
 from memaudit.report.document import make_report
 from memaudit.statistics import rate_of
+from memaudit.types import Coverage, EncoderSpec
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 ENCODER = EncoderSpec("sscd", "0" * 64, "288", 512, 0.75)

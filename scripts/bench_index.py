@@ -25,8 +25,8 @@ from bench_data import DIM, THRESHOLD, make_store
 from bench_record import BenchmarkError, Figure, cost_of, of_rounds, show, versions, write_figures
 
 from memaudit.index import ExactSearch, Index, build_index, import_faiss
-from memaudit.records import Float32
 from memaudit.store import Store
+from memaudit.types import Float32
 
 QUERIES = 1000
 RECIPES = "flat,ivf,ivfpq,hnsw"

@@ -14,8 +14,8 @@ from vectors import Vectors, file_hash
 from memaudit.encoders.sface import SFACE_FILE, YUNET_FILE, find
 from memaudit.faces.names import Details, face_id, metadata_with
 from memaudit.faces.names import file_hash as face_hash
-from memaudit.records import EncoderSpec, Status
 from memaudit.store import FACES, Row, Store, writing_store
+from memaudit.types import EncoderSpec, Status
 
 SAME_PERSON = 0.6
 BARACK = ("32bit.png", "obama.jpg", "obama2.jpg", "obama3.jpg", "obama_partial_face.jpg", "obama_partial_face2.jpg")

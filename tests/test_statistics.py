@@ -12,7 +12,6 @@ from scipy.stats import binomtest, fisher_exact
 
 from memaudit import statistics
 from memaudit.errors import UsageError
-from memaudit.records import Coverage
 from memaudit.statistics import (
     benjamini_hochberg,
     clopper_pearson_lower,
@@ -27,6 +26,7 @@ from memaudit.statistics import (
     rise_between,
     rise_p,
 )
+from memaudit.types import Coverage
 
 
 @st.composite

@@ -20,8 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memaudit.errors import InconclusiveError, InputError, MemauditError, UsageError
-from memaudit.records import ARCHIVE_CUT, EncoderSpec, Float32, Status
+from memaudit.images.image_ref import ARCHIVE_CUT
 from memaudit.store import Columns, Row, Store, content_digest, require_same_encoder, verify_store, writing_store
+from memaudit.types import EncoderSpec, Float32, Status
 
 DIM = 24
 SPEC = EncoderSpec("drawn", "ab" * 32, "none", DIM, 0.9)
@@ -502,7 +503,7 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
     """While one process writes a store, another gets a line, and the first is not disturbed."""
     code = (
         "import sys; from pathlib import Path; from memaudit.errors import InputError\n"
-        "from memaudit.store import writing_store; from memaudit.records import EncoderSpec\n"
+        "from memaudit.store import writing_store; from memaudit.types import EncoderSpec\n"
         "try:\n  with writing_store(Path(sys.argv[1]), EncoderSpec('drawn', 'ab' * 32, 'none', 24, 0.9), 7, []): pass\n"
         "except InputError as error: print(error)"
     )

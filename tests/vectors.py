@@ -12,8 +12,8 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from memaudit.records import EncoderSpec, Status
 from memaudit.store import Row, Store, writing_store
+from memaudit.types import EncoderSpec, Status
 
 Vectors = NDArray[np.float32]
 

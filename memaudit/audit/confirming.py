@@ -9,14 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.audit.looking import Candidates, Looked, decides, window_of
+from memaudit.audit.results import Matches, Misses
 from memaudit.encoders.catalog import is_known
 from memaudit.errors import MissingDependencyError, UsageError
-from memaudit.records import Coverage, Int64, Kind, Matches, Misses, Progress
+from memaudit.matching.compare import Checks, Files, Parts, check_pairs
+from memaudit.matching.kinds import Kind
+from memaudit.matching.pictures import import_cv2
+from memaudit.matching.plan import SEARCH_FLOORS, require_choice
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import Store
-from memaudit.verification.choice import SEARCH_FLOORS, require_choice
-from memaudit.verification.engine import Checks, Files, Parts, check_pairs
-from memaudit.verification.pictures import import_cv2
+from memaudit.types import Coverage, Int64, Progress
 
 MISSES = 50
 _GRAVITY = {Kind.VERBATIM: 0, Kind.TEMPLATE: 1, Kind.NEAR: 2, Kind.PARTIAL: 3}

@@ -10,11 +10,12 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from memaudit.audit.discoveries import discoveries
+from memaudit.audit.results import Control, Scores
 from memaudit.index import Searcher
-from memaudit.records import Control, Coverage, Float32, Int64, Rate, Scores, Status
 from memaudit.similarity import pairs_within, top_k
 from memaudit.statistics import greater_rate_p, least_relabelling_p, rate_of, relabelling_p
 from memaudit.store import Store
+from memaudit.types import Coverage, Float32, Int64, Rate, Status
 
 MIN_CONTROLS = 100  # docs/protocols.md: with fewer the test cannot speak, and says so
 PERMUTATIONS = 9999

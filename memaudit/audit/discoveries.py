@@ -7,8 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.records import Discoveries, Float32, Scores
+from memaudit.audit.results import Discoveries, Scores
 from memaudit.statistics import benjamini_hochberg, rank_p
+from memaudit.types import Float32
 
 LEVEL = 0.05
 

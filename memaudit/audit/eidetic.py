@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from memaudit.index import Searcher
-from memaudit.records import Int64
+from memaudit.types import Int64
 
 _QUERY_ROWS = 4096
 

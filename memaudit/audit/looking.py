@@ -12,8 +12,8 @@ from memaudit.embed.views import ViewStore
 from memaudit.images.views import WHOLE
 from memaudit.images.windows import DETAIL
 from memaudit.index import ExactSearch, Searcher
-from memaudit.records import Float32, Int64, Progress
 from memaudit.store import Store
+from memaudit.types import Float32, Int64, Progress
 
 QUERY_ROWS = 4096
 KEPT_WHOLE = 5  # candidates of the whole image that no tile crowds out

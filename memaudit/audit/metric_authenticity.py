@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from memaudit.audit.results import Scores
 from memaudit.index import Searcher
-from memaudit.records import Float32, Int64, Scores
+from memaudit.types import Float32, Int64
 
 _LOOK = 32  # neighbours of a training image among which one is sought that is not its exact duplicate
 _QUERY_ROWS = 1024

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memaudit.records import Float32, Float64, Int64
+from memaudit.types import Float32, Float64, Int64
 
 DIMENSIONS = 64
 CELLS = 3

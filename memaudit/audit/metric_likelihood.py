@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from memaudit.records import Float32
+from memaudit.types import Float32
 
 EPOCHS, RATE = 50, 0.5
 _BACKGROUND = (1 - 0.1) ** 2  # the authors shrink distances to the mean of the training set by a tenth

@@ -7,9 +7,10 @@ from typing import NamedTuple
 from memaudit.audit.metric_authenticity import authenticity
 from memaudit.audit.metric_copying import Copying, copying
 from memaudit.audit.metric_likelihood import Gap, generalisation_gap
+from memaudit.audit.results import Metrics, Scores
 from memaudit.index import Searcher, sample_rows
-from memaudit.records import Float32, Metrics, Scores
 from memaudit.store import Store
+from memaudit.types import Float32
 
 SAMPLE = 2000  # images of each side at most: bounds the memory, and distances are all pairs of two samples
 LEAST = 20  # images of each side, or nothing is computed

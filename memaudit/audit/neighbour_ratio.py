@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from memaudit.audit.results import Matches
 from memaudit.index import Searcher
-from memaudit.records import Float32, Matches
 from memaudit.similarity.exact import exact
 from memaudit.store import Store
+from memaudit.types import Float32
 
 NEIGHBOURS = 50
 ALPHA = 0.5

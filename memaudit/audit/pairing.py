@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from memaudit.errors import InputError, UsageError
-from memaudit.records import Int64
 from memaudit.store import Store
+from memaudit.types import Int64
 
 GENERATION_COLUMNS = ("generation", "query_id")
 REFERENCE_COLUMNS = ("image_id", "reference_id", "training_id")

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from memaudit.errors import InputError, UsageError
 from memaudit.files import write_text
-from memaudit.records import Int64, Status
 from memaudit.store import Store
+from memaudit.types import Int64, Status
 
 STRATEGIES = ("random", "most-duplicated", "mixed")
 _GROUPS = "groups.parquet"

@@ -9,21 +9,8 @@ from typing import Any
 
 import typer
 
-from memaudit.cli import (
-    audit,
-    compare,
-    dedup,
-    embed,
-    encoders,
-    extract,
-    faces,
-    gate,
-    index,
-    inspect,
-    lookup,
-    prompts,
-    ready,
-)
+from memaudit.cli import audit, compare, dedup, embed, encoders, extract, faces, gate, index, inspect, lookup, prompts
+from memaudit.cli import import_embeddings as ready
 from memaudit.cli.console import harmless, print_error
 from memaudit.errors import MemauditError
 

@@ -112,10 +112,10 @@ def audit(
     verbose: VerboseFlag = False,
 ) -> None:
     """Test whether generations are near-duplicates of training images. Exit code 3: it could not be measured."""
-    from memaudit.audit import AuditOptions, Views
-    from memaudit.audit import audit as run
     from memaudit.audit.confirming import plan_pixels
     from memaudit.audit.pairing import pairer
+    from memaudit.audit.run import AuditOptions, Views
+    from memaudit.audit.run import audit as run
     from memaudit.embed.windows import DETAILS, details_of, has_windows, tiles_of
     from memaudit.errors import EmptyInputError, InconclusiveError, UsageError
     from memaudit.images.views import views_of

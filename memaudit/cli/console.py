@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from memaudit.records import Progress, silent
+from memaudit.types import Progress, silent
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
 QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Print no result text and no progress.")]

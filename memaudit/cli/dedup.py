@@ -76,10 +76,9 @@ def dedup(
     verbose: VerboseFlag = False,
 ) -> None:
     """Find near-duplicates, decide what to keep, and state the recall of finding them."""
-    from memaudit.dedup import DedupOptions
-    from memaudit.dedup import dedup as run
-    from memaudit.dedup.engine import require_possible
     from memaudit.dedup.ignored import read_ruled_out
+    from memaudit.dedup.run import DedupOptions, require_possible
+    from memaudit.dedup.run import dedup as run
     from memaudit.errors import InconclusiveError, UsageError
     from memaudit.report.dedup import write_dedup
     from memaudit.report.document import remove_earlier_pictures, start_run

@@ -61,8 +61,8 @@ def embed(
     verbose: VerboseFlag = False,
 ) -> None:
     """Embed images into a store. Run again after a kill, it continues."""
-    from memaudit.embed import EmbedOptions
-    from memaudit.embed import embed as run
+    from memaudit.embed.run import EmbedOptions
+    from memaudit.embed.run import embed as run
     from memaudit.embed.views import embed_views, promise_views
     from memaudit.embed.windows import DETAILS, TILES, window_counts
     from memaudit.encoders import load_encoder

@@ -39,10 +39,10 @@ def extract(
 ) -> None:
     """Find prompts that give one picture again and again, without a training set. Exit code 3: it could not be
     measured."""
-    from memaudit.audit.extraction import ExtractOptions, require_possible
-    from memaudit.audit.extraction import extract as run
     from memaudit.audit.pairing import PROMPT_KEYS, compiled_pattern, read_pairing
     from memaudit.errors import EmptyInputError, InconclusiveError
+    from memaudit.extraction.run import ExtractOptions, require_possible
+    from memaudit.extraction.run import extract as run
     from memaudit.images.sources import iter_images
     from memaudit.report.document import start_run
     from memaudit.report.extraction import write_extraction

@@ -12,12 +12,12 @@ import typer
 if TYPE_CHECKING:
     from PIL import Image
 
-    from memaudit.audit.faces import ImageSimilarity, ImageStores
     from memaudit.encoders.sface import FaceModel
+    from memaudit.faces.audit import ImageSimilarity, ImageStores
     from memaudit.index import Searcher
-    from memaudit.records import EncoderSpec, Progress
     from memaudit.report.faces import FacePart
     from memaudit.store import Store
+    from memaudit.types import EncoderSpec, Progress
 
 Faces = Annotated[bool, typer.Option("--faces", help="Compare the faces, too: does the model give people back?")]
 FaceStore = Annotated[
@@ -112,7 +112,7 @@ class FaceChoices:
         self, generations: Store, references: Store, control: Store | None, out: Path, progress: Progress
     ) -> FacePart:
         """Find and compare the faces of an audit of images: of the sources that its stores were made from."""
-        from memaudit.audit.faces import ImageStores, by_image_stores, copies_among
+        from memaudit.faces.audit import ImageStores, by_image_stores, copies_among
 
         gallery = self._gallery(references, out, progress)
         images = ImageStores(generations, references)
@@ -134,8 +134,8 @@ class FaceChoices:
         self, generations: str, gallery: Searcher, control: str | None, out: Path, progress: Progress
     ) -> FacePart:
         """Compare generations (images, or a store of faces) with a store of faces."""
-        from memaudit.audit.faces import ImageStores, by_thumbnails
         from memaudit.encoders.thumbnail import SPEC
+        from memaudit.faces.audit import ImageStores, by_thumbnails
 
         spec = gallery.store.encoder
         queries = self._store(generations, out / _FOLDERS["generations"], spec, progress)
@@ -153,7 +153,7 @@ class FaceChoices:
         pictures: tuple[ImageSimilarity, float],
         progress: Progress,
     ) -> FacePart:
-        from memaudit.audit.faces import FaceOptions, audit_faces
+        from memaudit.faces.audit import FaceOptions, audit_faces
         from memaudit.report.faces import FacePart
 
         similarity, same = pictures
@@ -192,7 +192,7 @@ class FaceChoices:
 
     def _faces_of(self, sources: tuple[str, ...], folder: Path, like: EncoderSpec | None, progress: Progress) -> Store:
         from memaudit.errors import InputError
-        from memaudit.faces.engine import FaceOptions, embed_faces
+        from memaudit.faces.embed import FaceOptions, embed_faces
 
         options = FaceOptions(self.workers, replace_changed=True)
         try:

@@ -57,7 +57,7 @@ def faces(
     """Find, align and embed the faces of images. The store holds biometric templates: a person's data."""
     from memaudit.encoders.sface import resolve
     from memaudit.errors import UsageError
-    from memaudit.faces.engine import FaceOptions, embed_faces
+    from memaudit.faces.embed import FaceOptions, embed_faces
 
     console = Console(as_json, quiet)
     if forget:
@@ -86,8 +86,8 @@ def _require_looked_at(store: Any, allowed: float) -> None:
     """As `require_readable`, by image and not by row."""
     from memaudit.cli.options import require_readable
     from memaudit.errors import InconclusiveError
-    from memaudit.faces.engine import count_faces
-    from memaudit.records import Coverage
+    from memaudit.faces.embed import count_faces
+    from memaudit.types import Coverage
 
     require_readable(store, 1.0)  # archives that end early
     counts = count_faces(store)
@@ -99,7 +99,7 @@ def _require_looked_at(store: Any, allowed: float) -> None:
 
 
 def _made(store: Any) -> tuple[dict[str, Any], list[str]]:
-    from memaudit.faces.engine import count_faces
+    from memaudit.faces.embed import count_faces
 
     counts = count_faces(store)
     text = (
@@ -142,7 +142,7 @@ def _forget(console: Console, out: Path, image_ids: list[str]) -> None:
 
 def _repeated(console: Console, out: Path, threshold: float | None) -> dict[str, Any]:
     """The largest groups of a dedup run over faces: the identities that a model is likeliest to learn."""
-    from memaudit.dedup import DedupOptions, dedup
+    from memaudit.dedup.run import DedupOptions, dedup
     from memaudit.errors import InputError
     from memaudit.faces.summary import repeated_identities
     from memaudit.store import FACES, Store

@@ -75,8 +75,8 @@ def _described(path: Path) -> dict[str, Any]:
 
 
 def _describe_store(path: Path) -> dict[str, Any]:
-    from memaudit.records import Status
     from memaudit.store import Manifest, Store
+    from memaudit.types import Status
 
     manifest = Manifest.read(path)
     value: dict[str, Any] = {

@@ -14,7 +14,7 @@ from memaudit.cli.options import Device, Embedder, EncoderName, MaxUnreadable, T
 
 if TYPE_CHECKING:
     from memaudit.index import Searcher
-    from memaudit.lookup import Answer, LookupMatch
+    from memaudit.lookup.run import Answer, LookupMatch
 
 Images = Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Pictures, or folders of them.")]
 Against = Annotated[Path, typer.Option("--against", help="The training set: an index of it, or its store.")]
@@ -54,12 +54,12 @@ def lookup(
     verbose: VerboseFlag = False,
 ) -> None:
     """Look pictures up in a training set. Exit code 0: found nothing, 1: found, 3: could not decide."""
-    from memaudit import lookup as run
     from memaudit.errors import EmptyInputError, InconclusiveError, UsageError
     from memaudit.files import write_json
     from memaudit.images.sources import iter_images
     from memaudit.images.views import views_of
     from memaudit.index import open_searcher
+    from memaudit.lookup import run
     from memaudit.similarity.exact import require_threshold
 
     console = Console(as_json, quiet)

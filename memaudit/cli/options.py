@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from memaudit.embed import EmbedOptions
+    from memaudit.embed.run import EmbedOptions
     from memaudit.embed.views import ViewStore
     from memaudit.encoders import Encoder
-    from memaudit.records import EncoderSpec, Progress
     from memaudit.store import Store
+    from memaudit.types import EncoderSpec, Progress
 
 OutPath = Annotated[Path, typer.Option("--out", help="Folder to write. Run again, the command continues there.")]
 EncoderName = Annotated[str | None, typer.Option("--encoder", help="See memaudit encoders list.", show_default="sscd")]
@@ -76,7 +76,7 @@ class Embedder:
 
         Raises InconclusiveError when the encoder at hand is not the one of `like`.
         """
-        from memaudit.embed import embed
+        from memaudit.embed.run import embed
         from memaudit.store import Store
 
         if is_store(source):
@@ -99,7 +99,7 @@ class Embedder:
         return embed_views(images, folder, self.load(images.encoder), views, self._options(), progress)
 
     def _options(self) -> EmbedOptions:
-        from memaudit.embed import EmbedOptions
+        from memaudit.embed.run import EmbedOptions
 
         return EmbedOptions(batch_size=self.batch_size, workers=self.workers, shard_rows=self.shard_rows)
 

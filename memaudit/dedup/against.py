@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from memaudit.dedup.results import Against, Elsewhere
 from memaudit.errors import InputError, UsageError
-from memaudit.records import Against, Elsewhere, Float32, Int64, Progress, Status
 from memaudit.similarity import pairs_across
 from memaudit.store import BLOCK_ROWS, NO_FILE, Columns, Store, require_same_encoder
+from memaudit.types import Float32, Int64, Progress, Status
 
 OTHER_ROWS = 2048  # rows of the other store at a time: bounds the pairs of a block should all of them be alike
 _FAR = np.iinfo(np.int64).max

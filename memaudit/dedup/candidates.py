@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.records import Float32, Int64
+from memaudit.matching.compare import most_similar
 from memaudit.similarity import Pairs
-from memaudit.verification.engine import most_similar
+from memaudit.types import Float32, Int64
 
 PRUNE_AT = 1_000_000  # pairs below the threshold that are added, or held, before those nobody asks about go
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.index import import_faiss
-from memaudit.records import Float32, Int64
 from memaudit.similarity.whole import Whole
+from memaudit.types import Float32, Int64
 
 Int32 = NDArray[np.int32]
 ITERATIONS = 10

@@ -9,8 +9,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
 
 from memaudit.dedup.copies import NO_PAIRS
-from memaudit.records import Float32, Int64
 from memaudit.similarity import Pairs
+from memaudit.types import Float32, Int64
 
 
 class Components(NamedTuple):

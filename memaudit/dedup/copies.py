@@ -12,8 +12,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from memaudit.records import Int64, Status
 from memaudit.store import NO_FILE, Store
+from memaudit.types import Int64, Status
 
 NO_PAIRS: Int64 = np.empty((0, 2), np.int64)
 

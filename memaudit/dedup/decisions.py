@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from memaudit.dedup.components import components
 from memaudit.dedup.groups import cover
+from memaudit.dedup.results import Decision, Decisions, Elsewhere, Reason, RowPairs
 from memaudit.errors import UsageError
-from memaudit.records import Decision, Decisions, Elsewhere, Float32, Int64, Reason, RowPairs, Status
 from memaudit.similarity import Pairs, exact
 from memaudit.store import BLOCK_ROWS, Columns, Store
+from memaudit.types import Float32, Int64, Status
 
 GROUP_RULES = ("cover", "components")
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
 from memaudit.dedup.copies import NO_PAIRS
-from memaudit.records import Float32, Int64
 from memaudit.similarity import Pairs
+from memaudit.types import Float32, Int64
 
 Mask = NDArray[np.bool_]
 _FAR = np.iinfo(np.int64).max

@@ -10,9 +10,9 @@ import numpy as np
 
 from memaudit.errors import InputError
 from memaudit.files import sha256_of
-from memaudit.records import Int64
 from memaudit.similarity import Pairs
 from memaudit.store import Columns
+from memaudit.types import Int64
 
 LEFT, RIGHT = "left_id", "right_id"
 

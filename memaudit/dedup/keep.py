@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from memaudit.errors import InputError, UsageError
-from memaudit.records import Float64, Int64
 from memaudit.store import Columns
+from memaudit.types import Float64, Int64
 
 PLAIN = ("largest", "first")
 BEST = "best:"

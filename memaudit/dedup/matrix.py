@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from memaudit.errors import InconclusiveError, InputError
-from memaudit.records import Float32, Int64
 from memaudit.store import Store
+from memaudit.types import Float32, Int64
 
 BLOCK_ROWS = 8192
 

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from memaudit.dedup.candidates import Candidates, Collected
 from memaudit.dedup.clusters import SEEDS, Assigner, Int32, Plan, comparisons, fit, fit_rows
 from memaudit.dedup.matrix import Matrix
-from memaudit.records import Cells, Comparison, Float32, Int64, Progress
+from memaudit.dedup.results import Cells, Comparison
 from memaudit.similarity import Pairs
 from memaudit.similarity.backends import Choice, choose_backend, keep_to_one_thread, threads
 from memaudit.similarity.codes import CODE_BYTES, Codes
 from memaudit.similarity.join import join
 from memaudit.similarity.nominate import Side
 from memaudit.similarity.whole import Whole
+from memaudit.types import Float32, Int64, Progress
 
 __all__ = ["BLOCK_ROWS", "Clustering", "Comparison", "Found", "Matrix", "PairSearch", "compare"]
 BLOCK_ROWS = 8192

@@ -9,14 +9,15 @@ import numpy as np
 
 from memaudit.dedup.candidates import Candidates
 from memaudit.dedup.pairs import Found
+from memaudit.dedup.results import PixelChecks
 from memaudit.errors import MissingDependencyError, UsageError
-from memaudit.records import Coverage, Int64, PixelChecks, Progress
+from memaudit.matching.compare import Files, check_pairs
+from memaudit.matching.pictures import import_cv2
+from memaudit.matching.plan import PAIR_FLOORS, require_choice
 from memaudit.similarity import Pairs
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import Columns
-from memaudit.verification.choice import PAIR_FLOORS, require_choice
-from memaudit.verification.engine import Files, check_pairs
-from memaudit.verification.pictures import import_cv2
+from memaudit.types import Coverage, Int64, Progress
 
 AUTO_IMAGES = 20_000  # beyond, reading the files anew takes hours: who wants that says so
 CANDIDATES = 8  # pairs of each image that are checked: so the cost grows with the set, and not with its families

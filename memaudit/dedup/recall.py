@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from memaudit.dedup.matrix import Matrix
-from memaudit.records import Band, DedupRecall, Estimate, Int64, Progress
+from memaudit.dedup.results import Band, DedupRecall, Estimate
 from memaudit.similarity import Pairs
 from memaudit.similarity.join import join
 from memaudit.similarity.nominate import Side, fastest_lossless
 from memaudit.statistics import ratio_interval
+from memaudit.types import Int64, Progress
 
 BANDS = 5
 QUERIES = 4096  # sampled images compared with a block at once

@@ -13,8 +13,9 @@ from memaudit.dedup.clusters import Plan
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.pairs import Found, PairSearch, compare
 from memaudit.dedup.recall import RecallSample, recall_of_exhaustive
+from memaudit.dedup.results import DedupRecall
 from memaudit.errors import UsageError
-from memaudit.records import DedupRecall, Progress
+from memaudit.types import Progress
 
 MOST_PROBES = 8
 MOST_CLUSTERINGS = 5

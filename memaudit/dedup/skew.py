@@ -6,11 +6,12 @@ import numpy as np
 from scipy.special import betaincinv
 from scipy.stats import hypergeom
 
+from memaudit.dedup.results import Decision, Decisions, Removal, Skew
 from memaudit.dedup.skew_sums import Sums, ValueCounter, in_families
 from memaudit.dedup.skew_values import absent_values, values_of
-from memaudit.records import CONFIDENCE, Decision, Decisions, Float64, Int64, Removal, Skew, Status
 from memaudit.statistics import benjamini_hochberg
 from memaudit.store import Columns
+from memaudit.types import CONFIDENCE, Float64, Int64, Status
 
 MIN_SUPPORT = 20  # images before the removal, for a value to be looked at
 

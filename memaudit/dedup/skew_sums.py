@@ -10,8 +10,9 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from memaudit.dedup.results import Elsewhere, RowPairs
 from memaudit.dedup.skew_values import WORD
-from memaudit.records import Elsewhere, Float64, Int64, RowPairs
+from memaudit.types import Float64, Int64
 
 MOST_WORDS = 200_000
 MOST_VALUES = 10_000  # of one metadata column

@@ -13,12 +13,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.embed.standing import KnownFiles, bytes_of
+from memaudit.embed.reconcile import KnownFiles, bytes_of
 from memaudit.encoders import Encoder
 from memaudit.images.decode import UnreadableImageError, decoding, is_blank
+from memaudit.images.image_ref import ImageRef
 from memaudit.images.measures import simplicity
-from memaudit.records import Float32, ImageRef, Status
 from memaudit.store import NO_FILE, Row, Store
+from memaudit.types import Float32, Status
 
 T = TypeVar("T")
 R = TypeVar("R")

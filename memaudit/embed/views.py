@@ -11,15 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from memaudit.embed.engine import EmbedOptions
+from memaudit.embed.reconcile import KnownFiles
 from memaudit.embed.rows import Prepared, ShardRows, ahead, batched
-from memaudit.embed.standing import KnownFiles
+from memaudit.embed.run import EmbedOptions
 from memaudit.encoders import Encoder
 from memaudit.errors import InconclusiveError, InputError
 from memaudit.images.decode import UnreadableImageError, decoding, is_blank
 from memaudit.images.sources import read_image
 from memaudit.images.views import View
-from memaudit.records import Int64, Progress, Status, silent
 from memaudit.store import (
     ANOTHER_FILE,
     MANIFEST,
@@ -32,6 +31,7 @@ from memaudit.store import (
     is_same_file,
     writing_store,
 )
+from memaudit.types import Int64, Progress, Status, silent
 
 _BLOCK = 4096
 _LEAST_PART = 1 / 2  # that an image is decoded for, whatever its views

@@ -15,7 +15,7 @@ from memaudit.encoders import weights
 from memaudit.encoders.encoder import REDUCED_JPEG
 from memaudit.encoders.torch_modules import TorchEncoder, first_line, torch_device
 from memaudit.errors import InputError, MissingDependencyError, UsageError
-from memaudit.records import EncoderSpec
+from memaudit.types import EncoderSpec
 
 THRESHOLD = 0.94
 THRESHOLD_SOURCE = "clip-retrieval's deduplication constant"

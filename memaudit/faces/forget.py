@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from memaudit.errors import InputError
 from memaudit.faces.names import file_of, file_tombstone, number_of, parent_of, tombstone, without_given
-from memaudit.records import Float32
 from memaudit.similarity import top_k
 from memaudit.store import FACES, NO_FILE, Columns, Manifest, Store, StoreWriter, writing_store
+from memaudit.types import Float32
 
 _NAMED = 10
 _QUERIES = 2048

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from memaudit.faces.names import given_metadata
-from memaudit.records import Int64
 from memaudit.similarity.join import join
 from memaudit.similarity.nominate import Side
 from memaudit.store import Store
+from memaudit.types import Int64
 
 _BLOCK_ROWS = 8192
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from memaudit.faces.standing import Standing
-from memaudit.records import Coverage, Float32, Int64, Rate
+from memaudit.faces.coverage import Standing
+from memaudit.types import Coverage, Float32, Int64, Rate
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from memaudit.dedup.results import Decision, Decisions
 from memaudit.faces.names import details_of, parent_of
-from memaudit.records import Decision, Decisions, Int64
 from memaudit.store import Store
+from memaudit.types import Int64
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from memaudit.gate.policy import AuditPolicy
 from memaudit.gate.subjects import about_faces, of_subject, subject_places
 from memaudit.gate.thresholds import threshold_rule
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
-from memaudit.records import Coverage
 from memaudit.statistics import rate_of
+from memaudit.types import Coverage
 
 VERBATIM = "verbatim"
 

@@ -10,8 +10,8 @@ from memaudit.gate.audits import open_count
 from memaudit.gate.figures import whole
 from memaudit.gate.provenance import identity_of
 from memaudit.gate.subjects import about_faces, of_subject, subject_places, training_set_of
-from memaudit.records import Coverage, Rate
 from memaudit.statistics import Rise, mcnemar_p, rate_of, rise_between, rise_p
+from memaudit.types import Coverage, Rate
 
 MCNEMAR, FISHER = "McNemar", "Fisher"
 

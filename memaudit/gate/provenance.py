@@ -9,7 +9,7 @@ from typing import Any
 from memaudit.gate.policy import GatePolicy
 from memaudit.gate.subjects import FACES, about_faces, training_set_of
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
-from memaudit.records import EncoderSpec
+from memaudit.types import EncoderSpec
 
 ALL_REPORTS = "all reports"
 Named = tuple[str, Mapping[str, Any]]

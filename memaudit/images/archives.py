@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from memaudit.errors import InputError
+from memaudit.images.image_ref import ARCHIVE_CUT, ImageRef
 from memaudit.images.reading import lost_rest, open_binary, tar_member
-from memaudit.records import ARCHIVE_CUT, ImageRef
 
 _SIDECARS = frozenset(("txt", "json", "cls", "npy", "npz", "pth", "pyd", "caption", "id", "index", "jsonl"))
 _CAPTIONS = ("caption", "text", "txt")

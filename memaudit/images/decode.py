@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from memaudit.images.budget import Budget
 from memaudit.images.formats import why_not
-from memaudit.records import Float32
+from memaudit.types import Float32
 
 MAX_PIXELS = 178_956_970  # where Pillow itself raises; it also looks at pictures inside others, as in .ico
 BLANK_RANGE = 4  # of 255: JPEG noise on a plain page stays below it

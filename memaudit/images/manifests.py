@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from memaudit.errors import InputError
+from memaudit.images.image_ref import ImageRef
 from memaudit.images.reading import is_url, open_binary
-from memaudit.records import ImageRef
 
 PATH_COLUMNS = ("path", "uri", "file", "filename", "image", "url")
 ID_COLUMNS = ("image_id", "id", "key", "uid")

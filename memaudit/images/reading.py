@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from memaudit.errors import MissingDependencyError
-from memaudit.records import ARCHIVE_CUT
+from memaudit.images.image_ref import ARCHIVE_CUT
 
 MAX_BYTES = 2 << 30  # a file beyond it is a film or an archive, which would fill the memory
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://")

@@ -17,9 +17,9 @@ import braceexpand
 from memaudit.errors import InputError, UsageError
 from memaudit.images import tables
 from memaudit.images.archives import iter_tar
+from memaudit.images.image_ref import ImageRef
 from memaudit.images.manifests import MANIFESTS, iter_manifest
 from memaudit.images.reading import filesystem_of, is_url, lost_rest, read_bytes
-from memaudit.records import ImageRef
 
 COMPANIONS = frozenset(
     f".{suffix}"

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from memaudit.errors import InputError
+from memaudit.images.image_ref import ImageRef
 from memaudit.images.manifests import CAPTION_COLUMNS, ID_COLUMNS, as_metadata, first_of
 from memaudit.images.reading import open_binary
-from memaudit.records import ImageRef
 
 IMAGE_COLUMNS = ("image", "jpg", "png", "webp", "img", "image_bytes", "bytes")
 _BATCH_ROWS = 16

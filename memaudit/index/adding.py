@@ -11,8 +11,8 @@ from memaudit.files import appearing_whole
 from memaudit.index.faiss_library import gpus, import_faiss, read, write
 from memaudit.index.manifest import next_number
 from memaudit.index.recall import without
-from memaudit.records import Float32, Int64, Progress, silent
 from memaudit.store import BLOCK_ROWS, Store, unit_rows
+from memaudit.types import Float32, Int64, Progress, silent
 
 
 class Adder:

@@ -23,8 +23,8 @@ from memaudit.index.opened import Index
 from memaudit.index.recipes import CAGRA, Machine, Plan, Recipe, settle
 from memaudit.index.search import Candidates
 from memaudit.index.training import cagra_index, trained_index
-from memaudit.records import Progress, silent
 from memaudit.store import Store
+from memaudit.types import Progress, silent
 
 _PATIENCE, _GAIN = 3, 1e-3  # values that must bring so much more recall, or the rest is left untried
 _SHARE_TO_SPARE = 0.5  # of what the floor leaves to 1: a tuned index must reach so much more, or luck would decide

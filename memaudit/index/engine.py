@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from memaudit.index.faiss_library import gpus, import_faiss, inner_of, set_parameter
-from memaudit.records import Float32, Int64
+from memaudit.types import Float32, Int64
 
 GPU_CANDIDATES = 2048  # FAISS's limit of k, and of nprobe, on a GPU
 WORTH_GPU = 64  # queries at once: for fewer, the copy costs more than it saves

@@ -16,9 +16,9 @@ from memaudit.index.manifest import (
     require_files,
 )
 from memaudit.index.search import Candidates, ExactSearch, Searcher
-from memaudit.records import Float32
 from memaudit.similarity import Neighbours
 from memaudit.store import Store
+from memaudit.types import Float32
 
 
 class Index:

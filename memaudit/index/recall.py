@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from memaudit.errors import InconclusiveError
-from memaudit.records import Float32, Int64
 from memaudit.similarity import Neighbours, top_k
 from memaudit.store import Store, StoredBlock
+from memaudit.types import Float32, Int64
 
 ROWS = 1000  # to measure on; as many others to tune on
 LEAST_HELD_OUT = 20_000  # of a smaller store so many rows would be missed

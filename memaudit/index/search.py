@@ -8,11 +8,11 @@ from typing import Protocol
 import numpy as np
 
 from memaudit.index.engine import Engine
-from memaudit.records import Float32, Int64
 from memaudit.similarity import Neighbours, Pairs, top_k
 from memaudit.similarity.exact import ROUNDING, exact_at, similarity_at
 from memaudit.similarity.search import as_neighbours, keep_best
 from memaudit.store import Store
+from memaudit.types import Float32, Int64
 
 SPARE = 16  # candidates beyond k: FAISS breaks ties, and rounds, in its own way
 _SCORED = 1 << 16  # candidates re-scored at once: 130 MB of embeddings of 512 numbers

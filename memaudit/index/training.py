@@ -10,8 +10,8 @@ from memaudit.errors import UsageError
 from memaudit.index.faiss_library import gpus, import_faiss, ivf_of, made
 from memaudit.index.recall import sample_rows
 from memaudit.index.recipes import Plan
-from memaudit.records import Float32, Int64
 from memaudit.store import Store
+from memaudit.types import Float32, Int64
 
 _SEED = 7
 _GRAPH_DEGREE, _INTERMEDIATE_DEGREE = 64, 128  # FAISS's own defaults

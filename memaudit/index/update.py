@@ -25,8 +25,8 @@ from memaudit.index.manifest import (
 )
 from memaudit.index.opened import Index
 from memaudit.index.recipes import CAGRA, MEMORY_SHARE, Machine, Recipe, rows_for
-from memaudit.records import Progress, silent
 from memaudit.store import Store
+from memaudit.types import Progress, silent
 
 
 def update_index(store: Store, folder: str | Path, progress: Progress = silent) -> Index:

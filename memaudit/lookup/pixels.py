@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.errors import MissingDependencyError
-from memaudit.records import Float32, Int64, Kind, silent
+from memaudit.matching.compare import Files, check_pairs
+from memaudit.matching.kinds import Kind
+from memaudit.matching.pictures import import_cv2
+from memaudit.matching.plan import SEARCH_FLOORS, require_choice
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import Store
-from memaudit.verification.choice import SEARCH_FLOORS, require_choice
-from memaudit.verification.engine import Files, check_pairs
-from memaudit.verification.pictures import import_cv2
+from memaudit.types import Float32, Int64, silent
 
 
 @dataclass(frozen=True)

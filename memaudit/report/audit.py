@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from memaudit.records import AuditResult, Control, Discoveries, Matches, ReferenceViews, Status, Why
+from memaudit.audit.results import AuditResult, Control, Covariates, Discoveries, Matches, ReferenceViews
 from memaudit.report.audit_findings import card, findings_of, misses_of, page_data
 from memaudit.report.audit_tables import Targets, write_matches, write_scores
 from memaudit.report.document import make_report, write_report
@@ -21,6 +21,7 @@ from memaudit.report.outcomes import outcomes_of
 from memaudit.report.page import histogram, interval, percent, percent_up, write_page
 from memaudit.report.pictures import Alter, Pictures
 from memaudit.store import Columns, Store
+from memaudit.types import Status
 
 PICTURED = 1000  # findings with thumbnails
 _PARTS = {"tiles": "memaudit embed --tiles", "details": "memaudit embed --fine-tiles"}  # of training images
@@ -183,7 +184,7 @@ def _discoveries(found: Discoveries) -> dict[str, Any]:
     return {name: getattr(found, name) for name in names}
 
 
-def _why(why: Why) -> dict[str, Any]:
+def _why(why: Covariates) -> dict[str, Any]:
     bands = [
         {
             "feature": band.feature,

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from memaudit.audit.results import AuditResult
 from memaudit.images.reading import is_url
-from memaudit.records import AuditResult, Int64, Kind
+from memaudit.matching.kinds import Kind
 from memaudit.report.audit_tables import Targets, matches_of, p_of, q_of, ratios_of
 from memaudit.report.pictures import Pictures
 from memaudit.report.tables import rank_of
 from memaudit.store import Columns, Store
+from memaudit.types import Int64
 
 NOT_COMPARED = "not compared"
 OWN, NEAR_OWN, OTHER = "the prompt's own image", "near-duplicate of the prompt's", "not the prompt's image"

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.records import AuditResult, Float64, Int64
+from memaudit.audit.results import AuditResult
 from memaudit.report.tables import write_table
 from memaudit.store import Columns, Store
+from memaudit.types import Float64, Int64
 
 
 def ratios_of(result: AuditResult) -> NDArray[np.float32]:

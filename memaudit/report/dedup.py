@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from memaudit.records import CONFIDENCE, Comparison, Decision, DedupResult, PixelChecks, Reason, Removal
+from memaudit.dedup.results import Comparison, Decision, DedupResult, PixelChecks, Reason, Removal
 from memaudit.report.dedup_pictures import (
     MEMBERS_SHOWN,
     by_pixels,
@@ -21,6 +21,7 @@ from memaudit.report.document import make_report, write_report
 from memaudit.report.page import histogram, percent, percent_down, write_page
 from memaudit.report.pictures import Alter, Pictures
 from memaudit.store import Store
+from memaudit.types import CONFIDENCE
 
 SIZE_BANDS = ((2, 2), (3, 4), (5, 9), (10, 19), (20, 99), (100, None))
 SKEWS_REPORTED = 200

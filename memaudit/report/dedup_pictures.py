@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.records import Decision, DedupResult, Elsewhere, Int64
+from memaudit.dedup.results import Decision, DedupResult, Elsewhere
 from memaudit.report.dedup_tables import group_sizes
 from memaudit.report.pictures import Pictures
 from memaudit.report.tables import rank_of
 from memaudit.store import Store
+from memaudit.types import Int64
 
 GROUPS_SHOWN = 50
 MEMBERS_SHOWN = 12

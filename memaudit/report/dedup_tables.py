@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from memaudit.records import Decision, DedupResult, Float32, Int64, Reason
+from memaudit.dedup.results import Decision, DedupResult, Reason
 from memaudit.report.tables import Ids, rank_of, write_lines, write_table
 from memaudit.store import Store
+from memaudit.types import Float32, Int64
 
 
 def write_tables(result: DedupResult, out: Path, against: Store | None) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from memaudit import __version__
 from memaudit.errors import InputError, UsageError
 from memaudit.files import digest_of, read_json, write_json, write_text
-from memaudit.records import Coverage, EncoderSpec
+from memaudit.types import Coverage, EncoderSpec
 
 SCHEMA = "urn:memaudit:report:2"
 FIRST_SCHEMA = "urn:memaudit:report:1"  # without digests of the parts; read as well

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from memaudit.records import Extraction, PromptCluster
+from memaudit.extraction.results import Extraction, PromptCluster
 from memaudit.report.document import make_report, write_report
 from memaudit.report.page import interval, percent, percent_up, write_page
 from memaudit.report.pictures import Pictures

@@ -17,12 +17,12 @@ from memaudit.faces.results import FaceMatches, FacesResult, GroupRate
 from memaudit.files import appearing_whole
 from memaudit.images.decode import UnreadableImageError, decode
 from memaudit.images.sources import read_image
-from memaudit.records import Coverage
 from memaudit.report.document import FACE_CROPS, make_report, write_report
 from memaudit.report.page import histogram, percent_up, write_page
 from memaudit.report.pictures import Alter, Pictures
 from memaudit.report.tables import write_table
 from memaudit.store import Columns, Store
+from memaudit.types import Coverage
 
 KIND = "face"
 PICTURED = 200

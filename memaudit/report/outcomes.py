@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from memaudit.audit.results import AuditResult
 from memaudit.files import digest_of
-from memaudit.records import AuditResult
 from memaudit.store import Columns
 
 

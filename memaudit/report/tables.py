@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from memaudit.files import appearing_whole, write_text
-from memaudit.records import Int64
+from memaudit.types import Int64
 
 _GROUP_ROWS = 2**20
 

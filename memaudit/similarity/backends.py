@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from memaudit.errors import UsageError
-from memaudit.records import Float32
 from memaudit.similarity.codes import BITS, Coder, fit_coder
 from memaudit.similarity.exact import faiss_or_none
 from memaudit.similarity.nominate import Backend, HalfProducts, Products, SignCodes, cuda_is_there, fastest_lossless
+from memaudit.types import Float32
 
 NAMES = ("auto", "product", "half", "signs", "cuda")
 WORTH_CODES = 1e8  # comparisons that take longer than fitting and computing codes

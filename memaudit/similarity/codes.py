@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.records import Float32, Int64
 from memaudit.similarity.exact import faiss_or_none
 from memaudit.similarity.whole import Whole
+from memaudit.types import Float32, Int64
 
 Codes = NDArray[np.uint8]
 BITS = 512

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from memaudit.errors import UsageError
-from memaudit.records import Float32, Int64
+from memaudit.types import Float32, Int64
 
 ROUNDING = 2e-5  # float32 products of unit vectors up to some 4,096 dimensions err by less
 _RESCORE_ROWS = 1024  # two such blocks in float64 stay in the cache

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.records import Float32, Int64
 from memaudit.similarity.exact import similarity_at
 from memaudit.similarity.nominate import Backend, Products, Side
 from memaudit.similarity.pairs import Pairs
+from memaudit.types import Float32, Int64
 
 Wanted = Callable[[Int64, Int64], NDArray[np.bool_]]
 _RESCORE_ROWS = 4_000_000  # candidates scored at once: their embeddings are gathered once, whoever occurs in several

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from memaudit.records import Float32, Int64
 from memaudit.similarity.codes import Codes, within_radius
 from memaudit.similarity.exact import ROUNDING
 from memaudit.similarity.whole import torch_with_bfloat16
+from memaudit.types import Float32, Int64
 
 
 class Side(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.records import Float32, Int64
+from memaudit.types import Float32, Int64
 
 
 class Pairs(NamedTuple):

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from memaudit.records import Float32, Int64
 from memaudit.similarity.exact import ROUNDING
 from memaudit.similarity.whole import torch_with_bfloat16
 from memaudit.store import require_lengths
+from memaudit.types import Float32, Int64
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memaudit.records import Block, Float32, Int64
 from memaudit.similarity.exact import exact_at
 from memaudit.similarity.pairs import Pairs
 from memaudit.similarity.scores import Nominated, PlainScorer, Scorer, Tile, half_scorer, in_threads
-from memaudit.store import StoredBlock, unit_rows
+from memaudit.store import Block, StoredBlock, unit_rows
+from memaudit.types import Float32, Int64
 
 _WORTH_TORCH = 1e8  # comparisons in float32 that take half as long as importing torch
 _TILE = 1 << 22  # scores at once: 8 MiB in half precision, 16 in float32

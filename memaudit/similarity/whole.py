@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.records import Float32
+from memaudit.types import Float32
 
 LARGEST = 256  # bfloat16 has 8 significant bits
 LENGTH = 1024  # of a vector in whole numbers: 45 for each of 512 dimensions; |product| <= 2^20

@@ -9,10 +9,12 @@ import pytest
 from numpy.typing import NDArray
 from vectors import Vectors, families, near, random_vectors, vector_store
 
-from memaudit.audit import AuditOptions, audit, control
+from memaudit.audit import control
+from memaudit.audit.results import Control
+from memaudit.audit.run import AuditOptions, audit
 from memaudit.index import ExactSearch
-from memaudit.records import Control, Status
 from memaudit.statistics import benjamini_hochberg, greater_rate_p, rank_p, relabelling_p
+from memaudit.types import Status
 
 
 def measured(

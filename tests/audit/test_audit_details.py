@@ -10,17 +10,20 @@ import pytest
 from pictures import mosaic, photograph, round_detail
 from PIL import Image
 
-from memaudit.audit import AuditOptions, Views, audit, confirming
+from memaudit.audit import confirming
 from memaudit.audit.looking import WINDOWS, Where, look
-from memaudit.embed import EmbedOptions, embed
+from memaudit.audit.results import AuditResult, ReferenceViews
+from memaudit.audit.run import AuditOptions, Views, audit
+from memaudit.embed.run import EmbedOptions, embed
 from memaudit.embed.views import ViewStore, embed_views
 from memaudit.encoders import load_encoder
 from memaudit.images.views import details, tiles
 from memaudit.index import ExactSearch
-from memaudit.records import AuditResult, Kind, ReferenceViews, silent
+from memaudit.matching.compare import Checks, check_pairs
+from memaudit.matching.kinds import Kind
 from memaudit.report.audit import searched_in, write_audit
 from memaudit.store import Store
-from memaudit.verification.engine import Checks, check_pairs
+from memaudit.types import silent
 
 ENCODER = load_encoder("thumbnail")
 EMBED = EmbedOptions(shard_rows=256, workers=2)

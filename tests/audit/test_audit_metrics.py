@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
 from vectors import cosines, near, random_vectors, unit, vector_store
 
-from memaudit.audit import AuditOptions, audit
 from memaudit.audit.metric_copying import DIMENSIONS, copying, k_means, mann_whitney_z, squared_distances
 from memaudit.audit.metric_likelihood import generalisation_gap
+from memaudit.audit.results import Metrics
+from memaudit.audit.run import AuditOptions, audit
 from memaudit.index import ExactSearch
-from memaudit.records import Metrics
 
 Points = NDArray[np.float32]
 

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from vectors import cosines, near, random_vectors, unit, vector_store
 
-from memaudit.audit import AuditOptions, audit, neighbour_ratio
+from memaudit.audit import neighbour_ratio
 from memaudit.audit.neighbour_ratio import neighbour_ratios
+from memaudit.audit.results import Matches
+from memaudit.audit.run import AuditOptions, audit
 from memaudit.index import ExactSearch
-from memaudit.records import Kind, Matches
+from memaudit.matching.kinds import Kind
 from memaudit.store import Store
 
 

@@ -11,15 +11,16 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageOps
 
-from memaudit.audit import AuditOptions, Views, audit
 from memaudit.audit.pairing import Prompted
-from memaudit.embed import EmbedOptions, embed
+from memaudit.audit.results import AuditResult
+from memaudit.audit.run import AuditOptions, Views, audit
+from memaudit.embed.run import EmbedOptions, embed
 from memaudit.embed.views import ViewStore, embed_views
 from memaudit.encoders import load_encoder
 from memaudit.errors import UsageError
 from memaudit.images.views import tiles, views_of
 from memaudit.index import ExactSearch
-from memaudit.records import AuditResult, Kind
+from memaudit.matching.kinds import Kind
 from memaudit.report.audit import write_audit
 from memaudit.store import Store
 

@@ -12,9 +12,9 @@ from memaudit.audit import prompts
 from memaudit.audit.pairing import read_pairing
 from memaudit.audit.prompts import GroupSizes, choose_prompts, write_prompts
 from memaudit.errors import InputError, UsageError
-from memaudit.records import Status
 from memaudit.report.tables import write_table
 from memaudit.store import Store
+from memaudit.types import Status
 
 
 def captioned(folder: Path, captions: list[str], **columns: object) -> Store:

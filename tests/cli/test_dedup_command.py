@@ -20,9 +20,9 @@ from pictures import MakeFolder, MakeStore, altered, draw, write_pictures
 from vectors import families, random_vectors, vector_store
 
 from memaudit.dedup import search
-from memaudit.records import Status
 from memaudit.report.document import read_report
 from memaudit.store import Store
+from memaudit.types import Status
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
-from memaudit.records import Int64
 from memaudit.similarity import Pairs
+from memaudit.types import Int64
 
 
 class Graph(NamedTuple):

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from vectors import cosines, families, near, random_vectors, vector_store
 
-from memaudit.dedup import DedupOptions, against, dedup
+from memaudit.dedup import against
+from memaudit.dedup.results import Decision, DedupResult, Reason
+from memaudit.dedup.run import DedupOptions, dedup
 from memaudit.errors import InconclusiveError, InputError, UsageError
-from memaudit.records import ARCHIVE_CUT, Decision, DedupResult, Reason, Status
+from memaudit.images.image_ref import ARCHIVE_CUT
 from memaudit.store import Row, Store, writing_store
+from memaudit.types import Status
 
 
 def elsewhere(result: DedupResult) -> dict[int, tuple[int, float]]:

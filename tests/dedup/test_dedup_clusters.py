@@ -5,7 +5,7 @@ import pytest
 from vectors import near, random_vectors, unit
 
 from memaudit.dedup.clusters import Assigner, Plan, choose_clusters, comparisons, fit, fit_rows
-from memaudit.records import Cells
+from memaudit.dedup.results import Cells
 from memaudit.similarity.whole import Whole
 
 

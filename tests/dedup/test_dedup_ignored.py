@@ -8,12 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from vectors import families, random_vectors, vector_store
 
-from memaudit.dedup import DedupOptions, dedup
 from memaudit.dedup.ignored import read_ruled_out
+from memaudit.dedup.results import Decision, DedupResult, Reason
+from memaudit.dedup.run import DedupOptions, dedup
 from memaudit.errors import InputError
 from memaudit.files import sha256_of
-from memaudit.records import Decision, DedupResult, Reason, Status
 from memaudit.store import Store
+from memaudit.types import Status
 
 
 def written(folder: Path, *pairs: tuple[str, str], header: str = "left_id,right_id") -> Path:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from vectors import families, random_vectors, vector_store
 
-from memaudit.dedup import DedupOptions, dedup
 from memaudit.dedup.keep import keep_rank
+from memaudit.dedup.run import DedupOptions, dedup
 from memaudit.errors import InputError, UsageError
 from memaudit.store import Store
 

@@ -11,8 +11,8 @@ from memaudit.dedup.clusters import Plan
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.pairs import Clustering, Found, PairSearch, compare
 from memaudit.errors import UsageError
-from memaudit.records import silent
 from memaudit.similarity import Pairs, pairs_within
+from memaudit.types import silent
 
 THRESHOLD = 0.8
 SIZES = [1] * 300 + [2] * 60 + [5] * 20 + [60, 90]

@@ -23,21 +23,23 @@ from pictures import photograph
 from vectors import families, near, unit, vector_store
 
 from memaudit.cli.app import run
-from memaudit.dedup import DedupOptions, candidates, dedup, pixels
+from memaudit.dedup import candidates, pixels
 from memaudit.dedup.candidates import Candidates, Collected
 from memaudit.dedup.components import components
 from memaudit.dedup.groups import cover
 from memaudit.dedup.ignored import read_ruled_out, without
 from memaudit.dedup.pixels import plan_pixels
+from memaudit.dedup.results import Decision, DedupResult, PixelChecks, Reason
+from memaudit.dedup.run import DedupOptions, dedup
 from memaudit.errors import MissingDependencyError, UsageError
-from memaudit.records import Decision, DedupResult, Int64, PixelChecks, Progress, Reason
+from memaudit.matching.compare import Checks, Files, check_pairs
+from memaudit.matching.plan import PAIR_FLOORS
 from memaudit.report.dedup import write_dedup
 from memaudit.report.document import read_report
 from memaudit.similarity import Pairs, exact
 from memaudit.similarity.exact import similarity_at
 from memaudit.store import Store, unit_rows
-from memaudit.verification.choice import PAIR_FLOORS
-from memaudit.verification.engine import Checks, Files, check_pairs
+from memaudit.types import Int64, Progress
 
 FLOOR, THRESHOLD = 0.5, 0.8
 BELOW = 0.6  # similarity of each picture to the next one of its line
@@ -344,7 +346,7 @@ def test_the_command_says_what_pixels_gave(
 RUN = """
 import os, signal, sys
 from memaudit.cli import app
-from memaudit.verification import engine
+from memaudit.matching import engine
 def kill(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 if sys.argv[1] == "kill":

@@ -14,8 +14,8 @@ from memaudit.dedup.pairs import compare
 from memaudit.dedup.recall import RecallSample, measure_recall
 from memaudit.dedup.search import Target, reach_recall
 from memaudit.errors import UsageError
-from memaudit.records import silent
 from memaudit.similarity import Pairs, pairs_within
+from memaudit.types import silent
 
 MakeMatrix = Callable[..., Matrix]
 

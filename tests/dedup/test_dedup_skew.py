@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from vectors import families, random_vectors, vector_store
 
-from memaudit.dedup import DedupOptions, dedup, skew_sums
+from memaudit.dedup import skew_sums
+from memaudit.dedup.results import Decision, DedupResult, Removal
+from memaudit.dedup.run import DedupOptions, dedup
 from memaudit.dedup.skew import weigh
 from memaudit.dedup.skew_sums import Sums
 from memaudit.dedup.skew_values import simplicity_band, size_band, words_of
-from memaudit.records import Decision, DedupResult, Removal
 
 
 def by_value(removal: Removal) -> dict[tuple[str, str], dict[str, Any]]:

@@ -12,12 +12,12 @@ import pytest
 from numpy.typing import NDArray
 from pictures import MakeFolder, draw, write_pictures
 
-from memaudit.embed import EmbedOptions, embed
+from memaudit.embed.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
 from memaudit.encoders.thumbnail import ThumbnailEncoder
 from memaudit.errors import InconclusiveError, InputError, UsageError
-from memaudit.records import Float32
 from memaudit.store import Store, verify_store
+from memaudit.types import Float32
 
 ENCODER = load_encoder("thumbnail")
 SHARDS_OF_4 = EmbedOptions(batch_size=3, workers=2, shard_rows=4)

@@ -10,13 +10,13 @@ import pytest
 from pictures import MakeFolder, MakeStore, draw
 from PIL import Image, ImageOps
 
-from memaudit.embed import EmbedOptions, embed
+from memaudit.embed.run import EmbedOptions, embed
 from memaudit.embed.views import ViewStore, embed_views, open_views
 from memaudit.encoders import load_encoder
 from memaudit.errors import InconclusiveError
 from memaudit.images.views import details, tiles, views_of
-from memaudit.records import Status
 from memaudit.store import Store, verify_store
+from memaudit.types import Status
 
 ENCODER = load_encoder("thumbnail")
 OPTIONS = EmbedOptions(shard_rows=40, workers=2)

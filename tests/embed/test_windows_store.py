@@ -10,7 +10,7 @@ import pytest
 from pictures import MakeFolder, MakeStore, draw
 from PIL import Image
 
-from memaudit.embed import EmbedOptions
+from memaudit.embed.run import EmbedOptions
 from memaudit.embed.views import embed_views, promise_views
 from memaudit.embed.windows import details_of, tiles_of, window_counts, window_faults
 from memaudit.encoders import load_encoder

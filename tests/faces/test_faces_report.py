@@ -12,7 +12,7 @@ from face_stores import face_store
 from numpy.typing import NDArray
 from vectors import near, random_vectors
 
-from memaudit.audit.faces import FaceOptions, audit_faces
+from memaudit.faces.audit import FaceOptions, audit_faces
 from memaudit.faces.names import parent_of
 from memaudit.index import ExactSearch
 from memaudit.report.document import read_report

@@ -12,7 +12,7 @@ from vectors import near, random_vectors, vector_store
 
 from memaudit.encoders.sface import FaceModel
 from memaudit.errors import InputError
-from memaudit.faces.engine import FaceOptions, embed_faces
+from memaudit.faces.embed import FaceOptions, embed_faces
 from memaudit.faces.forget import forget
 from memaudit.faces.names import details_of, given_metadata, number_of
 from memaudit.store import Store, StoreWriter, verify_store

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from memaudit.files import digest_of
-from memaudit.records import Coverage, EncoderSpec
 from memaudit.report.document import digests_of_parts, make_report
 from memaudit.statistics import rate_of
+from memaudit.types import Coverage, EncoderSpec
 
 Report = dict[str, Any]
 SSCD = EncoderSpec("sscd", "a" * 64, "288", 512, 0.75)

@@ -11,8 +11,8 @@ from reports import OTHER, audit, dedup, face_audit, finding
 
 from memaudit.gate import Accepted, Audited, AuditPolicy, BaselinePolicy, Policy, Verdict, compare, hold
 from memaudit.gate.comparison import FISHER, MCNEMAR, obstacle
-from memaudit.records import Coverage
 from memaudit.statistics import mcnemar_p, rise_p
+from memaudit.types import Coverage
 
 FAR = date(2999, 1, 1)
 EASY = Policy(AuditPolicy(max_findings=10**6, max_rate=1.0))

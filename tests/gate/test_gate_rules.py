@@ -27,9 +27,9 @@ from memaudit.gate import (
     read_policy,
     verdict_of,
 )
-from memaudit.records import Coverage
 from memaudit.report.document import inconclusive_report
 from memaudit.statistics import rate_of
+from memaudit.types import Coverage
 
 PASS, FAIL, OPEN = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
 Report = dict[str, Any]

@@ -9,12 +9,13 @@ import fsspec
 import pytest
 from pictures import draw
 
-from memaudit.embed import embed
+from memaudit.embed.run import embed
 from memaudit.encoders import load_encoder
 from memaudit.errors import InputError
+from memaudit.images.image_ref import ARCHIVE_CUT
 from memaudit.images.reading import read_bytes
 from memaudit.images.sources import iter_images, read_image
-from memaudit.records import ARCHIVE_CUT, Status
+from memaudit.types import Status
 
 
 def png(seed: int) -> bytes:

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memaudit.errors import UsageError
+from memaudit.images.image_ref import ImageRef
 from memaudit.images.sources import iter_images
-from memaudit.records import ImageRef
 
 
 def ids(*sources: Path) -> list[str]:

@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 from pictures import draw
 
-from memaudit.embed import EmbedOptions, embed
+from memaudit.embed.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
 from memaudit.errors import InputError
 from memaudit.images.sources import iter_images, read_image
-from memaudit.records import Status
+from memaudit.types import Status
 
 
 def jpg(seed: int) -> bytes:

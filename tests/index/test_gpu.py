@@ -15,8 +15,8 @@ from memaudit.index.engine import GPU_CANDIDATES, Engine
 from memaudit.index.faiss_library import read, write
 from memaudit.index.recipes import Machine, settle
 from memaudit.index.training import trained_index, with_ids
-from memaudit.records import Float32, Int64
 from memaudit.store import Store
+from memaudit.types import Float32, Int64
 
 faiss = pytest.importorskip("faiss")
 needs_gpu = pytest.mark.skipif(faiss.get_num_gpus() == 0, reason="no GPU that FAISS can use")

@@ -13,13 +13,13 @@ import pytest
 from pictures import MakeFolder, MakeStore
 from PIL import Image
 
-from memaudit.embed import EmbedOptions, embed
+from memaudit.embed.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.index import ExactSearch, Index, build_index, open_searcher, read_recipe, verify_index
 from memaudit.index import recipes as module
-from memaudit.records import Float32
 from memaudit.store import Store
+from memaudit.types import Float32
 
 pytest.importorskip("faiss")
 

@@ -14,10 +14,10 @@ import pytest
 from pictures import altered, draw
 from vectors import near, random_vectors, vector_store
 
-from memaudit.audit import AuditOptions, audit
 from memaudit.audit.pairing import Prompted
+from memaudit.audit.results import AuditResult
+from memaudit.audit.run import AuditOptions, audit
 from memaudit.index import ExactSearch
-from memaudit.records import AuditResult
 from memaudit.report.audit import write_audit
 from memaudit.report.audit_findings import card
 from memaudit.report.document import read_report

@@ -13,17 +13,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from vectors import near, random_vectors, vector_store
 
-from memaudit.audit import audit
 from memaudit.audit.pairing import Prompted
-from memaudit.dedup import dedup
+from memaudit.audit.run import audit
+from memaudit.dedup.run import dedup
 from memaudit.errors import InputError
 from memaudit.files import digest_of
 from memaudit.gate import Policy, Verdict, judge, verdict_of
 from memaudit.index import ExactSearch
-from memaudit.records import Coverage
 from memaudit.report.audit import write_audit
 from memaudit.report.dedup import write_dedup
 from memaudit.report.document import inconclusive_report, make_report, read_report, report_schema, write_report
+from memaudit.types import Coverage
 
 Report = dict[str, Any]
 

@@ -16,20 +16,20 @@ from pictures import altered, draw
 from PIL import Image
 from vectors import families, near, random_vectors, vector_store
 
-from memaudit.audit import AuditOptions, audit
 from memaudit.audit.pairing import Prompted
-from memaudit.dedup import DedupOptions, dedup
-from memaudit.embed import EmbedOptions, embed
+from memaudit.audit.run import AuditOptions, audit
+from memaudit.dedup.run import DedupOptions, dedup
+from memaudit.embed.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
 from memaudit.errors import UsageError
 from memaudit.index import ExactSearch
-from memaudit.records import Status
 from memaudit.report import tables
 from memaudit.report.audit import PICTURED, STATIC, write_audit
 from memaudit.report.dedup import write_dedup
 from memaudit.report.document import read_report, start_run
 from memaudit.report.page import percent, percent_down, percent_up
 from memaudit.store import Store
+from memaudit.types import Status
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from vectors import near, random_vectors, vector_store
 
-from memaudit.audit import audit
 from memaudit.audit.pairing import Prompted
+from memaudit.audit.run import audit
 from memaudit.gate import Audited, compare
 from memaudit.gate.comparison import MCNEMAR
 from memaudit.index import ExactSearch
-from memaudit.records import Status
 from memaudit.report.audit import write_audit
 from memaudit.report.document import read_report
 from memaudit.report.outcomes import outcomes_of
 from memaudit.store import Store
+from memaudit.types import Status
 
 TRAINING = random_vectors(0, 40)
 PROMPTS = {f"gen-{i:05d}": Prompted(f"train-{i:05d}", f"prompt {i}") for i in range(12)}

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from vectors import Vectors, cosines, families, near, random_vectors, small_vectors, threshold_among, unit
 
 from memaudit.errors import InputError
-from memaudit.records import Block
 from memaudit.similarity import Neighbours, scores, search, top_k
 from memaudit.similarity.whole import torch_with_bfloat16
-from memaudit.store import StoredBlock, unit_rows
+from memaudit.store import Block, StoredBlock, unit_rows
 
 
 @pytest.fixture(params=["float32", "half"], autouse=True, scope="module")

@@ -1,0 +1,197 @@
+"""What an audit measures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memaudit.types import Coverage, EncoderSpec, Float32, Float64, Int64, Rate
+
+
+class Matches(NamedTuple):
+    """Training images (reference rows) that generations (query rows) are near-duplicates or copies of.
+
+    similarity: of the view that is most similar, `view` its name. rank: 1 for a generation's first match; those that
+    pixels confirm come before the others, graver kinds first, then by similarity. kind: of `Kind`. verified: pixels
+    confirm it; compared: they were looked at. near_duplicates: how many training images, itself included, reach the
+    threshold with this reference (its eidetic count).
+    """
+
+    query: Int64
+    reference: Int64
+    similarity: Float32
+    view: NDArray[np.object_]
+    rank: Int64
+    kind: NDArray[np.object_]
+    verified: NDArray[np.bool_]
+    compared: NDArray[np.bool_]
+    near_duplicates: Int64
+
+
+class Misses(NamedTuple):
+    """The most similar pairs of rows that are no matches, one for each generation, most similar first. compared: their
+    pixels were."""
+
+    query: Int64
+    reference: Int64
+    similarity: Float32
+    view: NDArray[np.object_]
+    compared: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Discoveries:
+    """Generations that stand out one by one against the held-out images (Benjamini & Hochberg at level `q`).
+
+    tested, controls: distinct generations, and held-out images, with a best similarity; found: how many stand out;
+    least_p: the smallest p that so many held-out images can give; needed: how many must reach it for any to stand out.
+    p, adjusted: for each row of the generations, NaN where nothing was measured.
+    """
+
+    q: float
+    tested: int
+    controls: int
+    found: int
+    least_p: float
+    needed: int
+    p: Float64
+    adjusted: Float64
+
+
+@dataclass(frozen=True)
+class CovariateBand:
+    """Training images from `low` to below `high` (None: no end) of a feature. came_back: how many generations of
+    their prompts gave them back (paired), or the share of all findings that are theirs; training: their share of the
+    training set, from a sample (not paired)."""
+
+    feature: str
+    low: float
+    high: float | None
+    came_back: Rate
+    training: Rate | None
+
+
+@dataclass(frozen=True)
+class Covariates:
+    """What kind of training image comes back. paired: by the prompts' images; else by best match. without: images
+    that lack the feature `simplicity` (embeddings that were imported)."""
+
+    paired: bool
+    bands: tuple[CovariateBand, ...]
+    without: int
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Metrics of the literature, on embeddings: never a verdict. None: it could not be computed, `notes` say why.
+
+    c_t: below 0 copying (cells: of how many, cells_used); auth_pct: 0 to 100; zero_radius: nearest training images
+    that have an exact duplicate; fld_gap: below 0 overfitting. The sizes are those of the samples compared.
+    """
+
+    c_t: float | None
+    cells: int
+    cells_used: int
+    auth_pct: float | None
+    zero_radius: int
+    fld_gap: float | None
+    training: int
+    control: int
+    generations: int
+    notes: tuple[str, ...] = ()
+
+
+class Scores(NamedTuple):
+    """One entry for each row of the generations. Rows are -1 and similarities NaN where nothing was measured.
+
+    best, best_similarity: nearest training image over the whole set. above: how many training images reach the
+    threshold. paired, paired_similarity: the training image of the generation's own prompt. All of these as whole
+    images. regurgitated: there is a match, by any view or on pixels; paired_match: the prompt's own image is one.
+    """
+
+    status: NDArray[np.object_]
+    best: Int64
+    best_similarity: Float32
+    above: Int64
+    paired: Int64
+    paired_similarity: Float32
+    regurgitated: NDArray[np.bool_]
+    paired_match: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Control:
+    """What held-out images say about chance.
+
+    matched: rate of control images that reach the threshold with a training image. excluded: how many held-out and
+    how many training images are near-duplicates across the split: such held-out images are no usable controls.
+    nearer_training, nearer_control: generations whose nearest image at near-duplicate scale is a training or a
+    held-out one. groups: of near-duplicates that these images form, one label each; least_p: the p-value if all their
+    labels were "training". The p-values are None, and `why_no_p` says why, when there are too few held-out images.
+    best_similarity: of each held-out image compared. duplicates: held-out images that are another's file again; they
+    count nowhere.
+    """
+
+    matched: Rate
+    excluded_controls: int
+    excluded_references: int
+    nearer_training: int
+    nearer_control: int
+    relabelling_p: float | None
+    greater_rate_p: float | None
+    why_no_p: str
+    best_similarity: Float32
+    groups: int = 0
+    least_p: float | None = None
+    discoveries: Discoveries | None = None
+    duplicates: int = 0
+
+
+class ReferenceViews(NamedTuple):
+    """Which views of the training images were searched, by the digests of their stores; None: not this one. idle: names
+    of those that are there and were not searched."""
+
+    whole: str
+    tiles: str | None = None
+    details: str | None = None
+    idle: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """What an audit measured. `inconclusive` holds the reasons why its rates must not be read as a clean bill.
+
+    missing: generations that the pairing names and that are not there. duplicates: generations that are another's file
+    again; they are searched like all, but count once in `searched`. neighbour_ratio: of each match, NaN where it has
+    none. seeds: of each generation, as the pairing gives them. compared: how many of the candidates were looked at on
+    pixels; None where none were, and `no_pixels` says why. views: their names. misses: the closest that are no matches.
+    counted: for each row whether `searched` counts it. reference_views: what was searched of the training images.
+    """
+
+    encoder: EncoderSpec
+    threshold: float
+    method: str
+    digests: dict[str, str]
+    references: Coverage
+    scores: Scores
+    matches: Matches
+    prompts: tuple[str, ...]
+    missing: tuple[str, ...]
+    counted: NDArray[np.bool_]
+    duplicates: int
+    searched: Rate
+    paired: Rate | None
+    control: Control | None
+    inconclusive: tuple[str, ...]
+    neighbour_ratio: Float32 = field(default_factory=lambda: np.empty(0, np.float32))
+    why: Covariates | None = None
+    metrics: Metrics | None = None
+    seeds: tuple[str, ...] = ()
+    compared: Coverage | None = None
+    no_pixels: str = ""
+    views: tuple[str, ...] = ()
+    misses: Misses | None = None
+    reference_views: ReferenceViews | None = None

@@ -1,0 +1,332 @@
+"""The audit: every generation against its prompt's image, and against the whole training set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memaudit.audit.confirming import PixelPlan, decide, plan_pixels
+from memaudit.audit.control import measure_control
+from memaudit.audit.covariates import measure_covariates
+from memaudit.audit.eidetic import near_duplicates
+from memaudit.audit.looking import Candidates, Looked, Where, look
+from memaudit.audit.metrics import measure_metrics
+from memaudit.audit.neighbour_ratio import neighbour_ratios
+from memaudit.audit.pairing import Prompted, paired_rows
+from memaudit.audit.results import AuditResult, Matches, ReferenceViews, Scores
+from memaudit.embed.views import ViewStore
+from memaudit.embed.windows import DETAILS, TILES, embed_again
+from memaudit.errors import InconclusiveError, UsageError
+from memaudit.images.views import WHOLE
+from memaudit.index import Searcher
+from memaudit.similarity import exact
+from memaudit.similarity.exact import require_threshold
+from memaudit.statistics import rate_of
+from memaudit.store import Columns, Store, require_same_encoder
+from memaudit.types import Coverage, Float32, Int64, Progress, Rate, Status, silent
+
+QUERY_ROWS = 4096
+_NO_VIEWS = "--views none goes by whole images alone"
+LEAST_CANDIDATES = 10  # training images that each generation is held against on pixels
+
+
+@dataclass(frozen=True)
+class AuditOptions:
+    """threshold None: the encoder's own. neighbours: matches kept for each generation. max_unmeasured: the share of
+    generations, or of training images, above which the audit calls itself inconclusive. metrics: whether to compute
+    those of the literature, which needs a control. verify: whether candidates are decided on pixels: one of VERIFY;
+    verify_from: their least similarity, None: the encoder's own."""
+
+    threshold: float | None = None
+    neighbours: int = 10
+    max_unmeasured: float = 0.01
+    metrics: bool = False
+    verify: str = "auto"
+    verify_from: float | None = None
+
+
+@dataclass(frozen=True)
+class Views:
+    """Views of the generations and of the held-out images, by the same choice; tiles of the training images, and
+    details of them. idle: names of what the training images have besides, and was not opened."""
+
+    generations: ViewStore | None = None
+    control: ViewStore | None = None
+    tiles: ViewStore | None = None
+    details: ViewStore | None = None
+    idle: tuple[str, ...] = ()
+
+
+class _Paired(NamedTuple):
+    """For each generation the training image of its prompt: its row (-1: none), its status (UNREADABLE: none), and its
+    similarity (NaN: not measured)."""
+
+    rows: Int64
+    status: NDArray[np.object_]
+    similarity: Float32
+
+
+def audit(
+    generations: Store,
+    references: Searcher,
+    *,
+    pairing: Mapping[str, Prompted] | None = None,
+    control: Store | None = None,
+    views: Views = Views(),
+    options: AuditOptions = AuditOptions(),
+    progress: Progress = silent,
+) -> AuditResult:
+    """Measure how often generations are near-duplicates of training images, or copies of parts of them.
+
+    Memory: blocks, the names of the generations, some 50 bytes of scores for each, and the matches.
+    Raises InconclusiveError for stores of different encoders or a training set without images, UsageError for
+    impossible options.
+    """
+    threshold = references.store.encoder.threshold if options.threshold is None else options.threshold
+    _require_possible(options, threshold)
+    _require_comparable(generations, references.store, control)
+    pairing = pairing or {}
+    columns = generations.all_columns()
+    paired = _compare_pairs(generations, references.store, pairing)
+    plan = plan_pixels(options.verify, options.verify_from, references.store.encoder.name, threshold)
+    most = max(options.neighbours, LEAST_CANDIDATES)
+    if not plan.on_pixels:
+        views = _without_details(views)
+    where = Where(references, views.tiles, threshold, plan.floor, most, views.details)
+    looked = look(generations, views.generations, where, _of_prompts(paired, plan), progress)
+    decided = decide(looked, generations, references.store, threshold, plan, progress)
+    scores = _scores(columns, looked, paired, decided.matches, threshold)
+    counted = _distinct(columns, scores.regurgitated)
+    matches = _with_counts(_kept(decided.matches, paired, options.neighbours), references, threshold)
+    missing = tuple(sorted(set(pairing) - set(columns.image_id)))
+    searched = _searched_rate(scores, counted, len(missing))
+    paired_rate = _paired_rate(scores, paired, len(pairing)) if pairing else None
+    held_out = None
+    if control is not None:
+        matched = _matched_controls(control, views.control, where, plan, progress)
+        held_out = measure_control(control, references, generations, scores, counted, searched, threshold, matched)
+    stores = {"generations": generations, "training set": references.store, "control": control}
+    return AuditResult(
+        encoder=references.store.encoder,
+        threshold=threshold,
+        method=references.method,
+        digests=_digests(generations, references.store, control),
+        references=references.store.coverage,
+        scores=scores,
+        matches=matches,
+        prompts=tuple(pairing[i].prompt if i in pairing else "" for i in columns.image_id),
+        missing=missing,
+        counted=counted,
+        duplicates=int((columns.status == Status.OK).sum() - counted.sum()),
+        searched=searched,
+        paired=paired_rate,
+        control=held_out,
+        inconclusive=(
+            *_cut_archives(stores),
+            *_shortfalls(searched, paired_rate, references.store.coverage, options.max_unmeasured),
+            *_unseen(views, options.max_unmeasured),
+            *_unread(decided.below, options.max_unmeasured),
+            *_contentless(scores),
+            *_absent(missing, options.max_unmeasured * len(pairing)),
+        ),
+        neighbour_ratio=neighbour_ratios(generations, references, matches),
+        why=measure_covariates(scores, matches, counted, references, threshold),
+        metrics=measure_metrics(generations, references, control, scores) if options.metrics and control else None,
+        seeds=tuple(pairing[i].seed if i in pairing else "" for i in columns.image_id),
+        compared=decided.compared,
+        no_pixels=plan.why_not,
+        views=(WHOLE, *(views.generations.names if views.generations else ())),
+        misses=decided.misses,
+        reference_views=_reference_views(references.store, views),
+    )
+
+
+def _without_details(views: Views) -> Views:
+    """By similarity alone details decide nothing: they are not searched, and what they lack is not missed."""
+    idle = views.idle if views.details is None else (*views.idle, DETAILS)
+    return replace(views, details=None, idle=idle)
+
+
+def _reference_views(references: Store, views: Views) -> ReferenceViews:
+    tiles, details = (None if view is None else view.store.digest for view in (views.tiles, views.details))
+    return ReferenceViews(references.digest, tiles, details, views.idle)
+
+
+def _require_possible(options: AuditOptions, threshold: float) -> None:
+    require_threshold(threshold)
+    if options.neighbours < 1:
+        raise UsageError(f"--neighbours {options.neighbours} is out of range: expected at least 1")
+    if not 0 <= options.max_unmeasured <= 1:
+        raise UsageError(f"--max-unreadable {options.max_unmeasured:g} is out of range: expected a share, 0 to 1")
+
+
+def _require_comparable(generations: Store, references: Store, control: Store | None) -> None:
+    require_same_encoder(generations, references)
+    if control is not None:
+        require_same_encoder(control, references)
+    if not references.comparable:
+        raise InconclusiveError(f"training store {references.folder} has no readable image to compare with")
+
+
+def _of_prompts(paired: _Paired, plan: PixelPlan) -> Candidates:
+    """The images of the prompts: candidates whatever the search says, however low their similarity to the whole."""
+    query = np.flatnonzero(paired.similarity >= np.float32(plan.prompts_floor))
+    whole = np.full(len(query), WHOLE, dtype=object)
+    return Candidates(query, paired.rows[query], paired.similarity[query], whole)
+
+
+def _kept(matches: Matches, paired: _Paired, neighbours: int) -> Matches:
+    """The first matches of each generation, and the image of its prompt wherever it stands."""
+    chosen = (matches.rank <= neighbours) | (paired.rows[matches.query] == matches.reference)
+    return Matches._make(column[chosen] for column in matches)
+
+
+def _with_counts(matches: Matches, references: Searcher, threshold: float) -> Matches:
+    """A reference is its own near-duplicate, whatever an approximate index finds."""
+    counts = near_duplicates(matches.reference, references, threshold)
+    return matches._replace(near_duplicates=np.maximum(counts, 1))
+
+
+def _scores(columns: Columns, looked: Looked, paired: _Paired, matches: Matches, threshold: float) -> Scores:
+    regurgitated = np.zeros(len(columns.status), bool)
+    regurgitated[matches.query] = True
+    own = paired.similarity >= np.float32(threshold)
+    own[matches.query[paired.rows[matches.query] == matches.reference]] = True
+    return Scores(
+        columns.status,
+        looked.best,
+        looked.best_similarity,
+        looked.above,
+        paired.rows,
+        paired.similarity,
+        regurgitated,
+        own,
+    )
+
+
+def _matched_controls(
+    control: Store, views: ViewStore | None, where: Where, plan: PixelPlan, progress: Progress
+) -> Int64:
+    """Rows of the held-out images that would count as regurgitated, had they been generated."""
+    looked = look(control, views, where, None, progress)
+    decided = decide(looked, control, where.references.store, where.threshold, plan, progress)
+    return np.unique(decided.matches.query)
+
+
+def _compare_pairs(generations: Store, references: Store, pairing: Mapping[str, Prompted]) -> _Paired:
+    count = len(generations)
+    rows = np.full(count, -1, np.int64)
+    status = np.full(count, Status.UNREADABLE, dtype=object)
+    similarity = np.full(count, np.nan, np.float32)
+    if not pairing:  # the ids of the whole training set need not be read
+        return _Paired(rows, status, similarity)
+    rows = paired_rows(generations, references, pairing)
+    status[rows >= 0] = references.columns(rows[rows >= 0]).status
+    for block in generations.blocks(QUERY_ROWS):
+        wanted = status[block.rows] == Status.OK
+        partner = references.embeddings(rows[block.rows[wanted]])
+        similarity[block.rows[wanted]] = exact(block.embeddings[wanted], partner)
+    return _Paired(rows, status, similarity)
+
+
+def _distinct(columns: Columns, regurgitated: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """True for comparable generations, once for each file: a file that was copied is still a single draw.
+
+    Of equal files one that is regurgitated counts, for it may be so only beside its own prompt's image.
+    """
+    counted = columns.status == Status.OK
+    rows = np.flatnonzero(counted)
+    rows = rows[np.argsort(~regurgitated[rows], kind="stable")]
+    keys = columns.file[rows]
+    _, first = np.unique(keys, return_index=True)
+    counted[:] = False
+    counted[rows[first]] = True
+    return np.asarray(counted, dtype=bool)
+
+
+def _searched_rate(scores: Scores, counted: NDArray[np.bool_], missing: int) -> Rate:
+    """Blank generations are out of scope: they could not have been found, so they must not make n look large."""
+    measured = int(counted.sum())
+    unreadable = int((scores.status == Status.UNREADABLE).sum())
+    return rate_of(int((counted & scores.regurgitated).sum()), Coverage(measured, measured + unreadable + missing))
+
+
+def _paired_rate(scores: Scores, paired: _Paired, pairs: int) -> Rate:
+    """A pair is measured if both images could be compared; one with a blank image is out of scope."""
+    status = scores.status
+    measured = int(((status == Status.OK) & (paired.status == Status.OK)).sum())
+    blank = int(((paired.rows >= 0) & ((status == Status.BLANK) | (paired.status == Status.BLANK))).sum())
+    return rate_of(int(scores.paired_match.sum()), Coverage(measured, pairs - blank))
+
+
+def _shortfalls(searched: Rate, paired: Rate | None, references: Coverage, allowed: float) -> list[str]:
+    parts = [("generations", searched.coverage), ("training images", references)]
+    if paired is not None:
+        parts.append(("prompt pairs", paired.coverage))
+    return [
+        f"only {part.measured:,} of {part.total:,} {name} could be measured ({part.share:.2%})"
+        for name, part in parts
+        if part.measured == 0 or part.falls_short(allowed)
+    ]
+
+
+def _unseen(views: Views, allowed: float) -> list[str]:
+    """Views are made of the files: where those are gone, less was searched than the report would say."""
+    stores = [
+        ("views of the generations", views.generations, _NO_VIEWS),
+        ("views of the held-out images", views.control, _NO_VIEWS),
+        *(
+            (f"{name} of the training images", view, f"restore them and {embed_again(name, view.store.folder)}")
+            for name, view in ((TILES, views.tiles), (DETAILS, views.details))
+            if view is not None
+        ),
+    ]
+    return [
+        f"only {coverage.measured:,} of {coverage.total:,} {name} could be embedded: their files are gone or changed "
+        f"({advice})"
+        for name, view, advice in stores
+        if view is not None and (coverage := view.store.coverage).falls_short(allowed)
+    ]
+
+
+def _unread(below: Coverage | None, allowed: float) -> list[str]:
+    """Below the threshold only pixels tell a copy: what they could not be compared of was not judged."""
+    if below is None or not below.falls_short(allowed):
+        return []
+    return [
+        f"only {below.measured:,} of {below.total:,} candidates below the threshold could be compared on pixels: files "
+        "are gone or changed (--verify none goes by similarity alone: copies that only pixels show, and details of "
+        "training images, are then not looked for)"
+    ]
+
+
+def _contentless(scores: Scores) -> list[str]:
+    """Black images of a safety filter, for example: none of them could have been found to be a copy."""
+    readable = int((scores.status != Status.UNREADABLE).sum())
+    if not readable or (scores.status == Status.OK).any():
+        return []
+    return [f"all {readable:,} generations that could be read are blank: nothing was compared"]
+
+
+def _cut_archives(stores: Mapping[str, Store | None]) -> list[str]:
+    """An archive that ends early lost an unknown number of images: no share of what is there makes up for it."""
+    return [
+        f"archives of the {name} end early ({store.cut} rows say so): an unknown number of images is missing"
+        for name, store in stores.items()
+        if store is not None and store.cut
+    ]
+
+
+def _absent(missing: tuple[str, ...], allowed: float) -> list[str]:
+    if len(missing) <= allowed:
+        return []
+    return [f"{len(missing):,} generations named in the pairing were not found, the first is {missing[0]!r}"]
+
+
+def _digests(generations: Store, references: Store, control: Store | None) -> dict[str, str]:
+    digests = {"generations": generations.digest, "references": references.digest}
+    return digests if control is None else {**digests, "control": control.digest}

@@ -1,0 +1,230 @@
+"""What a dedup run finds and decides, and how well it was found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memaudit.types import Coverage, EncoderSpec, Float32, Int64, Rows
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """`found` of `total`; value and interval are None when there was nothing to find."""
+
+    found: int
+    total: int
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Band:
+    """Recall of the pairs whose similarity lies in [low, high)."""
+
+    low: float
+    high: float
+    found: int
+    total: int
+
+
+@dataclass(frozen=True)
+class DedupRecall:
+    """Recall of one dedup run, from `sampled` images compared exactly with all. census: all images were sampled."""
+
+    sampled: int
+    census: bool
+    confidence: float
+    by_pair: Estimate
+    by_image: Estimate
+    bands: tuple[Band, ...]
+
+
+class Decision(StrEnum):
+    KEEP = "keep"
+    DROP = "drop"
+    UNREADABLE = "unreadable"  # neither: it was not compared, and nobody can train on it
+
+
+class Reason(StrEnum):
+    UNIQUE = "no near-duplicate"
+    CHOSEN = "kept for its group"
+    BLANK = "blank: not compared"
+    ALONE = "kept: its near-duplicates are in other groups"
+    COPY = "exact duplicate"
+    NEAR = "near-duplicate"
+    PIXELS = "near-duplicate, seen on pixels"  # below the threshold; the files were held against each other
+    CHAIN = "near-duplicate by a chain"  # groups by components only: below the threshold with the one that is kept
+    ELSEWHERE = "in the other set"
+    UNREADABLE = "unreadable"
+
+
+class Decisions(NamedTuple):
+    """One entry for each store row. witness: row of the kept image (its own when kept); group: number of its group;
+    similarity to the witness; chain: the weakest similarity on the best chain of pairs to it (by the cover rule
+    that chain is one pair). witness and group are -1 when unreadable, or dropped for an image of the other set.
+    pixels: the pair with the witness lies below the threshold, and was confirmed on pixels."""
+
+    image_id: NDArray[np.object_]
+    decision: NDArray[np.object_]
+    reason: NDArray[np.object_]
+    group: Int64
+    witness: Int64
+    similarity: Float32
+    chain: Float32
+    pixels: NDArray[np.bool_]
+
+
+class RowPairs(NamedTuple):
+    """Pairs of store rows (left < right; int32 where the store is small enough) with their similarity; exact: same
+    file or same embedding. What lies below the threshold was confirmed on pixels."""
+
+    left: Rows
+    right: Rows
+    similarity: Float32
+    exact: NDArray[np.bool_]
+
+
+class Elsewhere(NamedTuple):
+    """Rows of this set whose image is in the other one, sorted: the other's row, their similarity, and whether the
+    match is one of files (its own, or of an exact duplicate of it)."""
+
+    row: Int64
+    other: Int64
+    similarity: Float32
+    same_file: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Against:
+    """What a dedup run removed because another store has it."""
+
+    store_digest: str
+    coverage: Coverage
+    found: Elsewhere
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """Pairs that a person has ruled out: how many were given, and how many of them would have been pairs."""
+
+    digest: str
+    pairs: int
+    found: int
+
+
+class Skew(NamedTuple):
+    """What the removal did to each value of a feature, one entry for each, largest change first.
+
+    before, after: images with it; families: sets of linked duplicates among them; ratio: share after / share before
+    with the ends `low` and `high` of its interval; p, and q corrected for the number of values looked at.
+    """
+
+    feature: NDArray[np.object_]
+    value: NDArray[np.object_]
+    before: Int64
+    after: Int64
+    families: Int64
+    ratio: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    p: NDArray[np.float64]
+    q: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Images before and after, the skew of every value with enough support, and what was not looked at.
+
+    left_out: for each feature how many times an image's value was beyond the cap; note: why something is absent.
+    """
+
+    before: int
+    after: int
+    skew: Skew
+    left_out: dict[str, int]
+    note: str
+
+
+@dataclass(frozen=True)
+class Cells:
+    """How rows fell into the clusters of one clustering."""
+
+    clusters: int
+    largest: int
+    empty: int
+    rows: int
+
+    @classmethod
+    def of(cls, sizes: Int64) -> Cells:
+        return cls(len(sizes), int(sizes.max(initial=0)), int((sizes == 0).sum()), int(sizes.sum()))
+
+    @property
+    def share(self) -> float:
+        """Share of the rows that the largest cluster holds."""
+        return self.largest / self.rows if self.rows else 0.0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How the pairs were found. backend: short phrase for a report; note: what went otherwise than planned;
+    compared: how many pairs the backend looked at, some of them in several clusters; cells: of each clustering."""
+
+    backend: str
+    note: str
+    compared: int
+    cells: tuple[Cells, ...]
+
+
+@dataclass(frozen=True)
+class PixelChecks:
+    """How the pairs below the threshold were decided. floor: similarity from which they were candidates.
+
+    checked of `candidates` were held against each other, and `confirmed` are copies; `left_out` were not looked at,
+    because each of their images has more similar ones; of `unread` a file could not be read, for the reasons `why`.
+    """
+
+    floor: float
+    candidates: int
+    checked: int
+    confirmed: int
+    left_out: int
+    unread: int
+    why: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DedupResult:
+    """What a dedup run found and decided. `added`: new pairs at the threshold by clustering. `inconclusive`: reasons
+    why its decisions must not be read as those of the whole set. pixels: None where none were compared, and `no_pixels`
+    says why. recall: of the pairs at the threshold; candidate_recall: of those at the floor of the pixel checks, None
+    if so many were found that not all were held."""
+
+    encoder: EncoderSpec
+    store_digest: str
+    threshold: float
+    method: str
+    keep_rule: str
+    group_rule: str
+    coverage: Coverage
+    decisions: Decisions
+    pairs: RowPairs
+    added: tuple[int, ...]
+    comparison: Comparison
+    recall: DedupRecall
+    removal: Removal
+    against: Against | None = None
+    ignored: Ignored | None = None
+    pixels: PixelChecks | None = None
+    no_pixels: str = ""
+    candidate_recall: DedupRecall | None = None
+    seed: int = 0
+    inconclusive: tuple[str, ...] = ()
+
+    def count(self, *decisions: Decision) -> int:
+        return int(np.isin(self.decisions.decision, decisions).sum())

@@ -1,0 +1,202 @@
+"""What a store holds already, seen from the sources: which of its images are there unchanged, and which are new."""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memaudit.errors import InputError
+from memaudit.images.image_ref import ImageRef
+from memaudit.images.reading import read_bytes
+from memaudit.store import NO_FILE, Store
+from memaudit.types import Int64, Status
+
+Keys = NDArray[np.bytes_]
+KEY = np.dtype("S16")  # 128 bits of a hash: nobody can make two files that agree in them
+
+
+class Table(NamedTuple):
+    """Row numbers by key, sorted. Memory: 24 bytes a key."""
+
+    keys: Keys
+    rows: Int64
+
+    @classmethod
+    def of(cls, keys: Keys, rows: Int64) -> Table:
+        order = np.argsort(keys, kind="stable")
+        return cls(keys[order], rows[order])
+
+    def row_of(self, key: bytes) -> int:
+        """The first row with this key, or -1."""
+        place = int(np.searchsorted(self.keys, key))
+        found = place < len(self.keys) and self.keys[place] == key.rstrip(b"\0")
+        return int(self.rows[place]) if found else -1
+
+
+class KnownFiles:
+    """The files that a store has embeddings of, by hash: none of them needs to be embedded again.
+
+    Any thread may ask while another one adds. Memory: 24 bytes a row.
+    """
+
+    def __init__(self) -> None:
+        self._table = Table(np.empty(0, KEY), np.empty(0, np.int64))
+
+    def row_of(self, sha256: str) -> int:
+        """The first row that was embedded from this file, or -1."""
+        return self._table.row_of(file_key(sha256))
+
+    def add(self, files: Iterable[tuple[int, str]]) -> None:
+        """Add rows with the sha256 of their files, in rising order: of equal files the first one counts."""
+        keys, rows = bytearray(), array("q")
+        for row, sha256 in files:
+            keys += file_key(sha256)
+            rows.append(row)
+        old = self._table
+        self._table = Table.of(
+            np.concatenate([old.keys, np.frombuffer(keys, KEY)]),
+            np.concatenate([old.rows, np.asarray(rows, dtype=np.int64)]),
+        )
+
+
+def known_files(store: Store) -> KnownFiles:
+    """The files of all rows with an embedding. Imported rows have none."""
+    files = (file for columns in store.iter_columns() for file in zip(columns.status, columns.sha256, strict=True))
+    known = KnownFiles()
+    known.add(embedded_files(files, 0))
+    return known
+
+
+def embedded_files(files: Iterable[tuple[str, str]], start: int) -> Iterator[tuple[int, str]]:
+    """Number (status, sha256) of successive rows from `start` on, and leave out what has no embedding or no file."""
+    return (
+        (row, sha256) for row, (status, sha256) in enumerate(files, start) if status == Status.OK and sha256 != NO_FILE
+    )
+
+
+class Standing(NamedTuple):
+    """The rows of a store by image_id and by uri, and the key of each one's file (rows,). Memory: 64 bytes a row."""
+
+    ids: Table
+    uris: Table
+    files: Keys
+
+    def row_of(self, ref: ImageRef) -> int:
+        """The row of an image, or -1."""
+        return self.ids.row_of(text_key(ref.image_id))
+
+
+def standing_of(store: Store) -> Standing:
+    ids, uris, files = bytearray(), bytearray(), bytearray()
+    for columns in store.iter_columns():
+        for image_id, uri, sha256 in zip(columns.image_id, columns.uri, columns.sha256, strict=True):
+            ids += text_key(image_id)
+            uris += text_key(uri)
+            files += file_key(sha256)
+    rows = np.arange(len(store))
+    by_id, by_uri = (Table.of(np.frombuffer(keys, KEY), rows) for keys in (ids, uris))
+    return Standing(by_id, by_uri, np.frombuffer(files, KEY))
+
+
+class Seen(StrEnum):
+    """What the sources say of an image beside what the store says."""
+
+    NEW = "new"
+    SAME = "same"
+    OTHER_FILE = "other file"
+    READABLE_NOW = "readable now"
+    UNREADABLE_NOW = "unreadable now"
+    OTHER_NAME = "other name"  # the store has this very place under another image_id
+
+
+class Sighting(NamedTuple):
+    """An image of the sources beside the store's: its row there, -1 if it is new."""
+
+    image_id: str
+    row: int
+    seen: Seen
+
+
+def sight(standing: Standing, ref: ImageRef) -> Sighting:
+    """Reads the file only of an image that the store has under this image_id."""
+    row = standing.row_of(ref)
+    if row < 0:
+        row = standing.uris.row_of(text_key(ref.uri))
+        return Sighting(ref.image_id, row, Seen.NEW if row < 0 else Seen.OTHER_NAME)
+    return Sighting(ref.image_id, row, _compared(standing.files[row], file_key(sha256_of(ref)).rstrip(b"\0")))
+
+
+def _compared(stored: bytes, found: bytes) -> Seen:
+    """Keys as numpy hands them out: without the NULs at their end, so that of no file nothing is left."""
+    if stored == found:
+        return Seen.SAME
+    return Seen.OTHER_FILE if stored and found else Seen.UNREADABLE_NOW if stored else Seen.READABLE_NOW
+
+
+class Survey(NamedTuple):
+    """current (rows,) bool: the sources have this row's image, with the same file. odd: the first image of which they
+    say something else, or None."""
+
+    current: NDArray[np.bool_]
+    odd: Sighting | None
+
+
+def survey(rows: int, sightings: Iterable[Sighting], *, in_order: bool, tick: Callable[[int], None]) -> Survey:
+    """Hold the rows against the sources, until all were seen. With `in_order` they must have the same places, too."""
+    current, odd, unseen = np.zeros(rows, bool), None, rows
+    for place, sighting in enumerate(sightings if rows else ()):
+        if odd is None and sighting.seen not in (Seen.NEW, Seen.SAME):
+            odd = sighting
+        if sighting.seen in (Seen.NEW, Seen.OTHER_NAME):
+            continue
+        current[sighting.row] = sighting.seen is Seen.SAME and (sighting.row == place or not in_order)
+        unseen -= 1
+        tick(1)
+        if not unseen:
+            break
+    return Survey(current, odd)
+
+
+def require_distinct(image_ids: Callable[[], Iterable[str]]) -> int:
+    """Count image_ids; raise InputError for a repeated one. Called twice if need be. Memory: 8 bytes an id."""
+    keys = array("Q", map(_short_key, image_ids()))
+    values, counts = np.unique(np.asarray(keys), return_counts=True)
+    suspects = set(values[counts > 1].tolist())
+    if suspects:
+        seen: set[str] = set()
+        for image_id in image_ids():
+            if _short_key(image_id) in suspects:
+                if image_id in seen:
+                    raise InputError(f"image_id {image_id!r} occurs twice in the sources: give each image its own id")
+                seen.add(image_id)
+    return len(keys)
+
+
+def _short_key(image_id: str) -> int:
+    return int.from_bytes(hashlib.blake2b(image_id.encode(), digest_size=8).digest(), "big")
+
+
+def text_key(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=KEY.itemsize).digest()
+
+
+def file_key(sha256: str) -> bytes:
+    return bytes.fromhex(sha256[: 2 * KEY.itemsize])
+
+
+def sha256_of(ref: ImageRef) -> str:
+    """The hash of an image's file, NO_FILE if it cannot be read."""
+    try:
+        return hashlib.sha256(bytes_of(ref)).hexdigest()
+    except OSError:
+        return NO_FILE
+
+
+def bytes_of(ref: ImageRef) -> bytes:
+    return read_bytes(ref.uri) if ref.data is None else ref.data

@@ -1,0 +1,218 @@
+"""Extraction without a pairing: prompts whose generations are one picture again and again (Carlini et al. 2023)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from memaudit.audit.pairing import Pairing, prompt_of, stem_of
+from memaudit.errors import EmptyInputError, InputError, UsageError
+from memaudit.extraction.cliques import largest_clique
+from memaudit.extraction.patches import Pixels, distance_of, patched_squares, squares_within, tiles_of
+from memaudit.extraction.results import Extraction, PromptCluster
+from memaudit.images.decode import UnreadableImageError, decode, is_blank
+from memaudit.images.image_ref import ARCHIVE_CUT, ImageRef
+from memaudit.images.sources import read_image
+from memaudit.statistics import rate_of
+from memaudit.store import content_digest
+from memaudit.types import Coverage, Int64, Progress, silent
+
+MOST = 1000  # generations of one prompt: 0.8 GB of pixels
+
+
+@dataclass(frozen=True)
+class ExtractOptions:
+    """threshold: the patched l2 distance at or below which two generations are one picture. clique: how many of them
+    make a memorised prompt. max_unmeasured: the share of generations, or of prompts, above which it is inconclusive."""
+
+    threshold: float = 0.15
+    clique: int = 10
+    max_unmeasured: float = 0.01
+
+
+def extract(
+    generations: Iterable[ImageRef],
+    pattern: re.Pattern[str] | None = None,
+    named: Pairing | None = None,
+    options: ExtractOptions = ExtractOptions(),
+    progress: Progress = silent,
+) -> Extraction:
+    """Look for cliques among the generations of each prompt: at least `clique` of them, each close to every other.
+
+    The prompt of a generation is what `pattern` reads from its name, or its line in `named`, or else its caption. Blank
+    generations are out of scope; an archive that ends early makes the result inconclusive. Memory: the names of all
+    generations, and the pixels of those of one prompt.
+    Raises UsageError for impossible options, InputError if it is not known which generations belong together.
+    """
+    require_possible(options)
+    seen = _Seen([], 0)
+    by_prompt = _by_prompt(_that_are_there(generations, seen), pattern, named or {})
+    clusters = []
+    for number, (prompt, refs) in enumerate(by_prompt.items()):
+        clusters.append(_cluster(prompt, refs, options, seen))
+        progress("comparing generations of a prompt", number + 1, len(by_prompt))
+    return _result(clusters, seen, options)
+
+
+def require_possible(options: ExtractOptions) -> None:
+    """Raise UsageError for options that mean nothing."""
+    if not 0 < options.threshold <= 1:
+        raise UsageError(
+            f"--threshold {options.threshold:g} is out of range: expected 0 < distance <= 1 (pixels in [0, 1])"
+        )
+    if options.clique < 2:
+        raise UsageError(f"--clique {options.clique} is out of range: expected at least 2")
+    if not 0 <= options.max_unmeasured <= 1:
+        raise UsageError(f"--max-unreadable {options.max_unmeasured:g} is out of range: expected a share, 0 to 1")
+
+
+@dataclass
+class _Seen:
+    """What was come across: names of generations with the digests of their files, and rows that are there because an
+    archive ends early."""
+
+    files: list[tuple[str, str]]
+    cut: int
+
+
+def _that_are_there(generations: Iterable[ImageRef], seen: _Seen) -> Iterator[ImageRef]:
+    """All but those that stand for the lost rest of an archive: they belong to no prompt, and are counted in `seen`."""
+    for ref in generations:
+        if ref.uri.endswith(f",{ARCHIVE_CUT}"):
+            seen.cut += 1
+            seen.files.append((ref.image_id, ""))
+        else:
+            yield ref
+
+
+def _by_prompt(
+    generations: Iterable[ImageRef], pattern: re.Pattern[str] | None, named: Pairing
+) -> dict[str, list[ImageRef]]:
+    found: dict[str, list[ImageRef]] = {}
+    for ref in generations:
+        line = named.get(ref.image_id) or named.get(stem_of(ref.image_id))
+        prompt = prompt_of(ref.image_id, pattern, named) if pattern else (line.prompt if line else ref.caption)
+        if not prompt:
+            raise InputError(
+                f"generation {ref.image_id!r} does not say which prompt it was made from: give --prompt-pattern, say "
+                "'{prompt}/{seed}.png', or a --pairing file, or a manifest with a column prompt"
+            )
+        found.setdefault(prompt, []).append(ref)
+    if not found:
+        raise EmptyInputError("no generation to compare")
+    if crowded := next((prompt for prompt, refs in found.items() if len(refs) > MOST), None):
+        raise UsageError(
+            f"prompt {crowded[:80]!r} has {len(found[crowded]):,} generations, at most {MOST:,} are compared with each "
+            "other: name fewer"
+        )
+    return found
+
+
+class _Read(NamedTuple):
+    """The generations of a prompt that can be compared, and how many cannot."""
+
+    refs: list[ImageRef]
+    files: list[str]
+    pixels: list[Pixels]
+    unreadable: int
+    blank: int
+
+
+def _read(refs: list[ImageRef], seen: _Seen) -> _Read:
+    """Decode images; `seen` collects their names and the digests of their files, and how many an archive cut off."""
+    kept, files, pixels = list[ImageRef](), list[str](), list[Pixels]()
+    unreadable = blank = 0
+    for ref in refs:
+        digest = ""
+        try:
+            data = read_image(ref.uri) if ref.data is None else ref.data
+            digest = hashlib.sha256(data).hexdigest()
+            image = decode(data).image
+        except (OSError, InputError, UnreadableImageError) as error:
+            unreadable += 1
+            seen.cut += ARCHIVE_CUT in str(error)
+        else:
+            if is_blank(image):
+                blank += 1
+            else:
+                kept.append(ref)
+                files.append(digest)
+                pixels.append(tiles_of(image))
+        seen.files.append((ref.image_id, digest))
+    return _Read(kept, files, pixels, unreadable, blank)
+
+
+def _cluster(prompt: str, refs: list[ImageRef], options: ExtractOptions, seen: _Seen) -> PromptCluster:
+    read = _read(refs, seen)
+    squares = patched_squares(read.pixels) if len(read.pixels) >= options.clique else np.zeros((0, 0), np.int64)
+    close = squares <= squares_within(options.threshold)
+    clique = largest_clique(close, options.clique)
+    chosen = list(clique.members)
+    inside = _inside(squares, chosen)
+    return PromptCluster(
+        prompt=prompt,
+        generations=len(refs),
+        compared=len(read.refs),
+        unreadable=read.unreadable,
+        blank=read.blank,
+        members=tuple(read.refs[i].image_id for i in chosen),
+        uris=tuple(read.refs[i].uri for i in chosen),
+        files=len({read.files[i] for i in chosen}),
+        mean_distance=float(distance_of(inside).mean()) if chosen else None,
+        largest_distance=float(distance_of(inside).max()) if chosen else None,
+        proven=clique.proven,
+    )
+
+
+def _inside(squares: Int64, members: list[int]) -> Int64:
+    """The pairs of a clique."""
+    return squares[np.ix_(members, members)][np.triu_indices(len(members), 1)]
+
+
+def _result(clusters: list[PromptCluster], seen: _Seen, options: ExtractOptions) -> Extraction:
+    tested = [cluster for cluster in clusters if cluster.compared >= options.clique]
+    read = sum(cluster.compared for cluster in clusters)
+    coverage = Coverage(read, read + sum(cluster.unreadable for cluster in clusters))
+    prompts = Coverage(len(tested), len(clusters))
+    memorised = sorted(
+        (cluster for cluster in tested if cluster.members), key=lambda c: (c.mean_distance, -len(c.members), c.prompt)
+    )
+    return Extraction(
+        threshold=options.threshold,
+        clique=options.clique,
+        digest=content_digest(seen.files),
+        coverage=coverage,
+        memorised=rate_of(len(memorised), prompts),
+        clusters=tuple(memorised),
+        blank=sum(cluster.blank for cluster in clusters),
+        inconclusive=(*_cut_archives(seen), *_shortfalls(coverage, prompts, tested, options)),
+    )
+
+
+def _cut_archives(seen: _Seen) -> list[str]:
+    """How many generations are lost is unknown: no share of those that are there makes up for it."""
+    if not seen.cut:
+        return []
+    return [f"archives of the generations end early ({seen.cut} rows say so): an unknown number of images is missing"]
+
+
+def _shortfalls(
+    coverage: Coverage, prompts: Coverage, tested: list[PromptCluster], options: ExtractOptions
+) -> list[str]:
+    reasons = []
+    if coverage.falls_short(options.max_unmeasured):
+        reasons.append(f"only {coverage.measured:,} of {coverage.total:,} generations could be read")
+    if not prompts.measured or prompts.falls_short(options.max_unmeasured):
+        reasons.append(
+            f"only {prompts.measured:,} of {prompts.total:,} prompts have {options.clique} generations that can be "
+            "compared, fewer cannot show a clique"
+        )
+    unproven = sum(not cluster.proven and not cluster.members for cluster in tested)
+    if unproven:
+        reasons.append(f"the search for a clique gave up at {unproven:,} prompts: lower --threshold")
+    return reasons

@@ -1,0 +1,201 @@
+"""Pixels to faces: detection by YuNet, alignment by five landmarks, measures of quality."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from memaudit.encoders.sface import MIN_SIZE, SIDE, import_cv2
+from memaudit.faces.names import Details
+from memaudit.types import Float64
+
+DETECTION_SIDE = 1024  # larger images are scaled down to it; the faces are cut from the larger one
+TILED_SIDE = 1536  # images with a longer side above this are searched in tiles at full scale, too
+_TILE_OVERLAP = (
+    256  # pixels: any face that is smaller lies wholly within a tile; of larger ones, enough is left scaled down
+)
+_STRICTER = 0.1  # of the score in tiles: tens of times the area holds as many more things that resemble a face
+_EDGE = 4  # pixels: a box this near to where a tile was cut is of a part of a face
+_SHARED = 0.4  # of the smaller of two boxes: what both have in common is one face
+SCORE = 0.6
+_OVERLAP = 0.3
+_LEAST_SIDE = 64  # a strip of fewer pixels makes OpenCV 4.14 hand out memory that it never wrote
+_MOST = 5000
+# Where the landmarks of a face belong in a crop of 112 x 112: the template of ArcFace (Deng et al. 2019), which SFace
+# and most face encoders were trained with.
+_TEMPLATE = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+)
+_PLACES = np.array([1.0, 1, 0, 0, *[1] * 10])  # of box and landmarks: what moves with the tile, and what is a size
+_SHARP = 100.0  # variance of the Laplacian from which on a face counts as sharp
+
+
+class Found(NamedTuple):
+    """A face: what is known of it, and its aligned crop (side, side, 3) RGB uint8."""
+
+    details: Details
+    crop: NDArray[np.uint8]
+
+    @property
+    def is_small(self) -> bool:
+        return self.details.size < MIN_SIZE
+
+
+class FaceFinder:
+    """Finds the faces of an image. Not thread-safe, as OpenCV's detector is not: one for each thread."""
+
+    def __init__(self, yunet: Path, side: int = SIDE, score: float = SCORE) -> None:
+        self._cv2 = import_cv2()
+        self._side, self._score = side, score
+        self._detector = self._cv2.FaceDetectorYN.create(str(yunet), "", (SIDE, SIDE), score, _OVERLAP, _MOST)
+
+    def find(self, image: Image.Image, longer: int = 0) -> list[Found]:
+        """The faces of an upright RGB image, by falling score. longer: the longer side of the image as it was stored,
+        to whose pixels boxes and landmarks are scaled, if it was decoded at a reduced scale."""
+        pixels = np.ascontiguousarray(np.asarray(image)[:, :, ::-1])
+        full = longer / max(image.size) if longer else 1.0
+        return [self._found(pixels, row, full) for row in self._everywhere(pixels)]
+
+    def _everywhere(self, pixels: NDArray[np.uint8]) -> Float64:
+        """As `_detected`; of a large image in tiles at full scale, too, by falling score, each face once."""
+        whole = self._detected(pixels)
+        if max(pixels.shape[:2]) <= TILED_SIDE:
+            return whole
+        return _once(np.concatenate([whole, *(self._in_tile(pixels, left, top) for left, top in _tiles(pixels))]))
+
+    def _in_tile(self, pixels: NDArray[np.uint8], left: int, top: int) -> Float64:
+        """The small faces of a tile that it does not cut through, in pixels of the whole."""
+        tile = np.ascontiguousarray(pixels[top : top + DETECTION_SIDE, left : left + DETECTION_SIDE])
+        found = self._detected(tile)
+        found[:, :14] += np.tile([left, top], 7) * _PLACES
+        (height, width), (rows, columns) = tile.shape[:2], pixels.shape[:2]
+        start, end = found[:, :2], found[:, :2] + found[:, 2:4]
+        cut = ((start < [left + _EDGE, top + _EDGE]) & (np.array([left, top]) > 0)).any(axis=1)
+        last = np.array([left + width, top + height])
+        cut |= ((end > last - _EDGE) & (last < [columns, rows])).any(axis=1)
+        clear = (found[:, 14] >= self._score + _STRICTER) & (found[:, 2:4].max(axis=1) <= _TILE_OVERLAP)
+        return np.asarray(found[clear & ~cut])
+
+    def _detected(self, pixels: NDArray[np.uint8]) -> Float64:
+        """(n, 15): box, five landmarks, score; in pixels of the array given."""
+        height, width = pixels.shape[:2]
+        scale = min(1.0, DETECTION_SIDE / max(width, height))
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = pixels
+        if scale < 1:
+            small = self._cv2.resize(pixels, size, interpolation=self._cv2.INTER_AREA)
+        missing = [max(0, _LEAST_SIDE - side) for side in (size[1], size[0])]
+        if any(missing):
+            small = self._cv2.copyMakeBorder(small, 0, missing[0], 0, missing[1], self._cv2.BORDER_CONSTANT)
+        self._detector.setInputSize(small.shape[1::-1])
+        rows = self._detector.detect(small)[1]
+        if rows is None:
+            return np.empty((0, 15))
+        found = rows.astype(np.float64)
+        found[:, :14] *= np.tile([width / size[0], height / size[1]], 7)
+        return np.asarray(found[[_is_inside(row, width, height) for row in found]])
+
+    def _found(self, pixels: NDArray[np.uint8], row: Float64, full: float) -> Found:
+        landmarks = row[4:14].reshape(5, 2)
+        crop = aligned(pixels, landmarks, self._side)
+        sharpness = float(self._cv2.Laplacian(self._cv2.cvtColor(crop, self._cv2.COLOR_BGR2GRAY), 6).var())
+        details = _details(row[:4] * full, landmarks * full, float(row[14]), sharpness)
+        return Found(details, np.ascontiguousarray(crop[:, :, ::-1]))
+
+
+def _tiles(pixels: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
+    """Left and top of evenly spread squares that overlap by _TILE_OVERLAP at least."""
+    tops, lefts = (_starts(side) for side in pixels.shape[:2])
+    return ((left, top) for top in tops for left in lefts)
+
+
+def _starts(side: int) -> list[int]:
+    if side <= DETECTION_SIDE:
+        return [0]
+    count = math.ceil((side - _TILE_OVERLAP) / (DETECTION_SIDE - _TILE_OVERLAP))
+    return [round(place * (side - DETECTION_SIDE) / (count - 1)) for place in range(count)]
+
+
+def _once(rows: Float64) -> Float64:
+    """By falling score, without those that share _SHARED of the smaller box with a better one."""
+    kept: list[Float64] = []
+    for row in rows[np.argsort(-rows[:, 14], kind="stable")]:
+        if not kept or _shared(row, np.stack(kept)).max() < _SHARED:
+            kept.append(row)
+    return np.stack(kept) if kept else rows
+
+
+def _shared(row: Float64, others: Float64) -> Float64:
+    """What a box has in common with each of the others, as a share of the smaller of the two."""
+    start = np.maximum(row[:2], others[:, :2])
+    end = np.minimum(row[:2] + row[2:4], others[:, :2] + others[:, 2:4])
+    common = np.clip(end - start, 0, None).prod(axis=1)
+    return np.asarray(common / np.minimum(row[2:4].prod(), others[:, 2:4].prod(axis=1)))
+
+
+def _is_inside(row: Float64, width: int, height: int) -> bool:
+    """A sound box with its middle on the image."""
+    middle = row[:2] + row[2:4] / 2
+    sound = bool(np.isfinite(row).all() and (row[2:4] > 0).all())
+    return sound and bool((middle >= 0).all() and middle[0] <= width and middle[1] <= height)
+
+
+def aligned(pixels: NDArray[np.uint8], landmarks: Float64, side: int = SIDE) -> NDArray[np.uint8]:
+    """The face with its landmarks (5, 2) moved to where encoders want them: (side, side, 3), channels as given.
+
+    For 112 the same as OpenCV's FaceRecognizerSF.alignCrop, without its weights.
+    """
+    cv2 = import_cv2()
+    matrix = similarity_transform(landmarks, _TEMPLATE * (side / SIDE))
+    crop: NDArray[np.uint8] = cv2.warpAffine(pixels, matrix, (side, side), flags=cv2.INTER_LINEAR)
+    return crop
+
+
+def similarity_transform(points: Float64, targets: Float64) -> Float64:
+    """The rotation, scaling and translation (2, 3) that brings points (n, 2) nearest to targets (Umeyama 1991)."""
+    mean, goal = points.mean(axis=0), targets.mean(axis=0)
+    centred = points - mean
+    u, spread, vt = np.linalg.svd((targets - goal).T @ centred / len(points))
+    signs = np.array([1.0, 1.0 if np.linalg.det(u) * np.linalg.det(vt) > 0 else -1.0])
+    rotation = (u * signs) @ vt
+    scale = (spread * signs).sum() / max(float((centred**2).sum() / len(points)), 1e-12)
+    return np.column_stack([scale * rotation, goal - scale * rotation @ mean])
+
+
+def _details(box: Float64, landmarks: Float64, score: float, sharpness: float) -> Details:
+    right_eye, left_eye, nose = landmarks[:3]
+    between = left_eye - right_eye
+    distance = max(float(np.linalg.norm(between)), 1e-6)
+    yaw = float((nose - (right_eye + left_eye) / 2) @ between) / distance**2
+    size = float(min(box[2:]))
+    quality = score * min(1.0, size / SIDE) * min(1.0, sharpness / _SHARP) * max(0.0, 1 - 2 * abs(yaw))
+    left, top, width, height = (round(float(value), 1) for value in box)
+    return Details(
+        box=(left, top, width, height),
+        landmarks=tuple((round(float(x), 1), round(float(y), 1)) for x, y in landmarks),
+        score=round(score, 4),
+        size=round(size, 1),
+        sharpness=round(sharpness, 1),
+        yaw=round(max(-9.0, min(9.0, yaw)), 3),
+        roll=round(math.degrees(math.atan2(between[1], between[0])), 1),
+        quality=round(max(0.0, quality), 4),
+    )
+
+
+@contextmanager
+def single_threaded_opencv() -> Iterator[None]:
+    """A call a core: threads of OpenCV's own would only wait for each other while ours work on other images."""
+    cv2: Any = import_cv2()
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)

@@ -1,0 +1,190 @@
+"""How far two pictures agree where one lies on the other: patch by patch, whatever the brightness and contrast."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memaudit.matching.pictures import Picture, composed, import_cv2, laid, to_canvas
+from memaudit.types import Float32, Float64
+
+CANVAS = 192  # pixels of the longer side of the common part
+PATCH = 16
+_RAMP = np.linspace(-1, 1, PATCH, dtype=np.float32)
+_RAMP /= np.sqrt((_RAMP**2).mean())
+_TILE = CANVAS // 4 // PATCH  # patches
+_TEXTURE = 4.5  # of 255: standard deviation above which a patch shows something
+_ALIKE = 0.5  # correlation from which two patches agree
+_BLUR = 1.0  # pixels: so that a shift by a pixel, or JPEG's blocks, do not count
+_WHOLLY = 0.95  # share of a patch
+_KEPT = 0.06  # RGB distance that JPEG and resizing stay below
+_MANY = 12
+
+
+class Agreement(NamedTuple):
+    """What the patches of the common part say.
+
+    alike: share of the patches with texture that agree; patches: how many have texture. Both within the pictures, and
+    (edge_alike, edges) where a picture meets its plain ground: frames and outlines resemble each other easily.
+    of_query, of_reference: share of either picture that lies in the common part.
+    worst: patched l2, the largest RGB distance of a tile in [0, 1]; a tile is a sixteenth of the square canvas (Carlini
+    et al. 2023). kept: share of the patches whose RGB distance is at most `_KEPT`: they were left as they are.
+    coloured: share of the patches, but for those of one plain ground, whose mean colours are as near.
+    crossing: how much the edges of both run in more than one direction, 0 to 1: parallel ones fit at any shift.
+    """
+
+    alike: float
+    patches: int
+    edge_alike: float
+    edges: int
+    of_query: float
+    of_reference: float
+    worst: float
+    kept: float
+    coloured: float
+    crossing: float
+
+    @property
+    def all_patches(self) -> int:
+        return self.patches + self.edges
+
+    @property
+    def all_alike(self) -> float:
+        """Share of all patches with texture that agree, outlines included."""
+        found = self.alike * self.patches + self.edge_alike * self.edges
+        return found / self.all_patches if self.all_patches else 0.0
+
+    @property
+    def evidence(self) -> float:
+        """To choose among alignments by: the share that agrees, less where few patches have a say."""
+        return self.alike * min(1.0, self.patches / _MANY) + 0.5 * self.edge_alike * min(1.0, self.edges / _MANY)
+
+
+NONE = Agreement(0.0, 0, 0.0, 0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
+
+
+class _Drawn(NamedTuple):
+    """A picture on the canvas: its pixels (height, width, 3), blurred a little; where it lies, and where its ground."""
+
+    pixels: Float32
+    inside: Float32
+    ground: Float32
+
+
+def agreement(query: Picture, reference: Picture, matrix: Float64) -> Agreement:
+    """Lay the query on the reference and compare patches of their common part."""
+    box = _common_box(query, reference, matrix)
+    if box is None:
+        return NONE
+    canvas, size = _canvas(box)
+    own, other = _drawn(query, composed(canvas, matrix), size), _drawn(reference, canvas, size)
+    common = _share(np.minimum(own.inside, other.inside)) > _WHOLLY
+    if not common.any():
+        return NONE
+    correlation, texture = _correlation(own.pixels, other.pixels)
+    edge = _share(np.maximum(own.ground, other.ground)) > 1 - _WHOLLY
+    within, edges = common & texture & ~edge, common & texture & edge
+    squares = ((_patches(own.pixels) - _patches(other.pixels)) ** 2).mean(axis=(2, 3, 4)) / 255**2
+    of_reference = common.sum() * PATCH**2 / abs(np.linalg.det(canvas[:, :2])) / np.prod(reference.size)
+    of_query = of_reference * np.prod(reference.size) / np.prod(query.size) / abs(np.linalg.det(matrix[:, :2]))
+    return Agreement(
+        _alike(correlation[within]),
+        int(within.sum()),
+        _alike(correlation[edges]),
+        int(edges.sum()),
+        min(1.0, float(of_query)),
+        min(1.0, float(of_reference)),
+        _worst_tile(squares, common),
+        float((squares[common] <= _KEPT**2).mean()),
+        _coloured(own, other, common),
+        min(_crossing(drawn.pixels, common & texture) for drawn in (own, other)),
+    )
+
+
+def _coloured(own: _Drawn, other: _Drawn, common: NDArray[np.bool_]) -> float:
+    means = [_patches(drawn.pixels).mean(axis=(2, 3)) / 255 for drawn in (own, other)]
+    near = ((means[0] - means[1]) ** 2).mean(axis=2) <= _KEPT**2
+    shown = common & ((np.minimum(_share(own.ground), _share(other.ground)) < 1) | ~near)
+    return float(near[shown].mean()) if shown.any() else 0.0
+
+
+def _crossing(pixels: Float32, shown: NDArray[np.bool_]) -> float:
+    """Smaller ÷ larger eigenvalue of the structure tensor over these patches (Förstner & Gülch 1987)."""
+    if not shown.any():
+        return 0.0
+    down, across = (_patches(slope)[shown].ravel() for slope in np.gradient(pixels.mean(axis=2)))
+    tensor = np.array([[across @ across, across @ down], [across @ down, down @ down]], dtype=np.float64)
+    small, large = np.linalg.eigvalsh(tensor)
+    return float(max(0.0, small) / large) if large > 0 else 0.0
+
+
+def _worst_tile(squares: Float32, common: NDArray[np.bool_]) -> float:
+    """Tiles of 3 x 3 patches, a quarter of the canvas's longer side."""
+    rows, columns = (-(-length // _TILE) for length in squares.shape)
+    tile = np.add.outer(np.arange(squares.shape[0]) // _TILE * columns, np.arange(squares.shape[1]) // _TILE)
+    count = np.bincount(tile[common], minlength=rows * columns)
+    total = np.bincount(tile[common], squares[common], minlength=rows * columns)
+    return float(np.sqrt((total / np.maximum(count, 1)).max()))
+
+
+def _alike(correlation: Float32) -> float:
+    return float((correlation >= _ALIKE).mean()) if len(correlation) else 0.0
+
+
+def _common_box(query: Picture, reference: Picture, matrix: Float64) -> tuple[float, float, float, float] | None:
+    width, height = query.size
+    corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]) @ matrix.T
+    left, top = np.maximum(corners.min(axis=0), 0)
+    right, bottom = np.minimum(corners.max(axis=0), reference.size)
+    if right - left < 0.02 or bottom - top < 0.02:
+        return None
+    return float(left), float(top), float(right), float(bottom)
+
+
+def _canvas(box: tuple[float, float, float, float]) -> tuple[Float64, tuple[int, int]]:
+    """The matrix that maps places of the reference to pixels of the canvas, and the canvas's width and height."""
+    left, top, right, bottom = box
+    scale = CANVAS / max(right - left, bottom - top)
+    width, height = (
+        max(1, round((high - low) * scale / PATCH)) * PATCH for low, high in ((left, right), (top, bottom))
+    )
+    x, y = width / (right - left), height / (bottom - top)
+    return np.array([[x, 0, -left * x], [0, y, -top * y]]), (width, height)
+
+
+def _drawn(picture: Picture, matrix: Float64, size: tuple[int, int]) -> _Drawn:
+    cv2 = import_cv2()
+    inside, ground = (
+        cv2.warpAffine(part.astype(np.float32), to_canvas(picture, matrix), size, flags=cv2.INTER_NEAREST)
+        for part in (np.ones_like(picture.ground), picture.ground)
+    )
+    return _Drawn(cv2.GaussianBlur(laid(picture, matrix, size), (0, 0), _BLUR).astype(np.float32), inside, ground)
+
+
+def _correlation(own: Float32, other: Float32) -> tuple[Float32, NDArray[np.bool_]]:
+    """Normalised cross-correlation of the grey patches, and which of them show something in either picture."""
+    left, right = (_without_slope(_patches(image.mean(axis=2))) for image in (own, other))
+    spread, other_spread = (np.sqrt((p**2).mean(axis=(2, 3))) for p in (left, right))
+    # A floor on the spread: noise on a plain patch correlates with nothing, and says nothing
+    correlation = (left * right).mean(axis=(2, 3)) / (np.maximum(spread, 1) * np.maximum(other_spread, 1))
+    return correlation, np.maximum(spread, other_spread) >= _TEXTURE
+
+
+def _without_slope(patches: Float32) -> Float32:
+    """The patches less their mean and their slope: smooth shading correlates with any other."""
+    level = patches - patches.mean(axis=(2, 3), keepdims=True)
+    along = (level * _RAMP).mean(axis=(2, 3), keepdims=True) * _RAMP
+    down = (level * _RAMP[:, None]).mean(axis=(2, 3), keepdims=True) * _RAMP[:, None]
+    return np.asarray(level - along - down)
+
+
+def _share(part: Float32) -> Float32:
+    return np.asarray(_patches(part).mean(axis=(2, 3)))
+
+
+def _patches(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(height, width, …) as (rows, columns, PATCH, PATCH, …)."""
+    rows, columns = image.shape[0] // PATCH, image.shape[1] // PATCH
+    return image.reshape(rows, PATCH, columns, PATCH, *image.shape[2:]).swapaxes(1, 2)

@@ -1,0 +1,165 @@
+"""What is kept of an image to hold it against others: its pixels at a small size, and its local features."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from memaudit.errors import InputError, MissingDependencyError
+from memaudit.images.decode import UnreadableImageError, decoding
+from memaudit.images.sources import read_image
+from memaudit.images.windows import window_named
+from memaudit.store import ANOTHER_FILE, is_same_file
+from memaudit.types import Float32, Float64
+
+SIDE = 384  # pixels of the longer side that features are taken at
+FEATURES = 600
+MARGIN = 0.25  # of a window's sides, on every side: what lies in the window may reach beyond it
+_PIXEL_SIDE = 256  # pixels of the longer side that are compared
+_PLAIN = 12  # of 255: what JPEG does to a plain surface stays below it
+_BINS = np.arange(128).reshape(4, 4, 8)
+_MIRRORED = _BINS[::-1][:, :, -np.arange(8) % 8].ravel()
+
+
+class Features(NamedTuple):
+    """SIFT keypoints: places (n, 2) float32, shares of the longer side, and RootSIFT descriptors (n, 128) float32."""
+
+    places: Float32
+    descriptors: Float32
+
+    def mirrored(self, width: float) -> Features:
+        """Those of the mirrored image, `width` wide. The descriptor's rows lie across the keypoint's direction: they
+        change places, and every gradient turns the other way round."""
+        places = self.places * np.array([-1, 1], np.float32) + np.array([width, 0], np.float32)
+        return Features(places, self.descriptors[:, _MIRRORED])
+
+
+@dataclass(frozen=True)
+class Picture:
+    """`pixels` (height, width, 3) uint8 RGB; `ground` (height, width) bool: the plain surface that it lies on, such as
+    a page or the black corners of a turned photograph. Places and lengths are shares of the longer side."""
+
+    pixels: NDArray[np.uint8]
+    ground: NDArray[np.bool_]
+    features: Features
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height; the longer one is 1."""
+        height, width = self.pixels.shape[:2]
+        return width / max(width, height), height / max(width, height)
+
+
+def read_picture(uri: str, sha256: str, part: str = "") -> Picture | str:
+    """Read the image at `uri`, or say why it cannot be: absent, unreadable, or another file than the one embedded.
+
+    part: the name of a window; of the image only this, and `MARGIN` around it, makes the picture then.
+    """
+    try:
+        data = read_image(uri)
+    except MemoryError:  # no fault of the file
+        raise
+    except Exception as error:  # noqa: BLE001 - each backend of fsspec, and Arrow, has exceptions of its own
+        return f"cannot read file: {_reason(error)}"
+    if not is_same_file(data, sha256):
+        return ANOTHER_FILE
+    try:
+        with decoding(data, side=round(SIDE / window_named(part).part) if part else SIDE) as decoded:
+            return picture_of(part_of(decoded.image, part))
+    except UnreadableImageError as error:
+        return str(error)
+
+
+def part_of(image: Image.Image, part: str) -> Image.Image:
+    """What `part`, the name of a window, shows of an image with its surroundings; all of it for no name."""
+    return image.crop(window_named(part).box(image.size).widened(MARGIN, image.size)) if part else image
+
+
+def _reason(error: Exception) -> str:
+    """Without the name of the file, so that equal reasons can be counted."""
+    if isinstance(error, FileNotFoundError):
+        return os.strerror(errno.ENOENT)
+    if isinstance(error, InputError):
+        return str(error)
+    return getattr(error, "strerror", None) or type(error).__name__
+
+
+def picture_of(image: Image.Image) -> Picture:
+    """Reduce an RGB image to a Picture. Small ones are enlarged: SIFT finds nothing in icons as they are."""
+    grey = np.asarray(_resized(image, SIDE).convert("L"))
+    pixels = np.array(_resized(image, _PIXEL_SIDE))
+    return Picture(pixels, _ground(pixels), _features(grey))
+
+
+def _ground(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """What a flood from the four corners reaches, where the colour stays that of the corner."""
+    cv2 = import_cv2()
+    height, width = pixels.shape[:2]
+    mask = np.zeros((height + 2, width + 2), np.uint8)
+    how = 4 | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE | (1 << 8)
+    for corner in ((0, 0), (width - 1, 0), (0, height - 1), (width - 1, height - 1)):
+        if not mask[corner[1] + 1, corner[0] + 1]:
+            cv2.floodFill(pixels, mask, corner, 0, (_PLAIN,) * 3, (_PLAIN,) * 3, how)
+    return mask[1:-1, 1:-1].astype(bool)
+
+
+def _resized(image: Image.Image, side: int) -> Image.Image:
+    scale = side / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.BOX if scale < 0.5 else Image.Resampling.BICUBIC)
+
+
+def _features(grey: NDArray[np.uint8]) -> Features:
+    keypoints, descriptors = import_cv2().SIFT_create(nfeatures=FEATURES).detectAndCompute(grey, None)
+    if descriptors is None:
+        return Features(np.empty((0, 2), np.float32), np.empty((0, 128), np.float32))
+    places = np.array([keypoint.pt for keypoint in keypoints], np.float32) + 0.5  # OpenCV counts from a pixel's centre
+    # RootSIFT: Arandjelovic & Zisserman, CVPR 2012
+    return Features(
+        places / max(grey.shape), np.sqrt(descriptors / np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-9))
+    )
+
+
+def composed(outer: Float64, inner: Float64) -> Float64:
+    """The matrix (2, 3) of `inner`, then `outer`."""
+    return np.asarray(outer @ np.vstack([inner, [0.0, 0.0, 1.0]]))
+
+
+def inverted(matrix: Float64) -> Float64:
+    """The matrix (2, 3) of the way back. Raises numpy.linalg.LinAlgError where there is none."""
+    return np.asarray(np.linalg.inv(np.vstack([matrix, [0.0, 0.0, 1.0]]))[:2])
+
+
+def to_canvas(picture: Picture, matrix: Float64) -> Float64:
+    """The matrix from a picture's pixels to those of a canvas, for OpenCV; `matrix` takes its places there."""
+    longer = max(picture.pixels.shape[:2])
+    shift = np.array([[1 / longer, 0, 0.5 / longer], [0, 1 / longer, 0.5 / longer]])  # centre of a pixel to its place
+    return np.asarray(composed(matrix, shift) - np.array([[0, 0, 0.5], [0, 0, 0.5]]))
+
+
+def laid(picture: Picture, matrix: Float64, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A picture on a canvas of `size` (width, height), its edge continued; matrix (2, 3) from its places to pixels."""
+    cv2 = import_cv2()
+    matrix = to_canvas(picture, matrix)
+    pixels, shrink = picture.pixels, np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    if shrink < 0.7:
+        pixels = cv2.GaussianBlur(pixels, (0, 0), 0.5 / shrink)
+    how = {"flags": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_REPLICATE}
+    return np.asarray(cv2.warpAffine(pixels, matrix, size, **how))
+
+
+def import_cv2() -> Any:
+    """Import OpenCV, or raise MissingDependencyError with the line that installs it."""
+    try:
+        import cv2
+    except ImportError:
+        raise MissingDependencyError(
+            'comparing pixels needs OpenCV: pip install "memaudit-vision[pixels]", or turn it off with --verify none'
+        ) from None
+    return cv2

@@ -1,0 +1,96 @@
+"""Where one picture lies within another, found by sliding it over: drawings have too few corners for local features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memaudit.matching.pictures import Picture, composed, import_cv2, inverted, laid
+from memaudit.types import Float32, Float64
+
+MOST_FEATURES = 200  # where both pictures have more, features find what there is to find, and sooner
+LEAST_CORRELATION = 0.75
+_SIDE = 96  # pixels of the longer side of the picture that another one slides over
+_SCALES = np.geomspace(0.3, 1, 13)  # of the longer side, to that of the picture below
+_LEAST = 8  # pixels of a side: less says nothing
+_PLAIN = 4  # of 255: standard deviation below which there is nothing to look for
+_CANVAS = 128  # pixels of the longer side of the inner picture
+_MARGIN = 24  # of them, by which the outer picture is seen beyond it
+_STEPS, _ENOUGH = 40, 1e-4
+_BLUR = 5  # pixels, odd
+_TO_EDGE = np.array([[1, 0, 0.5], [0, 1, 0.5]])  # OpenCV counts from a pixel's centre
+
+
+def placements(query: Picture, reference: Picture) -> Iterator[Float64]:
+    """At most two: the query within the reference, and the reference within the query, each at the best scale.
+
+    matrix (2, 3) float64: as of an Alignment. Normalised cross-correlation of colours over all places and scales, then
+    an affine refinement by its gradient (ECC: Evangelidis & Psarakis, PAMI 2008).
+    """
+    if min(len(query.features.places), len(reference.features.places)) >= MOST_FEATURES:
+        return
+    for inner, outer in ((query, reference), (reference, query)):
+        placed = _slid(inner, outer)
+        if placed is not None:
+            matrix = _refined(inner, outer, placed)
+            yield matrix if inner is query else inverted(matrix)
+
+
+def _slid(inner: Picture, outer: Picture) -> Float64 | None:
+    """The matrix from the inner picture to where it fits best in the outer one; None where it fits nowhere."""
+    cv2 = import_cv2()
+    below = cv2.GaussianBlur(_small(outer, _SIDE), (0, 0), 1.0)
+    best, matrix = LEAST_CORRELATION, None
+    for scale in _SCALES:
+        above = cv2.GaussianBlur(_small(inner, _SIDE * scale), (0, 0), 0.8)
+        height, width = above.shape[:2]
+        if min(height, width) < _LEAST or height > below.shape[0] or width > below.shape[1]:
+            continue
+        if above.std(axis=(0, 1)).max() < _PLAIN:
+            continue
+        # A window without any variance has no correlation: OpenCV calls it 1 or infinite
+        scores = cv2.matchTemplate(below, above, cv2.TM_CCOEFF_NORMED)
+        scores[~(np.abs(scores) <= 1.001)] = -1
+        _, score, _, (left, top) = cv2.minMaxLoc(scores)
+        if score > best:
+            best, matrix = score, _to_window(inner, outer, (left, top, width, height), below.shape[1::-1])
+    return matrix
+
+
+def _small(picture: Picture, side: float) -> NDArray[np.uint8]:
+    width, height = (max(1, round(length * side)) for length in picture.size)
+    return np.asarray(import_cv2().resize(picture.pixels, (width, height), interpolation=import_cv2().INTER_AREA))
+
+
+def _to_window(inner: Picture, outer: Picture, window: tuple[int, int, int, int], below: tuple[int, int]) -> Float64:
+    """The matrix from the inner picture's places to those of a window of the outer one, given in pixels of `below`."""
+    left, top, width, height = window
+    x, y = outer.size[0] / below[0], outer.size[1] / below[1]
+    return np.array([[width * x / inner.size[0], 0, left * x], [0, height * y / inner.size[1], top * y]])
+
+
+def _refined(inner: Picture, outer: Picture, placed: Float64) -> Float64:
+    """A matrix near `placed` with which the pictures correlate best; `placed` where none is better."""
+    cv2 = import_cv2()
+    width, height = (max(16, round(length * _CANVAS)) for length in inner.size)
+    canvas = np.array([[width / inner.size[0], 0, 0], [0, height / inner.size[1], 0]])
+    beyond = canvas + np.array([[0, 0, _MARGIN], [0, 0, _MARGIN]])
+    from_outer = composed(beyond, inverted(placed))
+    above = _grey(inner, canvas, (width, height))
+    below = _grey(outer, from_outer, (width + 2 * _MARGIN, height + 2 * _MARGIN))
+    start = np.array([[1, 0, _MARGIN], [0, 1, _MARGIN]], np.float32)
+    until = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _STEPS, _ENOUGH)
+    try:
+        _, warp = cv2.findTransformECC(above, below, start, cv2.MOTION_AFFINE, until, None, _BLUR)
+    except cv2.error:  # it did not converge
+        return placed
+    moved = composed(composed(_TO_EDGE, warp.astype(np.float64)), inverted(_TO_EDGE))
+    matrix = composed(composed(inverted(from_outer), moved), canvas)
+    astray = not np.isfinite(matrix).all() or np.linalg.det(matrix[:, :2]) < np.linalg.det(placed[:, :2]) / 4
+    return placed if astray else matrix
+
+
+def _grey(picture: Picture, matrix: Float64, size: tuple[int, int]) -> Float32:
+    return np.asarray(laid(picture, matrix, size).mean(axis=2), np.float32)

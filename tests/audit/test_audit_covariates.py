@@ -1,0 +1,92 @@
+"""Why images come back: rates by near-duplicates and by simplicity, counted by hand."""
+
+from pathlib import Path
+
+import numpy as np
+from vectors import families, near, random_vectors, vector_store
+
+from memaudit.audit.pairing import Prompted
+from memaudit.audit.results import Why
+from memaudit.audit.run import AuditOptions, audit
+from memaudit.index import ExactSearch
+from memaudit.statistics import rate_of
+from memaudit.store import Store
+
+OPTIONS = AuditOptions(threshold=0.8)
+
+
+def training_store(folder: Path, simplicity: list[float] | None = None) -> Store:
+    """40 single images, then five families of 4, two of 12; simplicity rises along the rows."""
+    vectors = families(1, [1] * 40 + [4] * 5 + [12] * 2, noise=0.2)
+    measures = simplicity or [row / len(vectors) for row in range(len(vectors))]
+    return vector_store(folder / "t", vectors, prefix="t", simplicity=measures)
+
+
+def why_of(folder: Path, training: Store, generated: np.ndarray, prompts: list[int] | None) -> Why:
+    generations = vector_store(folder / "g", generated, prefix="g")
+    pairing = {f"g-{i:05d}": Prompted(f"t-{row:05d}") for i, row in enumerate(prompts)} if prompts else None
+    why = audit(generations, ExactSearch(training), pairing=pairing, options=OPTIONS).why
+    assert why is not None
+    return why
+
+
+def counts(why: Why, feature: str) -> dict[float, tuple[int, int]]:
+    return {
+        band.low: (band.came_back.count, band.came_back.coverage.measured)
+        for band in why.bands
+        if band.feature == feature
+    }
+
+
+def test_paired_rates_are_those_of_the_prompts_images(tmp_path: Path) -> None:
+    """Of the prompts in each band, how many got their image back: by eye 1 of 10, 2 of 4, 3 of 6."""
+    training = training_store(tmp_path)
+    prompts = [*range(10), 40, 44, 48, 52, 60, 62, 64, 72, 74, 76]
+    copied = {0, 40, 44, 60, 62, 72}
+    vectors = training.embeddings(np.array(prompts))
+    strangers = random_vectors(9, len(prompts))
+    generated = np.array([v if p in copied else s for p, v, s in zip(prompts, vectors, strangers, strict=True)])
+    why = why_of(tmp_path, training, generated, prompts)
+    assert why.paired
+    assert counts(why, "near-duplicates") == {1: (1, 10), 2: (2, 4), 10: (3, 6)}
+    truth: dict[float, tuple[int, int]] = {}
+    for prompt in prompts:
+        low = min(prompt / 84 // 0.2 * 0.2, 0.8)
+        count, n = truth.get(round(low, 1), (0, 0))
+        truth[round(low, 1)] = (count + (prompt in copied), n + 1)
+    assert counts(why, "simplicity") == truth
+    assert all(band.training is None for band in why.bands)
+
+
+def test_rates_have_their_intervals(tmp_path: Path) -> None:
+    """Clopper-Pearson on each, as anywhere."""
+    training = training_store(tmp_path)
+    why = why_of(tmp_path, training, training.embeddings(np.arange(40)), list(range(40)))
+    assert why.bands[0].came_back == rate_of(40, why.bands[0].came_back.coverage)
+
+
+def test_unpaired_findings_stand_beside_the_training_set(tmp_path: Path) -> None:
+    """Thirty findings, all of a family of twelve: 100 % of the findings, 24 of 84 training images."""
+    training = training_store(tmp_path)
+    generated = np.concatenate([near(2, training.embeddings(np.arange(60, 72)), 0.05), random_vectors(5, 20)])
+    why = why_of(tmp_path, training, generated, None)
+    assert not why.paired
+    shares = {b.low: (b.came_back, b.training) for b in why.bands if b.feature == "near-duplicates"}
+    found, among = shares[10]
+    assert among is not None
+    assert (found.count, found.coverage.measured) == (12, 12)
+    assert (among.count, among.coverage.measured) == (24, 84)
+    assert shares[1][0].count == 0
+
+
+def test_without_findings_there_is_nothing_to_explain(tmp_path: Path) -> None:
+    """No pairing, no finding: no band, rather than bands of nothing."""
+    assert why_of(tmp_path, training_store(tmp_path), random_vectors(5, 20), None).bands == ()
+
+
+def test_imported_embeddings_have_no_simplicity(tmp_path: Path) -> None:
+    """What was never decoded is in no band of simplicity, and counted."""
+    training = training_store(tmp_path, simplicity=[float("nan")] * 84)
+    why = why_of(tmp_path, training, training.embeddings(np.arange(5)), list(range(5)))
+    assert counts(why, "simplicity") == {}
+    assert why.without == 5

@@ -1,0 +1,164 @@
+"""Real photographs: who is found, who is matched, under which alterations."""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+
+import numpy as np
+import pytest
+from face_stores import BARACK, MASKS, OTHERS, needs_photographs, sample_folder
+from PIL import Image, ImageFilter, ImageOps
+
+from memaudit.encoders.sface import ONE_TO_ONE, SFACE_FILE, YUNET_FILE, face_weights, import_cv2, resolve
+from memaudit.faces.find import FaceFinder, aligned, similarity_transform
+from memaudit.faces.reading import FaceReader, Seen
+
+pytestmark = needs_photographs
+# On t1.jpg six people are to be seen.
+FACES = {**dict.fromkeys(BARACK, 1), "biden.jpg": 1, "Tom_Hanks_54745.png": 1, "t1.jpg": 6, **dict.fromkeys(MASKS, 0)}
+
+
+@cache
+def reader() -> FaceReader:
+    return FaceReader(resolve("sface", "cpu"))
+
+
+def opened(name: str) -> Image.Image:
+    return Image.open(sample_folder() / name).convert("RGB")
+
+
+@cache
+def seen(name: str) -> Seen:
+    return reader().see(opened(name))
+
+
+def vector(found: Seen) -> np.ndarray:
+    embedding = found.embeddings[0]
+    assert embedding is not None
+    return embedding
+
+
+def jpeg(image: Image.Image) -> Image.Image:
+    data = io.BytesIO()
+    image.save(data, "JPEG", quality=30)
+    return Image.open(data).convert("RGB")
+
+
+def small(image: Image.Image) -> Image.Image:
+    """The face 64 pixels wide."""
+    width = reader().see(image).faces[0].details.box[2]
+    return image.resize((round(image.width * 64 / width), round(image.height * 64 / width)), Image.Resampling.LANCZOS)
+
+
+def turned(image: Image.Image) -> Image.Image:
+    return image.rotate(10, Image.Resampling.BICUBIC, expand=True)
+
+
+@pytest.mark.parametrize(("name", "count"), FACES.items())
+def test_every_face_of_a_photograph_is_found(name: str, count: int) -> None:
+    """One on each portrait, six on the group, none on pictures of masks."""
+    assert len(seen(name).faces) == count
+
+
+def test_one_man_matches_himself_and_nobody_else() -> None:
+    """All 15 pairs of one man reach 0.6; none of the 28 pairs of others, nor of the 48 across, the 1:1 threshold."""
+    same = np.stack([vector(seen(name)) for name in BARACK])
+    others = np.concatenate([np.stack(seen(name).embeddings) for name in OTHERS])
+    within = (same @ same.T)[np.triu_indices(len(same), 1)]
+    assert within.min() >= 0.6
+    assert (same @ others.T).max() < ONE_TO_ONE
+    assert (others @ others.T)[np.triu_indices(len(others), 1)].max() < ONE_TO_ONE
+
+
+@pytest.mark.parametrize(
+    "alter", [ImageOps.mirror, jpeg, small, turned], ids=["flipped", "JPEG 30", "64 px", "10 degrees"]
+)
+@pytest.mark.parametrize("name", [*BARACK[1:4], "biden.jpg"])
+def test_an_altered_face_is_the_same_person(name: str, alter: object) -> None:
+    """Flipped, at JPEG quality 30, 64 pixels wide, turned by 10 degrees: found, and at 0.6 or more with itself."""
+    assert callable(alter)
+    found = reader().see(alter(opened(name)))
+    assert len(found.faces) == 1
+    assert float(vector(found) @ vector(seen(name))) >= 0.6
+
+
+def test_the_alignment_is_that_of_opencv() -> None:
+    """The same crop as FaceRecognizerSF.alignCrop's, up to rounding."""
+    cv2 = import_cv2()
+    recognizer = cv2.FaceRecognizerSF.create(str(face_weights(SFACE_FILE)), "")
+    pixels = np.ascontiguousarray(np.asarray(opened("t1.jpg"))[:, :, ::-1])
+    for row in FaceFinder(face_weights(YUNET_FILE))._detected(pixels):
+        theirs = recognizer.alignCrop(pixels, row.astype(np.float32))
+        ours = aligned(pixels, row[4:14].reshape(5, 2))
+        assert np.abs(ours.astype(int) - theirs.astype(int)).max() <= 2
+
+
+def test_a_similarity_transform_is_recovered() -> None:
+    """Turned, scaled and moved points are brought back exactly; mirrored ones are not mirrored."""
+    points = np.array([[0.0, 0], [4, 0], [2, 3], [1, 5], [3, 5]])
+    turn = np.array([[0.8, -0.6], [0.6, 0.8]])
+    matrix = similarity_transform(points, 2.5 * points @ turn.T + [7, -2])
+    assert matrix == pytest.approx(np.column_stack([2.5 * turn, [7, -2]]))
+    assert np.linalg.det(similarity_transform(points * [-1, 1], points)[:, :2]) > 0
+
+
+def test_measures_of_quality_say_what_they_should() -> None:
+    """A small or blurred face is worse than the same one large and sharp; a turned picture shows in the roll."""
+    image = opened("obama.jpg")
+    best = reader().see(image).faces[0].details
+    blurred = reader().see(image.filter(ImageFilter.GaussianBlur(6))).faces[0].details
+    tiny = reader().see(small(image)).faces[0].details
+    assert blurred.sharpness < best.sharpness / 4
+    assert tiny.size == pytest.approx(64, abs=4)
+    assert max(blurred.quality, tiny.quality) < best.quality
+    assert reader().see(turned(image)).faces[0].details.roll == pytest.approx(best.roll - 10, abs=3)
+    assert abs(best.yaw) < 0.2
+
+
+def test_boxes_are_in_pixels_of_the_stored_image() -> None:
+    """An image that was decoded smaller gives the same box as the whole one."""
+    image = opened("obama.jpg")
+    half = image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS)
+    whole, smaller = (reader().see(picture, max(image.size)).faces[0].details for picture in (image, half))
+    assert smaller.box == pytest.approx(whole.box, abs=15)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5000, 1), (1, 900), (31, 32), (1024, 12), (40, 3)])
+def test_strips_hold_no_faces(size: tuple[int, int]) -> None:
+    """On images narrower than 33 pixels OpenCV's detector reports what its memory happens to hold."""
+    for seed in range(3):
+        noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+        assert reader().see(Image.fromarray(noise)).faces == ()
+
+
+def test_a_face_below_20_pixels_is_kept_without_an_embedding() -> None:
+    """It has a place and a low quality, and nothing that could be matched."""
+    image = opened("obama.jpg")
+    width = seen("obama.jpg").faces[0].details.box[2]
+    tiny = image.resize((round(image.width * 17 / width), round(image.height * 17 / width)), Image.Resampling.LANCZOS)
+    found = reader().see(tiny)
+    assert len(found.faces) == 1
+    assert found.embeddings == (None,)
+    assert found.faces[0].details.quality < 0.2
+
+
+def test_small_faces_on_large_images_are_found_once() -> None:
+    """Of 44 pixels on a picture 4,500 wide, and a large one beside them: wherever tiles meet, and each once."""
+    large = opened("biden.jpg")
+    width = seen("obama.jpg").faces[0].details.box[2]
+    image = opened("obama.jpg")
+    tiny = image.resize((round(image.width * 44 / width), round(image.height * 44 / width)), Image.Resampling.LANCZOS)
+    canvas = Image.new("RGB", (4500, 1400), (140, 140, 140))
+    canvas.paste(large, (100, 100))
+    places = [(left, top) for left in (1250, 1660, 1930, 2440, 2700, 3200, 4400) for top in (250, 370, 900, 1300)]
+    for place in places:
+        canvas.paste(tiny, place)
+    found = reader().see(canvas)
+    small = [face for face in found.faces if face.details.size < 80]
+    assert len(small) == len(places)
+    assert len(found.faces) == len(places) + 1
+    assert float(vector(seen("obama.jpg")) @ np.asarray(found.embeddings[-1])) > 0.5
+    assert [face.details.score for face in found.faces] == sorted((f.details.score for f in found.faces), reverse=True)
+    boxes = {(round(face.details.box[0] / 10), round(face.details.box[1] / 10)) for face in small}
+    assert len(boxes) == len(places)

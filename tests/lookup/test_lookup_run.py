@@ -1,0 +1,210 @@
+"""The look-up: copies are found through views, and what could not be looked at is said."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pictures import MakeFolder, MakeStore, altered, draw, photograph
+from PIL import Image
+
+from memaudit.embed.run import EmbedOptions, embed
+from memaudit.encoders import load_encoder
+from memaudit.errors import InconclusiveError, MissingDependencyError, UsageError
+from memaudit.files import digest_of
+from memaudit.images.sources import iter_images
+from memaudit.images.views import views_of
+from memaudit.index import ExactSearch, open_searcher
+from memaudit.lookup.run import FOUND, NOTHING, UNDECIDED, Answer, LookupOptions, evidence, look_up
+from memaudit.store import Store
+
+
+@pytest.fixture
+def store(picture_folder: MakeFolder, make_store: MakeStore) -> Store:
+    """40 pictures, of which the first is there twice."""
+    folder = picture_folder(40)
+    altered(draw(0)).save(folder / "again.png")
+    return make_store(folder)
+
+
+def asked(store: Store, *paths: Path, views: str = "all", neighbours: int = 10) -> list[Answer]:
+    options = LookupOptions(views_of(views), neighbours=neighbours)
+    return look_up(iter_images([paths[0].parent]), ExactSearch(store), load_encoder("thumbnail"), options)
+
+
+def saved(folder: Path, name: str, image: Image.Image) -> Path:
+    folder.mkdir(exist_ok=True)
+    image.save(folder / name)
+    return folder / name
+
+
+@pytest.mark.parametrize(
+    ("turn", "view"),
+    [
+        (None, "whole"),
+        (Image.Transpose.FLIP_LEFT_RIGHT, "mirrored"),
+        (Image.Transpose.ROTATE_90, "turned 270"),
+        (Image.Transpose.ROTATE_180, "turned 180"),
+    ],
+)
+def test_turned_copies_are_found_by_the_view_that_turns_back(
+    store: Store, tmp_path: Path, turn: Image.Transpose | None, view: str
+) -> None:
+    """The match names the view; without views a turned copy is not found."""
+    copy = altered(draw(7)) if turn is None else altered(draw(7)).transpose(turn)
+    path = saved(tmp_path / "asked", "copy.png", copy)
+    (answer,) = asked(store, path)
+    assert [(match.image_id, match.view) for match in answer.matches] == [("0007.png", view)]
+    assert answer.matches[0].similarity >= 0.95
+    assert answer.matches[0].uri.endswith("0007.png")
+    (without,) = asked(store, path, views="none")
+    assert bool(without.matches) == (turn is None)
+
+
+def test_a_picture_within_a_picture(store: Store, tmp_path: Path) -> None:
+    """A copy that fills a quarter of a larger picture is found by its tile."""
+    canvas = draw(500, (192, 144))
+    canvas.paste(draw(5), (96, 72))
+    (answer,) = asked(store, saved(tmp_path / "asked", "pasted.png", canvas))
+    assert [(match.image_id, match.view) for match in answer.matches] == [("0005.png", "tile 3,3")]
+
+
+def test_each_training_image_is_named_once(store: Store, tmp_path: Path) -> None:
+    """By its best view, most similar first; further ones than were asked for are announced."""
+    path = saved(tmp_path / "asked", "copy.png", draw(0))
+    (answer,) = asked(store, path)
+    assert [match.image_id for match in answer.matches] == ["0000.png", "again.png"]
+    assert answer.matches[0].similarity == 1
+    assert not answer.more
+    (first,) = asked(store, path, neighbours=1)
+    assert [match.image_id for match in first.matches] == ["0000.png"]
+    assert first.more
+
+
+def test_what_cannot_be_looked_at(store: Store, tmp_path: Path) -> None:
+    """Unreadable and blank pictures have an answer that says so; the others are decided all the same."""
+    folder = tmp_path / "asked"
+    saved(folder, "blank.png", Image.new("RGB", (50, 50), "white"))
+    (folder / "broken.png").write_bytes(b"no image")
+    saved(folder, "new.png", draw(900))
+    answers = asked(store, folder / "x")
+    assert [answer.status for answer in answers] == ["blank", "unreadable", "ok"]
+    assert not any(answer.matches for answer in answers)
+    assert answers[1].error
+    assert answers[2].nearest is not None
+    assert answers[2].nearest.similarity < 0.95
+
+
+def test_the_outcome(store: Store, tmp_path: Path) -> None:
+    """Found, nothing found, or not decided; a match is one whatever else could not be read."""
+    options = LookupOptions(views_of("none"))
+    for name, image in (("a", draw(3)), ("b", draw(901))):
+        saved(tmp_path / name, "x.png", image)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "broken.png").write_bytes(b"no image")
+    found, none, broken = (asked(store, tmp_path / name / "x", views="none") for name in "abc")
+    for answers, outcome in [(found, FOUND), (none, NOTHING), (none + broken, UNDECIDED), (found + broken, FOUND)]:
+        value = evidence(answers, ExactSearch(store), options, 0.01, {})
+        assert value["outcome"] == outcome
+        assert value["sha256"] == digest_of({key: item for key, item in value.items() if key != "sha256"})
+        assert value["store"]["sha256"] == store.digest
+
+
+def test_a_training_set_that_was_not_read_whole(
+    picture_folder: MakeFolder, make_store: MakeStore, tmp_path: Path
+) -> None:
+    """Nothing found among a part of the training set decides nothing, unless that much may be missing."""
+    folder = picture_folder(9)
+    (folder / "broken.png").write_bytes(b"no image")
+    store = make_store(folder)
+    answers = asked(store, saved(tmp_path / "asked", "x.png", draw(901)), views="none")
+    options = LookupOptions(views_of("none"))
+    value = evidence(answers, ExactSearch(store), options, 0.01, {})
+    assert (value["outcome"], len(value["undecided"])) == (UNDECIDED, 1)
+    assert evidence(answers, ExactSearch(store), options, 0.2, {})["outcome"] == NOTHING
+
+
+def test_another_encoder_decides_nothing(tmp_path: Path) -> None:
+    """Similarities across encoders mean nothing."""
+    from vectors import vector_store
+
+    store = vector_store(tmp_path / "store", np.eye(4))
+    saved(tmp_path / "asked", "x.png", draw(1))
+    with pytest.raises(InconclusiveError, match="was embedded with test weights"):
+        asked(store, tmp_path / "asked" / "x.png")
+    assert open_searcher(store.folder).method == "exact"
+
+
+PIXELS = LookupOptions(views_of("none"), verify_from=0.05)
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Store:
+    """Eight textured pictures with corners, so that there are features to find."""
+    folder = tmp_path / "photographs"
+    for seed in range(8):
+        saved(folder, f"{seed}.png", photograph(seed))
+    return embed([folder], tmp_path / "store", load_encoder("thumbnail"), EmbedOptions(workers=1))
+
+
+def answers_of(store: Store, folder: Path, options: LookupOptions = PIXELS) -> list[Answer]:
+    return look_up(iter_images([folder]), ExactSearch(store), load_encoder("thumbnail"), options)
+
+
+def test_a_copy_below_the_threshold_is_confirmed_on_pixels(photographs: Store, tmp_path: Path) -> None:
+    """A crop that similarity alone does not tell is found, with its kind; a new picture and its candidates are not."""
+    folder = tmp_path / "asked"
+    saved(folder, "crop.png", photograph(3).crop((70, 40, 290, 215)))
+    saved(folder, "new.png", photograph(900))
+    crop, new = answers_of(photographs, folder)
+    assert [(match.image_id, match.kind, match.verified) for match in crop.matches] == [("3.png", "partial", True)]
+    assert crop.matches[0].similarity < 0.95
+    assert new.matches == ()
+    assert new.compared == new.candidates > 0
+    value = evidence([crop, new], ExactSearch(photographs), PIXELS, 0.01, {})
+    assert value["outcome"] == FOUND
+    assert value["pixels"]["status"] == "compared"
+    without = LookupOptions(views_of("none"), verify="none")
+    assert not any(answer.matches for answer in answers_of(photographs, folder, without))
+    part = evidence([crop], ExactSearch(photographs), without, 0.01, {})["pixels"]
+    assert part == {"status": "not compared", "why": ["--verify none"]}
+
+
+def test_files_that_are_gone_are_said(photographs: Store, tmp_path: Path) -> None:
+    """What is at the threshold is a match by similarity; what lies below it was not looked at, and that is said."""
+    saved(tmp_path / "asked", "copy.png", photograph(3))
+    for path in (tmp_path / "photographs").iterdir():
+        path.unlink()
+    (answer,) = answers_of(photographs, tmp_path / "asked")
+    found = [(match.image_id, match.kind, match.verified, match.compared) for match in answer.matches]
+    assert found == [("3.png", "near-duplicate", False, False)]
+    part = evidence([answer], ExactSearch(photographs), PIXELS, 0.01, {})["pixels"]
+    assert (part["status"], part["compared"], part["why"]) == (
+        "not compared",
+        0,
+        ["cannot read file: No such file or directory"],
+    )
+
+
+def test_without_opencv_nothing_is_compared_and_it_is_said(
+    photographs: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for, it is an error; else the evidence says why not."""
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    saved(tmp_path / "asked", "crop.png", photograph(3).crop((70, 40, 290, 215)))
+    answers = answers_of(photographs, tmp_path / "asked")
+    part = evidence(answers, ExactSearch(photographs), PIXELS, 0.01, {})["pixels"]
+    assert part["status"] == "not compared"
+    assert "cv2" in part["why"][0] or "OpenCV" in part["why"][0]
+    with pytest.raises(MissingDependencyError):
+        answers_of(photographs, tmp_path / "asked", LookupOptions(views_of("none"), verify="pixels"))
+
+
+@pytest.mark.parametrize("options", [{"verify": "perhaps"}, {"verify_from": 2.0}])
+def test_impossible_choices_of_pixels(photographs: Store, tmp_path: Path, options: dict[str, Any]) -> None:
+    """One line, before any work."""
+    with pytest.raises(UsageError):
+        answers_of(photographs, tmp_path, LookupOptions(views_of("none"), **options))

@@ -1,0 +1,281 @@
+"""Checks of many pairs: whatever the order and the threads, and whatever cannot be read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from altered import COPIES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from pictures import mosaic, photograph, round_detail
+from threadpoolctl import threadpool_info
+
+from memaudit.errors import MissingDependencyError
+from memaudit.matching import compare as engine
+from memaudit.matching.compare import Checks, Files, Parts, check_pairs, most_similar
+from memaudit.matching.decide import check
+from memaudit.matching.kinds import Kind
+from memaudit.matching.pictures import Picture, read_picture
+from memaudit.types import Int64, silent
+
+MADE = ("same", "crop", "turned", "sticker")
+
+
+def write_family(folder: Path, seed: int) -> list[Path]:
+    paths = []
+    for name in MADE:
+        paths.append(folder / f"{seed}-{name}.png")
+        COPIES[name](photograph(seed)).save(paths[-1], compress_level=1)
+    return paths
+
+
+def files_of(paths: list[Path]) -> Files:
+    hashes = [hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "0" * 64 for path in paths]
+    return Files(np.array([str(path) for path in paths], object), np.array(hashes, object))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """Three families of four."""
+    folder = tmp_path_factory.mktemp("families")
+    return files_of([path for seed in range(3) for path in write_family(folder, seed)])
+
+
+@pytest.fixture(scope="module")
+def pairs() -> tuple[Int64, Int64]:
+    """All of them."""
+    left, right = np.triu_indices(3 * len(MADE), 1)
+    return left, right
+
+
+@pytest.fixture(scope="module")
+def checks(files: Files, pairs: tuple[Int64, Int64]) -> Checks:
+    return check_pairs(files, files, *pairs, silent)
+
+
+def assert_equal(one: Checks, two: Checks, where: Int64 | slice = slice(None)) -> None:
+    for name in Checks._fields:
+        np.testing.assert_array_equal(getattr(one, name), getattr(two, name)[where], name)
+
+
+def test_each_pair_gets_what_check_says_of_it(files: Files, pairs: tuple[Int64, Int64], checks: Checks) -> None:
+    """Copies are the pairs within a family, and no others."""
+    left, right = pairs
+    np.testing.assert_array_equal(checks.copies, left // len(MADE) == right // len(MADE))
+    for i in range(0, len(left), 7):
+        query, reference = (read_picture(files.uri[row], files.sha256[row]) for row in (left[i], right[i]))
+        assert isinstance(query, Picture)
+        assert isinstance(reference, Picture)
+        found = check(query, reference)
+        assert (checks.kind[i], checks.inliers[i]) == (found.kind, found.inliers)
+        assert checks.alike[i] == np.float32(found.agreement.alike)
+        assert checks.worst[i] == np.float32(found.agreement.worst)
+
+
+@pytest.mark.parametrize("threads", [1, 5])
+def test_threads_change_nothing(
+    files: Files, pairs: tuple[Int64, Int64], checks: Checks, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: threads)
+    assert_equal(check_pairs(files, files, *pairs, silent), checks)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.data())
+def test_order_changes_nothing(files: Files, pairs: tuple[Int64, Int64], checks: Checks, data: st.DataObject) -> None:
+    """Any pairs in any order, some of them twice; with so little room that pictures are read again."""
+    chosen = np.array(data.draw(st.lists(st.integers(0, len(pairs[0]) - 1), max_size=12)), np.int64)
+    left, right = (side[chosen] for side in pairs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "HELD", data.draw(st.integers(1, 4)))
+        assert_equal(check_pairs(files, files, left, right, silent), checks, chosen)
+
+
+def test_two_sides_are_kept_apart(files: Files, pairs: tuple[Int64, Int64], checks: Checks) -> None:
+    """A row of the queries is not the row of that number among the references."""
+    left, right = (side[:20] for side in pairs)
+    backwards = Files(files.uri[::-1].copy(), files.sha256[::-1].copy())
+    assert_equal(check_pairs(files, backwards, left, len(files.uri) - 1 - right, silent), checks, slice(20))
+
+
+def test_each_image_is_read_once_where_there_is_room(
+    files: Files, pairs: tuple[Int64, Int64], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+
+    def counted(uri: str, sha256: str, part: str) -> Picture | str:
+        read.append(uri)
+        return read_picture(uri, sha256, part)
+
+    monkeypatch.setattr(engine, "read_picture", counted)
+    check_pairs(files, files, *pairs, silent)
+    assert sorted(read) == sorted(files.uri)
+
+
+def test_a_file_that_cannot_be_read_is_no_copy_and_has_a_reason(tmp_path: Path) -> None:
+    """The others' results stay; an absent file and a changed one are told apart."""
+    paths = write_family(tmp_path, 0)
+    files = files_of(paths)
+    paths[1].unlink()
+    photograph(9).save(paths[2])
+    checks = check_pairs(files, files, np.array([0, 0, 0, 1]), np.array([1, 2, 3, 2]), silent)
+    assert checks.read.tolist() == [False, False, True, False]
+    assert checks.copies.tolist() == [False, False, True, False]
+    assert list(checks.why) == [
+        "cannot read file: No such file or directory",
+        "the file is another one than was embedded",
+        "",
+        "cannot read file: No such file or directory",
+    ]
+    assert set(checks.kind[~checks.read]) == {Kind.NEAR}
+
+
+def test_no_pairs_no_checks(files: Files) -> None:
+    nothing = np.empty(0, np.int64)
+    checks = check_pairs(files, files, nothing, nothing, silent)
+    assert [len(column) for column in checks] == [0] * len(Checks._fields)
+
+
+def test_progress_reaches_its_total(files: Files, pairs: tuple[Int64, Int64]) -> None:
+    told = []
+    check_pairs(files, files, *pairs, lambda *step: told.append(step))
+    assert told[-1] == ("comparing pixels", len(pairs[0]), len(pairs[0]))
+    assert [done for _, done, _ in told] == sorted({done for _, done, _ in told})
+
+
+def test_threads_of_others_are_as_before(files: Files, pairs: tuple[Int64, Int64]) -> None:
+    """OpenCV and BLAS keep to one thread while ours are busy, also after an exception, and get theirs back."""
+
+    def of_blas() -> set[int]:
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    before, during = (cv2.getNumThreads(), of_blas()), []
+
+    def stop(*_: object) -> None:
+        during.append((cv2.getNumThreads(), of_blas()))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check_pairs(files, files, *pairs, stop)
+    assert during == [(1, {1})]
+    assert (cv2.getNumThreads(), of_blas()) == before
+
+
+def test_an_interrupt_does_not_wait_for_the_rest(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of thousands of pairs, those that were begun are finished, and no more."""
+    begun = []
+
+    def slow(query: Picture, reference: Picture) -> None:
+        begun.append(time.monotonic())
+        time.sleep(0.001)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engine, "check", slow)
+    left = np.zeros(5000, np.int64)
+    with pytest.raises(KeyboardInterrupt):
+        check_pairs(files, files, left, left + 1, silent)
+    assert len(begun) < 500
+
+
+def test_an_error_of_a_reader_reaches_the_caller(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where other threads wait for the same picture."""
+
+    def fail(uri: str, sha256: str, part: str) -> Picture:
+        raise MemoryError(uri)
+
+    monkeypatch.setattr(engine, "read_picture", fail)
+    left = np.zeros(100, np.int64)
+    with pytest.raises(MemoryError):
+        check_pairs(files, files, left, left + 1, silent)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7), st.integers(0, 3)), max_size=20), st.integers(1, 3))
+def test_most_similar_are_those_of_brute_force(found: list[tuple[int, int, int]], most: int) -> None:
+    """A pair stays if either of its images has fewer than `most` better ones; ties by the number of the partner."""
+    edges = {(min(a, b), max(a, b)): score / 4 for a, b, score in found if a != b}
+    left, right = (np.array([edge[side] for edge in edges], np.int64) for side in (0, 1))
+    similarity = np.array(list(edges.values()), np.float32)
+    wanted = set()
+    for image in range(8):
+        own = sorted((-score, sum(edge) - image, edge) for edge, score in edges.items() if image in edge)
+        wanted |= {edge for _, _, edge in own[:most]}
+    chosen = most_similar(left, right, similarity, most)
+    assert {edge for edge, stays in zip(edges, chosen, strict=True) if stays} == wanted
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=30), st.integers(0, 10))
+def test_the_order_of_work_holds_each_pair_once(found: list[tuple[int, int]], queries: int) -> None:
+    ends: NDArray[np.int64] = np.array(found, np.int64).reshape(-1, 2)
+    order = engine._near_each_other(ends[:, 0], ends[:, 1], queries)
+    assert sorted(order.tolist()) == list(range(len(found)))
+
+
+def test_families_are_worked_on_one_after_the_other() -> None:
+    """Their pairs are mixed in the list: memory would hold few of them."""
+    generator = np.random.default_rng(0)
+    family = np.arange(600) // 6
+    left, right = np.nonzero(np.triu(family[:, None] == family[None], 1))
+    mixed = generator.permutation(len(left))
+    order = engine._near_each_other(left[mixed], right[mixed], 0)
+    visited = family[left[mixed][order]]
+    assert (np.diff(visited) != 0).sum() == 99
+
+
+def test_without_opencv_a_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch, files: Files) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install .*pixels"):
+        check_pairs(files, files, np.array([0]), np.array([1]), silent)
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Files, Files]:
+    """A round detail of 0.13 of the longer side of a picture, and two pictures: its own and another."""
+    folder = tmp_path_factory.mktemp("scenes")
+    paths = [folder / f"{seed}.png" for seed in (20, 21)]
+    for path, seed in zip(paths, (20, 21), strict=True):
+        mosaic(seed).save(path, compress_level=1)
+    detail = folder / "detail.png"
+    round_detail(mosaic(20), (700, 380), 78).save(detail)
+    return files_of([detail]), files_of(paths)
+
+
+def parts_of(reference: list[str]) -> Parts:
+    return Parts(np.full(len(reference), "", object), np.array(reference, object))
+
+
+def test_a_part_is_compared_where_the_whole_shows_too_little(scenes: tuple[Files, Files]) -> None:
+    """Of the right picture in the right place only; and what is found in a part is a partial copy."""
+    names = ["", "detail 5,7", "detail 1,1", "detail 5,7"]
+    right = np.array([0, 0, 0, 1])
+    checks = check_pairs(*scenes, np.zeros(4, np.int64), right, silent, parts_of(names))
+    assert checks.copies.tolist() == [False, True, False, False]
+    assert checks.kind[1] is Kind.PARTIAL
+    whole = check_pairs(*scenes, np.zeros(1, np.int64), np.zeros(1, np.int64), silent)
+    assert_equal(whole, checks, slice(1))
+
+
+def test_parts_of_both_sides_in_any_order(scenes: tuple[Files, Files], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture and its parts are kept apart though they share a file; so are those of either side."""
+    _, pictures = scenes
+    names = ["", "tile 1,1", "tile 3,3", "detail 5,6"]
+    left, right = (side.ravel() for side in np.meshgrid(range(4), range(4)))
+    parts = Parts(*(np.array([names[i] for i in side], object) for side in (left, right)))
+    row = np.zeros(len(left), np.int64)
+    checks = check_pairs(pictures, pictures, row, row, silent, parts)
+    # the two tiles share a quarter of each: no copy; the detail lies within neither corner
+    copies = checks.copies.reshape(4, 4)
+    assert copies.diagonal().all()
+    assert copies[0, 1:3].all()
+    order = np.random.default_rng(0).permutation(len(left))
+    monkeypatch.setattr(engine, "HELD", 2)
+    again = check_pairs(pictures, pictures, row, row, silent, Parts(*(side[order] for side in parts)))
+    assert_equal(again, checks, order)
