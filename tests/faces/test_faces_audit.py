@@ -50,5 +50,5 @@ def test_a_store_of_images_is_no_gallery(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [0, -1, float("nan"), float("inf")])
 def test_an_impossible_number_of_false_matches_is_refused(count: float) -> None:
     """Before anything is embedded."""
-    with pytest.raises(UsageError, match="--face-false-matches .* is out of range"):
+    with pytest.raises(UsageError, match=r"--face-false-matches .* is out of range"):
         CompareOptions(false_matches=count)
