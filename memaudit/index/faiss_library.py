@@ -13,7 +13,7 @@ from memaudit.errors import InconclusiveError, UsageError, require
 
 def import_faiss() -> Any:
     """Import faiss, or raise MissingDependencyError with the line that installs it."""
-    return require("faiss", "an index, or a set that has to be clustered,")
+    return require("faiss", "an index or a clustering")
 
 
 def gpus() -> int:

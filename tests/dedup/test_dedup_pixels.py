@@ -329,7 +329,7 @@ def test_without_opencv_auto_says_so_and_goes_on(
     monkeypatch.setitem(PAIR_FLOORS, "test", FLOOR)
     code, out, _ = called(capsys, "dedup", store.folder, "--out", tmp_path / "out")
     assert code == 0
-    assert 'Pairs below the threshold were not looked at: comparing pixels needs OpenCV' in out
+    assert "Pairs below the threshold were not looked at: comparing pixels needs OpenCV" in out
     assert read_report(tmp_path / "out/report.json")["results"]["dropped"] == 1
 
 

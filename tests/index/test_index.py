@@ -205,7 +205,7 @@ def test_without_faiss_the_error_brings_the_line_that_installs_it(store: Store, 
     command = [sys.executable, "-c", code, str(store.folder), str(tmp_path / "index")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "[2, 0] exact\n"
-    assert done.stderr.startswith('memaudit: an index, or a set that has to be clustered, needs FAISS: pip install ".[cpu]"')
+    assert done.stderr.startswith('memaudit: an index or a clustering needs FAISS: pip install ".[cpu]"')
     assert done.stderr.count("\n") == 1
 
 
