@@ -66,7 +66,7 @@ def embed_faces(
     A shard holds whole images, in the order of the sources: a run that was killed and continued makes the same store.
     What was forgotten stays forgotten. Where a file is another one or an image is gone, the store is refused; with
     `append` images that are not among the sources stay; with `replace_changed` the store is written anew from the first
-    shard that differs. Raises as `memaudit.embedding.run.embed`.
+    shard that differs. Raises as `embedding.run.embed`.
     """
     if options.append and options.replace_changed:
         raise UsageError("--append keeps what is there, --replace-changed does not: choose one")
