@@ -300,7 +300,7 @@ def called(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[
         (["--verify-from", "1.5"], "1.5"),
         (["--verify", "pixels"], "--verify-from"),
         (["--verify-from", "0.9"], "not above 0.9"),
-        (["--verify", "pixels", "--verify-from", "0.5"], "memaudit-vision[pixels]"),
+        (["--verify", "pixels", "--verify-from", "0.5"], "comparing pixels needs OpenCV"),
     ],
 )
 def test_what_cannot_be_is_one_line(

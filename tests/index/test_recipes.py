@@ -131,7 +131,7 @@ def test_cagra_needs_a_gpu(store: Store, tmp_path: Path) -> None:
 def test_neither_recipe_nor_factory_string(store: Store, tmp_path: Path, name: str) -> None:
     """The recipes are listed, and what FAISS said."""
     with pytest.raises(
-        UsageError, match=r"unknown recipe .*: expected one of auto, cagra, flat, hnsw, ivf, ivfpq, or a"
+        UsageError, match=r"unknown recipe .*: expected one of auto, cagra, flat, hnsw, ivf, ivfpq, a file"
     ):
         build_index(store, tmp_path / "index", name)
 
