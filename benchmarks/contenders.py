@@ -36,7 +36,7 @@ class Outcome(NamedTuple):
 
     pairs: Pairs | None
     method: str
-    measures: Mapping[str, float]
+    measures: Mapping[str, float | None]  # None: nothing to measure it by
 
 
 def ours(store: Store, folder: Path) -> Outcome:
@@ -50,7 +50,7 @@ def ours(store: Store, folder: Path) -> Outcome:
     return found._replace(measures={**found.measures, **own, "most comparisons/s of binary codes": binary_peak()})
 
 
-def _own_recall(matrix: Matrix, pairs: Pairs) -> tuple[float, float]:
+def _own_recall(matrix: Matrix, pairs: Pairs) -> tuple[float | None, float | None]:
     """By pair: the estimate and its lower end."""
     recall = measure_recall(matrix, pairs, THRESHOLD, sample=SAMPLE, confidence=CONFIDENCE, seed=0, progress=silent)
     return recall.by_pair.value, recall.by_pair.low

@@ -36,7 +36,7 @@ class Ran(NamedTuple):
     """What a contender did: how, what it measured, and the peak memory of its process."""
 
     method: str
-    measures: Mapping[str, float]
+    measures: Mapping[str, float | None]
     peak_mb: float
 
 
@@ -50,9 +50,7 @@ def figures(options: argparse.Namespace, scratch: Path) -> Iterator[Figure]:
             yield from recall_figures(f"{data}, {name}", truth, folder / f"pairs-{name}.npz")
         ours = ran if name == "ours" else ours
         if ours is not None:
-            for measure in (SECONDS, CPU):
-                ratio = ran.measures[measure] / ours.measures[measure]
-                yield Figure(f"{data}, {name}", len(store), f"{measure} / ours", ratio)
+            yield from ratios(f"{data}, {name}", len(store), ran, ours)
 
 
 def prepared(options: argparse.Namespace, scratch: Path) -> tuple[Path, Store, str]:
@@ -78,6 +76,13 @@ def figures_of(data: str, rows: int, ran: Ran) -> Iterator[Figure]:
     for measure, value in ran.measures.items():
         yield Figure(data, rows, measure, value, note=ran.method if measure == SECONDS else "")
     yield Figure(data, rows, "peak MB", ran.peak_mb)
+
+
+def ratios(data: str, rows: int, ran: Ran, ours: Ran) -> Iterator[Figure]:
+    for measure in (SECONDS, CPU):
+        spent, own = ran.measures[measure], ours.measures[measure]
+        if spent and own:
+            yield Figure(data, rows, f"{measure} / ours", spent / own)
 
 
 def recall_figures(data: str, truth: RecallSample, path: Path) -> Iterator[Figure]:

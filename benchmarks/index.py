@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.measure import BenchmarkError, cost_of, timed
 from benchmarks.record import Figure, of_rounds
@@ -137,7 +138,8 @@ def of_autofaiss(store: Store, folder: Path, python: Path) -> Iterator[Figure]:
     data, queries = f"synthetic {len(store):,} x {DIM}, autofaiss", queries_of(store)
     truth = ExactSearch(store).search(queries, 1, THRESHOLD).rows[:, 0]
     files = [folder / f"autofaiss-{name}" for name in ("x.npy", "q.npy", "t.npy", "index")]
-    for path, array in zip(files, (store.embeddings(store.comparable_rows()), queries, truth), strict=False):
+    arrays: list[NDArray[Any]] = [store.embeddings(store.comparable_rows()), queries, truth]
+    for path, array in zip(files, arrays, strict=False):
         np.save(path, array)
     memory = f"{max(1, len(store) * (2 * DIM + 8) // 1_000_000)}MB"
     try:

@@ -182,9 +182,7 @@ def simulate(training: Path, novel: Path, out: Path, keep: Path | None, settings
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.simulate_generator", description=(__doc__ or "").partition("\n")[0]
-    )
+    parser = argparse.ArgumentParser(prog="simulate_generator", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--training", metavar="CSV", type=Path, required=True, help="manifest of the training pool")
     parser.add_argument("--novel", metavar="CSV", type=Path, required=True, help="manifest of the novel pool")
     parser.add_argument("--out", metavar="OUT", type=Path, required=True)

@@ -119,7 +119,7 @@ def copies_figures(
 
 def rated(data: str, measure: str, found: Int64, of: int, asked: str = "", note: str = "") -> Figure:
     """A rate with its interval; one value for each independent draw, each of at most `of`."""
-    value: Rate | None = rate(found, np.full(len(found), of))
+    value = rate(found, np.full(len(found), of))
     if value is None:
         raise BenchmarkError(f"{data}: nothing to measure {measure} by")
     return Figure(data, len(found), measure, *value, asked, note)
