@@ -1,6 +1,6 @@
 """Speed and memory of `memaudit embed`.
 
-Throughput: images/s of `memaudit.embed.embed` from files to finished store, over images/s of the bare encoder fed with
+Throughput: images/s of `embedding.run.embed` from files to finished store, over images/s of the bare encoder fed with
 the same images prepared in memory, by one thread or by one per core, whichever is faster. Both run in this process
 with the encoder loaded, in turns: what a user pays for each image counts, what is paid once (interpreter, imports,
 weights) does not.
@@ -31,12 +31,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+<<<<<<< HEAD:benchmarks/embed.py
 from benchmarks.measure import BenchmarkError, cost_of, embed_command, timed
 from benchmarks.record import Figure, of_rounds
 from benchmarks.runner import Benchmark
 from benchmarks.samples import sample_photographs
 from benchmarks.venvs import install_immaculate, version_of
-from memaudit.embed.run import EmbedOptions, embed
+from memaudit.embedding.run import EmbedOptions, embed
+=======
+from memaudit.embedding.run import EmbedOptions, embed
+>>>>>>> main:scripts/bench_embed.py
 from memaudit.encoders import Encoder, load_encoder
 from memaudit.images.decode import UnreadableImageError, decode, is_blank
 from memaudit.images.sources import iter_images, read_image
