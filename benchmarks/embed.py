@@ -31,16 +31,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-<<<<<<< HEAD:benchmarks/embed.py
 from benchmarks.measure import BenchmarkError, cost_of, embed_command, timed
 from benchmarks.record import Figure, of_rounds
 from benchmarks.runner import Benchmark
 from benchmarks.samples import sample_photographs
 from benchmarks.venvs import install_immaculate, version_of
 from memaudit.embedding.run import EmbedOptions, embed
-=======
-from memaudit.embedding.run import EmbedOptions, embed
->>>>>>> main:scripts/bench_embed.py
 from memaudit.encoders import Encoder, load_encoder
 from memaudit.images.decode import UnreadableImageError, decode, is_blank
 from memaudit.images.sources import iter_images, read_image

@@ -80,7 +80,7 @@ def drawn(options: argparse.Namespace, folder: Path) -> Pictures:
 
 
 def _is_clip_art(name: str, file: Path, options: argparse.Namespace) -> bool:
-    """Transparent pictures are not written as .jpg (bench_copies.py)."""
+    """Transparent pictures are not written as .jpg."""
     drawn_ones = {*(folder.name for folder in options.clip_art), sample_emoji().name}
     return name.partition("/")[0] in drawn_ones or file.suffix != ".jpg"
 
