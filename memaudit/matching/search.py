@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.embed.views import ViewStore
+from memaudit.embedding.views import ViewStore
 from memaudit.images.views import WHOLE
 from memaudit.index import ExactSearch, Searcher
 from memaudit.matching.candidates import Basis, Candidates

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from memaudit.embed.views import ViewStore
-from memaudit.embed.windows import DETAILS, TILES, details_of, embed_again, has_windows, tiles_of
+from memaudit.embedding.views import ViewStore
+from memaudit.embedding.windows import DETAILS, TILES, details_of, embed_again, has_windows, tiles_of
 from memaudit.matching.results import ReferenceViews
 from memaudit.store import Store
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from memaudit.audit.results import AuditResult
 from memaudit.audit.run import AuditOptions, Views, audit
-from memaudit.embed.run import EmbedOptions, embed
-from memaudit.embed.views import ViewStore, embed_views
+from memaudit.embedding.run import EmbedOptions, embed
+from memaudit.embedding.views import ViewStore, embed_views
 from memaudit.encoders import load_encoder
 from memaudit.images.views import details, tiles
 from memaudit.index import ExactSearch
