@@ -147,7 +147,6 @@ def _decisive(place: Int64, windows: Checks) -> Int64:
 
 def _seen_in(candidates: Candidates, place: Int64, windows: Candidates) -> Candidates:
     """The candidates, those at `place` with the view and the similarity of these windows."""
-    columns = [column.copy() for column in candidates]
-    for column, of_windows in zip(columns[2:], windows[2:], strict=True):
-        column[place] = of_windows
-    return Candidates._make(columns)
+    seen = Candidates._make(column.copy() for column in candidates)
+    seen.similarity[place], seen.basis[place], seen.window[place] = windows[2:]
+    return seen
