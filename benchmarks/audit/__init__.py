@@ -56,7 +56,7 @@ from benchmarks.record import Figure
 from benchmarks.runner import Benchmark
 from benchmarks.samples import CLOCK, sample_emoji
 from benchmarks.synthetic import make_store
-from memaudit.audit.run import LEAST_CANDIDATES
+from memaudit.matching.search import LEAST_CANDIDATES
 
 NOTE = 300  # characters of what is named of the peers' wrong pairs: they may be thousands
 
