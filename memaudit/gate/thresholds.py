@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from memaudit.gate.figures import number
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
+from memaudit.report.model import Report
 
 # As the catalogue of encoders has them (a test holds the two together): importing it would load what a gate lacks
 OWN = {"sscd": 0.75, "sscd-torchscript": 0.75, "open_clip": 0.94, "thumbnail": 0.95, "sface": 0.6, "face-onnx": 0.6}
@@ -16,12 +14,14 @@ def own_threshold(encoder: str) -> float | None:
     return OWN.get(encoder.partition(":")[0])
 
 
-def threshold_rule(name: str, run: str, threshold: Any, encoder: Any, max_threshold: float) -> RuleResult:
+def threshold_rule(name: str, run: str, report: Report, max_threshold: float) -> RuleResult:
     """A run that looked for exact copies alone shows nothing about near-duplicates. run: "audit" or "dedup run"."""
-    found = number(threshold, 0, 1)
-    limit = max_threshold or own_threshold(str(encoder["name"]))
+    found, encoder = report.threshold, report.encoder
+    if found is None or encoder is None:
+        raise ValueError(f"the {run} names no {'threshold' if encoder else 'encoder'}")
+    limit = max_threshold or own_threshold(encoder.name)
     if limit is None:
-        sentence = f"The encoder {encoder['name']} is not one of memaudit's: write a max_threshold into the policy."
+        sentence = f"The encoder {encoder.name} is not one of memaudit's: write a max_threshold into the policy."
         return unmeasured(name, "threshold", "none known", sentence)
     outcome = Verdict.PASS if found <= limit else Verdict.INCONCLUSIVE
     ending = "." if outcome is Verdict.PASS else ": weaker copies would not have been found."

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, UnsetType
 
 from memaudit.report.model.faces import Faces
 from memaudit.report.model.figures import Bin, Count, Coverage, Name, Part, Rate, Share, Similarity, Whole, says
 
-FACE = "face"  # kind of a finding
+FACE: Final = "face"  # kind of a finding
 
 
 class ImageMatch(Part, frozen=True, kw_only=True):
@@ -66,8 +66,8 @@ class ReferenceViews(Part, frozen=True, kw_only=True, forbid_unknown_fields=True
     """
 
     whole: Annotated[Name, says("whole training images")]
-    tiles: Annotated[Name | None | UnsetType, says("their tiles")] = UNSET
-    details: Annotated[Name | None | UnsetType, says("their details")] = UNSET
+    tiles: Annotated[Name | UnsetType | None, says("their tiles")] = UNSET
+    details: Annotated[Name | UnsetType | None, says("their details")] = UNSET
 
     @property
     def searched(self) -> list[str]:
@@ -201,6 +201,3 @@ class FaceAuditResults(Part, frozen=True, kw_only=True):
     verified: ClassVar[Coverage | None] = None
     views: ClassVar[tuple[str, ...]] = ()
     reference_views: ClassVar[UnsetType] = UNSET
-
-
-Verdictless = Annotated[Literal[False], Meta(description="nothing was measured")]

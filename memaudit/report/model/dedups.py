@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from memaudit.report.model.figures import Bin, Count, Coverage, NotNegative, Part, Share, Whole, says
 
@@ -180,7 +180,7 @@ class DedupResults(Part, frozen=True, kw_only=True):
     method: Annotated[str, says("how was searched")] = ""
     comparison: Annotated[HowCompared | None, says("how the pairs were found")] = None
     keep_rule: Annotated[str, says("which image of a group is kept")] = ""
-    group_rule: Annotated[Literal["cover", "components"], says("what a group is")] = "cover"
+    group_rule: Annotated[str, Meta(pattern="^(cover|components)$"), says("what a group is")] = "cover"
     images: Annotated[Count, says("images")]
     kept: Annotated[Count, says("images that stay")]
     dropped: Annotated[Count, says("images that can go")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from memaudit.report.model.figures import (
     Bin,
@@ -118,7 +118,7 @@ class Faces(Part, frozen=True, kw_only=True):
     method: Annotated[str, says("how was searched")] = ""
     threshold: Annotated[Threshold, says("similarity from which a face matches, calibrated to this gallery")]
     one_to_one_threshold: Annotated[float, says("the encoder's for two given faces; decides nothing")]
-    calibration: Annotated[Literal["control", "gallery"], says("whose faces gave the threshold")]
+    calibration: Annotated[str, Meta(pattern="^(control|gallery)$"), says("whose faces gave the threshold")]
     calibration_faces: Annotated[Whole, says("faces that gave it")] = 0
     calibration_people: Annotated[Whole, says("people they belong to")] = 0
     excluded_controls: Annotated[Whole, says("held-out faces left out as people of the gallery")] = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -93,9 +92,3 @@ def rate_of(rate: types.Rate) -> Rate:
 
 def encoder_of(spec: types.EncoderSpec) -> Encoder:
     return Encoder(**asdict(spec))
-
-
-def without(names: Iterable[str], values: Mapping[str, JsonValue]) -> Json:
-    """The JSON object without some of its fields."""
-    dropped = set(names)
-    return {name: value for name, value in values.items() if name not in dropped}
