@@ -98,11 +98,11 @@ def _expected_number(value: JsonValue, kind: inspect.IntType | inspect.FloatType
     if isinstance(value, bool) or not isinstance(value, numbers):
         return _name_of(kind)
     bounds = ((">=", kind.ge, operator.ge), (">", kind.gt, operator.gt), ("<=", kind.le, operator.le))
-    broken = [
-        f"{_name_of(kind)} {s} {bound:,}" for s, bound, keeps in bounds if not (bound is None or keeps(value, bound))
-    ]
+    for sign, bound, keeps in bounds:
+        if bound is not None and not keeps(value, bound):
+            return f"{_name_of(kind)} {sign} {bound:,}"
     too_large = isinstance(kind, inspect.FloatType) and isinstance(value, int) and abs(value) >= 2**1023
-    return broken[0] if broken else f"{_name_of(kind)} that a computer holds" if too_large else ""
+    return f"{_name_of(kind)} that a computer holds" if too_large else ""
 
 
 def _name_of(kind: inspect.Type) -> str:

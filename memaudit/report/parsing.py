@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
+from memaudit.encoders.specs import family_of
 from memaudit.errors import InputError
 from memaudit.report.faults import Fault, fault_of
 from memaudit.report.model import (
@@ -33,7 +34,6 @@ from memaudit.report.model import (
 
 FACES = "faces"
 FIRST_SCHEMA = "urn:memaudit:report:1"
-_FACE_ENCODERS = ("sface", "face-onnx")
 _RESULTS: dict[str, type[AuditResults | DedupResults | ExtractionResults]] = {
     "audit": AuditResults,
     "dedup": DedupResults,
@@ -66,8 +66,9 @@ def saying_what_it_is_about(report: Json) -> Json:
     if report.get("kind") != "audit" or not isinstance(results, dict):
         return report
     of_faces = isinstance(inputs, dict) and "training faces" in inputs and "references" not in inputs
-    name = encoder.get("name") if isinstance(encoder, dict) else None
-    return {**report, "results": {**results, "about": FACES}} if of_faces or name in _FACE_ENCODERS else report
+    family = family_of(str(encoder.get("name"))) if isinstance(encoder, dict) else None
+    of_faces = of_faces or (family is not None and family.embeds == FACES)
+    return {**report, "results": {**results, "about": FACES}} if of_faces else report
 
 
 UPGRADES: dict[str, tuple[Callable[[Json], Json], ...]] = {

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memaudit.embed.views import ViewStore, are_views_of, open_views
+from memaudit.embedding.views import ViewStore, are_views_of, open_views
 from memaudit.errors import InconclusiveError, InputError
 from memaudit.images.views import details, tiles
 from memaudit.store import Manifest, Store, verify_store

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from memaudit.embed.reconcile import KnownFiles
-from memaudit.embed.rows import Prepared, ShardRows, ahead, batched
-from memaudit.embed.run import EmbedOptions
+from memaudit.embedding.reconcile import KnownFiles
+from memaudit.embedding.rows import Prepared, ShardRows, ahead, batched
+from memaudit.embedding.run import EmbedOptions
 from memaudit.encoders import Encoder
 from memaudit.errors import InconclusiveError, InputError
 from memaudit.images.decode import UnreadableImageError, decoding, is_blank
