@@ -100,7 +100,7 @@ def faces_results(result: FacesResult) -> Faces:
 
 def _membership(result: FacesResult) -> Membership | None:
     found = result.membership
-    return None if found is None else Membership(**{**asdict(found), "roc": list(found.roc)})
+    return None if found is None else Membership(**{**asdict(found), "roc": [list(point) for point in found.roc]})
 
 
 def _group(group: measured.GroupRate) -> GroupRate:

@@ -40,8 +40,7 @@ def _faults(value: JsonValue, kind: inspect.Type, place: str) -> Iterator[Fault]
     elif isinstance(kind, inspect.StructType) and isinstance(value, dict):
         yield from _of_fields(value, kind, place)
     elif isinstance(kind, inspect.ListType) and isinstance(value, list):
-        for number, item in enumerate(value):
-            yield from _faults(item, kind.item_type, f"{place}[{number}]")
+        yield from _of_items(value, kind, place)
     elif isinstance(kind, inspect.DictType) and isinstance(value, dict):
         for name, item in value.items():
             yield from _faults(item, kind.value_type, within(place, name))
@@ -58,6 +57,13 @@ def _of_union(value: JsonValue, kind: inspect.UnionType, place: str) -> Iterator
     (other,) = (each for each in kind.types if not isinstance(each, inspect.NoneType))
     for fault in _faults(value, other, place):
         yield fault._replace(expected=f"{fault.expected} or null") if fault.place == place else fault
+
+
+def _of_items(value: list[JsonValue], kind: inspect.ListType, place: str) -> Iterator[Fault]:
+    for number, item in enumerate(value):
+        yield from _faults(item, kind.item_type, f"{place}[{number}]")
+    if kind.max_length is not None and len(value) != kind.max_length:
+        yield Fault(place, f"a list of {kind.max_length}", _found(value))
 
 
 def _of_fields(value: dict[str, JsonValue], kind: inspect.StructType, place: str) -> Iterator[Fault]:
@@ -85,9 +91,6 @@ def _expected(value: JsonValue, kind: inspect.Type) -> str:
         fits = value in kind.values
     elif isinstance(kind, inspect.BoolType):
         fits = isinstance(value, bool)
-    elif isinstance(kind, inspect.TupleType):
-        fits = isinstance(value, list) and len(value) == len(kind.item_types)
-        fits = fits and not any(map(_expected, value, kind.item_types))  # type: ignore[arg-type]
     else:
         fits = isinstance(kind, inspect.NoneType) and value is None
     return "" if fits else _name_of(kind)
@@ -125,7 +128,6 @@ _NAMES: dict[type, str] = {
     inspect.BoolType: "true or false",
     inspect.NoneType: "null",
     inspect.ListType: "a list",
-    inspect.TupleType: "a pair of numbers",
 }
 
 

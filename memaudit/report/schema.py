@@ -128,8 +128,6 @@ def _name(kind: inspect.Type) -> str:
             return f"{'whole number' if isinstance(kind, inspect.IntType) else 'number'}{_range(kind)}"
         case inspect.LiteralType(values=values):
             return " or ".join(f"`{json.dumps(value)}`" for value in values)
-        case inspect.TupleType():
-            return "pair of numbers"
     return {inspect.StrType: "text", inspect.BoolType: "true or false", inspect.NoneType: "null"}[type(kind)]
 
 

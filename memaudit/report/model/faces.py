@@ -20,6 +20,8 @@ from memaudit.report.model.figures import (
     says,
 )
 
+Point = Annotated[list[float], Meta(min_length=2, max_length=2)]
+
 
 class FaceMatch(Part, frozen=True, kw_only=True):
     """A generation and a training image that share a face, by the most similar one."""
@@ -83,7 +85,7 @@ class Membership(Part, frozen=True, kw_only=True):
     auc: Annotated[float, says("area under the ROC curve")]
     low: Annotated[float, says("lower end of its interval (DeLong et al. 1988)")]
     high: Annotated[float, says("upper end of its interval")]
-    roc: Annotated[list[tuple[float, float]], says("shares of non-members and members at falling similarities")]
+    roc: Annotated[list[Point], says("shares of non-members and members at falling similarities")]
 
 
 class GroupRate(Part, frozen=True, kw_only=True):
