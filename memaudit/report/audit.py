@@ -9,11 +9,12 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, convert
 from msgspec.structs import replace
 
 from memaudit.audit import results as measured
-from memaudit.audit.results import AuditResult, Covariates, Matches
+from memaudit.audit.results import AuditResult, Covariates
+from memaudit.matching.results import Matches
 from memaudit.report.audit_findings import card, findings_of, misses_of, page_data
 from memaudit.report.audit_tables import Targets, write_matches, write_scores
 from memaudit.report.document import make_report, write_report
@@ -131,19 +132,8 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         unconfirmed=int((~result.matches.verified[result.matches.rank == 1]).sum()),
         kinds=_kinds(result.matches),
         views=list(result.views),
-        reference_views=_reference_views(result.reference_views),
+        reference_views=convert(views.as_dict(), ReferenceViews) if (views := result.reference_views) else UNSET,
     )
-
-
-def _reference_views(views: measured.ReferenceViews | None) -> ReferenceViews | UnsetType:
-    """Digests of what was searched; None for what is there and was not searched."""
-    if views is None:
-        return UNSET
-    tiles, details = (
-        None if name in views.idle else UNSET if digest is None else digest
-        for name, digest in (("tiles", views.tiles), ("details", views.details))
-    )
-    return ReferenceViews(whole=views.whole, tiles=tiles, details=details)
 
 
 def searched_in(report: Report) -> str:
