@@ -1,4 +1,4 @@
-"""Speed and memory of `memaudit embed`: `scripts/bench_embed.py [FOLDER ...|default]`.
+"""Speed and memory of `memaudit embed`.
 
 Throughput: images/s of `embedding.run.embed` from files to finished store, over images/s of the bare encoder fed with
 the same images prepared in memory, by one thread or by one per core, whichever is faster. Both run in this process
@@ -11,8 +11,7 @@ folder. It compares the images too; `memaudit embed` keeps a store.
 Memory: peak of the command at 2,000 and at 20,000 small images, each in a process of its own.
 
 `default` is the photographs of scripts/fetch_samples, each also mirrored, at their original size (500 to 1024 px) and
-as a prepared training set holds them (cropped to 512 x 512, JPEG quality 95). Results are added to
-results/bench_embed-MACHINE.csv.
+as a prepared training set holds them (cropped to 512 x 512, JPEG quality 95).
 """
 
 from __future__ import annotations
@@ -20,11 +19,8 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,40 +28,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_record import BenchmarkError, Figure, cost_of, memaudit, of_rounds, show, versions, write_figures
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from benchmarks.measure import BenchmarkError, cost_of, embed_command, timed
+from benchmarks.record import Figure, of_rounds
+from benchmarks.runner import Benchmark
+from benchmarks.samples import sample_photographs
+from benchmarks.venvs import install_immaculate, version_of
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.encoders import Encoder, load_encoder
 from memaudit.images.decode import UnreadableImageError, decode, is_blank
 from memaudit.images.sources import iter_images, read_image
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 SIDE = 512
 SMALL_SIDE = 128
 ASKED_RATIO = ">= 0.90"
 ASKED_GROWTH = "<= 100"
-INSTALL = ("-m", "pip", "install", "--quiet", "--no-input", "--retries", "1")
-PIP_SECONDS = 600
-VERSION = "import sys; from importlib.metadata import version; print(version(sys.argv[1]))"
 
 
 @dataclass(frozen=True)
 class ImageSet:
     name: str
     folder: Path
-
-
-def sample_photographs() -> list[Path]:
-    """Raises BenchmarkError where scripts/fetch_samples has not been run."""
-    cache = os.environ.get("XDG_CACHE_HOME")
-    own = os.environ.get("MEMAUDIT_CACHE")
-    root = Path(own) if own else (Path(cache) if cache else Path.home() / ".cache") / "memaudit"
-    found = sorted((root / "samples/images/photographs").rglob("*.jpg"))
-    if not found:
-        raise BenchmarkError(f"no sample photographs below {root}: run scripts/fetch_samples")
-    return found
 
 
 def default_sets(folder: Path) -> list[ImageSet]:
@@ -98,12 +83,6 @@ def _each_prepared(folder: Path, encoder: Encoder) -> Iterator[NDArray[Any]]:
             yield encoder.preprocess(image)
 
 
-def timed(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
 def encode_all(pixels: NDArray[Any], encoder: Encoder, callers: int) -> None:
     """Batch by batch, from so many threads at once."""
     size = EmbedOptions().batch_size
@@ -114,7 +93,7 @@ def encode_all(pixels: NDArray[Any], encoder: Encoder, callers: int) -> None:
 
 def bare_seconds(pixels: NDArray[Any], encoder: Encoder) -> float:
     """With one caller or one per core, whichever is faster: an encoder may use all cores by itself, or need it."""
-    return min(timed(partial(encode_all, pixels, encoder, callers)) for callers in {1, os.cpu_count() or 1})
+    return min(timed(partial(encode_all, pixels, encoder, callers)).seconds for callers in {1, os.cpu_count() or 1})
 
 
 def embed_all(folder: Path, encoder: Encoder) -> None:
@@ -132,54 +111,13 @@ def throughput(images: ImageSet, encoder: Encoder, rounds: int) -> list[Figure]:
     bare, whole = [], []
     for _ in range(rounds):
         bare.append(len(pixels) / bare_seconds(pixels, encoder))
-        whole.append(count / timed(lambda: embed_all(images.folder, encoder)))
+        whole.append(count / timed(lambda: embed_all(images.folder, encoder)).seconds)
     ratios = [ours / encoders for ours, encoders in zip(whole, bare, strict=True)]
     return [
         of_rounds(images.name, count, "bare encoder, images/s", bare),
         of_rounds(images.name, count, "embed, images/s", whole),
         of_rounds(images.name, count, "embed / bare encoder", ratios, ASKED_RATIO),
     ]
-
-
-def python_for_immaculate() -> str | None:
-    """An interpreter >= 3.12: this one, one on the PATH, or one of pyenv's."""
-    on_path = [shutil.which(f"python3.{minor}") for minor in (12, 13, 14)]
-    pyenv = sorted(Path.home().glob(".pyenv/versions/3.*/bin/python"))
-    return next((str(p) for p in (sys.executable, *on_path, *pyenv) if p and _is_new_enough(p)), None)
-
-
-def _is_new_enough(python: str | Path) -> bool:
-    test = "import sys; sys.exit(sys.version_info < (3, 12))"
-    return subprocess.run([python, "-c", test], capture_output=True, check=False).returncode == 0
-
-
-def installed(packages: Sequence[str], venv: Path, python: str | Path = sys.executable) -> Path:
-    """The interpreter of a new venv that has the packages, the first of which gives it its name in errors.
-
-    Raises BenchmarkError if they cannot be had.
-    """
-    interpreter = venv / "bin/python"
-    for step in ([python, "-m", "venv", venv], [interpreter, *INSTALL, *packages]):
-        try:
-            subprocess.run(list(map(str, step)), capture_output=True, timeout=PIP_SECONDS, check=True)
-        except (OSError, subprocess.SubprocessError) as error:
-            name = packages[0].partition("[")[0]
-            raise BenchmarkError(f"{name} could not be installed ({type(error).__name__})") from None
-    return interpreter
-
-
-def install_immaculate(venv: Path) -> Path:
-    """The interpreter of a new venv that has it. Raises BenchmarkError if it cannot be had."""
-    python = python_for_immaculate()
-    if python is None:
-        raise BenchmarkError("immaculate needs Python >= 3.12, none found")
-    return installed(["immaculate[sscd]"], venv, python)
-
-
-def version_of(package: str, python: Path) -> str:
-    """Of a package that `python` has, with its name."""
-    said = subprocess.run([python, "-c", VERSION, package], capture_output=True, text=True, check=False)
-    return f"{package} {said.stdout.strip()}"
 
 
 def beside_immaculate(sets: Sequence[ImageSet], encoder: str, rounds: int, scratch: Path) -> list[Figure]:
@@ -211,10 +149,6 @@ def _both_commands(images: ImageSet, immaculate: Path, rounds: int) -> list[Figu
     ]
 
 
-def embed_command(folder: Path, out: Path, encoder: str) -> list[str | Path]:
-    return memaudit("embed", folder, "--out", out, "--encoder", encoder)
-
-
 def write_small_images(folder: Path, count: int) -> None:
     """`count` different JPEGs: crops of the photographs, each at another place and mirrored in turns."""
     folder.mkdir()
@@ -241,18 +175,6 @@ def memory(encoder: str, counts: Sequence[int], scratch: Path) -> list[Figure]:
     return [*peaks, Figure(name, counts[-1], measure, growth, asked=ASKED_GROWTH)]
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench_embed.py", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("folders", metavar="FOLDER", nargs="*", default=["default"], help="images, or `default`")
-    parser.add_argument("--encoder", metavar="NAME", default="sscd")
-    parser.add_argument("--rounds", metavar="N", type=int, default=5, help="of throughput; half as many of commands")
-    parser.add_argument("--memory", metavar="N", type=int, nargs="*", default=[2000, 20000], help="numbers of images")
-    parser.add_argument("--memory-encoder", metavar="NAME", help="thumbnail is quick (default: the one of --encoder)")
-    parser.add_argument("--no-immaculate", action="store_true", help="do not install and run it")
-    parser.add_argument("--results", metavar="DIR", type=Path, default=RESULTS)
-    return parser.parse_args(arguments)
-
-
 def figures(options: argparse.Namespace, scratch: Path) -> Iterator[Figure]:
     named = [ImageSet(Path(folder).name, Path(folder)) for folder in options.folders if folder != "default"]
     sets = named + (default_sets(scratch) if "default" in options.folders else [])
@@ -264,21 +186,18 @@ def figures(options: argparse.Namespace, scratch: Path) -> Iterator[Figure]:
     yield from memory(options.memory_encoder or options.encoder, sorted(options.memory), scratch)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    options = parse(arguments)
-    found: list[Figure] = []
-    with tempfile.TemporaryDirectory(prefix="bench_embed.") as scratch:
-        try:
-            for figure in figures(options, Path(scratch)):
-                show(figure)
-                found.append(figure)
-        except BenchmarkError as error:
-            print(f"bench_embed: {error}", file=sys.stderr)
-            return 2
-    about = {"encoder": options.encoder, **versions("numpy", "onnxruntime", "pillow")}
-    print(write_figures(found, "bench_embed", options.results, about))
-    return 0
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("folders", metavar="FOLDER", nargs="*", default=["default"], help="images, or `default`")
+    add("--encoder", metavar="NAME", default="sscd")
+    add("--rounds", metavar="N", type=int, default=5, help="of throughput; half as many of commands")
+    add("--memory", metavar="N", type=int, nargs="*", default=[2000, 20000], help="numbers of images")
+    add("--memory-encoder", metavar="NAME", help="thumbnail is quick (default: the one of --encoder)")
+    add("--no-immaculate", action="store_true", help="do not install and run it")
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def settings(options: argparse.Namespace) -> dict[str, str]:
+    return {"encoder": options.encoder}
+
+
+BENCHMARK = Benchmark(__doc__ or "", ("numpy", "onnxruntime", "pillow"), add_options, figures, settings)

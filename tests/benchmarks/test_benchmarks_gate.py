@@ -1,18 +1,20 @@
-"""Promises of scripts/bench_gate.py, in one round."""
+"""Promises of benchmarks/gate.py, in one round."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import bench_gate
 import pytest
-from drawn_pools import rows_of
+from written import rows_of
+
+from benchmarks import gate
+from benchmarks.runner import main
 
 
 def test_both_reports_have_their_seconds_and_ratio(tmp_path: Path) -> None:
     """A clean audit and one with findings, beside the bare import of typer and rich."""
-    assert bench_gate.main(["--rounds", "1", "--results", str(tmp_path)]) == 0
-    (table,) = tmp_path.glob("bench_gate-*.csv")
+    assert main(["gate", "--rounds", "1", "--out", str(tmp_path)]) == 0
+    (table,) = tmp_path.glob("gate-*.csv")
     rows = rows_of(table)
     assert [row["data"] for row in rows if row["measure"] == "start-up to verdict, s"] == [
         "clean audit",
@@ -27,7 +29,7 @@ def test_a_failing_command_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another verdict than the reports were made for is no figure."""
-    monkeypatch.setattr(bench_gate, "report_of", lambda findings: {})
-    assert bench_gate.main(["--rounds", "1", "--results", str(tmp_path)]) == 2
-    assert capsys.readouterr().err.startswith("bench_gate: ")
+    monkeypatch.setattr(gate, "report_of", lambda findings: {})
+    assert main(["gate", "--rounds", "1", "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("benchmarks gate: ")
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Precision and recall of `memaudit dedup` on altered copies of images: `scripts/bench_copies.py [--images DIR ...]`.
+"""Precision and recall of `memaudit dedup` on altered copies of images.
 
 Sources are pictures of the given folders, then of scripts/fetch_samples, at most 512 px: 7 in 10 opaque (photographs,
 paintings), the others with transparent parts (graphics), as far as there are so many. Each gets five copies: 0.7 of
@@ -13,56 +13,37 @@ two sources never match, in a real set some would.
 Beside it the 24 clock faces among the emoji, which differ by the place of two strokes: what they are grouped with.
 
 Intervals are 95 % Clopper-Pearson for as many draws as families tell (memaudit.statistics.ratio_interval), because the
-pairs of a family stand and fall together. Results are added to results/bench_copies-MACHINE.csv.
+pairs of a family stand and fall together.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import io
 import itertools
 import json
-import re
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
-from alterations import WHITE, Rng, enlarge, flip, read_rgb, stream, write_picture
-from bench_embed import RESULTS, embed_command, sample_photographs
-from bench_record import BenchmarkError, Cost, Figure, cost_of, memaudit, show, versions, write_figures
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
+from benchmarks.alterations import COPIES, Beside, copies_of
+from benchmarks.measure import Cost, cost_of, embed_command, memaudit
+from benchmarks.record import Figure, Rate, rate
+from benchmarks.runner import Benchmark
+from benchmarks.samples import CLOCK, OPAQUE_SHARE, sample_emoji, thinned, write_candidates
 from memaudit.matching.plan import PAIR_FLOORS
 from memaudit.similarity import exact
-from memaudit.statistics import ratio_interval
 from memaudit.store import Store
-from memaudit.types import CONFIDENCE, Int64
+from memaudit.types import Int64
 
-MOST_SIDE, LEAST_SIDE = 512, 128
-MOST_PIXELS = 30_000_000  # some clip-arts are drawn at 600 Mpx
-OPAQUE_SHARE = 0.7
-SPARE = 2  # candidates for each source that is wanted: thinning takes some
 SOURCE = "source"
+FAMILY_PAIRS = (len(COPIES) + 1) * len(COPIES) // 2
 THRESHOLDS = (0.65, 0.6, 0.55, 0.5, 0.45)
-CAPTIONS = ("when you see it", "SALE 50% OFF", "me every monday", "photo by anon", "DO NOT COPY", "breaking news")
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
-COLOUR_MASK = "_segmented"  # the samples' real copies: as sources of their own they would be unlabelled pairs
 CHECKS = {"held against each other": "checked", "confirmed on pixels": "confirmed", "left out": "left_out"}
-CLOCK = re.compile(r"_(oclock|thirty)\.png$")
-
-
-class Rate(NamedTuple):
-    value: float
-    low: float
-    high: float
 
 
 class Pairs(NamedTuple):
@@ -74,110 +55,6 @@ class Pairs(NamedTuple):
     other_copy: NDArray[np.object_]
 
 
-def crop(image: Image.Image, rng: Rng, emoji: Sequence[Path]) -> Image.Image:
-    """Exactly 0.7 of each side, at a random place."""
-    width, height = (round(side * 0.7) for side in image.size)
-    left = int(rng.integers(0, image.width - width + 1))
-    top = int(rng.integers(0, image.height - height + 1))
-    return image.crop((left, top, left + width, top + height))
-
-
-def mirror(image: Image.Image, rng: Rng, emoji: Sequence[Path]) -> Image.Image:
-    return flip(image, 0.0, rng)
-
-
-def rotate_25(image: Image.Image, rng: Rng, emoji: Sequence[Path]) -> Image.Image:
-    """By 25 degrees to either side, nothing cut off; the corners are black."""
-    return image.rotate(25 if rng.random() < 0.5 else -25, Image.Resampling.BICUBIC, expand=True)
-
-
-def half_jpeg_30(image: Image.Image, rng: Rng, emoji: Sequence[Path]) -> Image.Image:
-    half = image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS)
-    encoded = io.BytesIO()
-    half.save(encoded, "JPEG", quality=30)
-    return Image.open(encoded).convert("RGB")
-
-
-def overlay(image: Image.Image, rng: Rng, emoji: Sequence[Path]) -> Image.Image:
-    """An emoji of 0.3 of the short side at a random place, and a caption at the top or bottom."""
-    altered, side = image.copy(), round(min(image.size) * 0.3)
-    with Image.open(emoji[int(rng.integers(len(emoji)))]) as opened:
-        sticker = opened.convert("RGBA").resize((side, side), Image.Resampling.LANCZOS)
-    place = (int(rng.integers(0, image.width - side + 1)), int(rng.integers(0, image.height - side + 1)))
-    altered.paste(sticker, place, sticker)
-    draw, size = ImageDraw.Draw(altered), max(10, image.height // 10)
-    font, text = ImageFont.load_default(size), str(rng.choice(CAPTIONS))
-    top = image.height * (0.02 if rng.random() < 0.5 else 0.86)
-    left = (image.width - draw.textlength(text, font)) / 2
-    draw.text((left, top), text, WHITE, font, stroke_width=max(1, size // 12), stroke_fill="black")
-    return altered
-
-
-COPIES: Mapping[str, Callable[[Image.Image, Rng, Sequence[Path]], Image.Image]] = MappingProxyType(
-    {"crop": crop, "flip": mirror, "rotate": rotate_25, "jpeg": half_jpeg_30, "overlay": overlay}
-)
-FAMILY_PAIRS = (len(COPIES) + 1) * len(COPIES) // 2
-
-
-def sample_emoji() -> Path:
-    """The folder of Twemoji among the samples. Raises BenchmarkError where scripts/fetch_samples has not been run."""
-    return sample_photographs()[0].parents[2] / "twemoji"
-
-
-def pictures_of(folder: Path) -> list[tuple[str, Path]]:
-    """Names and paths, in an order that follows from the names alone and resembles a random one."""
-    paths = [p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.stem.endswith(COLOUR_MASK)]
-    names = {f"{folder.name}/{path.relative_to(folder).as_posix()}": path for path in paths}
-    return sorted(names.items(), key=lambda item: hashlib.sha256(item[0].encode()).digest())
-
-
-def is_opaque(path: Path, least_side: int) -> bool | None:
-    """Whether no part is transparent; None for what is no source: unreadable, too small or far too large."""
-    try:
-        with Image.open(path) as opened:
-            if min(opened.size) < least_side or opened.width * opened.height > MOST_PIXELS:
-                return None
-            if not opened.has_transparency_data:
-                return True
-            return bool(np.asarray(opened.convert("RGBA").getchannel("A")).min() == 255)
-    except (OSError, Image.DecompressionBombError):
-        return None
-
-
-def write_candidates(folders: Sequence[Path], emoji: Path, wanted: Mapping[bool, int], out: Path) -> dict[str, str]:
-    """Write up to SPARE times the wanted opaque and other pictures; returns their names by file.
-
-    Files are numbered in the order in which thinning shall prefer them. Icons are smaller than other sources may be.
-    """
-    out.mkdir()
-    names: dict[str, str] = {}
-    room = {kind: SPARE * count for kind, count in wanted.items()}
-    for folder in (*folders, sample_photographs()[0].parents[1], emoji):
-        for name, path in pictures_of(folder):
-            opaque = is_opaque(path, 1 if folder == emoji else LEAST_SIDE) if any(room.values()) else None
-            if opaque is None or not room[opaque]:
-                continue
-            file = f"{len(names):06d}-{'opaque.jpg' if opaque else 'graphic.png'}"
-            write_picture(_sized(read_rgb(path)), out / file)
-            names[file] = name
-            room[opaque] -= 1
-    return names
-
-
-def _sized(image: Image.Image) -> Image.Image:
-    enlarged = enlarge(image, LEAST_SIDE)
-    enlarged.thumbnail((MOST_SIDE, MOST_SIDE), Image.Resampling.LANCZOS)
-    return enlarged
-
-
-def thinned(candidates: Path, encoder: str, apart: float, scratch: Path) -> list[str]:
-    """Files no two of which are as similar as `apart`, in order: what `dedup` keeps is just that."""
-    store, out = scratch / "candidates-store", scratch / "candidates-dedup"
-    cost_of(embed_command(candidates, store, encoder))
-    cost_of(memaudit("dedup", store, "--out", out, "--threshold", str(apart), "--keep", "first", "--verify", "none"))
-    return sorted((out / "keep.txt").read_text(encoding="utf-8").splitlines())
-
-
 def choose(files: Sequence[str], wanted: Mapping[bool, int]) -> list[str]:
     """The first opaque ones and graphics; where one kind is short, there are fewer sources."""
     by_kind = {opaque: [f for f in files if f.endswith(".jpg") == opaque] for opaque in wanted}
@@ -186,16 +63,14 @@ def choose(files: Sequence[str], wanted: Mapping[bool, int]) -> list[str]:
 
 def write_families(files: Sequence[str], names: Mapping[str, str], candidates: Path, emoji: Path, out: Path) -> None:
     """`out/NUMBER/source.*` and a JPEG for each of COPIES; each copy depends on the source's name and bytes alone."""
-    stickers = sorted(emoji.rglob("*.png"))
+    beside = Beside(sorted(emoji.rglob("*.png")), ())
     for number, file in enumerate(files):
         folder = out / f"{number:05d}"
         folder.mkdir(parents=True)
         source = candidates / file
         (folder / f"{SOURCE}{source.suffix}").write_bytes(source.read_bytes())
-        image = Image.open(source).convert("RGB")
-        for copy, make in COPIES.items():
-            altered = make(image, stream(0, names[file], copy, 0), stickers)
-            altered.save(folder / f"{copy}.jpg", quality=30 if copy == "jpeg" else 90)
+        for copy, altered in copies_of(source, names[file], beside, COPIES):
+            altered.save(folder / f"{copy}.jpg", quality=COPIES[copy].quality)
 
 
 def dedup(store: Path, out: Path, *options: str) -> Cost:
@@ -209,14 +84,6 @@ def read_pairs(out: Path) -> Pairs:
     family, other_family = (np.array([int(family) for family, _, _ in side], np.int64) for side in (left, right))
     copy, other_copy = (np.array([file.partition(".")[0] for _, _, file in side], object) for side in (left, right))
     return Pairs(family, other_family, copy, other_copy)
-
-
-def rate(found: Int64, true: Int64) -> Rate | None:
-    """Sum of found / sum of true, by family; None where there is nothing to have found."""
-    found, true = found[true > 0], true[true > 0]
-    if not len(true):
-        return None
-    return Rate(float(found.sum() / true.sum()), *ratio_interval(found, true, CONFIDENCE))
 
 
 def rates(pairs: Pairs, families: int) -> dict[str, Rate | None]:
@@ -364,53 +231,24 @@ def _cell(figure: Figure | None) -> str:
     return f"{figure.median:,.0f}" if figure.least is None else f"{figure.median:.2%}"
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench_copies.py", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--sources", metavar="N", type=int, default=1000)
-    parser.add_argument("--images", metavar="FOLDER", type=Path, nargs="*", default=[], help="taken before the samples")
-    parser.add_argument(
-        "--thresholds", metavar="T", type=float, nargs="*", default=THRESHOLDS, help="beside the default"
-    )
-    parser.add_argument("--apart", metavar="T", type=float, default=0.5, help="similarity that no two sources reach")
-    parser.add_argument("--encoder", metavar="NAME", default="sscd")
-    parser.add_argument("--work", metavar="DIR", type=Path, help="a new folder; keep images, stores and reports there")
-    parser.add_argument("--results", metavar="DIR", type=Path, default=RESULTS)
-    return parser.parse_args(arguments)
+def figures(options: argparse.Namespace, scratch: Path) -> Iterator[Figure]:
+    yield from of_copies(options, scratch)
+    yield from of_emoji(sample_emoji(), options.encoder, scratch)
 
 
-def measured(options: argparse.Namespace, scratch: Path) -> list[Figure]:
-    found = []
-    for figure in itertools.chain(of_copies(options, scratch), of_emoji(sample_emoji(), options.encoder, scratch)):
-        show(figure)
-        if figure.note:
-            print(f"    {figure.note}", flush=True)
-        found.append(figure)
-    return found
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--sources", metavar="N", type=int, default=1000)
+    add("--images", metavar="FOLDER", type=Path, nargs="*", default=[], help="taken before the samples")
+    add("--thresholds", metavar="T", type=float, nargs="*", default=THRESHOLDS, help="beside the default")
+    add("--apart", metavar="T", type=float, default=0.5, help="similarity that no two sources reach")
+    add("--encoder", metavar="NAME", default="sscd")
 
 
-def new_folder(path: Path) -> Path:
-    """Stores and reports of an earlier run would be continued, and pass for those of this one."""
-    if path.exists():
-        raise BenchmarkError(f"--work {path} exists: name a new folder")
-    path.mkdir(parents=True)
-    return path
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    options = parse(arguments)
-    try:
-        with tempfile.TemporaryDirectory(prefix="bench_copies.") as temporary:
-            found = measured(options, new_folder(options.work) if options.work else Path(temporary))
-    except BenchmarkError as error:
-        print(f"bench_copies: {error}", file=sys.stderr)
-        return 2
-    print("\n".join(table_of(found)))
+def settings(options: argparse.Namespace) -> dict[str, str]:
     folders = " ".join([*(folder.name for folder in options.images), "samples"])
-    settings = {"encoder": options.encoder, "apart": f"{options.apart:g}", "images": folders}
-    about = settings | versions("numpy", "onnxruntime", "pillow")
-    print(write_figures(found, "bench_copies", options.results, about))
-    return 0
+    return {"encoder": options.encoder, "apart": f"{options.apart:g}", "images": folders}
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+PACKAGES = ("numpy", "onnxruntime", "pillow")
+BENCHMARK = Benchmark(__doc__ or "", PACKAGES, add_options, figures, settings, table_of)

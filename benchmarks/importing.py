@@ -1,11 +1,9 @@
-"""Speed and memory of `memaudit import`: `scripts/bench_import.py [--rows N] [--dtype float16]`.
+"""Speed and memory of `memaudit import`.
 
 A .npy of N x 512 random directions and a text file of N ids are imported, the store is verified, and all its blocks are
 read. Each time is also given as a ratio to np.load and a copy of the same bytes in the same round. The two commands
 count with their start; np.load and the reading count from within a process of their own, whose peak memory is
 taken whole. Files were just written, so that all read from the page cache where the memory holds them.
-
-Results are added to results/bench_import-MACHINE.csv.
 """
 
 from __future__ import annotations
@@ -13,15 +11,16 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from bench_record import BenchmarkError, Cost, Figure, cost_of, memaudit, of_rounds, show, versions, write_figures
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
+from benchmarks.measure import Cost, cost_of, memaudit
+from benchmarks.record import Figure, of_rounds
+from benchmarks.runner import Benchmark
+
 DIMENSION = 512
 BLOCK = 65_536
 ASKED_PEAK = "<= 1000"
@@ -70,7 +69,7 @@ def _timed_within(program: str, path: Path) -> Cost:
     return cost._replace(seconds=float(cost.said))
 
 
-def figures(rows: int, dtype: str, rounds: int, scratch: Path) -> Iterator[Figure]:
+def of_dtype(rows: int, dtype: str, rounds: int, scratch: Path) -> Iterator[Figure]:
     vectors, ids = write_input(scratch, rows, dtype)
     data = f"{DIMENSION}-d {dtype}"
     done = [one_round(vectors, ids, scratch / "store") for _ in range(rounds)]
@@ -85,31 +84,15 @@ def figures(rows: int, dtype: str, rounds: int, scratch: Path) -> Iterator[Figur
         yield of_rounds(data, rows, f"{name}, peak MB", [cost.peak_mb for cost in costs], asked)
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench_import.py", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rows", metavar="N", type=int, default=1_000_000)
+def figures(options: argparse.Namespace, scratch: Path) -> Iterator[Figure]:
+    for dtype in options.dtype:
+        yield from of_dtype(options.rows, dtype, options.rounds, scratch)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rows", metavar="N", type=int, default=1_000_000, help="5 KB of disk each")
     parser.add_argument("--dtype", choices=["float16", "float32"], nargs="+", default=["float32", "float16"])
     parser.add_argument("--rounds", metavar="N", type=int, default=3)
-    parser.add_argument("--scratch", metavar="DIR", type=Path, help="where 5 KB a row fit (default: the system's)")
-    parser.add_argument("--results", metavar="DIR", type=Path, default=RESULTS)
-    return parser.parse_args(arguments)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    options = parse(arguments)
-    found: list[Figure] = []
-    try:
-        for dtype in options.dtype:
-            with tempfile.TemporaryDirectory(prefix="bench_import.", dir=options.scratch) as scratch:
-                for figure in figures(options.rows, dtype, options.rounds, Path(scratch)):
-                    show(figure)
-                    found.append(figure)
-    except BenchmarkError as error:
-        print(f"bench_import: {error}", file=sys.stderr)
-        return 2
-    print(write_figures(found, "bench_import", options.results, versions("numpy", "h5py", "pyarrow")))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+BENCHMARK = Benchmark(__doc__ or "", ("numpy", "h5py", "pyarrow"), add_options, figures, continues=True)

@@ -1,10 +1,8 @@
-"""Start-up to verdict of `memaudit gate`: `scripts/bench_gate.py [--rounds N]`.
+"""Start-up to verdict of `memaudit gate`.
 
 A report of a clean audit, and one with 12 findings against a baseline, are gated by the command line, each process in
 turn with `python -c "import typer, rich"`: what any command line of this make costs before it does anything. Seconds of
 wall and of processor time, and the ratios within each round: those of processor time hold on a busy machine as well.
-
-Results are added to results/bench_gate-MACHINE.csv.
 """
 
 from __future__ import annotations
@@ -12,18 +10,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-from bench_record import BenchmarkError, Figure, cost_of, memaudit, of_rounds, show, versions, write_figures
-
+from benchmarks.measure import cost_of, memaudit
+from benchmarks.record import Figure, of_rounds
+from benchmarks.runner import Benchmark
 from memaudit.report import model
 from memaudit.report.document import make_report
 from memaudit.statistics import rate_of
 from memaudit.types import Coverage, EncoderSpec
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 ENCODER = EncoderSpec("sscd", "0" * 64, "288", 512, 0.75)
 N = 5000
 ASKED = "<= 0.5"
@@ -66,7 +63,7 @@ def report_of(findings: int) -> model.Json:
     return report.content
 
 
-def figures(rounds: int, scratch: Path) -> Iterator[Figure]:
+def figures(options: argparse.Namespace, scratch: Path) -> Iterator[Figure]:
     for name, findings in (("clean", 0), ("copies", 12)):
         (scratch / f"{name}.json").write_text(json.dumps(report_of(findings)), encoding="utf-8")
     (scratch / "memaudit.toml").write_text("[audit]\nmax_findings = 99\n", encoding="utf-8")
@@ -75,7 +72,7 @@ def figures(rounds: int, scratch: Path) -> Iterator[Figure]:
     gate = memaudit("gate", clean)
     against = memaudit("gate", copies, "--policy", scratch / "memaudit.toml", "--baseline", clean)
     cost_of(gate)  # the first writes bytecode
-    taken = [(cost_of(bare), cost_of(gate), cost_of(against)) for _ in range(rounds)]
+    taken = [(cost_of(bare), cost_of(gate), cost_of(against)) for _ in range(options.rounds)]
     yield of_rounds("import typer, rich", 1, "seconds", [each[0].seconds for each in taken])
     for place, data in ((1, "clean audit"), (2, "12 findings, baseline")):
         yield of_rounds(data, N, "start-up to verdict, s", [each[place].seconds for each in taken], ASKED)
@@ -86,22 +83,8 @@ def figures(rounds: int, scratch: Path) -> Iterator[Figure]:
         yield of_rounds(data, N, "ratio of processor time", ratios)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    given = parser.parse_args(arguments)
-    try:
-        with tempfile.TemporaryDirectory() as scratch:
-            found = list(figures(given.rounds, Path(scratch)))
-    except BenchmarkError as error:
-        print(f"bench_gate: {error}", file=sys.stderr)
-        return 2
-    for figure in found:
-        show(figure)
-    print(write_figures(found, "bench_gate", given.results, versions("typer", "rich", "numpy", "msgspec", "scipy")))
-    return 0
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rounds", metavar="N", type=int, default=15)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+BENCHMARK = Benchmark(__doc__ or "", ("typer", "rich", "numpy", "msgspec", "scipy"), add_options, figures)

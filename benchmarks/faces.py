@@ -1,4 +1,4 @@
-"""Speed of faces: `scripts/bench_faces.py [FOLDER ...]`.
+"""Speed of faces.
 
 Finding: images/s of `memaudit.faces.embed.embed_faces`, from files to finished store, over images/s of the bare loop
 of OpenCV's sample (imread, resize, FaceDetectorYN, alignCrop, FaceRecognizerSF) on the same files, with OpenCV's own
@@ -11,20 +11,19 @@ search of the same faces (a part of the queries, for it takes long).
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import faiss
 import numpy as np
-from bench_record import BenchmarkError, Figure, of_rounds, show, versions, write_figures
 from PIL import Image, ImageOps
 
+from benchmarks.measure import timed
+from benchmarks.record import Figure, of_rounds
+from benchmarks.runner import Benchmark
+from benchmarks.samples import face_photographs
 from memaudit.encoders.sface import SFACE_FILE, YUNET_FILE, face_weights, import_cv2, resolve
 from memaudit.faces.embed import FaceOptions, count_faces, embed_faces
 from memaudit.faces.find import DETECTION_SIDE, SCORE
@@ -33,51 +32,20 @@ from memaudit.similarity.join import join
 from memaudit.similarity.nominate import Side, fastest_lossless
 from memaudit.types import Float32
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 THRESHOLD = 0.55
 DIM = 128
 ASKED_RATIO = ">= 1.0"
 
 
-def sample_photographs() -> list[Path]:
-    """Raises BenchmarkError where scripts/fetch_faces has not been run."""
-    cache = os.environ.get("XDG_CACHE_HOME")
-    own = os.environ.get("MEMAUDIT_CACHE")
-    root = Path(own) if own else (Path(cache) if cache else Path.home() / ".cache") / "memaudit"
-    found = sorted(path for path in (root / "face-samples").glob("*.*") if path.suffix in {".jpg", ".png"})
-    if not found:
-        raise BenchmarkError(f"no photographs of faces in {root / 'face-samples'}: run scripts/fetch_faces")
-    return found
-
-
 def default_folder(folder: Path) -> Path:
     """Each photograph, and mirrored, at four sizes."""
     folder.mkdir()
-    for number, path in enumerate(sample_photographs()):
+    for number, path in enumerate(face_photographs()):
         for side in (1024, 800, 640, 512):
             picture = ImageOps.contain(Image.open(path).convert("RGB"), (side, side))
             picture.save(folder / f"{number:02d}-{side}.jpg", quality=92)
             ImageOps.mirror(picture).save(folder / f"{number:02d}-{side}-mirrored.jpg", quality=92)
     return folder
-
-
-class Spent(NamedTuple):
-    """What a piece of work took: wall time, and processor time of all threads, which other processes disturb less."""
-
-    seconds: float
-    processor: float
-
-
-def spent(work: Callable[[], object]) -> Spent:
-    wall, processor = time.perf_counter(), time.process_time()
-    work()
-    return Spent(time.perf_counter() - wall, time.process_time() - processor)
-
-
-def timed(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def bare_loop(files: Sequence[str]) -> int:
@@ -110,11 +78,11 @@ def finding(folder: Path, rounds: int) -> list[Figure]:
     faces, ours = bare_loop(files), embed_all(folder)
     bare, whole = [], []
     for _ in range(rounds):
-        bare.append(spent(partial(bare_loop, files)))
-        whole.append(spent(partial(embed_all, folder)))
+        bare.append(timed(partial(bare_loop, files)))
+        whole.append(timed(partial(embed_all, folder)))
     name = f"photographs with {faces} faces ({ours} by memaudit)"
     count, both = len(files), list(zip(whole, bare, strict=True))
-    by_processor = [theirs.processor / mine.processor for mine, theirs in both]
+    by_processor = [theirs.cpu_seconds / mine.cpu_seconds for mine, theirs in both]
     return [
         of_rounds(name, count, "bare loop of OpenCV, images/s", [count / took.seconds for took in bare]),
         of_rounds(name, count, "memaudit faces, images/s", [count / took.seconds for took in whole]),
@@ -144,8 +112,8 @@ def comparing(rows: int, part: int, rounds: int) -> list[Figure]:
     left, right = drawn(1, rows), drawn(2, rows)
     ours, theirs = [], []
     for _ in range(rounds):
-        ours.append(rows * rows / timed(partial(joined, left, right)))
-        theirs.append(part * rows / timed(partial(ranged, left[:part], right)))
+        ours.append(rows * rows / timed(partial(joined, left, right)).seconds)
+        theirs.append(part * rows / timed(partial(ranged, left[:part], right)).seconds)
     name = f"{rows:,} x {rows:,} random faces, {DIM}-d"
     ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
     return [
@@ -155,32 +123,18 @@ def comparing(rows: int, part: int, rounds: int) -> list[Figure]:
     ]
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench_faces", description=(__doc__ or "").partition("\n")[0])
+def figures(options: argparse.Namespace, scratch: Path) -> Iterator[Figure]:
+    for folder in options.folders or [default_folder(scratch / "photographs")]:
+        yield from finding(folder, options.rounds)
+    yield from comparing(options.rows, min(options.part, options.rows), options.rounds)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folders", metavar="FOLDER", nargs="*", type=Path)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--rows", type=int, default=100_000, help="faces on each side of the comparison")
-    parser.add_argument("--part", type=int, default=5000, help="queries of the FAISS range search")
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    return parser.parse_args(arguments)
+    parser.add_argument("--rounds", metavar="N", type=int, default=3)
+    parser.add_argument("--rows", metavar="N", type=int, default=100_000, help="faces on each side of the comparison")
+    parser.add_argument("--part", metavar="N", type=int, default=5000, help="queries of the FAISS range search")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    options = parse(arguments)
-    about = versions("opencv-python-headless", "numpy", "torch", "faiss-cpu", "faiss-gpu-cuvs")
-    try:
-        with tempfile.TemporaryDirectory() as scratch:
-            folders = options.folders or [default_folder(Path(scratch, "photographs"))]
-            figures = [figure for folder in folders for figure in finding(folder, options.rounds)]
-            figures += comparing(options.rows, min(options.part, options.rows), options.rounds)
-    except BenchmarkError as error:
-        print(f"bench_faces: {error}", file=sys.stderr)
-        return 2
-    for figure in figures:
-        show(figure)
-    print(write_figures(figures, "bench_faces", options.results, about))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+PACKAGES = ("opencv-python-headless", "numpy", "torch", "faiss-cpu", "faiss-gpu-cuvs")
+BENCHMARK = Benchmark(__doc__ or "", PACKAGES, add_options, figures)

@@ -1,4 +1,4 @@
-"""Promises of scripts/bench_faces.py and scripts/fetch_faces."""
+"""Promises of scripts/fetch_faces."""
 
 from __future__ import annotations
 
@@ -11,34 +11,8 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-import bench_faces
 import pytest
-from drawn_pools import SCRIPTS, load_script, rows_of
-from face_stores import needs_photographs, sample_folder
-
-
-@needs_photographs
-def test_ratios_are_written_with_machine_and_versions(tmp_path: Path) -> None:
-    """The ratio that is asked for, and pairs/s of the join."""
-    (tmp_path / "one").mkdir()
-    (tmp_path / "one/t1.jpg").write_bytes((sample_folder() / "t1.jpg").read_bytes())
-    arguments = [str(tmp_path / "one"), "--rounds", "1", "--rows", "300", "--results", str(tmp_path / "results")]
-    assert bench_faces.main(arguments) == 0
-    (table,) = (tmp_path / "results").glob("bench_faces-*.csv")
-    rows = {row["measure"]: row for row in rows_of(table)}
-    assert rows["memaudit faces / bare loop"]["asked"] == ">= 1.0"
-    assert "6 faces (6 by memaudit)" in rows["memaudit faces / bare loop"]["data"]
-    assert float(rows["join, pairs/s"]["median"]) > 0
-    assert rows["join, pairs/s"]["opencv-python-headless"].startswith("4.")
-
-
-def test_without_photographs_it_says_what_to_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """One line and exit code 2."""
-    monkeypatch.setenv("MEMAUDIT_CACHE", str(tmp_path))
-    assert bench_faces.main([]) == 2
-    assert capsys.readouterr().err.endswith("run scripts/fetch_faces\n")
+from drawn_pools import SCRIPTS, load_script
 
 
 def make_archive(path: Path) -> str:

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from bench_embed import install_immaculate, installed, version_of
-from bench_record import BenchmarkError, Cost, cost_of
+from benchmarks.measure import BenchmarkError, Cost, cost_of
+from benchmarks.venvs import install_immaculate, installed, version_of
 
 REFERENCES, GENERATIONS, FOUND = "references", "generations", "similarity.csv"
 

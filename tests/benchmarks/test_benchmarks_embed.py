@@ -1,15 +1,15 @@
-"""Promises of scripts/bench_embed.py and of what the benchmarks share, on a few drawn pictures."""
+"""Promises of benchmarks/embed.py, on a few drawn pictures."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-import bench_embed
-import numpy as np
 import pytest
-from bench_record import BenchmarkError, Figure, cost_of, write_figures
-from drawn_pools import noise, rows_of
+from pictures import draw
+from written import rows_of
+
+from benchmarks import embed, venvs
+from benchmarks.runner import main
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cache/samples/images/photographs/drawn"
     folder.mkdir(parents=True)
     for seed in range(5):
-        noise(seed, side=64).save(folder / f"{seed}.jpg")
+        draw(seed, (64, 64)).save(folder / f"{seed}.jpg")
     monkeypatch.setenv("MEMAUDIT_CACHE", str(tmp_path / "cache"))
     return folder
 
@@ -32,8 +32,8 @@ def test_throughput_and_memory_are_written_with_machine_and_versions(
     cache: Path, small: list[str], tmp_path: Path
 ) -> None:
     """Machine and versions, the ratio that is asked for on both image sets, and the growth in memory."""
-    assert bench_embed.main([*small, "--results", str(tmp_path / "results")]) == 0
-    (table,) = (tmp_path / "results").glob("bench_embed-*.csv")
+    assert main(["embed", *small, "--out", str(tmp_path / "results")]) == 0
+    (table,) = (tmp_path / "results").glob("embed-*.csv")
     rows = rows_of(table)
     assert all(row["cpu"] and row["cores"] and row["python"] and row["pillow"] for row in rows)
     ratios = {row["data"]: float(row["median"]) for row in rows if row["asked"] == ">= 0.90"}
@@ -46,7 +46,7 @@ def test_throughput_and_memory_are_written_with_machine_and_versions(
 
 def test_another_encoder_is_not_compared_with_immaculate(tmp_path: Path) -> None:
     """The table says so in a line of its own."""
-    (figure,) = bench_embed.beside_immaculate([], "thumbnail", 1, tmp_path)
+    (figure,) = embed.beside_immaculate([], "thumbnail", 1, tmp_path)
     assert figure.median is None
     assert "only sscd is compared" in figure.note
 
@@ -55,11 +55,11 @@ def test_immaculate_that_cannot_be_installed_is_a_line_of_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No Python >= 3.12, or no network: the benchmark goes on."""
-    monkeypatch.setattr(bench_embed, "python_for_immaculate", lambda: None)
-    (figure,) = bench_embed.beside_immaculate([], "sscd", 1, tmp_path)
+    monkeypatch.setattr(venvs, "python_for_immaculate", lambda: None)
+    (figure,) = embed.beside_immaculate([], "sscd", 1, tmp_path)
     assert figure.note == "immaculate needs Python >= 3.12, none found"
-    monkeypatch.setattr(bench_embed, "python_for_immaculate", lambda: str(tmp_path / "absent"))
-    (figure,) = bench_embed.beside_immaculate([], "sscd", 1, tmp_path)
+    monkeypatch.setattr(venvs, "python_for_immaculate", lambda: str(tmp_path / "absent"))
+    (figure,) = embed.beside_immaculate([], "sscd", 1, tmp_path)
     assert figure.note == "immaculate could not be installed (FileNotFoundError)"
 
 
@@ -68,32 +68,12 @@ def test_without_samples_it_says_what_to_run(
 ) -> None:
     """One line and exit code 2."""
     monkeypatch.setenv("MEMAUDIT_CACHE", str(tmp_path))
-    assert bench_embed.main(small) == 2
+    assert main(["embed", *small, "--out", str(tmp_path / "results")]) == 2
     assert capsys.readouterr().err.endswith("run scripts/fetch_samples\n")
 
 
 def test_small_images_are_all_different(cache: Path, tmp_path: Path) -> None:
     """Equal files would be embedded once."""
-    bench_embed.write_small_images(tmp_path / "small", 60)
+    embed.write_small_images(tmp_path / "small", 60)
     files = [path.read_bytes() for path in (tmp_path / "small").iterdir()]
     assert len(set(files)) == 60
-
-
-def test_the_peak_is_that_of_the_command_alone() -> None:
-    """What this process holds, or held when it started the command, does not count."""
-    held = np.ones(40_000_000)
-    assert cost_of([sys.executable, "-c", "pass"]).peak_mb < held.nbytes / 1e6 / 2
-    assert cost_of([sys.executable, "-c", "b'x' * 100_000_000"]).peak_mb > 100
-
-
-def test_a_command_that_fails_gives_no_figure() -> None:
-    """Its last line is the reason."""
-    with pytest.raises(BenchmarkError, match="exit code 3: no such thing"):
-        cost_of([sys.executable, "-c", "import sys; print('no such thing', file=sys.stderr); sys.exit(3)"])
-
-
-def test_runs_are_added_to_the_table(tmp_path: Path) -> None:
-    """Earlier figures stay."""
-    for value in (1.0, 2.0):
-        table = write_figures([Figure("drawn", 2, "ratio", value)], "bench", tmp_path, {"numpy": "2"})
-    assert [row["median"] for row in rows_of(table)] == ["1", "2"]

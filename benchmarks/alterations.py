@@ -1,4 +1,4 @@
-"""Strong alterations with known truth: what the audit's benchmark makes of a picture, in 21 settings.
+"""Strong alterations with known truth: what the benchmarks make of a picture. (Light ones: scripts/alterations.py.)
 
 The kinds and strengths are those that copy-detection benchmarks use (DISC / ISC 2021, and imagededup's transformed
 UKBench). A setting is a function (image, strength, rng, beside) -> image, its strength, and the quality of the JPEG
@@ -7,16 +7,18 @@ that the copy is written with. All draws come from `rng`, so a copy depends on i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
-from alterations import WHITE, Rng, read_rgb, stream
-from bench_copies import CAPTIONS, overlay
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 
+from scripts.alterations import WHITE, Rng, read_rgb, stream
+
+CAPTIONS = ("when you see it", "SALE 50% OFF", "me every monday", "photo by anon", "DO NOT COPY", "breaking news")
 LEAST_GROUND = 256  # pixels of the longer side of what a picture is pasted onto
 _LANCZOS = Image.Resampling.LANCZOS
 
@@ -42,6 +44,13 @@ def same(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image
 def scaled(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
     """Both sides times `strength`."""
     return _scaled(image, strength)
+
+
+def half_jpeg(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
+    """At half its size, through a JPEG of quality `strength`."""
+    half, encoded = image.resize((image.width // 2, image.height // 2), _LANCZOS), io.BytesIO()
+    half.save(encoded, "JPEG", quality=int(strength))
+    return Image.open(encoded).convert("RGB")
 
 
 def crop(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
@@ -81,26 +90,26 @@ def grey(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image
 
 def text(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
     """A white caption with a black rim, `strength` of the height, at the top or the bottom."""
-    altered, size = image.copy(), max(10, round(image.height * strength))
-    draw, font, words = ImageDraw.Draw(altered), ImageFont.load_default(size), str(rng.choice(CAPTIONS))
+    altered, words = image.copy(), str(rng.choice(CAPTIONS))
     top = int(image.height * (0.02 if rng.random() < 0.5 else 0.98 - 1.2 * strength))
-    left = (image.width - draw.textlength(words, font)) / 2
-    draw.text((left, top), words, WHITE, font, stroke_width=max(1, size // 12), stroke_fill="black")
+    _caption(altered, words, max(10, round(image.height * strength)), top)
     return altered
 
 
 def emoji(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
     """An emoji of `strength` of the short side, at a random place."""
-    altered, side = image.copy(), max(8, round(min(image.size) * strength))
-    with Image.open(beside.emoji[int(rng.integers(len(beside.emoji)))]) as opened:
-        sticker = opened.convert("RGBA").resize((side, side), _LANCZOS)
-    altered.paste(sticker, _place(image.size, sticker.size, rng), sticker)
+    altered = image.copy()
+    _sticker(altered, max(8, round(min(image.size) * strength)), rng, beside)
     return altered
 
 
 def emoji_and_text(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
-    """As bench_copies.py does it: an emoji of 0.3 of the short side, a caption of a tenth of the height."""
-    return overlay(image, rng, beside.emoji)
+    """An emoji of `strength` of the short side at a random place, and a caption of a tenth of the height."""
+    altered = image.copy()
+    _sticker(altered, round(min(image.size) * strength), rng, beside)
+    size, words = max(10, image.height // 10), str(rng.choice(CAPTIONS))
+    _caption(altered, words, size, image.height * (0.02 if rng.random() < 0.5 else 0.86))
+    return altered
 
 
 def blur(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
@@ -142,6 +151,18 @@ def stretch(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Im
     return image.resize(size, _LANCZOS)
 
 
+# Of the benchmark of dedup.
+COPIES: Mapping[str, Setting] = MappingProxyType(
+    {
+        "crop": Setting(crop, 0.7),
+        "flip": Setting(mirror, 0),
+        "rotate": Setting(rotate, 25),
+        "jpeg": Setting(half_jpeg, 30, 30),
+        "overlay": Setting(emoji_and_text, 0.3),
+    }
+)
+
+# Of the benchmark of the audit.
 SETTINGS: Mapping[str, Setting] = MappingProxyType(
     {
         "JPEG 30": Setting(same, 0, 30),
@@ -172,12 +193,34 @@ SETTINGS: Mapping[str, Setting] = MappingProxyType(
 def write_copies(source: Path, name: str, beside: Beside, out: Path) -> dict[str, Path]:
     """Write a JPEG of each of SETTINGS into the new folder `out`; returns them by setting. Same name, same copies."""
     out.mkdir(parents=True)
-    image, written = read_rgb(source), {}
-    for number, (setting, (make, strength, quality)) in enumerate(SETTINGS.items()):
+    written = {}
+    for number, (setting, altered) in enumerate(copies_of(source, name, beside, SETTINGS)):
         written[setting] = out / f"{number:02d}.jpg"
-        altered = make(image.copy(), strength, stream(0, name, setting, 0), beside)
-        altered.save(written[setting], "JPEG", quality=quality)
+        altered.save(written[setting], "JPEG", quality=SETTINGS[setting].quality)
     return written
+
+
+def copies_of(
+    source: Path, name: str, beside: Beside, settings: Mapping[str, Setting]
+) -> Iterator[tuple[str, Image.Image]]:
+    """A copy for each setting. It depends on the name, the bytes of the source, and the setting alone."""
+    image = read_rgb(source)
+    for setting, (make, strength, _) in settings.items():
+        yield setting, make(image.copy(), strength, stream(0, name, setting, 0), beside)
+
+
+def _sticker(image: Image.Image, side: int, rng: Rng, beside: Beside) -> None:
+    """Lay one of the emoji over it, at a random place."""
+    with Image.open(beside.emoji[int(rng.integers(len(beside.emoji)))]) as opened:
+        sticker = opened.convert("RGBA").resize((side, side), _LANCZOS)
+    image.paste(sticker, _place(image.size, sticker.size, rng), sticker)
+
+
+def _caption(image: Image.Image, words: str, size: int, top: float) -> None:
+    """White with a black rim, in the middle of the width."""
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(size)
+    left = (image.width - draw.textlength(words, font)) / 2
+    draw.text((left, top), words, WHITE, font, stroke_width=max(1, size // 12), stroke_fill="black")
 
 
 def _scaled(image: Image.Image, factor: float) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Promises of scripts/bench_peers.py, with tools that are a few lines of Python and need no network."""
+"""Promises of benchmarks/peers.py, with tools that are a few lines of Python and need no network."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import argparse
 import sys
 from pathlib import Path
 
-import bench_audit
-import bench_embed
-import bench_peers
 import pytest
-from bench_audit import RECALL, Figure, Pictures, copy_id, of_peers, ranked, table_of
-from bench_embed import installed
-from bench_peers import TOOLS, Pair, Tool, linked, peers, read_pairs
-from bench_record import BenchmarkError
 from pictures import draw
+
+pytest.importorskip("faiss")
+
+from benchmarks import audit, venvs
+from benchmarks.audit import of_peers, table_of
+from benchmarks.audit.findings import RECALL, ranked
+from benchmarks.audit.pictures import Pictures, copy_id, write_manifest
+from benchmarks.measure import BenchmarkError
+from benchmarks.peers import TOOLS, Pair, Tool, linked, peers, read_pairs
+from benchmarks.record import Figure
+from benchmarks.venvs import installed
 
 SOURCES, CLEAN = ("a/one.jpg", "b/one.jpg"), ("c/three.png",)
 # Each generation with the reference of its number, the other way round, and two generations with each other.
@@ -118,7 +122,7 @@ def test_a_package_that_cannot_be_installed_is_named(tmp_path: Path, monkeypatch
     """No such interpreter, or none that is new enough."""
     with pytest.raises(BenchmarkError, match=r"fastdup could not be installed \(FileNotFoundError\)"):
         installed(["fastdup[all]", "numpy"], tmp_path / "venv", tmp_path / "python")
-    monkeypatch.setattr(bench_embed, "python_for_immaculate", lambda: None)
+    monkeypatch.setattr(venvs, "python_for_immaculate", lambda: None)
     with pytest.raises(BenchmarkError, match=r"immaculate needs Python >= 3\.12, none found"):
         TOOLS[-1].install(tmp_path / "venv")
 
@@ -136,10 +140,10 @@ def test_peers_are_columns_of_the_table(tmp_path: Path, monkeypatch: pytest.Monk
     pictures = Pictures(references | clean, list(SOURCES), list(CLEAN), list(SOURCES), frozenset())
     copies = {copy_id(SOURCES[0], "grey"): references[SOURCES[0]], copy_id(SOURCES[0], "blur 2"): clean[CLEAN[0]]}
     (tmp_path / "work").mkdir()
-    bench_audit.write_manifest(tmp_path / "work/copies.csv", copies | clean)
-    monkeypatch.setattr(bench_audit, "drawn", lambda options, folder: pictures)
+    write_manifest(tmp_path / "work/copies.csv", copies | clean)
+    monkeypatch.setattr(audit, "drawn", lambda options, folder: pictures)
     tools = [tool(), Tool("absent", _nowhere, PAIRS, {"absent": ()})]
-    monkeypatch.setattr(bench_peers.peers, "__defaults__", (tools,))
+    monkeypatch.setattr(peers, "__defaults__", (tools,))
     found = list(of_peers(argparse.Namespace(pictures=None), tmp_path / "work"))
     figures = {figure.measure: figure for figure in found if figure.data == "pillow 0.9"}
     assert figures[RECALL].median == 1 / 42

@@ -1,4 +1,4 @@
-"""Promises of scripts/bench_audit.py and audit_copies.py, on a handful of drawn pictures."""
+"""Promises of benchmarks/audit, on a handful of drawn pictures."""
 
 from __future__ import annotations
 
@@ -7,14 +7,24 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import bench_audit
 import numpy as np
 import pytest
-from audit_copies import SETTINGS, Beside, write_copies
-from bench_audit import RUNS, Finding, Pictures, Run, copies_figures, copy_id, drawn, natural_copies
-from drawn_pools import bytes_of, rows_of
 from pictures import draw
 from PIL import Image
+from written import bytes_of, rows_of
+
+pytest.importorskip("faiss")
+
+from benchmarks import audit
+from benchmarks.alterations import SETTINGS, Beside, write_copies
+from benchmarks.audit import RUNS, Run
+from benchmarks.audit import findings as findings_module
+from benchmarks.audit.findings import Finding, copies_figures, write_sheet
+from benchmarks.audit.natural import natural_copies
+from benchmarks.audit.pictures import Pictures, copy_id, drawn, pool
+from benchmarks.measure import BenchmarkError, cost_of, embed_command
+from benchmarks.record import Figure
+from benchmarks.runner import main, parse
 
 SOURCES = ("a/one.jpg", "a/two.png")
 CLEAN = ("a/three.jpg", "a/four.png")
@@ -51,13 +61,13 @@ def beside_of(folder: Path) -> Beside:
     return Beside(sorted((folder / "twemoji").rglob("*.png")), sorted((folder / "photographs").rglob("*.jpg")))
 
 
-def figures_of(findings: Sequence[Finding], run: Run = RUNS[0]) -> dict[str, bench_audit.Figure]:
+def figures_of(findings: Sequence[Finding], run: Run = RUNS[0]) -> dict[str, Figure]:
     found = copies_figures(pictures_of(Path()), findings, run.name, run.promises)
     return {figure.measure: figure for figure in found}
 
 
 def options_of(**changed: object) -> argparse.Namespace:
-    options = bench_audit.parse([])
+    options = parse("audit", audit.BENCHMARK, [])
     for name, value in changed.items():
         setattr(options, name, value)
     return options
@@ -105,7 +115,7 @@ def test_only_the_true_source_counts(tmp_path: Path, monkeypatch: pytest.MonkeyP
         Finding(CLEAN[0], second, 0.8, 2, "whole", "partial"),
     ]
     (tmp_path / "shared.csv").write_text(f"clean,reference,what\n{CLEAN[0]},{first},a duck\n")
-    monkeypatch.setattr(bench_audit, "SHARED", tmp_path / "shared.csv")
+    monkeypatch.setattr(findings_module, "SHARED", tmp_path / "shared.csv")
     found = figures_of(findings)
     assert found["recall"].median == 2 / 42
     assert found["recall of photographs and paintings"].median == found["recall of clip-art"].median == 1 / 21
@@ -138,14 +148,14 @@ def test_stickers_and_parts_of_other_pictures_are_not_drawn(cache: Path, tmp_pat
     for number, file in enumerate(kept):
         image = Image.new("RGB", (140, 140), "white") if "blank" in kept[file] else draw(number, (140, 140))
         image.save(tmp_path / "candidates" / file)
-    bench_audit.cost_of(bench_audit.embed_command(tmp_path / "candidates", tmp_path / "candidates-store", "thumbnail"))
+    cost_of(embed_command(tmp_path / "candidates", tmp_path / "candidates-store", "thumbnail"))
     (tmp_path / "names.json").write_text(json.dumps(kept))
     (tmp_path / "0.5.json").write_text(json.dumps(list(kept)[:-1]))
-    assert set(bench_audit.pool(options_of(), tmp_path)) == {"x/a_background.png", "x/b_1.png"}
+    assert set(pool(options_of(), tmp_path)) == {"x/a_background.png", "x/b_1.png"}
     pictures = drawn(options_of(references=1, clean=1, sources=4), tmp_path)
     assert {*pictures.references, *pictures.clean} == {"x/a_background.png", "x/b_1.png"}
     assert pictures.sources == pictures.references
-    with pytest.raises(bench_audit.BenchmarkError, match="only 2 pictures"):
+    with pytest.raises(BenchmarkError, match="only 2 pictures"):
         drawn(options_of(references=2, clean=1, sources=4), tmp_path)
 
 
@@ -167,10 +177,10 @@ def test_clocks_and_search_are_written_with_machine_and_versions(
 ) -> None:
     """By the command itself, with the encoder that needs no weights."""
     pytest.importorskip("faiss")
-    monkeypatch.setattr(bench_audit, "ENCODER", "thumbnail")
+    monkeypatch.setattr(audit, "ENCODER", "thumbnail")
     options = ["--parts", "clocks", "search", "--rows", "3000", "--queries", "50", "--rounds", "1"]
-    assert bench_audit.main([*options, "--results", str(tmp_path / "results"), "--work", str(tmp_path / "work")]) == 0
-    (table,) = (tmp_path / "results").glob("bench_audit-*.csv")
+    assert main(["audit", *options, "--out", str(tmp_path / "results"), "--work", str(tmp_path / "work")]) == 0
+    (table,) = (tmp_path / "results").glob("audit-*.csv")
     rows = {row["measure"]: row for row in rows_of(table)}
     assert all(row["cpu"] and row["python"] and row["images"] == "samples" for row in rows.values())
     assert rows["named first as itself"]["median"] == "2"
@@ -185,13 +195,13 @@ def test_findings_are_drawn_for_whoever_judges_them(tmp_path: Path) -> None:
     picture = tmp_path / "a.png"
     draw(1, (300, 100)).save(picture)
     findings = [Finding("a", "a", 0.8, 1, "whole", "partial")] * 5
-    bench_audit.write_sheet(findings, {"a": picture}, tmp_path / "sheet.png")
-    bench_audit.write_sheet([], {}, tmp_path / "none.png")
+    write_sheet(findings, {"a": picture}, tmp_path / "sheet.png")
+    write_sheet([], {}, tmp_path / "none.png")
     assert Image.open(tmp_path / "sheet.png").size == (4 * 420, 2 * 230)
     assert not (tmp_path / "none.png").exists()
 
 
 def test_a_folder_that_exists_is_not_worked_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Stores of another run would be taken for those of this one: one line and exit code 2."""
-    assert bench_audit.main(["--work", str(tmp_path)]) == 2
+    assert main(["audit", "--work", str(tmp_path)]) == 2
     assert capsys.readouterr().err.endswith("exists: name a new folder\n")
