@@ -30,7 +30,7 @@ def why_of(folder: Path, training: Store, generated: np.ndarray, prompts: list[i
     return why
 
 
-def counts(why: Why, feature: str) -> dict[float, tuple[int, int]]:
+def counts(why: Covariates, feature: str) -> dict[float, tuple[int, int]]:
     return {
         band.low: (band.came_back.count, band.came_back.coverage.measured)
         for band in why.bands
