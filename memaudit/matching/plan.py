@@ -6,10 +6,10 @@ from memaudit.errors import UsageError
 
 VERIFY = ("auto", "pixels", "none")
 PAIR_FLOORS = {"sscd": 0.45}
-"""From which pairs of one set are checked, by encoder; measured, docs/protocols.md. Others have none."""
+"""From which pairs of one set are checked, by encoder; measured, docs/protocols/pixel-matching.md. Others have none."""
 SEARCH_FLOORS = {"sscd": 0.3}
-"""From which training images are candidates for a picture that is searched, by encoder; measured, docs/protocols.md.
-For others it is the threshold: pixels then tell what kind of copy a match is."""
+"""From which training images are candidates for a picture that is searched, by encoder; measured,
+docs/protocols/pixel-matching.md. For others it is the threshold: pixels then tell what kind of copy a match is."""
 
 
 def require_choice(verify: str) -> None:
