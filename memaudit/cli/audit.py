@@ -38,6 +38,7 @@ from memaudit.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from memaudit.faces.audit import FaceAuditOptions
     from memaudit.index import Searcher
 
 Generations = Annotated[
@@ -118,10 +119,12 @@ def audit(
     from memaudit.audit.run import audit as run
     from memaudit.embed.windows import DETAILS, details_of, has_windows, tiles_of
     from memaudit.errors import EmptyInputError, InconclusiveError, UsageError
+    from memaudit.faces.audit import AuditedImages, audit_faces_beside
     from memaudit.images.views import views_of
     from memaudit.index import open_searcher
     from memaudit.report.audit import searched_in, write_audit
     from memaudit.report.document import remove_earlier_pictures, start_run
+    from memaudit.report.faces import FacePart
     from memaudit.report.inconclusive import write_inconclusive
     from memaudit.similarity.exact import require_threshold
     from memaudit.store import FACES, require_same_encoder
@@ -147,7 +150,7 @@ def audit(
         max_unreadable=max_unreadable,
         allow_unverified_weights=allow_unverified_weights,
     )
-    people.require_possible()
+    about_faces = people.options()
     start_run(out, "audit")
     if blur_faces:
         remove_earlier_pictures(out)
@@ -165,7 +168,7 @@ def audit(
         if references.store.manifest.kind == FACES:
             if pair is not None or threshold is not None:
                 raise UsageError("--pairing and --threshold are for images: a search of faces calibrates its threshold")
-            _of_faces(console, people, generations, references, control, out)
+            _of_faces(console, people, about_faces, generations, references, control, out)
             return
         people.require_wanted()
         like = references.store.encoder
@@ -184,11 +187,14 @@ def audit(
             result = run(
                 queries, references, pairing=pairs, control=held_out, views=seen, options=options, progress=progress
             )
-            part = people.beside_images(queries, references.store, held_out, out, progress) if faces else None
+            images = AuditedImages(result, queries, references.store, held_out)
+            of_faces = audit_faces_beside(images, out, about_faces, progress) if faces else None
     except (InconclusiveError, EmptyInputError) as error:
         write_inconclusive("audit", str(error), out)
         raise InconclusiveError(f"inconclusive: {error}") from None
-    report = write_audit(result, queries, references.store, out, part, alter)
+    report = write_audit(
+        result, queries, references.store, out, FacePart(of_faces, save_crops) if of_faces else None, alter
+    )
     lines = (report["results"]["headline"], searched_in(report["results"]), f"Report: {out / 'report.html'}")
     console.result(report, "\n".join(lines) + (kept_templates(out) if faces else ""))
     if not report["results"]["conclusive"]:
@@ -196,18 +202,25 @@ def audit(
 
 
 def _of_faces(
-    console: Console, people: FaceChoices, generations: str, gallery: Searcher, control: str | None, out: Path
+    console: Console,
+    people: FaceChoices,
+    options: FaceAuditOptions,
+    generations: str,
+    gallery: Searcher,
+    control: str | None,
+    out: Path,
 ) -> None:
     """An audit against a store of faces knows no images: only faces are compared."""
     from memaudit.errors import InconclusiveError
-    from memaudit.report.faces import write_face_audit
+    from memaudit.faces.audit import audit_faces_alone
+    from memaudit.report.faces import FacePart, write_face_audit
 
     with console.progress() as progress:
-        part = people.alone(generations, gallery, control, out, progress)
-    report = write_face_audit(part, out, blurring(wanted=people.blur))
+        audit = audit_faces_alone(generations, gallery, control, out, options, progress)
+    report = write_face_audit(FacePart(audit, people.save_crops), out, blurring(wanted=people.blur))
     text = f"{report['results']['headline']}\nReport: {out / 'report.html'}"
     console.result(report, text + kept_templates(out))
-    if part.result.inconclusive:
+    if audit.result.inconclusive:
         raise typer.Exit(InconclusiveError.exit_code)
 
 

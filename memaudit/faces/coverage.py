@@ -17,7 +17,7 @@ from memaudit.types import Coverage, Status
 _FAULTS = ("missing", "changed", "forgotten", "unreadable")
 
 
-class Standing(NamedTuple):
+class FaceCoverage(NamedTuple):
     """Of the images of a store, how many were searched for faces as they are. The others: those that the store of faces
     lacks (missing), has with another file (changed), was made to forget, wholly or in part (forgotten), or could not
     read (unreadable). by_name: covered by their image_id alone, for the store of images knows no file of them.
@@ -55,7 +55,7 @@ class _Image(NamedTuple):
     whole: bool
 
 
-def standing_of(faces: Store, images: Store) -> Standing:
+def coverage_of(faces: Store, images: Store) -> FaceCoverage:
     """Hold the images of a store of faces against a store of images. Memory: 42 bytes an image of the store of faces.
 
     An image without content or without a face counts as searched: it has a row that says so.
@@ -63,7 +63,7 @@ def standing_of(faces: Store, images: Store) -> Standing:
     stones = frozenset(faces.manifest.forgotten)
     table = _table(faces, stones)
     seen = np.zeros(len(table.files), bool)
-    counts = dict.fromkeys(Standing._fields, 0)
+    counts = dict.fromkeys(FaceCoverage._fields, 0)
     for columns in images.iter_columns():
         for image_id, sha256 in zip(columns.image_id, columns.sha256, strict=True):
             row = table.ids.row_of(text_key(image_id))
@@ -71,7 +71,7 @@ def standing_of(faces: Store, images: Store) -> Standing:
             counts[_state(table, row, sha256) if row >= 0 else _absence(image_id, sha256, stones)] += 1
             counts["by_name"] += row >= 0 and sha256 == NO_FILE
     images_in_all = sum(counts[name] for name in ("covered", *_FAULTS))
-    return Standing(**{**counts, "images": images_in_all, "others": int((~seen).sum())})
+    return FaceCoverage(**{**counts, "images": images_in_all, "others": int((~seen).sum())})
 
 
 class _Table(NamedTuple):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from memaudit.faces.coverage import Standing
+from memaudit.faces.coverage import FaceCoverage
+from memaudit.store import Store
 from memaudit.types import Coverage, Float32, Int64, Rate
 
 
@@ -99,7 +100,7 @@ class FacesResult:
     """What comparing faces measured. one_to_one: SFace's threshold for two given faces, for orientation.
 
     gallery_coverage, control_coverage: of the images that the training set's and the controls' faces stand for, those
-    that were searched for faces as they are. standing: how each store of faces stands for its images, by role.
+    that were searched for faces as they are. of_images: how each store of faces covers its images, by role.
 
     excess_p: how likely so many matches are if generated faces were those of other people, None without enough
     controls. nearest: the best similarity of each scored face; null: that of people who are not in the training set.
@@ -115,7 +116,7 @@ class FacesResult:
     gallery: FaceCounts
     gallery_coverage: Coverage
     control_coverage: Coverage | None
-    standing: dict[str, Standing]
+    of_images: dict[str, FaceCoverage]
     matched: Rate
     matches: FaceMatches
     excess_p: float | None
@@ -133,3 +134,25 @@ class FacesResult:
     @property
     def new_picture(self) -> int:
         return int((self.matches.same_picture == 0).sum())
+
+
+class FacePair(NamedTuple):
+    """A generation and a training image that share a face. match: the place of the most similar one in FaceMatches;
+    faces: how many they share; told: what was found of the images tells of this pair, or of a copy of it, already."""
+
+    query_id: str
+    reference_id: str
+    match: int
+    faces: int
+    told: bool = False
+
+
+@dataclass(frozen=True)
+class FaceAudit:
+    """What comparing faces gave: the result, the two stores of faces that its rows are of, and the pairs of images that
+    share a face, the most similar first."""
+
+    result: FacesResult
+    generations: Store
+    gallery: Store
+    pairs: tuple[FacePair, ...]

@@ -16,7 +16,7 @@ from memaudit.audit.results import AuditResult, Control, Covariates, Discoveries
 from memaudit.report.audit_findings import card, findings_of, misses_of, page_data
 from memaudit.report.audit_tables import Targets, write_matches, write_scores
 from memaudit.report.document import make_report, write_report
-from memaudit.report.faces import FacePart, audit_with_faces, with_matches
+from memaudit.report.faces import FacePart, audit_with_faces
 from memaudit.report.outcomes import outcomes_of
 from memaudit.report.page import histogram, interval, percent, percent_up, write_page
 from memaudit.report.pictures import Alter, Pictures
@@ -49,12 +49,10 @@ def write_audit(
     findings = findings_of(result, queries, targets, pictures, PICTURED)
     results = _results(result, findings, queries) | {"misses": misses_of(result, queries, references, pictures)}
     if faces is not None:
-        ids = queries.image_id[result.matches.query], targets.columns.image_id[targets.places(result.matches.reference)]
-        matched = frozenset(zip(*ids, strict=True))
-        results, findings = audit_with_faces(results, findings, with_matches(faces, matched, findings), out, pictures)
+        results, findings = audit_with_faces(results, findings, faces, out, pictures)
     report = make_report(
         "audit",
-        inputs={**result.digests, **(faces.result.digests if faces else {})},
+        inputs={**result.digests, **(faces.audit.result.digests if faces else {})},
         encoder=result.encoder,
         threshold=result.threshold,
         coverage=result.searched.coverage,

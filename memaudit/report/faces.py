@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from memaudit.errors import InputError
 from memaudit.faces.names import details_of, parent_of
-from memaudit.faces.results import FaceMatches, FacesResult, GroupRate
+from memaudit.faces.results import FaceAudit, FaceMatches, FacePair, FacesResult, GroupRate
 from memaudit.files import appearing_whole
 from memaudit.images.decode import UnreadableImageError, decode
 from memaudit.images.sources import read_image
@@ -21,28 +20,19 @@ from memaudit.report.document import FACE_CROPS, make_report, write_report
 from memaudit.report.page import histogram, percent_up, write_page
 from memaudit.report.pictures import Alter, Pictures
 from memaudit.report.tables import write_table
-from memaudit.store import Columns, Store
+from memaudit.store import Columns
 from memaudit.types import Coverage
 
 KIND = "face"
 PICTURED = 200
 _MARGIN = 0.25
-AreCopies = Callable[[Sequence[str], Sequence[str]], NDArray[np.bool_]]
-Pair = tuple[str, str]
 
 
-@dataclass(frozen=True)
-class FacePart:
-    """What a report needs to tell of faces. crops: write each matched face as a picture of its own.
+class FacePart(NamedTuple):
+    """What a report tells of faces. crops: write each matched face as a picture of its own."""
 
-    are_copies: tells of pairs of training images, by image_id, whether they are near-duplicates of each other.
-    """
-
-    result: FacesResult
-    generations: Store
-    gallery: Store
+    audit: FaceAudit
     crops: bool = False
-    are_copies: AreCopies | None = None
 
 
 def faces_results(result: FacesResult) -> dict[str, Any]:
@@ -68,7 +58,7 @@ def faces_results(result: FacesResult) -> dict[str, Any]:
         "gallery": asdict(result.gallery),
         "gallery_coverage": result.gallery_coverage.as_dict(),
         "control_coverage": result.control_coverage.as_dict() if result.control_coverage else None,
-        "standing": {name: standing._asdict() for name, standing in result.standing.items()},
+        "standing": {name: coverage._asdict() for name, coverage in result.of_images.items()},
         "digests": result.digests,
         "scored_faces": result.matched.coverage.measured,
         "generated": asdict(result.generated),
@@ -133,34 +123,32 @@ def _number(value: float) -> str:
 
 def face_findings(part: FacePart, out: Path, pictures: Pictures) -> list[dict[str, Any]]:
     """One finding for each generation and training image that share a face, by the most similar one; worst first."""
-    matches = part.result.matches
-    queries, targets = part.generations.columns(matches.query), part.gallery.columns(matches.reference)
-    findings: dict[tuple[str, str], dict[str, Any]] = {}
-    for place in range(len(matches.query)):
-        pair = parent_of(queries.image_id[place]), parent_of(targets.image_id[place])
-        if pair in findings:
-            findings[pair]["faces"] += 1
-            continue
-        shown = len(findings) < PICTURED
-        finding = _finding(matches, place, queries, targets)
+    audit = part.audit
+    matches = audit.result.matches
+    queries, targets = audit.generations.columns(matches.query), audit.gallery.columns(matches.reference)
+    findings = []
+    for shown, pair in enumerate(audit.pairs):
+        finding, place = _finding(pair, matches, queries, targets), pair.match
         for side, columns, name in (("query", queries, "face-generation"), ("reference", targets, "face-training")):
-            finding[f"{side}_picture"] = pictures.add(f"{name}-{place}", columns.uri[place]) if shown else None
+            picture = pictures.add(f"{name}-{place}", columns.uri[place]) if shown < PICTURED else None
+            finding[f"{side}_picture"] = picture
             finding[f"{side}_crop"] = _crop(out, f"{name}-{place}", columns, place) if part.crops else None
-        findings[pair] = finding
-    return list(findings.values())
+        findings.append(finding)
+    return findings
 
 
-def _finding(matches: FaceMatches, place: int, queries: Columns, targets: Columns) -> dict[str, Any]:
+def _finding(pair: FacePair, matches: FaceMatches, queries: Columns, targets: Columns) -> dict[str, Any]:
+    place = pair.match
     image, same = float(matches.image_similarity[place]), int(matches.same_picture[place])
     sides = [details_of(columns.metadata[place]) for columns in (queries, targets)]
     return {
-        "query_id": parent_of(queries.image_id[place]),
-        "reference_id": parent_of(targets.image_id[place]),
+        "query_id": pair.query_id,
+        "reference_id": pair.reference_id,
         "query_face": queries.image_id[place],
         "reference_face": targets.image_id[place],
         "similarity": round(float(matches.similarity[place]), 4),
         "kind": KIND,
-        "faces": 1,
+        "faces": pair.faces,
         "image_similarity": None if math.isnan(image) else round(image, 4),
         "same_picture": None if same < 0 else bool(same),
         "query_quality": sides[0].quality if sides[0] else None,
@@ -191,77 +179,39 @@ def _crop(out: Path, name: str, columns: Columns, place: int) -> str | None:
     return relative
 
 
-def with_matches(part: FacePart, matched: Collection[Pair], findings: Sequence[dict[str, Any]]) -> FacePart:
-    """The part, once it is known which pairs (generation, training image) an audit of images matched.
-
-    A face on a matched pair, or on a near-duplicate of the training image that a finding names, is on the same picture,
-    whatever the similarity of the whole images: pixels may have confirmed it.
-    """
-    matches = part.result.matches
-    pairs = _pairs(part)
-    copies = _copies(part, findings)
-    named = {finding["query_id"]: finding["reference_id"] for finding in findings}
-    is_same = [pair in matched or (named.get(pair[0], ""), pair[1]) in copies for pair in pairs]
-    same = np.where(np.array(is_same, dtype=bool), 1, matches.same_picture)
-    return replace(part, result=replace(part.result, matches=matches._replace(same_picture=same)))
-
-
-def _pairs(part: FacePart) -> list[Pair]:
-    """The generation and the training image of each match of faces."""
-    matches = part.result.matches
-    queries, targets = part.generations.columns(matches.query), part.gallery.columns(matches.reference)
-    return list(zip(map(parent_of, queries.image_id), map(parent_of, targets.image_id), strict=True))
-
-
-def _copies(part: FacePart, findings: Sequence[dict[str, Any]]) -> frozenset[Pair]:
-    """Pairs of near-duplicate training images: one that a finding names, and one with a face of that generation."""
-    named = {finding["query_id"]: finding["reference_id"] for finding in findings}
-    pairs = sorted({(named[query], target) for query, target in _pairs(part) if named.get(query, target) != target})
-    if part.are_copies is None or not pairs:
-        return frozenset()
-    left, right = zip(*pairs, strict=True)
-    return frozenset(pair for pair, is_copy in zip(pairs, part.are_copies(left, right), strict=True) if is_copy)
-
-
 def with_faces(
-    findings: Sequence[dict[str, Any]], faces: Sequence[dict[str, Any]], copies: Collection[Pair] = ()
+    findings: Sequence[dict[str, Any]], pairs: Sequence[FacePair], faces: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """All findings, those of faces last, without those that an image finding is about already.
-
-    That is one of the same generation and the same training image, or a near-duplicate of it (a pair of `copies`): of
-    several copies of a picture the two may name different ones. It gets a `face_similarity`.
-    """
+    """All findings, those of faces (one of each pair) last, without those that an image finding tells of already: it
+    gets a `face_similarity`."""
     merged = [dict(finding) for finding in findings]
     by_query = {finding["query_id"]: finding for finding in merged}
-    added = []
-    for face in faces:
-        image = by_query.get(face["query_id"])
-        pair = (image["reference_id"] if image else "", face["reference_id"])
-        if image and (pair[0] == pair[1] or pair in copies):
+    for pair, face in zip(pairs, faces, strict=True):
+        if pair.told:
+            image = by_query[pair.query_id]
             image["face_similarity"] = max(face["similarity"], image.get("face_similarity", -1.0))
-        else:
-            added.append(face)
-    return merged + added
+    return merged + [face for pair, face in zip(pairs, faces, strict=True) if not pair.told]
 
 
 def audit_with_faces(
     results: dict[str, Any], findings: Sequence[dict[str, Any]], part: FacePart, out: Path, pictures: Pictures
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Results and findings of an audit of images, with those of its faces. Writes face_matches.parquet and pictures."""
-    write_face_matches(part, out)
-    merged = with_faces(findings, face_findings(part, out, pictures), _copies(part, findings))
-    reasons = [*results["reasons"], *part.result.inconclusive]
-    headline = f"{results['headline']} {faces_headline(part.result)}"
-    if part.result.inconclusive and results["conclusive"]:
-        headline = f"Inconclusive: {'; '.join(part.result.inconclusive)}. {headline}"
-    about = {"conclusive": not reasons, "reasons": reasons, "headline": headline, "faces": faces_results(part.result)}
+    write_face_matches(part.audit, out)
+    audit = part.audit
+    merged = with_faces(findings, audit.pairs, face_findings(part, out, pictures))
+    reasons = [*results["reasons"], *audit.result.inconclusive]
+    headline = f"{results['headline']} {faces_headline(audit.result)}"
+    if audit.result.inconclusive and results["conclusive"]:
+        headline = f"Inconclusive: {'; '.join(audit.result.inconclusive)}. {headline}"
+    about = {"conclusive": not reasons, "reasons": reasons, "headline": headline, "faces": faces_results(audit.result)}
     return {**results, **about}, merged
 
 
-def write_face_matches(part: FacePart, out: Path) -> None:
+def write_face_matches(audit: FaceAudit, out: Path) -> None:
     """face_matches.parquet: one row for each generated face at or above the threshold."""
-    matches = part.result.matches
-    queries, targets = part.generations.columns(matches.query), part.gallery.columns(matches.reference)
+    matches = audit.result.matches
+    queries, targets = audit.generations.columns(matches.query), audit.gallery.columns(matches.reference)
     write_table(
         out / "face_matches.parquet",
         {
@@ -282,8 +232,8 @@ def write_face_matches(part: FacePart, out: Path) -> None:
 
 def write_face_audit(part: FacePart, out: Path, alter: Alter | None = None) -> dict[str, Any]:
     """Write every file of an audit of two stores of faces, which knows no images; return the report."""
-    result = part.result
-    write_face_matches(part, out)
+    result = part.audit.result
+    write_face_matches(part.audit, out)
     findings = face_findings(part, out, Pictures(out, alter))
     faces = faces_results(result)
     conclusive = not result.inconclusive
@@ -303,7 +253,7 @@ def write_face_audit(part: FacePart, out: Path, alter: Alter | None = None) -> d
     report = make_report(
         "audit",
         inputs=result.digests,
-        encoder=part.gallery.encoder,
+        encoder=part.audit.gallery.encoder,
         threshold=result.calibration.threshold,
         coverage=_images(result),
         results=results,

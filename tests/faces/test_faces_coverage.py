@@ -9,8 +9,8 @@ import pytest
 from face_stores import face_store
 from vectors import random_vectors, vector_store
 
-from memaudit.faces.audit import ImageStores, audit_faces
-from memaudit.faces.coverage import Standing, standing_of
+from memaudit.faces.compare import ImageStores, compare_faces
+from memaudit.faces.coverage import FaceCoverage, coverage_of
 from memaudit.faces.forget import forget
 from memaudit.faces.results import FacesResult
 from memaudit.index import ExactSearch
@@ -33,15 +33,15 @@ def test_what_stands_for_other_images_is_counted(tmp_path: Path) -> None:
         files=["a", "b", "another", "e", "x", "new", "blank"],
         statuses=[Status.OK] * 6 + [Status.BLANK],
     )
-    found = standing_of(faces(tmp_path), images)
-    assert found == Standing(7, 3, missing=2, changed=1, forgotten=0, unreadable=1, by_name=0, others=1)
+    found = coverage_of(faces(tmp_path), images)
+    assert found == FaceCoverage(7, 3, missing=2, changed=1, forgotten=0, unreadable=1, by_name=0, others=1)
     assert found.as_text() == "2 missing, 1 changed, 1 unreadable"
 
 
 def test_imported_images_are_known_by_name(tmp_path: Path) -> None:
     """They have no file to compare."""
     images = vector_store(tmp_path / "i", random_vectors(2, 3), ids=["a", "b", "q"], hashes=[NO_FILE] * 3)
-    found = standing_of(faces(tmp_path), images)
+    found = coverage_of(faces(tmp_path), images)
     assert (found.covered, found.by_name, found.missing) == (2, 2, 1)
 
 
@@ -50,9 +50,9 @@ def test_forgotten_images_are_not_covered(ids: list[str], tmp_path: Path) -> Non
     """Neither wholly forgotten ones nor those of which a face was forgotten."""
     images = vector_store(tmp_path / "i", random_vectors(2, 5), ids=list("abcde"), files=list("abcde"))
     store = faces(tmp_path)
-    assert standing_of(store, images).covered == 5
+    assert coverage_of(store, images).covered == 5
     forget(store.folder, ids)
-    found = standing_of(Store.open(store.folder), images)
+    found = coverage_of(Store.open(store.folder), images)
     assert (found.covered, found.forgotten, found.missing) == (4, 1, 0)
 
 
@@ -66,7 +66,7 @@ def audited(tmp_path: Path, made: list[str], known: list[str], unread: int = 0) 
         vector_store(tmp_path / side, random_vectors(9, len(ids)), ids=ids, files=ids)
         for side, ids in (("gi", made), ("ti", known))
     )
-    return audit_faces(generated, ExactSearch(training), control=control, images=ImageStores(*stores))
+    return compare_faces(generated, ExactSearch(training), control=control, images=ImageStores(*stores))
 
 
 def named(prefix: str, count: int) -> list[str]:
@@ -79,7 +79,7 @@ def test_an_audit_of_the_right_images_is_conclusive(tmp_path: Path) -> None:
     assert result.inconclusive == ()
     assert result.gallery_coverage.as_dict() == {"measured": 30, "total": 30, "share": 1}
     assert result.matched.coverage.share == 1
-    assert set(result.standing) == {"generations", "training set"}
+    assert set(result.of_images) == {"generations", "training set"}
 
 
 def test_a_gallery_of_other_people_is_inconclusive(tmp_path: Path) -> None:

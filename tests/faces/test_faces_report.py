@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 from face_stores import face_store
-from numpy.typing import NDArray
 from vectors import near, random_vectors
 
-from memaudit.faces.audit import FaceOptions, audit_faces
-from memaudit.faces.names import parent_of
+from memaudit.faces.compare import CompareOptions, compare_faces
+from memaudit.faces.results import FaceAudit, FacePair
+from memaudit.faces.same_picture import face_pairs
 from memaudit.index import ExactSearch
 from memaudit.report.document import read_report
 from memaudit.report.faces import (
@@ -21,7 +20,6 @@ from memaudit.report.faces import (
     faces_headline,
     faces_results,
     with_faces,
-    with_matches,
     write_face_audit,
 )
 
@@ -38,8 +36,9 @@ def part(tmp_path: Path, copied: int = 4) -> FacePart:
     queries = face_store(tmp_path / "g", generated, prefix="gen", metadata=[{"sex": "fm"[i % 2]} for i in range(50)])
     gallery = face_store(tmp_path / "t", training, prefix="<u>train")
     control = face_store(tmp_path / "c", random_vectors(4, 200, 128))
-    options = FaceOptions(by=("sex",))
-    return FacePart(audit_faces(queries, ExactSearch(gallery), control=control, options=options), queries, gallery)
+    options = CompareOptions(by=("sex",))
+    result = compare_faces(queries, ExactSearch(gallery), control=control, options=options)
+    return FacePart(FaceAudit(result, queries, gallery, face_pairs(result.matches, queries, gallery)))
 
 
 def test_an_audit_of_faces_alone_is_a_sound_report(tmp_path: Path) -> None:
@@ -65,47 +64,29 @@ def test_a_face_and_an_image_of_one_pair_are_one_finding() -> None:
     """The image's finding gets the similarity of the face; a face on another picture is a finding of its own."""
     image = {"query_id": "g1", "reference_id": "t1", "similarity": 0.9, "kind": "near-duplicate"}
 
-    def face(query: str, reference: str, same: bool | None, similarity: float = 0.8) -> dict[str, object]:
-        keys = {"query_id": query, "reference_id": reference, "similarity": similarity, "kind": "face"}
-        return {**keys, "same_picture": same}
+    def face(pair: FacePair, similarity: float = 0.8) -> dict[str, object]:
+        return {"query_id": pair.query_id, "reference_id": pair.reference_id, "similarity": similarity, "kind": "face"}
 
-    faces = [face("g1", "t1", None), face("g1", "t1-copy", True, 0.95)]
-    merged = with_faces([image], faces, {("t1", "t1-copy")})
+    told = [FacePair("g1", "t1", 0, 1, told=True), FacePair("g1", "t1-copy", 1, 1, told=True)]
+    merged = with_faces([image], told, [face(told[0]), face(told[1], 0.95)])
     assert merged == [{**image, "face_similarity": 0.95}]
     assert "face_similarity" not in image
-    other = [face("g1", "t2", False), face("g2", "t1", True), face("g1", "t3", True)]
-    assert with_faces([image], other) == [image, *other]
-
-
-def test_a_picture_that_the_images_match_is_the_same_picture(tmp_path: Path) -> None:
-    """Whatever the similarity of the images: the pair itself, and a near-duplicate of the training image found."""
-    found = part(tmp_path)
-    matches = found.result.matches
-    given = replace(found.result, matches=matches._replace(same_picture=np.zeros(4, np.int64)))
-    sides = found.generations.columns(matches.query).image_id, found.gallery.columns(matches.reference).image_id
-    (first, a), (second, b), *_ = [(parent_of(query), parent_of(target)) for query, target in zip(*sides, strict=True)]
-
-    def are_copies(left: Sequence[str], right: Sequence[str]) -> NDArray[np.bool_]:
-        return np.array([pair == ("another", b) for pair in zip(left, right, strict=True)], dtype=bool)
-
-    told = replace(found, result=given, are_copies=are_copies)
-    findings = [{"query_id": second, "reference_id": "another", "similarity": 0.9, "kind": "verbatim"}]
-    result = with_matches(told, {(first, a)}, findings).result
-    assert result.matches.same_picture.tolist() == [1, 1, 0, 0]
-    assert (result.same_picture, result.new_picture) == (2, 2)
-    none = with_matches(told, (), []).result
-    assert none.new_picture == 4
+    others = [FacePair("g1", "t2", 0, 1), FacePair("g2", "t1", 1, 1), FacePair("g1", "t3", 2, 1)]
+    faces = list(map(face, others))
+    assert with_faces([image], others, faces) == [image, *faces]
 
 
 def test_headlines_say_what_was_found(tmp_path: Path) -> None:
     """Of nothing found, how high the rate may be; of no face at all, that none was compared."""
-    clean = part(tmp_path, copied=0).result
+    clean = part(tmp_path, copied=0).audit.result
     assert faces_headline(clean).startswith(("None of 50 generated faces", "1 of 50"))
     none = face_store(tmp_path / "n", random_vectors(1, 0, 128), without_face=["a", "b"])
-    result = audit_faces(none, ExactSearch(part(tmp_path / "x").gallery))
+    result = compare_faces(none, ExactSearch(part(tmp_path / "x").audit.gallery))
     assert faces_headline(result) == "No face was found in 2 generations: none was compared."
     assert faces_results(result)["matched"]["n"] == 0
-    assert "0 on a new one, 4 on pictures that could not be compared" in faces_headline(part(tmp_path / "y").result)
+    assert "0 on a new one, 4 on pictures that could not be compared" in faces_headline(
+        part(tmp_path / "y").audit.result
+    )
     small = replace(result, generated=replace(result.generated, faces=3, small=3))
     assert faces_headline(small) == "None of the 3 faces in 2 generations could be compared (3 are too small)."
 

@@ -1,0 +1,213 @@
+"""Does the model give people back? Every generated face against every face of the training set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from memaudit.audit.eidetic import near_duplicates
+from memaudit.encoders.sface import ONE_TO_ONE, SPEC
+from memaudit.errors import InputError, UsageError
+from memaudit.faces.calibrate import SAMPLE, Null, calibrate, control_null, distinct_rows, gallery_null
+from memaudit.faces.group_rates import Scored, group_rates, require_columns
+from memaudit.faces.membership import measure_membership
+from memaudit.faces.names import file_of
+from memaudit.faces.reasons import Side, reasons
+from memaudit.faces.results import Calibration, FaceMatches, FacesResult
+from memaudit.faces.same_picture import SamePicture
+from memaudit.index import Searcher
+from memaudit.statistics import greater_rate_p, rate_of
+from memaudit.store import FACES, Columns, Store, require_same_encoder
+from memaudit.types import Coverage, Float32, Int64, Progress, Rate, silent
+
+MIN_CONTROLS = 100  # people, as images for images: with fewer no p-value is printed
+_MOST_SAMPLED = 50_000
+_QUERY_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """false_matches: how many may be expected in all. by: metadata columns to split rates by; identity: the column that
+    names the person. Raises UsageError for a number of false matches that is none."""
+
+    false_matches: float = 1.0
+    by: tuple[str, ...] = ()
+    identity: str = ""
+    max_unmeasured: float = 0.01
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.false_matches < float("inf"):
+            raise UsageError(f"--face-false-matches {self.false_matches:g} is out of range: expected a number above 0")
+
+
+@dataclass(frozen=True)
+class ImageStores:
+    """The stores of images that stores of faces stand for, where there are any."""
+
+    generations: Store | None = None
+    gallery: Store | None = None
+    control: Store | None = None
+
+
+def compare_faces(
+    generations: Store,
+    gallery: Searcher,
+    *,
+    control: Store | None = None,
+    images: ImageStores = ImageStores(),
+    same_picture: SamePicture | None = None,
+    options: CompareOptions = CompareOptions(),
+    progress: Progress = silent,
+) -> FacesResult:
+    """Compare each generated face with all of the training set, at a threshold calibrated to that set.
+
+    All stores hold faces of one encoder. control: faces of people who are not in the training set; without them faces
+    drawn from the training set stand in. images: what the stores of faces are held against, image by image; one that
+    lacks images of its own is no less inconclusive than one of unreadable images. same_picture: which matches are on
+    one picture; without it that is unknown, but of equal files. Memory: blocks, some 50 bytes a generated face and 42
+    an image.
+    Raises InputError for a store of images, InconclusiveError for different encoders, UsageError for columns that no
+    face has.
+    """
+    _require_faces(generations, gallery.store, control)
+    require_columns(options.identity, options.by, generations, gallery.store, control)
+    rows = distinct_rows(generations)
+    null, source = _null(gallery, control, len(rows), options)
+    calibration = _calibrated(null, gallery.store, len(rows), options)
+    found = _search(generations, gallery, rows, calibration.threshold, progress)
+    matches = _matches(generations, gallery, found, calibration.threshold, same_picture)
+    sides = _sides(generations, gallery.store, control, images)
+    made, training, held_out = sides["generations"], sides["training set"], sides.get("controls")
+    matched = rate_of(len(matches.query), Coverage(len(rows), len(rows) + made.unread))
+    tested = source == "control" and calibration.samples >= MIN_CONTROLS
+    return FacesResult(
+        method=gallery.method,
+        digests=_digests(generations, gallery.store, control),
+        calibration=calibration,
+        source=source,
+        one_to_one=ONE_TO_ONE,
+        same_person=gallery.store.encoder.threshold,
+        generated=made.counts,
+        gallery=training.counts,
+        gallery_coverage=training.coverage,
+        control_coverage=held_out.coverage if held_out else None,
+        of_images={name: side.of_images for name, side in sides.items() if side.of_images},
+        matched=matched,
+        matches=matches,
+        excess_p=_excess(matched, calibration) if tested else None,
+        why_no_p="" if tested else _why_no_p(source, calibration.samples),
+        membership=(
+            measure_membership(gallery.store, control, null.rows, generations, options.identity) if control else None
+        ),
+        by=group_rates(options.by, _scored(generations, rows, matches, control, null, calibration.threshold)),
+        nearest=found.similarity,
+        null=null.best,
+        inconclusive=reasons(sides, options.max_unmeasured, len(rows), calibration),
+    )
+
+
+def _require_faces(generations: Store, gallery: Store, control: Store | None) -> None:
+    for store in (s for s in (generations, gallery, control) if s is not None):
+        if store.manifest.kind != FACES:
+            raise InputError(f"store {store.folder} holds images, not faces: make a store of faces with memaudit faces")
+        require_same_encoder(store, gallery)
+
+
+def _digests(generations: Store, gallery: Store, control: Store | None) -> dict[str, str]:
+    controls = {} if control is None else {"control faces": control.digest}
+    return {"generated faces": generations.digest, "training faces": gallery.digest, **controls}
+
+
+def _sides(generations: Store, gallery: Store, control: Store | None, images: ImageStores) -> Mapping[str, Side]:
+    sides = {
+        "generations": Side.of(generations, images.generations),
+        "training set": Side.of(gallery, images.gallery),
+    }
+    return sides if control is None else {**sides, "controls": Side.of(control, images.control)}
+
+
+def _null(gallery: Searcher, control: Store | None, scored: int, options: CompareOptions) -> tuple[Null, str]:
+    if not gallery.store.comparable:
+        return Null(np.empty(0, np.float32)), "gallery" if control is None else "control"
+    if control is not None:
+        return control_null(control, gallery, options.identity), "control"
+    wanted = min(_MOST_SAMPLED, int(2 * scored / options.false_matches))
+    store = gallery.store
+    return gallery_null(store, store.encoder.threshold, sample=max(SAMPLE, wanted), seed=options.seed), "gallery"
+
+
+def _calibrated(null: Null, gallery: Store, scored: int, options: CompareOptions) -> Calibration:
+    floor = ONE_TO_ONE if gallery.encoder.name == SPEC.name else 0.0  # what not even two given faces would pass
+    return calibrate(null, scored, options.false_matches, floor, gallery.encoder.threshold)
+
+
+class _Found(NamedTuple):
+    """For each scored face: its row, its best training face (-1: none), their similarity, and how many reach the
+    threshold."""
+
+    query: Int64
+    reference: Int64
+    similarity: Float32
+    above: Int64
+
+
+def _search(generations: Store, gallery: Searcher, rows: Int64, threshold: float, progress: Progress) -> _Found:
+    reference, similarity = np.full(len(rows), -1, np.int64), np.full(len(rows), np.nan, np.float32)
+    above = np.zeros(len(rows), np.int64)
+    if not gallery.store.comparable:
+        return _Found(rows, reference, similarity, above)
+    for low in range(0, len(rows), _QUERY_ROWS):
+        part = slice(low, low + _QUERY_ROWS)
+        near = gallery.search(generations.embeddings(rows[part]), 1, threshold)
+        reference[part], similarity[part], above[part] = near.rows[:, 0], near.similarity[:, 0], near.above
+        progress("searching the training faces", min(low + _QUERY_ROWS, len(rows)), len(rows))
+    return _Found(rows, reference, similarity, above)
+
+
+def _matches(
+    generations: Store, gallery: Searcher, found: _Found, threshold: float, same_picture: SamePicture | None
+) -> FaceMatches:
+    hit = np.flatnonzero(found.similarity >= np.float32(threshold))
+    hit = hit[np.lexsort((found.query[hit], -found.similarity[hit]))]
+    query, reference = found.query[hit], found.reference[hit]
+    sides = generations.columns(query), gallery.store.columns(reference)
+    images = np.full(len(hit), np.nan, np.float32)
+    same = np.full(len(hit), -1, np.int64)
+    if same_picture is not None and len(hit):
+        images = same_picture.similarity(*sides)
+        same = np.where(np.isnan(images), -1, images >= np.float32(same_picture.threshold)).astype(np.int64)
+    same_file = np.array([_file(sides[0], i) == _file(sides[1], i) for i in range(len(hit))], dtype=bool)
+    same[same_file] = 1
+    count = near_duplicates(reference, gallery, threshold) if len(hit) else np.empty(0, np.int64)
+    return FaceMatches(query, reference, found.similarity[hit], images, same, found.above[hit], count)
+
+
+def _file(columns: Columns, row: int) -> str:
+    return file_of(columns.image_id[row], columns.sha256[row], columns.metadata[row])
+
+
+def _excess(matched: Rate, calibration: Calibration) -> float:
+    """Fisher's exact test, exact here although the threshold was chosen among the controls: given it, every order of
+    controls and generated faces is equally likely."""
+    n = matched.coverage.measured
+    return greater_rate_p(matched.count, n, calibration.above, calibration.samples) if n else 1.0
+
+
+def _why_no_p(source: str, samples: int) -> str:
+    if source == "gallery":
+        return "no faces of people outside the training set were given"
+    return f"{samples} people outside the training set, at least {MIN_CONTROLS} are needed"
+
+
+def _scored(
+    generations: Store, rows: Int64, matches: FaceMatches, control: Store | None, null: Null, threshold: float
+) -> list[Scored]:
+    """The generated faces, and those of held-out people."""
+    sides = [Scored("generated", generations, rows, np.isin(rows, matches.query))]
+    if control is not None and len(null.rows):
+        sides.append(Scored("held-out", control, null.rows, null.reached >= np.float32(threshold)))
+    return sides

@@ -1,0 +1,67 @@
+"""Why rates of faces must not be read as a clean bill."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from memaudit.faces.coverage import FaceCoverage, coverage_of
+from memaudit.faces.embed import count_faces
+from memaudit.faces.results import Calibration, FaceCounts
+from memaudit.store import Store
+from memaudit.types import Coverage
+
+
+class Side(NamedTuple):
+    """A store of faces, counted, what of it can be compared, and how it covers its images, if these are known."""
+
+    faces: Store
+    counts: FaceCounts
+    of_images: FaceCoverage | None
+
+    @classmethod
+    def of(cls, faces: Store, images: Store | None) -> Side:
+        return cls(faces, count_faces(faces), coverage_of(faces, images) if images else None)
+
+    @property
+    def unread(self) -> int:
+        """Images that nobody looked at for faces, and faces that could not be embedded."""
+        rows = self.faces.coverage
+        return rows.total - rows.measured + (self.of_images.absent if self.of_images else 0)
+
+    @property
+    def coverage(self) -> Coverage:
+        return self.of_images.coverage if self.of_images else self.faces.coverage
+
+    def shortfalls(self, name: str, allowed: float) -> Iterator[str]:
+        comparable = self.faces.coverage
+        looked_at = Coverage(self.counts.images - self.counts.unreadable, self.counts.images)
+        searched = self.of_images.coverage if self.of_images else looked_at
+        if searched.falls_short(allowed):
+            why = f" as the audit's own store has them ({self.of_images.as_text()})" if self.of_images else ""
+            share = f"{searched.measured:,} of {searched.total:,}"
+            yield f"only {share} images of the {name} could be searched for faces{why}"
+        elif comparable.falls_short(allowed):
+            yield f"only {comparable.measured:,} of {comparable.total:,} faces of the {name} could be compared"
+
+
+def reasons(sides: Mapping[str, Side], allowed: float, scored: int, calibration: Calibration) -> tuple[str, ...]:
+    """Every reason, by the roles of the stores. allowed: the share of a side that may be unmeasured; scored: how many
+    generated faces were searched."""
+    return (
+        *(reason for name, side in sides.items() for reason in _cut_archives(name, side.faces)),
+        *(reason for name, side in sides.items() for reason in side.shortfalls(name, allowed)),
+        *_of_search(sides["training set"].faces, scored, calibration),
+    )
+
+
+def _cut_archives(name: str, store: Store) -> Iterator[str]:
+    if store.cut:
+        yield f"archives of the {name} end early ({store.cut} rows say so): an unknown number of images is missing"
+
+
+def _of_search(gallery: Store, scored: int, calibration: Calibration) -> Iterator[str]:
+    if scored and not gallery.comparable:
+        yield "no face was found in the training set: no generated face was compared with anything"
+    elif calibration.shortfall:
+        yield calibration.shortfall
