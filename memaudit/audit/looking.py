@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.embed.views import ViewStore
+from memaudit.embedding.views import ViewStore
 from memaudit.images.views import WHOLE
 from memaudit.images.windows import DETAIL
 from memaudit.index import ExactSearch, Searcher

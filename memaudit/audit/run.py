@@ -18,8 +18,8 @@ from memaudit.audit.metrics import measure_metrics
 from memaudit.audit.neighbour_ratio import neighbour_ratios
 from memaudit.audit.pairing import Prompted, paired_rows
 from memaudit.audit.results import AuditResult, Matches, ReferenceViews, Scores
-from memaudit.embed.views import ViewStore
-from memaudit.embed.windows import DETAILS, TILES, embed_again
+from memaudit.embedding.views import ViewStore
+from memaudit.embedding.windows import DETAILS, TILES, embed_again
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.images.views import WHOLE
 from memaudit.index import Searcher

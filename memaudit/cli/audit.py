@@ -117,7 +117,7 @@ def audit(
     from memaudit.audit.pairing import pairer
     from memaudit.audit.run import AuditOptions, Views
     from memaudit.audit.run import audit as run
-    from memaudit.embed.windows import DETAILS, details_of, has_windows, tiles_of
+    from memaudit.embedding.windows import DETAILS, details_of, has_windows, tiles_of
     from memaudit.errors import EmptyInputError, InconclusiveError, UsageError
     from memaudit.faces.audit import AuditedImages, audit_faces_beside
     from memaudit.images.views import views_of

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from memaudit.encoders import clip, sface, sscd, thumbnail, weights
 from memaudit.encoders.encoder import Encoder
+from memaudit.encoders.specs import families
 from memaudit.encoders.torch_modules import load_torchscript
 from memaudit.errors import InputError, MissingDependencyError, UsageError
 
 DEVICES = ("auto", "cpu", "cuda")
-NAMES = ("sscd", "sscd-torchscript[:PATH]", "open_clip:ARCH/TAG", "open_clip:ARCH/PATH", "thumbnail")
-FACES = ("sface", "face-onnx:PATH")  # of memaudit faces, not of memaudit embed
-KINDS = ("sscd", "sscd-torchscript", "open_clip", "thumbnail")
+_IMAGES = [family for family in families().values() if family.embeds == "images"]
+NAMES = tuple(call for family in _IMAGES for call in family.calls)
+KINDS = tuple(family.name for family in _IMAGES)
 
 WeightsState = Literal["none needed", "ready", "absent", "on demand"]
 
@@ -83,47 +85,59 @@ def fetch_weights(name: str, *, url: str = weights.TORCHSCRIPT_URL) -> Path:
 
 def list_encoders() -> list[EncoderRow]:
     """What can be loaded, and whether its weights are here. Loads no encoder."""
-    copy, small = sscd.SPEC, thumbnail.SPEC
-    scripted = weights.torchscript_file()
-    here = scripted.is_file()
-    meta = "Meta's own SSCD file, in fp32; unverified"
-    where = str(scripted) if here else "memaudit encoders fetch sscd-torchscript"
-    hub = "open_clip downloads them on first use"
-    own = "a user's own face encoder"
+    states: dict[str, Callable[[], _State]] = {
+        "sscd": _sscd_state,
+        "sscd-torchscript": _torchscript_state,
+        "open_clip": lambda: _State("on demand", "open_clip downloads them on first use"),
+        "thumbnail": lambda: _State("none needed", ""),
+        "sface": _sface_state,
+        "face-onnx": lambda: _State("on demand", "memaudit faces --encoder"),
+    }
     return [
-        EncoderRow("sscd", "copy detection", copy.dim, "MIT", copy.threshold, *_sscd_state()),
-        EncoderRow(NAMES[1], meta, copy.dim, "MIT", copy.threshold, "ready" if here else "absent", where),
-        EncoderRow(NAMES[2], "semantic similarity", None, "per weights", clip.THRESHOLD, "on demand", hub),
-        EncoderRow("thumbnail", "plain copies", small.dim, "Apache-2.0", small.threshold, "none needed", ""),
-        EncoderRow("sface", "faces", sface.DIM, "Apache-2.0, MIT", sface.SAME_PERSON, *_sface_state()),
-        EncoderRow(FACES[1], own, None, "the user's", sface.SAME_PERSON, "on demand", "memaudit faces --encoder"),
+        EncoderRow(each.calls[0], each.purpose, each.dim or None, each.licence, each.threshold, *states[name]())
+        for name, each in families().items()
     ]
 
 
-def _sface_state() -> tuple[WeightsState, str]:
+class _State(NamedTuple):
+    """Whether weights are here; the file, or what brings it."""
+
+    weights: WeightsState
+    where: str
+
+
+def _torchscript_state() -> _State:
+    file = weights.torchscript_file()
+    return (
+        _State("ready", str(file)) if file.is_file() else _State("absent", "memaudit encoders fetch sscd-torchscript")
+    )
+
+
+def _sface_state() -> _State:
     try:
         for file in sface.PINNED:
             where = sface.face_weights(file)
     except MissingDependencyError:
-        return "absent", "memaudit encoders fetch sface"
+        return _State("absent", "memaudit encoders fetch sface")
     except InputError as error:
-        return "absent", str(error)
-    return "ready", str(where)
+        return _State("absent", str(error))
+    return _State("ready", str(where))
 
 
-def _sscd_state() -> tuple[WeightsState, str]:
+def _sscd_state() -> _State:
     if weights.find_sscd() is None:
-        return "absent", "memaudit encoders fetch sscd"
+        return _State("absent", "memaudit encoders fetch sscd")
     try:
-        return "ready", str(weights.sscd_weights())
+        return _State("ready", str(weights.sscd_weights()))
     except InputError as error:
-        return "absent", str(error)
+        return _State("absent", str(error))
 
 
 def _parse(name: str) -> tuple[str, str]:
     """Split NAME or NAME:DETAIL. Raises UsageError for what is not one of NAMES."""
     kind, _, detail = name.partition(":")
-    if name == sface.SPEC.name or kind == "face-onnx":
+    family = families().get(kind)
+    if family is not None and family.embeds == "faces":
         raise UsageError(f"encoder {name} embeds faces, not images: use memaudit faces, or memaudit audit --faces")
     if name in KINDS and name != "open_clip":
         return name, ""

@@ -13,12 +13,12 @@ from PIL import Image
 
 from memaudit.encoders import weights
 from memaudit.encoders.encoder import REDUCED_JPEG
+from memaudit.encoders.specs import families
 from memaudit.encoders.torch_modules import TorchEncoder, first_line, torch_device
 from memaudit.errors import InputError, MissingDependencyError, UsageError
 from memaudit.types import EncoderSpec
 
-THRESHOLD = 0.94
-THRESHOLD_SOURCE = "clip-retrieval's deduplication constant"
+_FAMILY = families()["open_clip"]
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def load_clip(arch: str, tag: str, device: str, allow_unverified: bool) -> Torch
         weights_sha256=sha256,
         preprocessing=_describe(model.visual.preprocess_cfg),
         dim=open_clip.get_model_config(arch)["embed_dim"],
-        threshold=THRESHOLD,
-        source=THRESHOLD_SOURCE,
+        threshold=_FAMILY.threshold,
+        source=_FAMILY.threshold_source,
     )
     return TorchEncoder(spec, prepare, model.encode_image, on, _side(model.visual.preprocess_cfg))
 

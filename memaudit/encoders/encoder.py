@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from memaudit.encoders.specs import EncoderFamily
 from memaudit.types import EncoderSpec, Float32
 
 REDUCED_JPEG = "large JPEGs decoded at a reduced scale, 5/4 of the size or more"
@@ -35,6 +36,20 @@ class Encoder(Protocol):
 
         `sscd` and `thumbnail` keep that last promise bit for bit, the torch encoders up to float rounding.
         """
+
+
+def spec_of(family: EncoderFamily) -> EncoderSpec:
+    """The identity of the encoder of a family that has one alone: its dimension and preprocessing are fixed."""
+    if not family.dim:
+        raise ValueError(f"there is more than one encoder {family.name}")
+    return EncoderSpec(
+        name=family.name,
+        weights_sha256=family.weights_sha256,
+        preprocessing="; ".join(filter(None, (family.detection, family.preprocessing))),
+        dim=family.dim,
+        threshold=family.threshold,
+        source=family.threshold_source,
+    )
 
 
 def unit_rows(rows: NDArray[Any]) -> Float32:

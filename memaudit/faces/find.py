@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from memaudit.encoders.sface import MIN_SIZE, SIDE, import_cv2
+from memaudit.encoders.sface import SIDE, import_cv2
+from memaudit.encoders.specs import families
 from memaudit.faces.names import Details
 from memaudit.types import Float64
 
@@ -34,6 +35,7 @@ _TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
 )
 _PLACES = np.array([1.0, 1, 0, 0, *[1] * 10])  # of box and landmarks: what moves with the tile, and what is a size
+LEAST_SIZE = families()["sface"].least_pixels  # a smaller face has a row, but no embedding that is compared
 _SHARP = 100.0  # variance of the Laplacian from which on a face counts as sharp
 
 
@@ -45,7 +47,7 @@ class Found(NamedTuple):
 
     @property
     def is_small(self) -> bool:
-        return self.details.size < MIN_SIZE
+        return self.details.size < LEAST_SIZE
 
 
 class FaceFinder:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from memaudit.embed.reconcile import bytes_of
-from memaudit.encoders.sface import MIN_SIZE, YUNET_FILE, FaceEncoder, FaceModel, face_weights
-from memaudit.faces.find import FaceFinder, Found
+from memaudit.embedding.reconcile import bytes_of
+from memaudit.encoders.sface import YUNET_FILE, FaceEncoder, FaceModel, face_weights
+from memaudit.faces.find import LEAST_SIZE, FaceFinder, Found
 from memaudit.faces.names import face_id, file_hash, file_tombstone, metadata_with, tombstone, without_given
 from memaudit.images.decode import UnreadableImageError, decoding, is_blank
 from memaudit.images.image_ref import ImageRef
@@ -20,7 +20,7 @@ from memaudit.store import NO_FILE, Row
 from memaudit.types import Float32, Status
 
 NO_FACE = "no face found"
-SMALL = f"face below {MIN_SIZE} pixels"
+SMALL = f"face below {LEAST_SIZE} pixels"
 
 
 @dataclass(frozen=True)

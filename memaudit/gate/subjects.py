@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from memaudit.encoders.specs import family_of
+
 FACES = "faces"
 FACE = "face"  # kind of a finding
-_ENCODERS = ("sface", "face-onnx")
 
 
 def about_faces(report: Mapping[str, Any]) -> bool:
@@ -19,8 +20,8 @@ def about_faces(report: Mapping[str, Any]) -> bool:
         return False
     inputs = report.get("inputs") or {}
     of_faces = "training faces" in inputs and "references" not in inputs
-    name = str((report.get("encoder") or {}).get("name", ""))
-    return report["results"].get("about") == FACES or of_faces or name in _ENCODERS
+    family = family_of(str((report.get("encoder") or {}).get("name", "")))
+    return report["results"].get("about") == FACES or of_faces or (family is not None and family.embeds == FACES)
 
 
 def training_set_of(report: Mapping[str, Any]) -> str | None:

@@ -1,19 +1,18 @@
-"""The rule for the threshold of a run. What an encoder's own is stands here: a report or a store may say anything."""
+"""The rule for the threshold of a run. An encoder's own is memaudit's: a report or a store may say anything."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from memaudit.encoders.specs import family_of
 from memaudit.gate.figures import number
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
 
-# As the catalogue of encoders has them (a test holds the two together): importing it would load what a gate lacks
-OWN = {"sscd": 0.75, "sscd-torchscript": 0.75, "open_clip": 0.94, "thumbnail": 0.95, "sface": 0.6, "face-onnx": 0.6}
-
 
 def own_threshold(encoder: str) -> float | None:
-    """The threshold of an encoder by its name, or by the part of it before the colon; None for an unknown one."""
-    return OWN.get(encoder.partition(":")[0])
+    """The threshold of an encoder by its name; None for one that memaudit has not."""
+    family = family_of(encoder)
+    return family.threshold if family else None
 
 
 def threshold_rule(name: str, run: str, threshold: Any, encoder: Any, max_threshold: float) -> RuleResult:

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import memaudit
-from memaudit.embed.reconcile import bytes_of
-from memaudit.embed.rows import batched
+from memaudit.embedding.reconcile import bytes_of
+from memaudit.embedding.rows import batched
 from memaudit.encoders import Encoder
 from memaudit.errors import InconclusiveError, InputError
 from memaudit.files import digest_of

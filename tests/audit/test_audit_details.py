@@ -14,8 +14,8 @@ from memaudit.audit import confirming
 from memaudit.audit.looking import WINDOWS, Where, look
 from memaudit.audit.results import AuditResult, ReferenceViews
 from memaudit.audit.run import AuditOptions, Views, audit
-from memaudit.embed.run import EmbedOptions, embed
-from memaudit.embed.views import ViewStore, embed_views
+from memaudit.embedding.run import EmbedOptions, embed
+from memaudit.embedding.views import ViewStore, embed_views
 from memaudit.encoders import load_encoder
 from memaudit.images.views import details, tiles
 from memaudit.index import ExactSearch

@@ -14,8 +14,8 @@ from PIL import Image, ImageOps
 from memaudit.audit.pairing import Prompted
 from memaudit.audit.results import AuditResult
 from memaudit.audit.run import AuditOptions, Views, audit
-from memaudit.embed.run import EmbedOptions, embed
-from memaudit.embed.views import ViewStore, embed_views
+from memaudit.embedding.run import EmbedOptions, embed
+from memaudit.embedding.views import ViewStore, embed_views
 from memaudit.encoders import load_encoder
 from memaudit.errors import UsageError
 from memaudit.images.views import tiles, views_of

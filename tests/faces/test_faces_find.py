@@ -10,7 +10,8 @@ import pytest
 from face_stores import BARACK, MASKS, OTHERS, needs_photographs, sample_folder
 from PIL import Image, ImageFilter, ImageOps
 
-from memaudit.encoders.sface import ONE_TO_ONE, SFACE_FILE, YUNET_FILE, face_weights, import_cv2, resolve
+from memaudit.encoders.sface import SFACE_FILE, YUNET_FILE, face_weights, import_cv2, resolve
+from memaudit.encoders.specs import families
 from memaudit.faces.find import FaceFinder, aligned, similarity_transform
 from memaudit.faces.reading import FaceReader, Seen
 
@@ -67,8 +68,8 @@ def test_one_man_matches_himself_and_nobody_else() -> None:
     others = np.concatenate([np.stack(seen(name).embeddings) for name in OTHERS])
     within = (same @ same.T)[np.triu_indices(len(same), 1)]
     assert within.min() >= 0.6
-    assert (same @ others.T).max() < ONE_TO_ONE
-    assert (others @ others.T)[np.triu_indices(len(others), 1)].max() < ONE_TO_ONE
+    assert (same @ others.T).max() < families()["sface"].one_to_one
+    assert (others @ others.T)[np.triu_indices(len(others), 1)].max() < families()["sface"].one_to_one
 
 
 @pytest.mark.parametrize(

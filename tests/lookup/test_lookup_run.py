@@ -11,7 +11,7 @@ import pytest
 from pictures import MakeFolder, MakeStore, altered, draw, photograph
 from PIL import Image
 
-from memaudit.embed.run import EmbedOptions, embed
+from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
 from memaudit.errors import InconclusiveError, MissingDependencyError, UsageError
 from memaudit.files import digest_of
