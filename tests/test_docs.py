@@ -31,7 +31,7 @@ TUTORIAL = (DOCS / "tutorial.md").read_text()
 CI = (DOCS / "ci" / "README.md").read_text()
 HOW_TO = {page.stem: page.read_text() for page in sorted((DOCS / "how-to").glob("*.md"))}
 RULES = (DOCS / "protocols" / "gate.md").read_text()
-DOCUMENTS = [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "indexes").glob("*.md")]
+DOCUMENTS = [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), ROOT / "indexes" / "README.md", ROOT / "benchmarks" / "README.md"]
 NOT_RUN = {
     "dedup": ["thumbnail has no measured floor, so `--verify pixels` has nothing to begin at"],
     "encoders": ["fetches weights from a package registry"],
@@ -269,6 +269,6 @@ def test_every_page_is_reached() -> None:
 
 def test_named_pages_are_there() -> None:
     """A docs/….md that a docstring, a test or a script names exists."""
-    sources = [path for name in ("memaudit", "scripts", "tests") for path in (ROOT / name).rglob("*.py")]
+    sources = [path for name in ("memaudit", "benchmarks", "scripts", "tests") for path in (ROOT / name).rglob("*.py")]
     named = {name for path in sources for name in re.findall(r"docs/[\w/.-]+\.md", path.read_text())}
     assert {name for name in named if not (ROOT / name).exists()} == set()

@@ -27,7 +27,7 @@ from memaudit.store import Store
 ENCODER = load_encoder("thumbnail")
 EMBED = EmbedOptions(shard_rows=64, workers=2)
 SIZE = (200, 160)
-GENEROUS = AuditOptions(verify_from=0.05)
+GENEROUS = AuditOptions(match_from=0.05)
 REFERENCES = 12
 
 
@@ -118,7 +118,7 @@ def test_a_mirror_image_is_found_by_its_view_and_not_without(tmp_path: Path, ref
 def test_without_pixels_a_crop_is_not_told(tmp_path: Path, references: Store) -> None:
     """The control of the tests above: it is the pixels that find it."""
     generations = stored(tmp_path / "gen", {"copy": textured(5).crop((40, 30, 180, 140))})
-    result = audit(generations, ExactSearch(references), options=AuditOptions(verify="none"))
+    result = audit(generations, ExactSearch(references), options=AuditOptions(match="none"))
     assert result.searched.count == 0
     assert (result.compared, result.no_pixels) == (None, "--verify none")
 
@@ -139,7 +139,7 @@ def test_a_picture_pasted_into_another_is_found_by_a_tile(tmp_path: Path, refere
 def test_a_detail_of_a_training_image_is_found_by_its_tiles(tmp_path: Path, references: Store) -> None:
     detail = textured(7).crop((0, 0, 100, 80)).resize(SIZE, Image.Resampling.BICUBIC)
     generations = stored(tmp_path / "gen", {"detail": detail})
-    options = AuditOptions(verify_from=0.8)  # the whole picture is not as similar as that
+    options = AuditOptions(match_from=0.8)  # the whole picture is not as similar as that
     assert not audit(generations, ExactSearch(references), options=options).searched.count
     result = audit(generations, ExactSearch(references), views=Views(tiles=tiles_of(references)), options=options)
     assert found(result, generations, references)["detail.png"][:3] == ("07.png", Kind.PARTIAL, "reference tile 1,1")
@@ -151,7 +151,7 @@ def test_the_prompts_own_image_is_looked_at_however_many_are_more_similar(tmp_pa
     crowd = {f"crowd {i:02d}": Image.blend(generation.resize(SIZE), textured(50 + i), 0.4) for i in range(11)}
     references = stored(tmp_path / "train", {"own": textured(1), **crowd})
     generations = stored(tmp_path / "gen", {"copy": generation})
-    options = AuditOptions(verify_from=0.01, threshold=0.999)
+    options = AuditOptions(match_from=0.01, threshold=0.999)
     without = audit(generations, ExactSearch(references), options=options)
     assert "own.png" not in references.all_columns().image_id[without.matches.reference]
     pairing = {"copy.png": Prompted("own.png", "a prompt")}
@@ -184,7 +184,7 @@ def test_a_match_below_the_threshold_is_counted_where_it_is_told(tmp_path: Path,
     generations = stored(tmp_path / "gen", {"crop": textured(6).crop((40, 30, 180, 140)), "new": textured(500)})
     result = audit(generations, ExactSearch(references), options=GENEROUS)
     assert result.scores.above.tolist() == [0, 0]
-    report = write_audit(result, generations, references, tmp_path)
+    report = write_audit(result, generations, references, tmp_path).content
     assert [(finding["query_id"], finding["matches"]) for finding in report["findings"]] == [("crop.png", 1)]
     table = pq.read_table(tmp_path / "scores.parquet").to_pydict()
     assert (table["matches"], table["regurgitated"]) == ([1, 0], [True, False])
@@ -197,7 +197,7 @@ def test_a_pair_that_was_not_compared_is_not_called_different(tmp_path: Path, re
     assert result.misses is not None
     for compared in ([True, True], [False, True], [False, False]):
         told = result.misses._replace(compared=np.array(compared))
-        report = write_audit(replace(result, misses=told), generations, references, tmp_path)
+        report = write_audit(replace(result, misses=told), generations, references, tmp_path).content
         kinds = [miss["kind"] for miss in report["results"]["misses"]]
         assert kinds == ["similar, not a copy" if seen else "not compared" for seen in compared]
         page = (tmp_path / "report.html").read_text()
@@ -216,7 +216,7 @@ def test_held_out_images_are_judged_like_generations(tmp_path: Path, references:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(AuditOptions(verify="perhaps"), "expected one of auto"), (AuditOptions(verify_from=2.0), "out of range")],
+    [(AuditOptions(match="perhaps"), "expected one of auto"), (AuditOptions(match_from=2.0), "out of range")],
 )
 def test_impossible_choices_are_one_line(tmp_path: Path, references: Store, options: AuditOptions, words: str) -> None:
     with pytest.raises(UsageError, match=words):
