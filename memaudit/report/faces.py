@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from memaudit.errors import InputError
-from memaudit.faces.names import details_of, parent_of
 from memaudit.faces.results import FaceAudit, FaceMatches, FacePair, FacesResult, GroupRate
+from memaudit.faces.rows import details_of, parents
 from memaudit.files import appearing_whole
 from memaudit.images.decode import UnreadableImageError, decode
 from memaudit.images.sources import read_image
@@ -216,9 +216,9 @@ def write_face_matches(audit: FaceAudit, out: Path) -> None:
         out / "face_matches.parquet",
         {
             "query_face": queries.image_id,
-            "query_id": np.array([parent_of(i) for i in queries.image_id], dtype=object),
+            "query_id": np.array(parents(queries), dtype=object),
             "reference_face": targets.image_id,
-            "reference_id": np.array([parent_of(i) for i in targets.image_id], dtype=object),
+            "reference_id": np.array(parents(targets), dtype=object),
             "similarity": matches.similarity,
             "image_similarity": matches.image_similarity,
             "same_picture": np.array(
