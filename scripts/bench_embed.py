@@ -1,6 +1,6 @@
 """Speed and memory of `memaudit embed`: `scripts/bench_embed.py [FOLDER ...|default]`.
 
-Throughput: images/s of `memaudit.embed.embed` from files to finished store, over images/s of the bare encoder fed with
+Throughput: images/s of `embedding.run.embed` from files to finished store, over images/s of the bare encoder fed with
 the same images prepared in memory, by one thread or by one per core, whichever is faster. Both run in this process
 with the encoder loaded, in turns: what a user pays for each image counts, what is paid once (interpreter, imports,
 weights) does not.
@@ -36,7 +36,7 @@ from bench_record import BenchmarkError, Figure, cost_of, memaudit, of_rounds, s
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from memaudit.embed.run import EmbedOptions, embed
+from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.encoders import Encoder, load_encoder
 from memaudit.images.decode import UnreadableImageError, decode, is_blank
 from memaudit.images.sources import iter_images, read_image

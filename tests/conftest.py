@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pictures import MakeFolder, MakeStore, write_pictures
 
-from memaudit.embed.run import EmbedOptions, embed
+from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
 from memaudit.store import Store
 

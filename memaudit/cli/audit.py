@@ -113,15 +113,15 @@ def audit(
     verbose: VerboseFlag = False,
 ) -> None:
     """Test whether generations are near-duplicates of training images. Exit code 3: it could not be measured."""
-    from memaudit.audit.confirming import plan_pixels
     from memaudit.audit.pairing import pairer
     from memaudit.audit.run import AuditOptions, Views
     from memaudit.audit.run import audit as run
-    from memaudit.embed.windows import DETAILS, details_of, has_windows, tiles_of
+    from memaudit.embedding.windows import DETAILS, details_of, has_windows, tiles_of
     from memaudit.errors import EmptyInputError, InconclusiveError, UsageError
     from memaudit.faces.audit import AuditedImages, audit_faces_beside
     from memaudit.images.views import views_of
     from memaudit.index import open_searcher
+    from memaudit.matching.plan import plan_matching
     from memaudit.report.audit import searched_in, write_audit
     from memaudit.report.document import remove_earlier_pictures, start_run
     from memaudit.report.faces import FacePart
@@ -131,9 +131,7 @@ def audit(
 
     console = Console(as_json, quiet)
     embedder = Embedder(encoder, device, workers, batch_size, shard_rows, allow_unverified_weights)
-    options = AuditOptions(
-        threshold, neighbours, max_unreadable, metrics=metrics, verify=verify, verify_from=verify_from
-    )
+    options = AuditOptions(threshold, neighbours, max_unreadable, metrics=metrics, match=verify, match_from=verify_from)
     people = FaceChoices(
         wanted=faces,
         store=face_store,
@@ -155,7 +153,7 @@ def audit(
     if blur_faces:
         remove_earlier_pictures(out)
     views_of(views or DEFAULT_VIEWS)  # before hours of embedding, like what follows
-    on_pixels = plan_pixels(verify, verify_from, "", 1.0).on_pixels
+    on_pixels = plan_matching(verify, verify_from, "", 1.0).on_pixels
     if threshold is not None:
         require_threshold(threshold)
     if metrics and control is None:

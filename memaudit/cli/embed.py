@@ -61,10 +61,10 @@ def embed(
     verbose: VerboseFlag = False,
 ) -> None:
     """Embed images into a store. Run again after a kill, it continues."""
-    from memaudit.embed.run import EmbedOptions
-    from memaudit.embed.run import embed as run
-    from memaudit.embed.views import embed_views, promise_views
-    from memaudit.embed.windows import DETAILS, TILES, window_counts
+    from memaudit.embedding.run import EmbedOptions
+    from memaudit.embedding.run import embed as run
+    from memaudit.embedding.views import embed_views, promise_views
+    from memaudit.embedding.windows import DETAILS, TILES, window_counts
     from memaudit.encoders import load_encoder
     from memaudit.images import views
 

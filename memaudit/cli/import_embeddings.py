@@ -37,7 +37,7 @@ def import_(
     verbose: VerboseFlag = False,
 ) -> None:
     """Make a store of ready embeddings, with the encoder's identity as you give it."""
-    from memaudit.embed.importing import Part, clip_retrieval_parts, dimension_of, import_embeddings
+    from memaudit.embedding.importing import Part, clip_retrieval_parts, dimension_of, import_embeddings
     from memaudit.errors import UsageError
     from memaudit.similarity.exact import require_threshold
     from memaudit.types import EncoderSpec

@@ -113,7 +113,7 @@ def _describe_store(path: Path) -> dict[str, Any]:
 
 def _windows(store: Store) -> dict[str, Any]:
     """How many tiles and details the images have, or what is wrong with them; nothing of those that are not there."""
-    from memaudit.embed.windows import DETAILS, TILES, details_of, tiles_of, window_counts
+    from memaudit.embedding.windows import DETAILS, TILES, details_of, tiles_of, window_counts
     from memaudit.errors import InconclusiveError
 
     value: dict[str, Any] = {}
@@ -130,7 +130,7 @@ def _windows(store: Store) -> dict[str, Any]:
 def _faults(path: Path) -> list[str]:
     kind = _kind(path)
     if kind == "store":
-        from memaudit.embed.windows import window_faults
+        from memaudit.embedding.windows import window_faults
         from memaudit.store import verify_store
 
         return [*verify_store(path), *window_faults(path)]

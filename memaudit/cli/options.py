@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from memaudit.embed.run import EmbedOptions
-    from memaudit.embed.views import ViewStore
+    from memaudit.embedding.run import EmbedOptions
+    from memaudit.embedding.views import ViewStore
     from memaudit.encoders import Encoder
     from memaudit.store import Store
     from memaudit.types import EncoderSpec, Progress
@@ -76,7 +76,7 @@ class Embedder:
 
         Raises InconclusiveError when the encoder at hand is not the one of `like`.
         """
-        from memaudit.embed.run import embed
+        from memaudit.embedding.run import embed
         from memaudit.store import Store
 
         if is_store(source):
@@ -89,7 +89,7 @@ class Embedder:
 
         choice None: DEFAULT_VIEWS, or none for embeddings that were imported from an encoder that memaudit has not.
         """
-        from memaudit.embed.views import embed_views
+        from memaudit.embedding.views import embed_views
         from memaudit.encoders.catalog import is_known
         from memaudit.images.views import views_of
 
@@ -99,7 +99,7 @@ class Embedder:
         return embed_views(images, folder, self.load(images.encoder), views, self._options(), progress)
 
     def _options(self) -> EmbedOptions:
-        from memaudit.embed.run import EmbedOptions
+        from memaudit.embedding.run import EmbedOptions
 
         return EmbedOptions(batch_size=self.batch_size, workers=self.workers, shard_rows=self.shard_rows)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.embed.reconcile import KEY, Keys, Table, file_key, text_key
+from memaudit.embedding.reconcile import KEY, Keys, Table, file_key, text_key
 from memaudit.faces.names import face_id, file_tombstone, tombstone
 from memaudit.faces.rows import FaceRow, face_rows
 from memaudit.store import NO_FILE, Store

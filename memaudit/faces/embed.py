@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memaudit.embed.reconcile import (
+from memaudit.embedding.reconcile import (
     KEY,
     Seen,
     Standing,
@@ -24,8 +24,8 @@ from memaudit.embed.reconcile import (
     survey,
     text_key,
 )
-from memaudit.embed.rows import ahead, batched
-from memaudit.embed.run import counting, require_outside
+from memaudit.embedding.rows import ahead, batched
+from memaudit.embedding.run import counting, require_outside
 from memaudit.encoders.sface import FaceModel
 from memaudit.errors import EmptyInputError, InputError, UsageError
 from memaudit.faces.find import single_threaded_opencv
@@ -67,7 +67,7 @@ def embed_faces(
     A shard holds whole images, in the order of the sources: a run that was killed and continued makes the same store.
     What was forgotten stays forgotten. Where a file is another one or an image is gone, the store is refused; with
     `append` images that are not among the sources stay; with `replace_changed` the store is written anew from the first
-    shard that differs. Raises as `memaudit.embed.embed`.
+    shard that differs. Raises as `embedding.run.embed`.
     """
     if options.append and options.replace_changed:
         raise UsageError("--append keeps what is there, --replace-changed does not: choose one")

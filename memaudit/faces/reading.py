@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from memaudit.embed.reconcile import bytes_of
+from memaudit.embedding.reconcile import bytes_of
 from memaudit.encoders.sface import YUNET_FILE, FaceEncoder, FaceModel, face_weights
 from memaudit.faces.find import LEAST_SIZE, FaceFinder, Found
 from memaudit.faces.names import face_id, file_hash, file_tombstone, tombstone

@@ -12,7 +12,7 @@ from face_stores import needs_photographs, sample_folder
 from PIL import Image
 
 from memaudit.dedup.run import DedupOptions, dedup
-from memaudit.embed.run import embed
+from memaudit.embedding.run import embed
 from memaudit.encoders import load_encoder
 from memaudit.encoders.sface import FaceModel
 from memaudit.errors import EmptyInputError, InputError, UsageError

@@ -9,7 +9,7 @@ import fsspec
 import pytest
 from pictures import draw
 
-from memaudit.embed.run import embed
+from memaudit.embedding.run import embed
 from memaudit.encoders import load_encoder
 from memaudit.errors import InputError
 from memaudit.images.image_ref import ARCHIVE_CUT

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 from broken_inputs import KINDS
 
-from memaudit.embed.run import embed
+from memaudit.embedding.run import embed
 from memaudit.encoders import load_encoder
 from memaudit.errors import InputError
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from pictures import draw
 
-from memaudit.embed.run import EmbedOptions, embed
+from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
 from memaudit.errors import InputError
 from memaudit.images.sources import iter_images, read_image

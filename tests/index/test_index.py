@@ -13,7 +13,7 @@ import pytest
 from pictures import MakeFolder, MakeStore
 from PIL import Image
 
-from memaudit.embed.run import EmbedOptions, embed
+from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.index import ExactSearch, Index, build_index, open_searcher, read_recipe, verify_index

@@ -19,7 +19,7 @@ from vectors import families, near, random_vectors, vector_store
 from memaudit.audit.pairing import Prompted
 from memaudit.audit.run import AuditOptions, audit
 from memaudit.dedup.run import DedupOptions, dedup
-from memaudit.embed.run import EmbedOptions, embed
+from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
 from memaudit.errors import UsageError
 from memaudit.index import ExactSearch

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.embed.reconcile import KnownFiles, bytes_of
+from memaudit.embedding.reconcile import KnownFiles, bytes_of
 from memaudit.encoders import Encoder
 from memaudit.images.decode import UnreadableImageError, decoding, is_blank
 from memaudit.images.image_ref import ImageRef

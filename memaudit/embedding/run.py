@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from memaudit.embed.reconcile import (
+from memaudit.embedding.reconcile import (
     KnownFiles,
     Seen,
     Sighting,
@@ -24,7 +24,7 @@ from memaudit.embed.reconcile import (
     standing_of,
     survey,
 )
-from memaudit.embed.rows import ShardRows, ahead, batched, prepare
+from memaudit.embedding.rows import ShardRows, ahead, batched, prepare
 from memaudit.encoders import Encoder
 from memaudit.errors import EmptyInputError, InputError, UsageError
 from memaudit.images.decode import MAX_PIXELS

@@ -10,8 +10,8 @@ import pytest
 from pictures import MakeFolder, MakeStore, draw
 from PIL import Image, ImageOps
 
-from memaudit.embed.run import EmbedOptions, embed
-from memaudit.embed.views import ViewStore, embed_views, open_views
+from memaudit.embedding.run import EmbedOptions, embed
+from memaudit.embedding.views import ViewStore, embed_views, open_views
 from memaudit.encoders import load_encoder
 from memaudit.errors import InconclusiveError
 from memaudit.images.views import details, tiles, views_of

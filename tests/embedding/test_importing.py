@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from memaudit.cli.app import run
-from memaudit.embed.importing import Part, clip_retrieval_parts, import_embeddings
+from memaudit.embedding.importing import Part, clip_retrieval_parts, import_embeddings
 from memaudit.errors import InputError
 from memaudit.store import verify_store
 from memaudit.types import EncoderSpec, Status

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from memaudit.embed.reconcile import require_distinct
+from memaudit.embedding.reconcile import require_distinct
 from memaudit.errors import InputError
 from memaudit.images.manifests import CAPTION_COLUMNS, ID_COLUMNS, PATH_COLUMNS, as_metadata, first_of
 from memaudit.store import NO_FILE, Columns, Manifest, Store, writing_store

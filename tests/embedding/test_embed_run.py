@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pictures import MakeFolder, MakeStore, draw, write_pictures
 from PIL import Image
 
-from memaudit.embed.run import EmbedOptions, embed
+from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
 from memaudit.encoders.thumbnail import ThumbnailEncoder
 from memaudit.errors import EmptyInputError, InconclusiveError, InputError, UsageError
@@ -348,7 +348,7 @@ def test_a_store_of_another_encoder_is_refused(finished: Path) -> None:
 
 KILLED_AT_AN_EVENT = """
 import os, signal, sys
-from memaudit.embed.run import EmbedOptions, embed
+from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
 images, store, limit = sys.argv[1], sys.argv[2], int(sys.argv[3])
 count = 0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memaudit.embed.reconcile import KnownFiles, Seen, Sighting, require_distinct, survey
+from memaudit.embedding.reconcile import KnownFiles, Seen, Sighting, require_distinct, survey
 from memaudit.errors import InputError
 
 # Few first bytes, and hashes that end in NUL, so that keys are near each other and tails count.

@@ -10,9 +10,9 @@ import pytest
 from pictures import MakeFolder, MakeStore, draw
 from PIL import Image
 
-from memaudit.embed.run import EmbedOptions
-from memaudit.embed.views import embed_views, promise_views
-from memaudit.embed.windows import details_of, tiles_of, window_counts, window_faults
+from memaudit.embedding.run import EmbedOptions
+from memaudit.embedding.views import embed_views, promise_views
+from memaudit.embedding.windows import details_of, tiles_of, window_counts, window_faults
 from memaudit.encoders import load_encoder
 from memaudit.errors import InconclusiveError
 from memaudit.images.views import details, tiles

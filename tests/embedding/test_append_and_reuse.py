@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from pictures import MakeFolder, draw, write_pictures
 
-from memaudit.embed.run import EmbedOptions, embed
+from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
 from memaudit.encoders.thumbnail import ThumbnailEncoder
 from memaudit.errors import InconclusiveError, InputError, UsageError
