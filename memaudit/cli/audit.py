@@ -197,9 +197,9 @@ def audit(
     report = write_audit(
         result, queries, references.store, out, FacePart(of_faces, save_crops) if of_faces else None, alter
     )
-    lines = (report["results"]["headline"], searched_in(report["results"]), f"Report: {out / 'report.html'}")
-    console.result(report, "\n".join(lines) + (kept_templates(out) if faces else ""))
-    if not report["results"]["conclusive"]:
+    lines = (report.results.headline, searched_in(report), f"Report: {out / 'report.html'}")
+    console.result(report.content, "\n".join(lines) + (kept_templates(out) if faces else ""))
+    if not report.results.conclusive:
         raise typer.Exit(InconclusiveError.exit_code)
 
 
@@ -220,8 +220,8 @@ def _of_faces(
     with console.progress() as progress:
         audit = audit_faces_alone(generations, gallery, control, out, options, progress)
     report = write_face_audit(FacePart(audit, people.save_crops), out, blurring(wanted=people.blur))
-    text = f"{report['results']['headline']}\nReport: {out / 'report.html'}"
-    console.result(report, text + kept_templates(out))
+    text = f"{report.results.headline}\nReport: {out / 'report.html'}"
+    console.result(report.content, text + kept_templates(out))
     if audit.result.inconclusive:
         raise typer.Exit(InconclusiveError.exit_code)
 

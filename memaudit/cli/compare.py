@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +12,7 @@ from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag, tabl
 
 if TYPE_CHECKING:
     from memaudit.gate.comparison import Comparison, Pair
+    from memaudit.report.model import Report
 
 SHOWN = 20
 First = Annotated[Path, typer.Argument(metavar="A", help="report.json of an audit, for example of the earlier model.")]
@@ -31,8 +32,8 @@ def compare(
     console = Console(as_json, quiet)
     first, second = read_report(a), read_report(b)
     for path, report in ((a, first), (b, second)):
-        if report["kind"] != "audit":
-            raise UsageError(f"{path} is a report of {report['kind']}: compare takes two of audits")
+        if report.kind != "audit":
+            raise UsageError(f"{path} is a report of {report.kind}: compare takes two of audits")
     with complaining(f"{a} or {b}"):
         why = obstacle(first, second)
     if why:
@@ -45,11 +46,9 @@ def compare(
         raise typer.Exit(InconclusiveError.exit_code)
 
 
-def _reasons(path: Path, report: Mapping[str, Any]) -> list[str]:
-    results = report["results"]
-    return (
-        [] if results["conclusive"] is True else [f"{path} calls itself inconclusive: {'; '.join(results['reasons'])}"]
-    )
+def _reasons(path: Path, report: Report) -> list[str]:
+    results = report.results
+    return [] if results.conclusive else [f"{path} calls itself inconclusive: {'; '.join(results.reasons)}"]
 
 
 def _values(found: Comparison, unsure: Sequence[str]) -> dict[str, Any]:

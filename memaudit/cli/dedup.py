@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
 from memaudit.cli.face_audit import BlurFaces, blurring
 from memaudit.cli.options import MaxUnreadable, OutPath, Threshold
+
+if TYPE_CHECKING:
+    from memaudit.report.model import DedupResults
 
 StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="A store made by memaudit embed.")]
 Clusters = Annotated[str, typer.Option("--clusters", help="Number of k-means clusters, or auto.")]
@@ -119,32 +122,31 @@ def dedup(
         write_inconclusive("dedup", str(error), out)
         raise InconclusiveError(f"inconclusive: {error}") from None
     report = write_dedup(result, opened, out, other, alter)
-    console.result(report, f"{report['results']['headline']}\n{_how(report)}\nReport: {out / 'report.html'}")
+    console.result(report.content, f"{report.results.headline}\n{_how(report.results)}\nReport: {out / 'report.html'}")
     if result.inconclusive:
         raise typer.Exit(InconclusiveError.exit_code)
 
 
-def _how(report: dict[str, Any]) -> str:
+def _how(results: DedupResults) -> str:
     """How pairs were found, and what each clustering added, for the terminal."""
-    results = report["results"]
-    lines = [f"Method: {results['method']}; {results['comparison']['backend']}."]
-    added = results["pairs_added_by_clustering"]
+    comparison, added = results.comparison, results.pairs_added_by_clustering
+    lines = [f"Method: {results.method}; {comparison.backend}."] if comparison else []
     if len(added) > 1:
         lines.append(f"New pairs by clustering: {', '.join(f'{count:,}' for count in added)}.")
     lines.append(_pixels(results))
-    if results["comparison"]["note"]:
-        lines.append(f"Note: {results['comparison']['note']}.")
+    if comparison and comparison.note:
+        lines.append(f"Note: {comparison.note}.")
     return "\n".join(lines)
 
 
-def _pixels(results: dict[str, Any]) -> str:
-    pixels = results["pixels"]
+def _pixels(results: DedupResults) -> str:
+    pixels = results.pixels
     if pixels is None:
-        return f"Pairs below the threshold were not looked at: {results['no_pixels']}."
-    unread = f"; {pixels['unread']:,} could not be read" if pixels["unread"] else ""
+        return f"Pairs below the threshold were not looked at: {results.no_pixels}."
+    unread = f"; {pixels.unread:,} could not be read" if pixels.unread else ""
     return (
-        f"Pixels: of {pixels['checked']:,} pairs of similarity {pixels['floor']:g} and more below the threshold, "
-        f"{pixels['confirmed']:,} are copies ({pixels['left_out']:,} less similar ones left out{unread})."
+        f"Pixels: of {pixels.checked:,} pairs of similarity {pixels.floor:g} and more below the threshold, "
+        f"{pixels.confirmed:,} are copies ({pixels.left_out:,} less similar ones left out{unread})."
     )
 
 

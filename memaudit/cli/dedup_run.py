@@ -16,9 +16,9 @@ def require_run_of(dedup: Path, store: Store) -> None:
     from memaudit.report.document import read_report
 
     report = read_report(dedup / "report.json")
-    if report["kind"] != "dedup":
-        raise InputError(f"{dedup} holds a report of kind {report['kind']}, --dedup takes a run of memaudit dedup")
-    if report["inputs"].get("store") != store.digest:
+    if report.kind != "dedup":
+        raise InputError(f"{dedup} holds a report of kind {report.kind}, --dedup takes a run of memaudit dedup")
+    if report.inputs.get("store") != store.digest:
         raise InconclusiveError(
             f"dedup run {dedup} was made of another state of store {store.folder}, or of another store: run memaudit "
             "dedup again"

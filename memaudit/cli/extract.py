@@ -61,6 +61,6 @@ def extract(
         write_inconclusive("extraction", str(error), out)
         raise InconclusiveError(f"inconclusive: {error}") from None
     report = write_extraction(result, out)
-    console.result(report, f"{report['results']['headline']}\nReport: {out / 'report.html'}")
+    console.result(report.content, f"{report.results.headline}\nReport: {out / 'report.html'}")
     if result.inconclusive:
         raise typer.Exit(InconclusiveError.exit_code)

@@ -64,13 +64,13 @@ def _described(path: Path) -> dict[str, Any]:
 
     report = read_report(path)
     return {
-        "kind": f"report of {report['kind']}",
-        "created": report["created"],
-        "headline": report["results"]["headline"],
-        "coverage": report["coverage"],
-        "threshold": report["threshold"],
-        "findings": len(report["findings"]),
-        "digest": report["digest"],
+        "kind": f"report of {report.kind}",
+        "created": report.created,
+        "headline": report.results.headline,
+        "coverage": report.content["coverage"],
+        "threshold": report.threshold,
+        "findings": len(report.findings),
+        "digest": report.digest,
     }
 
 
