@@ -89,9 +89,7 @@ def test_views_that_were_promised_or_stopped_go_on(images: Store, made: ViewStor
     def unfinished(manifest: dict[str, Any]) -> None:
         manifest["views"]["parent"] = ""
         last = manifest["shards"].pop()
-        manifest.update(
-            complete=False, rows=manifest["rows"] - last["rows"], ok=manifest["ok"] - last["ok"]
-        )
+        manifest.update(complete=False, rows=manifest["rows"] - last["rows"], ok=manifest["ok"] - last["ok"])
 
     edit(folder, unfinished)
     as_views_of_0_1(folder)
@@ -127,9 +125,7 @@ def test_rows_of_cut_archives_are_told_by_their_words(picture_folder: MakeFolder
     assert old.all_columns().cut.sum() == old.cut == count
     assert verify_store(old.folder) == []
     edit(old.folder, lambda manifest: manifest["shards"][0].update(cut=0))
-    assert verify_store(old.folder) == [
-        f"shard-00000.h5: the archives of {count} rows end early, store.json says 0"
-    ]
+    assert verify_store(old.folder) == [f"shard-00000.h5: the archives of {count} rows end early, store.json says 0"]
     edit(old.folder, lambda manifest: manifest["shards"][0].update(cut=count))
     grown = embed([picture_folder(2, "more", 50)], old.folder, ENCODER, OPTIONS, append=True)
     assert (grown.cut, verify_store(grown.folder)) == (count, [])
