@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 from typing import IO, Any
 
-from memaudit.errors import MissingDependencyError
+from memaudit.errors import MissingDependencyError, install_line
 from memaudit.images.image_ref import ARCHIVE_CUT
 
 MAX_BYTES = 2 << 30  # a file beyond it is a film or an archive, which would fill the memory
@@ -110,6 +110,6 @@ def filesystem_of(url: str) -> tuple[Any, str]:
         filesystem, path = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:
         raise MissingDependencyError(
-            f'{protocol}:// needs a backend ({error}): pip install "memaudit-vision[remote]", or its fsspec package'
+            f"{protocol}:// needs a backend ({error}): {install_line('remote')}, or its fsspec package"
         ) from None
     return filesystem, path
