@@ -1,3 +1,3 @@
 """Memorization and regurgitation audit for image generators."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

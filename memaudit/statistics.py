@@ -1,4 +1,4 @@
-"""Intervals and tests. Formulas and their sources are in docs/protocols.md."""
+"""Intervals and tests. Formulas and their sources are in docs/protocols/statistics.md."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def relabelling_p(
     permutations: int,
     seed: int,
 ) -> float:
-    """Monte-Carlo p that the nearest images are training images this often by chance (docs/protocols.md).
+    """Monte-Carlo p that the nearest images are training images this often by chance (docs/protocols/audit.md).
 
     weights (d,): how many generations have their nearest image, at near-duplicate scale, in the d-th group;
     is_reference (d,): whether the group's representative is a training image. Under the null the labels "training"

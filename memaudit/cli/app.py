@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import sys
 import traceback
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+from memaudit import __version__
 from memaudit.cli import audit, compare, dedup, embed, encoders, extract, faces, gate, index, inspect, lookup, prompts
 from memaudit.cli import import_embeddings as ready
 from memaudit.cli.console import harmless, print_error
@@ -42,8 +43,19 @@ app.command("doctor")(inspect.doctor)
 app.add_typer(encoders.app, name="encoders")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"memaudit {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end.")
+]
+
+
 @app.callback()
-def _root() -> None:
+def _root(version: Version = False) -> None:
     """Exit codes: 0 done or pass, 1 gate failed, 2 wrong usage or unreadable input, 3 inconclusive, 130 interrupted."""
 
 
