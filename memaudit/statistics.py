@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,8 +55,10 @@ def clopper_pearson_lower(count: float, n: float, tail: float) -> float:
 
 
 def _is_summed(count: float, n: float, tail: float) -> bool:
-    """Few enough to be summed term by term, as a gate's reports are: sooner done than scipy is imported."""
-    return count <= _SUMMED and float(count).is_integer() and float(n).is_integer() and 0 < tail <= 0.25
+    """Few enough to be summed term by term, as a gate's reports are: sooner done than SciPy is imported. Where there is
+    none, all are."""
+    is_whole = float(count).is_integer() and float(n).is_integer() and 0 < tail <= 0.25
+    return is_whole and (count <= _SUMMED or find_spec("scipy") is None)
 
 
 def _bisected(is_below: Callable[[float], bool], low: float, high: float) -> float:

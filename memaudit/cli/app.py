@@ -13,7 +13,7 @@ from memaudit import __version__
 from memaudit.cli import audit, compare, dedup, embed, encoders, extract, faces, gate, index, inspect, lookup, prompts
 from memaudit.cli import import_embeddings as ready
 from memaudit.cli.console import harmless, print_error
-from memaudit.errors import MemauditError
+from memaudit.errors import MemauditError, explaining_imports
 
 INTERRUPTED = 130
 INTERNAL = 3  # nothing was decided: a crash must look neither like a pass nor like a finding
@@ -70,7 +70,8 @@ def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; no exception of ours or of the interpreter's gets out."""
     as_json = "--json" in arguments
     try:
-        result = app(arguments or ["--help"], standalone_mode=False, prog_name="memaudit")
+        with explaining_imports():
+            result = app(arguments or ["--help"], standalone_mode=False, prog_name="memaudit")
         if result == INTERRUPTED:  # what typer makes of a KeyboardInterrupt
             raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
