@@ -127,7 +127,7 @@ def audit(
     from memaudit.report.faces import FacePart
     from memaudit.report.inconclusive import write_inconclusive
     from memaudit.similarity.exact import require_threshold
-    from memaudit.store import FACES, require_same_encoder
+    from memaudit.store import FACES
 
     console = Console(as_json, quiet)
     embedder = Embedder(encoder, device, workers, batch_size, shard_rows, allow_unverified_weights)
@@ -169,14 +169,18 @@ def audit(
             _of_faces(console, people, about_faces, generations, references, control, out)
             return
         people.require_wanted()
-        like = references.store.encoder
         with console.progress() as progress:
-            queries = embedder.store_of(generations, out / "generations", like, progress)
-            held_out = embedder.store_of(control, out / "control", like, progress) if control else None
-            require_same_encoder(queries, references.store)  # before its views are embedded
+            queries, of_queries = embedder.with_views(
+                generations, views, out / "generations", references.store, progress
+            )
+            held_out, of_held_out = (
+                embedder.with_views(control, views, out / "control", references.store, progress)
+                if control
+                else (None, None)
+            )
             seen = Views(
-                embedder.views_of(queries, views, out / "generations-views", progress),
-                embedder.views_of(held_out, views, out / "control-views", progress) if held_out else None,
+                of_queries,
+                of_held_out,
                 tiles_of(references.store),
                 details_of(references.store) if on_pixels else None,
                 () if on_pixels or not has_windows(references.store, DETAILS) else (DETAILS,),

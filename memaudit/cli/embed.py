@@ -61,9 +61,7 @@ def embed(
     verbose: VerboseFlag = False,
 ) -> None:
     """Embed images into a store. Run again after a kill, it continues."""
-    from memaudit.embedding.run import EmbedOptions
-    from memaudit.embedding.run import embed as run
-    from memaudit.embedding.views import embed_views, promise_views
+    from memaudit.embedding.run import EmbedOptions, embed_with_views
     from memaudit.embedding.windows import DETAILS, TILES, window_counts
     from memaudit.encoders import load_encoder
     from memaudit.images import views
@@ -73,23 +71,18 @@ def embed(
     options = EmbedOptions(batch_size=batch_size, workers=workers, shard_rows=shard_rows, reuse=not no_reuse)
     every = {TILES: views.tiles() if tiles or fine_tiles else (), DETAILS: views.details() if fine_tiles else ()}
     kinds = {name: of_kind for name, of_kind in every.items() if of_kind}
-
-    def promise() -> None:
-        for name, of_kind in kinds.items():
-            promise_views(out / name, loaded, of_kind, options)
-
     with console.progress() as progress:
-        store = run(
+        store, made = embed_with_views(
             sources,
             out,
             loaded,
+            {out / name: of_kind for name, of_kind in kinds.items()},
             options,
             append=append,
             replace_changed=replace_changed,
-            begun=promise,
             progress=progress,
         )
-        windows = {name: embed_views(store, out / name, loaded, kinds[name], options, progress) for name in kinds}
+    windows = dict(zip(kinds, made, strict=True))
     for embedded in (store, *(each.store for each in windows.values())):
         require_readable(embedded, max_unreadable)
     coverage, counts = store.coverage, {name: window_counts(each) for name, each in windows.items()}

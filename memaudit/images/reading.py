@@ -20,6 +20,10 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://")
 _TAR_MEMBER = re.compile(r"(?P<archive>.+)#tar=(?P<offset>\d+),(?P<size>\d+),.*", re.DOTALL)
 
 
+class ArchiveCutError(OSError):
+    """An archive ends within an image, or lacks its end: with it goes an unknown number of images."""
+
+
 def is_url(location: str) -> bool:
     """True for what fsspec opens: `s3://bucket/key`, `https://…`, `memory://…`."""
     return _URL.match(location) is not None
@@ -31,7 +35,7 @@ def tar_member(archive: str, offset: int, size: int, name: str) -> str:
 
 
 def lost_rest(archive: str) -> str:
-    """The uri of what an archive or table has lost; reading it fails, and ARCHIVE_CUT is in the reason.
+    """The uri of what an archive or table has lost; reading it is an ArchiveCutError.
 
     It begins after the last byte: within the file, however it was cut, bytes may be there.
     """
@@ -44,7 +48,8 @@ def lost_rest(archive: str) -> str:
 
 
 def read_bytes(uri: str) -> bytes:
-    """Read what a uri names. Raises OSError if it is absent, cut short, no regular file, or over MAX_BYTES."""
+    """Read what a uri names. Raises OSError if it is absent, no regular file, or over MAX_BYTES, and that
+    of ArchiveCutError if its archive is cut short."""
     member = _TAR_MEMBER.fullmatch(uri)
     if member and not os.path.exists(uri):
         return _read_part(member["archive"], int(member["offset"]), int(member["size"]))
@@ -62,7 +67,7 @@ def _read_part(archive: str, offset: int, size: int) -> bytes:
         handle.seek(offset)
         data = handle.read(size)
     if len(data) < size:
-        raise OSError(errno.EIO, f"{ARCHIVE_CUT}: {len(data):,} of {size:,} bytes are there")
+        raise ArchiveCutError(errno.EIO, f"{ARCHIVE_CUT}: {len(data):,} of {size:,} bytes are there")
     return data
 
 
