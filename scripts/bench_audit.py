@@ -62,7 +62,7 @@ from bench_peers import Pair, peers
 from bench_record import BenchmarkError, Cost, Figure, cost_of, memaudit, show, versions, write_figures
 from PIL import Image, ImageDraw, ImageOps
 
-from memaudit.audit.run import LEAST_CANDIDATES
+from memaudit.matching.search import LEAST_CANDIDATES
 from memaudit.store import Store
 from memaudit.types import Int64, Status
 

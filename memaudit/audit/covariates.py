@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.audit.eidetic import near_duplicates
-from memaudit.audit.results import CovariateBand, Covariates, Matches, Scores
+from memaudit.audit.results import CovariateBand, Covariates, Scores
 from memaudit.index import Searcher, sample_rows
+from memaudit.matching.results import Matches
 from memaudit.statistics import rate_of
 from memaudit.store import Store
 from memaudit.types import Coverage, Float64, Int64, Rate

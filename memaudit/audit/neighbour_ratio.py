@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from memaudit.audit.results import Matches
 from memaudit.index import Searcher
+from memaudit.matching.results import Matches
 from memaudit.similarity.exact import exact
 from memaudit.store import Store
 from memaudit.types import Float32

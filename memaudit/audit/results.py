@@ -8,38 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from memaudit.matching.results import Matches, Misses, ReferenceViews
 from memaudit.types import Coverage, EncoderSpec, Float32, Float64, Int64, Rate
-
-
-class Matches(NamedTuple):
-    """Training images (reference rows) that generations (query rows) are near-duplicates or copies of.
-
-    similarity: of the view that is most similar, `view` its name. rank: 1 for a generation's first match; those that
-    pixels confirm come before the others, graver kinds first, then by similarity. kind: of `Kind`. verified: pixels
-    confirm it; compared: they were looked at. near_duplicates: how many training images, itself included, reach the
-    threshold with this reference (its eidetic count).
-    """
-
-    query: Int64
-    reference: Int64
-    similarity: Float32
-    view: NDArray[np.object_]
-    rank: Int64
-    kind: NDArray[np.object_]
-    verified: NDArray[np.bool_]
-    compared: NDArray[np.bool_]
-    near_duplicates: Int64
-
-
-class Misses(NamedTuple):
-    """The most similar pairs of rows that are no matches, one for each generation, most similar first. compared: their
-    pixels were."""
-
-    query: Int64
-    reference: Int64
-    similarity: Float32
-    view: NDArray[np.object_]
-    compared: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -148,16 +118,6 @@ class Control:
     least_p: float | None = None
     discoveries: Discoveries | None = None
     duplicates: int = 0
-
-
-class ReferenceViews(NamedTuple):
-    """Which views of the training images were searched, by the digests of their stores; None: not this one. idle: names
-    of those that are there and were not searched."""
-
-    whole: str
-    tiles: str | None = None
-    details: str | None = None
-    idle: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

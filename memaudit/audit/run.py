@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.audit.confirming import PixelPlan, decide, plan_pixels
 from memaudit.audit.control import measure_control
 from memaudit.audit.covariates import measure_covariates
 from memaudit.audit.eidetic import near_duplicates
-from memaudit.audit.looking import Candidates, Looked, Where, look
 from memaudit.audit.metrics import measure_metrics
 from memaudit.audit.neighbour_ratio import neighbour_ratios
 from memaudit.audit.pairing import Prompted, paired_rows
-from memaudit.audit.results import AuditResult, Matches, ReferenceViews, Scores
+from memaudit.audit.results import AuditResult, Scores
 from memaudit.embedding.views import ViewStore
-from memaudit.embedding.windows import DETAILS, TILES, embed_again
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.images.views import WHOLE
 from memaudit.index import Searcher
+from memaudit.matching.candidates import Candidates
+from memaudit.matching.decide import decide
+from memaudit.matching.plan import MatchPlan, plan_matching
+from memaudit.matching.results import Matches
+from memaudit.matching.search import LEAST_CANDIDATES, Scope, Searched, StoredQueries, search
+from memaudit.matching.windows import Windows, lost_views
 from memaudit.similarity import exact
 from memaudit.similarity.exact import require_threshold
 from memaudit.statistics import rate_of
@@ -31,22 +35,21 @@ from memaudit.types import Coverage, Float32, Int64, Progress, Rate, Status, sil
 
 QUERY_ROWS = 4096
 _NO_VIEWS = "--views none goes by whole images alone"
-LEAST_CANDIDATES = 10  # training images that each generation is held against on pixels
 
 
 @dataclass(frozen=True)
 class AuditOptions:
     """threshold None: the encoder's own. neighbours: matches kept for each generation. max_unmeasured: the share of
     generations, or of training images, above which the audit calls itself inconclusive. metrics: whether to compute
-    those of the literature, which needs a control. verify: whether candidates are decided on pixels: one of VERIFY;
-    verify_from: their least similarity, None: the encoder's own."""
+    those of the literature, which needs a control. match: whether candidates are decided on pixels: auto, pixels or
+    none; match_from: their least similarity, None: the encoder's own."""
 
     threshold: float | None = None
     neighbours: int = 10
     max_unmeasured: float = 0.01
     metrics: bool = False
-    verify: str = "auto"
-    verify_from: float | None = None
+    match: str = "auto"
+    match_from: float | None = None
 
 
 @dataclass(frozen=True)
@@ -92,23 +95,24 @@ def audit(
     pairing = pairing or {}
     columns = generations.all_columns()
     paired = _compare_pairs(generations, references.store, pairing)
-    plan = plan_pixels(options.verify, options.verify_from, references.store.encoder.name, threshold)
-    most = max(options.neighbours, LEAST_CANDIDATES)
-    if not plan.on_pixels:
-        views = _without_details(views)
-    where = Where(references, views.tiles, threshold, plan.floor, most, views.details)
-    looked = look(generations, views.generations, where, _of_prompts(paired, plan), progress)
-    decided = decide(looked, generations, references.store, threshold, plan, progress)
-    scores = _scores(columns, looked, paired, decided.matches, threshold)
+    plan = plan_matching(options.match, options.match_from, references.store.encoder.name, threshold)
+    windows = Windows(views.tiles, views.details, views.idle)
+    windows = windows if plan.on_pixels else windows.without_details()
+    scope = Scope(references, threshold, plan.floor, max(options.neighbours, LEAST_CANDIDATES), windows)
+    queries = StoredQueries(generations, views.generations)
+    searched = search(queries, scope, _of_prompts(paired, plan), progress)
+    decided = decide(searched, queries, references.store, threshold, plan, progress)
+    found = decided.matches()
+    scores = _scores(columns, searched, paired, found, threshold)
     counted = _distinct(columns, scores.regurgitated)
-    matches = _with_counts(_kept(decided.matches, paired, options.neighbours), references, threshold)
+    matches = _with_counts(_kept(found, paired, options.neighbours), references, threshold)
     missing = tuple(sorted(set(pairing) - set(columns.image_id)))
-    searched = _searched_rate(scores, counted, len(missing))
+    rate = _searched_rate(scores, counted, len(missing))
     paired_rate = _paired_rate(scores, paired, len(pairing)) if pairing else None
     held_out = None
     if control is not None:
-        matched = _matched_controls(control, views.control, where, plan, progress)
-        held_out = measure_control(control, references, generations, scores, counted, searched, threshold, matched)
+        matched = _matched_controls(StoredQueries(control, views.control), scope, plan, progress)
+        held_out = measure_control(control, references, generations, scores, counted, rate, threshold, matched)
     stores = {"generations": generations, "training set": references.store, "control": control}
     return AuditResult(
         encoder=references.store.encoder,
@@ -122,13 +126,13 @@ def audit(
         missing=missing,
         counted=counted,
         duplicates=int((columns.status == Status.OK).sum() - counted.sum()),
-        searched=searched,
+        searched=rate,
         paired=paired_rate,
         control=held_out,
         inconclusive=(
             *_cut_archives(stores),
-            *_shortfalls(searched, paired_rate, references.store.coverage, options.max_unmeasured),
-            *_unseen(views, options.max_unmeasured),
+            *_shortfalls(rate, paired_rate, references.store.coverage, options.max_unmeasured),
+            *_unseen(views, windows, options.max_unmeasured),
             *_unread(decided.below, options.max_unmeasured),
             *_contentless(scores),
             *_absent(missing, options.max_unmeasured * len(pairing)),
@@ -137,23 +141,12 @@ def audit(
         why=measure_covariates(scores, matches, counted, references, threshold),
         metrics=measure_metrics(generations, references, control, scores) if options.metrics and control else None,
         seeds=tuple(pairing[i].seed if i in pairing else "" for i in columns.image_id),
-        compared=decided.compared,
+        compared=decided.coverage,
         no_pixels=plan.why_not,
         views=(WHOLE, *(views.generations.names if views.generations else ())),
-        misses=decided.misses,
-        reference_views=_reference_views(references.store, views),
+        misses=decided.misses(),
+        reference_views=windows.searched_with(references.store),
     )
-
-
-def _without_details(views: Views) -> Views:
-    """By similarity alone details decide nothing: they are not searched, and what they lack is not missed."""
-    idle = views.idle if views.details is None else (*views.idle, DETAILS)
-    return replace(views, details=None, idle=idle)
-
-
-def _reference_views(references: Store, views: Views) -> ReferenceViews:
-    tiles, details = (None if view is None else view.store.digest for view in (views.tiles, views.details))
-    return ReferenceViews(references.digest, tiles, details, views.idle)
 
 
 def _require_possible(options: AuditOptions, threshold: float) -> None:
@@ -172,17 +165,16 @@ def _require_comparable(generations: Store, references: Store, control: Store | 
         raise InconclusiveError(f"training store {references.folder} has no readable image to compare with")
 
 
-def _of_prompts(paired: _Paired, plan: PixelPlan) -> Candidates:
+def _of_prompts(paired: _Paired, plan: MatchPlan) -> Candidates:
     """The images of the prompts: candidates whatever the search says, however low their similarity to the whole."""
     query = np.flatnonzero(paired.similarity >= np.float32(plan.prompts_floor))
-    whole = np.full(len(query), WHOLE, dtype=object)
-    return Candidates(query, paired.rows[query], paired.similarity[query], whole)
+    return Candidates.whole(query, paired.rows[query], paired.similarity[query])
 
 
 def _kept(matches: Matches, paired: _Paired, neighbours: int) -> Matches:
     """The first matches of each generation, and the image of its prompt wherever it stands."""
     chosen = (matches.rank <= neighbours) | (paired.rows[matches.query] == matches.reference)
-    return Matches._make(column[chosen] for column in matches)
+    return matches.picked(chosen)
 
 
 def _with_counts(matches: Matches, references: Searcher, threshold: float) -> Matches:
@@ -191,16 +183,16 @@ def _with_counts(matches: Matches, references: Searcher, threshold: float) -> Ma
     return matches._replace(near_duplicates=np.maximum(counts, 1))
 
 
-def _scores(columns: Columns, looked: Looked, paired: _Paired, matches: Matches, threshold: float) -> Scores:
+def _scores(columns: Columns, searched: Searched, paired: _Paired, matches: Matches, threshold: float) -> Scores:
     regurgitated = np.zeros(len(columns.status), bool)
     regurgitated[matches.query] = True
     own = paired.similarity >= np.float32(threshold)
     own[matches.query[paired.rows[matches.query] == matches.reference]] = True
     return Scores(
         columns.status,
-        looked.best,
-        looked.best_similarity,
-        looked.above,
+        searched.best,
+        searched.best_similarity,
+        searched.above,
         paired.rows,
         paired.similarity,
         regurgitated,
@@ -208,13 +200,10 @@ def _scores(columns: Columns, looked: Looked, paired: _Paired, matches: Matches,
     )
 
 
-def _matched_controls(
-    control: Store, views: ViewStore | None, where: Where, plan: PixelPlan, progress: Progress
-) -> Int64:
+def _matched_controls(held_out: StoredQueries, scope: Scope, plan: MatchPlan, progress: Progress) -> Int64:
     """Rows of the held-out images that would count as regurgitated, had they been generated."""
-    looked = look(control, views, where, None, progress)
-    decided = decide(looked, control, where.references.store, where.threshold, plan, progress)
-    return np.unique(decided.matches.query)
+    searched = search(held_out, scope, None, progress)
+    return decide(searched, held_out, scope.references.store, scope.threshold, plan, progress).matched()
 
 
 def _compare_pairs(generations: Store, references: Store, pairing: Mapping[str, Prompted]) -> _Paired:
@@ -274,23 +263,11 @@ def _shortfalls(searched: Rate, paired: Rate | None, references: Coverage, allow
     ]
 
 
-def _unseen(views: Views, allowed: float) -> list[str]:
+def _unseen(views: Views, windows: Windows, allowed: float) -> list[str]:
     """Views are made of the files: where those are gone, less was searched than the report would say."""
-    stores = [
-        ("views of the generations", views.generations, _NO_VIEWS),
-        ("views of the held-out images", views.control, _NO_VIEWS),
-        *(
-            (f"{name} of the training images", view, f"restore them and {embed_again(name, view.store.folder)}")
-            for name, view in ((TILES, views.tiles), (DETAILS, views.details))
-            if view is not None
-        ),
-    ]
-    return [
-        f"only {coverage.measured:,} of {coverage.total:,} {name} could be embedded: their files are gone or changed "
-        f"({advice})"
-        for name, view, advice in stores
-        if view is not None and (coverage := view.store.coverage).falls_short(allowed)
-    ]
+    stores = (("views of the generations", views.generations), ("views of the held-out images", views.control))
+    lost = (lost_views(name, view, allowed, _NO_VIEWS) for name, view in stores if view is not None)
+    return [*chain.from_iterable(lost), *windows.lost(allowed)]
 
 
 def _unread(below: Coverage | None, allowed: float) -> list[str]:

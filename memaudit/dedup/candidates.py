@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.matching.compare import most_similar
+from memaudit.matching.candidates import closest_of_either
 from memaudit.similarity import Pairs
 from memaudit.types import Float32, Int64
 
@@ -15,8 +15,8 @@ PRUNE_AT = 1_000_000  # pairs below the threshold that are added, or held, befor
 
 
 @dataclass(frozen=True)
-class Candidates:
-    """Pairs from `floor` to the threshold: of either image the `most` most similar ones are held.
+class CandidateRule:
+    """Which pairs below the threshold are candidates: from `floor` on, the `most` most similar ones of either image.
 
     place (n,): each position's place by image_id, in which order ties go. apart (m, 2): positions that were ruled out
     with each other; such pairs are no candidates, and take nobody's place.
@@ -30,7 +30,7 @@ class Candidates:
     def chosen(self, pairs: Pairs) -> NDArray[np.bool_]:
         """Which of these pairs below the threshold, none of them ruled out, are among the most similar of an image."""
         left, right = self.ends(pairs)
-        return most_similar(left, right, pairs.similarity, self.most)
+        return closest_of_either(left, right, pairs.similarity, self.most)
 
     def ends(self, pairs: Pairs) -> tuple[Int64, Int64]:
         """Both images by their places, the lower one first."""
@@ -71,12 +71,12 @@ class _Parts:
 class Collected:
     """Pairs of `size` positions as they come, put in order once, at the end.
 
-    candidates: what is held of the pairs below the threshold (None: there are none). left_out: how many were not. Who
+    rule: what is held of the pairs below the threshold (None: there are none). left_out: how many were not. Who
     is among the most similar of all is among those of any part: so what a part leaves out, the whole would too.
     """
 
-    def __init__(self, size: int, threshold: float, candidates: Candidates | None) -> None:
-        self._size, self._threshold, self._candidates = size, np.float32(threshold), candidates
+    def __init__(self, size: int, threshold: float, rule: CandidateRule | None) -> None:
+        self._size, self._threshold, self._rule = size, np.float32(threshold), rule
         self._near, self._below = _Parts(), _Parts()
         self._limit = PRUNE_AT
         self.left_out = 0
@@ -92,7 +92,7 @@ class Collected:
             part = pairs.where(np.arange(low, min(low + PRUNE_AT, len(pairs.left))))
             keys, near = _keys(part.left, part.right, self._size), part.similarity >= self._threshold
             self._near.add(keys[near], part.similarity[near])
-            if self._candidates is not None:
+            if self._rule is not None:
                 self._below.add(keys[~near], part.similarity[~near])
                 self._prune()
 
@@ -104,13 +104,13 @@ class Collected:
         self._prune()
 
     def _prune(self) -> None:
-        if self._candidates is None or self._below.count <= self._limit:
+        if self._rule is None or self._below.count <= self._limit:
             return
         below = self._below.joined()
-        stays = np.isin(below.keys[0], self._candidates.keys(self._size))
+        stays = np.isin(below.keys[0], self._rule.keys(self._size))
         free = np.flatnonzero(~stays)
         left, right = np.divmod(below.keys[0][free], self._size)
-        stays[free[self._candidates.chosen(Pairs(left, right, below.similarity[0][free]))]] = True
+        stays[free[self._rule.chosen(Pairs(left, right, below.similarity[0][free]))]] = True
         self._below = below.where(stays)
         self.left_out += below.count - self._below.count
         self._limit = max(PRUNE_AT, 2 * self._below.count)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.dedup.candidates import Candidates, Collected
+from memaudit.dedup.candidates import CandidateRule, Collected
 from memaudit.dedup.clusters import SEEDS, Assigner, Int32, Plan, comparisons, fit, fit_rows
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.results import Cells, Comparison
@@ -42,14 +42,14 @@ class Found(NamedTuple):
 
 
 def compare(
-    matrix: Matrix, threshold: float, plan: Plan, seed: int, progress: Progress, candidates: Candidates | None = None
+    matrix: Matrix, threshold: float, plan: Plan, seed: int, progress: Progress, rule: CandidateRule | None = None
 ) -> Found:
     """All pairs of positions that the plan compares and that reach the threshold, and candidates below it.
 
     Memory: blocks, 64 bytes a row for sign codes, 4 x probes bytes a row and clustering, and some 40 bytes a pair; of
     pairs below the threshold a million, or those that are held.
     """
-    search = PairSearch(matrix, threshold, plan, seed, progress, candidates)
+    search = PairSearch(matrix, threshold, plan, seed, progress, rule)
     if plan.exhaustive:
         search.compare_all()
     for _ in range(0 if plan.exhaustive else plan.clusterings):
@@ -121,11 +121,11 @@ class PairSearch:
         plan: Plan,
         seed: int,
         progress: Progress,
-        candidates: Candidates | None = None,
+        rule: CandidateRule | None = None,
     ) -> None:
         self._matrix, self._threshold, self._plan = matrix, threshold, plan
-        self._seed, self._progress, self._candidates = seed, progress, candidates
-        self._floor = threshold if candidates is None else candidates.floor
+        self._seed, self._progress, self._rule = seed, progress, rule
+        self._floor = threshold if rule is None else rule.floor
         self._choice = _choose(matrix, self._floor, plan, seed)
         self._codes: Codes | None = None
         self._clusterings: list[Clustering] = []
@@ -200,7 +200,7 @@ class PairSearch:
                 report(done)
 
     def _nothing(self) -> Collected:
-        return Collected(len(self._matrix), self._threshold, self._candidates)
+        return Collected(len(self._matrix), self._threshold, self._rule)
 
     def _pairs_of(self, job: _Job) -> Collected:
         left = self._side(job.own)

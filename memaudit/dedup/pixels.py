@@ -3,86 +3,42 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from memaudit.dedup.candidates import Candidates
+from memaudit.dedup.candidates import CandidateRule
 from memaudit.dedup.pairs import Found
 from memaudit.dedup.results import PixelChecks
-from memaudit.errors import MissingDependencyError, UsageError
 from memaudit.matching.compare import Files, check_pairs
-from memaudit.matching.pictures import import_cv2
-from memaudit.matching.plan import PAIR_FLOORS, require_choice
+from memaudit.matching.overlap import Overlaps
 from memaudit.similarity import Pairs
-from memaudit.similarity.exact import require_threshold
 from memaudit.store import Columns
 from memaudit.types import Coverage, Int64, Progress
 
-AUTO_IMAGES = 20_000  # beyond, reading the files anew takes hours: who wants that says so
 CANDIDATES = 8  # pairs of each image that are checked: so the cost grows with the set, and not with its families
 _REASONS = 3
 
 
-@dataclass(frozen=True)
-class PixelPlan:
-    """floor: similarity from which pairs are checked; None: none are, and `why_not` says why. asked: somebody asked for
-    the checks, by name or by their floor: what they cannot see then leaves the run inconclusive."""
+class Confirmed(NamedTuple):
+    """The pairs that reach the threshold, or that pixels confirm. overlaps: of the latter, in their order, left as the
+    query."""
 
-    floor: float | None
-    why_not: str = ""
-    asked: bool = False
-
-
-def require_verify(verify: str, floor: float | None) -> None:
-    """Raise UsageError for what cannot be."""
-    require_choice(verify)
-    if floor is not None:
-        require_threshold(floor)
-        if verify == "none":
-            raise UsageError("--verify none checks nothing: leave out --verify-from")
+    pairs: Pairs
+    overlaps: Overlaps
+    checks: PixelChecks
 
 
-def plan_pixels(verify: str, floor: float | None, encoder: str, threshold: float, images: int) -> PixelPlan:
-    """Whether pairs below the threshold are checked on pixels, and from which similarity on.
-
-    Where that was asked for it raises UsageError if the encoder has no floor or the threshold is below it, and
-    MissingDependencyError without OpenCV.
-    """
-    if verify == "none":
-        return PixelPlan(None, "--verify none")
-    asked = verify == "pixels" or floor is not None
-    floor = PAIR_FLOORS.get(encoder) if floor is None else floor
-    if floor is None:
-        if asked:
-            raise UsageError(f"encoder {encoder} has no measured floor for pixel checks: name one with --verify-from")
-        return PixelPlan(None, f"encoder {encoder} has no measured floor for them")
-    if not asked and images > AUTO_IMAGES:
-        return PixelPlan(None, f"more than {AUTO_IMAGES:,} images; --verify pixels checks them all the same")
-    if floor >= threshold:
-        why = f"the threshold {threshold:g} is not above {floor:g}, from where on they are checked"
-        if asked:
-            raise UsageError(f"no pair is left to check on pixels: {why}; lower --verify-from")
-        return PixelPlan(None, why)
-    try:
-        import_cv2()
-    except MissingDependencyError as error:
-        if asked:
-            raise
-        return PixelPlan(None, str(error))
-    return PixelPlan(floor, asked=asked)
-
-
-def candidates_of(floor: float, columns: Columns, rows: Int64, apart: Int64) -> Candidates:
+def rule_of(floor: float, columns: Columns, rows: Int64, apart: Int64) -> CandidateRule:
     """What to hold of the pairs of `rows` below the threshold; apart (n, 2): positions in them that were ruled out."""
     by_id = np.argsort(columns.image_id[rows], kind="stable")
-    return Candidates(floor, CANDIDATES, by_id.argsort(kind="stable"), apart)
+    return CandidateRule(floor, CANDIDATES, by_id.argsort(kind="stable"), apart)
 
 
 def confirm(
-    found: Found, columns: Columns, rows: Int64, threshold: float, candidates: Candidates, progress: Progress
-) -> tuple[Pairs, PixelChecks]:
-    """The pairs of positions in `rows` that reach the threshold, or that pixels confirm; in the order given.
+    found: Found, columns: Columns, rows: Int64, threshold: float, rule: CandidateRule, progress: Progress
+) -> Confirmed:
+    """Decide the pairs of positions in `rows` that lie below the threshold; in the order given.
 
     Whoever is near the threshold has the similarity that a search without candidates gives it. A check may hang on
     which of two pictures is laid on the other, and ties on the order of the images: by image_id neither hangs on the
@@ -90,23 +46,28 @@ def confirm(
     """
     pairs = found.pairs
     below = np.flatnonzero(pairs.similarity < np.float32(threshold))
-    band, images, by_id = pairs.where(below), columns.at(rows), np.argsort(candidates.place)
-    left, right = candidates.ends(band)
-    picked = candidates.chosen(band)
+    band, images, by_id = pairs.where(below), columns.at(rows), np.argsort(rule.place)
+    left, right = rule.ends(band)
+    picked = rule.chosen(band)
     chosen = below[picked]
     files = Files(images.uri[by_id], images.sha256[by_id])
     checks = check_pairs(files, files, left[picked], right[picked], progress)
     keep = pairs.similarity >= np.float32(threshold)
     keep[chosen[checks.copies]] = True
+    turned = (left != rule.place[band.left])[picked][checks.copies]
     unread = Counter(checks.why[~checks.read])
-    return pairs.where(keep), PixelChecks(
-        floor=candidates.floor,
-        candidates=len(below) + found.left_out,
-        checked=int(checks.read.sum()),
-        confirmed=int(checks.copies.sum()),
-        left_out=len(below) - len(chosen) + found.left_out,
-        unread=int((~checks.read).sum()),
-        why=tuple(f"{reason}: {count:,}" for reason, count in unread.most_common(_REASONS)),
+    return Confirmed(
+        pairs.where(keep),
+        checks.overlaps[checks.copies].swapped(turned),
+        PixelChecks(
+            floor=rule.floor,
+            candidates=len(below) + found.left_out,
+            checked=int(checks.read.sum()),
+            confirmed=int(checks.copies.sum()),
+            left_out=len(below) - len(chosen) + found.left_out,
+            unread=int((~checks.read).sum()),
+            why=tuple(f"{reason}: {count:,}" for reason, count in unread.most_common(_REASONS)),
+        ),
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from memaudit.matching.overlap import Overlaps
 from memaudit.types import Coverage, EncoderSpec, Float32, Int64, Rows
 
 
@@ -202,8 +203,9 @@ class PixelChecks:
 class DedupResult:
     """What a dedup run found and decided. `added`: new pairs at the threshold by clustering. `inconclusive`: reasons
     why its decisions must not be read as those of the whole set. pixels: None where none were compared, and `no_pixels`
-    says why. recall: of the pairs at the threshold; candidate_recall: of those at the floor of the pixel checks, None
-    if so many were found that not all were held."""
+    says why; overlaps: of the pairs that they confirmed, those below the threshold, in their order, left as the query.
+    recall: of the pairs at the threshold; candidate_recall: of those at the floor of the pixel checks, None if so many
+    were found that not all were held."""
 
     encoder: EncoderSpec
     store_digest: str
@@ -225,6 +227,7 @@ class DedupResult:
     candidate_recall: DedupRecall | None = None
     seed: int = 0
     inconclusive: tuple[str, ...] = ()
+    overlaps: Overlaps = field(default_factory=Overlaps.unknown)
 
     def count(self, *decisions: Decision) -> int:
         return int(np.isin(self.decisions.decision, decisions).sum())

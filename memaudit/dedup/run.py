@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from memaudit.dedup.against import find_elsewhere, require_comparable
-from memaudit.dedup.candidates import Candidates
+from memaudit.dedup.candidates import CandidateRule
 from memaudit.dedup.clusters import SEEDS, Plan, choose_clusters
 from memaudit.dedup.copies import NO_PAIRS, representatives
 from memaudit.dedup.decisions import Ruling, decide, note_lonely, require_group_rule, settle, verify
@@ -17,7 +17,7 @@ from memaudit.dedup.ignored import RuledOut, ruled_out_positions, ruled_out_rows
 from memaudit.dedup.keep import keep_rank, require_rule
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.pairs import Found, compare
-from memaudit.dedup.pixels import candidates_of, confirm, plan_pixels, require_verify, shortfall
+from memaudit.dedup.pixels import confirm, rule_of, shortfall
 from memaudit.dedup.recall import measure_recall, recall_of_exhaustive
 from memaudit.dedup.results import (
     Comparison,
@@ -35,6 +35,8 @@ from memaudit.dedup.search import Reached, Target, reach_recall
 from memaudit.dedup.skew import removal_skew
 from memaudit.dedup.skew_sums import linked_families
 from memaudit.errors import InputError, UsageError
+from memaudit.matching.overlap import Overlaps
+from memaudit.matching.plan import plan_matching, require_match
 from memaudit.similarity import Pairs
 from memaudit.similarity.backends import require_backend
 from memaudit.similarity.exact import require_threshold
@@ -49,8 +51,8 @@ _NOWHERE = Elsewhere(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, n
 class DedupOptions:
     """threshold None: the encoder's own. method: one of METHODS; another than auto sets clusters, clusterings, probes.
     clusters None: chosen by cost, 0: exhaustive. target_recall: the search goes on until its lower bound is this high.
-    backend: who nominates pairs (memaudit.similarity.backends). groups: cover or components. verify: whether pairs
-    from `verify_from` (None: the encoder's floor) to the threshold are decided on pixels: auto, pixels or none."""
+    backend: who nominates pairs (memaudit.similarity.backends). groups: cover or components. match: whether pairs
+    from `match_from` (None: the encoder's floor) to the threshold are decided on pixels: auto, pixels or none."""
 
     threshold: float | None = None
     method: str = "auto"
@@ -61,8 +63,8 @@ class DedupOptions:
     backend: str = "auto"
     keep: str = "largest"
     groups: str = "cover"
-    verify: str = "auto"
-    verify_from: float | None = None
+    match: str = "auto"
+    match_from: float | None = None
     recall_sample: int = 1000
     confidence: float = 0.95
     seed: int = 0
@@ -92,12 +94,13 @@ class _Images(NamedTuple):
 
 
 class _Decided(NamedTuple):
-    """What becomes of each image, pairs as rows of the store, how many were ruled out, and what pixels said."""
+    """What becomes of each image, pairs as rows of the store, how many were ruled out, what pixels said, and where."""
 
     decisions: Decisions
     pairs: RowPairs
     ruled_out: int
     pixels: PixelChecks | None
+    overlaps: Overlaps
 
 
 def dedup(
@@ -125,19 +128,18 @@ def dedup(
     images = _images_of(store, options, ruled_out)
     rows = _distinct(store, images)
     plan_comparison(len(rows), options)  # what cannot be is said now, and not after hours
-    pixels = plan_pixels(options.verify, options.verify_from, store.encoder.name, threshold, len(rows))
+    plan = plan_matching(options.match, options.match_from, store.encoder.name, threshold, len(rows))
     other = None
     if against is not None:
         other = find_elsewhere(store, against, images.columns, images.stands_for, threshold, progress)
     found = other.found if other else _NOWHERE
     rows = np.setdiff1d(rows, found.row)
-    candidates = None
-    if pixels.floor is not None:
-        apart = ruled_out_positions(images.apart, images.stands_for, rows)
-        candidates = candidates_of(pixels.floor, images.columns, rows, apart)
-    compared = _compare(store, rows, threshold, candidates, options, scratch, progress)
+    rule = None
+    if plan.on_pixels:
+        rule = rule_of(plan.floor, images.columns, rows, ruled_out_positions(images.apart, images.stands_for, rows))
+    compared = _compare(store, rows, threshold, rule, options, scratch, progress)
     ruling = Ruling(options.groups, threshold)
-    decided = _decide(store, images, rows, compared.found, found, ruling, candidates, progress)
+    decided = _decide(store, images, rows, compared.found, found, ruling, rule, progress)
     coverage = Coverage(int((images.columns.status != Status.UNREADABLE).sum()), len(store))
     families = linked_families(len(store), decided.pairs, found)
     return DedupResult(
@@ -157,7 +159,7 @@ def dedup(
         against=other,
         ignored=Ignored(ruled_out.digest, len(ruled_out.pairs), decided.ruled_out) if ruled_out else None,
         pixels=decided.pixels,
-        no_pixels=pixels.why_not,
+        no_pixels=plan.why_not,
         candidate_recall=compared.candidate_recall,
         seed=options.seed,
         inconclusive=_inconclusive(
@@ -165,8 +167,9 @@ def dedup(
             coverage,
             against,
             options.max_unreadable,
-            (compared.shortfall, shortfall(decided.pixels, pixels.asked, options.max_unreadable)),
+            (compared.shortfall, shortfall(decided.pixels, plan.asked, options.max_unreadable)),
         ),
+        overlaps=decided.overlaps,
     )
 
 
@@ -192,30 +195,31 @@ def _decide(
     found: Found,
     elsewhere: Elsewhere,
     ruling: Ruling,
-    candidates: Candidates | None,
+    rule: CandidateRule | None,
     progress: Progress,
 ) -> _Decided:
     """Settle everyone by the pairs that nobody ruled out, and hold the result to its promises."""
     apart = ruled_out_positions(images.apart, images.stands_for, rows)
-    pairs, pixels, near = without(found.pairs, apart), None, np.float32(ruling.threshold)
+    pairs, near = without(found.pairs, apart), np.float32(ruling.threshold)
     ruled_out = int((found.pairs.similarity >= near).sum() - (pairs.similarity >= near).sum())
-    if candidates is not None:
+    overlaps, pixels = Overlaps.unknown(), None
+    if rule is not None:
         left = found._replace(pairs=pairs)
-        pairs, pixels = confirm(left, images.columns, rows, ruling.threshold, candidates, progress)
+        pairs, overlaps, pixels = confirm(left, images.columns, rows, ruling.threshold, rule, progress)
     settled = settle(store, rows, pairs, images.rank[rows], apart, ruling)
     decisions = decide(images.columns, images.stands_for, rows, settled, elsewhere, ruling.threshold)
-    least = ruling.threshold if candidates is None else candidates.floor
+    least = ruling.threshold if rule is None else rule.floor
     verify(store, decisions, images.stands_for, images.apart, ruling.threshold, least)
     row_pairs = _row_pairs(pairs, rows, images.stands_for, images.columns, elsewhere)
     note_lonely(decisions, row_pairs)
-    return _Decided(decisions, row_pairs, ruled_out, pixels)
+    return _Decided(decisions, row_pairs, ruled_out, pixels, overlaps)
 
 
 def _compare(
     store: Store,
     rows: Int64,
     threshold: float,
-    candidates: Candidates | None,
+    rule: CandidateRule | None,
     options: DedupOptions,
     scratch: Path | None,
     progress: Progress,
@@ -234,10 +238,10 @@ def _compare(
     plan = plan_comparison(len(rows), options)
     with scratch_folder(scratch) as folder:
         matrix = Matrix(folder / "embeddings.npy", store, rows)
-        reached = _search(matrix, threshold, plan, options, progress, candidates)
+        reached = _search(matrix, threshold, plan, options, progress, rule)
         below = None
-        if candidates is not None and not reached.found.left_out:
-            below = _recall(matrix, reached.found.pairs, candidates.floor, reached.plan, options, progress)
+        if rule is not None and not reached.found.left_out:
+            below = _recall(matrix, reached.found.pairs, rule.floor, reached.plan, options, progress)
         return _Compared(reached.plan, reached.found, reached.recall, reached.why_not, below)
 
 
@@ -247,12 +251,12 @@ def _search(
     plan: Plan,
     options: DedupOptions,
     progress: Progress,
-    candidates: Candidates | None,
+    rule: CandidateRule | None,
 ) -> Reached:
     if options.target_recall is not None:
         target = Target(options.target_recall, options.recall_sample, options.confidence)
-        return reach_recall(matrix, threshold, plan, target, options.seed, progress, candidates)
-    found = compare(matrix, threshold, plan, options.seed, progress, candidates)
+        return reach_recall(matrix, threshold, plan, target, options.seed, progress, rule)
+    found = compare(matrix, threshold, plan, options.seed, progress, rule)
     return Reached(found, _recall(matrix, found.pairs, threshold, plan, options, progress), plan)
 
 
@@ -297,7 +301,7 @@ def require_possible(options: DedupOptions) -> None:
         require_threshold(options.threshold)
     require_rule(options.keep)
     require_backend(options.backend)
-    require_verify(options.verify, options.verify_from)
+    require_match(options.match, options.match_from)
     _require_method(options)
     if options.target_recall is not None:
         Target(options.target_recall)

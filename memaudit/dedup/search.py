@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from memaudit.dedup.candidates import Candidates
+from memaudit.dedup.candidates import CandidateRule
 from memaudit.dedup.clusters import Plan
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.pairs import Found, PairSearch, compare
@@ -72,7 +72,7 @@ def reach_recall(
     target: Target,
     seed: int,
     progress: Progress,
-    candidates: Candidates | None = None,
+    rule: CandidateRule | None = None,
 ) -> Reached:
     """Compare as planned, then with more probes, then with more clusterings, until the target is reached.
 
@@ -82,12 +82,12 @@ def reach_recall(
     All of it is about pairs at the threshold: candidates below it are found in passing.
     """
     if plan.exhaustive:
-        return _exhausted(compare(matrix, threshold, plan, seed, progress, candidates), matrix, threshold, plan, target)
-    search = PairSearch(matrix, threshold, plan, seed, progress, candidates)
+        return _exhausted(compare(matrix, threshold, plan, seed, progress, rule), matrix, threshold, plan, target)
+    search = PairSearch(matrix, threshold, plan, seed, progress, rule)
     samples = _Samples(matrix, threshold, target, seed, progress)
     if samples.pilot_is_census:  # all was compared with all: so be it
         everything = replace(plan, clusters=0, probes=1, clusterings=1, name="", remark="")
-        found = compare(matrix, threshold, everything, seed, progress, candidates)
+        found = compare(matrix, threshold, everything, seed, progress, rule)
         return _exhausted(found, matrix, threshold, everything, target)
     for tried in _steps(search, plan):
         found, statement = search.found(), None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -27,6 +28,7 @@ from memaudit.store import (
     Row,
     Store,
     StoreWriter,
+    ViewsOf,
     content_digest,
     is_same_file,
     writing_store,
@@ -36,7 +38,6 @@ from memaudit.types import Int64, Progress, Status, silent
 _BLOCK = 4096
 _LEAST_PART = 1 / 2  # that an image is decoded for, whatever its views
 _MOST_PART = 8  # times the encoder's side: what is larger is reduced, before every view makes a copy
-_TO_COME = "images that are to come"
 _FEW_VIEWS = 10  # as many images are decoded ahead as without views; of more views fewer
 
 
@@ -76,12 +77,12 @@ def embed_views(
     be read. Memory: one shard, and the images that are decoded ahead.
     """
     parents = images.comparable_rows()
-    sources = _names(images.digest, views)
+    made_of = ViewsOf(images.digest, _names(views))
     total = len(parents) * len(views)
     shard_images = _images_a_shard(views, options)
     shard_rows = shard_images * len(views)
     with (
-        writing_store(_renewed(Path(folder), sources, shard_rows), encoder.spec, shard_rows, sources) as writer,
+        _writing_views(Path(folder), encoder, made_of, shard_rows) as writer,
         ThreadPoolExecutor(options.threads) as pool,
     ):
         writer.keep_shards(writer.whole_shards())
@@ -96,7 +97,7 @@ def embed_views(
                 progress("embedding views", writer.rows + done * len(views), total)
             writer.write_shard(shard.finished(writer.written()))
         writer.finish()
-    return ViewStore(Store.open(folder), tuple(view.name for view in views), parents)
+    return ViewStore(Store.open(folder), made_of.names, parents)
 
 
 def _depth(views: int, options: EmbedOptions) -> int:
@@ -107,21 +108,22 @@ def _depth(views: int, options: EmbedOptions) -> int:
 def open_views(images: Store, folder: str | Path) -> ViewStore:
     """Open a store of views that was made of `images`. Raises InconclusiveError if it was made of another state."""
     store = Store.open(folder)
-    if not are_views_of(images, store.manifest):
+    if store.manifest.views is None or not are_views_of(images, store.manifest):
         raise InconclusiveError(f"{folder} holds views of another state of {images.folder}: embed them again")
-    return ViewStore(store, store.manifest.sources[1:], images.comparable_rows())
+    return ViewStore(store, store.manifest.views.names, images.comparable_rows())
 
 
 def are_views_of(images: Store, views: Manifest) -> bool:
     """Whether a store of views was made of this very state of the images."""
-    return views.sources[:1] == (f"views of {images.digest}",)
+    return views.views is not None and views.views.parent == images.digest
 
 
 def promise_views(folder: Path, encoder: Encoder, views: Sequence[View], options: EmbedOptions) -> None:
     """Leave an unfinished store of views where there is none, before their images are embedded: should the run be
     killed before `embed_views`, they are known to be missing."""
     if not (folder / MANIFEST).exists():
-        with writing_store(folder, encoder.spec, _images_a_shard(views, options) * len(views), _names(_TO_COME, views)):
+        shard_rows = _images_a_shard(views, options) * len(views)
+        with writing_store(folder, encoder.spec, shard_rows, (), views=ViewsOf("", _names(views))):
             pass
 
 
@@ -130,9 +132,8 @@ def _images_a_shard(views: Sequence[View], options: EmbedOptions) -> int:
     return max(1, options.shard_rows // len(views))
 
 
-def _names(made_of: str, views: Sequence[View]) -> list[str]:
-    """What the manifest of a store of views has for sources."""
-    return [f"views of {made_of}", *(view.name for view in views)]
+def _names(views: Sequence[View]) -> tuple[str, ...]:
+    return tuple(view.name for view in views)
 
 
 def _still_right(writer: StoreWriter, images: Store, parents: Int64, views: Sequence[View]) -> int:
@@ -164,15 +165,15 @@ def _can_be_made_now(views: Store, start: int, rows: int) -> bool:
         return False
 
 
-def _renewed(folder: Path, sources: list[str], shard_rows: int) -> Path:
-    """The folder, without the manifest of other views: their shards are overwritten, or removed at the end."""
-    try:
-        manifest = Manifest.read(folder)
-    except InputError:
-        return folder
-    if manifest.sources[1:] != tuple(sources[1:]) or manifest.shard_rows != shard_rows:
-        (folder / MANIFEST).unlink()
-    return folder
+def _writing_views(
+    folder: Path, encoder: Encoder, made_of: ViewsOf, shard_rows: int
+) -> AbstractContextManager[StoreWriter]:
+    """Open a store of views. The manifest of other views goes: their shards are overwritten, or removed at the end."""
+    with suppress(InputError):
+        there = Manifest.read(folder)
+        if there.views is None or there.views.names != made_of.names or there.shard_rows != shard_rows:
+            (folder / MANIFEST).unlink()
+    return writing_store(folder, encoder.spec, shard_rows, (), views=made_of)
 
 
 def _files(images: Store, rows: Int64) -> Iterator[Row]:

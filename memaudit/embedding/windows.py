@@ -101,7 +101,7 @@ def _unfinished(images: Store, name: str) -> str:
 def _stale(images: Store, name: str) -> str:
     folder = images.folder / name
     manifest = Manifest.read(folder)
-    if manifest.sources[1:] != tuple(view.name for view in _VIEWS[name]()):
+    if manifest.views is None or manifest.views.names != tuple(view.name for view in _VIEWS[name]()):
         return f"{folder} holds other {name} than this version of memaudit makes: {embed_again(name, folder)}"
     if are_views_of(images, manifest):
         return ""

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.audit.pairing import rows_of
-from memaudit.audit.results import Matches
 from memaudit.encoders.thumbnail import SPEC, ThumbnailEncoder
 from memaudit.errors import InputError
 from memaudit.faces.names import parent_of
 from memaudit.faces.results import FaceAudit, FaceMatches, FacePair
 from memaudit.images.decode import UnreadableImageError, decoding
 from memaudit.images.sources import read_image
+from memaudit.matching.results import Matches
 from memaudit.similarity import exact
 from memaudit.store import Columns, Store
 from memaudit.types import Float32, Int64, Status

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -27,15 +27,18 @@ from memaudit.images.decode import MAX_PIXELS, UnreadableImageError, decoding, i
 from memaudit.images.image_ref import ImageRef
 from memaudit.images.views import View
 from memaudit.index import Index, Searcher
-from memaudit.lookup.pixels import Candidates, Pixels, Seen, plan_pixels, see
-from memaudit.similarity import Neighbours
+from memaudit.matching.candidates import Candidates
+from memaudit.matching.compare import Files
+from memaudit.matching.decide import Decided, decide
+from memaudit.matching.plan import MatchPlan, plan_matching
+from memaudit.matching.search import LEAST_CANDIDATES, QueryBlock, Scope, Searched, search
+from memaudit.matching.windows import Windows
 from memaudit.store import NO_FILE, Store
-from memaudit.types import Int64, Status
+from memaudit.types import Float32, Int64, Progress, Status, silent
 
 SCHEMA = "memaudit-lookup/1"
 COMPARED, COMPARED_IN_PART, NOT_COMPARED = "compared", "compared in part", "not compared"
 NOTHING, FOUND, UNDECIDED = "nothing found", "found", "could not decide"
-LEAST_CANDIDATES = 10  # training images that each picture is held against on pixels
 _IMAGES = 16  # decoded and searched at once: with 17 views each, 272 embeddings
 
 
@@ -54,7 +57,8 @@ class LookupMatch:
     """A training image that reaches the threshold with a view of the picture asked for, or that pixels confirm.
 
     kind: of `Kind`, empty for one that is no match and was not compared. verified: pixels confirm it; compared: they
-    were looked at.
+    were looked at. alignment (the matrix row by row), picture_box, reference_box: where the picture and the training
+    image show the same, see `Overlap`; None where pixels do not confirm it.
     """
 
     image_id: str
@@ -67,6 +71,9 @@ class LookupMatch:
     kind: str = ""
     verified: bool = False
     compared: bool = False
+    alignment: tuple[float, ...] | None = None
+    picture_box: tuple[float, ...] | None = None
+    reference_box: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -92,165 +99,167 @@ class Answer:
 
 @dataclass(frozen=True)
 class LookupOptions:
-    """threshold: None for the encoder's own; neighbours: matches listed for each picture. verify: whether candidates
-    are decided on pixels: one of VERIFY; verify_from: their least similarity, None: the encoder's own."""
+    """threshold: None for the encoder's own; neighbours: matches listed for each picture. match: whether candidates
+    are decided on pixels: auto, pixels or none; match_from: their least similarity, None: the encoder's own."""
 
     views: tuple[View, ...]
     threshold: float | None = None
     neighbours: int = 10
-    verify: str = "auto"
-    verify_from: float | None = None
+    match: str = "auto"
+    match_from: float | None = None
 
 
 def look_up(refs: Iterable[ImageRef], references: Searcher, encoder: Encoder, options: LookupOptions) -> list[Answer]:
-    """Search every view of every picture. Memory: the views of 16 pictures, and the answers.
+    """Search every view of every picture, in the training images and in their tiles and details where the store has
+    them. Memory: the views of 16 pictures, and the answers.
 
-    Raises InconclusiveError if the encoder is not the one that the references were embedded with.
+    Raises UsageError for impossible options, InconclusiveError if the encoder is not the one that the references were
+    embedded with, or their windows are unfinished, or of another state of the store.
     """
-    _pixels(references, options)  # an impossible choice is told before any work
+    plan = _plan(references, options)
     spec = references.store.encoder
     if not encoder.spec.same_as(spec):
         raise InconclusiveError(
             f"the training set was embedded with {spec.identity}, not with {encoder.spec.identity}: "
             "similarities between the two mean nothing; use the same encoder"
         )
+    windows = Windows.of(references.store, on_pixels=plan.on_pixels)
+    # One more than is listed, to tell whether there are more
+    most = max(options.neighbours, LEAST_CANDIDATES) + 1
+    scope = Scope(references, _threshold(references, options), plan.floor, most, windows)
     answers: list[Answer] = []
     for batch in batched(refs, _IMAGES):
-        answers += _answered([_seen(ref, encoder, options.views) for ref in batch], references, encoder, options)
+        pictures = _encoded([_decoded(ref, encoder, options.views) for ref in batch], encoder, options.views)
+        searched = search(pictures, scope, None, silent)
+        decided = decide(searched, pictures, references.store, scope.threshold, plan, silent)
+        answers += [
+            _answered(answer, i, searched, decided, references.store, options.neighbours)
+            for i, answer in enumerate(pictures.answers)
+        ]
     return answers
 
 
-class _Seen(NamedTuple):
+class _Decoded(NamedTuple):
     """A picture without its matches yet, and the encoder's items of its views, None where it has none."""
 
     answer: Answer
     items: list[Any]
 
 
-def _seen(ref: ImageRef, encoder: Encoder, views: Sequence[View]) -> _Seen:
+def _decoded(ref: ImageRef, encoder: Encoder, views: Sequence[View]) -> _Decoded:
     """Read a picture and make the views of it; a view without content (the sky beside a tower) is no item."""
     answer = Answer(ref.uri or ref.image_id, NO_FILE, Status.UNREADABLE, "")
     try:
         data = bytes_of(ref)
     except OSError as error:
-        return _Seen(_but(answer, error=f"cannot read file: {error.strerror or error}"), [])
-    answer = _but(answer, sha256=sha256(data).hexdigest())
+        return _Decoded(replace(answer, error=f"cannot read file: {error.strerror or error}"), [])
+    answer = replace(answer, sha256=sha256(data).hexdigest())
     # Tiles have half the side, so the picture is decoded at twice the size that the encoder needs of each.
     side = encoder.side * (1 if len(views) <= 1 else 2)
     try:
         with decoding(data, MAX_PIXELS, side) as (image, _, _):
             if is_blank(image):
-                return _Seen(_but(answer, status=Status.BLANK, error="blank: nothing to compare"), [])
+                return _Decoded(replace(answer, status=Status.BLANK, error="blank: nothing to compare"), [])
             seen = [view.apply(image) for view in views]
             items = [None if is_blank(part) else encoder.preprocess(part) for part in seen]
-            return _Seen(_but(answer, status=Status.OK), items)
+            return _Decoded(replace(answer, status=Status.OK), items)
     except UnreadableImageError as error:
-        return _Seen(_but(answer, error=str(error)), [])
+        return _Decoded(replace(answer, error=str(error)), [])
 
 
-def _but(answer: Answer, **changes: Any) -> Answer:
-    return Answer(**{**vars(answer), **changes})
+@dataclass(frozen=True)
+class _Pictures:
+    """Queries of a few pictures: of which (n,) and by what view (n,) the embeddings (n, dim) are."""
+
+    answers: Sequence[Answer]
+    block: QueryBlock
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+    def blocks(self, progress: Progress) -> Iterator[QueryBlock]:
+        if len(self.block.query):
+            yield self.block
+
+    def files(self, rows: Int64) -> Files:
+        names = [(self.answers[i].image, self.answers[i].sha256) for i in rows]
+        return Files(*np.array(names, dtype=object).reshape(-1, 2).T)
 
 
-def _answered(batch: Sequence[_Seen], references: Searcher, encoder: Encoder, options: LookupOptions) -> list[Answer]:
+def _encoded(batch: Sequence[_Decoded], encoder: Encoder, views: Sequence[View]) -> _Pictures:
     owners = [(i, view) for i, seen in enumerate(batch) for view, item in enumerate(seen.items) if item is not None]
-    if not owners:
-        return [seen.answer for seen in batch]
     items = [batch[i].items[view] for i, view in owners]
-    vectors = np.concatenate([encoder.encode(np.stack(part)) for part in batched(items, _IMAGES)])
-    found = references.search(vectors, _asked(options), _threshold(references, options))
-    owner = np.array([i for i, _ in owners])
-    views = np.array([view for _, view in owners])
-    candidates = _candidates(found, owner, views, _asked(options))
-    answers = [picture.answer for picture in batch]
-    seen = see(
-        candidates,
-        [answer.image for answer in answers],
-        [answer.sha256 for answer in answers],
-        references.store,
-        _pixels(references, options),
-        _threshold(references, options),
+    vectors: list[Float32] = [encoder.encode(np.stack(part)) for part in batched(items, _IMAGES)]
+    block = QueryBlock(
+        np.array([i for i, _ in owners], np.int64),
+        np.array([views[view].name for _, view in owners], object),
+        np.concatenate(vectors) if vectors else np.empty((0, encoder.spec.dim), np.float32),
     )
-    full = np.unique(owner[found.above > _asked(options)])
-    return [
-        _with_matches(answer, _Part.of(i, candidates, seen), references, options, more=i in full)
-        for i, answer in enumerate(answers)
-    ]
+    return _Pictures([seen.answer for seen in batch], block)
 
 
 def _threshold(references: Searcher, options: LookupOptions) -> float:
     return references.store.encoder.threshold if options.threshold is None else options.threshold
 
 
-def _pixels(references: Searcher, options: LookupOptions) -> Pixels:
+def _plan(references: Searcher, options: LookupOptions) -> MatchPlan:
     name = references.store.encoder.name
-    return plan_pixels(options.verify, options.verify_from, name, _threshold(references, options))
+    return plan_matching(options.match, options.match_from, name, _threshold(references, options))
 
 
-def _asked(options: LookupOptions) -> int:
-    return max(options.neighbours, LEAST_CANDIDATES)
-
-
-def _candidates(found: Neighbours, owner: Int64, views: Int64, most: int) -> Candidates:
-    """Each training image once for each picture, by the view that is most similar to it: the `most` most similar ones,
-    and one more to tell whether there are more."""
-    place, rank = np.nonzero(found.rows >= 0)
-    part = Candidates(owner[place], found.rows[place, rank], found.similarity[place, rank], views[place])
-    part = part.at(np.lexsort((part.row, -part.similarity, part.picture)))
-    _, first = np.unique(np.stack([part.picture, part.row]), axis=1, return_index=True)
-    part = part.at(np.sort(first))
-    return part.at(np.flatnonzero(np.arange(len(part.row)) - np.searchsorted(part.picture, part.picture) <= most))
-
-
-class _Part(NamedTuple):
-    """The candidates of one picture, and what was seen of them."""
-
-    candidates: Candidates
-    seen: Seen
-
-    @classmethod
-    def of(cls, picture: int, candidates: Candidates, seen: Seen) -> _Part:
-        places = np.flatnonzero(candidates.picture == picture)
-        return cls(candidates.at(places), Seen._make(column[places] for column in seen))
-
-
-def _with_matches(answer: Answer, part: _Part, references: Searcher, options: LookupOptions, *, more: bool) -> Answer:
-    """Those that pixels confirm come first, then by similarity."""
-    found, seen = part
-    if not len(found.row):
+def _answered(
+    answer: Answer, picture: int, searched: Searched, decided: Decided, references: Store, most: int
+) -> Answer:
+    """The answer of one picture, with its first `most` matches."""
+    near = searched.nearest.picked(searched.nearest.query == picture)
+    if not len(near.query):
         return answer
-    chosen = np.flatnonzero((found.similarity >= np.float32(_threshold(references, options))) | seen.verified)
-    chosen = chosen[np.lexsort((-found.similarity[chosen], ~seen.verified[chosen]))]
-    nearest, *matches = _listed(np.r_[0, chosen[: options.neighbours]], part, references.store, options)
-    tried = seen.compared | (seen.why != "")
-    return _but(
+    candidates, checks = decided.candidates, decided.checks
+    places = decided.places_of_matches()
+    places = places[candidates.query[places] == picture]
+    pairs = Candidates.joined([near, candidates.picked(places[:most])])
+    nearest, *matches = _described(pairs, np.r_[near.places_in(candidates), places[:most]], decided, references)
+    why = checks.why[candidates.query == picture]
+    compared = int(checks.read[candidates.query == picture].sum())
+    return replace(
         answer,
         matches=tuple(matches),
         nearest=nearest,
-        more=more or len(chosen) > options.neighbours,
-        candidates=int(tried.sum()),
-        compared=int(seen.compared.sum()),
-        why=tuple(sorted(set(seen.why[seen.why != ""].tolist()))),
+        more=len(places) > most,
+        candidates=compared + int((why != "").sum()),
+        compared=compared,
+        why=tuple(sorted(set(why[why != ""].tolist()))),
     )
 
 
-def _listed(places: Int64, part: _Part, references: Store, options: LookupOptions) -> list[LookupMatch]:
-    found, seen = part
-    columns = references.columns(found.row[places])
-    return [
-        LookupMatch(
+def _described(pairs: Candidates, places: Int64, decided: Decided, references: Store) -> Iterator[LookupMatch]:
+    """These pairs, with what was decided of them: at `places`, -1 for what was too far off to be a candidate."""
+    columns, views = references.columns(pairs.reference), pairs.views
+    for n, place in enumerate(places):
+        match = LookupMatch(
             image_id=str(columns.image_id[n]),
-            similarity=float(found.similarity[i]),
-            view=options.views[found.view[i]].name,
+            similarity=float(pairs.similarity[n]),
+            view=str(views[n]),
             uri=str(columns.uri[n]),
             caption=str(columns.caption[n]),
             sha256=str(columns.sha256[n]),
-            kind=str(seen.kind[i]),
-            verified=bool(seen.verified[i]),
-            compared=bool(seen.compared[i]),
         )
-        for n, i in enumerate(places.tolist())
-    ]
+        yield match if place < 0 else _as_decided(match, decided, int(place))
+
+
+def _as_decided(match: LookupMatch, decided: Decided, place: int) -> LookupMatch:
+    overlaps = decided.checks.overlaps
+    columns = (overlaps.matrix, overlaps.query_box, overlaps.reference_box)
+    where = [tuple(column[place].ravel().tolist()) if overlaps.known[place] else None for column in columns]
+    return replace(
+        match,
+        kind=str(decided.kind[place]),
+        verified=bool(decided.verified[place]),
+        compared=bool(decided.compared[place]),
+        alignment=where[0],
+        picture_box=where[1],
+        reference_box=where[2],
+    )
 
 
 def with_fates(answers: Sequence[Answer], decisions: Path) -> list[Answer]:
@@ -260,13 +269,13 @@ def with_fates(answers: Sequence[Answer], decisions: Path) -> list[Answer]:
     """
     wanted = {match.image_id for answer in answers for match in answer.matches}
     fates = dict(_fates(decisions, wanted))
-    return [_but(answer, matches=tuple(_decided(match, fates) for match in answer.matches)) for answer in answers]
+    return [replace(answer, matches=tuple(_with_fate(match, fates) for match in answer.matches)) for answer in answers]
 
 
-def _decided(match: LookupMatch, fates: dict[str, DedupFate]) -> LookupMatch:
+def _with_fate(match: LookupMatch, fates: dict[str, DedupFate]) -> LookupMatch:
     if match.image_id not in fates:
         raise InconclusiveError(f"the dedup run says nothing about {match.image_id!r}: it was made of another set")
-    return LookupMatch(**{**vars(match), "dedup": fates[match.image_id]})
+    return replace(match, dedup=fates[match.image_id])
 
 
 def _fates(path: Path, wanted: set[str]) -> Iterator[tuple[str, DedupFate]]:
@@ -300,8 +309,9 @@ def evidence(
     allowed: share of the training images that may be unmeasured before "found nothing" says nothing.
     """
     store = references.store
-    pixels = _pixels_part(answers, _pixels(references, options))
-    doubts = [*undecided(answers, references, allowed), *_unread(pixels)]
+    plan = _plan(references, options)
+    pixels, windows = _pixels_part(answers, plan), Windows.of(store, on_pixels=plan.on_pixels)
+    doubts = [*undecided(answers, references, allowed), *windows.lost(allowed), *_unread(pixels)]
     content = {
         "schema": SCHEMA,
         "memaudit": memaudit.__version__,
@@ -313,6 +323,7 @@ def evidence(
         "encoder": store.encoder.as_dict(),
         "threshold": _threshold(references, options),
         "views": [view.name for view in options.views],
+        "reference_views": windows.searched_with(store).as_dict(),
         "pixels": pixels,
         "images": [asdict(answer) for answer in answers],
         "seconds": seconds,
@@ -320,14 +331,14 @@ def evidence(
     return {**content, "sha256": digest_of(content)}
 
 
-def _pixels_part(answers: Sequence[Answer], pixels: Pixels) -> dict[str, Any]:
+def _pixels_part(answers: Sequence[Answer], plan: MatchPlan) -> dict[str, Any]:
     """What was decided on pixels. Where it was not, parts and strong alterations are found at the threshold only."""
-    if pixels.why_not:
-        return {"status": NOT_COMPARED, "why": [pixels.why_not]}
+    if not plan.on_pixels:
+        return {"status": NOT_COMPARED, "why": [plan.why_not]}
     candidates, compared = (sum(getattr(answer, name) for answer in answers) for name in ("candidates", "compared"))
     return {
         "status": COMPARED if compared == candidates else NOT_COMPARED if not compared else COMPARED_IN_PART,
-        "floor": pixels.floor,
+        "floor": plan.floor,
         "candidates": candidates,
         "compared": compared,
         "why": sorted({reason for answer in answers for reason in answer.why}),

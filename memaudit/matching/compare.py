@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,11 @@ from scipy.sparse.csgraph import reverse_cuthill_mckee
 from threadpoolctl import threadpool_limits
 
 from memaudit.matching.agreement import NONE
-from memaudit.matching.decide import Check, check, check_part
 from memaudit.matching.kinds import Kind
+from memaudit.matching.overlap import Overlaps
 from memaudit.matching.pictures import Picture, import_cv2, read_picture
+from memaudit.matching.rule import Check, check, check_part
+from memaudit.store import Store
 from memaudit.types import Float32, Int64, Progress
 
 HELD = 1024  # pictures, of half a megabyte each
@@ -34,6 +36,12 @@ class Files(NamedTuple):
     sha256: NDArray[np.object_]
 
 
+def files_of(store: Store, rows: Int64) -> Files:
+    """The files of these rows of a store."""
+    columns = store.columns(rows)
+    return Files(columns.uri, columns.sha256)
+
+
 class Parts(NamedTuple):
     """For each pair, the part of either image that is compared: (n,) object arrays of str, names of windows (see
     images/windows.py), or "" for the whole."""
@@ -46,7 +54,7 @@ class Checks(NamedTuple):
     """One entry for each pair. read: both files could be; where not, `why` says what is the matter, and kind is NEAR.
 
     kind: of `Kind`, and PARTIAL for copies of which a part was compared; alike, of_query, of_reference, worst: see
-    `Agreement`, shares of what was compared; inliers: features that agree.
+    `Agreement`, shares of what was compared; inliers: features that agree; overlaps: where the copies lie.
     """
 
     read: NDArray[np.bool_]
@@ -57,12 +65,28 @@ class Checks(NamedTuple):
     of_query: Float32
     of_reference: Float32
     worst: Float32
+    overlaps: Overlaps
 
     @classmethod
     def empty(cls, pairs: int) -> Checks:
         """Columns to be filled."""
         types = (bool, object, object, np.int64, np.float32, np.float32, np.float32, np.float32)
-        return cls(*(np.empty(pairs, kind) for kind in types))
+        return cls._make([*(np.empty(pairs, kind) for kind in types), Overlaps.unknown(pairs)])
+
+    @classmethod
+    def of_nothing(cls, pairs: int) -> Checks:
+        """Those of pairs that were not looked at, for no fault of theirs."""
+        return _columns([""] * pairs)
+
+    def picked(self, which: Int64) -> Checks:
+        """Those at the given places."""
+        return Checks._make(column[which] for column in self)
+
+    def put(self, which: Int64, checks: Checks) -> None:
+        """Write these at the given places."""
+        columns: Any = zip(self, checks, strict=True)
+        for column, values in columns:
+            column[which] = values
 
     @property
     def copies(self) -> NDArray[np.bool_]:
@@ -73,7 +97,7 @@ class Checks(NamedTuple):
 def check_pairs(
     queries: Files, references: Files, left: Int64, right: Int64, progress: Progress, parts: Parts | None = None
 ) -> Checks:
-    """Check query left[i] against reference right[i], for all i. Memory: `HELD` pictures, and 50 bytes a pair.
+    """Check query left[i] against reference right[i], for all i. Memory: `HELD` pictures, and 160 bytes a pair.
 
     parts: what is compared of them; None: all. The result depends neither on the number of threads nor on the order of
     the pairs. Raises MissingDependencyError without OpenCV.
@@ -84,13 +108,12 @@ def check_pairs(
     own, other = parts or [np.full(len(left), "", object)] * 2
 
     def run(piece: Int64) -> Checks:
-        return _columns([pictures.checked(_Seen(int(left[i]), own[i]), _Seen(int(right[i]), other[i])) for i in piece])
+        return _columns([pictures.checked(_Part(int(left[i]), own[i]), _Part(int(right[i]), other[i])) for i in piece])
 
     done = 0
     with _one_thread_each(), closing(_in_order(run, order)) as results:
         for piece, checked in results:
-            for name in Checks._fields:
-                getattr(checks, name)[piece] = getattr(checked, name)
+            checks.put(piece, checked)
             done += len(piece)
             progress("comparing pixels", done, len(left))
     return checks
@@ -146,11 +169,11 @@ def _near_each_other(left: Int64, right: Int64, queries: int) -> Int64:
     return np.asarray(np.lexsort((ends[1], ends[0])), dtype=np.int64)
 
 
-class _Seen(NamedTuple):
-    """What is seen of an image: its row, and the name of a part of it."""
+class _Part(NamedTuple):
+    """What is compared of an image: its row, and the name of a window, "" for all of it."""
 
     row: int
-    part: str
+    window: str
 
 
 class _Pictures:
@@ -159,31 +182,31 @@ class _Pictures:
     def __init__(self, queries: Files, references: Files) -> None:
         self._sides = (queries, references)
         self._same = queries is references
-        self._held: OrderedDict[tuple[int, _Seen], Future[Picture | str]] = OrderedDict()
+        self._held: OrderedDict[tuple[int, _Part], Future[Picture | str]] = OrderedDict()
         self._lock = Lock()
 
-    def checked(self, left: _Seen, right: _Seen) -> Check | str:
+    def checked(self, left: _Part, right: _Part) -> Check | str:
         """The check of a pair, or why it could not be made."""
         query, reference = self._get(0, left), self._get(0 if self._same else 1, right)
         if isinstance(query, str):
             return query
         if isinstance(reference, str):
             return reference
-        return check_part(query, reference) if left.part or right.part else check(query, reference)
+        return check_part(query, reference) if left.window or right.window else check(query, reference)
 
-    def _get(self, side: int, seen: _Seen) -> Picture | str:
+    def _get(self, side: int, part: _Part) -> Picture | str:
         with self._lock:
-            future = self._held.get((side, seen))
+            future = self._held.get((side, part))
             mine = future is None
             if future is None:
-                future = self._held[side, seen] = Future()
+                future = self._held[side, part] = Future()
                 while len(self._held) > HELD:
                     self._held.popitem(last=False)
-            self._held.move_to_end((side, seen))
+            self._held.move_to_end((side, part))
         if mine:
             try:
                 files = self._sides[side]
-                future.set_result(read_picture(files.uri[seen.row], files.sha256[seen.row], seen.part))
+                future.set_result(read_picture(files.uri[part.row], files.sha256[part.row], part.window))
             except BaseException as error:
                 future.set_exception(error)
                 raise
@@ -192,23 +215,18 @@ class _Pictures:
 
 def _columns(found: list[Check | str]) -> Checks:
     checks = [Check(Kind.NEAR, 0, NONE) if isinstance(item, str) else item for item in found]
+    alike, of_query, of_reference, worst = (
+        np.array([getattr(item.agreement, name) for item in checks], np.float32)
+        for name in ("alike", "of_query", "of_reference", "worst")
+    )
     return Checks(
         np.array([not isinstance(item, str) for item in found], bool),
         np.array([item if isinstance(item, str) else "" for item in found], object),
         np.array([item.kind for item in checks], object),
         np.array([item.inliers for item in checks], np.int64),
-        *(
-            np.array([getattr(item.agreement, name) for item in checks], np.float32)
-            for name in ("alike", "of_query", "of_reference", "worst")
-        ),
+        alike,
+        of_query,
+        of_reference,
+        worst,
+        Overlaps.of([item.overlap for item in checks]),
     )
-
-
-def most_similar(left: Int64, right: Int64, similarity: Float32, most: int) -> NDArray[np.bool_]:
-    """Which pairs of one set are among the `most` most similar ones of either image; ties go by the partner."""
-    ends, partners = np.concatenate([left, right]), np.concatenate([right, left])
-    order = np.lexsort((partners, np.tile(-similarity, 2), ends))
-    place = np.arange(len(order)) - np.searchsorted(ends[order], ends[order])
-    chosen = np.zeros(len(left), bool)
-    chosen[order[place < most] % max(1, len(left))] = True
-    return chosen

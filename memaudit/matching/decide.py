@@ -1,134 +1,152 @@
-"""Whether one picture is a copy of another, and what kind of copy."""
+"""What a candidate is: decided by similarity at the threshold, and on pixels below it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from itertools import takewhile
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from memaudit.matching.agreement import NONE, Agreement, agreement
-from memaudit.matching.align import Alignment, alignments
+from memaudit.matching.candidates import Candidates, place_in_run
+from memaudit.matching.compare import Checks, Parts, check_pairs, files_of
 from memaudit.matching.kinds import Kind
-from memaudit.matching.pictures import Picture
-from memaudit.types import Float64
+from memaudit.matching.plan import MatchPlan
+from memaudit.matching.results import Matches, Misses
+from memaudit.matching.search import Queries, Searched
+from memaudit.store import Store
+from memaudit.types import Coverage, Int64, Progress
 
-# Chosen on copies of known truth (scripts/bench_copies.py); docs/protocols.md has the figures on either side
-ENOUGH_PATCHES = 8
-ALIKE = 0.6  # share of the patches within the pictures, where there are enough of them
-FEW_ALIKE = 0.8  # where few features agree; and share of all patches, outlines included, where there are few within
-FEW_ALIKE_WITH_FEATURES = 0.5  # the same, where features agree too
-FEATURES = 8
-PART_ALIKE = 0.75  # share of the patches where a part was compared
-MANY_FEATURES = 20  # from which a copy is one whatever its colours
-COLOURED = 0.5  # share of the patches with the same mean colour: with less one is recoloured, or another picture, and
-RECOLOURED_ALIKE = 0.75  # more patches must agree, in place of ALIKE and FEW_ALIKE_WITH_FEATURES;
-FEW_RECOLOURED_ALIKE = 0.9  # and of all patches, where few features agree
-OUTLINES_COLOURED = 0.8  # where outlines or parallel edges decide, and no feature: flags may differ in one band
-SOUGHT_PATCHES = 12  # where the pixels were asked how one lies on the other, one must lie within the other,
-SOUGHT_ALIKE = 0.9  # nearly all patches agree,
-SOUGHT_COLOURED = 0.8  # in their colours too,
-SOUGHT_CROSSING = 0.1  # and not along parallel edges alone
-COMMON = 0.4  # share of the smaller picture that the common part takes
-WHOLE = 0.85  # share of either picture from which the common part is all of it
-ALL_ALIKE = 0.9  # share of the patches, within and in all: with less a part was exchanged
-SAME_PIXELS = 0.15  # patched l2 distance (Carlini et al. 2023)
-LEAST_KEPT = 0.5  # share of such patches that makes a template
+MISSES = 50
+_GRAVITY = {Kind.VERBATIM: 0, Kind.TEMPLATE: 1, Kind.NEAR: 2, Kind.PARTIAL: 3}
+"""The gravest match comes first: a verbatim copy must not stand behind a detail that is more similar."""
 
 
-class Check(NamedTuple):
-    """What the pixels say of a pair. inliers and agreement are those of the best alignment."""
+@dataclass(frozen=True)
+class Decided:
+    """What became of the candidates, an entry of each column for each.
 
-    kind: Kind
-    inliers: int
-    agreement: Agreement
+    near: its similarity makes it a match. checks: what pixels say of it, or of the window that decided; read nowhere
+    where they were not compared (not `on_pixels`).
+    """
+
+    candidates: Candidates
+    near: NDArray[np.bool_]
+    checks: Checks
+    on_pixels: bool
 
     @property
-    def is_copy(self) -> bool:
-        return self.kind is not Kind.SIMILAR
+    def verified(self) -> NDArray[np.bool_]:
+        """Which pixels confirm."""
+        return self.checks.copies
+
+    @property
+    def compared(self) -> NDArray[np.bool_]:
+        """Which were looked at."""
+        return self.checks.read
+
+    @property
+    def kind(self) -> NDArray[np.object_]:
+        """Of `Kind`; empty for what is no match and was not compared."""
+        kind = np.full(len(self.near), "", dtype=object)
+        kind[self.compared] = Kind.SIMILAR
+        kind[self.near] = Kind.NEAR
+        kind[self.verified] = self.checks.kind[self.verified]
+        return kind
+
+    @property
+    def coverage(self) -> Coverage | None:
+        """How many of the candidates could be looked at; None where pixels were not compared."""
+        return Coverage(int(self.compared.sum()), len(self.compared)) if self.on_pixels else None
+
+    @property
+    def below(self) -> Coverage | None:
+        """The same of those below the threshold."""
+        return Coverage(int(self.compared[~self.near].sum()), int((~self.near).sum())) if self.on_pixels else None
+
+    def matched(self) -> Int64:
+        """Rows of the queries that have a match."""
+        return np.unique(self.candidates.query[self.near | self.verified])
+
+    def places_of_matches(self) -> Int64:
+        """Which are matches: of each query the graver kinds first, then the others, each by falling similarity."""
+        chosen, verified, kind = np.flatnonzero(self.near | self.verified), self.verified, self.checks.kind
+        gravity = np.array([_GRAVITY[kind[i]] if verified[i] else len(_GRAVITY) for i in chosen], np.int64)
+        order = np.lexsort((-self.candidates.similarity[chosen], gravity, self.candidates.query[chosen]))
+        return np.asarray(chosen[order])
+
+    def matches(self) -> Matches:
+        """Those that are, without their near-duplicates."""
+        places = self.places_of_matches()
+        pairs = self.candidates.picked(places)
+        return Matches(
+            pairs.query,
+            pairs.reference,
+            pairs.similarity,
+            pairs.views,
+            place_in_run(pairs.query) + 1,
+            self.kind[places],
+            self.verified[places],
+            self.compared[places],
+            np.zeros(len(places), np.int64),
+            self.checks.overlaps[places],
+        )
+
+    def misses(self) -> Misses:
+        """Of queries without a match, one of each, the most similar first: whoever doubts the threshold looks at
+        these."""
+        pairs = self.candidates
+        first = np.flatnonzero(np.diff(pairs.query, prepend=-1) != 0)
+        first = first[~np.isin(pairs.query[first], pairs.query[self.near | self.verified])]
+        first = first[np.argsort(-pairs.similarity[first], kind="stable")[:MISSES]]
+        missed = pairs.picked(first)
+        return Misses(missed.query, missed.reference, missed.similarity, missed.views, self.compared[first])
 
 
-def check(query: Picture, reference: Picture) -> Check:
-    """Look for an alignment in which the pictures agree; the first that does decides, else the closest is told."""
-    return _first(query, reference, alignments(query, reference), is_copy)
+def decide(
+    searched: Searched, queries: Queries, references: Store, threshold: float, plan: MatchPlan, progress: Progress
+) -> Decided:
+    """Hold each candidate against its query. At or above the threshold it is a match whatever the pixels say: they
+    name its kind, or do not confirm it. Below, it is one if they confirm it. Where the whole images do not, the windows
+    of the training image that led to it are looked at by themselves: one that agrees makes a partial copy. Of what only
+    details led to, similarity decides nothing.
+
+    Memory: the candidates, and a bounded number of pictures.
+    """
+    candidates, windows = searched.candidates, searched.windows
+    near = (candidates.similarity >= np.float32(threshold)) & candidates.decides
+    if not plan.on_pixels:
+        return Decided(candidates, near, Checks.of_nothing(len(near)), False)
+    checks = _checked(candidates, queries, references, progress)
+    place = windows.places_in(candidates)
+    doubtful = (checks.read & ~checks.copies)[place]
+    place, windows = place[doubtful], windows.picked(doubtful)
+    parts = Parts(np.full(len(place), "", dtype=object), windows.window)
+    of_windows = _checked(windows, queries, references, progress, parts)
+    decisive = _decisive(place, of_windows)
+    checks.put(place[decisive], of_windows.picked(decisive))
+    below = decisive[of_windows.copies[decisive] & ~near[place[decisive]]]
+    return Decided(_seen_in(candidates, place[below], windows.picked(below)), near, checks, True)
 
 
-def check_part(query: Picture, reference: Picture) -> Check:
-    """The same where one of them is a part of a picture: a copy is `partial`. Its frame means nothing, so features must
-    tell how one lies on the other; and it is the best of very many, so that more patches must agree."""
-    by_features = takewhile(lambda alignment: alignment.inliers > 0, alignments(query, reference))
-    found = _first(query, reference, by_features, is_copy_of_part)
-    return found._replace(kind=Kind.PARTIAL) if found.is_copy else found
+def _checked(
+    pairs: Candidates, queries: Queries, references: Store, progress: Progress, parts: Parts | None = None
+) -> Checks:
+    own, left = np.unique(pairs.query, return_inverse=True)
+    others, right = np.unique(pairs.reference, return_inverse=True)
+    return check_pairs(queries.files(own), files_of(references, others), left, right, progress, parts)
 
 
-def _first(
-    query: Picture,
-    reference: Picture,
-    hypotheses: Iterable[Alignment],
-    passes: Callable[[Agreement, int, bool], bool],
-) -> Check:
-    best = Check(Kind.SIMILAR, 0, NONE)
-    for matrix, inliers, sought in hypotheses:
-        found = agreement(query, reference, matrix)
-        if passes(found, inliers, sought):
-            return Check(_kind(found, matrix, sought), inliers, found)
-        if found.evidence > best.agreement.evidence:
-            best = Check(Kind.SIMILAR, inliers, found)
-    return best
+def _decisive(place: Int64, windows: Checks) -> Int64:
+    """Of the windows of each candidate, at `place`, the most similar one that agrees; where none does, the first that
+    could no longer be read: that candidate was not compared."""
+    telling = np.flatnonzero(windows.copies | ~windows.read)
+    telling = telling[np.lexsort((~windows.copies[telling], place[telling]))]
+    _, first = np.unique(place[telling], return_index=True)
+    return np.asarray(telling[first])
 
 
-def is_copy_of_part(found: Agreement, inliers: int, sought: bool = False) -> bool:
-    """The rule where a part was compared, and features agree."""
-    return is_copy(found, inliers, sought) and (found.patches < ENOUGH_PATCHES or found.alike >= PART_ALIKE)
-
-
-def is_copy(found: Agreement, inliers: int, sought: bool = False) -> bool:
-    """The rule, by what says how one picture lies on the other: features, few or none of them, or the pixels."""
-    if max(found.of_query, found.of_reference) < COMMON:
-        return False
-    if sought:
-        return _agree_where_sought(found)
-    if inliers >= FEATURES:
-        return _agree_with_features(found, inliers)
-    return _agree_without(found, inliers)
-
-
-def _agree_where_sought(found: Agreement) -> bool:
-    alike = found.all_patches >= SOUGHT_PATCHES and found.all_alike >= SOUGHT_ALIKE
-    held = found.coloured >= SOUGHT_COLOURED and found.crossing >= SOUGHT_CROSSING
-    return alike and held and max(found.of_query, found.of_reference) >= WHOLE
-
-
-def _agree_with_features(found: Agreement, inliers: int) -> bool:
-    """Frames and outlines decide only where the pictures hold nothing else, as flat drawings do."""
-    recoloured = found.coloured < COLOURED and inliers < MANY_FEATURES
-    if found.patches >= ENOUGH_PATCHES:
-        return found.alike >= (RECOLOURED_ALIKE if recoloured else ALIKE)
-    enough = RECOLOURED_ALIKE if recoloured else FEW_ALIKE_WITH_FEATURES
-    return found.all_patches > 0 and found.all_alike >= enough
-
-
-def _agree_without(found: Agreement, inliers: int) -> bool:
-    """Frames and outlines must agree in any case where there is no feature at all."""
-    parallel = found.crossing < SOUGHT_CROSSING and found.coloured < OUTLINES_COLOURED
-    if not inliers and (parallel or found.all_alike < FEW_ALIKE):
-        return False
-    if found.coloured < COLOURED and found.all_alike < FEW_RECOLOURED_ALIKE:
-        return False
-    if found.patches >= ENOUGH_PATCHES:
-        return found.alike >= FEW_ALIKE
-    plain = found.all_patches >= ENOUGH_PATCHES and found.all_alike >= FEW_ALIKE
-    return plain and (inliers > 0 or found.coloured >= OUTLINES_COLOURED)
-
-
-def _kind(found: Agreement, matrix: Float64, sought: bool) -> Kind:
-    if min(found.of_query, found.of_reference) < WHOLE:
-        return Kind.PARTIAL
-    in_place = bool(np.abs(matrix[:, :2] - np.eye(2)).max() < 0.05)
-    same = found.all_alike >= ALL_ALIKE and (found.patches < ENOUGH_PATCHES or found.alike >= ALL_ALIKE)
-    if in_place and found.worst <= SAME_PIXELS and same and not sought:
-        return Kind.VERBATIM
-    if in_place and found.kept >= LEAST_KEPT:
-        return Kind.TEMPLATE
-    return Kind.NEAR
+def _seen_in(candidates: Candidates, place: Int64, windows: Candidates) -> Candidates:
+    """The candidates, those at `place` with the view and the similarity of these windows."""
+    seen = Candidates._make(column.copy() for column in candidates)
+    seen.similarity[place], seen.basis[place], seen.window[place] = windows[2:]
+    return seen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from PIL import Image
 from memaudit.errors import InputError, MissingDependencyError
 from memaudit.images.decode import UnreadableImageError, decoding
 from memaudit.images.sources import read_image
-from memaudit.images.windows import window_named
+from memaudit.images.windows import Box, window_named
 from memaudit.store import ANOTHER_FILE, is_same_file
 from memaudit.types import Float32, Float64
 
@@ -40,20 +40,42 @@ class Features(NamedTuple):
         return Features(places, self.descriptors[:, _MIRRORED])
 
 
+class Frame(NamedTuple):
+    """Where a part lies in an image: the matrix (2, 3) from places of the part to places of the image, and the image's
+    width and height; the longer one is 1."""
+
+    place: Float64
+    image_size: tuple[float, float]
+
+
 @dataclass(frozen=True)
 class Picture:
     """`pixels` (height, width, 3) uint8 RGB; `ground` (height, width) bool: the plain surface that it lies on, such as
-    a page or the black corners of a turned photograph. Places and lengths are shares of the longer side."""
+    a page or the black corners of a turned photograph. Places and lengths are shares of the longer side.
+
+    within: of a picture that shows a part of an image its frame there, None: it shows all of it.
+    """
 
     pixels: NDArray[np.uint8]
     ground: NDArray[np.bool_]
     features: Features
+    within: Frame | None = None
 
     @property
     def size(self) -> tuple[float, float]:
         """Width and height; the longer one is 1."""
         height, width = self.pixels.shape[:2]
-        return width / max(width, height), height / max(width, height)
+        return _shares(width, height)
+
+    @property
+    def image_size(self) -> tuple[float, float]:
+        """Width and height of the image that it is of; the longer one is 1."""
+        return self.size if self.within is None else self.within.image_size
+
+    @property
+    def place(self) -> Float64:
+        """The matrix (2, 3) that takes its places to those of the image that it is of."""
+        return np.eye(2, 3) if self.within is None else self.within.place
 
 
 def read_picture(uri: str, sha256: str, part: str = "") -> Picture | str:
@@ -71,14 +93,29 @@ def read_picture(uri: str, sha256: str, part: str = "") -> Picture | str:
         return ANOTHER_FILE
     try:
         with decoding(data, side=round(SIDE / window_named(part).part) if part else SIDE) as decoded:
-            return picture_of(part_of(decoded.image, part))
+            picture = picture_of(part_of(decoded.image, part))
+            return replace(picture, within=_frame(part, decoded.image.size)) if part else picture
     except UnreadableImageError as error:
         return str(error)
 
 
 def part_of(image: Image.Image, part: str) -> Image.Image:
     """What `part`, the name of a window, shows of an image with its surroundings; all of it for no name."""
-    return image.crop(window_named(part).box(image.size).widened(MARGIN, image.size)) if part else image
+    return image.crop(_crop(part, image.size)) if part else image
+
+
+def _crop(part: str, size: tuple[int, int]) -> Box:
+    return window_named(part).box(size).widened(MARGIN, size)
+
+
+def _frame(part: str, size: tuple[int, int]) -> Frame:
+    left, top, right, bottom = _crop(part, size)
+    scale = max(right - left, bottom - top) / max(size)
+    return Frame(np.array([[scale, 0, left / max(size)], [0, scale, top / max(size)]]), _shares(*size))
+
+
+def _shares(width: int, height: int) -> tuple[float, float]:
+    return width / max(width, height), height / max(width, height)
 
 
 def _reason(error: Exception) -> str:

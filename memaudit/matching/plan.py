@@ -1,19 +1,91 @@
-"""What `--verify` takes, and the similarities from which pixels are worth looking at."""
+"""What is compared on pixels, from which similarity on, and why not."""
 
 from __future__ import annotations
 
-from memaudit.encoders.specs import families
-from memaudit.errors import UsageError
+from dataclasses import dataclass
 
-VERIFY = ("auto", "pixels", "none")
+from memaudit.encoders.catalog import is_known
+from memaudit.encoders.specs import families
+from memaudit.errors import MissingDependencyError, UsageError
+from memaudit.matching.pictures import import_cv2
+from memaudit.similarity.exact import require_threshold
+
+CHOICES = ("auto", "pixels", "none")
 PAIR_FLOORS = {n: each.pair_floor for n, each in families().items() if each.pair_floor is not None}
-"""From which pairs of one set are checked, by encoder; measured, docs/protocols.md. Others have none."""
+"""From which pairs of one set are compared, by encoder; measured, docs/protocols.md. Others have none."""
 SEARCH_FLOORS = {n: each.search_floor for n, each in families().items() if each.search_floor is not None}
 """From which training images are candidates for a picture that is searched, by encoder; measured, docs/protocols.md.
 For others it is the threshold: pixels then tell what kind of copy a match is."""
+AUTO_IMAGES = 20_000  # of one set: beyond, reading the files anew takes hours; who wants that says so
+_EVERY = -1.0  # the least similarity there is
 
 
-def require_choice(verify: str) -> None:
-    """Raise UsageError for another choice than VERIFY's."""
-    if verify not in VERIFY:
-        raise UsageError(f"unknown --verify {verify!r}: expected one of {', '.join(VERIFY)}")
+@dataclass(frozen=True)
+class MatchPlan:
+    """floor: similarity from which there are candidates, to be decided on pixels below the threshold; prompts_floor:
+    from which the images of prompts are some. Both are the threshold where pixels are not compared (not `on_pixels`),
+    and `why_not` says why. asked: somebody asked for pixels, by name or by a floor: what they cannot show then leaves
+    a run inconclusive."""
+
+    floor: float
+    prompts_floor: float
+    on_pixels: bool
+    why_not: str = ""
+    asked: bool = False
+
+
+def require_match(match: str, floor: float | None) -> None:
+    """Raise UsageError for another choice than `CHOICES`', and for a floor that is none or contradicts it."""
+    if match not in CHOICES:
+        raise UsageError(f"unknown --verify {match!r}: expected one of {', '.join(CHOICES)}")
+    if floor is not None:
+        require_threshold(floor)
+        if match == "none":
+            raise UsageError("--verify none compares no pixels: leave out --verify-from")
+
+
+def plan_matching(
+    match: str, floor: float | None, encoder: str, threshold: float, images: int | None = None
+) -> MatchPlan:
+    """Settle whether pixels decide below the threshold, from `floor` on (None: the encoder's own).
+
+    images: how many of one set are compared with each other; None where pictures are searched in another set.
+    Where pixels were asked for it raises UsageError if nothing could be compared, and MissingDependencyError without
+    OpenCV; else the plan goes without them. Raises UsageError as `require_match` does.
+    """
+    require_match(match, floor)
+    if match == "none":
+        return _without_pixels(threshold, "--verify none")
+    asked = match == "pixels" or floor is not None
+    try:
+        least = _search_floor(floor, encoder, threshold) if images is None else _pair_floor(floor, encoder, threshold)
+        import_cv2()
+    except (UsageError, MissingDependencyError) as error:
+        if asked:
+            raise
+        return _without_pixels(threshold, str(error))
+    if not asked and images is not None and images > AUTO_IMAGES:
+        return _without_pixels(threshold, f"more than {AUTO_IMAGES:,} images; --verify pixels checks them all the same")
+    # Embeddings that were imported mostly come without files, of which below the threshold all would be missing
+    return MatchPlan(least, _EVERY if floor is not None or is_known(encoder) else least, True, asked=asked)
+
+
+def _without_pixels(threshold: float, why: str) -> MatchPlan:
+    return MatchPlan(threshold, threshold, False, why)
+
+
+def _search_floor(floor: float | None, encoder: str, threshold: float) -> float:
+    return min(threshold, SEARCH_FLOORS.get(encoder, threshold) if floor is None else floor)
+
+
+def _pair_floor(floor: float | None, encoder: str, threshold: float) -> float:
+    """Raises UsageError where no pair below the threshold is left to be compared."""
+    floor = PAIR_FLOORS.get(encoder) if floor is None else floor
+    if floor is None:
+        raise UsageError(f"encoder {encoder} has no measured floor for pixels: name one with --verify-from")
+    if floor >= threshold:
+        raise UsageError(
+            f"the threshold {threshold:g} is not above {floor:g}, from where on pixels are compared: no pair is left "
+            "for them; lower --verify-from"
+        )
+    return floor

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from memaudit.audit.results import AuditResult, Control, Covariates, Discoveries, Matches, ReferenceViews
+from memaudit.audit.results import AuditResult, Control, Covariates, Discoveries
+from memaudit.matching.results import Matches
 from memaudit.report.audit_findings import card, findings_of, misses_of, page_data
 from memaudit.report.audit_tables import Targets, write_matches, write_scores
 from memaudit.report.document import make_report, write_report
@@ -113,17 +114,8 @@ def _results(result: AuditResult, findings: list[dict[str, Any]], queries: Colum
         "unconfirmed": int((~result.matches.verified[result.matches.rank == 1]).sum()),
         "kinds": _kinds(result.matches),
         "views": list(result.views),
-        **_reference_views(result.reference_views),
+        **({"reference_views": result.reference_views.as_dict()} if result.reference_views else {}),
     }
-
-
-def _reference_views(views: ReferenceViews | None) -> dict[str, Any]:
-    """Digests of what was searched; None for what is there and was not searched."""
-    if views is None:
-        return {}
-    searched = {"whole": views.whole, "tiles": views.tiles, "details": views.details}
-    named = {name: digest for name, digest in searched.items() if digest is not None}
-    return {"reference_views": {**named, **dict.fromkeys(views.idle)}}
 
 
 def searched_in(results: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.audit.results import AuditResult
-from memaudit.report.tables import write_table
+from memaudit.report.tables import overlap_columns, write_table
 from memaudit.store import Columns, Store
 from memaudit.types import Float64, Int64
 
@@ -33,7 +33,7 @@ class Targets:
 
 def write_matches(out: Path, result: AuditResult, queries: Columns, targets: Targets) -> None:
     """All matches, by id."""
-    matches = result.matches
+    matches, known = result.matches, result.matches.overlaps.known
     write_table(
         out / "matches.parquet",
         {
@@ -49,6 +49,12 @@ def write_matches(out: Path, result: AuditResult, queries: Columns, targets: Tar
             "is_prompts_image": result.scores.paired[matches.query] == matches.reference,
             "neighbour_ratio": ratios_of(result),
             "simplicity": targets.columns.simplicity[targets.places(matches.reference)],
+            **overlap_columns(
+                matches.overlaps[known],
+                np.flatnonzero(known),
+                len(known),
+                ("query_box", "reference_box"),
+            ),
         },
     )
 

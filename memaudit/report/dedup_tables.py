@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from memaudit.dedup.results import Decision, DedupResult, Reason
-from memaudit.report.tables import Ids, rank_of, write_lines, write_table
+from memaudit.report.tables import Ids, overlap_columns, rank_of, write_lines, write_table
 from memaudit.store import Store
 from memaudit.types import Float32, Int64
 
@@ -15,6 +15,7 @@ from memaudit.types import Float32, Int64
 def write_tables(result: DedupResult, out: Path, against: Store | None) -> None:
     """Write pairs, groups, decisions and skew as Parquet, and the lists of what to keep and drop."""
     ids, decisions, pairs = result.decisions.image_id, result.decisions, result.pairs
+    by_pixels = ~pairs.exact & (pairs.similarity < np.float32(result.threshold))
     write_table(
         out / "pairs.parquet",
         {
@@ -22,7 +23,8 @@ def write_tables(result: DedupResult, out: Path, against: Store | None) -> None:
             "right_id": Ids(ids, pairs.right),
             "similarity": pairs.similarity,
             "exact": pairs.exact,
-            "pixels": ~pairs.exact & (pairs.similarity < np.float32(result.threshold)),
+            "pixels": by_pixels,
+            **overlap_columns(result.overlaps, np.flatnonzero(by_pixels), len(by_pixels), ("left_box", "right_box")),
         },
     )
     _write_groups(result, out)

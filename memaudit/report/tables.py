@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from memaudit.files import appearing_whole, write_text
-from memaudit.types import Int64
+from memaudit.matching.overlap import Overlaps
+from memaudit.types import Float64, Int64
 
 _GROUP_ROWS = 2**20
 
@@ -32,6 +33,34 @@ class Ids:
         return np.asarray(self.names[self.rows[part]])
 
 
+@dataclass(frozen=True)
+class Lists:
+    """A column of lists of numbers: the rows of `values` (m, length) at the places `rows` (m,), sorted; of `count` rows
+    the others are null."""
+
+    values: Float64
+    rows: Int64
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, part: slice) -> list[list[float] | None]:
+        low, high, _ = part.indices(self.count)
+        found: list[list[float] | None] = [None] * (high - low)
+        first, last = np.searchsorted(self.rows, (low, high))
+        for row, values in zip(self.rows[first:last].tolist(), self.values[first:last].tolist(), strict=True):
+            found[row - low] = values
+        return found
+
+
+def overlap_columns(overlaps: Overlaps, rows: Int64, count: int, boxes: tuple[str, str]) -> dict[str, Lists]:
+    """Where images lie on each other, of the `rows` of a table of `count`: `alignment`, the matrix row by row, and the
+    two boxes by their names."""
+    values = (overlaps.matrix.reshape(-1, 6), overlaps.query_box, overlaps.reference_box)
+    return {name: Lists(part, rows, count) for name, part in zip(("alignment", *boxes), values, strict=True)}
+
+
 def write_table(path: Path, columns: Mapping[str, Any]) -> None:
     """Write named columns (equal length) as a Parquet file that appears whole. Lists, objects and `Ids` are text.
 
@@ -48,6 +77,8 @@ def write_table(path: Path, columns: Mapping[str, Any]) -> None:
 
 def _type(values: Any) -> pa.DataType:
     """Text is typed even where no row tells so: a run without findings has the same schema as one with."""
+    if isinstance(values, Lists):
+        return pa.list_(pa.float64(), values.values.shape[1])
     is_number = isinstance(values, np.ndarray) and values.dtype.kind in "biuf"
     return pa.from_numpy_dtype(values.dtype) if is_number else pa.string()
 

@@ -10,24 +10,26 @@ import pytest
 from pictures import mosaic, photograph, round_detail
 from PIL import Image
 
-from memaudit.audit import confirming
-from memaudit.audit.looking import WINDOWS, Where, look
-from memaudit.audit.results import AuditResult, ReferenceViews
+from memaudit.audit.results import AuditResult
 from memaudit.audit.run import AuditOptions, Views, audit
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.embedding.views import ViewStore, embed_views
 from memaudit.encoders import load_encoder
 from memaudit.images.views import details, tiles
 from memaudit.index import ExactSearch
+from memaudit.matching import decide
 from memaudit.matching.compare import Checks, check_pairs
 from memaudit.matching.kinds import Kind
+from memaudit.matching.results import ReferenceViews
+from memaudit.matching.search import WINDOWS, Scope, Searched, StoredQueries, search
+from memaudit.matching.windows import Windows
 from memaudit.report.audit import searched_in, write_audit
 from memaudit.store import Store
 from memaudit.types import silent
 
 ENCODER = load_encoder("thumbnail")
 EMBED = EmbedOptions(shard_rows=256, workers=2)
-OPTIONS = AuditOptions(verify_from=0.05)
+OPTIONS = AuditOptions(match_from=0.05)
 PLACES = (433, 300), (656, 233)  # centres of details, about where windows have theirs
 
 
@@ -71,12 +73,16 @@ def found(result: AuditResult) -> dict[int, tuple[int, Kind, bool]]:
     }
 
 
+def searched(queries: Store, scope: Scope) -> Searched:
+    return search(StoredQueries(queries), scope, None, silent)
+
+
 def test_round_details_are_found_by_fine_tiles_only(references: Store, generations: Store, fine: ViewStore) -> None:
     """Each in its own picture and as a part of it; the detail of another picture is in none."""
     coarse = embed_views(references, references.folder / "tiles", ENCODER, tiles(), EMBED)
-    search = ExactSearch(references)
-    assert not found(audit(generations, search, views=Views(tiles=coarse), options=OPTIONS))
-    result = audit(generations, search, views=Views(tiles=coarse, details=fine), options=OPTIONS)
+    index = ExactSearch(references)
+    assert not found(audit(generations, index, views=Views(tiles=coarse), options=OPTIONS))
+    result = audit(generations, index, views=Views(tiles=coarse, details=fine), options=OPTIONS)
     assert found(result) == {0: (0, Kind.PARTIAL, True), 1: (1, Kind.PARTIAL, True)}
     assert all(view.startswith("reference detail ") for view in result.matches.view)
     assert result.misses is not None
@@ -114,7 +120,7 @@ def test_a_window_that_is_gone_by_then_counts_as_not_compared(
             (tmp_path / "images").rename(tmp_path / "gone")
         return check_pairs(*arguments)
 
-    monkeypatch.setattr(confirming, "check_pairs", vanishing)
+    monkeypatch.setattr(decide, "check_pairs", vanishing)
     result = audit(generations, ExactSearch(references), views=Views(details=fine), options=OPTIONS)
     assert not result.searched.count
     assert any("could be compared on pixels" in reason for reason in result.inconclusive)
@@ -136,10 +142,10 @@ def test_the_advice_for_lost_windows_is_one_that_helps(tmp_path: Path, generatio
 def test_without_pixels_details_are_not_used_and_the_report_says_so(
     tmp_path: Path, references: Store, generations: Store, fine: ViewStore
 ) -> None:
-    search, views = ExactSearch(references), Views(details=fine)
-    told = audit(generations, search, views=views, options=OPTIONS).reference_views
+    index, views = ExactSearch(references), Views(details=fine)
+    told = audit(generations, index, views=views, options=OPTIONS).reference_views
     assert told == ReferenceViews(references.digest, None, fine.store.digest)
-    result = audit(generations, search, views=views, options=AuditOptions(verify="none"))
+    result = audit(generations, index, views=views, options=AuditOptions(match="none"))
     assert result.reference_views == ReferenceViews(references.digest, None, None, ("details",))
     results = write_audit(result, generations, references, tmp_path)["results"]
     assert results["reference_views"] == {"whole": references.digest, "details": None}
@@ -151,7 +157,7 @@ def test_lost_details_that_are_not_used_are_not_missed(tmp_path: Path, generatio
     references = stored(tmp_path, {"1": mosaic(1)})
     (tmp_path / "images").rename(tmp_path / "gone")
     lost = embed_views(references, references.folder / "details", ENCODER, details(), EMBED)
-    options = AuditOptions(verify="none")
+    options = AuditOptions(match="none")
     assert audit(generations, ExactSearch(references), views=Views(details=lost), options=options).inconclusive == ()
 
 
@@ -159,15 +165,15 @@ def test_misses_go_by_the_most_similar_window(tmp_path: Path, references: Store,
     """Below the threshold a pair that a whole picture led to as well has the higher similarity, its detail's."""
     queries = stored(tmp_path, {"c": round_detail(mosaic(9), PLACES[0], 78)})
     alone, both = (
-        look(queries, None, Where(ExactSearch(references), None, 0.99, -1.0, 10, windows), None, silent)
-        for windows in (None, fine)
+        searched(queries, Scope(ExactSearch(references), 0.99, -1.0, 10, windows))
+        for windows in (Windows(), Windows(details=fine))
     )
     every = fine.store.embeddings(np.arange(len(fine.store))) @ queries.embeddings(np.arange(1))[0]
     best = every.reshape(-1, len(fine.names)).max(axis=1)
     assert (best[alone.candidates.reference] > alone.candidates.similarity).all()
     assert both.candidates.reference.tolist() == np.argsort(-best).tolist()
     np.testing.assert_allclose(both.candidates.similarity, np.sort(best)[::-1], atol=1e-5)
-    assert all(view.startswith("reference detail ") for view in both.candidates.view)
+    assert all(view.startswith("reference detail ") for view in both.candidates.views)
 
 
 def test_windows_of_one_image_crowd_no_other_out(tmp_path: Path) -> None:
@@ -179,8 +185,7 @@ def test_windows_of_one_image_crowd_no_other_out(tmp_path: Path) -> None:
     references = stored(tmp_path / "train", {"a": crowd, **{f"b{seed}": mosaic(seed) for seed in range(4)}})
     fine = embed_views(references, references.folder / "details", ENCODER, details(), EMBED)
     queries = stored(tmp_path / "gen", {"stripes": crowd.crop((0, 0, 200, 200))})
-    where = Where(ExactSearch(references), None, 0.99, -1.0, 3, fine)
-    looked = look(queries, None, where, None, silent)
+    looked = searched(queries, Scope(ExactSearch(references), 0.99, -1.0, 3, Windows(details=fine)))
     every = fine.store.embeddings(np.arange(len(fine.store))) @ queries.embeddings(np.arange(1))[0]
     best = every.reshape(-1, len(fine.names))
     assert (best[0] > best[1:].max()).sum() > 12  # more than are asked for at first
@@ -200,12 +205,12 @@ def test_a_detail_decides_nothing_by_its_similarity(tmp_path: Path) -> None:
     references = stored(tmp_path / "train", {"drawing": drawing})
     fine = embed_views(references, references.folder / "details", ENCODER, details(), EMBED)
     queries = stored(tmp_path / "gen", {"corner": corner})
-    where = Where(ExactSearch(references), None, ENCODER.spec.threshold, 0.5, 10, fine)
-    looked = look(queries, None, where, None, silent)
+    scope = Scope(ExactSearch(references), ENCODER.spec.threshold, 0.5, 10, Windows(details=fine))
+    looked = searched(queries, scope)
     assert looked.candidates.similarity.max() > ENCODER.spec.threshold
-    assert looked.candidates.view.tolist() == ["reference detail 4,5"]
+    assert looked.candidates.views.tolist() == ["reference detail 4,5"]
     for verify in ("auto", "none"):
-        options = AuditOptions(verify=verify)
+        options = AuditOptions(match=verify)
         assert not audit(queries, ExactSearch(references), views=Views(details=fine), options=options).searched.count
 
 
@@ -218,8 +223,10 @@ def test_what_the_whole_picture_says_goes_before_what_a_detail_says(tmp_path: Pa
     references = stored(tmp_path / "train", {"marked": marked})
     fine = embed_views(references, references.folder / "details", ENCODER, details(), EMBED)
     queries = stored(tmp_path / "gen", {"gradient": gradient})
-    search = ExactSearch(references)
-    alone, both = (look(queries, None, Where(search, None, 0.9, 0.5, 10, w), None, silent) for w in (None, fine))
+    alone, both = (
+        searched(queries, Scope(ExactSearch(references), 0.9, 0.5, 10, windows))
+        for windows in (Windows(), Windows(details=fine))
+    )
     assert both.windows.similarity.max() > alone.candidates.similarity.max() > 0.9
     for column, expected in zip(both.candidates, alone.candidates, strict=True):
         np.testing.assert_array_equal(column, expected)

@@ -8,10 +8,11 @@ from vectors import cosines, near, random_vectors, unit, vector_store
 
 from memaudit.audit import neighbour_ratio
 from memaudit.audit.neighbour_ratio import neighbour_ratios
-from memaudit.audit.results import Matches
 from memaudit.audit.run import AuditOptions, audit
 from memaudit.index import ExactSearch
 from memaudit.matching.kinds import Kind
+from memaudit.matching.overlap import Overlaps
+from memaudit.matching.results import Matches
 from memaudit.store import Store
 
 
@@ -25,7 +26,16 @@ def matches_of(query: list[int], reference: list[int], similarity: np.ndarray) -
     whole, near, no = (np.full(count, value, dtype=object) for value in ("whole", Kind.NEAR, False))
     unseen = no.astype(bool)
     return Matches(
-        np.array(query), np.array(reference), np.float32(similarity), whole, ones, near, unseen, unseen, ones
+        np.array(query),
+        np.array(reference),
+        np.float32(similarity),
+        whole,
+        ones,
+        near,
+        unseen,
+        unseen,
+        ones,
+        Overlaps.unknown(count),
     )
 
 

@@ -27,7 +27,7 @@ from memaudit.store import Store
 ENCODER = load_encoder("thumbnail")
 EMBED = EmbedOptions(shard_rows=64, workers=2)
 SIZE = (200, 160)
-GENEROUS = AuditOptions(verify_from=0.05)
+GENEROUS = AuditOptions(match_from=0.05)
 REFERENCES = 12
 
 
@@ -118,7 +118,7 @@ def test_a_mirror_image_is_found_by_its_view_and_not_without(tmp_path: Path, ref
 def test_without_pixels_a_crop_is_not_told(tmp_path: Path, references: Store) -> None:
     """The control of the tests above: it is the pixels that find it."""
     generations = stored(tmp_path / "gen", {"copy": textured(5).crop((40, 30, 180, 140))})
-    result = audit(generations, ExactSearch(references), options=AuditOptions(verify="none"))
+    result = audit(generations, ExactSearch(references), options=AuditOptions(match="none"))
     assert result.searched.count == 0
     assert (result.compared, result.no_pixels) == (None, "--verify none")
 
@@ -139,7 +139,7 @@ def test_a_picture_pasted_into_another_is_found_by_a_tile(tmp_path: Path, refere
 def test_a_detail_of_a_training_image_is_found_by_its_tiles(tmp_path: Path, references: Store) -> None:
     detail = textured(7).crop((0, 0, 100, 80)).resize(SIZE, Image.Resampling.BICUBIC)
     generations = stored(tmp_path / "gen", {"detail": detail})
-    options = AuditOptions(verify_from=0.8)  # the whole picture is not as similar as that
+    options = AuditOptions(match_from=0.8)  # the whole picture is not as similar as that
     assert not audit(generations, ExactSearch(references), options=options).searched.count
     result = audit(generations, ExactSearch(references), views=Views(tiles=tiles_of(references)), options=options)
     assert found(result, generations, references)["detail.png"][:3] == ("07.png", Kind.PARTIAL, "reference tile 1,1")
@@ -151,7 +151,7 @@ def test_the_prompts_own_image_is_looked_at_however_many_are_more_similar(tmp_pa
     crowd = {f"crowd {i:02d}": Image.blend(generation.resize(SIZE), textured(50 + i), 0.4) for i in range(11)}
     references = stored(tmp_path / "train", {"own": textured(1), **crowd})
     generations = stored(tmp_path / "gen", {"copy": generation})
-    options = AuditOptions(verify_from=0.01, threshold=0.999)
+    options = AuditOptions(match_from=0.01, threshold=0.999)
     without = audit(generations, ExactSearch(references), options=options)
     assert "own.png" not in references.all_columns().image_id[without.matches.reference]
     pairing = {"copy.png": Prompted("own.png", "a prompt")}
@@ -216,7 +216,7 @@ def test_held_out_images_are_judged_like_generations(tmp_path: Path, references:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(AuditOptions(verify="perhaps"), "expected one of auto"), (AuditOptions(verify_from=2.0), "out of range")],
+    [(AuditOptions(match="perhaps"), "expected one of auto"), (AuditOptions(match_from=2.0), "out of range")],
 )
 def test_impossible_choices_are_one_line(tmp_path: Path, references: Store, options: AuditOptions, words: str) -> None:
     with pytest.raises(UsageError, match=words):

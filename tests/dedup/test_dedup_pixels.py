@@ -24,14 +24,12 @@ from vectors import families, near, unit, vector_store
 
 from memaudit.cli.app import run
 from memaudit.dedup import candidates, pixels
-from memaudit.dedup.candidates import Candidates, Collected
+from memaudit.dedup.candidates import CandidateRule, Collected
 from memaudit.dedup.components import components
 from memaudit.dedup.groups import cover
 from memaudit.dedup.ignored import read_ruled_out, without
-from memaudit.dedup.pixels import plan_pixels
 from memaudit.dedup.results import Decision, DedupResult, PixelChecks, Reason
 from memaudit.dedup.run import DedupOptions, dedup
-from memaudit.errors import MissingDependencyError, UsageError
 from memaudit.matching.compare import Checks, Files, check_pairs
 from memaudit.matching.plan import PAIR_FLOORS
 from memaudit.report.dedup import write_dedup
@@ -44,7 +42,7 @@ from memaudit.types import Int64, Progress
 FLOOR, THRESHOLD = 0.5, 0.8
 BELOW = 0.6  # similarity of each picture to the next one of its line
 MADE = ("same", "crop", "turned", "sticker")
-CHECKED = DedupOptions(verify_from=FLOOR)
+CHECKED = DedupOptions(match_from=FLOOR)
 
 
 def line(pictures: int, similarity: float = BELOW) -> np.ndarray:
@@ -144,7 +142,7 @@ def test_tables_and_headline_name_them(store: Store, tmp_path: Path) -> None:
 
 def test_none_looks_at_no_pixels(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
-    result = dedup(store, DedupOptions(verify="none"))
+    result = dedup(store, DedupOptions(match="none"))
     assert (result.pixels, result.no_pixels, result.candidate_recall) == (None, "--verify none", None)
     assert result.decisions.decision.tolist().count(Decision.DROP) == 1
 
@@ -159,7 +157,7 @@ def test_the_order_of_rows_changes_nothing(tmp_path: Path, groups: str) -> None:
         patch.setattr(pixels, "CANDIDATES", 3)
         for number, order in enumerate([range(12), range(11, -1, -1), np.random.default_rng(0).permutation(12)]):
             made = store_of(tmp_path / str(number), pictures, vectors, list(order))
-            result = dedup(made, DedupOptions(verify_from=FLOOR, groups=groups))
+            result = dedup(made, DedupOptions(match_from=FLOOR, groups=groups))
             found.append((decided(result), checks_of(result)))
     assert found[0] == found[1] == found[2]
     assert checks_of(result).left_out > 0
@@ -177,7 +175,7 @@ def test_threads_change_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -
 def test_components_by_a_chain_of_confirmed_pairs(tmp_path: Path) -> None:
     """The far end was not compared with the one kept: it is dropped by a chain, and not called seen on pixels."""
     store = store_of(tmp_path, [(0, "same"), (0, "sticker"), (0, "crop")], line(3))
-    result = dedup(store, DedupOptions(verify_from=FLOOR, groups="components"))
+    result = dedup(store, DedupOptions(match_from=FLOOR, groups="components"))
     d = result.decisions
     assert d.reason.tolist() == [Reason.CHOSEN, Reason.PIXELS, Reason.CHAIN]
     assert d.pixels.tolist() == [False, True, False]
@@ -234,7 +232,7 @@ def test_files_that_are_gone_or_changed_are_counted(
     photograph(77).save(tmp_path / "images/1-same.png")
     monkeypatch.setitem(PAIR_FLOORS, "test", FLOOR)
     for verify, floor, inconclusive in (("auto", None, False), ("auto", FLOOR, True), ("pixels", None, True)):
-        result = dedup(store, DedupOptions(verify=verify, verify_from=floor))
+        result = dedup(store, DedupOptions(match=verify, match_from=floor))
         checks = checks_of(result)
         assert (checks.checked, checks.confirmed, checks.unread) == (0, 0, 2)
         assert sorted(checks.why) == [
@@ -256,34 +254,6 @@ def test_at_most_so_many_pairs_of_an_image(tmp_path: Path, monkeypatch: pytest.M
     result = dedup(store_of(tmp_path, [(0, name) for name in MADE], vectors), CHECKED)
     checks = checks_of(result)
     assert (checks.candidates, checks.checked, checks.left_out) == (6, 3, 3)
-
-
-def test_plans(monkeypatch: pytest.MonkeyPatch) -> None:
-    """auto says why it looks at no pixels; who asked for them gets an error, or more work."""
-    monkeypatch.setitem(PAIR_FLOORS, "measured", 0.45)
-    many = pixels.AUTO_IMAGES + 1
-    assert plan_pixels("auto", None, "measured", 0.75, 10).floor == 0.45
-    assert plan_pixels("auto", 0.6, "measured", 0.75, many).floor == 0.6
-    assert plan_pixels("pixels", None, "measured", 0.75, many).floor == 0.45
-    assert plan_pixels("pixels", 0.6, "other", 0.75, 10).floor == 0.6
-    none = plan_pixels("none", None, "measured", 0.75, 10)
-    assert (none.floor, none.why_not) == (None, "--verify none")
-    for encoder, threshold, images, why in (
-        ("other", 0.75, 10, "encoder other has no measured floor"),
-        ("measured", 0.75, many, "more than 20,000 images"),
-        ("measured", 0.45, 10, "the threshold 0.45 is not above 0.45"),
-    ):
-        plan = plan_pixels("auto", None, encoder, threshold, images)
-        assert plan.floor is None
-        assert why in plan.why_not
-    with pytest.raises(UsageError, match="encoder other has no measured floor"):
-        plan_pixels("pixels", None, "other", 0.75, 10)
-    with pytest.raises(UsageError, match=r"threshold 0\.4 is not above 0\.45"):
-        plan_pixels("pixels", None, "measured", 0.4, 10)
-    monkeypatch.setitem(sys.modules, "cv2", None)
-    assert "pip install" in plan_pixels("auto", None, "measured", 0.75, 10).why_not
-    with pytest.raises(MissingDependencyError):
-        plan_pixels("pixels", None, "measured", 0.75, 10)
 
 
 def called(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
@@ -346,11 +316,11 @@ def test_the_command_says_what_pixels_gave(
 RUN = """
 import os, signal, sys
 from memaudit.cli import app
-from memaudit.matching import engine
+from memaudit.matching import compare
 def kill(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 if sys.argv[1] == "kill":
-    engine.check = kill
+    compare.check = kill
 code = app.run(sys.argv[2:])
 sys.exit(code or 10 * ("cv2" in sys.modules))
 """
@@ -414,8 +384,8 @@ def test_at_the_threshold_pairs_are_those_of_a_run_without_pixels(tmp_path: Path
     """Whoever lies within rounding of the threshold is scored exactly, although the search began at the floor."""
     vectors, threshold = tie(rounded_up)
     store = store_of(tmp_path, [(0, "same"), (1, "same")], vectors)
-    plain = dedup(store, DedupOptions(threshold=threshold, verify="none"))
-    checked = dedup(store, DedupOptions(threshold=threshold, verify_from=FLOOR))
+    plain = dedup(store, DedupOptions(threshold=threshold, match="none"))
+    checked = dedup(store, DedupOptions(threshold=threshold, match_from=FLOOR))
     assert checked.decisions.decision.tolist() == plain.decisions.decision.tolist()
     assert checked.pairs.similarity.tolist() == plain.pairs.similarity.tolist()
     assert len(plain.pairs.left) == (0 if rounded_up else 1)
@@ -436,8 +406,8 @@ CLUSTERED = {"clusters": 8, "probes": 2, "clusterings": 2, "recall_sample": 60}
 def test_candidates_change_nothing_at_the_threshold(tmp_path: Path, options: dict[str, Any]) -> None:
     """The same recall, effort, and new pairs by clustering; the recall of the candidates stands beside it."""
     store = crowd(tmp_path, [12] * 8)
-    plain = dedup(store, DedupOptions(verify="none", **options))
-    checked = dedup(store, DedupOptions(verify_from=FLOOR, **options))
+    plain = dedup(store, DedupOptions(match="none", **options))
+    checked = dedup(store, DedupOptions(match_from=FLOOR, **options))
     assert checked.method == plain.method
     assert checked.recall == plain.recall
     assert checked.added == plain.added
@@ -465,7 +435,7 @@ def test_candidates_that_nobody_asks_about_are_not_held(
     results = []
     for room in (candidates.PRUNE_AT, 40):
         monkeypatch.setattr(candidates, "PRUNE_AT", room)
-        results.append(dedup(store, DedupOptions(verify_from=FLOOR, **options), ruled_out=read_ruled_out(ignored)))
+        results.append(dedup(store, DedupOptions(match_from=FLOOR, **options), ruled_out=read_ruled_out(ignored)))
     roomy, tight = results
     assert looked_at[0] == looked_at[1]
     assert checks_of(roomy) == checks_of(tight)
@@ -484,7 +454,7 @@ def test_what_is_held_of_any_pairs_is_what_would_be_chosen_of_all(
     """Ties by the order of the images; ruled-out pairs stay and take no place; in parts, in any order."""
     edges = graph.edges + [(int(a), int(b)) for a, b in graph.apart]
     everything = pairs_of(edges, [random.choice([BELOW, 0.65, 0.7, 0.9]) for _ in edges]).in_order()
-    rule = Candidates(FLOOR, most, graph.rank, graph.apart)
+    rule = CandidateRule(FLOOR, most, graph.rank, graph.apart)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(candidates, "PRUNE_AT", room)
         held = Collected(graph.size, THRESHOLD, rule)
@@ -499,7 +469,7 @@ def test_what_is_held_of_any_pairs_is_what_would_be_chosen_of_all(
     assert set(map(tuple, graph.apart.tolist())) <= set(zip(found.left.tolist(), found.right.tolist(), strict=True))
 
 
-def chosen_below(pairs: Pairs, rule: Candidates) -> list[tuple[int, int, float]]:
+def chosen_below(pairs: Pairs, rule: CandidateRule) -> list[tuple[int, int, float]]:
     pairs = without(pairs, rule.apart)
     below = pairs.where(pairs.similarity < np.float32(THRESHOLD))
     return list(zip(*(column.tolist() for column in below.where(rule.chosen(below))), strict=True))

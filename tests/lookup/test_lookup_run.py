@@ -138,7 +138,7 @@ def test_another_encoder_decides_nothing(tmp_path: Path) -> None:
     assert open_searcher(store.folder).method == "exact"
 
 
-PIXELS = LookupOptions(views_of("none"), verify_from=0.05)
+PIXELS = LookupOptions(views_of("none"), match_from=0.05)
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_a_copy_below_the_threshold_is_confirmed_on_pixels(photographs: Store, t
     value = evidence([crop, new], ExactSearch(photographs), PIXELS, 0.01, {})
     assert value["outcome"] == FOUND
     assert value["pixels"]["status"] == "compared"
-    without = LookupOptions(views_of("none"), verify="none")
+    without = LookupOptions(views_of("none"), match="none")
     assert not any(answer.matches for answer in answers_of(photographs, folder, without))
     part = evidence([crop], ExactSearch(photographs), without, 0.01, {})["pixels"]
     assert part == {"status": "not compared", "why": ["--verify none"]}
@@ -195,15 +195,17 @@ def test_without_opencv_nothing_is_compared_and_it_is_said(
     """Asked for, it is an error; else the evidence says why not."""
     monkeypatch.setitem(sys.modules, "cv2", None)
     saved(tmp_path / "asked", "crop.png", photograph(3).crop((70, 40, 290, 215)))
-    answers = answers_of(photographs, tmp_path / "asked")
-    part = evidence(answers, ExactSearch(photographs), PIXELS, 0.01, {})["pixels"]
+    options = LookupOptions(views_of("none"))
+    answers = answers_of(photographs, tmp_path / "asked", options)
+    part = evidence(answers, ExactSearch(photographs), options, 0.01, {})["pixels"]
     assert part["status"] == "not compared"
     assert "cv2" in part["why"][0] or "OpenCV" in part["why"][0]
-    with pytest.raises(MissingDependencyError):
-        answers_of(photographs, tmp_path / "asked", LookupOptions(views_of("none"), verify="pixels"))
+    for asked_for in (LookupOptions(views_of("none"), match="pixels"), PIXELS):
+        with pytest.raises(MissingDependencyError):
+            answers_of(photographs, tmp_path / "asked", asked_for)
 
 
-@pytest.mark.parametrize("options", [{"verify": "perhaps"}, {"verify_from": 2.0}])
+@pytest.mark.parametrize("options", [{"match": "perhaps"}, {"match_from": 2.0}, {"match": "none", "match_from": 0.5}])
 def test_impossible_choices_of_pixels(photographs: Store, tmp_path: Path, options: dict[str, Any]) -> None:
     """One line, before any work."""
     with pytest.raises(UsageError):

@@ -19,11 +19,11 @@ from pictures import mosaic, photograph, round_detail
 from threadpoolctl import threadpool_info
 
 from memaudit.errors import MissingDependencyError
-from memaudit.matching import compare as engine
-from memaudit.matching.compare import Checks, Files, Parts, check_pairs, most_similar
-from memaudit.matching.decide import check
+from memaudit.matching import compare
+from memaudit.matching.compare import Checks, Files, Parts, check_pairs
 from memaudit.matching.kinds import Kind
 from memaudit.matching.pictures import Picture, read_picture
+from memaudit.matching.rule import check
 from memaudit.types import Int64, silent
 
 MADE = ("same", "crop", "turned", "sticker")
@@ -95,7 +95,7 @@ def test_order_changes_nothing(files: Files, pairs: tuple[Int64, Int64], checks:
     chosen = np.array(data.draw(st.lists(st.integers(0, len(pairs[0]) - 1), max_size=12)), np.int64)
     left, right = (side[chosen] for side in pairs)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "HELD", data.draw(st.integers(1, 4)))
+        patch.setattr(compare, "HELD", data.draw(st.integers(1, 4)))
         assert_equal(check_pairs(files, files, left, right, silent), checks, chosen)
 
 
@@ -115,7 +115,7 @@ def test_each_image_is_read_once_where_there_is_room(
         read.append(uri)
         return read_picture(uri, sha256, part)
 
-    monkeypatch.setattr(engine, "read_picture", counted)
+    monkeypatch.setattr(compare, "read_picture", counted)
     check_pairs(files, files, *pairs, silent)
     assert sorted(read) == sorted(files.uri)
 
@@ -178,7 +178,7 @@ def test_an_interrupt_does_not_wait_for_the_rest(files: Files, monkeypatch: pyte
         time.sleep(0.001)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(engine, "check", slow)
+    monkeypatch.setattr(compare, "check", slow)
     left = np.zeros(5000, np.int64)
     with pytest.raises(KeyboardInterrupt):
         check_pairs(files, files, left, left + 1, silent)
@@ -191,31 +191,17 @@ def test_an_error_of_a_reader_reaches_the_caller(files: Files, monkeypatch: pyte
     def fail(uri: str, sha256: str, part: str) -> Picture:
         raise MemoryError(uri)
 
-    monkeypatch.setattr(engine, "read_picture", fail)
+    monkeypatch.setattr(compare, "read_picture", fail)
     left = np.zeros(100, np.int64)
     with pytest.raises(MemoryError):
         check_pairs(files, files, left, left + 1, silent)
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7), st.integers(0, 3)), max_size=20), st.integers(1, 3))
-def test_most_similar_are_those_of_brute_force(found: list[tuple[int, int, int]], most: int) -> None:
-    """A pair stays if either of its images has fewer than `most` better ones; ties by the number of the partner."""
-    edges = {(min(a, b), max(a, b)): score / 4 for a, b, score in found if a != b}
-    left, right = (np.array([edge[side] for edge in edges], np.int64) for side in (0, 1))
-    similarity = np.array(list(edges.values()), np.float32)
-    wanted = set()
-    for image in range(8):
-        own = sorted((-score, sum(edge) - image, edge) for edge, score in edges.items() if image in edge)
-        wanted |= {edge for _, _, edge in own[:most]}
-    chosen = most_similar(left, right, similarity, most)
-    assert {edge for edge, stays in zip(edges, chosen, strict=True) if stays} == wanted
-
-
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=30), st.integers(0, 10))
 def test_the_order_of_work_holds_each_pair_once(found: list[tuple[int, int]], queries: int) -> None:
     ends: NDArray[np.int64] = np.array(found, np.int64).reshape(-1, 2)
-    order = engine._near_each_other(ends[:, 0], ends[:, 1], queries)
+    order = compare._near_each_other(ends[:, 0], ends[:, 1], queries)
     assert sorted(order.tolist()) == list(range(len(found)))
 
 
@@ -225,7 +211,7 @@ def test_families_are_worked_on_one_after_the_other() -> None:
     family = np.arange(600) // 6
     left, right = np.nonzero(np.triu(family[:, None] == family[None], 1))
     mixed = generator.permutation(len(left))
-    order = engine._near_each_other(left[mixed], right[mixed], 0)
+    order = compare._near_each_other(left[mixed], right[mixed], 0)
     visited = family[left[mixed][order]]
     assert (np.diff(visited) != 0).sum() == 99
 
@@ -276,6 +262,6 @@ def test_parts_of_both_sides_in_any_order(scenes: tuple[Files, Files], monkeypat
     assert copies.diagonal().all()
     assert copies[0, 1:3].all()
     order = np.random.default_rng(0).permutation(len(left))
-    monkeypatch.setattr(engine, "HELD", 2)
+    monkeypatch.setattr(compare, "HELD", 2)
     again = check_pairs(pictures, pictures, row, row, silent, Parts(*(side[order] for side in parts)))
     assert_equal(again, checks, order)

@@ -19,8 +19,8 @@ from PIL import Image, ImageOps
 from memaudit.images.sources import iter_images
 from memaudit.images.windows import Window, detail_windows, tile_windows
 from memaudit.matching import pictures
-from memaudit.matching.decide import check
 from memaudit.matching.pictures import FEATURES, MARGIN, Picture, composed, inverted, part_of, picture_of, read_picture
+from memaudit.matching.rule import check
 from memaudit.store import NO_FILE
 
 

@@ -14,9 +14,9 @@ from PIL import Image, ImageDraw
 
 from memaudit.matching import template_match as slide
 from memaudit.matching.agreement import agreement
-from memaudit.matching.decide import check, is_copy
 from memaudit.matching.kinds import Kind
 from memaudit.matching.pictures import Picture, picture_of
+from memaudit.matching.rule import check, is_copy
 from memaudit.matching.template_match import placements
 from memaudit.types import Float64
 

@@ -13,7 +13,9 @@ from PIL import Image, ImageDraw
 from memaudit.encoders.weights import weights_folder
 from memaudit.images.decode import decode
 from memaudit.matching.agreement import Agreement
-from memaudit.matching.decide import (
+from memaudit.matching.kinds import Kind
+from memaudit.matching.pictures import Picture, picture_of
+from memaudit.matching.rule import (
     ALIKE,
     COLOURED,
     COMMON,
@@ -35,8 +37,6 @@ from memaudit.matching.decide import (
     is_copy,
     is_copy_of_part,
 )
-from memaudit.matching.kinds import Kind
-from memaudit.matching.pictures import Picture, picture_of
 
 SAMPLES = weights_folder().parent / "samples/images"
 KINDS = {

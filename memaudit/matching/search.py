@@ -1,0 +1,223 @@
+"""The search for candidates: the training images that a picture, or a view of it, is most similar to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memaudit.embedding.views import ViewStore
+from memaudit.images.views import WHOLE
+from memaudit.index import ExactSearch, Searcher
+from memaudit.matching.candidates import Basis, Candidates
+from memaudit.matching.compare import Files, files_of
+from memaudit.matching.windows import NO_WINDOWS, Windows
+from memaudit.store import Store
+from memaudit.types import Float32, Int64, Progress
+
+QUERY_ROWS = 4096
+LEAST_CANDIDATES = 10  # training images that each picture is compared with on pixels
+KEPT_WHOLE = 5  # candidates of the whole image that no tile crowds out
+WINDOWS = 2  # of each candidate: the most similar one may show half of what the second shows
+_AT_FIRST = 4  # windows that are asked for, times `most`: those around a place resemble each other
+
+
+class QueryBlock(NamedTuple):
+    """Embeddings (n, dim) float32 of queries, `query` their rows, rising, and of views of them by their names."""
+
+    query: Int64
+    view: NDArray[np.object_]
+    embeddings: Float32
+
+
+class Queries(Protocol):
+    """Pictures that are searched, a row for each."""
+
+    def __len__(self) -> int: ...
+
+    def blocks(self, progress: Progress) -> Iterator[QueryBlock]:
+        """Their embeddings, all views of a picture in one block, but for the whole, which may come before."""
+        ...
+
+    def files(self, rows: Int64) -> Files: ...
+
+
+@dataclass(frozen=True)
+class StoredQueries:
+    """Queries whose embeddings, and those of their views, are stores."""
+
+    store: Store
+    views: ViewStore | None = None
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def blocks(self, progress: Progress) -> Iterator[QueryBlock]:
+        done = 0
+        for block in self.store.blocks(QUERY_ROWS):
+            yield QueryBlock(block.rows, np.full(len(block.rows), WHOLE, object), block.embeddings)
+            done += len(block.rows)
+            progress("searching the training set", done, self.store.comparable)
+        if self.views is not None:
+            yield from self._of_views(self.views, progress)
+
+    def _of_views(self, views: ViewStore, progress: Progress) -> Iterator[QueryBlock]:
+        done = 0
+        size = QUERY_ROWS // len(views.names) * len(views.names)  # the views of a query in one block
+        for block in views.store.blocks(size):
+            yield QueryBlock(views.parent_of(block.rows), views.name_of(block.rows), block.embeddings)
+            done += len(block.rows)
+            progress("searching with views", done, views.store.comparable)
+
+    def files(self, rows: Int64) -> Files:
+        return files_of(self.store, rows)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is searched: the training set, and the windows of its images.
+
+    threshold: of a near-duplicate. floor: similarity from which a training image is a candidate; the threshold itself
+    where pixels are not compared. most: candidates of each query.
+    """
+
+    references: Searcher
+    threshold: float
+    floor: float
+    most: int
+    windows: Windows = NO_WINDOWS
+
+
+class Searched(NamedTuple):
+    """For each query its nearest training image (-1: none), the similarity (NaN) and how many reach the threshold; all
+    of whole images. nearest: for each query that has one its most similar pair, by any view, whatever the floor.
+
+    And the candidates, with the windows of the references that are similar to the whole query: at most `WINDOWS` of
+    each pair that is a candidate, most similar first.
+    """
+
+    best: Int64
+    best_similarity: Float32
+    above: Int64
+    nearest: Candidates
+    candidates: Candidates
+    windows: Candidates
+
+
+@dataclass
+class _Parts:
+    """Candidates as they come; kept: of whole images, those that nothing crowds out."""
+
+    nearest: list[Candidates] = field(default_factory=list)
+    found: list[Candidates] = field(default_factory=list)
+    kept: list[Candidates] = field(default_factory=list)
+    details: list[Candidates] = field(default_factory=list)
+    windows: list[Candidates] = field(default_factory=list)
+
+
+def search(queries: Queries, scope: Scope, given: Candidates | None, progress: Progress) -> Searched:
+    """Search the whole training set for every query, its views, and the training images' windows for it.
+
+    given: pairs that are candidates whatever the search says: those of the prompts. Should an approximate index have
+    missed one at the threshold, it is added. Details of training images have candidates of their own, as many again,
+    and crowd out nobody. Memory: blocks, 60 bytes a query, and the candidates.
+    """
+    best = np.full(len(queries), -1, np.int64)
+    similarity = np.full(len(queries), np.nan, np.float32)
+    above = np.zeros(len(queries), np.int64)
+    parts = _Parts()
+    for block in queries.blocks(progress):
+        near = scope.references.search(block.embeddings, scope.most, scope.threshold)
+        whole = np.flatnonzero(block.view == WHOLE)
+        rows = block.query[whole]
+        best[rows] = near.rows[whole, 0]
+        similarity[rows] = np.where(near.rows[whole, 0] >= 0, near.similarity[whole, 0], np.nan)
+        above[rows] = near.above[whole]
+        of_block = _of_block(block, near.rows, near.similarity)
+        parts.nearest.append(of_block.closest(1))
+        _add(parts, of_block.at_least(scope.floor), rows, block.embeddings[whole], scope)
+    found = Candidates.joined([Candidates.joined(parts.found).closest(scope.most), *parts.kept]).once()
+    if given is not None:
+        found = Candidates.joined([found, given]).once()
+        missed = given.picked(given.similarity > np.nan_to_num(similarity[given.query], nan=-np.inf))
+        best[missed.query], similarity[missed.query] = missed.reference, missed.similarity
+        above[missed.query] += missed.similarity >= np.float32(scope.threshold)
+    found = _with_new(found, Candidates.joined(parts.details), scope)
+    windows = _of_candidates(Candidates.joined(parts.windows), found)
+    return Searched(best, similarity, above, Candidates.joined(parts.nearest).closest(1), found, windows)
+
+
+def _of_block(block: QueryBlock, rows: Int64, similarity: Float32) -> Candidates:
+    """All neighbours (n, k) of a block's embeddings."""
+    place, rank = np.nonzero(rows >= 0)
+    view = block.view[place]
+    basis = np.where(view == WHOLE, Basis.WHOLE, Basis.VIEW).astype(np.int8)
+    return Candidates(block.query[place], rows[place, rank], similarity[place, rank], basis, view)
+
+
+def _add(parts: _Parts, near: Candidates, rows: Int64, vectors: Float32, scope: Scope) -> None:
+    """Add what lies from the floor on, with the windows of training images that are similar to whole queries, `rows`
+    with the embeddings `vectors`."""
+    of_tiles = _in_windows(scope.windows.tiles, Basis.TILE, rows, vectors, scope)
+    of_details = _in_windows(scope.windows.details, Basis.DETAIL, rows, vectors, scope)
+    found = Candidates.joined([near, of_tiles]).closest(scope.most)
+    details = of_details.closest(scope.most)
+    parts.found.append(found)
+    parts.kept.append(near.picked(near.basis == Basis.WHOLE).closest(KEPT_WHOLE))
+    parts.details.append(details)
+    parts.windows.append(_of_candidates(Candidates.joined([of_tiles, of_details]), Candidates.joined([found, details])))
+
+
+def _in_windows(windows: ViewStore | None, basis: Basis, rows: Int64, vectors: Float32, scope: Scope) -> Candidates:
+    """Windows of training images that are similar to these queries: of `most` images each, though many windows of one
+    may come before those of the next."""
+    if windows is None or not len(rows):
+        return Candidates.joined([])
+    few, enough = _AT_FIRST * scope.most, (scope.most - 1) * len(windows.names) + 1
+    found = _similar_windows(windows, basis, rows, vectors, few, scope)
+    crowded = _crowded(found, rows, few, scope.most)
+    parts = [found.picked(~np.isin(found.query, rows[crowded]))]
+    step = max(1, QUERY_ROWS * few // enough)
+    for low in range(0, len(crowded), step):
+        again = crowded[low : low + step]
+        parts.append(_similar_windows(windows, basis, rows[again], vectors[again], enough, scope))
+    return Candidates.joined([_of_candidates(part, part.closest(scope.most)) for part in parts])
+
+
+def _similar_windows(
+    windows: ViewStore, basis: Basis, rows: Int64, vectors: Float32, k: int, scope: Scope
+) -> Candidates:
+    """The k most similar windows of each query, by the images that they are of."""
+    near = ExactSearch(windows.store).search(vectors, k, scope.threshold)
+    query, rank = np.nonzero((near.similarity >= np.float32(scope.floor)) & (near.rows >= 0))
+    found = near.rows[query, rank]
+    return Candidates(
+        rows[query],
+        windows.parent_of(found),
+        near.similarity[query, rank],
+        np.full(len(found), basis, np.int8),
+        windows.name_of(found),
+    )
+
+
+def _crowded(found: Candidates, rows: Int64, k: int, most: int) -> Int64:
+    """Places in `rows` of the queries whose k windows are of fewer than `most` images, so that there may be more."""
+    windows, images = (
+        np.bincount(np.searchsorted(rows, part.query), minlength=len(rows)) for part in (found, found.once())
+    )
+    return np.flatnonzero((windows >= k) & (images < most))
+
+
+def _of_candidates(windows: Candidates, candidates: Candidates) -> Candidates:
+    """Of the windows of those pairs that are candidates the `WINDOWS` most similar ones."""
+    return windows.picked(windows.places_in(candidates) >= 0).closest_of_pair(WINDOWS)
+
+
+def _with_new(found: Candidates, details: Candidates, scope: Scope) -> Candidates:
+    """With what details led to. Where whole pictures or tiles decide by their similarity, they go before that;
+    elsewhere a pair goes by what is most similar in it, so that the closest come first."""
+    decided = found.at_least(scope.threshold)
+    return Candidates.joined([found, details.picked(details.places_in(decided) < 0)]).once()

@@ -1,0 +1,43 @@
+"""The embedding store: a folder of HDF5 shards and `store.json`, written last.
+
+A shard appears whole; the manifest lists a shard only after it is on the disk. Reading is by blocks, and a store
+that misses a shard or was never finished refuses to be opened: it would answer "clean" for what it lacks.
+"""
+
+from memaudit.store.columns import ANOTHER_FILE, NO_FILE, Columns, Row, content_digest, is_same_file
+from memaudit.store.manifest import FACES, IMAGES, MANIFEST, Manifest, ViewsOf
+from memaudit.store.reader import (
+    BLOCK_ROWS,
+    Block,
+    Store,
+    StoredBlock,
+    require_lengths,
+    require_same_encoder,
+    unit_rows,
+)
+from memaudit.store.verify import verify_store
+from memaudit.store.writer import StoreWriter, writing_store
+
+__all__ = [
+    "ANOTHER_FILE",
+    "BLOCK_ROWS",
+    "FACES",
+    "IMAGES",
+    "MANIFEST",
+    "NO_FILE",
+    "Block",
+    "Columns",
+    "Manifest",
+    "Row",
+    "Store",
+    "StoreWriter",
+    "StoredBlock",
+    "ViewsOf",
+    "content_digest",
+    "is_same_file",
+    "require_lengths",
+    "require_same_encoder",
+    "unit_rows",
+    "verify_store",
+    "writing_store",
+]

@@ -1,0 +1,216 @@
+"""A finished store, read by blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from memaudit.errors import InconclusiveError, InputError
+from memaudit.files import digest_of
+from memaudit.store.columns import Columns, joined
+from memaudit.store.manifest import Manifest
+from memaudit.store.shard import CODES, Shard, gathered, open_shard, read_columns, require_unchanged, require_whole
+from memaudit.types import Coverage, EncoderSpec, Float32, Int64, Status
+
+BLOCK_ROWS = 8192
+
+
+class Block(NamedTuple):
+    """A run of comparable store rows: positions (n,) int64 and unit embeddings (n, dim) float32."""
+
+    rows: Int64
+    embeddings: Float32
+
+
+class StoredBlock(NamedTuple):
+    """A run of comparable rows: positions (n,) int64 and embeddings (n, dim) as stored, of unit length but for
+    float16 rounding."""
+
+    rows: Int64
+    embeddings: NDArray[np.float16]
+
+
+class Store:
+    """A finished store, opened for reading."""
+
+    def __init__(self, folder: Path, manifest: Manifest, unchanged: set[str] | None = None) -> None:
+        """unchanged: names of shards whose digest was re-computed; what is read adds to it."""
+        self.folder = folder
+        self.manifest = manifest
+        self._starts = np.cumsum([0, *(shard.rows for shard in manifest.shards)])
+        self._unchanged = set[str]() if unchanged is None else unchanged
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Store:
+        """Open a finished store. Costs one `stat` per shard; `verify_store` re-computes the digests.
+
+        Raises InputError if there is none, InconclusiveError if it is unfinished or a shard is missing or cut.
+        """
+        folder = Path(folder)
+        manifest = Manifest.read(folder)
+        if not manifest.complete:
+            raise InconclusiveError(
+                f"store {folder} is unfinished ({len(manifest.shards)} shards written): "
+                "run the same memaudit embed command again, it continues"
+            )
+        for shard in manifest.shards:
+            require_whole(folder / shard.name, shard)
+        return cls(folder, manifest)
+
+    @property
+    def encoder(self) -> EncoderSpec:
+        return self.manifest.encoder
+
+    @cached_property
+    def coverage(self) -> Coverage:
+        """Comparable rows, of all that are not blank: of an image without content nothing can be said."""
+        blank = sum(int((codes == CODES[Status.BLANK]).sum()) for _, codes in self._status_codes())
+        return Coverage(self.comparable, len(self) - blank)
+
+    @property
+    def cut(self) -> int:
+        """Number of rows whose archive ends early. Any of them stands for an unknown number of lost images."""
+        return sum(shard.cut for shard in self.manifest.shards)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the encoder's identity and the shards' digests: equal stores, equal digests."""
+        return digest_of([self.encoder.identity, [shard.sha256 for shard in self.manifest.shards]])
+
+    @property
+    def comparable(self) -> int:
+        """Number of rows with an embedding."""
+        return sum(shard.ok for shard in self.manifest.shards)
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def blocks(self, size: int = BLOCK_ROWS) -> Iterator[Block]:
+        """Yield the comparable rows in order, at most `size` rows at a time: this bounds the memory.
+
+        Raises InconclusiveError for a shard that cannot be read, InputError for an embedding that is none (NaN).
+        """
+        for rows, stored in self.stored_blocks(size):
+            yield Block(rows, self._unit(stored))
+
+    def stored_blocks(self, size: int = BLOCK_ROWS, first_shard: int = 0) -> Iterator[StoredBlock]:
+        """As `blocks`, but the embeddings as they are stored, and from the given shard on."""
+        shards = zip(self._starts, self.manifest.shards, strict=False)
+        for start, shard in islice(shards, first_shard, None):
+            with self._open(shard) as file:
+                for low in range(0, shard.rows, size):
+                    part = slice(low, min(low + size, shard.rows))
+                    keep = np.flatnonzero(file["status"][part] == CODES[Status.OK])
+                    if len(keep):
+                        stored = file["embeddings"][part]
+                        rows = (keep + (start + low)).astype(np.int64)
+                        yield StoredBlock(rows, stored if len(keep) == len(stored) else stored[keep])
+
+    def comparable_rows(self) -> Int64:
+        """Positions of the rows with an embedding, in order. Memory: 8 bytes a row."""
+        return np.concatenate([np.empty(0, np.int64), *self.iter_comparable_rows()])
+
+    def iter_comparable_rows(self) -> Iterator[Int64]:
+        """The same, one shard's at a time."""
+        for start, codes in self._status_codes():
+            yield np.flatnonzero(codes == CODES[Status.OK]) + start
+
+    def embeddings(self, rows: Int64) -> Float32:
+        """Return the unit embeddings (len(rows), dim) float32 of the given rows, in the order given."""
+        return self._unit(self.stored_embeddings(rows))
+
+    def stored_embeddings(self, rows: Int64) -> NDArray[np.float16]:
+        """Return the embeddings (len(rows), dim) as they are stored, in the order given."""
+        wanted, back = np.unique(np.asarray(rows, dtype=np.int64), return_inverse=True)
+        result = np.empty((len(wanted), self.encoder.dim), np.float16)
+        for shard, local, place in self._by_shard(wanted):
+            with self._open(shard) as file:
+                result[place] = gathered(file["embeddings"], local)
+        return result[back]
+
+    def columns(self, rows: Int64) -> Columns:
+        """Return the columns of the given rows, in the order given."""
+        rows = np.asarray(rows, dtype=np.int64)
+        wanted, back = np.unique(rows, return_inverse=True)
+        parts: list[Columns] = []
+        for shard, local, _ in self._by_shard(wanted):
+            with self._open(shard) as file:
+                parts.append(read_columns(file, local))
+        return joined(parts).at(back)
+
+    def iter_columns(self, size: int = BLOCK_ROWS) -> Iterator[Columns]:
+        """Yield the columns of all rows, in order, unreadable ones included."""
+        for shard in self.manifest.shards:
+            self._require_unchanged(shard)
+            with self._open(shard) as file:
+                for low in range(0, shard.rows, size):
+                    yield read_columns(file, slice(low, min(low + size, shard.rows)))
+
+    def _require_unchanged(self, shard: Shard) -> None:
+        """Once for each shard: text has no checksum of its own, and on damaged text HDF5 may run without end."""
+        if shard.name not in self._unchanged:
+            require_whole(self.folder / shard.name, shard)
+            require_unchanged(self.folder / shard.name, shard)
+            self._unchanged.add(shard.name)
+
+    def all_columns(self) -> Columns:
+        """The columns of all rows at once: memory grows with the rows (a few hundred bytes each)."""
+        return joined(list(self.iter_columns()))
+
+    def _status_codes(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """The first row and the status codes of each shard."""
+        for start, shard in zip(self._starts, self.manifest.shards, strict=False):
+            with self._open(shard) as file:
+                yield int(start), file["status"][:]
+
+    def _unit(self, vectors: NDArray[Any]) -> Float32:
+        try:
+            return unit_rows(vectors)
+        except InputError as error:
+            raise InputError(f"store {self.folder} holds {error}: run memaudit verify") from None
+
+    def _open(self, shard: Shard) -> AbstractContextManager[h5py.File]:
+        return open_shard(self.folder / shard.name, shard, self.encoder.dim)
+
+    def _by_shard(self, rows: Int64) -> Iterator[tuple[Shard, Int64, slice]]:
+        """Split sorted unique rows by shard: the shard, rows within it, and their place in `rows`."""
+        if len(rows) and (rows[0] < 0 or rows[-1] >= len(self)):
+            raise IndexError(f"row out of range for {self.folder}: {rows[0]}..{rows[-1]} of {len(self)}")
+        bounds = np.searchsorted(rows, self._starts)
+        for shard, start, low, high in zip(self.manifest.shards, self._starts, bounds[:-1], bounds[1:], strict=False):
+            if high > low:
+                yield shard, rows[low:high] - start, slice(int(low), int(high))
+
+
+def unit_rows(vectors: NDArray[Any]) -> Float32:
+    """Rescale rows to unit length in float32: float16 storage leaves lengths off by up to 5e-4.
+
+    Raises InputError for a row of NaN or of length 0: it is similar to nothing, so it would pass for clean.
+    """
+    result = np.asarray(vectors, dtype=np.float32)
+    lengths = np.linalg.norm(result, axis=1, keepdims=True)
+    require_lengths(lengths)
+    return np.asarray(result / lengths, dtype=np.float32)
+
+
+def require_lengths(lengths: Float32) -> None:
+    """Raise InputError unless these lengths of embeddings are all above 0 and finite."""
+    if not (np.isfinite(lengths) & (lengths > 0)).all():
+        raise InputError("an embedding with NaN or of length 0")
+
+
+def require_same_encoder(left: Store, right: Store) -> None:
+    """Raise InconclusiveError if the embeddings of the two stores cannot be compared."""
+    if not left.encoder.same_as(right.encoder):
+        raise InconclusiveError(
+            f"stores of different encoders cannot be compared: {left.folder} has {left.encoder.identity}, "
+            f"{right.folder} has {right.encoder.identity}; embed both with the same encoder"
+        )

@@ -1,0 +1,139 @@
+"""A shard: an HDF5 file with the columns and the embeddings of a run of rows, and its entry in the manifest."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from memaudit.errors import InconclusiveError
+from memaudit.files import sha256_of
+from memaudit.images.image_ref import ARCHIVE_CUT
+from memaudit.store.columns import Columns
+from memaudit.types import Int64, Status
+
+SHARD_NAME = re.compile(r"shard-\d{5,}\.h5")
+CODES = {Status.OK: 0, Status.BLANK: 1, Status.UNREADABLE: 2}
+_CHUNK_ROWS = 1024
+_TEXT = h5py.string_dtype("utf-8")
+_STATUS = {code: status for status, code in CODES.items()}
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A file of the store, with what is needed to know that it is whole. `cut`: rows whose archive ends early."""
+
+    name: str
+    rows: int
+    ok: int
+    cut: int
+    bytes: int
+    sha256: str
+    content_sha256: str
+
+    @property
+    def number(self) -> int:
+        return int(self.name.removeprefix("shard-").removesuffix(".h5"))
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what no writer wrote: store.json may have been edited, or come from elsewhere."""
+        counts = (self.rows, self.ok, self.cut, self.bytes)
+        if not all(type(count) is int for count in counts) or self.rows < 1:
+            raise ValueError(f"shard with counts {counts}")
+        if min(self.ok, self.cut) < 0 or self.ok + self.cut > self.rows:
+            raise ValueError(f"shard with counts {counts}")
+        if not SHARD_NAME.fullmatch(self.name):
+            raise ValueError(f"shard called {self.name!r}")
+
+
+def shard_name(number: int) -> str:
+    return f"shard-{number:05d}.h5"
+
+
+def require_whole(path: Path, shard: Shard) -> None:
+    if not path.is_file():
+        raise InconclusiveError(f"shard {path} is missing ({shard.rows} rows): restore it, or embed again")
+    if (size := path.stat().st_size) != shard.bytes:
+        raise InconclusiveError(f"shard {path} has {size} bytes, expected {shard.bytes}: restore it, or embed again")
+
+
+def require_unchanged(path: Path, shard: Shard) -> None:
+    if (found := sha256_of(path)) != shard.sha256:
+        raise InconclusiveError(
+            f"shard {path} was changed: its sha256 is {found[:12]}…, not the recorded {shard.sha256[:12]}…"
+        )
+
+
+@contextmanager
+def open_shard(path: Path, shard: Shard, dim: int) -> Iterator[h5py.File]:
+    """Open a shard's file. What is not whole or not as its entry says is an InconclusiveError."""
+    try:
+        with h5py.File(path, "r") as file:
+            if file["embeddings"].shape != (shard.rows, dim) or len(file["status"]) != shard.rows:
+                raise ValueError(f"it does not hold {shard.rows} embeddings of {dim} numbers")
+            yield file
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:  # TypeError: a column of another type
+        reason = " ".join(str(error).split())
+        raise InconclusiveError(f"shard {path} cannot be read ({reason}): restore it, or embed again") from None
+
+
+def shard_file(columns: Columns, embeddings: NDArray[np.float16]) -> bytes:
+    """The HDF5 file of a shard. Made in memory, because the HDF5 library crashes when a disk runs full.
+
+    Numbers carry checksums: a flipped bit is an error when it is read, not another similarity.
+    """
+    hashes = np.frombuffer(bytes.fromhex("".join(columns.sha256)), np.uint8).reshape(len(embeddings), 32)
+    image = io.BytesIO()
+    with h5py.File(image, "w", libver="latest") as file:
+        _add(file, "embeddings", embeddings)
+        _add(file, "sha256", hashes)
+        _add(file, "status", np.array([CODES[status] for status in columns.status], np.uint8))
+        _add(file, "width", columns.width.astype(np.int32))
+        _add(file, "height", columns.height.astype(np.int32))
+        _add(file, "simplicity", columns.simplicity)
+        for name in ("image_id", "uri", "caption", "error", "metadata"):
+            values = [value.encode("utf-8", "surrogateescape") for value in getattr(columns, name)]
+            file.create_dataset(name, data=values, dtype=_TEXT)
+    return image.getvalue()
+
+
+def _add(file: h5py.File, name: str, values: NDArray[Any]) -> None:
+    chunks = (min(len(values), _CHUNK_ROWS), *values.shape[1:])
+    file.create_dataset(name, data=values, chunks=chunks, fletcher32=True)
+
+
+def gathered(dataset: h5py.Dataset, rows: Int64) -> NDArray[Any]:
+    """The given sorted rows, chunk by chunk: h5py's own selection by position takes ten times as long."""
+    parts = np.split(rows, np.flatnonzero(np.diff(rows // _CHUNK_ROWS)) + 1)
+    read = []
+    for part in parts:
+        low = part[0] // _CHUNK_ROWS * _CHUNK_ROWS
+        read.append(dataset[low : low + _CHUNK_ROWS][part - low])
+    return np.concatenate(read)
+
+
+def read_columns(file: h5py.File, part: slice | Int64) -> Columns:
+    return Columns(
+        image_id=file["image_id"].asstr()[part],
+        uri=file["uri"].asstr(errors="surrogateescape")[part],  # a file name may be any bytes
+        caption=file["caption"].asstr()[part],
+        sha256=np.array([bytes(row).hex() for row in file["sha256"][part]], dtype=object),
+        width=file["width"][part].astype(np.int64),
+        height=file["height"][part].astype(np.int64),
+        status=np.array([_STATUS[int(code)] for code in file["status"][part]], dtype=object),
+        error=file["error"].asstr()[part],
+        metadata=file["metadata"].asstr()[part],
+        simplicity=file["simplicity"][part],
+    )
+
+
+def cut_rows(columns: Columns) -> int:
+    return sum(ARCHIVE_CUT in error for error in columns.error)

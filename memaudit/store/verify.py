@@ -1,0 +1,73 @@
+"""Re-compute what a store claims of itself."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from memaudit.errors import InconclusiveError
+from memaudit.store.columns import Columns
+from memaudit.store.manifest import MANIFEST, Manifest, strays
+from memaudit.store.reader import BLOCK_ROWS, Store
+from memaudit.store.shard import CODES, Shard, cut_rows, open_shard, read_columns, require_unchanged, require_whole
+from memaudit.types import Status
+
+_UNIT = 2e-3  # how far from 1 the length of a stored embedding may be: float16 rounding stays below 5e-4
+
+
+def verify_store(folder: str | Path) -> list[str]:
+    """Re-compute every digest and invariant of a store; return one line for each fault, none if it is sound.
+
+    Checked: shards present, listed and unchanged, every column there, rows finite and of unit length, image_ids unique.
+    """
+    folder = Path(folder)
+    manifest = Manifest.read(folder)
+    faults = [] if manifest.complete else [f"{folder} is unfinished: run the same memaudit embed command again"]
+    if manifest.complete:
+        faults += [f"{name} is not listed in {MANIFEST}" for name in strays(folder, manifest)]
+    store, seen = Store(folder, manifest), set[bytes]()
+    for shard in manifest.shards:
+        try:
+            require_whole(folder / shard.name, shard)
+            require_unchanged(folder / shard.name, shard)
+            faults += _row_faults(store, shard, seen)
+        except InconclusiveError as error:
+            faults.append(str(error))
+    return faults
+
+
+def _row_faults(store: Store, shard: Shard, seen: set[bytes]) -> list[str]:
+    """`seen` collects 16-byte digests of image_ids, so that memory stays small beside the ids themselves."""
+    faults = []
+    with open_shard(store.folder / shard.name, shard, store.encoder.dim) as file:
+        faults += _column_faults(file, shard)
+        if (ok := int((file["status"][:] == CODES[Status.OK]).sum())) != shard.ok:
+            faults.append(f"{shard.name}: {ok} rows are comparable, {MANIFEST} says {shard.ok}")
+        for low in range(0, shard.rows, BLOCK_ROWS):
+            part = slice(low, low + BLOCK_ROWS)
+            lengths = np.linalg.norm(file["embeddings"][part].astype(np.float32), axis=1)
+            wrong = (file["status"][part] == CODES[Status.OK]) & ~(np.abs(lengths - 1) < _UNIT)
+            faults += [
+                f"{shard.name} row {low + row}: embedding of length {lengths[row]:.4g}, expected 1"
+                for row in np.flatnonzero(wrong)
+            ]
+            for image_id in file["image_id"][part]:
+                key = hashlib.blake2b(image_id, digest_size=16).digest()
+                if key in seen:
+                    faults.append(f"{shard.name}: image_id {image_id.decode()!r} occurs twice")
+                seen.add(key)
+    return faults
+
+
+def _column_faults(file: h5py.File, shard: Shard) -> list[str]:
+    """Read every column once. One that is not there, or is of another type, raises as it would when it is needed."""
+    lengths = {name: len(file[name]) for name in Columns._fields}
+    faults = [f"{shard.name}: column {n} has {found} rows" for n, found in lengths.items() if found != shard.rows]
+    parts = (slice(low, low + BLOCK_ROWS) for low in range(0, shard.rows, BLOCK_ROWS))
+    cut = sum(cut_rows(read_columns(file, part)) for part in parts)
+    if cut != shard.cut:
+        faults.append(f"{shard.name}: the archives of {cut} rows end early, {MANIFEST} says {shard.cut}")
+    return faults

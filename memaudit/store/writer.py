@@ -1,0 +1,228 @@
+"""Writing a store: a shard appears whole, and counts only once the manifest lists it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import filelock
+import numpy as np
+from numpy.typing import NDArray
+
+from memaudit.errors import InconclusiveError, InputError, UsageError
+from memaudit.files import appearing_whole, write_json
+from memaudit.store.columns import Columns, Row, columns_of, content_digest
+from memaudit.store.manifest import IMAGES, MANIFEST, Manifest, ViewsOf, strays
+from memaudit.store.reader import Store
+from memaudit.store.shard import Shard, cut_rows, require_whole, shard_file, shard_name
+from memaudit.types import EncoderSpec, Status
+
+
+class StoreWriter:
+    """Appends shards to a store. Use within `writing_store`, which holds the lock."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self._unchanged: set[str] = set()
+
+    @property
+    def rows(self) -> int:
+        """Rows written so far."""
+        return sum(shard.rows for shard in self.manifest.shards)
+
+    def write_shard(self, rows: Sequence[Row]) -> None:
+        """Write the next shard; it counts only once the manifest lists it. Memory: the shard's file."""
+        vectors = np.zeros((len(rows), self.manifest.encoder.dim), np.float16)
+        for i, row in enumerate(rows):
+            if row.embedding is not None:
+                vectors[i] = row.embedding
+        self.write_columns(columns_of(rows), vectors)
+
+    def write_columns(self, columns: Columns, embeddings: NDArray[np.float16]) -> None:
+        """Write the next shard from columns and (rows, dim) unit embeddings; rows that are not OK hold zeros."""
+        shard = self._written_shard(columns, embeddings)
+        self._save(replace(self.manifest, shards=(*self.manifest.shards, shard), complete=False))
+
+    def _written_shard(self, columns: Columns, embeddings: NDArray[np.float16], taken: Sequence[Shard] = ()) -> Shard:
+        """Write a file under a number beyond all that are listed or `taken`: none of theirs is overwritten."""
+        name = shard_name(max((shard.number for shard in (*self.manifest.shards, *taken)), default=-1) + 1)
+        data = shard_file(columns, embeddings)
+        with appearing_whole(self.folder / name) as temporary:
+            temporary.write_bytes(data)
+        return Shard(
+            name,
+            rows=len(columns.image_id),
+            # Counted without numpy, which asks the enum for attributes and swallows a Ctrl-C that comes meanwhile.
+            ok=columns.status.tolist().count(Status.OK),
+            cut=cut_rows(columns),
+            bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            content_sha256=content_digest(zip(columns.image_id, columns.sha256, strict=True)),
+        )
+
+    def remove_rows(
+        self,
+        doomed: Callable[[Columns], NDArray[np.bool_]],
+        forgotten: Sequence[str],
+        redacted: Callable[[Columns], Columns] = lambda columns: columns,
+    ) -> None:
+        """Write every shard with a doomed row anew, without it and with what is left `redacted`, then a manifest that
+        lists the new files and `forgotten`, then delete the old ones. Killed before the manifest, nothing has changed;
+        killed after it, the next call deletes what is left. Memory: a shard.
+
+        redacted: returns the very columns it was given where nothing is to be changed.
+        """
+        self.remove_strays()
+        shards: list[Shard] = []
+        for shard in self.manifest.shards:
+            shards += self._shard_without(shard, doomed, redacted, taken=shards)
+        self._save(replace(self.manifest, shards=tuple(shards), forgotten=tuple(forgotten)))
+        self.remove_strays()
+
+    def _shard_without(
+        self,
+        shard: Shard,
+        doomed: Callable[[Columns], NDArray[np.bool_]],
+        redacted: Callable[[Columns], Columns],
+        taken: Sequence[Shard],
+    ) -> list[Shard]:
+        """What stands for a shard once its doomed rows are gone: itself, another one, or none."""
+        store = Store(self.folder, replace(self.manifest, shards=(shard,)))
+        columns = store.all_columns()
+        kept = np.flatnonzero(~doomed(columns))
+        left = redacted(columns)
+        if len(kept) == shard.rows and left is columns:
+            return [shard]
+        return [self._written_shard(left.at(kept), store.stored_embeddings(kept), taken)] if len(kept) else []
+
+    def remove_strays(self) -> None:
+        """Delete files by our own names that the manifest does not list."""
+        for name in strays(self.folder, self.manifest):
+            (self.folder / name).unlink()
+
+    def written(self) -> Store:
+        """What was written so far, for reading. Another one is needed after the next shard."""
+        return Store(self.folder, self.manifest, self._unchanged)
+
+    def whole_shards(self) -> int:
+        """How many shards there are before the first that is missing or cut."""
+        for count, shard in enumerate(self.manifest.shards):
+            try:
+                require_whole(self.folder / shard.name, shard)
+            except InconclusiveError:
+                return count
+        return len(self.manifest.shards)
+
+    def require_whole(self) -> None:
+        """Raise InconclusiveError for a shard that is missing or cut."""
+        for shard in self.manifest.shards:
+            require_whole(self.folder / shard.name, shard)
+
+    def keep_shards(self, count: int) -> None:
+        """Begin again after the first `count` shards; files of the others are overwritten or removed at the end."""
+        if count < len(self.manifest.shards):
+            self._save(replace(self.manifest, shards=self.manifest.shards[:count], complete=False))
+
+    def unfinish(self) -> None:
+        """Say that more is to come: from here on the store does not open."""
+        if self.manifest.complete:
+            self._save(replace(self.manifest, complete=False))
+
+    def finish(self) -> None:
+        """Mark the store complete; remove shards that it no longer has, and what killed writers left."""
+        self._save(replace(self.manifest, complete=True))
+        self.remove_strays()
+
+    def _save(self, manifest: Manifest) -> None:
+        write_json(self.folder / MANIFEST, manifest.as_dict())
+        self.manifest = manifest
+
+
+@contextmanager
+def writing_store(
+    folder: Path,
+    encoder: EncoderSpec,
+    shard_rows: int,
+    sources: Sequence[str],
+    *,
+    append: bool = False,
+    kind: str = IMAGES,
+    views: ViewsOf | None = None,
+) -> Iterator[StoreWriter]:
+    """Open `folder` for writing: a new store, or the one begun there by the same encoder.
+
+    Its manifest names the `sources`; with `append`, last, after those that the store was made from. What an unfinished
+    store lacks is among its last sources, so it takes no others before they are all there.
+
+    Raises InputError if the folder holds something else, or a store of another encoder or shard size, or if
+    another process is writing it.
+    """
+    fresh = Manifest(encoder, shard_rows, tuple(sources), kind=kind, views=views)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _sole_writer(folder):
+        there = (folder / MANIFEST).exists()
+        yield StoreWriter(folder, (_continued if there else _created)(folder, fresh, append=append))
+
+
+@contextmanager
+def _sole_writer(folder: Path) -> Iterator[None]:
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise InputError(
+            f"store {folder} is being written by another process: wait for it, or choose another --out"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _created(folder: Path, fresh: Manifest, *, append: bool) -> Manifest:
+    if append:
+        raise UsageError(f"{folder} holds no store to append to: leave out --append to make one, or check --out")
+    strangers = [p.name for p in folder.iterdir() if not p.name.startswith((".", "shard-"))]
+    if strangers:
+        raise UsageError(f"{folder} is not empty and holds no store (found {strangers[0]}): choose another --out")
+    write_json(folder / MANIFEST, fresh.as_dict())
+    return fresh
+
+
+def _continued(folder: Path, fresh: Manifest, *, append: bool) -> Manifest:
+    """The manifest that is there, as it is to go on. It is not written before the next shard is."""
+    begun = Manifest.read(folder)
+    _require_continuable(folder, begun, fresh)
+    others: tuple[str, ...] = ()
+    if append:
+        _require_pending(folder, begun, fresh.sources)
+        others = tuple(source for source in begun.sources if source not in fresh.sources)
+    return replace(begun, sources=others + fresh.sources, views=fresh.views)
+
+
+def _require_continuable(folder: Path, begun: Manifest, fresh: Manifest) -> None:
+    """Raise InputError unless rows of the store to be could stand in the one that is there."""
+    if begun.kind != fresh.kind:
+        raise InputError(f"store {folder} holds {begun.kind}, not {fresh.kind}: choose another --out")
+    if not begun.encoder.same_as(fresh.encoder):
+        raise InputError(
+            f"store {folder} was begun with encoder {begun.encoder.identity}, not {fresh.encoder.identity}: "
+            "choose another --out, or the same --encoder"
+        )
+    if begun.shard_rows != fresh.shard_rows:
+        raise InputError(
+            f"store {folder} was begun with --shard-rows {begun.shard_rows}, not {fresh.shard_rows}: use the same"
+        )
+
+
+def _require_pending(folder: Path, begun: Manifest, sources: tuple[str, ...]) -> None:
+    """Raise InconclusiveError where appending would finish a store that still lacks images of other sources."""
+    if not begun.complete and begun.sources[-len(sources) :] != sources:
+        raise InconclusiveError(
+            f"store {folder} is unfinished, it still lacks images of {', '.join(begun.sources)}: first run the command "
+            "again that was interrupted, then append"
+        )
