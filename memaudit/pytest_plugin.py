@@ -132,6 +132,6 @@ def memaudit_report(request: pytest.FixtureRequest) -> dict[str, Any]:
     if path is None:
         raise pytest.UsageError("the fixture memaudit_report needs --memaudit-report REPORT.json")
     try:
-        return read_report(path)
+        return read_report(path).content
     except MemauditError as error:
         raise pytest.UsageError(f"memaudit: {error}") from None

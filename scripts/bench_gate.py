@@ -15,10 +15,10 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from bench_record import BenchmarkError, Figure, cost_of, memaudit, of_rounds, show, versions, write_figures
 
+from memaudit.report import model
 from memaudit.report.document import make_report
 from memaudit.statistics import rate_of
 from memaudit.types import Coverage, EncoderSpec
@@ -29,36 +29,41 @@ N = 5000
 ASKED = "<= 0.5"
 
 
-def report_of(findings: int) -> dict[str, Any]:
+def report_of(findings: int) -> model.Json:
     """An audit of 5,000 generations as memaudit writes it, without having run one."""
     searched = rate_of(findings, Coverage(N, N))
     names = [f"gen-{number:05d}.png" for number in range(findings)]
-    results = {
-        "conclusive": True,
-        "reasons": [],
-        "headline": "",
-        "searched": searched.as_dict(),
-        "paired": None,
-        "references": Coverage(N, N).as_dict(),
-        "control": {
-            "matched": rate_of(0, Coverage(500, 500)).as_dict(),
-            "relabelling_p": None,
-            "greater_rate_p": None,
-            "why_no_p": "",
-            "excluded_controls": 0,
-        },
-        "outcomes": {"digest": "same", "total": N, "found": names, "left_out": []},
-    }
-    match = {"similarity": 0.9, "kind": "near-duplicate", "paired": True, "near_duplicates": 1}
-    return make_report(
+    matched = model.rate_of(rate_of(0, Coverage(500, 500)))
+    results = model.AuditResults(
+        conclusive=True,
+        reasons=[],
+        headline="",
+        searched=model.rate_of(searched),
+        paired=None,
+        references=model.coverage_of(Coverage(N, N)),
+        control=model.Control(matched=matched, relabelling_p=None, greater_rate_p=None, why_no_p=""),
+        outcomes=model.Outcomes(digest="same", total=N, found=names, left_out=[]),
+    )
+    report = make_report(
         "audit",
         inputs={"references": "s"},
         encoder=ENCODER,
         threshold=0.75,
         coverage=searched.coverage,
         results=results,
-        findings=[{"query_id": name, "reference_id": f"train-{name}", **match} for name in names],
+        findings=[
+            model.ImageMatch(
+                query_id=name,
+                reference_id=f"train-{name}",
+                similarity=0.9,
+                kind="near-duplicate",
+                paired=True,
+                near_duplicates=1,
+            )
+            for name in names
+        ],
     )
+    return report.content
 
 
 def figures(rounds: int, scratch: Path) -> Iterator[Figure]:
@@ -94,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     for figure in found:
         show(figure)
-    print(write_figures(found, "bench_gate", given.results, versions("typer", "rich", "numpy", "jsonschema", "scipy")))
+    print(write_figures(found, "bench_gate", given.results, versions("typer", "rich", "numpy", "msgspec", "scipy")))
     return 0
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from memaudit.errors import UsageError
 from memaudit.gate.policy import read_toml, require_known
@@ -14,6 +14,19 @@ from memaudit.gate.policy import read_toml, require_known
 _KEYS = ("query_id", "prompt", "reference_id", "who", "why", "until", "kind", "training_set")
 KINDS = ("near-duplicate", "partial", "template", "verbatim", "face")
 _COVERED = {None: KINDS[:3], "verbatim": KINDS[:4]}  # what an entry of a kind covers beside that kind itself
+
+
+class Match(Protocol):
+    """A finding: what an entry may say of it."""
+
+    @property
+    def query_id(self) -> str: ...
+    @property
+    def reference_id(self) -> str: ...
+    @property
+    def prompt(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -33,17 +46,19 @@ class Accepted:
     kind: str | None = None
     training_set: str | None = None
 
-    def covers(self, finding: Mapping[str, Any], training_set: str | None = None) -> bool:
+    def covers(self, finding: Match, training_set: str | None = None) -> bool:
         """Whether the entry covers this finding of an audit of that training set, whatever the day."""
-        kind = finding.get("kind", KINDS[0])
         same_set = self.training_set is None or self.training_set == training_set
-        return same_set and self.names(finding) and (kind == self.kind or kind in _COVERED.get(self.kind, ()))
+        return same_set and self.names(finding) and self._covers_kind(finding.kind)
 
-    def names(self, finding: Mapping[str, Any]) -> bool:
+    def _covers_kind(self, kind: str) -> bool:
+        return kind == self.kind or kind in _COVERED.get(self.kind, ())
+
+    def names(self, finding: Match) -> bool:
         """Whether the entry is about this pair, whatever its kind. Every name that it gives must be the same."""
-        same_query = self.query_id is None or finding.get("query_id") == self.query_id
-        same_prompt = self.prompt is None or finding.get("prompt") == self.prompt
-        return same_query and same_prompt and finding.get("reference_id") == self.reference_id
+        same_query = self.query_id is None or finding.query_id == self.query_id
+        same_prompt = self.prompt is None or finding.prompt == self.prompt
+        return same_query and same_prompt and finding.reference_id == self.reference_id
 
     def holds_on(self, day: date) -> bool:
         return day <= self.until
@@ -108,7 +123,7 @@ def _require_once(path: Path, accepted: Sequence[Accepted]) -> None:
 
 
 def entry_for(
-    finding: Mapping[str, Any], accepted: Iterable[Accepted], day: date, training_set: str | None = None
+    finding: Match, accepted: Iterable[Accepted], day: date, training_set: str | None = None
 ) -> Accepted | None:
     """The entry about this finding: one that holds on this day before one that has expired; None if there is none."""
     about = [entry for entry in accepted if entry.covers(finding, training_set)]

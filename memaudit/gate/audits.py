@@ -3,77 +3,77 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
 
-from memaudit.gate.figures import coverage_rule, number, whole
+from msgspec import UNSET
+
 from memaudit.gate.policy import AuditPolicy
-from memaudit.gate.subjects import about_faces, of_subject, subject_places
+from memaudit.gate.subjects import about_faces, measured_by, of_subject, subject_places
 from memaudit.gate.thresholds import threshold_rule
-from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
+from memaudit.gate.verdict import RuleResult, Verdict, coverage_rule, unmeasured
+from memaudit.report.model import AuditFinding, AuditMeasures, Control, Coverage, Faces, ImageMatch, Rate, Report
 from memaudit.statistics import rate_of
-from memaudit.types import Coverage
+from memaudit.types import Coverage as Measured
 
 VERBATIM = "verbatim"
 
 
-def judge_audit(
-    name: str, report: Mapping[str, Any], policy: AuditPolicy, accepted: Collection[int] = ()
-) -> Iterator[RuleResult]:
+def judge_audit(name: str, report: Report, policy: AuditPolicy, accepted: Collection[int] = ()) -> Iterator[RuleResult]:
     """Apply the rules to one audit. accepted: the places in its list of findings that a person has accepted."""
-    results = report["results"]
+    results = measured_by(report)
     if about_faces(report):
         yield from _faces_alone(name, results, policy)
         return
-    if "searched" not in results:
+    if results is None:
         yield unmeasured(name, "max_findings", f"{policy.max_findings:,}")
         return
     accepted = of_subject(report, accepted)
-    yield _findings(name, report, accepted, policy)
-    yield _rate(name, results["searched"], open_count(report, accepted), policy)
-    yield coverage_rule(name, "min_coverage", report["coverage"], policy.min_coverage, "generations")
-    if results["paired"]:
-        paired = results["paired"]["coverage"]
-        yield coverage_rule(name, "min_coverage", paired, policy.min_coverage, "prompt pairs")
+    yield _findings(name, report, results, accepted, policy)
+    yield _rate(name, results.searched, open_count(report, results, accepted), policy)
+    yield coverage_rule(name, "min_coverage", report.coverage, policy.min_coverage, "generations")
+    if results.paired:
+        yield coverage_rule(name, "min_coverage", results.paired.coverage, policy.min_coverage, "prompt pairs")
     yield coverage_rule(
-        name, "min_reference_coverage", results["references"], policy.min_reference_coverage, "training images"
+        name, "min_reference_coverage", results.references, policy.min_reference_coverage, "training images"
     )
-    yield _controls(name, results["control"], policy)
-    yield threshold_rule(name, "audit", report["threshold"], report["encoder"], policy.max_threshold)
-    yield from _on_pixels(name, report, accepted, policy)
+    yield _controls(name, results.control, policy)
+    yield threshold_rule(name, "audit", report, policy.max_threshold)
+    yield from _on_pixels(name, report, results, accepted, policy)
     if policy.min_face_p is not None:
-        yield from _on_faces(name, results.get("faces"), policy, policy.min_face_p)
+        yield from _on_faces(name, results, policy, policy.min_face_p)
 
 
-def _faces_alone(name: str, results: Mapping[str, Any], policy: AuditPolicy) -> Iterator[RuleResult]:
+def _faces_alone(name: str, results: AuditMeasures | None, policy: AuditPolicy) -> Iterator[RuleResult]:
     """An audit of two stores of faces has no rule but that of faces: without a limit nothing of it can be judged."""
     if policy.min_face_p is None:
         sentence = "The audit is one of faces alone, and the policy has no limit for them: write min_face_p into it."
         yield unmeasured(name, "min_face_p", "none", sentence)
         return
-    yield from _on_faces(name, results.get("faces"), policy, policy.min_face_p)
+    yield from _on_faces(name, results, policy, policy.min_face_p)
 
 
-def open_count(report: Mapping[str, Any], accepted: Collection[int]) -> int:
+def open_count(report: Report, results: AuditMeasures, accepted: Collection[int]) -> int:
     """Regurgitated generations of those that the rate counts, less those whose match was accepted.
 
     A generation whose file is another's again stands in the list of findings and not in the rate: accepting both takes
     away one only, as long as others are listed.
     """
     accepted = of_subject(report, accepted)
-    searched, listed = whole(report["results"]["searched"]["count"]), len(subject_places(report))
+    searched, listed = results.searched.count, len(subject_places(report))
     return min(searched, max(0, searched - len(_queries(report, accepted)), listed - len(accepted)))
 
 
-def _queries(report: Mapping[str, Any], accepted: Collection[int], *, paired: bool = False) -> set[str]:
-    findings = [report["findings"][place] for place in accepted]
-    return {finding["query_id"] for finding in findings if finding["paired"] or not paired}
+def _queries(report: Report, accepted: Collection[int], *, paired: bool = False) -> set[str]:
+    findings = report.matches
+    return {findings[place].query_id for place in accepted if findings[place].paired or not paired}
 
 
-def _findings(name: str, report: Mapping[str, Any], accepted: Collection[int], policy: AuditPolicy) -> RuleResult:
-    paired, queries = report["results"]["paired"], _queries(report, accepted)
-    searched = whole(report["results"]["searched"]["count"]) - len(queries)
-    by_prompt = whole(paired["count"]) - len(_queries(report, accepted, paired=True)) if paired else 0
+def _findings(
+    name: str, report: Report, results: AuditMeasures, accepted: Collection[int], policy: AuditPolicy
+) -> RuleResult:
+    searched = results.searched.count - len(_queries(report, accepted))
+    paired = results.paired
+    by_prompt = paired.count - len(_queries(report, accepted, paired=True)) if paired else 0
     count = max(0, searched, by_prompt, len(subject_places(report)) - len(accepted))
     outcome = Verdict.FAIL if count > policy.max_findings else Verdict.PASS
     more = f" ({len(accepted):,} more were accepted by a person)" if accepted else ""
@@ -83,9 +83,9 @@ def _findings(name: str, report: Mapping[str, Any], accepted: Collection[int], p
     return RuleResult(name, "max_findings", outcome, f"{count:,}", f"{policy.max_findings:,}", sentence)
 
 
-def _rate(name: str, searched: Mapping[str, Any], count: int, policy: AuditPolicy) -> RuleResult:
-    coverage = Coverage(whole(searched["coverage"]["measured"]), whole(searched["coverage"]["total"]))
-    rate_of(whole(searched["count"]), coverage, policy.confidence)  # refuses an impossible one
+def _rate(name: str, searched: Rate, count: int, policy: AuditPolicy) -> RuleResult:
+    coverage = Measured(searched.coverage.measured, searched.coverage.total)
+    rate_of(searched.count, coverage, policy.confidence)  # refuses an impossible one
     rate = rate_of(count, coverage, policy.confidence)
     outcome = _against_limit(rate.value, rate.upper, policy.max_rate)
     bound = f"With {policy.confidence:.0%} confidence the rate is at most {rate.upper:.4%} (n = {coverage.measured:,})"
@@ -124,10 +124,9 @@ def needed(policy: AuditPolicy) -> int:
     return math.ceil(min(math.log(1 - policy.confidence) / math.log1p(-policy.max_rate), 10**12))
 
 
-def _controls(name: str, control: Mapping[str, Any] | None, policy: AuditPolicy) -> RuleResult:
+def _controls(name: str, control: Control | None, policy: AuditPolicy) -> RuleResult:
     """Held-out images that are near-duplicates of training images were not held out: they are no control."""
-    scored = whole(control["matched"]["n"]) if control else 0
-    excluded = whole(control.get("excluded_controls", 0)) if control else 0
+    scored, excluded = (control.matched.n, control.excluded_controls) if control else (0, 0)
     if excluded > scored:
         raise ValueError(f"{excluded} of {scored} held-out images excluded is impossible")
     usable = scored - excluded
@@ -138,14 +137,15 @@ def _controls(name: str, control: Mapping[str, Any] | None, policy: AuditPolicy)
 
 
 def _on_pixels(
-    name: str, report: Mapping[str, Any], accepted: Collection[int], policy: AuditPolicy
+    name: str, report: Report, results: AuditMeasures, accepted: Collection[int], policy: AuditPolicy
 ) -> Iterator[RuleResult]:
     if policy.max_verbatim is not None:
-        counted = [report["findings"][place] for place in subject_places(report) if place not in accepted]
-        unlisted = max(0, open_count(report, accepted) - len(counted))
+        findings = report.matches
+        counted = [findings[place] for place in subject_places(report) if place not in accepted]
+        unlisted = max(0, open_count(report, results, accepted) - len(counted))
         yield _verbatim(name, counted, unlisted, policy.max_verbatim)
     if policy.min_verified_coverage is not None:
-        floor, verified = policy.min_verified_coverage, report["results"].get("verified")
+        floor, verified = policy.min_verified_coverage, results.verified
         if verified is None:
             sentence = "No candidate was compared on pixels."
             yield unmeasured(name, "min_verified_coverage", f"{floor:.2%}", sentence)
@@ -153,10 +153,15 @@ def _on_pixels(
             yield _verified(name, verified, floor)
 
 
-def _verbatim(name: str, findings: list[Mapping[str, Any]], unlisted: int, limit: int) -> RuleResult:
+def is_verified(finding: AuditFinding) -> bool:
+    """Whether pixels confirm a finding. A face has none of its own."""
+    return isinstance(finding, ImageMatch) and finding.verified
+
+
+def _verbatim(name: str, findings: Sequence[AuditFinding], unlisted: int, limit: int) -> RuleResult:
     """A finding that nobody compared on pixels may be a verbatim copy, so it is no proof of few."""
-    confirmed = sum(finding["kind"] == VERBATIM and finding.get("verified") is True for finding in findings)
-    unknown = unlisted + sum(finding.get("verified") is not True for finding in findings)
+    confirmed = sum(finding.kind == VERBATIM and is_verified(finding) for finding in findings)
+    unknown = unlisted + sum(not is_verified(finding) for finding in findings)
     outcome, ending = Verdict.PASS, ""
     if confirmed > limit:
         outcome = Verdict.FAIL
@@ -166,37 +171,33 @@ def _verbatim(name: str, findings: list[Mapping[str, Any]], unlisted: int, limit
     return RuleResult(name, "max_verbatim", outcome, f"{confirmed:,}", f"{limit:,}", sentence)
 
 
-def _verified(name: str, coverage: Mapping[str, Any], floor: float) -> RuleResult:
+def _verified(name: str, coverage: Coverage, floor: float) -> RuleResult:
     """Of no candidates all were compared: a clean model has none."""
-    if whole(coverage["total"]) == 0 == whole(coverage["measured"]):
+    if coverage.total == 0 == coverage.measured:
         sentence = "There was no candidate to compare on pixels."
         return RuleResult(name, "min_verified_coverage", Verdict.PASS, "no candidate", f"{floor:.2%}", sentence)
     return coverage_rule(name, "min_verified_coverage", coverage, floor, "candidates (on pixels)")
 
 
-def _on_faces(name: str, faces: Mapping[str, Any] | None, policy: AuditPolicy, least: float) -> Iterator[RuleResult]:
-    if faces is None:
+def _on_faces(name: str, results: AuditMeasures | None, policy: AuditPolicy, least: float) -> Iterator[RuleResult]:
+    faces = results.faces if results else UNSET
+    if faces is UNSET:
         yield unmeasured(name, "min_face_p", f"{least:g}", "Faces were not looked at.")
         return
-    yield coverage_rule(name, "min_coverage", faces["coverage"], policy.min_coverage, "generations' faces")
-    floor, gallery = policy.min_reference_coverage, faces.get("gallery_coverage")
-    if gallery is None:
-        sentence = "The report does not say how many training images were searched for faces."
-        yield unmeasured(name, "min_reference_coverage", f"{floor:.2%}", sentence)
-    else:
-        yield coverage_rule(name, "min_reference_coverage", gallery, floor, "training images (for faces)")
+    yield coverage_rule(name, "min_coverage", faces.coverage, policy.min_coverage, "generations' faces")
+    floor, gallery = policy.min_reference_coverage, faces.gallery_coverage
+    yield coverage_rule(name, "min_reference_coverage", gallery, floor, "training images (for faces)")
     yield _faces(name, faces, least)
 
 
-def _faces(name: str, faces: Mapping[str, Any], least: float) -> RuleResult:
+def _faces(name: str, faces: Faces, least: float) -> RuleResult:
     """Some match by chance: what counts is whether there are more than the gallery lets expect."""
-    found, p = whole(faces["matched"]["count"]), faces["excess_p"]
-    expected = number(faces["expected_false_matches"], 0, 1e12)
+    found, p, expected = faces.matched.count, faces.excess_p, faces.expected_false_matches
     figures = f"{found:,} faces match training faces; chance lets expect {expected:.3g}"
     if p is None and found:
         sentence = f"{figures}, but without a calibration nobody can tell whether that is more than chance."
         return RuleResult(name, "min_face_p", Verdict.INCONCLUSIVE, f"{found:,}", f"{least:g}", sentence)
-    chance = number(p, 0, 1) if found else 1.0
+    chance = p if found and p is not None else 1.0
     outcome = Verdict.FAIL if found > expected and chance <= least else Verdict.PASS
     ending = "more than chance explains" if outcome is Verdict.FAIL else "no more than chance explains"
     sentence = f"{figures} (p = {chance:.2g}): {ending}."

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from memaudit.gate.comparison import FISHER, Audited, Comparison, compare, obstacle
 from memaudit.gate.policy import BaselinePolicy
+from memaudit.gate.subjects import looked_at_faces
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
+from memaudit.report.model import Report
 
 
 def judge_rise(name: str, new: Audited, old: Audited, policy: BaselinePolicy) -> tuple[RuleResult, Comparison | None]:
@@ -27,12 +26,12 @@ def judge_rise(name: str, new: Audited, old: Audited, policy: BaselinePolicy) ->
     return result, found
 
 
-def _why_not(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    if old.get("digest") is not None and old.get("digest") == new.get("digest"):
+def _why_not(old: Report, new: Report) -> str:
+    if old.digest == new.digest:
         return "it is this very report"
-    if old["kind"] == "audit" and old["results"]["conclusive"] is not True:
+    if old.kind == "audit" and not old.results.conclusive:
         return "the baseline calls itself inconclusive"
-    if (old["results"].get("faces") is None) != (new["results"].get("faces") is None):
+    if looked_at_faces(old) != looked_at_faces(new):
         return "one of them looked at faces and the other did not"
     return obstacle(old, new)
 

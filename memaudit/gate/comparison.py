@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from memaudit.gate.audits import open_count
-from memaudit.gate.figures import whole
 from memaudit.gate.provenance import identity_of
-from memaudit.gate.subjects import about_faces, of_subject, subject_places, training_set_of
+from memaudit.gate.subjects import about_faces, measured_by, of_subject, subject_places, training_set_of
+from memaudit.report.model import AuditMeasures, Outcomes, ReferenceViews, Report
 from memaudit.statistics import Rise, mcnemar_p, rate_of, rise_between, rise_p
 from memaudit.types import Coverage, Rate
 
@@ -56,8 +56,16 @@ class Comparison:
 class Audited:
     """One of the two sides: a report, and the places in its list of findings that a person has accepted."""
 
-    report: Mapping[str, Any]
+    report: Report
     accepted: Collection[int] = ()
+
+    @property
+    def results(self) -> AuditMeasures:
+        """What was measured. Raises ValueError for an audit that measured nothing: that is an `obstacle`."""
+        results = measured_by(self.report)
+        if results is None:
+            raise ValueError("nothing was measured")
+        return results
 
     @property
     def _open(self) -> list[int]:
@@ -65,40 +73,39 @@ class Audited:
 
     @property
     def matches(self) -> list[Pair]:
-        findings = [self.report["findings"][place] for place in self._open]
-        return [Pair(f["query_id"], f["reference_id"]) for f in findings]
+        findings = self.report.matches
+        return [Pair(findings[place].query_id, findings[place].reference_id) for place in self._open]
 
-    @property
-    def found(self) -> set[str]:
+    def found(self, outcomes: Outcomes) -> set[str]:
         """The generations that match, less those accepted."""
-        waived = {self.report["findings"][place]["query_id"] for place in of_subject(self.report, self.accepted)}
-        return set(self.report["results"]["outcomes"]["found"]) - waived
+        findings = self.report.matches
+        return set(outcomes.found) - {findings[p].query_id for p in of_subject(self.report, self.accepted)}
 
     def rate(self, confidence: float) -> Rate:
-        coverage = self.report["results"]["searched"]["coverage"]
-        measured = Coverage(whole(coverage["measured"]), whole(coverage["total"]))
-        return rate_of(open_count(self.report, self.accepted), measured, confidence)
+        coverage = self.results.searched.coverage
+        measured = Coverage(coverage.measured, coverage.total)
+        return rate_of(open_count(self.report, self.results, self.accepted), measured, confidence)
 
 
-def obstacle(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+def obstacle(old: Report, new: Report) -> str:
     """Why the rates of two audits cannot be compared; nothing if they can.
 
     They must have counted the same thing: copies of the same training set, by the same encoder, threshold, views of
     both sides and use of pixels.
     """
     for report, which in ((old, "earlier"), (new, "later")):
-        if report["kind"] != "audit":
-            return f"the {which} report is one of {report['kind']}, not of an audit"
-        if "searched" not in report["results"]:
+        if report.kind != "audit":
+            return f"the {which} report is one of {report.kind}, not of an audit"
+        if measured_by(report) is None:
             return f"the {which} audit measured nothing"
     if identity_of(old) != identity_of(new):
         return f"the encoders differ: {identity_of(old)} and {identity_of(new)}"
-    if old["threshold"] != new["threshold"]:
-        return f"the thresholds differ: {old['threshold']} and {new['threshold']}"
-    return _other_training_set(old, new) or _other_decisions(old["results"], new["results"])
+    if old.threshold != new.threshold:
+        return f"the thresholds differ: {old.threshold} and {new.threshold}"
+    return _other_training_set(old, new) or _other_decisions(Audited(old).results, Audited(new).results)
 
 
-def _other_training_set(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+def _other_training_set(old: Report, new: Report) -> str:
     if about_faces(old) != about_faces(new):
         return "one of them is an audit of faces alone"
     earlier, later = training_set_of(old), training_set_of(new)
@@ -109,22 +116,22 @@ def _other_training_set(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     return ""
 
 
-def _other_decisions(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+def _other_decisions(old: AuditMeasures, new: AuditMeasures) -> str:
     """What counts as a match follows from these as well. Reports of before do not say what was searched of the training
     images, and can only be compared among themselves."""
-    if (old.get("verified") is None) != (new.get("verified") is None):
+    if (old.verified is None) != (new.verified is None):
         return "one of them decided on pixels and the other did not (--verify)"
-    if sorted(old.get("views") or []) != sorted(new.get("views") or []):
+    if sorted(old.views) != sorted(new.views):
         return "they looked at different views of the generations (--views)"
-    return _other_references(old.get("reference_views"), new.get("reference_views"))
+    return _other_references(old.reference_views or None, new.reference_views or None)
 
 
-def _other_references(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> str:
+def _other_references(old: ReferenceViews | None, new: ReferenceViews | None) -> str:
     if old is None and new is None:
         return ""
     if old is None or new is None:
         return "one of them does not say whether tiles and details of training images were searched: audit again"
-    earlier, later = ([name for name in ("whole", "tiles", "details") if each.get(name)] for each in (old, new))
+    earlier, later = old.searched, new.searched
     if earlier != later:
         return (
             f"they searched different views of the training images, {', '.join(earlier)} and {', '.join(later)} "
@@ -139,28 +146,29 @@ def compare(old: Audited, new: Audited, confidence: float = 0.95) -> Comparison:
     confidence: of the two-sided intervals of the rates and of the rise. The same prompts and seeds are tested by
     McNemar's exact test on the discordant pairs, others by Fisher's exact test.
     """
-    why = _why_unpaired(old.report["results"], new.report["results"])
-    return _unpaired(old, new, confidence, why) if why else _paired(old, new, confidence)
+    earlier, later = old.results.outcomes, new.results.outcomes
+    if earlier is None or later is None:
+        return _unpaired(old, new, confidence, "not both reports hold the outcomes of single generations")
+    outcomes = earlier, later
+    why = _why_unpaired(outcomes, (old.results.searched.count, new.results.searched.count))
+    return _unpaired(old, new, confidence, why) if why else _paired(old, new, outcomes, confidence)
 
 
-def _why_unpaired(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    earlier, later = old.get("outcomes"), new.get("outcomes")
-    if not earlier or not later:
-        return "not both reports hold the outcomes of single generations"
-    if not earlier["digest"] or not later["digest"]:
+def _why_unpaired(outcomes: tuple[Outcomes, Outcomes], counts: tuple[int, int]) -> str:
+    earlier, later = outcomes
+    if not earlier.digest or not later.digest:
         return "not both audits know the prompts of their generations"
-    if earlier["digest"] != later["digest"]:
+    if earlier.digest != later.digest:
         return "the prompts, seeds or names of the generations differ"
-    if any(len(set(side["outcomes"]["found"])) != side["searched"]["count"] for side in (old, new)):
+    if any(len(set(each.found)) != count for each, count in zip(outcomes, counts, strict=True)):
         return "the outcomes of single generations do not add up to the rate"
     return ""
 
 
-def _paired(old: Audited, new: Audited, confidence: float) -> Comparison:
-    outcomes = [side.report["results"]["outcomes"] for side in (old, new)]
-    left_out = {query for outcome in outcomes for query in outcome["left_out"]}
-    n = whole(outcomes[0]["total"]) - len(left_out)
-    before, after = old.found - left_out, new.found - left_out
+def _paired(old: Audited, new: Audited, outcomes: tuple[Outcomes, Outcomes], confidence: float) -> Comparison:
+    left_out = {query for each in outcomes for query in each.left_out}
+    n = outcomes[0].total - len(left_out)
+    before, after = old.found(outcomes[0]) - left_out, new.found(outcomes[1]) - left_out
     gained, lost = len(after - before), len(before - after)
     earlier, later = set(old.matches), set(new.matches)
     return Comparison(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from memaudit.gate.accepted import Accepted, entry_for
-from memaudit.gate.audits import VERBATIM
-from memaudit.gate.subjects import FACE, training_set_of
+from memaudit.gate.audits import VERBATIM, is_verified
+from memaudit.gate.subjects import training_set_of
 from memaudit.gate.verdict import RuleResult, Verdict
+from memaudit.report.model import FACE, AuditFinding, Report
 
 
 @dataclass(frozen=True)
@@ -56,40 +56,30 @@ class Finding:
         return f"{word} (by {entry.who}: {entry.why})"
 
 
-def findings_of(name: str, report: Mapping[str, Any], accepted: Sequence[Accepted], day: date) -> list[Finding]:
-    """The findings of an audit's report, in its order; none for another kind of report.
-
-    Raises LookupError, TypeError or ValueError for a finding without its ids.
-    """
-    if report["kind"] != "audit":
-        return []
+def findings_of(name: str, report: Report, accepted: Sequence[Accepted], day: date) -> list[Finding]:
+    """The findings of an audit's report, in its order; none for another kind of report."""
     training_set = training_set_of(report)
-    entries = [entry_for(raw, accepted, day, training_set) for raw in report["findings"]]
     return [
-        _finding(name, place, raw, entry, day)
-        for place, (raw, entry) in enumerate(zip(report["findings"], entries, strict=True))
+        _finding(name, place, match, entry_for(match, accepted, day, training_set), day)
+        for place, match in enumerate(report.matches)
     ]
 
 
-def _finding(name: str, place: int, raw: Mapping[str, Any], entry: Accepted | None, day: date) -> Finding:
+def _finding(name: str, place: int, match: AuditFinding, entry: Accepted | None, day: date) -> Finding:
     return Finding(
         report=name,
         place=place,
-        kind=str(raw.get("kind", "near-duplicate")),
-        verified=raw.get("verified") is True,
-        query_id=str(raw.get("query_id", "")),
-        reference_id=str(raw.get("reference_id", "")),
-        similarity=float(raw.get("similarity", 0)),
-        prompt=str(raw.get("prompt") or ""),
-        query_picture=_text(raw.get("query_picture")),
-        reference_picture=_text(raw.get("reference_picture")),
+        kind=match.kind,
+        verified=is_verified(match),
+        query_id=match.query_id,
+        reference_id=match.reference_id,
+        similarity=match.similarity,
+        prompt=match.prompt,
+        query_picture=match.query_picture,
+        reference_picture=match.reference_picture,
         accepted=entry,
         expired=entry is not None and not entry.holds_on(day),
     )
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def outcome_of(finding: Finding, results: Sequence[RuleResult]) -> Verdict:

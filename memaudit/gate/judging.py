@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from typing import Any
 
 from memaudit.errors import InputError, MemauditError
 from memaudit.gate.accepted import Accepted
@@ -24,8 +23,9 @@ from memaudit.gate.provenance import (
     required,
     same_training_set,
 )
-from memaudit.gate.subjects import FACE, about_faces
+from memaudit.gate.subjects import about_faces
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured, verdict_of
+from memaudit.report.model import FACE, Report
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def hold(
     reports: Sequence[Named],
     policy: Policy,
     *,
-    baseline: Mapping[str, Any] | None = None,
+    baseline: Report | None = None,
     accepted: Sequence[Accepted] = (),
     now: datetime | None = None,
 ) -> GateResult:
@@ -65,7 +65,7 @@ def hold(
     """
     now = now or datetime.now(UTC)
     day = now.astimezone(UTC).date()
-    findings = [_findings_of(name, report, accepted, day) for name, report in reports]
+    findings = [findings_of(name, report, accepted, day) for name, report in reports]
     waived = [{finding.place for finding in found if finding.waived} for found in findings]
     rules = [
         result
@@ -89,7 +89,7 @@ def judge_all(reports: Sequence[Named], policy: Policy) -> list[RuleResult]:
 
 def judge(
     name: str,
-    report: Mapping[str, Any],
+    report: Report,
     policy: Policy,
     *,
     accepted: Collection[int] = (),
@@ -100,16 +100,20 @@ def judge(
     accepted: the places of its findings that a person has accepted.
     Raises InputError for a report that lacks a figure which its rules need.
     """
-    rules: dict[str, Callable[[], Iterator[RuleResult]]] = {
-        "audit": lambda: judge_audit(name, report, policy.audit, accepted),
-        "dedup": lambda: judge_dedup(name, report, policy.dedup),
-    }
     with complaining(name):
         return [
-            conclusive(name, report["results"]),
+            conclusive(name, report.results),
             *judge_provenance(name, report, policy.gate, now or datetime.now(UTC)),
-            *rules[report["kind"]](),
+            *_of_its_kind(name, report, policy, accepted),
         ]
+
+
+def _of_its_kind(name: str, report: Report, policy: Policy, accepted: Collection[int]) -> Iterator[RuleResult]:
+    if report.kind == "audit":
+        return judge_audit(name, report, policy.audit, accepted)
+    if report.kind == "dedup":
+        return judge_dedup(name, report, policy.dedup)
+    raise ValueError(f"there are rules for audits and dedup runs, none for a report of {report.kind}")
 
 
 @contextmanager
@@ -117,7 +121,7 @@ def complaining(name: str) -> Iterator[None]:
     """Whatever is wrong with a figure becomes one line about the report."""
     try:
         yield
-    except (MemauditError, LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+    except (MemauditError, ValueError, ArithmeticError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"report {name} lacks a figure that its rules need, or has it wrong: {error}") from None
@@ -129,13 +133,8 @@ def _judge_together(reports: Sequence[Named], policy: Policy) -> list[RuleResult
     return [*results, *([same] if same else [])]
 
 
-def _findings_of(name: str, report: Mapping[str, Any], accepted: Sequence[Accepted], day: date) -> list[Finding]:
-    with complaining(name):
-        return findings_of(name, report, accepted, day)
-
-
-def _waived_in(report: Mapping[str, Any], accepted: Sequence[Accepted], day: date) -> set[int]:
-    found = _findings_of("of the baseline", report, accepted, day)
+def _waived_in(report: Report, accepted: Sequence[Accepted], day: date) -> set[int]:
+    found = findings_of("of the baseline", report, accepted, day)
     return {finding.place for finding in found if finding.waived}
 
 
@@ -149,7 +148,7 @@ def _judge_rises(
     """The rule for each audit, and the findings, told whether they are new."""
     results, told = [], []
     for (name, report), found, places in zip(reports, findings, waived, strict=True):
-        if report["kind"] == "audit" and not about_faces(report):
+        if report.kind == "audit" and not about_faces(report):
             with complaining(name):
                 result, comparison = judge_rise(name, Audited(report, places), old, policy.baseline)
             results.append(result)
@@ -174,7 +173,7 @@ def _with_news(findings: Sequence[Finding], comparison: Comparison | None) -> li
 
 def _unjudged(reports: Sequence[Named], policy: Policy) -> Iterator[str]:
     for name, report in reports:
-        faces = sum(each.get("kind") == FACE for each in report["findings"])
+        faces = sum(each.kind == FACE for each in report.matches)
         if faces and policy.audit.min_face_p is None and not about_faces(report):
             yield f"{name} has {faces:,} findings of faces, and the policy no limit for them (min_face_p): not judged."
 
@@ -188,11 +187,7 @@ def _notes(accepted: Sequence[Accepted], findings: Sequence[Finding], day: date)
 
 def _why_unused(entry: Accepted, findings: Sequence[Finding], day: date) -> str:
     """An entry that another outlasts is not said to be without a match."""
-    about = [
-        {"query_id": each.query_id, "prompt": each.prompt, "reference_id": each.reference_id, "kind": each.kind}
-        for each in findings
-    ]
-    kinds = {each["kind"] for each in about if entry.names(each) and not entry.covers(each, entry.training_set)}
+    kinds = {each.kind for each in findings if entry.names(each) and not entry.covers(each, entry.training_set)}
     if kinds:
         return f"does not cover what was found: {', '.join(sorted(kinds))} (its kind: {entry.kind or 'none'})"
     expired = "" if entry.holds_on(day) else f", and expired on {entry.until}"

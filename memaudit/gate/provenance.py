@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from memaudit.gate.policy import GatePolicy
-from memaudit.gate.subjects import FACES, about_faces, training_set_of
+from memaudit.gate.subjects import FACES, about_faces, looked_at_faces, training_set_of
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
+from memaudit.report.model import Report, Results
 from memaudit.types import EncoderSpec
 
 ALL_REPORTS = "all reports"
-Named = tuple[str, Mapping[str, Any]]
+Named = tuple[str, Report]
 """A report with the name that results call it by."""
 
 _CLOCKS_APART = timedelta(minutes=10)  # of two machines; more is no slip
 
 
-def conclusive(name: str, results: Mapping[str, Any]) -> RuleResult:
+def conclusive(name: str, results: Results) -> RuleResult:
     """Whether the run itself says that it measured what it set out to."""
-    reasons = "; ".join(results["reasons"])
-    done = results["conclusive"] is True
+    reasons = "; ".join(results.reasons)
+    done = results.conclusive
     outcome = Verdict.PASS if done else Verdict.INCONCLUSIVE
     sentence = (
         "The run measured what it set out to measure." if done else f"The run calls itself inconclusive: {reasons}."
@@ -29,27 +29,28 @@ def conclusive(name: str, results: Mapping[str, Any]) -> RuleResult:
     return RuleResult(name, "conclusive", outcome, "yes" if done else "no", "yes", sentence)
 
 
-def judge_provenance(name: str, report: Mapping[str, Any], policy: GatePolicy, now: datetime) -> Iterator[RuleResult]:
+def judge_provenance(name: str, report: Report, policy: GatePolicy, now: datetime) -> Iterator[RuleResult]:
     """Age, encoder and training set of one report, as far as the policy pins them."""
     if policy.max_age_days is not None:
-        yield _age(name, report.get("created"), policy.max_age_days, now)
+        yield _age(name, report.created, policy.max_age_days, now)
     if policy.encoders is not None:
         yield _pinned(name, "encoders", identity_of(report), policy.encoders, "encoder")
     if policy.training_sets is not None:
         yield _pinned(name, "training_sets", training_set_of(report), policy.training_sets, "training set")
 
 
-def identity_of(report: Mapping[str, Any]) -> str | None:
+def identity_of(report: Report) -> str | None:
     """The encoder's identity; None where the run did not get that far."""
-    encoder = report.get("encoder")
-    if not encoder:
+    encoder = report.encoder
+    if encoder is None:
         return None
-    return EncoderSpec(
-        **{key: encoder[key] for key in ("name", "weights_sha256", "preprocessing", "dim", "threshold")}
-    ).identity
+    spec = EncoderSpec(
+        encoder.name, encoder.weights_sha256, encoder.preprocessing, encoder.dim, encoder.threshold, encoder.source
+    )
+    return spec.identity
 
 
-def _age(name: str, created: Any, limit: int, now: datetime) -> RuleResult:
+def _age(name: str, created: str, limit: int, now: datetime) -> RuleResult:
     moment = _moment(created)
     if moment is None:
         return unmeasured(name, "max_age_days", f"{limit:,} days", "The report does not say when it was made.")
@@ -63,11 +64,11 @@ def _age(name: str, created: Any, limit: int, now: datetime) -> RuleResult:
     return RuleResult(name, "max_age_days", outcome, days, f"{limit:,} days", sentence)
 
 
-def _moment(created: Any) -> datetime | None:
+def _moment(created: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(created)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (TypeError, ValueError, OverflowError):
+    except (ValueError, OverflowError):
         return None
 
 
@@ -90,10 +91,10 @@ def required(kind: str, reports: Sequence[Named]) -> RuleResult:
     return RuleResult(ALL_REPORTS, "require", outcome, f"{count:,}", kind, sentence)
 
 
-def _kinds_of(report: Mapping[str, Any]) -> set[str]:
+def _kinds_of(report: Report) -> set[str]:
     """What a report stands for: an audit of images may have looked at faces as well."""
-    kinds = set() if about_faces(report) else {report["kind"]}
-    return kinds | {FACES} if report["kind"] == "audit" and report["results"].get("faces") else kinds
+    kinds = set() if about_faces(report) else {report.kind}
+    return kinds | {FACES} if looked_at_faces(report) else kinds
 
 
 def same_training_set(reports: Sequence[Named]) -> RuleResult | None:
@@ -114,6 +115,6 @@ def same_training_set(reports: Sequence[Named]) -> RuleResult | None:
 def _training_sets(reports: Sequence[Named], kind: str) -> Iterator[tuple[str, str | None]]:
     """Name and digest of the training set of each report of a kind; a run that could not begin has none to compare."""
     for name, report in reports:
-        inputs = report.get("inputs") or {}
-        if report["kind"] == kind and not about_faces(report) and (inputs or report["results"]["conclusive"]):
+        begun = bool(report.inputs) or report.results.conclusive
+        if report.kind == kind and not about_faces(report) and begun:
             yield name, training_set_of(report)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from memaudit.encoders.specs import family_of
-from memaudit.gate.figures import number
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
+from memaudit.report.model import Report
 
 
 def own_threshold(encoder: str) -> float | None:
@@ -15,12 +13,14 @@ def own_threshold(encoder: str) -> float | None:
     return family.threshold if family else None
 
 
-def threshold_rule(name: str, run: str, threshold: Any, encoder: Any, max_threshold: float) -> RuleResult:
+def threshold_rule(name: str, run: str, report: Report, max_threshold: float) -> RuleResult:
     """A run that looked for exact copies alone shows nothing about near-duplicates. run: "audit" or "dedup run"."""
-    found = number(threshold, 0, 1)
-    limit = max_threshold or own_threshold(str(encoder["name"]))
+    found, encoder = report.threshold, report.encoder
+    if found is None or encoder is None:
+        raise ValueError(f"the {run} names no {'threshold' if encoder else 'encoder'}")
+    limit = max_threshold or own_threshold(encoder.name)
     if limit is None:
-        sentence = f"The encoder {encoder['name']} is not one of memaudit's: write a max_threshold into the policy."
+        sentence = f"The encoder {encoder.name} is not one of memaudit's: write a max_threshold into the policy."
         return unmeasured(name, "threshold", "none known", sentence)
     outcome = Verdict.PASS if found <= limit else Verdict.INCONCLUSIVE
     ending = "." if outcome is Verdict.PASS else ": weaker copies would not have been found."

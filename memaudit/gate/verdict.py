@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from memaudit.report.model import Coverage
 
 
 class Verdict(StrEnum):
@@ -40,3 +44,14 @@ def verdict_of(results: Sequence[RuleResult]) -> Verdict:
 def unmeasured(name: str, rule: str, limit: str, sentence: str = "Nothing was measured.") -> RuleResult:
     """The result of a rule whose figure the report does not hold."""
     return RuleResult(name, rule, Verdict.INCONCLUSIVE, "none measured", limit, sentence)
+
+
+def coverage_rule(name: str, rule: str, coverage: Coverage, floor: float, what: str) -> RuleResult:
+    """Passes if the share measured reaches the floor; of nothing it never does."""
+    measured, total = coverage.measured, coverage.total
+    share = measured / total if total else 0.0
+    outcome = Verdict.PASS if 0 < measured <= total and share >= floor else Verdict.INCONCLUSIVE
+    # rounded down: what falls short of a floor must not look as if it reached it
+    figure = f"{(measured * 10_000 // total if total else 0) / 10_000:.2%}"
+    sentence = f"{measured:,} of {total:,} {what} were measured."
+    return RuleResult(name, rule, outcome, figure, f"{floor:.2%}", sentence)

@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from msgspec import UNSET, convert
+from msgspec.structs import replace
 
-from memaudit.audit.results import AuditResult, Control, Covariates, Discoveries
+from memaudit.audit import results as measured
+from memaudit.audit.results import AuditResult, Covariates
 from memaudit.matching.results import Matches
 from memaudit.report.audit_findings import card, findings_of, misses_of, page_data
 from memaudit.report.audit_tables import Targets, write_matches, write_scores
 from memaudit.report.document import make_report, write_report
 from memaudit.report.faces import FacePart, audit_with_faces
+from memaudit.report.model import (
+    AuditFinding,
+    AuditResults,
+    AuditSimilarities,
+    Control,
+    Discoveries,
+    FaceMatch,
+    FindingsBand,
+    ImageMatch,
+    Metrics,
+    ReferenceViews,
+    Report,
+    Why,
+    WhyBand,
+    coverage_of,
+    rate_of,
+)
 from memaudit.report.outcomes import outcomes_of
 from memaudit.report.page import histogram, interval, percent, percent_up, write_page
 from memaudit.report.pictures import Alter, Pictures
@@ -37,7 +55,7 @@ def write_audit(
     out: Path,
     faces: FacePart | None = None,
     alter: Alter | None = None,
-) -> dict[str, Any]:
+) -> Report:
     """Write every file of an audit into `out` and return the report. report.json comes last.
 
     faces: what comparing faces gave, if that was asked for. alter: what each picture goes through before it is shown.
@@ -47,10 +65,11 @@ def write_audit(
     write_matches(out, result, queries, targets)
     write_scores(out, result, queries, references)
     pictures = Pictures(out, alter)
-    findings = findings_of(result, queries, targets, pictures, PICTURED)
-    results = _results(result, findings, queries) | {"misses": misses_of(result, queries, references, pictures)}
+    matches = findings_of(result, queries, targets, pictures, PICTURED)
+    findings: list[AuditFinding] = [*matches]
+    results = replace(_results(result, matches, queries), misses=misses_of(result, queries, references, pictures))
     if faces is not None:
-        results, findings = audit_with_faces(results, findings, faces, out, pictures)
+        results, findings = audit_with_faces(results, matches, faces, out, pictures)
     report = make_report(
         "audit",
         inputs={**result.digests, **(faces.audit.result.digests if faces else {})},
@@ -60,72 +79,72 @@ def write_audit(
         results=results,
         findings=findings,
     )
-    _write_page(out / "report.html", report)
+    write_audit_page(out / "report.html", report)
     write_report(out / "report.json", report)
     return report
 
 
-def _write_page(path: Path, report: dict[str, Any]) -> None:
-    """The page's only script is named by its digest: a browser runs no other."""
+def write_audit_page(path: Path, report: Report) -> None:
+    """The page of a report of images. Its only script is named by its digest: a browser runs no other."""
     script = resources.files("memaudit.report").joinpath("templates/audit.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    findings = [finding for finding in report["findings"] if finding["kind"] != "face"]
+    findings = [finding for finding in report.findings if isinstance(finding, ImageMatch)]
     write_page(
         path,
         "audit.html",
         report=report,
         pictured=PICTURED,
         images=len(findings),
+        faces=[finding for finding in report.findings if isinstance(finding, FaceMatch)],
         cards=[card(finding) for finding in findings[:STATIC]],
-        searched_in=searched_in(report["results"]),
+        searched_in=searched_in(report),
         data=page_data(findings),
         script=script,
         script_digest=digest,
     )
 
 
-def _results(result: AuditResult, findings: list[dict[str, Any]], queries: Columns) -> dict[str, Any]:
-    conclusive = not result.inconclusive
-    control = _control(result.control) if result.control else None
+def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) -> AuditResults:
     paired = result.scores.paired[result.scores.paired >= 0]
-    return {
-        "conclusive": conclusive,
-        "reasons": list(result.inconclusive),
-        "headline": _headline(result),
-        "method": result.method,
-        "references": result.references.as_dict(),
-        "searched": result.searched.as_dict(),
-        "paired": result.paired.as_dict() if result.paired else None,
-        "control": control,
-        "missing": len(result.missing),
-        "duplicates": result.duplicates,
-        "distinct_prompts": len(set(paired.tolist())) if result.paired else None,
-        "blank": int((result.scores.status == Status.BLANK).sum()),
-        "by_near_duplicates": _by_near_duplicates(findings),
-        "why": _why(result.why) if result.why else None,
-        "metrics": asdict(result.metrics) if result.metrics else None,
-        "similarities": {
-            "generations": histogram(result.scores.best_similarity, 0.0, 1.0, 40),
-            "control": histogram(result.control.best_similarity, 0.0, 1.0, 40) if result.control else None,
-        },
-        "outcomes": outcomes_of(result, queries),
-        "verification": _verification(result),
-        "verified": result.compared.as_dict() if result.compared else None,
-        "unconfirmed": int((~result.matches.verified[result.matches.rank == 1]).sum()),
-        "kinds": _kinds(result.matches),
-        "views": list(result.views),
-        **({"reference_views": result.reference_views.as_dict()} if result.reference_views else {}),
-    }
+    return AuditResults(
+        conclusive=not result.inconclusive,
+        reasons=list(result.inconclusive),
+        headline=_headline(result),
+        method=result.method,
+        references=coverage_of(result.references),
+        searched=rate_of(result.searched),
+        paired=rate_of(result.paired) if result.paired else None,
+        control=_control(result.control) if result.control else None,
+        missing=len(result.missing),
+        duplicates=result.duplicates,
+        distinct_prompts=len(set(paired.tolist())) if result.paired else None,
+        blank=int((result.scores.status == Status.BLANK).sum()),
+        by_near_duplicates=_by_near_duplicates(findings),
+        why=_why(result.why) if result.why else None,
+        metrics=_metrics(result.metrics) if result.metrics else None,
+        similarities=AuditSimilarities(
+            generations=histogram(result.scores.best_similarity, 0.0, 1.0, 40),
+            control=histogram(result.control.best_similarity, 0.0, 1.0, 40) if result.control else None,
+        ),
+        outcomes=outcomes_of(result, queries),
+        verification=_verification(result),
+        verified=coverage_of(result.compared) if result.compared else None,
+        unconfirmed=int((~result.matches.verified[result.matches.rank == 1]).sum()),
+        kinds=_kinds(result.matches),
+        views=list(result.views),
+        reference_views=convert(views.as_dict(), ReferenceViews) if (views := result.reference_views) else UNSET,
+    )
 
 
-def searched_in(results: Mapping[str, Any]) -> str:
-    """A sentence on which views of the training images were searched, from an audit's `results`."""
-    views = results.get("reference_views")
-    if views is None:
+def searched_in(report: Report) -> str:
+    """A sentence on which views of the training images an audit searched."""
+    views = report.results.reference_views if isinstance(report.results, AuditResults) else UNSET
+    if views is UNSET:
         return "It is not known which views of the training images were searched."
-    searched = [f"their {name}" for name in _PARTS if views.get(name)]
-    lacking = [f"no {name} ({option})" for name, option in _PARTS.items() if name not in views]
-    idle = [name for name in _PARTS if name in views and views[name] is None]
+    parts = {"tiles": views.tiles, "details": views.details}
+    searched = [f"their {name}" for name, digest in parts.items() if digest]
+    lacking = [f"no {name} ({_PARTS[name]})" for name, digest in parts.items() if digest is UNSET]
+    idle = [name for name, digest in parts.items() if digest is None]
     return (
         f"Searched in: {', '.join(['whole training images', *searched])}"
         + (f"; the store has {' and '.join(lacking)} of them" if lacking else "")
@@ -151,41 +170,51 @@ def _kinds(matches: Matches) -> dict[str, int]:
     return dict(zip(names.tolist(), counts.tolist(), strict=True))
 
 
-def _control(control: Control) -> dict[str, Any]:
-    return {
-        "matched": control.matched.as_dict(),
-        "usable": control.matched.coverage.measured - control.excluded_controls,
-        "duplicates": control.duplicates,
-        "excluded_controls": control.excluded_controls,
-        "excluded_references": control.excluded_references,
-        "nearer_training": control.nearer_training,
-        "nearer_control": control.nearer_control,
-        "groups": control.groups,
-        "relabelling_p": control.relabelling_p,
-        "least_relabelling_p": control.least_p,
-        "greater_rate_p": control.greater_rate_p,
-        "why_no_p": control.why_no_p,
-        "discoveries": _discoveries(control.discoveries) if control.discoveries else None,
-    }
+def _control(control: measured.Control) -> Control:
+    return Control(
+        matched=rate_of(control.matched),
+        usable=control.matched.coverage.measured - control.excluded_controls,
+        duplicates=control.duplicates,
+        excluded_controls=control.excluded_controls,
+        excluded_references=control.excluded_references,
+        nearer_training=control.nearer_training,
+        nearer_control=control.nearer_control,
+        groups=control.groups,
+        relabelling_p=control.relabelling_p,
+        least_relabelling_p=control.least_p,
+        greater_rate_p=control.greater_rate_p,
+        why_no_p=control.why_no_p,
+        discoveries=_discoveries(control.discoveries) if control.discoveries else None,
+    )
 
 
-def _discoveries(found: Discoveries) -> dict[str, Any]:
-    names = ("q", "tested", "controls", "found", "least_p", "needed")
-    return {name: getattr(found, name) for name in names}
+def _discoveries(found: measured.Discoveries) -> Discoveries:
+    return Discoveries(
+        q=found.q,
+        tested=found.tested,
+        controls=found.controls,
+        found=found.found,
+        least_p=found.least_p,
+        needed=found.needed,
+    )
 
 
-def _why(why: Covariates) -> dict[str, Any]:
+def _metrics(metrics: measured.Metrics) -> Metrics:
+    return Metrics(**{**asdict(metrics), "notes": list(metrics.notes)})
+
+
+def _why(why: Covariates) -> Why:
     bands = [
-        {
-            "feature": band.feature,
-            "low": band.low,
-            "high": band.high,
-            "came_back": band.came_back.as_dict(),
-            "training": band.training.as_dict() if band.training else None,
-        }
+        WhyBand(
+            feature=band.feature,
+            low=band.low,
+            high=band.high,
+            came_back=rate_of(band.came_back),
+            training=rate_of(band.training) if band.training else None,
+        )
         for band in why.bands
     ]
-    return {"paired": why.paired, "bands": bands, "without_simplicity": why.without}
+    return Why(paired=why.paired, bands=bands, without_simplicity=why.without)
 
 
 def _headline(result: AuditResult) -> str:
@@ -202,7 +231,7 @@ def _headline(result: AuditResult) -> str:
     return (
         f"{rate.count:,} of {rate.coverage.measured:,} generations are near-duplicates of training images "
         f"({_likeness(result)}): {percent(rate.value)}, {rate.confidence:.0%} interval "
-        f"{interval(rate.as_dict())}."
+        f"{interval(rate)}."
     )
 
 
@@ -211,10 +240,10 @@ def _likeness(result: AuditResult) -> str:
     return f"similarity {result.threshold:g} or more{pixels}"
 
 
-def _by_near_duplicates(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _by_near_duplicates(findings: list[ImageMatch]) -> list[FindingsBand]:
     """Findings by how often the training image stands in the training set."""
-    counts = [finding["near_duplicates"] for finding in findings]
+    counts = [finding.near_duplicates for finding in findings]
     return [
-        {"low": low, "high": high, "findings": sum(low <= n and (high is None or n <= high) for n in counts)}
+        FindingsBand(low=low, high=high, findings=sum(low <= n and (high is None or n <= high) for n in counts))
         for low, high in DUPLICATE_BANDS
     ]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from memaudit.audit.results import AuditResult
 from memaudit.images.reading import is_url
 from memaudit.matching.kinds import Kind
 from memaudit.report.audit_tables import Targets, matches_of, p_of, q_of, ratios_of
+from memaudit.report.model import ImageMatch, Miss
 from memaudit.report.pictures import Pictures
 from memaudit.report.tables import rank_of
 from memaudit.store import Columns, Store
@@ -19,13 +20,38 @@ from memaudit.types import Int64
 
 NOT_COMPARED = "not compared"
 OWN, NEAR_OWN, OTHER = "the prompt's own image", "near-duplicate of the prompt's", "not the prompt's image"
-FIELDS = ("similarity", "kind", "view", "relation", "near_duplicates", "ratio", "q", "query_id", "reference_id")
-SHOWN_FIELDS = ("prompt", "caption", "tags", "facts", "query_picture", "reference_picture")
+
+
+class Card(NamedTuple):
+    """What the page shows of a finding, in the words that it shows, and what it sorts and filters by."""
+
+    similarity: float
+    kind: str
+    view: str
+    relation: str
+    near_duplicates: int
+    ratio: float | None
+    q: float | None
+    query_id: str
+    reference_id: str
+    prompt: str
+    caption: str
+    tags: list[str]
+    facts: str
+    query_picture: str | None
+    reference_picture: str | None
+
+
+class PageData(TypedDict):
+    """All cards as rows, for the page's script."""
+
+    fields: tuple[str, ...]
+    rows: list[Card]
 
 
 def findings_of(
     result: AuditResult, queries: Columns, targets: Targets, pictures: Pictures, pictured: int
-) -> list[dict[str, Any]]:
+) -> list[ImageMatch]:
     """One finding for each regurgitated generation: its most similar training image; worst first.
 
     The first `pictured` get thumbnails.
@@ -33,9 +59,16 @@ def findings_of(
     order = _worst_first(result, queries)
     places, counts = targets.places(result.matches.reference), matches_of(result)
     return [
-        _finding(result, queries, targets.columns, int(match), int(places[match]), pictures if i < pictured else None)
-        | {"matches": int(counts[result.matches.query[match]])}
-        for i, match in enumerate(order)
+        _finding(
+            result,
+            queries,
+            targets.columns,
+            int(match),
+            int(places[match]),
+            int(counts[result.matches.query[match]]),
+            pictures if number < pictured else None,
+        )
+        for number, match in enumerate(order)
     ]
 
 
@@ -47,35 +80,42 @@ def _worst_first(result: AuditResult, queries: Columns) -> Int64:
 
 
 def _finding(
-    result: AuditResult, queries: Columns, targets: Columns, match: int, target: int, pictures: Pictures | None
-) -> dict[str, Any]:
+    result: AuditResult,
+    queries: Columns,
+    targets: Columns,
+    match: int,
+    target: int,
+    count: int,
+    pictures: Pictures | None,
+) -> ImageMatch:
     matches, scores = result.matches, result.scores
     query, reference = int(matches.query[match]), int(matches.reference[match])
     uri = targets.uri[target]
-    return {
-        "query_id": queries.image_id[query],
-        "reference_id": targets.image_id[target],
-        "reference_url": uri if is_url(uri) else None,
-        "similarity": round(float(matches.similarity[match]), 4),
-        "view": str(matches.view[match]),
-        "kind": str(matches.kind[match]),
-        "verified": bool(matches.verified[match]),
-        "paired": bool(scores.paired_match[query]),
-        "is_prompts_image": bool(scores.paired[query] == reference),
-        "near_duplicates": int(matches.near_duplicates[match]),
-        "neighbour_ratio": _number(ratios_of(result)[match], 3),
-        "simplicity": _number(targets.simplicity[target], 3),
-        "p": _number(p_of(result)[query]),
-        "q": _number(q_of(result)[query]),
-        "prompt": result.prompts[query],
-        "seed": result.seeds[query] if result.seeds else "",
-        "caption": targets.caption[target],
-        "query_picture": pictures.add(f"generation-{query}", queries.uri[query]) if pictures else None,
-        "reference_picture": pictures.add(f"training-{reference}", uri) if pictures else None,
-    }
+    return ImageMatch(
+        query_id=queries.image_id[query],
+        reference_id=targets.image_id[target],
+        reference_url=uri if is_url(uri) else None,
+        similarity=round(float(matches.similarity[match]), 4),
+        view=str(matches.view[match]),
+        kind=str(matches.kind[match]),
+        verified=bool(matches.verified[match]),
+        paired=bool(scores.paired_match[query]),
+        is_prompts_image=bool(scores.paired[query] == reference),
+        near_duplicates=int(matches.near_duplicates[match]),
+        neighbour_ratio=_number(ratios_of(result)[match], 3),
+        simplicity=_number(targets.simplicity[target], 3),
+        p=_number(p_of(result)[query]),
+        q=_number(q_of(result)[query]),
+        prompt=result.prompts[query],
+        seed=result.seeds[query] if result.seeds else "",
+        caption=targets.caption[target],
+        query_picture=pictures.add(f"generation-{query}", queries.uri[query]) if pictures else None,
+        reference_picture=pictures.add(f"training-{reference}", uri) if pictures else None,
+        matches=count,
+    )
 
 
-def misses_of(result: AuditResult, queries: Columns, references: Store, pictures: Pictures) -> list[dict[str, Any]]:
+def misses_of(result: AuditResult, queries: Columns, references: Store, pictures: Pictures) -> list[Miss]:
     """The closest pairs that are no findings: whoever doubts the decision looks at these. What pixels were not compared
     of is not called different."""
     misses = result.misses
@@ -83,15 +123,15 @@ def misses_of(result: AuditResult, queries: Columns, references: Store, pictures
         return []
     targets = references.columns(misses.reference)
     return [
-        {
-            "query_id": queries.image_id[query],
-            "reference_id": targets.image_id[i],
-            "similarity": round(float(misses.similarity[i]), 4),
-            "view": str(misses.view[i]),
-            "kind": str(Kind.SIMILAR) if misses.compared[i] else NOT_COMPARED,
-            "query_picture": pictures.add(f"generation-{query}", queries.uri[query]),
-            "reference_picture": pictures.add(f"training-{misses.reference[i]}", targets.uri[i]),
-        }
+        Miss(
+            query_id=queries.image_id[query],
+            reference_id=targets.image_id[i],
+            similarity=round(float(misses.similarity[i]), 4),
+            view=str(misses.view[i]),
+            kind=str(Kind.SIMILAR) if misses.compared[i] else NOT_COMPARED,
+            query_picture=pictures.add(f"generation-{query}", queries.uri[query]),
+            reference_picture=pictures.add(f"training-{misses.reference[i]}", targets.uri[i]),
+        )
         for i, query in enumerate(misses.query.tolist())
     ]
 
@@ -101,46 +141,47 @@ def _number(value: float, digits: int = 6) -> float | None:
     return None if math.isnan(value) else round(float(value), digits)
 
 
-def card(finding: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page shows of a finding, in the words that it shows, and what it sorts and filters by."""
-    relation = OWN if finding["is_prompts_image"] else NEAR_OWN if finding["paired"] else OTHER
-    relation = relation if finding["prompt"] or finding["is_prompts_image"] or finding["paired"] else ""
-    tags = [finding["kind"] + ("" if finding["verified"] else ", by embeddings")]
-    tags += [f"view: {finding['view']}"] if finding["view"] != "whole" else []
+def card(finding: ImageMatch) -> Card:
+    relation = OWN if finding.is_prompts_image else NEAR_OWN if finding.paired else OTHER
+    relation = relation if finding.prompt or finding.is_prompts_image or finding.paired else ""
+    tags = [finding.kind + ("" if finding.verified else ", by embeddings")]
+    tags += [f"view: {finding.view}"] if finding.view != "whole" else []
     tags += [relation] if relation else []
-    return {
-        **{name: finding[name] for name in ("similarity", "kind", "view", "near_duplicates", "query_id")},
-        "reference_id": finding["reference_id"],
-        "relation": relation,
-        "ratio": finding["neighbour_ratio"],
-        "q": finding["q"],
-        "prompt": _asked(finding),
-        "caption": finding["caption"],
-        "tags": tags,
-        "facts": _facts(finding),
-        "query_picture": finding["query_picture"],
-        "reference_picture": finding["reference_picture"],
-    }
+    return Card(
+        similarity=finding.similarity,
+        kind=finding.kind,
+        view=finding.view,
+        relation=relation,
+        near_duplicates=finding.near_duplicates,
+        ratio=finding.neighbour_ratio,
+        q=finding.q,
+        query_id=finding.query_id,
+        reference_id=finding.reference_id,
+        prompt=_asked(finding),
+        caption=finding.caption,
+        tags=tags,
+        facts=_facts(finding),
+        query_picture=finding.query_picture,
+        reference_picture=finding.reference_picture,
+    )
 
 
-def _asked(finding: Mapping[str, Any]) -> str:
-    seed = f", seed {finding['seed']}" if finding["seed"] else ""
-    return f"Prompt “{finding['prompt']}”{seed}." if finding["prompt"] else ""
+def _asked(finding: ImageMatch) -> str:
+    seed = f", seed {finding.seed}" if finding.seed else ""
+    return f"Prompt “{finding.prompt}”{seed}." if finding.prompt else ""
 
 
-def _facts(finding: Mapping[str, Any]) -> str:
-    count, ratio, q = finding["near_duplicates"], finding["neighbour_ratio"], finding["q"]
+def _facts(finding: ImageMatch) -> str:
+    count, ratio, q = finding.near_duplicates, finding.neighbour_ratio, finding.q
     parts = ["no near-duplicate in the training set" if count <= 1 else f"{count:,} near-duplicates, itself included"]
     if ratio is not None:
         parts.append(f"ratio to neighbours {ratio:.2f}")
     if q is not None:
         parts.append(f"q {q:.2g}")
-    if finding["reference_url"]:
-        parts.append(finding["reference_url"])
+    if finding.reference_url:
+        parts.append(finding.reference_url)
     return " · ".join(parts)
 
 
-def page_data(findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """All cards as rows, for the page's script."""
-    fields = (*FIELDS, *SHOWN_FIELDS)
-    return {"fields": fields, "rows": [[shown[name] for name in fields] for shown in map(card, findings)]}
+def page_data(findings: Sequence[ImageMatch]) -> PageData:
+    return {"fields": Card._fields, "rows": [card(finding) for finding in findings]}

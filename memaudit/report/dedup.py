@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 
-from memaudit.dedup.results import Comparison, Decision, DedupResult, PixelChecks, Reason, Removal
+from memaudit.dedup.results import Comparison, Decision, DedupRecall, DedupResult, PixelChecks, Reason, Removal
 from memaudit.report.dedup_pictures import (
     MEMBERS_SHOWN,
     by_pixels,
@@ -18,10 +19,27 @@ from memaudit.report.dedup_pictures import (
 )
 from memaudit.report.dedup_tables import group_sizes, weakest_of_groups, write_tables
 from memaudit.report.document import make_report, write_report
+from memaudit.report.model import (
+    Cells,
+    DedupReport,
+    DedupResults,
+    Estimate,
+    GroupSizes,
+    HowCompared,
+    OtherSet,
+    Pixels,
+    Recall,
+    RecallBand,
+    Report,
+    RuledOut,
+    Skew,
+    SkewRow,
+    coverage_of,
+)
 from memaudit.report.page import histogram, percent, percent_down, write_page
 from memaudit.report.pictures import Alter, Pictures
 from memaudit.store import Store
-from memaudit.types import CONFIDENCE
+from memaudit.types import CONFIDENCE, Int64
 
 SIZE_BANDS = ((2, 2), (3, 4), (5, 9), (10, 19), (20, 99), (100, None))
 SKEWS_REPORTED = 200
@@ -30,18 +48,19 @@ SKEWS_SHOWN = 40
 
 def write_dedup(
     result: DedupResult, store: Store, out: Path, against: Store | None = None, alter: Alter | None = None
-) -> dict[str, Any]:
+) -> DedupReport:
     """Write every file of a dedup run into `out` and return the report. report.json comes last.
 
     against: the other store, where the run had one. alter: what each picture goes through before it is shown.
     """
     write_tables(result, out, against)
     pictures = Pictures(out, alter)
-    results = _results(result) | {
-        "near_threshold": near_threshold(result, store, pictures),
-        "by_pixels_shown": by_pixels(result, store, pictures),
-        "against": _against(result, store, against, pictures),
-    }
+    results = replace(
+        _results(result),
+        near_threshold=near_threshold(result, store, pictures),
+        by_pixels_shown=by_pixels(result, store, pictures),
+        against=_against(result, store, against, pictures),
+    )
     report = make_report(
         "dedup",
         inputs=_inputs(result),
@@ -51,9 +70,13 @@ def write_dedup(
         results=results,
         findings=largest_groups(result, store, pictures),
     )
-    write_page(out / "report.html", "dedup.html", report=report, members_shown=MEMBERS_SHOWN, skews_shown=SKEWS_SHOWN)
+    write_dedup_page(out / "report.html", report)
     write_report(out / "report.json", report)
     return report
+
+
+def write_dedup_page(path: Path, report: Report) -> None:
+    write_page(path, "dedup.html", report=report, members_shown=MEMBERS_SHOWN, skews_shown=SKEWS_SHOWN)
 
 
 def _inputs(result: DedupResult) -> dict[str, str]:
@@ -65,48 +88,62 @@ def _inputs(result: DedupResult) -> dict[str, str]:
     return inputs
 
 
-def _results(result: DedupResult) -> dict[str, Any]:
+def _results(result: DedupResult) -> DedupResults:
     decisions = result.decisions
     all_sizes = group_sizes(result)
     sizes = all_sizes[all_sizes > 1]
-    return {
-        "conclusive": not result.inconclusive,
-        "reasons": list(result.inconclusive),
-        "headline": _headline(result),
-        "method": result.method,
-        "comparison": _comparison(result.comparison),
-        "keep_rule": result.keep_rule,
-        "group_rule": result.group_rule,
-        "images": result.coverage.total,
-        "kept": result.count(Decision.KEEP),
-        "dropped": result.count(Decision.DROP),
-        "unreadable": result.count(Decision.UNREADABLE),
-        "exact_duplicates": int((decisions.reason == Reason.COPY).sum()),
-        "near_duplicates": int(np.isin(decisions.reason, (Reason.NEAR, Reason.PIXELS, Reason.CHAIN)).sum()),
-        "by_pixels": _by_pixels(result),
-        "in_other_set": int((decisions.reason == Reason.ELSEWHERE).sum()),
-        "without_witness": _without_witness(result),
-        "groups": len(sizes),
-        **_largest(result),
-        "pairs": len(result.pairs.left),
-        "near_pairs": int((~result.pairs.exact & (result.pairs.similarity >= np.float32(result.threshold))).sum()),
-        "pairs_added_by_clustering": list(result.added),
-        "pixels": _pixels(result),
-        "no_pixels": result.no_pixels,
-        "ignored": {"pairs": result.ignored.pairs, "found": result.ignored.found} if result.ignored else None,
-        "recall": asdict(result.recall),
-        "candidate_recall": asdict(result.candidate_recall) if result.candidate_recall else None,
-        "group_sizes": [
-            {"low": low, "high": high, "groups": int(((sizes >= low) & (sizes <= (high or np.inf))).sum())}
+    largest = _largest(result, all_sizes)
+    return DedupResults(
+        conclusive=not result.inconclusive,
+        reasons=list(result.inconclusive),
+        headline=_headline(result),
+        method=result.method,
+        comparison=_comparison(result.comparison),
+        keep_rule=result.keep_rule,
+        group_rule=result.group_rule,
+        images=result.coverage.total,
+        kept=result.count(Decision.KEEP),
+        dropped=result.count(Decision.DROP),
+        unreadable=result.count(Decision.UNREADABLE),
+        exact_duplicates=int((decisions.reason == Reason.COPY).sum()),
+        near_duplicates=int(np.isin(decisions.reason, (Reason.NEAR, Reason.PIXELS, Reason.CHAIN)).sum()),
+        by_pixels=_by_pixels(result),
+        in_other_set=int((decisions.reason == Reason.ELSEWHERE).sum()),
+        without_witness=_without_witness(result),
+        groups=len(sizes),
+        largest_group=largest.size,
+        largest_group_smallest_similarity=largest.smallest_similarity,
+        largest_group_chain_similarity=largest.chain_similarity,
+        pairs=len(result.pairs.left),
+        near_pairs=int((~result.pairs.exact & (result.pairs.similarity >= np.float32(result.threshold))).sum()),
+        pairs_added_by_clustering=list(result.added),
+        pixels=_pixels(result),
+        no_pixels=result.no_pixels,
+        ignored=RuledOut(pairs=result.ignored.pairs, found=result.ignored.found) if result.ignored else None,
+        recall=_recall(result.recall),
+        candidate_recall=_recall(result.candidate_recall) if result.candidate_recall else None,
+        group_sizes=[
+            GroupSizes(low=low, high=high, groups=int(((sizes >= low) & (sizes <= (high or np.inf))).sum()))
             for low, high in SIZE_BANDS
         ],
-        "similarities": histogram(result.pairs.similarity, min(_least(result), 0.99), 1.0, 25),
-        "skew": _skew(result.removal),
-    }
+        similarities=histogram(result.pairs.similarity, min(_least(result), 0.99), 1.0, 25),
+        skew=_skew(result.removal),
+    )
 
 
-def _pixels(result: DedupResult) -> dict[str, Any] | None:
-    return asdict(result.pixels) | {"why": list(result.pixels.why)} if result.pixels else None
+def _pixels(result: DedupResult) -> Pixels | None:
+    return Pixels(**{**asdict(result.pixels), "why": list(result.pixels.why)}) if result.pixels else None
+
+
+def _recall(recall: DedupRecall) -> Recall:
+    return Recall(
+        sampled=recall.sampled,
+        census=recall.census,
+        confidence=recall.confidence,
+        by_pair=Estimate(**asdict(recall.by_pair)),
+        by_image=Estimate(**asdict(recall.by_image)),
+        bands=[RecallBand(**asdict(band)) for band in recall.bands],
+    )
 
 
 def _least(result: DedupResult) -> float:
@@ -114,14 +151,11 @@ def _least(result: DedupResult) -> float:
     return result.pixels.floor if result.pixels else result.threshold
 
 
-def _comparison(comparison: Comparison) -> dict[str, Any]:
-    cells = [asdict(cells) | {"share": cells.share} for cells in comparison.cells]
-    return {
-        "backend": comparison.backend,
-        "note": comparison.note,
-        "compared": comparison.compared,
-        "clusterings": cells,
-    }
+def _comparison(comparison: Comparison) -> HowCompared:
+    cells = [Cells(**asdict(cells), share=cells.share) for cells in comparison.cells]
+    return HowCompared(
+        backend=comparison.backend, note=comparison.note, compared=comparison.compared, clusterings=cells
+    )
 
 
 def _by_pixels(result: DedupResult) -> int:
@@ -136,48 +170,51 @@ def _without_witness(result: DedupResult) -> int:
     return int((~decisions.pixels[inside] & (decisions.similarity[inside] < np.float32(result.threshold))).sum())
 
 
-def _largest(result: DedupResult) -> dict[str, Any]:
+class _Largest(NamedTuple):
     """Size of the largest group, and its smallest similarities; of equal sizes the first group, as on the page."""
-    sizes = group_sizes(result)
+
+    size: int = 0
+    smallest_similarity: float | None = None
+    chain_similarity: float | None = None
+
+
+def _largest(result: DedupResult, sizes: Int64) -> _Largest:
     number = int(np.argmax(sizes)) if len(sizes) else -1
     if number < 0 or sizes[number] < 2:
-        return {"largest_group": 0, "largest_group_smallest_similarity": None, "largest_group_chain_similarity": None}
+        return _Largest()
     decisions = result.decisions
-    return {
-        "largest_group": int(sizes[number]),
-        "largest_group_smallest_similarity": round(float(weakest_of_groups(result, decisions.similarity)[number]), 4),
-        "largest_group_chain_similarity": round(float(weakest_of_groups(result, decisions.chain)[number]), 4),
-    }
+    weakest = (weakest_of_groups(result, column)[number] for column in (decisions.similarity, decisions.chain))
+    return _Largest(int(sizes[number]), *(round(float(similarity), 4) for similarity in weakest))
 
 
-def _against(result: DedupResult, store: Store, other: Store | None, pictures: Pictures) -> dict[str, Any] | None:
+def _against(result: DedupResult, store: Store, other: Store | None, pictures: Pictures) -> OtherSet | None:
     if result.against is None or other is None:
         return None
     found = result.against.found
-    return {
-        "images": result.against.coverage.as_dict(),
-        "found": len(found.row),
-        "same_file": int(found.same_file.sum()),
-        "similarities": histogram(found.similarity, min(result.threshold, 0.99), 1.0, 25),
-        "most_similar": most_similar_elsewhere(found, store, other, result.decisions.image_id, pictures),
-    }
+    return OtherSet(
+        images=coverage_of(result.against.coverage),
+        found=len(found.row),
+        same_file=int(found.same_file.sum()),
+        similarities=histogram(found.similarity, min(result.threshold, 0.99), 1.0, 25),
+        most_similar=most_similar_elsewhere(found, store, other, result.decisions.image_id, pictures),
+    )
 
 
-def _skew(removal: Removal) -> dict[str, Any]:
+def _skew(removal: Removal) -> Skew:
     columns = {name: column[:SKEWS_REPORTED].tolist() for name, column in removal.skew._asdict().items()}
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-    for row in rows:
-        row["share_before"] = row["before"] / removal.before
-        row["share_after"] = row["after"] / removal.after
-    return {
-        "before": removal.before,
-        "after": removal.after,
-        "confidence": CONFIDENCE,
-        "values": len(removal.skew.value),
-        "left_out": removal.left_out,
-        "note": removal.note,
-        "rows": rows,
-    }
+    return Skew(
+        before=removal.before,
+        after=removal.after,
+        confidence=CONFIDENCE,
+        values=len(removal.skew.value),
+        left_out=removal.left_out,
+        note=removal.note,
+        rows=[
+            SkewRow(**row, share_before=row["before"] / removal.before, share_after=row["after"] / removal.after)
+            for row in rows
+        ],
+    )
 
 
 def _headline(result: DedupResult) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.dedup.results import Decision, DedupResult, Elsewhere
 from memaudit.report.dedup_tables import group_sizes
+from memaudit.report.model import Group, Member, NearThreshold, ShownPair, Side
 from memaudit.report.pictures import Pictures
 from memaudit.report.tables import rank_of
 from memaudit.store import Store
@@ -21,14 +20,14 @@ ELSEWHERE_SHOWN = 24
 BAND = 0.1  # of the way from the threshold to 1: pairs this near above it are drawn from
 
 
-def largest_groups(result: DedupResult, store: Store, pictures: Pictures) -> list[dict[str, Any]]:
+def largest_groups(result: DedupResult, store: Store, pictures: Pictures) -> list[Group]:
     """The largest groups, of equal size the first."""
     sizes = group_sizes(result)
     largest = [g for g in np.argsort(-sizes, kind="stable")[:GROUPS_SHOWN] if sizes[g] > 1]
     return [_group(result, store, pictures, int(number)) for number in largest]
 
 
-def _group(result: DedupResult, store: Store, pictures: Pictures, number: int) -> dict[str, Any]:
+def _group(result: DedupResult, store: Store, pictures: Pictures, number: int) -> Group:
     """The kept image first, then the dropped ones by falling similarity to it."""
     decisions = result.decisions
     rows = np.flatnonzero(decisions.group == number)
@@ -36,28 +35,27 @@ def _group(result: DedupResult, store: Store, pictures: Pictures, number: int) -
     rows = rows[np.lexsort((rank_of(decisions.image_id[rows]), -decisions.similarity[rows], is_dropped))]
     shown = rows[:MEMBERS_SHOWN]
     columns = store.columns(shown)
-    return {
-        "kind": "group",
-        "group": number,
-        "size": len(rows),
-        "smallest_similarity": _rounded(decisions.similarity[rows].min()),
-        "chain_similarity": _rounded(decisions.chain[rows].min()),
-        "members": [
-            {
-                "image_id": columns.image_id[i],
-                "caption": columns.caption[i],
-                "decision": str(decisions.decision[row]),
-                "reason": str(decisions.reason[row]),
-                "similarity": _rounded(decisions.similarity[row]),
-                "chain_similarity": _rounded(decisions.chain[row]),
-                "picture": pictures.add(f"image-{row}", columns.uri[i]),
-            }
+    return Group(
+        group=number,
+        size=len(rows),
+        smallest_similarity=_rounded(decisions.similarity[rows].min()),
+        chain_similarity=_rounded(decisions.chain[rows].min()),
+        members=[
+            Member(
+                image_id=columns.image_id[i],
+                caption=columns.caption[i],
+                decision=str(decisions.decision[row]),
+                reason=str(decisions.reason[row]),
+                similarity=_rounded(decisions.similarity[row]),
+                chain_similarity=_rounded(decisions.chain[row]),
+                picture=pictures.add(f"image-{row}", columns.uri[i]),
+            )
             for i, row in enumerate(shown.tolist())
         ],
-    }
+    )
 
 
-def near_threshold(result: DedupResult, store: Store, pictures: Pictures) -> dict[str, Any]:
+def near_threshold(result: DedupResult, store: Store, pictures: Pictures) -> NearThreshold:
     """Random pairs from just above the threshold: whoever judges the threshold has to look at these."""
     similarity, top = result.pairs.similarity, result.threshold + BAND * (1 - result.threshold)
     above = np.flatnonzero(~result.pairs.exact & (similarity >= np.float32(result.threshold)))
@@ -67,26 +65,23 @@ def near_threshold(result: DedupResult, store: Store, pictures: Pictures) -> dic
         near = above
         if len(near) > PAIRS_SHOWN:
             near = near[similarity[near] <= np.partition(similarity[near], PAIRS_SHOWN - 1)[PAIRS_SHOWN - 1]]
-    return {
-        "low": result.threshold,
-        "high": top,
-        "pairs_in_band": in_band,
-        "pairs": _shown(result, near, store, pictures),
-    }
+    return NearThreshold(
+        low=result.threshold, high=top, pairs_in_band=in_band, pairs=_shown(result, near, store, pictures)
+    )
 
 
-def by_pixels(result: DedupResult, store: Store, pictures: Pictures) -> list[dict[str, Any]]:
+def by_pixels(result: DedupResult, store: Store, pictures: Pictures) -> list[ShownPair]:
     """Random pairs from below the threshold that were confirmed on pixels."""
     below = ~result.pairs.exact & (result.pairs.similarity < np.float32(result.threshold))
     return _shown(result, np.flatnonzero(below), store, pictures)
 
 
-def _shown(result: DedupResult, pairs: Int64, store: Store, pictures: Pictures) -> list[dict[str, Any]]:
+def _shown(result: DedupResult, pairs: Int64, store: Store, pictures: Pictures) -> list[ShownPair]:
     chosen = _drawn(result, pairs)
     rows = np.stack([result.pairs.left[chosen], result.pairs.right[chosen]]).astype(np.int64)
     sides = [_side(store, pictures, "image", side) for side in rows]
     return [
-        {"similarity": _rounded(result.pairs.similarity[index]), "sides": [side[i] for side in sides]}
+        ShownPair(similarity=_rounded(result.pairs.similarity[index]), sides=[side[i] for side in sides])
         for i, index in enumerate(chosen.tolist())
     ]
 
@@ -117,29 +112,29 @@ def _lots(left: Int64, right: Int64, size: int, seed: int) -> NDArray[np.uint64]
 
 
 def most_similar_elsewhere(
-    found: Elsewhere, store: Store, other: Store, ids: Any, pictures: Pictures
-) -> list[dict[str, Any]]:
+    found: Elsewhere, store: Store, other: Store, ids: NDArray[np.object_], pictures: Pictures
+) -> list[ShownPair]:
     """The images that the other set has: the most similar first, but same files last, where there is least to see."""
     order = np.lexsort((rank_of(ids[found.row]), -found.similarity, found.same_file))[:ELSEWHERE_SHOWN]
     own = _side(store, pictures, "image", found.row[order])
     others = _side(other, pictures, "other", found.other[order])
     return [
-        {
-            "similarity": _rounded(found.similarity[index]),
-            "same_file": bool(found.same_file[index]),
-            "sides": [own[i], others[i]],
-        }
+        ShownPair(
+            similarity=_rounded(found.similarity[index]),
+            same_file=bool(found.same_file[index]),
+            sides=[own[i], others[i]],
+        )
         for i, index in enumerate(order.tolist())
     ]
 
 
-def _side(store: Store, pictures: Pictures, name: str, rows: Int64) -> list[dict[str, Any]]:
+def _side(store: Store, pictures: Pictures, name: str, rows: Int64) -> list[Side]:
     columns = store.columns(rows)
     return [
-        {"image_id": columns.image_id[i], "picture": pictures.add(f"{name}-{row}", columns.uri[i])}
+        Side(image_id=columns.image_id[i], picture=pictures.add(f"{name}-{row}", columns.uri[i]))
         for i, row in enumerate(rows.tolist())
     ]
 
 
-def _rounded(similarity: Any) -> float:
+def _rounded(similarity: np.float32) -> float:
     return round(float(similarity), 4)

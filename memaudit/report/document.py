@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from datetime import UTC, datetime
-from importlib import resources
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
+
+from msgspec import convert, to_builtins
 
 from memaudit import __version__
 from memaudit.errors import InputError, UsageError
 from memaudit.files import digest_of, read_json, write_json, write_text
+from memaudit.report.model import (
+    SCHEMA,
+    Finding,
+    Head,
+    Json,
+    JsonValue,
+    Report,
+    ReportOf,
+    Results,
+    Unmeasured,
+    coverage_of,
+    encoder_of,
+)
+from memaudit.report.parsing import report_of
 from memaudit.types import Coverage, EncoderSpec
 
-SCHEMA = "urn:memaudit:report:2"
-FIRST_SCHEMA = "urn:memaudit:report:1"  # without digests of the parts; read as well
 MOST_BYTES = 64 * 2**20  # of a report.json: about a hundred thousand findings
-MOST_FINDINGS = 200_000  # what it takes is seconds, and not minutes, to hold against the schema
+MOST_FINDINGS = 200_000  # what it takes is seconds, and not minutes, to hold against the model
 MOST_ENTRIES = 1_000_000  # of any other list, such as the generations that do not count
+R = TypeVar("R", bound=Results)
 THUMBNAILS = "thumbnails"
 FACE_CROPS = "face-crops"
-_ERRORS = 50
 _CLAIM = ".memaudit-run"
 _PREVIOUS = "previous-run"
 _FILES = (
@@ -39,44 +50,45 @@ def make_report(
     encoder: EncoderSpec | None,
     threshold: float | None,
     coverage: Coverage,
-    results: Mapping[str, Any],
-    findings: Sequence[Mapping[str, Any]],
-) -> dict[str, Any]:
+    results: R,
+    findings: Sequence[Finding],
+) -> ReportOf[R]:
     """Put a report together; `digest` is the SHA-256 of all else in it, `digests` tell which part was changed."""
-    report: dict[str, Any] = {
+    content: Json = {
         "schema": SCHEMA,
         "kind": kind,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "memaudit": __version__,
         "inputs": dict(inputs),
-        "encoder": encoder.as_dict() if encoder else None,
+        "encoder": to_builtins(encoder_of(encoder)) if encoder else None,
         "threshold": threshold,
-        "coverage": coverage.as_dict(),
-        "results": dict(results),
-        "findings": list(findings),
+        "coverage": to_builtins(coverage_of(coverage)),
+        "results": to_builtins(results),
+        "findings": to_builtins(findings),
     }
-    report["digests"] = digests_of_parts(report)
-    return {**report, "digest": digest_of(report)}
+    content["digests"] = dict(digests_of_parts(content))
+    content["digest"] = digest_of(content)
+    return ReportOf(head=convert(content, Head), results=results, findings=list(findings), content=content)
 
 
-def digests_of_parts(report: Mapping[str, Any]) -> dict[str, str]:
+def digests_of_parts(report: Json) -> dict[str, str]:
     """A short digest (64 bits of a SHA-256) of each part by its place, such as `results.searched` or `findings[3]`."""
     return {place: digest_of(part)[:16] for place, part in _parts(report)}
 
 
-def _parts(report: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _parts(report: Json) -> Iterator[tuple[str, JsonValue]]:
     for key, value in report.items():
-        if key == "results":
+        if key == "results" and isinstance(value, dict):
             yield from ((f"results.{name}", part) for name, part in value.items())
-        elif key == "findings":
+        elif key == "findings" and isinstance(value, list):
             yield from ((f"findings[{number}]", part) for number, part in enumerate(value))
         elif key not in ("digest", "digests"):
             yield key, value
 
 
-def inconclusive_report(kind: str, reason: str) -> dict[str, Any]:
+def inconclusive_report(kind: str, reason: str) -> Report:
     """The report of a run that could not measure anything: nobody may take it for a clean one."""
-    results = {"conclusive": False, "reasons": [reason], "headline": f"Inconclusive: {reason}."}
+    results = Unmeasured(conclusive=False, reasons=[reason], headline=f"Inconclusive: {reason}.")
     return make_report(
         kind, inputs={}, encoder=None, threshold=None, coverage=Coverage(0, 0), results=results, findings=[]
     )
@@ -110,25 +122,22 @@ def _claimed_by(out: Path) -> str:
     return claim.read_text(encoding="utf-8", errors="replace").strip() if claim.is_file() else ""
 
 
-def write_report(path: Path, report: Mapping[str, Any]) -> None:
+def write_report(path: Path, report: Report) -> None:
     """Write report.json. Written last of a run's files: where it is, the others are."""
-    write_json(path, report)
+    write_json(path, report.content)
 
 
-def read_report(path: str | Path) -> dict[str, Any]:
-    """Read a report and hold it against its schema and its own digest.
+def read_report(path: str | Path) -> Report:
+    """Read a report and hold it against the model and its own digest.
 
-    Raises InputError that names the place for anything that is not a sound report of this schema version.
+    Raises InputError that names the place for anything that is not a sound report of a schema that this version reads.
     """
     path = Path(path)
-    report = read_json(path, most=MOST_BYTES)
-    if report.get("schema") not in (SCHEMA, FIRST_SCHEMA):
-        found = str(report.get("schema"))[:80]
-        raise InputError(f"{path} has schema {found!r}, this version reads {SCHEMA!r} and {FIRST_SCHEMA!r}")
+    content: Json = read_json(path, most=MOST_BYTES)
     try:
-        _require_bounded(path, report)
-        _validate(path, report)
-        _require_unchanged(path, report)
+        _require_bounded(path, content)
+        report = report_of(content, str(path))
+        _require_unchanged(path, content)
     except ValueError as error:
         raise InputError(f"{path} holds a number that JSON does not allow: {error}") from None
     except RecursionError:
@@ -136,34 +145,26 @@ def read_report(path: str | Path) -> dict[str, Any]:
     return report
 
 
-def _require_unchanged(path: Path, report: Mapping[str, Any]) -> None:
-    content = {key: value for key, value in report.items() if key != "digest"}
-    if digest_of(content) != report["digest"]:
-        places = "".join(f", at {place}" for place in _changed_places(report))
+def _require_unchanged(path: Path, content: Json) -> None:
+    if digest_of({key: value for key, value in content.items() if key != "digest"}) != content["digest"]:
+        places = "".join(f", at {place}" for place in _changed_places(content))
         raise InputError(
             f"{path} was changed after it was written{places}: its digest does not fit its content; run again"
         )
 
 
-def _changed_places(report: Mapping[str, Any]) -> list[str]:
+def _changed_places(content: Json) -> list[str]:
     """Up to three places whose own digest does not fit; nothing for a report of the first schema."""
-    written = report.get("digests")
-    if written is None:
+    written = content.get("digests")
+    if not isinstance(written, dict):
         return []
-    found = digests_of_parts(report)
+    found = digests_of_parts(content)
     places = [place for place in {**found, **written} if found.get(place) != written.get(place)]
     more = [f"{len(places) - 3:,} more places"] if len(places) > 3 else []
     return [*places[:3], *more] or ["digest or digests"]
 
 
-def report_schema() -> dict[str, Any]:
-    """The JSON Schema of report.json, as shipped in the package."""
-    text = resources.files("memaudit.report").joinpath("report.schema.json").read_text(encoding="utf-8")
-    schema: dict[str, Any] = json.loads(text)
-    return schema
-
-
-def _require_bounded(path: Path, report: Mapping[str, Any]) -> None:
+def _require_bounded(path: Path, report: Json) -> None:
     """Refuse what would take minutes to check: no run writes lists of that length."""
     for place, value in _containers(report):
         most = MOST_FINDINGS if place == "findings" else MOST_ENTRIES
@@ -171,22 +172,11 @@ def _require_bounded(path: Path, report: Mapping[str, Any]) -> None:
             raise InputError(f"{path} is no valid report: {place[:80]} has {len(value):,} entries, at most {most:,}")
 
 
-def _containers(value: Mapping[str, Any], place: str = "", depth: int = 3) -> Iterator[tuple[str, Any]]:
-    """Lists and objects to the depth at which the schema has something to say of each of their entries."""
+def _containers(value: Json, place: str = "", depth: int = 3) -> Iterator[tuple[str, Sized]]:
+    """Lists and objects to the depth at which the model has something to say of each of their entries."""
     for key, part in value.items():
         if isinstance(part, list | dict):
             name = f"{place}{key}"
             yield name, part
             if isinstance(part, dict) and depth > 1:
                 yield from _containers(part, f"{name}.", depth - 1)
-
-
-def _validate(path: Path, report: Mapping[str, Any]) -> None:
-    import jsonschema
-
-    validator = jsonschema.Draft202012Validator(report_schema())
-    first = islice(validator.iter_errors(report), _ERRORS)  # a million wrong findings need not all be found
-    error = jsonschema.exceptions.best_match(first)
-    if error is not None:
-        where = " ".join(f"at {error.json_path}: {error.message[:200]}".split())
-        raise InputError(f"{path} is no valid report: {where}")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from memaudit.extraction.results import Extraction, PromptCluster
 from memaudit.report.document import make_report, write_report
+from memaudit.report.model import ExtractionResults, PromptGroup, Report, rate_of
 from memaudit.report.page import interval, percent, percent_up, write_page
 from memaudit.report.pictures import Pictures
 from memaudit.report.tables import write_table
@@ -17,7 +17,7 @@ PICTURED = 200  # prompts
 STRIP = 6  # pictures of each
 
 
-def write_extraction(result: Extraction, out: Path) -> dict[str, Any]:
+def write_extraction(result: Extraction, out: Path) -> Report:
     """Write every file of an extraction into `out` and return the report. report.json comes last."""
     _write_cliques(result, out)
     pictures = Pictures(out)
@@ -31,15 +31,15 @@ def write_extraction(result: Extraction, out: Path) -> dict[str, Any]:
         encoder=None,
         threshold=None,
         coverage=result.coverage,
-        results={
-            "conclusive": not result.inconclusive,
-            "reasons": list(result.inconclusive),
-            "headline": _headline(result),
-            "distance": result.threshold,
-            "clique": result.clique,
-            "memorised": result.memorised.as_dict(),
-            "blank": result.blank,
-        },
+        results=ExtractionResults(
+            conclusive=not result.inconclusive,
+            reasons=list(result.inconclusive),
+            headline=_headline(result),
+            distance=result.threshold,
+            clique=result.clique,
+            memorised=rate_of(result.memorised),
+            blank=result.blank,
+        ),
         findings=findings,
     )
     write_page(out / "report.html", "extraction.html", report=report, pictured=PICTURED)
@@ -61,19 +61,19 @@ def _write_cliques(result: Extraction, out: Path) -> None:
     )
 
 
-def _finding(number: int, cluster: PromptCluster, pictures: Pictures | None) -> dict[str, Any]:
+def _finding(number: int, cluster: PromptCluster, pictures: Pictures | None) -> PromptGroup:
     shown = list(enumerate(cluster.uris[:STRIP])) if pictures else []
-    return {
-        "prompt": cluster.prompt,
-        "generations": cluster.generations,
-        "compared": cluster.compared,
-        "members": len(cluster.members),
-        "files": cluster.files,
-        "mean_distance": round(cluster.mean_distance or 0.0, 5),
-        "largest_distance": round(cluster.largest_distance or 0.0, 5),
-        "proven": cluster.proven,
-        "pictures": [pictures.add(f"prompt-{number}-{place}", uri) for place, uri in shown] if pictures else [],
-    }
+    return PromptGroup(
+        prompt=cluster.prompt,
+        generations=cluster.generations,
+        compared=cluster.compared,
+        members=len(cluster.members),
+        files=cluster.files,
+        mean_distance=round(cluster.mean_distance or 0.0, 5),
+        largest_distance=round(cluster.largest_distance or 0.0, 5),
+        proven=cluster.proven,
+        pictures=[pictures.add(f"prompt-{number}-{place}", uri) for place, uri in shown] if pictures else [],
+    )
 
 
 def _headline(result: Extraction) -> str:
@@ -89,5 +89,5 @@ def _headline(result: Extraction) -> str:
         )
     return (
         f"{rate.count:,} of {rate.coverage.measured:,} prompts give one picture again and again ({about}): "
-        f"{percent(rate.value)}, {rate.confidence:.0%} interval {interval(rate.as_dict())}."
+        f"{percent(rate.value)}, {rate.confidence:.0%} interval {interval(rate)}."
     )

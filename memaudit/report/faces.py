@@ -6,24 +6,42 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from msgspec import structs
 
 from memaudit.errors import InputError
+from memaudit.faces import results as measured
 from memaudit.faces.names import details_of, parent_of
-from memaudit.faces.results import FaceAudit, FaceMatches, FacePair, FacesResult, GroupRate
+from memaudit.faces.results import FaceAudit, FaceMatches, FacePair, FacesResult
 from memaudit.files import appearing_whole
 from memaudit.images.decode import UnreadableImageError, decode
 from memaudit.images.sources import read_image
 from memaudit.report.document import FACE_CROPS, make_report, write_report
+from memaudit.report.model import (
+    FACE,
+    AuditFinding,
+    AuditResults,
+    FaceAuditResults,
+    FaceCounts,
+    FaceMatch,
+    Faces,
+    FaceSimilarities,
+    FaceStanding,
+    GroupRate,
+    ImageMatch,
+    Membership,
+    Report,
+    coverage_of,
+    rate_of,
+)
 from memaudit.report.page import histogram, percent_up, write_page
 from memaudit.report.pictures import Alter, Pictures
 from memaudit.report.tables import write_table
 from memaudit.store import Columns
 from memaudit.types import Coverage
 
-KIND = "face"
 PICTURED = 200
 _MARGIN = 0.25
 
@@ -35,59 +53,59 @@ class FacePart(NamedTuple):
     crops: bool = False
 
 
-def faces_results(result: FacesResult) -> dict[str, Any]:
+def faces_results(result: FacesResult) -> Faces:
     """What report.json says of faces, under results.faces."""
     calibration = result.calibration
-    return {
-        "conclusive": not result.inconclusive,
-        "reasons": list(result.inconclusive),
-        "headline": faces_headline(result),
-        "method": result.method,
-        "threshold": calibration.threshold,
-        "one_to_one_threshold": result.one_to_one,
-        "calibration": result.source,
-        "calibration_faces": calibration.faces,
-        "calibration_people": calibration.samples,
-        "excluded_controls": calibration.excluded,
-        "excluded_control_people": calibration.excluded_people,
-        "expected_with_excluded": calibration.expected_with_excluded,
-        "calibration_above": calibration.above,
-        "left_out_of_calibration": calibration.left_out,
-        "same_person_threshold": result.same_person,
-        "gallery_faces": result.gallery.comparable,
-        "gallery": asdict(result.gallery),
-        "gallery_coverage": result.gallery_coverage.as_dict(),
-        "control_coverage": result.control_coverage.as_dict() if result.control_coverage else None,
-        "standing": {name: coverage._asdict() for name, coverage in result.of_images.items()},
-        "digests": result.digests,
-        "scored_faces": result.matched.coverage.measured,
-        "generated": asdict(result.generated),
-        "images_without_face": result.generated.without_face,
-        "matched": result.matched.as_dict(),
-        "expected_false_matches": calibration.expected,
-        "expected_low": calibration.low,
-        "expected_high": calibration.high,
-        "excess_p": result.excess_p,
-        "why_no_p": result.why_no_p,
-        "same_picture": result.same_picture,
-        "new_picture": result.new_picture,
-        "coverage": result.matched.coverage.as_dict(),
-        "membership": _membership(result),
-        "by": [_group(group) for group in result.by],
-        "similarities": {
-            "generated": histogram(result.nearest, 0.0, 1.0, 40),
-            "others": histogram(result.null, 0.0, 1.0, 40),
-        },
-    }
+    return Faces(
+        conclusive=not result.inconclusive,
+        reasons=list(result.inconclusive),
+        headline=faces_headline(result),
+        method=result.method,
+        threshold=calibration.threshold,
+        one_to_one_threshold=result.one_to_one,
+        calibration=result.source,
+        calibration_faces=calibration.faces,
+        calibration_people=calibration.samples,
+        excluded_controls=calibration.excluded,
+        excluded_control_people=calibration.excluded_people,
+        expected_with_excluded=calibration.expected_with_excluded,
+        calibration_above=calibration.above,
+        left_out_of_calibration=calibration.left_out,
+        same_person_threshold=result.same_person,
+        gallery_faces=result.gallery.comparable,
+        gallery=FaceCounts(**asdict(result.gallery)),
+        gallery_coverage=coverage_of(result.gallery_coverage),
+        control_coverage=coverage_of(result.control_coverage) if result.control_coverage else None,
+        standing={name: FaceStanding(**coverage._asdict()) for name, coverage in result.of_images.items()},
+        digests=result.digests,
+        scored_faces=result.matched.coverage.measured,
+        generated=FaceCounts(**asdict(result.generated)),
+        images_without_face=result.generated.without_face,
+        matched=rate_of(result.matched),
+        expected_false_matches=calibration.expected,
+        expected_low=calibration.low,
+        expected_high=calibration.high,
+        excess_p=result.excess_p,
+        why_no_p=result.why_no_p,
+        same_picture=result.same_picture,
+        new_picture=result.new_picture,
+        coverage=coverage_of(result.matched.coverage),
+        membership=_membership(result),
+        by=[_group(group) for group in result.by],
+        similarities=FaceSimilarities(
+            generated=histogram(result.nearest, 0.0, 1.0, 40), others=histogram(result.null, 0.0, 1.0, 40)
+        ),
+    )
 
 
-def _membership(result: FacesResult) -> dict[str, Any] | None:
+def _membership(result: FacesResult) -> Membership | None:
     found = result.membership
-    return None if found is None else {**asdict(found), "roc": [list(point) for point in found.roc]}
+    return None if found is None else Membership(**{**asdict(found), "roc": [list(point) for point in found.roc]})
 
 
-def _group(group: GroupRate) -> dict[str, Any]:
-    return {"side": group.side, "column": group.column, "group": group.value, **group.rate.as_dict()}
+def _group(group: measured.GroupRate) -> GroupRate:
+    rate = rate_of(group.rate)
+    return GroupRate(side=group.side, column=group.column, group=group.value, **structs.asdict(rate))
 
 
 def faces_headline(result: FacesResult) -> str:
@@ -121,45 +139,57 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
-def face_findings(part: FacePart, out: Path, pictures: Pictures) -> list[dict[str, Any]]:
+def face_findings(part: FacePart, out: Path, pictures: Pictures) -> list[FaceMatch]:
     """One finding for each generation and training image that share a face, by the most similar one; worst first."""
     audit = part.audit
     matches = audit.result.matches
     queries, targets = audit.generations.columns(matches.query), audit.gallery.columns(matches.reference)
     findings = []
     for shown, pair in enumerate(audit.pairs):
-        finding, place = _finding(pair, matches, queries, targets), pair.match
-        for side, columns, name in (("query", queries, "face-generation"), ("reference", targets, "face-training")):
-            picture = pictures.add(f"{name}-{place}", columns.uri[place]) if shown < PICTURED else None
-            finding[f"{side}_picture"] = picture
-            finding[f"{side}_crop"] = _crop(out, f"{name}-{place}", columns, place) if part.crops else None
-        findings.append(finding)
+        place, shots = pair.match, []
+        for columns, name in ((queries, f"face-generation-{pair.match}"), (targets, f"face-training-{pair.match}")):
+            picture = pictures.add(name, columns.uri[place]) if shown < PICTURED else None
+            shots.append(_Shots(picture, _crop(out, name, columns, place) if part.crops else None))
+        findings.append(_finding(pair, matches, queries, targets, shots))
     return findings
 
 
-def _finding(pair: FacePair, matches: FaceMatches, queries: Columns, targets: Columns) -> dict[str, Any]:
+class _Shots(NamedTuple):
+    """What is shown of one side: the whole picture, and the face alone."""
+
+    picture: str | None
+    crop: str | None
+
+
+def _finding(
+    pair: FacePair, matches: FaceMatches, queries: Columns, targets: Columns, shots: Sequence[_Shots]
+) -> FaceMatch:
     place = pair.match
     image, same = float(matches.image_similarity[place]), int(matches.same_picture[place])
     sides = [details_of(columns.metadata[place]) for columns in (queries, targets)]
-    return {
-        "query_id": pair.query_id,
-        "reference_id": pair.reference_id,
-        "query_face": queries.image_id[place],
-        "reference_face": targets.image_id[place],
-        "similarity": round(float(matches.similarity[place]), 4),
-        "kind": KIND,
-        "faces": pair.faces,
-        "image_similarity": None if math.isnan(image) else round(image, 4),
-        "same_picture": None if same < 0 else bool(same),
-        "query_quality": sides[0].quality if sides[0] else None,
-        "reference_quality": sides[1].quality if sides[1] else None,
-        "paired": False,
-        "is_prompts_image": False,
-        "matches": int(matches.alike[place]),
-        "near_duplicates": int(matches.near_duplicates[place]),
-        "prompt": "",
-        "caption": targets.caption[place],
-    }
+    return FaceMatch(
+        query_id=pair.query_id,
+        reference_id=pair.reference_id,
+        query_face=queries.image_id[place],
+        reference_face=targets.image_id[place],
+        similarity=round(float(matches.similarity[place]), 4),
+        kind=FACE,
+        faces=pair.faces,
+        image_similarity=None if math.isnan(image) else round(image, 4),
+        same_picture=None if same < 0 else bool(same),
+        query_quality=sides[0].quality if sides[0] else None,
+        reference_quality=sides[1].quality if sides[1] else None,
+        paired=False,
+        is_prompts_image=False,
+        matches=int(matches.alike[place]),
+        near_duplicates=int(matches.near_duplicates[place]),
+        prompt="",
+        caption=targets.caption[place],
+        query_picture=shots[0].picture,
+        query_crop=shots[0].crop,
+        reference_picture=shots[1].picture,
+        reference_crop=shots[1].crop,
+    )
 
 
 def _crop(out: Path, name: str, columns: Columns, place: int) -> str | None:
@@ -180,32 +210,36 @@ def _crop(out: Path, name: str, columns: Columns, place: int) -> str | None:
 
 
 def with_faces(
-    findings: Sequence[dict[str, Any]], pairs: Sequence[FacePair], faces: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
+    findings: Sequence[ImageMatch], pairs: Sequence[FacePair], faces: Sequence[FaceMatch]
+) -> list[AuditFinding]:
     """All findings, those of faces (one of each pair) last, without those that an image finding tells of already: it
     gets a `face_similarity`."""
-    merged = [dict(finding) for finding in findings]
-    by_query = {finding["query_id"]: finding for finding in merged}
-    for pair, face in zip(pairs, faces, strict=True):
+    both = list(zip(pairs, faces, strict=True))
+    told: dict[str, float] = {}
+    for pair, face in both:
         if pair.told:
-            image = by_query[pair.query_id]
-            image["face_similarity"] = max(face["similarity"], image.get("face_similarity", -1.0))
-    return merged + [face for pair, face in zip(pairs, faces, strict=True) if not pair.told]
+            told[pair.query_id] = max(face.similarity, told.get(pair.query_id, -1.0))
+    merged = [
+        structs.replace(each, face_similarity=told[each.query_id]) if each.query_id in told else each
+        for each in findings
+    ]
+    return [*merged, *(face for pair, face in both if not pair.told)]
 
 
 def audit_with_faces(
-    results: dict[str, Any], findings: Sequence[dict[str, Any]], part: FacePart, out: Path, pictures: Pictures
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    results: AuditResults, findings: Sequence[ImageMatch], part: FacePart, out: Path, pictures: Pictures
+) -> tuple[AuditResults, list[AuditFinding]]:
     """Results and findings of an audit of images, with those of its faces. Writes face_matches.parquet and pictures."""
     write_face_matches(part.audit, out)
     audit = part.audit
     merged = with_faces(findings, audit.pairs, face_findings(part, out, pictures))
-    reasons = [*results["reasons"], *audit.result.inconclusive]
-    headline = f"{results['headline']} {faces_headline(audit.result)}"
-    if audit.result.inconclusive and results["conclusive"]:
+    reasons = [*results.reasons, *audit.result.inconclusive]
+    headline = f"{results.headline} {faces_headline(audit.result)}"
+    if audit.result.inconclusive and results.conclusive:
         headline = f"Inconclusive: {'; '.join(audit.result.inconclusive)}. {headline}"
-    about = {"conclusive": not reasons, "reasons": reasons, "headline": headline, "faces": faces_results(audit.result)}
-    return {**results, **about}, merged
+    faces = faces_results(audit.result)
+    both = structs.replace(results, conclusive=not reasons, reasons=reasons, headline=headline, faces=faces)
+    return both, merged
 
 
 def write_face_matches(audit: FaceAudit, out: Path) -> None:
@@ -230,26 +264,26 @@ def write_face_matches(audit: FaceAudit, out: Path) -> None:
     )
 
 
-def write_face_audit(part: FacePart, out: Path, alter: Alter | None = None) -> dict[str, Any]:
+def write_face_audit(part: FacePart, out: Path, alter: Alter | None = None) -> Report:
     """Write every file of an audit of two stores of faces, which knows no images; return the report."""
     result = part.audit.result
     write_face_matches(part.audit, out)
     findings = face_findings(part, out, Pictures(out, alter))
     faces = faces_results(result)
     conclusive = not result.inconclusive
-    results = {
-        "about": "faces",
-        "conclusive": conclusive,
-        "reasons": list(result.inconclusive),
-        "headline": inconclusive_headline(result) if not conclusive else faces["headline"],
-        "method": result.method,
-        "references": result.gallery_coverage.as_dict(),
-        "searched": result.matched.as_dict(),
-        "paired": None,
-        "control": None,
-        "verification": "by similarity of faces alone",
-        "faces": faces,
-    }
+    results = FaceAuditResults(
+        about="faces",
+        conclusive=conclusive,
+        reasons=list(result.inconclusive),
+        headline=inconclusive_headline(result) if not conclusive else faces.headline,
+        method=result.method,
+        references=coverage_of(result.gallery_coverage),
+        searched=rate_of(result.matched),
+        paired=None,
+        control=None,
+        verification="by similarity of faces alone",
+        faces=faces,
+    )
     report = make_report(
         "audit",
         inputs=result.digests,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from memaudit.report.document import inconclusive_report, write_report
+from memaudit.report.model import Report
 from memaudit.report.page import write_page
 
 _TITLES = {
@@ -15,7 +15,7 @@ _TITLES = {
 }
 
 
-def write_inconclusive(kind: str, reason: str, out: Path) -> dict[str, Any]:
+def write_inconclusive(kind: str, reason: str, out: Path) -> Report:
     """Write report.html and report.json of an audit or dedup run that ended for `reason`; return the report."""
     report = inconclusive_report(kind, reason)
     write_page(out / "report.html", "inconclusive.html", report=report, title=_TITLES[kind])

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from memaudit.audit.results import AuditResult
 from memaudit.files import digest_of
+from memaudit.report.model import Outcomes
 from memaudit.store import Columns
 
 
-def outcomes_of(result: AuditResult, queries: Columns, seeds: Sequence[str] | None = None) -> dict[str, Any]:
+def outcomes_of(result: AuditResult, queries: Columns, seeds: Sequence[str] | None = None) -> Outcomes:
     """The regurgitated generations, those that do not count, and a digest of all that were asked for.
 
     digest: of the sorted (query_id, prompt, seed) of all generations, and the names of missing ones; None where a
@@ -23,9 +23,9 @@ def outcomes_of(result: AuditResult, queries: Columns, seeds: Sequence[str] | No
     ids = [str(image_id) for image_id in queries.image_id]
     keys = [[*key] for key in zip(ids, result.prompts, seeds or result.seeds or [""] * len(ids), strict=True)]
     known = bool(ids) and all(result.prompts)
-    return {
-        "digest": digest_of(sorted([*keys, *([name, "", ""] for name in result.missing)])) if known else None,
-        "total": len(ids) + len(result.missing),
-        "found": [ids[row] for row in np.flatnonzero(result.counted & result.scores.regurgitated)],
-        "left_out": [*(ids[row] for row in np.flatnonzero(~result.counted)), *result.missing],
-    }
+    return Outcomes(
+        digest=digest_of(sorted([*keys, *([name, "", ""] for name in result.missing)])) if known else None,
+        total=len(ids) + len(result.missing),
+        found=[ids[row] for row in np.flatnonzero(result.counted & result.scores.regurgitated)],
+        left_out=[*(ids[row] for row in np.flatnonzero(~result.counted)), *result.missing],
+    )

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.files import write_text
+from memaudit.report.model import Bin, WhyBand
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # a caption must not steer whoever prints the page
 
 
-def write_page(path: Path, template: str, **values: Any) -> None:
+def write_page(path: Path, template: str, **values: object) -> None:
     """Render a template of this package to `path`."""
     write_text(path, _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _environment().get_template(template).render(**values)))
 
@@ -69,32 +70,41 @@ def p_value(p: float) -> str:
     return f"{p:.2g}" if p >= 0.0001 else f"{p:.1e}"
 
 
-def tallest(*histograms: Sequence[Mapping[str, float]]) -> float:
+def tallest(*histograms: Sequence[Bin]) -> float:
     """The largest share that a bin has of its histogram: the top of the plot's axis."""
-    totals = [sum(bin_["count"] for bin_ in bins) for bins in histograms]
-    shares = [bin_["count"] / total for bins, total in zip(histograms, totals, strict=True) if total for bin_ in bins]
+    totals = [sum(bin_.count for bin_ in bins) for bins in histograms]
+    shares = [bin_.count / total for bins, total in zip(histograms, totals, strict=True) if total for bin_ in bins]
     return max(shares, default=1.0)
 
 
-def highest(bands: Sequence[Mapping[str, Any]]) -> float:
+def highest(bands: Sequence[WhyBand]) -> float:
     """The top of an axis for the rates of bands: twice the largest, or where the whiskers end; a quarter is round."""
-    rates = [band[name] for band in bands for name in ("came_back", "training") if band[name]]
-    largest = max(rate["value"] or 0.0 for rate in rates)
-    wanted = min(max(rate["high"] for rate in rates), max(2 * largest, 0.01))
+    rates = [rate for band in bands for rate in (band.came_back, band.training) if rate]
+    largest = max(rate.value or 0.0 for rate in rates)
+    wanted = min(max(rate.high for rate in rates), max(2 * largest, 0.01))
     tops = (4 * step * 10.0**power for power in range(-7, 0) for step in (1, 2, 2.5, 5))
     return next((top for top in tops if top >= wanted and top <= 1), 1.0)
 
 
-def interval(rate: Mapping[str, Any]) -> str:
+class Interval(Protocol):
+    """A rate's two-sided interval."""
+
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+
+
+def interval(rate: Interval) -> str:
     """`12.0 % to 20.6 %` of a rate's two-sided interval."""
-    return f"{percent_down(rate['low'])} to {percent_up(rate['high'])}"
+    return f"{percent_down(rate.low)} to {percent_up(rate.high)}"
 
 
-def histogram(values: NDArray[np.float32], low: float, high: float, bins: int) -> list[dict[str, float]]:
+def histogram(values: NDArray[np.float32], low: float, high: float, bins: int) -> list[Bin]:
     """Counts in equal bins of [low, high]; what lies below `low` falls into the first."""
     finite = np.asarray(values, dtype=float)
     counts, edges = np.histogram(np.clip(finite[np.isfinite(finite)], low, high), bins=bins, range=(low, high))
     return [
-        {"low": round(float(edges[i]), 4), "high": round(float(edges[i + 1]), 4), "count": int(counts[i])}
+        Bin(low=round(float(edges[i]), 4), high=round(float(edges[i + 1]), 4), count=int(counts[i]))
         for i in range(bins)
     ]

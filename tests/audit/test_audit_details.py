@@ -147,10 +147,11 @@ def test_without_pixels_details_are_not_used_and_the_report_says_so(
     assert told == ReferenceViews(references.digest, None, fine.store.digest)
     result = audit(generations, index, views=views, options=AuditOptions(match="none"))
     assert result.reference_views == ReferenceViews(references.digest, None, None, ("details",))
-    results = write_audit(result, generations, references, tmp_path)["results"]
+    report = write_audit(result, generations, references, tmp_path)
+    results = report.content["results"]
     assert results["reference_views"] == {"whole": references.digest, "details": None}
-    assert "; their details were not used: without pixels" in searched_in(results)
-    assert searched_in(results) in (tmp_path / "report.html").read_text()
+    assert "; their details were not used: without pixels" in searched_in(report)
+    assert searched_in(report) in (tmp_path / "report.html").read_text()
 
 
 def test_lost_details_that_are_not_used_are_not_missed(tmp_path: Path, generations: Store) -> None:

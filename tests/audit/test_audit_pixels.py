@@ -184,7 +184,7 @@ def test_a_match_below_the_threshold_is_counted_where_it_is_told(tmp_path: Path,
     generations = stored(tmp_path / "gen", {"crop": textured(6).crop((40, 30, 180, 140)), "new": textured(500)})
     result = audit(generations, ExactSearch(references), options=GENEROUS)
     assert result.scores.above.tolist() == [0, 0]
-    report = write_audit(result, generations, references, tmp_path)
+    report = write_audit(result, generations, references, tmp_path).content
     assert [(finding["query_id"], finding["matches"]) for finding in report["findings"]] == [("crop.png", 1)]
     table = pq.read_table(tmp_path / "scores.parquet").to_pydict()
     assert (table["matches"], table["regurgitated"]) == ([1, 0], [True, False])
@@ -197,7 +197,7 @@ def test_a_pair_that_was_not_compared_is_not_called_different(tmp_path: Path, re
     assert result.misses is not None
     for compared in ([True, True], [False, True], [False, False]):
         told = result.misses._replace(compared=np.array(compared))
-        report = write_audit(replace(result, misses=told), generations, references, tmp_path)
+        report = write_audit(replace(result, misses=told), generations, references, tmp_path).content
         kinds = [miss["kind"] for miss in report["results"]["misses"]]
         assert kinds == ["similar, not a copy" if seen else "not compared" for seen in compared]
         page = (tmp_path / "report.html").read_text()

@@ -45,7 +45,7 @@ def clean_report(out: Path) -> None:
 def inconclusive(called: Called, out: Path, *words: str) -> dict[str, Any]:
     """Assert exit 3 and a sound report that says conclusive: false, and return it."""
     called.failed(3, *words)
-    report = read_report(out / "report.json")
+    report = read_report(out / "report.json").content
     assert report["results"]["conclusive"] is False
     for word in words:
         assert word in report["results"]["headline"]
@@ -57,7 +57,7 @@ def test_a_copy_is_found(memaudit: Memaudit, train: Path, generations: Path, tmp
     called = memaudit("audit", generations, "--against", train, "--out", tmp_path / "out")
     assert called.code == 0
     assert "1 of 7 generations are near-duplicates" in called.out
-    report = read_report(tmp_path / "out" / "report.json")
+    report = read_report(tmp_path / "out" / "report.json").content
     assert [(f["query_id"], f["reference_id"]) for f in report["findings"]] == [("copy.png", "0003.png")]
     assert memaudit("gate", tmp_path / "out" / "report.json").code == 1
 
@@ -142,7 +142,7 @@ def test_one_broken_image(memaudit: Memaudit, train: Path, generations: Path, tm
     audit = ("audit", generations, "--against", train, "--out", tmp_path / "out")
     called = memaudit(*audit)
     assert called.code == 3
-    report = read_report(tmp_path / "out" / "report.json")
+    report = read_report(tmp_path / "out" / "report.json").content
     assert report["results"]["conclusive"] is False
     assert report["coverage"] == {"measured": 7, "total": 8, "share": 7 / 8}
     assert "1 near-duplicates" in called.out
@@ -320,7 +320,7 @@ def test_the_report_and_the_terminal_say_what_was_searched_of_the_training_image
         "them.",
         "Searched in: whole training images, their tiles, their details.",
     ]
-    searched = read_report(tmp_path / "all" / "report.json")["results"]["reference_views"]
+    searched = read_report(tmp_path / "all" / "report.json").content["results"]["reference_views"]
     stores = {"whole": store, "tiles": store / "tiles", "details": store / "details"}
     assert searched == {kind: Store.open(path).digest for kind, path in stores.items()}
     called = memaudit("compare", tmp_path / "tiles" / "report.json", tmp_path / "all" / "report.json")
@@ -363,7 +363,7 @@ def test_a_store_of_generations_whose_files_are_gone_is_inconclusive_unless_view
         path.unlink()
     command = ("audit", store, "--against", train, "--out", tmp_path / "out")
     assert memaudit(*command).code == 3
-    assert "views of the generations" in read_report(tmp_path / "out" / "report.json")["results"]["reasons"][0]
+    assert "views of the generations" in read_report(tmp_path / "out" / "report.json").content["results"]["reasons"][0]
     called = memaudit(*command, "--views", "none", "--json")
     assert (called.code, called.json["results"]["searched"]["count"]) == (0, 1)
     assert called.json["findings"][0]["verified"] is False

@@ -64,7 +64,7 @@ def test_against_another_set(memaudit: Memaudit, store: Store, other: Store, tmp
     called = memaudit("dedup", store.folder, "--out", out, "--against", other.folder)
     assert called.code == 0
     assert "4 of 14 images (28.6\N{NO-BREAK SPACE}%) are in the other set." in called.out
-    report = read_report(out / "report.json")
+    report = read_report(out / "report.json").content
     assert report["inputs"] == {"store": store.digest, "against": other.digest}
     assert report["results"]["in_other_set"] == report["results"]["against"]["found"] == 4
     assert report["results"]["against"]["same_file"] == 3
@@ -90,7 +90,7 @@ def test_ignored_pairs_do_not_come_back(memaudit: Memaudit, store: Store, tmp_pa
     found = table(out, "pairs.parquet")
     named = {frozenset(pair) for pair in zip(found["left_id"], found["right_id"], strict=True)}
     assert not named & {frozenset(pair) for pair in pairs}
-    report = read_report(out / "report.json")
+    report = read_report(out / "report.json").content
     assert report["results"]["ignored"] == {"pairs": 2, "found": 2}
     assert set(report["inputs"]) == {"store", "ignored"}
     assert "2 were given" in (out / "report.html").read_text()
@@ -204,7 +204,7 @@ def test_against_what_cannot_be_measured_is_inconclusive(memaudit: Memaudit, tmp
     out = tmp_path / "out"
     called = memaudit("dedup", store.folder, "--out", out, "--against", other.folder)
     assert called.code == 3
-    report = read_report(out / "report.json")
+    report = read_report(out / "report.json").content
     assert report["results"]["conclusive"] is False
     if fault == "unreadable":
         assert report["results"]["reasons"] == ["the other set: only 4 of 6 images could be read"]
@@ -256,7 +256,7 @@ def test_a_killed_run_is_repeated_by_the_same_command(memaudit: Memaudit, tmp_pa
     tables = [f"{name}.parquet" for name in ("pairs", "groups", "decisions", "skew")]
     for name in ("keep.txt", "drop.txt", *tables):
         assert (out / name).read_bytes() == (whole / name).read_bytes()
-    results = [read_report(folder / "report.json")["results"] for folder in (out, whole)]
+    results = [read_report(folder / "report.json").content["results"] for folder in (out, whole)]
     assert results[0] == results[1]
     left = {path.name for path in out.iterdir()} - {path.name for path in whole.iterdir()}
     assert left <= {"previous-run"}
@@ -344,7 +344,7 @@ def test_a_target_is_reached_or_inconclusive(
     monkeypatch.setattr(search, "MOST_SAMPLED", 300)
     arguments = ("dedup", clumps.folder, "--out", tmp_path / "failed", *narrow, "--target-recall", "0.999")
     assert memaudit(*arguments).code == 3
-    report = read_report(tmp_path / "failed" / "report.json")
+    report = read_report(tmp_path / "failed" / "report.json").content
     assert not report["results"]["conclusive"]
     assert "recall of" in report["results"]["reasons"][0]
     assert (tmp_path / "failed" / "decisions.parquet").exists()

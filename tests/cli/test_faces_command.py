@@ -119,7 +119,7 @@ def test_an_audit_finds_people_beside_images(memaudit: Memaudit, tmp_path: Path)
     assert done.code == 0, done.err
     assert "2 of 3 generated faces match" in done.out
     assert f"to be deleted when done: {tmp_path / 'out/generation-faces'}" in done.out
-    report = read_report(tmp_path / "out/report.json")
+    report = read_report(tmp_path / "out/report.json").content
     faces = report["results"]["faces"]
     assert (faces["same_picture"], faces["new_picture"], faces["images_without_face"]) == (1, 1, 1)
     image, face = report["findings"]

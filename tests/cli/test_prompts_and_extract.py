@@ -164,7 +164,7 @@ def test_extract_finds_the_prompt(memaudit: Memaudit, generations: Path, tmp_pat
     called = memaudit("extract", generations, "--prompt-pattern", "{prompt}/{seed}.png", "--out", out)
     assert called.code == 0
     assert "1 of 2 prompts give one picture again and again" in called.out
-    report = read_report(out / "report.json")
+    report = read_report(out / "report.json").content
     assert report["kind"] == "extraction"
     assert [(f["prompt"], f["members"], f["files"]) for f in report["findings"]] == [(CLOCK, 12, 12)]
     assert len(report["findings"][0]["pictures"]) == 6
@@ -182,14 +182,14 @@ def test_extract_without_enough_generations_is_inconclusive(
         "extract", generations, "--prompt-pattern", "{prompt}/{seed}.png", "--clique", "20", "--out", tmp_path / "o"
     )
     assert called.code == 3
-    assert read_report(tmp_path / "o" / "report.json")["results"]["conclusive"] is False
+    assert read_report(tmp_path / "o" / "report.json").content["results"]["conclusive"] is False
 
 
 def test_extract_of_nothing_is_inconclusive(memaudit: Memaudit, tmp_path: Path) -> None:
     """Trap "an empty input scored as perfect"."""
     (tmp_path / "empty").mkdir()
     memaudit("extract", tmp_path / "empty", "--out", tmp_path / "o").failed(3, "inconclusive")
-    assert read_report(tmp_path / "o" / "report.json")["results"]["conclusive"] is False
+    assert read_report(tmp_path / "o" / "report.json").content["results"]["conclusive"] is False
 
 
 @pytest.mark.parametrize(

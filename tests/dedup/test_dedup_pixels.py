@@ -126,7 +126,7 @@ def test_pixels_tell_a_copy_from_what_is_just_as_similar(store: Store) -> None:
 
 def test_tables_and_headline_name_them(store: Store, tmp_path: Path) -> None:
     """Column `pixels` of both tables, the pairs by similarity counted apart, and pictures of what was confirmed."""
-    report = write_dedup(dedup(store, CHECKED), store, tmp_path / "out")
+    report = write_dedup(dedup(store, CHECKED), store, tmp_path / "out").content
     results = report["results"]
     assert (results["pairs"], results["near_pairs"], results["by_pixels"], results["near_duplicates"]) == (2, 1, 1, 2)
     assert results["pixels"]["confirmed"] == len(results["by_pixels_shown"]) == 1
@@ -242,7 +242,7 @@ def test_files_that_are_gone_or_changed_are_counted(
         assert decided(result)["0-crop"][0] == Decision.KEEP
         assert bool(result.inconclusive) is inconclusive
     assert "pixels of only 0 of 2 pairs" in result.inconclusive[0]
-    report = write_dedup(result, store, tmp_path / "out")
+    report = write_dedup(result, store, tmp_path / "out").content
     assert report["results"]["pixels"]["unread"] == 2
     assert "2 could not be looked at" in (tmp_path / "out/report.html").read_text()
 
@@ -300,7 +300,7 @@ def test_without_opencv_auto_says_so_and_goes_on(
     code, out, _ = called(capsys, "dedup", store.folder, "--out", tmp_path / "out")
     assert code == 0
     assert 'Pairs below the threshold were not looked at: comparing pixels needs OpenCV: pip install "memaudit' in out
-    assert read_report(tmp_path / "out/report.json")["results"]["dropped"] == 1
+    assert read_report(tmp_path / "out/report.json").content["results"]["dropped"] == 1
 
 
 def test_the_command_says_what_pixels_gave(
@@ -480,7 +480,7 @@ def test_a_floor_that_was_named_was_asked_for(tmp_path: Path) -> None:
     store = vector_store(tmp_path / "two", line(2), uris=["gone.png", "lost.png"])
     result = dedup(store, CHECKED)
     assert "pixels of only 0 of 1 pairs" in result.inconclusive[0]
-    headline = write_dedup(result, store, tmp_path / "out")["results"]["headline"]
+    headline = write_dedup(result, store, tmp_path / "out").content["results"]["headline"]
     assert "among 2 images; of 1 pairs from 0.5 on none could be compared on pixels." in headline
     assert "none seen" not in headline
 
@@ -488,17 +488,17 @@ def test_a_floor_that_was_named_was_asked_for(tmp_path: Path) -> None:
 def test_the_headline_says_none_seen_of_what_was_looked_at(tmp_path: Path) -> None:
     """Two pairs of strangers, the file of one of them gone; and with all there."""
     store = store_of(tmp_path, [(0, "same"), (1, "same"), (2, "same"), (3, "same")], apart(line(2), line(2)))
-    report = write_dedup(dedup(store, CHECKED), store, tmp_path / "out")
+    report = write_dedup(dedup(store, CHECKED), store, tmp_path / "out").content
     assert ", and none seen on pixels from 0.5 on." in report["results"]["headline"]
     (tmp_path / "images/0-same.png").unlink()
-    report = write_dedup(dedup(store, CHECKED), store, tmp_path / "out")
+    report = write_dedup(dedup(store, CHECKED), store, tmp_path / "out").content
     assert ", and none seen on pixels in 1 of 2 pairs from 0.5 on." in report["results"]["headline"]
 
 
 def test_the_headline_does_not_contradict_itself(tmp_path: Path) -> None:
     """A copy was seen on pixels, and no other image is similar: the recall speaks of the threshold only."""
     store = store_of(tmp_path, [(0, "same"), (0, "crop")], line(2))
-    headline = write_dedup(dedup(store, CHECKED), store, tmp_path / "out")["results"]["headline"]
+    headline = write_dedup(dedup(store, CHECKED), store, tmp_path / "out").content["results"]["headline"]
     assert headline.startswith("1 of 2 images")
     assert (
         "At the threshold of 0.8, none of 2 distinct images compared exactly with all others has another." in headline

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 from face_stores import face_store
+from msgspec import UNSET, structs
 from vectors import near, random_vectors
 
 from memaudit.faces.compare import CompareOptions, compare_faces
@@ -22,6 +23,7 @@ from memaudit.report.faces import (
     with_faces,
     write_face_audit,
 )
+from memaudit.report.model import FaceMatch, ImageMatch
 
 PROMISED = {
     *("threshold", "one_to_one_threshold", "calibration", "gallery_faces", "scored_faces", "images_without_face"),
@@ -43,8 +45,8 @@ def part(tmp_path: Path, copied: int = 4) -> FacePart:
 
 def test_an_audit_of_faces_alone_is_a_sound_report(tmp_path: Path) -> None:
     """It reads back, has the promised keys, a finding a match, a page and a table; no crops."""
-    written = write_face_audit(part(tmp_path), tmp_path)
-    report = read_report(tmp_path / "report.json")
+    written = write_face_audit(part(tmp_path), tmp_path).content
+    report = read_report(tmp_path / "report.json").content
     assert report == written
     faces = report["results"]["faces"]
     assert report["results"]["about"] == "faces"
@@ -62,15 +64,17 @@ def test_an_audit_of_faces_alone_is_a_sound_report(tmp_path: Path) -> None:
 
 def test_a_face_and_an_image_of_one_pair_are_one_finding() -> None:
     """The image's finding gets the similarity of the face; a face on another picture is a finding of its own."""
-    image = {"query_id": "g1", "reference_id": "t1", "similarity": 0.9, "kind": "near-duplicate"}
+    shared = {"paired": False, "near_duplicates": 1}
+    image = ImageMatch(query_id="g1", reference_id="t1", similarity=0.9, kind="near-duplicate", **shared)
 
-    def face(pair: FacePair, similarity: float = 0.8) -> dict[str, object]:
-        return {"query_id": pair.query_id, "reference_id": pair.reference_id, "similarity": similarity, "kind": "face"}
+    def face(pair: FacePair, similarity: float = 0.8) -> FaceMatch:
+        names = {"query_id": pair.query_id, "reference_id": pair.reference_id}
+        return FaceMatch(**names, similarity=similarity, kind="face", **shared)
 
     told = [FacePair("g1", "t1", 0, 1, told=True), FacePair("g1", "t1-copy", 1, 1, told=True)]
     merged = with_faces([image], told, [face(told[0]), face(told[1], 0.95)])
-    assert merged == [{**image, "face_similarity": 0.95}]
-    assert "face_similarity" not in image
+    assert merged == [structs.replace(image, face_similarity=0.95)]
+    assert image.face_similarity is UNSET
     others = [FacePair("g1", "t2", 0, 1), FacePair("g2", "t1", 1, 1), FacePair("g1", "t3", 2, 1)]
     faces = list(map(face, others))
     assert with_faces([image], others, faces) == [image, *faces]
@@ -83,7 +87,7 @@ def test_headlines_say_what_was_found(tmp_path: Path) -> None:
     none = face_store(tmp_path / "n", random_vectors(1, 0, 128), without_face=["a", "b"])
     result = compare_faces(none, ExactSearch(part(tmp_path / "x").audit.gallery))
     assert faces_headline(result) == "No face was found in 2 generations: none was compared."
-    assert faces_results(result)["matched"]["n"] == 0
+    assert faces_results(result).matched.n == 0
     assert "0 on a new one, 4 on pictures that could not be compared" in faces_headline(
         part(tmp_path / "y").audit.result
     )
@@ -93,6 +97,6 @@ def test_headlines_say_what_was_found(tmp_path: Path) -> None:
 
 def test_every_number_is_one_that_json_knows(tmp_path: Path) -> None:
     """No NaN where a similarity of images is unknown."""
-    report = write_face_audit(part(tmp_path), tmp_path)
+    report = write_face_audit(part(tmp_path), tmp_path).content
     assert all(finding["image_similarity"] is None for finding in report["findings"])
     assert np.isfinite(report["threshold"])

@@ -8,8 +8,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from memaudit import __version__
 from memaudit.files import digest_of
-from memaudit.report.document import digests_of_parts, make_report
+from memaudit.gate import GateResult, Policy, hold
+from memaudit.report.document import digests_of_parts
+from memaudit.report.model import SCHEMA
+from memaudit.report.model import Report as TypedReport
+from memaudit.report.parsing import report_of
 from memaudit.statistics import rate_of
 from memaudit.types import Coverage, EncoderSpec
 
@@ -71,17 +76,8 @@ def audit(
         "outcomes": outcomes,
         **more,
     }
-    report = make_report(
-        "audit",
-        inputs={"generations": "g", "references": store},
-        encoder=encoder,
-        threshold=threshold,
-        coverage=measured,
-        results=results,
-        findings=findings,
-    )
-    created = datetime.now(UTC) - timedelta(days=days_old)
-    return sealed({**report, "created": created.isoformat(timespec="seconds")})
+    inputs = {"generations": "g", "references": store}
+    return report_json("audit", inputs, encoder, threshold, measured, results, findings, days_old=days_old)
 
 
 def control(count: int) -> Report:
@@ -106,15 +102,41 @@ def dedup(low: float = 0.995, store: str = "s1", **changes: Any) -> Report:
         "recall": {"sampled": 1000, "census": False, "by_pair": estimate, "by_image": estimate},
         **changes,
     }
-    return make_report(
-        "dedup",
-        inputs={"store": store},
-        encoder=SSCD,
-        threshold=0.75,
-        coverage=Coverage(1000, 1000),
-        results=results,
-        findings=[],
+    return report_json("dedup", {"store": store}, SSCD, 0.75, Coverage(1000, 1000), results, [])
+
+
+def report_json(
+    kind: str,
+    inputs: dict[str, str],
+    encoder: EncoderSpec,
+    threshold: float,
+    coverage: Coverage,
+    results: Report,
+    findings: list[Report],
+    *,
+    days_old: float = 0,
+) -> Report:
+    """A sealed report of this schema: JSON with no more in it than a report must have."""
+    created = datetime.now(UTC) - timedelta(days=days_old)
+    return sealed(
+        {
+            "schema": SCHEMA,
+            "kind": kind,
+            "created": created.isoformat(timespec="seconds"),
+            "memaudit": __version__,
+            "inputs": inputs,
+            "encoder": encoder.as_dict(),
+            "threshold": threshold,
+            "coverage": coverage.as_dict(),
+            "results": results,
+            "findings": findings,
+        }
     )
+
+
+def typed(report: Report, name: str = "report.json") -> TypedReport:
+    """The report as the gate's functions take it."""
+    return report_of(report, name)
 
 
 def faces(
@@ -163,3 +185,11 @@ def write(path: Path, report: Report) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(report), encoding="utf-8")
     return path
+
+
+def held(
+    reports: Sequence[tuple[str, Report]], policy: Policy, baseline: Report | None = None, **more: Any
+) -> GateResult:
+    """What the gate makes of reports."""
+    named = [(name, typed(report, name)) for name, report in reports]
+    return hold(named, policy, baseline=typed(baseline) if baseline else None, **more)

@@ -8,10 +8,10 @@ import pytest
 from gated import Gate
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reports import audit, finding
+from reports import audit, finding, held
 
 from memaudit.errors import InputError, UsageError
-from memaudit.gate import Accepted, AuditPolicy, Policy, Verdict, hold, read_accepted
+from memaudit.gate import Accepted, AuditPolicy, Policy, Verdict, read_accepted
 
 GOOD = '[[accepted]]\nquery_id = "g"\nreference_id = "r"\nwho = "A"\nwhy = "b"\nuntil = 2027-01-31\n'
 LAST_DAY = datetime(2027, 1, 31, 23, 59, tzinfo=UTC)
@@ -82,7 +82,7 @@ def test_an_absent_file_is_one_line(tmp_path: Path) -> None:
 def test_the_last_day_counts_in(tmp_path: Path, now: datetime, verdict: Verdict) -> None:
     """`until` is the last day on which the match does not count, by the clock of UTC."""
     report = audit(found=[finding("g", "r")])
-    result = hold([("a", report)], Policy(), accepted=read(tmp_path, GOOD), now=now)
+    result = held([("a", report)], Policy(), accepted=read(tmp_path, GOOD), now=now)
     assert result.verdict is verdict
     assert [each.expired for each in result.accepted] == [verdict is Verdict.FAIL]
 
@@ -92,7 +92,7 @@ def test_both_names_must_fit(tmp_path: Path) -> None:
     text = GOOD.replace('query_id = "g"', 'query_id = "g"\nprompt = "p"')
     for prompt, verdict in (("p", Verdict.PASS), ("q", Verdict.FAIL)):
         report = audit(found=[finding("g", "r", prompt=prompt)])
-        assert hold([("a", report)], Policy(), accepted=read(tmp_path, text), now=LAST_DAY).verdict is verdict
+        assert held([("a", report)], Policy(), accepted=read(tmp_path, text), now=LAST_DAY).verdict is verdict
 
 
 def test_accepted_matches_are_always_shown(gate: Gate, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_the_same_finding_listed_often_does_not_hide_others() -> None:
     report = audit(found=[1, 2, 3, 4, 5])
     report["findings"] = [finding(1)] * 5
     entry = Accepted("train-gen-0001.png", "gen-0001.png", None, "A", "b", date(2999, 1, 1))
-    (rule,) = [rule for rule in hold([("a", report)], Policy(), accepted=[entry]).rules if rule.rule == "max_findings"]
+    (rule,) = [rule for rule in held([("a", report)], Policy(), accepted=[entry]).rules if rule.rule == "max_findings"]
     assert (rule.figure, rule.outcome) == ("4", Verdict.FAIL)
 
 
@@ -154,7 +154,7 @@ def test_accepting_never_does_worse_than_not_finding(found: set[int], accepted: 
     entries = [_entry(number) for number in accepted]
     policy = Policy(AuditPolicy(max_findings=allowed))
     plain, waived, without = (
-        ORDER[hold([("a", report)], policy, accepted=given).verdict]
+        ORDER[held([("a", report)], policy, accepted=given).verdict]
         for report, given in (
             (audit(n, sorted(found)), ()),
             (audit(n, sorted(found)), entries),

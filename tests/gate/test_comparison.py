@@ -7,10 +7,12 @@ import pytest
 from gated import Gate
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reports import OTHER, audit, dedup, face_audit, finding
+from reports import OTHER, Report, audit, dedup, face_audit, finding, held, typed
 
-from memaudit.gate import Accepted, Audited, AuditPolicy, BaselinePolicy, Policy, Verdict, compare, hold
-from memaudit.gate.comparison import FISHER, MCNEMAR, obstacle
+from memaudit.gate import Accepted, Audited, AuditPolicy, BaselinePolicy, Comparison, Policy, Verdict
+from memaudit.gate import compare as compare_audits
+from memaudit.gate.comparison import FISHER, MCNEMAR
+from memaudit.gate.comparison import obstacle as obstacle_between
 from memaudit.statistics import mcnemar_p, rise_p
 from memaudit.types import Coverage
 
@@ -19,9 +21,17 @@ EASY = Policy(AuditPolicy(max_findings=10**6, max_rate=1.0))
 ORDER = {Verdict.PASS: 0, Verdict.INCONCLUSIVE: 1, Verdict.FAIL: 2}
 
 
+def compare(old: Report, new: Report) -> Comparison:
+    return compare_audits(Audited(typed(old)), Audited(typed(new)))
+
+
+def obstacle(old: Report, new: Report) -> str:
+    return obstacle_between(typed(old), typed(new))
+
+
 def test_the_same_prompts_are_paired() -> None:
     """Only generations that match in one of the two tell anything."""
-    found = compare(Audited(audit(500, [1, 2, 3])), Audited(audit(500, [2, 3, 4, 5, 6])))
+    found = compare(audit(500, [1, 2, 3]), audit(500, [2, 3, 4, 5, 6]))
     assert (found.test, found.n, found.gained, found.lost) == (MCNEMAR, 500, 3, 1)
     assert (found.p_rise, found.p_fall) == (mcnemar_p(3, 1), mcnemar_p(1, 3))
     assert [pair.query_id for pair in found.gained_matches] == [f"gen-{i:04d}.png" for i in (4, 5, 6)]
@@ -39,7 +49,7 @@ def test_the_same_prompts_are_paired() -> None:
 )
 def test_other_generations_are_not_paired(old: dict[str, Any], new: dict[str, Any], why: str) -> None:
     """Fisher's test on the two rates, and the reason is given."""
-    found = compare(Audited(audit(**{"n": 500, **old})), Audited(audit(**{"n": 500, "found": [1, 2], **new})))
+    found = compare(audit(**{"n": 500, **old}), audit(**{"n": 500, "found": [1, 2], **new}))
     assert (found.test, found.n) == (FISHER, None)
     assert why in found.why
     assert found.p_rise == rise_p(2, new.get("n", 500), 0, 500)
@@ -49,7 +59,7 @@ def test_outcomes_that_do_not_add_up_are_not_used() -> None:
     """A report whose single outcomes say less than its rate does not get the more powerful test."""
     report = audit(500, [1, 2])
     report["results"]["outcomes"]["found"].pop()
-    assert "do not add up" in compare(Audited(audit(500)), Audited(report)).why
+    assert "do not add up" in compare(audit(500), report).why
 
 
 def test_generations_left_out_on_either_side_count_on_neither() -> None:
@@ -57,7 +67,7 @@ def test_generations_left_out_on_either_side_count_on_neither() -> None:
     old, new = audit(500, [1, 2]), audit(500, [2, 3])
     new["results"]["outcomes"]["left_out"] = ["gen-0001.png"]
     old["results"]["outcomes"]["left_out"] = ["gen-0003.png", "gen-0009.png"]
-    found = compare(Audited(old), Audited(new))
+    found = compare(old, new)
     assert (found.n, found.gained, found.lost) == (497, 0, 0)
 
 
@@ -65,7 +75,7 @@ def test_without_pairs_new_means_a_training_image_that_did_not_come_back_before(
     """Names of generations mean nothing across prompts; training images do."""
     old = audit(500, [finding("a", "clock"), finding("b", "map")], prompts="others")
     new = audit(500, [finding("x", "clock"), finding("y", "stamp")])
-    found = compare(Audited(old), Audited(new))
+    found = compare(old, new)
     assert [tuple(pair) for pair in found.gained_matches] == [("y", "stamp")]
     assert [tuple(pair) for pair in found.lost_matches] == [("b", "map")]
 
@@ -143,8 +153,8 @@ def test_an_accepted_match_of_the_baseline_does_not_buy_a_new_one() -> None:
 
     accepted = [Accepted(f"train-gen-{i:04d}.png", f"gen-{i:04d}.png", None, "A", "b", FAR) for i in range(60)]
     old, new = audit(2000, range(60)), audit(2000, range(60, 120))
-    assert hold([("a", new)], policy, baseline=old).verdict is not Verdict.FAIL
-    assert hold([("a", new)], policy, baseline=old, accepted=accepted).verdict is Verdict.FAIL
+    assert held([("a", new)], policy, baseline=old).verdict is not Verdict.FAIL
+    assert held([("a", new)], policy, baseline=old, accepted=accepted).verdict is Verdict.FAIL
 
 
 counts = st.integers(0, 12)
@@ -159,7 +169,7 @@ def test_a_finding_more_never_improves_the_verdict(
     policy = Policy(EASY.audit, baseline=BaselinePolicy(max_rise=margin))
     baseline = audit(200, sorted(old), prompts="same" if same else "others", days_old=1)
     before, after = (
-        hold([("a", audit(200, sorted(found)))], policy, baseline=baseline).verdict for found in (new, new | {more})
+        held([("a", audit(200, sorted(found)))], policy, baseline=baseline).verdict for found in (new, new | {more})
     )
     assert ORDER[after] >= ORDER[before]
 
@@ -172,7 +182,7 @@ def test_measuring_fewer_never_leads_to_a_pass(old: int, new: int, n: int, fewer
     baseline = audit(3000, range(old), prompts="others")
     less = max(new, 1, n - fewer)
     before, after = (
-        hold([("a", audit(m, range(new)))], policy, baseline=baseline).verdict for m in (max(n, less), less)
+        held([("a", audit(m, range(new)))], policy, baseline=baseline).verdict for m in (max(n, less), less)
     )
     if before is not Verdict.PASS:
         assert after is not Verdict.PASS

@@ -4,9 +4,10 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reports import Report, audit, faces, finding
+from reports import Report, audit, faces, finding, held
 
-from memaudit.gate import AuditPolicy, BaselinePolicy, Policy, Verdict, hold
+from memaudit.gate import AuditPolicy, BaselinePolicy, Policy, Verdict
+from memaudit.types import Coverage
 
 ORDER = {Verdict.PASS: 0, Verdict.INCONCLUSIVE: 1, Verdict.FAIL: 2}
 KINDS = st.sampled_from(["verbatim", "near-duplicate", "partial", "template", "face"])
@@ -39,7 +40,7 @@ def runs(draw: st.DrawFn) -> dict[str, Any]:
         "n": draw(st.integers(10, total)),
         "total": total,
         "found": draw(st.lists(copies, max_size=8)),
-        "verified": None if verified is None else {"measured": verified, "total": looked},
+        "verified": None if verified is None else Coverage(verified, looked).as_dict(),
         "faces": draw(st.none() | st.builds(faces, st.integers(0, 9), st.floats(0, 9), SHARES, st.integers(9, 1000))),
         "controls": draw(st.none() | st.integers(0, 300)),
         "references": (draw(st.integers(0, 100)), 100),
@@ -48,11 +49,12 @@ def runs(draw: st.DrawFn) -> dict[str, Any]:
 
 def report_of(run: dict[str, Any]) -> Report:
     found = [finding(number, **copy) for number, copy in enumerate(run["found"])]
-    return audit(**{**run, "found": found})
+    looked = {} if run["faces"] is None else {"faces": run["faces"]}
+    return audit(**{key: value for key, value in run.items() if key not in ("found", "faces")}, found=found, **looked)
 
 
 def verdict(run: dict[str, Any], policy: Policy, baseline: Report | None) -> Verdict:
-    return hold([("report.json", report_of(run))], policy, baseline=baseline).verdict
+    return held([("report.json", report_of(run))], policy, baseline=baseline).verdict
 
 
 baselines = st.none() | st.builds(lambda n, found: audit(n, range(found)), st.integers(10, 3000), st.integers(0, 8))

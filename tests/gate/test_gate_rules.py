@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reports import held, typed
 
+from memaudit import __version__, gate
 from memaudit.errors import InputError, UsageError
 from memaudit.gate import (
     DEFAULT_POLICY,
@@ -21,13 +23,11 @@ from memaudit.gate import (
     Policy,
     RuleResult,
     Verdict,
-    hold,
-    judge,
-    judge_all,
     read_policy,
     verdict_of,
 )
 from memaudit.report.document import inconclusive_report
+from memaudit.report.model import SCHEMA
 from memaudit.statistics import rate_of
 from memaudit.types import Coverage
 
@@ -36,12 +36,40 @@ Report = dict[str, Any]
 FULL_ENCODER = {"name": "sscd", "weights_sha256": "0" * 64, "preprocessing": "288", "dim": 512, "threshold": 0.75}
 
 
+HEAD = {
+    "schema": SCHEMA,
+    "created": "2026-11-27T00:00:00+00:00",
+    "memaudit": __version__,
+    "digests": {},
+    "digest": "0" * 64,
+    "encoder": FULL_ENCODER,
+}
+MATCH = {
+    "query_id": "g",
+    "reference_id": "t",
+    "similarity": 0.9,
+    "kind": "near-duplicate",
+    "paired": False,
+    "near_duplicates": 1,
+}
+
+
+def judge(name: str, report: Report, policy: Policy) -> list[RuleResult]:
+    return gate.judge(name, typed(report, name), policy)
+
+
+def judge_all(reports: list[tuple[str, Report]], policy: Policy) -> list[RuleResult]:
+    return gate.judge_all([(name, typed(report, name)) for name, report in reports], policy)
+
+
 def coverage(measured: int, total: int) -> dict[str, Any]:
-    return Coverage(measured, total).as_dict()
+    """As a report holds it, whose share cannot be above 1 even where its counts are wrong."""
+    return {**Coverage(measured, total).as_dict(), "share": min(1.0, Coverage(measured, total).share)}
 
 
 def rate(count: int, measured: int, total: int | None = None) -> dict[str, Any]:
-    return rate_of(count, Coverage(measured, measured if total is None else total)).as_dict()
+    total = measured if total is None else total
+    return {**rate_of(count, Coverage(measured, total)).as_dict(), "coverage": coverage(measured, total)}
 
 
 def audit_report(
@@ -59,19 +87,22 @@ def audit_report(
     store: str | None = "s1",
 ) -> Report:
     """An audit's report as far as the gate reads it."""
-    control: Report | None = None if controls is None else {"matched": rate(0, controls)}
+    control: Report | None = None
+    if controls is not None:
+        control = {"matched": rate(0, controls), "relabelling_p": None, "greater_rate_p": None, "why_no_p": ""}
     if control and excluded is not None:
         control["excluded_controls"] = excluded
     return {
+        **HEAD,
         "kind": "audit",
         "inputs": {"generations": "g", "references": store} if store else {},
-        "encoder": {"name": "sscd", "threshold": 0.75},
         "threshold": threshold,
         "coverage": coverage(n, n if total is None else total),
-        "findings": [{"kind": "near-duplicate"}] * (findings if listed is None else listed),
+        "findings": [MATCH] * (findings if listed is None else listed),
         "results": {
             "conclusive": conclusive,
             "reasons": [] if conclusive else ["a shard was missing"],
+            "headline": "",
             "searched": rate(findings, n, total),
             "paired": rate(*paired) if paired else None,
             "references": coverage(*references),
@@ -98,19 +129,24 @@ def dedup_report(
     value = found / true if true else None
     estimate = {"found": found, "total": true, "value": value, "low": low if true else None, "high": 1.0}
     return {
+        **HEAD,
         "kind": "dedup",
         "inputs": {"store": store} if store else {},
-        "encoder": {"name": "sscd", "threshold": 0.75},
         "threshold": threshold,
         "coverage": coverage(measured, total),
         "findings": [],
         "results": {
             "conclusive": conclusive,
             "reasons": [] if conclusive else ["cut short"],
+            "headline": "",
+            **dict.fromkeys(("images", "kept", "dropped", "unreadable"), 0),
             "pairs_added_by_clustering": list(added),
             "recall": {"sampled": sampled, "census": census, "by_pair": estimate, "by_image": estimate},
         },
     }
+
+
+REFUSED = r"^report r\.json lacks a figure|^r\.json is no valid report: [\w.]+: expected .*, found "
 
 
 def outcomes(results: list[RuleResult]) -> dict[str, list[Verdict]]:
@@ -297,7 +333,7 @@ def judged_with_everything() -> set[str]:
     """The names of all rules, each switched on."""
     audit = {**audit_report(), "created": "2026-01-01T00:00:00+00:00", "encoder": None}
     both = [("a", {**audit, "encoder": FULL_ENCODER}), ("d", {**dedup_report(), "encoder": FULL_ENCODER})]
-    return set(outcomes(list(hold(both, EVERYTHING, baseline=both[0][1] | {"threshold": 0.5}).rules)))
+    return set(outcomes(list(held(both, EVERYTHING, baseline=both[0][1] | {"threshold": 0.5}).rules)))
 
 
 def test_every_rule_of_the_policy_is_judged() -> None:
@@ -335,7 +371,7 @@ def test_sentences_say_what_was_not_shown() -> None:
 
 
 A, A2, D, D2 = audit_report(), audit_report(store="s2"), dedup_report(), dedup_report(store="s2")
-UNBEGUN_AUDIT, UNBEGUN_DEDUP = (inconclusive_report(kind, "no image was found") for kind in ("audit", "dedup"))
+UNBEGUN_AUDIT, UNBEGUN_DEDUP = (inconclusive_report(kind, "no image was found").content for kind in ("audit", "dedup"))
 TOGETHER: list[Any] = [
     # reports, [gate], verdict, outcomes of "require", outcomes of "same_training_set"
     ([A], {}, PASS, [PASS], []),
@@ -402,7 +438,7 @@ def test_judging_together_keeps_the_results_of_each(report: Report) -> None:
 def test_a_run_that_measured_nothing_never_passes(kind: str) -> None:
     """Trap "an empty input scored as perfect": the report of a run that could not begin, under the mildest policy."""
     mild = Policy(AuditPolicy(10**9, 1.0, 0.5, 0.0, 0.0, 0), DedupPolicy(0.0, 0.0))
-    results = judge("r", inconclusive_report(kind, "a shard is missing"), mild)
+    results = judge("r", inconclusive_report(kind, "a shard is missing").content, mild)
     assert verdict_of(results) is OPEN
     assert "a shard is missing" in results[0].sentence
 
@@ -567,7 +603,7 @@ def test_a_report_without_the_figures_is_one_line(change: Any) -> None:
     """The schema lets an inconclusive report lack its figures: an InputError, no traceback and no pass."""
     report = audit_report(conclusive=False)
     change(report)
-    with pytest.raises(InputError, match=r"report r\.json lacks a figure") as caught:
+    with pytest.raises(InputError, match=REFUSED) as caught:
         judge("r.json", report, Policy())
     assert "\n" not in str(caught.value)
 
@@ -575,7 +611,7 @@ def test_a_report_without_the_figures_is_one_line(change: Any) -> None:
 def test_a_dedup_report_without_the_figures_is_one_line() -> None:
     """The same for a recall without its bound."""
     report = dedup_report(low=None)
-    with pytest.raises(InputError, match="lacks a figure"):
+    with pytest.raises(InputError, match=REFUSED):
         judge("r.json", report, Policy())
 
 
@@ -597,7 +633,7 @@ def test_a_recall_that_its_counts_do_not_give_is_refused(change: dict[str, Any])
     """Found of total, value and bound say one thing, or nothing is judged."""
     report = dedup_report()
     report["results"]["recall"]["by_pair"].update(change)
-    with pytest.raises(InputError, match="lacks a figure"):
+    with pytest.raises(InputError, match=REFUSED):
         judge("r.json", report, Policy())
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from msgspec import convert
 from pictures import altered, draw
 from vectors import near, random_vectors, vector_store
 
@@ -21,7 +22,9 @@ from memaudit.index import ExactSearch
 from memaudit.report.audit import write_audit
 from memaudit.report.audit_findings import card
 from memaudit.report.document import read_report
+from memaudit.report.model import ImageMatch, WhyBand, rate_of
 from memaudit.report.page import highest
+from memaudit.types import Coverage, Rate
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = [
@@ -68,7 +71,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
     }
     options = AuditOptions(metrics=True)
     result = audit(generations, ExactSearch(references), pairing=pairing, control=control, options=options)
-    report = write_audit(result, generations, references, folder / "out")
+    report = write_audit(result, generations, references, folder / "out").content
     return Written(folder / "out", report, (folder / "out" / "report.html").read_text(encoding="utf-8"), result)
 
 
@@ -84,7 +87,7 @@ def test_every_finding_is_in_the_page(written: Written) -> None:
     cards = data_of(written.page)
     assert len(cards) == len(written.report["findings"]) == 250
     for shown, finding in zip(cards, written.report["findings"], strict=True):
-        assert shown == {name: card(finding)[name] for name in shown}
+        assert shown == card(convert(finding, ImageMatch))._asdict()
         assert shown["reference_id"] == finding["reference_id"]
     prompts = {shown["prompt"] for shown in cards}
     assert "Prompt “</template><h1>taken</h1> number 2”, seed 2." in prompts
@@ -121,7 +124,7 @@ def test_findings_carry_what_an_auditor_asks_for(written: Written) -> None:
 
 def test_the_report_says_why_and_by_which_statistics(written: Written) -> None:
     """Rates by band with intervals, single matches, groups, metrics: all in report.json, and it is sound."""
-    results = read_report(written.out / "report.json")["results"]
+    results = read_report(written.out / "report.json").content["results"]
     assert results["why"]["paired"]
     assert {band["feature"] for band in results["why"]["bands"]} == {"near-duplicates", "simplicity"}
     assert results["control"]["groups"] == 125
@@ -136,8 +139,9 @@ def test_the_report_says_why_and_by_which_statistics(written: Written) -> None:
 def test_a_plot_ends_where_its_rates_do() -> None:
     """The top is round by quarters, above the largest rate, and at most 100 %."""
 
-    def band(value: float, high: float) -> dict[str, Any]:
-        return {"came_back": {"value": value, "high": high}, "training": None}
+    def band(value: float, high: float) -> WhyBand:
+        rate = Rate(round(1000 * value), Coverage(1000, 1000), 0.0, high, high)
+        return WhyBand(feature="simplicity", low=0.0, high=1.0, came_back=rate_of(rate), training=None)
 
     assert highest([band(0.1, 0.13), band(0.02, 0.9)]) == pytest.approx(0.2)
     assert highest([band(0.0, 0.5)]) == pytest.approx(0.01)

@@ -97,7 +97,7 @@ def audited(training: Store, tmp_path_factory: pytest.TempPathFactory) -> Audite
     result = audit(generations, ExactSearch(training), pairing=pairing, control=control)
     out = folder / "out"
     start_run(out, "audit")
-    report = write_audit(result, generations, training, out)
+    report = write_audit(result, generations, training, out).content
     return Audited(out, report, (out / "report.html").read_text(encoding="utf-8"))
 
 
@@ -105,7 +105,7 @@ def audited(training: Store, tmp_path_factory: pytest.TempPathFactory) -> Audite
 def deduped(training: Store, tmp_path_factory: pytest.TempPathFactory) -> Audited:
     out = tmp_path_factory.mktemp("dedup") / "out"
     start_run(out, "dedup")
-    report = write_dedup(dedup(training), training, out)
+    report = write_dedup(dedup(training), training, out).content
     return Audited(out, report, (out / "report.html").read_text(encoding="utf-8"))
 
 
@@ -151,7 +151,7 @@ def written(request: pytest.FixtureRequest) -> Audited:
 
 def test_report_is_valid_and_reads_back(written: Audited) -> None:
     """What was written satisfies the schema and its own digest, and is what the caller got."""
-    assert read_report(written.out / "report.json") == as_read(written.report)
+    assert read_report(written.out / "report.json").content == as_read(written.report)
 
 
 def test_hostile_names_captions_and_prompts_are_only_text(written: Audited) -> None:
@@ -258,10 +258,10 @@ def test_audit_without_findings(training: Store, tmp_path: Path) -> None:
     """A clean audit has an empty list, tables with their columns, and a page that says "None"."""
     generations = embedded(tmp_path, "g", [Entry(f"gen-{i}", draw(500 + i)) for i in range(12)])
     result = audit(generations, ExactSearch(training), options=AuditOptions(max_unmeasured=0.1))
-    report = write_audit(result, generations, training, tmp_path / "out")
+    report = write_audit(result, generations, training, tmp_path / "out").content
     assert report["findings"] == []
     assert report["results"]["headline"].startswith("None of 12 generations")
-    assert read_report(tmp_path / "out" / "report.json") == as_read(report)
+    assert read_report(tmp_path / "out" / "report.json").content == as_read(report)
     assert table(tmp_path / "out", "matches.parquet")["query_id"] == []
     assert pq.read_schema(tmp_path / "out" / "matches.parquet").field("query_id").type == "string"
 
@@ -272,7 +272,7 @@ def test_an_unreadable_picture_says_so(tmp_path: Path) -> None:
     generations = embedded(tmp_path, "g", [Entry(f"g{i}", altered(draw(i))) for i in range(3)])
     (tmp_path / "t" / "001.png").unlink()
     (tmp_path / "t" / "002.png").write_bytes(BROKEN)
-    report = write_audit(audit(generations, ExactSearch(training)), generations, training, tmp_path / "out")
+    report = write_audit(audit(generations, ExactSearch(training)), generations, training, tmp_path / "out").content
     pictures = {finding["query_id"]: finding["reference_picture"] for finding in report["findings"]}
     assert (pictures["g1"], pictures["g2"]) == (None, None)
     assert pictures["g0"] is not None
@@ -292,7 +292,7 @@ def test_ten_thousand_findings_do_not_blow_up(tmp_path: Path, monkeypatch: pytes
     references = vector_store(tmp_path / "t", training, uris=[str(picture)] * 500, shard_rows=1024)
     generated = near(1, np.tile(training, (20, 1)), 0.3)
     generations = vector_store(tmp_path / "g", generated, prefix="gen", uris=[str(picture)] * 10_000, shard_rows=10_000)
-    report = write_audit(audit(generations, ExactSearch(references)), generations, references, tmp_path / "out")
+    report = write_audit(audit(generations, ExactSearch(references)), generations, references, tmp_path / "out").content
     assert len(report["findings"]) == 10_000
     assert len(list((tmp_path / "out" / "thumbnails").iterdir())) <= 40
     assert sum(finding["query_picture"] is not None for finding in report["findings"]) == 20
@@ -372,9 +372,9 @@ def test_groups_and_pairs_agree_with_the_decisions(deduped: Audited) -> None:
 def test_dedup_without_pairs(tmp_path: Path) -> None:
     """Nothing to drop: empty tables with their columns, no recall of nothing, and a headline that says so."""
     store = vector_store(tmp_path / "s", random_vectors(0, 30))
-    report = write_dedup(dedup(store), store, tmp_path / "out")
+    report = write_dedup(dedup(store), store, tmp_path / "out").content
     assert report["results"]["headline"].startswith("No duplicates of similarity 0.8 and more among 30 images.")
-    assert read_report(tmp_path / "out" / "report.json") == as_read(report)
+    assert read_report(tmp_path / "out" / "report.json").content == as_read(report)
     assert table(tmp_path / "out", "pairs.parquet")["left_id"] == []
     assert pq.read_schema(tmp_path / "out" / "pairs.parquet").field("left_id").type == "string"
     assert (tmp_path / "out" / "drop.txt").read_text() == ""
@@ -393,7 +393,7 @@ def test_a_sampled_run_states_its_recall(tmp_path: Path) -> None:
     """The headline and the page carry the recall of this very run, and that it is a sample."""
     store = vector_store(tmp_path / "s", families(0, [1] * 200 + [3] * 40))
     result = dedup(store, DedupOptions(clusters=30, probes=1, recall_sample=150))
-    report = write_dedup(result, store, tmp_path / "out")
+    report = write_dedup(result, store, tmp_path / "out").content
     assert not report["results"]["recall"]["census"]
     assert re.search(r"This run found [\d.]+\s%.*from 150 images checked against all", report["results"]["headline"])
     assert report["results"]["recall"]["by_pair"]["low"] < report["results"]["recall"]["by_pair"]["value"] <= 1
@@ -404,7 +404,7 @@ def test_a_sampled_run_states_its_recall(tmp_path: Path) -> None:
 def test_large_groups_are_cut_on_the_page_only(tmp_path: Path) -> None:
     """A family of 400 shows its kept image and a few others; groups.parquet has all."""
     store = vector_store(tmp_path / "s", families(0, [400, 1, 2], noise=0.15))
-    report = write_dedup(dedup(store), store, tmp_path / "out")
+    report = write_dedup(dedup(store), store, tmp_path / "out").content
     assert report["findings"][0]["size"] == 400
     assert len(report["findings"][0]["members"]) == 12
     assert report["findings"][0]["members"][0]["decision"] == "keep"
@@ -417,7 +417,7 @@ def test_pairs_near_the_threshold_are_drawn_from_the_band_by_the_seed(tmp_path: 
     store = vector_store(tmp_path / "s", np.concatenate([vectors, vectors[:5]]))
     shown = []
     for seed in (0, 0, 1):
-        report = write_dedup(dedup(store, DedupOptions(seed=seed)), store, tmp_path / "out")
+        report = write_dedup(dedup(store, DedupOptions(seed=seed)), store, tmp_path / "out").content
         near_pairs = report["results"]["near_threshold"]
         assert near_pairs["pairs_in_band"] > len(near_pairs["pairs"]) == 50
         values = [pair["similarity"] for pair in near_pairs["pairs"]]
@@ -430,7 +430,7 @@ def test_pairs_near_the_threshold_are_drawn_from_the_band_by_the_seed(tmp_path: 
 def test_few_pairs_near_the_threshold_are_all_shown(tmp_path: Path) -> None:
     """With fewer than 50 in the band the nearest above the threshold are shown, whatever their similarity."""
     store = vector_store(tmp_path / "s", families(0, [2] * 6, noise=0.1))
-    near_pairs = write_dedup(dedup(store), store, tmp_path / "out")["results"]["near_threshold"]
+    near_pairs = write_dedup(dedup(store), store, tmp_path / "out").content["results"]["near_threshold"]
     assert (near_pairs["pairs_in_band"], len(near_pairs["pairs"])) == (0, 6)
 
 
@@ -440,7 +440,7 @@ def test_the_page_says_what_the_removal_does(tmp_path: Path) -> None:
     vectors = np.concatenate([families(0, [2] * 30, noise=0.1), random_vectors(5, 100)])
     store = vector_store(tmp_path / "s", vectors, captions=captions)
     result = dedup(store, DedupOptions(clusters=4, clusterings=3, probes=4))
-    report = write_dedup(result, store, tmp_path / "out")
+    report = write_dedup(result, store, tmp_path / "out").content
     rows = {row["value"]: row for row in report["results"]["skew"]["rows"]}
     assert rows["clock"]["share_before"] == pytest.approx(60 / 160)
     assert rows["clock"]["share_after"] == pytest.approx(30 / 130)
@@ -457,7 +457,7 @@ def test_the_page_says_what_the_removal_does(tmp_path: Path) -> None:
 def test_the_largest_group_and_its_smallest_similarity(tmp_path: Path) -> None:
     """In the report as in groups.parquet and on the page."""
     store = vector_store(tmp_path / "s", families(0, [9, 3, 1], noise=0.3))
-    report = write_dedup(dedup(store), store, tmp_path / "out")
+    report = write_dedup(dedup(store), store, tmp_path / "out").content
     results, groups = report["results"], table(tmp_path / "out", "groups.parquet")
     largest = report["findings"][0]
     assert results["largest_group"] == largest["size"]

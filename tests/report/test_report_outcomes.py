@@ -14,6 +14,7 @@ from memaudit.gate.comparison import MCNEMAR
 from memaudit.index import ExactSearch
 from memaudit.report.audit import write_audit
 from memaudit.report.document import read_report
+from memaudit.report.model import Report
 from memaudit.report.outcomes import outcomes_of
 from memaudit.store import Store
 from memaudit.types import Status
@@ -27,7 +28,7 @@ def training(tmp_path: Path) -> Store:
     return vector_store(tmp_path / "training", TRAINING, prefix="train")
 
 
-def audited(folder: Path, training: Store, copied: list[int], **options: Any) -> dict[str, Any]:
+def audited(folder: Path, training: Store, copied: list[int], **options: Any) -> Report:
     """The report, as read back, of twelve generations of which some are copies of training images."""
     vectors = random_vectors(5, 12)
     vectors[copied] = near(1, TRAINING[copied], 0.2)
@@ -40,7 +41,7 @@ def audited(folder: Path, training: Store, copied: list[int], **options: Any) ->
 
 def test_outcomes_add_up_to_the_rate(tmp_path: Path, training: Store) -> None:
     """As many found as the rate counts, of as many as it is of and those left out."""
-    results = audited(tmp_path / "a", training, [2, 5])["results"]
+    results = audited(tmp_path / "a", training, [2, 5]).content["results"]
     outcomes = results["outcomes"]
     assert outcomes["found"] == ["gen-00002", "gen-00005"]
     assert len(outcomes["found"]) == results["searched"]["count"]
@@ -51,7 +52,7 @@ def test_two_models_with_the_same_prompts_are_paired(tmp_path: Path, training: S
     """Two reports alone are enough for McNemar's test, and for what is new."""
     old = audited(tmp_path / "a", training, [2, 5])
     new = audited(tmp_path / "b", training, [5, 6, 7])
-    assert old["results"]["outcomes"]["digest"] == new["results"]["outcomes"]["digest"]
+    assert old.content["results"]["outcomes"]["digest"] == new.content["results"]["outcomes"]["digest"]
     found = compare(Audited(old), Audited(new))
     assert (found.test, found.n, found.gained, found.lost) == (MCNEMAR, 12, 2, 1)
     assert {pair.query_id for pair in found.gained_matches} == {"gen-00006", "gen-00007"}
@@ -64,7 +65,7 @@ def test_what_does_not_count_is_left_out(tmp_path: Path, training: Store) -> Non
     files = [f"{i}.png" for i in range(12)]
     files[5] = files[2]
     pairing = {**PROMPTS, "gone": Prompted("train-00030", "prompt of what is gone")}
-    report = audited(tmp_path / "a", training, [2, 5], statuses=status, files=files, pairing=pairing)
+    report = audited(tmp_path / "a", training, [2, 5], statuses=status, files=files, pairing=pairing).content
     outcomes = report["results"]["outcomes"]
     assert set(outcomes["left_out"]) == {"gen-00001", "gen-00003", "gen-00005", "gone"}
     assert outcomes["found"] == ["gen-00002"]
@@ -83,7 +84,7 @@ def test_what_does_not_count_is_left_out(tmp_path: Path, training: Store) -> Non
 )
 def test_without_all_prompts_nothing_is_claimed(tmp_path: Path, training: Store, pairing: dict[str, Prompted]) -> None:
     """Equal names alone do not make generations the same."""
-    assert audited(tmp_path / "a", training, [2], pairing=pairing)["results"]["outcomes"]["digest"] is None
+    assert audited(tmp_path / "a", training, [2], pairing=pairing).content["results"]["outcomes"]["digest"] is None
 
 
 def test_other_prompts_or_seeds_have_another_digest(tmp_path: Path, training: Store) -> None:
@@ -93,7 +94,7 @@ def test_other_prompts_or_seeds_have_another_digest(tmp_path: Path, training: St
 
     def digest(pairing: dict[str, Prompted], seeds: list[str] | None = None) -> Any:
         result = audit(generations, ExactSearch(training), pairing=pairing)
-        return outcomes_of(result, columns, seeds)["digest"]
+        return outcomes_of(result, columns, seeds).digest
 
     other = {**PROMPTS, "gen-00003": Prompted("train-00003", "another prompt")}
     seeds = [str(i) for i in range(12)]

@@ -1,0 +1,203 @@
+"""Reports of audits: of images, with or without their faces, and of two stores of faces alone."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Final, Literal
+
+from msgspec import UNSET, UnsetType
+
+from memaudit.report.model.faces import Faces
+from memaudit.report.model.figures import Bin, Count, Coverage, Name, Part, Rate, Share, Similarity, Whole, says
+
+FACE: Final = "face"  # kind of a finding
+
+
+class ImageMatch(Part, frozen=True, kw_only=True):
+    """A generation that repeats a training image, and the most similar one."""
+
+    query_id: Annotated[str, says("the generation's image_id")]
+    reference_id: Annotated[str, says("the training image's image_id")]
+    reference_url: Annotated[str | None, says("its address, where its uri is a URL")] = None
+    similarity: Annotated[Similarity, says("cosine, of the view that is most similar")]
+    view: Annotated[str, says("that view's name")] = "whole"
+    kind: Annotated[str, says("near-duplicate, or what pixels say: partial, template, verbatim")]
+    verified: Annotated[bool, says("confirmed on pixels")] = False
+    paired: Annotated[bool, says("the prompt's own image is among the generation's matches")]
+    is_prompts_image: Annotated[bool, says("this training image is the prompt's own")] = False
+    near_duplicates: Annotated[Count, says("training images at the threshold with this one, itself included")]
+    neighbour_ratio: Annotated[float | None, says("distance to the match / half the mean to 50 neighbours")] = None
+    simplicity: Annotated[float | None, says("share of the training image's five commonest colours")] = None
+    p: Annotated[float | None, says("by its rank among the held-out images")] = None
+    q: Annotated[float | None, says("p adjusted for the number of generations")] = None
+    prompt: Annotated[str, says("prompt of the generation; empty where it is not known")] = ""
+    seed: Annotated[str, says("seed of the generation, as the pairing gives it")] = ""
+    caption: Annotated[str, says("caption of the training image")] = ""
+    query_picture: Annotated[str | None, says("thumbnail of the generation, beside the page")] = None
+    reference_picture: Annotated[str | None, says("thumbnail of the training image, beside the page")] = None
+    matches: Annotated[Whole, says("training images that this generation matches")] = 0
+    face_similarity: Annotated[float | UnsetType, says("of the two images' most similar faces, if they match")] = UNSET
+
+
+class Miss(Part, frozen=True, kw_only=True):
+    """One of the most similar pairs that are no finding."""
+
+    query_id: Annotated[str, says("the generation's image_id")]
+    reference_id: Annotated[str, says("the training image's image_id")]
+    similarity: Annotated[Similarity, says("cosine, of the view that is most similar")]
+    view: Annotated[str, says("that view's name")]
+    kind: Annotated[str, says("similar, or `not compared` where pixels were not")]
+    query_picture: Annotated[str | None, says("thumbnail of the generation")] = None
+    reference_picture: Annotated[str | None, says("thumbnail of the training image")] = None
+
+
+class Outcomes(Part, frozen=True, kw_only=True):
+    """What became of each generation: two reports tell by it whether their runs are paired."""
+
+    digest: Annotated[str | None, says("of all generations' names, prompts and seeds; null if prompts are not known")]
+    total: Annotated[Count, says("generations asked for")]
+    found: Annotated[list[str], says("those that the rate counts as regurgitated")]
+    left_out: Annotated[list[str], says("those that it does not count: blank, unreadable, missing, a file again")]
+
+
+class ReferenceViews(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Digests of the stores of training images that were searched; null: there, and not searched.
+
+    Of a view that is not known here nothing may be compared, so no further one is read over.
+    """
+
+    whole: Annotated[Name, says("whole training images")]
+    tiles: Annotated[Name | UnsetType | None, says("their tiles")] = UNSET
+    details: Annotated[Name | UnsetType | None, says("their details")] = UNSET
+
+    @property
+    def searched(self) -> list[str]:
+        return [name for name in ("whole", "tiles", "details") if getattr(self, name)]
+
+
+class Discoveries(Part, frozen=True, kw_only=True):
+    """Generations that stand out one by one against the held-out images (Benjamini & Hochberg)."""
+
+    q: Annotated[Share, says("false discovery rate")]
+    tested: Annotated[Whole, says("distinct generations")]
+    controls: Annotated[Whole, says("held-out images")]
+    found: Annotated[Whole, says("generations that stand out")]
+    least_p: Annotated[float, says("smallest p that so many held-out images can give")]
+    needed: Annotated[Whole, says("generations that must reach it for any to stand out")]
+
+
+class Control(Part, frozen=True, kw_only=True):
+    """What held-out images say about chance."""
+
+    matched: Annotated[Rate, says("held-out images at the threshold with a training image")]
+    usable: Annotated[int, says("held-out images that are near no training image")] = 0
+    duplicates: Annotated[Whole, says("held-out images that are another's file again")] = 0
+    excluded_controls: Annotated[Count, says("held-out images that are near-duplicates of training images")] = 0
+    excluded_references: Annotated[Whole, says("training images that are near-duplicates of held-out ones")] = 0
+    nearer_training: Annotated[Whole, says("generations whose nearest image at that scale is a training one")] = 0
+    nearer_control: Annotated[Whole, says("generations whose nearest image at that scale is a held-out one")] = 0
+    groups: Annotated[Whole, says("groups of near-duplicates that these images form")] = 0
+    relabelling_p: Annotated[Share | None, says("p of the relabelling test")]
+    least_relabelling_p: Annotated[Share | None, says("the least p that so many groups could give")] = None
+    greater_rate_p: Annotated[Share | None, says("p of the model's rate against theirs (Fisher, one-sided)")]
+    why_no_p: Annotated[str, says("why there is no p-value")]
+    discoveries: Annotated[Discoveries | None, says("generations that stand out one by one")] = None
+
+
+class WhyBand(Part, frozen=True, kw_only=True):
+    """Training images from `low` to below `high` of a feature."""
+
+    feature: Annotated[str, says("near-duplicates or simplicity")]
+    low: Annotated[float, says("from")]
+    high: Annotated[float | None, says("to below; null: no end")]
+    came_back: Annotated[Rate, says("generations of their prompts that gave them back, or their share of the findings")]
+    training: Annotated[Rate | None, says("their share of the training set, where there is no pairing")]
+
+
+class Why(Part, frozen=True, kw_only=True):
+    """What kind of training image comes back."""
+
+    paired: Annotated[bool, says("by the prompts' images, not by the best match")]
+    bands: Annotated[list[WhyBand], says("rates by bands of a feature")]
+    without_simplicity: Annotated[Whole, says("images without that measure")]
+
+
+class Metrics(Part, frozen=True, kw_only=True):
+    """Metrics of the literature, on embeddings: never a verdict."""
+
+    c_t: Annotated[float | None, says("C_T (Meehan et al. 2020): below 0 copying")]
+    cells: Annotated[Whole, says("cells of C_T")]
+    cells_used: Annotated[Whole, says("those with enough images")]
+    auth_pct: Annotated[float | None, says("AuthPct (Alaa et al. 2022), 0 to 100")]
+    zero_radius: Annotated[Whole, says("nearest training images that have an exact duplicate")]
+    fld_gap: Annotated[float | None, says("FLD gap (Jiralerspong et al. 2023): below 0 overfitting")]
+    training: Annotated[Whole, says("training images in the sample")]
+    control: Annotated[Whole, says("held-out images in the sample")]
+    generations: Annotated[Whole, says("generations in the sample")]
+    notes: Annotated[list[str], says("why something could not be computed")]
+
+
+class FindingsBand(Part, frozen=True, kw_only=True):
+    """Findings whose training image has from `low` to `high` near-duplicates."""
+
+    low: Annotated[Whole, says("from")]
+    high: Annotated[Whole | None, says("to; null: no end")]
+    findings: Annotated[Whole, says("how many")]
+
+
+class AuditSimilarities(Part, frozen=True, kw_only=True):
+    """Histograms of the similarity to the nearest training image."""
+
+    generations: Annotated[list[Bin], says("of generations")]
+    control: Annotated[list[Bin] | None, says("of held-out images")]
+
+
+class AuditResults(Part, frozen=True, kw_only=True):
+    """What an audit of images measured."""
+
+    conclusive: Annotated[bool, says("the run measured what it set out to measure")]
+    reasons: Annotated[list[str], says("why not")]
+    headline: Annotated[str, says("the result in a sentence")]
+    method: Annotated[str, says("how was searched")] = ""
+    references: Annotated[Coverage, says("training images that could be compared with")]
+    searched: Annotated[Rate, says("generations that repeat any training image")]
+    paired: Annotated[Rate | None, says("generations that repeat the image of their prompt; null without a pairing")]
+    control: Annotated[Control | None, says("what held-out images say about chance")]
+    missing: Annotated[Whole, says("generations that the pairing names and that are not there")] = 0
+    duplicates: Annotated[Whole, says("generations that are another's file again: they count once")] = 0
+    distinct_prompts: Annotated[Whole | None, says("distinct images of prompts")] = None
+    blank: Annotated[Whole, says("generations without content")] = 0
+    by_near_duplicates: Annotated[list[FindingsBand], says("findings by how often the training image is repeated")] = []
+    why: Annotated[Why | None, says("what kind of training image comes back")] = None
+    metrics: Annotated[Metrics | None, says("metrics of the literature, with --metrics")] = None
+    similarities: Annotated[AuditSimilarities | None, says("histograms")] = None
+    outcomes: Annotated[Outcomes | None, says("what became of each generation")] = None
+    verification: Annotated[str, says("how a match was decided, in words")] = ""
+    verified: Annotated[Coverage | None, says("candidates that could be compared on pixels; null: none was")] = None
+    unconfirmed: Annotated[Whole, says("generations matched by similarity alone")] = 0
+    kinds: Annotated[dict[str, Whole], says("generations by the kind of their match")] = {}
+    views: Annotated[list[str], says("views of the generations that were searched")] = []
+    reference_views: Annotated[ReferenceViews | UnsetType, says("views of the training images that were searched")] = (
+        UNSET
+    )
+    misses: Annotated[list[Miss], says("the closest pairs that are no findings")] = []
+    faces: Annotated[Faces | UnsetType, says("what comparing faces gave, with --faces")] = UNSET
+
+
+class FaceAuditResults(Part, frozen=True, kw_only=True):
+    """What an audit of two stores of faces measured, which knows no images."""
+
+    about: Annotated[Literal["faces"], says("faces alone")]
+    conclusive: Annotated[bool, says("the run measured what it set out to measure")]
+    reasons: Annotated[list[str], says("why not")]
+    headline: Annotated[str, says("the result in a sentence")]
+    method: Annotated[str, says("how was searched")] = ""
+    references: Annotated[Coverage, says("training images that were searched for faces")]
+    searched: Annotated[Rate, says("generated faces that match a training face")]
+    paired: Annotated[None, says("none: faces have no prompts")] = None
+    control: Annotated[None, says("none: what chance gives is in faces")] = None
+    verification: Annotated[str, says("how a match was decided, in words")] = ""
+    faces: Annotated[Faces | UnsetType, says("what comparing faces gave")] = UNSET
+    outcomes: ClassVar[Outcomes | None] = None
+    verified: ClassVar[Coverage | None] = None
+    views: ClassVar[tuple[str, ...]] = ()
+    reference_views: ClassVar[UnsetType] = UNSET

@@ -1,0 +1,210 @@
+"""Reports of dedup runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType
+
+from memaudit.report.model.figures import Bin, Count, Coverage, NotNegative, Part, Share, Whole, says
+
+
+class Member(Part, frozen=True, kw_only=True):
+    """An image of a group."""
+
+    image_id: Annotated[str, says("image_id")]
+    caption: Annotated[str, says("caption")] = ""
+    decision: Annotated[str, says("keep or drop")] = ""
+    reason: Annotated[str, says("why")] = ""
+    similarity: Annotated[float, says("to the image that is kept")] = 0.0
+    chain_similarity: Annotated[float, says("weakest link of the best chain to it")] = 0.0
+    picture: Annotated[str | None, says("thumbnail")] = None
+
+
+class Group(Part, frozen=True, kw_only=True):
+    """One of the largest groups of near-duplicates: the kept image first."""
+
+    kind: Annotated[str, says("group")] = "group"
+    group: Annotated[Whole, says("number of the group")]
+    size: Annotated[Whole, says("its images")]
+    smallest_similarity: Annotated[float, says("smallest to the image that is kept")]
+    chain_similarity: Annotated[float, says("weakest link of the best chains to it")] = 0.0
+    members: Annotated[list[Member], says("its first images")]
+
+
+class Side(Part, frozen=True, kw_only=True):
+    """One image of a pair."""
+
+    image_id: Annotated[str, says("image_id")]
+    picture: Annotated[str | None, says("thumbnail")]
+
+
+class ShownPair(Part, frozen=True, kw_only=True):
+    """A pair that the page shows."""
+
+    similarity: Annotated[float, says("cosine")]
+    same_file: Annotated[bool | UnsetType, says("the match is one of files (other set only)")] = UNSET
+    sides: Annotated[list[Side], says("the two images")]
+
+
+class NearThreshold(Part, frozen=True, kw_only=True):
+    """Pairs from just above the threshold."""
+
+    low: Annotated[float, says("the threshold")]
+    high: Annotated[float, says("top of the band")]
+    pairs_in_band: Annotated[Whole, says("pairs in the band")]
+    pairs: Annotated[list[ShownPair], says("those that are shown")]
+
+
+class Cells(Part, frozen=True, kw_only=True):
+    """How rows fell into the clusters of one clustering."""
+
+    clusters: Annotated[Whole, says("clusters")]
+    largest: Annotated[Whole, says("rows of the largest")]
+    empty: Annotated[Whole, says("empty ones")]
+    rows: Annotated[Whole, says("rows")]
+    share: Annotated[float, says("share of the rows that the largest holds")]
+
+
+class HowCompared(Part, frozen=True, kw_only=True):
+    """How the pairs were found."""
+
+    backend: Annotated[str, says("what compared")]
+    note: Annotated[str, says("what went otherwise than planned")]
+    compared: Annotated[Whole, says("comparisons")]
+    clusterings: Annotated[list[Cells], says("clusterings")]
+
+
+class Pixels(Part, frozen=True, kw_only=True):
+    """How the pairs below the threshold were decided."""
+
+    floor: Annotated[float, says("similarity from which pairs were candidates")]
+    candidates: Annotated[Whole, says("candidates")]
+    checked: Annotated[Whole, says("held against each other")]
+    confirmed: Annotated[Whole, says("copies among them")]
+    left_out: Annotated[Whole, says("not looked at: both images have more similar ones")]
+    unread: Annotated[Whole, says("of which a file could not be read")]
+    why: Annotated[list[str], says("for these reasons")]
+
+
+class RuledOut(Part, frozen=True, kw_only=True):
+    """Pairs that a person has ruled out."""
+
+    pairs: Annotated[Count, says("given")]
+    found: Annotated[Count, says("of which so many would have been pairs")]
+
+
+class Estimate(Part, frozen=True, kw_only=True):
+    """A recall with its interval; null where there was nothing to find."""
+
+    found: Annotated[Count, says("found")]
+    total: Annotated[Count, says("of so many")]
+    value: Annotated[Share | None, says("found / total")]
+    low: Annotated[Share | None, says("lower end of the interval")]
+    high: Annotated[Share | None, says("upper end of the interval")]
+
+
+class RecallBand(Part, frozen=True, kw_only=True):
+    """Recall of the pairs with a similarity from `low` to below `high`."""
+
+    low: Annotated[float, says("from")]
+    high: Annotated[float, says("to below")]
+    found: Annotated[Whole, says("found")]
+    total: Annotated[Whole, says("of so many")]
+
+
+class Recall(Part, frozen=True, kw_only=True):
+    """Recall of this very run, from images compared exactly with all others."""
+
+    sampled: Annotated[Count, says("images sampled")]
+    census: Annotated[bool, says("all images were")]
+    confidence: Annotated[Share, says("of the intervals")] = 0.95
+    by_pair: Annotated[Estimate, says("of pairs")]
+    by_image: Annotated[Estimate, says("of images")]
+    bands: Annotated[list[RecallBand], says("by similarity")] = []
+
+
+class GroupSizes(Part, frozen=True, kw_only=True):
+    """How many groups have from `low` to `high` images."""
+
+    low: Annotated[Whole, says("from")]
+    high: Annotated[Whole | None, says("to; null: no end")]
+    groups: Annotated[Whole, says("groups")]
+
+
+class SkewRow(Part, frozen=True, kw_only=True):
+    """What the removal did to one value of a feature."""
+
+    feature: Annotated[str, says("word, metadata column, band of size or simplicity")]
+    value: Annotated[str, says("value")]
+    before: Annotated[Count, says("images with it before")]
+    after: Annotated[Count, says("images with it after")]
+    families: Annotated[Whole, says("sets of linked duplicates among them")] = 0
+    ratio: Annotated[NotNegative, says("share after / share before")]
+    low: Annotated[NotNegative, says("lower end of its interval")]
+    high: Annotated[NotNegative, says("upper end of its interval")]
+    p: Annotated[float | None, says("p")] = None
+    q: Annotated[Share, says("p corrected for the number of values")]
+    share_before: Annotated[float, says("share of the images before")] = 0.0
+    share_after: Annotated[float, says("share of the images after")] = 0.0
+
+
+class Skew(Part, frozen=True, kw_only=True):
+    """What the removal does to the data."""
+
+    before: Annotated[Count, says("images before")]
+    after: Annotated[Count, says("images after")]
+    confidence: Annotated[Share, says("of the intervals")] = 0.95
+    values: Annotated[Whole, says("values with enough support")] = 0
+    left_out: Annotated[dict[str, Whole], says("times that a value was beyond the cap, by feature")] = {}
+    note: Annotated[str, says("why something is absent")]
+    rows: Annotated[list[SkewRow], says("values, largest change first")]
+
+
+class OtherSet(Part, frozen=True, kw_only=True):
+    """Images that are dropped because the other set has them."""
+
+    images: Annotated[Coverage, says("images of the other set")]
+    found: Annotated[Count, says("images found there")]
+    same_file: Annotated[Count, says("of them as the same file")]
+    similarities: Annotated[list[Bin], says("histogram")] = []
+    most_similar: Annotated[list[ShownPair], says("the most similar, same files last")] = []
+
+
+class DedupResults(Part, frozen=True, kw_only=True):
+    """What a dedup run found and decided."""
+
+    conclusive: Annotated[bool, says("the run measured what it set out to measure")]
+    reasons: Annotated[list[str], says("why not")]
+    headline: Annotated[str, says("the result in a sentence")]
+    method: Annotated[str, says("how was searched")] = ""
+    comparison: Annotated[HowCompared | None, says("how the pairs were found")] = None
+    keep_rule: Annotated[str, says("which image of a group is kept")] = ""
+    group_rule: Annotated[str, Meta(pattern="^(cover|components)$"), says("what a group is")] = "cover"
+    images: Annotated[Count, says("images")]
+    kept: Annotated[Count, says("images that stay")]
+    dropped: Annotated[Count, says("images that can go")]
+    unreadable: Annotated[Count, says("images that could not be read")]
+    exact_duplicates: Annotated[Whole, says("dropped as exact duplicates")] = 0
+    near_duplicates: Annotated[Whole, says("dropped as near-duplicates")] = 0
+    by_pixels: Annotated[Whole, says("of them on pixels")] = 0
+    in_other_set: Annotated[Count, says("dropped because the other set has them")] = 0
+    without_witness: Annotated[Count, says("dropped below the threshold with the image that is kept")] = 0
+    groups: Annotated[Whole, says("groups of more than one image")] = 0
+    largest_group: Annotated[Whole, says("images of the largest")] = 0
+    largest_group_smallest_similarity: Annotated[float | None, says("smallest in it to the kept image")] = None
+    largest_group_chain_similarity: Annotated[float | None, says("weakest link in it")] = None
+    pairs: Annotated[Whole, says("pairs found")] = 0
+    near_pairs: Annotated[Whole | None, says("of them at the threshold and not exact; null in earlier reports")] = None
+    pairs_added_by_clustering: Annotated[list[Count], says("new pairs of each clustering")]
+    pixels: Annotated[Pixels | None, says("how the pairs below the threshold were decided")] = None
+    no_pixels: Annotated[str, says("why pixels were not compared")] = ""
+    ignored: Annotated[RuledOut | None, says("pairs that a person has ruled out")] = None
+    recall: Annotated[Recall, says("recall of the pairs at the threshold")]
+    candidate_recall: Annotated[Recall | None, says("recall of the candidates for the pixels")] = None
+    group_sizes: Annotated[list[GroupSizes], says("groups by size")] = []
+    similarities: Annotated[list[Bin], says("histogram of the pairs found")] = []
+    skew: Annotated[Skew | None, says("what the removal does to the data")] = None
+    near_threshold: Annotated[NearThreshold | None, says("pairs from just above the threshold")] = None
+    by_pixels_shown: Annotated[list[ShownPair], says("pairs that were confirmed on pixels")] = []
+    against: Annotated[OtherSet | None, says("images that the other set has")] = None

@@ -1,0 +1,33 @@
+"""Reports of extractions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from memaudit.report.model.figures import Part, Rate, Whole, says
+
+
+class PromptGroup(Part, frozen=True, kw_only=True):
+    """A prompt that gives one picture again and again."""
+
+    prompt: Annotated[str, says("prompt")]
+    generations: Annotated[Whole, says("its generations")]
+    compared: Annotated[Whole, says("those that could be compared")]
+    members: Annotated[Whole, says("those that are one picture")]
+    files: Annotated[Whole, says("different files among them")]
+    mean_distance: Annotated[float, says("mean distance between them")]
+    largest_distance: Annotated[float, says("largest distance between them")]
+    proven: Annotated[bool, says("no larger set exists")]
+    pictures: Annotated[list[str | None], says("thumbnails")]
+
+
+class ExtractionResults(Part, frozen=True, kw_only=True):
+    """What generations say without a training set."""
+
+    conclusive: Annotated[bool, says("the run measured what it set out to measure")]
+    reasons: Annotated[list[str], says("why not")]
+    headline: Annotated[str, says("the result in a sentence")]
+    distance: Annotated[float, says("largest distance within one picture")]
+    clique: Annotated[Whole, says("generations that must be one picture")]
+    memorised: Annotated[Rate, says("prompts that give one picture")]
+    blank: Annotated[Whole, says("generations without content")]

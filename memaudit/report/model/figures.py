@@ -1,0 +1,94 @@
+"""Figures that every kind of report holds: counts, shares, coverage, rates, histograms, and the encoder's identity."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta, Struct
+
+if TYPE_CHECKING:
+    from memaudit import types
+
+JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
+Json = dict[str, JsonValue]
+"""A JSON object."""
+
+
+def says(description: str) -> Meta:
+    """What a field means: for the JSON Schema and the table in docs/reference/report.md."""
+    return Meta(description=description)
+
+
+Whole = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0, le=10**12)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Similarity = Annotated[float, Meta(ge=-1, le=1)]
+Threshold = Annotated[float, Meta(gt=0, le=1)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Name = Annotated[str, Meta(min_length=1)]
+
+
+class Part(Struct, frozen=True):
+    """A part of a report. What a newer version adds to it is read over here, and stays in `Report.content`."""
+
+
+class Coverage(Part, frozen=True, kw_only=True):
+    """How much of what was asked for was measured."""
+
+    measured: Annotated[Count, says("measured")]
+    total: Annotated[Count, says("asked for")]
+    share: Annotated[Share, says("measured / total; 0 of nothing")]
+
+
+class Rate(Part, frozen=True, kw_only=True):
+    """A share of what was measured, with Clopper-Pearson bounds."""
+
+    count: Annotated[Count, says("how many")]
+    n: Annotated[Count, says("of how many that were measured")]
+    value: Annotated[Share | None, says("count / n; null where nothing was measured")]
+    low: Annotated[Share, says("lower end of the two-sided interval")]
+    high: Annotated[Share, says("upper end of the two-sided interval")]
+    upper: Annotated[Share, says("one-sided upper bound")]
+    confidence: Annotated[Share, says("of interval and bound")]
+    coverage: Annotated[Coverage, says("n, and what it was measured of")]
+
+
+class Bin(Part, frozen=True, kw_only=True):
+    """A bin of a histogram, from `low` to below `high`."""
+
+    low: Annotated[float, says("lower edge")]
+    high: Annotated[float, says("upper edge")]
+    count: Annotated[Whole, says("how many values lie in it")]
+
+
+class Encoder(Part, frozen=True, kw_only=True):
+    """What made the embeddings. Those of two encoders are comparable if all but threshold and source are equal."""
+
+    name: Annotated[str, says("name, as `memaudit encoders list` prints it")]
+    weights_sha256: Annotated[str, says("SHA-256 of the weights; empty without any")]
+    preprocessing: Annotated[str, says("how a picture is prepared")]
+    dim: Annotated[int, Meta(ge=1), says("length of an embedding")]
+    threshold: Annotated[Threshold, says("the encoder's own for near-duplicate")]
+    source: Annotated[str, says("where that threshold comes from")] = ""
+
+
+def coverage_of(coverage: types.Coverage) -> Coverage:
+    return Coverage(measured=coverage.measured, total=coverage.total, share=coverage.share)
+
+
+def rate_of(rate: types.Rate) -> Rate:
+    return Rate(
+        count=rate.count,
+        n=rate.coverage.measured,
+        value=rate.value,
+        low=rate.low,
+        high=rate.high,
+        upper=rate.upper,
+        confidence=rate.confidence,
+        coverage=coverage_of(rate.coverage),
+    )
+
+
+def encoder_of(spec: types.EncoderSpec) -> Encoder:
+    return Encoder(**asdict(spec))
