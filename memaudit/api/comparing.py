@@ -44,7 +44,9 @@ class Compared:
 
     def _repr_html_(self) -> str:
         found = self.comparison
-        cells = [(name, f"{rate.count:,} of {rate.coverage.measured:,}") for name, rate in zip("AB", self.rates, strict=True)]
+        cells = [
+            (name, f"{rate.count:,} of {rate.coverage.measured:,}") for name, rate in zip("AB", self.rates, strict=True)
+        ]
         rise = f"{found.rise.low:+.4%} to {found.rise.high:+.4%}"
         cells += [("difference", rise), ("p", f"{self.p:.3g} ({found.test})"), ("warnings", "; ".join(self.warnings))]
         return card(f"memaudit compare {self.a} {self.b}", f"Difference B - A: {found.rise.value:+.4%}", cells)
