@@ -1,4 +1,6 @@
-"""Build the demo's pools from the sample pictures: `make_demo_set.py --samples DIR --pairs FILE --out OUT`.
+"""Build the demo's pools from the sample pictures.
+
+    python -m scripts.make_demo_set --samples DIR --pairs FILE --out OUT
 
     OUT/training/   manifest.csv, families.csv, images/   what a (simulated) generator was trained on
     OUT/novel/      manifest.csv, images/                 what a clean generator draws from
@@ -32,13 +34,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import alterations
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from alterations import Rng, alter, enlarge, read_rgb, stream, write_picture
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+
+from scripts import alterations
+from scripts.alterations import Rng, alter, enlarge, read_rgb, stream, write_picture
 
 STAMP = "stamp.json"
 FAMILIES = "families.csv"
@@ -297,7 +300,7 @@ def make(samples: Path, pairs: Path, out: Path, seed: int, plan: Plan) -> None:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make_demo_set.py", description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="make_demo_set", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--samples", metavar="DIR", type=Path, required=True, help="made by scripts/fetch_samples")
     parser.add_argument("--pairs", metavar="FILE", type=Path, required=True, help="pairs.parquet of the samples")
     parser.add_argument("--out", metavar="OUT", type=Path, required=True)

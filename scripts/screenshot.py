@@ -1,4 +1,4 @@
-"""Make docs/report.png from the demo's report: `screenshot.py demo-out`. Needs Chromium and Pillow.
+"""Make docs/report.png from the demo's report: `python -m scripts.screenshot demo-out`. Needs Chromium and Pillow.
 
 Only findings of Twemoji graphics (CC-BY 4.0) are shown: single photographs of the samples state no licence.
 """

@@ -8,8 +8,8 @@ truth. For each prompt (the caption of one training picture) it returns
   own picture; otherwise another one, so that only a search of the whole training set finds it;
 - for the others a lightly altered picture of the novel pool, whatever the prompt says.
 
-    simulate_generator.py --training T/manifest.csv --novel V/manifest.csv --out OUT
-                          --prompts N --memorised SHARE --seed S [--keep keep.txt]
+    python -m scripts.simulate_generator --training T/manifest.csv --novel V/manifest.csv --out OUT
+                                         --prompts N --memorised SHARE --seed S [--keep keep.txt]
 
     OUT/images/gen-00000.jpg …
     OUT/pairing.csv   generation, image_id (the training picture the prompt was taken from), prompt, seed
@@ -30,11 +30,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-import alterations
-import make_demo_set
 import numpy as np
-from alterations import alter, enlarge, read_rgb, stream, write_picture
-from make_demo_set import DemoError, PoolImage, appearing_folder, digest_of, is_complete, read_rows, write_rows
+
+from scripts import alterations, make_demo_set
+from scripts.alterations import alter, enlarge, read_rgb, stream, write_picture
+from scripts.make_demo_set import DemoError, PoolImage, appearing_folder, digest_of, is_complete, read_rows, write_rows
 
 OWN_PICTURE = 0.75
 
@@ -182,7 +182,7 @@ def simulate(training: Path, novel: Path, out: Path, keep: Path | None, settings
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="simulate_generator.py", description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="simulate_generator", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--training", metavar="CSV", type=Path, required=True, help="manifest of the training pool")
     parser.add_argument("--novel", metavar="CSV", type=Path, required=True, help="manifest of the novel pool")
     parser.add_argument("--out", metavar="OUT", type=Path, required=True)

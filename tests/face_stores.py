@@ -12,8 +12,9 @@ import pytest
 from vectors import Vectors, file_hash
 
 from memaudit.encoders.sface import SFACE_FILE, YUNET_FILE, find
-from memaudit.faces.names import Details, face_id, metadata_with
+from memaudit.faces.names import face_id
 from memaudit.faces.names import file_hash as face_hash
+from memaudit.faces.rows import Details, face_metadata
 from memaudit.store import FACES, Row, Store, writing_store
 from memaudit.types import EncoderSpec, Status
 
@@ -78,7 +79,7 @@ def face_store(
                 status=Status.OK,
                 error="",
                 embedding=vectors[i],
-                metadata=metadata_with(details(), file, own),
+                metadata=face_metadata(parent, number, file, details(), own),
             )
         )
     rows += [_other(name, Status.BLANK, "no face found") for name in without_face]

@@ -14,13 +14,13 @@ from memaudit.errors import InputError, UsageError
 from memaudit.faces.calibrate import SAMPLE, Null, calibrate, control_null, distinct_rows, gallery_null
 from memaudit.faces.group_rates import Scored, group_rates, require_columns
 from memaudit.faces.membership import measure_membership
-from memaudit.faces.names import file_of
 from memaudit.faces.reasons import Side, reasons
 from memaudit.faces.results import Calibration, FaceMatches, FacesResult
+from memaudit.faces.rows import face_rows
 from memaudit.faces.same_picture import SamePicture
 from memaudit.index import Searcher
 from memaudit.statistics import greater_rate_p, rate_of
-from memaudit.store import FACES, Columns, Store, require_same_encoder
+from memaudit.store import FACES, Store, require_same_encoder
 from memaudit.types import Coverage, Float32, Int64, Progress, Rate, silent
 
 MIN_CONTROLS = 100  # people, as images for images: with fewer no p-value is printed
@@ -181,14 +181,10 @@ def _matches(
     if same_picture is not None and len(hit):
         images = same_picture.similarity(*sides)
         same = np.where(np.isnan(images), -1, images >= np.float32(same_picture.threshold)).astype(np.int64)
-    same_file = np.array([_file(sides[0], i) == _file(sides[1], i) for i in range(len(hit))], dtype=bool)
-    same[same_file] = 1
+    files = ([face.file for face in face_rows(columns)] for columns in sides)
+    same[[left == right for left, right in zip(*files, strict=True)]] = 1
     count = near_duplicates(reference, gallery, threshold) if len(hit) else np.empty(0, np.int64)
     return FaceMatches(query, reference, found.similarity[hit], images, same, found.above[hit], count)
-
-
-def _file(columns: Columns, row: int) -> str:
-    return file_of(columns.image_id[row], columns.sha256[row], columns.metadata[row])
 
 
 def _excess(matched: Rate, calibration: Calibration) -> float:

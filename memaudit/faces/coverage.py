@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.embedding.reconcile import KEY, Keys, Table, file_key, text_key
-from memaudit.faces.names import face_id, file_of, file_tombstone, number_of, parent_of, tombstone
+from memaudit.faces.names import face_id, file_tombstone, tombstone
+from memaudit.faces.rows import FaceRow, face_rows
 from memaudit.store import NO_FILE, Store
 from memaudit.types import Coverage, Status
 
@@ -110,24 +111,19 @@ def _absence(image_id: str, sha256: str, stones: frozenset[str]) -> str:
 def _images(faces: Store, stones: frozenset[str]) -> Iterator[_Image]:
     """The rows of an image stand together. Its faces are numbered from 1 on: a number left out was forgotten, and so
     may be those after the last."""
-    for parent, group in groupby(_rows(faces), lambda row: row.parent):
+    for parent, group in groupby(_rows(faces), lambda row: row.face.parent):
         rows = list(group)
-        highest = max(row.number for row in rows)
+        highest = max(row.face.number for row in rows)
         gaps = len(rows) < highest or tombstone(face_id(parent, highest + 1)) in stones
         whole = not (stones and highest and gaps)
-        yield _Image(text_key(parent), file_key(rows[0].file), bool(highest) or rows[0].readable, whole)
+        yield _Image(text_key(parent), file_key(rows[0].face.file), bool(highest) or rows[0].readable, whole)
 
 
 class _Row(NamedTuple):
-    parent: str
-    number: int
-    file: str
+    face: FaceRow
     readable: bool
 
 
 def _rows(faces: Store) -> Iterator[_Row]:
     for columns in faces.iter_columns():
-        fields = zip(columns.image_id, columns.sha256, columns.metadata, columns.status, strict=True)
-        for image_id, sha256, metadata, status in fields:
-            file = file_of(image_id, sha256, metadata)
-            yield _Row(parent_of(image_id), number_of(image_id), file, status != Status.UNREADABLE)
+        yield from map(_Row, face_rows(columns), (columns.status != Status.UNREADABLE).tolist())

@@ -29,9 +29,10 @@ from memaudit.embedding.run import counting, require_outside
 from memaudit.encoders.sface import FaceModel
 from memaudit.errors import EmptyInputError, InputError, UsageError
 from memaudit.faces.find import single_threaded_opencv
-from memaudit.faces.names import file_of, number_of, parent_of, require_plain, tombstone
+from memaudit.faces.names import require_plain, tombstone
 from memaudit.faces.reading import SMALL, FaceReader
 from memaudit.faces.results import FaceCounts
+from memaudit.faces.rows import face_rows
 from memaudit.images.decode import MAX_PIXELS
 from memaudit.images.image_ref import ImageRef
 from memaudit.images.sources import iter_images
@@ -112,12 +113,12 @@ def parents_of(store: Store) -> Parents:
     ids, uris, files = bytearray(), bytearray(), bytearray()
     starts, last, rows_left = [0], None, [shard.rows for shard in store.manifest.shards]
     for columns in store.iter_columns():
-        for row, image_id in enumerate(columns.image_id):
-            if (parent := parent_of(image_id)) != last:
-                ids += text_key(parent)
-                uris += text_key(columns.uri[row])
-                files += file_key(file_of(image_id, columns.sha256[row], columns.metadata[row]))
-                last = parent
+        for face, uri in zip(face_rows(columns), columns.uri, strict=True):
+            if face.parent != last:
+                ids += text_key(face.parent)
+                uris += text_key(uri)
+                files += file_key(face.file)
+                last = face.parent
         rows_left[len(starts) - 1] -= len(columns.image_id)
         if not rows_left[len(starts) - 1]:
             starts.append(len(ids) // KEY.itemsize)
@@ -190,13 +191,13 @@ def count_faces(store: Store) -> FaceCounts:
     counts: Counter[str] = Counter()
     last, faces, most = None, 0, 0
     for columns in store.iter_columns():
-        for image_id, status, error in zip(columns.image_id, columns.status, columns.error, strict=True):
-            if not number_of(image_id):
+        for face, status, error in zip(face_rows(columns), columns.status, columns.error, strict=True):
+            if not face.number:
                 counts["without" if status == Status.BLANK else "unreadable"] += 1
                 continue
-            if (parent := parent_of(image_id)) != last:
+            if face.parent != last:
                 counts["with"] += 1
-                last, faces = parent, 0
+                last, faces = face.parent, 0
             faces += 1
             most = max(most, faces)
             counts["faces"] += 1

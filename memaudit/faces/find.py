@@ -14,7 +14,7 @@ from PIL import Image
 
 from memaudit.encoders.sface import SIDE, import_cv2
 from memaudit.encoders.specs import families
-from memaudit.faces.names import Details
+from memaudit.faces.rows import Details
 from memaudit.types import Float64
 
 DETECTION_SIDE = 1024  # larger images are scaled down to it; the faces are cut from the larger one

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.errors import InputError
-from memaudit.faces.names import file_of, file_tombstone, number_of, parent_of, tombstone, without_given
+from memaudit.faces.names import file_tombstone, tombstone
+from memaudit.faces.rows import face_rows, parents, without_own
 from memaudit.similarity import top_k
 from memaudit.store import FACES, NO_FILE, Columns, Manifest, Store, StoreWriter, writing_store
 from memaudit.types import Float32
@@ -48,61 +49,68 @@ def forget(folder: str | Path, image_ids: Sequence[str]) -> Forgotten:
         writer.require_whole()
         found = _split(writer.written(), wanted)
         already = tuple(sorted(i for i in wanted if tombstone(i) in writer.manifest.forgotten))
-        _require_known(folder, wanted, found.removed, already)
+        _require_known(folder, wanted, found, already)
         vectors = _vectors(writer.written(), wanted)
         stones = {
             *writer.manifest.forgotten,
             *map(tombstone, wanted | found.emptied),
             *map(file_tombstone, found.files),
         }
-        named = frozenset(parent_of(image_id) for image_id in wanted if number_of(image_id))
-        writer.remove_rows(lambda c: _doomed(c, wanted), sorted(stones), lambda c: _redacted(c, named))
+        writer.remove_rows(lambda c: _doomed(c, wanted), sorted(stones), lambda c: _redacted(c, found.images))
         alike, with_alike = _alike(writer, vectors)
     return Forgotten(tuple(found.removed), already, alike, with_alike)
 
 
 def _doomed(columns: Columns, wanted: Collection[str]) -> NDArray[np.bool_]:
-    return np.array([i in wanted or parent_of(i) in wanted for i in columns.image_id], dtype=bool)
+    return np.array(
+        [i in wanted or parent in wanted for i, parent in zip(columns.image_id, parents(columns), strict=True)],
+        dtype=bool,
+    )
 
 
 class _Found(NamedTuple):
-    """The ids of the rows to remove, in order; the images that keep no row; the hashes by which all these are known
-    under another name: of the images' files, and of single faces."""
+    """The ids of the rows to remove, in order; the images that they are of; those of them that keep no row; the hashes
+    by which all these are known under another name: of the images' files, and of single faces."""
 
     removed: list[str]
+    images: frozenset[str]
     emptied: frozenset[str]
     files: frozenset[str]
 
 
 def _split(store: Store, wanted: Collection[str]) -> _Found:
     removed: list[str] = []
-    left, hashes, files = set[str](), set[str](), dict[str, str]()
-    parents = {parent_of(image_id) for image_id in wanted}
+    hashes, files = set[str](), dict[str, str]()
     for columns in store.iter_columns():
-        doomed = _doomed(columns, wanted)
-        gone = columns.at(np.flatnonzero(doomed))
+        gone = columns.at(np.flatnonzero(_doomed(columns, wanted)))
         removed += gone.image_id.tolist()
         hashes.update(gone.sha256)
-        for image_id, sha256, metadata in zip(gone.image_id, gone.sha256, gone.metadata, strict=True):
-            files[parent_of(image_id)] = file_of(image_id, sha256, metadata)
-        left |= parents.intersection(map(parent_of, columns.image_id[~doomed]))
-    emptied = frozenset(files.keys() - left)
+        files.update((face.parent, face.file) for face in face_rows(gone))
+    emptied = frozenset(files.keys() - _kept_parents(store, wanted, files.keys()))
     hashes.update(files[image] for image in emptied)
-    return _Found(removed, emptied, frozenset(hashes - {NO_FILE}))
+    return _Found(removed, frozenset(files), emptied, frozenset(hashes - {NO_FILE}))
+
+
+def _kept_parents(store: Store, wanted: Collection[str], images: Collection[str]) -> set[str]:
+    """Those of the images that keep a row."""
+    kept = set[str]()
+    for columns in store.iter_columns():
+        kept.update(set(parents(columns.at(np.flatnonzero(~_doomed(columns, wanted))))).intersection(images))
+    return kept
 
 
 def _redacted(columns: Columns, images: Collection[str]) -> Columns:
     """The columns without what these images say of whoever is on them; the very same ones if they say nothing."""
-    of_them = np.array([parent_of(image_id) in images for image_id in columns.image_id], dtype=bool)
-    bare = [without_given(text) if there else text for text, there in zip(columns.metadata, of_them, strict=True)]
+    of_them = [parent in images for parent in parents(columns)]
+    bare = [without_own(text) if there else text for text, there in zip(columns.metadata, of_them, strict=True)]
     captions = [("" if there else text) for text, there in zip(columns.caption, of_them, strict=True)]
     if bare == columns.metadata.tolist() and captions == columns.caption.tolist():
         return columns
     return columns._replace(caption=np.array(captions, dtype=object), metadata=np.array(bare, dtype=object))
 
 
-def _require_known(folder: Path, wanted: Collection[str], removed: Sequence[str], already: Sequence[str]) -> None:
-    there = {*removed, *map(parent_of, removed), *already}
+def _require_known(folder: Path, wanted: Collection[str], found: _Found, already: Sequence[str]) -> None:
+    there = {*found.removed, *found.images, *already}
     if unknown := sorted(set(wanted) - there):
         raise InputError(
             f"store {folder} has no image or face {unknown[0]!r} ({len(unknown):,} of {len(wanted):,} ids are unknown)"

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.errors import UsageError
-from memaudit.faces.names import given_metadata
 from memaudit.faces.results import GroupRate
+from memaudit.faces.rows import face_rows
 from memaudit.statistics import rate_of
 from memaudit.store import Store
 from memaudit.types import Coverage, Int64
@@ -34,7 +34,7 @@ def require_columns(identity: str, by: Sequence[str], *stores: Store | None) -> 
     for columns in (part for store in stores if store is not None for part in store.iter_columns()):
         if not any(missing.values()):
             return
-        found = {name for text in columns.metadata for name in given_metadata(text)}
+        found = {name for row in face_rows(columns) for name in row.own}
         missing = {option: names - found for option, names in missing.items()}
     for option, names in missing.items():
         if names:
@@ -47,7 +47,7 @@ def group_rates(names: Sequence[str], sides: Sequence[Scored]) -> tuple[GroupRat
 
 
 def _of_side(names: Sequence[str], scored: Scored) -> Iterator[GroupRate]:
-    given = [given_metadata(text) for text in scored.store.columns(scored.rows).metadata]
+    given = [row.own for row in face_rows(scored.store.columns(scored.rows))]
     for name in names:
         values = np.array([str(entry.get(name, "")) for entry in given], dtype=object)
         distinct, counts = np.unique(values, return_counts=True)

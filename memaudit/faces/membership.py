@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from memaudit.faces.names import given_metadata
 from memaudit.faces.results import Membership
+from memaudit.faces.rows import face_rows
 from memaudit.similarity import top_k
 from memaudit.statistics import normal_quantile
 from memaudit.store import Store
@@ -52,9 +52,9 @@ def _by_person(store: Store, rows: Int64, nearest: Float32, column: str) -> Floa
     if not column:
         return nearest
     best: dict[str, float] = {}
-    texts = store.columns(rows).metadata
-    for place, (text, value) in enumerate(zip(texts, nearest.tolist(), strict=True)):
-        name = str(given_metadata(text).get(column, "")) or f"\0{place}"
+    faces = face_rows(store.columns(rows))
+    for place, (face, value) in enumerate(zip(faces, nearest.tolist(), strict=True)):
+        name = str(face.own.get(column, "")) or f"\0{place}"
         best[name] = max(best.get(name, -1.0), value)
     return np.array(list(best.values()), dtype=np.float32)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from memaudit.faces.names import given_metadata
+from memaudit.faces.rows import face_rows
 from memaudit.similarity.join import join
 from memaudit.similarity.nominate import Side
 from memaudit.store import Store
@@ -32,7 +32,7 @@ def people_of(store: Store, rows: Int64, same_person: float, column: str = "") -
 def _by_name(store: Store, rows: Int64, column: str) -> Int64:
     """The first place of each name; a face without a name has one of its own."""
     first: dict[str, int] = {}
-    names = (str(given_metadata(text).get(column, "")) for text in store.columns(rows).metadata)
+    names = (str(face.own.get(column, "")) for face in face_rows(store.columns(rows)))
     places = (first.setdefault(name, place) if name else place for place, name in enumerate(names))
     return np.fromiter(places, np.int64, len(rows))
 

@@ -13,7 +13,8 @@ from PIL import Image
 from memaudit.embedding.reconcile import bytes_of
 from memaudit.encoders.sface import YUNET_FILE, FaceEncoder, FaceModel, face_weights
 from memaudit.faces.find import LEAST_SIZE, FaceFinder, Found
-from memaudit.faces.names import face_id, file_hash, file_tombstone, metadata_with, tombstone, without_given
+from memaudit.faces.names import face_id, file_hash, file_tombstone, tombstone
+from memaudit.faces.rows import face_metadata, without_own
 from memaudit.images.decode import UnreadableImageError, decoding, is_blank
 from memaudit.images.image_ref import ImageRef
 from memaudit.store import NO_FILE, Row
@@ -88,7 +89,7 @@ def _stones(row: Row) -> tuple[str, str]:
 
 def redacted(row: Row) -> Row:
     """A face's row without what its image says of whoever is on it."""
-    return replace(row, caption="", metadata=without_given(row.metadata))
+    return replace(row, caption="", metadata=without_own(row.metadata))
 
 
 def _face_row(row: Row, number: int, face: Found, vector: Float32 | None) -> Row:
@@ -105,5 +106,5 @@ def _face_row(row: Row, number: int, face: Found, vector: Float32 | None) -> Row
         error=error,
         embedding=vector,
         sha256=file_hash(row.sha256, number),
-        metadata=metadata_with(face.details, row.sha256, row.metadata),
+        metadata=face_metadata(row.image_id, number, row.sha256, face.details, row.metadata),
     )

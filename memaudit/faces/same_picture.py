@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from memaudit.audit.pairing import rows_of
 from memaudit.encoders.thumbnail import SPEC, ThumbnailEncoder
 from memaudit.errors import InputError
-from memaudit.faces.names import parent_of
 from memaudit.faces.results import FaceAudit, FaceMatches, FacePair
+from memaudit.faces.rows import parents
 from memaudit.images.decode import UnreadableImageError, decoding
 from memaudit.images.sources import read_image
 from memaudit.matching.results import Matches
@@ -76,12 +76,12 @@ def _similarity(left: Store, left_rows: Int64, right: Store, right_rows: Int64) 
 
 def _image_rows(store: Store, faces: Columns) -> Int64:
     """The comparable rows, in a store of images, of the images that faces are on; -1 for those that it lacks."""
-    return _rows_of_images(store, [parent_of(image_id) for image_id in faces.image_id])
+    return _rows_of_images(store, parents(faces))
 
 
-def _rows_of_images(store: Store, parents: Sequence[str]) -> Int64:
-    known = rows_of(store, set(parents))
-    rows = np.array([known.get(parent, -1) for parent in parents], dtype=np.int64)
+def _rows_of_images(store: Store, image_ids: Sequence[str]) -> Int64:
+    known = rows_of(store, set(image_ids))
+    rows = np.array([known.get(image_id, -1) for image_id in image_ids], dtype=np.int64)
     there = np.flatnonzero(rows >= 0)
     rows[there[store.columns(rows[there]).status != Status.OK]] = -1
     return rows
@@ -105,7 +105,7 @@ def face_pairs(matches: FaceMatches, generations: Store, gallery: Store) -> tupl
 def _image_pairs(matches: FaceMatches, generations: Store, gallery: Store) -> list[Pair]:
     """The generation and the training image of each match of faces."""
     queries, targets = generations.columns(matches.query), gallery.columns(matches.reference)
-    return list(zip(map(parent_of, queries.image_id), map(parent_of, targets.image_id), strict=True))
+    return list(zip(parents(queries), parents(targets), strict=True))
 
 
 class MatchedImages(NamedTuple):

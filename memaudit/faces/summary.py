@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from memaudit.dedup.results import Decision, Decisions
-from memaudit.faces.names import details_of, parent_of
+from memaudit.faces.rows import face_rows
 from memaudit.store import Store
 from memaudit.types import Int64
 
@@ -46,12 +46,12 @@ def repeated_identities(store: Store, decisions: Decisions, shown: int) -> Ident
 
 def _identity(store: Store, decisions: Decisions, rows: Int64) -> Identity:
     columns = store.columns(rows)
-    details = [details_of(text) for text in columns.metadata]
-    quality = np.array([found.quality if found else 0.0 for found in details])
+    faces = face_rows(columns)
+    quality = np.array([face.details.quality if face.details else 0.0 for face in faces])
     best = int(quality.argmax())
     return Identity(
         faces=len(rows),
-        images=len({parent_of(image_id) for image_id in columns.image_id}),
+        images=len({face.parent for face in faces}),
         example=str(columns.image_id[best]),
         quality=float(quality[best]),
         weakest=float(decisions.chain[rows].min()),

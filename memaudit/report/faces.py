@@ -13,8 +13,8 @@ from msgspec import structs
 
 from memaudit.errors import InputError
 from memaudit.faces import results as measured
-from memaudit.faces.names import details_of, parent_of
 from memaudit.faces.results import FaceAudit, FaceMatches, FacePair, FacesResult
+from memaudit.faces.rows import details_of, parents
 from memaudit.files import appearing_whole
 from memaudit.images.decode import UnreadableImageError, decode
 from memaudit.images.sources import read_image
@@ -250,9 +250,9 @@ def write_face_matches(audit: FaceAudit, out: Path) -> None:
         out / "face_matches.parquet",
         {
             "query_face": queries.image_id,
-            "query_id": np.array([parent_of(i) for i in queries.image_id], dtype=object),
+            "query_id": np.array(parents(queries), dtype=object),
             "reference_face": targets.image_id,
-            "reference_id": np.array([parent_of(i) for i in targets.image_id], dtype=object),
+            "reference_id": np.array(parents(targets), dtype=object),
             "similarity": matches.similarity,
             "image_similarity": matches.image_similarity,
             "same_picture": np.array(

@@ -6,7 +6,7 @@ import numpy as np
 from vectors import families, near, random_vectors, vector_store
 
 from memaudit.audit.pairing import Prompted
-from memaudit.audit.results import Why
+from memaudit.audit.results import Covariates
 from memaudit.audit.run import AuditOptions, audit
 from memaudit.index import ExactSearch
 from memaudit.statistics import rate_of
@@ -22,7 +22,7 @@ def training_store(folder: Path, simplicity: list[float] | None = None) -> Store
     return vector_store(folder / "t", vectors, prefix="t", simplicity=measures)
 
 
-def why_of(folder: Path, training: Store, generated: np.ndarray, prompts: list[int] | None) -> Why:
+def why_of(folder: Path, training: Store, generated: np.ndarray, prompts: list[int] | None) -> Covariates:
     generations = vector_store(folder / "g", generated, prefix="g")
     pairing = {f"g-{i:05d}": Prompted(f"t-{row:05d}") for i, row in enumerate(prompts)} if prompts else None
     why = audit(generations, ExactSearch(training), pairing=pairing, options=OPTIONS).why
@@ -30,7 +30,7 @@ def why_of(folder: Path, training: Store, generated: np.ndarray, prompts: list[i
     return why
 
 
-def counts(why: Why, feature: str) -> dict[float, tuple[int, int]]:
+def counts(why: Covariates, feature: str) -> dict[float, tuple[int, int]]:
     return {
         band.low: (band.came_back.count, band.came_back.coverage.measured)
         for band in why.bands

@@ -17,8 +17,8 @@ from memaudit.encoders import load_encoder
 from memaudit.encoders.sface import FaceModel
 from memaudit.errors import EmptyInputError, InputError, UsageError
 from memaudit.faces.embed import FaceOptions, count_faces, embed_faces
-from memaudit.faces.names import details_of, given_metadata
 from memaudit.faces.reading import FaceReader
+from memaudit.faces.rows import details_of, face_rows
 from memaudit.store import Store, verify_store
 from memaudit.types import Status
 
@@ -158,6 +158,6 @@ def test_a_manifests_columns_stay_with_the_faces(photographs: Copy, model: FaceM
     folder = photographs("obama.jpg")
     (tmp_path / "m.csv").write_text(f"path,caption,person\n{folder / 'obama.jpg'},a man,barack\n")
     columns = embed_faces([tmp_path / "m.csv"], tmp_path / "faces", model).all_columns()
-    assert given_metadata(columns.metadata[0]) == {"person": "barack"}
+    assert face_rows(columns)[0].own == {"person": "barack"}
     assert columns.caption[0] == "a man"
     assert columns.status[0] == Status.OK

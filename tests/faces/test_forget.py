@@ -14,7 +14,7 @@ from memaudit.encoders.sface import FaceModel
 from memaudit.errors import InputError
 from memaudit.faces.embed import FaceOptions, embed_faces
 from memaudit.faces.forget import forget
-from memaudit.faces.names import details_of, given_metadata, number_of
+from memaudit.faces.rows import details_of, face_rows
 from memaudit.store import Store, StoreWriter, verify_store
 
 PARENTS = ("a", "a", "b", "c", "c", "c", "d")
@@ -138,7 +138,7 @@ def test_the_other_faces_of_an_image_no_longer_name_the_forgotten(tmp_path: Path
     forget(folder, ["a#face-2"])
     columns = Store.open(folder).all_columns()
     assert columns.image_id.tolist() == ["a#face-1", "b#face-1"]
-    assert [given_metadata(text) for text in columns.metadata] == [{}, {"person": "Bob"}]
+    assert [face.own for face in face_rows(columns)] == [{}, {"person": "Bob"}]
     assert details_of(columns.metadata[0]) is not None
     assert b"Ada" not in b"".join(path.read_bytes() for path in folder.iterdir() if path.is_file())
     assert np.array_equal(Store.open(folder).embeddings(np.arange(2)), before[[0, 2]])
@@ -160,5 +160,5 @@ def test_the_forgotten_do_not_come_back_under_another_name(
     (folder / "t1.jpg").rename(folder / "y.jpg")
     (tmp_path / "m.csv").write_text(f"path,caption\n{folder / 'x.jpg'},Barack\n{folder / 'y.jpg'},Ross\n")
     again = embed_faces([tmp_path / "m.csv"], out, model, FaceOptions(replace_changed=True)).all_columns()
-    assert [number_of(image_id) for image_id in again.image_id] == [1, 3, 4, 5, 6]
+    assert [face.number for face in face_rows(again)] == [1, 3, 4, 5, 6]
     assert set(again.caption) == {""}

@@ -36,7 +36,7 @@ def pairs(tmp_path: Path) -> Path:
 @pytest.fixture
 def demo(samples: Path, pairs: Path, tmp_path: Path) -> Path:
     """The pools made of the small sample folder with seed 0."""
-    import make_demo_set
+    from scripts import make_demo_set
 
     out = tmp_path / "demo"
     assert make_demo_set.main(["--samples", str(samples), "--pairs", str(pairs), "--out", str(out)], SMALL) == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.util
 import itertools
 import sys
@@ -15,10 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
-sys.path.insert(0, str(SCRIPTS))
+from scripts.make_demo_set import Plan
 
-from make_demo_set import Plan  # noqa: E402
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 SMALL = Plan(least_control=8, families=5, largest_family=4)
 CLOCKS = ("one o clock", "two o clock")
@@ -40,16 +38,6 @@ def load_script(name: str) -> ModuleType:
 def noise(seed: int, side: int = 16) -> Image.Image:
     pixels = np.random.default_rng(seed).integers(0, 256, size=(side, side, 3), dtype=np.uint8)
     return Image.fromarray(pixels)
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as handle:
-        return list(csv.DictReader(handle))
-
-
-def bytes_of(folder: Path) -> dict[str, bytes]:
-    """Contents of every file below `folder`, by relative path."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def write_pairs(path: Path, chains: list[tuple[str, ...]]) -> None:

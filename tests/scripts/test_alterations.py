@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from alterations import ALTERATIONS, alter, enlarge, read_rgb, rotate, stream, write_picture
 from drawn_pools import noise
 from PIL import Image, ImageChops
+
+from scripts.alterations import ALTERATIONS, alter, enlarge, read_rgb, rotate, stream, write_picture
 
 
 @pytest.mark.parametrize("name", ALTERATIONS)

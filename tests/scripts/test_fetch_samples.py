@@ -14,7 +14,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from drawn_pools import SCRIPTS, load_script, noise, rows_of
+from drawn_pools import SCRIPTS, load_script, noise
+from written import rows_of
 
 PICTURES = {
     "augly-1.0.0-py3-none-any.whl": (

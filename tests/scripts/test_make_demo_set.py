@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import make_demo_set
 import pytest
-from drawn_pools import CLOCKS, LARGE, SMALL, SMALL_FAMILY, bytes_of, id_of, rows_of, write_pairs
-from make_demo_set import family_sizes
+from drawn_pools import CLOCKS, LARGE, SMALL, SMALL_FAMILY, id_of, write_pairs
+from written import bytes_of, rows_of
+
+from scripts import make_demo_set
+from scripts.make_demo_set import family_sizes
 
 POOLS = ("training", "novel", "control")
 

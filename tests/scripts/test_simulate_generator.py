@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import simulate_generator
-from alterations import read_rgb
-from drawn_pools import bytes_of, rows_of
-from simulate_generator import MILD, Settings, plan_generations, read_pool
+from written import bytes_of, rows_of
+
+from scripts import simulate_generator
+from scripts.alterations import read_rgb
+from scripts.simulate_generator import MILD, Settings, plan_generations, read_pool
 
 
 def run(demo: Path, out: Path, *more: str, prompts: int = 30, memorised: float = 0.4, seed: int = 0) -> int:

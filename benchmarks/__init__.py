@@ -1,0 +1,1 @@
+"""Speed, memory, precision and recall, each beside what a user would reach for instead: `python -m benchmarks`."""

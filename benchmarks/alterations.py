@@ -1,0 +1,233 @@
+"""Strong alterations with known truth: what the benchmarks make of a picture. (Light ones: scripts/alterations.py.)
+
+The kinds and strengths are those that copy-detection benchmarks use (DISC / ISC 2021, and imagededup's transformed
+UKBench). A setting is a function (image, strength, rng, beside) -> image, its strength, and the quality of the JPEG
+that the copy is written with. All draws come from `rng`, so a copy depends on its source's name and setting alone.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
+
+from scripts.alterations import WHITE, Rng, read_rgb, stream
+
+CAPTIONS = ("when you see it", "SALE 50% OFF", "me every monday", "photo by anon", "DO NOT COPY", "breaking news")
+LEAST_GROUND = 256  # pixels of the longer side of what a picture is pasted onto
+_LANCZOS = Image.Resampling.LANCZOS
+
+
+class Beside(NamedTuple):
+    """What else a copy may show: emoji that are laid over it, and photographs that it is pasted onto."""
+
+    emoji: Sequence[Path]
+    grounds: Sequence[Path]
+
+
+class Setting(NamedTuple):
+    make: Callable[[Image.Image, float, Rng, Beside], Image.Image]
+    strength: float
+    quality: int = 90
+
+
+def same(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
+    """The picture itself: writing it as JPEG is the alteration."""
+    return image
+
+
+def scaled(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
+    """Both sides times `strength`."""
+    return _scaled(image, strength)
+
+
+def half_jpeg(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
+    """At half its size, through a JPEG of quality `strength`."""
+    half, encoded = image.resize((image.width // 2, image.height // 2), _LANCZOS), io.BytesIO()
+    half.save(encoded, "JPEG", quality=int(strength))
+    return Image.open(encoded).convert("RGB")
+
+
+def crop(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
+    """Exactly `strength` of each side, at a random place."""
+    width, height = (max(8, round(side * strength)) for side in image.size)
+    left, top = _place(image.size, (width, height), rng)
+    return image.crop((left, top, left + width, top + height))
+
+
+def mirror(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
+    return ImageOps.mirror(image)
+
+
+def upside_down(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
+    return ImageOps.flip(image)
+
+
+def rotate(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
+    """By `strength` degrees to either side, nothing cut off; the corners are black."""
+    angle = strength if rng.random() < 0.5 else -strength
+    return image.rotate(angle, Image.Resampling.BICUBIC, expand=True)
+
+
+def jitter(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
+    """Brightness, contrast and saturation by factors in 1 ± `strength`; hue by up to 40 `strength` of 256."""
+    for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+        image = enhance(image).enhance(float(1 + rng.uniform(-strength, strength)))
+    shift = int(rng.uniform(-strength, strength) * 40)
+    hue, *others = image.convert("HSV").split()
+    turned = hue.point([(level + shift) % 256 for level in range(256)])
+    return Image.merge("HSV", (turned, *others)).convert("RGB")
+
+
+def grey(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
+    return image.convert("L").convert("RGB")
+
+
+def text(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
+    """A white caption with a black rim, `strength` of the height, at the top or the bottom."""
+    altered, words = image.copy(), str(rng.choice(CAPTIONS))
+    top = int(image.height * (0.02 if rng.random() < 0.5 else 0.98 - 1.2 * strength))
+    _caption(altered, words, max(10, round(image.height * strength)), top)
+    return altered
+
+
+def emoji(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
+    """An emoji of `strength` of the short side, at a random place."""
+    altered = image.copy()
+    _sticker(altered, max(8, round(min(image.size) * strength)), rng, beside)
+    return altered
+
+
+def emoji_and_text(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
+    """An emoji of `strength` of the short side at a random place, and a caption of a tenth of the height."""
+    altered = image.copy()
+    _sticker(altered, round(min(image.size) * strength), rng, beside)
+    size, words = max(10, image.height // 10), str(rng.choice(CAPTIONS))
+    _caption(altered, words, size, image.height * (0.02 if rng.random() < 0.5 else 0.86))
+    return altered
+
+
+def blur(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
+    """Gaussian, with a radius of `strength` pixels where the longer side is 256."""
+    return image.filter(ImageFilter.GaussianBlur(strength * max(image.size) / 256))
+
+
+def noise(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
+    """Gaussian, of its own in each channel, with a standard deviation of `strength` of 255."""
+    pixels = np.asarray(image, np.float32)
+    added = pixels + rng.normal(0, strength, pixels.shape)
+    return Image.fromarray(np.clip(added, 0, 255).astype(np.uint8))
+
+
+def border(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
+    """Black, white, or the picture itself blurred and made square; `strength` of the longer side is added all round."""
+    width, kind = max(1, round(max(image.size) * strength)), int(rng.integers(3))
+    if kind < 2:
+        return ImageOps.expand(image, width, ("black", "white")[kind])
+    side = max(image.size) + 2 * width
+    framed = ImageOps.fit(image, (side, side)).filter(ImageFilter.GaussianBlur(side / 20))
+    framed.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return framed
+
+
+def paste(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
+    """Onto a photograph of 4 : 3, at `strength` of its width or as high as it; at a random place."""
+    side = max(*image.size, LEAST_GROUND)
+    chosen = beside.grounds[int(rng.integers(len(beside.grounds)))]
+    ground = ImageOps.fit(read_rgb(chosen), (side, round(side * 0.75)))
+    small = _scaled(image, min(ground.width * strength / image.width, ground.height / image.height))
+    ground.paste(small, _place(ground.size, small.size, rng))
+    return ground
+
+
+def stretch(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
+    """`strength` times as wide; 0: squashed to a square."""
+    size = (round(image.width * strength), image.height) if strength else (min(image.size), min(image.size))
+    return image.resize(size, _LANCZOS)
+
+
+# Of the benchmark of dedup.
+COPIES: Mapping[str, Setting] = MappingProxyType(
+    {
+        "crop": Setting(crop, 0.7),
+        "flip": Setting(mirror, 0),
+        "rotate": Setting(rotate, 25),
+        "jpeg": Setting(half_jpeg, 30, 30),
+        "overlay": Setting(emoji_and_text, 0.3),
+    }
+)
+
+# Of the benchmark of the audit.
+SETTINGS: Mapping[str, Setting] = MappingProxyType(
+    {
+        "JPEG 30": Setting(same, 0, 30),
+        "resize 0.5": Setting(scaled, 0.5),
+        "resize 0.5, JPEG 30": Setting(scaled, 0.5, 30),
+        "crop 0.7": Setting(crop, 0.7),
+        "crop 0.5": Setting(crop, 0.5),
+        "mirror": Setting(mirror, 0),
+        "upside down": Setting(upside_down, 0),
+        "rotate 5": Setting(rotate, 5),
+        "rotate 25": Setting(rotate, 25),
+        "rotate 90": Setting(rotate, 90),
+        "jitter 0.4": Setting(jitter, 0.4),
+        "grey": Setting(grey, 0),
+        "text 0.12": Setting(text, 0.12),
+        "emoji 0.3": Setting(emoji, 0.3),
+        "emoji 0.3, text 0.1": Setting(emoji_and_text, 0.3),
+        "blur 2": Setting(blur, 2),
+        "noise 25": Setting(noise, 25),
+        "border 0.1": Setting(border, 0.1),
+        "paste 0.4": Setting(paste, 0.4),
+        "square": Setting(stretch, 0),
+        "stretch 1.5": Setting(stretch, 1.5),
+    }
+)
+
+
+def write_copies(source: Path, name: str, beside: Beside, out: Path) -> dict[str, Path]:
+    """Write a JPEG of each of SETTINGS into the new folder `out`; returns them by setting. Same name, same copies."""
+    out.mkdir(parents=True)
+    written = {}
+    for number, (setting, altered) in enumerate(copies_of(source, name, beside, SETTINGS)):
+        written[setting] = out / f"{number:02d}.jpg"
+        altered.save(written[setting], "JPEG", quality=SETTINGS[setting].quality)
+    return written
+
+
+def copies_of(
+    source: Path, name: str, beside: Beside, settings: Mapping[str, Setting]
+) -> Iterator[tuple[str, Image.Image]]:
+    """A copy for each setting. It depends on the name, the bytes of the source, and the setting alone."""
+    image = read_rgb(source)
+    for setting, (make, strength, _) in settings.items():
+        yield setting, make(image.copy(), strength, stream(0, name, setting, 0), beside)
+
+
+def _sticker(image: Image.Image, side: int, rng: Rng, beside: Beside) -> None:
+    """Lay one of the emoji over it, at a random place."""
+    with Image.open(beside.emoji[int(rng.integers(len(beside.emoji)))]) as opened:
+        sticker = opened.convert("RGBA").resize((side, side), _LANCZOS)
+    image.paste(sticker, _place(image.size, sticker.size, rng), sticker)
+
+
+def _caption(image: Image.Image, words: str, size: int, top: float) -> None:
+    """White with a black rim, in the middle of the width."""
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(size)
+    left = (image.width - draw.textlength(words, font)) / 2
+    draw.text((left, top), words, WHITE, font, stroke_width=max(1, size // 12), stroke_fill="black")
+
+
+def _scaled(image: Image.Image, factor: float) -> Image.Image:
+    return image.resize((max(1, round(image.width * factor)), max(1, round(image.height * factor))), _LANCZOS)
+
+
+def _place(size: tuple[int, int], part: tuple[int, int], rng: Rng) -> tuple[int, int]:
+    """A random place for a part, wholly within the picture where it fits."""
+    left, top = (int(rng.integers(0, max(1, whole - own + 1))) for whole, own in zip(size, part, strict=True))
+    return left, top
