@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from memaudit import errors
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ __all__ = [
     "describe",
     "doctor",
     "embed",
+    "errors",
     "fetch_encoder",
     "find_faces",
     "forget_faces",

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from memaudit.api.gating import AnyReport, path_of, report_of
 from memaudit.api.notebook import card
 from memaudit.errors import InconclusiveError, UsageError
-from memaudit.gate.comparison import Audited, Comparison, obstacle
+from memaudit.gate.comparison import Audited, obstacle
+from memaudit.gate.comparison import Comparison as Comparison
+from memaudit.gate.comparison import Pair as Pair
 from memaudit.gate.comparison import compare as compare_audits
 from memaudit.gate.judging import complaining
 from memaudit.report.model import Report

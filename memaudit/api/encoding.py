@@ -74,7 +74,7 @@ class Encoding:
         asked = self.encoder and self.encoder.partition(":")[0]
         if asked and store.encoder.name.partition(":")[0] != asked:
             raise InconclusiveError(
-                f"store {store.folder} was made with {store.encoder.identity}, not with --encoder {self.encoder}: leave "
-                "--encoder away, or embed again"
+                f"store {store.folder} was made with {store.encoder.identity}, not with --encoder {self.encoder}: "
+                "leave --encoder away, or embed again"
             )
         return store

@@ -13,7 +13,8 @@ from memaudit.dedup.run import DedupOptions, dedup
 from memaudit.encoders.sface import resolve
 from memaudit.errors import InconclusiveError, InputError
 from memaudit.faces.embed import FaceOptions, count_faces, embed_faces
-from memaudit.faces.forget import Forgotten, forget
+from memaudit.faces.forget import Forgotten as Forgotten
+from memaudit.faces.forget import forget
 from memaudit.faces.results import FaceCounts
 from memaudit.faces.summary import Identity, repeated_identities
 from memaudit.store import FACES, Store
@@ -103,7 +104,12 @@ def forget_faces(store: AnyStore, image_ids: str | Sequence[str]) -> Forgotten:
 @dataclass(frozen=True)
 class FaceSummary:
     """Which identities a store of faces repeats most. threshold: cosine from which two faces count as one person's;
-    recall_by_pair: of the pairs that link them, None where none were compared."""
+    recall_by_pair: of the pairs that link them, None where none were compared.
+
+    >>> faces = ma.find_faces("training", out="faces")  # doctest: +WEIGHTS
+    >>> ma.summarise_faces(faces).repeated  # doctest: +WEIGHTS
+    ()
+    """
 
     threshold: float
     faces: int

@@ -12,16 +12,16 @@ from memaudit.errors import UsageError
 from memaudit.files import is_passage, write_text
 from memaudit.gate import (
     DEFAULT_POLICY,
-    Finding,
     GateResult,
     Policy,
     RuleResult,
-    Verdict,
     hold,
     outputs,
     read_accepted,
     read_policy,
 )
+from memaudit.gate import Finding as Finding
+from memaudit.gate import Verdict as Verdict
 from memaudit.gate.outputs import plain as plain
 from memaudit.report.document import read_report
 from memaudit.report.model import Report

@@ -18,6 +18,8 @@ from memaudit.images.sources import iter_images
 from memaudit.images.views import views_of
 from memaudit.index import Index, Searcher, open_searcher
 from memaudit.lookup import run as lookup
+from memaudit.lookup.run import Answer as Answer
+from memaudit.lookup.run import LookupMatch as LookupMatch
 from memaudit.similarity.exact import require_threshold
 
 FOUND, NOTHING, UNDECIDED = lookup.FOUND, lookup.NOTHING, lookup.UNDECIDED
@@ -32,7 +34,7 @@ class LookupRun:
     ('found', '0005.png')
     """
 
-    answers: tuple[lookup.Answer, ...]
+    answers: tuple[Answer, ...]
     evidence: dict[str, Any]
 
     @property
@@ -60,7 +62,7 @@ class LookupRun:
         return card("memaudit lookup", self.outcome, [*rows, ("warnings", "; ".join(self.warnings))])
 
 
-def _said(answer: lookup.Answer) -> str:
+def _said(answer: Answer) -> str:
     if answer.matches:
         return ", ".join(f"{match.image_id} ({match.similarity:.3f})" for match in answer.matches)
     return "no match" if answer.status == "ok" else str(answer.status)

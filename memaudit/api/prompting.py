@@ -18,7 +18,7 @@ _SHOWN = 10
 class Prompts:
     """Captions to generate from, and what they were chosen from.
 
-    >>> chosen = ma.make_prompts(ma.embed("training", out="store", encoder="thumbnail"), n=2)
+    >>> chosen = ma.make_prompts(ma.embed("training.csv", out="store", encoder="thumbnail"), n=2)
     >>> len(chosen), chosen.chosen.captioned
     (2, 12)
     """
@@ -60,7 +60,7 @@ def make_prompts(
     out: file of JSON lines to write. strategy: random, most-duplicated or mixed; the latter two need `dedup`, a run of
     this store. Raises UsageError for an unknown strategy, InputError for a store without captions.
 
-    >>> store = ma.embed("training", out="store", encoder="thumbnail")
+    >>> store = ma.embed("training.csv", out="store", encoder="thumbnail")
     >>> ma.make_prompts(store, out="prompts.jsonl", n=3)
     <Prompts: 3 of 12 distinct captions>
     """

@@ -173,6 +173,16 @@ class AuditRun(Run):
         return searched_in(self.report)
 
     @property
+    def of_faces_alone(self) -> bool:
+        """Whether two stores of faces were compared, and no images."""
+        return isinstance(self.results, FaceAuditResults)
+
+    @property
+    def compared_faces(self) -> bool:
+        """Whether faces were compared, alone or beside images."""
+        return self.results is not None and bool(self.results.faces)
+
+    @property
     def matches(self) -> Table:
         """One row for each generation and training image that match."""
         return self.table("matches")

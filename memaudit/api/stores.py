@@ -27,8 +27,9 @@ DEFAULT_ENCODER = "sscd"
 
 @dataclass(frozen=True, repr=False)
 class MadeStore:
-    """A store that was made or brought up to date; it is taken wherever a store is. `tiles`, `details`: how many windows
-    of the images were embedded beside them, None for none.
+    """A store that was made or brought up to date; it is taken wherever a store is.
+
+    tiles, details: how many windows of the images were embedded beside them, None for none.
 
     >>> made = ma.embed("training", out="store", encoder="thumbnail")
     >>> len(made), made.encoder.name, made.coverage.measured
