@@ -90,4 +90,5 @@ def _columns(rows: Int64) -> Columns:
         error=empty,
         metadata=empty,
         simplicity=np.zeros(len(rows), np.float32),
+        cut=np.zeros(len(rows), dtype=bool),
     )

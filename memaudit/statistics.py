@@ -1,9 +1,10 @@
-"""Intervals and tests. Formulas and their sources are in docs/protocols.md."""
+"""Intervals and tests. Formulas and their sources are in docs/protocols/statistics.md."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,8 +55,10 @@ def clopper_pearson_lower(count: float, n: float, tail: float) -> float:
 
 
 def _is_summed(count: float, n: float, tail: float) -> bool:
-    """Few enough to be summed term by term, as a gate's reports are: sooner done than scipy is imported."""
-    return count <= _SUMMED and float(count).is_integer() and float(n).is_integer() and 0 < tail <= 0.25
+    """Few enough to be summed term by term, as a gate's reports are: sooner done than SciPy is imported. Where there is
+    none, all are."""
+    is_whole = float(count).is_integer() and float(n).is_integer() and 0 < tail <= 0.25
+    return is_whole and (count <= _SUMMED or find_spec("scipy") is None)
 
 
 def _bisected(is_below: Callable[[float], bool], low: float, high: float) -> float:
@@ -106,7 +109,7 @@ def relabelling_p(
     permutations: int,
     seed: int,
 ) -> float:
-    """Monte-Carlo p that the nearest images are training images this often by chance (docs/protocols.md).
+    """Monte-Carlo p that the nearest images are training images this often by chance (docs/protocols/audit.md).
 
     weights (d,): how many generations have their nearest image, at near-duplicate scale, in the d-th group;
     is_reference (d,): whether the group's representative is a training image. Under the null the labels "training"

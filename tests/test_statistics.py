@@ -39,7 +39,7 @@ def counts(draw: st.DrawFn) -> tuple[int, int]:
 
 
 def test_none_of_50_000_is_the_published_bound() -> None:
-    """docs/protocols.md: 0 of 50,000 means at most 5.99e-5 one-sided, 7.38e-5 two-sided."""
+    """docs/protocols/statistics.md: 0 of 50,000 means at most 5.99e-5 one-sided, 7.38e-5 two-sided."""
     rate = rate_of(0, Coverage(50_000, 50_000))
     assert rate.upper == pytest.approx(5.99e-5, abs=5e-8)
     assert rate.high == pytest.approx(7.38e-5, abs=5e-8)
@@ -47,7 +47,7 @@ def test_none_of_50_000_is_the_published_bound() -> None:
 
 
 def test_300_of_50_000_is_the_published_interval() -> None:
-    """docs/protocols.md: 300 of 50,000 is 0.6 %, from 0.534 to 0.672 %."""
+    """docs/protocols/statistics.md: 300 of 50,000 is 0.6 %, from 0.534 to 0.672 %."""
     rate = rate_of(300, Coverage(50_000, 50_000))
     assert (rate.value, round(rate.low, 5), round(rate.high, 5)) == (0.006, 0.00534, 0.00672)
 

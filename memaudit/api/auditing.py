@@ -26,7 +26,7 @@ from memaudit.report.faces import FacePart, write_face_audit
 from memaudit.report.inconclusive import write_inconclusive
 from memaudit.report.model import Report
 from memaudit.similarity.exact import require_threshold
-from memaudit.store import FACES, Store, require_same_encoder
+from memaudit.store import FACES, Store
 from memaudit.types import Progress, silent
 
 
@@ -186,14 +186,16 @@ def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
 
 def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:
     encoding, progress = asked.encoding, asked.progress
-    like = references.store.encoder
-    queries = encoding.store_of(asked.generations, out / "generations", like, progress)
-    control = None if asked.control is None else encoding.store_of(asked.control, out / "control", like, progress)
-    require_same_encoder(queries, references.store)  # before its views are embedded
+    folder = out / "generations"
+    queries, of_queries = encoding.with_views(asked.generations, asked.views, folder, references.store, progress)
+    control, of_control = None, None
+    if asked.control is not None:
+        folder = out / "control"
+        control, of_control = encoding.with_views(asked.control, asked.views, folder, references.store, progress)
     on_pixels = plan_matching(asked.options.match, asked.options.match_from, "", 1.0).on_pixels
     views = Views(
-        encoding.views_of(queries, asked.views, out / "generations-views", progress),
-        encoding.views_of(control, asked.views, out / "control-views", progress) if control else None,
+        of_queries,
+        of_control,
         tiles_of(references.store),
         details_of(references.store) if on_pixels else None,
         () if on_pixels or not has_windows(references.store, DETAILS) else (DETAILS,),

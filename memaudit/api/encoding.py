@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memaudit.api.places import is_store
-from memaudit.embedding.run import EmbedOptions, embed
+from memaudit.embedding.run import EmbedOptions, embed, embed_with_views
 from memaudit.embedding.views import ViewStore, embed_views
 from memaudit.encoders import Encoder, load_encoder
 from memaudit.encoders.catalog import is_known
 from memaudit.errors import InconclusiveError
 from memaudit.images.views import views_of
-from memaudit.store import Store
+from memaudit.store import Store, require_same_encoder
 from memaudit.types import EncoderSpec, Progress
 
 DEFAULT_VIEWS = "tiles"
@@ -45,15 +45,27 @@ class Encoding:
             return self._as_asked(Store.open(source))
         return embed([str(source)], folder, self.load(like), self._options(), replace_changed=True, progress=progress)
 
-    def views_of(self, images: Store, choice: str | None, folder: Path, progress: Progress) -> ViewStore | None:
-        """Embed the views of a choice, but for the whole images themselves; None where there are no others.
+    def with_views(
+        self, source: str | Path | Store, choice: str | None, folder: Path, against: Store, progress: Progress
+    ) -> tuple[Store, ViewStore | None]:
+        """As `store_of`, and beside the folder, as FOLDER-views, the views of a choice but for the whole images
+        themselves; None where there are no others. What is embedded is read once for both.
 
         choice None: DEFAULT_VIEWS, or none for embeddings that were imported from an encoder that memaudit has not.
+        Raises InconclusiveError when `against` was made with another encoder.
         """
-        views = views_of(choice or DEFAULT_VIEWS)[1:]
-        if not views or not images.comparable or (choice is None and not is_known(images.encoder.name)):
-            return None
-        return embed_views(images, folder, self.load(images.encoder), views, self._options(), progress)
+        views, beside = views_of(choice or DEFAULT_VIEWS)[1:], folder.with_name(f"{folder.name}-views")
+        if isinstance(source, Store) or is_store(source):
+            images = self.store_of(source, folder, against.encoder, progress)
+            require_same_encoder(images, against)
+            if not views or not images.comparable or (choice is None and not is_known(images.encoder.name)):
+                return images, None
+            return images, embed_views(images, beside, self.load(images.encoder), views, self._options(), progress)
+        encoder, kinds = self.load(against.encoder), {beside: views} if views else {}
+        images, made = embed_with_views(
+            [str(source)], folder, encoder, kinds, self._options(), replace_changed=True, progress=progress
+        )
+        return images, made[0] if made and images.comparable else None
 
     def load(self, spec: EncoderSpec) -> Encoder:
         """The encoder that a store was made with. Raises InconclusiveError when the one at hand is another."""

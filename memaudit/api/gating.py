@@ -46,7 +46,7 @@ class GateRun:
     >>> audit = ma.run_audit("generations", ma.embed("training", out="store", encoder="thumbnail"), out="audit")
     >>> gate = ma.run_gate("audit/report.json")
     >>> [rule.rule for rule in gate.rules if str(rule.outcome) == "fail"]
-    ['max_findings', 'max_rate_upper_bound']
+    ['max_findings', 'max_rate']
     """
 
     result: GateResult

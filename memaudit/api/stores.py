@@ -10,9 +10,7 @@ from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, store_at
 from memaudit.embedding.importing import Part, clip_retrieval_parts, dimension_of
 from memaudit.embedding.importing import import_embeddings as import_parts
-from memaudit.embedding.run import EmbedOptions
-from memaudit.embedding.run import embed as embed_sources
-from memaudit.embedding.views import embed_views, promise_views
+from memaudit.embedding.run import EmbedOptions, embed_with_views
 from memaudit.embedding.windows import DETAILS, TILES, WindowCounts, window_counts
 from memaudit.encoders import load_encoder
 from memaudit.errors import InconclusiveError, UsageError
@@ -114,24 +112,20 @@ def embed(
     loaded = load_encoder(encoder, device=device, allow_unverified_weights=allow_unverified_weights)
     options = EmbedOptions(batch_size=batch_size, workers=workers, shard_rows=shard_rows, reuse=reuse)
     every = {TILES: all_tiles() if tiles or fine_tiles else (), DETAILS: all_details() if fine_tiles else ()}
-    kinds = {name: views for name, views in every.items() if views}
-
-    def promise() -> None:
-        for name, views in kinds.items():
-            promise_views(folder / name, loaded, views, options)
+    kinds = {name: of_kind for name, of_kind in every.items() if of_kind}
 
     named = [sources] if isinstance(sources, str | Path) else sources
-    store = embed_sources(
+    store, views = embed_with_views(
         list(map(str, named)),
         folder,
         loaded,
+        {folder / name: of_kind for name, of_kind in kinds.items()},
         options,
         append=append,
         replace_changed=replace_changed,
-        begun=promise,
         progress=progress,
     )
-    windows = {name: embed_views(store, folder / name, loaded, kinds[name], options, progress) for name in kinds}
+    windows = dict(zip(kinds, views, strict=True))
     for embedded in (store, *(each.store for each in windows.values())):
         require_readable(embedded, max_unreadable)
     counts = {name: window_counts(each) for name, each in windows.items()}

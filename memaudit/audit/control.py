@@ -17,7 +17,7 @@ from memaudit.statistics import greater_rate_p, least_relabelling_p, rate_of, re
 from memaudit.store import Store
 from memaudit.types import Coverage, Float32, Int64, Rate, Status
 
-MIN_CONTROLS = 100  # docs/protocols.md: with fewer the test cannot speak, and says so
+MIN_CONTROLS = 100  # docs/protocols/audit.md: with fewer the test cannot speak, and says so
 PERMUTATIONS = 9999
 _QUERY_ROWS = 4096
 _FIRST_LOOK = 10  # matches asked of each held-out image; whoever has more is searched again for all of them
@@ -39,7 +39,7 @@ def measure_control(
     counted: the generations that are draws of their own. alike: held-out rows that would count as regurgitated. A
     held-out file that stands there several times counts once, like a generation: it is one observation of chance.
     Training and held-out images that are near-duplicates of each other carry one label between them in the relabelling
-    test (docs/protocols.md). Blank images are not compared, so they are no control.
+    test (docs/protocols/audit.md). Blank images are not compared, so they are no control.
     """
     file_of = _files(control)
     own = np.flatnonzero(file_of == np.arange(len(file_of)))

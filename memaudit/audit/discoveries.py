@@ -15,7 +15,7 @@ LEVEL = 0.05
 
 
 def discoveries(scores: Scores, counted: NDArray[np.bool_], control: Float32, level: float = LEVEL) -> Discoveries:
-    """Test each generation's best similarity by its rank among the held-out images' (docs/protocols.md).
+    """Test each generation's best similarity by its rank among the held-out images' (docs/protocols/audit.md).
 
     counted: the generations that are draws of their own; one that repeats another's file shares its p. Of `control`
     every held-out image counts, near-duplicates of training images as well: that can only make p larger.

@@ -26,7 +26,7 @@ class Sides(NamedTuple):
 
 
 def measure_metrics(generations: Store, references: Searcher, control: Store, scores: Scores) -> Metrics:
-    """C_T, AuthPct and the FLD gap (docs/protocols.md). Memory: SAMPLE x SAMPLE numbers, a few times."""
+    """C_T, AuthPct and the FLD gap (docs/protocols/metrics.md). Memory: SAMPLE x SAMPLE numbers, a few times."""
     stores = (references.store, control, generations)
     sides = Sides._make(store.embeddings(sample_rows(store, SAMPLE, _SEED)) for store in stores)
     sizes = [len(side) for side in sides]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import NamedTuple
 
@@ -96,9 +96,7 @@ def audit(
     columns = generations.all_columns()
     paired = _compare_pairs(generations, references.store, pairing)
     plan = plan_matching(options.match, options.match_from, references.store.encoder.name, threshold)
-    windows = Windows(views.tiles, views.details, views.idle)
-    windows = windows if plan.on_pixels else windows.without_details()
-    scope = Scope(references, threshold, plan.floor, max(options.neighbours, LEAST_CANDIDATES), windows)
+    scope = _scope(references, views, options, threshold, plan)
     queries = StoredQueries(generations, views.generations)
     searched = search(queries, scope, _of_prompts(paired, plan), progress)
     decided = decide(searched, queries, references.store, threshold, plan, progress)
@@ -113,8 +111,7 @@ def audit(
     if control is not None:
         matched = _matched_controls(StoredQueries(control, views.control), scope, plan, progress)
         held_out = measure_control(control, references, generations, scores, counted, rate, threshold, matched)
-    stores = {"generations": generations, "training set": references.store, "control": control}
-    return AuditResult(
+    result = AuditResult(
         encoder=references.store.encoder,
         threshold=threshold,
         method=references.method,
@@ -129,14 +126,7 @@ def audit(
         searched=rate,
         paired=paired_rate,
         control=held_out,
-        inconclusive=(
-            *_cut_archives(stores),
-            *_shortfalls(rate, paired_rate, references.store.coverage, options.max_unmeasured),
-            *_unseen(views, windows, options.max_unmeasured),
-            *_unread(decided.below, options.max_unmeasured),
-            *_contentless(scores),
-            *_absent(missing, options.max_unmeasured * len(pairing)),
-        ),
+        inconclusive=_cut_archives({"generations": generations, "training set": references.store, "control": control}),
         neighbour_ratio=neighbour_ratios(generations, references, matches),
         why=measure_covariates(scores, matches, counted, references, threshold),
         metrics=measure_metrics(generations, references, control, scores) if options.metrics and control else None,
@@ -145,8 +135,31 @@ def audit(
         no_pixels=plan.why_not,
         views=(WHOLE, *(views.generations.names if views.generations else ())),
         misses=decided.misses(),
-        reference_views=windows.searched_with(references.store),
+        reference_views=scope.windows.searched_with(references.store),
     )
+    lost = _unseen(views, scope.windows, options.max_unmeasured)
+    return _with_shortfalls(result, lost, decided.below, len(pairing), options.max_unmeasured)
+
+
+def _scope(references: Searcher, views: Views, options: AuditOptions, threshold: float, plan: MatchPlan) -> Scope:
+    windows = Windows(views.tiles, views.details, views.idle)
+    windows = windows if plan.on_pixels else windows.without_details()
+    return Scope(references, threshold, plan.floor, max(options.neighbours, LEAST_CANDIDATES), windows)
+
+
+def _with_shortfalls(
+    result: AuditResult, lost: list[str], below: Coverage | None, pairs: int, allowed: float
+) -> AuditResult:
+    """With all the reasons why its rates must not be read as a clean bill, `lost` among them."""
+    reasons = (
+        *result.inconclusive,
+        *_shortfalls(result.searched, result.paired, result.references, allowed),
+        *lost,
+        *_unread(below, allowed),
+        *_contentless(result.scores),
+        *_absent(result.missing, allowed * pairs),
+    )
+    return replace(result, inconclusive=reasons)
 
 
 def _require_possible(options: AuditOptions, threshold: float) -> None:
@@ -289,13 +302,13 @@ def _contentless(scores: Scores) -> list[str]:
     return [f"all {readable:,} generations that could be read are blank: nothing was compared"]
 
 
-def _cut_archives(stores: Mapping[str, Store | None]) -> list[str]:
+def _cut_archives(stores: Mapping[str, Store | None]) -> tuple[str, ...]:
     """An archive that ends early lost an unknown number of images: no share of what is there makes up for it."""
-    return [
+    return tuple(
         f"archives of the {name} end early ({store.cut} rows say so): an unknown number of images is missing"
         for name, store in stores.items()
         if store is not None and store.cut
-    ]
+    )
 
 
 def _absent(missing: tuple[str, ...], allowed: float) -> list[str]:

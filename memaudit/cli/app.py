@@ -5,14 +5,15 @@ from __future__ import annotations
 import io
 import sys
 import traceback
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+from memaudit import __version__
 from memaudit.cli import audit, compare, dedup, embed, encoders, extract, faces, gate, index, inspect, lookup, prompts
 from memaudit.cli import import_embeddings as ready
 from memaudit.cli.console import harmless, print_error
-from memaudit.errors import MemauditError
+from memaudit.errors import MemauditError, explaining_imports
 
 INTERRUPTED = 130
 INTERNAL = 3  # nothing was decided: a crash must look neither like a pass nor like a finding
@@ -42,8 +43,19 @@ app.command("doctor")(inspect.doctor)
 app.add_typer(encoders.app, name="encoders")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"memaudit {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end.")
+]
+
+
 @app.callback()
-def _root() -> None:
+def _root(version: Version = False) -> None:
     """Exit codes: 0 done or pass, 1 gate failed, 2 wrong usage or unreadable input, 3 inconclusive, 130 interrupted."""
 
 
@@ -58,7 +70,8 @@ def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; no exception of ours or of the interpreter's gets out."""
     as_json = "--json" in arguments
     try:
-        result = app(arguments or ["--help"], standalone_mode=False, prog_name="memaudit")
+        with explaining_imports():
+            result = app(arguments or ["--help"], standalone_mode=False, prog_name="memaudit")
         if result == INTERRUPTED:  # what typer makes of a KeyboardInterrupt
             raise KeyboardInterrupt
         return result if isinstance(result, int) else 0

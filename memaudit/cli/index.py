@@ -13,7 +13,11 @@ from memaudit.cli.options import OutPath
 StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="A store made by memaudit embed.")]
 RecipeName = Annotated[
     str | None,
-    typer.Option("--recipe", help="auto, a recipe of indexes/recipes or a FAISS factory string.", show_default="auto"),
+    typer.Option(
+        "--recipe",
+        help="auto, a recipe (indexes/README.md), your own NAME.toml, or a FAISS factory string.",
+        show_default="auto",
+    ),
 ]
 Update = Annotated[bool, typer.Option("--update", help="Add what the store has got since, without building anew.")]
 

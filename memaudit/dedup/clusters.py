@@ -14,7 +14,7 @@ from memaudit.types import Float32, Int64
 Int32 = NDArray[np.int32]
 ITERATIONS = 10
 FIT_ROWS_PER_CLUSTER = 256  # with 64 centroids are noisy, and families near a border fall apart
-MIN_CLUSTER_ROWS = 128  # below this, cells are so small that families are torn apart (docs/architecture.md)
+MIN_CLUSTER_ROWS = 128  # below this, cells are so small that families are torn apart
 SEEDS = 2**31  # faiss takes the seed as a C int
 EXHAUSTIVE_ROWS = 20_000  # comparing all pairs of so few rows takes seconds: no need to miss any
 ASSIGN = 0.5  # cost of a product of whole numbers, and of taking the largest, beside one of float32 in k-means

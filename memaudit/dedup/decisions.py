@@ -103,7 +103,9 @@ def note_lonely(decisions: Decisions, pairs: RowPairs) -> None:
     decisions.reason[has_pair & (decisions.reason == Reason.UNIQUE)] = Reason.ALONE
 
 
-def verify(store: Store, decisions: Decisions, stands_for: Int64, apart: Int64, threshold: float, floor: float) -> None:
+def require_promises(
+    store: Store, decisions: Decisions, stands_for: Int64, apart: Int64, threshold: float, floor: float
+) -> None:
     """Hold the promises of the group rule against the store itself, before anything is written.
 
     Every witness is kept; it is at or above the threshold, or at the `floor` and confirmed on pixels, or a chain of

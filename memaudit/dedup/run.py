@@ -12,7 +12,7 @@ from memaudit.dedup.against import find_elsewhere, require_comparable
 from memaudit.dedup.candidates import CandidateRule
 from memaudit.dedup.clusters import SEEDS, Plan, choose_clusters
 from memaudit.dedup.copies import NO_PAIRS, representatives
-from memaudit.dedup.decisions import Ruling, decide, note_lonely, require_group_rule, settle, verify
+from memaudit.dedup.decisions import Ruling, decide, note_lonely, require_group_rule, require_promises, settle
 from memaudit.dedup.ignored import RuledOut, ruled_out_positions, ruled_out_rows, without
 from memaudit.dedup.keep import keep_rank, require_rule
 from memaudit.dedup.matrix import Matrix
@@ -209,7 +209,7 @@ def _decide(
     settled = settle(store, rows, pairs, images.rank[rows], apart, ruling)
     decisions = decide(images.columns, images.stands_for, rows, settled, elsewhere, ruling.threshold)
     least = ruling.threshold if rule is None else rule.floor
-    verify(store, decisions, images.stands_for, images.apart, ruling.threshold, least)
+    require_promises(store, decisions, images.stands_for, images.apart, ruling.threshold, least)
     row_pairs = _row_pairs(pairs, rows, images.stands_for, images.columns, elsewhere)
     note_lonely(decisions, row_pairs)
     return _Decided(decisions, row_pairs, ruled_out, pixels, overlaps)

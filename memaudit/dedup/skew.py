@@ -1,4 +1,4 @@
-"""Removal skew: what a removal does to captions, metadata, sizes and simplicity (docs/protocols.md)."""
+"""Removal skew: what a removal does to captions, metadata, sizes and simplicity (docs/protocols/dedup.md)."""
 
 from __future__ import annotations
 

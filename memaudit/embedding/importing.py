@@ -155,5 +155,6 @@ def _shard(vectors: NDArray[np.float32], names: list[dict[str, Any]]) -> tuple[C
         error=np.where(sound, "", _NO_VECTOR).astype(object),
         metadata=np.array([as_metadata(row) for row in names], dtype=object),
         simplicity=np.full(rows, math.nan, np.float32),
+        cut=np.zeros(rows, dtype=bool),
     )
     return columns, unit

@@ -80,7 +80,7 @@ def embedded_files(files: Iterable[tuple[str, str]], start: int) -> Iterator[tup
     )
 
 
-class Standing(NamedTuple):
+class KnownRows(NamedTuple):
     """The rows of a store by image_id and by uri, and the key of each one's file (rows,). Memory: 64 bytes a row."""
 
     ids: Table
@@ -92,7 +92,7 @@ class Standing(NamedTuple):
         return self.ids.row_of(text_key(ref.image_id))
 
 
-def standing_of(store: Store) -> Standing:
+def known_rows(store: Store) -> KnownRows:
     ids, uris, files = bytearray(), bytearray(), bytearray()
     for columns in store.iter_columns():
         for image_id, uri, sha256 in zip(columns.image_id, columns.uri, columns.sha256, strict=True):
@@ -101,10 +101,10 @@ def standing_of(store: Store) -> Standing:
             files += file_key(sha256)
     rows = np.arange(len(store))
     by_id, by_uri = (Table.of(np.frombuffer(keys, KEY), rows) for keys in (ids, uris))
-    return Standing(by_id, by_uri, np.frombuffer(files, KEY))
+    return KnownRows(by_id, by_uri, np.frombuffer(files, KEY))
 
 
-class Seen(StrEnum):
+class ImageState(StrEnum):
     """What the sources say of an image beside what the store says."""
 
     NEW = "new"
@@ -115,52 +115,56 @@ class Seen(StrEnum):
     OTHER_NAME = "other name"  # the store has this very place under another image_id
 
 
-class Sighting(NamedTuple):
+class ComparedImage(NamedTuple):
     """An image of the sources beside the store's: its row there, -1 if it is new."""
 
     image_id: str
     row: int
-    seen: Seen
+    state: ImageState
 
 
-def sight(standing: Standing, ref: ImageRef) -> Sighting:
+def compare(known: KnownRows, ref: ImageRef) -> ComparedImage:
     """Reads the file only of an image that the store has under this image_id."""
-    row = standing.row_of(ref)
+    row = known.row_of(ref)
     if row < 0:
-        row = standing.uris.row_of(text_key(ref.uri))
-        return Sighting(ref.image_id, row, Seen.NEW if row < 0 else Seen.OTHER_NAME)
-    return Sighting(ref.image_id, row, _compared(standing.files[row], file_key(sha256_of(ref)).rstrip(b"\0")))
+        row = known.uris.row_of(text_key(ref.uri))
+        return ComparedImage(ref.image_id, row, ImageState.NEW if row < 0 else ImageState.OTHER_NAME)
+    return ComparedImage(ref.image_id, row, _state_of(known.files[row], file_key(sha256_of(ref)).rstrip(b"\0")))
 
 
-def _compared(stored: bytes, found: bytes) -> Seen:
+def _state_of(stored: bytes, found: bytes) -> ImageState:
     """Keys as numpy hands them out: without the NULs at their end, so that of no file nothing is left."""
     if stored == found:
-        return Seen.SAME
-    return Seen.OTHER_FILE if stored and found else Seen.UNREADABLE_NOW if stored else Seen.READABLE_NOW
+        return ImageState.SAME
+    return (
+        ImageState.OTHER_FILE if stored and found else ImageState.UNREADABLE_NOW if stored else ImageState.READABLE_NOW
+    )
 
 
-class Survey(NamedTuple):
+class Reconciliation(NamedTuple):
     """current (rows,) bool: the sources have this row's image, with the same file. odd: the first image of which they
     say something else, or None."""
 
     current: NDArray[np.bool_]
-    odd: Sighting | None
+    odd: ComparedImage | None
 
 
-def survey(rows: int, sightings: Iterable[Sighting], *, in_order: bool, tick: Callable[[int], None]) -> Survey:
+def reconcile(
+    rows: int, compared: Iterable[ComparedImage], *, in_order: bool, tick: Callable[[int], None]
+) -> Reconciliation:
     """Hold the rows against the sources, until all were seen. With `in_order` they must have the same places, too."""
     current, odd, unseen = np.zeros(rows, bool), None, rows
-    for place, sighting in enumerate(sightings if rows else ()):
-        if odd is None and sighting.seen not in (Seen.NEW, Seen.SAME):
-            odd = sighting
-        if sighting.seen in (Seen.NEW, Seen.OTHER_NAME):
+    for place, image in enumerate(compared if rows else ()):
+        if odd is None and image.state not in (ImageState.NEW, ImageState.SAME):
+            odd = image
+        if image.state in (ImageState.NEW, ImageState.OTHER_NAME):
             continue
-        current[sighting.row] = sighting.seen is Seen.SAME and (sighting.row == place or not in_order)
+        current[image.row] = image.state is ImageState.SAME and (image.row == place or not in_order)
         unseen -= 1
         tick(1)
         if not unseen:
             break
-    return Survey(current, odd)
+    return Reconciliation(current, odd)
 
 
 def require_distinct(image_ids: Callable[[], Iterable[str]]) -> int:

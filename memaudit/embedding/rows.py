@@ -2,58 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.embedding.reconcile import KnownFiles, bytes_of
+from memaudit.embedding.pictures import Prepared
+from memaudit.embedding.reconcile import KnownFiles
 from memaudit.encoders import Encoder
-from memaudit.images.decode import UnreadableImageError, decoding, is_blank
-from memaudit.images.image_ref import ImageRef
-from memaudit.images.measures import simplicity
-from memaudit.store import NO_FILE, Row, Store
-from memaudit.types import Float32, Status
+from memaudit.store import Row, Store
+from memaudit.types import Float32, Progress, Status
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """An image on its way to the encoder: a row without its embedding, and the pixels to make it of.
-
-    pixels is None where nothing is to be encoded, because the image is blank or unreadable, or its file is known.
-    """
-
-    row: Row
-    pixels: NDArray[Any] | None = None
-
-
-def prepare(ref: ImageRef, encoder: Encoder, max_pixels: int, known: KnownFiles) -> Prepared:
-    """Read, decode and measure one image; one whose file is known is only read."""
-    row = Row(ref.image_id, ref.uri, ref.caption, NO_FILE, 0, 0, Status.UNREADABLE, "", None, ref.metadata)
-    try:
-        data = bytes_of(ref)
-    except OSError as error:
-        return Prepared(replace(row, error=f"cannot read file: {error.strerror or error}"))
-    row = replace(row, sha256=hashlib.sha256(data).hexdigest())
-    if known.row_of(row.sha256) >= 0:
-        return Prepared(row)
-    try:
-        with decoding(data, max_pixels, encoder.side) as (image, width, height):
-            row = replace(row, width=width, height=height, status=Status.BLANK, simplicity=simplicity(image))
-            if is_blank(image):
-                return Prepared(row)
-            return Prepared(replace(row, status=Status.OK), encoder.preprocess(image))
-    except UnreadableImageError as error:
-        return Prepared(replace(row, error=str(error)))
 
 
 def ahead(pool: Executor, function: Callable[[T], R], items: Iterable[T], depth: int) -> Iterator[R]:
@@ -148,3 +114,14 @@ def _with_embedding(row: Row, vector: Float32) -> Row:
     if not np.isclose(np.linalg.norm(vector), 1, atol=1e-3):
         return replace(row, status=Status.UNREADABLE, error="the encoder gave no unit vector for this image")
     return replace(row, embedding=vector)
+
+
+def counting(progress: Progress, stage: str, done: int, total: int) -> Callable[[int], None]:
+    """A function that adds to the count of a stage and reports it."""
+
+    def tick(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(stage, done, total)
+
+    return tick

@@ -2,68 +2,92 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import chain, islice, takewhile
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
+from memaudit.embedding.options import EmbedOptions
+from memaudit.embedding.pictures import Prepared, PreparedImage, prepare
 from memaudit.embedding.reconcile import (
+    ComparedImage,
+    ImageState,
     KnownFiles,
-    Seen,
-    Sighting,
-    Standing,
-    Survey,
+    KnownRows,
+    Reconciliation,
+    compare,
     embedded_files,
     known_files,
+    known_rows,
+    reconcile,
     require_distinct,
-    sight,
-    standing_of,
-    survey,
 )
-from memaudit.embedding.rows import ShardRows, ahead, batched, prepare
+from memaudit.embedding.rows import ShardRows, ahead, batched, counting
+from memaudit.embedding.views import ViewStore, ViewsWriter, add_views, depth, embed_kinds, make_missing, writing_views
 from memaudit.encoders import Encoder
 from memaudit.errors import EmptyInputError, InputError, UsageError
-from memaudit.images.decode import MAX_PIXELS
 from memaudit.images.image_ref import ImageRef
 from memaudit.images.reading import is_url
 from memaudit.images.sources import iter_images
+from memaudit.images.views import View
 from memaudit.store import Store, StoreWriter, writing_store
 from memaudit.types import Progress, silent
 
+__all__ = ["EmbedOptions", "Embedded", "embed", "embed_with_views", "require_outside"]
 
-@dataclass(frozen=True)
-class EmbedOptions:
-    """reuse: a file whose hash the store has is not embedded again; its embedding is copied."""
+_DEFAULTS = EmbedOptions()
 
-    batch_size: int = 16
-    workers: int = 0  # 0: one per core
-    shard_rows: int = 8192
-    max_pixels: int = MAX_PIXELS
-    reuse: bool = True
 
-    @property
-    def threads(self) -> int:
-        return self.workers or os.cpu_count() or 1
+class Embedded(NamedTuple):
+    """A store of images, and the views of each kind that was asked for, in that order."""
 
-    @property
-    def window(self) -> int:
-        """Images that may be decoded before the encoder asks for them."""
-        return 4 * self.threads + self.batch_size
+    store: Store
+    views: tuple[ViewStore, ...]
+
+
+def embed_with_views(
+    sources: Sequence[str | Path],
+    folder: str | Path,
+    encoder: Encoder,
+    views: Mapping[Path, Sequence[View]],
+    options: EmbedOptions = _DEFAULTS,
+    *,
+    append: bool = False,
+    replace_changed: bool = False,
+    progress: Progress = silent,
+) -> Embedded:
+    """Embed every image of `sources` and, of the same reading of its file, its `views`: each kind into its own folder.
+
+    The stores are those that `embed` and then `embed_kinds` would make. Unfinished stores of the views are there before
+    the first image is read, so that no kill leaves a finished store that seems to need none. Memory: one shard of each
+    store. Raises as `embed` does.
+    """
+    store = embed(
+        sources,
+        folder,
+        encoder,
+        options,
+        views=views,
+        append=append,
+        replace_changed=replace_changed,
+        progress=progress,
+    )
+    return Embedded(store, tuple(embed_kinds(store, views, encoder, options, progress)))
 
 
 def embed(
     sources: Sequence[str | Path],
     folder: str | Path,
     encoder: Encoder,
-    options: EmbedOptions = EmbedOptions(),
+    options: EmbedOptions = _DEFAULTS,
     *,
     append: bool = False,
     replace_changed: bool = False,
-    begun: Callable[[], None] = lambda: None,
+    views: Mapping[Path, Sequence[View]] = MappingProxyType({}),
     progress: Progress = silent,
 ) -> Store:
     """Embed every image of `sources` into the store at `folder`, continuing what is there already.
@@ -71,8 +95,8 @@ def embed(
     Images that the store has are held against the sources (image_id and sha256) and skipped; new ones become new
     shards. Where a file is another one or an image is gone, the store is refused. With `append` images that are not
     among the sources stay. With `replace_changed` the store is written anew from the first shard that differs, so
-    that it becomes the one that the sources would make from nothing. `begun` is called once the store is there for
-    writing, before any image is read: what it leaves behind is there before the store is finished.
+    that it becomes the one that the sources would make from nothing. `views` are made of each new image in passing,
+    into stores that `embed_kinds` finishes: see `embed_with_views`.
     Raises EmptyInputError for no image at all; InputError for unusable sources, repeated image_ids, another store;
     UsageError for a `folder` inside a source, where its files would be taken for images; InconclusiveError for a
     store with a missing shard.
@@ -87,13 +111,14 @@ def embed(
     with (
         writing_store(Path(folder), encoder.spec, options.shard_rows, names, append=append) as writer,
         ThreadPoolExecutor(options.threads) as pool,
+        writing_views(views, encoder, options, pool) as windows,
     ):
         if replace_changed:
             writer.keep_shards(writer.whole_shards())
         writer.require_whole()
-        begun()
-        standing = standing_of(writer.written())
-        found = _survey(standing, sources, options, pool, progress, in_order=replace_changed)
+        run = _Run(writer, windows, encoder, options, pool, progress)
+        known = known_rows(writer.written())
+        found = _reconciled(known, sources, options, pool, progress, in_order=replace_changed)
         if replace_changed:
             writer.keep_shards(_current_shards(writer, found, total))
         else:
@@ -102,8 +127,9 @@ def embed(
         done = int(found.current[:kept].sum())
         if done < total:
             writer.unfinish()
-            new = (ref for ref in iter_images(sources) if not 0 <= standing.row_of(ref) < kept)
-            _write_new(writer, new, encoder, options, pool, counting(progress, "embedding", done, total))
+            run.catch_up(replaced=kept < len(found.current))
+            new = (ref for ref in iter_images(sources) if not 0 <= known.row_of(ref) < kept)
+            run.write(new, counting(progress, "embedding", done, total))
         writer.finish()
     return Store.open(folder)
 
@@ -115,22 +141,22 @@ def require_outside(folder: Path, sources: Sequence[str | Path]) -> None:
             raise UsageError(f"{folder} lies inside the source {source}: choose an --out outside of it")
 
 
-def _survey(
-    standing: Standing,
+def _reconciled(
+    known: KnownRows,
     sources: Sequence[str | Path],
     options: EmbedOptions,
     pool: ThreadPoolExecutor,
     progress: Progress,
     *,
     in_order: bool,
-) -> Survey:
-    rows = len(standing.files)
+) -> Reconciliation:
+    rows = len(known.files)
     tick = counting(progress, "checking what is there", 0, rows)
-    sightings = ahead(pool, lambda ref: sight(standing, ref), iter_images(sources), options.window)
-    return survey(rows, sightings, in_order=in_order, tick=tick)
+    compared = ahead(pool, lambda ref: compare(known, ref), iter_images(sources), options.window)
+    return reconcile(rows, compared, in_order=in_order, tick=tick)
 
 
-def _current_shards(writer: StoreWriter, found: Survey, total: int) -> int:
+def _current_shards(writer: StoreWriter, found: Reconciliation, total: int) -> int:
     """How many of the first shards are those that the sources would make from nothing."""
     shards = writer.manifest.shards
     stale = np.flatnonzero(~found.current)
@@ -141,9 +167,9 @@ def _current_shards(writer: StoreWriter, found: Survey, total: int) -> int:
     return min(len(full), rows // writer.manifest.shard_rows)
 
 
-def _require_same(writer: StoreWriter, found: Survey, *, append: bool) -> None:
+def _require_same(writer: StoreWriter, found: Reconciliation, *, append: bool) -> None:
     """Raise InputError if the sources say otherwise of an image, or, unless appending, lack one."""
-    if found.odd is not None and (append or found.odd.seen is not Seen.OTHER_NAME):
+    if found.odd is not None and (append or found.odd.state is not ImageState.OTHER_NAME):
         raise InputError(_difference(writer.written(), found.odd, append=append))
     absent = np.flatnonzero(~found.current)
     if len(absent) and not append:
@@ -154,7 +180,7 @@ def _require_same(writer: StoreWriter, found: Survey, *, append: bool) -> None:
         )
 
 
-def _difference(store: Store, odd: Sighting, *, append: bool) -> str:
+def _difference(store: Store, odd: ComparedImage, *, append: bool) -> str:
     """What differs, and what to do about it."""
     name, where = store.columns(np.array([odd.row])).image_id[0], f"store {store.folder}"
     ways = (
@@ -163,42 +189,61 @@ def _difference(store: Store, odd: Sighting, *, append: bool) -> str:
         else "--replace-changed writes the store anew from there on; or choose another --out"
     )
     return {
-        Seen.OTHER_FILE: f"{where} was made from another file than {name!r} now is: {ways}",
-        Seen.READABLE_NOW: f"{name!r} could not be read when {where} was made, and now can: {ways}",
-        Seen.UNREADABLE_NOW: f"{name!r} of {where} cannot be read any more: restore the file and run again; or {ways}",
-        Seen.OTHER_NAME: f"{odd.image_id!r} is {name!r} of {where} again: name the new sources alone, as several at "
-        "once get their names before their image_ids",
-    }[odd.seen]
+        ImageState.OTHER_FILE: f"{where} was made from another file than {name!r} now is: {ways}",
+        ImageState.READABLE_NOW: f"{name!r} could not be read when {where} was made, and now can: {ways}",
+        ImageState.UNREADABLE_NOW: f"{name!r} of {where} cannot be read any more: restore the file and run again; or "
+        f"{ways}",
+        ImageState.OTHER_NAME: f"{odd.image_id!r} is {name!r} of {where} again: name the new sources alone, as several "
+        "at once get their names before their image_ids",
+    }[odd.state]
 
 
-def _write_new(
-    writer: StoreWriter,
-    refs: Iterator[ImageRef],
-    encoder: Encoder,
-    options: EmbedOptions,
-    pool: ThreadPoolExecutor,
-    tick: Callable[[int], None],
-) -> None:
-    known = known_files(writer.written()) if options.reuse else KnownFiles()
-    prepared = ahead(pool, lambda ref: prepare(ref, encoder, options.max_pixels, known), refs, options.window)
-    for first in prepared:
-        shard = ShardRows(encoder, pool, known, reuse=options.reuse)
-        # Batches never cross a shard, so that a resumed store equals an uninterrupted one bit by bit.
-        for batch in batched(chain([first], islice(prepared, options.shard_rows - 1)), options.batch_size):
-            shard.add(batch)
-            tick(len(batch))
-        rows, start = shard.finished(writer.written()), writer.rows
-        writer.write_shard(rows)
-        if options.reuse:
-            known.add(embedded_files(((row.status, row.sha256) for row in rows), start))
+class _Run(NamedTuple):
+    """What writes new images: the store's writer, and those of its views."""
 
+    writer: StoreWriter
+    windows: list[ViewsWriter]
+    encoder: Encoder
+    options: EmbedOptions
+    pool: ThreadPoolExecutor
+    progress: Progress
 
-def counting(progress: Progress, stage: str, done: int, total: int) -> Callable[[int], None]:
-    """A function that adds to the count of a stage and reports it."""
+    def catch_up(self, *, replaced: bool) -> None:
+        """Make the views that the images there lack. Views of images to come stay, unless some were `replaced`."""
+        for window in self.windows:
+            window.keep(self.writer.written(), all_written=replaced)
+        if self.windows:
+            images = self.writer.written()
+            make_missing(self.windows, images, self.encoder, self.options, self.pool, self.progress)
 
-    def tick(count: int) -> None:
-        nonlocal done
-        done += count
-        progress(stage, done, total)
+    def write(self, refs: Iterator[ImageRef], tick: Callable[[int], None]) -> None:
+        options = self.options
+        known = known_files(self.writer.written()) if options.reuse else KnownFiles()
+        prepared = self._prepared(refs, known)
+        for first in prepared:
+            shard = ShardRows(self.encoder, self.pool, known, reuse=options.reuse)
+            # Batches never cross a shard, so that a resumed store equals an uninterrupted one bit by bit.
+            for batch in batched(chain([first], islice(prepared, options.shard_rows - 1)), options.batch_size):
+                shard.add(batch)
+                tick(len(batch))
+            rows, start = shard.finished(self.writer.written()), self.writer.rows
+            self.writer.write_shard(rows)
+            if options.reuse:
+                known.add(embedded_files(((row.status, row.sha256) for row in rows), start))
+        for window in self.windows:
+            window.flush()
 
-    return tick
+    def _prepared(self, refs: Iterator[ImageRef], known: KnownFiles) -> Iterator[Prepared]:
+        """Images in order; their views go to the writers in passing, so that no more pixels wait than for views alone.
+
+        Whether an image has views is decided before it is encoded. Should the encoder then fail on one, `embed_kinds`
+        finds views of an image that has no embedding, and makes what follows again.
+        """
+
+        def prepared(ref: ImageRef) -> PreparedImage:
+            kinds = {kind: w.views for kind, w in enumerate(self.windows) if ref.image_id not in w.ahead}
+            return prepare(ref, self.encoder, self.options.max_pixels, known, kinds)
+
+        for image in ahead(self.pool, prepared, refs, depth(self.windows, self.options)):
+            add_views(self.windows, image.views)
+            yield image.whole

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from memaudit.embedding.options import EmbedOptions
+from memaudit.embedding.pictures import Prepared, prepare_views
 from memaudit.embedding.reconcile import KnownFiles
-from memaudit.embedding.rows import Prepared, ShardRows, ahead, batched
-from memaudit.embedding.run import EmbedOptions
+from memaudit.embedding.rows import ShardRows, ahead, batched, counting
 from memaudit.encoders import Encoder
 from memaudit.errors import InconclusiveError, InputError
-from memaudit.images.decode import UnreadableImageError, decoding, is_blank
 from memaudit.images.sources import read_image
 from memaudit.images.views import View
 from memaudit.store import (
-    ANOTHER_FILE,
     MANIFEST,
     Columns,
     Manifest,
@@ -30,14 +29,11 @@ from memaudit.store import (
     StoreWriter,
     ViewsOf,
     content_digest,
-    is_same_file,
     writing_store,
 )
 from memaudit.types import Int64, Progress, Status, silent
 
 _BLOCK = 4096
-_LEAST_PART = 1 / 2  # that an image is decoded for, whatever its views
-_MOST_PART = 8  # times the encoder's side: what is larger is reduced, before every view makes a copy
 _FEW_VIEWS = 10  # as many images are decoded ahead as without views; of more views fewer
 
 
@@ -61,6 +57,78 @@ class ViewStore:
         return np.array(self.names, dtype=object)[rows % len(self.names)]
 
 
+class ViewsWriter:
+    """Writes the views of images, given in order, into a store of their own. A shard holds whole images: a run that
+    goes on where another stopped begins with an image. Memory: one shard."""
+
+    def __init__(
+        self, writer: StoreWriter, encoder: Encoder, views: Sequence[View], batch: int, pool: Executor
+    ) -> None:
+        self.writer = writer
+        self.views = views
+        self.ahead = frozenset[str]()  # images after those of `keep` that have their views
+        self._encoder, self._batch, self._pool = encoder, max(_FEW_VIEWS, batch), pool
+        self._shard: ShardRows | None = None
+        self._in_shard = 0
+
+    @property
+    def images(self) -> int:
+        """Images whose views are on the disk."""
+        return self.writer.rows // len(self.views)
+
+    def keep(self, images: Store, *, all_written: bool) -> None:
+        """Keep what is there of the views of the comparable `images`: up to the first shard that is missing or wrong.
+
+        Unless all images are written, what follows them is taken for the views of those that are to come: another call
+        of `keep` tells, once these are there.
+        """
+        self.writer.keep_shards(self.writer.whole_shards())
+        parents = images.comparable_rows()
+        right = _right_shards(self.writer, images, parents, self.views)
+        next_rows = sum(shard.rows for shard in self.writer.manifest.shards[right.shards : right.shards + 1])
+        if all_written or right.images + next_rows // len(self.views) <= len(parents):
+            self.writer.keep_shards(right.shards)
+        self.ahead = self._images_from(len(parents))
+
+    def _images_from(self, first: int) -> frozenset[str]:
+        each, rows = len(self.views), np.arange(first * len(self.views), self.writer.rows)
+        ids = self.writer.written().columns(rows[::each]).image_id
+        return frozenset(image_id.removesuffix(f"#{self.views[0].name}") for image_id in ids)
+
+    def add(self, views: Sequence[Prepared]) -> None:
+        """Take all views of the next image; the shard is written when it is full."""
+        self._shard = self._shard or ShardRows(self._encoder, self._pool, KnownFiles(), reuse=False)
+        for batch in batched(views, self._batch):
+            self._shard.add(batch)
+        self._in_shard += 1
+        if self._in_shard * len(self.views) >= self.writer.manifest.shard_rows:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what there is of a shard."""
+        if self._shard is not None:
+            self.writer.write_shard(self._shard.finished(self.writer.written()))
+        self._shard, self._in_shard = None, 0
+
+
+@contextmanager
+def writing_views(
+    kinds: Mapping[Path, Sequence[View]], encoder: Encoder, options: EmbedOptions, pool: Executor, parent: str = ""
+) -> Iterator[list[ViewsWriter]]:
+    """Open a store for each kind of views, at its folder. From here on they are known to be missing, whatever happens.
+
+    parent: the digest of the store of their images, empty as long as that is being written.
+    """
+    with ExitStack() as stack:
+        writers = []
+        for folder, views in kinds.items():
+            made_of = ViewsOf(parent, tuple(view.name for view in views))
+            shard_rows = max(1, options.shard_rows // len(views)) * len(views)
+            writer = stack.enter_context(_writing(folder, encoder, made_of, shard_rows))
+            writers.append(ViewsWriter(writer, encoder, views, options.batch_size, pool))
+        yield writers
+
+
 def embed_views(
     images: Store,
     folder: str | Path,
@@ -69,39 +137,70 @@ def embed_views(
     options: EmbedOptions,
     progress: Progress = silent,
 ) -> ViewStore:
-    """Embed `views` of every comparable image of a store, from its files, into the store at `folder`.
+    """Embed `views` of every comparable image of a store into the store at `folder`: see `embed_kinds`."""
+    return embed_kinds(images, {Path(folder): views}, encoder, options, progress)[0]
+
+
+def embed_kinds(
+    images: Store,
+    kinds: Mapping[Path, Sequence[View]],
+    encoder: Encoder,
+    options: EmbedOptions,
+    progress: Progress = silent,
+) -> list[ViewStore]:
+    """Embed views of every comparable image of a store, from its files, each kind into the store at its folder.
 
     A view without content is a blank row; one whose file is gone, or is another than was embedded, is unreadable.
     What is there of the same views of the same files, in the same order, is kept: a run that was stopped goes on, and
     images that were appended get views of their own. Views that could not be made are made again once their files can
-    be read. Memory: one shard, and the images that are decoded ahead.
+    be read. Memory: one shard of each kind, and the images that are decoded ahead.
     """
-    parents = images.comparable_rows()
-    made_of = ViewsOf(images.digest, _names(views))
-    total = len(parents) * len(views)
-    shard_images = _images_a_shard(views, options)
-    shard_rows = shard_images * len(views)
     with (
-        _writing_views(Path(folder), encoder, made_of, shard_rows) as writer,
         ThreadPoolExecutor(options.threads) as pool,
+        writing_views(kinds, encoder, options, pool, images.digest) as writers,
     ):
-        writer.keep_shards(writer.whole_shards())
-        writer.keep_shards(_still_right(writer, images, parents, views))
-        refs = _files(images, parents[writer.rows // len(views) :])
-        ready = ahead(pool, lambda row: _prepared(row, encoder, views, options), refs, _depth(len(views), options))
-        while writer.rows < total:
-            shard = ShardRows(encoder, pool, KnownFiles(), reuse=False)
-            for done, seen in enumerate(islice(ready, shard_images), start=1):
-                for batch in batched(seen, max(_FEW_VIEWS, options.batch_size)):
-                    shard.add(batch)
-                progress("embedding views", writer.rows + done * len(views), total)
-            writer.write_shard(shard.finished(writer.written()))
-        writer.finish()
-    return ViewStore(Store.open(folder), made_of.names, parents)
+        for writer in writers:
+            writer.keep(images, all_written=True)
+        make_missing(writers, images, encoder, options, pool, progress)
+        for writer in writers:
+            writer.flush()
+            writer.writer.finish()
+    parents = images.comparable_rows()
+    return [ViewStore(Store.open(folder), tuple(v.name for v in views), parents) for folder, views in kinds.items()]
 
 
-def _depth(views: int, options: EmbedOptions) -> int:
+def make_missing(
+    writers: Sequence[ViewsWriter],
+    images: Store,
+    encoder: Encoder,
+    options: EmbedOptions,
+    pool: Executor,
+    progress: Progress,
+) -> None:
+    """Make the views that the comparable `images` lack, reading each file once. The last shards are left open."""
+    parents, starts = images.comparable_rows(), [writer.images for writer in writers]
+    first = min(starts, default=len(parents))
+
+    def views_of(item: tuple[int, Row]) -> dict[int, list[Prepared]]:
+        kinds = {kind: writer.views for kind, writer in enumerate(writers) if starts[kind] <= item[0]}
+        return prepare_views(item[1], encoder, options.max_pixels, kinds)
+
+    done = sum(min(start, len(parents)) * len(w.views) for start, w in zip(starts, writers, strict=True))
+    tick = counting(progress, "embedding views", done, len(parents) * sum(len(w.views) for w in writers))
+    for views in ahead(pool, views_of, enumerate(_files(images, parents[first:]), first), depth(writers, options)):
+        add_views(writers, views)
+        tick(sum(map(len, views.values())))
+
+
+def add_views(writers: Sequence[ViewsWriter], views: Mapping[int, Sequence[Prepared]]) -> None:
+    """Hand the views of the next image to the writers of their kinds."""
+    for kind, prepared in views.items():
+        writers[kind].add(prepared)
+
+
+def depth(writers: Sequence[ViewsWriter], options: EmbedOptions) -> int:
     """Images that are prepared ahead, all their views: what waits takes about as much whatever the views."""
+    views = sum(len(writer.views) for writer in writers)
     return max(options.threads + 1, options.window * _FEW_VIEWS // max(_FEW_VIEWS, views))
 
 
@@ -118,26 +217,15 @@ def are_views_of(images: Store, views: Manifest) -> bool:
     return views.views is not None and views.views.parent == images.digest
 
 
-def promise_views(folder: Path, encoder: Encoder, views: Sequence[View], options: EmbedOptions) -> None:
-    """Leave an unfinished store of views where there is none, before their images are embedded: should the run be
-    killed before `embed_views`, they are known to be missing."""
-    if not (folder / MANIFEST).exists():
-        shard_rows = _images_a_shard(views, options) * len(views)
-        with writing_store(folder, encoder.spec, shard_rows, (), views=ViewsOf("", _names(views))):
-            pass
+class _Right(NamedTuple):
+    """The first shards of a store of views that hold what would be written, and how many images these are of."""
+
+    shards: int
+    images: int
 
 
-def _images_a_shard(views: Sequence[View], options: EmbedOptions) -> int:
-    """A shard holds whole images: a run that goes on where another stopped begins with an image."""
-    return max(1, options.shard_rows // len(views))
-
-
-def _names(views: Sequence[View]) -> tuple[str, ...]:
-    return tuple(view.name for view in views)
-
-
-def _still_right(writer: StoreWriter, images: Store, parents: Int64, views: Sequence[View]) -> int:
-    """How many of the first shards hold what would be written: views of these files, none missing that can be made."""
+def _right_shards(writer: StoreWriter, images: Store, parents: Int64, views: Sequence[View]) -> _Right:
+    """Which of the first shards hold what would be written: views of these files, none missing that can be made."""
     first = 0
     for count, shard in enumerate(writer.manifest.shards):
         own = parents[first : first + shard.rows // len(views)]
@@ -146,11 +234,11 @@ def _still_right(writer: StoreWriter, images: Store, parents: Int64, views: Sequ
             (f"{i}#{view.name}", sha) for i, sha in zip(columns.image_id, columns.sha256, strict=True) for view in views
         )
         if len(own) * len(views) != shard.rows or content_digest(names) != shard.content_sha256:
-            return count
+            return _Right(count, first)
         if shard.ok < shard.rows and _can_be_made_now(writer.written(), first * len(views), shard.rows):
-            return count
+            return _Right(count, first)
         first += len(own)
-    return len(writer.manifest.shards)
+    return _Right(len(writer.manifest.shards), first)
 
 
 def _can_be_made_now(views: Store, start: int, rows: int) -> bool:
@@ -165,9 +253,7 @@ def _can_be_made_now(views: Store, start: int, rows: int) -> bool:
         return False
 
 
-def _writing_views(
-    folder: Path, encoder: Encoder, made_of: ViewsOf, shard_rows: int
-) -> AbstractContextManager[StoreWriter]:
+def _writing(folder: Path, encoder: Encoder, made_of: ViewsOf, shard_rows: int) -> AbstractContextManager[StoreWriter]:
     """Open a store of views. The manifest of other views goes: their shards are overwritten, or removed at the end."""
     with suppress(InputError):
         there = Manifest.read(folder)
@@ -197,28 +283,3 @@ def _row(columns: Columns, i: int) -> Row:
         None,
         columns.metadata[i],
     )
-
-
-def _prepared(row: Row, encoder: Encoder, views: Sequence[View], options: EmbedOptions) -> list[Prepared]:
-    """All views of an image, decoded once, as large as the smallest of them needs to have the encoder's side."""
-    rows = [replace(row, image_id=f"{row.image_id}#{view.name}") for view in views]
-    try:
-        data = read_image(row.uri)
-        if not is_same_file(data, row.sha256):
-            return [Prepared(replace(r, error=ANOTHER_FILE)) for r in rows]
-        part = min(_LEAST_PART, *(view.part for view in views))
-        with decoding(data, options.max_pixels, round(encoder.side / part)) as decoded:
-            image = decoded.image
-            image.thumbnail((_MOST_PART * encoder.side, _MOST_PART * encoder.side))
-            seen = (view.apply(image) for view in views)
-            return [
-                Prepared(replace(r, status=Status.BLANK))
-                if is_blank(picture)
-                else Prepared(replace(r, status=Status.OK), encoder.preprocess(picture))
-                for r, picture in zip(rows, seen, strict=True)
-            ]
-    except (OSError, InputError) as error:
-        why = f"cannot read file: {getattr(error, 'strerror', None) or error}"
-    except UnreadableImageError as error:
-        why = str(error)
-    return [Prepared(replace(r, error=why)) for r in rows]

@@ -15,7 +15,7 @@ from memaudit.encoders import weights
 from memaudit.encoders.encoder import REDUCED_JPEG
 from memaudit.encoders.specs import families
 from memaudit.encoders.torch_modules import TorchEncoder, first_line, torch_device
-from memaudit.errors import InputError, MissingDependencyError, UsageError
+from memaudit.errors import InputError, MissingDependencyError, UsageError, require
 from memaudit.types import EncoderSpec
 
 _FAMILY = families()["open_clip"]
@@ -65,8 +65,7 @@ def load_clip(arch: str, tag: str, device: str, allow_unverified: bool) -> Torch
 
 def find_clip(arch: str, tag: str) -> ClipWeights:
     """The weights file of a tag, downloaded by open_clip if need be, or the local file that `tag` names."""
-    import open_clip
-
+    open_clip = require("open_clip", f"encoder open_clip:{arch}")
     if arch not in open_clip.list_models():
         near = ", ".join(difflib.get_close_matches(arch, open_clip.list_models(), n=3, cutoff=0))
         raise UsageError(f"open_clip has no architecture {arch!r}: the nearest are {near}")

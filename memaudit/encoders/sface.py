@@ -19,7 +19,7 @@ from memaudit.encoders import weights
 from memaudit.encoders.encoder import spec_of, unit_rows
 from memaudit.encoders.onnx_graph import with_one_input
 from memaudit.encoders.specs import families
-from memaudit.errors import InputError, MissingDependencyError, UsageError
+from memaudit.errors import InputError, MissingDependencyError, UsageError, missing, require
 from memaudit.types import EncoderSpec, Float32
 
 _FAMILY, _OWN = families()["sface"], families()["face-onnx"]
@@ -34,7 +34,6 @@ SPEC, SIDE = spec_of(_FAMILY), _FAMILY.side
 _ALIGNED = f"aligned by five landmarks to {SIDE}x{SIDE}"
 _SCALES = {"0..255": (0.0, 1.0), "-1..1": (127.5, 127.5), "0..1": (0.0, 255.0)}  # subtracted, divided by
 _KEYS = ("side", "scale", "order", "threshold")
-_OPENCV = 'faces need OpenCV, at least 4.8 and below 5: pip install "memaudit-vision[faces]"'
 _QUIET = 3  # of onnxruntime: errors only
 
 
@@ -47,13 +46,10 @@ class FaceEncoder(Protocol):
 
 def import_cv2() -> Any:
     """Import OpenCV. Raises MissingDependencyError where it is absent, or of a version that cannot run SFace."""
-    try:
-        import cv2
-    except ImportError:
-        raise MissingDependencyError(_OPENCV) from None
+    cv2 = require("cv2", "finding faces")
     version = tuple(map(int, re.findall(r"\d+", cv2.__version__)[:2]))
     if not (4, 8) <= version < (5, 0):
-        raise MissingDependencyError(f"OpenCV {cv2.__version__} is installed; {_OPENCV}")
+        raise MissingDependencyError(f"OpenCV {cv2.__version__} is installed; {missing('cv2', 'finding faces')}")
     return cv2
 
 
@@ -173,11 +169,7 @@ def open_session(path: Path, sha256: str, *, cuda: bool) -> Any:
 
 
 def _import_onnxruntime() -> Any:
-    try:
-        import onnxruntime
-    except ImportError:
-        raise MissingDependencyError('this needs onnxruntime: pip install "memaudit-vision[sscd]"') from None
-    return onnxruntime
+    return require("onnxruntime", "a face encoder of your own, or one on a GPU,")
 
 
 def cuda_by_onnxruntime() -> bool:

@@ -14,7 +14,7 @@ from PIL import Image
 from memaudit.encoders import sscd, weights
 from memaudit.encoders.encoder import spec_of, unit_rows
 from memaudit.encoders.specs import families
-from memaudit.errors import InputError, UsageError
+from memaudit.errors import InputError, UsageError, require
 from memaudit.types import EncoderSpec, Float32
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -46,8 +46,7 @@ class TorchEncoder:
 
 def torch_device(device: str) -> str:
     """`auto` to cuda where torch sees one, else cpu. Raises UsageError when cuda is asked for but absent."""
-    import torch
-
+    torch = require("torch", "an encoder of PyTorch modules")
     present = torch.cuda.is_available()
     if device == "cuda" and not present:
         raise UsageError(f"--device cuda: torch {torch.__version__} sees no CUDA device; use --device cpu")

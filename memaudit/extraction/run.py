@@ -16,7 +16,8 @@ from memaudit.extraction.cliques import largest_clique
 from memaudit.extraction.patches import Pixels, distance_of, patched_squares, squares_within, tiles_of
 from memaudit.extraction.results import Extraction, PromptCluster
 from memaudit.images.decode import UnreadableImageError, decode, is_blank
-from memaudit.images.image_ref import ARCHIVE_CUT, ImageRef
+from memaudit.images.image_ref import ImageRef
+from memaudit.images.reading import ArchiveCutError
 from memaudit.images.sources import read_image
 from memaudit.statistics import rate_of
 from memaudit.store import content_digest
@@ -50,13 +51,13 @@ def extract(
     Raises UsageError for impossible options, InputError if it is not known which generations belong together.
     """
     require_possible(options)
-    seen = _Seen([], 0)
-    by_prompt = _by_prompt(_that_are_there(generations, seen), pattern, named or {})
+    tally = _Tally([], 0)
+    by_prompt = _by_prompt(_that_are_there(generations, tally), pattern, named or {})
     clusters = []
     for number, (prompt, refs) in enumerate(by_prompt.items()):
-        clusters.append(_cluster(prompt, refs, options, seen))
+        clusters.append(_cluster(prompt, refs, options, tally))
         progress("comparing generations of a prompt", number + 1, len(by_prompt))
-    return _result(clusters, seen, options)
+    return _result(clusters, tally, options)
 
 
 def require_possible(options: ExtractOptions) -> None:
@@ -72,7 +73,7 @@ def require_possible(options: ExtractOptions) -> None:
 
 
 @dataclass
-class _Seen:
+class _Tally:
     """What was come across: names of generations with the digests of their files, and rows that are there because an
     archive ends early."""
 
@@ -80,12 +81,12 @@ class _Seen:
     cut: int
 
 
-def _that_are_there(generations: Iterable[ImageRef], seen: _Seen) -> Iterator[ImageRef]:
-    """All but those that stand for the lost rest of an archive: they belong to no prompt, and are counted in `seen`."""
+def _that_are_there(generations: Iterable[ImageRef], tally: _Tally) -> Iterator[ImageRef]:
+    """All but those that stand for the lost rest of an archive: they belong to no prompt, and are counted."""
     for ref in generations:
-        if ref.uri.endswith(f",{ARCHIVE_CUT}"):
-            seen.cut += 1
-            seen.files.append((ref.image_id, ""))
+        if ref.lost:
+            tally.cut += 1
+            tally.files.append((ref.image_id, ""))
         else:
             yield ref
 
@@ -123,8 +124,8 @@ class _Read(NamedTuple):
     blank: int
 
 
-def _read(refs: list[ImageRef], seen: _Seen) -> _Read:
-    """Decode images; `seen` collects their names and the digests of their files, and how many an archive cut off."""
+def _read(refs: list[ImageRef], tally: _Tally) -> _Read:
+    """Decode images; `tally` collects their names and the digests of their files, and how many an archive cut off."""
     kept, files, pixels = list[ImageRef](), list[str](), list[Pixels]()
     unreadable = blank = 0
     for ref in refs:
@@ -135,7 +136,7 @@ def _read(refs: list[ImageRef], seen: _Seen) -> _Read:
             image = decode(data).image
         except (OSError, InputError, UnreadableImageError) as error:
             unreadable += 1
-            seen.cut += ARCHIVE_CUT in str(error)
+            tally.cut += isinstance(error, ArchiveCutError)
         else:
             if is_blank(image):
                 blank += 1
@@ -143,12 +144,12 @@ def _read(refs: list[ImageRef], seen: _Seen) -> _Read:
                 kept.append(ref)
                 files.append(digest)
                 pixels.append(tiles_of(image))
-        seen.files.append((ref.image_id, digest))
+        tally.files.append((ref.image_id, digest))
     return _Read(kept, files, pixels, unreadable, blank)
 
 
-def _cluster(prompt: str, refs: list[ImageRef], options: ExtractOptions, seen: _Seen) -> PromptCluster:
-    read = _read(refs, seen)
+def _cluster(prompt: str, refs: list[ImageRef], options: ExtractOptions, tally: _Tally) -> PromptCluster:
+    read = _read(refs, tally)
     squares = patched_squares(read.pixels) if len(read.pixels) >= options.clique else np.zeros((0, 0), np.int64)
     close = squares <= squares_within(options.threshold)
     clique = largest_clique(close, options.clique)
@@ -174,7 +175,7 @@ def _inside(squares: Int64, members: list[int]) -> Int64:
     return squares[np.ix_(members, members)][np.triu_indices(len(members), 1)]
 
 
-def _result(clusters: list[PromptCluster], seen: _Seen, options: ExtractOptions) -> Extraction:
+def _result(clusters: list[PromptCluster], tally: _Tally, options: ExtractOptions) -> Extraction:
     tested = [cluster for cluster in clusters if cluster.compared >= options.clique]
     read = sum(cluster.compared for cluster in clusters)
     coverage = Coverage(read, read + sum(cluster.unreadable for cluster in clusters))
@@ -185,20 +186,20 @@ def _result(clusters: list[PromptCluster], seen: _Seen, options: ExtractOptions)
     return Extraction(
         threshold=options.threshold,
         clique=options.clique,
-        digest=content_digest(seen.files),
+        digest=content_digest(tally.files),
         coverage=coverage,
         memorised=rate_of(len(memorised), prompts),
         clusters=tuple(memorised),
         blank=sum(cluster.blank for cluster in clusters),
-        inconclusive=(*_cut_archives(seen), *_shortfalls(coverage, prompts, tested, options)),
+        inconclusive=(*_cut_archives(tally), *_shortfalls(coverage, prompts, tested, options)),
     )
 
 
-def _cut_archives(seen: _Seen) -> list[str]:
+def _cut_archives(tally: _Tally) -> list[str]:
     """How many generations are lost is unknown: no share of those that are there makes up for it."""
-    if not seen.cut:
+    if not tally.cut:
         return []
-    return [f"archives of the generations end early ({seen.cut} rows say so): an unknown number of images is missing"]
+    return [f"archives of the generations end early ({tally.cut} rows say so): an unknown number of images is missing"]
 
 
 def _shortfalls(

@@ -1,4 +1,4 @@
-"""From which similarity on are two faces one person, in a search of *this* gallery? Formulas: docs/protocols.md."""
+"""From which similarity on are two faces one person, in a search of *this* gallery? See docs/protocols/faces.md."""
 
 from __future__ import annotations
 

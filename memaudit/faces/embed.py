@@ -14,18 +14,18 @@ import numpy as np
 
 from memaudit.embedding.reconcile import (
     KEY,
-    Seen,
-    Standing,
-    Survey,
+    ImageState,
+    KnownRows,
+    Reconciliation,
     Table,
+    compare,
     file_key,
+    reconcile,
     require_distinct,
-    sight,
-    survey,
     text_key,
 )
-from memaudit.embedding.rows import ahead, batched
-from memaudit.embedding.run import counting, require_outside
+from memaudit.embedding.rows import ahead, batched, counting
+from memaudit.embedding.run import require_outside
 from memaudit.encoders.sface import FaceModel
 from memaudit.errors import EmptyInputError, InputError, UsageError
 from memaudit.faces.find import single_threaded_opencv
@@ -85,12 +85,12 @@ def embed_faces(
             writer.keep_shards(writer.whole_shards())
         writer.require_whole()
         parents = parents_of(writer.written())
-        found = _survey(parents.standing, sources, options, pool, progress)
+        found = _reconciled(parents.known, sources, options, pool, progress)
         kept = _kept(writer, parents, found, options)
         known, forgotten = parents.starts[kept], frozenset(writer.manifest.forgotten)
 
         def is_new(ref: ImageRef) -> bool:
-            return not 0 <= parents.standing.row_of(ref) < known and tombstone(ref.image_id) not in forgotten
+            return not 0 <= parents.known.row_of(ref) < known and tombstone(ref.image_id) not in forgotten
 
         if any(is_new(ref) for ref in iter_images(sources, contents=False)):
             writer.unfinish()
@@ -105,7 +105,7 @@ class Parents(NamedTuple):
     """The images that a store of faces has rows of, in order. starts: the first image of each shard, and their number.
     Memory: 64 bytes an image."""
 
-    standing: Standing
+    known: KnownRows
     starts: tuple[int, ...]
 
 
@@ -124,22 +124,22 @@ def parents_of(store: Store) -> Parents:
             starts.append(len(ids) // KEY.itemsize)
     keys = [np.frombuffer(part, KEY) for part in (ids, uris, files)]
     rows = np.arange(len(keys[0]))
-    return Parents(Standing(Table.of(keys[0], rows), Table.of(keys[1], rows), keys[2]), tuple(starts))
+    return Parents(KnownRows(Table.of(keys[0], rows), Table.of(keys[1], rows), keys[2]), tuple(starts))
 
 
-def _survey(
-    standing: Standing,
+def _reconciled(
+    known: KnownRows,
     sources: Sequence[str | Path],
     options: FaceOptions,
     pool: ThreadPoolExecutor,
     progress: Progress,
-) -> Survey:
-    rows = len(standing.files)
-    sightings = ahead(pool, lambda ref: sight(standing, ref), iter_images(sources), 4 * options.threads)
-    return survey(rows, sightings, in_order=False, tick=counting(progress, "checking what is there", 0, rows))
+) -> Reconciliation:
+    rows = len(known.files)
+    compared = ahead(pool, lambda ref: compare(known, ref), iter_images(sources), 4 * options.threads)
+    return reconcile(rows, compared, in_order=False, tick=counting(progress, "checking what is there", 0, rows))
 
 
-def _kept(writer: StoreWriter, parents: Parents, found: Survey, options: FaceOptions) -> int:
+def _kept(writer: StoreWriter, parents: Parents, found: Reconciliation, options: FaceOptions) -> int:
     """How many shards stay. Raises InputError where the sources say otherwise of an image and nothing is replaced."""
     stale = np.flatnonzero(~found.current)
     if not options.replace_changed:
@@ -150,11 +150,11 @@ def _kept(writer: StoreWriter, parents: Parents, found: Survey, options: FaceOpt
     return len(writer.manifest.shards)
 
 
-def _require_same(writer: StoreWriter, found: Survey, stale: int, *, append: bool) -> None:
+def _require_same(writer: StoreWriter, found: Reconciliation, stale: int, *, append: bool) -> None:
     odd = found.odd
-    if odd is not None and (append or odd.seen is not Seen.OTHER_NAME):
+    if odd is not None and (append or odd.state is not ImageState.OTHER_NAME):
         raise InputError(
-            f"{odd.image_id!r} is not the image that store {writer.folder} was made from ({odd.seen}): "
+            f"{odd.image_id!r} is not the image that store {writer.folder} was made from ({odd.state}): "
             "--replace-changed writes the store anew from there on; or choose another --out"
         )
     if stale and not append:

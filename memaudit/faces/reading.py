@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
+from memaudit.embedding.pictures import unread
 from memaudit.embedding.reconcile import bytes_of
 from memaudit.encoders.sface import YUNET_FILE, FaceEncoder, FaceModel, face_weights
 from memaudit.faces.find import LEAST_SIZE, FaceFinder, Found
@@ -65,7 +66,7 @@ class FaceReader:
         try:
             data = bytes_of(ref)
         except OSError as error:
-            return [replace(row, error=f"cannot read file: {error.strerror or error}")]
+            return [unread(row, error)]
         row = replace(row, sha256=hashlib.sha256(data).hexdigest())
         if file_tombstone(row.sha256) in forgotten:
             return []

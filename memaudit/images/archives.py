@@ -32,7 +32,7 @@ def iter_tar(location: str, name: str) -> Iterator[ImageRef]:
 
     image_id is `name` of the archive / the member's name. Archives that were written one after the other into the same
     file (`cat a.tar b.tar`) are read on. An archive that ends early, or goes on with what is no tar, yields what is
-    readable, and then one image whose error holds ARCHIVE_CUT: what it stands for nobody can count.
+    readable, and then one image that is `lost`: what it stands for nobody can count.
     Raises InputError for what is no tar at all, or a compressed one (its members cannot be reached singly).
     """
     try:
@@ -50,7 +50,7 @@ def iter_tar(location: str, name: str) -> Iterator[ImageRef]:
                 uri = tar_member(location, member.offset_data, member.size, member.name)
                 yield ImageRef(f"{name}/{member.name}", uri, sample.text, sample.metadata)
         if not samples.ended_well:
-            yield ImageRef(f"{name}/({ARCHIVE_CUT})", lost_rest(location))
+            yield ImageRef(f"{name}/({ARCHIVE_CUT})", lost_rest(location), lost=True)
 
 
 class _Samples:

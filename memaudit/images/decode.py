@@ -60,6 +60,17 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS, side: int = 0) -> Decoded:
         return decoded
 
 
+def scaled_size(data: bytes, side: int) -> tuple[int, int]:
+    """The stored width and height at which an image would be decoded for this side: where they are equal, so are the
+    pixels. Reads no more than the header; (0, 0) for what is no image."""
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            opened.draft(None, _least(side))
+            return opened.size
+    except Exception:  # noqa: BLE001 - Pillow's plugins raise anything on hostile bytes
+        return 0, 0
+
+
 @contextmanager
 def decoding(data: bytes, max_pixels: int = MAX_PIXELS, side: int = 0) -> Iterator[Decoded]:
     """`decode` for many threads: it waits while those within such a block hold as many pixels as the memory shall.
@@ -109,12 +120,16 @@ def _open(data: bytes, max_pixels: int, side: int, held: ExitStack) -> Decoded:
         if opened.format == "EPS":
             raise UnreadableImageError("EPS is a program that Ghostscript would run, not an image")
         if side:
-            opened.draft(None, (side * 5 // 4, side * 5 // 4))  # JPEG only: at 1/2, 1/4 or 1/8, never below this
+            opened.draft(None, _least(side))  # JPEG only: at 1/2, 1/4 or 1/8, never below this
         held.enter_context(_PIXELS.taking(_cost(opened, width * height)))
         opened.load()
         image = _upright(opened)
     del opened  # its pixels, where the upright image has others
     return Decoded(to_rgb(image), width, height)
+
+
+def _least(side: int) -> tuple[int, int]:
+    return side * 5 // 4, side * 5 // 4
 
 
 def _cost(opened: Image.Image, stored: int) -> int:

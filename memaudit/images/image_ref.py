@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-ARCHIVE_CUT = "the archive ends early"  # in the error of rows whose archive lost an unknown number of images
+ARCHIVE_CUT = "the archive ends early"
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class ImageRef:
     """Where an image is and what it is called. `image_id` is stable across machines and runs.
 
     metadata: a JSON object of whatever else the source says of it. data: its bytes, where the source hands them out
-    in passing (a table); else they are read at `uri`.
+    in passing (a table); else they are read at `uri`. lost: it stands for what an archive or table has lost.
     """
 
     image_id: str
@@ -20,3 +20,4 @@ class ImageRef:
     caption: str = ""
     metadata: str = ""
     data: bytes | None = field(default=None, repr=False)
+    lost: bool = False

@@ -12,12 +12,16 @@ import stat
 from pathlib import Path
 from typing import IO, Any
 
-from memaudit.errors import MissingDependencyError
+from memaudit.errors import MissingDependencyError, install_line
 from memaudit.images.image_ref import ARCHIVE_CUT
 
 MAX_BYTES = 2 << 30  # a file beyond it is a film or an archive, which would fill the memory
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://")
 _TAR_MEMBER = re.compile(r"(?P<archive>.+)#tar=(?P<offset>\d+),(?P<size>\d+),.*", re.DOTALL)
+
+
+class ArchiveCutError(OSError):
+    """An archive ends within an image, or lacks its end: with it goes an unknown number of images."""
 
 
 def is_url(location: str) -> bool:
@@ -31,7 +35,7 @@ def tar_member(archive: str, offset: int, size: int, name: str) -> str:
 
 
 def lost_rest(archive: str) -> str:
-    """The uri of what an archive or table has lost; reading it fails, and ARCHIVE_CUT is in the reason.
+    """The uri of what an archive or table has lost; reading it is an ArchiveCutError.
 
     It begins after the last byte: within the file, however it was cut, bytes may be there.
     """
@@ -44,7 +48,8 @@ def lost_rest(archive: str) -> str:
 
 
 def read_bytes(uri: str) -> bytes:
-    """Read what a uri names. Raises OSError if it is absent, cut short, no regular file, or over MAX_BYTES."""
+    """Read what a uri names. Raises OSError if it is absent, no regular file, or over MAX_BYTES, and that
+    of ArchiveCutError if its archive is cut short."""
     member = _TAR_MEMBER.fullmatch(uri)
     if member and not os.path.exists(uri):
         return _read_part(member["archive"], int(member["offset"]), int(member["size"]))
@@ -62,7 +67,7 @@ def _read_part(archive: str, offset: int, size: int) -> bytes:
         handle.seek(offset)
         data = handle.read(size)
     if len(data) < size:
-        raise OSError(errno.EIO, f"{ARCHIVE_CUT}: {len(data):,} of {size:,} bytes are there")
+        raise ArchiveCutError(errno.EIO, f"{ARCHIVE_CUT}: {len(data):,} of {size:,} bytes are there")
     return data
 
 
@@ -105,6 +110,6 @@ def filesystem_of(url: str) -> tuple[Any, str]:
         filesystem, path = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:
         raise MissingDependencyError(
-            f'{protocol}:// needs a backend ({error}): pip install "memaudit-vision[remote]", or its fsspec package'
+            f"{protocol}:// needs a backend ({error}): {install_line('remote')}, or its fsspec package"
         ) from None
     return filesystem, path

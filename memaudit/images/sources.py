@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,8 +81,11 @@ def _first_repeated(names: Sequence[str]) -> str:
 
 
 def _storable_ref(prefix: str, ref: ImageRef) -> ImageRef:
-    return ImageRef(
-        _storable(prefix + ref.image_id), ref.uri, _storable(ref.caption), _storable(ref.metadata), ref.data
+    return replace(
+        ref,
+        image_id=_storable(prefix + ref.image_id),
+        caption=_storable(ref.caption),
+        metadata=_storable(ref.metadata),
     )
 
 
@@ -150,7 +154,7 @@ def _iter_table_beside_images(file: _File, contents: bool) -> Iterator[ImageRef]
     try:
         is_pack = _holds_images(file.location)
     except InputError:
-        yield ImageRef(file.relative, lost_rest(file.location))
+        yield ImageRef(file.relative, lost_rest(file.location), lost=True)
         return
     if is_pack:
         yield from _iter_pack(file, contents)

@@ -8,18 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from memaudit.errors import InconclusiveError, MissingDependencyError, UsageError
-
-_ADVICE = 'FAISS is not installed: pip install "memaudit-vision[cpu]", or "memaudit-vision[gpu]" with CUDA 13'
+from memaudit.errors import InconclusiveError, UsageError, require
 
 
 def import_faiss() -> Any:
     """Import faiss, or raise MissingDependencyError with the line that installs it."""
-    try:
-        import faiss
-    except ImportError:
-        raise MissingDependencyError(_ADVICE) from None
-    return faiss
+    return require("faiss", "an index or a clustering")
 
 
 def gpus() -> int:

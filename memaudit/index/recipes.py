@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from memaudit.errors import UsageError
+from memaudit.errors import UsageError, install_line
 from memaudit.index.faiss_library import gpus, ivf_of, made
 
 AUTO = "auto"
@@ -20,6 +20,7 @@ FLAT_ROWS = 200_000  # up to here one query of an exact index takes less than 50
 MEMORY_SHARE = 0.6  # of what is free, for the index: the rest is for blocks, training and everybody else
 LEAST_PART = 100_000  # rows: smaller parts would be too many
 _ROWS_PER_LIST = 39  # FAISS's own least number of training rows for a list
+_FOLDER, _SUFFIX = Path(__file__).with_name("recipe_files"), ".toml"
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
@@ -128,8 +129,8 @@ def _chosen(rows: int, dim: int, machine: Machine) -> tuple[Recipe, str]:
 
 
 def _named(name: str, dim: int) -> Recipe:
-    """A recipe of the folder, or a FAISS factory string."""
-    if name in _known():
+    """A recipe of the folder, of a file, or a FAISS factory string."""
+    if name in _known() or name.endswith(_SUFFIX):
         return read_recipe(name)
     if _NAME.fullmatch(name):
         raise _unknown(name)
@@ -143,20 +144,20 @@ def _named(name: str, dim: int) -> Recipe:
 
 
 def read_recipe(name: str) -> Recipe:
-    """Read a recipe by name. Raises UsageError if there is none of that name, or if it is malformed."""
-    known = _known()
-    if name not in known:
+    """Read a recipe by name, or of the user's own file. Raises UsageError if there is none, or if it is malformed."""
+    path = Path(name) if name.endswith(_SUFFIX) else _known().get(name)
+    if path is None or not path.is_file():
         raise _unknown(name)
     kinds = {field.name: field.type for field in fields(Recipe)}
     try:
-        values = tomllib.loads(known[name].read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
         if strange := sorted(set(values) - set(kinds) | ({"name"} & set(values))):
             raise ValueError(f"unknown key {strange[0]!r}")
-        recipe = Recipe(name, **{key: _converted(kinds[key], value) for key, value in values.items()})
+        recipe = Recipe(path.stem, **{key: _converted(kinds[key], value) for key, value in values.items()})
         if recipe.search not in ("", "nprobe", "efSearch"):
             raise ValueError(f"search = {recipe.search!r}, expected nprobe or efSearch")
     except (ValueError, TypeError) as error:
-        raise UsageError(f"recipe {known[name]} is malformed: {error}") from None
+        raise UsageError(f"recipe {path} is malformed: {error}") from None
     return recipe
 
 
@@ -168,18 +169,12 @@ def _converted(kind: Any, value: Any) -> Any:
 
 
 def _known() -> dict[str, Path]:
-    return {path.stem: path for folder in _recipe_folders() for path in folder.glob("*.toml")}
+    return {path.stem: path for path in _FOLDER.glob(f"*{_SUFFIX}")}
 
 
 def _unknown(name: str) -> UsageError:
     known = ", ".join([AUTO, *sorted(_known())])
-    return UsageError(f"unknown recipe {name!r}: expected one of {known}, or a FAISS factory string")
-
-
-def _recipe_folders() -> list[Path]:
-    """The installed package carries the recipes inside it; a checkout has them beside it."""
-    package = Path(__file__).resolve().parent.parent
-    return [package / "recipes", package.parent / "indexes" / "recipes"]
+    return UsageError(f"unknown recipe {name!r}: expected one of {known}, a file NAME.toml, or a FAISS factory string")
 
 
 def _lists(recipe: Recipe, rows: int) -> int:
@@ -198,9 +193,7 @@ def _require_cagra(machine: Machine) -> None:
     from memaudit.index.faiss_library import import_faiss
 
     if not hasattr(import_faiss(), "GpuIndexCagra") or not machine.gpus:
-        raise UsageError(
-            'recipe cagra needs an NVIDIA GPU and cuVS (pip install "memaudit-vision[gpu]"): choose ivf or hnsw here'
-        )
+        raise UsageError(f"recipe cagra needs an NVIDIA GPU and cuVS ({install_line('gpu')}): choose ivf or hnsw here")
 
 
 def _free_memory() -> int:

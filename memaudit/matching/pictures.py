@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from memaudit.errors import InputError, MissingDependencyError
+from memaudit.errors import InputError, require
 from memaudit.images.decode import UnreadableImageError, decoding
 from memaudit.images.sources import read_image
 from memaudit.images.windows import Box, window_named
@@ -193,10 +193,4 @@ def laid(picture: Picture, matrix: Float64, size: tuple[int, int]) -> NDArray[np
 
 def import_cv2() -> Any:
     """Import OpenCV, or raise MissingDependencyError with the line that installs it."""
-    try:
-        import cv2
-    except ImportError:
-        raise MissingDependencyError(
-            'comparing pixels needs OpenCV: pip install "memaudit-vision[pixels]", or turn it off with --verify none'
-        ) from None
-    return cv2
+    return require("cv2", "comparing pixels", "turn it off with --verify none")

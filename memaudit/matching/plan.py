@@ -12,10 +12,10 @@ from memaudit.similarity.exact import require_threshold
 
 CHOICES = ("auto", "pixels", "none")
 PAIR_FLOORS = {n: each.pair_floor for n, each in families().items() if each.pair_floor is not None}
-"""From which pairs of one set are compared, by encoder; measured, docs/protocols.md. Others have none."""
+"""From which pairs of one set are compared, by encoder (docs/protocols/pixel-matching.md). Others have none."""
 SEARCH_FLOORS = {n: each.search_floor for n, each in families().items() if each.search_floor is not None}
-"""From which training images are candidates for a picture that is searched, by encoder; measured, docs/protocols.md.
-For others it is the threshold: pixels then tell what kind of copy a match is."""
+"""From which training images are candidates for a picture that is searched, by encoder; measured,
+docs/protocols/pixel-matching.md. For others it is the threshold: pixels then tell what kind of copy a match is."""
 AUTO_IMAGES = 20_000  # of one set: beyond, reading the files anew takes hours; who wants that says so
 _EVERY = -1.0  # the least similarity there is
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from memaudit.errors import UsageError
+from memaudit.errors import UsageError, require
 from memaudit.similarity.codes import BITS, Coder, fit_coder
 from memaudit.similarity.exact import faiss_or_none
 from memaudit.similarity.nominate import Backend, HalfProducts, Products, SignCodes, cuda_is_there, fastest_lossless
@@ -56,6 +56,8 @@ def require_backend(name: str) -> None:
     """Raise UsageError for an unknown name, or a device that is not there."""
     if name not in NAMES:
         raise UsageError(f"unknown backend {name!r}: expected one of {', '.join(NAMES)}")
+    if name == "half":
+        require("torch", "backend half", "choose another backend")
     if name == "cuda" and not cuda_is_there():
         raise UsageError("no CUDA device: choose another backend than cuda")
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from memaudit.similarity.codes import Codes, within_radius
 from memaudit.similarity.exact import ROUNDING
-from memaudit.similarity.whole import torch_with_bfloat16
+from memaudit.similarity.whole import torch_or_none, torch_with_bfloat16
 from memaudit.types import Float32, Int64
 
 
@@ -131,9 +131,8 @@ class SignCodes:
 
 
 def cuda_is_there() -> bool:
-    import torch
-
-    return bool(torch.cuda.is_available())
+    torch = torch_or_none()
+    return torch is not None and bool(torch.cuda.is_available())
 
 
 def fastest_lossless(comparisons: float, threshold: float) -> Backend:

@@ -66,10 +66,18 @@ def _rounded_rows(vectors: Float32, scales: Float32) -> Float32:
 
 def torch_with_bfloat16() -> Any:
     """Torch, if this processor multiplies bfloat16 itself; elsewhere its product would be slower than float32's."""
-    import torch
-
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    torch = torch_or_none()
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None) if torch else None
     return torch if supported is not None and supported() else None
+
+
+def torch_or_none() -> Any:
+    """PyTorch, or None where it is not installed: comparing works without it, only slower."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    return torch
 
 
 def _to_bfloat16(values: Float32) -> Float32:

@@ -19,7 +19,8 @@ ANOTHER_FILE = "the file is another one than was embedded"
 
 @dataclass(frozen=True)
 class Row:
-    """One image of a store. `embedding` is (dim,) float32 of unit length, or None unless status is OK."""
+    """One image of a store. `embedding` is (dim,) float32 of unit length, or None unless status is OK. cut: its archive
+    ends early, so that it stands for an unknown number of lost images."""
 
     image_id: str
     uri: str
@@ -32,6 +33,7 @@ class Row:
     embedding: Float32 | None
     metadata: str = ""
     simplicity: float = math.nan
+    cut: bool = False
 
 
 class Columns(NamedTuple):
@@ -47,6 +49,7 @@ class Columns(NamedTuple):
     error: NDArray[np.object_]
     metadata: NDArray[np.object_]
     simplicity: Float32
+    cut: NDArray[np.bool_]
 
     @property
     def file(self) -> NDArray[np.object_]:
@@ -88,12 +91,12 @@ def columns_of(rows: Sequence[Row]) -> Columns:
         error=text("error"),
         metadata=text("metadata"),
         simplicity=np.array([row.simplicity for row in rows], dtype=np.float32),
+        cut=np.array([row.cut for row in rows], dtype=bool),
     )
 
 
 def joined(parts: list[Columns]) -> Columns:
+    """The columns of all parts, one after the other."""
     if not parts:
-        empty = np.empty(0, dtype=object)
-        none = np.empty(0, dtype=np.int64)
-        return Columns(empty, empty, empty, empty, none, none, empty, empty, empty, np.empty(0, np.float32))
+        return columns_of([])
     return Columns._make(np.concatenate(column) for column in zip(*parts, strict=True))

@@ -22,6 +22,7 @@ from memaudit.types import Int64, Status
 
 SHARD_NAME = re.compile(r"shard-\d{5,}\.h5")
 CODES = {Status.OK: 0, Status.BLANK: 1, Status.UNREADABLE: 2}
+CUT = "cut"  # the one column that a shard need not have: where it is not, cut_in_0_1 says it all
 _CHUNK_ROWS = 1024
 _TEXT = h5py.string_dtype("utf-8")
 _STATUS = {code: status for status, code in CODES.items()}
@@ -99,6 +100,8 @@ def shard_file(columns: Columns, embeddings: NDArray[np.float16]) -> bytes:
         _add(file, "width", columns.width.astype(np.int32))
         _add(file, "height", columns.height.astype(np.int32))
         _add(file, "simplicity", columns.simplicity)
+        if (columns.cut | cut_in_0_1(columns.error)).any():
+            _add(file, CUT, columns.cut)
         for name in ("image_id", "uri", "caption", "error", "metadata"):
             values = [value.encode("utf-8", "surrogateescape") for value in getattr(columns, name)]
             file.create_dataset(name, data=values, dtype=_TEXT)
@@ -132,8 +135,16 @@ def read_columns(file: h5py.File, part: slice | Int64) -> Columns:
         error=file["error"].asstr()[part],
         metadata=file["metadata"].asstr()[part],
         simplicity=file["simplicity"][part],
+        cut=_read_cut(file, part),
     )
 
 
-def cut_rows(columns: Columns) -> int:
-    return sum(ARCHIVE_CUT in error for error in columns.error)
+def _read_cut(file: h5py.File, part: slice | Int64) -> NDArray[np.bool_]:
+    if CUT in file:
+        return np.asarray(file[CUT][part], dtype=bool)
+    return cut_in_0_1(file["error"].asstr()[part])
+
+
+def cut_in_0_1(errors: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Whose archive ends early in a shard of memaudit 0.1, which has no column for it: the errors say so in words."""
+    return np.array([ARCHIVE_CUT in error for error in errors], dtype=bool)

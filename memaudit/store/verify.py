@@ -12,7 +12,7 @@ from memaudit.errors import InconclusiveError
 from memaudit.store.columns import Columns
 from memaudit.store.manifest import MANIFEST, Manifest, strays
 from memaudit.store.reader import BLOCK_ROWS, Store
-from memaudit.store.shard import CODES, Shard, cut_rows, open_shard, read_columns, require_unchanged, require_whole
+from memaudit.store.shard import CODES, CUT, Shard, open_shard, read_columns, require_unchanged, require_whole
 from memaudit.types import Status
 
 _UNIT = 2e-3  # how far from 1 the length of a stored embedding may be: float16 rounding stays below 5e-4
@@ -64,10 +64,10 @@ def _row_faults(store: Store, shard: Shard, seen: set[bytes]) -> list[str]:
 
 def _column_faults(file: h5py.File, shard: Shard) -> list[str]:
     """Read every column once. One that is not there, or is of another type, raises as it would when it is needed."""
-    lengths = {name: len(file[name]) for name in Columns._fields}
+    lengths = {name: len(file[name]) for name in Columns._fields if name != CUT or CUT in file}
     faults = [f"{shard.name}: column {n} has {found} rows" for n, found in lengths.items() if found != shard.rows]
     parts = (slice(low, low + BLOCK_ROWS) for low in range(0, shard.rows, BLOCK_ROWS))
-    cut = sum(cut_rows(read_columns(file, part)) for part in parts)
+    cut = sum(int(read_columns(file, part).cut.sum()) for part in parts)
     if cut != shard.cut:
         faults.append(f"{shard.name}: the archives of {cut} rows end early, {MANIFEST} says {shard.cut}")
     return faults

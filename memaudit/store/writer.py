@@ -17,7 +17,7 @@ from memaudit.files import appearing_whole, write_json
 from memaudit.store.columns import Columns, Row, columns_of, content_digest
 from memaudit.store.manifest import IMAGES, MANIFEST, Manifest, ViewsOf, strays
 from memaudit.store.reader import Store
-from memaudit.store.shard import Shard, cut_rows, require_whole, shard_file, shard_name
+from memaudit.store.shard import Shard, require_whole, shard_file, shard_name
 from memaudit.types import EncoderSpec, Status
 
 
@@ -58,7 +58,7 @@ class StoreWriter:
             rows=len(columns.image_id),
             # Counted without numpy, which asks the enum for attributes and swallows a Ctrl-C that comes meanwhile.
             ok=columns.status.tolist().count(Status.OK),
-            cut=cut_rows(columns),
+            cut=int(columns.cut.sum()),
             bytes=len(data),
             sha256=hashlib.sha256(data).hexdigest(),
             content_sha256=content_digest(zip(columns.image_id, columns.sha256, strict=True)),

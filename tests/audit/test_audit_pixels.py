@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from memaudit.audit.run import AuditOptions, Views, audit
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.embedding.views import ViewStore, embed_views
 from memaudit.encoders import load_encoder
-from memaudit.errors import UsageError
+from memaudit.errors import MissingDependencyError, UsageError
 from memaudit.images.views import tiles, views_of
 from memaudit.index import ExactSearch
 from memaudit.matching.kinds import Kind
@@ -105,6 +106,32 @@ def test_a_copy_is_found_on_pixels_and_named(tmp_path: Path, references: Store, 
     assert result.searched.count == 1
     assert result.compared is not None
     assert result.compared.measured == result.compared.total > 0
+
+
+def test_the_table_says_where_generation_and_training_image_show_the_same(tmp_path: Path, references: Store) -> None:
+    """Of a crop, where it was cut; null for a match whose file is gone, so that pixels confirm nothing."""
+    box = (40, 30, 180, 140)
+    generations = stored(tmp_path / "gen", {"copy": textured(4), "crop": textured(5).crop(box)})
+    (references.folder.parent / "images" / "04.png").unlink()
+    write_audit(audit(generations, ExactSearch(references), options=GENEROUS), generations, references, tmp_path)
+    rows = {row["query_id"]: row for row in pq.read_table(tmp_path / "matches.parquet").to_pylist() if row["rank"] == 1}
+    gone, crop = rows["copy.png"], rows["crop.png"]
+    assert crop["query_box"] == pytest.approx([0, 0, 1, 1], abs=0.03)
+    assert crop["reference_box"] == pytest.approx([40 / 200, 30 / 160, 180 / 200, 140 / 160], abs=0.03)
+    assert crop["alignment"] == pytest.approx([0.7, 0, 0.2, 0, 0.7, 0.15], abs=0.03)
+    assert (gone["verified"], gone["alignment"], gone["query_box"], gone["reference_box"]) == (False, None, None, None)
+
+
+def test_without_opencv(tmp_path: Path, references: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """auto goes on by similarity, and the result says why; pixels, or a floor, that were asked for are an error."""
+    generations = stored(tmp_path / "gen", {"copy": textured(5)})
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    result = audit(generations, ExactSearch(references))
+    assert (result.searched.count, result.compared) == (1, None)
+    assert "pip install" in result.no_pixels
+    for options in (AuditOptions(match="pixels"), GENEROUS):
+        with pytest.raises(MissingDependencyError):
+            audit(generations, ExactSearch(references), options=options)
 
 
 def test_a_mirror_image_is_found_by_its_view_and_not_without(tmp_path: Path, references: Store) -> None:
@@ -216,7 +243,11 @@ def test_held_out_images_are_judged_like_generations(tmp_path: Path, references:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(AuditOptions(match="perhaps"), "expected one of auto"), (AuditOptions(match_from=2.0), "out of range")],
+    [
+        (AuditOptions(match="perhaps"), "expected one of auto"),
+        (AuditOptions(match_from=2.0), "out of range"),
+        (AuditOptions(match="none", match_from=0.5), "leave out --verify-from"),
+    ],
 )
 def test_impossible_choices_are_one_line(tmp_path: Path, references: Store, options: AuditOptions, words: str) -> None:
     with pytest.raises(UsageError, match=words):

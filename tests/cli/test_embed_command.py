@@ -185,7 +185,7 @@ def test_ctrl_c_is_exit_130_and_can_be_continued(picture_folder: MakeFolder, tmp
     assert (store / "shard-00000.h5").stat().st_mtime_ns == oldest
 
 
-def test_killed_before_details_are_begun_it_leaves_no_store_that_passes_for_whole(
+def test_killed_while_windows_are_made_it_leaves_no_store_that_passes_for_whole(
     picture_folder: MakeFolder, memaudit: Memaudit, tmp_path: Path
 ) -> None:
     """Details were asked for: an audit without them is inconclusive, until the same command has made them."""
@@ -196,7 +196,7 @@ def test_killed_before_details_are_begun_it_leaves_no_store_that_passes_for_whol
     assert memaudit(*audit).code == 0
     assert stopped(arguments, store / "tiles", signal.SIGKILL).returncode == -signal.SIGKILL
     assert Store.open(store).comparable == 60
-    assert not list((store / "details").glob("shard-*"))
+    assert not Manifest.read(store / "details").complete
     memaudit(*audit).failed(3, "tiles is unfinished: run memaudit embed again with --tiles")
     called = memaudit("verify", store)
     assert (called.code, called.out.count(" is unfinished: ")) == (3, 2)

@@ -101,7 +101,7 @@ def test_without_opencv_one_line_names_the_command(
     monkeypatch.setitem(sys.modules, "cv2", None)
     monkeypatch.setattr("memaudit.encoders.sface.face_weights", lambda file: tmp_path / "x.png")
     done = memaudit("faces", tmp_path / "x.png", "--out", tmp_path / "f")
-    done.failed(2, "faces need OpenCV", 'pip install "memaudit-vision[faces]"')
+    done.failed(2, "finding faces needs OpenCV", 'pip install ".[cpu]"')
 
 
 @needs_photographs

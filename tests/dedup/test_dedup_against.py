@@ -11,7 +11,6 @@ from memaudit.dedup import against
 from memaudit.dedup.results import Decision, DedupResult, Reason
 from memaudit.dedup.run import DedupOptions, dedup
 from memaudit.errors import InconclusiveError, InputError, UsageError
-from memaudit.images.image_ref import ARCHIVE_CUT
 from memaudit.store import Row, Store, writing_store
 from memaudit.types import Status
 
@@ -127,7 +126,7 @@ def test_an_other_set_that_could_not_be_read_is_inconclusive(tmp_path: Path) -> 
     assert dedup(store, against=short).inconclusive == ("the other set: only 8 of 10 images could be read",)
     with writing_store(tmp_path / "c", store.encoder, 64, ["test"]) as writer:
         good = Row("o1", "", "", "a" * 64, 9, 9, Status.OK, "", v[0])
-        lost = Row("o2", "", "", "0" * 64, 0, 0, Status.UNREADABLE, f"x: {ARCHIVE_CUT}", None)
+        lost = Row("o2", "", "", "0" * 64, 0, 0, Status.UNREADABLE, "x", None, cut=True)
         writer.write_shard([good] * 1 + [lost])
         writer.finish()
     reasons = dedup(store, DedupOptions(max_unreadable=0.9), against=Store.open(tmp_path / "c")).inconclusive

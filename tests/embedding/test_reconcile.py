@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memaudit.embedding.reconcile import KnownFiles, Seen, Sighting, require_distinct, survey
+from memaudit.embedding.reconcile import ComparedImage, ImageState, KnownFiles, reconcile, require_distinct
 from memaudit.errors import InputError
 
 # Few first bytes, and hashes that end in NUL, so that keys are near each other and tails count.
@@ -36,13 +36,17 @@ ROWS = 5
 @given(st.permutations(range(ROWS)), st.sets(st.integers(0, ROWS - 1)), st.booleans())
 def test_a_survey_tells_what_the_sources_still_have(order: list[int], lost: set[int], in_order: bool) -> None:
     """A row is current if its image was seen with the same file and, when asked for, in the same place."""
-    seen = [Sighting(f"i{row}", row, (Seen.SAME, Seen.OTHER_FILE)[row % 2]) for row in order if row not in lost]
-    sightings = [Sighting("new", -1, Seen.NEW), *seen] if not in_order else seen
-    found = survey(ROWS, sightings, in_order=in_order, tick=lambda _: None)
+    seen = [
+        ComparedImage(f"i{row}", row, (ImageState.SAME, ImageState.OTHER_FILE)[row % 2])
+        for row in order
+        if row not in lost
+    ]
+    compared = [ComparedImage("new", -1, ImageState.NEW), *seen] if not in_order else seen
+    found = reconcile(ROWS, compared, in_order=in_order, tick=lambda _: None)
     for row in range(ROWS):
         place = [s.row for s in seen].index(row) if row not in lost else -1
         assert found.current[row] == (row not in lost and row % 2 == 0 and (place == row or not in_order))
-    assert found.odd == next((s for s in seen if s.seen is Seen.OTHER_FILE), None)
+    assert found.odd == next((s for s in seen if s.state is ImageState.OTHER_FILE), None)
 
 
 @given(st.lists(st.text(max_size=3)))
@@ -58,7 +62,7 @@ def test_repeated_ids_are_found(ids: list[str]) -> None:
 
 def test_an_empty_store_has_nothing_to_check() -> None:
     """No image of the sources is looked at."""
-    found = survey(0, iter(()), in_order=True, tick=lambda _: None)
+    found = reconcile(0, iter(()), in_order=True, tick=lambda _: None)
     assert found.current.shape == (0,)
     assert found.current.dtype == np.bool_
     assert found.odd is None

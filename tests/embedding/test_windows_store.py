@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from pictures import MakeFolder, MakeStore, draw
 from PIL import Image
 
 from memaudit.embedding.run import EmbedOptions
-from memaudit.embedding.views import embed_views, promise_views
+from memaudit.embedding.views import embed_views, writing_views
 from memaudit.embedding.windows import details_of, tiles_of, window_counts, window_faults
 from memaudit.encoders import load_encoder
 from memaudit.errors import InconclusiveError
@@ -50,9 +51,14 @@ def damaged(folder: Path) -> None:
     (folder / "store.json").write_text("{")
 
 
+def promise(folder: Path) -> None:
+    with ThreadPoolExecutor(1) as pool, writing_views({folder: tiles()}, ENCODER, OPTIONS, pool):
+        pass
+
+
 def promised(folder: Path) -> None:
     shutil.rmtree(folder)
-    promise_views(folder, ENCODER, tiles(), OPTIONS)
+    promise(folder)
 
 
 @pytest.mark.parametrize("change", [without_manifest, emptied, a_file, a_link_to_nowhere, damaged, promised])
@@ -84,7 +90,7 @@ def test_a_promise_leaves_what_is_there_alone(images: Store) -> None:
     folder = images.folder / "tiles"
     embed_views(images, folder, ENCODER, tiles(), OPTIONS)
     before = (folder / "store.json").read_bytes()
-    promise_views(folder, ENCODER, tiles(), OPTIONS)
+    promise(folder)
     assert (folder / "store.json").read_bytes() == before
 
 

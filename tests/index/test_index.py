@@ -184,7 +184,7 @@ def test_an_index_below_its_floor_is_not_saved(store: Store, tmp_path: Path, mon
     recipes = tmp_path / "recipes"
     recipes.mkdir()
     (recipes / "poor.toml").write_text('factory = "SQfp16"\nabout = "for the test"\nfloor = 1.01\n')
-    monkeypatch.setattr(module, "_recipe_folders", lambda: [recipes])
+    monkeypatch.setattr(module, "_FOLDER", recipes)
     with pytest.raises(
         InconclusiveError,
         match=r"index recall@1 is \d\.\d{4} at near-duplicate scale .*, below the floor 1.01 of recipe poor",
@@ -205,7 +205,7 @@ def test_without_faiss_the_error_brings_the_line_that_installs_it(store: Store, 
     command = [sys.executable, "-c", code, str(store.folder), str(tmp_path / "index")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "[2, 0] exact\n"
-    assert done.stderr.startswith('memaudit: FAISS is not installed: pip install "memaudit-vision[cpu]"')
+    assert done.stderr.startswith('memaudit: an index or a clustering needs FAISS: pip install ".[cpu]"')
     assert done.stderr.count("\n") == 1
 
 

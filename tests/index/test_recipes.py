@@ -131,7 +131,7 @@ def test_cagra_needs_a_gpu(store: Store, tmp_path: Path) -> None:
 def test_neither_recipe_nor_factory_string(store: Store, tmp_path: Path, name: str) -> None:
     """The recipes are listed, and what FAISS said."""
     with pytest.raises(
-        UsageError, match=r"unknown recipe .*: expected one of auto, cagra, flat, hnsw, ivf, ivfpq, or a"
+        UsageError, match=r"unknown recipe .*: expected one of auto, cagra, flat, hnsw, ivf, ivfpq, a file"
     ):
         build_index(store, tmp_path / "index", name)
 
@@ -157,7 +157,7 @@ def test_too_few_rows_to_train(tmp_path: Path) -> None:
 def test_a_malformed_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     """The message names the file and what is wrong in it."""
     (tmp_path / "mine.toml").write_text(text)
-    monkeypatch.setattr(recipes, "_recipe_folders", lambda: [tmp_path])
+    monkeypatch.setattr(recipes, "_FOLDER", tmp_path)
     with pytest.raises(UsageError, match=r"mine\.toml is malformed: "):
         read_recipe("mine")
 
@@ -166,7 +166,7 @@ def test_a_floor_that_is_not_reached(store: Store, tmp_path: Path, monkeypatch: 
     """An index of too coarse codes is refused, exit code 3, and an earlier one stays."""
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "coarse.toml").write_text('factory = "PQ1x2"\nabout = "x"\nfloor = 0.9')
-    monkeypatch.setattr(recipes, "_recipe_folders", lambda: [tmp_path / "r"])
+    monkeypatch.setattr(recipes, "_FOLDER", tmp_path / "r")
     build_index(store, tmp_path / "index", "Flat")
     with pytest.raises(InconclusiveError, match=r"below the floor 0\.9 of recipe coarse: not saved") as caught:
         build_index(store, tmp_path / "index", "coarse")

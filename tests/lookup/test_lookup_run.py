@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from pictures import MakeFolder, MakeStore, altered, draw, photograph
+from pictures import MakeFolder, MakeStore, altered, draw, mosaic, photograph, round_detail
 from PIL import Image
 
 from memaudit.embedding.run import EmbedOptions, embed
+from memaudit.embedding.views import embed_views
 from memaudit.encoders import load_encoder
 from memaudit.errors import InconclusiveError, MissingDependencyError, UsageError
 from memaudit.files import digest_of
 from memaudit.images.sources import iter_images
-from memaudit.images.views import views_of
+from memaudit.images.views import details, tiles, views_of
 from memaudit.index import ExactSearch, open_searcher
 from memaudit.lookup.run import FOUND, NOTHING, UNDECIDED, Answer, LookupOptions, evidence, look_up
 from memaudit.store import Store
@@ -171,6 +173,52 @@ def test_a_copy_below_the_threshold_is_confirmed_on_pixels(photographs: Store, t
     assert not any(answer.matches for answer in answers_of(photographs, folder, without))
     part = evidence([crop], ExactSearch(photographs), without, 0.01, {})["pixels"]
     assert part == {"status": "not compared", "why": ["--verify none"]}
+
+
+def test_details_and_tiles_of_training_images_are_searched_where_the_store_has_them(tmp_path: Path) -> None:
+    """A detail that is nothing like the whole is found in its picture, and the evidence says where and what was
+    searched; without pixels details are not, for they decide nothing."""
+    encoder, sources = load_encoder("thumbnail"), tmp_path / "training"
+    for seed in (1, 2):
+        saved(sources, f"{seed}.png", mosaic(seed))
+    store = embed([sources], tmp_path / "store", encoder, EmbedOptions(workers=1))
+    saved(tmp_path / "asked", "detail.png", round_detail(mosaic(1), (433, 300), 78))
+    (before,) = answers_of(store, tmp_path / "asked")
+    assert before.matches == ()
+    whole = {"whole": store.digest}
+    assert evidence([before], ExactSearch(store), PIXELS, 0.01, {})["reference_views"] == whole
+    fine = embed_views(store, store.folder / "details", encoder, details(), EmbedOptions(workers=1))
+    (answer,) = answers_of(store, tmp_path / "asked")
+    (match,) = answer.matches
+    assert (match.image_id, match.kind, match.verified) == ("1.png", "partial", True)
+    assert match.view.startswith("reference detail ")
+    assert match.reference_box is not None
+    left, top, right, bottom = match.reference_box
+    assert left < 433 / mosaic(1).width < right
+    assert top < 300 / mosaic(1).height < bottom
+    value = evidence([answer], ExactSearch(store), PIXELS, 0.01, {})
+    assert value["reference_views"] == whole | {"details": fine.store.digest}
+    json.dumps(value)
+    blind = LookupOptions(views_of("none"), match="none")
+    (unseen,) = answers_of(store, tmp_path / "asked", blind)
+    assert unseen.matches == ()
+    assert evidence([unseen], ExactSearch(store), blind, 0.01, {})["reference_views"] == whole | {"details": None}
+
+
+def test_lost_or_unfinished_windows_are_no_clean_bill(photographs: Store, tmp_path: Path) -> None:
+    """Windows whose files were gone when they were to be made leave "nothing found" undecided."""
+    saved(tmp_path / "asked", "new.png", photograph(900))
+    (tmp_path / "photographs").rename(tmp_path / "elsewhere")
+    encoder = load_encoder("thumbnail")
+    embed_views(photographs, photographs.folder / "tiles", encoder, tiles(), EmbedOptions(workers=1))
+    (tmp_path / "elsewhere").rename(tmp_path / "photographs")
+    answers = answers_of(photographs, tmp_path / "asked")
+    value = evidence(answers, ExactSearch(photographs), PIXELS, 0.01, {})
+    assert (value["outcome"], len(value["undecided"])) == (UNDECIDED, 1)
+    assert "tiles of the training images could be embedded" in value["undecided"][0]
+    (photographs.folder / "tiles" / "store.json").unlink()
+    with pytest.raises(InconclusiveError, match="is unfinished"):
+        answers_of(photographs, tmp_path / "asked")
 
 
 def test_files_that_are_gone_are_said(photographs: Store, tmp_path: Path) -> None:

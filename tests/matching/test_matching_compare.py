@@ -218,7 +218,7 @@ def test_families_are_worked_on_one_after_the_other() -> None:
 
 def test_without_opencv_a_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch, files: Files) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install .*pixels"):
+    with pytest.raises(MissingDependencyError, match=r"comparing pixels needs OpenCV.*pip install .*cpu"):
         check_pairs(files, files, np.array([0]), np.array([1]), silent)
 
 

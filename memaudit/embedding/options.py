@@ -1,0 +1,28 @@
+"""How images are embedded."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from memaudit.images.decode import MAX_PIXELS
+
+
+@dataclass(frozen=True)
+class EmbedOptions:
+    """reuse: a file whose hash the store has is not embedded again; its embedding is copied."""
+
+    batch_size: int = 16
+    workers: int = 0  # 0: one per core
+    shard_rows: int = 8192
+    max_pixels: int = MAX_PIXELS
+    reuse: bool = True
+
+    @property
+    def threads(self) -> int:
+        return self.workers or os.cpu_count() or 1
+
+    @property
+    def window(self) -> int:
+        """Images that may be decoded before the encoder asks for them."""
+        return 4 * self.threads + self.batch_size
