@@ -1,4 +1,7 @@
-"""What stores, indexes and reports hold, and whether they are sound."""
+"""What stores, indexes and reports hold, and whether they are sound.
+
+A report is read without what stores and indexes need: a gate's environment has neither h5py nor FAISS.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,15 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, folder_of, is_store
-from memaudit.embedding.windows import DETAILS, TILES, details_of, tiles_of, window_counts, window_faults
 from memaudit.errors import InconclusiveError, InputError
-from memaudit.index import read_manifest, verify_index
 from memaudit.report.document import read_report
-from memaudit.store import Manifest, Store, verify_store
-from memaudit.types import Status
+
+if TYPE_CHECKING:
+    from memaudit.store import Store
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,6 +66,8 @@ def describe(path: AnyStore) -> Description:
     if kind == "store":
         return Description(_describe_store(folder))
     if kind == "index":
+        from memaudit.index import read_manifest
+
         return Description({"kind": "index", **read_manifest(folder)})
     report = read_report(folder)
     return Description(
@@ -91,8 +96,13 @@ def verify(path: AnyStore) -> Verification:
     kind = _kind(folder)
     faults: list[str] = []
     if kind == "store":
+        from memaudit.embedding.windows import window_faults
+        from memaudit.store import verify_store
+
         faults = [*verify_store(folder), *window_faults(folder)]
     elif kind == "index":
+        from memaudit.index import verify_index
+
         faults = verify_index(folder)
     else:
         read_report(folder)
@@ -110,6 +120,9 @@ def _kind(path: Path) -> str:
 
 
 def _describe_store(path: Path) -> dict[str, object]:
+    from memaudit.store import Manifest, Store
+    from memaudit.types import Status
+
     manifest = Manifest.read(path)
     value: dict[str, object] = {
         "kind": "store",
@@ -145,6 +158,8 @@ def _describe_store(path: Path) -> dict[str, object]:
 
 def _windows(store: Store) -> dict[str, object]:
     """How many tiles and details the images have, or what is wrong with them; nothing of those that are not there."""
+    from memaudit.embedding.windows import DETAILS, TILES, details_of, tiles_of, window_counts
+
     value: dict[str, object] = {}
     for name, open_windows in ((TILES, tiles_of), (DETAILS, details_of)):
         try:
