@@ -1,3 +1,102 @@
-"""Memorization and regurgitation audit for image generators."""
+"""Memorization and regurgitation audit for image generators.
+
+`import memaudit as ma` gives a function for each command; a name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from memaudit import errors
 
 __version__ = "0.2.0"
+
+if TYPE_CHECKING:
+    from memaudit.api.auditing import FaceChoices, run_audit
+    from memaudit.api.comparing import Compared, compare
+    from memaudit.api.deduping import run_dedup
+    from memaudit.api.encoders import doctor, fetch_encoder, list_encoders
+    from memaudit.api.encoding import Encoding
+    from memaudit.api.extracting import run_extract
+    from memaudit.api.facing import FaceStore, FaceSummary, find_faces, forget_faces, summarise_faces
+    from memaudit.api.gating import GateRun, run_gate, write_policy
+    from memaudit.api.indexes import build_index, open_index
+    from memaudit.api.inspecting import Description, Verification, describe, verify
+    from memaudit.api.looking_up import LookupRun, run_lookup
+    from memaudit.api.prompting import Prompts, make_prompts
+    from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, Findings, open_report
+    from memaudit.api.stores import MadeStore, embed, import_embeddings, open_store
+    from memaudit.api.tables import Table
+
+_HOMES = {
+    "auditing": ("FaceChoices", "run_audit"),
+    "comparing": ("Compared", "compare"),
+    "deduping": ("run_dedup",),
+    "encoders": ("doctor", "fetch_encoder", "list_encoders"),
+    "encoding": ("Encoding",),
+    "extracting": ("run_extract",),
+    "facing": ("FaceStore", "FaceSummary", "find_faces", "forget_faces", "summarise_faces"),
+    "gating": ("GateRun", "run_gate", "write_policy"),
+    "indexes": ("build_index", "open_index"),
+    "inspecting": ("Description", "Verification", "describe", "verify"),
+    "looking_up": ("LookupRun", "run_lookup"),
+    "prompting": ("Prompts", "make_prompts"),
+    "runs": ("AuditRun", "DedupRun", "ExtractionRun", "Findings", "open_report"),
+    "stores": ("MadeStore", "embed", "import_embeddings", "open_store"),
+    "tables": ("Table",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AuditRun",
+    "Compared",
+    "DedupRun",
+    "Description",
+    "Encoding",
+    "ExtractionRun",
+    "FaceChoices",
+    "FaceStore",
+    "FaceSummary",
+    "Findings",
+    "GateRun",
+    "LookupRun",
+    "MadeStore",
+    "Prompts",
+    "Table",
+    "Verification",
+    "build_index",
+    "compare",
+    "describe",
+    "doctor",
+    "embed",
+    "errors",
+    "fetch_encoder",
+    "find_faces",
+    "forget_faces",
+    "import_embeddings",
+    "list_encoders",
+    "make_prompts",
+    "open_index",
+    "open_report",
+    "open_store",
+    "run_audit",
+    "run_dedup",
+    "run_extract",
+    "run_gate",
+    "run_lookup",
+    "summarise_faces",
+    "verify",
+    "write_policy",
+]
+
+if not TYPE_CHECKING:  # a type checker would take any name for one that is there
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"memaudit.api.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

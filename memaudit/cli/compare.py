@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag, table
 
 if TYPE_CHECKING:
-    from memaudit.gate.comparison import Comparison, Pair
-    from memaudit.report.model import Report
+    from memaudit.api.comparing import Comparison, Pair
 
 SHOWN = 20
 First = Annotated[Path, typer.Argument(metavar="A", help="report.json of an audit, for example of the earlier model.")]
@@ -23,49 +22,13 @@ def compare(
     a: First, b: Second, as_json: JsonFlag = False, quiet: QuietFlag = False, verbose: VerboseFlag = False
 ) -> None:
     """Hold two audits side by side: rates, the difference, matches lost and gained. Exit code 3: not comparable."""
-    from memaudit.errors import InconclusiveError, UsageError
-    from memaudit.gate.comparison import Audited, obstacle
-    from memaudit.gate.comparison import compare as run
-    from memaudit.gate.judging import complaining
-    from memaudit.report.document import read_report
+    from memaudit.api.comparing import compare as run
 
+    found = run(a, b)
+    text = "\n".join(_lines(found.a, found.b, found.comparison, found.warnings))
     console = Console(as_json, quiet)
-    first, second = read_report(a), read_report(b)
-    for path, report in ((a, first), (b, second)):
-        if report.kind != "audit":
-            raise UsageError(f"{path} is a report of {report.kind}: compare takes two of audits")
-    with complaining(f"{a} or {b}"):
-        why = obstacle(first, second)
-    if why:
-        raise InconclusiveError(f"{a} and {b} cannot be compared: {why}")
-    with complaining(f"{a} or {b}"):
-        found = run(Audited(first), Audited(second))
-    unsure = [*_reasons(a, first), *_reasons(b, second)]
-    console.result(_values(found, unsure), "\n".join(_lines(str(a), str(b), found, unsure)))
-    if unsure:
-        raise typer.Exit(InconclusiveError.exit_code)
-
-
-def _reasons(path: Path, report: Report) -> list[str]:
-    results = report.results
-    return [] if results.conclusive else [f"{path} calls itself inconclusive: {'; '.join(results.reasons)}"]
-
-
-def _values(found: Comparison, unsure: Sequence[str]) -> dict[str, Any]:
-    return {
-        "a": found.old.as_dict(),
-        "b": found.new.as_dict(),
-        "test": found.test,
-        "why_not_paired": found.why,
-        "n": found.n,
-        "gained": found.gained,
-        "lost": found.lost,
-        "difference": found.rise._asdict(),
-        "p": found.p,
-        "gained_matches": [pair._asdict() for pair in found.gained_matches],
-        "lost_matches": [pair._asdict() for pair in found.lost_matches],
-        "inconclusive": list(unsure),
-    }
+    console.result(found.as_dict(), text)
+    console.end(conclusive=not found.warnings)
 
 
 def _lines(a: str, b: str, found: Comparison, unsure: Sequence[str]) -> Iterator[str]:
@@ -84,7 +47,7 @@ def _lines(a: str, b: str, found: Comparison, unsure: Sequence[str]) -> Iterator
     yield _test(found)
     yield from _matches("Matches only in B", found.gained_matches)
     yield from _matches("Matches only in A", found.lost_matches)
-    from memaudit.gate.outputs import plain
+    from memaudit.api.gating import plain
 
     yield from (f"\nInconclusive: {plain(reason)}" for reason in unsure)
 
@@ -99,7 +62,7 @@ def _test(found: Comparison) -> str:
 
 
 def _matches(title: str, pairs: Sequence[Pair]) -> Iterator[str]:
-    from memaudit.gate.outputs import plain
+    from memaudit.api.gating import plain
 
     yield f"\n{title}: {len(pairs):,}"
     for pair in pairs[:SHOWN]:

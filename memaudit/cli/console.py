@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from memaudit.errors import InconclusiveError
 from memaudit.types import Progress, silent
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
@@ -38,6 +39,11 @@ class Console:
             _print(json.dumps(value, allow_nan=False).replace("##", r"\u0023#"))  # ASCII: no control gets through
         elif not self.quiet:
             _print(harmless(text))
+
+    def end(self, *, conclusive: bool) -> None:
+        """End with exit code 3 where nothing may be read as clean."""
+        if not conclusive:
+            raise typer.Exit(InconclusiveError.exit_code)
 
     def commands(self, lines: Sequence[str]) -> None:
         """Print lines that a build server acts upon, as they are: who made them has made their words harmless."""

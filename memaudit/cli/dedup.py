@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
-from memaudit.cli.face_audit import BlurFaces, blurring
-from memaudit.cli.options import MaxUnreadable, OutPath, Threshold
+from memaudit.cli.options import (
+    BlurFaces,
+    Match,
+    MatchFrom,
+    MaxUnreadable,
+    OldMatch,
+    OldMatchFrom,
+    OutPath,
+    Threshold,
+    renamed,
+)
+from memaudit.errors import UsageError
 
 if TYPE_CHECKING:
-    from memaudit.report.model import DedupResults
+    from memaudit.api.runs import DedupRun
 
 StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="A store made by memaudit embed.")]
 Clusters = Annotated[str, typer.Option("--clusters", help="Number of k-means clusters, or auto.")]
@@ -33,13 +44,6 @@ Keep = Annotated[
 Groups = Annotated[
     str,
     typer.Option("--groups", help="cover: everyone dropped resembles one that stays; components: by chains of pairs."),
-]
-Verify = Annotated[
-    str, typer.Option("--verify", help="Decide pairs below the threshold on pixels: auto, pixels or none.")
-]
-VerifyFrom = Annotated[
-    float | None,
-    typer.Option("--verify-from", help="Similarity from which pairs are checked.", show_default="the encoder's own"),
 ]
 Against = Annotated[
     Path | None, typer.Option("--against", help="Another store: drop what it has, before anything else.")
@@ -66,8 +70,10 @@ def dedup(
     backend: Backend = "auto",
     keep: Keep = "largest",
     groups: Groups = "cover",
-    verify: Verify = "auto",
-    verify_from: VerifyFrom = None,
+    match: Match = "auto",
+    match_from: MatchFrom = None,
+    verify: OldMatch = None,
+    verify_from: OldMatchFrom = None,
     against: Against = None,
     ignore: Ignore = None,
     recall_sample: Sample = 1000,
@@ -79,78 +85,65 @@ def dedup(
     verbose: VerboseFlag = False,
 ) -> None:
     """Find near-duplicates, decide what to keep, and state the recall of finding them."""
-    from memaudit.dedup.ignored import read_ruled_out
-    from memaudit.dedup.run import DedupOptions, require_possible
-    from memaudit.dedup.run import dedup as run
-    from memaudit.errors import InconclusiveError, UsageError
-    from memaudit.report.dedup import write_dedup
-    from memaudit.report.document import remove_earlier_pictures, start_run
-    from memaudit.report.inconclusive import write_inconclusive
-    from memaudit.store import Store
+    from memaudit.api.deduping import run_dedup
 
     console = Console(as_json, quiet)
-    if exhaustive and (clusters, clusterings, probes) != ("auto", 1, 2):
-        raise UsageError("--exhaustive has no clusters: leave out --clusters, --clusterings and --probes")
-    options = DedupOptions(
-        threshold=threshold,
-        method=method,
-        clusters=0 if exhaustive else _clusters(clusters),
-        clusterings=clusterings,
-        probes=probes,
-        target_recall=target_recall,
-        backend=backend,
-        keep=keep,
-        groups=groups,
-        match=verify,
-        match_from=verify_from,
-        recall_sample=recall_sample,
-        seed=seed,
-        max_unreadable=max_unreadable,
-    )
-    alter = blurring(wanted=blur_faces)
-    start_run(out, "dedup")
-    if blur_faces:
-        remove_earlier_pictures(out)
-    require_possible(options)
-    ruled_out = read_ruled_out(ignore) if ignore else None
-    try:
-        opened = Store.open(store)
-        other = Store.open(against) if against else None
-        with console.progress() as progress:
-            result = run(opened, options, against=other, ruled_out=ruled_out, scratch=out, progress=progress)
-    except InconclusiveError as error:
-        write_inconclusive("dedup", str(error), out)
-        raise InconclusiveError(f"inconclusive: {error}") from None
-    report = write_dedup(result, opened, out, other, alter)
-    console.result(report.content, f"{report.results.headline}\n{_how(report.results)}\nReport: {out / 'report.html'}")
-    if result.inconclusive:
-        raise typer.Exit(InconclusiveError.exit_code)
+    with console.progress() as progress:
+        run = run_dedup(
+            store,
+            out,
+            against=against,
+            ignore=ignore,
+            threshold=threshold,
+            method=method,
+            clusters=_clusters(clusters, exhaustive=exhaustive, by_default=(clusterings, probes) == (1, 2)),
+            clusterings=clusterings,
+            probes=probes,
+            target_recall=target_recall,
+            backend=backend,
+            keep=keep,
+            groups=groups,
+            match=renamed("--verify", "--match", verify, match),
+            match_from=renamed("--verify-from", "--match-from", verify_from, match_from),
+            recall_sample=recall_sample,
+            seed=seed,
+            blur_faces=blur_faces,
+            max_unreadable=max_unreadable,
+            progress=progress,
+        )
+    console.result(run.report.content, "\n".join([run.headline, *_how(run), f"Report: {run.page}"]))
+    console.end(conclusive=run.conclusive)
 
 
-def _how(results: DedupResults) -> str:
+def _how(run: DedupRun) -> Iterator[str]:
     """How pairs were found, and what each clustering added, for the terminal."""
-    comparison, added = results.comparison, results.pairs_added_by_clustering
-    lines = [f"Method: {results.method}; {comparison.backend}."] if comparison else []
+    results = run.results
+    if results is None:
+        return
+    compared, added = results.comparison, results.pairs_added_by_clustering
+    if compared:
+        yield f"Method: {results.method}; {compared.backend}."
     if len(added) > 1:
-        lines.append(f"New pairs by clustering: {', '.join(f'{count:,}' for count in added)}.")
-    lines.append(_pixels(results))
-    if comparison and comparison.note:
-        lines.append(f"Note: {comparison.note}.")
-    return "\n".join(lines)
-
-
-def _pixels(results: DedupResults) -> str:
+        yield f"New pairs by clustering: {', '.join(f'{count:,}' for count in added)}."
     pixels = results.pixels
     if pixels is None:
-        return f"Pairs below the threshold were not looked at: {results.no_pixels}."
-    unread = f"; {pixels.unread:,} could not be read" if pixels.unread else ""
-    return (
-        f"Pixels: of {pixels.checked:,} pairs of similarity {pixels.floor:g} and more below the threshold, "
-        f"{pixels.confirmed:,} are copies ({pixels.left_out:,} less similar ones left out{unread})."
-    )
+        yield f"Pairs below the threshold were not looked at: {results.no_pixels}."
+    else:
+        unread = f"; {pixels.unread:,} could not be read" if pixels.unread else ""
+        yield (
+            f"Pixels: of {pixels.checked:,} pairs of similarity {pixels.floor:g} and more below the threshold, "
+            f"{pixels.confirmed:,} are copies ({pixels.left_out:,} less similar ones left out{unread})."
+        )
+    if compared and compared.note:
+        yield f"Note: {compared.note}."
 
 
-def _clusters(value: str) -> int | None:
+def _clusters(value: str, *, exhaustive: bool, by_default: bool) -> int | None:
+    """Number of clusters; None: chosen by cost, 0: none."""
+    if exhaustive and (value != "auto" or not by_default):
+        raise UsageError("--exhaustive has no clusters: leave out --clusters, --clusterings and --probes")
+    if exhaustive:
+        return 0
     if value == "auto":
         return None
     if value.isdecimal() and int(value) > 0:

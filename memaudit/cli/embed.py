@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
+from memaudit.cli.made_store import store_values
 from memaudit.cli.options import (
     DEFAULT_ENCODER,
     BatchSize,
@@ -17,7 +18,6 @@ from memaudit.cli.options import (
     ShardRows,
     Unverified,
     Workers,
-    require_readable,
 )
 
 Sources = Annotated[
@@ -61,39 +61,30 @@ def embed(
     verbose: VerboseFlag = False,
 ) -> None:
     """Embed images into a store. Run again after a kill, it continues."""
-    from memaudit.embedding.run import EmbedOptions, embed_with_views
-    from memaudit.embedding.windows import DETAILS, TILES, window_counts
-    from memaudit.encoders import load_encoder
-    from memaudit.images import views
+    from memaudit.api.stores import embed as run
 
     console = Console(as_json, quiet)
-    loaded = load_encoder(encoder or DEFAULT_ENCODER, device=device, allow_unverified_weights=allow_unverified_weights)
-    options = EmbedOptions(batch_size=batch_size, workers=workers, shard_rows=shard_rows, reuse=not no_reuse)
-    every = {TILES: views.tiles() if tiles or fine_tiles else (), DETAILS: views.details() if fine_tiles else ()}
-    kinds = {name: of_kind for name, of_kind in every.items() if of_kind}
     with console.progress() as progress:
-        store, made = embed_with_views(
+        made = run(
             sources,
             out,
-            loaded,
-            {out / name: of_kind for name, of_kind in kinds.items()},
-            options,
+            encoder=encoder or DEFAULT_ENCODER,
+            device=device,
+            workers=workers,
+            batch_size=batch_size,
+            shard_rows=shard_rows,
             append=append,
             replace_changed=replace_changed,
+            reuse=not no_reuse,
+            tiles=tiles,
+            fine_tiles=fine_tiles,
+            max_unreadable=max_unreadable,
+            allow_unverified_weights=allow_unverified_weights,
             progress=progress,
         )
-    windows = dict(zip(kinds, made, strict=True))
-    for embedded in (store, *(each.store for each in windows.values())):
-        require_readable(embedded, max_unreadable)
-    coverage, counts = store.coverage, {name: window_counts(each) for name, each in windows.items()}
+    counts = {name: count._asdict() for name, count in made.windows.items()}
     console.result(
-        {
-            "store": str(out),
-            "images": coverage.as_dict(),
-            "encoder": store.encoder.as_dict(),
-            "digest": store.digest,
-            **{name: count._asdict() for name, count in counts.items()},
-        },
-        f"{coverage.measured:,} of {coverage.total:,} images embedded with {store.encoder.name} into {out}"
-        + "".join(f"\n{name}: {count}" for name, count in counts.items()),
+        {**store_values(made), **counts},
+        f"{made.coverage.measured:,} of {made.coverage.total:,} images embedded with {made.encoder.name} into {out}"
+        + "".join(f"\n{name}: {count}" for name, count in made.windows.items()),
     )

@@ -15,7 +15,7 @@ app = typer.Typer(help="List the encoders; fetch the weights of one.")
 @app.command("list")
 def list_(as_json: JsonFlag = False, quiet: QuietFlag = False, verbose: VerboseFlag = False) -> None:
     """List the encoders and whether their weights are here."""
-    from memaudit.encoders import list_encoders
+    from memaudit.api.encoders import list_encoders
 
     rows = list_encoders()
     cells = [(r.name, r.purpose, str(r.dim or ""), f"{r.threshold:g}", r.licence, r.weights, r.where) for r in rows]
@@ -31,7 +31,7 @@ def fetch(
     verbose: VerboseFlag = False,
 ) -> None:
     """Fetch the weights of an encoder into the cache and verify them."""
-    from memaudit.encoders import fetch_weights
+    from memaudit.api.encoders import fetch_encoder
 
-    path = fetch_weights(name)
+    path = fetch_encoder(name)
     Console(as_json, quiet).result({"encoder": name, "weights": str(path)}, f"Weights of {name}: {path}")

@@ -39,28 +39,19 @@ def extract(
 ) -> None:
     """Find prompts that give one picture again and again, without a training set. Exit code 3: it could not be
     measured."""
-    from memaudit.audit.pairing import PROMPT_KEYS, compiled_pattern, read_pairing
-    from memaudit.errors import EmptyInputError, InconclusiveError
-    from memaudit.extraction.run import ExtractOptions, require_possible
-    from memaudit.extraction.run import extract as run
-    from memaudit.images.sources import iter_images
-    from memaudit.report.document import start_run
-    from memaudit.report.extraction import write_extraction
-    from memaudit.report.inconclusive import write_inconclusive
+    from memaudit.api.extracting import run_extract
 
     console = Console(as_json, quiet)
-    options = ExtractOptions(threshold, clique, max_unreadable)
-    require_possible(options)
-    pattern = compiled_pattern(prompt_pattern, "--prompt-pattern", PROMPT_KEYS) if prompt_pattern else None
-    named = read_pairing(pairing) if pairing else None
-    start_run(out, "extraction")
-    try:
-        with console.progress() as progress:
-            result = run(iter_images([generations], contents=False), pattern, named, options, progress)
-    except (InconclusiveError, EmptyInputError) as error:
-        write_inconclusive("extraction", str(error), out)
-        raise InconclusiveError(f"inconclusive: {error}") from None
-    report = write_extraction(result, out)
-    console.result(report.content, f"{report.results.headline}\nReport: {out / 'report.html'}")
-    if result.inconclusive:
-        raise typer.Exit(InconclusiveError.exit_code)
+    with console.progress() as progress:
+        run = run_extract(
+            generations,
+            out,
+            prompt_pattern=prompt_pattern,
+            pairing=pairing,
+            threshold=threshold,
+            clique=clique,
+            max_unreadable=max_unreadable,
+            progress=progress,
+        )
+    console.result(run.report.content, f"{run.headline}\nReport: {run.page}")
+    console.end(conclusive=run.conclusive)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag, table
 from memaudit.cli.options import Device, MaxUnreadable, ShardRows, Unverified, Workers
+from memaudit.errors import UsageError
+
+if TYPE_CHECKING:
+    from memaudit.api.facing import FaceStore, FaceSummary, Forgotten
 
 Sources = Annotated[
     list[str] | None, typer.Argument(metavar="SOURCE...", help="What memaudit embed takes: folders, manifests, tars …")
@@ -33,7 +37,6 @@ Threshold = Annotated[
     float | None,
     typer.Option("--threshold", help="For --summary: who counts as one person.", show_default="the encoder's own"),
 ]
-_SHOWN = 20
 
 
 def faces(
@@ -55,53 +58,46 @@ def faces(
     verbose: VerboseFlag = False,
 ) -> None:
     """Find, align and embed the faces of images. The store holds biometric templates: a person's data."""
-    from memaudit.encoders.sface import resolve
-    from memaudit.errors import UsageError
-    from memaudit.faces.embed import FaceOptions, embed_faces
+    from memaudit.api.facing import find_faces, forget_faces, summarise_faces
 
     console = Console(as_json, quiet)
+    _require_possible(sources, forget, summary=summary)
     if forget:
-        if sources or summary:
-            raise UsageError("--forget only removes: leave out sources and --summary")
-        _forget(console, out, forget)
+        _tell_forgotten(console, out, forget_faces(out, forget))
         return
-    if not sources and not summary:
-        raise UsageError("no source given: name images to find faces in, or --summary or --forget for a store that is")
     value: dict[str, Any] = {"store": str(out)}
     text: list[str] = []
-    if sources:
-        model = resolve(encoder, device, allow_unverified_weights=allow_unverified_weights)
-        options = FaceOptions(workers, shard_rows, append=append, replace_changed=replace_changed)
-        with console.progress() as progress:
-            store = embed_faces(sources, out, model, options, progress)
-        _require_looked_at(store, max_unreadable)
-        value, text = _made(store)
-    if summary:
-        repeated = _repeated(console, out, threshold)
-        value, text = {**value, "summary": repeated}, [*text, _as_text(repeated)]
+    with console.progress() as progress:
+        if sources:
+            found = find_faces(
+                sources,
+                out,
+                encoder=encoder,
+                device=device,
+                workers=workers,
+                shard_rows=shard_rows,
+                append=append,
+                replace_changed=replace_changed,
+                max_unreadable=max_unreadable,
+                allow_unverified_weights=allow_unverified_weights,
+                progress=progress,
+            )
+            value, text = _made(found)
+        if summary:
+            repeated = _values(summarise_faces(out, threshold=threshold, progress=progress))
+            value, text = {**value, "summary": repeated}, [*text, _as_text(repeated)]
     console.result(value, "\n".join(text))
 
 
-def _require_looked_at(store: Any, allowed: float) -> None:
-    """As `require_readable`, by image and not by row."""
-    from memaudit.cli.options import require_readable
-    from memaudit.errors import InconclusiveError
-    from memaudit.faces.embed import count_faces
-    from memaudit.types import Coverage
-
-    require_readable(store, 1.0)  # archives that end early
-    counts = count_faces(store)
-    if Coverage(counts.images - counts.unreadable, counts.images).falls_short(allowed):
-        raise InconclusiveError(
-            f"{counts.unreadable:,} of {counts.images:,} images could not be read, more than --max-unreadable "
-            f"{allowed:g}; the store is complete: memaudit info {store.folder} lists the causes"
-        )
+def _require_possible(sources: list[str] | None, forget: list[str] | None, *, summary: bool) -> None:
+    if forget and (sources or summary):
+        raise UsageError("--forget only removes: leave out sources and --summary")
+    if not (forget or sources or summary):
+        raise UsageError("no source given: name images to find faces in, or --summary or --forget for a store that is")
 
 
-def _made(store: Any) -> tuple[dict[str, Any], list[str]]:
-    from memaudit.faces.embed import count_faces
-
-    counts = count_faces(store)
+def _made(found: FaceStore) -> tuple[dict[str, Any], list[str]]:
+    counts, store = found.counts, found.store
     text = (
         f"{counts.faces:,} faces on {counts.with_face:,} of {counts.images:,} images, {counts.comparable:,} of them "
         f"embedded with {store.encoder.name} into {store.folder}; {counts.without_face:,} images show no face"
@@ -124,10 +120,7 @@ def _made(store: Any) -> tuple[dict[str, Any], list[str]]:
     return value, lines
 
 
-def _forget(console: Console, out: Path, image_ids: list[str]) -> None:
-    from memaudit.faces.forget import forget
-
-    done = forget(out, image_ids)
+def _tell_forgotten(console: Console, out: Path, done: Forgotten) -> None:
     text = [f"{len(done.removed):,} rows removed from {out}: {', '.join(done.removed) or 'none'}"]
     if done.already:
         text.append(f"Forgotten before: {', '.join(done.already)}")
@@ -140,30 +133,13 @@ def _forget(console: Console, out: Path, image_ids: list[str]) -> None:
     console.result({"store": str(out), **asdict(done)}, "\n".join(text))
 
 
-def _repeated(console: Console, out: Path, threshold: float | None) -> dict[str, Any]:
-    """The largest groups of a dedup run over faces: the identities that a model is likeliest to learn."""
-    from memaudit.dedup.run import DedupOptions, dedup
-    from memaudit.errors import InputError
-    from memaudit.faces.summary import repeated_identities
-    from memaudit.store import FACES, Store
-
-    store = Store.open(out)
-    if store.manifest.kind != FACES:
-        raise InputError(f"store {out} holds images, not faces: memaudit dedup finds what it repeats")
-    if not store.comparable:
-        return {"threshold": threshold or store.encoder.threshold, "faces": 0, "repeated": [], "persons": 0}
-    with console.progress() as progress:
-        result = dedup(store, DedupOptions(threshold=threshold, groups="components"), progress=progress)
-    found = repeated_identities(store, result.decisions, _SHOWN)
-    recall = result.recall.by_pair.value
-    return {
-        "threshold": result.threshold,
-        "faces": store.comparable,
-        "recall_by_pair": recall,
-        "persons": found.persons,
-        "repeated_persons": found.repeated,
-        "repeated": [asdict(identity) for identity in found.largest],
-    }
+def _values(found: FaceSummary) -> dict[str, Any]:
+    """For --json."""
+    value = asdict(found)
+    recall = value.pop("recall_by_pair")
+    if not found.faces:
+        return {name: value[name] for name in ("threshold", "faces", "repeated", "persons")} | {"repeated": []}
+    return {**value, "recall_by_pair": recall, "repeated": list(value["repeated"])}
 
 
 def _as_text(summary: dict[str, Any]) -> str:

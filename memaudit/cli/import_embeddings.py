@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
-from memaudit.cli.options import MaxUnreadable, OutPath, ShardRows, require_readable
+from memaudit.cli.made_store import store_values
+from memaudit.cli.options import MaxUnreadable, OutPath, ShardRows
 
 Embeddings = Annotated[
     Path, typer.Argument(metavar="EMBEDDINGS", help="A .npy file (rows, dim), or clip-retrieval's folder.")
@@ -37,29 +38,21 @@ def import_(
     verbose: VerboseFlag = False,
 ) -> None:
     """Make a store of ready embeddings, with the encoder's identity as you give it."""
-    from memaudit.embedding.importing import Part, clip_retrieval_parts, dimension_of, import_embeddings
-    from memaudit.errors import UsageError
-    from memaudit.similarity.exact import require_threshold
-    from memaudit.types import EncoderSpec
+    from memaudit.api.stores import import_embeddings
 
     console = Console(as_json, quiet)
-    require_threshold(threshold)
-    if embeddings.is_dir() == (ids is not None):
-        raise UsageError("give --ids with a .npy file, and only then: clip-retrieval's folder holds its own")
-    parts = [Part(embeddings, ids)] if ids else clip_retrieval_parts(embeddings)
-    spec = EncoderSpec(
-        encoder,
-        weights_sha256,
-        preprocessing,
-        dimension_of(parts),
-        threshold,
-        "given when the embeddings were imported",
-    )
     with console.progress() as progress:
-        store = import_embeddings(parts, out, spec, shard_rows=shard_rows, progress=progress)
-    require_readable(store, max_unreadable)
-    coverage = store.coverage
-    console.result(
-        {"store": str(out), "images": coverage.as_dict(), "encoder": store.encoder.as_dict(), "digest": store.digest},
-        f"{coverage.measured:,} of {coverage.total:,} embeddings of {encoder} imported into {out}",
-    )
+        made = import_embeddings(
+            embeddings,
+            out,
+            encoder=encoder,
+            threshold=threshold,
+            ids=ids,
+            weights_sha256=weights_sha256,
+            preprocessing=preprocessing,
+            shard_rows=shard_rows,
+            max_unreadable=max_unreadable,
+            progress=progress,
+        )
+    of_all = f"{made.coverage.measured:,} of {made.coverage.total:,}"
+    console.result(store_values(made), f"{of_all} embeddings of {encoder} imported into {out}")

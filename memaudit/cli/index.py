@@ -32,18 +32,12 @@ def index(
     verbose: VerboseFlag = False,
 ) -> None:
     """Build a FAISS index of a store, and measure its recall. Exit code 3: it is below the recipe's floor."""
-    from memaudit.errors import UsageError
-    from memaudit.index import build_index, update_index
-    from memaudit.store import Store
+    from memaudit.api.indexes import build_index
 
-    if update and recipe is not None:
-        raise UsageError("--update keeps the recipe that the index was built by: leave --recipe away")
     console = Console(as_json, quiet)
     with console.progress() as progress:
-        opened = Store.open(store)
-        built = update_index(opened, out, progress) if update else build_index(opened, out, recipe or "auto", progress)
-    value = {"index": str(out), **built.manifest}
-    console.result(value, _text(out, built.manifest))
+        built = build_index(store, out, recipe=recipe, update=update, progress=progress)
+    console.result({"index": str(out), **built.manifest}, _text(out, built.manifest))
 
 
 def _text(out: Path, manifest: dict[str, Any]) -> str:

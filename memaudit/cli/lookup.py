@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
-from memaudit.cli.dedup_run import require_run_of
-from memaudit.cli.options import Device, Embedder, EncoderName, MaxUnreadable, Threshold, Unverified
+from memaudit.cli.options import (
+    Device,
+    EncoderName,
+    Match,
+    MatchFrom,
+    MaxUnreadable,
+    OldMatch,
+    OldMatchFrom,
+    Threshold,
+    Unverified,
+    renamed,
+)
 
 if TYPE_CHECKING:
-    from memaudit.index import Searcher
-    from memaudit.lookup.run import Answer, LookupMatch
+    from memaudit.api.looking_up import Answer, LookupMatch
 
 Images = Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Pictures, or folders of them.")]
 Against = Annotated[Path, typer.Option("--against", help="The training set: an index of it, or its store.")]
@@ -23,13 +32,6 @@ DedupFolder = Annotated[
 ]
 ViewsChoice = Annotated[
     str, typer.Option("--views", help="none, flips or all: turned, mirrored and parts of pictures.")
-]
-Verify = Annotated[
-    str, typer.Option("--verify", help="Decide candidates below the threshold on pixels: auto, pixels or none.")
-]
-VerifyFrom = Annotated[
-    float | None,
-    typer.Option("--verify-from", help="Similarity from which candidates are looked at.", show_default="encoder's own"),
 ]
 Neighbours = Annotated[int, typer.Option("--neighbours", min=1, help="Matches listed for each picture.")]
 EvidenceFile = Annotated[Path | None, typer.Option("--evidence", help="JSON file to write for the person who asked.")]
@@ -40,8 +42,10 @@ def lookup(
     against: Against,
     dedup: DedupFolder = None,
     views: ViewsChoice = "all",
-    verify: Verify = "auto",
-    verify_from: VerifyFrom = None,
+    match: Match = "auto",
+    match_from: MatchFrom = None,
+    verify: OldMatch = None,
+    verify_from: OldMatchFrom = None,
     threshold: Threshold = None,
     neighbours: Neighbours = 10,
     evidence: EvidenceFile = None,
@@ -54,45 +58,24 @@ def lookup(
     verbose: VerboseFlag = False,
 ) -> None:
     """Look pictures up in a training set. Exit code 0: found nothing, 1: found, 3: could not decide."""
-    from memaudit.errors import EmptyInputError, InconclusiveError, UsageError
-    from memaudit.files import write_json
-    from memaudit.images.sources import iter_images
-    from memaudit.images.views import views_of
-    from memaudit.index import open_searcher
-    from memaudit.lookup import run
-    from memaudit.similarity.exact import require_threshold
+    from memaudit.api.encoding import Encoding
+    from memaudit.api.looking_up import FOUND, NOTHING, UNDECIDED, run_lookup
 
-    console = Console(as_json, quiet)
-    if threshold is not None:
-        require_threshold(threshold)
-    if evidence is not None and evidence.exists():
-        raise UsageError(f"{evidence} exists already: evidence is not written over; choose another --evidence")
-    options = run.LookupOptions(views_of(views), threshold, neighbours, verify, verify_from)
-    watch = run.Stopwatch()
-    references = open_searcher(against)
-    decisions = _decisions(dedup, references) if dedup else None
-    watch.lap("opening")
-    embedder = Embedder(encoder, device, 0, 16, 1, allow_unverified_weights)
-    loaded = embedder.load(references.store.encoder)
-    watch.lap("loading the encoder")
-    refs = (ref for source in images for ref in iter_images([source]))
-    answers = run.look_up(refs, references, loaded, options)
-    if not answers:
-        raise EmptyInputError(f"no image in {', '.join(images)}: nothing to look up")
-    if decisions is not None:
-        answers = run.with_fates(answers, decisions)
-    watch.lap("looking up")
-    value = run.evidence(answers, references, options, max_unreadable, watch.seconds)
-    if evidence is not None:
-        write_json(evidence, value)
-    console.result(value, _text(answers, value))
-    raise typer.Exit({run.NOTHING: 0, run.FOUND: 1, run.UNDECIDED: InconclusiveError.exit_code}[value["outcome"]])
-
-
-def _decisions(dedup: Path, references: Searcher) -> Path:
-    """The decisions of a dedup run. Raises InconclusiveError if it was made of another set, or another state of it."""
-    require_run_of(dedup, references.store)
-    return dedup / "decisions.parquet"
+    found = run_lookup(
+        images,
+        against,
+        dedup=dedup,
+        views=views,
+        match=renamed("--verify", "--match", verify, match),
+        match_from=renamed("--verify-from", "--match-from", verify_from, match_from),
+        threshold=threshold,
+        neighbours=neighbours,
+        evidence=evidence,
+        max_unreadable=max_unreadable,
+        encoding=Encoding(encoder, device, shard_rows=1, allow_unverified_weights=allow_unverified_weights),
+    )
+    Console(as_json, quiet).result(found.evidence, _text(found.answers, found.evidence))
+    raise typer.Exit({NOTHING: 0, FOUND: 1, UNDECIDED: 3}[found.outcome])
 
 
 def _text(answers: Sequence[Answer], value: dict[str, Any]) -> str:

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
-from memaudit.cli.dedup_run import require_run_of
 
 StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="The training set: a store with captions.")]
 OutFile = Annotated[Path, typer.Option("--out", help="JSON lines to write: what to generate, and what it belongs to.")]
@@ -30,15 +29,9 @@ def prompts(
     verbose: VerboseFlag = False,
 ) -> None:
     """Choose captions of the training set to generate from, in a file that audit --pairing reads."""
-    from memaudit.audit.prompts import GroupSizes, choose_prompts, write_prompts
-    from memaudit.store import Store
+    from memaudit.api.prompting import make_prompts
 
-    training = Store.open(store)
-    if dedup:
-        require_run_of(dedup, training)
-    sizes = GroupSizes.read(dedup) if dedup else None
-    chosen = choose_prompts(training, n, strategy, sizes, seed)
-    write_prompts(chosen.prompts, out)
+    chosen = make_prompts(store, out, n=n, strategy=strategy, dedup=dedup, seed=seed).chosen
     about = "about " if chosen.estimated else ""
     few = "" if len(chosen.prompts) == n else f" ({n:,} were asked for)"
     value = {

@@ -8,13 +8,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from memaudit.gate import GateResult, Verdict
-from memaudit.gate.outputs import plain
+from memaudit.api.gating import GateRun, Verdict, plain
 
 _STYLES = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.INCONCLUSIVE: "yellow"}
 
 
-def print_table(result: GateResult, particulars: Sequence[str]) -> None:
+def print_table(result: GateRun, particulars: Sequence[str]) -> None:
     """Print a table for each report, what there is to say besides, and the verdict. No word of a report is markup."""
     console = Console(highlight=False)
     for report in dict.fromkeys(rule.report for rule in result.rules):
@@ -24,7 +23,7 @@ def print_table(result: GateResult, particulars: Sequence[str]) -> None:
     console.print(Text(f"\nVerdict: {result.verdict}", style=_STYLES[result.verdict]))
 
 
-def _table(report: str, result: GateResult) -> Table:
+def _table(report: str, result: GateRun) -> Table:
     table = Table(title=Text(plain(report)), title_justify="left", expand=False)
     for heading in ("", "rule", "figure", "limit", ""):
         table.add_column(heading, overflow="fold")

@@ -135,7 +135,7 @@ def test_whatever_happens_has_an_exit_code(
     def fail(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr("memaudit.cli.inspect._described", fail)
+    monkeypatch.setattr("memaudit.api.inspecting.describe", fail)
     memaudit("info", "x").failed(code)
     called = memaudit("info", "x", "--json")
     called.failed(code)
@@ -148,7 +148,7 @@ def test_an_internal_error_shows_where_when_asked(memaudit: Memaudit, monkeypatc
     def fail(*_: Any) -> None:
         raise ValueError(f"about {HOSTILE}")
 
-    monkeypatch.setattr("memaudit.cli.inspect._described", fail)
+    monkeypatch.setattr("memaudit.api.inspecting.describe", fail)
     memaudit("info", "x").failed(3, "--verbose shows where")
     called = memaudit("info", "x", "--verbose")
     assert "Traceback" in called.err

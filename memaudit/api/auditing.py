@@ -1,0 +1,215 @@
+"""Audits of generations against a training set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from memaudit.api.encoding import DEFAULT_VIEWS, Encoding
+from memaudit.api.pictures import blurring
+from memaudit.api.places import AnyStore, folder_of
+from memaudit.api.runs import AuditRun, Place
+from memaudit.audit.pairing import Pairer, pairer
+from memaudit.audit.run import AuditOptions, Views
+from memaudit.audit.run import audit as audit_images
+from memaudit.embedding.windows import DETAILS, details_of, has_windows, tiles_of
+from memaudit.errors import EmptyInputError, InconclusiveError, UsageError
+from memaudit.faces.audit import AuditedImages, FaceAuditOptions, audit_faces_alone, audit_faces_beside
+from memaudit.faces.compare import CompareOptions
+from memaudit.faces.stores import CONTROL, GALLERY, GENERATIONS, FaceEmbedder, require_face_store
+from memaudit.images.views import views_of
+from memaudit.index import Index, Searcher, open_searcher
+from memaudit.matching.plan import plan_matching
+from memaudit.report.audit import write_audit
+from memaudit.report.document import remove_earlier_pictures, start_run
+from memaudit.report.faces import FacePart, write_face_audit
+from memaudit.report.inconclusive import write_inconclusive
+from memaudit.report.model import Report
+from memaudit.similarity.exact import require_threshold
+from memaudit.store import FACES, Store
+from memaudit.types import Progress, silent
+
+
+@dataclass(frozen=True)
+class FaceChoices:
+    """How an audit compares faces. store: the training set's store of faces, or an index of it; None: it is made.
+    control: pictures or a store of faces of people who are not in the training set. encoder: as of `find_faces`.
+    false_matches: how many may be expected in all. identity: the metadata column that names the person. by: columns to
+    split rates by. save_crops: write matched faces as pictures. wanted: False compares none.
+
+    >>> ma.FaceChoices(false_matches=0.5).wanted
+    True
+    """
+
+    store: str | Path | None = None
+    control: str | Path | None = None
+    encoder: str | None = None
+    false_matches: float = 1.0
+    identity: str = ""
+    by: tuple[str, ...] = ()
+    save_crops: bool = False
+    wanted: bool = True
+
+    def require_wanted(self) -> None:
+        """Raise UsageError for options about faces where nobody asked to compare them."""
+        given = (self.store, self.control, self.encoder, self.identity, self.by, self.save_crops)
+        if not self.wanted and any(given):
+            raise UsageError(
+                "--face-store, --control-faces, --face-encoder, --identity, --faces-by and --save-crops need --faces, "
+                "or --against a store of faces"
+            )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What an audit is asked for, checked before hours of embedding."""
+
+    generations: str | Path | Store
+    control: str | Path | Store | None
+    views: str | None
+    pair: Pairer | None
+    options: AuditOptions
+    faces: FaceChoices
+    about_faces: FaceAuditOptions
+    encoding: Encoding
+    blur: bool
+    progress: Progress
+
+
+def run_audit(
+    generations: str | Path | AnyStore,
+    against: AnyStore,
+    out: str | Path | None = None,
+    *,
+    pairing: str | Path | None = None,
+    pairing_pattern: str | None = None,
+    pairing_metadata: bool = False,
+    control: str | Path | AnyStore | None = None,
+    threshold: float | None = None,
+    neighbours: int = 10,
+    views: str | None = None,
+    match: str = "auto",
+    match_from: float | None = None,
+    metrics: bool = False,
+    faces: bool | FaceChoices = False,
+    blur_faces: bool = False,
+    max_unreadable: float = 0.01,
+    encoding: Encoding = Encoding(),
+    progress: Progress = silent,
+) -> AuditRun:
+    """Test whether generations are near-duplicates of training images, or copies of parts of them.
+
+    generations, control: images (folder, manifest, archive …) or a store; control are held-out images, never trained
+    on. against: the training set's store or an index of it. out: folder of the run's files, where it continues; None: a
+    temporary one. pairing: CSV or JSON lines that say which image's prompt a generation was made from; pairing_pattern:
+    how generations are named, say {image_id}_{seed}.png. threshold: cosine, None for the encoder's own. views: none,
+    flips, tiles or all. match: whether candidates from `match_from` to the threshold are decided on pixels: auto,
+    pixels or none. metrics: also C_T, AuthPct and the FLD gap, which need a control.
+
+    Raises UsageError for impossible options, InconclusiveError where nothing could be measured.
+
+    >>> store = ma.embed("training", out="store", encoder="thumbnail")
+    >>> audit = ma.run_audit("generations", against=store)
+    >>> audit.rate.value, audit.conclusive
+    (0.2, True)
+    """
+    choices = FaceChoices(wanted=faces) if isinstance(faces, bool) else faces
+    if choices.save_crops and blur_faces:
+        raise UsageError("--save-crops writes faces and --blur-faces hides them: choose one")
+    options = AuditOptions(threshold, neighbours, max_unreadable, metrics=metrics, match=match, match_from=match_from)
+    about_faces = _about_faces(choices, options, encoding)
+    place = Place(out)
+    start_run(place.folder, "audit")
+    if blur_faces:
+        remove_earlier_pictures(place.folder)
+    _require_possible(options, views, control)
+    pair = pairer(Path(pairing) if pairing else None, pairing_pattern, pairing_metadata)
+    asked = _Asked(
+        _source(generations),
+        None if control is None else _source(control),
+        views,
+        pair,
+        options,
+        choices,
+        about_faces,
+        encoding,
+        blur_faces,
+        progress,
+    )
+    try:
+        report = _audited(asked, against, place.folder)
+    except (InconclusiveError, EmptyInputError) as error:
+        write_inconclusive("audit", str(error), place.folder)
+        raise InconclusiveError(f"inconclusive: {error}") from None
+    return place.run(AuditRun, report)
+
+
+def _require_possible(options: AuditOptions, views: str | None, control: object) -> None:
+    views_of(views or DEFAULT_VIEWS)
+    plan_matching(options.match, options.match_from, "", 1.0)
+    if options.threshold is not None:
+        require_threshold(options.threshold)
+    if options.metrics and control is None:
+        raise UsageError("--metrics compare with images the model never saw: give them with --control")
+
+
+def _about_faces(faces: FaceChoices, options: AuditOptions, encoding: Encoding) -> FaceAuditOptions:
+    compare = CompareOptions(faces.false_matches, faces.by, faces.identity, options.max_unmeasured)
+    require_face_store(faces.store)
+    unverified = encoding.allow_unverified_weights
+    embedder = FaceEmbedder(faces.encoder, encoding.device, encoding.workers, unverified)
+    return FaceAuditOptions(faces.store, faces.control, embedder, compare, options.threshold)
+
+
+def _source(given: str | Path | AnyStore) -> str | Path | Store:
+    return given if isinstance(given, str | Path | Store) else folder_of(given)
+
+
+def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
+    """Measure and write. Raises InconclusiveError and EmptyInputError for what could not be measured."""
+    references: Searcher = against if isinstance(against, Index) else open_searcher(folder_of(against))
+    _require_apart(references.store.folder, out)
+    alter = blurring(wanted=asked.blur)
+    if references.store.manifest.kind == FACES:
+        if asked.pair is not None or asked.options.threshold is not None:
+            raise UsageError("--pairing and --threshold are for images: a search of faces calibrates its threshold")
+        audit = audit_faces_alone(asked.generations, references, asked.control, out, asked.about_faces, asked.progress)
+        return write_face_audit(FacePart(audit, asked.faces.save_crops), out, alter)
+    asked.faces.require_wanted()
+    images = _of_images(asked, references, out)
+    part = None
+    if asked.faces.wanted:
+        audit = audit_faces_beside(images, out, asked.about_faces, asked.progress)
+        part = FacePart(audit, asked.faces.save_crops)
+    return write_audit(images.result, images.generations, references.store, out, part, alter)
+
+
+def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:
+    encoding, progress = asked.encoding, asked.progress
+    folder = out / "generations"
+    queries, of_queries = encoding.with_views(asked.generations, asked.views, folder, references.store, progress)
+    control, of_control = None, None
+    if asked.control is not None:
+        folder = out / "control"
+        control, of_control = encoding.with_views(asked.control, asked.views, folder, references.store, progress)
+    on_pixels = plan_matching(asked.options.match, asked.options.match_from, "", 1.0).on_pixels
+    views = Views(
+        of_queries,
+        of_control,
+        tiles_of(references.store),
+        details_of(references.store) if on_pixels else None,
+        () if on_pixels or not has_windows(references.store, DETAILS) else (DETAILS,),
+    )
+    pairs = asked.pair(queries, references.store) if asked.pair else None
+    options = asked.options
+    result = audit_images(
+        queries, references, pairing=pairs, control=control, views=views, options=options, progress=progress
+    )
+    return AuditedImages(result, queries, references.store, control)
+
+
+def _require_apart(references: Path, out: Path) -> None:
+    """The generations are embedded into `out`: not over the training set's own store."""
+    own = ("generations", "control", GENERATIONS, GALLERY, CONTROL)
+    if references.resolve() in ((out / name).resolve() for name in own):
+        raise UsageError(f"--against {references} lies where --out {out} keeps its own stores: choose another --out")

@@ -1,0 +1,102 @@
+"""Two audits held side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memaudit.api.gating import AnyReport, path_of, report_of
+from memaudit.api.notebook import card
+from memaudit.errors import InconclusiveError, UsageError
+from memaudit.gate.comparison import Audited, obstacle
+from memaudit.gate.comparison import Comparison as Comparison
+from memaudit.gate.comparison import Pair as Pair
+from memaudit.gate.comparison import compare as compare_audits
+from memaudit.gate.judging import complaining
+from memaudit.report.model import Report
+from memaudit.types import Rate
+
+
+@dataclass(frozen=True, repr=False)
+class Compared:
+    """Rates of two audits, their difference, and matches lost and gained. warnings: which of them is inconclusive.
+
+    >>> store = ma.embed("training", out="store", encoder="thumbnail")
+    >>> before, after = (ma.run_audit("generations", store, out=name) for name in ("before", "after"))
+    >>> ma.compare(before, after).p
+    1.0
+    """
+
+    a: str
+    b: str
+    comparison: Comparison
+    warnings: tuple[str, ...]
+
+    @property
+    def rates(self) -> tuple[Rate, Rate]:
+        """Of the earlier and of the later audit."""
+        return self.comparison.old, self.comparison.new
+
+    @property
+    def p(self) -> float:
+        """Two-sided, of the exact test."""
+        return self.comparison.p
+
+    def __repr__(self) -> str:
+        return f"<Compared: {self.comparison.rise.value:+.4%}, p {self.p:.3g}>"
+
+    def _repr_html_(self) -> str:
+        found = self.comparison
+        cells = [
+            (name, f"{rate.count:,} of {rate.coverage.measured:,}") for name, rate in zip("AB", self.rates, strict=True)
+        ]
+        rise = f"{found.rise.low:+.4%} to {found.rise.high:+.4%}"
+        cells += [("difference", rise), ("p", f"{self.p:.3g} ({found.test})"), ("warnings", "; ".join(self.warnings))]
+        return card(f"memaudit compare {self.a} {self.b}", f"Difference B - A: {found.rise.value:+.4%}", cells)
+
+    def as_dict(self) -> dict[str, object]:
+        """All of it as one JSON object."""
+        found = self.comparison
+        return {
+            "a": found.old.as_dict(),
+            "b": found.new.as_dict(),
+            "test": found.test,
+            "why_not_paired": found.why,
+            "n": found.n,
+            "gained": found.gained,
+            "lost": found.lost,
+            "difference": found.rise._asdict(),
+            "p": found.p,
+            "gained_matches": [pair._asdict() for pair in found.gained_matches],
+            "lost_matches": [pair._asdict() for pair in found.lost_matches],
+            "inconclusive": list(self.warnings),
+        }
+
+
+def compare(a: AnyReport, b: AnyReport) -> Compared:
+    """Hold two audits side by side: McNemar's exact test where their generations are paired, else Fisher's.
+
+    a, b: report.json of the earlier and the later audit, or the runs. Raises UsageError for reports of another kind,
+    InconclusiveError for audits that did not count the same thing.
+
+    >>> store = ma.embed("training", out="store", encoder="thumbnail")
+    >>> audit = ma.run_audit("generations", store, out="audit")
+    >>> ma.compare("audit/report.json", audit).comparison.rise.value
+    0.0
+    """
+    first, second = report_of(a), report_of(b)
+    names = str(path_of(a)), str(path_of(b))
+    for name, report in zip(names, (first, second), strict=True):
+        if report.kind != "audit":
+            raise UsageError(f"{name} is a report of {report.kind}: compare takes two of audits")
+    with complaining(f"{names[0]} or {names[1]}"):
+        why = obstacle(first, second)
+    if why:
+        raise InconclusiveError(f"{names[0]} and {names[1]} cannot be compared: {why}")
+    with complaining(f"{names[0]} or {names[1]}"):
+        found = compare_audits(Audited(first), Audited(second))
+    return Compared(*names, found, (*_reasons(names[0], first), *_reasons(names[1], second)))
+
+
+def _reasons(name: str, report: Report) -> list[str]:
+    results = report.results
+    return [] if results.conclusive else [f"{name} calls itself inconclusive: {'; '.join(results.reasons)}"]

@@ -1,0 +1,86 @@
+"""Dedup of a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from memaudit.api.pictures import blurring
+from memaudit.api.places import AnyStore, store_at
+from memaudit.api.runs import DedupRun, Place
+from memaudit.dedup.ignored import read_ruled_out
+from memaudit.dedup.run import DedupOptions, dedup, require_possible
+from memaudit.errors import InconclusiveError
+from memaudit.report.dedup import write_dedup
+from memaudit.report.document import remove_earlier_pictures, start_run
+from memaudit.report.inconclusive import write_inconclusive
+from memaudit.types import Progress, silent
+
+
+def run_dedup(
+    store: AnyStore,
+    out: str | Path | None = None,
+    *,
+    against: AnyStore | None = None,
+    ignore: str | Path | None = None,
+    threshold: float | None = None,
+    method: str = "auto",
+    clusters: int | None = None,
+    clusterings: int = 1,
+    probes: int = 2,
+    target_recall: float | None = None,
+    backend: str = "auto",
+    keep: str = "largest",
+    groups: str = "cover",
+    match: str = "auto",
+    match_from: float | None = None,
+    recall_sample: int = 1000,
+    seed: int = 0,
+    blur_faces: bool = False,
+    max_unreadable: float = 0.01,
+    progress: Progress = silent,
+) -> DedupRun:
+    """Find the near-duplicates of a store, decide what to keep, and state the recall of finding them.
+
+    out: folder of the run's files; None: a temporary one. against: another store, whose images are dropped first.
+    ignore: CSV of left_id, right_id, pairs that are none. threshold: cosine, None for the encoder's own. clusters: None
+    for chosen by cost, 0 for every image with every other. keep: largest, first or best:COLUMN. match: whether pairs
+    from `match_from` to the threshold are decided on pixels: auto, pixels or none.
+
+    Raises UsageError for impossible options, InputError for a store without images, InconclusiveError for one that is
+    unfinished or damaged.
+
+    >>> dedup = ma.run_dedup(ma.embed("training", out="store", encoder="thumbnail"))
+    >>> dedup.recall.by_pair.value, len(dedup.pairs)
+    (1.0, 1)
+    """
+    options = DedupOptions(
+        threshold=threshold,
+        method=method,
+        clusters=clusters,
+        clusterings=clusterings,
+        probes=probes,
+        target_recall=target_recall,
+        backend=backend,
+        keep=keep,
+        groups=groups,
+        match=match,
+        match_from=match_from,
+        recall_sample=recall_sample,
+        seed=seed,
+        max_unreadable=max_unreadable,
+    )
+    alter = blurring(wanted=blur_faces)
+    place = Place(out)
+    start_run(place.folder, "dedup")
+    if blur_faces:
+        remove_earlier_pictures(place.folder)
+    require_possible(options)
+    ruled_out = read_ruled_out(Path(ignore)) if ignore else None
+    try:
+        opened = store_at(store)
+        other = store_at(against) if against else None
+        result = dedup(opened, options, against=other, ruled_out=ruled_out, scratch=place.folder, progress=progress)
+    except InconclusiveError as error:
+        write_inconclusive("dedup", str(error), place.folder)
+        raise InconclusiveError(f"inconclusive: {error}") from None
+    return place.run(DedupRun, write_dedup(result, opened, place.folder, other, alter))

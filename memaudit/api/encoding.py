@@ -1,0 +1,92 @@
+"""How a command embeds the images that it is given, with the encoder that a store was made with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from memaudit.api.places import is_store
+from memaudit.embedding.run import EmbedOptions, embed, embed_with_views
+from memaudit.embedding.views import ViewStore, embed_views
+from memaudit.encoders import Encoder, load_encoder
+from memaudit.encoders.catalog import is_known
+from memaudit.errors import InconclusiveError
+from memaudit.images.views import views_of
+from memaudit.store import Store, require_same_encoder
+from memaudit.types import EncoderSpec, Progress
+
+DEFAULT_VIEWS = "tiles"
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """encoder: None for the one of the training set's store. device: auto, cpu or cuda. workers: threads, 0 for one a
+    core. batch_size: images per forward pass; shard_rows: images per shard, what a kill can cost.
+
+    >>> ma.Encoding(device="cpu", workers=2).batch_size
+    16
+    """
+
+    encoder: str | None = None
+    device: str = "auto"
+    workers: int = 0
+    batch_size: int = 16
+    shard_rows: int = 1024
+    allow_unverified_weights: bool = False
+
+    def store_of(self, source: str | Path | Store, folder: Path, like: EncoderSpec, progress: Progress) -> Store:
+        """Open `source` if it is a store; else embed it into `folder`, anew where files changed since.
+
+        Raises InconclusiveError when the encoder at hand is not the one of `like`.
+        """
+        if isinstance(source, Store):
+            return self._as_asked(source)
+        if is_store(source):
+            return self._as_asked(Store.open(source))
+        return embed([str(source)], folder, self.load(like), self._options(), replace_changed=True, progress=progress)
+
+    def with_views(
+        self, source: str | Path | Store, choice: str | None, folder: Path, against: Store, progress: Progress
+    ) -> tuple[Store, ViewStore | None]:
+        """As `store_of`, and beside the folder, as FOLDER-views, the views of a choice but for the whole images
+        themselves; None where there are no others. What is embedded is read once for both.
+
+        choice None: DEFAULT_VIEWS, or none for embeddings that were imported from an encoder that memaudit has not.
+        Raises InconclusiveError when `against` was made with another encoder.
+        """
+        views, beside = views_of(choice or DEFAULT_VIEWS)[1:], folder.with_name(f"{folder.name}-views")
+        if isinstance(source, Store) or is_store(source):
+            images = self.store_of(source, folder, against.encoder, progress)
+            require_same_encoder(images, against)
+            if not views or not images.comparable or (choice is None and not is_known(images.encoder.name)):
+                return images, None
+            return images, embed_views(images, beside, self.load(images.encoder), views, self._options(), progress)
+        encoder, kinds = self.load(against.encoder), {beside: views} if views else {}
+        images, made = embed_with_views(
+            [str(source)], folder, encoder, kinds, self._options(), replace_changed=True, progress=progress
+        )
+        return images, made[0] if made and images.comparable else None
+
+    def load(self, spec: EncoderSpec) -> Encoder:
+        """The encoder that a store was made with. Raises InconclusiveError when the one at hand is another."""
+        encoder = load_encoder(
+            self.encoder or spec.name, device=self.device, allow_unverified_weights=self.allow_unverified_weights
+        )
+        if not encoder.spec.same_as(spec):
+            raise InconclusiveError(
+                f"the training set was embedded with {spec.identity}, not with {encoder.spec.identity}: "
+                "similarities between the two mean nothing; use the same encoder"
+            )
+        return encoder
+
+    def _options(self) -> EmbedOptions:
+        return EmbedOptions(batch_size=self.batch_size, workers=self.workers, shard_rows=self.shard_rows)
+
+    def _as_asked(self, store: Store) -> Store:
+        asked = self.encoder and self.encoder.partition(":")[0]
+        if asked and store.encoder.name.partition(":")[0] != asked:
+            raise InconclusiveError(
+                f"store {store.folder} was made with {store.encoder.identity}, not with --encoder {self.encoder}: "
+                "leave --encoder away, or embed again"
+            )
+        return store

@@ -1,0 +1,52 @@
+"""Extraction: prompts that give one picture again and again, without a training set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from memaudit.api.runs import ExtractionRun, Place
+from memaudit.audit.pairing import PROMPT_KEYS, compiled_pattern, read_pairing
+from memaudit.errors import EmptyInputError, InconclusiveError
+from memaudit.extraction.run import ExtractOptions, extract, require_possible
+from memaudit.images.sources import iter_images
+from memaudit.report.document import start_run
+from memaudit.report.extraction import write_extraction
+from memaudit.report.inconclusive import write_inconclusive
+from memaudit.types import Progress, silent
+
+
+def run_extract(
+    generations: str | Path,
+    out: str | Path | None = None,
+    *,
+    prompt_pattern: str | None = None,
+    pairing: str | Path | None = None,
+    threshold: float = 0.15,
+    clique: int = 10,
+    max_unreadable: float = 0.01,
+    progress: Progress = silent,
+) -> ExtractionRun:
+    """Find prompts that give one picture again and again (Carlini et al. 2023).
+
+    out: folder of the run's files; None: a temporary one. prompt_pattern: how generations are named, say
+    {prompt}/{seed}.png; pairing: CSV or JSON lines that say their prompts; else captions do. threshold: patched l2
+    distance at or below which two generations are one picture. clique: how many of them make a finding.
+
+    Raises UsageError for impossible options, InputError where prompts are not known, InconclusiveError where nothing
+    could be measured.
+
+    >>> ma.run_extract("generations", prompt_pattern="{prompt}.png", clique=2).findings
+    <Findings: 0>
+    """
+    options = ExtractOptions(threshold, clique, max_unreadable)
+    require_possible(options)
+    pattern = compiled_pattern(prompt_pattern, "--prompt-pattern", PROMPT_KEYS) if prompt_pattern else None
+    named = read_pairing(Path(pairing)) if pairing else None
+    place = Place(out)
+    start_run(place.folder, "extraction")
+    try:
+        result = extract(iter_images([str(generations)], contents=False), pattern, named, options, progress)
+    except (InconclusiveError, EmptyInputError) as error:
+        write_inconclusive("extraction", str(error), place.folder)
+        raise InconclusiveError(f"inconclusive: {error}") from None
+    return place.run(ExtractionRun, write_extraction(result, place.folder))

@@ -1,0 +1,137 @@
+"""Stores of faces: found, summed up, cut down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from memaudit.api.notebook import card
+from memaudit.api.places import AnyStore, store_at
+from memaudit.api.stores import require_readable
+from memaudit.dedup.run import DedupOptions, dedup
+from memaudit.encoders.sface import resolve
+from memaudit.errors import InconclusiveError, InputError
+from memaudit.faces.embed import FaceOptions, count_faces, embed_faces
+from memaudit.faces.forget import Forgotten as Forgotten
+from memaudit.faces.forget import forget
+from memaudit.faces.results import FaceCounts
+from memaudit.faces.summary import Identity, repeated_identities
+from memaudit.store import FACES, Store
+from memaudit.types import Coverage, Progress, silent
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True, repr=False)
+class FaceStore:
+    """A store of faces that was made or brought up to date: biometric templates, personal data.
+
+    >>> faces = ma.find_faces("training", out="faces")  # doctest: +WEIGHTS
+    >>> faces.counts.images  # doctest: +WEIGHTS
+    12
+    """
+
+    store: Store
+    counts: FaceCounts
+
+    @property
+    def folder(self) -> Path:
+        return self.store.folder
+
+    def __len__(self) -> int:
+        return self.counts.faces
+
+    def __repr__(self) -> str:
+        return f"<FaceStore {self.folder}: {self._said}>"
+
+    def _repr_html_(self) -> str:
+        return card(f"memaudit faces {self.folder}", self._said, [("encoder", self.store.encoder.identity)])
+
+    @property
+    def _said(self) -> str:
+        return f"{self.counts.faces:,} faces on {self.counts.with_face:,} of {self.counts.images:,} images"
+
+
+def find_faces(
+    sources: str | Path | Sequence[str | Path],
+    out: str | Path,
+    *,
+    encoder: str = "sface",
+    device: str = "auto",
+    workers: int = 0,
+    shard_rows: int = 1024,
+    append: bool = False,
+    replace_changed: bool = False,
+    max_unreadable: float = 0.01,
+    allow_unverified_weights: bool = False,
+    progress: Progress = silent,
+) -> FaceStore:
+    """Find, align and embed the faces of images, into a store with a row for each face. It continues after a kill.
+
+    sources: as of `embed`. encoder: sface, or face-onnx:PATH with its options. Raises as `embed`.
+
+    >>> ma.find_faces("training", out="faces")  # doctest: +WEIGHTS
+    <FaceStore faces: 0 faces on 0 of 12 images>
+    """
+    named = [sources] if isinstance(sources, str | Path) else sources
+    model = resolve(encoder, device, allow_unverified_weights=allow_unverified_weights)
+    options = FaceOptions(workers, shard_rows, append=append, replace_changed=replace_changed)
+    store = embed_faces(list(map(str, named)), Path(out), model, options, progress)
+    counts = count_faces(store)
+    require_readable(store, 1.0)  # archives that end early
+    if Coverage(counts.images - counts.unreadable, counts.images).falls_short(max_unreadable):
+        raise InconclusiveError(
+            f"{counts.unreadable:,} of {counts.images:,} images could not be read, more than --max-unreadable "
+            f"{max_unreadable:g}; the store is complete: memaudit info {store.folder} lists the causes"
+        )
+    return FaceStore(store, counts)
+
+
+def forget_faces(store: AnyStore, image_ids: str | Sequence[str]) -> Forgotten:
+    """Remove the faces of images, or single ones (IMAGE_ID#face-2), from a store of faces; they do not come back.
+
+    Raises InputError for a store of images, or for image_ids that it never had.
+
+    >>> faces = ma.find_faces("training", out="faces")  # doctest: +WEIGHTS
+    >>> ma.forget_faces(faces, "0003.png").removed  # doctest: +WEIGHTS
+    ('0003.png',)
+    """
+    folder = Path(store) if isinstance(store, str | Path) else store.folder
+    return forget(folder, [image_ids] if isinstance(image_ids, str) else list(image_ids))
+
+
+@dataclass(frozen=True)
+class FaceSummary:
+    """Which identities a store of faces repeats most. threshold: cosine from which two faces count as one person's;
+    recall_by_pair: of the pairs that link them, None where none were compared.
+
+    >>> faces = ma.find_faces("training", out="faces")  # doctest: +WEIGHTS
+    >>> ma.summarise_faces(faces).repeated  # doctest: +WEIGHTS
+    ()
+    """
+
+    threshold: float
+    faces: int
+    persons: int
+    repeated_persons: int
+    repeated: tuple[Identity, ...]
+    recall_by_pair: float | None = None
+
+
+def summarise_faces(store: AnyStore, *, threshold: float | None = None, progress: Progress = silent) -> FaceSummary:
+    """The identities that a store of faces repeats most, which a model is likeliest to learn: the largest groups of a
+    dedup run over its faces. Raises InputError for a store of images.
+
+    >>> ma.summarise_faces(ma.find_faces("training", out="faces")).persons  # doctest: +WEIGHTS
+    0
+    """
+    opened = store_at(store)
+    if opened.manifest.kind != FACES:
+        raise InputError(f"store {opened.folder} holds images, not faces: memaudit dedup finds what it repeats")
+    if not opened.comparable:
+        return FaceSummary(threshold or opened.encoder.threshold, 0, 0, 0, ())
+    result = dedup(opened, DedupOptions(threshold=threshold, groups="components"), progress=progress)
+    found = repeated_identities(opened, result.decisions, _SHOWN)
+    recall = result.recall.by_pair.value
+    return FaceSummary(result.threshold, opened.comparable, found.persons, found.repeated, found.largest, recall)

@@ -1,0 +1,124 @@
+"""Pictures looked up in a training set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from memaudit.api.dedup_fates import run_of
+from memaudit.api.encoding import Encoding
+from memaudit.api.notebook import card
+from memaudit.api.places import AnyStore, folder_of
+from memaudit.api.runs import DedupRun
+from memaudit.errors import EmptyInputError, UsageError
+from memaudit.files import write_json
+from memaudit.images.sources import iter_images
+from memaudit.images.views import views_of
+from memaudit.index import Index, Searcher, open_searcher
+from memaudit.lookup import run as lookup
+from memaudit.lookup.run import Answer as Answer
+from memaudit.lookup.run import LookupMatch as LookupMatch
+from memaudit.similarity.exact import require_threshold
+
+FOUND, NOTHING, UNDECIDED = lookup.FOUND, lookup.NOTHING, lookup.UNDECIDED
+
+
+@dataclass(frozen=True, repr=False)
+class LookupRun:
+    """What came of each picture. evidence: all of it as one JSON object, with the digests that make it repeatable.
+
+    >>> found = ma.run_lookup("generations/copy.png", ma.embed("training", out="store", encoder="thumbnail"))
+    >>> found.outcome, found.answers[0].matches[0].image_id
+    ('found', '0005.png')
+    """
+
+    answers: tuple[Answer, ...]
+    evidence: dict[str, Any]
+
+    @property
+    def outcome(self) -> str:
+        """found, nothing found or could not decide."""
+        return str(self.evidence["outcome"])
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Why "nothing found" must not be read as "is not in it"."""
+        return tuple(self.evidence["undecided"])
+
+    def write(self, path: str | Path) -> Path:
+        """Write the evidence as JSON. Raises UsageError where a file is already: evidence is not written over."""
+        path = Path(path)
+        _require_new(path)
+        write_json(path, self.evidence)
+        return path
+
+    def __repr__(self) -> str:
+        return f"<LookupRun: {self.outcome}; {len(self.answers):,} pictures>"
+
+    def _repr_html_(self) -> str:
+        rows = [(answer.image, _said(answer)) for answer in self.answers]
+        return card("memaudit lookup", self.outcome, [*rows, ("warnings", "; ".join(self.warnings))])
+
+
+def _said(answer: Answer) -> str:
+    if answer.matches:
+        return ", ".join(f"{match.image_id} ({match.similarity:.3f})" for match in answer.matches)
+    return "no match" if answer.status == "ok" else str(answer.status)
+
+
+def run_lookup(
+    images: str | Path | Sequence[str | Path],
+    against: AnyStore,
+    *,
+    dedup: str | Path | DedupRun | None = None,
+    views: str = "all",
+    match: str = "auto",
+    match_from: float | None = None,
+    threshold: float | None = None,
+    neighbours: int = 10,
+    evidence: str | Path | None = None,
+    max_unreadable: float = 0.01,
+    encoding: Encoding = Encoding(),
+) -> LookupRun:
+    """Look pictures up in a training set: its store, or an index of it.
+
+    dedup: a run of the same store: was a match kept or dropped? views: none, flips or all. match: whether candidates
+    from `match_from` to the threshold (cosine) are decided on pixels: auto, pixels or none. evidence: file to write.
+
+    Raises EmptyInputError where there is no image, InconclusiveError for another encoder than the training set's.
+
+    >>> store = ma.embed("training", out="store", encoder="thumbnail")
+    >>> ma.run_lookup("generations/0500.png", store, views="none").outcome
+    'nothing found'
+    """
+    if threshold is not None:
+        require_threshold(threshold)
+    if evidence is not None:
+        _require_new(Path(evidence))
+    options = lookup.LookupOptions(views_of(views), threshold, neighbours, match, match_from)
+    watch = lookup.Stopwatch()
+    references: Searcher = against if isinstance(against, Index) else open_searcher(folder_of(against))
+    decisions = run_of(dedup, references.store) / "decisions.parquet" if dedup else None
+    watch.lap("opening")
+    encoder = encoding.load(references.store.encoder)
+    watch.lap("loading the encoder")
+    sources = [str(images)] if isinstance(images, str | Path) else list(map(str, images))
+    refs = (ref for source in sources for ref in iter_images([source]))
+    answers = lookup.look_up(refs, references, encoder, options)
+    if not answers:
+        raise EmptyInputError(f"no image in {', '.join(sources)}: nothing to look up")
+    if decisions is not None:
+        answers = lookup.with_fates(answers, decisions)
+    watch.lap("looking up")
+    value = lookup.evidence(answers, references, options, max_unreadable, watch.seconds)
+    found = LookupRun(tuple(answers), value)
+    if evidence is not None:
+        found.write(evidence)
+    return found
+
+
+def _require_new(path: Path) -> None:
+    if path.exists():
+        raise UsageError(f"{path} exists already: evidence is not written over; choose another --evidence")

@@ -1,0 +1,47 @@
+"""Where things lie: stores by path or opened, and the folders of runs that were given none."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from memaudit.store import Store
+
+
+class HasFolder(Protocol):
+    """What knows the folder that it was opened from: a store, an index, or what made one."""
+
+    @property
+    def folder(self) -> Path: ...
+
+
+AnyStore = str | Path | HasFolder
+"""A store: its folder, or what was opened or made there."""
+
+
+class Scratch:
+    """A folder that is there as long as anybody holds this object."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="memaudit-"))
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+
+
+def folder_of(place: AnyStore) -> Path:
+    return Path(place) if isinstance(place, str | Path) else place.folder
+
+
+def store_at(place: AnyStore) -> Store:
+    """The store, opened. Raises as Store.open."""
+    from memaudit.store import Store
+
+    return place if isinstance(place, Store) else Store.open(folder_of(place))
+
+
+def is_store(path: str | Path) -> bool:
+    """True if `path` is a folder that holds a store, finished or not."""
+    return (Path(path) / "store.json").is_file()  # memaudit.store needs h5py, which a gate has not

@@ -1,0 +1,72 @@
+"""Prompts to generate from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from memaudit.api.dedup_fates import run_of
+from memaudit.api.notebook import grid
+from memaudit.api.places import AnyStore, store_at
+from memaudit.api.runs import DedupRun
+from memaudit.audit.prompts import Chosen, GroupSizes, Prompt, choose_prompts, write_prompts
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True, repr=False)
+class Prompts:
+    """Captions to generate from, and what they were chosen from.
+
+    >>> chosen = ma.make_prompts(ma.embed("training.csv", out="store", encoder="thumbnail"), n=2)
+    >>> len(chosen), chosen.chosen.captioned
+    (2, 12)
+    """
+
+    chosen: Chosen
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """Caption, image_id, seed, and images of its group in the dedup run."""
+        return self.chosen.prompts
+
+    def write(self, path: str | Path) -> Path:
+        """JSON lines, as `pairing` of an audit takes them."""
+        write_prompts(self.prompts, Path(path))
+        return Path(path)
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def __repr__(self) -> str:
+        return f"<Prompts: {len(self):,} of {self.chosen.distinct:,} distinct captions>"
+
+    def _repr_html_(self) -> str:
+        rows = [(prompt.prompt, prompt.image_id) for prompt in self.prompts[:_SHOWN]]
+        return grid(("prompt", "image_id"), rows, len(self) - len(rows))
+
+
+def make_prompts(
+    store: AnyStore,
+    out: str | Path | None = None,
+    *,
+    n: int = 50_000,
+    strategy: str = "random",
+    dedup: str | Path | DedupRun | None = None,
+    seed: int = 0,
+) -> Prompts:
+    """Choose captions of the training set to generate from.
+
+    out: file of JSON lines to write. strategy: random, most-duplicated or mixed; the latter two need `dedup`, a run of
+    this store. Raises UsageError for an unknown strategy, InputError for a store without captions.
+
+    >>> store = ma.embed("training.csv", out="store", encoder="thumbnail")
+    >>> ma.make_prompts(store, out="prompts.jsonl", n=3)
+    <Prompts: 3 of 12 distinct captions>
+    """
+    training = store_at(store)
+    sizes = GroupSizes.read(run_of(dedup, training)) if dedup else None
+    prompts = Prompts(choose_prompts(training, n, strategy, sizes, seed))
+    if out is not None:
+        prompts.write(out)
+    return prompts

@@ -1,0 +1,197 @@
+"""Stores: made of images or of ready embeddings, and opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from memaudit.api.notebook import card
+from memaudit.api.places import AnyStore, store_at
+from memaudit.embedding.importing import Part, clip_retrieval_parts, dimension_of
+from memaudit.embedding.importing import import_embeddings as import_parts
+from memaudit.embedding.run import EmbedOptions, embed_with_views
+from memaudit.embedding.windows import DETAILS, TILES, WindowCounts, window_counts
+from memaudit.encoders import load_encoder
+from memaudit.errors import InconclusiveError, UsageError
+from memaudit.images.views import details as all_details
+from memaudit.images.views import tiles as all_tiles
+from memaudit.similarity.exact import require_threshold
+from memaudit.store import Store
+from memaudit.types import Coverage, EncoderSpec, Progress, silent
+
+DEFAULT_ENCODER = "sscd"
+
+
+@dataclass(frozen=True, repr=False)
+class MadeStore:
+    """A store that was made or brought up to date; it is taken wherever a store is.
+
+    tiles, details: how many windows of the images were embedded beside them, None for none.
+
+    >>> made = ma.embed("training", out="store", encoder="thumbnail")
+    >>> len(made), made.encoder.name, made.coverage.measured
+    (12, 'thumbnail', 12)
+    """
+
+    store: Store
+    tiles: WindowCounts | None = None
+    details: WindowCounts | None = None
+
+    @property
+    def folder(self) -> Path:
+        return self.store.folder
+
+    @property
+    def encoder(self) -> EncoderSpec:
+        """Name, weights and preprocessing of what made the embeddings."""
+        return self.store.encoder
+
+    @property
+    def coverage(self) -> Coverage:
+        """Images with an embedding, of all that are not blank."""
+        return self.store.coverage
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the encoder's identity and the shards."""
+        return self.store.digest
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __repr__(self) -> str:
+        return f"<Store {self.folder}: {self._measured}, {self.encoder.name}>"
+
+    def _repr_html_(self) -> str:
+        cells = [("encoder", self.encoder.identity), ("digest", self.digest)]
+        cells += [(name, str(count)) for name, count in self.windows.items()]
+        return card(f"memaudit store {self.folder}", self._measured, cells)
+
+    @property
+    def windows(self) -> dict[str, WindowCounts]:
+        """Counts of tiles and details, of those that there are."""
+        return {name: count for name, count in ((TILES, self.tiles), (DETAILS, self.details)) if count is not None}
+
+    @property
+    def _measured(self) -> str:
+        return f"{self.coverage.measured:,} of {self.coverage.total:,} images"
+
+
+def embed(
+    sources: str | Path | Sequence[str | Path],
+    out: str | Path,
+    *,
+    encoder: str = DEFAULT_ENCODER,
+    device: str = "auto",
+    workers: int = 0,
+    batch_size: int = 16,
+    shard_rows: int = 8192,
+    append: bool = False,
+    replace_changed: bool = False,
+    reuse: bool = True,
+    tiles: bool = False,
+    fine_tiles: bool = False,
+    max_unreadable: float = 0.01,
+    allow_unverified_weights: bool = False,
+    progress: Progress = silent,
+) -> MadeStore:
+    """Embed images into a store: unit vectors (images, dim) in float16. Called again after a kill, it continues.
+
+    sources: folders, images, manifests, tars, tables, or URLs of them. encoder: of `list_encoders`. append: add the
+    sources' new images to a finished store; replace_changed: write it anew from the first changed image on. tiles,
+    fine_tiles: also embed parts of each image. max_unreadable: share of images that may be unreadable.
+
+    Raises UsageError for impossible options, InputError for sources that changed, InconclusiveError where more images
+    than allowed could not be read (the store is there all the same).
+
+    >>> ma.embed("training", out="store", encoder="thumbnail")
+    <Store store: 12 of 12 images, thumbnail>
+    """
+    folder = Path(out)
+    loaded = load_encoder(encoder, device=device, allow_unverified_weights=allow_unverified_weights)
+    options = EmbedOptions(batch_size=batch_size, workers=workers, shard_rows=shard_rows, reuse=reuse)
+    every = {TILES: all_tiles() if tiles or fine_tiles else (), DETAILS: all_details() if fine_tiles else ()}
+    kinds = {name: of_kind for name, of_kind in every.items() if of_kind}
+
+    named = [sources] if isinstance(sources, str | Path) else sources
+    store, views = embed_with_views(
+        list(map(str, named)),
+        folder,
+        loaded,
+        {folder / name: of_kind for name, of_kind in kinds.items()},
+        options,
+        append=append,
+        replace_changed=replace_changed,
+        progress=progress,
+    )
+    windows = dict(zip(kinds, views, strict=True))
+    for embedded in (store, *(each.store for each in windows.values())):
+        require_readable(embedded, max_unreadable)
+    counts = {name: window_counts(each) for name, each in windows.items()}
+    return MadeStore(store, counts.get(TILES), counts.get(DETAILS))
+
+
+def import_embeddings(
+    embeddings: str | Path,
+    out: str | Path,
+    *,
+    encoder: str,
+    threshold: float,
+    ids: str | Path | None = None,
+    weights_sha256: str = "",
+    preprocessing: str = "as recorded by the user",
+    shard_rows: int = 8192,
+    max_unreadable: float = 0.01,
+    progress: Progress = silent,
+) -> MadeStore:
+    """Make a store of ready embeddings, with the encoder's identity as you give it.
+
+    embeddings: a .npy file (rows, dim) with `ids`, a text file or Parquet table of image_ids in its order; or
+    clip-retrieval's folder, which holds its own. threshold: cosine similarity from which two count as near-duplicates.
+
+    Raises UsageError for ids where there are none to give, InputError for arrays that do not fit.
+
+    >>> import numpy as np
+    >>> np.save("vectors.npy", np.eye(3, 8, dtype=np.float32))
+    >>> _ = open("ids.txt", "w").write("a\\nb\\nc\\n")
+    >>> len(ma.import_embeddings("vectors.npy", "imported", ids="ids.txt", encoder="mine", threshold=0.9))
+    3
+    """
+    require_threshold(threshold)
+    source = Path(embeddings)
+    if source.is_dir() == (ids is not None):
+        raise UsageError("give --ids with a .npy file, and only then: clip-retrieval's folder holds its own")
+    parts = [Part(source, Path(ids))] if ids else clip_retrieval_parts(source)
+    given = "given when the embeddings were imported"
+    spec = EncoderSpec(encoder, weights_sha256, preprocessing, dimension_of(parts), threshold, given)
+    store = import_parts(parts, Path(out), spec, shard_rows=shard_rows, progress=progress)
+    require_readable(store, max_unreadable)
+    return MadeStore(store)
+
+
+def open_store(folder: AnyStore) -> Store:
+    """Open a finished store for reading: its length, encoder, coverage, digest, and blocks of embeddings and columns.
+
+    Raises InputError if there is none, InconclusiveError if it is unfinished or a shard is missing.
+
+    >>> _ = ma.embed("training", out="store", encoder="thumbnail")
+    >>> ma.open_store("store").coverage
+    Coverage(measured=12, total=12)
+    """
+    return store_at(folder)
+
+
+def require_readable(store: Store, allowed: float) -> None:
+    """Raise InconclusiveError when a larger share than `allowed` could not be read, or an archive ends early."""
+    if store.cut:  # whatever the share: it would be one of what is there, not of what there was
+        raise InconclusiveError(
+            f"archives of {store.folder} end early ({store.cut:,} rows say so): an unknown number of images is "
+            f"missing; restore them and embed again (memaudit info {store.folder} lists the causes)"
+        )
+    coverage = store.coverage
+    if coverage.falls_short(allowed):
+        raise InconclusiveError(
+            f"{coverage.total - coverage.measured:,} of {coverage.total:,} images could not be read, more than "
+            f"--max-unreadable {allowed:g}; the store is complete: memaudit info {store.folder} lists the causes"
+        )

@@ -1,0 +1,55 @@
+"""The columns of a run: Parquet files, read when somebody asks for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from memaudit.api.notebook import grid
+from memaudit.api.places import Scratch
+from memaudit.errors import InputError
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True, repr=False)
+class Table:
+    """One of the tables that a run wrote.
+
+    >>> dedup = ma.run_dedup(ma.embed("training", out="store", encoder="thumbnail"))
+    >>> dedup.pairs.to_arrow().column("left_id").to_pylist()
+    ['0003.png']
+    """
+
+    path: Path
+    scratch: Scratch | None = field(default=None, compare=False)
+
+    def to_arrow(self) -> pa.Table:
+        """All rows. Raises InputError if the file is gone or damaged."""
+        try:
+            return pq.read_table(self.path)
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"{self.path} cannot be read: {' '.join(str(error).split())}") from None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(pq.read_schema(self.path).names)
+
+    def __len__(self) -> int:
+        return int(pq.read_metadata(self.path).num_rows)
+
+    def __repr__(self) -> str:
+        return f"<Table {self.path.stem}: {len(self):,} rows of {', '.join(self.columns)}>"
+
+    def _repr_html_(self) -> str:
+        first = self.to_arrow().slice(0, _SHOWN)
+        rows = [[_cell(value) for value in row.values()] for row in first.to_pylist()]
+        return grid(self.columns, rows, len(self) - len(rows))
+
+
+def _cell(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else "" if value is None else str(value)
