@@ -95,7 +95,8 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that is ther
     def __getattr__(name: str) -> object:
         if name not in _HOME:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"memaudit.api.{_HOME[name]}"), name)
+        with errors.explaining_imports():
+            return getattr(import_module(f"memaudit.api.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,5 +1,7 @@
 """What is not installed is one line that says how to install it."""
 
+import subprocess
+import sys
 from importlib import metadata
 
 import pytest
@@ -33,6 +35,14 @@ def test_an_import_that_fails_within_a_command_is_explained(monkeypatch: pytest.
         load("scipy.sparse")
     with pytest.raises(ModuleNotFoundError, match="elsewhere"):
         load("elsewhere")
+
+
+def test_the_api_explains_what_it_cannot_import() -> None:
+    """A name of `memaudit` whose engine needs what is absent."""
+    code = "import sys; sys.modules['scipy'] = None\nimport memaudit as ma\nma.run_dedup"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("memaudit.errors.MissingDependencyError: this needs SciPy: pip install")
 
 
 def test_what_is_there_is_imported() -> None:
