@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
-Rows = NDArray[np.int64] | NDArray[np.int32]
 CONFIDENCE = 0.95
 Progress = Callable[[str, int, int], None]
 """Called with the stage, the number done and the total (0: unknown)."""

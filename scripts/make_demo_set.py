@@ -24,12 +24,9 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
-import json
 import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -42,15 +39,11 @@ from scipy.sparse.csgraph import connected_components
 
 from scripts import alterations
 from scripts.alterations import Rng, alter, enlarge, read_rgb, stream, write_picture
+from scripts.folders import ScriptError, appearing_folder, ends_in_one_line, is_complete
 
-STAMP = "stamp.json"
 FAMILIES = "families.csv"
 COLOUR_MASK = "_segmented"
 CLOCK = "o clock"
-
-
-class DemoError(Exception):
-    """Why the work cannot be done and what to do next, in one line."""
 
 
 @dataclass(frozen=True)
@@ -104,16 +97,16 @@ class Pools:
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a CSV file that has at least these columns. Raises DemoError otherwise."""
+    """Rows of a CSV file that has at least these columns. Raises ScriptError otherwise."""
     try:
         with path.open(encoding="utf-8", newline="") as handle:
             reader = csv.DictReader(handle)
             missing = [column for column in columns if column not in (reader.fieldnames or ())]
             if missing:
-                raise DemoError(f"{path} has no column {', '.join(missing)}")
+                raise ScriptError(f"{path} has no column {', '.join(missing)}")
             return [{column: row[column] or "" for column in columns} for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DemoError(f"{path} cannot be read as CSV: {error}") from None
+        raise ScriptError(f"{path} cannot be read as CSV: {error}") from None
 
 
 def write_rows(path: Path, kind: type[Any], rows: Iterable[Any]) -> None:
@@ -132,39 +125,11 @@ def digest_of(files: Iterable[Path], *values: object) -> str:
     return digest.hexdigest()
 
 
-def is_complete(folder: Path, inputs: str) -> bool:
-    """Whether `folder` was made, whole, from inputs with this digest."""
-    try:
-        found = json.loads((folder / STAMP).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return bool(found == {"inputs": inputs})
-
-
-@contextmanager
-def appearing_folder(folder: Path, inputs: str) -> Iterator[Path]:
-    """Yield a new folder that takes the name `folder`, with its stamp, when the block ends well.
-
-    An older folder with a stamp is replaced. Raises DemoError for one that holds something else.
-    """
-    if folder.exists() and any(folder.iterdir()) and not (folder / STAMP).is_file():
-        raise DemoError(f"{folder} is not empty and was not made by this script; name another folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
-        new = Path(temporary, "new")
-        new.mkdir()
-        yield new
-        (new / STAMP).write_text(json.dumps({"inputs": inputs}) + "\n", encoding="utf-8")
-        if folder.exists():
-            folder.rename(Path(temporary, "old"))
-        new.rename(folder)
-
-
 def read_samples(manifest: Path) -> list[Sample]:
-    """The sample pool, ordered by image_id. Raises DemoError for a manifest without pictures."""
+    """The sample pool, ordered by image_id. Raises ScriptError for a manifest without pictures."""
     rows = read_rows(manifest, ("path", "image_id", "caption"))
     if not rows:
-        raise DemoError(f"{manifest} lists no pictures; run scripts/fetch_samples")
+        raise ScriptError(f"{manifest} lists no pictures; run scripts/fetch_samples")
     return sorted((Sample(**row) for row in rows), key=lambda sample: sample.image_id)
 
 
@@ -177,14 +142,14 @@ def components_of(samples: Sequence[Sample], pairs: Path) -> list[list[Sample]]:
         table = pq.read_table(pairs, columns=["left_id", "right_id"])
     except (OSError, KeyError, pa.ArrowInvalid) as error:
         reason = str(error).partition("\n")[0]
-        raise DemoError(f"{pairs} cannot be read as pairs with left_id and right_id: {reason}") from None
+        raise ScriptError(f"{pairs} cannot be read as pairs with left_id and right_id: {reason}") from None
     position = {sample.image_id: i for i, sample in enumerate(samples)}
     ids = [(pair["left_id"], pair["right_id"]) for pair in table.to_pylist()]
     ids += [(masked.removesuffix(COLOUR_MASK), masked) for masked in position if masked.endswith(COLOUR_MASK)]
     ids = [pair for pair in ids if pair[0] in position or not pair[1].endswith(COLOUR_MASK)]
     unknown = next((i for pair in ids for i in pair if i not in position), None)
     if unknown is not None:
-        raise DemoError(f"{pairs} names {unknown!r}, which the sample manifest does not; compute it on this pool")
+        raise ScriptError(f"{pairs} names {unknown!r}, which the sample manifest does not; compute it on this pool")
     edges = np.array([[position[left], position[right]] for left, right in ids], dtype=np.int64).reshape(-1, 2)
     graph = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(len(samples), len(samples)))
     members: dict[int, list[Sample]] = {}
@@ -202,7 +167,7 @@ def belongs_to_training(component: Sequence[Sample], plan: Plan) -> bool:
 def split(components: Sequence[list[Sample]], plan: Plan, rng: Rng) -> Pools:
     """Deal whole components to the pools: training until it has its share, then control, the rest to novel.
 
-    Raises DemoError when there are too few pictures for the control and the novel pool.
+    Raises ScriptError when there are too few pictures for the control and the novel pool.
     """
     total = sum(len(component) for component in components)
     wanted_training = round(total * plan.training)
@@ -221,7 +186,7 @@ def split(components: Sequence[list[Sample]], plan: Plan, rng: Rng) -> Pools:
             pool = pools.control if len(pools.control) < wanted_control else pools.novel
         pool.extend(optional[index])
     if len(pools.control) < wanted_control or not pools.novel:
-        raise DemoError(
+        raise ScriptError(
             f"{total} sample pictures are too few: the control pool needs {wanted_control} and has "
             f"{len(pools.control)}, the novel pool has {len(pools.novel)}"
         )
@@ -293,9 +258,9 @@ def make(samples: Path, pairs: Path, out: Path, seed: int, plan: Plan) -> None:
     components = components_of(pictures, pairs)
     read = [manifest, pairs, *(samples / picture.path for picture in pictures)]
     inputs = digest_of([*read, Path(__file__), Path(alterations.__file__)], seed, plan)
-    if is_complete(out, inputs):
+    if is_complete(out, stamp := {"inputs": inputs}):
         return
-    with appearing_folder(out, inputs) as new:
+    with appearing_folder(out, lambda folder: stamp) as new:
         write_pools(split(components, plan, stream(seed, "", "pools", 0)), samples, new, plan, seed)
 
 
@@ -306,16 +271,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", metavar="OUT", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(arguments)
-
-
-def ends_in_one_line(name: str, work: Callable[[], None]) -> int:
-    """Run `work` and return the exit code: 0, or 2 with one line on stderr for what the user can mend."""
-    try:
-        work()
-    except (DemoError, OSError) as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 2
-    return 0
 
 
 def main(arguments: Sequence[str] | None = None, plan: Plan | None = None) -> int:

@@ -34,7 +34,8 @@ import numpy as np
 
 from scripts import alterations, make_demo_set
 from scripts.alterations import alter, enlarge, read_rgb, stream, write_picture
-from scripts.make_demo_set import DemoError, PoolImage, appearing_folder, digest_of, is_complete, read_rows, write_rows
+from scripts.folders import ScriptError, appearing_folder, ends_in_one_line, is_complete
+from scripts.make_demo_set import PoolImage, digest_of, read_rows, write_rows
 
 OWN_PICTURE = 0.75
 
@@ -88,25 +89,25 @@ def read_pool(manifest: Path) -> list[PoolImage]:
     """The pictures of a pool, ordered by image_id, their paths made absolute or relative to the caller."""
     rows = read_rows(manifest, tuple(PoolImage.__dataclass_fields__))
     if not rows:
-        raise DemoError(f"{manifest} lists no pictures")
+        raise ScriptError(f"{manifest} lists no pictures")
     pool = [PoolImage(**row | {"path": str(manifest.parent / row["path"])}) for row in rows]
     return sorted(pool, key=lambda picture: picture.image_id)
 
 
 def kept(training: Sequence[PoolImage], keep: Path | None) -> list[PoolImage]:
-    """The training pictures that the keep list names, all without a list. Raises DemoError for unknown ids."""
+    """The training pictures that the keep list names, all without a list. Raises ScriptError for unknown ids."""
     if keep is None:
         return list(training)
     wanted = set(keep.read_text(encoding="utf-8").split("\n")) - {""}
     if unknown := sorted(wanted - {picture.image_id for picture in training}):
-        raise DemoError(f"{keep} names {unknown[0]!r}, which is not in the training manifest")
+        raise ScriptError(f"{keep} names {unknown[0]!r}, which is not in the training manifest")
     return [picture for picture in training if picture.image_id in wanted]
 
 
 def choose_prompts(training: Sequence[PoolImage], settings: Settings) -> list[PoolImage]:
     """`settings.prompts` different training pictures, in random order."""
     if not 0 < settings.prompts <= len(training):
-        raise DemoError(f"--prompts is {settings.prompts}, expected 1 .. {len(training)}, the training pictures")
+        raise ScriptError(f"--prompts is {settings.prompts}, expected 1 .. {len(training)}, the training pictures")
     order = {p.image_id: stream(settings.seed, p.image_id, "prompt", 0).random() for p in training}
     return sorted(training, key=lambda picture: order[picture.image_id])[: settings.prompts]
 
@@ -117,7 +118,7 @@ def choose_planted(prompts: Sequence[PoolImage], sizes: Mapping[str, int], setti
     Each prompt's key is u ** (1 / weight) with its own uniform u; the largest keys win (Efraimidis and Spirakis 2006).
     """
     if not 0 <= settings.memorised <= 1:
-        raise DemoError(f"--memorised is {settings.memorised}, expected a share between 0 and 1")
+        raise ScriptError(f"--memorised is {settings.memorised}, expected a share between 0 and 1")
 
     def key(picture: PoolImage) -> float:
         draw = stream(settings.seed, picture.image_id, "planted", 0).random()
@@ -174,10 +175,10 @@ def simulate(training: Path, novel: Path, out: Path, keep: Path | None, settings
     code = [Path(module) for module in (__file__, make_demo_set.__file__, alterations.__file__)]
     pictures = [Path(picture.path) for picture in (*known, *fresh)]
     inputs = digest_of([training, novel, *([keep] if keep else []), *pictures, *code], settings)
-    if is_complete(out, inputs):
+    if is_complete(out, stamp := {"inputs": inputs}):
         return
     plan = plan_generations(known, fresh, settings)
-    with appearing_folder(out, inputs) as new:
+    with appearing_folder(out, lambda folder: stamp) as new:
         write_generations(plan, new, settings.seed)
 
 
@@ -201,7 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         simulate(options.training, options.novel, options.out, options.keep, settings)
         print(f"{options.prompts} simulated generations in {options.out / 'images'}")
 
-    return make_demo_set.ends_in_one_line("simulate_generator", work)
+    return ends_in_one_line("simulate_generator", work)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from memaudit.audit.discoveries import discoveries
 from memaudit.audit.results import Control, Scores
 from memaudit.index import Searcher
+from memaudit.matching.search import Searched
 from memaudit.similarity import pairs_within, top_k
 from memaudit.statistics import greater_rate_p, least_relabelling_p, rate_of, relabelling_p
 from memaudit.store import Store
@@ -20,8 +21,15 @@ from memaudit.types import Coverage, Float32, Int64, Rate, Status
 MIN_CONTROLS = 100  # docs/protocols/audit.md: with fewer the test cannot speak, and says so
 PERMUTATIONS = 9999
 _QUERY_ROWS = 4096
-_FIRST_LOOK = 10  # matches asked of each held-out image; whoever has more is searched again for all of them
-_SEARCHED_AGAIN = 10_000_000  # rows x neighbours of such a search: bounds its memory
+_SEARCHED_AGAIN = 10_000_000  # rows x neighbours of a search for all matches of held-out images: bounds its memory
+
+
+class HeldOut(NamedTuple):
+    """Held-out images after they went the way of generations: what their search gave, and the rows of those that would
+    count as regurgitated."""
+
+    searched: Searched
+    alike: Int64
 
 
 def measure_control(
@@ -32,19 +40,20 @@ def measure_control(
     counted: NDArray[np.bool_],
     searched: Rate,
     threshold: float,
-    alike: Int64,
+    held_out: HeldOut,
 ) -> Control:
     """Compare the generations' matches with what held-out images give.
 
-    counted: the generations that are draws of their own. alike: held-out rows that would count as regurgitated. A
+    counted: the generations that are draws of their own. Of the held-out images only those with a match are searched
+    again, for all of theirs. A
     held-out file that stands there several times counts once, like a generation: it is one observation of chance.
     Training and held-out images that are near-duplicates of each other carry one label between them in the relabelling
     test (docs/protocols/audit.md). Blank images are not compared, so they are no control.
     """
     file_of = _files(control)
     own = np.flatnonzero(file_of == np.arange(len(file_of)))
-    across = _across(control, own, references, threshold)
-    matching = np.union1d(across.controls, file_of[alike])
+    across = _across(control, own, references, held_out.searched, threshold)
+    matching = np.union1d(across.controls, file_of[held_out.alike])
     usable = len(own) - len(matching)
     near = _nearest(generations, control, scores, counted, threshold)
     groups = _groups(near, references.store, control, threshold)
@@ -99,29 +108,16 @@ class _Across(NamedTuple):
     best: Float32
 
 
-def _across(control: Store, own: Int64, references: Searcher, threshold: float) -> _Across:
-    controls, found, best = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.float32)]
-    for block in control.blocks(_QUERY_ROWS):
-        counts = np.isin(block.rows, own)
-        if not counts.any():
-            continue
-        rows, vectors = block.rows[counts], block.embeddings[counts]
-        near = references.search(vectors, _FIRST_LOOK, threshold)
-        controls.append(rows[near.above > 0])
-        found.append(near.rows[near.similarity >= np.float32(threshold)])
-        found += _all_matches(references, vectors[near.above > _FIRST_LOOK], near.above.max(), threshold)
-        best.append(near.similarity[:, 0])
-    return _Across(np.concatenate(controls), np.unique(np.concatenate(found)), np.concatenate(best))
-
-
-def _all_matches(references: Searcher, vectors: Float32, most: int, threshold: float) -> list[Int64]:
-    """The rows of every match, of vectors that have at most `most` each."""
-    found = []
-    step = max(1, _SEARCHED_AGAIN // max(1, most))
-    for low in range(0, len(vectors), step):
-        near = references.search(vectors[low : low + step], int(most), threshold)
-        found.append(np.unique(near.rows[near.similarity >= np.float32(threshold)]))
-    return found
+def _across(control: Store, own: Int64, references: Searcher, found: Searched, threshold: float) -> _Across:
+    matching = own[found.above[own] > 0]
+    most = int(found.above[matching].max(initial=1))
+    near = [np.empty(0, np.int64)]
+    step = max(1, _SEARCHED_AGAIN // most)
+    for low in range(0, len(matching), step):
+        again = references.search(control.embeddings(matching[low : low + step]), most, threshold)
+        near.append(np.unique(again.rows[again.similarity >= np.float32(threshold)]))
+    best = np.nan_to_num(found.best_similarity[own], nan=-np.inf)
+    return _Across(matching, np.unique(np.concatenate(near)), best)
 
 
 class _Nearest(NamedTuple):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.audit.control import measure_control
+from memaudit.audit.control import HeldOut, measure_control
 from memaudit.audit.covariates import measure_covariates
 from memaudit.audit.eidetic import near_duplicates
 from memaudit.audit.metrics import measure_metrics
@@ -109,8 +109,12 @@ def audit(
     paired_rate = _paired_rate(scores, paired, len(pairing)) if pairing else None
     held_out = None
     if control is not None:
-        matched = _matched_controls(StoredQueries(control, views.control), scope, plan, progress)
-        held_out = measure_control(control, references, generations, scores, counted, rate, threshold, matched)
+        controls = StoredQueries(control, views.control)
+        seen = search(controls, scope, None, progress)
+        alike = decide(seen, controls, references.store, threshold, plan, progress).matched()
+        held_out = measure_control(
+            control, references, generations, scores, counted, rate, threshold, HeldOut(seen, alike)
+        )
     result = AuditResult(
         encoder=references.store.encoder,
         threshold=threshold,
@@ -211,12 +215,6 @@ def _scores(columns: Columns, searched: Searched, paired: _Paired, matches: Matc
         regurgitated,
         own,
     )
-
-
-def _matched_controls(held_out: StoredQueries, scope: Scope, plan: MatchPlan, progress: Progress) -> Int64:
-    """Rows of the held-out images that would count as regurgitated, had they been generated."""
-    searched = search(held_out, scope, None, progress)
-    return decide(searched, held_out, scope.references.store, scope.threshold, plan, progress).matched()
 
 
 def _compare_pairs(generations: Store, references: Store, pairing: Mapping[str, Prompted]) -> _Paired:

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.matching.overlap import Overlaps
-from memaudit.types import Coverage, EncoderSpec, Float32, Int64, Rows
+from memaudit.types import Coverage, EncoderSpec, Float32, Int64
+
+Rows = NDArray[np.int64] | NDArray[np.int32]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The control: what held-out images say about chance, and when they may not be asked."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,8 +14,9 @@ from memaudit.audit import control
 from memaudit.audit.results import Control
 from memaudit.audit.run import AuditOptions, audit
 from memaudit.index import ExactSearch
+from memaudit.similarity.search import Neighbours
 from memaudit.statistics import benjamini_hochberg, greater_rate_p, rank_p, relabelling_p
-from memaudit.types import Status
+from memaudit.types import Float32, Status
 
 
 def measured(
@@ -416,3 +418,27 @@ def test_a_clean_generator_is_hardly_ever_accused_and_a_memoriser_nearly_always(
     power = {name: sum(getattr(run, name) for run in copying) for name in Alarms._fields}
     assert max(alarms.values()) <= 0.05 * RUNS, (alarms, power)
     assert power["relabelling"] >= 0.95 * RUNS, (alarms, power)
+
+
+@dataclass(frozen=True)
+class CountingSearch(ExactSearch):
+    """Records how many embeddings it was asked for at a time."""
+
+    asked: list[int] = field(default_factory=list)
+
+    def search(self, queries: Float32, k: int, threshold: float) -> Neighbours:
+        self.asked.append(len(queries))
+        return super().search(queries, k, threshold)
+
+
+def test_held_out_images_are_searched_once(tmp_path: Path) -> None:
+    """The findings' search tells what the control needs; only the five that have matches are searched for all."""
+    training, held_out = random_vectors(1, 300), random_vectors(2, 150)
+    held_out[:5] = near(3, training[:5], 0.3)
+    references = CountingSearch(vector_store(tmp_path / "training", training))
+    controls = vector_store(tmp_path / "control", held_out)
+    generations = vector_store(tmp_path / "generations", random_vectors(4, 60))
+    result = audit(generations, references, control=controls, options=AuditOptions(threshold=0.8, neighbours=3))
+    assert result.control is not None
+    assert result.control.excluded_controls == 5
+    assert sum(references.asked) == 60 + 150 + 5

@@ -13,6 +13,7 @@ import pytest
 from calls import Memaudit, program
 from pictures import MakeFolder, MakeStore
 
+from memaudit import __version__
 from memaudit.cli import app as module
 from memaudit.cli.console import harmless, table
 from memaudit.errors import InconclusiveError, MemauditError
@@ -53,6 +54,12 @@ def test_without_a_command_there_is_help(memaudit: Memaudit) -> None:
     called = memaudit()
     assert called.code == 0
     assert "Commands:" in called.out
+
+
+def test_version(memaudit: Memaudit) -> None:
+    """`memaudit --version` prints the package's version, and that is all."""
+    called = memaudit("--version")
+    assert (called.code, called.out, called.err) == (0, f"memaudit {__version__}\n", "")
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,9 @@
-"""Small pictures, the pools they make, and the scripts as importable modules."""
+"""Small pictures, and the pools they make."""
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
-import sys
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pyarrow as pa
@@ -22,17 +18,6 @@ SMALL = Plan(least_control=8, families=5, largest_family=4)
 CLOCKS = ("one o clock", "two o clock")
 LARGE = tuple(f"icon {number}" for number in range(6))
 SMALL_FAMILY = ("icon 20", "icon 21", "icon 22")
-
-
-def load_script(name: str) -> ModuleType:
-    """A script without the suffix .py as a module, registered as dataclasses require."""
-    loader = SourceFileLoader(name, str(SCRIPTS / name))
-    spec = importlib.util.spec_from_loader(name, loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    loader.exec_module(module)
-    return module
 
 
 def noise(seed: int, side: int = 16) -> Image.Image:

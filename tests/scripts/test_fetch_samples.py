@@ -8,14 +8,15 @@ import io
 import os
 import re
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from drawn_pools import SCRIPTS, load_script, noise
+from drawn_pools import SCRIPTS, noise
 from written import rows_of
+
+from scripts import fetch_samples
 
 PICTURES = {
     "augly-1.0.0-py3-none-any.whl": (
@@ -60,7 +61,7 @@ def wheels(tmp_path: Path) -> Path:
 @pytest.fixture
 def script(wheels: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """fetch_samples with the digests of the small wheels, and without pip."""
-    module = load_script("fetch_samples")
+    module = fetch_samples
     pinned = tuple(
         dataclasses.replace(w, sha256=hashlib.sha256((wheels / w.filename).read_bytes()).hexdigest())
         for w in module.WHEELS
@@ -71,7 +72,7 @@ def script(wheels: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def run_script(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPTS / "fetch_samples"), *map(str, arguments)]
+    command = [str(SCRIPTS / "fetch_samples"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, check=False)
 
 
@@ -172,7 +173,12 @@ def test_the_default_folder_follows_the_environment(
     assert script.default_folder() == Path(expected)
 
 
-def test_the_script_can_be_executed_directly() -> None:
-    """It has its executable bit and asks the environment for python3."""
-    assert os.access(SCRIPTS / "fetch_samples", os.X_OK)
-    assert (SCRIPTS / "fetch_samples").read_text().startswith("#!/usr/bin/env python3\n")
+@pytest.mark.parametrize("name", ["fetch_samples", "fetch_faces"])
+def test_the_script_can_be_executed_directly(name: str, tmp_path: Path) -> None:
+    """From any folder, even where other modules are called `scripts`; relative paths are the caller's."""
+    (tmp_path / "scripts.py").write_text("raise SystemExit(7)")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/letter.txt").write_text("keep me")
+    done = subprocess.run([SCRIPTS / name, "mine"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == f"{name}: mine is not empty and was not made by this script; name another folder\n"

@@ -560,14 +560,15 @@ def test_what_killed_writers_left_is_removed(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_no_half_shard(tmp_path: Path) -> None:
     """The error is one line, the interpreter lives (HDF5 itself would crash it), and the store can be continued."""
     code = (
-        "import resource, sys; sys.path.insert(0, sys.argv[2]); from test_store import *\n"
+        "import resource, sys; from test_store import *\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, resource.RLIM_INFINITY))\n"
         "try: write_store(Path(sys.argv[1]), make_rows(40), 20)\n"
         "except InputError as error: print(error)"
     )
     folder = tmp_path / "store"
-    command = [sys.executable, "-c", code, str(folder), str(Path(__file__).parent)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert done.stdout == f"{folder / 'shard-00000.h5'} cannot be written: File too large\n"
     assert sorted(os.listdir(folder)) == [".lock", "store.json"]
     assert len(write_store(folder, make_rows(40), 20)) == 40
