@@ -4,7 +4,7 @@ Sources are pictures of the given folders, then of scripts/fetch_samples, at mos
 paintings), the others with transparent parts (graphics), as far as there are so many. Each gets five copies: 0.7 of
 each side, mirrored, turned by 25 degrees, JPEG of quality 30 at half size, an emoji and a caption over it. The true
 pairs are all pairs within such a family of six. One `memaudit embed`, then `memaudit dedup` as it is, which decides
-pairs below the threshold on pixels; and with `--verify none` at the default and at other thresholds.
+pairs below the threshold on pixels; and with `--match none` at the default and at other thresholds.
 
 The sources are thinned first: no two of them reach a similarity of `--apart`. What resembles another source by nature
 would count as false otherwise, although it may well be a copy. It FLATTERS PRECISION: at thresholds above `--apart`
@@ -115,7 +115,7 @@ class Decision(NamedTuple):
     @property
     def options(self) -> list[str]:
         chosen = [] if self.threshold is None else ["--threshold", str(self.threshold)]
-        return chosen if self.pixels else [*chosen, "--verify", "none"]
+        return chosen if self.pixels else [*chosen, "--match", "none"]
 
     def name(self, threshold: float) -> str:
         return f"{threshold:g}{' (default)' if self.threshold is None else ''}{' and pixels' if self.pixels else ''}"

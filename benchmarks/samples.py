@@ -98,5 +98,5 @@ def thinned(candidates: Path, encoder: str, apart: float, scratch: Path) -> list
     """Files no two of which are as similar as `apart`, in order: what `dedup` keeps is just that."""
     store, out = scratch / "candidates-store", scratch / "candidates-dedup"
     cost_of(embed_command(candidates, store, encoder))
-    cost_of(memaudit("dedup", store, "--out", out, "--threshold", str(apart), "--keep", "first", "--verify", "none"))
+    cost_of(memaudit("dedup", store, "--out", out, "--threshold", str(apart), "--keep", "first", "--match", "none"))
     return sorted((out / "keep.txt").read_text(encoding="utf-8").splitlines())

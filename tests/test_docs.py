@@ -33,7 +33,7 @@ HOW_TO = {page.stem: page.read_text() for page in sorted((DOCS / "how-to").glob(
 RULES = (DOCS / "protocols" / "gate.md").read_text()
 DOCUMENTS = [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), ROOT / "indexes" / "README.md", ROOT / "benchmarks" / "README.md"]
 NOT_RUN = {
-    "dedup": ["thumbnail has no measured floor, so `--verify pixels` has nothing to begin at"],
+    "dedup": ["thumbnail has no measured floor, so `--match pixels` has nothing to begin at"],
     "encoders": ["fetches weights from a package registry"],
     "faces": ["needs the weights of SFace and pictures of people", "needs a store of faces"],
     "audit-faces": 2 * ["needs the weights of SFace and pictures of people, strangers among them"],

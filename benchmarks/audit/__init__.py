@@ -5,7 +5,7 @@ similarity of `--apart`. Drawn at random from what is left: references, and amon
 photographs or paintings and the others clip-art, as far as there are so many; and clean images, which are of the same
 kinds and no copies. Clip-art is what comes from the folders of `--clip-art`, what has transparent parts, and emoji.
 Generations are 21 copies of each source (alterations.py) and the clean images. `memaudit audit` runs on them as it is,
-with no options, and with `--verify none --views none`; with the store of `sscd`, and with that of `thumbnail`. Peers
+with no options, and with `--match none --views none`; with the store of `sscd`, and with that of `thumbnail`. Peers
 (peers.py): what tools that one would otherwise run pair of the same files.
 
 A copy counts as found if its own source is among its matches; matches with another reference are counted on their own,
@@ -77,7 +77,7 @@ class Run(NamedTuple):
         return self.encoder == ENCODER and not self.options
 
 
-RUNS = tuple(Run(e, o) for e in (ENCODER, "thumbnail") for o in ((), ("--verify", "none", "--views", "none")))
+RUNS = tuple(Run(e, o) for e in (ENCODER, "thumbnail") for o in ((), ("--match", "none", "--views", "none")))
 
 
 def of_copies(options: argparse.Namespace, work: Path) -> Iterator[Figure]:

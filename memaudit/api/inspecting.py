@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, folder_of, is_store
-from memaudit.embedding.windows import DETAILS, TILES, details_of, tiles_of, window_counts, window_faults
-from memaudit.errors import InconclusiveError, InputError
-from memaudit.index import read_manifest, verify_index
+from memaudit.errors import InputError
 from memaudit.report.document import read_report
-from memaudit.store import Manifest, Store, verify_store
-from memaudit.types import Status
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,8 +56,12 @@ def describe(path: AnyStore) -> Description:
     folder = folder_of(path)
     kind = _kind(folder)
     if kind == "store":
-        return Description(_describe_store(folder))
+        from memaudit.api.store_contents import contents_of
+
+        return Description(contents_of(folder))
     if kind == "index":
+        from memaudit.index import read_manifest
+
         return Description({"kind": "index", **read_manifest(folder)})
     report = read_report(folder)
     return Description(
@@ -89,14 +88,16 @@ def verify(path: AnyStore) -> Verification:
     """
     folder = folder_of(path)
     kind = _kind(folder)
-    faults: list[str] = []
     if kind == "store":
-        faults = [*verify_store(folder), *window_faults(folder)]
-    elif kind == "index":
-        faults = verify_index(folder)
-    else:
-        read_report(folder)
-    return Verification(folder, tuple(faults))
+        from memaudit.api.store_contents import faults_of
+
+        return Verification(folder, tuple(faults_of(folder)))
+    if kind == "index":
+        from memaudit.index import verify_index
+
+        return Verification(folder, tuple(verify_index(folder)))
+    read_report(folder)
+    return Verification(folder, ())
 
 
 def _kind(path: Path) -> str:
@@ -107,53 +108,6 @@ def _kind(path: Path) -> str:
     if path.is_file():
         return "report"
     raise InputError(f"{path} is neither a store, nor an index, nor a report.json")
-
-
-def _describe_store(path: Path) -> dict[str, object]:
-    manifest = Manifest.read(path)
-    value: dict[str, object] = {
-        "kind": "store",
-        "complete": manifest.complete,
-        **({"holds": "faces: biometric templates of people"} if manifest.kind == "faces" else {}),
-        "encoder": manifest.encoder.identity,
-        "sources": list(manifest.sources),
-        "shards": len(manifest.shards),
-        "rows": sum(shard.rows for shard in manifest.shards),
-        "comparable": sum(shard.ok for shard in manifest.shards),
-    }
-    if not manifest.complete:
-        return value
-    store = Store.open(path)
-    status: Counter[str] = Counter()
-    causes: Counter[str] = Counter()
-    others: Counter[str] = Counter()
-    for columns in store.iter_columns():
-        status.update(map(str, columns.status))
-        for state, error in zip(columns.status, columns.error, strict=True):
-            if error:
-                (causes if state == Status.UNREADABLE else others)[error] += 1
-    out_of_scope = {"not compared": dict(others.most_common())} if others else {}
-    return {
-        **value,
-        "digest": store.digest,
-        "status": dict(status),
-        "unreadable": dict(causes.most_common()),
-        **out_of_scope,
-        **_windows(store),
-    }
-
-
-def _windows(store: Store) -> dict[str, object]:
-    """How many tiles and details the images have, or what is wrong with them; nothing of those that are not there."""
-    value: dict[str, object] = {}
-    for name, open_windows in ((TILES, tiles_of), (DETAILS, details_of)):
-        try:
-            windows = open_windows(store)
-            if windows is not None:
-                value[name] = window_counts(windows)._asdict()
-        except InconclusiveError as error:
-            value[name] = {"fault": str(error)}
-    return value
 
 
 def shown(value: object) -> str:

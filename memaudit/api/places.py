@@ -6,9 +6,10 @@ import shutil
 import tempfile
 import weakref
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from memaudit.store import MANIFEST, Store
+if TYPE_CHECKING:
+    from memaudit.store import Store
 
 
 class HasFolder(Protocol):
@@ -36,9 +37,11 @@ def folder_of(place: AnyStore) -> Path:
 
 def store_at(place: AnyStore) -> Store:
     """The store, opened. Raises as Store.open."""
+    from memaudit.store import Store
+
     return place if isinstance(place, Store) else Store.open(folder_of(place))
 
 
 def is_store(path: str | Path) -> bool:
     """True if `path` is a folder that holds a store, finished or not."""
-    return (Path(path) / MANIFEST).is_file()
+    return (Path(path) / "store.json").is_file()

@@ -287,7 +287,7 @@ def _unread(below: Coverage | None, allowed: float) -> list[str]:
         return []
     return [
         f"only {below.measured:,} of {below.total:,} candidates below the threshold could be compared on pixels: files "
-        "are gone or changed (--verify none goes by similarity alone: copies that only pixels show, and details of "
+        "are gone or changed (--match none goes by similarity alone: copies that only pixels show, and details of "
         "training images, are then not looked for)"
     ]
 

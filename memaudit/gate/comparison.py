@@ -120,7 +120,7 @@ def _other_decisions(old: AuditMeasures, new: AuditMeasures) -> str:
     """What counts as a match follows from these as well. Reports of before do not say what was searched of the training
     images, and can only be compared among themselves."""
     if (old.verified is None) != (new.verified is None):
-        return "one of them decided on pixels and the other did not (--verify)"
+        return "one of them decided on pixels and the other did not (--match)"
     if sorted(old.views) != sorted(new.views):
         return "they looked at different views of the generations (--views)"
     return _other_references(old.reference_views or None, new.reference_views or None)

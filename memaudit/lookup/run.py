@@ -351,7 +351,7 @@ def _unread(pixels: dict[str, Any]) -> list[str]:
     if not lost:
         return []
     return [
-        f"{lost:,} candidates could not be compared on pixels ({'; '.join(pixels['why'])}); --verify none leaves them"
+        f"{lost:,} candidates could not be compared on pixels ({'; '.join(pixels['why'])}); --match none leaves them"
     ]
 
 

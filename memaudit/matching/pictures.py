@@ -193,4 +193,4 @@ def laid(picture: Picture, matrix: Float64, size: tuple[int, int]) -> NDArray[np
 
 def import_cv2() -> Any:
     """Import OpenCV, or raise MissingDependencyError with the line that installs it."""
-    return require("cv2", "comparing pixels", "turn it off with --verify none")
+    return require("cv2", "comparing pixels", "turn it off with --match none")

@@ -37,11 +37,11 @@ class MatchPlan:
 def require_match(match: str, floor: float | None) -> None:
     """Raise UsageError for another choice than `CHOICES`', and for a floor that is none or contradicts it."""
     if match not in CHOICES:
-        raise UsageError(f"unknown --verify {match!r}: expected one of {', '.join(CHOICES)}")
+        raise UsageError(f"unknown --match {match!r}: expected one of {', '.join(CHOICES)}")
     if floor is not None:
         require_threshold(floor)
         if match == "none":
-            raise UsageError("--verify none compares no pixels: leave out --verify-from")
+            raise UsageError("--match none compares no pixels: leave out --match-from")
 
 
 def plan_matching(
@@ -55,7 +55,7 @@ def plan_matching(
     """
     require_match(match, floor)
     if match == "none":
-        return _without_pixels(threshold, "--verify none")
+        return _without_pixels(threshold, "--match none")
     asked = match == "pixels" or floor is not None
     try:
         least = _search_floor(floor, encoder, threshold) if images is None else _pair_floor(floor, encoder, threshold)
@@ -65,7 +65,7 @@ def plan_matching(
             raise
         return _without_pixels(threshold, str(error))
     if not asked and images is not None and images > AUTO_IMAGES:
-        return _without_pixels(threshold, f"more than {AUTO_IMAGES:,} images; --verify pixels checks them all the same")
+        return _without_pixels(threshold, f"more than {AUTO_IMAGES:,} images; --match pixels checks them all the same")
     # Embeddings that were imported mostly come without files, of which below the threshold all would be missing
     return MatchPlan(least, _EVERY if floor is not None or is_known(encoder) else least, True, asked=asked)
 
@@ -82,10 +82,10 @@ def _pair_floor(floor: float | None, encoder: str, threshold: float) -> float:
     """Raises UsageError where no pair below the threshold is left to be compared."""
     floor = PAIR_FLOORS.get(encoder) if floor is None else floor
     if floor is None:
-        raise UsageError(f"encoder {encoder} has no measured floor for pixels: name one with --verify-from")
+        raise UsageError(f"encoder {encoder} has no measured floor for pixels: name one with --match-from")
     if floor >= threshold:
         raise UsageError(
             f"the threshold {threshold:g} is not above {floor:g}, from where on pixels are compared: no pair is left "
-            "for them; lower --verify-from"
+            "for them; lower --match-from"
         )
     return floor

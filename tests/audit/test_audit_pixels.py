@@ -147,7 +147,7 @@ def test_without_pixels_a_crop_is_not_told(tmp_path: Path, references: Store) ->
     generations = stored(tmp_path / "gen", {"copy": textured(5).crop((40, 30, 180, 140))})
     result = audit(generations, ExactSearch(references), options=AuditOptions(match="none"))
     assert result.searched.count == 0
-    assert (result.compared, result.no_pixels) == (None, "--verify none")
+    assert (result.compared, result.no_pixels) == (None, "--match none")
 
 
 def test_a_picture_pasted_into_another_is_found_by_a_tile(tmp_path: Path, references: Store) -> None:
@@ -246,7 +246,7 @@ def test_held_out_images_are_judged_like_generations(tmp_path: Path, references:
     [
         (AuditOptions(match="perhaps"), "expected one of auto"),
         (AuditOptions(match_from=2.0), "out of range"),
-        (AuditOptions(match="none", match_from=0.5), "leave out --verify-from"),
+        (AuditOptions(match="none", match_from=0.5), "leave out --match-from"),
     ],
 )
 def test_impossible_choices_are_one_line(tmp_path: Path, references: Store, options: AuditOptions, words: str) -> None:

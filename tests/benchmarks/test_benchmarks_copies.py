@@ -76,10 +76,10 @@ def test_copies_are_the_same_in_every_run(cache: Path, tmp_path: Path) -> None:
 def test_the_default_is_measured_with_pixels_where_they_are_asked() -> None:
     """Only then is there a decision with them; all others are by similarity alone."""
     with_pixels, plain = copies.by_default("sscd")
-    assert (with_pixels.options, plain.options) == ([], ["--verify", "none"])
+    assert (with_pixels.options, plain.options) == ([], ["--match", "none"])
     assert (with_pixels.name(0.75), plain.name(0.75)) == ("0.75 (default) and pixels", "0.75 (default)")
     assert copies.by_default("thumbnail") == [plain]
-    assert copies.Decision(0.5, False).options == ["--threshold", "0.5", "--verify", "none"]
+    assert copies.Decision(0.5, False).options == ["--threshold", "0.5", "--match", "none"]
 
 
 def test_rates_are_those_of_the_known_truth() -> None:

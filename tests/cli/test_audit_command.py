@@ -327,7 +327,7 @@ def test_the_report_and_the_terminal_say_what_was_searched_of_the_training_image
     called.failed(3, "different views of the training images")
     assert memaudit(*audit, tmp_path / "again").code == 0
     assert memaudit("compare", tmp_path / "again" / "report.json", tmp_path / "all" / "report.json").code == 0
-    called = memaudit(*audit, tmp_path / "none", "--verify", "none")
+    called = memaudit(*audit, tmp_path / "none", "--match", "none")
     assert called.out.splitlines()[1].endswith("their details were not used: without pixels they decide nothing.")
 
 

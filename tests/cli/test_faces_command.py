@@ -173,7 +173,7 @@ def test_a_copy_that_pixels_confirm_is_the_same_picture(memaudit: Memaudit, tmp_
     image.crop((width // 8, 0, width, height * 7 // 8)).save(tmp_path / "made/part.png")
     memaudit("embed", training, "--out", tmp_path / "store", *THUMBNAIL)
     audit = ("audit", tmp_path / "made", "--against", tmp_path / "store", "--out", tmp_path / "out", "--faces")
-    done = memaudit(*audit, "--face-false-matches", "5", "--verify-from", "0.1", "--json")
+    done = memaudit(*audit, "--face-false-matches", "5", "--match-from", "0.1", "--json")
     assert done.code == 0, done.err
     (finding,) = done.json["findings"]
     faces = done.json["results"]["faces"]

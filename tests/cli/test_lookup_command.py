@@ -53,12 +53,12 @@ def test_the_output_says_how_a_match_was_told_and_what_was_not_compared(
     assert seen.code == 1
     assert "(whole; verbatim, seen on pixels)" in seen.out
     assert "Without pixels" not in seen.out
-    blind = memaudit(*call, "--verify", "none")
+    blind = memaudit(*call, "--match", "none")
     assert blind.code == 1
     assert "(whole; near-duplicate, by embeddings)" in blind.out
-    assert "Compared on pixels: none (--verify none). Without pixels, parts and strong alterations" in blind.out
-    memaudit(*call, "--verify", "perhaps").failed(2, "--verify")
-    memaudit(*call, "--verify-from", "0").failed(2, "out of range")
+    assert "Compared on pixels: none (--match none). Without pixels, parts and strong alterations" in blind.out
+    memaudit(*call, "--match", "perhaps").failed(2, "--match")
+    memaudit(*call, "--match-from", "0").failed(2, "out of range")
 
 
 def test_what_a_dedup_run_decided(memaudit: Memaudit, index: Path, tmp_path: Path) -> None:

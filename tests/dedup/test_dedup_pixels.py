@@ -159,7 +159,7 @@ def test_the_table_says_where_the_two_show_the_same(tmp_path: Path, order: list[
 def test_none_looks_at_no_pixels(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
     result = dedup(store, DedupOptions(match="none"))
-    assert (result.pixels, result.no_pixels, result.candidate_recall) == (None, "--verify none", None)
+    assert (result.pixels, result.no_pixels, result.candidate_recall) == (None, "--match none", None)
     assert result.decisions.decision.tolist().count(Decision.DROP) == 1
 
 
@@ -281,12 +281,12 @@ def called(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        (["--verify", "pixel"], "expected one of auto, pixels, none"),
-        (["--verify", "none", "--verify-from", "0.5"], "leave out --verify-from"),
-        (["--verify-from", "1.5"], "1.5"),
-        (["--verify", "pixels"], "--verify-from"),
-        (["--verify-from", "0.9"], "not above 0.9"),
-        (["--verify", "pixels", "--verify-from", "0.5"], "comparing pixels needs OpenCV"),
+        (["--match", "pixel"], "expected one of auto, pixels, none"),
+        (["--match", "none", "--match-from", "0.5"], "leave out --match-from"),
+        (["--match-from", "1.5"], "1.5"),
+        (["--match", "pixels"], "--match-from"),
+        (["--match-from", "0.9"], "not above 0.9"),
+        (["--match", "pixels", "--match-from", "0.5"], "comparing pixels needs OpenCV"),
     ],
 )
 def test_what_cannot_be_is_one_line(
@@ -349,7 +349,7 @@ def test_a_run_killed_over_its_pixels_is_repeated_by_the_same_command(store: Sto
         command = [sys.executable, "-c", RUN, how, "dedup", str(store.folder), "--out", str(tmp_path / out), *options]
         return subprocess.run(command, check=False).returncode
 
-    pixels_too = ("--verify-from", str(FLOOR))
+    pixels_too = ("--match-from", str(FLOOR))
     assert call("kill", "out", *pixels_too) == -signal.SIGKILL
     assert not (tmp_path / "out/report.json").exists()
     assert call("run", "out", *pixels_too) == 10
@@ -357,7 +357,7 @@ def test_a_run_killed_over_its_pixels_is_repeated_by_the_same_command(store: Sto
     write_dedup(dedup(store, CHECKED), store, tmp_path / "whole")
     for name in ("keep.txt", "pairs.parquet", "decisions.parquet", "groups.parquet"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    assert call("run", "plain", "--verify", "none") == 0
+    assert call("run", "plain", "--match", "none") == 0
 
 
 @given(graphs(), st.data())

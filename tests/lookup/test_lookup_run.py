@@ -172,7 +172,7 @@ def test_a_copy_below_the_threshold_is_confirmed_on_pixels(photographs: Store, t
     without = LookupOptions(views_of("none"), match="none")
     assert not any(answer.matches for answer in answers_of(photographs, folder, without))
     part = evidence([crop], ExactSearch(photographs), without, 0.01, {})["pixels"]
-    assert part == {"status": "not compared", "why": ["--verify none"]}
+    assert part == {"status": "not compared", "why": ["--match none"]}
 
 
 def test_details_and_tiles_of_training_images_are_searched_where_the_store_has_them(tmp_path: Path) -> None:

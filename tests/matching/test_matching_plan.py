@@ -55,7 +55,7 @@ def test_images_of_prompts_are_candidates_however_low_their_similarity() -> None
 
 @SETS
 def test_no_pixels(images: int | None) -> None:
-    assert plan_matching("none", None, "measured", 0.75, images) == MatchPlan(0.75, 0.75, False, "--verify none")
+    assert plan_matching("none", None, "measured", 0.75, images) == MatchPlan(0.75, 0.75, False, "--match none")
 
 
 @SETS
@@ -64,7 +64,7 @@ def test_no_pixels(images: int | None) -> None:
     [
         ("pixel", None, "expected one of auto, pixels, none"),
         ("auto", 1.5, "out of range"),
-        ("none", 0.5, "leave out --verify-from"),
+        ("none", 0.5, "leave out --match-from"),
     ],
 )
 def test_what_cannot_be(match: str, floor: float | None, words: str, images: int | None) -> None:
