@@ -31,7 +31,7 @@ def test_options_under_their_old_names(memaudit: Memaudit, picture_folder: MakeF
     new = memaudit("dedup", store, "--out", store.parent / "new", "--match", "none", "--json")
     assert old.code == new.code == 0
     assert old.json["results"] == new.json["results"]
-    assert old.err == "memaudit: --verify is now called --match; the old name goes with the next release\n"
+    assert old.err == "memaudit: --verify is now called --match; the old name goes with 0.3\n"
     assert new.err == ""
 
 
