@@ -371,3 +371,13 @@ def test_bounds_of_few_are_the_beta_quantiles(data: st.DataObject, most: int, ta
     if count:
         expected = float(betaincinv(count, n - count + 1, tail))
         assert clopper_pearson_lower(count, n, tail) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(("count", "n"), [(1001, 1002), (1500, 4000), (50_000, 1_000_000), (1_000_000, 1_000_000_000)])
+def test_without_scipy_many_findings_are_bounded_as_well(count: int, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gate that installs no SciPy sums, and gets what SciPy gives."""
+    tails = (0.05, 0.025, 1e-4)
+    with_scipy = [(clopper_pearson_lower(count, n, tail), clopper_pearson_upper(count, n, tail)) for tail in tails]
+    monkeypatch.setattr(statistics, "find_spec", lambda name: None)
+    summed = [(clopper_pearson_lower(count, n, tail), clopper_pearson_upper(count, n, tail)) for tail in tails]
+    np.testing.assert_allclose(summed, with_scipy, rtol=1e-8)

@@ -6,10 +6,13 @@ import os
 import platform
 import shutil
 from importlib import metadata
+from importlib.util import find_spec
 from typing import Any
 
 from memaudit import __version__
+from memaudit.errors import OPTIONAL, install_line
 
+ABSENT = "not installed"
 PACKAGES = (
     *(
         "torch",
@@ -18,14 +21,19 @@ PACKAGES = (
         "faiss-cpu",
         "faiss-gpu-cuvs",
         "onnxruntime",
+        "onnxruntime-gpu",
         "opencv-python-headless",
     ),
     *("numpy", "h5py", "pyarrow", "pillow", "scipy"),
 )
 
 
+ANOTHER = "memaudit"  # a distribution of other people: an auditor of language models, with a command of this name
+SAME_FILES = (("faiss-cpu", "faiss-gpu-cuvs"), ("onnxruntime", "onnxruntime-gpu"))
+
+
 def diagnose() -> dict[str, Any]:
-    """Collect versions, devices, weights, the FAISS build and disk space."""
+    """Versions, extras, devices, weights, the FAISS build, disk space, and what is installed and should not be."""
     from memaudit.encoders import list_encoders
     from memaudit.encoders.weights import weights_folder
 
@@ -35,6 +43,8 @@ def diagnose() -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "packages": {name: _version(name) for name in PACKAGES},
+        "extras": extras(),
+        **({"conflicts": found} if (found := conflicts()) else {}),
         "cuda": _cuda(),
         "faiss": _faiss(),
         "weights": {row.name: row.weights for row in list_encoders()},
@@ -44,17 +54,45 @@ def diagnose() -> dict[str, Any]:
     }
 
 
+def extras() -> dict[str, str]:
+    """For each extra whether it is there, or what it lacks and the line that installs it."""
+    wanted: dict[str, list[str]] = {}
+    for module, (package, extra) in OPTIONAL.items():
+        lacking = wanted.setdefault(extra, [])
+        if find_spec(module) is None:
+            lacking.append(package.partition(",")[0])
+    return {
+        extra: f"without {', '.join(lacking)}: {install_line(extra)}" if lacking else "installed"
+        for extra, lacking in wanted.items()
+    }
+
+
+def conflicts() -> list[str]:
+    """Distributions that overwrite each other's files, one line each."""
+    found = [f"{a} and {b} own the same files: uninstall both, install one" for a, b in SAME_FILES if _both(a, b)]
+    if _version(ANOTHER) != ABSENT:
+        found.append(
+            f"{ANOTHER} {_version(ANOTHER)} is another tool, with a command of the same name: pip uninstall it"
+        )
+    return found
+
+
+def _both(*names: str) -> bool:
+    return all(_version(name) != ABSENT for name in names)
+
+
 def _version(name: str) -> str:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
-        return "not installed"
+        return ABSENT
 
 
 def _cuda() -> str:
-    try:
-        import torch
-    except ImportError:
+    from memaudit.similarity.whole import torch_or_none
+
+    torch = torch_or_none()
+    if torch is None:
         return "torch is not installed"
     if not torch.cuda.is_available():
         return "no device"

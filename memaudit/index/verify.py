@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from memaudit.errors import InconclusiveError, InputError
+from memaudit.errors import InconclusiveError, InputError, MissingDependencyError
 from memaudit.index.faiss_library import import_faiss, read
 from memaudit.index.manifest import MANIFEST, open_store, paths_of, read_manifest, require_files, strays
 from memaudit.store import Store
@@ -17,7 +17,7 @@ def verify_index(folder: str | Path) -> list[str]:
     """Re-compute the digests of an index and hold it against its store; one line for each fault.
 
     Checked: every byte of its files, that the store is the one that was indexed, made by the same encoder and with
-    all its shards, and that every comparable row of it is in the index.
+    all its shards, and that every comparable row of it is in the index. Without FAISS the rows are not: one more line.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
@@ -28,6 +28,8 @@ def verify_index(folder: str | Path) -> list[str]:
         except (InputError, InconclusiveError) as error:
             faults.append(str(error))
             break
+        except MissingDependencyError as error:
+            faults.append(f"the files are as {MANIFEST} says, but the rows were not held against the store: {error}")
     return faults
 
 

@@ -10,8 +10,8 @@ from memaudit.api.encoders import list_encoders
 
 
 def write_folders(root: Path) -> Path:
-    """training/, with captions in training.csv: twelve pictures, 0009 an altered copy of 0003; generations/: five, of
-    which copy.png is one of 0005."""
+    """training/, with captions in training.csv: twelve pictures, 0009 an altered copy of 0003; generations/: five
+    pictures, copy.png one of 0005."""
     training = write_pictures(root / "training", range(12))
     altered(draw(3)).save(training / "0009.png")
     rows = [f"training/{number:04d}.png,picture {number}" for number in range(12)]

@@ -3,6 +3,7 @@
 import math
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -205,6 +206,47 @@ def test_the_gap_is_the_authors_procedure() -> None:
     sides = [clouds(seed, rows, CENTRES) for seed, rows in ((1, 60), (2, 50), (3, 40))]
     found = generalisation_gap(*sides)
     assert found.value == pytest.approx(by_hand(*sides), rel=0.02, abs=0.05)
+
+
+def by_torch(training: Points, control: Points, generated: Points, epochs: int = 50) -> float:
+    """The same by PyTorch's Adam and its gradients, in float64."""
+    import torch
+
+    mean, scale = control.mean(axis=0), control.std(axis=0, ddof=1)
+    t, p, g = (torch.from_numpy(((side - mean) / scale).astype(float)) for side in (training, control, generated))
+    dim = t.shape[1]
+    squares = [torch.cdist(side, g, compute_mode="donot_use_mm_for_euclid_dist") ** 2 for side in (t, p)]
+    far = 0.81 * ((t - t.mean(dim=0)) ** 2).sum(dim=1, keepdim=True)
+
+    def densities(d: Any, s: Any) -> Any:
+        return -0.5 * d / s.exp() - dim / 2 * (s + np.log(2 * np.pi))
+
+    logs = ((squares[0].min(dim=0).values + 1e-3) / dim).log().requires_grad_()
+    wide = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.Adam([logs, wide], lr=0.5)
+    for _ in range(epochs):
+        optimiser.zero_grad()
+        both = torch.cat([densities(squares[0], logs) - np.log(len(g)), densities(far, wide)], dim=1)
+        (-torch.logsumexp(both, dim=1).mean() / dim).backward()
+        optimiser.step()
+        with torch.no_grad():
+            logs.clamp_(-40, 20)
+    train, test = (torch.logsumexp(densities(d, logs.detach()), dim=1).mean() for d in squares)
+    return float(100 * (test - train) / dim)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("kind", ["fresh", "copies", "half", "the training set"])
+def test_the_gap_is_that_of_torch(kind: str) -> None:
+    """Gradients by hand and Adam in numpy give what PyTorch gives, also where a variance runs into its bound."""
+    pytest.importorskip("torch", reason="needs PyTorch: ./scripts/test --all")
+    centres = random_vectors(77, 3, 64)
+    training, control, fresh = clouds(1, 150, centres), clouds(2, 130, centres), clouds(4, 140, centres)
+    copies = near(3, training, 0.05)
+    made = {"fresh": fresh, "copies": copies, "half": np.concatenate([copies[:70], fresh[:70]])}
+    generated = made.get(kind, training)
+    found = generalisation_gap(training, control, generated).value
+    assert found == pytest.approx(by_torch(training, control, generated), rel=1e-5)
 
 
 def test_the_gap_tells_copies_from_new_images() -> None:

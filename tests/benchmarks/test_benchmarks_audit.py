@@ -13,7 +13,7 @@ from pictures import draw
 from PIL import Image
 from written import bytes_of, rows_of
 
-pytest.importorskip("faiss")
+pytest.importorskip("faiss", reason="needs FAISS: ./scripts/test")
 
 from benchmarks import audit
 from benchmarks.alterations import SETTINGS, Beside, write_copies
@@ -176,7 +176,7 @@ def test_clocks_and_search_are_written_with_machine_and_versions(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the command itself, with the encoder that needs no weights."""
-    pytest.importorskip("faiss")
+    pytest.importorskip("faiss", reason="needs FAISS: ./scripts/test")
     monkeypatch.setattr(audit, "ENCODER", "thumbnail")
     options = ["--parts", "clocks", "search", "--rows", "3000", "--queries", "50", "--rounds", "1"]
     assert main(["audit", *options, "--out", str(tmp_path / "results"), "--work", str(tmp_path / "work")]) == 0

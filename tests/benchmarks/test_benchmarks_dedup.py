@@ -10,7 +10,7 @@ from written import rows_of
 
 from benchmarks.runner import main
 
-pytest.importorskip("faiss")
+pytest.importorskip("faiss", reason="needs FAISS: ./scripts/test")
 
 
 def run(tmp_path: Path, *arguments: str | Path) -> dict[str, dict[str, dict[str, str]]]:

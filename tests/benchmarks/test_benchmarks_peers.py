@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pictures import draw
 
-pytest.importorskip("faiss")
+pytest.importorskip("faiss", reason="needs FAISS: ./scripts/test")
 
 from benchmarks import audit, venvs
 from benchmarks.audit import of_peers, table_of

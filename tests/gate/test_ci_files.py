@@ -93,7 +93,7 @@ def test_the_hook_gates_reports(checkout: Path) -> None:
 
 def test_pre_commit_itself_runs_the_hook(checkout: Path) -> None:
     """In a repository, where pre-commit is installed."""
-    pytest.importorskip("pre_commit", reason="pre-commit is not installed")
+    pytest.importorskip("pre_commit", reason="pre-commit is not installed: ./scripts/test")
     (checkout / ".pre-commit-config.yaml").write_text((CI / "pre-commit-config.yaml").read_text())
     run = f"git init -q . && git add -A && {sys.executable} -m pre_commit run --all-files"
     home = str(checkout / "home")

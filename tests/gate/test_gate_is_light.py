@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 NEEDED = ROOT / "docs" / "ci" / "requirements-gate.txt"
 HEAVY = (
     *("torch", "torchvision", "faiss", "open_clip", "onnxruntime", "cv2", "h5py", "pyarrow", "PIL", "jinja2", "fsspec"),
-    *("braceexpand", "filelock", "requests", "yaml"),
+    *("scipy", "braceexpand", "filelock", "requests", "yaml"),
 )
 # Of this machine, not ours: .pth files of setuptools are run at each start; jsonschema looks for idna, and does without
 ENVIRONMENT = {"setuptools", "idna"}

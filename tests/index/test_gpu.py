@@ -18,8 +18,10 @@ from memaudit.index.training import trained_index, with_ids
 from memaudit.store import Store
 from memaudit.types import Float32, Int64
 
-faiss = pytest.importorskip("faiss")
-needs_gpu = pytest.mark.skipif(faiss.get_num_gpus() == 0, reason="no GPU that FAISS can use")
+faiss = pytest.importorskip("faiss", reason="needs FAISS: ./scripts/test")
+needs_gpu = pytest.mark.skipif(
+    faiss.get_num_gpus() == 0, reason="no GPU that FAISS can use: ./scripts/test --all on a machine with one"
+)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from memaudit.index import recipes as module
 from memaudit.store import Store
 from memaudit.types import Float32
 
-pytest.importorskip("faiss")
+pytest.importorskip("faiss", reason="needs FAISS: ./scripts/test")
 
 
 @pytest.fixture
@@ -179,6 +179,14 @@ def test_a_store_without_images_is_not_indexed(tmp_path: Path, make_store: MakeS
         build_index(make_store(tmp_path / "images"), tmp_path / "index")
 
 
+def test_a_recipe_of_ones_own_is_given_by_its_path(store: Store, tmp_path: Path) -> None:
+    """Its name is that of the file; a path that leads nowhere lists the recipes."""
+    (tmp_path / "mine.toml").write_text('factory = "SQfp16"\nabout = "for the test"\n')
+    assert build_index(store, tmp_path / "index", str(tmp_path / "mine.toml")).manifest["recipe"] == "mine"
+    with pytest.raises(UsageError, match=r"unknown recipe .*no\.toml'"):
+        build_index(store, tmp_path / "other", str(tmp_path / "no.toml"))
+
+
 def test_an_index_below_its_floor_is_not_saved(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A recipe asks for a recall (here one that none can reach); the error tells it, and nothing is saved."""
     recipes = tmp_path / "recipes"
@@ -207,6 +215,22 @@ def test_without_faiss_the_error_brings_the_line_that_installs_it(store: Store, 
     assert done.stdout == "[2, 0] exact\n"
     assert done.stderr.startswith('memaudit: an index or a clustering needs FAISS: pip install ".[cpu]"')
     assert done.stderr.count("\n") == 1
+
+
+def test_verify_without_faiss_is_inconclusive(store: Store, tmp_path: Path) -> None:
+    """Digests are checked all the same, and are the only fault where they are wrong; the rows are not: exit code 3."""
+    build_index(store, tmp_path / "index", "flat")
+    code = "import sys; sys.modules['faiss'] = None\nfrom memaudit.cli.app import run\nsys.exit(run(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "verify", str(tmp_path / "index")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "the rows were not held against the store: an index or a clustering needs FAISS" in done.stdout
+    assert done.stdout.count("\n") == 1
+    file = next((tmp_path / "index").glob("*.faiss"))
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.count("\n")) == (3, 1)
+    assert "rows were not" not in done.stdout
 
 
 def test_a_full_disk_leaves_no_index(store: Store, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from memaudit.index import ExactSearch, Index, build_index, recipes, verify_inde
 from memaudit.index.recipes import Machine, read_recipe, settle
 from memaudit.store import Store
 
-pytest.importorskip("faiss")
+pytest.importorskip("faiss", reason="needs FAISS: ./scripts/test")
 BIG = Machine(64 << 30, 0)
 
 

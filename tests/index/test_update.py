@@ -17,7 +17,7 @@ from memaudit.index import Index, build_index, read_manifest, recipes, update_in
 from memaudit.index.recipes import Machine
 from memaudit.store import Store
 
-pytest.importorskip("faiss")
+pytest.importorskip("faiss", reason="needs FAISS: ./scripts/test")
 VECTORS = families(1, [1 + n % 4 for n in range(1200)], 64)[:3000]
 
 

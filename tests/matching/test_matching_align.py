@@ -124,7 +124,7 @@ def test_matches_that_fit_no_plane_are_no_evidence(shape: str) -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_transform_that_is_no_number_is_passed_over(monkeypatch: pytest.MonkeyPatch, value: float) -> None:
-    cv2 = pytest.importorskip("cv2")
+    cv2 = pytest.importorskip("cv2", reason="needs OpenCV: ./scripts/test")
 
     def broken(*_: object, **__: object) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
         return np.full((2, 3), value), np.ones((600, 1), np.uint8)

@@ -165,7 +165,9 @@ def in_browser(written: Written, folder: Path, script: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium: install it (Debian: apt-get install chromium), then ./scripts/test --all"
+)
 def test_the_page_filters_and_sorts_in_a_browser(written: Written, tmp_path: Path) -> None:
     """Text, similarity and order; pages of a hundred; hostile strings stay text, under the policy."""
     script = """

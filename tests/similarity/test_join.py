@@ -141,7 +141,7 @@ def test_the_lossless_backend_by_cost(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_cuda_equals_products() -> None:
     """On the device the same pairs are nominated, and the host decides."""
     if not cuda_is_there():
-        pytest.skip("no CUDA device")
+        pytest.skip("no CUDA device: ./scripts/test --all on a machine with one")
     vectors = families(4, [1] * 3000 + [2] * 500 + [45] * 40, 512)
     assert_same(as_set(pairs_within(vectors, 0.8, HalfProducts.on("cuda", 0.8))), as_set(pairs_within(vectors, 0.8)))
 

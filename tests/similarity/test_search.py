@@ -14,11 +14,11 @@ from memaudit.similarity.whole import torch_with_bfloat16
 from memaudit.store import Block, StoredBlock, unit_rows
 
 
-@pytest.fixture(params=["float32", "half"], autouse=True, scope="module")
+@pytest.fixture(params=["float32", pytest.param("half", marks=pytest.mark.torch)], autouse=True, scope="module")
 def _both_ways(request: pytest.FixtureRequest) -> Iterator[None]:
     """Everything here holds for products in float32 and for those in half precision by several threads."""
     if request.param == "half" and torch_with_bfloat16() is None:
-        pytest.skip("no bfloat16 units")
+        pytest.skip("no PyTorch, or no bfloat16 units: ./scripts/test --all on a processor with them")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "_worth_torch", lambda compared: request.param == "half")
         yield
@@ -162,12 +162,12 @@ def test_many_blocks_each_better_than_the_last() -> None:
     assert_same(top_k(queries, in_blocks(references, 37), 4, 0.8), brute_force(queries, references, 4, 0.8))
 
 
+@pytest.mark.torch
 @settings(max_examples=100, deadline=None)
 @given(st.floats(-1, 1, width=32), st.sampled_from(["torch.bfloat16", "torch.float16"]))
 def test_rounding_down(value: float, kind: str) -> None:
     """The result is a number of the narrow format, at most the value, and the next one is above it."""
-    import torch
-
+    torch = pytest.importorskip("torch", reason="needs PyTorch: ./scripts/test --all")
     found = scores.rounded_down(np.array([value], np.float32), kind)
     narrow = torch.from_numpy(found).to(getattr(torch, kind.partition(".")[2]))
     assert float(narrow) == found[0] <= value
@@ -176,11 +176,12 @@ def test_rounding_down(value: float, kind: str) -> None:
     assert rounded >= found[0]
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("dim", [8, 512])
 def test_scores_in_half_precision_are_within_their_bounds(dim: int) -> None:
     """No similarity lies outside what its score promises, and nobody at or above a floor is left out."""
     if torch_with_bfloat16() is None:
-        pytest.skip("no bfloat16 units")
+        pytest.skip("no PyTorch, or no bfloat16 units: ./scripts/test --all on a processor with them")
     queries, references = random_vectors(1, 50, dim), random_vectors(2, 700, dim)
     references[:50] = near(3, queries, 0.1)
     truth = cosines(queries, references)
