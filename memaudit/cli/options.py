@@ -46,5 +46,5 @@ def renamed(old: str, new: str, given: T | None, value: T) -> T:
     """What the option gives under its old name, with a line that says the new one; else `value`."""
     if given is None:
         return value
-    print(f"memaudit: {old} is now called {new}; the old name goes with the next release", file=sys.stderr)
+    print(f"memaudit: {old} is now called {new}; the old name goes with 0.3", file=sys.stderr)
     return given

@@ -1,0 +1,64 @@
+"""What a store holds, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from memaudit.embedding.windows import DETAILS, TILES, details_of, tiles_of, window_counts, window_faults
+from memaudit.errors import InconclusiveError
+from memaudit.store import Manifest, Store, verify_store
+from memaudit.types import Status
+
+
+def faults_of(path: Path) -> list[str]:
+    """Of the store, and of the tiles and details within it."""
+    return [*verify_store(path), *window_faults(path)]
+
+
+def contents_of(path: Path) -> dict[str, object]:
+    """Names and values; of an unfinished store what its manifest says."""
+    manifest = Manifest.read(path)
+    value: dict[str, object] = {
+        "kind": "store",
+        "complete": manifest.complete,
+        **({"holds": "faces: biometric templates of people"} if manifest.kind == "faces" else {}),
+        "encoder": manifest.encoder.identity,
+        "sources": list(manifest.sources),
+        "shards": len(manifest.shards),
+        "rows": sum(shard.rows for shard in manifest.shards),
+        "comparable": sum(shard.ok for shard in manifest.shards),
+    }
+    if not manifest.complete:
+        return value
+    store = Store.open(path)
+    status: Counter[str] = Counter()
+    causes: Counter[str] = Counter()
+    others: Counter[str] = Counter()
+    for columns in store.iter_columns():
+        status.update(map(str, columns.status))
+        for state, error in zip(columns.status, columns.error, strict=True):
+            if error:
+                (causes if state == Status.UNREADABLE else others)[error] += 1
+    out_of_scope = {"not compared": dict(others.most_common())} if others else {}
+    return {
+        **value,
+        "digest": store.digest,
+        "status": dict(status),
+        "unreadable": dict(causes.most_common()),
+        **out_of_scope,
+        **_windows(store),
+    }
+
+
+def _windows(store: Store) -> dict[str, object]:
+    """How many tiles and details the images have, or what is wrong with them; nothing of those that are not there."""
+    value: dict[str, object] = {}
+    for name, open_windows in ((TILES, tiles_of), (DETAILS, details_of)):
+        try:
+            windows = open_windows(store)
+            if windows is not None:
+                value[name] = window_counts(windows)._asdict()
+        except InconclusiveError as error:
+            value[name] = {"fault": str(error)}
+    return value
