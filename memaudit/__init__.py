@@ -8,11 +8,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from memaudit import errors
-
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
+    from memaudit import errors
     from memaudit.api.auditing import FaceChoices, run_audit
     from memaudit.api.comparing import Compared, compare
     from memaudit.api.deduping import run_dedup
@@ -93,6 +92,8 @@ __all__ = [
 if not TYPE_CHECKING:  # a type checker would take any name for one that is there
 
     def __getattr__(name: str) -> object:
+        if name == "errors":
+            return import_module("memaudit.errors")
         if name not in _HOME:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(import_module(f"memaudit.api.{_HOME[name]}"), name)

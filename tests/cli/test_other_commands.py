@@ -129,8 +129,8 @@ def test_doctor_says_which_extras_are_there(memaudit: Memaudit, monkeypatch: pyt
     """The line that installs what is absent, builds that overwrite each other, and the other tool of this name."""
     assert memaudit("doctor", "--json").json["extras"]["cpu"] == "installed"
     versions = {"memaudit": "2.0", "faiss-cpu": "1", "faiss-gpu-cuvs": "1"}
-    monkeypatch.setattr("memaudit.cli.diagnosis._version", lambda name: versions.get(name, "not installed"))
-    monkeypatch.setattr("memaudit.cli.diagnosis.find_spec", lambda name: None if name in ("cv2", "scipy") else name)
+    monkeypatch.setattr("memaudit.api.diagnosis._version", lambda name: versions.get(name, "not installed"))
+    monkeypatch.setattr("memaudit.api.diagnosis.find_spec", lambda name: None if name in ("cv2", "scipy") else name)
     found = memaudit("doctor", "--json").json
     assert found["extras"]["cpu"].startswith('without SciPy, OpenCV: pip install ".[')
     assert found["extras"]["torch"] == "installed"
