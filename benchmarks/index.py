@@ -25,6 +25,7 @@ from benchmarks.runner import Benchmark
 from benchmarks.synthetic import DIM, THRESHOLD, make_store
 from memaudit.index import ExactSearch, Index, build_index, import_faiss
 from memaudit.similarity import Neighbours
+from memaudit.similarity.whole import torch_or_none
 from memaudit.store import Store
 from memaudit.types import Float32
 
@@ -78,8 +79,7 @@ def queries_of(store: Store, count: int = QUERIES) -> Float32:
 
 def exact_search(store: Store, rounds: int, count: int = QUERIES, nearest: Sequence[int] = (1, 10)) -> Iterator[Figure]:
     """Ours reads the store each time; the flat index has its vectors in memory. Neither counts its imports."""
-    import torch  # noqa: F401
-
+    torch_or_none()
     faiss = import_faiss()
     flat = faiss.IndexFlatIP(DIM)
     for block in store.blocks():

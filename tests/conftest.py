@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,12 @@ from pictures import MakeFolder, MakeStore, write_pictures
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
 from memaudit.store import Store
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs PyTorch where there is none, and say what would run it."""
+    if item.get_closest_marker("torch") and find_spec("torch") is None:
+        pytest.skip("needs PyTorch: ./scripts/test --all")
 
 
 @pytest.fixture

@@ -239,7 +239,6 @@ def by_torch(training: Points, control: Points, generated: Points, epochs: int =
 @pytest.mark.parametrize("kind", ["fresh", "copies", "half", "the training set"])
 def test_the_gap_is_that_of_torch(kind: str) -> None:
     """Gradients by hand and Adam in numpy give what PyTorch gives, also where a variance runs into its bound."""
-    pytest.importorskip("torch", reason="needs PyTorch: ./scripts/test --all")
     centres = random_vectors(77, 3, 64)
     training, control, fresh = clouds(1, 150, centres), clouds(2, 130, centres), clouds(4, 140, centres)
     copies = near(3, training, 0.05)

@@ -288,7 +288,7 @@ def run(memaudit: Memaudit, store: Store, out: Path, *arguments: str) -> dict[st
     return results
 
 
-@pytest.mark.parametrize("backend", ["product", "half", "signs"])
+@pytest.mark.parametrize("backend", ["product", pytest.param("half", marks=pytest.mark.torch), "signs"])
 def test_backends_find_the_same_pairs_and_are_named(
     memaudit: Memaudit, clumps: Store, tmp_path: Path, backend: str
 ) -> None:

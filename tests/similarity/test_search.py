@@ -167,7 +167,8 @@ def test_many_blocks_each_better_than_the_last() -> None:
 @given(st.floats(-1, 1, width=32), st.sampled_from(["torch.bfloat16", "torch.float16"]))
 def test_rounding_down(value: float, kind: str) -> None:
     """The result is a number of the narrow format, at most the value, and the next one is above it."""
-    torch = pytest.importorskip("torch", reason="needs PyTorch: ./scripts/test --all")
+    import torch
+
     found = scores.rounded_down(np.array([value], np.float32), kind)
     narrow = torch.from_numpy(found).to(getattr(torch, kind.partition(".")[2]))
     assert float(narrow) == found[0] <= value

@@ -1,7 +1,5 @@
 """Whole-number products: exact, so that neither threads nor blocks nor the machine change a bit."""
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -25,8 +23,6 @@ def both_ways(left: np.ndarray, right: np.ndarray, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("rows", [1, 3, 500])
 def test_processors_with_and_without_bfloat16_agree(dim: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same products and signs bit for bit, for one row and for many, in any dimension."""
-    if find_spec("torch") is None:
-        pytest.skip("needs PyTorch: ./scripts/test --all")
     fast, plain = both_ways(random_vectors(1, rows, dim), random_vectors(2, 300, dim), monkeypatch)
     assert np.array_equal(fast[0], plain[0])
     assert np.array_equal(fast[1], plain[1])
