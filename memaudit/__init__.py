@@ -96,7 +96,9 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that is ther
             return import_module("memaudit.errors")
         if name not in _HOME:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        with __getattr__("errors").explaining_imports():
+        from memaudit.errors import explaining_imports
+
+        with explaining_imports():
             return getattr(import_module(f"memaudit.api.{_HOME[name]}"), name)
 
 

@@ -5,25 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from memaudit.api.encoding import DEFAULT_VIEWS, Encoding
+from memaudit.api.defaults import DEFAULT_VIEWS
+from memaudit.api.encoding import Encoding
 from memaudit.api.pictures import blurring
-from memaudit.api.places import AnyStore, folder_of
+from memaudit.api.places import AnyStore, folder_of, searcher_at
 from memaudit.api.runs import AuditRun, Place
 from memaudit.audit.pairing import Pairer, pairer
 from memaudit.audit.run import AuditOptions, Views
 from memaudit.audit.run import audit as audit_images
-from memaudit.embedding.windows import DETAILS, details_of, has_windows, tiles_of
-from memaudit.errors import EmptyInputError, InconclusiveError, UsageError
+from memaudit.errors import UsageError
 from memaudit.faces.audit import AuditedImages, FaceAuditOptions, audit_faces_alone, audit_faces_beside
 from memaudit.faces.compare import CompareOptions
 from memaudit.faces.stores import CONTROL, GALLERY, GENERATIONS, FaceEmbedder, require_face_store
 from memaudit.images.views import views_of
-from memaudit.index import Index, Searcher, open_searcher
+from memaudit.index import Searcher
 from memaudit.matching.plan import plan_matching
+from memaudit.matching.windows import Windows
 from memaudit.report.audit import write_audit
 from memaudit.report.document import remove_earlier_pictures, start_run
 from memaudit.report.faces import FacePart, write_face_audit
-from memaudit.report.inconclusive import write_inconclusive
 from memaudit.report.model import Report
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import FACES, Store
@@ -67,6 +67,7 @@ class _Asked:
     generations: str | Path | Store
     control: str | Path | Store | None
     views: str | None
+    on_pixels: bool
     pair: Pairer | None
     options: AuditOptions
     faces: FaceChoices
@@ -122,12 +123,13 @@ def run_audit(
     start_run(place.folder, "audit")
     if blur_faces:
         remove_earlier_pictures(place.folder)
-    _require_possible(options, views, control)
+    on_pixels = _require_possible(options, views, control)
     pair = pairer(Path(pairing) if pairing else None, pairing_pattern, pairing_metadata)
     asked = _Asked(
         _source(generations),
         None if control is None else _source(control),
         views,
+        on_pixels,
         pair,
         options,
         choices,
@@ -136,21 +138,20 @@ def run_audit(
         blur_faces,
         progress,
     )
-    try:
+    with place.reporting("audit"):
         report = _audited(asked, against, place.folder)
-    except (InconclusiveError, EmptyInputError) as error:
-        write_inconclusive("audit", str(error), place.folder)
-        raise InconclusiveError(f"inconclusive: {error}") from None
     return place.run(AuditRun, report)
 
 
-def _require_possible(options: AuditOptions, views: str | None, control: object) -> None:
+def _require_possible(options: AuditOptions, views: str | None, control: object) -> bool:
+    """Whether pixels are compared, which in a search depends on neither encoder nor threshold."""
     views_of(views or DEFAULT_VIEWS)
-    plan_matching(options.match, options.match_from, "", 1.0)
+    on_pixels = plan_matching(options.match, options.match_from, "", 1.0).on_pixels
     if options.threshold is not None:
         require_threshold(options.threshold)
     if options.metrics and control is None:
         raise UsageError("--metrics compare with images the model never saw: give them with --control")
+    return on_pixels
 
 
 def _about_faces(faces: FaceChoices, options: AuditOptions, encoding: Encoding) -> FaceAuditOptions:
@@ -167,7 +168,7 @@ def _source(given: str | Path | AnyStore) -> str | Path | Store:
 
 def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
     """Measure and write. Raises InconclusiveError and EmptyInputError for what could not be measured."""
-    references: Searcher = against if isinstance(against, Index) else open_searcher(folder_of(against))
+    references = searcher_at(against)
     _require_apart(references.store.folder, out)
     alter = blurring(wanted=asked.blur)
     if references.store.manifest.kind == FACES:
@@ -192,14 +193,7 @@ def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:
     if asked.control is not None:
         folder = out / "control"
         control, of_control = encoding.with_views(asked.control, asked.views, folder, references.store, progress)
-    on_pixels = plan_matching(asked.options.match, asked.options.match_from, "", 1.0).on_pixels
-    views = Views(
-        of_queries,
-        of_control,
-        tiles_of(references.store),
-        details_of(references.store) if on_pixels else None,
-        () if on_pixels or not has_windows(references.store, DETAILS) else (DETAILS,),
-    )
+    views = Views(of_queries, of_control, Windows.of(references.store, on_pixels=asked.on_pixels))
     pairs = asked.pair(queries, references.store) if asked.pair else None
     options = asked.options
     result = audit_images(

@@ -9,10 +9,8 @@ from memaudit.api.places import AnyStore, store_at
 from memaudit.api.runs import DedupRun, Place
 from memaudit.dedup.ignored import read_ruled_out
 from memaudit.dedup.run import DedupOptions, dedup, require_possible
-from memaudit.errors import InconclusiveError
 from memaudit.report.dedup import write_dedup
 from memaudit.report.document import remove_earlier_pictures, start_run
-from memaudit.report.inconclusive import write_inconclusive
 from memaudit.types import Progress, silent
 
 
@@ -76,11 +74,8 @@ def run_dedup(
         remove_earlier_pictures(place.folder)
     require_possible(options)
     ruled_out = read_ruled_out(Path(ignore)) if ignore else None
-    try:
+    with place.reporting("dedup"):
         opened = store_at(store)
         other = store_at(against) if against else None
         result = dedup(opened, options, against=other, ruled_out=ruled_out, scratch=place.folder, progress=progress)
-    except InconclusiveError as error:
-        write_inconclusive("dedup", str(error), place.folder)
-        raise InconclusiveError(f"inconclusive: {error}") from None
     return place.run(DedupRun, write_dedup(result, opened, place.folder, other, alter))

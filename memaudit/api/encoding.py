@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from memaudit.api.defaults import DEFAULT_VIEWS
 from memaudit.api.places import is_store
-from memaudit.embedding.run import EmbedOptions, embed, embed_with_views
+from memaudit.embedding.run import EmbedOptions, embed_with_views
 from memaudit.embedding.views import ViewStore, embed_views
 from memaudit.encoders import Encoder, load_encoder
 from memaudit.encoders.catalog import is_known
@@ -14,8 +15,6 @@ from memaudit.errors import InconclusiveError
 from memaudit.images.views import views_of
 from memaudit.store import Store, require_same_encoder
 from memaudit.types import EncoderSpec, Progress
-
-DEFAULT_VIEWS = "tiles"
 
 
 @dataclass(frozen=True)
@@ -34,29 +33,20 @@ class Encoding:
     shard_rows: int = 1024
     allow_unverified_weights: bool = False
 
-    def store_of(self, source: str | Path | Store, folder: Path, like: EncoderSpec, progress: Progress) -> Store:
-        """Open `source` if it is a store; else embed it into `folder`, anew where files changed since.
-
-        Raises InconclusiveError when the encoder at hand is not the one of `like`.
-        """
-        if isinstance(source, Store):
-            return self._as_asked(source)
-        if is_store(source):
-            return self._as_asked(Store.open(source))
-        return embed([str(source)], folder, self.load(like), self._options(), replace_changed=True, progress=progress)
-
     def with_views(
         self, source: str | Path | Store, choice: str | None, folder: Path, against: Store, progress: Progress
     ) -> tuple[Store, ViewStore | None]:
-        """As `store_of`, and beside the folder, as FOLDER-views, the views of a choice but for the whole images
-        themselves; None where there are no others. What is embedded is read once for both.
+        """Open `source` if it is a store; else embed it into `folder`, anew where files changed since.
+
+        And beside the folder, as FOLDER-views, the views of a choice but for the whole images themselves; None where
+        there are no others. What is embedded is read once for both.
 
         choice None: DEFAULT_VIEWS, or none for embeddings that were imported from an encoder that memaudit has not.
         Raises InconclusiveError when `against` was made with another encoder.
         """
         views, beside = views_of(choice or DEFAULT_VIEWS)[1:], folder.with_name(f"{folder.name}-views")
         if isinstance(source, Store) or is_store(source):
-            images = self.store_of(source, folder, against.encoder, progress)
+            images = self._as_asked(source if isinstance(source, Store) else Store.open(source))
             require_same_encoder(images, against)
             if not views or not images.comparable or (choice is None and not is_known(images.encoder.name)):
                 return images, None

@@ -6,12 +6,10 @@ from pathlib import Path
 
 from memaudit.api.runs import ExtractionRun, Place
 from memaudit.audit.pairing import PROMPT_KEYS, compiled_pattern, read_pairing
-from memaudit.errors import EmptyInputError, InconclusiveError
 from memaudit.extraction.run import ExtractOptions, extract, require_possible
 from memaudit.images.sources import iter_images
 from memaudit.report.document import start_run
 from memaudit.report.extraction import write_extraction
-from memaudit.report.inconclusive import write_inconclusive
 from memaudit.types import Progress, silent
 
 
@@ -44,9 +42,6 @@ def run_extract(
     named = read_pairing(Path(pairing)) if pairing else None
     place = Place(out)
     start_run(place.folder, "extraction")
-    try:
+    with place.reporting("extraction"):
         result = extract(iter_images([str(generations)], contents=False), pattern, named, options, progress)
-    except (InconclusiveError, EmptyInputError) as error:
-        write_inconclusive("extraction", str(error), place.folder)
-        raise InconclusiveError(f"inconclusive: {error}") from None
     return place.run(ExtractionRun, write_extraction(result, place.folder))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memaudit.api.notebook import card
-from memaudit.api.places import AnyStore, store_at
+from memaudit.api.places import AnyStore, folder_of, sources_of, store_at
 from memaudit.api.stores import require_readable
 from memaudit.dedup.run import DedupOptions, dedup
 from memaudit.encoders.sface import resolve
@@ -74,10 +74,9 @@ def find_faces(
     >>> ma.find_faces("training", out="faces")  # doctest: +WEIGHTS
     <FaceStore faces: 0 faces on 0 of 12 images>
     """
-    named = [sources] if isinstance(sources, str | Path) else sources
     model = resolve(encoder, device, allow_unverified_weights=allow_unverified_weights)
     options = FaceOptions(workers, shard_rows, append=append, replace_changed=replace_changed)
-    store = embed_faces(list(map(str, named)), Path(out), model, options, progress)
+    store = embed_faces(sources_of(sources), Path(out), model, options, progress)
     counts = count_faces(store)
     require_readable(store, 1.0)  # archives that end early
     if Coverage(counts.images - counts.unreadable, counts.images).falls_short(max_unreadable):
@@ -97,8 +96,7 @@ def forget_faces(store: AnyStore, image_ids: str | Sequence[str]) -> Forgotten:
     >>> ma.forget_faces(faces, "0003.png").removed  # doctest: +WEIGHTS
     ('0003.png',)
     """
-    folder = Path(store) if isinstance(store, str | Path) else store.folder
-    return forget(folder, [image_ids] if isinstance(image_ids, str) else list(image_ids))
+    return forget(folder_of(store), [image_ids] if isinstance(image_ids, str) else list(image_ids))
 
 
 @dataclass(frozen=True)

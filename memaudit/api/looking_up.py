@@ -10,13 +10,12 @@ from typing import Any
 from memaudit.api.dedup_fates import run_of
 from memaudit.api.encoding import Encoding
 from memaudit.api.notebook import card
-from memaudit.api.places import AnyStore, folder_of
+from memaudit.api.places import AnyStore, searcher_at, sources_of
 from memaudit.api.runs import DedupRun
 from memaudit.errors import EmptyInputError, UsageError
 from memaudit.files import write_json
 from memaudit.images.sources import iter_images
 from memaudit.images.views import views_of
-from memaudit.index import Index, Searcher, open_searcher
 from memaudit.lookup import run as lookup
 from memaudit.lookup.run import Answer as Answer
 from memaudit.lookup.run import LookupMatch as LookupMatch
@@ -99,12 +98,12 @@ def run_lookup(
         _require_new(Path(evidence))
     options = lookup.LookupOptions(views_of(views), threshold, neighbours, match, match_from)
     watch = lookup.Stopwatch()
-    references: Searcher = against if isinstance(against, Index) else open_searcher(folder_of(against))
+    references = searcher_at(against)
     decisions = run_of(dedup, references.store) / "decisions.parquet" if dedup else None
     watch.lap("opening")
     encoder = encoding.load(references.store.encoder)
     watch.lap("loading the encoder")
-    sources = [str(images)] if isinstance(images, str | Path) else list(map(str, images))
+    sources = sources_of(images)
     refs = (ref for source in sources for ref in iter_images([source]))
     answers = lookup.look_up(refs, references, encoder, options)
     if not answers:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from memaudit.index import Searcher
     from memaudit.store import Store
 
 
@@ -40,6 +42,18 @@ def store_at(place: AnyStore) -> Store:
     from memaudit.store import Store
 
     return place if isinstance(place, Store) else Store.open(folder_of(place))
+
+
+def searcher_at(place: AnyStore) -> Searcher:
+    """An index, or exact search of a store, opened. Raises as open_searcher."""
+    from memaudit.index import Index, open_searcher
+
+    return place if isinstance(place, Index) else open_searcher(folder_of(place))
+
+
+def sources_of(given: str | Path | Sequence[str | Path]) -> list[str]:
+    """One source, or several, as `iter_images` takes them."""
+    return [str(given)] if isinstance(given, str | Path) else list(map(str, given))
 
 
 def is_store(path: str | Path) -> bool:

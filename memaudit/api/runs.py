@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -12,10 +14,11 @@ import pyarrow as pa
 from memaudit.api.notebook import Cells, card
 from memaudit.api.places import Scratch
 from memaudit.api.tables import Table
-from memaudit.errors import InputError
+from memaudit.errors import EmptyInputError, InconclusiveError, InputError
 from memaudit.faces.stores import template_folders
 from memaudit.report.audit import searched_in
 from memaudit.report.document import FACE_CROPS, THUMBNAILS, read_report, start_run
+from memaudit.report.inconclusive import write_inconclusive
 from memaudit.report.model import (
     AuditResults,
     Coverage,
@@ -347,6 +350,15 @@ class Place:
     def __init__(self, out: str | Path | None) -> None:
         self._scratch = Scratch() if out is None else None
         self.folder = self._scratch.folder if self._scratch else Path(out or "")
+
+    @contextmanager
+    def reporting(self, kind: str) -> Iterator[None]:
+        """Leave a report of a run of this kind that could not measure anything, and raise InconclusiveError."""
+        try:
+            yield
+        except (InconclusiveError, EmptyInputError) as error:
+            write_inconclusive(kind, str(error), self.folder)
+            raise InconclusiveError(f"inconclusive: {error}") from None
 
     def run(self, kind: type[R], report: Report) -> R:
         return kind(report, self.folder, self._scratch)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from memaudit.api.defaults import DEFAULT_ENCODER
 from memaudit.api.notebook import card
-from memaudit.api.places import AnyStore, store_at
+from memaudit.api.places import AnyStore, sources_of, store_at
 from memaudit.embedding.importing import Part, clip_retrieval_parts, dimension_of
 from memaudit.embedding.importing import import_embeddings as import_parts
 from memaudit.embedding.run import EmbedOptions, embed_with_views
@@ -19,8 +20,6 @@ from memaudit.images.views import tiles as all_tiles
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import Store
 from memaudit.types import Coverage, EncoderSpec, Progress, silent
-
-DEFAULT_ENCODER = "sscd"
 
 
 @dataclass(frozen=True, repr=False)
@@ -114,9 +113,8 @@ def embed(
     every = {TILES: all_tiles() if tiles or fine_tiles else (), DETAILS: all_details() if fine_tiles else ()}
     kinds = {name: of_kind for name, of_kind in every.items() if of_kind}
 
-    named = [sources] if isinstance(sources, str | Path) else sources
     store, views = embed_with_views(
-        list(map(str, named)),
+        sources_of(sources),
         folder,
         loaded,
         {folder / name: of_kind for name, of_kind in kinds.items()},

@@ -26,7 +26,7 @@ from memaudit.matching.decide import decide
 from memaudit.matching.plan import MatchPlan, plan_matching
 from memaudit.matching.results import Matches
 from memaudit.matching.search import LEAST_CANDIDATES, Scope, Searched, StoredQueries, search
-from memaudit.matching.windows import Windows, lost_views
+from memaudit.matching.windows import NO_WINDOWS, Windows, lost_views
 from memaudit.similarity import exact
 from memaudit.similarity.exact import require_threshold
 from memaudit.statistics import rate_of
@@ -54,14 +54,11 @@ class AuditOptions:
 
 @dataclass(frozen=True)
 class Views:
-    """Views of the generations and of the held-out images, by the same choice; tiles of the training images, and
-    details of them. idle: names of what the training images have besides, and was not opened."""
+    """Views of the generations and of the held-out images, by the same choice; the windows of the training images."""
 
     generations: ViewStore | None = None
     control: ViewStore | None = None
-    tiles: ViewStore | None = None
-    details: ViewStore | None = None
-    idle: tuple[str, ...] = ()
+    windows: Windows = NO_WINDOWS
 
 
 class _Paired(NamedTuple):
@@ -146,8 +143,7 @@ def audit(
 
 
 def _scope(references: Searcher, views: Views, options: AuditOptions, threshold: float, plan: MatchPlan) -> Scope:
-    windows = Windows(views.tiles, views.details, views.idle)
-    windows = windows if plan.on_pixels else windows.without_details()
+    windows = views.windows if plan.on_pixels else views.windows.without_details()
     return Scope(references, threshold, plan.floor, max(options.neighbours, LEAST_CANDIDATES), windows)
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from memaudit.api.defaults import DEFAULT_VIEWS
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
 from memaudit.cli.options import (
-    DEFAULT_VIEWS,
     BatchSize,
     BlurFaces,
     Device,

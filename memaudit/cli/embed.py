@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from memaudit.api.defaults import DEFAULT_ENCODER
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
 from memaudit.cli.made_store import store_values
 from memaudit.cli.options import (
-    DEFAULT_ENCODER,
     BatchSize,
     Device,
     EncoderName,

@@ -37,8 +37,6 @@ MatchFrom = Annotated[
 OldMatch = Annotated[str | None, typer.Option("--verify", hidden=True)]
 OldMatchFrom = Annotated[float | None, typer.Option("--verify-from", hidden=True)]
 BlurFaces = Annotated[bool, typer.Option("--blur-faces", help="Make faces unrecognisable in the report's pictures.")]
-DEFAULT_ENCODER = "sscd"
-DEFAULT_VIEWS = "tiles"
 T = TypeVar("T")
 
 

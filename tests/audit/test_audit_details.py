@@ -81,8 +81,8 @@ def test_round_details_are_found_by_fine_tiles_only(references: Store, generatio
     """Each in its own picture and as a part of it; the detail of another picture is in none."""
     coarse = embed_views(references, references.folder / "tiles", ENCODER, tiles(), EMBED)
     index = ExactSearch(references)
-    assert not found(audit(generations, index, views=Views(tiles=coarse), options=OPTIONS))
-    result = audit(generations, index, views=Views(tiles=coarse, details=fine), options=OPTIONS)
+    assert not found(audit(generations, index, views=Views(windows=Windows(tiles=coarse)), options=OPTIONS))
+    result = audit(generations, index, views=Views(windows=Windows(tiles=coarse, details=fine)), options=OPTIONS)
     assert found(result) == {0: (0, Kind.PARTIAL, True), 1: (1, Kind.PARTIAL, True)}
     assert all(view.startswith("reference detail ") for view in result.matches.view)
     assert result.misses is not None
@@ -92,7 +92,9 @@ def test_round_details_are_found_by_fine_tiles_only(references: Store, generatio
 def test_the_similarity_of_a_match_is_that_of_the_window_it_was_seen_in(
     references: Store, generations: Store, fine: ViewStore
 ) -> None:
-    matches = audit(generations, ExactSearch(references), views=Views(details=fine), options=OPTIONS).matches
+    matches = audit(
+        generations, ExactSearch(references), views=Views(windows=Windows(details=fine)), options=OPTIONS
+    ).matches
     names = [view.removeprefix("reference ") for view in matches.view]
     rows = [int(r) * len(fine.names) + fine.names.index(n) for r, n in zip(matches.reference, names, strict=True)]
     similarity = (fine.store.embeddings(np.array(rows)) * generations.embeddings(matches.query)).sum(axis=1)
@@ -104,7 +106,7 @@ def test_files_that_are_gone_make_it_inconclusive(tmp_path: Path, generations: S
     references = stored(tmp_path, {"1": mosaic(1)})
     (tmp_path / "images").rename(tmp_path / "gone")
     fine = embed_views(references, references.folder / "details", ENCODER, details(), EMBED)
-    result = audit(generations, ExactSearch(references), views=Views(details=fine), options=OPTIONS)
+    result = audit(generations, ExactSearch(references), views=Views(windows=Windows(details=fine)), options=OPTIONS)
     assert any("details of the training images" in reason for reason in result.inconclusive)
 
 
@@ -121,7 +123,7 @@ def test_a_window_that_is_gone_by_then_counts_as_not_compared(
         return check_pairs(*arguments)
 
     monkeypatch.setattr(decide, "check_pairs", vanishing)
-    result = audit(generations, ExactSearch(references), views=Views(details=fine), options=OPTIONS)
+    result = audit(generations, ExactSearch(references), views=Views(windows=Windows(details=fine)), options=OPTIONS)
     assert not result.searched.count
     assert any("could be compared on pixels" in reason for reason in result.inconclusive)
 
@@ -133,7 +135,9 @@ def test_the_advice_for_lost_windows_is_one_that_helps(tmp_path: Path, generatio
     (tmp_path / "images").rename(tmp_path / "gone")
     kind, option = {"tiles": (tiles(), "--tiles"), "details": (details(), "--fine-tiles")}[name]
     lost = embed_views(references, references.folder / name, ENCODER, kind, EMBED)
-    reasons = audit(generations, ExactSearch(references), views=Views(**{name: lost}), options=OPTIONS).inconclusive
+    reasons = audit(
+        generations, ExactSearch(references), views=Views(windows=Windows(**{name: lost})), options=OPTIONS
+    ).inconclusive
     (reason,) = [reason for reason in reasons if f"{name} of the training images" in reason]
     assert f"with {option}, or delete {references.folder / name}" in reason
     assert "--views none" not in reason
@@ -142,7 +146,7 @@ def test_the_advice_for_lost_windows_is_one_that_helps(tmp_path: Path, generatio
 def test_without_pixels_details_are_not_used_and_the_report_says_so(
     tmp_path: Path, references: Store, generations: Store, fine: ViewStore
 ) -> None:
-    index, views = ExactSearch(references), Views(details=fine)
+    index, views = ExactSearch(references), Views(windows=Windows(details=fine))
     told = audit(generations, index, views=views, options=OPTIONS).reference_views
     assert told == ReferenceViews(references.digest, None, fine.store.digest)
     result = audit(generations, index, views=views, options=AuditOptions(match="none"))
@@ -159,7 +163,12 @@ def test_lost_details_that_are_not_used_are_not_missed(tmp_path: Path, generatio
     (tmp_path / "images").rename(tmp_path / "gone")
     lost = embed_views(references, references.folder / "details", ENCODER, details(), EMBED)
     options = AuditOptions(match="none")
-    assert audit(generations, ExactSearch(references), views=Views(details=lost), options=options).inconclusive == ()
+    assert (
+        audit(
+            generations, ExactSearch(references), views=Views(windows=Windows(details=lost)), options=options
+        ).inconclusive
+        == ()
+    )
 
 
 def test_misses_go_by_the_most_similar_window(tmp_path: Path, references: Store, fine: ViewStore) -> None:
@@ -212,7 +221,9 @@ def test_a_detail_decides_nothing_by_its_similarity(tmp_path: Path) -> None:
     assert looked.candidates.views.tolist() == ["reference detail 4,5"]
     for verify in ("auto", "none"):
         options = AuditOptions(match=verify)
-        assert not audit(queries, ExactSearch(references), views=Views(details=fine), options=options).searched.count
+        assert not audit(
+            queries, ExactSearch(references), views=Views(windows=Windows(details=fine)), options=options
+        ).searched.count
 
 
 def test_what_the_whole_picture_says_goes_before_what_a_detail_says(tmp_path: Path) -> None:

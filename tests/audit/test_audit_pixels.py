@@ -22,6 +22,7 @@ from memaudit.errors import MissingDependencyError, UsageError
 from memaudit.images.views import tiles, views_of
 from memaudit.index import ExactSearch
 from memaudit.matching.kinds import Kind
+from memaudit.matching.windows import Windows
 from memaudit.report.audit import write_audit
 from memaudit.store import Store
 
@@ -168,7 +169,9 @@ def test_a_detail_of_a_training_image_is_found_by_its_tiles(tmp_path: Path, refe
     generations = stored(tmp_path / "gen", {"detail": detail})
     options = AuditOptions(match_from=0.8)  # the whole picture is not as similar as that
     assert not audit(generations, ExactSearch(references), options=options).searched.count
-    result = audit(generations, ExactSearch(references), views=Views(tiles=tiles_of(references)), options=options)
+    result = audit(
+        generations, ExactSearch(references), views=Views(windows=Windows(tiles=tiles_of(references))), options=options
+    )
     assert found(result, generations, references)["detail.png"][:3] == ("07.png", Kind.PARTIAL, "reference tile 1,1")
 
 
