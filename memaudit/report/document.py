@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import TypeVar
 from msgspec import convert, to_builtins
 
 from memaudit import __version__
-from memaudit.errors import InputError, UsageError
-from memaudit.files import digest_of, read_json, write_json, write_text
+from memaudit.errors import InputError
+from memaudit.files import digest_of, read_json, write_json
 from memaudit.report.model import (
     SCHEMA,
     Finding,
@@ -33,14 +32,6 @@ MOST_BYTES = 64 * 2**20  # of a report.json: about a hundred thousand findings
 MOST_FINDINGS = 200_000  # what it takes is seconds, and not minutes, to hold against the model
 MOST_ENTRIES = 1_000_000  # of any other list, such as the generations that do not count
 R = TypeVar("R", bound=Results)
-THUMBNAILS = "thumbnails"
-FACE_CROPS = "face-crops"
-_CLAIM = ".memaudit-run"
-_PREVIOUS = "previous-run"
-_FILES = (
-    *("report.json", "report.html", "matches.parquet", "scores.parquet", "cliques.parquet", "face_matches.parquet"),
-    *("pairs.parquet", "groups.parquet", "decisions.parquet", "skew.parquet", "keep.txt", "drop.txt"),
-)
 
 
 def make_report(
@@ -92,34 +83,6 @@ def inconclusive_report(kind: str, reason: str) -> Report:
     return make_report(
         kind, inputs={}, encoder=None, threshold=None, coverage=Coverage(0, 0), results=results, findings=[]
     )
-
-
-def start_run(out: Path, kind: str) -> None:
-    """Claim `out` for a run of this kind, and put what an earlier one reported there aside, into `out`/previous-run.
-
-    A stale report or drop.txt must not pass for this run's, whatever becomes of it; and a slip of the pen must not
-    cost a finished one. Raises UsageError, before anything is moved, if no run of this kind wrote what is there.
-    """
-    earlier = [name for name in (*_FILES, THUMBNAILS, FACE_CROPS) if (out / name).exists()]
-    if earlier and _claimed_by(out) != kind:
-        raise UsageError(f"{out} holds {earlier[0]}, which no memaudit {kind} wrote there: choose another --out")
-    write_text(out / _CLAIM, f"{kind}\n")
-    if earlier:
-        shutil.rmtree(out / _PREVIOUS, ignore_errors=True)
-        (out / _PREVIOUS).mkdir()
-        for name in earlier:
-            (out / name).rename(out / _PREVIOUS / name)
-
-
-def remove_earlier_pictures(out: Path) -> None:
-    """Delete the pictures of earlier runs that `start_run` put aside: faces that are no longer to be shown."""
-    for name in (THUMBNAILS, FACE_CROPS):
-        shutil.rmtree(out / _PREVIOUS / name, ignore_errors=True)
-
-
-def _claimed_by(out: Path) -> str:
-    claim = out / _CLAIM
-    return claim.read_text(encoding="utf-8", errors="replace").strip() if claim.is_file() else ""
 
 
 def write_report(path: Path, report: Report) -> None:

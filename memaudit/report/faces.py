@@ -15,10 +15,10 @@ from memaudit.errors import InputError
 from memaudit.faces import results as measured
 from memaudit.faces.results import FaceAudit, FaceMatches, FacePair, FacesResult
 from memaudit.faces.rows import details_of, parents
-from memaudit.files import appearing_whole
+from memaudit.files import whole_file
 from memaudit.images.decode import UnreadableImageError, decode
 from memaudit.images.sources import read_image
-from memaudit.report.document import FACE_CROPS, make_report, write_report
+from memaudit.report.document import make_report, write_report
 from memaudit.report.model import (
     FACE,
     AuditFinding,
@@ -38,6 +38,7 @@ from memaudit.report.model import (
 )
 from memaudit.report.page import histogram, percent_up, write_page
 from memaudit.report.pictures import Alter, Pictures
+from memaudit.report.run_folder import FACE_CROPS
 from memaudit.report.tables import write_table
 from memaudit.store import Columns
 from memaudit.types import Coverage
@@ -204,8 +205,8 @@ def _crop(out: Path, name: str, columns: Columns, place: int) -> str | None:
     left, top, width, height = details.box
     box = (left - _MARGIN * width, top - _MARGIN * height, left + (1 + _MARGIN) * width, top + (1 + _MARGIN) * height)
     relative = f"{FACE_CROPS}/{name}.jpg"
-    with appearing_whole(out / relative) as temporary:
-        image.crop(tuple(map(round, box))).save(temporary, "JPEG", quality=90)  # type: ignore[arg-type]
+    with whole_file(out / relative) as file:
+        image.crop(tuple(map(round, box))).save(file, "JPEG", quality=90)  # type: ignore[arg-type]
     return relative
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from PIL import Image
 
 from memaudit.errors import InputError
-from memaudit.files import appearing_whole
+from memaudit.files import whole_file
 from memaudit.images.decode import UnreadableImageError, decode
 from memaudit.images.sources import read_image
-from memaudit.report.document import THUMBNAILS
+from memaudit.report.run_folder import THUMBNAILS
 
 SIDE = 320
 Alter = Callable[[Image.Image], Image.Image]
@@ -43,6 +43,6 @@ class Pictures:
         if self._alter is not None:
             image = self._alter(image)
         image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-        with appearing_whole(self._out / relative) as temporary:
-            image.save(temporary, "JPEG", quality=85)
+        with whole_file(self._out / relative) as file:
+            image.save(file, "JPEG", quality=85)
         return relative

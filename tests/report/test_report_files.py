@@ -26,8 +26,9 @@ from memaudit.index import ExactSearch
 from memaudit.report import tables
 from memaudit.report.audit import PICTURED, STATIC, write_audit
 from memaudit.report.dedup import write_dedup
-from memaudit.report.document import read_report, start_run
+from memaudit.report.document import read_report
 from memaudit.report.page import percent, percent_down, percent_up
+from memaudit.report.run_folder import previous_runs, start_run
 from memaudit.store import Store
 from memaudit.types import Status
 
@@ -489,8 +490,8 @@ def test_a_new_run_removes_the_old_report_first(tmp_path: Path) -> None:
     (tmp_path / "out" / "thumbnails").mkdir(exist_ok=True)
     (tmp_path / "out" / "thumbnails" / "image-0.jpg").write_bytes(b"old")
     start_run(tmp_path / "out", "dedup")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {".memaudit-run", "previous-run"}
-    assert (tmp_path / "out" / "previous-run" / "report.json").is_file()
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {".memaudit-run", "previous-runs"}
+    assert [path.name for path in previous_runs(tmp_path / "out")[0].glob("report.*n")] == ["report.json"]
 
 
 @pytest.mark.parametrize("name", ["keep.txt", "drop.txt", "report.json", "scores.parquet"])
