@@ -12,6 +12,7 @@ from msgspec import convert, to_builtins
 from memaudit import __version__
 from memaudit.errors import InputError
 from memaudit.files import digest_of, read_json, write_json
+from memaudit.report.bounds import MOST_BYTES, bounded
 from memaudit.report.model import (
     SCHEMA,
     Finding,
@@ -28,7 +29,6 @@ from memaudit.report.model import (
 from memaudit.report.parsing import report_of
 from memaudit.types import Coverage, EncoderSpec
 
-MOST_BYTES = 64 * 2**20  # of a report.json: about a hundred thousand findings
 MOST_FINDINGS = 200_000  # what it takes is seconds, and not minutes, to hold against the model
 MOST_ENTRIES = 1_000_000  # of any other list, such as the generations that do not count
 R = TypeVar("R", bound=Results)
@@ -45,6 +45,7 @@ def make_report(
     findings: Sequence[Finding],
 ) -> ReportOf[R]:
     """Put a report together; `digest` is the SHA-256 of all else in it, `digests` tell which part was changed."""
+    results, findings = bounded(results, findings)
     content: Json = {
         "schema": SCHEMA,
         "kind": kind,
@@ -59,7 +60,7 @@ def make_report(
     }
     content["digests"] = dict(digests_of_parts(content))
     content["digest"] = digest_of(content)
-    return ReportOf(head=convert(content, Head), results=results, findings=list(findings), content=content)
+    return ReportOf(head=convert(content, Head), results=results, findings=findings, content=content)
 
 
 def digests_of_parts(report: Json) -> dict[str, str]:
