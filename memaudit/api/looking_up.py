@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from memaudit.api.dedup_fates import run_of
 from memaudit.api.encoding import Encoding
@@ -17,41 +16,50 @@ from memaudit.files import write_json
 from memaudit.folders import sole_writer_of
 from memaudit.images.sources import iter_images
 from memaudit.images.views import views_of
-from memaudit.lookup import run as lookup
-from memaudit.lookup.run import Answer as Answer
-from memaudit.lookup.run import LookupMatch as LookupMatch
+from memaudit.lookup.evidence import FOUND as FOUND
+from memaudit.lookup.evidence import NOTHING as NOTHING
+from memaudit.lookup.evidence import UNDECIDED as UNDECIDED
+from memaudit.lookup.evidence import Evidence as Evidence
+from memaudit.lookup.evidence import OnPixels as OnPixels
+from memaudit.lookup.evidence import Stopwatch, evidence_of
+from memaudit.lookup.fates import with_fates
+from memaudit.lookup.results import Answer as Answer
+from memaudit.lookup.results import LookupMatch as LookupMatch
+from memaudit.lookup.run import LookupOptions, look_up
 from memaudit.similarity.exact import require_threshold
-
-FOUND, NOTHING, UNDECIDED = lookup.FOUND, lookup.NOTHING, lookup.UNDECIDED
+from memaudit.types import Progress, silent
 
 
 @dataclass(frozen=True, repr=False)
 class LookupRun:
-    """What came of each picture. evidence: all of it as one JSON object, with the digests that make it repeatable.
+    """What came of each picture. evidence: all of it, with the digests that make it repeatable.
 
     >>> found = ma.run_lookup("generations/copy.png", ma.embed("training", out="store", encoder="thumbnail"))
     >>> found.outcome, found.answers[0].matches[0].image_id
     ('found', '0005.png')
     """
 
-    answers: tuple[Answer, ...]
-    evidence: dict[str, Any]
+    evidence: Evidence
+
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        return self.evidence.images
 
     @property
     def outcome(self) -> str:
         """found, nothing found or could not decide."""
-        return str(self.evidence["outcome"])
+        return self.evidence.outcome
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """Why "nothing found" must not be read as "is not in it"."""
-        return tuple(self.evidence["undecided"])
+        return self.evidence.undecided
 
     def write(self, path: str | Path) -> Path:
         """Write the evidence as JSON. Raises UsageError where a file is already: evidence is not written over."""
         path = Path(path)
         _require_new(path)
-        write_json(path, self.evidence, new=True)
+        write_json(path, self.evidence.as_dict(), new=True)
         return path
 
     def __repr__(self) -> str:
@@ -81,6 +89,7 @@ def run_lookup(
     evidence: str | Path | None = None,
     max_unreadable: float = 0.01,
     encoding: Encoding = Encoding(),
+    progress: Progress = silent,
 ) -> LookupRun:
     """Look pictures up in a training set: its store, or an index of it.
 
@@ -95,12 +104,13 @@ def run_lookup(
     """
     if threshold is not None:
         require_threshold(threshold)
-    options = lookup.LookupOptions(views_of(views), threshold, neighbours, match, match_from)
+    options = LookupOptions(views_of(views), threshold, neighbours, match, match_from)
+    sources = sources_of(images)
     if evidence is None:
-        return _looked_up(sources_of(images), against, dedup, options, max_unreadable, encoding)
+        return _looked_up(sources, against, dedup, options, max_unreadable, encoding, progress)
     with sole_writer_of(Path(evidence)):
         _require_new(Path(evidence))
-        found = _looked_up(sources_of(images), against, dedup, options, max_unreadable, encoding)
+        found = _looked_up(sources, against, dedup, options, max_unreadable, encoding, progress)
         found.write(evidence)
         return found
 
@@ -109,25 +119,25 @@ def _looked_up(
     sources: list[str],
     against: AnyStore,
     dedup: str | Path | DedupRun | None,
-    options: lookup.LookupOptions,
+    options: LookupOptions,
     max_unreadable: float,
     encoding: Encoding,
+    progress: Progress,
 ) -> LookupRun:
-    watch = lookup.Stopwatch()
+    watch = Stopwatch()
     references = searcher_at(against)
     decisions = run_of(dedup, references.store) / "decisions.parquet" if dedup else None
     watch.lap("opening")
     encoder = encoding.load(references.store.encoder)
     watch.lap("loading the encoder")
     refs = (ref for source in sources for ref in iter_images([source]))
-    answers = lookup.look_up(refs, references, encoder, options)
-    if not answers:
+    result = look_up(refs, references, encoder, options, progress)
+    if not result.answers:
         raise EmptyInputError(f"no image in {', '.join(sources)}: nothing to look up")
     if decisions is not None:
-        answers = lookup.with_fates(answers, decisions)
+        result = with_fates(result, decisions)
     watch.lap("looking up")
-    value = lookup.evidence(answers, references, options, max_unreadable, watch.seconds)
-    return LookupRun(tuple(answers), value)
+    return LookupRun(evidence_of(result, max_unreadable, watch.seconds))
 
 
 def _require_new(path: Path) -> None:

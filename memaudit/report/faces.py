@@ -18,9 +18,9 @@ from memaudit.faces.rows import details_of, face_rows, parents
 from memaudit.files import whole_file
 from memaudit.images.decode import UnreadableImageError, decode
 from memaudit.images.sources import read_image
+from memaudit.matching.kinds import FACE
 from memaudit.report.document import make_report, write_report
 from memaudit.report.model import (
-    FACE,
     AuditFinding,
     AuditResults,
     FaceAuditResults,

@@ -18,7 +18,7 @@ REPORT = "report.json"
 PREVIOUS = "previous-runs"
 KEPT = 5  # runs that are kept there
 _CLAIM = ".memaudit-run"
-_PREVIOUS_OF_0_2 = "previous-run"  # where the last run alone was kept
+PREVIOUS_OF_0_2 = "previous-run"  # where the last run alone was kept
 _MOVING = ".moving"  # a run that is being put aside: its files come together under this name
 _FILES = (
     *(REPORT, "report.html", "matches.parquet", "scores.parquet", "cliques.parquet", "face_matches.parquet"),
@@ -47,9 +47,9 @@ def start_run(out: Path, kind: str) -> None:
         raise UsageError(f"{out} holds {earlier[0]}, which no memaudit {kind} wrote there: choose another --out")
     write_text(out / _CLAIM, f"{kind}\n")
     previous = out / PREVIOUS
-    if (out / _PREVIOUS_OF_0_2).is_dir():
+    if (out / PREVIOUS_OF_0_2).is_dir():
         make_folder(previous)
-        _name_by_time(out / _PREVIOUS_OF_0_2, previous)
+        _name_by_time(out / PREVIOUS_OF_0_2, previous)
     if earlier or (previous / _MOVING).is_dir():
         make_folder(previous / _MOVING)
         for name in earlier:  # killed in between, the rest follows when the next run starts

@@ -162,11 +162,12 @@ def writing_store(
     another process is writing it.
     """
     fresh = Manifest(encoder, shard_rows, tuple(sources), kind=kind, views=views)
-    if kind == FACES:
-        keep_private(folder)
     with sole_writer(folder):
         there = (folder / MANIFEST).exists()
-        yield StoreWriter(folder, (_continued if there else _created)(folder, fresh, append=append))
+        manifest = (_continued if there else _created)(folder, fresh, append=append)
+        if kind == FACES:
+            keep_private(folder)
+        yield StoreWriter(folder, manifest)
 
 
 def _created(folder: Path, fresh: Manifest, *, append: bool) -> Manifest:
