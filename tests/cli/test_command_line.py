@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from calls import Memaudit, program
 from pictures import MakeFolder, MakeStore
@@ -124,6 +125,7 @@ def test_absent_input_is_one_line_and_exit_2(
         (OSError("no words"), 2),
         (ValueError("boom"), 3),
         (MemoryError(), 3),
+        (RuntimeError("std::bad_alloc"), 3),
         (KeyboardInterrupt(), 130),
     ],
 )
@@ -140,6 +142,18 @@ def test_whatever_happens_has_an_exit_code(
     called = memaudit("info", "x", "--json")
     called.failed(code)
     assert called.json["exit_code"] == code
+
+
+def test_memory_that_was_refused_is_named(memaudit: Memaudit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How much was asked for, and what the process had: who reads it knows by how much to ask for less."""
+
+    def fail(*_: Any) -> None:
+        np.empty((2**20, 2**30), np.float32)
+
+    monkeypatch.setattr("memaudit.api.inspecting.describe", fail)
+    called = memaudit("info", "x", "--json")
+    called.failed(3, "memory ran out: Unable to allocate 4.00 PiB", "this process had taken", "--batch-size")
+    assert called.json["error"]["kind"] == "OutOfMemory"
 
 
 def test_an_internal_error_shows_where_when_asked(memaudit: Memaudit, monkeypatch: pytest.MonkeyPatch) -> None:
