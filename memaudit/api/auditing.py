@@ -16,13 +16,16 @@ from memaudit.audit.run import audit as audit_images
 from memaudit.errors import UsageError
 from memaudit.faces.audit import AuditedImages, FaceAuditOptions, audit_faces_alone, audit_faces_beside
 from memaudit.faces.compare import CompareOptions
+from memaudit.faces.results import FaceAudit
 from memaudit.faces.stores import CONTROL, GALLERY, GENERATIONS, FaceEmbedder, require_face_store
+from memaudit.faces.uses import note_use
 from memaudit.images.views import views_of
 from memaudit.index import Searcher
 from memaudit.matching.plan import plan_matching
 from memaudit.matching.windows import Windows
 from memaudit.report.audit import write_audit
 from memaudit.report.faces import FacePart, write_face_audit
+from memaudit.report.forgotten import remove_forgotten
 from memaudit.report.model import Report
 from memaudit.report.run_folder import keep_for_owner, remove_earlier_pictures
 from memaudit.similarity.exact import require_threshold
@@ -175,6 +178,7 @@ def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
         if asked.pair is not None or asked.options.threshold is not None:
             raise UsageError("--pairing and --threshold are for images: a search of faces calibrates its threshold")
         audit = audit_faces_alone(asked.generations, references, asked.control, out, asked.about_faces, asked.progress)
+        _note_use(audit, out)
         return write_face_audit(FacePart(audit, asked.faces.save_crops), out, alter)
     asked.faces.require_wanted()
     images = _of_images(asked, references, out)
@@ -182,7 +186,16 @@ def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
     if asked.faces.wanted:
         audit = audit_faces_beside(images, out, asked.about_faces, asked.progress)
         part = FacePart(audit, asked.faces.save_crops)
+        _note_use(audit, out)
     return write_audit(images.result, images.generations, references.store, out, part, alter)
+
+
+def _note_use(audit: FaceAudit, out: Path) -> None:
+    """Let the stores of faces know of the audit, and the runs that were put aside no longer show whom these forgot."""
+    for store in (audit.gallery, audit.generations):
+        note_use(store, out)
+        if store.manifest.forgotten:
+            remove_forgotten(out, store.manifest.forgotten)
 
 
 def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:

@@ -9,6 +9,7 @@ from memaudit.api.places import AnyStore, store_at
 from memaudit.api.runs import DedupRun, Place
 from memaudit.dedup.ignored import read_ruled_out
 from memaudit.dedup.run import DedupOptions, dedup, require_possible
+from memaudit.faces.uses import note_use
 from memaudit.report.dedup import write_dedup
 from memaudit.report.run_folder import keep_for_owner, remove_earlier_pictures
 from memaudit.store import FACES
@@ -79,5 +80,6 @@ def run_dedup(
         other = store_at(against) if against else None
         if opened.manifest.kind == FACES:
             keep_for_owner(place.folder)
+            note_use(opened, place.folder)
         result = dedup(opened, options, against=other, ruled_out=ruled_out, scratch=place.folder, progress=progress)
         return place.run(DedupRun, write_dedup(result, opened, place.folder, other, alter))
