@@ -24,7 +24,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _unflushed() -> Iterator[None]:
-    """Nothing waits for the disk: a killed process loses no file that it renamed, only a machine without power would."""
+    """Nothing waits for the disk: a killed process loses no file that it renamed, a machine without power may."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "_flush", lambda path: None)
         yield
