@@ -24,7 +24,7 @@ _CLOSE = 64  # pixels at CLOSE_SIDE: what is smaller is known better from DETECT
 # A face on its side or head is found nowhere, or with wrong landmarks and a lower score (0.89 and less, where the
 # right turn has 0.88 to 0.96, and the more of the two): so where no face is sure, all four turns are tried.
 SURE = 0.9
-TURNED_SIDE = 448
+TURNED_SIDE = 640
 TILED_SIDE = 1536  # images with a longer side above this are searched in tiles at full scale, too
 _TILE_OVERLAP = (
     256  # pixels: any face that is smaller lies wholly within a tile; of larger ones, enough is left scaled down
