@@ -16,6 +16,7 @@ from pictures import MakeFolder, MakeStore
 
 from memaudit import __version__
 from memaudit.cli import app as module
+from memaudit.cli import main
 from memaudit.cli.console import harmless, table
 from memaudit.errors import InconclusiveError, MemauditError
 
@@ -298,6 +299,7 @@ def test_the_program_is_the_function(monkeypatch: pytest.MonkeyPatch) -> None:
     assert program("nosuch").code == 2
     assert program("--help").code == 0
     monkeypatch.setattr(module, "run", lambda arguments: 42)
+    monkeypatch.setattr("memaudit.interrupts.watch", lambda: None)
     with pytest.raises(SystemExit) as caught:
-        module.main()
+        main()
     assert caught.value.code == 42

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,12 @@ main()
 def interrupted(cwd: Path, event: str, word: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The command, with a SIGINT to itself when Python reports such an event for the first time."""
     command = [sys.executable, "-c", PROGRAM, event, word, "memaudit", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, preexec_fn=heeded)
+
+
+def heeded() -> None:
+    """A shell lets what it starts in the background ignore Ctrl-C, and so these tests perhaps."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("module", ["memaudit.cli.app", "typer", "numpy", "memaudit.api.stores", "h5py", "PIL"])

@@ -267,19 +267,23 @@ def test_audit_without_findings(training: Store, tmp_path: Path) -> None:
     assert pq.read_schema(tmp_path / "out" / "matches.parquet").field("query_id").type == "string"
 
 
-def test_an_unreadable_picture_says_so(tmp_path: Path) -> None:
-    """The training file went away after it was embedded: the page says "picture not available" and still stands."""
+def test_a_picture_is_of_the_file_that_was_embedded(tmp_path: Path) -> None:
+    """Where that went away the page says "picture not available"; where another one, or none that can be read, is in its
+    place a picture says that the file changed. The hash decides, and never another picture is shown."""
     training = embedded(tmp_path, "t", [Entry(f"t{i}", draw(i)) for i in range(6)])
     generations = embedded(tmp_path, "g", [Entry(f"g{i}", altered(draw(i))) for i in range(3)])
     (tmp_path / "t" / "001.png").unlink()
     (tmp_path / "t" / "002.png").write_bytes(BROKEN)
+    draw(77).save(tmp_path / "t" / "000.png")
     report = write_audit(audit(generations, ExactSearch(training)), generations, training, tmp_path / "out").content
     pictures = {finding["query_id"]: finding["reference_picture"] for finding in report["findings"]}
-    assert (pictures["g1"], pictures["g2"]) == (None, None)
-    assert pictures["g0"] is not None
+    changed = "thumbnails/file-changed.png"
+    assert pictures == {"g0": changed, "g1": None, "g2": changed}
+    assert Image.open(tmp_path / "out" / changed).size == (160, 160)
+    assert {finding["query_picture"] for finding in report["findings"]}.isdisjoint({None, changed})
     static, _, template = (tmp_path / "out" / "report.html").read_text().partition("<template")
     assert template
-    assert Page(static).text.count("picture not available") == 2
+    assert Page(static).text.count("picture not available") == 1
 
 
 def test_ten_thousand_findings_do_not_blow_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
