@@ -77,7 +77,8 @@ def require_unchanged(path: Path, shard: Shard) -> None:
 def open_shard(path: Path, shard: Shard, dim: int) -> Iterator[h5py.File]:
     """Open a shard's file. What is not whole or not as its entry says is an InconclusiveError."""
     try:
-        with h5py.File(path, "r") as file:
+        # Shards are never written again once they are there: no lock, which some network file systems refuse
+        with h5py.File(path, "r", locking=False) as file:
             if file["embeddings"].shape != (shard.rows, dim) or len(file["status"]) != shard.rows:
                 raise ValueError(f"it does not hold {shard.rows} embeddings of {dim} numbers")
             yield file
