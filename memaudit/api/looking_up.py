@@ -111,6 +111,7 @@ def run_lookup(
     if decisions is not None:
         answers = lookup.with_fates(answers, decisions)
     watch.lap("looking up")
+    references.require_current()
     value = lookup.evidence(answers, references, options, max_unreadable, watch.seconds)
     found = LookupRun(tuple(answers), value)
     if evidence is not None:

@@ -67,6 +67,7 @@ def make_prompts(
     training = store_at(store)
     sizes = GroupSizes.read(run_of(dedup, training)) if dedup else None
     prompts = Prompts(choose_prompts(training, n, strategy, sizes, seed))
+    training.require_current()
     if out is not None:
         prompts.write(out)
     return prompts

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.files import appearing_whole, write_json
 from memaudit.store.columns import Columns, Row, columns_of, content_digest
-from memaudit.store.manifest import IMAGES, MANIFEST, Manifest, ViewsOf, strays
+from memaudit.store.manifest import IMAGES, MANIFEST, Manifest, ViewsOf, first_free_number, strays
 from memaudit.store.reader import Store
 from memaudit.store.shard import Shard, require_whole, shard_file, shard_name
 from memaudit.types import EncoderSpec, Status
@@ -27,7 +27,6 @@ class StoreWriter:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
         self.manifest = manifest
-        self._unchanged: set[str] = set()
 
     @property
     def rows(self) -> int:
@@ -48,8 +47,8 @@ class StoreWriter:
         self._save(replace(self.manifest, shards=(*self.manifest.shards, shard), complete=False))
 
     def _written_shard(self, columns: Columns, embeddings: NDArray[np.float16], taken: Sequence[Shard] = ()) -> Shard:
-        """Write a file under a number beyond all that are listed or `taken`: none of theirs is overwritten."""
-        name = shard_name(max((shard.number for shard in (*self.manifest.shards, *taken)), default=-1) + 1)
+        """Write a file under a number beyond all that ever were listed or are `taken`: none of these is replaced."""
+        name = shard_name(max(self.manifest.next_number, *(shard.number + 1 for shard in taken), 0))
         data = shard_file(columns, embeddings)
         with appearing_whole(self.folder / name) as temporary:
             temporary.write_bytes(data)
@@ -80,7 +79,8 @@ class StoreWriter:
         shards: list[Shard] = []
         for shard in self.manifest.shards:
             shards += self._shard_without(shard, doomed, redacted, taken=shards)
-        self._save(replace(self.manifest, shards=tuple(shards), forgotten=tuple(forgotten)))
+        used = self.manifest.next_number
+        self._save(replace(self.manifest, shards=tuple(shards), forgotten=tuple(forgotten), used=used))
         self.remove_strays()
 
     def _shard_without(
@@ -106,7 +106,7 @@ class StoreWriter:
 
     def written(self) -> Store:
         """What was written so far, for reading. Another one is needed after the next shard."""
-        return Store(self.folder, self.manifest, self._unchanged)
+        return Store(self.folder, self.manifest)
 
     def whole_shards(self) -> int:
         """How many shards there are before the first that is missing or cut."""
@@ -123,9 +123,10 @@ class StoreWriter:
             require_whole(self.folder / shard.name, shard)
 
     def keep_shards(self, count: int) -> None:
-        """Begin again after the first `count` shards; files of the others are overwritten or removed at the end."""
+        """Begin again after the first `count` shards; files of the others are removed at the end."""
         if count < len(self.manifest.shards):
-            self._save(replace(self.manifest, shards=self.manifest.shards[:count], complete=False))
+            used = self.manifest.next_number
+            self._save(replace(self.manifest, shards=self.manifest.shards[:count], complete=False, used=used))
 
     def unfinish(self) -> None:
         """Say that more is to come: from here on the store does not open."""
@@ -138,7 +139,7 @@ class StoreWriter:
         self.remove_strays()
 
     def _save(self, manifest: Manifest) -> None:
-        write_json(self.folder / MANIFEST, manifest.as_dict())
+        write_json(self.folder / MANIFEST, manifest.sealed())
         self.manifest = manifest
 
 
@@ -189,7 +190,8 @@ def _created(folder: Path, fresh: Manifest, *, append: bool) -> Manifest:
     strangers = [p.name for p in folder.iterdir() if not p.name.startswith((".", "shard-"))]
     if strangers:
         raise UsageError(f"{folder} is not empty and holds no store (found {strangers[0]}): choose another --out")
-    write_json(folder / MANIFEST, fresh.as_dict())
+    fresh = replace(fresh, used=first_free_number(folder))
+    write_json(folder / MANIFEST, fresh.sealed())
     return fresh
 
 
