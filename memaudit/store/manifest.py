@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from memaudit.errors import InputError
 from memaudit.files import read_json, sealed, unsealed
-from memaudit.store.shard import SHARD_NAME, Shard, number_in
+from memaudit.store.shard import SHARD_NAME, Shard
 from memaudit.types import EncoderSpec
 
 SCHEMA = "memaudit-store/2"
@@ -36,8 +36,7 @@ class ViewsOf(NamedTuple):
 class Manifest:
     """What store.json holds. kind: IMAGES or FACES, whose rows are biometric templates; forgotten: digests of the
     image_ids that were removed from a store of faces and may not come back; views: None where rows are whole images.
-    used: numbers of shards below it may have been listed before, and are never given to another one: whoever still
-    reads by an earlier manifest finds his own shards, or none. bound: the file has a digest of its own, which fits.
+    bound: the file has a digest of its own, which fits.
     """
 
     encoder: EncoderSpec
@@ -48,20 +47,13 @@ class Manifest:
     kind: str = IMAGES
     forgotten: tuple[str, ...] = ()
     views: ViewsOf | None = None
-    used: int = 0
     bound: bool = field(default=True, compare=False)
-
-    @property
-    def next_number(self) -> int:
-        """The number of the next shard."""
-        return max(self.used, *(shard.number + 1 for shard in self.shards), 0)
 
     def sealed(self) -> dict[str, Any]:
         """What is written: all of it, and its digest."""
         return sealed(self.as_dict())
 
     def as_dict(self) -> dict[str, Any]:
-        own_number = max((shard.number + 1 for shard in self.shards), default=0)
         of_faces = {"kind": FACES, "biometric_templates": True, "forgotten": list(self.forgotten)}
         return {
             "schema": SCHEMA,
@@ -73,7 +65,6 @@ class Manifest:
             "rows": sum(s.rows for s in self.shards),
             "ok": sum(s.ok for s in self.shards),
             "complete": self.complete,
-            **({"used": self.used} if self.used > own_number else {}),
             "shards": [asdict(s) for s in self.shards],
         }
 
@@ -107,7 +98,6 @@ class Manifest:
             kind=raw.get("kind", IMAGES),
             forgotten=tuple(map(str, raw.get("forgotten", ()))),
             views=ViewsOf(raw["views"]["parent"], tuple(raw["views"]["names"])) if "views" in raw else None,
-            used=raw.get("used", 0),
             bound=bound,
         )
         manifest._require_possible()
@@ -119,7 +109,6 @@ class Manifest:
         """Raise ValueError for numbers that no writer wrote."""
         for name, value, least, most in (
             ("shard_rows", self.shard_rows, 1, _MOST_ROWS),
-            ("used", self.used, 0, _MOST_ROWS),
             ("rows", sum(shard.rows for shard in self.shards), 0, _MOST_ROWS),
         ):
             if type(value) is not int or not least <= value <= most:
@@ -159,9 +148,3 @@ def strays(folder: Path, manifest: Manifest) -> list[str]:
     known = {shard.name for shard in manifest.shards}
     names = sorted(path.name for path in folder.iterdir())
     return [n for n in names if _TEMPORARY_NAME.fullmatch(n) or (SHARD_NAME.fullmatch(n) and n not in known)]
-
-
-def first_free_number(folder: Path) -> int:
-    """The number beyond those of all shards that lie there, whatever store they are of."""
-    names = (path.name for path in folder.iterdir())
-    return max((number_in(name) + 1 for name in names if SHARD_NAME.fullmatch(name)), default=0)

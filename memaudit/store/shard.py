@@ -43,7 +43,7 @@ class Shard:
 
     @property
     def number(self) -> int:
-        return number_in(self.name)
+        return int(self.name.removeprefix("shard-").removesuffix(".h5"))
 
     def __post_init__(self) -> None:
         """Raise ValueError for what no writer wrote: store.json may have been edited, or come from elsewhere."""
@@ -56,10 +56,6 @@ class Shard:
             raise ValueError(f"shard called {self.name[:40]!r}")
         if not all(_SHA256.fullmatch(digest) for digest in (self.sha256, self.content_sha256)):
             raise ValueError(f"shard {self.name} with digests that are none")
-
-
-def number_in(name: str) -> int:
-    return int(name.removeprefix("shard-").removesuffix(".h5"))
 
 
 def shard_name(number: int) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.files import appearing_whole, write_json
 from memaudit.store.columns import Columns, Row, columns_of, content_digest
-from memaudit.store.manifest import IMAGES, MANIFEST, Manifest, ViewsOf, first_free_number, strays
+from memaudit.store.manifest import IMAGES, MANIFEST, Manifest, ViewsOf, strays
 from memaudit.store.reader import Store
 from memaudit.store.shard import Shard, require_whole, shard_file, shard_name
 from memaudit.types import EncoderSpec, Status
@@ -47,8 +47,8 @@ class StoreWriter:
         self._save(replace(self.manifest, shards=(*self.manifest.shards, shard), complete=False))
 
     def _written_shard(self, columns: Columns, embeddings: NDArray[np.float16], taken: Sequence[Shard] = ()) -> Shard:
-        """Write a file under a number beyond all that ever were listed or are `taken`: none of these is replaced."""
-        name = shard_name(max(self.manifest.next_number, *(shard.number + 1 for shard in taken), 0))
+        """Write a file under a number beyond all that are listed or `taken`: none of theirs is overwritten."""
+        name = shard_name(max((shard.number for shard in (*self.manifest.shards, *taken)), default=-1) + 1)
         data = shard_file(columns, embeddings)
         with appearing_whole(self.folder / name) as temporary:
             temporary.write_bytes(data)
@@ -79,8 +79,7 @@ class StoreWriter:
         shards: list[Shard] = []
         for shard in self.manifest.shards:
             shards += self._shard_without(shard, doomed, redacted, taken=shards)
-        used = self.manifest.next_number
-        self._save(replace(self.manifest, shards=tuple(shards), forgotten=tuple(forgotten), used=used))
+        self._save(replace(self.manifest, shards=tuple(shards), forgotten=tuple(forgotten)))
         self.remove_strays()
 
     def _shard_without(
@@ -123,10 +122,9 @@ class StoreWriter:
             require_whole(self.folder / shard.name, shard)
 
     def keep_shards(self, count: int) -> None:
-        """Begin again after the first `count` shards; files of the others are removed at the end."""
+        """Begin again after the first `count` shards; files of the others are overwritten or removed at the end."""
         if count < len(self.manifest.shards):
-            used = self.manifest.next_number
-            self._save(replace(self.manifest, shards=self.manifest.shards[:count], complete=False, used=used))
+            self._save(replace(self.manifest, shards=self.manifest.shards[:count], complete=False))
 
     def unfinish(self) -> None:
         """Say that more is to come: from here on the store does not open."""
@@ -190,7 +188,6 @@ def _created(folder: Path, fresh: Manifest, *, append: bool) -> Manifest:
     strangers = [p.name for p in folder.iterdir() if not p.name.startswith((".", "shard-"))]
     if strangers:
         raise UsageError(f"{folder} is not empty and holds no store (found {strangers[0]}): choose another --out")
-    fresh = replace(fresh, used=first_free_number(folder))
     write_json(folder / MANIFEST, fresh.sealed())
     return fresh
 
