@@ -134,6 +134,8 @@ def digest_of(value: Any) -> str:
 
 DIGEST = "digest"  # the key of a JSON object that holds the digest of all else in it
 
+NOT_BOUND = "{} is not bound: an earlier version wrote it without a digest, so that nothing tells if it was changed"
+
 
 def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
     """The object with the digest of all that is in it."""

@@ -98,6 +98,7 @@ def _unsound(manifest: dict[str, Any]) -> str:
         "shards": lambda m: all(map(_is_sha256, m["shards"])),
         "rows": lambda m: _is_whole(m["rows"], 1),
         "candidates": lambda m: _is_whole(m["candidates"], 0),
+        "index_recall": lambda m: _sound_recall(m["index_recall"]),
         "floor": lambda m: type(m.get("floor", 0)) in (int, float) and 0 <= m.get("floor", 0) <= 1,
     }
     return next((name for name, sound in checks.items() if not sound(manifest)), "")
@@ -128,6 +129,14 @@ def _sound_files(files: Sequence[Any]) -> bool:
 
 def _sound_search(search: dict[str, Any]) -> bool:
     return search.get("parameter") in ("", "nprobe", "efSearch") and _is_whole(search.get("value"), 1)
+
+
+def _sound_recall(recall: dict[str, Any]) -> bool:
+    near = recall.get("near")
+    if not isinstance(near, dict):
+        return False
+    shares = (recall.get("at_1"), recall.get("at_10"), near.get("at_1"))
+    return all(isinstance(share, int | float) and 0 <= share <= 1 for share in shares)
 
 
 def _sound_encoder(encoder: dict[str, Any]) -> bool:
