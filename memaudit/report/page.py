@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
@@ -34,7 +35,9 @@ def digest_of_page(path: Path) -> tuple[str | None, str]:
     return (found[1].decode() if found else None), sha256(data[: found.start()] if found else data).hexdigest()
 
 
+@cache
 def _environment() -> jinja2.Environment:
+    """Compiling the templates takes longer than filling them in."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("memaudit.report"),
         autoescape=True,
