@@ -20,7 +20,8 @@ from memaudit.images import tables
 from memaudit.images.archives import iter_tar
 from memaudit.images.image_ref import ImageRef
 from memaudit.images.manifests import MANIFESTS, iter_manifest
-from memaudit.images.reading import filesystem_of, is_url, lost_rest, read_bytes
+from memaudit.images.reading import lost_rest, read_bytes
+from memaudit.images.remote import filesystem_of, is_url
 
 COMPANIONS = frozenset(
     f".{suffix}"
