@@ -39,6 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
     given = [f"--memaudit-{name}" for name in _OPTIONS if config.getoption(f"memaudit_{name}")]
     if given and not config.getoption("memaudit_report"):
         raise pytest.UsageError(f"memaudit: {given[0]} needs --memaudit-report REPORT.json: nothing would be judged")
+    distributed = getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput")
+    if distributed and config.getoption("memaudit_report"):
+        _held(config)  # what cannot be read stops the workers of pytest-xdist, which cannot say why
 
 
 @pytest.hookimpl(tryfirst=True)  # so that -k and -m choose among these as well
@@ -48,21 +51,14 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
 
 
 def _rules(session: pytest.Session, config: pytest.Config) -> Iterator[RuleItem]:
+    from memaudit.gate import blamed, numbered
+
     result = _held(config)
-    seen: dict[str, int] = {}
-    for rule in result.rules:
-        name = f"memaudit::{rule.report}::{rule.rule}"
-        seen[name] = seen.get(name, 0) + 1
-        more = "" if seen[name] == 1 else f"-{seen[name]}"  # coverage of generations, of prompt pairs …
-        blamed = [
-            each
-            for each in result.findings
-            if each.report == rule.report
-            and str(each.outcome) == "fail"
-            and (each.kind == "face") == (rule.rule == "min_face_p")
-        ]
+    # coverage of generations, of prompt pairs … are rules of one name
+    names = numbered(f"memaudit::{rule.report}::{rule.rule}" for rule in result.rules)
+    for rule, name in zip(result.rules, names, strict=True):
         yield RuleItem.from_parent(
-            session, name=f"{rule.rule}{more}", nodeid=f"{name}{more}", rule=rule, findings=blamed
+            session, name=name.rpartition("::")[2], nodeid=name, rule=rule, findings=blamed(rule, result.findings)
         )
 
 
@@ -107,9 +103,7 @@ class RuleItem(pytest.Item):
 
         rule = self._rule
         lines = [f"{rule.outcome}: {plain(rule.sentence)} (figure {plain(rule.figure)}, limit {plain(rule.limit)})"]
-        if rule.rule in ("max_findings", "max_verbatim", "min_face_p"):
-            lines += [f"  {plain(each.label)}" for each in self._findings[:20]]
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"  {plain(each.label)}" for each in self._findings[:20])])
 
     def reportinfo(self) -> tuple[Any, int | None, str]:
         return self.path, None, self.name

@@ -5,8 +5,8 @@ A rule passes, fails, or is inconclusive; a failure outweighs everything, and a 
 
 from memaudit.gate.accepted import Accepted, read_accepted
 from memaudit.gate.comparison import Audited, Comparison, compare
-from memaudit.gate.findings import Finding
-from memaudit.gate.judging import GateResult, hold, judge, judge_all
+from memaudit.gate.findings import Finding, blamed
+from memaudit.gate.judging import GateResult, hold, judge
 from memaudit.gate.policy import (
     DEFAULT_POLICY,
     AuditPolicy,
@@ -16,7 +16,7 @@ from memaudit.gate.policy import (
     Policy,
     read_policy,
 )
-from memaudit.gate.verdict import RuleResult, Verdict, verdict_of
+from memaudit.gate.verdict import RuleResult, Verdict, numbered, verdict_of
 
 __all__ = [
     "DEFAULT_POLICY",
@@ -32,10 +32,11 @@ __all__ = [
     "Policy",
     "RuleResult",
     "Verdict",
+    "blamed",
     "compare",
     "hold",
     "judge",
-    "judge_all",
+    "numbered",
     "read_accepted",
     "read_policy",
     "verdict_of",

@@ -35,7 +35,7 @@ def allow_hosts(hosts: Iterable[str]) -> None:
     Raises UsageError for what is neither.
     """
     for host in hosts:
-        if not host or "/" in host and not _is_network(host):
+        if not host or ("/" in host and not _is_network(host)):
             raise UsageError(f"--allow-host {host!r}: expected a host's name or address, or a network as 10.0.0.0/8")
         _named.add(host.lower().strip("[]"))
 

@@ -75,7 +75,7 @@ def get(url: str, part: Part | None = None) -> Answer:
         except WebError as error:
             wait = WAITS_S[min(number, len(WAITS_S)) - 1] if error.wait is None else error.wait
             if not error.passing or wait > LONGEST_WAIT_S or time.monotonic() + wait > end or number == tries:
-                _unreachable[host] = _unreachable.get(host, 0) + 1 if isinstance(error, _NoConnection) else 0
+                _unreachable[host] = _unreachable.get(host, 0) + 1 if isinstance(error, NoConnectionError) else 0
                 raise _counted(error, number) from None
             time.sleep(wait)
         else:
@@ -84,7 +84,7 @@ def get(url: str, part: Part | None = None) -> Answer:
     raise AssertionError("the last try ends the loop")
 
 
-class _NoConnection(WebError):
+class NoConnectionError(WebError):
     """Nobody is there."""
 
 
@@ -169,7 +169,7 @@ def _connected(url: SplitResult, end: float) -> _Line:
     except PermissionError as error:
         raise WebError(str(error.strerror), number=errno.EACCES) from None
     except OSError as error:
-        raise _NoConnection(str(error.strerror), number=errno.EHOSTUNREACH, passing=True) from None
+        raise NoConnectionError(str(error.strerror), number=errno.EHOSTUNREACH, passing=True) from None
     for family, place in addresses:
         plain = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -184,7 +184,7 @@ def _connected(url: SplitResult, end: float) -> _Line:
             plain.close()
             why = error
     reason = f"no connection within {CONNECT_S:g} s" if isinstance(why, TimeoutError) else _reason(why)
-    raise _NoConnection(f"{host}: {reason}", number=errno.ECONNREFUSED, passing=True)
+    raise NoConnectionError(f"{host}: {reason}", number=errno.ECONNREFUSED, passing=True)
 
 
 def _reason(error: Exception | None) -> str:
