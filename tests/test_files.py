@@ -185,11 +185,11 @@ READERS: list[Callable[[Path], object]] = [
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_pipes_devices_and_folders_are_not_read(tmp_path: Path, read: Callable[[Path], object]) -> None:
+def test_pipes_and_devices_are_not_read(tmp_path: Path, read: Callable[[Path], object]) -> None:
     """Nobody writes into the pipe: opening it would wait for ever."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("/dev/zero")
-    for path in (tmp_path / "pipe", tmp_path / "link", Path("/dev/zero"), tmp_path):
+    for path in (tmp_path / "pipe", tmp_path / "link", Path("/dev/zero")):
         with pytest.raises((OSError, InputError), match="not a regular file"):
             read(path)
 

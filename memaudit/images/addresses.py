@@ -12,8 +12,10 @@ import errno
 import os
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from memaudit.errors import UsageError
 
@@ -40,6 +42,14 @@ def allow_hosts(hosts: Iterable[str]) -> None:
         _named.add(host.lower().strip("[]"))
 
 
+def allow_source(url: str) -> None:
+    """Let this process ask the host and port of a URL that a person has named."""
+    with suppress(ValueError):  # which is no URL, and cannot be read
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme.lower(), 0)
+        _named.add(f"{(parts.hostname or '').lower()}:{port}")
+
+
 def addresses_of(host: str, port: int) -> list[Address]:
     """The addresses of a host. Raises OSError if it has none, or one that nobody has allowed: whoever connects must
     take these, for the name may lead elsewhere when it is asked for again."""
@@ -50,20 +60,19 @@ def addresses_of(host: str, port: int) -> list[Address]:
         raise OSError(errno.EHOSTUNREACH, f"host {host[:100]!r} is not known: {why}") from None
     addresses = [Address(family, (str(place[0]), port)) for family, _, _, _, place in found]
     for address in addresses:
-        _require_allowed(host, address.place[0])
+        _require_allowed(host, *address.place)
     return addresses
 
 
-def _require_allowed(host: str, address: str) -> None:
+def _require_allowed(host: str, address: str, port: int) -> None:
     seen = ip_address(address.partition("%")[0])
     allowed = {*_named, *filter(None, os.environ.get(VARIABLE, "").lower().replace(" ", "").split(","))}
-    if _is_public(seen) or host.lower() in allowed:
+    if _is_public(seen) or not allowed.isdisjoint((host.lower(), f"{host.lower()}:{port}")):
         return
     if any(seen in ip_network(network, strict=False) for network in allowed if _is_network(network)):
         return
     raise PermissionError(
-        errno.EACCES,
-        f"{host[:100]} is at {seen}, which is not public: if it shall be read, memaudit --allow-host {host}",
+        errno.EACCES, f"{host[:100]} is at {seen}, no public address: memaudit --allow-host {host[:100]} would read it"
     )
 
 

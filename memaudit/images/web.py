@@ -120,7 +120,7 @@ def _asked(url: SplitResult, part: Part | None, end: float, *, login: bool) -> I
     """The answer to GET, its head read. What goes wrong within the block is a WebError as well."""
     host, connection = url.hostname or "", HTTPConnection(url.hostname or "")
     try:
-        connection.sock = _connected(url, end)  # type: ignore[assignment]
+        connection.sock = _connected(url, end)
         connection.putrequest("GET", _target(url), skip_host=True, skip_accept_encoding=True)
         for name, value in _headers(url, part, login=login).items():
             connection.putheader(name, value)
