@@ -14,8 +14,7 @@ import pyarrow.parquet as pq
 
 from memaudit.errors import InputError
 from memaudit.images.image_ref import ImageRef
-from memaudit.images.reading import open_binary
-from memaudit.images.remote import is_url
+from memaudit.images.reading import is_url, open_binary
 
 PATH_COLUMNS = ("path", "uri", "file", "filename", "image", "url")
 ID_COLUMNS = ("image_id", "id", "key", "uid")

@@ -12,7 +12,8 @@ from typing import IO
 
 from memaudit.files import open_regular
 from memaudit.images.image_ref import ARCHIVE_CUT
-from memaudit.images.remote import is_url, is_web, open_url, web_part
+from memaudit.images.remote import is_url as is_url
+from memaudit.images.remote import is_web, local_path, open_url, web_part
 from memaudit.images.web import Part, get
 
 MAX_BYTES = 2 << 30  # a file beyond it is a film or an archive, which would fill the memory
@@ -85,4 +86,5 @@ def _require_small(size: int) -> None:
 
 def open_binary(uri: str) -> IO[bytes]:
     """Open a local file or a URL. A pipe or a device, which might never end, is an OSError like an absent file."""
+    uri = local_path(uri)
     return open_url(uri) if is_url(uri) else open_regular(uri)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import re
 from functools import lru_cache
 from typing import IO, Any
 from urllib.parse import urlsplit
 
 from memaudit.errors import InputError, MissingDependencyError, install_line
-from memaudit.images.addresses import addresses_of
+from memaudit.images.hosts import addresses_of
 from memaudit.images.web import Answer, Part, WebError, get
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://")
@@ -28,6 +29,19 @@ def is_url(location: str) -> bool:
 
 def is_web(location: str) -> bool:
     return _WEB.match(location) is not None
+
+
+def local_path(location: str) -> str:
+    """The path that a file:// URL names; every other location as it is."""
+    return location.partition("://")[2] if location.lower().startswith(("file://", "local://")) else location
+
+
+def plain_name(location: str) -> str:
+    """The last part of a path or URL, without what follows a `?`, such as a signature."""
+    if not is_url(location):
+        return os.path.basename(os.path.abspath(location))
+    path = location.partition("#")[0].partition("?")[0] if is_web(location) else location
+    return os.path.basename(path.rstrip("/"))
 
 
 def open_url(url: str) -> IO[bytes]:

@@ -21,7 +21,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteR
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
-from memaudit.images.addresses import addresses_of
+from memaudit.images.hosts import addresses_of
 
 MOST_BYTES = 256 << 20  # of one answer: a whole image, or what is read at once of a larger file
 CONNECT_S = 10.0
@@ -119,8 +119,9 @@ def _split(url: str) -> SplitResult:
 def _asked(url: SplitResult, part: Part | None, end: float, *, login: bool) -> Iterator[HTTPResponse]:
     """The answer to GET, its head read. What goes wrong within the block is a WebError as well."""
     host, connection = url.hostname or "", HTTPConnection(url.hostname or "")
+    line = _connected(url, end)
     try:
-        connection.sock = _connected(url, end)
+        connection.sock = line
         connection.putrequest("GET", _target(url), skip_host=True, skip_accept_encoding=True)
         for name, value in _headers(url, part, login=login).items():
             connection.putheader(name, value)
@@ -139,7 +140,7 @@ def _asked(url: SplitResult, part: Part | None, end: float, *, login: bool) -> I
     except OSError as error:
         raise WebError(f"{host}: {error.strerror or error}", passing=True) from None
     finally:
-        connection.close()
+        line.hang_up()
 
 
 def _target(url: SplitResult) -> str:
@@ -221,6 +222,9 @@ class _Line:
         return io.BufferedReader(_Received(self))
 
     def close(self) -> None:
+        """HTTPConnection is done with it, though the answer is still to be read."""
+
+    def hang_up(self) -> None:
         self._socket.close()
 
 

@@ -1,0 +1,42 @@
+"""`set-{000..099}.tar` stands for a hundred names: braces as shells have them, up to a number that can be listed."""
+
+from __future__ import annotations
+
+import re
+
+import braceexpand
+
+from memaudit.errors import UsageError
+
+MOST_NAMES = 100_000
+_RANGE = re.compile(r"(-?\d{1,18})\.\.(-?\d{1,18})(?:\.\.(-?\d{1,18}))?")
+
+
+def expanded(name: str) -> list[str]:
+    """The names that `name` stands for: itself, if its braces do not match. Raises UsageError for too many."""
+    if _at_most(name) > MOST_NAMES:
+        raise UsageError(f"{name[:200]} stands for more than {MOST_NAMES:,} names: name their folder")
+    try:
+        return list(braceexpand.braceexpand(name))
+    except ValueError:  # unbalanced braces: a name like any other
+        return [name]
+
+
+def _at_most(name: str) -> int:
+    """A bound of the number of names, found without making one: the product over all braces, also nested ones."""
+    names, commas = 1, []
+    for position, character in enumerate(name):
+        if character == "{":
+            commas.append(0)
+            found = _RANGE.match(name, position + 1)
+            names *= _length(found) if found else 1
+        elif character == "," and commas:
+            commas[-1] += 1
+        elif character == "}" and commas:
+            names *= commas.pop() + 1
+    return names
+
+
+def _length(found: re.Match[str]) -> int:
+    first, last, step = (int(number or 1) for number in found.groups())
+    return abs(last - first) // max(1, abs(step)) + 1
