@@ -9,11 +9,14 @@ import braceexpand
 from memaudit.errors import UsageError
 
 MOST_NAMES = 100_000
-_RANGE = re.compile(r"(-?\d{1,18})\.\.(-?\d{1,18})(?:\.\.(-?\d{1,18}))?")
+_LONGEST = 4096  # characters that a path may have
+_RANGE = re.compile(r"(?P<first>-?\d+)\.\.(?P<last>-?\d+)(?:\.\.(?P<step>-?\d+))?|(?P<letter>[A-Za-z]\.\.[A-Za-z])")
 
 
 def expanded(name: str) -> list[str]:
     """The names that `name` stands for: itself, if its braces do not match. Raises UsageError for too many."""
+    if len(name) > _LONGEST:
+        return [name]
     if _at_most(name) > MOST_NAMES:
         raise UsageError(f"{name[:200]} stands for more than {MOST_NAMES:,} names: name their folder")
     try:
@@ -38,5 +41,7 @@ def _at_most(name: str) -> int:
 
 
 def _length(found: re.Match[str]) -> int:
-    first, last, step = (int(number or 1) for number in found.groups())
+    if found["letter"]:
+        return 60  # at most, from A to z
+    first, last, step = (int(number or 1) for number in found.group("first", "last", "step"))
     return abs(last - first) // max(1, abs(step)) + 1
