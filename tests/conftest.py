@@ -8,12 +8,17 @@ from pathlib import Path
 
 import one_thread  # noqa: F401 - before NumPy
 import pytest
+from hypothesis import settings
 from pictures import MakeFolder, MakeStore, write_pictures
 
 from memaudit import files
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
 from memaudit.store import Store
+
+# A machine that is busy must not fail a test: what takes how long is for benchmarks
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

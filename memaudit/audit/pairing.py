@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from memaudit.errors import InputError, UsageError
+from memaudit.files import open_regular, reason_of
 from memaudit.images.arrow_rows import arrow_table
 from memaudit.images.cells import columns_called, first_of
 from memaudit.images.text_rows import NumberedRow, text_rows
@@ -74,10 +75,10 @@ def read_pairing(path: str | Path) -> dict[str, Prompted]:
         with arrow_table("pairing", str(path)) as table:
             return _collected(path, (NumberedRow(*row) for row in enumerate(table.rows(1024), start=1)))
     try:
-        with path.open("rb") as handle:
+        with open_regular(path) as handle:
             return _collected(path, text_rows("pairing", str(path), handle))
     except OSError as error:
-        raise InputError(f"pairing {path} cannot be read: {error.strerror or error}") from None
+        raise InputError(f"pairing {path} cannot be read: {reason_of(error)}") from None
 
 
 def _object_in(text: str) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from memaudit.embedding.reconcile import require_distinct
 from memaudit.errors import EmptyInputError, InputError
+from memaudit.files import open_regular, reason_of, text_lines
 from memaudit.images.arrow_rows import arrow_table
 from memaudit.images.cells import (
     CAPTION_COLUMNS,
@@ -182,21 +183,20 @@ def _table_rows(path: Path) -> Iterator[Row]:
             yield from table.rows(4096)
         return
     try:
-        with path.open("rb") as handle:
+        with open_regular(path) as handle:
             yield from (row for _, row in text_rows("ids", str(path), handle))
     except OSError as error:
-        raise InputError(f"ids {path} cannot be read: {error.strerror or error}") from None
+        raise InputError(f"ids {path} cannot be read: {reason_of(error)}") from None
 
 
 def _names_in_lines(path: Path) -> Iterator[_Name]:
     try:
-        with path.open(encoding="utf-8-sig") as handle:
-            for number, line in enumerate(handle, start=1):
-                if not line.strip():
-                    raise InputError(f"ids {path}, line {number} is empty: every embedding needs an id")
-                yield _Name(storable_id(line.rstrip("\r\n")), {})
+        for number, line in enumerate(text_lines(path), start=1):
+            if not line.strip():
+                raise InputError(f"ids {path}, line {number} is empty: every embedding needs an id")
+            yield _Name(storable_id(line.rstrip("\r\n")), {})
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"ids {path} cannot be read: {error}") from None
+        raise InputError(f"ids {path} cannot be read: {reason_of(error)}") from None
 
 
 def _shard(vectors: NDArray[Any], names: list[_Name]) -> tuple[Columns, NDArray[np.float16]]:

@@ -1,14 +1,13 @@
-"""URLs of images and manifests: their names, what of them is a secret, and what stands beside them."""
+"""URLs of images and manifests: what of them is a secret, and what stands beside them."""
 
 from __future__ import annotations
 
 import os
 import re
 
-from memaudit.images.reading import is_url
+from memaudit.images.remote import is_url, is_web
 
-_WEB = ("http", "https")
-_WITH_USERS = (*_WEB, "ftp", "sftp", "ssh", "smb", "webdav", "webhdfs", "hdfs")
+_WITH_USERS = ("http", "https", "ftp", "sftp", "ssh", "smb", "webdav", "webhdfs", "hdfs")
 _WITHOUT_HOST = ("file", "local", "memory")
 # By whom a URL was signed, and until when: S3, Google, CloudFront; tokens.
 _SIGNED = re.compile(
@@ -20,17 +19,6 @@ _SIGNED_BESIDE = {
     "sig": re.compile(r"sig|s[eprvst]|spr|sip|srt|sk[a-z]+", re.IGNORECASE),
     "hm": re.compile(r"hm|ex|is", re.IGNORECASE),
 }
-
-
-def is_web(location: str) -> bool:
-    return is_url(location) and location.partition("://")[0].lower() in _WEB
-
-
-def address_name(location: str) -> str:
-    """The file name at the end of a path or URL. The query of a web address is no part of it."""
-    if not is_url(location):
-        return os.path.basename(os.path.abspath(location))
-    return (_split(location)[0] if is_web(location) else location).rstrip("/").rpartition("/")[2]
 
 
 def unsigned(location: str) -> str:

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from memaudit.errors import InputError
-from memaudit.images.addresses import address_name, beside, unsigned
+from memaudit.files import lines_in, reason_of
+from memaudit.images.addresses import beside, unsigned
 from memaudit.images.arrow_rows import arrow_table
 from memaudit.images.cells import CAPTION_COLUMNS, ID_COLUMNS, PATH_COLUMNS, Cell, Row, as_metadata, first_of
 from memaudit.images.image_ref import ImageRef
 from memaudit.images.reading import open_binary
-from memaudit.images.text_rows import TEXT_TABLES, as_text, text_rows
+from memaudit.images.remote import plain_name
+from memaudit.images.text_rows import TEXT_TABLES, text_rows
 
 LIST = ".txt"
 MANIFESTS = (*TEXT_TABLES, LIST)
@@ -31,7 +33,7 @@ def iter_manifest(location: str) -> Iterator[ImageRef]:
 
 
 def _rows(location: str) -> Iterator[Row]:
-    name, shown = address_name(location), unsigned(location)
+    name, shown = plain_name(location), unsigned(location)
     suffix = os.path.splitext(name)[1].lower()
     if suffix not in MANIFESTS:
         with arrow_table("manifest", location) as table:
@@ -40,11 +42,11 @@ def _rows(location: str) -> Iterator[Row]:
     try:
         with open_binary(location) as handle:
             if suffix == LIST:
-                yield from ({"path": line.rstrip("\r\n")} for line in as_text(handle) if line.strip())
+                yield from ({"path": line.rstrip("\r\n")} for line in lines_in(handle) if line.strip())
             else:
                 yield from (row for _, row in text_rows("manifest", shown, handle))
     except OSError as error:
-        raise InputError(f"manifest {shown} cannot be read: {error.strerror or error}") from None
+        raise InputError(f"manifest {shown} cannot be read: {reason_of(error)}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"manifest {shown} is not UTF-8 text ({error.reason}): save it as UTF-8") from None
 

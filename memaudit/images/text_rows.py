@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
 from collections import Counter
@@ -12,8 +11,9 @@ from itertools import chain, zip_longest
 from typing import IO, Any, NamedTuple
 
 from memaudit.errors import InputError
-from memaudit.images.addresses import address_name
+from memaudit.files import lines_in
 from memaudit.images.cells import Row
+from memaudit.images.remote import plain_name
 
 MOST_JSON = 256 << 20  # bytes of an array, which is read at once
 
@@ -32,7 +32,7 @@ def text_rows(what: str, location: str, handle: IO[bytes]) -> Iterator[NumberedR
     Names of columns are stripped of blanks. Raises InputError, which calls the file by `what` and `location`, for
     what cannot be understood: a column twice, a line with more fields than names, JSON that holds no object.
     """
-    suffix = os.path.splitext(address_name(location))[1].lower()
+    suffix = os.path.splitext(plain_name(location))[1].lower()
     place = f"{what} {location}"
     try:
         yield from _READERS.get(suffix, _csv_rows)(place, handle)
@@ -48,8 +48,8 @@ def require_once(place: str, names: Sequence[str]) -> None:
 
 
 def _csv_rows(place: str, handle: IO[bytes]) -> Iterator[NumberedRow]:
-    lines = as_text(handle, newline="")
-    first = lines.readline()
+    lines = lines_in(handle, newline="")
+    first = next(lines, "")
     # Blanks after the commas of the header are blanks after all commas: `path, caption`
     spaced = any(name.startswith(" ") for name in next(csv.reader([first]), []))
     # strict, because a quote that is never closed would swallow the lines after it
@@ -78,7 +78,7 @@ def _tsv_rows(place: str, handle: IO[bytes]) -> Iterator[NumberedRow]:
     """A field is what stands between two tabs: by convention nothing is quoted, and a line is a row. Some programs
     quote all the same; a field that is in quotes from its first character to its last loses them."""
     names: list[str] = []
-    for number, line in enumerate(as_text(handle, newline=""), start=1):
+    for number, line in enumerate(lines_in(handle, newline=""), start=1):
         line = line.rstrip("\r\n")
         fields = [_unquoted(field) for field in line.split("\t")]
         if not names:
@@ -99,7 +99,7 @@ def _unquoted(field: str) -> str:
 
 
 def _json_lines(place: str, handle: IO[bytes]) -> Iterator[NumberedRow]:
-    for number, line in enumerate(as_text(handle), start=1):
+    for number, line in enumerate(lines_in(handle), start=1):
         if line.strip():
             value = _parsed(f"{place}, line {number}", line.rstrip("\r\n"))
             yield NumberedRow(number, _object(f"{place}, line {number}", value, "a JSON array goes into a .json file"))
@@ -141,11 +141,6 @@ def _object(place: str, value: Any, advice: str = "") -> Row:
         return value
     more = f"; {advice}" if advice and isinstance(value, list) else ""
     raise InputError(f"{place}: expected an object, found {type(value).__name__}{more}")
-
-
-def as_text(handle: IO[bytes], newline: str | None = None) -> io.TextIOWrapper:
-    """UTF-8, with or without a byte order mark."""
-    return io.TextIOWrapper(handle, encoding="utf-8-sig", newline=newline)
 
 
 _READERS: dict[str, Callable[[str, IO[bytes]], Iterator[NumberedRow]]] = {
