@@ -120,6 +120,12 @@ def _at_most(path: Path, most: int | None) -> bytes:
     return data
 
 
+def is_store(path: str | Path) -> bool:
+    """True if `path` is a folder that holds a store of embeddings, finished or not. Asked here, for the store's own
+    package needs h5py, which a gate has not."""
+    return (Path(path) / "store.json").is_file()
+
+
 def sha256_of(path: Path) -> str:
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memaudit.api.notebook import card
-from memaudit.api.places import AnyStore, folder_of, is_store
+from memaudit.api.places import AnyStore, folder_of
 from memaudit.errors import InputError
+from memaudit.files import is_store
 from memaudit.report.document import read_report
 
 

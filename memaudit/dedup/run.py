@@ -11,8 +11,8 @@ import numpy as np
 from memaudit.dedup.against import find_elsewhere, require_comparable
 from memaudit.dedup.candidates import CandidateRule
 from memaudit.dedup.clusters import SEEDS, Plan, choose_clusters
-from memaudit.dedup.copies import NO_PAIRS, representatives
 from memaudit.dedup.decisions import Ruling, decide, note_lonely, require_group_rule, require_promises, settle
+from memaudit.dedup.exact_duplicates import NO_PAIRS, representatives
 from memaudit.dedup.ignored import RuledOut, ruled_out_positions, ruled_out_rows, without
 from memaudit.dedup.keep import keep_rank, require_rule
 from memaudit.dedup.matrix import Matrix
@@ -31,9 +31,9 @@ from memaudit.dedup.results import (
     RowPairs,
 )
 from memaudit.dedup.scratch import scratch_folder
-from memaudit.dedup.search import Reached, Target, reach_recall
 from memaudit.dedup.skew import removal_skew
 from memaudit.dedup.skew_sums import linked_families
+from memaudit.dedup.target_recall import Reached, Target, reach_recall
 from memaudit.errors import InputError, UsageError
 from memaudit.matching.overlap import Overlaps
 from memaudit.matching.plan import plan_matching, require_match
