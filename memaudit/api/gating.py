@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from memaudit.api.notebook import card
+from memaudit.api.notebook import grid
 from memaudit.errors import UsageError
 from memaudit.files import is_passage, write_text
 from memaudit.gate import (
@@ -94,8 +94,10 @@ class GateRun:
         return f"<GateRun: {self.verdict}{': ' if failed else ''}{', '.join(failed)}>"
 
     def _repr_html_(self) -> str:
-        rules = [(f"{rule.rule}: {rule.outcome}", f"{rule.figure} (limit {rule.limit})") for rule in self.rules]
-        return card("memaudit gate", f"Verdict: {self.verdict}", [*rules, ("warnings", "; ".join(self.warnings))])
+        rules = sorted(self.rules, key=lambda rule: rule.outcome == Verdict.PASS)
+        rows = [(rule.outcome, rule.rule, rule.figure, rule.limit, rule.sentence) for rule in rules]
+        said = "; ".join((f"Verdict: {self.verdict}", *self.warnings))
+        return grid(("", "rule", "figure", "limit", ""), rows, title="memaudit gate", headline=said)
 
 
 AnyReport = str | Path | HasReport
