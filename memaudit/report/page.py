@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -23,7 +24,9 @@ def write_page(path: Path, template: str, **values: object) -> None:
     write_text(path, _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _environment().get_template(template).render(**values)))
 
 
+@cache
 def _environment() -> jinja2.Environment:
+    """Compiling the templates takes longer than filling them in."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("memaudit.report"),
         autoescape=True,
