@@ -11,6 +11,7 @@ from msgspec import convert
 from msgspec.structs import replace
 
 from memaudit.dedup.results import Comparison, Decision, DedupResult, PixelChecks, Reason, Removal
+from memaudit.report.bindings import files_beside
 from memaudit.report.dedup_pictures import (
     MEMBERS_SHOWN,
     by_pixels,
@@ -68,6 +69,7 @@ def write_dedup(
         coverage=result.coverage,
         results=results,
         findings=largest_groups(result, store, pictures),
+        files=files_beside(out),
     )
     write_dedup_page(out / "report.html", report)
     write_report(out / "report.json", report)
