@@ -29,7 +29,7 @@ from memaudit.report.forgotten import remove_forgotten
 from memaudit.report.model import Report
 from memaudit.report.run_folder import keep_for_owner, remove_earlier_pictures
 from memaudit.similarity.exact import require_threshold
-from memaudit.store import FACES, Store
+from memaudit.store import FACES, Store, require_current
 from memaudit.types import Progress, silent
 
 
@@ -212,6 +212,9 @@ def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:
     result = audit_images(
         queries, references, pairing=pairs, control=control, views=views, options=options, progress=progress
     )
+    references.require_current()
+    windows = (of_queries, of_control, views.windows.tiles, views.windows.details)
+    require_current(queries, control, *(each.store for each in windows if each))
     return AuditedImages(result, queries, references.store, control)
 
 

@@ -12,7 +12,7 @@ from memaudit.dedup.run import DedupOptions, dedup, require_possible
 from memaudit.faces.uses import note_use
 from memaudit.report.dedup import write_dedup
 from memaudit.report.run_folder import keep_for_owner, remove_earlier_pictures
-from memaudit.store import FACES
+from memaudit.store import FACES, require_current
 from memaudit.types import Progress, silent
 
 
@@ -82,4 +82,5 @@ def run_dedup(
             keep_for_owner(place.folder)
             note_use(opened, place.folder)
         result = dedup(opened, options, against=other, ruled_out=ruled_out, scratch=place.folder, progress=progress)
+        require_current(opened, other)
         return place.run(DedupRun, write_dedup(result, opened, place.folder, other, alter))

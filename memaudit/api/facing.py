@@ -27,8 +27,9 @@ _SHOWN = 20
 
 @dataclass(frozen=True, repr=False)
 class FaceStore:
-    """A store of faces that was made or brought up to date: biometric templates, personal data. skipped: images of the
-    sources that were passed over, because they, or all of their faces, were forgotten.
+    """A store of faces that was made or brought up to date: biometric templates, personal data. summary: the identities
+    that it repeats most, where those were asked for. skipped: images of the sources that were passed over as forgotten,
+    or because all of their faces were.
 
     >>> faces = ma.find_faces("training", out="faces")  # doctest: +WEIGHTS
     >>> faces.counts.images  # doctest: +WEIGHTS
@@ -37,6 +38,7 @@ class FaceStore:
 
     store: Store
     counts: FaceCounts
+    summary: FaceSummary | None = None
     skipped: int = 0
 
     @property
@@ -70,11 +72,14 @@ def find_faces(
     replace_changed: bool = False,
     max_unreadable: float = 0.01,
     allow_unverified_weights: bool = False,
+    summary: bool = False,
+    threshold: float | None = None,
     progress: Progress = silent,
 ) -> FaceStore:
     """Find, align and embed the faces of images, into a store with a row for each face. It continues after a kill.
 
-    sources: as of `embed`. encoder: sface, or face-onnx:PATH with its options. Raises as `embed`.
+    sources: as of `embed`. encoder: sface, or face-onnx:PATH with its options. summary: also as `summarise_faces`, with
+    this threshold. Raises as `embed`.
 
     >>> ma.find_faces("training", out="faces")  # doctest: +WEIGHTS
     <FaceStore faces: 0 faces on 0 of 12 images>
@@ -89,7 +94,8 @@ def find_faces(
             f"{counts.unreadable:,} of {counts.images:,} images could not be read, more than --max-unreadable "
             f"{max_unreadable:g}; the store is complete: memaudit info {store.folder} lists the causes"
         )
-    return FaceStore(store, counts, count_forgotten(store, sources_of(sources)))
+    repeated = summarise_faces(store, threshold=threshold, progress=progress) if summary else None
+    return FaceStore(store, counts, repeated, count_forgotten(store, sources_of(sources)))
 
 
 def forget_faces(store: AnyStore, image_ids: str | Sequence[str]) -> Forgotten:
@@ -156,6 +162,7 @@ def summarise_faces(store: AnyStore, *, threshold: float | None = None, progress
     if not opened.comparable:
         return FaceSummary(threshold or opened.encoder.threshold, 0, 0, 0, ())
     result = dedup(opened, DedupOptions(threshold=threshold, groups="components"), progress=progress)
+    opened.require_current()
     found = repeated_identities(opened, result.decisions, _SHOWN)
     recall = result.recall.by_pair.value
     return FaceSummary(result.threshold, opened.comparable, found.persons, found.repeated, found.largest, recall)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import memaudit
-from memaudit.errors import InputError
+from memaudit.errors import InconclusiveError, InputError
 from memaudit.folders import sole_writer
 from memaudit.index import recall
 from memaudit.index.adding import Adder
@@ -50,6 +50,7 @@ def build_index(store: Store, folder: str | Path, recipe: str = "flat", progress
         recall.require_floor(found, plan.recipe.floor, plan.recipe.name)
         adder.add_rows(store, sample.held_out)
         manifest = _manifest(plan, store, folder, engine, found, time.perf_counter() - start)
+        store.require_current()
         save(folder, manifest, adder.finish())
     return Index.open(folder)
 
@@ -153,7 +154,7 @@ def _tidy(folder: Path) -> None:
     if (folder / MANIFEST).is_file():
         try:
             manifest = read_manifest(folder)
-        except InputError:  # of an earlier version, or damaged: its files are left until the new build is there
+        except (InputError, InconclusiveError):  # earlier, or damaged: its files stay until the build is there
             return
     for path in strays(folder, manifest):
         path.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 from msgspec import convert, to_builtins
@@ -44,10 +45,12 @@ def make_report(
     coverage: Coverage,
     results: R,
     findings: Sequence[Finding],
+    files: Mapping[str, str] = MappingProxyType({}),
 ) -> ReportOf[R]:
-    """Put a report together; `digest` is the SHA-256 of all else in it, `digests` tell which part was changed.
+    """Put a report together; `digest` is the SHA-256 of all else in it, `digests` tell which part was changed. files:
+    the digests of what is beside it.
 
-    Both are of the canonical form, so that a report which another JSON library wrote again is still the same.
+    All are of the canonical form, so that a report which another JSON library wrote again is still the same.
     """
     results, findings = bounded(results, findings)
     content: Json = {
@@ -61,6 +64,7 @@ def make_report(
         "coverage": to_builtins(coverage_of(coverage)),
         "results": to_builtins(results),
         "findings": to_builtins(findings),
+        "files": dict(files),
     }
     content["digests"] = dict(digests_of_parts(canonical(content)))
     content["digest"] = digest_of(canonical(content))

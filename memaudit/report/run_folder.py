@@ -20,11 +20,13 @@ KEPT = 5  # runs that are kept there
 _CLAIM = ".memaudit-run"
 PREVIOUS_OF_0_2 = "previous-run"  # where the last run alone was kept
 _MOVING = ".moving"  # a run that is being put aside: its files come together under this name
-_FILES = (
-    *(REPORT, "report.html", "matches.parquet", "scores.parquet", "cliques.parquet", "face_matches.parquet"),
+PAGE = "report.html"
+PICTURES = (THUMBNAILS, FACE_CROPS)
+BOUND = (  # by their digests in the report; the page, which shows the report's digest, has one of its own
+    *("matches.parquet", "scores.parquet", "cliques.parquet", "face_matches.parquet"),
     *("pairs.parquet", "groups.parquet", "decisions.parquet", "skew.parquet", "keep.txt", "drop.txt"),
 )
-_OWN = (*_FILES, THUMBNAILS, FACE_CROPS)
+_OWN = (REPORT, PAGE, *BOUND, *PICTURES)
 
 
 @contextmanager

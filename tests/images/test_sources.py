@@ -70,13 +70,22 @@ def test_a_single_image_is_a_source(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["with space.png", "umläut-日本.png", "new\nline.png", "tab\t.png", "-rf.png", "%41.png"]
+    "name", ["with space.png", "umläut-日本.png", "tab\t.png", "-rf.png", "%41.png", "back\\slash.png"]
 )
 def test_odd_names_are_kept(tmp_path: Path, name: str) -> None:
     """The id is the name, character by character."""
     touch(tmp_path, name)
     (ref,) = iter_images([tmp_path])
     assert ref.image_id == name
+    assert Path(ref.uri).read_bytes() == name.encode()
+
+
+@pytest.mark.parametrize("name", ["new\nline.png", "c\rr.png", "next\x85.png", "sep\u2028.png"])
+def test_an_image_id_is_one_line(tmp_path: Path, name: str) -> None:
+    """Lists of image_ids have one a line: a line break in a name is escaped; the uri still leads to the file."""
+    touch(tmp_path, name)
+    (ref,) = iter_images([tmp_path])
+    assert ref.image_id == name.encode("unicode_escape").decode()
     assert Path(ref.uri).read_bytes() == name.encode()
 
 
@@ -90,12 +99,40 @@ def test_a_name_that_is_not_utf8_is_escaped_and_can_be_opened(tmp_path: Path) ->
 
 
 def test_links_to_folders_above_end(tmp_path: Path) -> None:
-    """Loops of symbolic links are walked once round: every image once under each name that is no loop."""
+    """Loops of symbolic links are not walked: every image once, under the name that no link gives it."""
     touch(tmp_path, "a/x.png", "b/y.png")
     (tmp_path / "a" / "up").symlink_to("..")
     (tmp_path / "a" / "self").symlink_to(".")
     (tmp_path / "b" / "across").symlink_to("../a")
-    assert ids(tmp_path) == ["a/x.png", "b/across/x.png", "b/y.png"]
+    assert ids(tmp_path) == ["a/x.png", "b/y.png"]
+
+
+def test_folders_that_link_to_each_other(tmp_path: Path) -> None:
+    """Six folders, each with a link to each: 13,699 paths, six images. So it is behind a link that leads out."""
+    for here in "abcdef":
+        touch(tmp_path, f"set/{here}/x.png")
+        for there in "abcdef":
+            (tmp_path / "set" / here / f"to-{there}").symlink_to(f"../{there}")
+    assert ids(tmp_path / "set") == [f"{name}/x.png" for name in "abcdef"]
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "1").symlink_to(tmp_path / "set" / "c")
+    (tmp_path / "other" / "2").symlink_to(tmp_path / "set")
+    (tmp_path / "other" / "3").symlink_to(tmp_path / "set")
+    found = ids(tmp_path / "other")
+    assert len(found) == len({(tmp_path / "other" / name).resolve() for name in found}) == 6
+
+
+def test_links_that_double_at_each_step(tmp_path: Path) -> None:
+    """2 to the power of 24 paths to one image end, and give one row."""
+    for step in range(24):
+        (tmp_path / f"{step:02}").mkdir()
+        for name in "ab":
+            (tmp_path / f"{step:02}" / name).symlink_to(f"../{step + 1:02}")
+    touch(tmp_path, "24/x.png")
+    assert ids(tmp_path) == ["24/x.png"]
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "l").symlink_to(tmp_path / "00")
+    assert len(ids(tmp_path / "out")) == 1
 
 
 def test_a_linked_folder_is_followed(tmp_path: Path) -> None:
@@ -170,6 +207,10 @@ def write_jsonl(path: Path, rows: Sequence[dict[str, str]]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
+def one_line(text: str) -> str:
+    return "".join(c.encode("unicode_escape").decode() if c.splitlines() == [""] else c for c in text)
+
+
 @given(rows=st.lists(st.tuples(st.text(min_size=1), st.text()), max_size=8))
 def test_any_text_survives_a_manifest(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]) -> None:
     """Ids and captions of any characters come through in order, as text that UTF-8 columns can hold."""
@@ -177,6 +218,6 @@ def test_any_text_survives_a_manifest(tmp_path_factory: pytest.TempPathFactory, 
     write_jsonl(path, [{"path": "x.png", "id": name, "caption": caption} for name, caption in rows])
     refs = list(iter_images([path]))
     assert [(ref.image_id, ref.caption) for ref in refs] == [
-        (name.replace("\0", "\\0"), caption.replace("\0", "\\0")) for name, caption in rows
+        (one_line(name.replace("\0", "\\0")), caption.replace("\0", "\\0")) for name, caption in rows
     ]
     assert all((ref.image_id + ref.caption).encode() for ref in refs if ref.image_id)
