@@ -274,7 +274,8 @@ def _require_regular(path: str | Path, status: os.stat_result) -> None:
 def read_small(path: str | Path, most: int = MOST_BYTES) -> bytes:
     """Read a regular file whole. Raises OSError if it cannot be read, or is larger than `most` bytes."""
     with open_regular(path) as handle:
-        data = handle.read(most + 1)
+        size = os.fstat(handle.fileno()).st_size  # memory is taken for all that is asked for, whatever there is
+        data = handle.read(min(most, size) + 1)
     if len(data) > most:
         raise OSError(errno.EFBIG, f"larger than {most / 2**20:.0f} MiB, the most that is read", str(path))
     return data

@@ -5,21 +5,27 @@ from __future__ import annotations
 import sys
 
 from memaudit import interrupts
+from memaudit.memory import refused, watch_imports
 
 __all__ = ["main"]
 
 
 def main() -> None:
-    """Entry point of the `memaudit` command. It knows of Ctrl-C before it loads anything else."""
+    """Entry point of the `memaudit` command. It knows of Ctrl-C and of little memory before it loads anything."""
     interrupts.watch()
     try:
+        watch_imports()
         from memaudit.cli.app import main as command
 
         code = command()
         interrupts.done()
-    except BaseException:  # libraries make other errors of a KeyboardInterrupt while they are loaded
-        if not interrupts.seen():
+    except BaseException as error:  # libraries make other errors of a KeyboardInterrupt while they are loaded
+        if interrupts.seen():
+            interrupts.say()
+            code = interrupts.INTERRUPTED
+        elif message := refused(error):
+            print(f"memaudit: {message}", file=sys.stderr)
+            code = 3
+        else:
             raise
-        interrupts.say()
-        code = interrupts.INTERRUPTED
     sys.exit(code)
