@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.errors import InputError
+from memaudit.images.addresses import unsigned
 from memaudit.images.image_ref import ImageRef
 from memaudit.images.reading import read_bytes
 from memaudit.store import NO_FILE, Store
@@ -97,7 +98,7 @@ def known_rows(store: Store) -> KnownRows:
     for columns in store.iter_columns():
         for image_id, uri, sha256 in zip(columns.image_id, columns.uri, columns.sha256, strict=True):
             ids += text_key(image_id)
-            uris += text_key(uri)
+            uris += text_key(unsigned(uri))
             files += file_key(sha256)
     rows = np.arange(len(store))
     by_id, by_uri = (Table.of(np.frombuffer(keys, KEY), rows) for keys in (ids, uris))
@@ -127,7 +128,7 @@ def compare(known: KnownRows, ref: ImageRef) -> ComparedImage:
     """Reads the file only of an image that the store has under this image_id."""
     row = known.row_of(ref)
     if row < 0:
-        row = known.uris.row_of(text_key(ref.uri))
+        row = known.uris.row_of(text_key(unsigned(ref.uri)))
         return ComparedImage(ref.image_id, row, ImageState.NEW if row < 0 else ImageState.OTHER_NAME)
     return ComparedImage(ref.image_id, row, _state_of(known.files[row], file_key(sha256_of(ref)).rstrip(b"\0")))
 
