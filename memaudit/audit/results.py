@@ -121,6 +121,17 @@ class Control:
 
 
 @dataclass(frozen=True)
+class Effort:
+    """How hard an audit looked. match_from: similarity from which candidates were compared on pixels; None: none was.
+    The others: how many views could be embedded, of those that are not blank; None: there are none of this kind."""
+
+    match_from: float | None = None
+    generation_views: Coverage | None = None
+    control_views: Coverage | None = None
+    reference_windows: Coverage | None = None
+
+
+@dataclass(frozen=True)
 class AuditResult:
     """What an audit measured. `inconclusive` holds the reasons why its rates must not be read as a clean bill.
 
@@ -129,6 +140,7 @@ class AuditResult:
     none. seeds: of each generation, as the pairing gives them. compared: how many of the candidates were looked at on
     pixels; None where none were, and `no_pixels` says why. views: their names. misses: the closest that are no matches.
     counted: for each row whether `searched` counts it. reference_views: what was searched of the training images.
+    unpaired: generations that the pairing does not name; None without one.
     """
 
     encoder: EncoderSpec
@@ -155,3 +167,5 @@ class AuditResult:
     views: tuple[str, ...] = ()
     misses: Misses | None = None
     reference_views: ReferenceViews | None = None
+    effort: Effort = Effort()
+    unpaired: int | None = None

@@ -17,6 +17,7 @@ from memaudit.audit.results import AuditResult, Covariates
 from memaudit.matching.results import Matches
 from memaudit.report.audit_findings import card, findings_of, misses_of, page_data
 from memaudit.report.audit_tables import Targets, write_matches, write_scores
+from memaudit.report.audit_weaknesses import weaknesses
 from memaudit.report.document import make_report, write_report
 from memaudit.report.faces import FacePart, audit_with_faces
 from memaudit.report.model import (
@@ -25,6 +26,7 @@ from memaudit.report.model import (
     AuditSimilarities,
     Control,
     Discoveries,
+    Effort,
     FaceMatch,
     FindingsBand,
     ImageMatch,
@@ -118,7 +120,9 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         missing=len(result.missing),
         duplicates=result.duplicates,
         distinct_prompts=len(set(paired.tolist())) if result.paired else None,
+        made=len(result.scores.status),
         blank=int((result.scores.status == Status.BLANK).sum()),
+        unpaired=UNSET if result.unpaired is None else result.unpaired,
         by_near_duplicates=_by_near_duplicates(findings),
         why=_why(result.why) if result.why else None,
         metrics=_metrics(result.metrics) if result.metrics else None,
@@ -133,6 +137,7 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         kinds=_kinds(result.matches),
         views=list(result.views),
         reference_views=convert(views.as_dict(), ReferenceViews) if (views := result.reference_views) else UNSET,
+        effort=_effort(result.effort),
     )
 
 
@@ -188,6 +193,14 @@ def _control(control: measured.Control) -> Control:
     )
 
 
+def _effort(effort: measured.Effort) -> Effort:
+    views = (effort.generation_views, effort.control_views, effort.reference_windows)
+    generations, control, windows = (coverage_of(each) if each else None for each in views)
+    return Effort(
+        match_from=effort.match_from, generation_views=generations, control_views=control, reference_windows=windows
+    )
+
+
 def _discoveries(found: measured.Discoveries) -> Discoveries:
     return Discoveries(
         q=found.q,
@@ -218,10 +231,18 @@ def _why(why: Covariates) -> Why:
 
 
 def _headline(result: AuditResult) -> str:
-    rate = result.searched
+    """What was left out comes first: whoever reads one line must not take a weak audit for a clean model."""
+    weak = weaknesses(result)
+    less = f"Weaker than a default audit: {'; '.join(weak)}. " if weak else ""
     if result.inconclusive:
-        found = f" Found all the same: {rate.count:,} near-duplicates." if rate.count else ""
-        return f"Inconclusive: {'; '.join(result.inconclusive)}.{found}"
+        count = result.searched.count
+        found = f" Found all the same: {count:,} near-duplicates." if count else ""
+        return f"Inconclusive: {'; '.join(result.inconclusive)}. {less}".rstrip() + found
+    return less + _found(result)
+
+
+def _found(result: AuditResult) -> str:
+    rate = result.searched
     if rate.count == 0:
         return (
             f"None of {rate.coverage.measured:,} generations is a near-duplicate of a training image "

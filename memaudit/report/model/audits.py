@@ -74,6 +74,15 @@ class ReferenceViews(Part, frozen=True, kw_only=True, forbid_unknown_fields=True
         return [name for name in ("whole", "tiles", "details") if getattr(self, name)]
 
 
+class Effort(Part, frozen=True, kw_only=True):
+    """How hard an audit looked, beside `views` and `verified`; null: not at all."""
+
+    match_from: Annotated[Share | None, says("similarity from which candidates were compared on pixels")]
+    generation_views: Annotated[Coverage | None, says("views of the generations that could be embedded")]
+    control_views: Annotated[Coverage | None, says("the same of the held-out images")]
+    reference_windows: Annotated[Coverage | None, says("tiles and details of the training images, the same")]
+
+
 class Discoveries(Part, frozen=True, kw_only=True):
     """Generations that stand out one by one against the held-out images (Benjamini & Hochberg)."""
 
@@ -165,7 +174,9 @@ class AuditResults(Part, frozen=True, kw_only=True):
     missing: Annotated[Whole, says("generations that the pairing names and that are not there")] = 0
     duplicates: Annotated[Whole, says("generations that are another's file again: they count once")] = 0
     distinct_prompts: Annotated[Whole | None, says("distinct images of prompts")] = None
-    blank: Annotated[Whole, says("generations without content")] = 0
+    made: Annotated[Count | UnsetType, says("generations that are there, whatever could be measured of them")] = UNSET
+    blank: Annotated[Count | UnsetType, says("of these without content")] = UNSET
+    unpaired: Annotated[Count | UnsetType, says("of these without a line in the pairing, where there is one")] = UNSET
     by_near_duplicates: Annotated[list[FindingsBand], says("findings by how often the training image is repeated")] = []
     why: Annotated[Why | None, says("what kind of training image comes back")] = None
     metrics: Annotated[Metrics | None, says("metrics of the literature, with --metrics")] = None
@@ -179,6 +190,7 @@ class AuditResults(Part, frozen=True, kw_only=True):
     reference_views: Annotated[ReferenceViews | UnsetType, says("views of the training images that were searched")] = (
         UNSET
     )
+    effort: Annotated[Effort | UnsetType, says("how hard the audit looked")] = UNSET
     misses: Annotated[list[Miss], says("the closest pairs that are no findings")] = []
     faces: Annotated[Faces | UnsetType, says("what comparing faces gave, with --faces")] = UNSET
 
