@@ -48,21 +48,20 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
 
 
 def _rules(session: pytest.Session, config: pytest.Config) -> Iterator[RuleItem]:
+    from memaudit.gate import blamed
+
     result = _held(config)
     seen: dict[str, int] = {}
     for rule in result.rules:
         name = f"memaudit::{rule.report}::{rule.rule}"
         seen[name] = seen.get(name, 0) + 1
         more = "" if seen[name] == 1 else f"-{seen[name]}"  # coverage of generations, of prompt pairs …
-        blamed = [
-            each
-            for each in result.findings
-            if each.report == rule.report
-            and str(each.outcome) == "fail"
-            and (each.kind == "face") == (rule.rule == "min_face_p")
-        ]
         yield RuleItem.from_parent(
-            session, name=f"{rule.rule}{more}", nodeid=f"{name}{more}", rule=rule, findings=blamed
+            session,
+            name=f"{rule.rule}{more}",
+            nodeid=f"{name}{more}",
+            rule=rule,
+            findings=blamed(rule, result.findings),
         )
 
 
@@ -107,9 +106,7 @@ class RuleItem(pytest.Item):
 
         rule = self._rule
         lines = [f"{rule.outcome}: {plain(rule.sentence)} (figure {plain(rule.figure)}, limit {plain(rule.limit)})"]
-        if rule.rule in ("max_findings", "max_verbatim", "min_face_p"):
-            lines += [f"  {plain(each.label)}" for each in self._findings[:20]]
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"  {plain(each.label)}" for each in self._findings[:20])])
 
     def reportinfo(self) -> tuple[Any, int | None, str]:
         return self.path, None, self.name

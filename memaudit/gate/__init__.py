@@ -5,8 +5,8 @@ A rule passes, fails, or is inconclusive; a failure outweighs everything, and a 
 
 from memaudit.gate.accepted import Accepted, read_accepted
 from memaudit.gate.comparison import Audited, Comparison, compare
-from memaudit.gate.findings import Finding
-from memaudit.gate.judging import GateResult, hold, judge, judge_all
+from memaudit.gate.findings import Finding, blamed
+from memaudit.gate.judging import GateResult, hold, judge
 from memaudit.gate.policy import (
     DEFAULT_POLICY,
     AuditPolicy,
@@ -32,10 +32,10 @@ __all__ = [
     "Policy",
     "RuleResult",
     "Verdict",
+    "blamed",
     "compare",
     "hold",
     "judge",
-    "judge_all",
     "read_accepted",
     "read_policy",
     "verdict_of",

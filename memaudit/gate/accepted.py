@@ -10,10 +10,14 @@ from typing import Any, Protocol
 
 from memaudit.errors import UsageError
 from memaudit.gate.policy import read_toml, require_known
+from memaudit.matching.kinds import COPIES, FINDINGS, Kind
 
 _KEYS = ("query_id", "prompt", "reference_id", "who", "why", "until", "kind", "training_set")
-KINDS = ("near-duplicate", "partial", "template", "verbatim", "face")
-_COVERED = {None: KINDS[:3], "verbatim": KINDS[:4]}  # what an entry of a kind covers beside that kind itself
+# What an entry of a kind covers beside that kind itself
+_COVERED: dict[str | None, tuple[str, ...]] = {
+    None: tuple(kind for kind in COPIES if kind is not Kind.VERBATIM),
+    Kind.VERBATIM: COPIES,
+}
 
 
 class Match(Protocol):
@@ -100,8 +104,8 @@ def _entry(place: str, entry: Mapping[str, Any]) -> Accepted:
         raise UsageError(f"{place}: until = {until!r} must be a day, for example 2027-06-30, without quotes")
     if "training_set" in entry:
         _require_text(place, entry, "training_set")
-    if "kind" in entry and entry["kind"] not in KINDS:
-        raise UsageError(f"{place}: kind = {entry['kind']!r} must be one of {', '.join(KINDS)}")
+    if "kind" in entry and entry["kind"] not in FINDINGS:
+        raise UsageError(f"{place}: kind = {entry['kind']!r} must be one of {', '.join(FINDINGS)}")
     query_id, prompt, kind = entry.get("query_id"), entry.get("prompt"), entry.get("kind")
     named_set = entry.get("training_set")
     return Accepted(entry["reference_id"], query_id, prompt, entry["who"], entry["why"], until, kind, named_set)

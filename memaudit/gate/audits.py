@@ -11,11 +11,10 @@ from memaudit.gate.policy import AuditPolicy
 from memaudit.gate.subjects import about_faces, measured_by, of_subject, subject_places
 from memaudit.gate.thresholds import threshold_rule
 from memaudit.gate.verdict import RuleResult, Verdict, coverage_rule, unmeasured
+from memaudit.matching.kinds import Kind
 from memaudit.report.model import AuditFinding, AuditMeasures, Control, Coverage, Faces, ImageMatch, Rate, Report
 from memaudit.statistics import rate_of
 from memaudit.types import Coverage as Measured
-
-VERBATIM = "verbatim"
 
 
 def judge_audit(name: str, report: Report, policy: AuditPolicy, accepted: Collection[int] = ()) -> Iterator[RuleResult]:
@@ -160,7 +159,7 @@ def is_verified(finding: AuditFinding) -> bool:
 
 def _verbatim(name: str, findings: Sequence[AuditFinding], unlisted: int, limit: int) -> RuleResult:
     """A finding that nobody compared on pixels may be a verbatim copy, so it is no proof of few."""
-    confirmed = sum(finding.kind == VERBATIM and is_verified(finding) for finding in findings)
+    confirmed = sum(finding.kind == Kind.VERBATIM and is_verified(finding) for finding in findings)
     unknown = unlisted + sum(not is_verified(finding) for finding in findings)
     outcome, ending = Verdict.PASS, ""
     if confirmed > limit:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import date
 
 from memaudit.gate.accepted import Accepted, entry_for
-from memaudit.gate.audits import VERBATIM, is_verified
+from memaudit.gate.audits import is_verified
 from memaudit.gate.subjects import training_set_of
 from memaudit.gate.verdict import RuleResult, Verdict
-from memaudit.report.model import FACE, AuditFinding, Report
+from memaudit.matching.kinds import FACE, Kind
+from memaudit.report.model import AuditFinding, Report
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,19 @@ def _finding(name: str, place: int, match: AuditFinding, entry: Accepted | None,
 
 def outcome_of(finding: Finding, results: Sequence[RuleResult]) -> Verdict:
     """FAIL for a finding that counts towards a limit, on findings or on faces, which its report exceeds."""
-    failed = {result.rule for result in results if result.outcome is Verdict.FAIL and result.report == finding.report}
-    if finding.kind == FACE:
-        return Verdict.FAIL if "min_face_p" in failed and not finding.waived else Verdict.PASS
-    counts = "max_findings" in failed or ("max_verbatim" in failed and finding.verified and finding.kind == VERBATIM)
-    return Verdict.FAIL if counts and not finding.waived else Verdict.PASS
+    failed = [each for each in results if each.outcome is Verdict.FAIL and each.report == finding.report]
+    counts = not finding.waived and any(_counted(finding, each.rule) for each in failed)
+    return Verdict.FAIL if counts else Verdict.PASS
+
+
+def blamed(result: RuleResult, findings: Sequence[Finding]) -> list[Finding]:
+    """The findings that this rule counts, of those that exceed a limit; none for a rule that counts something else."""
+    own = (each for each in findings if each.report == result.report and each.outcome is Verdict.FAIL)
+    return [each for each in own if _counted(each, result.rule)]
+
+
+def _counted(finding: Finding, rule: str) -> bool:
+    """Whether a rule is about this finding."""
+    if rule == "max_verbatim":
+        return finding.verified and finding.kind == Kind.VERBATIM
+    return rule == ("min_face_p" if finding.kind == FACE else "max_findings")

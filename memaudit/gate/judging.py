@@ -25,7 +25,8 @@ from memaudit.gate.provenance import (
 )
 from memaudit.gate.subjects import about_faces
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured, verdict_of
-from memaudit.report.model import FACE, Report
+from memaudit.matching.kinds import FACE
+from memaudit.report.model import Report
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,6 @@ def hold(
     told = [replace(finding, outcome=outcome_of(finding, rules)) for found in findings for finding in found]
     notes = (*_unjudged(reports, policy), *_notes(accepted, told, day))
     return GateResult(tuple(rules), tuple(told), notes)
-
-
-def judge_all(reports: Sequence[Named], policy: Policy) -> list[RuleResult]:
-    """Apply the policy to each of the named reports, and its section [gate] to all of them together."""
-    return list(hold(reports, policy).rules)
 
 
 def judge(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from memaudit.report.model import FACE, AuditResults, FaceAuditResults, Report, Unmeasured
+from memaudit.matching.kinds import FACE
+from memaudit.report.model import AuditResults, FaceAuditResults, Report, Unmeasured
 
 FACES = "faces"
 

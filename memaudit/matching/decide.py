@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from memaudit.matching.candidates import Candidates, place_in_run
 from memaudit.matching.compare import Checks, Parts, check_pairs, files_of
-from memaudit.matching.kinds import Kind
+from memaudit.matching.kinds import COPIES, Kind
 from memaudit.matching.plan import MatchPlan
 from memaudit.matching.results import Matches, Misses
 from memaudit.matching.search import Queries, Searched
@@ -17,8 +17,6 @@ from memaudit.store import Store
 from memaudit.types import Coverage, Int64, Progress
 
 MISSES = 50
-_GRAVITY = {Kind.VERBATIM: 0, Kind.TEMPLATE: 1, Kind.NEAR: 2, Kind.PARTIAL: 3}
-"""The gravest match comes first: a verbatim copy must not stand behind a detail that is more similar."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +66,10 @@ class Decided:
         return np.unique(self.candidates.query[self.near | self.verified])
 
     def places_of_matches(self) -> Int64:
-        """Which are matches: of each query the graver kinds first, then the others, each by falling similarity."""
+        """Which are matches: of each query the graver kinds first, so that a verbatim copy does not stand behind a
+        detail that is more similar, then those that pixels do not confirm; each by falling similarity."""
         chosen, verified, kind = np.flatnonzero(self.near | self.verified), self.verified, self.checks.kind
-        gravity = np.array([_GRAVITY[kind[i]] if verified[i] else len(_GRAVITY) for i in chosen], np.int64)
+        gravity = np.array([COPIES.index(kind[i]) if verified[i] else len(COPIES) for i in chosen], np.int64)
         order = np.lexsort((-self.candidates.similarity[chosen], gravity, self.candidates.query[chosen]))
         return np.asarray(chosen[order])
 

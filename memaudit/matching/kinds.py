@@ -1,8 +1,9 @@
-"""What a match is, as far as it was looked at."""
+"""The kinds of matches and of findings: all that rank, count, accept or document them read it here."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 
 class Kind(StrEnum):
@@ -13,3 +14,10 @@ class Kind(StrEnum):
     PARTIAL = "partial"  # a region of one is, or is a region of, the other
     TEMPLATE = "template"  # the same picture but for a part
     SIMILAR = "similar, not a copy"
+
+
+COPIES: Final = (Kind.VERBATIM, Kind.TEMPLATE, Kind.NEAR, Kind.PARTIAL)
+"""Those of a match, the gravest first."""
+FACE: Final = "face"  # a face that matches another: a finding, and no copy of an image
+FINDINGS: Final = (*sorted(map(str, COPIES)), FACE)
+"""Those of a finding."""

@@ -18,9 +18,9 @@ from memaudit.faces.rows import details_of, parents
 from memaudit.files import appearing_whole
 from memaudit.images.decode import UnreadableImageError, decode
 from memaudit.images.sources import read_image
+from memaudit.matching.kinds import FACE
 from memaudit.report.document import FACE_CROPS, make_report, write_report
 from memaudit.report.model import (
-    FACE,
     AuditFinding,
     AuditResults,
     FaceAuditResults,

@@ -9,9 +9,9 @@ import msgspec
 
 from memaudit.encoders.specs import family_of
 from memaudit.errors import InputError
+from memaudit.matching.kinds import FACE
 from memaudit.report.faults import Fault, fault_of
 from memaudit.report.model import (
-    FACE,
     SCHEMA,
     AuditResults,
     DedupResults,

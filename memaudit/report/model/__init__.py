@@ -4,7 +4,6 @@ It is made of msgspec's structs, which cost a gate's start next to nothing.
 """
 
 from memaudit.report.model.audits import (
-    FACE,
     AuditResults,
     AuditSimilarities,
     Control,
@@ -76,7 +75,6 @@ from memaudit.report.model.report import (
 )
 
 __all__ = [
-    "FACE",
     "SCHEMA",
     "AuditFinding",
     "AuditMeasures",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import UNSET, UnsetType
 
+from memaudit.matching.kinds import COPIES, Kind
 from memaudit.report.model.faces import Faces
 from memaudit.report.model.figures import Bin, Count, Coverage, Name, Part, Rate, Share, Similarity, Whole, says
 
-FACE: Final = "face"  # kind of a finding
+_ON_PIXELS = sorted(kind for kind in COPIES if kind is not Kind.NEAR)
 
 
 class ImageMatch(Part, frozen=True, kw_only=True):
@@ -20,7 +21,7 @@ class ImageMatch(Part, frozen=True, kw_only=True):
     reference_url: Annotated[str | None, says("its address, where its uri is a URL")] = None
     similarity: Annotated[Similarity, says("cosine, of the view that is most similar")]
     view: Annotated[str, says("that view's name")] = "whole"
-    kind: Annotated[str, says("near-duplicate, or what pixels say: partial, template, verbatim")]
+    kind: Annotated[str, says(f"{Kind.NEAR}, or what pixels say: {', '.join(_ON_PIXELS)}")]
     verified: Annotated[bool, says("confirmed on pixels")] = False
     paired: Annotated[bool, says("the prompt's own image is among the generation's matches")]
     is_prompts_image: Annotated[bool, says("this training image is the prompt's own")] = False
