@@ -56,6 +56,11 @@ class GateRun:
         return self.result.verdict
 
     @property
+    def headline(self) -> str:
+        """The verdict, and every rule that did not pass, in a line."""
+        return self.result.headline
+
+    @property
     def rules(self) -> tuple[RuleResult, ...]:
         """Report, rule, outcome, figure, limit and a sentence of each rule."""
         return self.result.rules
@@ -95,7 +100,7 @@ class GateRun:
 
     def _repr_html_(self) -> str:
         rules = [(f"{rule.rule}: {rule.outcome}", f"{rule.figure} (limit {rule.limit})") for rule in self.rules]
-        return card("memaudit gate", f"Verdict: {self.verdict}", [*rules, ("warnings", "; ".join(self.warnings))])
+        return card("memaudit gate", self.headline, [*rules, ("warnings", "; ".join(self.warnings))])
 
 
 AnyReport = str | Path | HasReport
