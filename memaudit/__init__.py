@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from memaudit.api.encoding import Encoding
     from memaudit.api.extracting import run_extract
     from memaudit.api.facing import FaceStore, FaceSummary, find_faces, forget_faces, summarise_faces
+    from memaudit.api.findings import Findings
     from memaudit.api.gating import GateRun, run_gate, write_policy
     from memaudit.api.indexes import build_index, open_index
     from memaudit.api.inspecting import Description, Verification, describe, verify
     from memaudit.api.looking_up import LookupRun, run_lookup
     from memaudit.api.prompting import Prompts, make_prompts
-    from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, Findings, open_report
+    from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, open_report
     from memaudit.api.stores import MadeStore, embed, import_embeddings, open_store
     from memaudit.api.tables import Table
 
@@ -36,12 +37,13 @@ _HOMES = {
     "encoding": ("Encoding",),
     "extracting": ("run_extract",),
     "facing": ("FaceStore", "FaceSummary", "find_faces", "forget_faces", "summarise_faces"),
+    "findings": ("Findings",),
     "gating": ("GateRun", "run_gate", "write_policy"),
     "indexes": ("build_index", "open_index"),
     "inspecting": ("Description", "Verification", "describe", "verify"),
     "looking_up": ("LookupRun", "run_lookup"),
     "prompting": ("Prompts", "make_prompts"),
-    "runs": ("AuditRun", "DedupRun", "ExtractionRun", "Findings", "open_report"),
+    "runs": ("AuditRun", "DedupRun", "ExtractionRun", "open_report"),
     "stores": ("MadeStore", "embed", "import_embeddings", "open_store"),
     "tables": ("Table",),
 }

@@ -75,6 +75,18 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
+def append_text(path: Path, text: str) -> None:
+    """Add UTF-8 to the end of a file, a blank line after what others wrote there, such as to the summary of a job.
+
+    Raises InputError when the disk refuses.
+    """
+    try:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as handle:
+            handle.write(f"\n{text}" if handle.tell() else text)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
 def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
@@ -85,7 +97,7 @@ def read_json(path: Path, most: int | None = None) -> dict[str, Any]:
     So it does for an object that has a key twice: other readers may take the other value.
     """
     try:
-        value = json.loads(_at_most(path, most).decode(), object_pairs_hook=_once)
+        value = json.loads(_at_most(path, most).decode("utf-8-sig"), object_pairs_hook=_once)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -123,6 +135,18 @@ def _at_most(path: Path, most: int | None) -> bytes:
 def sha256_of(path: Path) -> str:
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def canonical(value: Any) -> Any:
+    """`value` with whole numbers as integers, as RFC 8785 (JSON Canonicalization Scheme) writes them.
+
+    Many JSON libraries write 1.0 as 1: to the digest both are the same number.
+    """
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: canonical(part) for key, part in value.items()}
+    return [canonical(part) for part in value] if isinstance(value, list) else value
 
 
 def digest_of(value: Any) -> str:

@@ -39,6 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
     given = [f"--memaudit-{name}" for name in _OPTIONS if config.getoption(f"memaudit_{name}")]
     if given and not config.getoption("memaudit_report"):
         raise pytest.UsageError(f"memaudit: {given[0]} needs --memaudit-report REPORT.json: nothing would be judged")
+    distributed = getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput")
+    if distributed and config.getoption("memaudit_report"):
+        _held(config)  # what cannot be read stops the workers of pytest-xdist, which cannot say why
 
 
 @pytest.hookimpl(tryfirst=True)  # so that -k and -m choose among these as well
@@ -48,20 +51,14 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
 
 
 def _rules(session: pytest.Session, config: pytest.Config) -> Iterator[RuleItem]:
-    from memaudit.gate import blamed
+    from memaudit.gate import blamed, numbered
 
     result = _held(config)
-    seen: dict[str, int] = {}
-    for rule in result.rules:
-        name = f"memaudit::{rule.report}::{rule.rule}"
-        seen[name] = seen.get(name, 0) + 1
-        more = "" if seen[name] == 1 else f"-{seen[name]}"  # coverage of generations, of prompt pairs …
+    # coverage of generations, of prompt pairs … are rules of one name
+    names = numbered(f"memaudit::{rule.report}::{rule.rule}" for rule in result.rules)
+    for rule, name in zip(result.rules, names, strict=True):
         yield RuleItem.from_parent(
-            session,
-            name=f"{rule.rule}{more}",
-            nodeid=f"{name}{more}",
-            rule=rule,
-            findings=blamed(rule, result.findings),
+            session, name=name.rpartition("::")[2], nodeid=name, rule=rule, findings=blamed(rule, result.findings)
         )
 
 

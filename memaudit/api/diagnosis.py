@@ -7,7 +7,6 @@ import platform
 import shutil
 from importlib import metadata
 from importlib.util import find_spec
-from typing import Any
 
 from memaudit import __version__
 from memaudit.errors import OPTIONAL, install_line
@@ -32,7 +31,7 @@ ANOTHER = "memaudit"  # a distribution of other people: an auditor of language m
 SAME_FILES = (("faiss-cpu", "faiss-gpu-cuvs"), ("onnxruntime", "onnxruntime-gpu"))
 
 
-def diagnose() -> dict[str, Any]:
+def diagnose() -> dict[str, object]:
     """Versions, extras, devices, weights, the FAISS build, disk space, and what is installed and should not be."""
     from memaudit.encoders import list_encoders
     from memaudit.encoders.weights import weights_folder

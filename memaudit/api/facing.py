@@ -46,7 +46,8 @@ class FaceStore:
         return f"<FaceStore {self.folder}: {self._said}>"
 
     def _repr_html_(self) -> str:
-        return card(f"memaudit faces {self.folder}", self._said, [("encoder", self.store.encoder.identity)])
+        cells = [("folder", str(self.folder)), ("encoder", self.store.encoder.identity)]
+        return card("memaudit faces", self._said, cells)
 
     @property
     def _said(self) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from memaudit.api.notebook import card
+from memaudit.api.notebook import grid
 from memaudit.errors import UsageError
-from memaudit.files import is_passage, write_text
+from memaudit.files import append_text, is_passage, write_text
 from memaudit.gate import (
     DEFAULT_POLICY,
     GateResult,
@@ -23,7 +23,7 @@ from memaudit.gate import (
 from memaudit.gate import Finding as Finding
 from memaudit.gate import Verdict as Verdict
 from memaudit.gate.outputs import plain as plain
-from memaudit.report.document import read_report
+from memaudit.report.document import find_reports, read_report
 from memaudit.report.model import Report
 
 _WRITERS = {"junit": outputs.junit, "sarif": outputs.sarif, "markdown": outputs.markdown}
@@ -80,11 +80,13 @@ class GateRun:
         junit: str | Path | None = None,
         sarif: str | Path | None = None,
         markdown: str | Path | None = None,
+        append: bool = False,
     ) -> None:
-        """Write the result as JUnit XML, SARIF 2.1.0 or Markdown."""
+        """Write the result as JUnit XML, SARIF 2.1.0 or Markdown. append: the Markdown goes to the end of its file."""
         for name, path in (("junit", junit), ("sarif", sarif), ("markdown", markdown)):
             if path is not None:
-                write_text(Path(path), _WRITERS[name](self.result))
+                put = append_text if append and name == "markdown" else write_text
+                put(Path(path), _WRITERS[name](self.result))
 
     def as_dict(self) -> dict[str, object]:
         """All of it as one JSON object."""
@@ -99,12 +101,14 @@ class GateRun:
         return f"<GateRun: {self.verdict}{': ' if failed else ''}{', '.join(failed)}>"
 
     def _repr_html_(self) -> str:
-        rules = [(f"{rule.rule}: {rule.outcome}", f"{rule.figure} (limit {rule.limit})") for rule in self.rules]
-        return card("memaudit gate", self.headline, [*rules, ("warnings", "; ".join(self.warnings))])
+        rules = sorted(self.rules, key=lambda rule: rule.outcome == Verdict.PASS)
+        rows = [(rule.outcome, rule.rule, rule.figure, rule.limit, rule.sentence) for rule in rules]
+        said = "; ".join((f"Verdict: {self.verdict}", *self.warnings))
+        return grid(("", "rule", "figure", "limit", ""), rows, title="memaudit gate", headline=said)
 
 
 AnyReport = str | Path | HasReport
-"""A report.json, or a run that has one."""
+"""A report.json, a folder that has some, or a run that has one."""
 
 
 def run_gate(
@@ -116,11 +120,14 @@ def run_gate(
     junit: str | Path | None = None,
     sarif: str | Path | None = None,
     markdown: str | Path | None = None,
+    append: bool = False,
 ) -> GateRun:
     """Hold reports of audits and dedups against a policy.
 
-    policy: limits in TOML; None: those that `write_policy` writes. baseline: an earlier audit: its rate may not be
-    exceeded by much. accepted: TOML of matches that a person has accepted. junit, sarif, markdown: files to write.
+    reports: a folder stands for every report.json of memaudit below it, previous runs left out. policy: limits in
+    TOML; None: those that `write_policy` writes. baseline: an earlier audit: its rate may not be exceeded by much.
+    accepted: TOML of matches that a person has accepted. junit, sarif, markdown: files to write. append: the Markdown
+    goes to the end of its file, where others wrote before.
 
     Raises InputError for a report or policy that is not sound, UsageError for a file that is both read and written.
 
@@ -131,19 +138,23 @@ def run_gate(
     named = list(reports) if isinstance(reports, Sequence) and not isinstance(reports, str) else [reports]
     if not named:
         raise UsageError("no report given: name at least one report.json of memaudit audit or dedup")
+    if append and markdown is None:
+        raise UsageError("append without markdown: name the file that the Markdown is added to")
+    named, passed_over = _unfolded(named)
     given = {"junit": junit, "sarif": sarif, "markdown": markdown}
     files = {name: Path(path) for name, path in given.items() if path is not None}
     inputs = [path_of(report) for report in named]
-    _clear(files, [*inputs, *(path_of(other) for other in (policy, baseline, accepted) if other is not None)])
-    run = GateRun(
-        hold(
-            [(str(path_of(report)), report_of(report)) for report in named],
-            read_policy(Path(policy)) if policy else Policy(),
-            baseline=report_of(baseline) if baseline else None,
-            accepted=read_accepted(Path(accepted)) if accepted else (),
-        )
+    kept = {"markdown"} if append else set()
+    _clear(files, [*inputs, *(path_of(other) for other in (policy, baseline, accepted) if other is not None)], kept)
+    result = hold(
+        [(str(path_of(report)), report_of(report)) for report in named],
+        read_policy(Path(policy)) if policy else Policy(),
+        baseline=report_of(baseline) if baseline else None,
+        accepted=read_accepted(Path(accepted)) if accepted else (),
     )
-    run.write(**files)
+    notes = (f"{path} is no report of memaudit: it was not judged" for path in passed_over)
+    run = GateRun(replace(result, notes=(*result.notes, *notes)))
+    run.write(**files, append=append)
     return run
 
 
@@ -160,6 +171,19 @@ def write_policy(path: str | Path) -> Path:
     return path
 
 
+def _unfolded(named: Sequence[AnyReport]) -> tuple[list[AnyReport], list[Path]]:
+    """Reports, those of a folder in its place; and what else is called report.json there."""
+    reports, others = [], []
+    for report in named:
+        if not isinstance(report, str | Path) or not Path(report).is_dir():
+            reports.append(report)
+            continue
+        found = find_reports(Path(report))
+        reports += found.reports
+        others += found.others
+    return reports, others
+
+
 def path_of(report: AnyReport) -> Path:
     return Path(report) if isinstance(report, str | Path) else report.folder / "report.json"
 
@@ -168,13 +192,16 @@ def report_of(report: AnyReport) -> Report:
     return read_report(Path(report)) if isinstance(report, str | Path) else report.report
 
 
-def _clear(files: Mapping[str, Path], inputs: Sequence[Path]) -> None:
-    """Remove what an earlier call wrote: it must not pass for the result of one that ends with an error."""
+def _clear(files: Mapping[str, Path], inputs: Sequence[Path], kept: Collection[str]) -> None:
+    """Remove what an earlier call wrote: it must not pass for the result of one that ends with an error.
+
+    kept: the files that are added to.
+    """
     taken = {path.resolve() for path in inputs}
     for name, path in files.items():
         if path.resolve() in taken:
             raise UsageError(f"--{name} {path} is read or written by this very call: name another file")
         taken.add(path.resolve())
-    for path in files.values():
-        if path.is_file() and not is_passage(path):
+    for name, path in files.items():
+        if name not in kept and path.is_file() and not is_passage(path):
             path.resolve().unlink()  # what a link leads to, and not the link

@@ -24,13 +24,21 @@ class Description:
     values: Mapping[str, object]
 
     def __repr__(self) -> str:
-        return f"<Description: {self.values.get('kind', 'memaudit')}>"
+        return f"<Description of {self._what}: {', '.join(self._facts)}>"
 
     def _repr_html_(self) -> str:
-        return card("memaudit", str(self.values.get("kind", "")), [(name, shown(v)) for name, v in self.values.items()])
+        return card(f"memaudit {self._what}", "", [(name, shown(value)) for name, value in self._facts.items()])
+
+    @property
+    def _what(self) -> str:
+        return str(self.values.get("kind", "installation"))
+
+    @property
+    def _facts(self) -> dict[str, object]:
+        return {name: value for name, value in self.values.items() if name != "kind"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verification:
     """faults: what is wrong with a store, an index or a report; none if it is sound.
 
@@ -44,6 +52,16 @@ class Verification:
     @property
     def sound(self) -> bool:
         return not self.faults
+
+    def __repr__(self) -> str:
+        return f"<Verification of {self.path}: {self._said}>"
+
+    def _repr_html_(self) -> str:
+        return card("memaudit verify", self._said, [("path", str(self.path))])
+
+    @property
+    def _said(self) -> str:
+        return "; ".join(self.faults) or "sound"
 
 
 def describe(path: AnyStore) -> Description:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from memaudit.api.dedup_fates import run_of
 from memaudit.api.encoding import Encoding
@@ -16,41 +15,50 @@ from memaudit.errors import EmptyInputError, UsageError
 from memaudit.files import write_json
 from memaudit.images.sources import iter_images
 from memaudit.images.views import views_of
-from memaudit.lookup import run as lookup
-from memaudit.lookup.run import Answer as Answer
-from memaudit.lookup.run import LookupMatch as LookupMatch
+from memaudit.lookup.evidence import FOUND as FOUND
+from memaudit.lookup.evidence import NOTHING as NOTHING
+from memaudit.lookup.evidence import UNDECIDED as UNDECIDED
+from memaudit.lookup.evidence import Evidence as Evidence
+from memaudit.lookup.evidence import OnPixels as OnPixels
+from memaudit.lookup.evidence import Stopwatch, evidence_of
+from memaudit.lookup.fates import with_fates
+from memaudit.lookup.results import Answer as Answer
+from memaudit.lookup.results import LookupMatch as LookupMatch
+from memaudit.lookup.run import LookupOptions, look_up
 from memaudit.similarity.exact import require_threshold
-
-FOUND, NOTHING, UNDECIDED = lookup.FOUND, lookup.NOTHING, lookup.UNDECIDED
+from memaudit.types import Progress, silent
 
 
 @dataclass(frozen=True, repr=False)
 class LookupRun:
-    """What came of each picture. evidence: all of it as one JSON object, with the digests that make it repeatable.
+    """What came of each picture. evidence: all of it, with the digests that make it repeatable.
 
     >>> found = ma.run_lookup("generations/copy.png", ma.embed("training", out="store", encoder="thumbnail"))
     >>> found.outcome, found.answers[0].matches[0].image_id
     ('found', '0005.png')
     """
 
-    answers: tuple[Answer, ...]
-    evidence: dict[str, Any]
+    evidence: Evidence
+
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        return self.evidence.images
 
     @property
     def outcome(self) -> str:
         """found, nothing found or could not decide."""
-        return str(self.evidence["outcome"])
+        return self.evidence.outcome
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """Why "nothing found" must not be read as "is not in it"."""
-        return tuple(self.evidence["undecided"])
+        return self.evidence.undecided
 
     def write(self, path: str | Path) -> Path:
         """Write the evidence as JSON. Raises UsageError where a file is already: evidence is not written over."""
         path = Path(path)
         _require_new(path)
-        write_json(path, self.evidence)
+        write_json(path, self.evidence.as_dict())
         return path
 
     def __repr__(self) -> str:
@@ -80,6 +88,7 @@ def run_lookup(
     evidence: str | Path | None = None,
     max_unreadable: float = 0.01,
     encoding: Encoding = Encoding(),
+    progress: Progress = silent,
 ) -> LookupRun:
     """Look pictures up in a training set: its store, or an index of it.
 
@@ -96,8 +105,8 @@ def run_lookup(
         require_threshold(threshold)
     if evidence is not None:
         _require_new(Path(evidence))
-    options = lookup.LookupOptions(views_of(views), threshold, neighbours, match, match_from)
-    watch = lookup.Stopwatch()
+    options = LookupOptions(views_of(views), threshold, neighbours, match, match_from)
+    watch = Stopwatch()
     references = searcher_at(against)
     decisions = run_of(dedup, references.store) / "decisions.parquet" if dedup else None
     watch.lap("opening")
@@ -105,14 +114,13 @@ def run_lookup(
     watch.lap("loading the encoder")
     sources = sources_of(images)
     refs = (ref for source in sources for ref in iter_images([source]))
-    answers = lookup.look_up(refs, references, encoder, options)
-    if not answers:
+    result = look_up(refs, references, encoder, options, progress)
+    if not result.answers:
         raise EmptyInputError(f"no image in {', '.join(sources)}: nothing to look up")
     if decisions is not None:
-        answers = lookup.with_fates(answers, decisions)
+        result = with_fates(result, decisions)
     watch.lap("looking up")
-    value = lookup.evidence(answers, references, options, max_unreadable, watch.seconds)
-    found = LookupRun(tuple(answers), value)
+    found = LookupRun(evidence_of(result, max_unreadable, watch.seconds))
     if evidence is not None:
         found.write(evidence)
     return found

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-import pyarrow as pa
-
+from memaudit.api.findings import Findings
 from memaudit.api.notebook import Cells, card
 from memaudit.api.places import Scratch
 from memaudit.api.tables import Table
@@ -26,7 +25,6 @@ from memaudit.report.model import (
     Estimate,
     ExtractionResults,
     FaceAuditResults,
-    Finding,
     Rate,
     Recall,
     Report,
@@ -35,31 +33,6 @@ from memaudit.report.page import percent, percent_down, percent_up
 
 REPORT = "report.json"
 _ANOTHER = "{path} is a report of {kind}, which has no run of its own: expected audit, dedup or extraction"
-
-
-@dataclass(frozen=True, repr=False)
-class Findings:
-    """The findings of a report, worst first.
-
-    >>> audit = ma.run_audit("generations", ma.embed("training", out="store", encoder="thumbnail"))
-    >>> audit.findings.to_arrow().select(["query_id", "reference_id"]).to_pylist()
-    [{'query_id': 'copy.png', 'reference_id': '0005.png'}]
-    """
-
-    rows: tuple[Finding, ...]
-    content: tuple[object, ...] = field(compare=False)
-
-    def to_arrow(self) -> pa.Table:
-        """One row a finding, columns as in report.json; what only some of them have is null for the others."""
-        names = dict.fromkeys(name for row in self.content if isinstance(row, dict) for name in row)
-        rows = [{name: row.get(name) for name in names} for row in self.content if isinstance(row, dict)]
-        return pa.Table.from_pylist(rows)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __repr__(self) -> str:
-        return f"<Findings: {len(self):,}>"
 
 
 @dataclass(frozen=True, repr=False)
@@ -105,7 +78,8 @@ class Run:
     @property
     def findings(self) -> Findings:
         content = self.report.content["findings"]
-        return Findings(tuple(self.report.findings), tuple(content) if isinstance(content, list) else ())
+        rows = tuple(row for row in content if isinstance(row, dict)) if isinstance(content, list) else ()
+        return Findings(tuple(self.report.findings), rows, self.folder, self.scratch)
 
     @property
     def page(self) -> Path:
@@ -205,6 +179,12 @@ class AuditRun(Run):
         """Stores of faces that the audit keeps in its folder: biometric templates, to be deleted when done."""
         return tuple(template_folders(self.folder))
 
+    @property
+    def _control(self) -> str:
+        """What chance gives."""
+        control = self.results.control if isinstance(self.results, AuditResults) else None
+        return f"{control.matched.count:,} of {control.matched.n:,} match" if control else ""
+
     def _cells(self) -> Cells:
         rate = self.rate
         if rate is None:
@@ -215,6 +195,7 @@ class AuditRun(Run):
             ("rate", f"{percent(rate.value)} ({rate.count:,} of {rate.n:,})"),
             (f"{rate.confidence:.0%} interval", bounds),
             ("of their own prompt", paired),
+            ("held-out control", self._control),
             ("findings", f"{len(self.findings):,}"),
         ]
 

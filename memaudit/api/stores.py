@@ -63,9 +63,9 @@ class MadeStore:
         return f"<Store {self.folder}: {self._measured}, {self.encoder.name}>"
 
     def _repr_html_(self) -> str:
-        cells = [("encoder", self.encoder.identity), ("digest", self.digest)]
+        cells = [("folder", str(self.folder)), ("encoder", self.encoder.identity), ("digest", self.digest)]
         cells += [(name, str(count)) for name, count in self.windows.items()]
-        return card(f"memaudit store {self.folder}", self._measured, cells)
+        return card("memaudit store", self._measured, cells)
 
     @property
     def windows(self) -> dict[str, WindowCounts]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from memaudit.api.notebook import grid
+from memaudit.api.notebook import grid, plural
 from memaudit.api.places import Scratch
 from memaudit.errors import InputError
 
@@ -43,13 +43,9 @@ class Table:
         return int(pq.read_metadata(self.path).num_rows)
 
     def __repr__(self) -> str:
-        return f"<Table {self.path.stem}: {len(self):,} rows of {', '.join(self.columns)}>"
+        return f"<Table {self.path.stem}: {plural(len(self), 'row')} of {', '.join(self.columns)}>"
 
     def _repr_html_(self) -> str:
         first = self.to_arrow().slice(0, _SHOWN)
-        rows = [[_cell(value) for value in row.values()] for row in first.to_pylist()]
+        rows = [[*row.values()] for row in first.to_pylist()]
         return grid(self.columns, rows, len(self) - len(rows))
-
-
-def _cell(value: object) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else "" if value is None else str(value)

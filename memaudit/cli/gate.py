@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 FIRST_LINE = 2_000  # characters
 SHOWN = 20  # findings of a list in the text; the files have all
-Reports = Annotated[list[Path] | None, typer.Argument(metavar="REPORT.json...", help="Reports of audit or dedup.")]
+Reports = Annotated[
+    list[Path] | None, typer.Argument(metavar="REPORT.json...", help="Reports of audit or dedup, or folders of them.")
+]
 PolicyFile = Annotated[
     Path | None, typer.Option("--policy", help="Limits in TOML.", show_default="the limits that --init writes")
 ]
@@ -29,6 +31,9 @@ AcceptedFile = Annotated[
 Junit = Annotated[Path | None, typer.Option("--junit", help="Write the result as JUnit XML.")]
 Sarif = Annotated[Path | None, typer.Option("--sarif", help="Write the result as SARIF 2.1.0.")]
 Markdown = Annotated[Path | None, typer.Option("--markdown", help="Write a summary in Markdown.")]
+Append = Annotated[
+    bool, typer.Option("--append", help="Add the Markdown to the end of its file, as to a job's summary.")
+]
 Annotations = Annotated[bool, typer.Option("--annotations", help="Print annotations for GitHub Actions as well.")]
 Init = Annotated[Path | None, typer.Option("--init", help="Write the default policy, with comments, to this file.")]
 
@@ -41,6 +46,7 @@ def gate(
     junit: Junit = None,
     sarif: Sarif = None,
     markdown: Markdown = None,
+    append: Append = False,
     annotations: Annotations = False,
     init: Init = None,
     as_json: JsonFlag = False,
@@ -60,7 +66,7 @@ def gate(
     if annotations and as_json and reports:
         raise UsageError("--annotations prints lines, and --json one object and nothing else: choose one")
     files = {"junit": junit, "sarif": sarif, "markdown": markdown}
-    result = run_gate(reports or [], policy, baseline=baseline, accepted=accepted, **files)
+    result = run_gate(reports or [], policy, baseline=baseline, accepted=accepted, append=append, **files)
     if not _on_terminal(result, console):
         console.result(result.as_dict(), "\n".join(_lines(result)))
     if annotations:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,7 +22,7 @@ from memaudit.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from memaudit.api.looking_up import Answer, LookupMatch
+    from memaudit.api.looking_up import Answer, Evidence, LookupMatch, OnPixels
 
 Images = Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Pictures, or folders of them.")]
 Against = Annotated[Path, typer.Option("--against", help="The training set: an index of it, or its store.")]
@@ -61,39 +60,42 @@ def lookup(
     from memaudit.api.encoding import Encoding
     from memaudit.api.looking_up import FOUND, NOTHING, UNDECIDED, run_lookup
 
-    found = run_lookup(
-        images,
-        against,
-        dedup=dedup,
-        views=views,
-        match=renamed("--verify", "--match", verify, match),
-        match_from=renamed("--verify-from", "--match-from", verify_from, match_from),
-        threshold=threshold,
-        neighbours=neighbours,
-        evidence=evidence,
-        max_unreadable=max_unreadable,
-        encoding=Encoding(encoder, device, shard_rows=1, allow_unverified_weights=allow_unverified_weights),
-    )
-    Console(as_json, quiet).result(found.evidence, _text(found.answers, found.evidence))
+    console = Console(as_json, quiet)
+    with console.progress() as progress:
+        found = run_lookup(
+            images,
+            against,
+            dedup=dedup,
+            views=views,
+            match=renamed("--verify", "--match", verify, match),
+            match_from=renamed("--verify-from", "--match-from", verify_from, match_from),
+            threshold=threshold,
+            neighbours=neighbours,
+            evidence=evidence,
+            max_unreadable=max_unreadable,
+            encoding=Encoding(encoder, device, shard_rows=1, allow_unverified_weights=allow_unverified_weights),
+            progress=progress,
+        )
+    console.result(found.evidence.as_dict(), _text(found.evidence))
     raise typer.Exit({NOTHING: 0, FOUND: 1, UNDECIDED: 3}[found.outcome])
 
 
-def _text(answers: Sequence[Answer], value: dict[str, Any]) -> str:
-    lines = [line for answer in answers for line in _lines(answer)]
-    lines += [f"not decided: {reason}" for reason in value["undecided"]]
-    lines += _pixels_line(value["pixels"])
-    if value["index"]:
-        near = value["index"]["index_recall"]["near"]
-        lines.append(f"The index finds {near['at_1']:.2%} of near-duplicates (measured on {near['rows']:,} queries).")
-    spent = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in value["seconds"].items())
-    return "\n".join([*lines, f"{value['outcome']} ({spent})"])
+def _text(found: Evidence) -> str:
+    lines = [line for answer in found.images for line in _lines(answer)]
+    lines += [f"not decided: {reason}" for reason in found.undecided]
+    lines += _pixels_line(found.pixels)
+    if found.index:
+        near = found.index.near
+        lines.append(f"The index finds {near.at_1:.2%} of near-duplicates (measured on {near.rows:,} queries).")
+    spent = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in found.seconds.items())
+    return "\n".join([*lines, f"{found.outcome} ({spent})"])
 
 
-def _pixels_line(pixels: dict[str, Any]) -> list[str]:
-    if pixels["status"] == "compared":
+def _pixels_line(pixels: OnPixels) -> list[str]:
+    if pixels.status == "compared":
         return []
-    why = "; ".join(pixels["why"])
-    some = f"{pixels['compared']:,} of {pixels['candidates']:,} candidates" if "candidates" in pixels else "none"
+    why = "; ".join(pixels.why)
+    some = "none" if pixels.floor is None else f"{pixels.compared:,} of {pixels.candidates:,} candidates"
     missing = "Without pixels, parts and strong alterations are found at the threshold only."
     return [f"Compared on pixels: {some} ({why}). {missing}"]
 

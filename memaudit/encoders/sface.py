@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from memaudit.encoders import weights
 from memaudit.encoders.encoder import spec_of, unit_rows
 from memaudit.encoders.onnx_graph import with_one_input
+from memaudit.encoders.onnx_runtime import import_onnxruntime
 from memaudit.encoders.specs import families
 from memaudit.errors import InputError, MissingDependencyError, UsageError, missing, require
 from memaudit.types import EncoderSpec, Float32
@@ -169,7 +170,7 @@ def open_session(path: Path, sha256: str, *, cuda: bool) -> Any:
 
 
 def _import_onnxruntime() -> Any:
-    return require("onnxruntime", "a face encoder of your own, or one on a GPU,")
+    return import_onnxruntime("a face encoder of your own, or one on a GPU,")
 
 
 def cuda_by_onnxruntime() -> bool:

@@ -12,8 +12,9 @@ from PIL import Image
 
 from memaudit.encoders import weights
 from memaudit.encoders.encoder import spec_of
+from memaudit.encoders.onnx_runtime import import_onnxruntime
 from memaudit.encoders.specs import families
-from memaudit.errors import UsageError, require
+from memaudit.errors import UsageError
 from memaudit.types import EncoderSpec, Float32
 
 _FAMILY = families()["sscd"]
@@ -52,7 +53,7 @@ def load_sscd(device: str) -> SscdEncoder:
     Raises MissingDependencyError (onnxruntime or weights absent), InputError (wrong hash), UsageError (no
     CUDA).
     """
-    onnxruntime = require("onnxruntime", "encoder sscd", "use --encoder thumbnail")
+    onnxruntime = import_onnxruntime("encoder sscd", "use --encoder thumbnail")
     provider = "CUDAExecutionProvider" if device == "cuda" else "CPUExecutionProvider"
     if provider not in onnxruntime.get_available_providers():
         raise UsageError("--device cuda: this onnxruntime is built without CUDA; use --device cpu")

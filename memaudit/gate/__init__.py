@@ -16,7 +16,7 @@ from memaudit.gate.policy import (
     Policy,
     read_policy,
 )
-from memaudit.gate.verdict import RuleResult, Verdict, verdict_of
+from memaudit.gate.verdict import RuleResult, Verdict, numbered, verdict_of
 
 __all__ = [
     "DEFAULT_POLICY",
@@ -36,6 +36,7 @@ __all__ = [
     "compare",
     "hold",
     "judge",
+    "numbered",
     "read_accepted",
     "read_policy",
     "verdict_of",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import count
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,6 +32,15 @@ class RuleResult:
     figure: str
     limit: str
     sentence: str
+
+
+def numbered(names: Iterable[str]) -> list[str]:
+    """Names that tell things apart: of those that are the same, the second ends in -2, the third in -3."""
+    told: dict[str, None] = {}
+    for name in names:
+        more = (f"{name}-{number}" for number in count(2))
+        told[name if name not in told else next(other for other in more if other not in told)] = None
+    return list(told)
 
 
 def verdict_of(results: Sequence[RuleResult]) -> Verdict:

@@ -46,6 +46,9 @@ class Index:
         index = read(paths_of(folder, manifest), mapped=True)
         return cls(folder, store, Engine(index, manifest["search"]["parameter"], manifest["search"]["value"]), manifest)
 
+    def __repr__(self) -> str:
+        return f"<Index {self.folder}: {self.manifest['rows']:,} rows, {self.manifest['recipe']}>"
+
     @property
     def digest(self) -> str:
         return index_digest(self.manifest)

@@ -6,13 +6,13 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from msgspec import convert, to_builtins
 
 from memaudit import __version__
 from memaudit.errors import InputError, UsageError
-from memaudit.files import digest_of, read_json, write_json, write_text
+from memaudit.files import canonical, digest_of, read_json, write_json, write_text
 from memaudit.report.model import (
     SCHEMA,
     Finding,
@@ -36,7 +36,7 @@ R = TypeVar("R", bound=Results)
 THUMBNAILS = "thumbnails"
 FACE_CROPS = "face-crops"
 _CLAIM = ".memaudit-run"
-_PREVIOUS = "previous-run"
+PREVIOUS = "previous-run"
 _FILES = (
     *("report.json", "report.html", "matches.parquet", "scores.parquet", "cliques.parquet", "face_matches.parquet"),
     *("pairs.parquet", "groups.parquet", "decisions.parquet", "skew.parquet", "keep.txt", "drop.txt"),
@@ -53,7 +53,10 @@ def make_report(
     results: R,
     findings: Sequence[Finding],
 ) -> ReportOf[R]:
-    """Put a report together; `digest` is the SHA-256 of all else in it, `digests` tell which part was changed."""
+    """Put a report together; `digest` is the SHA-256 of all else in it, `digests` tell which part was changed.
+
+    Both are of the canonical form, so that a report which another JSON library wrote again is still the same.
+    """
     content: Json = {
         "schema": SCHEMA,
         "kind": kind,
@@ -66,8 +69,8 @@ def make_report(
         "results": to_builtins(results),
         "findings": to_builtins(findings),
     }
-    content["digests"] = dict(digests_of_parts(content))
-    content["digest"] = digest_of(content)
+    content["digests"] = dict(digests_of_parts(canonical(content)))
+    content["digest"] = digest_of(canonical(content))
     return ReportOf(head=convert(content, Head), results=results, findings=list(findings), content=content)
 
 
@@ -105,16 +108,16 @@ def start_run(out: Path, kind: str) -> None:
         raise UsageError(f"{out} holds {earlier[0]}, which no memaudit {kind} wrote there: choose another --out")
     write_text(out / _CLAIM, f"{kind}\n")
     if earlier:
-        shutil.rmtree(out / _PREVIOUS, ignore_errors=True)
-        (out / _PREVIOUS).mkdir()
+        shutil.rmtree(out / PREVIOUS, ignore_errors=True)
+        (out / PREVIOUS).mkdir()
         for name in earlier:
-            (out / name).rename(out / _PREVIOUS / name)
+            (out / name).rename(out / PREVIOUS / name)
 
 
 def remove_earlier_pictures(out: Path) -> None:
     """Delete the pictures of earlier runs that `start_run` put aside: faces that are no longer to be shown."""
     for name in (THUMBNAILS, FACE_CROPS):
-        shutil.rmtree(out / _PREVIOUS / name, ignore_errors=True)
+        shutil.rmtree(out / PREVIOUS / name, ignore_errors=True)
 
 
 def _claimed_by(out: Path) -> str:
@@ -145,8 +148,40 @@ def read_report(path: str | Path) -> Report:
     return report
 
 
+class FoundReports(NamedTuple):
+    """reports: of memaudit, sound or not. others: files of the same name that are not."""
+
+    reports: list[Path]
+    others: list[Path]
+
+
+def find_reports(folder: Path) -> FoundReports:
+    """Every report.json below a folder, in order of the path; not those of previous runs, nor in hidden folders.
+
+    A file that cannot be read as JSON counts as a report: whoever reads it says what is wrong with it.
+    Raises InputError where there is none.
+    """
+    found = FoundReports([], [])
+    for path in sorted(folder.rglob("report.json")):
+        if not any(part.startswith((".", PREVIOUS)) for part in path.relative_to(folder).parts):
+            (found.others if _is_of_others(path) else found.reports).append(path)
+    if not found.reports:
+        raise InputError(f"{folder} holds no report.json of memaudit: give the folder that audits were written to")
+    return found
+
+
+def _is_of_others(path: Path) -> bool:
+    try:
+        content = read_json(path, most=MOST_BYTES)
+    except InputError:
+        return False
+    return "memaudit" not in content and "memaudit" not in str(content.get("schema"))
+
+
 def _require_unchanged(path: Path, content: Json) -> None:
-    if digest_of({key: value for key, value in content.items() if key != "digest"}) != content["digest"]:
+    sealed = {key: value for key, value in content.items() if key != "digest"}
+    # memaudit 0.2 and earlier digested numbers as they stood there
+    if content["digest"] not in (digest_of(canonical(sealed)), digest_of(sealed)):
         places = "".join(f", at {place}" for place in _changed_places(content))
         raise InputError(
             f"{path} was changed after it was written{places}: its digest does not fit its content; run again"
@@ -158,8 +193,12 @@ def _changed_places(content: Json) -> list[str]:
     written = content.get("digests")
     if not isinstance(written, dict):
         return []
-    found = digests_of_parts(content)
-    places = [place for place in {**found, **written} if found.get(place) != written.get(place)]
+    found, as_it_stands = digests_of_parts(canonical(content)), digests_of_parts(content)
+    places = [
+        place
+        for place in {**found, **written}
+        if written.get(place) not in (found.get(place, ""), as_it_stands.get(place, ""))
+    ]
     more = [f"{len(places) - 3:,} more places"] if len(places) > 3 else []
     return [*places[:3], *more] or ["digest or digests"]
 

@@ -93,6 +93,9 @@ class Store:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
+    def __repr__(self) -> str:
+        return f"<Store {self.folder}: {len(self):,} rows, {self.encoder.name}>"
+
     def blocks(self, size: int = BLOCK_ROWS) -> Iterator[Block]:
         """Yield the comparable rows in order, at most `size` rows at a time: this bounds the memory.
 

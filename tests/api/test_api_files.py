@@ -28,10 +28,10 @@ class Noon(datetime):
 
 @pytest.fixture(autouse=True)
 def _time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("report.document", "lookup.run", "gate.judging", "index.build"):
+    for module in ("report.document", "lookup.evidence", "gate.judging", "index.build"):
         monkeypatch.setattr(f"memaudit.{module}.datetime", Noon)
     monkeypatch.setattr("memaudit.index.build.time.perf_counter", lambda: 0.0)
-    monkeypatch.setattr("memaudit.lookup.run.Stopwatch.lap", lambda watch, name: watch.seconds.update({name: 0.0}))
+    monkeypatch.setattr("memaudit.lookup.evidence.Stopwatch.lap", lambda watch, name: watch.seconds.update({name: 0.0}))
 
 
 def embed() -> object:

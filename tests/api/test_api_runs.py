@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,8 +96,11 @@ def test_every_result_shows_itself(store: ma.MadeStore) -> None:
             audit,
             dedup,
             audit.matches,
+            audit.findings,
+            dedup.findings,
             dedup.decisions,
             ma.describe(store),
+            ma.verify(store),
             ma.doctor(),
             ma.compare(audit, audit),
         ),
@@ -105,6 +109,25 @@ def test_every_result_shows_itself(store: ma.MadeStore) -> None:
     for result in results:
         assert repr(result).startswith("<")
         assert result._repr_html_().startswith("<div>")
+        assert ">nan<" not in result._repr_html_()
+
+
+def test_a_finding_shows_its_pictures(store: ma.MadeStore, folders: Path) -> None:
+    """Side by side; but no file that lies elsewhere, whatever the report says."""
+    audit = ma.run_audit("generations", store)
+    assert audit.findings._repr_html_().count("<img ") == 2
+    elsewhere = [{**audit.findings.content[0], "query_picture": "../training/0000.png"}]
+    assert replace(audit.findings, content=tuple(elsewhere), folder=folders / "held")._repr_html_().count("<img ") == 0
+
+
+def test_what_did_not_pass_is_shown_first(store: ma.MadeStore) -> None:
+    html = ma.run_gate(ma.run_audit("generations", store, out="audit"))._repr_html_()
+    assert html.index("max_findings") < html.index("conclusive")
+
+
+def test_what_is_opened_says_what_it_is(store: ma.MadeStore) -> None:
+    assert repr(ma.open_store(store)) == "<Store store: 12 rows, thumbnail>"
+    assert repr(ma.build_index(store, "index")) == "<Index index: 12 rows, flat>"
 
 
 def test_tables_are_columns(store: ma.MadeStore) -> None:

@@ -82,13 +82,15 @@ def test_the_workflow_installs_what_the_gate_needs() -> None:
 
 
 def test_the_hook_gates_reports(checkout: Path) -> None:
-    """pre-commit appends the files that its pattern lets through."""
-    chosen = [name for name in ("audit/report.json", "report.json", "x-report.json") if re.search(HOOK["files"], name)]
-    assert chosen == ["audit/report.json", "report.json"]
+    """A report or the policy starts it; it looks at every report that counts, whatever was changed."""
+    names = ("audit/report.json", "report.json", "memaudit.toml", "x-report.json", "sub/memaudit.toml")
+    assert [name for name in names if re.search(HOOK["files"], name)] == list(names[:3])
     assert HOOK["language"] == "system"
-    assert shell(f"{HOOK['entry']} audit/report.json", checkout).returncode == 0
+    assert HOOK["pass_filenames"] is False
+    write(checkout / "audit" / "previous-run" / "report.json", audit(5000, [1]))
+    assert shell(HOOK["entry"], checkout).returncode == 0
     write(checkout / "audit" / "report.json", audit(5000, [1]))
-    assert shell(f"{HOOK['entry']} audit/report.json", checkout).returncode == 1
+    assert shell(HOOK["entry"], checkout).returncode == 1
 
 
 def test_pre_commit_itself_runs_the_hook(checkout: Path) -> None:
@@ -98,5 +100,9 @@ def test_pre_commit_itself_runs_the_hook(checkout: Path) -> None:
     run = f"git init -q . && git add -A && {sys.executable} -m pre_commit run --all-files"
     home = str(checkout / "home")
     assert "Passed" in shell(run, checkout, PRE_COMMIT_HOME=home, HOME=home).stdout
+    (checkout / "memaudit.toml").write_text("[audit]\nmax_rate = 0.00001\n")
+    only_policy = run.replace("--all-files", "--files memaudit.toml")
+    assert shell(only_policy, checkout, PRE_COMMIT_HOME=home, HOME=home).returncode == 1
+    (checkout / "memaudit.toml").write_text(DEFAULT_POLICY)
     write(checkout / "audit" / "report.json", audit(5000, [1]))
     assert shell(run, checkout, PRE_COMMIT_HOME=home, HOME=home).returncode == 1

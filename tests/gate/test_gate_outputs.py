@@ -13,10 +13,13 @@ import junitparser
 import pytest
 import xmlschema
 from gated import Gate
+from hypothesis import given
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from reports import Report, audit, dedup, finding, sealed, write
 from sarif_kit import validate as sarif_validate
 
+from memaudit.gate import numbered
 from memaudit.gate.outputs.plain import picture_beside, plain, uri_of
 
 ACCEPTED = (
@@ -93,7 +96,7 @@ def test_sarif_is_valid_against_the_oasis_schema(outputs: Any, given: list[Repor
 
 def test_the_schema_can_refuse(outputs: Any) -> None:
     """The check of the check: a result without a message is no SARIF."""
-    log = outputs(audit()).sarif
+    log = outputs(audit(found=[1])).sarif
     del results_of(log)[0]["message"]
     assert sarif_validate.validation_errors(log)
 
@@ -146,14 +149,77 @@ def test_findings_are_results_with_their_pictures(outputs: Any, tmp_path: Path) 
     assert "suppressions" not in second
 
 
-def test_rules_are_results_of_their_kind(outputs: Any) -> None:
-    """Pass, fail and open are the standard's own words; only what failed has a level."""
+def test_what_did_not_pass_is_a_result(outputs: Any) -> None:
+    """Code scanning makes an alert of every result: so a rule that passed is none, and inconclusive is a warning."""
     log = outputs(audit(100, [1])).sarif
-    kinds = {each["ruleId"]: (each["kind"], each["level"]) for each in results_of(log) if "kind" in each}
-    assert kinds["max_findings"] == ("fail", "error")
-    assert kinds["min_controls"] == ("pass", "none")
-    assert kinds["max_rate"] == ("open", "none")
+    levels = {each["ruleId"]: each["level"] for each in results_of(log) if "/" not in each["ruleId"]}
+    assert levels["max_findings"] == "error"
+    assert levels["max_rate"] == "warning"
+    assert "min_controls" not in levels
     assert log["runs"][0]["invocations"][0]["exitCode"] == 1
+    assert results_of(outputs(audit()).sarif) == []
+
+
+@situations
+def test_code_scanning_takes_the_log(outputs: Any, given: list[Report], options: dict[str, Any]) -> None:
+    """What GitHub requires beyond the schema: a place and a mark for each result, help for each rule, one index."""
+    (run,) = outputs(*given, **options).sarif["runs"]
+    rules = run["tool"]["driver"]["rules"]
+    assert all(rule[part]["text"] for rule in rules for part in ("shortDescription", "fullDescription", "help"))
+    for each in run["results"]:
+        assert all(place["physicalLocation"]["region"]["startLine"] == 1 for place in each["locations"])
+        assert each["locations"]
+        assert rules[each["ruleIndex"]]["id"] == each["ruleId"]
+    marks = [each["partialFingerprints"]["primaryLocationLineHash"] for each in run["results"]]
+    assert len(set(marks)) == len(marks)
+
+
+@situations
+def test_no_two_cases_of_junit_share_a_name(outputs: Any, given: list[Report], options: dict[str, Any]) -> None:
+    """Over all reports and rules: GitLab shows only the last of those that do."""
+    made = outputs(*given, *given, **options)
+    cases = [case for suite in junitparser.JUnitXml.fromfile(str(made.junit)) for case in suite]
+    assert len({(case.classname, case.name) for case in cases}) == len(cases)
+
+
+@given(names=st.lists(st.sampled_from(["a", "a-2", "a-3", "b", "b-2"]), max_size=9))
+def test_numbered_names_differ(names: list[str]) -> None:
+    """And each begins with its own."""
+    told = numbered(names)
+    assert len(set(told)) == len(names)
+    assert all(other.startswith(name) for name, other in zip(names, told, strict=True))
+
+
+def test_markdown_is_added_where_asked(gate: Gate, tmp_path: Path) -> None:
+    """The summary of a job belongs to all its steps."""
+    summary = tmp_path / "summary.md"
+    summary.write_text("# Built\n")
+    write(tmp_path / "r.json", audit())
+    assert gate(tmp_path / "r.json", "--markdown", summary, "--append").code == 0
+    assert summary.read_text().startswith("# Built\n\n## memaudit gate: ✅ pass\n")
+    assert gate(tmp_path / "r.json", "--markdown", summary).code == 0
+    assert summary.read_text().startswith("## memaudit gate")
+    refused = gate(tmp_path / "r.json", "--append")
+    assert refused.code == 2
+    assert "append without markdown" in refused.err
+
+
+def test_a_folder_stands_for_its_reports(gate: Gate, tmp_path: Path) -> None:
+    """Not those of previous runs, nor what other tools call report.json; what is damaged is not passed over."""
+    write(tmp_path / "audits" / "a" / "report.json", audit())
+    write(tmp_path / "audits" / "a" / "previous-run" / "report.json", audit(found=[1]))
+    (tmp_path / "audits" / "lint").mkdir()
+    (tmp_path / "audits" / "lint" / "report.json").write_text('{"issues": []}')
+    passed = gate(tmp_path / "audits")
+    assert passed.code == 0
+    assert "audits/lint/report.json is no report of memaudit: it was not judged" in passed.out
+    write(tmp_path / "audits" / "b" / "report.json", audit(found=[1]))
+    assert gate(tmp_path / "audits").code == 1
+    (tmp_path / "audits" / "b" / "report.json").write_text("{")
+    assert gate(tmp_path / "audits").code == 2
+    empty = tmp_path / "none"
+    empty.mkdir()
+    assert "none holds no report.json of memaudit" in gate(empty).err
 
 
 def test_annotations_are_commands_with_escaped_words(outputs: Any) -> None:

@@ -138,6 +138,15 @@ def test_it_runs_distributed(tmp_path: Path) -> None:
     assert "14 passed" in done.stdout
 
 
+def test_distributed_it_says_why_nothing_is_judged(tmp_path: Path) -> None:
+    """Workers of pytest-xdist that stop at collection leave an internal error and no reason."""
+    (tmp_path / "report.json").write_text("{}")
+    done = pytest_in(tmp_path, "--memaudit-report", "report.json", "-p", "xdist", "-n", "2")
+    assert done.returncode == 4
+    assert "memaudit: report.json has schema" in done.stderr
+    assert "INTERNALERROR" not in done.stdout + done.stderr
+
+
 def test_it_is_declared() -> None:
     """pytest finds it by the entry point of the installed package."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

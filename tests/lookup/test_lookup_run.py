@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from memaudit.files import digest_of
 from memaudit.images.sources import iter_images
 from memaudit.images.views import details, tiles, views_of
 from memaudit.index import ExactSearch, open_searcher
-from memaudit.lookup.run import FOUND, NOTHING, UNDECIDED, Answer, LookupOptions, evidence, look_up
+from memaudit.lookup.evidence import FOUND, NOTHING, UNDECIDED, evidence_of
+from memaudit.lookup.results import Answer, LookupResult
+from memaudit.lookup.run import LookupOptions, look_up
 from memaudit.store import Store
 
 
@@ -34,7 +37,16 @@ def store(picture_folder: MakeFolder, make_store: MakeStore) -> Store:
 
 def asked(store: Store, *paths: Path, views: str = "all", neighbours: int = 10) -> list[Answer]:
     options = LookupOptions(views_of(views), neighbours=neighbours)
-    return look_up(iter_images([paths[0].parent]), ExactSearch(store), load_encoder("thumbnail"), options)
+    return list(looked_up(store, paths[0].parent, options).answers)
+
+
+def looked_up(store: Store, folder: Path, options: LookupOptions) -> LookupResult:
+    return look_up(iter_images([folder]), ExactSearch(store), load_encoder("thumbnail"), options)
+
+
+def told(result: LookupResult, allowed: float = 0.01) -> dict[str, Any]:
+    """The evidence, as its file holds it."""
+    return evidence_of(result, allowed, {}).as_dict()
 
 
 def saved(folder: Path, name: str, image: Image.Image) -> Path:
@@ -107,9 +119,10 @@ def test_the_outcome(store: Store, tmp_path: Path) -> None:
         saved(tmp_path / name, "x.png", image)
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "broken.png").write_bytes(b"no image")
-    found, none, broken = (asked(store, tmp_path / name / "x", views="none") for name in "abc")
+    results = [looked_up(store, tmp_path / name, options) for name in "abc"]
+    found, none, broken = (result.answers for result in results)
     for answers, outcome in [(found, FOUND), (none, NOTHING), (none + broken, UNDECIDED), (found + broken, FOUND)]:
-        value = evidence(answers, ExactSearch(store), options, 0.01, {})
+        value = told(replace(results[0], answers=answers))
         assert value["outcome"] == outcome
         assert value["sha256"] == digest_of({key: item for key, item in value.items() if key != "sha256"})
         assert value["store"]["sha256"] == store.digest
@@ -122,11 +135,11 @@ def test_a_training_set_that_was_not_read_whole(
     folder = picture_folder(9)
     (folder / "broken.png").write_bytes(b"no image")
     store = make_store(folder)
-    answers = asked(store, saved(tmp_path / "asked", "x.png", draw(901)), views="none")
-    options = LookupOptions(views_of("none"))
-    value = evidence(answers, ExactSearch(store), options, 0.01, {})
+    saved(tmp_path / "asked", "x.png", draw(901))
+    result = looked_up(store, tmp_path / "asked", LookupOptions(views_of("none")))
+    value = told(result)
     assert (value["outcome"], len(value["undecided"])) == (UNDECIDED, 1)
-    assert evidence(answers, ExactSearch(store), options, 0.2, {})["outcome"] == NOTHING
+    assert told(result, 0.2)["outcome"] == NOTHING
 
 
 def test_another_encoder_decides_nothing(tmp_path: Path) -> None:
@@ -152,8 +165,8 @@ def photographs(tmp_path: Path) -> Store:
     return embed([folder], tmp_path / "store", load_encoder("thumbnail"), EmbedOptions(workers=1))
 
 
-def answers_of(store: Store, folder: Path, options: LookupOptions = PIXELS) -> list[Answer]:
-    return look_up(iter_images([folder]), ExactSearch(store), load_encoder("thumbnail"), options)
+def answers_of(store: Store, folder: Path, options: LookupOptions = PIXELS) -> tuple[Answer, ...]:
+    return looked_up(store, folder, options).answers
 
 
 def test_a_copy_below_the_threshold_is_confirmed_on_pixels(photographs: Store, tmp_path: Path) -> None:
@@ -161,18 +174,19 @@ def test_a_copy_below_the_threshold_is_confirmed_on_pixels(photographs: Store, t
     folder = tmp_path / "asked"
     saved(folder, "crop.png", photograph(3).crop((70, 40, 290, 215)))
     saved(folder, "new.png", photograph(900))
-    crop, new = answers_of(photographs, folder)
+    result = looked_up(photographs, folder, PIXELS)
+    crop, new = result.answers
     assert [(match.image_id, match.kind, match.verified) for match in crop.matches] == [("3.png", "partial", True)]
     assert crop.matches[0].similarity < 0.95
     assert new.matches == ()
     assert new.compared == new.candidates > 0
-    value = evidence([crop, new], ExactSearch(photographs), PIXELS, 0.01, {})
+    value = told(result)
     assert value["outcome"] == FOUND
     assert value["pixels"]["status"] == "compared"
     without = LookupOptions(views_of("none"), match="none")
-    assert not any(answer.matches for answer in answers_of(photographs, folder, without))
-    part = evidence([crop], ExactSearch(photographs), without, 0.01, {})["pixels"]
-    assert part == {"status": "not compared", "why": ["--match none"]}
+    blind = looked_up(photographs, folder, without)
+    assert not any(answer.matches for answer in blind.answers)
+    assert told(blind)["pixels"] == {"status": "not compared", "why": ["--match none"]}
 
 
 def test_details_and_tiles_of_training_images_are_searched_where_the_store_has_them(tmp_path: Path) -> None:
@@ -183,26 +197,26 @@ def test_details_and_tiles_of_training_images_are_searched_where_the_store_has_t
         saved(sources, f"{seed}.png", mosaic(seed))
     store = embed([sources], tmp_path / "store", encoder, EmbedOptions(workers=1))
     saved(tmp_path / "asked", "detail.png", round_detail(mosaic(1), (433, 300), 78))
-    (before,) = answers_of(store, tmp_path / "asked")
-    assert before.matches == ()
+    before = looked_up(store, tmp_path / "asked", PIXELS)
+    assert before.answers[0].matches == ()
     whole = {"whole": store.digest}
-    assert evidence([before], ExactSearch(store), PIXELS, 0.01, {})["reference_views"] == whole
+    assert told(before)["reference_views"] == whole
     fine = embed_views(store, store.folder / "details", encoder, details(), EmbedOptions(workers=1))
-    (answer,) = answers_of(store, tmp_path / "asked")
-    (match,) = answer.matches
+    result = looked_up(store, tmp_path / "asked", PIXELS)
+    (match,) = result.answers[0].matches
     assert (match.image_id, match.kind, match.verified) == ("1.png", "partial", True)
     assert match.view.startswith("reference detail ")
     assert match.reference_box is not None
     left, top, right, bottom = match.reference_box
     assert left < 433 / mosaic(1).width < right
     assert top < 300 / mosaic(1).height < bottom
-    value = evidence([answer], ExactSearch(store), PIXELS, 0.01, {})
+    value = told(result)
     assert value["reference_views"] == whole | {"details": fine.store.digest}
     json.dumps(value)
     blind = LookupOptions(views_of("none"), match="none")
-    (unseen,) = answers_of(store, tmp_path / "asked", blind)
-    assert unseen.matches == ()
-    assert evidence([unseen], ExactSearch(store), blind, 0.01, {})["reference_views"] == whole | {"details": None}
+    unseen = looked_up(store, tmp_path / "asked", blind)
+    assert unseen.answers[0].matches == ()
+    assert told(unseen)["reference_views"] == whole | {"details": None}
 
 
 def test_lost_or_unfinished_windows_are_no_clean_bill(photographs: Store, tmp_path: Path) -> None:
@@ -212,8 +226,7 @@ def test_lost_or_unfinished_windows_are_no_clean_bill(photographs: Store, tmp_pa
     encoder = load_encoder("thumbnail")
     embed_views(photographs, photographs.folder / "tiles", encoder, tiles(), EmbedOptions(workers=1))
     (tmp_path / "elsewhere").rename(tmp_path / "photographs")
-    answers = answers_of(photographs, tmp_path / "asked")
-    value = evidence(answers, ExactSearch(photographs), PIXELS, 0.01, {})
+    value = told(looked_up(photographs, tmp_path / "asked", PIXELS))
     assert (value["outcome"], len(value["undecided"])) == (UNDECIDED, 1)
     assert "tiles of the training images could be embedded" in value["undecided"][0]
     (photographs.folder / "tiles" / "store.json").unlink()
@@ -226,10 +239,11 @@ def test_files_that_are_gone_are_said(photographs: Store, tmp_path: Path) -> Non
     saved(tmp_path / "asked", "copy.png", photograph(3))
     for path in (tmp_path / "photographs").iterdir():
         path.unlink()
-    (answer,) = answers_of(photographs, tmp_path / "asked")
+    result = looked_up(photographs, tmp_path / "asked", PIXELS)
+    (answer,) = result.answers
     found = [(match.image_id, match.kind, match.verified, match.compared) for match in answer.matches]
     assert found == [("3.png", "near-duplicate", False, False)]
-    part = evidence([answer], ExactSearch(photographs), PIXELS, 0.01, {})["pixels"]
+    part = told(result)["pixels"]
     assert (part["status"], part["compared"], part["why"]) == (
         "not compared",
         0,
@@ -244,8 +258,7 @@ def test_without_opencv_nothing_is_compared_and_it_is_said(
     monkeypatch.setitem(sys.modules, "cv2", None)
     saved(tmp_path / "asked", "crop.png", photograph(3).crop((70, 40, 290, 215)))
     options = LookupOptions(views_of("none"))
-    answers = answers_of(photographs, tmp_path / "asked", options)
-    part = evidence(answers, ExactSearch(photographs), options, 0.01, {})["pixels"]
+    part = told(looked_up(photographs, tmp_path / "asked", options))["pixels"]
     assert part["status"] == "not compared"
     assert "cv2" in part["why"][0] or "OpenCV" in part["why"][0]
     for asked_for in (LookupOptions(views_of("none"), match="pixels"), PIXELS):

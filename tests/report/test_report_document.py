@@ -17,12 +17,12 @@ from memaudit.audit.pairing import Prompted
 from memaudit.audit.run import audit
 from memaudit.dedup.run import dedup
 from memaudit.errors import InputError
-from memaudit.files import digest_of
+from memaudit.files import canonical, digest_of
 from memaudit.gate import Policy, Verdict, judge, verdict_of
 from memaudit.index import ExactSearch
 from memaudit.report.audit import write_audit
 from memaudit.report.dedup import write_dedup
-from memaudit.report.document import inconclusive_report, make_report, read_report, write_report
+from memaudit.report.document import digests_of_parts, inconclusive_report, make_report, read_report, write_report
 from memaudit.report.model import Unmeasured
 from memaudit.report.schema import report_schema
 from memaudit.types import Coverage
@@ -100,6 +100,27 @@ def test_a_changed_byte_is_found(reports: dict[str, Report], tmp_path: Path, kin
         message = refused(written(tmp_path, text[:place] + new + text[place + 1 :]))
         changed += "digest does not fit" in message
     assert changed > 50  # the others are no JSON any more, or break the schema
+
+
+@pytest.mark.parametrize("kind", ["audit", "dedup"])
+def test_other_json_libraries_may_write_it_again(reports: dict[str, Report], kind: str, tmp_path: Path) -> None:
+    """JavaScript writes 1.0 as 1, .NET a mark of the byte order, Go sorts the keys: it is the same report."""
+    again = written(tmp_path, "\ufeff" + json.dumps(canonical(reports[kind]), sort_keys=True))
+    assert read_report(again).content["digest"] == reports[kind]["digest"]
+
+
+def test_a_digest_of_the_numbers_as_they_stood_is_read(reports: dict[str, Report], tmp_path: Path) -> None:
+    """memaudit 0.2 wrote such."""
+    older = sealed({**reports["audit"], "digests": digests_of_parts(reports["audit"])})
+    assert older["digest"] != sealed(canonical(older))["digest"]
+    assert read_report(written(tmp_path, older)).kind == "audit"
+
+
+@given(st.recursive(st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.text(), st.lists))
+def test_the_canonical_form_is_the_same_value(value: Any) -> None:
+    """To every reader that has one kind of number."""
+    assert canonical(value) == value
+    assert digest_of(canonical(json.loads(json.dumps(canonical(value))))) == digest_of(canonical(value))
 
 
 def test_a_finding_that_was_removed_is_found(reports: dict[str, Report], tmp_path: Path) -> None:

@@ -1,0 +1,185 @@
+"""The evidence of a look-up: what was asked, of what, how, and what came of it, with the digests that make it
+repeatable, and its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+import memaudit
+from memaudit.files import digest_of
+from memaudit.index import Index, Searcher
+from memaudit.index.recall import NearRecall
+from memaudit.lookup.results import Answer, LookupResult
+from memaudit.matching.shortfalls import cut_archives, unmeasured
+from memaudit.store import Store
+from memaudit.types import Coverage, EncoderSpec, Status
+
+SCHEMA = "memaudit-lookup/1"
+COMPARED, COMPARED_IN_PART, NOT_COMPARED = "compared", "compared in part", "not compared"
+NOTHING, FOUND, UNDECIDED = "nothing found", "found", "could not decide"
+
+
+@dataclass(frozen=True)
+class StoreSearched:
+    """The training set's store. sha256: its digest; coverage: how many of its images could be embedded."""
+
+    path: str
+    sha256: str
+    coverage: Coverage
+
+    @classmethod
+    def of(cls, store: Store) -> StoreSearched:
+        return cls(str(store.folder), store.digest, store.coverage)
+
+    def as_dict(self) -> dict[str, object]:
+        return {**vars(self), "coverage": self.coverage.as_dict()}
+
+
+@dataclass(frozen=True)
+class IndexSearched:
+    """An index of the store. index_recall: as index.json holds it; near: of that, recall at near-duplicate scale."""
+
+    path: str
+    sha256: str
+    recipe: str
+    index_recall: Mapping[str, object]
+    near: NearRecall
+
+    @classmethod
+    def of(cls, references: Searcher) -> IndexSearched | None:
+        """None where the store was searched without an index."""
+        if not isinstance(references, Index):
+            return None
+        recipe, recall = (references.manifest[name] for name in ("recipe", "index_recall"))
+        return cls(str(references.folder), references.digest, recipe, recall, NearRecall(**recall["near"]))
+
+    def as_dict(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if name != "near"}
+
+
+@dataclass(frozen=True)
+class OnPixels:
+    """What was decided on pixels, from the similarity `floor` on: how many candidates were to be, and could be; `why`
+    not. Where none was (floor None) parts and strong alterations are found at the threshold only."""
+
+    status: str
+    why: tuple[str, ...]
+    floor: float | None = None
+    candidates: int = 0
+    compared: int = 0
+
+    @classmethod
+    def of(cls, result: LookupResult) -> OnPixels:
+        if not result.plan.on_pixels:
+            return cls(NOT_COMPARED, (result.plan.why_not,))
+        candidates, compared = (sum(getattr(a, name) for a in result.answers) for name in ("candidates", "compared"))
+        status = COMPARED if compared == candidates else COMPARED_IN_PART if compared else NOT_COMPARED
+        why = {reason for answer in result.answers for reason in answer.why}
+        return cls(status, tuple(sorted(why)), result.plan.floor, candidates, compared)
+
+    @property
+    def lost(self) -> list[str]:
+        """Candidates that could be copies, had their files been there to be looked at."""
+        lost = self.candidates - self.compared
+        if not lost:
+            return []
+        why = "; ".join(self.why)
+        return [f"{lost:,} candidates could not be compared on pixels ({why}); --match none leaves them"]
+
+    def as_dict(self) -> dict[str, object]:
+        counted = {name: getattr(self, name) for name in ("floor", "candidates", "compared")}
+        return {"status": self.status, **(counted if self.floor is not None else {}), "why": list(self.why)}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """undecided: why "found nothing" must not be read as "is not in it", a line for each reason; views: those of the
+    pictures; reference_views: of the training images, by the digests of those that were searched, None: not this one;
+    seconds: of named steps."""
+
+    created: str
+    outcome: str
+    undecided: tuple[str, ...]
+    store: StoreSearched
+    index: IndexSearched | None
+    encoder: EncoderSpec
+    threshold: float
+    views: tuple[str, ...]
+    reference_views: Mapping[str, str | None]
+    pixels: OnPixels
+    images: tuple[Answer, ...]
+    seconds: Mapping[str, float]
+
+    @property
+    def sha256(self) -> str:
+        """Digest of all the others."""
+        return digest_of(self._content())
+
+    def as_dict(self) -> dict[str, object]:
+        """As its file holds it."""
+        return {**self._content(), "sha256": self.sha256}
+
+    def _content(self) -> dict[str, object]:
+        return {
+            "schema": SCHEMA,
+            "memaudit": memaudit.__version__,
+            "created": self.created,
+            "outcome": self.outcome,
+            "undecided": list(self.undecided),
+            "store": self.store.as_dict(),
+            "index": self.index and self.index.as_dict(),
+            "encoder": self.encoder.as_dict(),
+            "threshold": self.threshold,
+            "views": list(self.views),
+            "reference_views": dict(self.reference_views),
+            "pixels": self.pixels.as_dict(),
+            "images": [asdict(answer) for answer in self.images],
+            "seconds": dict(self.seconds),
+        }
+
+
+def evidence_of(result: LookupResult, allowed: float, seconds: Mapping[str, float]) -> Evidence:
+    """allowed: share of the training images that may be unmeasured before "found nothing" says nothing."""
+    store, pixels = result.references.store, OnPixels.of(result)
+    doubts = (
+        *(f"{answer.image}: {answer.error}" for answer in result.answers if answer.status != Status.OK),
+        *cut_archives("training set", store),
+        *unmeasured("training images", store.coverage, allowed),
+        *result.windows.lost(allowed),
+        *pixels.lost,
+    )
+    return Evidence(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        outcome=_outcome(result.answers, doubts),
+        undecided=doubts,
+        store=StoreSearched.of(store),
+        index=IndexSearched.of(result.references),
+        encoder=store.encoder,
+        threshold=result.threshold,
+        views=result.views,
+        reference_views=result.windows.searched_with(store).as_dict(),
+        pixels=pixels,
+        images=result.answers,
+        seconds=seconds,
+    )
+
+
+def _outcome(answers: Sequence[Answer], doubts: Sequence[str]) -> str:
+    if any(answer.matches for answer in answers):
+        return FOUND
+    return UNDECIDED if doubts else NOTHING
+
+
+class Stopwatch:
+    """Seconds of named steps."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name], self._last = round(now - self._last, 3), now
