@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from memaudit.audit.repeats import Digests
 from memaudit.matching.results import Matches, Misses, ReferenceViews
 from memaudit.types import Coverage, EncoderSpec, Float32, Float64, Int64, Rate
 
@@ -101,8 +102,8 @@ class Control:
     nearer_training, nearer_control: generations whose nearest image at near-duplicate scale is a training or a
     held-out one. groups: of near-duplicates that these images form, one label each; least_p: the p-value if all their
     labels were "training". The p-values are None, and `why_no_p` says why, when there are too few held-out images.
-    best_similarity: of each held-out image compared. duplicates: held-out images that are another's file again; they
-    count nowhere.
+    best_similarity: of each held-out image compared. duplicates: held-out images that are another's picture again;
+    they count nowhere.
     """
 
     matched: Rate
@@ -135,8 +136,9 @@ class Effort:
 class AuditResult:
     """What an audit measured. `inconclusive` holds the reasons why its rates must not be read as a clean bill.
 
-    missing: generations that the pairing names and that are not there. duplicates: generations that are another's file
-    again; they are searched like all, but count once in `searched`. neighbour_ratio: of each match, NaN where it has
+    missing: generations that the pairing names and that are not there. duplicates: generations without a match
+    that are another's picture again; they are searched like all, but count once in `searched`. pictures: for each row
+    the digest of its picture. neighbour_ratio: of each match, NaN where it has
     none. seeds: of each generation, as the pairing gives them. compared: how many of the candidates were looked at on
     pixels; None where none were, and `no_pixels` says why. views: their names. misses: the closest that are no matches.
     counted: for each row whether `searched` counts it. reference_views: what was searched of the training images.
@@ -153,6 +155,7 @@ class AuditResult:
     prompts: tuple[str, ...]
     missing: tuple[str, ...]
     counted: NDArray[np.bool_]
+    pictures: Digests
     duplicates: int
     searched: Rate
     paired: Rate | None

@@ -15,6 +15,7 @@ from memaudit.audit.eidetic import near_duplicates
 from memaudit.audit.metrics import measure_metrics
 from memaudit.audit.neighbour_ratio import neighbour_ratios
 from memaudit.audit.pairing import Prompted, paired_rows
+from memaudit.audit.repeats import draws_of, one_of_each, picture_digests
 from memaudit.audit.results import AuditResult, Scores
 from memaudit.audit.shortfalls import NO_VIEWS, Views, cut_archives, shortfalls
 from memaudit.errors import InconclusiveError, UsageError
@@ -88,7 +89,8 @@ def audit(
     decided = decide(searched, queries, references.store, threshold, plan, progress)
     found = decided.matches()
     scores = _scores(columns, searched, paired, found, threshold)
-    counted = _distinct(columns, scores.regurgitated)
+    pictures = picture_digests(generations, columns)
+    counted = draws_of(pictures, scores.regurgitated)
     matches = _with_counts(_kept(found, paired, options.neighbours), references, threshold)
     missing = tuple(sorted(set(pairing) - set(columns.image_id)))
     rate = _searched_rate(scores, counted, len(missing))
@@ -98,8 +100,10 @@ def audit(
         controls = StoredQueries(control, views.control)
         seen = search(controls, scope, None, progress)
         alike = decide(seen, controls, references.store, threshold, plan, progress).matched()
+        distinct = one_of_each(pictures, scores.regurgitated)
+        of_distinct = _searched_rate(scores, distinct, len(missing))
         held_out = measure_control(
-            control, references, generations, scores, counted, rate, threshold, HeldOut(seen, alike)
+            control, references, generations, scores, distinct, of_distinct, threshold, HeldOut(seen, alike)
         )
     result = AuditResult(
         encoder=references.store.encoder,
@@ -112,6 +116,7 @@ def audit(
         prompts=tuple(pairing[i].prompt if i in pairing else "" for i in columns.image_id),
         missing=missing,
         counted=counted,
+        pictures=pictures,
         duplicates=int((columns.status == Status.OK).sum() - counted.sum()),
         searched=rate,
         paired=paired_rate,
@@ -198,21 +203,6 @@ def _compare_pairs(generations: Store, references: Store, pairing: Mapping[str, 
         partner = references.embeddings(rows[block.rows[wanted]])
         similarity[block.rows[wanted]] = exact(block.embeddings[wanted], partner)
     return _Paired(rows, status, similarity)
-
-
-def _distinct(columns: Columns, regurgitated: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """True for comparable generations, once for each file: a file that was copied is still a single draw.
-
-    Of equal files one that is regurgitated counts, for it may be so only beside its own prompt's image.
-    """
-    counted = columns.status == Status.OK
-    rows = np.flatnonzero(counted)
-    rows = rows[np.argsort(~regurgitated[rows], kind="stable")]
-    keys = columns.file[rows]
-    _, first = np.unique(keys, return_index=True)
-    counted[:] = False
-    counted[rows[first]] = True
-    return np.asarray(counted, dtype=bool)
 
 
 def _searched_rate(scores: Scores, counted: NDArray[np.bool_], missing: int) -> Rate:

@@ -119,6 +119,8 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         control=_control(result.control) if result.control else None,
         missing=len(result.missing),
         duplicates=result.duplicates,
+        distinct_found=len(np.unique(result.pictures[result.counted & result.scores.regurgitated])),
+        distinct_returned=len(np.unique(result.matches.reference[result.matches.rank == 1])),
         distinct_prompts=len(set(paired.tolist())) if result.paired else None,
         made=len(result.scores.status),
         blank=int((result.scores.status == Status.BLANK).sum()),
@@ -252,8 +254,18 @@ def _found(result: AuditResult) -> str:
     return (
         f"{rate.count:,} of {rate.coverage.measured:,} generations are near-duplicates of training images "
         f"({_likeness(result)}): {percent(rate.value)}, {rate.confidence:.0%} interval "
-        f"{interval(rate)}."
+        f"{interval(rate)}.{_repeated(result)}"
     )
+
+
+def _repeated(result: AuditResult) -> str:
+    """How many pictures stand behind what was found, where they are fewer."""
+    found, returned = result.scores.regurgitated, result.matches.reference[result.matches.rank == 1]
+    count, pictures, images = int(found.sum()), len(np.unique(result.pictures[found])), len(np.unique(returned))
+    if pictures == count == images:
+        return ""
+    one = "1 distinct picture" if pictures == 1 else f"{pictures:,} distinct pictures"
+    return f" These {count:,} are {one}, of {images:,} training image{'s' if images > 1 else ''}."
 
 
 def _likeness(result: AuditResult) -> str:

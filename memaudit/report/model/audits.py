@@ -57,7 +57,7 @@ class Outcomes(Part, frozen=True, kw_only=True):
     digest: Annotated[str | None, says("of all generations' names, prompts and seeds; null if prompts are not known")]
     total: Annotated[Count, says("generations asked for")]
     found: Annotated[list[str], says("those that the rate counts as regurgitated")]
-    left_out: Annotated[list[str], says("those that it does not count: blank, unreadable, missing, a file again")]
+    left_out: Annotated[list[str], says("those that it does not count: blank, unreadable, missing, a picture again")]
 
 
 class ReferenceViews(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -100,7 +100,7 @@ class Control(Part, frozen=True, kw_only=True):
 
     matched: Annotated[Rate, says("held-out images at the threshold with a training image")]
     usable: Annotated[int, says("held-out images that are near no training image")] = 0
-    duplicates: Annotated[Whole, says("held-out images that are another's file again")] = 0
+    duplicates: Annotated[Whole, says("held-out images that are another's picture again")] = 0
     excluded_controls: Annotated[Count, says("held-out images that are near-duplicates of training images")] = 0
     excluded_references: Annotated[Whole, says("training images that are near-duplicates of held-out ones")] = 0
     nearer_training: Annotated[Whole, says("generations whose nearest image at that scale is a training one")] = 0
@@ -173,7 +173,11 @@ class AuditResults(Part, frozen=True, kw_only=True):
     paired: Annotated[Rate | None, says("generations that repeat the image of their prompt; null without a pairing")]
     control: Annotated[Control | None, says("what held-out images say about chance")]
     missing: Annotated[Whole, says("generations that the pairing names and that are not there")] = 0
-    duplicates: Annotated[Whole, says("generations that are another's file again: they count once")] = 0
+    duplicates: Annotated[
+        Whole, says("generations without a match that are another's picture again: they count once")
+    ] = 0
+    distinct_found: Annotated[Count | UnsetType, says("distinct pictures among the generations found")] = UNSET
+    distinct_returned: Annotated[Count | UnsetType, says("distinct training images that are their best match")] = UNSET
     distinct_prompts: Annotated[Whole | None, says("distinct images of prompts")] = None
     made: Annotated[Count | UnsetType, says("generations that are there, whatever could be measured of them")] = UNSET
     blank: Annotated[Count | UnsetType, says("of these without content")] = UNSET
