@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import one_thread  # noqa: F401 - before NumPy
 import pytest
+from hypothesis import settings
 from pictures import MakeFolder, MakeStore, write_pictures
 
+from memaudit import files
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
 from memaudit.store import Store
+
+# A machine that is busy must not fail a test: what takes how long is for benchmarks
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what needs PyTorch where there is none, and say what would run it."""
     if item.get_closest_marker("torch") and find_spec("torch") is None:
         pytest.skip("needs PyTorch: ./scripts/test --all")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unflushed() -> Iterator[None]:
+    """Nothing waits for the disk: a killed process loses no file that it renamed, a machine without power may."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "_flush", lambda path: None)
+        yield
 
 
 @pytest.fixture

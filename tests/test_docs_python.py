@@ -78,6 +78,13 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert {*ma.__all__} - {"errors"} <= headings
 
 
+def test_the_modules_on_the_way_are_there() -> None:
+    """docs/way.md names what a generation passes by its file: whoever moves one says so there."""
+    named = re.findall(r"`([\w/]+\.(?:py|toml))`", (DOCS / "way.md").read_text())
+    assert len(named) >= 40
+    assert [name for name in named if not any((base / name).is_file() for base in (ROOT, ROOT / "memaudit"))] == []
+
+
 def test_links_of_the_reference_lead_to_a_heading() -> None:
     """Within the page, and to the fields of a report."""
     text = (DOCS / "reference" / "api.md").read_text()

@@ -46,12 +46,11 @@ class Compared:
 
     def _repr_html_(self) -> str:
         found = self.comparison
-        cells = [
-            (name, f"{rate.count:,} of {rate.coverage.measured:,}") for name, rate in zip("AB", self.rates, strict=True)
-        ]
+        sides = zip("AB", self.rates, (self.a, self.b), strict=True)
+        cells = [(name, f"{rate.count:,} of {rate.coverage.measured:,}: {path}") for name, rate, path in sides]
         rise = f"{found.rise.low:+.4%} to {found.rise.high:+.4%}"
         cells += [("difference", rise), ("p", f"{self.p:.3g} ({found.test})"), ("warnings", "; ".join(self.warnings))]
-        return card(f"memaudit compare {self.a} {self.b}", f"Difference B - A: {found.rise.value:+.4%}", cells)
+        return card("memaudit compare", f"Difference B - A: {found.rise.value:+.4%}", cells)
 
     def as_dict(self) -> dict[str, object]:
         """All of it as one JSON object."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-from memaudit.api.notebook import card
+from memaudit.api.notebook import card, grid
 from memaudit.api.places import AnyStore, folder_of, sources_of, store_at
 from memaudit.api.stores import require_readable
 from memaudit.dedup.run import DedupOptions, dedup
@@ -100,7 +100,7 @@ def forget_faces(store: AnyStore, image_ids: str | Sequence[str]) -> Forgotten:
     return forget(folder_of(store), [image_ids] if isinstance(image_ids, str) else list(image_ids))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FaceSummary:
     """Which identities a store of faces repeats most. threshold: cosine from which two faces count as one person's;
     recall_by_pair: of the pairs that link them, None where none were compared.
@@ -117,6 +117,18 @@ class FaceSummary:
     repeated: tuple[Identity, ...]
     recall_by_pair: float | None = None
 
+    def __repr__(self) -> str:
+        return f"<FaceSummary: {self._said}>"
+
+    def _repr_html_(self) -> str:
+        names = [each.name for each in fields(Identity)]
+        rows = [[getattr(identity, name) for name in names] for identity in self.repeated]
+        return grid(names, rows, title="memaudit faces --summary", headline=self._said)
+
+    @property
+    def _said(self) -> str:
+        return f"{self.repeated_persons:,} of {self.persons:,} persons have several of the {self.faces:,} faces"
+
 
 def summarise_faces(store: AnyStore, *, threshold: float | None = None, progress: Progress = silent) -> FaceSummary:
     """The identities that a store of faces repeats most, which a model is likeliest to learn: the largest groups of a
@@ -131,6 +143,7 @@ def summarise_faces(store: AnyStore, *, threshold: float | None = None, progress
     if not opened.comparable:
         return FaceSummary(threshold or opened.encoder.threshold, 0, 0, 0, ())
     result = dedup(opened, DedupOptions(threshold=threshold, groups="components"), progress=progress)
+    opened.require_current()
     found = repeated_identities(opened, result.decisions, _SHOWN)
     recall = result.recall.by_pair.value
     return FaceSummary(result.threshold, opened.comparable, found.persons, found.repeated, found.largest, recall)

@@ -12,7 +12,7 @@ from memaudit.api.notebook import Picture, grid
 from memaudit.api.places import Scratch
 from memaudit.report.model import Finding
 
-_SHOWN = 10
+_SHOWN, _MEMBERS = 10, 6
 _COLUMNS = (
     *("query_picture", "query_id", "reference_picture", "reference_id", "kind", "similarity", "prompt"),
     *("size", "smallest_similarity", "mean_distance", "pictures", "members"),
@@ -53,12 +53,14 @@ class Findings:
         first = self.content[:_SHOWN]
         names = [name for name in _COLUMNS if any(row.get(name) for row in first)]
         rows = [[self._cell(name, row.get(name)) for name in names] for row in first]
-        return grid([name.replace("_", " ") for name in names], rows, len(self) - len(rows))
+        said = "" if rows else "No findings"
+        return grid([name.replace("_", " ") for name in names], rows, len(self) - len(rows), headline=said)
 
     def _cell(self, name: str, value: object) -> object:
         """A value, or the picture that it names."""
         if isinstance(value, list):
-            return [self._cell("picture", each.get("picture") if isinstance(each, dict) else each) for each in value]
+            named = (each.get("picture") if isinstance(each, dict) else each for each in value[:_MEMBERS])
+            return [self._cell("picture", each) for each in named]
         if not (name.endswith("picture") and isinstance(value, str)):
             return value
         path = (self.folder / value).resolve()

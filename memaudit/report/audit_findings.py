@@ -9,7 +9,7 @@ from typing import NamedTuple, TypedDict
 import numpy as np
 
 from memaudit.audit.results import AuditResult
-from memaudit.images.reading import is_url
+from memaudit.images.remote import is_url
 from memaudit.matching.kinds import Kind
 from memaudit.report.audit_tables import Targets, matches_of, p_of, q_of, ratios_of
 from memaudit.report.model import ImageMatch, Miss

@@ -120,6 +120,10 @@ def test_a_finding_shows_its_pictures(store: ma.MadeStore, folders: Path) -> Non
     assert replace(audit.findings, content=tuple(elsewhere), folder=folders / "held")._repr_html_().count("<img ") == 0
 
 
+def test_no_findings_are_said(store: ma.MadeStore) -> None:
+    assert "No findings" in ma.run_audit("generations", store, threshold=1.0, match="none").findings._repr_html_()
+
+
 def test_what_did_not_pass_is_shown_first(store: ma.MadeStore) -> None:
     html = ma.run_gate(ma.run_audit("generations", store, out="audit"))._repr_html_()
     assert html.index("max_findings") < html.index("conclusive")

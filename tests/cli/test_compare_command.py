@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -12,32 +13,37 @@ from typing import Any
 
 import pytest
 from calls import Called, Memaudit
-from pictures import MakeFolder, MakeStore
+from pictures import write_pictures
 
+from memaudit.cli.app import run
 from memaudit.cli.console import harmless
+from memaudit.embedding.run import embed
+from memaudit.encoders import load_encoder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a training set's store and the audits of two models with the same prompts; tests only read it."""
+    folder = tmp_path_factory.mktemp("compared")
+    train = write_pictures(folder / "train", range(12))
+    store = embed([train], folder / "store", load_encoder("thumbnail")).folder
+    copies, clean = (write_pictures(folder / name, range(500, 520)) for name in "ab")
+    for generation, original in zip(sorted(copies.iterdir())[:3], sorted(train.iterdir()), strict=False):
+        shutil.copy(original, generation)
+    names = sorted(os.listdir(train))
+    lines = [f"{path.name},{names[number % 12]},prompt {number}" for number, path in enumerate(sorted(clean.iterdir()))]
+    (folder / "pairing.csv").write_text("generation,image_id,prompt\n" + "\n".join(lines) + "\n")
+    for generations in (copies, clean):
+        arguments = ["--out", folder / f"audit-{generations.name}", "--pairing", folder / "pairing.csv"]
+        assert run(["audit", str(generations), "--against", str(store), *map(str, arguments)]) == 0
+    return folder
 
 
 @pytest.fixture
-def audits(memaudit: Memaudit, picture_folder: MakeFolder, make_store: MakeStore, tmp_path: Path) -> tuple[Path, Path]:
+def audits(made: Path, tmp_path: Path) -> tuple[Path, Path]:
     """Reports of two models with the same prompts: the first gives three training images back."""
-    store = make_store(picture_folder(12, name="train")).folder
-    copies = picture_folder(20, name="a", first_seed=500)
-    for number in range(3):
-        (copies / f"{sorted(os.listdir(copies))[number]}").write_bytes(
-            sorted((tmp_path / "train").iterdir())[number].read_bytes()
-        )
-    clean = picture_folder(20, name="b", first_seed=500)
-    names = sorted(os.listdir(clean))
-    train = sorted(os.listdir(tmp_path / "train"))
-    lines = [f"{name},{train[number % 12]},prompt {number}" for number, name in enumerate(names)]
-    (tmp_path / "pairing.csv").write_text("generation,image_id,prompt\n" + "\n".join(lines) + "\n")
-    for folder in (copies, clean):
-        pairing = ["--pairing", tmp_path / "pairing.csv"]
-        assert (
-            memaudit("audit", folder, "--against", store, "--out", tmp_path / f"audit-{folder.name}", *pairing).code
-            == 0
-        )
-    return tmp_path / "audit-a" / "report.json", tmp_path / "audit-b" / "report.json"
+    first, second = (shutil.copytree(made / f"audit-{name}", tmp_path / f"audit-{name}") for name in "ab")
+    return first / "report.json", second / "report.json"
 
 
 def test_two_models_side_by_side(memaudit: Memaudit, audits: tuple[Path, Path]) -> None:
@@ -115,14 +121,14 @@ def test_audits_of_other_training_sets_cannot_be_compared(memaudit: Memaudit, au
     memaudit("compare", first, second).failed(2, "results.views[0]: expected a text, found an object of 0")
 
 
-def test_what_cannot_be_compared(memaudit: Memaudit, audits: tuple[Path, Path], tmp_path: Path) -> None:
+def test_what_cannot_be_compared(memaudit: Memaudit, made: Path, audits: tuple[Path, Path], tmp_path: Path) -> None:
     """Another threshold is exit 3; a report of dedup, or none at all, is wrong usage."""
     first, second = audits
     edited(second, threshold=0.5)
     memaudit("compare", first, second).failed(3, "the thresholds differ: 0.95 and 0.5")
     memaudit("compare", first, tmp_path / "no.json").failed(2, "does not exist")
     memaudit("compare", first).failed(2, "memaudit compare --help")
-    assert memaudit("dedup", tmp_path / "store", "--out", tmp_path / "dedup").code == 0
+    assert memaudit("dedup", made / "store", "--out", tmp_path / "dedup").code == 0
     memaudit("compare", first, tmp_path / "dedup" / "report.json").failed(2, "is a report of dedup")
 
 

@@ -57,12 +57,6 @@ def contents(store: Path) -> dict[str, str]:
     return found
 
 
-@pytest.fixture(autouse=True)
-def _unflushed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A killed process loses no file that it renamed; only a machine without power would."""
-    monkeypatch.setattr(files, "_flush", lambda path: None)
-
-
 @pytest.fixture
 def folder(picture_folder: MakeFolder) -> Path:
     """Eleven images: a blank one, a broken one, copies near the first and far from it."""
@@ -162,7 +156,8 @@ def promised(store: Path) -> bool:
     return all((path / "store.json").exists() for path in kinds_at(store))
 
 
-def test_killed_at_any_file_it_ends_in_the_same_stores(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 7])
+def test_killed_at_any_file_it_ends_in_the_same_stores(folder: Path, tmp_path: Path, step: int) -> None:
     """Run again after a kill at each file that appears or goes, it makes what an unbroken run makes, bit by bit."""
     with pytest.MonkeyPatch.context() as patch:
         count = events(patch, 0)
@@ -170,7 +165,7 @@ def test_killed_at_any_file_it_ends_in_the_same_stores(folder: Path, tmp_path: P
         total = count[0]
     expected = contents(tmp_path / "whole")
     assert total > 30
-    for number in range(1, total + 1):
+    for number in range(1, total + 1, step):
         store = tmp_path / f"killed-{number}"
         killed_at(number, folder, store)
         assert promised(store), number

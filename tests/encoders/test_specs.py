@@ -39,8 +39,8 @@ def test_identities_are_those_of_the_embeddings_there_are() -> None:
         "reduced scale, 5/4 of the size or more] 432-d"
     )
     assert sface.SPEC.identity == (
-        "sface weights fb143eea0783 [YuNet 49f000ec501f at 1024 px and in tiles above 1536, score 0.6 or more, 20 px "
-        "or more; aligned by five landmarks to 112x112, RGB 0 to 255] 128-d"
+        "sface weights fb143eea0783 [YuNet 49f000ec501f at 1024 and 320 px, in tiles above 1536, turned where none "
+        "is sure, score 0.6 or more, 20 px or more; aligned by five landmarks to 112x112, RGB 0 to 255] 128-d"
     )
 
 

@@ -7,12 +7,12 @@ from functools import cache
 
 import numpy as np
 import pytest
-from face_stores import BARACK, MASKS, OTHERS, needs_photographs, sample_folder
+from face_stores import BARACK, MASKS, OTHERS, SAME_PERSON, needs_photographs, sample_folder
 from PIL import Image, ImageFilter, ImageOps
 
 from memaudit.encoders.sface import SFACE_FILE, YUNET_FILE, face_weights, import_cv2, resolve
 from memaudit.encoders.specs import families
-from memaudit.faces.find import FaceFinder, aligned, similarity_transform
+from memaudit.faces.find import FaceFinder, aligned, similarity_transform, turned_back
 from memaudit.faces.reading import FaceReader, Seen
 
 pytestmark = needs_photographs
@@ -82,6 +82,43 @@ def test_an_altered_face_is_the_same_person(name: str, alter: object) -> None:
     found = reader().see(alter(opened(name)))
     assert len(found.faces) == 1
     assert float(vector(found) @ vector(seen(name))) >= 0.6
+
+
+@pytest.mark.parametrize("side", [256, 1024, 2048])
+@pytest.mark.parametrize("width", [320, 220])
+def test_a_portrait_that_fills_the_picture_has_its_one_face(width: int, side: int) -> None:
+    """At every size the same person: YuNet alone finds none of the narrower one at 1024 pixels and above."""
+    left, top = 485 - width // 2, 285 - width // 2
+    close = opened("obama.jpg").crop((left, top, left + width, top + width))
+    found = reader().see(close.resize((side, side), Image.Resampling.LANCZOS))
+    assert len(found.faces) == 1
+    assert vector(found) @ vector(seen("obama.jpg")) >= SAME_PERSON
+
+
+@pytest.mark.parametrize("degrees", [60, 90, 120, 180, 240, 270, 300])
+@pytest.mark.parametrize("name", ["obama.jpg", "obama2.jpg", "obama_partial_face.jpg"])
+def test_a_photograph_on_its_side_or_head_is_the_same_person(name: str, degrees: int) -> None:
+    """Saved without the orientation that the camera noted: one face, and not a false one with wrong landmarks."""
+    found = reader().see(opened(name).rotate(degrees, Image.Resampling.BICUBIC, expand=True))
+    assert len(found.faces) == 1
+    assert vector(found) @ vector(seen(name)) >= SAME_PERSON
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_turned_back_boxes_and_landmarks_lie_where_they_were(turns: int) -> None:
+    """Marks on an array of pixels, turned with it and back."""
+    pixels = np.zeros((40, 70))
+    points = [(3, 5), (60, 8), (30, 33), (10, 20), (50, 38)]
+    for number, (x, y) in enumerate(points, start=1):
+        pixels[y, x] = number
+    turned_pixels = np.rot90(pixels, turns)
+    places = [np.argwhere(turned_pixels == number)[0][::-1] + 0.5 for number in range(1, 6)]
+    corner, end = np.min(places, axis=0), np.max(places, axis=0)
+    row = np.concatenate([corner, end - corner, *places, [0.9]])[None]
+    back = turned_back(row, turns, 70, 40)[0]
+    np.testing.assert_allclose(back[4:14].reshape(5, 2), np.array(points) + 0.5)
+    np.testing.assert_allclose(back[:4], [3.5, 5.5, 57, 33])
+    assert back[14] == 0.9
 
 
 def test_the_alignment_is_that_of_opencv() -> None:

@@ -33,7 +33,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
         "hnsw",
         "auto",
         "IVF20,Flat",
-        "OPQ16,IVF10,PQ16x4",
+        "RR64,IVF10,PQ16x4",
+        pytest.param("OPQ16,IVF10,PQ16x4", marks=pytest.mark.slow),
     ],
 )
 def test_every_recipe_against_exact_search(store: Store, recipe: str, tmp_path: Path) -> None:
