@@ -8,13 +8,14 @@ import io
 import json
 import os
 import stat
+import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
-from memaudit.errors import InputError
+from memaudit.errors import InconclusiveError, InputError
 
 MOST_BYTES = 16 << 20  # of a file that is read whole: a policy, a recipe, accepted matches
 MOST_IN_A_LINE = 1 << 20  # characters
@@ -220,3 +221,59 @@ def digest_of(value: Any) -> str:
     """SHA-256 of the canonical JSON of `value` (sorted keys, no spaces)."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(canonical.encode(errors="backslashreplace")).hexdigest()
+
+
+DIGEST = "digest"  # the key of a JSON object that holds the digest of all else in it
+
+NOT_BOUND = "{} is not bound: an earlier version wrote it without a digest, so that nothing tells if it was changed"
+
+
+def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The object with the digest of all that is in it."""
+    return {**value, DIGEST: digest_of(dict(value))}
+
+
+def unsealed(path: Path, value: Mapping[str, Any]) -> dict[str, Any]:
+    """What was sealed. Raises InconclusiveError where the digest is not of what is there: somebody, or a disk, changed
+    it, and nobody knows what."""
+    content = {key: part for key, part in value.items() if key != DIGEST}
+    try:
+        sound = digest_of(content) == value.get(DIGEST)
+    except (ValueError, RecursionError):  # NaN, which no writer of ours writes
+        sound = False
+    if not sound:
+        raise InconclusiveError(
+            f"{path} was changed after it was written: its digest does not fit its content; restore it, or make it anew"
+        )
+    return content
+
+
+class _State(NamedTuple):
+    """What changes with every write to a file, and nobody can set: its time of change, not that of modification."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+    changed: int
+
+    @classmethod
+    def of(cls, path: Path) -> _State:
+        found = path.stat()
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+_SETTLED = 100_000_000  # ns: clocks of file systems tick in 4 ms, and a second write in the same tick leaves no trace
+_MOST_KNOWN = 1 << 20
+_known: dict[_State, str] = {}
+
+
+def sha256_as_it_is(path: Path) -> str:
+    """The sha256 of a file, computed once in a process as long as nobody touches the file."""
+    state = _State.of(path)
+    if state in _known:
+        return _known[state]
+    digest = sha256_of(path)
+    if _State.of(path) == state and time.time_ns() - state.changed > _SETTLED and len(_known) < _MOST_KNOWN:
+        _known[state] = digest
+    return digest

@@ -143,6 +143,7 @@ def summarise_faces(store: AnyStore, *, threshold: float | None = None, progress
     if not opened.comparable:
         return FaceSummary(threshold or opened.encoder.threshold, 0, 0, 0, ())
     result = dedup(opened, DedupOptions(threshold=threshold, groups="components"), progress=progress)
+    opened.require_current()
     found = repeated_identities(opened, result.decisions, _SHOWN)
     recall = result.recall.by_pair.value
     return FaceSummary(result.threshold, opened.comparable, found.persons, found.repeated, found.largest, recall)

@@ -7,13 +7,20 @@ from pathlib import Path
 
 from memaudit.embedding.windows import DETAILS, TILES, details_of, tiles_of, window_counts, window_faults
 from memaudit.errors import InconclusiveError
-from memaudit.store import Manifest, Store, verify_store
+from memaudit.files import NOT_BOUND
+from memaudit.store import MANIFEST, Manifest, Store, verify_store
 from memaudit.types import Status
 
 
 def faults_of(path: Path) -> list[str]:
     """Of the store, and of the tiles and details within it."""
     return [*verify_store(path), *window_faults(path)]
+
+
+def notes_of(path: Path) -> list[str]:
+    """What has no digest of its own by which to tell whether it was changed: manifests of earlier versions."""
+    folders = [path, *(path / name for name in (TILES, DETAILS) if (path / name / MANIFEST).is_file())]
+    return [NOT_BOUND.format(folder / MANIFEST) for folder in folders if not Manifest.read(folder).bound]
 
 
 def contents_of(path: Path) -> dict[str, object]:

@@ -17,6 +17,7 @@ from memaudit.audit.results import AuditResult, Covariates
 from memaudit.matching.results import Matches
 from memaudit.report.audit_findings import card, findings_of, misses_of, page_data
 from memaudit.report.audit_tables import Targets, write_matches, write_scores
+from memaudit.report.bindings import files_beside
 from memaudit.report.document import make_report, write_report
 from memaudit.report.faces import FacePart, audit_with_faces
 from memaudit.report.model import (
@@ -78,6 +79,7 @@ def write_audit(
         coverage=result.searched.coverage,
         results=results,
         findings=findings,
+        files=files_beside(out),
     )
     write_audit_page(out / "report.html", report)
     write_report(out / "report.json", report)

@@ -10,6 +10,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from memaudit.dedup.results import Comparison, Decision, DedupRecall, DedupResult, PixelChecks, Reason, Removal
+from memaudit.report.bindings import files_beside
 from memaudit.report.dedup_pictures import (
     MEMBERS_SHOWN,
     by_pixels,
@@ -69,6 +70,7 @@ def write_dedup(
         coverage=result.coverage,
         results=results,
         findings=largest_groups(result, store, pictures),
+        files=files_beside(out),
     )
     write_dedup_page(out / "report.html", report)
     write_report(out / "report.json", report)

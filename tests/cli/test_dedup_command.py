@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import shutil
 import signal
@@ -16,6 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from calls import Memaudit
+from manifests import edit_manifest
 from pictures import MakeFolder, MakeStore, altered, draw, write_pictures
 from vectors import families, random_vectors, vector_store
 
@@ -197,8 +197,7 @@ def test_against_what_cannot_be_measured_is_inconclusive(memaudit: Memaudit, tmp
         tmp_path / "o", random_vectors(1, 6), weights="f" * 64 if fault == "encoder" else "", statuses=statuses
     )
     if fault == "unfinished":
-        manifest = json.loads((other.folder / "store.json").read_text())
-        (other.folder / "store.json").write_text(json.dumps(manifest | {"complete": False}))
+        edit_manifest(other.folder, lambda manifest: manifest.update(complete=False))
     if fault == "missing shard":
         (other.folder / "shard-00000.h5").unlink()
     out = tmp_path / "out"

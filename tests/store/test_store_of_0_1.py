@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import h5py
 import pytest
+from manifests import as_of_0_2
 from pictures import MakeFolder
 
 from memaudit.embedding.run import EmbedOptions, embed
@@ -25,12 +25,6 @@ ENCODER = load_encoder("thumbnail")
 OPTIONS = EmbedOptions(shard_rows=20, workers=2)
 
 
-def edit(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    manifest = json.loads((folder / "store.json").read_text())
-    change(manifest)
-    (folder / "store.json").write_text(json.dumps(manifest))
-
-
 def as_views_of_0_1(folder: Path) -> None:
     """Its manifest had no field for what the views are of."""
 
@@ -39,7 +33,7 @@ def as_views_of_0_1(folder: Path) -> None:
         assert manifest["sources"] == []
         manifest["sources"] = [f"views of {views['parent'] or 'images that are to come'}", *views["names"]]
 
-    edit(folder, change)
+    as_of_0_2(folder, change)
 
 
 def without_cut(folder: Path) -> None:
@@ -54,7 +48,7 @@ def without_cut(folder: Path) -> None:
             data = path.read_bytes()
             shard |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
-    edit(folder, change)
+    as_of_0_2(folder, change)
 
 
 @pytest.fixture
@@ -91,7 +85,7 @@ def test_views_that_were_promised_or_stopped_go_on(images: Store, made: ViewStor
         last = manifest["shards"].pop()
         manifest.update(complete=False, rows=manifest["rows"] - last["rows"], ok=manifest["ok"] - last["ok"])
 
-    edit(folder, unfinished)
+    as_of_0_2(folder, unfinished)
     as_views_of_0_1(folder)
     assert Manifest.read(folder).views == ("", made.names)
     with pytest.raises(InconclusiveError, match="unfinished"):
@@ -124,9 +118,9 @@ def test_rows_of_cut_archives_are_told_by_their_words(picture_folder: MakeFolder
     old = Store.open(store.folder)
     assert old.all_columns().cut.sum() == old.cut == count
     assert verify_store(old.folder) == []
-    edit(old.folder, lambda manifest: manifest["shards"][0].update(cut=0))
+    as_of_0_2(old.folder, lambda manifest: manifest["shards"][0].update(cut=0))
     assert verify_store(old.folder) == [f"shard-00000.h5: the archives of {count} rows end early, store.json says 0"]
-    edit(old.folder, lambda manifest: manifest["shards"][0].update(cut=count))
+    as_of_0_2(old.folder, lambda manifest: manifest["shards"][0].update(cut=count))
     grown = embed([picture_folder(2, "more", 50)], old.folder, ENCODER, OPTIONS, append=True)
     assert (grown.cut, verify_store(grown.folder)) == (count, [])
 
