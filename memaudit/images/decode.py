@@ -98,7 +98,7 @@ def _open_or_reason(data: bytes, max_pixels: int, side: int, held: ExitStack) ->
 
 
 def _open_whatever_it_says(data: bytes, max_pixels: int, side: int, held: ExitStack) -> Decoded:
-    """Pillow refuses a PNG with much text, such as a generator's workflow, or a large colour profile: neither is used."""
+    """Pillow refuses a PNG with much text, such as a generator's workflow, or a large profile: neither is used."""
     try:
         return _open(data, max_pixels, side, held)
     except ValueError:

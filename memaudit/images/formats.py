@@ -1,4 +1,4 @@
-"""Files that are no images, told by their first bytes: so that the reason says what to do. And what of a PNG is none."""
+"""Files that are no images, told by their first bytes: so that the reason says what to do. What of a PNG is none."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ _PAGE = "an HTML page, not an image: the download went wrong"
 _SVG = "an SVG is a drawing that a browser would render: convert it to PNG"
 _JPEG_XL = "JPEG XL cannot be decoded: convert it to JPEG or PNG"
 _RAW = "a camera's raw file cannot be decoded: develop it to JPEG or PNG"
+_POINTERS = {
+    b"version https://git-lfs": "a Git LFS pointer, not the file: git lfs pull brings it",
+    b"/annex/objects/": "a git-annex pointer, not the file: git annex get brings it",
+}
 _BEGINNINGS = {
     b"<!doctype html": _PAGE,
     b"<html": _PAGE,
@@ -19,8 +23,7 @@ _BEGINNINGS = {
     b"bzh": _PACKED,
     b"\xfd7zxz\0": _PACKED,
     b"\x28\xb5\x2f\xfd": _PACKED,
-    b"version https://git-lfs": "a Git LFS pointer, not the file: git lfs pull brings it",
-    b"/annex/objects/": "a git-annex pointer, not the file: git annex get brings it",
+    **_POINTERS,
     b"fujifilmccd-raw": _RAW,
     b"iiro": _RAW,
     b"iiu\0": _RAW,
@@ -47,6 +50,11 @@ def why_not(data: bytes) -> str:
         return _BRANDS.get(data[8:12], "a film, not an image")
     start = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return next((reason for beginning, reason in _BEGINNINGS.items() if start.startswith(beginning)), UNKNOWN)
+
+
+def why_not_there(data: bytes) -> str:
+    """What a file is that only stands for another one, by its first bytes; empty for any other."""
+    return next((reason for beginning, reason in _POINTERS.items() if data.startswith(beginning)), "")
 
 
 def png_without_text(data: bytes) -> bytes:

@@ -94,7 +94,7 @@ def _iter_one(location: str, name: str, contents: bool) -> Iterator[ImageRef]:
     if suffix in MANIFESTS or (suffix == ".parquet" and not _holds_images(location)):
         return iter_manifest(location)
     if suffix == ".tar" or suffix in TABLES:
-        return _iter_pack(File(name, location), contents)
+        return _iter_pack(File(name, location if is_url(location) else os.path.realpath(location)), contents)
     if name.lower().endswith(PACKED):
         raise InputError(f"source {location} is a compressed archive: unpack it, or make it an uncompressed .tar")
     if suffix in COMPANIONS:
