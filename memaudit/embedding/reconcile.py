@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.errors import InputError
+from memaudit.images.addresses import unsigned
 from memaudit.images.image_ref import ImageRef
 from memaudit.images.reading import read_bytes
 from memaudit.images.remote import local_path
@@ -207,8 +208,8 @@ def text_key(text: str) -> bytes:
 
 
 def place_key(uri: str) -> bytes:
-    """The same for a path and for the URL of it."""
-    return text_key(local_path(uri))
+    """The same for a path and for the URL of it, and for a URL that was signed anew."""
+    return text_key(unsigned(local_path(uri)))
 
 
 def file_key(sha256: str) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tarfile
 from collections.abc import Callable, Iterator
@@ -12,12 +11,12 @@ from typing import IO, NamedTuple
 from memaudit.errors import InputError
 from memaudit.files import reason_of
 from memaudit.images.formats import why_not_there
-from memaudit.images.image_ref import ARCHIVE_CUT, ImageRef
+from memaudit.images.image_ref import ARCHIVE_CUT, MOST_TEXT, ImageRef, noting, object_in
 from memaudit.images.reading import lost_rest, open_binary, tar_link, tar_member
 from memaudit.images.tar_members import TEXTS, Member, Members, Survey, Texts, survey
 
 _CAPTIONS = ("caption", "text", "txt")
-_MOST_TEXT = 1 << 20  # bytes of a caption or of metadata
+_MOST_BYTES = 4 * MOST_TEXT  # of a caption or of metadata
 
 
 def iter_tar(location: str, name: str) -> Iterator[ImageRef]:
@@ -123,14 +122,14 @@ def _said_of(image: Member, sample: _Sample, read: Callable[[Member], str | None
                 continue
             said = read(text)
             if said is None:
-                left_out[f"{text.name} is over the limit of {_MOST_TEXT:,} bytes"] = None
+                left_out[f"{text.name} is over the limit of {_MOST_BYTES:,} bytes"] = None
             elif text.ending == "json":
                 metadata = said
             else:
                 caption = said.strip()
-    values = _object_in(metadata)
+    values = object_in(metadata)
     if left_out:
-        metadata = json.dumps({**values, "left_out": list(left_out)})
+        metadata = noting(metadata, list(left_out))
     in_metadata = (value for name in _CAPTIONS if isinstance(value := values.get(name), str))
     return _Said(caption or next(in_metadata, ""), metadata)
 
@@ -140,15 +139,7 @@ def _read_text(handle: IO[bytes], surveyed: Survey, text: Member) -> str | None:
     file = surveyed.followed(text)
     if file is None:
         return ""
-    if file.size > _MOST_TEXT:
+    if file.size > _MOST_BYTES:
         return None
     handle.seek(file.offset)
     return handle.read(file.size).decode("utf-8", "replace")
-
-
-def _object_in(text: str) -> dict[str, object]:
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return values if isinstance(values, dict) else {}

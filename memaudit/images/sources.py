@@ -78,7 +78,7 @@ def iter_images(sources: Sequence[str | Path], *, contents: bool = True) -> Iter
     for location, name in zip(locations, names, strict=True):
         prefix = f"{name}/" if len(names) > 1 and not name.lower().endswith(".tar") else ""
         for ref in _iter_one(location, name, contents):
-            yield _storable_ref(prefix, ref)
+            yield _storable_ref(prefix, ref.bounded())
 
 
 def _expanded(source: str) -> list[str]:

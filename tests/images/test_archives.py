@@ -253,7 +253,7 @@ def test_a_text_that_is_too_large_is_said_to_be_left_out(tmp_path: Path) -> None
     members = {"a.png": png(1), "a.txt": bytes(1 << 21), "a.json": b'{"s": 1}'}
     caption, metadata = said(tmp_path, members)["a.png"]
     assert caption == ""
-    assert json.loads(metadata) == {"s": 1, "left_out": ["a.txt is over the limit of 1,048,576 bytes"]}
+    assert json.loads(metadata) == {"s": 1, "left_out": ["a.txt is over the limit of 262,144 bytes"]}
 
 
 def test_links_in_a_tar_are_what_they_lead_to(tmp_path: Path) -> None:
