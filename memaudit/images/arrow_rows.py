@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from memaudit.errors import InputError
 from memaudit.images.addresses import unsigned
+from memaudit.images.formats import why_not_there
 from memaudit.images.image_ref import MOST_TEXT
 from memaudit.images.reading import is_url, open_binary
 from memaudit.images.text_rows import require_once
@@ -51,11 +52,20 @@ def arrow_table(what: str, location: str) -> Iterator[ArrowTable]:
             state = "is damaged"
             yield table
     except pa.ArrowException as error:
+        if pointer := _pointer(location):
+            raise InputError(f"{place} is {pointer}") from None
         raise InputError(f"{place} {state}: {str(error).partition(chr(10))[0]}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{place} is damaged: text that is not UTF-8 ({error.reason})") from None
     except OSError as error:
         raise InputError(f"{place} {state}: {str(error.strerror or error).partition(chr(10))[0]}") from None
+
+
+def _pointer(location: str) -> str:
+    """What a file is that only stands for the table."""
+    with suppress(OSError), open_binary(location) as handle:
+        return why_not_there(handle.read(64))
+    return ""
 
 
 @contextmanager
@@ -67,25 +77,24 @@ def _parquet(location: str) -> Iterator[ArrowTable]:
         # A value that is there a million times is kept once
         file = pq.ParquetFile(handle, metadata=metadata, read_dictionary=texts)
         most = _rows_at_once(metadata)
-        yield ArrowTable(
-            file.schema_arrow, lambda size, columns: file.iter_batches(min(size, most), columns=columns), file
-        )
+
+        def batches(size: int, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+            return file.iter_batches(min(size, most), columns=columns)  # type: ignore[no-any-return]
+
+        yield ArrowTable(file.schema_arrow, batches, file)
 
 
 def _require_sound(location: str, metadata: pq.FileMetaData, size: int) -> None:
     """Raise InputError for more rows, or values in a row, than a file of so many bytes can name images."""
+    table = f"table {unsigned(location)}"
     if metadata.num_rows > _MOST_ROWS_PER_BYTE * size:
-        raise InputError(
-            f"table {unsigned(location)} has {metadata.num_rows:,} rows in {size:,} bytes: no list of images"
-        )
+        raise InputError(f"{table} has {metadata.num_rows:,} rows in {size:,} bytes: no list of images")
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         for column in map(group.column, range(group.num_columns)):
             if column.num_values > _MOST_VALUES_PER_ROW * max(group.num_rows, 1):
-                raise InputError(
-                    f"table {unsigned(location)} has {column.num_values:,} values in {group.num_rows:,} rows of its column "
-                    f"{column.path_in_schema[:80]!r}: take that column out"
-                )
+                values = f"{column.num_values:,} values in {group.num_rows:,} rows"
+                raise InputError(f"{table} has {values} of its column {column.path_in_schema[:80]!r}: take it out")
 
 
 def _rows_at_once(metadata: pq.FileMetaData) -> int:

@@ -324,6 +324,7 @@ for name, data in {
         tar({"a.png": PNG, "b.png": JPEG, "a.txt": b"A", "b.txt": b"B"}),
     ),
     "a Git LFS pointer called .tar": ("a.tar", LFS),
+    "a Git LFS pointer called .parquet": ("a.parquet", LFS),
     "a sparse tar": ("a.tar", sparse_tar()),
     "a compressed tar": ("a.tar.gz", tar({"a.png": PNG}, "w:gz")),
     "a compressed tar called .tar": ("a.tar", tar({"a.png": PNG}, "w:gz")),
