@@ -20,6 +20,7 @@ from memaudit.embedding.reconcile import (
     Table,
     compare,
     file_key,
+    place_key,
     reconcile,
     require_distinct,
     text_key,
@@ -33,7 +34,6 @@ from memaudit.faces.names import require_plain, tombstone
 from memaudit.faces.reading import SMALL, FaceReader
 from memaudit.faces.results import FaceCounts
 from memaudit.faces.rows import face_rows
-from memaudit.images.addresses import unsigned
 from memaudit.images.decode import MAX_PIXELS
 from memaudit.images.image_ref import ImageRef
 from memaudit.images.sources import iter_images
@@ -117,7 +117,7 @@ def parents_of(store: Store) -> Parents:
         for face, uri in zip(face_rows(columns), columns.uri, strict=True):
             if face.parent != last:
                 ids += text_key(face.parent)
-                uris += text_key(unsigned(uri))
+                uris += place_key(uri)
                 files += file_key(face.file)
                 last = face.parent
         rows_left[len(starts) - 1] -= len(columns.image_id)
