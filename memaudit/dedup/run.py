@@ -30,6 +30,7 @@ from memaudit.dedup.results import (
     PixelChecks,
     RowPairs,
 )
+from memaudit.dedup.room import require_room
 from memaudit.dedup.skew import removal_skew
 from memaudit.dedup.skew_sums import linked_families
 from memaudit.dedup.target_recall import Reached, Target, reach_recall
@@ -239,6 +240,7 @@ def _compare(
         options = replace(options, clusters=min(options.clusters, len(rows)))
     plan = plan_comparison(len(rows), options)
     matrix = Matrix(scratch, store, rows)
+    require_room(store, matrix, threshold, options.seed)
     reached = _search(matrix, threshold, plan, options, progress, rule)
     below = None
     if rule is not None and not reached.found.left_out:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -697,3 +698,55 @@ def test_a_shard_whose_numbers_lie_elsewhere_is_refused(folder: Path, where: str
         Store.open(folder).all_columns()
     one_line(caught)
     assert len(verify_store(folder)) == 1
+
+
+# --- a file system that grants no locks ------------------------------------------------------------------------------
+
+_NO_LOCKS = """
+import errno, fcntl, sys
+def refuse(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
+fcntl.flock = refuse
+from memaudit.cli.app import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def without_locks(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", _NO_LOCKS, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_store_is_read_without_a_lock(folder: Path) -> None:
+    """NFS without its lock service: what is sound is sound, and read where HDF5 would ask for a lock."""
+    done = without_locks("verify", folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    opened: list[dict[str, Any]] = []
+    real = h5py.File
+
+    def recorded(*arguments: Any, **options: Any) -> Any:
+        opened.append(options)
+        return real(*arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(h5py, "File", recorded)
+        Store.open(folder).all_columns()
+    assert opened
+    assert all(options == {"locking": False} for options in opened)
+
+
+def test_where_no_lock_is_granted_a_file_stands_for_it(tmp_path: Path) -> None:
+    """It is written all the same, by one at a time: who is second is told whose the folder is, and the way out."""
+    np.save(tmp_path / "v.npy", np.eye(3, 8, dtype=np.float32))
+    (tmp_path / "ids.txt").write_text("a\nb\nc\n")
+    options = ("--encoder", "mine", "--threshold", "0.9", "--out", tmp_path / "s")
+    command = ("import", tmp_path / "v.npy", "--ids", tmp_path / "ids.txt", *options)
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / ".lock-owner").write_text(f"{os.getpid()} {platform.node()}")
+    done = without_locks(*command)
+    assert done.returncode == 2
+    assert "is being written by another process (process" in done.stderr
+    assert f"if it is dead delete {tmp_path / 's' / '.lock-owner'}" in done.stderr
+    (tmp_path / "s" / ".lock-owner").unlink()
+    assert without_locks(*command).returncode == 0
+    assert sorted(os.listdir(tmp_path / "s")) == [".lock", "shard-00000.h5", "store.json"]
