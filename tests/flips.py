@@ -36,7 +36,7 @@ def write_project(root: Path) -> Path:
     generations = write_pictures(root / "generations", range(500, 502))
     altered(draw(5)).save(generations / "copy.png")
     project = root / "project"
-    store = ma.embed(training, project / "store", encoder="thumbnail", shard_rows=4, tiles=True, fine_tiles=True)
+    store = ma.embed(training, project / "store", encoder="thumbnail", shard_rows=6, tiles=True, fine_tiles=True)
     ma.build_index(store, project / "index", recipe="flat")
     dedup = ma.run_dedup(store, project / "dedup", match="none", threshold=0.8)
     ma.run_audit(generations, project / "index", project / "audit", match="none", views="none")
@@ -125,10 +125,12 @@ class Flip:
 
 
 class Flipper:
-    """Flips one bit after the other, and holds what every reader says against what it said before."""
+    """Flips one bit after the other, and holds what every reader says against what it said before. verified: every
+    so many flips `verify` has to find the flip as well."""
 
-    def __init__(self, project: Path) -> None:
+    def __init__(self, project: Path, verified: int = 1) -> None:
         self.project = project
+        self._verified, self._done = verified, 0
         self.paths = artefacts(project)
         self._before = {place: reader(place) for place, reader in places(project)}
 
@@ -160,14 +162,17 @@ class Flipper:
                     return f"an error of several lines: {error}"
             except Exception as error:  # noqa: BLE001 - whatever it is, it must not come to a user
                 return f"an internal error at {place.relative_to(self.project)}: {error!r}"
+        self._done += 1
+        if refused and self._done % self._verified:
+            return REFUSED
         found = self._is_found(path)
         if refused:
             return REFUSED if found else "refused, yet verify says sound"
         return REFUSED if found else HARMLESS if self._says_the_same(path) else "not found by verify"
 
     def _is_found(self, path: Path) -> bool:
-        """Whether verify tells, of whatever holds the file."""
-        for place in readers_of(self.project, path):
+        """Whether verify tells, of whatever holds the file: what lies nearest is asked first."""
+        for place in sorted(readers_of(self.project, path), key=lambda place: -len(place.parts)):
             try:
                 if not ma.verify(place).sound:
                     return True

@@ -28,6 +28,6 @@ def test_flips_are_refused_or_harmless(project: Path, seed: int) -> None:
 
 @pytest.mark.slow
 def test_many_flips_are_refused_or_harmless(project: Path) -> None:
-    counts, wrong = tally(Flipper(project).flips(4000, 10))
+    counts, wrong = tally(Flipper(project, verified=4).flips(4000, 10))
     assert wrong == [], "\n".join(map(str, wrong))
     assert counts["refused"] > 3500
