@@ -93,7 +93,8 @@ def open_shard(path: Path, shard: Shard, dim: int) -> Iterator[h5py.File]:
     after it, so that what was read is what was checked."""
     require_unchanged(path, shard)
     try:
-        with h5py.File(path, "r") as file:
+        # Shards are never written again once they are there: no lock, which some network file systems refuse
+        with h5py.File(path, "r", locking=False) as file:
             if shard.sha256 not in _plain:
                 _require_plain(file)
                 _plain.add(shard.sha256)

@@ -260,7 +260,12 @@ def test_audit_without_findings(training: Store, tmp_path: Path) -> None:
     result = audit(generations, ExactSearch(training), options=AuditOptions(max_unmeasured=0.1))
     report = write_audit(result, generations, training, tmp_path / "out").content
     assert report["findings"] == []
-    assert report["results"]["headline"].startswith("None of 12 generations")
+    weak, _, found = report["results"]["headline"].partition(" None of 12 generations")
+    assert weak == (
+        "Weaker than a default audit: whole generations alone were searched, no parts of them; "
+        "only 18 of 19 training images were measured."
+    )
+    assert "at most" in found
     assert read_report(tmp_path / "out" / "report.json").content == as_read(report)
     assert table(tmp_path / "out", "matches.parquet")["query_id"] == []
     assert pq.read_schema(tmp_path / "out" / "matches.parquet").field("query_id").type == "string"
@@ -337,9 +342,8 @@ def test_every_dropped_image_names_a_kept_witness(deduped: Audited) -> None:
 
 
 def lines(path: Path) -> list[str]:
-    """keep.txt and drop.txt: one entry a line, newlines and backslashes inside an entry escaped."""
-    text = path.read_bytes().decode()
-    return [re.sub(r"\\(.)", lambda m: {"n": "\n", "r": "\r"}.get(m[1], m[1]), line) for line in text.split("\n")[:-1]]
+    """keep.txt and drop.txt: one entry a line; line breaks that an older store has in an image_id are escaped."""
+    return path.read_bytes().decode().split("\n")[:-1]
 
 
 def test_keep_and_drop_lists_hold_each_image_once(deduped: Audited) -> None:
@@ -347,7 +351,7 @@ def test_keep_and_drop_lists_hold_each_image_once(deduped: Audited) -> None:
     decisions = table(deduped.out, "decisions.parquet")
     for name in ("keep", "drop"):
         expected = [i for i, d in zip(decisions["image_id"], decisions["decision"], strict=True) if d == name]
-        assert lines(deduped.out / f"{name}.txt") == expected
+        assert lines(deduped.out / f"{name}.txt") == [i.replace("\r", r"\r").replace("\n", r"\n") for i in expected]
 
 
 def test_groups_and_pairs_agree_with_the_decisions(deduped: Audited) -> None:

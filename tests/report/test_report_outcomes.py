@@ -1,5 +1,6 @@
 """results.outcomes of an audit's report: who matched, who does not count, and which prompts they were."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,17 +60,17 @@ def test_two_models_with_the_same_prompts_are_paired(tmp_path: Path, training: S
 
 
 def test_what_does_not_count_is_left_out(tmp_path: Path, training: Store) -> None:
-    """Unreadable, blank and missing generations, and those that are another's file again."""
+    """Unreadable, blank and missing generations, and those without a match that are another's picture again."""
     status = [Status.OK] * 12
     status[1], status[3] = Status.UNREADABLE, Status.BLANK
     files = [f"{i}.png" for i in range(12)]
-    files[5] = files[2]
+    files[7] = files[4]
     pairing = {**PROMPTS, "gone": Prompted("train-00030", "prompt of what is gone")}
     report = audited(tmp_path / "a", training, [2, 5], statuses=status, files=files, pairing=pairing).content
     outcomes = report["results"]["outcomes"]
-    assert set(outcomes["left_out"]) == {"gen-00001", "gen-00003", "gen-00005", "gone"}
-    assert outcomes["found"] == ["gen-00002"]
-    assert report["results"]["searched"]["count"] == 1
+    assert set(outcomes["left_out"]) == {"gen-00001", "gen-00003", "gen-00007", "gone"}
+    assert outcomes["found"] == ["gen-00002", "gen-00005"]
+    assert report["results"]["searched"]["count"] == 2
     assert outcomes["total"] == 13
 
 
@@ -92,13 +93,14 @@ def test_other_prompts_or_seeds_have_another_digest(tmp_path: Path, training: St
     generations = vector_store(tmp_path / "g", random_vectors(5, 12), prefix="gen")
     columns = generations.all_columns()
 
-    def digest(pairing: dict[str, Prompted], seeds: list[str] | None = None) -> Any:
-        result = audit(generations, ExactSearch(training), pairing=pairing)
-        return outcomes_of(result, columns, seeds).digest
+    def digest(pairing: dict[str, Prompted]) -> Any:
+        return outcomes_of(audit(generations, ExactSearch(training), pairing=pairing), columns).digest
+
+    def seeded(*seeds: int) -> dict[str, Prompted]:
+        return {name: replace(each, seed=str(seed)) for (name, each), seed in zip(PROMPTS.items(), seeds, strict=True)}
 
     other = {**PROMPTS, "gen-00003": Prompted("train-00003", "another prompt")}
-    seeds = [str(i) for i in range(12)]
-    digests = [digest(PROMPTS), digest(other), digest(PROMPTS, seeds), digest(PROMPTS, [*seeds[:-1], "99"])]
+    digests = [digest(PROMPTS), digest(other), digest(seeded(*range(12))), digest(seeded(*range(11), 99))]
     assert len(set(digests)) == 4
     assert digest(dict(reversed(PROMPTS.items()))) == digests[0]
     assert np.all([isinstance(each, str) for each in digests])
