@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from memaudit.api.facing import FaceStore, FaceSummary, find_faces, forget_faces, summarise_faces
     from memaudit.api.findings import Findings
     from memaudit.api.gating import GateRun, run_gate, write_policy
+    from memaudit.api.hosts import allow_hosts
     from memaudit.api.indexes import build_index, open_index
     from memaudit.api.inspecting import Description, Verification, describe, verify
     from memaudit.api.looking_up import LookupRun, run_lookup
@@ -39,6 +40,7 @@ _HOMES = {
     "facing": ("FaceStore", "FaceSummary", "find_faces", "forget_faces", "summarise_faces"),
     "findings": ("Findings",),
     "gating": ("GateRun", "run_gate", "write_policy"),
+    "hosts": ("allow_hosts",),
     "indexes": ("build_index", "open_index"),
     "inspecting": ("Description", "Verification", "describe", "verify"),
     "looking_up": ("LookupRun", "run_lookup"),
@@ -66,6 +68,7 @@ __all__ = [
     "Prompts",
     "Table",
     "Verification",
+    "allow_hosts",
     "build_index",
     "compare",
     "describe",

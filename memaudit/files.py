@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import json
 import os
-from collections.abc import Iterator
+import stat
+import time
+import tomllib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
-from memaudit.errors import InputError
+from memaudit.errors import InconclusiveError, InputError
 
+MOST_BYTES = 16 << 20  # of a file that is read whole: a policy, a recipe, accepted matches
+MOST_IN_A_LINE = 1 << 20  # characters
+_MOST_DOTS = 100  # in a key of TOML: the parser's time grows with their square
 _OPEN_FILES = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")  # they may lead to a file that another holds open
 
 
@@ -91,18 +99,17 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path, most: int | None = None) -> dict[str, Any]:
+def read_json(path: Path, most: int = MOST_BYTES << 6) -> dict[str, Any]:
     """Read a JSON object. Raises InputError for an absent, unreadable or malformed file, or one beyond `most` bytes.
 
     So it does for an object that has a key twice: other readers may take the other value.
     """
     try:
-        value = json.loads(_at_most(path, most).decode("utf-8-sig"), object_pairs_hook=_once)
+        value = json.loads(read_small(path, most).decode("utf-8-sig"), object_pairs_hook=_once)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path} cannot be read: {reason}") from None
+        raise InputError(f"{path} cannot be read: {reason_of(error)}") from None
     except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a plain ValueError
         raise InputError(f"{path} is not valid JSON: {error}") from None
     if not isinstance(value, dict):
@@ -119,21 +126,88 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def _at_most(path: Path, most: int | None) -> bytes:
-    """The bytes of a file, no larger than `most`. A pipe may never say anything, and a device never end."""
-    if not path.is_file() and path.exists() and not path.is_dir():
-        raise InputError(f"{path} is no regular file: write what it gives into one")
-    if most is None:
-        return path.read_bytes()
-    with path.open("rb") as handle:
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """Read a TOML file. Raises InputError, in one line, that calls the file `what`."""
+    try:
+        return toml_in(read_small(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{what} {path} cannot be read: {reason_of(error)}") from None
+    except ValueError as error:
+        raise InputError(f"{what} {path} is not valid TOML: {error}") from None
+
+
+def toml_in(data: bytes) -> dict[str, Any]:
+    """Parse TOML. Raises ValueError for what is none, whatever the parser has against it."""
+    text = data.decode()
+    for number, line in enumerate(text.splitlines(), 1):
+        if max(part.count(".") for part in line.replace(",", "=").split("=")) > _MOST_DOTS:
+            raise ValueError(f"line {number} has a key of more than {_MOST_DOTS} dots")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("too many brackets within each other") from None
+
+
+def open_regular(path: str | Path) -> io.BufferedReader:
+    """Open a file for reading. A pipe, which may never say anything, and a device, which may never end, are an OSError
+    like an absent file."""
+    _require_regular(path, os.stat(path))  # some devices act on being opened
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # should a pipe have taken its place
+    try:
+        _require_regular(path, os.fstat(handle))
+        return open(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def _require_regular(path: str | Path, status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+
+
+def read_small(path: str | Path, most: int = MOST_BYTES) -> bytes:
+    """Read a regular file whole. Raises OSError if it cannot be read, or is larger than `most` bytes."""
+    with open_regular(path) as handle:
         data = handle.read(most + 1)
     if len(data) > most:
-        raise InputError(f"{path} is larger than {most / 2**20:.0f} MiB, the most that is read")
+        raise OSError(errno.EFBIG, f"larger than {most / 2**20:.0f} MiB, the most that is read", str(path))
     return data
 
 
+def is_store(path: str | Path) -> bool:
+    """True if `path` is a folder that holds a store of embeddings, finished or not. Asked here, for the store's own
+    package needs h5py, which a gate has not."""
+    return (Path(path) / "store.json").is_file()
+
+
+def text_lines(path: str | Path, newline: str | None = None) -> Iterator[str]:
+    """The lines of a text in UTF-8, with their ends, of a regular file of any length. Raises OSError, also for a line
+    beyond MOST_IN_A_LINE, and UnicodeDecodeError. newline: as `open` takes it; a CSV needs ""."""
+    with open_regular(path) as handle:
+        yield from lines_in(handle, newline)
+
+
+def lines_in(handle: IO[bytes], newline: str | None = None) -> Iterator[str]:
+    """`text_lines` of an open file."""
+    text, number = io.TextIOWrapper(handle, encoding="utf-8-sig", newline=newline), 0
+    while line := text.readline(MOST_IN_A_LINE + 1):
+        number += 1
+        if len(line) > MOST_IN_A_LINE:
+            raise OSError(errno.EFBIG, f"line {number:,} is longer than {MOST_IN_A_LINE:,} characters")
+        yield line
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error of the system says, without its number and the file's name."""
+    return str(getattr(error, "strerror", None) or error)
+
+
 def sha256_of(path: Path) -> str:
-    with path.open("rb") as handle:
+    """Raises OSError for what cannot be read, and for what is no regular file."""
+    with open_regular(path) as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
@@ -153,3 +227,59 @@ def digest_of(value: Any) -> str:
     """SHA-256 of the canonical JSON of `value` (sorted keys, no spaces)."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(canonical.encode(errors="backslashreplace")).hexdigest()
+
+
+DIGEST = "digest"  # the key of a JSON object that holds the digest of all else in it
+
+NOT_BOUND = "{} is not bound: an earlier version wrote it without a digest, so that nothing tells if it was changed"
+
+
+def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The object with the digest of all that is in it."""
+    return {**value, DIGEST: digest_of(dict(value))}
+
+
+def unsealed(path: Path, value: Mapping[str, Any]) -> dict[str, Any]:
+    """What was sealed. Raises InconclusiveError where the digest is not of what is there: somebody, or a disk, changed
+    it, and nobody knows what."""
+    content = {key: part for key, part in value.items() if key != DIGEST}
+    try:
+        sound = digest_of(content) == value.get(DIGEST)
+    except (ValueError, RecursionError):  # NaN, which no writer of ours writes
+        sound = False
+    if not sound:
+        raise InconclusiveError(
+            f"{path} was changed after it was written: its digest does not fit its content; restore it, or make it anew"
+        )
+    return content
+
+
+class _State(NamedTuple):
+    """What changes with every write to a file, and nobody can set: its time of change, not that of modification."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+    changed: int
+
+    @classmethod
+    def of(cls, path: Path) -> _State:
+        found = path.stat()
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+_SETTLED = 100_000_000  # ns: clocks of file systems tick in 4 ms, and a second write in the same tick leaves no trace
+_MOST_KNOWN = 1 << 20
+_known: dict[_State, str] = {}
+
+
+def sha256_as_it_is(path: Path) -> str:
+    """The sha256 of a file, computed once in a process as long as nobody touches the file."""
+    state = _State.of(path)
+    if state in _known:
+        return _known[state]
+    digest = sha256_of(path)
+    if _State.of(path) == state and time.time_ns() - state.changed > _SETTLED and len(_known) < _MOST_KNOWN:
+        _known[state] = digest
+    return digest

@@ -35,7 +35,18 @@ command (`--match-from`, `match_from`), whose [page](../index.md#how-to) explain
 
 """
 _ORDER = (
-    *("stores", "indexes", "deduping", "prompting", "auditing", "extracting", "looking_up", "facing", "gating"),
+    *(
+        "stores",
+        "hosts",
+        "indexes",
+        "deduping",
+        "prompting",
+        "auditing",
+        "extracting",
+        "looking_up",
+        "facing",
+        "gating",
+    ),
     *("comparing", "runs", "findings", "tables", "encoding", "encoders", "inspecting"),
 )
 _BESIDES = "What results are made of"

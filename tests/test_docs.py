@@ -177,7 +177,9 @@ def test_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.weights
 @pytest.mark.skipif(find_sscd() is None, reason="no sscd weights: memaudit encoders fetch sscd")
-@pytest.mark.parametrize("document", [README, TUTORIAL], ids=["README", "tutorial"])
+@pytest.mark.parametrize(
+    "document", [pytest.param(README, id="README"), pytest.param(TUTORIAL, id="tutorial", marks=pytest.mark.slow)]
+)
 def test_commands_run_as_printed(document: str, tmp_path: Path) -> None:
     """Every memaudit command of the document runs, word for word and in order; the gate finds the planted copy."""
     write_inputs(tmp_path)

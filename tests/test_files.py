@@ -9,6 +9,8 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memaudit.errors import InputError
-from memaudit.files import appearing_whole, digest_of, is_passage, read_json, sha256_of, write_json, write_text
+from memaudit.files import (
+    MOST_IN_A_LINE,
+    appearing_whole,
+    digest_of,
+    is_passage,
+    open_regular,
+    read_json,
+    read_small,
+    read_toml,
+    sha256_of,
+    text_lines,
+    toml_in,
+    write_json,
+    write_text,
+)
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -156,3 +172,69 @@ def test_the_digest_is_of_the_content(value: dict[str, object]) -> None:
     assert digest_of(value) == digest_of(dict(reversed(value.items())))
     assert digest_of(value) == digest_of(json.loads(json.dumps(value)))
     assert digest_of({**value, "one more key": 1}) != digest_of(value)
+
+
+READERS: list[Callable[[Path], object]] = [
+    open_regular,
+    read_small,
+    sha256_of,
+    read_json,
+    lambda path: read_toml(path, "policy"),
+    lambda path: list(text_lines(path)),
+]
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_pipes_and_devices_are_not_read(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    """Nobody writes into the pipe: opening it would wait for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for path in (tmp_path / "pipe", tmp_path / "link", Path("/dev/zero")):
+        with pytest.raises((OSError, InputError), match="not a regular file"):
+            read(path)
+
+
+def test_a_file_that_is_read_whole_has_a_size(tmp_path: Path) -> None:
+    """A byte more is refused unread."""
+    path = tmp_path / "a"
+    path.write_bytes(b"12345")
+    assert read_small(path, 5) == b"12345"
+    with pytest.raises(OSError, match="larger than 0 MiB"):
+        read_small(path, 4)
+
+
+def test_lines_of_a_text_of_any_length(tmp_path: Path) -> None:
+    """A byte order mark goes, ends of lines stay as they are asked for; a line without an end has one."""
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"\xef\xbb\xbfa,b\r\n1,2\r\n3")
+    assert list(text_lines(path, newline="")) == ["a,b\r\n", "1,2\r\n", "3"]
+    assert list(text_lines(path)) == ["a,b\n", "1,2\n", "3"]
+    with path.open("wb") as handle:
+        handle.truncate(1 << 40)
+    with pytest.raises(OSError, match=f"line 1 is longer than {MOST_IN_A_LINE:,} characters"):
+        list(text_lines(path))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" + ".a" * 50_000 + " = 1",
+        "[a" + ".a" * 50_000 + "]",
+        "x = {a" + '."a"' * 50_000 + " = 1}",
+        "x = " + "[" * 50_000,
+        "x = " + "9" * 5_000,
+    ],
+)
+def test_toml_that_would_keep_the_parser_busy_is_refused(tmp_path: Path, text: str) -> None:
+    """At once, in one line."""
+    path, start = tmp_path / "p.toml", time.perf_counter()
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"policy .* is not valid TOML: ") as caught:
+        read_toml(path, "policy")
+    assert time.perf_counter() - start < 5
+    assert len(str(caught.value)) < 300
+
+
+def test_toml_may_have_dots() -> None:
+    """In keys and in what is said."""
+    assert toml_in(b'a.b.c = 1\nwhy = "' + b"one. two, " * 99 + b'"')["a"] == {"b": {"c": 1}}

@@ -26,7 +26,7 @@ from memaudit.report.document import remove_earlier_pictures, start_run
 from memaudit.report.faces import FacePart, write_face_audit
 from memaudit.report.model import Report
 from memaudit.similarity.exact import require_threshold
-from memaudit.store import FACES, Store
+from memaudit.store import FACES, Store, require_current
 from memaudit.types import Progress, silent
 
 
@@ -199,6 +199,9 @@ def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:
     result = audit_images(
         queries, references, pairing=pairs, control=control, views=views, options=options, progress=progress
     )
+    references.require_current()
+    windows = (of_queries, of_control, views.windows.tiles, views.windows.details)
+    require_current(queries, control, *(each.store for each in windows if each))
     return AuditedImages(result, queries, references.store, control)
 
 

@@ -11,6 +11,7 @@ from memaudit.dedup.ignored import read_ruled_out
 from memaudit.dedup.run import DedupOptions, dedup, require_possible
 from memaudit.report.dedup import write_dedup
 from memaudit.report.document import remove_earlier_pictures, start_run
+from memaudit.store import require_current
 from memaudit.types import Progress, silent
 
 
@@ -78,4 +79,6 @@ def run_dedup(
         opened = store_at(store)
         other = store_at(against) if against else None
         result = dedup(opened, options, against=other, ruled_out=ruled_out, scratch=place.folder, progress=progress)
-    return place.run(DedupRun, write_dedup(result, opened, place.folder, other, alter))
+        require_current(opened, other)
+        report = write_dedup(result, opened, place.folder, other, alter)
+    return place.run(DedupRun, report)

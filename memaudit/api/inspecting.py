@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memaudit.api.notebook import card
-from memaudit.api.places import AnyStore, folder_of, is_store
+from memaudit.api.places import AnyStore, folder_of
 from memaudit.errors import InputError
-from memaudit.report.document import read_report
+from memaudit.files import digest_of, is_store, read_json
+from memaudit.report.bindings import faults_beside, notes_beside
+from memaudit.report.document import MOST_BYTES, read_report
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,7 +42,8 @@ class Description:
 
 @dataclass(frozen=True, repr=False)
 class Verification:
-    """faults: what is wrong with a store, an index or a report; none if it is sound.
+    """faults: what is wrong with a store, an index, or a report and what is beside it; none if it is sound. notes: what
+    has no digest by which to tell, as files of earlier versions, and what is not there.
 
     >>> ma.verify(ma.embed("training", out="store", encoder="thumbnail")).sound
     True
@@ -48,6 +51,7 @@ class Verification:
 
     path: Path
     faults: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def sound(self) -> bool:
@@ -65,7 +69,9 @@ class Verification:
 
 
 def describe(path: AnyStore) -> Description:
-    """Say what a store, an index or a report.json holds. Raises InputError for something else.
+    """Say what a store, an index, the evidence of a look-up or a report.json holds.
+
+    Raises InputError for something else.
 
     >>> store = ma.embed("training", out="store", encoder="thumbnail")
     >>> ma.describe(store).values["status"]
@@ -81,7 +87,9 @@ def describe(path: AnyStore) -> Description:
         from memaudit.index import read_manifest
 
         return Description({"kind": "index", **read_manifest(folder)})
-    report = read_report(folder)
+    if kind == "evidence":
+        return Description({"kind": "evidence of a look-up", **read_json(folder, most=MOST_BYTES)})
+    report = read_report(_report_at(folder))
     return Description(
         {
             "kind": f"report of {report.kind}",
@@ -96,9 +104,10 @@ def describe(path: AnyStore) -> Description:
 
 
 def verify(path: AnyStore) -> Verification:
-    """Re-compute every digest of a store, an index or a report.json.
+    """Re-compute every digest of a store, an index, the evidence of a look-up, or a report and the tables beside it.
 
-    Raises InputError for something else, and for a report that is not sound.
+    path: the folder of a run stands for its report. Raises InputError for something else, and for a report that is not
+    sound; InconclusiveError for a manifest that was changed.
 
     >>> _ = ma.embed("training", out="store", encoder="thumbnail")
     >>> ma.verify("store").faults
@@ -107,15 +116,28 @@ def verify(path: AnyStore) -> Verification:
     folder = folder_of(path)
     kind = _kind(folder)
     if kind == "store":
-        from memaudit.api.store_contents import faults_of
+        from memaudit.api.store_contents import faults_of, notes_of
 
-        return Verification(folder, tuple(faults_of(folder)))
+        return Verification(folder, tuple(faults_of(folder)), tuple(notes_of(folder)))
     if kind == "index":
-        from memaudit.index import verify_index
+        from memaudit.index import index_notes, verify_index
 
-        return Verification(folder, tuple(verify_index(folder)))
-    read_report(folder)
-    return Verification(folder, ())
+        return Verification(folder, tuple(verify_index(folder)), tuple(index_notes(folder)))
+    if kind == "evidence":
+        return Verification(folder, tuple(_faults_of_evidence(folder)))
+    report, beside = read_report(_report_at(folder)), _report_at(folder).parent
+    return Verification(folder, tuple(faults_beside(report, beside)), tuple(notes_beside(report, beside)))
+
+
+def _report_at(path: Path) -> Path:
+    return path / "report.json" if path.is_dir() else path
+
+
+def _faults_of_evidence(path: Path) -> list[str]:
+    content = read_json(path, most=MOST_BYTES)
+    written = content.pop("sha256", None)
+    sound = written == digest_of(content)
+    return [] if sound else [f"{path} was changed after it was written: its digest does not fit its content; run again"]
 
 
 def _kind(path: Path) -> str:
@@ -123,9 +145,12 @@ def _kind(path: Path) -> str:
         return "store"
     if (path / "index.json").is_file():
         return "index"
-    if path.is_file():
+    if (path / "report.json").is_file():
         return "report"
-    raise InputError(f"{path} is neither a store, nor an index, nor a report.json")
+    if path.is_file():
+        of_lookup = str(read_json(path, most=MOST_BYTES).get("schema")).startswith("memaudit-lookup/")
+        return "evidence" if of_lookup else "report"
+    raise InputError(f"{path} is neither a store, nor an index, nor a report.json, nor the folder of a run")
 
 
 def shown(value: object) -> str:

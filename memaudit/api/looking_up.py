@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from memaudit.api.dedup_fates import run_of
+from memaudit.api.dedup_fates import table_of
 from memaudit.api.encoding import Encoding
 from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, searcher_at, sources_of
@@ -108,7 +108,7 @@ def run_lookup(
     options = LookupOptions(views_of(views), threshold, neighbours, match, match_from)
     watch = Stopwatch()
     references = searcher_at(against)
-    decisions = run_of(dedup, references.store) / "decisions.parquet" if dedup else None
+    decisions = table_of(dedup, references.store, "decisions.parquet") if dedup else None
     watch.lap("opening")
     encoder = encoding.load(references.store.encoder)
     watch.lap("loading the encoder")
@@ -120,6 +120,7 @@ def run_lookup(
     if decisions is not None:
         result = with_fates(result, decisions)
     watch.lap("looking up")
+    references.require_current()
     found = LookupRun(evidence_of(result, max_unreadable, watch.seconds))
     if evidence is not None:
         found.write(evidence)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from memaudit.api.dedup_fates import run_of
+from memaudit.api.dedup_fates import table_of
 from memaudit.api.notebook import grid
 from memaudit.api.places import AnyStore, store_at
 from memaudit.api.runs import DedupRun
@@ -65,8 +65,9 @@ def make_prompts(
     <Prompts: 3 of 12 distinct captions>
     """
     training = store_at(store)
-    sizes = GroupSizes.read(run_of(dedup, training)) if dedup else None
+    sizes = GroupSizes.read(table_of(dedup, training, "groups.parquet")) if dedup else None
     prompts = Prompts(choose_prompts(training, n, strategy, sizes, seed))
+    training.require_current()
     if out is not None:
         prompts.write(out)
     return prompts

@@ -16,6 +16,7 @@ from memaudit.api.tables import Table
 from memaudit.errors import EmptyInputError, InconclusiveError, InputError
 from memaudit.faces.stores import template_folders
 from memaudit.report.audit import searched_in
+from memaudit.report.bindings import sha256_in
 from memaudit.report.document import FACE_CROPS, THUMBNAILS, read_report, start_run
 from memaudit.report.inconclusive import write_inconclusive
 from memaudit.report.model import (
@@ -88,7 +89,8 @@ class Run:
 
     def table(self, name: str) -> Table:
         """A table by its file name without .parquet."""
-        return Table(self.folder / f"{name}.parquet", self.scratch)
+        path = self.folder / f"{name}.parquet"
+        return Table(path, self.scratch, sha256_in(self.report, path.name))
 
     def write(self, folder: str | Path) -> Path:
         """Copy the run's files into a folder, report.json last, and return it.

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from memaudit.api.notebook import grid, plural
 from memaudit.api.places import Scratch
 from memaudit.errors import InputError
+from memaudit.report.bindings import require_sha256
 
 _SHOWN = 10
 
@@ -26,9 +27,12 @@ class Table:
 
     path: Path
     scratch: Scratch | None = field(default=None, compare=False)
+    sha256: str | None = field(default=None, compare=False)
 
     def to_arrow(self) -> pa.Table:
-        """All rows. Raises InputError if the file is gone or damaged."""
+        """All rows. Raises InconclusiveError if the file is not the one that the run wrote, InputError if it is damaged
+        and the run, of an earlier version, did not keep its digest."""
+        self._require_bound()
         try:
             return pq.read_table(self.path)
         except (OSError, pa.ArrowException) as error:
@@ -37,9 +41,15 @@ class Table:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns."""
+        self._require_bound()
         return tuple(pq.read_schema(self.path).names)
 
+    def _require_bound(self) -> None:
+        if self.sha256 is not None:
+            require_sha256(self.path, self.sha256)
+
     def __len__(self) -> int:
+        self._require_bound()
         return int(pq.read_metadata(self.path).num_rows)
 
     def __repr__(self) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from memaudit.errors import InputError, UsageError
+from memaudit.files import reason_of, text_lines
 from memaudit.store import Store
 from memaudit.types import Int64
 
@@ -71,36 +72,32 @@ def read_pairing(path: str | Path) -> dict[str, Prompted]:
     try:
         return _collected(path, lines(path))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"pairing {path} cannot be read: {error}") from None
+        raise InputError(f"pairing {path} cannot be read: {reason_of(error)}") from None
 
 
 def _csv_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """The lines with their numbers."""
-    with path.open(newline="", encoding="utf-8-sig") as handle:
-        reader = csv.DictReader(handle, strict=True, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-        header = list(reader.fieldnames or ())
-        for names in (GENERATION_COLUMNS, REFERENCE_COLUMNS):
-            if not set(names) & set(header):
-                raise InputError(
-                    f"pairing {path} has no column {names[0]!r}: its header is {', '.join(header) or 'empty'}"
-                )
-        for row in reader:
-            if reader.restkey in row:
-                raise InputError(
-                    f"pairing {path}, line {reader.line_num}: more fields than columns; "
-                    "put a text with commas in quotes"
-                )
-            yield reader.line_num, row
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    reader = csv.DictReader(text_lines(path, newline=""), strict=True, delimiter=delimiter)
+    header = list(reader.fieldnames or ())
+    for names in (GENERATION_COLUMNS, REFERENCE_COLUMNS):
+        if not set(names) & set(header):
+            raise InputError(f"pairing {path} has no column {names[0]!r}: its header is {', '.join(header) or 'empty'}")
+    for row in reader:
+        if reader.restkey in row:
+            raise InputError(
+                f"pairing {path}, line {reader.line_num}: more fields than columns; put a text with commas in quotes"
+            )
+        yield reader.line_num, row
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    with path.open(encoding="utf-8-sig") as handle:
-        for number, line in enumerate(handle, start=1):
-            if line.strip():
-                row = _object_in(line)
-                if row is None:
-                    raise InputError(f"pairing {path}, line {number}: expected a JSON object")
-                yield number, row
+    for number, line in enumerate(text_lines(path), start=1):
+        if line.strip():
+            row = _object_in(line)
+            if row is None:
+                raise InputError(f"pairing {path}, line {number}: expected a JSON object")
+            yield number, row
 
 
 def _object_in(text: str) -> dict[str, Any] | None:

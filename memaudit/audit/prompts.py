@@ -20,7 +20,6 @@ from memaudit.store import Store
 from memaudit.types import Int64, Status
 
 STRATEGIES = ("random", "most-duplicated", "mixed")
-_GROUPS = "groups.parquet"
 _NAME_DIGITS = 6
 
 
@@ -50,20 +49,23 @@ class GroupSizes:
     def __init__(self, hashes: NDArray[np.uint64], groups: Int64) -> None:
         order = np.argsort(hashes)
         self._hashes, self._groups = hashes[order], groups[order]
-        self._sizes = np.bincount(groups)
+        # By number and not by place: a number may be anything
+        self._numbers, self._sizes = np.unique(groups, return_counts=True)
 
     @classmethod
-    def read(cls, folder: Path) -> GroupSizes:
-        """Read the groups of a dedup run. Raises InputError if the folder holds none."""
-        path = folder / _GROUPS
+    def read(cls, path: Path) -> GroupSizes:
+        """Read the groups.parquet of a dedup run. Raises InputError for what is none."""
         hashes, groups = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
         try:
             for batch in pq.ParquetFile(path).iter_batches(columns=["image_id", "group"]):
-                hashes.append(np.fromiter((_hash(i) for i in batch.column(0).to_pylist()), np.uint64, len(batch)))
-                groups.append(batch.column(1).to_numpy().astype(np.int64))
-        except (OSError, pa.ArrowException, KeyError) as error:
+                ids, numbers = batch.column("image_id"), batch.column("group")
+                if ids.null_count or numbers.null_count or not pa.types.is_integer(numbers.type):
+                    raise ValueError("an image without a name or without the number of its group")
+                hashes.append(np.fromiter((_hash(i) for i in ids.cast(pa.string()).to_pylist()), np.uint64, len(ids)))
+                groups.append(numbers.to_numpy().astype(np.int64))
+        except (OSError, ValueError, pa.ArrowException, KeyError) as error:  # ValueError: bytes that are no text, too
             reason = str(error).partition("\n")[0]
-            raise InputError(f"--dedup {folder} holds no groups of a memaudit dedup run: {reason}") from None
+            raise InputError(f"--dedup {path.parent} holds no groups of a memaudit dedup run: {reason}") from None
         return cls(np.concatenate(hashes), np.concatenate(groups))
 
     def of(self, image_id: str) -> tuple[int, int]:
@@ -72,8 +74,8 @@ class GroupSizes:
         place = int(np.searchsorted(self._hashes, key))
         if place == len(self._hashes) or self._hashes[place] != key:
             return -1, 1
-        group = int(self._groups[place])
-        return group, int(self._sizes[group])
+        group = self._groups[place]
+        return int(group), int(self._sizes[np.searchsorted(self._numbers, group)])
 
 
 class _Best:

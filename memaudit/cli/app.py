@@ -54,9 +54,23 @@ Version = Annotated[
 ]
 
 
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="HOST",
+        help="Read images from this host or network too, wherever it is; again for several. Those that manifests and "
+        "stores name at loopback, private and link-local addresses are not asked otherwise.",
+    ),
+]
+
+
 @app.callback()
-def _root(version: Version = False) -> None:
+def _root(version: Version = False, allow_host: AllowHost = None) -> None:
     """Exit codes: 0 done or pass, 1 gate failed, 2 wrong usage or unreadable input, 3 inconclusive, 130 interrupted."""
+    if allow_host:
+        from memaudit.api.hosts import allow_hosts
+
+        allow_hosts(allow_host)
 
 
 def main() -> None:

@@ -12,7 +12,8 @@ from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag, tabl
 if TYPE_CHECKING:
     from memaudit.api.inspecting import Description
 
-AnyPath = Annotated[Path, typer.Argument(metavar="PATH", help="A store, an index or a report.json.")]
+_WHAT = "A store, an index, evidence, a report.json, or the folder of a run."
+AnyPath = Annotated[Path, typer.Argument(metavar="PATH", help=_WHAT)]
 
 
 def info(path: AnyPath, as_json: JsonFlag = False, quiet: QuietFlag = False, verbose: VerboseFlag = False) -> None:
@@ -23,12 +24,14 @@ def info(path: AnyPath, as_json: JsonFlag = False, quiet: QuietFlag = False, ver
 
 
 def verify(path: AnyPath, as_json: JsonFlag = False, quiet: QuietFlag = False, verbose: VerboseFlag = False) -> None:
-    """Re-compute every digest of a store, an index or a report. Exit code 3: it is damaged."""
+    """Re-compute every digest of a store, an index, the evidence of a look-up, or a report and the files beside it.
+    Exit code 3: it was changed, or is damaged."""
     from memaudit.api.inspecting import verify as run
 
     console, found = Console(as_json, quiet), run(path)
-    text = f"{path} is sound" if found.sound else "\n".join(found.faults)
-    console.result({"path": str(path), "sound": found.sound, "faults": list(found.faults)}, text)
+    text = "\n".join([*(found.faults or [f"{path} is sound"]), *found.notes])
+    value = {"path": str(path), "sound": found.sound, "faults": list(found.faults), "notes": list(found.notes)}
+    console.result(value, text)
     console.end(conclusive=found.sound)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from memaudit.errors import InputError
-from memaudit.files import sha256_of
+from memaudit.files import reason_of, sha256_of, text_lines
 from memaudit.similarity import Pairs
 from memaudit.store import Columns
 from memaudit.types import Int64
@@ -36,14 +36,11 @@ def read_ruled_out(path: str | Path) -> RuledOut:
     path = Path(path)
     try:
         digest = sha256_of(path)
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle, strict=True, skipinitialspace=True)
-            found = _collected(path, reader)
+        found = _collected(path, csv.DictReader(text_lines(path, newline=""), strict=True, skipinitialspace=True))
     except UnicodeDecodeError:
         raise InputError(f"ignored pairs {path} are no CSV in UTF-8: write {LEFT},{RIGHT} and a pair a line") from None
     except (OSError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"ignored pairs {path} cannot be read: {reason}") from None
+        raise InputError(f"ignored pairs {path} cannot be read: {reason_of(error)}") from None
     return RuledOut(path, digest, tuple(found), tuple(found.values()))
 
 

@@ -31,7 +31,7 @@ from memaudit.embedding.views import ViewStore, ViewsWriter, add_views, depth, e
 from memaudit.encoders import Encoder
 from memaudit.errors import EmptyInputError, InputError, UsageError
 from memaudit.images.image_ref import ImageRef
-from memaudit.images.reading import is_url
+from memaudit.images.remote import is_url
 from memaudit.images.sources import iter_images
 from memaudit.images.views import View
 from memaudit.store import Store, StoreWriter, writing_store

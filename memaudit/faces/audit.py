@@ -19,7 +19,7 @@ from memaudit.faces.same_picture import (
 )
 from memaudit.faces.stores import CONTROL, GALLERY, GENERATIONS, FaceEmbedder, Source, gallery_at, images_at
 from memaudit.index import ExactSearch, Searcher
-from memaudit.store import Store
+from memaudit.store import Store, require_current
 from memaudit.types import Progress, silent
 
 
@@ -116,4 +116,6 @@ def _compared(
         options=options.comparison,
         progress=progress,
     )
+    gallery.require_current()
+    require_current(queries, control)
     return FaceAudit(result, queries, gallery.store, face_pairs(result.matches, queries, gallery.store))

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from memaudit.errors import UsageError
-from memaudit.gate.policy import read_toml, require_known
+from memaudit.files import read_toml
+from memaudit.gate.policy import require_known
 from memaudit.matching.kinds import COPIES, FINDINGS, Kind
 
 _KEYS = ("query_id", "prompt", "reference_id", "who", "why", "until", "kind", "training_set")

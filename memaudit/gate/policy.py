@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from memaudit.errors import InputError, UsageError
+from memaudit.errors import UsageError
+from memaudit.files import read_toml
 
 DEFAULT_POLICY = """\
 # memaudit gate policy. Every rule gives pass, fail or inconclusive; the gate passes only if all of them pass.
@@ -144,16 +144,6 @@ def read_policy(path: str | Path) -> Policy:
         _section(path, raw, "gate", GatePolicy),
         _section(path, raw, "baseline", BaselinePolicy),
     )
-
-
-def read_toml(path: Path, what: str) -> dict[str, Any]:
-    """Read a TOML file. Raises InputError, in one line, that calls the file `what`."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{what} {path} cannot be read: {error}") from None
-    except (ValueError, RecursionError) as error:  # a TOMLDecodeError, or a number of 5,000 digits
-        raise InputError(f"{what} {path} is not valid TOML: {error}") from None
 
 
 def require_known(place: str, found: Mapping[str, Any], known: Sequence[str], what: str) -> None:

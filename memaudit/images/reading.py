@@ -1,4 +1,4 @@
-"""Bytes by uri: a local file, an fsspec URL, or a member of an uncompressed tar.
+"""Bytes by uri: a local file, a URL, or a member of an uncompressed tar.
 
 A tar member's uri is `ARCHIVE#tar=OFFSET,SIZE,NAME`: it can be read again, alone, by whoever holds the uri.
 """
@@ -8,30 +8,31 @@ from __future__ import annotations
 import errno
 import os
 import re
-import stat
-from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from memaudit.errors import MissingDependencyError, install_line
+from memaudit.files import open_regular
 from memaudit.images.image_ref import ARCHIVE_CUT
+from memaudit.images.remote import is_url as is_url
+from memaudit.images.remote import is_web, local_path, open_url, web_part
+from memaudit.images.web import Part, get
 
 MAX_BYTES = 2 << 30  # a file beyond it is a film or an archive, which would fill the memory
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://")
-_TAR_MEMBER = re.compile(r"(?P<archive>.+)#tar=(?P<offset>\d+),(?P<size>\d+),.*", re.DOTALL)
+_TAR_MEMBER = re.compile(r"(?P<archive>.+)#tar=(?P<offset>\d{1,18}),(?P<size>\d{1,18}),.*", re.DOTALL)
+_TAR_LINK = re.compile(r".+#tar=link,(?P<target>.*)", re.DOTALL)
 
 
 class ArchiveCutError(OSError):
     """An archive ends within an image, or lacks its end: with it goes an unknown number of images."""
 
 
-def is_url(location: str) -> bool:
-    """True for what fsspec opens: `s3://bucket/key`, `https://…`, `memory://…`."""
-    return _URL.match(location) is not None
-
-
 def tar_member(archive: str, offset: int, size: int, name: str) -> str:
     """The uri of a member whose `size` bytes of content begin at `offset` of the archive."""
     return f"{archive}#tar={offset},{size},{name}"
+
+
+def tar_link(archive: str, target: str) -> str:
+    """The uri of a link in an archive to what the archive does not hold: it cannot be read."""
+    return f"{archive}#tar=link,{target}"
 
 
 def lost_rest(archive: str) -> str:
@@ -50,24 +51,31 @@ def lost_rest(archive: str) -> str:
 def read_bytes(uri: str) -> bytes:
     """Read what a uri names. Raises OSError if it is absent, no regular file, or over MAX_BYTES, and that
     of ArchiveCutError if its archive is cut short."""
-    member = _TAR_MEMBER.fullmatch(uri)
-    if member and not os.path.exists(uri):
-        return _read_part(member["archive"], int(member["offset"]), int(member["size"]))
+    if "#tar=" in uri and not os.path.exists(uri):
+        if member := _TAR_MEMBER.fullmatch(uri):
+            return _read_part(member["archive"], Part(int(member["offset"]), int(member["size"])))
+        if link := _TAR_LINK.fullmatch(uri):
+            raise FileNotFoundError(errno.ENOENT, f"a link to {link['target'][:200]!r}, which is not in the archive")
+    if is_web(uri):
+        return get(uri).data
     with open_binary(uri) as handle:
-        if not is_url(uri):
-            _require_small(os.fstat(handle.fileno()).st_size)
+        _require_small(handle.seek(0, os.SEEK_END))
+        handle.seek(0)
         data = handle.read(MAX_BYTES + 1)
     _require_small(len(data))
     return data
 
 
-def _read_part(archive: str, offset: int, size: int) -> bytes:
-    _require_small(size)
-    with open_binary(archive) as handle:
-        handle.seek(offset)
-        data = handle.read(size)
-    if len(data) < size:
-        raise ArchiveCutError(errno.EIO, f"{ARCHIVE_CUT}: {len(data):,} of {size:,} bytes are there")
+def _read_part(archive: str, part: Part) -> bytes:
+    _require_small(part.size)
+    if is_web(archive):
+        data = web_part(archive, part)
+    else:
+        with open_binary(archive) as handle:
+            handle.seek(part.start)
+            data = handle.read(part.size)
+    if len(data) < part.size:
+        raise ArchiveCutError(errno.EIO, f"{ARCHIVE_CUT}: {len(data):,} of {part.size:,} bytes are there")
     return data
 
 
@@ -78,38 +86,5 @@ def _require_small(size: int) -> None:
 
 def open_binary(uri: str) -> IO[bytes]:
     """Open a local file or a URL. A pipe or a device, which might never end, is an OSError like an absent file."""
-    if is_url(uri):
-        return _open_url(uri)
-    if not stat.S_ISREG(os.stat(uri).st_mode):
-        raise OSError(errno.EINVAL, "not a regular file")
-    return Path(uri).open("rb")
-
-
-def _open_url(url: str) -> IO[bytes]:
-    filesystem, path = filesystem_of(url)
-    try:
-        handle: IO[bytes] = filesystem.open(path, "rb")
-    except FileNotFoundError:  # some backends say no more than the path
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), url) from None
-    except OSError:
-        raise
-    except Exception as error:  # noqa: BLE001 - each backend has exceptions of its own
-        raise OSError(errno.EIO, f"{type(error).__name__}: {error}") from None
-    return handle
-
-
-def filesystem_of(url: str) -> tuple[Any, str]:
-    """The fsspec file system of a URL and the path within it.
-
-    Raises MissingDependencyError, with the line that installs it, when the backend is absent.
-    """
-    import fsspec
-
-    protocol = url.partition("://")[0]
-    try:
-        filesystem, path = fsspec.core.url_to_fs(url)
-    except (ImportError, ValueError) as error:
-        raise MissingDependencyError(
-            f"{protocol}:// needs a backend ({error}): {install_line('remote')}, or its fsspec package"
-        ) from None
-    return filesystem, path
+    uri = local_path(uri)
+    return open_url(uri) if is_url(uri) else open_regular(uri)

@@ -11,16 +11,19 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
-
-import braceexpand
 
 from memaudit.errors import InputError, UsageError
+from memaudit.files import reason_of
 from memaudit.images import tables
 from memaudit.images.archives import iter_tar
+from memaudit.images.braces import expanded
+from memaudit.images.folders import File, walk
+from memaudit.images.hosts import allow_source
 from memaudit.images.image_ref import ImageRef
 from memaudit.images.manifests import MANIFESTS, iter_manifest
-from memaudit.images.reading import filesystem_of, is_url, lost_rest, read_bytes
+from memaudit.images.reading import lost_rest, read_bytes
+from memaudit.images.remote import filesystem_of, is_url, is_web, local_path, plain_name
+from memaudit.images.web import Part, get
 
 COMPANIONS = frozenset(
     f".{suffix}"
@@ -33,13 +36,6 @@ TABLES = (".parquet", ".arrow")
 PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")
 
 
-class _File(NamedTuple):
-    """A file below a folder: its path within it, and where it is."""
-
-    relative: str
-    location: str
-
-
 def iter_images(sources: Sequence[str | Path], *, contents: bool = True) -> Iterator[ImageRef]:
     """Yield every image of `sources`, in order. Without `contents` tables leave the bytes out: to count, or for ids.
 
@@ -48,13 +44,12 @@ def iter_images(sources: Sequence[str | Path], *, contents: bool = True) -> Iter
     `b/1.jpg` stay two images. Memory: the folders on the way to the current one, and a few rows of a table.
     Raises InputError for a source that does not exist or cannot be understood.
     """
-    locations = [part for source in sources for part in _expanded(str(source))]
+    locations = [local_path(part) for source in sources for part in _expanded(str(source))]
     if not locations:
         raise UsageError("no source given: name at least one folder, image, manifest, tar or table")
-    names = [
-        os.path.basename(location.rstrip("/") if is_url(location) else os.path.abspath(location))
-        for location in locations
-    ]
+    for location in filter(is_url, locations):
+        allow_source(location)
+    names = [plain_name(location) for location in locations]
     if len(set(names)) < len(names):
         raise UsageError(
             f"two sources are both called {_first_repeated(names)!r}, so their image_ids would clash: "
@@ -70,14 +65,12 @@ def _expanded(source: str) -> list[str]:
     """`shard-{000..012}.tar` is thirteen sources, unless a file is really called so."""
     if "{" not in source or os.path.exists(source):
         return [source]
-    try:
-        return list(braceexpand.braceexpand(source))
-    except ValueError:  # unbalanced braces: a name like any other
-        return [source]
+    return expanded(source)
 
 
 def _first_repeated(names: Sequence[str]) -> str:
-    return next(name for i, name in enumerate(names) if name in names[:i])
+    seen: set[str] = set()
+    return next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
 
 
 def _storable_ref(prefix: str, ref: ImageRef) -> ImageRef:
@@ -101,7 +94,7 @@ def _iter_one(location: str, name: str, contents: bool) -> Iterator[ImageRef]:
     if suffix in MANIFESTS or (suffix == ".parquet" and not _holds_images(location)):
         return iter_manifest(location)
     if suffix == ".tar" or suffix in TABLES:
-        return _iter_pack(_File(name, location), contents)
+        return _iter_pack(File(name, location), contents)
     if name.lower().endswith(PACKED):
         raise InputError(f"source {location} is a compressed archive: unpack it, or make it an uncompressed .tar")
     if suffix in COMPANIONS:
@@ -117,6 +110,8 @@ def read_image(uri: str) -> bytes:
 
 def _is_folder_at(location: str) -> bool:
     """Raises InputError if there is nothing at `location`."""
+    if is_web(location):
+        return _is_web_folder(location)
     if is_url(location):
         filesystem, path = filesystem_of(location)
         try:
@@ -134,9 +129,20 @@ def _is_folder_at(location: str) -> bool:
     return False
 
 
+def _is_web_folder(location: str) -> bool:
+    """A page, unless its name says that it is something else. What is read anyway is not asked for here."""
+    name = plain_name(location)
+    suffix = os.path.splitext(name)[1].lower()
+    if location.endswith("/") or suffix in (*MANIFESTS, *TABLES, *COMPANIONS, ".tar") or name.lower().endswith(PACKED):
+        return location.endswith("/")
+    try:
+        return get(location, Part(0, 1)).media_type == "text/html" and not suffix
+    except OSError as error:
+        raise InputError(f"source {location} cannot be reached: {reason_of(error)}") from None
+
+
 def _iter_folder(location: str, contents: bool) -> Iterator[ImageRef]:
-    files = _walk_remote(location) if is_url(location) else _walk(os.path.realpath(location))
-    for file in files:
+    for file in walk(location):
         suffix = os.path.splitext(file.relative)[1].lower()
         if suffix == ".tar":
             yield from _iter_pack(file, contents)
@@ -146,7 +152,7 @@ def _iter_folder(location: str, contents: bool) -> Iterator[ImageRef]:
             yield ImageRef(file.relative, file.location)
 
 
-def _iter_table_beside_images(file: _File, contents: bool) -> Iterator[ImageRef]:
+def _iter_table_beside_images(file: File, contents: bool) -> Iterator[ImageRef]:
     """A table without images is a companion. A damaged one might hold any number of images, like an archive that ends
     early: it has a row that says so, whatever bytes are there."""
     if file.relative.lower().endswith(".arrow") and not tables.is_listed(file.location):
@@ -160,7 +166,7 @@ def _iter_table_beside_images(file: _File, contents: bool) -> Iterator[ImageRef]
         yield from _iter_pack(file, contents)
 
 
-def _iter_pack(file: _File, contents: bool) -> Iterator[ImageRef]:
+def _iter_pack(file: File, contents: bool) -> Iterator[ImageRef]:
     suffix = os.path.splitext(file.relative)[1].lower()
     if suffix == ".tar":
         return iter_tar(file.location, file.relative)
@@ -170,58 +176,3 @@ def _iter_pack(file: _File, contents: bool) -> Iterator[ImageRef]:
 
 def _holds_images(location: str) -> bool:
     return tables.image_column(tables.schema_of(location)) is not None
-
-
-def _walk_remote(location: str) -> Iterator[_File]:
-    """Files below a URL, by path, without hidden ones."""
-    filesystem, root = filesystem_of(location)
-    pending = [root]
-    while pending:
-        path = pending.pop()
-        try:
-            entries = filesystem.ls(path, detail=True) if filesystem.isdir(path) else []
-        except Exception as error:  # noqa: BLE001 - each backend has exceptions of its own
-            raise InputError(f"folder {location} cannot be listed: {type(error).__name__}: {error}") from None
-        if not entries:
-            yield _File(path.removeprefix(root).lstrip("/"), filesystem.unstrip_protocol(path))
-        visible = [
-            e["name"].rstrip("/") for e in entries if not os.path.basename(e["name"].rstrip("/")).startswith(".")
-        ]
-        pending += sorted((name for name in visible if name != path), reverse=True)
-
-
-def _walk(root: str) -> Iterator[_File]:
-    """Files below `root`. A link to a folder above it is not followed: its images are listed there."""
-    above, pending = [_identity(os.stat(root))], [_entries(root)]
-    while pending:
-        entry = next(pending[-1], None)
-        if entry is None:
-            above.pop()
-            pending.pop()
-        elif not _is_folder(entry):
-            yield _File(entry.path.removeprefix(root).lstrip(os.sep), entry.path)
-        elif (identity := _identity(entry.stat())) not in above:
-            above.append(identity)
-            pending.append(_entries(entry.path))
-
-
-def _identity(status: os.stat_result) -> tuple[int, int]:
-    return status.st_dev, status.st_ino
-
-
-def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
-    """What is in a folder, by name, without hidden files."""
-    try:
-        with os.scandir(folder) as found:
-            entries = [entry for entry in found if not entry.name.startswith(".")]
-    except OSError as error:
-        raise InputError(f"folder {folder} cannot be listed: {error.strerror}") from None
-    return iter(sorted(entries, key=lambda entry: entry.name))
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """False for a link that leads nowhere: it is listed as an image, and becomes an unreadable row."""
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False

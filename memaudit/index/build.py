@@ -13,7 +13,7 @@ from typing import Any
 import filelock
 
 import memaudit
-from memaudit.errors import InputError
+from memaudit.errors import InconclusiveError, InputError
 from memaudit.index import recall
 from memaudit.index.adding import Adder
 from memaudit.index.engine import Engine
@@ -51,6 +51,7 @@ def build_index(store: Store, folder: str | Path, recipe: str = "flat", progress
         recall.require_floor(found, plan.recipe.floor, plan.recipe.name)
         adder.add_rows(store, sample.held_out)
         manifest = _manifest(plan, store, folder, engine, found, time.perf_counter() - start)
+        store.require_current()
         save(folder, manifest, adder.finish())
     return Index.open(folder)
 
@@ -164,7 +165,7 @@ def _tidy(folder: Path) -> None:
     if (folder / MANIFEST).is_file():
         try:
             manifest = read_manifest(folder)
-        except InputError:  # of an earlier version, or damaged: its files are left until the new build is there
+        except (InputError, InconclusiveError):  # earlier, or damaged: its files stay until the build is there
             return
     for path in strays(folder, manifest):
         path.unlink(missing_ok=True)

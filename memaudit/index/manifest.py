@@ -5,24 +5,26 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from memaudit.errors import InconclusiveError, InputError
-from memaudit.files import digest_of, read_json, sha256_of, write_json
+from memaudit.files import digest_of, read_json, sealed, sha256_as_it_is, sha256_of, unsealed, write_json
 from memaudit.store import Manifest as StoreManifest
-from memaudit.store import Store
+from memaudit.store import Store, encoder_spec
 
-SCHEMA = "memaudit-index/2"
+SCHEMA = "memaudit-index/3"
+UNBOUND_SCHEMA = "memaudit-index/2"  # of memaudit 0.1 and 0.2: as this one, without a digest of its own
 MANIFEST = "index.json"
 FILE_NAME = re.compile(r"vectors-\d{5,}\.faiss")
 _TEMPORARY_NAME = re.compile(rf"\.({FILE_NAME.pattern}|index\.json)\.\d+\.tmp")
-_PIECES, _PIECE = (
-    64,
-    1 << 18,
-)  # what opening reads of each file: 64 pieces of 256 KiB, evenly spread, both ends included
+# What opening reads of a larger file than is read whole: 64 pieces of 256 KiB, evenly spread, both ends included
+_PIECES, _PIECE = 64, 1 << 18
+READ_WHOLE = 1 << 30  # bytes of an index file that opening reads: half a second or so
+_SHA256 = re.compile("[0-9a-f]{64}")
+_MOST = 1 << 40  # rows, bytes, candidates: what is above comes of a damaged file
 _EXPECTED = {
     "store": str,
     "store_digest": str,
@@ -65,20 +67,49 @@ def sampled_digest(path: Path) -> str:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read index.json. Raises InputError if the folder holds no index of this version."""
-    if not (folder / MANIFEST).is_file():
+    """Read index.json. Raises InputError if the folder holds no index that this version reads, InconclusiveError if the
+    manifest was changed since it was written. One of memaudit 0.1 or 0.2 has no digest by which to tell."""
+    path = folder / MANIFEST
+    if not path.is_file():
         raise InputError(f"{folder} is no index: it has no {MANIFEST} (make one with memaudit index)")
-    manifest = read_json(folder / MANIFEST)
-    if manifest.get("schema") != SCHEMA:
+    manifest = read_json(path)
+    schema = manifest.get("schema")
+    if schema not in (SCHEMA, UNBOUND_SCHEMA):
         raise InputError(
-            f"{folder / MANIFEST} has schema {manifest.get('schema')!r}, this version reads {SCHEMA!r}: "
-            "build the index again"
+            f"{path} has schema {str(schema)[:80]!r}, this version reads {SCHEMA!r}: build the index again"
         )
-    wrong = [key for key, kind in _EXPECTED.items() if not isinstance(manifest.get(key), kind)]
-    if wrong or not _sound_files(manifest["files"]) or not _sound_search(manifest["search"]):
-        name = wrong[0] if wrong else "files or search"
-        raise InputError(f"{folder / MANIFEST} is damaged: no sound {name!r}; build the index again")
+    if schema == SCHEMA:
+        manifest = unsealed(path, manifest)
+    if wrong := _unsound(manifest):
+        raise InputError(f"{path} is damaged: no sound {wrong!r}; build the index again")
     return manifest
+
+
+def _unsound(manifest: dict[str, Any]) -> str:
+    """The first part of a manifest that no writer wrote so; empty for none."""
+    wrong = [key for key, kind in _EXPECTED.items() if not isinstance(manifest.get(key), kind)]
+    if wrong:
+        return wrong[0]
+    checks: dict[str, Callable[[dict[str, Any]], bool]] = {
+        "files": lambda m: _sound_files(m["files"]),
+        "search": lambda m: _sound_search(m["search"]),
+        "encoder": lambda m: _sound_encoder(m["encoder"]),
+        "store_digest": lambda m: _is_sha256(m["store_digest"]),
+        "shards": lambda m: all(map(_is_sha256, m["shards"])),
+        "rows": lambda m: _is_whole(m["rows"], 1),
+        "candidates": lambda m: _is_whole(m["candidates"], 0),
+        "index_recall": lambda m: _sound_recall(m["index_recall"]),
+        "floor": lambda m: type(m.get("floor", 0)) in (int, float) and 0 <= m.get("floor", 0) <= 1,
+    }
+    return next((name for name, sound in checks.items() if not sound(manifest)), "")
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return type(value) is int and least <= value <= _MOST
+
+
+def _is_sha256(value: object) -> bool:
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
 
 
 def _sound_files(files: Sequence[Any]) -> bool:
@@ -87,12 +118,33 @@ def _sound_files(files: Sequence[Any]) -> bool:
     except TypeError:
         return False
     return bool(found) and all(
-        isinstance(file.name, str) and FILE_NAME.fullmatch(file.name) and type(file.bytes) is int for file in found
+        isinstance(file.name, str)
+        and FILE_NAME.fullmatch(file.name) is not None
+        and _is_whole(file.bytes, 1)
+        and _is_sha256(file.sha256)
+        and _is_sha256(file.sampled_sha256)
+        for file in found
     )
 
 
 def _sound_search(search: dict[str, Any]) -> bool:
-    return search.get("parameter") in ("", "nprobe", "efSearch") and type(search.get("value")) is int
+    return search.get("parameter") in ("", "nprobe", "efSearch") and _is_whole(search.get("value"), 1)
+
+
+def _sound_recall(recall: dict[str, Any]) -> bool:
+    near = recall.get("near")
+    if not isinstance(near, dict):
+        return False
+    shares = (recall.get("at_1"), recall.get("at_10"), near.get("at_1"))
+    return all(isinstance(share, int | float) and 0 <= share <= 1 for share in shares)
+
+
+def _sound_encoder(encoder: dict[str, Any]) -> bool:
+    try:
+        encoder_spec(encoder)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def files_of(manifest: dict[str, Any]) -> list[IndexFile]:
@@ -104,14 +156,17 @@ def paths_of(folder: Path, manifest: dict[str, Any]) -> list[Path]:
 
 
 def require_files(folder: Path, manifest: dict[str, Any], *, all_bytes: bool = False) -> None:
-    """Raise InconclusiveError for a file that is missing, cut or changed; all_bytes: whatever was changed in it."""
+    """Raise InconclusiveError for a file that is missing, cut or changed; all_bytes: whatever was changed in it, and of
+    files up to READ_WHOLE in any case."""
     for file in files_of(manifest):
         path = folder / file.name
         if not path.is_file() or path.stat().st_size != file.bytes:
             raise InconclusiveError(f"index file {path} is missing or cut: build it again with memaudit index")
-        sound = sha256_of(path) == file.sha256 if all_bytes else sampled_digest(path) == file.sampled_sha256
-        if not sound:
-            raise InconclusiveError(f"index file {path} was changed: build it again with memaudit index")
+        whole = all_bytes or file.bytes <= READ_WHOLE
+        if not (sha256_as_it_is(path) == file.sha256 if whole else sampled_digest(path) == file.sampled_sha256):
+            raise InconclusiveError(
+                f"index file {path} was changed, or is another one: build it again with memaudit index"
+            )
 
 
 def open_store(folder: Path, manifest: dict[str, Any]) -> Store:
@@ -167,7 +222,7 @@ def next_number(folder: Path) -> int:
 def save(folder: Path, manifest: dict[str, Any], paths: Sequence[Path]) -> None:
     """Write index.json, which makes the files count, and remove those of earlier builds."""
     manifest = {**manifest, "files": [asdict(IndexFile.of(path)) for path in paths]}
-    write_json(folder / MANIFEST, manifest)
+    write_json(folder / MANIFEST, sealed({**manifest, "schema": SCHEMA}))
     for path in strays(folder, manifest):
         path.unlink()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from memaudit.errors import InconclusiveError
 from memaudit.index.engine import Engine
 from memaudit.index.faiss_library import read
 from memaudit.index.manifest import (
@@ -35,8 +36,8 @@ class Index:
     def open(cls, folder: str | Path) -> Index:
         """Open an index and its store. The vectors stay on the disk until a search touches them.
 
-        Checked: that every file has its size and, at 64 places of it, its content (all of it up to 16 MiB);
-        `verify_index` reads them whole. Raises InputError for something else, InconclusiveError if the store or an
+        Checked: that every file has its size and its content, of files above 1 GiB at 64 places; `verify_index` reads
+        them whole. Raises InputError for something else, InconclusiveError if the store or an
         index file changed since.
         """
         folder = Path(folder)
@@ -52,6 +53,13 @@ class Index:
     @property
     def digest(self) -> str:
         return index_digest(self.manifest)
+
+    def require_current(self) -> None:
+        """Raise InconclusiveError if the index or its store was changed since it was opened."""
+        if read_manifest(self.folder) != self.manifest:
+            raise InconclusiveError(f"index {self.folder} was changed while it was read: run again")
+        require_files(self.folder, self.manifest)
+        self.store.require_current()
 
     def search(self, queries: Float32, k: int, threshold: float) -> Neighbours:
         """As `top_k`, over the index's candidates."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import os
 import re
-import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from memaudit.errors import UsageError, install_line
+from memaudit.files import read_small, toml_in
 from memaudit.index.faiss_library import gpus, ivf_of, made
 
 AUTO = "auto"
@@ -150,7 +150,7 @@ def read_recipe(name: str) -> Recipe:
         raise _unknown(name)
     kinds = {field.name: field.type for field in fields(Recipe)}
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = toml_in(read_small(path))
         if strange := sorted(set(values) - set(kinds) | ({"name"} & set(values))):
             raise ValueError(f"unknown key {strange[0]!r}")
         recipe = Recipe(path.stem, **{key: _converted(kinds[key], value) for key, value in values.items()})

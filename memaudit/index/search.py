@@ -29,6 +29,9 @@ class Searcher(Protocol):
 
     def search(self, queries: Float32, k: int, threshold: float) -> Neighbours: ...
 
+    def require_current(self) -> None:
+        """Raise InconclusiveError if what was opened was changed since."""
+
 
 @dataclass(frozen=True)
 class ExactSearch:
@@ -39,6 +42,9 @@ class ExactSearch:
 
     def search(self, queries: Float32, k: int, threshold: float) -> Neighbours:
         return top_k(queries, self.store.stored_blocks(), k, threshold)
+
+    def require_current(self) -> None:
+        self.store.require_current()
 
 
 @dataclass(frozen=True)

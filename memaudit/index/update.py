@@ -68,6 +68,7 @@ def update_index(store: Store, folder: str | Path, progress: Progress = silent) 
         found = measure(engine, recipe, store, sample, progress)
         recall.require_floor(found, recipe.floor, recipe.name)
         adder.add_rows(store, sample.held_out)
+        store.require_current()
         save(
             folder,
             _renewed({**manifest, "search": {**manifest["search"], "value": engine.value}}, store, found, start),

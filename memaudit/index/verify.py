@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from memaudit.errors import InconclusiveError, InputError, MissingDependencyError
+from memaudit.files import NOT_BOUND
 from memaudit.index.faiss_library import import_faiss, read
-from memaudit.index.manifest import MANIFEST, open_store, paths_of, read_manifest, require_files, strays
+from memaudit.index.manifest import MANIFEST, SCHEMA, open_store, paths_of, read_manifest, require_files, strays
 from memaudit.store import Store
 
 
@@ -31,6 +32,12 @@ def verify_index(folder: str | Path) -> list[str]:
         except MissingDependencyError as error:
             faults.append(f"the files are as {MANIFEST} says, but the rows were not held against the store: {error}")
     return faults
+
+
+def index_notes(folder: str | Path) -> list[str]:
+    """What has no digest of its own by which to tell whether it was changed."""
+    bound = read_manifest(Path(folder))["schema"] == SCHEMA
+    return [] if bound else [NOT_BOUND.format(Path(folder) / MANIFEST)]
 
 
 def _files(folder: Path, manifest: dict[str, Any]) -> list[str]:

@@ -6,9 +6,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from memaudit.errors import InconclusiveError, InputError
 from memaudit.lookup.results import DedupFate, LookupMatch, LookupResult
+
+_DECISIONS = ("keep", "drop", "unreadable")
+_ROUNDING = 1e-3
 
 
 def with_fates(result: LookupResult, decisions: Path) -> LookupResult:
@@ -41,10 +45,21 @@ def _fates(path: Path, wanted: set[str]) -> Iterator[tuple[str, DedupFate]]:
     try:
         for batch in pq.ParquetFile(path).iter_batches(columns=names):
             for row in batch.filter(pc.is_in(batch["image_id"].cast(pa.string()), ids)).to_pylist():
-                value = row["witness_similarity"]
-                similarity = None if value is None or math.isnan(value) else float(value)
-                yield row["image_id"], DedupFate(row["decision"], row["reason"], row["witness_id"] or "", similarity)
+                yield row["image_id"], _fate(row)
     except KeyError:
         raise InputError(f"{path} has not the columns of a dedup run: {', '.join(names)}") from None
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, TypeError, pa.ArrowException) as error:  # ValueError: bytes that are no text, too
         raise InputError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+
+
+def _fate(row: dict[str, Any]) -> DedupFate:
+    """Raises ValueError or TypeError for what no dedup run decides."""
+    decision, reason, witness, value = (
+        row[name] for name in ("decision", "reason", "witness_id", "witness_similarity")
+    )
+    similarity = None if value is None or math.isnan(value) else float(value)
+    if decision not in _DECISIONS or not isinstance(reason, str) or not isinstance(witness, str | None):
+        raise ValueError(f"a decision {str(decision)[:40]!r} on {str(row['image_id'])[:80]!r}")
+    if similarity is not None and abs(similarity) > 1 + _ROUNDING:
+        raise ValueError(f"a similarity of {similarity:g}")
+    return DedupFate(decision, reason, witness or "", similarity)

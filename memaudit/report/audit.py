@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from memaudit.audit.results import AuditResult, Covariates
 from memaudit.matching.results import Matches
 from memaudit.report.audit_findings import card, findings_of, misses_of, page_data
 from memaudit.report.audit_tables import Targets, write_matches, write_scores
+from memaudit.report.bindings import files_beside
 from memaudit.report.document import make_report, write_report
 from memaudit.report.faces import FacePart, audit_with_faces
 from memaudit.report.model import (
@@ -78,6 +78,7 @@ def write_audit(
         coverage=result.searched.coverage,
         results=results,
         findings=findings,
+        files=files_beside(out),
     )
     write_audit_page(out / "report.html", report)
     write_report(out / "report.json", report)
@@ -121,7 +122,7 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         blank=int((result.scores.status == Status.BLANK).sum()),
         by_near_duplicates=_by_near_duplicates(findings),
         why=_why(result.why) if result.why else None,
-        metrics=_metrics(result.metrics) if result.metrics else None,
+        metrics=convert(result.metrics, Metrics | None, from_attributes=True),
         similarities=AuditSimilarities(
             generations=histogram(result.scores.best_similarity, 0.0, 1.0, 40),
             control=histogram(result.control.best_similarity, 0.0, 1.0, 40) if result.control else None,
@@ -184,23 +185,8 @@ def _control(control: measured.Control) -> Control:
         least_relabelling_p=control.least_p,
         greater_rate_p=control.greater_rate_p,
         why_no_p=control.why_no_p,
-        discoveries=_discoveries(control.discoveries) if control.discoveries else None,
+        discoveries=convert(control.discoveries, Discoveries | None, from_attributes=True),
     )
-
-
-def _discoveries(found: measured.Discoveries) -> Discoveries:
-    return Discoveries(
-        q=found.q,
-        tested=found.tested,
-        controls=found.controls,
-        found=found.found,
-        least_p=found.least_p,
-        needed=found.needed,
-    )
-
-
-def _metrics(metrics: measured.Metrics) -> Metrics:
-    return Metrics(**{**asdict(metrics), "notes": list(metrics.notes)})
 
 
 def _why(why: Covariates) -> Why:

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypedDict
 import numpy as np
 
 from memaudit.audit.results import AuditResult
-from memaudit.images.reading import is_url
+from memaudit.images.remote import is_url
 from memaudit.matching.kinds import Kind
 from memaudit.report.audit_tables import Targets, matches_of, p_of, q_of, ratios_of
 from memaudit.report.model import ImageMatch, Miss
@@ -107,7 +107,7 @@ def _finding(
         p=_number(p_of(result)[query]),
         q=_number(q_of(result)[query]),
         prompt=result.prompts[query],
-        seed=result.seeds[query] if result.seeds else "",
+        seed=result.seeds[query],
         caption=targets.caption[target],
         query_picture=pictures.add(f"generation-{query}", queries.uri[query]) if pictures else None,
         reference_picture=pictures.add(f"training-{reference}", uri) if pictures else None,

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 from msgspec import convert, to_builtins
@@ -37,10 +38,13 @@ THUMBNAILS = "thumbnails"
 FACE_CROPS = "face-crops"
 _CLAIM = ".memaudit-run"
 PREVIOUS = "previous-run"
-_FILES = (
-    *("report.json", "report.html", "matches.parquet", "scores.parquet", "cliques.parquet", "face_matches.parquet"),
+PAGE = "report.html"
+PICTURES = (THUMBNAILS, FACE_CROPS)
+BOUND = (  # by their digests in the report; the page, which shows the report's digest, has one of its own
+    *("matches.parquet", "scores.parquet", "cliques.parquet", "face_matches.parquet"),
     *("pairs.parquet", "groups.parquet", "decisions.parquet", "skew.parquet", "keep.txt", "drop.txt"),
 )
+_FILES = ("report.json", PAGE, *BOUND)
 
 
 def make_report(
@@ -52,10 +56,12 @@ def make_report(
     coverage: Coverage,
     results: R,
     findings: Sequence[Finding],
+    files: Mapping[str, str] = MappingProxyType({}),
 ) -> ReportOf[R]:
-    """Put a report together; `digest` is the SHA-256 of all else in it, `digests` tell which part was changed.
+    """Put a report together; `digest` is the SHA-256 of all else in it, `digests` tell which part was changed. files:
+    the digests of what is beside it.
 
-    Both are of the canonical form, so that a report which another JSON library wrote again is still the same.
+    All are of the canonical form, so that a report which another JSON library wrote again is still the same.
     """
     content: Json = {
         "schema": SCHEMA,
@@ -68,6 +74,7 @@ def make_report(
         "coverage": to_builtins(coverage_of(coverage)),
         "results": to_builtins(results),
         "findings": to_builtins(findings),
+        "files": dict(files),
     }
     content["digests"] = dict(digests_of_parts(canonical(content)))
     content["digest"] = digest_of(canonical(content))

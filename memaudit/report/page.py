@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
@@ -16,12 +17,22 @@ from numpy.typing import NDArray
 from memaudit.files import write_text
 from memaudit.report.model import Bin, WhyBand
 
+_LAST_LINE = re.compile(rb"<!-- sha256 of all above: ([0-9a-f]{64}) -->\n\Z")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # a caption must not steer whoever prints the page
 
 
 def write_page(path: Path, template: str, **values: object) -> None:
-    """Render a template of this package to `path`."""
-    write_text(path, _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _environment().get_template(template).render(**values)))
+    """Render a template of this package to `path`. Its last line is the digest of all above."""
+    text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _environment().get_template(template).render(**values))
+    body = text.rstrip("\n").encode("utf-8", "backslashreplace").decode() + "\n"
+    write_text(path, f"{body}<!-- sha256 of all above: {sha256(body.encode()).hexdigest()} -->\n")
+
+
+def digest_of_page(path: Path) -> tuple[str | None, str]:
+    """The digest that a page says it has, None for none, and the one that it has."""
+    data = path.read_bytes()
+    found = _LAST_LINE.search(data)
+    return (found[1].decode() if found else None), sha256(data[: found.start()] if found else data).hexdigest()
 
 
 @cache

@@ -5,12 +5,13 @@ that misses a shard or was never finished refuses to be opened: it would answer 
 """
 
 from memaudit.store.columns import ANOTHER_FILE, NO_FILE, Columns, Row, content_digest, is_same_file
-from memaudit.store.manifest import FACES, IMAGES, MANIFEST, Manifest, ViewsOf
+from memaudit.store.manifest import FACES, IMAGES, MANIFEST, Manifest, ViewsOf, encoder_spec
 from memaudit.store.reader import (
     BLOCK_ROWS,
     Block,
     Store,
     StoredBlock,
+    require_current,
     require_lengths,
     require_same_encoder,
     unit_rows,
@@ -34,7 +35,9 @@ __all__ = [
     "StoredBlock",
     "ViewsOf",
     "content_digest",
+    "encoder_spec",
     "is_same_file",
+    "require_current",
     "require_lengths",
     "require_same_encoder",
     "unit_rows",

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from memaudit.errors import InputError
-from memaudit.files import read_json
+from memaudit.files import read_json, sealed, unsealed
 from memaudit.store.shard import SHARD_NAME, Shard
 from memaudit.types import EncoderSpec
 
-SCHEMA = "memaudit-store/1"
+SCHEMA = "memaudit-store/2"
+UNBOUND_SCHEMA = "memaudit-store/1"  # of memaudit 0.1 and 0.2: as this one, without a digest of its own
 MANIFEST = "store.json"
 IMAGES, FACES = "images", "faces"  # what the rows of a store are
+_MOST_DIM, _MOST_ROWS = 1 << 20, 1 << 40  # far beyond any store: what is above comes of a damaged file
 _VIEWS_OF_0_1 = re.compile(r"views of ((?P<parent>[0-9a-f]{64})|images that are to come)")
 _TEMPORARY_NAME = re.compile(rf"\.({SHARD_NAME.pattern}|{re.escape(MANIFEST)})\.\d+\.tmp")
 
@@ -34,6 +36,7 @@ class ViewsOf(NamedTuple):
 class Manifest:
     """What store.json holds. kind: IMAGES or FACES, whose rows are biometric templates; forgotten: digests of the
     image_ids that were removed from a store of faces and may not come back; views: None where rows are whole images.
+    bound: the file has a digest of its own, which fits.
     """
 
     encoder: EncoderSpec
@@ -44,6 +47,11 @@ class Manifest:
     kind: str = IMAGES
     forgotten: tuple[str, ...] = ()
     views: ViewsOf | None = None
+    bound: bool = field(default=True, compare=False)
+
+    def sealed(self) -> dict[str, Any]:
+        """What is written: all of it, and its digest."""
+        return sealed(self.as_dict())
 
     def as_dict(self) -> dict[str, Any]:
         of_faces = {"kind": FACES, "biometric_templates": True, "forgotten": list(self.forgotten)}
@@ -62,21 +70,27 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
-        """Raises InputError if `folder` holds no store this version can read."""
-        if not (folder / MANIFEST).is_file():
+        """Raises InputError if `folder` holds no store this version can read, InconclusiveError if its manifest was
+        changed since it was written. One of memaudit 0.1 or 0.2 has no digest by which to tell."""
+        path = folder / MANIFEST
+        if not path.is_file():
             raise InputError(f"{folder} is no embedding store: it has no {MANIFEST} (make one with memaudit embed)")
-        raw = read_json(folder / MANIFEST)
-        if raw.get("schema") != SCHEMA:
-            raise InputError(f"{folder / MANIFEST} has schema {raw.get('schema')!r}, this version reads {SCHEMA!r}")
+        raw = read_json(path)
+        schema = raw.get("schema")
+        if schema not in (SCHEMA, UNBOUND_SCHEMA):
+            raise InputError(f"{path} has schema {str(schema)[:80]!r}, this version reads {SCHEMA!r}")
+        bound = schema == SCHEMA
+        content = unsealed(path, raw) if bound else {**raw, "schema": SCHEMA}
         try:
-            return cls._from_dict(_with_views_of_0_1(raw))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{folder / MANIFEST} is damaged ({error!r}): restore it or embed again") from None
+            return cls._from_dict(_with_views_of_0_1(content), bound=bound)
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            reason = " ".join(f"{error!r}".split())[:200]
+            raise InputError(f"{path} is damaged ({reason}): restore it or embed again") from None
 
     @classmethod
-    def _from_dict(cls, raw: dict[str, Any]) -> Manifest:
+    def _from_dict(cls, raw: dict[str, Any], *, bound: bool) -> Manifest:
         manifest = cls(
-            encoder=_encoder_spec(raw["encoder"]),
+            encoder=encoder_spec(raw["encoder"]),
             shard_rows=raw["shard_rows"],
             sources=tuple(raw["sources"]),
             shards=tuple(Shard(**entry) for entry in raw["shards"]),
@@ -84,10 +98,26 @@ class Manifest:
             kind=raw.get("kind", IMAGES),
             forgotten=tuple(map(str, raw.get("forgotten", ()))),
             views=ViewsOf(raw["views"]["parent"], tuple(raw["views"]["names"])) if "views" in raw else None,
+            bound=bound,
         )
-        if type(manifest.shard_rows) is not int or manifest.as_dict() != raw:
+        manifest._require_possible()
+        if manifest.as_dict() != raw:
             raise ValueError("its parts do not fit each other")
         return manifest
+
+    def _require_possible(self) -> None:
+        """Raise ValueError for numbers that no writer wrote."""
+        for name, value, least, most in (
+            ("shard_rows", self.shard_rows, 1, _MOST_ROWS),
+            ("rows", sum(shard.rows for shard in self.shards), 0, _MOST_ROWS),
+        ):
+            if type(value) is not int or not least <= value <= most:
+                raise ValueError(f"{name} {str(value)[:40]}, expected {least} to {most}")
+        if not all(isinstance(source, str) for source in self.sources):
+            raise ValueError("sources that are no text")
+        names = [shard.name for shard in self.shards]
+        if len(set(names)) < len(names):
+            raise ValueError("a shard is listed twice")
 
 
 def _with_views_of_0_1(raw: dict[str, Any]) -> dict[str, Any]:
@@ -100,13 +130,16 @@ def _with_views_of_0_1(raw: dict[str, Any]) -> dict[str, Any]:
     return raw | {"sources": [], "views": {"parent": found["parent"] or "", "names": names}}
 
 
-def _encoder_spec(raw: dict[str, Any]) -> EncoderSpec:
+def encoder_spec(raw: dict[str, Any]) -> EncoderSpec:
+    """The encoder that a manifest names. Raises TypeError or ValueError for what cannot be one."""
     spec = EncoderSpec(**raw)
     text = (spec.name, spec.weights_sha256, spec.preprocessing, spec.source)
-    if not all(isinstance(value, str) for value in text) or type(spec.dim) is not int or spec.dim < 1:
-        raise ValueError(f"encoder {raw}")
-    if not isinstance(spec.threshold, int | float):
-        raise ValueError(f"encoder threshold {spec.threshold!r}")
+    if not all(isinstance(value, str) for value in text):
+        raise ValueError("an encoder whose name, weights, preprocessing or source is no text")
+    if type(spec.dim) is not int or not 1 <= spec.dim <= _MOST_DIM:
+        raise ValueError(f"encoder dimension {str(spec.dim)[:40]}, expected 1 to {_MOST_DIM}")
+    if type(spec.threshold) not in (int, float) or not -1 <= spec.threshold <= 1:
+        raise ValueError(f"encoder threshold {str(spec.threshold)[:40]}, expected a cosine, -1 to 1")
     return spec
 
 

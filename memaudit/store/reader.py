@@ -17,7 +17,7 @@ from memaudit.errors import InconclusiveError, InputError
 from memaudit.files import digest_of
 from memaudit.store.columns import Columns, joined
 from memaudit.store.manifest import Manifest
-from memaudit.store.shard import CODES, Shard, gathered, open_shard, read_columns, require_unchanged, require_whole
+from memaudit.store.shard import CODES, Shard, gathered, open_shard, read_columns, require_whole
 from memaudit.types import Coverage, EncoderSpec, Float32, Int64, Status
 
 BLOCK_ROWS = 8192
@@ -41,16 +41,14 @@ class StoredBlock(NamedTuple):
 class Store:
     """A finished store, opened for reading."""
 
-    def __init__(self, folder: Path, manifest: Manifest, unchanged: set[str] | None = None) -> None:
-        """unchanged: names of shards whose digest was re-computed; what is read adds to it."""
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
         self.manifest = manifest
         self._starts = np.cumsum([0, *(shard.rows for shard in manifest.shards)])
-        self._unchanged = set[str]() if unchanged is None else unchanged
 
     @classmethod
     def open(cls, folder: str | Path) -> Store:
-        """Open a finished store. Costs one `stat` per shard; `verify_store` re-computes the digests.
+        """Open a finished store. Costs one `stat` per shard; a shard's digest is re-computed when it is first read.
 
         Raises InputError if there is none, InconclusiveError if it is unfinished or a shard is missing or cut.
         """
@@ -152,17 +150,23 @@ class Store:
     def iter_columns(self, size: int = BLOCK_ROWS) -> Iterator[Columns]:
         """Yield the columns of all rows, in order, unreadable ones included."""
         for shard in self.manifest.shards:
-            self._require_unchanged(shard)
             with self._open(shard) as file:
                 for low in range(0, shard.rows, size):
                     yield read_columns(file, slice(low, min(low + size, shard.rows)))
 
-    def _require_unchanged(self, shard: Shard) -> None:
-        """Once for each shard: text has no checksum of its own, and on damaged text HDF5 may run without end."""
-        if shard.name not in self._unchanged:
+    def require_current(self) -> None:
+        """Raise InconclusiveError if the store is not the one that was opened any more: what was read of it may be of
+        two states, and its digest names neither. Costs a `stat` per shard."""
+        try:
+            manifest = Manifest.read(self.folder)
+        except InputError as error:
+            raise InconclusiveError(f"store {self.folder} was changed while it was read ({error}): run again") from None
+        if manifest.shards != self.manifest.shards or not manifest.complete:
+            raise InconclusiveError(
+                f"store {self.folder} was changed while it was read: wait until nobody writes it, and run again"
+            )
+        for shard in self.manifest.shards:
             require_whole(self.folder / shard.name, shard)
-            require_unchanged(self.folder / shard.name, shard)
-            self._unchanged.add(shard.name)
 
     def all_columns(self) -> Columns:
         """The columns of all rows at once: memory grows with the rows (a few hundred bytes each)."""
@@ -208,6 +212,13 @@ def require_lengths(lengths: Float32) -> None:
     """Raise InputError unless these lengths of embeddings are all above 0 and finite."""
     if not (np.isfinite(lengths) & (lengths > 0)).all():
         raise InputError("an embedding with NaN or of length 0")
+
+
+def require_current(*stores: Store | None) -> None:
+    """Raise InconclusiveError if one of the stores that a run has read was changed since it was opened."""
+    for store in stores:
+        if store is not None:
+            store.require_current()
 
 
 def require_same_encoder(left: Store, right: Store) -> None:

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.errors import InconclusiveError
-from memaudit.files import sha256_of
+from memaudit.files import sha256_as_it_is
 from memaudit.images.image_ref import ARCHIVE_CUT
 from memaudit.store.columns import Columns
 from memaudit.types import Int64, Status
 
 SHARD_NAME = re.compile(r"shard-\d{5,}\.h5")
+_SHA256 = re.compile("[0-9a-f]{64}")
 CODES = {Status.OK: 0, Status.BLANK: 1, Status.UNREADABLE: 2}
 CUT = "cut"  # the one column that a shard need not have: where it is not, cut_in_0_1 says it all
 _CHUNK_ROWS = 1024
@@ -52,7 +53,9 @@ class Shard:
         if min(self.ok, self.cut) < 0 or self.ok + self.cut > self.rows:
             raise ValueError(f"shard with counts {counts}")
         if not SHARD_NAME.fullmatch(self.name):
-            raise ValueError(f"shard called {self.name!r}")
+            raise ValueError(f"shard called {self.name[:40]!r}")
+        if not all(_SHA256.fullmatch(digest) for digest in (self.sha256, self.content_sha256)):
+            raise ValueError(f"shard {self.name} with digests that are none")
 
 
 def shard_name(number: int) -> str:
@@ -67,23 +70,50 @@ def require_whole(path: Path, shard: Shard) -> None:
 
 
 def require_unchanged(path: Path, shard: Shard) -> None:
-    if (found := sha256_of(path)) != shard.sha256:
+    """Raise InconclusiveError unless the file is, byte by byte, the one that the manifest lists.
+
+    The first call in a process reads the whole file; as long as nobody touches it a further one costs a `stat`.
+    """
+    try:
+        found = sha256_as_it_is(path)
+    except OSError:
+        require_whole(path, shard)  # says that it is missing, which is the likely reason
+        raise InconclusiveError(f"shard {path} cannot be read: restore it, or embed again") from None
+    if found != shard.sha256:
         raise InconclusiveError(
-            f"shard {path} was changed: its sha256 is {found[:12]}…, not the recorded {shard.sha256[:12]}…"
+            f"shard {path} was changed, or is another one: its sha256 is {found[:12]}…, the manifest has "
+            f"{shard.sha256[:12]}…; restore it, or embed again"
         )
 
 
 @contextmanager
 def open_shard(path: Path, shard: Shard, dim: int) -> Iterator[h5py.File]:
-    """Open a shard's file. What is not whole or not as its entry says is an InconclusiveError."""
+    """Open a shard's file. What is not whole or not as its entry says is an InconclusiveError: before it is read, and
+    after it, so that what was read is what was checked."""
+    require_unchanged(path, shard)
     try:
         with h5py.File(path, "r") as file:
+            _require_plain(file)
             if file["embeddings"].shape != (shard.rows, dim) or len(file["status"]) != shard.rows:
                 raise ValueError(f"it does not hold {shard.rows} embeddings of {dim} numbers")
             yield file
     except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:  # TypeError: a column of another type
         reason = " ".join(str(error).split())
         raise InconclusiveError(f"shard {path} cannot be read ({reason}): restore it, or embed again") from None
+    require_unchanged(path, shard)
+
+
+def _require_plain(file: h5py.File) -> None:
+    """Raise ValueError for a file whose numbers lie elsewhere: a store from somebody else could name any file of its
+    reader, and the bytes would come out as hashes or captions."""
+    for name in file.id:
+        plain = file.id.links.get_info(name).type == h5py.h5l.TYPE_HARD
+        found = h5py.h5o.open(file.id, name) if plain else None
+        if not isinstance(found, h5py.h5d.DatasetID):
+            raise ValueError(f"{name.decode(errors='replace')[:40]!r} is a link or a folder, and no column")
+        properties = found.get_create_plist()
+        if properties.get_external_count() or properties.get_layout() == h5py.h5d.VIRTUAL:
+            raise ValueError(f"column {name.decode(errors='replace')[:40]!r} lies in another file")
 
 
 def shard_file(columns: Columns, embeddings: NDArray[np.float16]) -> bytes:

@@ -27,7 +27,6 @@ class StoreWriter:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
         self.manifest = manifest
-        self._unchanged: set[str] = set()
 
     @property
     def rows(self) -> int:
@@ -106,7 +105,7 @@ class StoreWriter:
 
     def written(self) -> Store:
         """What was written so far, for reading. Another one is needed after the next shard."""
-        return Store(self.folder, self.manifest, self._unchanged)
+        return Store(self.folder, self.manifest)
 
     def whole_shards(self) -> int:
         """How many shards there are before the first that is missing or cut."""
@@ -138,7 +137,7 @@ class StoreWriter:
         self.remove_strays()
 
     def _save(self, manifest: Manifest) -> None:
-        write_json(self.folder / MANIFEST, manifest.as_dict())
+        write_json(self.folder / MANIFEST, manifest.sealed())
         self.manifest = manifest
 
 
@@ -189,7 +188,7 @@ def _created(folder: Path, fresh: Manifest, *, append: bool) -> Manifest:
     strangers = [p.name for p in folder.iterdir() if not p.name.startswith((".", "shard-"))]
     if strangers:
         raise UsageError(f"{folder} is not empty and holds no store (found {strangers[0]}): choose another --out")
-    write_json(folder / MANIFEST, fresh.as_dict())
+    write_json(folder / MANIFEST, fresh.sealed())
     return fresh
 
 

@@ -5,6 +5,8 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from vectors import random_vectors, vector_store
 
@@ -29,7 +31,7 @@ def groups(folder: Path, sizes: dict[str, list[str]]) -> GroupSizes:
         folder / "groups.parquet",
         {"group": np.array(numbers, dtype=np.int64), "image_id": [i for ids in sizes.values() for i in ids]},
     )
-    return GroupSizes.read(folder)
+    return GroupSizes.read(folder / "groups.parquet")
 
 
 def test_the_same_seed_gives_the_same_prompts_in_any_order_of_rows(tmp_path: Path) -> None:
@@ -129,10 +131,26 @@ def test_impossible_options_are_one_line(tmp_path: Path, count: int, strategy: s
 def test_a_folder_without_groups_is_one_line(tmp_path: Path) -> None:
     """Not a dedup run, or a damaged file."""
     with pytest.raises(InputError, match="holds no groups"):
-        GroupSizes.read(tmp_path)
+        GroupSizes.read(tmp_path / "groups.parquet")
     (tmp_path / "groups.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(InputError, match="holds no groups"):
-        GroupSizes.read(tmp_path)
+        GroupSizes.read(tmp_path / "groups.parquet")
+
+
+def test_numbers_of_groups_may_be_any_numbers(tmp_path: Path) -> None:
+    """They name groups, and take no more memory for being large."""
+    numbers = np.array([2**40, 2**40, 7, -1], np.int64)
+    write_table(tmp_path / "groups.parquet", {"group": numbers, "image_id": ["a", "b", "c", "d"]})
+    sizes = GroupSizes.read(tmp_path / "groups.parquet")
+    assert [sizes.of(name) for name in "abcdx"] == [(2**40, 2), (2**40, 2), (7, 1), (-1, 1), (-1, 1)]
+
+
+@pytest.mark.parametrize("columns", [{"image_id": ["a", None]}, {"group": ["1", "2"]}, {"group": [1.5, 2.5]}])
+def test_a_table_that_dedup_did_not_write_is_one_line(tmp_path: Path, columns: dict[str, list[object]]) -> None:
+    """Names that are none, numbers that are none."""
+    pq.write_table(pa.table({"group": [1, 2], "image_id": ["a", "b"]} | columns), tmp_path / "groups.parquet")
+    with pytest.raises(InputError, match="holds no groups of a memaudit dedup run"):
+        GroupSizes.read(tmp_path / "groups.parquet")
 
 
 def test_what_is_written_is_a_pairing(tmp_path: Path) -> None:

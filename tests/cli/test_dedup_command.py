@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import shutil
 import signal
@@ -16,10 +15,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from calls import Memaudit
+from manifests import edit_manifest
 from pictures import MakeFolder, MakeStore, altered, draw, write_pictures
 from vectors import families, random_vectors, vector_store
 
-from memaudit.dedup import search
+from memaudit.dedup import target_recall
 from memaudit.report.document import read_report
 from memaudit.store import Store
 from memaudit.types import Status
@@ -197,8 +197,7 @@ def test_against_what_cannot_be_measured_is_inconclusive(memaudit: Memaudit, tmp
         tmp_path / "o", random_vectors(1, 6), weights="f" * 64 if fault == "encoder" else "", statuses=statuses
     )
     if fault == "unfinished":
-        manifest = json.loads((other.folder / "store.json").read_text())
-        (other.folder / "store.json").write_text(json.dumps(manifest | {"complete": False}))
+        edit_manifest(other.folder, lambda manifest: manifest.update(complete=False))
     if fault == "missing shard":
         (other.folder / "shard-00000.h5").unlink()
     out = tmp_path / "out"
@@ -341,7 +340,7 @@ def test_a_target_is_reached_or_inconclusive(
     reached = run(memaudit, clumps, tmp_path / "reached", *narrow, "--target-recall", "0.95")
     assert reached["recall"]["by_pair"]["low"] >= 0.95
     assert "16 clusters, each image compared with its 1 nearest" not in reached["method"]
-    monkeypatch.setattr(search, "MOST_SAMPLED", 300)
+    monkeypatch.setattr(target_recall, "MOST_SAMPLED", 300)
     arguments = ("dedup", clumps.folder, "--out", tmp_path / "failed", *narrow, "--target-recall", "0.999")
     assert memaudit(*arguments).code == 3
     report = read_report(tmp_path / "failed" / "report.json").content

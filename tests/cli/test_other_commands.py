@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from calls import Memaudit, program
+from manifests import edit_manifest
 from pictures import MakeFolder, MakeStore
 
 from memaudit.store import Store
@@ -63,8 +64,7 @@ def test_dedup_of_what_is_no_whole_store_leaves_no_earlier_report(
     if damage == "missing":
         (store.folder / "shard-00000.h5").unlink()
     elif damage == "unfinished":
-        manifest = json.loads((store.folder / "store.json").read_text())
-        (store.folder / "store.json").write_text(json.dumps(manifest | {"complete": False}))
+        edit_manifest(store.folder, lambda manifest: manifest.update(complete=False))
     else:
         store.folder.rename(tmp_path / "elsewhere")
     called = memaudit("dedup", store.folder, "--out", out, "--max-unreadable", "0.1")
@@ -92,8 +92,7 @@ def test_info_lists_the_causes(memaudit: Memaudit, store: Store) -> None:
 
 def test_info_of_an_unfinished_store(memaudit: Memaudit, store: Store) -> None:
     """What a killed run left can be looked at."""
-    manifest = json.loads((store.folder / "store.json").read_text())
-    (store.folder / "store.json").write_text(json.dumps(manifest | {"complete": False}))
+    edit_manifest(store.folder, lambda manifest: manifest.update(complete=False))
     assert memaudit("info", store.folder, "--json").json["complete"] is False
     assert memaudit("verify", store.folder).code == 3
 

@@ -346,41 +346,44 @@ def test_a_store_of_another_encoder_is_refused(finished: Path) -> None:
 
 # --- killed at any moment -------------------------------------------------------------------------------------------
 
-KILLED_AT_AN_EVENT = """
-import os, signal, sys
-from memaudit.embedding.run import EmbedOptions, embed
-from memaudit.encoders import load_encoder
-images, store, limit = sys.argv[1], sys.argv[2], int(sys.argv[3])
-count = 0
-def hook(event, args):
-    global count
-    if event in ("open", "os.rename", "os.remove") and str(args[0]).startswith(store):
-        count += 1
-        if count == limit:
-            os.kill(os.getpid(), signal.SIGKILL)
-sys.addaudithook(hook)
-append = sys.argv[4:] == ["append"]
-embed([images], store, load_encoder("thumbnail"), EmbedOptions(shard_rows=4, workers=2), append=append)
-print(count)
-"""
 
+def run_until(images: Path, store: Path, event: int, *, append: bool = False) -> int:
+    """Embed in a process that kills itself at its n-th opening, renaming or removing of a file of the store.
 
-def run_until(images: Path, store: Path, event: int, *, append: bool = False) -> subprocess.CompletedProcess[str]:
-    """Embed in a process that kills itself at its n-th opening, renaming or removing of a file of the store."""
-    command = [sys.executable, "-c", KILLED_AT_AN_EVENT, str(images), str(store), str(event), *["append"] * append]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    Returns its exit code; at its end it writes the number of those events into `events`, beside the store.
+    """
+    process = os.fork()
+    if process:
+        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    count, code = 0, 1
+
+    def hook(name: str, arguments: tuple[object, ...]) -> None:
+        nonlocal count
+        if name in ("open", "os.rename", "os.remove") and str(arguments[0]).startswith(str(store)):
+            count += 1
+            if count == event:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    try:
+        sys.addaudithook(hook)
+        embed([images], store, ENCODER, SHARDS_OF_4, append=append)
+        (store.parent / "events").write_text(str(count))
+        code = 0
+    finally:
+        os._exit(code)
 
 
 def test_killed_at_any_step_it_continues_to_the_same_store(picture_folder: MakeFolder, tmp_path: Path) -> None:
     """Between and during the writes of shards and manifest: the store left behind does not open as finished unless it
     is, and the next run makes the store of an uninterrupted one, bit by bit, with nothing left over."""
     images = picture_folder(10)
-    events = int(run_until(images, tmp_path / "whole", 0).stdout)
+    assert run_until(images, tmp_path / "whole", 0) == 0
+    events = int((tmp_path / "events").read_text())
     expected = files_of(tmp_path / "whole")
     assert events > 20
     for event in sorted(random.sample(range(1, events + 1), 20)):
         store = tmp_path / f"killed-{event}"
-        assert run_until(images, store, event).returncode == -signal.SIGKILL
+        assert run_until(images, store, event) == -signal.SIGKILL
         if "store.json" in files_of(store) and files_of(store) != expected:
             assert verify_store(store) != [] or Store.open(store)
             assert_unfinished_or_whole(store, 10)
@@ -404,8 +407,8 @@ def test_killed_while_a_finished_store_grows(picture_folder: MakeFolder, tmp_pat
     shutil.copytree(tmp_path / "grown", tmp_path / "undisturbed")
     added = write_pictures(tmp_path / "more" if append else images, range(8, 20))
     embed([added], tmp_path / "undisturbed", ENCODER, SHARDS_OF_4, append=append)
-    for event in (14, 24):  # the first steps only check what is there
-        assert run_until(added, tmp_path / "grown", event, append=append).returncode == -signal.SIGKILL
+    for event in (10, 16):  # the first steps only check what is there
+        assert run_until(added, tmp_path / "grown", event, append=append) == -signal.SIGKILL
         with pytest.raises(InconclusiveError, match="unfinished"):
             Store.open(tmp_path / "grown")
     embed([added], tmp_path / "grown", ENCODER, SHARDS_OF_4, append=append)

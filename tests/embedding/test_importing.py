@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from manifests import edit_manifest
 
 from memaudit.cli.app import run
 from memaudit.embedding.importing import Part, clip_retrieval_parts, import_embeddings
@@ -97,10 +98,11 @@ def test_a_finished_store_is_not_overwritten(tmp_path):
     first = import_embeddings([source], tmp_path / "a", SPEC, shard_rows=8)
     with pytest.raises(InputError, match="is complete already"):
         import_embeddings([source], tmp_path / "a", SPEC, shard_rows=8)
-    manifest = json.loads((tmp_path / "a" / "store.json").read_text())
-    for key in ("shards",):
-        manifest[key] = manifest[key][:1]
-    (tmp_path / "a" / "store.json").write_text(json.dumps(manifest | {"complete": False, "rows": 8, "ok": 8}))
+
+    def unfinished(manifest):
+        manifest |= {"complete": False, "rows": 8, "ok": 8, "shards": manifest["shards"][:1]}
+
+    edit_manifest(tmp_path / "a", unfinished)
     assert import_embeddings([source], tmp_path / "a", SPEC, shard_rows=8).digest == first.digest
 
 

@@ -43,13 +43,13 @@ def test_a_hundred_megabytes_are_refused_unread(gate: Gate, tmp_path: Path) -> N
 
 def test_a_device_that_never_ends_is_refused(gate: Gate) -> None:
     """Its size says 0."""
-    refused(gate, Path("/dev/zero"), "is no regular file")
+    refused(gate, Path("/dev/zero"), "not a regular file")
 
 
 def test_a_pipe_that_says_nothing_is_refused(gate: Gate, tmp_path: Path) -> None:
     """Opening it would wait for ever."""
     os.mkfifo(tmp_path / "report.json")
-    refused(gate, tmp_path / "report.json", "is no regular file")
+    refused(gate, tmp_path / "report.json", "not a regular file")
 
 
 LONG: list[tuple[str, Callable[[Report], Any], str]] = [

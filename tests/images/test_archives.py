@@ -202,7 +202,6 @@ def test_an_absent_url_or_backend_is_named():
 
 def test_a_file_served_over_http(tmp_path):
     """A manifest on an HTTP server, its images relative to it."""
-    pytest.importorskip("aiohttp", reason="http:// needs aiohttp: ./scripts/test")
     from functools import partial
     from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
     from threading import Thread

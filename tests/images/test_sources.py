@@ -90,12 +90,40 @@ def test_a_name_that_is_not_utf8_is_escaped_and_can_be_opened(tmp_path: Path) ->
 
 
 def test_links_to_folders_above_end(tmp_path: Path) -> None:
-    """Loops of symbolic links are walked once round: every image once under each name that is no loop."""
+    """Loops of symbolic links are not walked: every image once, under the name that no link gives it."""
     touch(tmp_path, "a/x.png", "b/y.png")
     (tmp_path / "a" / "up").symlink_to("..")
     (tmp_path / "a" / "self").symlink_to(".")
     (tmp_path / "b" / "across").symlink_to("../a")
-    assert ids(tmp_path) == ["a/x.png", "b/across/x.png", "b/y.png"]
+    assert ids(tmp_path) == ["a/x.png", "b/y.png"]
+
+
+def test_folders_that_link_to_each_other(tmp_path: Path) -> None:
+    """Six folders, each with a link to each: 13,699 paths, six images. So it is behind a link that leads out."""
+    for here in "abcdef":
+        touch(tmp_path, f"set/{here}/x.png")
+        for there in "abcdef":
+            (tmp_path / "set" / here / f"to-{there}").symlink_to(f"../{there}")
+    assert ids(tmp_path / "set") == [f"{name}/x.png" for name in "abcdef"]
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "1").symlink_to(tmp_path / "set" / "c")
+    (tmp_path / "other" / "2").symlink_to(tmp_path / "set")
+    (tmp_path / "other" / "3").symlink_to(tmp_path / "set")
+    found = ids(tmp_path / "other")
+    assert len(found) == len({(tmp_path / "other" / name).resolve() for name in found}) == 6
+
+
+def test_links_that_double_at_each_step(tmp_path: Path) -> None:
+    """2 to the power of 24 paths to one image end, and give one row."""
+    for step in range(24):
+        (tmp_path / f"{step:02}").mkdir()
+        for name in "ab":
+            (tmp_path / f"{step:02}" / name).symlink_to(f"../{step + 1:02}")
+    touch(tmp_path, "24/x.png")
+    assert ids(tmp_path) == ["24/x.png"]
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "l").symlink_to(tmp_path / "00")
+    assert len(ids(tmp_path / "out")) == 1
 
 
 def test_a_linked_folder_is_followed(tmp_path: Path) -> None:

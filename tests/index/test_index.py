@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from manifests import edit_manifest
 from pictures import MakeFolder, MakeStore
 from PIL import Image
 
@@ -121,7 +122,8 @@ def test_a_damaged_index_file_is_refused(store: Store, tmp_path: Path, damage: s
         data[len(data) // 2] ^= 1
         path.write_bytes(data)
     with pytest.raises(
-        InconclusiveError, match=r"vectors-00000\.faiss (is missing or cut|was changed): build it again"
+        InconclusiveError,
+        match=r"vectors-00000\.faiss (is missing|was changed, or is another one).*: build it again",
     ):
         Index.open(tmp_path / "index")
     assert len(verify_index(tmp_path / "index")) == 1
@@ -138,15 +140,43 @@ def test_a_damaged_index_file_is_refused(store: Store, tmp_path: Path, damage: s
         {"rows": None},
         {"recipe": []},
         {"search": {"parameter": "nprobe"}},
+        {"search": {"parameter": "efSearch", "value": 1 << 50}},
+        {"search": {"parameter": "efSearch", "value": 0}},
+        {"candidates": -1},
+        {"rows": True},
+        {"floor": 9.9},
+        {"store_digest": "x"},
+        {"shards": [7]},
+        {"encoder": {}},
     ],
 )
 def test_a_damaged_manifest_is_refused(store: Store, tmp_path: Path, change: dict[str, Any]) -> None:
     """One line that names the file."""
     build_index(store, tmp_path / "index")
-    path = tmp_path / "index" / "index.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    edit_manifest(tmp_path / "index", lambda manifest: manifest.update(change), "index.json")
     with pytest.raises(InputError, match=r"index\.json (has schema|is damaged)"):
         Index.open(tmp_path / "index")
+
+
+def test_a_manifest_that_was_changed_is_refused(store: Store, tmp_path: Path) -> None:
+    """One bit of efSearch, say: what is read would be sound, and the answers others."""
+    build_index(store, tmp_path / "index")
+    path = tmp_path / "index" / "index.json"
+    path.write_text(path.read_text().replace('"candidates": 0', '"candidates": 1'))
+    for check in (Index.open, verify_index):
+        with pytest.raises(InconclusiveError, match=r"index\.json was changed after it was written"):
+            check(tmp_path / "index")
+
+
+def test_an_index_of_an_earlier_version_opens(store: Store, tmp_path: Path) -> None:
+    """It had no digest of its own."""
+    build_index(store, tmp_path / "index")
+    path = tmp_path / "index" / "index.json"
+    manifest = json.loads(path.read_text()) | {"schema": "memaudit-index/2"}
+    del manifest["digest"]
+    path.write_text(json.dumps(manifest))
+    assert verify_index(tmp_path / "index") == []
+    assert len(Index.open(tmp_path / "index").store) == len(store)
 
 
 def test_no_index(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from manifests import edit_manifest
 from vectors import Vectors, families, near, vector_store
 
 from memaudit.errors import InconclusiveError, InputError, UsageError
@@ -97,8 +98,7 @@ def test_what_cannot_be_updated(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no index"):
         update_index(store, tmp_path / "index")
     build_index(store, tmp_path / "index")
-    path = tmp_path / "index" / "index.json"
-    path.write_text(path.read_text().replace('"recipe": "flat"', '"recipe": "cagra"'))
+    edit_manifest(tmp_path / "index", lambda manifest: manifest.update(recipe="cagra"), "index.json")
     with pytest.raises(UsageError, match="cagra cannot be added to: build it again"):
         update_index(store, tmp_path / "index")
 

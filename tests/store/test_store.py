@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import subprocess
@@ -18,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from manifests import as_of_0_2, edit_manifest
 
 from memaudit.errors import InconclusiveError, InputError, MemauditError, UsageError
 from memaudit.store import Columns, Row, Store, content_digest, require_same_encoder, verify_store, writing_store
@@ -66,12 +66,6 @@ def write_store(folder: Path, rows: Sequence[Row], shard_rows: int = 7, spec: En
 def folder(tmp_path: Path) -> Path:
     """A store of 20 rows in shards of 7, 7 and 6."""
     return write_store(tmp_path / "store", make_rows(20)).folder
-
-
-def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    manifest = json.loads((folder / "store.json").read_text())
-    change(manifest)
-    (folder / "store.json").write_text(json.dumps(manifest))
 
 
 def edit_shard(folder: Path, change: Callable[[h5py.File], None]) -> None:
@@ -237,7 +231,7 @@ def test_a_flipped_bit_in_an_embedding_is_noticed_when_read(folder: Path) -> Non
     data[offset + 10] ^= 4
     path.write_bytes(data)
     store = Store.open(folder)
-    with pytest.raises(InconclusiveError, match=r"shard-00000\.h5 cannot be read") as caught:
+    with pytest.raises(InconclusiveError, match=r"shard-00000\.h5 was changed, or is another one") as caught:
         list(store.blocks())
     one_line(caught)
     with pytest.raises(InconclusiveError):
@@ -305,7 +299,7 @@ def test_a_store_that_grows_is_unfinished(folder: Path) -> None:
 def test_another_schema(folder: Path) -> None:
     """A store of another version is named as such."""
     edit_manifest(folder, lambda manifest: manifest.update(schema="memaudit-store/99"))
-    with pytest.raises(InputError, match=r"schema 'memaudit-store/99', this version reads 'memaudit-store/1'"):
+    with pytest.raises(InputError, match=r"schema 'memaudit-store/99', this version reads 'memaudit-store/2'"):
         Store.open(folder)
 
 
@@ -388,7 +382,7 @@ def test_a_shard_that_is_no_hdf5(folder: Path) -> None:
     path = folder / "shard-00000.h5"
     path.write_bytes(os.urandom(path.stat().st_size))
     for read in (Store.comparable_rows, Store.all_columns, lambda store: list(store.blocks())):
-        with pytest.raises(InconclusiveError, match=r"cannot be read|was changed: its sha256 is") as caught:
+        with pytest.raises(InconclusiveError, match=r"was changed, or is another one: its sha256 is") as caught:
             read(Store.open(folder))
         one_line(caught)
 
@@ -572,3 +566,134 @@ def test_a_full_disk_leaves_no_half_shard(tmp_path: Path) -> None:
     assert done.stdout == f"{folder / 'shard-00000.h5'} cannot be written: File too large\n"
     assert sorted(os.listdir(folder)) == [".lock", "store.json"]
     assert len(write_store(folder, make_rows(40), 20)) == 40
+
+
+def shards_of(folder: Path) -> tuple[Path, Path]:
+    return folder / "shard-00000.h5", folder / "shard-00001.h5"
+
+
+def test_swapped_shards_are_refused_by_every_reader(folder: Path) -> None:
+    """Each is sound, and of equal size: the answers would be about other images."""
+    first, second = shards_of(folder)
+    first.rename(folder / "x")
+    second.rename(first)
+    (folder / "x").rename(second)
+    readers: list[Callable[[Store], Any]] = [
+        lambda store: list(store.blocks()),
+        lambda store: list(store.stored_blocks(first_shard=1)),
+        lambda store: store.embeddings(np.array([8])),
+        lambda store: store.columns(np.array([0])),
+        lambda store: list(store.iter_columns()),
+        Store.all_columns,
+        Store.comparable_rows,
+        lambda store: store.coverage,
+    ]
+    for read in readers:
+        with pytest.raises(InconclusiveError, match=r"shard-0000[01]\.h5 was changed, or is another one") as caught:
+            read(Store.open(folder))
+        one_line(caught)
+    assert len(verify_store(folder)) == 2
+
+
+def test_a_shard_that_changes_while_it_is_read(folder: Path) -> None:
+    """What was read before the change is not taken for what the manifest lists."""
+    store, (first, second) = Store.open(folder), shards_of(folder)
+    blocks = store.stored_blocks(size=2)
+    next(blocks)
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(InconclusiveError, match="was changed, or is another one"):
+        list(blocks)
+
+
+def test_an_open_store_reads_what_it_opened_or_nothing(tmp_path: Path) -> None:
+    """A store that is written anew gives names of shards to other images: an earlier reader takes none for his."""
+    old = write_store(tmp_path / "store", make_rows(20))
+    with writing_store(old.folder, SPEC, 7, ["test"]) as writer:
+        writer.keep_shards(1)
+        assert len(old.all_columns().image_id) == 20
+        writer.write_shard(make_rows(21)[14:])
+        writer.finish()
+    assert len(old.columns(np.array([0])).image_id) == 1
+    for rows, reason in ((np.array([8]), "was changed, or is another one"), (np.array([15]), "is missing")):
+        with pytest.raises(InconclusiveError, match=reason):
+            old.columns(rows)
+
+
+def test_a_store_that_was_written_since_is_no_longer_current(tmp_path: Path) -> None:
+    """Grown, written anew, begun again, cut, or gone."""
+    store = write_store(tmp_path / "store", make_rows(14))
+    store.require_current()
+    with writing_store(store.folder, SPEC, 7, ["test"]) as writer:
+        writer.write_shard(make_rows(21)[14:])
+        with pytest.raises(InconclusiveError, match="was changed while it was read"):
+            store.require_current()
+        writer.finish()
+    with pytest.raises(InconclusiveError, match="was changed while it was read"):
+        store.require_current()
+    grown = Store.open(store.folder)
+    (store.folder / "store.json").unlink()
+    with pytest.raises(InconclusiveError, match="was changed while it was read"):
+        grown.require_current()
+
+
+@pytest.mark.parametrize(
+    "flip", [('"threshold": 0.9', '"threshold": 0.8'), ('"rows": 20', '"rows": 21'), ('"sources"', '"tources"')]
+)
+def test_a_flipped_bit_in_the_manifest(folder: Path, flip: tuple[str, str]) -> None:
+    """A threshold of another value is as sound as the one that was measured: only a digest tells."""
+    path = folder / "store.json"
+    text = path.read_text()
+    assert flip[0] in text
+    path.write_text(text.replace(*flip))
+    for check in (Store.open, verify_store):
+        with pytest.raises(InconclusiveError, match=r"store\.json was changed after it was written") as caught:
+            check(folder)
+        one_line(caught)
+
+
+def test_a_store_of_an_earlier_version_has_no_digest(folder: Path) -> None:
+    """It is read, and continued with a manifest of this version."""
+    as_of_0_2(folder)
+    assert (len(Store.open(folder)), Store.open(folder).manifest.bound, verify_store(folder)) == (20, False, [])
+    with writing_store(folder, SPEC, 7, ["test"]) as writer:
+        writer.write_shard(make_rows(27)[20:])
+        writer.finish()
+    assert Store.open(folder).manifest.bound
+
+
+@pytest.mark.parametrize("threshold", [9.95, -1.5, True, "0.9"])
+def test_a_number_out_of_range_is_refused_of_earlier_versions(folder: Path, threshold: object) -> None:
+    """Without a digest only what no version wrote is told."""
+    as_of_0_2(folder, lambda manifest: manifest["encoder"].update(threshold=threshold))
+    with pytest.raises(InputError, match="encoder threshold"):
+        Store.open(folder)
+
+
+@pytest.mark.parametrize("where", ["external storage", "external link", "soft link", "virtual"])
+def test_a_shard_whose_numbers_lie_elsewhere_is_refused(folder: Path, where: str) -> None:
+    """A store from somebody else would have its reader print any of his files, as hashes or captions."""
+    secret, rows = folder.parent / "secret", 7
+    secret.write_bytes(b"TOPSECRET-" * 30)
+
+    def change(file: h5py.File) -> None:
+        kept = file["sha256"][:]
+        del file["sha256"]
+        if where == "external storage":
+            file.create_dataset("sha256", shape=(rows, 32), dtype="u1", external=[(str(secret), 0, rows * 32)])
+        elif where == "external link":
+            file["sha256"] = h5py.ExternalLink(str(folder / "shard-00000.h5"), "/sha256")
+        elif where == "soft link":
+            file.create_group("aside").create_dataset("sha256", data=kept)
+            file["sha256"] = h5py.SoftLink("/aside/sha256")
+        else:
+            layout = h5py.VirtualLayout(shape=(rows, 32), dtype="u1")
+            layout[:] = h5py.VirtualSource(str(folder / "shard-00000.h5"), "sha256", shape=(rows, 32))
+            file.create_virtual_dataset("sha256", layout)
+
+    edit_shard(folder, change)
+    with pytest.raises(
+        InconclusiveError, match=r"(is a link or a folder, and no column|lies in another file)"
+    ) as caught:
+        Store.open(folder).all_columns()
+    one_line(caught)
+    assert len(verify_store(folder)) == 1

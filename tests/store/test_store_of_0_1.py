@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import h5py
 import pytest
+from manifests import as_of_0_2
 from pictures import MakeFolder
 
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.embedding.views import ViewStore, embed_views, open_views
-from memaudit.embedding.windows import tiles_of, window_faults
+from memaudit.embedding.windows import TILES, window_faults, windows_of
 from memaudit.encoders import load_encoder
 from memaudit.errors import InconclusiveError
 from memaudit.images.views import tiles
@@ -23,12 +23,6 @@ from memaudit.store import Manifest, Store, verify_store
 
 ENCODER = load_encoder("thumbnail")
 OPTIONS = EmbedOptions(shard_rows=20, workers=2)
-
-
-def edit(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    manifest = json.loads((folder / "store.json").read_text())
-    change(manifest)
-    (folder / "store.json").write_text(json.dumps(manifest))
 
 
 def as_views_of_0_1(folder: Path) -> None:
@@ -39,7 +33,7 @@ def as_views_of_0_1(folder: Path) -> None:
         assert manifest["sources"] == []
         manifest["sources"] = [f"views of {views['parent'] or 'images that are to come'}", *views["names"]]
 
-    edit(folder, change)
+    as_of_0_2(folder, change)
 
 
 def without_cut(folder: Path) -> None:
@@ -54,7 +48,7 @@ def without_cut(folder: Path) -> None:
             data = path.read_bytes()
             shard |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
-    edit(folder, change)
+    as_of_0_2(folder, change)
 
 
 @pytest.fixture
@@ -73,7 +67,7 @@ def test_views_open_verify_and_stay_as_they_are(images: Store, made: ViewStore) 
     opened = open_views(images, folder)
     assert (opened.names, opened.store.digest) == (made.names, made.store.digest)
     assert opened.store.manifest.sources == ()
-    assert tiles_of(images) is not None
+    assert windows_of(images, TILES) is not None
     assert verify_store(folder) == window_faults(images.folder) == []
     times = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.h5")}
     again = embed_views(images, folder, ENCODER, tiles(), OPTIONS)
@@ -91,11 +85,11 @@ def test_views_that_were_promised_or_stopped_go_on(images: Store, made: ViewStor
         last = manifest["shards"].pop()
         manifest.update(complete=False, rows=manifest["rows"] - last["rows"], ok=manifest["ok"] - last["ok"])
 
-    edit(folder, unfinished)
+    as_of_0_2(folder, unfinished)
     as_views_of_0_1(folder)
     assert Manifest.read(folder).views == ("", made.names)
     with pytest.raises(InconclusiveError, match="unfinished"):
-        tiles_of(images)
+        windows_of(images, TILES)
     assert embed_views(images, folder, ENCODER, tiles(), OPTIONS).store.digest == made.store.digest
 
 
@@ -103,7 +97,7 @@ def test_views_of_another_state_are_still_told(images: Store, made: ViewStore, p
     as_views_of_0_1(made.store.folder)
     grown = embed([picture_folder(2, "more", 50)], images.folder, ENCODER, OPTIONS, append=True)
     with pytest.raises(InconclusiveError, match="another state"):
-        tiles_of(grown)
+        windows_of(grown, TILES)
 
 
 def test_a_source_with_such_a_name_is_a_source(picture_folder: MakeFolder, tmp_path: Path) -> None:
@@ -124,9 +118,9 @@ def test_rows_of_cut_archives_are_told_by_their_words(picture_folder: MakeFolder
     old = Store.open(store.folder)
     assert old.all_columns().cut.sum() == old.cut == count
     assert verify_store(old.folder) == []
-    edit(old.folder, lambda manifest: manifest["shards"][0].update(cut=0))
+    as_of_0_2(old.folder, lambda manifest: manifest["shards"][0].update(cut=0))
     assert verify_store(old.folder) == [f"shard-00000.h5: the archives of {count} rows end early, store.json says 0"]
-    edit(old.folder, lambda manifest: manifest["shards"][0].update(cut=count))
+    as_of_0_2(old.folder, lambda manifest: manifest["shards"][0].update(cut=count))
     grown = embed([picture_folder(2, "more", 50)], old.folder, ENCODER, OPTIONS, append=True)
     assert (grown.cut, verify_store(grown.folder)) == (count, [])
 

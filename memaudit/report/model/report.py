@@ -46,6 +46,10 @@ class Head(Part, frozen=True, kw_only=True):
         dict[str, Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]],
         says("64 bits of the SHA-256 of each part, by its place: which part was changed"),
     ]
+    files: Annotated[
+        dict[str, Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]] | UnsetType,
+        says("SHA-256 of each table and list beside the report, and of each folder of pictures"),
+    ] = UNSET
     digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$"), says("SHA-256 of all else in the report")]
 
 

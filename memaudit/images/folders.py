@@ -1,0 +1,132 @@
+"""The files below a folder, here or at a URL, in path order and without hidden ones: each once, whatever links say."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from html import unescape
+from typing import NamedTuple
+from urllib.parse import unquote, urljoin
+
+from memaudit.errors import InputError
+from memaudit.files import reason_of
+from memaudit.images.remote import filesystem_of, is_url, is_web
+from memaudit.images.web import get
+
+_DEEPEST = 64  # folders within each other on a web server, which may make them up
+_HREF = re.compile(r"""href\s*=\s*["']?([^"'\s>?#]+)""", re.IGNORECASE)
+
+
+class File(NamedTuple):
+    """A file below a folder: its path within it, and where it is."""
+
+    relative: str
+    location: str
+
+
+def walk(location: str) -> Iterator[File]:
+    """Yield the files below a folder. Raises InputError for a folder that cannot be listed."""
+    if is_web(location):
+        root = f"{location.rstrip('/')}/"
+        return _walk_web(root, root, 0)
+    return _walk_remote(location) if is_url(location) else _walk(os.path.realpath(location))
+
+
+def _walk_web(root: str, folder: str, depth: int) -> Iterator[File]:
+    """Follow the links of a page to what is right below it."""
+    if depth > _DEEPEST:
+        raise InputError(f"folder {root} has more than {_DEEPEST} folders within each other")
+    try:
+        page = get(folder).data.decode("utf-8", "replace")
+    except OSError as error:
+        raise InputError(f"folder {folder} cannot be listed: {reason_of(error)}") from None
+    links = {urljoin(folder, unescape(link)) for link in _HREF.findall(page)}
+    below = {link.removeprefix(folder): link for link in links if link.startswith(folder)}
+    for name in sorted(name for name in below if re.fullmatch(r"[^/.][^/]*/?", name)):
+        if name.endswith("/"):
+            yield from _walk_web(root, below[name], depth + 1)
+        else:
+            yield File(unquote(below[name].removeprefix(root)), below[name])
+
+
+def _walk_remote(location: str) -> Iterator[File]:
+    filesystem, root = filesystem_of(location)
+    pending = [root]
+    while pending:
+        path = pending.pop()
+        try:
+            entries = filesystem.ls(path, detail=True) if filesystem.isdir(path) else []
+        except Exception as error:  # noqa: BLE001 - each backend has exceptions of its own
+            raise InputError(f"folder {location} cannot be listed: {type(error).__name__}: {error}") from None
+        if not entries:
+            yield File(path.removeprefix(root).lstrip("/"), filesystem.unstrip_protocol(path))
+        visible = [
+            e["name"].rstrip("/") for e in entries if not os.path.basename(e["name"].rstrip("/")).startswith(".")
+        ]
+        pending += sorted((name for name in visible if name != path), reverse=True)
+
+
+def _walk(root: str) -> Iterator[File]:
+    """Files below `root`. A link to a folder that is walked anyway, here or behind another link, is not followed: with
+    links, a few folders have any number of paths. Memory: the folders on the way, and each link that is followed."""
+    walked = _Walked(root)
+    pending = [_entries(root)]
+    while pending:
+        entry = next(pending[-1], None)
+        if entry is None:
+            pending.pop()
+        elif not _is_folder(entry):
+            yield File(entry.path.removeprefix(root).lstrip(os.sep), entry.path)
+        elif walked.is_new(entry):
+            pending.append(_entries(entry.path))
+
+
+class _Walked:
+    """The root, and what links led to: by where it is, and by what it is."""
+
+    def __init__(self, root: str) -> None:
+        self._places = {root}
+        self._identities = {_identity(os.stat(root))}
+
+    def is_new(self, folder: os.DirEntry[str]) -> bool:
+        """Whether a folder is to be walked, seen now for the first time."""
+        identity = _identity(folder.stat())
+        if identity in self._identities:
+            return False
+        if folder.is_symlink():
+            place = os.path.realpath(folder.path)
+            if not self._places.isdisjoint(_with_those_above(place)):
+                return False
+            self._places.add(place)
+            self._identities.add(identity)
+        return True
+
+
+def _with_those_above(place: str) -> Iterator[str]:
+    yield place
+    while (above := os.path.dirname(place)) != place:
+        yield above
+        place = above
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    """What is in a folder, by name, without hidden files."""
+    try:
+        with os.scandir(folder) as found:
+            entries = [entry for entry in found if not entry.name.startswith(".")]
+    except OSError as error:
+        raise InputError(f"folder {folder} cannot be listed: {error.strerror}") from None
+    return iter(sorted(entries, key=lambda entry: entry.name))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """False for a link that leads nowhere: it is listed as an image, and becomes an unreadable row."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
