@@ -144,7 +144,9 @@ def nested(path: Path) -> None:
 
 def other_kind(path: Path) -> None:
     """A picture under this name."""
-    shutil.copy(path.parents[len(path.parts) - 1 - path.parts.index("project")] / "project" / "held-out" / "0100.png", path)
+    shutil.copy(
+        path.parents[len(path.parts) - 1 - path.parts.index("project")] / "project" / "held-out" / "0100.png", path
+    )
 
 
 def flipped(path: Path) -> None:
@@ -210,7 +212,13 @@ _ANY = {"is absent": absent, "is empty": emptied, "is of another type": of_other
 _NO_FILE = {"is a pipe": pipe, "is endless": endless, "is a link to itself": link_to_itself}
 _DAMAGED = {"is noise": noise, "is cut in half": cut, "has NUL in it": nul, "is a picture": other_kind}
 _TEXT = {"has half a surrogate": half_surrogate, "is one line of 3 MB": one_long_line, "is nested 50,000 deep": nested}
-_INSIDE = {"is absent": absent, "is empty": emptied, "is noise": noise, "is cut in half": cut, "has a bit flipped": flipped}
+_INSIDE = {
+    "is absent": absent,
+    "is empty": emptied,
+    "is noise": noise,
+    "is cut in half": cut,
+    "has a bit flipped": flipped,
+}
 _PICTURES = {
     "has broken pictures": with_broken_pictures,
     "has odd names": with_odd_names,
@@ -233,6 +241,8 @@ FAULTS: dict[str, dict[str, Fault]] = {
         for kind, files in _FILES.items()
     },
 }
+
+
 def cells() -> Iterator[Cell]:
     for command in COMMANDS:
         for place in places_of(command):
@@ -264,7 +274,9 @@ def table() -> str:
         words = re.sub(r" --out \{out\}\S*| --encoder thumbnail|[{}]", "", command)
         lines.append(f"| `{words}` | {shown} | {sum(len(FAULTS[INPUTS[place][1]]) for place in places)} |")
     lines += ["", "| kind of input | faults |", "|---|---|"]
-    lines += [f"| {kind} | {', '.join(words.replace('*', '') for words in faults)} |" for kind, faults in FAULTS.items()]
+    lines += [
+        f"| {kind} | {', '.join(words.replace('*', '') for words in faults)} |" for kind, faults in FAULTS.items()
+    ]
     return "\n".join(lines)
 
 

@@ -29,7 +29,20 @@ ROOT = Path(__file__).parents[2]
 LONGEST = 30  # seconds: a command that waits for a pipe waits for ever
 MOST_MEMORY = 4 * 2**30  # of addresses, beyond what is there: one that reads what is endless takes all there is
 # What is another in every run, or follows from where the project lies
-_OWN = {"created", "seconds", "digest", "digests", "sha256", "path", "out", "report", "store", "folder", "evidence", "index"}
+_OWN = {
+    "created",
+    "seconds",
+    "digest",
+    "digests",
+    "sha256",
+    "path",
+    "out",
+    "report",
+    "store",
+    "folder",
+    "evidence",
+    "index",
+}
 
 
 @pytest.fixture(scope="session")
