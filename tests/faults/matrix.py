@@ -282,9 +282,9 @@ def table() -> str:
 
 HEAD = """# Faults and commands
 
-Written by `python tests/faults/matrix.py` from the matrix that the tests run: every fault of every input of every command,
-{count} cells. Each ends in one line and exit code 2 or 3, or in the result that a sound input has, or says what it left
-out; nothing is half written, no input is changed, and no fault is an internal error.
+Written by `python tests/faults/matrix.py` from the matrix that the tests run: every fault of every input of every
+command, {count} cells. Each ends in one line and exit code 2 or 3, or has the result of a sound input, or has a row for
+what came besides and all that was found. Nothing is half written, no input is changed, and no fault is an internal error.
 """
 
 
