@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks.measure import cost_of, memaudit
 from benchmarks.record import Figure, of_rounds
 from benchmarks.runner import Benchmark
+from memaudit.images.view_names import DEFAULT_VIEWS, view_names
 from memaudit.report import model
 from memaudit.report.document import make_report
 from memaudit.statistics import rate_of
@@ -40,6 +41,16 @@ def report_of(findings: int) -> model.Json:
         references=model.coverage_of(Coverage(N, N)),
         control=model.Control(matched=matched, relabelling_p=None, greater_rate_p=None, why_no_p=""),
         outcomes=model.Outcomes(digest="same", total=N, found=names, left_out=[]),
+        made=N,
+        blank=0,
+        verified=model.coverage_of(Coverage(findings, findings)),
+        views=list(view_names(DEFAULT_VIEWS)),
+        effort=model.Effort(
+            match_from=0.3,
+            generation_views=model.coverage_of(Coverage(9 * N, 9 * N)),
+            control_views=model.coverage_of(Coverage(4500, 4500)),
+            reference_windows=None,
+        ),
     )
     report = make_report(
         "audit",

@@ -10,7 +10,8 @@ The near-duplicate pairs of the whole sample pool (pairs.parquet of `memaudit de
 of its connected components goes whole into one pool, so that no picture outside training has a near-duplicate in it.
 Altering a picture moves it towards its neighbours, so find the pairs with a margin below the threshold of the audit:
 `--threshold 0.65` for an audit at 0.75 with `sscd`. The clocks, and every component of more than four pictures, go
-to training: there a generator should copy them.
+to training: there a generator should copy them. So does every drawing that is taken at all: emoji are made of common
+parts, which pixels rightly call partial copies, so that none of them could be held out.
 
 Altered copies of some training pictures are added, in families whose sizes follow a power law; families.csv is
 the truth about them. Columns of manifest.csv: path (relative to the manifest), image_id, caption, source_id
@@ -77,13 +78,18 @@ class Copy:
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes of the pools. Shares are of the sample pictures; novel takes what the other two leave."""
+    """Sizes of the pools. Shares are of the pictures that are taken; novel takes what the other two leave.
 
+    held_out: how the image_ids begin of which control and novel may have some; of others `drawings` are taken.
+    """
+
+    held_out: str = "photographs/"
+    drawings: int = 240
     training: float = 0.6
     control: float = 0.2
     least_control: int = 120
     largest_elsewhere: int = 4
-    families: int = 45
+    families: int = 30
     largest_family: int = 20
 
 
@@ -158,10 +164,30 @@ def components_of(samples: Sequence[Sample], pairs: Path) -> list[list[Sample]]:
     return list(members.values())
 
 
+def has_clock(component: Sequence[Sample]) -> bool:
+    return any(sample.caption.endswith(CLOCK) for sample in component)
+
+
+def is_drawn(component: Sequence[Sample], plan: Plan) -> bool:
+    """Whether a component may not be held out, whatever its size."""
+    return not all(sample.image_id.startswith(plan.held_out) for sample in component)
+
+
 def belongs_to_training(component: Sequence[Sample], plan: Plan) -> bool:
-    """Whether a component must be trained on: it is large, or it holds a clock."""
-    clock = any(sample.caption.endswith(CLOCK) for sample in component)
-    return clock or len(component) > plan.largest_elsewhere
+    """Whether a component must be trained on: it is large, it is drawn, or it holds a clock."""
+    return has_clock(component) or len(component) > plan.largest_elsewhere or is_drawn(component, plan)
+
+
+def taken(components: Sequence[list[Sample]], plan: Plan, rng: Rng) -> list[list[Sample]]:
+    """All components, but of those that are drawn the clocks and some others, in random order as long as they fit."""
+    drawn = [component for component in components if is_drawn(component, plan)]
+    order = sorted(rng.permutation(len(drawn)).tolist(), key=lambda index: not has_clock(drawn[index]))
+    chosen, count = [component for component in components if not is_drawn(component, plan)], 0
+    for component in (drawn[index] for index in order):
+        if count + len(component) <= plan.drawings:
+            chosen.append(component)
+            count += len(component)
+    return sorted(chosen, key=lambda component: component[0].image_id)
 
 
 def split(components: Sequence[list[Sample]], plan: Plan, rng: Rng) -> Pools:
@@ -169,6 +195,7 @@ def split(components: Sequence[list[Sample]], plan: Plan, rng: Rng) -> Pools:
 
     Raises ScriptError when there are too few pictures for the control and the novel pool.
     """
+    components = taken(components, plan, rng) if plan.held_out else components
     total = sum(len(component) for component in components)
     wanted_training = round(total * plan.training)
     wanted_control = max(round(total * plan.control), plan.least_control)

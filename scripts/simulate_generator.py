@@ -39,7 +39,7 @@ from scripts.make_demo_set import PoolImage, digest_of, read_rows, write_rows
 
 OWN_PICTURE = 0.75
 
-# Strengths at which practically every copy stays above `sscd`'s threshold: the demo decides by similarity alone.
+# Strengths at which practically every copy stays above `sscd`'s threshold.
 MILD: Mapping[str, float] = MappingProxyType(
     {"flip": 0.0, "crop": 0.93, "jpeg": 60, "resize": 0.75, "colour": 0.05, "rotate_edge": 0.5}
 )

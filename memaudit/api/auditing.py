@@ -11,8 +11,9 @@ from memaudit.api.pictures import blurring
 from memaudit.api.places import AnyStore, folder_of, searcher_at
 from memaudit.api.runs import AuditRun, Place
 from memaudit.audit.pairing import Pairer, pairer
-from memaudit.audit.run import AuditOptions, Views
+from memaudit.audit.run import AuditOptions
 from memaudit.audit.run import audit as audit_images
+from memaudit.audit.shortfalls import Views
 from memaudit.errors import UsageError
 from memaudit.faces.audit import AuditedImages, FaceAuditOptions, audit_faces_alone, audit_faces_beside
 from memaudit.faces.compare import CompareOptions

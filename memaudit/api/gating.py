@@ -56,6 +56,11 @@ class GateRun:
         return self.result.verdict
 
     @property
+    def headline(self) -> str:
+        """The verdict, and every rule that did not pass, in a line."""
+        return self.result.headline
+
+    @property
     def rules(self) -> tuple[RuleResult, ...]:
         """Report, rule, outcome, figure, limit and a sentence of each rule."""
         return self.result.rules

@@ -10,13 +10,14 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from memaudit.audit.discoveries import discoveries
+from memaudit.audit.repeats import first_of_picture, picture_digests
 from memaudit.audit.results import Control, Scores
 from memaudit.index import Searcher
 from memaudit.matching.search import Searched
 from memaudit.similarity import pairs_within, top_k
 from memaudit.statistics import greater_rate_p, least_relabelling_p, rate_of, relabelling_p
 from memaudit.store import Store
-from memaudit.types import Coverage, Float32, Int64, Rate, Status
+from memaudit.types import Coverage, Float32, Int64, Rate
 
 MIN_CONTROLS = 100  # docs/protocols/audit.md: with fewer the test cannot speak, and says so
 PERMUTATIONS = 9999
@@ -44,16 +45,16 @@ def measure_control(
 ) -> Control:
     """Compare the generations' matches with what held-out images give.
 
-    counted: the generations that are draws of their own. Of the held-out images only those with a match are searched
-    again, for all of theirs. A
-    held-out file that stands there several times counts once, like a generation: it is one observation of chance.
+    counted: the generations that are pictures of their own, `searched` their rate. Of the held-out images only those
+    with a match are searched again, for all of theirs. A held-out picture that stands there several times counts once:
+    it is one observation of chance.
     Training and held-out images that are near-duplicates of each other carry one label between them in the relabelling
     test (docs/protocols/audit.md). Blank images are not compared, so they are no control.
     """
-    file_of = _files(control)
-    own = np.flatnonzero(file_of == np.arange(len(file_of)))
+    first_of = first_of_picture(picture_digests(control, control.all_columns()))
+    own = np.flatnonzero(first_of == np.arange(len(first_of)))
     across = _across(control, own, references, held_out.searched, threshold)
-    matching = np.union1d(across.controls, file_of[held_out.alike])
+    matching = np.union1d(across.controls, first_of[held_out.alike])
     usable = len(own) - len(matching)
     near = _nearest(generations, control, scores, counted, threshold)
     groups = _groups(near, references.store, control, threshold)
@@ -77,20 +78,8 @@ def measure_control(
     )
 
 
-def _files(control: Store) -> Int64:
-    """For each row the first comparable one of the same file, itself where there is none before; -1 if it cannot be
-    compared. Without a file (imported embeddings) the image_id stands for it. Memory: the names of the images."""
-    columns = control.all_columns()
-    rows = np.flatnonzero(columns.status == Status.OK)
-    keys = columns.file[rows]
-    _, first, same = np.unique(keys, return_index=True, return_inverse=True)
-    result = np.full(len(columns.status), -1, np.int64)
-    result[rows] = rows[first][same]
-    return result
-
-
 def _coverage(control: Store, own: int) -> Coverage:
-    """As that of the generations: distinct files, of these and the unreadable ones."""
+    """As that of the generations: distinct pictures, of these and the unreadable ones."""
     unreadable = control.coverage.total - control.coverage.measured
     return Coverage(own, own + unreadable)
 
@@ -101,7 +90,7 @@ def _greater(searched: Rate, matched: Rate) -> float:
 
 class _Across(NamedTuple):
     """Control rows, and reference rows, that form near-duplicate pairs across the split, and each control's best; a
-    file that stands there several times once."""
+    picture that stands there several times once."""
 
     controls: Int64
     references: Int64

@@ -17,8 +17,8 @@ LEVEL = 0.05
 def discoveries(scores: Scores, counted: NDArray[np.bool_], control: Float32, level: float = LEVEL) -> Discoveries:
     """Test each generation's best similarity by its rank among the held-out images' (docs/protocols/audit.md).
 
-    counted: the generations that are draws of their own; one that repeats another's file shares its p. Of `control`
-    every held-out image counts, near-duplicates of training images as well: that can only make p larger.
+    counted: the generations that are pictures of their own; one that repeats another's picture shares its p. Of
+    `control` every held-out image counts, near-duplicates of training images as well: that can only make p larger.
     """
     similarity = scores.best_similarity
     measured, tested = np.isfinite(similarity), np.isfinite(similarity) & counted
@@ -27,7 +27,9 @@ def discoveries(scores: Scores, counted: NDArray[np.bool_], control: Float32, le
     count, controls = int(tested.sum()), int(np.isfinite(control).sum())
     if count:
         distinct, place = np.unique(p[tested], return_index=True)
-        adjusted[measured] = benjamini_hochberg(p[tested])[place][np.searchsorted(distinct, p[measured])]
+        adjusted[measured] = benjamini_hochberg(p[tested])[place][
+            np.minimum(np.searchsorted(distinct, p[measured]), len(distinct) - 1)
+        ]
     least = 1 / (1 + controls)
     return Discoveries(
         q=level,

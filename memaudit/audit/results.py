@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from memaudit.audit.repeats import Digests
 from memaudit.matching.results import Matches, Misses, ReferenceViews
 from memaudit.types import Coverage, EncoderSpec, Float32, Float64, Int64, Rate
 
@@ -101,8 +102,8 @@ class Control:
     nearer_training, nearer_control: generations whose nearest image at near-duplicate scale is a training or a
     held-out one. groups: of near-duplicates that these images form, one label each; least_p: the p-value if all their
     labels were "training". The p-values are None, and `why_no_p` says why, when there are too few held-out images.
-    best_similarity: of each held-out image compared. duplicates: held-out images that are another's file again; they
-    count nowhere.
+    best_similarity: of each held-out image compared. duplicates: held-out images that are another's picture again;
+    they count nowhere.
     """
 
     matched: Rate
@@ -121,14 +122,27 @@ class Control:
 
 
 @dataclass(frozen=True)
+class Effort:
+    """How hard an audit looked. match_from: similarity from which candidates were compared on pixels; None: none was.
+    The others: how many views could be embedded, of those that are not blank; None: there are none of this kind."""
+
+    match_from: float | None = None
+    generation_views: Coverage | None = None
+    control_views: Coverage | None = None
+    reference_windows: Coverage | None = None
+
+
+@dataclass(frozen=True)
 class AuditResult:
     """What an audit measured. `inconclusive` holds the reasons why its rates must not be read as a clean bill.
 
-    missing: generations that the pairing names and that are not there. duplicates: generations that are another's file
-    again; they are searched like all, but count once in `searched`. neighbour_ratio: of each match, NaN where it has
+    missing: generations that the pairing names and that are not there. duplicates: generations without a match
+    that are another's picture again; they are searched like all, but count once in `searched`. pictures: for each row
+    the digest of its picture. neighbour_ratio: of each match, NaN where it has
     none. seeds: of each generation, as the pairing gives them. compared: how many of the candidates were looked at on
     pixels; None where none were, and `no_pixels` says why. views: their names. misses: the closest that are no matches.
     counted: for each row whether `searched` counts it. reference_views: what was searched of the training images.
+    unpaired: generations that the pairing does not name; None without one.
     """
 
     encoder: EncoderSpec
@@ -141,6 +155,7 @@ class AuditResult:
     prompts: tuple[str, ...]
     missing: tuple[str, ...]
     counted: NDArray[np.bool_]
+    pictures: Digests
     duplicates: int
     searched: Rate
     paired: Rate | None
@@ -155,3 +170,5 @@ class AuditResult:
     views: tuple[str, ...] = ()
     misses: Misses | None = None
     reference_views: ReferenceViews | None = None
+    effort: Effort = Effort()
+    unpaired: int | None = None

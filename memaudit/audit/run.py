@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -16,17 +15,17 @@ from memaudit.audit.eidetic import near_duplicates
 from memaudit.audit.metrics import measure_metrics
 from memaudit.audit.neighbour_ratio import neighbour_ratios
 from memaudit.audit.pairing import Prompted, paired_rows
+from memaudit.audit.repeats import draws_of, one_of_each, picture_digests
 from memaudit.audit.results import AuditResult, Scores
-from memaudit.embedding.views import ViewStore
+from memaudit.audit.shortfalls import NO_VIEWS, Views, cut_archives, shortfalls
 from memaudit.errors import InconclusiveError, UsageError
-from memaudit.images.views import WHOLE
+from memaudit.images.view_names import WHOLE
 from memaudit.index import Searcher
 from memaudit.matching.candidates import Candidates
 from memaudit.matching.decide import decide
 from memaudit.matching.plan import MatchPlan, plan_matching
 from memaudit.matching.results import Matches
 from memaudit.matching.search import LEAST_CANDIDATES, Scope, Searched, StoredQueries, search
-from memaudit.matching.windows import NO_WINDOWS, Windows, lost_views
 from memaudit.similarity import exact
 from memaudit.similarity.exact import require_threshold
 from memaudit.statistics import rate_of
@@ -34,7 +33,6 @@ from memaudit.store import Columns, Store, require_same_encoder
 from memaudit.types import Coverage, Float32, Int64, Progress, Rate, Status, silent
 
 QUERY_ROWS = 4096
-_NO_VIEWS = "--views none goes by whole images alone"
 
 
 @dataclass(frozen=True)
@@ -52,15 +50,6 @@ class AuditOptions:
     match_from: float | None = None
 
 
-@dataclass(frozen=True)
-class Views:
-    """Views of the generations and of the held-out images, by the same choice; the windows of the training images."""
-
-    generations: ViewStore | None = None
-    control: ViewStore | None = None
-    windows: Windows = NO_WINDOWS
-
-
 class _Paired(NamedTuple):
     """For each generation the training image of its prompt: its row (-1: none), its status (UNREADABLE: none), and its
     similarity (NaN: not measured)."""
@@ -76,7 +65,7 @@ def audit(
     *,
     pairing: Mapping[str, Prompted] | None = None,
     control: Store | None = None,
-    views: Views = Views(),
+    views: Views = NO_VIEWS,
     options: AuditOptions = AuditOptions(),
     progress: Progress = silent,
 ) -> AuditResult:
@@ -93,13 +82,15 @@ def audit(
     columns = generations.all_columns()
     paired = _compare_pairs(generations, references.store, pairing)
     plan = plan_matching(options.match, options.match_from, references.store.encoder.name, threshold)
-    scope = _scope(references, views, options, threshold, plan)
+    searched_with = views if plan.on_pixels else views._replace(windows=views.windows.without_details())
+    scope = Scope(references, threshold, plan.floor, max(options.neighbours, LEAST_CANDIDATES), searched_with.windows)
     queries = StoredQueries(generations, views.generations)
     searched = search(queries, scope, _of_prompts(paired, plan), progress)
     decided = decide(searched, queries, references.store, threshold, plan, progress)
     found = decided.matches()
     scores = _scores(columns, searched, paired, found, threshold)
-    counted = _distinct(columns, scores.regurgitated)
+    pictures = picture_digests(generations, columns)
+    counted = draws_of(pictures, scores.regurgitated)
     matches = _with_counts(_kept(found, paired, options.neighbours), references, threshold)
     missing = tuple(sorted(set(pairing) - set(columns.image_id)))
     rate = _searched_rate(scores, counted, len(missing))
@@ -109,8 +100,10 @@ def audit(
         controls = StoredQueries(control, views.control)
         seen = search(controls, scope, None, progress)
         alike = decide(seen, controls, references.store, threshold, plan, progress).matched()
+        distinct = one_of_each(pictures, scores.regurgitated)
+        of_distinct = _searched_rate(scores, distinct, len(missing))
         held_out = measure_control(
-            control, references, generations, scores, counted, rate, threshold, HeldOut(seen, alike)
+            control, references, generations, scores, distinct, of_distinct, threshold, HeldOut(seen, alike)
         )
     result = AuditResult(
         encoder=references.store.encoder,
@@ -123,11 +116,12 @@ def audit(
         prompts=tuple(pairing[i].prompt if i in pairing else "" for i in columns.image_id),
         missing=missing,
         counted=counted,
+        pictures=pictures,
         duplicates=int((columns.status == Status.OK).sum() - counted.sum()),
         searched=rate,
         paired=paired_rate,
         control=held_out,
-        inconclusive=_cut_archives({"generations": generations, "training set": references.store, "control": control}),
+        inconclusive=cut_archives({"generations": generations, "training set": references.store, "control": control}),
         neighbour_ratio=neighbour_ratios(generations, references, matches),
         why=measure_covariates(scores, matches, counted, references, threshold),
         metrics=measure_metrics(generations, references, control, scores) if options.metrics and control else None,
@@ -137,29 +131,11 @@ def audit(
         views=(WHOLE, *(views.generations.names if views.generations else ())),
         misses=decided.misses(),
         reference_views=scope.windows.searched_with(references.store),
+        effort=searched_with.effort(plan.floor if plan.on_pixels else None),
+        unpaired=_unpaired(columns, pairing) if pairing else None,
     )
-    lost = _unseen(views, scope.windows, options.max_unmeasured)
-    return _with_shortfalls(result, lost, decided.below, len(pairing), options.max_unmeasured)
-
-
-def _scope(references: Searcher, views: Views, options: AuditOptions, threshold: float, plan: MatchPlan) -> Scope:
-    windows = views.windows if plan.on_pixels else views.windows.without_details()
-    return Scope(references, threshold, plan.floor, max(options.neighbours, LEAST_CANDIDATES), windows)
-
-
-def _with_shortfalls(
-    result: AuditResult, lost: list[str], below: Coverage | None, pairs: int, allowed: float
-) -> AuditResult:
-    """With all the reasons why its rates must not be read as a clean bill, `lost` among them."""
-    reasons = (
-        *result.inconclusive,
-        *_shortfalls(result.searched, result.paired, result.references, allowed),
-        *lost,
-        *_unread(below, allowed),
-        *_contentless(result.scores),
-        *_absent(result.missing, allowed * pairs),
-    )
-    return replace(result, inconclusive=reasons)
+    reasons = shortfalls(result, searched_with, decided.below, len(pairing), options.max_unmeasured)
+    return replace(result, inconclusive=(*result.inconclusive, *reasons))
 
 
 def _require_possible(options: AuditOptions, threshold: float) -> None:
@@ -229,21 +205,6 @@ def _compare_pairs(generations: Store, references: Store, pairing: Mapping[str, 
     return _Paired(rows, status, similarity)
 
 
-def _distinct(columns: Columns, regurgitated: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """True for comparable generations, once for each file: a file that was copied is still a single draw.
-
-    Of equal files one that is regurgitated counts, for it may be so only beside its own prompt's image.
-    """
-    counted = columns.status == Status.OK
-    rows = np.flatnonzero(counted)
-    rows = rows[np.argsort(~regurgitated[rows], kind="stable")]
-    keys = columns.file[rows]
-    _, first = np.unique(keys, return_index=True)
-    counted[:] = False
-    counted[rows[first]] = True
-    return np.asarray(counted, dtype=bool)
-
-
 def _searched_rate(scores: Scores, counted: NDArray[np.bool_], missing: int) -> Rate:
     """Blank generations are out of scope: they could not have been found, so they must not make n look large."""
     measured = int(counted.sum())
@@ -259,56 +220,8 @@ def _paired_rate(scores: Scores, paired: _Paired, pairs: int) -> Rate:
     return rate_of(int(scores.paired_match.sum()), Coverage(measured, pairs - blank))
 
 
-def _shortfalls(searched: Rate, paired: Rate | None, references: Coverage, allowed: float) -> list[str]:
-    parts = [("generations", searched.coverage), ("training images", references)]
-    if paired is not None:
-        parts.append(("prompt pairs", paired.coverage))
-    return [
-        f"only {part.measured:,} of {part.total:,} {name} could be measured ({part.share:.2%})"
-        for name, part in parts
-        if part.measured == 0 or part.falls_short(allowed)
-    ]
-
-
-def _unseen(views: Views, windows: Windows, allowed: float) -> list[str]:
-    """Views are made of the files: where those are gone, less was searched than the report would say."""
-    stores = (("views of the generations", views.generations), ("views of the held-out images", views.control))
-    lost = (lost_views(name, view, allowed, _NO_VIEWS) for name, view in stores if view is not None)
-    return [*chain.from_iterable(lost), *windows.lost(allowed)]
-
-
-def _unread(below: Coverage | None, allowed: float) -> list[str]:
-    """Below the threshold only pixels tell a copy: what they could not be compared of was not judged."""
-    if below is None or not below.falls_short(allowed):
-        return []
-    return [
-        f"only {below.measured:,} of {below.total:,} candidates below the threshold could be compared on pixels: files "
-        "are gone or changed (--match none goes by similarity alone: copies that only pixels show, and details of "
-        "training images, are then not looked for)"
-    ]
-
-
-def _contentless(scores: Scores) -> list[str]:
-    """Black images of a safety filter, for example: none of them could have been found to be a copy."""
-    readable = int((scores.status != Status.UNREADABLE).sum())
-    if not readable or (scores.status == Status.OK).any():
-        return []
-    return [f"all {readable:,} generations that could be read are blank: nothing was compared"]
-
-
-def _cut_archives(stores: Mapping[str, Store | None]) -> tuple[str, ...]:
-    """An archive that ends early lost an unknown number of images: no share of what is there makes up for it."""
-    return tuple(
-        f"archives of the {name} end early ({store.cut} rows say so): an unknown number of images is missing"
-        for name, store in stores.items()
-        if store is not None and store.cut
-    )
-
-
-def _absent(missing: tuple[str, ...], allowed: float) -> list[str]:
-    if len(missing) <= allowed:
-        return []
-    return [f"{len(missing):,} generations named in the pairing were not found, the first is {missing[0]!r}"]
+def _unpaired(columns: Columns, pairing: Mapping[str, Prompted]) -> int:
+    return sum(image_id not in pairing for image_id in columns.image_id)
 
 
 def _digests(generations: Store, references: Store, control: Store | None) -> dict[str, str]:

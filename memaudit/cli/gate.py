@@ -14,6 +14,7 @@ from memaudit.errors import UsageError
 if TYPE_CHECKING:
     from memaudit.api.gating import Finding, GateRun
 
+FIRST_LINE = 2_000  # characters
 SHOWN = 20  # findings of a list in the text; the files have all
 Reports = Annotated[
     list[Path] | None, typer.Argument(metavar="REPORT.json...", help="Reports of audit or dedup, or folders of them.")
@@ -75,11 +76,19 @@ def gate(
 
 def _lines(result: GateRun) -> Iterator[str]:
     """What is printed where no terminal is: a line for each rule, so that a log can be searched."""
+    yield f"{_first_line(result)}\n"
     rows = [("", "rule", "figure", "limit", "")]
     rows += [(str(r.outcome), r.rule, r.figure, r.limit, f"{_of(r.report, result)}{r.sentence}") for r in result.rules]
     yield table(rows)
     yield from _particulars(result)
     yield f"\nVerdict: {result.verdict}"
+
+
+def _first_line(result: GateRun) -> str:
+    """What a reader must not miss: it stands before the table."""
+    from memaudit.api.gating import plain
+
+    return f"Gate: {plain(result.headline, FIRST_LINE)}"
 
 
 def _of(report: str, result: GateRun) -> str:
@@ -113,5 +122,5 @@ def _on_terminal(result: GateRun, console: Console) -> bool:
         return False
     from memaudit.cli.verdict_table import print_table
 
-    print_table(result, [*_particulars(result)])
+    print_table(result, _first_line(result), [*_particulars(result)])
     return True

@@ -13,9 +13,13 @@ from memaudit.api.gating import GateRun, Verdict, plain
 _STYLES = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.INCONCLUSIVE: "yellow"}
 
 
-def print_table(result: GateRun, particulars: Sequence[str]) -> None:
-    """Print a table for each report, what there is to say besides, and the verdict. No word of a report is markup."""
+def print_table(result: GateRun, first: str, particulars: Sequence[str]) -> None:
+    """Print the first line, a table for each report, what there is to say besides, and the verdict.
+
+    No word of a report is markup.
+    """
     console = Console(highlight=False)
+    console.print(Text(first, style=_STYLES[result.verdict]))
     for report in dict.fromkeys(rule.report for rule in result.rules):
         console.print(_table(report, result))
     for line in particulars:

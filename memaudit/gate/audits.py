@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 
 from msgspec import UNSET
 
+from memaudit.gate.effort import judge_effort
 from memaudit.gate.policy import AuditPolicy
 from memaudit.gate.subjects import about_faces, measured_by, of_subject, subject_places
 from memaudit.gate.thresholds import threshold_rule
 from memaudit.gate.verdict import RuleResult, Verdict, coverage_rule, unmeasured
 from memaudit.matching.kinds import Kind
-from memaudit.report.model import AuditFinding, AuditMeasures, Control, Coverage, Faces, ImageMatch, Rate, Report
+from memaudit.report.model import AuditFinding, AuditMeasures, AuditResults, Control, Faces, ImageMatch, Rate, Report
 from memaudit.statistics import rate_of
 from memaudit.types import Coverage as Measured
 
@@ -37,7 +38,10 @@ def judge_audit(name: str, report: Report, policy: AuditPolicy, accepted: Collec
     )
     yield _controls(name, results.control, policy)
     yield threshold_rule(name, "audit", report, policy.max_threshold)
-    yield from _on_pixels(name, report, results, accepted, policy)
+    if isinstance(results, AuditResults):
+        yield from judge_effort(name, report, results, policy)
+    if policy.max_verbatim is not None:
+        yield _verbatim(name, report, results, accepted, policy.max_verbatim)
     if policy.min_face_p is not None:
         yield from _on_faces(name, results, policy, policy.min_face_p)
 
@@ -83,18 +87,27 @@ def _findings(
 
 
 def _rate(name: str, searched: Rate, count: int, policy: AuditPolicy) -> RuleResult:
+    """Judged by what nobody accepted; what was accepted is no lower rate, so its bound stands beside."""
     coverage = Measured(searched.coverage.measured, searched.coverage.total)
-    rate_of(searched.count, coverage, policy.confidence)  # refuses an impossible one
+    every = rate_of(searched.count, coverage, policy.confidence)  # refuses an impossible one
     rate = rate_of(count, coverage, policy.confidence)
     outcome = _against_limit(rate.value, rate.upper, policy.max_rate)
-    bound = f"With {policy.confidence:.0%} confidence the rate is at most {rate.upper:.4%} (n = {coverage.measured:,})"
+    bound = f"the rate is at most {rate.upper:.4%} (n = {coverage.measured:,})"
+    figure, limit = f"{rate.upper:.4%}", f"{policy.max_rate:.4%}"
+    if count < searched.count:
+        accepted = searched.count - count
+        bound = (
+            f"the rate of matches that nobody accepted is at most {rate.upper:.4%}, and that of all matches, with the "
+            f"{accepted:,} that were accepted, at most {every.upper:.4%} (n = {coverage.measured:,})"
+        )
+        figure = f"{rate.upper:.4%} not accepted, {every.upper:.4%} in all"
     endings = {
-        Verdict.PASS: "within the limit.",
+        Verdict.PASS: "within the limit." if count == searched.count else "the first is within the limit.",
         Verdict.FAIL: "and the rate found is itself above the limit.",
         Verdict.INCONCLUSIVE: f"too few; {_how_many(policy, count)}",
     }
-    figure, limit = f"{rate.upper:.4%}", f"{policy.max_rate:.4%}"
-    return RuleResult(name, "max_rate", outcome, figure, limit, f"{bound}: {endings[outcome]}")
+    sentence = f"With {policy.confidence:.0%} confidence {bound}: {endings[outcome]}"
+    return RuleResult(name, "max_rate", outcome, figure, limit, sentence)
 
 
 def _against_limit(value: float | None, upper: float, limit: float) -> Verdict:
@@ -135,30 +148,15 @@ def _controls(name: str, control: Control | None, policy: AuditPolicy) -> RuleRe
     return RuleResult(name, "min_controls", outcome, f"{usable:,}", f"{policy.min_controls:,}", sentence)
 
 
-def _on_pixels(
-    name: str, report: Report, results: AuditMeasures, accepted: Collection[int], policy: AuditPolicy
-) -> Iterator[RuleResult]:
-    if policy.max_verbatim is not None:
-        findings = report.matches
-        counted = [findings[place] for place in subject_places(report) if place not in accepted]
-        unlisted = max(0, open_count(report, results, accepted) - len(counted))
-        yield _verbatim(name, counted, unlisted, policy.max_verbatim)
-    if policy.min_verified_coverage is not None:
-        floor, verified = policy.min_verified_coverage, results.verified
-        if verified is None:
-            sentence = "No candidate was compared on pixels."
-            yield unmeasured(name, "min_verified_coverage", f"{floor:.2%}", sentence)
-        else:
-            yield _verified(name, verified, floor)
-
-
 def is_verified(finding: AuditFinding) -> bool:
     """Whether pixels confirm a finding. A face has none of its own."""
     return isinstance(finding, ImageMatch) and finding.verified
 
 
-def _verbatim(name: str, findings: Sequence[AuditFinding], unlisted: int, limit: int) -> RuleResult:
+def _verbatim(name: str, report: Report, results: AuditMeasures, accepted: Collection[int], limit: int) -> RuleResult:
     """A finding that nobody compared on pixels may be a verbatim copy, so it is no proof of few."""
+    findings = [report.matches[place] for place in subject_places(report) if place not in accepted]
+    unlisted = max(0, open_count(report, results, accepted) - len(findings))
     confirmed = sum(finding.kind == Kind.VERBATIM and is_verified(finding) for finding in findings)
     unknown = unlisted + sum(not is_verified(finding) for finding in findings)
     outcome, ending = Verdict.PASS, ""
@@ -168,14 +166,6 @@ def _verbatim(name: str, findings: Sequence[AuditFinding], unlisted: int, limit:
         outcome, ending = Verdict.INCONCLUSIVE, f" {unknown:,} more findings were not compared on pixels."
     sentence = f"{confirmed:,} verbatim copies were confirmed on pixels; {limit:,} are allowed.{ending}"
     return RuleResult(name, "max_verbatim", outcome, f"{confirmed:,}", f"{limit:,}", sentence)
-
-
-def _verified(name: str, coverage: Coverage, floor: float) -> RuleResult:
-    """Of no candidates all were compared: a clean model has none."""
-    if coverage.total == 0 == coverage.measured:
-        sentence = "There was no candidate to compare on pixels."
-        return RuleResult(name, "min_verified_coverage", Verdict.PASS, "no candidate", f"{floor:.2%}", sentence)
-    return coverage_rule(name, "min_verified_coverage", coverage, floor, "candidates (on pixels)")
 
 
 def _on_faces(name: str, results: AuditMeasures | None, policy: AuditPolicy, least: float) -> Iterator[RuleResult]:

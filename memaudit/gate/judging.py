@@ -42,6 +42,17 @@ class GateResult:
         return verdict_of(self.rules)
 
     @property
+    def headline(self) -> str:
+        """The verdict in a line, with every rule that did not pass: what failed first, then what cannot be said."""
+        reasons = [
+            f"{rule.rule}: {rule.sentence}"
+            for outcome in (Verdict.FAIL, Verdict.INCONCLUSIVE)
+            for rule in self.rules
+            if rule.outcome is outcome
+        ]
+        return f"{self.verdict}: {' '.join(reasons)}" if reasons else str(self.verdict)
+
+    @property
     def accepted(self) -> tuple[Finding, ...]:
         """Findings about which a person wrote an entry, expired ones included: they are always shown."""
         return tuple(finding for finding in self.findings if finding.accepted)

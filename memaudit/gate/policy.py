@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from memaudit.errors import UsageError
 from memaudit.files import read_toml
+from memaudit.images.view_names import CHOICES, DEFAULT_VIEWS
 
 DEFAULT_POLICY = """\
 # memaudit gate policy. Every rule gives pass, fail or inconclusive; the gate passes only if all of them pass.
@@ -30,8 +31,13 @@ min_coverage = 0.99           # generations (and prompt pairs) measured, of thos
 min_reference_coverage = 0.99 # training images that could be compared with
 min_controls = 100            # held-out images scored that are near no training image; 0: no control needed
 max_threshold = 0.0           # similarity that the audit may have looked for; 0: that of memaudit's own encoder
+max_blank = 0.01              # generations without content (a safety filter's black ones), of all that were made
+max_unpaired = 0.01           # generations that the pairing does not name, where there is one
+views = "tiles"               # --views of the audit, or more: "none", "flips", "tiles", "all"
+min_view_coverage = 0.99      # of these views, and of the training images' tiles and details; 0: not judged
+min_verified_coverage = 0.99  # candidates that were compared on pixels; 0: none need have been
+max_match_from = 0.0          # similarity from which they were; 0: that of memaudit's own encoder, 1: any
 # max_verbatim = 0            # verbatim copies confirmed on pixels; what was not compared on pixels may be one
-# min_verified_coverage = 1.0 # candidates that were compared on pixels
 # min_face_p = 0.01           # chance must give as many face matches as were found with more than this probability
 
 [dedup]
@@ -73,6 +79,10 @@ def _no_kinds(value: Any) -> str:
     return "" if known else f"must be a list of {', '.join(map(repr, KINDS))}"
 
 
+def _no_views(value: Any) -> str:
+    return "" if value in CHOICES else f"must be one of {', '.join(map(repr, CHOICES))}"
+
+
 def _no_texts(value: Any) -> str:
     texts = isinstance(value, list) and all(isinstance(text, str) and text for text in value)
     return "" if texts else "must be a list of texts"
@@ -91,8 +101,13 @@ class AuditPolicy:
     min_reference_coverage: float = _limit(0.99, _no_share)
     min_controls: int = _limit(100, _no_count)
     max_threshold: float = _limit(0.0, _no_share)
+    max_blank: float = _limit(0.01, _no_share)
+    max_unpaired: float = _limit(0.01, _no_share)
+    views: str = _limit(DEFAULT_VIEWS, _no_views)
+    min_view_coverage: float = _limit(0.99, _no_share)
+    min_verified_coverage: float = _limit(0.99, _no_share)
+    max_match_from: float = _limit(0.0, _no_share)
     max_verbatim: int | None = _limit(None, _no_count)
-    min_verified_coverage: float | None = _limit(None, _no_share)
     min_face_p: float | None = _limit(None, _no_share)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from memaudit.images.budget import Budget
-from memaudit.images.formats import why_not
+from memaudit.images.formats import png_without_text, why_not
 from memaudit.types import Float32
 
 MAX_PIXELS = 178_956_970  # where Pillow itself raises; it also looks at pictures inside others, as in .ico
@@ -85,7 +85,7 @@ def _open_or_reason(data: bytes, max_pixels: int, side: int, held: ExitStack) ->
     if not data:
         raise UnreadableImageError("empty file")
     try:
-        return _open(data, max_pixels, side, held)
+        return _open_whatever_it_says(data, max_pixels, side, held)
     except (UnreadableImageError, MemoryError):  # too little memory is no fault of the image
         raise
     except UnidentifiedImageError:
@@ -95,6 +95,18 @@ def _open_or_reason(data: bytes, max_pixels: int, side: int, held: ExitStack) ->
     except Exception as error:  # noqa: BLE001 - Pillow's plugins raise anything on hostile bytes
         name = "" if type(error) is OSError else f"{type(error).__name__}: "
         raise UnreadableImageError(f"cannot decode: {name}{_printable(str(error)[:120])}") from None
+
+
+def _open_whatever_it_says(data: bytes, max_pixels: int, side: int, held: ExitStack) -> Decoded:
+    """Pillow refuses a PNG with much text, such as a generator's workflow, or a large profile: neither is used."""
+    try:
+        return _open(data, max_pixels, side, held)
+    except ValueError:
+        pixels = png_without_text(data)
+        if len(pixels) == len(data):
+            raise
+    held.close()  # what was taken of the budget
+    return _open(pixels, max_pixels, side, held)
 
 
 def _over_the_limit(pixels: str, limit: int) -> str:

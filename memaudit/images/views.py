@@ -8,20 +8,19 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from memaudit.errors import UsageError
+from memaudit.images.view_names import CHOICES as CHOICES
+from memaudit.images.view_names import TURNS, WHOLE, view_names
 from memaudit.images.windows import Window, detail_windows, tile_windows
 
-WHOLE = "whole"
-CHOICES = ("none", "flips", "tiles", "all")
-_TURNS = {
-    "mirrored": Image.Transpose.FLIP_LEFT_RIGHT,
-    "upside down": Image.Transpose.FLIP_TOP_BOTTOM,
-    "turned 90": Image.Transpose.ROTATE_90,
-    "turned 180": Image.Transpose.ROTATE_180,
-    "turned 270": Image.Transpose.ROTATE_270,
-    "transposed": Image.Transpose.TRANSPOSE,
-    "transversed": Image.Transpose.TRANSVERSE,
-}
+_METHODS = (
+    Image.Transpose.FLIP_LEFT_RIGHT,
+    Image.Transpose.FLIP_TOP_BOTTOM,
+    Image.Transpose.ROTATE_90,
+    Image.Transpose.ROTATE_180,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.TRANSVERSE,
+)
 
 
 class View(NamedTuple):
@@ -35,11 +34,9 @@ class View(NamedTuple):
 def views_of(choice: str) -> tuple[View, ...]:
     """The views of a `--views` option: `none` is the whole image, `flips` adds two mirrors, `tiles` the tiles, `all`
     the tiles and all eight orientations. The whole image comes first. Raises UsageError for anything else."""
-    if choice not in CHOICES:
-        raise UsageError(f"unknown --views {choice!r}: expected one of {', '.join(CHOICES)}")
-    turns = tuple(View(name, partial(_turned, method=method)) for name, method in _TURNS.items())
-    more = {"none": (), "flips": turns[:2], "tiles": tiles(), "all": (*turns, *tiles())}
-    return (View(WHOLE, lambda image: image), *more[choice])
+    turns = (View(name, partial(_turned, method=way)) for name, way in zip(TURNS, _METHODS, strict=True))
+    made = {view.name: view for view in (View(WHOLE, lambda image: image), *turns, *tiles())}
+    return tuple(made[name] for name in view_names(choice))
 
 
 def tiles() -> tuple[View, ...]:

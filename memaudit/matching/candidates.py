@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.images.views import WHOLE
+from memaudit.images.view_names import WHOLE
 from memaudit.types import Float32, Int64
 
 

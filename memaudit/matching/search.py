@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.embedding.views import ViewStore
-from memaudit.images.views import WHOLE
+from memaudit.images.view_names import WHOLE
 from memaudit.index import ExactSearch, Searcher
 from memaudit.matching.candidates import Basis, Candidates
 from memaudit.matching.compare import Files, files_of

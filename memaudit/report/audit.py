@@ -16,6 +16,7 @@ from memaudit.audit.results import AuditResult, Covariates
 from memaudit.matching.results import Matches
 from memaudit.report.audit_findings import card, findings_of, misses_of, page_data
 from memaudit.report.audit_tables import Targets, write_matches, write_scores
+from memaudit.report.audit_weaknesses import weaknesses
 from memaudit.report.bindings import files_beside
 from memaudit.report.document import make_report, write_report
 from memaudit.report.faces import FacePart, audit_with_faces
@@ -25,6 +26,7 @@ from memaudit.report.model import (
     AuditSimilarities,
     Control,
     Discoveries,
+    Effort,
     FaceMatch,
     FindingsBand,
     ImageMatch,
@@ -118,8 +120,12 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         control=_control(result.control) if result.control else None,
         missing=len(result.missing),
         duplicates=result.duplicates,
+        distinct_found=len(np.unique(result.pictures[result.counted & result.scores.regurgitated])),
+        distinct_returned=len(np.unique(result.matches.reference[result.matches.rank == 1])),
         distinct_prompts=len(set(paired.tolist())) if result.paired else None,
+        made=len(result.scores.status),
         blank=int((result.scores.status == Status.BLANK).sum()),
+        unpaired=UNSET if result.unpaired is None else result.unpaired,
         by_near_duplicates=_by_near_duplicates(findings),
         why=_why(result.why) if result.why else None,
         metrics=convert(result.metrics, Metrics | None, from_attributes=True),
@@ -134,6 +140,7 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         kinds=_kinds(result.matches),
         views=list(result.views),
         reference_views=convert(views.as_dict(), ReferenceViews) if (views := result.reference_views) else UNSET,
+        effort=_effort(result.effort),
     )
 
 
@@ -189,6 +196,14 @@ def _control(control: measured.Control) -> Control:
     )
 
 
+def _effort(effort: measured.Effort) -> Effort:
+    views = (effort.generation_views, effort.control_views, effort.reference_windows)
+    generations, control, windows = (coverage_of(each) if each else None for each in views)
+    return Effort(
+        match_from=effort.match_from, generation_views=generations, control_views=control, reference_windows=windows
+    )
+
+
 def _why(why: Covariates) -> Why:
     bands = [
         WhyBand(
@@ -204,10 +219,18 @@ def _why(why: Covariates) -> Why:
 
 
 def _headline(result: AuditResult) -> str:
-    rate = result.searched
+    """What was left out comes first: whoever reads one line must not take a weak audit for a clean model."""
+    weak = weaknesses(result)
+    less = f"Weaker than a default audit: {'; '.join(weak)}. " if weak else ""
     if result.inconclusive:
-        found = f" Found all the same: {rate.count:,} near-duplicates." if rate.count else ""
-        return f"Inconclusive: {'; '.join(result.inconclusive)}.{found}"
+        count = result.searched.count
+        found = f" Found all the same: {count:,} near-duplicates." if count else ""
+        return f"Inconclusive: {'; '.join(result.inconclusive)}. {less}".rstrip() + found
+    return less + _found(result)
+
+
+def _found(result: AuditResult) -> str:
+    rate = result.searched
     if rate.count == 0:
         return (
             f"None of {rate.coverage.measured:,} generations is a near-duplicate of a training image "
@@ -217,8 +240,18 @@ def _headline(result: AuditResult) -> str:
     return (
         f"{rate.count:,} of {rate.coverage.measured:,} generations are near-duplicates of training images "
         f"({_likeness(result)}): {percent(rate.value)}, {rate.confidence:.0%} interval "
-        f"{interval(rate)}."
+        f"{interval(rate)}.{_repeated(result)}"
     )
+
+
+def _repeated(result: AuditResult) -> str:
+    """How many pictures stand behind what was found, where they are fewer."""
+    found, returned = result.scores.regurgitated, result.matches.reference[result.matches.rank == 1]
+    count, pictures, images = int(found.sum()), len(np.unique(result.pictures[found])), len(np.unique(returned))
+    if pictures == count == images:
+        return ""
+    one = "1 distinct picture" if pictures == 1 else f"{pictures:,} distinct pictures"
+    return f" These {count:,} are {one}, of {images:,} training image{'s' if images > 1 else ''}."
 
 
 def _likeness(result: AuditResult) -> str:

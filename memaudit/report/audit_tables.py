@@ -49,6 +49,7 @@ def write_matches(out: Path, result: AuditResult, queries: Columns, targets: Tar
             "is_prompts_image": result.scores.paired[matches.query] == matches.reference,
             "neighbour_ratio": ratios_of(result),
             "simplicity": targets.columns.simplicity[targets.places(matches.reference)],
+            "picture": result.pictures[matches.query].astype(object),
             **overlap_columns(
                 matches.overlaps[known],
                 np.flatnonzero(known),
@@ -76,6 +77,8 @@ def write_scores(out: Path, result: AuditResult, queries: Columns, references: S
             "paired_id": [*_ids(references, scores.paired), *[None] * missing],
             "paired_similarity": np.r_[scores.paired_similarity, np.full(missing, np.nan, np.float32)],
             "paired_match": np.r_[scores.paired_match, np.zeros(missing, bool)],
+            "picture": [*result.pictures.tolist(), *[""] * missing],
+            "counted": np.r_[result.counted, np.zeros(missing, bool)],
             "control_p": np.r_[p_of(result), np.full(missing, np.nan)],
             "control_q": np.r_[q_of(result), np.full(missing, np.nan)],
         },

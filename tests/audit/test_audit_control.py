@@ -205,7 +205,7 @@ def test_one_picture_many_times_is_one_control(tmp_path: Path) -> None:
 
 def test_repeated_controls_change_nothing(tmp_path: Path) -> None:
     """The whole control given twice, one of it trained on: every number is that of the control given once. Images
-    without a file, as imported ones are, are told apart by their names."""
+    without a file, as imported ones are, are told apart by their embeddings."""
     training, held_out = random_vectors(1, 200), random_vectors(2, 150)
     held_out[7] = training[3]
     generated = near(3, np.concatenate([training[:20], held_out[20:25]]), 0.3)

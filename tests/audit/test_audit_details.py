@@ -11,7 +11,8 @@ from pictures import mosaic, photograph, round_detail
 from PIL import Image
 
 from memaudit.audit.results import AuditResult
-from memaudit.audit.run import AuditOptions, Views, audit
+from memaudit.audit.run import AuditOptions, audit
+from memaudit.audit.shortfalls import Views
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.embedding.views import ViewStore, embed_views
 from memaudit.encoders import load_encoder

@@ -14,7 +14,8 @@ from PIL import Image, ImageOps
 
 from memaudit.audit.pairing import Prompted
 from memaudit.audit.results import AuditResult
-from memaudit.audit.run import AuditOptions, Views, audit
+from memaudit.audit.run import AuditOptions, audit
+from memaudit.audit.shortfalls import Views
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.embedding.views import ViewStore, embed_views
 from memaudit.encoders import load_encoder

@@ -107,7 +107,8 @@ def test_wrong_input(picture_folder: MakeFolder, memaudit: Memaudit, tmp_path: P
         ("m.jsonl", '{"path": "a"}\n{"path" "b"}\n', "line 2: not valid JSON"),
         ("m.csv", "path,id\na,1\nb,1\n", "image_id '1' occurs twice"),
         ("m.tsv", "path\n", "no image in"),
-        ("m.json", "[]", "is not an image; manifests end in .csv, .tsv, .jsonl"),
+        ("m.json", "[]", "no image in"),
+        ("m.yaml", "[]", "is not an image; manifests end in .csv, .tsv, .json"),
     ],
 )
 def test_a_bad_manifest(memaudit: Memaudit, tmp_path: Path, name: str, text: str, words: str) -> None:

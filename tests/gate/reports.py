@@ -11,6 +11,7 @@ from typing import Any
 from memaudit import __version__
 from memaudit.files import digest_of
 from memaudit.gate import GateResult, Policy, hold
+from memaudit.images.view_names import DEFAULT_VIEWS, view_names
 from memaudit.report.document import digests_of_parts
 from memaudit.report.model import SCHEMA
 from memaudit.report.model import Report as TypedReport
@@ -23,6 +24,25 @@ SSCD = EncoderSpec("sscd", "a" * 64, "288", 512, 0.75)
 SFACE = EncoderSpec("sface", "b" * 64, "112", 128, 0.6)
 OTHER = EncoderSpec("thumbnail", "", "16", 256, 0.95)
 COPY = {"kind": "near-duplicate", "paired": True, "near_duplicates": 3}
+
+
+def full(count: int) -> Report:
+    return Coverage(count, count).as_dict()
+
+
+AS_BY_DEFAULT: Report = {
+    "views": [*view_names(DEFAULT_VIEWS)],
+    "verified": full(40),
+    "blank": 0,
+    "unpaired": 0,
+    "effort": {
+        "match_from": 0.3,
+        "generation_views": full(9000),
+        "control_views": full(4500),
+        "reference_windows": None,
+    },
+}
+"""How hard an audit looks, and what of the model's output it leaves out, where nobody asks for less."""
 
 
 def finding(query: int | str, reference: str = "", **changes: Any) -> Report:
@@ -74,6 +94,7 @@ def audit(
         "references": Coverage(*references).as_dict(),
         "control": None if controls is None else control(controls),
         "outcomes": outcomes,
+        **AS_BY_DEFAULT,
         **more,
     }
     inputs = {"generations": "g", "references": store}

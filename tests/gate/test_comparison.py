@@ -14,7 +14,6 @@ from memaudit.gate import compare as compare_audits
 from memaudit.gate.comparison import FISHER, MCNEMAR
 from memaudit.gate.comparison import obstacle as obstacle_between
 from memaudit.statistics import mcnemar_p, rise_p
-from memaudit.types import Coverage
 
 FAR = date(2999, 1, 1)
 EASY = Policy(AuditPolicy(max_findings=10**6, max_rate=1.0))
@@ -86,12 +85,12 @@ def test_what_cannot_be_compared_is_named() -> None:
     assert "thresholds differ: 0.8 and 0.75" in obstacle(audit(threshold=0.8), audit())
     assert "the later report is one of dedup" in obstacle(audit(), dedup())
     assert "different training sets, s1 and s2" in obstacle(audit(), audit(store="s2"))
-    assert "decided on pixels" in obstacle(audit(), audit(verified=Coverage(0, 0).as_dict()))
+    assert "decided on pixels" in obstacle(audit(), audit(verified=None))
     assert "different views" in obstacle(audit(views=["tiles"]), audit())
     same = {key: audit()[key] for key in ("encoder", "threshold")}
     assert "an audit of faces alone" in obstacle(audit(), {**face_audit(0, 1.0, 1.0), **same})
     assert obstacle(face_audit(0, 1.0, 1.0), face_audit(2, 1.0, 1.0)) == ""
-    assert obstacle(audit(), audit(days_old=3, verified=None)) == ""
+    assert obstacle(audit(verified=None), audit(days_old=3, verified=None)) == ""
 
 
 WHOLE = {"whole": "1" * 64}

@@ -22,7 +22,9 @@ policies = st.builds(
         min_coverage=st.floats(0, 1),
         min_controls=st.integers(0, 300),
         max_verbatim=st.none() | st.integers(0, 4),
-        min_verified_coverage=SHARES,
+        min_verified_coverage=st.floats(0, 1),
+        max_blank=st.floats(0, 1),
+        max_unpaired=st.floats(0, 1),
         min_face_p=SHARES,
     ),
     baseline=st.builds(BaselinePolicy, st.floats(0, 0.2), st.floats(0.5, 0.999)),
@@ -100,5 +102,5 @@ def test_lower_coverage_never_turns_inconclusive_into_pass(
 def test_a_rule_less_never_does_harm(run: dict[str, Any], policy: Policy, baseline: Report | None) -> None:
     """Leaving out the baseline, or an optional rule, makes no verdict worse."""
     strict = ORDER[verdict(run, policy, baseline)]
-    rules = {**vars(policy.audit), "max_verbatim": None, "min_verified_coverage": None, "min_face_p": None}
+    rules = {**vars(policy.audit), "max_verbatim": None, "min_verified_coverage": 0.0, "min_face_p": None}
     assert ORDER[verdict(run, Policy(AuditPolicy(**rules)), None)] <= strict

@@ -108,7 +108,7 @@ def test_junit_is_read_back(outputs: Any, given: list[Report], options: dict[str
     suites = junitparser.JUnitXml.fromfile(str(made.junit))
     cases = [case for suite in suites for case in suite]
     findings = sum(len(report["findings"]) for report in given)
-    rules = made.text.split("\n\n")[0].count("\n")
+    rules = made.text.split("\n\n")[1].count("\n")
     assert len(cases) == suites.tests == rules + findings
     kinds = [type(result).__name__ for case in cases for result in case.result]
     assert (suites.failures, suites.errors) == (kinds.count("Failure"), kinds.count("Error"))

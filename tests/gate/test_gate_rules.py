@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reports import held, typed
+from reports import AS_BY_DEFAULT, held, typed
 
 from memaudit import __version__, gate
 from memaudit.errors import InputError, UsageError
@@ -107,6 +107,7 @@ def audit_report(
             "paired": rate(*paired) if paired else None,
             "references": coverage(*references),
             "control": control,
+            **AS_BY_DEFAULT,
         },
     }
 
@@ -331,7 +332,7 @@ EVERYTHING = Policy(
 
 def judged_with_everything() -> set[str]:
     """The names of all rules, each switched on."""
-    audit = {**audit_report(), "created": "2026-01-01T00:00:00+00:00", "encoder": None}
+    audit = {**audit_report(paired=(0, 9, 9)), "created": "2026-01-01T00:00:00+00:00", "encoder": None}
     both = [("a", {**audit, "encoder": FULL_ENCODER}), ("d", {**dedup_report(), "encoder": FULL_ENCODER})]
     return set(outcomes(list(held(both, EVERYTHING, baseline=both[0][1] | {"threshold": 0.5}).rules)))
 
@@ -346,7 +347,7 @@ def test_every_rule_of_the_policy_is_judged() -> None:
 def test_a_rule_without_a_limit_is_not_judged() -> None:
     """What the default policy comments out does not appear, neither as a pass."""
     judged = set(outcomes(judge_all([("a", audit_report()), ("d", dedup_report())], Policy())))
-    switched_off = {"max_verbatim", "min_verified_coverage", "min_face_p", "max_age_days", "encoders", "training_sets"}
+    switched_off = {"max_verbatim", "min_face_p", "max_age_days", "encoders", "training_sets"}
     assert judged & switched_off == set()
 
 

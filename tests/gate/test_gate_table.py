@@ -4,7 +4,11 @@ from typing import Any, NamedTuple
 
 import pytest
 from gated import Gate
-from reports import OTHER, Report, audit, dedup, face, face_audit, faces, finding, sealed
+from reports import AS_BY_DEFAULT, OTHER, Report, audit, dedup, face, face_audit, faces, finding, sealed
+
+from memaudit.images.view_names import view_names
+from memaudit.statistics import rate_of
+from memaudit.types import Coverage
 
 PASS, FAIL, OPEN = "pass", "fail", "inconclusive"
 CODES = {PASS: 0, FAIL: 1, OPEN: 3}
@@ -13,6 +17,8 @@ LAX = "[audit]\nmax_findings = 99\n"
 PIXELS = "[audit]\nmax_findings = 99\nmax_verbatim = 0\n"
 VERIFIED = "[audit]\nmin_verified_coverage = 0.9\n"
 FACES = "[audit]\nmin_face_p = 0.01\n"
+TILES = [*view_names("tiles")]
+ANY_EFFORT = '[audit]\nviews = "none"\nmin_view_coverage = 0\nmin_verified_coverage = 0\nmax_match_from = 1\n'
 FAR, PAST = "2999-01-01", "2020-01-01"
 
 
@@ -60,7 +66,57 @@ def verified(measured: int, total: int) -> dict[str, Any]:
     return {"verified": {"measured": measured, "total": total, "share": measured / total if total else 0.0}}
 
 
+def less(report: Report, *names: str) -> Report:
+    """The report of a version that does not state these results."""
+    results = {name: value for name, value in report["results"].items() if name not in names}
+    return sealed({**report, "results": results})
+
+
+def with_views(*measured: int) -> dict[str, Any]:
+    """Views of generations, of held-out images, and windows of training images, of 100 each."""
+    names = ("generation_views", "control_views", "reference_windows")
+    shares = {name: {"measured": n, "total": 100, "share": n / 100} for name, n in zip(names, measured, strict=True)}
+    return {"effort": {"match_from": 0.3, **shares}}
+
+
+def pixels_from(similarity: float) -> dict[str, Any]:
+    return {"effort": {**AS_BY_DEFAULT["effort"], "match_from": similarity}}
+
+
+PAIRED = {"paired": rate_of(0, Coverage(1000, 1000)).as_dict()}
+OF_BEFORE = ("effort", "made", "unpaired")
+
 CASES = [
+    # how hard it looked
+    Case("whole images alone", [audit(views=["whole"])], {"views": OPEN}),
+    Case("views are not stated", [less(audit(), "views")], {"views": OPEN}),
+    Case("whole images alone will do", [less(audit(), "views", "effort")], {}, ANY_EFFORT),
+    Case("more views than asked for", [audit(views=[*view_names("all")])], {}),
+    Case("all views are asked for", [audit()], {"views": OPEN}, '[audit]\nviews = "all"\n'),
+    Case("views of generations lost", [audit(**with_views(98, 100, 100))], {"min_view_coverage": OPEN}),
+    Case("views of held-out images lost", [audit(**with_views(100, 98, 100))], {"min_view_coverage": OPEN}),
+    Case("windows of training images lost", [audit(**with_views(100, 100, 98))], {"min_view_coverage": OPEN}),
+    Case("enough views", [audit(**with_views(99, 99, 99))], {}),
+    Case("no pixels", [audit(verified=None)], {"min_verified_coverage": OPEN}),
+    Case("no pixels asked for", [audit(verified=None)], {}, "[audit]\nmin_verified_coverage = 0\n"),
+    Case("few candidates on pixels", [audit(**verified(3, 17))], {"min_verified_coverage": OPEN}),
+    Case("pixels from high up", [audit(**pixels_from(0.74))], {"max_match_from": OPEN}),
+    Case("pixels from high up will do", [audit(**pixels_from(0.74))], {}, "[audit]\nmax_match_from = 0.74\n"),
+    Case("of an earlier version", [less(audit(), *OF_BEFORE)], {"min_view_coverage": OPEN, "max_match_from": OPEN}),
+    Case("of an earlier version, any effort", [less(audit(), *OF_BEFORE)], {}, ANY_EFFORT),
+    Case(
+        "a weak audit that found something", [audit(found=[1], views=["whole"])], {"views": OPEN, "max_findings": FAIL}
+    ),
+    # what it said nothing of
+    Case("blank", [audit(300, made=1000, blank=700)], {"max_blank": OPEN}),
+    Case("a few blank", [audit(990, made=1000, blank=10)], {}),
+    Case("blank allowed", [audit(300, made=1000, blank=700)], {}, "[audit]\nmax_blank = 0.7\n"),
+    Case("blank is not stated", [less(audit(), "blank")], {"max_blank": OPEN}),
+    Case("blank does not matter", [less(audit(), "blank")], {}, "[audit]\nmax_blank = 1.0\n"),
+    Case("unpaired", [audit(made=1000, unpaired=999, **PAIRED)], {"max_unpaired": OPEN}),
+    Case("unpaired allowed", [audit(made=1000, unpaired=999, **PAIRED)], {}, "[audit]\nmax_unpaired = 1.0\n"),
+    Case("unpaired is not stated", [less(audit(**PAIRED), "unpaired")], {"max_unpaired": OPEN}),
+    Case("no pairing", [less(audit(), "unpaired")], {}),
     # findings, rate, controls
     Case("clean", [audit()], {}),
     Case("clean with dedup", [audit(), dedup()], {}),
@@ -97,7 +153,7 @@ CASES = [
     Case("a verbatim copy among others", [audit(found=[1, verbatim(2)])], {"max_verbatim": FAIL}, PIXELS),
     Case("no finding, none confirmed", [audit()], {}, PIXELS),
     Case("a verbatim copy allowed", [audit(found=[verbatim(1)])], {}, LAX + "max_verbatim = 1\n"),
-    Case("not verified", [audit()], {"min_verified_coverage": OPEN}, VERIFIED),
+    Case("verified is not stated", [less(audit(), "verified")], {"min_verified_coverage": OPEN}, VERIFIED),
     Case("verified is null", [audit(verified=None)], {"min_verified_coverage": OPEN}, VERIFIED),
     Case("half verified", [audit(**verified(5, 10))], {"min_verified_coverage": OPEN}, VERIFIED),
     Case("verified", [audit(**verified(9, 10))], {}, VERIFIED),
@@ -189,9 +245,9 @@ CASES = [
     Case("another threshold before", [audit()], {"max_rise": OPEN}, baseline=audit(threshold=0.7)),
     Case("an inconclusive baseline", [audit()], {"max_rise": OPEN}, baseline=audit(conclusive=False)),
     Case("another training set before", [audit()], {"max_rise": OPEN}, baseline=audit(store="s0")),
-    Case("pixels decided before", [audit()], {"max_rise": OPEN}, baseline=audit(**verified(0, 0))),
-    Case("other views before", [audit(views=["tiles"])], {"max_rise": OPEN}, baseline=audit(views=[])),
-    Case("the same views", [audit(5000, views=["b", "a"])], {}, baseline=audit(5000, views=["a", "b"], days_old=1)),
+    Case("pixels decided before", [audit()], {"max_rise": OPEN}, baseline=audit(verified=None)),
+    Case("other views before", [audit()], {"max_rise": OPEN}, baseline=audit(views=["whole"])),
+    Case("the same views", [audit(5000, views=TILES[::-1])], {}, baseline=audit(5000, views=TILES, days_old=1)),
     Case("faces before", [audit()], {"max_rise": OPEN}, baseline=audit(faces=faces(0, 0.5, 1.0))),
     Case("a baseline of faces alone", [audit()], {"max_rise": OPEN}, baseline=face_audit(0, 0.5, 1.0)),
     Case("a baseline of dedup", [audit()], {"max_rise": OPEN}, baseline=dedup()),

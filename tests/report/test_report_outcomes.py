@@ -60,17 +60,17 @@ def test_two_models_with_the_same_prompts_are_paired(tmp_path: Path, training: S
 
 
 def test_what_does_not_count_is_left_out(tmp_path: Path, training: Store) -> None:
-    """Unreadable, blank and missing generations, and those that are another's file again."""
+    """Unreadable, blank and missing generations, and those without a match that are another's picture again."""
     status = [Status.OK] * 12
     status[1], status[3] = Status.UNREADABLE, Status.BLANK
     files = [f"{i}.png" for i in range(12)]
-    files[5] = files[2]
+    files[7] = files[4]
     pairing = {**PROMPTS, "gone": Prompted("train-00030", "prompt of what is gone")}
     report = audited(tmp_path / "a", training, [2, 5], statuses=status, files=files, pairing=pairing).content
     outcomes = report["results"]["outcomes"]
-    assert set(outcomes["left_out"]) == {"gen-00001", "gen-00003", "gen-00005", "gone"}
-    assert outcomes["found"] == ["gen-00002"]
-    assert report["results"]["searched"]["count"] == 1
+    assert set(outcomes["left_out"]) == {"gen-00001", "gen-00003", "gen-00007", "gone"}
+    assert outcomes["found"] == ["gen-00002", "gen-00005"]
+    assert report["results"]["searched"]["count"] == 2
     assert outcomes["total"] == 13
 
 

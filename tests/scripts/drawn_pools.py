@@ -14,7 +14,7 @@ from scripts.make_demo_set import Plan
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
-SMALL = Plan(least_control=8, families=5, largest_family=4)
+SMALL = Plan(held_out="", least_control=8, families=5, largest_family=4)
 CLOCKS = ("one o clock", "two o clock")
 LARGE = tuple(f"icon {number}" for number in range(6))
 SMALL_FAMILY = ("icon 20", "icon 21", "icon 22")

@@ -22,6 +22,9 @@ def markdown(result: GateResult) -> str:
 
 def _lines(result: GateResult) -> Iterator[str]:
     yield f"## memaudit gate: {_SIGNS[result.verdict]}"
+    unmet = [rule for rule in result.rules if rule.outcome is not Verdict.PASS]
+    if unmet:
+        yield from ("", *(f"- {_SIGNS[rule.outcome]}: {_text(rule.sentence)}" for rule in unmet))
     for report in dict.fromkeys(rule.report for rule in result.rules):
         yield from ("", f"### {_text(report)}", "", "| | rule | figure | limit | |", "|---|---|---|---|---|")
         for rule in result.rules:

@@ -57,7 +57,7 @@ class Outcomes(Part, frozen=True, kw_only=True):
     digest: Annotated[str | None, says("of all generations' names, prompts and seeds; null if prompts are not known")]
     total: Annotated[Count, says("generations asked for")]
     found: Annotated[list[str], says("those that the rate counts as regurgitated")]
-    left_out: Annotated[list[str], says("those that it does not count: blank, unreadable, missing, a file again")]
+    left_out: Annotated[list[str], says("those that it does not count: blank, unreadable, missing, a picture again")]
 
 
 class ReferenceViews(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,6 +73,15 @@ class ReferenceViews(Part, frozen=True, kw_only=True, forbid_unknown_fields=True
     @property
     def searched(self) -> list[str]:
         return [name for name in ("whole", "tiles", "details") if getattr(self, name)]
+
+
+class Effort(Part, frozen=True, kw_only=True):
+    """How hard an audit looked, beside `views` and `verified`; null: not at all."""
+
+    match_from: Annotated[Share | None, says("similarity from which candidates were compared on pixels")]
+    generation_views: Annotated[Coverage | None, says("views of the generations that could be embedded")]
+    control_views: Annotated[Coverage | None, says("the same of the held-out images")]
+    reference_windows: Annotated[Coverage | None, says("tiles and details of the training images, the same")]
 
 
 class Discoveries(Part, frozen=True, kw_only=True):
@@ -91,7 +100,7 @@ class Control(Part, frozen=True, kw_only=True):
 
     matched: Annotated[Rate, says("held-out images at the threshold with a training image")]
     usable: Annotated[int, says("held-out images that are near no training image")] = 0
-    duplicates: Annotated[Whole, says("held-out images that are another's file again")] = 0
+    duplicates: Annotated[Whole, says("held-out images that are another's picture again")] = 0
     excluded_controls: Annotated[Count, says("held-out images that are near-duplicates of training images")] = 0
     excluded_references: Annotated[Whole, says("training images that are near-duplicates of held-out ones")] = 0
     nearer_training: Annotated[Whole, says("generations whose nearest image at that scale is a training one")] = 0
@@ -164,9 +173,15 @@ class AuditResults(Part, frozen=True, kw_only=True):
     paired: Annotated[Rate | None, says("generations that repeat the image of their prompt; null without a pairing")]
     control: Annotated[Control | None, says("what held-out images say about chance")]
     missing: Annotated[Whole, says("generations that the pairing names and that are not there")] = 0
-    duplicates: Annotated[Whole, says("generations that are another's file again: they count once")] = 0
+    duplicates: Annotated[
+        Whole, says("generations without a match that are another's picture again: they count once")
+    ] = 0
+    distinct_found: Annotated[Count | UnsetType, says("distinct pictures among the generations found")] = UNSET
+    distinct_returned: Annotated[Count | UnsetType, says("distinct training images that are their best match")] = UNSET
     distinct_prompts: Annotated[Whole | None, says("distinct images of prompts")] = None
-    blank: Annotated[Whole, says("generations without content")] = 0
+    made: Annotated[Count | UnsetType, says("generations that are there, whatever could be measured of them")] = UNSET
+    blank: Annotated[Count | UnsetType, says("of these without content")] = UNSET
+    unpaired: Annotated[Count | UnsetType, says("of these without a line in the pairing, where there is one")] = UNSET
     by_near_duplicates: Annotated[list[FindingsBand], says("findings by how often the training image is repeated")] = []
     why: Annotated[Why | None, says("what kind of training image comes back")] = None
     metrics: Annotated[Metrics | None, says("metrics of the literature, with --metrics")] = None
@@ -180,6 +195,7 @@ class AuditResults(Part, frozen=True, kw_only=True):
     reference_views: Annotated[ReferenceViews | UnsetType, says("views of the training images that were searched")] = (
         UNSET
     )
+    effort: Annotated[Effort | UnsetType, says("how hard the audit looked")] = UNSET
     misses: Annotated[list[Miss], says("the closest pairs that are no findings")] = []
     faces: Annotated[Faces | UnsetType, says("what comparing faces gave, with --faces")] = UNSET
 

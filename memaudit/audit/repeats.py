@@ -1,0 +1,64 @@
+"""Which rows of a store hold one picture again: a card of a filter, saved for every prompt, is one picture."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memaudit.store import Columns, Store
+from memaudit.types import Int64, Status
+
+Digests = NDArray[np.str_]
+_BYTES = 16  # of a digest: two of 10 ** 9 pictures share one with a chance of 1e-21
+
+
+def picture_digests(store: Store, columns: Columns) -> Digests:
+    """For each row a digest (32 hex digits) of its picture, empty where it has no embedding.
+
+    That is the digest of the embedding, bit by bit: equal pixels have equal embeddings, whatever file and metadata
+    they came in; pixels that a lossy format changed have others, unless nobody could tell by them. Equal files are one
+    picture, even if they were embedded apart. Memory: a block, and the digests.
+    """
+    digests = np.zeros(len(columns.status), f"U{2 * _BYTES}")
+    for block in store.stored_blocks():
+        vectors = np.ascontiguousarray(block.embeddings)
+        digests[block.rows] = [hashlib.blake2b(vector.tobytes(), digest_size=_BYTES).hexdigest() for vector in vectors]
+    rows = np.flatnonzero(columns.status == Status.OK)
+    _, first, same = np.unique(columns.file[rows], return_index=True, return_inverse=True)
+    digests[rows] = digests[rows[first]][same]
+    return digests
+
+
+def draws_of(pictures: Digests, found: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """True for the rows that count as draws: every one with a finding, and of the others one for each picture.
+
+    A training image that comes back for a hundred prompts came back a hundred times. A picture without a finding is
+    seen once, however often it was saved, and not at all beside a finding of the very same picture: there it was the
+    search that differed.
+    """
+    counted = np.array(found & (pictures != ""), bool)
+    others = np.flatnonzero(~counted & (pictures != "") & ~np.isin(pictures, pictures[counted]))
+    _, first = np.unique(pictures[others], return_index=True)
+    counted[others[first]] = True
+    return counted
+
+
+def one_of_each(pictures: Digests, found: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """True for one row of each picture, with a finding if it has any: what a test of significance takes for a draw."""
+    order = np.argsort(~found, kind="stable")
+    order = order[pictures[order] != ""]
+    _, first = np.unique(pictures[order], return_index=True)
+    distinct = np.zeros(len(pictures), bool)
+    distinct[order[first]] = True
+    return distinct
+
+
+def first_of_picture(pictures: Digests) -> Int64:
+    """For each row the first one of the same picture; -1 for a row without one."""
+    rows = np.flatnonzero(pictures != "")
+    _, first, same = np.unique(pictures[rows], return_index=True, return_inverse=True)
+    result = np.full(len(pictures), -1, np.int64)
+    result[rows] = rows[first][same]
+    return result

@@ -1,0 +1,95 @@
+"""Why the rates of an audit must not be read as a clean bill: what it could not measure, a line for each reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import NamedTuple
+
+from memaudit.audit.results import AuditResult, Effort
+from memaudit.embedding.views import ViewStore
+from memaudit.matching.windows import NO_WINDOWS, Windows, lost_views
+from memaudit.store import Store
+from memaudit.types import Coverage, Status
+
+_NO_VIEWS = "--views none goes by whole images alone"
+
+
+class Views(NamedTuple):
+    """Views of the generations and of the held-out images, by the same choice; the windows of the training images."""
+
+    generations: ViewStore | None = None
+    control: ViewStore | None = None
+    windows: Windows = NO_WINDOWS
+
+    def lost(self, allowed: float) -> list[str]:
+        """Views are made of the files: where those are gone, less was searched than the report would say."""
+        stores = (("views of the generations", self.generations), ("views of the held-out images", self.control))
+        lost = (lost_views(name, view, allowed, _NO_VIEWS) for name, view in stores if view is not None)
+        return [*chain.from_iterable(lost), *self.windows.lost(allowed)]
+
+    def effort(self, match_from: float | None) -> Effort:
+        generations, control = (None if views is None else views.store.coverage for views in self[:2])
+        windows = [views.store.coverage for views in self.windows[:2] if views is not None]
+        measured, total = (sum(getattr(each, part) for each in windows) for part in ("measured", "total"))
+        return Effort(match_from, generations, control, Coverage(measured, total) if windows else None)
+
+
+NO_VIEWS = Views()
+
+
+def shortfalls(result: AuditResult, views: Views, below: Coverage | None, pairs: int, allowed: float) -> Iterator[str]:
+    """What was not measured, of more than the share `allowed`. below: candidates below the threshold that could be
+    compared on pixels; pairs: lines of the pairing."""
+    yield from _of_coverage(result, allowed)
+    yield from views.lost(allowed)
+    yield from _unread(below, allowed)
+    yield from _contentless(result, allowed)
+    yield from _unpaired(result, pairs, allowed)
+
+
+def _of_coverage(result: AuditResult, allowed: float) -> Iterator[str]:
+    parts = [("generations", result.searched.coverage), ("training images", result.references)]
+    if result.paired is not None:
+        parts.append(("prompt pairs", result.paired.coverage))
+    for name, part in parts:
+        if part.measured == 0 or part.falls_short(allowed):
+            yield f"only {part.measured:,} of {part.total:,} {name} could be measured ({part.share:.2%})"
+
+
+def _unread(below: Coverage | None, allowed: float) -> Iterator[str]:
+    """Below the threshold only pixels tell a copy: what they could not be compared of was not judged."""
+    if below is not None and below.falls_short(allowed):
+        yield (
+            f"only {below.measured:,} of {below.total:,} candidates below the threshold could be compared on pixels: "
+            "files are gone or changed (--match none goes by similarity alone: copies that only pixels show, and "
+            "details of training images, are then not looked for)"
+        )
+
+
+def _contentless(result: AuditResult, allowed: float) -> Iterator[str]:
+    """Black images of a safety filter, for example: none of them could have been found to be a copy."""
+    status = result.scores.status
+    readable, blank = int((status != Status.UNREADABLE).sum()), int((status == Status.BLANK).sum())
+    if readable and blank == readable:
+        yield f"all {readable:,} generations that could be read are blank: nothing was compared"
+    elif Coverage(len(status) - blank, len(status)).falls_short(allowed):
+        yield f"{blank:,} of {len(status):,} generations are blank, and nothing can be said of them"
+
+
+def _unpaired(result: AuditResult, pairs: int, allowed: float) -> Iterator[str]:
+    """A pairing that was cut off says of few generations what would be believed of all."""
+    missing, made = result.missing, len(result.scores.status)
+    if len(missing) > allowed * pairs:
+        yield f"{len(missing):,} generations named in the pairing were not found, the first is {missing[0]!r}"
+    if result.unpaired is not None and Coverage(made - result.unpaired, made).falls_short(allowed):
+        yield f"{result.unpaired:,} of {made:,} generations have no line in the pairing"
+
+
+def cut_archives(stores: Mapping[str, Store | None]) -> tuple[str, ...]:
+    """An archive that ends early lost an unknown number of images: no share of what is there makes up for it."""
+    return tuple(
+        f"archives of the {name} end early ({store.cut} rows say so): an unknown number of images is missing"
+        for name, store in stores.items()
+        if store is not None and store.cut
+    )
