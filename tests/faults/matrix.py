@@ -1,8 +1,7 @@
 """Faults x commands: what is wrong with an input, and every place where a command takes one.
 
 A line of `COMMANDS` is a command as it is called; what stands in braces is an input of a small project, and its kind
-decides which faults it can have. Every combination is a cell; `python tests/faults/matrix.py` writes the table of
-docs/reference/faults.md.
+decides which faults it can have. Every combination is a cell; run as a program it writes docs/reference/faults.md.
 """
 
 from __future__ import annotations
@@ -14,6 +13,8 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from pictures import draw
 
 # Where each input of the project lies, and what it is
 INPUTS = {
@@ -167,9 +168,8 @@ def with_broken_pictures(path: Path) -> None:
 
 
 def with_odd_names(path: Path) -> None:
-    first = next(path.glob("*.png")).read_bytes()
-    for name in ("a\nb.png", "\x1b[31m.png", "-rf.png", "ü.png", os.fsdecode(b"\xff.png")):
-        (path / name).write_bytes(first)
+    for seed, name in enumerate(("a\nb.png", "\x1b[31m.png", "-rf.png", "ü.png", os.fsdecode(b"\xff.png"))):
+        draw(700 + seed).save(path / name)
 
 
 def with_a_pipe(path: Path) -> None:
@@ -282,9 +282,10 @@ def table() -> str:
 
 HEAD = """# Faults and commands
 
-Written by `python tests/faults/matrix.py` from the matrix that the tests run: every fault of every input of every
-command, {count} cells. Each ends in one line and exit code 2 or 3, or has the result of a sound input, or has a row for
-what came besides and all that was found. Nothing is half written, no input is changed, and no fault is an internal error.
+Written by `PYTHONPATH=tests python tests/faults/matrix.py` from the matrix that the tests run: every fault of every
+input of every command, {count} cells. Each ends in one line and exit code 2 or 3, or has the result of a sound input,
+or has a row for what came besides and all that was found. Nothing is half written, no input is changed, and no fault
+is an internal error.
 """
 
 
