@@ -19,6 +19,7 @@ from memaudit.types import Float32
 
 MAX_PIXELS = 178_956_970  # where Pillow itself raises; it also looks at pictures inside others, as in .ico
 BLANK_RANGE = 4  # of 255: JPEG noise on a plain page stays below it
+_SENSOR_BITS = 12
 SPECK = 0.002  # share of the image: a dot on a page, an icon in its corner
 _SAMPLE = (64, 64)  # cells
 _STRIP = 1 << 20  # pixels converted at once where a conversion makes copies
@@ -194,10 +195,18 @@ def _scaled_to_8_bits(image: Image.Image, full: float) -> Image.Image:
 
 
 def _full_scale(image: Image.Image) -> float:
-    """Deep greys hold 16 bits in files, whatever Pillow's mode; floats are 0..1 or 0..255, or else fill their range."""
+    """Deep greys hold 16 bits in files, whatever Pillow's mode, or what fewer bits a sensor gives; floats are 0..1 or
+    0..255, or else fill their range."""
     tops = (float(_values(image.crop(box)).max()) for box in _strips(image.size))
     top = max(0.0, *tops)
-    return _full_float_scale(top) if image.mode == "F" else max(65535.0, top)
+    return _full_float_scale(top) if image.mode == "F" else _full_integer_scale(int(top))
+
+
+def _full_integer_scale(top: int) -> float:
+    """White of an image whose brightest value is `top`. The 8 to 12 bits that a microscope, X-ray or depth sensor gives
+    would be near black, and be called blank, if they were 16: they are as many as the brightest value needs."""
+    bits = max(8, top.bit_length())
+    return float(2**bits - 1 if bits <= _SENSOR_BITS else max(65535, top))
 
 
 def _values(image: Image.Image) -> Float32:

@@ -24,6 +24,7 @@ _TEMPORARY_NAME = re.compile(rf"\.({FILE_NAME.pattern}|index\.json)\.\d+\.tmp")
 _PIECES, _PIECE = 64, 1 << 18
 READ_WHOLE = 1 << 30  # bytes of an index file that opening reads: half a second or so
 _SHA256 = re.compile("[0-9a-f]{64}")
+_MOST_TUNED = 4096  # nprobe and efSearch, in an index of a few rows
 _MOST = 1 << 40  # rows, bytes, candidates: what is above comes of a damaged file
 _EXPECTED = {
     "store": str,
@@ -92,7 +93,7 @@ def _unsound(manifest: dict[str, Any]) -> str:
         return wrong[0]
     checks: dict[str, Callable[[dict[str, Any]], bool]] = {
         "files": lambda m: _sound_files(m["files"]),
-        "search": lambda m: _sound_search(m["search"]),
+        "search": lambda m: _sound_search(m["search"], m["rows"]),
         "encoder": lambda m: _sound_encoder(m["encoder"]),
         "store_digest": lambda m: _is_sha256(m["store_digest"]),
         "shards": lambda m: all(map(_is_sha256, m["shards"])),
@@ -127,8 +128,11 @@ def _sound_files(files: Sequence[Any]) -> bool:
     )
 
 
-def _sound_search(search: dict[str, Any]) -> bool:
-    return search.get("parameter") in ("", "nprobe", "efSearch") and _is_whole(search.get("value"), 1)
+def _sound_search(search: dict[str, Any], rows: int) -> bool:
+    """No more lists or candidates than there are rows, but for the least that tuning tries."""
+    value = search.get("value")
+    in_range = isinstance(value, int) and _is_whole(value, 1) and value <= max(rows, _MOST_TUNED)
+    return search.get("parameter") in ("", "nprobe", "efSearch") and in_range
 
 
 def _sound_recall(recall: dict[str, Any]) -> bool:
