@@ -177,6 +177,11 @@ def read_small(path: str | Path, most: int = MOST_BYTES) -> bytes:
     return data
 
 
+def real(path: str | Path) -> Path:
+    """The absolute path behind all links. Unlike Path.resolve it has one for a link to itself: that of the link."""
+    return Path(os.path.realpath(path))
+
+
 def is_store(path: str | Path) -> bool:
     """True if `path` is a folder that holds a store of embeddings, finished or not. Asked here, for the store's own
     package needs h5py, which a gate has not."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from memaudit.errors import InconclusiveError, InputError
-from memaudit.files import digest_of, read_json, sealed, sha256_as_it_is, sha256_of, unsealed, write_json
+from memaudit.files import digest_of, read_json, real, sealed, sha256_as_it_is, sha256_of, unsealed, write_json
 from memaudit.store import Manifest as StoreManifest
 from memaudit.store import Store, encoder_spec
 
@@ -175,7 +175,7 @@ def require_files(folder: Path, manifest: dict[str, Any], *, all_bytes: bool = F
 
 def open_store(folder: Path, manifest: dict[str, Any]) -> Store:
     """Open the store of an index. Raises InconclusiveError if it is no longer the one that was indexed."""
-    store = Store.open((folder / manifest["store"]).resolve())
+    store = Store.open(real(folder / manifest["store"]))
     if store.encoder.as_dict() != manifest["encoder"] and not _same_encoder(store, manifest["encoder"]):
         raise InconclusiveError(
             f"index {folder} was built with another encoder than store {store.folder} has ({store.encoder.identity}): "
@@ -239,4 +239,4 @@ def strays(folder: Path, manifest: dict[str, Any] | None) -> list[Path]:
 
 
 def relative_to(store: Store, folder: Path) -> str:
-    return os.path.relpath(store.folder.resolve(), folder.resolve())
+    return os.path.relpath(real(store.folder), real(folder))
