@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memaudit.api.defaults import DEFAULT_VIEWS
@@ -53,7 +53,13 @@ class Encoding:
             return images, embed_views(images, beside, self.load(images.encoder), views, self._options(), progress)
         encoder, kinds = self.load(against.encoder), {beside: views} if views else {}
         images, made = embed_with_views(
-            [str(source)], folder, encoder, kinds, self._options(), replace_changed=True, progress=progress
+            [str(source)],
+            folder,
+            encoder,
+            kinds,
+            replace(self._options(), parts=True),
+            replace_changed=True,
+            progress=progress,
         )
         return images, made[0] if made and images.comparable else None
 

@@ -121,6 +121,17 @@ class Control:
     duplicates: int = 0
 
 
+class Made(NamedTuple):
+    """What the model made. total: generations that are there, each picture of a sheet one, and a film one; blank, of
+    these without content; unpaired, without a line in the pairing (None: there is none). parts: pictures within files,
+    frames beyond the first and those of sheets, which have rows of their own."""
+
+    total: int
+    blank: int = 0
+    unpaired: int | None = None
+    parts: int = 0
+
+
 @dataclass(frozen=True)
 class Effort:
     """How hard an audit looked. match_from: similarity from which candidates were compared on pixels; None: none was.
@@ -142,7 +153,6 @@ class AuditResult:
     none. seeds: of each generation, as the pairing gives them. compared: how many of the candidates were looked at on
     pixels; None where none were, and `no_pixels` says why. views: their names. misses: the closest that are no matches.
     counted: for each row whether `searched` counts it. reference_views: what was searched of the training images.
-    unpaired: generations that the pairing does not name; None without one.
     """
 
     encoder: EncoderSpec
@@ -154,6 +164,7 @@ class AuditResult:
     matches: Matches
     prompts: tuple[str, ...]
     missing: tuple[str, ...]
+    made: Made
     counted: NDArray[np.bool_]
     pictures: Digests
     duplicates: int
@@ -171,4 +182,3 @@ class AuditResult:
     misses: Misses | None = None
     reference_views: ReferenceViews | None = None
     effort: Effort = Effort()
-    unpaired: int | None = None

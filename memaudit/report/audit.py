@@ -43,7 +43,6 @@ from memaudit.report.outcomes import outcomes_of
 from memaudit.report.page import histogram, interval, percent, percent_up, write_page
 from memaudit.report.pictures import Alter, Pictures
 from memaudit.store import Columns, Store
-from memaudit.types import Status
 
 PICTURED = 1000  # findings with thumbnails
 _PARTS = {"tiles": "memaudit embed --tiles", "details": "memaudit embed --fine-tiles"}  # of training images
@@ -124,9 +123,10 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         distinct_found=len(np.unique(result.pictures[result.counted & result.scores.regurgitated])),
         distinct_returned=len(np.unique(result.matches.reference[result.matches.rank == 1])),
         distinct_prompts=len(set(paired.tolist())) if result.paired else None,
-        made=len(result.scores.status),
-        blank=int((result.scores.status == Status.BLANK).sum()),
-        unpaired=UNSET if result.unpaired is None else result.unpaired,
+        made=result.made.total,
+        blank=result.made.blank,
+        unpaired=UNSET if result.made.unpaired is None else result.made.unpaired,
+        parts=result.made.parts,
         by_near_duplicates=_by_near_duplicates(findings),
         why=_why(result.why) if result.why else None,
         metrics=_metrics(result.metrics) if result.metrics else None,
@@ -147,6 +147,17 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
 
 def searched_in(report: Report) -> str:
     """A sentence on which views of the training images an audit searched."""
+    return _searched_in(report) + _within_files(report)
+
+
+def _within_files(report: Report) -> str:
+    parts = report.results.parts if isinstance(report.results, AuditResults) else UNSET
+    if not parts:
+        return ""
+    return f" {parts:,} pictures within files (frames, sheets) were searched too; a file counts as one draw: split it."
+
+
+def _searched_in(report: Report) -> str:
     views = report.results.reference_views if isinstance(report.results, AuditResults) else UNSET
     if views is UNSET:
         return "It is not known which views of the training images were searched."

@@ -179,7 +179,8 @@ class AuditResults(Part, frozen=True, kw_only=True):
     distinct_found: Annotated[Count | UnsetType, says("distinct pictures among the generations found")] = UNSET
     distinct_returned: Annotated[Count | UnsetType, says("distinct training images that are their best match")] = UNSET
     distinct_prompts: Annotated[Whole | None, says("distinct images of prompts")] = None
-    made: Annotated[Count | UnsetType, says("generations that are there, whatever could be measured of them")] = UNSET
+    made: Annotated[Count | UnsetType, says("generations that are there: files, and pictures of sheets")] = UNSET
+    parts: Annotated[Count | UnsetType, says("pictures within their files (frames, sheets) that were searched")] = UNSET
     blank: Annotated[Count | UnsetType, says("of these without content")] = UNSET
     unpaired: Annotated[Count | UnsetType, says("of these without a line in the pairing, where there is one")] = UNSET
     by_near_duplicates: Annotated[list[FindingsBand], says("findings by how often the training image is repeated")] = []
