@@ -177,6 +177,12 @@ def read_small(path: str | Path, most: int = MOST_BYTES) -> bytes:
     return data
 
 
+def is_store(path: str | Path) -> bool:
+    """True if `path` is a folder that holds a store of embeddings, finished or not. Asked here, for the store's own
+    package needs h5py, which a gate has not."""
+    return (Path(path) / "store.json").is_file()
+
+
 def text_lines(path: str | Path, newline: str | None = None) -> Iterator[str]:
     """The lines of a text in UTF-8, with their ends, of a regular file of any length. Raises OSError, also for a line
     beyond MOST_IN_A_LINE, and UnicodeDecodeError. newline: as `open` takes it; a CSV needs ""."""

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memaudit.api.defaults import DEFAULT_VIEWS
-from memaudit.api.places import is_store
 from memaudit.embedding.run import EmbedOptions, embed_with_views
 from memaudit.embedding.views import ViewStore, embed_views
 from memaudit.encoders import Encoder, load_encoder
 from memaudit.encoders.catalog import is_known
 from memaudit.errors import InconclusiveError
+from memaudit.files import is_store
 from memaudit.images.views import views_of
 from memaudit.store import Store, require_same_encoder
 from memaudit.types import EncoderSpec, Progress

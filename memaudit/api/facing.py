@@ -25,7 +25,8 @@ _SHOWN = 20
 
 @dataclass(frozen=True, repr=False)
 class FaceStore:
-    """A store of faces that was made or brought up to date: biometric templates, personal data.
+    """A store of faces that was made or brought up to date: biometric templates, personal data. summary: the identities
+    that it repeats most, where those were asked for.
 
     >>> faces = ma.find_faces("training", out="faces")  # doctest: +WEIGHTS
     >>> faces.counts.images  # doctest: +WEIGHTS
@@ -34,6 +35,7 @@ class FaceStore:
 
     store: Store
     counts: FaceCounts
+    summary: FaceSummary | None = None
 
     @property
     def folder(self) -> Path:
@@ -66,11 +68,14 @@ def find_faces(
     replace_changed: bool = False,
     max_unreadable: float = 0.01,
     allow_unverified_weights: bool = False,
+    summary: bool = False,
+    threshold: float | None = None,
     progress: Progress = silent,
 ) -> FaceStore:
     """Find, align and embed the faces of images, into a store with a row for each face. It continues after a kill.
 
-    sources: as of `embed`. encoder: sface, or face-onnx:PATH with its options. Raises as `embed`.
+    sources: as of `embed`. encoder: sface, or face-onnx:PATH with its options. summary: also as `summarise_faces`, with
+    this threshold. Raises as `embed`.
 
     >>> ma.find_faces("training", out="faces")  # doctest: +WEIGHTS
     <FaceStore faces: 0 faces on 0 of 12 images>
@@ -85,7 +90,7 @@ def find_faces(
             f"{counts.unreadable:,} of {counts.images:,} images could not be read, more than --max-unreadable "
             f"{max_unreadable:g}; the store is complete: memaudit info {store.folder} lists the causes"
         )
-    return FaceStore(store, counts)
+    return FaceStore(store, counts, summarise_faces(store, threshold=threshold, progress=progress) if summary else None)
 
 
 def forget_faces(store: AnyStore, image_ids: str | Sequence[str]) -> Forgotten:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memaudit.api.notebook import card
-from memaudit.api.places import AnyStore, folder_of, is_store
+from memaudit.api.places import AnyStore, folder_of
 from memaudit.errors import InputError
-from memaudit.files import digest_of, read_json
+from memaudit.files import digest_of, is_store, read_json
 from memaudit.report.bindings import faults_beside, notes_beside
 from memaudit.report.document import MOST_BYTES, read_report
 

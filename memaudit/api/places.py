@@ -54,8 +54,3 @@ def searcher_at(place: AnyStore) -> Searcher:
 def sources_of(given: str | Path | Sequence[str | Path]) -> list[str]:
     """One source, or several, as `iter_images` takes them."""
     return [str(given)] if isinstance(given, str | Path) else list(map(str, given))
-
-
-def is_store(path: str | Path) -> bool:
-    """True if `path` is a folder that holds a store, finished or not."""
-    return (Path(path) / "store.json").is_file()  # memaudit.store needs h5py, which a gate has not

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from memaudit.embedding.windows import DETAILS, TILES, details_of, tiles_of, window_counts, window_faults
+from memaudit.embedding.windows import DETAILS, TILES, window_counts, window_faults, windows_of
 from memaudit.errors import InconclusiveError
 from memaudit.files import NOT_BOUND
-from memaudit.store import MANIFEST, Manifest, Store, verify_store
+from memaudit.store import FACES, MANIFEST, Manifest, Store, verify_store
 from memaudit.types import Status
 
 
@@ -29,9 +29,9 @@ def contents_of(path: Path) -> dict[str, object]:
     value: dict[str, object] = {
         "kind": "store",
         "complete": manifest.complete,
-        **({"holds": "faces: biometric templates of people"} if manifest.kind == "faces" else {}),
+        **_held(manifest),
         "encoder": manifest.encoder.identity,
-        "sources": list(manifest.sources),
+        **({} if manifest.views else {"sources": list(manifest.sources)}),
         "shards": len(manifest.shards),
         "rows": sum(shard.rows for shard in manifest.shards),
         "comparable": sum(shard.ok for shard in manifest.shards),
@@ -58,12 +58,22 @@ def contents_of(path: Path) -> dict[str, object]:
     }
 
 
+def _held(manifest: Manifest) -> dict[str, object]:
+    """What its rows are, where they are not whole images."""
+    if manifest.kind == FACES:
+        return {"holds": "faces: biometric templates of people"}
+    if manifest.views is None:
+        return {}
+    parent = f"with the digest {manifest.views.parent}" if manifest.views.parent else "that is not finished"
+    return {"holds": f"views of each image of the store {parent}", "views": list(manifest.views.names)}
+
+
 def _windows(store: Store) -> dict[str, object]:
     """How many tiles and details the images have, or what is wrong with them; nothing of those that are not there."""
     value: dict[str, object] = {}
-    for name, open_windows in ((TILES, tiles_of), (DETAILS, details_of)):
+    for name in (TILES, DETAILS):
         try:
-            windows = open_windows(store)
+            windows = windows_of(store, name)
             if windows is not None:
                 value[name] = window_counts(windows)._asdict()
         except InconclusiveError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,13 +12,16 @@ from typing import Any
 import numpy as np
 
 from memaudit.errors import InputError, UsageError
-from memaudit.files import reason_of, text_lines
+from memaudit.files import open_regular, reason_of
+from memaudit.images.arrow_rows import arrow_table
+from memaudit.images.cells import columns_called, first_of
+from memaudit.images.text_rows import NumberedRow, text_rows
 from memaudit.store import Store
 from memaudit.types import Int64
 
 GENERATION_COLUMNS = ("generation", "query_id")
 REFERENCE_COLUMNS = ("image_id", "reference_id", "training_id")
-JSON_LINES = (".jsonl", ".ndjson")
+PARQUET = ".parquet"
 _PARTS = {"generation": r".+", "image_id": r".+", "prompt": r".+", "seed": r"-?\d+"}
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 
@@ -62,42 +64,21 @@ def pairer(file: Path | None, pattern: str | None, metadata: bool) -> Pairer | N
 
 
 def read_pairing(path: str | Path) -> dict[str, Prompted]:
-    """Read generation, image_id and optionally prompt and seed, from a CSV with a header or from JSON lines.
+    """Read generation, image_id and optionally prompt and seed: a CSV or TSV with a header, JSON lines, a JSON array of
+    objects, or Parquet.
 
     Keys are what the file calls the generations. Raises InputError for an unreadable file, absent columns, no line at
     all, a line with more fields than columns (an unquoted comma), an empty or a repeated generation.
     """
     path = Path(path)
-    lines = _json_lines if path.suffix.lower() in JSON_LINES else _csv_lines
+    if path.suffix.lower() == PARQUET:
+        with arrow_table("pairing", str(path)) as table:
+            return _collected(path, (NumberedRow(*row) for row in enumerate(table.rows(1024), start=1)))
     try:
-        return _collected(path, lines(path))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        with open_regular(path) as handle:
+            return _collected(path, text_rows("pairing", str(path), handle))
+    except OSError as error:
         raise InputError(f"pairing {path} cannot be read: {reason_of(error)}") from None
-
-
-def _csv_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """The lines with their numbers."""
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    reader = csv.DictReader(text_lines(path, newline=""), strict=True, delimiter=delimiter)
-    header = list(reader.fieldnames or ())
-    for names in (GENERATION_COLUMNS, REFERENCE_COLUMNS):
-        if not set(names) & set(header):
-            raise InputError(f"pairing {path} has no column {names[0]!r}: its header is {', '.join(header) or 'empty'}")
-    for row in reader:
-        if reader.restkey in row:
-            raise InputError(
-                f"pairing {path}, line {reader.line_num}: more fields than columns; put a text with commas in quotes"
-            )
-        yield reader.line_num, row
-
-
-def _json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for number, line in enumerate(text_lines(path), start=1):
-        if line.strip():
-            row = _object_in(line)
-            if row is None:
-                raise InputError(f"pairing {path}, line {number}: expected a JSON object")
-            yield number, row
 
 
 def _object_in(text: str) -> dict[str, Any] | None:
@@ -109,24 +90,22 @@ def _object_in(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _collected(path: Path, lines: Iterable[tuple[int, Mapping[str, Any]]]) -> dict[str, Prompted]:
+def _collected(path: Path, rows: Iterable[NumberedRow]) -> dict[str, Prompted]:
     pairing: dict[str, Prompted] = {}
-    for number, row in lines:
+    for number, row in rows:
         place = f"pairing {path}, line {number}"
-        key, target = _text(row, GENERATION_COLUMNS), _text(row, REFERENCE_COLUMNS)
+        key, target = first_of(row, GENERATION_COLUMNS).text, first_of(row, REFERENCE_COLUMNS).text
         if not key or not target:
-            raise InputError(f"{place}: the generation or its training image_id is empty")
+            absent = not all(columns_called(tuple(row), names) for names in (GENERATION_COLUMNS, REFERENCE_COLUMNS))
+            columns = f"{' or '.join(GENERATION_COLUMNS)}, and {' or '.join(REFERENCE_COLUMNS)}"
+            more = f": expected columns {columns}, found {', '.join(row)[:200]}" if absent else ""
+            raise InputError(f"{place}: the generation or its training image_id is empty{more}")
         if key in pairing:
             raise InputError(f"{place}: generation {key!r} occurs twice")
-        pairing[key] = Prompted(target, _text(row, ("prompt",)), _text(row, ("seed",)))
+        pairing[key] = Prompted(target, first_of(row, ("prompt",)).text, first_of(row, ("seed",)).text)
     if not pairing:
-        raise InputError(f"pairing {path} has a header and no line: name at least one generation, or leave it out")
+        raise InputError(f"pairing {path} has no line that names a generation: name at least one, or leave it out")
     return pairing
-
-
-def _text(row: Mapping[str, Any], names: Sequence[str]) -> str:
-    """The first of the named values that is there, as text."""
-    return next((str(row[name]) for name in names if row.get(name) not in (None, "")), "")
 
 
 def stem_of(image_id: str) -> str:
@@ -278,8 +257,9 @@ def from_metadata(generations: Store) -> Pairing:
     for columns in generations.iter_columns():
         for image_id, caption, metadata in zip(columns.image_id, columns.caption, columns.metadata, strict=True):
             row = _object_in(metadata) or {}
-            if target := _text(row, REFERENCE_COLUMNS):
-                pairing[image_id] = Prompted(target, _text(row, ("prompt",)) or caption, _text(row, ("seed",)))
+            if target := first_of(row, REFERENCE_COLUMNS).text:
+                prompt = first_of(row, ("prompt",)).text or caption
+                pairing[image_id] = Prompted(target, prompt, first_of(row, ("seed",)).text)
     if not pairing:
         raise InputError(
             f"no generation of {generations.folder} has metadata with one of {', '.join(REFERENCE_COLUMNS)}: "

@@ -65,8 +65,6 @@ def faces(
     if forget:
         _tell_forgotten(console, out, forget_faces(out, forget))
         return
-    value: dict[str, Any] = {"store": str(out)}
-    text: list[str] = []
     with console.progress() as progress:
         if sources:
             found = find_faces(
@@ -80,13 +78,13 @@ def faces(
                 replace_changed=replace_changed,
                 max_unreadable=max_unreadable,
                 allow_unverified_weights=allow_unverified_weights,
+                summary=summary,
+                threshold=threshold,
                 progress=progress,
             )
-            value, text = _made(found)
-        if summary:
-            repeated = _values(summarise_faces(out, threshold=threshold, progress=progress))
-            value, text = {**value, "summary": repeated}, [*text, _as_text(repeated)]
-    console.result(value, "\n".join(text))
+            _tell_made(console, found)
+        else:
+            _tell_summary(console, out, summarise_faces(out, threshold=threshold, progress=progress))
 
 
 def _require_possible(sources: list[str] | None, forget: list[str] | None, *, summary: bool) -> None:
@@ -96,7 +94,7 @@ def _require_possible(sources: list[str] | None, forget: list[str] | None, *, su
         raise UsageError("no source given: name images to find faces in, or --summary or --forget for a store that is")
 
 
-def _made(found: FaceStore) -> tuple[dict[str, Any], list[str]]:
+def _tell_made(console: Console, found: FaceStore) -> None:
     counts, store = found.counts, found.store
     text = (
         f"{counts.faces:,} faces on {counts.with_face:,} of {counts.images:,} images, {counts.comparable:,} of them "
@@ -110,14 +108,22 @@ def _made(found: FaceStore) -> tuple[dict[str, Any], list[str]]:
     lines = [text]
     if counts.faces:
         lines.append("The store holds biometric templates: keep it as you keep personal data, and delete it when done.")
-    value = {
+    value: dict[str, Any] = {
         "store": str(store.folder),
         "faces": asdict(counts),
         "biometric_templates": True,
         "encoder": store.encoder.as_dict(),
         "digest": store.digest,
     }
-    return value, lines
+    if found.summary:
+        value["summary"] = _values(found.summary)
+        lines.append(_as_text(value["summary"]))
+    console.result(value, "\n".join(lines))
+
+
+def _tell_summary(console: Console, out: Path, found: FaceSummary) -> None:
+    repeated = _values(found)
+    console.result({"store": str(out), "summary": repeated}, _as_text(repeated))
 
 
 def _tell_forgotten(console: Console, out: Path, done: Forgotten) -> None:

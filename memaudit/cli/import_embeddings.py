@@ -15,7 +15,7 @@ Embeddings = Annotated[
     Path, typer.Argument(metavar="EMBEDDINGS", help="A .npy file (rows, dim), or clip-retrieval's folder.")
 ]
 Ids = Annotated[
-    Path | None, typer.Option("--ids", help="image_ids of a .npy file, in its order: a text file or a Parquet table.")
+    Path | None, typer.Option("--ids", help="image_ids of a .npy file, in its order: a text file or a table.")
 ]
 Name = Annotated[str, typer.Option("--encoder", help="What made the embeddings, as it shall be recorded.")]
 Weights = Annotated[str, typer.Option("--weights-sha256", help="sha256 of that encoder's weights.")]

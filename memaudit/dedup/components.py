@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
 
-from memaudit.dedup.copies import NO_PAIRS
+from memaudit.dedup.exact_duplicates import NO_PAIRS
 from memaudit.similarity import Pairs
 from memaudit.types import Float32, Int64
 

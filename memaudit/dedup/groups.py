@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
-from memaudit.dedup.copies import NO_PAIRS
+from memaudit.dedup.exact_duplicates import NO_PAIRS
 from memaudit.similarity import Pairs
 from memaudit.types import Float32, Int64
 

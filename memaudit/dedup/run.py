@@ -11,8 +11,8 @@ import numpy as np
 from memaudit.dedup.against import find_elsewhere, require_comparable
 from memaudit.dedup.candidates import CandidateRule
 from memaudit.dedup.clusters import SEEDS, Plan, choose_clusters
-from memaudit.dedup.copies import NO_PAIRS, representatives
 from memaudit.dedup.decisions import Ruling, decide, note_lonely, require_group_rule, require_promises, settle
+from memaudit.dedup.exact_duplicates import NO_PAIRS, representatives
 from memaudit.dedup.ignored import RuledOut, ruled_out_positions, ruled_out_rows, without
 from memaudit.dedup.keep import keep_rank, require_rule
 from memaudit.dedup.matrix import Matrix
@@ -31,12 +31,12 @@ from memaudit.dedup.results import (
     RowPairs,
 )
 from memaudit.dedup.scratch import scratch_folder
-from memaudit.dedup.search import Reached, Target, reach_recall
 from memaudit.dedup.skew import removal_skew
 from memaudit.dedup.skew_sums import linked_families
+from memaudit.dedup.target_recall import Reached, Target, reach_recall
 from memaudit.errors import InputError, UsageError
 from memaudit.matching.overlap import Overlaps
-from memaudit.matching.plan import plan_matching, require_match
+from memaudit.matching.plan import MatchPlan, plan_matching, require_match
 from memaudit.similarity import Pairs
 from memaudit.similarity.backends import require_backend
 from memaudit.similarity.exact import require_threshold
@@ -92,6 +92,17 @@ class _Images(NamedTuple):
     apart: Int64
     stands_for: Int64
 
+    @property
+    def coverage(self) -> Coverage:
+        status = self.columns.status
+        return Coverage(int((status != Status.UNREADABLE).sum()), len(status))
+
+    def rule(self, plan: MatchPlan, rows: Int64) -> CandidateRule | None:
+        """Which pairs of these rows are candidates for the pixels; None where those are not compared."""
+        if not plan.on_pixels:
+            return None
+        return rule_of(plan.floor, self.columns, rows, ruled_out_positions(self.apart, self.stands_for, rows))
+
 
 class _Decided(NamedTuple):
     """What becomes of each image, pairs as rows of the store, how many were ruled out, what pixels said, and where."""
@@ -134,13 +145,11 @@ def dedup(
         other = find_elsewhere(store, against, images.columns, images.stands_for, threshold, progress)
     found = other.found if other else _NOWHERE
     rows = np.setdiff1d(rows, found.row)
-    rule = None
-    if plan.on_pixels:
-        rule = rule_of(plan.floor, images.columns, rows, ruled_out_positions(images.apart, images.stands_for, rows))
+    rule = images.rule(plan, rows)
     compared = _compare(store, rows, threshold, rule, options, scratch, progress)
     ruling = Ruling(options.groups, threshold)
     decided = _decide(store, images, rows, compared.found, found, ruling, rule, progress)
-    coverage = Coverage(int((images.columns.status != Status.UNREADABLE).sum()), len(store))
+    steps = (compared.shortfall, shortfall(decided.pixels, plan.asked, options.max_unreadable))
     families = linked_families(len(store), decided.pairs, found)
     return DedupResult(
         encoder=store.encoder,
@@ -149,7 +158,7 @@ def dedup(
         method=compared.plan.describe(),
         keep_rule=options.keep,
         group_rule=options.groups,
-        coverage=coverage,
+        coverage=images.coverage,
         decisions=decided.decisions,
         pairs=decided.pairs,
         added=tuple(compared.found.added),
@@ -162,13 +171,7 @@ def dedup(
         no_pixels=plan.why_not,
         candidate_recall=compared.candidate_recall,
         seed=options.seed,
-        inconclusive=_inconclusive(
-            store,
-            coverage,
-            against,
-            options.max_unreadable,
-            (compared.shortfall, shortfall(decided.pixels, plan.asked, options.max_unreadable)),
-        ),
+        inconclusive=_inconclusive(store, images.coverage, against, options.max_unreadable, steps),
         overlaps=decided.overlaps,
     )
 

@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import filelock
@@ -29,7 +29,9 @@ def scratch_folder(parent: Path | None) -> Iterator[Path]:
     if parent is not None:
         parent.mkdir(parents=True, exist_ok=True)
         _clean(parent)
-    with tempfile.TemporaryDirectory(dir=parent, prefix=PREFIX) as folder, filelock.FileLock(Path(folder) / _LOCK):
+    with tempfile.TemporaryDirectory(dir=parent, prefix=PREFIX) as folder, ExitStack() as held:
+        with suppress(OSError, NotImplementedError):  # where the file system grants no locks nobody takes it for left
+            held.enter_context(filelock.FileLock(Path(folder) / _LOCK))
         yield Path(folder)
 
 
@@ -46,5 +48,5 @@ def _is_left(folder: Path) -> bool:
     try:
         with filelock.FileLock(folder / _LOCK, timeout=0):
             return True
-    except (filelock.Timeout, OSError):  # still running, or not ours to touch
+    except (filelock.Timeout, OSError, NotImplementedError):  # still running, or not ours to touch
         return False

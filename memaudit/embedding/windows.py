@@ -35,17 +35,16 @@ class WindowCounts(NamedTuple):
         )
 
 
-def tiles_of(images: Store) -> ViewStore | None:
-    """The tiles of a store's images, if it has them.
+def windows_of(images: Store, name: str) -> ViewStore | None:
+    """The TILES or the DETAILS of a store's images, if it has them.
 
     Raises InconclusiveError for those that are unfinished, or of another state of the store.
     """
-    return _within(images, TILES)
-
-
-def details_of(images: Store) -> ViewStore | None:
-    """The details of a store's images, if it has them. Raises InconclusiveError as `tiles_of` does."""
-    return _within(images, DETAILS)
+    if not has_windows(images, name):
+        return None
+    if why := _unfinished(images, name) or _stale(images, name):
+        raise InconclusiveError(why)
+    return open_views(images, images.folder / name)
 
 
 def has_windows(images: Store, name: str) -> bool:
@@ -77,14 +76,6 @@ def _faults(images: Store, name: str) -> list[str]:
         return [why]
     stale = _stale(images, name) if images.manifest.complete else ""
     return [*([stale] if stale else []), *verify_store(images.folder / name)]
-
-
-def _within(images: Store, name: str) -> ViewStore | None:
-    if not has_windows(images, name):
-        return None
-    if why := _unfinished(images, name) or _stale(images, name):
-        raise InconclusiveError(why)
-    return open_views(images, images.folder / name)
 
 
 def _unfinished(images: Store, name: str) -> str:

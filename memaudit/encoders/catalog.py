@@ -44,15 +44,12 @@ def load_encoder(name: str, *, device: str = "auto", allow_unverified_weights: b
     if device not in DEVICES:
         raise UsageError(f"unknown device {device!r}: use {', '.join(DEVICES)}")
     kind, detail = _parse(name)
-    if kind == "thumbnail":
-        return thumbnail.ThumbnailEncoder()
-    if kind == "sscd":
-        return sscd.load_sscd(device)
-    if kind == "sscd-torchscript":
-        path = Path(detail).expanduser() if detail else None
-        return load_torchscript(path, device, allow_unverified_weights)
-    arch, _, tag = detail.partition("/")
-    return clip.load_clip(arch, tag, device, allow_unverified_weights)
+    load = _means_of(kind).load
+    if load is None:
+        raise UsageError(
+            f"encoder {kind} embeds images by specs.toml, and memaudit/encoders/catalog.py does not load it"
+        )
+    return load(detail, device, allow_unverified_weights)
 
 
 def is_known(name: str) -> bool:
@@ -70,31 +67,19 @@ def fetch_weights(name: str, *, url: str = weights.TORCHSCRIPT_URL) -> Path:
     `url` is where sscd-torchscript comes from. Raises UsageError when nothing can be fetched under that name,
     MissingDependencyError when it cannot be had, InputError when what came is something else.
     """
-    if name == sface.SPEC.name:
-        return sface.fetch_sface()
-    kind, detail = _parse(name)
-    if kind == "sscd":
-        return weights.fetch_sscd()
-    if kind == "sscd-torchscript" and not detail:
-        return weights.fetch_torchscript(url)
-    if kind == "open_clip":
-        arch, _, tag = detail.partition("/")
-        return clip.find_clip(arch, tag).path
-    raise UsageError(f"encoder {name} has no weights to fetch")
+    kind, detail = (name, "") if name == sface.SPEC.name else _parse(name)
+    fetch = _means_of(kind).fetch
+    if fetch is None or (kind == "sscd-torchscript" and detail):
+        raise UsageError(f"encoder {name} has no weights to fetch")
+    return fetch(detail, url)
 
 
 def list_encoders() -> list[EncoderRow]:
     """What can be loaded, and whether its weights are here. Loads no encoder."""
-    states: dict[str, Callable[[], _State]] = {
-        "sscd": _sscd_state,
-        "sscd-torchscript": _torchscript_state,
-        "open_clip": lambda: _State("on demand", "open_clip downloads them on first use"),
-        "thumbnail": lambda: _State("none needed", ""),
-        "sface": _sface_state,
-        "face-onnx": lambda: _State("on demand", "memaudit faces --encoder"),
-    }
     return [
-        EncoderRow(each.calls[0], each.purpose, each.dim or None, each.licence, each.threshold, *states[name]())
+        EncoderRow(
+            each.calls[0], each.purpose, each.dim or None, each.licence, each.threshold, *_means_of(name).state()
+        )
         for name, each in families().items()
     ]
 
@@ -131,6 +116,46 @@ def _sscd_state() -> _State:
         return _State("ready", str(weights.sscd_weights()))
     except InputError as error:
         return _State("absent", str(error))
+
+
+def _load_torchscript(detail: str, device: str, allow_unverified: bool) -> Encoder:
+    return load_torchscript(Path(detail).expanduser() if detail else None, device, allow_unverified)
+
+
+def _load_clip(detail: str, device: str, allow_unverified: bool) -> Encoder:
+    arch, _, tag = detail.partition("/")
+    return clip.load_clip(arch, tag, device, allow_unverified)
+
+
+def _fetch_clip(detail: str, url: str) -> Path:
+    arch, _, tag = detail.partition("/")
+    return clip.find_clip(arch, tag).path
+
+
+class _Means(NamedTuple):
+    """What is done for a family, by the DETAIL of NAME:DETAIL. state: whether its weights are here; load: with device
+    and whether unverified weights may be, None for faces (memaudit.encoders.sface); fetch: from a url, None: nothing to
+    fetch."""
+
+    state: Callable[[], _State]
+    load: Callable[[str, str, bool], Encoder] | None = None
+    fetch: Callable[[str, str], Path] | None = None
+
+
+_MEANS = {
+    "sscd": _Means(_sscd_state, lambda _, device, __: sscd.load_sscd(device), lambda _, __: weights.fetch_sscd()),
+    "sscd-torchscript": _Means(_torchscript_state, _load_torchscript, lambda _, url: weights.fetch_torchscript(url)),
+    "open_clip": _Means(lambda: _State("on demand", "open_clip downloads them on first use"), _load_clip, _fetch_clip),
+    "thumbnail": _Means(lambda: _State("none needed", ""), lambda *_: thumbnail.ThumbnailEncoder()),
+    "sface": _Means(_sface_state, fetch=lambda *_: sface.fetch_sface()),
+    "face-onnx": _Means(lambda: _State("on demand", "memaudit faces --encoder")),
+}
+
+
+def _means_of(family: str) -> _Means:
+    if family not in _MEANS:
+        raise UsageError(f"encoder {family} stands in specs.toml, and not in the table of memaudit/encoders/catalog.py")
+    return _MEANS[family]
 
 
 def _parse(name: str) -> tuple[str, str]:

@@ -26,7 +26,7 @@ SMALL = f"face below {LEAST_SIZE} pixels"
 
 
 @dataclass(frozen=True)
-class Seen:
+class EmbeddedFaces:
     """The faces of an image, as found, and their embeddings (n, dim): small ones have none."""
 
     faces: tuple[Found, ...]
@@ -43,7 +43,7 @@ class FaceReader:
         # A session of onnxruntime may be run by all threads at once, and holds the memory of its device.
         self._shared: FaceEncoder | None = model.encoder() if model.cuda else None
 
-    def see(self, image: Image.Image, longer: int = 0) -> Seen:
+    def see(self, image: Image.Image, longer: int = 0) -> EmbeddedFaces:
         """The faces of an upright RGB image; see FaceFinder.find."""
         if not hasattr(self._own, "finder"):
             self._own.encoder = self._shared or self.model.encoder()
@@ -51,7 +51,7 @@ class FaceReader:
         found = self._own.finder.find(image, longer)
         large = [face.crop for face in found if not face.is_small]
         vectors = iter(self._own.encoder.encode(np.stack(large)) if large else ())
-        return Seen(tuple(found), tuple(None if face.is_small else next(vectors) for face in found))
+        return EmbeddedFaces(tuple(found), tuple(None if face.is_small else next(vectors) for face in found))
 
     def rows_of(self, ref: ImageRef, max_pixels: int, forgotten: Collection[str] = ()) -> list[Row]:
         """The rows of an image: one for each face, by falling score, else one without an embedding.

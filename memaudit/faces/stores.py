@@ -9,8 +9,9 @@ from pathlib import Path
 from memaudit.encoders.sface import SPEC, FaceModel, resolve
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.faces.embed import FaceOptions, embed_faces
+from memaudit.files import is_store
 from memaudit.index import Searcher, open_searcher
-from memaudit.store import FACES, IMAGES, MANIFEST, Store
+from memaudit.store import FACES, IMAGES, Store
 from memaudit.types import EncoderSpec, Progress
 
 Source = str | Path | Store
@@ -66,7 +67,7 @@ def opened(source: Source | None) -> Store | None:
     """The store that a source is, or None if it is other images. Raises as Store.open."""
     if source is None or isinstance(source, Store):
         return source
-    return Store.open(source) if _is_store(source) else None
+    return Store.open(source) if is_store(source) else None
 
 
 def images_at(source: Source | None) -> Store | None:
@@ -84,17 +85,13 @@ def gallery_at(path: str | Path) -> Searcher:
 
 def require_face_store(path: str | Path | None) -> None:
     """Raise UsageError where a store of images is given for one of faces: before hours of embedding."""
-    if path is not None and _is_store(path):
+    if path is not None and is_store(path):
         _require_faces(Store.open(path))
 
 
 def template_folders(out: Path) -> list[Path]:
     """The stores of faces that audits left in `out`: biometric templates of people."""
-    return [out / name for name in (GENERATIONS, GALLERY, CONTROL) if _is_store(out / name)]
-
-
-def _is_store(path: str | Path) -> bool:
-    return (Path(path) / MANIFEST).is_file()
+    return [out / name for name in (GENERATIONS, GALLERY, CONTROL) if is_store(out / name)]
 
 
 def _require_faces(store: Store) -> None:

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from memaudit.errors import InputError, UsageError
 from memaudit.files import reason_of
 from memaudit.images import parts, tables
+from memaudit.images.addresses import unsigned
 from memaudit.images.archives import iter_tar
 from memaudit.images.braces import expanded
+from memaudit.images.cells import storable, storable_id
 from memaudit.images.folders import File, walk
 from memaudit.images.hosts import allow_source
 from memaudit.images.image_ref import ImageRef
@@ -28,11 +31,28 @@ from memaudit.images.web import Part, get
 COMPANIONS = frozenset(
     f".{suffix}"
     for suffix in (
-        *("csv", "tsv", "json", "jsonl", "txt", "md", "html", "xml", "yaml", "yml", "toml", "lock", "log", "py"),
+        *(
+            "csv",
+            "tsv",
+            "json",
+            "jsonl",
+            "txt",
+            "caption",
+            "md",
+            "html",
+            "xml",
+            "yaml",
+            "yml",
+            "toml",
+            "lock",
+            "log",
+            "py",
+        ),
         *("npy", "npz", "pt", "idx"),
     )
 )
 TABLES = (".parquet", ".arrow")
+_MOST_CAPTION = 1 << 20  # bytes
 PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")
 
 
@@ -76,29 +96,26 @@ def _first_repeated(names: Sequence[str]) -> str:
 def _storable_ref(prefix: str, ref: ImageRef) -> ImageRef:
     return replace(
         ref,
-        image_id=_storable(prefix + ref.image_id),
-        caption=_storable(ref.caption),
-        metadata=_storable(ref.metadata),
+        image_id=storable_id(prefix + ref.image_id),
+        caption=storable(ref.caption),
+        metadata=storable(ref.metadata),
     )
-
-
-def _storable(text: str) -> str:
-    """Escape what UTF-8 columns cannot hold: bytes of odd file names, and NUL."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
 def _iter_one(location: str, name: str, contents: bool) -> Iterator[ImageRef]:
     if _is_folder_at(location):
         return _iter_folder(location, contents)
     suffix = os.path.splitext(name)[1].lower()
-    if suffix in MANIFESTS or (suffix == ".parquet" and not _holds_images(location)):
+    if suffix in MANIFESTS or (suffix in TABLES and not tables.holds_images(location)):
         return iter_manifest(location)
     if suffix == ".tar" or suffix in TABLES:
         return _iter_pack(File(name, location), contents)
     if name.lower().endswith(PACKED):
-        raise InputError(f"source {location} is a compressed archive: unpack it, or make it an uncompressed .tar")
+        raise InputError(
+            f"source {unsigned(location)} is a compressed archive: unpack it, or make it an uncompressed .tar"
+        )
     if suffix in COMPANIONS:
-        raise InputError(f"source {location} is not an image; manifests end in {', '.join(MANIFESTS)}")
+        raise InputError(f"source {unsigned(location)} is not an image; manifests end in {', '.join(MANIFESTS)}")
     return iter([ImageRef(name, location if is_url(location) else os.path.realpath(location))])
 
 
@@ -121,13 +138,17 @@ def _is_folder_at(location: str) -> bool:
                 return True
             found = filesystem.exists(path)
         except Exception as error:  # noqa: BLE001 - each backend has exceptions of its own
-            raise InputError(f"source {location} cannot be reached: {type(error).__name__}: {error}") from None
+            raise InputError(
+                f"source {unsigned(location)} cannot be reached: {type(error).__name__}: {error}"
+            ) from None
     else:
         if os.path.isdir(location):
             return True
         found = os.path.exists(location)
     if not found:
-        raise InputError(f"source {location} does not exist: give a folder, an image, a manifest, a tar or a table")
+        raise InputError(
+            f"source {unsigned(location)} does not exist: give a folder, an image, a manifest, a tar or a table"
+        )
     return False
 
 
@@ -140,7 +161,7 @@ def _is_web_folder(location: str) -> bool:
     try:
         return get(location, Part(0, 1)).media_type == "text/html" and not suffix
     except OSError as error:
-        raise InputError(f"source {location} cannot be reached: {reason_of(error)}") from None
+        raise InputError(f"source {unsigned(location)} cannot be reached: {reason_of(error)}") from None
 
 
 def _iter_folder(location: str, contents: bool) -> Iterator[ImageRef]:
@@ -151,7 +172,17 @@ def _iter_folder(location: str, contents: bool) -> Iterator[ImageRef]:
         elif suffix in TABLES:
             yield from _iter_table_beside_images(file, contents)
         elif suffix not in COMPANIONS:
-            yield ImageRef(file.relative, file.location)
+            yield ImageRef(file.relative, file.location, _caption_beside(file.location) if contents else "")
+
+
+def _caption_beside(image: str) -> str:
+    """What kohya's scripts write beside an image: a file of its name that ends in .caption; not looked for at a URL."""
+    beside = f"{os.path.splitext(image)[0]}.caption"
+    if is_url(image) or not os.path.isfile(beside):
+        return ""
+    with suppress(OSError), open(beside, "rb") as handle:
+        return handle.read(_MOST_CAPTION).decode("utf-8", "replace").strip()
+    return ""
 
 
 def _iter_table_beside_images(file: File, contents: bool) -> Iterator[ImageRef]:
@@ -160,7 +191,9 @@ def _iter_table_beside_images(file: File, contents: bool) -> Iterator[ImageRef]:
     if file.relative.lower().endswith(".arrow") and not tables.is_listed(file.location):
         return
     try:
-        is_pack = _holds_images(file.location)
+        is_pack = tables.holds_images(file.location)
+    except tables.UnplacedImagesError:
+        raise
     except InputError:
         yield ImageRef(file.relative, lost_rest(file.location), lost=True)
         return
@@ -172,9 +205,4 @@ def _iter_pack(file: File, contents: bool) -> Iterator[ImageRef]:
     suffix = os.path.splitext(file.relative)[1].lower()
     if suffix == ".tar":
         return iter_tar(file.location, file.relative)
-    read = tables.iter_parquet if suffix == ".parquet" else tables.iter_arrow
-    return read(file.location, file.relative, contents=contents)
-
-
-def _holds_images(location: str) -> bool:
-    return tables.image_column(tables.schema_of(location)) is not None
+    return tables.iter_table(file.location, file.relative, contents=contents)

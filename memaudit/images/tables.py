@@ -5,93 +5,114 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from memaudit.errors import InputError
+from memaudit.images.addresses import beside, unsigned
+from memaudit.images.arrow_rows import ArrowTable, arrow_table, plain_rows
+from memaudit.images.cells import (
+    CAPTION_COLUMNS,
+    ID_COLUMNS,
+    PATH_COLUMNS,
+    Row,
+    as_metadata,
+    columns_called,
+    first_of,
+)
 from memaudit.images.image_ref import ImageRef
-from memaudit.images.manifests import CAPTION_COLUMNS, ID_COLUMNS, as_metadata, first_of
-from memaudit.images.reading import open_binary
 
 IMAGE_COLUMNS = ("image", "jpg", "png", "webp", "img", "image_bytes", "bytes")
+_NO_IMAGES = {*PATH_COLUMNS, *ID_COLUMNS, *CAPTION_COLUMNS} - {"image", "file"}  # whose bytes are text
 _BATCH_ROWS = 16
-_ROW = re.compile(r"(?P<location>.+\.(parquet|arrow))#row=(?P<row>\d+)", re.DOTALL | re.IGNORECASE)
+_LOOKED_AT = 16  # cells of a column of bytes whose name does not tell
+_ROW = re.compile(r"(?P<location>.+\.(parquet|arrow)(\?[^#]*)?)#row=(?P<row>\d+)", re.DOTALL | re.IGNORECASE)
 _HUGGING_FACE_STATE = "state.json"
+_BEGINNINGS = re.compile(
+    rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP|II\*\0|MM\0\*|BM....\0\0\0\0|....ftyp|\xff\x0a|\0\0\0\x0cJXL ", re.DOTALL
+)
 
 
-def image_column(schema: pa.Schema) -> str | None:
-    """The column with the images' bytes, plain or in a struct with a field `bytes`; None if there is none."""
-    binary = [field.name for field in schema if _holds_bytes(field.type)]
-    return next((name for name in IMAGE_COLUMNS if name in binary), binary[0] if len(binary) == 1 else None)
+class UnplacedImagesError(InputError):
+    """A table holds images where no reader of ours looks for them: passing it over would lose them in silence."""
+
+
+def holds_images(location: str) -> bool:
+    """Whether a table holds the images themselves. Raises InputError if it cannot be read, UnplacedImagesError if it
+    does, but not as one image a row in one column."""
+    with arrow_table("table", location) as table:
+        return _image_column(location, table) is not None
+
+
+def _image_column(location: str, table: ArrowTable) -> str | None:
+    """The column with the images' bytes, plain or in a struct with a field `bytes`; None if there is none.
+
+    A column of another name is it if it is the only one with images, by the first bytes of its first cells.
+    """
+    schema = table.schema
+    plain: list[str] = [
+        field.name for field in schema if _is_bytes(field.type) and field.name.casefold() not in _NO_IMAGES
+    ]
+    if known := columns_called(tuple(plain), IMAGE_COLUMNS):
+        return known[0]
+    others = [field.name for field in schema if field.name not in plain and _holds_bytes(field.type)]
+    shown = [name for name in (*plain, *others) if _shows_images(table, name)]
+    if len(shown) == 1 and shown[0] in plain:
+        return str(shown[0])
+    if shown:
+        kinds = ", ".join(f"{name} ({schema.field(name).type})" for name in shown)
+        raise UnplacedImagesError(
+            f"table {unsigned(location)} holds images that are not read, in {kinds}: give it one image a row, in a "
+            f"column of one of the names {', '.join(IMAGE_COLUMNS)}; or take it out of the source"
+        )
+    return plain[0] if len(plain) == 1 and not columns_called(tuple(schema.names), PATH_COLUMNS) else None
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    """Bytes of one image: plain, shared, padded, or Hugging Face's struct."""
+    if pa.types.is_dictionary(kind):
+        return _is_bytes(kind.value_type)
+    if pa.types.is_struct(kind):
+        return any(kind.field(i).name == "bytes" and _is_bytes(kind.field(i).type) for i in range(kind.num_fields))
+    if pa.types.is_fixed_size_binary(kind):
+        return bool(kind.byte_width > 64)  # what is shorter is a hash
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or "binary_view" in str(kind))
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind):
-        return any(field.name == "bytes" and _holds_bytes(field.type) for field in kind)
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    """Whether there are bytes anywhere in a column."""
+    inner = [kind.value_type] if pa.types.is_dictionary(kind) else [kind.field(i).type for i in range(kind.num_fields)]
+    return _is_bytes(kind) or any(map(_holds_bytes, inner))
 
 
-def iter_parquet(location: str, name: str, *, contents: bool) -> Iterator[ImageRef]:
-    """Yield the images of a Parquet file in row order, with their bytes if `contents`. Memory: a few rows.
+def _shows_images(table: ArrowTable, column: str) -> bool:
+    cells = (row[column] for batch in table.batches(_BATCH_ROWS, [column]) for row in plain_rows(batch))
+    found = islice((data for cell in islice(cells, 4 * _LOOKED_AT) for data in _bytes_in(cell)), _LOOKED_AT)
+    return any(map(_BEGINNINGS.match, found))
+
+
+def _bytes_in(value: Any) -> Iterator[bytes]:
+    if isinstance(value, bytes):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _bytes_in(inner)
+
+
+def iter_table(location: str, name: str, *, contents: bool) -> Iterator[ImageRef]:
+    """Yield the images of a Parquet file, or of an Arrow file as Hugging Face's `save_to_disk` writes it, in row order,
+    with their bytes if `contents`. Memory: a few rows.
 
     image_id is an id column if there is one, else `name` # row. Raises InputError if no column holds images.
     """
-    with _parquet(location) as file:
-        columns = _columns(location, file.schema_arrow, contents)
-        batches = file.iter_batches(batch_size=_BATCH_ROWS if contents else 1024, columns=columns)
-        yield from _refs(location, name, batches, image_column(file.schema_arrow) or "")
-
-
-@contextmanager
-def _parquet(location: str) -> Iterator[pq.ParquetFile]:
-    try:
-        handle = open_binary(location)
-    except OSError as error:
-        raise InputError(f"table {location} cannot be read: {error.strerror or error}") from None
-    with handle:
-        try:
-            yield pq.ParquetFile(handle)
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"table {location} is damaged: {_first_line(error)}") from None
-
-
-def iter_arrow(location: str, name: str, *, contents: bool) -> Iterator[ImageRef]:
-    """The same for an Arrow stream file, as Hugging Face `save_to_disk` writes it."""
-    with _arrow(location) as stream:
-        columns = _columns(location, stream.schema, contents)
-        batches = (part for batch in stream for part in _parts(batch.select(columns), contents))
-        yield from _refs(location, name, batches, image_column(stream.schema) or "")
-
-
-@contextmanager
-def _arrow(location: str) -> Iterator[pa.RecordBatchReader]:
-    try:
-        with pa.memory_map(location) as handle, pa.ipc.open_stream(handle) as stream:
-            yield stream
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"table {location} is damaged: {_first_line(error)}") from None
-
-
-def _parts(batch: pa.RecordBatch, contents: bool) -> Iterator[pa.RecordBatch]:
-    step = _BATCH_ROWS if contents else 1024
-    for low in range(0, batch.num_rows, step):
-        yield batch.slice(low, step)
-
-
-def schema_of(location: str) -> pa.Schema:
-    """The schema of a Parquet or Arrow stream file. Raises InputError if it is neither."""
-    try:
-        if location.lower().endswith(".arrow"):
-            with pa.memory_map(location) as handle, pa.ipc.open_stream(handle) as stream:
-                return stream.schema
-        with open_binary(location) as handle:
-            return pq.ParquetFile(handle).schema_arrow
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"table {location} cannot be read: {_first_line(error)}") from None
+    with arrow_table("table", location) as table:
+        image = _require_image_column(location, table)
+        columns = [column for column in table.schema.names if contents or column != image]
+        for number, row in enumerate(table.rows(_BATCH_ROWS if contents else 1024, columns)):
+            yield _ref(location, name, number, row, row.pop(image, None))
 
 
 def is_listed(location: str) -> bool:
@@ -113,37 +134,31 @@ def is_listed(location: str) -> bool:
     return name in names
 
 
-def _columns(location: str, schema: pa.Schema, contents: bool) -> list[str]:
-    image = _image_column_of(location, schema)
-    return [name for name in schema.names if contents or name != image]
-
-
-def _image_column_of(location: str, schema: pa.Schema) -> str:
-    image = image_column(schema)
+def _require_image_column(location: str, table: ArrowTable) -> str:
+    image = _image_column(location, table)
     if image is None:
         raise InputError(
-            f"table {location} has no column with images: expected bytes in one of {', '.join(IMAGE_COLUMNS)}, "
-            f"found {', '.join(schema.names)}"
+            f"table {unsigned(location)} has no column with images: expected bytes in one of "
+            f"{', '.join(IMAGE_COLUMNS)}, found {', '.join(table.schema.names)}"
         )
     return image
 
 
 def read_row(uri: str) -> bytes | None:
-    """The bytes of one image of a table, by the uri `LOCATION#row=NUMBER`; None if the uri is of another kind."""
+    """The bytes of one image of a table, by the uri `LOCATION#row=NUMBER`; None if the uri is of another kind.
+
+    Of a Parquet file only the row group is opened that holds the row: a report shows a few rows of a table that may
+    hold millions.
+    """
     match = _ROW.fullmatch(uri)
     if match is None:
         return None
     location, row = match["location"], int(match["row"])
-    if location.lower().endswith(".arrow"):
-        with _arrow(location) as stream:
-            return _bytes_at(row, stream, _image_column_of(location, stream.schema))
-    return _read_parquet_row(location, row)
-
-
-def _read_parquet_row(location: str, row: int) -> bytes | None:
-    """Open only the row group that holds the row: a report shows a few rows of a table that may hold millions."""
-    with _parquet(location) as file:
-        image = _image_column_of(location, file.schema_arrow)
+    with arrow_table("table", location) as table:
+        image = _require_image_column(location, table)
+        file = table.parquet
+        if file is None:
+            return _bytes_at(row, table.batches(_BATCH_ROWS, [image]), image)
         for group in range(file.metadata.num_row_groups):
             rows = file.metadata.row_group(group).num_rows
             if row < rows:
@@ -161,19 +176,21 @@ def _bytes_at(row: int, batches: Iterable[pa.RecordBatch], image: str) -> bytes 
     return None
 
 
-def _refs(location: str, name: str, batches: Iterator[pa.RecordBatch], image: str) -> Iterator[ImageRef]:
-    start = 0
-    for batch in batches:
-        for offset, row in enumerate(batch.to_pylist()):
-            cell = row.pop(image, None)
-            yield _ref(location, name, start + offset, row, cell)
-        start += batch.num_rows
-
-
-def _ref(location: str, name: str, number: int, row: Mapping[str, Any], cell: Any) -> ImageRef:
-    image_id = first_of(row, ID_COLUMNS) or f"{name}#{number}"
+def _ref(location: str, name: str, number: int, row: Row, cell: Any) -> ImageRef:
+    image_id, caption = first_of(row, ID_COLUMNS), first_of(row, CAPTION_COLUMNS)
+    used = {image_id.column, *([] if isinstance(row.get(caption.column), list) else [caption.column])}
+    uri, content = f"{location}#row={number}", _content(cell)
+    path = _path_in(cell)
+    try:
+        by_path = beside(location, path) if path and not content else ""
+    except ValueError:  # NUL, or half a surrogate pair: it stays an empty cell
+        by_path = ""
     return ImageRef(
-        image_id, f"{location}#row={number}", first_of(row, CAPTION_COLUMNS), as_metadata(row), _content(cell)
+        image_id.text or f"{name}#{number}",
+        by_path or uri,
+        caption.text,
+        as_metadata(row, used),
+        None if by_path else content,
     )
 
 
@@ -182,5 +199,6 @@ def _content(cell: Any) -> bytes:
     return (cell.get("bytes") if isinstance(cell, dict) else cell) or b""
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0]
+def _path_in(cell: Any) -> str:
+    """Where Hugging Face left an image that it did not read in."""
+    return first_of(cell, ("path",)).text if isinstance(cell, dict) else ""

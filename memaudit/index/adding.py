@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from memaudit.errors import UsageError
 from memaudit.files import appearing_whole
-from memaudit.index.faiss_library import gpus, import_faiss, read, write
+from memaudit.index.faiss_library import gpus, import_faiss, read, reason_of, write
 from memaudit.index.manifest import next_number
 from memaudit.index.recall import without
 from memaudit.store import BLOCK_ROWS, Store, unit_rows
@@ -74,7 +75,12 @@ class Adder:
 
     def _take(self, vectors: Float32, rows: Int64) -> None:
         if self._coarse is None:
-            self._index.add_with_ids(vectors, rows)
+            try:
+                self._index.add_with_ids(vectors, rows)
+            except RuntimeError as error:
+                raise UsageError(
+                    f"FAISS cannot fill this index ({reason_of(error)}): choose another --recipe, such as flat or ivf"
+                ) from None
             return
         _, lists = self._coarse.search(vectors, 1)
         _add_to_lists(self._index, vectors, rows, lists[:, 0])

@@ -150,8 +150,9 @@ def writing_index(folder: Path) -> Iterator[None]:
         raise InputError(
             f"index {folder} is being written by another process: wait for it, or choose another --out"
         ) from None
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error.strerror or error}") from None
+    except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{folder} cannot be written: {reason}; choose an --out on a local disk") from None
     try:
         _tidy(folder)
         yield

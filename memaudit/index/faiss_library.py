@@ -27,9 +27,15 @@ def made(dim: int, factory: str) -> Any:
     try:
         index = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
     except RuntimeError as error:
-        raise UsageError(f"FAISS makes no index of {dim} numbers by {factory!r}: {_reason(error)}") from None
+        raise UsageError(f"FAISS makes no index of {dim} numbers by {factory!r}: {reason_of(error)}") from None
+    ivf = ivf_of(index)
+    if isinstance(index, faiss.IndexIDMap) or (ivf is not None and isinstance(index, faiss.IndexRefine)):
+        raise UsageError(
+            f"FAISS cannot fill an index by {factory!r} with ids of ours: leave IDMap, or RFlat and Refine behind IVF, "
+            "out; candidates are scored again with the exact embeddings in any case"
+        )
     # Inverted lists hold ids themselves; everything else counts its rows from 0
-    return index if ivf_of(index) is not None else faiss.IndexIDMap(index)
+    return index if ivf is not None else faiss.IndexIDMap(index)
 
 
 def ivf_of(index: Any) -> Any:
@@ -54,7 +60,7 @@ def write(index: Any, path: Path) -> None:
     try:
         faiss.write_index(index, os.fspath(path))
     except RuntimeError as error:  # how FAISS says that the disk is full
-        raise OSError(errno.EIO, _reason(error)) from None
+        raise OSError(errno.EIO, reason_of(error)) from None
 
 
 def read(paths: Sequence[Path], *, mapped: bool) -> Any:
@@ -96,6 +102,6 @@ def _joined(parts: list[Any]) -> Any:
     return parts[0]
 
 
-def _reason(error: RuntimeError) -> str:
+def reason_of(error: RuntimeError) -> str:
     """The last part of FAISS's message, which begins with a C++ signature and a file name."""
     return " ".join(str(error).split()).rpartition("Error: ")[2] or "unknown"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from memaudit.embedding.views import ViewStore
-from memaudit.embedding.windows import DETAILS, TILES, details_of, embed_again, has_windows, tiles_of
+from memaudit.embedding.windows import DETAILS, TILES, embed_again, has_windows, windows_of
 from memaudit.matching.results import ReferenceViews
 from memaudit.store import Store
 
@@ -24,9 +24,9 @@ class Windows(NamedTuple):
 
         Raises InconclusiveError for some that are unfinished, or of another state of the store.
         """
-        tiles = tiles_of(references)
+        tiles = windows_of(references, TILES)
         if on_pixels:
-            return cls(tiles, details_of(references))
+            return cls(tiles, windows_of(references, DETAILS))
         return cls(tiles, None, (DETAILS,) if has_windows(references, DETAILS) else ())
 
     def without_details(self) -> Windows:

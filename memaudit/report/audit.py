@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 
@@ -129,7 +128,7 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         parts=result.made.parts,
         by_near_duplicates=_by_near_duplicates(findings),
         why=_why(result.why) if result.why else None,
-        metrics=_metrics(result.metrics) if result.metrics else None,
+        metrics=convert(result.metrics, Metrics | None, from_attributes=True),
         similarities=AuditSimilarities(
             generations=histogram(result.scores.best_similarity, 0.0, 1.0, 40),
             control=histogram(result.control.best_similarity, 0.0, 1.0, 40) if result.control else None,
@@ -204,7 +203,7 @@ def _control(control: measured.Control) -> Control:
         least_relabelling_p=control.least_p,
         greater_rate_p=control.greater_rate_p,
         why_no_p=control.why_no_p,
-        discoveries=_discoveries(control.discoveries) if control.discoveries else None,
+        discoveries=convert(control.discoveries, Discoveries | None, from_attributes=True),
     )
 
 
@@ -214,21 +213,6 @@ def _effort(effort: measured.Effort) -> Effort:
     return Effort(
         match_from=effort.match_from, generation_views=generations, control_views=control, reference_windows=windows
     )
-
-
-def _discoveries(found: measured.Discoveries) -> Discoveries:
-    return Discoveries(
-        q=found.q,
-        tested=found.tested,
-        controls=found.controls,
-        found=found.found,
-        least_p=found.least_p,
-        needed=found.needed,
-    )
-
-
-def _metrics(metrics: measured.Metrics) -> Metrics:
-    return Metrics(**{**asdict(metrics), "notes": list(metrics.notes)})
 
 
 def _why(why: Covariates) -> Why:

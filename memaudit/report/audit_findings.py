@@ -107,7 +107,7 @@ def _finding(
         p=_number(p_of(result)[query]),
         q=_number(q_of(result)[query]),
         prompt=result.prompts[query],
-        seed=result.seeds[query] if result.seeds else "",
+        seed=result.seeds[query],
         caption=targets.caption[target],
         query_picture=pictures.add(f"generation-{query}", queries.uri[query]) if pictures else None,
         reference_picture=pictures.add(f"training-{reference}", uri) if pictures else None,

@@ -69,7 +69,7 @@ def write_scores(out: Path, result: AuditResult, queries: Columns, references: S
             "query_id": [*queries.image_id, *result.missing],
             "status": [*map(str, scores.status), *["missing"] * missing],
             "prompt": [*result.prompts, *[""] * missing],
-            "seed": [*(result.seeds or [""] * len(queries.image_id)), *[""] * missing],
+            "seed": [*result.seeds, *[""] * missing],
             "best_id": [*_ids(references, scores.best), *[None] * missing],
             "best_similarity": np.r_[scores.best_similarity, np.full(missing, np.nan, np.float32)],
             "matches": np.r_[matches_of(result), np.zeros(missing, np.int64)],

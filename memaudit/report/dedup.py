@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from msgspec import convert
 from msgspec.structs import replace
 
-from memaudit.dedup.results import Comparison, Decision, DedupRecall, DedupResult, PixelChecks, Reason, Removal
+from memaudit.dedup.results import Comparison, Decision, DedupResult, PixelChecks, Reason, Removal
 from memaudit.report.bindings import files_beside
 from memaudit.report.dedup_pictures import (
     MEMBERS_SHOWN,
@@ -24,13 +25,11 @@ from memaudit.report.model import (
     Cells,
     DedupReport,
     DedupResults,
-    Estimate,
     GroupSizes,
     HowCompared,
     OtherSet,
     Pixels,
     Recall,
-    RecallBand,
     Report,
     RuledOut,
     Skew,
@@ -119,32 +118,17 @@ def _results(result: DedupResult) -> DedupResults:
         pairs=len(result.pairs.left),
         near_pairs=int((~result.pairs.exact & (result.pairs.similarity >= np.float32(result.threshold))).sum()),
         pairs_added_by_clustering=list(result.added),
-        pixels=_pixels(result),
+        pixels=convert(result.pixels, Pixels | None, from_attributes=True),
         no_pixels=result.no_pixels,
         ignored=RuledOut(pairs=result.ignored.pairs, found=result.ignored.found) if result.ignored else None,
-        recall=_recall(result.recall),
-        candidate_recall=_recall(result.candidate_recall) if result.candidate_recall else None,
+        recall=convert(result.recall, Recall, from_attributes=True),
+        candidate_recall=convert(result.candidate_recall, Recall | None, from_attributes=True),
         group_sizes=[
             GroupSizes(low=low, high=high, groups=int(((sizes >= low) & (sizes <= (high or np.inf))).sum()))
             for low, high in SIZE_BANDS
         ],
         similarities=histogram(result.pairs.similarity, min(_least(result), 0.99), 1.0, 25),
         skew=_skew(result.removal),
-    )
-
-
-def _pixels(result: DedupResult) -> Pixels | None:
-    return Pixels(**{**asdict(result.pixels), "why": list(result.pixels.why)}) if result.pixels else None
-
-
-def _recall(recall: DedupRecall) -> Recall:
-    return Recall(
-        sampled=recall.sampled,
-        census=recall.census,
-        confidence=recall.confidence,
-        by_pair=Estimate(**asdict(recall.by_pair)),
-        by_image=Estimate(**asdict(recall.by_image)),
-        bands=[RecallBand(**asdict(band)) for band in recall.bands],
     )
 
 

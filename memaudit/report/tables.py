@@ -91,5 +91,6 @@ def rank_of(ids: NDArray[np.object_]) -> Int64:
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """One entry a line. Newlines inside an entry are escaped, so that a line stays an entry."""
-    write_text(path, "".join(line.replace("\\", "\\\\").replace("\n", "\\n") + "\n" for line in lines))
+    """One entry a line, as it is. image_ids are lines; those of stores of memaudit 0.2 and before may hold line breaks,
+    which are escaped, so that a line stays an entry."""
+    write_text(path, "".join(line.replace("\r", "\\r").replace("\n", "\\n") + "\n" for line in lines))

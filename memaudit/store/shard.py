@@ -92,7 +92,8 @@ def open_shard(path: Path, shard: Shard, dim: int) -> Iterator[h5py.File]:
     after it, so that what was read is what was checked."""
     require_unchanged(path, shard)
     try:
-        with h5py.File(path, "r") as file:
+        # Shards are never written again once they are there: no lock, which some network file systems refuse
+        with h5py.File(path, "r", locking=False) as file:
             _require_plain(file)
             if file["embeddings"].shape != (shard.rows, dim) or len(file["status"]) != shard.rows:
                 raise ValueError(f"it does not hold {shard.rows} embeddings of {dim} numbers")

@@ -176,6 +176,12 @@ def _sole_writer(folder: Path) -> Iterator[None]:
         raise InputError(
             f"store {folder} is being written by another process: wait for it, or choose another --out"
         ) from None
+    except (OSError, NotImplementedError) as error:  # NFS without its lock service
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"store {folder} cannot be locked against other writers ({reason}): choose an --out on a local disk, and "
+            "copy the finished store; to be read it needs no lock"
+        ) from None
     try:
         yield
     finally:

@@ -37,19 +37,22 @@ def test_many_generations_may_share_a_training_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no column 'generation': its header is empty"),
-        ("image_id,prompt\nt,p\n", "no column 'generation': its header is image_id, prompt"),
-        ("generation,prompt\ng,p\n", "no column 'image_id'"),
-        ("generation,image_id\n", "has a header and no line"),
-        ("generation,image_id\n\n\n", "has a header and no line"),
+        ("", "has no line"),
+        (
+            "image_id,prompt\nt,p\n",
+            "and image_id or reference_id or training_id, found image_id, prompt",
+        ),
+        ("generation,prompt\ng,p\n", "found generation, prompt"),
+        ("generation,image_id\n", "has no line"),
+        ("generation,image_id\n\n\n", "has no line"),
         ("generation,image_id\n,t\n", "line 2: the generation or its training image_id is empty"),
         ("generation,image_id\ng,t\nh,\n", "line 3: the generation or its training image_id is empty"),
         ("generation,image_id\ng\n", "line 2: the generation or its training image_id is empty"),
         ("generation,image_id\ng,t\nh,t\ng,u\n", "line 4: generation 'g' occurs twice"),
-        ("generation,image_id,prompt\ng,t,a red, round clock\n", "line 2: more fields than columns"),
+        ("generation,image_id,prompt\ng,t,a red, round clock\n", "line 2: more fields than the header has names"),
         ('generation,image_id,prompt\ng,t,"two\nlines"\n,u,p\n', "line 4: the generation"),
-        (b"generation,image_id\n\xff\xfe,t\n", "cannot be read"),
-        ("generation,image_id\ng," + "x" * 200_000 + "\n", "cannot be read"),
+        (b"generation,image_id\n\xff\xfe,t\n", "is not UTF-8 text"),
+        ("generation,image_id\ng," + "x" * 200_000 + "\n", "not valid CSV: field larger"),
     ],
 )
 def test_what_cannot_be_a_pairing_is_one_line(tmp_path: Path, text: str | bytes, message: str) -> None:
@@ -97,8 +100,8 @@ def test_json_lines_are_read_like_a_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("[1]", "line 1: expected a JSON object"),
-        ("{", "line 1: expected a JSON object"),
+        ("[1]", "line 1: expected an object, found list; a JSON array goes into a .json file"),
+        ("{", "line 1: not valid JSON"),
         ('{"generation": "g"}', "line 1: the generation or its training image_id is empty"),
         ("", "no line"),
     ],

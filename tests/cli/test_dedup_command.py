@@ -19,7 +19,7 @@ from manifests import edit_manifest
 from pictures import MakeFolder, MakeStore, altered, draw, write_pictures
 from vectors import families, random_vectors, vector_store
 
-from memaudit.dedup import search
+from memaudit.dedup import target_recall
 from memaudit.report.document import read_report
 from memaudit.store import Store
 from memaudit.types import Status
@@ -340,7 +340,7 @@ def test_a_target_is_reached_or_inconclusive(
     reached = run(memaudit, clumps, tmp_path / "reached", *narrow, "--target-recall", "0.95")
     assert reached["recall"]["by_pair"]["low"] >= 0.95
     assert "16 clusters, each image compared with its 1 nearest" not in reached["method"]
-    monkeypatch.setattr(search, "MOST_SAMPLED", 300)
+    monkeypatch.setattr(target_recall, "MOST_SAMPLED", 300)
     arguments = ("dedup", clumps.folder, "--out", tmp_path / "failed", *narrow, "--target-recall", "0.999")
     assert memaudit(*arguments).code == 3
     report = read_report(tmp_path / "failed" / "report.json").content

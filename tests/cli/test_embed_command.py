@@ -244,6 +244,10 @@ def test_info_counts_windows(picture_folder: MakeFolder, memaudit: Memaudit, tmp
     value = memaudit("info", store, "--json").json
     assert value["tiles"] == {"images": 2, "windows": 18, "blank": 0, "unreadable": 0}
     assert "details" not in value
+    tiles = memaudit("info", store / "tiles", "--json").json
+    assert tiles["holds"] == f"views of each image of the store with the digest {value['digest']}"
+    assert len(tiles["views"]) == 9
+    assert "sources" not in tiles
     (store / "tiles" / "store.json").unlink()
     assert "tiles is unfinished" in memaudit("info", store).out
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from memaudit.embedding.run import EmbedOptions
 from memaudit.embedding.views import embed_views, writing_views
-from memaudit.embedding.windows import details_of, tiles_of, window_counts, window_faults
+from memaudit.embedding.windows import DETAILS, TILES, window_counts, window_faults, windows_of
 from memaudit.encoders import load_encoder
 from memaudit.errors import InconclusiveError
 from memaudit.images.views import details, tiles
@@ -66,15 +66,15 @@ def test_what_is_not_whole_is_inconclusive(images: Store, change: Callable[[Path
     """Searched without it, its copies would be called clean."""
     folder = images.folder / "tiles"
     embed_views(images, folder, ENCODER, tiles(), OPTIONS)
-    assert tiles_of(images) is not None
+    assert windows_of(images, TILES) is not None
     assert window_faults(images.folder) == []
     change(folder)
     advice = f"{folder} is unfinished: run memaudit embed again with --tiles, or delete {folder}"
     with pytest.raises(InconclusiveError) as raised:
-        tiles_of(images)
+        windows_of(images, TILES)
     assert str(raised.value) == advice
     assert window_faults(images.folder) == [advice]
-    assert details_of(images) is None
+    assert windows_of(images, DETAILS) is None
 
 
 @pytest.mark.parametrize("change", [without_manifest, emptied, promised])
@@ -98,7 +98,7 @@ def test_windows_of_another_version_are_a_fault(images: Store) -> None:
     """They would be compared at places where nothing was embedded."""
     embed_views(images, images.folder / "details", ENCODER, details()[:-1], OPTIONS)
     with pytest.raises(InconclusiveError, match=r"other details than this version .*--fine-tiles, or delete"):
-        details_of(images)
+        windows_of(images, DETAILS)
     assert len(window_faults(images.folder)) == 1
 
 
@@ -107,7 +107,7 @@ def test_windows_of_another_state_are_a_fault(images: Store, picture_folder: Mak
     other = make_store(picture_folder(2, "more", 50), name="other")
     shutil.copytree(images.folder / "details", other.folder / "details")
     with pytest.raises(InconclusiveError, match=r"another state of .*--fine-tiles, or delete"):
-        details_of(other)
+        windows_of(other, DETAILS)
     (fault,) = window_faults(other.folder)
     assert "holds details of another state" in fault
     (images.folder / "details" / "shard-00001.h5").unlink()

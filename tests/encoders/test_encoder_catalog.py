@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from memaudit.encoders import fetch_weights, list_encoders, load_encoder
+from memaudit.encoders import catalog, fetch_weights, list_encoders, load_encoder
+from memaudit.encoders.specs import families
 from memaudit.errors import UsageError
 
 NAMES = "sscd, sscd-torchscript[:PATH], open_clip:ARCH/TAG, open_clip:ARCH/PATH, thumbnail"
@@ -40,6 +41,16 @@ def test_an_unknown_name_is_answered_with_the_valid_ones(name: str, hint: str) -
         with pytest.raises(UsageError) as caught:
             use(name)
         assert str(caught.value) == f"unknown encoder {name!r}{hint}: use {NAMES}"
+
+
+def test_a_family_that_nothing_loads_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An encoder that stands in specs.toml alone loads as no other."""
+    assert catalog._MEANS.keys() == families().keys()
+    monkeypatch.setattr(catalog, "_MEANS", {"sscd": catalog._MEANS["sface"]})
+    with pytest.raises(UsageError, match=r"^encoder thumbnail stands in specs\.toml, and not in the table"):
+        load_encoder("thumbnail")
+    with pytest.raises(UsageError, match=r"^encoder sscd .*specs\.toml, .*catalog\.py"):
+        load_encoder("sscd")
 
 
 def test_an_unknown_device_is_refused() -> None:

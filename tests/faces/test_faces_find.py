@@ -13,7 +13,7 @@ from PIL import Image, ImageFilter, ImageOps
 from memaudit.encoders.sface import SFACE_FILE, YUNET_FILE, face_weights, import_cv2, resolve
 from memaudit.encoders.specs import families
 from memaudit.faces.find import FaceFinder, aligned, similarity_transform, turned_back
-from memaudit.faces.reading import FaceReader, Seen
+from memaudit.faces.reading import EmbeddedFaces, FaceReader
 
 pytestmark = needs_photographs
 # On t1.jpg six people are to be seen.
@@ -30,11 +30,11 @@ def opened(name: str) -> Image.Image:
 
 
 @cache
-def seen(name: str) -> Seen:
+def seen(name: str) -> EmbeddedFaces:
     return reader().see(opened(name))
 
 
-def vector(found: Seen) -> np.ndarray:
+def vector(found: EmbeddedFaces) -> np.ndarray:
     embedding = found.embeddings[0]
     assert embedding is not None
     return embedding

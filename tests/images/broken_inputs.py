@@ -331,10 +331,26 @@ for name, data in {
     "a Parquet file with an empty path": ("a.parquet", parquet(pa.table({"path": ["good.png", None]}))),
     "a Parquet file without rows": ("a.parquet", parquet(IMAGES.slice(0, 0))),
     "a Parquet file with one key twice": ("a.parquet", parquet(pa.table({"key": ["a", "a"], "jpg": [JPEG, PNG]}))),
+    "a Parquet file with times of nanoseconds": (
+        "a.parquet",
+        parquet(pa.table({"jpg": [JPEG], "taken": pa.array([1700000000123456789], pa.timestamp("ns"))})),
+    ),
+    "a Parquet file with several images a row": ("a.parquet", parquet(pa.table({"images": [[JPEG, PNG]]}))),
+    "a Parquet file with a column twice": ("a.parquet", parquet(pa.table([[PNG], [PNG]], names=["jpg", "jpg"]))),
     "an Arrow file that ends early": ("a.arrow", arrow(IMAGES)[:600]),
-    "an Arrow file without images": ("a.arrow", arrow(NO_IMAGES)),
+    "an Arrow file with neither images nor paths": ("a.arrow", arrow(NO_IMAGES)),
 }.items():
     KINDS[name] = given(*data)
+BY_PATH = pa.array([{"bytes": None, "path": GOOD}], pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+KINDS["a Parquet file with images by their path, as Hugging Face stores them"] = given(
+    "a.parquet", parquet(pa.table({"image": BY_PATH})), good=GOOD
+)
+KINDS["a Parquet file whose paths are binary"] = given(
+    "a.parquet", parquet(pa.table({"path": [b"good.png"]})), good=GOOD
+)
+KINDS["a Parquet file with images in two unknown columns, in a folder"] = put(
+    "a.parquet", parquet(pa.table({"left": [JPEG], "right": [PNG]}))
+)
 KINDS["a Parquet file that ends early, in a folder"] = put("a.parquet", WHOLE[: len(WHOLE) // 2])
 KINDS["an Arrow file that ends early, in a folder"] = put("a.arrow", arrow(IMAGES)[:600])
 KINDS["an empty file called .parquet, in a folder"] = put("a.parquet", b"")
@@ -349,12 +365,21 @@ def _lost(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 for name, (file, content) in {
-    "a manifest without a path column": ("m.csv", b"file_name\nx.png\n"),
+    "a manifest without a path column": ("m.csv", b"picture\nx.png\n"),
     "a manifest with an empty path": ("m.csv", b"path,id\ngood.png,1\n,2\n"),
     "a manifest that names a missing file": ("m.csv", b"path\nnowhere.png\n"),
     "a manifest with one id twice": ("m.csv", b"path,id\ngood.png,1\n./good.png,1\n"),
     "a manifest with one path twice": ("m.csv", b"path\ngood.png\ngood.png\n"),
     "a CSV with too many fields in a line": ("m.csv", b"path,caption\ngood.png,one, two\n"),
+    "a CSV with a column twice": ("m.csv", b"path,caption,caption\ngood.png,a,b\n"),
+    "a CSV with blanks after its commas": ("m.csv", b"path, caption\ngood.png, a disc\n"),
+    "a CSV with upper-case names": ("m.csv", b"FILE_NAME,TEXT\ngood.png,a disc\n"),
+    "a TSV with quotes": ("m.tsv", b'path\tid\tcaption\ngood.png\t1\t"begun\ngood.png\t2\tended"\n'),
+    "a TSV with a line that is short": ("m.tsv", b'path\tcaption\ngood.png\t"two\nlines"\n'),
+    "a JSON array": ("m.json", b'[{"path": "good.png"}]'),
+    "a JSON object": ("m.json", b'{"path": "good.png"}'),
+    "a JSONL with a key twice": ("m.jsonl", b'{"path": "good.png", "path": "x.png"}\n'),
+    "a JSONL with a list of paths in a line": ("m.jsonl", b'{"path": ["good.png", "x.png"]}\n'),
     "a CSV with a quote that is never closed": ("m.csv", b'path,caption\ngood.png,"never closed\ny.png,b\n'),
     "a CSV with a field of 200 kB": ("m.csv", b"path,caption\ngood.png," + b"a" * 200_000 + b"\n"),
     "a CSV with a NUL": ("m.csv", b"path\na\0b.png\n"),

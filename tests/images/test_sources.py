@@ -70,13 +70,22 @@ def test_a_single_image_is_a_source(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["with space.png", "umläut-日本.png", "new\nline.png", "tab\t.png", "-rf.png", "%41.png"]
+    "name", ["with space.png", "umläut-日本.png", "tab\t.png", "-rf.png", "%41.png", "back\\slash.png"]
 )
 def test_odd_names_are_kept(tmp_path: Path, name: str) -> None:
     """The id is the name, character by character."""
     touch(tmp_path, name)
     (ref,) = iter_images([tmp_path])
     assert ref.image_id == name
+    assert Path(ref.uri).read_bytes() == name.encode()
+
+
+@pytest.mark.parametrize("name", ["new\nline.png", "c\rr.png", "next\x85.png", "sep\u2028.png"])
+def test_an_image_id_is_one_line(tmp_path: Path, name: str) -> None:
+    """Lists of image_ids have one a line: a line break in a name is escaped; the uri still leads to the file."""
+    touch(tmp_path, name)
+    (ref,) = iter_images([tmp_path])
+    assert ref.image_id == name.encode("unicode_escape").decode()
     assert Path(ref.uri).read_bytes() == name.encode()
 
 
@@ -198,6 +207,10 @@ def write_jsonl(path: Path, rows: Sequence[dict[str, str]]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
+def one_line(text: str) -> str:
+    return "".join(c.encode("unicode_escape").decode() if c.splitlines() == [""] else c for c in text)
+
+
 @given(rows=st.lists(st.tuples(st.text(min_size=1), st.text()), max_size=8))
 def test_any_text_survives_a_manifest(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]) -> None:
     """Ids and captions of any characters come through in order, as text that UTF-8 columns can hold."""
@@ -205,6 +218,6 @@ def test_any_text_survives_a_manifest(tmp_path_factory: pytest.TempPathFactory, 
     write_jsonl(path, [{"path": "x.png", "id": name, "caption": caption} for name, caption in rows])
     refs = list(iter_images([path]))
     assert [(ref.image_id, ref.caption) for ref in refs] == [
-        (name.replace("\0", "\\0"), caption.replace("\0", "\\0")) for name, caption in rows
+        (one_line(name.replace("\0", "\\0")), caption.replace("\0", "\\0")) for name, caption in rows
     ]
     assert all((ref.image_id + ref.caption).encode() for ref in refs if ref.image_id)

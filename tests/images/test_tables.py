@@ -1,5 +1,6 @@
 """Tables with images inside, and manifests in other forms."""
 
+import hashlib
 import io
 import json
 
@@ -136,3 +137,156 @@ def test_further_columns_of_a_manifest_are_kept(tmp_path):
     (tmp_path / "m.csv").write_text("path,artist,year\na.jpg,Ada,1843\n")
     columns = embed([tmp_path / "m.csv"], tmp_path / "store", load_encoder("thumbnail")).all_columns()
     assert json.loads(columns.metadata[0]) == {"artist": "Ada", "year": "1843"}
+
+
+def times() -> dict[str, pa.Array]:
+    """Each kind that Python's own dates cannot hold, for two rows."""
+    return {
+        "timestamp[ns]": pa.array([1700000000123456789] * 2, pa.timestamp("ns")),
+        "with a zone": pa.array([1700000000000000000] * 2, pa.timestamp("ns", "Europe/Berlin")),
+        "duration": pa.array([123456789] * 2, pa.duration("ns")),
+        "time64[ns]": pa.array([123456789] * 2, pa.time64("ns")),
+        "year 20000": pa.array([568971820800000000] * 2, pa.timestamp("us")),
+        "before year 1": pa.array([-800000] * 2, pa.date32()),
+        "inside": pa.array([[{"at": 5}]] * 2, pa.list_(pa.struct([("at", pa.timestamp("ns"))]))),
+        "dictionary": pa.array([7, 7], pa.timestamp("ns")).dictionary_encode(),
+        "interval": pa.array([(1, 2, 3)] * 2, pa.month_day_nano_interval()),
+    }
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+@pytest.mark.parametrize("kind", times())
+def test_times_of_any_range_are_text(tmp_path, kind, form):
+    """In a manifest and beside images inside; a table that has them is read, whatever its other columns are for."""
+    column = times()[kind]
+    if kind == "interval" and form == "parquet":
+        pytest.skip("Parquet has no intervals")
+    for name, columns in {"m": {"path": ["a.jpg", "b.jpg"]}, "t": {"jpg": [jpg(0), jpg(1)]}}.items():
+        write(tmp_path / f"{name}.{form}", pa.table({**columns, "taken": column}))
+        refs = list(iter_images([tmp_path / f"{name}.{form}"]))
+        assert len(refs) == 2
+        assert json.loads(refs[0].metadata)["taken"]
+    if kind == "timestamp[ns]":
+        assert json.loads(refs[0].metadata)["taken"] == "2023-11-14 22:13:20.123456789"
+    if kind == "duration":
+        assert json.loads(refs[0].metadata)["taken"] == "123456789 ns"
+
+
+def write(path, table):
+    if path.suffix == ".parquet":
+        pq.write_table(table, path)
+        return
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+def test_an_arrow_file_is_read_as_well_as_a_stream(tmp_path):
+    """Arrow's file format, with images inside and as a manifest; any of its rows can be read again."""
+    for name, table in {"t": hugging_face(20), "m": pa.table({"path": ["a.jpg"]})}.items():
+        with pa.OSFile(str(tmp_path / f"{name}.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table, max_chunksize=7)
+    refs = list(iter_images([tmp_path / "t.arrow"]))
+    assert [ref.data for ref in refs] == [jpg(i) for i in range(20)]
+    assert read_image(refs[17].uri) == jpg(17)
+    assert [ref.image_id for ref in iter_images([tmp_path / "m.arrow"])] == ["a.jpg"]
+
+
+def readable_columns() -> dict[str, dict[str, object]]:
+    images = [jpg(0), jpg(1)]
+    return {
+        "views": {"image": pa.array(images, pa.binary_view())},
+        "dictionary": {"image": pa.array(images).dictionary_encode()},
+        "padded": {"image": pa.array([(data + bytes(9000))[:9000] for data in images], pa.binary(9000))},
+        "one name unknown": {"content": images, "phash": [b"12345678"] * 2},
+        "upper case": {"JPG": images, "mask": [b"x"] * 2},
+        "a binary path beside": {"content": images, "path": [b"a", b"b"]},
+    }
+
+
+@pytest.mark.parametrize("kind", readable_columns())
+def test_images_in_columns_of_any_kind(tmp_path, kind):
+    """Bytes are found by the column's name or by what they begin with; each row is an image, and can be read again."""
+    (tmp_path / "f").mkdir()
+    pq.write_table(pa.table(readable_columns()[kind]), tmp_path / "f" / "t.parquet")
+    refs = list(iter_images([tmp_path / "f"]))
+    assert [ref.data[: len(jpg(i))] for i, ref in enumerate(refs)] == [jpg(0), jpg(1)]
+    assert read_image(refs[1].uri) == refs[1].data
+
+
+def unplaced_columns() -> dict[str, dict[str, object]]:
+    images = [jpg(0), jpg(1)]
+    structs = [{"bytes": data, "path": None} for data in images]
+    return {
+        "list of structs": {"images": [[one] for one in structs]},
+        "list of bytes": {"images": [images, []]},
+        "two columns": {"jpeg_0": images, "jpeg_1": images[::-1]},
+        "within a struct": {"data": [{"image": one} for one in structs]},
+    }
+
+
+@pytest.mark.parametrize("kind", unplaced_columns())
+def test_images_where_nobody_looks_are_named(tmp_path, kind):
+    """Beside a folder of images such a table was passed over without a row and without a word."""
+    (tmp_path / "x.jpg").write_bytes(jpg(9))
+    pq.write_table(pa.table(unplaced_columns()[kind]), tmp_path / "t.parquet")
+    with pytest.raises(
+        InputError, match=r"table .*t\.parquet holds images that are not read, in .*: give it one image"
+    ):
+        list(iter_images([tmp_path]))
+
+
+def test_a_table_of_hashes_beside_images_is_a_companion(tmp_path):
+    """Bytes that are no images: nothing is said, and nothing is lost."""
+    (tmp_path / "x.jpg").write_bytes(jpg(9))
+    pq.write_table(
+        pa.table({"path": ["x.jpg"], "phash": [b"12345678"], "dhash": [b"87654321"]}), tmp_path / "t.parquet"
+    )
+    assert [ref.image_id for ref in iter_images([tmp_path])] == ["x.jpg"]
+    assert [ref.image_id for ref in iter_images([tmp_path / "t.parquet"])] == ["x.jpg"]
+
+
+def test_images_by_their_path(tmp_path):
+    """Hugging Face leaves {bytes: null, path: file}: they are read where they lie, beside the table or elsewhere."""
+    (tmp_path / "0.jpg").write_bytes(jpg(0))
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    cells = [{"bytes": None, "path": str(tmp_path / "0.jpg")}, {"bytes": None, "path": "0.jpg"}, None]
+    pq.write_table(
+        pa.table({"image": pa.array([*cells, {"bytes": jpg(3), "path": "0.jpg"}], kind)}), tmp_path / "t.parquet"
+    )
+    refs = list(iter_images([tmp_path / "t.parquet"]))
+    assert [read_image(ref.uri) for ref in refs] == [jpg(0), jpg(0), b"", jpg(3)]
+    store = embed([tmp_path / "t.parquet"], tmp_path / "store", load_encoder("thumbnail"))
+    assert list(store.all_columns().status) == [Status.OK, Status.OK, Status.UNREADABLE, Status.OK]
+
+
+def test_binary_text_is_text(tmp_path):
+    """Spark and Impala write text as bytes: path, id and caption are none the less what they are."""
+    (tmp_path / "ä.jpg").write_bytes(jpg(1))
+    columns = {"path": ["ä.jpg".encode()], "id": [b"one"], "caption": [b"a disc"], "note": [b"fine"]}
+    pq.write_table(pa.table(columns), tmp_path / "m.parquet")
+    columns = embed([tmp_path / "m.parquet"], tmp_path / "store", load_encoder("thumbnail")).all_columns()
+    assert (columns.image_id[0], columns.caption[0], columns.status[0]) == ("one", "a disc", Status.OK)
+    assert json.loads(columns.metadata[0]) == {"note": "fine"}
+
+
+def test_what_img2dataset_says_beside_the_image_is_kept(tmp_path):
+    """url, a second caption, the file's name: what is not taken for id or caption is metadata."""
+    table = {
+        "jpg": [jpg(0)],
+        "key": ["k0"],
+        "url": ["https://x/u"],
+        "caption": ["c"],
+        "text": ["alt"],
+        "filename": ["f.jpg"],
+    }
+    pq.write_table(pa.table(table), tmp_path / "t.parquet")
+    (ref,) = iter_images([tmp_path / "t.parquet"])
+    assert (ref.image_id, ref.caption) == ("k0", "c")
+    assert json.loads(ref.metadata) == {"url": "https://x/u", "text": "alt", "filename": "f.jpg"}
+
+
+def test_a_second_image_of_a_row_is_named_by_its_digest(tmp_path):
+    """A mask, or a conditioning image: the metadata say that it is there without holding it."""
+    pq.write_table(pa.table({"image": [jpg(0)], "mask": [jpg(1)]}), tmp_path / "t.parquet")
+    (ref,) = iter_images([tmp_path / "t.parquet"])
+    assert json.loads(ref.metadata)["mask"] == f"{len(jpg(1)):,} bytes, sha256 {hashlib.sha256(jpg(1)).hexdigest()}"

@@ -342,9 +342,8 @@ def test_every_dropped_image_names_a_kept_witness(deduped: Audited) -> None:
 
 
 def lines(path: Path) -> list[str]:
-    """keep.txt and drop.txt: one entry a line, newlines and backslashes inside an entry escaped."""
-    text = path.read_bytes().decode()
-    return [re.sub(r"\\(.)", lambda m: {"n": "\n", "r": "\r"}.get(m[1], m[1]), line) for line in text.split("\n")[:-1]]
+    """keep.txt and drop.txt: one entry a line; line breaks that an older store has in an image_id are escaped."""
+    return path.read_bytes().decode().split("\n")[:-1]
 
 
 def test_keep_and_drop_lists_hold_each_image_once(deduped: Audited) -> None:
@@ -352,7 +351,7 @@ def test_keep_and_drop_lists_hold_each_image_once(deduped: Audited) -> None:
     decisions = table(deduped.out, "decisions.parquet")
     for name in ("keep", "drop"):
         expected = [i for i, d in zip(decisions["image_id"], decisions["decision"], strict=True) if d == name]
-        assert lines(deduped.out / f"{name}.txt") == expected
+        assert lines(deduped.out / f"{name}.txt") == [i.replace("\r", r"\r").replace("\n", r"\n") for i in expected]
 
 
 def test_groups_and_pairs_agree_with_the_decisions(deduped: Audited) -> None:

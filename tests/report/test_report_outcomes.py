@@ -1,5 +1,6 @@
 """results.outcomes of an audit's report: who matched, who does not count, and which prompts they were."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,13 +93,14 @@ def test_other_prompts_or_seeds_have_another_digest(tmp_path: Path, training: St
     generations = vector_store(tmp_path / "g", random_vectors(5, 12), prefix="gen")
     columns = generations.all_columns()
 
-    def digest(pairing: dict[str, Prompted], seeds: list[str] | None = None) -> Any:
-        result = audit(generations, ExactSearch(training), pairing=pairing)
-        return outcomes_of(result, columns, seeds).digest
+    def digest(pairing: dict[str, Prompted]) -> Any:
+        return outcomes_of(audit(generations, ExactSearch(training), pairing=pairing), columns).digest
+
+    def seeded(*seeds: int) -> dict[str, Prompted]:
+        return {name: replace(each, seed=str(seed)) for (name, each), seed in zip(PROMPTS.items(), seeds, strict=True)}
 
     other = {**PROMPTS, "gen-00003": Prompted("train-00003", "another prompt")}
-    seeds = [str(i) for i in range(12)]
-    digests = [digest(PROMPTS), digest(other), digest(PROMPTS, seeds), digest(PROMPTS, [*seeds[:-1], "99"])]
+    digests = [digest(PROMPTS), digest(other), digest(seeded(*range(12))), digest(seeded(*range(11), 99))]
     assert len(set(digests)) == 4
     assert digest(dict(reversed(PROMPTS.items()))) == digests[0]
     assert np.all([isinstance(each, str) for each in digests])

@@ -15,7 +15,7 @@ from pictures import MakeFolder
 
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.embedding.views import ViewStore, embed_views, open_views
-from memaudit.embedding.windows import tiles_of, window_faults
+from memaudit.embedding.windows import TILES, window_faults, windows_of
 from memaudit.encoders import load_encoder
 from memaudit.errors import InconclusiveError
 from memaudit.images.views import tiles
@@ -67,7 +67,7 @@ def test_views_open_verify_and_stay_as_they_are(images: Store, made: ViewStore) 
     opened = open_views(images, folder)
     assert (opened.names, opened.store.digest) == (made.names, made.store.digest)
     assert opened.store.manifest.sources == ()
-    assert tiles_of(images) is not None
+    assert windows_of(images, TILES) is not None
     assert verify_store(folder) == window_faults(images.folder) == []
     times = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.h5")}
     again = embed_views(images, folder, ENCODER, tiles(), OPTIONS)
@@ -89,7 +89,7 @@ def test_views_that_were_promised_or_stopped_go_on(images: Store, made: ViewStor
     as_views_of_0_1(folder)
     assert Manifest.read(folder).views == ("", made.names)
     with pytest.raises(InconclusiveError, match="unfinished"):
-        tiles_of(images)
+        windows_of(images, TILES)
     assert embed_views(images, folder, ENCODER, tiles(), OPTIONS).store.digest == made.store.digest
 
 
@@ -97,7 +97,7 @@ def test_views_of_another_state_are_still_told(images: Store, made: ViewStore, p
     as_views_of_0_1(made.store.folder)
     grown = embed([picture_folder(2, "more", 50)], images.folder, ENCODER, OPTIONS, append=True)
     with pytest.raises(InconclusiveError, match="another state"):
-        tiles_of(grown)
+        windows_of(grown, TILES)
 
 
 def test_a_source_with_such_a_name_is_a_source(picture_folder: MakeFolder, tmp_path: Path) -> None:

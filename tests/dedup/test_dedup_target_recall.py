@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from vectors import Vectors, families, random_vectors, vector_store
 
-from memaudit.dedup import search
+from memaudit.dedup import target_recall
 from memaudit.dedup.clusters import Plan
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.pairs import compare
 from memaudit.dedup.recall import RecallSample, measure_recall
-from memaudit.dedup.search import Target, reach_recall
+from memaudit.dedup.target_recall import Target, reach_recall
 from memaudit.errors import UsageError
 from memaudit.similarity import Pairs, pairs_within
 from memaudit.types import silent
@@ -60,7 +60,7 @@ def test_probes_are_added_until_the_target_is_reached(make_matrix: MakeMatrix) -
 
 def test_what_cannot_be_reached_is_said(make_matrix: MakeMatrix, monkeypatch: pytest.MonkeyPatch) -> None:
     """A continuum cut into many small cells: five clusterings later the shortfall is stated, with its bounds."""
-    monkeypatch.setattr("memaudit.dedup.search.MOST_PROBES", 2)
+    monkeypatch.setattr("memaudit.dedup.target_recall.MOST_PROBES", 2)
     vectors = random_vectors(0, 1500, 6)
     reached = reach_recall(make_matrix(vectors), 0.8, Plan(300, 1, 1), Target(0.99, sample=300), 0, silent)
     assert not reached.reached
@@ -72,9 +72,9 @@ def test_what_cannot_be_reached_is_said(make_matrix: MakeMatrix, monkeypatch: py
 
 def test_what_cannot_be_proven_is_said(make_matrix: MakeMatrix, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred images cannot show 99.9 %: that is no shortfall of the search."""
-    monkeypatch.setattr("memaudit.dedup.search.MOST_SAMPLED", 200)
+    monkeypatch.setattr("memaudit.dedup.target_recall.MOST_SAMPLED", 200)
     monkeypatch.setattr(Target, "least_images", lambda self: 3688)
-    monkeypatch.setattr("memaudit.dedup.search._first_sample", lambda target: 100)
+    monkeypatch.setattr("memaudit.dedup.target_recall._first_sample", lambda target: 100)
     reached = reach_recall(make_matrix(clumps()), 0.8, Plan(4, 4, 1), Target(0.999, sample=100), 0, silent)
     assert not reached.reached
     assert "cannot be proven" in reached.why_not
@@ -146,7 +146,7 @@ def test_a_sample_without_near_duplicates_proves_nothing(
     make_matrix: MakeMatrix, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three pairs among thousands of images: no sample is likely to hold one, and then nobody knows what was missed."""
-    monkeypatch.setattr(search, "MOST_SAMPLED", 200)
+    monkeypatch.setattr(target_recall, "MOST_SAMPLED", 200)
     matrix = make_matrix(families(2, [1] * 3000 + [2] * 3))
     reached = reach_recall(matrix, 0.8, Plan(64, 1, 1), Target(0.99, sample=200), 0, silent)
     assert not reached.reached

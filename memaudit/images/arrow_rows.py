@@ -1,0 +1,126 @@
+"""Rows of Parquet files, Arrow streams and Arrow files, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from memaudit.errors import InputError
+from memaudit.images.addresses import unsigned
+from memaudit.images.reading import is_url, open_binary
+from memaudit.images.text_rows import require_once
+
+_FILE_MAGIC = b"ARROW1"
+Batches = Callable[[int, list[str] | None], Iterator[pa.RecordBatch]]
+
+
+class ArrowTable(NamedTuple):
+    """A table that is open. batches: at most so many rows at a time, of the columns named or of all."""
+
+    schema: pa.Schema
+    batches: Batches
+    parquet: pq.ParquetFile | None = None
+
+    def rows(self, size: int, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+        for batch in self.batches(size, columns):
+            yield from plain_rows(batch)
+
+
+@contextmanager
+def arrow_table(what: str, location: str) -> Iterator[ArrowTable]:
+    """Open a table by its extension: .arrow is a stream or a file of Arrow's, anything else Parquet.
+
+    Raises InputError, which calls it by `what` and its location, for what is neither, is damaged, has a column twice,
+    or text that is no UTF-8.
+    """
+    place, state = f"{what} {unsigned(location)}", "cannot be read"
+    opened = _arrow if location.partition("?")[0].lower().endswith(".arrow") else _parquet
+    try:
+        with opened(location) as table:
+            require_once(place, table.schema.names)
+            state = "is damaged"
+            yield table
+    except pa.ArrowException as error:
+        raise InputError(f"{place} {state}: {str(error).partition(chr(10))[0]}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{place} is damaged: text that is not UTF-8 ({error.reason})") from None
+    except OSError as error:
+        raise InputError(f"{place} {state}: {str(error.strerror or error).partition(chr(10))[0]}") from None
+
+
+@contextmanager
+def _parquet(location: str) -> Iterator[ArrowTable]:
+    with open_binary(location) as handle:
+        file = pq.ParquetFile(handle)
+        yield ArrowTable(file.schema_arrow, lambda size, columns: file.iter_batches(size, columns=columns), file)
+
+
+@contextmanager
+def _arrow(location: str) -> Iterator[ArrowTable]:
+    with open_binary(location) if is_url(location) else pa.memory_map(location) as handle:
+        is_file = handle.read(len(_FILE_MAGIC)) == _FILE_MAGIC
+        handle.seek(0)
+        with (pa.ipc.open_file if is_file else pa.ipc.open_stream)(handle) as reader:
+            read = map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader
+            yield ArrowTable(reader.schema, lambda size, columns: _parts(read, size, columns))
+
+
+def _parts(batches: Iterator[pa.RecordBatch], size: int, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        chosen = batch if columns is None else batch.select(columns)
+        for low in range(0, chosen.num_rows, size):
+            yield chosen.slice(low, size)
+
+
+def plain_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """The rows of a batch; times, whatever their unit and range, as text."""
+    if not batch.num_columns:
+        return [{} for _ in range(batch.num_rows)]
+    columns = [_values(column) for column in batch.columns]
+    return [dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """Python's own dates end in year 9999 and know no nanoseconds."""
+    return [_value(cell) for cell in column] if _holds_time(column.type) else column.to_pylist()
+
+
+def _holds_time(kind: pa.DataType) -> bool:
+    inner = [kind.value_type] if pa.types.is_dictionary(kind) else [kind.field(i).type for i in range(kind.num_fields)]
+    if isinstance(kind, pa.BaseExtensionType):
+        inner = [kind.storage_type]
+    return _is_time(kind) or any(map(_holds_time, inner))
+
+
+def _is_time(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_temporal(kind) and not pa.types.is_interval(kind))
+
+
+def _value(cell: pa.Scalar) -> Any:
+    kind = cell.type
+    if not cell.is_valid:
+        return None
+    if pa.types.is_duration(kind):
+        return f"{cell.value} {kind.unit}"
+    if _is_time(kind):
+        return _time_as_text(cell)
+    if pa.types.is_struct(kind):
+        return {kind.field(i).name: _value(cell[i]) for i in range(kind.num_fields)}
+    if pa.types.is_dictionary(kind) or isinstance(kind, pa.BaseExtensionType):
+        return _value(cell.value)
+    values = getattr(cell, "values", None)  # of any kind of list, and of a map
+    return cell.as_py() if values is None else [_value(entry) for entry in values]
+
+
+def _time_as_text(cell: pa.Scalar) -> str:
+    """As ISO 8601 has it; a time with a zone is that of UTC."""
+    kind = cell.type
+    zone = "Z" if pa.types.is_timestamp(kind) and kind.tz else ""
+    if zone:
+        cell = cell.cast(pa.timestamp(kind.unit))
+    text = str(cell.cast(pa.string()).as_py())
+    return (text.rstrip("0").rstrip(".") if "." in text else text) + zone
