@@ -198,7 +198,14 @@ def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:
     pairs = asked.pair(queries, references.store) if asked.pair else None
     options = asked.options
     result = audit_images(
-        queries, references, pairing=pairs, control=control, views=views, options=options, progress=progress
+        queries,
+        references,
+        pairing=pairs,
+        control=control,
+        views=views,
+        options=options,
+        hidden=0 if queries.folder == out / "generations" else encoding.hidden_in(queries),
+        progress=progress,
     )
     references.require_current()
     windows = (of_queries, of_control, views.windows.tiles, views.windows.details)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memaudit.api.defaults import DEFAULT_VIEWS
+from memaudit.embedding.parts import hidden_in
 from memaudit.embedding.run import EmbedOptions, embed_with_views
 from memaudit.embedding.views import ViewStore, embed_views
 from memaudit.encoders import Encoder, load_encoder
@@ -62,6 +63,10 @@ class Encoding:
             progress=progress,
         )
         return images, made[0] if made and images.comparable else None
+
+    def hidden_in(self, store: Store) -> int:
+        """How many files of a given store hold pictures, frames or those of a sheet, that it has no rows of."""
+        return hidden_in(store, self._options())
 
     def load(self, spec: EncoderSpec) -> Encoder:
         """The encoder that a store was made with. Raises InconclusiveError when the one at hand is another."""

@@ -124,12 +124,14 @@ class Control:
 class Made(NamedTuple):
     """What the model made. total: generations that are there, each picture of a sheet one, and a film one; blank, of
     these without content; unpaired, without a line in the pairing (None: there is none). parts: pictures within files,
-    frames beyond the first and those of sheets, which have rows of their own."""
+    frames beyond the first and those of sheets, which have rows of their own. hidden: files that hold such pictures, of
+    which there are no rows."""
 
     total: int
     blank: int = 0
     unpaired: int | None = None
     parts: int = 0
+    hidden: int = 0
 
 
 @dataclass(frozen=True)

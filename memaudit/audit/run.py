@@ -69,10 +69,12 @@ def audit(
     control: Store | None = None,
     views: Views = NO_VIEWS,
     options: AuditOptions = AuditOptions(),
+    hidden: int = 0,
     progress: Progress = silent,
 ) -> AuditResult:
     """Measure how often generations are near-duplicates of training images, or copies of parts of them.
 
+    hidden: files of generations that hold pictures which have no rows: at least as many were not measured.
     Memory: blocks, the names of the generations, some 50 bytes of scores for each, and the matches.
     Raises InconclusiveError for stores of different encoders or a training set without images, UsageError for
     impossible options.
@@ -98,7 +100,7 @@ def audit(
     asked = [pairing.get(name) or pairing.get(file_of(name), _UNASKED) for name in columns.image_id]
     matches = _with_counts(_kept(found, paired, options.neighbours), references, threshold)
     missing = tuple(sorted(set(pairing) - set(columns.image_id)))
-    rate = _searched_rate(scores, counted, len(missing))
+    rate = _searched_rate(scores, counted, len(missing) + hidden)
     paired_rate = _paired_rate(scores, paired, len(pairing)) if pairing else None
     held_out = None
     if control is not None:
@@ -106,7 +108,7 @@ def audit(
         seen = search(controls, scope, None, progress)
         alike = decide(seen, controls, references.store, threshold, plan, progress).matched()
         distinct = one_of_each(draws, scores.regurgitated)
-        of_distinct = _searched_rate(scores, distinct, len(missing))
+        of_distinct = _searched_rate(scores, distinct, len(missing) + hidden)
         held_out = measure_control(
             control, references, generations, scores, distinct, of_distinct, threshold, HeldOut(seen, alike)
         )
@@ -120,7 +122,7 @@ def audit(
         matches=matches,
         prompts=tuple(each.prompt for each in asked),
         missing=missing,
-        made=_made(columns, files, pairing),
+        made=_made(columns, files, pairing)._replace(hidden=hidden),
         counted=counted,
         pictures=pictures,
         duplicates=int(np.count_nonzero(draws != "") - counted.sum()),
@@ -210,11 +212,11 @@ def _compare_pairs(generations: Store, references: Store, pairing: Mapping[str, 
     return _Paired(rows, status, similarity)
 
 
-def _searched_rate(scores: Scores, counted: NDArray[np.bool_], missing: int) -> Rate:
+def _searched_rate(scores: Scores, counted: NDArray[np.bool_], unseen: int) -> Rate:
     """Blank generations are out of scope: they could not have been found, so they must not make n look large."""
     measured = int(counted.sum())
     unreadable = int((scores.status == Status.UNREADABLE).sum())
-    return rate_of(int((counted & scores.regurgitated).sum()), Coverage(measured, measured + unreadable + missing))
+    return rate_of(int((counted & scores.regurgitated).sum()), Coverage(measured, measured + unreadable + unseen))
 
 
 def _paired_rate(scores: Scores, paired: _Paired, pairs: int) -> Rate:

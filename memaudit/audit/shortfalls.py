@@ -46,6 +46,7 @@ def shortfalls(result: AuditResult, views: Views, below: Coverage | None, pairs:
     yield from _unread(below, allowed)
     yield from _contentless(result, allowed)
     yield from _unpaired(result, pairs, allowed)
+    yield from _hidden(result, allowed)
 
 
 def _of_coverage(result: AuditResult, allowed: float) -> Iterator[str]:
@@ -84,6 +85,16 @@ def _unpaired(result: AuditResult, pairs: int, allowed: float) -> Iterator[str]:
         yield f"{len(missing):,} generations named in the pairing were not found, the first is {missing[0]!r}"
     if made.unpaired is not None and Coverage(made.total - made.unpaired, made.total).falls_short(allowed):
         yield f"{made.unpaired:,} of {made.total:,} generations have no line in the pairing"
+
+
+def _hidden(result: AuditResult, allowed: float) -> Iterator[str]:
+    """A store made by `embed` has first frames, and whole sheets."""
+    hidden, total = result.made.hidden, result.searched.coverage.total
+    if Coverage(total - hidden, total).falls_short(allowed):
+        yield (
+            f"{hidden:,} files of generations hold further pictures (frames of a film, pictures of a sheet), of which "
+            "the given store has no rows: give the files, not a store of them"
+        )
 
 
 def cut_archives(stores: Mapping[str, Store | None]) -> tuple[str, ...]:

@@ -12,7 +12,10 @@ from memaudit.embedding.rows import ahead
 from memaudit.errors import InputError
 from memaudit.images.decode import UnreadableImageError, decode
 from memaudit.images.image_ref import ImageRef
-from memaudit.images.parts import MOST_FRAMES, Parts, cut, find_parts, frames
+from memaudit.images.parts import MOST_FRAMES, Parts, cut, file_of, find_parts, frames
+from memaudit.images.sources import read_image
+from memaudit.store import Store
+from memaudit.types import Status
 
 _HANDED = 1 << 24  # bytes of a part that are handed on; larger ones are read again when their turn comes
 
@@ -66,3 +69,22 @@ class WithParts:
                 yield from (cut(image, box) for box in parts.cells)
         except (OSError, InputError, UnreadableImageError):
             return
+
+
+def hidden_in(store: Store, options: EmbedOptions) -> int:
+    """How many files of a store hold pictures that it has no rows of: it was made of first frames, and of whole sheets.
+
+    A file that is gone is not counted. Memory: the names of the images.
+    """
+    columns = store.all_columns()
+    seen = {file_of(image_id) for image_id in columns.image_id}
+    rows = [row for row, name in enumerate(columns.image_id) if columns.status[row] == Status.OK and name not in seen]
+
+    def hides(row: int) -> bool:
+        try:
+            return bool(find_parts(read_image(columns.uri[row]), options.max_pixels))
+        except (OSError, InputError):
+            return False
+
+    with ThreadPoolExecutor(options.threads) as pool:
+        return sum(ahead(pool, hides, rows, options.window))

@@ -126,6 +126,7 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         blank=result.made.blank,
         unpaired=UNSET if result.made.unpaired is None else result.made.unpaired,
         parts=result.made.parts,
+        hidden=result.made.hidden,
         by_near_duplicates=_by_near_duplicates(findings),
         why=_why(result.why) if result.why else None,
         metrics=convert(result.metrics, Metrics | None, from_attributes=True),

@@ -83,3 +83,17 @@ def test_black_cells_are_blank_generations(store: Path, generations: Path) -> No
     run = ma.run_audit(generations, store, views="none")
     assert (run.results.made, run.results.blank, run.results.parts) == (11, 2, 6)
     assert run.headline.startswith("Inconclusive: 2 of 11 generations are blank")
+
+
+def test_a_store_of_first_frames_hides_the_others_and_the_audit_says_so(
+    store: Path, generations: Path, tmp_path: Path
+) -> None:
+    """What `embed` made of a film is its first frame; who audits that store must not read it as all there is."""
+    draw(200).save(generations / "film.gif", save_all=True, append_images=[draw(201)])
+    made = ma.embed(generations, out=tmp_path / "g-store", encoder="thumbnail")
+    run = ma.run_audit(made, store)
+    assert not run.conclusive
+    assert "1 files of generations hold further pictures" in run.headline
+    assert (run.rate.coverage.measured, run.rate.coverage.total, run.results.hidden) == (5, 6, 1)
+    rules = {rule.rule: str(rule.outcome) for rule in ma.run_gate(ma.run_audit(made, store, max_unreadable=1.0)).rules}
+    assert rules["min_coverage"] == "inconclusive"
