@@ -21,6 +21,7 @@ LEAST_CELL = 24  # pixels: the side of a picture
 STRIP = 2.6  # longer to shorter side, from which an image is more than one picture, whatever is between them
 _SHAPE = 2.0  # a picture's longer to its shorter side
 _GUTTER = 10.0  # of 255: standard deviation along a line between pictures; in JPEGs of photographs 9, beside it 31
+_CALM = 0.35  # times the usual such deviation of an image: where lines are narrow JPEG leaves more than that
 _UNEVEN = 4  # pixels by which pictures may differ where JPEG blurs their ends
 _STEP = 3.0  # times the usual change from one line to the next: where one picture ends and another begins
 _AROUND = 12  # lines on both sides that are usual
@@ -39,7 +40,8 @@ def cells_of(image: Image.Image) -> tuple[Box, ...]:
     pixels = np.asarray(image)
     step = max(1, max(image.size) // _WORK)  # along a line not every pixel is looked at, but every line is
     lines = (pixels[::step], pixels[:, ::step].swapaxes(0, 1))
-    boxes = _between_gutters(lines) or _between_edges(lines) or _along_strip(image.size)
+    gutters = _between_gutters(lines, 0.0) or _between_gutters(lines, _CALM)
+    boxes = gutters or _between_edges(lines) or _along_strip(image.size)
     full = sum(not is_blank(image.crop(box)) for box in boxes)
     return tuple(boxes) if 2 * full >= len(boxes) else ()
 
@@ -48,14 +50,15 @@ Lines = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """Pixels (samples of a line, lines, 3): once with columns for lines, once with rows."""
 
 
-def _between_gutters(lines: Lines) -> list[Box]:
-    columns, rows = map(_runs, lines)
+def _between_gutters(lines: Lines, calm: float) -> list[Box]:
+    columns, rows = (_runs(each, calm) for each in lines)
     return _grid(columns, rows) if all(map(_are_equal, (columns, rows))) else []
 
 
-def _runs(lines: NDArray[np.uint8]) -> list[tuple[int, int]]:
-    """What lies between lines of one colour: first and last + 1."""
-    plain = (lines.std(axis=0) <= _GUTTER).all(axis=-1)
+def _runs(lines: NDArray[np.uint8], calm: float) -> list[tuple[int, int]]:
+    """What lies between lines of one colour, or `calm` beside the others: first and last + 1."""
+    spread = lines.std(axis=0).max(axis=-1)
+    plain = spread <= max(_GUTTER, calm * float(np.median(spread)))
     edges = np.flatnonzero(np.diff(np.r_[True, plain, True].astype(np.int8)))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
