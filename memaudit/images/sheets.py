@@ -40,8 +40,8 @@ def cells_of(image: Image.Image) -> tuple[Box, ...]:
     pixels = np.asarray(image)
     step = max(1, max(image.size) // _WORK)  # along a line not every pixel is looked at, but every line is
     lines = (pixels[::step], pixels[:, ::step].swapaxes(0, 1))
-    gutters = _between_gutters(lines, 0.0) or _between_gutters(lines, _CALM)
-    boxes = gutters or _between_edges(lines) or _along_strip(image.size)
+    grids = (_between_gutters(lines, 0.0), _between_gutters(lines, _CALM), _between_edges(lines))
+    boxes = max(grids, key=len) or _along_strip(image.size)
     full = sum(not is_blank(image.crop(box)) for box in boxes)
     return tuple(boxes) if 2 * full >= len(boxes) else ()
 
