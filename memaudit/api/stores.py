@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from memaudit.api.defaults import DEFAULT_ENCODER
@@ -56,6 +57,11 @@ class MadeStore:
         """SHA-256 over the encoder's identity and the shards."""
         return self.store.digest
 
+    @cached_property
+    def blank(self) -> int:
+        """Images that were read and show one colour: they are compared with nothing, and coverage leaves them out."""
+        return len(self.store) - self.coverage.total
+
     def __len__(self) -> int:
         return len(self.store)
 
@@ -74,7 +80,8 @@ class MadeStore:
 
     @property
     def _measured(self) -> str:
-        return f"{self.coverage.measured:,} of {self.coverage.total:,} images"
+        of_one_colour = f", and {self.blank:,} blank" if self.blank else ""
+        return f"{self.coverage.measured:,} of {self.coverage.total:,} images{of_one_colour}"
 
 
 def embed(

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from memaudit.types import Int64
 GENERATION_COLUMNS = ("generation", "query_id")
 REFERENCE_COLUMNS = ("image_id", "reference_id", "training_id")
 PARQUET = ".parquet"
+_EXAMPLES = 3
 _PARTS = {"generation": r".+", "image_id": r".+", "prompt": r".+", "seed": r"-?\d+"}
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 
@@ -286,3 +288,22 @@ def paired_rows(generations: Store, references: Store, pairing: Pairing) -> Int6
     ids = _iter_ids(generations)
     rows = (known.get(pairing[i].reference_id, -1) if i in pairing else -1 for i in ids)
     return np.fromiter(rows, dtype=np.int64, count=len(generations))
+
+
+def unknown_images(references: Store, pairing: Pairing, allowed: float) -> tuple[str, ...]:
+    """What to say of training images that a pairing names and the store does not have, if of the pairs more than the
+    share `allowed` have such: often the names differ by a folder or an extension, so both sides are shown."""
+    known = rows_of(references, {entry.reference_id for entry in pairing.values()})
+    unknown = sorted({entry.reference_id for entry in pairing.values()} - known.keys())
+    count = sum(entry.reference_id not in known for entry in pairing.values())
+    if count <= allowed * len(pairing):
+        return ()
+    named, there = _examples(unknown), _examples(list(islice(_iter_ids(references), _EXAMPLES)))
+    return (
+        f"{len(unknown):,} training images that the pairing names are not in {references.folder}: it names {named}; "
+        f"image_ids of the store look like {there}",
+    )
+
+
+def _examples(image_ids: Sequence[str]) -> str:
+    return ", ".join(repr(image_id[:80]) for image_id in image_ids[:_EXAMPLES])

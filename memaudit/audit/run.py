@@ -14,7 +14,7 @@ from memaudit.audit.covariates import measure_covariates
 from memaudit.audit.eidetic import near_duplicates
 from memaudit.audit.metrics import measure_metrics
 from memaudit.audit.neighbour_ratio import neighbour_ratios
-from memaudit.audit.pairing import Prompted, paired_rows
+from memaudit.audit.pairing import Prompted, paired_rows, unknown_images
 from memaudit.audit.repeats import draws_of, files_of, one_of_each, one_of_each_file, picture_digests
 from memaudit.audit.results import AuditResult, Made, Scores
 from memaudit.audit.shortfalls import NO_VIEWS, Views, cut_archives, shortfalls
@@ -129,7 +129,10 @@ def audit(
         searched=rate,
         paired=paired_rate,
         control=held_out,
-        inconclusive=cut_archives({"generations": generations, "training set": references.store, "control": control}),
+        inconclusive=(
+            *cut_archives({"generations": generations, "training set": references.store, "control": control}),
+            *unknown_images(references.store, pairing, options.max_unmeasured),
+        ),
         neighbour_ratio=neighbour_ratios(generations, references, matches),
         why=measure_covariates(scores, matches, counted, references, threshold),
         metrics=measure_metrics(generations, references, control, scores) if options.metrics and control else None,

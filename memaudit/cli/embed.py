@@ -86,5 +86,6 @@ def embed(
     console.result(
         {**store_values(made), **counts},
         f"{made.coverage.measured:,} of {made.coverage.total:,} images embedded with {made.encoder.name} into {out}"
+        + (f"; {made.blank:,} more are blank, of one colour: they are compared with nothing" if made.blank else "")
         + "".join(f"\n{name}: {count}" for name, count in made.windows.items()),
     )

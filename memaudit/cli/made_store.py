@@ -12,7 +12,7 @@ def store_values(made: MadeStore) -> dict[str, Any]:
     """For --json."""
     return {
         "store": str(made.folder),
-        "images": made.coverage.as_dict(),
+        "images": {**made.coverage.as_dict(), "blank": made.blank},
         "encoder": made.encoder.as_dict(),
         "digest": made.digest,
     }

@@ -16,6 +16,7 @@ from memaudit.dedup.candidates import CandidateRule, Collected
 from memaudit.dedup.clusters import SEEDS, Assigner, Int32, Plan, comparisons, fit, fit_rows
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.results import Cells, Comparison
+from memaudit.dedup.room import most_pairs, require_held
 from memaudit.similarity import Pairs
 from memaudit.similarity.backends import Choice, choose_backend, keep_to_one_thread, threads
 from memaudit.similarity.codes import CODE_BYTES, Codes
@@ -133,6 +134,7 @@ class PairSearch:
         self._collected = self._nothing()
         self._added: list[int] = []
         self._compared, self._rounds = 0, 0
+        self._most = most_pairs()
 
     def compare_all(self) -> None:
         """Every row with every other."""
@@ -218,6 +220,7 @@ class PairSearch:
     def _collect(self, job: _Job, found: Collected) -> None:
         self._compared += job.size
         self._collected.merge(found)
+        require_held(self._collected.near, self._most, self._threshold)
         self._added[-1] += found.near
 
     def _is_new(self, hosts: Int64, visitors: Int64) -> NDArray[np.bool_]:

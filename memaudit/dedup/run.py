@@ -30,6 +30,7 @@ from memaudit.dedup.results import (
     PixelChecks,
     RowPairs,
 )
+from memaudit.dedup.room import require_room
 from memaudit.dedup.scratch import scratch_folder
 from memaudit.dedup.skew import removal_skew
 from memaudit.dedup.skew_sums import linked_families
@@ -241,6 +242,7 @@ def _compare(
     plan = plan_comparison(len(rows), options)
     with scratch_folder(scratch) as folder:
         matrix = Matrix(folder / "embeddings.npy", store, rows)
+        require_room(store, matrix, threshold, options.seed)
         reached = _search(matrix, threshold, plan, options, progress, rule)
         below = None
         if rule is not None and not reached.found.left_out:

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.errors import InputError
+from memaudit.images.addresses import unsigned
 from memaudit.images.image_ref import ImageRef
+from memaudit.images.remote import local_path
 from memaudit.images.sources import read_image
 from memaudit.store import NO_FILE, Store
 from memaudit.types import Int64, Status
@@ -37,6 +39,11 @@ class Table(NamedTuple):
         place = int(np.searchsorted(self.keys, key))
         found = place < len(self.keys) and self.keys[place] == key.rstrip(b"\0")
         return int(self.rows[place]) if found else -1
+
+    def has(self, key: bytes, row: int) -> bool:
+        """Whether this row has this key. A key may have several."""
+        first, last = (int(np.searchsorted(self.keys, key, side)) for side in ("left", "right"))
+        return row in self.rows[first:last]
 
 
 class KnownFiles:
@@ -97,7 +104,7 @@ def known_rows(store: Store) -> KnownRows:
     for columns in store.iter_columns():
         for image_id, uri, sha256 in zip(columns.image_id, columns.uri, columns.sha256, strict=True):
             ids += text_key(image_id)
-            uris += text_key(uri)
+            uris += place_key(uri)
             files += file_key(sha256)
     rows = np.arange(len(store))
     by_id, by_uri = (Table.of(np.frombuffer(keys, KEY), rows) for keys in (ids, uris))
@@ -112,6 +119,7 @@ class ImageState(StrEnum):
     OTHER_FILE = "other file"
     READABLE_NOW = "readable now"
     UNREADABLE_NOW = "unreadable now"
+    MOVED = "moved"  # the same file at another place than the store says
     OTHER_NAME = "other name"  # the store has this very place under another image_id
 
 
@@ -127,9 +135,12 @@ def compare(known: KnownRows, ref: ImageRef) -> ComparedImage:
     """Reads the file only of an image that the store has under this image_id."""
     row = known.row_of(ref)
     if row < 0:
-        row = known.uris.row_of(text_key(ref.uri))
+        row = known.uris.row_of(place_key(ref.uri))
         return ComparedImage(ref.image_id, row, ImageState.NEW if row < 0 else ImageState.OTHER_NAME)
-    return ComparedImage(ref.image_id, row, _state_of(known.files[row], file_key(sha256_of(ref)).rstrip(b"\0")))
+    state = _state_of(known.files[row], file_key(sha256_of(ref)).rstrip(b"\0"))
+    if state is ImageState.SAME and known.files[row] and not known.uris.has(place_key(ref.uri), row):
+        state = ImageState.MOVED
+    return ComparedImage(ref.image_id, row, state)
 
 
 def _state_of(stored: bytes, found: bytes) -> ImageState:
@@ -143,28 +154,34 @@ def _state_of(stored: bytes, found: bytes) -> ImageState:
 
 class Reconciliation(NamedTuple):
     """current (rows,) bool: the sources have this row's image, with the same file. odd: the first image of which they
-    say something else, or None."""
+    say something else, or None. moved: rows whose image the sources have at another place."""
 
     current: NDArray[np.bool_]
     odd: ComparedImage | None
+    moved: Int64
 
 
 def reconcile(
     rows: int, compared: Iterable[ComparedImage], *, in_order: bool, tick: Callable[[int], None]
 ) -> Reconciliation:
-    """Hold the rows against the sources, until all were seen. With `in_order` they must have the same places, too."""
-    current, odd, unseen = np.zeros(rows, bool), None, rows
+    """Hold the rows against the sources, until all were seen. With `in_order` they must have the same row numbers and
+    places, too."""
+    current, odd, unseen, moved = np.zeros(rows, bool), None, rows, array("q")
     for place, image in enumerate(compared if rows else ()):
-        if odd is None and image.state not in (ImageState.NEW, ImageState.SAME):
+        if odd is None and image.state not in (ImageState.NEW, ImageState.SAME, ImageState.MOVED):
             odd = image
         if image.state in (ImageState.NEW, ImageState.OTHER_NAME):
             continue
-        current[image.row] = image.state is ImageState.SAME and (image.row == place or not in_order)
+        if image.state is ImageState.MOVED and not in_order:
+            moved.append(image.row)
+            current[image.row] = True
+        else:
+            current[image.row] = image.state is ImageState.SAME and (image.row == place or not in_order)
         unseen -= 1
         tick(1)
         if not unseen:
             break
-    return Reconciliation(current, odd)
+    return Reconciliation(current, odd, np.asarray(moved, dtype=np.int64))
 
 
 def require_distinct(image_ids: Callable[[], Iterable[str]]) -> int:
@@ -188,6 +205,11 @@ def _short_key(image_id: str) -> int:
 
 def text_key(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=KEY.itemsize).digest()
+
+
+def place_key(uri: str) -> bytes:
+    """The same for a path and for the URL of it, and for a URL that was signed anew."""
+    return text_key(unsigned(local_path(uri)))
 
 
 def file_key(sha256: str) -> bytes:

@@ -33,14 +33,15 @@ from memaudit.encoders import Encoder
 from memaudit.errors import EmptyInputError, InputError, UsageError
 from memaudit.images.image_ref import ImageRef
 from memaudit.images.remote import is_url
-from memaudit.images.sources import iter_images
+from memaudit.images.sources import iter_images, read_image
 from memaudit.images.views import View
-from memaudit.store import Store, StoreWriter, writing_store
-from memaudit.types import Progress, silent
+from memaudit.store import Store, StoreWriter, is_same_file, writing_store
+from memaudit.types import Int64, Progress, silent
 
 __all__ = ["EmbedOptions", "Embedded", "embed", "embed_with_views", "require_outside"]
 
 _DEFAULTS = EmbedOptions()
+_AT_ONCE = 1024  # rows of a store whose columns are read
 
 
 class _Images(NamedTuple):
@@ -136,6 +137,7 @@ def embed(
             writer.keep_shards(_current_shards(writer, found, total))
         else:
             _require_same(writer, found, append=append)
+            _require_in_place(writer.written(), found.moved, options, pool)
         kept = writer.rows
         done = int(found.current[:kept].sum())
         if done < total:
@@ -191,6 +193,31 @@ def _require_same(writer: StoreWriter, found: Reconciliation, *, append: bool) -
             f"store {writer.folder} holds {len(absent):,} images that are not in the sources (the first is {first!r}): "
             "choose another --out, or add new images to it with --append"
         )
+
+
+def _require_in_place(store: Store, moved: Int64, options: EmbedOptions, pool: ThreadPoolExecutor) -> None:
+    """Raise InputError if an image that the sources have elsewhere is gone from where the store says it is: whatever
+    compares pixels would not find it."""
+    rows = (row for low in range(0, len(moved), _AT_ONCE) for row in _places(store, moved[low : low + _AT_ONCE]))
+    for image_id, uri, is_there in ahead(pool, _looked_at, rows, options.window):
+        if not is_there:
+            raise InputError(
+                f"store {store.folder} says that {image_id!r} is at {uri}, and it is not there any more, but where the "
+                f"sources say ({len(moved):,} images moved): --replace-changed writes the store anew; or move them back"
+            )
+
+
+def _places(store: Store, rows: Int64) -> Iterator[tuple[str, str, str]]:
+    columns = store.columns(rows)
+    return zip(columns.image_id, columns.uri, columns.sha256, strict=True)
+
+
+def _looked_at(row: tuple[str, str, str]) -> tuple[str, str, bool]:
+    image_id, uri, sha256 = row
+    try:
+        return image_id, uri, is_same_file(read_image(uri), sha256)
+    except (OSError, InputError):
+        return image_id, uri, False
 
 
 def _difference(store: Store, odd: ComparedImage, *, append: bool) -> str:

@@ -20,6 +20,7 @@ from memaudit.embedding.reconcile import (
     Table,
     compare,
     file_key,
+    place_key,
     reconcile,
     require_distinct,
     text_key,
@@ -116,7 +117,7 @@ def parents_of(store: Store) -> Parents:
         for face, uri in zip(face_rows(columns), columns.uri, strict=True):
             if face.parent != last:
                 ids += text_key(face.parent)
-                uris += text_key(uri)
+                uris += place_key(uri)
                 files += file_key(face.file)
                 last = face.parent
         rows_left[len(starts) - 1] -= len(columns.image_id)

@@ -1,134 +1,145 @@
-"""WebDataset shards: uncompressed tars in which the files of a sample share a key and follow each other."""
+"""WebDataset shards: uncompressed tars in which the files of a sample share a key, in whatever order they come."""
 
 from __future__ import annotations
 
-import json
+import os
 import tarfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
+from typing import IO, NamedTuple
 
 from memaudit.errors import InputError
-from memaudit.images.image_ref import ARCHIVE_CUT, ImageRef
-from memaudit.images.reading import lost_rest, open_binary, tar_member
+from memaudit.files import reason_of
+from memaudit.images.formats import why_not_there
+from memaudit.images.image_ref import ARCHIVE_CUT, MOST_TEXT, ImageRef, noting, object_in
+from memaudit.images.reading import lost_rest, open_binary, tar_link, tar_member
+from memaudit.images.tar_members import TEXTS, Member, Members, Survey, Texts, survey
 
-_SIDECARS = frozenset(("txt", "json", "cls", "npy", "npz", "pth", "pyd", "caption", "id", "index", "jsonl"))
 _CAPTIONS = ("caption", "text", "txt")
-_BLOCK = tarfile.BLOCKSIZE
-_READ_AT_ONCE = 2048 * _BLOCK  # of the padding between two archives
-
-
-@dataclass
-class _Sample:
-    """The files of one key, as they come."""
-
-    key: str
-    images: list[tarfile.TarInfo] = field(default_factory=list)
-    text: str = ""
-    metadata: str = ""
+_MOST_BYTES = 4 * MOST_TEXT  # of a caption or of metadata
 
 
 def iter_tar(location: str, name: str) -> Iterator[ImageRef]:
-    """Yield the images of a tar, each with the caption (.txt) and metadata (.json) of its key.
+    """Yield the images of a tar, each with its caption (.txt, .caption) and metadata (.json).
 
     image_id is `name` of the archive / the member's name. Archives that were written one after the other into the same
     file (`cat a.tar b.tar`) are read on. An archive that ends early, or goes on with what is no tar, yields what is
-    readable, and then one image that is `lost`: what it stands for nobody can count.
+    readable, and then one image that is `lost`: what it stands for nobody can count. A link is the file that it leads
+    to; one that leads out of the archive cannot be read.
     Raises InputError for what is no tar at all, or a compressed one (its members cannot be reached singly).
     """
     try:
         handle = open_binary(location)
     except OSError as error:
-        raise InputError(f"archive {location} cannot be read: {error.strerror or error}") from None
+        raise InputError(f"archive {location} cannot be read: {reason_of(error)}") from None
     with handle:
         try:
-            archive = tarfile.TarFile(fileobj=handle)
-        except tarfile.TarError as error:
-            raise InputError(f"archive {location} is no uncompressed tar ({error}): unpack it, or check it") from None
-        samples = _Samples(archive)
-        for sample in samples:
-            for member in sample.images:
-                uri = tar_member(location, member.offset_data, member.size, member.name)
-                yield ImageRef(f"{name}/{member.name}", uri, sample.text, sample.metadata)
-        if not samples.ended_well:
+            members = Members(handle)
+        except (tarfile.TarError, OSError) as error:
+            raise InputError(_why_no_tar(location, handle, error)) from None
+        surveyed = _survey(location, handle)
+        for sample in _samples(members, surveyed):
+            for image in sample.images:
+                said = _said_of(image, sample, partial(_read_text, handle, surveyed))
+                yield _ref(location, name, image, surveyed, said)
+        if not members.ended_well:
             yield ImageRef(f"{name}/({ARCHIVE_CUT})", lost_rest(location), lost=True)
 
 
-class _Samples:
-    """Iterates over the samples of an archive; afterwards `ended_well` says whether its end was there."""
+def _why_no_tar(location: str, handle: IO[bytes], error: Exception) -> str:
+    handle.seek(0)
+    reason = why_not_there(handle.read(64))
+    return f"archive {location} is {reason or f'no uncompressed tar ({error}): unpack it, or check it'}"
 
-    def __init__(self, archive: tarfile.TarFile) -> None:
-        self._archive = archive
-        self.ended_well = False
 
-    def __iter__(self) -> Iterator[_Sample]:
-        sample = _Sample("")
-        for member in self._members():
-            key, _, extension = member.name.rpartition("/")[2].partition(".")
-            key = f"{member.name.rpartition('/')[0]}/{key}"
-            if key != sample.key:
-                yield sample
-                sample = _Sample(key)
-            try:
-                self._add(sample, member, extension.lower())
-            except (tarfile.TarError, OSError):  # cut within a caption; what follows is lost as well
-                break
-        yield sample
+def _ref(location: str, name: str, image: Member, surveyed: Survey, said: _Said) -> ImageRef:
+    file = surveyed.followed(image)
+    uri = tar_member(location, file.offset, file.size, image.name) if file else tar_link(location, image.link)
+    return ImageRef(f"{name}/{image.name}", uri, said.caption, said.metadata)
 
-    def _members(self) -> Iterator[tarfile.TarInfo]:
-        while True:
-            try:
-                member = self._archive.next()
-                if member is None and not self._goes_on():
-                    return
-            except (tarfile.TarError, OSError):
-                return
-            if member is None:
-                continue
-            if member.isreg() and not member.name.rpartition("/")[2].startswith("."):
-                yield member
-            self._archive.members = []  # type: ignore[attr-defined]  # tarfile remembers every member: that would grow with the archive
 
-    def _goes_on(self) -> bool:
-        """Go behind the end mark, to where another archive may begin; False, with `ended_well` set, if there is none.
+def _survey(location: str, handle: IO[bytes]) -> Survey:
+    """Each archive is read several times by a command, and surveyed once unless it has changed."""
+    size = handle.seek(0, os.SEEK_END)
+    changed = os.stat(location).st_mtime_ns if os.path.exists(location) else 0
+    key = (location, size, changed)
+    found = _surveys(key)
+    if not found:
+        found.append(survey(handle))
+    return found[0]
 
-        A whole tar ends in a block of zeros; one that was cut between two members, or goes on with garbage, does not.
-        """
-        handle = self._archive.fileobj
-        assert handle is not None
-        handle.seek(self._archive.offset)
-        if handle.read(_BLOCK) != bytes(_BLOCK):
-            return False
-        position = self._archive.offset + _BLOCK
-        while padding := handle.read(_READ_AT_ONCE):
-            zeros = len(padding) - len(padding.lstrip(b"\0"))
-            if zeros < len(padding):
-                self._archive.offset = position + zeros // _BLOCK * _BLOCK
-                return True
-            position += len(padding)
-        self.ended_well = True
-        return False
 
-    def _add(self, sample: _Sample, member: tarfile.TarInfo, extension: str) -> None:
-        last = extension.rpartition(".")[2]
-        if last not in _SIDECARS:
+@lru_cache(maxsize=4)
+def _surveys(_: tuple[str, int, int]) -> list[Survey]:
+    return []
+
+
+class _Sample(NamedTuple):
+    """Images of a key that follow each other, the texts among them, and those of the key that stand elsewhere."""
+
+    images: list[Member]
+    texts: Texts
+    strays: Texts
+
+    def texts_of(self, image: Member) -> Iterator[list[Member]]:
+        """Those with the image's own name; else those of the key (`a.txt` beside `a.mask.png`); else, if the image has
+        the key's name, those of longer names (`a.blip.txt` beside `a.png`)."""
+        for stem in (image.stem, image.key):
+            yield [*self.texts.get(stem, ()), *self.strays.get(stem, ())]
+        if image.stem == image.key:
+            yield [text for texts in (self.texts, self.strays) for named in texts.values() for text in named]
+
+
+def _samples(members: Members, surveyed: Survey) -> Iterator[_Sample]:
+    sample, key = _Sample([], {}, {}), ""
+    for member in members:
+        if member.key != key:
+            yield sample
+            key = member.key
+            sample = _Sample([], {}, surveyed.strays.get(key, {}))
+        if member.is_image:
             sample.images.append(member)
-        elif last in ("txt", "caption", "json") and member.size < 1 << 20:
-            self._add_text(sample, member, last)
-
-    def _add_text(self, sample: _Sample, member: tarfile.TarInfo, kind: str) -> None:
-        handle = self._archive.extractfile(member)
-        text = handle.read().decode("utf-8", "replace") if handle else ""
-        if kind != "json":
-            sample.text = text.strip()
-            return
-        sample.metadata = text
-        sample.text = sample.text or _caption_in(text)
+        elif member.ending in TEXTS:
+            sample.texts.setdefault(member.stem, []).append(member)
+    yield sample
 
 
-def _caption_in(metadata: str) -> str:
-    try:
-        values = json.loads(metadata)
-    except (ValueError, RecursionError):
+class _Said(NamedTuple):
+    """What stands beside an image."""
+
+    caption: str = ""
+    metadata: str = ""
+
+
+def _said_of(image: Member, sample: _Sample, read: Callable[[Member], str | None]) -> _Said:
+    """Of several texts the nearest by name counts, of equally near ones the last. One that is too large is left out,
+    and the metadata say so."""
+    caption, metadata = "", ""
+    left_out: dict[str, None] = {}  # each name once, in order
+    for texts in sample.texts_of(image):
+        for text in reversed(texts):
+            if metadata if text.ending == "json" else caption:
+                continue
+            said = read(text)
+            if said is None:
+                left_out[f"{text.name} is over the limit of {_MOST_BYTES:,} bytes"] = None
+            elif text.ending == "json":
+                metadata = said
+            else:
+                caption = said.strip()
+    values = object_in(metadata)
+    if left_out:
+        metadata = noting(metadata, list(left_out))
+    in_metadata = (value for name in _CAPTIONS if isinstance(value := values.get(name), str))
+    return _Said(caption or next(in_metadata, ""), metadata)
+
+
+def _read_text(handle: IO[bytes], surveyed: Survey, text: Member) -> str | None:
+    """A text, or None for one that is too large; a link that leads nowhere says nothing."""
+    file = surveyed.followed(text)
+    if file is None:
         return ""
-    found = (values.get(name) for name in _CAPTIONS) if isinstance(values, dict) else ()
-    return next((value for value in found if isinstance(value, str)), "")
+    if file.size > _MOST_BYTES:
+        return None
+    handle.seek(file.offset)
+    return handle.read(file.size).decode("utf-8", "replace")

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from memaudit.errors import InputError
 from memaudit.images.addresses import unsigned
+from memaudit.images.formats import why_not_there
+from memaudit.images.image_ref import MOST_TEXT
 from memaudit.images.reading import is_url, open_binary
 from memaudit.images.text_rows import require_once
 
 _FILE_MAGIC = b"ARROW1"
+_AT_ONCE = 64 << 20  # bytes of rows, where their mean is near what they are
+_MOST_ROWS_PER_BYTE = 8
+_MOST_VALUES_PER_ROW = 1000
 Batches = Callable[[int, list[str] | None], Iterator[pa.RecordBatch]]
 
 
@@ -45,6 +52,8 @@ def arrow_table(what: str, location: str) -> Iterator[ArrowTable]:
             state = "is damaged"
             yield table
     except pa.ArrowException as error:
+        if pointer := _pointer(location):
+            raise InputError(f"{place} is {pointer}") from None
         raise InputError(f"{place} {state}: {str(error).partition(chr(10))[0]}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{place} is damaged: text that is not UTF-8 ({error.reason})") from None
@@ -52,11 +61,51 @@ def arrow_table(what: str, location: str) -> Iterator[ArrowTable]:
         raise InputError(f"{place} {state}: {str(error.strerror or error).partition(chr(10))[0]}") from None
 
 
+def _pointer(location: str) -> str:
+    """What a file is that only stands for the table."""
+    with suppress(OSError), open_binary(location) as handle:
+        return why_not_there(handle.read(64))
+    return ""
+
+
 @contextmanager
 def _parquet(location: str) -> Iterator[ArrowTable]:
     with open_binary(location) as handle:
-        file = pq.ParquetFile(handle)
-        yield ArrowTable(file.schema_arrow, lambda size, columns: file.iter_batches(size, columns=columns), file)
+        metadata = pq.read_metadata(handle)
+        _require_sound(location, metadata, handle.seek(0, os.SEEK_END))
+        texts = [field.name for field in metadata.schema.to_arrow_schema() if _is_text(field.type)]
+        # A value that is there a million times is kept once
+        file = pq.ParquetFile(handle, metadata=metadata, read_dictionary=texts)
+        most = _rows_at_once(metadata)
+
+        def batches(size: int, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+            return file.iter_batches(min(size, most), columns=columns)  # type: ignore[no-any-return]
+
+        yield ArrowTable(file.schema_arrow, batches, file)
+
+
+def _require_sound(location: str, metadata: pq.FileMetaData, size: int) -> None:
+    """Raise InputError for more rows, or values in a row, than a file of so many bytes can name images."""
+    table = f"table {unsigned(location)}"
+    if metadata.num_rows > _MOST_ROWS_PER_BYTE * size:
+        raise InputError(f"{table} has {metadata.num_rows:,} rows in {size:,} bytes: no list of images")
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for column in map(group.column, range(group.num_columns)):
+            if column.num_values > _MOST_VALUES_PER_ROW * max(group.num_rows, 1):
+                values = f"{column.num_values:,} values in {group.num_rows:,} rows"
+                raise InputError(f"{table} has {values} of its column {column.path_in_schema[:80]!r}: take it out")
+
+
+def _rows_at_once(metadata: pq.FileMetaData) -> int:
+    """Rows of at most `_AT_ONCE` bytes, by their mean in the row group with the largest ones."""
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    largest = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=1)
+    return max(1, int(_AT_ONCE / max(largest, 1)))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 @contextmanager
@@ -86,7 +135,16 @@ def plain_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
 
 def _values(column: pa.Array) -> list[Any]:
     """Python's own dates end in year 9999 and know no nanoseconds."""
-    return [_value(cell) for cell in column] if _holds_time(column.type) else column.to_pylist()
+    return [_value(cell) for cell in column] if _holds_time(column.type) else _bounded(column).to_pylist()
+
+
+def _bounded(column: pa.Array) -> pa.Array:
+    """Text that is longer than any that is kept is cut before it becomes values: it will be left out."""
+    if pa.types.is_dictionary(column.type) and _is_text(column.type.value_type):
+        return pa.DictionaryArray.from_arrays(column.indices, _bounded(column.dictionary))
+    if _is_text(column.type) and (pc.max(pc.binary_length(column)).as_py() or 0) > MOST_TEXT:
+        return pc.utf8_slice_codeunits(column, 0, MOST_TEXT + 1)
+    return column
 
 
 def _holds_time(kind: pa.DataType) -> bool:

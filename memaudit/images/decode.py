@@ -14,11 +14,12 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from memaudit.images.budget import Budget
-from memaudit.images.formats import why_not
+from memaudit.images.formats import png_without_text, why_not
 from memaudit.types import Float32
 
 MAX_PIXELS = 178_956_970  # where Pillow itself raises; it also looks at pictures inside others, as in .ico
 BLANK_RANGE = 4  # of 255: JPEG noise on a plain page stays below it
+_SENSOR_BITS = 12
 SPECK = 0.002  # share of the image: a dot on a page, an icon in its corner
 _SAMPLE = (64, 64)  # cells
 _STRIP = 1 << 20  # pixels converted at once where a conversion makes copies
@@ -85,7 +86,7 @@ def _open_or_reason(data: bytes, max_pixels: int, side: int, held: ExitStack) ->
     if not data:
         raise UnreadableImageError("empty file")
     try:
-        return _open(data, max_pixels, side, held)
+        return _open_whatever_it_says(data, max_pixels, side, held)
     except (UnreadableImageError, MemoryError):  # too little memory is no fault of the image
         raise
     except UnidentifiedImageError:
@@ -95,6 +96,18 @@ def _open_or_reason(data: bytes, max_pixels: int, side: int, held: ExitStack) ->
     except Exception as error:  # noqa: BLE001 - Pillow's plugins raise anything on hostile bytes
         name = "" if type(error) is OSError else f"{type(error).__name__}: "
         raise UnreadableImageError(f"cannot decode: {name}{_printable(str(error)[:120])}") from None
+
+
+def _open_whatever_it_says(data: bytes, max_pixels: int, side: int, held: ExitStack) -> Decoded:
+    """Pillow refuses a PNG with much text, such as a generator's workflow, or a large profile: neither is used."""
+    try:
+        return _open(data, max_pixels, side, held)
+    except ValueError:
+        pixels = png_without_text(data)
+        if len(pixels) == len(data):
+            raise
+    held.close()  # what was taken of the budget
+    return _open(pixels, max_pixels, side, held)
 
 
 def _over_the_limit(pixels: str, limit: int) -> str:
@@ -182,10 +195,18 @@ def _scaled_to_8_bits(image: Image.Image, full: float) -> Image.Image:
 
 
 def _full_scale(image: Image.Image) -> float:
-    """Deep greys hold 16 bits in files, whatever Pillow's mode; floats are 0..1 or 0..255, or else fill their range."""
+    """Deep greys hold 16 bits in files, whatever Pillow's mode, or what fewer bits a sensor gives; floats are 0..1 or
+    0..255, or else fill their range."""
     tops = (float(_values(image.crop(box)).max()) for box in _strips(image.size))
     top = max(0.0, *tops)
-    return _full_float_scale(top) if image.mode == "F" else max(65535.0, top)
+    return _full_float_scale(top) if image.mode == "F" else _full_integer_scale(int(top))
+
+
+def _full_integer_scale(top: int) -> float:
+    """White of an image whose brightest value is `top`. The 8 to 12 bits that a microscope, X-ray or depth sensor gives
+    would be near black, and be called blank, if they were 16: they are as many as the brightest value needs."""
+    bits = max(8, top.bit_length())
+    return float(2**bits - 1 if bits <= _SENSOR_BITS else max(65535, top))
 
 
 def _values(image: Image.Image) -> Float32:

@@ -1,4 +1,4 @@
-"""Files that are no images, told by their first bytes: so that the reason says what to do."""
+"""Files that are no images, told by their first bytes: so that the reason says what to do. What of a PNG is none."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ UNKNOWN = "not a known image format"
 _PACKED = "a compressed archive, not an image: unpack it, or make it an uncompressed .tar"
 _PAGE = "an HTML page, not an image: the download went wrong"
 _SVG = "an SVG is a drawing that a browser would render: convert it to PNG"
+_JPEG_XL = "JPEG XL cannot be decoded: convert it to JPEG or PNG"
+_RAW = "a camera's raw file cannot be decoded: develop it to JPEG or PNG"
+_POINTERS = {
+    b"version https://git-lfs": "a Git LFS pointer, not the file: git lfs pull brings it",
+    b"/annex/objects/": "a git-annex pointer, not the file: git annex get brings it",
+}
 _BEGINNINGS = {
     b"<!doctype html": _PAGE,
     b"<html": _PAGE,
@@ -17,13 +23,48 @@ _BEGINNINGS = {
     b"bzh": _PACKED,
     b"\xfd7zxz\0": _PACKED,
     b"\x28\xb5\x2f\xfd": _PACKED,
+    **_POINTERS,
+    b"fujifilmccd-raw": _RAW,
+    b"iiro": _RAW,
+    b"iiu\0": _RAW,
+    b"ii*\0\x10\0\0\0cr": _RAW,
 }
+_JPEG_XL_BEGINNINGS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 _HEIF = (b"heic", b"heix", b"hevc", b"heif", b"mif1", b"msf1")
+_BRANDS = {
+    **dict.fromkeys(_HEIF, "HEIF cannot be decoded: convert it to JPEG or PNG"),
+    **dict.fromkeys(
+        (b"avif", b"avis"), "AVIF cannot be decoded by this Pillow, or is damaged: convert it to JPEG or PNG"
+    ),
+    b"crx ": _RAW,
+}
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_TEXT = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 
 
 def why_not(data: bytes) -> str:
     """The reason for a file that no decoder takes."""
+    if data.startswith(_JPEG_XL_BEGINNINGS):
+        return _JPEG_XL
     if data[4:8] == b"ftyp":
-        return "HEIF cannot be decoded: convert it to JPEG or PNG" if data[8:12] in _HEIF else "a film, not an image"
+        return _BRANDS.get(data[8:12], "a film, not an image")
     start = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return next((reason for beginning, reason in _BEGINNINGS.items() if start.startswith(beginning)), UNKNOWN)
+
+
+def why_not_there(data: bytes) -> str:
+    """What a file is that only stands for another one, by its first bytes; empty for any other."""
+    return next((reason for beginning, reason in _POINTERS.items() if data.startswith(beginning)), "")
+
+
+def png_without_text(data: bytes) -> bytes:
+    """A PNG without its texts and its colour profile; whatever is no PNG, and what follows a damage, as it is."""
+    if not data.startswith(_SIGNATURE):
+        return data
+    kept, place = [_SIGNATURE], len(_SIGNATURE)
+    while place + 12 <= len(data):
+        end = place + 12 + int.from_bytes(data[place : place + 4], "big")
+        if data[place + 4 : place + 8] not in _TEXT:
+            kept.append(data[place:end])
+        place = end
+    return b"".join([*kept, data[place:]])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
+MOST_TEXT = 1 << 16  # characters of a caption, and of metadata; a shard holds thousands of them in memory
 ARCHIVE_CUT = "the archive ends early"
 
 
@@ -21,3 +24,29 @@ class ImageRef:
     metadata: str = ""
     data: bytes | None = field(default=None, repr=False)
     lost: bool = False
+
+    def bounded(self) -> ImageRef:
+        """The same without a caption or metadata beyond MOST_TEXT; the metadata then say what was left out."""
+        texts = {"caption": self.caption, "metadata": self.metadata}
+        long = [name for name, text in texts.items() if len(text) > MOST_TEXT]
+        if not long:
+            return self
+        left_out = [f"{name}: over the limit of {MOST_TEXT:,} characters" for name in long]
+        caption = "" if "caption" in long else self.caption
+        return replace(self, caption=caption, metadata=noting("" if "metadata" in long else self.metadata, left_out))
+
+
+def noting(metadata: str, left_out: Sequence[str]) -> str:
+    """Metadata that say what was left out of them, or of the caption."""
+    values = object_in(metadata)
+    before = values.get("left_out", [])
+    return json.dumps({**values, "left_out": [*(before if isinstance(before, list) else [before]), *left_out]})
+
+
+def object_in(text: str) -> dict[str, object]:
+    """The JSON object that a text holds; an empty one if it holds none."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

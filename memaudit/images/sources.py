@@ -78,7 +78,7 @@ def iter_images(sources: Sequence[str | Path], *, contents: bool = True) -> Iter
     for location, name in zip(locations, names, strict=True):
         prefix = f"{name}/" if len(names) > 1 and not name.lower().endswith(".tar") else ""
         for ref in _iter_one(location, name, contents):
-            yield _storable_ref(prefix, ref)
+            yield _storable_ref(prefix, ref.bounded())
 
 
 def _expanded(source: str) -> list[str]:
@@ -109,7 +109,7 @@ def _iter_one(location: str, name: str, contents: bool) -> Iterator[ImageRef]:
     if suffix in MANIFESTS or (suffix in TABLES and not tables.holds_images(location)):
         return iter_manifest(location)
     if suffix == ".tar" or suffix in TABLES:
-        return _iter_pack(File(name, location), contents)
+        return _iter_pack(File(name, location if is_url(location) else os.path.realpath(location)), contents)
     if name.lower().endswith(PACKED):
         raise InputError(
             f"source {unsigned(location)} is a compressed archive: unpack it, or make it an uncompressed .tar"

@@ -63,7 +63,7 @@ class Machine(NamedTuple):
 
     @classmethod
     def here(cls) -> Machine:
-        return cls(_free_memory(), gpus())
+        return cls(free_memory(), gpus())
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def _require_cagra(machine: Machine) -> None:
         raise UsageError(f"recipe cagra needs an NVIDIA GPU and cuVS ({install_line('gpu')}): choose ivf or hnsw here")
 
 
-def _free_memory() -> int:
+def free_memory() -> int:
     """Bytes that can be had without swapping; where the system does not say, half of all."""
     try:
         with open("/proc/meminfo", encoding="ascii") as handle:

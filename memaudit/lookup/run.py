@@ -14,6 +14,7 @@ import numpy as np
 from memaudit.embedding.rows import batched
 from memaudit.encoders import Encoder
 from memaudit.errors import InconclusiveError
+from memaudit.images.addresses import unsigned
 from memaudit.images.image_ref import ImageRef
 from memaudit.images.views import View
 from memaudit.index import Searcher
@@ -74,7 +75,8 @@ def look_up(
             for i, answer in enumerate(pictures.answers)
         ]
         progress("looking up", len(answers), 0)
-    return LookupResult(tuple(answers), references, windows, plan, threshold, tuple(v.name for v in options.views))
+    shown = tuple(replace(answer, image=unsigned(answer.image)) for answer in answers)
+    return LookupResult(shown, references, windows, plan, threshold, tuple(v.name for v in options.views))
 
 
 def _answered(
@@ -110,7 +112,7 @@ def _described(pairs: Candidates, places: Int64, decided: Decided, references: S
             image_id=str(columns.image_id[n]),
             similarity=float(pairs.similarity[n]),
             view=str(views[n]),
-            uri=str(columns.uri[n]),
+            uri=unsigned(str(columns.uri[n])),
             caption=str(columns.caption[n]),
             sha256=str(columns.sha256[n]),
         )

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypedDict
 import numpy as np
 
 from memaudit.audit.results import AuditResult
+from memaudit.images.addresses import unsigned
 from memaudit.images.remote import is_url
 from memaudit.matching.kinds import Kind
 from memaudit.report.audit_tables import Targets, matches_of, p_of, q_of, ratios_of
@@ -94,7 +95,7 @@ def _finding(
     return ImageMatch(
         query_id=queries.image_id[query],
         reference_id=targets.image_id[target],
-        reference_url=uri if is_url(uri) else None,
+        reference_url=unsigned(uri) if is_url(uri) else None,
         similarity=round(float(matches.similarity[match]), 4),
         view=str(matches.view[match]),
         kind=str(matches.kind[match]),

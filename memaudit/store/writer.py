@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.files import appearing_whole, write_json
+from memaudit.images.addresses import unsigned
 from memaudit.store.columns import Columns, Row, columns_of, content_digest
 from memaudit.store.manifest import IMAGES, MANIFEST, Manifest, ViewsOf, strays
 from memaudit.store.reader import Store
@@ -154,13 +155,14 @@ def writing_store(
 ) -> Iterator[StoreWriter]:
     """Open `folder` for writing: a new store, or the one begun there by the same encoder.
 
-    Its manifest names the `sources`; with `append`, last, after those that the store was made from. What an unfinished
-    store lacks is among its last sources, so it takes no others before they are all there.
+    Its manifest names the `sources`, without the signatures of URLs; with `append`, last, after those that the store
+    was made from. What an unfinished store lacks is among its last sources, so it takes no others before they are all
+    there.
 
     Raises InputError if the folder holds something else, or a store of another encoder or shard size, or if
     another process is writing it.
     """
-    fresh = Manifest(encoder, shard_rows, tuple(sources), kind=kind, views=views)
+    fresh = Manifest(encoder, shard_rows, tuple(map(unsigned, sources)), kind=kind, views=views)
     folder.mkdir(parents=True, exist_ok=True)
     with _sole_writer(folder):
         there = (folder / MANIFEST).exists()

@@ -1,12 +1,23 @@
 """The pairing file: read exactly, or refused with its line."""
 
+import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from vectors import random_vectors, vector_store
 
-from memaudit.audit.pairing import Prompted, compiled_pattern, paired_rows, pairer, read_pairing, stem_of
+from memaudit.audit.pairing import (
+    Prompted,
+    compiled_pattern,
+    paired_rows,
+    pairer,
+    read_pairing,
+    stem_of,
+    unknown_images,
+)
 from memaudit.errors import InputError, UsageError
 from memaudit.store import Store
 
@@ -80,6 +91,18 @@ def test_rows_are_found_by_id_and_not_by_position(tmp_path: Path) -> None:
     assert rows.dtype == np.int64
 
 
+def test_unknown_training_images_are_shown_beside_what_there_is(tmp_path: Path) -> None:
+    """Three that the pairing names, and three of the store: a folder or an extension too much is seen at once."""
+    training = vector_store(tmp_path / "t", random_vectors(0, 5), ids=[f"set/{n}.png" for n in range(5)])
+    pairing = {f"g{n}": Prompted(f"{n}.png") for n in range(4)} | {"known": Prompted("set/0.png")}
+    (reason,) = unknown_images(training, pairing, 0.01)
+    assert reason.startswith("4 training images that the pairing names are not in ")
+    assert "it names '0.png', '1.png', '2.png'; " in reason
+    assert reason.endswith("image_ids of the store look like 'set/0.png', 'set/1.png', 'set/2.png'")
+    assert unknown_images(training, pairing, 0.8) == ()
+    assert unknown_images(training, {"known": Prompted("set/0.png")}, 0) == ()
+
+
 # --- JSON lines ----------------------------------------------------------------------------------------------------
 
 
@@ -95,6 +118,20 @@ def test_json_lines_are_read_like_a_table(tmp_path: Path) -> None:
         tmp_path, '{"generation": "000001", "image_id": "a.png", "prompt": "x, y", "seed": 7, "copies": 3}', ""
     )
     assert read_pairing(path) == {"000001": Prompted("a.png", "x, y", "7")}
+
+
+def test_a_json_array_and_parquet_are_pairings(tmp_path: Path) -> None:
+    """The same rows, in whatever form; of a list of prompts the first, and NaN is none."""
+    rows = [{"Generation": "g1", "image_id": "t1", "prompt": ["a cat", "a pet"], "seed": 7}]
+    rows += [{"Generation": "g2", "image_id": "t2", "prompt": None, "seed": None}]
+    expected = {"g1": Prompted("t1", "a cat", "7"), "g2": Prompted("t2")}
+    (tmp_path / "p.json").write_text(json.dumps(rows).replace("null", "NaN"))
+    assert read_pairing(tmp_path / "p.json") == expected
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "p.parquet")
+    assert read_pairing(tmp_path / "p.parquet") == expected
+    (tmp_path / "p.json").write_text("{}")
+    with pytest.raises(InputError, match=r"pairing .*p\.json holds a JSON object: expected an array of objects"):
+        read_pairing(tmp_path / "p.json")
 
 
 @pytest.mark.parametrize(

@@ -61,8 +61,10 @@ def test_nothing_but_blank_images(memaudit: Memaudit, tmp_path: Path) -> None:
     """Blank images are out of scope: none could not be read, and the share of nothing is no error."""
     (tmp_path / "images").mkdir()
     Image.new("RGB", (8, 8), "white").save(tmp_path / "images" / "a.png")
-    called = memaudit("embed", tmp_path / "images", "--out", tmp_path / "store", *THUMBNAIL)
-    assert called == (0, f"0 of 0 images embedded with thumbnail into {tmp_path / 'store'}\n", "")
+    arguments = ("embed", tmp_path / "images", "--out", tmp_path / "store", *THUMBNAIL)
+    said = "1 more are blank, of one colour: they are compared with nothing"
+    assert memaudit(*arguments) == (0, f"0 of 0 images embedded with thumbnail into {tmp_path / 'store'}; {said}\n", "")
+    assert memaudit(*arguments, "--json").json["images"] == {"measured": 0, "total": 0, "share": 0.0, "blank": 1}
 
 
 def test_sources_at_urls(picture_folder: MakeFolder, memaudit: Memaudit, tmp_path: Path) -> None:
@@ -107,7 +109,8 @@ def test_wrong_input(picture_folder: MakeFolder, memaudit: Memaudit, tmp_path: P
         ("m.jsonl", '{"path": "a"}\n{"path" "b"}\n', "line 2: not valid JSON"),
         ("m.csv", "path,id\na,1\nb,1\n", "image_id '1' occurs twice"),
         ("m.tsv", "path\n", "no image in"),
-        ("m.json", "[]", "is not an image; manifests end in .csv, .tsv, .jsonl"),
+        ("m.json", "[]", "no image in"),
+        ("m.yaml", "[]", "is not an image; manifests end in .csv, .tsv, .json"),
     ],
 )
 def test_a_bad_manifest(memaudit: Memaudit, tmp_path: Path, name: str, text: str, words: str) -> None:

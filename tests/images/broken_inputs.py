@@ -101,8 +101,11 @@ def clear(image: Image.Image) -> Image.Image:
     return image
 
 
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 1\n"
 GREY = np.asarray(draw(4).convert("L"))
 LIMIT_BOMB = png(15_000, 15_000)
+TEXT = chunk(b"iTXt", b"workflow\0\1\0\0\0" + zlib.compress(b"node " * 360_000))
+PROFILE = chunk(b"iCCP", b"icc\0\0" + zlib.compress(bytes(range(256)) * 8192))
 TEXT_BOMB = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(100 << 20), 9))
 
 for name, data in {
@@ -111,6 +114,13 @@ for name, data in {
     "zeros": ("a.jpg", bytes(5000)),
     "an HTML error page saved as .jpg": ("a.jpg", b"<!DOCTYPE html><title>404 Not Found</title>"),
     "an SVG": ("a.svg", b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>"),
+    "a Git LFS pointer": ("a.jpg", LFS),
+    "a git-annex pointer": ("a.jpg", b"/annex/objects/SHA256E-s1--ab.jpg\n"),
+    "a JPEG XL": ("a.jxl", b"\xff\x0a" + bytes(99)),
+    "a JPEG XL in its container": ("a.jxl", b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(99)),
+    "a HEIF": ("a.heic", b"\0\0\0\x18ftypheic" + bytes(99)),
+    "a camera's CR3": ("a.cr3", b"\0\0\0\x18ftypcrx " + bytes(99)),
+    "a camera's CR2": ("a.cr2", b"II*\0\x10\0\0\0CR\2\0" + bytes(99)),
     "an EPS": ("a.eps", saved(draw(7), "EPS")),
     "a JPEG that ends early": ("a.jpg", JPEG[: len(JPEG) // 2]),
     "a PNG that ends early": ("a.png", PNG[: len(PNG) // 2]),
@@ -123,7 +133,10 @@ for name, data in {
     "a PNG that says it is 50,000 x 50,000": ("a.png", png(50_000, 50_000)),
     "a PNG that says it is 10,000 x 10,000 and holds nothing": ("a.png", png(10_000, 10_000)),
     "an icon with a PNG of 50,000 x 50,000 inside": ("a.ico", icon(png(50_000, 50_000, bytes(1000)))),
-    "a PNG with 100 MB of compressed text": ("a.png", png(5, 5, bytes(30), TEXT_BOMB)),
+    "a PNG with 100 MB of compressed text": ("a.png", PNG[:33] + TEXT_BOMB + PNG[33:]),
+    "a PNG with 1.8 MB of text": ("a.png", PNG[:33] + TEXT + PNG[33:]),
+    "a PNG with text behind its pixels": ("a.png", PNG[:-12] + TEXT + PNG[-12:]),
+    "a PNG with a colour profile of 2 MB": ("a.png", PNG[:33] + PROFILE + PNG[33:]),
     "CMYK": ("a.jpg", saved(draw(1).convert("CMYK"), "JPEG")),
     "a palette with a transparent entry": ("a.png", saved(palette(), "PNG", transparency=3)),
     "16-bit grey": ("a.png", saved(Image.fromarray(GREY.astype(np.uint16) * 257), "PNG")),
@@ -262,6 +275,17 @@ def linked_tar() -> bytes:
     return data.getvalue()
 
 
+def hard_linked_tar() -> bytes:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        archive.addfile(_info("a.png", len(PNG)), io.BytesIO(PNG))
+        for name, target in (("b.png", "a.png"), ("c.png", "gone.png")):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = tarfile.LNKTYPE, target
+            archive.addfile(info)
+    return data.getvalue()
+
+
 def _info(name: str, size: int) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
     info.size = size
@@ -294,6 +318,13 @@ for name, data in {
     "a tar with one name twice": ("a.tar", tar({"a.png": PNG}) + tar({"a.png": PNG})),
     "a tar with names that lead out of it": ("a.tar", tar({"../../etc/passwd.png": PNG, "/etc/b.png": PNG})),
     "a tar with links and pipes": ("a.tar", linked_tar()),
+    "a tar with hard links": ("a.tar", hard_linked_tar()),
+    "a tar whose captions follow all images": (
+        "a.tar",
+        tar({"a.png": PNG, "b.png": JPEG, "a.txt": b"A", "b.txt": b"B"}),
+    ),
+    "a Git LFS pointer called .tar": ("a.tar", LFS),
+    "a Git LFS pointer called .parquet": ("a.parquet", LFS),
     "a sparse tar": ("a.tar", sparse_tar()),
     "a compressed tar": ("a.tar.gz", tar({"a.png": PNG}, "w:gz")),
     "a compressed tar called .tar": ("a.tar", tar({"a.png": PNG}, "w:gz")),

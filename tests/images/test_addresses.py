@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pictures import draw
 
+from memaudit.encoders import load_encoder
 from memaudit.images.addresses import beside, unsigned
 from memaudit.images.sources import iter_images, read_image
+from memaudit.images.views import views_of
+from memaudit.index import ExactSearch
+from memaudit.lookup.run import LookupOptions, look_up
+from memaudit.store import NO_FILE, Row, Store, writing_store
+from memaudit.types import Status
 
 SIGNED = "https://bucket.s3.amazonaws.com/set/a.png?X-Amz-Algorithm=AWS4&X-Amz-Expires=60&X-Amz-Signature=c0ffee"
 
@@ -65,3 +72,19 @@ def test_a_signature_is_no_part_of_an_image_id(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text(f"URL,TEXT\n{SIGNED},a disc\n")
     (ref,) = iter_images([tmp_path / "m.csv"])
     assert (ref.image_id, ref.uri, ref.caption) == (unsigned(SIGNED), SIGNED, "a disc")
+
+
+def test_no_signature_gets_into_a_manifest_or_an_answer(tmp_path: Path) -> None:
+    """store.json and look-ups name the image, and not how to get at it; the store's rows do, to read it again."""
+    draw(1).save(tmp_path / "a.png")
+    encoder, source = load_encoder("thumbnail"), tmp_path / "t"
+    vector = encoder.encode(np.stack([encoder.preprocess(draw(1))]))[0]
+    with writing_store(source, encoder.spec, 8, [SIGNED]) as writer:
+        writer.write_shard([Row("a", SIGNED, "", NO_FILE, 9, 9, Status.OK, "", vector)])
+        writer.finish()
+    store = Store.open(source)
+    assert "c0ffee" not in (source / "store.json").read_text()
+    assert store.all_columns().uri[0] == SIGNED
+    options = LookupOptions(views_of("none"), match="none")
+    found = look_up(iter_images([tmp_path / "a.png"]), ExactSearch(store), encoder, options)
+    assert found.answers[0].matches[0].uri == unsigned(SIGNED)

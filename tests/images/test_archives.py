@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+import time
 from pathlib import Path
 
 import fsspec
@@ -215,3 +216,78 @@ def test_a_file_served_over_http(tmp_path):
         server.shutdown()
     assert list(store.all_columns().caption) == ["three"]
     assert store.comparable == 1
+
+
+def said(tmp_path: Path, members: dict[str, bytes]) -> dict[str, tuple[str, str]]:
+    """Caption and metadata of the images of a tar, by their names."""
+    refs = iter_images([write_tar(tmp_path / "a.tar", members)])
+    return {ref.image_id.removeprefix("a.tar/"): (ref.caption, ref.metadata) for ref in refs}
+
+
+def test_each_image_of_a_key_has_its_own_caption(tmp_path: Path) -> None:
+    """A key ends at the first dot, yet a.1.txt is not about a.2.png."""
+    members = {f"a.{n}.{ending}": text for n in "12" for ending, text in (("png", png(int(n))), ("txt", n.encode()))}
+    assert said(tmp_path, members) == {"a.1.png": ("1", ""), "a.2.png": ("2", "")}
+    assert said(tmp_path, {"a.1.txt": b"1", "a.2.png": png(2), "a.1.json": b"{}"}) == {"a.2.png": ("", "")}
+
+
+def test_images_of_a_key_share_what_has_no_name_of_its_own(tmp_path: Path) -> None:
+    """The key's caption is for all of its images; one of a longer name is for the image that has the key's name."""
+    members = {"a.png": png(1), "a.mask.png": png(2), "a.txt": b"both", "a.mask.json": b'{"m": 1}'}
+    assert said(tmp_path, members) == {"a.png": ("both", '{"m": 1}'), "a.mask.png": ("both", '{"m": 1}')}
+    assert said(tmp_path, {"a.png": png(1), "a.blip.txt": b"a cat"}) == {"a.png": ("a cat", "")}
+
+
+def test_captions_apart_from_their_images(tmp_path: Path) -> None:
+    """After all images, before them, or anywhere: the name counts."""
+    images = {"x/a.png": png(1), "x/b.png": png(2)}
+    texts = {"x/a.txt": b"A", "x/b.txt": b"B", "x/a.json": b'{"s": 1}', "y/b.json": b'{"s": 2}'}
+    expected = {"x/a.png": ("A", '{"s": 1}'), "x/b.png": ("B", "")}
+    assert said(tmp_path, images | texts) == said(tmp_path, texts | images) == expected
+    mixed = {"x/b.txt": b"B", **images, "x/a.json": b'{"s": 1}', "z.png": png(3), "x/a.txt": b"A"}
+    assert said(tmp_path, mixed) == {**expected, "z.png": ("", "")}
+
+
+def test_a_text_that_is_too_large_is_said_to_be_left_out(tmp_path: Path) -> None:
+    """It stands in the row's metadata; the rest of them stays."""
+    members = {"a.png": png(1), "a.txt": bytes(1 << 21), "a.json": b'{"s": 1}'}
+    caption, metadata = said(tmp_path, members)["a.png"]
+    assert caption == ""
+    assert json.loads(metadata) == {"s": 1, "left_out": ["a.txt is over the limit of 262,144 bytes"]}
+
+
+def test_links_in_a_tar_are_what_they_lead_to(tmp_path: Path) -> None:
+    """GNU tar stores a second name of a file as a hard link; symbolic ones may lead to links, and forward."""
+    folder = tmp_path / "set" / "s"
+    folder.mkdir(parents=True)
+    (folder / "a.png").write_bytes(png(1))
+    (folder / "a.txt").write_text("one")
+    (folder / "b.png").hardlink_to(folder / "a.png")
+    (folder / "b.txt").hardlink_to(folder / "a.txt")
+    (folder / "0.png").symlink_to("b.png")
+    (folder / "loop.png").symlink_to("loop.png")
+    (folder / "out.png").symlink_to("../../secret.png")
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.add(folder, "./s")
+    refs = {ref.image_id.rpartition("/")[2]: ref for ref in iter_images([tmp_path / "a.tar"])}
+    assert set(refs) == {"0.png", "a.png", "b.png", "loop.png", "out.png"}
+    assert {refs[name].caption for name in ("a.png", "b.png")} == {"one"}
+    assert {read_image(refs[name].uri) for name in ("0.png", "a.png", "b.png")} == {png(1)}
+    for name in ("loop.png", "out.png"):
+        with pytest.raises(OSError, match=r"a link to '.*', which is not in the archive"):
+            read_image(refs[name].uri)
+
+
+def test_many_images_of_one_key_are_read_in_time(tmp_path: Path) -> None:
+    """Frames of a film: work that grows with their square would take minutes."""
+    members = {f"film.{n:05}.{ending}": b"x" for n in range(4000) for ending in ("png", "txt")}
+    shuffled = dict(sorted(members.items(), key=lambda item: item[0][::-1]))
+    start = time.perf_counter()
+    assert len(said(tmp_path, shuffled)) == 4000
+    assert time.perf_counter() - start < 30
+
+
+def test_a_changed_archive_is_looked_at_anew(tmp_path: Path) -> None:
+    """What is remembered of an archive ends with it."""
+    assert said(tmp_path, {"a.png": png(1), "b.png": png(2), "a.txt": b"A"})["a.png"] == ("A", "")
+    assert said(tmp_path, {"a.png": png(1), "b.png": png(2), "a.txt": b"B"})["a.png"] == ("B", "")

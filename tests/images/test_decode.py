@@ -149,6 +149,23 @@ def test_sixteen_bit_grey_keeps_its_tones(kind: str) -> None:
     assert np.abs(got[..., 0] - ramp()).max() <= 1
 
 
+@pytest.mark.parametrize("bits", [8, 9, 10, 11, 12])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_few_bits_in_sixteen_keep_their_tones(bits: int, kind: str) -> None:
+    """Microscopes and depth sensors give 10 to 12 bits: scaled by 65,535 they would be black, and called blank."""
+    deep = Image.fromarray(ramp().astype(np.uint16) << (bits - 8))
+    got = decode(saved(deep, kind)).image
+    assert np.abs(pixels(decode(saved(deep, kind)))[..., 0].astype(int) - ramp()).max() <= 1
+    assert not is_blank(got)
+
+
+def test_sixteen_bits_that_are_dark_stay_dark() -> None:
+    """From 13 bits on a file is taken at its word; a black one is black."""
+    dark = Image.fromarray(ramp().astype(np.uint16) << 5)
+    assert pixels(decode(saved(dark, "PNG"))).max() == 31
+    assert is_blank(decode(saved(Image.fromarray(np.zeros((40, 50), np.uint16)), "PNG")).image)
+
+
 def test_big_endian_sixteen_bit_grey_keeps_its_tones() -> None:
     """The byte order of a 16-bit TIFF does not matter."""
     deep = Image.frombytes("I;16B", (WIDTH, HEIGHT), (ramp().astype(">u2") * 257).tobytes())
@@ -336,7 +353,7 @@ def flattened_whole(image: Image.Image) -> Image.Image:
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     values = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     top = float(values.max(initial=0.0))
-    full = max(65535.0, top)
+    full = max(65535.0, top) if top >= 4096 else 2.0 ** max(8, int(top).bit_length()) - 1
     if image.mode == "F":
         full = 1.0 if top <= 1 else 255.0 if 16 < top <= 255 else top
     return Image.fromarray(np.clip(values * (255.0 / full), 0, 255).astype(np.uint8)).convert("RGB")

@@ -137,6 +137,15 @@ def test_neither_recipe_nor_factory_string(store: Store, tmp_path: Path, name: s
         build_index(store, tmp_path / "index", name)
 
 
+@pytest.mark.parametrize("factory", ["IDMap,Flat", "IDMap2,Flat", "IVF4,Flat,RFlat", "IVF4,PQ4x4,Refine(SQ8)", "NSG16"])
+def test_a_factory_that_cannot_be_filled(tmp_path: Path, factory: str) -> None:
+    """FAISS makes it, but takes no ids of ours, or so few rows: one line, and no index."""
+    store = vector_store(tmp_path / "s", random_vectors(0, 90, 16))
+    with pytest.raises(UsageError, match="FAISS cannot fill"):
+        build_index(store, tmp_path / "i", factory)
+    assert not (tmp_path / "i" / "index.json").exists()
+
+
 def test_too_few_rows_to_train(tmp_path: Path) -> None:
     """Product codes need 256 rows: one line, not FAISS's."""
     store = vector_store(tmp_path / "store", random_vectors(0, 100, 64))

@@ -56,7 +56,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
         training,
         ids=[f"{HOSTILE[i % 5]} {i}" for i in range(125)],
         captions=[HOSTILE[-i % 5] for i in range(125)],
-        uris=[str(folder / f"{i % 5}.png") if i else "https://example.org/first.png" for i in range(125)],
+        uris=["https://u:c0@example.org/first.png?sig=c0", *(str(folder / f"{i % 5}.png") for i in range(1, 125))],
         simplicity=[i / 125 for i in range(125)],
         shard_rows=512,
     )

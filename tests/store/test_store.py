@@ -697,3 +697,52 @@ def test_a_shard_whose_numbers_lie_elsewhere_is_refused(folder: Path, where: str
         Store.open(folder).all_columns()
     one_line(caught)
     assert len(verify_store(folder)) == 1
+
+
+# --- a file system that grants no locks ------------------------------------------------------------------------------
+
+_NO_LOCKS = """
+import errno, fcntl, sys
+def refuse(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
+fcntl.flock = refuse
+from memaudit.cli.app import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def without_locks(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", _NO_LOCKS, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_store_is_read_without_a_lock(folder: Path) -> None:
+    """NFS without its lock service: what is sound is sound, and read where HDF5 would ask for a lock."""
+    done = without_locks("verify", folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    opened: list[dict[str, Any]] = []
+    real = h5py.File
+
+    def recorded(*arguments: Any, **options: Any) -> Any:
+        opened.append(options)
+        return real(*arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(h5py, "File", recorded)
+        Store.open(folder).all_columns()
+    assert opened
+    assert all(options == {"locking": False} for options in opened)
+
+
+def test_where_no_lock_is_granted_nothing_is_written(tmp_path: Path) -> None:
+    """One line that names the folder and a way out."""
+    (tmp_path / "f").mkdir()
+    done = without_locks("embed", tmp_path / "f", "--out", tmp_path / "s", "--encoder", "thumbnail")
+    assert done.returncode == 2
+    np.save(tmp_path / "v.npy", np.eye(3, 8, dtype=np.float32))
+    (tmp_path / "ids.txt").write_text("a\nb\nc\n")
+    options = ("--encoder", "mine", "--threshold", "0.9", "--out", tmp_path / "s")
+    done = without_locks("import", tmp_path / "v.npy", "--ids", tmp_path / "ids.txt", *options)
+    assert done.returncode == 2
+    assert f"store {tmp_path / 's'} cannot be locked against other writers (No locks available)" in done.stderr
+    assert "choose an --out on a local disk" in done.stderr
