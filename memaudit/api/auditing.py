@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memaudit.api.defaults import DEFAULT_VIEWS
@@ -14,6 +14,7 @@ from memaudit.audit.pairing import Pairer, pairer
 from memaudit.audit.run import AuditOptions
 from memaudit.audit.run import audit as audit_images
 from memaudit.audit.shortfalls import Views
+from memaudit.embedding.growth import grown
 from memaudit.errors import UsageError
 from memaudit.faces.audit import AuditedImages, FaceAuditOptions, audit_faces_alone, audit_faces_beside
 from memaudit.faces.compare import CompareOptions
@@ -200,6 +201,7 @@ def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:
     result = audit_images(
         queries, references, pairing=pairs, control=control, views=views, options=options, progress=progress
     )
+    result = replace(result, grown=grown(references.store))
     references.require_current()
     windows = (of_queries, of_control, views.windows.tiles, views.windows.details)
     require_current(queries, control, *(each.store for each in windows if each))
