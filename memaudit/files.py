@@ -177,6 +177,11 @@ def read_small(path: str | Path, most: int = MOST_BYTES) -> bytes:
     return data
 
 
+def real(path: str | Path) -> Path:
+    """The absolute path behind all links. Unlike Path.resolve it has one for a link to itself: that of the link."""
+    return Path(os.path.realpath(path))
+
+
 def is_store(path: str | Path) -> bool:
     """True if `path` is a folder that holds a store of embeddings, finished or not. Asked here, for the store's own
     package needs h5py, which a gate has not."""
@@ -254,7 +259,7 @@ def unsealed(path: Path, value: Mapping[str, Any]) -> dict[str, Any]:
     return content
 
 
-class _State(NamedTuple):
+class FileState(NamedTuple):
     """What changes with every write to a file, and nobody can set: its time of change, not that of modification."""
 
     device: int
@@ -264,22 +269,22 @@ class _State(NamedTuple):
     changed: int
 
     @classmethod
-    def of(cls, path: Path) -> _State:
+    def of(cls, path: Path) -> FileState:
         found = path.stat()
         return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 _SETTLED = 100_000_000  # ns: clocks of file systems tick in 4 ms, and a second write in the same tick leaves no trace
 _MOST_KNOWN = 1 << 20
-_known: dict[_State, str] = {}
+_known: dict[FileState, str] = {}
 
 
 def sha256_as_it_is(path: Path) -> str:
     """The sha256 of a file, computed once in a process as long as nobody touches the file."""
-    state = _State.of(path)
+    state = FileState.of(path)
     if state in _known:
         return _known[state]
     digest = sha256_of(path)
-    if _State.of(path) == state and time.time_ns() - state.changed > _SETTLED and len(_known) < _MOST_KNOWN:
+    if FileState.of(path) == state and time.time_ns() - state.changed > _SETTLED and len(_known) < _MOST_KNOWN:
         _known[state] = digest
     return digest

