@@ -110,8 +110,8 @@ def run_audit(
     on. against: the training set's store or an index of it. out: folder of the run's files, where it continues; None: a
     temporary one. pairing: a CSV, TSV, JSON or Parquet that says which image's prompt a generation was made from;
     pairing_pattern: how generations are named, say {image_id}_{seed}.png. threshold: cosine, None for the
-    encoder's own. views: none, flips, tiles or all. match: whether candidates from `match_from` to the threshold are decided on
-    pixels: auto, pixels or none. metrics: also C_T, AuthPct and the FLD gap, which need a control.
+    encoder's own. views: none, flips, tiles or all. match: whether candidates from `match_from` to the threshold are
+    decided on pixels: auto, pixels or none. metrics: also C_T, AuthPct and the FLD gap, which need a control.
 
     Raises UsageError for impossible options, InconclusiveError where nothing could be measured.
 
