@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memaudit.api.defaults import DEFAULT_VIEWS
@@ -14,18 +14,23 @@ from memaudit.audit.pairing import Pairer, pairer
 from memaudit.audit.run import AuditOptions
 from memaudit.audit.run import audit as audit_images
 from memaudit.audit.shortfalls import Views
+from memaudit.embedding.growth import grown
 from memaudit.errors import UsageError
 from memaudit.faces.audit import AuditedImages, FaceAuditOptions, audit_faces_alone, audit_faces_beside
 from memaudit.faces.compare import CompareOptions
+from memaudit.faces.results import FaceAudit
 from memaudit.faces.stores import CONTROL, GALLERY, GENERATIONS, FaceEmbedder, require_face_store
+from memaudit.faces.uses import note_use
+from memaudit.files import real
 from memaudit.images.views import views_of
 from memaudit.index import Searcher
 from memaudit.matching.plan import plan_matching
 from memaudit.matching.windows import Windows
 from memaudit.report.audit import write_audit
-from memaudit.report.document import remove_earlier_pictures, start_run
 from memaudit.report.faces import FacePart, write_face_audit
+from memaudit.report.forgotten import remove_forgotten
 from memaudit.report.model import Report
+from memaudit.report.run_folder import keep_for_owner, remove_earlier_pictures
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import FACES, Store, require_current
 from memaudit.types import Progress, silent
@@ -103,10 +108,10 @@ def run_audit(
 
     generations, control: images (folder, manifest, archive …) or a store; control are held-out images, never trained
     on. against: the training set's store or an index of it. out: folder of the run's files, where it continues; None: a
-    temporary one. pairing: CSV or JSON lines that say which image's prompt a generation was made from; pairing_pattern:
-    how generations are named, say {image_id}_{seed}.png. threshold: cosine, None for the encoder's own. views: none,
-    flips, tiles or all. match: whether candidates from `match_from` to the threshold are decided on pixels: auto,
-    pixels or none. metrics: also C_T, AuthPct and the FLD gap, which need a control.
+    temporary one. pairing: a CSV, TSV, JSON or Parquet that says which image's prompt a generation was made from;
+    pairing_pattern: how generations are named, say {image_id}_{seed}.png. threshold: cosine, None for the
+    encoder's own. views: none, flips, tiles or all. match: whether candidates from `match_from` to the threshold are
+    decided on pixels: auto, pixels or none. metrics: also C_T, AuthPct and the FLD gap, which need a control.
 
     Raises UsageError for impossible options, InconclusiveError where nothing could be measured.
 
@@ -121,27 +126,25 @@ def run_audit(
     options = AuditOptions(threshold, neighbours, max_unreadable, metrics=metrics, match=match, match_from=match_from)
     about_faces = _about_faces(choices, options, encoding)
     place = Place(out)
-    start_run(place.folder, "audit")
-    if blur_faces:
-        remove_earlier_pictures(place.folder)
-    on_pixels = _require_possible(options, views, control)
-    pair = pairer(Path(pairing) if pairing else None, pairing_pattern, pairing_metadata)
-    asked = _Asked(
-        _source(generations),
-        None if control is None else _source(control),
-        views,
-        on_pixels,
-        pair,
-        options,
-        choices,
-        about_faces,
-        encoding,
-        blur_faces,
-        progress,
-    )
-    with place.reporting("audit"):
-        report = _audited(asked, against, place.folder)
-    return place.run(AuditRun, report)
+    with place.running("audit"):
+        if blur_faces:
+            remove_earlier_pictures(place.folder)
+        on_pixels = _require_possible(options, views, control)
+        pair = pairer(Path(pairing) if pairing else None, pairing_pattern, pairing_metadata)
+        asked = _Asked(
+            _source(generations),
+            None if control is None else _source(control),
+            views,
+            on_pixels,
+            pair,
+            options,
+            choices,
+            about_faces,
+            encoding,
+            blur_faces,
+            progress,
+        )
+        return place.run(AuditRun, _audited(asked, against, place.folder))
 
 
 def _require_possible(options: AuditOptions, views: str | None, control: object) -> bool:
@@ -171,11 +174,14 @@ def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
     """Measure and write. Raises InconclusiveError and EmptyInputError for what could not be measured."""
     references = searcher_at(against)
     _require_apart(references.store.folder, out)
+    if asked.faces.wanted or references.store.manifest.kind == FACES:
+        keep_for_owner(out)
     alter = blurring(wanted=asked.blur)
     if references.store.manifest.kind == FACES:
         if asked.pair is not None or asked.options.threshold is not None:
             raise UsageError("--pairing and --threshold are for images: a search of faces calibrates its threshold")
         audit = audit_faces_alone(asked.generations, references, asked.control, out, asked.about_faces, asked.progress)
+        _note_use(audit, out)
         return write_face_audit(FacePart(audit, asked.faces.save_crops), out, alter)
     asked.faces.require_wanted()
     images = _of_images(asked, references, out)
@@ -183,7 +189,16 @@ def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
     if asked.faces.wanted:
         audit = audit_faces_beside(images, out, asked.about_faces, asked.progress)
         part = FacePart(audit, asked.faces.save_crops)
+        _note_use(audit, out)
     return write_audit(images.result, images.generations, references.store, out, part, alter)
+
+
+def _note_use(audit: FaceAudit, out: Path) -> None:
+    """Let the stores of faces know of the audit, and the runs that were put aside no longer show whom these forgot."""
+    for store in (audit.gallery, audit.generations):
+        note_use(store, out)
+        if store.manifest.forgotten:
+            remove_forgotten(out, store.manifest.forgotten)
 
 
 def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:
@@ -207,6 +222,7 @@ def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:
         hidden=0 if queries.folder == out / "generations" else encoding.hidden_in(queries),
         progress=progress,
     )
+    result = replace(result, grown=grown(references.store))
     references.require_current()
     windows = (of_queries, of_control, views.windows.tiles, views.windows.details)
     require_current(queries, control, *(each.store for each in windows if each))
@@ -216,5 +232,5 @@ def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:
 def _require_apart(references: Path, out: Path) -> None:
     """The generations are embedded into `out`: not over the training set's own store."""
     own = ("generations", "control", GENERATIONS, GALLERY, CONTROL)
-    if references.resolve() in ((out / name).resolve() for name in own):
+    if real(references) in (real(out / name) for name in own):
         raise UsageError(f"--against {references} lies where --out {out} keeps its own stores: choose another --out")

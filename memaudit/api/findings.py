@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from memaudit.api.notebook import Picture, grid
 from memaudit.api.places import Scratch
+from memaudit.files import real
 from memaudit.report.model import Finding
 
 _SHOWN, _MEMBERS = 10, 6
@@ -63,5 +64,5 @@ class Findings:
             return [self._cell("picture", each) for each in named]
         if not (name.endswith("picture") and isinstance(value, str)):
             return value
-        path = (self.folder / value).resolve()
-        return Picture(path) if path.is_file() and path.is_relative_to(self.folder.resolve()) else value
+        path = real(self.folder / value)
+        return Picture(path) if path.is_file() and path.is_relative_to(real(self.folder)) else value

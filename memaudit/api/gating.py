@@ -9,7 +9,7 @@ from typing import Protocol
 
 from memaudit.api.notebook import grid
 from memaudit.errors import UsageError
-from memaudit.files import append_text, is_passage, write_text
+from memaudit.files import append_text, is_passage, real, write_text
 from memaudit.gate import (
     DEFAULT_POLICY,
     GateResult,
@@ -167,7 +167,7 @@ def write_policy(path: str | Path) -> Path:
     path = Path(path)
     if path.exists():
         raise UsageError(f"{path} exists already: name another file, or remove it")
-    write_text(path, DEFAULT_POLICY)
+    write_text(path, DEFAULT_POLICY, new=True)
     return path
 
 
@@ -197,11 +197,11 @@ def _clear(files: Mapping[str, Path], inputs: Sequence[Path], kept: Collection[s
 
     kept: the files that are added to.
     """
-    taken = {path.resolve() for path in inputs}
+    taken = {real(path) for path in inputs}
     for name, path in files.items():
-        if path.resolve() in taken:
+        if real(path) in taken:
             raise UsageError(f"--{name} {path} is read or written by this very call: name another file")
-        taken.add(path.resolve())
+        taken.add(real(path))
     for name, path in files.items():
         if name not in kept and path.is_file() and not is_passage(path):
-            path.resolve().unlink()  # what a link leads to, and not the link
+            real(path).unlink()  # what a link leads to, and not the link

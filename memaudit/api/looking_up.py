@@ -11,8 +11,10 @@ from memaudit.api.encoding import Encoding
 from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, searcher_at, sources_of
 from memaudit.api.runs import DedupRun
+from memaudit.embedding.growth import grown
 from memaudit.errors import EmptyInputError, UsageError
 from memaudit.files import write_json
+from memaudit.folders import sole_writer_of
 from memaudit.images.sources import iter_images
 from memaudit.images.views import views_of
 from memaudit.lookup.evidence import FOUND as FOUND
@@ -31,7 +33,8 @@ from memaudit.types import Progress, silent
 
 @dataclass(frozen=True, repr=False)
 class LookupRun:
-    """What came of each picture. evidence: all of it, with the digests that make it repeatable.
+    """What came of each picture. evidence: all of it, with the digests that make it repeatable. grown: what the
+    training set's sources hold by now and its store does not, in a sentence.
 
     >>> found = ma.run_lookup("generations/copy.png", ma.embed("training", out="store", encoder="thumbnail"))
     >>> found.outcome, found.answers[0].matches[0].image_id
@@ -39,6 +42,7 @@ class LookupRun:
     """
 
     evidence: Evidence
+    grown: str = ""
 
     @property
     def answers(self) -> tuple[Answer, ...]:
@@ -52,13 +56,13 @@ class LookupRun:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Why "nothing found" must not be read as "is not in it"."""
-        return self.evidence.undecided
+        return (*self.evidence.undecided, *([f"not searched in: {self.grown}"] if self.grown else []))
 
     def write(self, path: str | Path) -> Path:
         """Write the evidence as JSON. Raises UsageError where a file is already: evidence is not written over."""
         path = Path(path)
         _require_new(path)
-        write_json(path, self.evidence.as_dict())
+        write_json(path, self.evidence.as_dict(), new=True)
         return path
 
     def __repr__(self) -> str:
@@ -103,16 +107,32 @@ def run_lookup(
     """
     if threshold is not None:
         require_threshold(threshold)
-    if evidence is not None:
-        _require_new(Path(evidence))
     options = LookupOptions(views_of(views), threshold, neighbours, match, match_from)
+    sources = sources_of(images)
+    if evidence is None:
+        return _looked_up(sources, against, dedup, options, max_unreadable, encoding, progress)
+    with sole_writer_of(Path(evidence)):
+        _require_new(Path(evidence))
+        found = _looked_up(sources, against, dedup, options, max_unreadable, encoding, progress)
+        found.write(evidence)
+        return found
+
+
+def _looked_up(
+    sources: list[str],
+    against: AnyStore,
+    dedup: str | Path | DedupRun | None,
+    options: LookupOptions,
+    max_unreadable: float,
+    encoding: Encoding,
+    progress: Progress,
+) -> LookupRun:
     watch = Stopwatch()
     references = searcher_at(against)
     decisions = table_of(dedup, references.store, "decisions.parquet") if dedup else None
     watch.lap("opening")
     encoder = encoding.load(references.store.encoder)
     watch.lap("loading the encoder")
-    sources = sources_of(images)
     refs = (ref for source in sources for ref in iter_images([source]))
     result = look_up(refs, references, encoder, options, progress)
     if not result.answers:
@@ -121,10 +141,7 @@ def run_lookup(
         result = with_fates(result, decisions)
     watch.lap("looking up")
     references.require_current()
-    found = LookupRun(evidence_of(result, max_unreadable, watch.seconds))
-    if evidence is not None:
-        found.write(evidence)
-    return found
+    return LookupRun(evidence_of(result, max_unreadable, watch.seconds), grown(references.store))
 
 
 def _require_new(path: Path) -> None:

@@ -31,6 +31,7 @@ from memaudit.embedding.rows import ShardRows, ahead, batched, counting
 from memaudit.embedding.views import ViewStore, ViewsWriter, add_views, depth, embed_kinds, make_missing, writing_views
 from memaudit.encoders import Encoder
 from memaudit.errors import EmptyInputError, InputError, UsageError
+from memaudit.files import real
 from memaudit.images.image_ref import ImageRef
 from memaudit.images.remote import is_url
 from memaudit.images.sources import iter_images, read_image
@@ -152,7 +153,7 @@ def embed(
 def require_outside(folder: Path, sources: Sequence[str | Path]) -> None:
     """Raise UsageError for a store inside one of its sources, where its files would be taken for images."""
     for source in (Path(source) for source in sources if not is_url(str(source))):
-        if source.is_dir() and folder.resolve().is_relative_to(source.resolve()):
+        if source.is_dir() and real(folder).is_relative_to(real(source)):
             raise UsageError(f"{folder} lies inside the source {source}: choose an --out outside of it")
 
 

@@ -44,7 +44,8 @@ def load_clip(arch: str, tag: str, device: str, allow_unverified: bool) -> Torch
             "origin, then pass --allow-unverified-weights"
         )
     on = torch_device(device)
-    model, transform = _create(arch, found, on)
+    with weights.loading(found.path, sha256):
+        model, transform = _create(arch, found, on)
 
     def prepare(image: Image.Image) -> NDArray[np.float32]:
         item: NDArray[np.float32] = transform(image).numpy()

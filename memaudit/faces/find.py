@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from memaudit.encoders.sface import SIDE, import_cv2
+from memaudit.encoders.sface import PINNED, SIDE, YUNET_FILE, import_cv2
 from memaudit.encoders.specs import families
+from memaudit.encoders.weights import loading
 from memaudit.faces.rows import Details
 from memaudit.types import Float64
 
@@ -63,7 +64,8 @@ class FaceFinder:
     def __init__(self, yunet: Path, side: int = SIDE, score: float = SCORE) -> None:
         self._cv2 = import_cv2()
         self._side, self._score = side, score
-        self._detector = self._cv2.FaceDetectorYN.create(str(yunet), "", (SIDE, SIDE), score, _OVERLAP, _MOST)
+        with loading(yunet, PINNED[YUNET_FILE]):
+            self._detector = self._cv2.FaceDetectorYN.create(str(yunet), "", (SIDE, SIDE), score, _OVERLAP, _MOST)
 
     def find(self, image: Image.Image, longer: int = 0) -> list[Found]:
         """The faces of an upright RGB image, by falling score. longer: the longer side of the image as it was stored,

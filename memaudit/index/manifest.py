@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from memaudit.errors import InconclusiveError, InputError
-from memaudit.files import digest_of, read_json, sealed, sha256_as_it_is, sha256_of, unsealed, write_json
+from memaudit.files import digest_of, read_json, real, sealed, sha256_as_it_is, sha256_of, unsealed, write_json
 from memaudit.store import Manifest as StoreManifest
 from memaudit.store import Store, encoder_spec
 
@@ -24,6 +24,7 @@ _TEMPORARY_NAME = re.compile(rf"\.({FILE_NAME.pattern}|index\.json)\.\d+\.tmp")
 _PIECES, _PIECE = 64, 1 << 18
 READ_WHOLE = 1 << 30  # bytes of an index file that opening reads: half a second or so
 _SHA256 = re.compile("[0-9a-f]{64}")
+_MOST_TUNED = 4096  # nprobe and efSearch, in an index of a few rows
 _MOST = 1 << 40  # rows, bytes, candidates: what is above comes of a damaged file
 _EXPECTED = {
     "store": str,
@@ -92,7 +93,7 @@ def _unsound(manifest: dict[str, Any]) -> str:
         return wrong[0]
     checks: dict[str, Callable[[dict[str, Any]], bool]] = {
         "files": lambda m: _sound_files(m["files"]),
-        "search": lambda m: _sound_search(m["search"]),
+        "search": lambda m: _sound_search(m["search"], m["rows"]),
         "encoder": lambda m: _sound_encoder(m["encoder"]),
         "store_digest": lambda m: _is_sha256(m["store_digest"]),
         "shards": lambda m: all(map(_is_sha256, m["shards"])),
@@ -127,8 +128,11 @@ def _sound_files(files: Sequence[Any]) -> bool:
     )
 
 
-def _sound_search(search: dict[str, Any]) -> bool:
-    return search.get("parameter") in ("", "nprobe", "efSearch") and _is_whole(search.get("value"), 1)
+def _sound_search(search: dict[str, Any], rows: int) -> bool:
+    """No more lists or candidates than there are rows, but for the least that tuning tries."""
+    value = search.get("value")
+    in_range = isinstance(value, int) and _is_whole(value, 1) and value <= max(rows, _MOST_TUNED)
+    return search.get("parameter") in ("", "nprobe", "efSearch") and in_range
 
 
 def _sound_recall(recall: dict[str, Any]) -> bool:
@@ -171,7 +175,7 @@ def require_files(folder: Path, manifest: dict[str, Any], *, all_bytes: bool = F
 
 def open_store(folder: Path, manifest: dict[str, Any]) -> Store:
     """Open the store of an index. Raises InconclusiveError if it is no longer the one that was indexed."""
-    store = Store.open((folder / manifest["store"]).resolve())
+    store = Store.open(real(folder / manifest["store"]))
     if store.encoder.as_dict() != manifest["encoder"] and not _same_encoder(store, manifest["encoder"]):
         raise InconclusiveError(
             f"index {folder} was built with another encoder than store {store.folder} has ({store.encoder.identity}): "
@@ -235,4 +239,4 @@ def strays(folder: Path, manifest: dict[str, Any] | None) -> list[Path]:
 
 
 def relative_to(store: Store, folder: Path) -> str:
-    return os.path.relpath(store.folder.resolve(), folder.resolve())
+    return os.path.relpath(real(store.folder), real(folder))

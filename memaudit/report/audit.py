@@ -142,6 +142,7 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         views=list(result.views),
         reference_views=convert(views.as_dict(), ReferenceViews) if (views := result.reference_views) else UNSET,
         effort=_effort(result.effort),
+        grown=result.grown or UNSET,
     )
 
 
@@ -158,8 +159,9 @@ def _within_files(report: Report) -> str:
 
 
 def _searched_in(report: Report) -> str:
-    views = report.results.reference_views if isinstance(report.results, AuditResults) else UNSET
-    if views is UNSET:
+    results = report.results if isinstance(report.results, AuditResults) else None
+    views = results.reference_views if results else UNSET
+    if results is None or views is UNSET:
         return "It is not known which views of the training images were searched."
     parts = {"tiles": views.tiles, "details": views.details}
     searched = [f"their {name}" for name, digest in parts.items() if digest]
@@ -170,6 +172,7 @@ def _searched_in(report: Report) -> str:
         + (f"; the store has {' and '.join(lacking)} of them" if lacking else "")
         + (f"; their {' and '.join(idle)} were not used: without pixels they decide nothing" if idle else "")
         + "."
+        + (f" Not searched in: {results.grown}." if results.grown else "")
     )
 
 

@@ -115,6 +115,8 @@ class Manifest:
                 raise ValueError(f"{name} {str(value)[:40]}, expected {least} to {most}")
         if not all(isinstance(source, str) for source in self.sources):
             raise ValueError("sources that are no text")
+        if self.views and not (self.views.names and all(isinstance(name, str) for name in self.views.names)):
+            raise ValueError("views without names")
         names = [shard.name for shard in self.shards]
         if len(set(names)) < len(names):
             raise ValueError("a shard is listed twice")

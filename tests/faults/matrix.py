@@ -1,0 +1,293 @@
+"""Faults x commands: what is wrong with an input, and every place where a command takes one.
+
+A line of `COMMANDS` is a command as it is called; what stands in braces is an input of a small project, and its kind
+decides which faults it can have. Every combination is a cell; run as a program it writes docs/reference/faults.md.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pictures import draw
+
+# Where each input of the project lies, and what it is
+INPUTS = {
+    "training": ("training", "images"),
+    "generations": ("generations", "images"),
+    "held-out": ("held-out", "images"),
+    "seeds": ("seeds", "images"),
+    "picture": ("training/0003.png", "picture"),
+    "manifest": ("manifest.csv", "text"),
+    "table": ("table.parquet", "binary"),
+    "archive": ("pictures.tar", "binary"),
+    "pairing": ("pairing.csv", "text"),
+    "ignore": ("ignore.csv", "text"),
+    "policy": ("policy.toml", "text"),
+    "accepted": ("accepted.toml", "text"),
+    "ids": ("ids.txt", "text"),
+    "embeddings": ("embeddings.npy", "binary"),
+    "store": ("store", "store"),
+    "other-store": ("other-store", "store"),
+    "index": ("index", "index"),
+    "dedup": ("dedup", "run"),
+    "report": ("audit/report.json", "report"),
+    "baseline": ("baseline/report.json", "report"),
+    "dedup-report": ("dedup/report.json", "report"),
+}
+COMMANDS = (
+    "embed {training} --out {out} --encoder thumbnail",
+    "embed {manifest} --out {out} --encoder thumbnail",
+    "embed {table} --out {out} --encoder thumbnail",
+    "embed {archive} --out {out} --encoder thumbnail",
+    "import {embeddings} --ids {ids} --encoder ours --threshold 0.9 --out {out}",
+    "index {store} --out {out} --recipe flat",
+    "dedup {store} --out {out} --ignore {ignore}",
+    "dedup {other-store} --out {out} --against {store}",
+    "audit {generations} --against {store} --pairing {pairing} --control {held-out} --out {out}",
+    "audit {generations} --against {index} --out {out}",
+    "extract {seeds} --prompt-pattern {{prompt}}-{{seed}}.png --out {out}",
+    "prompts {store} --out {out}/prompts.csv --n 3 --dedup {dedup}",
+    "lookup {picture} --against {store} --dedup {dedup} --evidence {out}/evidence.json",
+    "lookup {picture} --against {index}",
+    "gate {report} --policy {policy} --baseline {baseline} --accepted {accepted}",
+    "gate {dedup-report} --policy {policy}",
+    "compare {report} {baseline}",
+    "info {store}",
+    "info {index}",
+    "info {report}",
+    "verify {store}",
+    "verify {index}",
+    "verify {report}",
+    "verify {dedup-report}",
+    "faces {training} --out {out}",
+)
+Fault = Callable[[Path], None]
+
+
+class Cell(NamedTuple):
+    command: str
+    place: str
+    fault: str
+
+    @property
+    def name(self) -> str:
+        """As a test is called: the command, what is wrong, and where."""
+        return f"{self.command.replace('{', '').replace('}', '')[:60]}: {self.place} {self.fault}"
+
+
+def absent(path: Path) -> None:
+    _remove(path)
+
+
+def emptied(path: Path) -> None:
+    if path.is_dir():
+        _remove(path)
+        path.mkdir()
+    else:
+        path.write_bytes(b"")
+
+
+def of_other_type(path: Path) -> None:
+    """A folder where a file should be, a file where a folder should be."""
+    was_folder = path.is_dir()
+    _remove(path)
+    if was_folder:
+        path.write_text("no folder\n")
+    else:
+        path.mkdir()
+
+
+def pipe(path: Path) -> None:
+    _remove(path)
+    os.mkfifo(path)
+
+
+def endless(path: Path) -> None:
+    _remove(path)
+    path.symlink_to("/dev/zero")
+
+
+def link_to_itself(path: Path) -> None:
+    _remove(path)
+    path.symlink_to(path.name)
+
+
+def noise(path: Path) -> None:
+    path.write_bytes(random.Random(0).randbytes(5000))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def nul(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] + b"\0\0\0\0" + data[len(data) // 2 :])
+
+
+def half_surrogate(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b'\n"\xed\xa0\x80",\xff\n')
+
+
+def one_long_line(path: Path) -> None:
+    path.write_bytes(b"a" * 3_000_000)
+
+
+def nested(path: Path) -> None:
+    path.write_text("x" + ".a" * 50_000 + " = 1\n" if path.suffix == ".toml" else "[" * 100_000)
+
+
+def other_kind(path: Path) -> None:
+    """A picture under this name."""
+    shutil.copy(
+        path.parents[len(path.parts) - 1 - path.parts.index("project")] / "project" / "held-out" / "0100.png", path
+    )
+
+
+def flipped(path: Path) -> None:
+    """One bit in the middle."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def newer(path: Path) -> None:
+    """As a later version would write it, for all that this one knows."""
+    path.write_text(re.sub(r'("schema"\s*:\s*"[^"]*?)(\d+)"', r'\g<1>99"', path.read_text(), count=1))
+
+
+def with_broken_pictures(path: Path) -> None:
+    for name, data in (("cut.png", None), ("text.jpg", b"no picture"), ("empty.png", b"")):
+        (path / name).write_bytes(next(path.glob("*.png")).read_bytes()[:200] if data is None else data)
+
+
+def with_odd_names(path: Path) -> None:
+    for seed, name in enumerate(("a\nb.png", "\x1b[31m.png", "-rf.png", "ü.png", os.fsdecode(b"\xff.png"))):
+        draw(700 + seed).save(path / name)
+
+
+def with_a_pipe(path: Path) -> None:
+    os.mkfifo(path / "zz.png")
+
+
+def with_a_loop(path: Path) -> None:
+    (path / "again").symlink_to(path)
+
+
+def with_a_bomb(path: Path) -> None:
+    """A PNG whose header says 100,000 x 100,000 pixels."""
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (100_000).to_bytes(4) * 2 + b"\x08\x02\0\0\0"
+    (path / "bomb.png").write_bytes(header + b"\0" * 100)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _of(name: str, fault: Fault) -> Fault:
+    """The fault in a file of a folder, which may be named by a pattern."""
+
+    def strike(folder: Path) -> None:
+        fault(min(folder.rglob(name)))
+
+    return strike
+
+
+# What a folder of each kind holds
+_FILES = {
+    "store": ("store.json", "*.h5"),
+    "index": ("index.json", "*.faiss"),
+    "run": ("report.json", "decisions.parquet"),
+}
+_ANY = {"is absent": absent, "is empty": emptied, "is of another type": of_other_type}
+_NO_FILE = {"is a pipe": pipe, "is endless": endless, "is a link to itself": link_to_itself}
+_DAMAGED = {"is noise": noise, "is cut in half": cut, "has NUL in it": nul, "is a picture": other_kind}
+_TEXT = {"has half a surrogate": half_surrogate, "is one line of 3 MB": one_long_line, "is nested 50,000 deep": nested}
+_INSIDE = {
+    "is absent": absent,
+    "is empty": emptied,
+    "is noise": noise,
+    "is cut in half": cut,
+    "has a bit flipped": flipped,
+}
+_PICTURES = {
+    "has broken pictures": with_broken_pictures,
+    "has odd names": with_odd_names,
+    "has a pipe in it": with_a_pipe,
+    "has a loop of links": with_a_loop,
+    "has a bomb in it": with_a_bomb,
+}
+FAULTS: dict[str, dict[str, Fault]] = {
+    "images": {**_ANY, "is a link to itself": link_to_itself, **_PICTURES},
+    "picture": {**_ANY, **_NO_FILE, "is noise": noise, "is cut in half": cut},
+    "text": {**_ANY, **_NO_FILE, **_DAMAGED, **_TEXT},
+    "binary": {**_ANY, **_NO_FILE, "is noise": noise, "is cut in half": cut, "is a picture": other_kind},
+    "report": {**_ANY, **_NO_FILE, **_DAMAGED, **_TEXT, "has a bit flipped": flipped, "is of a newer schema": newer},
+    **{
+        kind: {
+            **_ANY,
+            **_NO_FILE,
+            **{f"{file} {words}": _of(file, fault) for file in files for words, fault in _INSIDE.items()},
+        }
+        for kind, files in _FILES.items()
+    },
+}
+
+
+def cells() -> Iterator[Cell]:
+    for command in COMMANDS:
+        for place in places_of(command):
+            for fault in FAULTS[INPUTS[place][1]]:
+                yield Cell(command, place, fault)
+
+
+def places_of(command: str) -> list[str]:
+    """The inputs of a command."""
+    return [name for name in re.findall(r"(?<!\{)\{([a-z-]+)\}(?!\})", command) if name != "out"]
+
+
+def arguments_of(command: str, project: Path, out: Path) -> list[str]:
+    """The command line in this project."""
+    paths = {name: str(project / place) for name, (place, _) in INPUTS.items()}
+    return [part.format(**paths, out=out) for part in command.split()]
+
+
+def strike(cell: Cell, project: Path) -> None:
+    FAULTS[INPUTS[cell.place][1]][cell.fault](project / INPUTS[cell.place][0])
+
+
+def table() -> str:
+    """Inputs by command, and which faults each kind of input is given."""
+    lines = ["| command | inputs, each with every fault of its kind | cells |", "|---|---|---|"]
+    for command in COMMANDS:
+        places = places_of(command)
+        shown = ", ".join(f"{place} ({INPUTS[place][1]})" for place in places)
+        words = re.sub(r" --out \{out\}\S*| --encoder thumbnail|[{}]", "", command)
+        lines.append(f"| `{words}` | {shown} | {sum(len(FAULTS[INPUTS[place][1]]) for place in places)} |")
+    lines += ["", "| kind of input | faults |", "|---|---|"]
+    lines += [
+        f"| {kind} | {', '.join(words.replace('*', '') for words in faults)} |" for kind, faults in FAULTS.items()
+    ]
+    return "\n".join(lines)
+
+
+HEAD = """# Faults and commands
+
+Written by `PYTHONPATH=tests python tests/faults/matrix.py` from the matrix that the tests run: every fault of every
+input of every command, {count} cells. Each ends in one line and exit code 2 or 3, or has the result of a sound input,
+or has a row for what came besides and all that was found. Nothing is half written, no input is changed, and no fault
+is an internal error.
+"""
+
+
+if __name__ == "__main__":
+    print(HEAD.format(count=len(list(cells()))) + "\n" + table())

@@ -1,0 +1,193 @@
+"""Every fault of every input of every command: one line, no half of a result, and never a false "nothing found"."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import typer
+from calls import Called
+from face_stores import HAS_PHOTOGRAPHS
+from matrix import COMMANDS, INPUTS, Cell, arguments_of, cells, places_of, strike, table
+from pictures import altered, draw, write_pictures
+
+from memaudit.cli.app import app, run
+from memaudit.gate import DEFAULT_POLICY
+
+ROOT = Path(__file__).parents[2]
+LONGEST = 30  # seconds: a command that waits for a pipe waits for ever
+MOST_MEMORY = 4 * 2**30  # of addresses, beyond what is there: one that reads what is endless takes all there is
+# What is another in every run, or follows from where the project lies
+_OWN = {"created", "seconds", "digest", "digests", "inputs", "sha256", "path", "out", "report", "store", "folder"}
+_OWN |= {"evidence", "index"}
+
+
+@pytest.fixture(scope="session")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project without a fault."""
+    root = tmp_path_factory.mktemp("sound") / "project"
+    write_pictures(root / "training", range(12))
+    altered(draw(3)).save(root / "training" / "0009.png")
+    write_pictures(root / "generations", range(500, 504))
+    altered(draw(5)).save(root / "generations" / "copy.png")
+    write_pictures(root / "held-out", range(100, 103))
+    (root / "seeds").mkdir()
+    for prompt in ("a cat", "a dog"):
+        for seed in range(4):
+            draw(900 if prompt == "a cat" else 910 + seed).save(root / "seeds" / f"{prompt}-{seed}.png")
+    lines = [f"training/{number:04}.png,picture {number}" for number in range(12)]
+    (root / "manifest.csv").write_text("\n".join(["path,caption", *lines]))
+    (root / "pairing.csv").write_text(
+        "generation,image_id,prompt\ncopy.png,training/0005.png,five\n0500.png,training/0001.png,one\n"
+    )
+    (root / "ignore.csv").write_text("left_id,right_id\ntraining/0003.png,training/0009.png\n")
+    (root / "policy.toml").write_text(DEFAULT_POLICY)
+    (root / "accepted.toml").write_text(
+        '[[accepted]]\nquery_id = "copy.png"\nreference_id = "training/0005.png"\nwho = "A"\n'
+        'why = "b"\nuntil = 2999-01-01\n'
+    )
+    vectors = np.random.default_rng(0).normal(size=(12, 16)).astype(np.float32)
+    np.save(root / "embeddings.npy", vectors)
+    (root / "ids.txt").write_text("".join(f"id-{number}\n" for number in range(12)))
+    pictures = [{"bytes": path.read_bytes(), "path": path.name} for path in sorted((root / "training").iterdir())]
+    pq.write_table(pa.table({"image": pictures}), root / "table.parquet")
+    shutil.make_archive(str(root / "pictures"), "tar", root / "training")
+    steps = (
+        "embed {manifest} --out {store} --encoder thumbnail --quiet",
+        "embed {generations} --out {other-store} --encoder thumbnail --quiet",
+        "index {store} --out {index} --recipe flat --quiet",
+        "dedup {store} --out {dedup} --quiet",
+        "audit {generations} --against {store} --control {held-out} --out {out}/audit --quiet",
+        "audit {generations} --against {store} --control {held-out} --out {out}/baseline --quiet",
+    )
+    for step in steps:
+        assert run(arguments_of(step, root, root)) in (0, 1), step
+    return root
+
+
+@pytest.fixture(scope="session")
+def said(sound: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What each command says of a sound project, by command; filled as it is asked for."""
+    return {}
+
+
+class StillRunningError(BaseException):
+    """No command may catch it."""
+
+
+@contextmanager
+def bounded(seconds: int) -> Iterator[None]:
+    def expired(number: int, frame: FrameType | None) -> None:
+        raise StillRunningError(f"after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, expired)
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + MOST_MEMORY, limits[1]))
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def called(command: str, project: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> Called:
+    capsys.readouterr()
+    with bounded(LONGEST):
+        code = run([*arguments_of(command, project, out), "--json"])
+    return Called(code, *capsys.readouterr())
+
+
+def without_own(value: Any) -> Any:
+    """What does not depend on time and place."""
+    if isinstance(value, dict):
+        return {key: without_own(part) for key, part in value.items() if key not in _OWN}
+    if isinstance(value, list):
+        return [without_own(part) for part in value]
+    return "a path" if isinstance(value, str) and "/" in value else value
+
+
+def files_of(project: Path) -> dict[str, int]:
+    return {str(path.relative_to(project)): path.lstat().st_size for path in sorted(project.rglob("*"))}
+
+
+@pytest.mark.parametrize("cell", list(cells()), ids=lambda cell: cell.name)
+def test_a_fault_is_one_line_or_changes_nothing(
+    cell: Cell, sound: Path, said: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Refused with exit 2 or 3 and one line; or the run says what it says of a sound input, or less and says so."""
+    if cell.command.startswith("faces") and not HAS_PHOTOGRAPHS:
+        pytest.skip("no weights: memaudit encoders fetch sface")
+    if cell.command not in said:
+        said[cell.command] = called(cell.command, sound, tmp_path / "sound-out", capsys)
+    expected = said[cell.command]
+    assert expected.code in (0, 1, 3), expected.err
+    project = Path(shutil.copytree(sound, tmp_path / "project", symlinks=True))
+    strike(cell, project)
+    before = files_of(project)
+    got = called(cell.command, project, tmp_path / "out", capsys)
+    assert "internal error" not in got.err
+    assert "Traceback" not in got.out + got.err
+    assert files_of(project) == before, "an input was changed"
+    assert [path.name for path in tmp_path.rglob("*.tmp")] == []
+    if got.code == 2 or (got.code == 3 and not got.out.strip()):
+        assert got.err.startswith("memaudit: ")
+        assert got.err.count("\n") == 1, got.err
+        return
+    assert got.code in (0, 1, 3), got.err
+    if without_own(got.json) != without_own(expected.json):
+        assert got.code == 3 or is_told(got.json, expected.json) or is_another(cell), (got, expected)
+
+
+def is_told(got: dict[str, Any], expected: dict[str, Any]) -> bool:
+    """Whether a run that came to another result has a row for whatever was put beside its images, and every finding."""
+    found, known = ({str(each.get("query_id")) for each in result.get("findings", [])} for result in (got, expected))
+    (rows, unread), (rows_known, unread_known) = (rows_and_unread(result) for result in (got, expected))
+    return found >= known and (rows > rows_known or unread > unread_known)
+
+
+def rows_and_unread(result: Any) -> tuple[int, int]:
+    """Over every coverage that a result states."""
+    if not isinstance(result, dict):
+        return 0, 0
+    if {"measured", "total"} <= result.keys():
+        return result["total"], result["total"] - result["measured"]
+    if isinstance(images := result.get("images"), int):
+        return images, 0
+    parts = [rows_and_unread(part) for part in result.values()]
+    return sum(rows for rows, _ in parts), sum(unread for _, unread in parts)
+
+
+def is_another(cell: Cell) -> bool:
+    """Whether what is left of the input is a sound one: half of a list, or a file of nothing that a person accepted."""
+    return INPUTS[cell.place][1] == "text" and cell.fault in ("is cut in half", "is empty")
+
+
+def test_every_command_is_in_the_matrix() -> None:
+    """A new one is missed here until it has a line; what takes no path needs none."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, typer.core.TyperGroup)
+    assert {command.split()[0] for command in COMMANDS} == set(group.commands) - {"doctor", "encoders"}
+
+
+def test_every_input_of_the_project_is_used() -> None:
+    """And every fault of every kind is somebody's."""
+    assert {place for command in COMMANDS for place in places_of(command)} == set(INPUTS)
+    assert len(list(cells())) >= 300
+
+
+def test_the_table_in_the_docs_is_of_this_matrix() -> None:
+    """PYTHONPATH=tests python tests/faults/matrix.py > docs/reference/faults.md"""
+    assert table() in (ROOT / "docs" / "reference" / "faults.md").read_text()
