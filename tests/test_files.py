@@ -23,6 +23,7 @@ from memaudit.files import (
     appearing_whole,
     digest_of,
     is_passage,
+    keep_private,
     open_regular,
     read_json,
     read_small,
@@ -30,6 +31,7 @@ from memaudit.files import (
     sha256_of,
     text_lines,
     toml_in,
+    whole_file,
     write_json,
     write_text,
 )
@@ -172,6 +174,63 @@ def test_the_digest_is_of_the_content(value: dict[str, object]) -> None:
     assert digest_of(value) == digest_of(dict(reversed(value.items())))
     assert digest_of(value) == digest_of(json.loads(json.dumps(value)))
     assert digest_of({**value, "one more key": 1}) != digest_of(value)
+
+
+def test_a_temporary_name_is_unguessable_and_no_link_is_followed(tmp_path: Path) -> None:
+    """In a folder that others write to, a link under the temporary name would lead to any file of the caller's."""
+    names = set()
+    for _ in range(2):
+        with whole_file(tmp_path / "a.txt") as file:
+            (name,) = {path.name for path in tmp_path.iterdir()} - {"a.txt"}
+            names.add(name)
+            file.write(b"x")
+    assert len(names) == 2
+    assert all(str(os.getpid()) not in name.split(".") for name in names)
+    (tmp_path / "precious").write_text("mine")
+
+    def replaced_meanwhile() -> None:
+        with appearing_whole(tmp_path / "b") as temporary:
+            temporary.unlink()
+            temporary.symlink_to(tmp_path / "precious")
+
+    with pytest.raises(InputError, match="put another file in the place"):
+        replaced_meanwhile()
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "precious"]
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_new_file_replaces_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool) -> None:
+    """Of two that write it, the first one's stays; also where a file can have but one name."""
+
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    if not has_links:
+        monkeypatch.setattr(os, "link", refused)
+    path = tmp_path / "evidence.json"
+    with pytest.raises(InputError, match=r"evidence\.json cannot be written: File exists"), whole_file(path, new=True):
+        write_json(path, {"first": True}, new=True)
+    assert read_json(path) == {"first": True}
+    assert [each.name for each in tmp_path.iterdir()] == ["evidence.json"]
+
+
+def test_what_is_private_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """Files 0600, folders 0700, whatever the mask, those that are there already too; elsewhere all is as ever."""
+
+    def modes() -> dict[str, str]:
+        return {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.rglob("*")}
+
+    before = os.umask(0o022)
+    try:
+        write_text(tmp_path / "out" / "old", "")
+        keep_private(tmp_path / "out")
+        write_text(tmp_path / "out" / "crops" / "new", "")
+        write_text(tmp_path / "open" / "file", "")
+    finally:
+        os.umask(before)
+    private = {"out": "0o700", "old": "0o600", "crops": "0o700", "new": "0o600"}
+    assert modes() == {**private, "open": "0o755", "file": "0o644"}
 
 
 READERS: list[Callable[[Path], object]] = [

@@ -17,16 +17,19 @@ from memaudit.audit.shortfalls import Views
 from memaudit.errors import UsageError
 from memaudit.faces.audit import AuditedImages, FaceAuditOptions, audit_faces_alone, audit_faces_beside
 from memaudit.faces.compare import CompareOptions
+from memaudit.faces.results import FaceAudit
 from memaudit.faces.stores import CONTROL, GALLERY, GENERATIONS, FaceEmbedder, require_face_store
+from memaudit.faces.uses import note_use
 from memaudit.files import real
 from memaudit.images.views import views_of
 from memaudit.index import Searcher
 from memaudit.matching.plan import plan_matching
 from memaudit.matching.windows import Windows
 from memaudit.report.audit import write_audit
-from memaudit.report.document import remove_earlier_pictures, start_run
 from memaudit.report.faces import FacePart, write_face_audit
+from memaudit.report.forgotten import remove_forgotten
 from memaudit.report.model import Report
+from memaudit.report.run_folder import keep_for_owner, remove_earlier_pictures
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import FACES, Store, require_current
 from memaudit.types import Progress, silent
@@ -122,27 +125,25 @@ def run_audit(
     options = AuditOptions(threshold, neighbours, max_unreadable, metrics=metrics, match=match, match_from=match_from)
     about_faces = _about_faces(choices, options, encoding)
     place = Place(out)
-    start_run(place.folder, "audit")
-    if blur_faces:
-        remove_earlier_pictures(place.folder)
-    on_pixels = _require_possible(options, views, control)
-    pair = pairer(Path(pairing) if pairing else None, pairing_pattern, pairing_metadata)
-    asked = _Asked(
-        _source(generations),
-        None if control is None else _source(control),
-        views,
-        on_pixels,
-        pair,
-        options,
-        choices,
-        about_faces,
-        encoding,
-        blur_faces,
-        progress,
-    )
-    with place.reporting("audit"):
-        report = _audited(asked, against, place.folder)
-    return place.run(AuditRun, report)
+    with place.running("audit"):
+        if blur_faces:
+            remove_earlier_pictures(place.folder)
+        on_pixels = _require_possible(options, views, control)
+        pair = pairer(Path(pairing) if pairing else None, pairing_pattern, pairing_metadata)
+        asked = _Asked(
+            _source(generations),
+            None if control is None else _source(control),
+            views,
+            on_pixels,
+            pair,
+            options,
+            choices,
+            about_faces,
+            encoding,
+            blur_faces,
+            progress,
+        )
+        return place.run(AuditRun, _audited(asked, against, place.folder))
 
 
 def _require_possible(options: AuditOptions, views: str | None, control: object) -> bool:
@@ -172,11 +173,14 @@ def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
     """Measure and write. Raises InconclusiveError and EmptyInputError for what could not be measured."""
     references = searcher_at(against)
     _require_apart(references.store.folder, out)
+    if asked.faces.wanted or references.store.manifest.kind == FACES:
+        keep_for_owner(out)
     alter = blurring(wanted=asked.blur)
     if references.store.manifest.kind == FACES:
         if asked.pair is not None or asked.options.threshold is not None:
             raise UsageError("--pairing and --threshold are for images: a search of faces calibrates its threshold")
         audit = audit_faces_alone(asked.generations, references, asked.control, out, asked.about_faces, asked.progress)
+        _note_use(audit, out)
         return write_face_audit(FacePart(audit, asked.faces.save_crops), out, alter)
     asked.faces.require_wanted()
     images = _of_images(asked, references, out)
@@ -184,7 +188,16 @@ def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
     if asked.faces.wanted:
         audit = audit_faces_beside(images, out, asked.about_faces, asked.progress)
         part = FacePart(audit, asked.faces.save_crops)
+        _note_use(audit, out)
     return write_audit(images.result, images.generations, references.store, out, part, alter)
+
+
+def _note_use(audit: FaceAudit, out: Path) -> None:
+    """Let the stores of faces know of the audit, and the runs that were put aside no longer show whom these forgot."""
+    for store in (audit.gallery, audit.generations):
+        note_use(store, out)
+        if store.manifest.forgotten:
+            remove_forgotten(out, store.manifest.forgotten)
 
 
 def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:

@@ -9,9 +9,10 @@ from memaudit.api.places import AnyStore, store_at
 from memaudit.api.runs import DedupRun, Place
 from memaudit.dedup.ignored import read_ruled_out
 from memaudit.dedup.run import DedupOptions, dedup, require_possible
+from memaudit.faces.uses import note_use
 from memaudit.report.dedup import write_dedup
-from memaudit.report.document import remove_earlier_pictures, start_run
-from memaudit.store import require_current
+from memaudit.report.run_folder import keep_for_owner, remove_earlier_pictures
+from memaudit.store import FACES, require_current
 from memaudit.types import Progress, silent
 
 
@@ -70,15 +71,16 @@ def run_dedup(
     )
     alter = blurring(wanted=blur_faces)
     place = Place(out)
-    start_run(place.folder, "dedup")
-    if blur_faces:
-        remove_earlier_pictures(place.folder)
-    require_possible(options)
-    ruled_out = read_ruled_out(Path(ignore)) if ignore else None
-    with place.reporting("dedup"):
+    with place.running("dedup"):
+        if blur_faces:
+            remove_earlier_pictures(place.folder)
+        require_possible(options)
+        ruled_out = read_ruled_out(Path(ignore)) if ignore else None
         opened = store_at(store)
         other = store_at(against) if against else None
+        if opened.manifest.kind == FACES:
+            keep_for_owner(place.folder)
+            note_use(opened, place.folder)
         result = dedup(opened, options, against=other, ruled_out=ruled_out, scratch=place.folder, progress=progress)
         require_current(opened, other)
-        report = write_dedup(result, opened, place.folder, other, alter)
-    return place.run(DedupRun, report)
+        return place.run(DedupRun, write_dedup(result, opened, place.folder, other, alter))

@@ -9,7 +9,7 @@ from importlib import metadata
 from importlib.util import find_spec
 
 from memaudit import __version__
-from memaudit.errors import OPTIONAL, install_line
+from memaudit.errors import OPTIONAL, MissingDependencyError, install_line
 
 ABSENT = "not installed"
 PACKAGES = (
@@ -36,7 +36,10 @@ def diagnose() -> dict[str, object]:
     from memaudit.encoders import list_encoders
     from memaudit.encoders.weights import weights_folder
 
-    cache = weights_folder()
+    try:
+        cache, free = str(weights_folder()), _free(str(weights_folder()))
+    except MissingDependencyError as error:
+        cache = free = str(error)
     return {
         "memaudit": __version__,
         "python": platform.python_version(),
@@ -47,9 +50,9 @@ def diagnose() -> dict[str, object]:
         "cuda": _cuda(),
         "faiss": _faiss(),
         "weights": {row.name: row.weights for row in list_encoders()},
-        "cache": str(cache),
+        "cache": cache,
         "free disk here": _free("."),
-        "free disk in the cache": _free(str(cache)),
+        "free disk in the cache": free,
     }
 
 
@@ -99,7 +102,6 @@ def _cuda() -> str:
 
 
 def _faiss() -> str:
-    from memaudit.errors import MissingDependencyError
     from memaudit.index import import_faiss
 
     try:

@@ -8,7 +8,6 @@ from memaudit.api.runs import ExtractionRun, Place
 from memaudit.audit.pairing import PROMPT_KEYS, compiled_pattern, read_pairing
 from memaudit.extraction.run import ExtractOptions, extract, require_possible
 from memaudit.images.sources import iter_images
-from memaudit.report.document import start_run
 from memaudit.report.extraction import write_extraction
 from memaudit.types import Progress, silent
 
@@ -41,7 +40,6 @@ def run_extract(
     pattern = compiled_pattern(prompt_pattern, "--prompt-pattern", PROMPT_KEYS) if prompt_pattern else None
     named = read_pairing(Path(pairing)) if pairing else None
     place = Place(out)
-    start_run(place.folder, "extraction")
-    with place.reporting("extraction"):
+    with place.running("extraction"):
         result = extract(iter_images([str(generations)], contents=False), pattern, named, options, progress)
-    return place.run(ExtractionRun, write_extraction(result, place.folder))
+        return place.run(ExtractionRun, write_extraction(result, place.folder))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from memaudit.api.notebook import card, grid
@@ -12,12 +12,14 @@ from memaudit.api.stores import require_readable
 from memaudit.dedup.run import DedupOptions, dedup
 from memaudit.encoders.sface import resolve
 from memaudit.errors import InconclusiveError, InputError
-from memaudit.faces.embed import FaceOptions, count_faces, embed_faces
+from memaudit.faces.embed import FaceOptions, count_faces, count_forgotten, embed_faces
 from memaudit.faces.forget import Forgotten as Forgotten
 from memaudit.faces.forget import forget
 from memaudit.faces.results import FaceCounts
 from memaudit.faces.summary import Identity, repeated_identities
-from memaudit.store import FACES, Store
+from memaudit.faces.uses import uses_of
+from memaudit.report.forgotten import remove_forgotten
+from memaudit.store import FACES, Manifest, Store
 from memaudit.types import Coverage, Progress, silent
 
 _SHOWN = 20
@@ -26,7 +28,8 @@ _SHOWN = 20
 @dataclass(frozen=True, repr=False)
 class FaceStore:
     """A store of faces that was made or brought up to date: biometric templates, personal data. summary: the identities
-    that it repeats most, where those were asked for.
+    that it repeats most, where those were asked for. skipped: images of the sources that were passed over as forgotten,
+    or because all of their faces were.
 
     >>> faces = ma.find_faces("training", out="faces")  # doctest: +WEIGHTS
     >>> faces.counts.images  # doctest: +WEIGHTS
@@ -36,6 +39,7 @@ class FaceStore:
     store: Store
     counts: FaceCounts
     summary: FaceSummary | None = None
+    skipped: int = 0
 
     @property
     def folder(self) -> Path:
@@ -90,11 +94,13 @@ def find_faces(
             f"{counts.unreadable:,} of {counts.images:,} images could not be read, more than --max-unreadable "
             f"{max_unreadable:g}; the store is complete: memaudit info {store.folder} lists the causes"
         )
-    return FaceStore(store, counts, summarise_faces(store, threshold=threshold, progress=progress) if summary else None)
+    repeated = summarise_faces(store, threshold=threshold, progress=progress) if summary else None
+    return FaceStore(store, counts, repeated, count_forgotten(store, sources_of(sources)))
 
 
 def forget_faces(store: AnyStore, image_ids: str | Sequence[str]) -> Forgotten:
-    """Remove the faces of images, or single ones (IMAGE_ID#face-2), from a store of faces; they do not come back.
+    """Remove the faces of images, or single ones (IMAGE_ID#face-2), from a store of faces; they do not come back. Their
+    pictures go from the runs that the store knows of as well.
 
     Raises InputError for a store of images, or for image_ids that it never had.
 
@@ -102,7 +108,15 @@ def forget_faces(store: AnyStore, image_ids: str | Sequence[str]) -> Forgotten:
     >>> ma.forget_faces(faces, "0003.png").removed  # doctest: +WEIGHTS
     ('0003.png',)
     """
-    return forget(folder_of(store), [image_ids] if isinstance(image_ids, str) else list(image_ids))
+    folder = folder_of(store)
+    done = forget(folder, [image_ids] if isinstance(image_ids, str) else list(image_ids))
+    stones, pictures, elsewhere = Manifest.read(folder).forgotten, list[str](), list[str]()
+    for place in uses_of(folder):
+        traces = remove_forgotten(place, stones)
+        pictures += map(str, traces.pictures)
+        is_index = (place / "index.json").is_file() and done.removed
+        elsewhere += map(str, [*traces.naming, *([place] if is_index else [])])
+    return replace(done, pictures=tuple(pictures), elsewhere=tuple(elsewhere))
 
 
 @dataclass(frozen=True, repr=False)

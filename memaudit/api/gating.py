@@ -167,7 +167,7 @@ def write_policy(path: str | Path) -> Path:
     path = Path(path)
     if path.exists():
         raise UsageError(f"{path} exists already: name another file, or remove it")
-    write_text(path, DEFAULT_POLICY)
+    write_text(path, DEFAULT_POLICY, new=True)
     return path
 
 

@@ -6,8 +6,12 @@ from pathlib import Path
 
 from memaudit.api.places import AnyStore, store_at
 from memaudit.errors import UsageError
+from memaudit.faces.uses import note_use
+from memaudit.files import keep_private
 from memaudit.index import Index, update_index
 from memaudit.index import build_index as build
+from memaudit.index.manifest import MANIFEST
+from memaudit.store import FACES
 from memaudit.types import Progress, silent
 
 
@@ -31,6 +35,9 @@ def build_index(
     if update and recipe is not None:
         raise UsageError("--update keeps the recipe that the index was built by: leave --recipe away")
     opened, folder = store_at(store), Path(out)
+    if opened.manifest.kind == FACES:
+        keep_private(folder, itself=not folder.exists() or (folder / MANIFEST).is_file())
+        note_use(opened, folder)
     return update_index(opened, folder, progress) if update else build(opened, folder, recipe or "auto", progress)
 
 

@@ -11,7 +11,8 @@ from memaudit.api.places import AnyStore, folder_of
 from memaudit.errors import InputError
 from memaudit.files import digest_of, is_store, read_json
 from memaudit.report.bindings import faults_beside, notes_beside
-from memaudit.report.document import MOST_BYTES, read_report
+from memaudit.report.bounds import MOST_BYTES
+from memaudit.report.document import read_report
 
 
 @dataclass(frozen=True, repr=False)

@@ -13,6 +13,7 @@ from memaudit.api.places import AnyStore, searcher_at, sources_of
 from memaudit.api.runs import DedupRun
 from memaudit.errors import EmptyInputError, UsageError
 from memaudit.files import write_json
+from memaudit.folders import sole_writer_of
 from memaudit.images.sources import iter_images
 from memaudit.images.views import views_of
 from memaudit.lookup.evidence import FOUND as FOUND
@@ -58,7 +59,7 @@ class LookupRun:
         """Write the evidence as JSON. Raises UsageError where a file is already: evidence is not written over."""
         path = Path(path)
         _require_new(path)
-        write_json(path, self.evidence.as_dict())
+        write_json(path, self.evidence.as_dict(), new=True)
         return path
 
     def __repr__(self) -> str:
@@ -103,16 +104,32 @@ def run_lookup(
     """
     if threshold is not None:
         require_threshold(threshold)
-    if evidence is not None:
-        _require_new(Path(evidence))
     options = LookupOptions(views_of(views), threshold, neighbours, match, match_from)
+    sources = sources_of(images)
+    if evidence is None:
+        return _looked_up(sources, against, dedup, options, max_unreadable, encoding, progress)
+    with sole_writer_of(Path(evidence)):
+        _require_new(Path(evidence))
+        found = _looked_up(sources, against, dedup, options, max_unreadable, encoding, progress)
+        found.write(evidence)
+        return found
+
+
+def _looked_up(
+    sources: list[str],
+    against: AnyStore,
+    dedup: str | Path | DedupRun | None,
+    options: LookupOptions,
+    max_unreadable: float,
+    encoding: Encoding,
+    progress: Progress,
+) -> LookupRun:
     watch = Stopwatch()
     references = searcher_at(against)
     decisions = table_of(dedup, references.store, "decisions.parquet") if dedup else None
     watch.lap("opening")
     encoder = encoding.load(references.store.encoder)
     watch.lap("loading the encoder")
-    sources = sources_of(images)
     refs = (ref for source in sources for ref in iter_images([source]))
     result = look_up(refs, references, encoder, options, progress)
     if not result.answers:
@@ -121,10 +138,7 @@ def run_lookup(
         result = with_fates(result, decisions)
     watch.lap("looking up")
     references.require_current()
-    found = LookupRun(evidence_of(result, max_unreadable, watch.seconds))
-    if evidence is not None:
-        found.write(evidence)
-    return found
+    return LookupRun(evidence_of(result, max_unreadable, watch.seconds))
 
 
 def _require_new(path: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from memaudit.folders import TemporaryFolder
 
 if TYPE_CHECKING:
     from memaudit.index import Searcher
@@ -26,11 +26,12 @@ AnyStore = str | Path | HasFolder
 
 
 class Scratch:
-    """A folder that is there as long as anybody holds this object."""
+    """A folder for its owner alone that is there as long as anybody holds this object."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="memaudit-"))
-        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        temporary = TemporaryFolder(None, "memaudit-")
+        self.folder = temporary.path
+        weakref.finalize(self, temporary.remove)
 
 
 def folder_of(place: AnyStore) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from memaudit.api.notebook import grid
 from memaudit.api.places import AnyStore, store_at
 from memaudit.api.runs import DedupRun
 from memaudit.audit.prompts import Chosen, GroupSizes, Prompt, choose_prompts, write_prompts
+from memaudit.folders import sole_writer_of
 
 _SHOWN = 10
 
@@ -64,10 +66,11 @@ def make_prompts(
     >>> ma.make_prompts(store, out="prompts.jsonl", n=3)
     <Prompts: 3 of 12 distinct captions>
     """
-    training = store_at(store)
-    sizes = GroupSizes.read(table_of(dedup, training, "groups.parquet")) if dedup else None
-    prompts = Prompts(choose_prompts(training, n, strategy, sizes, seed))
-    training.require_current()
-    if out is not None:
-        prompts.write(out)
-    return prompts
+    with sole_writer_of(Path(out)) if out is not None else nullcontext():
+        training = store_at(store)
+        sizes = GroupSizes.read(table_of(dedup, training, "groups.parquet")) if dedup else None
+        prompts = Prompts(choose_prompts(training, n, strategy, sizes, seed))
+        training.require_current()
+        if out is not None:
+            prompts.write(out)
+        return prompts

@@ -15,9 +15,10 @@ from memaudit.api.places import Scratch
 from memaudit.api.tables import Table
 from memaudit.errors import EmptyInputError, InconclusiveError, InputError
 from memaudit.faces.stores import template_folders
+from memaudit.files import is_private, whole_file
 from memaudit.report.audit import searched_in
 from memaudit.report.bindings import sha256_in
-from memaudit.report.document import FACE_CROPS, THUMBNAILS, read_report, start_run
+from memaudit.report.document import read_report
 from memaudit.report.inconclusive import write_inconclusive
 from memaudit.report.model import (
     AuditResults,
@@ -31,8 +32,8 @@ from memaudit.report.model import (
     Report,
 )
 from memaudit.report.page import percent, percent_down, percent_up
+from memaudit.report.run_folder import FACE_CROPS, REPORT, THUMBNAILS, keep_for_owner, running
 
-REPORT = "report.json"
 _ANOTHER = "{path} is a report of {kind}, which has no run of its own: expected audit, dedup or extraction"
 
 
@@ -98,13 +99,14 @@ class Run:
         Raises UsageError if it holds files of such names that no run of this kind wrote.
         """
         out = Path(folder)
-        start_run(out, self.kind)
-        for path in sorted(self.folder.iterdir()):
-            if path.is_dir() and path.name in (THUMBNAILS, FACE_CROPS):
-                shutil.copytree(path, out / path.name)
-            elif path.is_file() and path.name != REPORT and not path.name.startswith("."):
-                shutil.copyfile(path, out / path.name)
-        shutil.copyfile(self.folder / REPORT, out / REPORT)
+        pictures = [path for name in (THUMBNAILS, FACE_CROPS) for path in sorted(self.folder.glob(f"{name}/*"))]
+        files = [path for path in sorted(self.folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
+        if is_private(self.folder / REPORT):
+            keep_for_owner(out)
+        with running(out, self.kind):
+            for path in (*pictures, *(path for path in files if path.name != REPORT), self.folder / REPORT):
+                with path.open("rb") as source, whole_file(out / path.relative_to(self.folder)) as target:
+                    shutil.copyfileobj(source, target)
         return out
 
     def __repr__(self) -> str:
@@ -335,13 +337,15 @@ class Place:
         self.folder = self._scratch.folder if self._scratch else Path(out or "")
 
     @contextmanager
-    def reporting(self, kind: str) -> Iterator[None]:
-        """Leave a report of a run of this kind that could not measure anything, and raise InconclusiveError."""
-        try:
-            yield
-        except (InconclusiveError, EmptyInputError) as error:
-            write_inconclusive(kind, str(error), self.folder)
-            raise InconclusiveError(f"inconclusive: {error}") from None
+    def running(self, kind: str) -> Iterator[None]:
+        """Be the only run in the folder. One that could not measure anything leaves a report that says so, and raises
+        InconclusiveError."""
+        with running(self.folder, kind):
+            try:
+                yield
+            except (InconclusiveError, EmptyInputError) as error:
+                write_inconclusive(kind, str(error), self.folder)
+                raise InconclusiveError(f"inconclusive: {error}") from None
 
     def run(self, kind: type[R], report: Report) -> R:
         return kind(report, self.folder, self._scratch)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import io
 import sys
 import traceback
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from memaudit import __version__
+from memaudit import __version__, interrupts, memory
 from memaudit.cli import audit, compare, dedup, embed, encoders, extract, faces, gate, index, inspect, lookup, prompts
 from memaudit.cli import import_embeddings as ready
 from memaudit.cli.console import harmless, print_error
 from memaudit.errors import MemauditError, explaining_imports
 
-INTERRUPTED = 130
-INTERNAL = 3  # nothing was decided: a crash must look neither like a pass nor like a finding
+UNDECIDED = 3  # nothing was decided: a crash must look neither like a pass nor like a finding
 # Newer typers carry a click of their own, older ones import it: their own error leads to the right class
 _WRONG_USAGE: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
@@ -73,42 +72,54 @@ def _root(version: Version = False, allow_host: AllowHost = None) -> None:
         allow_hosts(allow_host)
 
 
-def main() -> None:
-    """Entry point of the `memaudit` command."""
+def main() -> int:
+    """Run the command of the arguments, and return its exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold what the terminal's encoding does not
-    sys.exit(run(sys.argv[1:]))
+    return run(sys.argv[1:])
 
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; no exception of ours or of the interpreter's gets out."""
-    as_json = "--json" in arguments
     try:
         with explaining_imports():
             result = app(arguments or ["--help"], standalone_mode=False, prog_name="memaudit")
-        if result == INTERRUPTED:  # what typer makes of a KeyboardInterrupt
+        if result == interrupts.INTERRUPTED or interrupts.seen():  # what typer makes of a KeyboardInterrupt
             raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
-    except MemauditError as error:
-        print_error(str(error), kind=type(error).__name__, exit_code=error.exit_code, as_json=as_json)
-        return error.exit_code
-    except (typer.Abort, KeyboardInterrupt):
-        message = "interrupted; run the same command again to continue"
-        print_error(message, kind="Interrupted", exit_code=INTERRUPTED, as_json=as_json)
-        return INTERRUPTED
-    except _WRONG_USAGE as error:
-        print_error(_advice(error), kind="UsageError", exit_code=2, as_json=as_json)
-        return 2
-    except OSError as error:
-        message = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
-        print_error(message, kind="InputError", exit_code=2, as_json=as_json)
-        return 2
-    except Exception as error:  # noqa: BLE001 - the last line of defence: exit 1 would read as a finding
-        if {"--verbose", "-v"} & set(arguments):
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last line of defence: exit 1 would read as a finding
+        failure = _failure(error)
+        if failure.kind == "InternalError" and {"--verbose", "-v"} & set(arguments):
             print(harmless(traceback.format_exc()), file=sys.stderr)
-        message = f"internal error, nothing was decided: {type(error).__name__}: {error} (--verbose shows where)"
-        print_error(message, kind="InternalError", exit_code=INTERNAL, as_json=as_json)
-        return INTERNAL
+        as_json = "--json" in arguments
+        print_error(failure.message, kind=failure.kind, exit_code=failure.exit_code, as_json=as_json)
+        if failure.kind == "Interrupted":
+            interrupts.said()
+        return failure.exit_code
+
+
+class _Failure(NamedTuple):
+    message: str
+    kind: str
+    exit_code: int
+
+
+def _failure(error: BaseException) -> _Failure:
+    if interrupts.seen() or isinstance(error, typer.Abort | KeyboardInterrupt):
+        return _Failure(interrupts.MESSAGE, "Interrupted", interrupts.INTERRUPTED)
+    if isinstance(error, MemauditError):
+        return _Failure(str(error), type(error).__name__, error.exit_code)
+    if isinstance(error, _WRONG_USAGE):
+        return _Failure(_advice(error), "UsageError", 2)
+    if message := memory.refused(error):
+        return _Failure(message, "OutOfMemory", UNDECIDED)
+    if isinstance(error, OSError):
+        message = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
+        return _Failure(message, "InputError", 2)
+    if isinstance(error, RuntimeError) and "home directory" in str(error):  # pathlib's, for a path that begins with ~
+        return _Failure(f"this user has no home folder ({error}): set HOME", "InputError", 2)
+    message = f"internal error, nothing was decided: {type(error).__name__}: {error} (--verbose shows where)"
+    return _Failure(message, "InternalError", UNDECIDED)
 
 
 def _advice(error: Any) -> str:

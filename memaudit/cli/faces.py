@@ -105,12 +105,14 @@ def _tell_made(console: Console, found: FaceStore) -> None:
             f"No face was found on {counts.images:,} images ({counts.unreadable:,} of them unreadable): {store.folder}"
         )
     text += f"; {counts.small:,} faces are too small to be compared" if counts.small else ""
+    text += f"; {found.skipped:,} images were passed over, as they were forgotten" if found.skipped else ""
     lines = [text]
     if counts.faces:
         lines.append("The store holds biometric templates: keep it as you keep personal data, and delete it when done.")
     value: dict[str, Any] = {
         "store": str(store.folder),
         "faces": asdict(counts),
+        "forgotten_skipped": found.skipped,
         "biometric_templates": True,
         "encoder": store.encoder.as_dict(),
         "digest": store.digest,
@@ -135,7 +137,13 @@ def _tell_forgotten(console: Console, out: Path, done: Forgotten) -> None:
             f"Still there, and alike as one person's faces are: {', '.join(done.alike)} (forget them too, if they show "
             "the same person)"
         )
-    text.append("Indexes, reports and copies made of the store before hold what was removed: make them anew.")
+    if done.pictures:
+        text.append(f"{len(done.pictures):,} of their pictures deleted: {', '.join(done.pictures)}")
+    if done.elsewhere:
+        text.append(f"Still named or held in: {', '.join(done.elsewhere)} (make these anew, or delete them)")
+    text.append(
+        "Not known here: what --summary printed, copies of the store, and what was made of it elsewhere or moved since."
+    )
     console.result({"store": str(out), **asdict(done)}, "\n".join(text))
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from memaudit.errors import InconclusiveError, InputError
+from memaudit.folders import nameless_file
 from memaudit.store import Store
 from memaudit.types import Float32, Int64
 
@@ -22,14 +25,17 @@ class Matrix:
     float32, because rescaling to unit length and rounding to float16 once more would move similarities by 1e-4.
     """
 
-    def __init__(self, path: Path, store: Store, rows: Int64) -> None:
-        """Copy the given store rows (sorted) to `path`. Position i of the matrix is rows[i] of the store."""
+    def __init__(self, folder: Path | None, store: Store, rows: Int64) -> None:
+        """Copy the given store rows (sorted) to a file in `folder` (None: the system's for temporary ones) that has no
+        name: whatever becomes of this process, nothing of it stays. Position i of the matrix is rows[i] of the store.
+        """
         self.rows = rows
         self.dim = store.encoder.dim
-        _write(path, store, rows)
         # Read, not mapped: of a mapped file the system counts 2 MiB around every row as this process's memory.
-        self._path, self._file = path, os.open(path, os.O_RDONLY)
-        weakref.finalize(self, os.close, self._file)
+        self._file = nameless_file(folder)
+        weakref.finalize(self, self._file.close)
+        _reserve(self._file.fileno(), 4 * len(rows) * store.encoder.dim, folder)
+        _write(self._file, store, rows)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -48,8 +54,8 @@ class Matrix:
         return result
 
     def _read(self, target: Float32, position: int) -> None:
-        if os.preadv(self._file, [target.data], 4 * self.dim * position) != target.nbytes:
-            raise InconclusiveError(f"scratch file {self._path} was cut while it was read: run again")
+        if os.preadv(self._file.fileno(), [target.data], 4 * self.dim * position) != target.nbytes:
+            raise InconclusiveError("the scratch file was cut while it was read: run again")
 
     def blocks(self) -> Iterator[tuple[int, Float32]]:
         """Yield the first position and the embeddings (n, dim) of each block, in order."""
@@ -57,21 +63,21 @@ class Matrix:
             yield low, self.take(slice(low, low + BLOCK_ROWS))
 
 
-def _write(path: Path, store: Store, rows: Int64) -> None:
+def _write(file: IO[bytes], store: Store, rows: Int64) -> None:
     is_wanted = np.zeros(len(store), bool)
     is_wanted[rows] = True
-    with path.open("wb") as file:
-        _reserve(file.fileno(), path, 4 * len(rows) * store.encoder.dim)
-        for block in store.blocks(BLOCK_ROWS):
-            wanted = is_wanted[block.rows]
-            file.write(np.ascontiguousarray(block.embeddings if wanted.all() else block.embeddings[wanted]).data)
+    for block in store.blocks(BLOCK_ROWS):
+        wanted = is_wanted[block.rows]
+        file.write(np.ascontiguousarray(block.embeddings if wanted.all() else block.embeddings[wanted]).data)
+    file.flush()
 
 
-def _reserve(descriptor: int, path: Path, size: int) -> None:
+def _reserve(descriptor: int, size: int, folder: Path | None) -> None:
     """Take the disk space now: a run that cannot have it should not begin."""
     if not hasattr(os, "posix_fallocate"):  # macOS
         return
     try:
         os.posix_fallocate(descriptor, 0, size)
     except OSError as error:
-        raise InputError(f"no room for {size:,} bytes of scratch in {path.parent}: {error.strerror}") from None
+        place = folder or tempfile.gettempdir()
+        raise InputError(f"no room for {size:,} bytes of scratch in {place}: {error.strerror}") from None

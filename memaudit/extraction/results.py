@@ -11,7 +11,7 @@ from memaudit.types import Coverage, Rate
 class PromptCluster:
     """The generations of one prompt. compared: those that are neither unreadable nor blank.
 
-    members, uris: of the largest clique, if it is large enough; files: how many different files they are.
+    members, uris, sha256 (of the files): of the largest clique, if it is large enough; files: how many different ones.
     mean_distance, largest_distance: patched l2 within it. proven: False if a larger clique may exist.
     """
 
@@ -22,6 +22,7 @@ class PromptCluster:
     blank: int
     members: tuple[str, ...]
     uris: tuple[str, ...]
+    sha256: tuple[str, ...]
     files: int
     mean_distance: float | None
     largest_distance: float | None

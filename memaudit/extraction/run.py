@@ -163,6 +163,7 @@ def _cluster(prompt: str, refs: list[ImageRef], options: ExtractOptions, tally: 
         blank=read.blank,
         members=tuple(read.refs[i].image_id for i in chosen),
         uris=tuple(read.refs[i].uri for i in chosen),
+        sha256=tuple(read.files[i] for i in chosen),
         files=len({read.files[i] for i in chosen}),
         mean_distance=float(distance_of(inside).mean()) if chosen else None,
         largest_distance=float(distance_of(inside).max()) if chosen else None,

@@ -187,6 +187,14 @@ def _ticking(images: Iterator[list[Row]], tick: Callable[[int], None]) -> Iterat
         yield rows
 
 
+def count_forgotten(store: Store, sources: Sequence[str]) -> int:
+    """How many images of the sources the store passes over, by their names or by their files: all others have a row."""
+    if not store.manifest.forgotten:
+        return 0
+    known = parents_of(store).known
+    return sum(known.row_of(ref) < 0 for ref in iter_images(sources, contents=False))
+
+
 def count_faces(store: Store) -> FaceCounts:
     """Count in one pass: the faces of an image stand together. Memory: a block."""
     counts: Counter[str] = Counter()

@@ -24,12 +24,16 @@ _QUERIES = 2048
 @dataclass(frozen=True)
 class Forgotten:
     """What was removed: image_ids of rows. already: ids asked for that had been forgotten before. alike: faces left
-    that resemble a removed one as one person's do (the nearest first), and how many of the removed have such a face."""
+    that resemble a removed one as one person's do (the nearest first), and how many of the removed have such a face.
+    pictures: files that were deleted from runs, earlier ones too; elsewhere: folders of runs and indexes, as far as the
+    store knows of them, that still name or hold what was removed."""
 
     removed: tuple[str, ...]
     already: tuple[str, ...]
     alike: tuple[str, ...]
     with_alike: int
+    pictures: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
 
 
 def forget(folder: str | Path, image_ids: Sequence[str]) -> Forgotten:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ _FILE_MAGIC = b"ARROW1"
 _AT_ONCE = 64 << 20  # bytes of rows, where their mean is near what they are
 _MOST_ROWS_PER_BYTE = 8
 _MOST_VALUES_PER_ROW = 1000
+_MOST_TEXT_AT_ONCE = 256 << 20  # bytes of a column in a row group
 Batches = Callable[[int, list[str] | None], Iterator[pa.RecordBatch]]
 
 
@@ -72,8 +73,8 @@ def _pointer(location: str) -> str:
 def _parquet(location: str) -> Iterator[ArrowTable]:
     with open_binary(location) as handle:
         metadata = pq.read_metadata(handle)
-        _require_sound(location, metadata, handle.seek(0, os.SEEK_END))
         texts = [field.name for field in metadata.schema.to_arrow_schema() if _is_text(field.type)]
+        _require_sound(location, metadata, handle.seek(0, os.SEEK_END), texts)
         # A value that is there a million times is kept once
         file = pq.ParquetFile(handle, metadata=metadata, read_dictionary=texts)
         most = _rows_at_once(metadata)
@@ -84,17 +85,22 @@ def _parquet(location: str) -> Iterator[ArrowTable]:
         yield ArrowTable(file.schema_arrow, batches, file)
 
 
-def _require_sound(location: str, metadata: pq.FileMetaData, size: int) -> None:
-    """Raise InputError for more rows, or values in a row, than a file of so many bytes can name images."""
+def _require_sound(location: str, metadata: pq.FileMetaData, size: int, texts: Collection[str]) -> None:
+    """Raise InputError for more rows, values in a row, or text in a row than a file of so many bytes has for images."""
     table = f"table {unsigned(location)}"
     if metadata.num_rows > _MOST_ROWS_PER_BYTE * size:
         raise InputError(f"{table} has {metadata.num_rows:,} rows in {size:,} bytes: no list of images")
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         for column in map(group.column, range(group.num_columns)):
-            if column.num_values > _MOST_VALUES_PER_ROW * max(group.num_rows, 1):
-                values = f"{column.num_values:,} values in {group.num_rows:,} rows"
-                raise InputError(f"{table} has {values} of its column {column.path_in_schema[:80]!r}: take it out")
+            rows, unpacked, where = max(group.num_rows, 1), column.total_uncompressed_size, column.path_in_schema
+            much = ""
+            if column.num_values > _MOST_VALUES_PER_ROW * rows:
+                much = f"{column.num_values:,} values"
+            elif where in texts and unpacked > max(_MOST_TEXT_AT_ONCE, MOST_TEXT * rows):
+                much = f"{unpacked:,} bytes of text"
+            if much:
+                raise InputError(f"{table} has {much} in {rows:,} rows of {where[:80]!r}: take it out")
 
 
 def _rows_at_once(metadata: pq.FileMetaData) -> int:

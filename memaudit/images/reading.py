@@ -59,9 +59,9 @@ def read_bytes(uri: str) -> bytes:
     if is_web(uri):
         return get(uri).data
     with open_binary(uri) as handle:
-        _require_small(handle.seek(0, os.SEEK_END))
+        _require_small(size := handle.seek(0, os.SEEK_END))
         handle.seek(0)
-        data = handle.read(MAX_BYTES + 1)
+        data = handle.read(size + 1)  # memory is taken for all that is asked for
     _require_small(len(data))
     return data
 

@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 import memaudit
 from memaudit.errors import InconclusiveError, InputError
+from memaudit.folders import sole_writer
 from memaudit.index import recall
 from memaudit.index.adding import Adder
 from memaudit.index.engine import Engine
@@ -142,23 +141,12 @@ def writing_index(folder: Path) -> Iterator[None]:
 
     Raises InputError if another process is writing there, or the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / ".lock")
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise InputError(
-            f"index {folder} is being written by another process: wait for it, or choose another --out"
-        ) from None
-    except (OSError, NotImplementedError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{folder} cannot be written: {reason}; choose an --out on a local disk") from None
-    try:
-        _tidy(folder)
-        yield
-    finally:
-        _tidy(folder)
-        lock.release()
+    with sole_writer(folder):
+        try:
+            _tidy(folder)
+            yield
+        finally:
+            _tidy(folder)
 
 
 def _tidy(folder: Path) -> None:

@@ -110,8 +110,10 @@ def _finding(
         prompt=result.prompts[query],
         seed=result.seeds[query],
         caption=targets.caption[target],
-        query_picture=pictures.add(f"generation-{query}", queries.uri[query]) if pictures else None,
-        reference_picture=pictures.add(f"training-{reference}", uri) if pictures else None,
+        query_picture=pictures.add(f"generation-{query}", queries.uri[query], queries.sha256[query])
+        if pictures
+        else None,
+        reference_picture=pictures.add(f"training-{reference}", uri, targets.sha256[target]) if pictures else None,
         matches=count,
     )
 
@@ -130,8 +132,8 @@ def misses_of(result: AuditResult, queries: Columns, references: Store, pictures
             similarity=round(float(misses.similarity[i]), 4),
             view=str(misses.view[i]),
             kind=str(Kind.SIMILAR) if misses.compared[i] else NOT_COMPARED,
-            query_picture=pictures.add(f"generation-{query}", queries.uri[query]),
-            reference_picture=pictures.add(f"training-{misses.reference[i]}", targets.uri[i]),
+            query_picture=pictures.add(f"generation-{query}", queries.uri[query], queries.sha256[query]),
+            reference_picture=pictures.add(f"training-{misses.reference[i]}", targets.uri[i], targets.sha256[i]),
         )
         for i, query in enumerate(misses.query.tolist())
     ]

@@ -49,6 +49,8 @@ def write_matches(out: Path, result: AuditResult, queries: Columns, targets: Tar
             "is_prompts_image": result.scores.paired[matches.query] == matches.reference,
             "neighbour_ratio": ratios_of(result),
             "simplicity": targets.columns.simplicity[targets.places(matches.reference)],
+            "prompt": np.array(result.prompts, dtype=object)[matches.query],
+            "caption": targets.columns.caption[targets.places(matches.reference)],
             "picture": result.pictures[matches.query].astype(object),
             **overlap_columns(
                 matches.overlaps[known],

@@ -10,9 +10,9 @@ from msgspec import UNSET
 
 from memaudit.errors import InconclusiveError
 from memaudit.files import NOT_BOUND, digest_of, sha256_as_it_is, sha256_of
-from memaudit.report.document import BOUND, PAGE, PICTURES
 from memaudit.report.model import Report
 from memaudit.report.page import digest_of_page
+from memaudit.report.run_folder import BOUND, PAGE, PICTURES
 
 
 def files_beside(out: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from memaudit.dedup.results import Decision, DedupResult, Elsewhere
 from memaudit.report.dedup_tables import group_sizes
 from memaudit.report.model import Group, Member, NearThreshold, ShownPair, Side
-from memaudit.report.pictures import Pictures
+from memaudit.report.pictures import Pictures, files_of
 from memaudit.report.tables import rank_of
 from memaudit.store import Store
 from memaudit.types import Int64
@@ -35,6 +35,7 @@ def _group(result: DedupResult, store: Store, pictures: Pictures, number: int) -
     rows = rows[np.lexsort((rank_of(decisions.image_id[rows]), -decisions.similarity[rows], is_dropped))]
     shown = rows[:MEMBERS_SHOWN]
     columns = store.columns(shown)
+    files = files_of(store, columns)
     return Group(
         group=number,
         size=len(rows),
@@ -48,7 +49,7 @@ def _group(result: DedupResult, store: Store, pictures: Pictures, number: int) -
                 reason=str(decisions.reason[row]),
                 similarity=_rounded(decisions.similarity[row]),
                 chain_similarity=_rounded(decisions.chain[row]),
-                picture=pictures.add(f"image-{row}", columns.uri[i]),
+                picture=pictures.add(f"image-{row}", columns.uri[i], files[i]),
             )
             for i, row in enumerate(shown.tolist())
         ],
@@ -130,8 +131,9 @@ def most_similar_elsewhere(
 
 def _side(store: Store, pictures: Pictures, name: str, rows: Int64) -> list[Side]:
     columns = store.columns(rows)
+    files = files_of(store, columns)
     return [
-        Side(image_id=columns.image_id[i], picture=pictures.add(f"{name}-{row}", columns.uri[i]))
+        Side(image_id=columns.image_id[i], picture=pictures.add(f"{name}-{row}", columns.uri[i], files[i]))
         for i, row in enumerate(rows.tolist())
     ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import NamedTuple, TypeVar
 from msgspec import convert, to_builtins
 
 from memaudit import __version__
-from memaudit.errors import InputError, UsageError
-from memaudit.files import canonical, digest_of, read_json, write_json, write_text
+from memaudit.errors import InputError
+from memaudit.files import canonical, digest_of, read_json, write_json
+from memaudit.report.bounds import MOST_BYTES, bounded
 from memaudit.report.model import (
     SCHEMA,
     Finding,
@@ -28,23 +28,12 @@ from memaudit.report.model import (
     encoder_of,
 )
 from memaudit.report.parsing import report_of
+from memaudit.report.run_folder import PREVIOUS_OF_0_2
 from memaudit.types import Coverage, EncoderSpec
 
-MOST_BYTES = 64 * 2**20  # of a report.json: about a hundred thousand findings
 MOST_FINDINGS = 200_000  # what it takes is seconds, and not minutes, to hold against the model
 MOST_ENTRIES = 1_000_000  # of any other list, such as the generations that do not count
 R = TypeVar("R", bound=Results)
-THUMBNAILS = "thumbnails"
-FACE_CROPS = "face-crops"
-_CLAIM = ".memaudit-run"
-PREVIOUS = "previous-run"
-PAGE = "report.html"
-PICTURES = (THUMBNAILS, FACE_CROPS)
-BOUND = (  # by their digests in the report; the page, which shows the report's digest, has one of its own
-    *("matches.parquet", "scores.parquet", "cliques.parquet", "face_matches.parquet"),
-    *("pairs.parquet", "groups.parquet", "decisions.parquet", "skew.parquet", "keep.txt", "drop.txt"),
-)
-_FILES = ("report.json", PAGE, *BOUND)
 
 
 def make_report(
@@ -63,6 +52,7 @@ def make_report(
 
     All are of the canonical form, so that a report which another JSON library wrote again is still the same.
     """
+    results, findings = bounded(results, findings)
     content: Json = {
         "schema": SCHEMA,
         "kind": kind,
@@ -78,7 +68,7 @@ def make_report(
     }
     content["digests"] = dict(digests_of_parts(canonical(content)))
     content["digest"] = digest_of(canonical(content))
-    return ReportOf(head=convert(content, Head), results=results, findings=list(findings), content=content)
+    return ReportOf(head=convert(content, Head), results=results, findings=findings, content=content)
 
 
 def digests_of_parts(report: Json) -> dict[str, str]:
@@ -102,34 +92,6 @@ def inconclusive_report(kind: str, reason: str) -> Report:
     return make_report(
         kind, inputs={}, encoder=None, threshold=None, coverage=Coverage(0, 0), results=results, findings=[]
     )
-
-
-def start_run(out: Path, kind: str) -> None:
-    """Claim `out` for a run of this kind, and put what an earlier one reported there aside, into `out`/previous-run.
-
-    A stale report or drop.txt must not pass for this run's, whatever becomes of it; and a slip of the pen must not
-    cost a finished one. Raises UsageError, before anything is moved, if no run of this kind wrote what is there.
-    """
-    earlier = [name for name in (*_FILES, THUMBNAILS, FACE_CROPS) if (out / name).exists()]
-    if earlier and _claimed_by(out) != kind:
-        raise UsageError(f"{out} holds {earlier[0]}, which no memaudit {kind} wrote there: choose another --out")
-    write_text(out / _CLAIM, f"{kind}\n")
-    if earlier:
-        shutil.rmtree(out / PREVIOUS, ignore_errors=True)
-        (out / PREVIOUS).mkdir()
-        for name in earlier:
-            (out / name).rename(out / PREVIOUS / name)
-
-
-def remove_earlier_pictures(out: Path) -> None:
-    """Delete the pictures of earlier runs that `start_run` put aside: faces that are no longer to be shown."""
-    for name in (THUMBNAILS, FACE_CROPS):
-        shutil.rmtree(out / PREVIOUS / name, ignore_errors=True)
-
-
-def _claimed_by(out: Path) -> str:
-    claim = out / _CLAIM
-    return claim.read_text(encoding="utf-8", errors="replace").strip() if claim.is_file() else ""
 
 
 def write_report(path: Path, report: Report) -> None:
@@ -170,7 +132,7 @@ def find_reports(folder: Path) -> FoundReports:
     """
     found = FoundReports([], [])
     for path in sorted(folder.rglob("report.json")):
-        if not any(part.startswith((".", PREVIOUS)) for part in path.relative_to(folder).parts):
+        if not any(part.startswith((".", PREVIOUS_OF_0_2)) for part in path.relative_to(folder).parts):
             (found.others if _is_of_others(path) else found.reports).append(path)
     if not found.reports:
         raise InputError(f"{folder} holds no report.json of memaudit: give the folder that audits were written to")

@@ -64,7 +64,7 @@ def _write_cliques(result: Extraction, out: Path) -> None:
 
 
 def _finding(number: int, cluster: PromptCluster, pictures: Pictures | None) -> PromptGroup:
-    shown = list(enumerate(cluster.uris[:STRIP])) if pictures else []
+    shown = list(zip(cluster.uris, cluster.sha256, strict=True))[:STRIP]
     return PromptGroup(
         prompt=cluster.prompt,
         generations=cluster.generations,
@@ -74,7 +74,9 @@ def _finding(number: int, cluster: PromptCluster, pictures: Pictures | None) -> 
         mean_distance=round(cluster.mean_distance or 0.0, 5),
         largest_distance=round(cluster.largest_distance or 0.0, 5),
         proven=cluster.proven,
-        pictures=[pictures.add(f"prompt-{number}-{place}", uri) for place, uri in shown] if pictures else [],
+        pictures=[pictures.add(f"prompt-{number}-{place}", *image) for place, image in enumerate(shown)]
+        if pictures
+        else [],
     )
 
 

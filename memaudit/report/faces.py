@@ -14,13 +14,13 @@ from msgspec import structs
 from memaudit.errors import InputError
 from memaudit.faces import results as measured
 from memaudit.faces.results import FaceAudit, FaceMatches, FacePair, FacesResult
-from memaudit.faces.rows import details_of, parents
-from memaudit.files import appearing_whole
+from memaudit.faces.rows import details_of, face_rows, parents
+from memaudit.files import whole_file
 from memaudit.images.decode import UnreadableImageError, decode
 from memaudit.images.sources import read_image
 from memaudit.matching.kinds import FACE
 from memaudit.report.bindings import files_beside
-from memaudit.report.document import FACE_CROPS, make_report, write_report
+from memaudit.report.document import make_report, write_report
 from memaudit.report.model import (
     AuditFinding,
     AuditResults,
@@ -39,8 +39,9 @@ from memaudit.report.model import (
 )
 from memaudit.report.page import histogram, percent_up, write_page
 from memaudit.report.pictures import Alter, Pictures
+from memaudit.report.run_folder import FACE_CROPS
 from memaudit.report.tables import write_table
-from memaudit.store import Columns
+from memaudit.store import Columns, is_same_file
 from memaudit.types import Coverage
 
 PICTURED = 200
@@ -146,11 +147,13 @@ def face_findings(part: FacePart, out: Path, pictures: Pictures) -> list[FaceMat
     matches = audit.result.matches
     queries, targets = audit.generations.columns(matches.query), audit.gallery.columns(matches.reference)
     findings = []
+    sides = [(columns, [row.file for row in face_rows(columns)]) for columns in (queries, targets)]
     for shown, pair in enumerate(audit.pairs):
         place, shots = pair.match, []
-        for columns, name in ((queries, f"face-generation-{pair.match}"), (targets, f"face-training-{pair.match}")):
-            picture = pictures.add(name, columns.uri[place]) if shown < PICTURED else None
-            shots.append(_Shots(picture, _crop(out, name, columns, place) if part.crops else None))
+        for (columns, files), side in zip(sides, ("generation", "training"), strict=True):
+            name = f"face-{side}-{place}"
+            picture = pictures.add(name, columns.uri[place], files[place]) if shown < PICTURED else None
+            shots.append(_Shots(picture, _crop(out, name, columns, place, files[place]) if part.crops else None))
         findings.append(_finding(pair, matches, queries, targets, shots))
     return findings
 
@@ -193,20 +196,21 @@ def _finding(
     )
 
 
-def _crop(out: Path, name: str, columns: Columns, place: int) -> str | None:
-    """Write the face with a margin; None where the image cannot be read any more."""
+def _crop(out: Path, name: str, columns: Columns, place: int, sha256: str) -> str | None:
+    """Write the face with a margin; None where the image cannot be read any more, or is another one."""
     details = details_of(columns.metadata[place])
     try:
-        image = decode(read_image(columns.uri[place])).image
+        data = read_image(columns.uri[place])
+        if details is None or not is_same_file(data, sha256):
+            return None
+        image = decode(data).image
     except (OSError, InputError, UnreadableImageError):
-        return None
-    if details is None:
         return None
     left, top, width, height = details.box
     box = (left - _MARGIN * width, top - _MARGIN * height, left + (1 + _MARGIN) * width, top + (1 + _MARGIN) * height)
     relative = f"{FACE_CROPS}/{name}.jpg"
-    with appearing_whole(out / relative) as temporary:
-        image.crop(tuple(map(round, box))).save(temporary, "JPEG", quality=90)  # type: ignore[arg-type]
+    with whole_file(out / relative) as file:
+        image.crop(tuple(map(round, box))).save(file, "JPEG", quality=90)  # type: ignore[arg-type]
     return relative
 
 

@@ -8,14 +8,16 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.files import write_text
 from memaudit.report.model import Bin, WhyBand
+
+if TYPE_CHECKING:
+    import jinja2
 
 _LAST_LINE = re.compile(rb"<!-- sha256 of all above: ([0-9a-f]{64}) -->\n\Z")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # a caption must not steer whoever prints the page
@@ -38,6 +40,8 @@ def digest_of_page(path: Path) -> tuple[str | None, str]:
 @cache
 def _environment() -> jinja2.Environment:
     """Compiling the templates takes longer than filling them in."""
+    import jinja2  # who verifies a report may have none
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("memaudit.report"),
         autoescape=True,

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from memaudit.files import appearing_whole, write_text
+from memaudit.files import whole_file, write_text
 from memaudit.matching.overlap import Overlaps
 from memaudit.types import Float64, Int64
 
@@ -68,7 +68,7 @@ def write_table(path: Path, columns: Mapping[str, Any]) -> None:
     """
     rows = len(next(iter(columns.values())))
     schema = pa.schema([(name, _type(values)) for name, values in columns.items()])
-    with appearing_whole(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+    with whole_file(path) as file, pq.ParquetWriter(file, schema) as writer:
         for low in range(0, max(1, rows), _GROUP_ROWS):
             part = slice(low, low + _GROUP_ROWS)
             values = [pa.array(columns[field.name][part], type=field.type) for field in schema]

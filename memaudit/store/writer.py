@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import filelock
 import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.errors import InconclusiveError, InputError, UsageError
-from memaudit.files import appearing_whole, write_json
+from memaudit.files import keep_private, whole_file, write_json
+from memaudit.folders import sole_writer
 from memaudit.images.addresses import unsigned
 from memaudit.store.columns import Columns, Row, columns_of, content_digest
-from memaudit.store.manifest import IMAGES, MANIFEST, Manifest, ViewsOf, strays
+from memaudit.store.manifest import FACES, IMAGES, MANIFEST, Manifest, ViewsOf, strays
 from memaudit.store.reader import Store
 from memaudit.store.shard import Shard, require_whole, shard_file, shard_name
 from memaudit.types import EncoderSpec, Status
@@ -51,8 +51,8 @@ class StoreWriter:
         """Write a file under a number beyond all that are listed or `taken`: none of theirs is overwritten."""
         name = shard_name(max((shard.number for shard in (*self.manifest.shards, *taken)), default=-1) + 1)
         data = shard_file(columns, embeddings)
-        with appearing_whole(self.folder / name) as temporary:
-            temporary.write_bytes(data)
+        with whole_file(self.folder / name) as file:
+            file.write(data)
         return Shard(
             name,
             rows=len(columns.image_id),
@@ -163,31 +163,12 @@ def writing_store(
     another process is writing it.
     """
     fresh = Manifest(encoder, shard_rows, tuple(map(unsigned, sources)), kind=kind, views=views)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _sole_writer(folder):
+    with sole_writer(folder):
         there = (folder / MANIFEST).exists()
-        yield StoreWriter(folder, (_continued if there else _created)(folder, fresh, append=append))
-
-
-@contextmanager
-def _sole_writer(folder: Path) -> Iterator[None]:
-    lock = filelock.FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise InputError(
-            f"store {folder} is being written by another process: wait for it, or choose another --out"
-        ) from None
-    except (OSError, NotImplementedError) as error:  # NFS without its lock service
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"store {folder} cannot be locked against other writers ({reason}): choose an --out on a local disk, and "
-            "copy the finished store; to be read it needs no lock"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+        manifest = (_continued if there else _created)(folder, fresh, append=append)
+        if kind == FACES:
+            keep_private(folder)
+        yield StoreWriter(folder, manifest)
 
 
 def _created(folder: Path, fresh: Manifest, *, append: bool) -> Manifest:

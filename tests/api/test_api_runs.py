@@ -16,7 +16,7 @@ def store(folders: Path) -> ma.MadeStore:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    paths = (path for path in folder.rglob("*") if path.is_file() and "previous-run" not in path.parts)
+    paths = (path for path in folder.rglob("*") if path.is_file() and "previous-runs" not in path.parts)
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 

@@ -9,12 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from calls import Memaudit, program
 from pictures import MakeFolder, MakeStore
 
 from memaudit import __version__
 from memaudit.cli import app as module
+from memaudit.cli import main
 from memaudit.cli.console import harmless, table
 from memaudit.errors import InconclusiveError, MemauditError
 
@@ -124,6 +126,7 @@ def test_absent_input_is_one_line_and_exit_2(
         (OSError("no words"), 2),
         (ValueError("boom"), 3),
         (MemoryError(), 3),
+        (RuntimeError("std::bad_alloc"), 3),
         (KeyboardInterrupt(), 130),
     ],
 )
@@ -140,6 +143,18 @@ def test_whatever_happens_has_an_exit_code(
     called = memaudit("info", "x", "--json")
     called.failed(code)
     assert called.json["exit_code"] == code
+
+
+def test_memory_that_was_refused_is_named(memaudit: Memaudit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How much was asked for, and what the process had: who reads it knows by how much to ask for less."""
+
+    def fail(*_: Any) -> None:
+        np.empty((2**20, 2**30), np.float32)
+
+    monkeypatch.setattr("memaudit.api.inspecting.describe", fail)
+    called = memaudit("info", "x", "--json")
+    called.failed(3, "memory ran out: Unable to allocate 4.00 PiB", "this process had taken", "--batch-size")
+    assert called.json["error"]["kind"] == "OutOfMemory"
 
 
 def test_an_internal_error_shows_where_when_asked(memaudit: Memaudit, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,6 +299,7 @@ def test_the_program_is_the_function(monkeypatch: pytest.MonkeyPatch) -> None:
     assert program("nosuch").code == 2
     assert program("--help").code == 0
     monkeypatch.setattr(module, "run", lambda arguments: 42)
+    monkeypatch.setattr("memaudit.interrupts.watch", lambda: None)
     with pytest.raises(SystemExit) as caught:
-        module.main()
+        main()
     assert caught.value.code == 42

@@ -24,7 +24,7 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Matrix:
     vectors = families(0, SIZES, 64, noise=0.45)
     vectors = vectors[np.random.default_rng(0).permutation(len(vectors))]
     store = vector_store(folder / "store", vectors, shard_rows=400)
-    return Matrix(folder / "scratch", store, np.arange(len(vectors), dtype=np.int64))
+    return Matrix(folder, store, np.arange(len(vectors), dtype=np.int64))
 
 
 def searched(matrix: Matrix, plan: Plan) -> Found:
@@ -151,7 +151,7 @@ def test_a_code_that_passes_everything_gives_way(tmp_path: Path) -> None:
     """Images that are all alike: the code is refused after the check, and no pair is lost."""
     vectors = near(1, np.repeat(random_vectors(0, 1, 64), 200, axis=0), noise=0.72)
     store = vector_store(tmp_path / "s", vectors, threshold=0.7)
-    matrix = Matrix(tmp_path / "scratch", store, np.arange(200, dtype=np.int64))
+    matrix = Matrix(tmp_path, store, np.arange(200, dtype=np.int64))
     found = compare(matrix, 0.7, Plan(3, 3, 1, backend="signs"), 0, silent)
     assert "not used" in found.comparison.note
     assert len(found.pairs.left) == len(pairs_within(matrix.take(slice(None)), 0.7).left) > 1000

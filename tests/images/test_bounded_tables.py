@@ -59,7 +59,16 @@ def test_more_values_than_a_row_can_use(tmp_path: Path) -> None:
     path = tmp_path / "m.parquet"
     lists = pa.ListArray.from_arrays([0, 10_000_000], pa.nulls(10_000_000, pa.int8()))
     pq.write_table(pa.table({"path": ["a.png"], "tags": lists}), path, compression="zstd")
-    with pytest.raises(InputError, match="10,000,000 values in 1 rows of its column 'tags"):
+    with pytest.raises(InputError, match="10,000,000 values in 1 rows of 'tags"):
+        list(iter_images([path]))
+
+
+def test_one_text_that_would_fill_the_memory(tmp_path: Path) -> None:
+    """A caption of 300 MB in some kilobytes is refused unread."""
+    path = tmp_path / "m.parquet"
+    pq.write_table(pa.table({"path": ["a.png"], "caption": ["x" * 300_000_000]}), path, compression="zstd")
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(InputError, match="bytes of text in 1 rows of 'caption': take it out"):
         list(iter_images([path]))
 
 

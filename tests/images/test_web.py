@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import socket
+import tarfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -21,7 +24,7 @@ from memaudit.errors import InputError, UsageError
 from memaudit.images import hosts, web
 from memaudit.images.hosts import addresses_of, allow_hosts
 from memaudit.images.reading import open_binary, read_bytes, tar_member
-from memaudit.images.sources import iter_images
+from memaudit.images.sources import iter_images, read_image
 
 
 def png(seed: int = 1) -> bytes:
@@ -336,3 +339,24 @@ def test_a_signed_url_and_a_password(server: Server) -> None:
     FAULTS["login"] = lambda a: (seen.append(a.headers["Authorization"]), a.file(PNG))
     read_bytes(server.url.replace("//", "//me:s%20@") + "/login.png")
     assert seen == ["Basic bWU6cyA="]
+
+
+@pytest.mark.parametrize("parts", [True, False])
+def test_archives_and_tables_on_a_web_server(server: Server, tmp_path: Path, parts: bool) -> None:
+    """A tar, a table of images and one of URLs, each behind a signature, are read as if they were here."""
+    server.parts = parts
+    tar, table, names = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as archive:
+        for name, data in {"a.png": PNG, "b.png": png(2), "a.txt": b"one"}.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    pq.write_table(pa.table({"image": [PNG, png(3)], "caption": ["one", "two"]}), table)
+    pq.write_table(pa.table({"path": ["a.png"], "caption": ["one"]}), names)
+    server.files |= {"/a.tar": tar.getvalue(), "/t.parquet": table.getvalue(), "/n.parquet": names.getvalue()}
+    for name, rows in {"a.tar": 2, "t.parquet": 2, "n.parquet": 1}.items():
+        url = f"{server.url}/{name}?X-Amz-Signature=abc"
+        columns = embed([url], tmp_path / name, load_encoder("thumbnail")).all_columns()
+        assert list(columns.status) == ["ok"] * rows, columns.error
+        assert columns.caption[0] == "one"
+        assert read_image(columns.uri[0]) == PNG

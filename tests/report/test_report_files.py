@@ -26,8 +26,9 @@ from memaudit.index import ExactSearch
 from memaudit.report import tables
 from memaudit.report.audit import PICTURED, STATIC, write_audit
 from memaudit.report.dedup import write_dedup
-from memaudit.report.document import read_report, start_run
+from memaudit.report.document import read_report
 from memaudit.report.page import percent, percent_down, percent_up
+from memaudit.report.run_folder import previous_runs, start_run
 from memaudit.store import Store
 from memaudit.types import Status
 
@@ -271,19 +272,23 @@ def test_audit_without_findings(training: Store, tmp_path: Path) -> None:
     assert pq.read_schema(tmp_path / "out" / "matches.parquet").field("query_id").type == "string"
 
 
-def test_an_unreadable_picture_says_so(tmp_path: Path) -> None:
-    """The training file went away after it was embedded: the page says "picture not available" and still stands."""
+def test_a_picture_is_of_the_file_that_was_embedded(tmp_path: Path) -> None:
+    """Where that went away the page says "picture not available"; where another one, or what is none, is in its
+    place a picture says that the file changed. The hash decides, and never another picture is shown."""
     training = embedded(tmp_path, "t", [Entry(f"t{i}", draw(i)) for i in range(6)])
     generations = embedded(tmp_path, "g", [Entry(f"g{i}", altered(draw(i))) for i in range(3)])
     (tmp_path / "t" / "001.png").unlink()
     (tmp_path / "t" / "002.png").write_bytes(BROKEN)
+    draw(77).save(tmp_path / "t" / "000.png")
     report = write_audit(audit(generations, ExactSearch(training)), generations, training, tmp_path / "out").content
     pictures = {finding["query_id"]: finding["reference_picture"] for finding in report["findings"]}
-    assert (pictures["g1"], pictures["g2"]) == (None, None)
-    assert pictures["g0"] is not None
+    changed = "thumbnails/file-changed.png"
+    assert pictures == {"g0": changed, "g1": None, "g2": changed}
+    assert Image.open(tmp_path / "out" / changed).size == (160, 160)
+    assert {finding["query_picture"] for finding in report["findings"]}.isdisjoint({None, changed})
     static, _, template = (tmp_path / "out" / "report.html").read_text().partition("<template")
     assert template
-    assert Page(static).text.count("picture not available") == 2
+    assert Page(static).text.count("picture not available") == 1
 
 
 def test_ten_thousand_findings_do_not_blow_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -493,8 +498,8 @@ def test_a_new_run_removes_the_old_report_first(tmp_path: Path) -> None:
     (tmp_path / "out" / "thumbnails").mkdir(exist_ok=True)
     (tmp_path / "out" / "thumbnails" / "image-0.jpg").write_bytes(b"old")
     start_run(tmp_path / "out", "dedup")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {".memaudit-run", "previous-run"}
-    assert (tmp_path / "out" / "previous-run" / "report.json").is_file()
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {".memaudit-run", "previous-runs"}
+    assert [path.name for path in previous_runs(tmp_path / "out")[0].glob("report.*n")] == ["report.json"]
 
 
 @pytest.mark.parametrize("name", ["keep.txt", "drop.txt", "report.json", "scores.parquet"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -734,15 +735,18 @@ def test_a_store_is_read_without_a_lock(folder: Path) -> None:
     assert all(options == {"locking": False} for options in opened)
 
 
-def test_where_no_lock_is_granted_nothing_is_written(tmp_path: Path) -> None:
-    """One line that names the folder and a way out."""
-    (tmp_path / "f").mkdir()
-    done = without_locks("embed", tmp_path / "f", "--out", tmp_path / "s", "--encoder", "thumbnail")
-    assert done.returncode == 2
+def test_where_no_lock_is_granted_a_file_stands_for_it(tmp_path: Path) -> None:
+    """It is written all the same, by one at a time: who is second is told whose the folder is, and the way out."""
     np.save(tmp_path / "v.npy", np.eye(3, 8, dtype=np.float32))
     (tmp_path / "ids.txt").write_text("a\nb\nc\n")
     options = ("--encoder", "mine", "--threshold", "0.9", "--out", tmp_path / "s")
-    done = without_locks("import", tmp_path / "v.npy", "--ids", tmp_path / "ids.txt", *options)
+    command = ("import", tmp_path / "v.npy", "--ids", tmp_path / "ids.txt", *options)
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / ".lock-owner").write_text(f"{os.getpid()} {platform.node()}")
+    done = without_locks(*command)
     assert done.returncode == 2
-    assert f"store {tmp_path / 's'} cannot be locked against other writers (No locks available)" in done.stderr
-    assert "choose an --out on a local disk" in done.stderr
+    assert "is being written by another process (process" in done.stderr
+    assert f"if it is dead delete {tmp_path / 's' / '.lock-owner'}" in done.stderr
+    (tmp_path / "s" / ".lock-owner").unlink()
+    assert without_locks(*command).returncode == 0
+    assert sorted(os.listdir(tmp_path / "s")) == [".lock", "shard-00000.h5", "store.json"]

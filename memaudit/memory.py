@@ -1,0 +1,87 @@
+"""What a process says of memory that it was refused."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sys
+from importlib.abc import MetaPathFinder
+
+if sys.platform != "win32":
+    import resource
+
+_GIB = 2**30
+_SIZES = "/proc/self/statm"
+# MiB of address space that loading a library takes (2 cores, measured, with room to spare). Where there is less, some
+# end with a segmentation fault, or with the exit code of a finding.
+_TO_LOAD = {
+    "numpy": 80,
+    "pyarrow": 250,
+    "h5py": 30,
+    "onnxruntime": 80,
+    "cv2": 330,
+    "faiss": 350,
+    "torch": 3000,
+    "open_clip": 400,
+}
+_TO_LOAD_A_CORE = {"numpy": 40}  # OpenBLAS has a buffer for each of its threads
+# How numpy, FAISS, HDF5, onnxruntime, OpenCV, Arrow, torch and the system say it
+_SAID = re.compile(
+    r"bad[_ ]alloc|insufficient memory|out of memory|cannot allocate memory|can't allocate memory|unable to allocate"
+    r"|malloc of size|realloc of size|failed to allocate|memory allocation failed|failed to map segment"
+    r"|can't start new thread",
+    re.IGNORECASE,
+)
+
+
+def refused(error: BaseException) -> str:
+    """One line for an error that says memory was refused: how much, as far as it is known, and what there is; empty for
+    any other error."""
+    text = " ".join(str(error).split())
+    if not isinstance(error, MemoryError) and not _SAID.search(text) and getattr(error, "errno", None) != errno.ENOMEM:
+        return ""
+    needed = text[:300] or "the amount is not known"
+    return (
+        f"memory ran out: {needed}; this process had taken {_taken() / _GIB:.1f} GiB{_limit()}. "
+        "Fewer --workers, a smaller --batch-size or --shard-rows take less"
+    )
+
+
+def watch_imports() -> None:
+    """Where the address space is limited (ulimit -v), let the import of a library that has no room be a MemoryError."""
+    if _limit() and os.path.exists(_SIZES):
+        sys.meta_path.insert(0, _Guard())
+
+
+class _Guard(MetaPathFinder):
+    """Finds no module itself, and lets others find it where there is room for it."""
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        if name not in _TO_LOAD:
+            return
+        needed = (_TO_LOAD[name] + _TO_LOAD_A_CORE.get(name, 0) * (os.cpu_count() or 1)) / 1024
+        if needed > (left := _room() / _GIB):
+            raise MemoryError(f"to load {name} takes {needed:.2f} GiB of address space, {left:.2f} are left")
+
+
+def _room() -> int:
+    """Bytes of address space that are left under the limit."""
+    with open(_SIZES, encoding="ascii") as file:
+        pages = int(file.read().split()[0])
+    return resource.getrlimit(resource.RLIMIT_AS)[0] - pages * resource.getpagesize()
+
+
+def _taken() -> int:
+    if sys.platform == "win32":
+        return 0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
+
+
+def _limit() -> str:
+    """What it may take, where somebody set a limit."""
+    if sys.platform == "win32":
+        return ""
+    most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return "" if most == resource.RLIM_INFINITY else f" of at most {most / _GIB:.1f} (ulimit -v)"

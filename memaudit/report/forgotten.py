@@ -1,0 +1,66 @@
+"""What runs keep of people who were forgotten: their pictures are deleted, their names are told of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from memaudit.errors import InputError
+from memaudit.faces.names import tombstone
+from memaudit.files import read_json
+from memaudit.report.bounds import MOST_BYTES
+from memaudit.report.model import JsonValue
+from memaudit.report.run_folder import FACE_CROPS, REPORT, THUMBNAILS, previous_runs
+
+# No other file is deleted, whatever a report says
+_OWN_PICTURE = re.compile(rf"({THUMBNAILS}|{FACE_CROPS})/[\w-]+\.(jpg|png)")
+_NUMBER = re.compile(r"#face-\d+\Z")
+_IDS = ("image_id", "query_id", "query_face", "reference_id", "reference_face")
+_PICTURES = ("picture", "query_picture", "query_crop", "reference_picture", "reference_crop")
+
+
+class Traces(NamedTuple):
+    """pictures: deleted files; naming: folders whose report or tables still name somebody who was forgotten, or cannot
+    be read."""
+
+    pictures: tuple[Path, ...]
+    naming: tuple[Path, ...]
+
+
+def remove_forgotten(out: Path, forgotten: Collection[str]) -> Traces:
+    """Delete the pictures of whoever is forgotten (tombstones of image_ids) from the run in `out`, and from those that
+    were put aside there."""
+    pictures, naming = list[Path](), list[Path]()
+    for folder in (out, *previous_runs(out)):
+        if not (folder / REPORT).is_file():
+            continue
+        try:
+            told = list(_told(read_json(folder / REPORT, most=MOST_BYTES), frozenset(forgotten)))
+        except InputError:
+            naming.append(folder)
+            continue
+        for name in (name for names in told for name in names):
+            if _OWN_PICTURE.fullmatch(name) and (folder / name).is_file():
+                (folder / name).unlink()
+                pictures.append(folder / name)
+        naming += [folder] if told else []
+    return Traces(tuple(pictures), tuple(naming))
+
+
+def _told(part: JsonValue, forgotten: Collection[str]) -> Iterator[list[str]]:
+    """The names of the pictures of each part of a report that tells of somebody who is forgotten."""
+    if isinstance(part, Mapping):
+        if any(_is_forgotten(str(part[key]), forgotten) for key in _IDS if key in part):
+            yield [str(part[key]) for key in _PICTURES if part.get(key)]
+        part = list(part.values())
+    if isinstance(part, list):
+        for each in part:
+            if isinstance(each, Mapping | list):
+                yield from _told(each, forgotten)
+
+
+def _is_forgotten(image_id: str, forgotten: Collection[str]) -> bool:
+    """A face is, with its image."""
+    return tombstone(image_id) in forgotten or tombstone(_NUMBER.sub("", image_id)) in forgotten

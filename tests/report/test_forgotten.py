@@ -1,0 +1,107 @@
+"""Whoever is forgotten is seen no more in what runs left."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from face_stores import face_store
+from vectors import random_vectors
+
+import memaudit as ma
+from memaudit.faces.names import tombstone
+from memaudit.faces.uses import note_use, uses_of
+from memaudit.report.forgotten import remove_forgotten
+from memaudit.report.run_folder import previous_runs, start_run
+
+
+def finding(query: str, reference: str, face: int) -> dict[str, str]:
+    return {
+        "query_id": query,
+        "query_face": f"{query}#face-1",
+        "reference_id": reference,
+        "reference_face": f"{reference}#face-{face}",
+        "query_crop": f"face-crops/{query}.jpg",
+        "reference_crop": f"face-crops/{reference}-{face}.jpg",
+        "reference_picture": f"thumbnails/{reference}.jpg",
+        "query_picture": "../precious.jpg",
+    }
+
+
+def reported(out: Path) -> None:
+    """A run that shows two faces of `group` and one of `other`."""
+    start_run(out, "audit")
+    findings = [finding("a", "group", 1), finding("b", "group", 2), finding("c", "other", 1)]
+    for each in findings:
+        for key in ("query_crop", "reference_crop", "reference_picture"):
+            (out / each[key]).parent.mkdir(exist_ok=True, parents=True)
+            (out / each[key]).write_bytes(b"")
+    (out / "report.json").write_text(
+        json.dumps({"results": {"groups": [{"members": findings[2:]}]}, "findings": findings})
+    )
+
+
+def pictures(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.glob("*/*.jpg")}
+
+
+OTHER = {"face-crops/c.jpg", "face-crops/other-1.jpg", "thumbnails/other.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("forgotten", "left"),
+    [
+        ("group", OTHER),
+        ("group#face-2", OTHER | {"face-crops/a.jpg", "face-crops/group-1.jpg"}),
+        ("nobody", None),
+    ],
+)
+def test_pictures_of_the_forgotten_go_from_all_runs(tmp_path: Path, forgotten: str, left: set[str] | None) -> None:
+    """Those put aside as well; what was matched with them goes with them. No file but pictures of ours is deleted."""
+    (tmp_path / "precious.jpg").write_bytes(b"mine")
+    out = tmp_path / "out"
+    for _ in range(2):
+        reported(out)
+    folders = [out, *previous_runs(out)]
+    before = pictures(out)
+    traces = remove_forgotten(out, [tombstone(forgotten)])
+    for folder in folders:
+        assert pictures(folder) == (before if left is None else left)
+    assert len(traces.pictures) == (0 if left is None else 2 * len(before - left))
+    assert list(traces.naming) == ([] if left is None else folders)
+    assert (tmp_path / "precious.jpg").exists()
+
+
+def test_a_report_that_cannot_be_read_is_told_of(tmp_path: Path) -> None:
+    """It may name them."""
+    reported(tmp_path)
+    (tmp_path / "report.json").write_text("{")
+    assert remove_forgotten(tmp_path, ["x"]).naming == (tmp_path,)
+
+
+def test_forgetting_reaches_what_was_made_of_the_store(tmp_path: Path) -> None:
+    """Audits that compared it, wherever they are, and indexes; the audit that it lies in; nothing that is gone."""
+    out = tmp_path / "out"
+    reported(tmp_path / "audit")
+    reported(out)
+    store = face_store(out / "training-faces", random_vectors(1, 3, 16), parents=("group", "group", "other"))
+    for place in ("audit", "gone", "audit"):
+        note_use(store, tmp_path / place)
+    ma.build_index(store, tmp_path / "index", recipe="flat")
+    assert uses_of(store.folder) == [out, tmp_path / "audit", tmp_path / "index"]
+    done = ma.forget_faces(store, "group")
+    assert len(done.pictures) == 2 * 5
+    assert done.elsewhere == (str(out), str(tmp_path / "audit"), str(tmp_path / "index"))
+    assert pictures(out) == pictures(tmp_path / "audit") == OTHER
+
+
+def test_stores_and_indexes_of_faces_are_their_owners_alone(tmp_path: Path) -> None:
+    """Whatever the mask."""
+    store = face_store(tmp_path / "faces", random_vectors(1, 3, 16))
+    ma.build_index(store, tmp_path / "index", recipe="flat")
+    for folder in (tmp_path / "faces", tmp_path / "index"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+        assert set(modes.values()) == {0o600}, modes
