@@ -20,9 +20,15 @@ def edit_manifest(folder: Path, change: Change, name: str = "store.json") -> Non
     (folder / name).write_text(json.dumps(sealed(manifest) if bound else manifest))
 
 
-def as_of_0_2(folder: Path, change: Change = lambda manifest: None) -> None:
-    """The manifest of a store as memaudit 0.1 and 0.2 wrote it: without a digest."""
-    edit_manifest(folder, change)
-    manifest = json.loads((folder / "store.json").read_text()) | {"schema": "memaudit-store/1"}
+def as_of_0_2(
+    folder: Path,
+    change: Change = lambda manifest: None,
+    *,
+    name: str = "store.json",
+    schema: str = "memaudit-store/1",
+) -> None:
+    """The manifest of a store or an index as memaudit 0.1 and 0.2 wrote it: without a digest."""
+    edit_manifest(folder, change, name)
+    manifest = json.loads((folder / name).read_text()) | {"schema": schema}
     manifest.pop(DIGEST, None)
-    (folder / "store.json").write_text(json.dumps(manifest))
+    (folder / name).write_text(json.dumps(manifest))

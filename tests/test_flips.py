@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import random
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from flips import Flipper, artefacts, tally, write_project
+from manifests import as_of_0_2
+from pictures import write_pictures
+
+import memaudit as ma
+from memaudit.errors import MemauditError
+from memaudit.index import Index
+from memaudit.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +33,24 @@ def test_every_kind_of_artefact_is_there(project: Path) -> None:
 def test_flips_are_refused_or_harmless(project: Path, seed: int) -> None:
     _, wrong = tally(Flipper(project).flips(100, seed))
     assert wrong == [], "\n".join(map(str, wrong))
+
+
+def test_flips_in_manifests_without_a_digest_are_no_internal_errors(tmp_path: Path) -> None:
+    """What an earlier version wrote may say something else; it is read, or refused in one line."""
+    store = ma.embed(write_pictures(tmp_path / "images", range(6)), tmp_path / "store", encoder="thumbnail")
+    ma.build_index(store, tmp_path / "index", recipe="flat")
+    as_of_0_2(tmp_path / "store")
+    as_of_0_2(tmp_path / "index", name="index.json", schema="memaudit-index/2")
+    draw = random.Random(0)
+    for path, read in ((tmp_path / "store/store.json", Store.open), (tmp_path / "index/index.json", Index.open)):
+        good = path.read_bytes()
+        read(path.parent)
+        for _ in range(300):
+            place, bit = draw.randrange(len(good)), 1 << draw.randrange(8)
+            path.write_bytes(good[:place] + bytes([good[place] ^ bit]) + good[place + 1 :])
+            with suppress(MemauditError):
+                read(path.parent)
+        path.write_bytes(good)
 
 
 @pytest.mark.slow

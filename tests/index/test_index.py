@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import resource
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from manifests import edit_manifest
+from manifests import as_of_0_2, edit_manifest
 from pictures import MakeFolder, MakeStore
 from PIL import Image
 
@@ -171,10 +170,7 @@ def test_a_manifest_that_was_changed_is_refused(store: Store, tmp_path: Path) ->
 def test_an_index_of_an_earlier_version_opens(store: Store, tmp_path: Path) -> None:
     """It had no digest of its own."""
     build_index(store, tmp_path / "index")
-    path = tmp_path / "index" / "index.json"
-    manifest = json.loads(path.read_text()) | {"schema": "memaudit-index/2"}
-    del manifest["digest"]
-    path.write_text(json.dumps(manifest))
+    as_of_0_2(tmp_path / "index", name="index.json", schema="memaudit-index/2")
     assert verify_index(tmp_path / "index") == []
     assert len(Index.open(tmp_path / "index").store) == len(store)
 
