@@ -142,7 +142,8 @@ class AuditResult:
     none. seeds: of each generation, as the pairing gives them. compared: how many of the candidates were looked at on
     pixels; None where none were, and `no_pixels` says why. views: their names. misses: the closest that are no matches.
     counted: for each row whether `searched` counts it. reference_views: what was searched of the training images.
-    unpaired: generations that the pairing does not name; None without one.
+    unpaired: generations that the pairing does not name; None without one. grown: what the training set's sources hold
+    by now and its store does not, in a sentence.
     """
 
     encoder: EncoderSpec
@@ -167,6 +168,7 @@ class AuditResult:
     seeds: tuple[str, ...] = ()
     compared: Coverage | None = None
     no_pixels: str = ""
+    grown: str = ""
     views: tuple[str, ...] = ()
     misses: Misses | None = None
     reference_views: ReferenceViews | None = None

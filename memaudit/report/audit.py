@@ -141,13 +141,15 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         views=list(result.views),
         reference_views=convert(views.as_dict(), ReferenceViews) if (views := result.reference_views) else UNSET,
         effort=_effort(result.effort),
+        grown=result.grown or UNSET,
     )
 
 
 def searched_in(report: Report) -> str:
     """A sentence on which views of the training images an audit searched."""
-    views = report.results.reference_views if isinstance(report.results, AuditResults) else UNSET
-    if views is UNSET:
+    results = report.results if isinstance(report.results, AuditResults) else None
+    views = results.reference_views if results else UNSET
+    if results is None or views is UNSET:
         return "It is not known which views of the training images were searched."
     parts = {"tiles": views.tiles, "details": views.details}
     searched = [f"their {name}" for name, digest in parts.items() if digest]
@@ -158,6 +160,7 @@ def searched_in(report: Report) -> str:
         + (f"; the store has {' and '.join(lacking)} of them" if lacking else "")
         + (f"; their {' and '.join(idle)} were not used: without pixels they decide nothing" if idle else "")
         + "."
+        + (f" Not searched in: {results.grown}." if results.grown else "")
     )
 
 

@@ -196,6 +196,9 @@ class AuditResults(Part, frozen=True, kw_only=True):
         UNSET
     )
     effort: Annotated[Effort | UnsetType, says("how hard the audit looked")] = UNSET
+    grown: Annotated[str | UnsetType, says("what sources of the training set hold by now, and its store does not")] = (
+        UNSET
+    )
     misses: Annotated[list[Miss], says("the closest pairs that are no findings")] = []
     faces: Annotated[Faces | UnsetType, says("what comparing faces gave, with --faces")] = UNSET
 
