@@ -107,6 +107,7 @@ def test_stopped_at_any_file_it_ends_as_if_it_had_not_been(
     assert whole.code in (0, 1, 3), whole.said
     expected = contents(tmp_path / "whole")
     assert expected
+    print(f"{whole.events} events")
     first = 1 + (whole.events // 2) % STEP
     for last in range(first, whole.events + 1, STEP):
         place = tmp_path / f"stopped-{last}"
