@@ -132,6 +132,7 @@ def _arrow(location: str) -> Iterator[ArrowTable]:
 def _parts(batches: Iterator[pa.RecordBatch], size: int, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         chosen = batch if columns is None else batch.select(columns)
+        chosen.validate(full=True)  # damaged offsets lead out of the file, to where reading kills the process
         for low in range(0, chosen.num_rows, size):
             yield chosen.slice(low, size)
 
