@@ -84,12 +84,12 @@ class Plan:
     """
 
     held_out: str = "photographs/"
-    drawings: int = 240
+    drawings: int = 160
     training: float = 0.6
     control: float = 0.2
     least_control: int = 120
     largest_elsewhere: int = 4
-    families: int = 30
+    families: int = 24
     largest_family: int = 20
 
 

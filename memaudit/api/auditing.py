@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memaudit.api.defaults import DEFAULT_VIEWS
@@ -14,6 +14,7 @@ from memaudit.audit.pairing import Pairer, pairer
 from memaudit.audit.run import AuditOptions
 from memaudit.audit.run import audit as audit_images
 from memaudit.audit.shortfalls import Views
+from memaudit.embedding.growth import grown
 from memaudit.errors import UsageError
 from memaudit.faces.audit import AuditedImages, FaceAuditOptions, audit_faces_alone, audit_faces_beside
 from memaudit.faces.compare import CompareOptions
@@ -107,10 +108,10 @@ def run_audit(
 
     generations, control: images (folder, manifest, archive …) or a store; control are held-out images, never trained
     on. against: the training set's store or an index of it. out: folder of the run's files, where it continues; None: a
-    temporary one. pairing: CSV or JSON lines that say which image's prompt a generation was made from; pairing_pattern:
-    how generations are named, say {image_id}_{seed}.png. threshold: cosine, None for the encoder's own. views: none,
-    flips, tiles or all. match: whether candidates from `match_from` to the threshold are decided on pixels: auto,
-    pixels or none. metrics: also C_T, AuthPct and the FLD gap, which need a control.
+    temporary one. pairing: a CSV, TSV, JSON or Parquet that says which image's prompt a generation was made from;
+    pairing_pattern: how generations are named, say {image_id}_{seed}.png. threshold: cosine, None for the
+    encoder's own. views: none, flips, tiles or all. match: whether candidates from `match_from` to the threshold are
+    decided on pixels: auto, pixels or none. metrics: also C_T, AuthPct and the FLD gap, which need a control.
 
     Raises UsageError for impossible options, InconclusiveError where nothing could be measured.
 
@@ -212,8 +213,16 @@ def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:
     pairs = asked.pair(queries, references.store) if asked.pair else None
     options = asked.options
     result = audit_images(
-        queries, references, pairing=pairs, control=control, views=views, options=options, progress=progress
+        queries,
+        references,
+        pairing=pairs,
+        control=control,
+        views=views,
+        options=options,
+        hidden=0 if queries.folder == out / "generations" else encoding.hidden_in(queries),
+        progress=progress,
     )
+    result = replace(result, grown=grown(references.store))
     references.require_current()
     windows = (of_queries, of_control, views.windows.tiles, views.windows.details)
     require_current(queries, control, *(each.store for each in windows if each))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memaudit.api.defaults import DEFAULT_VIEWS
+from memaudit.embedding.parts import hidden_in
 from memaudit.embedding.run import EmbedOptions, embed_with_views
 from memaudit.embedding.views import ViewStore, embed_views
 from memaudit.encoders import Encoder, load_encoder
@@ -53,9 +54,19 @@ class Encoding:
             return images, embed_views(images, beside, self.load(images.encoder), views, self._options(), progress)
         encoder, kinds = self.load(against.encoder), {beside: views} if views else {}
         images, made = embed_with_views(
-            [str(source)], folder, encoder, kinds, self._options(), replace_changed=True, progress=progress
+            [str(source)],
+            folder,
+            encoder,
+            kinds,
+            replace(self._options(), parts=True),
+            replace_changed=True,
+            progress=progress,
         )
         return images, made[0] if made and images.comparable else None
+
+    def hidden_in(self, store: Store) -> int:
+        """How many files of a given store hold pictures, frames or those of a sheet, that it has no rows of."""
+        return hidden_in(store, self._options())
 
     def load(self, spec: EncoderSpec) -> Encoder:
         """The encoder that a store was made with. Raises InconclusiveError when the one at hand is another."""

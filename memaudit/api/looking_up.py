@@ -11,6 +11,7 @@ from memaudit.api.encoding import Encoding
 from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, searcher_at, sources_of
 from memaudit.api.runs import DedupRun
+from memaudit.embedding.growth import grown
 from memaudit.errors import EmptyInputError, UsageError
 from memaudit.files import write_json
 from memaudit.folders import sole_writer_of
@@ -32,7 +33,8 @@ from memaudit.types import Progress, silent
 
 @dataclass(frozen=True, repr=False)
 class LookupRun:
-    """What came of each picture. evidence: all of it, with the digests that make it repeatable.
+    """What came of each picture. evidence: all of it, with the digests that make it repeatable. grown: what the
+    training set's sources hold by now and its store does not, in a sentence.
 
     >>> found = ma.run_lookup("generations/copy.png", ma.embed("training", out="store", encoder="thumbnail"))
     >>> found.outcome, found.answers[0].matches[0].image_id
@@ -40,6 +42,7 @@ class LookupRun:
     """
 
     evidence: Evidence
+    grown: str = ""
 
     @property
     def answers(self) -> tuple[Answer, ...]:
@@ -53,7 +56,7 @@ class LookupRun:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Why "nothing found" must not be read as "is not in it"."""
-        return self.evidence.undecided
+        return (*self.evidence.undecided, *([f"not searched in: {self.grown}"] if self.grown else []))
 
     def write(self, path: str | Path) -> Path:
         """Write the evidence as JSON. Raises UsageError where a file is already: evidence is not written over."""
@@ -138,7 +141,7 @@ def _looked_up(
         result = with_fates(result, decisions)
     watch.lap("looking up")
     references.require_current()
-    return LookupRun(evidence_of(result, max_unreadable, watch.seconds))
+    return LookupRun(evidence_of(result, max_unreadable, watch.seconds), grown(references.store))
 
 
 def _require_new(path: Path) -> None:

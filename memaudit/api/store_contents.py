@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from memaudit.embedding.growth import grown
 from memaudit.embedding.windows import DETAILS, TILES, window_counts, window_faults, windows_of
 from memaudit.errors import InconclusiveError
 from memaudit.files import NOT_BOUND
@@ -18,9 +19,12 @@ def faults_of(path: Path) -> list[str]:
 
 
 def notes_of(path: Path) -> list[str]:
-    """What has no digest of its own by which to tell whether it was changed: manifests of earlier versions."""
+    """What has no digest of its own by which to tell whether it was changed: manifests of earlier versions; and what
+    the store's sources hold by now and it does not."""
     folders = [path, *(path / name for name in (TILES, DETAILS) if (path / name / MANIFEST).is_file())]
-    return [NOT_BOUND.format(folder / MANIFEST) for folder in folders if not Manifest.read(folder).bound]
+    notes = [NOT_BOUND.format(folder / MANIFEST) for folder in folders if not Manifest.read(folder).bound]
+    manifest = Manifest.read(path)
+    return [*notes, *filter(None, [grown(Store(path, manifest))] if manifest.complete else [])]
 
 
 def contents_of(path: Path) -> dict[str, object]:

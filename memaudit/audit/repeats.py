@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
+from memaudit.images.parts import file_of
 from memaudit.store import Columns, Store
 from memaudit.types import Int64, Status
 
@@ -53,6 +54,27 @@ def one_of_each(pictures: Digests, found: NDArray[np.bool_]) -> NDArray[np.bool_
     distinct = np.zeros(len(pictures), bool)
     distinct[order[first]] = True
     return distinct
+
+
+def files_of(image_ids: NDArray[np.object_]) -> Int64:
+    """For each row that of its file: of a frame, or of a picture on a sheet, the file's own; else the row itself."""
+    files = [file_of(image_id) for image_id in image_ids]
+    wanted = set(files) - {""}
+    rows = {image_id: row for row, image_id in enumerate(image_ids) if image_id in wanted}
+    return np.array([rows.get(file, row) for row, file in enumerate(files)], np.int64)
+
+
+def one_of_each_file(pictures: Digests, found: NDArray[np.bool_], files: Int64) -> Digests:
+    """The pictures, with one left of each file: a film, or a sheet, is one draw, whatever number of pictures it holds.
+
+    It is one with a finding if the file has any; else the first.
+    """
+    order = np.argsort(~found, kind="stable")
+    order = order[pictures[order] != ""]
+    _, first = np.unique(files[order], return_index=True)
+    left = np.zeros_like(pictures)
+    left[order[first]] = pictures[order[first]]
+    return left
 
 
 def first_of_picture(pictures: Digests) -> Int64:

@@ -121,6 +121,19 @@ class Control:
     duplicates: int = 0
 
 
+class Made(NamedTuple):
+    """What the model made. total: generations that are there, each picture of a sheet one, and a film one; blank, of
+    these without content; unpaired, without a line in the pairing (None: there is none). parts: pictures within files,
+    frames beyond the first and those of sheets, which have rows of their own. hidden: files that hold such pictures, of
+    which there are no rows."""
+
+    total: int
+    blank: int = 0
+    unpaired: int | None = None
+    parts: int = 0
+    hidden: int = 0
+
+
 @dataclass(frozen=True)
 class Effort:
     """How hard an audit looked. match_from: similarity from which candidates were compared on pixels; None: none was.
@@ -142,7 +155,7 @@ class AuditResult:
     none. seeds: of each generation, as the pairing gives them. compared: how many of the candidates were looked at on
     pixels; None where none were, and `no_pixels` says why. views: their names. misses: the closest that are no matches.
     counted: for each row whether `searched` counts it. reference_views: what was searched of the training images.
-    unpaired: generations that the pairing does not name; None without one.
+    grown: what the training set's sources hold by now and its store does not, in a sentence.
     """
 
     encoder: EncoderSpec
@@ -154,6 +167,7 @@ class AuditResult:
     matches: Matches
     prompts: tuple[str, ...]
     missing: tuple[str, ...]
+    made: Made
     counted: NDArray[np.bool_]
     pictures: Digests
     duplicates: int
@@ -167,8 +181,8 @@ class AuditResult:
     seeds: tuple[str, ...] = ()
     compared: Coverage | None = None
     no_pixels: str = ""
+    grown: str = ""
     views: tuple[str, ...] = ()
     misses: Misses | None = None
     reference_views: ReferenceViews | None = None
     effort: Effort = Effort()
-    unpaired: int | None = None

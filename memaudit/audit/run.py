@@ -15,10 +15,11 @@ from memaudit.audit.eidetic import near_duplicates
 from memaudit.audit.metrics import measure_metrics
 from memaudit.audit.neighbour_ratio import neighbour_ratios
 from memaudit.audit.pairing import Prompted, paired_rows, unknown_images
-from memaudit.audit.repeats import draws_of, one_of_each, picture_digests
-from memaudit.audit.results import AuditResult, Scores
+from memaudit.audit.repeats import draws_of, files_of, one_of_each, one_of_each_file, picture_digests
+from memaudit.audit.results import AuditResult, Made, Scores
 from memaudit.audit.shortfalls import NO_VIEWS, Views, cut_archives, shortfalls
 from memaudit.errors import InconclusiveError, UsageError
+from memaudit.images.parts import file_of, is_frame
 from memaudit.images.view_names import WHOLE
 from memaudit.index import Searcher
 from memaudit.matching.candidates import Candidates
@@ -33,6 +34,7 @@ from memaudit.store import Columns, Store, require_same_encoder
 from memaudit.types import Coverage, Float32, Int64, Progress, Rate, Status, silent
 
 QUERY_ROWS = 4096
+_UNASKED = Prompted("")
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,12 @@ def audit(
     control: Store | None = None,
     views: Views = NO_VIEWS,
     options: AuditOptions = AuditOptions(),
+    hidden: int = 0,
     progress: Progress = silent,
 ) -> AuditResult:
     """Measure how often generations are near-duplicates of training images, or copies of parts of them.
 
+    hidden: files of generations that hold pictures which have no rows: at least as many were not measured.
     Memory: blocks, the names of the generations, some 50 bytes of scores for each, and the matches.
     Raises InconclusiveError for stores of different encoders or a training set without images, UsageError for
     impossible options.
@@ -90,18 +94,21 @@ def audit(
     found = decided.matches()
     scores = _scores(columns, searched, paired, found, threshold)
     pictures = picture_digests(generations, columns)
-    counted = draws_of(pictures, scores.regurgitated)
+    files = files_of(columns.image_id)
+    draws = one_of_each_file(pictures, scores.regurgitated, files)
+    counted = draws_of(draws, scores.regurgitated)
+    asked = [pairing.get(name) or pairing.get(file_of(name), _UNASKED) for name in columns.image_id]
     matches = _with_counts(_kept(found, paired, options.neighbours), references, threshold)
     missing = tuple(sorted(set(pairing) - set(columns.image_id)))
-    rate = _searched_rate(scores, counted, len(missing))
+    rate = _searched_rate(scores, counted, len(missing) + hidden)
     paired_rate = _paired_rate(scores, paired, len(pairing)) if pairing else None
     held_out = None
     if control is not None:
         controls = StoredQueries(control, views.control)
         seen = search(controls, scope, None, progress)
         alike = decide(seen, controls, references.store, threshold, plan, progress).matched()
-        distinct = one_of_each(pictures, scores.regurgitated)
-        of_distinct = _searched_rate(scores, distinct, len(missing))
+        distinct = one_of_each(draws, scores.regurgitated)
+        of_distinct = _searched_rate(scores, distinct, len(missing) + hidden)
         held_out = measure_control(
             control, references, generations, scores, distinct, of_distinct, threshold, HeldOut(seen, alike)
         )
@@ -113,11 +120,12 @@ def audit(
         references=references.store.coverage,
         scores=scores,
         matches=matches,
-        prompts=tuple(pairing[i].prompt if i in pairing else "" for i in columns.image_id),
+        prompts=tuple(each.prompt for each in asked),
         missing=missing,
+        made=_made(columns, files, pairing)._replace(hidden=hidden),
         counted=counted,
         pictures=pictures,
-        duplicates=int((columns.status == Status.OK).sum() - counted.sum()),
+        duplicates=int(np.count_nonzero(draws != "") - counted.sum()),
         searched=rate,
         paired=paired_rate,
         control=held_out,
@@ -128,14 +136,13 @@ def audit(
         neighbour_ratio=neighbour_ratios(generations, references, matches),
         why=measure_covariates(scores, matches, counted, references, threshold),
         metrics=measure_metrics(generations, references, control, scores) if options.metrics and control else None,
-        seeds=tuple(pairing[i].seed if i in pairing else "" for i in columns.image_id),
+        seeds=tuple(each.seed for each in asked),
         compared=decided.coverage,
         no_pixels=plan.why_not,
         views=(WHOLE, *(views.generations.names if views.generations else ())),
         misses=decided.misses(),
         reference_views=scope.windows.searched_with(references.store),
         effort=searched_with.effort(plan.floor if plan.on_pixels else None),
-        unpaired=_unpaired(columns, pairing) if pairing else None,
     )
     reasons = shortfalls(result, searched_with, decided.below, len(pairing), options.max_unmeasured)
     return replace(result, inconclusive=(*result.inconclusive, *reasons))
@@ -208,11 +215,11 @@ def _compare_pairs(generations: Store, references: Store, pairing: Mapping[str, 
     return _Paired(rows, status, similarity)
 
 
-def _searched_rate(scores: Scores, counted: NDArray[np.bool_], missing: int) -> Rate:
+def _searched_rate(scores: Scores, counted: NDArray[np.bool_], unseen: int) -> Rate:
     """Blank generations are out of scope: they could not have been found, so they must not make n look large."""
     measured = int(counted.sum())
     unreadable = int((scores.status == Status.UNREADABLE).sum())
-    return rate_of(int((counted & scores.regurgitated).sum()), Coverage(measured, measured + unreadable + missing))
+    return rate_of(int((counted & scores.regurgitated).sum()), Coverage(measured, measured + unreadable + unseen))
 
 
 def _paired_rate(scores: Scores, paired: _Paired, pairs: int) -> Rate:
@@ -223,8 +230,12 @@ def _paired_rate(scores: Scores, paired: _Paired, pairs: int) -> Rate:
     return rate_of(int(scores.paired_match.sum()), Coverage(measured, pairs - blank))
 
 
-def _unpaired(columns: Columns, pairing: Mapping[str, Prompted]) -> int:
-    return sum(image_id not in pairing for image_id in columns.image_id)
+def _made(columns: Columns, files: Int64, pairing: Mapping[str, Prompted]) -> Made:
+    parts = files != np.arange(len(files))
+    frames = parts & np.array([is_frame(name) for name in columns.image_id], bool)
+    unpaired = sum(name not in pairing for name in columns.image_id[~parts]) if pairing else None
+    blank = np.count_nonzero((columns.status == Status.BLANK) & ~frames)
+    return Made(int(np.count_nonzero(~frames)), int(blank), unpaired, int(np.count_nonzero(parts)))
 
 
 def _digests(generations: Store, references: Store, control: Store | None) -> dict[str, str]:

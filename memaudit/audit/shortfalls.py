@@ -46,6 +46,7 @@ def shortfalls(result: AuditResult, views: Views, below: Coverage | None, pairs:
     yield from _unread(below, allowed)
     yield from _contentless(result, allowed)
     yield from _unpaired(result, pairs, allowed)
+    yield from _hidden(result, allowed)
 
 
 def _of_coverage(result: AuditResult, allowed: float) -> Iterator[str]:
@@ -70,20 +71,30 @@ def _unread(below: Coverage | None, allowed: float) -> Iterator[str]:
 def _contentless(result: AuditResult, allowed: float) -> Iterator[str]:
     """Black images of a safety filter, for example: none of them could have been found to be a copy."""
     status = result.scores.status
-    readable, blank = int((status != Status.UNREADABLE).sum()), int((status == Status.BLANK).sum())
-    if readable and blank == readable:
+    readable, made = int((status != Status.UNREADABLE).sum()), result.made
+    if readable and not (status == Status.OK).any():
         yield f"all {readable:,} generations that could be read are blank: nothing was compared"
-    elif Coverage(len(status) - blank, len(status)).falls_short(allowed):
-        yield f"{blank:,} of {len(status):,} generations are blank, and nothing can be said of them"
+    elif Coverage(made.total - made.blank, made.total).falls_short(allowed):
+        yield f"{made.blank:,} of {made.total:,} generations are blank, and nothing can be said of them"
 
 
 def _unpaired(result: AuditResult, pairs: int, allowed: float) -> Iterator[str]:
     """A pairing that was cut off says of few generations what would be believed of all."""
-    missing, made = result.missing, len(result.scores.status)
+    missing, made = result.missing, result.made
     if len(missing) > allowed * pairs:
         yield f"{len(missing):,} generations named in the pairing were not found, the first is {missing[0]!r}"
-    if result.unpaired is not None and Coverage(made - result.unpaired, made).falls_short(allowed):
-        yield f"{result.unpaired:,} of {made:,} generations have no line in the pairing"
+    if made.unpaired is not None and Coverage(made.total - made.unpaired, made.total).falls_short(allowed):
+        yield f"{made.unpaired:,} of {made.total:,} generations have no line in the pairing"
+
+
+def _hidden(result: AuditResult, allowed: float) -> Iterator[str]:
+    """A store made by `embed` has first frames, and whole sheets."""
+    hidden, total = result.made.hidden, result.searched.coverage.total
+    if Coverage(total - hidden, total).falls_short(allowed):
+        yield (
+            f"{hidden:,} files of generations hold further pictures (frames of a film, pictures of a sheet), of which "
+            "the given store has no rows: give the files, not a store of them"
+        )
 
 
 def cut_archives(stores: Mapping[str, Store | None]) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ Generations = Annotated[
 Against = Annotated[Path, typer.Option("--against", help="The training set: a store, or an index of one.")]
 PairingFile = Annotated[
     Path | None,
-    typer.Option("--pairing", help="CSV or JSON lines: generation, image_id (of its prompt), prompt, seed."),
+    typer.Option("--pairing", help="CSV, TSV, JSON or Parquet: generation, image_id (of its prompt), prompt, seed."),
 ]
 PairingPattern = Annotated[
     str | None,

@@ -17,7 +17,7 @@ PromptPattern = Annotated[
     str | None, typer.Option("--prompt-pattern", help="How generations are named, say {prompt}/{seed}.png.")
 ]
 PairingFile = Annotated[
-    Path | None, typer.Option("--pairing", help="CSV or JSON lines that say which prompt a generation was made from.")
+    Path | None, typer.Option("--pairing", help="A table that says which prompt a generation was made from.")
 ]
 Distance = Annotated[
     float, typer.Option("--threshold", help="Patched l2 distance at or below which two generations are one picture.")

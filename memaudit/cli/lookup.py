@@ -76,17 +76,18 @@ def lookup(
             encoding=Encoding(encoder, device, shard_rows=1, allow_unverified_weights=allow_unverified_weights),
             progress=progress,
         )
-    console.result(found.evidence.as_dict(), _text(found.evidence))
+    console.result(found.evidence.as_dict(), _text(found.evidence, found.grown))
     raise typer.Exit({NOTHING: 0, FOUND: 1, UNDECIDED: 3}[found.outcome])
 
 
-def _text(found: Evidence) -> str:
+def _text(found: Evidence, grown: str) -> str:
     lines = [line for answer in found.images for line in _lines(answer)]
     lines += [f"not decided: {reason}" for reason in found.undecided]
     lines += _pixels_line(found.pixels)
     if found.index:
         near = found.index.near
         lines.append(f"The index finds {near.at_1:.2%} of near-duplicates (measured on {near.rows:,} queries).")
+    lines += [f"not searched in: {grown}"] if grown else []
     spent = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in found.seconds.items())
     return "\n".join([*lines, f"{found.outcome} ({spent})"])
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from memaudit.errors import InputError
 from memaudit.files import reason_of, sha256_of, text_lines
+from memaudit.images.text_rows import require_once
 from memaudit.similarity import Pairs
 from memaudit.store import Columns
 from memaudit.types import Int64
@@ -45,7 +46,8 @@ def read_ruled_out(path: str | Path) -> RuledOut:
 
 
 def _collected(path: Path, reader: csv.DictReader[str]) -> dict[tuple[str, str], int]:
-    header = list(reader.fieldnames or ())
+    reader.fieldnames = header = [name.strip() for name in reader.fieldnames or ()]
+    require_once(f"ignored pairs {path}", header)
     for name in (LEFT, RIGHT):
         if name not in header:
             raise InputError(f"ignored pairs {path} have no column {name!r}: the header is {', '.join(header)[:200]!r}")

@@ -71,12 +71,13 @@ def confirm(
     )
 
 
-def shortfall(checks: PixelChecks | None, asked: bool, allowed: float) -> str:
-    """Why checks that were asked for do not speak of the whole set: a larger share than `allowed` was unreadable."""
-    if not asked or checks is None or not checks.unread:
+def shortfall(checks: PixelChecks | None, allowed: float) -> str:
+    """Why checks do not speak of the whole set: a larger share than `allowed` was unreadable."""
+    if checks is None or not checks.unread:
         return ""
     pairs = Coverage(checks.checked, checks.checked + checks.unread)
     if not pairs.falls_short(allowed):
         return ""
     why = "; ".join(checks.why)
-    return f"pixels of only {pairs.measured:,} of {pairs.total:,} pairs below the threshold could be compared ({why})"
+    told = f"pixels of only {pairs.measured:,} of {pairs.total:,} pairs below the threshold could be compared ({why})"
+    return f"{told}; --match none leaves them"

@@ -139,7 +139,8 @@ def dedup(
     images = _images_of(store, options, ruled_out)
     rows = _distinct(store, images)
     plan_comparison(len(rows), options)  # what cannot be is said now, and not after hours
-    plan = plan_matching(options.match, options.match_from, store.encoder.name, threshold, len(rows))
+    files = bool((images.columns.uri[rows] != "").any())
+    plan = plan_matching(options.match, options.match_from, store.encoder.name, threshold, len(rows), files=files)
     other = None
     if against is not None:
         other = find_elsewhere(store, against, images.columns, images.stands_for, threshold, progress)
@@ -149,7 +150,7 @@ def dedup(
     compared = _compare(store, rows, threshold, rule, options, scratch, progress)
     ruling = Ruling(options.groups, threshold)
     decided = _decide(store, images, rows, compared.found, found, ruling, rule, progress)
-    steps = (compared.shortfall, shortfall(decided.pixels, plan.asked, options.max_unreadable))
+    steps = (compared.shortfall, shortfall(decided.pixels, options.max_unreadable))
     families = linked_families(len(store), decided.pairs, found)
     return DedupResult(
         encoder=store.encoder,

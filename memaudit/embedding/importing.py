@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -106,7 +107,7 @@ def _open(path: Path) -> NDArray[Any]:
         raise InputError(f"{path} is no file: give a .npy file of embeddings")
     try:
         matrix: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError, EOFError, SyntaxError, OverflowError, MemoryError) as error:
+    except (OSError, ValueError, EOFError, SyntaxError, OverflowError, MemoryError, TokenError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"{path} cannot be read as a .npy array: {reason}; write the embeddings with numpy.save, one matrix "

@@ -10,13 +10,15 @@ from memaudit.images.decode import MAX_PIXELS
 
 @dataclass(frozen=True)
 class EmbedOptions:
-    """reuse: a file whose hash the store has is not embedded again; its embedding is copied."""
+    """reuse: a file whose hash the store has is not embedded again; its embedding is copied. parts: frames beyond the
+    first and the pictures of a sheet get rows of their own."""
 
     batch_size: int = 16
     workers: int = 0  # 0: one per core
     shard_rows: int = 8192
     max_pixels: int = MAX_PIXELS
     reuse: bool = True
+    parts: bool = False
 
     @property
     def threads(self) -> int:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from memaudit.errors import InputError
 from memaudit.images.addresses import unsigned
 from memaudit.images.image_ref import ImageRef
-from memaudit.images.reading import read_bytes
 from memaudit.images.remote import local_path
+from memaudit.images.sources import read_image
 from memaudit.store import NO_FILE, Store
 from memaudit.types import Int64, Status
 
@@ -225,4 +225,4 @@ def sha256_of(ref: ImageRef) -> str:
 
 
 def bytes_of(ref: ImageRef) -> bytes:
-    return read_bytes(ref.uri) if ref.data is None else ref.data
+    return read_image(ref.uri) if ref.data is None else ref.data

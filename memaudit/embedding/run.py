@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from memaudit.embedding.options import EmbedOptions
+from memaudit.embedding.parts import WithParts
 from memaudit.embedding.pictures import Prepared, PreparedImage, prepare
 from memaudit.embedding.reconcile import (
     ComparedImage,
@@ -42,6 +43,17 @@ __all__ = ["EmbedOptions", "Embedded", "embed", "embed_with_views", "require_out
 
 _DEFAULTS = EmbedOptions()
 _AT_ONCE = 1024  # rows of a store whose columns are read
+
+
+class _Images(NamedTuple):
+    """The images of sources, from the beginning each time; with those within their files, where these are wanted."""
+
+    sources: Sequence[str | Path]
+    with_parts: WithParts | None
+
+    def __call__(self, *, contents: bool = True) -> Iterator[ImageRef]:
+        refs = iter_images(self.sources, contents=contents)
+        return self.with_parts(refs, contents=contents) if self.with_parts else refs
 
 
 class Embedded(NamedTuple):
@@ -106,7 +118,8 @@ def embed(
     if append and replace_changed:
         raise UsageError("--append keeps what is there, --replace-changed does not: choose one")
     require_outside(Path(folder), sources)
-    total = require_distinct(lambda: (ref.image_id for ref in iter_images(sources, contents=False)))
+    images = _Images(sources, WithParts(options) if options.parts else None)
+    total = require_distinct(lambda: (ref.image_id for ref in images(contents=False)))
     if total == 0:
         raise EmptyInputError(f"no image in {', '.join(map(str, sources))}: nothing to embed")
     names = [str(source) for source in sources]
@@ -120,7 +133,7 @@ def embed(
         writer.require_whole()
         run = _Run(writer, windows, encoder, options, pool, progress)
         known = known_rows(writer.written())
-        found = _reconciled(known, sources, options, pool, progress, in_order=replace_changed)
+        found = _reconciled(known, images, options, pool, progress, in_order=replace_changed)
         if replace_changed:
             writer.keep_shards(_current_shards(writer, found, total))
         else:
@@ -131,7 +144,7 @@ def embed(
         if done < total:
             writer.unfinish()
             run.catch_up(replaced=kept < len(found.current))
-            new = (ref for ref in iter_images(sources) if not 0 <= known.row_of(ref) < kept)
+            new = (ref for ref in images() if not 0 <= known.row_of(ref) < kept)
             run.write(new, counting(progress, "embedding", done, total))
         writer.finish()
     return Store.open(folder)
@@ -146,7 +159,7 @@ def require_outside(folder: Path, sources: Sequence[str | Path]) -> None:
 
 def _reconciled(
     known: KnownRows,
-    sources: Sequence[str | Path],
+    images: _Images,
     options: EmbedOptions,
     pool: ThreadPoolExecutor,
     progress: Progress,
@@ -155,7 +168,7 @@ def _reconciled(
 ) -> Reconciliation:
     rows = len(known.files)
     tick = counting(progress, "checking what is there", 0, rows)
-    compared = ahead(pool, lambda ref: compare(known, ref), iter_images(sources), options.window)
+    compared = ahead(pool, lambda ref: compare(known, ref), images(), options.window)
     return reconcile(rows, compared, in_order=in_order, tick=tick)
 
 

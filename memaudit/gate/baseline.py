@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from memaudit.gate.comparison import FISHER, Audited, Comparison, compare, obstacle
 from memaudit.gate.policy import BaselinePolicy
-from memaudit.gate.subjects import looked_at_faces
+from memaudit.gate.subjects import looked_at_faces, of_subject
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
 from memaudit.report.model import Report
 
@@ -21,7 +21,9 @@ def judge_rise(name: str, new: Audited, old: Audited, policy: BaselinePolicy) ->
         return unmeasured(name, "max_rise", f"{policy.max_rise:.4%}", sentence), None
     found = compare(old, new, max(0.0, 2 * policy.confidence - 1))  # of one side, so twice the error on both
     outcome = _outcome(found, policy)
-    sentence = f"{_figures(found)}; {_ending(found, outcome, policy)}"
+    accepted = [len(of_subject(each.report, each.accepted)) for each in (new, old)]
+    without = f" Without the {accepted[0]:,} matches that a person accepted, and {accepted[1]:,} of the baseline."
+    sentence = f"{_figures(found)}; {_ending(found, outcome, policy)}{without if any(accepted) else ''}"
     result = RuleResult(name, "max_rise", outcome, f"{found.rise.high:+.4%}", f"{policy.max_rise:+.4%}", sentence)
     return result, found
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from memaudit.errors import InputError
 from memaudit.images.addresses import unsigned
+from memaudit.images.arrow_sizes import oversized_batch
 from memaudit.images.formats import why_not_there
 from memaudit.images.image_ref import MOST_TEXT
 from memaudit.images.reading import is_url, open_binary
@@ -118,6 +119,10 @@ def _is_text(kind: pa.DataType) -> bool:
 def _arrow(location: str) -> Iterator[ArrowTable]:
     with open_binary(location) if is_url(location) else pa.memory_map(location) as handle:
         is_file = handle.read(len(_FILE_MAGIC)) == _FILE_MAGIC
+        if unpacked := oversized_batch(handle, is_file):
+            raise InputError(
+                f"table {unsigned(location)} has {unpacked:,} bytes in one batch: write it in smaller ones"
+            )
         handle.seek(0)
         with (pa.ipc.open_file if is_file else pa.ipc.open_stream)(handle) as reader:
             read = map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader
@@ -127,6 +132,7 @@ def _arrow(location: str) -> Iterator[ArrowTable]:
 def _parts(batches: Iterator[pa.RecordBatch], size: int, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         chosen = batch if columns is None else batch.select(columns)
+        chosen.validate(full=True)  # damaged offsets lead out of the file, to where reading kills the process
         for low in range(0, chosen.num_rows, size):
             yield chosen.slice(low, size)
 

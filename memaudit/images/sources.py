@@ -15,7 +15,7 @@ from pathlib import Path
 
 from memaudit.errors import InputError, UsageError
 from memaudit.files import reason_of
-from memaudit.images import tables
+from memaudit.images import parts, tables
 from memaudit.images.addresses import unsigned
 from memaudit.images.archives import iter_tar
 from memaudit.images.braces import expanded
@@ -121,6 +121,8 @@ def _iter_one(location: str, name: str, contents: bool) -> Iterator[ImageRef]:
 
 def read_image(uri: str) -> bytes:
     """Read again what an `ImageRef` named by its uri. Raises OSError if it is not there any more."""
+    if (file := parts.file_of(uri)) and not os.path.exists(uri):
+        return parts.read_part(read_image(file), uri)
     row = tables.read_row(uri)
     return read_bytes(uri) if row is None else row
 

@@ -24,14 +24,12 @@ _EVERY = -1.0  # the least similarity there is
 class MatchPlan:
     """floor: similarity from which there are candidates, to be decided on pixels below the threshold; prompts_floor:
     from which the images of prompts are some. Both are the threshold where pixels are not compared (not `on_pixels`),
-    and `why_not` says why. asked: somebody asked for pixels, by name or by a floor: what they cannot show then leaves
-    a run inconclusive."""
+    and `why_not` says why."""
 
     floor: float
     prompts_floor: float
     on_pixels: bool
     why_not: str = ""
-    asked: bool = False
 
 
 def require_match(match: str, floor: float | None) -> None:
@@ -45,11 +43,12 @@ def require_match(match: str, floor: float | None) -> None:
 
 
 def plan_matching(
-    match: str, floor: float | None, encoder: str, threshold: float, images: int | None = None
+    match: str, floor: float | None, encoder: str, threshold: float, images: int | None = None, *, files: bool = True
 ) -> MatchPlan:
     """Settle whether pixels decide below the threshold, from `floor` on (None: the encoder's own).
 
-    images: how many of one set are compared with each other; None where pictures are searched in another set.
+    images: how many of one set are compared with each other; None where pictures are searched in another set. files:
+    whether it is known where any of them lies, which it is not of imported embeddings.
     Where pixels were asked for it raises UsageError if nothing could be compared, and MissingDependencyError without
     OpenCV; else the plan goes without them. Raises UsageError as `require_match` does.
     """
@@ -64,10 +63,12 @@ def plan_matching(
         if asked:
             raise
         return _without_pixels(threshold, str(error))
+    if not asked and not files:
+        return _without_pixels(threshold, "the store does not say where its images are; --match pixels insists")
     if not asked and images is not None and images > AUTO_IMAGES:
         return _without_pixels(threshold, f"more than {AUTO_IMAGES:,} images; --match pixels checks them all the same")
     # Embeddings that were imported mostly come without files, of which below the threshold all would be missing
-    return MatchPlan(least, _EVERY if floor is not None or is_known(encoder) else least, True, asked=asked)
+    return MatchPlan(least, _EVERY if floor is not None or is_known(encoder) else least, True)
 
 
 def _without_pixels(threshold: float, why: str) -> MatchPlan:

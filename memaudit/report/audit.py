@@ -42,7 +42,6 @@ from memaudit.report.outcomes import outcomes_of
 from memaudit.report.page import histogram, interval, percent, percent_up, write_page
 from memaudit.report.pictures import Alter, Pictures
 from memaudit.store import Columns, Store
-from memaudit.types import Status
 
 PICTURED = 1000  # findings with thumbnails
 _PARTS = {"tiles": "memaudit embed --tiles", "details": "memaudit embed --fine-tiles"}  # of training images
@@ -123,9 +122,11 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         distinct_found=len(np.unique(result.pictures[result.counted & result.scores.regurgitated])),
         distinct_returned=len(np.unique(result.matches.reference[result.matches.rank == 1])),
         distinct_prompts=len(set(paired.tolist())) if result.paired else None,
-        made=len(result.scores.status),
-        blank=int((result.scores.status == Status.BLANK).sum()),
-        unpaired=UNSET if result.unpaired is None else result.unpaired,
+        made=result.made.total,
+        blank=result.made.blank,
+        unpaired=UNSET if result.made.unpaired is None else result.made.unpaired,
+        parts=result.made.parts,
+        hidden=result.made.hidden,
         by_near_duplicates=_by_near_duplicates(findings),
         why=_why(result.why) if result.why else None,
         metrics=convert(result.metrics, Metrics | None, from_attributes=True),
@@ -141,13 +142,26 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         views=list(result.views),
         reference_views=convert(views.as_dict(), ReferenceViews) if (views := result.reference_views) else UNSET,
         effort=_effort(result.effort),
+        grown=result.grown or UNSET,
     )
 
 
 def searched_in(report: Report) -> str:
     """A sentence on which views of the training images an audit searched."""
-    views = report.results.reference_views if isinstance(report.results, AuditResults) else UNSET
-    if views is UNSET:
+    return _searched_in(report) + _within_files(report)
+
+
+def _within_files(report: Report) -> str:
+    parts = report.results.parts if isinstance(report.results, AuditResults) else UNSET
+    if not parts:
+        return ""
+    return f" {parts:,} pictures within files (frames, sheets) were searched too; a file counts as one draw: split it."
+
+
+def _searched_in(report: Report) -> str:
+    results = report.results if isinstance(report.results, AuditResults) else None
+    views = results.reference_views if results else UNSET
+    if results is None or views is UNSET:
         return "It is not known which views of the training images were searched."
     parts = {"tiles": views.tiles, "details": views.details}
     searched = [f"their {name}" for name, digest in parts.items() if digest]
@@ -158,6 +172,7 @@ def searched_in(report: Report) -> str:
         + (f"; the store has {' and '.join(lacking)} of them" if lacking else "")
         + (f"; their {' and '.join(idle)} were not used: without pixels they decide nothing" if idle else "")
         + "."
+        + (f" Not searched in: {results.grown}." if results.grown else "")
     )
 
 

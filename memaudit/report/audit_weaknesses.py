@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from memaudit.audit.results import AuditResult
 from memaudit.encoders.specs import family_of
 from memaudit.images.view_names import DEFAULT_VIEWS
 from memaudit.report.effort import UNMEASURED, own_match_from, unsearched
-from memaudit.types import Coverage, Status
+from memaudit.types import Coverage
 
 
 def weaknesses(result: AuditResult) -> list[str]:
@@ -33,12 +31,11 @@ def _of_search(result: AuditResult) -> Iterator[str]:
 
 
 def _of_coverage(result: AuditResult) -> Iterator[str]:
-    effort, made = result.effort, len(result.scores.status)
-    blank = int(np.count_nonzero(result.scores.status == Status.BLANK))
-    without = {"are blank": blank, "have no line in the pairing": result.unpaired or 0}
+    effort, made = result.effort, result.made
+    without = {"are blank": made.blank, "have no line in the pairing": made.unpaired or 0}
     for what, count in without.items():
-        if Coverage(made - count, made).falls_short(UNMEASURED):
-            yield f"{count:,} of {made:,} generations {what}"
+        if Coverage(made.total - count, made.total).falls_short(UNMEASURED):
+            yield f"{count:,} of {made.total:,} generations {what}"
     parts = {
         "generations": result.searched.coverage,
         "training images": result.references,

@@ -115,6 +115,7 @@ def test_any_pairs_of_any_store_stay_apart(
         ("left_id\na\n", "no column 'right_id'"),
         ("a,b\nimage-00000,image-00001\n", "no column 'left_id'"),
         ("left_id,right_id\n", "a header and no line"),
+        ("left_id, left_id,right_id\na,b,c\n", "has the column 'left_id' 2 times"),
         ("left_id,right_id\nimage-00000\n", "line 2: left_id or right_id is empty"),
         ("left_id,right_id\nimage-00000,\n", "line 2: left_id or right_id is empty"),
         ("left_id,right_id\nimage-00000,image-00000\n", "line 2: 'image-00000' is paired with itself"),

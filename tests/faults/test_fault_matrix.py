@@ -11,68 +11,24 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import typer
 from calls import Called
 from face_stores import HAS_PHOTOGRAPHS
 from matrix import COMMANDS, INPUTS, Cell, arguments_of, cells, places_of, strike, table
-from pictures import altered, draw, write_pictures
+from project import without_own, write_project
 
 from memaudit.cli.app import app, run
-from memaudit.gate import DEFAULT_POLICY
 
 ROOT = Path(__file__).parents[2]
 LONGEST = 30  # seconds: a command that waits for a pipe waits for ever
 MOST_MEMORY = 4 * 2**30  # of addresses, beyond what is there: one that reads what is endless takes all there is
-# What is another in every run, or follows from where the project lies
-_OWN = {"created", "seconds", "digest", "digests", "inputs", "sha256", "path", "out", "report", "store", "folder"}
-_OWN |= {"evidence", "index"}
 
 
 @pytest.fixture(scope="session")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project without a fault."""
-    root = tmp_path_factory.mktemp("sound") / "project"
-    write_pictures(root / "training", range(12))
-    altered(draw(3)).save(root / "training" / "0009.png")
-    write_pictures(root / "generations", range(500, 504))
-    altered(draw(5)).save(root / "generations" / "copy.png")
-    write_pictures(root / "held-out", range(100, 103))
-    (root / "seeds").mkdir()
-    for prompt in ("a cat", "a dog"):
-        for seed in range(4):
-            draw(900 if prompt == "a cat" else 910 + seed).save(root / "seeds" / f"{prompt}-{seed}.png")
-    lines = [f"training/{number:04}.png,picture {number}" for number in range(12)]
-    (root / "manifest.csv").write_text("\n".join(["path,caption", *lines]))
-    (root / "pairing.csv").write_text(
-        "generation,image_id,prompt\ncopy.png,training/0005.png,five\n0500.png,training/0001.png,one\n"
-    )
-    (root / "ignore.csv").write_text("left_id,right_id\ntraining/0003.png,training/0009.png\n")
-    (root / "policy.toml").write_text(DEFAULT_POLICY)
-    (root / "accepted.toml").write_text(
-        '[[accepted]]\nquery_id = "copy.png"\nreference_id = "training/0005.png"\nwho = "A"\n'
-        'why = "b"\nuntil = 2999-01-01\n'
-    )
-    vectors = np.random.default_rng(0).normal(size=(12, 16)).astype(np.float32)
-    np.save(root / "embeddings.npy", vectors)
-    (root / "ids.txt").write_text("".join(f"id-{number}\n" for number in range(12)))
-    pictures = [{"bytes": path.read_bytes(), "path": path.name} for path in sorted((root / "training").iterdir())]
-    pq.write_table(pa.table({"image": pictures}), root / "table.parquet")
-    shutil.make_archive(str(root / "pictures"), "tar", root / "training")
-    steps = (
-        "embed {manifest} --out {store} --encoder thumbnail --quiet",
-        "embed {generations} --out {other-store} --encoder thumbnail --quiet",
-        "index {store} --out {index} --recipe flat --quiet",
-        "dedup {store} --out {dedup} --quiet",
-        "audit {generations} --against {store} --control {held-out} --out {out}/audit --quiet",
-        "audit {generations} --against {store} --control {held-out} --out {out}/baseline --quiet",
-    )
-    for step in steps:
-        assert run(arguments_of(step, root, root)) in (0, 1), step
-    return root
+    return write_project(tmp_path_factory.mktemp("sound") / "project")
 
 
 @pytest.fixture(scope="session")
@@ -108,15 +64,6 @@ def called(command: str, project: Path, out: Path, capsys: pytest.CaptureFixture
     with bounded(LONGEST):
         code = run([*arguments_of(command, project, out), "--json"])
     return Called(code, *capsys.readouterr())
-
-
-def without_own(value: Any) -> Any:
-    """What does not depend on time and place."""
-    if isinstance(value, dict):
-        return {key: without_own(part) for key, part in value.items() if key not in _OWN}
-    if isinstance(value, list):
-        return [without_own(part) for part in value]
-    return "a path" if isinstance(value, str) and "/" in value else value
 
 
 def files_of(project: Path) -> dict[str, int]:

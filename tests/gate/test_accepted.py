@@ -110,6 +110,28 @@ def test_accepted_matches_are_always_shown(gate: Gate, tmp_path: Path) -> None:
     assert gate(report, "--json", accepted=far).json["accepted"] == [{**entry, "until": "2999-01-31", "expired": False}]
 
 
+def test_accepted_matches_leave_both_bounds(gate: Gate, tmp_path: Path) -> None:
+    """13 of 1,000 came back, and a person accepted them: the bound that counts them stands beside the one judged."""
+    text = "".join(
+        f'[[accepted]]\nquery_id = "gen-{number:04d}.png"\nreference_id = "train-gen-{number:04d}.png"\n'
+        f'who = "A"\nwhy = "b"\nuntil = 2999-01-01\n'
+        for number in range(13)
+    )
+    report = audit(1000, range(13))
+    accepted = gate(report, "--markdown", str(tmp_path / "s.md"), accepted=text, baseline=audit(1000, days_old=1))
+    assert accepted.code == 0
+    both = (
+        "the rate of matches that nobody accepted is at most 0.2991%, and that of all matches, with the 13 that were "
+        "accepted, at most 2.0589% (n = 1,000): the first is within the limit."
+    )
+    assert both in accepted.out
+    assert "0.2991% not accepted, 2.0589% in all" in accepted.out
+    assert "0.2991% not accepted, 2.0589% in all" in (tmp_path / "s.md").read_text()
+    assert "Without the 13 matches that a person accepted, and 0 of the baseline." in accepted.out
+    rule = next(rule for rule in gate(report, "--json", accepted=text).json["rules"] if rule["rule"] == "max_rate")
+    assert both in rule["sentence"]
+
+
 def test_an_expired_entry_says_so(gate: Gate) -> None:
     """Who looks at the failure learns that it was accepted once."""
     gated = gate(audit(found=[finding("g", "r")]), accepted=GOOD.replace("2027", "2020"))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -79,3 +81,22 @@ def test_what_is_left_out_is_said() -> None:
     assert json.loads(ref.metadata) == {"s": 1, "left_out": ["b", "caption: over the limit of 65,536 characters"]}
     whole = ImageRef("a", "a", "x" * MOST_TEXT, '{"s": 1}')
     assert whole.bounded() is whole
+
+
+@pytest.mark.parametrize("new", [pa.ipc.new_stream, pa.ipc.new_file])
+@pytest.mark.parametrize("compression", [None, "zstd", "lz4"])
+def test_compressed_batches_of_arrow(tmp_path: Path, new: Callable[..., Any], compression: str | None) -> None:
+    """Compressed ones are read; one that would fill the memory is refused before it is unpacked."""
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    schema = pa.schema({"path": pa.string(), "caption": pa.string(), "kind": pa.dictionary(pa.int32(), pa.string())})
+    for name, size in {"small.arrow": 100, "large.arrow": 3_000_000}.items():
+        with pa.OSFile(str(tmp_path / name), "wb") as file, new(file, schema, options=options) as writer:
+            kinds = pa.array(["k"] * 100).dictionary_encode()
+            columns = [[f"{n}.png" for n in range(100)], ["x" * size] * 100, kinds]
+            writer.write_batch(pa.record_batch(columns, schema=schema))
+    assert [ref.caption for ref in iter_images([tmp_path / "small.arrow"])] == ["x" * 100] * 100
+    if compression:
+        with pytest.raises(InputError, match=r"large.arrow has 300,[0-9,]+ bytes in one batch"):
+            list(iter_images([tmp_path / "large.arrow"]))
+    else:
+        assert len(list(iter_images([tmp_path / "large.arrow"]))) == 100

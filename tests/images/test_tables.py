@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -290,3 +291,19 @@ def test_a_second_image_of_a_row_is_named_by_its_digest(tmp_path):
     pq.write_table(pa.table({"image": [jpg(0)], "mask": [jpg(1)]}), tmp_path / "t.parquet")
     (ref,) = iter_images([tmp_path / "t.parquet"])
     assert json.loads(ref.metadata)["mask"] == f"{len(jpg(1)):,} bytes, sha256 {hashlib.sha256(jpg(1)).hexdigest()}"
+
+
+@pytest.mark.parametrize("new", [pa.ipc.new_file, pa.ipc.new_stream])
+@pytest.mark.parametrize("column", ["jpg", "caption"])
+def test_offsets_that_lead_out_of_an_arrow_file(tmp_path, new, column):
+    """Arrow does not look where damaged offsets lead: what is there would be read, or the process killed."""
+    columns = {"jpg": [jpg(0), jpg(1)], "caption": ["a", "bc"]}
+    path, batch = tmp_path / "t.arrow", pa.record_batch(columns)
+    with pa.OSFile(str(path), "wb") as sink, new(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    ends = np.array([0, *np.cumsum([len(cell) for cell in columns[column]])], np.int32).tobytes()
+    data = path.read_bytes()
+    assert data.count(ends) == 1
+    path.write_bytes(data.replace(ends, np.array([0, 1 << 30, 1 << 30], np.int32).tobytes()))
+    with pytest.raises(InputError, match=r"table .*t\.arrow is damaged"):
+        list(iter_images([tmp_path / "t.arrow"]))

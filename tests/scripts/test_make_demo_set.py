@@ -10,7 +10,8 @@ from drawn_pools import CLOCKS, LARGE, SMALL, SMALL_FAMILY, id_of, write_pairs
 from written import bytes_of, rows_of
 
 from scripts import make_demo_set
-from scripts.make_demo_set import family_sizes
+from scripts.alterations import stream
+from scripts.make_demo_set import Plan, Sample, family_sizes, split
 
 POOLS = ("training", "novel", "control")
 
@@ -32,6 +33,21 @@ def test_a_component_is_never_split(samples: Path, pairs: Path, tmp_path: Path, 
     for chain in (CLOCKS, LARGE, SMALL_FAMILY):
         assert sum(not pool.isdisjoint(map(id_of, chain)) for pool in pools) == 1
     assert pools[0].issuperset(map(id_of, (*CLOCKS, *LARGE)))
+
+
+def test_what_may_not_be_held_out_is_trained_on_the_clocks_first() -> None:
+    """Of drawings as many as fit; pixels would call them partial copies of each other."""
+    names = [*(f"photographs/{i:02}" for i in range(40)), *(f"icons/{i:02}" for i in range(30))]
+    components = [[Sample(f"{name}.png", name, name)] for name in names]
+    clocks = [Sample(f"icons/clock-{i}.png", f"icons/clock-{i}", f"{i} o clock") for i in range(5)]
+    plan = Plan(drawings=12, least_control=8)
+    for seed in range(5):
+        pools = split([*components, clocks], plan, stream(seed, "", "pools", 0))
+        assert all(s.image_id.startswith("photographs/") for s in (*pools.control, *pools.novel))
+        drawn = [sample for sample in pools.training if sample.image_id.startswith("icons/")]
+        assert set(clocks) <= set(drawn)
+        assert len(drawn) == 12
+        assert len(pools.control) >= 8
 
 
 def test_every_sample_is_in_exactly_one_pool(samples: Path, demo: Path) -> None:

@@ -179,7 +179,9 @@ class AuditResults(Part, frozen=True, kw_only=True):
     distinct_found: Annotated[Count | UnsetType, says("distinct pictures among the generations found")] = UNSET
     distinct_returned: Annotated[Count | UnsetType, says("distinct training images that are their best match")] = UNSET
     distinct_prompts: Annotated[Whole | None, says("distinct images of prompts")] = None
-    made: Annotated[Count | UnsetType, says("generations that are there, whatever could be measured of them")] = UNSET
+    made: Annotated[Count | UnsetType, says("generations that are there: files, and pictures of sheets")] = UNSET
+    parts: Annotated[Count | UnsetType, says("pictures within their files (frames, sheets) that were searched")] = UNSET
+    hidden: Annotated[Count | UnsetType, says("files that hold such pictures, of which there are no rows")] = UNSET
     blank: Annotated[Count | UnsetType, says("of these without content")] = UNSET
     unpaired: Annotated[Count | UnsetType, says("of these without a line in the pairing, where there is one")] = UNSET
     by_near_duplicates: Annotated[list[FindingsBand], says("findings by how often the training image is repeated")] = []
@@ -196,6 +198,9 @@ class AuditResults(Part, frozen=True, kw_only=True):
         UNSET
     )
     effort: Annotated[Effort | UnsetType, says("how hard the audit looked")] = UNSET
+    grown: Annotated[str | UnsetType, says("what sources of the training set hold by now, and its store does not")] = (
+        UNSET
+    )
     misses: Annotated[list[Miss], says("the closest pairs that are no findings")] = []
     faces: Annotated[Faces | UnsetType, says("what comparing faces gave, with --faces")] = UNSET
 

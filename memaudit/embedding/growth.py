@@ -1,0 +1,59 @@
+"""Whether the folders and lists that a store was made of hold images by now that it does not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from memaudit.embedding.reconcile import known_rows
+from memaudit.errors import MemauditError
+from memaudit.images.remote import is_url
+from memaudit.images.sources import iter_images
+from memaudit.store import IMAGES, MANIFEST, Store
+
+
+def grown(store: Store) -> str:
+    """A sentence on images that the store's sources hold and it does not; empty where there are none, or the sources
+    are not at hand: at a URL, moved, or others by the same name.
+
+    Folders and lists are read only where one of them was changed after the store was made. Memory: 64 bytes a row.
+    """
+    sources = [Path(source) for source in store.manifest.sources]
+    if not sources or store.manifest.kind != IMAGES or store.manifest.views is not None:
+        return ""
+    try:
+        made = (store.folder / MANIFEST).stat().st_mtime_ns
+        if any(is_url(str(source)) for source in store.manifest.sources) or not _changed_since(sources, made):
+            return ""
+        together = [sources, *([source] for source in sources)] if len(sources) > 1 else [sources]
+        return next(filter(None, (_unknown(store, each) for each in together)), "")
+    except (OSError, MemauditError):  # gone, or no source of images: embeddings that were imported
+        return ""
+
+
+def _unknown(store: Store, sources: list[Path]) -> str:
+    """Of sources that a store was made of together, or one after the other: then image_ids have no prefix."""
+    known, new, first, seen = known_rows(store), 0, "", False
+    for ref in iter_images(sources, contents=False):
+        if known.row_of(ref) >= 0:
+            seen = True
+        else:
+            new, first = new + 1, first or ref.image_id
+    if not new or not seen:
+        return ""
+    what = f"{new:,} images that are not in the store, the first is {first[:80]!r}" if new > 1 else f"{first[:80]!r}"
+    more = "" if new > 1 else ", which is not in the store"
+    return f"{', '.join(map(str, sources))} hold by now {what}{more}: memaudit embed adds what is new"
+
+
+def _changed_since(sources: list[Path], made: int) -> bool:
+    """Whether a folder or file was changed after this time (ns). A folder changes with each name that comes or goes."""
+    return any(path.stat().st_mtime_ns > made for source in sources for path in _folders(source))
+
+
+def _folders(source: Path) -> Iterator[Path]:
+    """The source, and the folders below it. Links to folders are not followed."""
+    yield source
+    if source.is_dir():
+        yield from (Path(folder) / name for folder, names, _ in os.walk(source) for name in names)

@@ -1,0 +1,115 @@
+"""Pictures within a file: the frames of a film, the pictures of a contact sheet. Each can be read again by its uri.
+
+`FILE#frame=2` is the third frame of an animated GIF, WebP, PNG or AVIF or the third page of a TIFF (the first is the
+file itself), `FILE#cell=260,2,516,258` the part of a sheet in that box. What is read is a PPM of its pixels: the same
+bytes whenever the file is the same.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from PIL import Image, ImageOps
+
+from memaudit.images.decode import MAX_PIXELS, UnreadableImageError, decode, to_rgb
+from memaudit.images.sheets import cells_of
+from memaudit.images.windows import Box
+
+MAX_FRAMES = 500  # that are looked at; each further one has a row that says so, up to MOST_FRAMES
+MOST_FRAMES = 20_000
+FILMS = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
+_PART = re.compile(r"(?P<file>.+)#(?:frame=(?P<frame>\d{1,9})|cell=(?P<cell>\d{1,6}(?:,\d{1,6}){1,3}))", re.DOTALL)
+
+
+class Parts(NamedTuple):
+    """How many frames a file has, and, if it is a sheet, the boxes of the pictures on it."""
+
+    frames: int = 1
+    cells: tuple[Box, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.frames > 1 or bool(self.cells)
+
+
+def file_of(name: str) -> str:
+    """The image_id, or uri, of the file that a part belongs to; nothing for what is named like no part."""
+    part = _PART.fullmatch(name)
+    return part["file"] if part else ""
+
+
+def is_frame(name: str) -> bool:
+    part = _PART.fullmatch(name)
+    return bool(part and part["frame"])
+
+
+def find_parts(data: bytes, max_pixels: int = MAX_PIXELS) -> Parts:
+    """The frames of these bytes, or the pictures on them. What cannot be read has none: its own row says why."""
+    frames = _frames(data)
+    if frames > 1:
+        return Parts(frames)
+    try:
+        return Parts(1, cells_of(decode(data, max_pixels).image))
+    except UnreadableImageError:
+        return Parts()
+
+
+def _frames(data: bytes) -> int:
+    try:
+        with Image.open(io.BytesIO(data), formats=FILMS) as opened:
+            return int(getattr(opened, "n_frames", 1))
+    except Exception:  # noqa: BLE001 - Pillow's plugins raise anything on hostile bytes
+        return 1
+
+
+def frames(data: bytes, max_pixels: int = MAX_PIXELS) -> Iterator[bytes]:
+    """The frames after the first, in one pass: each is what `read_frame` gives. It ends at one that cannot be read."""
+    try:
+        with Image.open(io.BytesIO(data), formats=FILMS) as opened:
+            for number in range(1, min(getattr(opened, "n_frames", 1), MAX_FRAMES)):
+                yield _frame(opened, number, max_pixels)
+    except Exception:  # noqa: BLE001 - as above; whoever asks for a frame by its uri learns why
+        return
+
+
+def read_part(data: bytes, uri: str) -> bytes:
+    """The part that a uri names, of the bytes of its file. Raises OSError if it has none."""
+    part = _PART.fullmatch(uri)
+    if part is None:
+        raise OSError(errno.EINVAL, "no part of a file")
+    if part["frame"]:
+        return _read_frame(data, int(part["frame"]))
+    try:
+        image = decode(data).image
+    except UnreadableImageError as error:
+        raise OSError(errno.EIO, str(error)) from None
+    return cut(image, Box(*map(int, part["cell"].split(","))))
+
+
+def _read_frame(data: bytes, number: int) -> bytes:
+    if number >= MAX_FRAMES:
+        raise OSError(errno.EFBIG, f"of a film the first {MAX_FRAMES} frames are looked at: split it")
+    try:
+        with Image.open(io.BytesIO(data), formats=FILMS) as opened:
+            return _frame(opened, number, MAX_PIXELS)
+    except Exception as error:  # noqa: BLE001 - Pillow's plugins raise anything on hostile bytes
+        raise OSError(errno.EIO, f"frame {number} cannot be decoded: {type(error).__name__}") from None
+
+
+def _frame(opened: Image.Image, number: int, max_pixels: int) -> bytes:
+    opened.seek(number)
+    if opened.width * opened.height > max_pixels:
+        raise UnreadableImageError(f"a frame of {opened.width} x {opened.height} pixels")
+    return _ppm(to_rgb(ImageOps.exif_transpose(opened)))
+
+
+def cut(image: Image.Image, box: Box) -> bytes:
+    """The bytes of a picture on a sheet."""
+    return _ppm(image.crop(box))
+
+
+def _ppm(image: Image.Image) -> bytes:
+    return b"P6\n%d %d\n255\n" % image.size + image.tobytes()

@@ -1,0 +1,87 @@
+"""A training folder that grew since it was embedded is noticed where it is at hand, and nothing else is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from pictures import MakeFolder, draw
+
+from memaudit.cli.app import run
+from memaudit.embedding.growth import grown
+from memaudit.embedding.run import EmbedOptions, embed
+from memaudit.encoders import load_encoder
+from memaudit.store import Store
+
+
+@pytest.fixture
+def training(picture_folder: MakeFolder) -> Path:
+    return picture_folder(5)
+
+
+def made(training: Path | str, folder: Path) -> Store:
+    store = embed([training], folder / "store", load_encoder("thumbnail"), EmbedOptions())
+    os.utime(folder / "store" / "store.json", ns=(2 * 10**18, 2 * 10**18))  # whatever comes is younger than this
+    return store
+
+
+def later(folder: Path) -> None:
+    os.utime(folder, ns=(3 * 10**18, 3 * 10**18))
+
+
+def test_new_images_are_noticed(training: Path, tmp_path: Path) -> None:
+    """Also deep in the folder; the sentence names the first and how many."""
+    (training / "deep").mkdir()
+    store = made(training, tmp_path)
+    assert grown(store) == ""
+    for n in (1, 2):
+        draw(90 + n).save(training / "deep" / f"new{n}.png")
+    later(training / "deep")
+    assert grown(store) == (
+        f"{training} hold by now 2 images that are not in the store, the first is 'deep/new1.png': memaudit embed adds "
+        "what is new"
+    )
+
+
+def test_what_is_no_growth(training: Path, tmp_path: Path) -> None:
+    """Companions, images that are gone, a folder that is gone, and another folder of the same name."""
+    store = made(training, tmp_path)
+    (training / "notes.txt").write_text("x")
+    later(training)
+    assert grown(store) == ""
+    (training / "0001.png").unlink()
+    assert grown(store) == ""
+    shutil.rmtree(training)
+    assert grown(store) == ""
+    training.mkdir()
+    draw(7).save(training / "other.png")
+    later(training)
+    assert grown(store) == ""
+
+
+def test_a_manifest_that_grew(training: Path, tmp_path: Path) -> None:
+    """A list is a source like a folder."""
+    source = training / "list.txt"
+    source.write_text("0001.png\n")
+    store = made(source, tmp_path)
+    source.write_text("0001.png\n0002.png\n")
+    later(source)
+    assert "hold by now '0002.png', which is not in the store" in grown(store)
+
+
+def test_commands_say_it(training: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """verify, look-up and audit: what was not searched is said, and decides nothing."""
+    made(training, tmp_path)
+    draw(91).save(training / "new.png")
+    later(training)
+    store = str(tmp_path / "store")
+    (tmp_path / "g").mkdir()
+    draw(95).save(tmp_path / "g" / "g.png")
+    assert run(["verify", store]) == 0
+    assert "hold by now 'new.png'" in capsys.readouterr().out
+    run(["lookup", str(tmp_path / "g" / "g.png"), "--against", store, "--views", "none"])
+    assert "not searched in: " in capsys.readouterr().out
+    run(["audit", str(tmp_path / "g"), "--against", store, "--out", str(tmp_path / "a"), "--views", "none"])
+    assert "Not searched in: " in capsys.readouterr().out

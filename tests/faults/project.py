@@ -1,0 +1,70 @@
+"""A small project with one of each input, as `matrix.INPUTS` names them, and what two runs on it have in common."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from matrix import arguments_of
+from pictures import altered, draw, write_pictures
+
+from memaudit.cli.app import run
+from memaudit.gate import DEFAULT_POLICY
+
+# What is another in every run, or follows from where the project lies
+_OWN = {"created", "seconds", "digest", "digests", "inputs", "sha256", "path", "out", "report", "store", "folder"}
+_OWN |= {"evidence", "index", "build_seconds"}
+
+
+def write_project(root: Path) -> Path:
+    """Pictures, lists and tables; stores, an index, a dedup and two audits of them."""
+    write_pictures(root / "training", range(12))
+    altered(draw(3)).save(root / "training" / "0009.png")
+    write_pictures(root / "generations", range(500, 504))
+    altered(draw(5)).save(root / "generations" / "copy.png")
+    write_pictures(root / "held-out", range(100, 103))
+    (root / "seeds").mkdir()
+    for prompt in ("a cat", "a dog"):
+        for seed in range(4):
+            draw(900 if prompt == "a cat" else 910 + seed).save(root / "seeds" / f"{prompt}-{seed}.png")
+    lines = [f"training/{number:04}.png,picture {number}" for number in range(12)]
+    (root / "manifest.csv").write_text("\n".join(["path,caption", *lines]))
+    (root / "pairing.csv").write_text(
+        "generation,image_id,prompt\ncopy.png,training/0005.png,five\n0500.png,training/0001.png,one\n"
+    )
+    (root / "ignore.csv").write_text("left_id,right_id\ntraining/0003.png,training/0009.png\n")
+    (root / "policy.toml").write_text(DEFAULT_POLICY)
+    (root / "accepted.toml").write_text(
+        '[[accepted]]\nquery_id = "copy.png"\nreference_id = "training/0005.png"\nwho = "A"\n'
+        'why = "b"\nuntil = 2999-01-01\n'
+    )
+    vectors = np.random.default_rng(0).normal(size=(12, 16)).astype(np.float32)
+    np.save(root / "embeddings.npy", vectors)
+    (root / "ids.txt").write_text("".join(f"id-{number}\n" for number in range(12)))
+    pictures = [{"bytes": path.read_bytes(), "path": path.name} for path in sorted((root / "training").iterdir())]
+    pq.write_table(pa.table({"image": pictures}), root / "table.parquet")
+    shutil.make_archive(str(root / "pictures"), "tar", root / "training")
+    steps = (
+        "embed {manifest} --out {store} --encoder thumbnail --quiet",
+        "embed {generations} --out {other-store} --encoder thumbnail --quiet",
+        "index {store} --out {index} --recipe flat --quiet",
+        "dedup {store} --out {dedup} --quiet",
+        "audit {generations} --against {store} --control {held-out} --out {out}/audit --quiet",
+        "audit {generations} --against {store} --control {held-out} --out {out}/baseline --quiet",
+    )
+    for step in steps:
+        assert run(arguments_of(step, root, root)) in (0, 1), step
+    return root
+
+
+def without_own(value: Any) -> Any:
+    """What does not depend on time and place."""
+    if isinstance(value, dict):
+        return {key: without_own(part) for key, part in value.items() if key not in _OWN}
+    if isinstance(value, list):
+        return [without_own(part) for part in value]
+    return "a path" if isinstance(value, str) and "/" in value else value

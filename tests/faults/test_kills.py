@@ -1,0 +1,138 @@
+"""Killed or interrupted at any file it touches, a command that is called again ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow.parquet as pq
+import pytest
+from face_stores import HAS_PHOTOGRAPHS
+from matrix import COMMANDS, arguments_of
+from project import without_own, write_project
+
+from memaudit.cli.app import run
+
+EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link")
+WRITING = [command for command in COMMANDS if "{out}" in command]
+STEP = int(os.environ.get("MEMAUDIT_KILL_STEP", "7"))  # 1: at every event
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_project(tmp_path_factory.mktemp("killed") / "project")
+
+
+class Ended(NamedTuple):
+    code: int
+    events: int
+    said: str
+
+
+def called(command: str, project: Path, place: Path, last: int = 0, how: signal.Signals = signal.SIGKILL) -> Ended:
+    """Call a command in a process of its own, which gets the signal at its `last` event: whatever is opened, renamed,
+    made or removed below `place`, where its results and its temporary files lie. code: below 0 for a signal."""
+    (place / "tmp").mkdir(parents=True, exist_ok=True)
+    log = place.parent / f"{place.name}.log"
+    process = os.fork()
+    if process:
+        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        said = log.read_text(errors="replace")
+        count = re.findall(r"^events (\d+)$", said, re.MULTILINE)
+        return Ended(code, int(count[-1]) if count else 0, said)
+    count = 0
+
+    def hook(name: str, arguments: tuple[object, ...]) -> None:
+        nonlocal count
+        if name in EVENTS and str(arguments[0]).startswith(str(place)):
+            count += 1
+            if count == last:
+                os.kill(os.getpid(), how)
+
+    code = 99
+    try:
+        handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(handle, 1)
+        os.dup2(handle, 2)
+        sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
+        tempfile.tempdir = str(place / "tmp")
+        os.environ["TMPDIR"] = tempfile.tempdir
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.addaudithook(hook)
+        code = run([*arguments_of(command, project, place / "out"), "--quiet"])
+        print(f"events {count}", flush=True)
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def contents(place: Path) -> dict[str, object]:
+    """What results say, by file; earlier runs are put aside and are none."""
+    files = (path for path in sorted((place / "out").rglob("*")) if path.is_file())
+    names = {str(path.relative_to(place / "out")): path for path in files}
+    return {name: content(path) for name, path in names.items() if not name.startswith("previous-run")}
+
+
+def content(path: Path) -> object:
+    if path.suffix == ".json":
+        return without_own(json.loads(path.read_text()))
+    if path.suffix == ".parquet":
+        return repr(pq.read_table(path).to_pylist())  # nan is like nan
+    return "a page" if path.suffix == ".html" else path.read_bytes()  # a page says when it was made
+
+
+def left_over(place: Path) -> list[str]:
+    """Temporary files, wherever."""
+    return [str(path.relative_to(place)) for path in place.rglob("*") if ".tmp" in path.name] + os.listdir(
+        place / "tmp"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+@pytest.mark.parametrize("command", WRITING, ids=lambda command: command.replace("{", "").replace("}", "")[:60])
+def test_stopped_at_any_file_it_ends_as_if_it_had_not_been(
+    command: str, how: signal.Signals, project: Path, tmp_path: Path
+) -> None:
+    """Equal results, and nothing left over; interrupted it says so in one line and exits with 130."""
+    if command.startswith("faces") and not HAS_PHOTOGRAPHS:
+        pytest.skip("no weights: memaudit encoders fetch sface")
+    whole = called(command, project, tmp_path / "whole")
+    assert whole.code in (0, 1, 3), whole.said
+    expected = contents(tmp_path / "whole")
+    assert expected
+    print(f"{whole.events} events")
+    first = 1 + (whole.events // 2) % STEP
+    for last in range(first, whole.events + 1, STEP):
+        place = tmp_path / f"stopped-{last}"
+        stopped = called(command, project, place, last, how)
+        if how is signal.SIGINT:
+            assert_interrupted(stopped, whole)
+        else:
+            assert stopped.code == -how, (last, stopped)
+        again = called(command, project, place)
+        done = command.startswith("import") and "is complete already" in again.said  # it was killed after its work
+        assert done or again.code == whole.code, (last, again.said)
+        assert contents(place) == expected, f"stopped at event {last} of {whole.events}"
+        assert left_over(place) == [], f"stopped at event {last} of {whole.events}"
+
+
+def assert_interrupted(stopped: Ended, whole: Ended) -> None:
+    """A signal at the very end may come too late to change anything."""
+    if stopped.code == whole.code:
+        return
+    assert stopped.code == 130, stopped
+    said = [line for line in stopped.said.splitlines() if line and not line.startswith("events ")]
+    assert said == ["memaudit: interrupted; run the same command again to continue"], stopped.said
+
+
+def test_every_writing_command_is_there() -> None:
+    """Twelve lines at least, and with every seventh event more than a kill each."""
+    assert {command.split()[0] for command in WRITING} >= {"embed", "import", "index", "dedup", "audit", "extract"}
+    assert len(WRITING) >= 12

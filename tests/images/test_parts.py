@@ -1,0 +1,151 @@
+"""Frames of a film and pictures of a sheet can be named, read, and read again."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import draw, photograph
+from PIL import Image
+
+from memaudit.images import parts
+from memaudit.images.decode import decode
+from memaudit.images.parts import Parts, file_of, find_parts, frames, is_frame, read_part
+from memaudit.images.sources import read_image
+from memaudit.images.windows import Box
+
+FILMS = {"GIF": {}, "WEBP": {"lossless": True}, "PNG": {}, "TIFF": {}}
+
+
+def film(kind: str, count: int = 3, **options: object) -> bytes:
+    pictures = [draw(seed).quantize() if kind == "GIF" else draw(seed) for seed in range(count)]
+    data = io.BytesIO()
+    timed = {} if kind == "TIFF" else {"duration": 100}
+    pictures[0].save(data, kind, save_all=True, append_images=pictures[1:], **timed, **FILMS[kind], **options)
+    return data.getvalue()
+
+
+def sheet(columns: int, rows: int, margin: int, side: int = 64) -> Image.Image:
+    step = side + margin
+    image = Image.new("RGB", (columns * step + margin, rows * step + margin))
+    for place in range(columns * rows):
+        picture = photograph(place, (side, side))
+        image.paste(picture, (margin + place % columns * step, margin + place // columns * step))
+    return image
+
+
+def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
+    data = io.BytesIO()
+    image.save(data, kind)
+    return data.getvalue()
+
+
+@pytest.mark.parametrize("kind", FILMS)
+def test_every_frame_is_read(kind: str) -> None:
+    """In one pass and by its uri alike, and the same bytes again."""
+    data = film(kind)
+    assert find_parts(data) == Parts(3)
+    in_passing = list(frames(data))
+    assert len(in_passing) == 2
+    for number, picture in enumerate(in_passing, 1):
+        assert read_part(data, f"a.x#frame={number}") == picture
+        image, original = decode(picture).image, draw(number)
+        assert image.size == original.size
+        difference = np.abs(np.asarray(image, int) - np.asarray(original, int)).mean()
+        assert difference < (12 if kind == "GIF" else 1)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP"])
+def test_a_single_picture_has_no_parts(kind: str) -> None:
+    assert not find_parts(encoded(draw(3), kind))
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture", film("GIF")[:200], encoded(draw(1))[:100]])
+def test_what_cannot_be_read_has_no_parts_of_its_own(data: bytes) -> None:
+    """Its own row says why; nothing is raised."""
+    assert find_parts(data).cells == ()
+    assert len(list(frames(data))) <= 2
+
+
+def test_a_frame_that_is_not_there_is_an_error_with_a_reason() -> None:
+    with pytest.raises(OSError, match="frame 9 cannot be decoded"):
+        read_part(film("GIF"), "a.gif#frame=9")
+    with pytest.raises(OSError, match="not a known image format"):
+        read_part(b"no picture", "a.png#cell=0,0,4,4")
+
+
+def test_a_long_film_is_looked_at_in_part_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "MAX_FRAMES", 2)
+    data = film("GIF", 4)
+    assert find_parts(data) == Parts(4)
+    assert len(list(frames(data))) == 1
+    with pytest.raises(OSError, match="the first 2 frames are looked at: split it"):
+        read_part(data, "a.gif#frame=3")
+
+
+def test_a_frame_over_the_limit_of_pixels_ends_the_pass() -> None:
+    assert list(frames(film("TIFF"), max_pixels=100)) == []
+
+
+def test_names_of_parts() -> None:
+    assert file_of("a/b.gif#frame=12") == "a/b.gif"
+    assert file_of("a#b.png#cell=0,2,64,66") == "a#b.png"
+    for name in ("a.gif", "a.gif#frame=", "a.gif#frame=x", "#frame=1", "a#cell=1,2,3,4,5"):
+        assert file_of(name) == ""
+    assert is_frame("a.gif#frame=1")
+    assert not is_frame("a.png#cell=0,0,9,9")
+
+
+def test_a_part_is_read_by_its_uri(tmp_path: Path) -> None:
+    """And a file that is really called so is itself."""
+    (tmp_path / "a.gif").write_bytes(film("GIF"))
+    assert read_image(f"{tmp_path}/a.gif#frame=1") == read_part(film("GIF"), "a.gif#frame=1")
+    (tmp_path / "a.gif#frame=1").write_bytes(b"another file")
+    assert read_image(f"{tmp_path}/a.gif#frame=1") == b"another file"
+    with pytest.raises(OSError, match="No such file"):
+        read_image(f"{tmp_path}/gone.gif#frame=1")
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(8, 1), (8, 2), (4, 4), (1, 3), (2, 2), (2, 1)])
+@pytest.mark.parametrize("margin", [0, 2, 10])
+def test_a_sheet_is_cut_into_its_pictures(columns: int, rows: int, margin: int) -> None:
+    """With a margin, as torchvision's save_image writes it, or without, as web front ends do."""
+    image = sheet(columns, rows, margin)
+    cells = find_parts(encoded(image)).cells
+    step = 64 + margin
+    corners = [(margin + c * step, margin + r * step) for r in range(rows) for c in range(columns)]
+    assert cells == tuple(Box(x, y, x + 64, y + 64) for x, y in corners)
+    uri = f"sheet.png#cell={','.join(map(str, cells[-1]))}"
+    last = decode(read_part(encoded(image), uri)).image
+    assert last.tobytes() == photograph(columns * rows - 1, (64, 64)).tobytes()
+
+
+def test_a_sheet_as_jpeg_is_one_as_well() -> None:
+    for margin in (2, 4, 10):
+        assert len(find_parts(encoded(sheet(4, 2, margin, 96), "JPEG")).cells) == 8
+
+
+def test_a_strip_is_cut_along_its_length_whatever_is_between() -> None:
+    """Longer than any picture, without a margin that could be seen: squares."""
+    strip = photograph(1, (640, 80))
+    assert [cell.left for cell in find_parts(encoded(strip)).cells] == [80 * number for number in range(8)]
+    assert len(find_parts(encoded(strip.transpose(Image.Transpose.ROTATE_90))).cells) == 8
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_picture_is_no_sheet(seed: int) -> None:
+    assert find_parts(encoded(photograph(seed))) == Parts()
+    assert find_parts(encoded(draw(seed, (256, 256)))) == Parts()
+
+
+def test_flat_blocks_and_plain_pages_are_no_sheets() -> None:
+    """A mosaic has an edge at every share of its width; a flag has lines of one colour; a page is blank."""
+    blocks = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8))
+    assert not find_parts(encoded(blocks.resize((96, 96), Image.Resampling.NEAREST)))
+    flag = Image.new("RGB", (300, 200), "white")
+    flag.paste("red", (0, 0, 300, 80))
+    flag.paste("blue", (0, 120, 300, 200))
+    assert not find_parts(encoded(flag))
+    assert not find_parts(encoded(Image.new("RGB", (900, 100), "white")))
