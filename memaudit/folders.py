@@ -51,6 +51,7 @@ def sole_writer_of(file: Path) -> Iterator[None]:
         yield
         return
     with _alone(file, file.with_name(f".{file.name}{LOCK}"), stays=False):
+        remove_left(file.parent)
         yield
 
 
