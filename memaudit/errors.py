@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from importlib import import_module, metadata
 from types import MappingProxyType, ModuleType
 
+from memaudit.memory import refused
+
 # What the base install leaves out, by the name it is imported under: the package, and the extra that brings it.
 OPTIONAL = MappingProxyType(
     {
@@ -56,7 +58,9 @@ def require(name: str, purpose: str, otherwise: str = "") -> ModuleType:
     """Import one of OPTIONAL, or raise what `missing` says."""
     try:
         return import_module(name)
-    except ImportError:
+    except ImportError as error:
+        if refused(error):
+            raise MemoryError(str(error)) from None
         raise missing(name, purpose, otherwise) from None
 
 

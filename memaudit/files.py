@@ -75,7 +75,10 @@ def _saying(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _temporary(path: Path, *, new: bool) -> Iterator[_Temporary]:
-    path = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
+        if path.is_symlink():  # it leads to itself, as stat says
+            path.stat()
     make_folder(path.parent)
     _tidy(path.parent)
     temporary = _created(path)

@@ -7,11 +7,13 @@ import os
 import re
 import sys
 from importlib.abc import MetaPathFinder
+from types import ModuleType
 
 if sys.platform != "win32":
     import resource
 
 _GIB = 2**30
+_LOW, _LOW_A_CORE = 4 * _GIB, _GIB // 8
 _SIZES = "/proc/self/statm"
 # MiB of address space that loading a library takes (2 cores, measured, with room to spare). Where there is less, some
 # end with a segmentation fault, or with the exit code of a finding.
@@ -21,7 +23,7 @@ _TO_LOAD = {
     "h5py": 30,
     "onnxruntime": 80,
     "cv2": 330,
-    "faiss": 350,
+    "faiss": 400,
     "torch": 3000,
     "open_clip": 400,
 }
@@ -48,10 +50,24 @@ def refused(error: BaseException) -> str:
     )
 
 
+class NoRoomError(MemoryError, ImportError):
+    """A library has no room to be loaded in. Whoever can do without it does."""
+
+
 def watch_imports() -> None:
-    """Where the address space is limited (ulimit -v), let the import of a library that has no room be a MemoryError."""
-    if _limit() and os.path.exists(_SIZES):
-        sys.meta_path.insert(0, _Guard())
+    """Where the address space is limited (ulimit -v), let the import of a library that has no room be a NoRoomError;
+    where it is low use one thread: OpenMP and OpenBLAS end the program if they get no more."""
+    if not is_limited():
+        return
+    sys.meta_path.insert(0, _Guard())
+    if resource.getrlimit(resource.RLIMIT_AS)[0] < _LOW + _LOW_A_CORE * (os.cpu_count() or 1):
+        for library in ("OMP", "OPENBLAS"):
+            os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+
+def is_limited() -> bool:
+    """Whether somebody limited the address space, and this process can tell how much of it is left."""
+    return bool(_limit()) and os.path.exists(_SIZES)
 
 
 class _Guard(MetaPathFinder):
@@ -60,9 +76,17 @@ class _Guard(MetaPathFinder):
     def find_spec(self, name: str, path: object, target: object = None) -> None:
         if name not in _TO_LOAD:
             return
+        if name != "numpy" and (numpy := sys.modules.get("numpy")):
+            multiply(numpy)
         needed = (_TO_LOAD[name] + _TO_LOAD_A_CORE.get(name, 0) * (os.cpu_count() or 1)) / 1024
         if needed > (left := _room() / _GIB):
-            raise MemoryError(f"to load {name} takes {needed:.2f} GiB of address space, {left:.2f} are left")
+            raise NoRoomError(f"to load {name} takes {needed:.2f} GiB of address space, {left:.2f} are left")
+
+
+def multiply(numpy: ModuleType) -> None:
+    """Let OpenBLAS take its buffers now, while there is room: where it gets none later it ends the program."""
+    square = numpy.ones((256, 256), "float32")
+    square @ square
 
 
 def _room() -> int:

@@ -71,6 +71,9 @@ def test_what_is_no_file_is_written_through(tmp_path: Path) -> None:
         write_text(tmp_path / "link", text)
         assert (tmp_path / "target").read_text() == text
     assert sorted(each.name for each in tmp_path.iterdir()) == ["link", "pipe", "target"]
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(InputError, match="loop cannot be written: Too many levels of symbolic links"):
+        write_text(tmp_path / "loop", "text")
     (tmp_path / "full").symlink_to("/dev/full")
     with pytest.raises(InputError, match="full cannot be written: No space left"):
         write_text(tmp_path / "full", "text")

@@ -5,15 +5,31 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from memaudit.errors import InconclusiveError, UsageError, require
+from memaudit.memory import is_limited
 
 
 def import_faiss() -> Any:
     """Import faiss, or raise MissingDependencyError with the line that installs it."""
-    return require("faiss", "an index or a clustering")
+    faiss = require("faiss", "an index or a clustering")
+    if is_limited():
+        _take_buffers()
+    return faiss
+
+
+@cache
+def _take_buffers() -> None:
+    """As `memory.multiply`, for the OpenBLAS that FAISS brings: it multiplies from twenty queries on."""
+    index = import_module("faiss").IndexFlatIP(64)
+    index.add(np.ones((1024, 64), np.float32))
+    index.search(np.ones((256, 64), np.float32), 1)
 
 
 def gpus() -> int:

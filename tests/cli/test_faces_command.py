@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import stat
 import sys
 from pathlib import Path
 
@@ -134,6 +135,8 @@ def test_an_audit_finds_people_beside_images(memaudit: Memaudit, tmp_path: Path)
     assert not (tmp_path / "out/face-crops").exists()
     assert memaudit(*audit, "--face-false-matches", "2", "--save-crops").code == 0
     crops = tmp_path / "out/face-crops"
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in [tmp_path / "out", *(tmp_path / "out").rglob("*")]}
+    assert {path for path, mode in modes.items() if mode != (0o700 if path.is_dir() else 0o600)} == set()
     sharp = np.asarray(Image.open(tmp_path / "out" / face["reference_picture"]).convert("L"), dtype=float)
     assert np.abs(np.diff(shown, axis=0)).mean() < np.abs(np.diff(sharp, axis=0)).mean()
     assert len(list(crops.iterdir())) == 4  # of every matched face, on both sides

@@ -12,7 +12,7 @@ from vectors import near, random_vectors, vector_store
 
 from memaudit.encoders.sface import FaceModel
 from memaudit.errors import InputError
-from memaudit.faces.embed import FaceOptions, embed_faces
+from memaudit.faces.embed import FaceOptions, count_forgotten, embed_faces
 from memaudit.faces.forget import forget
 from memaudit.faces.rows import details_of, face_rows
 from memaudit.store import Store, StoreWriter, verify_store
@@ -127,6 +127,10 @@ def test_the_forgotten_do_not_come_back(photographs: Callable[..., Path], model:
         "biden.jpg#face-1",
     ]
     assert verify_store(out) == []
+    (folder / "biden.jpg").rename(folder / "renamed.jpg")
+    forget(out, ["biden.jpg"])
+    embed_faces([folder], out, model, FaceOptions(append=True))
+    assert count_forgotten(Store.open(out), [str(folder)]) == 2, "one by its name, one by its file"
 
 
 def test_the_other_faces_of_an_image_no_longer_name_the_forgotten(tmp_path: Path) -> None:
