@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from memaudit.gate.effort import judge_effort
 from memaudit.gate.policy import AuditPolicy
@@ -42,6 +42,8 @@ def judge_audit(name: str, report: Report, policy: AuditPolicy, accepted: Collec
         yield from judge_effort(name, report, results, policy)
     if policy.max_verbatim is not None:
         yield _verbatim(name, report, results, accepted, policy.max_verbatim)
+    if policy.max_without_face is not None:
+        yield _without_face(name, results.faces, policy.max_without_face)
     if policy.min_face_p is not None:
         yield from _on_faces(name, results, policy, policy.min_face_p)
 
@@ -52,6 +54,8 @@ def _faces_alone(name: str, results: AuditMeasures | None, policy: AuditPolicy) 
         sentence = "The audit is one of faces alone, and the policy has no limit for them: write min_face_p into it."
         yield unmeasured(name, "min_face_p", "none", sentence)
         return
+    if policy.max_without_face is not None:
+        yield _without_face(name, results.faces if results else UNSET, policy.max_without_face)
     yield from _on_faces(name, results, policy, policy.min_face_p)
 
 
@@ -179,10 +183,24 @@ def _on_faces(name: str, results: AuditMeasures | None, policy: AuditPolicy, lea
     yield _faces(name, faces, least)
 
 
+def _without_face(name: str, faces: Faces | UnsetType, most: float) -> RuleResult:
+    """A portrait without a face was not compared with anybody: the detector may have missed it."""
+    images = faces.generated.images if faces and faces.generated else 0
+    if not faces or not images:
+        return unmeasured(name, "max_without_face", f"{most:.2%}", "The report does not say how many show a face.")
+    share = faces.images_without_face / images
+    outcome = Verdict.PASS if share <= most else Verdict.INCONCLUSIVE
+    sentence = f"{faces.images_without_face:,} of {images:,} generations show no face: nobody was compared with them."
+    return RuleResult(name, "max_without_face", outcome, f"{share:.2%}", f"{most:.2%}", sentence)
+
+
 def _faces(name: str, faces: Faces, least: float) -> RuleResult:
     """Some match by chance: what counts is whether there are more than the gallery lets expect."""
     found, p, expected = faces.matched.count, faces.excess_p, faces.expected_false_matches
     figures = f"{found:,} faces match training faces; chance lets expect {expected:.3g}"
+    if not faces.scored_faces:
+        sentence = "No generation shows a face that could be compared: nothing is known of faces."
+        return RuleResult(name, "min_face_p", Verdict.INCONCLUSIVE, "none compared", f"{least:g}", sentence)
     if p is None and found:
         sentence = f"{figures}, but without a calibration nobody can tell whether that is more than chance."
         return RuleResult(name, "min_face_p", Verdict.INCONCLUSIVE, f"{found:,}", f"{least:g}", sentence)

@@ -39,6 +39,7 @@ min_verified_coverage = 0.99  # candidates that were compared on pixels; 0: none
 max_match_from = 0.0          # similarity from which they were; 0: that of memaudit's own encoder, 1: any
 # max_verbatim = 0            # verbatim copies confirmed on pixels; what was not compared on pixels may be one
 # min_face_p = 0.01           # chance must give as many face matches as were found with more than this probability
+# max_without_face = 0.1      # generations on which no face was found, for a model that is to draw people
 
 [dedup]
 min_recall = 0.99             # lower bound of the run's own recall by pair
@@ -109,6 +110,7 @@ class AuditPolicy:
     max_match_from: float = _limit(0.0, _no_share)
     max_verbatim: int | None = _limit(None, _no_count)
     min_face_p: float | None = _limit(None, _no_share)
+    max_without_face: float | None = _limit(None, _no_share)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from project import without_own, write_project
 from memaudit.cli.app import run
 
 EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link")
-NUMBER = re.compile(r"vectors-\d+")  # an index that was finished and is built again has files of another number
+# What a call says that was killed after its work: it takes nothing for its own that may be another's
+DONE = ("is complete already", "evidence is not written over")
 WRITING = [command for command in COMMANDS if "{out}" in command]
 STEP = int(os.environ.get("MEMAUDIT_KILL_STEP", "7"))  # 1: at every event
 
@@ -76,13 +77,14 @@ def called(command: str, project: Path, place: Path, last: int = 0, how: signal.
 def contents(place: Path) -> dict[str, object]:
     """What results say, by file; earlier runs are put aside and are none."""
     files = (path for path in sorted((place / "out").rglob("*")) if path.is_file())
-    names = {NUMBER.sub("vectors", str(path.relative_to(place / "out"))): path for path in files}
+    # A file of an index never changes: one that is built again has another number
+    names = {re.sub(r"vectors-\d+", "vectors", str(path.relative_to(place / "out"))): path for path in files}
     return {name: content(path) for name, path in names.items() if not name.startswith("previous-run")}
 
 
 def content(path: Path) -> object:
     if path.suffix == ".json":
-        return without_own(json.loads(NUMBER.sub("vectors", path.read_text())))
+        return without_own(json.loads(re.sub(r"vectors-\d+", "vectors", path.read_text())))
     if path.suffix == ".parquet":
         return repr(pq.read_table(path).to_pylist())  # nan is like nan
     return "a page" if path.suffix == ".html" else path.read_bytes()  # a page says when it was made
@@ -116,11 +118,10 @@ def test_stopped_at_any_file_it_ends_as_if_it_had_not_been(
         if how is signal.SIGINT:
             assert_interrupted(stopped, whole)
         else:
-            assert stopped.code == -how, (last, stopped)
+            # Threads open files: one run has some events more than another
+            assert stopped.code == -how or (stopped.code == whole.code and stopped.events < last), (last, stopped)
         again = called(command, project, place)
-        # It was stopped after its work
-        done = any(words in again.said for words in ("is complete already", "evidence is not written over"))
-        assert done or again.code == whole.code, (last, again.said)
+        assert again.code == whole.code or any(words in again.said for words in DONE), (last, again.said)
         assert contents(place) == expected, f"stopped at event {last} of {whole.events}"
         assert left_over(place) == [], f"stopped at event {last} of {whole.events}"
 

@@ -325,7 +325,7 @@ def test_dedup_rules(
 
 
 EVERYTHING = Policy(
-    AuditPolicy(max_verbatim=0, min_verified_coverage=1.0, min_face_p=0.01),
+    AuditPolicy(max_verbatim=0, min_verified_coverage=1.0, min_face_p=0.01, max_without_face=1.0),
     gate=GatePolicy(max_age_days=30, encoders=("sscd",), training_sets=("s1",)),
 )
 

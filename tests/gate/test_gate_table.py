@@ -17,6 +17,16 @@ LAX = "[audit]\nmax_findings = 99\n"
 PIXELS = "[audit]\nmax_findings = 99\nmax_verbatim = 0\n"
 VERIFIED = "[audit]\nmin_verified_coverage = 0.9\n"
 FACES = "[audit]\nmin_face_p = 0.01\n"
+PEOPLE = f"{FACES}max_without_face = 0.1\n"
+
+
+def of_people(without: int) -> Report:
+    """An audit of 1,000 generations, of which so many show no face."""
+    counts = dict.fromkeys(("unreadable", "small"), 0) | dict.fromkeys(("faces", "comparable"), 1000 - without)
+    counts |= {"images": 1000, "with_face": 1000 - without, "without_face": without, "most": 1}
+    return audit(faces={**faces(0, 0.5, 1.0), "images_without_face": without, "generated": counts})
+
+
 TILES = [*view_names("tiles")]
 ANY_EFFORT = '[audit]\nviews = "none"\nmin_view_coverage = 0\nmin_verified_coverage = 0\nmax_match_from = 1\n'
 FAR, PAST = "2999-01-01", "2020-01-01"
@@ -193,6 +203,15 @@ CASES = [
     Case("faces alone without a limit", [face_audit(0, 0.5, 1.0)], {"require": OPEN, "min_face_p": OPEN}),
     Case("faces alone, wanted so", [face_audit(2, 1.5, 0.44)], {}, FACES + '[gate]\nrequire = ["faces"]\n'),
     Case("too many faces alone", [face_audit(9, 1.5, 0.0001)], {"min_face_p": FAIL, "require": OPEN}, FACES),
+    Case("people on most", [of_people(100)], {}, PEOPLE),
+    Case("no face on too many", [of_people(101)], {"max_without_face": OPEN}, PEOPLE),
+    Case("not said on how many", [audit(faces=faces(0, 0.5, 1.0))], {"max_without_face": OPEN}, PEOPLE),
+    Case(
+        "no face compared",
+        [audit(faces=faces(0, 0.5, None, measured=0))],
+        {"min_face_p": OPEN, "min_coverage": OPEN},
+        FACES,
+    ),
     Case("no faces, and wanted", [audit()], {"require": OPEN}, '[gate]\nrequire = ["faces"]\n'),
     Case("faces and images", [audit(faces=faces(0, 0.5, 1.0)), dedup(), face_audit(0, 0.5, 1.0)], {}, FACES),
     # provenance
