@@ -63,8 +63,7 @@ def openai_2022(store: Store, folder: Path) -> Outcome:
 
 def _planned(store: Store, folder: Path, plan: Plan) -> tuple[Outcome, Matrix]:
     stages = Stages()
-    matrix = Matrix(folder / "scratch", store, store.comparable_rows())
-    (folder / "scratch").unlink()  # it stays as long as it is open
+    matrix = Matrix(folder, store, store.comparable_rows())
     stages.note("copying", 1, 1)
     found = compare(matrix, THRESHOLD, plan, 0, stages.note)
     stages.note("sorting", 1, 1)

@@ -98,9 +98,8 @@ def sampled_truth(store: Store, folder: Path) -> RecallSample:
     """Sampled rows and all their true pairs; other rows than those that a run samples for itself. Kept for later."""
     kept = folder / "truth.npz"
     if not kept.is_file():
-        matrix = Matrix(folder / "truth.scratch", store, store.comparable_rows())
+        matrix = Matrix(folder, store, store.comparable_rows())
         sample = RecallSample.drawn(matrix, THRESHOLD, TRUTH_ROWS, TRUTH_SEED, silent)
-        (folder / "truth.scratch").unlink()
         np.savez(kept, rows=sample.rows, **sample.truth._asdict())
     with np.load(kept) as file:
         truth = Pairs(file["left"], file["right"], file["similarity"])

@@ -43,7 +43,7 @@ def test_a_search() -> None:
     """Where no floor is measured pixels tell the kind of what reaches the threshold; a floor is never above it."""
     assert plan_matching("auto", None, "measured", 0.75) == MatchPlan(0.3, 0.3, True)
     assert plan_matching("auto", None, "other", 0.75) == MatchPlan(0.75, 0.75, True)
-    assert plan_matching("pixels", 0.9, "other", 0.75) == MatchPlan(0.75, -1.0, True, asked=True)
+    assert plan_matching("pixels", 0.9, "other", 0.75) == MatchPlan(0.75, -1.0, True)
 
 
 def test_images_of_prompts_are_candidates_however_low_their_similarity() -> None:
