@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from memaudit.embedding.options import EmbedOptions
+from memaudit.embedding.parts import WithParts
 from memaudit.embedding.rows import batched
 from memaudit.encoders import Encoder
 from memaudit.errors import InconclusiveError
@@ -49,7 +51,8 @@ def look_up(
     progress: Progress = silent,
 ) -> LookupResult:
     """Search every view of every picture, in the training images and in their tiles and details where the store has
-    them. Memory: the views of 16 pictures, and the answers.
+    them. Frames of a film and pictures of a sheet are pictures, with an answer each. Memory: the views of 16 pictures,
+    and the answers.
 
     Raises UsageError for impossible options, InconclusiveError if the encoder is not the one that the references were
     embedded with, or their windows are unfinished, or of another state of the store.
@@ -66,7 +69,7 @@ def look_up(
     # One more than is listed, to tell whether there are more
     scope = Scope(references, threshold, plan.floor, max(options.neighbours, LEAST_CANDIDATES) + 1, windows)
     answers: list[Answer] = []
-    for batch in batched(refs, IMAGES):
+    for batch in batched(WithParts(EmbedOptions())(refs), IMAGES):
         pictures = Pictures.of(batch, encoder, options.views)
         searched = search(pictures, scope, None, silent)
         decided = decide(searched, pictures, store, threshold, plan, silent)

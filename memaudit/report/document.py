@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,18 +126,28 @@ class FoundReports(NamedTuple):
 
 
 def find_reports(folder: Path) -> FoundReports:
-    """Every report.json below a folder, in order of the path; not those of previous runs, nor in hidden folders.
+    """Every report.json below a folder, in order of the path; not those of previous runs, nor in hidden folders. What
+    links lead to is walked once.
 
     A file that cannot be read as JSON counts as a report: whoever reads it says what is wrong with it.
     Raises InputError where there is none.
     """
     found = FoundReports([], [])
-    for path in sorted(folder.rglob("report.json")):
+    for path in sorted(_named(folder)):
         if not any(part.startswith((".", PREVIOUS_OF_0_2)) for part in path.relative_to(folder).parts):
             (found.others if _is_of_others(path) else found.reports).append(path)
     if not found.reports:
         raise InputError(f"{folder} holds no report.json of memaudit: give the folder that audits were written to")
     return found
+
+
+def _named(folder: Path) -> Iterator[Path]:
+    walked: set[str] = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        walked.add(os.path.realpath(place))
+        folders[:] = [name for name in folders if os.path.realpath(os.path.join(place, name)) not in walked]
+        if "report.json" in files:
+            yield Path(place, "report.json")
 
 
 def _is_of_others(path: Path) -> bool:

@@ -215,6 +215,12 @@ def test_a_folder_stands_for_its_reports(gate: Gate, tmp_path: Path) -> None:
     assert "audits/lint/report.json is no report of memaudit: it was not judged" in passed.out
     write(tmp_path / "audits" / "b" / "report.json", audit(found=[1]))
     assert gate(tmp_path / "audits").code == 1
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "audits" / "b").rename(tmp_path / "elsewhere" / "b")
+    assert gate(tmp_path / "audits").code == 0
+    (tmp_path / "audits" / "b").symlink_to(tmp_path / "elsewhere" / "b")
+    (tmp_path / "audits" / "b" / "again").symlink_to(tmp_path / "audits")
+    assert gate(tmp_path / "audits").code == 1
     (tmp_path / "audits" / "b" / "report.json").write_text("{")
     assert gate(tmp_path / "audits").code == 2
     empty = tmp_path / "none"

@@ -82,8 +82,19 @@ def test_a_picture_within_a_picture(store: Store, tmp_path: Path) -> None:
     """A copy that fills a quarter of a larger picture is found by its tile."""
     canvas = draw(500, (192, 144))
     canvas.paste(draw(5), (96, 72))
-    (answer,) = asked(store, saved(tmp_path / "asked", "pasted.png", canvas))
+    answer, *_ = asked(store, saved(tmp_path / "asked", "pasted.png", canvas))
     assert [(match.image_id, match.view) for match in answer.matches] == [("0005.png", "tile 3,3")]
+
+
+@pytest.mark.parametrize("kind", ["gif", "png", "webp", "tiff"])
+def test_every_frame_has_an_answer(store: Store, tmp_path: Path, kind: str) -> None:
+    """Of the first alone "nothing found" would be said of a file that holds a training image."""
+    (tmp_path / "asked").mkdir()
+    draw(700).save(tmp_path / "asked" / f"film.{kind}", save_all=True, append_images=[draw(5)])
+    first, second = asked(store, tmp_path / "asked" / "film", views="none")
+    assert first.matches == ()
+    assert [match.image_id for match in second.matches] == ["0005.png"]
+    assert second.image.endswith(f"film.{kind}#frame=1")
 
 
 def test_each_training_image_is_named_once(store: Store, tmp_path: Path) -> None:
