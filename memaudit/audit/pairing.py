@@ -15,7 +15,7 @@ import numpy as np
 from memaudit.errors import InputError, UsageError
 from memaudit.files import open_regular, reason_of
 from memaudit.images.arrow_rows import arrow_table
-from memaudit.images.cells import columns_called, first_of
+from memaudit.images.cells import columns_called, first_of, storable
 from memaudit.images.text_rows import NumberedRow, text_rows
 from memaudit.store import Store
 from memaudit.types import Int64
@@ -104,7 +104,7 @@ def _collected(path: Path, rows: Iterable[NumberedRow]) -> dict[str, Prompted]:
             raise InputError(f"{place}: the generation or its training image_id is empty{more}")
         if key in pairing:
             raise InputError(f"{place}: generation {key!r} occurs twice")
-        pairing[key] = Prompted(target, first_of(row, ("prompt",)).text, first_of(row, ("seed",)).text)
+        pairing[key] = _asked(target, first_of(row, ("prompt",)).text, first_of(row, ("seed",)).text)
     if not pairing:
         raise InputError(f"pairing {path} has no line that names a generation: name at least one, or leave it out")
     return pairing
@@ -218,8 +218,13 @@ def prompt_of(image_id: str, pattern: re.Pattern[str], named: Pairing) -> str:
     return named[key].prompt or key if key in named else key
 
 
+def _asked(reference_id: str, prompt: str, seed: str) -> Prompted:
+    """JSON may escape half a surrogate pair, which no table holds: it is escaped once more, as in captions."""
+    return Prompted(storable(reference_id), storable(prompt), storable(seed))
+
+
 def _prompted(groups: Mapping[str, str | None]) -> Prompted:
-    return Prompted(groups["image_id"] or "", groups.get("prompt") or "", groups.get("seed") or "")
+    return _asked(groups["image_id"] or "", groups.get("prompt") or "", groups.get("seed") or "")
 
 
 def _line_of(image_id: str, groups: Mapping[str, str | None], named: Pairing) -> Prompted:
@@ -228,7 +233,7 @@ def _line_of(image_id: str, groups: Mapping[str, str | None], named: Pairing) ->
         raise InputError(
             f"generation {image_id!r} names {groups['generation']!r} by --pairing-pattern, which --pairing lacks"
         )
-    return Prompted(line.reference_id, groups.get("prompt") or line.prompt, groups.get("seed") or line.seed)
+    return _asked(line.reference_id, groups.get("prompt") or line.prompt, groups.get("seed") or line.seed)
 
 
 def _resolved(pairing: dict[str, Prompted], references: Store) -> dict[str, Prompted]:
@@ -261,7 +266,7 @@ def from_metadata(generations: Store) -> Pairing:
             row = _object_in(metadata) or {}
             if target := first_of(row, REFERENCE_COLUMNS).text:
                 prompt = first_of(row, ("prompt",)).text or caption
-                pairing[image_id] = Prompted(target, prompt, first_of(row, ("seed",)).text)
+                pairing[image_id] = _asked(target, prompt, first_of(row, ("seed",)).text)
     if not pairing:
         raise InputError(
             f"no generation of {generations.folder} has metadata with one of {', '.join(REFERENCE_COLUMNS)}: "

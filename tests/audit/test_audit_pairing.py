@@ -40,6 +40,15 @@ def test_order_of_columns_quotes_and_byte_order_mark(tmp_path: Path) -> None:
     assert read_pairing(write(tmp_path, text)) == {"g 1.png": Prompted("t/1.png", "a clock, at 1\no'clock", "7")}
 
 
+def test_half_a_surrogate_pair_is_escaped(tmp_path: Path) -> None:
+    """JSON can spell it, and no table can hold it."""
+    path = tmp_path / "pairing.jsonl"
+    path.write_text('{"generation": "g.png", "image_id": "t.png", "prompt": "a \\ud800 cat"}')
+    prompt = read_pairing(path)["g.png"].prompt
+    assert prompt.startswith("a ")
+    assert prompt.encode()
+
+
 def test_many_generations_may_share_a_training_image(tmp_path: Path) -> None:
     """Several seeds of one prompt are several lines."""
     assert len(read_pairing(write(tmp_path, "generation,image_id\na,t\nb,t\nc,t\n"))) == 3
