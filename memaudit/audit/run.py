@@ -17,7 +17,7 @@ from memaudit.audit.neighbour_ratio import neighbour_ratios
 from memaudit.audit.pairing import Prompted, paired_rows, unknown_images
 from memaudit.audit.repeats import draws_of, files_of, one_of_each, one_of_each_file, picture_digests
 from memaudit.audit.results import AuditResult, Made, Scores
-from memaudit.audit.shortfalls import NO_VIEWS, Views, cut_archives, shortfalls
+from memaudit.audit.shortfalls import NO_VIEWS, Views, shortfalls
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.images.parts import file_of, is_frame
 from memaudit.images.view_names import WHOLE
@@ -27,6 +27,7 @@ from memaudit.matching.decide import decide
 from memaudit.matching.plan import MatchPlan, plan_matching
 from memaudit.matching.results import Matches
 from memaudit.matching.search import LEAST_CANDIDATES, Scope, Searched, StoredQueries, search
+from memaudit.matching.shortfalls import cut_archives
 from memaudit.similarity import exact
 from memaudit.similarity.exact import require_threshold
 from memaudit.statistics import rate_of
@@ -130,7 +131,9 @@ def audit(
         paired=paired_rate,
         control=held_out,
         inconclusive=(
-            *cut_archives({"generations": generations, "training set": references.store, "control": control}),
+            *cut_archives("generations", generations),
+            *cut_archives("training set", references.store),
+            *(cut_archives("control", control) if control is not None else ()),
             *unknown_images(references.store, pairing, options.max_unmeasured),
         ),
         neighbour_ratio=neighbour_ratios(generations, references, matches),

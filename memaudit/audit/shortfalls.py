@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain
 from typing import NamedTuple
 
 from memaudit.audit.results import AuditResult, Effort
 from memaudit.embedding.views import ViewStore
+from memaudit.matching.shortfalls import unmeasured
 from memaudit.matching.windows import NO_WINDOWS, Windows, lost_views
-from memaudit.store import Store
 from memaudit.types import Coverage, Status
 
 _NO_VIEWS = "--views none goes by whole images alone"
@@ -54,8 +54,7 @@ def _of_coverage(result: AuditResult, allowed: float) -> Iterator[str]:
     if result.paired is not None:
         parts.append(("prompt pairs", result.paired.coverage))
     for name, part in parts:
-        if part.measured == 0 or part.falls_short(allowed):
-            yield f"only {part.measured:,} of {part.total:,} {name} could be measured ({part.share:.2%})"
+        yield from unmeasured(name, part, allowed)
 
 
 def _unread(below: Coverage | None, allowed: float) -> Iterator[str]:
@@ -95,12 +94,3 @@ def _hidden(result: AuditResult, allowed: float) -> Iterator[str]:
             f"{hidden:,} files of generations hold further pictures (frames of a film, pictures of a sheet), of which "
             "the given store has no rows: give the files, not a store of them"
         )
-
-
-def cut_archives(stores: Mapping[str, Store | None]) -> tuple[str, ...]:
-    """An archive that ends early lost an unknown number of images: no share of what is there makes up for it."""
-    return tuple(
-        f"archives of the {name} end early ({store.cut} rows say so): an unknown number of images is missing"
-        for name, store in stores.items()
-        if store is not None and store.cut
-    )

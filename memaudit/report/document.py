@@ -134,8 +134,7 @@ def find_reports(folder: Path) -> FoundReports:
     """
     found = FoundReports([], [])
     for path in sorted(_named(folder)):
-        if not any(part.startswith((".", PREVIOUS_OF_0_2)) for part in path.relative_to(folder).parts):
-            (found.others if _is_of_others(path) else found.reports).append(path)
+        (found.others if _is_of_others(path) else found.reports).append(path)
     if not found.reports:
         raise InputError(f"{folder} holds no report.json of memaudit: give the folder that audits were written to")
     return found
@@ -145,7 +144,8 @@ def _named(folder: Path) -> Iterator[Path]:
     walked: set[str] = set()
     for place, folders, files in os.walk(folder, followlinks=True):
         walked.add(os.path.realpath(place))
-        folders[:] = [name for name in folders if os.path.realpath(os.path.join(place, name)) not in walked]
+        shown = [name for name in folders if not name.startswith((".", PREVIOUS_OF_0_2))]
+        folders[:] = [name for name in shown if os.path.realpath(os.path.join(place, name)) not in walked]
         if "report.json" in files:
             yield Path(place, "report.json")
 
@@ -161,7 +161,7 @@ def _is_of_others(path: Path) -> bool:
 def _require_unchanged(path: Path, content: Json) -> None:
     sealed = {key: value for key, value in content.items() if key != "digest"}
     # memaudit 0.2 and earlier digested numbers as they stood there
-    if content["digest"] not in (digest_of(canonical(sealed)), digest_of(sealed)):
+    if all(digest_of(form(sealed)) != content["digest"] for form in (canonical, dict)):
         places = "".join(f", at {place}" for place in _changed_places(content))
         raise InputError(
             f"{path} was changed after it was written{places}: its digest does not fit its content; run again"
