@@ -186,3 +186,8 @@ class AuditResult:
     misses: Misses | None = None
     reference_views: ReferenceViews | None = None
     effort: Effort = Effort()
+
+    @property
+    def unseen(self) -> int:
+        """Generations that are known of, and have no row."""
+        return len(self.missing) + self.made.hidden
