@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.matching.pictures import Picture, composed, import_cv2, inverted, laid
+from memaudit.matching.pictures import SCALES, Picture, composed, import_cv2, inverted, laid
 from memaudit.types import Float32, Float64
 
 MOST_FEATURES = 200  # where both pictures have more, features find what there is to find, and sooner
 LEAST_CORRELATION = 0.75
+_LEAST_COARSE = 0.65  # at half the size and in grey: below it nothing is looked at more closely
+_LOOKED_AT = 2  # sizes, of those that fit best at half the size
 _SIDE = 96  # pixels of the longer side of the picture that another one slides over
-_SCALES = np.geomspace(0.3, 1, 13)  # of the longer side, to that of the picture below
+_REACH = 4  # of them, by which a place at half the size may be wrong
 _LEAST = 8  # pixels of a side: less says nothing
 _PLAIN = 4  # of 255: standard deviation below which there is nothing to look for
 _CANVAS = 128  # pixels of the longer side of the inner picture
@@ -41,27 +44,46 @@ def placements(query: Picture, reference: Picture) -> Iterator[Float64]:
 def _slid(inner: Picture, outer: Picture) -> Float64 | None:
     """The matrix from the inner picture to where it fits best in the outer one; None where it fits nowhere."""
     cv2 = import_cv2()
-    below = cv2.GaussianBlur(_small(outer, _SIDE), (0, 0), 1.0)
     best, matrix = LEAST_CORRELATION, None
-    for scale in _SCALES:
+    below = cv2.GaussianBlur(_small(outer, _SIDE), (0, 0), 1.0)
+    for scale, place in _coarse_places(inner, outer):
         above = cv2.GaussianBlur(_small(inner, _SIDE * scale), (0, 0), 0.8)
         height, width = above.shape[:2]
-        if min(height, width) < _LEAST or height > below.shape[0] or width > below.shape[1]:
+        left, top = (max(0, 2 * at - _REACH) for at in place)
+        seen = below[top : top + height + 2 * _REACH, left : left + width + 2 * _REACH]
+        if seen.shape[0] < height or seen.shape[1] < width:
             continue
-        if above.std(axis=(0, 1)).max() < _PLAIN:
-            continue
-        # A window without any variance has no correlation: OpenCV calls it 1 or infinite
-        scores = cv2.matchTemplate(below, above, cv2.TM_CCOEFF_NORMED)
-        scores[~(np.abs(scores) <= 1.001)] = -1
-        _, score, _, (left, top) = cv2.minMaxLoc(scores)
+        score, (x, y) = _best_place(seen, above)
         if score > best:
-            best, matrix = score, _to_window(inner, outer, (left, top, width, height), below.shape[1::-1])
+            window = (left + x, top + y, width, height)
+            best, matrix = score, _to_window(inner, outer, window, below.shape[1::-1])
     return matrix
 
 
+def _coarse_places(inner: Picture, outer: Picture) -> list[tuple[float, tuple[int, int]]]:
+    """Sizes at which the inner picture fits best in the outer one, and where, by grey values at half the size."""
+    below, found = outer.coarse[-1], []
+    for scale, above in zip(SCALES, inner.coarse, strict=True):
+        height, width = above.shape
+        if 2 * min(height, width) < _LEAST or height > below.shape[0] or width > below.shape[1]:
+            continue
+        if above.std() >= _PLAIN:
+            score, place = _best_place(below, above)
+            found.append((score, float(scale), place))
+    return [(scale, place) for score, scale, place in sorted(found)[-_LOOKED_AT:] if score >= _LEAST_COARSE]
+
+
+def _best_place(below: NDArray[Any], above: NDArray[Any]) -> tuple[float, tuple[int, int]]:
+    cv2 = import_cv2()
+    scores = cv2.matchTemplate(below, above, cv2.TM_CCOEFF_NORMED)
+    # A window without any variance has no correlation: OpenCV calls it 1 or infinite
+    scores[~(np.abs(scores) <= 1.001)] = -1
+    _, score, _, place = cv2.minMaxLoc(scores)
+    return score, place
+
+
 def _small(picture: Picture, side: float) -> NDArray[np.uint8]:
-    width, height = (max(1, round(length * side)) for length in picture.size)
-    return np.asarray(import_cv2().resize(picture.pixels, (width, height), interpolation=import_cv2().INTER_AREA))
+    return np.asarray(import_cv2().resize(picture.pixels, picture.at(side), interpolation=import_cv2().INTER_AREA))
 
 
 def _to_window(inner: Picture, outer: Picture, window: tuple[int, int, int, int], below: tuple[int, int]) -> Float64:
