@@ -178,7 +178,10 @@ def _drawn(picture: Picture, matrix: Float64, size: tuple[int, int]) -> _Drawn:
 def _correlation(own: Float32, other: Float32) -> tuple[Float32, NDArray[np.bool_]]:
     """Normalised cross-correlation of the grey patches less their mean and slope (smooth shading correlates with any
     other), (rows, columns); and which of them show something in either picture."""
-    ramps = (np.tile(_RAMP, (own.shape[0], own.shape[1] // PATCH)), np.tile(_RAMP[:, None], (own.shape[0] // PATCH, own.shape[1])))
+    ramps = (
+        np.tile(_RAMP, (own.shape[0], own.shape[1] // PATCH)),
+        np.tile(_RAMP[:, None], (own.shape[0] // PATCH, own.shape[1])),
+    )
     parts, others = ([_means(grey), *(_means(grey * ramp) for ramp in ramps)] for grey in (own, other))
 
     def left(product: Float32, one: list[Float32], two: list[Float32]) -> Float32:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -20,34 +21,51 @@ _MOST_STRETCH = 2.2  # ratio of the scales along two axes
 _TURNS = [(x, y, transposed) for x in (1, -1) for y in (1, -1) for transposed in (False, True)]
 
 
+class Way(StrEnum):
+    """What said how one picture lies on the other."""
+
+    FEATURES = "features"
+    MIRRORED = "mirrored features"
+    FRAME = "frame on frame"
+    CONTENT = "frame of what lies on the ground"
+    SLID = "slid over"
+
+
 class Alignment(NamedTuple):
     """`matrix` (2, 3) float64 maps places of the query to places of the reference, both in shares of the longer side.
 
     inliers: matched features at distinct places that agree with it; 0 where there are no features behind it.
-    sought: whether the pixels were asked for it, so that their agreement says less.
+    score: how well the pictures correlate when it is found without features, very small, -1 to 1; 0 with features.
     """
 
     matrix: Float64
-    inliers: int
-    sought: bool = False
+    way: Way
+    inliers: int = 0
+    score: float = 0.0
+
+    @property
+    def sought(self) -> bool:
+        """Whether the pixels were asked for it, so that their agreement says less."""
+        return self.way in (Way.CONTENT, Way.SLID)
 
 
 def alignments(query: Picture, reference: Picture) -> Iterator[Alignment]:
-    """What is worth looking at: by features, as it is and mirrored, frame on frame, by sliding. At most eight."""
-    yield from _by_features(query.features, reference.features)
+    """What is worth looking at, in order of its price: by features, as it is and mirrored, frame on frame, by sliding.
+    At most eight."""
+    yield from _by_features(query.features, reference.features, Way.FEATURES)
     width = query.size[0]
     mirror = np.array([[-1.0, 0.0, width], [0.0, 1.0, 0.0]])
-    for found in _by_features(query.features.mirrored(width), reference.features):
+    for found in _by_features(query.features.mirrored(width), reference.features, Way.MIRRORED):
         yield found._replace(matrix=composed(found.matrix, mirror))
-    yield Alignment(_frame_on_frame(query, reference, 1), 0)
+    yield _frame_on_frame(query, reference, Way.FRAME)
     if len(query.frames) + len(reference.frames) > 2:
-        yield Alignment(_frame_on_frame(query, reference), 0, sought=True)
-    for matrix in placements(query, reference):
-        if _plausible(matrix):
-            yield Alignment(matrix, 0, sought=True)
+        yield _frame_on_frame(query, reference, Way.CONTENT)
+    for placed in placements(query, reference):
+        if _plausible(placed.matrix):
+            yield Alignment(placed.matrix, Way.SLID, score=placed.correlation)
 
 
-def _by_features(query: Features, reference: Features) -> Iterator[Alignment]:
+def _by_features(query: Features, reference: Features, way: Way) -> Iterator[Alignment]:
     """A similarity transform, then an affine one for pictures that were stretched; by RANSAC."""
     left, right = matched(query.descriptors, reference.descriptors)
     if len(left) < LEAST_INLIERS:
@@ -61,7 +79,7 @@ def _by_features(query: Features, reference: Features) -> Iterator[Alignment]:
         agreeing = inside.ravel().astype(bool)
         inliers = min(_distinct(source[agreeing]), _distinct(target[agreeing]))
         if inliers >= LEAST_INLIERS:
-            yield Alignment(matrix * np.array([1, 1, 1 / SIDE]), inliers)
+            yield Alignment(matrix * np.array([1, 1, 1 / SIDE]), way, inliers)
 
 
 def matched(query: Float32, reference: Float32) -> tuple[Int64, Int64]:
@@ -90,15 +108,17 @@ def _distinct(places: Float32) -> int:
     return len(np.unique(np.round(places * _PLACES), axis=0))
 
 
-def _frame_on_frame(query: Picture, reference: Picture, count: int | None = None) -> Float64:
-    """Of the first `count` frames of either picture and their eight orientations, those in which thumbnails agree
-    best."""
+def _frame_on_frame(query: Picture, reference: Picture, way: Way) -> Alignment:
+    """Of the frames of either picture (Way.FRAME: of all of it) and their eight orientations, those in which thumbnails
+    agree best."""
+    count = 1 if way is Way.FRAME else None
     own, others = query.thumbnails[:count], reference.thumbnails[:count]
     turned = np.stack([_turned(own, *turn) for turn in _TURNS], axis=1)
-    score = turned.reshape(-1, THUMB**2) @ others.reshape(len(others), -1).T
+    score = turned.reshape(-1, THUMB**2) @ others.reshape(len(others), -1).T / THUMB**2
     i, other = divmod(int(score.argmax()), len(others))
     frame, turn = divmod(i, len(_TURNS))
-    return composed(composed(reference.frames[other], _turn(*_TURNS[turn])), inverted(query.frames[frame]))
+    matrix = composed(composed(reference.frames[other], _turn(*_TURNS[turn])), inverted(query.frames[frame]))
+    return Alignment(matrix, way, score=float(score.max()))
 
 
 def _turned(thumbnails: Float32, x: int, y: int, transposed: bool) -> Float32:

@@ -103,7 +103,9 @@ class Picture:
         cv2 = import_cv2()
         grey = cv2.cvtColor(self.pyramid[min(1, len(self.pyramid) - 1)], cv2.COLOR_RGB2GRAY).astype(np.float32)
         sizes = (self.at(_COARSE * scale) for scale in SCALES)
-        return tuple(cv2.GaussianBlur(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), (0, 0), 0.7) for size in sizes)
+        return tuple(
+            cv2.GaussianBlur(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), (0, 0), 0.7) for size in sizes
+        )
 
     @cached_property
     def frames(self) -> tuple[Float64, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,25 +26,33 @@ _BLUR = 5  # pixels, odd
 _TO_EDGE = np.array([[1, 0, 0.5], [0, 1, 0.5]])  # OpenCV counts from a pixel's centre
 
 
-def placements(query: Picture, reference: Picture) -> Iterator[Float64]:
+class Placement(NamedTuple):
+    """matrix (2, 3) float64: as of an Alignment. correlation: before it was refined, -1 to 1."""
+
+    matrix: Float64
+    correlation: float
+
+
+def placements(query: Picture, reference: Picture) -> Iterator[Placement]:
     """At most two: the query within the reference, and the reference within the query, each at the best scale.
 
-    matrix (2, 3) float64: as of an Alignment. Normalised cross-correlation of colours over all places and scales, then
-    an affine refinement by its gradient (ECC: Evangelidis & Psarakis, PAMI 2008).
+    Normalised cross-correlation over all places and scales, in grey at half the size, then of colours where it is
+    highest; then an affine refinement by its gradient (ECC: Evangelidis & Psarakis, PAMI 2008).
     """
     if min(len(query.features.places), len(reference.features.places)) >= MOST_FEATURES:
         return
     for inner, outer in ((query, reference), (reference, query)):
         placed = _slid(inner, outer)
         if placed is not None:
-            matrix = _refined(inner, outer, placed)
-            yield matrix if inner is query else inverted(matrix)
+            matrix = _refined(inner, outer, placed.matrix)
+            yield Placement(matrix if inner is query else inverted(matrix), placed.correlation)
 
 
-def _slid(inner: Picture, outer: Picture) -> Float64 | None:
-    """The matrix from the inner picture to where it fits best in the outer one; None where it fits nowhere."""
+def _slid(inner: Picture, outer: Picture) -> Placement | None:
+    """The matrix from the inner picture to where it fits best in the outer one, and how they correlate there; None
+    where it fits nowhere."""
     cv2 = import_cv2()
-    best, matrix = LEAST_CORRELATION, None
+    best, found = LEAST_CORRELATION, None
     below = cv2.GaussianBlur(_small(outer, _SIDE), (0, 0), 1.0)
     for scale, place in _coarse_places(inner, outer):
         above = cv2.GaussianBlur(_small(inner, _SIDE * scale), (0, 0), 0.8)
@@ -56,8 +64,8 @@ def _slid(inner: Picture, outer: Picture) -> Float64 | None:
         score, (x, y) = _best_place(seen, above)
         if score > best:
             window = (left + x, top + y, width, height)
-            best, matrix = score, _to_window(inner, outer, window, below.shape[1::-1])
-    return matrix
+            best, found = score, Placement(_to_window(inner, outer, window, below.shape[1::-1]), score)
+    return found
 
 
 def _coarse_places(inner: Picture, outer: Picture) -> list[tuple[float, tuple[int, int]]]:
