@@ -15,7 +15,7 @@ from memaudit.matching.overlap import Overlap, overlap_of
 from memaudit.matching.pictures import Picture
 from memaudit.types import Float64
 
-# Chosen on copies of known truth (benchmarks/copies.py); docs/protocols/pixel-matching.md has figures on either side
+# Chosen on copies of known truth (benchmarks/families.py); docs/protocols/pixel-matching.md has figures on either side
 ENOUGH_PATCHES = 8
 ALIKE = 0.6  # share of the patches within the pictures, where there are enough of them
 FEW_ALIKE = 0.8  # where few features agree; and share of all patches, outlines included, where there are few within
