@@ -205,7 +205,7 @@ class PixelChecks:
 class DedupResult:
     """What a dedup run found and decided. `added`: new pairs at the threshold by clustering. `inconclusive`: reasons
     why its decisions must not be read as those of the whole set. pixels: None where none were compared, and `no_pixels`
-    says why; overlaps: of the pairs that they confirmed, those below the threshold, in their order, left as the query.
+    says why; overlaps, probability: of the pairs that they confirmed, those below the threshold, in their order, left as the query.
     recall: of the pairs at the threshold; candidate_recall: of those at the floor of the pixel checks, None if so many
     were found that not all were held."""
 
@@ -230,6 +230,7 @@ class DedupResult:
     seed: int = 0
     inconclusive: tuple[str, ...] = ()
     overlaps: Overlaps = field(default_factory=Overlaps.unknown)
+    probability: Float32 = field(default_factory=lambda: np.empty(0, np.float32))
 
     def count(self, *decisions: Decision) -> int:
         return int(np.isin(self.decisions.decision, decisions).sum())

@@ -131,6 +131,7 @@ def _as_decided(match: LookupMatch, decided: Decided, place: int) -> LookupMatch
         kind=str(decided.kind[place]),
         verified=bool(decided.verified[place]),
         compared=bool(decided.compared[place]),
+        probability=float(decided.checks.probability[place]) if decided.compared[place] else None,
         alignment=where[0],
         picture_box=where[1],
         reference_box=where[2],
