@@ -19,7 +19,7 @@ from memaudit.audit.repeats import draws_of, files_of, one_of_each, one_of_each_
 from memaudit.audit.results import AuditResult, Made, Scores
 from memaudit.audit.shortfalls import NO_VIEWS, Views, shortfalls
 from memaudit.errors import InconclusiveError, UsageError
-from memaudit.images.parts import file_of, is_frame
+from memaudit.images.parts import file_of, is_of_one_draw
 from memaudit.images.view_names import WHOLE
 from memaudit.index import Searcher
 from memaudit.matching.candidates import Candidates
@@ -235,7 +235,7 @@ def _paired_rate(scores: Scores, paired: _Paired, pairs: int) -> Rate:
 
 def _made(columns: Columns, files: Int64, pairing: Mapping[str, Prompted]) -> Made:
     parts = files != np.arange(len(files))
-    frames = parts & np.array([is_frame(name) for name in columns.image_id], bool)
+    frames = parts & np.array([is_of_one_draw(name) for name in columns.image_id], bool)
     unpaired = sum(name not in pairing for name in columns.image_id[~parts]) if pairing else None
     blank = np.count_nonzero((columns.status == Status.BLANK) & ~frames)
     return Made(int(np.count_nonzero(~frames)), int(blank), unpaired, int(np.count_nonzero(parts)))

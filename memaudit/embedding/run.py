@@ -52,8 +52,10 @@ class _Images(NamedTuple):
     with_parts: WithParts | None
 
     def __call__(self, *, contents: bool = True) -> Iterator[ImageRef]:
-        refs = iter_images(self.sources, contents=contents)
-        return self.with_parts(refs, contents=contents) if self.with_parts else refs
+        if self.with_parts is None:
+            return iter_images(self.sources, contents=contents)
+        # Which pictures are within a cell of a table its bytes tell, in passing
+        return self.with_parts(iter_images(self.sources), contents=contents)
 
 
 class Embedded(NamedTuple):

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -112,7 +113,9 @@ def iter_table(location: str, name: str, *, contents: bool) -> Iterator[ImageRef
         image = _require_image_column(location, table)
         columns = [column for column in table.schema.names if contents or column != image]
         for number, row in enumerate(table.rows(_BATCH_ROWS if contents else 1024, columns)):
-            yield _ref(location, name, number, row, row.pop(image, None))
+            cell = row.pop(image, None)
+            ref = _ref(location, name, number, row, cell)
+            yield ref if contents else replace(ref, data=None)
 
 
 def is_listed(location: str) -> bool:
