@@ -17,7 +17,7 @@ from memaudit.audit.neighbour_ratio import neighbour_ratios
 from memaudit.audit.pairing import Prompted, paired_rows, unknown_images
 from memaudit.audit.repeats import draws_of, files_of, one_of_each, one_of_each_file, picture_digests
 from memaudit.audit.results import AuditResult, Made, Scores
-from memaudit.audit.shortfalls import NO_VIEWS, Views, shortfalls
+from memaudit.audit.shortfalls import ALL_SEEN, NO_VIEWS, Unseen, Views, shortfalls, unread_files
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.images.parts import file_of, is_of_one_draw
 from memaudit.images.view_names import WHOLE
@@ -70,12 +70,12 @@ def audit(
     control: Store | None = None,
     views: Views = NO_VIEWS,
     options: AuditOptions = AuditOptions(),
-    hidden: int = 0,
+    unseen: Unseen = ALL_SEEN,
     progress: Progress = silent,
 ) -> AuditResult:
     """Measure how often generations are near-duplicates of training images, or copies of parts of them.
 
-    hidden: files of generations that hold pictures which have no rows: at least as many were not measured.
+    unseen: what of the generations has no rows: at least as many were not measured.
     Memory: blocks, the names of the generations, some 50 bytes of scores for each, and the matches.
     Raises InconclusiveError for stores of different encoders or a training set without images, UsageError for
     impossible options.
@@ -101,7 +101,7 @@ def audit(
     asked = [pairing.get(name) or pairing.get(file_of(name), _UNASKED) for name in columns.image_id]
     matches = _with_counts(_kept(found, paired, options.neighbours), references, threshold)
     missing = tuple(sorted(set(pairing) - set(columns.image_id)))
-    rate = _searched_rate(scores, counted, len(missing) + hidden)
+    rate = _searched_rate(scores, counted, len(missing) + sum(unseen[:2]))
     paired_rate = _paired_rate(scores, paired, len(pairing)) if pairing else None
     held_out = None
     if control is not None:
@@ -109,7 +109,7 @@ def audit(
         seen = search(controls, scope, None, progress)
         alike = decide(seen, controls, references.store, threshold, plan, progress).matched()
         distinct = one_of_each(draws, scores.regurgitated)
-        of_distinct = _searched_rate(scores, distinct, len(missing) + hidden)
+        of_distinct = _searched_rate(scores, distinct, len(missing) + sum(unseen[:2]))
         held_out = measure_control(
             control, references, generations, scores, distinct, of_distinct, threshold, HeldOut(seen, alike)
         )
@@ -123,7 +123,7 @@ def audit(
         matches=matches,
         prompts=tuple(each.prompt for each in asked),
         missing=missing,
-        made=_made(columns, files, pairing)._replace(hidden=hidden),
+        made=_made(columns, files, pairing)._replace(hidden=unseen.hidden, unread=unseen.unread),
         counted=counted,
         pictures=pictures,
         duplicates=int(np.count_nonzero(draws != "") - counted.sum()),
@@ -148,7 +148,8 @@ def audit(
         effort=searched_with.effort(plan.floor if plan.on_pixels else None),
     )
     reasons = shortfalls(result, searched_with, decided.below, len(pairing), options.max_unmeasured)
-    return replace(result, inconclusive=(*result.inconclusive, *reasons))
+    unread_too = unread_files(unseen, result.made.total, options.max_unmeasured)
+    return replace(result, inconclusive=(*result.inconclusive, *reasons, *unread_too))
 
 
 def _require_possible(options: AuditOptions, threshold: float) -> None:
