@@ -21,6 +21,7 @@ from memaudit.images.parts import count_frames
 from memaudit.images.passed_over import PassedOver
 from memaudit.images.reading import ArchiveCutError
 from memaudit.images.sources import read_image
+from memaudit.matching.shortfalls import cut_archives
 from memaudit.statistics import rate_of
 from memaudit.store import content_digest
 from memaudit.types import Coverage, Int64, Progress, silent
@@ -198,16 +199,9 @@ def _result(clusters: list[PromptCluster], tally: _Tally, options: ExtractOption
         memorised=rate_of(len(memorised), prompts),
         clusters=tuple(memorised),
         blank=sum(cluster.blank for cluster in clusters),
-        inconclusive=(*_cut_archives(tally), *_shortfalls(coverage, prompts, tested, options)),
         not_read=tuple(filter(None, (*passed.lines, first_frames_line(tally.films)))),
+        inconclusive=(*cut_archives("generations", tally.cut), *_shortfalls(coverage, prompts, tested, options)),
     )
-
-
-def _cut_archives(tally: _Tally) -> list[str]:
-    """How many generations are lost is unknown: no share of those that are there makes up for it."""
-    if not tally.cut:
-        return []
-    return [f"archives of the generations end early ({tally.cut} rows say so): an unknown number of images is missing"]
 
 
 def _shortfalls(

@@ -150,7 +150,7 @@ def evidence_of(
     doubts = (
         *(f"{answer.image}: {answer.error}" for answer in result.answers if answer.status != Status.OK),
         *unread,
-        *cut_archives("training set", store),
+        *cut_archives("training set", store.cut),
         *unmeasured("training images", store.coverage, allowed),
         *result.windows.lost(allowed),
         *pixels.lost,
