@@ -120,9 +120,7 @@ def run_audit(
     >>> audit.rate.value, audit.conclusive
     (0.2, True)
     """
-    choices = FaceChoices(wanted=faces) if isinstance(faces, bool) else faces
-    if choices.save_crops and blur_faces:
-        raise UsageError("--save-crops writes faces and --blur-faces hides them: choose one")
+    choices = _choices(faces, blur_faces)
     options = AuditOptions(threshold, neighbours, max_unreadable, metrics=metrics, match=match, match_from=match_from)
     about_faces = _about_faces(choices, options, encoding)
     place = Place(out)
@@ -130,13 +128,12 @@ def run_audit(
         if blur_faces:
             remove_earlier_pictures(place.folder)
         on_pixels = _require_possible(options, views, control)
-        pair = pairer(Path(pairing) if pairing else None, pairing_pattern, pairing_metadata)
         asked = _Asked(
             _source(generations),
             None if control is None else _source(control),
             views,
             on_pixels,
-            pair,
+            pairer(Path(pairing) if pairing else None, pairing_pattern, pairing_metadata),
             options,
             choices,
             about_faces,
@@ -145,6 +142,13 @@ def run_audit(
             progress,
         )
         return place.run(AuditRun, _audited(asked, against, place.folder))
+
+
+def _choices(faces: bool | FaceChoices, blur_faces: bool) -> FaceChoices:
+    choices = FaceChoices(wanted=faces) if isinstance(faces, bool) else faces
+    if choices.save_crops and blur_faces:
+        raise UsageError("--save-crops writes faces and --blur-faces hides them: choose one")
+    return choices
 
 
 def _require_possible(options: AuditOptions, views: str | None, control: object) -> bool:

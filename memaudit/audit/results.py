@@ -102,8 +102,8 @@ class Control:
     nearer_training, nearer_control: generations whose nearest image at near-duplicate scale is a training or a
     held-out one. groups: of near-duplicates that these images form, one label each; least_p: the p-value if all their
     labels were "training". The p-values are None, and `why_no_p` says why, when there are too few held-out images.
-    best_similarity: of each held-out image compared. duplicates: held-out images that are another's picture again;
-    they count nowhere.
+    best_similarity: of each draw among them. duplicates: held-out images that are another's picture again;
+    they count nowhere. parts: further pictures within files (frames, sheets): with their file they are one draw.
     """
 
     matched: Rate
@@ -119,6 +119,7 @@ class Control:
     least_p: float | None = None
     discoveries: Discoveries | None = None
     duplicates: int = 0
+    parts: int = 0
 
 
 class Made(NamedTuple):
@@ -186,3 +187,8 @@ class AuditResult:
     misses: Misses | None = None
     reference_views: ReferenceViews | None = None
     effort: Effort = Effort()
+
+    @property
+    def unseen(self) -> int:
+        """Generations that are known of, and have no row."""
+        return len(self.missing) + self.made.hidden

@@ -19,6 +19,7 @@ from memaudit.images.decode import UnreadableImageError, decode, is_blank
 from memaudit.images.image_ref import ImageRef
 from memaudit.images.reading import ArchiveCutError
 from memaudit.images.sources import read_image
+from memaudit.matching.shortfalls import cut_archives
 from memaudit.statistics import rate_of
 from memaudit.store import content_digest
 from memaudit.types import Coverage, Int64, Progress, silent
@@ -192,15 +193,8 @@ def _result(clusters: list[PromptCluster], tally: _Tally, options: ExtractOption
         memorised=rate_of(len(memorised), prompts),
         clusters=tuple(memorised),
         blank=sum(cluster.blank for cluster in clusters),
-        inconclusive=(*_cut_archives(tally), *_shortfalls(coverage, prompts, tested, options)),
+        inconclusive=(*cut_archives("generations", tally.cut), *_shortfalls(coverage, prompts, tested, options)),
     )
-
-
-def _cut_archives(tally: _Tally) -> list[str]:
-    """How many generations are lost is unknown: no share of those that are there makes up for it."""
-    if not tally.cut:
-        return []
-    return [f"archives of the generations end early ({tally.cut} rows say so): an unknown number of images is missing"]
 
 
 def _shortfalls(

@@ -7,7 +7,7 @@ from memaudit.index.build import build_index
 from memaudit.index.faiss_library import import_faiss
 from memaudit.index.manifest import MANIFEST, SCHEMA, read_manifest
 from memaudit.index.opened import Index, open_searcher
-from memaudit.index.recall import sample_rows
+from memaudit.index.recall import drawn, sample_rows
 from memaudit.index.recipes import read_recipe
 from memaudit.index.search import ExactSearch, Searcher
 from memaudit.index.update import update_index
@@ -25,6 +25,7 @@ __all__ = [
     "open_searcher",
     "read_manifest",
     "read_recipe",
+    "drawn",
     "sample_rows",
     "update_index",
     "verify_index",

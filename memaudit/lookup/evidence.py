@@ -146,7 +146,7 @@ def evidence_of(result: LookupResult, allowed: float, seconds: Mapping[str, floa
     store, pixels = result.references.store, OnPixels.of(result)
     doubts = (
         *(f"{answer.image}: {answer.error}" for answer in result.answers if answer.status != Status.OK),
-        *cut_archives("training set", store),
+        *cut_archives("training set", store.cut),
         *unmeasured("training images", store.coverage, allowed),
         *result.windows.lost(allowed),
         *pixels.lost,

@@ -37,7 +37,7 @@ def require_match(match: str, floor: float | None) -> None:
     if match not in CHOICES:
         raise UsageError(f"unknown --match {match!r}: expected one of {', '.join(CHOICES)}")
     if floor is not None:
-        require_threshold(floor)
+        require_threshold(floor, "--match-from")
         if match == "none":
             raise UsageError("--match none compares no pixels: leave out --match-from")
 

@@ -72,10 +72,11 @@ def _first(
     passes: Callable[[Agreement, int, bool], bool],
 ) -> Check:
     best = Check(Kind.SIMILAR, 0, NONE)
-    for matrix, inliers, sought in hypotheses:
+    for alignment in hypotheses:
+        matrix, inliers = alignment.matrix, alignment.inliers
         found = agreement(query, reference, matrix)
-        if passes(found, inliers, sought):
-            return Check(_kind(found, matrix, sought), inliers, found, overlap_of(query, reference, matrix))
+        if passes(found, inliers, alignment.sought):
+            return Check(_kind(found, matrix, alignment.sought), inliers, found, overlap_of(query, reference, matrix))
         if found.evidence > best.agreement.evidence:
             best = Check(Kind.SIMILAR, inliers, found)
     return best

@@ -198,6 +198,7 @@ def _control(control: measured.Control) -> Control:
         matched=rate_of(control.matched),
         usable=control.matched.coverage.measured - control.excluded_controls,
         duplicates=control.duplicates,
+        parts=control.parts,
         excluded_controls=control.excluded_controls,
         excluded_references=control.excluded_references,
         nearer_training=control.nearer_training,

@@ -101,6 +101,9 @@ class Control(Part, frozen=True, kw_only=True):
     matched: Annotated[Rate, says("held-out images at the threshold with a training image")]
     usable: Annotated[int, says("held-out images that are near no training image")] = 0
     duplicates: Annotated[Whole, says("held-out images that are another's picture again")] = 0
+    parts: Annotated[
+        Count | UnsetType, says("further pictures within held-out files (frames, sheets): a file counts as one image")
+    ] = UNSET
     excluded_controls: Annotated[Count, says("held-out images that are near-duplicates of training images")] = 0
     excluded_references: Annotated[Whole, says("training images that are near-duplicates of held-out ones")] = 0
     nearer_training: Annotated[Whole, says("generations whose nearest image at that scale is a training one")] = 0
