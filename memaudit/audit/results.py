@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from memaudit.audit.repeats import Digests
 from memaudit.matching.results import Matches, Misses, ReferenceViews
+from memaudit.store import Store
 from memaudit.types import Coverage, EncoderSpec, Float32, Float64, Int64, Rate
 
 
@@ -156,7 +157,7 @@ class AuditResult:
     none. seeds: of each generation, as the pairing gives them. compared: how many of the candidates were looked at on
     pixels; None where none were, and `no_pixels` says why. views: their names. misses: the closest that are no matches.
     counted: for each row whether `searched` counts it. reference_views: what was searched of the training images.
-    grown: what the training set's sources hold by now and its store does not, in a sentence.
+    grown: what the training set's sources hold by now and its store does not, in a sentence. stores: that were read.
     """
 
     encoder: EncoderSpec
@@ -187,3 +188,4 @@ class AuditResult:
     misses: Misses | None = None
     reference_views: ReferenceViews | None = None
     effort: Effort = Effort()
+    stores: tuple[Store, ...] = ()

@@ -145,6 +145,7 @@ def audit(
         views=(WHOLE, *(views.generations.names if views.generations else ())),
         misses=decided.misses(),
         reference_views=scope.windows.searched_with(references.store),
+        stores=(generations, references.store, *([control] if control else []), *searched_with.stores),
         effort=searched_with.effort(plan.floor if plan.on_pixels else None),
     )
     reasons = shortfalls(result, searched_with, decided.below, len(pairing), options.max_unmeasured)
