@@ -538,13 +538,15 @@ def test_a_file_in_the_place_of_the_store(tmp_path: Path) -> None:
 
 
 def test_what_killed_writers_left_is_removed(tmp_path: Path) -> None:
-    """Temporary files and shards of ours go when the store is finished; anybody else's files stay."""
+    """Temporary files and shards of ours go, by the names of 0.2 and of today; anybody else's files stay."""
     folder = tmp_path / "store"
     folder.mkdir()
-    ours = [".shard-00000.h5.123.tmp", ".store.json.9.tmp", "shard-00007.h5"]
+    temporary = [".shard-00000.h5.123.tmp", ".store.json.9.tmp", ".store.json.0123456789abcdef.tmp"]
     others = ["my-shard-00000.h5", ".shard-notes", "shard-00007.h5.bak"]
+    for name in temporary:
+        (folder / name).write_text("garbage")
     with writing_store(folder, SPEC, 7, ["test"]) as writer:
-        for name in ours + others:
+        for name in ["shard-00007.h5", *others]:
             (folder / name).write_text("garbage")
         writer.write_shard(make_rows(3))
         writer.finish()
