@@ -177,9 +177,9 @@ def _written(number: int, item: tuple[str, str], out: Path) -> Picture | None:
     image = opened(name)
     if image is None:
         return None
-    file = out / f"{number:06d}.{'jpg' if kind in PHOTOGRAPHS else 'png'}"
-    write_picture(sized(image), file)
-    return Picture(name, kind, digest_of(image), file)
+    picture = Picture(name, kind, digest_of(image), out / f"{number:06d}.{'jpg' if kind in PHOTOGRAPHS else 'png'}")
+    write_picture(sized(image), picture.file)
+    return picture
 
 
 __all__ = ["CORPORA", "DRAWN", "PHOTOGRAPHS", "Picture", "digest_of", "named", "opened", "written"]

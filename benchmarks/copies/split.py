@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 SPLIT = Path(__file__).with_name("split.csv")
-TEST_DIGEST = "d5d801da7f6b144e30bbb43010ed0c235aa956034b60fdb13eacafb24589bd81"
-SECOND_DIGEST = "0d482e77fa59cec049f44fc11a982b698d2c2cbe1921b0879117a7dc71903279"
+TEST_DIGEST = "24294064a6471b2f271f699ef5001eba691ae545ffb252de64d56a091e2b4e33"
+SECOND_DIGEST = "9203d1820df8c1efa107a91d68be006f37ba598057816ddb4ea136892ba085f6"
 FIT, TUNE, TEST, SECOND = "fit", "tune", "test", "second"
 SOURCE, REFERENCE, CLEAN = "source", "reference", "clean"
 

@@ -58,6 +58,7 @@ def contents_of(path: Path) -> dict[str, object]:
         "status": dict(status),
         "unreadable": dict(causes.most_common()),
         **out_of_scope,
+        **({"first frame only": films} if (films := store.first_frames_alone()) else {}),
         **_windows(store),
     }
 

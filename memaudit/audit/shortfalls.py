@@ -38,6 +38,18 @@ class Views(NamedTuple):
 NO_VIEWS = Views()
 
 
+class Unseen(NamedTuple):
+    """What of the generations has no rows. hidden: files of a given store that hold pictures which it was not made of;
+    unread: pictures beside the generations that no reader takes for images, and a line that says which."""
+
+    hidden: int = 0
+    unread: int = 0
+    why_unread: str = ""
+
+
+ALL_SEEN = Unseen()
+
+
 def shortfalls(result: AuditResult, views: Views, below: Coverage | None, pairs: int, allowed: float) -> Iterator[str]:
     """What was not measured, of more than the share `allowed`. below: candidates below the threshold that could be
     compared on pixels; pairs: lines of the pairing."""
@@ -94,3 +106,9 @@ def _hidden(result: AuditResult, allowed: float) -> Iterator[str]:
             f"{hidden:,} files of generations hold further pictures (frames of a film, pictures of a sheet), of which "
             "the given store has no rows: give the files, not a store of them"
         )
+
+
+def unread_files(unseen: Unseen, made: int, allowed: float) -> Iterator[str]:
+    """Generations in files that are none of images by name: hidden, in arrays, as text."""
+    if Coverage(made, made + unseen.unread).falls_short(allowed):
+        yield f"{unseen.unread:,} pictures beside {made:,} generations were {unseen.why_unread}"

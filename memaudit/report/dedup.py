@@ -11,6 +11,7 @@ from msgspec import convert
 from msgspec.structs import replace
 
 from memaudit.dedup.results import Comparison, Decision, DedupResult, PixelChecks, Reason, Removal
+from memaudit.images.image_ref import first_frames_line
 from memaudit.report.bindings import files_beside
 from memaudit.report.dedup_pictures import (
     MEMBERS_SHOWN,
@@ -60,6 +61,7 @@ def write_dedup(
         near_threshold=near_threshold(result, store, pictures),
         by_pixels_shown=by_pixels(result, store, pictures),
         against=_against(result, store, against, pictures),
+        not_read=[line] if (line := first_frames_line(store.first_frames_alone())) else [],
     )
     report = make_report(
         "dedup",

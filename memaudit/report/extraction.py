@@ -40,6 +40,7 @@ def write_extraction(result: Extraction, out: Path) -> Report:
             clique=result.clique,
             memorised=rate_of(result.memorised),
             blank=result.blank,
+            not_read=list(result.not_read),
         ),
         findings=findings,
         files=files_beside(out),
