@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from memaudit.dedup.results import Comparison, Decision, DedupResult, PixelChecks, Reason, Removal
 from memaudit.images.image_ref import first_frames_line
-from memaudit.report.bindings import files_beside
+from memaudit.report.bindings import bound_to
 from memaudit.report.dedup_pictures import (
     MEMBERS_SHOWN,
     by_pixels,
@@ -71,7 +71,7 @@ def write_dedup(
         coverage=result.coverage,
         results=results,
         findings=largest_groups(result, store, pictures),
-        files=files_beside(out),
+        bound=bound_to(out, (store, against)),
     )
     write_dedup_page(out / "report.html", report)
     write_report(out / "report.json", report)
