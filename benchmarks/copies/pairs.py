@@ -32,6 +32,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from benchmarks.audit.commands import embedding
 from benchmarks.audit.pictures import ENCODER
@@ -50,16 +52,30 @@ from memaudit.store import Store
 from memaudit.types import Float32, Int64, silent
 
 JUDGED = Path(__file__).with_name("judged.csv")
-PAIRS, NOTE = "pairs.parquet", "NOTE"
+PAIRS, NOTE, SHARED = "pairs.parquet", "NOTE", "shared"
 SEALED = "To be measured with a rule that is settled, once. Nothing is fitted, tuned or chosen on these pairs.\n"
 MORE = 20  # further pairs of each query, beyond those that an audit looks at
 THRESHOLD = 0.75  # of sscd
 
 
-def shared_pairs(path: Path = JUDGED) -> frozenset[frozenset[str]]:
-    """Names of pictures that show one drawing, though nobody made a copy: as somebody judged by eye."""
-    with path.open(encoding="utf-8", newline="") as handle:
-        return frozenset(frozenset((row["one"], row["other"])) for row in csv.DictReader(handle))
+class Shared:
+    """Pictures that show one drawing, though nobody made a copy, as somebody judged by eye: recoloured, mirrored, with
+    a part exchanged. What shares its drawing with a third shares it with each other, unless that was judged too."""
+
+    def __init__(self, path: Path = JUDGED) -> None:
+        with path.open(encoding="utf-8", newline="") as handle:
+            rows = [(row["one"], row["other"], row["verdict"]) for row in csv.DictReader(handle)]
+        self._none = {frozenset(row[:2]) for row in rows if row[2] == "none"}
+        names = {name: number for number, name in enumerate(dict.fromkeys(n for row in rows for n in row[:2]))}
+        ends = np.array([[names[one], names[other]] for one, other, verdict in rows if verdict == SHARED], np.int64)
+        ones = np.ones(len(ends), np.int8)
+        graph = coo_array((ones, tuple(ends.reshape(-1, 2).T)), shape=(len(names), len(names)))
+        component = connected_components(graph, directed=False)[1]
+        self._component = {name: int(component[number]) for name, number in names.items()}
+
+    def __call__(self, one: str, other: str) -> bool:
+        known = self._component.get(one)
+        return known is not None and known == self._component.get(other) and frozenset((one, other)) not in self._none
 
 
 def embedded_in(folder: Path, made: Sequence[Made]) -> tuple[Store, Store]:
@@ -151,7 +167,7 @@ def table_of(pairs: Candidates, candidate: np.ndarray, stores: tuple[Store, Stor
     """The rows of pairs.parquet."""
     queries, references = (store.all_columns().image_id for store in stores)
     left, right = [made[queries[i]] for i in pairs.query], [made[references[i]] for i in pairs.reference]
-    shared = shared_pairs()
+    shared = Shared()
     boxed = [query.boxes if query.source == other.image_id else None for query, other in zip(left, right, strict=True)]
     return pa.table(
         {
@@ -178,10 +194,10 @@ def table_of(pairs: Candidates, candidate: np.ndarray, stores: tuple[Store, Stor
     )
 
 
-def _label(query: Made, reference: Made, shared: frozenset[frozenset[str]]) -> str:
+def _label(query: Made, reference: Made, shared: Shared) -> str:
     if query.source == reference.image_id:
         return "copy"
-    return "shared" if frozenset((query.source, reference.image_id)) in shared else "none"
+    return SHARED if shared(query.source, reference.image_id) else "none"
 
 
 def tables(folder: Path, made: Sequence[Made], *, views: bool) -> Iterator[pa.Table]:

@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.alterations import SETTINGS, TWO
 from benchmarks.copies.found import Box, Found
 from benchmarks.copies.made import COPY, Made
-from benchmarks.copies.pairs import shared_pairs
+from benchmarks.copies.pairs import Shared
 from benchmarks.copies.split import CLEAN
 from benchmarks.measure import BenchmarkError
 from benchmarks.record import Figure, rate
@@ -53,14 +53,11 @@ def _groups(copies: Sequence[Made]) -> Iterator[tuple[str, list[Made], str]]:
 
 def falses(clean: Sequence[Made], found: Found, data: str) -> Iterator[Figure]:
     """Each clean image is a draw. One that shares a drawing with its match, as somebody judged, is no false finding."""
-    shared = shared_pairs()
+    shared = Shared()
     of_query: dict[str, list[str]] = {}
     for query, reference in found.pairs:
         of_query.setdefault(query, []).append(reference)
-    wrong = {
-        one.image_id: [r for r in of_query.get(one.image_id, []) if frozenset((one.image_id, r)) not in shared]
-        for one in clean
-    }
+    wrong = {one.image_id: [r for r in of_query.get(one.image_id, []) if not shared(one.image_id, r)] for one in clean}
     names = [one.image_id for one in clean]
     yield rated(data, "clean images with a match", names, [name in of_query for name in names])
     note = "; ".join(f"{query} = {r}" for query, references in wrong.items() for r in references[:1])

@@ -20,7 +20,7 @@ from benchmarks.copies import rates
 from benchmarks.copies.corpora import digest_of, opened
 from benchmarks.copies.found import MEMAUDIT, Box, Found
 from benchmarks.copies.made import COPY, TWOS, Made, made_in
-from benchmarks.copies.pairs import NOTE, PAIRS, shared_pairs, write_pairs
+from benchmarks.copies.pairs import NOTE, PAIRS, Shared, write_pairs
 from benchmarks.copies.rates import figures_of, iou
 from benchmarks.copies.split import CLEAN, REFERENCE, SOURCE, TEST, TUNE, Line
 from benchmarks.measure import BenchmarkError
@@ -141,8 +141,8 @@ def of(image_id: str, role: str = COPY, alteration: str = "grey", kind: str = "p
 def test_figures_are_those_of_the_known_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the own source counts; what was judged to share a drawing is no false finding; boxes by their IoU."""
     judged = tmp_path / "judged.csv"
-    judged.write_text("one,other,what\nb,c,a duck\n")
-    monkeypatch.setattr(rates, "shared_pairs", lambda: shared_pairs(judged))
+    judged.write_text("one,other,verdict\nb,x,shared\nx,c,shared\nx,d,shared\nd,b,none\n")
+    monkeypatch.setattr(rates, "Shared", lambda: Shared(judged))
     made = [
         of("a/grey"),
         of("a/crop 0.5", alteration="crop 0.5"),
