@@ -27,6 +27,7 @@ BENCHMARKS: Mapping[str, str] = MappingProxyType(
         "faces": "images/s of `memaudit faces` beside OpenCV's own loop; the join of faces beside FAISS",
         "gate": "start-up to verdict of `memaudit gate`",
         "importing": "speed and memory of `memaudit import`, beside np.load and a copy",
+        "keep": "whether dedup keeps the original of families of known origin, by keep rule",
         "index": "exact search beside faiss.IndexFlatIP; build, size, speed and recall of each recipe",
     }
 )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from memaudit.audit.repeats import Digests
 from memaudit.matching.results import Matches, Misses, ReferenceViews
+from memaudit.store import Store
 from memaudit.types import Coverage, EncoderSpec, Float32, Float64, Int64, Rate
 
 
@@ -126,13 +127,14 @@ class Made(NamedTuple):
     """What the model made. total: generations that are there, each picture of a sheet one, and a film one; blank, of
     these without content; unpaired, without a line in the pairing (None: there is none). parts: pictures within files,
     frames beyond the first and those of sheets, which have rows of their own. hidden: files that hold such pictures, of
-    which there are no rows."""
+    which there are no rows. unread: pictures beside the generations that no reader takes for images."""
 
     total: int
     blank: int = 0
     unpaired: int | None = None
     parts: int = 0
     hidden: int = 0
+    unread: int = 0
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,8 @@ class AuditResult:
     none. seeds: of each generation, as the pairing gives them. compared: how many of the candidates were looked at on
     pixels; None where none were, and `no_pixels` says why. views: their names. misses: the closest that are no matches.
     counted: for each row whether `searched` counts it. reference_views: what was searched of the training images.
-    grown: what the training set's sources hold by now and its store does not, in a sentence.
+    grown: what the training set's sources hold by now and its store does not, in a sentence. not_read: what was not
+    looked at of generations, held-out and training images, a sentence for each kind. stores: that were read.
     """
 
     encoder: EncoderSpec
@@ -183,12 +186,14 @@ class AuditResult:
     compared: Coverage | None = None
     no_pixels: str = ""
     grown: str = ""
+    not_read: tuple[str, ...] = ()
     views: tuple[str, ...] = ()
     misses: Misses | None = None
     reference_views: ReferenceViews | None = None
     effort: Effort = Effort()
+    stores: tuple[Store, ...] = ()
 
     @property
     def unseen(self) -> int:
         """Generations that are known of, and have no row."""
-        return len(self.missing) + self.made.hidden
+        return len(self.missing) + self.made.hidden + self.made.unread

@@ -18,9 +18,9 @@ from memaudit.audit.paired import Paired, compare_pairs, paired_rate
 from memaudit.audit.pairing import Prompted, unknown_images
 from memaudit.audit.repeats import Digests, draws_of, files_of, one_of_each, one_of_each_file, picture_digests
 from memaudit.audit.results import AuditResult, Control, Made, Scores
-from memaudit.audit.shortfalls import NO_VIEWS, Views, shortfalls
+from memaudit.audit.shortfalls import ALL_SEEN, NO_VIEWS, Unseen, Views, shortfalls, unread_files
 from memaudit.errors import InconclusiveError, UsageError
-from memaudit.images.parts import file_of, is_frame
+from memaudit.images.parts import file_of, is_of_one_draw
 from memaudit.images.view_names import WHOLE
 from memaudit.index import Searcher
 from memaudit.matching.decide import Decided, decide
@@ -97,12 +97,12 @@ def audit(
     control: Store | None = None,
     views: Views = NO_VIEWS,
     options: AuditOptions = AuditOptions(),
-    hidden: int = 0,
+    unseen: Unseen = ALL_SEEN,
     progress: Progress = silent,
 ) -> AuditResult:
     """Measure how often generations are near-duplicates of training images, or copies of parts of them.
 
-    hidden: files of generations that hold pictures which have no rows: at least as many were not measured.
+    unseen: what of the generations has no rows: at least as many were not measured.
     Memory: blocks, the names of the generations, some 50 bytes of scores for each, and the matches.
     Raises InconclusiveError for stores of different encoders or a training set without images, UsageError for
     impossible options.
@@ -114,7 +114,7 @@ def audit(
     way = _Way.of(references, views.windows, threshold, options, progress)
     views = views._replace(windows=way.scope.windows)
     found = _found(StoredQueries(generations, views.generations), pairing, way, options.neighbours)
-    result = _measured(generations, pairing, found, way, hidden)
+    result = _measured(generations, pairing, found, way, unseen)
     held_out = None
     if control is not None:
         held_out = _held_out(StoredQueries(control, views.control), generations, found, result, way)
@@ -126,6 +126,7 @@ def audit(
         if options.metrics and control
         else None,
         views=(WHOLE, *(views.generations.names if views.generations else ())),
+        stores=(generations, references.store, *([control] if control else []), *views.stores),
         effort=views.effort(way.plan.floor if way.plan.on_pixels else None),
     )
     reasons = (
@@ -134,6 +135,7 @@ def audit(
         *(cut_archives("control", control.cut) if control is not None else ()),
         *unknown_images(references.store, pairing, options.max_unmeasured),
         *shortfalls(result, views, found.decided.below, len(pairing), options.max_unmeasured),
+        *unread_files(unseen, result.made.total, options.max_unmeasured),
     )
     return replace(result, inconclusive=reasons)
 
@@ -176,7 +178,7 @@ def _held_out(controls: StoredQueries, generations: Store, found: _Found, result
 
 
 def _measured(
-    generations: Store, pairing: Mapping[str, Prompted], found: _Found, way: _Way, hidden: int
+    generations: Store, pairing: Mapping[str, Prompted], found: _Found, way: _Way, unseen: Unseen
 ) -> AuditResult:
     """What goes without held-out images, and without the reasons why it must not be read as a clean bill."""
     references, threshold = way.scope.references, way.scope.threshold
@@ -193,11 +195,11 @@ def _measured(
         matches=matches,
         prompts=tuple(each.prompt for each in asked),
         missing=missing,
-        made=_made(columns, found.files, pairing)._replace(hidden=hidden),
+        made=_made(columns, found.files, pairing)._replace(hidden=unseen.hidden, unread=unseen.unread),
         counted=found.counted,
         pictures=found.pictures,
         duplicates=found.duplicates,
-        searched=_searched_rate(scores, found.counted, len(missing) + hidden),
+        searched=_searched_rate(scores, found.counted, len(missing) + sum(unseen[:2])),
         paired=paired_rate(scores, found.paired, len(pairing)) if pairing else None,
         control=None,
         inconclusive=(),
@@ -265,7 +267,7 @@ def _searched_rate(scores: Scores, counted: NDArray[np.bool_], unseen: int) -> R
 
 def _made(columns: Columns, files: Int64, pairing: Mapping[str, Prompted]) -> Made:
     parts = files != np.arange(len(files))
-    frames = parts & np.array([is_frame(name) for name in columns.image_id], bool)
+    frames = parts & np.array([is_of_one_draw(name) for name in columns.image_id], bool)
     unpaired = sum(name not in pairing for name in columns.image_id[~parts]) if pairing else None
     blank = np.count_nonzero((columns.status == Status.BLANK) & ~frames)
     return Made(int(np.count_nonzero(~frames)), int(blank), unpaired, int(np.count_nonzero(parts)))

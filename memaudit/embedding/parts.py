@@ -13,7 +13,7 @@ from memaudit.embedding.rows import ahead
 from memaudit.errors import InputError
 from memaudit.images.decode import UnreadableImageError, decode
 from memaudit.images.image_ref import ImageRef
-from memaudit.images.parts import MOST_FRAMES, Parts, cut, file_of, find_parts, frames
+from memaudit.images.parts import Parts, channel, cut, file_of, find_parts, frames
 from memaudit.images.sources import read_image
 from memaudit.store import Store
 from memaudit.types import Status
@@ -55,10 +55,8 @@ class WithParts:
         return replace(ref, data=data) if contents and len(data) <= _HANDED else ref, parts
 
     def _of(self, ref: ImageRef, parts: Parts, contents: bool) -> Iterator[ImageRef]:
-        names = [f"frame={number}" for number in range(1, min(parts.frames, MOST_FRAMES))]
-        names += [f"cell={','.join(map(str, box))}" for box in parts.cells]
         pictures = self._pictures(ref, parts) if contents else iter(())
-        for name in names:
+        for name in parts.names:
             data = next(pictures, None)
             data = None if data is None or len(data) > _HANDED else data
             yield replace(ref, image_id=f"{ref.image_id}#{name}", uri=f"{ref.uri}#{name}", data=data)
@@ -69,9 +67,11 @@ class WithParts:
             data = bytes_of(ref)
             if parts.frames > 1:
                 yield from frames(data, self.options.max_pixels)
-            else:
+                return
+            if parts.cells:
                 image = decode(data, self.options.max_pixels).image
                 yield from (cut(image, box) for box in parts.cells)
+            yield from (channel(data, name, self.options.max_pixels) for name in parts.channels)
         except (OSError, InputError, UnreadableImageError):
             return
 

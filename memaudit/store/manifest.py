@@ -125,7 +125,7 @@ def _with_views_of_0_1(raw: dict[str, Any]) -> dict[str, Any]:
     """A manifest as memaudit 0.1 wrote it, brought up to date: there the sources of a store of views were the digest of
     its parent, in words, and the views' names."""
     first, *names = raw["sources"] or [""]
-    found = _VIEWS_OF_0_1.fullmatch(first)
+    found = _VIEWS_OF_0_1.fullmatch(str(first))
     if "views" in raw or not found:
         return raw
     return raw | {"sources": [], "views": {"parent": found["parent"] or "", "names": names}}

@@ -185,6 +185,10 @@ class AuditResults(Part, frozen=True, kw_only=True):
     made: Annotated[Count | UnsetType, says("generations that are there: files, and pictures of sheets")] = UNSET
     parts: Annotated[Count | UnsetType, says("pictures within their files (frames, sheets) that were searched")] = UNSET
     hidden: Annotated[Count | UnsetType, says("files that hold such pictures, of which there are no rows")] = UNSET
+    unread: Annotated[Count | UnsetType, says("pictures beside them that are no image files: hidden, arrays, text")] = (
+        UNSET
+    )
+    not_read: Annotated[list[str], says("what was not looked at of generations, held-out and training images")] = []
     blank: Annotated[Count | UnsetType, says("of these without content")] = UNSET
     unpaired: Annotated[Count | UnsetType, says("of these without a line in the pairing, where there is one")] = UNSET
     by_near_duplicates: Annotated[list[FindingsBand], says("findings by how often the training image is repeated")] = []
