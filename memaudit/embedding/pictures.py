@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
+from PIL import Image
 
+from memaudit.embedding.passes import Pass, passes, seen_in_passes
 from memaudit.embedding.reconcile import KnownFiles, bytes_of
 from memaudit.encoders import Encoder
 from memaudit.errors import InputError
@@ -38,18 +40,26 @@ Kinds = Mapping[int, Sequence[View]]
 class Prepared:
     """An image on its way to the encoder: a row without its embedding, and the pixels to make it of.
 
-    pixels is None where nothing is to be encoded, because the image is blank or unreadable, or its file is known.
+    pixels is None where nothing is to be encoded, because the image is blank or unreadable, or its file is known; and
+    of a view that a pass shows.
     """
 
     row: Row
     pixels: NDArray[Any] | None = None
 
 
+class PreparedViews(NamedTuple):
+    """The views of one kind of an image, and the passes that show some of them."""
+
+    items: list[Prepared]
+    passes: Sequence[Pass] = ()
+
+
 class PreparedImage(NamedTuple):
     """An image and, unless it is blank or unreadable, those of its views that were wanted, by kind."""
 
     whole: Prepared
-    views: dict[int, list[Prepared]]
+    views: dict[int, PreparedViews]
 
 
 def prepare(ref: ImageRef, encoder: Encoder, max_pixels: int, known: KnownFiles, kinds: Kinds) -> PreparedImage:
@@ -62,7 +72,7 @@ def prepare(ref: ImageRef, encoder: Encoder, max_pixels: int, known: KnownFiles,
     whole = Prepared(replace(row, sha256=hashlib.sha256(data).hexdigest()))
     is_known = known.row_of(whole.row.sha256) >= 0
     sides = ({} if is_known else {_WHOLE: encoder.side}) | _sides(kinds, encoder)
-    views: dict[int, list[Prepared]] = {}
+    views: dict[int, PreparedViews] = {}
     for kind, decoded in _decoded(data, max_pixels, sides):
         if kind != _WHOLE:
             views[kind] = _views(whole.row, decoded, encoder, kinds[kind])
@@ -73,7 +83,7 @@ def prepare(ref: ImageRef, encoder: Encoder, max_pixels: int, known: KnownFiles,
     return PreparedImage(whole, views)
 
 
-def prepare_views(row: Row, encoder: Encoder, max_pixels: int, kinds: Kinds) -> dict[int, list[Prepared]]:
+def prepare_views(row: Row, encoder: Encoder, max_pixels: int, kinds: Kinds) -> dict[int, PreparedViews]:
     """The views of an image that a store has; they are unreadable where its file is gone, or another by now."""
     try:
         data = read_image(row.uri)
@@ -123,19 +133,24 @@ def _whole(row: Row, decoded: Decoded | str, encoder: Encoder) -> Prepared:
     return Prepared(replace(row, status=Status.OK), encoder.preprocess(image))
 
 
-def _views(row: Row, decoded: Decoded | str, encoder: Encoder, views: Sequence[View]) -> list[Prepared]:
+def _views(row: Row, decoded: Decoded | str, encoder: Encoder, views: Sequence[View]) -> PreparedViews:
     if isinstance(decoded, str):
-        return [Prepared(r) for r in _view_rows(replace(row, error=decoded), views)]
+        return PreparedViews([Prepared(r) for r in _view_rows(replace(row, error=decoded), views)])
     image = decoded.image
     image.thumbnail((_MOST_PART * encoder.side, _MOST_PART * encoder.side))
     rows = _view_rows(replace(row, width=decoded.width, height=decoded.height), views)
-    pictures = (view.apply(image) for view in views)
-    return [
-        Prepared(replace(r, status=Status.BLANK))
-        if is_blank(picture)
-        else Prepared(replace(r, status=Status.OK), encoder.preprocess(picture))
-        for r, picture in zip(rows, pictures, strict=True)
+    in_passes = seen_in_passes(encoder, views)
+    items = [
+        _view(r, view.apply(image), encoder, in_pass) for r, view, in_pass in zip(rows, views, in_passes, strict=True)
     ]
+    shown = [place for place, item in enumerate(items) if in_passes[place] and item.row.status == Status.OK]
+    return PreparedViews(items, list(passes(image, views, shown, encoder.side)))
+
+
+def _view(row: Row, picture: Image.Image, encoder: Encoder, in_pass: bool) -> Prepared:
+    if is_blank(picture):
+        return Prepared(replace(row, status=Status.BLANK))
+    return Prepared(replace(row, status=Status.OK), None if in_pass else encoder.preprocess(picture))
 
 
 def _view_rows(row: Row, views: Sequence[View]) -> list[Row]:
@@ -143,5 +158,5 @@ def _view_rows(row: Row, views: Sequence[View]) -> list[Row]:
     return [replace(row, image_id=f"{row.image_id}#{view.name}") for view in views]
 
 
-def _unread_views(row: Row, kinds: Kinds) -> dict[int, list[Prepared]]:
-    return {kind: [Prepared(r) for r in _view_rows(row, views)] for kind, views in kinds.items()}
+def _unread_views(row: Row, kinds: Kinds) -> dict[int, PreparedViews]:
+    return {kind: PreparedViews([Prepared(r) for r in _view_rows(row, views)]) for kind, views in kinds.items()}
