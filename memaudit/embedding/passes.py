@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from PIL import Image
 
 from memaudit.encoders import Encoder
 from memaudit.encoders.encoder import Regions
+from memaudit.images.decode import is_blank
 from memaudit.images.views import View
 from memaudit.types import Float32, Float64
 
@@ -33,20 +34,36 @@ def scheme_of(encoder: Encoder, views: Sequence[View]) -> str:
     return encoder.regions.scheme if encoder.regions and any(view.window for view in views) else ""
 
 
-def seen_in_passes(encoder: Encoder, views: Sequence[View]) -> list[bool]:
-    """Which of these views are windows that the encoder makes without encoding each."""
-    return [encoder.regions is not None and view.window is not None for view in views]
+class SeenViews(NamedTuple):
+    """Those views of an image that have content, by their places: items for the encoder, or `passes` that show them."""
+
+    items: dict[int, NDArray[Any]]
+    passes: list[Pass]
+
+    @property
+    def places(self) -> set[int]:
+        return {*self.items, *(place for each in self.passes for place in each.places)}
 
 
-def passes(image: Image.Image, views: Sequence[View], places: Sequence[int], side: int) -> Iterator[Pass]:
-    """Those that the views at `places`, all windows, take: one for each size, at which it is as if every window were
-    brought to a square of `side`."""
-    by_part: dict[float, list[int]] = {}
-    for place in places:
-        by_part.setdefault(views[place].part, []).append(place)
-    for of_part in by_part.values():
-        boxes = np.array([window.box(image.size) for place in of_part if (window := views[place].window)], np.float64)
-        scale = side / (boxes[0, 2:] - boxes[0, :2])
-        size = tuple(round(length) for length in scale * image.size)
-        picture = image.resize((size[0], size[1]), Image.Resampling.BILINEAR)
-        yield Pass(np.asarray(picture), boxes * np.tile(np.divide(size, image.size), 2), of_part)
+def seen_views(image: Image.Image, views: Sequence[View], encoder: Encoder) -> SeenViews:
+    """Make views of an RGB image; one of a single colour (the sky beside a tower) is left out."""
+    items: dict[int, NDArray[Any]] = {}
+    in_passes: dict[float, list[int]] = {}
+    for place, view in enumerate(views):
+        part = view.apply(image)
+        if is_blank(part):
+            continue
+        if encoder.regions is not None and view.window is not None:
+            in_passes.setdefault(view.part, []).append(place)
+        else:
+            items[place] = encoder.preprocess(part)
+    return SeenViews(items, [_pass(image, views, places, encoder.side) for places in in_passes.values()])
+
+
+def _pass(image: Image.Image, views: Sequence[View], places: list[int], side: int) -> Pass:
+    """That of windows of one size: the image is scaled as if each of them were brought to a square of `side`."""
+    boxes = np.array([window.box(image.size) for place in places if (window := views[place].window)], np.float64)
+    scale = side / (boxes[0, 2:] - boxes[0, :2])
+    width, height = (round(length) for length in scale * image.size)
+    picture = image.resize((width, height), Image.Resampling.BILINEAR)
+    return Pass(np.asarray(picture), boxes * np.tile(np.divide(picture.size, image.size), 2), places)

@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
-from PIL import Image
 
-from memaudit.embedding.passes import Pass, passes, seen_in_passes
+from memaudit.embedding.passes import Pass, seen_views
 from memaudit.embedding.reconcile import KnownFiles, bytes_of
 from memaudit.encoders import Encoder
 from memaudit.errors import InputError
@@ -139,18 +138,13 @@ def _views(row: Row, decoded: Decoded | str, encoder: Encoder, views: Sequence[V
     image = decoded.image
     image.thumbnail((_MOST_PART * encoder.side, _MOST_PART * encoder.side))
     rows = _view_rows(replace(row, width=decoded.width, height=decoded.height), views)
-    in_passes = seen_in_passes(encoder, views)
+    seen = seen_views(image, views, encoder)
+    places = seen.places
     items = [
-        _view(r, view.apply(image), encoder, in_pass) for r, view, in_pass in zip(rows, views, in_passes, strict=True)
+        Prepared(replace(r, status=Status.OK if place in places else Status.BLANK), seen.items.get(place))
+        for place, r in enumerate(rows)
     ]
-    shown = [place for place, item in enumerate(items) if in_passes[place] and item.row.status == Status.OK]
-    return PreparedViews(items, list(passes(image, views, shown, encoder.side)))
-
-
-def _view(row: Row, picture: Image.Image, encoder: Encoder, in_pass: bool) -> Prepared:
-    if is_blank(picture):
-        return Prepared(replace(row, status=Status.BLANK))
-    return Prepared(replace(row, status=Status.OK), None if in_pass else encoder.preprocess(picture))
+    return PreparedViews(items, seen.passes)
 
 
 def _view_rows(row: Row, views: Sequence[View]) -> list[Row]:

@@ -23,7 +23,7 @@ _TEMPORARY_NAME = re.compile(rf"\.({SHARD_NAME.pattern}|{re.escape(MANIFEST)})\.
 
 class ViewsOf(NamedTuple):
     """What the rows of a store of views show: `names` views of each comparable row of the store with the digest
-    `parent`, which is empty as long as that store is being written. scheme: how those that are windows were made, empty:
+    `parent`, which is empty as long as that store is being written. scheme: how windows among them were made, empty:
     each was encoded as a picture of its own."""
 
     parent: str
