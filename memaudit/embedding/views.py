@@ -257,7 +257,8 @@ def _can_be_made_now(views: Store, start: int, rows: int) -> bool:
 def _writing(folder: Path, encoder: Encoder, made_of: ViewsOf, shard_rows: int) -> AbstractContextManager[StoreWriter]:
     """Open a store of views. The manifest of other views goes: their shards are overwritten, or removed at the end.
 
-    What is there of windows goes on as it was begun, one by one too: all rows of a store are made in one way."""
+    What is there of windows goes on as it was begun, one by one too: all rows of a store are made in one way.
+    """
     with suppress(InputError):
         there = Manifest.read(folder)
         if there.views is None or there.views.names != made_of.names or there.shard_rows != shard_rows:

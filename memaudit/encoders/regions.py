@@ -19,6 +19,7 @@ from memaudit.encoders.encoder import unit_rows
 from memaudit.types import Float32, Float64, Int64
 
 STRIDE = 32
+_EDGE = 1.0  # pixels from an edge that still are at it: windows are scaled, and so rounded
 _LEAST = 1e-6  # of a cell's value, as in the graph: a root of 0 has no slope
 _CHANNELS = 256  # pooled at once
 
@@ -32,7 +33,7 @@ class Trunk(NamedTuple):
     bias: Float32
 
 
-class _Band(NamedTuple):
+class Band(NamedTuple):
     """Rows of a picture, from top to bottom, and the windows that are taken from them."""
 
     top: int
@@ -59,11 +60,20 @@ class TrunkRegions:
                 self._loaded.append(self.load())
             trunk = self._loaded[0]
             rows = np.empty((len(boxes), len(trunk.bias)), np.float32)
-            for top, bottom, windows in _bands(boxes, picture.shape[:2], self.most_pixels):
-                cells = trunk.last_map(picture[None, top:bottom])
-                pooled = pooled_windows(cells, (boxes[windows] - [0, top, 0, top]) / STRIDE)
+            for top, bottom, windows in bands(boxes, picture.shape[:2], self.most_pixels):
+                size = picture.shape[1], bottom - top
+                inner = inner_boxes(boxes[windows] - [0, top, 0, top], size)
+                pooled = pooled_windows(trunk.last_map(picture[None, top:bottom]), inner / STRIDE)
                 rows[windows] = pooled @ trunk.weight.T + trunk.bias
         return unit_rows(rows)
+
+
+def inner_boxes(boxes: Float64, size: tuple[int, int]) -> Float64:
+    """Windows (n, 4), left, top, right, bottom, of a picture of a size without the outermost cells, except at its edge:
+    these see as much beyond the window as within it. Measured (docs/protocols/audit.md): small parts are told better."""
+    least, most = np.zeros(4), np.array([*size, *size], float)
+    moved = np.where((boxes > least + _EDGE) & (boxes < most - _EDGE), [STRIDE, STRIDE, -STRIDE, -STRIDE], 0)
+    return np.asarray(boxes + moved, dtype=np.float64)
 
 
 def pooled_windows(cells: Float32, boxes: Float64) -> Float32:
@@ -91,14 +101,14 @@ def _shares(spans: Float64, cells: int) -> Float32:
     return np.asarray(covered / covered.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
-def _bands(boxes: Float64, size: tuple[int, int], most: int) -> Iterator[_Band]:
+def bands(boxes: Float64, size: tuple[int, int], most: int) -> Iterator[Band]:
     """All windows, from the top, in as few bands as the pixels of one allow, of about as many windows each."""
     height, width = size
     tops, bottoms = np.floor(boxes[:, 1]).astype(np.int64), np.ceil(boxes[:, 3]).astype(np.int64)
     levels = np.unique(tops)
     for count in range(1, len(levels) + 1):
         parts = [np.flatnonzero(np.isin(tops, part)) for part in np.array_split(levels, count)]
-        bands = [_Band(int(tops[w].min()), min(height, int(bottoms[w].max())), w) for w in parts]
+        bands = [Band(int(tops[w].min()), min(height, int(bottoms[w].max())), w) for w in parts]
         if count == len(levels) or max(band.bottom - band.top for band in bands) * width <= most:
             yield from bands
             return

@@ -87,6 +87,7 @@ def _load_trunk(provider: str) -> Trunk:
     # All cores in one call, for calls at once would take memory for each; the threads sleep while others decode
     settings.intra_op_num_threads = os.cpu_count() or 1
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    settings.enable_mem_pattern = False  # a plan for each size of picture takes 90 MB more and saves no time
     session = onnxruntime.InferenceSession(with_one_output(model, _LAST_MAP), settings, providers=[provider])
     linear = weights_of(model, (_WEIGHT, _BIAS))
 
