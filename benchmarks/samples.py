@@ -82,13 +82,13 @@ def write_candidates(folders: Sequence[Path], emoji: Path, wanted: Mapping[bool,
             if opaque is None or not room[opaque]:
                 continue
             file = f"{len(names):06d}-{'opaque.jpg' if opaque else 'graphic.png'}"
-            write_picture(_sized(read_rgb(path)), out / file)
+            write_picture(sized(read_rgb(path)), out / file)
             names[file] = name
             room[opaque] -= 1
     return names
 
 
-def _sized(image: Image.Image) -> Image.Image:
+def sized(image: Image.Image) -> Image.Image:
     enlarged = enlarge(image, LEAST_SIDE)
     enlarged.thumbnail((MOST_SIDE, MOST_SIDE), Image.Resampling.LANCZOS)
     return enlarged

@@ -18,7 +18,6 @@ OPTIONAL = MappingProxyType(
         "onnxruntime": ("onnxruntime", "cpu"),
         "torch": ("PyTorch", "torch"),
         "open_clip": ("open_clip", "torch"),
-        "aiohttp": ("aiohttp", "remote"),
         "s3fs": ("s3fs", "remote"),
         "gcsfs": ("gcsfs", "remote"),
     }

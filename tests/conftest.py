@@ -11,9 +11,9 @@ import pytest
 from hypothesis import settings
 from pictures import MakeFolder, MakeStore, write_pictures
 
-from memaudit import files
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
+from memaudit.files import writing
 from memaudit.store import Store
 
 # A machine that is busy must not fail a test: what takes how long is for benchmarks
@@ -31,7 +31,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def _unflushed() -> Iterator[None]:
     """Nothing waits for the disk: a killed process loses no file that it renamed, a machine without power may."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "_flush", lambda path: None)
+        patch.setattr(writing, "_flush", lambda path: None)
         yield
 
 

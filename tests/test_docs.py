@@ -275,3 +275,16 @@ def test_named_pages_are_there() -> None:
     sources = [path for name in ("memaudit", "benchmarks", "scripts", "tests") for path in (ROOT / name).rglob("*.py")]
     named = {name for path in sources for name in re.findall(r"docs/[\w/.-]+\.md", path.read_text())}
     assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+def test_the_architecture_names_every_module() -> None:
+    """All that the package consists of, and of its middle, `matching`, each module, and none that is not there."""
+    text = (DOCS / "architecture.md").read_text()
+    packages = {path.stem for path in (ROOT / "memaudit").iterdir() if not path.name.startswith((".", "__"))} - {"py"}
+    assert {name for name in packages if f"`{name}`" not in text} == set()
+    paragraph = text.partition("**Matching**")[2].partition("\n\n")[0]
+    modules = {path.stem for path in (ROOT / "memaudit" / "matching").glob("[a-z]*.py")}
+    assert set(re.findall(r"`(\w+)`", paragraph)) == modules
+    table = text.partition("| package |")[2].partition("\n\n")[0]
+    named = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert named <= packages

@@ -13,7 +13,7 @@ from memaudit.api.runs import AuditRun, Place
 from memaudit.audit.pairing import Pairer, pairer
 from memaudit.audit.run import AuditOptions
 from memaudit.audit.run import audit as audit_images
-from memaudit.audit.shortfalls import Views
+from memaudit.audit.shortfalls import Unseen, Views
 from memaudit.embedding.growth import grown
 from memaudit.errors import UsageError
 from memaudit.faces.audit import AuditedImages, FaceAuditOptions, audit_faces_alone, audit_faces_beside
@@ -22,6 +22,8 @@ from memaudit.faces.results import FaceAudit
 from memaudit.faces.stores import CONTROL, GALLERY, GENERATIONS, FaceEmbedder, require_face_store
 from memaudit.faces.uses import note_use
 from memaudit.files import real
+from memaudit.images.image_ref import first_frames_line
+from memaudit.images.passed_over import PassedOver
 from memaudit.images.views import views_of
 from memaudit.index import Searcher
 from memaudit.matching.plan import plan_matching
@@ -120,9 +122,7 @@ def run_audit(
     >>> audit.rate.value, audit.conclusive
     (0.2, True)
     """
-    choices = FaceChoices(wanted=faces) if isinstance(faces, bool) else faces
-    if choices.save_crops and blur_faces:
-        raise UsageError("--save-crops writes faces and --blur-faces hides them: choose one")
+    choices = _choices(faces, blur_faces)
     options = AuditOptions(threshold, neighbours, max_unreadable, metrics=metrics, match=match, match_from=match_from)
     about_faces = _about_faces(choices, options, encoding)
     place = Place(out)
@@ -130,13 +130,12 @@ def run_audit(
         if blur_faces:
             remove_earlier_pictures(place.folder)
         on_pixels = _require_possible(options, views, control)
-        pair = pairer(Path(pairing) if pairing else None, pairing_pattern, pairing_metadata)
         asked = _Asked(
             _source(generations),
             None if control is None else _source(control),
             views,
             on_pixels,
-            pair,
+            pairer(Path(pairing) if pairing else None, pairing_pattern, pairing_metadata),
             options,
             choices,
             about_faces,
@@ -145,6 +144,13 @@ def run_audit(
             progress,
         )
         return place.run(AuditRun, _audited(asked, against, place.folder))
+
+
+def _choices(faces: bool | FaceChoices, blur_faces: bool) -> FaceChoices:
+    choices = FaceChoices(wanted=faces) if isinstance(faces, bool) else faces
+    if choices.save_crops and blur_faces:
+        raise UsageError("--save-crops writes faces and --blur-faces hides them: choose one")
+    return choices
 
 
 def _require_possible(options: AuditOptions, views: str | None, control: object) -> bool:
@@ -204,14 +210,20 @@ def _note_use(audit: FaceAudit, out: Path) -> None:
 def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:
     encoding, progress = asked.encoding, asked.progress
     folder = out / "generations"
-    queries, of_queries = encoding.with_views(asked.generations, asked.views, folder, references.store, progress)
+    passed, beside = PassedOver(), PassedOver()
+    queries, of_queries = encoding.with_views(
+        asked.generations, asked.views, folder, references.store, progress, passed
+    )
     control, of_control = None, None
     if asked.control is not None:
         folder = out / "control"
-        control, of_control = encoding.with_views(asked.control, asked.views, folder, references.store, progress)
+        control, of_control = encoding.with_views(
+            asked.control, asked.views, folder, references.store, progress, beside
+        )
     views = Views(of_queries, of_control, Windows.of(references.store, on_pixels=asked.on_pixels))
     pairs = asked.pair(queries, references.store) if asked.pair else None
     options = asked.options
+    hidden = 0 if queries.folder == out / "generations" else encoding.hidden_in(queries)
     result = audit_images(
         queries,
         references,
@@ -219,14 +231,20 @@ def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:
         control=control,
         views=views,
         options=options,
-        hidden=0 if queries.folder == out / "generations" else encoding.hidden_in(queries),
+        unseen=Unseen(hidden, passed.pictures, passed.unread_line),
         progress=progress,
     )
-    result = replace(result, grown=grown(references.store))
+    result = replace(result, grown=grown(references.store), not_read=_not_read(passed, beside, references.store))
     references.require_current()
     windows = (of_queries, of_control, views.windows.tiles, views.windows.details)
     require_current(queries, control, *(each.store for each in windows if each))
     return AuditedImages(result, queries, references.store, control)
+
+
+def _not_read(passed: PassedOver, beside: PassedOver, references: Store) -> tuple[str, ...]:
+    films = first_frames_line(references.first_frames_alone())
+    said = {"generations": passed.lines, "held-out images": beside.lines, "training images": (films,) if films else ()}
+    return tuple(f"{name}: {line}" for name, lines in said.items() for line in lines)
 
 
 def _require_apart(references: Path, out: Path) -> None:

@@ -11,6 +11,8 @@ from memaudit.dedup.ignored import read_ruled_out
 from memaudit.dedup.run import DedupOptions, dedup, require_possible
 from memaudit.faces.uses import note_use
 from memaudit.report.dedup import write_dedup
+from memaudit.report.model import Report
+from memaudit.report.pictures import Alter
 from memaudit.report.run_folder import keep_for_owner, remove_earlier_pictures
 from memaudit.store import FACES, require_current
 from memaudit.types import Progress, silent
@@ -74,13 +76,26 @@ def run_dedup(
     with place.running("dedup"):
         if blur_faces:
             remove_earlier_pictures(place.folder)
-        require_possible(options)
-        ruled_out = read_ruled_out(Path(ignore)) if ignore else None
-        opened = store_at(store)
-        other = store_at(against) if against else None
-        if opened.manifest.kind == FACES:
-            keep_for_owner(place.folder)
-            note_use(opened, place.folder)
-        result = dedup(opened, options, against=other, ruled_out=ruled_out, scratch=place.folder, progress=progress)
-        require_current(opened, other)
-        return place.run(DedupRun, write_dedup(result, opened, place.folder, other, alter))
+        return place.run(DedupRun, _deduped(store, against, ignore, options, place.folder, alter, progress))
+
+
+def _deduped(
+    store: AnyStore,
+    against: AnyStore | None,
+    ignore: str | Path | None,
+    options: DedupOptions,
+    out: Path,
+    alter: Alter | None,
+    progress: Progress,
+) -> Report:
+    """Measure and write."""
+    require_possible(options)
+    ruled_out = read_ruled_out(Path(ignore)) if ignore else None
+    opened = store_at(store)
+    other = store_at(against) if against else None
+    if opened.manifest.kind == FACES:
+        keep_for_owner(out)
+        note_use(opened, out)
+    result = dedup(opened, options, against=other, ruled_out=ruled_out, scratch=out, progress=progress)
+    require_current(opened, other)
+    return write_dedup(result, opened, out, other, alter)

@@ -13,6 +13,7 @@ from memaudit.encoders import Encoder, load_encoder
 from memaudit.encoders.catalog import is_known
 from memaudit.errors import InconclusiveError
 from memaudit.files import is_store
+from memaudit.images.passed_over import PassedOver
 from memaudit.images.views import views_of
 from memaudit.store import Store, require_same_encoder
 from memaudit.types import EncoderSpec, Progress
@@ -35,7 +36,13 @@ class Encoding:
     allow_unverified_weights: bool = False
 
     def with_views(
-        self, source: str | Path | Store, choice: str | None, folder: Path, against: Store, progress: Progress
+        self,
+        source: str | Path | Store,
+        choice: str | None,
+        folder: Path,
+        against: Store,
+        progress: Progress,
+        passed: PassedOver | None = None,
     ) -> tuple[Store, ViewStore | None]:
         """Open `source` if it is a store; else embed it into `folder`, anew where files changed since.
 
@@ -43,6 +50,7 @@ class Encoding:
         there are no others. What is embedded is read once for both.
 
         choice None: DEFAULT_VIEWS, or none for embeddings that were imported from an encoder that memaudit has not.
+        passed: counts what a source that is no store holds beside images.
         Raises InconclusiveError when `against` was made with another encoder.
         """
         views, beside = views_of(choice or DEFAULT_VIEWS)[1:], folder.with_name(f"{folder.name}-views")
@@ -58,7 +66,7 @@ class Encoding:
             folder,
             encoder,
             kinds,
-            replace(self._options(), parts=True),
+            replace(self._options(), parts=True, passed=passed),
             replace_changed=True,
             progress=progress,
         )

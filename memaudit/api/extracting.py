@@ -7,6 +7,7 @@ from pathlib import Path
 from memaudit.api.runs import ExtractionRun, Place
 from memaudit.audit.pairing import PROMPT_KEYS, compiled_pattern, read_pairing
 from memaudit.extraction.run import ExtractOptions, extract, require_possible
+from memaudit.images.passed_over import PassedOver
 from memaudit.images.sources import iter_images
 from memaudit.report.extraction import write_extraction
 from memaudit.types import Progress, silent
@@ -41,5 +42,7 @@ def run_extract(
     named = read_pairing(Path(pairing)) if pairing else None
     place = Place(out)
     with place.running("extraction"):
-        result = extract(iter_images([str(generations)], contents=False), pattern, named, options, progress)
+        passed = PassedOver()
+        refs = iter_images([str(generations)], contents=False, passed=passed)
+        result = extract(refs, pattern, named, options, progress, passed)
         return place.run(ExtractionRun, write_extraction(result, place.folder))

@@ -18,6 +18,8 @@ from memaudit.faces.forget import forget
 from memaudit.faces.results import FaceCounts
 from memaudit.faces.summary import Identity, repeated_identities
 from memaudit.faces.uses import uses_of
+from memaudit.images.image_ref import first_frames_line
+from memaudit.images.passed_over import PassedOver
 from memaudit.report.forgotten import remove_forgotten
 from memaudit.store import FACES, Manifest, Store
 from memaudit.types import Coverage, Progress, silent
@@ -29,7 +31,7 @@ _SHOWN = 20
 class FaceStore:
     """A store of faces that was made or brought up to date: biometric templates, personal data. summary: the identities
     that it repeats most, where those were asked for. skipped: images of the sources that were passed over as forgotten,
-    or because all of their faces were.
+    or because all of their faces were. not_read: what was not looked at of the sources, a sentence for each kind.
 
     >>> faces = ma.find_faces("training", out="faces")  # doctest: +WEIGHTS
     >>> faces.counts.images  # doctest: +WEIGHTS
@@ -40,6 +42,7 @@ class FaceStore:
     counts: FaceCounts
     summary: FaceSummary | None = None
     skipped: int = 0
+    not_read: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -85,7 +88,8 @@ def find_faces(
     <FaceStore faces: 0 faces on 0 of 12 images>
     """
     model = resolve(encoder, device, allow_unverified_weights=allow_unverified_weights)
-    options = FaceOptions(workers, shard_rows, append=append, replace_changed=replace_changed)
+    passed = PassedOver()
+    options = FaceOptions(workers, shard_rows, append=append, replace_changed=replace_changed, passed=passed)
     store = embed_faces(sources_of(sources), Path(out), model, options, progress)
     counts = count_faces(store)
     require_readable(store, 1.0)  # archives that end early
@@ -95,7 +99,8 @@ def find_faces(
             f"{max_unreadable:g}; the store is complete: memaudit info {store.folder} lists the causes"
         )
     repeated = summarise_faces(store, threshold=threshold, progress=progress) if summary else None
-    return FaceStore(store, counts, repeated, count_forgotten(store, sources_of(sources)))
+    not_read = tuple(filter(None, (*passed.lines, first_frames_line(counts.films))))
+    return FaceStore(store, counts, repeated, count_forgotten(store, sources_of(sources)), not_read)
 
 
 def forget_faces(store: AnyStore, image_ids: str | Sequence[str]) -> Forgotten:

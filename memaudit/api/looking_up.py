@@ -15,6 +15,7 @@ from memaudit.embedding.growth import grown
 from memaudit.errors import EmptyInputError, UsageError
 from memaudit.files import write_json
 from memaudit.folders import sole_writer_of
+from memaudit.images.passed_over import PassedOver
 from memaudit.images.sources import iter_images
 from memaudit.images.views import views_of
 from memaudit.lookup.evidence import FOUND as FOUND
@@ -34,7 +35,8 @@ from memaudit.types import Progress, silent
 @dataclass(frozen=True, repr=False)
 class LookupRun:
     """What came of each picture. evidence: all of it, with the digests that make it repeatable. grown: what the
-    training set's sources hold by now and its store does not, in a sentence.
+    training set's sources hold by now and its store does not, in a sentence. not_read: files beside the pictures that
+    hold none, a sentence for each source.
 
     >>> found = ma.run_lookup("generations/copy.png", ma.embed("training", out="store", encoder="thumbnail"))
     >>> found.outcome, found.answers[0].matches[0].image_id
@@ -43,6 +45,7 @@ class LookupRun:
 
     evidence: Evidence
     grown: str = ""
+    not_read: tuple[str, ...] = ()
 
     @property
     def answers(self) -> tuple[Answer, ...]:
@@ -133,15 +136,25 @@ def _looked_up(
     watch.lap("opening")
     encoder = encoding.load(references.store.encoder)
     watch.lap("loading the encoder")
-    refs = (ref for source in sources for ref in iter_images([source]))
+    passed = [PassedOver() for _ in sources]
+    refs = (ref for source, each in zip(sources, passed, strict=True) for ref in iter_images([source], passed=each))
     result = look_up(refs, references, encoder, options, progress)
+    unread = tuple(
+        f"{source}: {each.unread_line}" for source, each in zip(sources, passed, strict=True) if each.pictures
+    )
     if not result.answers:
-        raise EmptyInputError(f"no image in {', '.join(sources)}: nothing to look up")
+        raise EmptyInputError(f"no image in {', '.join([*sources, *unread])}: nothing to look up")
     if decisions is not None:
         result = with_fates(result, decisions)
     watch.lap("looking up")
     references.require_current()
-    return LookupRun(evidence_of(result, max_unreadable, watch.seconds), grown(references.store))
+    return LookupRun(
+        evidence_of(result, max_unreadable, watch.seconds, unread), grown(references.store), _plain(passed)
+    )
+
+
+def _plain(passed: Sequence[PassedOver]) -> tuple[str, ...]:
+    return tuple(each.plain_line for each in passed if each.plain)
 
 
 def _require_new(path: Path) -> None:

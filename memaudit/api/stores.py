@@ -16,6 +16,8 @@ from memaudit.embedding.run import EmbedOptions, embed_with_views
 from memaudit.embedding.windows import DETAILS, TILES, WindowCounts, window_counts
 from memaudit.encoders import load_encoder
 from memaudit.errors import InconclusiveError, UsageError
+from memaudit.images.image_ref import first_frames_line
+from memaudit.images.passed_over import PassedOver
 from memaudit.images.views import details as all_details
 from memaudit.images.views import tiles as all_tiles
 from memaudit.similarity.exact import require_threshold
@@ -27,7 +29,8 @@ from memaudit.types import Coverage, EncoderSpec, Progress, silent
 class MadeStore:
     """A store that was made or brought up to date; it is taken wherever a store is.
 
-    tiles, details: how many windows of the images were embedded beside them, None for none.
+    tiles, details: how many windows of the images were embedded beside them, None for none. not_read: what was not
+    looked at of the sources, in sentences: captions and the like, and what may hold pictures in another form.
 
     >>> made = ma.embed("training", out="store", encoder="thumbnail")
     >>> len(made), made.encoder.name, made.coverage.measured
@@ -37,6 +40,7 @@ class MadeStore:
     store: Store
     tiles: WindowCounts | None = None
     details: WindowCounts | None = None
+    not_read: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -116,7 +120,8 @@ def embed(
     """
     folder = Path(out)
     loaded = load_encoder(encoder, device=device, allow_unverified_weights=allow_unverified_weights)
-    options = EmbedOptions(batch_size=batch_size, workers=workers, shard_rows=shard_rows, reuse=reuse)
+    passed = PassedOver()
+    options = EmbedOptions(batch_size=batch_size, workers=workers, shard_rows=shard_rows, reuse=reuse, passed=passed)
     every = {TILES: all_tiles() if tiles or fine_tiles else (), DETAILS: all_details() if fine_tiles else ()}
     kinds = {name: of_kind for name, of_kind in every.items() if of_kind}
 
@@ -134,7 +139,11 @@ def embed(
     for embedded in (store, *(each.store for each in windows.values())):
         require_readable(embedded, max_unreadable)
     counts = {name: window_counts(each) for name, each in windows.items()}
-    return MadeStore(store, counts.get(TILES), counts.get(DETAILS))
+    return MadeStore(store, counts.get(TILES), counts.get(DETAILS), _not_read(passed, store))
+
+
+def _not_read(passed: PassedOver, store: Store) -> tuple[str, ...]:
+    return tuple(filter(None, (*passed.lines, first_frames_line(store.first_frames_alone()))))
 
 
 def import_embeddings(

@@ -10,14 +10,14 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from memaudit.audit.discoveries import discoveries
-from memaudit.audit.repeats import first_of_picture, picture_digests
+from memaudit.audit.repeats import draw_of_rows, files_of, picture_digests
 from memaudit.audit.results import Control, Scores
 from memaudit.index import Searcher
 from memaudit.matching.search import Searched
 from memaudit.similarity import pairs_within, top_k
 from memaudit.statistics import greater_rate_p, least_relabelling_p, rate_of, relabelling_p
 from memaudit.store import Store
-from memaudit.types import Coverage, Float32, Int64, Rate
+from memaudit.types import Coverage, Float32, Int64, Rate, Status
 
 MIN_CONTROLS = 100  # docs/protocols/audit.md: with fewer the test cannot speak, and says so
 PERMUTATIONS = 9999
@@ -46,19 +46,19 @@ def measure_control(
     """Compare the generations' matches with what held-out images give.
 
     counted: the generations that are pictures of their own, `searched` their rate. Of the held-out images only those
-    with a match are searched again, for all of theirs. A held-out picture that stands there several times counts once:
-    it is one observation of chance.
+    with a match are searched again, for all of theirs. A held-out picture that stands there several times counts once,
+    and so does a file of several, a film or a sheet, with the nearest of them: it is one observation of chance.
     Training and held-out images that are near-duplicates of each other carry one label between them in the relabelling
     test (docs/protocols/audit.md). Blank images are not compared, so they are no control.
     """
-    first_of = first_of_picture(picture_digests(control, control.all_columns()))
-    own = np.flatnonzero(first_of == np.arange(len(first_of)))
-    across = _across(control, own, references, held_out.searched, threshold)
-    matching = np.union1d(across.controls, first_of[held_out.alike])
+    draws = _draws(control)
+    own = np.flatnonzero(draws.of_row == np.arange(len(draws.of_row)))
+    across = _across(control, draws, references, held_out.searched, threshold)
+    matching = np.union1d(across.controls, draws.of_row[held_out.alike])
     usable = len(own) - len(matching)
     near = _nearest(generations, control, scores, counted, threshold)
-    groups = _groups(near, references.store, control, threshold)
-    matched = rate_of(len(matching), _coverage(control, len(own)))
+    groups = _groups(near, references.store, control, draws.of_row, threshold)
+    matched = rate_of(len(matching), Coverage(len(own), len(own) + draws.unreadable))
     enough = usable >= MIN_CONTROLS
     sides = (references.store.comparable, len(own))
     return Control(
@@ -74,14 +74,26 @@ def measure_control(
         groups=len(groups.weights),
         least_p=least_relabelling_p(len(groups.weights), *sides) if enough else None,
         discoveries=discoveries(scores, counted, across.best) if enough else None,
-        duplicates=control.comparable - len(own),
+        duplicates=draws.files - len(own),
+        parts=control.comparable - draws.files,
     )
 
 
-def _coverage(control: Store, own: int) -> Coverage:
-    """As that of the generations: distinct pictures, of these and the unreadable ones."""
-    unreadable = control.coverage.total - control.coverage.measured
-    return Coverage(own, own + unreadable)
+class _Draws(NamedTuple):
+    """of_row: for each row that which stands for its draw, -1 without a picture. files: that have a picture;
+    unreadable: that have none, and a row that could not be read."""
+
+    of_row: Int64
+    files: int
+    unreadable: int
+
+
+def _draws(control: Store) -> _Draws:
+    columns = control.all_columns()
+    pictures, files = picture_digests(control, columns), files_of(columns.image_id)
+    readable = np.unique(files[pictures != ""])
+    lost = np.setdiff1d(files[columns.status == Status.UNREADABLE], readable)
+    return _Draws(draw_of_rows(pictures, files), len(readable), len(lost))
 
 
 def _greater(searched: Rate, matched: Rate) -> float:
@@ -89,24 +101,28 @@ def _greater(searched: Rate, matched: Rate) -> float:
 
 
 class _Across(NamedTuple):
-    """Control rows, and reference rows, that form near-duplicate pairs across the split, and each control's best; a
-    picture that stands there several times once."""
+    """Control rows, and reference rows, that form near-duplicate pairs across the split, and each control's best; of
+    the controls the row that stands for the draw."""
 
     controls: Int64
     references: Int64
     best: Float32
 
 
-def _across(control: Store, own: Int64, references: Searcher, found: Searched, threshold: float) -> _Across:
-    matching = own[found.above[own] > 0]
+def _across(control: Store, draws: _Draws, references: Searcher, found: Searched, threshold: float) -> _Across:
+    matching = np.flatnonzero((found.above > 0) & (draws.of_row >= 0))
     most = int(found.above[matching].max(initial=1))
     near = [np.empty(0, np.int64)]
     step = max(1, _SEARCHED_AGAIN // most)
     for low in range(0, len(matching), step):
         again = references.search(control.embeddings(matching[low : low + step]), most, threshold)
         near.append(np.unique(again.rows[again.similarity >= np.float32(threshold)]))
-    best = np.nan_to_num(found.best_similarity[own], nan=-np.inf)
-    return _Across(matching, np.unique(np.concatenate(near)), best)
+    best = np.full(len(draws.of_row), -np.inf, np.float32)
+    own = draws.of_row >= 0
+    np.maximum.at(best, draws.of_row[own], np.nan_to_num(found.best_similarity[own], nan=-np.inf))
+    return _Across(
+        np.unique(draws.of_row[matching]), np.unique(np.concatenate(near)), best[draws.of_row == np.arange(len(best))]
+    )
 
 
 class _Nearest(NamedTuple):
@@ -145,10 +161,14 @@ class Groups(NamedTuple):
     is_reference: NDArray[np.bool_]
 
 
-def _groups(near: _Nearest, references: Store, control: Store, threshold: float) -> Groups:
-    """Memory: the embeddings of the distinct nearest images, and their pairs."""
+def _groups(near: _Nearest, references: Store, control: Store, draws: Int64, threshold: float) -> Groups:
+    """draws: of the held-out rows; the frames of a film carry one label between them, that of the one which came first.
+
+    Memory: the embeddings of the distinct nearest images, and their pairs.
+    """
     training, training_weight = np.unique(near.training, return_counts=True)
-    held_out, held_out_weight = np.unique(near.held_out, return_counts=True)
+    _, first, held_out_weight = np.unique(draws[near.held_out], return_index=True, return_counts=True)
+    held_out = near.held_out[first]
     weights = np.concatenate([training_weight, held_out_weight])
     is_reference = np.arange(len(weights)) < len(training)
     vectors = np.concatenate([references.embeddings(training), control.embeddings(held_out)])

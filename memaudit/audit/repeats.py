@@ -57,11 +57,13 @@ def one_of_each(pictures: Digests, found: NDArray[np.bool_]) -> NDArray[np.bool_
 
 
 def files_of(image_ids: NDArray[np.object_]) -> Int64:
-    """For each row that of its file: of a frame, or of a picture on a sheet, the file's own; else the row itself."""
+    """For each row that of its file: of a frame, or of a picture on a sheet, the file's own; else the row itself.
+
+    Where a file has no row of its own its first part stands for it."""
     files = [file_of(image_id) for image_id in image_ids]
     wanted = set(files) - {""}
     rows = {image_id: row for row, image_id in enumerate(image_ids) if image_id in wanted}
-    return np.array([rows.get(file, row) for row, file in enumerate(files)], np.int64)
+    return np.array([rows.setdefault(file, row) if file else row for row, file in enumerate(files)], np.int64)
 
 
 def one_of_each_file(pictures: Digests, found: NDArray[np.bool_], files: Int64) -> Digests:
@@ -83,4 +85,17 @@ def first_of_picture(pictures: Digests) -> Int64:
     _, first, same = np.unique(pictures[rows], return_index=True, return_inverse=True)
     result = np.full(len(pictures), -1, np.int64)
     result[rows] = rows[first][same]
+    return result
+
+
+def draw_of_rows(pictures: Digests, files: Int64) -> Int64:
+    """For each row with a picture the row that stands for its draw, -1 for others: the first of its file, or of an
+    earlier file that begins with the same picture. A film of a hundred frames is one observation."""
+    rows = np.flatnonzero(pictures != "")
+    _, first, same = np.unique(files[rows], return_index=True, return_inverse=True)
+    of_file = rows[first][same]
+    begins = np.zeros_like(pictures)
+    begins[of_file] = pictures[of_file]
+    result = np.full(len(pictures), -1, np.int64)
+    result[rows] = first_of_picture(begins)[of_file]
     return result

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from memaudit.audit.repeats import Digests
 from memaudit.matching.results import Matches, Misses, ReferenceViews
+from memaudit.store import Store
 from memaudit.types import Coverage, EncoderSpec, Float32, Float64, Int64, Rate
 
 
@@ -102,8 +103,8 @@ class Control:
     nearer_training, nearer_control: generations whose nearest image at near-duplicate scale is a training or a
     held-out one. groups: of near-duplicates that these images form, one label each; least_p: the p-value if all their
     labels were "training". The p-values are None, and `why_no_p` says why, when there are too few held-out images.
-    best_similarity: of each held-out image compared. duplicates: held-out images that are another's picture again;
-    they count nowhere.
+    best_similarity: of each draw among them. duplicates: held-out images that are another's picture again;
+    they count nowhere. parts: further pictures within files (frames, sheets): with their file they are one draw.
     """
 
     matched: Rate
@@ -119,19 +120,21 @@ class Control:
     least_p: float | None = None
     discoveries: Discoveries | None = None
     duplicates: int = 0
+    parts: int = 0
 
 
 class Made(NamedTuple):
     """What the model made. total: generations that are there, each picture of a sheet one, and a film one; blank, of
     these without content; unpaired, without a line in the pairing (None: there is none). parts: pictures within files,
     frames beyond the first and those of sheets, which have rows of their own. hidden: files that hold such pictures, of
-    which there are no rows."""
+    which there are no rows. unread: pictures beside the generations that no reader takes for images."""
 
     total: int
     blank: int = 0
     unpaired: int | None = None
     parts: int = 0
     hidden: int = 0
+    unread: int = 0
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,8 @@ class AuditResult:
     none. seeds: of each generation, as the pairing gives them. compared: how many of the candidates were looked at on
     pixels; None where none were, and `no_pixels` says why. views: their names. misses: the closest that are no matches.
     counted: for each row whether `searched` counts it. reference_views: what was searched of the training images.
-    grown: what the training set's sources hold by now and its store does not, in a sentence.
+    grown: what the training set's sources hold by now and its store does not, in a sentence. not_read: what was not
+    looked at of generations, held-out and training images, a sentence for each kind. stores: that were read.
     """
 
     encoder: EncoderSpec
@@ -182,7 +186,14 @@ class AuditResult:
     compared: Coverage | None = None
     no_pixels: str = ""
     grown: str = ""
+    not_read: tuple[str, ...] = ()
     views: tuple[str, ...] = ()
     misses: Misses | None = None
     reference_views: ReferenceViews | None = None
     effort: Effort = Effort()
+    stores: tuple[Store, ...] = ()
+
+    @property
+    def unseen(self) -> int:
+        """Generations that are known of, and have no row."""
+        return len(self.missing) + self.made.hidden + self.made.unread

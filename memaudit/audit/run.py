@@ -14,27 +14,26 @@ from memaudit.audit.covariates import measure_covariates
 from memaudit.audit.eidetic import near_duplicates
 from memaudit.audit.metrics import measure_metrics
 from memaudit.audit.neighbour_ratio import neighbour_ratios
-from memaudit.audit.pairing import Prompted, paired_rows, unknown_images
-from memaudit.audit.repeats import draws_of, files_of, one_of_each, one_of_each_file, picture_digests
-from memaudit.audit.results import AuditResult, Made, Scores
-from memaudit.audit.shortfalls import NO_VIEWS, Views, shortfalls
+from memaudit.audit.paired import Paired, compare_pairs, paired_rate
+from memaudit.audit.pairing import Prompted, unknown_images
+from memaudit.audit.repeats import Digests, draws_of, files_of, one_of_each, one_of_each_file, picture_digests
+from memaudit.audit.results import AuditResult, Control, Made, Scores
+from memaudit.audit.shortfalls import ALL_SEEN, NO_VIEWS, Unseen, Views, shortfalls, unread_files
 from memaudit.errors import InconclusiveError, UsageError
-from memaudit.images.parts import file_of, is_frame
+from memaudit.images.parts import file_of, is_of_one_draw
 from memaudit.images.view_names import WHOLE
 from memaudit.index import Searcher
-from memaudit.matching.candidates import Candidates
-from memaudit.matching.decide import decide
+from memaudit.matching.decide import Decided, decide
 from memaudit.matching.plan import MatchPlan, plan_matching
 from memaudit.matching.results import Matches
 from memaudit.matching.search import LEAST_CANDIDATES, Scope, Searched, StoredQueries, search
 from memaudit.matching.shortfalls import cut_archives
-from memaudit.similarity import exact
+from memaudit.matching.windows import Windows
 from memaudit.similarity.exact import require_threshold
 from memaudit.statistics import rate_of
 from memaudit.store import Columns, Store, require_same_encoder
-from memaudit.types import Coverage, Float32, Int64, Progress, Rate, Status, silent
+from memaudit.types import Coverage, Int64, Progress, Rate, Status, silent
 
-QUERY_ROWS = 4096
 _UNASKED = Prompted("")
 
 
@@ -53,13 +52,41 @@ class AuditOptions:
     match_from: float | None = None
 
 
-class _Paired(NamedTuple):
-    """For each generation the training image of its prompt: its row (-1: none), its status (UNREADABLE: none), and its
-    similarity (NaN: not measured)."""
+@dataclass(frozen=True)
+class _Way:
+    """From a picture to its matches: for generations and held-out images the same."""
 
-    rows: Int64
-    status: NDArray[np.object_]
-    similarity: Float32
+    scope: Scope
+    plan: MatchPlan
+    progress: Progress
+
+    @classmethod
+    def of(
+        cls, references: Searcher, windows: Windows, threshold: float, options: AuditOptions, show: Progress
+    ) -> _Way:
+        plan = plan_matching(options.match, options.match_from, references.store.encoder.name, threshold)
+        searched_in = windows if plan.on_pixels else windows.without_details()
+        most = max(options.neighbours, LEAST_CANDIDATES)
+        return cls(Scope(references, threshold, plan.floor, most, searched_in), plan, show)
+
+    def decide(self, searched: Searched, queries: StoredQueries) -> Decided:
+        scope = self.scope
+        return decide(searched, queries, scope.references.store, scope.threshold, self.plan, self.progress)
+
+
+class _Found(NamedTuple):
+    """The generations after their search. counted: rows that are draws of their own; distinct: one of each picture."""
+
+    columns: Columns
+    paired: Paired
+    decided: Decided
+    scores: Scores
+    matches: Matches
+    files: Int64
+    pictures: Digests
+    counted: NDArray[np.bool_]
+    distinct: NDArray[np.bool_]
+    duplicates: int
 
 
 def audit(
@@ -70,12 +97,12 @@ def audit(
     control: Store | None = None,
     views: Views = NO_VIEWS,
     options: AuditOptions = AuditOptions(),
-    hidden: int = 0,
+    unseen: Unseen = ALL_SEEN,
     progress: Progress = silent,
 ) -> AuditResult:
     """Measure how often generations are near-duplicates of training images, or copies of parts of them.
 
-    hidden: files of generations that hold pictures which have no rows: at least as many were not measured.
+    unseen: what of the generations has no rows: at least as many were not measured.
     Memory: blocks, the names of the generations, some 50 bytes of scores for each, and the matches.
     Raises InconclusiveError for stores of different encoders or a training set without images, UsageError for
     impossible options.
@@ -84,71 +111,106 @@ def audit(
     _require_possible(options, threshold)
     _require_comparable(generations, references.store, control)
     pairing = pairing or {}
-    columns = generations.all_columns()
-    paired = _compare_pairs(generations, references.store, pairing)
-    plan = plan_matching(options.match, options.match_from, references.store.encoder.name, threshold)
-    searched_with = views if plan.on_pixels else views._replace(windows=views.windows.without_details())
-    scope = Scope(references, threshold, plan.floor, max(options.neighbours, LEAST_CANDIDATES), searched_with.windows)
-    queries = StoredQueries(generations, views.generations)
-    searched = search(queries, scope, _of_prompts(paired, plan), progress)
-    decided = decide(searched, queries, references.store, threshold, plan, progress)
-    found = decided.matches()
-    scores = _scores(columns, searched, paired, found, threshold)
-    pictures = picture_digests(generations, columns)
-    files = files_of(columns.image_id)
-    draws = one_of_each_file(pictures, scores.regurgitated, files)
-    counted = draws_of(draws, scores.regurgitated)
-    asked = [pairing.get(name) or pairing.get(file_of(name), _UNASKED) for name in columns.image_id]
-    matches = _with_counts(_kept(found, paired, options.neighbours), references, threshold)
-    missing = tuple(sorted(set(pairing) - set(columns.image_id)))
-    rate = _searched_rate(scores, counted, len(missing) + hidden)
-    paired_rate = _paired_rate(scores, paired, len(pairing)) if pairing else None
+    way = _Way.of(references, views.windows, threshold, options, progress)
+    views = views._replace(windows=way.scope.windows)
+    found = _found(StoredQueries(generations, views.generations), pairing, way, options.neighbours)
+    result = _measured(generations, pairing, found, way, unseen)
     held_out = None
     if control is not None:
-        controls = StoredQueries(control, views.control)
-        seen = search(controls, scope, None, progress)
-        alike = decide(seen, controls, references.store, threshold, plan, progress).matched()
-        distinct = one_of_each(draws, scores.regurgitated)
-        of_distinct = _searched_rate(scores, distinct, len(missing) + hidden)
-        held_out = measure_control(
-            control, references, generations, scores, distinct, of_distinct, threshold, HeldOut(seen, alike)
-        )
-    result = AuditResult(
+        held_out = _held_out(StoredQueries(control, views.control), generations, found, result, way)
+    result = replace(
+        result,
+        digests=_digests(generations, references.store, control),
+        control=held_out,
+        metrics=measure_metrics(generations, references, control, found.scores)
+        if options.metrics and control
+        else None,
+        views=(WHOLE, *(views.generations.names if views.generations else ())),
+        stores=(generations, references.store, *([control] if control else []), *views.stores),
+        effort=views.effort(way.plan.floor if way.plan.on_pixels else None),
+    )
+    reasons = (
+        *cut_archives("generations", generations.cut),
+        *cut_archives("training set", references.store.cut),
+        *(cut_archives("control", control.cut) if control is not None else ()),
+        *unknown_images(references.store, pairing, options.max_unmeasured),
+        *shortfalls(result, views, found.decided.below, len(pairing), options.max_unmeasured),
+        *unread_files(unseen, result.made.total, options.max_unmeasured),
+    )
+    return replace(result, inconclusive=reasons)
+
+
+def _found(queries: StoredQueries, pairing: Mapping[str, Prompted], way: _Way, neighbours: int) -> _Found:
+    generations, scope = queries.store, way.scope
+    columns = generations.all_columns()
+    paired = compare_pairs(generations, scope.references.store, pairing)
+    searched = search(queries, scope, paired.candidates(way.plan.prompts_floor), way.progress)
+    decided = way.decide(searched, queries)
+    matches = decided.matches()
+    scores = _scores(columns, searched, paired, matches, scope.threshold)
+    pictures, files = picture_digests(generations, columns), files_of(columns.image_id)
+    draws = one_of_each_file(pictures, scores.regurgitated, files)
+    counted = draws_of(draws, scores.regurgitated)
+    return _Found(
+        columns,
+        paired,
+        decided,
+        scores,
+        _with_counts(_kept(matches, paired, neighbours), scope.references, scope.threshold),
+        files,
+        pictures,
+        counted,
+        one_of_each(draws, scores.regurgitated),
+        int(np.count_nonzero(draws != "") - counted.sum()),
+    )
+
+
+def _held_out(controls: StoredQueries, generations: Store, found: _Found, result: AuditResult, way: _Way) -> Control:
+    """What the images that the model never saw say about chance, searched as the generations were."""
+    references, threshold = way.scope.references, way.scope.threshold
+    searched = search(controls, way.scope, None, way.progress)
+    alike = way.decide(searched, controls).matched()
+    distinct = _searched_rate(found.scores, found.distinct, result.unseen)
+    seen = HeldOut(searched, alike)
+    return measure_control(
+        controls.store, references, generations, found.scores, found.distinct, distinct, threshold, seen
+    )
+
+
+def _measured(
+    generations: Store, pairing: Mapping[str, Prompted], found: _Found, way: _Way, unseen: Unseen
+) -> AuditResult:
+    """What goes without held-out images, and without the reasons why it must not be read as a clean bill."""
+    references, threshold = way.scope.references, way.scope.threshold
+    columns, scores, matches = found.columns, found.scores, found.matches
+    asked = [pairing.get(name) or pairing.get(file_of(name), _UNASKED) for name in columns.image_id]
+    missing = tuple(sorted(set(pairing) - set(columns.image_id)))
+    return AuditResult(
         encoder=references.store.encoder,
         threshold=threshold,
         method=references.method,
-        digests=_digests(generations, references.store, control),
+        digests={},
         references=references.store.coverage,
         scores=scores,
         matches=matches,
         prompts=tuple(each.prompt for each in asked),
         missing=missing,
-        made=_made(columns, files, pairing)._replace(hidden=hidden),
-        counted=counted,
-        pictures=pictures,
-        duplicates=int(np.count_nonzero(draws != "") - counted.sum()),
-        searched=rate,
-        paired=paired_rate,
-        control=held_out,
-        inconclusive=(
-            *cut_archives("generations", generations),
-            *cut_archives("training set", references.store),
-            *(cut_archives("control", control) if control is not None else ()),
-            *unknown_images(references.store, pairing, options.max_unmeasured),
-        ),
+        made=_made(columns, found.files, pairing)._replace(hidden=unseen.hidden, unread=unseen.unread),
+        counted=found.counted,
+        pictures=found.pictures,
+        duplicates=found.duplicates,
+        searched=_searched_rate(scores, found.counted, len(missing) + sum(unseen[:2])),
+        paired=paired_rate(scores, found.paired, len(pairing)) if pairing else None,
+        control=None,
+        inconclusive=(),
         neighbour_ratio=neighbour_ratios(generations, references, matches),
-        why=measure_covariates(scores, matches, counted, references, threshold),
-        metrics=measure_metrics(generations, references, control, scores) if options.metrics and control else None,
+        why=measure_covariates(scores, matches, found.counted, references, threshold),
         seeds=tuple(each.seed for each in asked),
-        compared=decided.coverage,
-        no_pixels=plan.why_not,
-        views=(WHOLE, *(views.generations.names if views.generations else ())),
-        misses=decided.misses(),
-        reference_views=scope.windows.searched_with(references.store),
-        effort=searched_with.effort(plan.floor if plan.on_pixels else None),
+        compared=found.decided.coverage,
+        no_pixels=way.plan.why_not,
+        misses=found.decided.misses(),
+        reference_views=way.scope.windows.searched_with(references.store),
     )
-    reasons = shortfalls(result, searched_with, decided.below, len(pairing), options.max_unmeasured)
-    return replace(result, inconclusive=(*result.inconclusive, *reasons))
 
 
 def _require_possible(options: AuditOptions, threshold: float) -> None:
@@ -167,13 +229,7 @@ def _require_comparable(generations: Store, references: Store, control: Store | 
         raise InconclusiveError(f"training store {references.folder} has no readable image to compare with")
 
 
-def _of_prompts(paired: _Paired, plan: MatchPlan) -> Candidates:
-    """The images of the prompts: candidates whatever the search says, however low their similarity to the whole."""
-    query = np.flatnonzero(paired.similarity >= np.float32(plan.prompts_floor))
-    return Candidates.whole(query, paired.rows[query], paired.similarity[query])
-
-
-def _kept(matches: Matches, paired: _Paired, neighbours: int) -> Matches:
+def _kept(matches: Matches, paired: Paired, neighbours: int) -> Matches:
     """The first matches of each generation, and the image of its prompt wherever it stands."""
     chosen = (matches.rank <= neighbours) | (paired.rows[matches.query] == matches.reference)
     return matches.picked(chosen)
@@ -185,7 +241,7 @@ def _with_counts(matches: Matches, references: Searcher, threshold: float) -> Ma
     return matches._replace(near_duplicates=np.maximum(counts, 1))
 
 
-def _scores(columns: Columns, searched: Searched, paired: _Paired, matches: Matches, threshold: float) -> Scores:
+def _scores(columns: Columns, searched: Searched, paired: Paired, matches: Matches, threshold: float) -> Scores:
     regurgitated = np.zeros(len(columns.status), bool)
     regurgitated[matches.query] = True
     own = paired.similarity >= np.float32(threshold)
@@ -202,22 +258,6 @@ def _scores(columns: Columns, searched: Searched, paired: _Paired, matches: Matc
     )
 
 
-def _compare_pairs(generations: Store, references: Store, pairing: Mapping[str, Prompted]) -> _Paired:
-    count = len(generations)
-    rows = np.full(count, -1, np.int64)
-    status = np.full(count, Status.UNREADABLE, dtype=object)
-    similarity = np.full(count, np.nan, np.float32)
-    if not pairing:  # the ids of the whole training set need not be read
-        return _Paired(rows, status, similarity)
-    rows = paired_rows(generations, references, pairing)
-    status[rows >= 0] = references.columns(rows[rows >= 0]).status
-    for block in generations.blocks(QUERY_ROWS):
-        wanted = status[block.rows] == Status.OK
-        partner = references.embeddings(rows[block.rows[wanted]])
-        similarity[block.rows[wanted]] = exact(block.embeddings[wanted], partner)
-    return _Paired(rows, status, similarity)
-
-
 def _searched_rate(scores: Scores, counted: NDArray[np.bool_], unseen: int) -> Rate:
     """Blank generations are out of scope: they could not have been found, so they must not make n look large."""
     measured = int(counted.sum())
@@ -225,17 +265,9 @@ def _searched_rate(scores: Scores, counted: NDArray[np.bool_], unseen: int) -> R
     return rate_of(int((counted & scores.regurgitated).sum()), Coverage(measured, measured + unreadable + unseen))
 
 
-def _paired_rate(scores: Scores, paired: _Paired, pairs: int) -> Rate:
-    """A pair is measured if both images could be compared; one with a blank image is out of scope."""
-    status = scores.status
-    measured = int(((status == Status.OK) & (paired.status == Status.OK)).sum())
-    blank = int(((paired.rows >= 0) & ((status == Status.BLANK) | (paired.status == Status.BLANK))).sum())
-    return rate_of(int(scores.paired_match.sum()), Coverage(measured, pairs - blank))
-
-
 def _made(columns: Columns, files: Int64, pairing: Mapping[str, Prompted]) -> Made:
     parts = files != np.arange(len(files))
-    frames = parts & np.array([is_frame(name) for name in columns.image_id], bool)
+    frames = parts & np.array([is_of_one_draw(name) for name in columns.image_id], bool)
     unpaired = sum(name not in pairing for name in columns.image_id[~parts]) if pairing else None
     blank = np.count_nonzero((columns.status == Status.BLANK) & ~frames)
     return Made(int(np.count_nonzero(~frames)), int(blank), unpaired, int(np.count_nonzero(parts)))

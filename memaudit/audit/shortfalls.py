@@ -10,6 +10,7 @@ from memaudit.audit.results import AuditResult, Effort
 from memaudit.embedding.views import ViewStore
 from memaudit.matching.shortfalls import unmeasured
 from memaudit.matching.windows import NO_WINDOWS, Windows, lost_views
+from memaudit.store import Store
 from memaudit.types import Coverage, Status
 
 _NO_VIEWS = "--views none goes by whole images alone"
@@ -21,6 +22,11 @@ class Views(NamedTuple):
     generations: ViewStore | None = None
     control: ViewStore | None = None
     windows: Windows = NO_WINDOWS
+
+    @property
+    def stores(self) -> list[Store]:
+        both = (self.generations, self.control, self.windows.tiles, self.windows.details)
+        return [views.store for views in both if views is not None]
 
     def lost(self, allowed: float) -> list[str]:
         """Views are made of the files: where those are gone, less was searched than the report would say."""
@@ -36,6 +42,18 @@ class Views(NamedTuple):
 
 
 NO_VIEWS = Views()
+
+
+class Unseen(NamedTuple):
+    """What of the generations has no rows. hidden: files of a given store that hold pictures which it was not made of;
+    unread: pictures beside the generations that no reader takes for images, and a line that says which."""
+
+    hidden: int = 0
+    unread: int = 0
+    why_unread: str = ""
+
+
+ALL_SEEN = Unseen()
 
 
 def shortfalls(result: AuditResult, views: Views, below: Coverage | None, pairs: int, allowed: float) -> Iterator[str]:
@@ -94,3 +112,9 @@ def _hidden(result: AuditResult, allowed: float) -> Iterator[str]:
             f"{hidden:,} files of generations hold further pictures (frames of a film, pictures of a sheet), of which "
             "the given store has no rows: give the files, not a store of them"
         )
+
+
+def unread_files(unseen: Unseen, made: int, allowed: float) -> Iterator[str]:
+    """Generations in files that are none of images by name: hidden, in arrays, as text."""
+    if Coverage(made, made + unseen.unread).falls_short(allowed):
+        yield f"{unseen.unread:,} pictures beside {made:,} generations were {unseen.why_unread}"

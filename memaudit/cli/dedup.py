@@ -120,6 +120,7 @@ def _how(run: DedupRun) -> Iterator[str]:
     results = run.results
     if results is None:
         return
+    yield from (f"Not looked at: {line}." for line in results.not_read)
     compared, added = results.comparison, results.pairs_added_by_clustering
     if compared:
         yield f"Method: {results.method}; {compared.backend}."

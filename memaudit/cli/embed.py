@@ -84,8 +84,9 @@ def embed(
         )
     counts = {name: count._asdict() for name, count in made.windows.items()}
     console.result(
-        {**store_values(made), **counts},
+        {**store_values(made), **counts, "not_read": list(made.not_read)},
         f"{made.coverage.measured:,} of {made.coverage.total:,} images embedded with {made.encoder.name} into {out}"
         + (f"; {made.blank:,} more are blank, of one colour: they are compared with nothing" if made.blank else "")
-        + "".join(f"\n{name}: {count}" for name, count in made.windows.items()),
+        + "".join(f"\n{name}: {count}" for name, count in made.windows.items())
+        + "".join(f"\n{line}" for line in made.not_read),
     )

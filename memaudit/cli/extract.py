@@ -53,5 +53,6 @@ def extract(
             max_unreadable=max_unreadable,
             progress=progress,
         )
-    console.result(run.report.content, f"{run.headline}\nReport: {run.page}")
+    said = "".join(f"\nNot looked at: {line}." for line in (run.results.not_read if run.results else ()))
+    console.result(run.report.content, f"{run.headline}{said}\nReport: {run.page}")
     console.end(conclusive=run.conclusive)

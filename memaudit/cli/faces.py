@@ -106,13 +106,14 @@ def _tell_made(console: Console, found: FaceStore) -> None:
         )
     text += f"; {counts.small:,} faces are too small to be compared" if counts.small else ""
     text += f"; {found.skipped:,} images were passed over, as they were forgotten" if found.skipped else ""
-    lines = [text]
+    lines = [text, *found.not_read]
     if counts.faces:
         lines.append("The store holds biometric templates: keep it as you keep personal data, and delete it when done.")
     value: dict[str, Any] = {
         "store": str(store.folder),
         "faces": asdict(counts),
         "forgotten_skipped": found.skipped,
+        "not_read": list(found.not_read),
         "biometric_templates": True,
         "encoder": store.encoder.as_dict(),
         "digest": store.digest,

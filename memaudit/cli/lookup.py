@@ -22,7 +22,7 @@ from memaudit.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from memaudit.api.looking_up import Answer, Evidence, LookupMatch, OnPixels
+    from memaudit.api.looking_up import Answer, LookupMatch, LookupRun, OnPixels
 
 Images = Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Pictures, or folders of them.")]
 Against = Annotated[Path, typer.Option("--against", help="The training set: an index of it, or its store.")]
@@ -76,11 +76,12 @@ def lookup(
             encoding=Encoding(encoder, device, shard_rows=1, allow_unverified_weights=allow_unverified_weights),
             progress=progress,
         )
-    console.result(found.evidence.as_dict(), _text(found.evidence, found.grown))
+    console.result(found.evidence.as_dict(), _text(found))
     raise typer.Exit({NOTHING: 0, FOUND: 1, UNDECIDED: 3}[found.outcome])
 
 
-def _text(found: Evidence, grown: str) -> str:
+def _text(run: LookupRun) -> str:
+    found, grown = run.evidence, run.grown
     lines = [line for answer in found.images for line in _lines(answer)]
     lines += [f"not decided: {reason}" for reason in found.undecided]
     lines += _pixels_line(found.pixels)
@@ -88,6 +89,7 @@ def _text(found: Evidence, grown: str) -> str:
         near = found.index.near
         lines.append(f"The index finds {near.at_1:.2%} of near-duplicates (measured on {near.rows:,} queries).")
     lines += [f"not searched in: {grown}"] if grown else []
+    lines += run.not_read
     spent = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in found.seconds.items())
     return "\n".join([*lines, f"{found.outcome} ({spent})"])
 

@@ -37,6 +37,7 @@ from memaudit.dedup.target_recall import Reached, Target, reach_recall
 from memaudit.errors import InputError, UsageError
 from memaudit.matching.overlap import Overlaps
 from memaudit.matching.plan import MatchPlan, plan_matching, require_match
+from memaudit.matching.shortfalls import cut_archives
 from memaudit.similarity import Pairs
 from memaudit.similarity.backends import require_backend
 from memaudit.similarity.exact import require_threshold
@@ -138,9 +139,7 @@ def dedup(
         require_comparable(store, against)
     images = _images_of(store, options, ruled_out)
     rows = _distinct(store, images)
-    plan_comparison(len(rows), options)  # what cannot be is said now, and not after hours
-    files = bool((images.columns.uri[rows] != "").any())
-    plan = plan_matching(options.match, options.match_from, store.encoder.name, threshold, len(rows), files=files)
+    plan = _plan(store, images, rows, threshold, options)
     other = None
     if against is not None:
         other = find_elsewhere(store, against, images.columns, images.stands_for, threshold, progress)
@@ -190,6 +189,13 @@ def _distinct(store: Store, images: _Images) -> Int64:
     if not len(rows):
         raise InputError(f"store {store.folder} has nothing to compare: all of its images are blank or unreadable")
     return rows
+
+
+def _plan(store: Store, images: _Images, rows: Int64, threshold: float, options: DedupOptions) -> MatchPlan:
+    """How pixels decide. Raises UsageError for a comparison that cannot be: now, and not after hours."""
+    plan_comparison(len(rows), options)
+    files = bool((images.columns.uri[rows] != "").any())
+    return plan_matching(options.match, options.match_from, store.encoder.name, threshold, len(rows), files=files)
 
 
 def _decide(
@@ -274,9 +280,7 @@ def _inconclusive(
 
 
 def _shortfalls(store: Store, coverage: Coverage, allowed: float, prefix: str) -> tuple[str, ...]:
-    reasons = []
-    if store.cut:
-        reasons.append(f"{prefix}archives end early ({store.cut} rows say so): an unknown number of images is missing")
+    reasons = [f"{prefix}{reason}" for reason in cut_archives("", store.cut)]
     if coverage.falls_short(allowed):
         reasons.append(f"{prefix}only {coverage.measured:,} of {coverage.total:,} images could be read")
     return tuple(reasons)

@@ -9,7 +9,7 @@ from pathlib import Path
 from memaudit.embedding.reconcile import known_rows
 from memaudit.errors import MemauditError
 from memaudit.images.remote import is_url
-from memaudit.images.sources import iter_images
+from memaudit.images.sources import TABLES, iter_images
 from memaudit.store import IMAGES, MANIFEST, Store
 
 
@@ -48,12 +48,15 @@ def _unknown(store: Store, sources: list[Path]) -> str:
 
 
 def _changed_since(sources: list[Path], made: int) -> bool:
-    """Whether a folder or file was changed after this time (ns). A folder changes with each name that comes or goes."""
+    """Whether a folder, a pack of images or a list was changed after this time (ns). A folder changes with each name
+    that comes or goes, but not with what is written into a file."""
     return any(path.stat().st_mtime_ns > made for source in sources for path in _folders(source))
 
 
 def _folders(source: Path) -> Iterator[Path]:
-    """The source, and the folders below it. Links to folders are not followed."""
+    """The source, the folders below it, and the tars and tables in them. Links to folders are not followed."""
     yield source
     if source.is_dir():
-        yield from (Path(folder) / name for folder, names, _ in os.walk(source) for name in names)
+        for folder, names, files in os.walk(source):
+            packs = (name for name in files if name.lower().endswith((".tar", *TABLES)))
+            yield from (Path(folder) / name for name in (*names, *packs))

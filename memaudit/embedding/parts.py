@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from memaudit.embedding.options import EmbedOptions
 from memaudit.embedding.reconcile import bytes_of
@@ -12,19 +13,19 @@ from memaudit.embedding.rows import ahead
 from memaudit.errors import InputError
 from memaudit.images.decode import UnreadableImageError, decode
 from memaudit.images.image_ref import ImageRef
-from memaudit.images.parts import MOST_FRAMES, Parts, cut, file_of, find_parts, frames
+from memaudit.images.parts import Parts, channel, cut, file_of, find_parts, frames
 from memaudit.images.sources import read_image
 from memaudit.store import Store
 from memaudit.types import Status
 
-_HANDED = 1 << 24  # bytes of a part that are handed on; larger ones are read again when their turn comes
+_HANDED = 1 << 24  # bytes of an image or a part that are handed on; larger ones are read again in their turn
 
 
 @dataclass(frozen=True)
 class WithParts:
     """Follows each image by its parts: frames beyond the first, pictures of a sheet. Asked again, it knows them.
 
-    Memory: the names of the images, and the pixels of the parts that wait.
+    Memory: the names of the images, and the bytes of those and of the parts that wait.
     """
 
     options: EmbedOptions
@@ -33,27 +34,29 @@ class WithParts:
     def __call__(self, refs: Iterable[ImageRef], *, contents: bool = True) -> Iterator[ImageRef]:
         """Without `contents` the parts' names alone, as `iter_images` gives names."""
         with ThreadPoolExecutor(self.options.threads) as pool:
-            for ref, parts in ahead(pool, self._looked_at, refs, self.options.window):
+            look = partial(self._looked_at, contents=contents)
+            for ref, parts in ahead(pool, look, refs, self.options.window):
                 self._known[ref.uri] = parts
                 yield ref
                 if parts:
                     yield from self._of(ref, parts, contents)
 
-    def _looked_at(self, ref: ImageRef) -> tuple[ImageRef, Parts]:
+    def _looked_at(self, ref: ImageRef, *, contents: bool) -> tuple[ImageRef, Parts]:
+        """The image, with its bytes where `contents` are asked for: whoever wants them need not read them again."""
         if ref.lost:
             return ref, Parts()
         if ref.uri in self._known:
             return ref, self._known[ref.uri]
         try:
-            return ref, find_parts(bytes_of(ref), self.options.max_pixels)
+            data = bytes_of(ref)
+            parts = find_parts(data, self.options.max_pixels)
         except (OSError, InputError):
             return ref, Parts()  # its row says why
+        return replace(ref, data=data) if contents and len(data) <= _HANDED else ref, parts
 
     def _of(self, ref: ImageRef, parts: Parts, contents: bool) -> Iterator[ImageRef]:
-        names = [f"frame={number}" for number in range(1, min(parts.frames, MOST_FRAMES))]
-        names += [f"cell={','.join(map(str, box))}" for box in parts.cells]
         pictures = self._pictures(ref, parts) if contents else iter(())
-        for name in names:
+        for name in parts.names:
             data = next(pictures, None)
             data = None if data is None or len(data) > _HANDED else data
             yield replace(ref, image_id=f"{ref.image_id}#{name}", uri=f"{ref.uri}#{name}", data=data)
@@ -64,9 +67,11 @@ class WithParts:
             data = bytes_of(ref)
             if parts.frames > 1:
                 yield from frames(data, self.options.max_pixels)
-            else:
+                return
+            if parts.cells:
                 image = decode(data, self.options.max_pixels).image
                 yield from (cut(image, box) for box in parts.cells)
+            yield from (channel(data, name, self.options.max_pixels) for name in parts.channels)
         except (OSError, InputError, UnreadableImageError):
             return
 

@@ -19,8 +19,9 @@ from memaudit.embedding.reconcile import KnownFiles, bytes_of
 from memaudit.encoders import Encoder
 from memaudit.errors import InputError
 from memaudit.images.decode import Decoded, UnreadableImageError, decoding, is_blank, scaled_size
-from memaudit.images.image_ref import ImageRef
+from memaudit.images.image_ref import ImageRef, with_first_frame_alone
 from memaudit.images.measures import simplicity
+from memaudit.images.parts import count_frames
 from memaudit.images.reading import ArchiveCutError
 from memaudit.images.sources import read_image
 from memaudit.images.views import View
@@ -61,13 +62,18 @@ class PreparedImage(NamedTuple):
     views: dict[int, PreparedViews]
 
 
-def prepare(ref: ImageRef, encoder: Encoder, max_pixels: int, known: KnownFiles, kinds: Kinds) -> PreparedImage:
-    """Read, decode and measure one image; of one whose file is known nothing but views are made."""
+def prepare(
+    ref: ImageRef, encoder: Encoder, max_pixels: int, known: KnownFiles, kinds: Kinds, *, parts: bool = False
+) -> PreparedImage:
+    """Read, decode and measure one image; of one whose file is known nothing but views are made. Without `parts`, rows
+    of its further frames, the metadata of a film say that its first frame stands for it."""
     row = Row(ref.image_id, ref.uri, ref.caption, NO_FILE, 0, 0, Status.UNREADABLE, "", None, ref.metadata)
     try:
         data = bytes_of(ref)
     except OSError as error:
         return PreparedImage(Prepared(unread(row, error)), {})
+    metadata = row.metadata if parts else with_first_frame_alone(row.metadata, count_frames(data))
+    row = replace(row, metadata=metadata)
     whole = Prepared(replace(row, sha256=hashlib.sha256(data).hexdigest()))
     is_known = known.row_of(whole.row.sha256) >= 0
     sides = ({} if is_known else {_WHOLE: encoder.side}) | _sides(kinds, encoder)

@@ -33,6 +33,7 @@ from memaudit.encoders import Encoder
 from memaudit.errors import EmptyInputError, InputError, UsageError
 from memaudit.files import real
 from memaudit.images.image_ref import ImageRef
+from memaudit.images.passed_over import PassedOver
 from memaudit.images.remote import is_url
 from memaudit.images.sources import iter_images, read_image
 from memaudit.images.views import View
@@ -51,9 +52,11 @@ class _Images(NamedTuple):
     sources: Sequence[str | Path]
     with_parts: WithParts | None
 
-    def __call__(self, *, contents: bool = True) -> Iterator[ImageRef]:
-        refs = iter_images(self.sources, contents=contents)
-        return self.with_parts(refs, contents=contents) if self.with_parts else refs
+    def __call__(self, *, contents: bool = True, passed: PassedOver | None = None) -> Iterator[ImageRef]:
+        if self.with_parts is None:
+            return iter_images(self.sources, contents=contents, passed=passed)
+        # Which pictures are within a cell of a table its bytes tell, in passing
+        return self.with_parts(iter_images(self.sources, passed=passed), contents=contents)
 
 
 class Embedded(NamedTuple):
@@ -119,9 +122,9 @@ def embed(
         raise UsageError("--append keeps what is there, --replace-changed does not: choose one")
     require_outside(Path(folder), sources)
     images = _Images(sources, WithParts(options) if options.parts else None)
-    total = require_distinct(lambda: (ref.image_id for ref in images(contents=False)))
+    total = require_distinct(lambda: (ref.image_id for ref in images(contents=False, passed=options.passed)))
     if total == 0:
-        raise EmptyInputError(f"no image in {', '.join(map(str, sources))}: nothing to embed")
+        raise EmptyInputError(f"no image in {', '.join(map(str, sources))}: nothing to embed{_but(options.passed)}")
     names = [str(source) for source in sources]
     with (
         writing_store(Path(folder), encoder.spec, options.shard_rows, names, append=append) as writer,
@@ -148,6 +151,10 @@ def embed(
             run.write(new, counting(progress, "embedding", done, total))
         writer.finish()
     return Store.open(folder)
+
+
+def _but(passed: PassedOver | None) -> str:
+    return f" ({passed.unread_line})" if passed and passed.unread_line else ""
 
 
 def require_outside(folder: Path, sources: Sequence[str | Path]) -> None:
@@ -283,7 +290,8 @@ class _Run(NamedTuple):
 
         def prepared(ref: ImageRef) -> PreparedImage:
             kinds = {kind: w.views for kind, w in enumerate(self.windows) if ref.image_id not in w.ahead}
-            return prepare(ref, self.encoder, self.options.max_pixels, known, kinds)
+            options = self.options
+            return prepare(ref, self.encoder, options.max_pixels, known, kinds, parts=options.parts)
 
         for image in ahead(self.pool, prepared, refs, depth(self.windows, self.options)):
             add_views(self.windows, image.views)

@@ -44,3 +44,4 @@ class Extraction:
     clusters: tuple[PromptCluster, ...]
     blank: int
     inconclusive: tuple[str, ...]
+    not_read: tuple[str, ...] = ()

@@ -11,14 +11,17 @@ from typing import NamedTuple
 import numpy as np
 
 from memaudit.audit.pairing import Pairing, prompt_of, stem_of
+from memaudit.embedding.reconcile import bytes_of
 from memaudit.errors import EmptyInputError, InputError, UsageError
 from memaudit.extraction.cliques import largest_clique
 from memaudit.extraction.patches import Pixels, distance_of, patched_squares, squares_within, tiles_of
 from memaudit.extraction.results import Extraction, PromptCluster
 from memaudit.images.decode import UnreadableImageError, decode, is_blank
-from memaudit.images.image_ref import ImageRef
+from memaudit.images.image_ref import ImageRef, first_frames_line
+from memaudit.images.parts import count_frames
+from memaudit.images.passed_over import PassedOver
 from memaudit.images.reading import ArchiveCutError
-from memaudit.images.sources import read_image
+from memaudit.matching.shortfalls import cut_archives
 from memaudit.statistics import rate_of
 from memaudit.store import content_digest
 from memaudit.types import Coverage, Int64, Progress, silent
@@ -42,12 +45,14 @@ def extract(
     named: Pairing | None = None,
     options: ExtractOptions = ExtractOptions(),
     progress: Progress = silent,
+    passed: PassedOver | None = None,
 ) -> Extraction:
     """Look for cliques among the generations of each prompt: at least `clique` of them, each close to every other.
 
     The prompt of a generation is what `pattern` reads from its name, or its line in `named`, or else its caption. Blank
     generations are out of scope; an archive that ends early makes the result inconclusive. Memory: the names of all
     generations, and the pixels of those of one prompt.
+    passed: counts what the source of the generations holds beside images; complete after the last of them.
     Raises UsageError for impossible options, InputError if it is not known which generations belong together.
     """
     require_possible(options)
@@ -57,7 +62,7 @@ def extract(
     for number, (prompt, refs) in enumerate(by_prompt.items()):
         clusters.append(_cluster(prompt, refs, options, tally))
         progress("comparing generations of a prompt", number + 1, len(by_prompt))
-    return _result(clusters, tally, options)
+    return _result(clusters, tally, options, passed or PassedOver())
 
 
 def require_possible(options: ExtractOptions) -> None:
@@ -75,10 +80,11 @@ def require_possible(options: ExtractOptions) -> None:
 @dataclass
 class _Tally:
     """What was come across: names of generations with the digests of their files, and rows that are there because an
-    archive ends early."""
+    archive ends early; films: files of which the first frame is compared."""
 
     files: list[tuple[str, str]]
     cut: int
+    films: int = 0
 
 
 def _that_are_there(generations: Iterable[ImageRef], tally: _Tally) -> Iterator[ImageRef]:
@@ -131,9 +137,10 @@ def _read(refs: list[ImageRef], tally: _Tally) -> _Read:
     for ref in refs:
         digest = ""
         try:
-            data = read_image(ref.uri) if ref.data is None else ref.data
+            data = bytes_of(ref)
             digest = hashlib.sha256(data).hexdigest()
             image = decode(data).image
+            tally.films += count_frames(data) > 1
         except (OSError, InputError, UnreadableImageError) as error:
             unreadable += 1
             tally.cut += isinstance(error, ArchiveCutError)
@@ -176,10 +183,10 @@ def _inside(squares: Int64, members: list[int]) -> Int64:
     return squares[np.ix_(members, members)][np.triu_indices(len(members), 1)]
 
 
-def _result(clusters: list[PromptCluster], tally: _Tally, options: ExtractOptions) -> Extraction:
+def _result(clusters: list[PromptCluster], tally: _Tally, options: ExtractOptions, passed: PassedOver) -> Extraction:
     tested = [cluster for cluster in clusters if cluster.compared >= options.clique]
     read = sum(cluster.compared for cluster in clusters)
-    coverage = Coverage(read, read + sum(cluster.unreadable for cluster in clusters))
+    coverage = Coverage(read, read + sum(cluster.unreadable for cluster in clusters) + passed.pictures)
     prompts = Coverage(len(tested), len(clusters))
     memorised = sorted(
         (cluster for cluster in tested if cluster.members), key=lambda c: (c.mean_distance, -len(c.members), c.prompt)
@@ -192,15 +199,9 @@ def _result(clusters: list[PromptCluster], tally: _Tally, options: ExtractOption
         memorised=rate_of(len(memorised), prompts),
         clusters=tuple(memorised),
         blank=sum(cluster.blank for cluster in clusters),
-        inconclusive=(*_cut_archives(tally), *_shortfalls(coverage, prompts, tested, options)),
+        not_read=tuple(filter(None, (*passed.lines, first_frames_line(tally.films)))),
+        inconclusive=(*cut_archives("generations", tally.cut), *_shortfalls(coverage, prompts, tested, options)),
     )
-
-
-def _cut_archives(tally: _Tally) -> list[str]:
-    """How many generations are lost is unknown: no share of those that are there makes up for it."""
-    if not tally.cut:
-        return []
-    return [f"archives of the generations end early ({tally.cut} rows say so): an unknown number of images is missing"]
 
 
 def _shortfalls(

@@ -6,7 +6,8 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,7 +36,8 @@ from memaudit.faces.reading import SMALL, FaceReader
 from memaudit.faces.results import FaceCounts
 from memaudit.faces.rows import face_rows
 from memaudit.images.decode import MAX_PIXELS
-from memaudit.images.image_ref import ImageRef
+from memaudit.images.image_ref import ImageRef, is_first_frame_alone
+from memaudit.images.passed_over import PassedOver
 from memaudit.images.sources import iter_images
 from memaudit.store import FACES, Row, Store, StoreWriter, writing_store
 from memaudit.types import Progress, Status, silent
@@ -43,13 +45,15 @@ from memaudit.types import Progress, Status, silent
 
 @dataclass(frozen=True)
 class FaceOptions:
-    """shard_rows: images (not faces) whose faces make a shard: what a kill can cost."""
+    """shard_rows: images (not faces) whose faces make a shard: what a kill can cost. passed: counts what the sources
+    hold beside images."""
 
     workers: int = 0  # 0: one per core
     shard_rows: int = 1024
     max_pixels: int = MAX_PIXELS
     append: bool = False
     replace_changed: bool = False
+    passed: PassedOver | None = field(default=None, compare=False)
 
     @property
     def threads(self) -> int:
@@ -73,7 +77,8 @@ def embed_faces(
     if options.append and options.replace_changed:
         raise UsageError("--append keeps what is there, --replace-changed does not: choose one")
     require_outside(Path(folder), sources)
-    total = require_distinct(lambda: (require_plain(ref.image_id) for ref in iter_images(sources, contents=False)))
+    refs = partial(iter_images, sources, contents=False)
+    total = require_distinct(lambda: (require_plain(ref.image_id) for ref in refs(passed=options.passed)))
     if total == 0:
         raise EmptyInputError(f"no image in {', '.join(map(str, sources))}: no faces to find")
     names = [str(source) for source in sources]
@@ -93,7 +98,7 @@ def embed_faces(
         def is_new(ref: ImageRef) -> bool:
             return not 0 <= parents.known.row_of(ref) < known and tombstone(ref.image_id) not in forgotten
 
-        if any(is_new(ref) for ref in iter_images(sources, contents=False)):
+        if any(is_new(ref) for ref in refs()):
             writer.unfinish()
             new = (ref for ref in iter_images(sources) if is_new(ref))
             tick = counting(progress, "finding faces", known, total)
@@ -200,7 +205,9 @@ def count_faces(store: Store) -> FaceCounts:
     counts: Counter[str] = Counter()
     last, faces, most = None, 0, 0
     for columns in store.iter_columns():
-        for face, status, error in zip(face_rows(columns), columns.status, columns.error, strict=True):
+        rows = zip(face_rows(columns), columns.status, columns.error, columns.metadata, strict=True)
+        for face, status, error, metadata in rows:
+            counts["films"] += face.parent != last and is_first_frame_alone(metadata)
             if not face.number:
                 counts["without" if status == Status.BLANK else "unreadable"] += 1
                 continue
@@ -221,4 +228,5 @@ def count_faces(store: Store) -> FaceCounts:
         comparable=counts["comparable"],
         small=counts["small"],
         most=most,
+        films=counts["films"],
     )

@@ -17,7 +17,8 @@ from memaudit.faces.find import LEAST_SIZE, FaceFinder, Found
 from memaudit.faces.names import face_id, file_hash, file_tombstone, tombstone
 from memaudit.faces.rows import face_metadata, without_own
 from memaudit.images.decode import UnreadableImageError, decoding, is_blank
-from memaudit.images.image_ref import ImageRef
+from memaudit.images.image_ref import ImageRef, with_first_frame_alone
+from memaudit.images.parts import count_frames
 from memaudit.store import NO_FILE, Row
 from memaudit.types import Float32, Status
 
@@ -67,7 +68,8 @@ class FaceReader:
             data = bytes_of(ref)
         except OSError as error:
             return [unread(row, error)]
-        row = replace(row, sha256=hashlib.sha256(data).hexdigest())
+        metadata = with_first_frame_alone(row.metadata, count_frames(data))
+        row = replace(row, sha256=hashlib.sha256(data).hexdigest(), metadata=metadata)
         if file_tombstone(row.sha256) in forgotten:
             return []
         try:

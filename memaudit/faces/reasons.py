@@ -8,6 +8,7 @@ from typing import NamedTuple
 from memaudit.faces.coverage import FaceCoverage, coverage_of
 from memaudit.faces.embed import count_faces
 from memaudit.faces.results import Calibration, FaceCounts
+from memaudit.matching.shortfalls import cut_archives
 from memaudit.store import Store
 from memaudit.types import Coverage
 
@@ -49,15 +50,10 @@ def reasons(sides: Mapping[str, Side], allowed: float, scored: int, calibration:
     """Every reason, by the roles of the stores. allowed: the share of a side that may be unmeasured; scored: how many
     generated faces were searched."""
     return (
-        *(reason for name, side in sides.items() for reason in _cut_archives(name, side.faces)),
+        *(reason for name, side in sides.items() for reason in cut_archives(name, side.faces.cut)),
         *(reason for name, side in sides.items() for reason in side.shortfalls(name, allowed)),
         *_of_search(sides["training set"].faces, scored, calibration),
     )
-
-
-def _cut_archives(name: str, store: Store) -> Iterator[str]:
-    if store.cut:
-        yield f"archives of the {name} end early ({store.cut} rows say so): an unknown number of images is missing"
 
 
 def _of_search(gallery: Store, scored: int, calibration: Calibration) -> Iterator[str]:

@@ -13,7 +13,8 @@ from memaudit.types import Coverage, Float32, Int64, Rate
 @dataclass(frozen=True)
 class FaceCounts:
     """What a store of faces holds: images, those with a face, without one, that could not be read; faces, those that
-    are compared and those too small for it; the most faces on an image."""
+    are compared and those too small for it; the most faces on an image; films, of which the first frame was looked at.
+    """
 
     images: int
     with_face: int
@@ -23,6 +24,7 @@ class FaceCounts:
     comparable: int
     small: int
     most: int
+    films: int = 0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from memaudit.gate.effort import judge_effort
 from memaudit.gate.policy import AuditPolicy
 from memaudit.gate.subjects import about_faces, measured_by, of_subject, subject_places
-from memaudit.gate.thresholds import threshold_rule
+from memaudit.gate.thresholds import copy_detection_rule, threshold_rule
 from memaudit.gate.verdict import RuleResult, Verdict, coverage_rule, unmeasured
 from memaudit.matching.kinds import Kind
 from memaudit.report.model import AuditFinding, AuditMeasures, AuditResults, Control, Faces, ImageMatch, Rate, Report
@@ -37,6 +37,8 @@ def judge_audit(name: str, report: Report, policy: AuditPolicy, accepted: Collec
         name, "min_reference_coverage", results.references, policy.min_reference_coverage, "training images"
     )
     yield _controls(name, results.control, policy)
+    if policy.copy_detection:
+        yield copy_detection_rule(name, "audit", report)
     yield threshold_rule(name, "audit", report, policy.max_threshold)
     if isinstance(results, AuditResults):
         yield from judge_effort(name, report, results, policy)
@@ -148,7 +150,12 @@ def _controls(name: str, control: Control | None, policy: AuditPolicy) -> RuleRe
     usable = scored - excluded
     outcome = Verdict.PASS if usable >= policy.min_controls else Verdict.INCONCLUSIVE
     left_out = f" ({excluded:,} more are near-duplicates of training images, and are no control)" if excluded else ""
-    sentence = f"{usable:,} held-out images were scored as a control{left_out}; {policy.min_controls:,} are needed."
+    parts = (
+        f"; {control.parts:,} further pictures within files count with their file" if control and control.parts else ""
+    )
+    sentence = (
+        f"{usable:,} held-out images were scored as a control{left_out}{parts}; {policy.min_controls:,} are needed."
+    )
     return RuleResult(name, "min_controls", outcome, f"{usable:,}", f"{policy.min_controls:,}", sentence)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from memaudit.gate.policy import DedupPolicy
-from memaudit.gate.thresholds import threshold_rule
+from memaudit.gate.thresholds import copy_detection_rule, threshold_rule
 from memaudit.gate.verdict import RuleResult, Verdict, coverage_rule, unmeasured
 from memaudit.report.model import DedupResults, Estimate, Recall, Report
 from memaudit.statistics import clopper_pearson_upper
@@ -19,6 +19,8 @@ def judge_dedup(name: str, report: Report, policy: DedupPolicy) -> Iterator[Rule
     if not isinstance(results, DedupResults):
         yield unmeasured(name, "min_recall", f"{policy.min_recall:.2%}")
         return
+    if policy.copy_detection:
+        yield copy_detection_rule(name, "dedup run", report)
     yield threshold_rule(name, "dedup run", report, policy.max_threshold)
     by_pair = results.recall.by_pair
     bounds = _consistent(by_pair)

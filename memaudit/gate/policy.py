@@ -14,7 +14,8 @@ from memaudit.images.view_names import CHOICES, DEFAULT_VIEWS
 
 DEFAULT_POLICY = """\
 # memaudit gate policy. Every rule gives pass, fail or inconclusive; the gate passes only if all of them pass.
-# A rule that is commented out is not judged: take the "# " away to switch it on.
+# A limit that is left out, or commented out, is the one that stands here: to judge less, write a limit that allows it.
+# The lines that begin with "# " have no limit yet, and are not judged: take the "# " away to switch one on.
 
 [gate]
 require = ["audit"]           # reports that must be given: "audit" (of images), "dedup", "faces" (an audit of them)
@@ -30,6 +31,7 @@ confidence = 0.95             # of that one-sided upper bound
 min_coverage = 0.99           # generations (and prompt pairs) measured, of those expected
 min_reference_coverage = 0.99 # training images that could be compared with
 min_controls = 100            # held-out images scored that are near no training image; 0: no control needed
+copy_detection = true         # an encoder that memaudit knows to be made for copies (sscd); false: any
 max_threshold = 0.0           # similarity that the audit may have looked for; 0: that of memaudit's own encoder
 max_blank = 0.01              # generations without content (a safety filter's black ones), of all that were made
 max_unpaired = 0.01           # generations that the pairing does not name, where there is one
@@ -44,6 +46,7 @@ max_match_from = 0.0          # similarity from which they were; 0: that of mema
 [dedup]
 min_recall = 0.99             # lower bound of the run's own recall by pair
 min_coverage = 0.99           # images that could be read
+copy_detection = true         # as of the audit
 max_threshold = 0.0           # similarity that the run may have looked for; 0: that of memaudit's own encoder
 
 [baseline]                    # only with --baseline OLD.json
@@ -101,6 +104,7 @@ class AuditPolicy:
     min_coverage: float = _limit(0.99, _no_share)
     min_reference_coverage: float = _limit(0.99, _no_share)
     min_controls: int = _limit(100, _no_count)
+    copy_detection: bool = _limit(True, _no_flag)
     max_threshold: float = _limit(0.0, _no_share)
     max_blank: float = _limit(0.01, _no_share)
     max_unpaired: float = _limit(0.01, _no_share)
@@ -117,6 +121,7 @@ class AuditPolicy:
 class DedupPolicy:
     min_recall: float = _limit(0.99, _no_share)
     min_coverage: float = _limit(0.99, _no_share)
+    copy_detection: bool = _limit(True, _no_flag)
     max_threshold: float = _limit(0.0, _no_share)
 
 

@@ -12,6 +12,7 @@ from memaudit.errors import InputError
 from memaudit.files import reason_of
 from memaudit.images.formats import why_not_there
 from memaudit.images.image_ref import ARCHIVE_CUT, MOST_TEXT, ImageRef, noting, object_in
+from memaudit.images.passed_over import ARRAYS, HIDDEN, PassedOver, holds
 from memaudit.images.reading import lost_rest, open_binary, tar_link, tar_member
 from memaudit.images.tar_members import TEXTS, Member, Members, Survey, Texts, survey
 
@@ -19,7 +20,7 @@ _CAPTIONS = ("caption", "text", "txt")
 _MOST_BYTES = 4 * MOST_TEXT  # of a caption or of metadata
 
 
-def iter_tar(location: str, name: str) -> Iterator[ImageRef]:
+def iter_tar(location: str, name: str, passed: PassedOver) -> Iterator[ImageRef]:
     """Yield the images of a tar, each with its caption (.txt, .caption) and metadata (.json).
 
     image_id is `name` of the archive / the member's name. Archives that were written one after the other into the same
@@ -42,8 +43,16 @@ def iter_tar(location: str, name: str) -> Iterator[ImageRef]:
             for image in sample.images:
                 said = _said_of(image, sample, partial(_read_text, handle, surveyed))
                 yield _ref(location, name, image, surveyed, said)
+            for other in sample.others:
+                _note(passed, f"{name}/{other.name}", other, is_beside=bool(sample.images))
         if not members.ended_well:
             yield ImageRef(f"{name}/({ARCHIVE_CUT})", lost_rest(location), lost=True)
+
+
+def _note(passed: PassedOver, name: str, other: Member, *, is_beside: bool) -> None:
+    """Count a file that is not read as an image. An array of an image's key belongs to it."""
+    kind = HIDDEN if other.is_hidden else holds(name, other.head)
+    passed.add(name, "" if kind == ARRAYS and is_beside else kind)
 
 
 def _why_no_tar(location: str, handle: IO[bytes], error: Exception) -> str:
@@ -75,9 +84,11 @@ def _surveys(_: tuple[str, int, int]) -> list[Survey]:
 
 
 class _Sample(NamedTuple):
-    """Images of a key that follow each other, the texts among them, and those of the key that stand elsewhere."""
+    """Images of a key that follow each other, the other files among them, the texts of these, and those of the key that
+    stand elsewhere."""
 
     images: list[Member]
+    others: list[Member]
     texts: Texts
     strays: Texts
 
@@ -91,15 +102,17 @@ class _Sample(NamedTuple):
 
 
 def _samples(members: Members, surveyed: Survey) -> Iterator[_Sample]:
-    sample, key = _Sample([], {}, {}), ""
+    sample, key = _Sample([], [], {}, {}), ""
     for member in members:
         if member.key != key:
             yield sample
             key = member.key
-            sample = _Sample([], {}, surveyed.strays.get(key, {}))
+            sample = _Sample([], [], {}, surveyed.strays.get(key, {}))
         if member.is_image:
             sample.images.append(member)
-        elif member.ending in TEXTS:
+            continue
+        sample.others.append(member)
+        if member.ending in TEXTS and not member.is_hidden:
             sample.texts.setdefault(member.stem, []).append(member)
     yield sample
 

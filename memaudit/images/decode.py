@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,6 +23,10 @@ BLANK_RANGE = 4  # of 255: JPEG noise on a plain page stays below it
 _SENSOR_BITS = 12
 SPECK = 0.002  # share of the image: a dot on a page, an icon in its corner
 _SAMPLE = (64, 64)  # cells
+_LOOKED_AT = 1 << 18  # pixels by which the usual values of a deep grey are told
+_USUAL = 0.75  # of the pixels that are not 0 are at most at this quantile
+_DARK = 64  # times darker than white: 4 of 255 levels
+_LEVELS_OF_USUAL = 223.0
 _STRIP = 1 << 20  # pixels converted at once where a conversion makes copies
 
 # Pixels decoded at once by all threads: 0.5 GB at 8 bytes, the file's own pixels and the RGB that is made of them.
@@ -39,6 +44,9 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
+Flatten = Callable[[Image.Image], Image.Image]
+
+
 class UnreadableImageError(Exception):
     """Why these bytes are no image. Caught by the embedding loop and kept as the row's error."""
 
@@ -51,14 +59,15 @@ class Decoded(NamedTuple):
     height: int
 
 
-def decode(data: bytes, max_pixels: int = MAX_PIXELS, side: int = 0) -> Decoded:
+def decode(data: bytes, max_pixels: int = MAX_PIXELS, side: int = 0, flatten: Flatten | None = None) -> Decoded:
     """Decode the first frame: EXIF orientation applied, alpha composited on white, converted to 8-bit RGB.
 
     side: what the image will be resized to; a large JPEG is then decoded at a reduced scale, at least 5/4 of that.
+    flatten: what makes RGB of the upright image, None for `to_rgb`.
     Memory: 8 bytes a pixel, more in the formats of `_COPIES`. Raises UnreadableImageError with a short reason.
     """
-    with decoding(data, max_pixels, side) as decoded:
-        return decoded
+    with ExitStack() as held:
+        return _open_or_reason(data, max_pixels, side, held, flatten or to_rgb)
 
 
 def scaled_size(data: bytes, side: int) -> tuple[int, int]:
@@ -79,14 +88,14 @@ def decoding(data: bytes, max_pixels: int = MAX_PIXELS, side: int = 0) -> Iterat
     Decode nothing else within the block: a thread would wait for itself.
     """
     with ExitStack() as held:
-        yield _open_or_reason(data, max_pixels, side, held)
+        yield _open_or_reason(data, max_pixels, side, held, to_rgb)
 
 
-def _open_or_reason(data: bytes, max_pixels: int, side: int, held: ExitStack) -> Decoded:
+def _open_or_reason(data: bytes, max_pixels: int, side: int, held: ExitStack, flatten: Flatten) -> Decoded:
     if not data:
         raise UnreadableImageError("empty file")
     try:
-        return _open_whatever_it_says(data, max_pixels, side, held)
+        return _open_whatever_it_says(data, max_pixels, side, held, flatten)
     except (UnreadableImageError, MemoryError):  # too little memory is no fault of the image
         raise
     except UnidentifiedImageError:
@@ -98,16 +107,16 @@ def _open_or_reason(data: bytes, max_pixels: int, side: int, held: ExitStack) ->
         raise UnreadableImageError(f"cannot decode: {name}{_printable(str(error)[:120])}") from None
 
 
-def _open_whatever_it_says(data: bytes, max_pixels: int, side: int, held: ExitStack) -> Decoded:
+def _open_whatever_it_says(data: bytes, max_pixels: int, side: int, held: ExitStack, flatten: Flatten) -> Decoded:
     """Pillow refuses a PNG with much text, such as a generator's workflow, or a large profile: neither is used."""
     try:
-        return _open(data, max_pixels, side, held)
+        return _open(data, max_pixels, side, held, flatten)
     except ValueError:
         pixels = png_without_text(data)
         if len(pixels) == len(data):
             raise
     held.close()  # what was taken of the budget
-    return _open(pixels, max_pixels, side, held)
+    return _open(pixels, max_pixels, side, held, flatten)
 
 
 def _over_the_limit(pixels: str, limit: int) -> str:
@@ -125,7 +134,7 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def _open(data: bytes, max_pixels: int, side: int, held: ExitStack) -> Decoded:
+def _open(data: bytes, max_pixels: int, side: int, held: ExitStack, flatten: Flatten) -> Decoded:
     with Image.open(io.BytesIO(data)) as opened:
         width, height = opened.size
         if width * height > max_pixels:
@@ -138,7 +147,7 @@ def _open(data: bytes, max_pixels: int, side: int, held: ExitStack) -> Decoded:
         opened.load()
         image = _upright(opened)
     del opened  # its pixels, where the upright image has others
-    return Decoded(to_rgb(image), width, height)
+    return Decoded(flatten(image), width, height)
 
 
 def _least(side: int) -> tuple[int, int]:
@@ -163,14 +172,18 @@ def _upright(image: Image.Image) -> Image.Image:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Flatten any mode to RGB: alpha on white, 16-bit greys scaled to 8 bits. An RGB image is returned as it is."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        full = _full_scale(image)
-        return _by_strips(image, lambda strip: _scaled_to_8_bits(strip, full))
-    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
+        scale = _scale(image)
+        return _by_strips(image, lambda strip: _scaled_to_8_bits(strip, scale))
+    if has_alpha(image):
         return _by_strips(image, _on_white)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _by_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+def has_alpha(image: Image.Image) -> bool:
+    return "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
+
+
+def _by_strips(image: Image.Image, convert: Flatten) -> Image.Image:
     """An RGB image of what `convert` makes of each strip of `image`: its copies are as small as a strip."""
     rgb = Image.new("RGB", image.size)
     for box in _strips(image.size):
@@ -190,22 +203,44 @@ def _on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
 
 
-def _scaled_to_8_bits(image: Image.Image, full: float) -> Image.Image:
-    return Image.fromarray(np.clip(_values(image) * (255.0 / full), 0, 255).astype(np.uint8))
+class _Scale(NamedTuple):
+    """Values up to `knee` become 0 to `level`, those from there to `top` the levels above it, by their logarithm."""
+
+    knee: float
+    top: float
+    level: float = 255.0
 
 
-def _full_scale(image: Image.Image) -> float:
+def _scaled_to_8_bits(image: Image.Image, scale: _Scale) -> Image.Image:
+    values = _values(image)
+    levels = values * (scale.level / scale.knee)
+    if scale.top > scale.knee:
+        bright = np.log(np.maximum(values, scale.knee) / scale.knee) / math.log(scale.top / scale.knee)
+        levels = np.minimum(levels, scale.level) + (255 - scale.level) * bright
+    return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
+
+
+def _scale(image: Image.Image) -> _Scale:
     """Deep greys hold 16 bits in files, whatever Pillow's mode, or what fewer bits a sensor gives; floats are 0..1 or
-    0..255, or else fill their range."""
-    tops = (float(_values(image.crop(box)).max()) for box in _strips(image.size))
-    top = max(0.0, *tops)
-    return _full_float_scale(top) if image.mode == "F" else _full_integer_scale(int(top))
+    0..255, or else fill their range. Where bright spots would make the rest black, the rest has most levels and
+    the spots what is above: neither is lost."""
+    full = _full_float_scale if image.mode == "F" else _full_integer_scale
+    step = max(1, round(math.sqrt(image.width * image.height / _LOOKED_AT)))
+    most, seen = 0.0, []
+    for box in _strips(image.size):
+        values = _values(image.crop(box))
+        most = max(most, float(values.max()))
+        seen.append(values[::step, ::step].ravel())
+    looked_at = np.concatenate(seen)
+    usual = float(np.quantile(looked_at[looked_at > 0], _USUAL)) if (looked_at > 0).any() else most
+    knee, top = full(usual), full(most)
+    return _Scale(knee, top, _LEVELS_OF_USUAL) if usual < top / _DARK and knee < top else _Scale(top, top)
 
 
-def _full_integer_scale(top: int) -> float:
+def _full_integer_scale(top: float) -> float:
     """White of an image whose brightest value is `top`. The 8 to 12 bits that a microscope, X-ray or depth sensor gives
     would be near black, and be called blank, if they were 16: they are as many as the brightest value needs."""
-    bits = max(8, top.bit_length())
+    bits = max(8, int(top).bit_length())
     return float(2**bits - 1 if bits <= _SENSOR_BITS else max(65535, top))
 
 

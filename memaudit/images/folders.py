@@ -1,10 +1,11 @@
-"""The files below a folder, here or at a URL, in path order and without hidden ones: each once, whatever links say."""
+"""The files below a folder, here or at a URL, in path order: each once, whatever links say. Hidden ones on demand."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from html import unescape
 from typing import NamedTuple
 from urllib.parse import unquote, urljoin
@@ -18,19 +19,24 @@ _DEEPEST = 64  # folders within each other on a web server, which may make them 
 _HREF = re.compile(r"""href\s*=\s*["']?([^"'\s>?#]+)""", re.IGNORECASE)
 
 
+_NOT_OURS = (".git", ".hg", ".svn")  # folders of which every file is there again
+
+
 class File(NamedTuple):
-    """A file below a folder: its path within it, and where it is."""
+    """A file below a folder: its path within it, and where it is. hidden: by its name, or that of a folder."""
 
     relative: str
     location: str
+    hidden: bool = False
 
 
-def walk(location: str) -> Iterator[File]:
-    """Yield the files below a folder. Raises InputError for a folder that cannot be listed."""
+def walk(location: str, *, hidden: bool = False) -> Iterator[File]:
+    """Yield the files below a folder, of a local one also the hidden ones, if they are asked for. Raises InputError for
+    a folder that cannot be listed."""
     if is_web(location):
         root = f"{location.rstrip('/')}/"
         return _walk_web(root, root, 0)
-    return _walk_remote(location) if is_url(location) else _walk(os.path.realpath(location))
+    return _walk_remote(location) if is_url(location) else _walk(os.path.realpath(location), hidden)
 
 
 def _walk_web(root: str, folder: str, depth: int) -> Iterator[File]:
@@ -67,7 +73,7 @@ def _walk_remote(location: str) -> Iterator[File]:
         pending += sorted((name for name in visible if name != path), reverse=True)
 
 
-def _walk(root: str) -> Iterator[File]:
+def _walk(root: str, hidden: bool) -> Iterator[File]:
     """Files below `root`. A link to a folder that is walked anyway, here or behind another link, is not followed: with
     links, a few folders have any number of paths. Memory: the folders on the way, and each link that is followed."""
     walked = _Walked(root)
@@ -76,10 +82,27 @@ def _walk(root: str) -> Iterator[File]:
         entry = next(pending[-1], None)
         if entry is None:
             pending.pop()
+        elif entry.name.startswith("."):
+            yield from _walk_hidden(root, entry) if hidden else ()
         elif not _is_folder(entry):
-            yield File(entry.path.removeprefix(root).lstrip(os.sep), entry.path)
+            yield _file(root, entry)
         elif walked.is_new(entry):
             pending.append(_entries(entry.path))
+
+
+def _walk_hidden(root: str, entry: os.DirEntry[str]) -> Iterator[File]:
+    """A hidden file, or those below a hidden folder, as far as they can be listed; no link to a folder is followed:
+    what it leads to may be walked under a name that is not hidden."""
+    if not _is_folder(entry):
+        yield _file(root, entry)._replace(hidden=True)
+    elif not entry.is_symlink() and entry.name not in _NOT_OURS:
+        with suppress(InputError):
+            for inner in _entries(entry.path):
+                yield from _walk_hidden(root, inner)
+
+
+def _file(root: str, entry: os.DirEntry[str]) -> File:
+    return File(entry.path.removeprefix(root).lstrip(os.sep), entry.path)
 
 
 class _Walked:
@@ -115,10 +138,10 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 
 
 def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
-    """What is in a folder, by name, without hidden files."""
+    """What is in a folder, by name."""
     try:
         with os.scandir(folder) as found:
-            entries = [entry for entry in found if not entry.name.startswith(".")]
+            entries = list(found)
     except OSError as error:
         raise InputError(f"folder {folder} cannot be listed: {error.strerror}") from None
     return iter(sorted(entries, key=lambda entry: entry.name))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 UNKNOWN = "not a known image format"
 _PACKED = "a compressed archive, not an image: unpack it, or make it an uncompressed .tar"
 _PAGE = "an HTML page, not an image: the download went wrong"
@@ -38,8 +40,28 @@ _BRANDS = {
     ),
     b"crx ": _RAW,
 }
+_IMAGES = re.compile(
+    rb"\xff\xd8\xff|\x89PNG|GIF8[79]a|RIFF....WEBP|II\*\0|MM\0\*|BM....\0\0\0\0|\0\0\0\x0cj[Pp]  |\xff\x4f\xff\x51"
+    rb"|\0\0\0\x0cJXL |\xff\x0a|8BPS\0\x01|qoif|v/1\x01|#\?RADIANCE|P[1-7]\s+\d+\s+\d+\s|\0\0\x01\0[\x01-\x20]\0",
+    re.DOTALL,
+)
+# The beginnings of JPEG, PNG, GIF and WebP as base64
+_IMAGES_AS_TEXT = re.compile(
+    rb"(?:^|[\s\"',:;>])(?:data:image/[\w.+-]{1,20};base64,)?"
+    rb"(?:/9j/|iVBORw0KGgo|R0lGODlh|R0lGODdh|UklGR[\w+/]{7}RUJQ)[\w+/]{40}"
+)
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TEXT = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
+
+
+def is_image(data: bytes) -> bool:
+    """Whether these first bytes are an image's, of a format that is read here or not."""
+    return bool(_IMAGES.match(data)) or (data[4:8] == b"ftyp" and data[8:12] in _BRANDS)
+
+
+def shows_images_as_text(data: bytes) -> bool:
+    """Whether an image begins in this text, as base64."""
+    return bool(_IMAGES_AS_TEXT.search(data))
 
 
 def why_not(data: bytes) -> str:

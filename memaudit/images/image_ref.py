@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 MOST_TEXT = 1 << 16  # characters of a caption, and of metadata; a shard holds thousands of them in memory
+_FRAMES = "frames beyond the first"
 ARCHIVE_CUT = "the archive ends early"
 
 
@@ -41,6 +42,21 @@ def noting(metadata: str, left_out: Sequence[str]) -> str:
     values = object_in(metadata)
     before = values.get("left_out", [])
     return json.dumps({**values, "left_out": [*(before if isinstance(before, list) else [before]), *left_out]})
+
+
+def with_first_frame_alone(metadata: str, frames: int) -> str:
+    """Metadata of a file with so many frames, or pages, of which the first is looked at."""
+    return noting(metadata, [f"{frames - 1:,} {_FRAMES}"]) if frames > 1 else metadata
+
+
+def is_first_frame_alone(metadata: str) -> bool:
+    left_out = object_in(metadata).get("left_out") if _FRAMES in metadata else None
+    return isinstance(left_out, list) and any(str(text).endswith(_FRAMES) for text in left_out)
+
+
+def first_frames_line(files: int) -> str:
+    """What to say of so many such files; nothing of none."""
+    return f"{files:,} films or files of several pages: the first frame only" if files else ""
 
 
 def object_in(text: str) -> dict[str, object]:

@@ -1,8 +1,10 @@
-"""Pictures within a file: the frames of a film, the pictures of a contact sheet. Each can be read again by its uri.
+"""Pictures within a file: the frames of a film, the pictures of a contact sheet, what transparency hides. Each can be
+read again by its uri.
 
-`FILE#frame=2` is the third frame of an animated GIF, WebP, PNG or AVIF or the third page of a TIFF (the first is the
-file itself), `FILE#cell=260,2,516,258` the part of a sheet in that box. What is read is a PPM of its pixels: the same
-bytes whenever the file is the same.
+`FILE#frame=2` is the third frame of an animated GIF, WebP, PNG or AVIF, the third page of a TIFF or the third picture
+of an MPO (the first is the file itself), `FILE#cell=260,2,516,258` the part of a sheet in that box,
+`FILE#channel=alpha` what the transparency draws, `FILE#channel=opaque` the colours without it. What is read is a PPM of
+its pixels: the same bytes whenever the file is the same.
 """
 
 from __future__ import annotations
@@ -15,24 +17,37 @@ from typing import NamedTuple
 
 from PIL import Image, ImageOps
 
+from memaudit.images.alpha import CHANNELS, hidden_channels
 from memaudit.images.decode import MAX_PIXELS, UnreadableImageError, decode, to_rgb
 from memaudit.images.sheets import cells_of
 from memaudit.images.windows import Box
 
 MAX_FRAMES = 500  # that are looked at; each further one has a row that says so, up to MOST_FRAMES
 MOST_FRAMES = 20_000
-FILMS = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
-_PART = re.compile(r"(?P<file>.+)#(?:frame=(?P<frame>\d{1,9})|cell=(?P<cell>\d{1,6}(?:,\d{1,6}){1,3}))", re.DOTALL)
+FILMS = ("AVIF", "DCX", "FLI", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # JPEG: also MPO
+_PART = re.compile(
+    r"(?P<file>.+)#(?:frame=(?P<frame>\d{1,9})|cell=(?P<cell>\d{1,6}(?:,\d{1,6}){1,3})|channel=(?P<channel>\w{1,9}))",
+    re.DOTALL,
+)
 
 
 class Parts(NamedTuple):
-    """How many frames a file has, and, if it is a sheet, the boxes of the pictures on it."""
+    """How many frames a file has; if it is a sheet, the boxes of the pictures on it; and the names of its channels, of
+    `CHANNELS`, that hold a picture which is not seen on white. Of a film the latter two are not looked for."""
 
     frames: int = 1
     cells: tuple[Box, ...] = ()
+    channels: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return self.frames > 1 or bool(self.cells)
+        return self.frames > 1 or bool(self.cells or self.channels)
+
+    @property
+    def names(self) -> list[str]:
+        """Of each, what follows the `#` in its uri."""
+        frames = [f"frame={number}" for number in range(1, min(self.frames, MOST_FRAMES))]
+        cells = [f"cell={','.join(map(str, box))}" for box in self.cells]
+        return [*frames, *cells, *(f"channel={name}" for name in self.channels)]
 
 
 def file_of(name: str) -> str:
@@ -41,23 +56,31 @@ def file_of(name: str) -> str:
     return part["file"] if part else ""
 
 
-def is_frame(name: str) -> bool:
+def is_of_one_draw(name: str) -> bool:
+    """Whether it is a frame, or what transparency hides: no generation of its own, as a picture of a sheet is."""
     part = _PART.fullmatch(name)
-    return bool(part and part["frame"])
+    return bool(part and not part["cell"])
 
 
 def find_parts(data: bytes, max_pixels: int = MAX_PIXELS) -> Parts:
     """The frames of these bytes, or the pictures on them. What cannot be read has none: its own row says why."""
-    frames = _frames(data)
+    frames = count_frames(data)
     if frames > 1:
         return Parts(frames)
+    channels: list[str] = []
+
+    def looked_at(image: Image.Image) -> Image.Image:
+        channels.extend(hidden_channels(image))
+        return to_rgb(image)
+
     try:
-        return Parts(1, cells_of(decode(data, max_pixels).image))
+        return Parts(1, cells_of(decode(data, max_pixels, flatten=looked_at).image), tuple(channels))
     except UnreadableImageError:
         return Parts()
 
 
-def _frames(data: bytes) -> int:
+def count_frames(data: bytes) -> int:
+    """Frames or pages; 1 for a single picture and for what cannot be read."""
     try:
         with Image.open(io.BytesIO(data), formats=FILMS) as opened:
             return int(getattr(opened, "n_frames", 1))
@@ -83,10 +106,18 @@ def read_part(data: bytes, uri: str) -> bytes:
     if part["frame"]:
         return _read_frame(data, int(part["frame"]))
     try:
-        image = decode(data).image
+        if part["channel"]:
+            return channel(data, part["channel"])
+        return cut(decode(data).image, Box(*map(int, part["cell"].split(","))))
     except UnreadableImageError as error:
         raise OSError(errno.EIO, str(error)) from None
-    return cut(image, Box(*map(int, part["cell"].split(","))))
+
+
+def channel(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> bytes:
+    """What the channel of this name shows. Raises OSError for a name that is none, and what `decode` raises."""
+    if name not in CHANNELS:
+        raise OSError(errno.EINVAL, f"no channel {name}: expected one of {', '.join(CHANNELS)}")
+    return _ppm(decode(data, max_pixels, flatten=CHANNELS[name]).image)
 
 
 def _read_frame(data: bytes, number: int) -> bytes:

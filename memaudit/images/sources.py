@@ -2,7 +2,8 @@
 
 Any of them may be local or an fsspec URL. Order is stable (path order in folders, line order in manifests), so that a
 killed run can be continued. Everything in a folder that is not a known companion file counts as an image: a file this
-build cannot decode becomes an unreadable row and lowers the coverage, instead of vanishing.
+build cannot decode becomes an unreadable row and lowers the coverage, instead of vanishing. So does a companion that
+begins as an image does; the others are counted.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from memaudit.images.archives import iter_tar
 from memaudit.images.braces import expanded
 from memaudit.images.cells import storable, storable_id
 from memaudit.images.folders import File, walk
+from memaudit.images.formats import is_image
 from memaudit.images.hosts import allow_source
 from memaudit.images.image_ref import ImageRef
 from memaudit.images.manifests import MANIFESTS, iter_manifest
+from memaudit.images.passed_over import PassedOver, head_of, note, note_hidden
 from memaudit.images.reading import lost_rest, read_bytes
 from memaudit.images.remote import filesystem_of, is_url, is_web, local_path, plain_name
 from memaudit.images.web import Part, get
@@ -56,8 +59,11 @@ _MOST_CAPTION = 1 << 20  # bytes
 PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")
 
 
-def iter_images(sources: Sequence[str | Path], *, contents: bool = True) -> Iterator[ImageRef]:
+def iter_images(
+    sources: Sequence[str | Path], *, contents: bool = True, passed: PassedOver | None = None
+) -> Iterator[ImageRef]:
     """Yield every image of `sources`, in order. Without `contents` tables leave the bytes out: to count, or for ids.
+    passed: counts, from nothing, the files that are not read as images; after the last image it is complete.
 
     image_ids are paths relative to the folder given, the manifest's or table's id column, or archive/member. With
     several sources those of folders, manifests and tables are prefixed by the source's name, so that `a/1.jpg` and
@@ -69,6 +75,8 @@ def iter_images(sources: Sequence[str | Path], *, contents: bool = True) -> Iter
         raise UsageError("no source given: name at least one folder, image, manifest, tar or table")
     for location in filter(is_url, locations):
         allow_source(location)
+    passed = PassedOver() if passed is None else passed
+    passed.begin()
     names = [plain_name(location) for location in locations]
     if len(set(names)) < len(names):
         raise UsageError(
@@ -77,7 +85,7 @@ def iter_images(sources: Sequence[str | Path], *, contents: bool = True) -> Iter
         )
     for location, name in zip(locations, names, strict=True):
         prefix = f"{name}/" if len(names) > 1 and not name.lower().endswith(".tar") else ""
-        for ref in _iter_one(location, name, contents):
+        for ref in _iter_one(location, name, contents, passed):
             yield _storable_ref(prefix, ref.bounded())
 
 
@@ -102,14 +110,16 @@ def _storable_ref(prefix: str, ref: ImageRef) -> ImageRef:
     )
 
 
-def _iter_one(location: str, name: str, contents: bool) -> Iterator[ImageRef]:
+def _iter_one(location: str, name: str, contents: bool, passed: PassedOver) -> Iterator[ImageRef]:
     if _is_folder_at(location):
-        return _iter_folder(location, contents)
+        return _iter_folder(location, contents, passed)
     suffix = os.path.splitext(name)[1].lower()
+    if suffix in COMPANIONS and is_image(head_of(location)):
+        return iter([ImageRef(name, os.path.realpath(location))])
     if suffix in MANIFESTS or (suffix in TABLES and not tables.holds_images(location)):
         return iter_manifest(location)
     if suffix == ".tar" or suffix in TABLES:
-        return _iter_pack(File(name, location if is_url(location) else os.path.realpath(location)), contents)
+        return _iter_pack(File(name, location if is_url(location) else os.path.realpath(location)), contents, passed)
     if name.lower().endswith(PACKED):
         raise InputError(
             f"source {unsigned(location)} is a compressed archive: unpack it, or make it an uncompressed .tar"
@@ -164,15 +174,21 @@ def _is_web_folder(location: str) -> bool:
         raise InputError(f"source {unsigned(location)} cannot be reached: {reason_of(error)}") from None
 
 
-def _iter_folder(location: str, contents: bool) -> Iterator[ImageRef]:
-    for file in walk(location):
+def _iter_folder(location: str, contents: bool, passed: PassedOver) -> Iterator[ImageRef]:
+    for file in walk(location, hidden=True):
         suffix = os.path.splitext(file.relative)[1].lower()
-        if suffix == ".tar":
-            yield from _iter_pack(file, contents)
+        if file.hidden:
+            note_hidden(passed, file.relative, file.location)
+        elif suffix == ".tar":
+            yield from _iter_pack(file, contents, passed)
         elif suffix in TABLES:
-            yield from _iter_table_beside_images(file, contents)
+            yield from _iter_table_beside_images(file, contents, passed)
         elif suffix not in COMPANIONS:
             yield ImageRef(file.relative, file.location, _caption_beside(file.location) if contents else "")
+        elif is_image(head := head_of(file.location)):
+            yield ImageRef(file.relative, file.location)
+        else:
+            note(passed, file.relative, file.location, head)
 
 
 def _caption_beside(image: str) -> str:
@@ -185,10 +201,11 @@ def _caption_beside(image: str) -> str:
     return ""
 
 
-def _iter_table_beside_images(file: File, contents: bool) -> Iterator[ImageRef]:
+def _iter_table_beside_images(file: File, contents: bool, passed: PassedOver) -> Iterator[ImageRef]:
     """A table without images is a companion. A damaged one might hold any number of images, like an archive that ends
     early: it has a row that says so, whatever bytes are there."""
     if file.relative.lower().endswith(".arrow") and not tables.is_listed(file.location):
+        passed.add(file.relative)
         return
     try:
         is_pack = tables.holds_images(file.location)
@@ -198,11 +215,13 @@ def _iter_table_beside_images(file: File, contents: bool) -> Iterator[ImageRef]:
         yield ImageRef(file.relative, lost_rest(file.location), lost=True)
         return
     if is_pack:
-        yield from _iter_pack(file, contents)
+        yield from _iter_pack(file, contents, passed)
+    else:
+        passed.add(file.relative)
 
 
-def _iter_pack(file: File, contents: bool) -> Iterator[ImageRef]:
+def _iter_pack(file: File, contents: bool, passed: PassedOver) -> Iterator[ImageRef]:
     suffix = os.path.splitext(file.relative)[1].lower()
     if suffix == ".tar":
-        return iter_tar(file.location, file.relative)
+        return iter_tar(file.location, file.relative, passed)
     return tables.iter_table(file.location, file.relative, contents=contents)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -23,11 +24,13 @@ from memaudit.images.cells import (
     columns_called,
     first_of,
 )
+from memaudit.images.formats import shows_images_as_text
 from memaudit.images.image_ref import ImageRef
 
 IMAGE_COLUMNS = ("image", "jpg", "png", "webp", "img", "image_bytes", "bytes")
 _NO_IMAGES = {*PATH_COLUMNS, *ID_COLUMNS, *CAPTION_COLUMNS} - {"image", "file"}  # whose bytes are text
 _BATCH_ROWS = 16
+_BEGINNING = 256  # characters of a text in which an image as base64 begins
 _LOOKED_AT = 16  # cells of a column of bytes whose name does not tell
 _ROW = re.compile(r"(?P<location>.+\.(parquet|arrow)(\?[^#]*)?)#row=(?P<row>\d+)", re.DOTALL | re.IGNORECASE)
 _HUGGING_FACE_STATE = "state.json"
@@ -58,17 +61,22 @@ def _image_column(location: str, table: ArrowTable) -> str | None:
     ]
     if known := columns_called(tuple(plain), IMAGE_COLUMNS):
         return known[0]
-    others = [field.name for field in schema if field.name not in plain and _holds_bytes(field.type)]
+    others = [field.name for field in schema if field.name not in plain and _holds(field.type)]
     shown = [name for name in (*plain, *others) if _shows_images(table, name)]
     if len(shown) == 1 and shown[0] in plain:
         return str(shown[0])
     if shown:
-        kinds = ", ".join(f"{name} ({schema.field(name).type})" for name in shown)
+        kinds = ", ".join(f"{name} ({_kind(schema.field(name).type)})" for name in shown)
         raise UnplacedImagesError(
             f"table {unsigned(location)} holds images that are not read, in {kinds}: give it one image a row, in a "
             f"column of one of the names {', '.join(IMAGE_COLUMNS)}; or take it out of the source"
         )
     return plain[0] if len(plain) == 1 and not columns_called(tuple(schema.names), PATH_COLUMNS) else None
+
+
+def _kind(kind: pa.DataType) -> pa.DataType:
+    """What the values of a column are; text is read as a dictionary."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
@@ -82,20 +90,23 @@ def _is_bytes(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or "binary_view" in str(kind))
 
 
-def _holds_bytes(kind: pa.DataType) -> bool:
-    """Whether there are bytes anywhere in a column."""
+def _holds(kind: pa.DataType) -> bool:
+    """Whether there are bytes anywhere in a column, or text, which may be base64."""
     inner = [kind.value_type] if pa.types.is_dictionary(kind) else [kind.field(i).type for i in range(kind.num_fields)]
-    return _is_bytes(kind) or any(map(_holds_bytes, inner))
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or "string_view" in str(kind)
+    return is_text or _is_bytes(kind) or any(map(_holds, inner))
 
 
 def _shows_images(table: ArrowTable, column: str) -> bool:
     cells = (row[column] for batch in table.batches(_BATCH_ROWS, [column]) for row in plain_rows(batch))
     found = islice((data for cell in islice(cells, 4 * _LOOKED_AT) for data in _bytes_in(cell)), _LOOKED_AT)
-    return any(map(_BEGINNINGS.match, found))
+    return any(_BEGINNINGS.match(data) or shows_images_as_text(data[:_BEGINNING]) for data in found)
 
 
 def _bytes_in(value: Any) -> Iterator[bytes]:
-    if isinstance(value, bytes):
+    if isinstance(value, str):
+        yield value[:_BEGINNING].encode("utf-8", "replace")
+    elif isinstance(value, bytes):
         yield value
     elif isinstance(value, dict | list):
         for inner in value.values() if isinstance(value, dict) else value:
@@ -112,7 +123,9 @@ def iter_table(location: str, name: str, *, contents: bool) -> Iterator[ImageRef
         image = _require_image_column(location, table)
         columns = [column for column in table.schema.names if contents or column != image]
         for number, row in enumerate(table.rows(_BATCH_ROWS if contents else 1024, columns)):
-            yield _ref(location, name, number, row, row.pop(image, None))
+            cell = row.pop(image, None)
+            ref = _ref(location, name, number, row, cell)
+            yield ref if contents else replace(ref, data=None)
 
 
 def is_listed(location: str) -> bool:

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import IO, NamedTuple
 
+from memaudit.images.formats import is_image
+from memaudit.images.passed_over import HEAD
+
 SIDECARS = frozenset(("txt", "json", "cls", "npy", "npz", "pth", "pyd", "caption", "id", "index", "jsonl"))
 TEXTS = frozenset(("txt", "caption", "json"))
 _BLOCK = tarfile.BLOCKSIZE
@@ -16,12 +19,14 @@ _LONGEST_CHAIN = 40  # of links to links
 
 
 class Member(NamedTuple):
-    """A file in a tar: `size` bytes from `offset` on. link: the name it is a link to, if it is one."""
+    """A file in a tar: `size` bytes from `offset` on. link: the name it is a link to, if it is one. head: its first
+    bytes, of one that is no image by name, or hidden."""
 
     name: str
     offset: int
     size: int
     link: str = ""
+    head: bytes = b""
 
     @property
     def key(self) -> str:
@@ -42,13 +47,21 @@ class Member(NamedTuple):
 
     @property
     def is_image(self) -> bool:
-        """Whether it is none of the files that stand beside images."""
-        return self.ending not in SIDECARS
+        """Whether it is none of the files that stand beside images, or one all the same by its first bytes."""
+        return not self.is_hidden and (self.ending not in SIDECARS or is_image(self.head))
+
+    @property
+    def is_hidden(self) -> bool:
+        return _is_hidden(self.name)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.rpartition("/")[2].startswith(".")
 
 
 class Members:
-    """Iterates over the files and links of a tar, without hidden ones; afterwards `ended_well` says whether its end was
-    there. Raises TarError when it is made of what is no tar. Memory: one header."""
+    """Iterates over the files and links of a tar, of hidden ones over images alone; afterwards `ended_well` says
+    whether its end was there. Raises TarError when it is made of what is no tar. Memory: one header."""
 
     def __init__(self, handle: IO[bytes]) -> None:
         handle.seek(0)
@@ -63,12 +76,21 @@ class Members:
                     return
             except (tarfile.TarError, OSError):
                 return
-            if member is not None and not member.name.rpartition("/")[2].startswith("."):
-                if member.isreg():
-                    yield Member(member.name, member.offset_data, member.size)
-                elif member.islnk() or member.issym():
-                    yield Member(member.name, 0, 0, _target(member))
+            if member is not None and member.isreg():
+                found = Member(member.name, member.offset_data, member.size)
+                if found.is_hidden or not found.is_image:
+                    found = found._replace(head=self._head(found))
+                if not found.is_hidden or is_image(found.head):
+                    yield found
+            elif member is not None and (member.islnk() or member.issym()) and not _is_hidden(member.name):
+                yield Member(member.name, 0, 0, _target(member))
             self._archive.members = []  # type: ignore[attr-defined]  # tarfile remembers every member: that would grow with the archive
+
+    def _head(self, member: Member) -> bytes:
+        handle = self._archive.fileobj
+        assert handle is not None
+        handle.seek(member.offset)
+        return handle.read(min(member.size, HEAD))
 
     def _goes_on(self) -> bool:
         """Go behind the end mark, to where another archive may begin; False, with `ended_well` set, if there is none.
@@ -128,10 +150,10 @@ def survey(handle: IO[bytes]) -> Survey:
         if member.key != key:
             if not has_image:
                 for text in run:
-                    strays.setdefault(key, {}).setdefault(text.stem, []).append(text)
+                    strays.setdefault(key, {}).setdefault(text.stem, []).append(text._replace(head=b""))
             run, key, has_image = [], member.key, False
         has_image |= member.is_image
-        if member.ending in TEXTS and not has_image:
+        if member.ending in TEXTS and not (has_image or member.is_hidden):
             run.append(member)
     return Survey(strays, _targets(handle, links) if links else {})
 

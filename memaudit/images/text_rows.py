@@ -11,7 +11,7 @@ from itertools import chain, zip_longest
 from typing import IO, Any, NamedTuple
 
 from memaudit.errors import InputError
-from memaudit.files import lines_in
+from memaudit.files import lines_in, once
 from memaudit.images.cells import Row
 from memaudit.images.remote import plain_name
 
@@ -122,18 +122,10 @@ def _json_rows(place: str, handle: IO[bytes]) -> Iterator[NumberedRow]:
 
 def _parsed(place: str, text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_once)
+        return json.loads(text, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a plain ValueError
         reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
         raise InputError(f"{place}: not valid JSON: {reason}") from None
-
-
-def _once(pairs: list[tuple[str, Any]]) -> Row:
-    """A JSON object. Readers differ in which value of a key they take that is there twice."""
-    counts = Counter(key for key, _ in pairs)
-    if len(counts) < len(pairs):
-        raise ValueError(f"the key {counts.most_common(1)[0][0][:80]!r} stands there twice")
-    return dict(pairs)
 
 
 def _object(place: str, value: Any, advice: str = "") -> Row:

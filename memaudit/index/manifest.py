@@ -19,7 +19,6 @@ SCHEMA = "memaudit-index/3"
 UNBOUND_SCHEMA = "memaudit-index/2"  # of memaudit 0.1 and 0.2: as this one, without a digest of its own
 MANIFEST = "index.json"
 FILE_NAME = re.compile(r"vectors-\d{5,}\.faiss")
-_TEMPORARY_NAME = re.compile(rf"\.({FILE_NAME.pattern}|index\.json)\.\d+\.tmp")
 # What opening reads of a larger file than is read whole: 64 pieces of 256 KiB, evenly spread, both ends included
 _PIECES, _PIECE = 64, 1 << 18
 READ_WHOLE = 1 << 30  # bytes of an index file that opening reads: half a second or so
@@ -234,8 +233,7 @@ def save(folder: Path, manifest: dict[str, Any], paths: Sequence[Path]) -> None:
 def strays(folder: Path, manifest: dict[str, Any] | None) -> list[Path]:
     """Files by our own names that the manifest does not list: what killed builds left."""
     known = {file.name for file in files_of(manifest)} if manifest else set()
-    own = (path for path in folder.iterdir() if FILE_NAME.fullmatch(path.name) or _TEMPORARY_NAME.fullmatch(path.name))
-    return sorted(path for path in own if path.name not in known)
+    return sorted(path for path in folder.iterdir() if FILE_NAME.fullmatch(path.name) and path.name not in known)
 
 
 def relative_to(store: Store, folder: Path) -> str:

@@ -158,7 +158,11 @@ def without(store: Store, held_out: Int64, first_shard: int = 0) -> Iterator[Sto
 
 def sample_rows(store: Store, size: int, seed: int) -> Int64:
     """At most `size` comparable rows, drawn at random without replacement, sorted."""
-    rows = store.comparable_rows()
+    return drawn(store.comparable_rows(), size, seed)
+
+
+def drawn(rows: Int64, size: int, seed: int) -> Int64:
+    """At most `size` of these rows, at random without replacement, sorted."""
     if len(rows) <= size:
         return rows
     return np.sort(np.random.default_rng(seed).choice(rows, size, replace=False))

@@ -141,12 +141,16 @@ class Evidence:
         }
 
 
-def evidence_of(result: LookupResult, allowed: float, seconds: Mapping[str, float]) -> Evidence:
-    """allowed: share of the training images that may be unmeasured before "found nothing" says nothing."""
+def evidence_of(
+    result: LookupResult, allowed: float, seconds: Mapping[str, float], unread: Sequence[str] = ()
+) -> Evidence:
+    """allowed: share of the training images that may be unmeasured before "found nothing" says nothing. unread: what
+    the sources of the pictures hold that was not looked up, and may be pictures."""
     store, pixels = result.references.store, OnPixels.of(result)
     doubts = (
         *(f"{answer.image}: {answer.error}" for answer in result.answers if answer.status != Status.OK),
-        *cut_archives("training set", store),
+        *unread,
+        *cut_archives("training set", store.cut),
         *unmeasured("training images", store.coverage, allowed),
         *result.windows.lost(allowed),
         *pixels.lost,

@@ -17,6 +17,7 @@ _RAMP /= np.sqrt((_RAMP**2).mean())
 _TILE = CANVAS // 4 // PATCH  # patches
 _TEXTURE = 4.5  # of 255: standard deviation above which a patch shows something
 _ALIKE = 0.5  # correlation from which two patches agree
+_TO_GREY = np.full((1, 3), 1 / 3, np.float32)
 _BLUR = 1.0  # pixels: so that a shift by a pixel, or JPEG's blocks, do not count
 _WHOLLY = 0.95  # share of a patch
 _KEPT = 0.06  # RGB distance that JPEG and resizing stay below
@@ -66,9 +67,11 @@ NONE = Agreement(0.0, 0, 0.0, 0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
 
 class _Drawn(NamedTuple):
-    """A picture on the canvas: its pixels (height, width, 3), blurred a little; where it lies, and where its ground."""
+    """A picture on the canvas, blurred a little: `pixels` (height, width, 3) and `grey` (height, width) float32; the
+    shares of each patch (rows, columns) float32 that lie in the picture (`inside`) and on its ground."""
 
     pixels: Float32
+    grey: Float32
     inside: Float32
     ground: Float32
 
@@ -80,13 +83,13 @@ def agreement(query: Picture, reference: Picture, matrix: Float64) -> Agreement:
         return NONE
     canvas, size = _canvas(box)
     own, other = _drawn(query, composed(canvas, matrix), size), _drawn(reference, canvas, size)
-    common = _share(np.minimum(own.inside, other.inside)) > _WHOLLY
+    common = np.minimum(own.inside, other.inside) > _WHOLLY
     if not common.any():
         return NONE
-    correlation, texture = _correlation(own.pixels, other.pixels)
-    edge = _share(np.maximum(own.ground, other.ground)) > 1 - _WHOLLY
+    correlation, texture = _correlation(own.grey, other.grey)
+    edge = np.maximum(own.ground, other.ground) > 1 - _WHOLLY
     within, edges = common & texture & ~edge, common & texture & edge
-    squares = ((_patches(own.pixels) - _patches(other.pixels)) ** 2).mean(axis=(2, 3, 4)) / 255**2
+    squares = _mean_squares(own.pixels - other.pixels)
     of_reference = common.sum() * PATCH**2 / abs(np.linalg.det(canvas[:, :2])) / np.prod(reference.size)
     of_query = of_reference * np.prod(reference.size) / np.prod(query.size) / abs(np.linalg.det(matrix[:, :2]))
     return Agreement(
@@ -99,24 +102,30 @@ def agreement(query: Picture, reference: Picture, matrix: Float64) -> Agreement:
         _worst_tile(squares, common),
         float((squares[common] <= _KEPT**2).mean()),
         _coloured(own, other, common),
-        min(_crossing(drawn.pixels, common & texture) for drawn in (own, other)),
+        min(_crossing(drawn.grey, common & texture) for drawn in (own, other)),
     )
 
 
+def _mean_squares(difference: Float32) -> Float32:
+    """Of each patch the mean square of an RGB difference, (rows, columns); of 1 for 255."""
+    return np.asarray(_means(difference * difference).sum(axis=2) / (3 * 255**2))
+
+
 def _coloured(own: _Drawn, other: _Drawn, common: NDArray[np.bool_]) -> float:
-    means = [_patches(drawn.pixels).mean(axis=(2, 3)) / 255 for drawn in (own, other)]
-    near = ((means[0] - means[1]) ** 2).mean(axis=2) <= _KEPT**2
-    shown = common & ((np.minimum(_share(own.ground), _share(other.ground)) < 1) | ~near)
+    difference = _means(own.pixels) - _means(other.pixels)
+    near = (difference * difference).sum(axis=2) / (3 * 255**2) <= _KEPT**2
+    shown = common & ((np.minimum(own.ground, other.ground) < 1) | ~near)
     return float(near[shown].mean()) if shown.any() else 0.0
 
 
-def _crossing(pixels: Float32, shown: NDArray[np.bool_]) -> float:
+def _crossing(grey: Float32, shown: NDArray[np.bool_]) -> float:
     """Smaller ÷ larger eigenvalue of the structure tensor over these patches (Förstner & Gülch 1987)."""
     if not shown.any():
         return 0.0
-    down, across = (_patches(slope)[shown].ravel() for slope in np.gradient(pixels.mean(axis=2)))
-    tensor = np.array([[across @ across, across @ down], [across @ down, down @ down]], dtype=np.float64)
-    small, large = np.linalg.eigvalsh(tensor)
+    cv2 = import_cv2()
+    across, down = cv2.Sobel(grey, cv2.CV_32F, 1, 0, ksize=1), cv2.Sobel(grey, cv2.CV_32F, 0, 1, ksize=1)
+    xx, xy, yy = (float(_means(product)[shown].sum()) for product in (across * across, across * down, down * down))
+    small, large = np.linalg.eigvalsh(np.array([[xx, xy], [xy, yy]]))
     return float(max(0.0, small) / large) if large > 0 else 0.0
 
 
@@ -156,35 +165,39 @@ def _canvas(box: tuple[float, float, float, float]) -> tuple[Float64, tuple[int,
 
 def _drawn(picture: Picture, matrix: Float64, size: tuple[int, int]) -> _Drawn:
     cv2 = import_cv2()
-    inside, ground = (
-        cv2.warpAffine(part.astype(np.float32), to_canvas(picture, matrix), size, flags=cv2.INTER_NEAREST)
-        for part in (np.ones_like(picture.ground), picture.ground)
+    place, how = to_canvas(picture, matrix), cv2.INTER_NEAREST
+    inside = cv2.warpAffine(np.ones_like(picture.ground, np.float32), place, size, flags=how)
+    ground = cv2.warpAffine(picture.ground.astype(np.float32), place, size, flags=how) if picture.ground.any() else None
+    pixels = cv2.GaussianBlur(laid(picture, matrix, size), (0, 0), _BLUR).astype(np.float32)
+    shares = _means(inside)
+    return _Drawn(
+        pixels, cv2.transform(pixels, _TO_GREY), shares, np.zeros_like(shares) if ground is None else _means(ground)
     )
-    return _Drawn(cv2.GaussianBlur(laid(picture, matrix, size), (0, 0), _BLUR).astype(np.float32), inside, ground)
 
 
 def _correlation(own: Float32, other: Float32) -> tuple[Float32, NDArray[np.bool_]]:
-    """Normalised cross-correlation of the grey patches, and which of them show something in either picture."""
-    left, right = (_without_slope(_patches(image.mean(axis=2))) for image in (own, other))
-    spread, other_spread = (np.sqrt((p**2).mean(axis=(2, 3))) for p in (left, right))
+    """Normalised cross-correlation of the grey patches less their mean and slope (smooth shading correlates with any
+    other), (rows, columns); and which of them show something in either picture."""
+    ramps = (
+        np.tile(_RAMP, (own.shape[0], own.shape[1] // PATCH)),
+        np.tile(_RAMP[:, None], (own.shape[0] // PATCH, own.shape[1])),
+    )
+    parts, others = ([_means(grey), *(_means(grey * ramp) for ramp in ramps)] for grey in (own, other))
+
+    def left(product: Float32, one: list[Float32], two: list[Float32]) -> Float32:
+        # The ramps are orthogonal to each other and to a constant, and of mean square 1
+        return np.asarray(_means(product) - sum(a * b for a, b in zip(one, two, strict=True)))
+
+    spread, other_spread = (
+        np.sqrt(np.maximum(left(grey * grey, part, part), 0)) for grey, part in ((own, parts), (other, others))
+    )
     # A floor on the spread: noise on a plain patch correlates with nothing, and says nothing
-    correlation = (left * right).mean(axis=(2, 3)) / (np.maximum(spread, 1) * np.maximum(other_spread, 1))
+    correlation = left(own * other, parts, others) / (np.maximum(spread, 1) * np.maximum(other_spread, 1))
     return correlation, np.maximum(spread, other_spread) >= _TEXTURE
 
 
-def _without_slope(patches: Float32) -> Float32:
-    """The patches less their mean and their slope: smooth shading correlates with any other."""
-    level = patches - patches.mean(axis=(2, 3), keepdims=True)
-    along = (level * _RAMP).mean(axis=(2, 3), keepdims=True) * _RAMP
-    down = (level * _RAMP[:, None]).mean(axis=(2, 3), keepdims=True) * _RAMP[:, None]
-    return np.asarray(level - along - down)
-
-
-def _share(part: Float32) -> Float32:
-    return np.asarray(_patches(part).mean(axis=(2, 3)))
-
-
-def _patches(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(height, width, …) as (rows, columns, PATCH, PATCH, …)."""
-    rows, columns = image.shape[0] // PATCH, image.shape[1] // PATCH
-    return image.reshape(rows, PATCH, columns, PATCH, *image.shape[2:]).swapaxes(1, 2)
+def _means(image: Float32) -> Float32:
+    """The mean of each patch: (height, width, …) to (rows, columns, …)."""
+    cv2 = import_cv2()
+    size = (image.shape[1] // PATCH, image.shape[0] // PATCH)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))

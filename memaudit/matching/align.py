@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
 
-from memaudit.matching.pictures import SIDE, Features, Picture, composed, import_cv2, inverted, laid
+from memaudit.matching.pictures import SIDE, THUMB, Features, Picture, composed, import_cv2, inverted
 from memaudit.matching.template_match import placements
 from memaudit.types import Float32, Float64, Int64
 
@@ -17,39 +18,54 @@ _TOLERANCE = 5.0  # pixels at the size that features are taken at
 _PLACES = 96  # to the longer side: features closer than one of these are one piece of evidence
 _SMALLEST, _LARGEST = 0.15, 7.0  # scale of the query in the reference
 _MOST_STRETCH = 2.2  # ratio of the scales along two axes
-_THUMB = 32
-_LEAST_CONTENT = 0.05  # share of the picture: less is a speck on its ground
+_TURNS = [(x, y, transposed) for x in (1, -1) for y in (1, -1) for transposed in (False, True)]
+
+
+class Way(StrEnum):
+    """What said how one picture lies on the other."""
+
+    FEATURES = "features"
+    MIRRORED = "mirrored features"
+    FRAME = "frame on frame"
+    CONTENT = "frame of what lies on the ground"
+    SLID = "slid over"
 
 
 class Alignment(NamedTuple):
     """`matrix` (2, 3) float64 maps places of the query to places of the reference, both in shares of the longer side.
 
     inliers: matched features at distinct places that agree with it; 0 where there are no features behind it.
-    sought: whether the pixels were asked for it, so that their agreement says less.
+    score: how well the pictures correlate when it is found without features, very small, -1 to 1; 0 with features.
     """
 
     matrix: Float64
-    inliers: int
-    sought: bool = False
+    way: Way
+    inliers: int = 0
+    score: float = 0.0
+
+    @property
+    def sought(self) -> bool:
+        """Whether the pixels were asked for it, so that their agreement says less."""
+        return self.way in (Way.CONTENT, Way.SLID)
 
 
 def alignments(query: Picture, reference: Picture) -> Iterator[Alignment]:
-    """What is worth looking at: by features, as it is and mirrored, frame on frame, by sliding. At most eight."""
-    yield from _by_features(query.features, reference.features)
+    """What is worth looking at, in order of its price: by features, as it is and mirrored, frame on frame, by sliding.
+    At most eight."""
+    yield from _by_features(query.features, reference.features, Way.FEATURES)
     width = query.size[0]
     mirror = np.array([[-1.0, 0.0, width], [0.0, 1.0, 0.0]])
-    for found in _by_features(query.features.mirrored(width), reference.features):
+    for found in _by_features(query.features.mirrored(width), reference.features, Way.MIRRORED):
         yield found._replace(matrix=composed(found.matrix, mirror))
-    frames, others = _frames(query), _frames(reference)
-    yield Alignment(_frame_on_frame(query, frames[:1], reference, others[:1]), 0)
-    if len(frames) + len(others) > 2:
-        yield Alignment(_frame_on_frame(query, frames, reference, others), 0, sought=True)
-    for matrix in placements(query, reference):
-        if _plausible(matrix):
-            yield Alignment(matrix, 0, sought=True)
+    yield _frame_on_frame(query, reference, Way.FRAME)
+    if len(query.frames) + len(reference.frames) > 2:
+        yield _frame_on_frame(query, reference, Way.CONTENT)
+    for placed in placements(query, reference):
+        if _plausible(placed.matrix):
+            yield Alignment(placed.matrix, Way.SLID, score=placed.correlation)
 
 
-def _by_features(query: Features, reference: Features) -> Iterator[Alignment]:
+def _by_features(query: Features, reference: Features, way: Way) -> Iterator[Alignment]:
     """A similarity transform, then an affine one for pictures that were stretched; by RANSAC."""
     left, right = matched(query.descriptors, reference.descriptors)
     if len(left) < LEAST_INLIERS:
@@ -63,7 +79,7 @@ def _by_features(query: Features, reference: Features) -> Iterator[Alignment]:
         agreeing = inside.ravel().astype(bool)
         inliers = min(_distinct(source[agreeing]), _distinct(target[agreeing]))
         if inliers >= LEAST_INLIERS:
-            yield Alignment(matrix * np.array([1, 1, 1 / SIDE]), inliers)
+            yield Alignment(matrix * np.array([1, 1, 1 / SIDE]), way, inliers)
 
 
 def matched(query: Float32, reference: Float32) -> tuple[Int64, Int64]:
@@ -92,43 +108,25 @@ def _distinct(places: Float32) -> int:
     return len(np.unique(np.round(places * _PLACES), axis=0))
 
 
-def _frame_on_frame(query: Picture, frames: list[Float64], reference: Picture, others: list[Float64]) -> Float64:
-    """Of these frames of either picture and their eight orientations, those in which thumbnails agree best."""
-    best, matrix = -np.inf, np.empty((2, 3))
-    targets = [(frame, _thumbnail(reference, frame)) for frame in others]
-    for own in frames:
-        thumbnail, back = _thumbnail(query, own), inverted(own)
-        for turn, turned in _turned(thumbnail):
-            for frame, target in targets:
-                score = float((turned * target).sum())
-                if score > best:
-                    best, matrix = score, composed(composed(frame, turn), back)
-    return matrix
+def _frame_on_frame(query: Picture, reference: Picture, way: Way) -> Alignment:
+    """Of the frames of either picture (Way.FRAME: of all of it) and their eight orientations, those in which thumbnails
+    agree best."""
+    count = 1 if way is Way.FRAME else None
+    own, others = query.thumbnails[:count], reference.thumbnails[:count]
+    turned = np.stack([_turned(own, *turn) for turn in _TURNS], axis=1)
+    score = turned.reshape(-1, THUMB**2) @ others.reshape(len(others), -1).T / THUMB**2
+    i, other = divmod(int(score.argmax()), len(others))
+    frame, turn = divmod(i, len(_TURNS))
+    matrix = composed(composed(reference.frames[other], _turn(*_TURNS[turn])), inverted(query.frames[frame]))
+    return Alignment(matrix, way, score=float(score.max()))
 
 
-def _turned(thumbnail: Float32) -> Iterator[tuple[Float64, Float32]]:
-    """The eight orientations: the matrix that takes the unit square to itself, and the thumbnail of what it makes."""
-    for x, y in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
-        matrix, turned = np.array([[x, 0, x < 0], [0, y, y < 0]], np.float64), thumbnail[::y, ::x]
-        yield matrix, turned
-        yield matrix[::-1], turned.T
+def _turned(thumbnails: Float32, x: int, y: int, transposed: bool) -> Float32:
+    turned = thumbnails[:, ::y, ::x]
+    return turned.swapaxes(1, 2) if transposed else turned
 
 
-def _frames(picture: Picture) -> list[Float64]:
-    """Matrices (2, 3) from the unit square to the frame of the picture, and to that of what lies on its ground: turned
-    with it, or within a border."""
-    frames = [np.c_[np.diag(picture.size), [0.0, 0.0]]]
-    rows, columns = np.nonzero(~picture.ground)
-    if len(rows) < _LEAST_CONTENT * picture.ground.size or len(rows) == picture.ground.size:
-        return frames
-    cv2 = import_cv2()
-    corners = cv2.boxPoints(cv2.minAreaRect(np.c_[columns, rows].astype(np.float32))).astype(np.float64)
-    origin, right, down = ((corners[i] + 0.5) / max(picture.ground.shape) for i in (0, 1, 3))
-    content = np.c_[right - origin, down - origin, origin]
-    return [*frames, content] if abs(np.linalg.det(content[:, :2])) > _LEAST_CONTENT else frames
-
-
-def _thumbnail(picture: Picture, frame: Float64) -> Float32:
-    to_thumbnail = np.diag([_THUMB, _THUMB]) @ inverted(frame)
-    grey = laid(picture, to_thumbnail, (_THUMB, _THUMB)).mean(axis=2)
-    return np.asarray((grey - grey.mean()) / (grey.std() + 1e-6), dtype=np.float32)
+def _turn(x: int, y: int, transposed: bool) -> Float64:
+    """The matrix that takes the unit square to itself as `_turned` does."""
+    matrix = np.array([[x, 0, x < 0], [0, y, y < 0]], np.float64)
+    return matrix[::-1] if transposed else matrix

@@ -1,10 +1,10 @@
-"""Checks of many pairs: each image is read once where it can be, and a bounded number of them is held."""
+"""Checks of many pairs, as they come: each image is read once where it can be, and a bounded number of them is held."""
 
 from __future__ import annotations
 
 import os
-from collections import OrderedDict, deque
-from collections.abc import Callable, Generator, Iterator
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from threading import Lock
@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import reverse_cuthill_mckee
 from threadpoolctl import threadpool_limits
 
 from memaudit.matching.agreement import NONE
@@ -21,6 +19,7 @@ from memaudit.matching.kinds import Kind
 from memaudit.matching.overlap import Overlaps
 from memaudit.matching.pictures import Picture, import_cv2, read_picture
 from memaudit.matching.rule import Check, check, check_part
+from memaudit.matching.schedule import Schedule, schedule
 from memaudit.store import Store
 from memaudit.types import Float32, Int64, Progress
 
@@ -97,21 +96,14 @@ class Checks(NamedTuple):
 def check_pairs(
     queries: Files, references: Files, left: Int64, right: Int64, progress: Progress, parts: Parts | None = None
 ) -> Checks:
-    """Check query left[i] against reference right[i], for all i. Memory: `HELD` pictures, and 160 bytes a pair.
+    """Check query left[i] against reference right[i], for all i. Memory: `HELD` pictures, and 300 bytes a pair.
 
     parts: what is compared of them; None: all. The result depends neither on the number of threads nor on the order of
     the pairs. Raises MissingDependencyError without OpenCV.
     """
-    order = _near_each_other(left, right, 0 if queries is references else len(queries.uri))
-    pictures = _Pictures(queries, references)
-    checks = Checks.empty(len(left))
-    own, other = parts or [np.full(len(left), "", object)] * 2
-
-    def run(piece: Int64) -> Checks:
-        return _columns([pictures.checked(_Part(int(left[i]), own[i]), _Part(int(right[i]), other[i])) for i in piece])
-
-    done = 0
-    with _one_thread_each(), closing(_in_order(run, order)) as results:
+    checks, done = Checks.empty(len(left)), 0
+    ends = Ends.of(queries, references, left, right, parts)
+    with closing(checked_in_order(ends, schedule(ends.left, ends.right, HELD))) as results:
         for piece, checked in results:
             checks.put(piece, checked)
             done += len(piece)
@@ -119,8 +111,40 @@ def check_pairs(
     return checks
 
 
+class Ends(NamedTuple):
+    """Pairs by what is compared of either side: left[i] and right[i] (n,) are places in `pictures`, each there once."""
+
+    left: Int64
+    right: Int64
+    pictures: _Pictures
+
+    @classmethod
+    def of(cls, queries: Files, references: Files, left: Int64, right: Int64, parts: Parts | None = None) -> Ends:
+        """Query left[i] and reference right[i], or of these the parts."""
+        same, pairs = queries is references, len(left)
+        rows = np.concatenate([left, right + (0 if same else len(queries.uri))])
+        windows = np.concatenate(parts) if parts else np.full(2 * pairs, "", object)
+        names, window = np.unique(windows.astype(str), return_inverse=True)
+        _, first, place = np.unique(rows * max(1, len(names)) + window, return_index=True, return_inverse=True)
+        both = zip(queries, references, strict=True)
+        sides = queries if same else Files(*(np.concatenate([own, other]) for own, other in both))
+        return cls(place[:pairs], place[pairs:], _Pictures(sides, rows[first], windows[first]))
+
+
+def checked_in_order(
+    ends: Ends, order: Schedule, skipped: NDArray[np.bool_] | None = None
+) -> Generator[tuple[Int64, Checks], None, None]:
+    """The checks of the pairs of a schedule, but for those that are `skipped` (n,): places of some, and theirs, one
+    piece after the other. Memory: the pictures that the schedule was made to hold, and some more for each thread.
+
+    Close it where it is not used up. Raises MissingDependencyError without OpenCV.
+    """
+    with one_thread_each():
+        yield from _in_order(_pieces(ends, order, skipped))
+
+
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Threads of ours are busy already: those of OpenCV and BLAS would wait for each other, and spin meanwhile. With
     one thread BLAS also sums in the same order everywhere."""
     cv2 = import_cv2()
@@ -133,84 +157,87 @@ def _one_thread_each() -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
-def _in_order(run: Callable[[Int64], Checks], order: Int64) -> Generator[tuple[Int64, Checks], None, None]:
-    """Pieces of `order` and what becomes of them, one after the other; a few are begun before they are asked for."""
+class _Piece(NamedTuple):
+    """Places of some pairs, and the pictures of these."""
+
+    places: Int64
+    pairs: list[tuple[_Read, _Read]]
+
+    def checked(self) -> Checks:
+        return _columns([_checked(*pair) for pair in self.pairs])
+
+
+def _pieces(ends: Ends, order: Schedule, skipped: NDArray[np.bool_] | None) -> Iterator[_Piece]:
+    """Each with its pictures, which are read when a thread first looks at them."""
+    held: dict[int, _Read] = {}
+    places, pairs = list[int](), list[tuple[_Read, _Read]]()
+    for place, done in zip(order.pairs.tolist(), order.done.tolist(), strict=True):
+        names = int(ends.left[place]), int(ends.right[place])
+        own, other = (held.setdefault(name, _Read(ends.pictures, name)) for name in names)
+        for name in (name for name, is_done in zip(names, done, strict=True) if is_done):
+            held.pop(name, None)
+        if skipped is None or not skipped[place]:
+            places.append(place)
+            pairs.append((own, other))
+        if len(places) == _AT_ONCE:
+            yield _Piece(np.array(places, np.int64), pairs)
+            places, pairs = [], []
+    if places:
+        yield _Piece(np.array(places, np.int64), pairs)
+
+
+def _in_order(pieces: Iterable[_Piece]) -> Generator[tuple[Int64, Checks], None, None]:
+    """What becomes of the pieces, one after the other; a few are begun before they are asked for."""
     threads = os.cpu_count() or 1
     waiting: deque[tuple[Int64, Future[Checks]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
-            for low in range(0, len(order), _AT_ONCE):
-                piece = order[low : low + _AT_ONCE]
-                waiting.append((piece, pool.submit(run, piece)))
+            for piece in pieces:
+                waiting.append((piece.places, pool.submit(piece.checked)))
                 if len(waiting) > threads * _AHEAD:
-                    piece, future = waiting.popleft()
-                    yield piece, future.result()
+                    places, future = waiting.popleft()
+                    yield places, future.result()
             while waiting:
-                piece, future = waiting.popleft()
-                yield piece, future.result()
+                places, future = waiting.popleft()
+                yield places, future.result()
         finally:
             for _, future in waiting:
                 future.cancel()
 
 
-def _near_each_other(left: Int64, right: Int64, queries: int) -> Int64:
-    """An order of the pairs in which those that share images, or whose partners do, are neighbours.
+class _Pictures(NamedTuple):
+    """What may be compared: for each the row of `files`, and the name of a window, "" for all of it."""
 
-    queries: how many images come before those on the right; 0 where both sides are the same.
-    """
-    if not len(left):
-        return np.empty(0, np.int64)
-    names, place = np.unique(np.concatenate([left, right + queries]), return_inverse=True)
-    ends = place.reshape(2, -1)
-    graph = coo_array((np.ones(len(left), np.int8), (ends[0], ends[1])), shape=(len(names), len(names)))
-    rank = np.empty(len(names), np.int64)
-    rank[reverse_cuthill_mckee((graph + graph.T).tocsr(), symmetric_mode=True)] = np.arange(len(names))
-    ends = np.sort(rank[ends], axis=0)
-    return np.asarray(np.lexsort((ends[1], ends[0])), dtype=np.int64)
+    files: Files
+    row: Int64
+    window: NDArray[np.object_]
 
 
-class _Part(NamedTuple):
-    """What is compared of an image: its row, and the name of a window, "" for all of it."""
+class _Read:
+    """A picture that is read once; threads that want it wait for the one that reads it."""
 
-    row: int
-    window: str
-
-
-class _Pictures:
-    """Pictures of both sides, the latest `HELD` of them; threads that want the same one wait for its reader."""
-
-    def __init__(self, queries: Files, references: Files) -> None:
-        self._sides = (queries, references)
-        self._same = queries is references
-        self._held: OrderedDict[tuple[int, _Part], Future[Picture | str]] = OrderedDict()
+    def __init__(self, pictures: _Pictures, place: int) -> None:
+        row, self.window = pictures.row[place], str(pictures.window[place])
+        self._uri, self._sha256 = pictures.files.uri[row], pictures.files.sha256[row]
         self._lock = Lock()
+        self._picture: Picture | str | None = None
 
-    def checked(self, left: _Part, right: _Part) -> Check | str:
-        """The check of a pair, or why it could not be made."""
-        query, reference = self._get(0, left), self._get(0 if self._same else 1, right)
-        if isinstance(query, str):
-            return query
-        if isinstance(reference, str):
-            return reference
-        return check_part(query, reference) if left.window or right.window else check(query, reference)
-
-    def _get(self, side: int, part: _Part) -> Picture | str:
+    def picture(self) -> Picture | str:
+        """It, or why it cannot be read."""
         with self._lock:
-            future = self._held.get((side, part))
-            mine = future is None
-            if future is None:
-                future = self._held[side, part] = Future()
-                while len(self._held) > HELD:
-                    self._held.popitem(last=False)
-            self._held.move_to_end((side, part))
-        if mine:
-            try:
-                files = self._sides[side]
-                future.set_result(read_picture(files.uri[part.row], files.sha256[part.row], part.window))
-            except BaseException as error:
-                future.set_exception(error)
-                raise
-        return future.result()
+            if self._picture is None:
+                self._picture = read_picture(self._uri, self._sha256, self.window)
+            return self._picture
+
+
+def _checked(own: _Read, other: _Read) -> Check | str:
+    """The check of a pair, or why it could not be made."""
+    query, reference = own.picture(), other.picture()
+    if isinstance(query, str):
+        return query
+    if isinstance(reference, str):
+        return reference
+    return check_part(query, reference) if own.window or other.window else check(query, reference)
 
 
 def _columns(found: list[Check | str]) -> Checks:

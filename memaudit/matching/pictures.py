@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +24,11 @@ SIDE = 384  # pixels of the longer side that features are taken at
 FEATURES = 600
 MARGIN = 0.25  # of a window's sides, on every side: what lies in the window may reach beyond it
 _PIXEL_SIDE = 256  # pixels of the longer side that are compared
+SCALES = np.geomspace(0.3, 1, 13)  # of a picture, to that of the one below it
+_COARSE = 48  # pixels of the longer side at scale 1
+THUMB = 32  # pixels of either side
+_LEAST_CONTENT = 0.05  # share of the picture: less is a speck on its ground
+_LEAST_LEVEL = 8  # pixels of the shorter side
 _PLAIN = 12  # of 255: what JPEG does to a plain surface stays below it
 _BINS = np.arange(128).reshape(4, 4, 8)
 _MIRRORED = _BINS[::-1][:, :, -np.arange(8) % 8].ravel()
@@ -76,6 +83,42 @@ class Picture:
     def place(self) -> Float64:
         """The matrix (2, 3) that takes its places to those of the image that it is of."""
         return np.eye(2, 3) if self.within is None else self.within.place
+
+    @cached_property
+    def pyramid(self) -> tuple[NDArray[np.uint8], ...]:
+        """The pixels at all of their size, a half, a quarter and so on."""
+        levels = [self.pixels]
+        while min(levels[-1].shape[:2]) >= 2 * _LEAST_LEVEL:
+            levels.append(import_cv2().pyrDown(levels[-1]))
+        return tuple(levels)
+
+    def at(self, side: float) -> tuple[int, int]:
+        """Width and height in pixels where the longer side has `side`."""
+        width, height = (max(1, round(length * side)) for length in self.size)
+        return width, height
+
+    @cached_property
+    def coarse(self) -> tuple[Float32, ...]:
+        """Grey and very small, at each of `SCALES`, for sliding over each other."""
+        cv2 = import_cv2()
+        grey = cv2.cvtColor(self.pyramid[min(1, len(self.pyramid) - 1)], cv2.COLOR_RGB2GRAY).astype(np.float32)
+        sizes = (self.at(_COARSE * scale) for scale in SCALES)
+        return tuple(
+            cv2.GaussianBlur(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), (0, 0), 0.7) for size in sizes
+        )
+
+    @cached_property
+    def frames(self) -> tuple[Float64, ...]:
+        """Matrices (2, 3) from the unit square to the frame of the picture, and, where that is another, to the frame of
+        what lies on its ground: turned with it, or within a border."""
+        whole = np.c_[np.diag(self.size), [0.0, 0.0]]
+        content = _content_frame(self.ground)
+        return (whole,) if content is None else (whole, content)
+
+    @cached_property
+    def thumbnails(self) -> Float32:
+        """What its frames show: (frames, THUMB, THUMB) float32, grey, of mean 0 and variance 1."""
+        return np.stack([_thumbnail(self, frame) for frame in self.frames])
 
 
 def read_picture(uri: str, sha256: str, part: str = "") -> Picture | str:
@@ -146,6 +189,27 @@ def _ground(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return mask[1:-1, 1:-1].astype(bool)
 
 
+def _content_frame(ground: NDArray[np.bool_]) -> Float64 | None:
+    """The smallest rectangle around what is no ground, however turned; None where there is no ground, or where next to
+    nothing lies on it."""
+    shown = ~ground
+    if shown.sum() < _LEAST_CONTENT * shown.size or shown.all():
+        return None
+    cv2 = import_cv2()
+    rows = np.flatnonzero(shown.any(axis=1))
+    first, last = shown[rows].argmax(axis=1), shown.shape[1] - 1 - shown[rows, ::-1].argmax(axis=1)
+    ends = np.r_[np.c_[first, rows], np.c_[last, rows]]  # of each row: they span the same hull as all pixels
+    corners = cv2.boxPoints(cv2.minAreaRect(ends.astype(np.float32))).astype(np.float64)
+    origin, right, down = ((corners[i] + 0.5) / max(shown.shape) for i in (0, 1, 3))
+    content = np.c_[right - origin, down - origin, origin]
+    return content if abs(np.linalg.det(content[:, :2])) > _LEAST_CONTENT else None
+
+
+def _thumbnail(picture: Picture, frame: Float64) -> Float32:
+    grey = laid(picture, np.diag([THUMB, THUMB]) @ inverted(frame), (THUMB, THUMB)).mean(axis=2)
+    return np.asarray((grey - grey.mean()) / (grey.std() + 1e-6), dtype=np.float32)
+
+
 def _resized(image: Image.Image, side: int) -> Image.Image:
     scale = side / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
@@ -184,13 +248,14 @@ def laid(picture: Picture, matrix: Float64, size: tuple[int, int]) -> NDArray[np
     """A picture on a canvas of `size` (width, height), its edge continued; matrix (2, 3) from its places to pixels."""
     cv2 = import_cv2()
     matrix = to_canvas(picture, matrix)
-    pixels, shrink = picture.pixels, np.sqrt(abs(np.linalg.det(matrix[:, :2])))
-    if shrink < 0.7:
-        pixels = cv2.GaussianBlur(pixels, (0, 0), 0.5 / shrink)
+    shrink = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    level = min(round(-np.log2(max(shrink, 1e-3))), len(picture.pyramid) - 1) if shrink < 1 else 0
+    pixels = picture.pyramid[level]
+    matrix = matrix @ np.diag([2.0**level, 2.0**level, 1.0])  # OpenCV's levels keep the centre of the first pixel
     how = {"flags": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_REPLICATE}
     return np.asarray(cv2.warpAffine(pixels, matrix, size, **how))
 
 
 def import_cv2() -> Any:
     """Import OpenCV, or raise MissingDependencyError with the line that installs it."""
-    return require("cv2", "comparing pixels", "turn it off with --match none")
+    return sys.modules.get("cv2") or require("cv2", "comparing pixels", "turn it off with --match none")

@@ -16,7 +16,6 @@ PAIR_FLOORS = {n: each.pair_floor for n, each in families().items() if each.pair
 SEARCH_FLOORS = {n: each.search_floor for n, each in families().items() if each.search_floor is not None}
 """From which training images are candidates for a picture that is searched, by encoder; measured,
 docs/protocols/pixel-matching.md. For others it is the threshold: pixels then tell what kind of copy a match is."""
-AUTO_IMAGES = 20_000  # of one set: beyond, reading the files anew takes hours; who wants that says so
 _EVERY = -1.0  # the least similarity there is
 
 
@@ -37,7 +36,7 @@ def require_match(match: str, floor: float | None) -> None:
     if match not in CHOICES:
         raise UsageError(f"unknown --match {match!r}: expected one of {', '.join(CHOICES)}")
     if floor is not None:
-        require_threshold(floor)
+        require_threshold(floor, "--match-from")
         if match == "none":
             raise UsageError("--match none compares no pixels: leave out --match-from")
 
@@ -65,8 +64,6 @@ def plan_matching(
         return _without_pixels(threshold, str(error))
     if not asked and not files:
         return _without_pixels(threshold, "the store does not say where its images are; --match pixels insists")
-    if not asked and images is not None and images > AUTO_IMAGES:
-        return _without_pixels(threshold, f"more than {AUTO_IMAGES:,} images; --match pixels checks them all the same")
     # Embeddings that were imported mostly come without files, of which below the threshold all would be missing
     return MatchPlan(least, _EVERY if floor is not None or is_known(encoder) else least, True)
 

@@ -15,7 +15,7 @@ from memaudit.matching.overlap import Overlap, overlap_of
 from memaudit.matching.pictures import Picture
 from memaudit.types import Float64
 
-# Chosen on copies of known truth (benchmarks/copies.py); docs/protocols/pixel-matching.md has figures on either side
+# Chosen on copies of known truth (benchmarks/families.py); docs/protocols/pixel-matching.md has figures on either side
 ENOUGH_PATCHES = 8
 ALIKE = 0.6  # share of the patches within the pictures, where there are enough of them
 FEW_ALIKE = 0.8  # where few features agree; and share of all patches, outlines included, where there are few within
@@ -72,10 +72,11 @@ def _first(
     passes: Callable[[Agreement, int, bool], bool],
 ) -> Check:
     best = Check(Kind.SIMILAR, 0, NONE)
-    for matrix, inliers, sought in hypotheses:
+    for alignment in hypotheses:
+        matrix, inliers = alignment.matrix, alignment.inliers
         found = agreement(query, reference, matrix)
-        if passes(found, inliers, sought):
-            return Check(_kind(found, matrix, sought), inliers, found, overlap_of(query, reference, matrix))
+        if passes(found, inliers, alignment.sought):
+            return Check(_kind(found, matrix, alignment.sought), inliers, found, overlap_of(query, reference, matrix))
         if found.evidence > best.agreement.evidence:
             best = Check(Kind.SIMILAR, inliers, found)
     return best

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from memaudit.store import Store
 from memaudit.types import Coverage
 
 
-def cut_archives(name: str, store: Store) -> list[str]:
-    """An archive that ends early lost an unknown number of images: no share of what is there makes up for it."""
-    if not store.cut:
+def cut_archives(name: str, cut: int) -> list[str]:
+    """An archive that ends early lost an unknown number of images: no share of what is there makes up for it.
+
+    cut: rows that say so. name: of a set beside others; empty where there is but one.
+    """
+    if not cut:
         return []
-    return [f"archives of the {name} end early ({store.cut:,} rows say so): an unknown number of images is missing"]
+    of = f" of the {name}" if name else ""
+    return [f"archives{of} end early ({cut:,} rows say so): an unknown number of images is missing"]
 
 
 def unmeasured(name: str, coverage: Coverage, allowed: float) -> list[str]:

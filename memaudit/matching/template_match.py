@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.matching.pictures import Picture, composed, import_cv2, inverted, laid
+from memaudit.matching.pictures import SCALES, Picture, composed, import_cv2, inverted, laid
 from memaudit.types import Float32, Float64
 
 MOST_FEATURES = 200  # where both pictures have more, features find what there is to find, and sooner
 LEAST_CORRELATION = 0.75
+_LEAST_COARSE = 0.65  # at half the size and in grey: below it nothing is looked at more closely
+_LOOKED_AT = 2  # sizes, of those that fit best at half the size
 _SIDE = 96  # pixels of the longer side of the picture that another one slides over
-_SCALES = np.geomspace(0.3, 1, 13)  # of the longer side, to that of the picture below
+_REACH = 4  # of them, by which a place at half the size may be wrong
 _LEAST = 8  # pixels of a side: less says nothing
 _PLAIN = 4  # of 255: standard deviation below which there is nothing to look for
 _CANVAS = 128  # pixels of the longer side of the inner picture
@@ -23,45 +26,72 @@ _BLUR = 5  # pixels, odd
 _TO_EDGE = np.array([[1, 0, 0.5], [0, 1, 0.5]])  # OpenCV counts from a pixel's centre
 
 
-def placements(query: Picture, reference: Picture) -> Iterator[Float64]:
+class Placement(NamedTuple):
+    """matrix (2, 3) float64: as of an Alignment. correlation: before it was refined, -1 to 1."""
+
+    matrix: Float64
+    correlation: float
+
+
+def placements(query: Picture, reference: Picture) -> Iterator[Placement]:
     """At most two: the query within the reference, and the reference within the query, each at the best scale.
 
-    matrix (2, 3) float64: as of an Alignment. Normalised cross-correlation of colours over all places and scales, then
-    an affine refinement by its gradient (ECC: Evangelidis & Psarakis, PAMI 2008).
+    Normalised cross-correlation over all places and scales, in grey at half the size, then of colours where it is
+    highest; then an affine refinement by its gradient (ECC: Evangelidis & Psarakis, PAMI 2008).
     """
     if min(len(query.features.places), len(reference.features.places)) >= MOST_FEATURES:
         return
     for inner, outer in ((query, reference), (reference, query)):
         placed = _slid(inner, outer)
         if placed is not None:
-            matrix = _refined(inner, outer, placed)
-            yield matrix if inner is query else inverted(matrix)
+            matrix = _refined(inner, outer, placed.matrix)
+            yield Placement(matrix if inner is query else inverted(matrix), placed.correlation)
 
 
-def _slid(inner: Picture, outer: Picture) -> Float64 | None:
-    """The matrix from the inner picture to where it fits best in the outer one; None where it fits nowhere."""
+def _slid(inner: Picture, outer: Picture) -> Placement | None:
+    """The matrix from the inner picture to where it fits best in the outer one, and how they correlate there; None
+    where it fits nowhere."""
     cv2 = import_cv2()
+    best, found = LEAST_CORRELATION, None
     below = cv2.GaussianBlur(_small(outer, _SIDE), (0, 0), 1.0)
-    best, matrix = LEAST_CORRELATION, None
-    for scale in _SCALES:
+    for scale, place in _coarse_places(inner, outer):
         above = cv2.GaussianBlur(_small(inner, _SIDE * scale), (0, 0), 0.8)
         height, width = above.shape[:2]
-        if min(height, width) < _LEAST or height > below.shape[0] or width > below.shape[1]:
+        left, top = (max(0, 2 * at - _REACH) for at in place)
+        seen = below[top : top + height + 2 * _REACH, left : left + width + 2 * _REACH]
+        if seen.shape[0] < height or seen.shape[1] < width:
             continue
-        if above.std(axis=(0, 1)).max() < _PLAIN:
-            continue
-        # A window without any variance has no correlation: OpenCV calls it 1 or infinite
-        scores = cv2.matchTemplate(below, above, cv2.TM_CCOEFF_NORMED)
-        scores[~(np.abs(scores) <= 1.001)] = -1
-        _, score, _, (left, top) = cv2.minMaxLoc(scores)
+        score, (x, y) = _best_place(seen, above)
         if score > best:
-            best, matrix = score, _to_window(inner, outer, (left, top, width, height), below.shape[1::-1])
-    return matrix
+            window = (left + x, top + y, width, height)
+            best, found = score, Placement(_to_window(inner, outer, window, below.shape[1::-1]), score)
+    return found
+
+
+def _coarse_places(inner: Picture, outer: Picture) -> list[tuple[float, tuple[int, int]]]:
+    """Sizes at which the inner picture fits best in the outer one, and where, by grey values at half the size."""
+    below, found = outer.coarse[-1], []
+    for scale, above in zip(SCALES, inner.coarse, strict=True):
+        height, width = above.shape
+        if 2 * min(height, width) < _LEAST or height > below.shape[0] or width > below.shape[1]:
+            continue
+        if above.std() >= _PLAIN:
+            score, place = _best_place(below, above)
+            found.append((score, float(scale), place))
+    return [(scale, place) for score, scale, place in sorted(found)[-_LOOKED_AT:] if score >= _LEAST_COARSE]
+
+
+def _best_place(below: NDArray[Any], above: NDArray[Any]) -> tuple[float, tuple[int, int]]:
+    cv2 = import_cv2()
+    scores = cv2.matchTemplate(below, above, cv2.TM_CCOEFF_NORMED)
+    # A window without any variance has no correlation: OpenCV calls it 1 or infinite
+    scores[~(np.abs(scores) <= 1.001)] = -1
+    _, score, _, place = cv2.minMaxLoc(scores)
+    return score, place
 
 
 def _small(picture: Picture, side: float) -> NDArray[np.uint8]:
-    width, height = (max(1, round(length * side)) for length in picture.size)
-    return np.asarray(import_cv2().resize(picture.pixels, (width, height), interpolation=import_cv2().INTER_AREA))
+    return np.asarray(import_cv2().resize(picture.pixels, picture.at(side), interpolation=import_cv2().INTER_AREA))
 
 
 def _to_window(inner: Picture, outer: Picture, window: tuple[int, int, int, int], below: tuple[int, int]) -> Float64:

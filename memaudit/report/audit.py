@@ -17,7 +17,7 @@ from memaudit.matching.results import Matches
 from memaudit.report.audit_findings import card, findings_of, misses_of, page_data
 from memaudit.report.audit_tables import Targets, write_matches, write_scores
 from memaudit.report.audit_weaknesses import weaknesses
-from memaudit.report.bindings import files_beside
+from memaudit.report.bindings import bound_to
 from memaudit.report.document import make_report, write_report
 from memaudit.report.faces import FacePart, audit_with_faces
 from memaudit.report.model import (
@@ -79,7 +79,7 @@ def write_audit(
         coverage=result.searched.coverage,
         results=results,
         findings=findings,
-        files=files_beside(out),
+        bound=bound_to(out, (*result.stores, *((faces.audit.gallery, faces.audit.generations) if faces else ()))),
     )
     write_audit_page(out / "report.html", report)
     write_report(out / "report.json", report)
@@ -127,6 +127,7 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         unpaired=UNSET if result.made.unpaired is None else result.made.unpaired,
         parts=result.made.parts,
         hidden=result.made.hidden,
+        unread=result.made.unread,
         by_near_duplicates=_by_near_duplicates(findings),
         why=_why(result.why) if result.why else None,
         metrics=convert(result.metrics, Metrics | None, from_attributes=True),
@@ -143,12 +144,18 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         reference_views=convert(views.as_dict(), ReferenceViews) if (views := result.reference_views) else UNSET,
         effort=_effort(result.effort),
         grown=result.grown or UNSET,
+        not_read=list(result.not_read),
     )
 
 
 def searched_in(report: Report) -> str:
     """A sentence on which views of the training images an audit searched."""
-    return _searched_in(report) + _within_files(report)
+    return _searched_in(report) + _within_files(report) + _not_read(report)
+
+
+def _not_read(report: Report) -> str:
+    lines = report.results.not_read if isinstance(report.results, AuditResults) else []
+    return "".join(f" {line[:1].upper()}{line[1:]}." for line in lines)
 
 
 def _within_files(report: Report) -> str:
@@ -198,6 +205,7 @@ def _control(control: measured.Control) -> Control:
         matched=rate_of(control.matched),
         usable=control.matched.coverage.measured - control.excluded_controls,
         duplicates=control.duplicates,
+        parts=control.parts,
         excluded_controls=control.excluded_controls,
         excluded_references=control.excluded_references,
         nearer_training=control.nearer_training,

@@ -11,7 +11,8 @@ from msgspec import convert
 from msgspec.structs import replace
 
 from memaudit.dedup.results import Comparison, Decision, DedupResult, PixelChecks, Reason, Removal
-from memaudit.report.bindings import files_beside
+from memaudit.images.image_ref import first_frames_line
+from memaudit.report.bindings import bound_to
 from memaudit.report.dedup_pictures import (
     MEMBERS_SHOWN,
     by_pixels,
@@ -60,6 +61,7 @@ def write_dedup(
         near_threshold=near_threshold(result, store, pictures),
         by_pixels_shown=by_pixels(result, store, pictures),
         against=_against(result, store, against, pictures),
+        not_read=[line] if (line := first_frames_line(store.first_frames_alone())) else [],
     )
     report = make_report(
         "dedup",
@@ -69,7 +71,7 @@ def write_dedup(
         coverage=result.coverage,
         results=results,
         findings=largest_groups(result, store, pictures),
-        files=files_beside(out),
+        bound=bound_to(out, (store, against)),
     )
     write_dedup_page(out / "report.html", report)
     write_report(out / "report.json", report)

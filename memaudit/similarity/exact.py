@@ -75,7 +75,7 @@ def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray(np.einsum("ij,ij->i", a, b))
 
 
-def require_threshold(threshold: float) -> None:
-    """Raise UsageError unless 0 < threshold <= 1."""
+def require_threshold(threshold: float, called: str = "threshold") -> None:
+    """Raise UsageError unless 0 < threshold <= 1. called: how the message names it."""
     if not 0 < threshold <= 1:
-        raise UsageError(f"threshold {threshold:g} is out of range: expected 0 < threshold <= 1 (cosine similarity)")
+        raise UsageError(f"{called} {threshold:g} is out of range: expected 0 < threshold <= 1 (cosine similarity)")

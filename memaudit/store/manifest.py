@@ -18,7 +18,6 @@ MANIFEST = "store.json"
 IMAGES, FACES = "images", "faces"  # what the rows of a store are
 _MOST_DIM, _MOST_ROWS = 1 << 20, 1 << 40  # far beyond any store: what is above comes of a damaged file
 _VIEWS_OF_0_1 = re.compile(r"views of ((?P<parent>[0-9a-f]{64})|images that are to come)")
-_TEMPORARY_NAME = re.compile(rf"\.({SHARD_NAME.pattern}|{re.escape(MANIFEST)})\.\d+\.tmp")
 
 
 class ViewsOf(NamedTuple):
@@ -135,7 +134,7 @@ def _with_views_of_0_1(raw: dict[str, Any]) -> dict[str, Any]:
     """A manifest as memaudit 0.1 wrote it, brought up to date: there the sources of a store of views were the digest of
     its parent, in words, and the views' names."""
     first, *names = raw["sources"] or [""]
-    found = _VIEWS_OF_0_1.fullmatch(first)
+    found = _VIEWS_OF_0_1.fullmatch(str(first))
     if "views" in raw or not found:
         return raw
     return raw | {"sources": [], "views": {"parent": found["parent"] or "", "names": names}}
@@ -155,7 +154,6 @@ def encoder_spec(raw: dict[str, Any]) -> EncoderSpec:
 
 
 def strays(folder: Path, manifest: Manifest) -> list[str]:
-    """Files by our own names that the manifest does not list."""
+    """Shards that the manifest does not list."""
     known = {shard.name for shard in manifest.shards}
-    names = sorted(path.name for path in folder.iterdir())
-    return [n for n in names if _TEMPORARY_NAME.fullmatch(n) or (SHARD_NAME.fullmatch(n) and n not in known)]
+    return sorted(p.name for p in folder.iterdir() if SHARD_NAME.fullmatch(p.name) and p.name not in known)

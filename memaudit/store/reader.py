@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from memaudit.errors import InconclusiveError, InputError
 from memaudit.files import digest_of
+from memaudit.images.image_ref import is_first_frame_alone
 from memaudit.store.columns import Columns, joined
 from memaudit.store.manifest import Manifest
 from memaudit.store.shard import CODES, Shard, gathered, open_shard, read_columns, require_whole
@@ -153,6 +154,15 @@ class Store:
             with self._open(shard) as file:
                 for low in range(0, shard.rows, size):
                     yield read_columns(file, slice(low, min(low + size, shard.rows)))
+
+    def first_frames_alone(self) -> int:
+        """How many rows are of a film, or a file of several pages, of which the first frame was looked at. Stores of
+        earlier versions do not say."""
+        count = 0
+        for shard in self.manifest.shards:
+            with self._open(shard) as file:
+                count += sum(map(is_first_frame_alone, file["metadata"].asstr()[:]))
+        return count
 
     def require_current(self) -> None:
         """Raise InconclusiveError if the store is not the one that was opened any more: what was read of it may be of

@@ -12,7 +12,7 @@ from PIL import Image
 
 import memaudit as ma
 
-POLICY = "[audit]\nmax_rate = 0.99\nmin_controls = 0\n"
+POLICY = "[audit]\ncopy_detection = false\nmax_rate = 0.99\nmin_controls = 0\n"
 
 
 def saved(folder: Path, pictures: dict[str, Image.Image]) -> Path:
@@ -50,6 +50,8 @@ def test_a_default_audit_passes_and_says_nothing_of_its_effort(store: Path, gene
     assert run.headline.startswith("None of 6 generations")
     assert not_passed(run, policy) == {}
     assert ma.run_gate(run, policy).headline == "pass"
+    policy.write_text(policy.read_text().replace("copy_detection = false", ""))
+    assert not_passed(run, policy) == {"copy_detection": "inconclusive"}  # thumbnail takes a crop for another picture
 
 
 def test_whole_images_and_no_pixels_are_inconclusive(store: Path, generations: Path, policy: Path) -> None:

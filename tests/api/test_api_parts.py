@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pictures import draw, photograph
 from PIL import Image
@@ -60,6 +63,33 @@ def test_a_training_image_in_a_row_of_eight_is_found(store: Path, generations: P
     found = f"sheet.png#cell={left},{margin},{left + 96},{margin + 96}"
     assert [finding.query_id for finding in run.findings.rows] == [found]
     assert (run.rate.count, run.rate.n, run.results.made, run.results.parts) == (1, 5, 13, 8)
+
+
+def test_a_training_image_in_a_frame_within_a_table_is_found(store: Path, tmp_path: Path) -> None:
+    """A cell is a file as any other: every frame of it is looked at, and can be read again where pixels decide."""
+    film, still = io.BytesIO(), io.BytesIO()
+    draw(200).save(film, "GIF", save_all=True, append_images=[photograph(2, (96, 96)).resize((96, 72)), draw(201)])
+    draw(202).save(still, "PNG")
+    cells = {"id": ["still", "film"], "image": [still.getvalue(), film.getvalue()]}
+    pq.write_table(pa.table(cells), tmp_path / "generations.parquet")
+    run = ma.run_audit(tmp_path / "generations.parquet", store, out=tmp_path / "audit")
+    assert [finding.query_id for finding in run.findings.rows] == ["film#frame=1"]
+    assert (run.rate.count, run.rate.n, run.results.made, run.results.parts) == (1, 2, 2, 2)
+    shards = {path: path.stat().st_mtime_ns for path in (tmp_path / "audit").glob("generations*/*.h5")}
+    assert ma.run_audit(tmp_path / "generations.parquet", store, out=tmp_path / "audit").results.parts == 2
+    assert {path: path.stat().st_mtime_ns for path in shards} == shards
+    found = ma.run_lookup(tmp_path / "generations.parquet", store, views="none")
+    assert [bool(answer.matches) for answer in found.answers] == [False, False, True, False]
+
+
+def test_a_training_image_that_transparency_hides_is_found(store: Path, generations: Path) -> None:
+    """Colours of a pixel that is clear; the page it lies on is blank, and a blank generation it stays."""
+    hidden = photograph(2, (96, 96)).convert("RGBA")
+    hidden.putalpha(0)
+    hidden.save(generations / "clear.png")
+    run = ma.run_audit(generations, store, max_unreadable=0.5)
+    assert [finding.query_id for finding in run.findings.rows] == ["clear.png#channel=opaque"]
+    assert (run.rate.count, run.rate.n, run.results.made, run.results.blank) == (1, 5, 5, 1)
 
 
 def test_a_second_run_changes_nothing(store: Path, generations: Path, tmp_path: Path) -> None:

@@ -203,6 +203,35 @@ def test_one_picture_many_times_is_one_control(tmp_path: Path) -> None:
     assert len(result.best_similarity) == 1
 
 
+def test_a_film_is_one_control(tmp_path: Path) -> None:
+    """Each further frame of a file, or picture of a sheet, counts with it: 110 frames are one observation of chance."""
+    frames = ["film.gif", *(f"film.gif#frame={number}" for number in range(1, 110))]
+    training, generated = random_vectors(1, 50), random_vectors(3, 20)
+    result = measured(tmp_path, training, random_vectors(2, 110), generated, ids=frames)
+    assert (result.matched.coverage.measured, result.matched.coverage.total) == (1, 1)
+    assert (result.duplicates, result.parts, len(result.best_similarity)) == (0, 109, 1)
+    assert (result.relabelling_p, result.greater_rate_p, result.discoveries) == (None, None, None)
+    assert result.why_no_p.startswith("1 usable held-out images")
+
+
+def test_films_among_controls_change_nothing_but_what_they_show(tmp_path: Path) -> None:
+    """A file is near a training image if any of its pictures is, and has the similarity of the nearest; of two frames
+    that generations lie nearest to comes one label. Frames that cannot be read cost nothing where others can."""
+    training, held_out = random_vectors(1, 200), random_vectors(2, 152)
+    held_out[150] = training[3]
+    generated = near(3, np.concatenate([training[:20], held_out[20:25], held_out[151:]]), 0.2)
+    ids = [*(f"held-{row}" for row in range(150)), "held-7#frame=1", "held-20#cell=0,0,9,9"]
+    states = [Status.OK] * 152
+    result = measured(tmp_path / "films", training, held_out, generated, ids=ids, statuses=states)
+    assert (result.matched.count, result.matched.coverage.measured, result.matched.coverage.total) == (1, 150, 150)
+    assert (result.excluded_controls, result.excluded_references, result.parts) == (1, 1, 2)
+    assert result.best_similarity[7] == pytest.approx(1, abs=1e-3)
+    assert (result.nearer_training, result.nearer_control, result.groups) == (19, 7, 25)
+    states[151] = Status.UNREADABLE
+    lost = measured(tmp_path / "lost", training, held_out, generated[:-1], ids=ids, statuses=states)
+    assert (lost.matched, lost.parts, lost.nearer_control) == (result.matched, 1, 6)
+
+
 def test_repeated_controls_change_nothing(tmp_path: Path) -> None:
     """The whole control given twice, one of it trained on: every number is that of the control given once. Images
     without a file, as imported ones are, are told apart by their embeddings."""

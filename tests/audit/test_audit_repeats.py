@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 from vectors import near, random_vectors, vector_store
 
 from memaudit.audit.pairing import Prompted
-from memaudit.audit.repeats import draws_of, first_of_picture, picture_digests
+from memaudit.audit.repeats import draw_of_rows, draws_of, first_of_picture, picture_digests
 from memaudit.audit.run import audit
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
@@ -92,6 +92,13 @@ def test_a_repeat_beside_a_finding_of_the_same_picture_is_no_clean_draw(tmp_path
 
 def test_first_of_picture() -> None:
     assert first_of_picture(np.array(["b", "a", "", "b", "a"])).tolist() == [0, 1, -1, 0, 1]
+
+
+def test_draws_of_rows() -> None:
+    """A film begins with the picture that another file is: one draw. Its later frames do not join what they show."""
+    pictures = np.array(["", "a", "b", "b", "c", "a", ""])
+    files = np.array([0, 0, 0, 3, 4, 5, 6])
+    assert draw_of_rows(pictures, files).tolist() == [-1, 1, 1, 3, 4, 1, -1]
 
 
 def test_equal_files_and_equal_embeddings_are_one_picture_and_what_was_not_compared_is_none(tmp_path: Path) -> None:

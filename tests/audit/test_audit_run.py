@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from vectors import Vectors, cosines, families, near, random_vectors, unit, vector_store
 
-from memaudit.audit import run as engine
+from memaudit.audit import paired
 from memaudit.audit.pairing import Prompted
 from memaudit.audit.results import AuditResult
 from memaudit.audit.run import AuditOptions, audit
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.index import ExactSearch, build_index, open_searcher
+from memaudit.matching import search
 from memaudit.similarity import Neighbours
 from memaudit.store import Store
 from memaudit.types import Float32, Status
@@ -74,9 +75,11 @@ def test_result_does_not_depend_on_the_block(
 ) -> None:
     """Small query blocks give the same matches, in the same order."""
     store = generations_of(tmp_path, near(5, references.embeddings(np.arange(0, 200, 3)), 0.4))
-    whole = audit(store, ExactSearch(references))
-    monkeypatch.setattr(engine, "QUERY_ROWS", rows)
-    again = audit(store, ExactSearch(references))
+    pairing = pairing_of({0: 0, 5: 15, 40: 7})
+    whole = audit(store, ExactSearch(references), pairing=pairing)
+    monkeypatch.setattr(search, "QUERY_ROWS", rows)
+    monkeypatch.setattr(paired, "_ROWS", rows)
+    again = audit(store, ExactSearch(references), pairing=pairing)
     for left, right in zip((*whole.matches, *whole.scores), (*again.matches, *again.scores), strict=True):
         np.testing.assert_array_equal(left, right)
 
@@ -405,7 +408,7 @@ def test_the_threshold_is_tested_with_at_least(tmp_path: Path) -> None:
 
 def test_progress_never_exceeds_its_total(tmp_path: Path, references: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """The search ends at the number of generations that can be compared."""
-    monkeypatch.setattr(engine, "QUERY_ROWS", 10)
+    monkeypatch.setattr(search, "QUERY_ROWS", 10)
     calls: list[tuple[str, int, int]] = []
     statuses = [Status.OK, Status.BLANK] * 20
     store = generations_of(tmp_path, random_vectors(0, 40), statuses=statuses)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import tarfile
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pictures import MakeFolder, draw
 
@@ -43,6 +46,30 @@ def test_new_images_are_noticed(training: Path, tmp_path: Path) -> None:
         f"{training} hold by now 2 images that are not in the store, the first is 'deep/new1.png': memaudit embed adds "
         "what is new"
     )
+
+
+@pytest.mark.parametrize("suffix", ["tar", "parquet"])
+def test_a_pack_in_a_folder_that_grew_is_noticed(training: Path, tmp_path: Path, suffix: str) -> None:
+    """The folder's own time does not change with what is written into a file of it."""
+
+    def packed(count: int) -> None:
+        images = sorted(training.glob("*.png"))[:count]
+        if suffix == "parquet":
+            table = pa.table({"id": [path.name for path in images], "image": [path.read_bytes() for path in images]})
+            pq.write_table(table, folder / "pack.parquet")
+            return
+        with tarfile.open(folder / "pack.tar", "w") as archive:
+            for path in images:
+                archive.add(path, path.name)
+
+    folder = tmp_path / "packs" / "deep"
+    folder.mkdir(parents=True)
+    packed(3)
+    store = made(folder.parent, tmp_path)
+    assert grown(store) == ""
+    packed(5)
+    os.utime(folder / f"pack.{suffix}", ns=(3 * 10**18, 3 * 10**18))
+    assert "hold by now 2 images that are not in the store" in grown(store)
 
 
 def test_what_is_no_growth(training: Path, tmp_path: Path) -> None:

@@ -18,13 +18,13 @@ from passes import PassEncoder
 from pictures import MakeFolder, draw, mosaic
 from PIL import Image
 
-from memaudit import files
 from memaudit.embedding import pictures
 from memaudit.embedding.run import Embedded, EmbedOptions, embed, embed_with_views
 from memaudit.embedding.views import embed_kinds, embed_views
 from memaudit.encoders import load_encoder
 from memaudit.encoders.encoder import Encoder
 from memaudit.encoders.thumbnail import ThumbnailEncoder
+from memaudit.files import writing
 from memaudit.images.views import View, details, tiles, views_of
 from memaudit.store import Manifest, Store, verify_store
 from memaudit.types import Float32, Status
@@ -135,7 +135,7 @@ def events(monkeypatch: pytest.MonkeyPatch, last: int) -> list[int]:
             event()
         unlink(path, *arguments, **options)
 
-    monkeypatch.setattr(files.os, "replace", replaced)
+    monkeypatch.setattr(writing.os, "replace", replaced)
     monkeypatch.setattr(Path, "unlink", unlinked)
     return count
 

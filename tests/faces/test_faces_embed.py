@@ -61,6 +61,18 @@ def test_every_image_leaves_a_trace(photographs: Copy, model: FaceModel, tmp_pat
     assert verify_store(tmp_path / "faces") == []
 
 
+def test_a_film_counts_once_whatever_faces_its_first_frame_shows(
+    photographs: Copy, model: FaceModel, tmp_path: Path
+) -> None:
+    """Further frames are not looked at, and the counts say of how many files."""
+    folder = photographs("t1.jpg", "obama.jpg")
+    for name in ("t1", "obama"):
+        first = Image.open(folder / f"{name}.jpg").convert("RGB")
+        first.save(folder / f"{name}.tiff", save_all=True, append_images=[Image.new("RGB", first.size, "white")])
+    counts = count_faces(embed_faces([folder], tmp_path / "faces", model))
+    assert (counts.images, counts.films, counts.with_face) == (4, 2, 4)
+
+
 def test_the_manifest_says_that_it_holds_biometric_templates(
     photographs: Copy, model: FaceModel, tmp_path: Path
 ) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from memaudit import __version__
+from memaudit.encoders.encoder import spec_of
+from memaudit.encoders.specs import families
 from memaudit.files import digest_of
 from memaudit.gate import GateResult, Policy, hold
 from memaudit.images.view_names import DEFAULT_VIEWS, view_names
@@ -20,7 +22,7 @@ from memaudit.statistics import rate_of
 from memaudit.types import Coverage, EncoderSpec
 
 Report = dict[str, Any]
-SSCD = EncoderSpec("sscd", "a" * 64, "288", 512, 0.75)
+SSCD = spec_of(families()["sscd"])
 SFACE = EncoderSpec("sface", "b" * 64, "112", 128, 0.6)
 OTHER = EncoderSpec("thumbnail", "", "16", 256, 0.95)
 COPY = {"kind": "near-duplicate", "paired": True, "near_duplicates": 3}
@@ -111,7 +113,7 @@ def control(count: int) -> Report:
     }
 
 
-def dedup(low: float = 0.995, store: str = "s1", **changes: Any) -> Report:
+def dedup(low: float = 0.995, store: str = "s1", encoder: EncoderSpec = SSCD, **changes: Any) -> Report:
     """A dedup run's report."""
     estimate = {"found": 1000, "total": 1000, "value": 1.0, "low": low, "high": 1.0}
     results = {
@@ -123,7 +125,7 @@ def dedup(low: float = 0.995, store: str = "s1", **changes: Any) -> Report:
         "recall": {"sampled": 1000, "census": False, "by_pair": estimate, "by_image": estimate},
         **changes,
     }
-    return report_json("dedup", {"store": store}, SSCD, 0.75, Coverage(1000, 1000), results, [])
+    return report_json("dedup", {"store": store}, encoder, encoder.threshold, Coverage(1000, 1000), results, [])
 
 
 def report_json(

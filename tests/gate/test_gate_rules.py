@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reports import AS_BY_DEFAULT, held, typed
+from reports import AS_BY_DEFAULT, SSCD, held, typed
 
 from memaudit import __version__, gate
 from memaudit.errors import InputError, UsageError
@@ -33,7 +33,7 @@ from memaudit.types import Coverage
 
 PASS, FAIL, OPEN = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
 Report = dict[str, Any]
-FULL_ENCODER = {"name": "sscd", "weights_sha256": "0" * 64, "preprocessing": "288", "dim": 512, "threshold": 0.75}
+FULL_ENCODER = SSCD.as_dict()
 
 
 HEAD = {
@@ -702,7 +702,7 @@ def test_rules_of_other_types_are_read(tmp_path: Path, text: str, expected: Poli
         ("[audit]\nmax_finding = 3\n", "unknown rule in [audit] 'max_finding': did you mean 'max_findings'?"),
         ("[audit]\nmin_recall = 0.9\n", "unknown rule in [audit] 'min_recall'"),
         ("[dedup]\nmin_recal = 0.9\n", "did you mean 'min_recall'?"),
-        ("[dedup]\nzzz = 1\n", "expected one of min_recall, min_coverage, max_threshold"),
+        ("[dedup]\nzzz = 1\n", "expected one of min_recall, min_coverage, copy_detection, max_threshold"),
         ("[audits]\n", "unknown section 'audits': did you mean 'audit'?"),
         ("max_rate = 0.1\n", "unknown section 'max_rate'"),
         ("audit = 3\n", "audit must be a section [audit]"),

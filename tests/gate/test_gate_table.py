@@ -1,18 +1,21 @@
 """What policy, reports, baseline and accepted matches together come to: verdict, exit code, and the rules to blame."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
 from gated import Gate
-from reports import AS_BY_DEFAULT, OTHER, Report, audit, dedup, face, face_audit, faces, finding, sealed
+from reports import AS_BY_DEFAULT, OTHER, SSCD, Report, audit, dedup, face, face_audit, faces, finding, sealed
 
+from memaudit.encoders.encoder import spec_of
+from memaudit.encoders.specs import families
 from memaudit.images.view_names import view_names
 from memaudit.statistics import rate_of
 from memaudit.types import Coverage
 
 PASS, FAIL, OPEN = "pass", "fail", "inconclusive"
 CODES = {PASS: 0, FAIL: 1, OPEN: 3}
-SSCD_ID = "sscd weights aaaaaaaaaaaa [288] 512-d"
+SSCD_ID = SSCD.identity
 LAX = "[audit]\nmax_findings = 99\n"
 PIXELS = "[audit]\nmax_findings = 99\nmax_verbatim = 0\n"
 VERIFIED = "[audit]\nmin_verified_coverage = 0.9\n"
@@ -29,6 +32,8 @@ def of_people(without: int) -> Report:
 
 TILES = [*view_names("tiles")]
 ANY_EFFORT = '[audit]\nviews = "none"\nmin_view_coverage = 0\nmin_verified_coverage = 0\nmax_match_from = 1\n'
+ALONE = '[gate]\nrequire = ["dedup"]\n'
+THUMBNAIL = spec_of(families()["thumbnail"])
 FAR, PAST = "2999-01-01", "2020-01-01"
 
 
@@ -114,6 +119,16 @@ CASES = [
     Case("pixels from high up will do", [audit(**pixels_from(0.74))], {}, "[audit]\nmax_match_from = 0.74\n"),
     Case("of an earlier version", [less(audit(), *OF_BEFORE)], {"min_view_coverage": OPEN, "max_match_from": OPEN}),
     Case("of an earlier version, any effort", [less(audit(), *OF_BEFORE)], {}, ANY_EFFORT),
+    Case("an encoder for plain copies", [audit(encoder=THUMBNAIL, threshold=0.95)], {"copy_detection": OPEN}),
+    Case("it will do", [audit(encoder=THUMBNAIL, threshold=0.95)], {}, "[audit]\ncopy_detection = false\n"),
+    Case("dedup by it", [dedup(encoder=THUMBNAIL)], {"copy_detection": OPEN}, ALONE),
+    Case("dedup by it will do", [dedup(encoder=THUMBNAIL)], {}, f"{ALONE}[dedup]\ncopy_detection = false\n"),
+    Case("unknown weights", [audit(encoder=replace(SSCD, weights_sha256="a" * 64))], {"copy_detection": OPEN}),
+    Case("no weights", [audit(encoder=replace(SSCD, weights_sha256=""))], {"copy_detection": OPEN}),
+    Case("other preprocessing", [audit(encoder=replace(SSCD, preprocessing="64x64"))], {"copy_detection": OPEN}),
+    Case(
+        "weights that nobody knows", [audit(encoder=replace(SSCD, name="sscd-torchscript"))], {"copy_detection": OPEN}
+    ),
     Case(
         "a weak audit that found something", [audit(found=[1], views=["whole"])], {"views": OPEN, "max_findings": FAIL}
     ),
@@ -220,7 +235,7 @@ CASES = [
     Case("from the future", [audit(days_old=-1)], {"max_age_days": OPEN}, "[gate]\nmax_age_days = 30\n"),
     Case("as old as may be", [audit(days_old=9999)], {}),
     Case("the pinned encoder", [audit(), dedup()], {}, f'[gate]\nencoders = ["{SSCD_ID}"]\n'),
-    Case("another encoder", [audit(encoder=OTHER, threshold=0.9)], {"encoders": OPEN}, '[gate]\nencoders = ["x"]\n'),
+    Case("another encoder", [audit()], {"encoders": OPEN}, '[gate]\nencoders = ["x"]\n'),
     Case("no encoder is pinned", [audit()], {"encoders": OPEN}, "[gate]\nencoders = []\n"),
     Case("the pinned training set", [audit(), dedup()], {}, '[gate]\ntraining_sets = ["s0", "s1"]\n'),
     Case("another training set than pinned", [audit()], {"training_sets": OPEN}, '[gate]\ntraining_sets = ["s2"]\n'),

@@ -166,6 +166,33 @@ def test_sixteen_bits_that_are_dark_stay_dark() -> None:
     assert is_blank(decode(saved(Image.fromarray(np.zeros((40, 50), np.uint16)), "PNG")).image)
 
 
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_bright_spots_do_not_make_the_rest_of_a_deep_grey_black(kind: str) -> None:
+    """8-bit values in 16 bits, with two marks at full scale: the picture has most levels, the marks stay apart."""
+    deep = ramp().astype(np.uint16)
+    deep[:10, :8], deep[-6:, -8:] = 65535, 30000
+    got = pixels(decode(saved(Image.fromarray(deep), kind)))[..., 0].astype(int)
+    rest = np.s_[10:-6]
+    assert np.abs(got[rest] - ramp()[rest] * (223 / 255)).max() <= 1
+    assert (got[:10, :8] == 255).all()
+    assert 240 < got[-1, -1] < 254
+
+
+def test_a_mask_of_two_depths_is_no_dark_picture() -> None:
+    """What is 0 is ground: of what is there most is bright."""
+    deep = np.zeros((90, 120), np.uint16)
+    deep[10:20, 10:40], deep[40:60, 10:40] = 30000, 65535
+    got = pixels(decode(saved(Image.fromarray(deep), "PNG")))[..., 0]
+    assert set(np.unique(got).tolist()) == {0, 116, 255}
+
+
+def test_a_highlight_does_not_make_a_float_image_black() -> None:
+    levels = ramp().astype(np.float32) / 255
+    levels[:4, :4] = 900.0
+    got = pixels(decode(saved(Image.fromarray(levels), "TIFF")))[..., 0].astype(int)
+    assert np.abs(got[4:] - ramp()[4:] * (223 / 255)).max() <= 1
+
+
 def test_big_endian_sixteen_bit_grey_keeps_its_tones() -> None:
     """The byte order of a 16-bit TIFF does not matter."""
     deep = Image.frombytes("I;16B", (WIDTH, HEIGHT), (ramp().astype(">u2") * 257).tobytes())

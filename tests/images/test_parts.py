@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pictures import draw, photograph
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFilter
 
 from memaudit.images import parts
 from memaudit.images.decode import decode
-from memaudit.images.parts import Parts, file_of, find_parts, frames, is_frame, read_part
+from memaudit.images.parts import Parts, file_of, find_parts, frames, is_of_one_draw, read_part
 from memaudit.images.sources import read_image
 from memaudit.images.windows import Box
 
@@ -94,8 +94,8 @@ def test_names_of_parts() -> None:
     assert file_of("a#b.png#cell=0,2,64,66") == "a#b.png"
     for name in ("a.gif", "a.gif#frame=", "a.gif#frame=x", "#frame=1", "a#cell=1,2,3,4,5"):
         assert file_of(name) == ""
-    assert is_frame("a.gif#frame=1")
-    assert not is_frame("a.png#cell=0,0,9,9")
+    assert is_of_one_draw("a.gif#frame=1")
+    assert not is_of_one_draw("a.png#cell=0,0,9,9")
 
 
 def test_a_part_is_read_by_its_uri(tmp_path: Path) -> None:
@@ -149,3 +149,70 @@ def test_flat_blocks_and_plain_pages_are_no_sheets() -> None:
     flag.paste("blue", (0, 120, 300, 200))
     assert not find_parts(encoded(flag))
     assert not find_parts(encoded(Image.new("RGB", (900, 100), "white")))
+
+
+def test_every_picture_of_an_mpo_is_read() -> None:
+    """Also where it is called .jpg: cameras write a second view, or a preview."""
+    data = io.BytesIO()
+    draw(0).save(data, "MPO", save_all=True, append_images=[draw(1)], quality=95)
+    assert find_parts(data.getvalue()) == Parts(2)
+    (second,) = frames(data.getvalue())
+    assert read_part(data.getvalue(), "a.jpg#frame=1") == second
+    assert np.abs(np.asarray(decode(second).image, int) - np.asarray(draw(1), int)).mean() < 6
+
+
+def test_an_icon_is_its_largest_picture() -> None:
+    """The others are the same in other sizes, by convention."""
+    data = io.BytesIO()
+    draw(0, (64, 64)).save(data, "ICO", sizes=[(64, 64), (32, 32)], append_images=[draw(1, (32, 32))])
+    assert find_parts(data.getvalue()) == Parts()
+    assert decode(data.getvalue()).image.size == (64, 64)
+
+
+def with_alpha(colours: Image.Image, alpha: Image.Image) -> bytes:
+    image = colours.convert("RGBA")
+    image.putalpha(alpha.convert("L"))
+    return encoded(image)
+
+
+def test_what_transparency_draws_is_a_picture_of_its_own() -> None:
+    """White in the strength of a photograph: on a white page there is nothing to see."""
+    hidden = photograph(3)
+    data = with_alpha(Image.new("RGB", hidden.size, "white"), hidden)
+    assert find_parts(data) == Parts(channels=("alpha",))
+    assert is_of_one_draw("a.png#channel=alpha")
+    assert file_of("a.png#channel=alpha") == "a.png"
+    seen = decode(read_part(data, "a.png#channel=alpha")).image
+    assert seen.tobytes() == hidden.convert("L").convert("RGB").tobytes()
+
+
+def test_colours_below_transparency_are_a_picture_of_their_own() -> None:
+    hidden = photograph(3)
+    data = with_alpha(hidden, Image.new("L", hidden.size))
+    assert find_parts(data) == Parts(channels=("opaque",))
+    assert decode(read_part(data, "a.png#channel=opaque")).image.tobytes() == hidden.tobytes()
+    half = Image.new("L", hidden.size)
+    half.paste(255, (0, 0, hidden.width // 2, hidden.height))
+    assert find_parts(with_alpha(hidden, half)).channels == ("opaque",)
+
+
+def test_a_cut_out_picture_hides_nothing() -> None:
+    """An outline with soft edges, nothing below it; a faint picture as a whole; and a palette with a clear entry."""
+    disk = Image.new("L", (320, 240))
+    ImageDraw.Draw(disk).ellipse((60, 20, 260, 220), fill=255)
+    mask = disk.filter(ImageFilter.GaussianBlur(4))
+    clean = Image.composite(photograph(3), Image.new("RGB", disk.size), disk.point(lambda level: 255 * (level > 0)))
+    for data in (
+        with_alpha(clean, mask.point(lambda level: level if level > 64 else 0)),
+        with_alpha(photograph(3), Image.new("L", (320, 240), 200)),
+        encoded(photograph(3).convert("RGBA")),
+    ):
+        assert find_parts(data) == Parts()
+    palette = draw(1).quantize(8)
+    palette.info["transparency"] = 0
+    find_parts(encoded(palette))  # and whatever it says, it can be looked at
+
+
+def test_a_channel_that_is_none_cannot_be_read() -> None:
+    with pytest.raises(OSError, match="no channel beta"):
+        read_part(encoded(draw(1)), "a.png#channel=beta")

@@ -119,6 +119,22 @@ def test_every_frame_has_an_answer(store: Store, tmp_path: Path, kind: str) -> N
     assert second.image.endswith(f"film.{kind}#frame=1")
 
 
+def test_a_file_is_read_once(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the pictures within it, for its views, and for those of its parts: a URL is not asked three times."""
+    folder, read = tmp_path / "asked", list[str]()
+    copy = saved(folder, "copy.png", draw(7))
+    film = folder / "film.gif"
+    draw(700).save(film, save_all=True, append_images=[draw(5)])
+
+    def reading(uri: str) -> bytes:
+        read.append(uri)
+        return Path(uri).read_bytes()
+
+    monkeypatch.setattr("memaudit.embedding.reconcile.read_image", reading)
+    assert [len(answer.matches) for answer in asked(store, copy, views="none")] == [1, 0, 1]
+    assert read == [str(copy), str(film)]
+
+
 def test_each_training_image_is_named_once(store: Store, tmp_path: Path) -> None:
     """By its best view, most similar first; further ones than were asked for are announced."""
     path = saved(tmp_path / "asked", "copy.png", draw(0))

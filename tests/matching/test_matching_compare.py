@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from weakref import ref
 
 import cv2
 import numpy as np
@@ -14,16 +15,16 @@ import pytest
 from altered import COPIES
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from pictures import mosaic, photograph, round_detail
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from memaudit.errors import MissingDependencyError
 from memaudit.matching import compare
-from memaudit.matching.compare import Checks, Files, Parts, check_pairs
+from memaudit.matching.compare import Checks, Ends, Files, Parts, check_pairs, checked_in_order
 from memaudit.matching.kinds import Kind
 from memaudit.matching.pictures import Picture, read_picture
 from memaudit.matching.rule import check
+from memaudit.matching.schedule import schedule
 from memaudit.types import Int64, silent
 
 MADE = ("same", "crop", "turned", "sticker")
@@ -200,23 +201,53 @@ def test_an_error_of_a_reader_reaches_the_caller(files: Files, monkeypatch: pyte
         check_pairs(files, files, left, left + 1, silent)
 
 
-@settings(deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=30), st.integers(0, 10))
-def test_the_order_of_work_holds_each_pair_once(found: list[tuple[int, int]], queries: int) -> None:
-    ends: NDArray[np.int64] = np.array(found, np.int64).reshape(-1, 2)
-    order = compare._near_each_other(ends[:, 0], ends[:, 1], queries)
-    assert sorted(order.tolist()) == list(range(len(found)))
+def test_what_is_skipped_is_not_read_and_comes_not(
+    files: Files, pairs: tuple[Int64, Int64], checks: Checks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are as they were, whatever of the schedule was passed over."""
+    read = []
+
+    def counted(uri: str, sha256: str, part: str) -> Picture | str:
+        read.append(uri)
+        return read_picture(uri, sha256, part)
+
+    monkeypatch.setattr(compare, "read_picture", counted)
+    ends = Ends.of(files, files, *pairs)
+    skipped = (pairs[0] == 0) | (pairs[1] % 3 == 0)
+    seen = []
+    for piece, found in checked_in_order(ends, schedule(ends.left, ends.right, 4), skipped):
+        seen += piece.tolist()
+        assert_equal(found, checks, piece)
+    assert sorted(seen) == np.flatnonzero(~skipped).tolist()
+    assert files.uri[0] not in read
 
 
-def test_families_are_worked_on_one_after_the_other() -> None:
-    """Their pairs are mixed in the list: memory would hold few of them."""
-    generator = np.random.default_rng(0)
-    family = np.arange(600) // 6
-    left, right = np.nonzero(np.triu(family[:, None] == family[None], 1))
-    mixed = generator.permutation(len(left))
-    order = compare._near_each_other(left[mixed], right[mixed], 0)
-    visited = family[left[mixed][order]]
-    assert (np.diff(visited) != 0).sum() == 99
+@pytest.mark.parametrize("held", [2, 5, 100])
+def test_files_are_read_as_often_as_the_schedule_says(
+    files: Files, pairs: tuple[Int64, Int64], held: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no more pictures are alive at once than it holds, and those of the pieces that are under way."""
+    read, alive, most = [], list[ref[Picture]](), 0
+
+    def counted(uri: str, sha256: str, part: str) -> Picture | str:
+        nonlocal most
+        picture = read_picture(uri, sha256, part)
+        read.append(uri)
+        assert isinstance(picture, Picture)
+        alive.append(ref(picture))
+        most = max(most, sum(each() is not None for each in alive))
+        return picture
+
+    monkeypatch.setattr(compare, "read_picture", counted)
+    monkeypatch.setattr(compare, "_AT_ONCE", 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    ends = Ends.of(files, files, *pairs)
+    order = schedule(ends.left, ends.right, held)
+    for _ in checked_in_order(ends, order):
+        pass
+    assert len(read) == order.reads
+    assert len(read) == len(files.uri) or held < len(files.uri)
+    assert most <= held + 2 * (compare._AHEAD + 2)
 
 
 def test_without_opencv_a_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch, files: Files) -> None:

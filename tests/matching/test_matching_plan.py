@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from memaudit.errors import MissingDependencyError, UsageError
-from memaudit.matching.plan import AUTO_IMAGES, PAIR_FLOORS, SEARCH_FLOORS, MatchPlan, plan_matching
+from memaudit.matching.plan import PAIR_FLOORS, SEARCH_FLOORS, MatchPlan, plan_matching
 
 SETS = pytest.mark.parametrize("images", [None, 10])  # None: pictures are searched in another set
 
@@ -20,14 +20,14 @@ def floors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_pairs_of_one_set() -> None:
     """auto says why it looks at no pixels; who asked for them gets an error, or more work."""
-    many = AUTO_IMAGES + 1
+    many = 1_000_000
     assert plan_matching("auto", None, "measured", 0.75, 10).floor == 0.45
     assert plan_matching("auto", 0.6, "measured", 0.75, many).floor == 0.6
+    assert plan_matching("auto", None, "measured", 0.75, many) == MatchPlan(0.45, 0.45, True)
     assert plan_matching("pixels", None, "measured", 0.75, many).floor == 0.45
     assert plan_matching("pixels", 0.6, "other", 0.75, 10).floor == 0.6
     for encoder, threshold, images, why in (
         ("other", 0.75, 10, "encoder other has no measured floor"),
-        ("measured", 0.75, many, "more than 20,000 images"),
         ("measured", 0.45, 10, "the threshold 0.45 is not above 0.45"),
     ):
         plan = plan_matching("auto", None, encoder, threshold, images)

@@ -65,7 +65,7 @@ def test_a_part_is_placed_where_it_was_cut(left: float, top: float, share: float
     whole = draw(seed, (300, 200))
     query = saved(part(whole, left, top, share))
     truth = np.array([[share, 0, left * (1 - share)], [0, share, top * (1 - share) * 2 / 3]])
-    assert nearest(list(placements(picture_of(query), picture_of(whole))), truth) < 0.02
+    assert nearest([placed.matrix for placed in placements(picture_of(query), picture_of(whole))], truth) < 0.02
 
 
 def test_pasted_flags_are_found_in_photographs() -> None:
@@ -92,7 +92,7 @@ def test_other_colours_are_not_found_by_sliding() -> None:
     for other in OTHERS:
         for query in (other, part(other, 0.4, 0.5, 0.5), pasted(other, photograph(1), 0.5, 0.5, 0.5)):
             picture = picture_of(query)
-            found = [agreement(picture, whole, matrix) for matrix in placements(picture, whole)]
+            found = [agreement(picture, whole, placed.matrix) for placed in placements(picture, whole)]
             assert not any(is_copy(agreed, 0, sought=True) for agreed in found)
 
 

@@ -97,7 +97,7 @@ def test_the_folder_of_faces_is_the_owners_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stranger: str, mode: int
 ) -> None:
     """But not one that somebody keeps other files in: there all that is written is."""
-    monkeypatch.setattr("memaudit.files._private", set())
+    monkeypatch.setattr("memaudit.files.writing._private", set())
     out = tmp_path / "out"
     (out / "generations").mkdir(parents=True)
     (out / "generations" / "store.json").write_text("{}")

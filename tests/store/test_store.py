@@ -540,13 +540,15 @@ def test_a_file_in_the_place_of_the_store(tmp_path: Path) -> None:
 
 
 def test_what_killed_writers_left_is_removed(tmp_path: Path) -> None:
-    """Temporary files and shards of ours go when the store is finished; anybody else's files stay."""
+    """Temporary files and shards of ours go, by the names of 0.2 and of today; anybody else's files stay."""
     folder = tmp_path / "store"
     folder.mkdir()
-    ours = [".shard-00000.h5.123.tmp", ".store.json.9.tmp", "shard-00007.h5"]
+    temporary = [".shard-00000.h5.123.tmp", ".store.json.9.tmp", ".store.json.0123456789abcdef.tmp"]
     others = ["my-shard-00000.h5", ".shard-notes", "shard-00007.h5.bak"]
+    for name in temporary:
+        (folder / name).write_text("garbage")
     with writing_store(folder, SPEC, 7, ["test"]) as writer:
-        for name in ours + others:
+        for name in ["shard-00007.h5", *others]:
             (folder / name).write_text("garbage")
         writer.write_shard(make_rows(3))
         writer.finish()
@@ -670,6 +672,23 @@ def test_a_number_out_of_range_is_refused_of_earlier_versions(folder: Path, thre
     as_of_0_2(folder, lambda manifest: manifest["encoder"].update(threshold=threshold))
     with pytest.raises(InputError, match="encoder threshold"):
         Store.open(folder)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"shard_rows": 0}, "shard_rows 0, expected 1"),
+        ({"shard_rows": "7"}, "shard_rows 7, expected 1"),
+        ({"sources": [7]}, "sources that are no text"),
+        ({"views": {"parent": "", "names": []}}, "views without names"),
+    ],
+)
+def test_a_manifest_that_no_version_wrote_is_refused(folder: Path, changed: dict[str, object], reason: str) -> None:
+    """In one line that says what is wrong with it."""
+    as_of_0_2(folder, lambda manifest: manifest.update(changed))
+    with pytest.raises(InputError, match=reason) as caught:
+        Store.open(folder)
+    one_line(caught)
 
 
 @pytest.mark.parametrize("where", ["external storage", "external link", "soft link", "virtual"])

@@ -101,6 +101,9 @@ class Control(Part, frozen=True, kw_only=True):
     matched: Annotated[Rate, says("held-out images at the threshold with a training image")]
     usable: Annotated[int, says("held-out images that are near no training image")] = 0
     duplicates: Annotated[Whole, says("held-out images that are another's picture again")] = 0
+    parts: Annotated[
+        Count | UnsetType, says("further pictures within held-out files (frames, sheets): a file counts as one image")
+    ] = UNSET
     excluded_controls: Annotated[Count, says("held-out images that are near-duplicates of training images")] = 0
     excluded_references: Annotated[Whole, says("training images that are near-duplicates of held-out ones")] = 0
     nearer_training: Annotated[Whole, says("generations whose nearest image at that scale is a training one")] = 0
@@ -182,6 +185,10 @@ class AuditResults(Part, frozen=True, kw_only=True):
     made: Annotated[Count | UnsetType, says("generations that are there: files, and pictures of sheets")] = UNSET
     parts: Annotated[Count | UnsetType, says("pictures within their files (frames, sheets) that were searched")] = UNSET
     hidden: Annotated[Count | UnsetType, says("files that hold such pictures, of which there are no rows")] = UNSET
+    unread: Annotated[Count | UnsetType, says("pictures beside them that are no image files: hidden, arrays, text")] = (
+        UNSET
+    )
+    not_read: Annotated[list[str], says("what was not looked at of generations, held-out and training images")] = []
     blank: Annotated[Count | UnsetType, says("of these without content")] = UNSET
     unpaired: Annotated[Count | UnsetType, says("of these without a line in the pairing, where there is one")] = UNSET
     by_near_duplicates: Annotated[list[FindingsBand], says("findings by how often the training image is repeated")] = []

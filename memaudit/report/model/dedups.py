@@ -208,3 +208,4 @@ class DedupResults(Part, frozen=True, kw_only=True):
     near_threshold: Annotated[NearThreshold | None, says("pairs from just above the threshold")] = None
     by_pixels_shown: Annotated[list[ShownPair], says("pairs that were confirmed on pixels")] = []
     against: Annotated[OtherSet | None, says("images that the other set has")] = None
+    not_read: Annotated[list[str], says("what was not looked at of the images")] = []

@@ -31,3 +31,4 @@ class ExtractionResults(Part, frozen=True, kw_only=True):
     clique: Annotated[Whole, says("generations that must be one picture")]
     memorised: Annotated[Rate, says("prompts that give one picture")]
     blank: Annotated[Whole, says("generations without content")]
+    not_read: Annotated[list[str], says("what was not looked at of the generations")] = []

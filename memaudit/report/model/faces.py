@@ -61,6 +61,7 @@ class FaceCounts(Part, frozen=True, kw_only=True):
     comparable: Annotated[Whole, says("faces that are compared")]
     small: Annotated[Whole, says("faces too small for it")]
     most: Annotated[Whole, says("the most faces on an image")]
+    films: Annotated[Whole, says("films and files of several pages, of which the first frame was looked at")] = 0
 
 
 class FaceStanding(Part, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Promises of benchmarks/copies.py, on a dozen drawn pictures and the thumbnail encoder."""
+"""Promises of benchmarks/families.py, on a dozen drawn pictures and the thumbnail encoder."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pictures import draw
 from PIL import Image
 from written import bytes_of, rows_of
 
-from benchmarks import copies
+from benchmarks import families
 from benchmarks.alterations import COPIES
-from benchmarks.copies import FAMILY_PAIRS, SOURCE, Pairs
+from benchmarks.families import FAMILY_PAIRS, SOURCE, Pairs
 from benchmarks.runner import main
 from benchmarks.samples import write_candidates
 
@@ -43,8 +43,8 @@ def pairs_of(*found: tuple[int, str, int, str]) -> Pairs:
 def test_the_whole_benchmark_is_written_with_machine_and_versions(cache: Path, tmp_path: Path) -> None:
     """Both thresholds have precision and recall with intervals; by both group rules an alarm clock is no clock face."""
     options = ["--encoder", "thumbnail", "--sources", "10", "--thresholds", "0.8", "--apart", "0.97"]
-    assert main(["copies", *options, "--out", str(tmp_path / "results"), "--work", str(tmp_path / "work")]) == 0
-    (table,) = (tmp_path / "results").glob("copies-*.csv")
+    assert main(["families", *options, "--out", str(tmp_path / "results"), "--work", str(tmp_path / "work")]) == 0
+    (table,) = (tmp_path / "results").glob("families-*.csv")
     rows = rows_of(table)
     assert all(row["cpu"] and row["cores"] and row["python"] and row["encoder"] == "thumbnail" for row in rows)
     recall = {row["data"]: row for row in rows if row["measure"] == "recall, all pairs"}
@@ -65,9 +65,9 @@ def test_copies_are_the_same_in_every_run(cache: Path, tmp_path: Path) -> None:
     """Overlays included; and no copy equals its source."""
     wanted = {True: 2, False: 1}
     names = write_candidates([], cache / "twemoji", wanted, tmp_path / "candidates")
-    files = copies.choose(sorted(names), wanted)
+    files = families.choose(sorted(names), wanted)
     for out in ("one", "two"):
-        copies.write_families(files, names, tmp_path / "candidates", cache / "twemoji", tmp_path / out)
+        families.write_families(files, names, tmp_path / "candidates", cache / "twemoji", tmp_path / out)
     one, two = bytes_of(tmp_path / "one"), bytes_of(tmp_path / "two")
     assert one == two
     assert len(set(one.values())) == 3 * (len(COPIES) + 1)
@@ -75,16 +75,16 @@ def test_copies_are_the_same_in_every_run(cache: Path, tmp_path: Path) -> None:
 
 def test_the_default_is_measured_with_pixels_where_they_are_asked() -> None:
     """Only then is there a decision with them; all others are by similarity alone."""
-    with_pixels, plain = copies.by_default("sscd")
+    with_pixels, plain = families.by_default("sscd")
     assert (with_pixels.options, plain.options) == ([], ["--match", "none"])
     assert (with_pixels.name(0.75), plain.name(0.75)) == ("0.75 (default) and pixels", "0.75 (default)")
-    assert copies.by_default("thumbnail") == [plain]
-    assert copies.Decision(0.5, False).options == ["--threshold", "0.5", "--match", "none"]
+    assert families.by_default("thumbnail") == [plain]
+    assert families.Decision(0.5, False).options == ["--threshold", "0.5", "--match", "none"]
 
 
 def test_rates_are_those_of_the_known_truth() -> None:
     """Two families: three pairs found within the first, one of them without the source, and one across."""
-    found = copies.rates(
+    found = families.rates(
         pairs_of((0, SOURCE, 0, "crop"), (0, "flip", 0, SOURCE), (0, "crop", 0, "flip"), (0, "jpeg", 1, "jpeg")), 2
     )
     values = {measure: rate.value for measure, rate in found.items() if rate}
@@ -97,7 +97,7 @@ def test_rates_are_those_of_the_known_truth() -> None:
 def test_nothing_found_has_no_precision() -> None:
     """And a recall of 0 with an upper end above it."""
     nobody = Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, object), np.empty(0, object))
-    found = copies.rates(nobody, 3)
+    found = families.rates(nobody, 3)
     assert found["precision"] is None
     assert found["recall, all pairs"] is not None
     assert found["recall, all pairs"].value == 0 < found["recall, all pairs"].high
@@ -117,5 +117,5 @@ def test_unfit_pictures_are_no_sources(cache: Path, tmp_path: Path) -> None:
 
 def test_a_folder_that_exists_is_not_worked_in(cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Stores of another run would be taken for those of this one: one line and exit code 2."""
-    assert main(["copies", "--work", str(tmp_path)]) == 2
+    assert main(["families", "--work", str(tmp_path)]) == 2
     assert capsys.readouterr().err.endswith("exists: name a new folder\n")

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import resource
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from memaudit.errors import InputError
 from memaudit.files import (
-    MOST_IN_A_LINE,
     appearing_whole,
-    digest_of,
     is_passage,
     keep_private,
-    open_regular,
     read_json,
-    read_small,
-    read_toml,
-    sha256_of,
-    text_lines,
-    toml_in,
     whole_file,
     write_json,
     write_text,
@@ -131,54 +118,6 @@ def test_text_that_utf8_cannot_hold_is_escaped(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_bytes() == rb"/data/\udcff.png"
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"", "not valid JSON"),
-        (b"{", "not valid JSON"),
-        (b"[1]", "holds a JSON list, expected an object"),
-        (b'{"a": ' + b"9" * 5000 + b"}", "not valid JSON"),
-        (b"[" * 100_000, "not valid JSON"),
-        (b"\xff{}", "cannot be read"),
-    ],
-)
-def test_json_that_cannot_be_read(tmp_path: Path, content: bytes, reason: str) -> None:
-    """Every kind of damage is an InputError that names the file."""
-    (tmp_path / "a.json").write_bytes(content)
-    with pytest.raises(InputError, match=reason) as caught:
-        read_json(tmp_path / "a.json")
-    assert str(tmp_path / "a.json") in str(caught.value)
-
-
-def test_absent_json_and_a_folder(tmp_path: Path) -> None:
-    """Both are said in a line."""
-    with pytest.raises(InputError, match="does not exist"):
-        read_json(tmp_path / "a.json")
-    with pytest.raises(InputError, match="cannot be read: Is a directory"):
-        read_json(tmp_path)
-
-
-def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
-    """A known value."""
-    (tmp_path / "a").write_bytes(b"abc")
-    assert sha256_of(tmp_path / "a").startswith("ba7816bf")
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(), children, max_size=3),
-    max_leaves=10,
-)
-
-
-@given(value=st.dictionaries(st.text(), json_values, max_size=4))
-def test_the_digest_is_of_the_content(value: dict[str, object]) -> None:
-    """Order of keys and a round trip through JSON do not change it; one more key does."""
-    assert digest_of(value) == digest_of(dict(reversed(value.items())))
-    assert digest_of(value) == digest_of(json.loads(json.dumps(value)))
-    assert digest_of({**value, "one more key": 1}) != digest_of(value)
-
-
 def test_a_temporary_name_is_unguessable_and_no_link_is_followed(tmp_path: Path) -> None:
     """In a folder that others write to, a link under the temporary name would lead to any file of the caller's."""
     names = set()
@@ -234,69 +173,3 @@ def test_what_is_private_is_for_its_owner_alone(tmp_path: Path) -> None:
         os.umask(before)
     private = {"out": "0o700", "old": "0o600", "crops": "0o700", "new": "0o600"}
     assert modes() == {**private, "open": "0o755", "file": "0o644"}
-
-
-READERS: list[Callable[[Path], object]] = [
-    open_regular,
-    read_small,
-    sha256_of,
-    read_json,
-    lambda path: read_toml(path, "policy"),
-    lambda path: list(text_lines(path)),
-]
-
-
-@pytest.mark.parametrize("read", READERS)
-def test_pipes_and_devices_are_not_read(tmp_path: Path, read: Callable[[Path], object]) -> None:
-    """Nobody writes into the pipe: opening it would wait for ever."""
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "link").symlink_to("/dev/zero")
-    for path in (tmp_path / "pipe", tmp_path / "link", Path("/dev/zero")):
-        with pytest.raises((OSError, InputError), match="not a regular file"):
-            read(path)
-
-
-def test_a_file_that_is_read_whole_has_a_size(tmp_path: Path) -> None:
-    """A byte more is refused unread."""
-    path = tmp_path / "a"
-    path.write_bytes(b"12345")
-    assert read_small(path, 5) == b"12345"
-    with pytest.raises(OSError, match="larger than 0 MiB"):
-        read_small(path, 4)
-
-
-def test_lines_of_a_text_of_any_length(tmp_path: Path) -> None:
-    """A byte order mark goes, ends of lines stay as they are asked for; a line without an end has one."""
-    path = tmp_path / "a.csv"
-    path.write_bytes(b"\xef\xbb\xbfa,b\r\n1,2\r\n3")
-    assert list(text_lines(path, newline="")) == ["a,b\r\n", "1,2\r\n", "3"]
-    assert list(text_lines(path)) == ["a,b\n", "1,2\n", "3"]
-    with path.open("wb") as handle:
-        handle.truncate(1 << 40)
-    with pytest.raises(OSError, match=f"line 1 is longer than {MOST_IN_A_LINE:,} characters"):
-        list(text_lines(path))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a" + ".a" * 50_000 + " = 1",
-        "[a" + ".a" * 50_000 + "]",
-        "x = {a" + '."a"' * 50_000 + " = 1}",
-        "x = " + "[" * 50_000,
-        "x = " + "9" * 5_000,
-    ],
-)
-def test_toml_that_would_keep_the_parser_busy_is_refused(tmp_path: Path, text: str) -> None:
-    """At once, in one line."""
-    path, start = tmp_path / "p.toml", time.perf_counter()
-    path.write_text(text)
-    with pytest.raises(InputError, match=r"policy .* is not valid TOML: ") as caught:
-        read_toml(path, "policy")
-    assert time.perf_counter() - start < 5
-    assert len(str(caught.value)) < 300
-
-
-def test_toml_may_have_dots() -> None:
-    """In keys and in what is said."""
-    assert toml_in(b'a.b.c = 1\nwhy = "' + b"one. two, " * 99 + b'"')["a"] == {"b": {"c": 1}}

@@ -1,0 +1,115 @@
+"""What lies beside images, or in files behind their first frame, and is not looked at, is said and counted."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import draw, photograph, write_pictures
+
+import memaudit as ma
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    write_pictures(tmp_path / "training", range(8))
+    ma.embed(tmp_path / "training", out=tmp_path / "store", encoder="thumbnail")
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def generations(tmp_path: Path) -> Path:
+    return write_pictures(tmp_path / "generations", range(100, 104))
+
+
+def test_a_training_image_under_another_name_is_found(store: Path, generations: Path, tmp_path: Path) -> None:
+    shutil.copy(tmp_path / "training" / "0003.png", generations / "gen.txt")
+    run = ma.run_audit(generations, store)
+    assert [finding.query_id for finding in run.findings.rows] == ["gen.txt"]
+    assert run.results.unread == 0
+
+
+@pytest.mark.parametrize("form", ["hidden", "folder", "array", "text"])
+def test_generations_in_another_form_are_not_measured(
+    store: Path, generations: Path, tmp_path: Path, form: str
+) -> None:
+    """A false "none of four" before: one of five was never looked at."""
+    copied = tmp_path / "training" / "0003.png"
+    if form == "hidden":
+        shutil.copy(copied, generations / ".gen.png")
+    elif form == "folder":
+        shutil.copytree(tmp_path / "training", generations / ".more", ignore=lambda _, names: sorted(names)[1:])
+    elif form == "array":
+        np.save(generations / "gen.npy", np.asarray(draw(3)))
+    else:
+        coded = base64.b64encode(copied.read_bytes()).decode()
+        (generations / "api.json").write_text(json.dumps({"images": [coded]}))
+    run = ma.run_audit(generations, store, out=tmp_path / "audit")
+    assert not run.conclusive
+    assert run.headline.startswith(
+        "Inconclusive: only 4 of 5 generations could be measured (80.00%); 1 pictures beside"
+    )
+    assert "1 pictures beside 4 generations were not read, and they may hold what is looked for: 1 " in run.headline
+    assert (run.rate.coverage.measured, run.rate.coverage.total, run.results.unread) == (4, 5, 1)
+    assert any(line.startswith("generations: not read, and they may hold") for line in run.results.not_read)
+    assert "Generations: not read, and they may hold what is looked for: 1 " in run.searched_in
+    assert "they may hold what is looked for" in (tmp_path / "audit" / "report.html").read_text()
+    rules = {rule.rule: str(rule.outcome) for rule in ma.run_gate(ma.run_audit(generations, store)).rules}
+    assert "inconclusive" in rules.values()
+    few = ma.run_audit(generations, store, max_unreadable=0.3)
+    assert few.conclusive
+    assert few.results.unread == 1
+    asked = ma.run_lookup(generations, store, views="none")
+    assert asked.outcome == "could not decide"
+    assert "not read, and they may hold" in asked.warnings[0]
+
+
+def test_captions_beside_generations_are_said_and_no_alarm(store: Path, generations: Path) -> None:
+    for number in range(100, 104):
+        (generations / f"0{number}.txt").write_text("a cat")
+    run = ma.run_audit(generations, store)
+    assert run.conclusive
+    line = "4 files hold no image and were not read: 4 .txt (0100.txt, 0101.txt, 0102.txt, …)"
+    assert run.results.not_read == [f"generations: {line}"]
+    found = ma.run_lookup(generations, store, views="none")
+    assert (found.outcome, found.not_read) == ("nothing found", (line,))
+    extracted = ma.run_extract(generations, prompt_pattern="0{prompt}.png", clique=2, max_unreadable=1)
+    assert extracted.results.not_read == [line]
+    assert ma.embed(generations, out=generations.parent / "more", encoder="thumbnail").not_read == (line,)
+
+
+def test_an_array_alone_is_said_where_there_is_no_image(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "samples").mkdir()
+    np.savez(tmp_path / "samples" / "samples.npz", np.zeros((30, 8, 8, 3), np.uint8))
+    with pytest.raises(ma.errors.InconclusiveError, match=r"they may hold what is looked for: 30 pictures in arrays"):
+        ma.run_audit(tmp_path / "samples", store)
+    with pytest.raises(ma.errors.EmptyInputError, match=r"they may hold what is looked for: 30 pictures in arrays"):
+        ma.run_lookup(tmp_path / "samples", store)
+
+
+def test_extraction_counts_what_is_in_another_form(generations: Path) -> None:
+    np.save(generations / "more.npy", np.zeros((6, 8, 8, 3), np.uint8))
+    run = ma.run_extract(generations, prompt_pattern="0{prompt}.png", clique=2)
+    assert "only 4 of 10 generations could be read" in run.headline
+
+
+def test_films_of_which_the_first_frame_stands_for_all_are_counted(tmp_path: Path) -> None:
+    """By embed, info, dedup, extract and, of training images, audits."""
+    folder = write_pictures(tmp_path / "films", range(6))
+    for number in range(2):
+        draw(50 + number).save(folder / f"film{number}.gif", save_all=True, append_images=[photograph(number)])
+    line = "2 films or files of several pages: the first frame only"
+    made = ma.embed(folder, out=tmp_path / "store", encoder="thumbnail")
+    assert made.not_read == (line,)
+    assert ma.embed(folder, out=tmp_path / "store", encoder="thumbnail").not_read == (line,)
+    assert ma.describe(tmp_path / "store").values["first frame only"] == 2
+    assert ma.run_dedup(made).results.not_read == [line]
+    extracted = ma.run_extract(folder, prompt_pattern="(?P<prompt>.).*", clique=2, max_unreadable=1)
+    assert extracted.results.not_read == [line]
+    run = ma.run_audit(write_pictures(tmp_path / "generations", range(100, 104)), made)
+    assert run.results.not_read == [f"training images: {line}"]
+    assert f"Training images: {line}." in run.searched_in
