@@ -19,6 +19,7 @@ from memaudit.encoders.encoder import unit_rows
 from memaudit.types import Float32, Float64, Int64
 
 STRIDE = 32
+_MARGIN = STRIDE // 2
 _EDGE = 1.0  # pixels from an edge that still are at it: windows are scaled, and so rounded
 _LEAST = 1e-6  # of a cell's value, as in the graph: a root of 0 has no slope
 _CHANNELS = 256  # pooled at once
@@ -69,10 +70,10 @@ class TrunkRegions:
 
 
 def inner_boxes(boxes: Float64, size: tuple[int, int]) -> Float64:
-    """Windows (n, 4), left, top, right, bottom, of a picture of a size without the outermost cells, except at its edge:
-    these see as much beyond the window as within it. Measured (docs/protocols/audit.md): small parts are told better."""
+    """Windows (n, 4), left, top, right, bottom, of a picture of a size, without half of their outermost cells except at
+    its edge: these see as much beyond the window as within it. Chosen by measurement, docs/protocols/audit.md."""
     least, most = np.zeros(4), np.array([*size, *size], float)
-    moved = np.where((boxes > least + _EDGE) & (boxes < most - _EDGE), [STRIDE, STRIDE, -STRIDE, -STRIDE], 0)
+    moved = np.where((boxes > least + _EDGE) & (boxes < most - _EDGE), [_MARGIN, _MARGIN, -_MARGIN, -_MARGIN], 0)
     return np.asarray(boxes + moved, dtype=np.float64)
 
 

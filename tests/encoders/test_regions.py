@@ -40,10 +40,10 @@ def test_each_window_has_its_own_row_whatever_else_is_asked_for() -> None:
     assert np.isfinite(pooled_windows(np.zeros_like(CELLS), boxes)).all()
 
 
-def test_the_outermost_cells_of_a_window_are_left_out_but_for_the_edge_of_the_picture() -> None:
-    """One side of each window lies 32 pixels in, or half a pixel from the edge."""
+def test_half_the_outermost_cells_of_a_window_are_left_out_but_for_the_edge_of_the_picture() -> None:
+    """A side that lies half a pixel from the edge is at it."""
     boxes = np.array([[0, 0, 288, 288], [32, 0.5, 320, 288], [152, 200, 440, 399.5]])
-    expected = np.array([[0, 0, 256, 256], [64, 0.5, 288, 256], [184, 232, 440, 399.5]])
+    expected = np.array([[0, 0, 272, 272], [48, 0.5, 304, 272], [168, 216, 440, 399.5]])
     np.testing.assert_array_equal(inner_boxes(boxes, (440, 400)), expected)
 
 
