@@ -10,16 +10,18 @@ import numpy as np
 
 from memaudit.dedup.against import find_elsewhere, require_comparable
 from memaudit.dedup.candidates import CandidateRule
+from memaudit.dedup.cleanest import cleanness, judge, unjudged
 from memaudit.dedup.clusters import SEEDS, Plan, choose_clusters
 from memaudit.dedup.decisions import Ruling, decide, note_lonely, require_group_rule, require_promises, settle
 from memaudit.dedup.exact_duplicates import NO_PAIRS, representatives
 from memaudit.dedup.ignored import RuledOut, ruled_out_positions, ruled_out_rows, without
-from memaudit.dedup.keep import keep_rank, require_rule
+from memaudit.dedup.keep import CLEANEST, keep_rank, require_rule, why_blind
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.pairs import Found, compare
 from memaudit.dedup.pixels import confirm, rule_of, shortfall
 from memaudit.dedup.recall import measure_recall, recall_of_exhaustive
 from memaudit.dedup.results import (
+    Cleanness,
     Comparison,
     Decisions,
     DedupRecall,
@@ -62,7 +64,7 @@ class DedupOptions:
     probes: int = 2
     target_recall: float | None = None
     backend: str = "auto"
-    keep: str = "largest"
+    keep: str = CLEANEST
     groups: str = "cover"
     match: str = "auto"
     match_from: float | None = None
@@ -86,12 +88,13 @@ class _Compared:
 
 class _Images(NamedTuple):
     """All images of a store. rank: their order of preference; apart (n, 2): rows that were ruled out with each other;
-    stands_for: for each row the one of its exact duplicates that is compared for all."""
+    stands_for: for each row the one of its exact duplicates that is compared for all; blind: see `why_blind`."""
 
     columns: Columns
     rank: Int64
     apart: Int64
     stands_for: Int64
+    blind: str | None
 
     @property
     def coverage(self) -> Coverage:
@@ -114,6 +117,7 @@ class _Decided(NamedTuple):
     pixels: PixelChecks | None
     overlaps: Overlaps
     probability: Float32
+    cleanness: Cleanness | None
 
 
 def dedup(
@@ -175,6 +179,7 @@ def dedup(
         inconclusive=_inconclusive(store, images.coverage, against, options.max_unreadable, steps),
         overlaps=decided.overlaps,
         probability=decided.probability,
+        cleanness=decided.cleanness,
     )
 
 
@@ -182,7 +187,8 @@ def _images_of(store: Store, options: DedupOptions, ruled_out: RuledOut | None) 
     columns = store.all_columns()
     rank = keep_rank(columns, options.keep)
     apart = ruled_out_rows(ruled_out, columns) if ruled_out else NO_PAIRS
-    return _Images(columns, rank, apart, representatives(store, rank, apart))
+    blind = why_blind(options.keep, options.match, store, columns)
+    return _Images(columns, rank, apart, representatives(store, rank, apart), blind)
 
 
 def _distinct(store: Store, images: _Images) -> Int64:
@@ -218,13 +224,17 @@ def _decide(
     if rule is not None:
         left = found._replace(pairs=pairs)
         pairs, overlaps, probability, pixels = confirm(left, images.columns, rows, ruling.threshold, rule, progress)
-    settled = settle(store, rows, pairs, images.rank[rows], apart, ruling)
+    judged = unjudged(images.rank[rows], images.blind or "")
+    if images.blind == "":
+        judged = judge(images.columns.at(rows), pairs, images.rank[rows], progress)
+    settled = settle(store, rows, pairs, judged.rank, apart, ruling)
     decisions = decide(images.columns, images.stands_for, rows, settled, elsewhere, ruling.threshold)
     least = ruling.threshold if rule is None else rule.floor
     require_promises(store, decisions, images.stands_for, images.apart, ruling.threshold, least)
     row_pairs = _row_pairs(pairs, rows, images.stands_for, images.columns, elsewhere)
     note_lonely(decisions, row_pairs)
-    return _Decided(decisions, row_pairs, ruled_out, pixels, overlaps, probability)
+    clean = None if images.blind is None else cleanness(judged, rows, decisions)
+    return _Decided(decisions, row_pairs, ruled_out, pixels, overlaps, probability, clean)
 
 
 def _compare(

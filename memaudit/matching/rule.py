@@ -63,7 +63,7 @@ def check_part(query: Picture, reference: Picture) -> Check:
 
 
 def _best(query: Picture, reference: Picture, hypotheses: Iterable[Alignment], model: CopyModel) -> _Seen | None:
-    best, sure = None, model.logit_at(SURE)
+    best, sure = None, model.logit_of(SURE)
     for alignment in hypotheses:
         found = agreement(query, reference, alignment.matrix)
         logit = model.logit(signals_of(alignment, found))
@@ -77,8 +77,8 @@ def _best(query: Picture, reference: Picture, hypotheses: Iterable[Alignment], m
 def _told(query: Picture, reference: Picture, seen: _Seen | None, model: CopyModel, cut: float) -> Check:
     if seen is None:
         return Check(Kind.SIMILAR, 0, NONE, 0.0)
-    (alignment, found, logit) = seen
-    probability = model.probability_at(logit)
+    alignment, found, logit = seen
+    probability = model.probability(logit)
     if probability < cut:
         return Check(Kind.SIMILAR, alignment.inliers, found, probability)
     where = overlap_of(query, reference, alignment.matrix)

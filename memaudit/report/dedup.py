@@ -24,6 +24,7 @@ from memaudit.report.dedup_tables import group_sizes, weakest_of_groups, write_t
 from memaudit.report.document import make_report, write_report
 from memaudit.report.model import (
     Cells,
+    Cleanness,
     DedupReport,
     DedupResults,
     GroupSizes,
@@ -103,6 +104,7 @@ def _results(result: DedupResult) -> DedupResults:
         method=result.method,
         comparison=_comparison(result.comparison),
         keep_rule=result.keep_rule,
+        cleanness=convert(result.cleanness, Cleanness | None, from_attributes=True),
         group_rule=result.group_rule,
         images=result.coverage.total,
         kept=result.count(Decision.KEEP),
