@@ -58,7 +58,7 @@ class Agreement(NamedTuple):
         return found / self.all_patches if self.all_patches else 0.0
 
 
-NONE = Agreement(0.0, 0, 0.0, 0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0)
+NONE = Agreement(0.0, 0, 0.0, 0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
 class _Drawn(NamedTuple):

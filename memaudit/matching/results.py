@@ -16,8 +16,9 @@ class Matches(NamedTuple):
 
     similarity: of the view that is most similar, `view` its name. rank: 1 for a generation's first match; those that
     pixels confirm come before the others, graver kinds first, then by similarity. kind: of `Kind`. verified: pixels
-    confirm it; compared: they were looked at; probability: of a copy by them, NaN where they were not. near_duplicates: how many training images, itself included, reach the
-    threshold with this reference (its eidetic count). overlaps: where those lie that pixels confirm.
+    confirm it; compared: they were looked at; probability: of a copy by them, NaN where they were not. near_duplicates:
+    how many training images, itself included, reach the threshold with this reference (its eidetic count). overlaps:
+    where those lie that pixels confirm.
     """
 
     query: Int64
