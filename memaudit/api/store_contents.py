@@ -83,7 +83,8 @@ def _held(manifest: Manifest) -> dict[str, object]:
     if manifest.views is None:
         return {}
     parent = f"with the digest {manifest.views.parent}" if manifest.views.parent else "that is not finished"
-    return {"holds": f"views of each image of the store {parent}", "views": list(manifest.views.names)}
+    made = {"made as": manifest.views.scheme} if manifest.views.scheme else {}
+    return {"holds": f"views of each image of the store {parent}", "views": list(manifest.views.names), **made}
 
 
 def _windows(store: Store) -> dict[str, object]:

@@ -342,6 +342,8 @@ def test_no_store(tmp_path: Path) -> None:
         lambda m: m.update(complete="yes"),
         lambda m: m.update(sources="test"),
         lambda m: m.update(shard_rows=[7]),
+        lambda m: m.update(views={"parent": "", "names": ["mirrored"], "scheme": 5}),
+        lambda m: m.update(views={"parent": "", "names": ["mirrored"], "scheme": ""}),
         lambda m: m.update(rows=19),
     ],
 )
