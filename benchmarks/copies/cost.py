@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.copies.pairs import PAIRS
 from benchmarks.record import Figure
-from memaudit.matching.compare import _one_thread_each
+from memaudit.matching.compare import one_thread_each
 from memaudit.matching.pictures import Picture, read_picture
 from memaudit.matching.rule import check
 
@@ -38,7 +38,7 @@ def _at_random(row: dict[str, str]) -> bytes:
 
 def _of_kind(pairs: list[tuple[str, str]], data: str) -> Iterator[Figure]:
     read, checked = list[float](), list[float]()
-    with _one_thread_each():
+    with one_thread_each():
         for pair in pairs:
             pictures = []
             for path in pair:
