@@ -21,6 +21,7 @@ _TO_GREY = np.full((1, 3), 1 / 3, np.float32)
 _BLUR = 1.0  # pixels: so that a shift by a pixel, or JPEG's blocks, do not count
 _WHOLLY = 0.95  # share of a patch
 _KEPT = 0.06  # RGB distance that JPEG and resizing stay below
+_MANY = 12
 
 
 class Agreement(NamedTuple):
@@ -31,6 +32,8 @@ class Agreement(NamedTuple):
     of_query, of_reference: share of either picture that lies in the common part.
     worst: patched l2, the largest RGB distance of a tile in [0, 1]; a tile is a sixteenth of the square canvas (Carlini
     et al. 2023). kept: share of the patches whose RGB distance is at most `_KEPT`: they were left as they are.
+    coloured: share of the patches, but for those of one plain ground, whose mean colours are as near.
+    crossing: how much the edges of both run in more than one direction, 0 to 1: parallel ones fit at any shift.
     Of all patches with texture, outlines included: correlation, the mean of their normalised cross-correlations, at
     least 0; shown_kept, the share that is left as it was; distance, the root of their mean squared RGB difference.
     """
@@ -43,9 +46,11 @@ class Agreement(NamedTuple):
     of_reference: float
     worst: float
     kept: float
-    correlation: float
-    shown_kept: float
-    distance: float
+    coloured: float
+    crossing: float
+    correlation: float = 0.0
+    shown_kept: float = 0.0
+    distance: float = 1.0
 
     @property
     def all_patches(self) -> int:
@@ -57,8 +62,13 @@ class Agreement(NamedTuple):
         found = self.alike * self.patches + self.edge_alike * self.edges
         return found / self.all_patches if self.all_patches else 0.0
 
+    @property
+    def evidence(self) -> float:
+        """To choose among alignments by: the share that agrees, less where few patches have a say."""
+        return self.alike * min(1.0, self.patches / _MANY) + 0.5 * self.edge_alike * min(1.0, self.edges / _MANY)
 
-NONE = Agreement(0.0, 0, 0.0, 0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+NONE = Agreement(0.0, 0, 0.0, 0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
 
 class _Drawn(NamedTuple):
@@ -96,6 +106,8 @@ def agreement(query: Picture, reference: Picture, matrix: Float64) -> Agreement:
         min(1.0, float(of_reference)),
         _worst_tile(squares, common),
         float((squares[common] <= _KEPT**2).mean()),
+        _coloured(own, other, common),
+        min(_crossing(drawn.grey, common & texture) for drawn in (own, other)),
         *_of_shown(correlation[common & texture], squares[common & texture]),
     )
 
@@ -111,6 +123,24 @@ def _of_shown(correlation: Float32, squares: Float32) -> tuple[float, float, flo
 def _mean_squares(difference: Float32) -> Float32:
     """Of each patch the mean square of an RGB difference, (rows, columns); of 1 for 255."""
     return np.asarray(_means(difference * difference).sum(axis=2) / (3 * 255**2))
+
+
+def _coloured(own: _Drawn, other: _Drawn, common: NDArray[np.bool_]) -> float:
+    difference = _means(own.pixels) - _means(other.pixels)
+    near = (difference * difference).sum(axis=2) / (3 * 255**2) <= _KEPT**2
+    shown = common & ((np.minimum(own.ground, other.ground) < 1) | ~near)
+    return float(near[shown].mean()) if shown.any() else 0.0
+
+
+def _crossing(grey: Float32, shown: NDArray[np.bool_]) -> float:
+    """Smaller ÷ larger eigenvalue of the structure tensor over these patches (Förstner & Gülch 1987)."""
+    if not shown.any():
+        return 0.0
+    cv2 = import_cv2()
+    across, down = cv2.Sobel(grey, cv2.CV_32F, 1, 0, ksize=1), cv2.Sobel(grey, cv2.CV_32F, 0, 1, ksize=1)
+    xx, xy, yy = (float(_means(product)[shown].sum()) for product in (across * across, across * down, down * down))
+    small, large = np.linalg.eigvalsh(np.array([[xx, xy], [xy, yy]]))
+    return float(max(0.0, small) / large) if large > 0 else 0.0
 
 
 def _worst_tile(squares: Float32, common: NDArray[np.bool_]) -> float:

@@ -45,7 +45,7 @@ def test_nothing_in_common_is_none(photo: Picture) -> None:
     """Beside the reference, a sliver of it, or far beyond."""
     for shift in (1.0, 0.99, -1.0, 40.0):
         assert agreement(photo, photo, np.array([[1.0, 0, shift], [0, 1, 0]])) == NONE
-    assert NONE.all_alike == NONE.correlation == 0
+    assert NONE.evidence == NONE.all_alike == 0
 
 
 def test_shares_are_those_of_the_geometry(photo: Picture) -> None:
@@ -83,3 +83,10 @@ def test_the_worst_tile_tells_a_change_in_one_place(photo: Picture) -> None:
     assert found.kept > 0.85
     whole = np.sqrt(((np.asarray(changed, float) - np.asarray(photograph(0), float)) ** 2).mean()) / 255
     assert whole < 0.15
+
+
+def test_evidence_of_few_patches_weighs_less() -> None:
+    """All of two patches is less than half of a hundred."""
+    few, many = (NONE._replace(alike=share, patches=count) for share, count in ((1.0, 2), (0.5, 100)))
+    assert few.evidence < many.evidence
+    assert PATCH * 12 == 192
