@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 import signal
 import subprocess
 import sys
@@ -197,7 +198,7 @@ def test_components_by_a_chain_of_confirmed_pairs(tmp_path: Path) -> None:
     assert d.pixels.tolist() == [False, True, False]
     assert d.chain[2] == pytest.approx(BELOW, abs=1e-3)
     assert d.similarity[2] == pytest.approx(2 * BELOW**2 - 1, abs=1e-3)
-    by_cover = dedup(store, CHECKED).decisions
+    by_cover = dedup(store, replace(CHECKED, keep="largest")).decisions
     assert by_cover.decision.tolist() == [Decision.KEEP, Decision.DROP, Decision.KEEP]
 
 
