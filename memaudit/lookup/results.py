@@ -25,9 +25,9 @@ class LookupMatch:
     """A training image that reaches the threshold with a view of the picture asked for, or that pixels confirm.
 
     kind: of `Kind`, empty for one that is no match and was not compared. verified: pixels confirm it; compared: they
-    were looked at; probability: of a copy by them, None where they were not, or a part was. alignment (the
-    matrix row by row), picture_box, reference_box: where the picture and the training image show the same, see `Overlap`; None where pixels
-    do not confirm it.
+    were looked at; probability: of a copy by them, None where they were not, or a part was. alignment (the matrix row
+    by row), picture_box, reference_box: where the picture and the training image show the same, see `Overlap`; None
+    where pixels do not confirm it.
     """
 
     image_id: str
