@@ -14,18 +14,19 @@ from memaudit.matching.compare import Files, check_pairs
 from memaudit.matching.overlap import Overlaps
 from memaudit.similarity import Pairs
 from memaudit.store import Columns
-from memaudit.types import Coverage, Int64, Progress
+from memaudit.types import Coverage, Float32, Int64, Progress
 
 CANDIDATES = 8  # pairs of each image that are checked: so the cost grows with the set, and not with its families
 _REASONS = 3
 
 
 class Confirmed(NamedTuple):
-    """The pairs that reach the threshold, or that pixels confirm. overlaps: of the latter, in their order, left as the
-    query."""
+    """The pairs that reach the threshold, or that pixels confirm. overlaps, probability: of the latter,
+    in their order, left as the query."""
 
     pairs: Pairs
     overlaps: Overlaps
+    probability: Float32
     checks: PixelChecks
 
 
@@ -59,6 +60,7 @@ def confirm(
     return Confirmed(
         pairs.where(keep),
         checks.overlaps[checks.copies].swapped(turned),
+        checks.probability[checks.copies],
         PixelChecks(
             floor=rule.floor,
             candidates=len(below) + found.left_out,

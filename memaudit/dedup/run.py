@@ -44,7 +44,7 @@ from memaudit.similarity import Pairs
 from memaudit.similarity.backends import require_backend
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import Columns, Store
-from memaudit.types import Coverage, Int64, Progress, Status, silent
+from memaudit.types import Coverage, Float32, Int64, Progress, Status, silent
 
 METHODS = ("auto", "openai-2022")
 _NOWHERE = Elsewhere(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, bool))
@@ -116,6 +116,7 @@ class _Decided(NamedTuple):
     ruled_out: int
     pixels: PixelChecks | None
     overlaps: Overlaps
+    probability: Float32
     cleanness: Cleanness | None
 
 
@@ -177,6 +178,7 @@ def dedup(
         seed=options.seed,
         inconclusive=_inconclusive(store, images.coverage, against, options.max_unreadable, steps),
         overlaps=decided.overlaps,
+        probability=decided.probability,
         cleanness=decided.cleanness,
     )
 
@@ -218,10 +220,10 @@ def _decide(
     apart = ruled_out_positions(images.apart, images.stands_for, rows)
     pairs, near = without(found.pairs, apart), np.float32(ruling.threshold)
     ruled_out = int((found.pairs.similarity >= near).sum() - (pairs.similarity >= near).sum())
-    overlaps, pixels = Overlaps.unknown(), None
+    overlaps, probability, pixels = Overlaps.unknown(), np.empty(0, np.float32), None
     if rule is not None:
         left = found._replace(pairs=pairs)
-        pairs, overlaps, pixels = confirm(left, images.columns, rows, ruling.threshold, rule, progress)
+        pairs, overlaps, probability, pixels = confirm(left, images.columns, rows, ruling.threshold, rule, progress)
     judged = unjudged(images.rank[rows], images.blind or "")
     if images.blind == "":
         judged = judge(images.columns.at(rows), pairs, images.rank[rows], progress)
@@ -232,7 +234,7 @@ def _decide(
     row_pairs = _row_pairs(pairs, rows, images.stands_for, images.columns, elsewhere)
     note_lonely(decisions, row_pairs)
     clean = None if images.blind is None else cleanness(judged, rows, decisions)
-    return _Decided(decisions, row_pairs, ruled_out, pixels, overlaps, clean)
+    return _Decided(decisions, row_pairs, ruled_out, pixels, overlaps, probability, clean)
 
 
 def _compare(
