@@ -27,6 +27,7 @@ BENCHMARKS: Mapping[str, str] = MappingProxyType(
         "gate": "start-up to verdict of `memaudit gate`",
         "importing": "speed and memory of `memaudit import`, beside np.load and a copy",
         "index": "exact search beside faiss.IndexFlatIP; build, size, speed and recall of each recipe",
+        "size": "time, memory and reading of `memaudit dedup` with pixels, by the number of files",
     }
 )
 

@@ -37,6 +37,7 @@ from memaudit.report.model.dedups import (
     Side,
     Skew,
     SkewRow,
+    TrueCopies,
 )
 from memaudit.report.model.extraction import ExtractionResults, PromptGroup
 from memaudit.report.model.faces import (
@@ -130,6 +131,7 @@ __all__ = [
     "Side",
     "Skew",
     "SkewRow",
+    "TrueCopies",
     "Unmeasured",
     "Why",
     "WhyBand",
