@@ -176,7 +176,8 @@ class _Comparison:
         self._tried[places] = True
         self.decided[places], self.is_copy[places] = checks.read, checks.copies
         self.unread.update(checks.why[~checks.read])
-        self._copies.append((places[checks.copies], checks.overlaps[checks.copies]))
+        if checks.copies.any():
+            self._copies.append((places[checks.copies], checks.overlaps[checks.copies]))
         return Said(self._numbers[places[checks.read]], checks.copies[checks.read], checks.overlaps[checks.copies])
 
     def overlaps(self) -> Overlaps:

@@ -112,7 +112,8 @@ def test_stopped_anywhere_and_called_again_it_is_as_if_it_had_not_been(
         whole = confirmed(given)
         patch.setattr(pixels, "HELD", data.draw(st.integers(2, 20)))
         patch.setattr(compare, "_AT_ONCE", data.draw(st.integers(1, 4)))
-        patch.setattr(compare.os, "cpu_count", lambda: data.draw(st.integers(1, 3)))
+        threads = data.draw(st.integers(1, 3))
+        patch.setattr(compare.os, "cpu_count", lambda: threads)
         patch.setattr("memaudit.dedup.verdicts._PAIRS", 1)
         stopped = Watched(patch, stop=data.draw(st.integers(0, len(pairs) - 1)))
         if (given.found.pairs.similarity < THRESHOLD).sum() > stopped.stop:
@@ -156,6 +157,7 @@ def test_a_budget_is_spent_on_the_most_similar_pairs(tmp_path: Path, monkeypatch
     given = given_pairs(tmp_path, 400, chain(400))
     monkeypatch.setattr(compare, "_AT_ONCE", 1)
     monkeypatch.setattr(compare.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(pixels, "estimated", lambda *_: None)
     Watched(monkeypatch)
     whole = confirmed(given)
     now = 0.0
@@ -210,6 +212,7 @@ def test_files_are_read_about_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """As often as the report says, with room for few."""
     given = given_pairs(tmp_path, 400, chain(400))
     monkeypatch.setattr(pixels, "HELD", 20)
+    monkeypatch.setattr(pixels, "estimated", lambda *_: None)
     watched = Watched(monkeypatch)
     checks = confirmed(given).checks
     assert len(watched.read) == checks.reads
