@@ -6,10 +6,9 @@ import os
 import struct
 import time
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,9 +103,9 @@ class Verdicts:
     def _begun(self, first: bytes) -> Said:
         """What the file holds; from then on it holds that and no more."""
         with open(self._file, "rb", closefd=False) as file:
-            begun = file.read(len(first)) == first
+            begun, size = file.read(len(first)) == first, os.fstat(self._file).st_size
             parts, end = list[Said](), len(first)
-            while begun and (part := _read_piece(file.read(_HEAD.size), file.read)) is not None:
+            while begun and (part := _read_piece(file, size)) is not None:
                 parts.append(part)
                 end = file.tell()
         if begun:
@@ -117,13 +116,17 @@ class Verdicts:
         return Said.joined(parts)
 
 
-def _read_piece(head: bytes, read: Callable[[int], bytes]) -> Said | None:
-    """None where there is none that is whole."""
+def _read_piece(file: IO[bytes], size: int) -> Said | None:
+    """The next one; None where there is none that is whole. size: of the file."""
+    head = file.read(_HEAD.size)
     if len(head) < _HEAD.size:
         return None
     pairs, copies, crc = _HEAD.unpack(head)
-    body = read(9 * pairs + 8 * _OVERLAP * copies)
-    if zlib.crc32(body) != crc or len(body) != 9 * pairs + 8 * _OVERLAP * copies:
+    length = 9 * pairs + 8 * _OVERLAP * copies
+    if file.tell() + length > size:
+        return None
+    body = file.read(length)
+    if zlib.crc32(body) != crc:
         return None
     numbers: Float64 = np.frombuffer(body, "<f8", offset=9 * pairs).reshape(-1, _OVERLAP)
     overlaps = Overlaps(numbers[:, :6].reshape(-1, 2, 3), numbers[:, 6:10], numbers[:, 10:])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memaudit.dedup import effort
@@ -25,7 +25,9 @@ def test_a_budget_is_seconds(given: str | float | None, seconds: float | None) -
     "given", ["", "2", "h", "-1h", "2 hours", "1e3s", "0s", "٣h", "2H", 0, -1, float("nan"), float("inf")]
 )
 def test_what_is_no_budget_is_one_line(given: str | float) -> None:
-    with pytest.raises(UsageError, match=r"--budget .* is no time: expected a number and s, m, h or d") as caught:
+    with pytest.raises(
+        UsageError, match=r"--budget .* is no time: expected a number above 0 and s, m, h or d"
+    ) as caught:
         seconds_of(given)
     assert "\n" not in str(caught.value)
 
@@ -77,6 +79,7 @@ def test_a_budget_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not any_time.spent
 
 
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 100), max_size=60), st.integers(1, 8))
 def test_bands_fall_in_similarity_and_hold_each_pair_once(similarity: list[int], bands: int) -> None:
     """Nobody in a later band is more similar than anybody in an earlier one."""

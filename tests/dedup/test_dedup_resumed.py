@@ -245,7 +245,7 @@ def test_memory_grows_with_pairs_as_stated_and_no_more(tmp_path: Path, monkeypat
     [
         (
             ["--budget", "2 hours"],
-            "--budget '2 hours' is no time: expected a number and s, m, h or d, such as 90m or 2h",
+            "--budget '2 hours' is no time: expected a number above 0 and s, m, h or d, such as 90m or 2h",
         ),
         (["--budget", "1h", "--match", "none"], "--match none compares no pixels: leave out --budget"),
     ],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memaudit.dedup.verdicts import VERDICTS, Said, Verdicts
@@ -42,6 +42,7 @@ def read(path: Path, depends_on: str = "a") -> Said:
         return verdicts.earlier
 
 
+@settings(max_examples=25, deadline=None)
 @given(PIECES)
 def test_what_was_added_is_there_again(
     tmp_path_factory: pytest.TempPathFactory, pieces: list[list[tuple[int, bool]]]
@@ -51,6 +52,7 @@ def test_what_was_added_is_there_again(
     assert_equal(read(path), Said.joined([said(piece) for piece in pieces]))
 
 
+@settings(max_examples=40, deadline=None)
 @given(PIECES.filter(len), st.data())
 def test_cut_anywhere_or_damaged_the_whole_pieces_before_are_left(
     tmp_path_factory: pytest.TempPathFactory, pieces: list[list[tuple[int, bool]]], data: st.DataObject
