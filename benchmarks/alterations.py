@@ -55,9 +55,7 @@ def half_jpeg(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> 
 
 def crop(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
     """Exactly `strength` of each side, at a random place."""
-    width, height = (max(8, round(side * strength)) for side in image.size)
-    left, top = _place(image.size, (width, height), rng)
-    return image.crop((left, top, left + width, top + height))
+    return image.crop(_cut(image.size, strength, rng))
 
 
 def mirror(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
@@ -137,11 +135,10 @@ def border(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Ima
 
 def paste(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
     """Onto a photograph of 4 : 3, at `strength` of its width or as high as it; at a random place."""
-    side = max(*image.size, LEAST_GROUND)
     chosen = beside.grounds[int(rng.integers(len(beside.grounds)))]
-    ground = ImageOps.fit(read_rgb(chosen), (side, round(side * 0.75)))
-    small = _scaled(image, min(ground.width * strength / image.width, ground.height / image.height))
-    ground.paste(small, _place(ground.size, small.size, rng))
+    size, box = _pasted(image.size, strength, rng)
+    ground = ImageOps.fit(read_rgb(chosen), size)
+    ground.paste(image.resize((box[2] - box[0], box[3] - box[1]), _LANCZOS), box[:2])
     return ground
 
 
@@ -190,6 +187,56 @@ SETTINGS: Mapping[str, Setting] = MappingProxyType(
 )
 
 
+# Two in turn; the JPEG has the lower quality of both.
+TWO: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        f"{first} + {second}": (first, second)
+        for first, second in (
+            ("crop 0.7", "JPEG 30"),
+            ("crop 0.7", "mirror"),
+            ("crop 0.7", "jitter 0.4"),
+            ("crop 0.7", "text 0.12"),
+            ("mirror", "resize 0.5, JPEG 30"),
+            ("mirror", "border 0.1"),
+            ("rotate 5", "crop 0.7"),
+            ("rotate 5", "emoji 0.3"),
+            ("square", "grey"),
+            ("stretch 1.5", "text 0.12"),
+            ("blur 2", "JPEG 30"),
+            ("paste 0.4", "resize 0.5, JPEG 30"),
+        )
+    }
+)
+
+
+class Boxes(NamedTuple):
+    """Where copy and source show the same: x0, y0, x1, y1 in shares of width and height, of the copy and the source."""
+
+    copy: tuple[float, float, float, float]
+    source: tuple[float, float, float, float]
+
+
+ALL = (0.0, 0.0, 1.0, 1.0)
+
+
+def boxes_of(setting: str, size: tuple[int, int], name: str, grounds: int) -> Boxes | None:
+    """Of a copy of a source of this size and name, as many grounds to paste it onto; None where the setting is not one
+    that cuts or pastes."""
+    made = SETTINGS.get(setting)
+    if made is None or made.make not in (crop, paste):
+        return None
+    rng = stream(0, name, setting, 0)
+    if made.make is crop:
+        return Boxes(ALL, _shares(_cut(size, made.strength, rng), size))
+    rng.integers(grounds)
+    ground, box = _pasted(size, made.strength, rng)
+    return Boxes(_shares(box, ground), ALL)
+
+
+def _shares(box: tuple[int, int, int, int], size: tuple[int, int]) -> tuple[float, float, float, float]:
+    return box[0] / size[0], box[1] / size[1], box[2] / size[0], box[3] / size[1]
+
+
 def write_copies(source: Path, name: str, beside: Beside, out: Path) -> dict[str, Path]:
     """Write a JPEG of each of SETTINGS into the new folder `out`; returns them by setting. Same name, same copies."""
     out.mkdir(parents=True)
@@ -209,6 +256,15 @@ def copies_of(
         yield setting, make(image.copy(), strength, stream(0, name, setting, 0), beside)
 
 
+def of_two(source: Path, name: str, beside: Beside, pair: str) -> tuple[Image.Image, int]:
+    """The copy with both alterations of one of `TWO`, and the quality of its JPEG; drawn anew."""
+    image = read_rgb(source)
+    for setting in TWO[pair]:
+        made, rng = SETTINGS[setting], stream(0, name, f"{pair}: {setting}", 0)
+        image = made.make(image, made.strength, rng, beside)
+    return image, min(SETTINGS[setting].quality for setting in TWO[pair])
+
+
 def _sticker(image: Image.Image, side: int, rng: Rng, beside: Beside) -> None:
     """Lay one of the emoji over it, at a random place."""
     with Image.open(beside.emoji[int(rng.integers(len(beside.emoji)))]) as opened:
@@ -225,6 +281,23 @@ def _caption(image: Image.Image, words: str, size: int, top: float) -> None:
 
 def _scaled(image: Image.Image, factor: float) -> Image.Image:
     return image.resize((max(1, round(image.width * factor)), max(1, round(image.height * factor))), _LANCZOS)
+
+
+def _cut(size: tuple[int, int], strength: float, rng: Rng) -> tuple[int, int, int, int]:
+    """The box of a part, `strength` of each side, at a random place."""
+    width, height = (max(8, round(side * strength)) for side in size)
+    left, top = _place(size, (width, height), rng)
+    return left, top, left + width, top + height
+
+
+def _pasted(size: tuple[int, int], strength: float, rng: Rng) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
+    """The size of a ground of 4 : 3, and the box of what is pasted there."""
+    side = max(*size, LEAST_GROUND)
+    ground = (side, round(side * 0.75))
+    factor = min(ground[0] * strength / size[0], ground[1] / size[1])
+    width, height = (max(1, round(length * factor)) for length in size)
+    left, top = _place(ground, (width, height), rng)
+    return ground, (left, top, left + width, top + height)
 
 
 def _place(size: tuple[int, int], part: tuple[int, int], rng: Rng) -> tuple[int, int]:

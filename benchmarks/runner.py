@@ -20,14 +20,17 @@ RESULTS = Path(__file__).resolve().parents[1] / "results"
 BENCHMARKS: Mapping[str, str] = MappingProxyType(
     {
         "audit": "what an audit finds of 21 alterations and of natural copies, and what it flags that is no copy",
+        "copies": "is this pair a copy: recall, false findings, boxes and cost, on pictures fixed before it was tuned",
         "dedup": "time and recall of finding near-duplicate pairs, beside FAISS and the method of 2022",
         "embed": "images/s of `memaudit embed` beside the bare encoder and immaculate; peak memory",
         "families": "precision and recall of `memaudit dedup` on families of altered copies",
         "faces": "images/s of `memaudit faces` beside OpenCV's own loop; the join of faces beside FAISS",
         "gate": "start-up to verdict of `memaudit gate`",
         "importing": "speed and memory of `memaudit import`, beside np.load and a copy",
+        "keep": "whether dedup keeps the original of families of known origin, by keep rule",
         "index": "exact search beside faiss.IndexFlatIP; build, size, speed and recall of each recipe",
         "size": "time, memory and reading of `memaudit dedup` with pixels, by the number of files",
+        "windows": "cost and recall of windows of one pass, beside each encoded by itself",
     }
 )
 

@@ -62,7 +62,8 @@ def test_base_and_cpu_as_installed(tmp_path: Path, picture_folder: MakeFolder) -
     install(venv, ".")
     write(tmp_path / "report.json", audit(5000, days_old=1))
     for command in (["--help"], ["gate", "report.json"], ["info", "report.json"], ["verify", "report.json"]):
-        assert memaudit(venv, tmp_path, *command).returncode == 0, command
+        alone = 3 if command[0] == "verify" else 0  # of what lay beside it nothing is here
+        assert memaudit(venv, tmp_path, *command).returncode == alone, command
     pictures = str(picture_folder(6))
     assert_line(memaudit(venv, tmp_path, "embed", pictures, "--out", "sscd"), "encoder sscd needs onnxruntime")
     assert memaudit(venv, tmp_path, "embed", pictures, "--out", "store", "--encoder", "thumbnail").returncode == 0

@@ -33,7 +33,7 @@ def run_dedup(
     probes: int = 2,
     target_recall: float | None = None,
     backend: str = "auto",
-    keep: str = "largest",
+    keep: str = "cleanest",
     groups: str = "cover",
     match: str = "auto",
     match_from: float | None = None,
@@ -49,10 +49,10 @@ def run_dedup(
 
     out: folder of the run's files; None: a temporary one. against: another store, whose images are dropped first.
     ignore: CSV of left_id, right_id, pairs that are none. threshold: cosine, None for the encoder's own. clusters: None
-    for chosen by cost, 0 for every image with every other. keep: largest, first or best:COLUMN. match: whether pairs
-    from `match_from` to the threshold are decided on pixels: auto, pixels or none. budget: time for that, such as "2h"
-    (s, m, h or d) or in seconds: the most similar pairs come first, and the report says what was left. tell: is given
-    a line about how long it will take, where that is a minute or more.
+    for chosen by cost, 0 for every image with every other. keep: cleanest, largest, first or best:COLUMN. match:
+    whether pairs from `match_from` to the threshold are decided on pixels: auto, pixels or none. budget: time for that,
+    such as "2h" (s, m, h or d) or in seconds: the most similar pairs come first, and the report says what was left.
+    tell: is given a line about how long it will take, where that is a minute or more.
 
     Raises UsageError for impossible options, InputError for a store without images, InconclusiveError for one that is
     unfinished or damaged.

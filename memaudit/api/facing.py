@@ -166,7 +166,7 @@ def summarise_faces(store: AnyStore, *, threshold: float | None = None, progress
         raise InputError(f"store {opened.folder} holds images, not faces: memaudit dedup finds what it repeats")
     if not opened.comparable:
         return FaceSummary(threshold or opened.encoder.threshold, 0, 0, 0, ())
-    result = dedup(opened, DedupOptions(threshold=threshold, groups="components"), progress=progress)
+    result = dedup(opened, DedupOptions(threshold=threshold, keep="largest", groups="components"), progress=progress)
     opened.require_current()
     found = repeated_identities(opened, result.decisions, _SHOWN)
     recall = result.recall.by_pair.value

@@ -23,7 +23,9 @@ from memaudit.gate import (
 from memaudit.gate import Finding as Finding
 from memaudit.gate import Verdict as Verdict
 from memaudit.gate.outputs import plain as plain
-from memaudit.report.document import find_reports, read_report
+from memaudit.gate.verdict import unmeasured
+from memaudit.report.document import read_report
+from memaudit.report.found import FoundReports, find_reports
 from memaudit.report.model import Report
 
 _WRITERS = {"junit": outputs.junit, "sarif": outputs.sarif, "markdown": outputs.markdown}
@@ -68,6 +70,11 @@ class GateRun:
     @property
     def findings(self) -> tuple[Finding, ...]:
         return self.result.findings
+
+    @property
+    def reports(self) -> tuple[str, ...]:
+        """The paths of the reports that were judged."""
+        return self.result.reports
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -124,7 +131,8 @@ def run_gate(
 ) -> GateRun:
     """Hold reports of audits and dedups against a policy.
 
-    reports: a folder stands for every report.json of memaudit below it, previous runs left out. policy: limits in
+    reports: a folder stands for every report of memaudit below it, whatever the file is called; previous runs are left
+    out, and a run without a report there is inconclusive. policy: limits in
     TOML; None: those that `write_policy` writes. baseline: an earlier audit: its rate may not be exceeded by much.
     accepted: TOML of matches that a person has accepted. junit, sarif, markdown: files to write. append: the Markdown
     goes to the end of its file, where others wrote before.
@@ -140,7 +148,7 @@ def run_gate(
         raise UsageError("no report given: name at least one report.json of memaudit audit or dedup")
     if append and markdown is None:
         raise UsageError("append without markdown: name the file that the Markdown is added to")
-    named, passed_over = _unfolded(named)
+    named, walked = _unfolded(named)
     given = {"junit": junit, "sarif": sarif, "markdown": markdown}
     files = {name: Path(path) for name, path in given.items() if path is not None}
     inputs = [path_of(report) for report in named]
@@ -152,8 +160,7 @@ def run_gate(
         baseline=report_of(baseline) if baseline else None,
         accepted=read_accepted(Path(accepted)) if accepted else (),
     )
-    notes = (f"{path} is no report of memaudit: it was not judged" for path in passed_over)
-    run = GateRun(replace(result, notes=(*result.notes, *notes)))
+    run = GateRun(_with_what_was_found(result, walked))
     run.write(**files, append=append)
     return run
 
@@ -171,17 +178,25 @@ def write_policy(path: str | Path) -> Path:
     return path
 
 
-def _unfolded(named: Sequence[AnyReport]) -> tuple[list[AnyReport], list[Path]]:
-    """Reports, those of a folder in its place; and what else is called report.json there."""
-    reports, others = [], []
+def _unfolded(named: Sequence[AnyReport]) -> tuple[list[AnyReport], list[FoundReports]]:
+    """Reports, those of a folder in its place; and what else was found there."""
+    reports, walked = list[AnyReport](), list[FoundReports]()
     for report in named:
         if not isinstance(report, str | Path) or not Path(report).is_dir():
             reports.append(report)
             continue
-        found = find_reports(Path(report))
-        reports += found.reports
-        others += found.others
-    return reports, others
+        walked.append(find_reports(Path(report)))
+        reports += walked[-1].reports
+    return reports, walked
+
+
+def _with_what_was_found(result: GateResult, walked: Sequence[FoundReports]) -> GateResult:
+    """A run that was killed, or goes on, has no report that could fail: it must not look as if it had passed."""
+    began = "A run began there and wrote no report: let it finish, or remove the folder."
+    rules = (unmeasured(str(path), "report", "one", began) for found in walked for path in found.unfinished)
+    notes = [f"{path} is no report of memaudit: it was not judged." for found in walked for path in found.others]
+    notes += [f"{path} has previous runs: they were not judged." for found in walked for path in found.earlier]
+    return replace(result, rules=(*result.rules, *rules), notes=(*result.notes, *notes))
 
 
 def path_of(report: AnyReport) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,10 @@ from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, folder_of
 from memaudit.errors import InputError
 from memaudit.files import digest_of, is_store, read_json
-from memaudit.report.bindings import faults_beside, notes_beside
+from memaudit.report.bindings import faults_beside, unchecked_beside
 from memaudit.report.bounds import MOST_BYTES
 from memaudit.report.document import read_report
+from memaudit.report.model import Report
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,8 +45,9 @@ class Description:
 
 @dataclass(frozen=True, repr=False)
 class Verification:
-    """faults: what is wrong with a store, an index, or a report and what is beside it; none if it is sound. notes: what
-    has no digest by which to tell, as files of earlier versions, and what is not there.
+    """faults: what is wrong with a store, an index, or a report, what is beside it and the stores that it is about.
+    unchecked: what could not be told, because it is not there, or has no digest, as files of earlier versions. Sound is
+    what has neither. notes: what a reader should know besides.
 
     >>> ma.verify(ma.embed("training", out="store", encoder="thumbnail")).sound
     True
@@ -52,11 +55,17 @@ class Verification:
 
     path: Path
     faults: tuple[str, ...]
+    unchecked: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def sound(self) -> bool:
-        return not self.faults
+        return not self.faults and not self.unchecked
+
+    @property
+    def outcome(self) -> str:
+        """sound, not sound, or not checked whole."""
+        return "not sound" if self.faults else "not checked whole" if self.unchecked else "sound"
 
     def __repr__(self) -> str:
         return f"<Verification of {self.path}: {self._said}>"
@@ -66,7 +75,7 @@ class Verification:
 
     @property
     def _said(self) -> str:
-        return "; ".join(self.faults) or "sound"
+        return "; ".join((self.outcome, *self.faults, *self.unchecked))
 
 
 def describe(path: AnyStore) -> Description:
@@ -105,7 +114,8 @@ def describe(path: AnyStore) -> Description:
 
 
 def verify(path: AnyStore) -> Verification:
-    """Re-compute every digest of a store, an index, the evidence of a look-up, or a report and the tables beside it.
+    """Re-compute every digest of a store, an index, the evidence of a look-up, or a report, the files beside it and the
+    stores that it names.
 
     path: the folder of a run stands for its report. Raises InputError for something else, and for a report that is not
     sound; InconclusiveError for a manifest that was changed.
@@ -117,17 +127,36 @@ def verify(path: AnyStore) -> Verification:
     folder = folder_of(path)
     kind = _kind(folder)
     if kind == "store":
-        from memaudit.api.store_contents import faults_of, notes_of
+        from memaudit.api.store_contents import faults_of, notes_of, unchecked_in
 
-        return Verification(folder, tuple(faults_of(folder)), tuple(notes_of(folder)))
+        return Verification(folder, *map(tuple, (faults_of(folder), unchecked_in(folder), notes_of(folder))))
     if kind == "index":
-        from memaudit.index import index_notes, verify_index
+        from memaudit.index import index_unchecked, verify_index
 
-        return Verification(folder, tuple(verify_index(folder)), tuple(index_notes(folder)))
+        return Verification(folder, tuple(verify_index(folder)), tuple(index_unchecked(folder)))
     if kind == "evidence":
         return Verification(folder, tuple(_faults_of_evidence(folder)))
     report, beside = read_report(_report_at(folder)), _report_at(folder).parent
-    return Verification(folder, tuple(faults_beside(report, beside)), tuple(notes_beside(report, beside)))
+    of_stores = _stores_of(report, beside)
+    faults = (*faults_beside(report, beside), *of_stores.faults)
+    return Verification(folder, faults, (*unchecked_beside(report, beside), *of_stores.unchecked))
+
+
+def _stores_of(report: Report, beside: Path) -> Verification:
+    """The stores that a report was written about, read whole."""
+    faults, unchecked = list[str](), list[str]()
+    for name, digest in (report.head.stores or {}).items():
+        folder = Path(os.path.normpath(beside / name))
+        if not is_store(folder):
+            unchecked.append(f"{folder} is not there: the store that the report is about cannot be checked")
+            continue
+        try:
+            from memaudit.api.store_contents import faults_as_read
+        except ImportError as error:
+            unchecked.append(f"{folder} cannot be checked here: {error}")
+            continue
+        faults += faults_as_read(folder, digest)
+    return Verification(beside, tuple(faults), tuple(unchecked))
 
 
 def _report_at(path: Path) -> Path:

@@ -18,13 +18,26 @@ def faults_of(path: Path) -> list[str]:
     return [*verify_store(path), *window_faults(path)]
 
 
-def notes_of(path: Path) -> list[str]:
-    """What has no digest of its own by which to tell whether it was changed: manifests of earlier versions; and what
-    the store's sources hold by now and it does not."""
+def unchecked_in(path: Path) -> list[str]:
+    """What has no digest of its own by which to tell whether it was changed: manifests of earlier versions."""
     folders = [path, *(path / name for name in (TILES, DETAILS) if (path / name / MANIFEST).is_file())]
-    notes = [NOT_BOUND.format(folder / MANIFEST) for folder in folders if not Manifest.read(folder).bound]
+    return [NOT_BOUND.format(folder / MANIFEST) for folder in folders if not Manifest.read(folder).bound]
+
+
+def notes_of(path: Path) -> list[str]:
+    """What the store's sources hold by now and it does not."""
     manifest = Manifest.read(path)
-    return [*notes, *filter(None, [grown(Store(path, manifest))] if manifest.complete else [])]
+    return [*filter(None, [grown(Store(path, manifest))] if manifest.complete else [])]
+
+
+def faults_as_read(path: Path, digest: str) -> list[str]:
+    """Of a store that a report is about: it must be the one that was read, and sound."""
+    try:
+        if Store(path, Manifest.read(path)).digest != digest:
+            return [f"{path} is another store than the report is about, or was changed since: restore it, or run again"]
+        return verify_store(path)
+    except InconclusiveError as error:
+        return [str(error)]
 
 
 def contents_of(path: Path) -> dict[str, object]:
@@ -70,7 +83,8 @@ def _held(manifest: Manifest) -> dict[str, object]:
     if manifest.views is None:
         return {}
     parent = f"with the digest {manifest.views.parent}" if manifest.views.parent else "that is not finished"
-    return {"holds": f"views of each image of the store {parent}", "views": list(manifest.views.names)}
+    made = {"made as": manifest.views.scheme} if manifest.views.scheme else {}
+    return {"holds": f"views of each image of the store {parent}", "views": list(manifest.views.names), **made}
 
 
 def _windows(store: Store) -> dict[str, object]:

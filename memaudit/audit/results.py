@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from memaudit.audit.repeats import Digests
 from memaudit.matching.results import Matches, Misses, ReferenceViews
+from memaudit.store import Store
 from memaudit.types import Coverage, EncoderSpec, Float32, Float64, Int64, Rate
 
 
@@ -158,7 +159,7 @@ class AuditResult:
     pixels; None where none were, and `no_pixels` says why. views: their names. misses: the closest that are no matches.
     counted: for each row whether `searched` counts it. reference_views: what was searched of the training images.
     grown: what the training set's sources hold by now and its store does not, in a sentence. not_read: what was not
-    looked at of generations, held-out and training images, a sentence for each kind.
+    looked at of generations, held-out and training images, a sentence for each kind. stores: that were read.
     """
 
     encoder: EncoderSpec
@@ -190,6 +191,7 @@ class AuditResult:
     misses: Misses | None = None
     reference_views: ReferenceViews | None = None
     effort: Effort = Effort()
+    stores: tuple[Store, ...] = ()
 
     @property
     def unseen(self) -> int:

@@ -126,6 +126,7 @@ def audit(
         if options.metrics and control
         else None,
         views=(WHOLE, *(views.generations.names if views.generations else ())),
+        stores=(generations, references.store, *([control] if control else []), *views.stores),
         effort=views.effort(way.plan.floor if way.plan.on_pixels else None),
     )
     reasons = (

@@ -10,6 +10,7 @@ from memaudit.audit.results import AuditResult, Effort
 from memaudit.embedding.views import ViewStore
 from memaudit.matching.shortfalls import unmeasured
 from memaudit.matching.windows import NO_WINDOWS, Windows, lost_views
+from memaudit.store import Store
 from memaudit.types import Coverage, Status
 
 _NO_VIEWS = "--views none goes by whole images alone"
@@ -21,6 +22,11 @@ class Views(NamedTuple):
     generations: ViewStore | None = None
     control: ViewStore | None = None
     windows: Windows = NO_WINDOWS
+
+    @property
+    def stores(self) -> list[Store]:
+        both = (self.generations, self.control, self.windows.tiles, self.windows.details)
+        return [views.store for views in both if views is not None]
 
     def lost(self, allowed: float) -> list[str]:
         """Views are made of the files: where those are gone, less was searched than the report would say."""

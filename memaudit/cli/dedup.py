@@ -39,7 +39,7 @@ Probes = Annotated[int, typer.Option("--probes", help="Nearest clusters each ima
 Exhaustive = Annotated[bool, typer.Option("--exhaustive", help="Compare every image with every other.")]
 Keep = Annotated[
     str,
-    typer.Option("--keep", help="Whom to keep: largest (pixels), first (image_id) or best:COLUMN (highest)."),
+    typer.Option("--keep", help="Whom to keep: cleanest (least altered), largest, first (image_id), best:COLUMN."),
 ]
 Groups = Annotated[
     str,
@@ -72,7 +72,7 @@ def dedup(
     target_recall: TargetRecall = None,
     exhaustive: Exhaustive = False,
     backend: Backend = "auto",
-    keep: Keep = "largest",
+    keep: Keep = "cleanest",
     groups: Groups = "cover",
     match: Match = "auto",
     match_from: MatchFrom = None,

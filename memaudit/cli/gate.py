@@ -97,6 +97,10 @@ def _of(report: str, result: GateRun) -> str:
 
 
 def _particulars(result: GateRun) -> Iterator[str]:
+    from memaudit.api.gating import plain
+
+    yield "\nJudged:"
+    yield from (f"  {plain(path, FIRST_LINE)}" for path in result.reports)
     yield from _listed("New since the baseline", result.result.new)
     yield from _listed("Accepted by a person", result.result.accepted)
     yield from _listed("Findings", [finding for finding in result.findings if not finding.accepted])

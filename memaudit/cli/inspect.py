@@ -24,13 +24,15 @@ def info(path: AnyPath, as_json: JsonFlag = False, quiet: QuietFlag = False, ver
 
 
 def verify(path: AnyPath, as_json: JsonFlag = False, quiet: QuietFlag = False, verbose: VerboseFlag = False) -> None:
-    """Re-compute every digest of a store, an index, the evidence of a look-up, or a report and the files beside it.
-    Exit code 3: it was changed, or is damaged."""
+    """Re-compute every digest of a store, an index, the evidence of a look-up, or a report, the files beside it and the
+    stores that it names. Exit code 3: it was changed, is damaged, or could not be checked whole."""
     from memaudit.api.inspecting import verify as run
 
     console, found = Console(as_json, quiet), run(path)
-    text = "\n".join([*(found.faults or [f"{path} is sound"]), *found.notes])
-    value = {"path": str(path), "sound": found.sound, "faults": list(found.faults), "notes": list(found.notes)}
+    lists = {"faults": [*found.faults], "unchecked": [*found.unchecked], "notes": [*found.notes]}
+    said = [f"{path} is {found.outcome}"] if not found.faults else []
+    text = "\n".join([*said, *found.faults, *(f"Not checked: {each}" for each in found.unchecked), *found.notes])
+    value = {"path": str(path), "outcome": found.outcome, "sound": found.sound, **lists}
     console.result(value, text)
     console.end(conclusive=found.sound)
 

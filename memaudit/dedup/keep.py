@@ -1,4 +1,4 @@
-"""Keep rules: which image of a group stays."""
+"""Keep rules: which image of a group stays, by what the store says of it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from memaudit.errors import InputError, UsageError
-from memaudit.store import Columns
+from memaudit.store import IMAGES, Columns, Store
 from memaudit.types import Float64, Int64
 
-PLAIN = ("largest", "first")
+CLEANEST = "cleanest"
+PLAIN = (CLEANEST, "largest", "first")
 BEST = "best:"
 MEASURED = ("width", "height", "simplicity")  # columns that every store has
 _LISTED = 20
@@ -24,11 +25,23 @@ def require_rule(rule: str) -> None:
         raise UsageError(f"unknown keep rule {rule!r}: expected one of {', '.join(PLAIN)} or {BEST}COLUMN")
 
 
+def why_blind(rule: str, match: str, store: Store, columns: Columns) -> str | None:
+    """Why the keep rule has to do without pixels; "" where it has not, None for a rule that asks for none."""
+    if rule != CLEANEST:
+        return None
+    if match == "none":
+        return "--match none"
+    if store.manifest.kind != IMAGES:
+        return f"the rows of the store are {store.manifest.kind}, no whole images"
+    return "" if (columns.uri != "").any() else "the store does not say where its images are"
+
+
 def keep_rank(columns: Columns, rule: str) -> Int64:
     """The place of each row in the order of preference (0: kept first); a total order, independent of row order.
 
-    largest: most pixels first. first: by image_id. best:COLUMN: the highest value first, rows without one last. Ties
-    by image_id. Raises UsageError for a column that the store does not have, InputError for one that is not numeric.
+    largest: most pixels first; cleanest: the same, until those with near-duplicates are read (cleanest.py). first: by
+    image_id. best:COLUMN: the highest value first, rows without one last. Ties by image_id. Raises UsageError for a
+    column that the store does not have, InputError for one that is not numeric.
     """
     # As objects: an array of fixed-width text gives every id the room of the longest.
     by_id = np.argsort(columns.image_id, kind="stable")
@@ -39,7 +52,7 @@ def keep_rank(columns: Columns, rule: str) -> Int64:
 
 
 def _worth(columns: Columns, rule: str) -> Float64:
-    if rule == "largest":
+    if rule in (CLEANEST, "largest"):
         return np.asarray(columns.width * columns.height, dtype=np.float64)
     if rule == "first":
         return np.zeros(len(columns.width))

@@ -218,12 +218,32 @@ class TrueCopies(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Cleanness:
+    """Why an image stays rather than another, by the rule `cleanest`. score (n,) float32: NaN for rows that were not
+    read; behind (n,): in what a dropped one is behind its witness, "" where nothing tells them apart.
+
+    read, unread and left_out count images with near-duplicates: of `left_out` the family has too many members; why:
+    reasons of the unread. groups were decided on pixels, and `without_pixels` by size alone.
+    """
+
+    score: Float32
+    behind: NDArray[np.object_]
+    read: int
+    unread: int
+    left_out: int
+    groups: int
+    without_pixels: int
+    why: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class DedupResult:
     """What a dedup run found and decided. `added`: new pairs at the threshold by clustering. `inconclusive`: reasons
     why its decisions must not be read as those of the whole set. pixels: None where none were compared, and `no_pixels`
     says why; overlaps: of the pairs that they confirmed, those below the threshold, in their order, left as the query.
     recall: of the pairs at the threshold; candidate_recall: of those at the floor of the pixel checks, None if so many
-    were found that not all were held; copies: what that is of true copies, None where no benchmark says."""
+    were found that not all were held; copies: what that is of true copies, None where no benchmark says. cleanness: by
+    the keep rule `cleanest` only."""
 
     encoder: EncoderSpec
     store_digest: str
@@ -247,6 +267,7 @@ class DedupResult:
     seed: int = 0
     inconclusive: tuple[str, ...] = ()
     overlaps: Overlaps = field(default_factory=Overlaps.unknown)
+    cleanness: Cleanness | None = None
 
     def count(self, *decisions: Decision) -> int:
         return int(np.isin(self.decisions.decision, decisions).sum())

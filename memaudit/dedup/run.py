@@ -11,17 +11,19 @@ import numpy as np
 
 from memaudit.dedup.against import find_elsewhere, require_comparable
 from memaudit.dedup.candidates import CandidateRule
+from memaudit.dedup.cleanest import cleanness, judge, unjudged
 from memaudit.dedup.clusters import SEEDS, Plan, choose_clusters
 from memaudit.dedup.decisions import Ruling, decide, note_lonely, require_group_rule, require_promises, settle
 from memaudit.dedup.effort import seconds_of
 from memaudit.dedup.exact_duplicates import NO_PAIRS, representatives
 from memaudit.dedup.ignored import RuledOut, ruled_out_positions, ruled_out_rows, without
-from memaudit.dedup.keep import keep_rank, require_rule
+from memaudit.dedup.keep import CLEANEST, keep_rank, require_rule, why_blind
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.pairs import Found, compare
 from memaudit.dedup.pixels import Confirmed, Limits, confirm, rule_of, shortfall
 from memaudit.dedup.recall import measure_recall, recall_of_exhaustive
 from memaudit.dedup.results import (
+    Cleanness,
     Comparison,
     Decisions,
     DedupRecall,
@@ -68,7 +70,7 @@ class DedupOptions:
     probes: int = 2
     target_recall: float | None = None
     backend: str = "auto"
-    keep: str = "largest"
+    keep: str = CLEANEST
     groups: str = "cover"
     match: str = "auto"
     match_from: float | None = None
@@ -93,12 +95,13 @@ class _Compared:
 
 class _Images(NamedTuple):
     """All images of a store. rank: their order of preference; apart (n, 2): rows that were ruled out with each other;
-    stands_for: for each row the one of its exact duplicates that is compared for all."""
+    stands_for: for each row the one of its exact duplicates that is compared for all; blind: see `why_blind`."""
 
     columns: Columns
     rank: Int64
     apart: Int64
     stands_for: Int64
+    blind: str | None
 
     @property
     def coverage(self) -> Coverage:
@@ -126,6 +129,7 @@ class _Decided(NamedTuple):
     pairs: RowPairs
     ruled_out: int
     confirmed: Confirmed | None
+    cleanness: Cleanness | None
 
     @property
     def pixels(self) -> PixelChecks | None:
@@ -207,6 +211,7 @@ def dedup(
         seed=options.seed,
         inconclusive=_inconclusive(store, images.coverage, against, options.max_unreadable, steps),
         overlaps=decided.overlaps,
+        cleanness=decided.cleanness,
     )
 
 
@@ -219,7 +224,8 @@ def _images_of(store: Store, options: DedupOptions, ruled_out: RuledOut | None) 
     columns = store.all_columns()
     rank = keep_rank(columns, options.keep)
     apart = ruled_out_rows(ruled_out, columns) if ruled_out else NO_PAIRS
-    return _Images(columns, rank, apart, representatives(store, rank, apart))
+    blind = why_blind(options.keep, options.match, store, columns)
+    return _Images(columns, rank, apart, representatives(store, rank, apart), blind)
 
 
 def _distinct(store: Store, images: _Images) -> Int64:
@@ -256,13 +262,17 @@ def _decide(
         left = found._replace(pairs=pairs)
         confirmed = confirm(left, images.columns, rows, ruling.threshold, *on_pixels, progress)
         pairs = confirmed.pairs
-    settled = settle(store, rows, pairs, images.rank[rows], apart, ruling)
+    judged = unjudged(images.rank[rows], images.blind or "")
+    if images.blind == "":
+        judged = judge(images.columns.at(rows), pairs, images.rank[rows], progress)
+    settled = settle(store, rows, pairs, judged.rank, apart, ruling)
     decisions = decide(images.columns, images.stands_for, rows, settled, elsewhere, ruling.threshold)
     least = on_pixels.rule.floor if on_pixels else ruling.threshold
     require_promises(store, decisions, images.stands_for, images.apart, ruling.threshold, least)
     row_pairs = _row_pairs(pairs, rows, images.stands_for, images.columns, elsewhere)
     note_lonely(decisions, row_pairs)
-    return _Decided(decisions, row_pairs, ruled_out, confirmed)
+    clean = None if images.blind is None else cleanness(judged, rows, decisions)
+    return _Decided(decisions, row_pairs, ruled_out, confirmed, clean)
 
 
 def _compare(

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
+from memaudit.embedding.passes import Pass, seen_views
 from memaudit.embedding.reconcile import KnownFiles, bytes_of
 from memaudit.encoders import Encoder
 from memaudit.errors import InputError
@@ -39,18 +40,26 @@ Kinds = Mapping[int, Sequence[View]]
 class Prepared:
     """An image on its way to the encoder: a row without its embedding, and the pixels to make it of.
 
-    pixels is None where nothing is to be encoded, because the image is blank or unreadable, or its file is known.
+    pixels is None where nothing is to be encoded, because the image is blank or unreadable, or its file is known; and
+    of a view that a pass shows.
     """
 
     row: Row
     pixels: NDArray[Any] | None = None
 
 
+class PreparedViews(NamedTuple):
+    """The views of one kind of an image, and the passes that show some of them."""
+
+    items: list[Prepared]
+    passes: Sequence[Pass] = ()
+
+
 class PreparedImage(NamedTuple):
     """An image and, unless it is blank or unreadable, those of its views that were wanted, by kind."""
 
     whole: Prepared
-    views: dict[int, list[Prepared]]
+    views: dict[int, PreparedViews]
 
 
 def prepare(
@@ -68,7 +77,7 @@ def prepare(
     whole = Prepared(replace(row, sha256=hashlib.sha256(data).hexdigest()))
     is_known = known.row_of(whole.row.sha256) >= 0
     sides = ({} if is_known else {_WHOLE: encoder.side}) | _sides(kinds, encoder)
-    views: dict[int, list[Prepared]] = {}
+    views: dict[int, PreparedViews] = {}
     for kind, decoded in _decoded(data, max_pixels, sides):
         if kind != _WHOLE:
             views[kind] = _views(whole.row, decoded, encoder, kinds[kind])
@@ -79,7 +88,7 @@ def prepare(
     return PreparedImage(whole, views)
 
 
-def prepare_views(row: Row, encoder: Encoder, max_pixels: int, kinds: Kinds) -> dict[int, list[Prepared]]:
+def prepare_views(row: Row, encoder: Encoder, max_pixels: int, kinds: Kinds) -> dict[int, PreparedViews]:
     """The views of an image that a store has; they are unreadable where its file is gone, or another by now."""
     try:
         data = read_image(row.uri)
@@ -129,19 +138,19 @@ def _whole(row: Row, decoded: Decoded | str, encoder: Encoder) -> Prepared:
     return Prepared(replace(row, status=Status.OK), encoder.preprocess(image))
 
 
-def _views(row: Row, decoded: Decoded | str, encoder: Encoder, views: Sequence[View]) -> list[Prepared]:
+def _views(row: Row, decoded: Decoded | str, encoder: Encoder, views: Sequence[View]) -> PreparedViews:
     if isinstance(decoded, str):
-        return [Prepared(r) for r in _view_rows(replace(row, error=decoded), views)]
+        return PreparedViews([Prepared(r) for r in _view_rows(replace(row, error=decoded), views)])
     image = decoded.image
     image.thumbnail((_MOST_PART * encoder.side, _MOST_PART * encoder.side))
     rows = _view_rows(replace(row, width=decoded.width, height=decoded.height), views)
-    pictures = (view.apply(image) for view in views)
-    return [
-        Prepared(replace(r, status=Status.BLANK))
-        if is_blank(picture)
-        else Prepared(replace(r, status=Status.OK), encoder.preprocess(picture))
-        for r, picture in zip(rows, pictures, strict=True)
+    seen = seen_views(image, views, encoder)
+    places = seen.places
+    items = [
+        Prepared(replace(r, status=Status.OK if place in places else Status.BLANK), seen.items.get(place))
+        for place, r in enumerate(rows)
     ]
+    return PreparedViews(items, seen.passes)
 
 
 def _view_rows(row: Row, views: Sequence[View]) -> list[Row]:
@@ -149,5 +158,5 @@ def _view_rows(row: Row, views: Sequence[View]) -> list[Row]:
     return [replace(row, image_id=f"{row.image_id}#{view.name}") for view in views]
 
 
-def _unread_views(row: Row, kinds: Kinds) -> dict[int, list[Prepared]]:
-    return {kind: [Prepared(r) for r in _view_rows(row, views)] for kind, views in kinds.items()}
+def _unread_views(row: Row, kinds: Kinds) -> dict[int, PreparedViews]:
+    return {kind: PreparedViews([Prepared(r) for r in _view_rows(row, views)]) for kind, views in kinds.items()}

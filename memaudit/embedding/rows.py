@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.embedding.pictures import Prepared
+from memaudit.embedding.pictures import Prepared, PreparedViews
 from memaudit.embedding.reconcile import KnownFiles
 from memaudit.encoders import Encoder
 from memaudit.store import Row, Store
@@ -70,6 +70,17 @@ class ShardRows:
         if new:
             self._take(self._encoder.callers - 1)
             self._encoding.append((new, self._pool.submit(self._encoder.encode, np.stack(pixels))))
+
+    def add_views(self, views: PreparedViews, batch: int) -> None:
+        """Append all views of the next image: `batch` at a time what is encoded view by view, passes one by one."""
+        start, regions = len(self._rows), self._encoder.regions
+        for items in batched(views.items, batch):
+            self.add(items)
+        for each in views.passes:
+            if regions is not None:
+                self._take(0)
+                places = [start + place for place in each.places]
+                self._encoding.append((places, self._pool.submit(each.encoded, regions)))
 
     def _take(self, left: int) -> None:
         """Wait until no more than `left` batches are with the encoder."""

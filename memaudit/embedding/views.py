@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from memaudit.embedding.options import EmbedOptions
-from memaudit.embedding.pictures import Prepared, prepare_views
+from memaudit.embedding.passes import scheme_of
+from memaudit.embedding.pictures import PreparedViews, prepare_views
 from memaudit.embedding.reconcile import KnownFiles
-from memaudit.embedding.rows import ShardRows, ahead, batched, counting
+from memaudit.embedding.rows import ShardRows, ahead, counting
 from memaudit.encoders import Encoder
 from memaudit.errors import InconclusiveError, InputError
 from memaudit.images.sources import read_image
@@ -59,13 +60,14 @@ class ViewStore:
 
 class ViewsWriter:
     """Writes the views of images, given in order, into a store of their own. A shard holds whole images: a run that
-    goes on where another stopped begins with an image. Memory: one shard."""
+    goes on where another stopped begins with an image, and makes windows as that made them. Memory: one shard."""
 
     def __init__(
         self, writer: StoreWriter, encoder: Encoder, views: Sequence[View], batch: int, pool: Executor
     ) -> None:
         self.writer = writer
-        self.views = views
+        made_of = writer.manifest.views
+        self.views = views if made_of and made_of.scheme else [view._replace(window=None) for view in views]
         self.ahead = frozenset[str]()  # images after those of `keep` that have their views
         self._encoder, self._batch, self._pool = encoder, max(_FEW_VIEWS, batch), pool
         self._shard: ShardRows | None = None
@@ -95,11 +97,10 @@ class ViewsWriter:
         ids = self.writer.written().columns(rows[::each]).image_id
         return frozenset(image_id.removesuffix(f"#{self.views[0].name}") for image_id in ids)
 
-    def add(self, views: Sequence[Prepared]) -> None:
+    def add(self, views: PreparedViews) -> None:
         """Take all views of the next image; the shard is written when it is full."""
         self._shard = self._shard or ShardRows(self._encoder, self._pool, KnownFiles(), reuse=False)
-        for batch in batched(views, self._batch):
-            self._shard.add(batch)
+        self._shard.add_views(views, self._batch)
         self._in_shard += 1
         if self._in_shard * len(self.views) >= self.writer.manifest.shard_rows:
             self.flush()
@@ -122,8 +123,8 @@ def writing_views(
     with ExitStack() as stack:
         writers = []
         for folder, views in kinds.items():
-            made_of = ViewsOf(parent, tuple(view.name for view in views))
             shard_rows = max(1, options.shard_rows // len(views)) * len(views)
+            made_of = ViewsOf(parent, tuple(view.name for view in views), scheme_of(encoder, views))
             writer = stack.enter_context(_writing(folder, encoder, made_of, shard_rows))
             writers.append(ViewsWriter(writer, encoder, views, options.batch_size, pool))
         yield writers
@@ -181,7 +182,7 @@ def make_missing(
     parents, starts = images.comparable_rows(), [writer.images for writer in writers]
     first = min(starts, default=len(parents))
 
-    def views_of(item: tuple[int, Row]) -> dict[int, list[Prepared]]:
+    def views_of(item: tuple[int, Row]) -> dict[int, PreparedViews]:
         kinds = {kind: writer.views for kind, writer in enumerate(writers) if starts[kind] <= item[0]}
         return prepare_views(item[1], encoder, options.max_pixels, kinds)
 
@@ -189,10 +190,10 @@ def make_missing(
     tick = counting(progress, "embedding views", done, len(parents) * sum(len(w.views) for w in writers))
     for views in ahead(pool, views_of, enumerate(_files(images, parents[first:]), first), depth(writers, options)):
         add_views(writers, views)
-        tick(sum(map(len, views.values())))
+        tick(sum(len(each.items) for each in views.values()))
 
 
-def add_views(writers: Sequence[ViewsWriter], views: Mapping[int, Sequence[Prepared]]) -> None:
+def add_views(writers: Sequence[ViewsWriter], views: Mapping[int, PreparedViews]) -> None:
     """Hand the views of the next image to the writers of their kinds."""
     for kind, prepared in views.items():
         writers[kind].add(prepared)
@@ -254,10 +255,17 @@ def _can_be_made_now(views: Store, start: int, rows: int) -> bool:
 
 
 def _writing(folder: Path, encoder: Encoder, made_of: ViewsOf, shard_rows: int) -> AbstractContextManager[StoreWriter]:
-    """Open a store of views. The manifest of other views goes: their shards are overwritten, or removed at the end."""
+    """Open a store of views. The manifest of other views goes: their shards are overwritten, or removed at the end.
+
+    What is there of windows goes on as it was begun, one by one too: all rows of a store are made in one way.
+    """
     with suppress(InputError):
         there = Manifest.read(folder)
         if there.views is None or there.views.names != made_of.names or there.shard_rows != shard_rows:
+            (folder / MANIFEST).unlink()
+        elif there.shards and there.views.scheme in ("", made_of.scheme):
+            made_of = made_of._replace(scheme=there.views.scheme)
+        elif there.views.scheme != made_of.scheme:
             (folder / MANIFEST).unlink()
     return writing_store(folder, encoder.spec, shard_rows, (), views=made_of)
 

@@ -9,9 +9,21 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from memaudit.encoders.specs import EncoderFamily
-from memaudit.types import EncoderSpec, Float32
+from memaudit.types import EncoderSpec, Float32, Float64
 
 REDUCED_JPEG = "large JPEGs decoded at a reduced scale, 5/4 of the size or more"
+
+
+class Regions(Protocol):
+    """Many parts of a picture from one pass over it, in the encoder's own space."""
+
+    @property
+    def scheme(self) -> str:
+        """How it is done, as stores of windows keep it: what would give other embeddings has another name."""
+
+    def encode(self, picture: NDArray[np.uint8], boxes: Float64) -> Float32:
+        """Of an RGB picture (height, width, 3) the parts in boxes (n, 4), left, top, right, bottom in pixels: (n, dim)
+        rows of length 1, which depend on the picture and the boxes alone. A part should have the encoder's side."""
 
 
 class Encoder(Protocol):
@@ -27,6 +39,10 @@ class Encoder(Protocol):
     @property
     def callers(self) -> int:
         """How many threads should be in `encode` at once, so that the device is never idle."""
+
+    @property
+    def regions(self) -> Regions | None:
+        """What makes embeddings of windows; None: each is encoded as a picture of its own."""
 
     def preprocess(self, image: Image.Image) -> NDArray[Any]:
         """One RGB image to one item: same shape and dtype for every image, no batch axis."""

@@ -1,18 +1,24 @@
-"""The one thing that must be changed in SFace's file before onnxruntime takes it, without the onnx package.
+"""What is changed in, or read of, an ONNX file without the onnx package: lists of inputs and outputs, and weights.
 
-opencv_zoo's int8 file lists its weights as inputs of the graph, from the days when ONNX wanted that, although nodes now
-compute them. OpenCV 4 passes over them; onnxruntime demands them, and OpenCV 5 fails. Only the list is cut: nodes,
-weights and results stay as they are. Wire format: protobuf.dev/programming-guides/encoding; field numbers: onnx.proto.
+opencv_zoo's int8 file of SFace lists its weights as inputs of the graph, from the days when ONNX wanted that, although
+nodes now compute them. OpenCV 4 passes over them; onnxruntime demands them, and OpenCV 5 fails. Of SSCD's graph a value
+in the middle is wanted. Only the lists change: nodes, weights and results stay as they are. Wire format:
+protobuf.dev/programming-guides/encoding; field numbers: onnx.proto.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
-from memaudit.errors import InputError
+import numpy as np
 
-_GRAPH, _INPUT, _NAME = 7, 11, 1  # fields of ModelProto, GraphProto, ValueInfoProto
+from memaudit.errors import InputError
+from memaudit.types import Float32
+
+_GRAPH, _WEIGHTS, _INPUT, _OUTPUT, _NAME = 7, 5, 11, 12, 1  # fields of ModelProto, GraphProto, ValueInfoProto
+_SHAPE, _TYPE, _WEIGHTS_NAME, _RAW, _FLOAT32 = 1, 2, 8, 9, 1  # fields of TensorProto, and a type of it
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -27,26 +33,68 @@ class _Field(NamedTuple):
 
 def with_one_input(model: bytes, name: str) -> bytes:
     """The model with `name` as the only input of its graph. Raises InputError for what is no ONNX model."""
+    return _with_graph(model, lambda graph: _without(graph, _INPUT, name))
+
+
+def with_one_output(model: bytes, name: str) -> bytes:
+    """The model with the value `name` of its graph as the only output. Raises InputError for what is no ONNX model."""
+    output = _field(_OUTPUT, _field(_NAME, name.encode()))
+    return _with_graph(model, lambda graph: _without(graph, _OUTPUT) + output)
+
+
+def weights_of(model: bytes, names: Collection[str]) -> dict[str, Float32]:
+    """Those weights of the graph, by name. Raises InputError where one is missing, or not in float32."""
+    with _refusing():
+        graphs = [model[f.content : f.end] for f in _fields(model) if f.number == _GRAPH]
+        tensors = [graph[f.content : f.end] for graph in graphs for f in _fields(graph) if f.number == _WEIGHTS]
+        named = {_name_of(tensor, _WEIGHTS_NAME): tensor for tensor in tensors}
+        if missing := sorted(set(names) - set(named)):
+            raise ValueError(f"it has no weights {missing[0]}")
+        return {name: _values(named[name]) for name in names}
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
     try:
-        parts = []
-        for field in _fields(model):
-            if field.number == _GRAPH:
-                graph = _kept(model[field.content : field.end], name)
-                parts.append(_tag(_GRAPH) + _varint(len(graph)) + graph)
-            else:
-                parts.append(model[field.start : field.end])
+        yield
     except (IndexError, ValueError) as error:
         raise InputError(f"this is no ONNX model: {error}") from None
+
+
+def _with_graph(model: bytes, changed: Callable[[bytes], bytes]) -> bytes:
+    parts = []
+    with _refusing():
+        for field in _fields(model):
+            if field.number == _GRAPH:
+                parts.append(_field(_GRAPH, changed(model[field.content : field.end])))
+            else:
+                parts.append(model[field.start : field.end])
     return b"".join(parts)
 
 
-def _kept(graph: bytes, name: str) -> bytes:
-    kept = (f for f in _fields(graph) if f.number != _INPUT or _name_of(graph[f.content : f.end]) == name)
+def _without(graph: bytes, number: int, but: str = "") -> bytes:
+    """The graph without its fields of this number, but for those of one name."""
+    kept = (f for f in _fields(graph) if f.number != number or (but and _name_of(graph[f.content : f.end]) == but))
     return b"".join(graph[field.start : field.end] for field in kept)
 
 
-def _name_of(value: bytes) -> str:
-    return next((value[f.content : f.end].decode() for f in _fields(value) if f.number == _NAME), "")
+def _values(tensor: bytes) -> Float32:
+    """Raises ValueError for another type than float32, and for values that are not in one piece."""
+    shape, kind, raw = [], 0, b""
+    for field in _fields(tensor):
+        if field.number == _SHAPE:
+            shape.append(_read_varint(tensor, field.content)[0])
+        elif field.number == _TYPE:
+            kind = _read_varint(tensor, field.content)[0]
+        elif field.number == _RAW:
+            raw = tensor[field.content : field.end]
+    if kind != _FLOAT32:
+        raise ValueError(f"weights of type {kind}, expected {_FLOAT32}")
+    return np.frombuffer(raw, np.dtype("<f4")).reshape(shape)
+
+
+def _name_of(value: bytes, number: int = _NAME) -> str:
+    return next((value[f.content : f.end].decode() for f in _fields(value) if f.number == number), "")
 
 
 def _fields(data: bytes) -> Iterator[_Field]:
@@ -90,5 +138,5 @@ def _varint(value: int) -> bytes:
     return bytes(parts)
 
 
-def _tag(field: int) -> bytes:
-    return _varint(field << 3 | _BYTES)
+def _field(number: int, content: bytes) -> bytes:
+    return _varint(number << 3 | _BYTES) + _varint(len(content)) + content

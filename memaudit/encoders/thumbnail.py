@@ -27,6 +27,7 @@ class ThumbnailEncoder:
     spec: EncoderSpec = SPEC
     side: int = SIDE
     callers: int = 1
+    regions: None = None
 
     def preprocess(self, image: Image.Image) -> NDArray[np.uint8]:
         """RGB image to (SIDE, SIDE, 3) uint8; Pillow's resize averages over all source pixels."""

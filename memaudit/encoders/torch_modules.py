@@ -35,6 +35,7 @@ class TorchEncoder:
     device: str
     side: int
     callers: int = 1
+    regions: None = None
 
     def preprocess(self, image: Image.Image) -> NDArray[Any]:
         return self.prepare(image)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from memaudit.audit.pairing import Pairing, prompt_of, stem_of
+from memaudit.embedding.reconcile import bytes_of
 from memaudit.errors import EmptyInputError, InputError, UsageError
 from memaudit.extraction.cliques import largest_clique
 from memaudit.extraction.patches import Pixels, distance_of, patched_squares, squares_within, tiles_of
@@ -20,7 +21,6 @@ from memaudit.images.image_ref import ImageRef, first_frames_line
 from memaudit.images.parts import count_frames
 from memaudit.images.passed_over import PassedOver
 from memaudit.images.reading import ArchiveCutError
-from memaudit.images.sources import read_image
 from memaudit.matching.shortfalls import cut_archives
 from memaudit.statistics import rate_of
 from memaudit.store import content_digest
@@ -137,7 +137,7 @@ def _read(refs: list[ImageRef], tally: _Tally) -> _Read:
     for ref in refs:
         digest = ""
         try:
-            data = read_image(ref.uri) if ref.data is None else ref.data
+            data = bytes_of(ref)
             digest = hashlib.sha256(data).hexdigest()
             image = decode(data).image
             tally.films += count_frames(data) > 1

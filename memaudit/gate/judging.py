@@ -31,11 +31,13 @@ from memaudit.report.model import Report
 
 @dataclass(frozen=True)
 class GateResult:
-    """The verdict and everything it rests on. notes: what a reader must know besides, such as entries without use."""
+    """The verdict and everything it rests on. notes: what a reader must know besides, such as entries without use.
+    reports: the names of those that were judged."""
 
     rules: tuple[RuleResult, ...]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
+    reports: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -91,7 +93,7 @@ def hold(
         rules += rises
     told = [replace(finding, outcome=outcome_of(finding, rules)) for found in findings for finding in found]
     notes = (*_unjudged(reports, policy), *_notes(accepted, told, day))
-    return GateResult(tuple(rules), tuple(told), notes)
+    return GateResult(tuple(rules), tuple(told), notes, tuple(name for name, _ in reports))
 
 
 def judge(

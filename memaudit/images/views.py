@@ -24,11 +24,17 @@ _METHODS = (
 
 
 class View(NamedTuple):
-    """A view by its name, which reports use, and what it makes of an RGB image. part: the share of its longer side."""
+    """A view by its name, which reports use, and what it makes of an RGB image. window: that it is seen through, where
+    it is no more than a part of the image."""
 
     name: str
     apply: Callable[[Image.Image], Image.Image]
-    part: float = 1.0
+    window: Window | None = None
+
+    @property
+    def part(self) -> float:
+        """The share of its longer side."""
+        return 1.0 if self.window is None else self.window.part
 
 
 def views_of(choice: str) -> tuple[View, ...]:
@@ -50,7 +56,7 @@ def details() -> tuple[View, ...]:
 
 
 def _seen_through(window: Window) -> View:
-    return View(window.name, partial(_cut, window=window), window.part)
+    return View(window.name, partial(_cut, window=window), window)
 
 
 def _turned(image: Image.Image, method: Image.Transpose) -> Image.Image:

@@ -11,7 +11,7 @@ from memaudit.index.recall import drawn, sample_rows
 from memaudit.index.recipes import read_recipe
 from memaudit.index.search import ExactSearch, Searcher
 from memaudit.index.update import update_index
-from memaudit.index.verify import index_notes, verify_index
+from memaudit.index.verify import index_unchecked, verify_index
 
 __all__ = [
     "MANIFEST",
@@ -21,7 +21,7 @@ __all__ = [
     "Searcher",
     "build_index",
     "import_faiss",
-    "index_notes",
+    "index_unchecked",
     "open_searcher",
     "read_manifest",
     "read_recipe",

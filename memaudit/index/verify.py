@@ -34,7 +34,7 @@ def verify_index(folder: str | Path) -> list[str]:
     return faults
 
 
-def index_notes(folder: str | Path) -> list[str]:
+def index_unchecked(folder: str | Path) -> list[str]:
     """What has no digest of its own by which to tell whether it was changed."""
     bound = read_manifest(Path(folder))["schema"] == SCHEMA
     return [] if bound else [NOT_BOUND.format(Path(folder) / MANIFEST)]

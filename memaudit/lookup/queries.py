@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from memaudit.embedding.passes import SeenViews, seen_views
 from memaudit.embedding.reconcile import bytes_of
 from memaudit.embedding.rows import batched
 from memaudit.encoders import Encoder
@@ -36,16 +37,17 @@ class Pictures:
     def of(cls, refs: Iterable[ImageRef], encoder: Encoder, views: Sequence[View]) -> Pictures:
         """Decode and embed them."""
         decoded = [_decoded(ref, encoder, views) for ref in refs]
-        owners = [
-            (i, view) for i, each in enumerate(decoded) for view, item in enumerate(each.items) if item is not None
-        ]
-        items = [decoded[i].items[view] for i, view in owners]
+        singly = [(i, view) for i, each in enumerate(decoded) for view in each.seen.items]
+        items = [decoded[i].seen.items[view] for i, view in singly]
         vectors: list[Float32] = [encoder.encode(np.stack(part)) for part in batched(items, IMAGES)]
-        block = QueryBlock(
-            np.array([i for i, _ in owners], np.int64),
-            np.array([views[view].name for _, view in owners], object),
-            np.concatenate(vectors) if vectors else np.empty((0, encoder.spec.dim), np.float32),
-        )
+        shown = [(i, each) for i, one in enumerate(decoded) for each in one.seen.passes]
+        if encoder.regions is not None:
+            vectors += [each.encoded(encoder.regions) for _, each in shown]
+        owners = np.array([*singly, *((i, view) for i, each in shown for view in each.places)], np.int64).reshape(-1, 2)
+        order = np.lexsort(owners.T[::-1])
+        names = np.array([view.name for view in views], object)
+        rows = np.concatenate(vectors) if vectors else np.empty((0, encoder.spec.dim), np.float32)
+        block = QueryBlock(owners[order, 0], names[owners[order, 1]], rows[order])
         return cls([each.answer for each in decoded], block)
 
     def __len__(self) -> int:
@@ -61,28 +63,26 @@ class Pictures:
 
 
 class _Decoded(NamedTuple):
-    """A picture without its matches yet, and the encoder's items of its views, None where it has none."""
+    """A picture without its matches yet, and its views that have content."""
 
     answer: Answer
-    items: list[Any]
+    seen: SeenViews = SeenViews({}, [])
 
 
 def _decoded(ref: ImageRef, encoder: Encoder, views: Sequence[View]) -> _Decoded:
-    """Read a picture and make the views of it; a view without content (the sky beside a tower) is no item."""
+    """Read a picture and make the views of it."""
     answer = Answer(ref.uri or ref.image_id, NO_FILE, Status.UNREADABLE, "")
     try:
         data = bytes_of(ref)
     except OSError as error:
-        return _Decoded(replace(answer, error=f"cannot read file: {error.strerror or error}"), [])
+        return _Decoded(replace(answer, error=f"cannot read file: {error.strerror or error}"))
     answer = replace(answer, sha256=sha256(data).hexdigest())
     # Tiles have half the side, so the picture is decoded at twice the size that the encoder needs of each.
     side = encoder.side * (1 if len(views) <= 1 else 2)
     try:
         with decoding(data, MAX_PIXELS, side) as (image, _, _):
             if is_blank(image):
-                return _Decoded(replace(answer, status=Status.BLANK, error="blank: nothing to compare"), [])
-            seen = [view.apply(image) for view in views]
-            items = [None if is_blank(part) else encoder.preprocess(part) for part in seen]
-            return _Decoded(replace(answer, status=Status.OK), items)
+                return _Decoded(replace(answer, status=Status.BLANK, error="blank: nothing to compare"))
+            return _Decoded(replace(answer, status=Status.OK), seen_views(image, views, encoder))
     except UnreadableImageError as error:
-        return _Decoded(replace(answer, error=str(error)), [])
+        return _Decoded(replace(answer, error=str(error)))

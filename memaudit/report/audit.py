@@ -17,7 +17,7 @@ from memaudit.matching.results import Matches
 from memaudit.report.audit_findings import card, findings_of, misses_of, page_data
 from memaudit.report.audit_tables import Targets, write_matches, write_scores
 from memaudit.report.audit_weaknesses import weaknesses
-from memaudit.report.bindings import files_beside
+from memaudit.report.bindings import bound_to
 from memaudit.report.document import make_report, write_report
 from memaudit.report.faces import FacePart, audit_with_faces
 from memaudit.report.model import (
@@ -79,7 +79,7 @@ def write_audit(
         coverage=result.searched.coverage,
         results=results,
         findings=findings,
-        files=files_beside(out),
+        bound=bound_to(out, (*result.stores, *((faces.audit.gallery, faces.audit.generations) if faces else ()))),
     )
     write_audit_page(out / "report.html", report)
     write_report(out / "report.json", report)

@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
 from memaudit.errors import InconclusiveError
 from memaudit.files import NOT_BOUND, digest_of, sha256_as_it_is, sha256_of
+from memaudit.report.document import Bound
 from memaudit.report.model import Report
 from memaudit.report.page import digest_of_page
 from memaudit.report.run_folder import BOUND, PAGE, PICTURES
 
+if TYPE_CHECKING:
+    from memaudit.store import Store
 
-def files_beside(out: Path) -> dict[str, str]:
+
+def bound_to(out: Path, stores: Iterable[Store | None] = ()) -> Bound:
+    """What binds a report in `out` to the files beside it, and to the stores that were read."""
+    return Bound(_files_beside(out), _stores_read(out, stores))
+
+
+def _files_beside(out: Path) -> dict[str, str]:
     """The sha256 of each table and list of a run, and for each folder of pictures one over all their names and bytes.
 
     Costs one reading of them.
     """
     files = {name: sha256_of(out / name) for name in BOUND if (out / name).is_file()}
     return files | {name: _digest_of_folder(out / name) for name in PICTURES if (out / name).is_dir()}
+
+
+def _stores_read(out: Path, stores: Iterable[Store | None]) -> dict[str, str]:
+    """The digest of each store by its path from `out`: run and stores may be moved together."""
+    there = os.path.realpath(out)
+    return {
+        Path(os.path.relpath(os.path.realpath(store.folder), there)).as_posix(): store.digest
+        for store in stores
+        if store is not None
+    }
 
 
 def require_bound(report: Report, path: Path) -> Path:
@@ -53,7 +74,7 @@ def sha256_in(report: Report, name: str) -> str | None:
 
 
 def faults_beside(report: Report, folder: Path) -> Iterator[str]:
-    """What was changed of the files beside a report, one line each. What is not there misleads nobody."""
+    """What was changed of the files beside a report, one line each."""
     for name, expected in ({} if report.head.files is UNSET else report.head.files).items():
         path = folder / name
         if name in PICTURES and path.is_dir() and _digest_of_folder(path) != expected:
@@ -66,7 +87,7 @@ def faults_beside(report: Report, folder: Path) -> Iterator[str]:
     yield from _faults_of_page(report, folder / PAGE)
 
 
-def notes_beside(report: Report, folder: Path) -> Iterator[str]:
+def unchecked_beside(report: Report, folder: Path) -> Iterator[str]:
     """Files beside a report of which nothing tells whether they were changed, and those that are not there."""
     known = {} if report.head.files is UNSET else report.head.files
     for name in (*BOUND, *PICTURES):
@@ -74,7 +95,9 @@ def notes_beside(report: Report, folder: Path) -> Iterator[str]:
         if there and name not in known:
             yield NOT_BOUND.format(folder / name)
         if name in known and not there:
-            yield f"{folder / name} is not there: only its digest is known"
+            yield f"{folder / name} is not there: its digest is all that is known of it"
+    if report.head.stores is UNSET and report.inputs:
+        yield f"{folder} does not name the stores that were read: an earlier version wrote its report; run again"
     page = folder / PAGE
     if page.is_file() and digest_of_page(page)[0] is None:
         yield NOT_BOUND.format(page)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from memaudit.dedup.results import Comparison, Decision, DedupResult, PixelChecks, Reason, Removal
 from memaudit.images.image_ref import first_frames_line
-from memaudit.report.bindings import files_beside
+from memaudit.report.bindings import bound_to
 from memaudit.report.dedup_pictures import (
     MEMBERS_SHOWN,
     by_pixels,
@@ -24,6 +24,7 @@ from memaudit.report.dedup_tables import group_sizes, weakest_of_groups, write_t
 from memaudit.report.document import make_report, write_report
 from memaudit.report.model import (
     Cells,
+    Cleanness,
     DedupReport,
     DedupResults,
     GroupSizes,
@@ -72,7 +73,7 @@ def write_dedup(
         coverage=result.coverage,
         results=results,
         findings=largest_groups(result, store, pictures),
-        files=files_beside(out),
+        bound=bound_to(out, (store, against)),
     )
     write_dedup_page(out / "report.html", report)
     write_report(out / "report.json", report)
@@ -104,6 +105,7 @@ def _results(result: DedupResult) -> DedupResults:
         method=result.method,
         comparison=_comparison(result.comparison),
         keep_rule=result.keep_rule,
+        cleanness=convert(result.cleanness, Cleanness | None, from_attributes=True),
         group_rule=result.group_rule,
         images=result.coverage.total,
         kept=result.count(Decision.KEEP),

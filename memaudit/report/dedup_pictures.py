@@ -47,6 +47,7 @@ def _group(result: DedupResult, store: Store, pictures: Pictures, number: int) -
                 caption=columns.caption[i],
                 decision=str(decisions.decision[row]),
                 reason=str(decisions.reason[row]),
+                behind=str(result.cleanness.behind[row]) if result.cleanness else "",
                 similarity=_rounded(decisions.similarity[row]),
                 chain_similarity=_rounded(decisions.chain[row]),
                 picture=pictures.add(f"image-{row}", columns.uri[i], files[i]),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from memaudit.dedup.results import Decision, DedupResult, Reason
+from memaudit.dedup.results import Cleanness, Decision, DedupResult, Reason
 from memaudit.report.tables import Ids, overlap_columns, rank_of, write_lines, write_table
 from memaudit.store import Store
 from memaudit.types import Float32, Int64
@@ -87,5 +89,11 @@ def _write_decisions(result: DedupResult, out: Path, against: Store | None) -> N
             "witness_similarity": np.where(dropped, decisions.similarity, np.nan),
             "reason": decisions.reason,
             "pixels": decisions.pixels & dropped,
+            **_cleanness(result.cleanness),
         },
     )
+
+
+def _cleanness(cleanness: Cleanness | None) -> dict[str, NDArray[Any]]:
+    """Columns that say why one is kept rather than another, where the keep rule looks for that."""
+    return {} if cleanness is None else {"keep_score": cleanness.score, "behind": cleanness.behind}

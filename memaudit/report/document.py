@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 from msgspec import convert, to_builtins
@@ -29,12 +27,21 @@ from memaudit.report.model import (
     encoder_of,
 )
 from memaudit.report.parsing import report_of
-from memaudit.report.run_folder import PREVIOUS_OF_0_2
 from memaudit.types import Coverage, EncoderSpec
 
 MOST_FINDINGS = 200_000  # what it takes is seconds, and not minutes, to hold against the model
 MOST_ENTRIES = 1_000_000  # of any other list, such as the generations that do not count
 R = TypeVar("R", bound=Results)
+
+
+class Bound(NamedTuple):
+    """Digests of the files beside a report, by name, and of the stores that were read, by their path from there."""
+
+    files: Mapping[str, str]
+    stores: Mapping[str, str]
+
+
+_NOTHING = Bound({}, {})
 
 
 def make_report(
@@ -46,10 +53,10 @@ def make_report(
     coverage: Coverage,
     results: R,
     findings: Sequence[Finding],
-    files: Mapping[str, str] = MappingProxyType({}),
+    bound: Bound = _NOTHING,
 ) -> ReportOf[R]:
-    """Put a report together; `digest` is the SHA-256 of all else in it, `digests` tell which part was changed. files:
-    the digests of what is beside it.
+    """Put a report together; `digest` is the SHA-256 of all else in it, `digests` tell which part was changed. bound:
+    what the report is about besides.
 
     All are of the canonical form, so that a report which another JSON library wrote again is still the same.
     """
@@ -65,7 +72,8 @@ def make_report(
         "coverage": to_builtins(coverage_of(coverage)),
         "results": to_builtins(results),
         "findings": to_builtins(findings),
-        "files": dict(files),
+        "files": dict(bound.files),
+        "stores": dict(bound.stores),
     }
     content["digests"] = dict(digests_of_parts(canonical(content)))
     content["digest"] = digest_of(canonical(content))
@@ -116,46 +124,6 @@ def read_report(path: str | Path) -> Report:
     except RecursionError:
         raise InputError(f"{path} is no valid report: it is nested too deeply") from None
     return report
-
-
-class FoundReports(NamedTuple):
-    """reports: of memaudit, sound or not. others: files of the same name that are not."""
-
-    reports: list[Path]
-    others: list[Path]
-
-
-def find_reports(folder: Path) -> FoundReports:
-    """Every report.json below a folder, in order of the path; not those of previous runs, nor in hidden folders. What
-    links lead to is walked once.
-
-    A file that cannot be read as JSON counts as a report: whoever reads it says what is wrong with it.
-    Raises InputError where there is none.
-    """
-    found = FoundReports([], [])
-    for path in sorted(_named(folder)):
-        (found.others if _is_of_others(path) else found.reports).append(path)
-    if not found.reports:
-        raise InputError(f"{folder} holds no report.json of memaudit: give the folder that audits were written to")
-    return found
-
-
-def _named(folder: Path) -> Iterator[Path]:
-    walked: set[str] = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
-        walked.add(os.path.realpath(place))
-        shown = [name for name in folders if not name.startswith((".", PREVIOUS_OF_0_2))]
-        folders[:] = [name for name in shown if os.path.realpath(os.path.join(place, name)) not in walked]
-        if "report.json" in files:
-            yield Path(place, "report.json")
-
-
-def _is_of_others(path: Path) -> bool:
-    try:
-        content = read_json(path, most=MOST_BYTES)
-    except InputError:
-        return False
-    return "memaudit" not in content and "memaudit" not in str(content.get("schema"))
 
 
 def _require_unchanged(path: Path, content: Json) -> None:

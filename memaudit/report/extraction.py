@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from memaudit.extraction.results import Extraction, PromptCluster
-from memaudit.report.bindings import files_beside
+from memaudit.report.bindings import bound_to
 from memaudit.report.document import make_report, write_report
 from memaudit.report.model import ExtractionResults, PromptGroup, Report, rate_of
 from memaudit.report.page import interval, percent, percent_up, write_page
@@ -43,7 +43,7 @@ def write_extraction(result: Extraction, out: Path) -> Report:
             not_read=list(result.not_read),
         ),
         findings=findings,
-        files=files_beside(out),
+        bound=bound_to(out),
     )
     write_page(out / "report.html", "extraction.html", report=report, pictured=PICTURED)
     write_report(out / "report.json", report)

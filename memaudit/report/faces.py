@@ -19,7 +19,7 @@ from memaudit.files import whole_file
 from memaudit.images.decode import UnreadableImageError, decode
 from memaudit.images.sources import read_image
 from memaudit.matching.kinds import FACE
-from memaudit.report.bindings import files_beside
+from memaudit.report.bindings import bound_to
 from memaudit.report.document import make_report, write_report
 from memaudit.report.model import (
     AuditFinding,
@@ -297,7 +297,7 @@ def write_face_audit(part: FacePart, out: Path, alter: Alter | None = None) -> R
         coverage=_images(result),
         results=results,
         findings=findings,
-        files=files_beside(out),
+        bound=bound_to(out, (part.audit.gallery, part.audit.generations)),
     )
     write_page(out / "report.html", "faces.html", report=report, pictured=PICTURED)
     write_report(out / "report.json", report)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from memaudit.errors import UsageError
-from memaudit.files import keep_private, make_folder, write_text
+from memaudit.files import digest_of, keep_private, make_folder, write_text
 from memaudit.folders import LOCK, sole_writer
 
 THUMBNAILS = "thumbnails"
@@ -17,7 +17,7 @@ FACE_CROPS = "face-crops"
 REPORT = "report.json"
 PREVIOUS = "previous-runs"
 KEPT = 5  # runs that are kept there
-_CLAIM = ".memaudit-run"
+CLAIM = ".memaudit-run"
 PREVIOUS_OF_0_2 = "previous-run"  # where the last run alone was kept
 _MOVING = ".moving"  # a run that is being put aside: its files come together under this name
 PAGE = "report.html"
@@ -47,7 +47,7 @@ def start_run(out: Path, kind: str) -> None:
     earlier = [name for name in _OWN if (out / name).exists()]
     if earlier and _claimed_by(out) != kind:
         raise UsageError(f"{out} holds {earlier[0]}, which no memaudit {kind} wrote there: choose another --out")
-    write_text(out / _CLAIM, f"{kind}\n")
+    write_text(out / CLAIM, f"{kind} {digest_of(kind)}\n")
     previous = out / PREVIOUS
     if (out / PREVIOUS_OF_0_2).is_dir():
         make_folder(previous)
@@ -61,8 +61,9 @@ def start_run(out: Path, kind: str) -> None:
 
 
 def _claimed_by(out: Path) -> str:
-    claim = out / _CLAIM
-    return claim.read_text(encoding="utf-8", errors="replace").strip() if claim.is_file() else ""
+    claim = out / CLAIM
+    kind, *digest = claim.read_text(encoding="utf-8", errors="replace").split() if claim.is_file() else [""]
+    return kind if digest in ([], [digest_of(kind)]) else ""  # earlier versions wrote the kind alone
 
 
 def _name_by_time(run: Path, previous: Path) -> None:
@@ -97,7 +98,7 @@ def remove_earlier_pictures(out: Path) -> None:
 def keep_for_owner(out: Path) -> None:
     """From now on write what is in `out` for its owner alone: it shows people. So is the folder, unless it holds
     somebody else's files as well."""
-    ours = {*_OWN, PREVIOUS, _CLAIM, LOCK}
+    ours = {*_OWN, PREVIOUS, CLAIM, LOCK}
     found = list(out.iterdir()) if out.is_dir() else []
     strangers = [path for path in found if path.name not in ours and not (path / "store.json").is_file()]
     keep_private(out, itself=not strangers)

@@ -22,13 +22,20 @@ _VIEWS_OF_0_1 = re.compile(r"views of ((?P<parent>[0-9a-f]{64})|images that are 
 
 class ViewsOf(NamedTuple):
     """What the rows of a store of views show: `names` views of each comparable row of the store with the digest
-    `parent`, which is empty as long as that store is being written."""
+    `parent`, which is empty as long as that store is being written. scheme: how windows among them were made, empty:
+    each was encoded as a picture of its own."""
 
     parent: str
     names: tuple[str, ...]
+    scheme: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        return {"parent": self.parent, "names": list(self.names)}
+        scheme = {"scheme": self.scheme} if self.scheme else {}
+        return {"parent": self.parent, "names": list(self.names), **scheme}
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> ViewsOf:
+        return cls(raw["parent"], tuple(raw["names"]), raw.get("scheme", ""))
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,7 @@ class Manifest:
             complete=raw["complete"] is True,
             kind=raw.get("kind", IMAGES),
             forgotten=tuple(map(str, raw.get("forgotten", ()))),
-            views=ViewsOf(raw["views"]["parent"], tuple(raw["views"]["names"])) if "views" in raw else None,
+            views=ViewsOf.from_dict(raw["views"]) if "views" in raw else None,
             bound=bound,
         )
         manifest._require_possible()
@@ -116,6 +123,8 @@ class Manifest:
             raise ValueError("sources that are no text")
         if self.views and not (self.views.names and all(isinstance(name, str) for name in self.views.names)):
             raise ValueError("views without names")
+        if self.views and not isinstance(self.views.scheme, str):
+            raise ValueError("views whose scheme is no text")
         names = [shard.name for shard in self.shards]
         if len(set(names)) < len(names):
             raise ValueError("a shard is listed twice")
@@ -125,7 +134,7 @@ def _with_views_of_0_1(raw: dict[str, Any]) -> dict[str, Any]:
     """A manifest as memaudit 0.1 wrote it, brought up to date: there the sources of a store of views were the digest of
     its parent, in words, and the views' names."""
     first, *names = raw["sources"] or [""]
-    found = _VIEWS_OF_0_1.fullmatch(first)
+    found = _VIEWS_OF_0_1.fullmatch(str(first))
     if "views" in raw or not found:
         return raw
     return raw | {"sources": [], "views": {"parent": found["parent"] or "", "names": names}}

@@ -73,5 +73,5 @@ def test_a_column_without_any_value(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rule", ["best", "best:", "biggest", ""])
 def test_what_is_no_rule(tmp_path: Path, rule: str) -> None:
     """The rules that there are are listed."""
-    with pytest.raises(UsageError, match="largest, first or best:COLUMN"):
+    with pytest.raises(UsageError, match="cleanest, largest, first or best:COLUMN"):
         dedup(vector_store(tmp_path / "s", random_vectors(0, 2)), DedupOptions(keep=rule))

@@ -307,7 +307,7 @@ def test_nan_is_one_clear_line(tmp_path: Path, value: float, options: DedupOptio
 
 
 @pytest.mark.parametrize("groups", ["cover", "components"])
-@pytest.mark.parametrize("keep", ["largest", "first", "best:score"])
+@pytest.mark.parametrize("keep", ["cleanest", "first", "best:score"])
 def test_result_does_not_depend_on_the_order_of_rows(tmp_path: Path, keep: str, groups: str) -> None:
     """The same images in another order, in shards of another size, give the same pairs and decisions by image_id.
 
@@ -393,7 +393,7 @@ def test_largest_keeps_the_most_pixels(tmp_path: Path) -> None:
     sizes = [(400, 10), (90, 90), (50, 162), (1, 1)]
     result = dedup(vector_store(tmp_path / "s", vectors, ids=["d", "c", "b", "a"], sizes=sizes))
     assert result.decisions.decision.tolist() == ["drop", "drop", "keep", "drop"]
-    assert result.keep_rule == "largest"
+    assert result.keep_rule == "cleanest"
 
 
 def test_first_keeps_the_lowest_image_id(tmp_path: Path) -> None:

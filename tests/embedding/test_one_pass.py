@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from passes import PassEncoder
 from pictures import MakeFolder, draw, mosaic
 from PIL import Image
 
@@ -68,10 +69,11 @@ def folder(picture_folder: MakeFolder) -> Path:
     return folder
 
 
-def test_it_makes_what_two_passes_make(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoder", [ENCODER, PassEncoder()])
+def test_it_makes_what_two_passes_make(folder: Path, tmp_path: Path, encoder: Encoder) -> None:
     """Bit by bit, the images' own store and each of their views."""
-    made = one_pass(folder, tmp_path / "one")
-    two_passes(folder, tmp_path / "two")
+    made = one_pass(folder, tmp_path / "one", encoder)
+    two_passes(folder, tmp_path / "two", encoder)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     assert [len(views.store) for views in made.views] == [9 * 9, 9 * 2]
     for store in (made.store, *(views.store for views in made.views)):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from passes import Crops, PassEncoder
 from pictures import MakeFolder, MakeStore, draw
 from PIL import Image, ImageOps
 
@@ -15,7 +16,7 @@ from memaudit.embedding.views import ViewStore, embed_views, open_views
 from memaudit.encoders import load_encoder
 from memaudit.errors import InconclusiveError
 from memaudit.images.views import details, tiles, views_of
-from memaudit.store import Store, verify_store
+from memaudit.store import Manifest, Store, verify_store
 from memaudit.types import Status
 
 ENCODER = load_encoder("thumbnail")
@@ -163,3 +164,58 @@ def test_appended_images_leave_the_views_of_the_others_alone(
     assert after.store.comparable == len(after.store) == 5 * len(ALL)
     assert after.store.all_columns().image_id[: len(before.image_id)].tolist() == before.image_id.tolist()
     assert len(open_views(images, tmp_path / "views").parents) == 5
+
+
+def test_windows_of_passes_say_so_and_turned_views_are_what_they_were(images: Store, tmp_path: Path) -> None:
+    """A window's row is that of the window; what is no window is encoded as ever, to the bit."""
+    views = embed_views(images, tmp_path / "views", PassEncoder(), ALL, OPTIONS)
+    singly = embed_views(images, tmp_path / "singly", ENCODER, ALL, OPTIONS)
+    assert [Manifest.read(each.store.folder).views.scheme for each in (views, singly)] == ["crops", ""]
+    assert verify_store(views.store.folder) == []
+    ours, theirs = (each.store.all_columns() for each in (views, singly))
+    assert ours.image_id.tolist() == theirs.image_id.tolist()
+    assert ours.status.tolist() == theirs.status.tolist()
+    rows = np.arange(len(views.store))
+    turned = ~np.char.startswith(views.name_of(rows).astype(str), "tile")
+    left, right = (each.store.embeddings(rows) for each in (views, singly))
+    assert (left[turned] == right[turned]).all()
+    assert (left * right).sum(axis=1).min() > 0.9
+    assert not (left == right).all()
+
+
+def test_windows_that_were_begun_one_by_one_go_on_so(
+    make_store: MakeStore, picture_folder: MakeFolder, tmp_path: Path
+) -> None:
+    """As stores of earlier versions are: all rows of a store are made in one way, and nothing is embedded again."""
+    old, new, encoder = picture_folder(3, "old"), picture_folder(2, "new", 50), PassEncoder()
+    before = embed_views(make_store(old), tmp_path / "views", ENCODER, tiles(), OPTIONS)
+    assert opened_alike(embed_views(make_store(old), tmp_path / "views", encoder, tiles(), OPTIONS, _never), before)
+    images = embed([new], tmp_path / "store", ENCODER, EmbedOptions(shard_rows=8), append=True)
+    after = embed_views(images, tmp_path / "views", encoder, tiles(), OPTIONS)
+    assert len(after.store) == 5 * 9
+    assert (encoder.regions.seen, Manifest.read(after.store.folder).views.scheme) == ([], "")
+    fresh, rows = embed_views(images, tmp_path / "fresh", ENCODER, tiles(), OPTIONS), np.arange(5 * 9)
+    np.testing.assert_array_equal(after.store.embeddings(rows), fresh.store.embeddings(rows))
+
+
+@pytest.mark.parametrize("encoder", [ENCODER, PassEncoder(regions=Crops("other crops"))])
+def test_windows_of_another_pass_are_made_anew(images: Store, tmp_path: Path, encoder: PassEncoder) -> None:
+    embed_views(images, tmp_path / "views", PassEncoder(), tiles(), OPTIONS)
+    renewed = embed_views(images, tmp_path / "views", encoder, tiles(), OPTIONS)
+    assert renewed.store.digest == embed_views(images, tmp_path / "fresh", encoder, tiles(), OPTIONS).store.digest
+    expected = encoder.regions.scheme if encoder.regions else ""
+    assert Manifest.read(renewed.store.folder).views.scheme == expected
+
+
+def test_passes_that_were_stopped_continue_to_the_same_store(images: Store, tmp_path: Path) -> None:
+    whole = embed_views(images, tmp_path / "whole", PassEncoder(), ALL, OPTIONS)
+
+    def stop(stage: str, done: int, total: int) -> None:
+        if done > total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        embed_views(images, tmp_path / "views", PassEncoder(), ALL, OPTIONS, stop)
+    encoder = PassEncoder()
+    assert embed_views(images, tmp_path / "views", encoder, ALL, OPTIONS).store.digest == whole.store.digest
+    assert 0 < len(encoder.regions.seen) < 6

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pictures import photograph
 from PIL import Image, ImageEnhance
 
 from memaudit.encoders import Encoder, load_encoder, weights
 from memaudit.encoders.encoder import REDUCED_JPEG
 from memaudit.errors import InputError, MissingDependencyError, UsageError
+from memaudit.images.windows import tile_windows
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,30 @@ def test_a_mirrored_brighter_copy_is_found_and_another_picture_is_not(
     similarity = embed(encoder, copies) @ embed(encoder, pictures).T
     same = np.eye(len(pictures), dtype=bool)
     assert similarity[same].min() >= encoder.spec.threshold > similarity[~same].max()
+
+
+@pytest.mark.weights
+def test_a_window_over_all_of_a_picture_gives_its_embedding(encoder: Encoder, pictures: list[Image.Image]) -> None:
+    """The map, the pooling and the linear layer are those of the graph."""
+    assert encoder.regions is not None
+    whole = np.array([[0, 0, encoder.side, encoder.side]], float)
+    items = [encoder.preprocess(picture) for picture in pictures]
+    seen = np.concatenate([encoder.regions.encode(item, whole) for item in items])
+    assert (seen.shape, seen.dtype) == ((len(pictures), 512), np.float32)
+    np.testing.assert_allclose((seen * embed(encoder, pictures)).sum(axis=1), 1, atol=1e-3)
+
+
+@pytest.mark.weights
+def test_windows_of_one_pass_are_most_like_the_parts_that_they_show(encoder: Encoder) -> None:
+    """Of a photograph's tiles; asked for again they are the same bits."""
+    assert encoder.regions is not None
+    picture = photograph(1, (2 * encoder.side, 2 * encoder.side))
+    boxes = np.array([window.box(picture.size) for window in tile_windows()], float)
+    seen = encoder.regions.encode(np.asarray(picture), boxes)
+    similarity = seen @ embed(encoder, [picture.crop(tuple(box)) for box in boxes]).T
+    assert (similarity.argmax(axis=1) == np.arange(len(boxes))).all()
+    assert similarity.diagonal().min() > 0.8
+    np.testing.assert_array_equal(encoder.regions.encode(np.asarray(picture), boxes), seen)
 
 
 @pytest.mark.weights

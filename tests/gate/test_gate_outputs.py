@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from sarif_kit import validate as sarif_validate
 
 from memaudit.gate import numbered
 from memaudit.gate.outputs.plain import picture_beside, plain, uri_of
+from memaudit.report.run_folder import start_run
 
 ACCEPTED = (
     '[[accepted]]\nquery_id = "gen-0001.png"\nreference_id = "train-gen-0001.png"\n'
@@ -226,6 +228,66 @@ def test_a_folder_stands_for_its_reports(gate: Gate, tmp_path: Path) -> None:
     empty = tmp_path / "none"
     empty.mkdir()
     assert "none holds no report.json of memaudit" in gate(empty).err
+
+
+@pytest.mark.parametrize(
+    "name", [".b/report.json", "b/.c/report.json", "b/report-1.json", "my_report.JSON", "b/x.json"]
+)
+def test_no_report_hides_from_its_folder(gate: Gate, tmp_path: Path, name: str) -> None:
+    """In hidden folders, under other names, and behind 2 MB of something else; what was judged is listed."""
+    audits, failing = tmp_path / "audits", audit(found=[1])
+    write(audits / "a" / "report.json", audit())
+    write(audits / name, {"note": "x" * (1 << 21), **failing} if "x.json" in name else failing)
+    (audits / "labels.json").write_text('{"memaudit": "urn:memaudit:reports are elsewhere"}')
+    gated = gate(audits, "--json")
+    assert gated.code == (2 if "x.json" in name else 1)
+    if gated.code == 1:
+        assert gated.json["reports"] == sorted([str(audits / "a" / "report.json"), str(audits / name)])
+    assert gate(audits / "a").out.splitlines()[-4:-2] == ["Judged:", f"  {audits}/a/report.json"]
+
+
+def test_previous_runs_are_said_and_folders_that_are_called_so_are_judged(gate: Gate, tmp_path: Path) -> None:
+    write(tmp_path / "a" / "report.json", audit())
+    write(tmp_path / "a" / "previous-runs" / "2026" / "report.json", audit(found=[1]))
+    passed = gate(tmp_path)
+    assert (passed.code, f"{tmp_path}/a/previous-runs has previous runs: they were not judged" in passed.out) == (
+        0,
+        True,
+    )
+    write(tmp_path / "previous-runs-of-mine" / "report.json", audit(found=[1]))
+    assert gate(tmp_path).code == 1
+    (tmp_path / "previous-runs-of-mine").rename(tmp_path / "previous-runs")
+    assert gate(tmp_path).code == 1
+
+
+def test_a_run_that_wrote_no_report_does_not_pass(gate: Gate, tmp_path: Path) -> None:
+    """Killed, or still at it; its earlier report is among the previous ones. A finding elsewhere outweighs it."""
+    write(tmp_path / "a" / "report.json", audit())
+    start_run(tmp_path / "b", "audit")
+    write(tmp_path / "b" / "previous-runs" / "2026" / "report.json", audit())
+    gated = gate(tmp_path, "--json")
+    assert (gated.code, gated.not_passed()) == (3, {"report": "inconclusive"})
+    assert f"{tmp_path}/b" in {rule["report"] for rule in gated.json["rules"]}
+    write(tmp_path / "c" / "report.json", audit(found=[1]))
+    assert gate(tmp_path).code == 1
+    assert gate(tmp_path / "b").code == 3
+
+
+def test_a_folder_that_cannot_be_read_is_refused(gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """os.walk passes over it."""
+    write(tmp_path / "a" / "report.json", audit())
+    (tmp_path / "b").mkdir()
+    scandir = os.scandir
+
+    def refusing(path: Any) -> Any:
+        if Path(path).name == "b":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    gated = gate(tmp_path)
+    assert (gated.code, gated.out) == (2, "")
+    assert f"{tmp_path}/b cannot be read (Permission denied)" in gated.err
 
 
 def test_annotations_are_commands_with_escaped_words(outputs: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from passes import PassEncoder
 from pictures import MakeFolder, MakeStore, altered, draw, mosaic, photograph, round_detail
 from PIL import Image
 
@@ -76,6 +77,27 @@ def test_turned_copies_are_found_by_the_view_that_turns_back(
     assert answer.matches[0].uri.endswith("0007.png")
     (without,) = asked(store, path, views="none")
     assert bool(without.matches) == (turn is None)
+
+
+def test_views_seen_by_a_pass_find_what_they_find_alone(store: Store, tmp_path: Path) -> None:
+    """Views keep their order and their names; pictures that have none, or fewer, do not shift those of the others."""
+    for number in (3, 8):
+        canvas = draw(500 + number, (192, 144))
+        canvas.paste(draw(number), (0, 72))
+        saved(tmp_path / "asked", f"pasted-{number}.png", canvas)
+    saved(tmp_path / "asked", "blank.png", Image.new("RGB", (60, 60), "white"))
+    saved(tmp_path / "asked", "corner.png", Image.new("RGB", (192, 144), "white")).write_bytes(b"no image")
+    options, refs = LookupOptions(views_of("all"), threshold=0.9), list(iter_images([tmp_path / "asked"]))
+    encoder = PassEncoder()
+    passes, alone = (
+        look_up(refs, ExactSearch(store), each, options).answers for each in (encoder, load_encoder("thumbnail"))
+    )
+    assert {windows for _, windows in encoder.regions.seen} == {9}
+    for left, right in zip(passes, alone, strict=True):
+        assert (left.status, left.error) == (right.status, right.error)
+        assert [(m.image_id, m.view) for m in left.matches] == [(m.image_id, m.view) for m in right.matches]
+    found = {(match.image_id, match.view) for answer in passes for match in answer.matches}
+    assert {("0003.png", "tile 3,1"), ("0008.png", "tile 3,1")} <= found
 
 
 def test_a_picture_within_a_picture(store: Store, tmp_path: Path) -> None:

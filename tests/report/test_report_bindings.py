@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pictures import draw
 from vectors import random_vectors, vector_store
 
 import memaudit as ma
+from memaudit.cli.app import run as call
 from memaudit.errors import InconclusiveError, InputError
 from memaudit.files import digest_of
+
+TABLES = ("pairs.parquet", "groups.parquet", "decisions.parquet", "skew.parquet", "keep.txt", "drop.txt")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +52,9 @@ def as_of_0_2(run: Path, elsewhere: Path) -> Path:
     page = (elsewhere / "report.html").read_text().splitlines()[:-1]
     (elsewhere / "report.html").write_text("\n".join(page))
     report = json.loads((run / "report.json").read_text())
-    del report["files"], report["digests"]["files"], report["digest"]
+    for name in ("files", "stores"):
+        del report[name], report["digests"][name]
+    del report["digest"]
     (elsewhere / "report.json").write_text(json.dumps(report | {"digest": digest_of(report)}))
     return elsewhere
 
@@ -55,7 +62,7 @@ def as_of_0_2(run: Path, elsewhere: Path) -> Path:
 def test_a_run_and_what_is_beside_it_are_sound(run: Path) -> None:
     for path in (run, run / "report.json"):
         found = ma.verify(path)
-        assert (found.faults, found.notes) == ((), ())
+        assert (found.outcome, found.faults, found.unchecked, found.notes) == ("sound", (), (), ())
 
 
 @pytest.mark.parametrize(
@@ -119,19 +126,73 @@ def test_the_page_of_another_report_is_found(project: Path, run: Path, tmp_path:
     assert ma.verify(other.folder).faults == (f"{other.page} is the page of another report: run again",)
 
 
-def test_what_is_not_there_is_a_note(run: Path, tmp_path: Path) -> None:
-    """A report alone, sent by mail, is sound; its tables are not there to mislead anybody."""
+def test_what_is_not_there_is_not_sound(run: Path, tmp_path: Path) -> None:
+    """A report alone, sent by mail: each file and store that it names is said to be missing."""
     (tmp_path / "report.json").write_bytes((run / "report.json").read_bytes())
     found = ma.verify(tmp_path / "report.json")
-    assert found.sound
-    assert f"{tmp_path / 'drop.txt'} is not there: only its digest is known" in found.notes
+    assert (found.sound, found.outcome, found.faults) == (False, "not checked whole", ())
+    assert f"{tmp_path / 'drop.txt'} is not there: its digest is all that is known of it" in found.unchecked
+    missing = {line.partition(" is not there")[0] for line in found.unchecked}
+    assert missing == {*(str(tmp_path / name) for name in TABLES), str(tmp_path.parent / "store")}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_that_is_gone_is_not_sound(run: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    good = (run / name).read_bytes()
+    (run / name).unlink()
+    try:
+        assert call(["verify", str(run)]) == 3
+        out = capsys.readouterr().out
+        assert out.startswith(f"{run} is not checked whole\nNot checked: {run / name} is not there")
+    finally:
+        (run / name).write_bytes(good)
+
+
+def test_stores_that_the_report_names_are_checked(project: Path, tmp_path: Path) -> None:
+    """Run and store moved together are found; a store that is gone, another one, or damaged is told apart."""
+    moved = Path(shutil.copytree(project, tmp_path / "moved"))
+    run, store = moved / "dedup", moved / "store"
+    assert ma.verify(run).outcome == "sound"
+    store.rename(moved / "elsewhere")
+    gone = ma.verify(run)
+    assert gone.unchecked == (f"{store} is not there: the store that the report is about cannot be checked",)
+    vector_store(store, random_vectors(1, 14, 8))
+    (fault,) = ma.verify(run).faults
+    assert fault.startswith(f"{store} is another store than the report is about")
+    shutil.rmtree(store)
+    (moved / "elsewhere").rename(store)
+    flipped(next(store.glob("*.h5")))
+    assert ma.verify(run).outcome == "not sound"
+
+
+def test_an_audit_names_every_store_that_it_read(tmp_path: Path) -> None:
+    """Generations, controls, their views, and the training set with its tiles: those in the run, and beside it."""
+    for folder, first in (("training", 0), ("generations", 100), ("held-out", 200)):
+        (tmp_path / folder).mkdir()
+        for number in range(3):
+            draw(first + number).save(tmp_path / folder / f"{number}.png")
+    store = ma.embed(tmp_path / "training", out=tmp_path / "store", encoder="thumbnail", tiles=True)
+    ma.run_audit(tmp_path / "generations", store, out=tmp_path / "run", control=tmp_path / "held-out")
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    own = {"generations", "generations-views", "control", "control-views"}
+    assert set(report["stores"]) == {*own, "../store", "../store/tiles"}
+    assert ma.verify(tmp_path / "run").outcome == "sound"
+    for name in own:
+        (tmp_path / "run" / name).rename(tmp_path / "aside")
+        (missing,) = ma.verify(tmp_path / "run").unchecked
+        assert missing.startswith(f"{tmp_path / 'run' / name} is not there")
+        (tmp_path / "aside").rename(tmp_path / "run" / name)
+    (tmp_path / "run" / "control").rename(tmp_path / "aside")
+    shutil.copytree(tmp_path / "run" / "generations", tmp_path / "run" / "control")
+    assert ma.verify(tmp_path / "run").outcome == "not sound"
 
 
 def test_a_run_of_an_earlier_version_is_read_and_said_to_be_unbound(project: Path, run: Path, tmp_path: Path) -> None:
     old = as_of_0_2(run, tmp_path / "old")
     found = ma.verify(old)
-    assert found.sound
-    assert len([note for note in found.notes if "is not bound" in note]) == 7
+    assert (found.outcome, found.faults) == ("not checked whole", ())
+    assert len([line for line in found.unchecked if "is not bound" in line]) == 7
+    assert f"{old} does not name the stores that were read" in found.unchecked[-2]
     assert ma.open_report(old).table("decisions").to_arrow().num_rows == 14
     assert len(ma.make_prompts(project / "store", strategy="mixed", dedup=old)) == 1
     (old / "groups.parquet").write_bytes(b"PAR1")

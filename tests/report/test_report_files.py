@@ -1,6 +1,7 @@
 """Reports of real runs on small real pictures: valid, complete, harmless to open, and small."""
 
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -330,6 +331,20 @@ def test_decisions_have_every_image_once(deduped: Audited, training: Store) -> N
     assert results["images"] == 21
     assert (results["exact_duplicates"], results["near_duplicates"]) == (3, 2)
     assert results["exact_duplicates"] + results["near_duplicates"] == results["dropped"]
+
+
+def test_it_is_said_why_an_image_stays_rather_than_another(deduped: Audited) -> None:
+    """In the table for every image, in the report for the groups: how many were decided on pixels, and how not."""
+    decisions, cleanness = table(deduped.out, "decisions.parquet"), deduped.report["results"]["cleanness"]
+    assert deduped.report["results"]["keep_rule"] == "cleanest"
+    assert cleanness["groups"] + cleanness["without_pixels"] == deduped.report["results"]["groups"]
+    scores = dict(zip(decisions["image_id"], decisions["keep_score"], strict=True))
+    assert sum(not math.isnan(score) for score in scores.values()) == cleanness["read"] > 0
+    for decision, behind in zip(decisions["decision"], decisions["behind"], strict=True):
+        assert decision == "drop" or behind == ""
+    told = {member["image_id"]: member["behind"] for group in deduped.report["findings"] for member in group["members"]}
+    said = dict(zip(decisions["image_id"], decisions["behind"], strict=True))
+    assert told == {image_id: said[image_id] for image_id in told}
 
 
 def test_every_dropped_image_names_a_kept_witness(deduped: Audited) -> None:

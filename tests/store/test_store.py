@@ -342,6 +342,8 @@ def test_no_store(tmp_path: Path) -> None:
         lambda m: m.update(complete="yes"),
         lambda m: m.update(sources="test"),
         lambda m: m.update(shard_rows=[7]),
+        lambda m: m.update(views={"parent": "", "names": ["mirrored"], "scheme": 5}),
+        lambda m: m.update(views={"parent": "", "names": ["mirrored"], "scheme": ""}),
         lambda m: m.update(rows=19),
     ],
 )
@@ -670,6 +672,23 @@ def test_a_number_out_of_range_is_refused_of_earlier_versions(folder: Path, thre
     as_of_0_2(folder, lambda manifest: manifest["encoder"].update(threshold=threshold))
     with pytest.raises(InputError, match="encoder threshold"):
         Store.open(folder)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"shard_rows": 0}, "shard_rows 0, expected 1"),
+        ({"shard_rows": "7"}, "shard_rows 7, expected 1"),
+        ({"sources": [7]}, "sources that are no text"),
+        ({"views": {"parent": "", "names": []}}, "views without names"),
+    ],
+)
+def test_a_manifest_that_no_version_wrote_is_refused(folder: Path, changed: dict[str, object], reason: str) -> None:
+    """In one line that says what is wrong with it."""
+    as_of_0_2(folder, lambda manifest: manifest.update(changed))
+    with pytest.raises(InputError, match=reason) as caught:
+        Store.open(folder)
+    one_line(caught)
 
 
 @pytest.mark.parametrize("where", ["external storage", "external link", "soft link", "virtual"])

@@ -10,11 +10,12 @@ from memaudit.gate.judging import GateResult
 
 
 def values(result: GateResult) -> dict[str, Any]:
-    """verdict, exit_code, headline, rules, findings (with what a person decided), new_matches, notes."""
+    """verdict, exit_code, headline, reports, rules, findings (with what a person decided), new_matches, notes."""
     return {
         "verdict": str(result.verdict),
         "exit_code": result.verdict.exit_code,
         "headline": result.headline,
+        "reports": [*result.reports],
         "rules": [asdict(rule) for rule in result.rules],
         "findings": [_finding(finding) for finding in result.findings],
         "new_matches": [_pair(finding) for finding in result.new],

@@ -21,6 +21,7 @@ from memaudit.report.model.audits import (
 )
 from memaudit.report.model.dedups import (
     Cells,
+    Cleanness,
     DedupResults,
     Estimate,
     Group,
@@ -84,6 +85,7 @@ __all__ = [
     "AuditSimilarities",
     "Bin",
     "Cells",
+    "Cleanness",
     "Control",
     "Coverage",
     "DedupReport",

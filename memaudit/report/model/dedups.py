@@ -16,6 +16,7 @@ class Member(Part, frozen=True, kw_only=True):
     caption: Annotated[str, says("caption")] = ""
     decision: Annotated[str, says("keep or drop")] = ""
     reason: Annotated[str, says("why")] = ""
+    behind: Annotated[str, says("in what it is behind the image that is kept")] = ""
     similarity: Annotated[float, says("to the image that is kept")] = 0.0
     chain_similarity: Annotated[float, says("weakest link of the best chain to it")] = 0.0
     picture: Annotated[str | None, says("thumbnail")] = None
@@ -98,6 +99,17 @@ class TrueCopies(Part, frozen=True, kw_only=True):
     found: Annotated[Share, says("found, with what was decided on pixels")]
     possible: Annotated[Share, says("found with all candidates decided on pixels")]
     source: Annotated[str, says("the benchmark")]
+
+
+class Cleanness(Part, frozen=True, kw_only=True):
+    """How the least altered image of each group was found, by the keep rule `cleanest`."""
+
+    read: Annotated[Whole, says("images with near-duplicates that were read")]
+    unread: Annotated[Whole, says("that could not be read")]
+    left_out: Annotated[Whole, says("that were not: their families are too large")]
+    groups: Annotated[Whole, says("groups decided on pixels")]
+    without_pixels: Annotated[Whole, says("groups decided by size alone")]
+    why: Annotated[list[str], says("why images were not read")]
 
 
 class RuledOut(Part, frozen=True, kw_only=True):
@@ -193,6 +205,7 @@ class DedupResults(Part, frozen=True, kw_only=True):
     method: Annotated[str, says("how was searched")] = ""
     comparison: Annotated[HowCompared | None, says("how the pairs were found")] = None
     keep_rule: Annotated[str, says("which image of a group is kept")] = ""
+    cleanness: Annotated[Cleanness | None, says("how the least altered was found; null: by another rule")] = None
     group_rule: Annotated[str, Meta(pattern="^(cover|components)$"), says("what a group is")] = "cover"
     images: Annotated[Count, says("images")]
     kept: Annotated[Count, says("images that stay")]

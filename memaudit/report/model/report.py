@@ -10,7 +10,7 @@ from memaudit.report.model.audits import AuditResults, FaceAuditResults, ImageMa
 from memaudit.report.model.dedups import DedupResults, Group
 from memaudit.report.model.extraction import ExtractionResults, PromptGroup
 from memaudit.report.model.faces import FaceMatch
-from memaudit.report.model.figures import Coverage, Encoder, Json, Part, Threshold, says
+from memaudit.report.model.figures import Coverage, Encoder, Json, Name, Part, Threshold, says
 
 SCHEMA = "urn:memaudit:report:2"
 
@@ -49,6 +49,10 @@ class Head(Part, frozen=True, kw_only=True):
     files: Annotated[
         dict[str, Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]] | UnsetType,
         says("SHA-256 of each table and list beside the report, and of each folder of pictures"),
+    ] = UNSET
+    stores: Annotated[
+        dict[str, Name] | UnsetType,
+        says("digest of each store that was read, by its path from the report's folder"),
     ] = UNSET
     digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$"), says("SHA-256 of all else in the report")]
 

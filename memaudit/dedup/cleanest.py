@@ -1,0 +1,175 @@
+"""Which image of a family is least altered, by what its pixels say.
+
+An image's score is the logarithm of its pixels, less what its traces of alterations cost: so the order is total, and
+not intransitive. The weights are in doublings of the pixels; docs/protocols/dedup.md says what they were chosen on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from memaudit.dedup.results import Cleanness, Decisions
+from memaudit.images.decode import UnreadableImageError
+from memaudit.images.sources import read_image
+from memaudit.images.traces import THUMB, Traces, traces_of
+from memaudit.similarity import Pairs
+from memaudit.store import ANOTHER_FILE, Columns, is_same_file
+from memaudit.types import Float32, Float64, Int64, Progress
+
+MOST_READ = 256  # images of a family that are read: of larger ones those with the most near-duplicates
+_HIGH, _MIDDLE, _LOW = 1.5, 2.5, 3.0  # each factor of ten that the upper bands of the spectrum lack
+_COARSE, _COMPRESSED, _AGAIN = 8.0, 0.6, 0.5  # each doubling of the quantisation beyond this step; a second one
+_FRAMED, _LEAST_MARGIN = 1.0, 0.01
+_COLOURLESS = 1.0
+_ALIKE, _AGREEING, _MOST_AGREEING = 0.98, 0.8, 3  # correlation of thumbnails; each doubling of those that agree
+_STEP = 1 / 16  # of a score: smaller differences are none, and the larger image stays
+_TOLD = 0.25  # of a score: what sets an image back by less is no reason
+_PAIRS_AT_ONCE = 1 << 14
+_REASONS = 3
+PARTS = (
+    "fewer pixels",
+    "less detail for its size",
+    "compressed harder",
+    "saved again",
+    "plain border or strip",
+    "no colour",
+    "unlike the others",
+)
+
+
+class Judged(NamedTuple):
+    """rank (n,): the order of preference; parts (n, len(PARTS)) float64: what the score of each is the sum of, NaN for
+    whom nothing was read. read, unread, left_out: images; why: reasons of the unread, the commonest."""
+
+    rank: Int64
+    parts: Float64
+    read: int
+    unread: int
+    left_out: int
+    why: tuple[str, ...]
+
+
+def judge(columns: Columns, pairs: Pairs, rank: Int64, progress: Progress) -> Judged:
+    """Order the images (n) whose pairs these are: the highest score first, then who could not be read; ties by `rank`.
+
+    Read are those with a pair, each once. The result does not depend on the order of images and pairs.
+    """
+    linked = np.unique(np.concatenate([pairs.left, pairs.right])).astype(np.int64)
+    chosen = _chosen(linked, pairs, rank)
+    parts = np.full((len(rank), len(PARTS)), np.nan)
+    thumbs = np.zeros((len(chosen), THUMB * THUMB), np.float32)
+    unread = Counter[str]()
+    for place, found in enumerate(_measured(columns, chosen, progress)):
+        if isinstance(found, str):
+            unread[found] += 1
+            continue
+        parts[chosen[place], :-1] = _own_parts(found)
+        thumbs[place] = _normalised(found.thumb)
+    parts[:, -1] = _AGREEING * np.log2(1 + np.minimum(_agreeing(chosen, thumbs, pairs, len(rank)), _MOST_AGREEING))
+    parts[np.isnan(parts[:, 0]), -1] = np.nan
+    missing = unread.total()
+    why = tuple(f"{reason}: {count:,}" for reason, count in unread.most_common(_REASONS))
+    return Judged(_ranked(parts, rank), parts, len(chosen) - missing, missing, len(linked) - len(chosen), why)
+
+
+def unjudged(rank: Int64, why: str) -> Judged:
+    """By `rank` alone."""
+    return Judged(rank, np.full((len(rank), len(PARTS)), np.nan), 0, 0, 0, (why,) if why else ())
+
+
+def cleanness(judged: Judged, rows: Int64, decisions: Decisions) -> Cleanness:
+    """What a run tells of it. rows: those that were judged."""
+    witness, group = decisions.witness, decisions.group
+    parts = np.full((len(witness), len(PARTS)), np.nan)
+    parts[rows] = judged.parts
+    dropped = np.flatnonzero((witness >= 0) & (witness != np.arange(len(witness))))
+    behind = np.full(len(witness), "", dtype=object)
+    lost = parts[witness[dropped]] - parts[dropped]  # NaN, where either was not read, reaches nothing
+    for row, differences in zip(dropped.tolist(), lost, strict=True):
+        told = np.flatnonzero(differences >= _TOLD)
+        behind[row] = ", ".join(PARTS[part] for part in told[np.argsort(-differences[told], kind="stable")])
+    kept = np.flatnonzero(witness == np.arange(len(witness)))
+    kept = kept[np.bincount(group[group >= 0], minlength=len(witness))[group[kept]] > 1]
+    blind = int(np.isnan(parts[kept, 0]).sum())
+    score = parts.sum(axis=1).astype(np.float32)
+    return Cleanness(score, behind, judged.read, judged.unread, judged.left_out, len(kept) - blind, blind, judged.why)
+
+
+def _chosen(linked: Int64, pairs: Pairs, rank: Int64) -> Int64:
+    """Of each family `MOST_READ` images: those with the most pairs, ties by rank."""
+    graph = coo_array((np.ones(len(pairs.left), np.int8), (pairs.left, pairs.right)), shape=(len(rank), len(rank)))
+    family = connected_components(graph, directed=False)[1][linked]
+    degree = (np.bincount(pairs.left, minlength=len(rank)) + np.bincount(pairs.right, minlength=len(rank)))[linked]
+    order = np.lexsort((rank[linked], -degree, family))
+    first = np.flatnonzero(np.diff(family[order], prepend=-1))
+    place = np.arange(len(order)) - np.repeat(first, np.diff(first, append=len(order)))
+    return np.asarray(np.sort(linked[order[place < MOST_READ]]))
+
+
+def _measured(columns: Columns, chosen: Int64, progress: Progress) -> Iterator[Traces | str]:
+    """Traces of each, in order, or why there are none."""
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for done, found in enumerate(pool.map(_read, columns.uri[chosen], columns.sha256[chosen]), start=1):
+            progress("looking for the cleanest", done, len(chosen))
+            yield found
+
+
+def _read(uri: str, sha256: str) -> Traces | str:
+    try:
+        data = read_image(uri)
+        return traces_of(data) if is_same_file(data, sha256) else ANOTHER_FILE
+    except MemoryError:  # no fault of the file
+        raise
+    except UnreadableImageError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - each backend of fsspec, and Arrow, has exceptions of its own
+        return f"cannot read file: {getattr(error, 'strerror', None) or type(error).__name__}"
+
+
+def _own_parts(traces: Traces) -> tuple[float, ...]:
+    return (
+        float(np.log2(traces.pixels)),
+        _HIGH * traces.high + _MIDDLE * traces.middle + _LOW * traces.low,
+        -_COMPRESSED * max(0.0, float(np.log2(traces.step / _COARSE))),
+        -_AGAIN * traces.again,
+        -_FRAMED * (traces.margin > _LEAST_MARGIN),
+        -_COLOURLESS * (not traces.coloured),
+    )
+
+
+def _normalised(thumb: Float32) -> Float32:
+    """Of mean 0 and length 1, so that a product of two is their correlation; 0 for a plain one."""
+    centred = (thumb - thumb.mean()).ravel()
+    return np.asarray(centred / max(float(np.linalg.norm(centred)), 1.0), dtype=np.float32)
+
+
+def _agreeing(chosen: Int64, thumbs: Float32, pairs: Pairs, size: int) -> Int64:
+    """With how many of its pairs each image agrees frame on frame: who was cropped, framed, mirrored or written on
+    does not, and who was only scaled or compressed does."""
+    place = np.full(size, -1)
+    place[chosen] = np.arange(len(chosen))
+    count = np.zeros(size, np.int64)
+    for low in range(0, len(pairs.left), _PAIRS_AT_ONCE):
+        left, right = (place[ends[low : low + _PAIRS_AT_ONCE]] for ends in (pairs.left, pairs.right))
+        both = (left >= 0) & (right >= 0)
+        left, right = left[both], right[both]
+        alike = np.einsum("ij,ij->i", thumbs[left], thumbs[right]) >= _ALIKE
+        for ends in (left[alike], right[alike]):
+            count += np.bincount(chosen[ends], minlength=size)
+    return count
+
+
+def _ranked(parts: Float64, rank: Int64) -> Int64:
+    score = np.round(parts.sum(axis=1) / _STEP)
+    order = np.lexsort((rank, -np.nan_to_num(score, nan=-np.inf)))
+    result = np.empty(len(order), np.int64)
+    result[order] = np.arange(len(order))
+    return result

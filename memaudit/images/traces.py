@@ -1,0 +1,205 @@
+"""What the pixels of an image say of how it was altered: frames and strips, bandwidth, compression, colour.
+
+Every measure but that of frames looks at 512 × 512 pixels at most, in the middle, at the size that they are stored at.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from memaudit.images.decode import decoding
+from memaudit.types import Float32, Float64
+
+THUMB = 32
+_WINDOW = 512
+_SAMPLES = 256  # columns of a row, or rows of a column, that are looked at for frames
+_TOLERANCE = 12  # of 255: what JPEG does to a plain surface stays below it
+_PLAIN, _OTHER = 0.9, 0.3  # share of a row that has its band's colour: within the band, and behind its edge
+_DEEPEST = 0.35  # of the side: a wider band is a picture's own ground
+_LAYERS = 3  # a strip within a frame within a frame
+_LEAST_SIDE = 16
+_SEGMENT = 128  # samples of a spectrum
+_BANDS = ((0.125, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.01))  # shares of the highest frequency
+_FLOOR = 1e-3  # of the spectrum: far below what rounding to 8 bits adds
+_STEPS = np.arange(4, 61)  # of a quantisation that are looked for: below, rounding hides the comb
+_LEVELS = np.arange(0, 256, 0.5) + 0.25  # of DCT coefficients
+_COMB = np.cos(2 * np.pi * _LEVELS[:, None] / _STEPS)
+_BEYOND_ZERO = _LEVELS[:, None] > _STEPS / 2
+_LEAST_COMB, _LEAST_SURE = 0.35, 2.8  # the mean of the comb, without one 0.15 at most; four standard errors
+_LEAST_STEPS = 3  # coefficients that must show one
+_LEAST_BLOCKS, _BLOCKS = 256, 4096  # few blocks of a drawing are alike, and so seem quantised
+_FREQUENCIES = ((0, 1), (1, 0), (2, 0), (1, 1), (0, 2), (0, 3), (1, 2), (2, 1), (3, 0))
+_COLOURLESS = 0.5  # of 255: standard deviation of the chroma
+
+
+def _basis() -> Float64:
+    """The two-dimensional DCT of 8 × 8 pixels at `_FREQUENCIES`, (64, 9)."""
+    place = np.arange(8)
+    waves = [np.cos((2 * place + 1) * u * np.pi / 16) * (0.5 if u else 8**-0.5) for u in range(8)]
+    return np.stack([np.outer(waves[u], waves[v]).ravel() for u, v in _FREQUENCIES], axis=1)
+
+
+_BASIS = _basis()
+
+
+class Traces(NamedTuple):
+    """pixels: of the picture within its frame; margin: share of the image that plain frames and strips take.
+
+    low: log10 of the spectrum's power from a quarter to half of the highest frequency, less that of the octave below;
+    middle, high: from half to three quarters, and above, less that from a quarter to half. step: of the coarsest
+    quantisation that the picture went through, 1 for none seen (JPEG of quality 90: 2, 75: 6, 25: 25); again: it is
+    coarser than that of the file. coloured: there is chroma.
+    thumb (32, 32): grey values, frame included.
+    """
+
+    pixels: int
+    margin: float
+    low: float
+    middle: float
+    high: float
+    step: float
+    again: bool
+    coloured: bool
+    thumb: Float32
+
+
+def traces_of(data: bytes) -> Traces:
+    """Measure the image in these bytes. Raises UnreadableImageError for what is none. Memory: the decoded image."""
+    own = _own_step(data)
+    with decoding(data) as decoded:
+        image = decoded.image
+        left, top, right, bottom = content_box(np.asarray(image))
+        middle_box = _middle(left, right, top, bottom)
+        window = image.crop(middle_box)
+        thumb = np.asarray(image.convert("L").resize((THUMB, THUMB), Image.Resampling.BOX), np.float32)
+    whole, pixels = image.width * image.height, (right - left) * (bottom - top)
+    levels = np.asarray(window.convert("YCbCr"), np.float32)
+    lowest, low, middle, high = _spectrum(levels[..., 0])
+    step = _step(levels[..., 0], (-middle_box[1] % 8, -middle_box[0] % 8))
+    chroma = float(levels[..., 1:].std(axis=(0, 1)).mean())
+    again = step > 1.5 * own
+    return Traces(
+        pixels,
+        1 - pixels / whole,
+        low - lowest,
+        middle - low,
+        high - low,
+        max(step, own),
+        again,
+        chroma > _COLOURLESS,
+        thumb,
+    )
+
+
+def _middle(left: int, right: int, top: int, bottom: int) -> tuple[int, int, int, int]:
+    """Of a box what is looked at; a whole number of blocks from where it begins."""
+    x, y = (low + max(0, high - low - _WINDOW) // 16 * 8 for low, high in ((left, right), (top, bottom)))
+    return x, y, min(right, x + _WINDOW), min(bottom, y + _WINDOW)
+
+
+def _own_step(data: bytes) -> float:
+    """The median step of a JPEG's luminance table at `_FREQUENCIES`; 1 for other files."""
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            tables = getattr(opened, "quantization", None) or {}
+    except Exception:  # noqa: BLE001 - Pillow's plugins raise anything on hostile bytes; decoding says what is wrong
+        return 1.0
+    table = tables.get(0, ())
+    if len(table) != 64:
+        return 1.0
+    return max(1.0, float(np.median([table[8 * u + v] for u, v in _FREQUENCIES])))
+
+
+def content_box(pixels: NDArray[np.uint8]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of what lies within plain frames and strips; a strip may have writing on it.
+
+    Such a band reaches from one side of the image to the other and ends at once, in a straight line; the ground that a
+    drawing stands on ends where its outline does, here sooner and there later.
+    """
+    box = [0, 0, pixels.shape[1], pixels.shape[0]]
+    for _ in range(_LAYERS):
+        before = tuple(box)
+        for side in range(4):
+            view = pixels[box[1] : box[3], box[0] : box[2]]
+            if min(view.shape[:2]) < _LEAST_SIDE:
+                break
+            view = view if side % 2 else view.transpose(1, 0, 2)
+            width = _band(view if side < 2 else view[::-1])
+            box[side] += width if side < 2 else -width
+        if tuple(box) == before:
+            break
+    return box[0], box[1], box[2], box[3]
+
+
+def _band(view: NDArray[np.uint8]) -> int:
+    """How many of the first rows are a band of one colour."""
+    rows = view[: int(len(view) * _DEEPEST) + 3, :: max(1, view.shape[1] // _SAMPLES)].astype(np.int16)
+    alike = (np.abs(rows - np.median(rows[0], axis=0)).max(axis=2) <= _TOLERANCE).mean(axis=1)
+    ends = np.flatnonzero(alike < _OTHER)
+    if alike[0] < _PLAIN or not len(ends):
+        return 0
+    edge = int(ends[0])
+    at_once = alike[max(0, edge - 3)] >= _PLAIN and alike[edge : edge + 3].mean() <= _OTHER
+    return edge if at_once else 0
+
+
+def _spectrum(grey: Float32) -> list[float]:
+    """log10 of the mean power in each of `_BANDS`, of rows and columns."""
+    power = (_power(grey) + _power(grey.T)) / 2
+    frequency = np.linspace(0, 1, len(power))
+    inside = ((frequency >= low) & (frequency < high) for low, high in _BANDS)
+    return [float(np.log10(power[band].mean() + _FLOOR)) for band in inside]
+
+
+def _power(lines: Float32) -> Float64:
+    """The power spectrum along the rows (Welch 1967), at the same frequencies for any length."""
+    size = min(_SEGMENT, lines.shape[1])
+    window, power = np.hanning(size + 2)[1:-1].astype(np.float32), np.zeros(_SEGMENT // 2 + 1)
+    starts = range(0, lines.shape[1] - size + 1, max(size // 2, 1))
+    for start in starts:
+        part = lines[:, start : start + size]
+        centred = (part - part.mean(axis=1, keepdims=True)) * window
+        power += (np.abs(np.fft.rfft(centred, _SEGMENT, axis=1)) ** 2).mean(axis=0)
+    return np.asarray(power / (len(starts) * float((window**2).sum())))
+
+
+def _step(grey: Float32, start: tuple[int, int]) -> float:
+    """The median step of the quantisation that the coefficients of a grid of blocks show; 1 where none do.
+
+    After Fan & de Queiroz (2003): they lie on the teeth of a comb, whatever the file is now. A grid is looked for at
+    `start`, where that of the image begins, where the window does, and where blocks are seen.
+    """
+    if min(grey.shape) < _LEAST_SIDE:
+        return 1.0
+    return max(_step_at(grey, *begin) for begin in {start, (0, 0), (_grid(grey.T), _grid(grey))})
+
+
+def _grid(grey: Float32) -> int:
+    """The column that blocks begin at, 0 to 7: where neighbours differ more than theirs do."""
+    steps = np.abs(np.diff(grey, axis=1))
+    edges = steps[:, 1:-1] - (steps[:, :-2] + steps[:, 2:]) / 2
+    return (int(np.argmax([edges[:, phase::8].mean() for phase in range(8)])) + 2) % 8
+
+
+def _step_at(grey: Float32, top: int, left: int) -> float:
+    height, width = ((side - start) // 8 for side, start in zip(grey.shape, (top, left), strict=True))
+    if height * width < _LEAST_BLOCKS:
+        return 1.0
+    blocks = grey[top : top + 8 * height, left : left + 8 * width].reshape(height, 8, width, 8).swapaxes(1, 2)
+    flat = blocks.reshape(-1, 64)[:: max(1, height * width // _BLOCKS)]
+    found = [step for values in np.abs(flat @ _BASIS).T if (step := _comb(values))]
+    return float(np.median(found)) if len(found) >= _LEAST_STEPS else 1.0
+
+
+def _comb(values: Float64) -> int:
+    """The largest step that these coefficients are multiples of; those that became 0 say nothing. 0: none."""
+    count = np.histogram(values, bins=len(_LEVELS), range=(0, 256))[0]
+    beyond = count @ _BEYOND_ZERO
+    mean = count @ (_COMB * _BEYOND_ZERO) / np.maximum(beyond, 1)
+    steps = _STEPS[(mean >= _LEAST_COMB) & (mean * np.sqrt(beyond) >= _LEAST_SURE)]
+    return int(steps.max(initial=0))

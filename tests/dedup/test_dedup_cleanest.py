@@ -1,0 +1,166 @@
+"""The keep rule `cleanest`: the original stays, whatever was made of it, and the report says why."""
+
+import hashlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import photograph
+from PIL import Image, ImageOps
+from vectors import families, vector_store
+
+from memaudit.dedup import cleanest
+from memaudit.dedup.cleanest import PARTS, judge
+from memaudit.dedup.keep import keep_rank
+from memaudit.dedup.results import DedupResult
+from memaudit.dedup.run import DedupOptions, dedup
+from memaudit.similarity import Pairs
+from memaudit.store import NO_FILE, Columns
+from memaudit.types import silent
+
+Make = Callable[[Image.Image], Image.Image]
+ORIGINAL = photograph(5, (480, 360))
+
+
+def jpeg(image: Image.Image, quality: int) -> Image.Image:
+    data = io.BytesIO()
+    image.save(data, "JPEG", quality=quality)
+    return Image.open(data).convert("RGB")
+
+
+COPIES: dict[str, Make] = {
+    "border": lambda image: ImageOps.expand(image, 20, (200, 30, 60)),
+    "enlarged": lambda image: image.resize((720, 540), Image.Resampling.LANCZOS),
+    "compressed": lambda image: jpeg(image, 25),
+    "cropped": lambda image: image.crop((30, 20, 450, 340)),
+    "grey": lambda image: image.convert("L").convert("RGB"),
+    "reduced": lambda image: image.resize((240, 180), Image.Resampling.LANCZOS),
+}
+BEHIND = {
+    "border": "plain border or strip",
+    "enlarged": "less detail for its size",
+    "compressed": "compressed harder, saved again",
+    "cropped": "fewer pixels",
+    "grey": "no colour",
+    "reduced": "fewer pixels",
+}
+
+
+def deduped(folder: Path, pictures: list[Image.Image], **options: str) -> DedupResult:
+    """A run on these, all of them near-duplicates."""
+    folder.mkdir()
+    uris = [str(folder / f"{i}.png") for i in range(len(pictures))]
+    for uri, picture in zip(uris, pictures, strict=True):
+        picture.save(uri)
+    sizes = [picture.size for picture in pictures]
+    hashes = [hashlib.sha256(Path(uri).read_bytes()).hexdigest() for uri in uris]
+    vectors = families(0, [len(pictures)], noise=0.1)
+    store = vector_store(folder / "s", vectors, uris=uris, sizes=sizes, hashes=hashes)
+    return dedup(store, DedupOptions(**options))
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_the_original_stays_and_the_other_says_why(tmp_path: Path, name: str) -> None:
+    """Alone with each copy, in either order."""
+    for place in (0, 1):
+        pictures = [COPIES[name](ORIGINAL)]
+        pictures.insert(place, ORIGINAL)
+        result = deduped(tmp_path / str(place), pictures)
+        assert result.keep_rule == "cleanest"
+        assert result.decisions.decision[place] == "keep"
+        assert result.cleanness is not None
+        assert result.cleanness.behind[place] == ""
+        assert set(BEHIND[name].split(", ")) <= set(result.cleanness.behind[1 - place].split(", "))
+        assert result.cleanness.score[place] > result.cleanness.score[1 - place]
+
+
+def test_a_family_keeps_its_original(tmp_path: Path) -> None:
+    """Among all of them at once; by the largest, an altered one stays."""
+    pictures = [*(make(ORIGINAL) for make in COPIES.values()), ORIGINAL]
+    found = deduped(tmp_path / "a", pictures)
+    assert np.flatnonzero(found.decisions.decision == "keep").tolist() == [len(COPIES)]
+    assert found.cleanness is not None
+    assert (found.cleanness.read, found.cleanness.groups, found.cleanness.without_pixels) == (len(pictures), 1, 0)
+    largest = deduped(tmp_path / "b", pictures, keep="largest")
+    assert np.flatnonzero(largest.decisions.decision == "keep").tolist() == [1]
+    assert largest.cleanness is None
+
+
+def test_who_agrees_with_the_others_is_preferred_to_the_mirrored_one(tmp_path: Path) -> None:
+    """With a frame on frame look; neither is behind in anything of its own."""
+    copies = [ORIGINAL.resize((400, 300)), jpeg(ORIGINAL, 40)]
+    result = deduped(tmp_path / "a", [ImageOps.mirror(ORIGINAL), ORIGINAL, *copies])
+    assert np.flatnonzero(result.decisions.decision == "keep").tolist() == [1]
+    assert result.cleanness is not None
+    assert result.cleanness.behind[0] == "unlike the others"
+
+
+def test_the_order_is_total_and_independent_of_rows_and_pairs(tmp_path: Path) -> None:
+    """Ranks are a permutation; ties go by the store's sizes, then by image_id."""
+    rng, columns = np.random.default_rng(0), columns_at(tmp_path, [make(ORIGINAL) for make in COPIES.values()] * 2)
+    n = len(columns.uri)
+    left, right = np.triu_indices(n, 1)
+    pairs = Pairs(left, right, np.ones(len(left), np.float32))
+    first = judge(columns, pairs, keep_rank(columns, "cleanest"), silent)
+    assert sorted(first.rank) == list(range(n))
+    order, shuffled = rng.permutation(n), rng.permutation(len(left))
+    place = order.argsort()
+    moved = Pairs(place[right[shuffled]], place[left[shuffled]], pairs.similarity)
+    again = judge(columns.at(order), moved, keep_rank(columns.at(order), "cleanest"), silent)
+    assert again.rank.tolist() == first.rank[order].tolist()
+    assert again.parts.tolist() == first.parts[order].tolist()
+
+
+def columns_at(folder: Path, pictures: list[Image.Image]) -> Columns:
+    ids = np.array([f"{i:02d}" for i in range(len(pictures))], dtype=object)
+    uris = np.array([str(folder / f"{i}.png") for i in ids], dtype=object)
+    for uri, picture in zip(uris, pictures, strict=True):
+        picture.save(uri)
+    sizes = {"width": np.array([p.width for p in pictures]), "height": np.array([p.height for p in pictures])}
+    hashes = np.full(len(ids), NO_FILE, dtype=object)
+    return Columns(**(dict.fromkeys(Columns._fields, ids) | sizes | {"image_id": ids, "uri": uris, "sha256": hashes}))
+
+
+def test_only_those_with_a_pair_are_read_and_of_large_families_those_with_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each once; who is left out comes after those that were read."""
+    monkeypatch.setattr(cleanest, "MOST_READ", 2)
+    columns = columns_at(tmp_path, [ORIGINAL] * 5)
+    pairs = Pairs(np.array([0, 1, 3, 2]), np.array([3, 3, 2, 1]), np.ones(4, np.float32))  # 3 has three, 1 and 2 two
+    judged = judge(columns, pairs, np.arange(5), silent)
+    assert np.flatnonzero(~np.isnan(judged.parts[:, 0])).tolist() == [1, 3]
+    assert (judged.read, judged.left_out) == (2, 2)
+    assert judged.rank.argsort().tolist()[:2] == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [({"match": "none"}, "--match none"), ({}, "the store does not say where its images are")],
+)
+def test_without_pixels_the_largest_stays_and_that_is_said(tmp_path: Path, options: dict[str, str], why: str) -> None:
+    """Imported embeddings, and pixels that nobody wants read."""
+    uris = {"uris": ["", "", ""]} if not options else {}
+    store = vector_store(tmp_path / "s", families(0, [3], noise=0.1), sizes=[(5, 5), (9, 9), (7, 7)], **uris)
+    result = dedup(store, DedupOptions(**options))
+    assert result.decisions.decision.tolist() == ["drop", "keep", "drop"]
+    assert result.cleanness is not None
+    assert (result.cleanness.groups, result.cleanness.without_pixels, result.cleanness.why) == (0, 1, (why,))
+
+
+def test_who_cannot_be_read_comes_last(tmp_path: Path) -> None:
+    """An absent file, and one that is another than was embedded, are counted with their reasons."""
+    columns = columns_at(tmp_path, [ORIGINAL.resize((96, 72)), ORIGINAL, ORIGINAL])
+    Path(columns.uri[1]).unlink()
+    columns.sha256[2] = "1" * 64
+    pairs = Pairs(np.array([0, 1]), np.array([1, 2]), np.ones(2, np.float32))
+    judged = judge(columns, pairs, np.array([2, 0, 1]), silent)
+    assert judged.rank.tolist() == [0, 1, 2]
+    assert (judged.read, judged.unread) == (1, 2)
+    assert judged.why == (
+        "cannot read file: No such file or directory: 1",
+        "the file is another one than was embedded: 1",
+    )
+    assert judged.parts.shape == (3, len(PARTS))
