@@ -2,8 +2,8 @@
 
 fastdup: `run(input_dir=references, test_dir=generations)`, which compares the ones with the others only; pdqhash: PDQ
 of the references against that of the generations, turned and mirrored, by the numbers of its authors; immaculate: one
-folder that holds both, its groups taken as all pairs within them. Pairs among references or among generations are
-left out.
+folder that holds both, its groups taken as all pairs within them; perception: its deduplication by SIFT, of the
+generations against the references. Pairs among references or among generations are left out.
 
 Reference: Davis et al. 2019, ThreatExchange/hashing/hashing.pdf (PDQ: 31 of 256 bits, quality of at least 50).
 """
@@ -76,6 +76,18 @@ with open(os.path.join(out, "similarity.csv"), "w", newline="") as handle:
         writer.writerows((*pair, 1) for pair in itertools.product(*sides))
 """
 
+_PERCEPTION = """
+import csv, os, sys
+from perception.local_descriptor_deduplication import deduplicate
+
+references, generations, out = sys.argv[1:]
+files = [[entry.path for entry in os.scandir(folder)] for folder in (references, generations)]
+with open(os.path.join(out, "similarity.csv"), "w", newline="") as handle:
+    writer = csv.writer(handle)
+    writer.writerow(["from", "to", "distance"])
+    writer.writerows((*pair, 1) for pair in deduplicate(*files, use_gpu=False))
+"""
+
 
 class Pair(NamedTuple):
     """A generation and a reference; similarity from 0 to 1, or 1 of tools that tell none."""
@@ -117,6 +129,12 @@ TOOLS = (
         lambda venv: installed(["pdqhash", "numpy", "pillow"], venv),
         _PDQ,
         {"pdqhash, 8 turns, at most 31 bits": ()},
+    ),
+    Tool(
+        "perception",
+        lambda venv: installed(["perception[approximate-deduplication]"], venv),
+        _PERCEPTION,
+        {"perception, by SIFT": ()},
     ),
     Tool("immaculate", install_immaculate, _IMMACULATE, {"immaculate, --method sscd": ("--method", "sscd")}),
 )

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.audit.pictures import write_manifest
 from benchmarks.measure import Cost, cost_of, embed_command, memaudit
+
+ENCODER = "sscd"
+
+
+def write_manifest(path: Path, files: Mapping[str, Path]) -> Path:
+    """image_ids and files, for `memaudit embed`."""
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(["path", "image_id"])
+        writer.writerows((str(file.resolve()), image_id) for image_id, file in files.items())
+    return path
 
 
 def embedded(files: Mapping[str, Path], store: Path, encoder: str) -> Path:

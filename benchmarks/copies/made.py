@@ -13,7 +13,6 @@ from typing import NamedTuple, TypeVar
 from PIL import Image
 
 from benchmarks.alterations import SETTINGS, TWO, Beside, Boxes, boxes_of, copies_of, of_two
-from benchmarks.audit.pictures import STICKERS, copy_id
 from benchmarks.copies.corpora import PHOTOGRAPHS, digest_of, opened
 from benchmarks.copies.split import CLEAN, SOURCE, Line
 from benchmarks.measure import BenchmarkError
@@ -23,6 +22,7 @@ from scripts.alterations import write_picture
 Job = TypeVar("Job")
 Done = TypeVar("Done")
 TWOS = 4  # of the combinations of two, for each source: in turn
+STICKERS = "smileys"  # emoji that are laid over copies: those are no references, or they would be found
 GROUNDS = ("photograph", "painting", "building", "wallpaper")
 
 
@@ -105,8 +105,7 @@ def _saved(copy: str, altered: Image.Image, quality: int, source: Made, grounds:
     altered.save(file, "JPEG", quality=quality)
     with Image.open(source.file) as opened_source:
         boxes = boxes_of(copy, opened_source.size, source.image_id, grounds)
-    name = copy_id(source.image_id, copy)
-    return Made(name, file, source.image_id, COPY, copy, source.kind, boxes)
+    return Made(f"{source.image_id}/{copy}", file, source.image_id, COPY, copy, source.kind, boxes)
 
 
 def made_in(folder: Path, lines: Sequence[Line], sources: int = 10_000) -> list[Made]:

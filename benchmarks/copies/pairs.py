@@ -35,8 +35,7 @@ import pyarrow.parquet as pq
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from benchmarks.audit.commands import embedding
-from benchmarks.audit.pictures import ENCODER
+from benchmarks.audit.commands import ENCODER, embedding
 from benchmarks.copies.made import COPY, Made, made_in
 from benchmarks.copies.split import CLEAN, FIT, REFERENCE, SECOND, SOURCE, TEST, TUNE, read_split
 from memaudit.embedding.options import EmbedOptions

@@ -32,11 +32,13 @@ _TOLD_FROM = 60  # seconds: what takes less is not announced
 
 
 class Confirmed(NamedTuple):
-    """The pairs that reach the threshold, or that pixels confirm. overlaps: of the latter, in their order, left as the
-    query. below, decided (n,): similarities of the pairs that pixels were to decide, and which of them they have."""
+    """The pairs that reach the threshold, or that pixels confirm. overlaps, probability: of the latter, in their order,
+    left as the query. below, decided (n,): similarities of the pairs that pixels were to decide, and which of them they
+    have."""
 
     pairs: Pairs
     overlaps: Overlaps
+    probability: Float32
     checks: PixelChecks
     below: Float32
     decided: NDArray[np.bool_]
@@ -95,9 +97,11 @@ def confirm(
     turned = (left != rule.place[band.left])[picked][comparison.is_copy]
     keep = pairs.similarity >= np.float32(threshold)
     keep[chosen[comparison.is_copy]] = True
+    copies = comparison.copies()
     return Confirmed(
         pairs.where(keep),
-        comparison.overlaps().swapped(turned),
+        copies.overlaps.swapped(turned),
+        copies.probability,
         PixelChecks(
             floor=rule.floor,
             candidates=len(below) + found.left_out,
@@ -123,7 +127,7 @@ class _Comparison:
     def __init__(self, ends: Ends, numbers: Int64, similarity: Float32) -> None:
         self.ends, self._numbers, self.similarity = ends, numbers, similarity
         self.decided, self.is_copy, self._tried = (np.zeros(len(numbers), bool) for _ in range(3))
-        self._copies = list[tuple[Int64, Overlaps]]()
+        self._copies = list[Said]()  # by place, and not by number
         self.unread = Counter[str]()
         self.reads = 0
 
@@ -167,29 +171,28 @@ class _Comparison:
         asked = self._numbers[order[place]] == earlier.pair
         self.decided[order[place[asked]]] = self._tried[order[place[asked]]] = True
         copies = np.flatnonzero(earlier.is_copy)
-        places = order[place[copies]][asked[copies]]
+        here = asked[copies]
+        self._add_copies(order[place[copies]][here], earlier.overlaps[here], earlier.probability[here])
+
+    def _add_copies(self, places: Int64, overlaps: Overlaps, probability: Float32) -> None:
         self.is_copy[places] = True
-        self._copies.append((places, earlier.overlaps[asked[copies]]))
+        if len(places):
+            self._copies.append(Said(places, np.ones(len(places), bool), overlaps, probability))
 
     def _put(self, places: Int64, checks: Checks) -> Said:
         """What is new to be kept: of files that could not be read nothing is known, and they are tried again."""
         self._tried[places] = True
-        self.decided[places], self.is_copy[places] = checks.read, checks.copies
+        self.decided[places] = checks.read
         self.unread.update(checks.why[~checks.read])
-        if checks.copies.any():
-            self._copies.append((places[checks.copies], checks.overlaps[checks.copies]))
-        return Said(self._numbers[places[checks.read]], checks.copies[checks.read], checks.overlaps[checks.copies])
+        found = checks.overlaps[checks.copies], checks.probability[checks.copies]
+        self._add_copies(places[checks.copies], *found)
+        return Said(self._numbers[places[checks.read]], checks.copies[checks.read], *found)
 
-    def overlaps(self) -> Overlaps:
-        """Of the copies, in the order of the pairs."""
-        places = np.concatenate([np.empty(0, np.int64), *(where for where, _ in self._copies)])
-        columns = Overlaps.unknown(int(self.is_copy.sum()))
-        rank = np.empty(len(places), np.int64)
-        rank[np.argsort(places)] = np.arange(len(places))
-        for where, found in self._copies:
-            columns[rank[: len(where)]] = found
-            rank = rank[len(where) :]
-        return columns
+    def copies(self) -> Said:
+        """In the order of the pairs, called by their places."""
+        found = Said.joined(self._copies)
+        order = np.argsort(found.pair)
+        return Said(found.pair[order], found.is_copy[order], found.overlaps[order], found.probability[order])
 
     @property
     def left(self) -> Float32:

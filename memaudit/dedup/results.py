@@ -240,7 +240,8 @@ class Cleanness:
 class DedupResult:
     """What a dedup run found and decided. `added`: new pairs at the threshold by clustering. `inconclusive`: reasons
     why its decisions must not be read as those of the whole set. pixels: None where none were compared, and `no_pixels`
-    says why; overlaps: of the pairs that they confirmed, those below the threshold, in their order, left as the query.
+    says why; overlaps, probability: of the pairs that they confirmed, those below the threshold, in their order, left
+    as the query.
     recall: of the pairs at the threshold; candidate_recall: of those at the floor of the pixel checks, None if so many
     were found that not all were held; copies: what that is of true copies, None where no benchmark says. cleanness: by
     the keep rule `cleanest` only."""
@@ -267,6 +268,7 @@ class DedupResult:
     seed: int = 0
     inconclusive: tuple[str, ...] = ()
     overlaps: Overlaps = field(default_factory=Overlaps.unknown)
+    probability: Float32 = field(default_factory=lambda: np.empty(0, np.float32))
     cleanness: Cleanness | None = None
 
     def count(self, *decisions: Decision) -> int:

@@ -49,7 +49,7 @@ from memaudit.similarity import Pairs
 from memaudit.similarity.backends import require_backend
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import Columns, Store
-from memaudit.types import Coverage, Int64, Progress, Status, silent, unsaid
+from memaudit.types import Coverage, Float32, Int64, Progress, Status, silent, unsaid
 
 METHODS = ("auto", "openai-2022")
 _NOWHERE = Elsewhere(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, bool))
@@ -139,6 +139,10 @@ class _Decided(NamedTuple):
     def overlaps(self) -> Overlaps:
         return self.confirmed.overlaps if self.confirmed else Overlaps.unknown()
 
+    @property
+    def probability(self) -> Float32:
+        return self.confirmed.probability if self.confirmed else np.empty(0, np.float32)
+
     def copies(self, encoder: str, threshold: float) -> TrueCopies | None:
         """What share of true copies such a run finds."""
         if self.confirmed is None:
@@ -211,6 +215,7 @@ def dedup(
         seed=options.seed,
         inconclusive=_inconclusive(store, images.coverage, against, options.max_unreadable, steps),
         overlaps=decided.overlaps,
+        probability=decided.probability,
         cleanness=decided.cleanness,
     )
 

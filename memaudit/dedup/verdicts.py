@@ -16,41 +16,44 @@ from numpy.typing import NDArray
 from memaudit.errors import InputError
 from memaudit.files import is_private
 from memaudit.matching.overlap import Overlaps
-from memaudit.types import Float64, Int64
+from memaudit.types import Float32, Float64, Int64
 
 VERDICTS = ".pixel-verdicts"
 _HEAD = struct.Struct("<III")  # pairs and copies of a piece, and its CRC-32
-_OVERLAP = 14  # numbers: a matrix and two boxes
+_OF_A_COPY = 15  # numbers: a matrix, two boxes, a probability
 _SECONDS, _PAIRS = 1.0, 1024  # what a kill costs at most
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class Said(NamedTuple):
-    """Pairs that were decided: a number for each (n,), whether it is a copy, and of those that are where it lies."""
+    """Pairs that were decided: a number for each (n,), whether it is a copy; of those that are where it lies, and how
+    likely it is one."""
 
     pair: Int64
     is_copy: NDArray[np.bool_]
     overlaps: Overlaps
+    probability: Float32
 
     @classmethod
     def joined(cls, parts: list[Said]) -> Said:
         """One after the other."""
-        none = cls(np.empty(0, np.int64), np.empty(0, bool), Overlaps.unknown())
-        pair, is_copy, overlaps = zip(none, *parts, strict=True)
+        none = cls(np.empty(0, np.int64), np.empty(0, bool), Overlaps.unknown(), np.empty(0, np.float32))
+        pair, is_copy, overlaps, probability = zip(none, *parts, strict=True)
         columns = zip(*((o.matrix, o.query_box, o.reference_box) for o in overlaps), strict=True)
-        return cls(np.concatenate(pair), np.concatenate(is_copy), Overlaps(*map(np.concatenate, columns)))
+        where = Overlaps(*map(np.concatenate, columns))
+        return cls(np.concatenate(pair), np.concatenate(is_copy), where, np.concatenate(probability))
 
     def as_bytes(self) -> bytes:
         """A piece of the file."""
         o = self.overlaps
-        numbers = np.concatenate([o.matrix.reshape(-1, 6), o.query_box, o.reference_box], axis=1)
+        numbers: Float64 = np.c_[o.matrix.reshape(-1, 6), o.query_box, o.reference_box, self.probability]
         body = self.pair.astype("<i8").tobytes() + self.is_copy.tobytes() + numbers.astype("<f8").tobytes()
         return _HEAD.pack(len(self.pair), len(o), zlib.crc32(body)) + body
 
 
 class Verdicts:
     """The verdicts of one store and one rule, as a context. Memory: 9 bytes for each pair that an earlier run decided,
-    and 112 for each copy.
+    and 120 for each copy.
 
     path: None keeps none. depends_on: all that they hang on; those of a file that was begun for something else are let
     go, and so is what a killed writer wrote by halves. Raises InputError where the file cannot be written.
@@ -122,12 +125,13 @@ def _read_piece(file: IO[bytes], size: int) -> Said | None:
     if len(head) < _HEAD.size:
         return None
     pairs, copies, crc = _HEAD.unpack(head)
-    length = 9 * pairs + 8 * _OVERLAP * copies
+    length = 9 * pairs + 8 * _OF_A_COPY * copies
     if file.tell() + length > size:
         return None
     body = file.read(length)
     if zlib.crc32(body) != crc:
         return None
-    numbers: Float64 = np.frombuffer(body, "<f8", offset=9 * pairs).reshape(-1, _OVERLAP)
-    overlaps = Overlaps(numbers[:, :6].reshape(-1, 2, 3), numbers[:, 6:10], numbers[:, 10:])
-    return Said(np.frombuffer(body, "<i8", pairs), np.frombuffer(body, bool, pairs, 8 * pairs), overlaps)
+    numbers: Float64 = np.frombuffer(body, "<f8", offset=9 * pairs).reshape(-1, _OF_A_COPY)
+    overlaps = Overlaps(numbers[:, :6].reshape(-1, 2, 3), numbers[:, 6:10], numbers[:, 10:14])
+    pair, is_copy = np.frombuffer(body, "<i8", pairs), np.frombuffer(body, bool, pairs, 8 * pairs)
+    return Said(pair, is_copy, overlaps, numbers[:, 14].astype(np.float32))

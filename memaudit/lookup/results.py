@@ -25,8 +25,9 @@ class LookupMatch:
     """A training image that reaches the threshold with a view of the picture asked for, or that pixels confirm.
 
     kind: of `Kind`, empty for one that is no match and was not compared. verified: pixels confirm it; compared: they
-    were looked at. alignment (the matrix row by row), picture_box, reference_box: where the picture and the training
-    image show the same, see `Overlap`; None where pixels do not confirm it.
+    were looked at; probability: of a copy by them, None where they were not, or a part was. alignment (the matrix row
+    by row), picture_box, reference_box: where the picture and the training image show the same, see `Overlap`; None
+    where pixels do not confirm it.
     """
 
     image_id: str
@@ -39,6 +40,7 @@ class LookupMatch:
     kind: str = ""
     verified: bool = False
     compared: bool = False
+    probability: float | None = None
     alignment: tuple[float, ...] | None = None
     picture_box: tuple[float, ...] | None = None
     reference_box: tuple[float, ...] | None = None

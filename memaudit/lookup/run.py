@@ -124,6 +124,7 @@ def _described(pairs: Candidates, places: Int64, decided: Decided, references: S
 
 def _as_decided(match: LookupMatch, decided: Decided, place: int) -> LookupMatch:
     overlaps = decided.checks.overlaps
+    probability = decided.checks.probability[place]
     columns = (overlaps.matrix, overlaps.query_box, overlaps.reference_box)
     where = [tuple(column[place].ravel().tolist()) if overlaps.known[place] else None for column in columns]
     return replace(
@@ -131,6 +132,7 @@ def _as_decided(match: LookupMatch, decided: Decided, place: int) -> LookupMatch
         kind=str(decided.kind[place]),
         verified=bool(decided.verified[place]),
         compared=bool(decided.compared[place]),
+        probability=None if np.isnan(probability) else float(probability),
         alignment=where[0],
         picture_box=where[1],
         reference_box=where[2],

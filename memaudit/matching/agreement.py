@@ -34,6 +34,8 @@ class Agreement(NamedTuple):
     et al. 2023). kept: share of the patches whose RGB distance is at most `_KEPT`: they were left as they are.
     coloured: share of the patches, but for those of one plain ground, whose mean colours are as near.
     crossing: how much the edges of both run in more than one direction, 0 to 1: parallel ones fit at any shift.
+    Of all patches with texture, outlines included: correlation, the mean of their normalised cross-correlations, at
+    least 0; shown_kept, the share that is left as it was; distance, the root of their mean squared RGB difference.
     """
 
     alike: float
@@ -46,6 +48,9 @@ class Agreement(NamedTuple):
     kept: float
     coloured: float
     crossing: float
+    correlation: float = 0.0
+    shown_kept: float = 0.0
+    distance: float = 1.0
 
     @property
     def all_patches(self) -> int:
@@ -103,7 +108,16 @@ def agreement(query: Picture, reference: Picture, matrix: Float64) -> Agreement:
         float((squares[common] <= _KEPT**2).mean()),
         _coloured(own, other, common),
         min(_crossing(drawn.grey, common & texture) for drawn in (own, other)),
+        *_of_shown(correlation[common & texture], squares[common & texture]),
     )
+
+
+def _of_shown(correlation: Float32, squares: Float32) -> tuple[float, float, float]:
+    """Of the patches with texture: their mean correlation, the share left as it was, and their distance."""
+    if not len(squares):
+        return 0.0, 0.0, 1.0
+    mean = float(np.clip(correlation, -1, 1).mean())
+    return max(0.0, mean), float((squares <= _KEPT**2).mean()), float(np.sqrt(squares.mean()))
 
 
 def _mean_squares(difference: Float32) -> Float32:

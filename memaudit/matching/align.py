@@ -35,12 +35,14 @@ class Alignment(NamedTuple):
     """`matrix` (2, 3) float64 maps places of the query to places of the reference, both in shares of the longer side.
 
     inliers: matched features at distinct places that agree with it; 0 where there are no features behind it.
+    inlier_share: of the features of either picture that lie within the other the smaller number, how many that is.
     score: how well the pictures correlate when it is found without features, very small, -1 to 1; 0 with features.
     """
 
     matrix: Float64
     way: Way
     inliers: int = 0
+    inlier_share: float = 0.0
     score: float = 0.0
 
     @property
@@ -52,11 +54,12 @@ class Alignment(NamedTuple):
 def alignments(query: Picture, reference: Picture) -> Iterator[Alignment]:
     """What is worth looking at, in order of its price: by features, as it is and mirrored, frame on frame, by sliding.
     At most eight."""
-    yield from _by_features(query.features, reference.features, Way.FEATURES)
+    for found in _by_features(query.features, reference.features, Way.FEATURES):
+        yield _shared(found, query, reference)
     width = query.size[0]
     mirror = np.array([[-1.0, 0.0, width], [0.0, 1.0, 0.0]])
     for found in _by_features(query.features.mirrored(width), reference.features, Way.MIRRORED):
-        yield found._replace(matrix=composed(found.matrix, mirror))
+        yield _shared(found._replace(matrix=composed(found.matrix, mirror)), query, reference)
     yield _frame_on_frame(query, reference, Way.FRAME)
     if len(query.frames) + len(reference.frames) > 2:
         yield _frame_on_frame(query, reference, Way.CONTENT)
@@ -80,6 +83,20 @@ def _by_features(query: Features, reference: Features, way: Way) -> Iterator[Ali
         inliers = min(_distinct(source[agreeing]), _distinct(target[agreeing]))
         if inliers >= LEAST_INLIERS:
             yield Alignment(matrix * np.array([1, 1, 1 / SIDE]), way, inliers)
+
+
+def _shared(found: Alignment, query: Picture, reference: Picture) -> Alignment:
+    """With the share of the features that could agree."""
+    within = min(
+        _within(query.features.places, found.matrix, reference.size),
+        _within(reference.features.places, inverted(found.matrix), query.size),
+    )
+    return found._replace(inlier_share=min(1.0, found.inliers / max(1, within)))
+
+
+def _within(places: Float32, matrix: Float64, size: tuple[float, float]) -> int:
+    there = places @ matrix[:, :2].T + matrix[:, 2]
+    return int(((there >= 0) & (there <= np.array(size))).all(axis=1).sum())
 
 
 def matched(query: Float32, reference: Float32) -> tuple[Int64, Int64]:

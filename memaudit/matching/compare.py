@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
@@ -53,13 +54,15 @@ class Parts(NamedTuple):
 class Checks(NamedTuple):
     """One entry for each pair. read: both files could be; where not, `why` says what is the matter, and kind is NEAR.
 
-    kind: of `Kind`, and PARTIAL for copies of which a part was compared; alike, of_query, of_reference, worst: see
+    probability: of a copy, see model.py; NaN where it was not read. kind: of `Kind`, and PARTIAL for copies of which a
+    part was compared; alike, of_query, of_reference, worst: see
     `Agreement`, shares of what was compared; inliers: features that agree; overlaps: where the copies lie.
     """
 
     read: NDArray[np.bool_]
     why: NDArray[np.object_]
     kind: NDArray[np.object_]
+    probability: Float32
     inliers: Int64
     alike: Float32
     of_query: Float32
@@ -70,7 +73,7 @@ class Checks(NamedTuple):
     @classmethod
     def empty(cls, pairs: int) -> Checks:
         """Columns to be filled."""
-        types = (bool, object, object, np.int64, np.float32, np.float32, np.float32, np.float32)
+        types = (bool, object, object, np.float32, np.int64, np.float32, np.float32, np.float32, np.float32)
         return cls._make([*(np.empty(pairs, kind) for kind in types), Overlaps.unknown(pairs)])
 
     @classmethod
@@ -262,7 +265,7 @@ def _checked(own: _Read, other: _Read) -> Check | str:
 
 
 def _columns(found: list[Check | str]) -> Checks:
-    checks = [Check(Kind.NEAR, 0, NONE) if isinstance(item, str) else item for item in found]
+    checks = [Check(Kind.NEAR, 0, NONE, math.nan) if isinstance(item, str) else item for item in found]
     alike, of_query, of_reference, worst = (
         np.array([getattr(item.agreement, name) for item in checks], np.float32)
         for name in ("alike", "of_query", "of_reference", "worst")
@@ -271,6 +274,7 @@ def _columns(found: list[Check | str]) -> Checks:
         np.array([not isinstance(item, str) for item in found], bool),
         np.array([item if isinstance(item, str) else "" for item in found], object),
         np.array([item.kind for item in checks], object),
+        np.array([item.probability for item in checks], np.float32),
         np.array([item.inliers for item in checks], np.int64),
         alike,
         of_query,

@@ -86,6 +86,7 @@ class Decided:
             self.kind[places],
             self.verified[places],
             self.compared[places],
+            self.checks.probability[places],
             np.zeros(len(places), np.int64),
             self.checks.overlaps[places],
         )
@@ -98,7 +99,14 @@ class Decided:
         first = first[~np.isin(pairs.query[first], pairs.query[self.near | self.verified])]
         first = first[np.argsort(-pairs.similarity[first], kind="stable")[:MISSES]]
         missed = pairs.picked(first)
-        return Misses(missed.query, missed.reference, missed.similarity, missed.views, self.compared[first])
+        return Misses(
+            missed.query,
+            missed.reference,
+            missed.similarity,
+            missed.views,
+            self.compared[first],
+            self.checks.probability[first],
+        )
 
 
 def decide(

@@ -16,8 +16,9 @@ class Matches(NamedTuple):
 
     similarity: of the view that is most similar, `view` its name. rank: 1 for a generation's first match; those that
     pixels confirm come before the others, graver kinds first, then by similarity. kind: of `Kind`. verified: pixels
-    confirm it; compared: they were looked at. near_duplicates: how many training images, itself included, reach the
-    threshold with this reference (its eidetic count). overlaps: where those lie that pixels confirm.
+    confirm it; compared: they were looked at; probability: of a copy by them, NaN where they were not. near_duplicates:
+    how many training images, itself included, reach the threshold with this reference (its eidetic count). overlaps:
+    where those lie that pixels confirm.
     """
 
     query: Int64
@@ -28,6 +29,7 @@ class Matches(NamedTuple):
     kind: NDArray[np.object_]
     verified: NDArray[np.bool_]
     compared: NDArray[np.bool_]
+    probability: Float32
     near_duplicates: Int64
     overlaps: Overlaps
 
@@ -38,13 +40,14 @@ class Matches(NamedTuple):
 
 class Misses(NamedTuple):
     """The most similar pairs of rows that are no matches, one for each generation, most similar first. compared: their
-    pixels were."""
+    pixels were; probability: of a copy by them, NaN where they were not."""
 
     query: Int64
     reference: Int64
     similarity: Float32
     view: NDArray[np.object_]
     compared: NDArray[np.bool_]
+    probability: Float32
 
 
 class ReferenceViews(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from itertools import takewhile
 from typing import NamedTuple
@@ -11,6 +12,7 @@ import numpy as np
 from memaudit.matching.agreement import NONE, Agreement, agreement
 from memaudit.matching.align import Alignment, alignments
 from memaudit.matching.kinds import Kind
+from memaudit.matching.model import copy_model, signals_of
 from memaudit.matching.overlap import Overlap, overlap_of
 from memaudit.matching.pictures import Picture
 from memaudit.types import Float64
@@ -39,12 +41,14 @@ LEAST_KEPT = 0.5  # share of such patches that makes a template
 
 
 class Check(NamedTuple):
-    """What the pixels say of a pair. inliers and agreement are those of the best alignment; overlap: where a copy lies
-    by the alignment that decided, None for what is none."""
+    """What the pixels say of a pair. inliers and agreement are those of the best alignment; probability: of a copy, by
+    the model (model.py), the highest of the alignments looked at, NaN where a part was compared; overlap: where a copy
+    lies by the alignment that decided, None for what is none."""
 
     kind: Kind
     inliers: int
     agreement: Agreement
+    probability: float
     overlap: Overlap | None = None
 
     @property
@@ -62,6 +66,7 @@ def check_part(query: Picture, reference: Picture) -> Check:
     tell how one lies on the other; and it is the best of very many, so that more patches must agree."""
     by_features = takewhile(lambda alignment: alignment.inliers > 0, alignments(query, reference))
     found = _first(query, reference, by_features, is_copy_of_part)
+    found = found._replace(probability=math.nan)  # the model knows whole pictures only
     return found._replace(kind=Kind.PARTIAL) if found.is_copy else found
 
 
@@ -71,15 +76,17 @@ def _first(
     hypotheses: Iterable[Alignment],
     passes: Callable[[Agreement, int, bool], bool],
 ) -> Check:
-    best = Check(Kind.SIMILAR, 0, NONE)
+    best, logit, model = Check(Kind.SIMILAR, 0, NONE, 0.0), -math.inf, copy_model()
     for alignment in hypotheses:
         matrix, inliers = alignment.matrix, alignment.inliers
         found = agreement(query, reference, matrix)
+        logit = max(logit, model.logit(signals_of(alignment, found)))
         if passes(found, inliers, alignment.sought):
-            return Check(_kind(found, matrix, alignment.sought), inliers, found, overlap_of(query, reference, matrix))
+            kind, where = _kind(found, matrix, alignment.sought), overlap_of(query, reference, matrix)
+            return Check(kind, inliers, found, model.probability(logit), where)
         if found.evidence > best.agreement.evidence:
-            best = Check(Kind.SIMILAR, inliers, found)
-    return best
+            best = Check(Kind.SIMILAR, inliers, found, 0.0)
+    return best._replace(probability=model.probability(logit))
 
 
 def is_copy_of_part(found: Agreement, inliers: int, sought: bool = False) -> bool:

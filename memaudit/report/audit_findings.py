@@ -100,6 +100,7 @@ def _finding(
         view=str(matches.view[match]),
         kind=str(matches.kind[match]),
         verified=bool(matches.verified[match]),
+        probability=_number(matches.probability[match], 4),
         paired=bool(scores.paired_match[query]),
         is_prompts_image=bool(scores.paired[query] == reference),
         near_duplicates=int(matches.near_duplicates[match]),
@@ -132,6 +133,7 @@ def misses_of(result: AuditResult, queries: Columns, references: Store, pictures
             similarity=round(float(misses.similarity[i]), 4),
             view=str(misses.view[i]),
             kind=str(Kind.SIMILAR) if misses.compared[i] else NOT_COMPARED,
+            probability=_number(misses.probability[i], 4),
             query_picture=pictures.add(f"generation-{query}", queries.uri[query], queries.sha256[query]),
             reference_picture=pictures.add(f"training-{misses.reference[i]}", targets.uri[i], targets.sha256[i]),
         )

@@ -45,6 +45,7 @@ def write_matches(out: Path, result: AuditResult, queries: Columns, targets: Tar
             "kind": matches.kind.astype(str),
             "verified": matches.verified,
             "compared": matches.compared,
+            "probability": matches.probability,
             "near_duplicates": matches.near_duplicates,
             "is_prompts_image": result.scores.paired[matches.query] == matches.reference,
             "neighbour_ratio": ratios_of(result),

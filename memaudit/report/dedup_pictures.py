@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -75,15 +77,22 @@ def near_threshold(result: DedupResult, store: Store, pictures: Pictures) -> Nea
 def by_pixels(result: DedupResult, store: Store, pictures: Pictures) -> list[ShownPair]:
     """Random pairs from below the threshold that were confirmed on pixels."""
     below = ~result.pairs.exact & (result.pairs.similarity < np.float32(result.threshold))
-    return _shown(result, np.flatnonzero(below), store, pictures)
+    shown = np.flatnonzero(below)
+    return _shown(result, shown, store, pictures, dict(zip(shown.tolist(), result.probability.tolist(), strict=True)))
 
 
-def _shown(result: DedupResult, pairs: Int64, store: Store, pictures: Pictures) -> list[ShownPair]:
+def _shown(
+    result: DedupResult, pairs: Int64, store: Store, pictures: Pictures, probability: Mapping[int, float] | None = None
+) -> list[ShownPair]:
     chosen = _drawn(result, pairs)
     rows = np.stack([result.pairs.left[chosen], result.pairs.right[chosen]]).astype(np.int64)
     sides = [_side(store, pictures, "image", side) for side in rows]
     return [
-        ShownPair(similarity=_rounded(result.pairs.similarity[index]), sides=[side[i] for side in sides])
+        ShownPair(
+            similarity=_rounded(result.pairs.similarity[index]),
+            probability=(probability or {}).get(index),
+            sides=[side[i] for side in sides],
+        )
         for i, index in enumerate(chosen.tolist())
     ]
 

@@ -26,6 +26,7 @@ def write_tables(result: DedupResult, out: Path, against: Store | None) -> None:
             "similarity": pairs.similarity,
             "exact": pairs.exact,
             "pixels": by_pixels,
+            "probability": _of_pixels(result.probability, by_pixels),
             **overlap_columns(result.overlaps, np.flatnonzero(by_pixels), len(by_pixels), ("left_box", "right_box")),
         },
     )
@@ -34,6 +35,13 @@ def write_tables(result: DedupResult, out: Path, against: Store | None) -> None:
     write_table(out / "skew.parquet", result.removal.skew._asdict())
     write_lines(out / "keep.txt", ids[decisions.decision == Decision.KEEP])
     write_lines(out / "drop.txt", ids[decisions.decision == Decision.DROP])
+
+
+def _of_pixels(probability: Float32, by_pixels: NDArray[np.bool_]) -> Float32:
+    """A column of all pairs: NaN for those that pixels were not asked about."""
+    column = np.full(len(by_pixels), np.nan, np.float32)
+    column[by_pixels] = probability
+    return column
 
 
 def weakest_of_groups(result: DedupResult, column: Float32) -> Float32:

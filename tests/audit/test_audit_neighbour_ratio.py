@@ -34,6 +34,7 @@ def matches_of(query: list[int], reference: list[int], similarity: np.ndarray) -
         near,
         unseen,
         unseen,
+        np.full(count, np.nan, np.float32),
         ones,
         Overlaps.unknown(count),
     )

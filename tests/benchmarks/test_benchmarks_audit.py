@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +14,10 @@ pytest.importorskip("faiss", reason="needs FAISS: ./scripts/test")
 
 from benchmarks import audit
 from benchmarks.alterations import SETTINGS, Beside, write_copies
-from benchmarks.audit import RUNS, Run
-from benchmarks.audit import findings as findings_module
-from benchmarks.audit.findings import Finding, copies_figures, write_sheet
-from benchmarks.audit.natural import natural_copies
-from benchmarks.audit.pictures import Pictures, copy_id, drawn, pool
-from benchmarks.measure import BenchmarkError, cost_of, embed_command
-from benchmarks.record import Figure
-from benchmarks.runner import main, parse
-
-SOURCES = ("a/one.jpg", "a/two.png")
-CLEAN = ("a/three.jpg", "a/four.png")
+from benchmarks.audit.findings import Finding, write_sheet
+from benchmarks.audit.natural import natural_copies, others_than
+from benchmarks.copies.split import FIT, REFERENCE, SOURCE, TEST, Line
+from benchmarks.runner import main
 
 
 @pytest.fixture
@@ -50,27 +40,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return images
 
 
-def pictures_of(folder: Path) -> Pictures:
-    names = [*SOURCES, *CLEAN]
-    files = {name: folder / f"{number}{Path(name).suffix}" for number, name in enumerate(names)}
-    clip_art = frozenset(name for name in names if name.endswith(".png"))
-    return Pictures(files, list(SOURCES), list(CLEAN), list(SOURCES), clip_art)
-
-
 def beside_of(folder: Path) -> Beside:
     return Beside(sorted((folder / "twemoji").rglob("*.png")), sorted((folder / "photographs").rglob("*.jpg")))
-
-
-def figures_of(findings: Sequence[Finding], run: Run = RUNS[0]) -> dict[str, Figure]:
-    found = copies_figures(pictures_of(Path()), findings, run.name, run.promises)
-    return {figure.measure: figure for figure in found}
-
-
-def options_of(**changed: object) -> argparse.Namespace:
-    options = parse("audit", audit.BENCHMARK, [])
-    for name, value in changed.items():
-        setattr(options, name, value)
-    return options
 
 
 def test_copies_are_the_same_in_every_run_and_none_is_its_source(cache: Path, tmp_path: Path) -> None:
@@ -103,62 +74,6 @@ def test_copies_are_as_strong_as_their_settings_say(cache: Path, tmp_path: Path)
     assert np.ptp(grey, axis=2).mean() < 1
 
 
-def test_only_the_true_source_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A copy named after another reference is not found; one with both is, and its other match is counted beside."""
-    first, second = SOURCES
-    findings = [
-        Finding(copy_id(first, "grey"), second, 0.9, 1, "whole", "near-duplicate"),
-        Finding(copy_id(first, "grey"), first, 0.8, 2, "whole", "partial"),
-        Finding(copy_id(second, "grey"), first, 0.9, 1, "whole", "partial"),
-        Finding(copy_id(second, "mirror"), second, 0.9, 1, "whole", "near-duplicate"),
-        Finding(CLEAN[0], first, 0.8, 1, "whole", "partial"),
-        Finding(CLEAN[0], second, 0.8, 2, "whole", "partial"),
-    ]
-    (tmp_path / "shared.csv").write_text(f"clean,reference,what\n{CLEAN[0]},{first},a duck\n")
-    monkeypatch.setattr(findings_module, "SHARED", tmp_path / "shared.csv")
-    found = figures_of(findings)
-    assert found["recall"].median == 2 / 42
-    assert found["recall of photographs and paintings"].median == found["recall of clip-art"].median == 1 / 21
-    assert found["recall, grey"].median == found["recall, mirror"].median == 0.5
-    assert found["recall, JPEG 30"].median == 0
-    assert found["found copies whose source is named first"].median == 1
-    assert found["matches of copies with another reference"].median == 2
-    assert found["clean images with a match"].median == 0.5
-    assert found["clean images with a match"].note.startswith("a/three.jpg = a/one.jpg (partial, 0.80, whole); a/three")
-    assert found["false findings"].median == 0.5
-    assert "one.jpg" not in found["false findings"].note
-    assert figures_of(findings[:-1])["false findings"].median == 0
-
-
-def test_only_the_default_with_sscd_promises_anything() -> None:
-    """Its lines say what is asked; and nothing found at all is a rate of 0 with an upper end."""
-    asked = [{figure.measure for figure in figures_of([], run).values() if figure.asked} for run in RUNS]
-    assert [len(measures) for measures in asked] == [len(SETTINGS) + 2, 0, 0, 0]
-    none = figures_of([])["clean images with a match"]
-    assert (none.median, none.least) == (0, 0)
-    assert none.most is not None
-    assert none.most > 0
-
-
-def test_stickers_and_parts_of_other_pictures_are_not_drawn(cache: Path, tmp_path: Path) -> None:
-    """Nor is what thinning took, nor a blank picture."""
-    (tmp_path / "candidates").mkdir()
-    names = ("x/a_background.png", "x/a_1.png", "x/b_1.png", "twemoji/smileys/grin.png", "x/blank.png", "x/taken.png")
-    kept = {f"{number}-graphic.png": name for number, name in enumerate(names)}
-    for number, file in enumerate(kept):
-        image = Image.new("RGB", (140, 140), "white") if "blank" in kept[file] else draw(number, (140, 140))
-        image.save(tmp_path / "candidates" / file)
-    cost_of(embed_command(tmp_path / "candidates", tmp_path / "candidates-store", "thumbnail"))
-    (tmp_path / "names.json").write_text(json.dumps(kept))
-    (tmp_path / "0.5.json").write_text(json.dumps(list(kept)[:-1]))
-    assert set(pool(options_of(), tmp_path)) == {"x/a_background.png", "x/b_1.png"}
-    pictures = drawn(options_of(references=1, clean=1, sources=4), tmp_path)
-    assert {*pictures.references, *pictures.clean} == {"x/a_background.png", "x/b_1.png"}
-    assert pictures.sources == pictures.references
-    with pytest.raises(BenchmarkError, match="only 2 pictures"):
-        drawn(options_of(references=2, clean=1, sources=4), tmp_path)
-
-
 def test_natural_copies_are_found_by_their_names(cache: Path, tmp_path: Path) -> None:
     """A mask needs its photograph and a detail its background; numbers elsewhere mean nothing."""
     details, other = tmp_path / "game/details/image", tmp_path / "game/other"
@@ -166,10 +81,20 @@ def test_natural_copies_are_found_by_their_names(cache: Path, tmp_path: Path) ->
         folder.mkdir(parents=True)
         for name in ("fort_1", "fort_12", "fort_background", "lost_1", "fort_plan"):
             (folder / f"{name}.webp").touch()
-    found = natural_copies([tmp_path / "game"])
+    found = natural_copies(tmp_path / "game")
     assert [(c.name, o.name) for c, o in found["colour masks"].items()] == [("0_segmented.jpg", "0.jpg")]
     background = details / "fort_background.webp"
     assert found["round details"] == {details / "fort_1.webp": background, details / "fort_12.webp": background}
+
+
+def test_originals_lie_among_others_of_the_split(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """References of the part that is fitted on, as many as are asked for; none that is an original."""
+    lines = [Line("", FIT, role, "", f"a/{number}.png") for number, role in enumerate((SOURCE, REFERENCE, REFERENCE))]
+    lines += [Line("", FIT, SOURCE, "", "drawn/text/001"), Line("", TEST, SOURCE, "", "a/9.png")]
+    monkeypatch.setattr("benchmarks.audit.natural.read_split", lambda: lines)
+    root = cache.parents[1]
+    assert others_than({root / "a/1.png"}, 5) == {"a/0.png": root / "a/0.png", "a/2.png": root / "a/2.png"}
+    assert list(others_than(set(), 1)) == ["a/0.png"]
 
 
 def test_clocks_and_search_are_written_with_machine_and_versions(
@@ -182,7 +107,7 @@ def test_clocks_and_search_are_written_with_machine_and_versions(
     assert main(["audit", *options, "--out", str(tmp_path / "results"), "--work", str(tmp_path / "work")]) == 0
     (table,) = (tmp_path / "results").glob("audit-*.csv")
     rows = {row["measure"]: row for row in rows_of(table)}
-    assert all(row["cpu"] and row["python"] and row["images"] == "samples" for row in rows.values())
+    assert all(row["cpu"] and row["python"] for row in rows.values())
     assert rows["named first as itself"]["median"] == "2"
     assert rows["matches with other clocks"]["median"] == "2"
     assert rows["same nearest row k=10"]["median"] == "1"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -11,13 +10,9 @@ from pictures import draw
 
 pytest.importorskip("faiss", reason="needs FAISS: ./scripts/test")
 
-from benchmarks import audit, venvs
-from benchmarks.audit import of_peers, table_of
-from benchmarks.audit.findings import RECALL, ranked
-from benchmarks.audit.pictures import Pictures, copy_id, write_manifest
+from benchmarks import venvs
 from benchmarks.measure import BenchmarkError
 from benchmarks.peers import TOOLS, Pair, Tool, linked, peers, read_pairs
-from benchmarks.record import Figure
 from benchmarks.venvs import installed
 
 SOURCES, CLEAN = ("a/one.jpg", "b/one.jpg"), ("c/three.png",)
@@ -125,33 +120,3 @@ def test_a_package_that_cannot_be_installed_is_named(tmp_path: Path, monkeypatch
     monkeypatch.setattr(venvs, "python_for_immaculate", lambda: None)
     with pytest.raises(BenchmarkError, match=r"immaculate needs Python >= 3\.12, none found"):
         TOOLS[-1].install(tmp_path / "venv")
-
-
-def test_references_of_equal_similarity_share_a_rank() -> None:
-    """The members of a group are all first; the order of the rows means nothing."""
-    pairs = [Pair("a", "x", 0.8), Pair("b", "x", 1), Pair("a", "y", 0.9), Pair("b", "y", 1)]
-    assert [finding.rank for finding in ranked(pairs)] == [2, 1, 1, 1]
-    assert str(ranked(pairs)[0]) == "a = x (0.80)"
-
-
-def test_peers_are_columns_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Copies that an earlier part has written are taken; a copy counts if it is paired with its own source."""
-    references, clean = drawn_in(tmp_path / "r", SOURCES), drawn_in(tmp_path / "c", CLEAN)
-    pictures = Pictures(references | clean, list(SOURCES), list(CLEAN), list(SOURCES), frozenset())
-    copies = {copy_id(SOURCES[0], "grey"): references[SOURCES[0]], copy_id(SOURCES[0], "blur 2"): clean[CLEAN[0]]}
-    (tmp_path / "work").mkdir()
-    write_manifest(tmp_path / "work/copies.csv", copies | clean)
-    monkeypatch.setattr(audit, "drawn", lambda options, folder: pictures)
-    tools = [tool(), Tool("absent", _nowhere, PAIRS, {"absent": ()})]
-    monkeypatch.setattr(peers, "__defaults__", (tools,))
-    found = list(of_peers(argparse.Namespace(pictures=None), tmp_path / "work"))
-    figures = {figure.measure: figure for figure in found if figure.data == "pillow 0.9"}
-    assert figures[RECALL].median == 1 / 42
-    assert figures["recall, grey"].median == 0.5
-    assert figures["matches of copies with another reference"].median == 1
-    assert figures["false findings"].median == 0
-    assert figures["files to matches, CPU s"].note.startswith("pillow")
-    assert found[-1] == Figure("absent", 0, RECALL, None, note="it needs another machine")
-    header, _, first, *_ = table_of([Figure("sscd, as it is", 1, RECALL, 1, 0.5, 1), *found])
-    assert header == "| | sscd, as it is | pillow 0.9 | absent |"
-    assert first == "| recall | 100.0% | 2.4% |  |"

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -193,13 +194,13 @@ def test_threads_change_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -
 def test_components_by_a_chain_of_confirmed_pairs(tmp_path: Path) -> None:
     """The far end was not compared with the one kept: it is dropped by a chain, and not called seen on pixels."""
     store = store_of(tmp_path, [(0, "same"), (0, "sticker"), (0, "crop")], line(3))
-    result = dedup(store, DedupOptions(match_from=FLOOR, groups="components"))
+    result = dedup(store, DedupOptions(match_from=FLOOR, groups="components", keep="largest"))
     d = result.decisions
     assert d.reason.tolist() == [Reason.CHOSEN, Reason.PIXELS, Reason.CHAIN]
     assert d.pixels.tolist() == [False, True, False]
     assert d.chain[2] == pytest.approx(BELOW, abs=1e-3)
     assert d.similarity[2] == pytest.approx(2 * BELOW**2 - 1, abs=1e-3)
-    by_cover = dedup(store, CHECKED).decisions
+    by_cover = dedup(store, replace(CHECKED, keep="largest")).decisions
     assert by_cover.decision.tolist() == [Decision.KEEP, Decision.DROP, Decision.KEEP]
 
 
@@ -401,8 +402,8 @@ def test_at_the_threshold_pairs_are_those_of_a_run_without_pixels(tmp_path: Path
     """Whoever lies within rounding of the threshold is scored exactly, although the search began at the floor."""
     vectors, threshold = tie(rounded_up)
     store = store_of(tmp_path, [(0, "same"), (1, "same")], vectors)
-    plain = dedup(store, DedupOptions(threshold=threshold, match="none"))
-    checked = dedup(store, DedupOptions(threshold=threshold, match_from=FLOOR))
+    plain = dedup(store, DedupOptions(threshold=threshold, match="none", keep="largest"))
+    checked = dedup(store, DedupOptions(threshold=threshold, match_from=FLOOR, keep="largest"))
     assert checked.decisions.decision.tolist() == plain.decisions.decision.tolist()
     assert checked.pairs.similarity.tolist() == plain.pairs.similarity.tolist()
     assert len(plain.pairs.left) == (0 if rounded_up else 1)

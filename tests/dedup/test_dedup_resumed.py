@@ -72,8 +72,10 @@ class Watched:
         one, two = int(query.ground[0, 0]), int(reference.ground[0, 0])
         self.compared.append((one, two))
         if (one + two) % 3:
-            return Check(Kind.SIMILAR, 0, NONE)
-        return Check(Kind.NEAR, 9, NONE, Overlap(np.eye(2, 3) * (1 + one), np.full(4, one), np.full(4, two)))
+            return Check(Kind.SIMILAR, 0, NONE, 0.1)
+        return Check(
+            Kind.NEAR, 9, NONE, 1 / (1 + one), Overlap(np.eye(2, 3) * (1 + one), np.full(4, one), np.full(4, two))
+        )
 
 
 def confirmed(
@@ -90,6 +92,7 @@ def assert_same(one: Confirmed, two: Confirmed) -> None:
         np.testing.assert_array_equal(getattr(one.pairs, name), getattr(two.pairs, name))
     for name in ("matrix", "query_box", "reference_box"):
         np.testing.assert_array_equal(getattr(one.overlaps, name), getattr(two.overlaps, name))
+    np.testing.assert_array_equal(one.probability, two.probability)
     np.testing.assert_array_equal(one.decided, two.decided)
 
 

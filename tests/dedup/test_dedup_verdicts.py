@@ -20,13 +20,15 @@ PIECES = st.lists(st.lists(st.tuples(st.integers(0, 2**40), st.booleans()), max_
 def said(pairs: list[tuple[int, bool]]) -> Said:
     number = np.array([pair for pair, _ in pairs], np.int64)
     is_copy = np.array([copy for _, copy in pairs], bool)
-    drawn = np.random.default_rng(len(pairs)).random((int(is_copy.sum()), 14))
-    return Said(number, is_copy, Overlaps(drawn[:, :6].reshape(-1, 2, 3), drawn[:, 6:10], drawn[:, 10:]))
+    drawn = np.random.default_rng(len(pairs)).random((int(is_copy.sum()), 15))
+    overlaps = Overlaps(drawn[:, :6].reshape(-1, 2, 3), drawn[:, 6:10], drawn[:, 10:14])
+    return Said(number, is_copy, overlaps, drawn[:, 14].astype(np.float32))
 
 
 def assert_equal(one: Said, two: Said) -> None:
     assert one.pair.tolist() == two.pair.tolist()
     assert one.is_copy.tolist() == two.is_copy.tolist()
+    assert one.probability.tolist() == two.probability.tolist()
     for name in ("matrix", "query_box", "reference_box"):
         np.testing.assert_array_equal(getattr(one.overlaps, name), getattr(two.overlaps, name))
 

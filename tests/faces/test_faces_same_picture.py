@@ -86,7 +86,7 @@ def test_matched_images_are_those_of_an_audit(tmp_path: Path) -> None:
     known = vector_store(tmp_path / "t", random_vectors(2, 3, 16), ids=["t0", "t1", "t2"])
     query, reference, rank = np.array([1, 1, 0]), np.array([2, 0, 0]), np.array([1, 2, 1])
     nothing = np.zeros(3)
-    matches = Matches(query, reference, *[nothing] * 2, rank, *[nothing] * 5)  # type: ignore[arg-type]
+    matches = Matches(query, reference, *[nothing] * 2, rank, *[nothing] * 6)  # type: ignore[arg-type]
     images = MatchedImages.of(matches, made, known)
     assert images.pairs == {("g1", "t2"), ("g1", "t0"), ("g0", "t0")}
     assert images.first == {"g1": "t2", "g0": "t0"}

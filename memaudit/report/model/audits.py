@@ -23,6 +23,7 @@ class ImageMatch(Part, frozen=True, kw_only=True):
     view: Annotated[str, says("that view's name")] = "whole"
     kind: Annotated[str, says(f"{Kind.NEAR}, or what pixels say: {', '.join(_ON_PIXELS)}")]
     verified: Annotated[bool, says("confirmed on pixels")] = False
+    probability: Annotated[float | None, says("of a copy, by pixels; null where they were not compared")] = None
     paired: Annotated[bool, says("the prompt's own image is among the generation's matches")]
     is_prompts_image: Annotated[bool, says("this training image is the prompt's own")] = False
     near_duplicates: Annotated[Count, says("training images at the threshold with this one, itself included")]
@@ -47,6 +48,7 @@ class Miss(Part, frozen=True, kw_only=True):
     similarity: Annotated[Similarity, says("cosine, of the view that is most similar")]
     view: Annotated[str, says("that view's name")]
     kind: Annotated[str, says("similar, or `not compared` where pixels were not")]
+    probability: Annotated[float | None, says("of a copy, by pixels; null where they were not compared")] = None
     query_picture: Annotated[str | None, says("thumbnail of the generation")] = None
     reference_picture: Annotated[str | None, says("thumbnail of the training image")] = None
 

@@ -44,6 +44,7 @@ class ShownPair(Part, frozen=True, kw_only=True):
     """A pair that the page shows."""
 
     similarity: Annotated[float, says("cosine")]
+    probability: Annotated[float | None, says("of a copy, by pixels; null where they were not compared")] = None
     same_file: Annotated[bool | UnsetType, says("the match is one of files (other set only)")] = UNSET
     sides: Annotated[list[Side], says("the two images")]
 
