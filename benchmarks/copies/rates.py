@@ -17,6 +17,7 @@ from memaudit.types import Float64
 
 RECALL, FALSE = "recall", "false findings"
 ASKED, ASKED_OF_EACH, ASKED_FALSE, ASKED_IOU = ">= 0.985", ">= 0.95", "<= 0.0005", ">= 0.9"
+ORDINARY = frozenset({"photograph", "painting", "clip-art", "stamp", "wallpaper"})
 NOTED = 40  # pairs that are named in a note
 
 
@@ -63,9 +64,18 @@ def falses(clean: Sequence[Made], found: Found, data: str) -> Iterator[Figure]:
     note = "; ".join(f"{query} = {r}" for query, references in wrong.items() for r in references[:1])
     told = "; ".join(note.split("; ")[:NOTED])
     yield rated(data, FALSE, names, [bool(wrong[name]) for name in names], ASKED_FALSE, told)
+    for measure, chosen in _sorts(clean):
+        if chosen:
+            hits = [bool(wrong[one.image_id]) for one in chosen]
+            yield rated(data, f"{FALSE}, {measure}", [one.image_id for one in chosen], hits)
+
+
+def _sorts(clean: Sequence[Made]) -> Iterator[tuple[str, list[Made]]]:
+    yield "photographs and paintings", [one for one in clean if one.kind in ORDINARY and one.photograph]
+    yield "drawings", [one for one in clean if one.kind in ORDINARY and not one.photograph]
+    yield "kinds that resemble each other", [one for one in clean if one.kind not in ORDINARY]
     for kind in sorted({one.kind for one in clean}):
-        names = [one.image_id for one in clean if one.kind == kind]
-        yield rated(data, f"{FALSE}, {kind}", names, [bool(wrong[name]) for name in names])
+        yield kind, [one for one in clean if one.kind == kind]
 
 
 def places(copies: Sequence[Made], found: Found, data: str) -> Iterator[Figure]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
+_SQUARE = 1 << 12  # pixels of a side: windows are told apart without an image at hand
 _TILES = 3  # a side: windows of half the side, a quarter apart
 DETAIL = "detail "  # begins the names of details
 _SIDES = 6  # to the longer side: the side of a square window
@@ -59,6 +60,13 @@ def detail_windows() -> tuple[Window, ...]:
 def window_named(name: str) -> Window:
     """The window of a view's name. Raises KeyError for another view's."""
     return _BY_NAME[name]
+
+
+@cache
+def lie_apart(name: str, other: str) -> bool:
+    """Whether two windows have nothing in common, in a square image."""
+    one, two = (window_named(each).box((_SQUARE, _SQUARE)) for each in (name, other))
+    return one.right <= two.left or two.right <= one.left or one.bottom <= two.top or two.bottom <= one.top
 
 
 def _tile(size: tuple[int, int], row: int, column: int) -> Box:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from memaudit.embedding.views import ViewStore
 from memaudit.images.view_names import WHOLE
+from memaudit.images.windows import lie_apart
 from memaudit.index import ExactSearch, Searcher
 from memaudit.matching.candidates import Basis, Candidates
 from memaudit.matching.compare import Files, files_of
@@ -96,7 +97,7 @@ class Searched(NamedTuple):
     of whole images. nearest: for each query that has one its most similar pair, by any view, whatever the floor.
 
     And the candidates, with the windows of the references that are similar to the whole query: at most `WINDOWS` of
-    each pair that is a candidate, most similar first.
+    each pair that is a candidate, most similar first, and one that lies apart from these.
     """
 
     best: Int64
@@ -212,8 +213,17 @@ def _crowded(found: Candidates, rows: Int64, k: int, most: int) -> Int64:
 
 
 def _of_candidates(windows: Candidates, candidates: Candidates) -> Candidates:
-    """Of the windows of those pairs that are candidates the `WINDOWS` most similar ones."""
-    return windows.picked(windows.places_in(candidates) >= 0).closest_of_pair(WINDOWS)
+    """Of the windows of those pairs that are candidates the `WINDOWS` most similar ones, and the most similar of those
+    that lie apart from them: where much of an image is alike, what is elsewhere in it may be as similar by a hair."""
+    ordered = windows.picked(windows.places_in(candidates) >= 0).closest_of_pair(len(windows.query))
+    kept, pair, of_pair = np.zeros(len(ordered.query), bool), (-1, -1), list[str]()
+    for i, (query, reference, name) in enumerate(zip(*ordered[:2], ordered.window, strict=True)):
+        if (query, reference) != pair:
+            pair, of_pair = (query, reference), []
+        if len(of_pair) < WINDOWS or (len(of_pair) == WINDOWS and all(lie_apart(name, other) for other in of_pair)):
+            of_pair.append(name)
+            kept[i] = True
+    return ordered.picked(kept)
 
 
 def _with_new(found: Candidates, details: Candidates, scope: Scope) -> Candidates:

@@ -17,6 +17,7 @@ from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.embedding.views import ViewStore, embed_views
 from memaudit.encoders import load_encoder
 from memaudit.images.views import details, tiles
+from memaudit.images.windows import lie_apart
 from memaudit.index import ExactSearch
 from memaudit.matching import decide
 from memaudit.matching.compare import Checks, check_pairs
@@ -204,7 +205,13 @@ def test_windows_of_one_image_crowd_no_other_out(tmp_path: Path) -> None:
     assert set(wanted) <= set(looked.candidates.reference)
     for reference in wanted:
         own = looked.windows.reference == reference
-        np.testing.assert_allclose(looked.windows.similarity[own], np.sort(best[reference])[::-1][:WINDOWS], atol=1e-5)
+        closest = np.argsort(-best[reference], kind="stable")
+        similarity = looked.windows.similarity[own]
+        np.testing.assert_allclose(similarity[:WINDOWS], best[reference][closest][:WINDOWS], atol=1e-5)
+        names = looked.windows.window[own]
+        apart = [all(lie_apart(name, other) for other in names[:WINDOWS]) for name in fine.names]
+        np.testing.assert_allclose(similarity[WINDOWS:], [best[reference][apart].max()], atol=1e-5)
+        assert all(lie_apart(names[WINDOWS], other) for other in names[:WINDOWS])
 
 
 def test_a_detail_decides_nothing_by_its_similarity(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memaudit.images.windows import DETAILS, Box, Window, detail_windows, tile_windows, window_named
+from memaudit.images.windows import DETAILS, Box, Window, detail_windows, lie_apart, tile_windows, window_named
 
 ALL = (*tile_windows(), *detail_windows())
 SIZES = st.tuples(st.integers(1, 90), st.integers(1, 90))
@@ -78,3 +78,16 @@ def test_names_tell_the_windows_apart_and_lead_back_to_them() -> None:
 def test_a_box_is_widened_as_far_as_the_image_goes() -> None:
     assert Box(40, 20, 80, 60).widened(0.25, (200, 100)) == (30, 10, 90, 70)
     assert Box(0, 0, 40, 40).widened(0.5, (50, 200)) == (0, 0, 50, 60)
+
+
+def test_windows_lie_apart_where_they_share_nothing() -> None:
+    """Of details those two apart along either side; a tile and a detail beyond it."""
+    assert [lie_apart("detail 4,6", other) for other in ("detail 4,6", "detail 5,7", "detail 4,8", "detail 6,6")] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert lie_apart("tile 1,1", "tile 1,3")
+    assert not lie_apart("tile 1,1", "tile 2,2")
+    assert lie_apart("tile 1,1", "detail 10,1")
