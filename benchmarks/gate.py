@@ -16,13 +16,15 @@ from pathlib import Path
 from benchmarks.measure import cost_of, memaudit
 from benchmarks.record import Figure, of_rounds
 from benchmarks.runner import Benchmark
+from memaudit.encoders.encoder import spec_of
+from memaudit.encoders.specs import families
 from memaudit.images.view_names import DEFAULT_VIEWS, view_names
 from memaudit.report import model
 from memaudit.report.document import make_report
 from memaudit.statistics import rate_of
-from memaudit.types import Coverage, EncoderSpec
+from memaudit.types import Coverage
 
-ENCODER = EncoderSpec("sscd", "0" * 64, "288", 512, 0.75)
+ENCODER = spec_of(families()["sscd"])
 N = 5000
 ASKED = "<= 0.5"
 

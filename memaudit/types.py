@@ -22,6 +22,10 @@ def silent(stage: str, done: int, total: int) -> None:
     """The Progress that shows nothing."""
 
 
+def unsaid(line: str) -> None:
+    """Who is told a line and shows nothing."""
+
+
 class Status(StrEnum):
     """What became of an image. Only `OK` rows have an embedding that is compared."""
 

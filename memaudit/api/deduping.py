@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from memaudit.api.pictures import blurring
 from memaudit.api.places import AnyStore, store_at
 from memaudit.api.runs import DedupRun, Place
+from memaudit.dedup.effort import seconds_of
 from memaudit.dedup.ignored import read_ruled_out
-from memaudit.dedup.run import DedupOptions, dedup, require_possible
+from memaudit.dedup.run import DedupOptions, dedup, forget, require_possible
 from memaudit.faces.uses import note_use
 from memaudit.report.dedup import write_dedup
 from memaudit.report.model import Report
 from memaudit.report.pictures import Alter
 from memaudit.report.run_folder import keep_for_owner, remove_earlier_pictures
 from memaudit.store import FACES, require_current
-from memaudit.types import Progress, silent
+from memaudit.types import Progress, silent, unsaid
 
 
 def run_dedup(
@@ -35,18 +37,22 @@ def run_dedup(
     groups: str = "cover",
     match: str = "auto",
     match_from: float | None = None,
+    budget: str | float | None = None,
     recall_sample: int = 1000,
     seed: int = 0,
     blur_faces: bool = False,
     max_unreadable: float = 0.01,
     progress: Progress = silent,
+    tell: Callable[[str], None] = unsaid,
 ) -> DedupRun:
     """Find the near-duplicates of a store, decide what to keep, and state the recall of finding them.
 
     out: folder of the run's files; None: a temporary one. against: another store, whose images are dropped first.
     ignore: CSV of left_id, right_id, pairs that are none. threshold: cosine, None for the encoder's own. clusters: None
     for chosen by cost, 0 for every image with every other. keep: cleanest, largest, first or best:COLUMN. match:
-    whether pairs from `match_from` to the threshold are decided on pixels: auto, pixels or none.
+    whether pairs from `match_from` to the threshold are decided on pixels: auto, pixels or none. budget: time for that,
+    such as "2h" (s, m, h or d) or in seconds: the most similar pairs come first, and the report says what was left.
+    tell: is given a line about how long it will take, where that is a minute or more.
 
     Raises UsageError for impossible options, InputError for a store without images, InconclusiveError for one that is
     unfinished or damaged.
@@ -67,6 +73,7 @@ def run_dedup(
         groups=groups,
         match=match,
         match_from=match_from,
+        budget=seconds_of(budget),
         recall_sample=recall_sample,
         seed=seed,
         max_unreadable=max_unreadable,
@@ -76,7 +83,7 @@ def run_dedup(
     with place.running("dedup"):
         if blur_faces:
             remove_earlier_pictures(place.folder)
-        return place.run(DedupRun, _deduped(store, against, ignore, options, place.folder, alter, progress))
+        return place.run(DedupRun, _deduped(store, against, ignore, options, place.folder, alter, progress, tell))
 
 
 def _deduped(
@@ -87,6 +94,7 @@ def _deduped(
     out: Path,
     alter: Alter | None,
     progress: Progress,
+    tell: Callable[[str], None],
 ) -> Report:
     """Measure and write."""
     require_possible(options)
@@ -96,6 +104,9 @@ def _deduped(
     if opened.manifest.kind == FACES:
         keep_for_owner(out)
         note_use(opened, out)
-    result = dedup(opened, options, against=other, ruled_out=ruled_out, scratch=out, progress=progress)
+    result = dedup(opened, options, against=other, ruled_out=ruled_out, scratch=out, progress=progress, tell=tell)
     require_current(opened, other)
-    return write_dedup(result, opened, out, other, alter)
+    report = write_dedup(result, opened, out, other, alter)
+    if not (result.pixels and result.pixels.left):
+        forget(out)
+    return report

@@ -40,6 +40,11 @@ class Console:
         elif not self.quiet:
             _print(harmless(text))
 
+    def tell(self, line: str) -> None:
+        """A line on stderr, at once: what whoever waits wants to know."""
+        if not self.quiet:
+            _say(line)
+
     def end(self, *, conclusive: bool) -> None:
         """End with exit code 3 where nothing may be read as clean."""
         if not conclusive:
@@ -102,6 +107,10 @@ def print_error(message: str, *, kind: str, exit_code: int, as_json: bool) -> No
     with suppress(OSError):
         if as_json:
             _print(json.dumps({"error": {"kind": kind, "message": message}, "exit_code": exit_code}))
+    _say(message)
+
+
+def _say(message: str) -> None:
     with suppress(OSError):
         if sys.stderr is not None:
             print(harmless(f"memaudit: {' '.join(message.split())}"), file=sys.stderr)

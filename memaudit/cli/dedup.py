@@ -54,6 +54,10 @@ Ignore = Annotated[
 Sample = Annotated[
     int, typer.Option("--recall-sample", min=1, help="Images compared exactly with all, for the recall.")
 ]
+Budget = Annotated[
+    str | None,
+    typer.Option("--budget", help="Time to compare pixels, say 90m or 2h: the most similar pairs come first."),
+]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of clusterings and samples.")]
 
 
@@ -72,6 +76,7 @@ def dedup(
     groups: Groups = "cover",
     match: Match = "auto",
     match_from: MatchFrom = None,
+    budget: Budget = None,
     verify: OldMatch = None,
     verify_from: OldMatchFrom = None,
     against: Against = None,
@@ -105,11 +110,13 @@ def dedup(
             groups=groups,
             match=renamed("--verify", "--match", verify, match),
             match_from=renamed("--verify-from", "--match-from", verify_from, match_from),
+            budget=budget,
             recall_sample=recall_sample,
             seed=seed,
             blur_faces=blur_faces,
             max_unreadable=max_unreadable,
             progress=progress,
+            tell=console.tell,
         )
     console.result(run.report.content, "\n".join([run.headline, *_how(run), f"Report: {run.page}"]))
     console.end(conclusive=run.conclusive)
@@ -134,6 +141,14 @@ def _how(run: DedupRun) -> Iterator[str]:
         yield (
             f"Pixels: of {pixels.checked:,} pairs of similarity {pixels.floor:g} and more below the threshold, "
             f"{pixels.confirmed:,} are copies ({pixels.left_out:,} less similar ones left out{unread})."
+        )
+        if pixels.left:
+            yield f"The time given left {pixels.left:,} pairs, of a similarity of {pixels.left_from:.3g} and less."
+    copies = results.copies
+    if copies and copies.found < copies.possible:
+        yield (
+            f"Of true copies that finds about {copies.found:.1%}; with all candidates decided on pixels "
+            f"{copies.possible:.1%} ({copies.source})."
         )
     if compared and compared.note:
         yield f"Note: {compared.note}."

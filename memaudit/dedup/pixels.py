@@ -3,31 +3,62 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memaudit.dedup.candidates import CandidateRule
+from memaudit.dedup.effort import BANDS, Budget, Estimate, estimated, in_bands, spoken
 from memaudit.dedup.pairs import Found
 from memaudit.dedup.results import PixelChecks
-from memaudit.matching.compare import Files, check_pairs
+from memaudit.dedup.verdicts import VERDICTS, Said, Verdicts
+from memaudit.files import digest_of
+from memaudit.matching.compare import HELD, Checks, Ends, Files, checked_in_order
+from memaudit.matching.identity import identity_of_rule
 from memaudit.matching.overlap import Overlaps
+from memaudit.matching.schedule import Schedule, schedule
 from memaudit.similarity import Pairs
 from memaudit.store import Columns
 from memaudit.types import Coverage, Float32, Int64, Progress
 
 CANDIDATES = 8  # pairs of each image that are checked: so the cost grows with the set, and not with its families
 _REASONS = 3
+_TOLD_FROM = 60  # seconds: what takes less is not announced
 
 
 class Confirmed(NamedTuple):
-    """The pairs that reach the threshold, or that pixels confirm. overlaps, probability: of the latter,
-    in their order, left as the query."""
+    """The pairs that reach the threshold, or that pixels confirm. overlaps, probability: of the latter, in their order,
+    left as the query. below, decided (n,): similarities of the pairs that pixels were to decide, and which of them they
+    have."""
 
     pairs: Pairs
     overlaps: Overlaps
     probability: Float32
     checks: PixelChecks
+    below: Float32
+    decided: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How pixels are compared. store: digest of what is compared; scratch: folder where verdicts outlive a killed run,
+    None keeps none; seconds: that it may take, None for any; seed: of the pairs that it is estimated by; tell: is given
+    the estimate."""
+
+    store: str
+    scratch: Path | None
+    seconds: float | None
+    seed: int
+    tell: Callable[[str], None]
+
+    def verdicts(self) -> Verdicts:
+        depends_on = digest_of({"store": self.store, "rule": identity_of_rule()})
+        return Verdicts(self.scratch / VERDICTS if self.scratch else None, depends_on)
 
 
 def rule_of(floor: float, columns: Columns, rows: Int64, apart: Int64) -> CandidateRule:
@@ -37,49 +68,155 @@ def rule_of(floor: float, columns: Columns, rows: Int64, apart: Int64) -> Candid
 
 
 def confirm(
-    found: Found, columns: Columns, rows: Int64, threshold: float, rule: CandidateRule, progress: Progress
+    found: Found,
+    columns: Columns,
+    rows: Int64,
+    threshold: float,
+    rule: CandidateRule,
+    limits: Limits,
+    progress: Progress,
 ) -> Confirmed:
     """Decide the pairs of positions in `rows` that lie below the threshold; in the order given.
 
     Whoever is near the threshold has the similarity that a search without candidates gives it. A check may hang on
     which of two pictures is laid on the other, and ties on the order of the images: by image_id neither hangs on the
-    order of the rows.
+    order of the rows. Memory: `HELD` pictures; of each image at most `CANDIDATES` pairs, some 400 bytes each; and 250
+    bytes for each copy.
     """
     pairs = found.pairs
     below = np.flatnonzero(pairs.similarity < np.float32(threshold))
-    band, images, by_id = pairs.where(below), columns.at(rows), np.argsort(rule.place)
+    band, by_id = pairs.where(below), np.argsort(rule.place)
     left, right = rule.ends(band)
     picked = rule.chosen(band)
     chosen = below[picked]
-    files = Files(images.uri[by_id], images.sha256[by_id])
-    checks = check_pairs(files, files, left[picked], right[picked], progress)
+    images = columns.at(rows[by_id])
+    files = Files(images.uri, images.sha256)
+    numbers = rows[by_id][left[picked]] * len(columns.image_id) + rows[by_id][right[picked]]
+    comparison = _Comparison(Ends.of(files, files, left[picked], right[picked]), numbers, pairs.similarity[chosen])
+    comparison.run(limits, progress)
+    turned = (left != rule.place[band.left])[picked][comparison.is_copy]
     keep = pairs.similarity >= np.float32(threshold)
-    keep[chosen[checks.copies]] = True
-    turned = (left != rule.place[band.left])[picked][checks.copies]
-    unread = Counter(checks.why[~checks.read])
+    keep[chosen[comparison.is_copy]] = True
+    copies = comparison.copies()
     return Confirmed(
         pairs.where(keep),
-        checks.overlaps[checks.copies].swapped(turned),
-        checks.probability[checks.copies],
+        copies.overlaps.swapped(turned),
+        copies.probability,
         PixelChecks(
             floor=rule.floor,
             candidates=len(below) + found.left_out,
-            checked=int(checks.read.sum()),
-            confirmed=int(checks.copies.sum()),
+            checked=int(comparison.decided.sum()),
+            confirmed=int(comparison.is_copy.sum()),
             left_out=len(below) - len(chosen) + found.left_out,
-            unread=int((~checks.read).sum()),
-            why=tuple(f"{reason}: {count:,}" for reason, count in unread.most_common(_REASONS)),
+            unread=sum(comparison.unread.values()),
+            why=tuple(f"{reason}: {count:,}" for reason, count in comparison.unread.most_common(_REASONS)),
+            images=len(comparison.ends.pictures.row),
+            reads=comparison.reads,
+            budget=limits.seconds,
+            left=len(comparison.left),
+            left_from=float(comparison.left.max()) if len(comparison.left) else None,
         ),
+        comparison.similarity,
+        comparison.decided,
     )
 
 
+class _Comparison:
+    """The pairs of a run, and what has become of them. numbers: what each is called among the verdicts."""
+
+    def __init__(self, ends: Ends, numbers: Int64, similarity: Float32) -> None:
+        self.ends, self._numbers, self.similarity = ends, numbers, similarity
+        self.decided, self.is_copy, self._tried = (np.zeros(len(numbers), bool) for _ in range(3))
+        self._copies = list[Said]()  # by place, and not by number
+        self.unread = Counter[str]()
+        self.reads = 0
+
+    def run(self, limits: Limits, progress: Progress) -> None:
+        """Decide all, or as many as there is time for; first by the verdicts of an earlier run."""
+        if not len(self._numbers):
+            return
+        with limits.verdicts() as verdicts:
+            self._take(verdicts.earlier)
+            order = schedule(self.ends.left, self.ends.right, HELD)
+            estimate = self._estimate(order, limits)
+            budget = Budget(limits.seconds)
+            if not budget.surely_enough(estimate):
+                order = in_bands(self.ends, self.similarity, BANDS)
+            self.reads = order.reads
+            self._go_through(order, budget, verdicts, progress)
+
+    def _estimate(self, order: Schedule, limits: Limits) -> Estimate | None:
+        still = int((~self.decided).sum())
+        reads = round(order.reads * still / len(self._numbers))
+        estimate = estimated(self.ends, reads, still, limits.seed)
+        if estimate and estimate.seconds >= _TOLD_FROM:
+            of = f"; --budget ends them after {spoken(limits.seconds)}" if limits.seconds else ""
+            limits.tell(f"{estimate}{of}")
+        return estimate
+
+    def _go_through(self, order: Schedule, budget: Budget, verdicts: Verdicts, progress: Progress) -> None:
+        done, total = int(self.decided.sum()), len(self._numbers)
+        with closing(checked_in_order(self.ends, order, self.decided.copy())) as results:
+            for places, checks in results:
+                verdicts.add(self._put(places, checks))
+                done += len(places)
+                progress("comparing pixels", done, total)
+                if budget.spent:
+                    break
+
+    def _take(self, earlier: Said) -> None:
+        """What is known already."""
+        order = np.argsort(self._numbers)
+        place = np.minimum(np.searchsorted(self._numbers, earlier.pair, sorter=order), len(order) - 1)
+        asked = self._numbers[order[place]] == earlier.pair
+        self.decided[order[place[asked]]] = self._tried[order[place[asked]]] = True
+        copies = np.flatnonzero(earlier.is_copy)
+        here = asked[copies]
+        self._add_copies(order[place[copies]][here], earlier.overlaps[here], earlier.probability[here])
+
+    def _add_copies(self, places: Int64, overlaps: Overlaps, probability: Float32) -> None:
+        self.is_copy[places] = True
+        if len(places):
+            self._copies.append(Said(places, np.ones(len(places), bool), overlaps, probability))
+
+    def _put(self, places: Int64, checks: Checks) -> Said:
+        """What is new to be kept: of files that could not be read nothing is known, and they are tried again."""
+        self._tried[places] = True
+        self.decided[places] = checks.read
+        self.unread.update(checks.why[~checks.read])
+        found = checks.overlaps[checks.copies], checks.probability[checks.copies]
+        self._add_copies(places[checks.copies], *found)
+        return Said(self._numbers[places[checks.read]], checks.copies[checks.read], *found)
+
+    def copies(self) -> Said:
+        """In the order of the pairs, called by their places."""
+        found = Said.joined(self._copies)
+        order = np.argsort(found.pair)
+        return Said(found.pair[order], found.is_copy[order], found.overlaps[order], found.probability[order])
+
+    @property
+    def left(self) -> Float32:
+        """The similarities of those that nobody has got to."""
+        return self.similarity[~self._tried]
+
+
 def shortfall(checks: PixelChecks | None, allowed: float) -> str:
-    """Why checks do not speak of the whole set: a larger share than `allowed` was unreadable."""
-    if checks is None or not checks.unread:
+    """Why checks do not speak of the whole set: a larger share than `allowed` was unreadable, or left by the budget."""
+    if checks is None:
         return ""
-    pairs = Coverage(checks.checked, checks.checked + checks.unread)
+    pairs = Coverage(checks.checked, checks.checked + checks.unread + checks.left)
     if not pairs.falls_short(allowed):
         return ""
-    why = "; ".join(checks.why)
-    told = f"pixels of only {pairs.measured:,} of {pairs.total:,} pairs below the threshold could be compared ({why})"
-    return f"{told}; --match none leaves them"
+    told = f"pixels of only {pairs.measured:,} of {pairs.total:,} pairs below the threshold could be compared"
+    if checks.left:
+        told += f"; {told_of_left(checks)}; the same command again goes on with them"
+    if checks.unread:
+        told += f" ({'; '.join(checks.why)}); --match none leaves them"
+    return told
+
+
+def told_of_left(checks: PixelChecks) -> str:
+    """What a budget left."""
+    return (
+        f"--budget {spoken(checks.budget or 0)} left {checks.left:,}, from a similarity of {checks.left_from:.3g} down"
+    )

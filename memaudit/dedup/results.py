@@ -190,6 +190,8 @@ class PixelChecks:
 
     checked of `candidates` were held against each other, and `confirmed` are copies; `left_out` were not looked at,
     because each of their images has more similar ones; of `unread` a file could not be read, for the reasons `why`.
+    images: that these pairs are of; reads: of their files, where all pairs are gone through. left: pairs that a budget
+    of so many seconds left, of a similarity of left_from and less.
     """
 
     floor: float
@@ -199,6 +201,20 @@ class PixelChecks:
     left_out: int
     unread: int
     why: tuple[str, ...]
+    images: int = 0
+    reads: int = 0
+    budget: float | None = None
+    left: int = 0
+    left_from: float | None = None
+
+
+class TrueCopies(NamedTuple):
+    """Of the true copies of a benchmark's pictures, the share that a run finds whose similarities are cut and whose
+    pairs are decided like this one's, and the share it would find with all pairs decided on pixels; where measured."""
+
+    found: float
+    possible: float
+    source: str
 
 
 @dataclass(frozen=True)
@@ -227,7 +243,8 @@ class DedupResult:
     says why; overlaps, probability: of the pairs that they confirmed, those below the threshold, in their order, left
     as the query.
     recall: of the pairs at the threshold; candidate_recall: of those at the floor of the pixel checks, None if so many
-    were found that not all were held. cleanness: by the keep rule `cleanest` only."""
+    were found that not all were held; copies: what that is of true copies, None where no benchmark says. cleanness: by
+    the keep rule `cleanest` only."""
 
     encoder: EncoderSpec
     store_digest: str
@@ -247,6 +264,7 @@ class DedupResult:
     pixels: PixelChecks | None = None
     no_pixels: str = ""
     candidate_recall: DedupRecall | None = None
+    copies: TrueCopies | None = None
     seed: int = 0
     inconclusive: tuple[str, ...] = ()
     overlaps: Overlaps = field(default_factory=Overlaps.unknown)

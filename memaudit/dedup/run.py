@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -13,12 +14,13 @@ from memaudit.dedup.candidates import CandidateRule
 from memaudit.dedup.cleanest import cleanness, judge, unjudged
 from memaudit.dedup.clusters import SEEDS, Plan, choose_clusters
 from memaudit.dedup.decisions import Ruling, decide, note_lonely, require_group_rule, require_promises, settle
+from memaudit.dedup.effort import seconds_of
 from memaudit.dedup.exact_duplicates import NO_PAIRS, representatives
 from memaudit.dedup.ignored import RuledOut, ruled_out_positions, ruled_out_rows, without
 from memaudit.dedup.keep import CLEANEST, keep_rank, require_rule, why_blind
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.pairs import Found, compare
-from memaudit.dedup.pixels import confirm, rule_of, shortfall
+from memaudit.dedup.pixels import Confirmed, Limits, confirm, rule_of, shortfall
 from memaudit.dedup.recall import measure_recall, recall_of_exhaustive
 from memaudit.dedup.results import (
     Cleanness,
@@ -31,11 +33,14 @@ from memaudit.dedup.results import (
     Ignored,
     PixelChecks,
     RowPairs,
+    TrueCopies,
 )
 from memaudit.dedup.room import require_room
 from memaudit.dedup.skew import removal_skew
 from memaudit.dedup.skew_sums import linked_families
 from memaudit.dedup.target_recall import Reached, Target, reach_recall
+from memaudit.dedup.true_copies import true_copies
+from memaudit.dedup.verdicts import VERDICTS
 from memaudit.errors import InputError, UsageError
 from memaudit.matching.overlap import Overlaps
 from memaudit.matching.plan import MatchPlan, plan_matching, require_match
@@ -44,7 +49,7 @@ from memaudit.similarity import Pairs
 from memaudit.similarity.backends import require_backend
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import Columns, Store
-from memaudit.types import Coverage, Float32, Int64, Progress, Status, silent
+from memaudit.types import Coverage, Float32, Int64, Progress, Status, silent, unsaid
 
 METHODS = ("auto", "openai-2022")
 _NOWHERE = Elsewhere(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, bool))
@@ -55,7 +60,8 @@ class DedupOptions:
     """threshold None: the encoder's own. method: one of METHODS; another than auto sets clusters, clusterings, probes.
     clusters None: chosen by cost, 0: exhaustive. target_recall: the search goes on until its lower bound is this high.
     backend: who nominates pairs (memaudit.similarity.backends). groups: cover or components. match: whether pairs
-    from `match_from` (None: the encoder's floor) to the threshold are decided on pixels: auto, pixels or none."""
+    from `match_from` (None: the encoder's floor) to the threshold are decided on pixels: auto, pixels or none. budget:
+    seconds that this may take."""
 
     threshold: float | None = None
     method: str = "auto"
@@ -68,6 +74,7 @@ class DedupOptions:
     groups: str = "cover"
     match: str = "auto"
     match_from: float | None = None
+    budget: float | None = None
     recall_sample: int = 1000
     confidence: float = 0.95
     seed: int = 0
@@ -108,16 +115,39 @@ class _Images(NamedTuple):
         return rule_of(plan.floor, self.columns, rows, ruled_out_positions(self.apart, self.stands_for, rows))
 
 
+class _OnPixels(NamedTuple):
+    """Which pairs pixels decide, and how long they may."""
+
+    rule: CandidateRule
+    limits: Limits
+
+
 class _Decided(NamedTuple):
     """What becomes of each image, pairs as rows of the store, how many were ruled out, what pixels said, and where."""
 
     decisions: Decisions
     pairs: RowPairs
     ruled_out: int
-    pixels: PixelChecks | None
-    overlaps: Overlaps
-    probability: Float32
+    confirmed: Confirmed | None
     cleanness: Cleanness | None
+
+    @property
+    def pixels(self) -> PixelChecks | None:
+        return self.confirmed.checks if self.confirmed else None
+
+    @property
+    def overlaps(self) -> Overlaps:
+        return self.confirmed.overlaps if self.confirmed else Overlaps.unknown()
+
+    @property
+    def probability(self) -> Float32:
+        return self.confirmed.probability if self.confirmed else np.empty(0, np.float32)
+
+    def copies(self, encoder: str, threshold: float) -> TrueCopies | None:
+        """What share of true copies such a run finds."""
+        if self.confirmed is None:
+            return true_copies(encoder, threshold, threshold, np.empty(0, np.float32), np.empty(0, bool))
+        return true_copies(encoder, threshold, self.confirmed.checks.floor, *self.confirmed[-2:])
 
 
 def dedup(
@@ -128,12 +158,15 @@ def dedup(
     ruled_out: RuledOut | None = None,
     scratch: Path | None = None,
     progress: Progress = silent,
+    tell: Callable[[str], None] = unsaid,
 ) -> DedupResult:
     """Find the near-duplicates of a store and decide what to keep.
 
     against: another store, whose images are dropped from this one first. ruled_out: pairs that are none. `scratch` is
-    where a float32 copy of the embeddings goes while the run lasts (default: the system's temporary folder); what a
-    killed run left there is removed. Memory: blocks, captions, metadata and some 500 bytes for each row, and the pairs.
+    where a float32 copy of the embeddings goes while the run lasts (default: the system's temporary folder), and where
+    what pixels say of pairs is kept (default: nowhere) until `forget` is called: a killed run goes on with it. tell: is
+    given an estimate of what takes long. Memory: blocks, captions, metadata and some 500 bytes for each row, the pairs,
+    and what `confirm` takes.
     Raises UsageError for impossible options, InputError for a store without images or with NaN, InconclusiveError for
     stores of different encoders.
     """
@@ -153,7 +186,10 @@ def dedup(
     rule = images.rule(plan, rows)
     compared = _compare(store, rows, threshold, rule, options, scratch, progress)
     ruling = Ruling(options.groups, threshold)
-    decided = _decide(store, images, rows, compared.found, found, ruling, rule, progress)
+    on_pixels = None
+    if rule is not None:
+        on_pixels = _OnPixels(rule, Limits(store.digest, scratch, options.budget, options.seed, tell))
+    decided = _decide(store, images, rows, compared.found, found, ruling, on_pixels, progress)
     steps = (compared.shortfall, shortfall(decided.pixels, options.max_unreadable))
     families = linked_families(len(store), decided.pairs, found)
     return DedupResult(
@@ -175,12 +211,18 @@ def dedup(
         pixels=decided.pixels,
         no_pixels=plan.why_not,
         candidate_recall=compared.candidate_recall,
+        copies=decided.copies(store.encoder.name, threshold),
         seed=options.seed,
         inconclusive=_inconclusive(store, images.coverage, against, options.max_unreadable, steps),
         overlaps=decided.overlaps,
         probability=decided.probability,
         cleanness=decided.cleanness,
     )
+
+
+def forget(scratch: Path) -> None:
+    """Remove what pixels said of pairs: the run that it was kept for is written."""
+    (scratch / VERDICTS).unlink(missing_ok=True)
 
 
 def _images_of(store: Store, options: DedupOptions, ruled_out: RuledOut | None) -> _Images:
@@ -213,28 +255,29 @@ def _decide(
     found: Found,
     elsewhere: Elsewhere,
     ruling: Ruling,
-    rule: CandidateRule | None,
+    on_pixels: _OnPixels | None,
     progress: Progress,
 ) -> _Decided:
     """Settle everyone by the pairs that nobody ruled out, and hold the result to its promises."""
     apart = ruled_out_positions(images.apart, images.stands_for, rows)
     pairs, near = without(found.pairs, apart), np.float32(ruling.threshold)
     ruled_out = int((found.pairs.similarity >= near).sum() - (pairs.similarity >= near).sum())
-    overlaps, probability, pixels = Overlaps.unknown(), np.empty(0, np.float32), None
-    if rule is not None:
+    confirmed = None
+    if on_pixels is not None:
         left = found._replace(pairs=pairs)
-        pairs, overlaps, probability, pixels = confirm(left, images.columns, rows, ruling.threshold, rule, progress)
+        confirmed = confirm(left, images.columns, rows, ruling.threshold, *on_pixels, progress)
+        pairs = confirmed.pairs
     judged = unjudged(images.rank[rows], images.blind or "")
     if images.blind == "":
         judged = judge(images.columns.at(rows), pairs, images.rank[rows], progress)
     settled = settle(store, rows, pairs, judged.rank, apart, ruling)
     decisions = decide(images.columns, images.stands_for, rows, settled, elsewhere, ruling.threshold)
-    least = ruling.threshold if rule is None else rule.floor
+    least = on_pixels.rule.floor if on_pixels else ruling.threshold
     require_promises(store, decisions, images.stands_for, images.apart, ruling.threshold, least)
     row_pairs = _row_pairs(pairs, rows, images.stands_for, images.columns, elsewhere)
     note_lonely(decisions, row_pairs)
     clean = None if images.blind is None else cleanness(judged, rows, decisions)
-    return _Decided(decisions, row_pairs, ruled_out, pixels, overlaps, probability, clean)
+    return _Decided(decisions, row_pairs, ruled_out, confirmed, clean)
 
 
 def _compare(
@@ -322,6 +365,8 @@ def require_possible(options: DedupOptions) -> None:
     require_rule(options.keep)
     require_backend(options.backend)
     require_match(options.match, options.match_from)
+    if seconds_of(options.budget) and options.match == "none":
+        raise UsageError("--match none compares no pixels: leave out --budget")
     _require_method(options)
     if options.target_recall is not None:
         Target(options.target_recall)

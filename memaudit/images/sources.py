@@ -114,7 +114,8 @@ def _iter_one(location: str, name: str, contents: bool, passed: PassedOver) -> I
     if _is_folder_at(location):
         return _iter_folder(location, contents, passed)
     suffix = os.path.splitext(name)[1].lower()
-    if suffix in COMPANIONS and is_image(head_of(location)):
+    # A list that is a picture is none: whoever names one expects its rows, and not one image
+    if suffix in COMPANIONS and suffix not in MANIFESTS and is_image(head_of(location)):
         return iter([ImageRef(name, os.path.realpath(location))])
     if suffix in MANIFESTS or (suffix in TABLES and not tables.holds_images(location)):
         return iter_manifest(location)

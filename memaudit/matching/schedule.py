@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from heapq import heappop, heappush
 from typing import NamedTuple
 
@@ -35,7 +36,7 @@ def schedule(left: Int64, right: Int64, most: int) -> Schedule:
 
     The next picture is the one that has most open pairs with those that are held, and of such the one that opens
     fewest others; where there is no room, the one with the fewest open pairs goes. Time: that of sorting the pairs.
-    Memory: some 60 bytes a pair and 100 a picture. The result depends on nothing else.
+    Memory: some 250 bytes a pair. The result depends on nothing else.
     """
     work = _Work(left, right, max(2, most))
     for first in work.by_degree():
@@ -43,7 +44,7 @@ def schedule(left: Int64, right: Int64, most: int) -> Schedule:
             work.take(first)
             while (following := work.following()) is not None:
                 work.take(following)
-    return Schedule(np.array(work.order, np.int64), work.done[: len(work.order)])
+    return Schedule(np.asarray(work.order, np.int64), work.done[: len(work.order)])
 
 
 class _Work:
@@ -62,9 +63,11 @@ class _Work:
         self._closes = [0] * size  # of those, with a picture that is held
         self._compared = bytearray(len(left))
         self._held: dict[int, int] = {}  # the place in `order` of the latest pair of each, -1 for none yet
-        self._wanted: list[tuple[int, int, int]] = []  # a heap of what may be taken next; entries may be out of date
-        self._spare: list[tuple[int, int]] = []  # a heap of what may go, by its open pairs; the same
-        self.order: list[int] = []
+        # Heaps of what may be taken next, and of what may go: a number for each, of which some are out of date
+        self._size, self._most_open = max(1, size), 1 + max(self.open, default=0)
+        self._wanted: list[int] = []
+        self._spare: list[int] = []
+        self.order = array("q")
         self.done = np.zeros((len(left), 2), bool)
 
     def by_degree(self) -> list[int]:
@@ -76,7 +79,7 @@ class _Work:
         """The picture to be taken next; None where those that are held have no open pair."""
         while self._wanted:
             entry = heappop(self._wanted)
-            picture = entry[2]
+            picture = entry % self._size
             if picture not in self._held and self._closes[picture] and entry == self._entry(picture):
                 return picture
         return None
@@ -94,10 +97,12 @@ class _Work:
                 self._closes[other] += 1
                 heappush(self._wanted, self._entry(other))
         if picture in self._held:
-            heappush(self._spare, (self.open[picture], picture))
+            heappush(self._spare, self.open[picture] * self._size + picture)
 
-    def _entry(self, picture: int) -> tuple[int, int, int]:
-        return -self._closes[picture], self.open[picture], picture
+    def _entry(self, picture: int) -> int:
+        """Most pairs with the held ones first, then fewest pairs, then the lowest number."""
+        most = self._most_open
+        return ((most - self._closes[picture]) * most + self.open[picture]) * self._size + picture
 
     def _neighbours(self, picture: int) -> list[tuple[int, int]]:
         """Those of its open pairs, and these."""
@@ -115,16 +120,16 @@ class _Work:
             if not self.open[end]:
                 self._let_go(end)
             elif end != picture:
-                heappush(self._spare, (self.open[end], end))
+                heappush(self._spare, self.open[end] * self._size + end)
         if picture != other:
             self._closes[picture] -= 1
 
     def _make_room(self, needed: set[int]) -> None:
         """Let the picture with the fewest open pairs go; of those that are needed now only where all are."""
-        passed = list[tuple[int, int]]()
+        passed = list[int]()
         while True:
             entry = heappop(self._spare)
-            opened, picture = entry
+            opened, picture = divmod(entry, self._size)
             if picture not in self._held or opened != self.open[picture]:
                 continue
             if picture not in needed or len(passed) + 1 == self._most:

@@ -36,6 +36,7 @@ from memaudit.report.model import (
     RuledOut,
     Skew,
     SkewRow,
+    TrueCopies,
     coverage_of,
 )
 from memaudit.report.page import histogram, percent, percent_down, write_page
@@ -127,6 +128,7 @@ def _results(result: DedupResult) -> DedupResults:
         ignored=RuledOut(pairs=result.ignored.pairs, found=result.ignored.found) if result.ignored else None,
         recall=convert(result.recall, Recall, from_attributes=True),
         candidate_recall=convert(result.candidate_recall, Recall | None, from_attributes=True),
+        copies=TrueCopies(**result.copies._asdict()) if result.copies else None,
         group_sizes=[
             GroupSizes(low=low, high=high, groups=int(((sizes >= low) & (sizes <= (high or np.inf))).sum()))
             for low, high in SIZE_BANDS

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -20,6 +20,7 @@ from altered import COPIES
 from graphs import Graph, graphs, pairs_of
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from pictures import photograph
 from vectors import families, near, unit, vector_store
 
@@ -31,14 +32,15 @@ from memaudit.dedup.groups import cover
 from memaudit.dedup.ignored import read_ruled_out, without
 from memaudit.dedup.results import Decision, DedupResult, PixelChecks, Reason
 from memaudit.dedup.run import DedupOptions, dedup
-from memaudit.matching.compare import Checks, Files, check_pairs
+from memaudit.matching.compare import Checks, Ends, checked_in_order
 from memaudit.matching.plan import PAIR_FLOORS
+from memaudit.matching.schedule import Schedule
 from memaudit.report.dedup import write_dedup
 from memaudit.report.document import read_report
 from memaudit.similarity import Pairs, exact
 from memaudit.similarity.exact import similarity_at
 from memaudit.store import Store, unit_rows
-from memaudit.types import Int64, Progress
+from memaudit.types import Int64
 
 FLOOR, THRESHOLD = 0.5, 0.8
 BELOW = 0.6  # similarity of each picture to the next one of its line
@@ -118,7 +120,7 @@ def test_pixels_tell_a_copy_from_what_is_just_as_similar(store: Store) -> None:
     d = result.decisions
     assert d.reason.tolist()[1] == Reason.PIXELS
     assert d.similarity[1] == d.chain[1] == pytest.approx(BELOW, abs=1e-3)
-    assert checks_of(result) == PixelChecks(FLOOR, 2, 2, 1, 0, 0, ())
+    assert checks_of(result) == PixelChecks(FLOOR, 2, 2, 1, 0, 0, (), images=4, reads=4)
     assert sorted(result.pairs.similarity.round(1).tolist()) == pytest.approx([0.6, 0.9])
     assert result.recall.by_pair.total == 2  # from either side
     assert result.candidate_recall is not None
@@ -442,11 +444,11 @@ def test_candidates_that_nobody_asks_about_are_not_held(
     ignored = tmp_path / "ignored.csv"
     ignored.write_text("left_id,right_id\nimage-00000,image-00001\nimage-00002,image-00005\n")
 
-    def watched(files: Files, others: Files, left: Int64, right: Int64, progress: Progress) -> Checks:
-        looked_at.append(sorted(zip(left.tolist(), right.tolist(), strict=True)))
-        return check_pairs(files, others, left, right, progress)
+    def watched(ends: Ends, order: Schedule, skipped: NDArray[np.bool_]) -> Generator[tuple[Int64, Checks], None, None]:
+        looked_at.append(sorted(zip(ends.left.tolist(), ends.right.tolist(), strict=True)))
+        return checked_in_order(ends, order, skipped)
 
-    monkeypatch.setattr(pixels, "check_pairs", watched)
+    monkeypatch.setattr(pixels, "checked_in_order", watched)
     monkeypatch.setattr(pixels, "CANDIDATES", 3)
     results = []
     for room in (candidates.PRUNE_AT, 40):

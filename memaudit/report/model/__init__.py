@@ -38,6 +38,7 @@ from memaudit.report.model.dedups import (
     Side,
     Skew,
     SkewRow,
+    TrueCopies,
 )
 from memaudit.report.model.extraction import ExtractionResults, PromptGroup
 from memaudit.report.model.faces import (
@@ -132,6 +133,7 @@ __all__ = [
     "Side",
     "Skew",
     "SkewRow",
+    "TrueCopies",
     "Unmeasured",
     "Why",
     "WhyBand",

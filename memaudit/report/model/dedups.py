@@ -87,6 +87,19 @@ class Pixels(Part, frozen=True, kw_only=True):
     left_out: Annotated[Whole, says("not looked at: both images have more similar ones")]
     unread: Annotated[Whole, says("of which a file could not be read")]
     why: Annotated[list[str], says("for these reasons")]
+    images: Annotated[Whole, says("images of the pairs that were to be held against each other")] = 0
+    reads: Annotated[Whole, says("readings of their files that all these pairs take, by the order they are in")] = 0
+    budget: Annotated[float | None, says("seconds it might take; null: any")] = None
+    left: Annotated[Whole, says("pairs that the budget left: what was found depends on it")] = 0
+    left_from: Annotated[float | None, says("the greatest similarity among those")] = None
+
+
+class TrueCopies(Part, frozen=True, kw_only=True):
+    """The share of true copies that a run like this finds, of those of a benchmark."""
+
+    found: Annotated[Share, says("found, with what was decided on pixels")]
+    possible: Annotated[Share, says("found with all candidates decided on pixels")]
+    source: Annotated[str, says("the benchmark")]
 
 
 class Cleanness(Part, frozen=True, kw_only=True):
@@ -216,6 +229,7 @@ class DedupResults(Part, frozen=True, kw_only=True):
     ignored: Annotated[RuledOut | None, says("pairs that a person has ruled out")] = None
     recall: Annotated[Recall, says("recall of the pairs at the threshold")]
     candidate_recall: Annotated[Recall | None, says("recall of the candidates for the pixels")] = None
+    copies: Annotated[TrueCopies | None, says("what share of true copies that finds; null: not measured")] = None
     group_sizes: Annotated[list[GroupSizes], says("groups by size")] = []
     similarities: Annotated[list[Bin], says("histogram of the pairs found")] = []
     skew: Annotated[Skew | None, says("what the removal does to the data")] = None
