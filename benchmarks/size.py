@@ -48,8 +48,8 @@ def figures(options: argparse.Namespace, scratch: Path) -> Iterator[Figure]:
         yield Figure("files", size, "embed those that are new, CPU s", embedded.cpu_seconds)
         runs.append(deduped(size, scratch, options.dedup))
         yield from figures_of(runs[-1])
-    for measure in ("cpu_seconds", "seconds", "peak_mb"):
-        yield Figure("files", len(runs), f"exponent, {measure}", exponent(runs, measure), asked=ASKED)
+    for measure in ("cpu_seconds", "seconds") if len(runs) > 1 else ():
+        yield Figure("files", runs[-1].files, f"exponent, {measure}", exponent(runs, measure), asked=ASKED)
 
 
 def deduped(size: int, scratch: Path, more: Sequence[str]) -> Deduped:
@@ -73,10 +73,8 @@ def figures_of(run: Deduped) -> Iterator[Figure]:
         yield Figure("files", run.files, "readings / files of pairs", run.pixels["reads"] / run.pixels["images"])
 
 
-def exponent(runs: Sequence[Deduped], measure: str) -> float | None:
-    """The slope through all sizes; None for one."""
-    if len(runs) < 2:
-        return None
+def exponent(runs: Sequence[Deduped], measure: str) -> float:
+    """The slope through all sizes, of which there are at least two."""
     size, spent = np.log([(run.files, getattr(run.cost, measure)) for run in runs]).T
     return float(np.polyfit(size, spent, 1)[0])
 

@@ -31,6 +31,7 @@ from memaudit.images.reading import lost_rest, read_bytes
 from memaudit.images.remote import filesystem_of, is_url, is_web, local_path, plain_name
 from memaudit.images.web import Part, get
 
+_LISTS = (".csv", ".tsv", ".jsonl", ".ndjson")  # whoever names one expects its rows: a picture is none
 COMPANIONS = frozenset(
     f".{suffix}"
     for suffix in (
@@ -114,8 +115,7 @@ def _iter_one(location: str, name: str, contents: bool, passed: PassedOver) -> I
     if _is_folder_at(location):
         return _iter_folder(location, contents, passed)
     suffix = os.path.splitext(name)[1].lower()
-    # A list that is a picture is none: whoever names one expects its rows, and not one image
-    if suffix in COMPANIONS and suffix not in MANIFESTS and is_image(head_of(location)):
+    if suffix in COMPANIONS and suffix not in _LISTS and is_image(head_of(location)):
         return iter([ImageRef(name, os.path.realpath(location))])
     if suffix in MANIFESTS or (suffix in TABLES and not tables.holds_images(location)):
         return iter_manifest(location)

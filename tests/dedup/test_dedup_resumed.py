@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import signal
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+from altered import COPIES
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pictures import photograph
 from vectors import vector_store
 
 from memaudit.cli.app import run
@@ -287,3 +293,58 @@ def test_the_command_says_what_was_left_and_ends_with_3(
     assert run(command) == 0
     assert read_report(tmp_path / "out/report.json").content["results"]["pixels"]["left"] == 0
     assert not (tmp_path / "out" / VERDICTS).exists()
+
+
+RUN = """
+import os, signal, sys
+from memaudit.cli import app
+from memaudit.dedup import verdicts
+from memaudit.matching import compare
+last, made, check = int(sys.argv[1]), 0, compare.check
+def counted(query, reference):
+    global made
+    made += 1
+    if made == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return check(query, reference)
+compare.check, compare._AT_ONCE, verdicts._PAIRS = counted, 1, 1
+os.cpu_count = lambda: 1
+code = app.run(sys.argv[2:])
+print(made)
+sys.exit(code)
+"""
+
+
+def test_killed_half_way_the_same_command_goes_on(tmp_path: Path) -> None:
+    """SIGKILL between two pairs: those before it are not compared again, and every file is as if nothing had been."""
+    paths = [tmp_path / f"{number}-{name}.png" for number in range(3) for name in ("same", "crop", "sticker")]
+    for path in paths:
+        number, _, name = path.stem.partition("-")
+        COPIES[name](photograph(int(number))).save(path, compress_level=1)
+    similar = np.kron(np.eye(3), np.full((3, 3), 0.6)) + 0.4 * np.eye(9)
+    store = vector_store(
+        tmp_path / "store",
+        np.linalg.cholesky(similar),
+        ids=[path.stem for path in paths],
+        uris=[str(path) for path in paths],
+        hashes=[hashlib.sha256(path.read_bytes()).hexdigest() for path in paths],
+    )
+
+    def called(out: str, last: int = 0) -> subprocess.CompletedProcess[str]:
+        options = ["dedup", str(store.folder), "--out", str(tmp_path / out), "--match-from", "0.5", "--keep", "first"]
+        command = [sys.executable, "-c", RUN, str(last), *options, "--quiet"]
+        return subprocess.run(command, check=False, capture_output=True, text=True)
+
+    whole = called("whole")
+    assert (whole.returncode, whole.stdout.strip()) == (0, "9")
+    assert called("out", 7).returncode == -signal.SIGKILL
+    again = called("out")
+    assert again.returncode == 0
+    assert int(again.stdout) < 9
+    for name in ("keep.txt", "drop.txt", "pairs.parquet", "decisions.parquet", "groups.parquet"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    results = [read_report(tmp_path / out / "report.json").content["results"] for out in ("out", "whole")]
+    assert results[0]["pixels"] == results[1]["pixels"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
+        path.name for path in (tmp_path / "whole").iterdir()
+    )
