@@ -60,13 +60,6 @@ class CopyModel:
         """Of a copy, 0 to 1."""
         return float(np.interp(logit, *self.curve))
 
-    def logit_of(self, probability: float) -> float:
-        """The least sum that has this probability; infinite where none has."""
-        place = int(np.searchsorted(self.curve[1], probability))
-        if place == len(self.curve[1]):
-            return math.inf
-        return float(np.interp(probability, self.curve[1][: place + 1], self.curve[0][: place + 1]))
-
 
 def signals_of(alignment: Alignment, found: Agreement) -> Float64:
     """What an alignment shows, in the order of `SIGNALS`, (10,) float64: more of each speaks more for a copy.

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,12 +70,3 @@ def test_few_patches_say_less() -> None:
     said = [copy_model().logit(signals(whole._replace(patches=patches))) for patches in (0, 3, 12, 100)]
     assert said == sorted(said)
     assert said[1] < said[2] == said[3]
-
-
-@pytest.mark.parametrize("probability", [0.02, 0.3, 0.5, 0.9])
-def test_the_sum_at_a_probability(probability: float) -> None:
-    model = copy_model()
-    logit = model.logit_of(probability)
-    assert model.probability(logit) == pytest.approx(probability, abs=1e-6) or logit == model.curve[0][0]
-    assert model.logit_of(1.0) == np.inf
-    assert all(one <= other for one, other in itertools.pairwise(map(model.logit_of, (0.02, 0.3, 0.5, 0.9))))
