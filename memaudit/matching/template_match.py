@@ -53,8 +53,11 @@ def _slid(inner: Picture, outer: Picture) -> Placement | None:
     where it fits nowhere."""
     cv2 = import_cv2()
     best, found = LEAST_CORRELATION, None
+    places = _coarse_places(inner, outer)
+    if not places:
+        return None
     below = cv2.GaussianBlur(_small(outer, _SIDE), (0, 0), 1.0)
-    for scale, place in _coarse_places(inner, outer):
+    for scale, place in places:
         above = cv2.GaussianBlur(_small(inner, _SIDE * scale), (0, 0), 0.8)
         height, width = above.shape[:2]
         left, top = (max(0, 2 * at - _REACH) for at in place)
