@@ -188,7 +188,7 @@ def dedup(
     ruling = Ruling(options.groups, threshold)
     on_pixels = None
     if rule is not None:
-        on_pixels = _OnPixels(rule, Limits(store.digest, scratch, options.budget, options.seed, tell))
+        on_pixels = _OnPixels(rule, Limits(store.digest, scratch, options.budget, options.seed, tell, plan.cut))
     decided = _decide(store, images, rows, compared.found, found, ruling, on_pixels, progress)
     steps = (compared.shortfall, shortfall(decided.pixels, options.max_unreadable))
     families = linked_families(len(store), decided.pairs, found)
