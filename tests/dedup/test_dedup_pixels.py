@@ -30,8 +30,9 @@ from memaudit.dedup.candidates import CandidateRule, Collected
 from memaudit.dedup.components import components
 from memaudit.dedup.groups import cover
 from memaudit.dedup.ignored import read_ruled_out, without
+from memaudit.dedup.options import DedupOptions
 from memaudit.dedup.results import Decision, DedupResult, PixelChecks, Reason
-from memaudit.dedup.run import DedupOptions, dedup
+from memaudit.dedup.run import dedup
 from memaudit.matching.compare import Checks, Ends, checked_in_order
 from memaudit.matching.plan import PAIR_FLOORS
 from memaudit.matching.schedule import Schedule
