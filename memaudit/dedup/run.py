@@ -54,7 +54,7 @@ def dedup(
     rows = np.setdiff1d(setup.rows, found.row)
     rule = setup.rule(rows)
     searched = search(setup, rows, rule, scratch, progress)
-    limits = Limits(store.digest, scratch, options.budget, options.seed, tell, plan.cut)
+    limits = Limits(store.digest, scratch, options.budget, options.seed, tell, setup.plan.cut)
     outcome = decide_all(setup, rows, searched.found, found, rule, limits, progress)
     ignored = Ignored(ruled_out.digest, len(ruled_out.pairs), outcome.ruled_out) if ruled_out else None
     steps = (searched.shortfall, shortfall(outcome.pixels, options.max_unreadable))
