@@ -109,7 +109,8 @@ def check_pairs(
     """Check query left[i] against reference right[i], for all i. Memory: `HELD` pictures, and 300 bytes a pair.
 
     parts: what is compared of them; None: all. cut: least probability of a copy, None: the model's own. The result
-    depends neither on the number of threads nor on the order of the pairs. Raises MissingDependencyError without OpenCV.
+    depends neither on the number of threads nor on the order of the pairs. Raises
+    MissingDependencyError without OpenCV.
     """
     checks, done = Checks.empty(len(left)), 0
     ends = Ends.of(queries, references, left, right, parts)
