@@ -26,11 +26,11 @@ def text(rng: Rng) -> Image.Image:
     page = Image.new("RGB", (width, height), tuple(int(level) for level in 255 - rng.integers(0, 20, 3)))
     draw, size, ink = ImageDraw.Draw(page), int(rng.choice([12, 14, 17, 21])), int(rng.integers(0, 70))
     margin, y = int(rng.integers(14, 48)), int(rng.integers(14, 48))
-    draw.text((margin, y), _sentence(rng, 3), (ink,) * 3, ImageFont.load_default(round(size * 1.6)))
+    draw.text((margin, y), sentence(rng, 3), (ink,) * 3, ImageFont.load_default(round(size * 1.6)))
     y += round(size * 2.6)
     font = ImageFont.load_default(size)
     while y < height - margin - size:
-        words = _sentence(rng, 12)
+        words = sentence(rng, 12)
         while words and draw.textlength(words, font) > width - 2 * margin:
             words = words.rpartition(" ")[0]
         draw.text((margin, y), words, (ink,) * 3, font)
@@ -38,7 +38,7 @@ def text(rng: Rng) -> Image.Image:
     return page
 
 
-def _sentence(rng: Rng, words: int) -> str:
+def sentence(rng: Rng, words: int) -> str:
     return " ".join("".join(rng.choice(_SYLLABLES, int(rng.integers(1, 4)))) for _ in range(words)).capitalize()
 
 

@@ -1,12 +1,16 @@
 """How the model of a copy was fitted: `python -m benchmarks.copies.fitting FIT TUNE` writes matching/model.json anew.
 
-FIT and TUNE are folders that `benchmarks.copies.pairs` wrote, of these parts; the coefficients are of the first alone,
-the curve and the cuts of the second alone. Of each pair the alignment counts that says most for a copy, so that it is
-fitted in turns: choose the alignment of every pair, fit a logistic regression (coefficients of at least 0, for more of
-each signal must never speak against a copy; ridge penalty `RIDGE`), until nothing changes. Pairs that show one drawing,
-though nobody made a copy (`shared`), are neither. The curve is the share of copies by the sum, made monotone by pooling
-(PAVA: Ayer et al. 1955). Cuts are those of the false matches in TUNE that they let pass: `FALSE_MATCHES` of all
-comparisons, `FALSE_PARTS` where a part is compared.
+FIT and TUNE are folders that `benchmarks.copies.pairs` wrote, of these parts; to either come series that are drawn for
+it (series.py). All that the trees know is of the first, curve and cut are of the second alone. Pairs that show one
+drawing, though nobody made a copy (`shared`), are neither; so are two members of a series of icons that differ in a
+mark. Of many pairs `MOST` are drawn, of each alteration and kind of picture alike.
+
+Closeness, which tells what alignment of a pair counts, is a logistic regression (coefficients of at least 0, ridge
+penalty `RIDGE`), fitted in turns: choose the alignment of every pair, fit, until nothing changes. The trees are boosted
+(histogram gradient boosting of scikit-learn: Ke et al. 2017), with more of each signal never against a copy, or never
+for one (`AGAINST`), but for those of `EITHER`. They are of the alignments that the closeness of the present model.json
+chooses, so that a second run settles it. The curve is the share of copies by their sum, made monotone by pooling (PAVA:
+Ayer et al. 1955). The cut lets `FALSE_MATCHES` of the pairs of TUNE that are no copies pass, series left out.
 """
 
 from __future__ import annotations
@@ -16,40 +20,74 @@ import itertools
 import json
 import os
 import sys
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression, minimize
 
-from benchmarks.copies.pairs import PAIRS, SHARED, Shared
+from benchmarks.alterations import SETTINGS, TWO, Beside, copies_of, of_two
+from benchmarks.copies.pairs import PAIRS, Shared
+from benchmarks.copies.series import KINDS, MEMBERS, series
+from benchmarks.samples import sample_emoji
 from memaudit.matching.agreement import agreement
 from memaudit.matching.align import alignments
-from memaudit.matching.model import SCHEMA, SIGNALS, signals_of
+from memaudit.matching.model import AGREEING, SCHEMA, SIGNALS, Trees, agreeing
 from memaudit.matching.pictures import Picture, import_cv2, read_picture
+from memaudit.matching.rule import closest, signals_of_pair
 from memaudit.types import Float64, Int64
+from scripts.alterations import stream
 
 RIDGE, TURNS = 1e-3, 10
-FALSE_MATCHES, FALSE_PARTS = 0.003, 0.0005
+TREES, LEAVES, LEAST_IN_LEAF, RATE = 120, 8, 20, 0.1
+AGAINST = ("beyond", "ragged", "lost", "more_lost")
+EITHER = ("solid", "pieces", "crossing", "features", "patches", "outlined", "recoloured")
+FALSE_MATCHES = 0.002
 BAND, LEAST = 0.5, 25
+MOST = {"copy": 1600, "none": 2400}
+EACH = 8  # series of each kind
+_PAIRS_OF_SERIES, _COPIES_OF_SERIES = 12, 8
+_UNCOPIED = ("text", "gradient")  # series of which copies are hardly told apart by anybody
+_BADGES = "icon"
 _HELD = 700
 _MODEL = Path(__file__).parents[2] / "memaudit/matching/model.json"
 
 
-class Seen(NamedTuple):
-    """All alignments of all pairs: signals (h, k) and the pair (h,) of each; copy (n,): what a pair is, 1 or 0."""
+class Pair(NamedTuple):
+    """Two files, and whether one is a copy of the other. drawn: of a series."""
+
+    query: str
+    reference: str
+    copy: bool
+    drawn: bool
+
+
+class Alignments(NamedTuple):
+    """All of all pairs: signals of `AGREEING` (h, 10) and the pair (h,) of each."""
 
     signals: Float64
     pair: Int64
-    copy: Float64
 
     def closest(self, score: Float64) -> Int64:
         """Of each pair the alignment with the highest score (h,)."""
         order = np.lexsort((-score, self.pair))
         return np.asarray(order[np.diff(self.pair[order], prepend=-1) != 0])
+
+
+class Seen(NamedTuple):
+    """What a part shows: all alignments of its pairs; signals (n, k) of the closest of each; copy (n,): what a pair is,
+    1 or 0; drawn (n,): whether it is of a series."""
+
+    alignments: Alignments
+    signals: Float64
+    copy: Float64
+    drawn: NDArray[np.bool_]
 
 
 class Sum(NamedTuple):
@@ -62,32 +100,83 @@ class Sum(NamedTuple):
         return np.asarray(signals @ self.coefficients + self.intercept)
 
 
-def seen(folder: Path) -> Seen:
-    """What the pairs of a part show. Memory: them; pictures, `_HELD` of each process."""
+def pairs_in(folder: Path) -> list[Pair]:
+    """`MOST` of the pairs of a part: every so manieth, once they are sorted by what they are."""
     shared = Shared()
-    table = pq.read_table(folder / PAIRS).to_pydict()
-    chosen = [
-        i
-        for i, label in enumerate(table["label"])
-        if label == "copy"
-        or (table["candidate"][i] and label != SHARED and not shared(table["source"][i], table["reference"][i]))
-    ]
-    copy = np.array([table["label"][i] == "copy" for i in chosen], np.float64)
-    files = [(table["query_path"][i], table["reference_path"][i]) for i in chosen]
+    names = ("query_path", "reference_path", "label", "role", "alteration", "kind", "source", "reference", "candidate")
+    rows = list(zip(*pq.read_table(folder / PAIRS, columns=list(names)).to_pydict().values(), strict=True))
+    copies = [row for row in rows if row[2] == "copy"]
+    none = [row for row in rows if row[2] == "none" and row[8] and not shared(row[6], row[7])]
+    chosen = [*_spread(copies, MOST["copy"]), *_spread(none, MOST["none"])]
+    return [Pair(row[0], row[1], row[2] == "copy", False) for row in chosen]
+
+
+def _spread(rows: list[tuple[Any, ...]], most: int) -> list[tuple[Any, ...]]:
+    """So many, by role, alteration and kind of picture; in each of these as a hash has it."""
+    ordered = sorted(rows, key=lambda row: (row[3], row[4], row[5], hashlib.sha256(repr(row[:2]).encode()).digest()))
+    return [ordered[i] for i in np.unique(np.linspace(0, len(ordered) - 1, most).astype(int))]
+
+
+def pairs_of_series(first: int, grounds: Sequence[Path], out: Path) -> Iterator[Pair]:
+    """Members of `EACH` series of each kind, from the one with number `first` on, with copies of some."""
+    beside = Beside(sorted((sample_emoji() / "smileys").glob("*.png")), grounds)
+    for kind, number in itertools.product(KINDS, range(first, first + EACH)):
+        rng, name = stream(0, kind, "pairs of a series", number), f"{kind}-{number}"
+        files = [out / f"{name}-{place}.png" for place in range(MEMBERS)]
+        for file, image in zip(files, series(kind, number), strict=True):
+            image.save(file)
+        both = list(itertools.combinations(files, 2))
+        if kind != _BADGES:
+            for place in rng.permutation(len(both))[:_PAIRS_OF_SERIES]:
+                yield Pair(str(both[place][1]), str(both[place][0]), False, True)
+        if kind in _UNCOPIED:
+            continue
+        chosen, alterations = int(rng.integers(MEMBERS)), [*SETTINGS, *TWO]
+        for place in rng.permutation(len(alterations))[:_COPIES_OF_SERIES].tolist():
+            copy = _altered(files[chosen], name, alterations[place], beside, out / f"{name}-{chosen}-{place}.jpg")
+            yield Pair(copy, str(files[chosen]), True, True)
+            if kind != _BADGES:
+                yield Pair(copy, str(files[(chosen + 1 + int(rng.integers(MEMBERS - 1))) % MEMBERS]), False, True)
+
+
+def _altered(source: Path, name: str, alteration: str, beside: Beside, out: Path) -> str:
+    if alteration in SETTINGS:
+        setting = SETTINGS[alteration]
+        image, quality = next(copies_of(source, name, beside, {alteration: setting}))[1], setting.quality
+    else:
+        image, quality = of_two(source, name, beside, alteration)
+    image.save(out, "JPEG", quality=quality)
+    return str(out)
+
+
+def pairs_with_series(folder: Path, first: int, out: Path) -> list[Pair]:
+    """Those of a part, and those of series that are drawn for it."""
+    grounds = sorted((folder / "images/clean").glob("*.jpg"))
+    return [*pairs_in(folder), *pairs_of_series(first, grounds, out)]
+
+
+def seen(pairs: Sequence[Pair]) -> Seen:
+    """What they show. Memory: that; pictures, `_HELD` of each process."""
+    pairs = sorted(pairs, key=lambda pair: pair.reference)
     with ProcessPoolExecutor(os.cpu_count(), initializer=_one_thread) as pool:
-        found = list(pool.map(_signals, files, chunksize=50))
-    pair = np.repeat(np.arange(len(files)), [len(rows) for rows in found])
-    return Seen(np.concatenate(found), pair, copy)
+        found = list(pool.map(_signals, pairs, chunksize=50))
+    pair = np.repeat(np.arange(len(pairs)), [len(rows) for rows, _ in found])
+    return Seen(
+        Alignments(np.concatenate([rows for rows, _ in found]), pair),
+        np.stack([signals for _, signals in found]),
+        np.array([pair.copy for pair in pairs], np.float64),
+        np.array([pair.drawn for pair in pairs]),
+    )
 
 
 def _one_thread() -> None:
     import_cv2().setNumThreads(1)
 
 
-def _signals(files: tuple[str, str]) -> Float64:
-    query, reference = (_picture(file) for file in files)
-    rows = [signals_of(found, agreement(query, reference, found.matrix)) for found in alignments(query, reference)]
-    return np.array(rows).reshape(-1, len(SIGNALS))
+def _signals(pair: Pair) -> tuple[Float64, Float64]:
+    query, reference = _picture(pair.query), _picture(pair.reference)
+    rows = [agreeing(found, agreement(query, reference, found.matrix)) for found in alignments(query, reference)]
+    return np.array(rows).reshape(-1, len(AGREEING)), signals_of_pair(query, reference, closest(query, reference))
 
 
 @lru_cache(_HELD)
@@ -98,14 +187,14 @@ def _picture(file: str) -> Picture:
     return picture
 
 
-def fitted(part: Seen) -> Sum:
+def closeness(part: Alignments, copy: Float64) -> Sum:
     """The logistic regression, of signals as they are."""
     mean, spread = part.signals.mean(axis=0), part.signals.std(axis=0) + 1e-9
     scaled = (part.signals - mean) / spread
     weights, score = np.zeros(len(mean) + 1), scaled.sum(axis=1)
     for _ in range(TURNS):
         chosen = part.closest(score)
-        weights = _regressed(scaled[chosen], part.copy[part.pair[chosen]], weights)
+        weights = _regressed(scaled[chosen], copy[part.pair[chosen]], weights)
         before, score = score, scaled @ weights[:-1] + weights[-1]
         if np.abs(score - before).max() < 1e-3:
             break
@@ -124,6 +213,39 @@ def _regressed(scaled: Float64, copy: Float64, start: Float64) -> Float64:
 
     bounds = [(0, None)] * (len(start) - 1) + [(None, None)]
     return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x)
+
+
+def boosted(signals: Float64, copy: Float64) -> list[dict[str, list[float]]]:
+    """The trees over signals (n, k), each by the columns of `Trees`; the first is a leaf, what is added to all."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    ways = [0 if name in EITHER else -1 if name in AGAINST else 1 for name in SIGNALS]
+    fitted = HistGradientBoostingClassifier(
+        max_iter=TREES,
+        learning_rate=RATE,
+        max_leaf_nodes=LEAVES,
+        min_samples_leaf=LEAST_IN_LEAF,
+        l2_regularization=1.0,
+        monotonic_cst=ways,
+        early_stopping=False,
+        random_state=0,
+    ).fit(signals, copy)
+    start = float(fitted._baseline_prediction.ravel()[0])
+    first: dict[str, list[float]] = {"signal": [0], "at": [0], "left": [0], "right": [0], "value": [start]}
+    return [first, *(_columns(predictors[0].nodes) for predictors in fitted._predictors)]
+
+
+def _columns(nodes: Any) -> dict[str, list[float]]:
+    """A tree of scikit-learn's, its numbers rounded to what float32 tells apart."""
+    place, leaf = np.arange(len(nodes)), nodes["is_leaf"].astype(bool)
+    columns = {
+        "signal": np.where(leaf, 0, nodes["feature_idx"]),
+        "at": np.where(leaf, 0.0, nodes["num_threshold"]).round(5),
+        "left": np.where(leaf, place, nodes["left"]),
+        "right": np.where(leaf, place, nodes["right"]),
+        "value": np.where(leaf, nodes["value"], 0.0).round(5),
+    }
+    return {name: column.tolist() for name, column in columns.items()}
 
 
 def curve_of(logit: Float64, copy: Float64) -> tuple[Float64, Float64]:
@@ -149,27 +271,28 @@ def cut_of(logit: Float64, copy: Float64, passing: float) -> float:
 
 def main(fit: Path, tune: Path) -> None:
     """Fit, and write the model."""
-    part, other = seen(fit), seen(tune)
-    weighted = fitted(part)
-    score = weighted.of(other.signals)
-    logit = score[other.closest(score)]
+    with TemporaryDirectory() as scratch:
+        parts = [
+            seen(pairs_with_series(folder, number * 100, Path(scratch))) for number, folder in enumerate((fit, tune))
+        ]
+    part, other = parts
+    weighted = closeness(part.alignments, part.copy)
+    trees = boosted(part.signals, part.copy)
+    logit = np.array([Trees.of(trees).sum(row) for row in other.signals])
+    real = ~other.drawn
     curve = curve_of(logit, other.copy)
-    cuts = [float(np.interp(cut_of(logit, other.copy, share), *curve)) for share in (FALSE_MATCHES, FALSE_PARTS)]
+    cut = round(float(np.interp(cut_of(logit[real], other.copy[real], FALSE_MATCHES), *curve)), 3)
     told: dict[str, Any] = {
         "schema": SCHEMA,
-        "signals": dict(zip(SIGNALS, weighted.coefficients.round(4).tolist(), strict=True)),
+        "closest": dict(zip(AGREEING, weighted.coefficients.round(4).tolist(), strict=True)),
         "intercept": round(weighted.intercept, 4),
+        "signals": SIGNALS,
+        "trees": trees,
         "curve": {"logit": curve[0].round(4).tolist(), "probability": curve[1].round(5).tolist()},
-        "cut": round(cuts[0], 3),
-        "part_cut": round(cuts[1], 3),
+        "cut": cut,
         "fitted_on": hashlib.sha256((fit / PAIRS).read_bytes()).hexdigest(),
     }
     _MODEL.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    for name, cut in zip(("cut", "part_cut"), cuts, strict=True):
-        found = np.interp(logit, *curve) >= round(cut, 3)
-        copies = other.copy == 1
-        rejected = f"{found[~copies].sum()} of {(~copies).sum()} others"
-        print(f"{name} {cut:.3f}: {found[copies].mean():.2%} of copies, {rejected}")
 
 
 if __name__ == "__main__":

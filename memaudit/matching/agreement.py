@@ -71,7 +71,7 @@ class Agreement(NamedTuple):
 NONE = Agreement(0.0, 0, 0.0, 0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
 
-class _Drawn(NamedTuple):
+class Drawn(NamedTuple):
     """A picture on the canvas, blurred a little: `pixels` (height, width, 3) and `grey` (height, width) float32; the
     shares of each patch (rows, columns) float32 that lie in the picture (`inside`) and on its ground."""
 
@@ -81,17 +81,43 @@ class _Drawn(NamedTuple):
     ground: Float32
 
 
-def agreement(query: Picture, reference: Picture, matrix: Float64) -> Agreement:
-    """Lay the query on the reference and compare patches of their common part."""
+class Laid(NamedTuple):
+    """Two pictures on one canvas, the query and the reference, and of each patch (rows, columns) whether it lies in
+    both (`common`), whether it shows something in either (`texture`), and their normalised cross-correlation."""
+
+    own: Drawn
+    other: Drawn
+    common: NDArray[np.bool_]
+    texture: NDArray[np.bool_]
+    correlation: Float32
+    canvas: Float64
+
+    @property
+    def agree(self) -> NDArray[np.bool_]:
+        """Which patches do."""
+        return self.correlation >= _ALIKE
+
+
+def lay(query: Picture, reference: Picture, matrix: Float64) -> Laid | None:
+    """Lay the query on the reference; None where they have nothing in common there."""
     box = _common_box(query, reference, matrix)
     if box is None:
-        return NONE
+        return None
     canvas, size = _canvas(box)
     own, other = _drawn(query, composed(canvas, matrix), size), _drawn(reference, canvas, size)
     common = np.minimum(own.inside, other.inside) > _WHOLLY
     if not common.any():
-        return NONE
+        return None
     correlation, texture = _correlation(own.grey, other.grey)
+    return Laid(own, other, common, texture, correlation, canvas)
+
+
+def agreement(query: Picture, reference: Picture, matrix: Float64) -> Agreement:
+    """Lay the query on the reference and compare patches of their common part."""
+    laid = lay(query, reference, matrix)
+    if laid is None:
+        return NONE
+    own, other, common, texture, correlation, canvas = laid
     edge = np.maximum(own.ground, other.ground) > 1 - _WHOLLY
     within, edges = common & texture & ~edge, common & texture & edge
     squares = _mean_squares(own.pixels - other.pixels)
@@ -125,7 +151,7 @@ def _mean_squares(difference: Float32) -> Float32:
     return np.asarray(_means(difference * difference).sum(axis=2) / (3 * 255**2))
 
 
-def _coloured(own: _Drawn, other: _Drawn, common: NDArray[np.bool_]) -> float:
+def _coloured(own: Drawn, other: Drawn, common: NDArray[np.bool_]) -> float:
     difference = _means(own.pixels) - _means(other.pixels)
     near = (difference * difference).sum(axis=2) / (3 * 255**2) <= _KEPT**2
     shown = common & ((np.minimum(own.ground, other.ground) < 1) | ~near)
@@ -177,16 +203,14 @@ def _canvas(box: tuple[float, float, float, float]) -> tuple[Float64, tuple[int,
     return np.array([[x, 0, -left * x], [0, y, -top * y]]), (width, height)
 
 
-def _drawn(picture: Picture, matrix: Float64, size: tuple[int, int]) -> _Drawn:
+def _drawn(picture: Picture, matrix: Float64, size: tuple[int, int]) -> Drawn:
     cv2 = import_cv2()
     place, how = to_canvas(picture, matrix), cv2.INTER_NEAREST
     inside = cv2.warpAffine(np.ones_like(picture.ground, np.float32), place, size, flags=how)
     ground = cv2.warpAffine(picture.ground.astype(np.float32), place, size, flags=how) if picture.ground.any() else None
     pixels = cv2.GaussianBlur(laid(picture, matrix, size), (0, 0), _BLUR).astype(np.float32)
     shares = _means(inside)
-    return _Drawn(
-        pixels, cv2.transform(pixels, _TO_GREY), shares, np.zeros_like(shares) if ground is None else _means(ground)
-    )
+    return Drawn(pixels, to_grey(pixels), shares, np.zeros_like(shares) if ground is None else _means(ground))
 
 
 def _correlation(own: Float32, other: Float32) -> tuple[Float32, NDArray[np.bool_]]:
@@ -208,6 +232,11 @@ def _correlation(own: Float32, other: Float32) -> tuple[Float32, NDArray[np.bool
     # A floor on the spread: noise on a plain patch correlates with nothing, and says nothing
     correlation = left(own * other, parts, others) / (np.maximum(spread, 1) * np.maximum(other_spread, 1))
     return correlation, np.maximum(spread, other_spread) >= _TEXTURE
+
+
+def to_grey(pixels: Float32) -> Float32:
+    """The mean of the colours."""
+    return np.asarray(import_cv2().transform(np.ascontiguousarray(pixels), _TO_GREY))
 
 
 def _means(image: Float32) -> Float32:

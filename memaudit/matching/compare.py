@@ -54,9 +54,9 @@ class Parts(NamedTuple):
 class Checks(NamedTuple):
     """One entry for each pair. read: both files could be; where not, `why` says what is the matter, and kind is NEAR.
 
-    probability: of a copy, see model.py; NaN where it was not read. kind: of `Kind`, and PARTIAL for copies of which a
-    part was compared; alike, of_query, of_reference, worst: see
-    `Agreement`, shares of what was compared; inliers: features that agree; overlaps: where the copies lie.
+    probability: of a copy, see model.py; NaN where it was not read, and where a part was compared. kind: of `Kind`, and
+    PARTIAL for copies of which a part was compared; alike, of_query, of_reference, worst: see `Agreement`, shares of
+    what was compared; inliers: features that agree; apart: see `Check`; overlaps: where the copies lie.
     """
 
     read: NDArray[np.bool_]
@@ -68,12 +68,13 @@ class Checks(NamedTuple):
     of_query: Float32
     of_reference: Float32
     worst: Float32
+    apart: NDArray[np.bool_]
     overlaps: Overlaps
 
     @classmethod
     def empty(cls, pairs: int) -> Checks:
         """Columns to be filled."""
-        types = (bool, object, object, np.float32, np.int64, np.float32, np.float32, np.float32, np.float32)
+        types = (bool, object, object, np.float32, np.int64, np.float32, np.float32, np.float32, np.float32, bool)
         return cls._make([*(np.empty(pairs, kind) for kind in types), Overlaps.unknown(pairs)])
 
     @classmethod
@@ -288,5 +289,6 @@ def _columns(found: list[Check | str]) -> Checks:
         of_query,
         of_reference,
         worst,
+        np.array([item.apart for item in checks], bool),
         Overlaps.of([item.overlap for item in checks]),
     )

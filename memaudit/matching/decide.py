@@ -23,8 +23,8 @@ MISSES = 50
 class Decided:
     """What became of the candidates, an entry of each column for each.
 
-    near: its similarity makes it a match. checks: what pixels say of it, or of the window that decided; read nowhere
-    where they were not compared (not `on_pixels`).
+    near: its similarity makes it a match, and pixels do not tell it apart. checks: what pixels say of it, or of the
+    window that decided; read nowhere where they were not compared (not `on_pixels`).
     """
 
     candidates: Candidates
@@ -112,8 +112,9 @@ class Decided:
 def decide(
     searched: Searched, queries: Queries, references: Store, threshold: float, plan: MatchPlan, progress: Progress
 ) -> Decided:
-    """Hold each candidate against its query. At or above the threshold it is a match whatever the pixels say: they
-    name its kind, or do not confirm it. Below, it is one if they confirm it. Where the whole images do not, the windows
+    """Hold each candidate against its query. Below the threshold it is a match if pixels confirm it. At or above, it is
+    one unless they tell two simple drawings apart, as the cards of a deck are; else they name its kind, or do not
+    confirm it. Where the whole images do not, the windows
     of the training image that led to it are looked at by themselves: one that agrees makes a partial copy. Of what only
     details led to, similarity decides nothing.
 
@@ -124,6 +125,7 @@ def decide(
     if not plan.on_pixels:
         return Decided(candidates, near, Checks.of_nothing(len(near)), False)
     checks = _checked(candidates, queries, references, plan.cut, progress)
+    near &= ~(checks.read & checks.apart)
     place = windows.places_in(candidates)
     doubtful = (checks.read & ~checks.copies)[place]
     place, windows = place[doubtful], windows.picked(doubtful)

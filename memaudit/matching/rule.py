@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
 from itertools import takewhile
 from typing import NamedTuple
 
 import numpy as np
 
-from memaudit.matching.agreement import NONE, Agreement, agreement
+from memaudit.matching.agreement import NONE, Agreement, agreement, lay
 from memaudit.matching.align import Alignment, alignments
+from memaudit.matching.differences import NOTHING_SHOWN, differences
 from memaudit.matching.kinds import Kind
-from memaudit.matching.model import copy_model, signals_of
+from memaudit.matching.model import agreeing, copy_model, signals_of
 from memaudit.matching.overlap import Overlap, overlap_of
 from memaudit.matching.pictures import Picture
 from memaudit.types import Float64
 
-# Chosen on copies of known truth (benchmarks/families.py); docs/protocols/pixel-matching.md has figures on either side
+SURE = 4.0  # closeness from which no further alignment is looked at
+SIMPLE = 250  # features: fewer have drawings such as the cards of a deck, which embeddings call near-duplicates
+# Of parts, which the model does not know: features must agree, and nearly all patches, for a part is the best of many
 ENOUGH_PATCHES = 8
-ALIKE = 0.6  # share of the patches within the pictures, where there are enough of them
-FEW_ALIKE = 0.8  # where few features agree; and share of all patches, outlines included, where there are few within
-FEW_ALIKE_WITH_FEATURES = 0.5  # the same, where features agree too
 FEATURES = 8
-PART_ALIKE = 0.75  # share of the patches where a part was compared
-MANY_FEATURES = 20  # from which a copy is one whatever its colours
-COLOURED = 0.5  # share of the patches with the same mean colour: with less one is recoloured, or another picture, and
-RECOLOURED_ALIKE = 0.75  # more patches must agree, in place of ALIKE and FEW_ALIKE_WITH_FEATURES;
-FEW_RECOLOURED_ALIKE = 0.9  # and of all patches, where few features agree
-OUTLINES_COLOURED = 0.8  # where outlines or parallel edges decide, and no feature: flags may differ in one band
-SOUGHT_PATCHES = 12  # where the pixels were asked how one lies on the other, one must lie within the other,
-SOUGHT_ALIKE = 0.9  # nearly all patches agree,
-SOUGHT_COLOURED = 0.8  # in their colours too,
-SOUGHT_CROSSING = 0.1  # and not along parallel edges alone
+PART_ALIKE = 0.75  # share of the patches within the pictures that agree
+FEW_PART_ALIKE = 0.8  # the same where fewer than `FEATURES` agree; and of all patches, where there are few within
+FEW_ALIKE_WITH_FEATURES = 0.5  # of all, outlines included, where there are few within and enough features agree
 COMMON = 0.4  # share of the smaller picture that the common part takes
+# Of the kind of a copy
 WHOLE = 0.85  # share of either picture from which the common part is all of it
 ALL_ALIKE = 0.9  # share of the patches, within and in all: with less a part was exchanged
 SAME_PIXELS = 0.15  # patched l2 distance (Carlini et al. 2023)
@@ -41,110 +34,100 @@ LEAST_KEPT = 0.5  # share of such patches that makes a template
 
 
 class Check(NamedTuple):
-    """What the pixels say of a pair. inliers and agreement are those of the best alignment; probability: of a copy, by
-    the model (model.py), the highest of the alignments looked at, NaN where a part was compared; overlap: where a copy
-    lies by the alignment that decided, None for what is none."""
+    """What the pixels say of a pair, by the closest alignment, or of a part by the first that agrees. probability: of a
+    copy, NaN where a part was compared; overlap: where a copy lies, None for what is none. apart: no copy, for they
+    differ, and in one of them there is so little to see that the similarity of their embeddings says nothing."""
 
     kind: Kind
     inliers: int
     agreement: Agreement
     probability: float
     overlap: Overlap | None = None
+    apart: bool = False
 
     @property
     def is_copy(self) -> bool:
         return self.kind is not Kind.SIMILAR
 
 
-def check(query: Picture, reference: Picture, cut: float | None = None) -> Check:
-    """Look for an alignment in which the pictures agree; the first that does decides, else the closest is told.
+class Seen(NamedTuple):
+    """An alignment, what it shows, and how much that speaks for a copy."""
 
-    cut: less probable than this is no copy; None: the rule alone decides. Both as float32, as probabilities are kept.
+    alignment: Alignment
+    agreement: Agreement
+    closeness: float
+
+
+def check(query: Picture, reference: Picture, cut: float | None = None) -> Check:
+    """What the model says of the closest alignment.
+
+    cut: less probable than this is no copy; None: the model's own. Both as float32, as probabilities are kept.
     """
-    found = _first(query, reference, alignments(query, reference), is_copy)
-    if cut is not None and np.float32(found.probability) < np.float32(cut):
-        return found._replace(kind=Kind.SIMILAR, overlap=None)
-    return found
+    model, seen = copy_model(), closest(query, reference)
+    probability = model.probability(model.logit(signals_of_pair(query, reference, seen)))
+    alignment, found, _ = seen
+    if np.float32(probability) < np.float32(model.cut if cut is None else cut):
+        apart = found.worst > SAME_PIXELS and _features(query, reference) < SIMPLE
+        return Check(Kind.SIMILAR, alignment.inliers, found, probability, apart=apart)
+    where = overlap_of(query, reference, alignment.matrix)
+    return Check(_kind(found, alignment), alignment.inliers, found, probability, where)
+
+
+def closest(query: Picture, reference: Picture) -> Seen:
+    """The alignment in which the pictures agree best."""
+    model, best = copy_model(), None
+    for alignment in alignments(query, reference):
+        found = agreement(query, reference, alignment.matrix)
+        closeness = model.closeness(agreeing(alignment, found))
+        if best is None or closeness > best.closeness:
+            best = Seen(alignment, found, closeness)
+        if closeness >= SURE:
+            break
+    assert best is not None  # frame on frame there is always one
+    return best
+
+
+def signals_of_pair(query: Picture, reference: Picture, seen: Seen) -> Float64:
+    """What the model goes by, in the order of its `SIGNALS`."""
+    laid = lay(query, reference, seen.alignment.matrix)
+    differing = NOTHING_SHOWN if laid is None else differences(laid)
+    return signals_of(seen.alignment, seen.agreement, differing, _features(query, reference))
+
+
+def _features(query: Picture, reference: Picture) -> int:
+    return min(len(picture.features.places) for picture in (query, reference))
 
 
 def check_part(query: Picture, reference: Picture) -> Check:
     """The same where one of them is a part of a picture: a copy is `partial`. Its frame means nothing, so features must
-    tell how one lies on the other; and it is the best of very many, so that more patches must agree."""
-    by_features = takewhile(lambda alignment: alignment.inliers > 0, alignments(query, reference))
-    found = _first(query, reference, by_features, is_copy_of_part)
-    found = found._replace(probability=math.nan)  # the model knows whole pictures only
-    return found._replace(kind=Kind.PARTIAL) if found.is_copy else found
-
-
-def _first(
-    query: Picture,
-    reference: Picture,
-    hypotheses: Iterable[Alignment],
-    passes: Callable[[Agreement, int, bool], bool],
-) -> Check:
-    best, logit, model = Check(Kind.SIMILAR, 0, NONE, 0.0), -math.inf, copy_model()
-    for alignment in hypotheses:
-        matrix, inliers = alignment.matrix, alignment.inliers
-        found = agreement(query, reference, matrix)
-        logit = max(logit, model.logit(signals_of(alignment, found)))
-        if passes(found, inliers, alignment.sought):
-            kind, where = _kind(found, matrix, alignment.sought), overlap_of(query, reference, matrix)
-            return Check(kind, inliers, found, model.probability(logit), where)
+    tell how one lies on the other; the first alignment that agrees decides, else the closest is told."""
+    best = Check(Kind.SIMILAR, 0, NONE, math.nan)
+    for alignment in takewhile(lambda each: each.inliers > 0, alignments(query, reference)):
+        found = agreement(query, reference, alignment.matrix)
+        if is_copy_of_part(found, alignment.inliers):
+            where = overlap_of(query, reference, alignment.matrix)
+            return Check(Kind.PARTIAL, alignment.inliers, found, math.nan, where)
         if found.evidence > best.agreement.evidence:
-            best = Check(Kind.SIMILAR, inliers, found, 0.0)
-    return best._replace(probability=model.probability(logit))
+            best = Check(Kind.SIMILAR, alignment.inliers, found, math.nan)
+    return best
 
 
-def is_copy_of_part(found: Agreement, inliers: int, sought: bool = False) -> bool:
+def is_copy_of_part(found: Agreement, inliers: int) -> bool:
     """The rule where a part was compared, and features agree."""
-    return is_copy(found, inliers, sought) and (found.patches < ENOUGH_PATCHES or found.alike >= PART_ALIKE)
-
-
-def is_copy(found: Agreement, inliers: int, sought: bool = False) -> bool:
-    """The rule, by what says how one picture lies on the other: features, few or none of them, or the pixels."""
     if max(found.of_query, found.of_reference) < COMMON:
         return False
-    if sought:
-        return _agree_where_sought(found)
-    if inliers >= FEATURES:
-        return _agree_with_features(found, inliers)
-    return _agree_without(found, inliers)
-
-
-def _agree_where_sought(found: Agreement) -> bool:
-    alike = found.all_patches >= SOUGHT_PATCHES and found.all_alike >= SOUGHT_ALIKE
-    held = found.coloured >= SOUGHT_COLOURED and found.crossing >= SOUGHT_CROSSING
-    return alike and held and max(found.of_query, found.of_reference) >= WHOLE
-
-
-def _agree_with_features(found: Agreement, inliers: int) -> bool:
-    """Frames and outlines decide only where the pictures hold nothing else, as flat drawings do."""
-    recoloured = found.coloured < COLOURED and inliers < MANY_FEATURES
+    many = inliers >= FEATURES
     if found.patches >= ENOUGH_PATCHES:
-        return found.alike >= (RECOLOURED_ALIKE if recoloured else ALIKE)
-    enough = RECOLOURED_ALIKE if recoloured else FEW_ALIKE_WITH_FEATURES
-    return found.all_patches > 0 and found.all_alike >= enough
+        return found.alike >= (PART_ALIKE if many else FEW_PART_ALIKE)
+    return found.all_patches > 0 and found.all_alike >= (FEW_ALIKE_WITH_FEATURES if many else FEW_PART_ALIKE)
 
 
-def _agree_without(found: Agreement, inliers: int) -> bool:
-    """Frames and outlines must agree in any case where there is no feature at all."""
-    parallel = found.crossing < SOUGHT_CROSSING and found.coloured < OUTLINES_COLOURED
-    if not inliers and (parallel or found.all_alike < FEW_ALIKE):
-        return False
-    if found.coloured < COLOURED and found.all_alike < FEW_RECOLOURED_ALIKE:
-        return False
-    if found.patches >= ENOUGH_PATCHES:
-        return found.alike >= FEW_ALIKE
-    plain = found.all_patches >= ENOUGH_PATCHES and found.all_alike >= FEW_ALIKE
-    return plain and (inliers > 0 or found.coloured >= OUTLINES_COLOURED)
-
-
-def _kind(found: Agreement, matrix: Float64, sought: bool) -> Kind:
+def _kind(found: Agreement, alignment: Alignment) -> Kind:
     if min(found.of_query, found.of_reference) < WHOLE:
         return Kind.PARTIAL
-    in_place = bool(np.abs(matrix[:, :2] - np.eye(2)).max() < 0.05)
+    in_place = bool(np.abs(alignment.matrix[:, :2] - np.eye(2)).max() < 0.05)
     same = found.all_alike >= ALL_ALIKE and (found.patches < ENOUGH_PATCHES or found.alike >= ALL_ALIKE)
-    if in_place and found.worst <= SAME_PIXELS and same and not sought:
+    if in_place and found.worst <= SAME_PIXELS and same and not alignment.sought:
         return Kind.VERBATIM
     if in_place and found.kept >= LEAST_KEPT:
         return Kind.TEMPLATE
