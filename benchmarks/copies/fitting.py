@@ -1,9 +1,9 @@
 """How the model of a copy was fitted: `python -m benchmarks.copies.fitting FIT TUNE` writes matching/model.json anew.
 
-FIT and TUNE are folders that `benchmarks.copies.pairs` wrote, of these parts; to either come series that are drawn for
-it (series.py). All that the trees know is of the first, curve and cut are of the second alone. Pairs that show one
-drawing, though nobody made a copy (`shared`), are neither; so are two members of a series of icons that differ in a
-mark. Of many pairs `MOST` are drawn, of each alteration and kind of picture alike.
+FIT and TUNE are folders that `benchmarks.copies.pairs` wrote, of these parts; to either come copies with any two
+alterations, and series that are drawn for it (series.py). All that the trees know is of the first, curve and cut are of
+the second alone. Pairs that show one drawing, though nobody made a copy (`shared`), are neither; so are two members of
+a series of icons that differ in a mark. Of many pairs `MOST` are drawn, of each alteration and kind of picture alike.
 
 Closeness, which tells what alignment of a pair counts, is a logistic regression (coefficients of at least 0, ridge
 penalty `RIDGE`), fitted in turns: choose the alignment of every pair, fit, until nothing changes. The trees are boosted
@@ -33,8 +33,10 @@ from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression, minimize
 
 from benchmarks.alterations import SETTINGS, TWO, Beside, copies_of, of_two
+from benchmarks.copies.made import made_in
 from benchmarks.copies.pairs import PAIRS, Shared
 from benchmarks.copies.series import KINDS, MEMBERS, series
+from benchmarks.copies.split import SOURCE
 from benchmarks.samples import sample_emoji
 from memaudit.matching.agreement import agreement
 from memaudit.matching.align import alignments
@@ -42,19 +44,22 @@ from memaudit.matching.model import AGREEING, SCHEMA, SIGNALS, Trees, agreeing
 from memaudit.matching.pictures import Picture, import_cv2, read_picture
 from memaudit.matching.rule import closest, signals_of_pair
 from memaudit.types import Float64, Int64
-from scripts.alterations import stream
+from scripts.alterations import read_rgb, stream
 
 RIDGE, TURNS = 1e-3, 10
-TREES, LEAVES, LEAST_IN_LEAF, RATE = 120, 8, 20, 0.1
+TREES, LEAVES, LEAST_IN_LEAF, RATE = 120, 16, 20, 0.1
 AGAINST = ("beyond", "ragged", "lost", "more_lost")
 EITHER = ("solid", "pieces", "crossing", "features", "patches", "outlined", "recoloured")
-FALSE_MATCHES = 0.002
+FALSE_MATCHES = 0.007
 BAND, LEAST = 0.5, 25
 MOST = {"copy": 1600, "none": 2400}
 EACH = 8  # series of each kind
 _PAIRS_OF_SERIES, _COPIES_OF_SERIES = 12, 8
+_TWOS = 4  # copies of each source
+_CUT_AWAY = ("paste 0.4", "crop 0.5")
 _UNCOPIED = ("text", "gradient")  # series of which copies are hardly told apart by anybody
 _BADGES = "icon"
+_FINE = 10**5
 _HELD = 700
 _MODEL = Path(__file__).parents[2] / "memaudit/matching/model.json"
 
@@ -117,9 +122,8 @@ def _spread(rows: list[tuple[Any, ...]], most: int) -> list[tuple[Any, ...]]:
     return [ordered[i] for i in np.unique(np.linspace(0, len(ordered) - 1, most).astype(int))]
 
 
-def pairs_of_series(first: int, grounds: Sequence[Path], out: Path) -> Iterator[Pair]:
+def pairs_of_series(first: int, beside: Beside, out: Path) -> Iterator[Pair]:
     """Members of `EACH` series of each kind, from the one with number `first` on, with copies of some."""
-    beside = Beside(sorted((sample_emoji() / "smileys").glob("*.png")), grounds)
     for kind, number in itertools.product(KINDS, range(first, first + EACH)):
         rng, name = stream(0, kind, "pairs of a series", number), f"{kind}-{number}"
         files = [out / f"{name}-{place}.png" for place in range(MEMBERS)]
@@ -139,6 +143,24 @@ def pairs_of_series(first: int, grounds: Sequence[Path], out: Path) -> Iterator[
                 yield Pair(copy, str(files[(chosen + 1 + int(rng.integers(MEMBERS - 1))) % MEMBERS]), False, True)
 
 
+def pairs_of_two_alterations(folder: Path, beside: Beside, out: Path) -> Iterator[Pair]:
+    """Copies of the sources with any two alterations, of which the part has some combinations only; without those that
+    another one may cut away, so that nothing of the source were left."""
+    names = [name for name in SETTINGS if name not in _CUT_AWAY]
+    for one in made_in(folder, ()):
+        if one.role != SOURCE:
+            continue
+        rng = stream(0, one.image_id, "two alterations", 0)
+        for turn in range(_TWOS):
+            image, quality = read_rgb(one.file), 100
+            for name in rng.permutation(names)[:2]:
+                setting = SETTINGS[name]
+                image, quality = setting.make(image, setting.strength, rng, beside), min(quality, setting.quality)
+            file = out / f"{one.file.stem}-{turn}.jpg"
+            image.save(file, "JPEG", quality=quality)
+            yield Pair(str(file), str(one.file), True, False)
+
+
 def _altered(source: Path, name: str, alteration: str, beside: Beside, out: Path) -> str:
     if alteration in SETTINGS:
         setting = SETTINGS[alteration]
@@ -149,10 +171,15 @@ def _altered(source: Path, name: str, alteration: str, beside: Beside, out: Path
     return str(out)
 
 
-def pairs_with_series(folder: Path, first: int, out: Path) -> list[Pair]:
-    """Those of a part, and those of series that are drawn for it."""
-    grounds = sorted((folder / "images/clean").glob("*.jpg"))
-    return [*pairs_in(folder), *pairs_of_series(first, grounds, out)]
+def all_pairs(folder: Path, first: int, out: Path) -> list[Pair]:
+    """Those of a part, further copies of its sources, and series that are drawn for it."""
+    stickers, grounds = (sample_emoji() / "smileys").glob("*.png"), (folder / "images/clean").glob("*.jpg")
+    beside = Beside(sorted(stickers), sorted(grounds))
+    return [
+        *pairs_in(folder),
+        *pairs_of_two_alterations(folder, beside, out),
+        *pairs_of_series(first, beside, out),
+    ]
 
 
 def seen(pairs: Sequence[Pair]) -> Seen:
@@ -187,8 +214,10 @@ def _picture(file: str) -> Picture:
     return picture
 
 
-def closeness(part: Alignments, copy: Float64) -> Sum:
-    """The logistic regression, of signals as they are."""
+def closeness(part: Alignments, copy: Float64, which: NDArray[np.bool_]) -> Sum:
+    """The logistic regression of these pairs (n,), of signals as they are."""
+    kept = which[part.pair]
+    part = Alignments(part.signals[kept], part.pair[kept])
     mean, spread = part.signals.mean(axis=0), part.signals.std(axis=0) + 1e-9
     scaled = (part.signals - mean) / spread
     weights, score = np.zeros(len(mean) + 1), scaled.sum(axis=1)
@@ -236,11 +265,11 @@ def boosted(signals: Float64, copy: Float64) -> list[dict[str, list[float]]]:
 
 
 def _columns(nodes: Any) -> dict[str, list[float]]:
-    """A tree of scikit-learn's, its numbers rounded to what float32 tells apart."""
+    """A tree of scikit-learn's, in five digits; thresholds rounded up, for one may be a value that goes left."""
     place, leaf = np.arange(len(nodes)), nodes["is_leaf"].astype(bool)
     columns = {
         "signal": np.where(leaf, 0, nodes["feature_idx"]),
-        "at": np.where(leaf, 0.0, nodes["num_threshold"]).round(5),
+        "at": np.where(leaf, 0.0, np.ceil(nodes["num_threshold"] * _FINE) / _FINE),
         "left": np.where(leaf, place, nodes["left"]),
         "right": np.where(leaf, place, nodes["right"]),
         "value": np.where(leaf, nodes["value"], 0.0).round(5),
@@ -272,27 +301,32 @@ def cut_of(logit: Float64, copy: Float64, passing: float) -> float:
 def main(fit: Path, tune: Path) -> None:
     """Fit, and write the model."""
     with TemporaryDirectory() as scratch:
-        parts = [
-            seen(pairs_with_series(folder, number * 100, Path(scratch))) for number, folder in enumerate((fit, tune))
-        ]
-    part, other = parts
-    weighted = closeness(part.alignments, part.copy)
-    trees = boosted(part.signals, part.copy)
-    logit = np.array([Trees.of(trees).sum(row) for row in other.signals])
-    real = ~other.drawn
+        part, other = (
+            seen(all_pairs(folder, number * 100, Path(scratch))) for number, folder in enumerate((fit, tune))
+        )
+    fitted_on = hashlib.sha256((fit / PAIRS).read_bytes()).hexdigest()
+    _MODEL.write_text(written(part, other, fitted_on), encoding="utf-8")
+
+
+def written(part: Seen, other: Seen, fitted_on: str) -> str:
+    """The model of what two parts show, as model.json has it: a line for each of its fields, and for each tree."""
+    weighted, trees = closeness(part.alignments, part.copy, ~part.drawn), boosted(part.signals, part.copy)
+    grown, real = Trees.of(trees), ~other.drawn
+    logit = np.array([grown.sum(signals) for signals in other.signals])
     curve = curve_of(logit, other.copy)
-    cut = round(float(np.interp(cut_of(logit[real], other.copy[real], FALSE_MATCHES), *curve)), 3)
+    cut = np.interp(cut_of(logit[real], other.copy[real], FALSE_MATCHES), *curve)
     told: dict[str, Any] = {
         "schema": SCHEMA,
         "closest": dict(zip(AGREEING, weighted.coefficients.round(4).tolist(), strict=True)),
         "intercept": round(weighted.intercept, 4),
         "signals": SIGNALS,
-        "trees": trees,
         "curve": {"logit": curve[0].round(4).tolist(), "probability": curve[1].round(5).tolist()},
-        "cut": cut,
-        "fitted_on": hashlib.sha256((fit / PAIRS).read_bytes()).hexdigest(),
+        "cut": round(float(cut), 3),
+        "fitted_on": fitted_on,
     }
-    _MODEL.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in told.items()]
+    grove = ",\n".join(json.dumps(tree, separators=(",", ":")) for tree in trees)
+    return "{" + ",\n".join([*lines, f'"trees": [\n{grove}\n]']) + "}\n"
 
 
 if __name__ == "__main__":

@@ -275,6 +275,24 @@ def speck(rng: Rng) -> Member:
     return drawn
 
 
+def dots(rng: Rng) -> Member:
+    """One thing, once or several times."""
+    ground, ink, suit = _light(rng), _any(rng), int(rng.integers(5))
+    sides, places = rng.uniform(90, 300, MEMBERS), rng.uniform(0.2, 0.8, (MEMBERS, MEMBERS, 2)) * _SIDE
+
+    def drawn(place: int) -> Image.Image:
+        image = Image.new("RGB", (_SIDE, _SIDE), ground)
+        draw = ImageDraw.Draw(image)
+        for x, y in places[place][: 1 + place // 2]:
+            if suit < 4:
+                _pip(draw, suit, x, y, sides[place], ink)
+            else:
+                _disc(draw, x, y, sides[place] / 2, ink)
+        return image
+
+    return drawn
+
+
 def rings(rng: Rng) -> Member:
     """Circles about one point, more or fewer, thicker or thinner; some with spokes."""
     ink, ground, spokes = _any(rng), _light(rng), int(rng.choice([0, 0, 24, 72]))
@@ -335,5 +353,6 @@ KINDS: Mapping[str, Callable[[Rng], Member]] = MappingProxyType(
         "gradient": shading,
         "speck": speck,
         "shape": rings,
+        "dots": dots,
     }
 )

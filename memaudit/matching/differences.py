@@ -97,7 +97,7 @@ def _linear(source: Float32, target: Float32) -> Float32:
     """The matrix (4, 3) that takes colours (n, 3), and 128, nearest to others (n, 3): ridge regression towards no
     change, and once more without what is far off."""
     matrix = _ridge(source, target)
-    off = np.abs(_changed(source, matrix) - target).max(axis=1)
+    off = _most(np.abs(_changed(source, matrix) - target))
     near = off <= max(_FAR, _OUTLIER * float(np.median(off)))
     return _ridge(source[near], target[near])
 
@@ -122,7 +122,12 @@ def _outside(one: Float32, other: Float32) -> Float32:
     """How far each pixel of one is from all that the other shows around it, (height, width), of 255."""
     cv2, around = import_cv2(), np.ones((_ROUND, _ROUND), np.uint8)
     low, high = cv2.erode(other, around), cv2.dilate(other, around)
-    return np.asarray(np.maximum(np.maximum(one - high, low - one), 0).max(axis=2))
+    return _most(np.maximum(one - high, low - one))
+
+
+def _most(colours: Float32) -> Float32:
+    """The largest of three channels; many times as fast as NumPy's along an axis so short."""
+    return np.asarray(np.maximum(np.maximum(colours[..., 0], colours[..., 1]), colours[..., 2]))
 
 
 def _steps(grey: Float32) -> Float32:

@@ -18,7 +18,11 @@ from memaudit.matching.pictures import Picture
 from memaudit.types import Float64
 
 SURE = 4.0  # closeness from which no further alignment is looked at
-SIMPLE = 250  # features: fewer have drawings such as the cards of a deck, which embeddings call near-duplicates
+SIMPLE = 150  # features: fewer have drawings such as the cards of a deck, which embeddings call near-duplicates
+# Where the pixels were asked how one lies on the other
+SOUGHT_PATCHES = 12
+SOUGHT_COLOURED = 0.8  # share of the patches with the same mean colour
+SOUGHT_CROSSING = 0.1
 # Of parts, which the model does not know: features must agree, and nearly all patches, for a part is the best of many
 ENOUGH_PATCHES = 8
 FEATURES = 8
@@ -78,6 +82,8 @@ def closest(query: Picture, reference: Picture) -> Seen:
     model, best = copy_model(), None
     for alignment in alignments(query, reference):
         found = agreement(query, reference, alignment.matrix)
+        if alignment.sought and not holds_where_sought(found):
+            continue
         closeness = model.closeness(agreeing(alignment, found))
         if best is None or closeness > best.closeness:
             best = Seen(alignment, found, closeness)
@@ -85,6 +91,13 @@ def closest(query: Picture, reference: Picture) -> Seen:
             break
     assert best is not None  # frame on frame there is always one
     return best
+
+
+def holds_where_sought(found: Agreement) -> bool:
+    """Where the pixels were asked how one picture lies on the other, their agreement says less: one lies within the
+    other, in its colours, and not by parallel edges alone, which fit at any shift."""
+    within = max(found.of_query, found.of_reference) >= WHOLE and found.all_patches >= SOUGHT_PATCHES
+    return within and found.coloured >= SOUGHT_COLOURED and found.crossing >= SOUGHT_CROSSING
 
 
 def signals_of_pair(query: Picture, reference: Picture, seen: Seen) -> Float64:
