@@ -11,9 +11,9 @@ from msgspec import UNSET
 from memaudit.gate.policy import AuditPolicy
 from memaudit.gate.subjects import of_subject, subject_places
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
+from memaudit.report import page
 from memaudit.report.model import AuditMeasures, ByPrompt, OutcomesByPrompt, Report
 from memaudit.report.model import Rate as Stated
-from memaudit.report import page
 from memaudit.statistics import least_drawn, rate_of
 from memaudit.types import Coverage, Rate
 

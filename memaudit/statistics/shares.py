@@ -115,7 +115,7 @@ def _beta_cdf(p: float, a: float, b: float) -> float:
     """The regularised incomplete beta function, by its continued fraction (Lentz's method; Press et al. 1992, 6.4)."""
     if p in (0.0, 1.0):
         return p
-    if p >= (a + 1) / (a + b + 2):
+    if p > (a + 1) / (a + b + 2):
         return 1 - _beta_cdf(1 - p, b, a)
     log = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(p) + b * math.log1p(-p)
     c, d = 1.0, 1 / _not_zero(1 - (a + b) * p / (a + 1))

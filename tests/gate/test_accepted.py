@@ -121,8 +121,8 @@ def test_accepted_matches_leave_both_bounds(gate: Gate, tmp_path: Path) -> None:
     accepted = gate(report, "--markdown", str(tmp_path / "s.md"), accepted=text, baseline=audit(1000, days_old=1))
     assert accepted.code == 0
     both = (
-        "at most 0.30% of prompts give a training image back that nobody accepted, and at most 2.1% any, with the 13 prompts "
-        "whose matches were accepted, with one generation each (n = 1,000): the first is within the limit."
+        "at most 0.30% of prompts give a training image back that nobody accepted, and at most 2.1% any, with the 13 "
+        "prompts whose matches were accepted, with one generation each (n = 1,000): the first is within the limit."
     )
     assert both in accepted.out
     assert "0.30% not accepted, 2.1% in all" in accepted.out

@@ -6,12 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, fisher_exact
 
-from memaudit.statistics import (
-    greater_rate_p,
-    mcnemar_p,
-    rise_between,
-    rise_p,
-)
+from memaudit.statistics import greater_rate_p, mcnemar_p, rise_between, rise_p
 
 
 @st.composite

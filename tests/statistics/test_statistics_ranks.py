@@ -4,10 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memaudit.statistics import (
-    benjamini_hochberg,
-    rank_p,
-)
+from memaudit.statistics import benjamini_hochberg, rank_p
 
 
 def test_p_by_rank_counts_the_control_that_is_as_high() -> None:

@@ -6,11 +6,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from memaudit.statistics import (
-    least_relabelling_p,
-    relabelling,
-    relabelling_p,
-)
+from memaudit.statistics import least_relabelling_p, relabelling, relabelling_p
 
 
 def p_of(weights: list[int], training: list[bool], references: int, controls: int) -> float:

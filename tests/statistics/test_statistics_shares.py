@@ -4,15 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import betainc
 from scipy.stats import binom, binomtest
 
 from memaudit.errors import UsageError
-from memaudit.statistics import (
-    clopper_pearson_lower,
-    clopper_pearson_upper,
-    rate_of,
-    shares,
-)
+from memaudit.statistics import clopper_pearson_lower, clopper_pearson_upper, least_drawn, rate_of, shares
 from memaudit.types import Coverage
 
 
@@ -146,3 +142,22 @@ def test_without_scipy_many_findings_are_bounded_as_well(count: int, n: int, mon
     monkeypatch.setattr(shares, "find_spec", lambda name: None)
     summed = [(clopper_pearson_lower(count, n, tail), clopper_pearson_upper(count, n, tail)) for tail in tails]
     np.testing.assert_allclose(summed, with_scipy, rtol=1e-8)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(1, 1e6), st.floats(0, 1), st.sampled_from([0.025, 0.05, 0.95, 0.975]))
+def test_quantiles_of_parts_of_draws_have_their_tail(n: float, share: float, q: float) -> None:
+    """An effective number is no whole one: the continued fraction, bisected."""
+    count = share**3 * n
+    quantile = shares.beta_quantile(q, count + 1.5, n - count + 0.5)
+    assert betainc(count + 1.5, n - count + 0.5, quantile) == pytest.approx(q, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("limit", "count", "least"), [(0.01, 0, 299), (0.01, 1, 473), (0.0001, 0, 29_956), (1.0, 0, 1)]
+)
+def test_the_least_number_that_shows_a_limit(limit: float, count: int, least: int) -> None:
+    """One draw less does not show it."""
+    assert least_drawn(limit, count) == least
+    assert clopper_pearson_upper(count, least, 0.05) <= limit
+    assert least == 1 or clopper_pearson_upper(count, least - 1, 0.05) > limit
