@@ -47,7 +47,7 @@ def _of_kind(pairs: list[tuple[str, str]], data: str) -> Iterator[Figure]:
                 read.append(1000 * (time.thread_time() - started))
                 pictures.append(picture)
             started = time.thread_time()
-            check(*pictures)
+            check(pictures[0], pictures[1])
             checked.append(1000 * (time.thread_time() - started))
     for measure, values in (("of an image, CPU ms", read), ("of a pair, CPU ms", checked)):
         yield Figure(data, len(values), f"median {measure}", float(np.median(values)))

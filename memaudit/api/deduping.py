@@ -10,7 +10,8 @@ from memaudit.api.places import AnyStore, store_at
 from memaudit.api.runs import DedupRun, Place
 from memaudit.dedup.effort import seconds_of
 from memaudit.dedup.ignored import read_ruled_out
-from memaudit.dedup.run import DedupOptions, dedup, forget, require_possible
+from memaudit.dedup.options import DedupOptions, require_possible
+from memaudit.dedup.run import dedup, forget
 from memaudit.faces.uses import note_use
 from memaudit.report.dedup import write_dedup
 from memaudit.report.model import Report
@@ -78,10 +79,21 @@ def run_dedup(
         seed=seed,
         max_unreadable=max_unreadable,
     )
-    alter = blurring(wanted=blur_faces)
-    place = Place(out)
+    return _into(store, against, ignore, options, blurring(wanted=blur_faces), Place(out), progress, tell)
+
+
+def _into(
+    store: AnyStore,
+    against: AnyStore | None,
+    ignore: str | Path | None,
+    options: DedupOptions,
+    alter: Alter | None,
+    place: Place,
+    progress: Progress,
+    tell: Callable[[str], None],
+) -> DedupRun:
     with place.running("dedup"):
-        if blur_faces:
+        if alter is not None:
             remove_earlier_pictures(place.folder)
         return place.run(DedupRun, _deduped(store, against, ignore, options, place.folder, alter, progress, tell))
 

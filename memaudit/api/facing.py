@@ -9,7 +9,8 @@ from pathlib import Path
 from memaudit.api.notebook import card, grid
 from memaudit.api.places import AnyStore, folder_of, sources_of, store_at
 from memaudit.api.stores import require_readable
-from memaudit.dedup.run import DedupOptions, dedup
+from memaudit.dedup.options import DedupOptions
+from memaudit.dedup.run import dedup
 from memaudit.encoders.sface import resolve
 from memaudit.errors import InconclusiveError, InputError
 from memaudit.faces.embed import FaceOptions, count_faces, count_forgotten, embed_faces

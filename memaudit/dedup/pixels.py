@@ -48,16 +48,17 @@ class Confirmed(NamedTuple):
 class Limits:
     """How pixels are compared. store: digest of what is compared; scratch: folder where verdicts outlive a killed run,
     None keeps none; seconds: that it may take, None for any; seed: of the pairs that it is estimated by; tell: is given
-    the estimate."""
+    the estimate. cut: least probability of a copy, None: the model's own."""
 
     store: str
     scratch: Path | None
     seconds: float | None
     seed: int
     tell: Callable[[str], None]
+    cut: float | None = None
 
     def verdicts(self) -> Verdicts:
-        depends_on = digest_of({"store": self.store, "rule": identity_of_rule()})
+        depends_on = digest_of({"store": self.store, "rule": identity_of_rule(), "cut": self.cut})
         return Verdicts(self.scratch / VERDICTS if self.scratch else None, depends_on)
 
 
@@ -143,7 +144,7 @@ class _Comparison:
             if not budget.surely_enough(estimate):
                 order = in_bands(self.ends, self.similarity, BANDS)
             self.reads = order.reads
-            self._go_through(order, budget, verdicts, progress)
+            self._go_through(order, budget, limits.cut, verdicts, progress)
 
     def _estimate(self, order: Schedule, limits: Limits) -> Estimate | None:
         still = int((~self.decided).sum())
@@ -154,9 +155,11 @@ class _Comparison:
             limits.tell(f"{estimate}{of}")
         return estimate
 
-    def _go_through(self, order: Schedule, budget: Budget, verdicts: Verdicts, progress: Progress) -> None:
+    def _go_through(
+        self, order: Schedule, budget: Budget, cut: float | None, verdicts: Verdicts, progress: Progress
+    ) -> None:
         done, total = int(self.decided.sum()), len(self._numbers)
-        with closing(checked_in_order(self.ends, order, self.decided.copy())) as results:
+        with closing(checked_in_order(self.ends, order, self.decided.copy(), cut)) as results:
             for places, checks in results:
                 verdicts.add(self._put(places, checks))
                 done += len(places)

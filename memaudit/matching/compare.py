@@ -98,16 +98,23 @@ class Checks(NamedTuple):
 
 
 def check_pairs(
-    queries: Files, references: Files, left: Int64, right: Int64, progress: Progress, parts: Parts | None = None
+    queries: Files,
+    references: Files,
+    left: Int64,
+    right: Int64,
+    progress: Progress,
+    parts: Parts | None = None,
+    cut: float | None = None,
 ) -> Checks:
     """Check query left[i] against reference right[i], for all i. Memory: `HELD` pictures, and 300 bytes a pair.
 
-    parts: what is compared of them; None: all. The result depends neither on the number of threads nor on the order of
-    the pairs. Raises MissingDependencyError without OpenCV.
+    parts: what is compared of them; None: all. cut: least probability of a copy, None: the model's own. The result
+    depends neither on the number of threads nor on the order of the pairs. Raises
+    MissingDependencyError without OpenCV.
     """
     checks, done = Checks.empty(len(left)), 0
     ends = Ends.of(queries, references, left, right, parts)
-    with closing(checked_in_order(ends, schedule(ends.left, ends.right, HELD))) as results:
+    with closing(checked_in_order(ends, schedule(ends.left, ends.right, HELD), cut=cut)) as results:
         for piece, checked in results:
             checks.put(piece, checked)
             done += len(piece)
@@ -136,15 +143,16 @@ class Ends(NamedTuple):
 
 
 def checked_in_order(
-    ends: Ends, order: Schedule, skipped: NDArray[np.bool_] | None = None
+    ends: Ends, order: Schedule, skipped: NDArray[np.bool_] | None = None, cut: float | None = None
 ) -> Generator[tuple[Int64, Checks], None, None]:
     """The checks of the pairs of a schedule, but for those that are `skipped` (n,): places of some, and theirs, one
-    piece after the other. Memory: the pictures that the schedule was made to hold, and some more for each thread.
+    piece after the other. Memory: the pictures that the schedule was made to hold, and some more for each thread. cut:
+    as of `check_pairs`.
 
     Close it where it is not used up. Raises MissingDependencyError without OpenCV.
     """
     with one_thread_each():
-        yield from _in_order(_pieces(ends, order, skipped))
+        yield from _in_order(_pieces(ends, order, skipped), cut)
 
 
 class Times(NamedTuple):
@@ -163,7 +171,7 @@ def timed(ends: Ends, places: Int64) -> Times:
             before = perf_counter()
             own.picture(), other.picture()
             reading += perf_counter() - before
-            _checked(own, other)
+            _checked(own, other, None)
     return Times(reading / (2 * len(places)), (perf_counter() - begun - reading) / len(places))
 
 
@@ -187,8 +195,8 @@ class _Piece(NamedTuple):
     places: Int64
     pairs: list[tuple[_Read, _Read]]
 
-    def checked(self) -> Checks:
-        return _columns([_checked(*pair) for pair in self.pairs])
+    def checked(self, cut: float | None) -> Checks:
+        return _columns([_checked(*pair, cut) for pair in self.pairs])
 
 
 def _pieces(ends: Ends, order: Schedule, skipped: NDArray[np.bool_] | None) -> Iterator[_Piece]:
@@ -210,14 +218,14 @@ def _pieces(ends: Ends, order: Schedule, skipped: NDArray[np.bool_] | None) -> I
         yield _Piece(np.array(places, np.int64), pairs)
 
 
-def _in_order(pieces: Iterable[_Piece]) -> Generator[tuple[Int64, Checks], None, None]:
+def _in_order(pieces: Iterable[_Piece], cut: float | None) -> Generator[tuple[Int64, Checks], None, None]:
     """What becomes of the pieces, one after the other; a few are begun before they are asked for."""
     threads = os.cpu_count() or 1
     waiting: deque[tuple[Int64, Future[Checks]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
             for piece in pieces:
-                waiting.append((piece.places, pool.submit(piece.checked)))
+                waiting.append((piece.places, pool.submit(piece.checked, cut)))
                 if len(waiting) > threads * _AHEAD:
                     places, future = waiting.popleft()
                     yield places, future.result()
@@ -254,14 +262,14 @@ class _Read:
             return self._picture
 
 
-def _checked(own: _Read, other: _Read) -> Check | str:
+def _checked(own: _Read, other: _Read, cut: float | None) -> Check | str:
     """The check of a pair, or why it could not be made."""
     query, reference = own.picture(), other.picture()
     if isinstance(query, str):
         return query
     if isinstance(reference, str):
         return reference
-    return check_part(query, reference) if own.window or other.window else check(query, reference)
+    return check_part(query, reference) if own.window or other.window else check(query, reference, cut)
 
 
 def _columns(found: list[Check | str]) -> Checks:

@@ -123,12 +123,12 @@ def decide(
     near = (candidates.similarity >= np.float32(threshold)) & candidates.decides
     if not plan.on_pixels:
         return Decided(candidates, near, Checks.of_nothing(len(near)), False)
-    checks = _checked(candidates, queries, references, progress)
+    checks = _checked(candidates, queries, references, plan.cut, progress)
     place = windows.places_in(candidates)
     doubtful = (checks.read & ~checks.copies)[place]
     place, windows = place[doubtful], windows.picked(doubtful)
     parts = Parts(np.full(len(place), "", dtype=object), windows.window)
-    of_windows = _checked(windows, queries, references, progress, parts)
+    of_windows = _checked(windows, queries, references, plan.cut, progress, parts)
     decisive = _decisive(place, of_windows)
     checks.put(place[decisive], of_windows.picked(decisive))
     below = decisive[of_windows.copies[decisive] & ~near[place[decisive]]]
@@ -136,11 +136,16 @@ def decide(
 
 
 def _checked(
-    pairs: Candidates, queries: Queries, references: Store, progress: Progress, parts: Parts | None = None
+    pairs: Candidates,
+    queries: Queries,
+    references: Store,
+    cut: float | None,
+    progress: Progress,
+    parts: Parts | None = None,
 ) -> Checks:
     own, left = np.unique(pairs.query, return_inverse=True)
     others, right = np.unique(pairs.reference, return_inverse=True)
-    return check_pairs(queries.files(own), files_of(references, others), left, right, progress, parts)
+    return check_pairs(queries.files(own), files_of(references, others), left, right, progress, parts, cut)
 
 
 def _decisive(place: Int64, windows: Checks) -> Int64:

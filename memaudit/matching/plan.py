@@ -23,12 +23,13 @@ _EVERY = -1.0  # the least similarity there is
 class MatchPlan:
     """floor: similarity from which there are candidates, to be decided on pixels below the threshold; prompts_floor:
     from which the images of prompts are some. Both are the threshold where pixels are not compared (not `on_pixels`),
-    and `why_not` says why."""
+    and `why_not` says why. cut: least probability of a copy by pixels; None: the model's own."""
 
     floor: float
     prompts_floor: float
     on_pixels: bool
     why_not: str = ""
+    cut: float | None = None
 
 
 def require_match(match: str, floor: float | None) -> None:
@@ -42,12 +43,19 @@ def require_match(match: str, floor: float | None) -> None:
 
 
 def plan_matching(
-    match: str, floor: float | None, encoder: str, threshold: float, images: int | None = None, *, files: bool = True
+    match: str,
+    floor: float | None,
+    encoder: str,
+    threshold: float,
+    images: int | None = None,
+    *,
+    files: bool = True,
+    cut: float | None = None,
 ) -> MatchPlan:
     """Settle whether pixels decide below the threshold, from `floor` on (None: the encoder's own).
 
     images: how many of one set are compared with each other; None where pictures are searched in another set. files:
-    whether it is known where any of them lies, which it is not of imported embeddings.
+    whether it is known where any of them lies, which it is not of imported embeddings. cut: as the plan's.
     Where pixels were asked for it raises UsageError if nothing could be compared, and MissingDependencyError without
     OpenCV; else the plan goes without them. Raises UsageError as `require_match` does.
     """
@@ -65,7 +73,7 @@ def plan_matching(
     if not asked and not files:
         return _without_pixels(threshold, "the store does not say where its images are; --match pixels insists")
     # Embeddings that were imported mostly come without files, of which below the threshold all would be missing
-    return MatchPlan(least, _EVERY if floor is not None or is_known(encoder) else least, True)
+    return MatchPlan(least, _EVERY if floor is not None or is_known(encoder) else least, True, cut=cut)
 
 
 def _without_pixels(threshold: float, why: str) -> MatchPlan:

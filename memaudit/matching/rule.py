@@ -56,9 +56,15 @@ class Check(NamedTuple):
         return self.kind is not Kind.SIMILAR
 
 
-def check(query: Picture, reference: Picture) -> Check:
-    """Look for an alignment in which the pictures agree; the first that does decides, else the closest is told."""
-    return _first(query, reference, alignments(query, reference), is_copy)
+def check(query: Picture, reference: Picture, cut: float | None = None) -> Check:
+    """Look for an alignment in which the pictures agree; the first that does decides, else the closest is told.
+
+    cut: less probable than this is no copy; None: the rule alone decides. Both as float32, as probabilities are kept.
+    """
+    found = _first(query, reference, alignments(query, reference), is_copy)
+    if cut is not None and np.float32(found.probability) < np.float32(cut):
+        return found._replace(kind=Kind.SIMILAR, overlap=None)
+    return found
 
 
 def check_part(query: Picture, reference: Picture) -> Check:

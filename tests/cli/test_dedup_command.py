@@ -230,8 +230,8 @@ from memaudit.report import dedup
 def kill(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 if sys.argv[1] == "comparing":
-    from memaudit.dedup import run
-    run.Matrix = kill
+    from memaudit.dedup import search
+    search.Matrix = kill
 else:
     dedup.write_page = kill
 app.run(sys.argv[2:])

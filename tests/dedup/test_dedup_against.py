@@ -8,8 +8,9 @@ import pytest
 from vectors import cosines, families, near, random_vectors, vector_store
 
 from memaudit.dedup import against
+from memaudit.dedup.options import DedupOptions
 from memaudit.dedup.results import Decision, DedupResult, Reason
-from memaudit.dedup.run import DedupOptions, dedup
+from memaudit.dedup.run import dedup
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.store import Row, Store, writing_store
 from memaudit.types import Status

@@ -14,8 +14,9 @@ from vectors import families, vector_store
 from memaudit.dedup import cleanest
 from memaudit.dedup.cleanest import PARTS, judge
 from memaudit.dedup.keep import keep_rank
+from memaudit.dedup.options import DedupOptions
 from memaudit.dedup.results import DedupResult
-from memaudit.dedup.run import DedupOptions, dedup
+from memaudit.dedup.run import dedup
 from memaudit.similarity import Pairs
 from memaudit.store import NO_FILE, Columns
 from memaudit.types import silent

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from vectors import families, random_vectors, vector_store
 
 from memaudit.dedup.ignored import read_ruled_out
+from memaudit.dedup.options import DedupOptions
 from memaudit.dedup.results import Decision, DedupResult, Reason
-from memaudit.dedup.run import DedupOptions, dedup
+from memaudit.dedup.run import dedup
 from memaudit.errors import InputError
 from memaudit.files import sha256_of
 from memaudit.store import Store

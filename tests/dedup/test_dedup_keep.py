@@ -8,7 +8,8 @@ import pytest
 from vectors import families, random_vectors, vector_store
 
 from memaudit.dedup.keep import keep_rank
-from memaudit.dedup.run import DedupOptions, dedup
+from memaudit.dedup.options import DedupOptions
+from memaudit.dedup.run import dedup
 from memaudit.errors import InputError, UsageError
 from memaudit.store import Store
 

@@ -30,8 +30,9 @@ from memaudit.dedup.candidates import CandidateRule, Collected
 from memaudit.dedup.components import components
 from memaudit.dedup.groups import cover
 from memaudit.dedup.ignored import read_ruled_out, without
+from memaudit.dedup.options import DedupOptions
 from memaudit.dedup.results import Decision, DedupResult, PixelChecks, Reason
-from memaudit.dedup.run import DedupOptions, dedup
+from memaudit.dedup.run import dedup
 from memaudit.matching.compare import Checks, Ends, checked_in_order
 from memaudit.matching.plan import PAIR_FLOORS
 from memaudit.matching.schedule import Schedule
@@ -444,9 +445,11 @@ def test_candidates_that_nobody_asks_about_are_not_held(
     ignored = tmp_path / "ignored.csv"
     ignored.write_text("left_id,right_id\nimage-00000,image-00001\nimage-00002,image-00005\n")
 
-    def watched(ends: Ends, order: Schedule, skipped: NDArray[np.bool_]) -> Generator[tuple[Int64, Checks], None, None]:
+    def watched(
+        ends: Ends, order: Schedule, skipped: NDArray[np.bool_], cut: float | None
+    ) -> Generator[tuple[Int64, Checks], None, None]:
         looked_at.append(sorted(zip(ends.left.tolist(), ends.right.tolist(), strict=True)))
-        return checked_in_order(ends, order, skipped)
+        return checked_in_order(ends, order, skipped, cut)
 
     monkeypatch.setattr(pixels, "checked_in_order", watched)
     monkeypatch.setattr(pixels, "CANDIDATES", 3)

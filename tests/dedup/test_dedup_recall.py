@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from vectors import families, random_vectors, vector_store
 
+from memaudit.dedup.options import DedupOptions
 from memaudit.dedup.pairs import Matrix
 from memaudit.dedup.recall import measure_recall
 from memaudit.dedup.results import DedupRecall
-from memaudit.dedup.run import DedupOptions, dedup
+from memaudit.dedup.run import dedup
 from memaudit.similarity import Pairs, pairs_within
 from memaudit.store import Store
 from memaudit.types import silent

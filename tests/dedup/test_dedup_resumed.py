@@ -72,7 +72,7 @@ class Watched:
         nothing = Features(np.empty((0, 2), np.float32), np.empty((0, 128), np.float32))
         return Picture(np.full((1, 1, 3), 0, np.uint8), np.full((1, 1), int(uri)), nothing)  # type: ignore[arg-type]
 
-    def check(self, query: Picture, reference: Picture) -> Check:
+    def check(self, query: Picture, reference: Picture, cut: float | None) -> Check:
         if len(self.compared) == self.stop:
             raise KeyboardInterrupt
         one, two = int(query.ground[0, 0]), int(reference.ground[0, 0])
@@ -85,11 +85,15 @@ class Watched:
 
 
 def confirmed(
-    given: Given, scratch: Path | None = None, seconds: float | None = None, tell: object = unsaid
+    given: Given,
+    scratch: Path | None = None,
+    seconds: float | None = None,
+    tell: object = unsaid,
+    cut: float | None = None,
 ) -> Confirmed:
     rows = np.arange(len(given.columns.image_id))
     rule = rule_of(FLOOR, given.columns, rows, np.empty((0, 2), np.int64))
-    limits = Limits("store", scratch, seconds, 0, tell)  # type: ignore[arg-type]
+    limits = Limits("store", scratch, seconds, 0, tell, cut)  # type: ignore[arg-type]
     return confirm(given.found, given.columns, rows, THRESHOLD, rule, limits, silent)
 
 
@@ -155,6 +159,17 @@ def test_what_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
         anew = Watched(patch)
         confirmed(given, tmp_path)
         assert len(anew.compared) == 5
+
+
+def test_verdicts_by_another_cut_do_not_count(tmp_path: Path) -> None:
+    """Neither those of the model's own for a calibrated one, nor the other way round."""
+    given = given_pairs(tmp_path, 6, [(0, 1), (0, 2), (1, 2), (3, 4), (4, 5)], seed=3)
+    given.found.pairs.similarity[:] = 0.6
+    with pytest.MonkeyPatch.context() as patch:
+        for cut, compared in ((None, 5), (None, 0), (0.9, 5), (0.9, 0), (0.91, 5), (None, 5)):
+            watched = Watched(patch)
+            confirmed(given, tmp_path, cut=cut)
+            assert (cut, len(watched.compared)) == (cut, compared)
 
 
 def chain(images: int) -> list[tuple[int, int]]:

@@ -7,7 +7,8 @@ import pytest
 from vectors import near, random_vectors, vector_store
 
 from memaudit.dedup import room
-from memaudit.dedup.run import DedupOptions, dedup
+from memaudit.dedup.options import DedupOptions
+from memaudit.dedup.run import dedup
 from memaudit.errors import InputError
 from memaudit.store import Store
 
@@ -30,7 +31,7 @@ def give(monkeypatch: pytest.MonkeyPatch, pairs: int) -> None:
 def test_too_many_pairs_are_said_before_the_search(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """How many there are, what they need, what is free, and an image that is in most of them."""
     give(monkeypatch, PAIRS // 2)
-    monkeypatch.setattr("memaudit.dedup.run._search", lambda *_: pytest.fail("the search began"))
+    monkeypatch.setattr("memaudit.dedup.search._search", lambda *_: pytest.fail("the search began"))
     with pytest.raises(InputError) as caught:
         dedup(store, DedupOptions(threshold=0.8))
     message = str(caught.value)
@@ -42,7 +43,7 @@ def test_too_many_pairs_are_said_before_the_search(store: Store, monkeypatch: py
 def test_a_search_never_holds_more_than_there_is_room_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the sample has missed the family, the search itself stops in one line."""
     give(monkeypatch, PAIRS // 2)
-    monkeypatch.setattr("memaudit.dedup.run.require_room", lambda *_: None)
+    monkeypatch.setattr("memaudit.dedup.search.require_room", lambda *_: None)
     with pytest.raises(InputError, match=rf"more than {PAIRS // 2:,} pairs reach the threshold .* GB of memory"):
         dedup(store, DedupOptions(threshold=0.8))
 

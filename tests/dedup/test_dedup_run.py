@@ -17,8 +17,9 @@ from memaudit.dedup import decisions, pairs
 from memaudit.dedup.clusters import EXHAUSTIVE_ROWS, MIN_CLUSTER_ROWS, choose_clusters
 from memaudit.dedup.ignored import RuledOut
 from memaudit.dedup.keep import keep_rank
+from memaudit.dedup.options import DedupOptions
 from memaudit.dedup.results import Decision, DedupResult, Reason
-from memaudit.dedup.run import DedupOptions, dedup
+from memaudit.dedup.run import dedup
 from memaudit.errors import InputError, UsageError
 from memaudit.store import Columns, Store
 from memaudit.types import Status
@@ -346,7 +347,8 @@ def test_result_does_not_depend_on_the_order_of_rows(tmp_path: Path, keep: str, 
 
 THREADS = """
 import hashlib, sys
-from memaudit.dedup.run import DedupOptions, dedup
+from memaudit.dedup.options import DedupOptions
+from memaudit.dedup.run import dedup
 from memaudit.store import Store
 result = dedup(Store.open(sys.argv[1]), DedupOptions(clusters=24, probes=2, clusterings=2, recall_sample=100))
 columns = (*result.pairs, result.decisions.witness, result.decisions.similarity)
@@ -527,7 +529,8 @@ def test_no_scratch_is_left_after_an_exception(tmp_path: Path, error: type[BaseE
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from memaudit.dedup.run import DedupOptions, dedup
+from memaudit.dedup.options import DedupOptions
+from memaudit.dedup.run import dedup
 from memaudit.store import Store
 def kill(stage, done, total):
     os.kill(os.getpid(), signal.SIGKILL)

@@ -9,8 +9,9 @@ import pytest
 from vectors import families, random_vectors, vector_store
 
 from memaudit.dedup import skew_sums
+from memaudit.dedup.options import DedupOptions
 from memaudit.dedup.results import Decision, DedupResult, Removal
-from memaudit.dedup.run import DedupOptions, dedup
+from memaudit.dedup.run import dedup
 from memaudit.dedup.skew import weigh
 from memaudit.dedup.skew_sums import Sums
 from memaudit.dedup.skew_values import simplicity_band, size_band, words_of

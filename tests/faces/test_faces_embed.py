@@ -11,7 +11,8 @@ import pytest
 from face_stores import needs_photographs, sample_folder
 from PIL import Image
 
-from memaudit.dedup.run import DedupOptions, dedup
+from memaudit.dedup.options import DedupOptions
+from memaudit.dedup.run import dedup
 from memaudit.embedding.run import embed
 from memaudit.encoders import load_encoder
 from memaudit.encoders.sface import FaceModel

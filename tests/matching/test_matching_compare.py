@@ -81,6 +81,21 @@ def test_each_pair_gets_what_check_says_of_it(files: Files, pairs: tuple[Int64, 
         assert checks.worst[i] == np.float32(found.agreement.worst)
 
 
+def test_what_is_less_probable_than_the_cut_is_no_copy(
+    files: Files, pairs: tuple[Int64, Int64], checks: Checks
+) -> None:
+    """The probability itself stays as it is; what reaches the cut to the last bit of float32 is a copy as before."""
+    cut = float(np.sort(checks.probability[checks.copies])[4])
+    strict = check_pairs(files, files, *pairs, silent, cut=cut)
+    np.testing.assert_array_equal(strict.probability, checks.probability)
+    np.testing.assert_array_equal(strict.copies, checks.copies & (checks.probability >= np.float32(cut)))
+    np.testing.assert_array_equal(strict.overlaps.known, strict.copies)
+    assert 0 < strict.copies.sum() < checks.copies.sum()
+    none = check_pairs(files, files, *(side[:3] for side in pairs), silent, cut=1.0)
+    assert not none.copies.any()
+    assert set(none.kind) == {Kind.SIMILAR}
+
+
 @pytest.mark.parametrize("threads", [1, 5])
 def test_threads_change_nothing(
     files: Files, pairs: tuple[Int64, Int64], checks: Checks, threads: int, monkeypatch: pytest.MonkeyPatch
@@ -177,7 +192,7 @@ def test_an_interrupt_does_not_wait_for_the_rest(files: Files, monkeypatch: pyte
     """Of thousands of pairs, those that were begun are finished, and no more."""
     begun = []
 
-    def slow(query: Picture, reference: Picture) -> None:
+    def slow(query: Picture, reference: Picture, cut: float | None) -> None:
         begun.append(time.monotonic())
         time.sleep(0.001)
         raise KeyboardInterrupt

@@ -24,6 +24,7 @@ def test_pairs_of_one_set() -> None:
     assert plan_matching("auto", None, "measured", 0.75, 10).floor == 0.45
     assert plan_matching("auto", 0.6, "measured", 0.75, many).floor == 0.6
     assert plan_matching("auto", None, "measured", 0.75, many) == MatchPlan(0.45, 0.45, True)
+    assert plan_matching("auto", None, "measured", 0.75, many, cut=0.9).cut == 0.9
     assert plan_matching("pixels", None, "measured", 0.75, many).floor == 0.45
     assert plan_matching("pixels", 0.6, "other", 0.75, 10).floor == 0.6
     for encoder, threshold, images, why in (

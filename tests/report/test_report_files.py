@@ -19,7 +19,8 @@ from vectors import families, near, random_vectors, vector_store
 
 from memaudit.audit.pairing import Prompted
 from memaudit.audit.run import AuditOptions, audit
-from memaudit.dedup.run import DedupOptions, dedup
+from memaudit.dedup.options import DedupOptions
+from memaudit.dedup.run import dedup
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
 from memaudit.errors import UsageError

@@ -1,0 +1,95 @@
+"""What becomes of each image, by the pairs that were found and by what pixels say of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from memaudit.dedup.candidates import CandidateRule
+from memaudit.dedup.cleanest import cleanness, judge, unjudged
+from memaudit.dedup.decisions import Ruling, decide, note_lonely, require_promises, settle
+from memaudit.dedup.ignored import without
+from memaudit.dedup.pairs import Found
+from memaudit.dedup.pixels import Confirmed, Limits, confirm
+from memaudit.dedup.results import Cleanness, Decisions, Elsewhere, PixelChecks, RowPairs, TrueCopies
+from memaudit.dedup.setup import Setup
+from memaudit.dedup.true_copies import true_copies
+from memaudit.matching.overlap import Overlaps
+from memaudit.similarity import Pairs
+from memaudit.store import Columns
+from memaudit.types import Float32, Int64, Progress, Status
+
+
+class Outcome(NamedTuple):
+    """What becomes of each image, pairs as rows of the store, how many were ruled out, what pixels said, and where."""
+
+    decisions: Decisions
+    pairs: RowPairs
+    ruled_out: int
+    confirmed: Confirmed | None
+    cleanness: Cleanness | None
+
+    @property
+    def pixels(self) -> PixelChecks | None:
+        return self.confirmed.checks if self.confirmed else None
+
+    @property
+    def overlaps(self) -> Overlaps:
+        return self.confirmed.overlaps if self.confirmed else Overlaps.unknown()
+
+    @property
+    def probability(self) -> Float32:
+        return self.confirmed.probability if self.confirmed else np.empty(0, np.float32)
+
+    def copies(self, encoder: str, threshold: float) -> TrueCopies | None:
+        """What share of true copies such a run finds."""
+        if self.confirmed is None:
+            return true_copies(encoder, threshold, threshold, np.empty(0, np.float32), np.empty(0, bool))
+        return true_copies(encoder, threshold, self.confirmed.checks.floor, *self.confirmed[-2:])
+
+
+def decide_all(
+    setup: Setup,
+    rows: Int64,
+    found: Found,
+    elsewhere: Elsewhere,
+    rule: CandidateRule | None,
+    limits: Limits,
+    progress: Progress,
+) -> Outcome:
+    """Settle everyone by the pairs that nobody ruled out, and hold the result to its promises."""
+    store, images, threshold = setup.store, setup.images, setup.threshold
+    apart = setup.apart(rows)
+    pairs, near = without(found.pairs, apart), np.float32(threshold)
+    ruled_out = int((found.pairs.similarity >= near).sum() - (pairs.similarity >= near).sum())
+    confirmed = None
+    if rule is not None:
+        left = found._replace(pairs=pairs)
+        confirmed = confirm(left, images.columns, rows, threshold, rule, limits, progress)
+        pairs = confirmed.pairs
+    judged = unjudged(images.rank[rows], images.blind or "")
+    if images.blind == "":
+        judged = judge(images.columns.at(rows), pairs, images.rank[rows], progress)
+    settled = settle(store, rows, pairs, judged.rank, apart, Ruling(setup.options.groups, threshold))
+    decisions = decide(images.columns, images.stands_for, rows, settled, elsewhere, threshold)
+    require_promises(store, decisions, images.stands_for, images.apart, threshold, rule.floor if rule else threshold)
+    row_pairs = _row_pairs(pairs, rows, images.stands_for, images.columns, elsewhere)
+    note_lonely(decisions, row_pairs)
+    clean = None if images.blind is None else cleanness(judged, rows, decisions)
+    return Outcome(decisions, row_pairs, ruled_out, confirmed, clean)
+
+
+def _row_pairs(pairs: Pairs, rows: Int64, stands_for: Int64, columns: Columns, found: Elsewhere) -> RowPairs:
+    """Near pairs of representatives, and each exact duplicate with its representative; sorted by row."""
+    is_copy = (stands_for != np.arange(len(stands_for))) & (columns.status != Status.UNREADABLE)
+    is_copy[found.row] = False
+    small = np.int32 if len(stands_for) < 2**31 else np.int64
+    copies, place = np.flatnonzero(is_copy).astype(small), rows.astype(small)
+    originals = stands_for[copies].astype(small)
+    left = np.concatenate([place[pairs.left], np.minimum(copies, originals)])
+    right = np.concatenate([place[pairs.right], np.maximum(copies, originals)])
+    similarity = np.concatenate([pairs.similarity, np.ones(len(copies), np.float32)])
+    is_exact = np.arange(len(left)) >= len(pairs.left)
+    order = np.lexsort((right, left))
+    return RowPairs(left[order], right[order], similarity[order], is_exact[order])

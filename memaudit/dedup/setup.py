@@ -1,0 +1,87 @@
+"""What a dedup run is about: the images of a store, and how they are compared."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from memaudit.dedup.against import require_comparable
+from memaudit.dedup.candidates import CandidateRule
+from memaudit.dedup.exact_duplicates import NO_PAIRS, representatives
+from memaudit.dedup.ignored import RuledOut, ruled_out_positions, ruled_out_rows
+from memaudit.dedup.keep import keep_rank, why_blind
+from memaudit.dedup.options import DedupOptions, plan_comparison, require_possible
+from memaudit.dedup.pixels import rule_of
+from memaudit.errors import InputError
+from memaudit.matching.plan import MatchPlan, plan_matching
+from memaudit.similarity.exact import require_threshold
+from memaudit.store import Columns, Store
+from memaudit.types import Coverage, Int64, Status
+
+
+class Images(NamedTuple):
+    """All images of a store. rank: their order of preference; apart (n, 2): rows that were ruled out with each other;
+    stands_for: for each row the one of its exact duplicates that is compared for all; blind: see `why_blind`."""
+
+    columns: Columns
+    rank: Int64
+    apart: Int64
+    stands_for: Int64
+    blind: str | None
+
+    @property
+    def coverage(self) -> Coverage:
+        status = self.columns.status
+        return Coverage(int((status != Status.UNREADABLE).sum()), len(status))
+
+
+class Setup(NamedTuple):
+    """rows: those that are compared, of exact duplicates one; plan: how pixels decide."""
+
+    store: Store
+    options: DedupOptions
+    threshold: float
+    images: Images
+    rows: Int64
+    plan: MatchPlan
+
+    def apart(self, rows: Int64) -> Int64:
+        """Pairs of positions in these rows that were ruled out, (n, 2)."""
+        return ruled_out_positions(self.images.apart, self.images.stands_for, rows)
+
+    def rule(self, rows: Int64) -> CandidateRule | None:
+        """Which pairs of these rows are candidates for the pixels; None where those are not compared."""
+        return rule_of(self.plan.floor, self.images.columns, rows, self.apart(rows)) if self.plan.on_pixels else None
+
+
+def set_up(store: Store, options: DedupOptions, against: Store | None, ruled_out: RuledOut | None) -> Setup:
+    """Raises, now and not after hours, UsageError for what cannot be, InputError for a store without images,
+    InconclusiveError for another one that is of another encoder."""
+    threshold = store.encoder.threshold if options.threshold is None else options.threshold
+    require_threshold(threshold)
+    require_possible(options)
+    if against is not None:
+        require_comparable(store, against)
+    images = _images_of(store, options, ruled_out)
+    rows = _distinct(store, images)
+    plan_comparison(len(rows), options)
+    files = bool((images.columns.uri[rows] != "").any())
+    plan = plan_matching(options.match, options.match_from, store.encoder.name, threshold, len(rows), files=files)
+    return Setup(store, options, threshold, images, rows, plan)
+
+
+def _images_of(store: Store, options: DedupOptions, ruled_out: RuledOut | None) -> Images:
+    columns = store.all_columns()
+    rank = keep_rank(columns, options.keep)
+    apart = ruled_out_rows(ruled_out, columns) if ruled_out else NO_PAIRS
+    blind = why_blind(options.keep, options.match, store, columns)
+    return Images(columns, rank, apart, representatives(store, rank, apart), blind)
+
+
+def _distinct(store: Store, images: Images) -> Int64:
+    """The rows to compare: of exact duplicates the one that stands for them."""
+    rows = np.intersect1d(store.comparable_rows(), images.stands_for)
+    if not len(rows):
+        raise InputError(f"store {store.folder} has nothing to compare: all of its images are blank or unreadable")
+    return rows
