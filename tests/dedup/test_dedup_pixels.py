@@ -194,14 +194,14 @@ def test_threads_change_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -
 
 def test_components_by_a_chain_of_confirmed_pairs(tmp_path: Path) -> None:
     """The far end was not compared with the one kept: it is dropped by a chain, and not called seen on pixels."""
-    store = store_of(tmp_path, [(0, "same"), (0, "sticker"), (0, "crop")], line(3))
-    result = dedup(store, DedupOptions(match_from=FLOOR, groups="components", keep="largest"))
+    store = store_of(tmp_path, [(0, "crop"), (0, "same"), (0, "sticker")], line(3))
+    result = dedup(store, DedupOptions(match_from=FLOOR, groups="components", keep="first"))
     d = result.decisions
     assert d.reason.tolist() == [Reason.CHOSEN, Reason.PIXELS, Reason.CHAIN]
     assert d.pixels.tolist() == [False, True, False]
     assert d.chain[2] == pytest.approx(BELOW, abs=1e-3)
     assert d.similarity[2] == pytest.approx(2 * BELOW**2 - 1, abs=1e-3)
-    by_cover = dedup(store, replace(CHECKED, keep="largest")).decisions
+    by_cover = dedup(store, replace(CHECKED, keep="first")).decisions
     assert by_cover.decision.tolist() == [Decision.KEEP, Decision.DROP, Decision.KEEP]
 
 
