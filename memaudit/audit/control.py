@@ -114,10 +114,10 @@ class _Chance(NamedTuple):
     @classmethod
     def of(cls, joined: _Joined, made: _Made, own: Int64, matching: Int64, threshold: float) -> _Chance:
         unit = units_of(made.vectors, made.prompt, joined.family[made.rows], threshold)
-        generations, controls = thinned(unit, keys_of(made.vectors), joined.held_out, joined.key)
+        generations, controls, rated = thinned(unit, keys_of(made.vectors), joined.held_out, joined.key)
         chosen = np.zeros(len(joined.family), bool)
         chosen[made.rows[generations]] = True
-        found, alike = made.found[generations], np.isin(own[controls], matching)
+        found, alike = made.found[generations[:rated]], np.isin(own[controls], matching)
         p = greater_rate_p(int(found.sum()), len(found), int(alike.sum()), len(alike))
         return cls(chosen, controls, p)
 

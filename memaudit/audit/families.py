@@ -94,24 +94,28 @@ def _mixed(key: UInt64) -> UInt64:
 
 
 class Thinned(NamedTuple):
-    """One of each unit, of generations and of held-out draws: positions, in an order drawn at random."""
+    """One of each unit, of generations and of held-out draws: positions, in an order drawn at random. rated: how many
+    of the generations, the first ones, have a rate that can be held against that of the held-out ones."""
 
     generations: Int64
     controls: Int64
+    rated: int
 
 
 def thinned(generations: Int64, key: UInt64, controls: Int64, control_key: UInt64) -> Thinned:
     """One of each unit of generations, and one of each family of held-out images.
 
     Of motifs that come back by chance a smaller sample holds the commoner ones, once each is taken once. So where the
-    larger side repeats its motifs, no more families of it are taken than the other has: those that are met first.
+    larger side repeats its motifs, no more families of it are taken than the other has: those that are met first. Ranks
+    among the held-out ones take all generations: rarer motifs are less similar to the training set.
     """
-    sides = [one_of_each(generations, key), one_of_each(controls, control_key)]
-    drawn = [len(generations), len(controls)]
-    larger = int(len(sides[1]) > len(sides[0]))
-    if len(sides[larger]) < _HARDLY_JOINED * drawn[larger]:
-        sides[larger] = sides[larger][: len(sides[1 - larger])]
-    return Thinned(*sides)
+    made, held_out = one_of_each(generations, key), one_of_each(controls, control_key)
+    rated = len(made)
+    if rated > len(held_out) and rated < _HARDLY_JOINED * len(generations):
+        rated = len(held_out)
+    elif len(held_out) > rated and len(held_out) < _HARDLY_JOINED * len(controls):
+        held_out = held_out[:rated]
+    return Thinned(made, held_out, rated)
 
 
 def components(vectors: Float32, threshold: float) -> Int64:

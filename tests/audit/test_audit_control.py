@@ -449,8 +449,8 @@ def alarms(training: Vectors, held_out: Vectors, generated: Vectors, threshold: 
     unit = units_of(generated, np.arange(len(generated)), hit, threshold)
     chosen = thinned(unit, keys_of(generated), joined.label[len(training) :], keys_of(held_out))
     similar, alike = found.training[chosen.generations], best[chosen.controls]
-    counts = [int((each >= threshold).sum()) for each in (similar, alike)]
-    rate = greater_rate_p(counts[0], len(similar), counts[1], len(alike))
+    counts = [int((each >= threshold).sum()) for each in (similar[: chosen.rated], alike)]
+    rate = greater_rate_p(counts[0], chosen.rated, counts[1], len(alike))
     single = benjamini_hochberg(rank_p(similar, alike))
     p = relabelling_p(*joined.returned, *joined.sides, permutations=199, seed=0)
     return Alarms(p <= 0.05, rate <= 0.05, bool((single <= 0.05).any()))
