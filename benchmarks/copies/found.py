@@ -60,12 +60,12 @@ def candidates_in(folder: Path) -> Candidates:
 
 
 def by_memaudit(folder: Path) -> Found:
-    """At the threshold by similarity, and below it on pixels, as an audit decides."""
+    """On pixels, and at the threshold by similarity where they do not tell simple drawings apart, as an audit decides."""
     pairs = candidates_in(folder)
     queries, left = _files(folder / "queries", pairs.query)
     references, right = _files(folder / "references", pairs.reference)
     checks = check_pairs(queries, references, left, right, silent)
-    matched = np.flatnonzero((pairs.similarity >= np.float32(THRESHOLD)) | checks.copies)
+    matched = np.flatnonzero((pairs.similarity >= np.float32(THRESHOLD)) & ~checks.apart | checks.copies)
     overlaps = checks.overlaps
     return Found(
         MEMAUDIT,
