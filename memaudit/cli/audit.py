@@ -12,6 +12,7 @@ from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
 from memaudit.cli.options import (
     BatchSize,
     BlurFaces,
+    Calibration,
     Device,
     EncoderName,
     Match,
@@ -93,6 +94,7 @@ def audit(
     views: ViewsChoice = None,
     match: Match = "auto",
     match_from: MatchFrom = None,
+    calibration: Calibration = None,
     verify: OldMatch = None,
     verify_from: OldMatchFrom = None,
     metrics: WithMetrics = False,
@@ -138,6 +140,7 @@ def audit(
             views=views,
             match=renamed("--verify", "--match", verify, match),
             match_from=renamed("--verify-from", "--match-from", verify_from, match_from),
+            calibration=calibration,
             metrics=metrics,
             faces=people,
             blur_faces=blur_faces,

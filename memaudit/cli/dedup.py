@@ -11,6 +11,7 @@ import typer
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
 from memaudit.cli.options import (
     BlurFaces,
+    Calibration,
     Match,
     MatchFrom,
     MaxUnreadable,
@@ -77,6 +78,7 @@ def dedup(
     match: Match = "auto",
     match_from: MatchFrom = None,
     budget: Budget = None,
+    calibration: Calibration = None,
     verify: OldMatch = None,
     verify_from: OldMatchFrom = None,
     against: Against = None,
@@ -110,6 +112,7 @@ def dedup(
             groups=groups,
             match=renamed("--verify", "--match", verify, match),
             match_from=renamed("--verify-from", "--match-from", verify_from, match_from),
+            calibration=calibration,
             budget=budget,
             recall_sample=recall_sample,
             seed=seed,
