@@ -39,19 +39,19 @@ def choose(labelled: Labelled, goal: Goal, threshold: float, floor: float | None
         threshold = alone.at if alone else NEVER
     grid = PROBABILITIES[::-1] if goal.name == "precision" else PROBABILITIES
     beside = compared.similarity >= np.float32(threshold)
-    points = points_of(compared, compared.probability, grid, beside)
-    point = chosen(points, goal)
+    point = chosen(points_of(compared, compared.probability, grid, beside), goal)
     if point is None:
-        return Choice(threshold, None, None, shortfall_of(points, compared, goal, "probability"))
+        points = points_of(compared, compared.probability, grid, beside)
+        return Choice(threshold, None, None, shortfall_of([*points], compared, goal, "probability"))
     return Choice(threshold, point.at, point)
 
 
 def _by_similarity(labelled: Labelled, goal: Goal) -> Choice:
     grid = SIMILARITIES[::-1] if goal.name == "precision" else SIMILARITIES
-    points = points_of(labelled, labelled.similarity, grid)
-    point = chosen(points, goal)
+    point = chosen(points_of(labelled, labelled.similarity, grid), goal)
     if point is None:
-        return Choice(NEVER, None, None, shortfall_of(points, labelled, goal, "similarity"))
+        points = points_of(labelled, labelled.similarity, grid)
+        return Choice(NEVER, None, None, shortfall_of([*points], labelled, goal, "similarity"))
     return Choice(point.at, None, point)
 
 

@@ -8,12 +8,12 @@ pairs were labelled, and not on what they were called.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from memaudit.calibration.estimates import Ends, Mask, Ratio, most_shown, ratio_of, worth
+from memaudit.calibration.estimates import Ends, Mask, Ratio, most_shown, ratio_of
 from memaudit.types import Float32, Float64
 
 SIMILARITIES = np.round(np.arange(0.0, 1.0001, 0.005), 3)
@@ -63,29 +63,25 @@ class Labelled(NamedTuple):
 
 
 class Point(NamedTuple):
-    """What is so where pairs are found from `at` on. worth: independent draws that these pairs are worth, whatever
-    they were called."""
+    """What is so where pairs are found from `at` on."""
 
     at: float
     precision: Ratio
     recall: Ratio
-    worth: float
 
 
-def points_of(labelled: Labelled, scale: Float32, grid: Float64, beside: Mask | None = None) -> list[Point]:
+def points_of(labelled: Labelled, scale: Float32, grid: Float64, beside: Mask | None = None) -> Iterator[Point]:
     """A point for each step of the grid, in its order, at which other pairs are found than at the one before it.
 
     scale (n,): similarity or probability. beside (n,): found whatever that is.
     """
-    points, before = list[Point](), 0
+    before = 0
     for at in grid:
         found = scale >= np.float32(at)
         found = found if beside is None else found | beside
         if (count := int(found.sum())) not in (0, before):
-            draws = worth(labelled.weight[found], labelled.ends.where(found))
-            points.append(Point(float(at), labelled.precision(found), labelled.recall(found), draws))
             before = count
-    return points
+            yield Point(float(at), labelled.precision(found), labelled.recall(found))
 
 
 def chosen(points: Iterable[Point], goal: Goal) -> Point | None:
@@ -93,7 +89,7 @@ def chosen(points: Iterable[Point], goal: Goal) -> Point | None:
     for a recall rising."""
     best = None
     for point in points:
-        if best is None and goal.name == "precision" and most_shown(point.worth) < goal.share:
+        if best is None and goal.name == "precision" and most_shown(point.precision.worth) < goal.share:
             continue
         if lower_end(point, goal) < goal.share:
             break

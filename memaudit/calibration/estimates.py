@@ -25,16 +25,18 @@ _EXACT = 1e-9  # a share as near as this to 0 or 1 is that
 
 class Ratio(NamedTuple):
     """value, with its 95 % interval from low to high. pairs: labelled ones that it is of; draws: how many independent
-    ones they are worth. Of no pairs nothing is known: NaN, 0 to 1."""
+    ones the interval is of; worth: how many these pairs could be, whichever are hits. Of no pairs nothing is known:
+    NaN, 0 to 1."""
 
     value: float
     low: float
     high: float
     pairs: int
     draws: float
+    worth: float
 
 
-NOTHING = Ratio(float("nan"), 0.0, 1.0, 0, 0.0)
+NOTHING = Ratio(float("nan"), 0.0, 1.0, 0, 0.0, 0.0)
 
 
 class Ends(NamedTuple):
@@ -52,13 +54,14 @@ def ratio_of(hits: Mask, base: Mask, weight: Float64, ends: Ends) -> Ratio:
     if not base.any():
         return NOTHING
     y, w, ends = hits[base].astype(np.float64), weight[base], ends.where(base)
-    value, draws = float((w * y).sum() / w.sum()), worth(w, ends)
+    value, most = float((w * y).sum() / w.sum()), worth(w, ends)
+    draws = most
     if _EXACT < value < 1 - _EXACT:
-        draws = min(draws, value * (1 - value) * float(w.sum()) ** 2 / variance_of(w * (y - value), ends))
+        draws = min(most, value * (1 - value) * float(w.sum()) ** 2 / variance_of(w * (y - value), ends))
     else:
         value = float(round(value))
     low, high = _interval(min(draws, value * draws), draws)
-    return Ratio(value, low, high, len(w), draws)
+    return Ratio(value, low, high, len(w), draws, most)
 
 
 def _interval(count: float, draws: float) -> tuple[float, float]:

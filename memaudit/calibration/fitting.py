@@ -195,7 +195,7 @@ def _content(sides: Sides, fitted: Fitted, goal: Goal, choice: Choice, floor: fl
         },
         "stores": sides.digests,
         "goal": {goal.name: goal.share, "confidence": 0.95},
-        "found": {**_numbers(point), "worth": _rounded(point.worth)},
+        "found": {**_numbers(point), "worth": _rounded(point.precision.worth)},
         "counts": {**asdict(fitted.merged.counts), **asdict(fitted.used)},
         **({"recalibrated": dict(curve._asdict())} if curve else {}),
         "similarity": [{"at": each.at, **_numbers(each)} for each in fitted.similarity],
