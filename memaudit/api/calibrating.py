@@ -13,7 +13,7 @@ from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, searcher_at, store_at
 from memaudit.calibration.calibration import SCHEMA, Calibration, write_calibration
 from memaudit.calibration.fitting import Fitted, fit, goal_of
-from memaudit.calibration.labels import FRAME, LEFT, RIGHT, STRATUM, STRATUM_PAIRS, Merged, read_labels
+from memaudit.calibration.labels import FRAME, LEFT, RIGHT, STRATUM, STRATUM_PAIRS, Merged, Pair, pair_of, read_labels
 from memaudit.calibration.proposing import Proposal, ProposeOptions, propose
 from memaudit.calibration.sides import Sides
 from memaudit.errors import UsageError
@@ -33,8 +33,8 @@ class ProposedPairs:
     the cut; before: labelled before; warnings: why pixels could not be compared.
 
     >>> store = ma.embed("training", out="store", encoder="thumbnail")
-    >>> ma.propose_labels(store, "to-label.csv", match_from=0.5, count=10).pairs
-    10
+    >>> ma.propose_labels(store, "to-label.csv", match_from=0.2, count=24).pairs
+    24
     """
 
     path: Path
@@ -132,8 +132,8 @@ def propose_labels(
     Raises UsageError for impossible options, InconclusiveError where there is no pair.
 
     >>> store = ma.embed("training", out="store", encoder="thumbnail")
-    >>> ma.propose_labels(store, "pairs.jsonl", match_from=0.5, count=20).near
-    10
+    >>> ma.propose_labels(store, "pairs.jsonl", match_from=0.2, count=24).near
+    12
     """
     path = Path(out)
     if path.suffix.lower() not in _FORMATS:
@@ -148,7 +148,9 @@ def propose_labels(
     sides.require_current()
     rows = list(_rows(sides, proposal, merged))
     write_text(path, _csv(rows) if _FORMATS[path.suffix.lower()] == "csv" else _json_lines(rows), new=True)
-    return ProposedPairs(path, len(rows), proposal.frame, proposal.near, proposal.before, proposal.why)
+    return ProposedPairs(
+        path, len(proposal.pairs.similarity), proposal.frame, proposal.near, proposal.before, proposal.why
+    )
 
 
 def calibrate(
@@ -209,14 +211,15 @@ def _sides(store: AnyStore, against: AnyStore | None) -> Sides:
 
 
 def _rows(sides: Sides, proposal: Proposal, merged: Merged | None) -> Sequence[Mapping[str, object]]:
-    """A row for each pair: what it is by, what a person is to say, where the images are, and how it was drawn."""
+    """A row for each pair, and each person who has labelled it before: what it is by, what a person says, where the
+    images are, and how it was drawn."""
     pairs = proposal.pairs
     one, other = sides.queries.columns(pairs.rows.query), sides.references.columns(pairs.rows.reference)
     return [
         {
             LEFT: str(one.sha256[n]),
             RIGHT: str(other.sha256[n]),
-            **dict.fromkeys(PERSON, ""),
+            **said,
             "left_uri": unsigned(str(one.uri[n])),
             "right_uri": unsigned(str(other.uri[n])),
             "similarity": round(float(pairs.similarity[n]), 4),
@@ -227,7 +230,22 @@ def _rows(sides: Sides, proposal: Proposal, merged: Merged | None) -> Sequence[M
             "chance": round(float(pairs.chance[n]), 6),
         }
         for n in range(len(pairs.similarity))
+        for said in _said(pair_of(str(one.sha256[n]), str(other.sha256[n])), merged)
     ]
+
+
+def _said(pair: Pair, merged: Merged | None) -> list[dict[str, str]]:
+    """What people say of a pair; nothing yet, of one that is to be labelled."""
+    labels = merged.said.get(pair, ()) if merged else ()
+    return [
+        {
+            "verdict": str(label.verdict),
+            "who": label.who,
+            "when": label.when.isoformat(timespec="seconds") if label.when else "",
+            "why": label.why,
+        }
+        for label in labels
+    ] or [dict.fromkeys(PERSON, "")]
 
 
 def _csv(rows: Sequence[Mapping[str, object]]) -> str:

@@ -41,6 +41,10 @@ class Pair(NamedTuple):
     right: str
 
 
+def pair_of(one: str, other: str) -> Pair:
+    return Pair(min(one, other), max(one, other))
+
+
 class Drawn(NamedTuple):
     """How a pair came into a proposal: its stratum, and how many pairs of the set `frame` that one has."""
 
@@ -56,6 +60,7 @@ class Label(NamedTuple):
     verdict: Verdict | None
     who: str
     when: datetime | None
+    why: str
     drawn: Drawn | None
 
 
@@ -78,10 +83,11 @@ class Counts:
 
 @dataclass(frozen=True)
 class Merged:
-    """One verdict for each pair that anybody has looked at: None where people disagree. drawn: of the pairs of a
-    proposal, labelled or not. digests: sha256 of the files that were read."""
+    """One verdict for each pair that anybody has looked at: None where people disagree; said: what each of them says in
+    the end. drawn: of the pairs of a proposal, labelled or not. digests: sha256 of the files that were read."""
 
     verdicts: dict[Pair, Verdict | None]
+    said: dict[Pair, tuple[Label, ...]]
     drawn: dict[Pair, Drawn]
     counts: Counts
     digests: tuple[str, ...] = ()
@@ -111,7 +117,8 @@ def _labels_in(path: Path) -> Iterator[Label]:
 
 def _label_of(place: str, row: Row) -> Label:
     pair = _pair_of(place, row)
-    return Label(pair, _verdict_of(place, row), _text(row, "who"), _when_of(place, row), _drawn_of(place, row))
+    verdict, when = _verdict_of(place, row), _when_of(place, row)
+    return Label(pair, verdict, _text(row, "who"), when, _text(row, "why"), _drawn_of(place, row))
 
 
 def _text(row: Row, name: str) -> str:
@@ -131,7 +138,7 @@ def _pair_of(place: str, row: Row) -> Pair:
         digests.append(digest)
     if digests[0] == digests[1]:
         raise InputError(f"{place}: a file is paired with itself: label pairs of two files")
-    return Pair(*sorted(digests))
+    return pair_of(*digests)
 
 
 def _verdict_of(place: str, row: Row) -> Verdict | None:
@@ -197,7 +204,8 @@ def _merged(labels: list[Label], digests: tuple[str, ...]) -> Merged:
         disagreeing=found.count(None),
         people=len({who for of_pair in said.values() for who in of_pair}),
     )
-    return Merged(verdicts, _drawn(labels), counts, digests)
+    last = {pair: tuple(of_pair.values()) for pair, of_pair in said.items()}
+    return Merged(verdicts, last, _drawn(labels), counts, digests)
 
 
 def _later(one: Label, other: Label) -> Label:

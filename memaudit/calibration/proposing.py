@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.calibration.labels import Drawn, Merged, Pair
+from memaudit.calibration.labels import Drawn, Merged, pair_of
 from memaudit.calibration.sides import Compared, RowPairs, Sides, first_rows
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.files import digest_of
@@ -29,7 +29,8 @@ POOL = 4000  # pairs whose pixels are compared, at 10 to 40 ms each; of larger f
 BEFORE = "labelled before"
 _BELOW, _ABOVE = 4, 2  # bands of similarity on either side of the threshold
 _LIKELY = np.array([0.1, 0.5, 0.9], np.float32)  # where bands of probability meet
-_LEAST = 2  # pairs of each stratum
+_OF_EACH = 2  # pairs of each stratum, at least
+LEAST = 2 * _OF_EACH * (_BELOW + _ABOVE)  # pairs of a proposal: as many nearest to the cut as of all strata
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def propose(
     pool = _pool(frame.band, rest, rng)
     share = _share(frame.band[rest], frame.band[pool])
     compared = sides.compare(frame.rows.at(pool), progress)
-    strata = _strata(sides, frame, pool, compared, options.count // 2)
+    strata = _strata(sides, frame, pool, compared, options.count)
     taken = _taken(strata, options.count - int(strata.near.sum()), rng)
     drawn, chance = _how_drawn(strata, taken, frame.band[pool], share, name)
     drawn += [Drawn(name, BEFORE, len(earlier))] * len(earlier)
@@ -124,8 +125,8 @@ def propose(
 
 
 def _floor(sides: Sides, options: ProposeOptions) -> float:
-    if options.count < 2:
-        raise UsageError(f"--count {options.count} is out of range: expected at least 2")
+    if options.count < LEAST:
+        raise UsageError(f"--count {options.count} is out of range: expected at least {LEAST}")
     encoder = sides.queries.encoder
     floor = options.match_from
     if floor is None:
@@ -194,7 +195,7 @@ def _known(sides: Sides, rows: RowPairs, labels: Merged | None) -> NDArray[np.bo
     if labels is None or not labels.verdicts:
         return np.zeros(len(rows.query), bool)
     digests = zip(*sides.numbers(rows), strict=True)
-    return np.array([Pair(*sorted((str(one), str(other)))) in labels.verdicts for one, other in digests], bool)
+    return np.array([pair_of(str(one), str(other)) in labels.verdicts for one, other in digests], bool)
 
 
 def _pool(band: Int64, rest: Int64, rng: np.random.Generator) -> Int64:
@@ -232,14 +233,18 @@ class _Strata(NamedTuple):
     names: list[str]
 
 
-def _strata(sides: Sides, frame: _Frame, pool: Int64, compared: Compared, nearest: int) -> _Strata:
+def _strata(sides: Sides, frame: _Frame, pool: Int64, compared: Compared, count: int) -> _Strata:
+    """By similarity and probability; by similarity alone where there are too many for so few pairs."""
     probability = compared.probability
     near = np.zeros(len(pool), bool)
-    near[np.argsort(_doubt(compared, sides.queries.encoder.threshold), kind="stable")[:nearest]] = True
+    near[np.argsort(_doubt(compared, sides.queries.encoder.threshold), kind="stable")[: count // 2]] = True
+    told = [*_probability_bands(), "not compared", "nearest to the cut", "any probability"]
     likely = np.searchsorted(_LIKELY, probability, side="right")
-    likely[np.isnan(probability)] = len(_LIKELY) + 1
-    likely[near] = len(_LIKELY) + 2
-    told = [*_probability_bands(), "not compared", "nearest to the cut"]
+    likely[np.isnan(probability)] = told.index("not compared")
+    cells = np.unique(np.stack([frame.band[pool], likely])[:, ~near], axis=1)
+    if _OF_EACH * cells.shape[1] > count - count // 2:
+        likely[:] = told.index("any probability")
+    likely[near] = told.index("nearest to the cut")
     keys, number = np.unique(np.stack([frame.band[pool], likely]), axis=1, return_inverse=True)
     names = [f"{frame.names[band]}, {told[kind]}" for band, kind in keys.T.tolist()]
     return _Strata(number.reshape(-1), near, names)
@@ -276,10 +281,10 @@ def _taken(strata: _Strata, count: int, rng: np.random.Generator) -> Int64:
 
 
 def _allotted(sizes: Int64, count: int) -> Int64:
-    """By the square roots of the sizes, at least `_LEAST` of each, never more than there are."""
+    """By the square roots of the sizes, at least `_OF_EACH` of each, never more than there are."""
     if sizes.sum() <= count:
         return sizes.astype(np.int64)
-    quota = np.minimum(sizes, _LEAST)
+    quota = np.minimum(sizes, _OF_EACH)
     roots = np.sqrt(sizes)
     while (left := count - int(quota.sum())) > 0:
         room = quota < sizes

@@ -203,17 +203,20 @@ def test_labels_of_another_store_are_refused(known: Known, proposed: Path, tmp_p
 
 
 def test_what_was_labelled_before_stays_as_a_stratum_of_its_own(known: Known, proposed: Path, tmp_path: Path) -> None:
-    first = write_rows(tmp_path / "first.csv", read_rows(proposed)[:25])
-    made = propose_labels(known.store, tmp_path / "more.csv", labels=first, match_from=FLOOR, count=10)
+    earlier = read_rows(proposed)[:25]
+    first = write_rows(tmp_path / "first.csv", [*earlier, {**earlier[0], "who": "B", "why": 'a, "b"'}])
+    made = propose_labels(known.store, tmp_path / "more.csv", labels=first, match_from=FLOOR, count=24)
     rows = read_rows(tmp_path / "more.csv")
-    assert (made.before, len(rows)) == (25, 35)
+    assert (made.before, made.pairs, len(rows)) == (25, 49, 50)
     earlier = [row for row in rows if row["stratum"] == BEFORE]
     assert {float(row["stratum_pairs"]) for row in earlier} == {25.0}
     assert {row["verdict"] for row in earlier} <= {"copy", "not a copy"}
+    assert [row["why"] for row in earlier if row["who"] == "B"] == ['a, "b"']
+    assert {row["when"] for row in earlier} == {"2027-01-31T00:00:00+00:00"}
     sizes = {row["stratum"]: float(row["stratum_pairs"]) for row in rows}
     assert sum(sizes.values()) == PAIRS
     filled_in(tmp_path / "more.csv", known.verdict)
-    assert calibrate(tmp_path / "more.csv", known.store, precision=0.5).fitted.used.used == 35
+    assert calibrate(tmp_path / "more.csv", known.store, precision=0.5).fitted.used.used == 49
 
 
 def test_generations_against_a_training_set(known: Known, tmp_path: Path) -> None:
@@ -253,8 +256,8 @@ def test_weights_of_a_proposal_estimate_the_whole_set(known: Known, monkeypatch:
         monkeypatch.setattr(proposing, "POOL", pool)
         copies = []
         for seed in range(150):
-            made = propose(both, searcher, ProposeOptions(16, FLOOR, seed), None, silent).pairs
-            assert len(made.drawn) == 16
+            made = propose(both, searcher, ProposeOptions(24, FLOOR, seed), None, silent).pairs
+            assert len(made.drawn) == 24
             sizes = {each.stratum: each.pairs for each in made.drawn}
             assert sum(sizes.values()) == pytest.approx(PAIRS, abs=0.01)
             counts = {name: sum(each.stratum == name for each in made.drawn) for name in sizes}
@@ -267,9 +270,9 @@ def test_weights_of_a_proposal_estimate_the_whole_set(known: Known, monkeypatch:
 
 def test_those_nearest_to_the_cut_are_all_taken(known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Sides, "compare", with_probabilities)
-    made = propose(Sides(known.store), ExactSearch(known.store), ProposeOptions(20, FLOOR)).pairs
+    made = propose(Sides(known.store), ExactSearch(known.store), ProposeOptions(24, FLOOR)).pairs
     near = ["nearest to the cut" in each.stratum for each in made.drawn]
-    assert sum(near) == 10
+    assert sum(near) == 12
     assert (made.chance[near] == 1).all()
     doubt = np.abs(
         np.log(made.probability / (1 - made.probability)) - np.log(copy_model().cut / (1 - copy_model().cut))
