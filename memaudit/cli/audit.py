@@ -123,9 +123,7 @@ def audit(
     from memaudit.api.encoding import Encoding
 
     console, by = Console(as_json, quiet), tuple(faces_by or ())
-    people = FaceChoices(
-        face_store, control_faces, face_encoder, face_false_matches, identity, by, save_crops, wanted=faces
-    )
+    who = FaceChoices(face_store, control_faces, face_encoder, face_false_matches, identity, by, save_crops, wanted=faces)
     with console.progress() as progress:
         run = run_audit(
             generations,
@@ -142,7 +140,7 @@ def audit(
             match_from=renamed("--verify-from", "--match-from", verify_from, match_from),
             calibration=calibration,
             metrics=metrics,
-            faces=people,
+            faces=who,
             blur_faces=blur_faces,
             max_unreadable=max_unreadable,
             encoding=Encoding(encoder, device, workers, batch_size, shard_rows, allow_unverified_weights),
