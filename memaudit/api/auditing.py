@@ -7,7 +7,7 @@ from pathlib import Path
 
 from memaudit.api.calibrated_options import by_calibration
 from memaudit.api.defaults import DEFAULT_VIEWS
-from memaudit.api.encoding import Encoding
+from memaudit.api.encoding import Encoding as Encoding
 from memaudit.api.pictures import blurring
 from memaudit.api.places import AnyStore, folder_of, searcher_at
 from memaudit.api.runs import AuditRun, Place

@@ -119,11 +119,12 @@ def audit(
     verbose: VerboseFlag = False,
 ) -> None:
     """Test whether generations are near-duplicates of training images. Exit code 3: it could not be measured."""
-    from memaudit.api.auditing import FaceChoices, run_audit
-    from memaudit.api.encoding import Encoding
+    from memaudit.api.auditing import Encoding, FaceChoices, run_audit
 
     console, by = Console(as_json, quiet), tuple(faces_by or ())
-    who = FaceChoices(face_store, control_faces, face_encoder, face_false_matches, identity, by, save_crops, wanted=faces)
+    people = FaceChoices(
+        face_store, control_faces, face_encoder, face_false_matches, identity, by, save_crops, wanted=faces
+    )
     with console.progress() as progress:
         run = run_audit(
             generations,
@@ -140,7 +141,7 @@ def audit(
             match_from=renamed("--verify-from", "--match-from", verify_from, match_from),
             calibration=calibration,
             metrics=metrics,
-            faces=who,
+            faces=people,
             blur_faces=blur_faces,
             max_unreadable=max_unreadable,
             encoding=Encoding(encoder, device, workers, batch_size, shard_rows, allow_unverified_weights),
