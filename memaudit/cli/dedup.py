@@ -121,12 +121,16 @@ def dedup(
             progress=progress,
             tell=console.tell,
         )
-    console.result(run.report.content, "\n".join([run.headline, *_how(run), f"Report: {run.page}"]))
-    console.end(conclusive=run.conclusive)
+    console.result(run.report.content, "\n".join([run.headline, *_how(run)]), conclusive=run.conclusive)
 
 
 def _how(run: DedupRun) -> Iterator[str]:
-    """How pairs were found, and what each clustering added, for the terminal."""
+    """How pairs were found, what each clustering added, and where the report is, for the terminal."""
+    yield from _found(run)
+    yield f"Report: {run.page}"
+
+
+def _found(run: DedupRun) -> Iterator[str]:
     results = run.results
     if results is None:
         return
