@@ -1,0 +1,78 @@
+"""Alignments that need no closer look: laid on each other very small, the pictures have nothing to do with each other.
+
+An agreement costs six times as much, and most of what frames, slides and few features propose for two different
+pictures is refused here. What that loses was measured: docs/protocols/pixel-matching.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from memaudit.matching.agreement import common_box
+from memaudit.matching.align import Alignment, alignments
+from memaudit.matching.pictures import Picture, composed, import_cv2, to_canvas
+from memaudit.types import Float32, Float64
+
+_CANVAS = 64  # pixels of the longer side of the common part
+_PATCH = 8
+_TEXTURE = 4.5  # of 255: standard deviation above which a patch shows something
+_OUTSIDE = -1000.0  # no grey value
+_FEATURES = 12  # inliers from which an alignment is looked at in any case
+_FITS = 0.95  # correlation of thumbnails, or of what slid, from which it is
+_LEAST_WITH_FEATURES, _LEAST = 0.25, 0.45  # mean correlation of patches
+
+
+def promising(query: Picture, reference: Picture) -> Iterator[Alignment]:
+    """The alignments of two pictures that are worth an agreement, as they come."""
+    return (found for found in alignments(query, reference) if not hopeless(query, reference, found))
+
+
+def hopeless(query: Picture, reference: Picture, alignment: Alignment) -> bool:
+    """Whether the pictures cannot be copies as they lie by this alignment."""
+    if alignment.inliers >= _FEATURES or alignment.score >= _FITS:
+        return False
+    least = _LEAST_WITH_FEATURES if alignment.inliers else _LEAST
+    return small_correlation(query, reference, alignment.matrix) < least
+
+
+def small_correlation(query: Picture, reference: Picture, matrix: Float64) -> float:
+    """Mean normalised cross-correlation of the patches with texture of the common part, in grey; 0 without any."""
+    box = common_box(query, reference, matrix)
+    if box is None:
+        return 0.0
+    left, top, right, bottom = box
+    scale = _CANVAS / max(right - left, bottom - top)
+    columns, rows = (max(1, round(length * scale / _PATCH)) for length in (right - left, bottom - top))
+    x, y = columns * _PATCH / (right - left), rows * _PATCH / (bottom - top)
+    canvas, size = np.array([[x, 0, -left * x], [0, y, -top * y]]), (columns * _PATCH, rows * _PATCH)
+    own, other = _drawn(query, composed(canvas, matrix), size), _drawn(reference, canvas, size)
+    means = import_cv2().resize(_products(own, other), (columns, rows), interpolation=import_cv2().INTER_AREA)
+    mean, other_mean, square, other_square, product = means.reshape(-1, 5).T
+    spread = np.maximum(square - mean * mean, 0)
+    other_spread = np.maximum(other_square - other_mean * other_mean, 0)
+    shown = (np.minimum(mean, other_mean) >= 0) & (np.maximum(spread, other_spread) >= _TEXTURE**2)
+    if not shown.any():
+        return 0.0
+    # A floor on the spread, as in agreement.py: noise on a plain patch says nothing
+    floor = np.sqrt(np.maximum(spread, 1) * np.maximum(other_spread, 1))
+    return float(np.clip((product - mean * other_mean)[shown] / floor[shown], -1, 1).mean())
+
+
+def _products(own: Float32, other: Float32) -> Float32:
+    return np.stack([own, other, own * own, other * other, own * other], axis=2)
+
+
+def _drawn(picture: Picture, matrix: Float64, size: tuple[int, int]) -> Float32:
+    """A picture in grey on a canvas of `size` (width, height), (height, width) float32; beyond its edge `_OUTSIDE`."""
+    cv2 = import_cv2()
+    place = to_canvas(picture, matrix)
+    (a, b), (c, d) = place[:, :2].tolist()
+    shrink = max(abs(a * d - b * c), 1e-6) ** 0.5
+    first = 1 if len(picture.pyramid) > 1 else 0
+    level = min(max(round(-math.log2(shrink)) - first, 0), len(picture.greys) - 1)
+    place[:, :2] *= 2.0 ** (first + level)  # OpenCV's levels keep the centre of the first pixel
+    how = {"flags": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_CONSTANT, "borderValue": _OUTSIDE}
+    return np.asarray(cv2.warpAffine(picture.greys[level], place, size, **how))
