@@ -20,10 +20,11 @@ from memaudit.images.windows import Box, window_named
 from memaudit.store import ANOTHER_FILE, is_same_file
 from memaudit.types import Float32, Float64
 
-SIDE = 384  # pixels of the longer side that features are taken at
+SIDE = 256  # pixels of the longer side that features are taken at, and that are compared
+_CONTRAST = 0.02  # of SIFT: half of OpenCV's, since a smaller picture has fewer features
 FEATURES = 600
+REDUCTION = f"{FEATURES} SIFT features of contrast {_CONTRAST} and pixels at {SIDE}"
 MARGIN = 0.25  # of a window's sides, on every side: what lies in the window may reach beyond it
-PIXEL_SIDE = 256  # pixels of the longer side that are compared
 SCALES = np.geomspace(0.3, 1, 13)  # of a picture, to that of the one below it
 _COARSE = 48  # pixels of the longer side at scale 1
 _PLAIN_GREY = 4  # of 255: standard deviation below which there is nothing to look for
@@ -238,8 +239,8 @@ def picture_of(image: Image.Image) -> Picture:
 
 def reduced_of(image: Image.Image) -> Reduced:
     """Small ones are enlarged: SIFT finds nothing in icons as they are."""
-    grey = np.asarray(_resized(image, SIDE).convert("L"))
-    return Reduced(np.array(_resized(image, PIXEL_SIDE)), _sift(grey))
+    resized = _resized(image, SIDE)
+    return Reduced(np.array(resized), _sift(np.asarray(resized.convert("L"))))
 
 
 def _ground(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -282,7 +283,8 @@ def _resized(image: Image.Image, side: int) -> Image.Image:
 
 
 def _sift(grey: NDArray[np.uint8]) -> Sift:
-    keypoints, descriptors = import_cv2().SIFT_create(nfeatures=FEATURES).detectAndCompute(grey, None)
+    finder = import_cv2().SIFT_create(nfeatures=FEATURES, contrastThreshold=_CONTRAST)
+    keypoints, descriptors = finder.detectAndCompute(grey, None)
     if descriptors is None:
         return Sift(np.empty((0, 2), np.float32), np.empty((0, 128), np.uint8))
     places = np.array([keypoint.pt for keypoint in keypoints], np.float32) + 0.5  # OpenCV counts from a pixel's centre
