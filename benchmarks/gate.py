@@ -39,10 +39,19 @@ def report_of(findings: int) -> model.Json:
         reasons=[],
         headline="",
         searched=model.rate_of(searched),
+        by_prompt=model.ByPrompt(returned=model.rate_of(searched), seeds=[model.Seeds(seeds=1, prompts=N)]),
         paired=None,
         references=model.coverage_of(Coverage(N, N)),
         control=model.Control(matched=matched, relabelling_p=None, greater_rate_p=None, why_no_p=""),
-        outcomes=model.Outcomes(digest="same", total=N, found=names, left_out=[]),
+        outcomes=model.Outcomes(
+            digest="same",
+            total=N,
+            found=names,
+            left_out=[],
+            by_prompt=model.OutcomesByPrompt(
+                asked=[model.Seeds(seeds=1, prompts=N)], found=[*range(findings)], left_out=[]
+            ),
+        ),
         made=N,
         blank=0,
         verified=model.coverage_of(Coverage(findings, findings)),

@@ -83,7 +83,10 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Rate:
-    """`count` of `coverage.measured`, with its two-sided Clopper-Pearson interval and one-sided upper bound."""
+    """`count` of `coverage.measured`, with its two-sided Clopper-Pearson interval and one-sided upper bound.
+
+    effective: as how many independent draws the measured ones count; None: each is one.
+    """
 
     count: int
     coverage: Coverage
@@ -91,6 +94,7 @@ class Rate:
     high: float
     upper: float
     confidence: float = CONFIDENCE
+    effective: float | None = None
 
     @property
     def value(self) -> float | None:
@@ -107,4 +111,5 @@ class Rate:
             "upper": self.upper,
             "confidence": self.confidence,
             "coverage": self.coverage.as_dict(),
+            **({} if self.effective is None else {"effective": self.effective}),
         }

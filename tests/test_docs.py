@@ -91,7 +91,8 @@ def write_inputs(folder: Path) -> None:
     draw(3).save(folder / "picture.png")
     draw(7).resize((80, 80)).save(folder / "training" / "small.png")
     names = sorted(path.name for path in (folder / "generations").iterdir())
-    write_table(folder / "pairing.csv", ("generation", "image_id", "prompt"), [(n, "3.png", "discs") for n in names])
+    asked = [(name, "3.png", f"discs like {name}") for name in names]
+    write_table(folder / "pairing.csv", ("generation", "image_id", "prompt"), asked)
     names = sorted(path.name for path in (folder / "training").iterdir())
     rows = [(f"training/{name}", name, f"discs, number {name}") for name in names]
     write_table(folder / "training.csv", ("path", "image_id", "caption"), rows)

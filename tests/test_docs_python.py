@@ -30,7 +30,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     generations = write_pictures(tmp_path / "generations", range(500, 506))
     altered(draw(5)).save(generations / "copied.png")
     names = sorted(path.name for path in generations.iterdir())
-    rows = [f"{name},0005.png,a prompt" for name in names]
+    rows = [f"{name},0005.png,prompt of {name}" for name in names]
     (tmp_path / "pairing.csv").write_text("\n".join(["generation,image_id,prompt", *rows]))
     monkeypatch.chdir(tmp_path)
 

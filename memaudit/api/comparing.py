@@ -59,6 +59,7 @@ class Compared:
             "a": found.old.as_dict(),
             "b": found.new.as_dict(),
             "test": found.test,
+            "unit": found.unit,
             "why_not_paired": found.why,
             "n": found.n,
             "gained": found.gained,

@@ -271,9 +271,17 @@ class DedupRun(Run):
         return [
             ("can go", f"{found.dropped:,}"),
             ("stay", f"{found.kept:,}"),
-            ("recall by pair", _recall(found.recall.by_pair)),
-            ("recall by image", _recall(found.recall.by_image)),
+            (
+                "recall by pair",
+                percent(found.recall.by_pair.value) if found.recall.by_pair.total else "nothing to find",
+            ),
+            ("images with one found", _recall(found.recall.by_image)),
+            *([("images with all found", _recall(found.recall.complete))] if found.recall.complete else []),
         ]
+
+
+def _share(estimate: Estimate) -> str:
+    return "nothing to find" if estimate.value is None else percent(estimate.value)
 
 
 def _recall(estimate: Estimate) -> str:

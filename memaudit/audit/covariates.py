@@ -12,7 +12,7 @@ from memaudit.audit.eidetic import near_duplicates
 from memaudit.audit.results import CovariateBand, Covariates, Scores
 from memaudit.index import Searcher, sample_rows
 from memaudit.matching.results import Matches
-from memaudit.statistics import rate_of
+from memaudit.statistics import rate_by_unit, rate_of
 from memaudit.store import Store
 from memaudit.types import Coverage, Float64, Int64, Rate
 
@@ -32,27 +32,34 @@ class _Image(NamedTuple):
 
 
 def measure_covariates(
-    scores: Scores, matches: Matches, counted: NDArray[np.bool_], references: Searcher, threshold: float
+    scores: Scores,
+    matches: Matches,
+    counted: NDArray[np.bool_],
+    prompt: Int64,
+    references: Searcher,
+    threshold: float,
 ) -> Covariates:
     """Rates by band of the training image's near-duplicates and of its simplicity (the two patterns of 2022).
 
     With a pairing: for the generations of the prompts in a band, how many gave the prompt's image back. Without one:
     the band's share of the findings, beside its share of a sample of the training set. `counted`: the generations that
-    are draws of their own. Costs one search for the distinct images that are looked at.
+    are draws of their own; `prompt`: of each row the number of its prompt, which is what is drawn. Costs one search for
+    the distinct images that are looked at.
     """
     paired = counted & np.isfinite(scores.paired_similarity)
     if paired.any():
         images = _described(scores.paired[paired], references, threshold)
         came_back = scores.paired_match[paired]
-        return Covariates(True, tuple(_paired_bands(images, came_back)), _without(images))
+        return Covariates(True, tuple(_paired_bands(images, came_back, prompt[paired])), _without(images))
     return _unpaired(matches, counted, references, threshold)
 
 
-def _paired_bands(images: _Image, came_back: NDArray[np.bool_]) -> Iterator[CovariateBand]:
+def _paired_bands(images: _Image, came_back: NDArray[np.bool_], prompt: Int64) -> Iterator[CovariateBand]:
     for feature, low, high in _all_bands():
         inside = _within(images.features[feature], low, high)
         if inside.any():
-            yield CovariateBand(feature, low, high, _share(came_back[inside]), None)
+            coverage = Coverage(int(inside.sum()), int(inside.sum()))
+            yield CovariateBand(feature, low, high, rate_by_unit(came_back[inside], prompt[inside], coverage), None)
 
 
 def _unpaired(matches: Matches, counted: NDArray[np.bool_], references: Searcher, threshold: float) -> Covariates:

@@ -12,7 +12,7 @@ from memaudit.audit.pairing import Prompted, paired_rows
 from memaudit.audit.results import Scores
 from memaudit.matching.candidates import Candidates
 from memaudit.similarity import exact
-from memaudit.statistics import rate_of
+from memaudit.statistics import rate_by_unit
 from memaudit.store import Store
 from memaudit.types import Coverage, Float32, Int64, Rate, Status
 
@@ -49,9 +49,12 @@ def compare_pairs(generations: Store, references: Store, pairing: Mapping[str, P
     return Paired(rows, status, similarity)
 
 
-def paired_rate(scores: Scores, paired: Paired, pairs: int) -> Rate:
-    """A pair is measured if both images could be compared; one with a blank image is out of scope."""
+def paired_rate(scores: Scores, paired: Paired, prompt: Int64, pairs: int) -> Rate:
+    """A pair is measured if both images could be compared; one with a blank image is out of scope.
+
+    prompt: the number of each row's prompt.
+    """
     status = scores.status
-    measured = int(((status == Status.OK) & (paired.status == Status.OK)).sum())
+    measured = (status == Status.OK) & (paired.status == Status.OK)
     blank = int(((paired.rows >= 0) & ((status == Status.BLANK) | (paired.status == Status.BLANK))).sum())
-    return rate_of(int(scores.paired_match.sum()), Coverage(measured, pairs - blank))
+    return rate_by_unit(scores.paired_match[measured], prompt[measured], Coverage(int(measured.sum()), pairs - blank))

@@ -95,6 +95,22 @@ class Scores(NamedTuple):
 
 
 @dataclass(frozen=True)
+class ByPrompt:
+    """What prompts gave back: the unit that is drawn, where several generations are of one prompt.
+
+    returned: prompts of which any generation that counts repeats a training image, of those measured. seeds: how many
+    prompts have how many such generations. prompt (rows,), of_missing: the number of the prompt of each generation, and
+    of those that are not there; asked (prompts,): generations that a prompt was to have.
+    """
+
+    returned: Rate
+    seeds: tuple[tuple[int, int], ...]
+    prompt: Int64
+    of_missing: Int64
+    asked: Int64
+
+
+@dataclass(frozen=True)
 class Control:
     """What held-out images say about chance.
 
@@ -159,7 +175,8 @@ class AuditResult:
     pixels; None where none were, and `no_pixels` says why. views: their names. misses: the closest that are no matches.
     counted: for each row whether `searched` counts it. reference_views: what was searched of the training images.
     grown: what the training set's sources hold by now and its store does not, in a sentence. not_read: what was not
-    looked at of generations, held-out and training images, a sentence for each kind. stores: that were read.
+    looked at of generations, held-out and training images, a sentence for each kind. by_prompt: None where no prompt is
+    known. stores: that were read.
     """
 
     encoder: EncoderSpec
@@ -191,6 +208,7 @@ class AuditResult:
     misses: Misses | None = None
     reference_views: ReferenceViews | None = None
     effort: Effort = Effort()
+    by_prompt: ByPrompt | None = None
     stores: tuple[Store, ...] = ()
 
     @property

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from memaudit.audit.by_prompt import Asked, asked, by_prompt
 from memaudit.audit.control import HeldOut, measure_control
 from memaudit.audit.covariates import measure_covariates
 from memaudit.audit.eidetic import near_duplicates
@@ -20,7 +21,7 @@ from memaudit.audit.repeats import Digests, draws_of, files_of, one_of_each, one
 from memaudit.audit.results import AuditResult, Control, Made, Scores
 from memaudit.audit.shortfalls import ALL_SEEN, NO_VIEWS, Unseen, Views, shortfalls, unread_files
 from memaudit.errors import InconclusiveError, UsageError
-from memaudit.images.parts import file_of, is_of_one_draw
+from memaudit.images.parts import is_of_one_draw
 from memaudit.images.view_names import WHOLE
 from memaudit.index import Searcher
 from memaudit.matching.decide import Decided, decide
@@ -30,11 +31,9 @@ from memaudit.matching.search import LEAST_CANDIDATES, Scope, Searched, StoredQu
 from memaudit.matching.shortfalls import cut_archives
 from memaudit.matching.windows import Windows
 from memaudit.similarity.exact import require_threshold
-from memaudit.statistics import rate_of
+from memaudit.statistics import rate_by_unit
 from memaudit.store import Columns, Store, require_same_encoder
 from memaudit.types import Coverage, Int64, Progress, Rate, Status, silent
-
-_UNASKED = Prompted("")
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,8 @@ class _Way:
 
 
 class _Found(NamedTuple):
-    """The generations after their search. counted: rows that are draws of their own; distinct: one of each picture."""
+    """The generations after their search. counted: rows that are draws of their own; distinct: one of each picture;
+    missing: generations that the pairing names and that are not there."""
 
     columns: Columns
     paired: Paired
@@ -84,6 +84,8 @@ class _Found(NamedTuple):
     matches: Matches
     files: Int64
     pictures: Digests
+    asked: Asked
+    missing: tuple[str, ...]
     counted: NDArray[np.bool_]
     distinct: NDArray[np.bool_]
     duplicates: int
@@ -151,6 +153,7 @@ def _found(queries: StoredQueries, pairing: Mapping[str, Prompted], way: _Way, n
     pictures, files = picture_digests(generations, columns), files_of(columns.image_id)
     draws = one_of_each_file(pictures, scores.regurgitated, files)
     counted = draws_of(draws, scores.regurgitated)
+    missing = tuple(sorted(set(pairing) - set(columns.image_id)))
     return _Found(
         columns,
         paired,
@@ -159,6 +162,8 @@ def _found(queries: StoredQueries, pairing: Mapping[str, Prompted], way: _Way, n
         _with_counts(_kept(matches, paired, neighbours), scope.references, scope.threshold),
         files,
         pictures,
+        asked(columns.image_id, files, pairing, missing),
+        missing,
         counted,
         one_of_each(draws, scores.regurgitated),
         int(np.count_nonzero(draws != "") - counted.sum()),
@@ -170,7 +175,7 @@ def _held_out(controls: StoredQueries, generations: Store, found: _Found, result
     references, threshold = way.scope.references, way.scope.threshold
     searched = search(controls, way.scope, None, way.progress)
     alike = way.decide(searched, controls).matched()
-    distinct = _searched_rate(found.scores, found.distinct, result.unseen)
+    distinct = _searched_rate(found, found.distinct, result.unseen)
     seen = HeldOut(searched, alike)
     return measure_control(
         controls.store, references, generations, found.scores, found.distinct, distinct, threshold, seen
@@ -182,9 +187,7 @@ def _measured(
 ) -> AuditResult:
     """What goes without held-out images, and without the reasons why it must not be read as a clean bill."""
     references, threshold = way.scope.references, way.scope.threshold
-    columns, scores, matches = found.columns, found.scores, found.matches
-    asked = [pairing.get(name) or pairing.get(file_of(name), _UNASKED) for name in columns.image_id]
-    missing = tuple(sorted(set(pairing) - set(columns.image_id)))
+    columns, scores, matches, missing = found.columns, found.scores, found.matches, found.missing
     return AuditResult(
         encoder=references.store.encoder,
         threshold=threshold,
@@ -193,22 +196,23 @@ def _measured(
         references=references.store.coverage,
         scores=scores,
         matches=matches,
-        prompts=tuple(each.prompt for each in asked),
+        prompts=tuple(each.prompt for each in found.asked.by_row),
         missing=missing,
         made=_made(columns, found.files, pairing)._replace(hidden=unseen.hidden, unread=unseen.unread),
         counted=found.counted,
         pictures=found.pictures,
         duplicates=found.duplicates,
-        searched=_searched_rate(scores, found.counted, len(missing) + sum(unseen[:2])),
-        paired=paired_rate(scores, found.paired, len(pairing)) if pairing else None,
+        searched=_searched_rate(found, found.counted, len(missing) + sum(unseen[:2])),
+        paired=paired_rate(scores, found.paired, found.asked.prompt, len(pairing)) if pairing else None,
         control=None,
         inconclusive=(),
         neighbour_ratio=neighbour_ratios(generations, references, matches),
-        why=measure_covariates(scores, matches, found.counted, references, threshold),
-        seeds=tuple(each.seed for each in asked),
+        why=measure_covariates(scores, matches, found.counted, found.asked.prompt, references, threshold),
+        seeds=tuple(each.seed for each in found.asked.by_row),
         compared=found.decided.coverage,
         no_pixels=way.plan.why_not,
         misses=found.decided.misses(),
+        by_prompt=by_prompt(found.asked, columns, found.counted, scores.regurgitated),
         reference_views=way.scope.windows.searched_with(references.store),
     )
 
@@ -258,11 +262,13 @@ def _scores(columns: Columns, searched: Searched, paired: Paired, matches: Match
     )
 
 
-def _searched_rate(scores: Scores, counted: NDArray[np.bool_], unseen: int) -> Rate:
+def _searched_rate(found: _Found, counted: NDArray[np.bool_], unseen: int) -> Rate:
     """Blank generations are out of scope: they could not have been found, so they must not make n look large."""
+    scores = found.scores
     measured = int(counted.sum())
     unreadable = int((scores.status == Status.UNREADABLE).sum())
-    return rate_of(int((counted & scores.regurgitated).sum()), Coverage(measured, measured + unreadable + unseen))
+    coverage = Coverage(measured, measured + unreadable + unseen)
+    return rate_by_unit(scores.regurgitated[counted], found.asked.prompt[counted], coverage)
 
 
 def _made(columns: Columns, files: Int64, pairing: Mapping[str, Prompted]) -> Made:

@@ -36,8 +36,8 @@ def _lines(a: str, b: str, found: Comparison, unsure: Sequence[str]) -> Iterator
     yield table(
         [
             ("", f"A: {a}", f"B: {b}"),
-            ("generations measured", *(f"{rate.coverage.measured:,} of {rate.coverage.total:,}" for rate in rates)),
-            ("regurgitated", *(f"{rate.count:,}" for rate in rates)),
+            (f"{found.unit} measured", *(f"{rate.coverage.measured:,} of {rate.coverage.total:,}" for rate in rates)),
+            ("that gave a training image back", *(f"{rate.count:,}" for rate in rates)),
             ("rate", *("not measured" if rate.value is None else f"{rate.value:.4%}" for rate in rates)),
             ("95 % interval", *(f"{rate.low:.4%} to {rate.high:.4%}" for rate in rates)),
         ]
@@ -45,6 +45,8 @@ def _lines(a: str, b: str, found: Comparison, unsure: Sequence[str]) -> Iterator
     rise = found.rise
     yield f"\nDifference B - A: {rise.value:+.4%}, 95 % interval {rise.low:+.4%} to {rise.high:+.4%} (conservative)"
     yield _test(found)
+    if found.unit != "prompts":
+        yield "Taken for independent: not both reports say which generations are of one prompt, with as many seeds."
     yield from _matches("Matches only in B", found.gained_matches)
     yield from _matches("Matches only in A", found.lost_matches)
     from memaudit.api.gating import plain
@@ -56,7 +58,7 @@ def _test(found: Comparison) -> str:
     if found.n is None:
         return f"Fisher's exact test, two-sided: p = {found.p:.3g} (not paired: {found.why})"
     return (
-        f"McNemar's exact test on {found.n:,} generations of the same prompts and seeds, {found.gained:,} gained and "
+        f"McNemar's exact test on {found.n:,} {found.unit} of the same seeds, {found.gained:,} gained and "
         f"{found.lost:,} lost, two-sided: p = {found.p:.3g}"
     )
 

@@ -26,7 +26,8 @@ def recall_of_exhaustive(found: Pairs, size: int, threshold: float, confidence: 
     interval, ones = _Interval(True, confidence), np.ones(len(count), np.int64)
     bands = _bands(found.similarity, np.ones(len(found.left), bool), threshold)
     twice = tuple(replace(band, found=2 * band.found, total=2 * band.total) for band in bands)
-    return DedupRecall(size, True, confidence, interval.estimate(count, count), interval.estimate(ones, ones), twice)
+    images = interval.estimate(ones, ones)
+    return DedupRecall(size, True, confidence, interval.estimate(count, count), images, twice, images)
 
 
 def measure_recall(
@@ -35,8 +36,8 @@ def measure_recall(
     """Compare `sample` random positions exactly with all; by pair, by image and by band of similarity.
 
     With at least as many samples as images it is a census and the values are exact. Else the interval is that of a
-    ratio over the sampled images (`ratio_interval`); without misses its lower end is the Clopper-Pearson bound of the
-    share of images whose duplicates were all found.
+    ratio over the sampled images (`ratio_interval`); that of the share of images whose duplicates were all found is
+    exact.
     """
     return RecallSample.drawn(matrix, threshold, sample, seed, progress).recall_of(found, confidence)
 
@@ -92,6 +93,7 @@ def _recall(truth: Pairs, hit: np.ndarray, rows: Int64, threshold: float, interv
         by_pair=interval.estimate(hit_count, true_count),
         by_image=interval.estimate((hit_count > 0).astype(np.int64), np.ones_like(hit_count)),
         bands=_bands(truth.similarity, hit, threshold),
+        complete=interval.estimate((hit_count == true_count).astype(np.int64), np.ones_like(hit_count)),
     )
 
 

@@ -36,9 +36,16 @@ class Band:
     total: int
 
 
+NOTHING_TO_FIND = Estimate(0, 0, None, None, None)
+
+
 @dataclass(frozen=True)
 class DedupRecall:
-    """Recall of one dedup run, from `sampled` images compared exactly with all. census: all images were sampled."""
+    """Recall of one dedup run, from `sampled` images compared exactly with all. census: all images were sampled.
+
+    by_image: images with a near-duplicate of which one at least was found; complete: of which all were. Only of images
+    an interval holds at its confidence: pairs come in families, and one that no sampled image is of is not seen.
+    """
 
     sampled: int
     census: bool
@@ -46,6 +53,7 @@ class DedupRecall:
     by_pair: Estimate
     by_image: Estimate
     bands: tuple[Band, ...]
+    complete: Estimate = NOTHING_TO_FIND
 
 
 class Decision(StrEnum):

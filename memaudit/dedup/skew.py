@@ -81,14 +81,14 @@ def _ratio(inside: Float64, outside: Float64, weight: Float64) -> Float64:
 def _draws(sums: Sums) -> Float64:
     """As how many independent images these count: removals come in families (Korn & Graubard 1998, linearised).
 
-    At most one for each family; at least one.
+    At most as many as families of equal size (Kish 1965); at least one.
     """
     rate = sums.k / sums.n
     spread = sums.kk - 2 * rate * sums.nk + rate**2 * sums.nn
     variance = np.maximum(spread, 0) * sums.families / np.maximum(1, sums.families - 1) / sums.n**2
     with np.errstate(divide="ignore", invalid="ignore"):
-        draws = np.where(variance > 0, rate * (1 - rate) / variance, sums.families)
-    return np.clip(draws, 1, sums.families)
+        draws = np.where(variance > 0, rate * (1 - rate) / variance, np.inf)
+    return np.clip(draws, 1, np.maximum(1, sums.n**2 / sums.nn))
 
 
 def _interval(sums: Sums, tail: float) -> tuple[Float64, Float64]:

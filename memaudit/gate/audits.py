@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator
 
 from msgspec import UNSET, UnsetType
 
 from memaudit.gate.effort import judge_effort
 from memaudit.gate.policy import AuditPolicy
+from memaudit.gate.rates import judge_rate, open_count, queries
 from memaudit.gate.subjects import about_faces, measured_by, of_subject, subject_places
 from memaudit.gate.thresholds import copy_detection_rule, threshold_rule
 from memaudit.gate.verdict import RuleResult, Verdict, coverage_rule, unmeasured
 from memaudit.matching.kinds import Kind
-from memaudit.report.model import AuditFinding, AuditMeasures, AuditResults, Control, Faces, ImageMatch, Rate, Report
-from memaudit.statistics import rate_of
-from memaudit.types import Coverage as Measured
+from memaudit.report.model import AuditFinding, AuditMeasures, AuditResults, Control, Faces, ImageMatch, Report
 
 
 def judge_audit(name: str, report: Report, policy: AuditPolicy, accepted: Collection[int] = ()) -> Iterator[RuleResult]:
@@ -29,7 +27,7 @@ def judge_audit(name: str, report: Report, policy: AuditPolicy, accepted: Collec
         return
     accepted = of_subject(report, accepted)
     yield _findings(name, report, results, accepted, policy)
-    yield _rate(name, results.searched, open_count(report, results, accepted), policy)
+    yield judge_rate(name, report, results, accepted, policy)
     yield coverage_rule(name, "min_coverage", report.coverage, policy.min_coverage, "generations")
     if results.paired:
         yield coverage_rule(name, "min_coverage", results.paired.coverage, policy.min_coverage, "prompt pairs")
@@ -61,28 +59,12 @@ def _faces_alone(name: str, results: AuditMeasures | None, policy: AuditPolicy) 
     yield from _on_faces(name, results, policy, policy.min_face_p)
 
 
-def open_count(report: Report, results: AuditMeasures, accepted: Collection[int]) -> int:
-    """Regurgitated generations of those that the rate counts, less those whose match was accepted.
-
-    A generation whose file is another's again stands in the list of findings and not in the rate: accepting both takes
-    away one only, as long as others are listed.
-    """
-    accepted = of_subject(report, accepted)
-    searched, listed = results.searched.count, len(subject_places(report))
-    return min(searched, max(0, searched - len(_queries(report, accepted)), listed - len(accepted)))
-
-
-def _queries(report: Report, accepted: Collection[int], *, paired: bool = False) -> set[str]:
-    findings = report.matches
-    return {findings[place].query_id for place in accepted if findings[place].paired or not paired}
-
-
 def _findings(
     name: str, report: Report, results: AuditMeasures, accepted: Collection[int], policy: AuditPolicy
 ) -> RuleResult:
-    searched = results.searched.count - len(_queries(report, accepted))
+    searched = results.searched.count - len(queries(report, accepted))
     paired = results.paired
-    by_prompt = paired.count - len(_queries(report, accepted, paired=True)) if paired else 0
+    by_prompt = paired.count - len(queries(report, accepted, paired=True)) if paired else 0
     count = max(0, searched, by_prompt, len(subject_places(report)) - len(accepted))
     outcome = Verdict.FAIL if count > policy.max_findings else Verdict.PASS
     more = f" ({len(accepted):,} more were accepted by a person)" if accepted else ""
@@ -90,56 +72,6 @@ def _findings(
         f"{count:,} generations are near-duplicates of training images{more}; {policy.max_findings:,} are allowed."
     )
     return RuleResult(name, "max_findings", outcome, f"{count:,}", f"{policy.max_findings:,}", sentence)
-
-
-def _rate(name: str, searched: Rate, count: int, policy: AuditPolicy) -> RuleResult:
-    """Judged by what nobody accepted; what was accepted is no lower rate, so its bound stands beside."""
-    coverage = Measured(searched.coverage.measured, searched.coverage.total)
-    every = rate_of(searched.count, coverage, policy.confidence)  # refuses an impossible one
-    rate = rate_of(count, coverage, policy.confidence)
-    outcome = _against_limit(rate.value, rate.upper, policy.max_rate)
-    bound = f"the rate is at most {rate.upper:.4%} (n = {coverage.measured:,})"
-    figure, limit = f"{rate.upper:.4%}", f"{policy.max_rate:.4%}"
-    if count < searched.count:
-        accepted = searched.count - count
-        bound = (
-            f"the rate of matches that nobody accepted is at most {rate.upper:.4%}, and that of all matches, with the "
-            f"{accepted:,} that were accepted, at most {every.upper:.4%} (n = {coverage.measured:,})"
-        )
-        figure = f"{rate.upper:.4%} not accepted, {every.upper:.4%} in all"
-    endings = {
-        Verdict.PASS: "within the limit." if count == searched.count else "the first is within the limit.",
-        Verdict.FAIL: "and the rate found is itself above the limit.",
-        Verdict.INCONCLUSIVE: f"too few; {_how_many(policy, count)}",
-    }
-    sentence = f"With {policy.confidence:.0%} confidence {bound}: {endings[outcome]}"
-    return RuleResult(name, "max_rate", outcome, figure, limit, sentence)
-
-
-def _against_limit(value: float | None, upper: float, limit: float) -> Verdict:
-    if upper <= limit:
-        return Verdict.PASS
-    return Verdict.FAIL if value is not None and value > limit else Verdict.INCONCLUSIVE
-
-
-def _how_many(policy: AuditPolicy, count: int) -> str:
-    if not policy.max_rate:
-        return "a rate of 0 cannot be shown by any number of generations: allow a small one."
-    factor = f"{-math.log(1 - policy.confidence):.1f}"
-    more = ", and more with those that were found" if count else ""
-    return (
-        f"to show the limit takes {needed(policy):,} without a finding (n >= {factor} / {policy.max_rate:g}, the rule "
-        f"of three){more}."
-    )
-
-
-def needed(policy: AuditPolicy) -> int:
-    """Generations without a finding that bring the upper bound 1 - (1 - confidence)^(1/n) down to max_rate."""
-    if policy.max_rate >= 1:
-        return 1
-    if policy.max_rate <= 0:
-        return 10**12
-    return math.ceil(min(math.log(1 - policy.confidence) / math.log1p(-policy.max_rate), 10**12))
 
 
 def _controls(name: str, control: Control | None, policy: AuditPolicy) -> RuleResult:

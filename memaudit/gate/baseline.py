@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from memaudit.gate.comparison import FISHER, Audited, Comparison, compare, obstacle
+from msgspec import UNSET
+
+from memaudit.gate.comparison import FISHER, PROMPTS, Audited, Comparison, compare, obstacle
 from memaudit.gate.policy import BaselinePolicy
-from memaudit.gate.subjects import looked_at_faces, of_subject
+from memaudit.gate.subjects import looked_at_faces, measured_by, of_subject
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
-from memaudit.report.model import Report
+from memaudit.report.model import AuditResults, Report
 
 
 def judge_rise(name: str, new: Audited, old: Audited, policy: BaselinePolicy) -> tuple[RuleResult, Comparison | None]:
@@ -28,6 +30,11 @@ def judge_rise(name: str, new: Audited, old: Audited, policy: BaselinePolicy) ->
     return result, found
 
 
+def _without_prompts(report: Report) -> bool:
+    results = measured_by(report)
+    return isinstance(results, AuditResults) and results.by_prompt is UNSET
+
+
 def _why_not(old: Report, new: Report) -> str:
     if old.digest == new.digest:
         return "it is this very report"
@@ -35,6 +42,8 @@ def _why_not(old: Report, new: Report) -> str:
         return "the baseline calls itself inconclusive"
     if looked_at_faces(old) != looked_at_faces(new):
         return "one of them looked at faces and the other did not"
+    if _without_prompts(old) or _without_prompts(new):
+        return "not both reports say which generations are of one prompt: audit again with this version"
     return obstacle(old, new)
 
 
@@ -49,13 +58,17 @@ def _figures(found: Comparison) -> str:
     if found.test == FISHER:
         before, after = found.old, found.new
         return (
-            f"{after.count:,} of {after.coverage.measured:,} generations match, "
+            f"{after.count:,} of {after.coverage.measured:,} {found.unit} match, "
             f"{before.count:,} of {before.coverage.measured:,} did (Fisher's exact p = {found.p_rise:.2g}; {found.why})"
         )
     return (
-        f"Of {found.n:,} generations with the same prompts and seeds {found.gained:,} match that did not, "
+        f"Of {found.n:,} {_same(found)} {found.gained:,} match that did not, "
         f"{found.lost:,} no longer do (McNemar's exact p = {found.p_rise:.2g})"
     )
+
+
+def _same(found: Comparison) -> str:
+    return "prompts with the same seeds" if found.unit == PROMPTS else "generations with the same prompts and seeds"
 
 
 def _ending(found: Comparison, outcome: Verdict, policy: BaselinePolicy) -> str:
@@ -63,5 +76,5 @@ def _ending(found: Comparison, outcome: Verdict, policy: BaselinePolicy) -> str:
     return {
         Verdict.PASS: f"{bound}.",
         Verdict.FAIL: f"the rise of {found.rise.value:.4%} is above the margin, and more than chance explains.",
-        Verdict.INCONCLUSIVE: f"{bound}: too few generations to show that it stays within the margin.",
+        Verdict.INCONCLUSIVE: f"{bound}: too few {found.unit} to show that it stays within the margin.",
     }[outcome]

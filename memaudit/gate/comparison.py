@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
-from memaudit.gate.audits import open_count
 from memaudit.gate.provenance import identity_of
+from memaudit.gate.rates import open_count, open_prompts, require_prompts
 from memaudit.gate.subjects import about_faces, measured_by, of_subject, subject_places, training_set_of
-from memaudit.report.model import AuditMeasures, Outcomes, ReferenceViews, Report
+from memaudit.report.model import AuditMeasures, ByPrompt, Outcomes, OutcomesByPrompt, ReferenceViews, Report
 from memaudit.statistics import Rise, mcnemar_p, rate_of, rise_between, rise_p
 from memaudit.types import Coverage, Rate
 
 MCNEMAR, FISHER = "McNemar", "Fisher"
+PROMPTS, GENERATIONS = "prompts", "generations"
 
 
 class Pair(NamedTuple):
@@ -27,13 +31,16 @@ class Pair(NamedTuple):
 class Comparison:
     """Audit `new` against audit `old`.
 
-    n: generations compared (with McNemar's test those that both audits measured). gained, lost: generations that match
-    in one of the two only; None where the generations are not the same. p_rise, p_fall: exact and one-sided. why: the
-    reason why the generations are not paired. gained_matches, lost_matches: pairs found in one of the two only, or,
-    where generations are not paired, those whose training image no generation of the other resembles.
+    unit: what was drawn, and what all figures count: prompts, that gave a training image back, or where these are not
+    known generations, which are then taken for independent. n: how many were compared (with McNemar's test those that
+    both audits measured). gained, lost: that match in one of the two only; None where they are not the same. p_rise,
+    p_fall: exact and one-sided. why: the reason why they are not paired. gained_matches, lost_matches: pairs found in
+    one of the two only, or, where generations are not paired, those whose training image no generation of the other
+    resembles.
     """
 
     test: str
+    unit: str
     old: Rate
     new: Rate
     n: int | None
@@ -81,10 +88,24 @@ class Audited:
         findings = self.report.matches
         return set(outcomes.found) - {findings[p].query_id for p in of_subject(self.report, self.accepted)}
 
-    def rate(self, confidence: float) -> Rate:
-        coverage = self.results.searched.coverage
-        measured = Coverage(coverage.measured, coverage.total)
-        return rate_of(open_count(self.report, self.results, self.accepted), measured, confidence)
+    @property
+    def prompts(self) -> ByPrompt | None:
+        """What prompts gave back; None where no prompt is known, or the report does not say."""
+        return self.results.by_prompt or None
+
+    def named(self, outcomes: Outcomes) -> OutcomesByPrompt | None:
+        by_prompt = outcomes.by_prompt or None
+        return by_prompt and require_prompts(by_prompt, outcomes.found, outcomes.left_out)
+
+    def rate(self, unit: str, confidence: float) -> Rate:
+        """Of what nobody accepted."""
+        results, prompts = self.results, self.prompts
+        stated = prompts.returned if unit == PROMPTS and prompts else results.searched
+        left = open_count(self.report, results, self.accepted)
+        if unit == PROMPTS and prompts:
+            left = open_prompts(self.report, results, prompts, self.accepted)
+        coverage = Coverage(stated.coverage.measured, stated.coverage.total)
+        return rate_of(left, coverage, confidence, stated.effective or None)
 
 
 def obstacle(old: Report, new: Report) -> str:
@@ -144,7 +165,7 @@ def compare(old: Audited, new: Audited, confidence: float = 0.95) -> Comparison:
     """Compare two audits for which there is no `obstacle`.
 
     confidence: of the two-sided intervals of the rates and of the rise. The same prompts and seeds are tested by
-    McNemar's exact test on the discordant pairs, others by Fisher's exact test.
+    McNemar's exact test on the prompts that changed, others by Fisher's exact test.
     """
     earlier, later = old.results.outcomes, new.results.outcomes
     if earlier is None or later is None:
@@ -160,6 +181,8 @@ def _why_unpaired(outcomes: tuple[Outcomes, Outcomes], counts: tuple[int, int]) 
         return "not both audits know the prompts of their generations"
     if earlier.digest != later.digest:
         return "the prompts, seeds or names of the generations differ"
+    if (earlier.by_prompt and earlier.by_prompt.asked) != (later.by_prompt and later.by_prompt.asked):
+        return "not both audits say which generations are of one prompt"
     if any(len(set(each.found)) != count for each, count in zip(outcomes, counts, strict=True)):
         return "the outcomes of single generations do not add up to the rate"
     return ""
@@ -167,14 +190,51 @@ def _why_unpaired(outcomes: tuple[Outcomes, Outcomes], counts: tuple[int, int]) 
 
 def _paired(old: Audited, new: Audited, outcomes: tuple[Outcomes, Outcomes], confidence: float) -> Comparison:
     left_out = {query for each in outcomes for query in each.left_out}
-    n = outcomes[0].total - len(left_out)
     before, after = old.found(outcomes[0]) - left_out, new.found(outcomes[1]) - left_out
-    gained, lost = len(after - before), len(before - after)
+    earlier, later = old.named(outcomes[0]), new.named(outcomes[1])
+    if earlier and later:
+        found = _by_prompt(before, after, left_out, outcomes, (earlier, later))
+        return _of_counts(old, new, PROMPTS, found, confidence)
+    changed = _Changed(outcomes[0].total - len(left_out), len(after - before), len(before - after))
+    return _of_counts(old, new, GENERATIONS, changed, confidence)
+
+
+class _Changed(NamedTuple):
+    """Of n that both audits measured, how many match in the later one only, and in the earlier one only."""
+
+    n: int
+    gained: int
+    lost: int
+
+
+def _by_prompt(
+    before: set[str],
+    after: set[str],
+    left_out: set[str],
+    outcomes: tuple[Outcomes, Outcomes],
+    named: tuple[OutcomesByPrompt, OutcomesByPrompt],
+) -> _Changed:
+    """A prompt matches if any of its generations does that counts in both; of one that has none nothing is known."""
+    number: dict[str, int] = {}
+    for each, prompts in zip(outcomes, named, strict=True):
+        number |= zip([*each.found, *each.left_out], [*prompts.found, *prompts.left_out], strict=True)
+    asked = named[0].asked
+    ends = list(accumulate(each.prompts for each in asked))
+    lost = Counter(number[query] for query in left_out)
+    gone = sum(count >= asked[bisect_right(ends, prompt)].seeds for prompt, count in lost.items())
+    n = (ends[-1] if ends else 0) - gone
+    earlier, later = ({number[query] for query in queries} for queries in (before, after))
+    return _Changed(n, len(later - earlier), len(earlier - later))
+
+
+def _of_counts(old: Audited, new: Audited, unit: str, found: _Changed, confidence: float) -> Comparison:
     earlier, later = set(old.matches), set(new.matches)
+    n, gained, lost = found
     return Comparison(
         MCNEMAR,
-        old.rate(confidence),
-        new.rate(confidence),
+        unit,
+        old.rate(unit, confidence),
+        new.rate(unit, confidence),
         n,
         gained,
         lost,
@@ -188,22 +248,35 @@ def _paired(old: Audited, new: Audited, outcomes: tuple[Outcomes, Outcomes], con
 
 
 def _unpaired(old: Audited, new: Audited, confidence: float, why: str) -> Comparison:
-    before, after = old.rate(confidence), new.rate(confidence)
-    earlier, later = before.coverage.measured, after.coverage.measured
+    """Prompts of as many seeds each are compared as prompts; else generations, as the independent ones they count."""
+    earlier, later = old.prompts, new.prompts
+    alike = bool(earlier and later and len(earlier.seeds) == 1 == len(later.seeds))
+    same = alike and earlier and later and earlier.seeds[0].seeds == later.seeds[0].seeds
+    unit = PROMPTS if same else GENERATIONS
+    before, after = old.rate(unit, confidence), new.rate(unit, confidence)
+    (k1, n1), (k2, n2) = _draws(before), _draws(after)
     return Comparison(
         FISHER,
+        unit,
         before,
         after,
         None,
         None,
         None,
-        rise_between(after.count, later, before.count, earlier, (1 - confidence) / 2),
-        rise_p(after.count, later, before.count, earlier),
-        rise_p(before.count, earlier, after.count, later),
+        rise_between(k2, n2, k1, n1, (1 - confidence) / 2),
+        rise_p(k2, n2, k1, n1),
+        rise_p(k1, n1, k2, n2),
         why,
         _unknown_to(new.matches, old.matches),
         _unknown_to(old.matches, new.matches),
     )
+
+
+def _draws(rate: Rate) -> tuple[int, int]:
+    """A rate as whole counts of independent draws: of a test that takes no others."""
+    n = rate.coverage.measured
+    draws = n if rate.effective is None else min(n, int(rate.effective))
+    return (round(rate.count / n * draws) if n else 0), draws
 
 
 def _unknown_to(matches: Sequence[Pair], others: Sequence[Pair]) -> tuple[Pair, ...]:

@@ -27,7 +27,7 @@ def judge_dedup(name: str, report: Report, policy: DedupPolicy) -> Iterator[Rule
     if bounds is None:
         yield _recall_without_pairs(name, results.recall, _near_pairs(results), policy)
     else:
-        yield _recall(name, by_pair, results.recall.sampled, bounds, policy)
+        yield _recall(name, results.recall, bounds, policy)
 
 
 class _Bounds(NamedTuple):
@@ -64,13 +64,21 @@ def _recall_without_pairs(name: str, recall: Recall, found: int, policy: DedupPo
     return RuleResult(name, "min_recall", outcome, "no pairs", f"{policy.min_recall:.2%}", sentence)
 
 
-def _recall(name: str, recall: Estimate, sampled: int, bounds: _Bounds, policy: DedupPolicy) -> RuleResult:
-    outcome = _against_floor(bounds.value, bounds.low, policy.min_recall)
+def _recall(name: str, recall: Recall, bounds: _Bounds, policy: DedupPolicy) -> RuleResult:
+    """Pairs come in families: no confidence is stated for theirs, as it is for images."""
+    outcome, pairs = _against_floor(bounds.value, bounds.low, policy.min_recall), recall.by_pair
     sentence = (
-        f"{recall.found:,} of {recall.total:,} true pairs of {sampled:,} images were found; "
-        f"the recall is at least {bounds.low:.2%}."
+        f"{pairs.found:,} of {pairs.total:,} true pairs of {recall.sampled:,} images were found, which bounds the "
+        f"recall by {bounds.low:.2%} if no large family went unseen{_complete(recall)}."
     )
     return RuleResult(name, "min_recall", outcome, f"{bounds.low:.2%}", f"{policy.min_recall:.2%}", sentence)
+
+
+def _complete(recall: Recall) -> str:
+    images = recall.complete or None
+    if images is None or images.low is None:
+        return ""
+    return f"; with {recall.confidence:.0%} confidence all pairs were found of at least {images.low:.2%} of images"
 
 
 def _against_floor(value: float, low: float, floor: float) -> Verdict:

@@ -26,7 +26,7 @@ same_training_set = true      # where both kinds are given: each audit ran again
 
 [audit]
 max_findings = 0              # generations that may be near-duplicates of training images
-max_rate = 0.01               # the regurgitation rate must be shown to be at most this: needs n >= 3 / max_rate
+max_rate = 0.01               # prompts that give an image back, shown to be at most so many: takes 3 / max_rate
 confidence = 0.95             # of that one-sided upper bound
 min_coverage = 0.99           # generations (and prompt pairs) measured, of those expected
 min_reference_coverage = 0.99 # training images that could be compared with

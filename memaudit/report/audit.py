@@ -15,8 +15,8 @@ from memaudit.audit import results as measured
 from memaudit.audit.results import AuditResult, Covariates
 from memaudit.matching.results import Matches
 from memaudit.report.audit_findings import card, findings_of, misses_of, page_data
+from memaudit.report.audit_headline import headline_of
 from memaudit.report.audit_tables import Targets, write_matches, write_scores
-from memaudit.report.audit_weaknesses import weaknesses
 from memaudit.report.bindings import bound_to
 from memaudit.report.document import make_report, write_report
 from memaudit.report.faces import FacePart, audit_with_faces
@@ -24,6 +24,7 @@ from memaudit.report.model import (
     AuditFinding,
     AuditResults,
     AuditSimilarities,
+    ByPrompt,
     Control,
     Discoveries,
     Effort,
@@ -33,13 +34,14 @@ from memaudit.report.model import (
     Metrics,
     ReferenceViews,
     Report,
+    Seeds,
     Why,
     WhyBand,
     coverage_of,
     rate_of,
 )
 from memaudit.report.outcomes import outcomes_of
-from memaudit.report.page import histogram, interval, percent, percent_up, write_page
+from memaudit.report.page import histogram, write_page
 from memaudit.report.pictures import Alter, Pictures
 from memaudit.store import Columns, Store
 
@@ -111,10 +113,11 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
     return AuditResults(
         conclusive=not result.inconclusive,
         reasons=list(result.inconclusive),
-        headline=_headline(result),
+        headline=headline_of(result),
         method=result.method,
         references=coverage_of(result.references),
         searched=rate_of(result.searched),
+        by_prompt=_by_prompt(result.by_prompt) if result.by_prompt else None,
         paired=rate_of(result.paired) if result.paired else None,
         control=_control(result.control) if result.control else None,
         missing=len(result.missing),
@@ -241,45 +244,11 @@ def _why(why: Covariates) -> Why:
     return Why(paired=why.paired, bands=bands, without_simplicity=why.without)
 
 
-def _headline(result: AuditResult) -> str:
-    """What was left out comes first: whoever reads one line must not take a weak audit for a clean model."""
-    weak = weaknesses(result)
-    less = f"Weaker than a default audit: {'; '.join(weak)}. " if weak else ""
-    if result.inconclusive:
-        count = result.searched.count
-        found = f" Found all the same: {count:,} near-duplicates." if count else ""
-        return f"Inconclusive: {'; '.join(result.inconclusive)}. {less}".rstrip() + found
-    return less + _found(result)
-
-
-def _found(result: AuditResult) -> str:
-    rate = result.searched
-    if rate.count == 0:
-        return (
-            f"None of {rate.coverage.measured:,} generations is a near-duplicate of a training image "
-            f"({_likeness(result)}); with {rate.confidence:.0%} confidence the true rate is "
-            f"at most {percent_up(rate.upper)}."
-        )
-    return (
-        f"{rate.count:,} of {rate.coverage.measured:,} generations are near-duplicates of training images "
-        f"({_likeness(result)}): {percent(rate.value)}, {rate.confidence:.0%} interval "
-        f"{interval(rate)}.{_repeated(result)}"
+def _by_prompt(prompts: measured.ByPrompt) -> ByPrompt:
+    return ByPrompt(
+        returned=rate_of(prompts.returned),
+        seeds=[Seeds(seeds=seeds, prompts=count) for seeds, count in prompts.seeds],
     )
-
-
-def _repeated(result: AuditResult) -> str:
-    """How many pictures stand behind what was found, where they are fewer."""
-    found, returned = result.scores.regurgitated, result.matches.reference[result.matches.rank == 1]
-    count, pictures, images = int(found.sum()), len(np.unique(result.pictures[found])), len(np.unique(returned))
-    if pictures == count == images:
-        return ""
-    one = "1 distinct picture" if pictures == 1 else f"{pictures:,} distinct pictures"
-    return f" These {count:,} are {one}, of {images:,} training image{'s' if images > 1 else ''}."
-
-
-def _likeness(result: AuditResult) -> str:
-    pixels = "" if result.compared is None else ", or confirmed on pixels"
-    return f"similarity {result.threshold:g} or more{pixels}"
 
 
 def _by_near_duplicates(findings: list[ImageMatch]) -> list[FindingsBand]:

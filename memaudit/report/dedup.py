@@ -263,4 +263,5 @@ def _certainty(result: DedupResult) -> str:
     recall = result.recall
     if recall.census:
         return "every image was checked against every other"
-    return f"at least {percent_down(recall.by_pair.low)}, from {recall.sampled:,} images checked against all"
+    whole = f"all of those of at least {percent_down(recall.complete.low)} of the images that have any"
+    return f"{whole}, from {recall.sampled:,} images checked against all"

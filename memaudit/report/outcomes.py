@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from msgspec import UNSET
+from numpy.typing import NDArray
 
-from memaudit.audit.results import AuditResult
+from memaudit.audit.results import AuditResult, ByPrompt
 from memaudit.files import digest_of
-from memaudit.report.model import Outcomes
+from memaudit.report.model import Outcomes, OutcomesByPrompt, Seeds
 from memaudit.store import Columns
 
 
@@ -21,9 +23,20 @@ def outcomes_of(result: AuditResult, queries: Columns) -> Outcomes:
     ids = [str(image_id) for image_id in queries.image_id]
     keys = [[*key] for key in zip(ids, result.prompts, result.seeds, strict=True)]
     known = bool(ids) and all(result.prompts)
+    found, left_out = np.flatnonzero(result.counted & result.scores.regurgitated), np.flatnonzero(~result.counted)
     return Outcomes(
         digest=digest_of(sorted([*keys, *([name, "", ""] for name in result.missing)])) if known else None,
         total=len(ids) + len(result.missing),
-        found=[ids[row] for row in np.flatnonzero(result.counted & result.scores.regurgitated)],
-        left_out=[*(ids[row] for row in np.flatnonzero(~result.counted)), *result.missing],
+        found=[ids[row] for row in found],
+        left_out=[*(ids[row] for row in left_out), *result.missing],
+        by_prompt=_by_prompt(result.by_prompt, found, left_out) if result.by_prompt else UNSET,
+    )
+
+
+def _by_prompt(prompts: ByPrompt, found: NDArray[np.intp], left_out: NDArray[np.intp]) -> OutcomesByPrompt:
+    sizes, counts = np.unique(prompts.asked, return_counts=True)
+    return OutcomesByPrompt(
+        asked=[Seeds(seeds=s, prompts=p) for s, p in zip(sizes.tolist(), counts.tolist(), strict=True)],
+        found=prompts.prompt[found].tolist(),
+        left_out=[*prompts.prompt[left_out].tolist(), *prompts.of_missing.tolist()],
     )

@@ -50,8 +50,9 @@ def test_two_models_side_by_side(memaudit: Memaudit, audits: tuple[Path, Path]) 
     """From images to the test of the difference and the matches lost, in text and as JSON."""
     called = memaudit("compare", *audits)
     assert (called.code, called.err) == (0, "")
-    assert "regurgitated" in called.out
-    assert "McNemar's exact test on 20 generations of the same prompts and seeds, 0 gained and 3 lost" in called.out
+    assert "prompts measured" in called.out
+    assert "that gave a training image back" in called.out
+    assert "McNemar's exact test on 20 prompts of the same seeds, 0 gained and 3 lost" in called.out
     assert "Matches only in A: 3\n" in called.out
     value = memaudit("compare", *audits, "--json").json
     assert (value["test"], value["n"], value["gained"], value["lost"]) == ("McNemar", 20, 0, 3)

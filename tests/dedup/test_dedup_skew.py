@@ -163,6 +163,18 @@ def test_the_interval_covers_the_truth(size: int, clumped: bool) -> None:
     assert hits / runs >= 0.95
 
 
+def test_a_few_large_families_are_few_draws() -> None:
+    """Sizes by Zipf's law: one family of a thousand hides that nothing else was drawn as often."""
+    rng = np.random.default_rng(2)
+    hits, runs = 0, 400
+    for _ in range(runs):
+        sizes = [np.minimum(rng.zipf(2, count), 2000) for count in (60, 300)]
+        inside, outside = (sums_of(n, n * rng.binomial(1, 0.8, len(n))) for n in sizes)
+        skew = weigh([("word", "x")], inside, outside)
+        hits += bool(skew.low[0] <= 1 <= skew.high[0])
+    assert hits / runs >= 0.95
+
+
 @pytest.mark.parametrize(("size", "clumped"), [(1, False), (8, True)])
 def test_chance_alone_is_no_discovery(size: int, clumped: bool) -> None:
     """With one rate for all, p is below 0.05 in at most 5 % of cases (and 2 more for luck)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -81,17 +82,22 @@ def audit(
     """An audit's report. found: numbers of generations, or findings. prompts: which set of prompts; None: unknown."""
     findings = [each if isinstance(each, dict) else finding(each) for each in found]
     measured = Coverage(n, n if total is None else total)
+    lost = range(measured.total - left_out, measured.total)
+    numbers = {"found": [number_of(each, i) for i, each in enumerate(findings)], "left_out": [*lost]}
     outcomes = {
         "digest": digest_of([prompts, n]) if prompts else None,
         "total": measured.total,
         "found": [each["query_id"] for each in findings],
         "left_out": [f"lost-{i}" for i in range(left_out)],
+        "by_prompt": {"asked": [{"seeds": 1, "prompts": measured.total}], **numbers},
     }
+    returned = rate_of(len(findings), measured).as_dict()
     results = {
         "conclusive": conclusive,
         "reasons": [] if conclusive else ["a shard was missing"],
         "headline": "headline",
-        "searched": rate_of(len(findings), measured).as_dict(),
+        "searched": returned,
+        "by_prompt": {"returned": {**returned}, "seeds": [{"seeds": 1, "prompts": n}]},
         "paired": None,
         "references": Coverage(*references).as_dict(),
         "control": None if controls is None else control(controls),
@@ -101,6 +107,12 @@ def audit(
     }
     inputs = {"generations": "g", "references": store}
     return report_json("audit", inputs, encoder, threshold, measured, results, findings, days_old=days_old)
+
+
+def number_of(found: Report, place: int) -> int:
+    """Of the prompt of a finding: that in its generation's name, or its place."""
+    digits = re.fullmatch(r"gen-(\d+)\.png", found["query_id"])
+    return int(digits[1]) if digits else place
 
 
 def control(count: int) -> Report:

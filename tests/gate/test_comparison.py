@@ -61,11 +61,17 @@ def test_outcomes_that_do_not_add_up_are_not_used() -> None:
     assert "do not add up" in compare(audit(500), report).why
 
 
+def leave_out(report: Report, *numbers: int) -> None:
+    outcomes = report["results"]["outcomes"]
+    outcomes["left_out"] = [f"gen-{number:04d}.png" for number in numbers]
+    outcomes["by_prompt"]["left_out"] = [*numbers]
+
+
 def test_generations_left_out_on_either_side_count_on_neither() -> None:
     """One that could be measured in one run only is no change."""
     old, new = audit(500, [1, 2]), audit(500, [2, 3])
-    new["results"]["outcomes"]["left_out"] = ["gen-0001.png"]
-    old["results"]["outcomes"]["left_out"] = ["gen-0003.png", "gen-0009.png"]
+    leave_out(new, 1)
+    leave_out(old, 3, 9)
     found = compare(old, new)
     assert (found.n, found.gained, found.lost) == (497, 0, 0)
 

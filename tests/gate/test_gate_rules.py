@@ -104,6 +104,7 @@ def audit_report(
             "reasons": [] if conclusive else ["a shard was missing"],
             "headline": "",
             "searched": rate(findings, n, total),
+            "by_prompt": {"returned": rate(findings, n, total), "seeds": [{"seeds": 1, "prompts": n}]},
             "paired": rate(*paired) if paired else None,
             "references": coverage(*references),
             "control": control,

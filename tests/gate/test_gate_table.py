@@ -98,6 +98,12 @@ def pixels_from(similarity: float) -> dict[str, Any]:
     return {"effort": {**AS_BY_DEFAULT["effort"], "match_from": similarity}}
 
 
+def of_seeds(prompts: int, seeds: int) -> Report:
+    """Nothing found for so many prompts of so many seeds each."""
+    returned = rate_of(0, Coverage(prompts, prompts)).as_dict()
+    return {"returned": returned, "seeds": [{"seeds": seeds, "prompts": prompts}]}
+
+
 PAIRED = {"paired": rate_of(0, Coverage(1000, 1000)).as_dict()}
 OF_BEFORE = ("effort", "made", "unpaired")
 
@@ -119,6 +125,11 @@ CASES = [
     Case("pixels from high up will do", [audit(**pixels_from(0.74))], {}, "[audit]\nmax_match_from = 0.74\n"),
     Case("of an earlier version", [less(audit(), *OF_BEFORE)], {"min_view_coverage": OPEN, "max_match_from": OPEN}),
     Case("of an earlier version, any effort", [less(audit(), *OF_BEFORE)], {}, ANY_EFFORT),
+    Case("which generations are of one prompt is not stated", [less(audit(), "by_prompt")], {"max_rate": OPEN}),
+    Case("it is not, and any rate will do", [less(audit(), "by_prompt")], {}, "[audit]\nmax_rate = 1\n"),
+    Case("prompts that nobody knows", [audit(by_prompt=None)], {}),
+    Case("seeds are no draws", [audit(1000, by_prompt=of_seeds(100, 10))], {"max_rate": OPEN}),
+    Case("prompts are", [audit(4000, by_prompt=of_seeds(400, 10))], {}),
     Case("an encoder for plain copies", [audit(encoder=THUMBNAIL, threshold=0.95)], {"copy_detection": OPEN}),
     Case("it will do", [audit(encoder=THUMBNAIL, threshold=0.95)], {}, "[audit]\ncopy_detection = false\n"),
     Case("dedup by it", [dedup(encoder=THUMBNAIL)], {"copy_detection": OPEN}, ALONE),

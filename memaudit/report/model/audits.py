@@ -53,6 +53,28 @@ class Miss(Part, frozen=True, kw_only=True):
     reference_picture: Annotated[str | None, says("thumbnail of the training image")] = None
 
 
+class Seeds(Part, frozen=True, kw_only=True):
+    """How many prompts have how many generations."""
+
+    seeds: Annotated[Count, says("generations of a prompt")]
+    prompts: Annotated[Count, says("prompts that have so many")]
+
+
+class ByPrompt(Part, frozen=True, kw_only=True):
+    """What prompts gave back: they are what is drawn, and seeds of one prompt are not independent."""
+
+    returned: Annotated[Rate, says("prompts with a generation that repeats a training image, of those measured")]
+    seeds: Annotated[list[Seeds], says("generations that count, by prompt, the fewest first")]
+
+
+class OutcomesByPrompt(Part, frozen=True, kw_only=True):
+    """The prompts of the generations in `outcomes`. Prompts are numbered from 0 by how many generations they have."""
+
+    asked: Annotated[list[Seeds], says("generations asked for, by prompt, the fewest first: who has which number")]
+    found: Annotated[list[Whole], says("number of the prompt of each generation in outcomes.found")]
+    left_out: Annotated[list[Whole], says("the same of outcomes.left_out")]
+
+
 class Outcomes(Part, frozen=True, kw_only=True):
     """What became of each generation: two reports tell by it whether their runs are paired."""
 
@@ -60,6 +82,7 @@ class Outcomes(Part, frozen=True, kw_only=True):
     total: Annotated[Count, says("generations asked for")]
     found: Annotated[list[str], says("those that the rate counts as regurgitated")]
     left_out: Annotated[list[str], says("those that it does not count: blank, unreadable, missing, a picture again")]
+    by_prompt: Annotated[OutcomesByPrompt | UnsetType, says("their prompts, where these are known")] = UNSET
 
 
 class ReferenceViews(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -175,6 +198,7 @@ class AuditResults(Part, frozen=True, kw_only=True):
     method: Annotated[str, says("how was searched")] = ""
     references: Annotated[Coverage, says("training images that could be compared with")]
     searched: Annotated[Rate, says("generations that repeat any training image")]
+    by_prompt: Annotated[ByPrompt | UnsetType | None, says("the same by prompt; null: no prompt is known")] = UNSET
     paired: Annotated[Rate | None, says("generations that repeat the image of their prompt; null without a pairing")]
     control: Annotated[Control | None, says("what held-out images say about chance")]
     missing: Annotated[Whole, says("generations that the pairing names and that are not there")] = 0
@@ -229,6 +253,7 @@ class FaceAuditResults(Part, frozen=True, kw_only=True):
     verification: Annotated[str, says("how a match was decided, in words")] = ""
     faces: Annotated[Faces | UnsetType, says("what comparing faces gave")] = UNSET
     outcomes: ClassVar[Outcomes | None] = None
+    by_prompt: ClassVar[UnsetType] = UNSET
     verified: ClassVar[Coverage | None] = None
     views: ClassVar[tuple[str, ...]] = ()
     reference_views: ClassVar[UnsetType] = UNSET

@@ -146,7 +146,8 @@ class Recall(Part, frozen=True, kw_only=True):
     census: Annotated[bool, says("all images were")]
     confidence: Annotated[Share, says("of the intervals")] = 0.95
     by_pair: Annotated[Estimate, says("of pairs")]
-    by_image: Annotated[Estimate, says("of images")]
+    by_image: Annotated[Estimate, says("of images with a near-duplicate, those with one found at least")]
+    complete: Annotated[Estimate | UnsetType, says("of these, those whose near-duplicates were all found")] = UNSET
     bands: Annotated[list[RecallBand], says("by similarity")] = []
 
 

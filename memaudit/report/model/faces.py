@@ -103,6 +103,7 @@ class GroupRate(Part, frozen=True, kw_only=True):
     upper: Annotated[float, says("one-sided upper bound")]
     confidence: Annotated[float, says("of interval and bound")]
     coverage: Annotated[Coverage, says("n, and what it was measured of")]
+    effective: Annotated[float | UnsetType, says("as how many independent draws n counts; absent: as n")] = UNSET
 
 
 class FaceSimilarities(Part, frozen=True, kw_only=True):

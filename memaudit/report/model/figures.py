@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 if TYPE_CHECKING:
     from memaudit import types
@@ -52,6 +52,9 @@ class Rate(Part, frozen=True, kw_only=True):
     upper: Annotated[Share, says("one-sided upper bound")]
     confidence: Annotated[Share, says("of interval and bound")]
     coverage: Annotated[Coverage, says("n, and what it was measured of")]
+    effective: Annotated[
+        NotNegative | UnsetType, says("as how many independent draws n counts in the bounds; absent: as n")
+    ] = UNSET
 
 
 class Bin(Part, frozen=True, kw_only=True):
@@ -87,6 +90,7 @@ def rate_of(rate: types.Rate) -> Rate:
         upper=rate.upper,
         confidence=rate.confidence,
         coverage=coverage_of(rate.coverage),
+        effective=UNSET if rate.effective is None else rate.effective,
     )
 
 

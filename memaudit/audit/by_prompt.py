@@ -1,0 +1,81 @@
+"""Generations by their prompt: seeds of one prompt are no draws of their own, prompts are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memaudit.audit.pairing import Prompted
+from memaudit.audit.results import ByPrompt
+from memaudit.images.parts import file_of
+from memaudit.statistics import rate_of
+from memaudit.store import Columns
+from memaudit.types import Coverage, Int64, Status
+
+_UNASKED = Prompted("")
+
+
+class Asked(NamedTuple):
+    """What each generation was asked for. prompt (rows,): the number of its prompt; of_missing: of those that the
+    pairing names and that are not there; prompts: how many there are. known: whether any is known. Where one is
+    not, its generation counts as a prompt of its own: as independent of all others.
+
+    Prompts are numbered by how many generations they have, then by name: the same prompts have the same numbers.
+    """
+
+    by_row: Sequence[Prompted]
+    prompt: Int64
+    of_missing: Int64
+    prompts: int
+    known: bool
+
+    @property
+    def sizes(self) -> Int64:
+        """Generations asked for by prompt, in order of their number: it never falls."""
+        return np.bincount(np.concatenate([self.prompt, self.of_missing]), minlength=self.prompts)
+
+
+def asked(
+    image_ids: NDArray[np.object_], files: Int64, pairing: Mapping[str, Prompted], missing: Sequence[str]
+) -> Asked:
+    """files: for each row that of its file; frames of a film are no prompts of their own."""
+    by_row = [pairing.get(name) or pairing.get(file_of(name), _UNASKED) for name in image_ids]
+    lost = [pairing[name] for name in missing]
+    keys = [_key(each, image_ids[file]) for each, file in zip(by_row, files.tolist(), strict=True)]
+    keys += [_key(each, name) for each, name in zip(lost, missing, strict=True)]
+    sizes = Counter(keys)
+    number = {key: place for place, key in enumerate(sorted(sizes, key=lambda key: (sizes[key], key)))}
+    numbers = np.array([number[key] for key in keys], np.int64)
+    rows = len(by_row)
+    return Asked(by_row, numbers[:rows], numbers[rows:], len(number), bool(pairing))
+
+
+def _key(each: Prompted, name: str) -> str:
+    """A prompt is known by its text, or else by the training image that it was taken from."""
+    text = " ".join(each.prompt.split())
+    return f"prompt {text}" if text else f"image {each.reference_id}" if each.reference_id else f"generation {name}"
+
+
+def by_prompt(asked: Asked, columns: Columns, counted: NDArray[np.bool_], found: NDArray[np.bool_]) -> ByPrompt | None:
+    """How many prompts gave a training image back in any of their generations that count; None: none is known.
+
+    A prompt is measured if one of them counts, and lost if none does and one could not be read or is missing.
+    """
+    if not asked.known:
+        return None
+    drawn = np.bincount(asked.prompt[counted], minlength=asked.prompts)
+    returned = len(np.unique(asked.prompt[counted & found]))
+    lost = np.concatenate([asked.prompt[columns.status == Status.UNREADABLE], asked.of_missing])
+    measured, unmeasured = int((drawn > 0).sum()), int((drawn[np.unique(lost)] == 0).sum())
+    seeds, prompts = np.unique(drawn[drawn > 0], return_counts=True)
+    return ByPrompt(
+        rate_of(returned, Coverage(measured, measured + unmeasured)),
+        tuple(zip(seeds.tolist(), prompts.tolist(), strict=True)),
+        asked.prompt,
+        asked.of_missing,
+        asked.sizes,
+    )

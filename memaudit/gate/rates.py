@@ -1,0 +1,162 @@
+"""The rule for the rate: of prompts where they are known, for seeds of one prompt are no independent draws."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from typing import NamedTuple
+
+from msgspec import UNSET
+
+from memaudit.gate.policy import AuditPolicy
+from memaudit.gate.subjects import of_subject, subject_places
+from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
+from memaudit.report import page
+from memaudit.report.model import AuditMeasures, ByPrompt, OutcomesByPrompt, Report
+from memaudit.report.model import Rate as Stated
+from memaudit.statistics import least_drawn, rate_of
+from memaudit.types import Coverage, Rate
+
+AGAIN = "audit again with this version: what is embedded is kept"
+
+
+def open_count(report: Report, results: AuditMeasures, accepted: Collection[int]) -> int:
+    """Regurgitated generations of those that the rate counts, less those whose match was accepted.
+
+    A generation whose file is another's again stands in the list of findings and not in the rate: accepting both takes
+    away one only, as long as others are listed.
+    """
+    accepted = of_subject(report, accepted)
+    searched, listed = results.searched.count, len(subject_places(report))
+    return min(searched, max(0, searched - len(queries(report, accepted)), listed - len(accepted)))
+
+
+def queries(report: Report, accepted: Collection[int], *, paired: bool = False) -> set[str]:
+    findings = report.matches
+    return {findings[place].query_id for place in accepted if findings[place].paired or not paired}
+
+
+def open_prompts(report: Report, results: AuditMeasures, prompts: ByPrompt, accepted: Collection[int]) -> int:
+    """Prompts that gave a training image back, less those all of whose matches were accepted.
+
+    Where the report does not say which generations are of which prompt, accepting takes none away.
+    """
+    outcomes = results.outcomes
+    if not accepted or outcomes is None or outcomes.by_prompt is UNSET:
+        return prompts.returned.count
+    named = require_prompts(outcomes.by_prompt, outcomes.found, outcomes.left_out)
+    accepted = of_subject(report, accepted)
+    waived = queries(report, accepted)
+    left = [number for query, number in zip(outcomes.found, named.found, strict=True) if query not in waived]
+    further = max(0, open_count(report, results, accepted) - len(left))  # listed, and another stands for them there
+    return min(prompts.returned.count, len(set(left)) + further)
+
+
+def require_prompts(named: OutcomesByPrompt, found: Collection[str], left_out: Collection[str]) -> OutcomesByPrompt:
+    """Raise ValueError for outcomes by prompt that cannot be those of these generations."""
+    count = sum(each.prompts for each in named.asked)
+    numbers = Counter([*named.found, *named.left_out])
+    if len(named.found) != len(found) or len(named.left_out) != len(left_out) or any(n >= count for n in numbers):
+        raise ValueError("outcomes by prompt do not name a prompt for each generation")
+    return named
+
+
+def share(value: float | None) -> str:
+    """As the page prints it, in the gate's spelling."""
+    return page.percent(value).replace("\N{NO-BREAK SPACE}", "")
+
+
+def at_most(bound: float) -> str:
+    """As the page prints a bound: rounded up."""
+    return page.percent_up(bound).replace("\N{NO-BREAK SPACE}", "")
+
+
+class _Drawn(NamedTuple):
+    """What was drawn, and how it answered. found: that gave a training image back; left: of these, what nobody has
+    accepted."""
+
+    what: str
+    do: str
+    how: str
+    coverage: Coverage
+    found: int
+    left: int
+
+
+def judge_rate(
+    name: str, report: Report, results: AuditMeasures, accepted: Collection[int], policy: AuditPolicy
+) -> RuleResult:
+    """Judged by what nobody accepted; what was accepted is no lower rate, so its bound stands beside."""
+    prompts, searched = results.by_prompt, results.searched
+    left = open_count(report, results, accepted)
+    coverage = _coverage(searched)
+    rate_of(searched.count, coverage)  # refuses an impossible one
+    if prompts is UNSET:
+        return _unsaid(name, policy)
+    if prompts is None:
+        how = "if they are independent, for no pairing names their prompts"
+        generations = _Drawn("generations", "repeat a training image", how, coverage, searched.count, left)
+        return _judged(name, generations, policy)
+    still = open_prompts(report, results, prompts, accepted) if left else 0
+    return _judged(name, _of_prompts(prompts, searched, still), policy)
+
+
+def _coverage(rate: Stated) -> Coverage:
+    return Coverage(rate.coverage.measured, rate.coverage.total)
+
+
+def _of_prompts(prompts: ByPrompt, searched: Stated, left: int) -> _Drawn:
+    returned, seeds = prompts.returned, [each.seeds for each in prompts.seeds]
+    if returned.count > searched.count or (searched.count and not returned.count) or returned.n > searched.n:
+        raise ValueError(f"{returned.count} of {returned.n} prompts and {searched.count} of {searched.n} generations")
+    many = f"{seeds[0]:,} to {seeds[-1]:,}" if len(seeds) > 1 else f"{seeds[0]:,}" if seeds else "no"
+    how = "with one generation each" if seeds == [1] else f"in {many} seeds each"
+    return _Drawn("prompts", "give a training image back", how, _coverage(returned), returned.count, left)
+
+
+def _unsaid(name: str, policy: AuditPolicy) -> RuleResult:
+    limit = share(policy.max_rate)
+    if policy.max_rate >= 1:
+        return RuleResult(name, "max_rate", Verdict.PASS, "not stated", limit, "Any rate is allowed.")
+    return unmeasured(name, "max_rate", limit, f"The report does not say which generations are of one prompt: {AGAIN}.")
+
+
+def _judged(name: str, drawn: _Drawn, policy: AuditPolicy) -> RuleResult:
+    every = rate_of(drawn.found, drawn.coverage, policy.confidence)
+    rate = rate_of(drawn.left, drawn.coverage, policy.confidence)
+    outcome = _against_limit(rate, policy.max_rate)
+    figure, n = at_most(rate.upper), f"{drawn.how} (n = {drawn.coverage.measured:,})"
+    if drawn.left == drawn.found:
+        bound = f"at most {figure} of {drawn.what} {drawn.do} {n}"
+    else:
+        whole, accepted = at_most(every.upper), drawn.found - drawn.left
+        bound = (
+            f"at most {figure} of {drawn.what} {drawn.do} that nobody accepted, and at most {whole} any, with the "
+            f"{accepted:,} {drawn.what} whose matches were accepted, {n}"
+        )
+        figure = f"{figure} not accepted, {whole} in all"
+    endings = {
+        Verdict.PASS: "within the limit." if drawn.left == drawn.found else "the first is within the limit.",
+        Verdict.FAIL: f"and the rate found, {share(rate.value)}, is itself above the limit.",
+        Verdict.INCONCLUSIVE: f"too few; {_how_many(policy, drawn)}",
+    }
+    sentence = f"With {policy.confidence:.0%} confidence {bound}: {endings[outcome]}"
+    return RuleResult(name, "max_rate", outcome, figure, share(policy.max_rate), sentence)
+
+
+def _against_limit(rate: Rate, limit: float) -> Verdict:
+    if rate.upper <= limit:
+        return Verdict.PASS
+    return Verdict.FAIL if rate.value is not None and rate.value > limit else Verdict.INCONCLUSIVE
+
+
+def _how_many(policy: AuditPolicy, drawn: _Drawn) -> str:
+    if not policy.max_rate:
+        return f"a rate of 0 cannot be shown by any number of {drawn.what}: allow a small one."
+    none = least_drawn(policy.max_rate, 0, policy.confidence)
+    found = (
+        f", or {least_drawn(policy.max_rate, drawn.left, policy.confidence):,} with {drawn.left:,}"
+        if drawn.left
+        else ""
+    )
+    return f"to show the limit takes {none:,} {drawn.what} of which none does{found}."

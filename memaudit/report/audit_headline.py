@@ -1,0 +1,93 @@
+"""What an audit found, in a few sentences: prompts first, for they are what was drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from memaudit.audit.results import AuditResult, ByPrompt
+from memaudit.report.audit_weaknesses import weaknesses
+from memaudit.report.page import percent, percent_up
+from memaudit.types import Rate
+
+
+def headline_of(result: AuditResult) -> str:
+    """What was left out comes first: whoever reads one line must not take a weak audit for a clean model."""
+    weak = weaknesses(result)
+    less = f"Weaker than a default audit: {'; '.join(weak)}. " if weak else ""
+    if result.inconclusive:
+        count = result.searched.count
+        found = f" Found all the same: {count:,} near-duplicates." if count else ""
+        return f"Inconclusive: {'; '.join(result.inconclusive)}. {less}".rstrip() + found
+    return less + _found(result)
+
+
+def _found(result: AuditResult) -> str:
+    if result.by_prompt is None:
+        return _of_independent(result, result.searched) + _repeated(result)
+    return _of_prompts(result, result.by_prompt) + _of_seeds(result, result.by_prompt) + _repeated(result)
+
+
+def _of_prompts(result: AuditResult, prompts: ByPrompt) -> str:
+    rate, each = prompts.returned, _seeds(prompts)
+    if not rate.count:
+        return (
+            f"None of {rate.coverage.measured:,} prompts gave a training image back, with {each} "
+            f"({_likeness(result)}); {_at_most(rate)} of such prompts do."
+        )
+    return (
+        f"{rate.count:,} of {rate.coverage.measured:,} prompts gave a training image back at least once, with {each} "
+        f"({_likeness(result)}): {percent(rate.value)}, {_at_most(rate)}."
+    )
+
+
+def _seeds(prompts: ByPrompt) -> str:
+    counts = [seeds for seeds, _ in prompts.seeds]
+    if counts in ([], [1]):
+        return "one generation each"
+    return f"{counts[0]:,} seeds each" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,} seeds each"
+
+
+def _of_seeds(result: AuditResult, prompts: ByPrompt) -> str:
+    """Generations come second: where each prompt has one, they are the same figures."""
+    rate = result.searched
+    if rate.coverage.measured == prompts.returned.coverage.measured:
+        return ""
+    found = f"{rate.count:,} do: {percent(rate.value)}" if rate.count else "none does"
+    return f" Of their {rate.coverage.measured:,} generations {found}, {_at_most(rate)}{_as_independent(rate)}."
+
+
+def _as_independent(rate: Rate) -> str:
+    return "" if rate.effective is None else f"; they count as {rate.effective:,.4g} independent ones"
+
+
+def _of_independent(result: AuditResult, rate: Rate) -> str:
+    """Nobody says which generations are of one prompt."""
+    bound = f"{_at_most(rate)}, if the generations are independent: no pairing names their prompts"
+    if not rate.count:
+        return (
+            f"None of {rate.coverage.measured:,} generations is a near-duplicate of a training image "
+            f"({_likeness(result)}); {bound}."
+        )
+    return (
+        f"{rate.count:,} of {rate.coverage.measured:,} generations are near-duplicates of training images "
+        f"({_likeness(result)}): {percent(rate.value)}, {bound}."
+    )
+
+
+def _at_most(rate: Rate) -> str:
+    return f"with {rate.confidence:.0%} confidence at most {percent_up(rate.upper)}"
+
+
+def _repeated(result: AuditResult) -> str:
+    """How many pictures stand behind what was found, where they are fewer."""
+    found, returned = result.scores.regurgitated, result.matches.reference[result.matches.rank == 1]
+    count, pictures, images = int(found.sum()), len(np.unique(result.pictures[found])), len(np.unique(returned))
+    if pictures == count == images:
+        return ""
+    one = "1 distinct picture" if pictures == 1 else f"{pictures:,} distinct pictures"
+    return f" The {count:,} found are {one}, of {images:,} training image{'s' if images > 1 else ''}."
+
+
+def _likeness(result: AuditResult) -> str:
+    pixels = "" if result.compared is None else ", or confirmed on pixels"
+    return f"similarity {result.threshold:g} or more{pixels}"

@@ -1,0 +1,28 @@
+"""Intervals and tests. Formulas and their sources are in docs/protocols/statistics.md."""
+
+from memaudit.statistics.differences import Rise, greater_rate_p, mcnemar_p, rise_between, rise_p
+from memaudit.statistics.draws import effective_draws, kish, rate_by_unit, ratio_interval
+from memaudit.statistics.ranks import benjamini_hochberg, normal_quantile, rank_p
+from memaudit.statistics.relabelling import least_relabelling_p, relabelling_p
+from memaudit.statistics.shares import clopper_pearson_lower, clopper_pearson_upper, least_drawn, rate_of
+
+__all__ = [
+    "Rise",
+    "benjamini_hochberg",
+    "clopper_pearson_lower",
+    "clopper_pearson_upper",
+    "effective_draws",
+    "greater_rate_p",
+    "kish",
+    "least_drawn",
+    "least_relabelling_p",
+    "mcnemar_p",
+    "normal_quantile",
+    "rank_p",
+    "rate_by_unit",
+    "rate_of",
+    "ratio_interval",
+    "relabelling_p",
+    "rise_between",
+    "rise_p",
+]

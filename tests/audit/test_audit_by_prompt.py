@@ -1,0 +1,156 @@
+"""Prompts are what is drawn: seeds of one are no draws of their own, in rates, headline, report and comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from vectors import near, random_vectors, vector_store
+
+from memaudit.audit.by_prompt import asked
+from memaudit.audit.pairing import Prompted
+from memaudit.audit.run import audit
+from memaudit.gate import Audited, AuditPolicy, Policy, Verdict, compare, judge
+from memaudit.gate.comparison import GENERATIONS, MCNEMAR, PROMPTS
+from memaudit.index import ExactSearch
+from memaudit.report.audit import write_audit
+from memaudit.report.document import read_report
+from memaudit.report.model import AuditResults, Report
+from memaudit.statistics import clopper_pearson_upper
+from memaudit.store import Store
+
+TRAINING = random_vectors(0, 60)
+
+
+@pytest.fixture
+def training(tmp_path: Path) -> Store:
+    return vector_store(tmp_path / "training", TRAINING, prefix="train")
+
+
+def of_seeds(prompts: int, seeds: int) -> dict[str, Prompted]:
+    """gen-00000 to gen-0000s are the seeds of prompt 0, and so on."""
+    return {
+        f"gen-{p * seeds + s:05d}": Prompted(f"train-{p % 60:05d}", f"prompt {p}", str(s))
+        for p in range(prompts)
+        for s in range(seeds)
+    }
+
+
+def audited(
+    folder: Path, training: Store, copied: Mapping[int, int], pairing: Mapping[str, Prompted], rows: int, seed: int = 5
+) -> Report:
+    """copied: which generation is a copy of which training image."""
+    vectors = random_vectors(seed, rows)
+    vectors[[*copied]] = near(1, TRAINING[[*copied.values()]], 0.1)
+    generations = vector_store(folder / "generations", vectors, prefix="gen")
+    write_audit(audit(generations, ExactSearch(training), pairing=pairing), generations, training, folder)
+    return read_report(folder / "report.json")
+
+
+def results_of(report: Report) -> AuditResults:
+    assert isinstance(report.results, AuditResults)
+    return report.results
+
+
+def test_a_hundred_prompts_of_ten_seeds_bound_what_a_hundred_do(tmp_path: Path, training: Store) -> None:
+    """Nothing found: 2.95 % of prompts, and the same of generations, not 0.30 % as a thousand draws would."""
+    report = audited(tmp_path, training, {}, of_seeds(100, 10), 1000)
+    results = results_of(report)
+    assert results.by_prompt
+    bound = 1 - 0.05 ** (1 / 100)
+    assert results.by_prompt.returned.upper == pytest.approx(bound)
+    assert results.searched.upper == pytest.approx(bound)
+    assert (results.searched.n, results.searched.effective) == (1000, 100)
+    assert results.headline.endswith(
+        "None of 100 prompts gave a training image back, with 10 seeds each (similarity 0.8 or more, or confirmed on "
+        "pixels); with 95% confidence at most 3.0\u00a0% of such prompts do. Of their 1,000 generations none does, "
+        "with 95% confidence at most 3.0\u00a0%; they count as 100 independent ones."
+    )
+    rule = next(each for each in judge("a", report, Policy(AuditPolicy(max_rate=0.01))) if each.rule == "max_rate")
+    assert rule.outcome is Verdict.INCONCLUSIVE
+    assert rule.figure == "3.0%"
+    assert "at most 3.0% of prompts give a training image back in 10 seeds each (n = 100)" in rule.sentence
+    assert "takes 299 prompts of which none does" in rule.sentence
+
+
+def test_a_prompt_that_copies_in_every_seed_is_one_prompt(tmp_path: Path, training: Store) -> None:
+    """Three of forty prompts, 30 of 400 generations: the bound is that of prompts."""
+    copied = dict.fromkeys(range(10), 7) | dict.fromkeys(range(200, 210), 9) | dict.fromkeys(range(390, 400), 11)
+    results = results_of(audited(tmp_path, training, copied, of_seeds(40, 10), 400))
+    assert results.by_prompt
+    assert (results.by_prompt.returned.count, results.by_prompt.returned.n) == (3, 40)
+    assert results.searched.count == 30
+    assert results.searched.effective == pytest.approx(39)
+    assert results.searched.upper == pytest.approx(clopper_pearson_upper(3 / 40 * 39, 39, 0.05))
+    assert "3 of 40 prompts gave a training image back at least once, with 10 seeds each" in results.headline
+
+
+def test_one_generation_a_prompt_is_what_it_was(tmp_path: Path, training: Store) -> None:
+    """Prompts and generations are then the same figures, and the headline says them once."""
+    results = results_of(audited(tmp_path, training, {3: 3}, of_seeds(50, 1), 50))
+    assert results.by_prompt
+    assert results.by_prompt.returned == results.searched
+    assert results.headline.endswith("2.0\u00a0%, with 95% confidence at most 9.2\u00a0%.")
+    assert results.outcomes
+    assert results.outcomes.by_prompt
+    assert [(each.seeds, each.prompts) for each in results.outcomes.by_prompt.asked] == [(1, 50)]
+
+
+def test_without_a_pairing_independence_is_taken_and_said(tmp_path: Path, training: Store) -> None:
+    """In the headline, on the page and in the gate's line."""
+    report = audited(tmp_path, training, {}, {}, 50)
+    results = results_of(report)
+    assert results.by_prompt is None
+    assert "if the generations are independent: no pairing names their prompts" in results.headline
+    assert "if the generations are independent" in (tmp_path / "report.html").read_text()
+    rule = next(each for each in judge("a", report, Policy()) if each.rule == "max_rate")
+    assert "if they are independent, for no pairing names their prompts" in rule.sentence
+
+
+def test_prompts_are_known_by_text_then_by_image_and_numbered_by_their_generations() -> None:
+    """Missing ones count, and a generation without a line is a prompt of its own."""
+    pairing = {
+        "a": Prompted("x", "A  clock"),
+        "b": Prompted("y", "A clock"),
+        "c": Prompted("z"),
+        "d": Prompted("z"),
+        "e": Prompted("z"),
+    }
+    names: NDArray[np.object_] = np.array(["a", "b", "c", "d", "alone"], dtype=object)
+    found = asked(names, np.arange(5), pairing, ("e",))
+    assert found.prompt.tolist() == [1, 1, 2, 2, 0]
+    assert found.of_missing.tolist() == [2]
+    assert found.sizes.tolist() == [1, 2, 3]
+
+
+def test_a_lost_prompt_is_not_measured(tmp_path: Path, training: Store) -> None:
+    """One whose generations are all missing lowers the coverage of prompts; one of which some are there does not."""
+    results = results_of(audited(tmp_path, training, {}, of_seeds(20, 2), 37))
+    assert results.by_prompt
+    coverage = results.by_prompt.returned.coverage
+    assert (coverage.measured, coverage.total) == (19, 20)
+    assert [(each.seeds, each.prompts) for each in results.by_prompt.seeds] == [(1, 1), (2, 18)]
+
+
+def test_two_models_are_compared_on_prompts(tmp_path: Path, training: Store) -> None:
+    """Five prompts copy in the earlier one and five others in the later one, in every of ten seeds: no 50 and 50."""
+    old_rows = {row: row // 10 for row in range(50)}
+    new_rows = {row: row // 10 for row in range(50, 100)}
+    old = audited(tmp_path / "a", training, old_rows, of_seeds(50, 10), 500)
+    new = audited(tmp_path / "b", training, new_rows, of_seeds(50, 10), 500, seed=6)
+    found = compare(Audited(old), Audited(new))
+    assert (found.test, found.unit, found.n, found.gained, found.lost) == (MCNEMAR, PROMPTS, 50, 5, 5)
+    assert (found.old.count, found.old.coverage.measured) == (5, 50)
+
+
+def test_other_numbers_of_seeds_are_compared_as_so_many_draws(tmp_path: Path, training: Store) -> None:
+    """A prompt that may copy in ten seeds is no match for one that may in two: rates of generations are."""
+    old = audited(tmp_path / "a", training, {0: 1}, of_seeds(40, 2), 80)
+    new = audited(tmp_path / "b", training, dict.fromkeys(range(10), 1), of_seeds(40, 10), 400, seed=6)
+    found = compare(Audited(old), Audited(new))
+    assert found.unit == GENERATIONS
+    assert found.new.effective == pytest.approx(39)
+    assert found.p_rise > 0.3
