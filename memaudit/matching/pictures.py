@@ -23,8 +23,7 @@ from memaudit.types import Float32, Float64
 SIDE = 256  # pixels of the longer side that features are taken at, and that are compared
 _CONTRAST = 0.02  # of SIFT: half of OpenCV's, since a smaller picture has fewer features
 FEATURES = 600
-_FEW, _LARGER_SIDE = 50, 384  # features: with fewer, as of flat drawings, they are sought where more is to be seen
-REDUCTION = f"{FEATURES} SIFT features of contrast {_CONTRAST} at {SIDE}, below {_FEW} at {_LARGER_SIDE}"
+REDUCTION = f"{FEATURES} SIFT features of contrast {_CONTRAST} at {SIDE}"
 MARGIN = 0.25  # of a window's sides, on every side: what lies in the window may reach beyond it
 SCALES = np.geomspace(0.3, 1, 13)  # of a picture, to that of the one below it
 _COARSE = 48  # pixels of the longer side at scale 1
@@ -241,8 +240,7 @@ def picture_of(image: Image.Image) -> Picture:
 def reduced_of(image: Image.Image) -> Reduced:
     """Small ones are enlarged: SIFT finds nothing in icons as they are."""
     resized = _resized(image, SIDE)
-    sift = _sift(resized)
-    return Reduced(np.array(resized), sift if len(sift.places) >= _FEW else _sift(_resized(image, _LARGER_SIDE)))
+    return Reduced(np.array(resized), _sift(np.asarray(resized.convert("L"))))
 
 
 def _ground(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -284,8 +282,7 @@ def _resized(image: Image.Image, side: int) -> Image.Image:
     return image.resize(size, Image.Resampling.BOX if scale < 0.5 else Image.Resampling.BICUBIC)
 
 
-def _sift(image: Image.Image) -> Sift:
-    grey = np.asarray(image.convert("L"))
+def _sift(grey: NDArray[np.uint8]) -> Sift:
     finder = import_cv2().SIFT_create(nfeatures=FEATURES, contrastThreshold=_CONTRAST)
     keypoints, descriptors = finder.detectAndCompute(grey, None)
     if descriptors is None:
