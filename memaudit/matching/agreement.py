@@ -83,7 +83,7 @@ class _Drawn(NamedTuple):
 
 def agreement(query: Picture, reference: Picture, matrix: Float64) -> Agreement:
     """Lay the query on the reference and compare patches of their common part."""
-    box = common_box(query, reference, matrix)
+    box = _common_box(query, reference, matrix)
     if box is None:
         return NONE
     canvas, size = _canvas(box)
@@ -156,8 +156,7 @@ def _alike(correlation: Float32) -> float:
     return float((correlation >= _ALIKE).mean()) if len(correlation) else 0.0
 
 
-def common_box(query: Picture, reference: Picture, matrix: Float64) -> tuple[float, float, float, float] | None:
-    """Left, top, right and bottom of the query's place in the reference, where they meet; None: next to nowhere."""
+def _common_box(query: Picture, reference: Picture, matrix: Float64) -> tuple[float, float, float, float] | None:
     width, height = query.size
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]) @ matrix.T
     left, top = np.maximum(corners.min(axis=0), 0)

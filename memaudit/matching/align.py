@@ -14,7 +14,7 @@ from memaudit.types import Float32, Float64, Int64
 
 LEAST_INLIERS = 5
 _RATIO = 0.8  # Lowe's test: the second-best match must be farther by this
-_TOLERANCE = 3.4  # pixels at the size that features are taken at
+_TOLERANCE = 5.0  # pixels at the size that features are taken at
 _PLACES = 96  # to the longer side: features closer than one of these are one piece of evidence
 _SMALLEST, _LARGEST = 0.15, 7.0  # scale of the query in the reference
 _MOST_STRETCH = 2.2  # ratio of the scales along two axes

@@ -20,10 +20,10 @@ from memaudit.images.windows import Box, window_named
 from memaudit.store import ANOTHER_FILE, is_same_file
 from memaudit.types import Float32, Float64
 
-SIDE = 256  # pixels of the longer side that features are taken at, and that are compared
-_CONTRAST = 0.02  # of SIFT: half of OpenCV's, since a smaller picture has fewer features
+SIDE = 384  # pixels of the longer side that features are taken at
 FEATURES = 600
-REDUCTION = f"{FEATURES} SIFT features of contrast {_CONTRAST} at {SIDE}"
+_PIXEL_SIDE = 256  # pixels of the longer side that are compared
+REDUCTION = f"{FEATURES} SIFT features at {SIDE}, pixels at {_PIXEL_SIDE}"
 MARGIN = 0.25  # of a window's sides, on every side: what lies in the window may reach beyond it
 SCALES = np.geomspace(0.3, 1, 13)  # of a picture, to that of the one below it
 _COARSE = 48  # pixels of the longer side at scale 1
@@ -113,14 +113,6 @@ class Picture:
         while min(levels[-1].shape[:2]) >= 2 * _LEAST_LEVEL:
             levels.append(import_cv2().pyrDown(levels[-1]))
         return tuple(levels)
-
-    @cached_property
-    def greys(self) -> tuple[Float32, ...]:
-        """The levels of the pyramid from a half on, in grey; of a tiny picture the only one."""
-        cv2 = import_cv2()
-        return tuple(
-            cv2.cvtColor(level, cv2.COLOR_RGB2GRAY).astype(np.float32) for level in self.pyramid[1:] or self.pyramid
-        )
 
     def at(self, side: float) -> tuple[int, int]:
         """Width and height in pixels where the longer side has `side`."""
@@ -239,8 +231,8 @@ def picture_of(image: Image.Image) -> Picture:
 
 def reduced_of(image: Image.Image) -> Reduced:
     """Small ones are enlarged: SIFT finds nothing in icons as they are."""
-    resized = _resized(image, SIDE)
-    return Reduced(np.array(resized), _sift(np.asarray(resized.convert("L"))))
+    grey = np.asarray(_resized(image, SIDE).convert("L"))
+    return Reduced(np.array(_resized(image, _PIXEL_SIDE)), _sift(grey))
 
 
 def _ground(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -283,8 +275,7 @@ def _resized(image: Image.Image, side: int) -> Image.Image:
 
 
 def _sift(grey: NDArray[np.uint8]) -> Sift:
-    finder = import_cv2().SIFT_create(nfeatures=FEATURES, contrastThreshold=_CONTRAST)
-    keypoints, descriptors = finder.detectAndCompute(grey, None)
+    keypoints, descriptors = import_cv2().SIFT_create(nfeatures=FEATURES).detectAndCompute(grey, None)
     if descriptors is None:
         return Sift(np.empty((0, 2), np.float32), np.empty((0, 128), np.uint8))
     places = np.array([keypoint.pt for keypoint in keypoints], np.float32) + 0.5  # OpenCV counts from a pixel's centre

@@ -11,7 +11,6 @@ import numpy as np
 
 from memaudit.matching.agreement import NONE, Agreement, agreement
 from memaudit.matching.align import Alignment, alignments
-from memaudit.matching.hopeless import promising
 from memaudit.matching.kinds import Kind
 from memaudit.matching.model import copy_model, signals_of
 from memaudit.matching.overlap import Overlap, overlap_of
@@ -62,7 +61,7 @@ def check(query: Picture, reference: Picture, cut: float | None = None) -> Check
 
     cut: less probable than this is no copy; None: the rule alone decides. Both as float32, as probabilities are kept.
     """
-    found = _first(query, reference, promising(query, reference), is_copy)
+    found = _first(query, reference, alignments(query, reference), is_copy)
     if cut is not None and np.float32(found.probability) < np.float32(cut):
         return found._replace(kind=Kind.SIMILAR, overlap=None)
     return found
