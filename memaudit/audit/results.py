@@ -121,6 +121,7 @@ class Control:
     labels were "training". The p-values are None, and `why_no_p` says why, when there are too few held-out images.
     best_similarity: of each draw among them. duplicates: held-out images that are another's picture again;
     they count nowhere. parts: further pictures within files (frames, sheets): with their file they are one draw.
+    families: of near-duplicates that the usable ones form.
     """
 
     matched: Rate
@@ -137,6 +138,7 @@ class Control:
     discoveries: Discoveries | None = None
     duplicates: int = 0
     parts: int = 0
+    families: int = 0
 
 
 class Made(NamedTuple):

@@ -175,10 +175,9 @@ def _held_out(controls: StoredQueries, generations: Store, found: _Found, result
     references, threshold = way.scope.references, way.scope.threshold
     searched = search(controls, way.scope, None, way.progress)
     alike = way.decide(searched, controls).matched()
-    distinct = _searched_rate(found, found.distinct, result.unseen)
     seen = HeldOut(searched, alike)
     return measure_control(
-        controls.store, references, generations, found.scores, found.distinct, distinct, threshold, seen
+        controls.store, references, generations, found.scores, found.distinct, found.asked.prompt, threshold, seen
     )
 
 

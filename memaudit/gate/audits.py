@@ -80,13 +80,17 @@ def _controls(name: str, control: Control | None, policy: AuditPolicy) -> RuleRe
     if excluded > scored:
         raise ValueError(f"{excluded} of {scored} held-out images excluded is impossible")
     usable = scored - excluded
+    families = control.families if control and control.families is not UNSET else usable
+    alike = f" of {families:,} families of near-duplicates, which count once each," if families < usable else ""
+    usable = min(usable, families)
     outcome = Verdict.PASS if usable >= policy.min_controls else Verdict.INCONCLUSIVE
     left_out = f" ({excluded:,} more are near-duplicates of training images, and are no control)" if excluded else ""
     parts = (
         f"; {control.parts:,} further pictures within files count with their file" if control and control.parts else ""
     )
     sentence = (
-        f"{usable:,} held-out images were scored as a control{left_out}{parts}; {policy.min_controls:,} are needed."
+        f"{scored - excluded:,} held-out images{alike} were scored as a control{left_out}{parts}; "
+        f"{policy.min_controls:,} are needed."
     )
     return RuleResult(name, "min_controls", outcome, f"{usable:,}", f"{policy.min_controls:,}", sentence)
 

@@ -213,6 +213,7 @@ def _control(control: measured.Control) -> Control:
         excluded_references=control.excluded_references,
         nearer_training=control.nearer_training,
         nearer_control=control.nearer_control,
+        families=control.families,
         groups=control.groups,
         relabelling_p=control.relabelling_p,
         least_relabelling_p=control.least_p,

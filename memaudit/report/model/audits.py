@@ -133,6 +133,9 @@ class Control(Part, frozen=True, kw_only=True):
     excluded_references: Annotated[Whole, says("training images that are near-duplicates of held-out ones")] = 0
     nearer_training: Annotated[Whole, says("generations whose nearest image at that scale is a training one")] = 0
     nearer_control: Annotated[Whole, says("generations whose nearest image at that scale is a held-out one")] = 0
+    families: Annotated[Count | UnsetType, says("families of near-duplicates that the usable held-out images form")] = (
+        UNSET
+    )
     groups: Annotated[Whole, says("groups of near-duplicates that these images form")] = 0
     relabelling_p: Annotated[Share | None, says("p of the relabelling test")]
     least_relabelling_p: Annotated[Share | None, says("the least p that so many groups could give")] = None
