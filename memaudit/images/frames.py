@@ -17,6 +17,7 @@ _DEEPEST = 0.35  # of the side: a wider band is a picture's own ground
 _OWN_GROUND = 0.1  # share of the picture's rim that has the band's colour: then it is its own ground
 _BEHIND = 3  # rows behind an edge: JPEG has smeared it over the first
 _EQUAL = 2  # pixels by which the widths of a frame may differ
+_THIN = 0.01  # share of the image: less is a scan's edge, and counts as no frame
 _LAYERS = 3  # a strip within a frame within a frame
 _LEAST_SIDE = 16
 
@@ -60,7 +61,8 @@ def content_of(pixels: NDArray[np.uint8], tolerance: float = TOLERANCE, seam: in
         for side, band in added.items():
             box[side] += (band.width + seam) * (1 if side < 2 else -1)
     left, top, right, bottom = box
-    return Content(left, top, right, bottom, layers)
+    is_thin = (right - left) * (bottom - top) > (1 - _THIN) * pixels.shape[0] * pixels.shape[1]
+    return Content(left, top, right, bottom, 0 if is_thin else layers)
 
 
 def _added(view: NDArray[np.uint8], tolerance: float) -> dict[int, _Band]:
