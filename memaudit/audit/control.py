@@ -6,18 +6,26 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from memaudit.audit.discoveries import discoveries
+from memaudit.audit.families import (
+    Families,
+    UInt64,
+    families_among_others,
+    families_of,
+    keys_of,
+    known_references,
+    thinned,
+    units_of,
+)
 from memaudit.audit.repeats import draw_of_rows, files_of, picture_digests
 from memaudit.audit.results import Control, Scores
 from memaudit.index import Searcher
 from memaudit.matching.search import Searched
-from memaudit.similarity import pairs_within, top_k
+from memaudit.similarity import top_k
 from memaudit.statistics import greater_rate_p, least_relabelling_p, rate_of, relabelling_p
 from memaudit.store import Store
-from memaudit.types import Coverage, Float32, Int64, Rate, Status
+from memaudit.types import Coverage, Float32, Int64, Status
 
 MIN_CONTROLS = 100  # docs/protocols/audit.md: with fewer the test cannot speak, and says so
 PERMUTATIONS = 9999
@@ -39,44 +47,88 @@ def measure_control(
     generations: Store,
     scores: Scores,
     counted: NDArray[np.bool_],
-    searched: Rate,
+    prompt: Int64,
     threshold: float,
     held_out: HeldOut,
 ) -> Control:
     """Compare the generations' matches with what held-out images give.
 
-    counted: the generations that are pictures of their own, `searched` their rate. Of the held-out images only those
-    with a match are searched again, for all of theirs. A held-out picture that stands there several times counts once,
-    and so does a file of several, a film or a sheet, with the nearest of them: it is one observation of chance.
-    Training and held-out images that are near-duplicates of each other carry one label between them in the relabelling
-    test (docs/protocols/audit.md). Blank images are not compared, so they are no control.
+    counted: the generations that are pictures of their own; prompt: the number of each row's prompt. Of the held-out
+    images only those with a match are searched again, for all of theirs. A held-out picture that stands there several
+    times counts once, and so does a file of several, a film or a sheet, with the nearest of them: it is one observation
+    of chance.
+    Near-duplicates, on whichever side they lie, are one observation in every test, and so are generations that are
+    linked (docs/protocols/audit.md). Blank images are not compared, so they are no control.
     """
     draws = _draws(control)
     own = np.flatnonzero(draws.of_row == np.arange(len(draws.of_row)))
     across = _across(control, draws, references, held_out.searched, threshold)
     matching = np.union1d(across.controls, draws.of_row[held_out.alike])
-    usable = len(own) - len(matching)
-    near = _nearest(generations, control, scores, counted, threshold)
-    groups = _groups(near, references.store, control, draws.of_row, threshold)
-    matched = rate_of(len(matching), Coverage(len(own), len(own) + draws.unreadable))
-    enough = usable >= MIN_CONTROLS
-    sides = (references.store.comparable, len(own))
+    near = _nearest(generations, control, draws.of_row, scores, threshold)
+    rows = np.flatnonzero(counted)
+    joined = _joined(near, rows, references, control, own, across.references, threshold)
+    usable = np.isin(own, matching, invert=True)
+    apart = len(np.unique(joined.held_out[usable]))
+    why = _too_few(int(usable.sum()), apart)
+    weights, sides = joined.families.returned, joined.families.sides
+    chance = None
+    if not why:
+        made = _Made(rows, generations.embeddings(rows), prompt[rows], scores.regurgitated[rows])
+        chance = _Chance.of(joined, made, own, matching, threshold)
     return Control(
-        matched=matched,
+        matched=rate_of(len(matching), Coverage(len(own), len(own) + draws.unreadable)),
         excluded_controls=len(matching),
         excluded_references=len(across.references),
-        nearer_training=len(near.training),
-        nearer_control=len(near.held_out),
-        relabelling_p=relabelling_p(*groups, *sides, permutations=PERMUTATIONS, seed=0) if enough else None,
-        greater_rate_p=_greater(searched, matched) if enough else None,
+        nearer_training=int((near.training[rows] >= 0).sum()),
+        nearer_control=int((near.held_out[rows] >= 0).sum()),
+        relabelling_p=None if why else relabelling_p(*weights, *sides, permutations=PERMUTATIONS, seed=0),
+        greater_rate_p=chance and chance.greater_rate_p,
         best_similarity=across.best,
-        why_no_p="" if enough else f"{usable} usable held-out images, at least {MIN_CONTROLS} are needed",
-        groups=len(groups.weights),
-        least_p=least_relabelling_p(len(groups.weights), *sides) if enough else None,
-        discoveries=discoveries(scores, counted, across.best) if enough else None,
+        why_no_p=why,
+        groups=len(weights[0]),
+        least_p=None if why else least_relabelling_p(len(weights[0]), *sides),
+        discoveries=chance and discoveries(scores, chance.generations, across.best[chance.controls]),
         duplicates=draws.files - len(own),
         parts=control.comparable - draws.files,
+        families=apart,
     )
+
+
+def _too_few(usable: int, families: int) -> str:
+    """Why no p is given; nothing where there are enough."""
+    if usable < MIN_CONTROLS:
+        return f"{usable} usable held-out images, at least {MIN_CONTROLS} are needed"
+    if families < MIN_CONTROLS:
+        return f"{usable} usable held-out images are of {families} families, at least {MIN_CONTROLS} are needed"
+    return ""
+
+
+class _Chance(NamedTuple):
+    """One of each: of the generations, those that stand for their unit, as a mask of rows; of the held-out draws, the
+    places of those that stand for their family; and Fisher's p of the rate among these against that among those."""
+
+    generations: NDArray[np.bool_]
+    controls: Int64
+    greater_rate_p: float
+
+    @classmethod
+    def of(cls, joined: _Joined, made: _Made, own: Int64, matching: Int64, threshold: float) -> _Chance:
+        unit = units_of(made.vectors, made.prompt, joined.family[made.rows], threshold)
+        generations, controls, rated = thinned(unit, keys_of(made.vectors), joined.held_out, joined.key)
+        chosen = np.zeros(len(joined.family), bool)
+        chosen[made.rows[generations]] = True
+        found, alike = made.found[generations[:rated]], np.isin(own[controls], matching)
+        p = greater_rate_p(int(found.sum()), len(found), int(alike.sum()), len(alike))
+        return cls(chosen, controls, p)
+
+
+class _Made(NamedTuple):
+    """The generations that are pictures of their own: rows, embeddings, prompts, and whether they are regurgitated."""
+
+    rows: Int64
+    vectors: Float32
+    prompt: Int64
+    found: NDArray[np.bool_]
 
 
 class _Draws(NamedTuple):
@@ -94,10 +146,6 @@ def _draws(control: Store) -> _Draws:
     readable = np.unique(files[pictures != ""])
     lost = np.setdiff1d(files[columns.status == Status.UNREADABLE], readable)
     return _Draws(draw_of_rows(pictures, files), len(readable), len(lost))
-
-
-def _greater(searched: Rate, matched: Rate) -> float:
-    return greater_rate_p(searched.count, searched.coverage.measured, matched.count, matched.coverage.measured)
 
 
 class _Across(NamedTuple):
@@ -126,19 +174,17 @@ def _across(control: Store, draws: _Draws, references: Searcher, found: Searched
 
 
 class _Nearest(NamedTuple):
-    """The image nearest to each generation that has one at near-duplicate scale: rows of training images, and of
-    held-out images, once for each such generation that is a draw of its own."""
+    """For each row of the generations the image nearest to it, of those at near-duplicate scale: the row of a training
+    image, or that of a held-out image which stands for its draw; -1 where there is none."""
 
     training: Int64
     held_out: Int64
 
 
-def _nearest(
-    generations: Store, control: Store, scores: Scores, counted: NDArray[np.bool_], threshold: float
-) -> _Nearest:
+def _nearest(generations: Store, control: Store, draws: Int64, scores: Scores, threshold: float) -> _Nearest:
     held_out = _nearest_control(generations, control, scores, threshold)
     training = np.where((held_out < 0) & (scores.above > 0), scores.best, -1)
-    return _Nearest(training[counted & (training >= 0)], held_out[counted & (held_out >= 0)])
+    return _Nearest(training, np.where(held_out >= 0, draws[held_out], -1))
 
 
 def _nearest_control(generations: Store, control: Store, scores: Scores, threshold: float) -> Int64:
@@ -153,40 +199,37 @@ def _nearest_control(generations: Store, control: Store, scores: Scores, thresho
     return result
 
 
-class Groups(NamedTuple):
-    """Groups of near-duplicates among the nearest images of both sides: how many generations lie nearest to each, and
-    whether its representative is a training image."""
+class _Joined(NamedTuple):
+    """Families of both sides. family (rows,): of the image nearest to each generation, -1 where there is none;
+    held_out, key: that of each of the control's draws, and by what they are drawn."""
 
-    weights: Int64
-    is_reference: NDArray[np.bool_]
+    families: Families
+    family: Int64
+    held_out: Int64
+    key: UInt64
 
 
-def _groups(near: _Nearest, references: Store, control: Store, draws: Int64, threshold: float) -> Groups:
-    """draws: of the held-out rows; the frames of a film carry one label between them, that of the one which came first.
+def _joined(
+    near: _Nearest, counted: Int64, references: Searcher, control: Store, own: Int64, across: Int64, threshold: float
+) -> _Joined:
+    """counted: rows of the generations that are draws of their own; own: those of the held-out draws. The frames of a
+    film carry one label between them, that of the one which came first.
 
-    Memory: the embeddings of the distinct nearest images, and their pairs.
+    Memory: the embeddings of the held-out draws and of up to WHOLE training images, or of those that came back.
     """
-    training, training_weight = np.unique(near.training, return_counts=True)
-    _, first, held_out_weight = np.unique(draws[near.held_out], return_index=True, return_counts=True)
-    held_out = near.held_out[first]
-    weights = np.concatenate([training_weight, held_out_weight])
-    is_reference = np.arange(len(weights)) < len(training)
-    vectors = np.concatenate([references.embeddings(training), control.embeddings(held_out)])
-    return joint_groups(vectors, weights, is_reference, threshold)
-
-
-def joint_groups(vectors: Float32, weights: Int64, is_reference: NDArray[np.bool_], threshold: float) -> Groups:
-    """Join images of both sides that are near-duplicates, in chains: one label for each group.
-
-    weights: how many generations lie nearest to each image. The group's representative is its member that most
-    generations lie nearest to, ties drawn at random. Who that is does not depend on any label, so the labels of
-    representatives are exchangeable if those of the images are.
-    """
-    if not len(weights):
-        return Groups(weights, is_reference)
-    pairs = pairs_within(vectors, threshold)
-    links = coo_array((np.ones(len(pairs.left), np.int8), (pairs.left, pairs.right)), shape=(len(weights),) * 2)
-    group = connected_components(links, directed=False)[1]
-    order = np.lexsort((np.random.default_rng(0).random(len(weights)), -weights, group))
-    first = order[np.r_[True, np.diff(group[order]) > 0]]
-    return Groups(np.bincount(group, weights).astype(np.int64), is_reference[first])
+    hits = np.unique(near.training[near.training >= 0])
+    rows = known_references(references, hits, across, threshold)
+    vectors = np.concatenate([references.store.embeddings(rows), control.embeddings(own)])
+    place = np.full(len(near.training), -1, np.int64)
+    training, held_out = near.training >= 0, near.held_out >= 0
+    place[training] = np.searchsorted(rows, near.training[training])
+    place[held_out] = len(rows) + np.searchsorted(own, near.held_out[held_out])
+    weights = np.bincount(place[counted][place[counted] >= 0], minlength=len(vectors))
+    others = families_among_others(references, rows, threshold)
+    families = families_of(vectors, np.arange(len(vectors)) < len(rows), weights, threshold, others)
+    return _Joined(
+        families,
+        np.where(place >= 0, families.label[place], -1),
+        families.label[len(rows) :],
+        keys_of(vectors[len(rows) :]),
+    )

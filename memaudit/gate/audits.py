@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 from msgspec import UNSET, UnsetType
 
-from memaudit.gate.effort import judge_effort
+from memaudit.gate.effort import judge_effort, misses_rule
 from memaudit.gate.policy import AuditPolicy
 from memaudit.gate.rates import judge_rate, open_count, queries
 from memaudit.gate.subjects import about_faces, measured_by, of_subject, subject_places
@@ -42,6 +42,8 @@ def judge_audit(name: str, report: Report, policy: AuditPolicy, accepted: Collec
         yield from judge_effort(name, report, results, policy)
     if policy.max_verbatim is not None:
         yield _verbatim(name, report, results, accepted, policy.max_verbatim)
+    if policy.max_miss_probability is not None:
+        yield misses_rule(name, results, policy.max_miss_probability)
     if policy.max_without_face is not None:
         yield _without_face(name, results.faces, policy.max_without_face)
     if policy.min_face_p is not None:
@@ -80,13 +82,17 @@ def _controls(name: str, control: Control | None, policy: AuditPolicy) -> RuleRe
     if excluded > scored:
         raise ValueError(f"{excluded} of {scored} held-out images excluded is impossible")
     usable = scored - excluded
+    families = control.families if control and control.families is not UNSET else usable
+    alike = f" of {families:,} families of near-duplicates, which count once each," if families < usable else ""
+    usable = min(usable, families)
     outcome = Verdict.PASS if usable >= policy.min_controls else Verdict.INCONCLUSIVE
     left_out = f" ({excluded:,} more are near-duplicates of training images, and are no control)" if excluded else ""
     parts = (
         f"; {control.parts:,} further pictures within files count with their file" if control and control.parts else ""
     )
     sentence = (
-        f"{usable:,} held-out images were scored as a control{left_out}{parts}; {policy.min_controls:,} are needed."
+        f"{scored - excluded:,} held-out images{alike} were scored as a control{left_out}{parts}; "
+        f"{policy.min_controls:,} are needed."
     )
     return RuleResult(name, "min_controls", outcome, f"{usable:,}", f"{policy.min_controls:,}", sentence)
 

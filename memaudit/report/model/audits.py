@@ -8,7 +8,19 @@ from msgspec import UNSET, UnsetType
 
 from memaudit.matching.kinds import COPIES, Kind
 from memaudit.report.model.faces import Faces
-from memaudit.report.model.figures import Bin, Count, Coverage, Name, Part, Rate, Share, Similarity, Whole, says
+from memaudit.report.model.figures import (
+    Bin,
+    Calibration,
+    Count,
+    Coverage,
+    Name,
+    Part,
+    Rate,
+    Share,
+    Similarity,
+    Whole,
+    says,
+)
 
 _ON_PIXELS = sorted(kind for kind in COPIES if kind is not Kind.NEAR)
 
@@ -133,6 +145,9 @@ class Control(Part, frozen=True, kw_only=True):
     excluded_references: Annotated[Whole, says("training images that are near-duplicates of held-out ones")] = 0
     nearer_training: Annotated[Whole, says("generations whose nearest image at that scale is a training one")] = 0
     nearer_control: Annotated[Whole, says("generations whose nearest image at that scale is a held-out one")] = 0
+    families: Annotated[Count | UnsetType, says("families of near-duplicates that the usable held-out images form")] = (
+        UNSET
+    )
     groups: Annotated[Whole, says("groups of near-duplicates that these images form")] = 0
     relabelling_p: Annotated[Share | None, says("p of the relabelling test")]
     least_relabelling_p: Annotated[Share | None, says("the least p that so many groups could give")] = None
@@ -235,6 +250,10 @@ class AuditResults(Part, frozen=True, kw_only=True):
         UNSET
     )
     misses: Annotated[list[Miss], says("the closest pairs that are no findings")] = []
+    likeliest_misses: Annotated[
+        list[Miss] | UnsetType, says("generations that are no findings, and are copies most likely by pixels")
+    ] = UNSET
+    calibration: Annotated[Calibration | None, says("by which threshold and cut were settled")] = None
     faces: Annotated[Faces | UnsetType, says("what comparing faces gave, with --faces")] = UNSET
 
 
@@ -257,3 +276,5 @@ class FaceAuditResults(Part, frozen=True, kw_only=True):
     verified: ClassVar[Coverage | None] = None
     views: ClassVar[tuple[str, ...]] = ()
     reference_views: ClassVar[UnsetType] = UNSET
+    likeliest_misses: ClassVar[UnsetType] = UNSET
+    calibration: ClassVar[Calibration | None] = None

@@ -1,0 +1,177 @@
+"""Families of near-duplicates over both sides: who is linked to whom is one observation, on whichever side it lies."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from memaudit.audit.eidetic import near_duplicates
+from memaudit.index import Searcher, sample_rows
+from memaudit.similarity.join import join
+from memaudit.similarity.nominate import Side, fastest_lossless
+from memaudit.types import Float32, Int64
+
+WHOLE = 10_000  # training images up to which all are joined with each other
+SAMPLE = 2000  # of more, as many tell how many families the others form
+MOST_RELATIVES = 200  # training images that are looked at around one that came back
+JOINED = 50_000  # generations up to which all are joined with each other
+_SPREADS = 1.645  # above the sampled number of families: too many make p larger
+_AT_ONCE = 4096
+_HARDLY_JOINED = 0.95  # families per draw from which on what is drawn twice by chance does not matter
+_ORDER = 0  # seed of who stands for a family
+
+
+UInt64 = NDArray[np.uint64]
+
+
+class Families(NamedTuple):
+    """Families of the images on both sides, and who stands for each: a member drawn at random from both.
+
+    label (n,): the family of each image. weights, is_reference (families,): how many generations lie nearest to it, and
+    whether a training image stands for it. others: families of training images that are not among the n.
+    """
+
+    label: Int64
+    weights: Int64
+    is_reference: NDArray[np.bool_]
+    others: int
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """How many families a training image stands for, and how many a held-out one."""
+        training = int(self.is_reference.sum())
+        return training + self.others, len(self.is_reference) - training
+
+    @property
+    def returned(self) -> tuple[Int64, NDArray[np.bool_]]:
+        """Weights and sides of the families that a generation lies nearest to."""
+        hit = self.weights > 0
+        return self.weights[hit], self.is_reference[hit]
+
+
+def families_of(
+    vectors: Float32, is_reference: NDArray[np.bool_], weights: Int64, threshold: float, others: int = 0
+) -> Families:
+    """Join images of both sides that near-duplicates link, in chains.
+
+    weights: how many generations lie nearest to each image. Who stands for a family does not depend on any label: under
+    the null the labels of the representatives are exchangeable, whether images or whole families were held out.
+    """
+    label = components(vectors, threshold)
+    first = one_of_each(label, keys_of(vectors))
+    first = first[np.argsort(label[first])]
+    return Families(label, np.bincount(label, weights).astype(np.int64), is_reference[first], others)
+
+
+def one_of_each(label: Int64, key: UInt64) -> Int64:
+    """A random position of each label: that of the least key; the labels that are met first, by key, come first."""
+    order = np.argsort(key, kind="stable")
+    _, first = np.unique(label[order], return_index=True)
+    return np.asarray(order[np.sort(first)], dtype=np.int64)
+
+
+def keys_of(vectors: Float32) -> UInt64:
+    """A random number for each row that follows from its embedding alone: not from its place, nor its side."""
+    odd = np.random.default_rng(_ORDER).integers(1, 2**63, vectors.shape[1], dtype=np.uint64) * np.uint64(
+        2
+    ) + np.uint64(1)
+    key = np.empty(len(vectors), np.uint64)
+    for low in range(0, len(vectors), _AT_ONCE):
+        bits = np.ascontiguousarray(vectors[low : low + _AT_ONCE], np.float32).view(np.uint32).astype(np.uint64)
+        key[low : low + _AT_ONCE] = _mixed((bits * odd).sum(axis=1, dtype=np.uint64))
+    return key
+
+
+def _mixed(key: UInt64) -> UInt64:
+    """Each bit depends on all (the finaliser of SplitMix64; Steele, Lea & Flood 2014)."""
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        key = (key ^ (key >> np.uint64(shift))) * np.uint64(factor)
+    return key ^ (key >> np.uint64(31))
+
+
+class Thinned(NamedTuple):
+    """One of each unit, of generations and of held-out draws: positions, in an order drawn at random. rated: how many
+    of the generations, the first ones, have a rate that can be held against that of the held-out ones."""
+
+    generations: Int64
+    controls: Int64
+    rated: int
+
+
+def thinned(generations: Int64, key: UInt64, controls: Int64, control_key: UInt64) -> Thinned:
+    """One of each unit of generations, and one of each family of held-out images.
+
+    Of motifs that come back by chance a smaller sample holds the commoner ones, once each is taken once. So where the
+    larger side repeats its motifs, no more families of it are taken than the other has: those that are met first. Ranks
+    among the held-out ones take all generations: rarer motifs are less similar to the training set.
+    """
+    made, held_out = one_of_each(generations, key), one_of_each(controls, control_key)
+    rated = len(made)
+    if rated > len(held_out) and rated < _HARDLY_JOINED * len(generations):
+        rated = len(held_out)
+    elif len(held_out) > rated and len(held_out) < _HARDLY_JOINED * len(controls):
+        held_out = held_out[:rated]
+    return Thinned(made, held_out, rated)
+
+
+def components(vectors: Float32, threshold: float) -> Int64:
+    """For each row the number of its family, from 0. Memory: a tile of pairs; never all of them."""
+    label = np.arange(len(vectors))
+    if not len(vectors):
+        return label
+    for pairs in join(Side.of(vectors), None, threshold, fastest_lossless(len(vectors) ** 2 / 2, threshold)):
+        if len(pairs.left):
+            label = linked(label, label[pairs.left], label[pairs.right])
+    return label
+
+
+def linked(label: Int64, left: Int64, right: Int64) -> Int64:
+    """The labels after those of `left` and `right` are made one, pair by pair; numbered from 0."""
+    size = int(label.max(initial=-1)) + 1
+    graph = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(size, size))
+    return np.asarray(connected_components(graph, directed=False)[1][label], dtype=np.int64)
+
+
+def known_references(references: Searcher, hits: Int64, across: Int64, threshold: float) -> Int64:
+    """Rows of the training images whose families matter: all of them, or those that came back, with their relatives,
+    and those that are near held-out ones."""
+    if references.store.comparable <= WHOLE:
+        return np.concatenate([block.rows for block in references.store.blocks()])
+    near = [hits, across]
+    for low in range(0, len(hits), _AT_ONCE):
+        found = references.search(references.store.embeddings(hits[low : low + _AT_ONCE]), MOST_RELATIVES, threshold)
+        near.append(np.unique(found.rows[found.similarity >= np.float32(threshold)]))
+    return np.unique(np.concatenate(near))
+
+
+def families_among_others(references: Searcher, known: Int64, threshold: float) -> int:
+    """How many families the training images that are not `known` form: their number times the mean of 1 ÷ relatives.
+
+    From a sample, and not fewer than it tells: too many families on the training side can only make p larger, and
+    so does counting a chain as more than one.
+    """
+    count = references.store.comparable - len(known)
+    if count <= 0:
+        return 0
+    rows = np.setdiff1d(sample_rows(references.store, SAMPLE, _ORDER), known)
+    if not len(rows):
+        return count
+    share = 1 / np.maximum(1, near_duplicates(rows, references, threshold))
+    upper = float(share.mean() + _SPREADS * share.std() / np.sqrt(len(share)))
+    return round(count * min(1.0, upper))
+
+
+def units_of(vectors: Float32, prompt: Int64, family: Int64, threshold: float) -> Int64:
+    """For each generation the number of its unit: those of one prompt, nearest to one family (-1: to none), or
+    near-duplicates of each other are linked, in chains. Beyond JOINED of them likeness alone links none."""
+    label = components(vectors, threshold) if len(vectors) <= JOINED else np.arange(len(vectors))
+    for key in (prompt, family):
+        known = np.flatnonzero(key >= 0)
+        order = known[np.argsort(key[known], kind="stable")]
+        same = np.flatnonzero(np.diff(key[order]) == 0)
+        label = linked(label, label[order[same]], label[order[same + 1]])
+    return label
