@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.audit.repeats import Digests
+from memaudit.matching.calibrated import Calibrated
 from memaudit.matching.results import Matches, Misses, ReferenceViews
 from memaudit.statistics import WeightedRate
 from memaudit.store import Store
@@ -187,11 +188,12 @@ class AuditResult:
     that are another's picture again; they are searched like all, but count once in `searched`. pictures: for each row
     the digest of its picture. neighbour_ratio: of each match, NaN where it has
     none. seeds: of each generation, as the pairing gives them. compared: how many of the candidates were looked at on
-    pixels; None where none were, and `no_pixels` says why. views: their names. misses: the closest that are no matches.
+    pixels; None where none were, and `no_pixels` says why. views: their names. misses: the closest that are no matches;
+    likeliest_misses: those that are copies most likely, None where pixels were not compared.
     counted: for each row whether `searched` counts it. reference_views: what was searched of the training images.
     grown: what the training set's sources hold by now and its store does not, in a sentence. not_read: what was not
     looked at of generations, held-out and training images, a sentence for each kind. by_prompt: None where no prompt is
-    known. stores: that were read.
+    known. stores: that were read. calibrated: by which calibration threshold and cut were settled.
     """
 
     encoder: EncoderSpec
@@ -221,10 +223,12 @@ class AuditResult:
     not_read: tuple[str, ...] = ()
     views: tuple[str, ...] = ()
     misses: Misses | None = None
+    likeliest_misses: Misses | None = None
     reference_views: ReferenceViews | None = None
     effort: Effort = Effort()
     by_prompt: ByPrompt | None = None
     stores: tuple[Store, ...] = ()
+    calibrated: Calibrated | None = None
 
     @property
     def unseen(self) -> int:

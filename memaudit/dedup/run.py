@@ -102,6 +102,7 @@ def _result(
         overlaps=outcome.overlaps,
         probability=outcome.probability,
         cleanness=outcome.cleanness,
+        calibrated=options.calibrated,
     )
 
 

@@ -98,14 +98,28 @@ class Decided:
         first = np.flatnonzero(np.diff(pairs.query, prepend=-1) != 0)
         first = first[~np.isin(pairs.query[first], pairs.query[self.near | self.verified])]
         first = first[np.argsort(-pairs.similarity[first], kind="stable")[:MISSES]]
-        missed = pairs.picked(first)
+        return self._as_misses(first)
+
+    def likeliest_misses(self) -> Misses:
+        """Of queries without a match, one of each, the likeliest copies by pixels first; of those that were compared as
+        whole pictures."""
+        pairs, probability = self.candidates, self.checks.probability
+        open_ = ~np.isin(pairs.query, pairs.query[self.near | self.verified]) & ~np.isnan(probability)
+        order = np.flatnonzero(open_)
+        order = order[np.lexsort((-probability[order], pairs.query[order]))]
+        first = order[np.diff(pairs.query[order], prepend=-1) != 0]
+        first = first[np.argsort(-probability[first], kind="stable")[:MISSES]]
+        return self._as_misses(first)
+
+    def _as_misses(self, places: Int64) -> Misses:
+        missed = self.candidates.picked(places)
         return Misses(
             missed.query,
             missed.reference,
             missed.similarity,
             missed.views,
-            self.compared[first],
-            self.checks.probability[first],
+            self.compared[places],
+            self.checks.probability[places],
         )
 
 

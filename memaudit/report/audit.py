@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from memaudit.audit import results as measured
 from memaudit.audit.results import AuditResult, Covariates
 from memaudit.matching.results import Matches
-from memaudit.report.audit_findings import card, findings_of, misses_of, page_data
+from memaudit.report.audit_findings import card, findings_of, likeliest_misses_of, misses_of, page_data
 from memaudit.report.audit_headline import headline_of
 from memaudit.report.audit_tables import Targets, write_matches, write_scores
 from memaudit.report.bindings import bound_to
@@ -38,6 +38,7 @@ from memaudit.report.model import (
     WeightedRate,
     Why,
     WhyBand,
+    calibration_of,
     coverage_of,
     rate_of,
 )
@@ -71,12 +72,16 @@ def write_audit(
     pictures = Pictures(out, alter)
     matches = findings_of(result, queries, targets, pictures, PICTURED)
     findings: list[AuditFinding] = [*matches]
-    results = replace(_results(result, matches, queries), misses=misses_of(result, queries, references, pictures))
+    results = replace(
+        _results(result, matches, queries),
+        misses=misses_of(result, queries, references, pictures),
+        likeliest_misses=likeliest_misses_of(result, queries, references),
+    )
     if faces is not None:
         results, findings = audit_with_faces(results, matches, faces, out, pictures)
     report = make_report(
         "audit",
-        inputs={**result.digests, **(faces.audit.result.digests if faces else {})},
+        inputs={**result.digests, **(faces.audit.result.digests if faces else {}), **_calibration(result)},
         encoder=result.encoder,
         threshold=result.threshold,
         coverage=result.searched.coverage,
@@ -107,6 +112,10 @@ def write_audit_page(path: Path, report: Report) -> None:
         script=script,
         script_digest=digest,
     )
+
+
+def _calibration(result: AuditResult) -> dict[str, str]:
+    return {"calibration": result.calibrated.digest} if result.calibrated else {}
 
 
 def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) -> AuditResults:
@@ -149,6 +158,7 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         effort=_effort(result.effort),
         grown=result.grown or UNSET,
         not_read=list(result.not_read),
+        calibration=calibration_of(result.calibrated),
     )
 
 

@@ -8,7 +8,19 @@ from msgspec import UNSET, UnsetType
 
 from memaudit.matching.kinds import COPIES, Kind
 from memaudit.report.model.faces import Faces
-from memaudit.report.model.figures import Bin, Count, Coverage, Name, Part, Rate, Share, Similarity, Whole, says
+from memaudit.report.model.figures import (
+    Bin,
+    Calibration,
+    Count,
+    Coverage,
+    Name,
+    Part,
+    Rate,
+    Share,
+    Similarity,
+    Whole,
+    says,
+)
 
 _ON_PIXELS = sorted(kind for kind in COPIES if kind is not Kind.NEAR)
 
@@ -254,6 +266,10 @@ class AuditResults(Part, frozen=True, kw_only=True):
         UNSET
     )
     misses: Annotated[list[Miss], says("the closest pairs that are no findings")] = []
+    likeliest_misses: Annotated[
+        list[Miss] | UnsetType, says("generations that are no findings, and are copies most likely by pixels")
+    ] = UNSET
+    calibration: Annotated[Calibration | None, says("by which threshold and cut were settled")] = None
     faces: Annotated[Faces | UnsetType, says("what comparing faces gave, with --faces")] = UNSET
 
 
@@ -276,3 +292,5 @@ class FaceAuditResults(Part, frozen=True, kw_only=True):
     verified: ClassVar[Coverage | None] = None
     views: ClassVar[tuple[str, ...]] = ()
     reference_views: ClassVar[UnsetType] = UNSET
+    likeliest_misses: ClassVar[UnsetType] = UNSET
+    calibration: ClassVar[Calibration | None] = None
