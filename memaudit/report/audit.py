@@ -35,6 +35,7 @@ from memaudit.report.model import (
     ReferenceViews,
     Report,
     Seeds,
+    WeightedRate,
     Why,
     WhyBand,
     calibration_of,
@@ -264,6 +265,8 @@ def _by_prompt(prompts: measured.ByPrompt) -> ByPrompt:
     return ByPrompt(
         returned=rate_of(prompts.returned),
         seeds=[Seeds(seeds=seeds, prompts=count) for seeds, count in prompts.seeds],
+        strategies=list(prompts.strategies),
+        weighted=convert(prompts.weighted, WeightedRate | None, from_attributes=True),
     )
 
 

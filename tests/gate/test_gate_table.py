@@ -246,6 +246,12 @@ CASES = [
     Case("faces alone without a limit", [face_audit(0, 0.5, 1.0)], {"require": OPEN, "min_face_p": OPEN}),
     Case("faces alone, wanted so", [face_audit(2, 1.5, 0.44)], {}, FACES + '[gate]\nrequire = ["faces"]\n'),
     Case("too many faces alone", [face_audit(9, 1.5, 0.0001)], {"min_face_p": FAIL, "require": OPEN}, FACES),
+    Case(
+        "faces alone, not said on how many",
+        [face_audit(0, 0.5, 1.0)],
+        {"max_without_face": OPEN},
+        PEOPLE + '[gate]\nrequire = ["faces"]\n',
+    ),
     Case("people on most", [of_people(100)], {}, PEOPLE),
     Case("no face on too many", [of_people(101)], {"max_without_face": OPEN}, PEOPLE),
     Case("not said on how many", [audit(faces=faces(0, 0.5, 1.0))], {"max_without_face": OPEN}, PEOPLE),
