@@ -1,10 +1,11 @@
 """Whether dedup keeps the original of families of known origin, by keep rule.
 
-A family is a photograph or drawing of the samples, in the bytes of its own file, and copies of it: bordered, captioned,
-enlarged, compressed at quality 25, cropped; `--all`: all of COPIES. Families are run through `memaudit embed` and
-`memaudit dedup`; an original counts as kept if it stays, whatever else does. Then each copy alone with its original,
-where nothing but the pixels of the two can tell which was first. The constants of the rule `cleanest` were chosen on
-the half `fit` of the sources; the half `report` had no part in it.
+A family is a photograph or an emoji of 72 pixels of the samples, or a clip-art of scripts/fetch_pictures, 64 to 512
+pixels wide, and copies of it: bordered, captioned, enlarged, compressed at quality 25, cropped; `--all`: all of COPIES.
+Photographs are in the bytes of their own files. No two sources are as similar as APART: a family has one origin.
+Families are run through `memaudit embed` and `memaudit dedup`; an original counts as kept if it stays, whatever else
+does. Then each copy alone with its original, where nothing but the pixels of the two can tell which was first. The
+constants of the rule `cleanest` were chosen on pictures of the half `fit`; the half `report` had no part in it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import hashlib
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -25,16 +27,20 @@ from benchmarks.alterations import Beside, crop, emoji
 from benchmarks.measure import cost_of, embed_command, memaudit
 from benchmarks.record import Figure, rate
 from benchmarks.runner import Benchmark
-from benchmarks.samples import COLOUR_MASK, sample_emoji, sample_photographs
+from benchmarks.samples import COLOUR_MASK, sample_emoji, sample_photographs, thinned
 from memaudit.dedup.cleanest import judge
 from memaudit.similarity import Pairs
 from memaudit.store import NO_FILE, Row
 from memaudit.store.columns import columns_of
 from memaudit.types import Int64, Status, silent
 from scripts.alterations import WHITE, Rng, read_rgb, stream, text_strip
+from scripts.cache import cache_folder
 
 HALVES = ("fit", "report")
 RULES = ("largest", "cleanest")
+CLIP_ART = "pictures/openclipart-png"
+LEAST_SIDE, MOST_SIDE = 64, 512  # of it
+APART, SPARE = 0.5, 3  # similarity that no two sources reach; candidates for each source that is wanted
 USUAL = ("bordered", "captioned", "enlarged 1.5", "JPEG 25", "crop 0.85")
 _LANCZOS = Image.Resampling.LANCZOS
 
@@ -133,26 +139,45 @@ COPIES: Mapping[str, Copy] = MappingProxyType(
 
 def figures(options: argparse.Namespace, scratch: Path) -> Iterator[Figure]:
     beside = Beside(sorted(sample_emoji().rglob("*.png")), [])
-    for kind, paths in sources(options.half, options.photographs, options.drawings).items():
-        if not paths:
+    wanted = {"photographs": options.photographs, "emoji": options.emoji, "clip-art": options.clip_art}
+    candidates = {kind: SPARE * number for kind, number in wanted.items()}
+    for kind, similar in sources(options.half, candidates).items():
+        if not similar:
             continue
+        paths = unlike(similar, options.encoder, scratch / f"{kind}-sources")[: wanted[kind]]
         folder = scratch / f"{kind}-{options.half}"
         families = [write_family(path, folder / f"{i:04d}", beside) for i, path in enumerate(paths)]
         names = tuple(COPIES) if options.all else USUAL
         yield from families_kept(kind, families, names, options.encoder, scratch)
-        for name in COPIES:
+        for name in () if options.no_pairs else COPIES:
             kept = np.array([original_first(family["original"], family[name]) for family in families], np.int64)
             yield _share(kind, f"alone with its copy, {name}", kept)
 
 
-def sources(half: str, photographs: int, drawings: int) -> dict[str, list[Path]]:
+def sources(half: str, wanted: Mapping[str, int]) -> dict[str, list[Path]]:
     """Pictures of one half, in an order that resembles a random one."""
     kinds = {
         "photographs": [path for path in sample_photographs() if not path.stem.endswith(COLOUR_MASK)],
-        "drawings": sorted(sample_emoji().rglob("*.png")),
+        "emoji": sorted(sample_emoji().rglob("*.png")),
+        "clip-art": sorted((cache_folder() / CLIP_ART).rglob("*.png")),
     }
-    limits = {"photographs": photographs, "drawings": drawings}
-    return {kind: _of_half(paths, half)[: limits[kind]] for kind, paths in kinds.items()}
+    fitting = (path for path in _of_half(kinds["clip-art"], half) if _is_small(path))
+    others = {kind: _of_half(kinds[kind], half)[: wanted[kind]] for kind in ("photographs", "emoji")}
+    return {**others, "clip-art": list(islice(fitting, wanted["clip-art"]))}
+
+
+def unlike(paths: Sequence[Path], encoder: str, scratch: Path) -> list[Path]:
+    """Those no two of which are as similar as APART: a family is of one origin."""
+    candidates = scratch / "candidates"
+    candidates.mkdir(parents=True)
+    for number, path in enumerate(paths):
+        (candidates / f"{number:06d}{path.suffix}").symlink_to(path)
+    return [paths[int(Path(name).stem)] for name in thinned(candidates, encoder, APART, scratch)]
+
+
+def _is_small(path: Path) -> bool:
+    with Image.open(path) as opened:
+        return min(opened.size) >= LEAST_SIDE and max(opened.size) <= MOST_SIDE
 
 
 def _of_half(paths: Sequence[Path], half: str) -> list[Path]:
@@ -219,7 +244,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--half", choices=HALVES, default="report")
     add("--photographs", metavar="N", type=int, default=80)
-    add("--drawings", metavar="N", type=int, default=20)
+    add("--emoji", metavar="N", type=int, default=60)
+    add("--clip-art", metavar="N", type=int, default=60)
+    add("--no-pairs", action="store_true", help="leave out each copy alone with its original")
     add("--encoder", metavar="NAME", default="sscd")
     add("--all", action="store_true", help="families of all copies")
 

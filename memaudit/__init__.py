@@ -13,6 +13,7 @@ __version__ = "0.2.0"
 if TYPE_CHECKING:
     from memaudit import errors
     from memaudit.api.auditing import FaceChoices, run_audit
+    from memaudit.api.calibrating import CalibrationRun, ProposedPairs, calibrate, propose_labels
     from memaudit.api.comparing import Compared, compare
     from memaudit.api.deduping import run_dedup
     from memaudit.api.encoders import doctor, fetch_encoder, list_encoders
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "auditing": ("FaceChoices", "run_audit"),
+    "calibrating": ("CalibrationRun", "ProposedPairs", "calibrate", "propose_labels"),
     "comparing": ("Compared", "compare"),
     "deduping": ("run_dedup",),
     "encoders": ("doctor", "fetch_encoder", "list_encoders"),
@@ -53,6 +55,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AuditRun",
+    "CalibrationRun",
     "Compared",
     "DedupRun",
     "Description",
@@ -66,10 +69,12 @@ __all__ = [
     "LookupRun",
     "MadeStore",
     "Prompts",
+    "ProposedPairs",
     "Table",
     "Verification",
     "allow_hosts",
     "build_index",
+    "calibrate",
     "compare",
     "describe",
     "doctor",
@@ -84,6 +89,7 @@ __all__ = [
     "open_index",
     "open_report",
     "open_store",
+    "propose_labels",
     "run_audit",
     "run_dedup",
     "run_extract",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
 import io
+import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +102,9 @@ def write_inputs(folder: Path) -> None:
 
 
 def write_more_inputs(folder: Path) -> None:
-    """What single pages assume besides: ready embeddings, another set, generations in folders by their prompts."""
+    """What single pages assume besides: ready embeddings, another set, generations in folders by their prompts, a
+    catalogue with labelled pairs."""
+    write_catalogue(folder)
     vectors = np.random.default_rng(0).normal(size=(20, 16)).astype(np.float32)
     np.save(folder / "vectors.npy", vectors)
     (folder / "ids.txt").write_text("".join(f"image-{number}\n" for number in range(20)))
@@ -114,6 +119,23 @@ def write_more_inputs(folder: Path) -> None:
         (folder / "by-prompt" / prompt).mkdir(parents=True)
         for seed in range(10):
             draw(seed if prompt == "a clock" else 4).save(folder / "by-prompt" / prompt / f"{seed}.png")
+
+
+def write_catalogue(folder: Path) -> None:
+    """Forty pictures and a smaller copy of each; reviews.jsonl: what a person says of any two of them."""
+    shows = dict[str, int]()
+    (folder / "catalogue").mkdir()
+    for seed in range(40):
+        for name, image in ((f"{seed}.png", draw(seed)), (f"{seed}-small.png", draw(seed).resize((120, 120)))):
+            image.save(folder / "catalogue" / name)
+            shows[hashlib.sha256((folder / "catalogue" / name).read_bytes()).hexdigest()] = seed
+    said = (
+        (one, other, "copy" if shows[one] == shows[other] else "not a copy") for one, other in combinations(shows, 2)
+    )
+    rows = [
+        dict(zip(("left_sha256", "right_sha256", "verdict"), each, strict=True)) | {"who": "A. N."} for each in said
+    ]
+    (folder / "reviews.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 STEPS = """

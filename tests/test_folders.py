@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from memaudit.errors import InputError
-from memaudit.files import write_text
+from memaudit.files import appearing_whole, whole_file, write_text
 from memaudit.folders import TemporaryFolder, nameless_file, sole_writer, sole_writer_of
 
 HELD = "is being written by another process"
@@ -166,3 +166,12 @@ def test_old_leftovers_of_others_stay(tmp_path: Path) -> None:
         (tmp_path / name).write_text("half")
     with sole_writer(tmp_path):
         assert {path.name for path in tmp_path.iterdir()} == {*others, ".lock"}
+
+
+def test_a_pipe_or_a_device_is_written_to_as_it_is() -> None:
+    """Nothing is made beside it, locked or renamed over it."""
+    with sole_writer_of(Path("/dev/null")), whole_file(Path("/dev/null")) as file:
+        file.write(b"gone")
+    with appearing_whole(Path("/dev/null")) as path:
+        assert path == Path("/dev/null")
+    assert Path("/dev/null").is_char_device()

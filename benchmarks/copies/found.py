@@ -60,7 +60,7 @@ def candidates_in(folder: Path) -> Candidates:
 
 
 def by_memaudit(folder: Path) -> Found:
-    """On pixels, and at the threshold by similarity where they do not tell simple drawings apart, as an audit decides."""
+    """As an audit decides: on pixels, and at the threshold unless they tell simple drawings apart."""
     pairs = candidates_in(folder)
     queries, left = _files(folder / "queries", pairs.query)
     references, right = _files(folder / "references", pairs.reference)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from memaudit.api.calibrated_options import by_calibration
 from memaudit.api.defaults import DEFAULT_VIEWS
-from memaudit.api.encoding import Encoding
+from memaudit.api.encoding import Encoding as Encoding
 from memaudit.api.pictures import blurring
 from memaudit.api.places import AnyStore, folder_of, searcher_at
 from memaudit.api.runs import AuditRun, Place
@@ -99,6 +100,7 @@ def run_audit(
     views: str | None = None,
     match: str = "auto",
     match_from: float | None = None,
+    calibration: str | Path | None = None,
     metrics: bool = False,
     faces: bool | FaceChoices = False,
     blur_faces: bool = False,
@@ -111,9 +113,10 @@ def run_audit(
     generations, control: images (folder, manifest, archive …) or a store; control are held-out images, never trained
     on. against: the training set's store or an index of it. out: folder of the run's files, where it continues; None: a
     temporary one. pairing: a CSV, TSV, JSON or Parquet that says which image's prompt a generation was made from;
-    pairing_pattern: how generations are named, say {image_id}_{seed}.png. threshold: cosine, None for the
-    encoder's own. views: none, flips, tiles or all. match: whether candidates from `match_from` to the threshold are
-    decided on pixels: auto, pixels or none. metrics: also C_T, AuthPct and the FLD gap, which need a control.
+    pairing_pattern: how generations are named, say {image_id}_{seed}.png. threshold: cosine, None for the encoder's
+    own. views: none, flips, tiles or all. match: whether candidates from `match_from` to the threshold are decided on
+    pixels: auto, pixels or none. calibration: a file of `calibrate`, whose threshold and cut count. metrics: also C_T,
+    AuthPct and the FLD gap, which need a control.
 
     Raises UsageError for impossible options, InconclusiveError where nothing could be measured.
 
@@ -124,6 +127,7 @@ def run_audit(
     """
     choices = _choices(faces, blur_faces)
     options = AuditOptions(threshold, neighbours, max_unreadable, metrics=metrics, match=match, match_from=match_from)
+    options = by_calibration(options, calibration)
     about_faces = _about_faces(choices, options, encoding)
     place = Place(out)
     with place.running("audit"):

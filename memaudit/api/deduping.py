@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from memaudit.api.calibrated_options import by_calibration
 from memaudit.api.pictures import blurring
 from memaudit.api.places import AnyStore, store_at
 from memaudit.api.runs import DedupRun, Place
@@ -39,6 +40,7 @@ def run_dedup(
     match: str = "auto",
     match_from: float | None = None,
     budget: str | float | None = None,
+    calibration: str | Path | None = None,
     recall_sample: int = 1000,
     seed: int = 0,
     blur_faces: bool = False,
@@ -53,7 +55,8 @@ def run_dedup(
     for chosen by cost, 0 for every image with every other. keep: cleanest, largest, first or best:COLUMN. match:
     whether pairs from `match_from` to the threshold are decided on pixels: auto, pixels or none. budget: time for that,
     such as "2h" (s, m, h or d) or in seconds: the most similar pairs come first, and the report says what was left.
-    tell: is given a line about how long it will take, where that is a minute or more.
+    calibration: a file of `calibrate`, whose threshold and cut count. tell: is given a line about how long it will
+    take, where that is a minute or more.
 
     Raises UsageError for impossible options, InputError for a store without images, InconclusiveError for one that is
     unfinished or damaged.
@@ -79,6 +82,7 @@ def run_dedup(
         seed=seed,
         max_unreadable=max_unreadable,
     )
+    options = by_calibration(options, calibration)
     return _into(store, against, ignore, options, blurring(wanted=blur_faces), Place(out), progress, tell)
 
 

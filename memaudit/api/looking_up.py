@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from memaudit.api.calibrated_options import by_calibration
 from memaudit.api.dedup_fates import table_of
 from memaudit.api.encoding import Encoding
 from memaudit.api.notebook import card
@@ -91,6 +92,7 @@ def run_lookup(
     match: str = "auto",
     match_from: float | None = None,
     threshold: float | None = None,
+    calibration: str | Path | None = None,
     neighbours: int = 10,
     evidence: str | Path | None = None,
     max_unreadable: float = 0.01,
@@ -100,7 +102,8 @@ def run_lookup(
     """Look pictures up in a training set: its store, or an index of it.
 
     dedup: a run of the same store: was a match kept or dropped? views: none, flips or all. match: whether candidates
-    from `match_from` to the threshold (cosine) are decided on pixels: auto, pixels or none. evidence: file to write.
+    from `match_from` to the threshold (cosine) are decided on pixels: auto, pixels or none. calibration: a file of
+    `calibrate`, whose threshold and cut count. evidence: file to write.
 
     Raises EmptyInputError where there is no image, InconclusiveError for another encoder than the training set's.
 
@@ -111,6 +114,7 @@ def run_lookup(
     if threshold is not None:
         require_threshold(threshold)
     options = LookupOptions(views_of(views), threshold, neighbours, match, match_from)
+    options = by_calibration(options, calibration)
     sources = sources_of(images)
     if evidence is None:
         return _looked_up(sources, against, dedup, options, max_unreadable, encoding, progress)

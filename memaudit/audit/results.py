@@ -9,9 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.audit.repeats import Digests
+from memaudit.matching.calibrated import Calibrated
 from memaudit.matching.results import Matches, Misses, ReferenceViews
+from memaudit.statistics import WeightedRate
 from memaudit.store import Store
 from memaudit.types import Coverage, EncoderSpec, Float32, Float64, Int64, Rate
+
+MOST_DUPLICATED = "most-duplicated"
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,9 @@ class ByPrompt:
 
     returned: prompts of which any generation that counts repeats a training image, of those measured. seeds: how many
     prompts have how many such generations. prompt (rows,), of_missing: the number of the prompt of each generation, and
-    of those that are not there; asked (prompts,): generations that a prompt was to have.
+    of those that are not there; asked (prompts,): generations that a prompt was to have. strategies: by which prompts
+    were chosen. shares (prompts,): of all captions, that each stands for; weighted: the share of captions that gave an
+    image back; None where all prompts stand for as many.
     """
 
     returned: Rate
@@ -108,6 +114,14 @@ class ByPrompt:
     prompt: Int64
     of_missing: Int64
     asked: Int64
+    strategies: tuple[str, ...] = ()
+    shares: Float64 | None = None
+    weighted: WeightedRate | None = None
+
+    @property
+    def most_duplicated(self) -> bool:
+        """Whether prompts were chosen because their images are repeated: no rate of the model follows."""
+        return MOST_DUPLICATED in self.strategies
 
 
 @dataclass(frozen=True)
@@ -174,11 +188,12 @@ class AuditResult:
     that are another's picture again; they are searched like all, but count once in `searched`. pictures: for each row
     the digest of its picture. neighbour_ratio: of each match, NaN where it has
     none. seeds: of each generation, as the pairing gives them. compared: how many of the candidates were looked at on
-    pixels; None where none were, and `no_pixels` says why. views: their names. misses: the closest that are no matches.
+    pixels; None where none were, and `no_pixels` says why. views: their names. misses: the closest that are no matches;
+    likeliest_misses: those that are copies most likely, None where pixels were not compared.
     counted: for each row whether `searched` counts it. reference_views: what was searched of the training images.
     grown: what the training set's sources hold by now and its store does not, in a sentence. not_read: what was not
     looked at of generations, held-out and training images, a sentence for each kind. by_prompt: None where no prompt is
-    known. stores: that were read.
+    known. stores: that were read. calibrated: by which calibration threshold and cut were settled.
     """
 
     encoder: EncoderSpec
@@ -208,10 +223,12 @@ class AuditResult:
     not_read: tuple[str, ...] = ()
     views: tuple[str, ...] = ()
     misses: Misses | None = None
+    likeliest_misses: Misses | None = None
     reference_views: ReferenceViews | None = None
     effort: Effort = Effort()
     by_prompt: ByPrompt | None = None
     stores: tuple[Store, ...] = ()
+    calibrated: Calibrated | None = None
 
     @property
     def unseen(self) -> int:

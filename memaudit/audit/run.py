@@ -24,6 +24,7 @@ from memaudit.errors import InconclusiveError, UsageError
 from memaudit.images.parts import is_of_one_draw
 from memaudit.images.view_names import WHOLE
 from memaudit.index import Searcher
+from memaudit.matching.calibrated import Calibrated, cut_of
 from memaudit.matching.decide import Decided, decide
 from memaudit.matching.plan import MatchPlan, plan_matching
 from memaudit.matching.results import Matches
@@ -41,7 +42,8 @@ class AuditOptions:
     """threshold None: the encoder's own. neighbours: matches kept for each generation. max_unmeasured: the share of
     generations, or of training images, above which the audit calls itself inconclusive. metrics: whether to compute
     those of the literature, which needs a control. match: whether candidates are decided on pixels: auto, pixels or
-    none; match_from: their least similarity, None: the encoder's own."""
+    none; match_from: their least similarity, None: the encoder's own. calibrated: the calibration that threshold and
+    match_from are by, and the cut."""
 
     threshold: float | None = None
     neighbours: int = 10
@@ -49,6 +51,7 @@ class AuditOptions:
     metrics: bool = False
     match: str = "auto"
     match_from: float | None = None
+    calibrated: Calibrated | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ class _Way:
     def of(
         cls, references: Searcher, windows: Windows, threshold: float, options: AuditOptions, show: Progress
     ) -> _Way:
-        plan = plan_matching(options.match, options.match_from, references.store.encoder.name, threshold)
+        match, cut = (options.match, options.match_from), cut_of(options.calibrated)
+        plan = plan_matching(*match, references.store.encoder.name, threshold, cut=cut)
         searched_in = windows if plan.on_pixels else windows.without_details()
         most = max(options.neighbours, LEAST_CANDIDATES)
         return cls(Scope(references, threshold, plan.floor, most, searched_in), plan, show)
@@ -112,6 +116,8 @@ def audit(
     threshold = references.store.encoder.threshold if options.threshold is None else options.threshold
     _require_possible(options, threshold)
     _require_comparable(generations, references.store, control)
+    if options.calibrated is not None:
+        options.calibrated.require_fits(references.store.encoder)
     pairing = pairing or {}
     way = _Way.of(references, views.windows, threshold, options, progress)
     views = views._replace(windows=way.scope.windows)
@@ -130,6 +136,7 @@ def audit(
         views=(WHOLE, *(views.generations.names if views.generations else ())),
         stores=(generations, references.store, *([control] if control else []), *views.stores),
         effort=views.effort(way.plan.floor if way.plan.on_pixels else None),
+        calibrated=options.calibrated,
     )
     reasons = (
         *cut_archives("generations", generations.cut),
@@ -211,6 +218,7 @@ def _measured(
         compared=found.decided.coverage,
         no_pixels=way.plan.why_not,
         misses=found.decided.misses(),
+        likeliest_misses=found.decided.likeliest_misses() if way.plan.on_pixels else None,
         by_prompt=by_prompt(found.asked, columns, found.counted, scores.regurgitated),
         reference_views=way.scope.windows.searched_with(references.store),
     )

@@ -10,7 +10,21 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from memaudit import __version__, interrupts, memory
-from memaudit.cli import audit, compare, dedup, embed, encoders, extract, faces, gate, index, inspect, lookup, prompts
+from memaudit.cli import (
+    audit,
+    calibrate,
+    compare,
+    dedup,
+    embed,
+    encoders,
+    extract,
+    faces,
+    gate,
+    index,
+    inspect,
+    lookup,
+    prompts,
+)
 from memaudit.cli import import_embeddings as ready
 from memaudit.cli.console import harmless, print_error
 from memaudit.errors import MemauditError, explaining_imports
@@ -39,6 +53,7 @@ app.command("compare")(compare.compare)
 app.command("info")(inspect.info)
 app.command("verify")(inspect.verify)
 app.command("doctor")(inspect.doctor)
+app.add_typer(calibrate.app, name="calibrate")
 app.add_typer(encoders.app, name="encoders")
 
 

@@ -12,6 +12,7 @@ from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
 from memaudit.cli.options import (
     BatchSize,
     BlurFaces,
+    Calibration,
     Device,
     EncoderName,
     Match,
@@ -93,6 +94,7 @@ def audit(
     views: ViewsChoice = None,
     match: Match = "auto",
     match_from: MatchFrom = None,
+    calibration: Calibration = None,
     verify: OldMatch = None,
     verify_from: OldMatchFrom = None,
     metrics: WithMetrics = False,
@@ -117,8 +119,7 @@ def audit(
     verbose: VerboseFlag = False,
 ) -> None:
     """Test whether generations are near-duplicates of training images. Exit code 3: it could not be measured."""
-    from memaudit.api.auditing import FaceChoices, run_audit
-    from memaudit.api.encoding import Encoding
+    from memaudit.api.auditing import Encoding, FaceChoices, run_audit
 
     console, by = Console(as_json, quiet), tuple(faces_by or ())
     people = FaceChoices(
@@ -138,6 +139,7 @@ def audit(
             views=views,
             match=renamed("--verify", "--match", verify, match),
             match_from=renamed("--verify-from", "--match-from", verify_from, match_from),
+            calibration=calibration,
             metrics=metrics,
             faces=people,
             blur_faces=blur_faces,

@@ -33,12 +33,13 @@ class Console:
     as_json: bool = False
     quiet: bool = False
 
-    def result(self, value: dict[str, Any], text: str) -> None:
-        """Print the JSON object, or the text for people."""
+    def result(self, value: dict[str, Any], text: str, *, conclusive: bool = True) -> None:
+        """Print the JSON object, or the text for people; then `end`."""
         if self.as_json:
             _print(json.dumps(value, allow_nan=False).replace("##", r"\u0023#"))  # ASCII: no control gets through
         elif not self.quiet:
             _print(harmless(text))
+        self.end(conclusive=conclusive)
 
     def tell(self, line: str) -> None:
         """A line on stderr, at once: what whoever waits wants to know."""

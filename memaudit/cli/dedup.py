@@ -11,6 +11,7 @@ import typer
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
 from memaudit.cli.options import (
     BlurFaces,
+    Calibration,
     Match,
     MatchFrom,
     MaxUnreadable,
@@ -77,6 +78,7 @@ def dedup(
     match: Match = "auto",
     match_from: MatchFrom = None,
     budget: Budget = None,
+    calibration: Calibration = None,
     verify: OldMatch = None,
     verify_from: OldMatchFrom = None,
     against: Against = None,
@@ -110,6 +112,7 @@ def dedup(
             groups=groups,
             match=renamed("--verify", "--match", verify, match),
             match_from=renamed("--verify-from", "--match-from", verify_from, match_from),
+            calibration=calibration,
             budget=budget,
             recall_sample=recall_sample,
             seed=seed,
@@ -118,12 +121,16 @@ def dedup(
             progress=progress,
             tell=console.tell,
         )
-    console.result(run.report.content, "\n".join([run.headline, *_how(run), f"Report: {run.page}"]))
-    console.end(conclusive=run.conclusive)
+    console.result(run.report.content, "\n".join([run.headline, *_how(run)]), conclusive=run.conclusive)
 
 
 def _how(run: DedupRun) -> Iterator[str]:
-    """How pairs were found, and what each clustering added, for the terminal."""
+    """How pairs were found, what each clustering added, and where the report is, for the terminal."""
+    yield from _found(run)
+    yield f"Report: {run.page}"
+
+
+def _found(run: DedupRun) -> Iterator[str]:
     results = run.results
     if results is None:
         return
@@ -144,6 +151,8 @@ def _how(run: DedupRun) -> Iterator[str]:
         )
         if pixels.left:
             yield f"The time given left {pixels.left:,} pairs, of a similarity of {pixels.left_from:.3g} and less."
+    if results.calibration:
+        yield results.calibration.sentence
     copies = results.copies
     if copies and copies.found < copies.possible:
         yield (

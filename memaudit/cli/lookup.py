@@ -9,6 +9,7 @@ import typer
 
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
 from memaudit.cli.options import (
+    Calibration,
     Device,
     EncoderName,
     Match,
@@ -46,6 +47,7 @@ def lookup(
     verify: OldMatch = None,
     verify_from: OldMatchFrom = None,
     threshold: Threshold = None,
+    calibration: Calibration = None,
     neighbours: Neighbours = 10,
     evidence: EvidenceFile = None,
     encoder: EncoderName = None,
@@ -69,6 +71,7 @@ def lookup(
             views=views,
             match=renamed("--verify", "--match", verify, match),
             match_from=renamed("--verify-from", "--match-from", verify_from, match_from),
+            calibration=calibration,
             threshold=threshold,
             neighbours=neighbours,
             evidence=evidence,

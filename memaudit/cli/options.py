@@ -34,6 +34,9 @@ MatchFrom = Annotated[
     float | None,
     typer.Option("--match-from", help="Similarity from which pixels are compared.", show_default="the encoder's own"),
 ]
+Calibration = Annotated[
+    Path | None, typer.Option("--calibration", help="A calibration.toml: its threshold and cut count.")
+]
 OldMatch = Annotated[str | None, typer.Option("--verify", hidden=True)]
 OldMatchFrom = Annotated[float | None, typer.Option("--verify-from", hidden=True)]
 BlurFaces = Annotated[bool, typer.Option("--blur-faces", help="Make faces unrecognisable in the report's pictures.")]

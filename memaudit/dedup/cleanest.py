@@ -25,9 +25,9 @@ from memaudit.store import ANOTHER_FILE, Columns, is_same_file
 from memaudit.types import Float32, Float64, Int64, Progress
 
 MOST_READ = 256  # images of a family that are read: of larger ones those with the most near-duplicates
-_HIGH, _MIDDLE, _LOW = 1.5, 2.5, 3.0  # each factor of ten that the upper bands of the spectrum lack
-_COARSE, _COMPRESSED, _AGAIN = 8.0, 0.6, 0.5  # each doubling of the quantisation beyond this step; a second one
-_FRAMED, _LEAST_MARGIN = 1.0, 0.01
+_HIGH, _MIDDLE, _LOW = 2.0, 2.5, 3.0  # each factor of ten that the upper bands of the spectrum lack
+_COARSE, _COMPRESSED, _AGAIN = 8.0, 0.8, 0.5  # each doubling of the quantisation beyond this step; a second one
+_FRAMED, _FRAMED_AGAIN, _MOST_FRAMED = 0.8, 0.5, 4  # a first frame or strip; each further one; that count
 _COLOURLESS = 1.0
 _ALIKE, _AGREEING, _MOST_AGREEING = 0.98, 0.8, 3  # correlation of thumbnails; each doubling of those that agree
 _STEP = 1 / 16  # of a score: smaller differences are none, and the larger image stays
@@ -140,9 +140,13 @@ def _own_parts(traces: Traces) -> tuple[float, ...]:
         _HIGH * traces.high + _MIDDLE * traces.middle + _LOW * traces.low,
         -_COMPRESSED * max(0.0, float(np.log2(traces.step / _COARSE))),
         -_AGAIN * traces.again,
-        -_FRAMED * (traces.margin > _LEAST_MARGIN),
+        -_framed(traces.layers),
         -_COLOURLESS * (not traces.coloured),
     )
+
+
+def _framed(layers: int) -> float:
+    return _FRAMED + _FRAMED_AGAIN * (min(layers, _MOST_FRAMED) - 1) if layers else 0.0
 
 
 def _normalised(thumb: Float32) -> Float32:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from memaudit.matching.calibrated import Calibrated
 from memaudit.matching.overlap import Overlaps
 from memaudit.types import Coverage, EncoderSpec, Float32, Int64
 
@@ -252,7 +253,7 @@ class DedupResult:
     as the query.
     recall: of the pairs at the threshold; candidate_recall: of those at the floor of the pixel checks, None if so many
     were found that not all were held; copies: what that is of true copies, None where no benchmark says. cleanness: by
-    the keep rule `cleanest` only."""
+    the keep rule `cleanest` only. calibrated: by which calibration threshold and cut were settled."""
 
     encoder: EncoderSpec
     store_digest: str
@@ -278,6 +279,7 @@ class DedupResult:
     overlaps: Overlaps = field(default_factory=Overlaps.unknown)
     probability: Float32 = field(default_factory=lambda: np.empty(0, np.float32))
     cleanness: Cleanness | None = None
+    calibrated: Calibrated | None = None
 
     def count(self, *decisions: Decision) -> int:
         return int(np.isin(self.decisions.decision, decisions).sum())

@@ -14,6 +14,7 @@ from memaudit.dedup.keep import keep_rank, why_blind
 from memaudit.dedup.options import DedupOptions, plan_comparison, require_possible
 from memaudit.dedup.pixels import rule_of
 from memaudit.errors import InputError
+from memaudit.matching.calibrated import cut_of
 from memaudit.matching.plan import MatchPlan, plan_matching
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import Columns, Store
@@ -61,13 +62,16 @@ def set_up(store: Store, options: DedupOptions, against: Store | None, ruled_out
     threshold = store.encoder.threshold if options.threshold is None else options.threshold
     require_threshold(threshold)
     require_possible(options)
+    if options.calibrated is not None:
+        options.calibrated.require_fits(store.encoder)
     if against is not None:
         require_comparable(store, against)
     images = _images_of(store, options, ruled_out)
     rows = _distinct(store, images)
     plan_comparison(len(rows), options)
     files = bool((images.columns.uri[rows] != "").any())
-    plan = plan_matching(options.match, options.match_from, store.encoder.name, threshold, len(rows), files=files)
+    match, cut = (options.match, options.match_from), cut_of(options.calibrated)
+    plan = plan_matching(*match, store.encoder.name, threshold, len(rows), files=files, cut=cut)
     return Setup(store, options, threshold, images, rows, plan)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 from msgspec import UNSET, UnsetType
 
-from memaudit.gate.effort import judge_effort
+from memaudit.gate.effort import judge_effort, misses_rule
 from memaudit.gate.policy import AuditPolicy
 from memaudit.gate.rates import judge_rate, open_count, queries
 from memaudit.gate.subjects import about_faces, measured_by, of_subject, subject_places
@@ -42,6 +42,8 @@ def judge_audit(name: str, report: Report, policy: AuditPolicy, accepted: Collec
         yield from judge_effort(name, report, results, policy)
     if policy.max_verbatim is not None:
         yield _verbatim(name, report, results, accepted, policy.max_verbatim)
+    if policy.max_miss_probability is not None:
+        yield misses_rule(name, results, policy.max_miss_probability)
     if policy.max_without_face is not None:
         yield _without_face(name, results.faces, policy.max_without_face)
     if policy.min_face_p is not None:

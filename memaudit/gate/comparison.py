@@ -142,9 +142,15 @@ def _other_decisions(old: AuditMeasures, new: AuditMeasures) -> str:
     images, and can only be compared among themselves."""
     if (old.verified is None) != (new.verified is None):
         return "one of them decided on pixels and the other did not (--match)"
+    if _cut(old) != _cut(new):
+        return "they went by different cuts of the probability (--calibration)"
     if sorted(old.views) != sorted(new.views):
         return "they looked at different views of the generations (--views)"
     return _other_references(old.reference_views or None, new.reference_views or None)
+
+
+def _cut(results: AuditMeasures) -> float | None:
+    return results.calibration.cut if results.calibration else None
 
 
 def _other_references(old: ReferenceViews | None, new: ReferenceViews | None) -> str:

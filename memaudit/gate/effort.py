@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from memaudit.gate.policy import AuditPolicy
 from memaudit.gate.verdict import RuleResult, Verdict, coverage_rule, unmeasured
 from memaudit.report.effort import own_match_from, unsearched
-from memaudit.report.model import AuditResults, Report
+from memaudit.report.model import AuditMeasures, AuditResults, Report
 
 _AGAIN = "audit again with this version: what is embedded is kept"
 
@@ -101,6 +101,24 @@ def _verified(name: str, results: AuditResults, floor: float) -> RuleResult:
         sentence = "There was no candidate to compare on pixels."
         return RuleResult(name, rule, Verdict.PASS, "no candidate", f"{floor:.2%}", sentence)
     return coverage_rule(name, rule, coverage, floor, "candidates (on pixels)")
+
+
+def misses_rule(name: str, results: AuditMeasures, limit: float) -> RuleResult:
+    """A generation that is no finding, and may be a copy all the same, is for a person to look at."""
+    rule, misses = "max_miss_probability", results.likeliest_misses
+    if misses is UNSET:
+        sentence = f"The report does not state how likely copies are that are no findings: {_AGAIN}, with pixels."
+        return unmeasured(name, rule, f"{limit:g}", sentence)
+    likely = [miss for miss in misses if miss.probability is None or miss.probability > limit]
+    greatest = max((miss.probability or 0.0 for miss in misses), default=0.0)
+    if not likely:
+        sentence = f"No generation that is no finding is a copy with a probability of more than {limit:g}."
+        return RuleResult(name, rule, Verdict.PASS, f"{greatest:g}", f"{limit:g}", sentence)
+    sentence = (
+        f"{len(likely):,} generations that are no findings, or more, may be copies with a probability of more than "
+        f"{limit:g}, such as {likely[0].query_id} of {likely[0].reference_id}: look at results.likeliest_misses."
+    )
+    return RuleResult(name, rule, Verdict.INCONCLUSIVE, f"{greatest:g}", f"{limit:g}", sentence)
 
 
 def _match_from(name: str, report: Report, results: AuditResults, limit: float) -> RuleResult:

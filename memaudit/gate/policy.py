@@ -23,6 +23,7 @@ same_training_set = true      # where both kinds are given: each audit ran again
 # max_age_days = 30           # a report may be this old; older ones, and those from the future, are inconclusive
 # encoders = []               # identities of the encoders that may be used, as `memaudit info STORE` prints them
 # training_sets = []          # digests of the stores that reports may be about, as `memaudit info STORE` prints them
+# calibrations = []           # digests of the calibrations that runs must have gone by, as `calibrate fit` prints them
 
 [audit]
 max_findings = 0              # generations that may be near-duplicates of training images
@@ -40,6 +41,7 @@ min_view_coverage = 0.99      # of these views, and of the training images' tile
 min_verified_coverage = 0.99  # candidates that were compared on pixels; 0: none need have been
 max_match_from = 0.0          # similarity from which they were; 0: that of memaudit's own encoder, 1: any
 # max_verbatim = 0            # verbatim copies confirmed on pixels; what was not compared on pixels may be one
+# max_miss_probability = 0.3  # of a generation that is no finding to be a copy all the same, by pixels
 # min_face_p = 0.01           # chance must give as many face matches as were found with more than this probability
 # max_without_face = 0.1      # generations on which no face was found, for a model that is to draw people
 
@@ -113,6 +115,7 @@ class AuditPolicy:
     min_verified_coverage: float = _limit(0.99, _no_share)
     max_match_from: float = _limit(0.0, _no_share)
     max_verbatim: int | None = _limit(None, _no_count)
+    max_miss_probability: float | None = _limit(None, _no_share)
     min_face_p: float | None = _limit(None, _no_share)
     max_without_face: float | None = _limit(None, _no_share)
 
@@ -134,6 +137,7 @@ class GatePolicy:
     max_age_days: int | None = _limit(None, _no_count)
     encoders: tuple[str, ...] | None = _limit(None, _no_texts)
     training_sets: tuple[str, ...] | None = _limit(None, _no_texts)
+    calibrations: tuple[str, ...] | None = _limit(None, _no_texts)
 
 
 @dataclass(frozen=True)

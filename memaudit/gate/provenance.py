@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from memaudit.gate.policy import GatePolicy
-from memaudit.gate.subjects import FACES, about_faces, looked_at_faces, training_set_of
+from memaudit.gate.subjects import FACES, about_faces, calibration_of, looked_at_faces, training_set_of
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
 from memaudit.report.model import Report, Results
 from memaudit.types import EncoderSpec
@@ -37,6 +37,25 @@ def judge_provenance(name: str, report: Report, policy: GatePolicy, now: datetim
         yield _pinned(name, "encoders", identity_of(report), policy.encoders, "encoder")
     if policy.training_sets is not None:
         yield _pinned(name, "training_sets", training_set_of(report), policy.training_sets, "training set")
+    yield from _calibrated(name, report, policy.calibrations)
+
+
+def _calibrated(name: str, report: Report, named: Sequence[str] | None) -> Iterator[RuleResult]:
+    """A cut above the model's own finds less: nobody need have asked for that but who names the calibration. Audits of
+    faces alone calibrate themselves."""
+    calibration = calibration_of(report)
+    if about_faces(report):
+        return
+    if named is not None:
+        yield _pinned(name, "calibrations", calibration.digest if calibration else None, named, "calibration")
+    elif calibration is not None and calibration.cut is not None and calibration.cut > calibration.own_cut:
+        sentence = (
+            f"The run took for copies what has a probability of {calibration.cut:g} or more; the model's own cut is "
+            f"{calibration.own_cut:g}, and weaker copies would not have been found. If that is meant, name the "
+            f"calibration {calibration.digest} in calibrations of the policy."
+        )
+        figure, limit = f"{calibration.cut:g}", f"{calibration.own_cut:g}"
+        yield RuleResult(name, "calibrations", Verdict.INCONCLUSIVE, figure, limit, sentence)
 
 
 def identity_of(report: Report) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from memaudit.matching.kinds import FACE
-from memaudit.report.model import AuditResults, FaceAuditResults, Report, Unmeasured
+from memaudit.report.model import AuditResults, Calibration, DedupResults, FaceAuditResults, Report, Unmeasured
 
 FACES = "faces"
 
@@ -18,6 +18,11 @@ def about_faces(report: Report) -> bool:
 def measured_by(report: Report) -> AuditResults | FaceAuditResults | None:
     """What an audit measured; None for one that could not, and for another kind of report."""
     return report.results if isinstance(report.results, AuditResults | FaceAuditResults) else None
+
+
+def calibration_of(report: Report) -> Calibration | None:
+    """By which calibration a run went; None for one that went by none."""
+    return report.results.calibration if isinstance(report.results, AuditResults | DedupResults) else None
 
 
 def looked_at_faces(report: Report) -> bool:

@@ -13,15 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from memaudit.images.decode import decoding
+from memaudit.images.frames import Content, content_of
 from memaudit.types import Float32, Float64
 
 THUMB = 32
 _WINDOW = 512
-_SAMPLES = 256  # columns of a row, or rows of a column, that are looked at for frames
-_TOLERANCE = 12  # of 255: what JPEG does to a plain surface stays below it
-_PLAIN, _OTHER = 0.9, 0.3  # share of a row that has its band's colour: within the band, and behind its edge
-_DEEPEST = 0.35  # of the side: a wider band is a picture's own ground
-_LAYERS = 3  # a strip within a frame within a frame
+_LOSSY_TOLERANCE, _SEAM, _SMEAR = 20, 2, 16  # where JPEG smears an edge: levels; pixels; blocks of its colours
 _LEAST_SIDE = 16
 _SEGMENT = 128  # samples of a spectrum
 _BANDS = ((0.125, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.01))  # shares of the highest frequency
@@ -34,6 +31,7 @@ _LEAST_COMB, _LEAST_SURE = 0.35, 2.8  # the mean of the comb, without one 0.15 a
 _LEAST_STEPS = 3  # coefficients that must show one
 _LEAST_BLOCKS, _BLOCKS = 256, 4096  # few blocks of a drawing are alike, and so seem quantised
 _FREQUENCIES = ((0, 1), (1, 0), (2, 0), (1, 1), (0, 2), (0, 3), (1, 2), (2, 1), (3, 0))
+_COLOURS = 1024  # that a picture has which is no photograph, and that no JPEG leaves it with
 _COLOURLESS = 0.5  # of 255: standard deviation of the chroma
 
 
@@ -48,7 +46,7 @@ _BASIS = _basis()
 
 
 class Traces(NamedTuple):
-    """pixels: of the picture within its frame; margin: share of the image that plain frames and strips take.
+    """pixels: of the picture within its frame; layers: plain frames and strips around it, those with writing twice.
 
     low: log10 of the spectrum's power from a quarter to half of the highest frequency, less that of the octave below;
     middle, high: from half to three quarters, and above, less that from a quarter to half. step: of the coarsest
@@ -58,7 +56,7 @@ class Traces(NamedTuple):
     """
 
     pixels: int
-    margin: float
+    layers: int
     low: float
     middle: float
     high: float
@@ -73,33 +71,46 @@ def traces_of(data: bytes) -> Traces:
     own = _own_step(data)
     with decoding(data) as decoded:
         image = decoded.image
-        left, top, right, bottom = content_box(np.asarray(image))
-        middle_box = _middle(left, right, top, bottom)
+        content = _content(np.asarray(image), own)
+        middle_box = _middle(content)
         window = image.crop(middle_box)
         thumb = np.asarray(image.convert("L").resize((THUMB, THUMB), Image.Resampling.BOX), np.float32)
-    whole, pixels = image.width * image.height, (right - left) * (bottom - top)
     levels = np.asarray(window.convert("YCbCr"), np.float32)
     lowest, low, middle, high = _spectrum(levels[..., 0])
-    step = _step(levels[..., 0], (-middle_box[1] % 8, -middle_box[0] % 8))
-    chroma = float(levels[..., 1:].std(axis=(0, 1)).mean())
+    coloured = _chroma(levels) > _COLOURLESS
+    drawn = coloured and window.getcolors(_COLOURS) is not None
+    step = 1.0 if drawn else _step(levels[..., 0], (-middle_box[1] % 8, -middle_box[0] % 8))
     again = step > 1.5 * own
     return Traces(
-        pixels,
-        1 - pixels / whole,
+        (content.right - content.left) * (content.bottom - content.top),
+        content.layers,
         low - lowest,
         middle - low,
         high - low,
         max(step, own),
         again,
-        chroma > _COLOURLESS,
+        coloured,
         thumb,
     )
 
 
-def _middle(left: int, right: int, top: int, bottom: int) -> tuple[int, int, int, int]:
-    """Of a box what is looked at; a whole number of blocks from where it begins."""
+def _content(pixels: NDArray[np.uint8], step: float) -> Content:
+    if step == 1:
+        return content_of(pixels)
+    return content_of(pixels, max(_LOSSY_TOLERANCE, step), _SEAM)
+
+
+def _middle(content: Content) -> tuple[int, int, int, int]:
+    """Of the picture what is looked at; a whole number of blocks from where it begins."""
+    left, top, right, bottom, _ = content
     x, y = (low + max(0, high - low - _WINDOW) // 16 * 8 for low, high in ((left, right), (top, bottom)))
     return x, y, min(right, x + _WINDOW), min(bottom, y + _WINDOW)
+
+
+def _chroma(levels: Float32) -> float:
+    """Standard deviation, away from what the colour of a frame may have been smeared over."""
+    inner = levels[_SMEAR:-_SMEAR, _SMEAR:-_SMEAR] if min(levels.shape[:2]) >= 3 * _SMEAR else levels
+    return float(inner[..., 1:].std(axis=(0, 1)).mean())
 
 
 def _own_step(data: bytes) -> float:
@@ -113,39 +124,6 @@ def _own_step(data: bytes) -> float:
     if len(table) != 64:
         return 1.0
     return max(1.0, float(np.median([table[8 * u + v] for u, v in _FREQUENCIES])))
-
-
-def content_box(pixels: NDArray[np.uint8]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of what lies within plain frames and strips; a strip may have writing on it.
-
-    Such a band reaches from one side of the image to the other and ends at once, in a straight line; the ground that a
-    drawing stands on ends where its outline does, here sooner and there later.
-    """
-    box = [0, 0, pixels.shape[1], pixels.shape[0]]
-    for _ in range(_LAYERS):
-        before = tuple(box)
-        for side in range(4):
-            view = pixels[box[1] : box[3], box[0] : box[2]]
-            if min(view.shape[:2]) < _LEAST_SIDE:
-                break
-            view = view if side % 2 else view.transpose(1, 0, 2)
-            width = _band(view if side < 2 else view[::-1])
-            box[side] += width if side < 2 else -width
-        if tuple(box) == before:
-            break
-    return box[0], box[1], box[2], box[3]
-
-
-def _band(view: NDArray[np.uint8]) -> int:
-    """How many of the first rows are a band of one colour."""
-    rows = view[: int(len(view) * _DEEPEST) + 3, :: max(1, view.shape[1] // _SAMPLES)].astype(np.int16)
-    alike = (np.abs(rows - np.median(rows[0], axis=0)).max(axis=2) <= _TOLERANCE).mean(axis=1)
-    ends = np.flatnonzero(alike < _OTHER)
-    if alike[0] < _PLAIN or not len(ends):
-        return 0
-    edge = int(ends[0])
-    at_once = alike[max(0, edge - 3)] >= _PLAIN and alike[edge : edge + 3].mean() <= _OTHER
-    return edge if at_once else 0
 
 
 def _spectrum(grey: Float32) -> list[float]:

@@ -13,6 +13,7 @@ from memaudit.files import digest_of
 from memaudit.index import Index, Searcher
 from memaudit.index.recall import NearRecall
 from memaudit.lookup.results import Answer, LookupResult
+from memaudit.matching.calibrated import Calibrated
 from memaudit.matching.shortfalls import cut_archives, unmeasured
 from memaudit.store import Store
 from memaudit.types import Coverage, EncoderSpec, Status
@@ -98,7 +99,7 @@ class OnPixels:
 class Evidence:
     """undecided: why "found nothing" must not be read as "is not in it", a line for each reason; views: those of the
     pictures; reference_views: of the training images, by the digests of those that were searched, None: not this one;
-    seconds: of named steps."""
+    seconds: of named steps; calibrated: by which calibration the threshold was settled, and the cut."""
 
     created: str
     outcome: str
@@ -112,6 +113,7 @@ class Evidence:
     pixels: OnPixels
     images: tuple[Answer, ...]
     seconds: Mapping[str, float]
+    calibrated: Calibrated | None = None
 
     @property
     def sha256(self) -> str:
@@ -133,6 +135,7 @@ class Evidence:
             "index": self.index and self.index.as_dict(),
             "encoder": self.encoder.as_dict(),
             "threshold": self.threshold,
+            **({"calibration": {"digest": by.digest, "cut": by.cut}} if (by := self.calibrated) else {}),
             "views": list(self.views),
             "reference_views": dict(self.reference_views),
             "pixels": self.pixels.as_dict(),
@@ -168,6 +171,7 @@ def evidence_of(
         pixels=pixels,
         images=result.answers,
         seconds=seconds,
+        calibrated=result.calibrated,
     )
 
 

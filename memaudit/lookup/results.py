@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memaudit.index import Searcher
+from memaudit.matching.calibrated import Calibrated
 from memaudit.matching.plan import MatchPlan
 from memaudit.matching.windows import Windows
 from memaudit.types import Status
@@ -78,3 +79,4 @@ class LookupResult:
     plan: MatchPlan
     threshold: float
     views: tuple[str, ...]
+    calibrated: Calibrated | None = None

@@ -22,6 +22,7 @@ from memaudit.images.views import View
 from memaudit.index import Searcher
 from memaudit.lookup.queries import IMAGES, Pictures
 from memaudit.lookup.results import Answer, LookupMatch, LookupResult
+from memaudit.matching.calibrated import Calibrated, cut_of
 from memaudit.matching.candidates import Candidates
 from memaudit.matching.decide import Decided, decide
 from memaudit.matching.plan import plan_matching
@@ -33,14 +34,16 @@ from memaudit.types import Int64, Progress, silent
 
 @dataclass(frozen=True)
 class LookupOptions:
-    """threshold: None for the encoder's own; neighbours: matches listed for each picture. match: whether candidates
-    are decided on pixels: auto, pixels or none; match_from: their least similarity, None: the encoder's own."""
+    """threshold: None for the encoder's own; neighbours: matches listed for each picture. match: whether candidates are
+    decided on pixels: auto, pixels or none; match_from: their least similarity, None: the encoder's own. calibrated:
+    the calibration that threshold and match_from are by, and the cut."""
 
     views: tuple[View, ...]
     threshold: float | None = None
     neighbours: int = 10
     match: str = "auto"
     match_from: float | None = None
+    calibrated: Calibrated | None = None
 
 
 def look_up(
@@ -59,7 +62,9 @@ def look_up(
     """
     store, spec = references.store, references.store.encoder
     threshold = spec.threshold if options.threshold is None else options.threshold
-    plan = plan_matching(options.match, options.match_from, spec.name, threshold)
+    if options.calibrated is not None:
+        options.calibrated.require_fits(spec)
+    plan = plan_matching(options.match, options.match_from, spec.name, threshold, cut=cut_of(options.calibrated))
     if not encoder.spec.same_as(spec):
         raise InconclusiveError(
             f"the training set was embedded with {spec.identity}, not with {encoder.spec.identity}: "
@@ -79,7 +84,8 @@ def look_up(
         ]
         progress("looking up", len(answers), 0)
     shown = tuple(replace(answer, image=unsigned(answer.image)) for answer in answers)
-    return LookupResult(shown, references, windows, plan, threshold, tuple(v.name for v in options.views))
+    views = tuple(view.name for view in options.views)
+    return LookupResult(shown, references, windows, plan, threshold, views, options.calibrated)
 
 
 def _answered(

@@ -98,14 +98,28 @@ class Decided:
         first = np.flatnonzero(np.diff(pairs.query, prepend=-1) != 0)
         first = first[~np.isin(pairs.query[first], pairs.query[self.near | self.verified])]
         first = first[np.argsort(-pairs.similarity[first], kind="stable")[:MISSES]]
-        missed = pairs.picked(first)
+        return self._as_misses(first)
+
+    def likeliest_misses(self) -> Misses:
+        """Of queries without a match, one of each, the likeliest copies by pixels first; of those that were compared as
+        whole pictures."""
+        pairs, probability = self.candidates, self.checks.probability
+        open_ = ~np.isin(pairs.query, pairs.query[self.near | self.verified]) & ~np.isnan(probability)
+        order = np.flatnonzero(open_)
+        order = order[np.lexsort((-probability[order], pairs.query[order]))]
+        first = order[np.diff(pairs.query[order], prepend=-1) != 0]
+        first = first[np.argsort(-probability[first], kind="stable")[:MISSES]]
+        return self._as_misses(first)
+
+    def _as_misses(self, places: Int64) -> Misses:
+        missed = self.candidates.picked(places)
         return Misses(
             missed.query,
             missed.reference,
             missed.similarity,
             missed.views,
-            self.compared[first],
-            self.checks.probability[first],
+            self.compared[places],
+            self.checks.probability[places],
         )
 
 
@@ -113,8 +127,8 @@ def decide(
     searched: Searched, queries: Queries, references: Store, threshold: float, plan: MatchPlan, progress: Progress
 ) -> Decided:
     """Hold each candidate against its query. Below the threshold it is a match if pixels confirm it. At or above, it is
-    one unless they tell two simple drawings apart, as the cards of a deck are; else they name its kind, or do not
-    confirm it. Where the whole images do not, the windows
+    one unless they tell two simple drawings apart, as the cards of a deck are, which a calibrated threshold leaves no
+    room for; else they name its kind, or do not confirm it. Where the whole images do not, the windows
     of the training image that led to it are looked at by themselves: one that agrees makes a partial copy. Of what only
     details led to, similarity decides nothing.
 
@@ -125,7 +139,8 @@ def decide(
     if not plan.on_pixels:
         return Decided(candidates, near, Checks.of_nothing(len(near)), False)
     checks = _checked(candidates, queries, references, plan.cut, progress)
-    near &= ~(checks.read & checks.apart)
+    if plan.cut is None:
+        near &= ~(checks.read & checks.apart)
     place = windows.places_in(candidates)
     doubtful = (checks.read & ~checks.copies)[place]
     place, windows = place[doubtful], windows.picked(doubtful)

@@ -16,3 +16,8 @@ def identity_of_rule() -> str:
     for part in sorted(parts, key=lambda part: part.name):
         digest.update(part.name.encode() + hashlib.sha256(part.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def digest_of_model() -> str:
+    """SHA-256 of model.json: which model says how likely a copy is."""
+    return hashlib.sha256(files("memaudit.matching").joinpath("model.json").read_bytes()).hexdigest()

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from memaudit.audit import results as measured
 from memaudit.audit.results import AuditResult, Covariates
 from memaudit.matching.results import Matches
-from memaudit.report.audit_findings import card, findings_of, misses_of, page_data
+from memaudit.report.audit_findings import card, findings_of, likeliest_misses_of, misses_of, page_data
 from memaudit.report.audit_headline import headline_of
 from memaudit.report.audit_tables import Targets, write_matches, write_scores
 from memaudit.report.bindings import bound_to
@@ -35,8 +35,10 @@ from memaudit.report.model import (
     ReferenceViews,
     Report,
     Seeds,
+    WeightedRate,
     Why,
     WhyBand,
+    calibration_of,
     coverage_of,
     rate_of,
 )
@@ -70,12 +72,16 @@ def write_audit(
     pictures = Pictures(out, alter)
     matches = findings_of(result, queries, targets, pictures, PICTURED)
     findings: list[AuditFinding] = [*matches]
-    results = replace(_results(result, matches, queries), misses=misses_of(result, queries, references, pictures))
+    results = replace(
+        _results(result, matches, queries),
+        misses=misses_of(result, queries, references, pictures),
+        likeliest_misses=likeliest_misses_of(result, queries, references),
+    )
     if faces is not None:
         results, findings = audit_with_faces(results, matches, faces, out, pictures)
     report = make_report(
         "audit",
-        inputs={**result.digests, **(faces.audit.result.digests if faces else {})},
+        inputs={**result.digests, **(faces.audit.result.digests if faces else {}), **_calibration(result)},
         encoder=result.encoder,
         threshold=result.threshold,
         coverage=result.searched.coverage,
@@ -106,6 +112,10 @@ def write_audit_page(path: Path, report: Report) -> None:
         script=script,
         script_digest=digest,
     )
+
+
+def _calibration(result: AuditResult) -> dict[str, str]:
+    return {"calibration": result.calibrated.digest} if result.calibrated else {}
 
 
 def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) -> AuditResults:
@@ -148,12 +158,18 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         effort=_effort(result.effort),
         grown=result.grown or UNSET,
         not_read=list(result.not_read),
+        calibration=calibration_of(result.calibrated),
     )
 
 
 def searched_in(report: Report) -> str:
     """A sentence on which views of the training images an audit searched."""
-    return _searched_in(report) + _within_files(report) + _not_read(report)
+    return _searched_in(report) + _within_files(report) + _not_read(report) + _by_calibration(report)
+
+
+def _by_calibration(report: Report) -> str:
+    settled = report.results.calibration if isinstance(report.results, AuditResults) else None
+    return f" {settled.sentence}" if settled else ""
 
 
 def _not_read(report: Report) -> str:
@@ -249,6 +265,8 @@ def _by_prompt(prompts: measured.ByPrompt) -> ByPrompt:
     return ByPrompt(
         returned=rate_of(prompts.returned),
         seeds=[Seeds(seeds=seeds, prompts=count) for seeds, count in prompts.seeds],
+        strategies=list(prompts.strategies),
+        weighted=convert(prompts.weighted, WeightedRate | None, from_attributes=True),
     )
 
 

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from typing import NamedTuple, TypedDict
 
 import numpy as np
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from memaudit.audit.results import AuditResult
 from memaudit.images.addresses import unsigned
 from memaudit.images.remote import is_url
 from memaudit.matching.kinds import Kind
+from memaudit.matching.results import Misses
 from memaudit.report.audit_tables import Targets, matches_of, p_of, q_of, ratios_of
 from memaudit.report.model import ImageMatch, Miss
 from memaudit.report.pictures import Pictures
@@ -127,6 +130,20 @@ def misses_of(result: AuditResult, queries: Columns, references: Store, pictures
         return []
     targets = references.columns(misses.reference)
     return [
+        replace(
+            miss,
+            query_picture=pictures.add(f"generation-{query}", queries.uri[query], queries.sha256[query]),
+            reference_picture=pictures.add(f"training-{misses.reference[i]}", targets.uri[i], targets.sha256[i]),
+        )
+        for i, (query, miss) in enumerate(
+            zip(misses.query.tolist(), without_pictures(misses, queries, targets), strict=True)
+        )
+    ]
+
+
+def without_pictures(misses: Misses, queries: Columns, targets: Columns) -> list[Miss]:
+    """A line for each. targets: the training images, one for each."""
+    return [
         Miss(
             query_id=queries.image_id[query],
             reference_id=targets.image_id[i],
@@ -134,11 +151,15 @@ def misses_of(result: AuditResult, queries: Columns, references: Store, pictures
             view=str(misses.view[i]),
             kind=str(Kind.SIMILAR) if misses.compared[i] else NOT_COMPARED,
             probability=_number(misses.probability[i], 4),
-            query_picture=pictures.add(f"generation-{query}", queries.uri[query], queries.sha256[query]),
-            reference_picture=pictures.add(f"training-{misses.reference[i]}", targets.uri[i], targets.sha256[i]),
         )
         for i, query in enumerate(misses.query.tolist())
     ]
+
+
+def likeliest_misses_of(result: AuditResult, queries: Columns, references: Store) -> list[Miss] | UnsetType:
+    """Those that are copies most likely; not stated where pixels were not compared."""
+    misses = result.likeliest_misses
+    return UNSET if misses is None else without_pictures(misses, queries, references.columns(misses.reference))
 
 
 def _number(value: float, digits: int = 6) -> float | None:

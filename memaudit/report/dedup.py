@@ -37,6 +37,7 @@ from memaudit.report.model import (
     Skew,
     SkewRow,
     TrueCopies,
+    calibration_of,
     coverage_of,
 )
 from memaudit.report.page import histogram, percent, percent_down, write_page
@@ -90,6 +91,8 @@ def _inputs(result: DedupResult) -> dict[str, str]:
         inputs["against"] = result.against.store_digest
     if result.ignored:
         inputs["ignored"] = result.ignored.digest
+    if result.calibrated:
+        inputs["calibration"] = result.calibrated.digest
     return inputs
 
 
@@ -135,6 +138,7 @@ def _results(result: DedupResult) -> DedupResults:
         ],
         similarities=histogram(result.pairs.similarity, min(_least(result), 0.99), 1.0, 25),
         skew=_skew(result.removal),
+        calibration=calibration_of(result.calibrated),
     )
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from benchmarks import keep
 from benchmarks.alterations import Beside
-from benchmarks.keep import COPIES, original_first, sources, write_family
+from benchmarks.keep import CLIP_ART, COPIES, original_first, sources, write_family
 
 
 def beside(folder: Path) -> Beside:
@@ -35,8 +35,16 @@ def test_the_halves_share_no_source(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """And both are what there is."""
     paths = [tmp_path / f"{i}.jpg" for i in range(40)]
     monkeypatch.setattr(keep, "sample_photographs", lambda: paths)
-    monkeypatch.setattr(keep, "sample_emoji", lambda: tmp_path)
-    fit, report = (sources(half, 100, 100)["photographs"] for half in ("fit", "report"))
+    monkeypatch.setattr(keep, "sample_emoji", lambda: tmp_path / "emoji")
+    monkeypatch.setattr(keep, "cache_folder", lambda: tmp_path)
+    clip_art = tmp_path / CLIP_ART
+    clip_art.mkdir(parents=True)
+    for number, size in enumerate([(63, 200), (64, 512), (70, 80), (200, 513)] * 5):
+        Image.new("RGB", size).save(clip_art / f"{number}.png")
+    wanted = {"photographs": 100, "emoji": 100, "clip-art": 100}
+    halves = [sources(half, wanted) for half in ("fit", "report")]
+    fit, report = (found["photographs"] for found in halves)
+    assert sum(len(found["clip-art"]) for found in halves) == 10  # of fitting sizes
     assert fit
     assert report
     assert sorted([*fit, *report]) == sorted(paths)

@@ -12,7 +12,7 @@ import pytest
 from manifests import edit_manifest
 
 from memaudit.cli.app import run
-from memaudit.embedding.importing import Part, clip_retrieval_parts, import_embeddings
+from memaudit.embedding.importing import Part, clip_retrieval_parts, dimension_of, import_embeddings
 from memaudit.errors import InputError
 from memaudit.store import verify_store
 from memaudit.types import EncoderSpec, Status
@@ -267,3 +267,26 @@ def test_the_command(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["images"]["measured"] == 30
     assert run(["dedup", str(tmp_path / "store"), "--out", str(tmp_path / "dedup")]) == 0
     assert run(["import", str(tmp_path), *arguments]) == 2
+
+
+def test_files_that_belong_to_nothing(tmp_path):
+    """No embeddings, parts without a number, parts of two dimensions, names that cannot be read."""
+    (tmp_path / "img_emb").mkdir()
+    (tmp_path / "metadata").mkdir()
+    with pytest.raises(InputError, match=r"holds no img_emb/\*.npy: give a .npy file with --ids"):
+        clip_retrieval_parts(tmp_path)
+    np.save(tmp_path / "img_emb" / "img_emb_new.npy", vectors(2))
+    with pytest.raises(InputError, match="has no part number at the end of its name, such as img_emb_0"):
+        clip_retrieval_parts(tmp_path)
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+    narrow = part(second, 2)
+    np.save(narrow.embeddings, vectors(2)[:, :4])
+    with pytest.raises(InputError, match="embeddings of different dimensions: 4, 8; import them apart"):
+        dimension_of([part(first, 2), narrow])
+    with pytest.raises(InputError, match="is 4-d, expected 8"):
+        import_embeddings([part(first, 2), narrow], tmp_path / "store", SPEC)
+    np.save(narrow.embeddings, vectors(2))
+    with pytest.raises(InputError, match=r"ids .*names\.csv cannot be read: No such file"):
+        import_embeddings([narrow._replace(ids=second / "names.csv")], tmp_path / "store", SPEC)

@@ -43,7 +43,9 @@ def test_weights_have_their_shape_and_values() -> None:
     [
         (model(), ["w", "v"], "it has no weights v"),
         (model(kind=3), ["w"], "weights of type 3"),
-        (b"\x3a\xff\x03", [], ""),
+        (b"\x3a\xff\x03", [], "it ends early"),
+        (b"\x09" + bytes(4), [], "it ends early"),
+        (b"\x0d" + bytes(4) + b"\x0b", [], "a field of wire type 3"),
     ],
 )
 def test_what_cannot_be_read_is_refused(data: bytes, names: list[str], why: str) -> None:

@@ -13,6 +13,7 @@ from memaudit.gate import Accepted, Audited, AuditPolicy, BaselinePolicy, Compar
 from memaudit.gate import compare as compare_audits
 from memaudit.gate.comparison import FISHER, MCNEMAR
 from memaudit.gate.comparison import obstacle as obstacle_between
+from memaudit.report.inconclusive import inconclusive_report
 from memaudit.statistics import mcnemar_p, rise_p
 
 FAR = date(2999, 1, 1)
@@ -191,3 +192,14 @@ def test_measuring_fewer_never_leads_to_a_pass(old: int, new: int, n: int, fewer
     )
     if before is not Verdict.PASS:
         assert after is not Verdict.PASS
+
+
+def test_audits_without_a_measure_or_a_training_set_are_not_compared() -> None:
+    """Each says which of the two it is."""
+    sound, unmeasured = typed(audit(1000)), inconclusive_report("audit", "there was nothing to read")
+    assert obstacle_between(unmeasured, sound) == "the earlier audit measured nothing"
+    assert obstacle_between(sound, unmeasured) == "the later audit measured nothing"
+    with pytest.raises(ValueError, match="nothing was measured"):
+        _ = Audited(unmeasured).results
+    nameless = typed({**audit(1000), "inputs": {}})
+    assert obstacle_between(sound, nameless) == "not both reports say which training set they are about"

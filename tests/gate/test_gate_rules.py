@@ -326,8 +326,10 @@ def test_dedup_rules(
 
 
 EVERYTHING = Policy(
-    AuditPolicy(max_verbatim=0, min_verified_coverage=1.0, min_face_p=0.01, max_without_face=1.0),
-    gate=GatePolicy(max_age_days=30, encoders=("sscd",), training_sets=("s1",)),
+    AuditPolicy(
+        max_verbatim=0, min_verified_coverage=1.0, min_face_p=0.01, max_without_face=1.0, max_miss_probability=0.3
+    ),
+    gate=GatePolicy(max_age_days=30, encoders=("sscd",), training_sets=("s1",), calibrations=("c1",)),
 )
 
 
@@ -349,6 +351,7 @@ def test_a_rule_without_a_limit_is_not_judged() -> None:
     """What the default policy comments out does not appear, neither as a pass."""
     judged = set(outcomes(judge_all([("a", audit_report()), ("d", dedup_report())], Policy())))
     switched_off = {"max_verbatim", "min_face_p", "max_age_days", "encoders", "training_sets"}
+    switched_off |= {"calibrations", "max_miss_probability"}
     assert judged & switched_off == set()
 
 

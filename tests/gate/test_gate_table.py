@@ -98,6 +98,23 @@ def pixels_from(similarity: float) -> dict[str, Any]:
     return {"effort": {**AS_BY_DEFAULT["effort"], "match_from": similarity}}
 
 
+CALIBRATION = {"digest": "c" * 64, "threshold": 0.75, "cut": 0.9, "own_cut": 0.625}
+NAMED = f'[gate]\ncalibrations = ["{CALIBRATION["digest"]}"]\n'
+DOUBTS = "[audit]\nmax_miss_probability = 0.3\n"
+MISSED = {"max_miss_probability": OPEN}
+
+
+def by(calibration: Report, **more: Any) -> Report:
+    """An audit that went by this calibration."""
+    return audit(calibration=calibration, **more)
+
+
+def missed(probability: float | None) -> Report:
+    """A generation that is no finding."""
+    pair = {"query_id": "gen.png", "reference_id": "train.png", "similarity": 0.5, "view": "whole", "kind": "similar"}
+    return {**pair, "probability": probability}
+
+
 def of_seeds(prompts: int, seeds: int) -> Report:
     """Nothing found for so many prompts of so many seeds each."""
     returned = rate_of(0, Coverage(prompts, prompts)).as_dict()
@@ -229,6 +246,12 @@ CASES = [
     Case("faces alone without a limit", [face_audit(0, 0.5, 1.0)], {"require": OPEN, "min_face_p": OPEN}),
     Case("faces alone, wanted so", [face_audit(2, 1.5, 0.44)], {}, FACES + '[gate]\nrequire = ["faces"]\n'),
     Case("too many faces alone", [face_audit(9, 1.5, 0.0001)], {"min_face_p": FAIL, "require": OPEN}, FACES),
+    Case(
+        "faces alone, not said on how many",
+        [face_audit(0, 0.5, 1.0)],
+        {"max_without_face": OPEN},
+        PEOPLE + '[gate]\nrequire = ["faces"]\n',
+    ),
     Case("people on most", [of_people(100)], {}, PEOPLE),
     Case("no face on too many", [of_people(101)], {"max_without_face": OPEN}, PEOPLE),
     Case("not said on how many", [audit(faces=faces(0, 0.5, 1.0))], {"max_without_face": OPEN}, PEOPLE),
@@ -250,7 +273,30 @@ CASES = [
     Case("no encoder is pinned", [audit()], {"encoders": OPEN}, "[gate]\nencoders = []\n"),
     Case("the pinned training set", [audit(), dedup()], {}, '[gate]\ntraining_sets = ["s0", "s1"]\n'),
     Case("another training set than pinned", [audit()], {"training_sets": OPEN}, '[gate]\ntraining_sets = ["s2"]\n'),
+    # calibration
+    Case("the calibration that is named", [by(CALIBRATION), dedup(calibration=CALIBRATION)], {}, NAMED),
+    Case("it is named and was not used", [by(CALIBRATION), dedup()], {"calibrations": OPEN}, NAMED),
+    Case("no report went by it", [audit()], {"calibrations": OPEN}, NAMED),
+    Case("another calibration", [by({**CALIBRATION, "digest": "d" * 64})], {"calibrations": OPEN}, NAMED),
+    Case("no calibration will do", [by(CALIBRATION)], {"calibrations": OPEN}, "[gate]\ncalibrations = []\n"),
+    Case("a higher cut, which nobody named", [by(CALIBRATION)], {"calibrations": OPEN}),
+    Case("of a dedup run", [dedup(calibration=CALIBRATION)], {"calibrations": OPEN}, ALONE),
+    Case("a lower cut", [by({**CALIBRATION, "cut": 0.6})], {}),
+    Case("the same cut", [by({**CALIBRATION, "cut": 0.625})], {}),
+    Case("similarity alone", [by({**CALIBRATION, "cut": None})], {}),
+    Case("a higher threshold", [by(CALIBRATION, threshold=0.8)], {"threshold": OPEN}, NAMED),
+    Case("it will do as well", [by(CALIBRATION, threshold=0.8)], {}, f"{NAMED}[audit]\nmax_threshold = 0.8\n"),
+    Case("faces calibrate themselves", [face_audit(0, 0.5, 1.0)], {"require": OPEN}, f"{NAMED}{FACES}"),
+    # probability
+    Case("no miss is likely a copy", [audit(likeliest_misses=[missed(0.29), missed(0.1)])], {}, DOUBTS),
+    Case("there is no miss", [audit(likeliest_misses=[])], {}, DOUBTS),
+    Case("one is", [audit(likeliest_misses=[missed(0.31)])], {"max_miss_probability": OPEN}, DOUBTS),
+    Case("one is at the limit", [audit(likeliest_misses=[missed(0.3)])], {}, DOUBTS),
+    Case("its probability is not stated", [audit(likeliest_misses=[missed(None)])], MISSED, DOUBTS),
+    Case("misses are not stated", [audit()], {"max_miss_probability": OPEN}, DOUBTS),
+    Case("it is not asked for", [audit(likeliest_misses=[missed(0.6)])], {}),
     # baseline
+    Case("another cut than before", [audit()], {"max_rise": OPEN}, baseline=by({**CALIBRATION, "cut": 0.6})),
     Case("as clean as before", [audit()], {}, baseline=audit(days_old=1)),
     Case("as many as before", [audit(5000, [1, 2])], {}, LAX, audit(5000, [1, 2], days_old=1)),
     Case("fewer than before", [audit(5000, [1])], {}, LAX, audit(5000, range(40))),

@@ -14,8 +14,8 @@ from reports import Report, audit, dedup, faces, finding, sealed, write
 from memaudit.files import digest_of
 
 ALL_RULES = (
-    '[gate]\nmax_age_days = 30\nencoders = ["x"]\ntraining_sets = ["x"]\n'
-    "[audit]\nmax_verbatim = 0\nmin_verified_coverage = 0.5\nmin_face_p = 0.01\n"
+    '[gate]\nmax_age_days = 30\nencoders = ["x"]\ntraining_sets = ["x"]\ncalibrations = ["x"]\n'
+    "[audit]\nmax_verbatim = 0\nmax_miss_probability = 0.3\nmin_verified_coverage = 0.5\nmin_face_p = 0.01\n"
 )
 
 

@@ -9,7 +9,16 @@ import math
 
 import pytest
 
-from memaudit.images.cells import CAPTION_COLUMNS, PATH_COLUMNS, Cell, as_metadata, columns_called, first_of, text_of
+from memaudit.images.cells import (
+    CAPTION_COLUMNS,
+    PATH_COLUMNS,
+    Cell,
+    as_metadata,
+    columns_called,
+    first_of,
+    storable_uri,
+    text_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -61,3 +70,10 @@ def test_what_is_not_used_is_kept() -> None:
         "mask": {"bytes": f"256 bytes, sha256 {hashlib.sha256(content).hexdigest()}", "path": "m.png"},
         "when": "2026-01-02",
     }
+
+
+def test_a_uri_keeps_the_bytes_of_an_odd_name_and_no_half_of_a_pair() -> None:
+    """Half of a surrogate pair stands for no byte."""
+    assert storable_uri("/a/\udcff.png") == "/a/\udcff.png"
+    assert storable_uri("/a\0b") == "/a\\0b"
+    assert storable_uri("/a/\ud800.png") == "/a/\\ud800.png"

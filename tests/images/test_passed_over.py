@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import tarfile
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ import pytest
 from pictures import draw
 
 from memaudit.errors import InputError
-from memaudit.images.passed_over import PassedOver
+from memaudit.images.passed_over import PassedOver, head_of
 from memaudit.images.sources import iter_images
 
 
@@ -196,3 +198,20 @@ def test_looking_into_captions_takes_little_time(tmp_path: Path) -> None:
     start = time.process_time()
     assert listed(tmp_path)[1].pictures == 0
     assert time.process_time() - start < 1.0
+
+
+def test_the_head_of_what_cannot_be_read_is_nothing(tmp_path: Path) -> None:
+    """And a pipe is not waited for, nor a server asked."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "text").write_text("a caption")
+    assert head_of(str(tmp_path / "text")) == b"a caption"
+    for location in ("pipe", "nowhere", "no\0name", "text/below"):
+        assert head_of(f"{tmp_path}/{location}") == b""
+    assert head_of("https://example.invalid/a.txt") == b""
+
+
+def test_an_archive_without_arrays_counts_once(tmp_path: Path) -> None:
+    """One of NumPy's by its name alone."""
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("readme.txt", "no arrays")
+    assert listed(tmp_path)[1].lines != ()

@@ -13,6 +13,8 @@ from pictures import draw
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
 from memaudit.errors import InputError
+from memaudit.images.arrow_rows import plain_rows
+from memaudit.images.image_ref import MOST_TEXT
 from memaudit.images.sources import iter_images, read_image
 from memaudit.types import Status
 
@@ -307,3 +309,31 @@ def test_offsets_that_lead_out_of_an_arrow_file(tmp_path, new, column):
     path.write_bytes(data.replace(ends, np.array([0, 1 << 30, 1 << 30], np.int32).tobytes()))
     with pytest.raises(InputError, match=r"table .*t\.arrow is damaged"):
         list(iter_images([tmp_path / "t.arrow"]))
+
+
+def test_text_that_is_too_long_is_cut_before_it_is_a_value(tmp_path):
+    """Of a dictionary, which is how Parquet's text is read, and of a plain column; what is short stays."""
+    texts = pa.array(["short", "x" * (MOST_TEXT + 5), None])
+    for column in (texts, texts.dictionary_encode()):
+        (short, long, nothing) = plain_rows(pa.RecordBatch.from_arrays([column], ["text"]))
+        assert (short["text"], nothing["text"]) == ("short", None)
+        assert len(long["text"]) == MOST_TEXT + 1
+
+
+def test_times_within_an_extension_type_are_text():
+    """Arrow's own extension types may hold what Python's dates cannot."""
+
+    class Taken(pa.ExtensionType):
+        def __init__(self):
+            super().__init__(pa.timestamp("ns"), "test.taken")
+
+        def __arrow_ext_serialize__(self):
+            return b""
+
+        @classmethod
+        def __arrow_ext_deserialize__(cls, storage, serialized):
+            return cls()
+
+    storage = pa.array([1_500_000_000_000_000_001], pa.timestamp("ns"))
+    batch = pa.RecordBatch.from_arrays([pa.ExtensionArray.from_storage(Taken(), storage)], ["when"])
+    assert str(plain_rows(batch)[0]["when"]).startswith("2017-07-14")

@@ -1,7 +1,6 @@
 """Traces of alterations: each is seen where it was made, and not in the original."""
 
 import io
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ from pictures import photograph
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from memaudit.images.decode import UnreadableImageError
-from memaudit.images.traces import Traces, content_box, traces_of
+from memaudit.images.traces import Traces, traces_of
 
 PICTURE = photograph(3, (600, 440))
 
@@ -28,33 +27,29 @@ def again(image: Image.Image, quality: int) -> Image.Image:
     return Image.open(io.BytesIO(saved(image, "JPEG", quality=quality))).convert("RGB")
 
 
-def captioned(image: Image.Image) -> Image.Image:
-    whole = Image.new("RGB", (image.width, image.height + 60), "white")
-    whole.paste(image, (0, 60))
-    ImageDraw.Draw(whole).text((20, 10), "when you see it", "black")
-    return whole
+def test_the_picture_within_its_frame_is_what_is_measured() -> None:
+    """Its pixels, and its colours: those of the frame are not its own, though JPEG smears them."""
+    framed = ImageOps.expand(PICTURE.convert("L").convert("RGB"), 30, (200, 10, 90))
+    for kind, quality in (("PNG", 0), ("JPEG", 90)):
+        found = traces(framed, kind, quality=quality)
+        assert (found.layers, found.coloured) == (1, False)
+        assert found.pixels == pytest.approx(600 * 440, rel=0.02)
+    assert traces(PICTURE).layers == 0
 
 
-@pytest.mark.parametrize(
-    ("frame", "box"),
-    [
-        (lambda image: image, (0, 0, 600, 440)),
-        (lambda image: ImageOps.expand(image, 30, (200, 10, 90)), (30, 30, 630, 470)),
-        (captioned, (0, 60, 600, 500)),
-        (lambda image: ImageOps.expand(captioned(image), 9, "black"), (9, 69, 609, 509)),
-    ],
-)
-def test_frames_and_strips(frame: Callable[[Image.Image], Image.Image], box: tuple[int, ...]) -> None:
-    """Also one within the other, with writing on it; and none where there is none."""
-    assert content_box(np.asarray(frame(PICTURE))) == box
-    assert traces(frame(PICTURE), "JPEG", quality=90).pixels == pytest.approx(600 * 440, rel=0.02)
-
-
-def test_the_ground_of_a_drawing_is_no_frame() -> None:
-    """It ends where the outline does, and not in a line from side to side."""
-    drawing = Image.new("RGB", (200, 200), "white")
-    ImageDraw.Draw(drawing).ellipse((20, 20, 180, 180), fill="orange", outline="black")
-    assert traces(drawing).margin == 0
+def test_a_drawing_of_few_colours_was_never_compressed() -> None:
+    """Equal dots look quantised; JPEG leaves a drawing with more colours, and is seen in it."""
+    dots = Image.new("RGB", (256, 256), "white")
+    for x in range(0, 256, 20):
+        for y in range(0, 256, 20):
+            ImageDraw.Draw(dots).ellipse((x, y, x + 8, y + 8), fill="red")
+    assert traces(dots).step == 1
+    boxes, rng = Image.new("RGB", (256, 256), "white"), np.random.default_rng(1)
+    for _ in range(30):
+        x, y, side, *colour = (int(value) for value in rng.integers(0, 256, 6))
+        ImageDraw.Draw(boxes).rectangle((x, y, x + side // 4, y + side // 6), fill=tuple(colour))
+    assert traces(boxes).step == 1
+    assert traces(again(boxes, 15)).step > 20
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from memaudit.report.model.figures import Bin, Count, Coverage, NotNegative, Part, Share, Whole, says
+from memaudit.report.model.figures import Bin, Calibration, Count, Coverage, NotNegative, Part, Share, Whole, says
 
 
 class Member(Part, frozen=True, kw_only=True):
@@ -238,3 +238,4 @@ class DedupResults(Part, frozen=True, kw_only=True):
     by_pixels_shown: Annotated[list[ShownPair], says("pairs that were confirmed on pixels")] = []
     against: Annotated[OtherSet | None, says("images that the other set has")] = None
     not_read: Annotated[list[str], says("what was not looked at of the images")] = []
+    calibration: Annotated[Calibration | None, says("by which threshold and cut were settled")] = None

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 if TYPE_CHECKING:
     from memaudit import types
+    from memaudit.matching.calibrated import Calibrated
 
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
 Json = dict[str, JsonValue]
@@ -74,6 +75,27 @@ class Encoder(Part, frozen=True, kw_only=True):
     dim: Annotated[int, Meta(ge=1), says("length of an embedding")]
     threshold: Annotated[Threshold, says("the encoder's own for near-duplicate")]
     source: Annotated[str, says("where that threshold comes from")] = ""
+
+
+class Calibration(Part, frozen=True, kw_only=True):
+    """By which calibration it was settled what a copy is."""
+
+    digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$"), says("that its file holds of itself")]
+    threshold: Annotated[Threshold, says("similarity from which a pair is a copy whatever pixels say")]
+    cut: Annotated[Share | None, says("probability from which it is one below that; null: the model's own")]
+    own_cut: Annotated[Share, says("the model's own")]
+
+    @property
+    def sentence(self) -> str:
+        """For a reader of the report."""
+        cut = "" if self.cut is None else f", or a probability of {self.cut:g}"
+        return f"By calibration {self.digest[:12]} a copy has a similarity of {self.threshold:g}{cut}, or more."
+
+
+def calibration_of(settled: Calibrated | None) -> Calibration | None:
+    if settled is None:
+        return None
+    return Calibration(digest=settled.digest, threshold=settled.threshold, cut=settled.cut, own_cut=settled.own_cut)
 
 
 def coverage_of(coverage: types.Coverage) -> Coverage:
