@@ -19,6 +19,13 @@ from memaudit.types import Float64
 
 SURE = 4.0  # closeness from which no further alignment is looked at
 SIMPLE = 150  # features: fewer have drawings such as the cards of a deck, which embeddings call near-duplicates
+# What the model's parts have few of (docs/protocols/pixel-matching.md)
+LEAST_ALIKE = 0.4  # share of all patches that agree: with less nothing fits, and
+UNALIKE = 0.1  # the probability is no higher
+RICH = 250  # features: pictures with much to see,
+MANY_FEATURES = 20  # of which so many agree at distinct places,
+MANY_ALIKE = 0.6  # and so many patches,
+SEEN = 0.9  # have no lower one
 # Where the pixels were asked how one lies on the other
 SOUGHT_PATCHES = 12
 SOUGHT_COLOURED = 0.8  # share of the patches with the same mean colour
@@ -68,8 +75,12 @@ def check(query: Picture, reference: Picture, cut: float | None = None) -> Check
     cut: less probable than this is no copy; None: the model's own. Both as float32, as probabilities are kept.
     """
     model, seen = copy_model(), closest(query, reference)
-    probability = model.probability(model.logit(signals_of_pair(query, reference, seen)))
     alignment, found, _ = seen
+    probability = _within_reason(
+        model.probability(model.logit(signals_of_pair(query, reference, seen))),
+        found,
+        alignment.inliers if _features(query, reference) >= RICH else 0,
+    )
     if np.float32(probability) < np.float32(model.cut if cut is None else cut):
         apart = found.worst > SAME_PIXELS and _features(query, reference) < SIMPLE
         return Check(Kind.SIMILAR, alignment.inliers, found, probability, apart=apart)
@@ -98,6 +109,17 @@ def holds_where_sought(found: Agreement) -> bool:
     other, in its colours, and not by parallel edges alone, which fit at any shift."""
     within = max(found.of_query, found.of_reference) >= WHOLE and found.all_patches >= SOUGHT_PATCHES
     return within and found.coloured >= SOUGHT_COLOURED and found.crossing >= SOUGHT_CROSSING
+
+
+def _within_reason(probability: float, found: Agreement, inliers: int) -> float:
+    """Where no alignment fits trees have nothing to go by; and where many features agree between pictures with much to
+    see, and most patches, one picture is the other one, drawn anew it may be. inliers: 0 where there is little to see."""
+    if found.all_alike < LEAST_ALIKE:
+        return min(probability, UNALIKE)
+    common = max(found.of_query, found.of_reference) >= COMMON
+    if inliers >= MANY_FEATURES and found.alike >= MANY_ALIKE and common:
+        return max(probability, SEEN)
+    return probability
 
 
 def signals_of_pair(query: Picture, reference: Picture, seen: Seen) -> Float64:

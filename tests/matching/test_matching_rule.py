@@ -22,11 +22,15 @@ from memaudit.matching.rule import (
     FEATURES,
     FEW_ALIKE_WITH_FEATURES,
     FEW_PART_ALIKE,
+    LEAST_ALIKE,
     PART_ALIKE,
+    RICH,
+    SEEN,
     SIMPLE,
     SOUGHT_COLOURED,
     SOUGHT_CROSSING,
     SOUGHT_PATCHES,
+    UNALIKE,
     WHOLE,
     check,
     check_part,
@@ -100,6 +104,29 @@ def test_a_colour_alone_is_no_evidence() -> None:
 def found_with(**values: float) -> Agreement:
     usual = {"alike": 0.0, "patches": 0, "edge_alike": 0.0, "edges": 0, "coloured": 1.0, "crossing": 1.0}
     return Agreement(**{**usual, "of_query": 1.0, "of_reference": 1.0, "worst": 0.5, "kept": 0.0, **values})  # type: ignore[arg-type]
+
+
+def test_what_differs_everywhere_by_a_little_is_a_copy_if_there_is_much_to_see() -> None:
+    """As where a generator draws a picture anew: the grid of it is bent, and there is grain."""
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 256, (60, 80, 3), dtype=np.uint8)).resize(
+        (640, 480), Image.Resampling.BICUBIC
+    )
+    bent = image.transform(image.size, Image.Transform.QUAD, (4, 3, 0, 478, 637, 480, 640, 4))
+    grain = rng.normal(0, 30, (480, 640, 3))
+    anew = Image.fromarray(np.clip(np.asarray(bent, float) + grain, 0, 255).astype(np.uint8))
+    one, other = picture_of(anew), picture_of(image)
+    assert min(len(one.features.places), len(other.features.places)) >= RICH
+    found = check(one, other)
+    assert found.is_copy
+    assert found.probability >= SEEN
+
+
+def test_where_nothing_fits_nothing_is_a_copy() -> None:
+    one, other = picture_of(photograph(1)), picture_of(photograph(2))
+    found = check(one, other)
+    assert found.agreement.all_alike < LEAST_ALIKE
+    assert found.probability <= UNALIKE
 
 
 def test_where_the_pixels_were_asked_one_must_lie_within_the_other() -> None:
