@@ -113,7 +113,7 @@ def holds_where_sought(found: Agreement) -> bool:
 
 def _within_reason(probability: float, found: Agreement, inliers: int) -> float:
     """Where no alignment fits trees have nothing to go by; and where many features agree between pictures with much to
-    see, and most patches, one picture is the other one, drawn anew it may be. inliers: 0 where there is little to see."""
+    see, and most patches, one is the other, if drawn anew. inliers: 0 where there is little to see."""
     if found.all_alike < LEAST_ALIKE:
         return min(probability, UNALIKE)
     common = max(found.of_query, found.of_reference) >= COMMON
