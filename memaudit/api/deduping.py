@@ -51,11 +51,10 @@ def run_dedup(
     """Find the near-duplicates of a store, decide what to keep, and state the recall of finding them.
 
     out: folder of the run's files; None: a temporary one. against: another store, whose images are dropped first.
-    ignore: CSV of left_id, right_id, pairs that are none. threshold: cosine, None for the encoder's own. clusters: None
-    for chosen by cost, 0 for all pairs. keep: cleanest, largest, first or best:COLUMN. match: whether pixels decide
-    pairs from `match_from` to the threshold: auto, pixels or none. budget: time for that, "2h" (s, m, h, d) or seconds;
-    the most similar pairs come first. calibration: a file of `calibrate`. tell: is given an estimate of what takes
-    long.
+    ignore: CSV of left_id, right_id, pairs that are none. threshold: cosine, None for the encoder's own. clusters:
+    None: by cost, 0: all pairs. keep: cleanest, largest, first or best:COLUMN. match: whether pixels decide pairs from
+    `match_from` to the threshold: auto, pixels or none. budget: time for that, "2h" (s, m, h, d) or seconds; the most
+    similar pairs come first. calibration: a file of `calibrate`. tell: is given an estimate of what takes long.
 
     Raises UsageError for impossible options, InputError for no images, InconclusiveError for a store that is not whole.
 
