@@ -9,13 +9,14 @@ from memaudit.embedding.growth import grown
 from memaudit.embedding.windows import DETAILS, TILES, window_counts, window_faults, windows_of
 from memaudit.errors import InconclusiveError
 from memaudit.files import NOT_BOUND
+from memaudit.matching.kept import FOLDER, feature_faults, kept_counts
 from memaudit.store import FACES, MANIFEST, Manifest, Store, verify_store
 from memaudit.types import Status
 
 
 def faults_of(path: Path) -> list[str]:
-    """Of the store, and of the tiles and details within it."""
-    return [*verify_store(path), *window_faults(path)]
+    """Of the store, and of the tiles, details and features within it."""
+    return [*verify_store(path), *window_faults(path), *feature_faults(Store(path, Manifest.read(path)))]
 
 
 def unchecked_in(path: Path) -> list[str]:
@@ -88,7 +89,8 @@ def _held(manifest: Manifest) -> dict[str, object]:
 
 
 def _windows(store: Store) -> dict[str, object]:
-    """How many tiles and details the images have, or what is wrong with them; nothing of those that are not there."""
+    """How many tiles, details and features the images have, or what is wrong with them; nothing of those that are not
+    there."""
     value: dict[str, object] = {}
     for name in (TILES, DETAILS):
         try:
@@ -97,4 +99,8 @@ def _windows(store: Store) -> dict[str, object]:
                 value[name] = window_counts(windows)._asdict()
         except InconclusiveError as error:
             value[name] = {"fault": str(error)}
-    return value
+    try:
+        kept = kept_counts(store)
+        return value if kept is None else {**value, FOLDER: kept._asdict()}
+    except InconclusiveError as error:
+        return {**value, FOLDER: {"fault": str(error)}}

@@ -20,6 +20,7 @@ from memaudit.images.image_ref import first_frames_line
 from memaudit.images.passed_over import PassedOver
 from memaudit.images.views import details as all_details
 from memaudit.images.views import tiles as all_tiles
+from memaudit.matching.kept import FOLDER, KeptCounts, identity, keep_features
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import Store
 from memaudit.types import Coverage, EncoderSpec, Progress, silent
@@ -29,7 +30,8 @@ from memaudit.types import Coverage, EncoderSpec, Progress, silent
 class MadeStore:
     """A store that was made or brought up to date; it is taken wherever a store is.
 
-    tiles, details: how many windows of the images were embedded beside them, None for none. not_read: what was not
+    tiles, details: how many windows of the images were embedded beside them, None for none. features: of how many what
+    pixels are compared by is kept, None for none. not_read: what was not
     looked at of the sources, in sentences: captions and the like, and what may hold pictures in another form.
 
     >>> made = ma.embed("training", out="store", encoder="thumbnail")
@@ -40,6 +42,7 @@ class MadeStore:
     store: Store
     tiles: WindowCounts | None = None
     details: WindowCounts | None = None
+    features: KeptCounts | None = None
     not_read: tuple[str, ...] = ()
 
     @property
@@ -78,9 +81,10 @@ class MadeStore:
         return card("memaudit store", self._measured, cells)
 
     @property
-    def windows(self) -> dict[str, WindowCounts]:
-        """Counts of tiles and details, of those that there are."""
-        return {name: count for name, count in ((TILES, self.tiles), (DETAILS, self.details)) if count is not None}
+    def windows(self) -> dict[str, WindowCounts | KeptCounts]:
+        """Counts of tiles, details and features, of those that there are."""
+        counts = ((TILES, self.tiles), (DETAILS, self.details), (FOLDER, self.features))
+        return {name: count for name, count in counts if count is not None}
 
     @property
     def _measured(self) -> str:
@@ -102,6 +106,7 @@ def embed(
     reuse: bool = True,
     tiles: bool = False,
     fine_tiles: bool = False,
+    features: bool = False,
     max_unreadable: float = 0.01,
     allow_unverified_weights: bool = False,
     progress: Progress = silent,
@@ -110,7 +115,9 @@ def embed(
 
     sources: folders, images, manifests, tars, tables, or URLs of them. encoder: of `list_encoders`. append: add the
     sources' new images to a finished store; replace_changed: write it anew from the first changed image on. tiles,
-    fine_tiles: also embed parts of each image. max_unreadable: share of images that may be unreadable.
+    fine_tiles: also embed parts of each image. features: keep what pixels are compared by, so that audits and dedup
+    need not read the files again: small pixels and local features, some 0.1 MB an image. max_unreadable: share
+    of images that may be unreadable.
 
     Raises UsageError for impossible options, InputError for sources that changed, InconclusiveError where more images
     than allowed could not be read (the store is there all the same).
@@ -119,6 +126,8 @@ def embed(
     <Store store: 12 of 12 images, thumbnail>
     """
     folder = Path(out)
+    if features:
+        identity()  # what it needs is missed now, and not when all is embedded
     loaded = load_encoder(encoder, device=device, allow_unverified_weights=allow_unverified_weights)
     passed = PassedOver()
     options = EmbedOptions(batch_size=batch_size, workers=workers, shard_rows=shard_rows, reuse=reuse, passed=passed)
@@ -139,7 +148,8 @@ def embed(
     for embedded in (store, *(each.store for each in windows.values())):
         require_readable(embedded, max_unreadable)
     counts = {name: window_counts(each) for name, each in windows.items()}
-    return MadeStore(store, counts.get(TILES), counts.get(DETAILS), _not_read(passed, store))
+    kept = keep_features(store, workers, progress) if features else None
+    return MadeStore(store, counts.get(TILES), counts.get(DETAILS), kept, _not_read(passed, store))
 
 
 def _not_read(passed: PassedOver, store: Store) -> tuple[str, ...]:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from memaudit.audit.pairing import Prompted
 from memaudit.audit.results import ByPrompt
 from memaudit.images.parts import file_of
-from memaudit.statistics import rate_of
+from memaudit.statistics import rate_of, weighted_rate
 from memaudit.store import Columns
-from memaudit.types import Coverage, Int64, Status
+from memaudit.types import Coverage, Float64, Int64, Status
 
 _UNASKED = Prompted("")
 
@@ -71,6 +71,9 @@ def by_prompt(asked: Asked, columns: Columns, counted: NDArray[np.bool_], found:
     returned = len(np.unique(asked.prompt[counted & found]))
     lost = np.concatenate([asked.prompt[columns.status == Status.UNREADABLE], asked.of_missing])
     measured, unmeasured = int((drawn > 0).sum()), int((drawn[np.unique(lost)] == 0).sum())
+    strategies = sorted({each.strategy for each in asked.by_row if each.strategy})
+    shares = _shares(asked, drawn > 0)
+    hit = np.unique(asked.prompt[counted & found])
     seeds, prompts = np.unique(drawn[drawn > 0], return_counts=True)
     return ByPrompt(
         rate_of(returned, Coverage(measured, measured + unmeasured)),
@@ -78,4 +81,24 @@ def by_prompt(asked: Asked, columns: Columns, counted: NDArray[np.bool_], found:
         asked.prompt,
         asked.of_missing,
         asked.sizes,
+        tuple(strategies),
+        shares,
+        None if shares is None or not shares.max() else weighted_rate(shares[hit].tolist(), float(shares.max())),
     )
+
+
+def _shares(asked: Asked, measured: NDArray[np.bool_]) -> Float64 | None:
+    """Of each measured prompt the share of all captions that it stands for; None where all stand for as many.
+
+    One of which nobody says it counts as the one that stands for most.
+    """
+    weight = np.full(asked.prompts, np.nan)
+    for number, each in zip(asked.prompt.tolist(), asked.by_row, strict=True):
+        weight[number] = np.nan if each.weight is None else each.weight
+    if np.isnan(weight[measured]).all():
+        return None
+    largest = np.nanmax(weight[measured])
+    weight = np.where(measured, np.where(np.isnan(weight), largest, weight), 0.0)
+    if not largest or (weight[measured] == largest).all():
+        return None
+    return np.asarray(weight / weight.sum(), dtype=np.float64)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,14 @@ _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 
 @dataclass(frozen=True)
 class Prompted:
-    """What a generation was asked for: the training image its prompt was taken from, the prompt, the seed."""
+    """What a generation was asked for: the training image its prompt was taken from, the prompt, the seed, and how the
+    prompt was chosen: its strategy, and its weight, how many captions it stands for. None: nobody said."""
 
     reference_id: str
     prompt: str = ""
     seed: str = ""
+    strategy: str = ""
+    weight: float | None = None
 
 
 Pairing = Mapping[str, Prompted]
@@ -66,8 +70,8 @@ def pairer(file: Path | None, pattern: str | None, metadata: bool) -> Pairer | N
 
 
 def read_pairing(path: str | Path) -> dict[str, Prompted]:
-    """Read generation, image_id and optionally prompt and seed: a CSV or TSV with a header, JSON lines, a JSON array of
-    objects, or Parquet.
+    """Read generation, image_id and optionally prompt, seed, strategy and weight: a CSV or TSV with a header, JSON
+    lines, a JSON array of objects, or Parquet.
 
     Keys are what the file calls the generations. Raises InputError for an unreadable file, absent columns, no line at
     all, a line with more fields than columns (an unquoted comma), an empty or a repeated generation.
@@ -104,10 +108,24 @@ def _collected(path: Path, rows: Iterable[NumberedRow]) -> dict[str, Prompted]:
             raise InputError(f"{place}: the generation or its training image_id is empty{more}")
         if key in pairing:
             raise InputError(f"{place}: generation {key!r} occurs twice")
-        pairing[key] = _asked(target, first_of(row, ("prompt",)).text, first_of(row, ("seed",)).text)
+        asked = _asked(target, first_of(row, ("prompt",)).text, first_of(row, ("seed",)).text)
+        strategy, weight = storable(first_of(row, ("strategy",)).text), _weight(first_of(row, ("weight",)).text, place)
+        pairing[key] = replace(asked, strategy=strategy, weight=weight)
     if not pairing:
         raise InputError(f"pairing {path} has no line that names a generation: name at least one, or leave it out")
     return pairing
+
+
+def _weight(text: str, place: str) -> float | None:
+    if not text:
+        return None
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = math.nan
+    if not 0 <= weight < math.inf:
+        raise InputError(f"{place}: the weight {text[:80]!r} is none: expected a number of captions, 0 or more")
+    return weight
 
 
 def stem_of(image_id: str) -> str:
@@ -233,7 +251,8 @@ def _line_of(image_id: str, groups: Mapping[str, str | None], named: Pairing) ->
         raise InputError(
             f"generation {image_id!r} names {groups['generation']!r} by --pairing-pattern, which --pairing lacks"
         )
-    return _asked(line.reference_id, groups.get("prompt") or line.prompt, groups.get("seed") or line.seed)
+    asked = _asked(line.reference_id, groups.get("prompt") or line.prompt, groups.get("seed") or line.seed)
+    return replace(asked, strategy=line.strategy, weight=line.weight)
 
 
 def _resolved(pairing: dict[str, Prompted], references: Store) -> dict[str, Prompted]:

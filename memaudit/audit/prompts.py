@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -24,12 +24,19 @@ _NAME_DIGITS = 6
 
 
 class Prompt(NamedTuple):
-    """A caption to generate from. copies: images of its group in the dedup run; 0: no run was given."""
+    """A caption to generate from. copies: images of its group in the dedup run; 0: no run was given.
+
+    strategy: how it was chosen; stratum: random, or duplicated; weight: how many distinct captions it stands for, 0 for
+    none but itself: of the most duplicated ones no rate of the model follows.
+    """
 
     prompt: str
     image_id: str
     seed: int
     copies: int
+    strategy: str = "random"
+    stratum: str = "random"
+    weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -135,10 +142,23 @@ def choose_prompts(
         )
     distinct = len(drawn.ranked()) if drawn.complete else _estimated(drawn.ranked()[2 * count - 1], 2 * count)
     wanted = {"random": 0, "most-duplicated": count, "mixed": count // 2}[strategy]
-    chosen = _first_captions([prompt for _, prompt in duplicated.ranked()], wanted)
+    certain = _first_captions([prompt for _, prompt in duplicated.ranked()], wanted)
+    chosen = certain
     if strategy != "most-duplicated":
-        chosen = _first_captions([*chosen, *(prompt for _, prompt in drawn.ranked())], count)
-    return Chosen(tuple(chosen), captioned, len(store), distinct, not drawn.complete)
+        chosen = _first_captions([*certain, *(prompt for _, prompt in drawn.ranked())], count)
+    weighted = _weighted(chosen, len(certain), distinct, strategy)
+    return Chosen(weighted, captioned, len(store), distinct, not drawn.complete)
+
+
+def _weighted(chosen: Sequence[Prompt], certain: int, distinct: int, strategy: str) -> tuple[Prompt, ...]:
+    """The first `certain` of them were taken without a draw and stand for themselves, the others for all that is left
+    of the `distinct` captions."""
+    drawn = len(chosen) - certain
+    weight = max(1.0, (distinct - certain) / drawn) if drawn else 0.0
+    alone = 0.0 if strategy == "most-duplicated" else 1.0
+    of_certain = (prompt._replace(strategy=strategy, stratum="duplicated", weight=alone) for prompt in chosen[:certain])
+    of_drawn = (prompt._replace(strategy=strategy, stratum="random", weight=weight) for prompt in chosen[certain:])
+    return (*of_certain, *of_drawn)
 
 
 def _require_possible(count: int, strategy: str, sizes: GroupSizes | None) -> None:

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from memaudit.audit.repeats import Digests
 from memaudit.matching.calibrated import Calibrated
 from memaudit.matching.results import Matches, Misses, ReferenceViews
+from memaudit.statistics import WeightedRate
 from memaudit.store import Store
 from memaudit.types import Coverage, EncoderSpec, Float32, Float64, Int64, Rate
+
+MOST_DUPLICATED = "most-duplicated"
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,9 @@ class ByPrompt:
 
     returned: prompts of which any generation that counts repeats a training image, of those measured. seeds: how many
     prompts have how many such generations. prompt (rows,), of_missing: the number of the prompt of each generation, and
-    of those that are not there; asked (prompts,): generations that a prompt was to have.
+    of those that are not there; asked (prompts,): generations that a prompt was to have. strategies: by which prompts
+    were chosen. shares (prompts,): of all captions, that each stands for; weighted: the share of captions that gave an
+    image back; None where all prompts stand for as many.
     """
 
     returned: Rate
@@ -109,6 +114,14 @@ class ByPrompt:
     prompt: Int64
     of_missing: Int64
     asked: Int64
+    strategies: tuple[str, ...] = ()
+    shares: Float64 | None = None
+    weighted: WeightedRate | None = None
+
+    @property
+    def most_duplicated(self) -> bool:
+        """Whether prompts were chosen because their images are repeated: no rate of the model follows."""
+        return MOST_DUPLICATED in self.strategies
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,10 @@ FineTiles = Annotated[
     bool,
     typer.Option("--fine-tiles", help="With --tiles, 100 small parts of each image too: audits find details by them."),
 ]
+Features = Annotated[
+    bool,
+    typer.Option("--features", help="Keep what pixels are compared by (some 0.1 MB an image): no file is read again."),
+]
 
 
 def embed(
@@ -54,6 +58,7 @@ def embed(
     no_reuse: NoReuse = False,
     tiles: Tiles = False,
     fine_tiles: FineTiles = False,
+    features: Features = False,
     max_unreadable: MaxUnreadable = 0.01,
     allow_unverified_weights: Unverified = False,
     as_json: JsonFlag = False,
@@ -78,6 +83,7 @@ def embed(
             reuse=not no_reuse,
             tiles=tiles,
             fine_tiles=fine_tiles,
+            features=features,
             max_unreadable=max_unreadable,
             allow_unverified_weights=allow_unverified_weights,
             progress=progress,

@@ -20,6 +20,7 @@ from memaudit.dedup.verdicts import VERDICTS, Said, Verdicts
 from memaudit.files import digest_of
 from memaudit.matching.compare import HELD, Checks, Ends, Files, checked_in_order
 from memaudit.matching.identity import identity_of_rule
+from memaudit.matching.kept import KeptFeatures
 from memaudit.matching.overlap import Overlaps
 from memaudit.matching.schedule import Schedule, schedule
 from memaudit.similarity import Pairs
@@ -48,7 +49,8 @@ class Confirmed(NamedTuple):
 class Limits:
     """How pixels are compared. store: digest of what is compared; scratch: folder where verdicts outlive a killed run,
     None keeps none; seconds: that it may take, None for any; seed: of the pairs that it is estimated by; tell: is given
-    the estimate. cut: least probability of a copy, None: the model's own."""
+    the estimate. cut: least probability of a copy, None: the model's own. kept: what of the images need not be read,
+    None: nothing is kept."""
 
     store: str
     scratch: Path | None
@@ -56,6 +58,7 @@ class Limits:
     seed: int
     tell: Callable[[str], None]
     cut: float | None = None
+    kept: KeptFeatures | None = None
 
     def verdicts(self) -> Verdicts:
         depends_on = digest_of({"store": self.store, "rule": identity_of_rule(), "cut": self.cut})
@@ -91,7 +94,7 @@ def confirm(
     picked = rule.chosen(band)
     chosen = below[picked]
     images = columns.at(rows[by_id])
-    files = Files(images.uri, images.sha256)
+    files = Files(images.uri, images.sha256, limits.kept.images(rows[by_id]) if limits.kept else None)
     numbers = rows[by_id][left[picked]] * len(columns.image_id) + rows[by_id][right[picked]]
     comparison = _Comparison(Ends.of(files, files, left[picked], right[picked]), numbers, pairs.similarity[chosen])
     comparison.run(limits, progress)

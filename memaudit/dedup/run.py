@@ -18,6 +18,7 @@ from memaudit.dedup.setup import Setup, set_up
 from memaudit.dedup.skew import removal_skew
 from memaudit.dedup.skew_sums import linked_families
 from memaudit.dedup.verdicts import VERDICTS
+from memaudit.matching.kept import features_of
 from memaudit.matching.shortfalls import cut_archives
 from memaudit.store import Store
 from memaudit.types import Coverage, Progress, silent, unsaid
@@ -54,7 +55,8 @@ def dedup(
     rows = np.setdiff1d(setup.rows, found.row)
     rule = setup.rule(rows)
     searched = search(setup, rows, rule, scratch, progress)
-    limits = Limits(store.digest, scratch, options.budget, options.seed, tell, setup.plan.cut)
+    kept = features_of(store) if rule else None
+    limits = Limits(store.digest, scratch, options.budget, options.seed, tell, setup.plan.cut, kept)
     outcome = decide_all(setup, rows, searched.found, found, rule, limits, progress)
     ignored = Ignored(ruled_out.digest, len(ruled_out.pairs), outcome.ruled_out) if ruled_out else None
     steps = (searched.shortfall, shortfall(outcome.pixels, options.max_unreadable))

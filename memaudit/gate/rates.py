@@ -12,12 +12,17 @@ from memaudit.gate.policy import AuditPolicy
 from memaudit.gate.subjects import of_subject, subject_places
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
 from memaudit.report import page
-from memaudit.report.model import AuditMeasures, ByPrompt, OutcomesByPrompt, Report
+from memaudit.report.model import AuditMeasures, ByPrompt, OutcomesByPrompt, Report, WeightedRate
 from memaudit.report.model import Rate as Stated
-from memaudit.statistics import least_drawn, rate_of
-from memaudit.types import Coverage, Rate
+from memaudit.statistics import least_drawn, rate_of, weighted_rate
+from memaudit.types import Coverage
 
 AGAIN = "audit again with this version: what is embedded is kept"
+MOST_DUPLICATED = "most-duplicated"
+_OF_DUPLICATED = (
+    "Prompts were taken from the most duplicated images: their rate is none of the model; audit prompts of --strategy "
+    "random or mixed as well, or instead."
+)
 
 
 def open_count(report: Report, results: AuditMeasures, accepted: Collection[int]) -> int:
@@ -97,8 +102,49 @@ def judge_rate(
         how = "if they are independent, for no pairing names their prompts"
         generations = _Drawn("generations", "repeat a training image", how, coverage, searched.count, left)
         return _judged(name, generations, policy)
+    if MOST_DUPLICATED in prompts.strategies:
+        return unmeasured(name, "max_rate", share(policy.max_rate), _OF_DUPLICATED)
+    if prompts.weighted is not None:
+        return _weighted(name, report, results, prompts.weighted, accepted, policy)
     still = open_prompts(report, results, prompts, accepted) if left else 0
     return _judged(name, _of_prompts(prompts, searched, still), policy)
+
+
+def _weighted(
+    name: str,
+    report: Report,
+    results: AuditMeasures,
+    stated: WeightedRate,
+    accepted: Collection[int],
+    policy: AuditPolicy,
+) -> RuleResult:
+    """Each prompt counts for the captions that it stands for."""
+    outcomes = results.outcomes
+    named = outcomes.by_prompt if outcomes else UNSET
+    if outcomes is None or named is UNSET or named.shares is UNSET or len(named.shares) != len(outcomes.found):
+        return unmeasured(name, "max_rate", share(policy.max_rate), "The report does not say what prompts stand for.")
+    waived = queries(report, of_subject(report, accepted))
+    numbered = zip(outcomes.found, named.found, named.shares, strict=True)
+    shares = {number: part for query, number, part in numbered if query not in waived}
+    every = weighted_rate(dict(zip(named.found, named.shares, strict=True)).values(), stated.largest, policy.confidence)
+    if abs(every.value - stated.value) > 1e-6:
+        raise ValueError(f"a weighted rate of {stated.value:g} is not that of its outcomes, {every.value:g}")
+    rate = weighted_rate(shares.values(), stated.largest, policy.confidence)
+    outcome = _against_limit(rate.value, rate.upper, policy.max_rate)
+    figure = at_most(rate.upper)
+    also = (
+        "" if len(shares) == len(set(named.found)) else f" that nobody accepted, and at most {at_most(every.upper)} any"
+    )
+    endings = {
+        Verdict.PASS: "within the limit.",
+        Verdict.FAIL: f"and the rate found, {share(rate.value)}, is itself above the limit.",
+        Verdict.INCONCLUSIVE: "too few prompts, or one of them stands for too many captions.",
+    }
+    sentence = (
+        f"With {policy.confidence:.0%} confidence at most {figure} of captions give a training image back{also}, each "
+        f"prompt counted for the captions it stands for (at most {share(stated.largest)} of all): {endings[outcome]}"
+    )
+    return RuleResult(name, "max_rate", outcome, figure, share(policy.max_rate), sentence)
 
 
 def _coverage(rate: Stated) -> Coverage:
@@ -124,7 +170,7 @@ def _unsaid(name: str, policy: AuditPolicy) -> RuleResult:
 def _judged(name: str, drawn: _Drawn, policy: AuditPolicy) -> RuleResult:
     every = rate_of(drawn.found, drawn.coverage, policy.confidence)
     rate = rate_of(drawn.left, drawn.coverage, policy.confidence)
-    outcome = _against_limit(rate, policy.max_rate)
+    outcome = _against_limit(rate.value, rate.upper, policy.max_rate)
     figure, n = at_most(rate.upper), f"{drawn.how} (n = {drawn.coverage.measured:,})"
     if drawn.left == drawn.found:
         bound = f"at most {figure} of {drawn.what} {drawn.do} {n}"
@@ -144,10 +190,10 @@ def _judged(name: str, drawn: _Drawn, policy: AuditPolicy) -> RuleResult:
     return RuleResult(name, "max_rate", outcome, figure, share(policy.max_rate), sentence)
 
 
-def _against_limit(rate: Rate, limit: float) -> Verdict:
-    if rate.upper <= limit:
+def _against_limit(value: float | None, upper: float, limit: float) -> Verdict:
+    if upper <= limit:
         return Verdict.PASS
-    return Verdict.FAIL if rate.value is not None and rate.value > limit else Verdict.INCONCLUSIVE
+    return Verdict.FAIL if value is not None and value > limit else Verdict.INCONCLUSIVE
 
 
 def _how_many(policy: AuditPolicy, drawn: _Drawn) -> str:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from memaudit.matching.agreement import NONE
+from memaudit.matching.kept import KeptImage, features_of
 from memaudit.matching.kinds import Kind
 from memaudit.matching.overlap import Overlaps
 from memaudit.matching.pictures import Picture, import_cv2, read_picture
@@ -31,16 +32,27 @@ _AHEAD = 4  # pieces that wait for each thread
 
 
 class Files(NamedTuple):
-    """Where the images of one side are: uri and sha256 of the embedded file, both (n,) object arrays of str."""
+    """Where the images of one side are: uri and sha256 of the embedded file, both (n,) object arrays of str. kept:
+    where what is kept of them is, (n,) of `KeptImage` or None; None: nothing is."""
 
     uri: NDArray[np.object_]
     sha256: NDArray[np.object_]
+    kept: NDArray[np.object_] | None = None
+
+    def followed_by(self, others: Files) -> Files:
+        """These, and then the others."""
+        kept = [np.full(len(side.uri), None, object) if side.kept is None else side.kept for side in (self, others)]
+        uri, sha256 = (np.concatenate(both) for both in zip(self[:2], others[:2], strict=True))
+        return Files(uri, sha256, np.concatenate(kept))
 
 
 def files_of(store: Store, rows: Int64) -> Files:
-    """The files of these rows of a store."""
-    columns = store.columns(rows)
-    return Files(columns.uri, columns.sha256)
+    """The files of these rows of a store, and what is kept of them.
+
+    Raises InconclusiveError where what is kept is of another state of the store, or damaged.
+    """
+    columns, kept = store.columns(rows), features_of(store)
+    return Files(columns.uri, columns.sha256, None if kept is None else kept.images(rows))
 
 
 class Parts(NamedTuple):
@@ -137,8 +149,7 @@ class Ends(NamedTuple):
         windows = np.concatenate(parts) if parts else np.full(2 * pairs, "", object)
         names, window = np.unique(windows.astype(str), return_inverse=True)
         _, first, place = np.unique(rows * max(1, len(names)) + window, return_index=True, return_inverse=True)
-        both = zip(queries, references, strict=True)
-        sides = queries if same else Files(*(np.concatenate([own, other]) for own, other in both))
+        sides = queries if same else queries.followed_by(references)
         return cls(place[:pairs], place[pairs:], _Pictures(sides, rows[first], windows[first]))
 
 
@@ -250,7 +261,9 @@ class _Read:
 
     def __init__(self, pictures: _Pictures, place: int) -> None:
         row, self.window = pictures.row[place], str(pictures.window[place])
-        self._uri, self._sha256 = pictures.files.uri[row], pictures.files.sha256[row]
+        files = pictures.files
+        self._uri, self._sha256 = files.uri[row], files.sha256[row]
+        self._kept: KeptImage | None = None if files.kept is None or self.window else files.kept[row]
         self._lock = Lock()
         self._picture: Picture | str | None = None
 
@@ -258,7 +271,8 @@ class _Read:
         """It, or why it cannot be read."""
         with self._lock:
             if self._picture is None:
-                self._picture = read_picture(self._uri, self._sha256, self.window)
+                kept = self._kept.reduced() if self._kept else None
+                self._picture = kept.picture() if kept else read_picture(self._uri, self._sha256, self.window)
             return self._picture
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -22,10 +22,12 @@ from memaudit.types import Float32, Float64
 
 SIDE = 384  # pixels of the longer side that features are taken at
 FEATURES = 600
-MARGIN = 0.25  # of a window's sides, on every side: what lies in the window may reach beyond it
 _PIXEL_SIDE = 256  # pixels of the longer side that are compared
+REDUCTION = f"{FEATURES} SIFT features at {SIDE}, pixels at {_PIXEL_SIDE}"
+MARGIN = 0.25  # of a window's sides, on every side: what lies in the window may reach beyond it
 SCALES = np.geomspace(0.3, 1, 13)  # of a picture, to that of the one below it
 _COARSE = 48  # pixels of the longer side at scale 1
+_PLAIN_GREY = 4  # of 255: standard deviation below which there is nothing to look for
 THUMB = 32  # pixels of either side
 _LEAST_CONTENT = 0.05  # share of the picture: less is a speck on its ground
 _LEAST_LEVEL = 8  # pixels of the shorter side
@@ -45,6 +47,26 @@ class Features(NamedTuple):
         change places, and every gradient turns the other way round."""
         places = self.places * np.array([-1, 1], np.float32) + np.array([width, 0], np.float32)
         return Features(places, self.descriptors[:, _MIRRORED])
+
+
+class Sift(NamedTuple):
+    """Keypoints: places (n, 2) float32, shares of the longer side, and descriptors (n, 128) uint8."""
+
+    places: Float32
+    descriptors: NDArray[np.uint8]
+
+    def rooted(self) -> Features:
+        """RootSIFT: Arandjelovic & Zisserman, CVPR 2012."""
+        sums = np.maximum(self.descriptors.sum(axis=1, keepdims=True, dtype=np.float32), np.float32(1e-9))
+        return Features(self.places, np.sqrt(self.descriptors / sums))
+
+
+class Coarse(NamedTuple):
+    """A picture in grey and very small: (height, width) float32 at a scale of `SCALES`; whether it shows anything."""
+
+    scale: float
+    grey: Float32
+    shows: bool
 
 
 class Frame(NamedTuple):
@@ -98,14 +120,28 @@ class Picture:
         return width, height
 
     @cached_property
-    def coarse(self) -> tuple[Float32, ...]:
-        """Grey and very small, at each of `SCALES`, for sliding over each other."""
+    def coarse(self) -> tuple[Coarse, ...]:
+        """At each of `SCALES`, for sliding over each other."""
         cv2 = import_cv2()
         grey = cv2.cvtColor(self.pyramid[min(1, len(self.pyramid) - 1)], cv2.COLOR_RGB2GRAY).astype(np.float32)
-        sizes = (self.at(_COARSE * scale) for scale in SCALES)
-        return tuple(
-            cv2.GaussianBlur(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), (0, 0), 0.7) for size in sizes
-        )
+        found = []
+        for scale in SCALES:
+            small = cv2.resize(grey, self.at(_COARSE * scale), interpolation=cv2.INTER_AREA)
+            small = cv2.GaussianBlur(small, (0, 0), 0.7)
+            found.append(Coarse(float(scale), small, bool(small.std() >= _PLAIN_GREY)))
+        return tuple(found)
+
+    @cached_property
+    def _blurred(self) -> dict[tuple[float, float], NDArray[np.uint8]]:
+        return {}
+
+    def blurred(self, side: float, sigma: float) -> NDArray[np.uint8]:
+        """The pixels at a smaller size, where the longer side has `side`, blurred; made once."""
+        if (side, sigma) not in self._blurred:
+            cv2 = import_cv2()
+            small = cv2.resize(self.pixels, self.at(side), interpolation=cv2.INTER_AREA)
+            self._blurred[side, sigma] = cv2.GaussianBlur(small, (0, 0), sigma)
+        return self._blurred[side, sigma]
 
     @cached_property
     def frames(self) -> tuple[Float64, ...]:
@@ -121,11 +157,29 @@ class Picture:
         return np.stack([_thumbnail(self, frame) for frame in self.frames])
 
 
+class Reduced(NamedTuple):
+    """What is made of an image's pixels, and dear: `pixels` (height, width, 3) uint8 RGB and local features. within: as
+    of a Picture."""
+
+    pixels: NDArray[np.uint8]
+    sift: Sift
+    within: Frame | None = None
+
+    def picture(self) -> Picture:
+        return Picture(self.pixels, _ground(self.pixels), self.sift.rooted(), self.within)
+
+
 def read_picture(uri: str, sha256: str, part: str = "") -> Picture | str:
     """Read the image at `uri`, or say why it cannot be: absent, unreadable, or another file than the one embedded.
 
     part: the name of a window; of the image only this, and `MARGIN` around it, makes the picture then.
     """
+    reduced = read_reduced(uri, sha256, part)
+    return reduced if isinstance(reduced, str) else reduced.picture()
+
+
+def read_reduced(uri: str, sha256: str, part: str = "") -> Reduced | str:
+    """The same before anything is made of it that costs little."""
     try:
         data = read_image(uri)
     except MemoryError:  # no fault of the file
@@ -136,8 +190,8 @@ def read_picture(uri: str, sha256: str, part: str = "") -> Picture | str:
         return ANOTHER_FILE
     try:
         with decoding(data, side=round(SIDE / window_named(part).part) if part else SIDE) as decoded:
-            picture = picture_of(part_of(decoded.image, part))
-            return replace(picture, within=_frame(part, decoded.image.size)) if part else picture
+            reduced = reduced_of(part_of(decoded.image, part))
+            return reduced._replace(within=_frame(part, decoded.image.size)) if part else reduced
     except UnreadableImageError as error:
         return str(error)
 
@@ -171,10 +225,14 @@ def _reason(error: Exception) -> str:
 
 
 def picture_of(image: Image.Image) -> Picture:
-    """Reduce an RGB image to a Picture. Small ones are enlarged: SIFT finds nothing in icons as they are."""
+    """Reduce an RGB image to a Picture."""
+    return reduced_of(image).picture()
+
+
+def reduced_of(image: Image.Image) -> Reduced:
+    """Small ones are enlarged: SIFT finds nothing in icons as they are."""
     grey = np.asarray(_resized(image, SIDE).convert("L"))
-    pixels = np.array(_resized(image, _PIXEL_SIDE))
-    return Picture(pixels, _ground(pixels), _features(grey))
+    return Reduced(np.array(_resized(image, _PIXEL_SIDE)), _sift(grey))
 
 
 def _ground(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -216,15 +274,12 @@ def _resized(image: Image.Image, side: int) -> Image.Image:
     return image.resize(size, Image.Resampling.BOX if scale < 0.5 else Image.Resampling.BICUBIC)
 
 
-def _features(grey: NDArray[np.uint8]) -> Features:
+def _sift(grey: NDArray[np.uint8]) -> Sift:
     keypoints, descriptors = import_cv2().SIFT_create(nfeatures=FEATURES).detectAndCompute(grey, None)
     if descriptors is None:
-        return Features(np.empty((0, 2), np.float32), np.empty((0, 128), np.float32))
+        return Sift(np.empty((0, 2), np.float32), np.empty((0, 128), np.uint8))
     places = np.array([keypoint.pt for keypoint in keypoints], np.float32) + 0.5  # OpenCV counts from a pixel's centre
-    # RootSIFT: Arandjelovic & Zisserman, CVPR 2012
-    return Features(
-        places / max(grey.shape), np.sqrt(descriptors / np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-9))
-    )
+    return Sift(places / max(grey.shape), descriptors.astype(np.uint8))  # whole numbers that OpenCV tells as floats
 
 
 def composed(outer: Float64, inner: Float64) -> Float64:

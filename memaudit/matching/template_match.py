@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.matching.pictures import SCALES, Picture, composed, import_cv2, inverted, laid
+from memaudit.matching.pictures import Picture, composed, import_cv2, inverted, laid
 from memaudit.types import Float32, Float64
 
 MOST_FEATURES = 200  # where both pictures have more, features find what there is to find, and sooner
@@ -18,7 +18,6 @@ _LOOKED_AT = 2  # sizes, of those that fit best at half the size
 _SIDE = 96  # pixels of the longer side of the picture that another one slides over
 _REACH = 4  # of them, by which a place at half the size may be wrong
 _LEAST = 8  # pixels of a side: less says nothing
-_PLAIN = 4  # of 255: standard deviation below which there is nothing to look for
 _CANVAS = 128  # pixels of the longer side of the inner picture
 _MARGIN = 24  # of them, by which the outer picture is seen beyond it
 _STEPS, _ENOUGH = 40, 1e-4
@@ -51,14 +50,13 @@ def placements(query: Picture, reference: Picture) -> Iterator[Placement]:
 def _slid(inner: Picture, outer: Picture) -> Placement | None:
     """The matrix from the inner picture to where it fits best in the outer one, and how they correlate there; None
     where it fits nowhere."""
-    cv2 = import_cv2()
     best, found = LEAST_CORRELATION, None
     places = _coarse_places(inner, outer)
     if not places:
         return None
-    below = cv2.GaussianBlur(_small(outer, _SIDE), (0, 0), 1.0)
+    below = outer.blurred(_SIDE, 1.0)
     for scale, place in places:
-        above = cv2.GaussianBlur(_small(inner, _SIDE * scale), (0, 0), 0.8)
+        above = inner.blurred(_SIDE * scale, 0.8)
         height, width = above.shape[:2]
         left, top = (max(0, 2 * at - _REACH) for at in place)
         seen = below[top : top + height + 2 * _REACH, left : left + width + 2 * _REACH]
@@ -73,14 +71,13 @@ def _slid(inner: Picture, outer: Picture) -> Placement | None:
 
 def _coarse_places(inner: Picture, outer: Picture) -> list[tuple[float, tuple[int, int]]]:
     """Sizes at which the inner picture fits best in the outer one, and where, by grey values at half the size."""
-    below, found = outer.coarse[-1], []
-    for scale, above in zip(SCALES, inner.coarse, strict=True):
+    below, found = outer.coarse[-1].grey, []
+    for scale, above, shows in inner.coarse:
         height, width = above.shape
-        if 2 * min(height, width) < _LEAST or height > below.shape[0] or width > below.shape[1]:
+        if not shows or 2 * min(height, width) < _LEAST or height > below.shape[0] or width > below.shape[1]:
             continue
-        if above.std() >= _PLAIN:
-            score, place = _best_place(below, above)
-            found.append((score, float(scale), place))
+        score, place = _best_place(below, above)
+        found.append((score, scale, place))
     return [(scale, place) for score, scale, place in sorted(found)[-_LOOKED_AT:] if score >= _LEAST_COARSE]
 
 
@@ -91,10 +88,6 @@ def _best_place(below: NDArray[Any], above: NDArray[Any]) -> tuple[float, tuple[
     scores[~(np.abs(scores) <= 1.001)] = -1
     _, score, _, place = cv2.minMaxLoc(scores)
     return score, place
-
-
-def _small(picture: Picture, side: float) -> NDArray[np.uint8]:
-    return np.asarray(import_cv2().resize(picture.pixels, picture.at(side), interpolation=import_cv2().INTER_AREA))
 
 
 def _to_window(inner: Picture, outer: Picture, window: tuple[int, int, int, int], below: tuple[int, int]) -> Float64:

@@ -35,6 +35,7 @@ from memaudit.report.model import (
     ReferenceViews,
     Report,
     Seeds,
+    WeightedRate,
     Why,
     WhyBand,
     calibration_of,
@@ -163,7 +164,12 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
 
 def searched_in(report: Report) -> str:
     """A sentence on which views of the training images an audit searched."""
-    return _searched_in(report) + _within_files(report) + _not_read(report)
+    return _searched_in(report) + _within_files(report) + _not_read(report) + _by_calibration(report)
+
+
+def _by_calibration(report: Report) -> str:
+    settled = report.results.calibration if isinstance(report.results, AuditResults) else None
+    return f" {settled.sentence}" if settled else ""
 
 
 def _not_read(report: Report) -> str:
@@ -259,6 +265,8 @@ def _by_prompt(prompts: measured.ByPrompt) -> ByPrompt:
     return ByPrompt(
         returned=rate_of(prompts.returned),
         seeds=[Seeds(seeds=seeds, prompts=count) for seeds, count in prompts.seeds],
+        strategies=list(prompts.strategies),
+        weighted=convert(prompts.weighted, WeightedRate | None, from_attributes=True),
     )
 
 

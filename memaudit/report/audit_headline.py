@@ -24,7 +24,24 @@ def headline_of(result: AuditResult) -> str:
 def _found(result: AuditResult) -> str:
     if result.by_prompt is None:
         return _of_independent(result, result.searched) + _repeated(result)
+    if result.by_prompt.weighted or result.by_prompt.most_duplicated:
+        return _of_chosen(result, result.by_prompt) + _repeated(result)
     return _of_prompts(result, result.by_prompt) + _of_seeds(result, result.by_prompt) + _repeated(result)
+
+
+def _of_chosen(result: AuditResult, prompts: ByPrompt) -> str:
+    """Prompts that stand for unequal numbers of captions, or for none: their own share is no rate of the model."""
+    rate = prompts.returned
+    count = f"{rate.count:,}" if rate.count else "None"
+    first = (
+        f"{count} of {rate.coverage.measured:,} prompts gave a training image back, with {_seeds(prompts)} "
+        f"({_likeness(result)})"
+    )
+    if prompts.most_duplicated or prompts.weighted is None:
+        return f"{first}: of the most duplicated images; no rate of the model follows."
+    found = prompts.weighted
+    bound = f"with {found.confidence:.0%} confidence at most {percent_up(found.upper)}"
+    return f"{first}. By the captions that each stands for {percent(found.value)} of all do, {bound}."
 
 
 def _of_prompts(result: AuditResult, prompts: ByPrompt) -> str:

@@ -39,4 +39,5 @@ def _by_prompt(prompts: ByPrompt, found: NDArray[np.intp], left_out: NDArray[np.
         asked=[Seeds(seeds=s, prompts=p) for s, p in zip(sizes.tolist(), counts.tolist(), strict=True)],
         found=prompts.prompt[found].tolist(),
         left_out=[*prompts.prompt[left_out].tolist(), *prompts.of_missing.tolist()],
+        shares=UNSET if prompts.shares is None else prompts.shares[prompts.prompt[found]].tolist(),
     )

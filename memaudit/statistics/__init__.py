@@ -5,8 +5,11 @@ from memaudit.statistics.draws import effective_draws, kish, rate_by_unit, ratio
 from memaudit.statistics.ranks import benjamini_hochberg, normal_quantile, rank_p
 from memaudit.statistics.relabelling import least_relabelling_p, relabelling_p
 from memaudit.statistics.shares import clopper_pearson_lower, clopper_pearson_upper, least_drawn, rate_of
+from memaudit.statistics.weighted import WeightedRate, weighted_rate
 
 __all__ = [
+    "WeightedRate",
+    "weighted_rate",
     "Rise",
     "benjamini_hochberg",
     "clopper_pearson_lower",

@@ -42,7 +42,7 @@ def clopper_pearson_upper(count: float, n: float, tail: float) -> float:
     if count == 0:
         return -math.expm1(math.log(tail) / n) if tail > 0 else 1.0
     if _is_summed(count, n, tail):
-        return _bisected(lambda p: binomial_tail(int(count), int(n), p, -1) > tail, count / n, 1.0)
+        return bisected(lambda p: binomial_tail(int(count), int(n), p, -1) > tail, count / n, 1.0)
     return beta_quantile(1 - tail, count + 1, n - count)
 
 
@@ -52,7 +52,7 @@ def clopper_pearson_lower(count: float, n: float, tail: float) -> float:
     if count == 0:
         return 0.0
     if _is_summed(count, n, tail):
-        return _bisected(lambda p: binomial_tail(int(count), int(n), p, 1) < tail, 0.0, count / n)
+        return bisected(lambda p: binomial_tail(int(count), int(n), p, 1) < tail, 0.0, count / n)
     return beta_quantile(tail, count, n - count + 1)
 
 
@@ -74,7 +74,7 @@ def _is_summed(count: float, n: float, tail: float) -> bool:
     return is_whole and (count <= _SUMMED or find_spec("scipy") is None)
 
 
-def _bisected(is_below: Callable[[float], bool], low: float, high: float) -> float:
+def bisected(is_below: Callable[[float], bool], low: float, high: float) -> float:
     """The p in (low, high) at which `is_below` turns false, to the last bits."""
     for _ in range(100):
         middle = (low + high) / 2
@@ -105,7 +105,7 @@ def binomial_tail(start: int, n: int, p: float, step: int) -> float:
 def beta_quantile(q: float, a: float, b: float) -> float:
     """The q-quantile of Beta(a, b). Without SciPy it is bisected, to nine digits."""
     if find_spec("scipy") is None or not (float(a).is_integer() and float(b).is_integer()):
-        return _bisected(lambda p: _beta_cdf(p, a, b) < q, 0.0, 1.0)
+        return bisected(lambda p: _beta_cdf(p, a, b) < q, 0.0, 1.0)
     from scipy.special import betaincinv  # imported late: it takes longer than all the rest of the gate
 
     return float(betaincinv(a, b, q))

@@ -154,3 +154,51 @@ def test_other_numbers_of_seeds_are_compared_as_so_many_draws(tmp_path: Path, tr
     assert found.unit == GENERATIONS
     assert found.new.effective == pytest.approx(39)
     assert found.p_rise > 0.3
+
+
+def weighted(strategy: str, *weights: float) -> dict[str, Prompted]:
+    return {
+        f"gen-{number:05d}": Prompted(f"train-{number % 60:05d}", f"prompt {number}", "0", strategy, weight)
+        for number, weight in enumerate(weights)
+    }
+
+
+def test_prompts_count_for_the_captions_they_stand_for(tmp_path: Path, training: Store) -> None:
+    """Twenty of a hundred repeated captions copy, none of a hundred that stand for 49 each: 20 of 5,000, not 10 %."""
+    pairing = weighted("mixed", *[1.0] * 100, *[49.0] * 100)
+    report = audited(tmp_path, training, {row: row % 60 for row in range(20)}, pairing, 200)
+    results = results_of(report)
+    assert results.by_prompt
+    assert results.by_prompt.weighted
+    assert results.by_prompt.weighted.value == pytest.approx(20 / 5000)
+    assert results.by_prompt.weighted.largest == pytest.approx(49 / 5000)
+    assert "20 of 200 prompts gave a training image back" in results.headline
+    assert "By the captions that each stands for 0.40\u00a0% of all do, with 95% confidence at most" in results.headline
+    page = (tmp_path / "report.html").read_text()
+    assert "each prompt counts for those that it stands for" in page
+    assert "Not weighted: no rate of the model" in page
+    rule = next(each for each in judge("a", report, Policy(AuditPolicy(max_rate=0.05))) if each.rule == "max_rate")
+    assert rule.outcome is Verdict.PASS
+    places = [place for place, each in enumerate(report.findings)]
+    open_rule = next(each for each in judge("a", report, Policy(), accepted=places) if each.rule == "max_rate")
+    assert open_rule.figure == "3.0%"  # nothing that nobody accepted: three times the largest
+
+
+def test_of_the_most_duplicated_no_rate_follows(tmp_path: Path, training: Store) -> None:
+    """The headline and the page say it, and the gate judges none."""
+    report = audited(tmp_path, training, {3: 3}, weighted("most-duplicated", *[0.0] * 50), 50)
+    results = results_of(report)
+    assert results.by_prompt
+    assert results.by_prompt.weighted is None
+    assert "of the most duplicated images; no rate of the model follows" in results.headline
+    assert "no rate of the model follows" in (tmp_path / "report.html").read_text()
+    rule = next(each for each in judge("a", report, Policy(AuditPolicy(max_rate=1))) if each.rule == "max_rate")
+    assert rule.outcome is Verdict.INCONCLUSIVE
+
+
+def test_equal_weights_are_none(tmp_path: Path, training: Store) -> None:
+    """Prompts drawn at random stand for as many captions each."""
+    results = results_of(audited(tmp_path, training, {3: 3}, weighted("random", *[20.0] * 50), 50))
+    assert results.by_prompt
+    assert results.by_prompt.weighted is None
+    assert results.by_prompt.strategies == ["random"]

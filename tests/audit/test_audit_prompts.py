@@ -165,3 +165,30 @@ def test_what_is_written_is_a_pairing(tmp_path: Path) -> None:
         (p.image_id, p.prompt, str(p.seed)) for p in chosen
     ]
     assert all(0 <= prompt.seed < 2**31 for prompt in chosen)
+
+
+def test_each_prompt_says_how_it_was_chosen_and_what_it_stands_for(tmp_path: Path) -> None:
+    """All weights together are the distinct captions, with `mixed` as with `random`; most-duplicated has none."""
+    captions = [f"caption {i}" for i in range(200)]
+    store = captioned(tmp_path / "store", captions, ids=[f"id-{i}" for i in range(200)])
+    sizes = groups(tmp_path, {str(g): [f"id-{10 * g + i}" for i in range(3)] for g in range(12)})
+    drawn = choose_prompts(store, 120).prompts
+    assert {(each.strategy, each.stratum) for each in drawn} == {("random", "random")}
+    assert sum(each.weight for each in drawn) == pytest.approx(200)
+    mixed = choose_prompts(store, 120, "mixed", sizes).prompts
+    assert [each.stratum for each in mixed] == ["duplicated"] * 12 + ["random"] * 108
+    assert [each.weight for each in mixed] == [1.0] * 12 + [188 / 108] * 108
+    alone = choose_prompts(store, 10, "most-duplicated", sizes).prompts
+    assert {(each.strategy, each.weight) for each in alone} == {("most-duplicated", 0.0)}
+
+
+def test_the_pairing_reads_what_prompts_stand_for(tmp_path: Path) -> None:
+    """And refuses a weight that is none."""
+    store = captioned(tmp_path / "store", [f"c {i}" for i in range(30)])
+    chosen = [each._replace(weight=3.0) for each in choose_prompts(store, 10).prompts]
+    write_prompts(chosen, tmp_path / "prompts.jsonl")
+    read = read_pairing(tmp_path / "prompts.jsonl")
+    assert {(each.strategy, each.weight) for each in read.values()} == {("random", 3.0)}
+    (tmp_path / "bad.csv").write_text("generation,image_id,weight\na,b,-1\n")
+    with pytest.raises(InputError, match="the weight '-1' is none"):
+        read_pairing(tmp_path / "bad.csv")

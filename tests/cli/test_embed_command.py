@@ -30,6 +30,21 @@ def test_it_embeds(picture_folder: MakeFolder, memaudit: Memaudit, tmp_path: Pat
     assert verify_store(tmp_path / "store") == []
 
 
+def test_it_keeps_features(picture_folder: MakeFolder, memaudit: Memaudit, tmp_path: Path) -> None:
+    """Said with their size; info counts them, verify looks at every byte."""
+    out = tmp_path / "store"
+    called = memaudit("embed", picture_folder(3), "--out", out, *THUMBNAIL, "--features")
+    assert called.code == 0
+    assert "\nfeatures: of 3 images, " in called.out
+    assert "features" in memaudit("info", out).out
+    assert memaudit("verify", out).code == 0
+    records = next((out / "features").glob("*.records"))
+    records.write_bytes(records.read_bytes()[:-1] + b"x")
+    changed = memaudit("verify", out)
+    assert changed.code == 3
+    assert "was changed, cut or removed: run memaudit embed again with --features" in changed.out
+
+
 def test_too_many_unreadable_images_are_inconclusive(
     picture_folder: MakeFolder, memaudit: Memaudit, tmp_path: Path
 ) -> None:

@@ -316,12 +316,12 @@ from memaudit.cli import app
 from memaudit.dedup import verdicts
 from memaudit.matching import compare
 last, made, check = int(sys.argv[1]), 0, compare.check
-def counted(query, reference):
+def counted(query, reference, *more):
     global made
     made += 1
     if made == last:
         os.kill(os.getpid(), signal.SIGKILL)
-    return check(query, reference)
+    return check(query, reference, *more)
 compare.check, compare._AT_ONCE, verdicts._PAIRS = counted, 1, 1
 os.cpu_count = lambda: 1
 code = app.run(sys.argv[2:])

@@ -19,6 +19,7 @@ from memaudit.report.model.audits import (
     OutcomesByPrompt,
     ReferenceViews,
     Seeds,
+    WeightedRate,
     Why,
     WhyBand,
 )
@@ -144,6 +145,7 @@ __all__ = [
     "SkewRow",
     "TrueCopies",
     "Unmeasured",
+    "WeightedRate",
     "Why",
     "WhyBand",
     "calibration_of",

@@ -72,11 +72,24 @@ class Seeds(Part, frozen=True, kw_only=True):
     prompts: Annotated[Count, says("prompts that have so many")]
 
 
+class WeightedRate(Part, frozen=True, kw_only=True):
+    """Share of captions, each prompt counted for as many as it stands for (Fay & Feuer 1997)."""
+
+    value: Annotated[Share, says("share of the weights of prompts that gave a training image back")]
+    low: Annotated[Share, says("lower end of the two-sided interval")]
+    high: Annotated[Share, says("upper end of the two-sided interval")]
+    upper: Annotated[Share, says("one-sided upper bound")]
+    largest: Annotated[Share, says("share of all weights that one prompt has at most")]
+    confidence: Annotated[Share, says("of interval and bound")]
+
+
 class ByPrompt(Part, frozen=True, kw_only=True):
     """What prompts gave back: they are what is drawn, and seeds of one prompt are not independent."""
 
     returned: Annotated[Rate, says("prompts with a generation that repeats a training image, of those measured")]
     seeds: Annotated[list[Seeds], says("generations that count, by prompt, the fewest first")]
+    strategies: Annotated[list[str], says("how prompts were chosen, as the pairing says it")] = []
+    weighted: Annotated[WeightedRate | None, says("of captions; null where all prompts stand for as many")] = None
 
 
 class OutcomesByPrompt(Part, frozen=True, kw_only=True):
@@ -85,6 +98,9 @@ class OutcomesByPrompt(Part, frozen=True, kw_only=True):
     asked: Annotated[list[Seeds], says("generations asked for, by prompt, the fewest first: who has which number")]
     found: Annotated[list[Whole], says("number of the prompt of each generation in outcomes.found")]
     left_out: Annotated[list[Whole], says("the same of outcomes.left_out")]
+    shares: Annotated[
+        list[Share] | UnsetType, says("share of all captions that the prompt of each of `found` stands for, if unequal")
+    ] = UNSET
 
 
 class Outcomes(Part, frozen=True, kw_only=True):
