@@ -33,8 +33,8 @@ class ProposedPairs:
     the cut; before: labelled before; warnings: why pixels could not be compared.
 
     >>> store = ma.embed("training", out="store", encoder="thumbnail")
-    >>> ma.propose_labels(store, "to-label.csv", match_from=0.2, count=24).pairs
-    24
+    >>> ma.propose_labels(store, "to-label.csv", match_from=0.2).pairs
+    8
     """
 
     path: Path
@@ -132,8 +132,8 @@ def propose_labels(
     Raises UsageError for impossible options, InconclusiveError where there is no pair.
 
     >>> store = ma.embed("training", out="store", encoder="thumbnail")
-    >>> ma.propose_labels(store, "pairs.jsonl", match_from=0.2, count=24).near
-    12
+    >>> ma.propose_labels(store, "pairs.jsonl", match_from=0.2).frame
+    8
     """
     path = Path(out)
     if path.suffix.lower() not in _FORMATS:

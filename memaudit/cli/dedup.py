@@ -151,6 +151,8 @@ def _found(run: DedupRun) -> Iterator[str]:
         )
         if pixels.left:
             yield f"The time given left {pixels.left:,} pairs, of a similarity of {pixels.left_from:.3g} and less."
+    if results.calibration:
+        yield results.calibration.sentence
     copies = results.copies
     if copies and copies.found < copies.possible:
         yield (

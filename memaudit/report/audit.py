@@ -164,7 +164,12 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
 
 def searched_in(report: Report) -> str:
     """A sentence on which views of the training images an audit searched."""
-    return _searched_in(report) + _within_files(report) + _not_read(report)
+    return _searched_in(report) + _within_files(report) + _not_read(report) + _by_calibration(report)
+
+
+def _by_calibration(report: Report) -> str:
+    settled = report.results.calibration if isinstance(report.results, AuditResults) else None
+    return f" {settled.sentence}" if settled else ""
 
 
 def _not_read(report: Report) -> str:

@@ -28,6 +28,9 @@ def _of_search(result: AuditResult) -> Iterator[str]:
         yield f"candidates were compared on pixels from similarity {compared_from:g} on, not from {own:g}"
     if family and threshold > family.threshold:
         yield f"similarity {threshold:g} was asked for, not {family.threshold:g}"
+    by = result.calibrated
+    if by is not None and by.cut is not None and by.cut > by.own_cut:
+        yield f"a probability of {by.cut:g} was asked for, not {by.own_cut:g}"
 
 
 def _of_coverage(result: AuditResult) -> Iterator[str]:

@@ -82,6 +82,7 @@ def test_a_run_goes_by_it_and_its_report_names_it(known: Known, calibration: Pat
         "cut": settled.cut,
         "own_cut": settled.own_cut,
     }
+    assert f"By calibration {settled.digest[:12]}" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_higher_cut_finds_fewer_pairs(known: Known, calibration: Path) -> None:

@@ -85,6 +85,12 @@ class Calibration(Part, frozen=True, kw_only=True):
     cut: Annotated[Share | None, says("probability from which it is one below that; null: the model's own")]
     own_cut: Annotated[Share, says("the model's own")]
 
+    @property
+    def sentence(self) -> str:
+        """For a reader of the report."""
+        cut = "" if self.cut is None else f", or a probability of {self.cut:g}"
+        return f"By calibration {self.digest[:12]} a copy has a similarity of {self.threshold:g}{cut}, or more."
+
 
 def calibration_of(settled: Calibrated | None) -> Calibration | None:
     if settled is None:
