@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from memaudit.api.indexes import build_index, open_index
     from memaudit.api.inspecting import Description, Verification, describe, verify
     from memaudit.api.looking_up import LookupRun, run_lookup
+    from memaudit.api.planning import SamplePlan, plan_sample
     from memaudit.api.prompting import Prompts, make_prompts
     from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, open_report
     from memaudit.api.stores import MadeStore, embed, import_embeddings, open_store
@@ -46,6 +47,7 @@ _HOMES = {
     "indexes": ("build_index", "open_index"),
     "inspecting": ("Description", "Verification", "describe", "verify"),
     "looking_up": ("LookupRun", "run_lookup"),
+    "planning": ("SamplePlan", "plan_sample"),
     "prompting": ("Prompts", "make_prompts"),
     "runs": ("AuditRun", "DedupRun", "ExtractionRun", "open_report"),
     "stores": ("MadeStore", "embed", "import_embeddings", "open_store"),
@@ -70,6 +72,7 @@ __all__ = [
     "MadeStore",
     "Prompts",
     "ProposedPairs",
+    "SamplePlan",
     "Table",
     "Verification",
     "allow_hosts",
@@ -89,6 +92,7 @@ __all__ = [
     "open_index",
     "open_report",
     "open_store",
+    "plan_sample",
     "propose_labels",
     "run_audit",
     "run_dedup",

@@ -112,11 +112,10 @@ def run_audit(
 
     generations, control: images (folder, manifest, archive …) or a store; control are held-out images, never trained
     on. against: the training set's store or an index of it. out: folder of the run's files, where it continues; None: a
-    temporary one. pairing: a CSV, TSV, JSON or Parquet that says which image's prompt a generation was made from;
+    temporary one. pairing: a CSV, TSV, JSON or Parquet that names the image of each generation's prompt;
     pairing_pattern: how generations are named, say {image_id}_{seed}.png. threshold: cosine, None for the encoder's
     own. views: none, flips, tiles or all. match: whether candidates from `match_from` to the threshold are decided on
-    pixels: auto, pixels or none. calibration: a file of `calibrate`, whose threshold and cut count. metrics: also C_T,
-    AuthPct and the FLD gap, which need a control.
+    pixels: auto, pixels or none. calibration: a file of `calibrate`. metrics: also C_T, AuthPct, FLD gap, by a control.
 
     Raises UsageError for impossible options, InconclusiveError where nothing could be measured.
 
@@ -131,8 +130,6 @@ def run_audit(
     about_faces = _about_faces(choices, options, encoding)
     place = Place(out)
     with place.running("audit"):
-        if blur_faces:
-            remove_earlier_pictures(place.folder)
         on_pixels = _require_possible(options, views, control)
         asked = _Asked(
             _source(generations),
@@ -182,6 +179,8 @@ def _source(given: str | Path | AnyStore) -> str | Path | Store:
 
 def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
     """Measure and write. Raises InconclusiveError and EmptyInputError for what could not be measured."""
+    if asked.blur:
+        remove_earlier_pictures(out)
     references = searcher_at(against)
     _require_apart(references.store.folder, out)
     if asked.faces.wanted or references.store.manifest.kind == FACES:

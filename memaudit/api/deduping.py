@@ -51,15 +51,12 @@ def run_dedup(
     """Find the near-duplicates of a store, decide what to keep, and state the recall of finding them.
 
     out: folder of the run's files; None: a temporary one. against: another store, whose images are dropped first.
-    ignore: CSV of left_id, right_id, pairs that are none. threshold: cosine, None for the encoder's own. clusters: None
-    for chosen by cost, 0 for every image with every other. keep: cleanest, largest, first or best:COLUMN. match:
-    whether pairs from `match_from` to the threshold are decided on pixels: auto, pixels or none. budget: time for that,
-    such as "2h" (s, m, h or d) or in seconds: the most similar pairs come first, and the report says what was left.
-    calibration: a file of `calibrate`, whose threshold and cut count. tell: is given a line about how long it will
-    take, where that is a minute or more.
+    ignore: CSV of left_id, right_id, pairs that are none. threshold: cosine, None for the encoder's own. clusters:
+    None: by cost, 0: all pairs. keep: cleanest, largest, first or best:COLUMN. match: whether pixels decide pairs from
+    `match_from` to the threshold: auto, pixels or none. budget: time for that, "2h" (s, m, h, d) or seconds; the most
+    similar pairs come first. calibration: a file of `calibrate`. tell: is given an estimate of what takes long.
 
-    Raises UsageError for impossible options, InputError for a store without images, InconclusiveError for one that is
-    unfinished or damaged.
+    Raises UsageError for impossible options, InputError for no images, InconclusiveError for a store that is not whole.
 
     >>> dedup = ma.run_dedup(ma.embed("training", out="store", encoder="thumbnail"))
     >>> dedup.recall.by_pair.value, len(dedup.pairs)

@@ -23,6 +23,7 @@ from memaudit.cli import (
     index,
     inspect,
     lookup,
+    plan,
     prompts,
 )
 from memaudit.cli import import_embeddings as ready
@@ -55,6 +56,7 @@ app.command("verify")(inspect.verify)
 app.command("doctor")(inspect.doctor)
 app.add_typer(calibrate.app, name="calibrate")
 app.add_typer(encoders.app, name="encoders")
+app.add_typer(plan.app, name="plan")
 
 
 def _print_version(wanted: bool) -> None:

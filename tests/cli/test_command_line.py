@@ -22,7 +22,7 @@ from memaudit.errors import InconclusiveError, MemauditError
 
 COMMANDS = [
     *(["embed"], ["index"], ["dedup"], ["audit"], ["gate"], ["compare"], ["info"], ["verify"], ["doctor"]),
-    *(["encoders", "list"], ["encoders", "fetch"]),
+    *(["encoders", "list"], ["encoders", "fetch"], ["plan", "sample"]),
 ]
 HEAVY = (
     *("torch", "torchvision", "cv2", "faiss", "open_clip", "onnxruntime"),

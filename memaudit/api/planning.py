@@ -1,0 +1,88 @@
+"""How large a sample must be before anything is generated."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+from memaudit.api.notebook import card
+from memaudit.errors import UsageError
+from memaudit.statistics import least_drawn
+from memaudit.types import CONFIDENCE
+
+CONTROLS = 100  # families of held-out images, with fewer an audit gives no p-value
+LEVEL = 0.05  # false discovery rate of single generations
+
+
+@dataclass(frozen=True, repr=False)
+class SamplePlan:
+    """What it takes to show that at most `rate` of prompts give a training image back, if none is found.
+
+    prompts: without a finding; with_one, with_two: with one and with two prompts that do. generations: of all prompts,
+    `seeds` each. controls: families of held-out images that an audit needs for any p-value; controls_for_one: for a
+    single generation of its own to stand out. copies: altered training images, all of them found, that show the
+    detection recall `recall`; 0 where every copy is taken to be detected.
+
+    >>> ma.plan_sample(0.01).prompts
+    299
+    """
+
+    rate: float
+    seeds: int
+    recall: float
+    confidence: float
+    prompts: int
+    with_one: int
+    with_two: int
+    generations: int
+    controls: int
+    controls_for_one: int
+    copies: int
+
+    def as_dict(self) -> dict[str, object]:
+        """All of it as one JSON object."""
+        return asdict(self)
+
+    def __repr__(self) -> str:
+        return f"<SamplePlan: {self.prompts:,} prompts of {self.seeds:,} seeds for {self.rate:g}>"
+
+    def _repr_html_(self) -> str:
+        cells = [(name, f"{value:,}") for name, value in asdict(self).items()]
+        return card("memaudit plan sample", f"{self.prompts:,} prompts", cells)
+
+
+def plan_sample(rate: float, *, seeds: int = 1, recall: float = 1.0, confidence: float = CONFIDENCE) -> SamplePlan:
+    """Say how many prompts, generations, held-out images and altered copies it takes, before generating.
+
+    rate: the share of prompts that is to be shown as an upper bound. seeds: generations of each prompt; they find more,
+    and take no prompt away. recall: the share of copies that an audit finds; where it is below 1, a bound of all copies
+    takes so many more prompts. Raises UsageError for what cannot be shown.
+
+    >>> plan = ma.plan_sample(0.001, seeds=4, recall=0.95)
+    >>> plan.prompts, plan.generations, plan.copies
+    (3152, 12608, 59)
+    """
+    if not 0 < rate < 1:
+        raise UsageError(f"--rate {rate:g} is out of range: expected a share above 0 and below 1, such as 0.1%")
+    if not 0 < recall <= 1:
+        raise UsageError(f"--recall {recall:g} is out of range: expected a share above 0, 1 at most")
+    if seeds < 1:
+        raise UsageError(f"--seeds {seeds} is out of range: expected at least 1")
+    if not 0.5 <= confidence < 1:
+        raise UsageError(f"--confidence {confidence:g} is out of range: expected 0.5 to below 1")
+    prompts, with_one, with_two = (least_drawn(rate * recall, count, confidence) for count in range(3))
+    copies = 0 if recall == 1 else math.ceil(math.log(1 - confidence) / math.log(recall))
+    alone = math.ceil(round(prompts / LEVEL, 6)) - 1
+    return SamplePlan(
+        rate,
+        seeds,
+        recall,
+        confidence,
+        prompts,
+        with_one,
+        with_two,
+        prompts * seeds,
+        CONTROLS,
+        max(CONTROLS, alone),
+        copies,
+    )
