@@ -19,9 +19,10 @@ from memaudit.types import Float64
 
 SURE = 4.0  # closeness from which no further alignment is looked at
 SIMPLE = 150  # features: fewer have drawings such as the cards of a deck, which embeddings call near-duplicates
+COMMON = 0.4  # share of the smaller picture that the common part takes, else it says nothing
 # What the model's parts have few of (docs/protocols/pixel-matching.md)
-LEAST_ALIKE = 0.4  # share of all patches that agree: with less nothing fits, and
-UNALIKE = 0.1  # the probability is no higher
+LEAST_ALIKE = 0.4  # share of all patches that agree: with less nothing fits, and as where little is in common
+UNALIKE = 0.1  # the probability is no higher than this
 RICH = 250  # features: pictures with much to see,
 MANY_FEATURES = 20  # of which so many agree at distinct places,
 MANY_ALIKE = 0.6  # and so many patches,
@@ -36,7 +37,6 @@ FEATURES = 8
 PART_ALIKE = 0.75  # share of the patches within the pictures that agree
 FEW_PART_ALIKE = 0.8  # the same where fewer than `FEATURES` agree; and of all patches, where there are few within
 FEW_ALIKE_WITH_FEATURES = 0.5  # of all, outlines included, where there are few within and enough features agree
-COMMON = 0.4  # share of the smaller picture that the common part takes
 # Of the kind of a copy
 WHOLE = 0.85  # share of either picture from which the common part is all of it
 ALL_ALIKE = 0.9  # share of the patches, within and in all: with less a part was exchanged
@@ -114,10 +114,9 @@ def holds_where_sought(found: Agreement) -> bool:
 def _within_reason(probability: float, found: Agreement, inliers: int) -> float:
     """Where no alignment fits trees have nothing to go by; and where many features agree between pictures with much to
     see, and most patches, one is the other, if drawn anew. inliers: 0 where there is little to see."""
-    if found.all_alike < LEAST_ALIKE:
+    if found.all_alike < LEAST_ALIKE or max(found.of_query, found.of_reference) < COMMON:
         return min(probability, UNALIKE)
-    common = max(found.of_query, found.of_reference) >= COMMON
-    if inliers >= MANY_FEATURES and found.alike >= MANY_ALIKE and common:
+    if inliers >= MANY_FEATURES and found.alike >= MANY_ALIKE:
         return max(probability, SEEN)
     return probability
 
