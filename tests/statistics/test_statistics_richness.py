@@ -13,7 +13,7 @@ def test_all_in_every_draw_is_all_there_are() -> None:
 
 
 def test_the_estimate_lies_at_or_below_the_truth_on_average() -> None:
-    """A hundred memorised prompts that copy in 5 to 60 % of seeds, eight seeds: nearer than what was seen, and not above."""
+    """A hundred prompts that copy in 5 to 60 % of seeds, eight seeds: nearer than what was seen, and not above."""
     rng = np.random.default_rng(0)
     often = rng.uniform(0.05, 0.6, 100)
     found = [rng.binomial(8, often) for _ in range(300)]
