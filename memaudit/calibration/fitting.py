@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -179,13 +178,12 @@ def _content(sides: Sides, fitted: Fitted, goal: Goal, choice: Choice, floor: fl
     return {
         "schema": SCHEMA,
         "memaudit": memaudit.__version__,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "threshold": choice.threshold,
         **({"cut": choice.cut} if choice.cut is not None else {}),
         **sought,
         "own_cut": float(copy_model().cut),
         "model": digest_of_model(),
-        "labels": list(fitted.merged.digests),
+        "labels": sorted(fitted.merged.digests),
         "encoder": {
             "name": encoder.name,
             "weights_sha256": encoder.weights_sha256,

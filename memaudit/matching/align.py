@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from memaudit.matching.hopeless import hopeless
 from memaudit.matching.pictures import SIDE, THUMB, Features, Picture, composed, import_cv2, inverted
 from memaudit.matching.template_match import placements
 from memaudit.types import Float32, Float64, Int64
@@ -53,7 +54,13 @@ class Alignment(NamedTuple):
 
 def alignments(query: Picture, reference: Picture) -> Iterator[Alignment]:
     """What is worth looking at, in order of its price: by features, as it is and mirrored, frame on frame, by sliding.
-    At most eight."""
+    At most eight, and the third of these in any case."""
+    for found in _proposed(query, reference):
+        if found.way is Way.FRAME or not hopeless(query, reference, found):
+            yield found
+
+
+def _proposed(query: Picture, reference: Picture) -> Iterator[Alignment]:
     for found in _by_features(query.features, reference.features, Way.FEATURES):
         yield _shared(found, query, reference)
     width = query.size[0]

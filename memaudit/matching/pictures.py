@@ -114,6 +114,14 @@ class Picture:
             levels.append(import_cv2().pyrDown(levels[-1]))
         return tuple(levels)
 
+    @cached_property
+    def greys(self) -> tuple[Float32, ...]:
+        """The levels of the pyramid from a half on, in grey; of a tiny picture the only one."""
+        cv2 = import_cv2()
+        return tuple(
+            cv2.cvtColor(level, cv2.COLOR_RGB2GRAY).astype(np.float32) for level in self.pyramid[1:] or self.pyramid
+        )
+
     def at(self, side: float) -> tuple[int, int]:
         """Width and height in pixels where the longer side has `side`."""
         width, height = (max(1, round(length * side)) for length in self.size)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from memaudit.matching.pictures import Picture, composed, import_cv2, inverted, laid
 from memaudit.types import Float32, Float64
 
-MOST_FEATURES = 200  # where both pictures have more, features find what there is to find, and sooner
+MOST_FEATURES = 75  # where both pictures have more, features find what there is to find, and sooner
 LEAST_CORRELATION = 0.75
 _LEAST_COARSE = 0.65  # at half the size and in grey: below it nothing is looked at more closely
 _LOOKED_AT = 2  # sizes, of those that fit best at half the size

@@ -120,7 +120,7 @@ def test_a_window_that_is_gone_by_then_counts_as_not_compared(
     fine = embed_views(references, references.folder / "details", ENCODER, details(), EMBED)
 
     def vanishing(*arguments: Any) -> Checks:
-        if arguments[-1] is not None:
+        if arguments[5] is not None:
             (tmp_path / "images").rename(tmp_path / "gone")
         return check_pairs(*arguments)
 

@@ -67,6 +67,12 @@ def test_labels_show_a_precision(known: Known, calibration: Path, proposed: Path
     assert toml_in(toml_of(content).encode()) == content
 
 
+def test_the_same_labels_come_to_the_same_file(known: Known, calibration: Path, proposed: Path, tmp_path: Path) -> None:
+    """Byte by byte: whoever fits them has the digest that a policy names."""
+    calibrate(proposed, known.store, tmp_path / "again.toml", precision=0.9)
+    assert (tmp_path / "again.toml").read_bytes() == calibration.read_bytes()
+
+
 def test_a_run_goes_by_it_and_its_report_names_it(known: Known, calibration: Path, tmp_path: Path) -> None:
     options = by_calibration(DedupOptions(), calibration)
     assert (options.match, options.match_from) == ("pixels", FLOOR)

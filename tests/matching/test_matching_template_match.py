@@ -120,6 +120,7 @@ def test_a_turned_flag_is_found_by_the_frame_on_its_ground() -> None:
 
 def test_where_features_abound_nothing_is_slid(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, piece = picture_of(photograph(0)), picture_of(part(photograph(0), 0.5, 0.5, 0.7))
+    monkeypatch.setattr(slide, "MOST_FEATURES", len(piece.features.places) + 1)
     assert list(placements(piece, whole))
     monkeypatch.setattr(slide, "MOST_FEATURES", len(piece.features.places))
     assert not list(placements(piece, whole))
