@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.audit.pairing import Prompted
-from memaudit.audit.results import ByPrompt
+from memaudit.audit.results import ByPrompt, Extrapolated
 from memaudit.images.parts import file_of
-from memaudit.statistics import rate_of, weighted_rate
+from memaudit.statistics import chao2, clopper_pearson_lower, new_with_one_more, rate_of, weighted_rate
 from memaudit.store import Columns
-from memaudit.types import Coverage, Float64, Int64, Status
+from memaudit.types import CONFIDENCE, Coverage, Float64, Int64, Status
 
 _UNASKED = Prompted("")
 
@@ -84,6 +84,29 @@ def by_prompt(asked: Asked, columns: Columns, counted: NDArray[np.bool_], found:
         tuple(strategies),
         shares,
         None if shares is None or not shares.max() else weighted_rate(shares[hit].tolist(), float(shares.max())),
+        _extrapolated(asked, drawn, np.bincount(asked.prompt[counted & found], minlength=asked.prompts)),
+    )
+
+
+def _extrapolated(asked: Asked, drawn: Int64, found: Int64) -> Extrapolated | None:
+    """Only from prompts that say they were drawn at random, and of which each stands for as many captions."""
+    each = {(one.strategy, one.weight) for one in asked.by_row}
+    measured = drawn > 0
+    if len(each) != 1 or not measured.any():
+        return None
+    ((strategy, weight),) = each
+    if strategy != "random" or not weight:
+        return None
+    captions, drawn, found = weight * asked.prompts, drawn[measured], found[measured]
+    prompts, seeds = len(drawn), int(drawn.min())
+    low = clopper_pearson_lower(int((found > 0).sum()), prompts, (1 - CONFIDENCE) / 2)
+    alike = seeds == drawn.max() and seeds > 1
+    return Extrapolated(
+        captions,
+        captions * float((found / drawn).mean()),
+        captions * low,
+        captions / prompts * chao2(found, seeds) if alike else None,
+        new_with_one_more(found, seeds) if alike else None,
     )
 
 

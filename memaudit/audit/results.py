@@ -99,6 +99,23 @@ class Scores(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Extrapolated:
+    """What random prompts say of all distinct captions of the training set, if these were prompts with as many seeds.
+
+    captions: how many there are, by the prompts' weights. one_draw: that give an image back in one generation each.
+    at_least: in any of the seeds, the lower end of the two-sided interval; estimate: that would with ever more seeds,
+    at or below the truth on average, and no bound (Chao2). next_seed: prompts that one more seed of the same ones would
+    add.
+    """
+
+    captions: float
+    one_draw: float
+    at_least: float
+    estimate: float | None
+    next_seed: float | None
+
+
+@dataclass(frozen=True)
 class ByPrompt:
     """What prompts gave back: the unit that is drawn, where several generations are of one prompt.
 
@@ -117,6 +134,7 @@ class ByPrompt:
     strategies: tuple[str, ...] = ()
     shares: Float64 | None = None
     weighted: WeightedRate | None = None
+    extrapolated: Extrapolated | None = None
 
     @property
     def most_duplicated(self) -> bool:

@@ -28,6 +28,7 @@ from memaudit.report.model import (
     Control,
     Discoveries,
     Effort,
+    Extrapolated,
     FaceMatch,
     FindingsBand,
     ImageMatch,
@@ -267,6 +268,7 @@ def _by_prompt(prompts: measured.ByPrompt) -> ByPrompt:
         seeds=[Seeds(seeds=seeds, prompts=count) for seeds, count in prompts.seeds],
         strategies=list(prompts.strategies),
         weighted=convert(prompts.weighted, WeightedRate | None, from_attributes=True),
+        extrapolated=convert(prompts.extrapolated, Extrapolated | None, from_attributes=True),
     )
 
 

@@ -4,6 +4,7 @@ from memaudit.statistics.differences import Rise, greater_rate_p, mcnemar_p, ris
 from memaudit.statistics.draws import effective_draws, kish, rate_by_unit, ratio_interval
 from memaudit.statistics.ranks import benjamini_hochberg, normal_quantile, rank_p
 from memaudit.statistics.relabelling import least_relabelling_p, relabelling_p
+from memaudit.statistics.richness import chao2, new_with_one_more
 from memaudit.statistics.shares import clopper_pearson_lower, clopper_pearson_upper, least_drawn, rate_of
 from memaudit.statistics.weighted import WeightedRate, weighted_rate
 
@@ -12,6 +13,7 @@ __all__ = [
     "weighted_rate",
     "Rise",
     "benjamini_hochberg",
+    "chao2",
     "clopper_pearson_lower",
     "clopper_pearson_upper",
     "effective_draws",
@@ -20,6 +22,7 @@ __all__ = [
     "least_drawn",
     "least_relabelling_p",
     "mcnemar_p",
+    "new_with_one_more",
     "normal_quantile",
     "rank_p",
     "rate_by_unit",

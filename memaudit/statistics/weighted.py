@@ -33,7 +33,7 @@ def weighted_rate(found: Iterable[float], largest: float, confidence: float = CO
     Gamma bounds (Fay & Feuer 1997). With nothing found the upper bound is -ln(1 - confidence) times the largest.
     Raises UsageError for shares that are none.
     """
-    shares = list(found)
+    shares = [share for share in found if share != 0]
     value, squares = math.fsum(shares), math.fsum(share**2 for share in shares)
     if not (0 < largest <= 1 and all(0 < share <= largest * (1 + 1e-9) for share in shares) and value <= 1 + 1e-9):
         raise UsageError(f"weights of {value:g} in all, the largest {largest:g}, are no shares")

@@ -202,3 +202,29 @@ def test_equal_weights_are_none(tmp_path: Path, training: Store) -> None:
     assert results.by_prompt
     assert results.by_prompt.weighted is None
     assert results.by_prompt.strategies == ["random"]
+
+
+def test_random_prompts_speak_of_all_captions(tmp_path: Path, training: Store) -> None:
+    """Forty of 4,000 captions, five seeds each: two copied once, one twice, one in all; by hand."""
+    lines = of_seeds(40, 5).items()
+    pairing = {k: Prompted(line.reference_id, line.prompt, line.seed, "random", 100.0) for k, line in lines}
+    copied = {0: 1, 5: 2, 10: 3, 11: 3, **dict.fromkeys(range(15, 20), 4)}
+    report = audited(tmp_path, training, copied, pairing, 200)
+    results = results_of(report)
+    assert results.by_prompt
+    found = results.by_prompt.extrapolated
+    assert found
+    assert found.captions == 4000
+    assert found.one_draw == pytest.approx(4000 * 9 / 200)
+    assert found.at_least == pytest.approx(4000 * results.by_prompt.returned.low)
+    assert found.estimate == pytest.approx(100 * (4 + 4 / 5 * 2 * 1 / (2 * (1 + 1))))
+    assert found.next_seed == pytest.approx(2 / 5)
+    assert "Of about 4,000 distinct captions" in (tmp_path / "report.html").read_text()
+
+
+def test_nothing_is_extrapolated_from_prompts_that_nobody_drew(tmp_path: Path, training: Store) -> None:
+    """A pairing that says neither strategy nor weight, and strata."""
+    for name, pairing in (("a", of_seeds(40, 5)), ("b", weighted("mixed", *[1.0] * 100, *[9.0] * 100))):
+        by_prompt = results_of(audited(tmp_path / name, training, {0: 1}, pairing, 200)).by_prompt
+        assert by_prompt
+        assert by_prompt.extrapolated is None

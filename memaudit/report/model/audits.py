@@ -14,6 +14,7 @@ from memaudit.report.model.figures import (
     Count,
     Coverage,
     Name,
+    NotNegative,
     Part,
     Rate,
     Share,
@@ -83,6 +84,16 @@ class WeightedRate(Part, frozen=True, kw_only=True):
     confidence: Annotated[Share, says("of interval and bound")]
 
 
+class Extrapolated(Part, frozen=True, kw_only=True):
+    """What prompts drawn at random say of all distinct captions, if these had as many seeds."""
+
+    captions: Annotated[NotNegative, says("distinct captions, by the weights of the prompts")]
+    one_draw: Annotated[NotNegative, says("captions that give an image back in one generation each, an estimate")]
+    at_least: Annotated[NotNegative, says("that do in any seed: lower end of the two-sided 95 % interval")]
+    estimate: Annotated[float | None, says("that would with ever more seeds (Chao2): an estimate, and no bound")]
+    next_seed: Annotated[float | None, says("prompts that one more seed of the same ones would add, about")]
+
+
 class ByPrompt(Part, frozen=True, kw_only=True):
     """What prompts gave back: they are what is drawn, and seeds of one prompt are not independent."""
 
@@ -90,6 +101,7 @@ class ByPrompt(Part, frozen=True, kw_only=True):
     seeds: Annotated[list[Seeds], says("generations that count, by prompt, the fewest first")]
     strategies: Annotated[list[str], says("how prompts were chosen, as the pairing says it")] = []
     weighted: Annotated[WeightedRate | None, says("of captions; null where all prompts stand for as many")] = None
+    extrapolated: Annotated[Extrapolated | None, says("to all captions; null unless prompts are random ones")] = None
 
 
 class OutcomesByPrompt(Part, frozen=True, kw_only=True):
