@@ -41,6 +41,7 @@ _ORDER = (
         "indexes",
         "deduping",
         "calibrating",
+        "planning",
         "prompting",
         "auditing",
         "extracting",
