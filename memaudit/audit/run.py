@@ -68,6 +68,7 @@ class _Way:
     ) -> _Way:
         match, cut = (options.match, options.match_from), cut_of(options.calibrated)
         plan = plan_matching(*match, references.store.encoder.name, threshold, cut=cut)
+        plan = replace(plan, labelled=options.calibrated is not None)
         searched_in = windows if plan.on_pixels else windows.without_details()
         most = max(options.neighbours, LEAST_CANDIDATES)
         return cls(Scope(references, threshold, plan.floor, most, searched_in), plan, show)

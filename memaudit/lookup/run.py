@@ -65,6 +65,7 @@ def look_up(
     if options.calibrated is not None:
         options.calibrated.require_fits(spec)
     plan = plan_matching(options.match, options.match_from, spec.name, threshold, cut=cut_of(options.calibrated))
+    plan = replace(plan, labelled=options.calibrated is not None)
     if not encoder.spec.same_as(spec):
         raise InconclusiveError(
             f"the training set was embedded with {spec.identity}, not with {encoder.spec.identity}: "

@@ -100,7 +100,7 @@ class Laid(NamedTuple):
 
 def lay(query: Picture, reference: Picture, matrix: Float64) -> Laid | None:
     """Lay the query on the reference; None where they have nothing in common there."""
-    box = _common_box(query, reference, matrix)
+    box = common_box(query, reference, matrix)
     if box is None:
         return None
     canvas, size = _canvas(box)
@@ -182,7 +182,8 @@ def _alike(correlation: Float32) -> float:
     return float((correlation >= _ALIKE).mean()) if len(correlation) else 0.0
 
 
-def _common_box(query: Picture, reference: Picture, matrix: Float64) -> tuple[float, float, float, float] | None:
+def common_box(query: Picture, reference: Picture, matrix: Float64) -> tuple[float, float, float, float] | None:
+    """What both show, in places of the reference: left, top, right, bottom; None where it is next to nothing."""
     width, height = query.size
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]) @ matrix.T
     left, top = np.maximum(corners.min(axis=0), 0)

@@ -127,8 +127,7 @@ def decide(
     searched: Searched, queries: Queries, references: Store, threshold: float, plan: MatchPlan, progress: Progress
 ) -> Decided:
     """Hold each candidate against its query. Below the threshold it is a match if pixels confirm it. At or above, it is
-    one unless they tell two simple drawings apart, as the cards of a deck are, which a calibrated threshold leaves no
-    room for; else they name its kind, or do not confirm it. Where the whole images do not, the windows
+    one unless they tell two simple drawings apart, as the cards of a deck are, unless the threshold is by labels; else they name its kind, or do not confirm it. Where the whole images do not, the windows
     of the training image that led to it are looked at by themselves: one that agrees makes a partial copy. Of what only
     details led to, similarity decides nothing.
 
@@ -139,7 +138,7 @@ def decide(
     if not plan.on_pixels:
         return Decided(candidates, near, Checks.of_nothing(len(near)), False)
     checks = _checked(candidates, queries, references, plan.cut, progress)
-    if plan.cut is None:
+    if not plan.labelled:
         near &= ~(checks.read & checks.apart)
     place = windows.places_in(candidates)
     doubtful = (checks.read & ~checks.copies)[place]

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.matching.agreement import _common_box
+from memaudit.matching.agreement import common_box
 from memaudit.matching.pictures import Picture, composed, import_cv2, inverted, to_canvas
 from memaudit.types import Float32, Float64
 
@@ -49,7 +49,7 @@ def hopeless(query: Picture, reference: Picture, found: Found) -> bool:
 
 def small_correlation(query: Picture, reference: Picture, matrix: Float64) -> float:
     """Mean normalised cross-correlation of the patches with texture of the common part, in grey; 0 without any."""
-    box = _common_box(query, reference, matrix)
+    box = common_box(query, reference, matrix)
     if box is None:
         return 0.0
     left, top, right, bottom = box
