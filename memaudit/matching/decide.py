@@ -127,9 +127,10 @@ def decide(
     searched: Searched, queries: Queries, references: Store, threshold: float, plan: MatchPlan, progress: Progress
 ) -> Decided:
     """Hold each candidate against its query. Below the threshold it is a match if pixels confirm it. At or above, it is
-    one unless they tell two simple drawings apart, as the cards of a deck are, unless the threshold is by labels; else they name its kind, or do not confirm it. Where the whole images do not, the windows
-    of the training image that led to it are looked at by themselves: one that agrees makes a partial copy. Of what only
-    details led to, similarity decides nothing.
+    one unless they tell two simple drawings apart, as the cards of a deck are, and the threshold is not by labels; else
+    they name its kind, or do not confirm it. Where the whole images do not, the windows of the training image that led
+    to it are looked at by themselves: one that agrees makes a partial copy. Of what only details led to, similarity
+    decides nothing.
 
     Memory: the candidates, and a bounded number of pictures.
     """
