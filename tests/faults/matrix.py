@@ -31,6 +31,7 @@ INPUTS = {
     "policy": ("policy.toml", "text"),
     "accepted": ("accepted.toml", "text"),
     "ids": ("ids.txt", "text"),
+    "labels": ("labels.csv", "text"),
     "embeddings": ("embeddings.npy", "binary"),
     "store": ("store", "store"),
     "other-store": ("other-store", "store"),
@@ -66,6 +67,8 @@ COMMANDS = (
     "verify {report}",
     "verify {dedup-report}",
     "faces {training} --out {out}",
+    "calibrate propose {store} --match-from 0.2 --count 24 --out {out}/labels.csv",
+    "calibrate fit {labels} --store {store} --precision 0.5 --out {out}/calibration.toml",
 )
 Fault = Callable[[Path], None]
 

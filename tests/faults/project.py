@@ -55,6 +55,7 @@ def write_project(root: Path) -> Path:
         "dedup {store} --out {dedup} --quiet",
         "audit {generations} --against {store} --control {held-out} --out {out}/audit --quiet",
         "audit {generations} --against {store} --control {held-out} --out {out}/baseline --quiet",
+        "calibrate propose {store} --match-from 0.2 --count 24 --out {labels} --quiet",
     )
     for step in steps:
         assert run(arguments_of(step, root, root)) in (0, 1), step
