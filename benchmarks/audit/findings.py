@@ -70,7 +70,7 @@ def write_sheet(findings: Sequence[Finding], paths: Mapping[str, Path], out: Pat
     for number, finding in enumerate(findings):
         left, top = number % columns * width, number // columns * height
         for side, image_id in enumerate((finding.query, finding.reference)):
-            with Image.open(paths[image_id]) as opened:
+            with Image.open(paths[image_id.partition("#")[0]]) as opened:
                 picture = ImageOps.contain(opened.convert("RGBA"), (PART_CELL - 6, PART_CELL - 6))
             sheet.paste(picture, (left + side * PART_CELL, top), picture)
         draw.text(

@@ -23,7 +23,8 @@ COMMON = 0.4  # share of the smaller picture that the common part takes, else it
 # What the model's parts have few of (docs/protocols/pixel-matching.md)
 LEAST_ALIKE = 0.4  # share of all patches that agree: with less nothing fits, and as where little is in common
 UNALIKE = 0.1  # the probability is no higher than this
-RICH = 250  # features: pictures with much to see,
+RICH = 290  # features: pictures with much to see
+LEFT = 100  # beside others that show so many still, as under a mask,
 MANY_FEATURES = 20  # of which so many agree at distinct places,
 MANY_ALIKE = 0.6  # and so many patches,
 SEEN = 0.9  # have no lower one
@@ -79,7 +80,7 @@ def check(query: Picture, reference: Picture, cut: float | None = None) -> Check
     probability = _within_reason(
         model.probability(model.logit(signals_of_pair(query, reference, seen))),
         found,
-        alignment.inliers if _features(query, reference) >= RICH else 0,
+        alignment.inliers if _much_to_see(query, reference) else 0,
     )
     if np.float32(probability) < np.float32(model.cut if cut is None else cut):
         apart = found.worst > SAME_PIXELS and _features(query, reference) < SIMPLE
@@ -113,7 +114,7 @@ def holds_where_sought(found: Agreement) -> bool:
 
 def _within_reason(probability: float, found: Agreement, inliers: int) -> float:
     """Where no alignment fits trees have nothing to go by; and where many features agree between pictures with much to
-    see, and most patches, one is the other, if drawn anew. inliers: 0 where there is little to see."""
+    see, and most patches, one is the other, if drawn anew or masked. inliers: 0 where there is little to see."""
     if found.all_alike < LEAST_ALIKE or max(found.of_query, found.of_reference) < COMMON:
         return min(probability, UNALIKE)
     if inliers >= MANY_FEATURES and found.alike >= MANY_ALIKE:
@@ -126,6 +127,11 @@ def signals_of_pair(query: Picture, reference: Picture, seen: Seen) -> Float64:
     laid = lay(query, reference, seen.alignment.matrix)
     differing = NOTHING_SHOWN if laid is None else differences(laid)
     return signals_of(seen.alignment, seen.agreement, differing, _features(query, reference))
+
+
+def _much_to_see(query: Picture, reference: Picture) -> bool:
+    few, many = sorted(len(picture.features.places) for picture in (query, reference))
+    return few >= LEFT and many >= RICH
 
 
 def _features(query: Picture, reference: Picture) -> int:
