@@ -84,3 +84,14 @@ def round_detail(image: Image.Image, centre: tuple[int, int], radius: int) -> Im
     page = Image.new("RGB", part.size, "white")
     page.paste(part, mask=mask)
     return page.resize((74, 74), Image.Resampling.BICUBIC)
+
+
+def card(pips: int) -> Image.Image:
+    """Of a deck, with so many pips; another number, another card of it."""
+    image = Image.new("RGB", (200, 280), "white")
+    draw = ImageDraw.Draw(image)
+    draw.rounded_rectangle((6, 6, 194, 274), 14, outline="black", width=3)
+    for pip in range(pips):
+        x, y = 60 + pip % 2 * 80, 50 + pip // 2 * 60
+        draw.polygon([(x, y - 22), (x + 18, y), (x, y + 22), (x - 18, y)], "firebrick")
+    return image

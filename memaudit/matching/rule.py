@@ -77,13 +77,14 @@ def check(query: Picture, reference: Picture, cut: float | None = None) -> Check
     """
     model, seen = copy_model(), closest(query, reference)
     alignment, found, _ = seen
+    few, many = _features(query, reference)
     probability = _within_reason(
         model.probability(model.logit(signals_of_pair(query, reference, seen))),
         found,
-        alignment.inliers if _much_to_see(query, reference) else 0,
+        alignment.inliers if few >= LEFT and many >= RICH else 0,
     )
     if np.float32(probability) < np.float32(model.cut if cut is None else cut):
-        apart = found.worst > SAME_PIXELS and _features(query, reference) < SIMPLE
+        apart = found.worst > SAME_PIXELS and few < SIMPLE
         return Check(Kind.SIMILAR, alignment.inliers, found, probability, apart=apart)
     where = overlap_of(query, reference, alignment.matrix)
     return Check(_kind(found, alignment), alignment.inliers, found, probability, where)
@@ -126,16 +127,13 @@ def signals_of_pair(query: Picture, reference: Picture, seen: Seen) -> Float64:
     """What the model goes by, in the order of its `SIGNALS`."""
     laid = lay(query, reference, seen.alignment.matrix)
     differing = NOTHING_SHOWN if laid is None else differences(laid)
-    return signals_of(seen.alignment, seen.agreement, differing, _features(query, reference))
+    return signals_of(seen.alignment, seen.agreement, differing, _features(query, reference)[0])
 
 
-def _much_to_see(query: Picture, reference: Picture) -> bool:
+def _features(query: Picture, reference: Picture) -> tuple[int, int]:
+    """How many the poorer and the richer of them has."""
     few, many = sorted(len(picture.features.places) for picture in (query, reference))
-    return few >= LEFT and many >= RICH
-
-
-def _features(query: Picture, reference: Picture) -> int:
-    return min(len(picture.features.places) for picture in (query, reference))
+    return few, many
 
 
 def check_part(query: Picture, reference: Picture) -> Check:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image, ImageDraw, ImageOps
+from pictures import card
+from PIL import Image, ImageOps
 
 from memaudit.audit.pairing import Prompted
 from memaudit.audit.results import AuditResult
@@ -325,16 +326,6 @@ def test_training_files_that_are_gone_are_no_clean_bill(tmp_path: Path, referenc
     assert "candidates below the threshold could be compared on pixels" in result.inconclusive[0]
     assert result.misses is not None
     assert not result.misses.compared.any()
-
-
-def card(pips: int) -> Image.Image:
-    image = Image.new("RGB", (200, 280), "white")
-    draw = ImageDraw.Draw(image)
-    draw.rounded_rectangle((6, 6, 194, 274), 14, outline="black", width=3)
-    for pip in range(pips):
-        x, y = 60 + pip % 2 * 80, 50 + pip // 2 * 60
-        draw.polygon([(x, y - 22), (x + 18, y), (x, y + 22), (x - 18, y)], "firebrick")
-    return image
 
 
 def test_pixels_tell_drawings_of_one_series_apart(tmp_path: Path) -> None:

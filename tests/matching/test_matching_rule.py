@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from altered import COPIES, half_jpeg, pasted, same, sticker, turned
-from pictures import photograph
+from pictures import card, photograph
 from PIL import Image, ImageDraw
 
 from memaudit.encoders.weights import weights_folder
@@ -168,16 +168,6 @@ def test_a_cut_decides_what_is_probable_enough() -> None:
     found = check(*pair)
     assert check(*pair, cut=float(np.float32(found.probability))).is_copy
     assert not check(*pair, cut=float(np.nextafter(np.float32(found.probability), np.float32(2)))).is_copy
-
-
-def card(pips: int) -> Image.Image:
-    image = Image.new("RGB", (200, 280), "white")
-    draw = ImageDraw.Draw(image)
-    draw.rounded_rectangle((6, 6, 194, 274), 14, outline="black", width=3)
-    for pip in range(pips):
-        x, y = 60 + pip % 2 * 80, 50 + pip // 2 * 60
-        draw.polygon([(x, y - 22), (x + 18, y), (x, y + 22), (x - 18, y)], "firebrick")
-    return image
 
 
 def test_drawings_of_one_series_are_told_apart() -> None:
