@@ -16,7 +16,7 @@ from memaudit.images.remote import is_url
 from memaudit.matching.kinds import Kind
 from memaudit.matching.results import Misses
 from memaudit.report.audit_tables import Targets, matches_of, p_of, q_of, ratios_of
-from memaudit.report.model import ImageMatch, Miss
+from memaudit.report.model import ImageMatch, Miss, file_digest
 from memaudit.report.pictures import Pictures
 from memaudit.report.tables import rank_of
 from memaudit.store import Columns, Store
@@ -98,6 +98,8 @@ def _finding(
     return ImageMatch(
         query_id=queries.image_id[query],
         reference_id=targets.image_id[target],
+        query_sha256=file_digest(queries.sha256[query]),
+        reference_sha256=file_digest(targets.sha256[target]),
         reference_url=unsigned(uri) if is_url(uri) else None,
         similarity=round(float(matches.similarity[match]), 4),
         view=str(matches.view[match]),
@@ -147,6 +149,8 @@ def without_pictures(misses: Misses, queries: Columns, targets: Columns) -> list
         Miss(
             query_id=queries.image_id[query],
             reference_id=targets.image_id[i],
+            query_sha256=file_digest(queries.sha256[query]),
+            reference_sha256=file_digest(targets.sha256[i]),
             similarity=round(float(misses.similarity[i]), 4),
             view=str(misses.view[i]),
             kind=str(Kind.SIMILAR) if misses.compared[i] else NOT_COMPARED,

@@ -67,6 +67,7 @@ from memaudit.report.model.figures import (
     calibration_of,
     coverage_of,
     encoder_of,
+    file_digest,
     rate_of,
 )
 from memaudit.report.model.report import (
@@ -153,5 +154,6 @@ __all__ = [
     "calibration_of",
     "coverage_of",
     "encoder_of",
+    "file_digest",
     "rate_of",
 ]

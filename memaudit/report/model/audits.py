@@ -13,6 +13,7 @@ from memaudit.report.model.figures import (
     Calibration,
     Count,
     Coverage,
+    Digest,
     Name,
     NotNegative,
     Part,
@@ -31,6 +32,8 @@ class ImageMatch(Part, frozen=True, kw_only=True):
 
     query_id: Annotated[str, says("the generation's image_id")]
     reference_id: Annotated[str, says("the training image's image_id")]
+    query_sha256: Annotated[Digest | UnsetType, says("of the generation's file; reviews name a pair by both")] = UNSET
+    reference_sha256: Annotated[Digest | UnsetType, says("of the training image's file")] = UNSET
     reference_url: Annotated[str | None, says("its address, where its uri is a URL")] = None
     similarity: Annotated[Similarity, says("cosine, of the view that is most similar")]
     view: Annotated[str, says("that view's name")] = "whole"
@@ -58,6 +61,8 @@ class Miss(Part, frozen=True, kw_only=True):
 
     query_id: Annotated[str, says("the generation's image_id")]
     reference_id: Annotated[str, says("the training image's image_id")]
+    query_sha256: Annotated[Digest | UnsetType, says("of the generation's file; reviews name a pair by both")] = UNSET
+    reference_sha256: Annotated[Digest | UnsetType, says("of the training image's file")] = UNSET
     similarity: Annotated[Similarity, says("cosine, of the view that is most similar")]
     view: Annotated[str, says("that view's name")]
     kind: Annotated[str, says("similar, or `not compared` where pixels were not")]
