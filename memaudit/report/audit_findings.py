@@ -14,9 +14,10 @@ from memaudit.audit.results import AuditResult
 from memaudit.images.addresses import unsigned
 from memaudit.images.remote import is_url
 from memaudit.matching.kinds import Kind
+from memaudit.matching.overlap import Overlaps
 from memaudit.matching.results import Misses
 from memaudit.report.audit_tables import Targets, matches_of, p_of, q_of, ratios_of
-from memaudit.report.model import ImageMatch, Miss, file_digest
+from memaudit.report.model import Alignment, ImageMatch, Miss, file_digest
 from memaudit.report.pictures import Pictures
 from memaudit.report.tables import rank_of
 from memaudit.store import Columns, Store
@@ -121,7 +122,17 @@ def _finding(
         else None,
         reference_picture=pictures.add(f"training-{reference}", uri, targets.sha256[target]) if pictures else None,
         matches=count,
+        alignment=_alignment(matches.overlaps, match) if pictures else UNSET,
     )
+
+
+def _alignment(overlaps: Overlaps, match: int) -> Alignment | UnsetType:
+    """Not stated where pixels were not compared, or do not show where the two lie."""
+    if np.isnan(overlaps.matrix[match, 0, 0]):
+        return UNSET
+    columns = (overlaps.matrix[match].ravel(), overlaps.query_box[match], overlaps.reference_box[match])
+    matrix, *boxes = ([round(value, 4) for value in column.tolist()] for column in columns)
+    return Alignment(matrix=matrix, query_box=boxes[0], reference_box=boxes[1])
 
 
 def misses_of(result: AuditResult, queries: Columns, references: Store, pictures: Pictures) -> list[Miss]:

@@ -4,6 +4,7 @@ It is made of msgspec's structs, which cost a gate's start next to nothing.
 """
 
 from memaudit.report.model.audits import (
+    Alignment,
     AuditResults,
     AuditSimilarities,
     ByPrompt,
@@ -86,6 +87,7 @@ from memaudit.report.model.report import (
 
 __all__ = [
     "SCHEMA",
+    "Alignment",
     "AuditFinding",
     "AuditMeasures",
     "AuditReport",
