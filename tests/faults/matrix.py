@@ -35,6 +35,7 @@ INPUTS = {
     "embeddings": ("embeddings.npy", "binary"),
     "store": ("store", "store"),
     "other-store": ("other-store", "store"),
+    "labelled-store": ("labelled-store", "store"),
     "index": ("index", "index"),
     "dedup": ("dedup", "run"),
     "report": ("audit/report.json", "report"),
@@ -68,7 +69,7 @@ COMMANDS = (
     "verify {dedup-report}",
     "faces {training} --out {out}",
     "calibrate propose {store} --match-from 0.2 --count 24 --out {out}/labels.csv",
-    "calibrate fit {labels} --store {store} --precision 0.5 --out {out}/calibration.toml",
+    "calibrate fit {labels} --store {labelled-store} --precision 0.5 --out {out}/calibration.toml",
 )
 Fault = Callable[[Path], None]
 
