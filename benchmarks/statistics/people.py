@@ -86,20 +86,24 @@ class Gallery(NamedTuple):
 
 
 def figures(draws: int) -> Iterator[Figure]:
-    draws = max(1, draws // 2)  # each is an audit
-    for place, world in enumerate(WORLDS):
-        found = audits(world, draws, [8, place])
-        yield alarmed(world.name, [each.p <= 0.05 for each in found], "faces")
-        yield alarmed(world.name, [each.p_before <= 0.05 for each in found], "faces, before", before=True)
-        yield covered(world.name, [each.false_matches for each in found], "false matches, interval")
-        before = [each.false_matches_before for each in found]
-        yield covered(world.name, before, "false matches, interval, before", before=True)
-        if not world.by:  # strangers are of one group
-            yield covered(world.name, [each.rate for each in found], "people, interval")
-        returned = audits(world, max(1, draws // 4), [9, place], 0.1)
-        yield powered(f"{world.name}, 10 % given back", [each.p <= 0.05 for each in returned], "power of faces")
-    found = audits(UNMATCHED, draws, [10])
-    yield alarmed(UNMATCHED.name, [each.p <= 0.05 for each in found], "faces, before", before=True)
+    """Of all worlds together, for each draw is an audit: `strangers` has them one by one."""
+    each = max(1, draws // 8)
+    found = {world.name: audits(world, each, [8, place]) for place, world in enumerate(WORLDS)}
+    alike, together = WORLDS[-1].name, [said for of in found.values() for said in of]
+    name = f"audits of {len(WORLDS)} worlds"
+    yield alarmed(name, [said.p <= 0.05 for said in together], "faces")
+    yield covered(name, [said.false_matches for said in together], "false matches, interval")
+    of_one = [said.rate for world, of in found.items() if world != alike for said in of]  # strangers are of one group
+    yield covered(name, of_one, "people, interval")
+    yield alarmed(name, [said.p_before <= 0.05 for said in together], "faces, before", before=True)
+    before = [said.false_matches_before for said in together]
+    yield covered(name, before, "false matches, interval, before", before=True)
+    unmatched = audits(UNMATCHED, each, [10])
+    yield alarmed(UNMATCHED.name, [said.p <= 0.05 for said in unmatched], "faces, before", before=True)
+    returned = [
+        said for place, world in enumerate(WORLDS) for said in audits(world, max(1, each // 4), [9, place], 0.1)
+    ]
+    yield powered(f"{name}, 10 % given back", [said.p <= 0.05 for said in returned], "power of faces")
 
 
 def audits(world: World, draws: int, seed: list[int], returned: float = 0.0) -> list[Said]:

@@ -6,9 +6,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memaudit.faces.null import Null
 from memaudit.faces.results import Calibration
+from memaudit.statistics import greater_rates_p
 from memaudit.types import CONFIDENCE, Float32, Float64, Int64
 
 LEAST = 1e-3  # of a threshold; cosines of different people scatter around 0
@@ -89,6 +91,23 @@ def calibrate(
         excluded_above=int(beyond.sum()),
         expected_with_excluded=with_excluded.expected(null.factor),
     )
+
+
+def excess_p(groups: Groups, returned: NDArray[np.bool_], null: Null, threshold: float) -> float:
+    """Fisher's exact test, within each group, exact here although the threshold was chosen among the controls: given
+    it, every order of controls and generated people is equally likely. The larger p with the controls that were left
+    out and without: whether they are strangers nobody knows, and strangers like them are among those generated. With
+    them the nearest control below the threshold counts as well, for the more of them there are the lower it lies."""
+    found, scored = groups.counted(groups.scored[returned]), groups.counted(groups.scored)
+    samples, left_out = groups.counted(groups.samples), groups.counted(groups.excluded)
+    above = groups.counted(groups.samples[null.best >= np.float32(threshold)])
+    p = greater_rates_p(found, scored, above, samples)
+    if not len(null.excluded):
+        return p
+    below = null.best[null.best < np.float32(threshold)]
+    above = groups.counted(groups.samples[null.best >= below.max(initial=-1)])
+    beyond = groups.counted(groups.excluded[null.excluded >= np.float32(threshold)])
+    return max(p, greater_rates_p(found, scored, above + beyond, samples + left_out))
 
 
 def _threshold(best: Float32, group: Int64, groups: Groups, factor: float, allowed: float) -> float | None:

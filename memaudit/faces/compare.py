@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from memaudit.audit.eidetic import near_duplicates
 from memaudit.encoders.specs import families, family_of
 from memaudit.errors import InputError, UsageError
-from memaudit.faces.calibrate import Groups, calibrate
+from memaudit.faces.calibrate import Groups, calibrate, excess_p
 from memaudit.faces.group_rates import Scored, group_rates, require_columns
 from memaudit.faces.membership import measure_membership
 from memaudit.faces.mix import mixed
@@ -23,7 +23,7 @@ from memaudit.faces.results import Calibration, FaceMatches, FacesResult
 from memaudit.faces.rows import face_rows
 from memaudit.faces.same_picture import SamePicture
 from memaudit.index import Searcher
-from memaudit.statistics import greater_rates_p, rate_of
+from memaudit.statistics import rate_of
 from memaudit.store import FACES, Store, require_same_encoder
 from memaudit.types import Coverage, Float32, Int64, Progress, silent
 
@@ -111,7 +111,7 @@ def compare_faces(
         training_people=_people_among(gallery.store, matches.reference, options.identity),
         mix=mix,
         matches=matches,
-        excess_p=_excess(groups, returned, null, calibration.threshold) if tested else None,
+        excess_p=excess_p(groups, returned, null, calibration.threshold) if tested else None,
         why_no_p="" if tested else _why_no_p(source, calibration.samples),
         membership=(
             measure_membership(gallery.store, control, null.rows, generations, options.identity) if control else None
@@ -203,23 +203,6 @@ def _matches(
     same[[left == right for left, right in zip(*files, strict=True)]] = 1
     count = near_duplicates(reference, gallery, threshold) if len(hit) else np.empty(0, np.int64)
     return FaceMatches(query, reference, found.similarity[hit], images, same, found.above[hit], count)
-
-
-def _excess(groups: Groups, returned: NDArray[np.bool_], null: Null, threshold: float) -> float:
-    """Fisher's exact test, within each group, exact here although the threshold was chosen among the controls: given
-    it, every order of controls and generated people is equally likely. The larger p with the controls that were left
-    out and without: whether they are strangers nobody knows, and strangers like them are among those generated. With
-    them the nearest control below the threshold counts as well, for the more of them there are the lower it lies."""
-    found, scored = groups.counted(groups.scored[returned]), groups.counted(groups.scored)
-    samples, left_out = groups.counted(groups.samples), groups.counted(groups.excluded)
-    above = groups.counted(groups.samples[null.best >= np.float32(threshold)])
-    p = greater_rates_p(found, scored, above, samples)
-    if not len(null.excluded):
-        return p
-    below = null.best[null.best < np.float32(threshold)]
-    above = groups.counted(groups.samples[null.best >= below.max(initial=-1)])
-    beyond = groups.counted(groups.excluded[null.excluded >= np.float32(threshold)])
-    return max(p, greater_rates_p(found, scored, above + beyond, samples + left_out))
 
 
 def _why_no_p(source: str, samples: int) -> str:
