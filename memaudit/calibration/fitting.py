@@ -14,7 +14,6 @@ from memaudit.calibration.calibration import SCHEMA, Calibration, calibration_of
 from memaudit.calibration.choosing import Choice, choose
 from memaudit.calibration.curves import PROBABILITIES, SIMILARITIES, Goal, Labelled, Point, points_of
 from memaudit.calibration.estimates import Ends, Ratio
-from memaudit.calibration.labels import Merged, Pair, Verdict
 from memaudit.calibration.proposing import floor_of_frame, require_same_frame
 from memaudit.calibration.recalibration import Recalibrated, recalibrated
 from memaudit.calibration.sides import Compared, RowPairs, Sides, first_rows
@@ -22,6 +21,7 @@ from memaudit.errors import InconclusiveError, UsageError
 from memaudit.matching.identity import digest_of_model
 from memaudit.matching.model import copy_model
 from memaudit.matching.plan import PAIR_FLOORS, SEARCH_FLOORS
+from memaudit.reviews import Merged, Pair, Verdict
 from memaudit.types import Float64, Progress, silent
 
 

@@ -10,13 +10,18 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from labelled import write_rows
+from reviewed import write_rows
 
-from memaudit.calibration.labels import Drawn, Pair, Verdict, read_labels
 from memaudit.errors import InputError
+from memaudit.reviews import Drawn, Merged, Pair, Verdict
+from memaudit.reviews import read_reviews as read_any
 
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 AB = Pair(A, B)
+
+
+def read_labels(paths: list[Path]) -> Merged:
+    return read_any(paths, "labels", two_files=True)
 
 
 def line(left: str = A, right: str = B, verdict: str = "copy", who: str = "A", **more: str) -> dict[str, str]:
