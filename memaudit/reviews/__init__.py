@@ -1,6 +1,7 @@
 """What people decided on pairs of images: one format, read, merged, held to a day, written; and how far they agree."""
 
-from memaudit.reviews.merging import Counts, Merged, merged
+from memaudit.reviews.agreement import Agreement, agreements, kappa_of
+from memaudit.reviews.merging import Counts, Merged, merged, word_of
 from memaudit.reviews.reading import read_reviews, reviews_in
 from memaudit.reviews.standing import Opinion, Standing, opinion_of
 from memaudit.reviews.verdicts import (
@@ -25,6 +26,7 @@ __all__ = [
     "RIGHT",
     "STRATUM",
     "STRATUM_PAIRS",
+    "Agreement",
     "Counts",
     "Drawn",
     "Merged",
@@ -33,11 +35,14 @@ __all__ = [
     "Review",
     "Standing",
     "Verdict",
+    "agreements",
     "json_lines",
+    "kappa_of",
     "merged",
     "opinion_of",
     "pair_of",
     "read_reviews",
     "reviews_in",
     "row_of",
+    "word_of",
 ]

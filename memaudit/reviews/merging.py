@@ -101,6 +101,14 @@ def _agreed(said: Iterable[Review]) -> Verdict | None:
     return sure.pop() if len(sure) == 1 else None
 
 
+def word_of(said: Iterable[Review]) -> Verdict | None:
+    """What all who are sure say, "accepted" told from "copy"; None where they disagree."""
+    sure = {review.verdict for review in said} - {Verdict.UNSURE}
+    if not sure:
+        return Verdict.UNSURE
+    return sure.pop() if len(sure) == 1 else None
+
+
 def as_seen(review: Review) -> Verdict | None:
     """What a person takes the pair for: who accepts it calls it a copy."""
     return Verdict.COPY if review.verdict is Verdict.ACCEPTED else review.verdict

@@ -85,6 +85,7 @@ from memaudit.report.model.report import (
     Results,
     Unmeasured,
 )
+from memaudit.report.model.reviews import Said, Told
 
 __all__ = [
     "SCHEMA",
@@ -145,6 +146,8 @@ __all__ = [
     "ReportOf",
     "Results",
     "RuledOut",
+    "Said",
+    "Told",
     "Seeds",
     "ShownPair",
     "Side",
