@@ -81,7 +81,7 @@ def _disagreements(found: MergedReviews) -> Iterator[str]:
         yield f"People disagree on {len(found.disagreements):,} pairs:"
     for pair, said in list(found.disagreements.items())[:SHOWN]:
         words = ", ".join(f"{each.who or 'nobody named'}: {each.verdict}" for each in said)
-        yield plain(f"  {pair.left[:12]}… {pair.right[:12]}… {words}")
+        yield f"  {plain(f'{pair.left[:12]}… {pair.right[:12]}… {words}')}"
     if len(found.disagreements) > SHOWN:
         yield f"  and {len(found.disagreements) - SHOWN:,} more"
 
