@@ -141,7 +141,7 @@ def propose_labels(
     if path.exists():
         raise UsageError(f"{path} exists already, and may hold labels: choose another --out")
     given = files_of(labels)
-    merged = read_reviews(given, LABELS, two_files=True) if given else None
+    merged = read_reviews(given, LABELS) if given else None
     sides = _sides(store, against)
     searcher = searcher_at(store if against is None else against)
     proposal = propose(sides, searcher, ProposeOptions(count, match_from, seed), merged, progress)
@@ -182,7 +182,7 @@ def calibrate(
     given = files_of(labels)
     if not given:
         raise UsageError("no file of labels was given")
-    merged = read_reviews(given, LABELS, two_files=True)
+    merged = read_reviews(given, LABELS)
     sides = _sides(store, against)
     fitted = fit(sides, merged, goal, progress)
     sides.require_current()

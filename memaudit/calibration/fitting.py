@@ -112,16 +112,17 @@ def _floor_of(sides: Sides, merged: Merged) -> float | None:
 
 
 def _found(sides: Sides, merged: Merged) -> tuple[dict[Pair, tuple[int, int]], int]:
-    """The rows of each labelled pair, and of how many pairs a file is in no store."""
-    wanted = {digest for pair in merged.verdicts for digest in pair}
+    """The rows of each labelled pair of two files, and of how many a file is in no store."""
+    pairs = [pair for pair in merged.verdicts if not pair.of_one_file]
+    wanted = {digest for pair in pairs for digest in pair}
     own, others = (first_rows(store, wanted) for store in (sides.queries, sides.references))
     found = dict[Pair, tuple[int, int]]()
-    for pair in merged.verdicts:
+    for pair in pairs:
         for one, other in (pair, pair[::-1]):
             if one in own and other in others:
                 found[pair] = own[one], others[other]
                 break
-    return found, len(merged.verdicts) - len(found)
+    return found, len(pairs) - len(found)
 
 
 def _of_no_use(sides: Sides, merged: Merged, found: int, unknown: int) -> str:

@@ -38,8 +38,8 @@ class ReviewedRows(NamedTuple):
 
 def read_reviewed(paths: list[Path], day: date) -> Reviewed:
     """Read files of reviews. Raises InputError as `read_reviews` does."""
-    merged = read_reviews(paths, two_files=True)
-    words = {pair: _word(merged, pair, day) for pair in merged.verdicts}
+    merged = read_reviews(paths)
+    words = {pair: _word(merged, pair, day) for pair in merged.verdicts if not pair.of_one_file}
     apart = tuple(pair for pair, word in words.items() if word in (Verdict.NO_COPY, Verdict.ACCEPTED))
     together = tuple(pair for pair, word in words.items() if word is Verdict.COPY)
     digest = digest_of([*merged.digests, day.isoformat()] if _has_days(merged) else list(merged.digests))

@@ -24,32 +24,33 @@ FACE = "face"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def read_reviews(paths: Sequence[Path], what: str = "reviews", *, two_files: bool = False) -> Merged:
-    """Read the files, and merge what they say; see `merged`. what: how messages call a file. two_files: a file is not
-    paired with itself, as it is in an audit where a training image's very file came back.
+def read_reviews(paths: Sequence[Path], what: str = "reviews") -> Merged:
+    """Read the files, and merge what they say; see `merged`. what: how messages call a file.
+
+    A file may be paired with itself: in an audit a training image's very file may have come back.
 
     Raises InputError for a file that cannot be read, and for a line that cannot be meant.
     """
-    reviews = [review for path in paths for review in reviews_in(path, what, two_files=two_files)]
+    reviews = [review for path in paths for review in reviews_in(path, what)]
     if not reviews:
         raise InputError(f"{', '.join(map(str, paths))}: no line names a pair")
     return merged(reviews, tuple(sha256_of(path) for path in paths))
 
 
-def reviews_in(path: Path, what: str = "reviews", *, two_files: bool = False) -> Iterator[Review]:
+def reviews_in(path: Path, what: str = "reviews") -> Iterator[Review]:
     """The lines of a file, one by one. Raises InputError as `read_reviews` does."""
     try:
         with open_regular(path) as handle:
             for number, row in text_rows(what, str(path), handle):
-                yield _review_of(f"{what} {path}, line {number}", row, two_files=two_files)
+                yield _review_of(f"{what} {path}, line {number}", row)
     except OSError as error:
         raise InputError(f"{what} {path} cannot be read: {reason_of(error)}") from None
 
 
-def _review_of(place: str, row: Row, *, two_files: bool) -> Review:
+def _review_of(place: str, row: Row) -> Review:
     pair, verdict = _pair_of(place, row), _verdict_of(place, row)
-    if pair.left == pair.right:
-        _require_meant(place, verdict, two_files=two_files)
+    if pair.of_one_file and verdict is Verdict.NO_COPY:
+        raise InputError(f"{place}: a file is paired with itself, byte by byte: that cannot be {verdict}")
     return Review(
         pair,
         verdict,
@@ -78,14 +79,6 @@ def _pair_of(place: str, row: Row) -> Pair:
             raise InputError(f"{place}: {name} is that of no file: imported embeddings cannot be labelled by digest")
         digests.append(digest)
     return pair_of(*digests)
-
-
-def _require_meant(place: str, verdict: Verdict | None, *, two_files: bool) -> None:
-    """Raise InputError for a file paired with itself, where that says nothing or the wrong thing."""
-    if two_files:
-        raise InputError(f"{place}: a file is paired with itself: label pairs of two files")
-    if verdict is Verdict.NO_COPY:
-        raise InputError(f"{place}: both files are the same, byte by byte: that cannot be {verdict}")
 
 
 def _verdict_of(place: str, row: Row) -> Verdict | None:

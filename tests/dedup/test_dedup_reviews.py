@@ -15,7 +15,6 @@ from memaudit.dedup.options import DedupOptions
 from memaudit.dedup.results import DedupResult, Reason
 from memaudit.dedup.reviewed import read_reviewed
 from memaudit.dedup.run import dedup
-from memaudit.errors import InputError
 from memaudit.report.dedup import write_dedup
 from memaudit.store import Store
 
@@ -104,10 +103,14 @@ def test_files_of_no_store_are_counted(store: Store, tmp_path: Path) -> None:
     assert (reviews.unknown, reviews.added) == (1, 0)
 
 
-def test_a_file_paired_with_itself_is_refused(tmp_path: Path) -> None:
-    path = write_lines(tmp_path / "r.jsonl", said("a" * 64, "a" * 64, "copy"))
-    with pytest.raises(InputError, match="line 1: a file is paired with itself"):
-        read_reviewed([path], DAY)
+def test_a_file_paired_with_itself_is_passed_over(store: Store, tmp_path: Path) -> None:
+    """An audit may find a training image's very file: what is said of it says nothing to a dedup run."""
+    digest = str(store.all_columns().sha256[0])
+    reviews = dedup(
+        store, reviewed=read_reviewed([write_lines(tmp_path / "r.jsonl", said(digest, digest, "copy"))], DAY)
+    )
+    assert reviews.reviews is not None
+    assert (reviews.reviews.together, reviews.reviews.unknown, reviews.reviews.left) == (0, 0, 0)
 
 
 def test_without_reviews_nothing_is_said_of_them(store: Store, tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def test_what_no_finding_is_about_and_what_no_review_can_be_about_is_said(tmp_pa
     [
         (said(Q, R, "perhaps"), "line 1: verdict 'perhaps' is none of copy, not a copy, accepted, unsure"),
         (said(Q, R, "accepted", until="soon"), "line 1: until 'soon' is no day: write it as 2027-01-31"),
-        (said(Q, Q, "not a copy"), "line 1: both files are the same, byte by byte: that cannot be not a copy"),
+        (said(Q, Q, "not a copy"), "line 1: a file is paired with itself, byte by byte: that cannot be not a copy"),
         (said(Q, "short", "copy"), "right_sha256 'short' is no sha256"),
         ({"left_sha256": Q, "verdict": "copy"}, "there is no column 'right_sha256'"),
     ],
