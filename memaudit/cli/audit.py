@@ -46,6 +46,10 @@ PairingPattern = Annotated[
 PairingMetadata = Annotated[
     bool, typer.Option("--pairing-metadata", help="The generations' own metadata say training_id, prompt and seed.")
 ]
+Reviews = Annotated[
+    list[Path] | None,
+    typer.Option("--reviews", metavar="FILE", help="What people said of findings before; again for several files."),
+]
 WithMetrics = Annotated[bool, typer.Option("--metrics", help="Also C_T, AuthPct and the FLD gap; needs --control.")]
 ControlSource = Annotated[
     str | None, typer.Option("--control", help="Held-out real images, never trained on: folder, manifest or store.")
@@ -100,6 +104,7 @@ def audit(
     match: Match = "auto",
     match_from: MatchFrom = None,
     calibration: Calibration = None,
+    reviews: Reviews = None,
     verify: OldMatch = None,
     verify_from: OldMatchFrom = None,
     metrics: WithMetrics = False,
@@ -145,6 +150,7 @@ def audit(
             match=renamed("--verify", "--match", verify, match),
             match_from=renamed("--verify-from", "--match-from", verify_from, match_from),
             calibration=calibration,
+            reviews=reviews or (),
             metrics=metrics,
             faces=people,
             blur_faces=blur_faces,

@@ -69,7 +69,7 @@ def _findings(
     by_prompt = paired.count - len(queries(report, accepted, paired=True)) if paired else 0
     count = max(0, searched, by_prompt, len(subject_places(report)) - len(accepted))
     outcome = Verdict.FAIL if count > policy.max_findings else Verdict.PASS
-    more = f" ({len(accepted):,} more were accepted by a person)" if accepted else ""
+    more = f" ({len(accepted):,} more were cleared by people)" if accepted else ""
     sentence = (
         f"{count:,} generations are near-duplicates of training images{more}; {policy.max_findings:,} are allowed."
     )

@@ -135,7 +135,7 @@ def _weighted(
     outcome = _against_limit(rate.value, rate.upper, policy.max_rate)
     figure = at_most(rate.upper)
     also = (
-        "" if len(shares) == len(set(named.found)) else f" that nobody accepted, and at most {at_most(every.upper)} any"
+        "" if len(shares) == len(set(named.found)) else f" that nobody cleared, and at most {at_most(every.upper)} any"
     )
     endings = {
         Verdict.PASS: "within the limit.",
@@ -179,10 +179,10 @@ def _judged(name: str, drawn: _Drawn, policy: AuditPolicy) -> RuleResult:
     else:
         whole, accepted = at_most(every.upper), drawn.found - drawn.left
         bound = (
-            f"at most {figure} of {drawn.what} {drawn.do} that nobody accepted, and at most {whole} any, with the "
-            f"{accepted:,} {drawn.what} whose matches were accepted, {n}"
+            f"at most {figure} of {drawn.what} {drawn.do} that nobody cleared, and at most {whole} any, with the "
+            f"{accepted:,} {drawn.what} whose matches people cleared, {n}"
         )
-        figure = f"{figure} not accepted, {whole} in all"
+        figure = f"{figure} not cleared, {whole} in all"
     endings = {
         Verdict.PASS: "within the limit." if drawn.left == drawn.found else "the first is within the limit.",
         Verdict.FAIL: f"and the rate found, {share(rate.value)}, is itself above the limit.",

@@ -40,8 +40,10 @@ from memaudit.report.model import (
 )
 from memaudit.report.page import histogram, percent_up, write_page
 from memaudit.report.pictures import Alter, Pictures
+from memaudit.report.reviewed import reviews_input, with_reviews
 from memaudit.report.run_folder import FACE_CROPS
 from memaudit.report.tables import write_table
+from memaudit.reviews import Merged
 from memaudit.store import Columns, is_same_file
 from memaudit.types import Coverage
 
@@ -298,11 +300,11 @@ def write_face_matches(audit: FaceAudit, out: Path) -> None:
     )
 
 
-def write_face_audit(part: FacePart, out: Path, alter: Alter | None = None) -> Report:
+def write_face_audit(part: FacePart, out: Path, alter: Alter | None = None, reviews: Merged | None = None) -> Report:
     """Write every file of an audit of two stores of faces, which knows no images; return the report."""
     result = part.audit.result
     write_face_matches(part.audit, out)
-    findings = face_findings(part, out, Pictures(out, alter))
+    findings = with_reviews(face_findings(part, out, Pictures(out, alter)), reviews)
     faces = faces_results(result)
     conclusive = not result.inconclusive
     results = FaceAuditResults(
@@ -320,7 +322,7 @@ def write_face_audit(part: FacePart, out: Path, alter: Alter | None = None) -> R
     )
     report = make_report(
         "audit",
-        inputs=result.digests,
+        inputs={**result.digests, **reviews_input(reviews)},
         encoder=part.audit.gallery.encoder,
         threshold=result.calibration.threshold,
         coverage=_images(result),

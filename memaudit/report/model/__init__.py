@@ -29,6 +29,7 @@ from memaudit.report.model.dedups import (
     Cells,
     Cleanness,
     DedupResults,
+    DedupReviews,
     Estimate,
     Group,
     GroupSizes,
@@ -84,6 +85,7 @@ from memaudit.report.model.report import (
     Results,
     Unmeasured,
 )
+from memaudit.report.model.reviews import Said, Told
 
 __all__ = [
     "SCHEMA",
@@ -102,6 +104,7 @@ __all__ = [
     "Coverage",
     "DedupReport",
     "DedupResults",
+    "DedupReviews",
     "Discoveries",
     "Effort",
     "Encoder",
@@ -143,6 +146,8 @@ __all__ = [
     "ReportOf",
     "Results",
     "RuledOut",
+    "Said",
+    "Told",
     "Seeds",
     "ShownPair",
     "Side",

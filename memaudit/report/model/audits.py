@@ -23,6 +23,7 @@ from memaudit.report.model.figures import (
     Whole,
     says,
 )
+from memaudit.report.model.reviews import Told
 
 _ON_PIXELS = sorted(kind for kind in COPIES if kind is not Kind.NEAR)
 
@@ -72,6 +73,7 @@ class ImageMatch(Part, frozen=True, kw_only=True):
     query_picture: Annotated[str | None, says("thumbnail of the generation, beside the page")] = None
     reference_picture: Annotated[str | None, says("thumbnail of the training image, beside the page")] = None
     matches: Annotated[Whole, says("training images that this generation matches")] = 0
+    review: Annotated[Told | UnsetType, says("what people said of it before, with --reviews")] = UNSET
     face_similarity: Annotated[float | UnsetType, says("of the two images' most similar faces, if they match")] = UNSET
     alignment: Annotated[
         Alignment | UnsetType, says("where both show the same, if pixels confirm it and the finding has thumbnails")

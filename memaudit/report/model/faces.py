@@ -20,6 +20,7 @@ from memaudit.report.model.figures import (
     Whole,
     says,
 )
+from memaudit.report.model.reviews import Told
 
 Point = Annotated[list[float], Meta(min_length=2, max_length=2)]
 
@@ -51,6 +52,7 @@ class FaceMatch(Part, frozen=True, kw_only=True):
     face_similarity: Annotated[float | UnsetType, says("of another face on the same pair")] = UNSET
     query_sha256: Annotated[Digest | UnsetType, says("of the generation's file; reviews name a pair by both")] = UNSET
     reference_sha256: Annotated[Digest | UnsetType, says("of the training image's file")] = UNSET
+    review: Annotated[Told | UnsetType, says("what people said of it before, with --reviews")] = UNSET
 
 
 class FaceCounts(Part, frozen=True, kw_only=True):
