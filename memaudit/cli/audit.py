@@ -59,6 +59,11 @@ ViewsChoice = Annotated[
     ),
 ]
 Neighbours = Annotated[int, typer.Option("--neighbours", min=1, help="Matches kept for each generation.")]
+Model = Annotated[str | None, typer.Option("--model", help="What made the generations: its name.")]
+ModelDigest = Annotated[
+    str | None,
+    typer.Option("--model-digest", help="SHA-256 of its weights: gate --ledger pools the audits of one model."),
+]
 Faces = Annotated[bool, typer.Option("--faces", help="Compare the faces, too: does the model give people back?")]
 FaceStore = Annotated[
     Path | None,
@@ -98,6 +103,8 @@ def audit(
     verify: OldMatch = None,
     verify_from: OldMatchFrom = None,
     metrics: WithMetrics = False,
+    model: Model = None,
+    model_digest: ModelDigest = None,
     faces: Faces = False,
     face_store: FaceStore = None,
     control_faces: ControlFaces = None,
@@ -141,6 +148,8 @@ def audit(
             match_from=renamed("--verify-from", "--match-from", verify_from, match_from),
             calibration=calibration,
             metrics=metrics,
+            model=model,
+            model_digest=model_digest,
             faces=people,
             blur_faces=blur_faces,
             max_unreadable=max_unreadable,

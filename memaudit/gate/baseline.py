@@ -6,18 +6,23 @@ from msgspec import UNSET
 
 from memaudit.gate.comparison import FISHER, PROMPTS, Audited, Comparison, compare, obstacle
 from memaudit.gate.policy import BaselinePolicy
+from memaudit.gate.provenance import ALL_REPORTS
+from memaudit.gate.rates import confident
 from memaudit.gate.subjects import looked_at_faces, measured_by, of_subject
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
 from memaudit.report.model import AuditResults, Report
 
 
-def judge_rise(name: str, new: Audited, old: Audited, policy: BaselinePolicy) -> tuple[RuleResult, Comparison | None]:
+def judge_rise(
+    name: str, new: Audited, old: Audited, policy: BaselinePolicy, *, named: bool = False
+) -> tuple[RuleResult, Comparison | None]:
     """Whether the rate rose by more than the policy's margin, and the comparison it was told from.
 
     Passes if the upper bound of the rise is within the margin; fails if the rise found is above it and more than chance
-    explains; else inconclusive, as it is where the two audits cannot be compared.
+    explains; else inconclusive, as it is where the two audits cannot be compared. named: the policy must say which
+    report is the baseline.
     """
-    why = _why_not(old.report, new.report)
+    why = _not_the_release(old.report, policy, named=named) or _why_not(old.report, new.report)
     if why:
         sentence = f"The baseline cannot be compared with this audit: {why}."
         return unmeasured(name, "max_rise", f"{policy.max_rise:.4%}", sentence), None
@@ -28,6 +33,20 @@ def judge_rise(name: str, new: Audited, old: Audited, policy: BaselinePolicy) ->
     sentence = f"{_figures(found)}; {_ending(found, outcome, policy)}{without if any(accepted) else ''}"
     result = RuleResult(name, "max_rise", outcome, f"{found.rise.high:+.4%}", f"{policy.max_rise:+.4%}", sentence)
     return result, found
+
+
+def without_baseline(policy: BaselinePolicy) -> RuleResult:
+    sentence = "The policy names a release to hold audits against, and no --baseline was given."
+    return unmeasured(ALL_REPORTS, "max_rise", f"{policy.max_rise:+.4%}", sentence)
+
+
+def _not_the_release(old: Report, policy: BaselinePolicy, *, named: bool) -> str:
+    """A baseline that moves with every look lets a rate grow without end, a margin at a time."""
+    if policy.release is None:
+        return f"with a ledger the policy must name it: release = {old.digest!r} in [baseline]" if named else ""
+    if old.digest == policy.release:
+        return ""
+    return f"the policy names the release {policy.release[:12]}, and this is {old.digest[:12]}"
 
 
 def _without_prompts(report: Report) -> bool:
@@ -72,7 +91,7 @@ def _same(found: Comparison) -> str:
 
 
 def _ending(found: Comparison, outcome: Verdict, policy: BaselinePolicy) -> str:
-    bound = f"with {policy.confidence:.0%} confidence the rate rose by at most {found.rise.high:.4%}"
+    bound = f"with {confident(policy.confidence)} confidence the rate rose by at most {found.rise.high:.4%}"
     return {
         Verdict.PASS: f"{bound}.",
         Verdict.FAIL: f"the rise of {found.rise.value:.4%} is above the margin, and more than chance explains.",

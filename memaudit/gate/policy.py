@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -54,6 +55,7 @@ max_threshold = 0.0           # similarity that the run may have looked for; 0: 
 [baseline]                    # only with --baseline OLD.json
 max_rise = 0.01               # the rate must be shown to have risen by no more than this
 confidence = 0.95             # of that bound, and of the test that calls a rise more than chance
+# release = ""                # digest of the report that --baseline must be: a named release, and not last night's
 """
 
 KINDS = ("audit", "dedup", "faces")
@@ -78,6 +80,11 @@ def _no_confidence(value: Any) -> str:
 
 def _no_flag(value: Any) -> str:
     return "" if isinstance(value, bool) else "must be true or false"
+
+
+def _no_digest(value: Any) -> str:
+    known = isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)
+    return "" if known else "must be the digest in a report.json: 64 hexadecimal digits"
 
 
 def _no_kinds(value: Any) -> str:
@@ -146,6 +153,7 @@ class BaselinePolicy:
 
     max_rise: float = _limit(0.01, _no_share)
     confidence: float = _limit(0.95, _no_confidence)
+    release: str | None = _limit(None, _no_digest)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ It is made of msgspec's structs, which cost a gate's start next to nothing.
 """
 
 from memaudit.report.model.audits import (
+    DIGEST_OF_MODEL,
     AuditResults,
     AuditSimilarities,
     ByPrompt,
@@ -16,6 +17,7 @@ from memaudit.report.model.audits import (
     ImageMatch,
     Metrics,
     Miss,
+    Model,
     Outcomes,
     OutcomesByPrompt,
     ReferenceViews,
@@ -84,6 +86,7 @@ from memaudit.report.model.report import (
 )
 
 __all__ = [
+    "DIGEST_OF_MODEL",
     "SCHEMA",
     "AuditFinding",
     "AuditMeasures",
@@ -125,6 +128,7 @@ __all__ = [
     "Membership",
     "Metrics",
     "Miss",
+    "Model",
     "NearThreshold",
     "OtherSet",
     "Outcomes",
