@@ -13,16 +13,13 @@ from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
 from memaudit.report.model import AuditResults, Report
 
 
-def judge_rise(
-    name: str, new: Audited, old: Audited, policy: BaselinePolicy, *, named: bool = False
-) -> tuple[RuleResult, Comparison | None]:
+def judge_rise(name: str, new: Audited, old: Audited, policy: BaselinePolicy) -> tuple[RuleResult, Comparison | None]:
     """Whether the rate rose by more than the policy's margin, and the comparison it was told from.
 
     Passes if the upper bound of the rise is within the margin; fails if the rise found is above it and more than chance
-    explains; else inconclusive, as it is where the two audits cannot be compared. named: the policy must say which
-    report is the baseline.
+    explains; else inconclusive, as it is where the two audits cannot be compared.
     """
-    why = _not_the_release(old.report, policy, named=named) or _why_not(old.report, new.report)
+    why = _why_not(old.report, new.report)
     if why:
         sentence = f"The baseline cannot be compared with this audit: {why}."
         return unmeasured(name, "max_rise", f"{policy.max_rise:.4%}", sentence), None
@@ -35,18 +32,19 @@ def judge_rise(
     return result, found
 
 
-def without_baseline(policy: BaselinePolicy) -> RuleResult:
-    sentence = "The policy names a release to hold audits against, and no --baseline was given."
-    return unmeasured(ALL_REPORTS, "max_rise", f"{policy.max_rise:+.4%}", sentence)
-
-
-def _not_the_release(old: Report, policy: BaselinePolicy, *, named: bool) -> str:
-    """A baseline that moves with every look lets a rate grow without end, a margin at a time."""
+def judge_release(old: Report | None, policy: BaselinePolicy) -> RuleResult:
+    """Whether the baseline is the release that the policy names: one that moves with every look lets a rate grow
+    without end, a margin at a time. With a ledger it must name one."""
+    found = old.digest[:12] if old else "none"
+    outcome, sentence = Verdict.INCONCLUSIVE, f"The policy names another release than the baseline, {found}."
     if policy.release is None:
-        return f"with a ledger the policy must name it: release = {old.digest!r} in [baseline]" if named else ""
-    if old.digest == policy.release:
-        return ""
-    return f"the policy names the release {policy.release[:12]}, and this is {old.digest[:12]}"
+        digest = old.digest if old else ""
+        sentence = f"With a ledger the policy must name the release: release = {digest!r} in [baseline]."
+    elif old is None:
+        sentence = "The policy names a release to hold audits against, and no --baseline was given."
+    elif old.digest == policy.release:
+        outcome, sentence = Verdict.PASS, "The baseline is the release that the policy names."
+    return RuleResult(ALL_REPORTS, "release", outcome, found, (policy.release or "named")[:12], sentence)
 
 
 def _without_prompts(report: Report) -> bool:

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from memaudit.errors import InputError, MemauditError
 from memaudit.gate.accepted import Accepted
 from memaudit.gate.audits import judge_audit
-from memaudit.gate.baseline import judge_rise, without_baseline
+from memaudit.gate.baseline import judge_release, judge_rise
 from memaudit.gate.batches import batch_of
 from memaudit.gate.comparison import Audited, Comparison, Pair
 from memaudit.gate.dedups import judge_dedup
@@ -98,10 +98,10 @@ def hold(
     rules += _judge_together(reports, policy)
     if baseline is not None:
         old = Audited(baseline, _waived_in(baseline, accepted, day))
-        rises, findings = _judge_rises(reports, findings, waived, old, policies, named=watch is not None)
+        rises, findings = _judge_rises(reports, findings, waived, old, policies)
         rules += rises
-    elif policy.baseline.release is not None and any(report.kind == "audit" for _, report in reports):
-        rules.append(without_baseline(policy.baseline))
+    if policy.baseline.release is not None or (watch and baseline):
+        rules.append(judge_release(baseline, policy.baseline))
     told = [replace(finding, outcome=outcome_of(finding, rules)) for found in findings for finding in found]
     notes = (*_unjudged(reports, policy), *_notes(accepted, told, day))
     looks = watch.entries(rules, policy, now) if watch else ()
@@ -176,16 +176,13 @@ def _judge_rises(
     waived: Sequence[set[int]],
     old: Audited,
     policies: Mapping[str, Policy],
-    *,
-    named: bool,
 ) -> tuple[list[RuleResult], list[list[Finding]]]:
-    """The rule for each audit, and the findings, told whether they are new. named: the policy must say which baseline."""
+    """The rule for each audit, and the findings, told whether they are new."""
     results, told = [], []
     for (name, report), found, places in zip(reports, findings, waived, strict=True):
         if report.kind == "audit" and not about_faces(report):
             with complaining(name):
-                new = Audited(report, places)
-                result, comparison = judge_rise(name, new, old, policies[name].baseline, named=named)
+                result, comparison = judge_rise(name, Audited(report, places), old, policies[name].baseline)
             results.append(result)
             found = _with_news(found, comparison)
         told.append(found)

@@ -18,8 +18,8 @@ from memaudit.statistics import anytime_upper, error_of_attempt, least_anytime, 
 
 
 class Pool(NamedTuple):
-    """All prompts that were drawn anew of one model, by one method. left: of those found, those of which nobody accepted
-    every match. seeds: the fewest of a prompt; audits: how many drew some."""
+    """All prompts that were drawn anew of one model, by one method. left: of those found, those of which nobody
+    accepted every match. seeds: the fewest of a prompt; audits: how many drew some."""
 
     n: int = 0
     found: int = 0
@@ -73,7 +73,8 @@ class Watch:
         if looked is None or rule.rule != "max_rate":
             return rule
         if looked.first.not_pooled:
-            why = f" It is attempt {looked.first.attempt:,} of the ledger, and pooled with none: {looked.first.not_pooled}."
+            first = looked.first
+            why = f" It is attempt {first.attempt:,} of the ledger, pooled with no other report: {first.not_pooled}."
             return replace(rule, sentence=rule.sentence + why)
         return _of_pool(rule.report, looked, self.pool(looked.first), self.policy(rule.report, policy))
 
@@ -180,12 +181,13 @@ def _of_pool(name: str, looked: Looked, pool: Pool, policy: Policy) -> RuleResul
     bound = f"at most {figure} of prompts give a training image back"
     if pool.left < pool.found:
         bound += (
-            f" that nobody accepted, and at most {at_most(every)} any, with the {pool.found - pool.left:,} prompts whose "
-            "matches were accepted,"
+            f" that nobody accepted, and at most {at_most(every)} any, with the {pool.found - pool.left:,} prompts "
+            "whose matches were accepted,"
         )
         figure = f"{figure} not accepted, {at_most(every)} in all"
+    sure = confident(policy.audit.confidence)
     sentence = (
-        f"With {confident(policy.audit.confidence)} confidence, whenever one looks, {bound}{_drawn(looked.first, pool)}: "
+        f"With {sure} confidence, whenever one looks, {bound}{_drawn(looked.first, pool)}: "
         f"{_ending(outcome, pool, limit, error)}{_said(looked.first)}"
     )
     return RuleResult(name, "max_rate", outcome, figure, share(limit), sentence)
@@ -195,8 +197,8 @@ def _drawn(look: Look, pool: Pool) -> str:
     each = "with a generation each" if pool.seeds == 1 else f"in {pool.seeds:,} seeds each, or more"
     audits = "an audit" if pool.audits == 1 else f"{pool.audits:,} audits"
     return (
-        f" {each} (n = {pool.n:,} drawn anew in {audits} of {look.model}, {pool.found:,} found; attempt {look.attempt:,} "
-        "of the ledger)"
+        f" {each} (n = {pool.n:,} drawn anew in {audits} of {look.model}, {pool.found:,} found; attempt "
+        f"{look.attempt:,} of the ledger)"
     )
 
 

@@ -52,10 +52,10 @@ min_coverage = 0.99           # images that could be read
 copy_detection = true         # as of the audit
 max_threshold = 0.0           # similarity that the run may have looked for; 0: that of memaudit's own encoder
 
-[baseline]                    # only with --baseline OLD.json
+[baseline]                    # only with --baseline OLD.json; release: the digest of the report that it must be
 max_rise = 0.01               # the rate must be shown to have risen by no more than this
 confidence = 0.95             # of that bound, and of the test that calls a rise more than chance
-# release = ""                # digest of the report that --baseline must be: a named release, and not last night's
+# release = "0000000000000000000000000000000000000000000000000000000000000000"
 """
 
 KINDS = ("audit", "dedup", "faces")

@@ -151,8 +151,9 @@ def _weighted(
         Verdict.INCONCLUSIVE: "too few prompts, or one of them stands for too many captions.",
     }
     sentence = (
-        f"With {confident(policy.confidence)} confidence at most {figure} of captions give a training image back{also}, each "
-        f"prompt counted for the captions it stands for (at most {share(stated.largest)} of all): {endings[outcome]}"
+        f"With {confident(policy.confidence)} confidence at most {figure} of captions give a training image back{also}"
+        f", each prompt counted for the captions it stands for (at most {share(stated.largest)} of "
+        f"all): {endings[outcome]}"
     )
     return RuleResult(name, "max_rate", outcome, figure, share(policy.max_rate), sentence)
 

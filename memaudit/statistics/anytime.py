@@ -14,8 +14,8 @@ def e_value(count: float, n: float, limit: float) -> float:
     """The evidence that a share is below `limit`: with a share at or above it, its expectation is at most 1 after any
     number of draws, and the chance that it ever reaches 1 / error at most `error` (Ville 1939).
 
-    count: the sum of n draws between 0 and 1. Half of it stakes on a share of 0, half on Jeffreys' prior below the limit
-    (Robbins 1970; Howard et al. 2021). Infinite where it is beyond the range of numbers.
+    count: the sum of n draws between 0 and 1. Half of it stakes on a share of 0, half on Jeffreys' prior below the
+    limit (Robbins 1970; Howard et al. 2021). Infinite where it is beyond the range of numbers.
     Raises UsageError for counts or a limit that are none.
     """
     require_counts(count, n)

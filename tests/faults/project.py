@@ -17,7 +17,7 @@ from memaudit.gate import DEFAULT_POLICY
 
 # What is another in every run, or follows from where the project lies
 _OWN = {"created", "seconds", "digest", "digests", "inputs", "sha256", "path", "out", "report", "store", "folder"}
-_OWN |= {"stores", "evidence", "index", "build_seconds"}
+_OWN |= {"judged", "previous", "stores", "evidence", "index", "build_seconds"}
 
 
 def write_project(root: Path) -> Path:
@@ -55,6 +55,7 @@ def write_project(root: Path) -> Path:
         "dedup {store} --out {dedup} --quiet",
         "audit {generations} --against {store} --control {held-out} --out {out}/audit --quiet",
         "audit {generations} --against {store} --control {held-out} --out {out}/baseline --quiet",
+        "gate {report} --policy {policy} --ledger {ledger} --quiet",
         "calibrate propose {store} --match-from 0.2 --count 24 --out {labels} --quiet",
     )
     for step in steps:
