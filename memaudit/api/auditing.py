@@ -13,7 +13,7 @@ from memaudit.api.pictures import blurring
 from memaudit.api.places import AnyStore, folder_of, searcher_at
 from memaudit.api.runs import AuditRun, Place
 from memaudit.audit.pairing import Pairer, pairer
-from memaudit.audit.results import Audited
+from memaudit.audit.results import AuditedModel
 from memaudit.audit.run import AuditOptions
 from memaudit.audit.run import audit as audit_images
 from memaudit.audit.shortfalls import Unseen, Views
@@ -154,7 +154,7 @@ def run_audit(
         return place.run(AuditRun, _audited(asked, against, place.folder))
 
 
-def _audited_model(name: str | None, digest: str | None) -> Audited | None:
+def _audited_model(name: str | None, digest: str | None) -> AuditedModel | None:
     if name is None and digest is None:
         return None
     if not name or not name.strip() or digest is None:
@@ -165,7 +165,7 @@ def _audited_model(name: str | None, digest: str | None) -> Audited | None:
             f"--model-digest {digest[:80]!r} is none: expected 16 to 128 hexadecimal digits, such as sha256sum "
             "prints of the weights"
         )
-    return Audited(" ".join(name.split()), digest)
+    return AuditedModel(" ".join(name.split()), digest)
 
 
 def _choices(faces: bool | FaceChoices, blur_faces: bool) -> FaceChoices:

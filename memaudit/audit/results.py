@@ -18,7 +18,7 @@ from memaudit.types import Coverage, EncoderSpec, Float32, Float64, Int64, Rate
 MOST_DUPLICATED = "most-duplicated"
 
 
-class Audited(NamedTuple):
+class AuditedModel(NamedTuple):
     """The model that made the generations: its name for readers, and a digest of its weights that tells it from all
     others, so that batches of one model can be pooled."""
 
@@ -258,7 +258,7 @@ class AuditResult:
     by_prompt: ByPrompt | None = None
     stores: tuple[Store, ...] = ()
     calibrated: Calibrated | None = None
-    model: Audited | None = None
+    model: AuditedModel | None = None
 
     @property
     def unseen(self) -> int:

@@ -18,7 +18,7 @@ from memaudit.audit.neighbour_ratio import neighbour_ratios
 from memaudit.audit.paired import Paired, compare_pairs, paired_rate
 from memaudit.audit.pairing import Prompted, unknown_images
 from memaudit.audit.repeats import Digests, draws_of, files_of, one_of_each, one_of_each_file, picture_digests
-from memaudit.audit.results import Audited, AuditResult, Control, Made, Scores
+from memaudit.audit.results import AuditedModel, AuditResult, Control, Made, Scores
 from memaudit.audit.shortfalls import ALL_SEEN, NO_VIEWS, Unseen, Views, shortfalls, unread_files
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.images.parts import is_of_one_draw
@@ -52,7 +52,7 @@ class AuditOptions:
     match: str = "auto"
     match_from: float | None = None
     calibrated: Calibrated | None = None
-    model: Audited | None = None
+    model: AuditedModel | None = None
 
 
 @dataclass(frozen=True)

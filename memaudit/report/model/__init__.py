@@ -5,6 +5,7 @@ It is made of msgspec's structs, which cost a gate's start next to nothing.
 
 from memaudit.report.model.audits import (
     DIGEST_OF_MODEL,
+    Alignment,
     AuditResults,
     AuditSimilarities,
     ByPrompt,
@@ -69,6 +70,7 @@ from memaudit.report.model.figures import (
     calibration_of,
     coverage_of,
     encoder_of,
+    file_digest,
     rate_of,
 )
 from memaudit.report.model.report import (
@@ -88,6 +90,7 @@ from memaudit.report.model.report import (
 __all__ = [
     "DIGEST_OF_MODEL",
     "SCHEMA",
+    "Alignment",
     "AuditFinding",
     "AuditMeasures",
     "AuditReport",
@@ -157,5 +160,6 @@ __all__ = [
     "calibration_of",
     "coverage_of",
     "encoder_of",
+    "file_digest",
     "rate_of",
 ]
