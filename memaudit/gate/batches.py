@@ -105,9 +105,16 @@ def _measured(
     )
 
 
+def _last_day(waived: Finding) -> date:
+    """What people found to be no copy is none for good."""
+    if waived.review is not None and waived.review.clears:
+        return waived.review.until or date.max
+    return waived.accepted.until if waived.accepted else date.min
+
+
 def _accepted(queries: Sequence[str], prompts: Sequence[str], findings: Sequence[Finding]) -> dict[str, date]:
     """Of each prompt of which every match is accepted, the first day on which one of these entries ends."""
-    until = {each.query_id: each.accepted.until for each in findings if each.waived and each.accepted}
+    until = {each.query_id: _last_day(each) for each in findings if each.waived}
     first: dict[str, date | None] = {}
     for query, prompt in zip(queries, prompts, strict=True):
         ends, known = until.get(query), first.get(prompt, date.max)

@@ -31,6 +31,7 @@ from memaudit.report.model.dedups import (
     Cells,
     Cleanness,
     DedupResults,
+    DedupReviews,
     Estimate,
     Group,
     GroupSizes,
@@ -86,6 +87,7 @@ from memaudit.report.model.report import (
     Results,
     Unmeasured,
 )
+from memaudit.report.model.reviews import Said, Told
 
 __all__ = [
     "DIGEST_OF_MODEL",
@@ -105,6 +107,7 @@ __all__ = [
     "Coverage",
     "DedupReport",
     "DedupResults",
+    "DedupReviews",
     "Discoveries",
     "Effort",
     "Encoder",
@@ -147,6 +150,8 @@ __all__ = [
     "ReportOf",
     "Results",
     "RuledOut",
+    "Said",
+    "Told",
     "Seeds",
     "ShownPair",
     "Side",
