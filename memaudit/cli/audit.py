@@ -76,11 +76,16 @@ FaceEncoder = Annotated[
     str | None, typer.Option("--face-encoder", help="As memaudit faces --encoder.", show_default="the face store's")
 ]
 FalseMatches = Annotated[
-    float, typer.Option("--face-false-matches", help="How many false matches of faces may be expected in all.")
+    float, typer.Option("--face-false-matches", help="How many people may be expected to match by chance.")
 ]
 Identity = Annotated[str, typer.Option("--identity", help="The metadata column that names the person on a picture.")]
 FacesBy = Annotated[
-    list[str] | None, typer.Option("--faces-by", metavar="COLUMN", help="Split match rates by this metadata column.")
+    list[str] | None,
+    typer.Option(
+        "--faces-by",
+        metavar="COLUMN",
+        help="Compare people of one value of this metadata column, and split rates by it.",
+    ),
 ]
 SaveCrops = Annotated[bool, typer.Option("--save-crops", help="Write the matched faces as pictures of their own.")]
 

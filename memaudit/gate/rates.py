@@ -12,7 +12,7 @@ from memaudit.gate.policy import AuditPolicy
 from memaudit.gate.subjects import of_subject, subject_places
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
 from memaudit.report import page
-from memaudit.report.model import AuditMeasures, ByPrompt, OutcomesByPrompt, Report, WeightedRate
+from memaudit.report.model import AuditMeasures, ByPrompt, FaceAuditResults, OutcomesByPrompt, Report, WeightedRate
 from memaudit.report.model import Rate as Stated
 from memaudit.statistics import least_drawn, rate_of, weighted_rate
 from memaudit.types import Coverage
@@ -33,6 +33,8 @@ def open_count(report: Report, results: AuditMeasures, accepted: Collection[int]
     """
     accepted = of_subject(report, accepted)
     searched, listed = results.searched.count, len(subject_places(report))
+    if isinstance(results, FaceAuditResults) and results.faces and results.faces.people:
+        return searched if listed > len(accepted) else 0  # whose faces were accepted is not in the report
     return min(searched, max(0, searched - len(queries(report, accepted)), listed - len(accepted)))
 
 

@@ -323,7 +323,7 @@ class FaceAuditResults(Part, frozen=True, kw_only=True):
     headline: Annotated[str, says("the result in a sentence")]
     method: Annotated[str, says("how was searched")] = ""
     references: Annotated[Coverage, says("training images that were searched for faces")]
-    searched: Annotated[Rate, says("generated faces that match a training face")]
+    searched: Annotated[Rate, says("generated people that match a training face")]
     paired: Annotated[None, says("none: faces have no prompts")] = None
     control: Annotated[None, says("none: what chance gives is in faces")] = None
     verification: Annotated[str, says("how a match was decided, in words")] = ""
