@@ -76,7 +76,7 @@ class GroupSizes:
                 ids, numbers = batch.column("image_id"), batch.column("group")
                 if ids.null_count or numbers.null_count or not pa.types.is_integer(numbers.type):
                     raise ValueError("an image without a name or without the number of its group")
-                hashes.append(np.fromiter((_hash(i) for i in ids.cast(pa.string()).to_pylist()), np.uint64, len(ids)))
+                hashes.append(np.fromiter((hash_of(i) for i in ids.cast(pa.string()).to_pylist()), np.uint64, len(ids)))
                 groups.append(numbers.to_numpy().astype(np.int64))
         except (OSError, ValueError, pa.ArrowException, KeyError) as error:  # ValueError: bytes that are no text, too
             reason = str(error).partition("\n")[0]
@@ -85,12 +85,23 @@ class GroupSizes:
 
     def of(self, image_id: str) -> tuple[int, int]:
         """The number of the image's group and its size; (-1, 1) for an image that has no near-duplicate."""
-        key = np.uint64(_hash(image_id))
+        key = np.uint64(hash_of(image_id))
         place = int(np.searchsorted(self._hashes, key))
         if place == len(self._hashes) or self._hashes[place] != key:
             return -1, 1
         group = self._groups[place]
         return int(group), int(self._sizes[np.searchsorted(self._numbers, group)])
+
+    def rows(self, store: Store) -> Int64:
+        """The number of the group of each row of a store; -1 for an image that has no near-duplicate."""
+        if not len(self._hashes):
+            return np.full(len(store), -1, np.int64)
+        found = [np.empty(0, np.int64)]
+        for columns in store.iter_columns():
+            keys = np.fromiter((hash_of(image_id) for image_id in columns.image_id), np.uint64, len(columns.image_id))
+            place = np.minimum(np.searchsorted(self._hashes, keys), len(self._hashes) - 1)
+            found.append(np.where(self._hashes[place] == keys, self._groups[place], -1))
+        return np.concatenate(found)
 
 
 class _Best:
@@ -144,13 +155,13 @@ def choose_prompts(
     captioned, of_images = 0, _Best(count)
     for prompt in _captioned(store, sizes, seed):
         captioned += 1
-        tie = _hash(f"{seed} {prompt.image_id}")
-        drawn.offer(prompt.prompt, (0, _hash(f"{seed} {prompt.prompt}")), tie, prompt)
+        tie = hash_of(f"{seed} {prompt.image_id}")
+        drawn.offer(prompt.prompt, (0, hash_of(f"{seed} {prompt.prompt}")), tie, prompt)
         if by == "image":
-            of_images.offer(prompt.image_id, (0, _hash(f"{seed} image {prompt.image_id}")), tie, prompt)
+            of_images.offer(prompt.image_id, (0, hash_of(f"{seed} image {prompt.image_id}")), tie, prompt)
         if sizes is not None and prompt.copies > 1:
             group, _ = sizes.of(prompt.image_id)
-            duplicated.offer(group, (-prompt.copies, _hash(f"{seed} {group}")), tie, prompt)
+            duplicated.offer(group, (-prompt.copies, hash_of(f"{seed} {group}")), tie, prompt)
     _require_captions(store, captioned)
     distinct = _count_of(drawn, 2 * count)
     if by == "image":
@@ -195,19 +206,19 @@ def choose_matched(store: Store, held_out: Store, count: int, seed: int = 0) -> 
     """
     if count < 2:
         raise UsageError(f"--n {count} is out of range: expected at least 2, half of them held out")
-    unseen = {_hash(prompt.prompt) for prompt in _captioned(held_out, None, seed)}
+    unseen = {hash_of(prompt.prompt) for prompt in _captioned(held_out, None, seed)}
     _require_captions(held_out, len(unseen))
     both, drawn, controls, captioned = set[int](), _Best(count), _Best(count), 0
     for prompt in _captioned(store, None, seed):
         captioned += 1
-        text = _hash(prompt.prompt)
+        text = hash_of(prompt.prompt)
         if text in unseen:
             both.add(text)
         else:
             _offer(drawn, prompt, seed)
     _require_captions(store, captioned)
     for prompt in _captioned(held_out, None, seed):
-        if _hash(prompt.prompt) not in both:
+        if hash_of(prompt.prompt) not in both:
             _offer(controls, prompt, seed)
     half = min(count // 2, len(drawn.ranked()), len(controls.ranked()))
     if not half:
@@ -218,12 +229,12 @@ def choose_matched(store: Store, held_out: Store, count: int, seed: int = 0) -> 
         *(prompt._replace(strategy=MATCHED, weight=distinct / half) for prompt in trained),
         *(prompt._replace(strategy=MATCHED, stratum=HELD_OUT) for prompt in held),
     ]
-    chosen.sort(key=lambda prompt: _hash(f"{seed} order {prompt.prompt}"))
+    chosen.sort(key=lambda prompt: hash_of(f"{seed} order {prompt.prompt}"))
     return Chosen(tuple(chosen), captioned, len(store), distinct, not drawn.complete, half)
 
 
 def _offer(best: _Best, prompt: Prompt, seed: int) -> None:
-    best.offer(prompt.prompt, (0, _hash(f"{seed} {prompt.prompt}")), _hash(f"{seed} {prompt.image_id}"), prompt)
+    best.offer(prompt.prompt, (0, hash_of(f"{seed} {prompt.prompt}")), hash_of(f"{seed} {prompt.image_id}"), prompt)
 
 
 def _count_of(best: _Best, size: int) -> int:
@@ -259,7 +270,7 @@ def _captioned(store: Store, sizes: GroupSizes | None, seed: int) -> Iterator[Pr
             text = " ".join(caption.split())
             if text and status == Status.OK:
                 copies = sizes.of(image_id)[1] if sizes is not None else 0
-                yield Prompt(text, image_id, _hash(f"{seed} seed {image_id}") >> 33, copies)
+                yield Prompt(text, image_id, hash_of(f"{seed} seed {image_id}") >> 33, copies)
 
 
 def _first_captions(prompts: Iterable[Prompt], count: int) -> list[Prompt]:
@@ -278,7 +289,8 @@ def _estimated(last: tuple[tuple[int, int], Prompt], k: int) -> int:
     return round((k - 1) / ((last[0][1] + 1) / 2**64))
 
 
-def _hash(text: str) -> int:
+def hash_of(text: str) -> int:
+    """64 bits, the same on every machine."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 

@@ -18,6 +18,7 @@ from memaudit.audit.neighbour_ratio import neighbour_ratios
 from memaudit.audit.own_images import Given, measure_own_images
 from memaudit.audit.paired import Paired, compare_pairs, paired_rate
 from memaudit.audit.pairing import Prompted, unknown_images
+from memaudit.audit.prompts import GroupSizes
 from memaudit.audit.repeats import Digests, draws_of, files_of, one_of_each, one_of_each_file, picture_digests
 from memaudit.audit.results import AuditedModel, AuditResult, Control, Made, Scores
 from memaudit.audit.shortfalls import ALL_SEEN, NO_VIEWS, Unseen, Views, shortfalls, unread_files
@@ -46,7 +47,8 @@ class AuditOptions:
     generations, or of training images, above which the audit calls itself inconclusive. metrics: whether to compute
     those of the literature, which needs a control. match: whether candidates are decided on pixels: auto, pixels or
     none; match_from: their least similarity, None: the encoder's own. calibrated: the calibration that threshold and
-    match_from are by, and the cut. model: what made the generations, if somebody says so."""
+    match_from are by, and the cut. model: what made the generations, if somebody says so.
+    groups: of a dedup run of the training set: images of one are a family."""
 
     threshold: float | None = None
     neighbours: int = 10
@@ -56,6 +58,7 @@ class AuditOptions:
     match_from: float | None = None
     calibrated: Calibrated | None = None
     model: AuditedModel | None = None
+    groups: GroupSizes | None = None
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,9 @@ def audit(
     result = _measured(generations, pairing, found, way, unseen)
     held_out = None
     if control is not None:
-        held_out = _held_out(StoredQueries(control, views.control), generations, pairing, found, result, way)
+        held_out = _held_out(
+            StoredQueries(control, views.control), generations, pairing, found, result, way, options.groups
+        )
     result = replace(
         result,
         digests=_digests(generations, references.store, control),
@@ -195,12 +200,13 @@ def _held_out(
     found: _Found,
     result: AuditResult,
     way: _Way,
+    groups: GroupSizes | None,
 ) -> Control:
     """What the images that the model never saw say about chance, searched as the generations were."""
     references, threshold = way.scope.references, way.scope.threshold
     searched = search(controls, way.scope, None, way.progress)
     alike = way.decide(searched, controls).matched()
-    seen = HeldOut(searched, alike)
+    seen = HeldOut(searched, alike, groups.rows(references.store) if groups else None)
     measured = measure_control(
         controls.store, references, generations, found.scores, found.distinct, found.asked.prompt, threshold, seen
     )

@@ -63,6 +63,10 @@ ViewsChoice = Annotated[
     ),
 ]
 Neighbours = Annotated[int, typer.Option("--neighbours", min=1, help="Matches kept for each generation.")]
+DedupRun = Annotated[
+    Path | None,
+    typer.Option("--dedup", help="A memaudit dedup run of the training set: its groups are families in the tests."),
+]
 Model = Annotated[str | None, typer.Option("--model", help="What made the generations: its name.")]
 ModelDigest = Annotated[
     str | None,
@@ -115,6 +119,7 @@ def audit(
     metrics: WithMetrics = False,
     model: Model = None,
     model_digest: ModelDigest = None,
+    dedup: DedupRun = None,
     faces: Faces = False,
     face_store: FaceStore = None,
     control_faces: ControlFaces = None,
@@ -161,6 +166,7 @@ def audit(
             metrics=metrics,
             model=model,
             model_digest=model_digest,
+            dedup=dedup,
             faces=people,
             blur_faces=blur_faces,
             max_unreadable=max_unreadable,

@@ -78,7 +78,7 @@ def test_captions_are_counted_exactly_or_estimated(tmp_path: Path) -> None:
 def test_pruning_does_not_change_the_choice(tmp_path: Path) -> None:
     """The n of least hash, whatever was thrown away on the way: held against a sort of all."""
     store = captioned(tmp_path, [f"c {i}" for i in range(1000)])
-    ranked = sorted((prompts._hash(f"5 c {i}"), f"c {i}") for i in range(1000))
+    ranked = sorted((prompts.hash_of(f"5 c {i}"), f"c {i}") for i in range(1000))
     assert [p.prompt for p in choose_prompts(store, 7, seed=5).prompts] == [caption for _, caption in ranked[:7]]
 
 
