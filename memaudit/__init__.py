@@ -12,6 +12,7 @@ __version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from memaudit import errors
+    from memaudit.api.about import About
     from memaudit.api.auditing import FaceChoices, run_audit
     from memaudit.api.calibrating import CalibrationRun, ProposedPairs, calibrate, propose_labels
     from memaudit.api.comparing import Compared, compare
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from memaudit.api.tables import Table
 
 _HOMES = {
+    "about": ("About",),
     "auditing": ("FaceChoices", "run_audit"),
     "calibrating": ("CalibrationRun", "ProposedPairs", "calibrate", "propose_labels"),
     "comparing": ("Compared", "compare"),
@@ -56,6 +58,7 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "About",
     "AuditRun",
     "CalibrationRun",
     "Compared",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from memaudit.api.about import NOBODY_SAYS, about_run
+from memaudit.api.about import About as About
 from memaudit.api.calibrated_options import by_calibration
 from memaudit.api.defaults import DEFAULT_VIEWS
 from memaudit.api.encoding import Encoding as Encoding
-from memaudit.api.pictures import blurring
+from memaudit.api.pictures import are_beside, blurring
 from memaudit.api.places import AnyStore, folder_of, searcher_at
 from memaudit.api.runs import AuditRun, Place
 from memaudit.audit.pairing import Pairer, pairer
@@ -33,6 +35,7 @@ from memaudit.report.audit import write_audit
 from memaudit.report.faces import FacePart, write_face_audit
 from memaudit.report.forgotten import remove_forgotten
 from memaudit.report.model import Report
+from memaudit.report.pages import How
 from memaudit.report.run_folder import keep_for_owner, remove_earlier_pictures
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import FACES, Store, require_current
@@ -83,6 +86,7 @@ class _Asked:
     about_faces: FaceAuditOptions
     encoding: Encoding
     blur: bool
+    how: How
     progress: Progress
 
 
@@ -104,6 +108,8 @@ def run_audit(
     metrics: bool = False,
     faces: bool | FaceChoices = False,
     blur_faces: bool = False,
+    pictures: str = "embedded",
+    about: About = NOBODY_SAYS,
     max_unreadable: float = 0.01,
     encoding: Encoding = Encoding(),
     progress: Progress = silent,
@@ -116,6 +122,7 @@ def run_audit(
     pairing_pattern: how generations are named, say {image_id}_{seed}.png. threshold: cosine, None for the encoder's
     own. views: none, flips, tiles or all. match: whether candidates from `match_from` to the threshold are decided on
     pixels: auto, pixels or none. calibration: a file of `calibrate`. metrics: also C_T, AuthPct, FLD gap, by a control.
+    pictures: embedded in the page, or beside it. about: what the page says of model, training set and who ran it.
 
     Raises UsageError for impossible options, InconclusiveError where nothing could be measured.
 
@@ -128,8 +135,9 @@ def run_audit(
     options = AuditOptions(threshold, neighbours, max_unreadable, metrics=metrics, match=match, match_from=match_from)
     options = by_calibration(options, calibration)
     about_faces = _about_faces(choices, options, encoding)
-    place = Place(out)
-    with place.running("audit"):
+    place, said = Place(out), about_run(about, against)
+    how = How(blurring(wanted=blur_faces), are_beside(pictures), said)
+    with place.running("audit", said):
         on_pixels = _require_possible(options, views, control)
         asked = _Asked(
             _source(generations),
@@ -142,6 +150,7 @@ def run_audit(
             about_faces,
             encoding,
             blur_faces,
+            how,
             progress,
         )
         return place.run(AuditRun, _audited(asked, against, place.folder))
@@ -185,13 +194,12 @@ def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
     _require_apart(references.store.folder, out)
     if asked.faces.wanted or references.store.manifest.kind == FACES:
         keep_for_owner(out)
-    alter = blurring(wanted=asked.blur)
     if references.store.manifest.kind == FACES:
         if asked.pair is not None or asked.options.threshold is not None:
             raise UsageError("--pairing and --threshold are for images: a search of faces calibrates its threshold")
         audit = audit_faces_alone(asked.generations, references, asked.control, out, asked.about_faces, asked.progress)
         _note_use(audit, out)
-        return write_face_audit(FacePart(audit, asked.faces.save_crops), out, alter)
+        return write_face_audit(FacePart(audit, asked.faces.save_crops), out, asked.how)
     asked.faces.require_wanted()
     images = _of_images(asked, references, out)
     part = None
@@ -199,7 +207,7 @@ def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
         audit = audit_faces_beside(images, out, asked.about_faces, asked.progress)
         part = FacePart(audit, asked.faces.save_crops)
         _note_use(audit, out)
-    return write_audit(images.result, images.generations, references.store, out, part, alter)
+    return write_audit(images.result, images.generations, references.store, out, part, asked.how)
 
 
 def _note_use(audit: FaceAudit, out: Path) -> None:

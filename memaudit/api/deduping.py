@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from memaudit.api.about import NOBODY_SAYS, about_run
+from memaudit.api.about import About as About
 from memaudit.api.calibrated_options import by_calibration
-from memaudit.api.pictures import blurring
+from memaudit.api.pictures import are_beside, blurring
 from memaudit.api.places import AnyStore, store_at
 from memaudit.api.runs import DedupRun, Place
 from memaudit.dedup.effort import seconds_of
@@ -16,7 +18,7 @@ from memaudit.dedup.run import dedup, forget
 from memaudit.faces.uses import note_use
 from memaudit.report.dedup import write_dedup
 from memaudit.report.model import Report
-from memaudit.report.pictures import Alter
+from memaudit.report.pages import How
 from memaudit.report.run_folder import keep_for_owner, remove_earlier_pictures
 from memaudit.store import FACES, require_current
 from memaudit.types import Progress, silent, unsaid
@@ -44,6 +46,8 @@ def run_dedup(
     recall_sample: int = 1000,
     seed: int = 0,
     blur_faces: bool = False,
+    pictures: str = "embedded",
+    about: About = NOBODY_SAYS,
     max_unreadable: float = 0.01,
     progress: Progress = silent,
     tell: Callable[[str], None] = unsaid,
@@ -54,7 +58,8 @@ def run_dedup(
     ignore: CSV of left_id, right_id, pairs that are none. threshold: cosine, None for the encoder's own. clusters:
     None: by cost, 0: all pairs. keep: cleanest, largest, first or best:COLUMN. match: whether pixels decide pairs from
     `match_from` to the threshold: auto, pixels or none. budget: time for that, "2h" (s, m, h, d) or seconds; the most
-    similar pairs come first. calibration: a file of `calibrate`. tell: is given an estimate of what takes long.
+    similar pairs come first. calibration: a file of `calibrate`. pictures: embedded in the page, or beside it. about:
+    what the page says of the training set and who ran it. tell: is given an estimate of what takes long.
 
     Raises UsageError for impossible options, InputError for no images, InconclusiveError for a store that is not whole.
 
@@ -80,7 +85,8 @@ def run_dedup(
         max_unreadable=max_unreadable,
     )
     options = by_calibration(options, calibration)
-    return _into(store, against, ignore, options, blurring(wanted=blur_faces), Place(out), progress, tell)
+    how = How(blurring(wanted=blur_faces), are_beside(pictures), about_run(about, store))
+    return _into(store, against, ignore, options, how, Place(out), progress, tell)
 
 
 def _into(
@@ -88,15 +94,15 @@ def _into(
     against: AnyStore | None,
     ignore: str | Path | None,
     options: DedupOptions,
-    alter: Alter | None,
+    how: How,
     place: Place,
     progress: Progress,
     tell: Callable[[str], None],
 ) -> DedupRun:
-    with place.running("dedup"):
-        if alter is not None:
+    with place.running("dedup", how.about):
+        if how.alter is not None:
             remove_earlier_pictures(place.folder)
-        return place.run(DedupRun, _deduped(store, against, ignore, options, place.folder, alter, progress, tell))
+        return place.run(DedupRun, _deduped(store, against, ignore, options, place.folder, how, progress, tell))
 
 
 def _deduped(
@@ -105,7 +111,7 @@ def _deduped(
     ignore: str | Path | None,
     options: DedupOptions,
     out: Path,
-    alter: Alter | None,
+    how: How,
     progress: Progress,
     tell: Callable[[str], None],
 ) -> Report:
@@ -119,7 +125,7 @@ def _deduped(
         note_use(opened, out)
     result = dedup(opened, options, against=other, ruled_out=ruled_out, scratch=out, progress=progress, tell=tell)
     require_current(opened, other)
-    report = write_dedup(result, opened, out, other, alter)
+    report = write_dedup(result, opened, out, other, how)
     if not (result.pixels and result.pixels.left):
         forget(out)
     return report

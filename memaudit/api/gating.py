@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from memaudit.api.gate_page import subject_of, write_gate_page
 from memaudit.api.notebook import grid
 from memaudit.errors import UsageError
 from memaudit.files import append_text, is_passage, real, write_text
@@ -128,6 +129,8 @@ def run_gate(
     sarif: str | Path | None = None,
     markdown: str | Path | None = None,
     append: bool = False,
+    page: str | Path | None = None,
+    pdf: str | Path | None = None,
 ) -> GateRun:
     """Hold reports of audits and dedups against a policy.
 
@@ -135,7 +138,8 @@ def run_gate(
     out, and a run without a report there is inconclusive. policy: limits in
     TOML; None: those that `write_policy` writes. baseline: an earlier audit: its rate may not be exceeded by much.
     accepted: TOML of matches that a person has accepted. junit, sarif, markdown: files to write. append: the Markdown
-    goes to the end of its file, where others wrote before.
+    goes to the end of its file, where others wrote before. page: the audit's page anew, with the verdict; pdf: the same
+    by a Chromium that is there.
 
     Raises InputError for a report or policy that is not sound, UsageError for a file that is both read and written.
 
@@ -149,18 +153,23 @@ def run_gate(
     if append and markdown is None:
         raise UsageError("append without markdown: name the file that the Markdown is added to")
     named, walked = _unfolded(named)
-    given = {"junit": junit, "sarif": sarif, "markdown": markdown}
+    given = {"junit": junit, "sarif": sarif, "markdown": markdown, "page": page, "pdf": pdf}
     files = {name: Path(path) for name, path in given.items() if path is not None}
     inputs = [path_of(report) for report in named]
     kept = {"markdown"} if append else set()
     _clear(files, [*inputs, *(path_of(other) for other in (policy, baseline, accepted) if other is not None)], kept)
+    read = [(path_of(report), report_of(report)) for report in named]
+    subject = subject_of(read) if page or pdf else None
     result = hold(
-        [(str(path_of(report)), report_of(report)) for report in named],
+        [(str(path), report) for path, report in read],
         read_policy(Path(policy)) if policy else Policy(),
         baseline=report_of(baseline) if baseline else None,
         accepted=read_accepted(Path(accepted)) if accepted else (),
     )
-    run = GateRun(_with_what_was_found(result, walked))
+    result = _with_what_was_found(result, walked)
+    if subject and (line := write_gate_page(result, subject, files.pop("page", None), files.pop("pdf", None))):
+        result = replace(result, notes=(*result.notes, line))
+    run = GateRun(result)
     run.write(**files, append=append)
     return run
 

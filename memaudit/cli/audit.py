@@ -18,12 +18,16 @@ from memaudit.cli.options import (
     Match,
     MatchFrom,
     MaxUnreadable,
+    ModelName,
     OldMatch,
     OldMatchFrom,
     OutPath,
+    PagePictures,
     ShardRows,
     Threshold,
+    TrainingSetName,
     Unverified,
+    Who,
     Workers,
     renamed,
 )
@@ -82,6 +86,7 @@ SaveCrops = Annotated[bool, typer.Option("--save-crops", help="Write the matched
 
 
 def audit(
+    context: typer.Context,
     generations: Generations,
     against: Against,
     out: OutPath,
@@ -107,6 +112,10 @@ def audit(
     faces_by: FacesBy = None,
     save_crops: SaveCrops = False,
     blur_faces: BlurFaces = False,
+    pictures: PagePictures = "embedded",
+    model: ModelName = "",
+    training_set: TrainingSetName = "",
+    who: Who = "",
     encoder: EncoderName = None,
     device: Device = "auto",
     workers: Workers = 0,
@@ -119,7 +128,7 @@ def audit(
     verbose: VerboseFlag = False,
 ) -> None:
     """Test whether generations are near-duplicates of training images. Exit code 3: it could not be measured."""
-    from memaudit.api.auditing import Encoding, FaceChoices, run_audit
+    from memaudit.api.auditing import About, Encoding, FaceChoices, run_audit
 
     console, by = Console(as_json, quiet), tuple(faces_by or ())
     people = FaceChoices(
@@ -143,6 +152,8 @@ def audit(
             metrics=metrics,
             faces=people,
             blur_faces=blur_faces,
+            pictures=pictures,
+            about=About(model, training_set, who, context.obj or ()),
             max_unreadable=max_unreadable,
             encoding=Encoding(encoder, device, workers, batch_size, shard_rows, allow_unverified_weights),
             progress=progress,

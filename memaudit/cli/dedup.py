@@ -18,7 +18,10 @@ from memaudit.cli.options import (
     OldMatch,
     OldMatchFrom,
     OutPath,
+    PagePictures,
     Threshold,
+    TrainingSetName,
+    Who,
     renamed,
 )
 from memaudit.errors import UsageError
@@ -63,6 +66,7 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of clusterings and sampl
 
 
 def dedup(
+    context: typer.Context,
     store: StorePath,
     out: OutPath,
     threshold: Threshold = None,
@@ -86,13 +90,16 @@ def dedup(
     recall_sample: Sample = 1000,
     seed: Seed = 0,
     blur_faces: BlurFaces = False,
+    pictures: PagePictures = "embedded",
+    training_set: TrainingSetName = "",
+    who: Who = "",
     max_unreadable: MaxUnreadable = 0.01,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
     """Find near-duplicates, decide what to keep, and state the recall of finding them."""
-    from memaudit.api.deduping import run_dedup
+    from memaudit.api.deduping import About, run_dedup
 
     console = Console(as_json, quiet)
     with console.progress() as progress:
@@ -117,6 +124,8 @@ def dedup(
             recall_sample=recall_sample,
             seed=seed,
             blur_faces=blur_faces,
+            pictures=pictures,
+            about=About("", training_set, who, context.obj or ()),
             max_unreadable=max_unreadable,
             progress=progress,
             tell=console.tell,

@@ -50,7 +50,14 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent_up=percent_up, percent_down=percent_down, percent=percent, thousands=lambda n: f"{n:,}", p_value=p_value
+        percent=percent,
+        percent_up=percent_up,
+        percent_down=percent_down,
+        share=two_digits,
+        share_up=two_digits_up,
+        share_down=two_digits_down,
+        thousands=lambda n: f"{n:,}",
+        p_value=p_value,
     )
     environment.globals["tallest"] = tallest
     environment.globals["highest"] = highest
@@ -81,6 +88,27 @@ def percent_up(share: float | None) -> str:
 def percent_down(share: float | None) -> str:
     """A lower bound, rounded down."""
     return percent(share, ROUND_FLOOR)
+
+
+def two_digits(share: float | None, rounding: str = ROUND_HALF_EVEN) -> str:
+    """A share with two digits: 12 %, 5.9 %, 0.45 %; with more where two would make 100 % of less."""
+    if share is None:
+        return "not measured"
+    value = Decimal(repr(100 * share))
+    if value in (0, 100):
+        return percent(share)
+    rounded = value.quantize(Decimal((0, (1,), value.adjusted() - 1)), rounding=rounding)
+    return percent(share, rounding) if rounded >= 100 else f"{rounded:f}\N{NO-BREAK SPACE}%"
+
+
+def two_digits_up(share: float | None) -> str:
+    """An upper bound: rounded up."""
+    return two_digits(share, ROUND_CEILING)
+
+
+def two_digits_down(share: float | None) -> str:
+    """A lower bound: rounded down."""
+    return two_digits(share, ROUND_FLOOR)
 
 
 def p_value(p: float) -> str:
