@@ -24,7 +24,7 @@ def subject_of(reports: Sequence[tuple[Path, Report]]) -> tuple[Path, Report]:
 
 
 def write_gate_page(
-    result: GateResult, subject: tuple[Path, Report], page: Path | None, pdf: Path | None
+    subject: tuple[Path, Report], result: GateResult, page: Path | None, pdf: Path | None
 ) -> str | None:
     """Write the page, the PDF of it, or both; return a line that says why there is no PDF, if there is none."""
     path, report = subject

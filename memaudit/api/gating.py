@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from memaudit.api.gate_page import subject_of, write_gate_page
 from memaudit.api.notebook import grid
 from memaudit.errors import UsageError
 from memaudit.files import append_text, is_passage, real, write_text
@@ -159,7 +159,7 @@ def run_gate(
     kept = {"markdown"} if append else set()
     _clear(files, [*inputs, *(path_of(other) for other in (policy, baseline, accepted) if other is not None)], kept)
     read = [(path_of(report), report_of(report)) for report in named]
-    subject = subject_of(read) if page or pdf else None
+    shown = _to_show(read) if page or pdf else None
     result = hold(
         [(str(path), report) for path, report in read],
         read_policy(Path(policy)) if policy else Policy(),
@@ -167,11 +167,18 @@ def run_gate(
         accepted=read_accepted(Path(accepted)) if accepted else (),
     )
     result = _with_what_was_found(result, walked)
-    if subject and (line := write_gate_page(result, subject, files.pop("page", None), files.pop("pdf", None))):
+    if shown and (line := shown(result, files.pop("page", None), files.pop("pdf", None))):
         result = replace(result, notes=(*result.notes, line))
     run = GateRun(result)
     run.write(**files, append=append)
     return run
+
+
+def _to_show(reports: Sequence[tuple[Path, Report]]) -> Callable[[GateResult, Path | None, Path | None], str | None]:
+    """What writes the page and the PDF of it. Raises UsageError where it is not plain of which report."""
+    from memaudit.api.gate_page import subject_of, write_gate_page  # a gate without a page loads no template
+
+    return partial(write_gate_page, subject_of(reports))
 
 
 def write_policy(path: str | Path) -> Path:

@@ -147,7 +147,10 @@ def _unsaid(report: Report, results: AuditResults) -> Iterator[str]:
             f"{_many(rate.n, unit[:-1])} are too few to tell a rate below {two_digits_up(rate.upper)}: it takes "
             f"{_ENOUGH} {unit} without a find to show that at most 1 % do."
         )
-    yield "It says nothing of other prompts, nor of likeness in subject or style, which is no copy."
+    yield (
+        "It says nothing of other prompts, and copies that were altered much may have been missed; likeness in subject "
+        "or style is no copy."
+    )
 
 
 def board_of_faces(faces: Faces, model: str) -> Board:
@@ -170,10 +173,8 @@ def _found_faces(faces: Faces) -> str:
         found = f" {matched.count:,} generated faces matched all the same." if matched.count else ""
         return f"No result: {_listed(faces.reasons)}.{found}"
     if not matched.count:
-        bound = (
-            f"with {100 * matched.confidence:.0f} % confidence at most {two_digits_up(matched.upper)} of such faces do"
-        )
-        return f"None of {_many(matched.n, 'face')} looks like a face of the training set: {bound}."
+        none = f"None of {_many(matched.n, 'face')} looks like a face of the training set"
+        return f"{none}: {_at_most(matched)} of such faces do."
     verb = "looks" if matched.count == 1 else "look"
     return (
         f"{matched.count:,} of {_many(matched.n, 'face')} {verb} like a face of the training set: "

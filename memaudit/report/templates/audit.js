@@ -166,7 +166,7 @@
   function picture(card, side, what) {
     const path = card[side + "_picture"], box = card[side + "_box"];
     if (!sources[path]) return absent(path);
-    const shot = made("span", { className: "shot" }, made("img", { alt: what + " " + card[side + "_id"], loading: "lazy", src: sources[path] }));
+    const shot = made("span", { className: "shot" }, made("img", { alt: what + " " + card[side + "_id"], src: sources[path] }));
     if (box) {
       const frame = made("i", {});
       const share = value => 100 * value + "%";
