@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -31,13 +32,23 @@ def write_gate_page(
     judged = judged_of(result, str(path))
     if page is not None:
         write_report_page(page, report, folder=path.parent, judged=judged)
+        _as_private(page, path)
     if pdf is None:
         return None
     with tempfile.TemporaryDirectory(prefix="memaudit-") as folder:
         shown = page or Path(folder) / "report.html"
         if page is None:
             write_report_page(shown, report, folder=path.parent, judged=judged)
-        return print_page(shown, pdf)
+        line = print_page(shown, pdf)
+    if line is None:
+        _as_private(pdf, path)
+    return line
+
+
+def _as_private(made: Path, report: Path) -> None:
+    """For its owner alone, if the report is: it shows people."""
+    if not report.stat().st_mode & 0o077:
+        os.chmod(made, 0o600)
 
 
 def judged_of(result: GateResult, name: str) -> Judged:
