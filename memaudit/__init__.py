@@ -12,7 +12,6 @@ __version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from memaudit import errors
-    from memaudit.api.about import About
     from memaudit.api.auditing import FaceChoices, run_audit
     from memaudit.api.calibrating import CalibrationRun, ProposedPairs, calibrate, propose_labels
     from memaudit.api.comparing import Compared, compare
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from memaudit.api.indexes import build_index, open_index
     from memaudit.api.inspecting import Description, Verification, describe, verify
     from memaudit.api.looking_up import LookupRun, run_lookup
+    from memaudit.api.page_choices import PageChoices
     from memaudit.api.planning import SamplePlan, plan_sample
     from memaudit.api.prompting import Prompts, make_prompts
     from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, open_report
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from memaudit.api.tables import Table
 
 _HOMES = {
-    "about": ("About",),
     "auditing": ("FaceChoices", "run_audit"),
     "calibrating": ("CalibrationRun", "ProposedPairs", "calibrate", "propose_labels"),
     "comparing": ("Compared", "compare"),
@@ -49,6 +48,7 @@ _HOMES = {
     "indexes": ("build_index", "open_index"),
     "inspecting": ("Description", "Verification", "describe", "verify"),
     "looking_up": ("LookupRun", "run_lookup"),
+    "page_choices": ("PageChoices",),
     "planning": ("SamplePlan", "plan_sample"),
     "prompting": ("Prompts", "make_prompts"),
     "runs": ("AuditRun", "DedupRun", "ExtractionRun", "open_report"),
@@ -58,7 +58,6 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "About",
     "AuditRun",
     "CalibrationRun",
     "Compared",
@@ -73,6 +72,7 @@ __all__ = [
     "GateRun",
     "LookupRun",
     "MadeStore",
+    "PageChoices",
     "Prompts",
     "ProposedPairs",
     "SamplePlan",

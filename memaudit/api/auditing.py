@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from memaudit.api.about import NOBODY_SAYS, about_run
-from memaudit.api.about import About as About
 from memaudit.api.calibrated_options import by_calibration
 from memaudit.api.defaults import DEFAULT_VIEWS
 from memaudit.api.encoding import Encoding as Encoding
-from memaudit.api.pictures import are_beside, blurring
+from memaudit.api.page_choices import AS_IT_IS, how_to_show
+from memaudit.api.page_choices import PageChoices as PageChoices
+from memaudit.api.pictures import blurring
 from memaudit.api.places import AnyStore, folder_of, searcher_at
 from memaudit.api.runs import AuditRun, Place
 from memaudit.audit.pairing import Pairer, pairer
@@ -108,8 +108,7 @@ def run_audit(
     metrics: bool = False,
     faces: bool | FaceChoices = False,
     blur_faces: bool = False,
-    pictures: str = "embedded",
-    about: About = NOBODY_SAYS,
+    page: PageChoices = AS_IT_IS,
     max_unreadable: float = 0.01,
     encoding: Encoding = Encoding(),
     progress: Progress = silent,
@@ -122,7 +121,7 @@ def run_audit(
     pairing_pattern: how generations are named, say {image_id}_{seed}.png. threshold: cosine, None for the encoder's
     own. views: none, flips, tiles or all. match: whether candidates from `match_from` to the threshold are decided on
     pixels: auto, pixels or none. calibration: a file of `calibrate`. metrics: also C_T, AuthPct, FLD gap, by a control.
-    pictures: embedded in the page, or beside it. about: what the page says of model, training set and who ran it.
+    page: where its pictures are, and what it says of model, training set and who ran it.
 
     Raises UsageError for impossible options, InconclusiveError where nothing could be measured.
 
@@ -135,9 +134,8 @@ def run_audit(
     options = AuditOptions(threshold, neighbours, max_unreadable, metrics=metrics, match=match, match_from=match_from)
     options = by_calibration(options, calibration)
     about_faces = _about_faces(choices, options, encoding)
-    place, said = Place(out), about_run(about, against)
-    how = How(blurring(wanted=blur_faces), are_beside(pictures), said)
-    with place.running("audit", said):
+    place, how = Place(out), how_to_show(page, against, blurring(wanted=blur_faces))
+    with place.running("audit", how.about):
         on_pixels = _require_possible(options, views, control)
         asked = _Asked(
             _source(generations),

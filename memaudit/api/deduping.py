@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from memaudit.api.about import NOBODY_SAYS, about_run
-from memaudit.api.about import About as About
 from memaudit.api.calibrated_options import by_calibration
-from memaudit.api.pictures import are_beside, blurring
+from memaudit.api.page_choices import AS_IT_IS, how_to_show
+from memaudit.api.page_choices import PageChoices as PageChoices
+from memaudit.api.pictures import blurring
 from memaudit.api.places import AnyStore, store_at
 from memaudit.api.runs import DedupRun, Place
 from memaudit.dedup.effort import seconds_of
@@ -46,8 +46,7 @@ def run_dedup(
     recall_sample: int = 1000,
     seed: int = 0,
     blur_faces: bool = False,
-    pictures: str = "embedded",
-    about: About = NOBODY_SAYS,
+    page: PageChoices = AS_IT_IS,
     max_unreadable: float = 0.01,
     progress: Progress = silent,
     tell: Callable[[str], None] = unsaid,
@@ -58,8 +57,8 @@ def run_dedup(
     ignore: CSV of left_id, right_id, pairs that are none. threshold: cosine, None for the encoder's own. clusters:
     None: by cost, 0: all pairs. keep: cleanest, largest, first or best:COLUMN. match: whether pixels decide pairs from
     `match_from` to the threshold: auto, pixels or none. budget: time for that, "2h" (s, m, h, d) or seconds; the most
-    similar pairs come first. calibration: a file of `calibrate`. pictures: embedded in the page, or beside it. about:
-    what the page says of the training set and who ran it. tell: is given an estimate of what takes long.
+    similar pairs come first. calibration: a file of `calibrate`. page: where its
+    pictures are, and what it says of the training set and who ran it. tell: is given an estimate of what takes long.
 
     Raises UsageError for impossible options, InputError for no images, InconclusiveError for a store that is not whole.
 
@@ -85,7 +84,7 @@ def run_dedup(
         max_unreadable=max_unreadable,
     )
     options = by_calibration(options, calibration)
-    how = How(blurring(wanted=blur_faces), are_beside(pictures), about_run(about, store))
+    how = how_to_show(page, store, blurring(wanted=blur_faces))
     return _into(store, against, ignore, options, how, Place(out), progress, tell)
 
 

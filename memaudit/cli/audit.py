@@ -128,7 +128,7 @@ def audit(
     verbose: VerboseFlag = False,
 ) -> None:
     """Test whether generations are near-duplicates of training images. Exit code 3: it could not be measured."""
-    from memaudit.api.auditing import About, Encoding, FaceChoices, run_audit
+    from memaudit.api.auditing import Encoding, FaceChoices, PageChoices, run_audit
 
     console, by = Console(as_json, quiet), tuple(faces_by or ())
     people = FaceChoices(
@@ -152,14 +152,12 @@ def audit(
             metrics=metrics,
             faces=people,
             blur_faces=blur_faces,
-            pictures=pictures,
-            about=About(model, training_set, who, context.obj or ()),
+            page=PageChoices(pictures, model, training_set, who, context.obj or ()),
             max_unreadable=max_unreadable,
             encoding=Encoding(encoder, device, workers, batch_size, shard_rows, allow_unverified_weights),
             progress=progress,
         )
-    console.result(run.report.content, _text(run))
-    console.end(conclusive=run.conclusive)
+    console.result(run.report.content, _text(run), conclusive=run.conclusive)
 
 
 def _text(run: AuditRun) -> str:

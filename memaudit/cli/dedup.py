@@ -99,10 +99,9 @@ def dedup(
     verbose: VerboseFlag = False,
 ) -> None:
     """Find near-duplicates, decide what to keep, and state the recall of finding them."""
-    from memaudit.api.deduping import About, run_dedup
+    from memaudit.api.deduping import PageChoices, run_dedup
 
-    console = Console(as_json, quiet)
-    with console.progress() as progress:
+    with (console := Console(as_json, quiet)).progress() as progress:
         run = run_dedup(
             store,
             out,
@@ -124,8 +123,7 @@ def dedup(
             recall_sample=recall_sample,
             seed=seed,
             blur_faces=blur_faces,
-            pictures=pictures,
-            about=About("", training_set, who, context.obj or ()),
+            page=PageChoices(pictures, "", training_set, who, context.obj or ()),
             max_unreadable=max_unreadable,
             progress=progress,
             tell=console.tell,

@@ -19,8 +19,8 @@ from memaudit.report.page_pictures import PagePictures
 
 OWN, NEAR_OWN, OTHER = "the prompt's own image", "near-duplicate of the prompt's", "not the prompt's image"
 STATIC = 60  # findings in the page for a browser that runs no script
-MOST_BYTES = 24 * 2**20  # of a page, of which the rows of findings may take
-MOST_OF_ROWS = 10 * 2**20
+MOST_BYTES = 24_000_000  # of a page, of which the rows of findings may take
+MOST_OF_ROWS = 10_000_000
 _GRAVITY = {str(kind): place for place, kind in enumerate((*COPIES, FACE))}
 _ABOUT = {
     Kind.VERBATIM: "the same picture",
@@ -158,7 +158,7 @@ def _fitting(cards: list[Card]) -> list[Card]:
 
 
 def _size(each: Card) -> int:
-    return len(encode(each))
+    return len(encode(each)) + 3 * len(each)  # as the template writes it, with blanks
 
 
 def _pictured(cards: Sequence[Card], pictures: PagePictures) -> int:

@@ -92,8 +92,9 @@
       return button;
     });
   }
+  const escaped = sign => "\\u" + sign.charCodeAt(0).toString(16).padStart(4, "0"); // what some take for a line's end
   function save() {
-    const text = lines.map(line => JSON.stringify(line) + "\n").join("");
+    const text = lines.map(line => JSON.stringify(line).replace(/[\u0085\u2028\u2029]/g, escaped) + "\n").join("");
     const link = made("a", { href: URL.createObjectURL(new Blob([text], { type: "application/x-ndjson" })), download: "reviews.jsonl" });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
@@ -332,7 +333,7 @@
   }
 
   document.addEventListener("keydown", event => {
-    const on = event.target, typing = on.closest("input:not([type=checkbox]):not([type=range]),select,textarea");
+    const on = event.target, typing = on.closest("input:not([type=checkbox]):not([type=range]),select:not(#v-mode),textarea");
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "j" || event.key === "k") step(event.key === "j" ? 1 : -1);
     else if (event.key === " " && !on.closest("button,summary,a,input")) {
