@@ -29,6 +29,13 @@ if TYPE_CHECKING:
     from memaudit.api.page_choices import PageChoices
     from memaudit.api.planning import SamplePlan, plan_sample
     from memaudit.api.prompting import Prompts, make_prompts
+    from memaudit.api.reviewing import (
+        MergedReviews,
+        WrittenReviews,
+        convert_reviews,
+        merge_reviews,
+        sample_findings,
+    )
     from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, open_report
     from memaudit.api.stores import MadeStore, embed, import_embeddings, open_store
     from memaudit.api.tables import Table
@@ -51,6 +58,7 @@ _HOMES = {
     "page_choices": ("PageChoices",),
     "planning": ("SamplePlan", "plan_sample"),
     "prompting": ("Prompts", "make_prompts"),
+    "reviewing": ("MergedReviews", "WrittenReviews", "convert_reviews", "merge_reviews", "sample_findings"),
     "runs": ("AuditRun", "DedupRun", "ExtractionRun", "open_report"),
     "stores": ("MadeStore", "embed", "import_embeddings", "open_store"),
     "tables": ("Table",),
@@ -72,16 +80,19 @@ __all__ = [
     "GateRun",
     "LookupRun",
     "MadeStore",
+    "MergedReviews",
     "PageChoices",
     "Prompts",
     "ProposedPairs",
     "SamplePlan",
     "Table",
     "Verification",
+    "WrittenReviews",
     "allow_hosts",
     "build_index",
     "calibrate",
     "compare",
+    "convert_reviews",
     "describe",
     "doctor",
     "embed",
@@ -92,6 +103,7 @@ __all__ = [
     "import_embeddings",
     "list_encoders",
     "make_prompts",
+    "merge_reviews",
     "open_index",
     "open_report",
     "open_store",
@@ -102,6 +114,7 @@ __all__ = [
     "run_extract",
     "run_gate",
     "run_lookup",
+    "sample_findings",
     "summarise_faces",
     "verify",
     "write_policy",

@@ -11,7 +11,7 @@ from memaudit.api.encoding import Encoding as Encoding
 from memaudit.api.page_choices import AS_IT_IS, how_to_show
 from memaudit.api.page_choices import PageChoices as PageChoices
 from memaudit.api.pictures import blurring
-from memaudit.api.places import AnyStore, folder_of, searcher_at
+from memaudit.api.places import AnyStore, Files, files_of, folder_of, searcher_at
 from memaudit.api.runs import AuditRun, Place
 from memaudit.audit.pairing import Pairer, pairer
 from memaudit.audit.run import AuditOptions
@@ -37,6 +37,7 @@ from memaudit.report.forgotten import remove_forgotten
 from memaudit.report.model import Report
 from memaudit.report.pages import How
 from memaudit.report.run_folder import keep_for_owner, remove_earlier_pictures
+from memaudit.reviews import read_reviews
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import FACES, Store, require_current
 from memaudit.types import Progress, silent
@@ -105,6 +106,7 @@ def run_audit(
     match: str = "auto",
     match_from: float | None = None,
     calibration: str | Path | None = None,
+    reviews: Files = (),
     metrics: bool = False,
     faces: bool | FaceChoices = False,
     blur_faces: bool = False,
@@ -120,8 +122,9 @@ def run_audit(
     temporary one. pairing: a CSV, TSV, JSON or Parquet that names the image of each generation's prompt;
     pairing_pattern: how generations are named, say {image_id}_{seed}.png. threshold: cosine, None for the encoder's
     own. views: none, flips, tiles or all. match: whether candidates from `match_from` to the threshold are decided on
-    pixels: auto, pixels or none. calibration: a file of `calibrate`. metrics: also C_T, AuthPct, FLD gap, by a control.
-    page: where its pictures are, and what it says of model, training set and who ran it.
+    pixels: auto, pixels or none. calibration: a file of `calibrate`. reviews: files of what people said of findings
+    before, which the new ones carry. metrics: also C_T, AuthPct, FLD gap, by a control. page: where its pictures are,
+    and what it says of model, training set and who ran it.
 
     Raises UsageError for impossible options, InconclusiveError where nothing could be measured.
 
@@ -134,7 +137,8 @@ def run_audit(
     options = AuditOptions(threshold, neighbours, max_unreadable, metrics=metrics, match=match, match_from=match_from)
     options = by_calibration(options, calibration)
     about_faces = _about_faces(choices, options, encoding)
-    place, how = Place(out), how_to_show(page, against, blurring(wanted=blur_faces))
+    said = read_reviews(reviewed) if (reviewed := files_of(reviews)) else None
+    place, how = Place(out), replace(how_to_show(page, against, blurring(wanted=blur_faces)), reviews=said)
     with place.running("audit", how.about):
         on_pixels = _require_possible(options, views, control)
         asked = _Asked(

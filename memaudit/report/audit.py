@@ -44,6 +44,7 @@ from memaudit.report.outcomes import outcomes_of
 from memaudit.report.page import histogram
 from memaudit.report.pages import PLAIN, How, write_report_page
 from memaudit.report.pictures import LARGE, Pictures
+from memaudit.report.reviewed import reviews_input, with_reviews
 from memaudit.store import Columns, Store
 
 PICTURED = 1000  # findings with thumbnails
@@ -76,14 +77,15 @@ def write_audit(
     )
     if faces is not None:
         results, findings = audit_with_faces(results, matches, faces, out, pictures)
+    more = {**(faces.audit.result.digests if faces else {}), **_calibration(result), **reviews_input(how.reviews)}
     report = make_report(
         "audit",
-        inputs={**result.digests, **(faces.audit.result.digests if faces else {}), **_calibration(result)},
+        inputs={**result.digests, **more},
         encoder=result.encoder,
         threshold=result.threshold,
         coverage=result.searched.coverage,
         results=results,
-        findings=findings,
+        findings=with_reviews(findings, how.reviews),
         bound=bound_to(
             out, (*result.stores, *((faces.audit.gallery, faces.audit.generations) if faces else ())), how.about
         ),

@@ -155,11 +155,12 @@ def _unsaid(report: Report, results: AuditResults) -> Iterator[str]:
 
 def board_of_faces(faces: Faces, model: str) -> Board:
     """The same of faces: people, and whether their pictures are known ones."""
-    matched, shown = faces.matched, faces.generated.images if faces.generated else None
-    on = f" on {_many(shown, 'picture')} that {model} made" if shown is not None else f" that {model} made"
+    shown = f" on {_many(faces.generated.images, 'picture')}" if faces.generated else ""
+    own = f" of {_people(faces.people)}" if faces.people else ""
     return Board(
-        f"{_many(matched.n, 'face')}{on} {'was' if matched.n == 1 else 'were'} compared with "
-        f"{_many(faces.gallery_faces, 'face')} of the training set.",
+        f"{_many(faces.scored_faces, 'face')}{own}{shown} that {model} made "
+        f"{'was' if faces.scored_faces == 1 else 'were'} compared with {_many(faces.gallery_faces, 'face')} of the "
+        "training set.",
         _found_faces(faces),
         _chance_of_faces(faces),
         "It cannot say who somebody is: faces of different people can look alike to a computer, with some groups of "
@@ -167,31 +168,40 @@ def board_of_faces(faces: Faces, model: str) -> Board:
     )
 
 
+def _people(count: int) -> str:
+    return "1 person" if count == 1 else f"{count:,} people"
+
+
 def _found_faces(faces: Faces) -> str:
-    matched = faces.matched
+    matched, unit = faces.matched, _people if faces.people else (lambda count: _many(count, "face"))
     if not faces.conclusive:
-        found = f" {matched.count:,} generated faces matched all the same." if matched.count else ""
+        found = f" {unit(matched.count)} matched all the same." if matched.count else ""
         return f"No result: {_listed(faces.reasons)}.{found}"
-    if not matched.count:
-        none = f"None of {_many(matched.n, 'face')} looks like a face of the training set"
-        return f"{none}: {_at_most(matched)} of such faces do."
+    if not (matched.count or faces.same_picture or faces.new_picture):
+        return f"None of {unit(matched.n)} looks like anybody in the training set: {_at_most(matched)} of them do."
     verb = "looks" if matched.count == 1 else "look"
+    seen, same = faces.same_picture + faces.new_picture, faces.same_picture
     return (
-        f"{matched.count:,} of {_many(matched.n, 'face')} {verb} like a face of the training set: "
-        f"{faces.same_picture:,} on the same picture, {faces.new_picture:,} on a picture that is not in it."
+        f"{matched.count:,} of {unit(matched.n)} {verb} like somebody in the training set. Of {_many(seen, 'face')} "
+        f"that match{'es' if seen == 1 else ''}, {same:,} {'is' if same == 1 else 'are'} on the same picture as there, "
+        f"{faces.new_picture:,} on a new one."
     )
 
 
 def _chance_of_faces(faces: Faces) -> str:
-    expected = faces.expected_false_matches
-    number = f"{expected:,.0f}" if expected >= 10 else f"{expected:.2g}"
-    first = f"With strangers alone about {number} such matches would come up"
+    least, most = _number(faces.expected_false_matches), _number(faces.expected_with_excluded)
+    about = f"{least} to {most}" if faces.excluded_control_people and most != least else least
+    first = f"Were all of them strangers, about {about} such matches would come up"
     p = faces.excess_p
     if p is None:
         return f"{first}."
     if p > _TESTED:
         return f"{first}: chance may explain what was found (p = {p:.2g})."
     return f"{first}: chance does not explain what was found (p {'< 0.0001' if p < 1e-4 else f'= {p:.2g}'})."
+
+
+def _number(expected: float) -> str:
+    return f"{expected:,.0f}" if expected >= 10 else f"{expected:.2g}"
 
 
 def _many(count: int, noun: str) -> str:

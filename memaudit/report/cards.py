@@ -14,7 +14,7 @@ from typing import NamedTuple, TypedDict
 from msgspec.json import encode
 
 from memaudit.matching.kinds import COPIES, FACE, Kind
-from memaudit.report.model import AuditFinding, FaceMatch, ImageMatch, Report
+from memaudit.report.model import AuditFinding, FaceMatch, ImageMatch, Report, Said
 from memaudit.report.page_pictures import PagePictures
 
 OWN, NEAR_OWN, OTHER = "the prompt's own image", "near-duplicate of the prompt's", "not the prompt's image"
@@ -106,7 +106,9 @@ class FindingsPart(NamedTuple):
 
 def findings_part(report: Report, pictures: PagePictures, decisions: Mapping[int, str]) -> FindingsPart:
     """decisions: what people decided at the gate, by the place of a finding in the report."""
-    every = ordered([card(match, decisions.get(place, "")) for place, match in enumerate(report.matches)])
+    every = ordered(
+        [card(match, decisions.get(place, "") or _said(match)) for place, match in enumerate(report.matches)]
+    )
     cards = _fitting(every)
     pictures.room = MOST_BYTES - sum(map(_size, cards))
     pictured = _pictured(cards, pictures)
@@ -244,6 +246,19 @@ def _of_face(finding: FaceMatch, decided: str) -> Card:
         veiled=True,
         decided=decided,
     )
+
+
+def _said(finding: AuditFinding) -> str:
+    """What people said of it before, as the report has it."""
+    told = finding.review
+    if not told:
+        return ""
+    each = (f"{one.verdict}{f' until {one.until}' if one.until else ''} ({_signed(one)})" for one in told.said)
+    return f"said before: {' · '.join(each)}" + (": people disagree" if told.verdict == "disagreement" else "")
+
+
+def _signed(said: Said) -> str:
+    return ": ".join(filter(None, (said.who, said.why)))
 
 
 def _link(url: str | None) -> str:

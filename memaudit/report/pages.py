@@ -20,6 +20,7 @@ SKEWS_SHOWN = 40
 PROMPTS_SHOWN = 200
 if TYPE_CHECKING:
     from memaudit.report.pictures import Alter
+    from memaudit.reviews import Merged
 
 _TITLES = {
     "audit": "Regurgitation audit",
@@ -30,12 +31,14 @@ _TITLES = {
 
 @dataclass(frozen=True)
 class How:
-    """How whoever ran it wants a page. alter: what each picture goes through before it is shown. beside: pictures stay
-    beside the page. about: what was examined, by whom and how."""
+    """What a run is told that does not change what it measures. alter: what each picture goes through before it is
+    shown. beside: pictures stay beside the page. about: what was examined, by whom and how. reviews: what people said
+    of findings before."""
 
     alter: Alter | None = None
     beside: bool = False
     about: About | None = None
+    reviews: Merged | None = None
 
 
 PLAIN = How()

@@ -18,6 +18,7 @@ from PIL import Image
 
 import memaudit as ma
 from memaudit.report.printing import print_page
+from memaudit.reviews import read_reviews
 from scripts.fetch_axe import axe_path
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def test_reviews_of_several_people_are_merged_and_disagreements_shown(
     name(page, "A")
     page.locator("#findings article").first.get_by_role("button", name="copy", exact=True).click()
     page.set_input_files("#r-files", [tmp_path / "b.jsonl", tmp_path / "c.jsonl"])
-    page.wait_for_function("document.getElementById('r-note').textContent")
+    page.locator("#r-note", has_text="not understood").wait_for()
     assert page.locator("#r-note").inner_text() == "c.jsonl: not understood, and left out: line 2, 3."
     said = told(page)[0]
     assert said.startswith("People disagree · copy (A) · not a copy (B) · copy (<i>C</i>: </script><img")
@@ -154,9 +155,7 @@ def test_what_the_page_saves_is_what_others_read(audited: Path, open_page: Openi
 
 
 def read(path: Path) -> dict[tuple[str, str], str]:
-    from memaudit.calibration.labels import read_labels
-
-    return {tuple(each): str(verdict) for each, verdict in read_labels([path]).verdicts.items()}  # type: ignore[misc]
+    return {(each.left, each.right): str(verdict) for each, verdict in read_reviews([path]).verdicts.items()}
 
 
 # --- look ----------------------------------------------------------------------------------------------------------
@@ -184,9 +183,9 @@ def test_a_pair_is_enlarged_and_laid_on_each_other_as_aligned(audited: Path, ope
     assert inner.mean() < 0.35 * outer.mean()
     page.select_option("#v-mode", "slider")
     page.fill("#v-slider", "1000")
-    page.wait_for_function("document.querySelector('#stage svg svg').getAttribute('width') === '0'")
+    page.wait_for_selector("#stage svg svg.slider[width='0']", state="attached")
     page.fill("#v-slider", "0")
-    page.wait_for_function("document.querySelector('#stage svg svg').getAttribute('x') === '0'")
+    page.wait_for_selector("#stage svg svg.slider[x='0']", state="attached")
     assert page.locator("#v-how").inner_text().startswith("The generation is laid on the training image as the audit")
     page.select_option("#v-mode", "flicker")
     page.wait_for_selector("#stage svg svg.flicker")

@@ -189,8 +189,8 @@ def test_prompts_that_stand_for_many_and_prompts_that_stand_for_none() -> None:
     )
 
 
-def of_faces(count: int, p: float | None) -> FaceAuditResults:
-    matched = rate_of(rate(count, full(900)))
+def of_faces(count: int, p: float | None, **changes: Any) -> FaceAuditResults:
+    matched = rate_of(rate(count, full(700)))
     shown = FaceCounts(
         images=1200, with_face=800, without_face=400, unreadable=0, faces=950, comparable=900, small=50, most=3
     )
@@ -209,6 +209,7 @@ def of_faces(count: int, p: float | None) -> FaceAuditResults:
         same_picture=min(count, 3),
         new_picture=max(0, count - 3),
         coverage=matched.coverage,
+        **{"people": 700, **changes},
     )
     return FaceAuditResults(
         about="faces",
@@ -224,15 +225,22 @@ def of_faces(count: int, p: float | None) -> FaceAuditResults:
 
 
 def test_faces() -> None:
-    """In words that need no statistics: whose pictures, how many by chance, and that a person decides."""
+    """In words that need no statistics: people and not faces, whose pictures, how many by chance; a person decides."""
     assert said(of_faces(5, 0.002)) == Board(
-        "900 faces on 1,200 pictures that the model made were compared with 5,000 faces of the training set.",
-        "5 of 900 faces look like a face of the training set: 3 on the same picture, 2 on a picture that is not in it.",
-        "With strangers alone about 0.9 such matches would come up: chance does not explain what was found (p = "
-        "0.002).",
+        "900 faces of 700 people on 1,200 pictures that the model made were compared with 5,000 faces of the training "
+        "set.",
+        "5 of 700 people look like somebody in the training set. Of 5 faces that match, 3 are on the same picture as "
+        "there, 2 on a new one.",
+        "Were all of them strangers, about 0.9 such matches would come up: chance does not explain what was found "
+        "(p = 0.002).",
         "It cannot say who somebody is: faces of different people can look alike to a computer, with some groups of "
         "people more often than with others, so a person decides on each match.",
     )
     assert said(of_faces(0, None)).found == (
-        "None of 900 faces looks like a face of the training set: with 95 % confidence at most 0.34 % of such faces do."
+        "None of 700 people looks like anybody in the training set: with 95 % confidence at most 0.43 % of them do."
+    )
+    unsure = of_faces(5, 0.3, excluded_control_people=4, expected_with_excluded=4.2)
+    assert said(unsure).chance == (
+        "Were all of them strangers, about 0.9 to 4.2 such matches would come up: chance may explain what was found "
+        "(p = 0.3)."
     )

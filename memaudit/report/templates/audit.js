@@ -18,19 +18,21 @@
   // What people say of a pair: lines of reviews.jsonl, in the page's own storage
   const KEY = "memaudit reviews of " + data.report;
   let lines = [], who = "";
-  const said = new Map(); // pair -> person -> latest line
-  const pairOf = card => {
-    const [left, right] = [card.query_sha256, card.reference_sha256].sort();
-    return left && left !== right ? left + " " + right : "";
-  };
-  const later = (one, other) => Date.parse(one.when || 0) > Date.parse(other.when || 0) ? one : other;
+  const said = new Map(), drawn = new Map(); // pair -> person -> latest line; pair -> how it came into a sample
+  const pairOf = card => card.query_sha256 && card.reference_sha256 ? [...[card.query_sha256, card.reference_sha256].sort(), card.veiled ? "face" : ""].join(" ") : "";
+  const pairIn = line => [line.left_sha256, line.right_sha256, line.kind === "face" ? "face" : ""].join(" ");
+  const sameFile = card => card.query_sha256 === card.reference_sha256;
+  const later = (one, other) => one.when && other.when && Date.parse(one.when) > Date.parse(other.when) ? one : other;
   function gather() {
     said.clear();
+    drawn.clear();
     for (const line of lines) {
-      const pair = line.left_sha256 + " " + line.right_sha256;
+      const pair = pairIn(line);
+      if (line.frame) drawn.set(pair, { frame: line.frame, stratum: line.stratum, stratum_pairs: line.stratum_pairs });
+      if (!line.verdict) continue;
       if (!said.has(pair)) said.set(pair, new Map());
-      const people = said.get(pair), before = people.get(line.who);
-      people.set(line.who, before ? later(before, line) : line);
+      const people = said.get(pair), person = line.who.toLowerCase(), before = people.get(person);
+      people.set(person, before ? later(before, line) : line);
     }
   }
   function stored() {
@@ -53,7 +55,7 @@
   function decision(card) {
     const found = [...(said.get(pairOf(card)) || new Map()).values()];
     const sure = new Set(found.map(line => line.verdict === "accepted" ? "copy" : line.verdict).filter(word => word !== "unsure"));
-    const own = found.find(line => line.who === who);
+    const own = found.find(line => line.who.toLowerCase() === who.toLowerCase());
     const today = new Date().toISOString().slice(0, 10);
     const words = found.map(line => line.verdict + (line.until ? " until " + line.until + (line.until < today ? ", which is past" : "") : "") +
       " (" + line.who + (line.why ? ": " + line.why : "") + ")");
@@ -62,7 +64,8 @@
   }
   function mark(card, verdict) {
     const pair = pairOf(card);
-    if (!pair) return note(card.query_sha256 ? "Both are the same file: there is nothing to decide." : "The files' digests are not known: this pair cannot be reviewed here.");
+    if (!pair) return note("The digests of these files are not known: this pair cannot be reviewed.");
+    if (sameFile(card) && verdict === "not a copy") return note("Both are the same file, byte by byte: that is a copy.");
     if (!who.trim()) {
       note("Whose verdict is it? Enter your name.");
       return (viewer.open ? $("v-who") : $("r-who")).focus();
@@ -73,11 +76,11 @@
       note("Accepted needs a reason, and a day until which it holds.");
       return (why ? $("v-until") : $("v-why")).focus();
     }
-    const [left_sha256, right_sha256] = pair.split(" ");
-    lines = lines.filter(line => !(line.who === who && line.left_sha256 === left_sha256 && line.right_sha256 === right_sha256));
+    const [left_sha256, right_sha256, kind] = pair.split(" ");
+    lines = lines.filter(line => !(line.verdict && line.who.toLowerCase() === who.toLowerCase() && pairIn(line) === pair));
     if (verdict) {
-      const line = { left_sha256, right_sha256, verdict, who, when: new Date().toISOString().slice(0, 19) + "Z", why };
-      lines.push(verdict === "accepted" ? { ...line, until } : line);
+      const when = new Date().toISOString().slice(0, 19) + "Z", until_ = verdict === "accepted" ? until : null;
+      lines.push({ left_sha256, right_sha256, verdict, who, when, why, until: until_, ...(kind && { kind }), ...drawn.get(pair) });
     }
     note("");
     store();
@@ -86,7 +89,7 @@
   function marks(card) {
     const own = decision(card).own;
     return [...VERDICTS, ...(own ? [""] : [])].map((verdict, i) => {
-      const button = made("button", { type: "button", textContent: verdict || "take back", title: "key " + (i + 1), disabled: !pairOf(card) });
+      const button = made("button", { type: "button", textContent: verdict || "take back", title: "key " + (i + 1), disabled: !pairOf(card) || (sameFile(card) && verdict === "not a copy") });
       if (verdict) button.setAttribute("aria-pressed", String(Boolean(own && own.verdict === verdict)));
       button.addEventListener("click", () => mark(card, verdict));
       return button;
@@ -106,9 +109,9 @@
       let line;
       try { line = JSON.parse(row); } catch { line = {}; }
       const pair = [line.left_sha256, line.right_sha256].map(digest => String(digest).toLowerCase()).sort();
-      if (!pair.every(digest => /^[0-9a-f]{64}$/.test(digest)) || !(VERDICTS.includes(line.verdict) || !line.verdict)) return bad.push(i + 1);
-      if (!line.verdict) return;
-      line = { ...line, left_sha256: pair[0], right_sha256: pair[1], who: String(line.who || "") };
+      const verdict = String(line.verdict || "").toLowerCase().replaceAll("_", " ");
+      if (!pair.every(digest => /^[0-9a-f]{64}$/.test(digest)) || !["", ...VERDICTS].includes(verdict)) return bad.push(i + 1);
+      line = { ...line, left_sha256: pair[0], right_sha256: pair[1], verdict, who: String(line.who || "") };
       if (!lines.some(other => JSON.stringify(other) === JSON.stringify(line))) lines.push(line);
     });
     return bad.length ? name + ": not understood, and left out: line " + bad.slice(0, 5).join(", ") + (bad.length > 5 ? " and " + (bad.length - 5) + " more" : "") + ". " : "";
@@ -150,7 +153,7 @@
     const review = control("review").value;
     if (review) {
       const found = decision(card);
-      if (review === "open" ? found.verdicts.size : review === "differ" ? !found.differ : !found.verdicts.has(review)) return false;
+      if (review === "open" ? found.verdicts.size : review === "drawn" ? !drawn.has(pairOf(card)) : review === "differ" ? !found.differ : !found.verdicts.has(review)) return false;
     }
     return texts.get(card).includes(control("text").value.trim().toLowerCase());
   }
