@@ -106,9 +106,8 @@ class FindingsPart(NamedTuple):
 
 def findings_part(report: Report, pictures: PagePictures, decisions: Mapping[int, str]) -> FindingsPart:
     """decisions: what people decided at the gate, by the place of a finding in the report."""
-    every = ordered(
-        [card(match, decisions.get(place, "") or _said(match)) for place, match in enumerate(report.matches)]
-    )
+    matches = enumerate(report.matches)
+    every = ordered([card(match, decisions.get(place, "") or _said(match)) for place, match in matches])
     cards = _fitting(every)
     pictures.room = MOST_BYTES - sum(map(_size, cards))
     pictured = _pictured(cards, pictures)

@@ -79,8 +79,8 @@
     const [left_sha256, right_sha256, kind] = pair.split(" ");
     lines = lines.filter(line => !(line.verdict && line.who.toLowerCase() === who.toLowerCase() && pairIn(line) === pair));
     if (verdict) {
-      const when = new Date().toISOString().slice(0, 19) + "Z", until_ = verdict === "accepted" ? until : null;
-      lines.push({ left_sha256, right_sha256, verdict, who, when, why, until: until_, ...(kind && { kind }), ...drawn.get(pair) });
+      const when = new Date().toISOString().slice(0, 19) + "Z", last = verdict === "accepted" ? until : null;
+      lines.push({ left_sha256, right_sha256, verdict, who, when, why, until: last, ...(kind && { kind }), ...drawn.get(pair) });
     }
     note("");
     store();
@@ -248,15 +248,15 @@
 
   // One pair, enlarged
   const SVG = "http://www.w3.org/2000/svg";
-  const drawn = (name, attributes, ...children) => {
+  const shape = (name, attributes, ...children) => {
     const node = document.createElementNS(SVG, name);
     for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
     node.append(...children);
     return node;
   };
-  const boxed = (box, [w, h]) => box && $("v-boxes").checked ? [drawn("rect", { x: box[0] * w, y: box[1] * h, width: (box[2] - box[0]) * w, height: (box[3] - box[1]) * h })] : [];
-  const canvas = ([w, h], label, ...children) => drawn("svg", { viewBox: "0 0 " + w + " " + h, role: "img", "aria-label": label }, ...children);
-  const shotOf = (card, side, [width, height], more) => drawn("image", { href: sources[card[side + "_picture"]], width, height, ...more });
+  const boxed = (box, [w, h]) => box && $("v-boxes").checked ? [shape("rect", { x: box[0] * w, y: box[1] * h, width: (box[2] - box[0]) * w, height: (box[3] - box[1]) * h })] : [];
+  const canvas = ([w, h], label, ...children) => shape("svg", { viewBox: "0 0 " + w + " " + h, role: "img", "aria-label": label }, ...children);
+  const shotOf = (card, side, [width, height], more) => shape("image", { href: sources[card[side + "_picture"]], width, height, ...more });
   async function sizes(card) {
     return Promise.all(SIDES.map(async ([side]) => {
       const image = made("img", { src: sources[card[side + "_picture"]] || "" });
@@ -284,8 +284,8 @@
       { slider: ": left of the edge the training image, right of it the generation.", flicker: ", in turns.", difference: ": black where both are the same." }[mode];
     const over = shotOf(card, "query", query, { transform: laid(card, query, reference) });
     const [w, h] = reference, edge = mode === "slider" ? w * $("v-slider").value / 1000 : 0;
-    const layer = drawn("svg", { x: edge, y: 0, width: w - edge, height: h, viewBox: [edge, 0, w - edge, h].join(" "), class: mode }, over);
-    const line = mode === "slider" ? [drawn("rect", { x: edge, y: 0, width: 0.01, height: h })] : [];
+    const layer = shape("svg", { x: edge, y: 0, width: w - edge, height: h, viewBox: [edge, 0, w - edge, h].join(" "), class: mode }, over);
+    const line = mode === "slider" ? [shape("rect", { x: edge, y: 0, width: 0.01, height: h })] : [];
     return [canvas(reference, "generation laid on the training image: " + mode, shotOf(card, "reference", reference, {}), layer, ...line, ...boxed(card.reference_box, reference))];
   }
   async function draw() {
