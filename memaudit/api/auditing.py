@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,10 +11,10 @@ from memaudit.api.defaults import DEFAULT_VIEWS
 from memaudit.api.encoding import Encoding as Encoding
 from memaudit.api.page_choices import AS_IT_IS, how_to_show
 from memaudit.api.page_choices import PageChoices as PageChoices
-from memaudit.api.pictures import blurring
 from memaudit.api.places import AnyStore, Files, files_of, folder_of, searcher_at
 from memaudit.api.runs import AuditRun, Place
 from memaudit.audit.pairing import Pairer, pairer
+from memaudit.audit.results import AuditedModel
 from memaudit.audit.run import AuditOptions
 from memaudit.audit.run import audit as audit_images
 from memaudit.audit.shortfalls import Unseen, Views
@@ -34,7 +35,7 @@ from memaudit.matching.windows import Windows
 from memaudit.report.audit import write_audit
 from memaudit.report.faces import FacePart, write_face_audit
 from memaudit.report.forgotten import remove_forgotten
-from memaudit.report.model import Report
+from memaudit.report.model import DIGEST_OF_MODEL, Report
 from memaudit.report.pages import How
 from memaudit.report.run_folder import keep_for_owner, remove_earlier_pictures
 from memaudit.reviews import read_reviews
@@ -86,7 +87,6 @@ class _Asked:
     faces: FaceChoices
     about_faces: FaceAuditOptions
     encoding: Encoding
-    blur: bool
     how: How
     progress: Progress
 
@@ -108,8 +108,9 @@ def run_audit(
     calibration: str | Path | None = None,
     reviews: Files = (),
     metrics: bool = False,
+    model: str | None = None,
+    model_digest: str | None = None,
     faces: bool | FaceChoices = False,
-    blur_faces: bool = False,
     page: PageChoices = AS_IT_IS,
     max_unreadable: float = 0.01,
     encoding: Encoding = Encoding(),
@@ -123,8 +124,9 @@ def run_audit(
     pairing_pattern: how generations are named, say {image_id}_{seed}.png. threshold: cosine, None for the encoder's
     own. views: none, flips, tiles or all. match: whether candidates from `match_from` to the threshold are decided on
     pixels: auto, pixels or none. calibration: a file of `calibrate`. reviews: files of what people said of findings
-    before, which the new ones carry. metrics: also C_T, AuthPct, FLD gap, by a control. page: where its pictures are,
-    and what it says of model, training set and who ran it.
+    before, which the new ones carry. metrics: also C_T, AuthPct, FLD gap, by a control. model, model_digest: what made
+    the generations, and a hexadecimal digest of its weights: `run_gate` with a ledger pools the audits of one model.
+    page: where its pictures are, and what it says of the training set and who ran it.
 
     Raises UsageError for impossible options, InconclusiveError where nothing could be measured.
 
@@ -133,12 +135,13 @@ def run_audit(
     >>> audit.rate.value, audit.conclusive
     (0.2, True)
     """
-    choices = _choices(faces, blur_faces)
+    choices = _choices(faces, page)
     options = AuditOptions(threshold, neighbours, max_unreadable, metrics=metrics, match=match, match_from=match_from)
+    options = replace(options, model=_audited_model(model, model_digest))
     options = by_calibration(options, calibration)
     about_faces = _about_faces(choices, options, encoding)
     said = read_reviews(reviewed) if (reviewed := files_of(reviews)) else None
-    place, how = Place(out), replace(how_to_show(page, against, blurring(wanted=blur_faces)), reviews=said)
+    place, how = Place(out), replace(how_to_show(page, against, model), reviews=said)
     with place.running("audit", how.about):
         on_pixels = _require_possible(options, views, control)
         asked = _Asked(
@@ -151,16 +154,29 @@ def run_audit(
             choices,
             about_faces,
             encoding,
-            blur_faces,
             how,
             progress,
         )
         return place.run(AuditRun, _audited(asked, against, place.folder))
 
 
-def _choices(faces: bool | FaceChoices, blur_faces: bool) -> FaceChoices:
+def _audited_model(name: str | None, digest: str | None) -> AuditedModel | None:
+    if digest is None:
+        return None
+    if not name or not name.strip():
+        raise UsageError("--model-digest without --model: a name for readers, a digest that tells models apart")
+    digest = digest.lower().removeprefix("sha256:")
+    if not re.fullmatch(DIGEST_OF_MODEL, digest):
+        raise UsageError(
+            f"--model-digest {digest[:80]!r} is none: expected 16 to 128 hexadecimal digits, such as sha256sum "
+            "prints of the weights"
+        )
+    return AuditedModel(" ".join(name.split()), digest)
+
+
+def _choices(faces: bool | FaceChoices, page: PageChoices) -> FaceChoices:
     choices = FaceChoices(wanted=faces) if isinstance(faces, bool) else faces
-    if choices.save_crops and blur_faces:
+    if choices.save_crops and page.blur_faces:
         raise UsageError("--save-crops writes faces and --blur-faces hides them: choose one")
     return choices
 
@@ -190,15 +206,17 @@ def _source(given: str | Path | AnyStore) -> str | Path | Store:
 
 def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
     """Measure and write. Raises InconclusiveError and EmptyInputError for what could not be measured."""
-    if asked.blur:
+    if asked.how.alter is not None:
         remove_earlier_pictures(out)
     references = searcher_at(against)
     _require_apart(references.store.folder, out)
     if asked.faces.wanted or references.store.manifest.kind == FACES:
         keep_for_owner(out)
     if references.store.manifest.kind == FACES:
-        if asked.pair is not None or asked.options.threshold is not None:
-            raise UsageError("--pairing and --threshold are for images: a search of faces calibrates its threshold")
+        if asked.pair is not None or asked.options.threshold is not None or asked.options.model is not None:
+            raise UsageError(
+                "--pairing, --threshold and --model are for images: a search of faces calibrates its threshold"
+            )
         audit = audit_faces_alone(asked.generations, references, asked.control, out, asked.about_faces, asked.progress)
         _note_use(audit, out)
         return write_face_audit(FacePart(audit, asked.faces.save_crops), out, asked.how)

@@ -10,7 +10,6 @@ from typing import NamedTuple
 from memaudit.api.calibrated_options import by_calibration
 from memaudit.api.page_choices import AS_IT_IS, how_to_show
 from memaudit.api.page_choices import PageChoices as PageChoices
-from memaudit.api.pictures import blurring
 from memaudit.api.places import AnyStore, Files, files_of, store_at
 from memaudit.api.runs import DedupRun, Place
 from memaudit.dedup.effort import seconds_of
@@ -49,7 +48,6 @@ def run_dedup(
     calibration: str | Path | None = None,
     recall_sample: int = 1000,
     seed: int = 0,
-    blur_faces: bool = False,
     page: PageChoices = AS_IT_IS,
     max_unreadable: float = 0.01,
     progress: Progress = silent,
@@ -89,7 +87,7 @@ def run_dedup(
         max_unreadable=max_unreadable,
     )
     options = by_calibration(options, calibration)
-    decided, how = _Decided(ignore, files_of(reviews)), how_to_show(page, store, blurring(wanted=blur_faces))
+    decided, how = _Decided(ignore, files_of(reviews)), how_to_show(page, store)
     return _into(store, against, decided, options, how, Place(out), progress, tell)
 
 

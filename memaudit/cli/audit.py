@@ -18,7 +18,6 @@ from memaudit.cli.options import (
     Match,
     MatchFrom,
     MaxUnreadable,
-    ModelName,
     OldMatch,
     OldMatchFrom,
     OutPath,
@@ -67,6 +66,11 @@ ViewsChoice = Annotated[
     ),
 ]
 Neighbours = Annotated[int, typer.Option("--neighbours", min=1, help="Matches kept for each generation.")]
+Model = Annotated[str | None, typer.Option("--model", help="What made the generations: name and version.")]
+ModelDigest = Annotated[
+    str | None,
+    typer.Option("--model-digest", help="SHA-256 of its weights: gate --ledger pools the audits of one model."),
+]
 Faces = Annotated[bool, typer.Option("--faces", help="Compare the faces, too: does the model give people back?")]
 FaceStore = Annotated[
     Path | None,
@@ -113,6 +117,8 @@ def audit(
     verify: OldMatch = None,
     verify_from: OldMatchFrom = None,
     metrics: WithMetrics = False,
+    model: Model = None,
+    model_digest: ModelDigest = None,
     faces: Faces = False,
     face_store: FaceStore = None,
     control_faces: ControlFaces = None,
@@ -123,7 +129,6 @@ def audit(
     save_crops: SaveCrops = False,
     blur_faces: BlurFaces = False,
     pictures: PagePictures = "embedded",
-    model: ModelName = "",
     training_set: TrainingSetName = "",
     who: Who = "",
     encoder: EncoderName = None,
@@ -140,11 +145,7 @@ def audit(
     """Test whether generations are near-duplicates of training images. Exit code 3: it could not be measured."""
     from memaudit.api.auditing import Encoding, FaceChoices, PageChoices, run_audit
 
-    console, by = Console(as_json, quiet), tuple(faces_by or ())
-    people = FaceChoices(
-        face_store, control_faces, face_encoder, face_false_matches, identity, by, save_crops, wanted=faces
-    )
-    with console.progress() as progress:
+    with (console := Console(as_json, quiet)).progress() as progress:
         run = run_audit(
             generations,
             against,
@@ -161,9 +162,19 @@ def audit(
             calibration=calibration,
             reviews=reviews or (),
             metrics=metrics,
-            faces=people,
-            blur_faces=blur_faces,
-            page=PageChoices(pictures, model, training_set, who, context.obj or ()),
+            model=model,
+            model_digest=model_digest,
+            faces=FaceChoices(
+                face_store,
+                control_faces,
+                face_encoder,
+                face_false_matches,
+                identity,
+                tuple(faces_by or ()),
+                save_crops,
+                faces,
+            ),
+            page=PageChoices(pictures, training_set, who, context.obj or (), blur_faces=blur_faces),
             max_unreadable=max_unreadable,
             encoding=Encoding(encoder, device, workers, batch_size, shard_rows, allow_unverified_weights),
             progress=progress,

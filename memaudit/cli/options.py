@@ -43,7 +43,6 @@ BlurFaces = Annotated[bool, typer.Option("--blur-faces", help="Make faces unreco
 PagePictures = Annotated[
     str, typer.Option("--pictures", help="embedded in report.html, which is one file then, or beside it.")
 ]
-ModelName = Annotated[str, typer.Option("--model", help="Name and version of the model, for the report.")]
 TrainingSetName = Annotated[
     str,
     typer.Option("--training-set", help="Name and version of the training set.", show_default="its folder's name"),

@@ -102,11 +102,17 @@ def plain_day(when: datetime) -> str:
     return f"{when.day} {when:%B %Y}"
 
 
+def _model(report: Report, named: str) -> str:
+    known = report.results.model if isinstance(report.results, AuditResults) else None
+    weights = f", weights {known.digest[:12]}…" if known else ""
+    return f"{named}{weights}" if named else f"not named{weights} (--model says it)"
+
+
 def facts_of(report: Report) -> Iterator[tuple[str, str]]:
     """What was examined, by whom, when and how; what nobody named is said to be unnamed."""
     about, results = report.head.about or None, report.results
     if report.kind != "dedup":
-        yield "Model", (about.model if about else "") or "not named (--model says it)"
+        yield "Model", _model(report, about.model if about else "")
     known = ""
     if isinstance(results, AuditResults):
         known = f"{results.references.measured:,} images"

@@ -4,6 +4,7 @@ It is made of msgspec's structs, which cost a gate's start next to nothing.
 """
 
 from memaudit.report.model.audits import (
+    DIGEST_OF_MODEL,
     Alignment,
     AuditResults,
     AuditSimilarities,
@@ -17,6 +18,7 @@ from memaudit.report.model.audits import (
     ImageMatch,
     Metrics,
     Miss,
+    Model,
     Outcomes,
     OutcomesByPrompt,
     ReferenceViews,
@@ -89,6 +91,7 @@ from memaudit.report.model.report import (
 from memaudit.report.model.reviews import Said, Told
 
 __all__ = [
+    "DIGEST_OF_MODEL",
     "SCHEMA",
     "About",
     "Alignment",
@@ -133,6 +136,7 @@ __all__ = [
     "Membership",
     "Metrics",
     "Miss",
+    "Model",
     "NearThreshold",
     "OtherSet",
     "Outcomes",
