@@ -48,6 +48,7 @@ _ORDER = (
         "extracting",
         "looking_up",
         "facing",
+        "reviewing",
         "gating",
     ),
     *("comparing", "runs", "findings", "tables", "encoding", "encoders", "inspecting"),

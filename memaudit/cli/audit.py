@@ -145,6 +145,7 @@ def audit(
     """Test whether generations are near-duplicates of training images. Exit code 3: it could not be measured."""
     from memaudit.api.auditing import Encoding, FaceChoices, PageChoices, run_audit
 
+    people = face_store, control_faces, face_encoder, face_false_matches, identity, tuple(faces_by or ()), save_crops
     with (console := Console(as_json, quiet)).progress() as progress:
         run = run_audit(
             generations,
@@ -164,16 +165,7 @@ def audit(
             metrics=metrics,
             model=model,
             model_digest=model_digest,
-            faces=FaceChoices(
-                face_store,
-                control_faces,
-                face_encoder,
-                face_false_matches,
-                identity,
-                tuple(faces_by or ()),
-                save_crops,
-                faces,
-            ),
+            faces=FaceChoices(*people, wanted=faces),
             page=PageChoices(pictures, training_set, who, context.obj or (), blur_faces=blur_faces),
             max_unreadable=max_unreadable,
             encoding=Encoding(encoder, device, workers, batch_size, shard_rows, allow_unverified_weights),

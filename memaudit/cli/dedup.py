@@ -27,7 +27,7 @@ from memaudit.cli.options import (
 from memaudit.errors import UsageError
 
 if TYPE_CHECKING:
-    from memaudit.api.runs import DedupRun
+    from memaudit.api.runs import DedupResults, DedupRun
 
 StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="A store made by memaudit embed.")]
 Clusters = Annotated[str, typer.Option("--clusters", help="Number of k-means clusters, or auto.")]
@@ -147,12 +147,7 @@ def _found(run: DedupRun) -> Iterator[str]:
     if results is None:
         return
     yield from (f"Not looked at: {line}." for line in results.not_read)
-    if results.reviews:
-        heard = results.reviews
-        yield (
-            f"Reviews: {heard.apart:,} pairs ruled out, {heard.together:,} named as copies, of which {heard.added:,} "
-            f"were not found; {heard.left:,} not heeded (doubtful, or past their day), {heard.unknown:,} of others."
-        )
+    yield from _heard(results)
     compared, added = results.comparison, results.pairs_added_by_clustering
     if compared:
         yield f"Method: {results.method}; {compared.backend}."
@@ -179,6 +174,15 @@ def _found(run: DedupRun) -> Iterator[str]:
         )
     if compared and compared.note:
         yield f"Note: {compared.note}."
+
+
+def _heard(results: DedupResults) -> Iterator[str]:
+    if reviews := results.reviews:
+        yield (
+            f"Reviews: {reviews.apart:,} pairs ruled out, {reviews.together:,} named as copies, of which "
+            f"{reviews.added:,} were not found; {reviews.left:,} not heeded (doubtful, or past their day), "
+            f"{reviews.unknown:,} of others."
+        )
 
 
 def _clusters(value: str, *, exhaustive: bool, by_default: bool) -> int | None:
