@@ -27,7 +27,7 @@ from memaudit.cli.options import (
 from memaudit.errors import UsageError
 
 if TYPE_CHECKING:
-    from memaudit.api.runs import DedupResults, DedupRun
+    from memaudit.api.runs import DedupRun
 
 StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="A store made by memaudit embed.")]
 Clusters = Annotated[str, typer.Option("--clusters", help="Number of k-means clusters, or auto.")]
@@ -138,6 +138,7 @@ def dedup(
 
 def _how(run: DedupRun) -> Iterator[str]:
     """How pairs were found, what each clustering added, and where the report is, for the terminal."""
+    yield from _heard(run)
     yield from _found(run)
     yield f"Report: {run.page}"
 
@@ -147,7 +148,6 @@ def _found(run: DedupRun) -> Iterator[str]:
     if results is None:
         return
     yield from (f"Not looked at: {line}." for line in results.not_read)
-    yield from _heard(results)
     compared, added = results.comparison, results.pairs_added_by_clustering
     if compared:
         yield f"Method: {results.method}; {compared.backend}."
@@ -176,8 +176,8 @@ def _found(run: DedupRun) -> Iterator[str]:
         yield f"Note: {compared.note}."
 
 
-def _heard(results: DedupResults) -> Iterator[str]:
-    if reviews := results.reviews:
+def _heard(run: DedupRun) -> Iterator[str]:
+    if run.results and (reviews := run.results.reviews):
         yield (
             f"Reviews: {reviews.apart:,} pairs ruled out, {reviews.together:,} named as copies, of which "
             f"{reviews.added:,} were not found; {reviews.left:,} not heeded (doubtful, or past their day), "
