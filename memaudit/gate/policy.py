@@ -55,6 +55,7 @@ max_threshold = 0.0           # similarity that the run may have looked for; 0: 
 [baseline]                    # only with --baseline OLD.json
 max_rise = 0.01               # the rate must be shown to have risen by no more than this
 confidence = 0.95             # of that bound, and of the test that calls a rise more than chance
+# training_sets = []          # digests of other training sets that the baseline may be about
 """
 
 KINDS = ("audit", "dedup", "faces")
@@ -152,6 +153,7 @@ class BaselinePolicy:
 
     max_rise: float = _limit(0.01, _no_share)
     confidence: float = _limit(0.95, _no_confidence)
+    training_sets: tuple[str, ...] | None = _limit(None, _no_texts)
 
 
 @dataclass(frozen=True)
