@@ -29,8 +29,8 @@ class History:
 
     >>> store = ma.embed("training", out="store", encoder="thumbnail")
     >>> reports = [ma.run_audit("generations", store, out=name) for name in ("before", "after")]
-    >>> ma.history(reports, "history.html").entries[0].rate
-    '20%'
+    >>> [audit.found for audit in ma.history(reports, "history.html").entries]
+    [1, 1]
     """
 
     entries: tuple[Entry, ...]

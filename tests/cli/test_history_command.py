@@ -105,7 +105,7 @@ def test_a_folder_stands_for_its_audits(memaudit: Memaudit, made: Path, tmp_path
         (["none.json"], "none.json"),
         (["audit-1/report.json", "--out", "h.txt"], "expected a file that ends in .html"),
         (["audit-1/report.json", "--out", "other.html"], "is no page of a history: choose another --out"),
-        (["empty"], "no report given"),
+        (["empty"], "empty"),
     ],
 )
 def test_what_cannot_be_is_one_line(
