@@ -33,6 +33,7 @@ from memaudit.report.model import (
     FindingsBand,
     ImageMatch,
     Metrics,
+    Model,
     ReferenceViews,
     Report,
     Seeds,
@@ -165,6 +166,7 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         grown=result.grown or UNSET,
         not_read=list(result.not_read),
         calibration=calibration_of(result.calibrated),
+        model=Model(name=result.model.name, digest=result.model.digest) if result.model else UNSET,
     )
 
 

@@ -4,6 +4,7 @@ It is made of msgspec's structs, which cost a gate's start next to nothing.
 """
 
 from memaudit.report.model.audits import (
+    DIGEST_OF_MODEL,
     Alignment,
     AuditResults,
     AuditSimilarities,
@@ -17,6 +18,7 @@ from memaudit.report.model.audits import (
     ImageMatch,
     Metrics,
     Miss,
+    Model,
     Outcomes,
     OutcomesByPrompt,
     ReferenceViews,
@@ -88,6 +90,7 @@ from memaudit.report.model.report import (
 from memaudit.report.model.reviews import Said, Told
 
 __all__ = [
+    "DIGEST_OF_MODEL",
     "SCHEMA",
     "Alignment",
     "AuditFinding",
@@ -131,6 +134,7 @@ __all__ = [
     "Membership",
     "Metrics",
     "Miss",
+    "Model",
     "NearThreshold",
     "OtherSet",
     "Outcomes",
