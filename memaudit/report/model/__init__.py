@@ -77,6 +77,7 @@ from memaudit.report.model.figures import (
 )
 from memaudit.report.model.report import (
     SCHEMA,
+    About,
     AuditFinding,
     AuditMeasures,
     AuditReport,
@@ -93,6 +94,7 @@ from memaudit.report.model.reviews import Said, Told
 __all__ = [
     "DIGEST_OF_MODEL",
     "SCHEMA",
+    "About",
     "Alignment",
     "AuditFinding",
     "AuditMeasures",
