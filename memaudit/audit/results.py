@@ -18,6 +18,14 @@ from memaudit.types import Coverage, EncoderSpec, Float32, Float64, Int64, Rate
 MOST_DUPLICATED = "most-duplicated"
 
 
+class AuditedModel(NamedTuple):
+    """The model that made the generations: its name for readers, and a digest of its weights that tells it from all
+    others, so that batches of one model can be pooled."""
+
+    name: str
+    digest: str
+
+
 @dataclass(frozen=True)
 class Discoveries:
     """Generations that stand out one by one against the held-out images (Benjamini & Hochberg at level `q`).
@@ -121,7 +129,8 @@ class ByPrompt:
 
     returned: prompts of which any generation that counts repeats a training image, of those measured. seeds: how many
     prompts have how many such generations. prompt (rows,), of_missing: the number of the prompt of each generation, and
-    of those that are not there; asked (prompts,): generations that a prompt was to have. strategies: by which prompts
+    of those that are not there; keys (prompts,): what a prompt is known by, empty where nothing is known of it; asked
+    (prompts,): generations that it was to have. strategies: by which prompts
     were chosen. shares (prompts,): of all captions, that each stands for; weighted: the share of captions that gave an
     image back; None where all prompts stand for as many.
     """
@@ -130,6 +139,7 @@ class ByPrompt:
     seeds: tuple[tuple[int, int], ...]
     prompt: Int64
     of_missing: Int64
+    keys: tuple[str, ...]
     asked: Int64
     strategies: tuple[str, ...] = ()
     shares: Float64 | None = None
@@ -137,23 +147,40 @@ class ByPrompt:
     extrapolated: Extrapolated | None = None
 
     @property
+    def unequal(self) -> bool:
+        """Whether prompts stand for unequal numbers of captions, or for none."""
+        return self.weighted is not None or self.most_duplicated
+
+    @property
     def most_duplicated(self) -> bool:
         """Whether prompts were chosen because their images are repeated: no rate of the model follows."""
         return MOST_DUPLICATED in self.strategies
+
+
+class OwnImages(NamedTuple):
+    """Prompts that gave their own image back: captions of the training set, and held-out ones. p: of so many more on
+    the first side by chance (Fisher, one-sided); None where a side has none. joined: prompts whose image is a
+    near-duplicate of another prompt's, which stands for it."""
+
+    training: Rate
+    held_out: Rate
+    p: float | None
+    joined: int
 
 
 @dataclass(frozen=True)
 class Control:
     """What held-out images say about chance.
 
-    matched: rate of control images that reach the threshold with a training image. excluded: how many held-out and
-    how many training images are near-duplicates across the split: such held-out images are no usable controls.
-    nearer_training, nearer_control: generations whose nearest image at near-duplicate scale is a training or a
-    held-out one. groups: of near-duplicates that these images form, one label each; least_p: the p-value if all their
-    labels were "training". The p-values are None, and `why_no_p` says why, when there are too few held-out images.
-    best_similarity: of each draw among them. duplicates: held-out images that are another's picture again;
-    they count nowhere. parts: further pictures within files (frames, sheets): with their file they are one draw.
-    families: of near-duplicates that the usable ones form.
+    matched: rate of control images that reach the threshold with a training image. excluded: how many held-out and how
+    many training images are near-duplicates across the split: such held-out images are no usable controls.
+    nearer_training, nearer_control: generations whose nearest image at near-duplicate scale is a training or a held-out
+    one. groups: of near-duplicates that these images form, one label each; least_p: the p-value if all their labels
+    were "training". The p-values are None, and `why_no_p` says why, when there are too few held-out images.
+    best_similarity: of each draw among them. duplicates: held-out images that are another's picture again; they count
+    nowhere. parts: further pictures within files (frames, sheets): with their file they are one draw. families: of
+    near-duplicates that the usable ones form. why_no_rate_p: why there is no greater_rate_p, where there are other
+    p-values. own_images: None without held-out prompts.
     """
 
     matched: Rate
@@ -171,6 +198,8 @@ class Control:
     duplicates: int = 0
     parts: int = 0
     families: int = 0
+    why_no_rate_p: str = ""
+    own_images: OwnImages | None = None
 
 
 class Made(NamedTuple):
@@ -211,7 +240,8 @@ class AuditResult:
     counted: for each row whether `searched` counts it. reference_views: what was searched of the training images.
     grown: what the training set's sources hold by now and its store does not, in a sentence. not_read: what was not
     looked at of generations, held-out and training images, a sentence for each kind. by_prompt: None where no prompt is
-    known. stores: that were read. calibrated: by which calibration threshold and cut were settled.
+    known. stores: that were read. calibrated: by which calibration threshold and cut were settled. model: None where
+    nobody named it.
     """
 
     encoder: EncoderSpec
@@ -247,6 +277,7 @@ class AuditResult:
     by_prompt: ByPrompt | None = None
     stores: tuple[Store, ...] = ()
     calibrated: Calibrated | None = None
+    model: AuditedModel | None = None
 
     @property
     def unseen(self) -> int:

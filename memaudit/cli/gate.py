@@ -28,6 +28,10 @@ Baseline = Annotated[
 AcceptedFile = Annotated[
     Path | None, typer.Option("--accepted", help="Matches that a person has accepted, in TOML: who, why, until when.")
 ]
+LedgerFile = Annotated[
+    Path | None,
+    typer.Option("--ledger", help="Every look is added to it: error is shared, audits of one model are pooled."),
+]
 Reviews = Annotated[
     list[Path] | None,
     typer.Option("--reviews", metavar="FILE", help="What people decided on findings; again for several files."),
@@ -35,6 +39,10 @@ Reviews = Annotated[
 Junit = Annotated[Path | None, typer.Option("--junit", help="Write the result as JUnit XML.")]
 Sarif = Annotated[Path | None, typer.Option("--sarif", help="Write the result as SARIF 2.1.0.")]
 Markdown = Annotated[Path | None, typer.Option("--markdown", help="Write a summary in Markdown.")]
+Page = Annotated[
+    Path | None, typer.Option("--page", help="Write the audit's page anew, with the verdict; its report stays.")
+]
+Pdf = Annotated[Path | None, typer.Option("--pdf", help="Write that page as a PDF, by a Chromium that is there.")]
 Append = Annotated[
     bool, typer.Option("--append", help="Add the Markdown to the end of its file, as to a job's summary.")
 ]
@@ -48,9 +56,12 @@ def gate(
     baseline: Baseline = None,
     accepted: AcceptedFile = None,
     reviews: Reviews = None,
+    ledger: LedgerFile = None,
     junit: Junit = None,
     sarif: Sarif = None,
     markdown: Markdown = None,
+    page: Page = None,
+    pdf: Pdf = None,
     append: Append = False,
     annotations: Annotations = False,
     init: Init = None,
@@ -62,7 +73,7 @@ def gate(
     from memaudit.api.gating import run_gate, write_policy
 
     console = Console(as_json, quiet)
-    others = (reports, policy, baseline, accepted, reviews, junit, sarif, markdown, annotations)
+    others = (reports, policy, baseline, accepted, reviews, ledger, junit, sarif, markdown, page, pdf, annotations)
     if init:
         if any(others):
             raise UsageError("--init writes a policy and judges nothing: give it alone, then gate with --policy")
@@ -70,9 +81,16 @@ def gate(
         return
     if annotations and as_json and reports:
         raise UsageError("--annotations prints lines, and --json one object and nothing else: choose one")
-    files = {"junit": junit, "sarif": sarif, "markdown": markdown}
+    files = {"junit": junit, "sarif": sarif, "markdown": markdown, "page": page, "pdf": pdf}
     result = run_gate(
-        reports or [], policy, baseline=baseline, accepted=accepted, reviews=reviews or (), append=append, **files
+        reports or [],
+        policy,
+        baseline=baseline,
+        accepted=accepted,
+        reviews=reviews or (),
+        ledger=ledger,
+        append=append,
+        **files,
     )
     if not _on_terminal(result, console):
         console.result(result.as_dict(), "\n".join(_lines(result)))

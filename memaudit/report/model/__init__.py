@@ -4,6 +4,7 @@ It is made of msgspec's structs, which cost a gate's start next to nothing.
 """
 
 from memaudit.report.model.audits import (
+    DIGEST_OF_MODEL,
     Alignment,
     AuditResults,
     AuditSimilarities,
@@ -17,8 +18,10 @@ from memaudit.report.model.audits import (
     ImageMatch,
     Metrics,
     Miss,
+    Model,
     Outcomes,
     OutcomesByPrompt,
+    OwnImages,
     ReferenceViews,
     Seeds,
     WeightedRate,
@@ -74,6 +77,7 @@ from memaudit.report.model.figures import (
 )
 from memaudit.report.model.report import (
     SCHEMA,
+    About,
     AuditFinding,
     AuditMeasures,
     AuditReport,
@@ -88,7 +92,9 @@ from memaudit.report.model.report import (
 from memaudit.report.model.reviews import Said, Told
 
 __all__ = [
+    "DIGEST_OF_MODEL",
     "SCHEMA",
+    "About",
     "Alignment",
     "AuditFinding",
     "AuditMeasures",
@@ -131,10 +137,12 @@ __all__ = [
     "Membership",
     "Metrics",
     "Miss",
+    "Model",
     "NearThreshold",
     "OtherSet",
     "Outcomes",
     "OutcomesByPrompt",
+    "OwnImages",
     "Part",
     "Pixels",
     "PromptGroup",

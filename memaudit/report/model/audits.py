@@ -25,6 +25,7 @@ from memaudit.report.model.figures import (
 )
 from memaudit.report.model.reviews import Told
 
+DIGEST_OF_MODEL = "^[0-9a-f]{16,128}$"
 _ON_PIXELS = sorted(kind for kind in COPIES if kind is not Kind.NEAR)
 
 
@@ -133,6 +134,13 @@ class ByPrompt(Part, frozen=True, kw_only=True):
     extrapolated: Annotated[Extrapolated | None, says("to all captions; null unless prompts are random ones")] = None
 
 
+class Model(Part, frozen=True, kw_only=True):
+    """What made the generations: batches of one model are pooled by a gate that keeps a ledger."""
+
+    name: Annotated[Name, says("as somebody calls it")]
+    digest: Annotated[str, Meta(pattern=DIGEST_OF_MODEL), says("of its weights: it tells the model from all others")]
+
+
 class OutcomesByPrompt(Part, frozen=True, kw_only=True):
     """The prompts of the generations in `outcomes`. Prompts are numbered from 0 by how many generations they have."""
 
@@ -141,6 +149,10 @@ class OutcomesByPrompt(Part, frozen=True, kw_only=True):
     left_out: Annotated[list[Whole], says("the same of outcomes.left_out")]
     shares: Annotated[
         list[Share] | UnsetType, says("share of all captions that the prompt of each of `found` stands for, if unequal")
+    ] = UNSET
+    prompts: Annotated[
+        list[Annotated[str, Meta(pattern="^([0-9a-f]{12})?$")]] | UnsetType,
+        says("48 bits of the SHA-256 of each prompt, by its number, empty where it is not known; with --model"),
     ] = UNSET
 
 
@@ -189,6 +201,15 @@ class Discoveries(Part, frozen=True, kw_only=True):
     needed: Annotated[Whole, says("generations that must reach it for any to stand out")]
 
 
+class OwnImages(Part, frozen=True, kw_only=True):
+    """Prompts that gave their own image back, on either side of the matched design."""
+
+    training: Annotated[Rate, says("of captions of the training set")]
+    held_out: Annotated[Rate, says("of held-out captions")]
+    p: Annotated[Share | None, says("of so many more on the first side by chance (Fisher, one-sided)")]
+    joined: Annotated[Whole, says("prompts left out: their image is a near-duplicate of another prompt's")]
+
+
 class Control(Part, frozen=True, kw_only=True):
     """What held-out images say about chance."""
 
@@ -210,7 +231,9 @@ class Control(Part, frozen=True, kw_only=True):
     least_relabelling_p: Annotated[Share | None, says("the least p that so many groups could give")] = None
     greater_rate_p: Annotated[Share | None, says("p of the model's rate against theirs (Fisher, one-sided)")]
     why_no_p: Annotated[str, says("why there is no p-value")]
+    why_no_rate_p: Annotated[str, says("why there is none of the rate, where there are others")] = ""
     discoveries: Annotated[Discoveries | None, says("generations that stand out one by one")] = None
+    own_images: Annotated[OwnImages | None, says("with prompts of held-out images")] = None
 
 
 class WhyBand(Part, frozen=True, kw_only=True):
@@ -303,6 +326,9 @@ class AuditResults(Part, frozen=True, kw_only=True):
         UNSET
     )
     effort: Annotated[Effort | UnsetType, says("how hard the audit looked")] = UNSET
+    weaker: Annotated[list[str] | UnsetType, says("what it did less of than by default, and what was not measured")] = (
+        UNSET
+    )
     grown: Annotated[str | UnsetType, says("what sources of the training set hold by now, and its store does not")] = (
         UNSET
     )
@@ -311,6 +337,7 @@ class AuditResults(Part, frozen=True, kw_only=True):
         list[Miss] | UnsetType, says("generations that are no findings, and are copies most likely by pixels")
     ] = UNSET
     calibration: Annotated[Calibration | None, says("by which threshold and cut were settled")] = None
+    model: Annotated[Model | UnsetType, says("what made the generations, with --model")] = UNSET
     faces: Annotated[Faces | UnsetType, says("what comparing faces gave, with --faces")] = UNSET
 
 
