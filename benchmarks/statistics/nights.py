@@ -61,4 +61,4 @@ def _largest(n: int, shown: Shown) -> int:
 
 
 def _ever(found: Int64, most: Int64) -> list[bool]:
-    return [bool(passed) for passed in (found <= most).any(axis=1)]
+    return [bool(passed) for passed in np.any(found <= most, axis=1).tolist()]
