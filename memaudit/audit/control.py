@@ -21,7 +21,7 @@ from memaudit.audit.families import (
 from memaudit.audit.repeats import draw_of_rows, files_of, picture_digests
 from memaudit.audit.results import Control, Redrawn, RedrawnControl, Scores
 from memaudit.index import Searcher
-from memaudit.matching.decide import RedrawnPairs
+from memaudit.matching.results import RedrawnPairs
 from memaudit.matching.search import Searched
 from memaudit.similarity import top_k
 from memaudit.statistics import greater_rate_p, least_relabelling_p, rate_by_unit, rate_of, relabelling_p
@@ -116,7 +116,7 @@ def _of_redrawn(
     redrawn: Redrawn, pairs: RedrawnPairs, side: _Side, generations: Store, prompt: Int64, threshold: float
 ) -> RedrawnControl:
     """The same for re-drawn pictures. Of a held-out image whose pairs could not be read nothing is known."""
-    alike = np.unique(side.draws.of_row[pairs.findings().query])
+    alike = np.unique(side.draws.of_row[pairs.matches().query])
     unknown = np.setdiff1d(side.draws.of_row[pairs.undecided()], alike)
     known = side.usable & ~np.isin(side.own, unknown)
     joined, own = side.joined.only(known), side.own[known]

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from memaudit.audit.by_prompt import Asked, by_prompt
 from memaudit.audit.repeats import Digests, draws_of, one_of_each, one_of_each_file
 from memaudit.audit.results import NearestHeldOut, Redrawn
-from memaudit.matching.decide import RedrawnPairs
+from memaudit.matching.redrawn import CUT, RECALL, SOURCE
+from memaudit.matching.results import RedrawnPairs
 from memaudit.similarity import top_k
 from memaudit.statistics import rate_by_unit
 from memaudit.store import Columns, Store
@@ -36,7 +37,7 @@ def measure_redrawn(pairs: RedrawnPairs, floor: float, made: Drawn, asked: Asked
     which none is re-drawn, nothing is known: it was not measured.
     """
     pairs = pairs.picked(~np.isin(made.files[pairs.query], made.files[made.copies]))
-    findings = pairs.findings()
+    findings = pairs.matches()
     found, undecided = np.zeros(len(made.files), bool), np.zeros(len(made.files), bool)
     found[findings.query] = True
     undecided[pairs.undecided()] = True
@@ -50,9 +51,11 @@ def measure_redrawn(pairs: RedrawnPairs, floor: float, made: Drawn, asked: Asked
     known = made.columns._replace(status=np.where(undecided, Status.UNREADABLE, made.columns.status))
     return Redrawn(
         floor=floor,
+        cut=CUT,
+        source=SOURCE,
+        recall=RECALL,
         pairs=pairs,
         findings=findings,
-        near_duplicates=np.zeros(len(findings.query), np.int64),
         found=found,
         undecided=undecided,
         counted=counted,
@@ -67,5 +70,8 @@ def nearest_held_out(redrawn: Redrawn, generations: Store, control: Store) -> Ne
     rows = np.unique(redrawn.findings.query)
     near = top_k(generations.embeddings(rows), control.blocks(), 1, 1.0)
     there = near.rows[:, 0] >= 0
-    columns = control.columns(near.rows[there, 0])
-    return NearestHeldOut(rows[there], columns.image_id, columns.uri, columns.sha256, near.similarity[there, 0])
+    held_out = near.rows[there, 0]
+    columns = control.columns(held_out)
+    return NearestHeldOut(
+        rows[there], held_out, columns.image_id, columns.uri, columns.sha256, near.similarity[there, 0]
+    )

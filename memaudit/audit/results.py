@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from memaudit.audit.repeats import Digests
 from memaudit.matching.calibrated import Calibrated
-from memaudit.matching.decide import RedrawnPairs
-from memaudit.matching.results import Matches, Misses, ReferenceViews
+from memaudit.matching.results import Matches, Misses, RedrawnPairs, ReferenceViews
 from memaudit.statistics import WeightedRate
 from memaudit.store import Store
 from memaudit.types import Coverage, EncoderSpec, Float32, Float64, Int64, Rate
@@ -188,6 +187,7 @@ class NearestHeldOut(NamedTuple):
     """The held-out image that is most similar to each of some generations, an entry of each column for each `query`."""
 
     query: Int64
+    row: Int64
     image_id: NDArray[np.object_]
     uri: NDArray[np.object_]
     sha256: NDArray[np.object_]
@@ -198,16 +198,19 @@ class NearestHeldOut(NamedTuple):
 class Redrawn:
     """Generations that are training images drawn anew: beside the copies, and in none of their figures.
 
-    pairs: all that were looked at, from similarity `floor` on, but for those of files that have a copy; `compared` of
+    cut: probability from which a pair counts; source, recall: where that comes from, and how many are found. pairs: all
+    that were looked at, from similarity `floor` on, but for those of files that have a copy; `compared` of
     them could be read. found (rows,): generations that are re-drawn; undecided: of which a pair could not be read and
     none is; counted: draws of their own; distinct: one of each picture. searched: rate of generations; by_prompt: of
-    prompts. near_duplicates: of each of the `findings`, as of a match.
+    prompts.
     """
 
     floor: float
+    cut: float
+    source: str
+    recall: str
     pairs: RedrawnPairs
-    findings: RedrawnPairs
-    near_duplicates: Int64
+    findings: Matches
     found: NDArray[np.bool_]
     undecided: NDArray[np.bool_]
     counted: NDArray[np.bool_]

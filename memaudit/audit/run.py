@@ -21,15 +21,15 @@ from memaudit.audit.redrawn import Drawn, measure_redrawn, nearest_held_out
 from memaudit.audit.repeats import Digests, draws_of, files_of, one_of_each, one_of_each_file, picture_digests
 from memaudit.audit.results import AuditResult, Control, Made, Redrawn, Scores
 from memaudit.audit.shortfalls import ALL_SEEN, NO_VIEWS, Unseen, Views, shortfalls, unread_files
-from memaudit.encoders import Encoder
+from memaudit.encoders.encoder import Encoder
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.images.parts import is_of_one_draw
 from memaudit.images.view_names import WHOLE
 from memaudit.index import Searcher
 from memaudit.matching.calibrated import Calibrated, cut_of
-from memaudit.matching.decide import Decided, RedrawnPairs, decide, decide_redrawn
+from memaudit.matching.decide import Decided, decide, decide_redrawn
 from memaudit.matching.plan import MatchPlan, RedrawnPlan, plan_matching, plan_redrawn
-from memaudit.matching.results import Matches
+from memaudit.matching.results import Matches, RedrawnPairs
 from memaudit.matching.search import LEAST_CANDIDATES, Scope, Searched, StoredQueries, search
 from memaudit.matching.shortfalls import cut_archives
 from memaudit.matching.windows import Windows
@@ -246,7 +246,7 @@ def _measured(
         seeds=tuple(each.seed for each in found.asked.by_row),
         compared=found.decided.coverage,
         no_pixels=way.plan.why_not,
-        misses=found.decided.misses(() if found.redrawn is None else found.redrawn.findings().query),
+        misses=found.decided.misses(() if found.redrawn is None else found.redrawn.matches().query),
         likeliest_misses=found.decided.likeliest_misses() if way.plan.on_pixels else None,
         by_prompt=by_prompt(found.asked, columns, found.counted, scores.regurgitated),
         reference_views=way.scope.windows.searched_with(references.store),
@@ -260,8 +260,7 @@ def _redrawn(found: _Found, lost: int, way: _Way) -> Redrawn | None:
         return None
     drawn = Drawn(found.columns, found.files, found.pictures, found.scores.regurgitated, lost)
     result = measure_redrawn(found.redrawn, way.redrawn.floor, drawn, found.asked)
-    counts = near_duplicates(result.findings.reference, way.scope.references, way.scope.threshold)
-    return replace(result, near_duplicates=np.maximum(counts, 1))
+    return replace(result, findings=_with_counts(result.findings, way.scope.references, way.scope.threshold))
 
 
 def _require_possible(options: AuditOptions, threshold: float) -> None:

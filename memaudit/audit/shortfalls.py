@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from memaudit.audit.results import AuditResult, Effort
 from memaudit.embedding.views import ViewStore
-from memaudit.encoders import Encoder
+from memaudit.encoders.encoder import Encoder
 from memaudit.matching.shortfalls import unmeasured
 from memaudit.matching.windows import NO_WINDOWS, Windows, lost_views
 from memaudit.store import Store

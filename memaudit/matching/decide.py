@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.encoders import Encoder
+from memaudit.encoders.encoder import Encoder
 from memaudit.matching.candidates import Candidates, place_in_run
 from memaudit.matching.compare import Checks, Parts, check_pairs, files_of
 from memaudit.matching.kinds import COPIES, Kind
 from memaudit.matching.plan import MatchPlan
 from memaudit.matching.redrawn import CUT, redrawn_pairs
-from memaudit.matching.results import Matches, Misses
+from memaudit.matching.results import Matches, Misses, RedrawnPairs
 from memaudit.matching.search import Queries, Searched
 from memaudit.store import Store
-from memaudit.types import Coverage, Float32, Int64, Progress
+from memaudit.types import Coverage, Int64, Progress
 
 MISSES = 50
 
@@ -155,40 +154,6 @@ def decide(
     return Decided(_seen_in(candidates, place[below], windows.picked(below)), near, checks, True)
 
 
-class RedrawnPairs(NamedTuple):
-    """Pairs of whole images that were looked at for a picture drawn anew, an entry of each column for each, sorted by
-    query. read, probability: see `Redrawn`."""
-
-    query: Int64
-    reference: Int64
-    similarity: Float32
-    read: NDArray[np.bool_]
-    probability: Float32
-
-    @property
-    def found(self) -> NDArray[np.bool_]:
-        """Which are re-drawn."""
-        return np.asarray(np.nan_to_num(self.probability, nan=-1.0) >= np.float32(CUT))
-
-    @property
-    def coverage(self) -> Coverage:
-        """How many could be looked at."""
-        return Coverage(int(self.read.sum()), len(self.read))
-
-    def picked(self, which: NDArray[np.bool_] | Int64) -> RedrawnPairs:
-        """Some of them, by a mask or by places."""
-        return RedrawnPairs._make(column[which] for column in self)
-
-    def findings(self) -> RedrawnPairs:
-        """Those that are re-drawn, of each query the likeliest first."""
-        found = self.picked(self.found)
-        return found.picked(np.lexsort((-found.similarity, -found.probability, found.query)))
-
-    def undecided(self) -> Int64:
-        """Rows of the queries of which a pair could not be read, and none is re-drawn: nothing is known of them."""
-        return np.setdiff1d(self.query[~self.read], self.query[self.found])
-
-
 def decide_redrawn(
     searched: Searched,
     decided: Decided,
@@ -206,7 +171,8 @@ def decide_redrawn(
     others, right = np.unique(pairs.reference, return_inverse=True)
     sides = queries.files(own), files_of(references, others)
     found = redrawn_pairs(*sides, left, right, pairs.similarity, encoder, progress)
-    return RedrawnPairs(*pairs[:3], *found)
+    likely = np.nan_to_num(found.probability, nan=-1.0) >= np.float32(CUT)
+    return RedrawnPairs(*pairs[:3], *found, likely)
 
 
 def _checked(

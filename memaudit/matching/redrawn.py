@@ -7,12 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.encoders import Encoder
+from memaudit.encoders.encoder import Encoder
 from memaudit.matching.compare import Files
 from memaudit.types import Float32, Int64, Progress
 
 CUT = 0.5  # probability from which a pair counts as re-drawn
 SOURCE = "provisional: a curve over the similarity"  # where the probability comes from
+RECALL = "from the benchmark"  # where it is known from how many are found
 _MIDDLE, _SLOPE = 0.55, 20.0
 
 

@@ -13,30 +13,28 @@ from msgspec.structs import replace
 
 from memaudit.audit import results as measured
 from memaudit.audit.results import AuditResult, Covariates
+from memaudit.matching.kinds import Kind
 from memaudit.matching.results import Matches
 from memaudit.report.audit_findings import card, findings_of, likeliest_misses_of, misses_of, page_data
 from memaudit.report.audit_headline import headline_of
 from memaudit.report.audit_tables import Targets, write_matches, write_scores
 from memaudit.report.bindings import bound_to
+from memaudit.report.by_prompt import by_prompt_of
 from memaudit.report.document import make_report, write_report
 from memaudit.report.faces import FacePart, audit_with_faces
 from memaudit.report.model import (
     AuditFinding,
     AuditResults,
     AuditSimilarities,
-    ByPrompt,
     Control,
     Discoveries,
     Effort,
-    Extrapolated,
     FaceMatch,
     FindingsBand,
     ImageMatch,
     Metrics,
     ReferenceViews,
     Report,
-    Seeds,
-    WeightedRate,
     Why,
     WhyBand,
     calibration_of,
@@ -46,6 +44,7 @@ from memaudit.report.model import (
 from memaudit.report.outcomes import outcomes_of
 from memaudit.report.page import histogram, write_page
 from memaudit.report.pictures import Alter, Pictures
+from memaudit.report.redrawn import redrawn_findings_of, redrawn_of
 from memaudit.store import Columns, Store
 
 PICTURED = 1000  # findings with thumbnails
@@ -67,19 +66,21 @@ def write_audit(
     faces: what comparing faces gave, if that was asked for. alter: what each picture goes through before it is shown.
     """
     queries = generations.all_columns()
-    targets = Targets(references, result.matches.reference)
+    drawn_anew = [result.redrawn.findings.reference] if result.redrawn else []
+    targets = Targets(references, np.concatenate([result.matches.reference, *drawn_anew]))
     write_matches(out, result, queries, targets)
     write_scores(out, result, queries, references)
     pictures = Pictures(out, alter)
     matches = findings_of(result, queries, targets, pictures, PICTURED)
-    findings: list[AuditFinding] = [*matches]
+    redrawn = redrawn_findings_of(result, queries, targets, pictures, PICTURED)
+    findings: list[AuditFinding] = [*matches, *redrawn]
     results = replace(
         _results(result, matches, queries),
         misses=misses_of(result, queries, references, pictures),
         likeliest_misses=likeliest_misses_of(result, queries, references),
     )
     if faces is not None:
-        results, findings = audit_with_faces(results, matches, faces, out, pictures)
+        results, findings = audit_with_faces(results, [*matches, *redrawn], faces, out, pictures)
     report = make_report(
         "audit",
         inputs={**result.digests, **(faces.audit.result.digests if faces else {}), **_calibration(result)},
@@ -99,13 +100,15 @@ def write_audit_page(path: Path, report: Report) -> None:
     """The page of a report of images. Its only script is named by its digest: a browser runs no other."""
     script = resources.files("memaudit.report").joinpath("templates/audit.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    findings = [finding for finding in report.findings if isinstance(finding, ImageMatch)]
+    of_images = [finding for finding in report.findings if isinstance(finding, ImageMatch)]
+    findings = [finding for finding in of_images if finding.kind != Kind.REDRAWN]
     write_page(
         path,
         "audit.html",
         report=report,
         pictured=PICTURED,
         images=len(findings),
+        redrawn=[finding for finding in of_images if finding.kind == Kind.REDRAWN],
         faces=[finding for finding in report.findings if isinstance(finding, FaceMatch)],
         cards=[card(finding) for finding in findings[:STATIC]],
         searched_in=searched_in(report),
@@ -128,7 +131,7 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         method=result.method,
         references=coverage_of(result.references),
         searched=rate_of(result.searched),
-        by_prompt=_by_prompt(result.by_prompt) if result.by_prompt else None,
+        by_prompt=by_prompt_of(result.by_prompt) if result.by_prompt else None,
         paired=rate_of(result.paired) if result.paired else None,
         control=_control(result.control) if result.control else None,
         missing=len(result.missing),
@@ -160,6 +163,7 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         grown=result.grown or UNSET,
         not_read=list(result.not_read),
         calibration=calibration_of(result.calibrated),
+        redrawn=redrawn_of(result),
     )
 
 
@@ -260,16 +264,6 @@ def _why(why: Covariates) -> Why:
         for band in why.bands
     ]
     return Why(paired=why.paired, bands=bands, without_simplicity=why.without)
-
-
-def _by_prompt(prompts: measured.ByPrompt) -> ByPrompt:
-    return ByPrompt(
-        returned=rate_of(prompts.returned),
-        seeds=[Seeds(seeds=seeds, prompts=count) for seeds, count in prompts.seeds],
-        strategies=list(prompts.strategies),
-        weighted=convert(prompts.weighted, WeightedRate | None, from_attributes=True),
-        extrapolated=convert(prompts.extrapolated, Extrapolated | None, from_attributes=True),
-    )
 
 
 def _by_near_duplicates(findings: list[ImageMatch]) -> list[FindingsBand]:
