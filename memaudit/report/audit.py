@@ -108,6 +108,7 @@ def write_audit_page(path: Path, report: Report) -> None:
         report=report,
         pictured=PICTURED,
         images=len(findings),
+        shown=STATIC,
         redrawn=[finding for finding in of_images if finding.kind == Kind.REDRAWN],
         faces=[finding for finding in report.findings if isinstance(finding, FaceMatch)],
         cards=[card(finding) for finding in findings[:STATIC]],
