@@ -260,7 +260,7 @@ def _unpaired(old: Audited, new: Audited, confidence: float, why: str) -> Compar
     same = alike and earlier and later and earlier.seeds[0].seeds == later.seeds[0].seeds
     unit = PROMPTS if same else GENERATIONS
     before, after = old.rate(unit, confidence), new.rate(unit, confidence)
-    (k1, n1), (k2, n2) = _draws(before), _draws(after)
+    (k1, n1), (k2, n2) = draws_of(before), draws_of(after)
     return Comparison(
         FISHER,
         unit,
@@ -278,7 +278,7 @@ def _unpaired(old: Audited, new: Audited, confidence: float, why: str) -> Compar
     )
 
 
-def _draws(rate: Rate) -> tuple[int, int]:
+def draws_of(rate: Rate) -> tuple[int, int]:
     """A rate as whole counts of independent draws: of a test that takes no others."""
     n = rate.coverage.measured
     draws = n if rate.effective is None else min(n, int(rate.effective))

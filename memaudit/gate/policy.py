@@ -28,7 +28,8 @@ same_training_set = true      # where both kinds are given: each audit ran again
 [audit]
 max_findings = 0              # generations that may be near-duplicates of training images
 max_rate = 0.01               # prompts that give an image back, shown to be at most so many: takes 3 / max_rate
-confidence = 0.95             # of that one-sided upper bound
+confidence = 0.95             # of that one-sided upper bound, and of the next
+max_redrawn_rate = 0.02       # generations that are re-drawn, beyond what held-out images give; 1: not judged
 min_coverage = 0.99           # generations (and prompt pairs) measured, of those expected
 min_reference_coverage = 0.99 # training images that could be compared with
 min_controls = 100            # held-out images scored that are near no training image; 0: no control needed
@@ -103,6 +104,7 @@ class AuditPolicy:
     max_findings: int = _limit(0, _no_count)
     max_rate: float = _limit(0.01, _no_share)
     confidence: float = _limit(0.95, _no_confidence)
+    max_redrawn_rate: float = _limit(0.02, _no_share)
     min_coverage: float = _limit(0.99, _no_share)
     min_reference_coverage: float = _limit(0.99, _no_share)
     min_controls: int = _limit(100, _no_count)

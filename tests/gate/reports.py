@@ -19,7 +19,7 @@ from memaudit.report.document import digests_of_parts
 from memaudit.report.model import SCHEMA
 from memaudit.report.model import Report as TypedReport
 from memaudit.report.parsing import report_of
-from memaudit.statistics import rate_of
+from memaudit.statistics import greater_rate_p, rate_of
 from memaudit.types import Coverage, EncoderSpec
 
 Report = dict[str, Any]
@@ -102,6 +102,7 @@ def audit(
         "references": Coverage(*references).as_dict(),
         "control": None if controls is None else control(controls),
         "outcomes": outcomes,
+        "redrawn": redrawn(0, measured.measured, measured.total, controls),
         **AS_BY_DEFAULT,
         **more,
     }
@@ -122,6 +123,28 @@ def control(count: int) -> Report:
         "relabelling_p": None,
         "greater_rate_p": None,
         "why_no_p": "",
+    }
+
+
+def redrawn(
+    count: int, n: int = 1000, total: int | None = None, controls: int | None = 500, alike: int = 0, **more: Any
+) -> Report:
+    """results["redrawn"] of an audit: so many generations of n, and of the held-out images."""
+    p = greater_rate_p(count, n, alike, controls) if controls and controls >= 100 else None
+    of_controls = controls and {
+        "matched": rate_of(alike, Coverage(controls, controls)).as_dict(),
+        "greater_rate_p": p,
+        "why_no_p": "" if p else "too few",
+    }
+    return {
+        "measured": True,
+        "headline": f"Re-drawn: {count}",
+        "searched": rate_of(count, Coverage(n, n if total is None else total)).as_dict(),
+        "control": of_controls or None,
+        "compared": full(50),
+        "floor": 0.3,
+        "cut": 0.5,
+        **more,
     }
 
 
