@@ -10,8 +10,8 @@ from datetime import UTC, date, datetime
 from memaudit.errors import InputError, MemauditError
 from memaudit.gate.accepted import Accepted
 from memaudit.gate.audits import judge_audit
-from memaudit.gate.baseline import judge_rise
-from memaudit.gate.comparison import Audited, Comparison, Pair
+from memaudit.gate.baseline import judge_redrawn_rise, judge_rise
+from memaudit.gate.comparison import Audited, Comparison
 from memaudit.gate.dedups import judge_dedup
 from memaudit.gate.findings import Finding, findings_of, outcome_of
 from memaudit.gate.policy import Policy
@@ -25,7 +25,7 @@ from memaudit.gate.provenance import (
 )
 from memaudit.gate.subjects import about_faces
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured, verdict_of
-from memaudit.matching.kinds import FACE
+from memaudit.matching.kinds import FACE, Kind
 from memaudit.report.model import Report
 
 
@@ -160,7 +160,7 @@ def _judge_rises(
         if report.kind == "audit" and not about_faces(report):
             with complaining(name):
                 result, comparison = judge_rise(name, Audited(report, places), old, policy.baseline)
-            results.append(result)
+            results += [result, judge_redrawn_rise(name, comparison, policy.baseline)]
             found = _with_news(found, comparison)
         told.append(found)
     if not results:
@@ -173,11 +173,14 @@ def _judge_rises(
 def _with_news(findings: Sequence[Finding], comparison: Comparison | None) -> list[Finding]:
     if comparison is None:
         return list(findings)
-    gained = set(comparison.gained_matches)
-    return [
-        each if each.kind == FACE else replace(each, new=Pair(each.query_id, each.reference_id) in gained)
-        for each in findings
-    ]
+    redrawn, copies = comparison.redrawn, set(comparison.gained_matches)
+    of_redrawn = None if isinstance(redrawn, str) else set(redrawn.gained)
+    gained: dict[str, set[tuple[str, str]] | None] = {FACE: None, Kind.REDRAWN: of_redrawn}
+    told = []
+    for each in findings:
+        among = gained[each.kind] if each.kind in gained else copies
+        told.append(each if among is None else replace(each, new=(each.query_id, each.reference_id) in among))
+    return told
 
 
 def _unjudged(reports: Sequence[Named], policy: Policy) -> Iterator[str]:

@@ -54,7 +54,8 @@ max_threshold = 0.0           # similarity that the run may have looked for; 0: 
 
 [baseline]                    # only with --baseline OLD.json
 max_rise = 0.01               # the rate must be shown to have risen by no more than this
-confidence = 0.95             # of that bound, and of the test that calls a rise more than chance
+max_redrawn_rise = 0.02       # the same of generations that are re-drawn; 1: not judged
+confidence = 0.95             # of these bounds, and of the test that calls a rise more than chance
 """
 
 KINDS = ("audit", "dedup", "faces")
@@ -147,6 +148,7 @@ class BaselinePolicy:
     """How an audit may differ from that of the baseline."""
 
     max_rise: float = _limit(0.01, _no_share)
+    max_redrawn_rise: float = _limit(0.02, _no_share)
     confidence: float = _limit(0.95, _no_confidence)
 
 

@@ -18,9 +18,9 @@ def anew(number: int) -> Report:
     return finding(f"anew-{number:04d}.png", kind="re-drawn", paired=False, probability=0.9)
 
 
-def reported(count: int, n: int = 1000, copies: int = 0, **more: Any) -> Report:
+def reported(count: int, n: int = 1000, copies: int = 0, days_old: float = 0, **more: Any) -> Report:
     """An audit with so many re-drawn generations, each listed."""
-    report = audit(n, [*range(copies)], redrawn=redrawn(count, n, **more))
+    report = audit(n, [*range(copies)], days_old=days_old, redrawn=redrawn(count, n, **more))
     report["findings"] += [anew(number) for number in range(count)]
     return sealed(report)
 
@@ -123,3 +123,22 @@ def test_seeds_of_a_prompt_count_as_many_as_are_independent() -> None:
 
 def test_the_default_policy_has_a_limit() -> None:
     assert f"{RULE} = 0.02 " in DEFAULT_POLICY
+
+
+def test_two_audits_are_compared_by_it_too() -> None:
+    """Beside the copies: their rise is as it was."""
+    old, new = reported(5, days_old=2), reported(60)
+    result = held([("new", new)], POLICY, old)
+    rules = {each.rule: each for each in result.rules}
+    assert rules["max_redrawn_rise"].outcome is Verdict.FAIL
+    assert rules["max_rise"].outcome is Verdict.PASS
+    assert sum(bool(each.new) for each in result.findings) == 55
+    assert held([("new", reported(5))], POLICY, old).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("old", [{"cut": 0.4}, {"source": "another model"}, NOT_LOOKED_FOR])
+def test_what_was_told_otherwise_is_not_compared(old: Report) -> None:
+    result = held([("new", reported(5))], POLICY, audit(1000, redrawn={**redrawn(0), **old}, days_old=2))
+    (found,) = (each for each in result.rules if each.rule == "max_redrawn_rise")
+    assert found.outcome is Verdict.INCONCLUSIVE
+    assert next(each for each in result.rules if each.rule == "max_rise").outcome is Verdict.PASS
