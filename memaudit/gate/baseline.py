@@ -80,15 +80,15 @@ def _ending(found: Comparison, outcome: Verdict, policy: BaselinePolicy) -> str:
     }[outcome]
 
 
-def judge_redrawn_rise(name: str, comparison: Comparison | None, policy: BaselinePolicy) -> RuleResult:
+def judge_redrawn_rise(name: str, comparison: Comparison, policy: BaselinePolicy) -> RuleResult:
     """The same of generations that are re-drawn, each one for itself: prompts are not compared with themselves."""
     rule, margin = "max_redrawn_rise", policy.max_redrawn_rise
     limit = f"{margin:+.4%}"
     if margin >= 1:
         return RuleResult(name, rule, Verdict.PASS, "not judged", limit, "Any rise of re-drawn generations is allowed.")
-    if comparison is None or isinstance(comparison.redrawn, str):
-        why = f": {comparison.redrawn}" if comparison else ""
-        return unmeasured(name, rule, limit, f"The baseline cannot be compared with this audit{why}.")
+    if isinstance(comparison.redrawn, str):
+        sentence = f"The baseline cannot be compared with this audit by re-drawn generations: {comparison.redrawn}."
+        return unmeasured(name, rule, limit, sentence)
     found = comparison.redrawn
     before, after, rise = found.old, found.new, found.rise
     outcome = Verdict.PASS if rise.high <= margin else Verdict.INCONCLUSIVE

@@ -160,7 +160,7 @@ def _judge_rises(
         if report.kind == "audit" and not about_faces(report):
             with complaining(name):
                 result, comparison = judge_rise(name, Audited(report, places), old, policy.baseline)
-            results += [result, judge_redrawn_rise(name, comparison, policy.baseline)]
+            results += [result, *([judge_redrawn_rise(name, comparison, policy.baseline)] if comparison else [])]
             found = _with_news(found, comparison)
         told.append(found)
     if not results:
@@ -178,7 +178,7 @@ def _with_news(findings: Sequence[Finding], comparison: Comparison | None) -> li
     gained: dict[str, set[tuple[str, str]] | None] = {FACE: None, Kind.REDRAWN: of_redrawn}
     told = []
     for each in findings:
-        among = gained[each.kind] if each.kind in gained else copies
+        among = gained.get(each.kind, copies)
         told.append(each if among is None else replace(each, new=(each.query_id, each.reference_id) in among))
     return told
 

@@ -72,9 +72,10 @@ def test_copies_are_in_none_of_its_figures() -> None:
     assert next(each for each in result.rules if each.rule == "max_findings").outcome is Verdict.FAIL
 
 
-@pytest.mark.parametrize(
-    "found", [None, {"measured": False, "why_not": "no pixels", "headline": "Re-drawn: not measured"}]
-)
+NOT_LOOKED_FOR = {"measured": False, "why_not": "no pixels", "headline": "Re-drawn: not measured"}
+
+
+@pytest.mark.parametrize("found", [None, NOT_LOOKED_FOR])
 def test_what_was_not_looked_for_is_not_none(found: Report | None) -> None:
     report = audit(1000, redrawn=found) if found else _earlier()
     assert rule(report).outcome is Verdict.INCONCLUSIVE
