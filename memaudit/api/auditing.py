@@ -9,7 +9,7 @@ from memaudit.api.calibrated_options import by_calibration
 from memaudit.api.defaults import DEFAULT_VIEWS
 from memaudit.api.encoding import Encoding as Encoding
 from memaudit.api.pictures import blurring
-from memaudit.api.places import AnyStore, folder_of, searcher_at
+from memaudit.api.places import AnyStore, Files, files_of, folder_of, searcher_at
 from memaudit.api.runs import AuditRun, Place
 from memaudit.audit.pairing import Pairer, pairer
 from memaudit.audit.run import AuditOptions
@@ -34,6 +34,7 @@ from memaudit.report.faces import FacePart, write_face_audit
 from memaudit.report.forgotten import remove_forgotten
 from memaudit.report.model import Report
 from memaudit.report.run_folder import keep_for_owner, remove_earlier_pictures
+from memaudit.reviews import Merged, read_reviews
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import FACES, Store, require_current
 from memaudit.types import Progress, silent
@@ -84,6 +85,7 @@ class _Asked:
     encoding: Encoding
     blur: bool
     progress: Progress
+    reviews: Merged | None = None
 
 
 def run_audit(
@@ -101,6 +103,7 @@ def run_audit(
     match: str = "auto",
     match_from: float | None = None,
     calibration: str | Path | None = None,
+    reviews: Files = (),
     metrics: bool = False,
     faces: bool | FaceChoices = False,
     blur_faces: bool = False,
@@ -115,7 +118,8 @@ def run_audit(
     temporary one. pairing: a CSV, TSV, JSON or Parquet that names the image of each generation's prompt;
     pairing_pattern: how generations are named, say {image_id}_{seed}.png. threshold: cosine, None for the encoder's
     own. views: none, flips, tiles or all. match: whether candidates from `match_from` to the threshold are decided on
-    pixels: auto, pixels or none. calibration: a file of `calibrate`. metrics: also C_T, AuthPct, FLD gap, by a control.
+    pixels: auto, pixels or none. calibration: a file of `calibrate`. reviews: files of what people said of findings
+    before, which the new ones carry. metrics: also C_T, AuthPct, FLD gap, by a control.
 
     Raises UsageError for impossible options, InconclusiveError where nothing could be measured.
 
@@ -143,6 +147,7 @@ def run_audit(
             encoding,
             blur_faces,
             progress,
+            read_reviews(reviewed) if (reviewed := files_of(reviews)) else None,
         )
         return place.run(AuditRun, _audited(asked, against, place.folder))
 
@@ -191,7 +196,7 @@ def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
             raise UsageError("--pairing and --threshold are for images: a search of faces calibrates its threshold")
         audit = audit_faces_alone(asked.generations, references, asked.control, out, asked.about_faces, asked.progress)
         _note_use(audit, out)
-        return write_face_audit(FacePart(audit, asked.faces.save_crops), out, alter)
+        return write_face_audit(FacePart(audit, asked.faces.save_crops), out, alter, asked.reviews)
     asked.faces.require_wanted()
     images = _of_images(asked, references, out)
     part = None
@@ -199,7 +204,7 @@ def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
         audit = audit_faces_beside(images, out, asked.about_faces, asked.progress)
         part = FacePart(audit, asked.faces.save_crops)
         _note_use(audit, out)
-    return write_audit(images.result, images.generations, references.store, out, part, alter)
+    return write_audit(images.result, images.generations, references.store, out, part, alter, asked.reviews)
 
 
 def _note_use(audit: FaceAudit, out: Path) -> None:

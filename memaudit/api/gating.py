@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from memaudit.api.notebook import grid
+from memaudit.api.places import Files, files_of
 from memaudit.errors import UsageError
 from memaudit.files import append_text, is_passage, real, write_text
 from memaudit.gate import (
@@ -27,6 +28,7 @@ from memaudit.gate.verdict import unmeasured
 from memaudit.report.document import read_report
 from memaudit.report.found import FoundReports, find_reports
 from memaudit.report.model import Report
+from memaudit.reviews import read_reviews
 
 _WRITERS = {"junit": outputs.junit, "sarif": outputs.sarif, "markdown": outputs.markdown}
 
@@ -66,6 +68,11 @@ class GateRun:
     def rules(self) -> tuple[RuleResult, ...]:
         """Report, rule, outcome, figure, limit and a sentence of each rule."""
         return self.result.rules
+
+    @property
+    def both_counts(self) -> str:
+        """How many findings count, and how many there are with those that people have cleared; "" where none is."""
+        return self.result.both_counts
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -124,6 +131,7 @@ def run_gate(
     *,
     baseline: AnyReport | None = None,
     accepted: str | Path | None = None,
+    reviews: Files = (),
     junit: str | Path | None = None,
     sarif: str | Path | None = None,
     markdown: str | Path | None = None,
@@ -134,8 +142,9 @@ def run_gate(
     reports: a folder stands for every report of memaudit below it, whatever the file is called; previous runs are left
     out, and a run without a report there is inconclusive. policy: limits in
     TOML; None: those that `write_policy` writes. baseline: an earlier audit: its rate may not be exceeded by much.
-    accepted: TOML of matches that a person has accepted. junit, sarif, markdown: files to write. append: the Markdown
-    goes to the end of its file, where others wrote before.
+    accepted: TOML of matches that a person has accepted. reviews: files of what people decided on findings, by the
+    digests of both files; the policy says how many people clear one. junit, sarif, markdown: files to write. append:
+    the Markdown goes to the end of its file, where others wrote before.
 
     Raises InputError for a report or policy that is not sound, UsageError for a file that is both read and written.
 
@@ -151,14 +160,19 @@ def run_gate(
     named, walked = _unfolded(named)
     given = {"junit": junit, "sarif": sarif, "markdown": markdown}
     files = {name: Path(path) for name, path in given.items() if path is not None}
-    inputs = [path_of(report) for report in named]
+    inputs, reviewed = [path_of(report) for report in named], files_of(reviews)
     kept = {"markdown"} if append else set()
-    _clear(files, [*inputs, *(path_of(other) for other in (policy, baseline, accepted) if other is not None)], kept)
+    _clear(
+        files,
+        [*inputs, *reviewed, *(path_of(other) for other in (policy, baseline, accepted) if other is not None)],
+        kept,
+    )
     result = hold(
         [(str(path_of(report)), report_of(report)) for report in named],
         read_policy(Path(policy)) if policy else Policy(),
         baseline=report_of(baseline) if baseline else None,
         accepted=read_accepted(Path(accepted)) if accepted else (),
+        reviews=read_reviews(reviewed) if reviewed else None,
     )
     run = GateRun(_with_what_was_found(result, walked))
     run.write(**files, append=append)

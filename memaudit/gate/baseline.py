@@ -24,7 +24,7 @@ def judge_rise(name: str, new: Audited, old: Audited, policy: BaselinePolicy) ->
     found = compare(old, new, max(0.0, 2 * policy.confidence - 1))  # of one side, so twice the error on both
     outcome = _outcome(found, policy)
     accepted = [len(of_subject(each.report, each.accepted)) for each in (new, old)]
-    without = f" Without the {accepted[0]:,} matches that a person accepted, and {accepted[1]:,} of the baseline."
+    without = f" Without the {accepted[0]:,} matches that people cleared, and {accepted[1]:,} of the baseline."
     sentence = f"{_figures(found)}; {_ending(found, outcome, policy)}{without if any(accepted) else ''}"
     result = RuleResult(name, "max_rise", outcome, f"{found.rise.high:+.4%}", f"{policy.max_rise:+.4%}", sentence)
     return result, found

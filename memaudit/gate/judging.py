@@ -13,7 +13,7 @@ from memaudit.gate.audits import judge_audit
 from memaudit.gate.baseline import judge_redrawn_rise, judge_rise
 from memaudit.gate.comparison import Audited, Comparison
 from memaudit.gate.dedups import judge_dedup
-from memaudit.gate.findings import Finding, findings_of, outcome_of
+from memaudit.gate.findings import Decided, Finding, findings_of, outcome_of
 from memaudit.gate.policy import Policy
 from memaudit.gate.provenance import (
     ALL_REPORTS,
@@ -27,6 +27,7 @@ from memaudit.gate.subjects import about_faces
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured, verdict_of
 from memaudit.matching.kinds import FACE, Kind
 from memaudit.report.model import Report
+from memaudit.reviews import Merged, pair_of
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,34 @@ class GateResult:
             for rule in self.rules
             if rule.outcome is outcome
         ]
+        reasons += [self.both_counts] if self.reviewed else []
         return f"{self.verdict}: {' '.join(reasons)}" if reasons else str(self.verdict)
 
     @property
     def accepted(self) -> tuple[Finding, ...]:
         """Findings about which a person wrote an entry, expired ones included: they are always shown."""
         return tuple(finding for finding in self.findings if finding.accepted)
+
+    @property
+    def reviewed(self) -> tuple[Finding, ...]:
+        """Findings whose pictures people have looked at, whatever they said."""
+        return tuple(finding for finding in self.findings if finding.review)
+
+    @property
+    def counted(self) -> tuple[Finding, ...]:
+        """Findings that nobody has cleared."""
+        return tuple(finding for finding in self.findings if not finding.waived)
+
+    @property
+    def both_counts(self) -> str:
+        """How many findings count, and how many there are with those that people have cleared; "" where none is."""
+        cleared = len(self.findings) - len(self.counted)
+        if not cleared and not self.reviewed:
+            return ""
+        return (
+            f"{len(self.counted):,} findings count, and {len(self.findings):,} with the {cleared:,} that people have "
+            "cleared."
+        )
 
     @property
     def new(self) -> tuple[Finding, ...]:
@@ -71,15 +94,18 @@ def hold(
     *,
     baseline: Report | None = None,
     accepted: Sequence[Accepted] = (),
+    reviews: Merged | None = None,
     now: datetime | None = None,
 ) -> GateResult:
     """Hold the named reports against the policy, and the audits among them against the baseline's.
 
+    accepted, reviews: what people have decided on single findings.
     Raises InputError for a report that lacks a figure which its rules need.
     """
     now = now or datetime.now(UTC)
     day = now.astimezone(UTC).date()
-    findings = [findings_of(name, report, accepted, day) for name, report in reports]
+    decided = Decided(accepted, reviews, policy.gate.reviewers)
+    findings = [findings_of(name, report, decided, day) for name, report in reports]
     waived = [{finding.place for finding in found if finding.waived} for found in findings]
     rules = [
         result
@@ -88,11 +114,11 @@ def hold(
     ]
     rules += _judge_together(reports, policy)
     if baseline is not None:
-        old = Audited(baseline, _waived_in(baseline, accepted, day))
+        old = Audited(baseline, _waived_in(baseline, decided, day))
         rises, findings = _judge_rises(reports, findings, waived, old, policy)
         rules += rises
     told = [replace(finding, outcome=outcome_of(finding, rules)) for found in findings for finding in found]
-    notes = (*_unjudged(reports, policy), *_notes(accepted, told, day))
+    notes = (*_unjudged(reports, policy), *_notes(accepted, told, day), *_unmatched(reports, reviews))
     return GateResult(tuple(rules), tuple(told), notes, tuple(name for name, _ in reports))
 
 
@@ -142,8 +168,8 @@ def _judge_together(reports: Sequence[Named], policy: Policy) -> list[RuleResult
     return [*results, *([same] if same else [])]
 
 
-def _waived_in(report: Report, accepted: Sequence[Accepted], day: date) -> set[int]:
-    found = findings_of("of the baseline", report, accepted, day)
+def _waived_in(report: Report, decided: Decided, day: date) -> set[int]:
+    found = findings_of("of the baseline", report, decided, day)
     return {finding.place for finding in found if finding.waived}
 
 
@@ -195,6 +221,23 @@ def _notes(accepted: Sequence[Accepted], findings: Sequence[Finding], day: date)
     for entry in accepted:
         if entry not in used:
             yield f"The accepted match {entry.pair} (by {entry.who}) {_why_unused(entry, findings, day)}."
+
+
+def _unmatched(reports: Sequence[Named], reviews: Merged | None) -> Iterator[str]:
+    """Reviews of pairs that are no findings, and findings that no review can be about."""
+    if reviews is None:
+        return
+    named = [(name, match) for name, report in reports for match in report.matches]
+    pairs = {pair_of(match.query_sha256 or "", match.reference_sha256 or "") for _, match in named}
+    unused = [pair for pair in (reviews.said.keys() | reviews.faces.keys()) if pair not in pairs]
+    if unused:
+        yield f"{len(unused):,} reviewed pairs are among no report's findings."
+    without = [name for name, match in named if not match.query_sha256 or not match.reference_sha256]
+    for name in dict.fromkeys(without):
+        yield (
+            f"{name} does not say of which files {without.count(name):,} of its findings are: no review is about them; "
+            "audit again with this version."
+        )
 
 
 def _why_unused(entry: Accepted, findings: Sequence[Finding], day: date) -> str:

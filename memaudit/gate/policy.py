@@ -24,6 +24,7 @@ same_training_set = true      # where both kinds are given: each audit ran again
 # encoders = []               # identities of the encoders that may be used, as `memaudit info STORE` prints them
 # training_sets = []          # digests of the stores that reports may be about, as `memaudit info STORE` prints them
 # calibrations = []           # digests of the calibrations that runs must have gone by, as `calibrate fit` prints them
+reviewers = 1                 # with --reviews: people who must clear a finding, while nobody says otherwise
 
 [audit]
 max_findings = 0              # generations that may be near-duplicates of training images
@@ -66,6 +67,10 @@ Check = Callable[[Any], str]
 def _no_count(value: Any) -> str:
     whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
     return "" if whole else "must be a whole number, 0 or more"
+
+
+def _no_people(value: Any) -> str:
+    return _no_count(value) or ("" if value else "must be 1 or more: nobody cannot clear a finding")
 
 
 def _no_share(value: Any) -> str:
@@ -141,6 +146,7 @@ class GatePolicy:
     encoders: tuple[str, ...] | None = _limit(None, _no_texts)
     training_sets: tuple[str, ...] | None = _limit(None, _no_texts)
     calibrations: tuple[str, ...] | None = _limit(None, _no_texts)
+    reviewers: int = _limit(1, _no_people)
 
 
 @dataclass(frozen=True)

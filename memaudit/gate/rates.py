@@ -12,7 +12,7 @@ from memaudit.gate.policy import AuditPolicy
 from memaudit.gate.subjects import of_subject, subject_places
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
 from memaudit.report import page
-from memaudit.report.model import AuditMeasures, ByPrompt, OutcomesByPrompt, Report, WeightedRate
+from memaudit.report.model import AuditMeasures, ByPrompt, FaceAuditResults, OutcomesByPrompt, Report, WeightedRate
 from memaudit.report.model import Rate as Stated
 from memaudit.statistics import least_drawn, rate_of, weighted_rate
 from memaudit.types import Coverage, Rate
@@ -33,6 +33,8 @@ def open_count(report: Report, results: AuditMeasures, accepted: Collection[int]
     """
     accepted = of_subject(report, accepted)
     searched, listed = results.searched.count, len(subject_places(report))
+    if isinstance(results, FaceAuditResults) and results.faces and results.faces.people:
+        return searched if listed > len(accepted) else 0  # whose faces were accepted is not in the report
     return min(searched, max(0, searched - len(queries(report, accepted)), listed - len(accepted)))
 
 
@@ -140,7 +142,7 @@ def _weighted(
     outcome = _against_limit(rate.value, rate.upper, policy.max_rate)
     figure = at_most(rate.upper)
     also = (
-        "" if len(shares) == len(set(named.found)) else f" that nobody accepted, and at most {at_most(every.upper)} any"
+        "" if len(shares) == len(set(named.found)) else f" that nobody cleared, and at most {at_most(every.upper)} any"
     )
     endings = {
         Verdict.PASS: "within the limit.",
@@ -184,10 +186,10 @@ def _judged(name: str, drawn: _Drawn, policy: AuditPolicy) -> RuleResult:
     else:
         whole, accepted = at_most(every.upper), drawn.found - drawn.left
         bound = (
-            f"at most {figure} of {drawn.what} {drawn.do} that nobody accepted, and at most {whole} any, with the "
-            f"{accepted:,} {drawn.what} whose matches were accepted, {n}"
+            f"at most {figure} of {drawn.what} {drawn.do} that nobody cleared, and at most {whole} any, with the "
+            f"{accepted:,} {drawn.what} whose matches people cleared, {n}"
         )
-        figure = f"{figure} not accepted, {whole} in all"
+        figure = f"{figure} not cleared, {whole} in all"
     endings = {
         Verdict.PASS: "within the limit." if drawn.left == drawn.found else "the first is within the limit.",
         Verdict.FAIL: f"and the rate found, {share(rate.value)}, is itself above the limit.",

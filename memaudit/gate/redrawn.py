@@ -165,7 +165,7 @@ def _why_open(excess: Excess) -> str:
 
 
 def _counts(found: Redrawn, stated: Rate, left: int) -> str:
-    accepted = f" ({stated.count - left:,} more were accepted by a person)" if left < stated.count else ""
+    accepted = f" ({stated.count - left:,} more were cleared by people)" if left < stated.count else ""
     said = f"{left:,} of {stated.n:,} generations are training images drawn anew, and no copies{accepted}"
     if found.control is None:
         return f"{said}; no held-out images were given"

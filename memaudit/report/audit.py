@@ -45,6 +45,8 @@ from memaudit.report.outcomes import outcomes_of
 from memaudit.report.page import histogram, write_page
 from memaudit.report.pictures import Alter, Pictures
 from memaudit.report.redrawn import redrawn_findings_of, redrawn_of
+from memaudit.report.reviewed import reviews_input, with_reviews
+from memaudit.reviews import Merged
 from memaudit.store import Columns, Store
 
 PICTURED = 1000  # findings with thumbnails
@@ -60,8 +62,10 @@ def write_audit(
     out: Path,
     faces: FacePart | None = None,
     alter: Alter | None = None,
+    reviews: Merged | None = None,
 ) -> Report:
-    """Write every file of an audit into `out` and return the report. report.json comes last.
+    """Write every file of an audit into `out` and return the report. report.json comes last. reviews: what people said
+    of findings before.
 
     faces: what comparing faces gave, if that was asked for. alter: what each picture goes through before it is shown.
     """
@@ -81,14 +85,15 @@ def write_audit(
     )
     if faces is not None:
         results, findings = audit_with_faces(results, [*matches, *redrawn], faces, out, pictures)
+    more = {**(faces.audit.result.digests if faces else {}), **_calibration(result), **reviews_input(reviews)}
     report = make_report(
         "audit",
-        inputs={**result.digests, **(faces.audit.result.digests if faces else {}), **_calibration(result)},
+        inputs={**result.digests, **more},
         encoder=result.encoder,
         threshold=result.threshold,
         coverage=result.searched.coverage,
         results=results,
-        findings=findings,
+        findings=with_reviews(findings, reviews),
         bound=bound_to(out, (*result.stores, *((faces.audit.gallery, faces.audit.generations) if faces else ()))),
     )
     write_audit_page(out / "report.html", report)

@@ -1,6 +1,6 @@
 """Intervals and tests. Formulas and their sources are in docs/protocols/statistics.md."""
 
-from memaudit.statistics.differences import Rise, greater_rate_p, mcnemar_p, rise_between, rise_p
+from memaudit.statistics.differences import Rise, greater_rate_p, greater_rates_p, mcnemar_p, rise_between, rise_p
 from memaudit.statistics.draws import effective_draws, kish, rate_by_unit, ratio_interval
 from memaudit.statistics.ranks import benjamini_hochberg, normal_quantile, rank_p
 from memaudit.statistics.relabelling import least_relabelling_p, relabelling_p
@@ -18,6 +18,7 @@ __all__ = [
     "clopper_pearson_upper",
     "effective_draws",
     "greater_rate_p",
+    "greater_rates_p",
     "kish",
     "least_drawn",
     "least_relabelling_p",

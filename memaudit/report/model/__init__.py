@@ -32,6 +32,7 @@ from memaudit.report.model.dedups import (
     Cells,
     Cleanness,
     DedupResults,
+    DedupReviews,
     Estimate,
     Group,
     GroupSizes,
@@ -87,6 +88,7 @@ from memaudit.report.model.report import (
     Results,
     Unmeasured,
 )
+from memaudit.report.model.reviews import Said, Told
 
 __all__ = [
     "SCHEMA",
@@ -105,6 +107,7 @@ __all__ = [
     "Coverage",
     "DedupReport",
     "DedupResults",
+    "DedupReviews",
     "Discoveries",
     "Effort",
     "Encoder",
@@ -149,6 +152,8 @@ __all__ = [
     "ReportOf",
     "Results",
     "RuledOut",
+    "Said",
+    "Told",
     "Seeds",
     "ShownPair",
     "Side",

@@ -23,6 +23,7 @@ from memaudit.report.model.figures import (
     Whole,
     says,
 )
+from memaudit.report.model.reviews import Told
 
 _ON_PIXELS = sorted(kind for kind in COPIES if kind is not Kind.NEAR)
 
@@ -82,6 +83,7 @@ class ImageMatch(Part, frozen=True, kw_only=True):
     query_picture: Annotated[str | None, says("thumbnail of the generation, beside the page")] = None
     reference_picture: Annotated[str | None, says("thumbnail of the training image, beside the page")] = None
     matches: Annotated[Whole, says("training images that this generation matches")] = 0
+    review: Annotated[Told | UnsetType, says("what people said of it before, with --reviews")] = UNSET
     face_similarity: Annotated[float | UnsetType, says("of the two images' most similar faces, if they match")] = UNSET
     alignment: Annotated[
         Alignment | UnsetType, says("where both show the same, if pixels confirm it and the finding has thumbnails")
@@ -359,7 +361,7 @@ class FaceAuditResults(Part, frozen=True, kw_only=True):
     headline: Annotated[str, says("the result in a sentence")]
     method: Annotated[str, says("how was searched")] = ""
     references: Annotated[Coverage, says("training images that were searched for faces")]
-    searched: Annotated[Rate, says("generated faces that match a training face")]
+    searched: Annotated[Rate, says("generated people that match a training face")]
     paired: Annotated[None, says("none: faces have no prompts")] = None
     control: Annotated[None, says("none: what chance gives is in faces")] = None
     verification: Annotated[str, says("how a match was decided, in words")] = ""
