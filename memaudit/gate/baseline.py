@@ -84,8 +84,6 @@ def judge_redrawn_rise(name: str, comparison: Comparison, policy: BaselinePolicy
     """The same of generations that are re-drawn, each one for itself: prompts are not compared with themselves."""
     rule, margin = "max_redrawn_rise", policy.max_redrawn_rise
     limit = f"{margin:+.4%}"
-    if margin >= 1:
-        return RuleResult(name, rule, Verdict.PASS, "not judged", limit, "Any rise of re-drawn generations is allowed.")
     if isinstance(comparison.redrawn, str):
         sentence = f"The baseline cannot be compared with this audit by re-drawn generations: {comparison.redrawn}."
         return unmeasured(name, rule, limit, sentence)

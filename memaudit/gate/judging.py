@@ -186,7 +186,7 @@ def _judge_rises(
         if report.kind == "audit" and not about_faces(report):
             with complaining(name):
                 result, comparison = judge_rise(name, Audited(report, places), old, policy.baseline)
-            results += [result, *([judge_redrawn_rise(name, comparison, policy.baseline)] if comparison else [])]
+            results += [result, *_of_redrawn(name, comparison, policy)]
             found = _with_news(found, comparison)
         told.append(found)
     if not results:
@@ -194,6 +194,12 @@ def _judge_rises(
         sentence = "A baseline was given, and no audit to hold against it."
         results.append(unmeasured(ALL_REPORTS, "max_rise", limit, sentence))
     return results, told
+
+
+def _of_redrawn(name: str, comparison: Comparison | None, policy: Policy) -> list[RuleResult]:
+    """Where the two cannot be compared at all, that was said."""
+    judged = comparison is not None and policy.baseline.max_redrawn_rise < 1
+    return [judge_redrawn_rise(name, comparison, policy.baseline)] if judged and comparison else []
 
 
 def _with_news(findings: Sequence[Finding], comparison: Comparison | None) -> list[Finding]:

@@ -27,8 +27,8 @@ def judge_redrawn(
     """
     limit, found = share(policy.max_redrawn_rate), results.redrawn
     if policy.max_redrawn_rate >= 1:
-        yield RuleResult(name, RULE, Verdict.PASS, "not judged", limit, "Any rate of re-drawn generations is allowed.")
-    elif not found:
+        return
+    if not found:
         said = f"The report does not say whether training images were drawn anew: {AGAIN}."
         yield unmeasured(name, RULE, limit, said)
     elif not found.measured or found.searched is None:

@@ -167,6 +167,8 @@ def decide_redrawn(
     encoder: that of the embeddings, where it is at hand. Memory: these pairs, and a bounded number of pictures.
     """
     pairs = searched.whole.picked(~np.isin(searched.whole.query, decided.matched()))
+    if not len(pairs.query):
+        return RedrawnPairs(*pairs[:3], np.empty(0, bool), np.empty(0, np.float32), np.empty(0, bool))
     own, left = np.unique(pairs.query, return_inverse=True)
     others, right = np.unique(pairs.reference, return_inverse=True)
     sides = queries.files(own), files_of(references, others)

@@ -45,6 +45,9 @@ class RedrawnPlan(NamedTuple):
     why_not: str = ""
 
 
+NOT_LOOKED_FOR = RedrawnPlan(None)
+
+
 def require_match(match: str, floor: float | None) -> None:
     """Raise UsageError for another choice than `CHOICES`', and for a floor that is none or contradicts it."""
     if match not in CHOICES:
