@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from memaudit.api.facing import FaceStore, FaceSummary, find_faces, forget_faces, summarise_faces
     from memaudit.api.findings import Findings
     from memaudit.api.gating import GateRun, run_gate, write_policy
+    from memaudit.api.history import History, history
     from memaudit.api.hosts import allow_hosts
     from memaudit.api.indexes import build_index, open_index
     from memaudit.api.inspecting import Description, Verification, describe, verify
@@ -50,6 +51,7 @@ _HOMES = {
     "facing": ("FaceStore", "FaceSummary", "find_faces", "forget_faces", "summarise_faces"),
     "findings": ("Findings",),
     "gating": ("GateRun", "run_gate", "write_policy"),
+    "history": ("History", "history"),
     "hosts": ("allow_hosts",),
     "indexes": ("build_index", "open_index"),
     "inspecting": ("Description", "Verification", "describe", "verify"),
@@ -76,6 +78,7 @@ __all__ = [
     "FaceSummary",
     "Findings",
     "GateRun",
+    "History",
     "LookupRun",
     "MadeStore",
     "MergedReviews",
@@ -97,6 +100,7 @@ __all__ = [
     "fetch_encoder",
     "find_faces",
     "forget_faces",
+    "history",
     "import_embeddings",
     "list_encoders",
     "make_prompts",

@@ -40,10 +40,9 @@ from memaudit.types import NO_FILE
 class MergedReviews:
     """What several people said, put together. path: where it was written; None: nowhere.
 
-    >>> _ = Path("reviews.jsonl").write_text(
-    ...     f'{{"left_sha256": "{"a" * 64}", "right_sha256": "{"b" * 64}", "verdict": "copy", "who": "Ann"}}\\n'
-    ... )
-    >>> ma.merge_reviews("reviews.jsonl").counts["copies"]
+    >>> audit = ma.run_audit("generations", ma.embed("training", out="store", encoder="thumbnail"))
+    >>> _ = ma.sample_findings(audit, "sample.jsonl")
+    >>> ma.merge_reviews("sample.jsonl").counts["unlabelled"]
     1
     """
 

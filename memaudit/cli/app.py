@@ -20,6 +20,7 @@ from memaudit.cli import (
     extract,
     faces,
     gate,
+    history,
     index,
     inspect,
     lookup,
@@ -52,6 +53,7 @@ app.command("faces")(faces.faces)
 app.command("lookup")(lookup.lookup)
 app.command("gate")(gate.gate)
 app.command("compare")(compare.compare)
+app.command("history")(history.history)
 app.command("info")(inspect.info)
 app.command("verify")(inspect.verify)
 app.command("doctor")(inspect.doctor)

@@ -63,6 +63,11 @@ ViewsChoice = Annotated[
     ),
 ]
 Neighbours = Annotated[int, typer.Option("--neighbours", min=1, help="Matches kept for each generation.")]
+Model = Annotated[str | None, typer.Option("--model", help="What made the generations: its name.")]
+ModelDigest = Annotated[
+    str | None,
+    typer.Option("--model-digest", help="SHA-256 of its weights: gate --ledger pools the audits of one model."),
+]
 Faces = Annotated[bool, typer.Option("--faces", help="Compare the faces, too: does the model give people back?")]
 FaceStore = Annotated[
     Path | None,
@@ -108,6 +113,8 @@ def audit(
     verify: OldMatch = None,
     verify_from: OldMatchFrom = None,
     metrics: WithMetrics = False,
+    model: Model = None,
+    model_digest: ModelDigest = None,
     faces: Faces = False,
     face_store: FaceStore = None,
     control_faces: ControlFaces = None,
@@ -152,6 +159,8 @@ def audit(
             calibration=calibration,
             reviews=reviews or (),
             metrics=metrics,
+            model=model,
+            model_digest=model_digest,
             faces=people,
             blur_faces=blur_faces,
             max_unreadable=max_unreadable,

@@ -28,6 +28,10 @@ Baseline = Annotated[
 AcceptedFile = Annotated[
     Path | None, typer.Option("--accepted", help="Matches that a person has accepted, in TOML: who, why, until when.")
 ]
+LedgerFile = Annotated[
+    Path | None,
+    typer.Option("--ledger", help="Every look is added to it: error is shared, audits of one model are pooled."),
+]
 Reviews = Annotated[
     list[Path] | None,
     typer.Option("--reviews", metavar="FILE", help="What people decided on findings; again for several files."),
@@ -48,6 +52,7 @@ def gate(
     baseline: Baseline = None,
     accepted: AcceptedFile = None,
     reviews: Reviews = None,
+    ledger: LedgerFile = None,
     junit: Junit = None,
     sarif: Sarif = None,
     markdown: Markdown = None,
@@ -62,7 +67,7 @@ def gate(
     from memaudit.api.gating import run_gate, write_policy
 
     console = Console(as_json, quiet)
-    others = (reports, policy, baseline, accepted, reviews, junit, sarif, markdown, annotations)
+    others = (reports, policy, baseline, accepted, reviews, ledger, junit, sarif, markdown, annotations)
     if init:
         if any(others):
             raise UsageError("--init writes a policy and judges nothing: give it alone, then gate with --policy")
@@ -72,7 +77,14 @@ def gate(
         raise UsageError("--annotations prints lines, and --json one object and nothing else: choose one")
     files = {"junit": junit, "sarif": sarif, "markdown": markdown}
     result = run_gate(
-        reports or [], policy, baseline=baseline, accepted=accepted, reviews=reviews or (), append=append, **files
+        reports or [],
+        policy,
+        baseline=baseline,
+        accepted=accepted,
+        reviews=reviews or (),
+        ledger=ledger,
+        append=append,
+        **files,
     )
     if not _on_terminal(result, console):
         console.result(result.as_dict(), "\n".join(_lines(result)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -10,10 +10,13 @@ from datetime import UTC, date, datetime
 from memaudit.errors import InputError, MemauditError
 from memaudit.gate.accepted import Accepted
 from memaudit.gate.audits import judge_audit
-from memaudit.gate.baseline import judge_redrawn_rise, judge_rise
+from memaudit.gate.baseline import judge_redrawn_rise, judge_release, judge_rise
+from memaudit.gate.batches import batch_of
 from memaudit.gate.comparison import Audited, Comparison
 from memaudit.gate.dedups import judge_dedup
 from memaudit.gate.findings import Decided, Finding, findings_of, outcome_of
+from memaudit.gate.ledger import Ledger, Look
+from memaudit.gate.over_time import Watch
 from memaudit.gate.policy import Policy
 from memaudit.gate.provenance import (
     ALL_REPORTS,
@@ -26,19 +29,20 @@ from memaudit.gate.provenance import (
 from memaudit.gate.subjects import about_faces
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured, verdict_of
 from memaudit.matching.kinds import FACE, Kind
-from memaudit.report.model import Report
+from memaudit.report.model import AuditResults, Report
 from memaudit.reviews import Merged, pair_of
 
 
 @dataclass(frozen=True)
 class GateResult:
     """The verdict and everything it rests on. notes: what a reader must know besides, such as entries without use.
-    reports: the names of those that were judged."""
+    reports: the names of those that were judged. looks: what is to be added to the ledger, if there is one."""
 
     rules: tuple[RuleResult, ...]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
     reports: tuple[str, ...] = ()
+    looks: tuple[Look, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -95,11 +99,13 @@ def hold(
     baseline: Report | None = None,
     accepted: Sequence[Accepted] = (),
     reviews: Merged | None = None,
+    ledger: Ledger | None = None,
     now: datetime | None = None,
 ) -> GateResult:
     """Hold the named reports against the policy, and the audits among them against the baseline's.
 
-    accepted, reviews: what people have decided on single findings.
+    accepted, reviews: what people have decided on single findings. ledger: of all looks so far: the error is shared
+    among them, and audits of one model are pooled.
     Raises InputError for a report that lacks a figure which its rules need.
     """
     now = now or datetime.now(UTC)
@@ -107,19 +113,24 @@ def hold(
     decided = Decided(accepted, reviews, policy.gate.reviewers)
     findings = [findings_of(name, report, decided, day) for name, report in reports]
     waived = [{finding.place for finding in found if finding.waived} for found in findings]
+    watch = None if ledger is None else _watch(ledger, reports, findings, policy, day)
+    policies = {name: watch.policy(name, policy) if watch else policy for name, _ in reports}
     rules = [
-        result
+        watch.judged(result, policy) if watch else result
         for (name, report), places in zip(reports, waived, strict=True)
-        for result in judge(name, report, policy, accepted=places, now=now)
+        for result in judge(name, report, policies[name], accepted=places, now=now)
     ]
     rules += _judge_together(reports, policy)
     if baseline is not None:
         old = Audited(baseline, _waived_in(baseline, decided, day))
-        rises, findings = _judge_rises(reports, findings, waived, old, policy)
+        rises, findings = _judge_rises(reports, findings, waived, old, policies)
         rules += rises
+    if policy.baseline.release is not None or (watch and baseline):
+        rules.append(judge_release(baseline, policy.baseline))
     told = [replace(finding, outcome=outcome_of(finding, rules)) for found in findings for finding in found]
     notes = (*_unjudged(reports, policy), *_notes(accepted, told, day), *_unmatched(reports, reviews))
-    return GateResult(tuple(rules), tuple(told), notes, tuple(name for name, _ in reports))
+    looks = watch.entries(rules, policy, now) if watch else ()
+    return GateResult(tuple(rules), tuple(told), notes, tuple(name for name, _ in reports), tuple(looks))
 
 
 def judge(
@@ -162,6 +173,17 @@ def complaining(name: str) -> Iterator[None]:
         raise InputError(f"report {name} lacks a figure that its rules need, or has it wrong: {error}") from None
 
 
+def _watch(
+    ledger: Ledger, reports: Sequence[Named], findings: Sequence[Sequence[Finding]], policy: Policy, day: date
+) -> Watch:
+    batches = []
+    for (name, report), found in zip(reports, findings, strict=True):
+        if isinstance(report.results, AuditResults):
+            with complaining(name):
+                batches.append((name, batch_of(report, report.results, found, policy.audit)))
+    return Watch.of(ledger, batches, day)
+
+
 def _judge_together(reports: Sequence[Named], policy: Policy) -> list[RuleResult]:
     results = [required(kind, reports) for kind in dict.fromkeys(policy.gate.require)]
     same = same_training_set(reports) if policy.gate.same_training_set else None
@@ -178,21 +200,20 @@ def _judge_rises(
     findings: Sequence[list[Finding]],
     waived: Sequence[set[int]],
     old: Audited,
-    policy: Policy,
+    policies: Mapping[str, Policy],
 ) -> tuple[list[RuleResult], list[list[Finding]]]:
     """The rule for each audit, and the findings, told whether they are new."""
     results, told = [], []
     for (name, report), found, places in zip(reports, findings, waived, strict=True):
         if report.kind == "audit" and not about_faces(report):
             with complaining(name):
-                result, comparison = judge_rise(name, Audited(report, places), old, policy.baseline)
-            results += [result, *_of_redrawn(name, comparison, policy)]
+                result, comparison = judge_rise(name, Audited(report, places), old, policies[name].baseline)
+            results += [result, *_of_redrawn(name, comparison, policies[name])]
             found = _with_news(found, comparison)
         told.append(found)
     if not results:
-        limit = f"{policy.baseline.max_rise:.4%}"
         sentence = "A baseline was given, and no audit to hold against it."
-        results.append(unmeasured(ALL_REPORTS, "max_rise", limit, sentence))
+        results.append(unmeasured(ALL_REPORTS, "max_rise", "none", sentence))
     return results, told
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -53,10 +54,12 @@ min_coverage = 0.99           # images that could be read
 copy_detection = true         # as of the audit
 max_threshold = 0.0           # similarity that the run may have looked for; 0: that of memaudit's own encoder
 
-[baseline]                    # only with --baseline OLD.json
+[baseline]                    # only with --baseline OLD.json; release: the digest of the report that it must be
 max_rise = 0.01               # the rate must be shown to have risen by no more than this
 max_redrawn_rise = 0.02       # the same of generations that are re-drawn; 1: not judged
 confidence = 0.95             # of these bounds, and of the test that calls a rise more than chance
+# training_sets = []          # digests of other training sets that the baseline may be about
+# release = "0000000000000000000000000000000000000000000000000000000000000000"
 """
 
 KINDS = ("audit", "dedup", "faces")
@@ -85,6 +88,11 @@ def _no_confidence(value: Any) -> str:
 
 def _no_flag(value: Any) -> str:
     return "" if isinstance(value, bool) else "must be true or false"
+
+
+def _no_digest(value: Any) -> str:
+    known = isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)
+    return "" if known else "must be the digest in a report.json: 64 hexadecimal digits"
 
 
 def _no_kinds(value: Any) -> str:
@@ -156,6 +164,8 @@ class BaselinePolicy:
     max_rise: float = _limit(0.01, _no_share)
     max_redrawn_rise: float = _limit(0.02, _no_share)
     confidence: float = _limit(0.95, _no_confidence)
+    training_sets: tuple[str, ...] | None = _limit(None, _no_texts)
+    release: str | None = _limit(None, _no_digest)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection
 from typing import NamedTuple
@@ -85,6 +86,15 @@ def draws_of(rate: Rate) -> tuple[int, int]:
     return (round(rate.count / n * draws) if n else 0), draws
 
 
+def confident(confidence: float) -> str:
+    """Rounded down: never more than what holds."""
+    for digits in range(8):
+        text = f"{math.floor(confidence * 10 ** (digits + 2) + 1e-6) / 10**digits:.{digits}f}"
+        if 100 - float(text) < 1.1 * 100 * (1 - confidence):
+            return f"{text}%"
+    return f"{text}%"
+
+
 class _Drawn(NamedTuple):
     """What was drawn, and how it answered. found: that gave a training image back; left: of these, what nobody has
     accepted."""
@@ -150,8 +160,9 @@ def _weighted(
         Verdict.INCONCLUSIVE: "too few prompts, or one of them stands for too many captions.",
     }
     sentence = (
-        f"With {policy.confidence:.0%} confidence at most {figure} of captions give a training image back{also}, each "
-        f"prompt counted for the captions it stands for (at most {share(stated.largest)} of all): {endings[outcome]}"
+        f"With {confident(policy.confidence)} confidence at most {figure} of captions give a training image back{also}"
+        f", each prompt counted for the captions it stands for (at most {share(stated.largest)} of "
+        f"all): {endings[outcome]}"
     )
     return RuleResult(name, "max_rate", outcome, figure, share(policy.max_rate), sentence)
 
@@ -195,7 +206,7 @@ def _judged(name: str, drawn: _Drawn, policy: AuditPolicy) -> RuleResult:
         Verdict.FAIL: f"and the rate found, {share(rate.value)}, is itself above the limit.",
         Verdict.INCONCLUSIVE: f"too few; {_how_many(policy, drawn)}",
     }
-    sentence = f"With {policy.confidence:.0%} confidence {bound}: {endings[outcome]}"
+    sentence = f"With {confident(policy.confidence)} confidence {bound}: {endings[outcome]}"
     return RuleResult(name, "max_rate", outcome, figure, share(policy.max_rate), sentence)
 
 

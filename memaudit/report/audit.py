@@ -33,6 +33,7 @@ from memaudit.report.model import (
     FindingsBand,
     ImageMatch,
     Metrics,
+    Model,
     ReferenceViews,
     Report,
     Why,
@@ -170,6 +171,7 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         not_read=list(result.not_read),
         calibration=calibration_of(result.calibrated),
         redrawn=redrawn_of(result),
+        model=Model(name=result.model.name, digest=result.model.digest) if result.model else UNSET,
     )
 
 

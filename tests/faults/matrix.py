@@ -30,6 +30,7 @@ INPUTS = {
     "ignore": ("ignore.csv", "text"),
     "policy": ("policy.toml", "text"),
     "accepted": ("accepted.toml", "text"),
+    "ledger": ("ledger.jsonl", "ledger"),
     "ids": ("ids.txt", "text"),
     "labels": ("labels.csv", "text"),
     "reviews": ("reviews.jsonl", "text"),
@@ -60,12 +61,15 @@ COMMANDS = (
     "lookup {picture} --against {index}",
     "gate {report} --policy {policy} --baseline {baseline} --accepted {accepted}",
     "gate {dedup-report} --policy {policy}",
+    "gate {report} --policy {policy} --ledger {ledger}",
+    "gate {report} --policy {policy} --ledger {out}/ledger.jsonl",
     "gate {report} --reviews {reviews}",
     "reviews merge {reviews} --out {out}/merged.jsonl",
     "reviews sample {report} --out {out}/sample.jsonl",
     "reviews convert {accepted} --report {report} --out {out}/reviews.jsonl",
     "reviews convert {ignore} --store {store} --who A --out {out}/reviews.jsonl",
     "compare {report} {baseline}",
+    "history {report} {baseline} --out {out}/history.html",
     "info {store}",
     "info {index}",
     "info {report}",
@@ -236,11 +240,14 @@ _PICTURES = {
     "has a loop of links": with_a_loop,
     "has a bomb in it": with_a_bomb,
 }
+# One that is absent is begun, and what a killed gate left of a line goes: tests/gate/test_ledger.py has both
+_LEDGER = {**_ANY, **_NO_FILE, **_DAMAGED, **_TEXT, "has a bit flipped": flipped, "is of a newer schema": newer}
 FAULTS: dict[str, dict[str, Fault]] = {
     "images": {**_ANY, "is a link to itself": link_to_itself, **_PICTURES},
     "picture": {**_ANY, **_NO_FILE, "is noise": noise, "is cut in half": cut},
     "text": {**_ANY, **_NO_FILE, **_DAMAGED, **_TEXT},
     "binary": {**_ANY, **_NO_FILE, "is noise": noise, "is cut in half": cut, "is a picture": other_kind},
+    "ledger": {name: fault for name, fault in _LEDGER.items() if name not in ("is absent", "is cut in half")},
     "report": {**_ANY, **_NO_FILE, **_DAMAGED, **_TEXT, "has a bit flipped": flipped, "is of a newer schema": newer},
     **{
         kind: {

@@ -19,7 +19,7 @@ from memaudit.gate import DEFAULT_POLICY
 
 # What is another in every run, or follows from where the project lies
 _OWN = {"created", "seconds", "digest", "digests", "inputs", "sha256", "path", "out", "report", "store", "folder"}
-_OWN |= {"stores", "evidence", "index", "build_seconds"}
+_OWN |= {"judged", "previous", "stores", "evidence", "index", "build_seconds"}
 
 
 def write_project(root: Path) -> Path:
@@ -60,6 +60,7 @@ def write_project(root: Path) -> Path:
         "dedup {store} --out {dedup} --quiet",
         "audit {generations} --against {store} --control {held-out} --out {out}/audit --quiet",
         "audit {generations} --against {store} --control {held-out} --out {out}/baseline --quiet",
+        "gate {report} --policy {policy} --ledger {ledger} --quiet",
     )
     for step in steps:
         assert run(arguments_of(step, root, root)) in (0, 1), step

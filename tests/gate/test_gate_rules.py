@@ -330,6 +330,7 @@ EVERYTHING = Policy(
         max_verbatim=0, min_verified_coverage=1.0, min_face_p=0.01, max_without_face=1.0, max_miss_probability=0.3
     ),
     gate=GatePolicy(max_age_days=30, encoders=("sscd",), training_sets=("s1",), calibrations=("c1",)),
+    baseline=BaselinePolicy(release="0" * 64),
 )
 
 

@@ -4,6 +4,7 @@ It is made of msgspec's structs, which cost a gate's start next to nothing.
 """
 
 from memaudit.report.model.audits import (
+    DIGEST_OF_MODEL,
     Alignment,
     AuditResults,
     AuditSimilarities,
@@ -18,6 +19,7 @@ from memaudit.report.model.audits import (
     ImageMatch,
     Metrics,
     Miss,
+    Model,
     Outcomes,
     OutcomesByPrompt,
     Redrawn,
@@ -91,6 +93,7 @@ from memaudit.report.model.report import (
 from memaudit.report.model.reviews import Said, Told
 
 __all__ = [
+    "DIGEST_OF_MODEL",
     "SCHEMA",
     "Alignment",
     "AuditFinding",
@@ -134,6 +137,7 @@ __all__ = [
     "Membership",
     "Metrics",
     "Miss",
+    "Model",
     "NearThreshold",
     "OtherSet",
     "Outcomes",

@@ -25,6 +25,7 @@ from memaudit.report.model.figures import (
 )
 from memaudit.report.model.reviews import Told
 
+DIGEST_OF_MODEL = "^[0-9a-f]{16,128}$"
 _ON_PIXELS = sorted(kind for kind in COPIES if kind is not Kind.NEAR)
 
 
@@ -146,6 +147,13 @@ class ByPrompt(Part, frozen=True, kw_only=True):
     extrapolated: Annotated[Extrapolated | None, says("to all captions; null unless prompts are random ones")] = None
 
 
+class Model(Part, frozen=True, kw_only=True):
+    """What made the generations: batches of one model are pooled by a gate that keeps a ledger."""
+
+    name: Annotated[Name, says("as somebody calls it")]
+    digest: Annotated[str, Meta(pattern=DIGEST_OF_MODEL), says("of its weights: it tells the model from all others")]
+
+
 class OutcomesByPrompt(Part, frozen=True, kw_only=True):
     """The prompts of the generations in `outcomes`. Prompts are numbered from 0 by how many generations they have."""
 
@@ -154,6 +162,10 @@ class OutcomesByPrompt(Part, frozen=True, kw_only=True):
     left_out: Annotated[list[Whole], says("the same of outcomes.left_out")]
     shares: Annotated[
         list[Share] | UnsetType, says("share of all captions that the prompt of each of `found` stands for, if unequal")
+    ] = UNSET
+    prompts: Annotated[
+        list[Annotated[str, Meta(pattern="^([0-9a-f]{12})?$")]] | UnsetType,
+        says("48 bits of the SHA-256 of each prompt, by its number, empty where it is not known; with --model"),
     ] = UNSET
 
 
@@ -348,6 +360,7 @@ class AuditResults(Part, frozen=True, kw_only=True):
         list[Miss] | UnsetType, says("generations that are no findings, and are copies most likely by pixels")
     ] = UNSET
     calibration: Annotated[Calibration | None, says("by which threshold and cut were settled")] = None
+    model: Annotated[Model | UnsetType, says("what made the generations, with --model")] = UNSET
     faces: Annotated[Faces | UnsetType, says("what comparing faces gave, with --faces")] = UNSET
     redrawn: Annotated[Redrawn | UnsetType, says("what was found of training images drawn anew")] = UNSET
 
