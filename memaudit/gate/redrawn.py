@@ -37,7 +37,7 @@ def judge_redrawn(
         left = open_redrawn(report, found.searched, accepted)
         yield _judged(name, found, found.searched, left, policy)
         covered, what = found.searched.coverage, "generations (for re-drawn ones)"
-        if covered.measured < results.searched.coverage.measured:  # of these the audit's own coverage says nothing
+        if covered.share < results.searched.coverage.share:  # of these the audit's own coverage says nothing
             yield coverage_rule(name, "min_coverage", covered, policy.min_coverage, what)
 
 
