@@ -79,6 +79,7 @@ from memaudit.report.model.figures import (
 )
 from memaudit.report.model.report import (
     SCHEMA,
+    About,
     AuditFinding,
     AuditMeasures,
     AuditReport,
@@ -95,6 +96,7 @@ from memaudit.report.model.reviews import Said, Told
 __all__ = [
     "DIGEST_OF_MODEL",
     "SCHEMA",
+    "About",
     "Alignment",
     "AuditFinding",
     "AuditMeasures",
