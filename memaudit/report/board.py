@@ -97,9 +97,8 @@ def _drawn_anew(results: AuditResults) -> str:
     if found.by_prompt:
         rate, noun, did = found.by_prompt.returned, "prompt", "gave a training image drawn anew"
     which = "which is no copy" if rate.count == 1 else "which are no copies"
-    return (
-        f" Beside copies, {_counted(rate, noun, did).replace('None', 'none')}{_share(rate)}, {which}: {_at_most(rate)}."
-    )
+    count = f"{rate.count:,}" if rate.count else "none"
+    return f" Beside copies, {count} of {_many(rate.n, noun)} {did}{_share(rate)}, {which}: {_at_most(rate)}."
 
 
 def _anew_by_chance(results: AuditResults) -> str:
