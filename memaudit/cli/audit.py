@@ -66,6 +66,10 @@ ViewsChoice = Annotated[
     ),
 ]
 Neighbours = Annotated[int, typer.Option("--neighbours", min=1, help="Matches kept for each generation.")]
+DedupRun = Annotated[
+    Path | None,
+    typer.Option("--dedup", help="A memaudit dedup run of the training set: its groups are families in the tests."),
+]
 Model = Annotated[str | None, typer.Option("--model", help="What made the generations: name and version.")]
 ModelDigest = Annotated[
     str | None,
@@ -119,6 +123,7 @@ def audit(
     metrics: WithMetrics = False,
     model: Model = None,
     model_digest: ModelDigest = None,
+    dedup: DedupRun = None,
     faces: Faces = False,
     face_store: FaceStore = None,
     control_faces: ControlFaces = None,
@@ -165,6 +170,7 @@ def audit(
             metrics=metrics,
             model=model,
             model_digest=model_digest,
+            dedup=dedup,
             faces=FaceChoices(*people, wanted=faces),
             page=PageChoices(pictures, training_set, who, context.obj or (), blur_faces=blur_faces),
             max_unreadable=max_unreadable,
