@@ -142,7 +142,8 @@ def audit(
     people = FaceChoices(
         face_store, control_faces, face_encoder, face_false_matches, identity, by, save_crops, wanted=faces
     )
-    with console.progress() as progress:
+    search = ("searching the training set", "searching with views", "comparing pixels")
+    with console.progress(("embedding", *(2 if control else 1) * search)) as progress:
         run = run_audit(
             generations,
             against,

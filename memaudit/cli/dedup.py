@@ -100,7 +100,9 @@ def dedup(
     from memaudit.api.deduping import run_dedup
 
     console = Console(as_json, quiet)
-    with console.progress() as progress:
+    clustered = () if exhaustive else ("assigning clusters", "comparing clusters", "measuring recall")
+    plan = (*(["comparing with the other set"] if against else []), "comparing", *clustered, "comparing pixels")
+    with console.progress((*plan, "looking for the cleanest")) as progress:
         run = run_dedup(
             store,
             out,
