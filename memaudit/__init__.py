@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from memaudit.api.indexes import build_index, open_index
     from memaudit.api.inspecting import Description, Verification, describe, verify
     from memaudit.api.looking_up import LookupRun, run_lookup
+    from memaudit.api.page_choices import PageChoices
     from memaudit.api.planning import SamplePlan, plan_sample
     from memaudit.api.prompting import Prompts, make_prompts
     from memaudit.api.reviewing import (
@@ -56,6 +57,7 @@ _HOMES = {
     "indexes": ("build_index", "open_index"),
     "inspecting": ("Description", "Verification", "describe", "verify"),
     "looking_up": ("LookupRun", "run_lookup"),
+    "page_choices": ("PageChoices",),
     "planning": ("SamplePlan", "plan_sample"),
     "prompting": ("Prompts", "make_prompts"),
     "reviewing": ("MergedReviews", "WrittenReviews", "convert_reviews", "merge_reviews", "sample_findings"),
@@ -82,6 +84,7 @@ __all__ = [
     "LookupRun",
     "MadeStore",
     "MergedReviews",
+    "PageChoices",
     "Prompts",
     "ProposedPairs",
     "SamplePlan",

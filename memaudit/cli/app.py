@@ -104,7 +104,9 @@ def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; no exception of ours or of the interpreter's gets out."""
     try:
         with explaining_imports():
-            result = app(arguments or ["--help"], standalone_mode=False, prog_name="memaudit")
+            result = app(
+                arguments or ["--help"], standalone_mode=False, prog_name="memaudit", obj=["memaudit", *arguments]
+            )
         if result == interrupts.INTERRUPTED or interrupts.seen():  # what typer makes of a KeyboardInterrupt
             raise KeyboardInterrupt
         return result if isinstance(result, int) else 0

@@ -12,6 +12,19 @@ _SURE_FROM = 0.02  # of all: before that nothing is said of the time left
 _SURE_AFTER = 2.0  # seconds
 
 
+def audit_stages(*, control: bool) -> tuple[str, ...]:
+    """Those of an audit: the held-out images go through all that the generations go through."""
+    search = ("searching the training set", "searching with views", "comparing pixels")
+    return ("embedding", *(2 if control else 1) * search)
+
+
+def dedup_stages(*, other: bool, clustered: bool) -> tuple[str, ...]:
+    """Those of a dedup run, as far as they follow from its options."""
+    first = ("comparing with the other set",) if other else ()
+    clusters = ("assigning clusters", "comparing clusters", "measuring recall") if clustered else ()
+    return (*first, "comparing", *clusters, "comparing pixels", "looking for the cleanest")
+
+
 class Standing(NamedTuple):
     """number of the stage, of so many; done of total in it (0: unknown); share of all; seconds left, None: unknown;
     rate a second, 0: unknown."""

@@ -21,6 +21,7 @@ from memaudit.report.model.audits import (
     Model,
     Outcomes,
     OutcomesByPrompt,
+    OwnImages,
     ReferenceViews,
     Seeds,
     WeightedRate,
@@ -76,6 +77,7 @@ from memaudit.report.model.figures import (
 )
 from memaudit.report.model.report import (
     SCHEMA,
+    About,
     AuditFinding,
     AuditMeasures,
     AuditReport,
@@ -92,6 +94,7 @@ from memaudit.report.model.reviews import Said, Told
 __all__ = [
     "DIGEST_OF_MODEL",
     "SCHEMA",
+    "About",
     "Alignment",
     "AuditFinding",
     "AuditMeasures",
@@ -139,6 +142,7 @@ __all__ = [
     "OtherSet",
     "Outcomes",
     "OutcomesByPrompt",
+    "OwnImages",
     "Part",
     "Pixels",
     "PromptGroup",
