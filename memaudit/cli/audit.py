@@ -152,7 +152,7 @@ def audit(
     from memaudit.api.auditing import Encoding, FaceChoices, PageChoices, run_audit
 
     people = face_store, control_faces, face_encoder, face_false_matches, identity, tuple(faces_by or ()), save_crops
-    with (console := Console(as_json, quiet)).progress(audit_stages(control=bool(control))) as progress:
+    with (console := Console(as_json, quiet)).progress(audit_stages(control)) as progress:
         run = run_audit(
             generations,
             against,

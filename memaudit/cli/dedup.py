@@ -107,9 +107,7 @@ def dedup(
     """Find near-duplicates, decide what to keep, and state the recall of finding them."""
     from memaudit.api.deduping import PageChoices, run_dedup
 
-    with (console := Console(as_json, quiet)).progress(
-        dedup_stages(other=bool(against), clustered=not exhaustive)
-    ) as progress:
+    with (console := Console(as_json, quiet)).progress(dedup_stages(against, exhaustive)) as progress:
         run = run_dedup(
             store,
             out,

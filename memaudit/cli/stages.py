@@ -12,16 +12,16 @@ _SURE_FROM = 0.02  # of all: before that nothing is said of the time left
 _SURE_AFTER = 2.0  # seconds
 
 
-def audit_stages(*, control: bool) -> tuple[str, ...]:
+def audit_stages(control: object) -> tuple[str, ...]:
     """Those of an audit: the held-out images go through all that the generations go through."""
     search = ("searching the training set", "searching with views", "comparing pixels")
     return ("embedding", *(2 if control else 1) * search)
 
 
-def dedup_stages(*, other: bool, clustered: bool) -> tuple[str, ...]:
+def dedup_stages(against: object, exhaustive: object) -> tuple[str, ...]:
     """Those of a dedup run, as far as they follow from its options."""
-    first = ("comparing with the other set",) if other else ()
-    clusters = ("assigning clusters", "comparing clusters", "measuring recall") if clustered else ()
+    first = ("comparing with the other set",) if against else ()
+    clusters = () if exhaustive else ("assigning clusters", "comparing clusters", "measuring recall")
     return (*first, "comparing", *clusters, "comparing pixels", "looking for the cleanest")
 
 
