@@ -30,6 +30,7 @@ from memaudit.cli.options import (
     Workers,
     renamed,
 )
+from memaudit.cli.stages import audit_stages
 
 if TYPE_CHECKING:
     from memaudit.api.runs import AuditRun
@@ -151,7 +152,7 @@ def audit(
     from memaudit.api.auditing import Encoding, FaceChoices, PageChoices, run_audit
 
     people = face_store, control_faces, face_encoder, face_false_matches, identity, tuple(faces_by or ()), save_crops
-    with (console := Console(as_json, quiet)).progress() as progress:
+    with (console := Console(as_json, quiet)).progress(audit_stages(control)) as progress:
         run = run_audit(
             generations,
             against,
