@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +87,12 @@ class Autoencoder(torch.nn.Module):  # type: ignore[misc]
         return Image.fromarray(np.rint((back + 1) * 127.5).astype(np.uint8))
 
 
-def train(pictures: NDArray[np.uint8], minutes: float, seed: int = 0) -> Autoencoder:
-    """Of pictures (n, side, side, 3), for so long. How far it comes depends on the machine."""
+def train(pictures: NDArray[np.uint8], steps: Iterable[float], seed: int = 0) -> Autoencoder:
+    """Of pictures (n, side, side, 3). steps: how much of the training is done before each of them, 0 to 1."""
     torch.manual_seed(seed)
     model = Autoencoder()
     optimizer = torch.optim.AdamW(model.parameters(), _RATE)
-    begun = time.perf_counter()
-    while (done := (time.perf_counter() - begun) / (60 * minutes)) < 1:
+    for done in steps:
         for group in optimizer.param_groups:
             group["lr"] = _RATE * (0.52 + 0.5 * math.cos(math.pi * done))
         loss = _loss(model, _batch(pictures))
@@ -101,6 +101,13 @@ def train(pictures: NDArray[np.uint8], minutes: float, seed: int = 0) -> Autoenc
         optimizer.step()
     model.eval()
     return model
+
+
+def _for_minutes(minutes: float) -> Iterator[float]:
+    """How much of the time is over. How far training comes in it depends on the machine."""
+    begun = time.perf_counter()
+    while (done := (time.perf_counter() - begun) / (60 * minutes)) < 1:
+        yield done
 
 
 def _batch(pictures: NDArray[np.uint8]) -> Any:
@@ -134,7 +141,7 @@ def pictures_of(fit: Path) -> NDArray[np.uint8]:
 
 def main(fit: str, out: str, minutes: str = str(_MINUTES)) -> None:
     """Train, and write the weights to `OUT`."""
-    torch.save(train(pictures_of(Path(fit)), float(minutes)).state_dict(), out)
+    torch.save(train(pictures_of(Path(fit)), _for_minutes(float(minutes))).state_dict(), out)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,21 +24,20 @@ from benchmarks.copies.made import Made, made_in
 from benchmarks.copies.pairs import PAIRS, Shared
 from benchmarks.copies.split import CLEAN, REFERENCE, SOURCE
 from benchmarks.redrawn.drawing import Studio, save
+from benchmarks.redrawn.signals import DRAWN, Row
 from memaudit.encoders.catalog import load_encoder
 from memaudit.encoders.encoder import Encoder
 from memaudit.matching.layout import FRAMED, Layout, layout_of, signals_of_layouts
 from memaudit.matching.pictures import read_pixels
 from memaudit.matching.redrawn import Pixels, frames_of
 from memaudit.store import Store
-from memaudit.types import Float32, Float64
+from memaudit.types import Float32
 from scripts.alterations import read_rgb, stream
 
 FLOOR = 0.2
 SOURCES, EACH, NULLS, CLEAN_PAIRS = 220, 3, 5, 1500
 RICH = frozenset({"photograph", "painting", "building", "object", "face", "wallpaper"})
 _LEFT_OUT = frozenset({"gradient", "shape", "texture", "text"})  # of which nobody tells one drawn anew from another one
-DRAWN = "redrawn"
-Row = dict[str, Any]
 
 
 class Seen:
@@ -188,14 +186,6 @@ def write_pairs(folder: Path, fit: Path, weights: Path, sources: int = SOURCES) 
     rows += rows_of_clean(made, references, seen)
     pq.write_table(pa.Table.from_pylist(rows), out / PAIRS)
     return out / PAIRS
-
-
-def signals_in(folder: Path, weights: Float64 | None = None) -> tuple[Float64, list[Row]]:
-    """Signals (n, k) of the pairs of a part, of each by the frame with the larger weighted sum; and the rows."""
-    rows: list[Row] = pq.read_table(folder / DRAWN / PAIRS).to_pylist()
-    frames = [np.array(row["signals"]) for row in rows]
-    best = [frame[np.argmax(frame.sum(axis=1) if weights is None else frame @ weights)] for frame in frames]
-    return np.stack(best), rows
 
 
 if __name__ == "__main__":

@@ -1,0 +1,89 @@
+"""How the model of a picture drawn anew was fitted: `python -m benchmarks.redrawn.fitting FIT TUNE`.
+
+FIT and TUNE are folders of which `benchmarks.redrawn.pairs` wrote the pairs; memaudit/matching/redrawn.json is written
+anew. The weights are of the first alone: a logistic regression, none of them negative, over what is drawn anew at the
+first `PEOPLE` strengths and over what is not. Curve and cut are of the second alone: `FALSE` of its pairs that are no
+re-drawn ones pass, text left out, of which nobody tells one page from another. Sketches refuse what loses no more than
+`LOST` of those that the model finds there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.copies.fitting import Sum, curve_of, cut_of, regressed
+from benchmarks.copies.pairs import PAIRS
+from benchmarks.redrawn.signals import DRAWN, PEOPLE, Row, signals_in
+from memaudit.matching.layout import SIGNALS, SKETCHED
+from memaudit.matching.redrawn import SCHEMA
+from memaudit.types import Float64
+
+FALSE, LOST = 0.005, 0.005
+TURNS = 3
+_MODEL = Path(__file__).parents[2] / "memaudit/matching/redrawn.json"
+
+
+class Part(NamedTuple):
+    """Signals (n, k), and what each pair is, 1 or 0; text (n,): of a page of text."""
+
+    signals: Float64
+    redrawn: Float64
+    text: NDArray[np.bool_]
+
+
+def part_of(folder: Path, weights: Float64 | None = None) -> Part:
+    signals, rows = signals_in(folder, weights)
+    kept = np.array([counts(row) for row in rows])
+    redrawn = np.array([float(row["redrawn"]) for row in rows])
+    text = np.array([row["kind"] == "text" for row in rows])
+    return Part(signals[kept], redrawn[kept], text[kept])
+
+
+def counts(row: Row) -> bool:
+    """Whether a pair is one thing or the other: what is drawn at the last strength may be either."""
+    return not row["redrawn"] or int(row["strength"]) < PEOPLE
+
+
+def weighed(signals: Float64, redrawn: Float64) -> Sum:
+    mean, spread = signals.mean(axis=0), signals.std(axis=0) + 1e-9
+    weights = regressed((signals - mean) / spread, redrawn, np.zeros(len(mean) + 1))
+    coefficients = weights[:-1] / spread
+    return Sum(coefficients, float(weights[-1] - coefficients @ mean))
+
+
+def fitted(fit: Path, tune: Path) -> dict[str, Any]:
+    """The model, as redrawn.json has it."""
+    part = part_of(fit)
+    for _ in range(TURNS):
+        whole = weighed(part.signals, part.redrawn)
+        part = part_of(fit, whole.coefficients)
+    sketched = weighed(part.signals[:, : len(SKETCHED)], part.redrawn)
+    other = part_of(tune, whole.coefficients)
+    logit = whole.of(other.signals)
+    cut = cut_of(logit[~other.text], other.redrawn[~other.text], FALSE)
+    curve = curve_of(logit, other.redrawn)
+    found = (logit >= cut) & (other.redrawn == 1)
+    sums = other.signals[found][:, : len(SKETCHED)] @ sketched.coefficients
+    return {
+        "schema": SCHEMA,
+        "weights": dict(zip(SIGNALS, whole.coefficients.round(4).tolist(), strict=True)),
+        "intercept": round(whole.intercept, 4),
+        "sketched": dict(zip(SKETCHED, sketched.coefficients.round(4).tolist(), strict=True)),
+        "least": round(float(np.quantile(sums, LOST)), 3),
+        "curve": {"logit": curve[0].round(4).tolist(), "probability": curve[1].round(5).tolist()},
+        "cut": round(float(np.interp(cut, *curve)), 3),
+        "fitted_on": hashlib.sha256((fit / DRAWN / PAIRS).read_bytes()).hexdigest(),
+    }
+
+
+if __name__ == "__main__":
+    told = fitted(*map(Path, sys.argv[1:3]))
+    lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in told.items()]
+    _MODEL.write_text("{" + ",\n".join(lines) + "}\n", encoding="utf-8")
