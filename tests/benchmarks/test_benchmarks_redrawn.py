@@ -48,7 +48,7 @@ def test_the_auto_encoder_keeps_sides_and_learns() -> None:
     pictures = np.stack([np.asarray(draw(seed, (144, 144))) for seed in range(4)])
     models = [train(pictures, steps) for steps in ([], [0.0], [0.0])]
     drawn = [model.drawn(draw(0, (256, 200)), 128, CHANNELS, 0.0, np.random.default_rng(0)) for model in models]
-    assert drawn[0].size == (128, 13 * CELL)
+    assert drawn[0].size == (128, 12 * CELL)
     before, after, again = map(np.asarray, drawn)
     assert (before != after).any()
     assert np.array_equal(after, again)
