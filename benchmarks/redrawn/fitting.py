@@ -3,8 +3,9 @@
 FIT and TUNE are folders of which `benchmarks.redrawn.pairs` wrote the pairs; memaudit/matching/redrawn.json is written
 anew. The weights are of the first alone: a logistic regression, none of them negative, over what is drawn anew at the
 first `PEOPLE` strengths and over what is not. Curve and cut are of the second alone: `FALSE` of its pairs that are no
-re-drawn ones pass, text left out, of which nobody tells one page from another. Sketches refuse what loses no more than
-`LOST` of those that the model finds there.
+re-drawn ones pass, text left out, of which nobody tells one page from another. Of drawings in plain colours, which are
+never called re-drawn, the weights and the curve know nothing; that they pass no null counts for the cut. Sketches
+refuse what loses no more than `LOST` of those that the model finds.
 """
 
 from __future__ import annotations
@@ -21,29 +22,31 @@ from numpy.typing import NDArray
 from benchmarks.copies.fitting import Sum, curve_of, cut_of, regressed
 from benchmarks.copies.pairs import PAIRS
 from benchmarks.redrawn.signals import DRAWN, PEOPLE, Row, signals_in
-from memaudit.matching.layout import SIGNALS, SKETCHED
+from memaudit.matching.layout import LEAST_SHADING, SIGNALS, SKETCHED
 from memaudit.matching.redrawn import SCHEMA
 from memaudit.types import Float64
 
-FALSE, LOST = 0.005, 0.005
+FALSE, LOST = 0.007, 0.005
 TURNS = 3
 _MODEL = Path(__file__).parents[2] / "memaudit/matching/redrawn.json"
 
 
 class Part(NamedTuple):
-    """Signals (n, k), and what each pair is, 1 or 0; text (n,): of a page of text."""
+    """Signals (n, k) of pairs of which the reference is shaded, and what each is, 1 or 0; text (n,): of a page of text.
+    nulls: how many pairs are none, text left out, whatever the reference is."""
 
     signals: Float64
     redrawn: Float64
     text: NDArray[np.bool_]
+    nulls: int
 
 
 def part_of(folder: Path, weights: Float64 | None = None) -> Part:
     signals, rows = signals_in(folder, weights)
-    kept = np.array([counts(row) for row in rows])
     redrawn = np.array([float(row["redrawn"]) for row in rows])
     text = np.array([row["kind"] == "text" for row in rows])
-    return Part(signals[kept], redrawn[kept], text[kept])
+    kept = np.array([counts(row) for row in rows]) & (signals[:, SIGNALS.index("shading")] >= LEAST_SHADING)
+    return Part(signals[kept], redrawn[kept], text[kept], int(((redrawn == 0) & ~text).sum()))
 
 
 def counts(row: Row) -> bool:
@@ -67,7 +70,8 @@ def fitted(fit: Path, tune: Path) -> dict[str, Any]:
     sketched = weighed(part.signals[:, : len(SKETCHED)], part.redrawn)
     other = part_of(tune, whole.coefficients)
     logit = whole.of(other.signals)
-    cut = cut_of(logit[~other.text], other.redrawn[~other.text], FALSE)
+    shaded = logit[(other.redrawn == 0) & ~other.text]
+    cut = cut_of(shaded, np.zeros(len(shaded)), FALSE * other.nulls / len(shaded))
     curve = curve_of(logit, other.redrawn)
     found = (logit >= cut) & (other.redrawn == 1)
     sums = other.signals[found][:, : len(SKETCHED)] @ sketched.coefficients

@@ -13,6 +13,7 @@ import hashlib
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +35,9 @@ from memaudit.store import Store
 from memaudit.types import Float32
 from scripts.alterations import read_rgb, stream
 
-FLOOR = 0.2
-SOURCES, EACH, NULLS, CLEAN_PAIRS = 220, 3, 5, 1500
+FLOOR = 0.1
+SOURCES, EACH, NULLS = 200, 3, 5
+CLOSEST_WHOLE = 3
 RICH = frozenset({"photograph", "painting", "building", "object", "face", "wallpaper"})
 _LEFT_OUT = frozenset({"gradient", "shape", "texture", "text"})  # of which nobody tells one drawn anew from another one
 
@@ -51,12 +53,12 @@ class Seen:
         vector: Float32 = self._encoder.encode(self._encoder.preprocess(read_rgb(file))[None])[0]
         return vector
 
-    def signals(self, query: Path, reference: Path, similarity: float) -> list[list[float]]:
+    def signals(self, query: Path, reference: Path) -> list[list[float]]:
         """Of each frame."""
         own, other = pixels_of(query), pixels_of(reference)
         return [
             [*sketched, *signals_of_layouts(self._layout(query, own), self._layout(reference, part))]
-            for part, sketched in frames_of(own, other, similarity)
+            for part, sketched in frames_of(own, other)
         ]
 
     def _layout(self, file: Path, pixels: Pixels) -> Layout:
@@ -148,14 +150,10 @@ def _parts(image: Image.Image) -> Iterator[tuple[str, Image.Image]]:
 
 
 def rows_of_clean(made: Sequence[Made], references: References, seen: Seen) -> Iterator[Row]:
-    """The clean pictures with the most similar references, and these."""
-    found = []
+    """The clean pictures, each with the references that an audit looks at."""
     for one in (one for one in made if one.role == CLEAN):
-        vector = seen.embedded(one.file)
-        found += [(similarity, name, one) for name, similarity in references.nulls(one.image_id, vector)]
-    found.sort(key=lambda each: (-each[0], each[1], each[2].image_id))
-    for similarity, name, one in found[:CLEAN_PAIRS]:
-        yield _row(one, one.file, name, similarity, references, seen) | {"way": "", "strength": -1}
+        for name, similarity in islice(references.nulls(one.image_id, seen.embedded(one.file)), CLOSEST_WHOLE):
+            yield _row(one, one.file, name, similarity, references, seen) | {"way": "", "strength": -1}
 
 
 def _row(one: Made, file: Path, name: str, similarity: float, references: References, seen: Seen) -> Row:
@@ -167,7 +165,7 @@ def _row(one: Made, file: Path, name: str, similarity: float, references: Refere
         "reference_kind": references.kinds[name],
         "redrawn": name == one.image_id,
         "similarity": similarity,
-        "signals": seen.signals(file, references.files[name], similarity),
+        "signals": seen.signals(file, references.files[name]),
     }
 
 

@@ -16,7 +16,8 @@ from memaudit.matching.redrawn import redrawn_model
 from memaudit.types import Float64
 
 ASKED, ASKED_NULLS, ASKED_ECE = ">= 0.95", "<= 0.01", "<= 0.03"
-CLOSEST = 3  # references that an audit looks at
+CLOSEST = 3  # references that an audit looks at,
+FLOOR = 0.1  # from which similarity on
 _TENTHS = 10
 
 
@@ -25,7 +26,8 @@ def figures_of(folder: Path, data: str) -> Iterator[Figure]:
     signals, rows = signals_in(folder, model.weights)
     open_ = np.array([model.may_be(each) for each in signals[:, : len(SKETCHED)]])
     probability = np.where(open_, [model.probability(model.logit(each)) for each in signals], 0.0)
-    yield from recalls(rows, (probability >= model.cut) & _among_closest(rows), data)
+    similar = np.array([row["similarity"] >= FLOOR for row in rows])
+    yield from recalls(rows, (probability >= model.cut) & similar & _among_closest(rows), data)
     yield from nulls(rows, probability >= model.cut, data)
     counted = [i for i, row in enumerate(rows) if not row["redrawn"] or row["strength"] < PEOPLE]
     truth = np.array([float(rows[i]["redrawn"]) for i in counted])

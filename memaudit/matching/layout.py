@@ -15,25 +15,31 @@ from memaudit.encoders.encoder import Regions
 from memaudit.matching.pictures import import_cv2
 from memaudit.types import Float32, Float64
 
-SKETCHED = ("similarity", "light", "colours", "edges", "strokes")
-"""Signals of a pair that need no encoder: what the embeddings of the whole pictures say, and what sketches do."""
-SIGNALS = (*SKETCHED, "places", "parts", "contrast")
+SKETCHED = ("light", "colours", "edges", "strokes", "shading")
+"""Signals of a pair that sketches tell, without an encoder."""
+SIGNALS = (*SKETCHED, "contrast", "places")
 """All signals of a pair; more of none speaks against a picture drawn anew."""
 FRAMED = 1.15  # ratio of two pictures' shapes from which one may be cut to that of the other
 _COARSE = 16  # squares of light and colour, a side
 _FINE, _CELLS, _DIRECTIONS = 96, 12, 8  # pixels that edges are taken at, cells a side, and directions in each
 _FAINT = 20.0  # of a cell's edges: what fainter ones there are counts less
 _FLAT = 50.0  # of light or colour: what differs less is flat
+_PLAIN, _OUTLINE = 1, 12  # of 255: what changes by no more is plain, by as much an outline, and between them shaded
+_NO_SHADE = 0.02
+LEAST_SHADING = float(np.log(0.12 + _NO_SHADE))  # with less it is a drawing in plain colours, and layout no evidence
+_LEAST_ALIKE = 0.1  # of parts: what is hardly alike is so everywhere
 _SIDE = 288  # pixels of the square that parts are of
 _THIRDS, _QUARTERS, _PLACES = 3, 4, 8  # parts a side; places are as large as a quarter, and overlap
 
 
 class Sketch(NamedTuple):
     """colours (16, 16, 3) float32: Lab, of squares; edges (12, 12, 8) float32: how strong they are in each cell, by
-    direction. The picture is pressed into a square."""
+    direction; both of the picture pressed into a square. shaded: share of the pixels whose brightness changes, and
+    gently: photographs and paintings have many, drawings in plain colours few."""
 
     colours: Float32
     edges: Float32
+    shaded: float
 
 
 class Layout(NamedTuple):
@@ -63,7 +69,13 @@ def sketch_of(pixels: NDArray[np.uint8]) -> Sketch:
     small = cv2.resize(pixels, (4 * _COARSE, 4 * _COARSE), interpolation=cv2.INTER_AREA)
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)
     coarse = cv2.resize(lab, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA)
-    return Sketch(cv2.GaussianBlur(coarse, (0, 0), 0.8), _edges(pixels, cv2))
+    return Sketch(cv2.GaussianBlur(coarse, (0, 0), 0.8), _edges(pixels, cv2), _shaded(pixels))
+
+
+def _shaded(pixels: NDArray[np.uint8]) -> float:
+    grey = pixels.astype(np.float32).mean(axis=2)
+    changes = np.maximum(np.abs(np.diff(grey, axis=1))[:-1], np.abs(np.diff(grey, axis=0))[:, :-1])
+    return float(((changes > _PLAIN) & (changes < _OUTLINE)).sum() / max(1, changes.size))
 
 
 def _edges(pixels: NDArray[np.uint8], cv2: Any) -> Float32:
@@ -111,37 +123,34 @@ def _boxes(starts: Float64, size: float) -> Float64:
     return np.stack([left, top, left + size, top + size], axis=1)
 
 
-def sketched_signals(query: Sketch, reference: Sketch, similarity: float) -> Float64:
-    """In the order of `SKETCHED`, (5,). similarity: of the embeddings of the whole pictures."""
-    light, red, yellow = (_correlation(query.colours[..., i], reference.colours[..., i], _FLAT) for i in range(3))
+def sketched_signals(query: Sketch, reference: Sketch) -> Float64:
+    """In the order of `SKETCHED`, (5,): correlations of light and of the two axes of colour, cosines of edges less the
+    picture's mean and as they are, and the logarithm of how much of the reference is shaded."""
+    light, red, yellow = (_correlation(query.colours[..., i], reference.colours[..., i]) for i in range(3))
     own, other = (edges - edges.mean(axis=(0, 1)) for edges in (query.edges, reference.edges))
-    return np.array([similarity, light, (red + yellow) / 2, _cosine(own, other), _cosine(query.edges, reference.edges)])
+    edges, strokes = _cosine(own, other), _cosine(query.edges, reference.edges)
+    return np.array([light, (red + yellow) / 2, edges, strokes, np.log(reference.shaded + _NO_SHADE)])
 
 
 def signals_of_layouts(query: Layout, reference: Layout) -> Float64:
-    """The rest of `SIGNALS`, (3,): how alike places are apart from what all of the picture has in common, how alike
-    sixteenths are, and how much more alike ninths are than they are to the other eight."""
+    """The rest of `SIGNALS`, (2,), both to how alike sixteenths are: how much more alike ninths are than they are to
+    the other eight, and how alike places are apart from what all places of a picture have in common."""
     own, other = (_unit(each - each.mean(axis=0)) for each in (query.places, reference.places))
-    alike = query.thirds @ reference.thirds.T
-    same = float(alike.trace())
-    elsewhere = (float(alike.sum()) - same) / (len(alike) - 1)
-    return np.array(
-        [
-            (own * other).sum(axis=1).mean(),
-            (query.quarters * reference.quarters).sum(axis=1).mean(),
-            (same - elsewhere) / len(alike),
-        ],
-        dtype=np.float64,
-    )
+    ninths = query.thirds @ reference.thirds.T
+    same = float(ninths.trace())
+    contrast = (same - (float(ninths.sum()) - same) / (len(ninths) - 1)) / len(ninths)
+    places = float((own * other).sum(axis=1).mean())
+    alike = max(0.0, float((query.quarters * reference.quarters).sum(axis=1).mean())) + _LEAST_ALIKE
+    return np.array([contrast / alike, places / alike])
 
 
 def _unit(rows: Float32) -> Float32:
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9))
 
 
-def _correlation(one: Float32, other: Float32, flat: float) -> float:
+def _correlation(one: Float32, other: Float32) -> float:
     one, other = one - one.mean(), other - other.mean()
-    return float((one * other).sum() / np.sqrt((one * one).sum() * (other * other).sum() + flat))
+    return float((one * other).sum() / np.sqrt((one * one).sum() * (other * other).sum() + _FLAT))
 
 
 def _cosine(one: Float32, other: Float32) -> float:

@@ -2,7 +2,8 @@
 
 `redrawn.json` has the weights of a logistic regression over the signals of layout.py, none of which speaks against it,
 the curve that makes their sum a probability, the cut, and what they were fitted on; benchmarks/redrawn/fitting.py
-writes it. Sketches are looked at first: where they have little in common, no encoder is asked.
+writes it. Sketches are looked at first: where they have little in common, no encoder is asked. The similarity of the
+embeddings of the whole pictures proposes pairs, and has no say: likenesses of one subject have it too.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from memaudit.matching.compare import Files, one_thread_each
 from memaudit.matching.kept import KeptImage
 from memaudit.matching.layout import (
     FRAMED,
+    LEAST_SHADING,
     SIGNALS,
     SKETCHED,
     framed,
@@ -42,7 +44,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class RedrawnModel:
-    """weights (8,) of `SIGNALS` and intercept; sketched (5,) of `SKETCHED`, and least: their sum below which a pair is
+    """weights (7,) of `SIGNALS` and intercept; sketched (5,) of `SKETCHED`, and least: their sum below which a pair is
     looked at no further. curve: sums, rising, and the probabilities there, between which it is linear. cut: least
     probability of a picture drawn anew. fitted_on: SHA-256 of the parts of the split."""
 
@@ -55,11 +57,12 @@ class RedrawnModel:
     fitted_on: str
 
     def may_be(self, sketched: Float64) -> bool:
-        """Whether signals (5,) leave it open."""
-        return float(sketched @ self.sketched) >= self.least
+        """Whether signals (5,) leave it open; of drawings in plain colours they never do."""
+        shaded = sketched[SKETCHED.index("shading")] >= LEAST_SHADING
+        return bool(shaded and sketched @ self.sketched >= self.least)
 
     def logit(self, signals: Float64) -> float:
-        """The weighted sum of signals (8,)."""
+        """The weighted sum of signals (7,)."""
         return float(signals @ self.weights) + self.intercept
 
     def probability(self, logit: float) -> float:
@@ -97,11 +100,10 @@ def redrawn_pairs(
     references: Files,
     left: Int64,
     right: Int64,
-    similarity: Float32,
     regions: Regions,
     progress: Progress,
 ) -> Redrawn:
-    """How likely query left[i] is reference right[i] drawn anew, for all i. similarity (n,): of the whole images.
+    """How likely query left[i] is reference right[i] drawn anew, for all i.
 
     regions: those of the encoder that the model was fitted with. Memory: the pictures of `_AT_ONCE` pairs. Raises
     MissingDependencyError without OpenCV.
@@ -116,33 +118,33 @@ def redrawn_pairs(
                 query, reference = own[int(one)], other[int(another)]
                 if query is not None and reference is not None:
                     found.read[i] = True
-                    found.probability[i] = probability(query, reference, float(similarity[i]), regions)
+                    found.probability[i] = probability(query, reference, regions)
             progress("looking for pictures drawn anew", min(low + _AT_ONCE, len(left)), len(left))
     return found
 
 
-def probability(query: Pixels, reference: Pixels, similarity: float, regions: Regions) -> float:
+def probability(query: Pixels, reference: Pixels, regions: Regions) -> float:
     """That the query is the reference drawn anew; both (height, width, 3) uint8 RGB. What training cuts off is left out
     of the reference where that makes it likelier."""
     model = redrawn_model()
     logits = [
         model.logit(np.concatenate([sketched, signals_of_layouts(layout_of(query, regions), layout_of(part, regions))]))
-        for part, sketched in frames_of(query, reference, similarity)
+        for part, sketched in frames_of(query, reference)
         if model.may_be(sketched)
     ]
     return model.probability(max(logits)) if logits else 0.0
 
 
-def frames_of(query: Pixels, reference: Pixels, similarity: float) -> Iterator[tuple[Pixels, Float64]]:
+def frames_of(query: Pixels, reference: Pixels) -> Iterator[tuple[Pixels, Float64]]:
     """The reference, and where its shape is another its middle in the shape of the query; each with the signals of
     sketches, (5,)."""
     own = sketch_of(query)
-    yield reference, sketched_signals(own, sketch_of(reference), similarity)
+    yield reference, sketched_signals(own, sketch_of(reference))
     (height, width), (other_height, other_width) = query.shape[:2], reference.shape[:2]
     ratio = width * other_height / (height * other_width)
     if max(ratio, 1 / ratio) >= FRAMED:
         middle = framed(reference, (height, width))
-        yield middle, sketched_signals(own, sketch_of(middle), similarity)
+        yield middle, sketched_signals(own, sketch_of(middle))
 
 
 def _read(side: Files, rows: Int64, pool: ThreadPoolExecutor) -> dict[int, Pixels | None]:

@@ -44,7 +44,7 @@ class Refused:
 
 
 def test_where_sketches_have_little_in_common_no_encoder_is_asked() -> None:
-    assert probability(pixels(1), pixels(2), 0.1, Refused()) == 0.0
+    assert probability(pixels(1), pixels(2), Refused()) == 0.0
 
 
 @needs_sscd
@@ -59,7 +59,7 @@ def test_files_drawn_anew_and_others(tmp_path: Path) -> None:
     references = written(tmp_path, {"own": own})
     (tmp_path / "gone.png").unlink()
     own.save(tmp_path / "new.png")
-    found = asked(queries, references, [0.5, 0.4, 0.3, 0.5, 0.5])
+    found = asked(queries, references)
     assert found.read.tolist() == [True, True, True, False, False]
     assert np.isnan(found.probability[3:]).all()
     least = redrawn_model().cut
@@ -72,19 +72,19 @@ def test_blocks_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     pictures = {str(seed): photograph(seed, (200, 160)) for seed in range(4)}
     queries = written(tmp_path, {f"anew-{name}": drawn_anew(image) for name, image in pictures.items()})
     references = written(tmp_path, pictures)
-    whole = asked(queries, references, [0.5] * 16)
+    whole = asked(queries, references)
     monkeypatch.setattr(redrawn, "_AT_ONCE", 3)
-    again = asked(queries, references, [0.5] * 16)
+    again = asked(queries, references)
     assert (whole.probability == again.probability).all()
     assert (np.argmax(whole.probability.reshape(4, 4), axis=1) == np.arange(4)).all()
 
 
-def asked(queries: Files, references: Files, similarity: list[float]) -> Redrawn:
+def asked(queries: Files, references: Files) -> Redrawn:
     """All pairs of the two sides."""
     regions = load_encoder("sscd").regions
     assert regions is not None
     left, right = (each.ravel() for each in np.indices((len(queries.uri), len(references.uri))))
-    return redrawn_pairs(queries, references, left, right, np.array(similarity, np.float32), regions, silent)
+    return redrawn_pairs(queries, references, left, right, regions, silent)
 
 
 def written(folder: Path, images: dict[str, Image.Image]) -> Files:
