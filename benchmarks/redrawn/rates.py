@@ -11,14 +11,14 @@ from benchmarks.copies.corpora import PHOTOGRAPHS
 from benchmarks.copies.rates import rated
 from benchmarks.record import Figure
 from benchmarks.redrawn.signals import PEOPLE, Row, signals_in
-from memaudit.matching.layout import SIGNALS, SKETCHED
+from memaudit.matching.layout import LEAST_SHADING, SIGNALS, SKETCHED
 from memaudit.matching.redrawn import redrawn_model
 from memaudit.types import Float64
 
 ASKED, ASKED_NULLS, ASKED_ECE = ">= 0.95", "<= 0.01", "<= 0.03"
 CLOSEST = 3  # references that an audit looks at,
 FLOOR = 0.1  # from which similarity on
-_TENTHS = 10
+STRENGTHS, _TENTHS = 4, 10
 
 
 def figures_of(folder: Path, data: str) -> Iterator[Figure]:
@@ -29,9 +29,11 @@ def figures_of(folder: Path, data: str) -> Iterator[Figure]:
     similar = np.array([row["similarity"] >= FLOOR for row in rows])
     yield from recalls(rows, (probability >= model.cut) & similar & _among_closest(rows), data)
     yield from nulls(rows, probability >= model.cut, data)
-    counted = [i for i, row in enumerate(rows) if not row["redrawn"] or row["strength"] < PEOPLE]
+    counted = [i for i, row in enumerate(rows) if not row["redrawn"] or row["strength"] <= PEOPLE]
     truth = np.array([float(rows[i]["redrawn"]) for i in counted])
-    yield Figure(data, len(counted), "expected calibration error", _error(probability[counted], truth), asked=ASKED_ECE)
+    shaded = signals[counted, SIGNALS.index("shading")] >= LEAST_SHADING
+    error = _error(probability[counted][shaded], truth[shaded])
+    yield Figure(data, int(shaded.sum()), "expected calibration error, no plain drawings", error, asked=ASKED_ECE)
     asked = truth == 0
     yield Figure(data, int(asked.sum()), "nulls that sketches refuse", float((~open_[counted])[asked].mean()))
     for name, values in [*zip(SIGNALS, signals[counted].T, strict=True), ("all", probability[counted])]:
@@ -65,7 +67,7 @@ def _groups(rows: Sequence[Row]) -> Iterator[tuple[str, Callable[[Row], bool], s
     yield "recall of photographs and paintings", lambda row: people(row) and row["kind"] in PHOTOGRAPHS, ""
     yield "recall of drawings", lambda row: people(row) and row["kind"] not in PHOTOGRAPHS, ""
     yield "recall, similarity from 0.3 on", lambda row: people(row) and row["similarity"] >= 0.3, ""
-    for strength in range(PEOPLE + 1):
+    for strength in range(STRENGTHS):
         yield f"recall, strength {strength}", lambda row, at=strength: row["strength"] == at, ""  # type: ignore[misc]
     for way in sorted({row["way"] for row in rows if row["redrawn"]}):
         yield f"recall, {way}", lambda row, by=way: people(row) and row["way"] == by, ""  # type: ignore[misc]

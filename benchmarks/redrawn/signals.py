@@ -12,7 +12,7 @@ from benchmarks.copies.pairs import PAIRS
 from memaudit.types import Float64
 
 DRAWN = "redrawn"  # folder of a part
-PEOPLE = 3  # strengths, of four, at which people call it the same picture
+PEOPLE = 2  # strengths, of four, at which people call it the same picture
 Row = dict[str, Any]
 
 
