@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.record import Figure
 from benchmarks.runner import Benchmark
-from benchmarks.statistics import controls, rates, recalls, runs, weights
+from benchmarks.statistics import controls, people, rates, recalls, runs, strangers, weights
 
 LINES = {
     "rates": rates.figures,
@@ -23,6 +23,8 @@ LINES = {
     "runs": runs.figures,
     "controls": controls.figures,
     "recalls": recalls.figures,
+    "people": people.figures,
+    "strangers": strangers.figures,
 }
 
 

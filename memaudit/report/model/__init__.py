@@ -4,6 +4,7 @@ It is made of msgspec's structs, which cost a gate's start next to nothing.
 """
 
 from memaudit.report.model.audits import (
+    DIGEST_OF_MODEL,
     Alignment,
     AuditResults,
     AuditSimilarities,
@@ -17,6 +18,7 @@ from memaudit.report.model.audits import (
     ImageMatch,
     Metrics,
     Miss,
+    Model,
     Outcomes,
     OutcomesByPrompt,
     ReferenceViews,
@@ -29,6 +31,7 @@ from memaudit.report.model.dedups import (
     Cells,
     Cleanness,
     DedupResults,
+    DedupReviews,
     Estimate,
     Group,
     GroupSizes,
@@ -84,8 +87,10 @@ from memaudit.report.model.report import (
     Results,
     Unmeasured,
 )
+from memaudit.report.model.reviews import Said, Told
 
 __all__ = [
+    "DIGEST_OF_MODEL",
     "SCHEMA",
     "Alignment",
     "AuditFinding",
@@ -102,6 +107,7 @@ __all__ = [
     "Coverage",
     "DedupReport",
     "DedupResults",
+    "DedupReviews",
     "Discoveries",
     "Effort",
     "Encoder",
@@ -128,6 +134,7 @@ __all__ = [
     "Membership",
     "Metrics",
     "Miss",
+    "Model",
     "NearThreshold",
     "OtherSet",
     "Outcomes",
@@ -143,6 +150,8 @@ __all__ = [
     "ReportOf",
     "Results",
     "RuledOut",
+    "Said",
+    "Told",
     "Seeds",
     "ShownPair",
     "Side",
