@@ -13,6 +13,7 @@ class Kind(StrEnum):
     NEAR = "near-duplicate"
     PARTIAL = "partial"  # a region of one is, or is a region of, the other
     TEMPLATE = "template"  # the same picture but for a part
+    REDRAWN = "re-drawn"  # the same picture drawn anew, hardly a pixel in common: beside the copies, and none of them
     SIMILAR = "similar, not a copy"
 
 

@@ -200,7 +200,7 @@ def read_reduced(uri: str, sha256: str, part: str = "") -> Reduced | str:
 
 def read_pixels(uri: str, sha256: str) -> NDArray[np.uint8] | str:
     """The pixels alone, (height, width, 3) uint8 RGB as a Picture has them, or why there are none."""
-    return _read(uri, sha256, _PIXEL_SIDE, lambda image: np.array(_resized(image, _PIXEL_SIDE)))
+    return _read(uri, sha256, _PIXEL_SIDE, pixels_of)
 
 
 def _read(uri: str, sha256: str, side: int, made: Callable[[Image.Image], Made]) -> Made | str:
@@ -256,7 +256,12 @@ def picture_of(image: Image.Image) -> Picture:
 def reduced_of(image: Image.Image) -> Reduced:
     """Small ones are enlarged: SIFT finds nothing in icons as they are."""
     grey = np.asarray(_resized(image, SIDE).convert("L"))
-    return Reduced(np.array(_resized(image, _PIXEL_SIDE)), _sift(grey))
+    return Reduced(pixels_of(image), _sift(grey))
+
+
+def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
+    """(height, width, 3) uint8 of an RGB image, at the size that is compared."""
+    return np.array(_resized(image, _PIXEL_SIDE))
 
 
 def _ground(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
