@@ -9,7 +9,8 @@ from pathlib import Path
 from memaudit.api.calibrated_options import by_calibration
 from memaudit.api.defaults import DEFAULT_VIEWS
 from memaudit.api.encoding import Encoding as Encoding
-from memaudit.api.pictures import blurring
+from memaudit.api.page_choices import AS_IT_IS, how_to_show
+from memaudit.api.page_choices import PageChoices as PageChoices
 from memaudit.api.places import AnyStore, Files, files_of, folder_of, searcher_at
 from memaudit.api.runs import AuditRun, Place
 from memaudit.audit.pairing import Pairer, pairer
@@ -35,8 +36,9 @@ from memaudit.report.audit import write_audit
 from memaudit.report.faces import FacePart, write_face_audit
 from memaudit.report.forgotten import remove_forgotten
 from memaudit.report.model import DIGEST_OF_MODEL, Report
+from memaudit.report.pages import How
 from memaudit.report.run_folder import keep_for_owner, remove_earlier_pictures
-from memaudit.reviews import Merged, read_reviews
+from memaudit.reviews import read_reviews
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import FACES, Store, require_current
 from memaudit.types import Progress, silent
@@ -85,9 +87,8 @@ class _Asked:
     faces: FaceChoices
     about_faces: FaceAuditOptions
     encoding: Encoding
-    blur: bool
+    how: How
     progress: Progress
-    reviews: Merged | None = None
 
 
 def run_audit(
@@ -110,7 +111,7 @@ def run_audit(
     model: str | None = None,
     model_digest: str | None = None,
     faces: bool | FaceChoices = False,
-    blur_faces: bool = False,
+    page: PageChoices = AS_IT_IS,
     max_unreadable: float = 0.01,
     encoding: Encoding = Encoding(),
     progress: Progress = silent,
@@ -125,6 +126,7 @@ def run_audit(
     pixels: auto, pixels or none. calibration: a file of `calibrate`. reviews: files of what people said of findings
     before, which the new ones carry. metrics: also C_T, AuthPct, FLD gap, by a control. model, model_digest: what made
     the generations, and a hexadecimal digest of its weights: `run_gate` with a ledger pools the audits of one model.
+    page: where its pictures are, and what it says of the training set and who ran it.
 
     Raises UsageError for impossible options, InconclusiveError where nothing could be measured.
 
@@ -133,13 +135,14 @@ def run_audit(
     >>> audit.rate.value, audit.conclusive
     (0.2, True)
     """
-    choices = _choices(faces, blur_faces)
+    choices = _choices(faces, page)
     options = AuditOptions(threshold, neighbours, max_unreadable, metrics=metrics, match=match, match_from=match_from)
     options = replace(options, model=_audited_model(model, model_digest))
     options = by_calibration(options, calibration)
     about_faces = _about_faces(choices, options, encoding)
-    place = Place(out)
-    with place.running("audit"):
+    said = read_reviews(reviewed) if (reviewed := files_of(reviews)) else None
+    place, how = Place(out), replace(how_to_show(page, against, model), reviews=said)
+    with place.running("audit", how.about):
         on_pixels = _require_possible(options, views, control)
         asked = _Asked(
             _source(generations),
@@ -151,18 +154,17 @@ def run_audit(
             choices,
             about_faces,
             encoding,
-            blur_faces,
+            how,
             progress,
-            read_reviews(reviewed) if (reviewed := files_of(reviews)) else None,
         )
         return place.run(AuditRun, _audited(asked, against, place.folder))
 
 
 def _audited_model(name: str | None, digest: str | None) -> AuditedModel | None:
-    if name is None and digest is None:
+    if digest is None:
         return None
-    if not name or not name.strip() or digest is None:
-        raise UsageError("--model and --model-digest go together: a name for readers, a digest that tells models apart")
+    if not name or not name.strip():
+        raise UsageError("--model-digest without --model: a name for readers, a digest that tells models apart")
     digest = digest.lower().removeprefix("sha256:")
     if not re.fullmatch(DIGEST_OF_MODEL, digest):
         raise UsageError(
@@ -172,9 +174,9 @@ def _audited_model(name: str | None, digest: str | None) -> AuditedModel | None:
     return AuditedModel(" ".join(name.split()), digest)
 
 
-def _choices(faces: bool | FaceChoices, blur_faces: bool) -> FaceChoices:
+def _choices(faces: bool | FaceChoices, page: PageChoices) -> FaceChoices:
     choices = FaceChoices(wanted=faces) if isinstance(faces, bool) else faces
-    if choices.save_crops and blur_faces:
+    if choices.save_crops and page.blur_faces:
         raise UsageError("--save-crops writes faces and --blur-faces hides them: choose one")
     return choices
 
@@ -204,13 +206,12 @@ def _source(given: str | Path | AnyStore) -> str | Path | Store:
 
 def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
     """Measure and write. Raises InconclusiveError and EmptyInputError for what could not be measured."""
-    if asked.blur:
+    if asked.how.alter is not None:
         remove_earlier_pictures(out)
     references = searcher_at(against)
     _require_apart(references.store.folder, out)
     if asked.faces.wanted or references.store.manifest.kind == FACES:
         keep_for_owner(out)
-    alter = blurring(wanted=asked.blur)
     if references.store.manifest.kind == FACES:
         if asked.pair is not None or asked.options.threshold is not None or asked.options.model is not None:
             raise UsageError(
@@ -218,7 +219,7 @@ def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
             )
         audit = audit_faces_alone(asked.generations, references, asked.control, out, asked.about_faces, asked.progress)
         _note_use(audit, out)
-        return write_face_audit(FacePart(audit, asked.faces.save_crops), out, alter, asked.reviews)
+        return write_face_audit(FacePart(audit, asked.faces.save_crops), out, asked.how)
     asked.faces.require_wanted()
     images = _of_images(asked, references, out)
     part = None
@@ -226,7 +227,7 @@ def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
         audit = audit_faces_beside(images, out, asked.about_faces, asked.progress)
         part = FacePart(audit, asked.faces.save_crops)
         _note_use(audit, out)
-    return write_audit(images.result, images.generations, references.store, out, part, alter, asked.reviews)
+    return write_audit(images.result, images.generations, references.store, out, part, asked.how)
 
 
 def _note_use(audit: FaceAudit, out: Path) -> None:

@@ -16,11 +16,11 @@ from memaudit.api.tables import Table
 from memaudit.errors import EmptyInputError, InconclusiveError, InputError
 from memaudit.faces.stores import template_folders
 from memaudit.files import is_private, whole_file
-from memaudit.report.audit import searched_in
 from memaudit.report.bindings import sha256_in
 from memaudit.report.document import read_report
 from memaudit.report.inconclusive import write_inconclusive
 from memaudit.report.model import (
+    About,
     AuditResults,
     Coverage,
     DedupResults,
@@ -33,6 +33,7 @@ from memaudit.report.model import (
 )
 from memaudit.report.page import percent, percent_down, percent_up
 from memaudit.report.run_folder import FACE_CROPS, REPORT, THUMBNAILS, keep_for_owner, running
+from memaudit.report.searched import searched_in
 
 _ANOTHER = "{path} is a report of {kind}, which has no run of its own: expected audit, dedup or extraction"
 
@@ -345,14 +346,14 @@ class Place:
         self.folder = self._scratch.folder if self._scratch else Path(out or "")
 
     @contextmanager
-    def running(self, kind: str) -> Iterator[None]:
+    def running(self, kind: str, about: About | None = None) -> Iterator[None]:
         """Be the only run in the folder. One that could not measure anything leaves a report that says so, and raises
         InconclusiveError."""
         with running(self.folder, kind):
             try:
                 yield
             except (InconclusiveError, EmptyInputError) as error:
-                write_inconclusive(kind, str(error), self.folder)
+                write_inconclusive(kind, str(error), self.folder, about)
                 raise InconclusiveError(f"inconclusive: {error}") from None
 
     def run(self, kind: type[R], report: Report) -> R:

@@ -21,9 +21,12 @@ from memaudit.cli.options import (
     OldMatch,
     OldMatchFrom,
     OutPath,
+    PagePictures,
     ShardRows,
     Threshold,
+    TrainingSetName,
     Unverified,
+    Who,
     Workers,
     renamed,
 )
@@ -63,7 +66,7 @@ ViewsChoice = Annotated[
     ),
 ]
 Neighbours = Annotated[int, typer.Option("--neighbours", min=1, help="Matches kept for each generation.")]
-Model = Annotated[str | None, typer.Option("--model", help="What made the generations: its name.")]
+Model = Annotated[str | None, typer.Option("--model", help="What made the generations: name and version.")]
 ModelDigest = Annotated[
     str | None,
     typer.Option("--model-digest", help="SHA-256 of its weights: gate --ledger pools the audits of one model."),
@@ -96,6 +99,7 @@ SaveCrops = Annotated[bool, typer.Option("--save-crops", help="Write the matched
 
 
 def audit(
+    context: typer.Context,
     generations: Generations,
     against: Against,
     out: OutPath,
@@ -124,6 +128,9 @@ def audit(
     faces_by: FacesBy = None,
     save_crops: SaveCrops = False,
     blur_faces: BlurFaces = False,
+    pictures: PagePictures = "embedded",
+    training_set: TrainingSetName = "",
+    who: Who = "",
     encoder: EncoderName = None,
     device: Device = "auto",
     workers: Workers = 0,
@@ -136,13 +143,10 @@ def audit(
     verbose: VerboseFlag = False,
 ) -> None:
     """Test whether generations are near-duplicates of training images. Exit code 3: it could not be measured."""
-    from memaudit.api.auditing import Encoding, FaceChoices, run_audit
+    from memaudit.api.auditing import Encoding, FaceChoices, PageChoices, run_audit
 
-    console, by = Console(as_json, quiet), tuple(faces_by or ())
-    people = FaceChoices(
-        face_store, control_faces, face_encoder, face_false_matches, identity, by, save_crops, wanted=faces
-    )
-    with console.progress() as progress:
+    people = face_store, control_faces, face_encoder, face_false_matches, identity, tuple(faces_by or ()), save_crops
+    with (console := Console(as_json, quiet)).progress() as progress:
         run = run_audit(
             generations,
             against,
@@ -161,14 +165,13 @@ def audit(
             metrics=metrics,
             model=model,
             model_digest=model_digest,
-            faces=people,
-            blur_faces=blur_faces,
+            faces=FaceChoices(*people, wanted=faces),
+            page=PageChoices(pictures, training_set, who, context.obj or (), blur_faces=blur_faces),
             max_unreadable=max_unreadable,
             encoding=Encoding(encoder, device, workers, batch_size, shard_rows, allow_unverified_weights),
             progress=progress,
         )
-    console.result(run.report.content, _text(run))
-    console.end(conclusive=run.conclusive)
+    console.result(run.report.content, _text(run), conclusive=run.conclusive)
 
 
 def _text(run: AuditRun) -> str:

@@ -39,6 +39,10 @@ Reviews = Annotated[
 Junit = Annotated[Path | None, typer.Option("--junit", help="Write the result as JUnit XML.")]
 Sarif = Annotated[Path | None, typer.Option("--sarif", help="Write the result as SARIF 2.1.0.")]
 Markdown = Annotated[Path | None, typer.Option("--markdown", help="Write a summary in Markdown.")]
+Page = Annotated[
+    Path | None, typer.Option("--page", help="Write the audit's page anew, with the verdict; its report stays.")
+]
+Pdf = Annotated[Path | None, typer.Option("--pdf", help="Write that page as a PDF, by a Chromium that is there.")]
 Append = Annotated[
     bool, typer.Option("--append", help="Add the Markdown to the end of its file, as to a job's summary.")
 ]
@@ -56,6 +60,8 @@ def gate(
     junit: Junit = None,
     sarif: Sarif = None,
     markdown: Markdown = None,
+    page: Page = None,
+    pdf: Pdf = None,
     append: Append = False,
     annotations: Annotations = False,
     init: Init = None,
@@ -67,7 +73,7 @@ def gate(
     from memaudit.api.gating import run_gate, write_policy
 
     console = Console(as_json, quiet)
-    others = (reports, policy, baseline, accepted, reviews, ledger, junit, sarif, markdown, annotations)
+    others = (reports, policy, baseline, accepted, reviews, ledger, junit, sarif, markdown, page, pdf, annotations)
     if init:
         if any(others):
             raise UsageError("--init writes a policy and judges nothing: give it alone, then gate with --policy")
@@ -75,7 +81,7 @@ def gate(
         return
     if annotations and as_json and reports:
         raise UsageError("--annotations prints lines, and --json one object and nothing else: choose one")
-    files = {"junit": junit, "sarif": sarif, "markdown": markdown}
+    files = {"junit": junit, "sarif": sarif, "markdown": markdown, "page": page, "pdf": pdf}
     result = run_gate(
         reports or [],
         policy,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -13,9 +13,11 @@ from memaudit.gate.provenance import identity_of
 from memaudit.gate.rates import open_count, open_prompts, require_prompts
 from memaudit.gate.subjects import about_faces, measured_by, of_subject, subject_places, training_set_of
 from memaudit.report.model import (
+    AuditFinding,
     AuditMeasures,
     ByPrompt,
     FaceAuditResults,
+    ImageMatch,
     Outcomes,
     OutcomesByPrompt,
     ReferenceViews,
@@ -33,6 +35,15 @@ class Pair(NamedTuple):
 
     query_id: str
     reference_id: str
+
+
+class Changed(NamedTuple):
+    """A pair that both audits found, and what it was and is."""
+
+    query_id: str
+    reference_id: str
+    before: str
+    after: str
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,7 @@ class Comparison:
     why: str
     gained_matches: tuple[Pair, ...]
     lost_matches: tuple[Pair, ...]
+    changed_matches: tuple[Changed, ...] = ()
 
     @property
     def p(self) -> float:
@@ -91,6 +103,12 @@ class Audited:
         findings = self.report.matches
         return [Pair(findings[place].query_id, findings[place].reference_id) for place in self._open]
 
+    @property
+    def kinds(self) -> dict[Pair, str]:
+        """What each pair is, in words."""
+        findings = [self.report.matches[place] for place in self._open]
+        return {Pair(each.query_id, each.reference_id): _kind(each) for each in findings}
+
     def found(self, outcomes: Outcomes) -> set[str]:
         """The generations that match, less those accepted."""
         findings = self.report.matches
@@ -116,11 +134,16 @@ class Audited:
         return rate_of(left, coverage, confidence, stated.effective or None)
 
 
+def _kind(finding: AuditFinding) -> str:
+    by_embeddings = isinstance(finding, ImageMatch) and not finding.verified
+    return f"{finding.kind}{', by embeddings' if by_embeddings else ''}"
+
+
 def obstacle(old: Report, new: Report) -> str:
     """Why the rates of two audits cannot be compared; nothing if they can.
 
-    They must have counted the same thing: copies of the same training set, by the same encoder, threshold, views of
-    both sides and use of pixels.
+    They must have counted the same thing: by the same encoder, threshold, views of both sides and use of pixels. Of
+    another training set there is a `caveat`.
     """
     for report, which in ((old, "earlier"), (new, "later")):
         if report.kind != "audit":
@@ -131,20 +154,28 @@ def obstacle(old: Report, new: Report) -> str:
         return f"the encoders differ: {identity_of(old)} and {identity_of(new)}"
     if old.threshold != new.threshold:
         return f"the thresholds differ: {old.threshold} and {new.threshold}"
-    return _other_training_set(old, new) or _other_decisions(Audited(old).results, Audited(new).results)
+    return _other_subject(old, new) or _other_decisions(Audited(old).results, Audited(new).results)
 
 
-def _other_training_set(old: Report, new: Report) -> str:
+def _other_subject(old: Report, new: Report) -> str:
     if about_faces(old) != about_faces(new):
         return "one of them is an audit of faces alone"
     if about_faces(old) and _counts_people(old) != _counts_people(new):
         return "one of them counted faces and the other people: audit again with this version"
-    earlier, later = training_set_of(old), training_set_of(new)
-    if earlier is None or later is None:
+    if training_set_of(old) is None or training_set_of(new) is None:
         return "not both reports say which training set they are about"
-    if earlier != later:
-        return f"they are about different training sets, {earlier[:12]} and {later[:12]}: audit both against the same"
     return ""
+
+
+def caveat(old: Report, new: Report) -> str:
+    """What a comparison for which there is no `obstacle` cannot say; nothing for two audits of one training set."""
+    earlier, later = training_set_of(old), training_set_of(new)
+    if earlier is None or later is None or earlier == later:
+        return ""
+    return (
+        f"they are about different training sets, {earlier[:12]} and {later[:12]}: a rate changes as well where images "
+        "come and go, and no longer copying what is no longer there is no gain; audit both against the same"
+    )
 
 
 def _counts_people(report: Report) -> bool:
@@ -191,10 +222,19 @@ def compare(old: Audited, new: Audited, confidence: float = 0.95) -> Comparison:
     """
     earlier, later = old.results.outcomes, new.results.outcomes
     if earlier is None or later is None:
-        return _unpaired(old, new, confidence, "not both reports hold the outcomes of single generations")
+        found = _unpaired(old, new, confidence, "not both reports hold the outcomes of single generations")
+        return replace(found, changed_matches=_changed(old, new))
     outcomes = earlier, later
     why = _why_unpaired(outcomes, (old.results.searched.count, new.results.searched.count))
-    return _unpaired(old, new, confidence, why) if why else _paired(old, new, outcomes, confidence)
+    found = _unpaired(old, new, confidence, why) if why else _paired(old, new, outcomes, confidence)
+    return replace(found, changed_matches=_changed(old, new))
+
+
+def _changed(old: Audited, new: Audited) -> tuple[Changed, ...]:
+    """Pairs of both that are of another kind by now, or confirmed on pixels in one of the two only."""
+    earlier = old.kinds
+    both = [(pair, earlier[pair], kind) for pair, kind in new.kinds.items() if pair in earlier]
+    return tuple(Changed(*pair, before, after) for pair, before, after in both if before != after)
 
 
 def _why_unpaired(outcomes: tuple[Outcomes, Outcomes], counts: tuple[int, int]) -> str:

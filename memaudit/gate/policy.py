@@ -56,6 +56,7 @@ max_threshold = 0.0           # similarity that the run may have looked for; 0: 
 [baseline]                    # only with --baseline OLD.json; release: the digest of the report that it must be
 max_rise = 0.01               # the rate must be shown to have risen by no more than this
 confidence = 0.95             # of that bound, and of the test that calls a rise more than chance
+# training_sets = []          # digests of other training sets that the baseline may be about
 # release = "0000000000000000000000000000000000000000000000000000000000000000"
 """
 
@@ -159,6 +160,7 @@ class BaselinePolicy:
 
     max_rise: float = _limit(0.01, _no_share)
     confidence: float = _limit(0.95, _no_confidence)
+    training_sets: tuple[str, ...] | None = _limit(None, _no_texts)
     release: str | None = _limit(None, _no_digest)
 
 

@@ -10,11 +10,11 @@ from memaudit.extraction.results import Extraction, PromptCluster
 from memaudit.report.bindings import bound_to
 from memaudit.report.document import make_report, write_report
 from memaudit.report.model import ExtractionResults, PromptGroup, Report, rate_of
-from memaudit.report.page import interval, percent, percent_up, write_page
+from memaudit.report.page import interval, percent, percent_up
+from memaudit.report.pages import PROMPTS_SHOWN, write_report_page
 from memaudit.report.pictures import Pictures
 from memaudit.report.tables import write_table
 
-PICTURED = 200  # prompts
 STRIP = 6  # pictures of each
 
 
@@ -23,7 +23,7 @@ def write_extraction(result: Extraction, out: Path) -> Report:
     _write_cliques(result, out)
     pictures = Pictures(out)
     findings = [
-        _finding(number, cluster, pictures if number < PICTURED else None)
+        _finding(number, cluster, pictures if number < PROMPTS_SHOWN else None)
         for number, cluster in enumerate(result.clusters)
     ]
     report = make_report(
@@ -47,7 +47,7 @@ def write_extraction(result: Extraction, out: Path) -> Report:
         findings=findings,
         bound=bound_to(out),
     )
-    write_page(out / "report.html", "extraction.html", report=report, pictured=PICTURED)
+    write_report_page(out / "report.html", report)
     write_report(out / "report.json", report)
     return report
 

@@ -69,6 +69,7 @@ COMMANDS = (
     "reviews convert {accepted} --report {report} --out {out}/reviews.jsonl",
     "reviews convert {ignore} --store {store} --who A --out {out}/reviews.jsonl",
     "compare {report} {baseline}",
+    "history {report} {baseline} --out {out}/history.html",
     "info {store}",
     "info {index}",
     "info {report}",

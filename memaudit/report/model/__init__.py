@@ -76,6 +76,7 @@ from memaudit.report.model.figures import (
 )
 from memaudit.report.model.report import (
     SCHEMA,
+    About,
     AuditFinding,
     AuditMeasures,
     AuditReport,
@@ -92,6 +93,7 @@ from memaudit.report.model.reviews import Said, Told
 __all__ = [
     "DIGEST_OF_MODEL",
     "SCHEMA",
+    "About",
     "Alignment",
     "AuditFinding",
     "AuditMeasures",

@@ -315,6 +315,9 @@ class AuditResults(Part, frozen=True, kw_only=True):
         UNSET
     )
     effort: Annotated[Effort | UnsetType, says("how hard the audit looked")] = UNSET
+    weaker: Annotated[list[str] | UnsetType, says("what it did less of than by default, and what was not measured")] = (
+        UNSET
+    )
     grown: Annotated[str | UnsetType, says("what sources of the training set hold by now, and its store does not")] = (
         UNSET
     )
