@@ -13,6 +13,7 @@ from PIL import Image
 
 from memaudit.encoders.encoder import Regions
 from memaudit.extraction.cliques import Clique, largest_clique, pruned
+from memaudit.extraction.results import Box
 from memaudit.matching.kinds import COPIES, Kind
 from memaudit.matching.layout import sketch_of, sketched_signals
 from memaudit.matching.pictures import Picture, picture_of, pixels_of
@@ -23,8 +24,6 @@ from memaudit.types import Float32, Float64
 LOOKED_AT = 40  # generations of a prompt, the first: all pairs of them are compared
 SIDE = 384  # pixels of the longer side that they are kept at
 _ALIKE = 0.3  # light or edges: what is less alike is hopeless
-
-Box = tuple[float, float, float, float]
 
 
 class Common(NamedTuple):

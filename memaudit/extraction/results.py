@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from memaudit.extraction.kinds import Box
 from memaudit.matching.kinds import Kind
 from memaudit.types import Coverage, Rate
+
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom, in shares of a picture's sides."""
 
 
 @dataclass(frozen=True)
