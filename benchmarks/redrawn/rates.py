@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.copies.corpora import PHOTOGRAPHS
+from benchmarks.copies.made import made_in
 from benchmarks.copies.rates import rated
 from benchmarks.record import Figure
 from benchmarks.redrawn.signals import PEOPLE, Row, signals_in
 from memaudit.matching.layout import LEAST_SHADING, SIGNALS, SKETCHED
-from memaudit.matching.redrawn import redrawn_model
+from memaudit.matching.pictures import import_cv2, picture_of
+from memaudit.matching.plan import SEARCH_FLOORS
+from memaudit.matching.redrawn import LAID, redrawn_model
+from memaudit.matching.rule import check
 from memaudit.types import Float64
+from scripts.alterations import read_rgb
 
 ASKED, ASKED_NULLS, ASKED_ECE = ">= 0.95", "<= 0.01", "<= 0.03"
 CLOSEST = 3  # references that an audit looks at,
@@ -26,9 +33,11 @@ def figures_of(folder: Path, data: str) -> Iterator[Figure]:
     signals, rows = signals_in(folder, model.weights)
     open_ = np.array([model.may_be(each) for each in signals[:, : len(SKETCHED)]])
     probability = np.where(open_, [model.probability(model.logit(each)) for each in signals], 0.0)
-    similar = np.array([row["similarity"] >= FLOOR for row in rows])
-    yield from recalls(rows, (probability >= model.cut) & similar & _among_closest(rows), data)
-    yield from nulls(rows, probability >= model.cut, data)
+    similarity = np.array([row["similarity"] for row in rows])
+    found = (probability >= model.cut) & (similarity >= FLOOR)
+    found &= ~laid(folder, rows, found & (similarity >= SEARCH_FLOORS["sscd"]))
+    yield from recalls(rows, found & _among_closest(rows), data)
+    yield from nulls(rows, found, data)
     counted = [i for i, row in enumerate(rows) if not row["redrawn"] or row["strength"] <= PEOPLE]
     truth = np.array([float(rows[i]["redrawn"]) for i in counted])
     shaded = signals[counted, SIGNALS.index("shading")] >= LEAST_SHADING
@@ -38,6 +47,28 @@ def figures_of(folder: Path, data: str) -> Iterator[Figure]:
     yield Figure(data, int(asked.sum()), "nulls that sketches refuse", float((~open_[counted])[asked].mean()))
     for name, values in [*zip(SIGNALS, signals[counted].T, strict=True), ("all", probability[counted])]:
         yield Figure(data, len(counted), f"average precision of {name}", average_precision(values, truth))
+
+
+def laid(folder: Path, rows: Sequence[Row], asked: np.ndarray) -> np.ndarray:
+    """Whether pixels show that one lies on the other: it is a copy, or another of a series. asked: of which pairs."""
+    files = {one.image_id: one.file for one in made_in(folder, ())}
+    pairs = [
+        (Path(row["query"]), files[row["reference"]]) for row, is_asked in zip(rows, asked, strict=True) if is_asked
+    ]
+    result = np.zeros(len(rows), bool)
+    with ProcessPoolExecutor(os.cpu_count(), initializer=_one_thread) as pool:
+        result[asked] = list(pool.map(_lies_on, pairs, chunksize=10))
+    return result
+
+
+def _one_thread() -> None:
+    import_cv2().setNumThreads(1)
+
+
+def _lies_on(pair: tuple[Path, Path]) -> bool:
+    query, reference = (picture_of(read_rgb(file)) for file in pair)
+    told = check(query, reference)
+    return told.agreement.alike >= LAID and not told.is_copy
 
 
 def _among_closest(rows: Sequence[Row]) -> np.ndarray:

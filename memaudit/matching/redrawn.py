@@ -38,6 +38,9 @@ from memaudit.matching.pictures import read_pixels
 from memaudit.types import Float32, Float64, Int64, Progress
 
 SCHEMA = "memaudit.redrawn-model/1"
+LAID = (
+    0.7  # share of the patches that agree where one lies on the other: another of a series, and no picture drawn anew
+)
 _AT_ONCE = 64  # pairs of which the pictures are held, a fifth of a megabyte each
 Pixels = NDArray[np.uint8]
 
