@@ -20,5 +20,5 @@ class Kind(StrEnum):
 COPIES: Final = (Kind.VERBATIM, Kind.TEMPLATE, Kind.NEAR, Kind.PARTIAL)
 """Those of a match, the gravest first."""
 FACE: Final = "face"  # a face that matches another: a finding, and no copy of an image
-FINDINGS: Final = (*sorted(map(str, COPIES)), FACE)
+FINDINGS: Final = (*sorted(map(str, COPIES)), str(Kind.REDRAWN), FACE)
 """Those of a finding."""

@@ -41,6 +41,8 @@ SCHEMA = "memaudit.redrawn-model/1"
 LAID = (
     0.7  # share of the patches that agree where one lies on the other: another of a series, and no picture drawn anew
 )
+SOURCE = "a model of layout, fitted on pictures that models drew anew"  # where the probability comes from
+RECALL = "from the benchmark"  # where it is known from how many are found
 _AT_ONCE = 64  # pairs of which the pictures are held, a fifth of a megabyte each
 Pixels = NDArray[np.uint8]
 
