@@ -36,13 +36,15 @@ from memaudit.reviews import Merged, pair_of
 @dataclass(frozen=True)
 class GateResult:
     """The verdict and everything it rests on. notes: what a reader must know besides, such as entries without use.
-    reports: the names of those that were judged. looks: what is to be added to the ledger, if there is one."""
+    reports: the names of those that were judged. looks: what is to be added to the ledger, if there is one
+    (in_ledger)."""
 
     rules: tuple[RuleResult, ...]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
     reports: tuple[str, ...] = ()
     looks: tuple[Look, ...] = ()
+    in_ledger: bool = False
 
     @property
     def verdict(self) -> Verdict:
@@ -130,7 +132,9 @@ def hold(
     told = [replace(finding, outcome=outcome_of(finding, rules)) for found in findings for finding in found]
     notes = (*_unjudged(reports, policy), *_notes(accepted, told, day), *_unmatched(reports, reviews))
     looks = watch.entries(rules, policy, now) if watch else ()
-    return GateResult(tuple(rules), tuple(told), notes, tuple(name for name, _ in reports), tuple(looks))
+    return GateResult(
+        tuple(rules), tuple(told), notes, tuple(name for name, _ in reports), tuple(looks), watch is not None
+    )
 
 
 def judge(
