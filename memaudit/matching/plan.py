@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from memaudit.encoders.catalog import is_known
 from memaudit.encoders.specs import families
@@ -16,6 +17,8 @@ PAIR_FLOORS = {n: each.pair_floor for n, each in families().items() if each.pair
 SEARCH_FLOORS = {n: each.search_floor for n, each in families().items() if each.search_floor is not None}
 """From which training images are candidates for a picture that is searched, by encoder; measured,
 docs/protocols/pixel-matching.md. For others it is the threshold: pixels then tell what kind of copy a match is."""
+REDRAWN_FLOORS = {n: each.redrawn_floor for n, each in families().items() if each.redrawn_floor is not None}
+"""From which whole images are looked at for one that is the other drawn anew, by encoder; by others it is not told."""
 _EVERY = -1.0  # the least similarity there is
 
 
@@ -32,6 +35,17 @@ class MatchPlan:
     why_not: str = ""
     cut: float | None = None
     labelled: bool = False
+
+
+class RedrawnPlan(NamedTuple):
+    """floor: similarity of whole images from which one may be the other drawn anew; None: that is not looked for, and
+    `why_not` says why."""
+
+    floor: float | None
+    why_not: str = ""
+
+
+NOT_LOOKED_FOR = RedrawnPlan(None)
 
 
 def require_match(match: str, floor: float | None) -> None:
@@ -76,6 +90,15 @@ def plan_matching(
         return _without_pixels(threshold, "the store does not say where its images are; --match pixels insists")
     # Embeddings that were imported mostly come without files, of which below the threshold all would be missing
     return MatchPlan(least, _EVERY if floor is not None or is_known(encoder) else least, True, cut=cut)
+
+
+def plan_redrawn(plan: MatchPlan, encoder: str) -> RedrawnPlan:
+    """Settle from where on pictures are looked at that may be others drawn anew. Their pixels have to be there."""
+    if not plan.on_pixels:
+        return RedrawnPlan(None, f"no pixels were compared: {plan.why_not}")
+    if encoder not in REDRAWN_FLOORS:
+        return RedrawnPlan(None, f"encoder {encoder} has no measured floor for it")
+    return RedrawnPlan(REDRAWN_FLOORS[encoder])
 
 
 def _without_pixels(threshold: float, why: str) -> MatchPlan:

@@ -25,7 +25,14 @@ from memaudit.index import ExactSearch, open_searcher
 from memaudit.lookup.evidence import FOUND, NOTHING, UNDECIDED, evidence_of
 from memaudit.lookup.results import Answer, LookupResult
 from memaudit.lookup.run import LookupOptions, look_up
+from memaudit.matching import decide as deciding
+from memaudit.matching.compare import Files
+from memaudit.matching.plan import REDRAWN_FLOORS
+from memaudit.matching.redrawn import Redrawn
 from memaudit.store import Store
+from memaudit.types import Float32, Int64
+
+ENCODER = load_encoder("thumbnail")
 
 
 @pytest.fixture
@@ -320,3 +327,29 @@ def test_impossible_choices_of_pixels(photographs: Store, tmp_path: Path, option
     """One line, before any work."""
     with pytest.raises(UsageError):
         answers_of(photographs, tmp_path, LookupOptions(views_of("none"), **options))
+
+
+def test_what_is_drawn_anew_is_said_beside_the_matches(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is found, and no match; of a picture with a match nothing more is asked."""
+
+    def likely(_own: Files, _others: Files, left: Int64, _right: Int64, similarity: Float32, *_: object) -> Redrawn:
+        return Redrawn(np.ones(len(left), bool), np.where(similarity >= 0.6, 0.9, 0.1).astype(np.float32))
+
+    saved(tmp_path / "asked", "anew.png", Image.blend(draw(3), draw(700), 0.4))
+    saved(tmp_path / "asked", "copy.png", draw(5))
+    options = LookupOptions(views_of("none"))
+    before = looked_up(store, tmp_path / "asked", options)
+    assert [bool(answer.matches) for answer in before.answers] == [False, True]
+    assert told(before)["redrawn"] == {"floor": None, "why_not": "encoder thumbnail has no measured floor for it"}
+    monkeypatch.setitem(REDRAWN_FLOORS, "thumbnail", 0.3)
+    monkeypatch.setattr(deciding, "redrawn_pairs", likely)
+    anew, copy = looked_up(store, tmp_path / "asked", options).answers
+    assert [(match.image_id, match.kind, match.probability) for match in anew.redrawn] == [
+        ("0003.png", "re-drawn", pytest.approx(0.9))
+    ]
+    assert (anew.matches, copy.redrawn) == ((), ())
+    evidence = told(look_up(iter_images([tmp_path / "asked" / "anew.png"]), ExactSearch(store), ENCODER, options))
+    assert evidence["outcome"] == FOUND
+    assert evidence["redrawn"] == {"floor": 0.3, "why_not": ""}
