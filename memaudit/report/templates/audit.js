@@ -217,7 +217,9 @@
       if (grouped && card.shared > 1 && !(before && before.kind === card.kind && before.reference_id === card.reference_id)) {
         nodes.push(made("p", { className: "small" }, number(card.shared) + " of them repeat the training image ", made("b", { textContent: card.reference_id }), ":"));
       }
-      nodes.push(built(card, i));
+      const node = built(card, i);
+      if (grouped && before && before.shared > 1 && before.reference_id !== card.reference_id) node.firstElementChild.classList.add("apart");
+      nodes.push(node);
     }
     return nodes;
   }
