@@ -14,20 +14,23 @@ from typing import NamedTuple, TypedDict
 from msgspec.json import encode
 
 from memaudit.matching.kinds import COPIES, FACE, Kind
-from memaudit.report.model import AuditFinding, FaceMatch, ImageMatch, Report, Said
+from memaudit.report.model import AuditFinding, AuditResults, FaceAuditResults, FaceMatch, ImageMatch, Report, Said
 from memaudit.report.page_pictures import PagePictures
 
 OWN, NEAR_OWN, OTHER = "the prompt's own image", "near-duplicate of the prompt's", "not the prompt's image"
 STATIC = 60  # findings in the page for a browser that runs no script
 MOST_BYTES = 24_000_000  # of a page, of which the rows of findings may take
 MOST_OF_ROWS = 10_000_000
-_GRAVITY = {str(kind): place for place, kind in enumerate((*COPIES, FACE))}
+SAME_PICTURE, NEW_PICTURE = f"{FACE} on the same picture", f"{FACE} on a new picture"
+_GRAVITY = {str(kind): place for place, kind in enumerate((*COPIES, SAME_PICTURE, NEW_PICTURE, FACE))}
 _ABOUT = {
     Kind.VERBATIM: "the same picture",
     Kind.TEMPLATE: "the same picture but for a part",
     Kind.PARTIAL: "a part of one is in the other",
     Kind.NEAR: "similar at the threshold",
-    FACE: "a face that looks like one of the training set",
+    SAME_PICTURE: "a training picture came back, and the person with it",
+    NEW_PICTURE: "a person of the training set on a picture that is not in it",
+    FACE: "a face that looks like one of the training set; whether the picture is one of it is not known",
 }
 
 
@@ -35,7 +38,8 @@ class Card(NamedTuple):
     """What the page shows of a finding, in the words that it shows, and what it sorts and filters by.
 
     shared: findings of this kind with the same training image. matrix, query_box, reference_box: as of an `Alignment`.
-    veiled: shows faces. decided: what a person decided at the gate.
+    veiled: is blurred until somebody asks. decided: what people decided before, or at the gate.
+    face: is about people, and not about pictures.
     """
 
     similarity: float
@@ -62,6 +66,7 @@ class Card(NamedTuple):
     shared: int
     veiled: bool
     decided: str
+    face: bool
 
 
 class PageData(TypedDict):
@@ -107,7 +112,9 @@ class FindingsPart(NamedTuple):
 def findings_part(report: Report, pictures: PagePictures, decisions: Mapping[int, str]) -> FindingsPart:
     """decisions: what people decided at the gate, by the place of a finding in the report."""
     matches = enumerate(report.matches)
-    every = ordered([card(match, decisions.get(place, "") or _said(match)) for place, match in matches])
+    hidden = shows_faces(report)
+    shown = [card(match, decisions.get(place, "") or _said(match)) for place, match in matches]
+    every = ordered([each._replace(veiled=hidden or each.face) for each in shown])
     cards = _fitting(every)
     pictures.room = MOST_BYTES - sum(map(_size, cards))
     pictured = _pictured(cards, pictures)
@@ -123,10 +130,16 @@ def findings_part(report: Report, pictures: PagePictures, decisions: Mapping[int
         "report": report.digest,
         "beside": pictures.beside,
     }
-    table = "face_matches.parquet" if all(each.kind == FACE for each in cards) else "matches.parquet"
+    table = "face_matches.parquet" if isinstance(report.results, FaceAuditResults) else "matches.parquet"
     return FindingsPart(
         len(every), len(cards), pictured, static, data, script, digest, pictures, table, report.threshold
     )
+
+
+def shows_faces(report: Report) -> bool:
+    """Whether people were looked for: then all pictures are blurred until somebody asks for them."""
+    results = report.results
+    return isinstance(results, FaceAuditResults) or (isinstance(results, AuditResults) and bool(results.faces))
 
 
 def ordered(cards: Sequence[Card]) -> list[Card]:
@@ -211,19 +224,20 @@ def _of_image(finding: ImageMatch, decided: str) -> Card:
         shared=1,
         veiled=False,
         decided=decided,
+        face=False,
     )
 
 
 def _of_face(finding: FaceMatch, decided: str) -> Card:
-    known = {None: "face", True: "same picture", False: "same person, new picture"}[finding.same_picture]
+    kind = {None: FACE, True: SAME_PICTURE, False: NEW_PICTURE}[finding.same_picture]
     alike = "" if finding.image_similarity is None else f"similarity of the pictures {finding.image_similarity:.3f} · "
     count = finding.near_duplicates
     others = f"{count:,} training faces look like this one, itself included" if count > 1 else "no other training face"
     return Card(
         similarity=finding.similarity,
-        kind=finding.kind,
+        kind=kind,
         view="whole",
-        relation=known,
+        relation="",
         near_duplicates=count,
         ratio=None,
         q=None,
@@ -231,7 +245,7 @@ def _of_face(finding: FaceMatch, decided: str) -> Card:
         reference_id=finding.reference_face or finding.reference_id,
         prompt="",
         caption=finding.caption,
-        tags=[known],
+        tags=[kind],
         facts=f"{alike}{others if count > 1 else others + ' looks like this one'}",
         query_picture=finding.query_crop or finding.query_picture,
         reference_picture=finding.reference_crop or finding.reference_picture,
@@ -244,6 +258,7 @@ def _of_face(finding: FaceMatch, decided: str) -> Card:
         shared=1,
         veiled=True,
         decided=decided,
+        face=True,
     )
 
 

@@ -19,7 +19,7 @@
   const KEY = "memaudit reviews of " + data.report;
   let lines = [], who = "";
   const said = new Map(), drawn = new Map(); // pair -> person -> latest line; pair -> how it came into a sample
-  const pairOf = card => card.query_sha256 && card.reference_sha256 ? [...[card.query_sha256, card.reference_sha256].sort(), card.veiled ? "face" : ""].join(" ") : "";
+  const pairOf = card => card.query_sha256 && card.reference_sha256 ? [...[card.query_sha256, card.reference_sha256].sort(), card.face ? "face" : ""].join(" ") : "";
   const pairIn = line => [line.left_sha256, line.right_sha256, line.kind === "face" ? "face" : ""].join(" ");
   const sameFile = card => card.query_sha256 === card.reference_sha256;
   const later = (one, other) => one.when && other.when && Date.parse(one.when) > Date.parse(other.when) ? one : other;
