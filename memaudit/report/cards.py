@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib import resources
 from itertools import takewhile
 from typing import NamedTuple, TypedDict
 
@@ -15,6 +11,7 @@ from msgspec.json import encode
 
 from memaudit.matching.kinds import COPIES, FACE, Kind
 from memaudit.report.model import AuditFinding, AuditResults, FaceAuditResults, FaceMatch, ImageMatch, Report, Said
+from memaudit.report.page import script_of
 from memaudit.report.page_pictures import PagePictures
 
 OWN, NEAR_OWN, OTHER = "the prompt's own image", "near-duplicate of the prompt's", "not the prompt's image"
@@ -120,7 +117,7 @@ def findings_part(report: Report, pictures: PagePictures, decisions: Mapping[int
     pictured = _pictured(cards, pictures)
     static = cards[:STATIC]
     named = {path for each in static for path in (each.query_picture, each.reference_picture)}
-    script, digest = _script()
+    script, digest = script_of("audit.js")
     kinds = [(kind, heading_of(kind), _ABOUT.get(kind, "")) for kind in dict.fromkeys(each.kind for each in cards)]
     data: PageData = {
         "fields": Card._fields,
@@ -179,13 +176,6 @@ def _pictured(cards: Sequence[Card], pictures: PagePictures) -> int:
     """Put pictures into the page as long as there is room, from the first card on; return how many have theirs."""
     pairs = ([path for path in (each.query_picture, each.reference_picture) if path] for each in cards)
     return sum(bool(paths) for paths in takewhile(pictures.add, pairs))
-
-
-@cache
-def _script() -> tuple[str, str]:
-    """The script of the page, and the digest by which its policy names it: a browser runs no other."""
-    script = resources.files("memaudit.report").joinpath("templates/audit.js").read_text(encoding="utf-8")
-    return script, base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def card(finding: AuditFinding, decided: str = "") -> Card:
