@@ -327,7 +327,7 @@ def test_ten_thousand_findings_do_not_blow_up(tmp_path: Path, monkeypatch: pytes
     assert len(list((tmp_path / "out" / "thumbnails").iterdir())) <= 40
     assert sum(finding["query_picture"] is not None for finding in report["findings"]) == 20
     page = (tmp_path / "out" / "report.html").read_text()
-    assert page.count('<article class="match"') == STATIC + 1  # and the empty one that the script fills
+    assert page.count('<article class="match') == STATIC + 1  # and the empty one that the script fills
     assert "10,000" in Page(page).text
     data = json.loads(Page(page).scripts[0])
     assert len(data["rows"]) == 10_000
