@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memaudit.api.calibrated_options import by_calibration
+from memaudit.api.dedup_fates import table_of
 from memaudit.api.defaults import DEFAULT_VIEWS
 from memaudit.api.encoding import Encoding as Encoding
 from memaudit.api.page_choices import AS_IT_IS, how_to_show
 from memaudit.api.page_choices import PageChoices as PageChoices
 from memaudit.api.places import AnyStore, Files, files_of, folder_of, searcher_at
-from memaudit.api.runs import AuditRun, Place
+from memaudit.api.runs import AuditRun, DedupRun, Place
 from memaudit.audit.pairing import Pairer, pairer
+from memaudit.audit.prompts import GroupSizes
 from memaudit.audit.results import AuditedModel
 from memaudit.audit.run import AuditOptions
 from memaudit.audit.run import audit as audit_images
@@ -25,7 +27,7 @@ from memaudit.faces.compare import CompareOptions
 from memaudit.faces.results import FaceAudit
 from memaudit.faces.stores import CONTROL, GALLERY, GENERATIONS, FaceEmbedder, require_face_store
 from memaudit.faces.uses import note_use
-from memaudit.files import real
+from memaudit.files import real, sha256_as_it_is
 from memaudit.images.image_ref import first_frames_line
 from memaudit.images.passed_over import PassedOver
 from memaudit.images.views import views_of
@@ -89,6 +91,7 @@ class _Asked:
     encoding: Encoding
     how: How
     progress: Progress
+    dedup: str | Path | DedupRun | None = None
 
 
 def run_audit(
@@ -110,6 +113,7 @@ def run_audit(
     metrics: bool = False,
     model: str | None = None,
     model_digest: str | None = None,
+    dedup: str | Path | DedupRun | None = None,
     faces: bool | FaceChoices = False,
     page: PageChoices = AS_IT_IS,
     max_unreadable: float = 0.01,
@@ -126,6 +130,7 @@ def run_audit(
     pixels: auto, pixels or none. calibration: a file of `calibrate`. reviews: files of what people said of findings
     before, which the new ones carry. metrics: also C_T, AuthPct, FLD gap, by a control. model, model_digest: what made
     the generations, and a hexadecimal digest of its weights: `run_gate` with a ledger pools the audits of one model.
+    dedup: a run of the training set, of which each group is one observation in the tests against held-out images.
     page: where its pictures are, and what it says of the training set and who ran it.
 
     Raises UsageError for impossible options, InconclusiveError where nothing could be measured.
@@ -144,6 +149,8 @@ def run_audit(
     place, how = Place(out), replace(how_to_show(page, against, model), reviews=said)
     with place.running("audit", how.about):
         on_pixels = _require_possible(options, views, control)
+        if dedup is not None and control is None:
+            raise UsageError("--dedup joins families in the tests against held-out images: give these with --control")
         asked = _Asked(
             _source(generations),
             None if control is None else _source(control),
@@ -156,6 +163,7 @@ def run_audit(
             encoding,
             how,
             progress,
+            dedup,
         )
         return place.run(AuditRun, _audited(asked, against, place.folder))
 
@@ -213,9 +221,10 @@ def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
     if asked.faces.wanted or references.store.manifest.kind == FACES:
         keep_for_owner(out)
     if references.store.manifest.kind == FACES:
-        if asked.pair is not None or asked.options.threshold is not None or asked.options.model is not None:
+        options = asked.options
+        if any(each is not None for each in (asked.pair, options.threshold, options.model, asked.dedup)):
             raise UsageError(
-                "--pairing, --threshold and --model are for images: a search of faces calibrates its threshold"
+                "--pairing, --threshold, --model and --dedup are for images: a search of faces calibrates its threshold"
             )
         audit = audit_faces_alone(asked.generations, references, asked.control, out, asked.about_faces, asked.progress)
         _note_use(audit, out)
@@ -240,6 +249,8 @@ def _note_use(audit: FaceAudit, out: Path) -> None:
 
 def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:
     encoding, progress = asked.encoding, asked.progress
+    table = None if asked.dedup is None else table_of(asked.dedup, references.store, "groups.parquet")
+    groups = None if table is None else GroupSizes.read(table)
     folder = out / "generations"
     passed, beside = PassedOver(), PassedOver()
     queries, of_queries = encoding.with_views(
@@ -253,7 +264,7 @@ def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:
         )
     views = Views(of_queries, of_control, Windows.of(references.store, on_pixels=asked.on_pixels))
     pairs = asked.pair(queries, references.store) if asked.pair else None
-    options = asked.options
+    options = replace(asked.options, groups=groups)
     hidden = 0 if queries.folder == out / "generations" else encoding.hidden_in(queries)
     result = audit_images(
         queries,
@@ -266,6 +277,8 @@ def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:
         progress=progress,
     )
     result = replace(result, grown=grown(references.store), not_read=_not_read(passed, beside, references.store))
+    if table is not None:
+        result = replace(result, digests={**result.digests, "dedup groups": sha256_as_it_is(table)})
     references.require_current()
     windows = (of_queries, of_control, views.windows.tiles, views.windows.details)
     require_current(queries, control, *(each.store for each in windows if each))

@@ -35,10 +35,12 @@ _SEARCHED_AGAIN = 10_000_000  # rows x neighbours of a search for all matches of
 
 class HeldOut(NamedTuple):
     """Held-out images after they went the way of generations: what their search gave, and the rows of those that would
-    count as regurgitated."""
+    count as regurgitated. group: of each training image in a dedup run, -1 for none: those of one are near-duplicates,
+    whatever their embeddings say."""
 
     searched: Searched
     alike: Int64
+    group: Int64 | None = None
 
 
 def measure_control(
@@ -56,9 +58,8 @@ def measure_control(
     counted: the generations that are pictures of their own; prompt: the number of each row's prompt. Of the held-out
     images only those with a match are searched again, for all of theirs. A held-out picture that stands there several
     times counts once, and so does a file of several, a film or a sheet, with the nearest of them: it is one observation
-    of chance.
-    Near-duplicates, on whichever side they lie, are one observation in every test, and so are generations that are
-    linked (docs/protocols/audit.md). Blank images are not compared, so they are no control.
+    of chance. Near-duplicates, on whichever side they lie, are one observation in every test, and so are
+    generations that are linked (docs/protocols/audit.md). Blank images are not compared, so they are no control.
     """
     draws = _draws(control)
     own = np.flatnonzero(draws.of_row == np.arange(len(draws.of_row)))
@@ -66,7 +67,7 @@ def measure_control(
     matching = np.union1d(across.controls, draws.of_row[held_out.alike])
     near = _nearest(generations, control, draws.of_row, scores, threshold)
     rows = np.flatnonzero(counted)
-    joined = _joined(near, rows, references, control, own, across.references, threshold)
+    joined = _joined(near, rows, references, control, own, across.references, threshold, held_out.group)
     usable = np.isin(own, matching, invert=True)
     apart = len(np.unique(joined.held_out[usable]))
     why = _too_few(int(usable.sum()), apart)
@@ -210,7 +211,14 @@ class _Joined(NamedTuple):
 
 
 def _joined(
-    near: _Nearest, counted: Int64, references: Searcher, control: Store, own: Int64, across: Int64, threshold: float
+    near: _Nearest,
+    counted: Int64,
+    references: Searcher,
+    control: Store,
+    own: Int64,
+    across: Int64,
+    threshold: float,
+    group: Int64 | None,
 ) -> _Joined:
     """counted: rows of the generations that are draws of their own; own: those of the held-out draws. The frames of a
     film carry one label between them, that of the one which came first.
@@ -218,15 +226,16 @@ def _joined(
     Memory: the embeddings of the held-out draws and of up to WHOLE training images, or of those that came back.
     """
     hits = np.unique(near.training[near.training >= 0])
-    rows = known_references(references, hits, across, threshold)
+    rows = known_references(references, hits, across, threshold, group)
     vectors = np.concatenate([references.store.embeddings(rows), control.embeddings(own)])
     place = np.full(len(near.training), -1, np.int64)
     training, held_out = near.training >= 0, near.held_out >= 0
     place[training] = np.searchsorted(rows, near.training[training])
     place[held_out] = len(rows) + np.searchsorted(own, near.held_out[held_out])
     weights = np.bincount(place[counted][place[counted] >= 0], minlength=len(vectors))
-    others = families_among_others(references, rows, threshold)
-    families = families_of(vectors, np.arange(len(vectors)) < len(rows), weights, threshold, others)
+    others = families_among_others(references, rows, threshold, group)
+    joins = None if group is None else np.r_[group[rows], np.full(len(own), -1, np.int64)]
+    families = families_of(vectors, np.arange(len(vectors)) < len(rows), weights, threshold, others, joins)
     return _Joined(
         families,
         np.where(place >= 0, families.label[place], -1),

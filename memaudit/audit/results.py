@@ -147,23 +147,40 @@ class ByPrompt:
     extrapolated: Extrapolated | None = None
 
     @property
+    def unequal(self) -> bool:
+        """Whether prompts stand for unequal numbers of captions, or for none."""
+        return self.weighted is not None or self.most_duplicated
+
+    @property
     def most_duplicated(self) -> bool:
         """Whether prompts were chosen because their images are repeated: no rate of the model follows."""
         return MOST_DUPLICATED in self.strategies
+
+
+class OwnImages(NamedTuple):
+    """Prompts that gave their own image back: captions of the training set, and held-out ones. p: of so many more on
+    the first side by chance (Fisher, one-sided); None where a side has none. joined: prompts whose image is a
+    near-duplicate of another prompt's, which stands for it."""
+
+    training: Rate
+    held_out: Rate
+    p: float | None
+    joined: int
 
 
 @dataclass(frozen=True)
 class Control:
     """What held-out images say about chance.
 
-    matched: rate of control images that reach the threshold with a training image. excluded: how many held-out and
-    how many training images are near-duplicates across the split: such held-out images are no usable controls.
-    nearer_training, nearer_control: generations whose nearest image at near-duplicate scale is a training or a
-    held-out one. groups: of near-duplicates that these images form, one label each; least_p: the p-value if all their
-    labels were "training". The p-values are None, and `why_no_p` says why, when there are too few held-out images.
-    best_similarity: of each draw among them. duplicates: held-out images that are another's picture again;
-    they count nowhere. parts: further pictures within files (frames, sheets): with their file they are one draw.
-    families: of near-duplicates that the usable ones form.
+    matched: rate of control images that reach the threshold with a training image. excluded: how many held-out and how
+    many training images are near-duplicates across the split: such held-out images are no usable controls.
+    nearer_training, nearer_control: generations whose nearest image at near-duplicate scale is a training or a held-out
+    one. groups: of near-duplicates that these images form, one label each; least_p: the p-value if all their labels
+    were "training". The p-values are None, and `why_no_p` says why, when there are too few held-out images.
+    best_similarity: of each draw among them. duplicates: held-out images that are another's picture again; they count
+    nowhere. parts: further pictures within files (frames, sheets): with their file they are one draw. families: of
+    near-duplicates that the usable ones form. why_no_rate_p: why there is no greater_rate_p, where there are other
+    p-values. own_images: None without held-out prompts.
     """
 
     matched: Rate
@@ -181,6 +198,8 @@ class Control:
     duplicates: int = 0
     parts: int = 0
     families: int = 0
+    why_no_rate_p: str = ""
+    own_images: OwnImages | None = None
 
 
 class Made(NamedTuple):

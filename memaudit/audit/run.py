@@ -15,8 +15,10 @@ from memaudit.audit.covariates import measure_covariates
 from memaudit.audit.eidetic import near_duplicates
 from memaudit.audit.metrics import measure_metrics
 from memaudit.audit.neighbour_ratio import neighbour_ratios
+from memaudit.audit.own_images import Given, measure_own_images
 from memaudit.audit.paired import Paired, compare_pairs, paired_rate
 from memaudit.audit.pairing import Prompted, unknown_images
+from memaudit.audit.prompts import GroupSizes
 from memaudit.audit.repeats import Digests, draws_of, files_of, one_of_each, one_of_each_file, picture_digests
 from memaudit.audit.results import AuditedModel, AuditResult, Control, Made, Scores
 from memaudit.audit.shortfalls import ALL_SEEN, NO_VIEWS, Unseen, Views, shortfalls, unread_files
@@ -36,6 +38,8 @@ from memaudit.statistics import rate_by_unit
 from memaudit.store import Columns, Store, require_same_encoder
 from memaudit.types import Coverage, Int64, Progress, Rate, Status, silent
 
+_UNEQUAL = "prompts stand for unequal numbers of captions: generations are no equal draws, as Fisher's test takes them"
+
 
 @dataclass(frozen=True)
 class AuditOptions:
@@ -43,7 +47,8 @@ class AuditOptions:
     generations, or of training images, above which the audit calls itself inconclusive. metrics: whether to compute
     those of the literature, which needs a control. match: whether candidates are decided on pixels: auto, pixels or
     none; match_from: their least similarity, None: the encoder's own. calibrated: the calibration that threshold and
-    match_from are by, and the cut. model: what made the generations, if somebody says so."""
+    match_from are by, and the cut. model: what made the generations, if somebody says so.
+    groups: of a dedup run of the training set: images of one are a family."""
 
     threshold: float | None = None
     neighbours: int = 10
@@ -53,6 +58,7 @@ class AuditOptions:
     match_from: float | None = None
     calibrated: Calibrated | None = None
     model: AuditedModel | None = None
+    groups: GroupSizes | None = None
 
 
 @dataclass(frozen=True)
@@ -121,13 +127,18 @@ def audit(
     if options.calibrated is not None:
         options.calibrated.require_fits(references.store.encoder)
     pairing = pairing or {}
+    of_training = {name: each for name, each in pairing.items() if not each.held_out}
+    if control is None and len(of_training) < len(pairing):
+        raise UsageError("the pairing has prompts of held-out images: give these with --control")
     way = _Way.of(references, views.windows, threshold, options, progress)
     views = views._replace(windows=way.scope.windows)
     found = _found(StoredQueries(generations, views.generations), pairing, way, options.neighbours)
     result = _measured(generations, pairing, found, way, unseen)
     held_out = None
     if control is not None:
-        held_out = _held_out(StoredQueries(control, views.control), generations, found, result, way)
+        held_out = _held_out(
+            StoredQueries(control, views.control), generations, pairing, found, result, way, options.groups
+        )
     result = replace(
         result,
         digests=_digests(generations, references.store, control),
@@ -145,7 +156,8 @@ def audit(
         *cut_archives("generations", generations.cut),
         *cut_archives("training set", references.store.cut),
         *(cut_archives("control", control.cut) if control is not None else ()),
-        *unknown_images(references.store, pairing, options.max_unmeasured),
+        *unknown_images(references.store, of_training, options.max_unmeasured),
+        *_unknown_held_out(control, pairing, options.max_unmeasured),
         *shortfalls(result, views, found.decided.below, len(pairing), options.max_unmeasured),
         *unread_files(unseen, result.made.total, options.max_unmeasured),
     )
@@ -155,7 +167,8 @@ def audit(
 def _found(queries: StoredQueries, pairing: Mapping[str, Prompted], way: _Way, neighbours: int) -> _Found:
     generations, scope = queries.store, way.scope
     columns = generations.all_columns()
-    paired = compare_pairs(generations, scope.references.store, pairing)
+    of_training = {name: each for name, each in pairing.items() if not each.held_out}
+    paired = compare_pairs(generations, scope.references.store, of_training)
     searched = search(queries, scope, paired.candidates(way.plan.prompts_floor), way.progress)
     decided = way.decide(searched, queries)
     matches = decided.matches()
@@ -180,15 +193,35 @@ def _found(queries: StoredQueries, pairing: Mapping[str, Prompted], way: _Way, n
     )
 
 
-def _held_out(controls: StoredQueries, generations: Store, found: _Found, result: AuditResult, way: _Way) -> Control:
+def _held_out(
+    controls: StoredQueries,
+    generations: Store,
+    pairing: Mapping[str, Prompted],
+    found: _Found,
+    result: AuditResult,
+    way: _Way,
+    groups: GroupSizes | None,
+) -> Control:
     """What the images that the model never saw say about chance, searched as the generations were."""
     references, threshold = way.scope.references, way.scope.threshold
     searched = search(controls, way.scope, None, way.progress)
     alike = way.decide(searched, controls).matched()
-    seen = HeldOut(searched, alike)
-    return measure_control(
+    seen = HeldOut(searched, alike, groups.rows(references.store) if groups else None)
+    measured = measure_control(
         controls.store, references, generations, found.scores, found.distinct, found.asked.prompt, threshold, seen
     )
+    if result.by_prompt is not None and result.by_prompt.unequal:
+        measured = replace(measured, greater_rate_p=None, why_no_rate_p=measured.why_no_p or _UNEQUAL)
+    if any(each.held_out for each in pairing.values()):
+        given = Given(generations, found.asked.prompt, pairing)
+        own = measure_own_images(given, references.store, controls.store, threshold, way.plan)
+        measured = replace(measured, own_images=own)
+    return measured
+
+
+def _unknown_held_out(control: Store | None, pairing: Mapping[str, Prompted], allowed: float) -> tuple[str, ...]:
+    held_out = {name: each for name, each in pairing.items() if each.held_out}
+    return unknown_images(control, held_out, allowed, "held-out") if control is not None and held_out else ()
 
 
 def _measured(
@@ -212,7 +245,7 @@ def _measured(
         pictures=found.pictures,
         duplicates=found.duplicates,
         searched=_searched_rate(found, found.counted, len(missing) + sum(unseen[:2])),
-        paired=paired_rate(scores, found.paired, found.asked.prompt, len(pairing)) if pairing else None,
+        paired=paired_rate(scores, found.paired, found.asked.prompt, _of_training(pairing)) if pairing else None,
         control=None,
         inconclusive=(),
         neighbour_ratio=neighbour_ratios(generations, references, matches),
@@ -225,6 +258,10 @@ def _measured(
         by_prompt=by_prompt(found.asked, columns, found.counted, scores.regurgitated),
         reference_views=way.scope.windows.searched_with(references.store),
     )
+
+
+def _of_training(pairing: Mapping[str, Prompted]) -> int:
+    return sum(not each.held_out for each in pairing.values())
 
 
 def _require_possible(options: AuditOptions, threshold: float) -> None:

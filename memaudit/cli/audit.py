@@ -30,6 +30,7 @@ from memaudit.cli.options import (
     Workers,
     renamed,
 )
+from memaudit.cli.stages import audit_stages
 
 if TYPE_CHECKING:
     from memaudit.api.runs import AuditRun
@@ -66,6 +67,10 @@ ViewsChoice = Annotated[
     ),
 ]
 Neighbours = Annotated[int, typer.Option("--neighbours", min=1, help="Matches kept for each generation.")]
+DedupRun = Annotated[
+    Path | None,
+    typer.Option("--dedup", help="A memaudit dedup run of the training set: its groups are families in the tests."),
+]
 Model = Annotated[str | None, typer.Option("--model", help="What made the generations: name and version.")]
 ModelDigest = Annotated[
     str | None,
@@ -119,6 +124,7 @@ def audit(
     metrics: WithMetrics = False,
     model: Model = None,
     model_digest: ModelDigest = None,
+    dedup: DedupRun = None,
     faces: Faces = False,
     face_store: FaceStore = None,
     control_faces: ControlFaces = None,
@@ -146,7 +152,7 @@ def audit(
     from memaudit.api.auditing import Encoding, FaceChoices, PageChoices, run_audit
 
     people = face_store, control_faces, face_encoder, face_false_matches, identity, tuple(faces_by or ()), save_crops
-    with (console := Console(as_json, quiet)).progress() as progress:
+    with (console := Console(as_json, quiet)).progress(audit_stages(control)) as progress:
         run = run_audit(
             generations,
             against,
@@ -165,6 +171,7 @@ def audit(
             metrics=metrics,
             model=model,
             model_digest=model_digest,
+            dedup=dedup,
             faces=FaceChoices(*people, wanted=faces),
             page=PageChoices(pictures, training_set, who, context.obj or (), blur_faces=blur_faces),
             max_unreadable=max_unreadable,

@@ -63,7 +63,7 @@ def lookup(
     from memaudit.api.looking_up import FOUND, NOTHING, UNDECIDED, run_lookup
 
     console = Console(as_json, quiet)
-    with console.progress() as progress:
+    with console.progress(("looking up",)) as progress:
         found = run_lookup(
             images,
             against,

@@ -31,6 +31,7 @@ from memaudit.report.model import (
     ImageMatch,
     Metrics,
     Model,
+    OwnImages,
     ReferenceViews,
     Report,
     Seeds,
@@ -179,8 +180,14 @@ def _control(control: measured.Control) -> Control:
         least_relabelling_p=control.least_p,
         greater_rate_p=control.greater_rate_p,
         why_no_p=control.why_no_p,
+        why_no_rate_p=control.why_no_rate_p,
+        own_images=_own_images(control.own_images) if control.own_images else None,
         discoveries=convert(control.discoveries, Discoveries | None, from_attributes=True),
     )
+
+
+def _own_images(own: measured.OwnImages) -> OwnImages:
+    return OwnImages(training=rate_of(own.training), held_out=rate_of(own.held_out), p=own.p, joined=own.joined)
 
 
 def _effort(effort: measured.Effort) -> Effort:

@@ -201,6 +201,15 @@ class Discoveries(Part, frozen=True, kw_only=True):
     needed: Annotated[Whole, says("generations that must reach it for any to stand out")]
 
 
+class OwnImages(Part, frozen=True, kw_only=True):
+    """Prompts that gave their own image back, on either side of the matched design."""
+
+    training: Annotated[Rate, says("of captions of the training set")]
+    held_out: Annotated[Rate, says("of held-out captions")]
+    p: Annotated[Share | None, says("of so many more on the first side by chance (Fisher, one-sided)")]
+    joined: Annotated[Whole, says("prompts left out: their image is a near-duplicate of another prompt's")]
+
+
 class Control(Part, frozen=True, kw_only=True):
     """What held-out images say about chance."""
 
@@ -222,7 +231,9 @@ class Control(Part, frozen=True, kw_only=True):
     least_relabelling_p: Annotated[Share | None, says("the least p that so many groups could give")] = None
     greater_rate_p: Annotated[Share | None, says("p of the model's rate against theirs (Fisher, one-sided)")]
     why_no_p: Annotated[str, says("why there is no p-value")]
+    why_no_rate_p: Annotated[str, says("why there is none of the rate, where there are others")] = ""
     discoveries: Annotated[Discoveries | None, says("generations that stand out one by one")] = None
+    own_images: Annotated[OwnImages | None, says("with prompts of held-out images")] = None
 
 
 class WhyBand(Part, frozen=True, kw_only=True):
