@@ -35,8 +35,7 @@ class Card(NamedTuple):
     """What the page shows of a finding, in the words that it shows, and what it sorts and filters by.
 
     shared: findings of this kind with the same training image. matrix, query_box, reference_box: as of an `Alignment`.
-    veiled: is blurred until somebody asks. decided: what people decided before, or at the gate.
-    face: is about people, and not about pictures.
+    decided: what people decided before, or at the gate. face: is about people, and not about pictures.
     """
 
     similarity: float
@@ -61,7 +60,6 @@ class Card(NamedTuple):
     query_box: list[float] | None
     reference_box: list[float] | None
     shared: int
-    veiled: bool
     decided: str
     face: bool
 
@@ -76,6 +74,7 @@ class PageData(TypedDict):
     kinds: list[tuple[str, str, str]]
     report: str
     beside: bool
+    veiled: bool
 
 
 class FindingsPart(NamedTuple):
@@ -95,7 +94,8 @@ class FindingsPart(NamedTuple):
 
     @property
     def veiled(self) -> bool:
-        return any(card.veiled for card in self.data["rows"])
+        """The pictures are blurred until somebody asks for them."""
+        return self.data["veiled"]
 
     @staticmethod
     def heading(kind: str) -> str:
@@ -109,10 +109,9 @@ class FindingsPart(NamedTuple):
 def findings_part(report: Report, pictures: PagePictures, decisions: Mapping[int, str]) -> FindingsPart:
     """decisions: what people decided at the gate, by the place of a finding in the report."""
     matches = enumerate(report.matches)
-    hidden = shows_faces(report)
-    shown = [card(match, decisions.get(place, "") or _said(match)) for place, match in matches]
-    every = ordered([each._replace(veiled=hidden or each.face) for each in shown])
+    every = ordered([card(match, decisions.get(place, "") or _said(match)) for place, match in matches])
     cards = _fitting(every)
+    veiled = shows_faces(report) or any(each.face for each in cards)
     pictures.room = MOST_BYTES - sum(map(_size, cards))
     pictured = _pictured(cards, pictures)
     static = cards[:STATIC]
@@ -126,6 +125,7 @@ def findings_part(report: Report, pictures: PagePictures, decisions: Mapping[int
         "kinds": kinds,
         "report": report.digest,
         "beside": pictures.beside,
+        "veiled": veiled,
     }
     table = "face_matches.parquet" if isinstance(report.results, FaceAuditResults) else "matches.parquet"
     return FindingsPart(
@@ -212,7 +212,6 @@ def _of_image(finding: ImageMatch, decided: str) -> Card:
         query_box=lies.query_box if lies else None,
         reference_box=lies.reference_box if lies else None,
         shared=1,
-        veiled=False,
         decided=decided,
         face=False,
     )
@@ -246,7 +245,6 @@ def _of_face(finding: FaceMatch, decided: str) -> Card:
         query_box=None,
         reference_box=None,
         shared=1,
-        veiled=True,
         decided=decided,
         face=True,
     )

@@ -182,7 +182,7 @@
   const SIDES = [["query", "generation"], ["reference", "training image"]];
   function built(card, i) {
     const node = $("card").content.cloneNode(true), article = node.querySelector("article");
-    article.classList.toggle("veiled", card.veiled);
+    article.classList.toggle("veiled", data.veiled);
     article.dataset.at = i;
     put(node, "similarity", card.similarity.toFixed(3));
     for (const name of ["query_id", "reference_id", "prompt", "facts"]) put(node, name, card[name]);
@@ -305,7 +305,7 @@
     here(i);
     const card = chosen[i], own = decision(card).own;
     note("");
-    viewer.classList.toggle("veiled", card.veiled);
+    viewer.classList.toggle("veiled", data.veiled);
     $("v-title").textContent = number(i + 1) + " of " + number(chosen.length) + ": " + card.tags.join(", ") + ", similarity " + card.similarity.toFixed(3);
     $("v-ids").textContent = "generation " + card.query_id + " · training image " + card.reference_id + (card.prompt ? " · " + card.prompt : "");
     $("v-why").value = own ? own.why || "" : "";
