@@ -182,7 +182,8 @@ def audit(
 
 
 def _text(run: AuditRun) -> str:
-    lines = [run.headline, *([] if run.of_faces_alone else [run.searched_in]), f"Report: {run.page}"]
+    redrawn = [run.redrawn.headline] if run.redrawn else []
+    lines = [run.headline, *redrawn, *([] if run.of_faces_alone else [run.searched_in]), f"Report: {run.page}"]
     if run.compared_faces and run.templates:
         kept = ", ".join(map(str, run.templates))
         lines.append(f"Biometric templates of people, to be deleted when done: {kept}")

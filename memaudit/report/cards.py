@@ -19,12 +19,13 @@ STATIC = 60  # findings in the page for a browser that runs no script
 MOST_BYTES = 24_000_000  # of a page, of which the rows of findings may take
 MOST_OF_ROWS = 10_000_000
 SAME_PICTURE, NEW_PICTURE = f"{FACE} on the same picture", f"{FACE} on a new picture"
-_GRAVITY = {str(kind): place for place, kind in enumerate((*COPIES, SAME_PICTURE, NEW_PICTURE, FACE))}
+_GRAVITY = {str(kind): place for place, kind in enumerate((*COPIES, Kind.REDRAWN, SAME_PICTURE, NEW_PICTURE, FACE))}
 _ABOUT = {
     Kind.VERBATIM: "the same picture",
     Kind.TEMPLATE: "the same picture but for a part",
     Kind.PARTIAL: "a part of one is in the other",
     Kind.NEAR: "similar at the threshold",
+    Kind.REDRAWN: "no copy: a training image drawn anew, with hardly a pixel of it",
     SAME_PICTURE: "a training picture came back, and the person with it",
     NEW_PICTURE: "a person of the training set on a picture that is not in it",
     FACE: "a face that looks like one of the training set; whether the picture is one of it is not known",
@@ -185,7 +186,8 @@ def card(finding: AuditFinding, decided: str = "") -> Card:
 def _of_image(finding: ImageMatch, decided: str) -> Card:
     relation = OWN if finding.is_prompts_image else NEAR_OWN if finding.paired else OTHER
     relation = relation if finding.prompt or finding.is_prompts_image or finding.paired else ""
-    tags = [finding.kind + ("" if finding.verified else ", by embeddings")]
+    redrawn = finding.kind == Kind.REDRAWN
+    tags = [finding.kind + (", no copy" if redrawn else "" if finding.verified else ", by embeddings")]
     tags += [f"view: {finding.view}"] if finding.view != "whole" else []
     tags += [relation] if relation else []
     lies = finding.alignment or None
@@ -276,7 +278,8 @@ def _asked(finding: ImageMatch) -> str:
 def _facts(finding: ImageMatch) -> str:
     count, ratio, q = finding.near_duplicates, finding.neighbour_ratio, finding.q
     parts = ["no near-duplicate in the training set" if count <= 1 else f"{count:,} near-duplicates, itself included"]
-    parts += [f"probability of a copy {finding.probability:.2f}"] if finding.probability is not None else []
+    likely = "that it is drawn anew" if finding.kind == Kind.REDRAWN else "of a copy"
+    parts += [f"probability {likely} {finding.probability:.2f}"] if finding.probability is not None else []
     parts += [f"ratio to neighbours {ratio:.2f}"] if ratio is not None else []
     parts += [f"q {q:.2g}"] if q is not None else []
     parts += [finding.reference_url] if finding.reference_url else []

@@ -46,8 +46,9 @@ PLAIN = How()
 
 @dataclass(frozen=True)
 class Judged:
-    """What the gate says of a report. reasons: a line for each rule that did not pass. rules: how many were applied.
-    day: when. decisions: what a person decided about a finding, by its place; accepted: how many hold."""
+    """What the gate says of a report. reasons: a line for each rule that did not pass, or is over many audits. rules:
+    how many were applied. day: when. decisions: what a person decided about a finding, by its place; accepted: how many
+    hold."""
 
     verdict: str
     reasons: tuple[str, ...]
@@ -111,6 +112,7 @@ def plain_day(when: datetime) -> str:
 
 def _model(report: Report, named: str) -> str:
     known = report.results.model if isinstance(report.results, AuditResults) else None
+    named = named or (known.name if known else "")
     weights = f", weights {known.digest[:12]}…" if known else ""
     return f"{named}{weights}" if named else f"not named{weights} (--model says it)"
 
