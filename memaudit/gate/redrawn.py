@@ -143,10 +143,11 @@ def _judged(name: str, found: Redrawn, stated: Rate, left: int, policy: AuditPol
     outcome = Verdict.INCONCLUSIVE if _blind(found) else _outcome(excess, limit, policy.confidence)
     bound = at_most(max(0.0, excess.rise.high))
     beyond = "" if found.control is None else " more than of held-out images"
+    at_most_said = f"with {policy.confidence:.0%} confidence at most {bound}{beyond}"
     endings = {
-        Verdict.PASS: f"with {policy.confidence:.0%} confidence at most {bound}{beyond}: within the limit.",
+        Verdict.PASS: f"{at_most_said}: within the limit.",
         Verdict.FAIL: f"that is {share(excess.rise.value)} more, above the limit, and more than chance explains.",
-        Verdict.INCONCLUSIVE: f"with {policy.confidence:.0%} confidence at most {bound}{beyond}: {_why_open(found, excess)}",
+        Verdict.INCONCLUSIVE: f"{at_most_said}: {_why_open(found, excess)}",
     }
     sentence = f"{_counts(found, stated, left)}; {endings[outcome]}"
     return RuleResult(name, RULE, outcome, bound, share(limit), sentence)
