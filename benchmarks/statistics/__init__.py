@@ -15,7 +15,18 @@ from pathlib import Path
 
 from benchmarks.record import Figure
 from benchmarks.runner import Benchmark
-from benchmarks.statistics import controls, people, rates, recalls, runs, strangers, weights
+from benchmarks.statistics import (
+    controls,
+    matched,
+    nights,
+    people,
+    rates,
+    recalls,
+    runs,
+    sizes,
+    strangers,
+    weights,
+)
 
 LINES = {
     "rates": rates.figures,
@@ -23,6 +34,9 @@ LINES = {
     "runs": runs.figures,
     "controls": controls.figures,
     "recalls": recalls.figures,
+    "nights": nights.figures,
+    "matched": matched.figures,
+    "sizes": sizes.figures,
     "people": people.figures,
     "strangers": strangers.figures,
 }

@@ -15,6 +15,7 @@ from memaudit.gate.comparison import Comparison as Comparison
 from memaudit.gate.comparison import Pair as Pair
 from memaudit.gate.comparison import compare as compare_audits
 from memaudit.gate.judging import complaining
+from memaudit.gate.redrawn import RedrawnRise as RedrawnRise
 from memaudit.report.model import Report
 from memaudit.types import Rate
 
@@ -74,11 +75,25 @@ class Compared:
             "p": found.p,
             "gained_matches": [pair._asdict() for pair in found.gained_matches],
             "lost_matches": [pair._asdict() for pair in found.lost_matches],
+            "redrawn": _redrawn(found.redrawn),
             "changed_matches": [each._asdict() for each in found.changed_matches],
             "caveat": self.caveat,
             "training_sets": self.sets.as_dict() if self.sets else None,
             "inconclusive": list(self.warnings),
         }
+
+
+def _redrawn(found: RedrawnRise | str) -> dict[str, object]:
+    if isinstance(found, str):
+        return {"why_not": found}
+    return {
+        "a": found.old.as_dict(),
+        "b": found.new.as_dict(),
+        "difference": found.rise._asdict(),
+        "p": found.p,
+        "gained": [Pair(*pair)._asdict() for pair in found.gained],
+        "lost": [Pair(*pair)._asdict() for pair in found.lost],
+    }
 
 
 def compare(a: AnyReport, b: AnyReport) -> Compared:

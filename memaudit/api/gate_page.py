@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from memaudit.errors import UsageError
-from memaudit.gate import GateResult, Verdict
+from memaudit.gate import GateResult, RuleResult, Verdict
 from memaudit.report.model import Report
 from memaudit.report.pages import Judged, plain_day, write_report_page
 from memaudit.report.printing import print_page
@@ -51,14 +51,19 @@ def _as_private(made: Path, report: Path) -> None:
         os.chmod(made, 0o600)
 
 
+def _is_of_the_ledger(rule: RuleResult, result: GateResult) -> bool:
+    """Its bound is over many audits, and not the one that the page has of this."""
+    return result.in_ledger and rule.rule == "max_rate"
+
+
 def judged_of(result: GateResult, name: str) -> Judged:
     """What the gate says of all reports, and what people decided on the findings of this one."""
-    unmet = [rule for rule in result.rules if rule.outcome is not Verdict.PASS]
-    unmet.sort(key=lambda rule: rule.outcome is not Verdict.FAIL)
+    told = [rule for rule in result.rules if rule.outcome is not Verdict.PASS or _is_of_the_ledger(rule, result)]
+    told.sort(key=lambda rule: (rule.outcome is Verdict.PASS, rule.outcome is not Verdict.FAIL))
     own = [finding for finding in result.findings if finding.report == name]
     return Judged(
         verdict=str(result.verdict),
-        reasons=tuple(f"{rule.rule}: {rule.sentence}" for rule in unmet),
+        reasons=tuple(f"{rule.rule}: {rule.sentence}" for rule in told),
         rules=len(result.rules),
         day=plain_day(datetime.now(UTC)),
         decisions={finding.place: finding.decision for finding in own if finding.decision},

@@ -206,7 +206,10 @@ def _written_down(result: GateResult, path: Path, ledger: Ledger) -> GateResult:
     looks = (*ledger.looks, *result.looks)
     reports, attempts = len({look.report for look in looks}), max((look.attempt for look in looks), default=0)
     cut = " What an unfinished write had left at its end was removed." if ledger.cut and result.looks else ""
-    note = f"The ledger {path} has {reports:,} reports in {attempts:,} attempts; digest of its last line: {head}.{cut}"
+    note = (
+        f"The ledger {path} holds {reports:,} judged reports, attempts: {attempts:,}; digest of its last line: "
+        f"{head}.{cut}"
+    )
     return replace(result, notes=(*result.notes, note))
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from shlex import join
 
 from memaudit.api.pictures import blurring
 from memaudit.api.places import AnyStore, folder_of
 from memaudit.errors import UsageError
+from memaudit.files import real
 from memaudit.images.addresses import unsigned
 from memaudit.report.bounds import shortened
 from memaudit.report.model import About
@@ -43,7 +43,7 @@ def how_to_show(page: PageChoices, training: AnyStore, model: str | None = None)
     UsageError for pictures that are neither embedded nor beside."""
     if page.pictures not in ("embedded", "beside"):
         raise UsageError(f"--pictures {page.pictures!r} is neither embedded (in the page) nor beside (it)")
-    named = page.training_set or Path(folder_of(training)).resolve().name
+    named = page.training_set or real(folder_of(training)).name
     command = join(unsigned(word) for word in page.command)
     said = (shortened(each, _MOST) for each in (" ".join((model or "").split()), named, page.who, command))
     about = About(**dict(zip(About.__struct_fields__, said, strict=True)))

@@ -29,6 +29,7 @@ from memaudit.report.model import (
     FaceAuditResults,
     Rate,
     Recall,
+    Redrawn,
     Report,
 )
 from memaudit.report.page import percent, percent_down, percent_up
@@ -150,6 +151,13 @@ class AuditRun(Run):
         return self.results.paired if self.results else None
 
     @property
+    def redrawn(self) -> Redrawn | None:
+        """Generations that are training images drawn anew, beside the copies; None where the report says nothing of
+        them. Its `measured` tells whether they were looked for."""
+        found = self.results.redrawn if self.results else None
+        return found or None
+
+    @property
     def searched_in(self) -> str:
         """A sentence on which views of the training images were searched."""
         return searched_in(self.report)
@@ -190,6 +198,14 @@ class AuditRun(Run):
         control = self.results.control if isinstance(self.results, AuditResults) else None
         return f"{control.matched.count:,} of {control.matched.n:,} match" if control else ""
 
+    @property
+    def _redrawn(self) -> str:
+        found = self.redrawn
+        if found is None:
+            return ""
+        rate = found.searched
+        return f"{rate.count:,} of {rate.n:,}" if rate else "not measured"
+
     def _cells(self) -> Cells:
         rate = self.rate
         if rate is None:
@@ -201,6 +217,7 @@ class AuditRun(Run):
             (f"{rate.confidence:.0%} interval", bounds),
             ("of their own prompt", paired),
             ("held-out control", self._control),
+            ("re-drawn", self._redrawn),
             ("findings", f"{len(self.findings):,}"),
         ]
 

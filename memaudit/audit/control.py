@@ -19,11 +19,12 @@ from memaudit.audit.families import (
     units_of,
 )
 from memaudit.audit.repeats import draw_of_rows, files_of, picture_digests
-from memaudit.audit.results import Control, Scores
+from memaudit.audit.results import Control, Redrawn, RedrawnControl, Scores
 from memaudit.index import Searcher
+from memaudit.matching.results import RedrawnPairs
 from memaudit.matching.search import Searched
 from memaudit.similarity import top_k
-from memaudit.statistics import greater_rate_p, least_relabelling_p, rate_of, relabelling_p
+from memaudit.statistics import greater_rate_p, least_relabelling_p, rate_by_unit, rate_of, relabelling_p
 from memaudit.store import Store
 from memaudit.types import Coverage, Float32, Int64, Status
 
@@ -35,12 +36,15 @@ _SEARCHED_AGAIN = 10_000_000  # rows x neighbours of a search for all matches of
 
 class HeldOut(NamedTuple):
     """Held-out images after they went the way of generations: what their search gave, and the rows of those that would
-    count as regurgitated. group: of each training image in a dedup run, -1 for none: those of one are near-duplicates,
-    whatever their embeddings say."""
+    count as regurgitated. redrawn: their pairs that were looked at for pictures drawn anew; made_redrawn: what these
+    gave of the generations; None where that was not looked for. group: of each training image in a dedup run, -1 for
+    none: those of one are near-duplicates, whatever their embeddings say."""
 
     searched: Searched
     alike: Int64
     group: Int64 | None = None
+    redrawn: RedrawnPairs | None = None
+    made_redrawn: Redrawn | None = None
 
 
 def measure_control(
@@ -52,8 +56,8 @@ def measure_control(
     prompt: Int64,
     threshold: float,
     held_out: HeldOut,
-) -> Control:
-    """Compare the generations' matches with what held-out images give.
+) -> tuple[Control, RedrawnControl | None]:
+    """Compare the generations' matches with what held-out images give, and those that are re-drawn by themselves.
 
     counted: the generations that are pictures of their own; prompt: the number of each row's prompt. Of the held-out
     images only those with a match are searched again, for all of theirs. A held-out picture that stands there several
@@ -76,7 +80,7 @@ def measure_control(
     if not why:
         made = _Made(rows, generations.embeddings(rows), prompt[rows], scores.regurgitated[rows])
         chance = _Chance.of(joined, made, own, matching, threshold)
-    return Control(
+    found = Control(
         matched=rate_of(len(matching), Coverage(len(own), len(own) + draws.unreadable)),
         excluded_controls=len(matching),
         excluded_references=len(across.references),
@@ -93,6 +97,38 @@ def measure_control(
         parts=control.comparable - draws.files,
         families=apart,
     )
+    pairs, redrawn = held_out.redrawn, held_out.made_redrawn
+    if pairs is None or redrawn is None:
+        return found, None
+    side = _Side(joined, draws, own, usable)
+    return found, _of_redrawn(redrawn, pairs, side, generations, prompt, threshold)
+
+
+class _Side(NamedTuple):
+    """The held-out side. own: rows that stand for the draws; usable (own,): near no training image."""
+
+    joined: _Joined
+    draws: _Draws
+    own: Int64
+    usable: NDArray[np.bool_]
+
+
+def _of_redrawn(
+    redrawn: Redrawn, pairs: RedrawnPairs, side: _Side, generations: Store, prompt: Int64, threshold: float
+) -> RedrawnControl:
+    """The same for re-drawn pictures. Of a held-out image whose pairs could not be read nothing is known."""
+    alike = np.unique(side.draws.of_row[pairs.matches().query])
+    unknown = np.setdiff1d(side.draws.of_row[pairs.undecided()], alike)
+    known = side.usable & ~np.isin(side.own, unknown)
+    joined, own = side.joined.only(known), side.own[known]
+    coverage = Coverage(len(own), int(side.usable.sum()) + side.draws.unreadable)
+    matched = rate_by_unit(np.isin(own, alike), joined.held_out, coverage)
+    why = _too_few(len(own), len(np.unique(joined.held_out)))
+    if why:
+        return RedrawnControl(matched, None, why)
+    rows = np.flatnonzero(redrawn.distinct & ~redrawn.undecided)
+    made = _Made(rows, generations.embeddings(rows), prompt[rows], redrawn.found[rows])
+    return RedrawnControl(matched, _Chance.of(joined, made, own, alike, threshold).greater_rate_p, "")
 
 
 def _too_few(usable: int, families: int) -> str:
@@ -208,6 +244,10 @@ class _Joined(NamedTuple):
     family: Int64
     held_out: Int64
     key: UInt64
+
+    def only(self, draws: NDArray[np.bool_]) -> _Joined:
+        """With some of the control's draws."""
+        return self._replace(held_out=self.held_out[draws], key=self.key[draws])
 
 
 def _joined(

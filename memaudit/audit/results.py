@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from memaudit.audit.repeats import Digests
 from memaudit.matching.calibrated import Calibrated
-from memaudit.matching.results import Matches, Misses, ReferenceViews
+from memaudit.matching.results import Matches, Misses, RedrawnPairs, ReferenceViews
 from memaudit.statistics import WeightedRate
 from memaudit.store import Store
 from memaudit.types import Coverage, EncoderSpec, Float32, Float64, Int64, Rate
@@ -202,6 +202,58 @@ class Control:
     own_images: OwnImages | None = None
 
 
+@dataclass(frozen=True)
+class RedrawnControl:
+    """What held-out images say about chance: how many of the usable ones are called re-drawn, their families of
+    near-duplicates as what is drawn, and Fisher's p of the generations' rate against theirs; None, and why."""
+
+    matched: Rate
+    greater_rate_p: float | None
+    why_no_p: str
+
+
+class NearestHeldOut(NamedTuple):
+    """The held-out image that is most similar to each of some generations, an entry of each column for each `query`."""
+
+    query: Int64
+    row: Int64
+    image_id: NDArray[np.object_]
+    uri: NDArray[np.object_]
+    sha256: NDArray[np.object_]
+    similarity: Float32
+
+
+@dataclass(frozen=True)
+class Redrawn:
+    """Generations that are training images drawn anew: beside the copies, and in none of their figures.
+
+    cut: probability from which a pair counts; source, recall: where that comes from, and how many are found. pairs: all
+    that were looked at, from similarity `floor` on, but for those of files that have a copy; `compared` of
+    them could be read. found (rows,): generations that are re-drawn; undecided: of which a pair could not be read and
+    none is; counted: draws of their own; distinct: one of each picture. searched: rate of generations; by_prompt: of
+    prompts.
+    """
+
+    floor: float
+    cut: float
+    source: str
+    recall: str
+    pairs: RedrawnPairs
+    findings: Matches
+    found: NDArray[np.bool_]
+    undecided: NDArray[np.bool_]
+    counted: NDArray[np.bool_]
+    distinct: NDArray[np.bool_]
+    searched: Rate
+    by_prompt: ByPrompt | None
+    control: RedrawnControl | None = None
+    nearest: NearestHeldOut | None = None
+
+    @property
+    def compared(self) -> Coverage:
+        return self.pairs.coverage
+
+
 class Made(NamedTuple):
     """What the model made. total: generations that are there, each picture of a sheet one, and a film one; blank, of
     these without content; unpaired, without a line in the pairing (None: there is none). parts: pictures within files,
@@ -237,6 +289,7 @@ class AuditResult:
     none. seeds: of each generation, as the pairing gives them. compared: how many of the candidates were looked at on
     pixels; None where none were, and `no_pixels` says why. views: their names. misses: the closest that are no matches;
     likeliest_misses: those that are copies most likely, None where pixels were not compared.
+    redrawn: what was found of pictures drawn anew; None: that was not looked for, and `no_redrawn` says why.
     counted: for each row whether `searched` counts it. reference_views: what was searched of the training images.
     grown: what the training set's sources hold by now and its store does not, in a sentence. not_read: what was not
     looked at of generations, held-out and training images, a sentence for each kind. by_prompt: None where no prompt is
@@ -277,6 +330,8 @@ class AuditResult:
     by_prompt: ByPrompt | None = None
     stores: tuple[Store, ...] = ()
     calibrated: Calibrated | None = None
+    redrawn: Redrawn | None = None
+    no_redrawn: str = ""
     model: AuditedModel | None = None
 
     @property

@@ -30,6 +30,7 @@ from memaudit.cli.options import (
     Workers,
     renamed,
 )
+from memaudit.cli.stages import audit_stages
 
 if TYPE_CHECKING:
     from memaudit.api.runs import AuditRun
@@ -151,7 +152,7 @@ def audit(
     from memaudit.api.auditing import Encoding, FaceChoices, PageChoices, run_audit
 
     people = face_store, control_faces, face_encoder, face_false_matches, identity, tuple(faces_by or ()), save_crops
-    with (console := Console(as_json, quiet)).progress() as progress:
+    with (console := Console(as_json, quiet)).progress(audit_stages(control)) as progress:
         run = run_audit(
             generations,
             against,
@@ -181,7 +182,8 @@ def audit(
 
 
 def _text(run: AuditRun) -> str:
-    lines = [run.headline, *([] if run.of_faces_alone else [run.searched_in]), f"Report: {run.page}"]
+    redrawn = [run.redrawn.headline] if run.redrawn else []
+    lines = [run.headline, *redrawn, *([] if run.of_faces_alone else [run.searched_in]), f"Report: {run.page}"]
     if run.compared_faces and run.templates:
         kept = ", ".join(map(str, run.templates))
         lines.append(f"Biometric templates of people, to be deleted when done: {kept}")

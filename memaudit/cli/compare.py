@@ -11,7 +11,7 @@ import typer
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag, table
 
 if TYPE_CHECKING:
-    from memaudit.api.comparing import Changed, Compared, Comparison, Pair
+    from memaudit.api.comparing import Changed, Compared, Comparison, Pair, RedrawnRise
 
 SHOWN = 20
 First = Annotated[Path, typer.Argument(metavar="A", help="report.json of an audit, for example of the earlier model.")]
@@ -54,10 +54,23 @@ def _lines(compared: Compared) -> Iterator[str]:
         yield compared.sets.sentence
     yield from _matches("Matches only in B", found.gained_matches)
     yield from _matches("Matches only in A", found.lost_matches)
+    yield from _redrawn(found.redrawn)
     yield from _changes(found.changed_matches)
     from memaudit.api.gating import plain
 
     yield from (f"\nInconclusive: {plain(reason)}" for reason in unsure)
+
+
+def _redrawn(found: RedrawnRise | str) -> Iterator[str]:
+    """Beside the copies: a kind of its own."""
+    if isinstance(found, str):
+        yield f"\nRe-drawn generations: not compared ({found})"
+        return
+    rates = [f"{rate.count:,} of {rate.coverage.measured:,}" for rate in (found.old, found.new)]
+    yield (
+        f"\nRe-drawn generations, which are no copies: {rates[0]} in A, {rates[1]} in B; difference "
+        f"{found.rise.value:+.4%}, {found.rise.low:+.4%} to {found.rise.high:+.4%}, two-sided p = {found.p:.3g}"
+    )
 
 
 def _test(found: Comparison) -> str:

@@ -24,6 +24,7 @@ from memaudit.cli.options import (
     Who,
     renamed,
 )
+from memaudit.cli.stages import dedup_stages
 from memaudit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def dedup(
     """Find near-duplicates, decide what to keep, and state the recall of finding them."""
     from memaudit.api.deduping import PageChoices, run_dedup
 
-    with (console := Console(as_json, quiet)).progress() as progress:
+    with (console := Console(as_json, quiet)).progress(dedup_stages(against, exhaustive)) as progress:
         run = run_dedup(
             store,
             out,

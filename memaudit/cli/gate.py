@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from memaudit.api.gating import Finding, GateRun
 
 FIRST_LINE = 2_000  # characters
+WIDE, CELL = 100, 32  # columns of the table, and of a figure or a limit in it
 SHOWN = 20  # findings of a list in the text; the files have all
 Reports = Annotated[
     list[Path] | None, typer.Argument(metavar="REPORT.json...", help="Reports of audit or dedup, or folders of them.")
@@ -100,13 +101,38 @@ def gate(
 
 
 def _lines(result: GateRun) -> Iterator[str]:
-    """What is printed where no terminal is: a line for each rule, so that a log can be searched."""
+    """What is printed where no terminal is: a table of `WIDE` columns, and a line for each rule, so that a log can be
+    searched."""
     yield f"{_first_line(result)}\n"
-    rows = [("", "rule", "figure", "limit", "")]
-    rows += [(str(r.outcome), r.rule, r.figure, r.limit, f"{_of(r.report, result)}{r.sentence}") for r in result.rules]
+    rows = [("", "rule", "figure", "limit", "of" if _several(result) else "")]
+    rows += [
+        (str(r.outcome), r.rule, _cut(r.figure, CELL), _cut(r.limit, CELL), _number(r.report, result))
+        for r in result.rules
+    ]
     yield table(rows)
+    yield "\nWhy:"
+    yield from (f"  {r.outcome} {r.rule}: {_of(r.report, result)}{r.sentence}" for r in result.rules)
     yield from _particulars(result)
     yield f"\nVerdict: {result.verdict}"
+
+
+def _cut(text: str, most: int) -> str:
+    """A cell that keeps the table narrow; the sentence below it has it whole, and so have the files."""
+    from memaudit.api.gating import plain
+
+    return plain(text, most)
+
+
+def _number(report: str, result: GateRun) -> str:
+    """Which of several reports a rule is about, by its number in the list below."""
+    if not _several(result):
+        return ""
+    return str(result.reports.index(report) + 1) if report in result.reports else "all"
+
+
+def _several(result: GateRun) -> bool:
+    """Whether rules are about more than one report, and all of them together."""
+    return len({rule.report for rule in result.rules}) > 2
 
 
 def _first_line(result: GateRun) -> str:
@@ -118,7 +144,7 @@ def _first_line(result: GateRun) -> str:
 
 def _of(report: str, result: GateRun) -> str:
     """The report's name where there are several."""
-    return f"{report}: " if len({rule.report for rule in result.rules}) > 2 else ""
+    return f"{report}: " if _several(result) else ""
 
 
 def _particulars(result: GateRun) -> Iterator[str]:
@@ -127,7 +153,8 @@ def _particulars(result: GateRun) -> Iterator[str]:
     if result.both_counts:
         yield f"\n{result.both_counts}"
     yield "\nJudged:"
-    yield from (f"  {plain(path, FIRST_LINE)}" for path in result.reports)
+    numbers = [f"{number}  " if _several(result) else "" for number in range(1, len(result.reports) + 1)]
+    yield from (f"  {n}{plain(path, FIRST_LINE)}" for n, path in zip(numbers, result.reports, strict=True))
     yield from _listed("New since the baseline", result.result.new)
     yield from _listed("Accepted by a person", result.result.accepted)
     yield from _listed("Reviewed by people", [each for each in result.result.reviewed if not each.accepted])

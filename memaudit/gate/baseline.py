@@ -103,3 +103,23 @@ def _ending(found: Comparison, outcome: Verdict, policy: BaselinePolicy) -> str:
         Verdict.FAIL: f"the rise of {found.rise.value:.4%} is above the margin, and more than chance explains.",
         Verdict.INCONCLUSIVE: f"{bound}: too few {found.unit} to show that it stays within the margin.",
     }[outcome]
+
+
+def judge_redrawn_rise(name: str, comparison: Comparison, policy: BaselinePolicy) -> RuleResult:
+    """The same of generations that are re-drawn, each one for itself: prompts are not compared with themselves."""
+    rule, margin = "max_redrawn_rise", policy.max_redrawn_rise
+    limit = f"{margin:+.4%}"
+    if isinstance(comparison.redrawn, str):
+        sentence = f"The baseline cannot be compared with this audit by re-drawn generations: {comparison.redrawn}."
+        return unmeasured(name, rule, limit, sentence)
+    found = comparison.redrawn
+    before, after, rise = found.old, found.new, found.rise
+    outcome = Verdict.PASS if rise.high <= margin else Verdict.INCONCLUSIVE
+    if outcome is not Verdict.PASS and rise.value > margin and found.p_rise <= 1 - policy.confidence:
+        outcome = Verdict.FAIL
+    sentence = (
+        f"{after.count:,} of {after.coverage.measured:,} generations are re-drawn, {before.count:,} of "
+        f"{before.coverage.measured:,} were (Fisher's exact p = {found.p_rise:.2g}); with {policy.confidence:.0%} "
+        f"confidence the rate rose by at most {rise.high:.4%}."
+    )
+    return RuleResult(name, rule, outcome, f"{rise.high:+.4%}", limit, sentence)

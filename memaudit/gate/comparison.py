@@ -10,7 +10,8 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from memaudit.gate.provenance import identity_of
-from memaudit.gate.rates import open_count, open_prompts, require_prompts
+from memaudit.gate.rates import draws_of, open_count, open_prompts, require_prompts
+from memaudit.gate.redrawn import RedrawnRise, compare_redrawn
 from memaudit.gate.subjects import about_faces, measured_by, of_subject, subject_places, training_set_of
 from memaudit.report.model import (
     AuditFinding,
@@ -55,7 +56,7 @@ class Comparison:
     both audits measured). gained, lost: that match in one of the two only; None where they are not the same. p_rise,
     p_fall: exact and one-sided. why: the reason why they are not paired. gained_matches, lost_matches: pairs found in
     one of the two only, or, where generations are not paired, those whose training image no generation of the other
-    resembles.
+    resembles. redrawn: the same of generations that are re-drawn, beside all of this; or why it cannot be told.
     """
 
     test: str
@@ -71,6 +72,7 @@ class Comparison:
     why: str
     gained_matches: tuple[Pair, ...]
     lost_matches: tuple[Pair, ...]
+    redrawn: RedrawnRise | str
     changed_matches: tuple[Changed, ...] = ()
 
     @property
@@ -306,6 +308,7 @@ def _of_counts(old: Audited, new: Audited, unit: str, found: _Changed, confidenc
         "",
         tuple(pair for pair in new.matches if pair not in earlier),
         tuple(pair for pair in old.matches if pair not in later),
+        _redrawn(old, new, confidence),
     )
 
 
@@ -316,7 +319,7 @@ def _unpaired(old: Audited, new: Audited, confidence: float, why: str) -> Compar
     same = alike and earlier and later and earlier.seeds[0].seeds == later.seeds[0].seeds
     unit = PROMPTS if same else PEOPLE if _counts_people(new.report) else GENERATIONS
     before, after = old.rate(unit, confidence), new.rate(unit, confidence)
-    (k1, n1), (k2, n2) = _draws(before), _draws(after)
+    (k1, n1), (k2, n2) = draws_of(before), draws_of(after)
     return Comparison(
         FISHER,
         unit,
@@ -331,14 +334,12 @@ def _unpaired(old: Audited, new: Audited, confidence: float, why: str) -> Compar
         why,
         _unknown_to(new.matches, old.matches),
         _unknown_to(old.matches, new.matches),
+        _redrawn(old, new, confidence),
     )
 
 
-def _draws(rate: Rate) -> tuple[int, int]:
-    """A rate as whole counts of independent draws: of a test that takes no others."""
-    n = rate.coverage.measured
-    draws = n if rate.effective is None else min(n, int(rate.effective))
-    return (round(rate.count / n * draws) if n else 0), draws
+def _redrawn(old: Audited, new: Audited, confidence: float) -> RedrawnRise | str:
+    return compare_redrawn((old.report, old.accepted), (new.report, new.accepted), confidence)
 
 
 def _unknown_to(matches: Sequence[Pair], others: Sequence[Pair]) -> tuple[Pair, ...]:

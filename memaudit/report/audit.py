@@ -16,17 +16,16 @@ from memaudit.report.audit_headline import headline_of
 from memaudit.report.audit_tables import Targets, write_matches, write_scores
 from memaudit.report.audit_weaknesses import weaknesses
 from memaudit.report.bindings import bound_to
+from memaudit.report.by_prompt import by_prompt_of
 from memaudit.report.document import make_report, write_report
 from memaudit.report.faces import FacePart, audit_with_faces
 from memaudit.report.model import (
     AuditFinding,
     AuditResults,
     AuditSimilarities,
-    ByPrompt,
     Control,
     Discoveries,
     Effort,
-    Extrapolated,
     FindingsBand,
     ImageMatch,
     Metrics,
@@ -34,8 +33,6 @@ from memaudit.report.model import (
     OwnImages,
     ReferenceViews,
     Report,
-    Seeds,
-    WeightedRate,
     Why,
     WhyBand,
     calibration_of,
@@ -46,6 +43,7 @@ from memaudit.report.outcomes import outcomes_of
 from memaudit.report.page import histogram
 from memaudit.report.pages import PLAIN, How, write_report_page
 from memaudit.report.pictures import LARGE, Pictures
+from memaudit.report.redrawn import redrawn_findings_of, redrawn_of
 from memaudit.report.reviewed import reviews_input, with_reviews
 from memaudit.store import Columns, Store
 
@@ -66,19 +64,21 @@ def write_audit(
     faces: what comparing faces gave, if that was asked for.
     """
     queries = generations.all_columns()
-    targets = Targets(references, result.matches.reference)
+    drawn_anew = [result.redrawn.findings.reference] if result.redrawn else []
+    targets = Targets(references, np.concatenate([result.matches.reference, *drawn_anew]))
     write_matches(out, result, queries, targets)
     write_scores(out, result, queries, references)
     pictures = Pictures(out, how.alter, LARGE)
     matches = findings_of(result, queries, targets, pictures, PICTURED)
-    findings: list[AuditFinding] = [*matches]
+    redrawn = redrawn_findings_of(result, queries, targets, pictures, PICTURED)
+    findings: list[AuditFinding] = [*matches, *redrawn]
     results = replace(
         _results(result, matches, queries),
         misses=misses_of(result, queries, references, pictures),
         likeliest_misses=likeliest_misses_of(result, queries, references),
     )
     if faces is not None:
-        results, findings = audit_with_faces(results, matches, faces, out, pictures)
+        results, findings = audit_with_faces(results, [*matches, *redrawn], faces, out, pictures)
     more = {**(faces.audit.result.digests if faces else {}), **_calibration(result), **reviews_input(how.reviews)}
     report = make_report(
         "audit",
@@ -110,7 +110,7 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         method=result.method,
         references=coverage_of(result.references),
         searched=rate_of(result.searched),
-        by_prompt=_by_prompt(result.by_prompt) if result.by_prompt else None,
+        by_prompt=by_prompt_of(result.by_prompt) if result.by_prompt else None,
         paired=rate_of(result.paired) if result.paired else None,
         control=_control(result.control) if result.control else None,
         missing=len(result.missing),
@@ -143,6 +143,7 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         grown=result.grown or UNSET,
         not_read=list(result.not_read),
         calibration=calibration_of(result.calibrated),
+        redrawn=redrawn_of(result),
         model=Model(name=result.model.name, digest=result.model.digest) if result.model else UNSET,
     )
 
@@ -210,16 +211,6 @@ def _why(why: Covariates) -> Why:
         for band in why.bands
     ]
     return Why(paired=why.paired, bands=bands, without_simplicity=why.without)
-
-
-def _by_prompt(prompts: measured.ByPrompt) -> ByPrompt:
-    return ByPrompt(
-        returned=rate_of(prompts.returned),
-        seeds=[Seeds(seeds=seeds, prompts=count) for seeds, count in prompts.seeds],
-        strategies=list(prompts.strategies),
-        weighted=convert(prompts.weighted, WeightedRate | None, from_attributes=True),
-        extrapolated=convert(prompts.extrapolated, Extrapolated | None, from_attributes=True),
-    )
 
 
 def _by_near_duplicates(findings: list[ImageMatch]) -> list[FindingsBand]:

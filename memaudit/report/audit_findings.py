@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from msgspec import UNSET, UnsetType
@@ -14,13 +15,13 @@ from memaudit.images.addresses import unsigned
 from memaudit.images.remote import is_url
 from memaudit.matching.kinds import COPIES, Kind
 from memaudit.matching.overlap import Overlaps
-from memaudit.matching.results import Misses
+from memaudit.matching.results import Matches, Misses
 from memaudit.report.audit_tables import Targets, matches_of, p_of, q_of, ratios_of
 from memaudit.report.model import Alignment, ImageMatch, Miss, file_digest
 from memaudit.report.pictures import Pictures
 from memaudit.report.tables import rank_of
 from memaudit.store import Columns, Store
-from memaudit.types import Int64
+from memaudit.types import Float32, Int64
 
 NOT_COMPARED = "not compared"
 
@@ -32,28 +33,27 @@ def findings_of(
 
     The gravest `pictured` get thumbnails.
     """
-    order = _worst_first(result, queries)
-    gravest = set(np.lexsort((np.arange(len(order)), _gravity(result.matches.kind[order])))[:pictured].tolist())
-    places, counts = targets.places(result.matches.reference), matches_of(result)
+    found = Found(result.matches, ratios_of(result), matches_of(result))
+    order = worst_first(found.matches, found.matches.similarity, queries)
+    gravest = set(np.lexsort((np.arange(len(order)), _gravity(found.matches.kind[order])))[:pictured].tolist())
     return [
-        _finding(
-            result,
-            queries,
-            targets.columns,
-            int(match),
-            int(places[match]),
-            int(counts[result.matches.query[match]]),
-            pictures if number in gravest else None,
-        )
+        finding_of(result, queries, targets, found, int(match), pictures if number in gravest else None)
         for number, match in enumerate(order)
     ]
 
 
-def _worst_first(result: AuditResult, queries: Columns) -> Int64:
-    """Positions of the matches of rank 1; ties in the order of the generations' image_ids."""
-    matches = result.matches
+class Found(NamedTuple):
+    """Matches of one kind or another, their ratio to the neighbours, and how many each generation has."""
+
+    matches: Matches
+    ratio: Float32
+    counts: Int64
+
+
+def worst_first(matches: Matches, by: Float32, queries: Columns) -> Int64:
+    """Positions of the matches of rank 1, by a falling column; ties in the order of the generations' image_ids."""
     first = np.flatnonzero(matches.rank == 1)
-    return first[np.lexsort((rank_of(queries.image_id[matches.query[first]]), -matches.similarity[first]))]
+    return first[np.lexsort((rank_of(queries.image_id[matches.query[first]]), -by[first]))]
 
 
 def _gravity(kinds: NDArray[np.object_]) -> Int64:
@@ -62,23 +62,19 @@ def _gravity(kinds: NDArray[np.object_]) -> Int64:
     return np.array([places.get(str(kind), len(places)) for kind in kinds], dtype=np.int64)
 
 
-def _finding(
-    result: AuditResult,
-    queries: Columns,
-    targets: Columns,
-    match: int,
-    target: int,
-    count: int,
-    pictures: Pictures | None,
+def finding_of(
+    result: AuditResult, queries: Columns, targets: Targets, found: Found, match: int, pictures: Pictures | None
 ) -> ImageMatch:
-    matches, scores = result.matches, result.scores
+    """One of the matches as a finding."""
+    (matches, ratio, counts), scores = found, result.scores
     query, reference = int(matches.query[match]), int(matches.reference[match])
-    uri = targets.uri[target]
+    target, columns = int(targets.places(matches.reference[match : match + 1])[0]), targets.columns
+    uri = columns.uri[target]
     return ImageMatch(
         query_id=queries.image_id[query],
-        reference_id=targets.image_id[target],
+        reference_id=columns.image_id[target],
         query_sha256=file_digest(queries.sha256[query]),
-        reference_sha256=file_digest(targets.sha256[target]),
+        reference_sha256=file_digest(columns.sha256[target]),
         reference_url=unsigned(uri) if is_url(uri) else None,
         similarity=round(float(matches.similarity[match]), 4),
         view=str(matches.view[match]),
@@ -88,18 +84,18 @@ def _finding(
         paired=bool(scores.paired_match[query]),
         is_prompts_image=bool(scores.paired[query] == reference),
         near_duplicates=int(matches.near_duplicates[match]),
-        neighbour_ratio=_number(ratios_of(result)[match], 3),
-        simplicity=_number(targets.simplicity[target], 3),
+        neighbour_ratio=_number(ratio[match], 3),
+        simplicity=_number(columns.simplicity[target], 3),
         p=_number(p_of(result)[query]),
         q=_number(q_of(result)[query]),
         prompt=result.prompts[query],
         seed=result.seeds[query],
-        caption=targets.caption[target],
+        caption=columns.caption[target],
         query_picture=pictures.add(f"generation-{query}", queries.uri[query], queries.sha256[query])
         if pictures
         else None,
-        reference_picture=pictures.add(f"training-{reference}", uri, targets.sha256[target]) if pictures else None,
-        matches=count,
+        reference_picture=pictures.add(f"training-{reference}", uri, columns.sha256[target]) if pictures else None,
+        matches=int(counts[query]),
         alignment=_alignment(matches.overlaps, match) if pictures else UNSET,
     )
 

@@ -44,7 +44,10 @@ def board_of(report: Report, accepted: int = 0) -> Board:
         matches = [match for match in report.findings if isinstance(match, ImageMatch)]
         every = bool(matches) and accepted >= len(report.findings)
         return Board(
-            _tested(report, results), _found(results, every), _by_chance(results), " ".join(_unsaid(report, results))
+            _tested(report, results),
+            _found(results, every) + _drawn_anew(results),
+            _by_chance(results) + _anew_by_chance(results),
+            " ".join(_unsaid(report, results)),
         )
     if isinstance(results, FaceAuditResults) and results.faces:
         return board_of_faces(results.faces, model_of(report))
@@ -82,6 +85,34 @@ def _found(results: AuditResults, accepted: bool) -> str:
     found = _of_prompts(results.by_prompt) if results.by_prompt else _of_pictures(results.searched)
     decided = " A person has accepted every one of them, with a reason and until a day." if accepted else ""
     return found + decided
+
+
+def _drawn_anew(results: AuditResults) -> str:
+    """Beside the copies; nothing where it was not looked for, which stands under what the audit cannot say."""
+    found = results.redrawn
+    if not found or not found.searched or not found.searched.n:
+        return ""
+    rate, noun = found.searched, "picture"
+    did = "is a training image drawn anew" if rate.count == 1 else "are training images drawn anew"
+    if found.by_prompt:
+        rate, noun, did = found.by_prompt.returned, "prompt", "gave a training image drawn anew"
+    which = "which is no copy" if rate.count == 1 else "which are no copies"
+    count = f"{rate.count:,}" if rate.count else "none"
+    return f" Beside copies, {count} of {_many(rate.n, noun)} {did}{_share(rate)}, {which}: {_at_most(rate)}."
+
+
+def _anew_by_chance(results: AuditResults) -> str:
+    found = results.redrawn
+    if not found or not found.searched or not found.searched.count or results.control is None:
+        return ""
+    control = found.control
+    if control is None or not control.matched.n:
+        return " How many are called drawn anew by chance is unknown."
+    matched, p = control.matched, control.greater_rate_p
+    few = f"{matched.count:,}" if matched.count else "none"
+    test = f"not tested: {control.why_no_p}" if p is None else f"p {'< 0.0001' if p < 1e-4 else f'= {p:.2g}'}"
+    verb = "is" if matched.count == 1 else "are"
+    return f" Of {_many(matched.n, 'picture')} that it never saw {few} {verb} called drawn anew ({test})."
 
 
 def _of_prompts(prompts: ByPrompt) -> str:
@@ -147,6 +178,8 @@ def _unsaid(report: Report, results: AuditResults) -> Iterator[str]:
             f"{_many(rate.n, unit[:-1])} are too few to tell a rate below {two_digits_up(rate.upper)}: it takes "
             f"{_ENOUGH} {unit} without a find to show that at most 1 % do."
         )
+    if results.redrawn and not results.redrawn.measured:
+        yield "Whether training images were drawn anew was not measured, which is not the same as none."
     yield (
         "It says nothing of other prompts, and copies that were altered much may have been missed; likeness in subject "
         "or style is no copy."
