@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from memaudit.audit.by_prompt import Asked, by_prompt
 from memaudit.audit.repeats import Digests, draws_of, one_of_each, one_of_each_file
 from memaudit.audit.results import NearestHeldOut, Redrawn
-from memaudit.matching.redrawn import CUT, RECALL, SOURCE
+from memaudit.matching.redrawn import RECALL, SOURCE, redrawn_model
 from memaudit.matching.results import RedrawnPairs
 from memaudit.similarity import top_k
 from memaudit.statistics import rate_by_unit
@@ -51,7 +51,7 @@ def measure_redrawn(pairs: RedrawnPairs, floor: float, made: Drawn, asked: Asked
     known = made.columns._replace(status=np.where(undecided, Status.UNREADABLE, made.columns.status))
     return Redrawn(
         floor=floor,
-        cut=CUT,
+        cut=redrawn_model().cut,
         source=SOURCE,
         recall=RECALL,
         pairs=pairs,

@@ -23,7 +23,6 @@ from memaudit.audit.redrawn import Drawn, measure_redrawn, nearest_held_out
 from memaudit.audit.repeats import Digests, draws_of, files_of, one_of_each, one_of_each_file, picture_digests
 from memaudit.audit.results import AuditedModel, AuditResult, Control, Made, Redrawn, Scores
 from memaudit.audit.shortfalls import ALL_SEEN, NO_VIEWS, Unseen, Views, shortfalls, unread_files
-from memaudit.encoders.encoder import Encoder
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.images.parts import is_of_one_draw
 from memaudit.images.view_names import WHOLE
@@ -70,18 +69,11 @@ class _Way:
     scope: Scope
     plan: MatchPlan
     redrawn: RedrawnPlan
-    encoder: Encoder | None
     progress: Progress
 
     @classmethod
     def of(
-        cls,
-        references: Searcher,
-        windows: Windows,
-        threshold: float,
-        options: AuditOptions,
-        encoder: Encoder | None,
-        show: Progress,
+        cls, references: Searcher, windows: Windows, threshold: float, options: AuditOptions, show: Progress
     ) -> _Way:
         match, cut = (options.match, options.match_from), cut_of(options.calibrated)
         plan = plan_matching(*match, references.store.encoder.name, threshold, cut=cut)
@@ -90,7 +82,7 @@ class _Way:
         most = max(options.neighbours, LEAST_CANDIDATES)
         redrawn = plan_redrawn(plan, references.store.encoder.name)
         scope = Scope(references, threshold, plan.floor, most, searched_in, redrawn.floor)
-        return cls(scope, plan, redrawn, encoder, show)
+        return cls(scope, plan, redrawn, show)
 
     def decide(self, searched: Searched, queries: StoredQueries) -> Decided:
         scope = self.scope
@@ -100,7 +92,8 @@ class _Way:
         """None where that is not looked for."""
         if self.redrawn.floor is None:
             return None
-        return decide_redrawn(searched, decided, queries, self.scope.references.store, self.encoder, self.progress)
+        references, regions = self.scope.references.store, self.redrawn.regions
+        return decide_redrawn(searched, decided, queries, references, regions, self.progress)
 
 
 class _Found(NamedTuple):
@@ -149,7 +142,7 @@ def audit(
     of_training = {name: each for name, each in pairing.items() if not each.held_out}
     if control is None and len(of_training) < len(pairing):
         raise UsageError("the pairing has prompts of held-out images: give these with --control")
-    way = _Way.of(references, views.windows, threshold, options, views.encoder, progress)
+    way = _Way.of(references, views.windows, threshold, options, progress)
     views = views._replace(windows=way.scope.windows)
     found = _found(StoredQueries(generations, views.generations), pairing, way, options.neighbours)
     result = _measured(generations, pairing, found, way, unseen)

@@ -142,7 +142,7 @@ class Evidence:
             "views": list(self.views),
             "reference_views": dict(self.reference_views),
             "pixels": self.pixels.as_dict(),
-            "redrawn": self.redrawn._asdict(),
+            "redrawn": {"floor": self.redrawn.floor, "why_not": self.redrawn.why_not},
             "images": [asdict(answer) for answer in self.images],
             "seconds": dict(self.seconds),
         }

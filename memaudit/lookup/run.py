@@ -81,7 +81,7 @@ def look_up(
         pictures = Pictures.of(batch, encoder, options.views)
         searched = search(pictures, scope, None, silent)
         decided = decide(searched, pictures, store, threshold, plan, silent)
-        anew = decide_redrawn(searched, decided, pictures, store, encoder, silent).matches()
+        anew = decide_redrawn(searched, decided, pictures, store, redrawn.regions, silent).matches()
         answers += [
             replace(
                 _answered(answer, i, searched, decided, store, options.neighbours),

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.encoders.encoder import Encoder
+from memaudit.encoders.encoder import Regions
 from memaudit.matching.candidates import Candidates, place_in_run
 from memaudit.matching.compare import Checks, Parts, check_pairs, files_of
 from memaudit.matching.kinds import COPIES, Kind
 from memaudit.matching.plan import MatchPlan
-from memaudit.matching.redrawn import CUT, redrawn_pairs
+from memaudit.matching.redrawn import LAID, redrawn_model, redrawn_pairs
 from memaudit.matching.results import Matches, Misses, RedrawnPairs
 from memaudit.matching.search import Queries, Searched
 from memaudit.store import Store
@@ -159,22 +159,27 @@ def decide_redrawn(
     decided: Decided,
     queries: Queries,
     references: Store,
-    encoder: Encoder | None,
+    regions: Regions | None,
     progress: Progress,
 ) -> RedrawnPairs:
     """Of queries without a match, look at the closest whole images, and at that of the prompt: is one drawn anew?
 
-    encoder: that of the embeddings, where it is at hand. Memory: these pairs, and a bounded number of pictures.
+    Where pixels lay one on the other, and they are no copy, it is another one of a series. regions: those of the
+    encoder; None: nothing is looked for. Memory: these pairs, and a bounded number of pictures.
     """
     pairs = searched.whole.picked(~np.isin(searched.whole.query, decided.matched()))
-    if not len(pairs.query):
+    place = pairs.places_in(decided.candidates)
+    laid = np.zeros(len(place), bool)
+    laid[place >= 0] = decided.checks.alike[place[place >= 0]] >= LAID
+    if regions is None or not len(pairs.query):
+        pairs = pairs.picked(np.empty(0, np.int64))
         return RedrawnPairs(*pairs[:3], np.empty(0, bool), np.empty(0, np.float32), np.empty(0, bool))
     own, left = np.unique(pairs.query, return_inverse=True)
     others, right = np.unique(pairs.reference, return_inverse=True)
     sides = queries.files(own), files_of(references, others)
-    found = redrawn_pairs(*sides, left, right, pairs.similarity, encoder, progress)
-    likely = np.nan_to_num(found.probability, nan=-1.0) >= np.float32(CUT)
-    return RedrawnPairs(*pairs[:3], *found, likely)
+    found = redrawn_pairs(*sides, left, right, regions, progress)
+    likely = np.nan_to_num(found.probability, nan=-1.0) >= np.float32(redrawn_model().cut)
+    return RedrawnPairs(*pairs[:3], *found, likely & ~laid)
 
 
 def _checked(

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from memaudit.encoders.catalog import is_known
+from memaudit.encoders.encoder import Regions
 from memaudit.encoders.specs import families
-from memaudit.errors import MissingDependencyError, UsageError
+from memaudit.encoders.sscd import load_regions
+from memaudit.errors import InputError, MissingDependencyError, UsageError
 from memaudit.matching.pictures import import_cv2
 from memaudit.similarity.exact import require_threshold
 
@@ -39,10 +41,11 @@ class MatchPlan:
 
 class RedrawnPlan(NamedTuple):
     """floor: similarity of whole images from which one may be the other drawn anew; None: that is not looked for, and
-    `why_not` says why."""
+    `why_not` says why. regions: of the encoder, which tell."""
 
     floor: float | None
     why_not: str = ""
+    regions: Regions | None = None
 
 
 NOT_LOOKED_FOR = RedrawnPlan(None)
@@ -93,12 +96,16 @@ def plan_matching(
 
 
 def plan_redrawn(plan: MatchPlan, encoder: str) -> RedrawnPlan:
-    """Settle from where on pictures are looked at that may be others drawn anew. Their pixels have to be there."""
+    """Settle from where on pictures are looked at that may be others drawn anew. Their pixels have to be there, and the
+    weights of the encoder."""
     if not plan.on_pixels:
         return RedrawnPlan(None, f"no pixels were compared: {plan.why_not}")
     if encoder not in REDRAWN_FLOORS:
         return RedrawnPlan(None, f"encoder {encoder} has no measured floor for it")
-    return RedrawnPlan(REDRAWN_FLOORS[encoder])
+    try:
+        return RedrawnPlan(REDRAWN_FLOORS[encoder], regions=load_regions())
+    except (MissingDependencyError, InputError) as error:
+        return RedrawnPlan(None, str(error))
 
 
 def _without_pixels(threshold: float, why: str) -> MatchPlan:

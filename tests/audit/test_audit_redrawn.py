@@ -17,8 +17,10 @@ from memaudit.audit.results import AuditResult, Redrawn
 from memaudit.audit.run import AuditOptions, audit
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
+from memaudit.encoders.regions import Trunk, TrunkRegions
 from memaudit.index import ExactSearch
 from memaudit.matching import decide as deciding
+from memaudit.matching import plan as planning
 from memaudit.matching.compare import Files
 from memaudit.matching.kinds import COPIES, Kind
 from memaudit.matching.plan import REDRAWN_FLOORS
@@ -38,16 +40,31 @@ ALIKE = 0.75  # of a scene drawn anew, by this encoder
 def floor(monkeypatch: pytest.MonkeyPatch) -> None:
     """This encoder has no floor of its own; what is likely enough is told by the similarity alone."""
     monkeypatch.setitem(REDRAWN_FLOORS, "thumbnail", 0.5)
+    monkeypatch.setattr(planning, "load_regions", lambda: TrunkRegions("none", _no_trunk))
     monkeypatch.setattr(deciding, "redrawn_pairs", by_similarity)
 
 
-def by_similarity(
-    queries: Files, references: Files, left: Int64, right: Int64, similarity: Float32, *_: object
-) -> Looked:
+def _no_trunk() -> Trunk:
+    raise AssertionError("an encoder was asked")
+
+
+def by_similarity(queries: Files, references: Files, left: Int64, right: Int64, *_: object) -> Looked:
     """Re-drawn is what is similar enough. What is not there could not be read."""
     there = there_of(queries)[left] & there_of(references)[right]
+    own, other = embedded(queries), embedded(references)
+    similarity = (own[left] * other[right]).sum(axis=1)
     probability = np.where(similarity >= ALIKE, 0.9, 0.1)
     return Looked(there, np.where(there, probability, np.nan).astype(np.float32))
+
+
+def embedded(files: Files) -> Float32:
+    """Of the whole pictures; of what is not there, nothing."""
+    rows = np.zeros((len(files.uri), ENCODER.spec.dim), np.float32)
+    for row, uri in enumerate(files.uri):
+        if (path := Path(uri.removeprefix("file://"))).exists():
+            with Image.open(path) as image:
+                rows[row] = ENCODER.encode(ENCODER.preprocess(image.convert("RGB"))[None])[0]
+    return rows
 
 
 def there_of(files: Files) -> NDArray[np.bool_]:

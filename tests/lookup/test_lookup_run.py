@@ -17,6 +17,7 @@ from PIL import Image
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.embedding.views import embed_views
 from memaudit.encoders import load_encoder
+from memaudit.encoders.regions import TrunkRegions
 from memaudit.errors import InconclusiveError, MissingDependencyError, UsageError
 from memaudit.files import digest_of
 from memaudit.images.sources import iter_images
@@ -26,11 +27,12 @@ from memaudit.lookup.evidence import FOUND, NOTHING, UNDECIDED, evidence_of
 from memaudit.lookup.results import Answer, LookupResult
 from memaudit.lookup.run import LookupOptions, look_up
 from memaudit.matching import decide as deciding
+from memaudit.matching import plan as planning
 from memaudit.matching.compare import Files
 from memaudit.matching.plan import REDRAWN_FLOORS
 from memaudit.matching.redrawn import Redrawn
 from memaudit.store import Store
-from memaudit.types import Float32, Int64
+from memaudit.types import Int64
 
 ENCODER = load_encoder("thumbnail")
 
@@ -334,8 +336,9 @@ def test_what_is_drawn_anew_is_said_beside_the_matches(
 ) -> None:
     """It is found, and no match; of a picture with a match nothing more is asked."""
 
-    def likely(_own: Files, _others: Files, left: Int64, _right: Int64, similarity: Float32, *_: object) -> Redrawn:
-        return Redrawn(np.ones(len(left), bool), np.where(similarity >= 0.6, 0.9, 0.1).astype(np.float32))
+    def likely(_own: Files, others: Files, left: Int64, right: Int64, *_: object) -> Redrawn:
+        anew = np.array([str(uri).endswith("0003.png") for uri in others.uri])
+        return Redrawn(np.ones(len(left), bool), np.where(anew[right], 0.9, 0.1).astype(np.float32))
 
     saved(tmp_path / "asked", "anew.png", Image.blend(draw(3), draw(700), 0.4))
     saved(tmp_path / "asked", "copy.png", draw(5))
@@ -344,6 +347,7 @@ def test_what_is_drawn_anew_is_said_beside_the_matches(
     assert [bool(answer.matches) for answer in before.answers] == [False, True]
     assert told(before)["redrawn"] == {"floor": None, "why_not": "encoder thumbnail has no measured floor for it"}
     monkeypatch.setitem(REDRAWN_FLOORS, "thumbnail", 0.3)
+    monkeypatch.setattr(planning, "load_regions", lambda: TrunkRegions("none", lambda: pytest.fail("was asked")))
     monkeypatch.setattr(deciding, "redrawn_pairs", likely)
     anew, copy = looked_up(store, tmp_path / "asked", options).answers
     assert [(match.image_id, match.kind, match.probability) for match in anew.redrawn] == [
