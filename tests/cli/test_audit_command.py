@@ -325,7 +325,7 @@ def test_the_report_and_the_terminal_say_what_was_searched_of_the_training_image
     assert memaudit(*audit, tmp_path / "again").code == 0
     assert memaudit("compare", tmp_path / "again" / "report.json", tmp_path / "all" / "report.json").code == 0
     called = memaudit(*audit, tmp_path / "none", "--match", "none")
-    assert called.out.splitlines()[1].endswith("their details were not used: without pixels they decide nothing.")
+    assert called.out.splitlines()[2].endswith("their details were not used: without pixels they decide nothing.")
 
 
 @pytest.mark.parametrize(("folder", "option"), [("tiles", "--tiles"), ("details", "--fine-tiles")])
