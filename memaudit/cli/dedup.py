@@ -12,6 +12,7 @@ from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
 from memaudit.cli.options import (
     BlurFaces,
     Calibration,
+    Kinds,
     Match,
     MatchFrom,
     MaxUnreadable,
@@ -88,6 +89,7 @@ def dedup(
     match_from: MatchFrom = None,
     budget: Budget = None,
     calibration: Calibration = None,
+    kinds: Kinds = None,
     verify: OldMatch = None,
     verify_from: OldMatchFrom = None,
     against: Against = None,
@@ -107,7 +109,9 @@ def dedup(
     """Find near-duplicates, decide what to keep, and state the recall of finding them."""
     from memaudit.api.deduping import PageChoices, run_dedup
 
-    with (console := Console(as_json, quiet)).progress(dedup_stages(against, exhaustive)) as progress:
+    named = (kinds or "").replace(" ", "").split(",")
+    stages = dedup_stages(against, exhaustive, redrawn=bool({"re-drawn", "all"}.intersection(named)))
+    with (console := Console(as_json, quiet)).progress(stages) as progress:
         run = run_dedup(
             store,
             out,
@@ -126,6 +130,7 @@ def dedup(
             match=renamed("--verify", "--match", verify, match),
             match_from=renamed("--verify-from", "--match-from", verify_from, match_from),
             calibration=calibration,
+            kinds=kinds or "",
             budget=budget,
             recall_sample=recall_sample,
             seed=seed,
@@ -163,8 +168,15 @@ def _found(run: DedupRun) -> Iterator[str]:
             f"Pixels: of {pixels.checked:,} pairs of similarity {pixels.floor:g} and more below the threshold, "
             f"{pixels.confirmed:,} are copies ({pixels.left_out:,} less similar ones left out{unread})."
         )
+        yield from (f"Not counted: {kind} {count:,}." for kind, count in pixels.not_counted.items())
         if pixels.left:
             yield f"The time given left {pixels.left:,} pairs, of a similarity of {pixels.left_from:.3g} and less."
+    if anew := results.redrawn:
+        yield (
+            f"Re-drawn: of {anew.compared.measured:,} pairs of similarity {anew.floor:g} and more among "
+            f"{anew.images:,} images that copies had left, {anew.pairs:,} are one drawn anew from the other; "
+            f"{anew.dropped:,} images dropped. How many are found of all there are: {anew.recall}."
+        )
     if results.calibration:
         yield results.calibration.sentence
     copies = results.copies

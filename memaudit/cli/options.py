@@ -37,6 +37,14 @@ MatchFrom = Annotated[
 Calibration = Annotated[
     Path | None, typer.Option("--calibration", help="A calibration.toml: its threshold and cut count.")
 ]
+Kinds = Annotated[
+    str | None,
+    typer.Option(
+        "--kinds",
+        help="Kinds that count, with commas: verbatim, template, near-duplicate, partial, re-drawn; or all.",
+        show_default="all; in dedup all but re-drawn",
+    ),
+]
 OldMatch = Annotated[str | None, typer.Option("--verify", hidden=True)]
 OldMatchFrom = Annotated[float | None, typer.Option("--verify-from", hidden=True)]
 BlurFaces = Annotated[bool, typer.Option("--blur-faces", help="Make faces unrecognisable in the report's pictures.")]

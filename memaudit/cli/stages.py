@@ -7,7 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-_WEIGHTS = {"embedding": 8.0, "comparing pixels": 8.0, "searching with views": 4.0}  # the others: 1
+_WEIGHTS = {
+    "embedding": 8.0,
+    "comparing pixels": 8.0,
+    "searching with views": 4.0,
+    "looking for pictures drawn anew": 8.0,
+}  # the others: 1
 _SURE_FROM = 0.02  # of all: before that nothing is said of the time left
 _SURE_AFTER = 2.0  # seconds
 
@@ -18,11 +23,12 @@ def audit_stages(control: object) -> tuple[str, ...]:
     return ("embedding", *(2 if control else 1) * search)
 
 
-def dedup_stages(against: object, exhaustive: object) -> tuple[str, ...]:
+def dedup_stages(against: object, exhaustive: object, *, redrawn: bool = False) -> tuple[str, ...]:
     """Those of a dedup run, as far as they follow from its options."""
     first = ("comparing with the other set",) if against else ()
     clusters = () if exhaustive else ("assigning clusters", "comparing clusters", "measuring recall")
-    return (*first, "comparing", *clusters, "comparing pixels", "looking for the cleanest")
+    last = ("looking for the most similar images", "looking for pictures drawn anew") if redrawn else ()
+    return (*first, "comparing", *clusters, "comparing pixels", "looking for the cleanest", *last)
 
 
 class Standing(NamedTuple):

@@ -5,17 +5,28 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memaudit.dedup.candidates import CandidateRule
 from memaudit.dedup.cleanest import cleanness, judge, unjudged
-from memaudit.dedup.decisions import Ruling, decide, note_lonely, require_promises, settle
+from memaudit.dedup.decisions import Ruling, decide, note_lonely, of_pairs, require_promises, settle
 from memaudit.dedup.ignored import without
 from memaudit.dedup.pairs import Found
 from memaudit.dedup.pixels import Confirmed, Limits, confirm
-from memaudit.dedup.results import Cleanness, Decisions, Elsewhere, PixelChecks, RowPairs, TrueCopies
+from memaudit.dedup.redrawn import clear_redrawn
+from memaudit.dedup.results import (
+    Cleanness,
+    Decisions,
+    Elsewhere,
+    PixelChecks,
+    RedrawnCleared,
+    RowPairs,
+    TrueCopies,
+)
 from memaudit.dedup.reviewed import are_among, with_named
 from memaudit.dedup.setup import Setup
 from memaudit.dedup.true_copies import true_copies
+from memaudit.matching.kinds import COPIES, Kind
 from memaudit.matching.overlap import Overlaps
 from memaudit.similarity import Pairs
 from memaudit.store import Columns
@@ -33,6 +44,7 @@ class Outcome(NamedTuple):
     confirmed: Confirmed | None
     cleanness: Cleanness | None
     refused: tuple[Int64, Float32]
+    redrawn: RedrawnCleared | None = None
 
     @property
     def pixels(self) -> PixelChecks | None:
@@ -77,14 +89,38 @@ def decide_all(
     if images.blind == "":
         judged = judge(images.columns.at(rows), pairs, images.rank[rows], progress)
     settled = settle(store, rows, pairs, judged.rank, apart, Ruling(setup.options.groups, threshold), named)
+    settled = of_pairs(settled, rows, pairs, kind := _kinds(pairs, confirmed, named, threshold))
+    redrawn = None
+    if setup.redrawn.floor is not None:
+        settled, drawn, redrawn = clear_redrawn(setup, rows, settled, judged.rank, progress)
+        pairs, kind = _with_redrawn(pairs, kind, drawn)
     decisions = decide(images.columns, images.stands_for, rows, settled, elsewhere, threshold)
     floor = rule.floor if rule else threshold
-    weakest = min(floor, float(pairs.similarity.min(initial=1))) if len(named) else None
+    copies = pairs.similarity[kind != Kind.REDRAWN]
+    weakest = min(floor, float(copies.min(initial=1))) if len(named) else None
     require_promises(store, decisions, images.stands_for, images.apart, threshold, floor, weakest)
-    row_pairs = _row_pairs(pairs, rows, images.stands_for, images.columns, elsewhere, named)
+    row_pairs = _row_pairs(pairs, kind, rows, images.stands_for, images.columns, elsewhere, named)
     note_lonely(decisions, row_pairs)
     clean = None if images.blind is None else cleanness(judged, rows, decisions)
-    return Outcome(decisions, row_pairs, ruled_out, len(named), confirmed, clean, _refused(confirmed, rows))
+    refused = _refused(confirmed, rows)
+    return Outcome(decisions, row_pairs, ruled_out, len(named), confirmed, clean, refused, redrawn)
+
+
+def _kinds(pairs: Pairs, confirmed: Confirmed | None, named: Int64, threshold: float) -> NDArray[np.object_]:
+    """Of pairs, some of them named by people: at the threshold near-duplicates, below it what pixels say."""
+    kind = np.full(len(pairs.left), Kind.NEAR, object)
+    people = are_among(pairs, named)
+    kind[people] = ""
+    if confirmed is not None:
+        below = np.flatnonzero(~people & (pairs.similarity < np.float32(threshold)))
+        kind[below] = [COPIES[each] for each in confirmed.kind.tolist()]
+    return kind
+
+
+def _with_redrawn(pairs: Pairs, kind: NDArray[np.object_], drawn: Pairs) -> tuple[Pairs, NDArray[np.object_]]:
+    joined = Pairs.joined([pairs, drawn])
+    order = np.lexsort((joined.right, joined.left))
+    return joined.where(order), np.r_[kind, np.full(len(drawn.left), Kind.REDRAWN, object)][order]
 
 
 def _refused(confirmed: Confirmed | None, rows: Int64) -> tuple[Int64, Float32]:
@@ -95,7 +131,13 @@ def _refused(confirmed: Confirmed | None, rows: Int64) -> tuple[Int64, Float32]:
 
 
 def _row_pairs(
-    pairs: Pairs, rows: Int64, stands_for: Int64, columns: Columns, found: Elsewhere, named: Int64
+    pairs: Pairs,
+    kind: NDArray[np.object_],
+    rows: Int64,
+    stands_for: Int64,
+    columns: Columns,
+    found: Elsewhere,
+    named: Int64,
 ) -> RowPairs:
     """Near pairs of representatives, and each exact duplicate with its representative; sorted by row."""
     is_copy = (stands_for != np.arange(len(stands_for))) & (columns.status != Status.UNREADABLE)
@@ -110,4 +152,5 @@ def _row_pairs(
     people = np.zeros(len(left), bool)
     people[: len(pairs.left)] = are_among(pairs, named)
     order = np.lexsort((right, left))
-    return RowPairs(left[order], right[order], similarity[order], is_exact[order], people[order])
+    kinds = np.r_[kind, np.full(len(copies), Kind.VERBATIM, object)]
+    return RowPairs(left[order], right[order], similarity[order], is_exact[order], people[order], kinds[order])
