@@ -66,7 +66,7 @@ def stored(folder: Path, pictures: dict[str, Image.Image]) -> Store:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """A family of three that were drawn anew (two of them stand there twice), a picture with a part of it, and another."""
+    """A family of three that were drawn anew (two stand there twice), a picture with a part of it, and another."""
     pictures = {"a1": scene(1), "a1x": scene(1), "a2": scene(2), "a3": scene(3), "a3x": scene(3), "b": scene(4)}
     return stored(tmp_path, {**pictures, "c": scene(5), "d": scene(5).crop((20, 15, 140, 105))})
 
