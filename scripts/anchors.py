@@ -1,7 +1,7 @@
 """Pairs to hold findings against, drawn by a program: `python -m scripts.anchors` writes memaudit/report/anchors.json.
 
-Each is small, shows one kind, and has what the models say of it at the size it was drawn at: of copies the probability
-and the kind, of pictures drawn anew the signals, of which the page computes the probability by the model it has.
+Each is small, shows one kind, and has what pixels say of it at the size it was drawn at: of copies the probability, of
+pictures drawn anew the signals, of which a page computes the probability by the model of its time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from memaudit.matching.redrawn import Composition, frames_of, probability
 from memaudit.matching.rule import check
 
 OUT = Path(__file__).parents[1] / "memaudit/report/anchors.json"
-SIZE, SHOWN, QUALITY = (384, 288), (96, 72), 50
+SIZE, SHOWN, QUALITY = (384, 288), (88, 66), 45
+SIDES = ("own", "other")
 Pixels = NDArray[np.uint8]
 
 
@@ -40,26 +41,30 @@ class Hand(NamedTuple):
     brush: int = 0
 
 
-def coast(hand: Hand = Hand(), *, sail: bool = True) -> Image.Image:
+PLAIN = Hand()
+
+
+def coast(hand: Hand = PLAIN) -> Image.Image:
     """A lighthouse on a rock, the sea, a sail and an evening sky."""
     rng = np.random.default_rng(hand.grains)
     canvas = _sky((70, 110, 170), (250, 190, 130), rng)
     x, y = (hand.off * rng.normal(size=2) for _ in range(2))
     _glow(canvas, (285 + x[0], 118 + y[0]), 26, (255, 238, 190))
     _sea(canvas, 168 + int(y[1]), rng)
-    if sail:
-        _polygon(canvas, _moved([(228, 196), (262, 196), (246, 142)], hand, rng), (246, 240, 226), rng)
-        _polygon(canvas, _moved([(222, 198), (270, 198), (262, 210), (232, 210)], hand, rng), (110, 62, 48), rng)
+    _polygon(canvas, _moved([(228, 196), (262, 196), (246, 142)], hand, rng), (246, 240, 226), rng)
+    _polygon(canvas, _moved([(222, 198), (270, 198), (262, 210), (232, 210)], hand, rng), (110, 62, 48), rng)
     rock = [(0, 288), (0, 196), (46, 178), (104, 184), (150, 214), (196, 288)]
     _polygon(canvas, _moved(rock, hand, rng), (84, 72, 66), rng, 22)
     _polygon(canvas, _moved([(70, 186), (112, 186), (104, 66), (78, 66)], hand, rng), (238, 232, 226), rng)
     for top in (88, 128, 168):
-        _polygon(canvas, _moved([(74, top + 16), (108, top + 16), (106, top), (76, top)], hand, rng), (186, 48, 44), rng)
+        _polygon(
+            canvas, _moved([(74, top + 16), (108, top + 16), (106, top), (76, top)], hand, rng), (186, 48, 44), rng
+        )
     _polygon(canvas, _moved([(74, 66), (108, 66), (104, 44), (91, 30), (78, 44)], hand, rng), (66, 62, 74), rng)
     return _finished(canvas, hand, rng)
 
 
-def orchard(hand: Hand = Hand(), *, door: tuple[int, int, int] = (92, 58, 40)) -> Image.Image:
+def orchard(hand: Hand = PLAIN) -> Image.Image:
     """A house among trees, below hills."""
     rng = np.random.default_rng(50 + hand.grains)
     canvas = _sky((126, 176, 222), (232, 236, 226), rng)
@@ -69,13 +74,17 @@ def orchard(hand: Hand = Hand(), *, door: tuple[int, int, int] = (92, 58, 40)) -
     _polygon(canvas, _moved(near, hand, rng), (118, 150, 74), rng, 24)
     _polygon(canvas, _moved([(150, 232), (262, 232), (262, 168), (150, 168)], hand, rng), (224, 206, 172), rng)
     _polygon(canvas, _moved([(140, 170), (272, 170), (238, 124), (174, 124)], hand, rng), (158, 72, 52), rng)
-    _polygon(canvas, _moved([(192, 232), (218, 232), (218, 190), (192, 190)], hand, rng), door, rng)
+    _polygon(canvas, _moved([(192, 232), (218, 232), (218, 190), (192, 190)], hand, rng), (92, 58, 40), rng)
     for left in (162, 232):
         square = [(left, 206), (left + 20, 206), (left + 20, 184), (left, 184)]
         _polygon(canvas, _moved(square, hand, rng), (92, 120, 148), rng)
     for middle, top, wide in ((62, 128, 40), (318, 120, 46), (102, 168, 24)):
-        _polygon(canvas, _moved([(middle - 5, 250), (middle + 5, 250), (middle + 4, top), (middle - 4, top)], hand, rng),
-                 (88, 64, 46), rng)
+        _polygon(
+            canvas,
+            _moved([(middle - 5, 250), (middle + 5, 250), (middle + 4, top), (middle - 4, top)], hand, rng),
+            (88, 64, 46),
+            rng,
+        )
         _crown(canvas, (middle + hand.off * rng.normal(), top + hand.off * rng.normal()), wide, rng)
     return _finished(canvas, hand, rng)
 
@@ -89,7 +98,7 @@ def other_coast() -> Image.Image:
     _polygon(canvas, np.array([(286, 206), (322, 206), (316, 112), (292, 112)]), (232, 226, 214), rng)
     _polygon(canvas, np.array([(288, 170), (320, 170), (318, 140), (290, 140)]), (60, 88, 132), rng)
     _polygon(canvas, np.array([(288, 112), (320, 112), (314, 92), (304, 82), (294, 92)]), (150, 54, 50), rng)
-    return _finished(canvas, Hand(), rng)
+    return _finished(canvas, PLAIN, rng)
 
 
 def _sky(top: tuple[int, ...], bottom: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
@@ -138,13 +147,15 @@ def _crown(canvas: NDArray[np.float32], at: tuple[float, float], wide: float, rn
         middle = np.array(at) + far * np.array([np.cos(turn), np.sin(turn)])
         around = np.linspace(0, 2 * np.pi, 14, endpoint=False)
         leaf = middle + wide * 0.5 * np.c_[np.cos(around), np.sin(around)] * rng.uniform(0.7, 1.1, (14, 1))
-        green = rng.integers(-16, 17)
+        green = int(rng.integers(-16, 17))
         _polygon(canvas, leaf, (66 + green, 112 + green, 58 + green), rng, 16)
 
 
 def _moved(corners: list[tuple[int, int]], hand: Hand, rng: np.random.Generator) -> NDArray[np.float64]:
-    return np.array(corners, np.float64) + hand.off * rng.normal(size=2) + 0.5 * hand.off * rng.normal(
-        size=(len(corners), 2)
+    return (
+        np.array(corners, np.float64)
+        + hand.off * rng.normal(size=2)
+        + 0.5 * hand.off * rng.normal(size=(len(corners), 2))
     )
 
 
@@ -170,7 +181,7 @@ def _brushed(pixels: Pixels, width: int, rng: np.random.Generator) -> Pixels:
         ends = (np.array([x, y]) - step, np.array([x, y]) + step)
         first, last = (tuple(map(int, end)) for end in ends)
         cv2.line(painted, first, last, tuple(map(int, np.clip(colour, 0, 255))), max(2, width // 2), cv2.LINE_AA)
-    return painted
+    return np.asarray(painted, dtype=np.uint8)
 
 
 def compressed(image: Image.Image, quality: int, scale: float) -> Image.Image:
@@ -195,8 +206,14 @@ ANCHORS: dict[Kind, tuple[Anchor, ...]] = {
         Anchor("saved again, coarsely", lambda: compressed(orchard(), 14, 1.0), orchard),
     ),
     Kind.TEMPLATE: (
-        Anchor("another picture where the house was", lambda: _with_patch(orchard(), coast(), (132, 110, 148, 130)), orchard),
-        Anchor("another picture where the sail was", lambda: _with_patch(coast(), orchard(), (196, 88, 150, 140)), coast),
+        Anchor(
+            "another picture where the house was",
+            lambda: _with_patch(orchard(), coast(), (132, 110, 148, 130)),
+            orchard,
+        ),
+        Anchor(
+            "another picture where the sail was", lambda: _with_patch(coast(), orchard(), (196, 88, 150, 140)), coast
+        ),
     ),
     Kind.NEAR: (
         Anchor("mirrored", lambda: coast().transpose(Image.Transpose.FLIP_LEFT_RIGHT), coast),
@@ -230,22 +247,22 @@ def _pasted(image: Image.Image, ground: Image.Image) -> Image.Image:
 def said_of(kind: Kind, anchor: Anchor) -> dict[str, Any]:
     """The entry of a pair. Raises ValueError where the models call it something else."""
     own, other = anchor.own(), anchor.other()
-    entry: dict[str, Any] = {"said": anchor.said, "own": _shown(own), "other": _shown(other)}
+    entry: dict[str, Any] = {"said": anchor.said, "own": shown(own), "other": shown(other)}
     if kind is Kind.REDRAWN:
         regions = load_regions()
         one, another = (Composition(np.asarray(image), regions) for image in (own, other))
         ((_, sketched),) = frames_of(one, another)
         signals = [*sketched, *signals_of_layouts(one.layout, another.layout)]
-        print(kind, anchor.said, probability(one, another), np.round(signals, 3).tolist())
+        print(f"{kind}: {anchor.said}, {probability(one, another):.3f}")
         return {**entry, "signals": [round(float(each), 4) for each in signals]}
     found = check(picture_of(own), picture_of(other))
-    print(kind, anchor.said, found.kind, found.probability)
+    print(f"{kind}: {anchor.said}, {found.probability:.3f}")
     if found.kind is not kind:
         raise ValueError(f"{anchor.said}: {found.kind}, not {kind}")
     return {**entry, "probability": round(float(found.probability), 4)}
 
 
-def _shown(image: Image.Image) -> str:
+def shown(image: Image.Image) -> str:
     small = image.copy()
     small.thumbnail(SHOWN, Image.Resampling.LANCZOS)
     data = io.BytesIO()
@@ -255,7 +272,11 @@ def _shown(image: Image.Image) -> str:
 
 def main() -> None:
     told = {str(kind): [said_of(kind, each) for each in anchors] for kind, anchors in ANCHORS.items()}
-    lines = [f"{json.dumps(kind)}: {json.dumps(entries)}" for kind, entries in told.items()]
+    pictures = list(dict.fromkeys(each[side] for entries in told.values() for each in entries for side in SIDES))
+    for each in (each for entries in told.values() for each in entries):
+        each |= {side: pictures.index(each[side]) for side in SIDES}
+    lines = [json.dumps({kind: entries})[1:-1] for kind, entries in told.items()]
+    lines += ['"pictures": [\n' + ",\n".join(map(json.dumps, pictures)) + "]"]
     OUT.write_text("{" + ",\n".join(lines) + "}\n", encoding="utf-8")
     print(f"{OUT}: {OUT.stat().st_size:,} bytes")
 
