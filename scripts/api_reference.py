@@ -40,6 +40,7 @@ _ORDER = (
         "hosts",
         "indexes",
         "deduping",
+        "reweighting",
         "calibrating",
         "planning",
         "prompting",

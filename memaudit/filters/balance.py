@@ -31,17 +31,17 @@ class Balance(NamedTuple):
 def fit_balance(values: csr_array, kept: NDArray[np.bool_], most: float, ridge: float = RIDGE) -> Balance:
     """Fit so that the kept images, weighted by one over the probability, have as much of each value as all have.
 
-    values (n, v): 1 where an image has one, each of which some kept image has; kept (n,): whether it is left. most: no
-    image is given a larger weight. Minimised is the sum of exp(-f) over the kept and of f over the others, f the logit,
-    of which the gradient is the imbalance itself (tailored loss: Zhao, Annals of Statistics 47, 2019; its dual is
-    entropy balancing, Hainmueller 2012). Beyond `most` exp goes on as a straight line, which bounds the weights and
-    keeps it convex. What is left of an imbalance, in images, is `ridge` times the coefficient. Raises ValueError where
-    `most` is less than what an image must count for in the mean.
+    values (n, v): 1 where an image has one, or a number; each of which some kept image has. kept (n,): whether it is
+    left. most: no image is given a larger weight. Minimised is the sum of exp(-f) over the kept and of f over the
+    others, f the logit, of which the gradient is the imbalance itself (tailored loss: Zhao, Annals of Statistics 47,
+    2019; its dual is entropy balancing, Hainmueller 2012). Beyond `most` exp goes on as a straight line, which bounds
+    the weights and keeps it convex. What is left of an imbalance, in images, is `ridge` times the coefficient. Raises
+    ValueError where `most` is less than what an image must count for in the mean.
     """
     if most <= len(kept) / max(1, int(kept.sum())):
         raise ValueError(f"weights of at most {most:g} cannot stand for all images")
     # Rare values move the loss little: in these units the search takes a fifth of the steps.
-    unit = 1 / np.sqrt(np.maximum(1.0, np.asarray(values.sum(axis=0)).ravel()))
+    unit = 1 / np.sqrt(np.maximum(1.0, np.asarray(values.multiply(values).sum(axis=0)).ravel()))
     scaled = csr_array(values.multiply(unit[None, :]))
     turned, count = csr_array(scaled.T), values.shape[1]
 

@@ -70,10 +70,14 @@ def _supported(values: csr_array, kept: Kept) -> Int64:
 
 
 def _tenths(score: Float64) -> csr_array:
-    """In which tenth of the scores each image lies, (n, 10): what the classifier tells apart is balanced as well."""
+    """In which tenth of the scores each image lies, and its score in standard deviations, (n, 11): what the classifier
+    tells apart is balanced as well."""
     edges = np.quantile(score, np.linspace(0, 1, _TENTHS + 1)[1:-1])
-    tenth = np.searchsorted(edges, score, "right")
-    return csr_array((np.ones(len(score)), (np.arange(len(score)), tenth)), shape=(len(score), _TENTHS))
+    rows = np.arange(len(score))
+    tenth = csr_array(
+        (np.ones(len(score)), (rows, np.searchsorted(edges, score, "right"))), shape=(len(score), _TENTHS)
+    )
+    return csr_array(hstack([tenth, csr_array(((score - score.mean()) / max(score.std(), 1e-9))[:, None])]))
 
 
 def _weights(values: csr_array, kept: Kept, max_weight: float) -> tuple[Float64, float]:
