@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from memaudit.exporting.options import FOLDER, WEBDATASET
+from memaudit.exporting.options import FOLDER, MANIFEST, WEBDATASET
 from memaudit.exporting.plan import Lineage
 
 _CONTEXT = {
@@ -40,6 +40,7 @@ _CONTEXT = {
     "regex": "cr:regex",
     "repeated": "cr:repeated",
     "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
     "sc": "https://schema.org/",
     "separator": "cr:separator",
     "source": "cr:source",
@@ -47,12 +48,13 @@ _CONTEXT = {
     "transform": "cr:transform",
 }
 
-_FORMATS = {".tar": "application/x-tar", ".parquet": "application/vnd.apache.parquet"}
+_FORMATS = {".tar": "application/x-tar", ".parquet": "application/x-parquet"}
 _KINDS = {
     **dict.fromkeys(("image_id", "caption", "metadata", "sha256", "path", "sample", "file", "decision"), "sc:Text"),
     **dict.fromkeys(("width", "height", "bytes"), "sc:Integer"),
     "image": "sc:ImageObject",
 }
+_ANY = "application/octet-stream"
 _LISTED = ("sample", "image_id", "file", "bytes", "sha256")  # columns of the lists of files
 
 
@@ -69,30 +71,24 @@ def croissant(
     lineage: Lineage,
     shards: Sequence[Described],
     lists: Sequence[Described],
-    columns: Sequence[str],
+    columns: Mapping[str, bool],
 ) -> dict[str, Any]:
     """A data set as Croissant 1.0 describes one, with what it was made from. lists: of the files of each shard;
-    columns: of the shards, where they are tables.
+    columns: of the shards, where they are tables, and whether each holds files with their paths.
 
     It holds no time of its own: the same export has the same description.
     """
-    described = [*map(_file_object, (*shards, *lists)), _file_set("lists", lists)]
-    record_sets = [_record_set("files", "lists", _LISTED)]
-    if plan["to"] == WEBDATASET:
-        described.append(_file_set("samples", shards, encoding="application/octet-stream", includes="*"))
-    elif plan["to"] == FOLDER:
-        described.append(
-            {
-                "@type": "cr:FileSet",
-                "@id": "samples",
-                "name": "samples",
-                "encodingFormat": "application/octet-stream",
-                "includes": "images/**",
-            }
-        )
+    described, record_sets = [*map(_file_object, (*shards, *lists))], []
+    if plan["to"] != MANIFEST:
+        described.append(_file_set("lists", "files/*.parquet"))
+        record_sets.append(_record_set("files", "lists", dict.fromkeys(_LISTED, False)))
+    if plan["to"] == FOLDER:
+        described.append(_file_set("samples", "images/**", _ANY))
+    elif plan["to"] == WEBDATASET:
+        described.append(_file_set("samples", "*", _ANY) | {"containedIn": [{"@id": each.file} for each in shards]})
     else:
-        described.append(_file_set("shards", shards))
-        known = [name for name in columns if name in _KINDS]
+        described.append(_file_set("shards", _pattern(shards[0].file)))
+        known = {name: nested for name, nested in columns.items() if name in _KINDS}
         record_sets += [_record_set("samples", "shards", known)] if known else []
     return {
         "@context": _CONTEXT,
@@ -143,29 +139,29 @@ def _file_object(each: Described) -> dict[str, Any]:
     }
 
 
-def _file_set(
-    name: str, files: Sequence[Described], encoding: str = _FORMATS[".parquet"], includes: str = "*.parquet"
-) -> dict[str, Any]:
-    return {
-        "@type": "cr:FileSet",
-        "@id": name,
-        "name": name,
-        "containedIn": [{"@id": each.file} for each in files],
-        "encodingFormat": encoding,
-        "includes": includes,
-    }
+def _pattern(file: str) -> str:
+    """What matches a shard and its like."""
+    return str(PurePosixPath(file).with_name("*.parquet")) if "/" in file else file
 
 
-def _record_set(name: str, source: str, columns: Sequence[str]) -> dict[str, Any]:
+def _file_set(name: str, includes: str, encoding: str = _FORMATS[".parquet"]) -> dict[str, Any]:
+    return {"@type": "cr:FileSet", "@id": name, "name": name, "encodingFormat": encoding, "includes": includes}
+
+
+def _record_set(name: str, source: str, columns: Mapping[str, bool]) -> dict[str, Any]:
     fields = [
         {
             "@type": "cr:Field",
             "@id": f"{name}/{column}",
             "name": f"{name}/{column}",
             "dataType": _KINDS[column],
-            "source": {"fileSet": {"@id": source}, "extract": {"column": column}},
+            "source": {
+                "fileSet": {"@id": source},
+                "extract": {"column": column},
+                **({"transform": {"jsonPath": "bytes"}} if nested else {}),
+            },
         }
-        for column in columns
+        for column, nested in columns.items()
     ]
     return {"@type": "cr:RecordSet", "@id": name, "name": name, "field": fields}
 

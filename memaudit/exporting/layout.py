@@ -128,7 +128,7 @@ def _places(store: Store) -> _Places:
             row += 1
     are_tables = all(table_place(f"{location}#row=0") for location in packs)
     tables = tuple(packs) if are_tables else ()
-    return _Places(np.frombuffer(keys, "V16").astype(KEY), pack, packs, tables)
+    return _Places(np.frombuffer(keys, KEY), pack, packs, tables)
 
 
 def _place(image_id: str, uri: str) -> tuple[str, str, bytes]:

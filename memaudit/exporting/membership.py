@@ -58,7 +58,7 @@ class Membership:
                 keys += _sample_key(found["archive"], Member(found["member"], 0, 0).key)
                 kept.append(is_kept)
                 images_kept.append(False)
-        every, first = np.unique(np.frombuffer(keys, "V16").astype(KEY), return_inverse=True)
+        every, first = np.unique(np.frombuffer(keys, KEY), return_inverse=True)
         any_kept, counted = np.zeros(len(every), bool), np.zeros(len(every), bool)
         np.logical_or.at(any_kept, first, np.asarray(kept, dtype=bool))
         np.logical_or.at(counted, first, np.asarray(images_kept, dtype=bool))

@@ -37,8 +37,8 @@ class Fold(NamedTuple):
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """to: of TARGETS; which: of CHOICES; fold: "" for all; shard_samples: in a shard, 0: a shard for each archive or table;
-    links: of LINKS, "" to copy; embeddings: a column of a manifest."""
+    """to: of TARGETS; which: of CHOICES; fold: "" for all; shard_samples: 0: a shard for each archive or
+    table; links: of LINKS, "" to copy; embeddings: a column of a manifest."""
 
     to: str
     which: str = KEPT

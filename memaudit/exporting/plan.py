@@ -49,7 +49,7 @@ def _file_name(to: str, name: str, number: int, count: int) -> str:
             return "manifest.parquet"
         case options.FOLDER:
             return ""
-    return f"{name}.tar" if to == options.WEBDATASET else f"{name}.parquet"
+    return f"{name}.tar" if to == options.WEBDATASET else f"data/{name}.parquet"
 
 
 def plan_of(chosen: ExportOptions, layout: Layout, lineage: Lineage) -> dict[str, Any]:

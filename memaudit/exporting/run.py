@@ -145,7 +145,9 @@ def _finished(job: _Job, plan: dict[str, Any], lineage: Lineage, records: list[t
         raise InputError(f"{out} has {written:,} samples, expected {layout.samples.exported:,}: export anew")
     shards = [Described(record.file, record.bytes, record.sha256) for _, record in records if record.file]
     lists = [_described(out, record_path(out, name)) for name, _ in records]
-    columns = pq.read_schema(out / shards[0].file).names if shards and job.options.to != WEBDATASET else []
+    is_table = shards and job.options.to != WEBDATASET
+    schema = pq.read_schema(out / shards[0].file) if is_table else pa.schema([])
+    columns = {field.name: pa.types.is_struct(field.type) for field in schema}
     write_json(out / CROISSANT, croissant(plan, lineage, shards, lists, columns))
     if job.options.to == HF:
         write_text(out / CARD, card(plan))
