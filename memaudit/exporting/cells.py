@@ -25,6 +25,12 @@ class CellFile(NamedTuple):
     image: int = -1
 
 
+def image_alone(image: str, row: pa.RecordBatch) -> list[CellFile]:
+    """The image of a batch of one row, in its column `image`."""
+    data = content_of(row.column(image)[0].as_py())
+    return [CellFile(suffix_of(data), data, 0)]
+
+
 def cells_as_files(location: str, image: str, row: pa.RecordBatch) -> list[CellFile]:
     """The files of a batch of one row, the one of its column `image` first.
 

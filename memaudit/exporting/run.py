@@ -134,7 +134,7 @@ def _write(job: _Job, number: int, file: IO[bytes]) -> list[Entry]:
 
 def _samples(job: _Job, number: int) -> Iterator[Sample]:
     rows, sample = job.layout.rows_of(number)
-    return read_samples(job.store.columns(rows), sample.tolist())
+    return read_samples(job.store.columns(rows), sample.tolist(), as_they_are=job.schema is not None)
 
 
 def _finished(job: _Job, plan: dict[str, Any], lineage: Lineage, records: list[tuple[str, Record]]) -> Exported:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from memaudit.errors import InputError
-from memaudit.exporting.cells import cells_as_files
+from memaudit.exporting.cells import cells_as_files, image_alone
 from memaudit.exporting.suffixes import suffix_of
 from memaudit.files import reason_of
 from memaudit.images.addresses import unsigned
@@ -76,8 +76,9 @@ class _Pack(NamedTuple):
 Images = tuple[Image, ...]
 
 
-def read_samples(columns: Columns, sample: Sequence[int]) -> Iterator[Sample]:
-    """The samples of these rows of a store; sample: the number of each row's.
+def read_samples(columns: Columns, sample: Sequence[int], *, as_they_are: bool = False) -> Iterator[Sample]:
+    """The samples of these rows of a store; sample: the number of each row's. as_they_are: rows of tables are not taken
+    apart, the image apart.
 
     Memory: a sample; the headers of an archive, or a batch of a table. Raises InputError for a source that is not
     there, or of which an image is another one than was embedded.
@@ -92,7 +93,7 @@ def read_samples(columns: Columns, sample: Sequence[int]) -> Iterator[Sample]:
             with keyed_files(pack.location) as files:
                 yield from map(partial(_of_archive, pack.location, files), of_one)
         else:
-            yield from _of_table(pack.location, list(of_one))
+            yield from _of_table(pack.location, list(of_one), as_they_are)
 
 
 def _pack_of(images: Images) -> _Pack | None:
@@ -126,13 +127,13 @@ def _member(files: KeyedFiles, member: Member, key: str, images: Images, number:
     return SampleFile(member.name[len(key.removeprefix("/")) :], data, number)
 
 
-def _of_table(location: str, samples: list[Images]) -> Iterator[Sample]:
+def _of_table(location: str, samples: list[Images], as_they_are: bool) -> Iterator[Sample]:
     wanted = [place.row for (image,) in samples if (place := table_place(image.uri))]
     with arrow_table("table", location) as table:
         column, count = require_image_column(location, table), 0
         for images, row in zip(samples, rows_at(table, wanted), strict=False):
             count += 1
-            files = cells_as_files(location, column, row)
+            files = image_alone(column, row) if as_they_are else cells_as_files(location, column, row)
             _require_same(images[0], files[0].data)
             yield Sample(_stem_of_row(images[0].image_id), "", images, tuple(SampleFile(*each) for each in files), row)
     if count < len(samples):
