@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from memaudit.api.deduping import run_dedup
     from memaudit.api.encoders import doctor, fetch_encoder, list_encoders
     from memaudit.api.encoding import Encoding
-    from memaudit.api.exporting import Export, Membership, export, kept
+    from memaudit.api.exporting import Export, export, kept
     from memaudit.api.extracting import run_extract
     from memaudit.api.facing import FaceStore, FaceSummary, find_faces, forget_faces, summarise_faces
     from memaudit.api.findings import Findings
@@ -49,7 +49,7 @@ _HOMES = {
     "deduping": ("run_dedup",),
     "encoders": ("doctor", "fetch_encoder", "list_encoders"),
     "encoding": ("Encoding",),
-    "exporting": ("Export", "Membership", "export", "kept"),
+    "exporting": ("Export", "export", "kept"),
     "extracting": ("run_extract",),
     "facing": ("FaceStore", "FaceSummary", "find_faces", "forget_faces", "summarise_faces"),
     "findings": ("Findings",),
@@ -86,7 +86,6 @@ __all__ = [
     "History",
     "LookupRun",
     "MadeStore",
-    "Membership",
     "MergedReviews",
     "PageChoices",
     "Prompts",

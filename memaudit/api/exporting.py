@@ -1,4 +1,4 @@
-"""The data set that is trained on, out of a dedup run; and who is in it, asked in passing."""
+"""Exports: the data set that is trained on, out of a dedup run; and who is in it, asked in passing."""
 
 from __future__ import annotations
 
