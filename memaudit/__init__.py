@@ -38,7 +38,8 @@ if TYPE_CHECKING:
         merge_reviews,
         sample_findings,
     )
-    from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, open_report
+    from memaudit.api.reweighting import run_reweight
+    from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, ReweightRun, open_report
     from memaudit.api.stores import MadeStore, embed, import_embeddings, open_store
     from memaudit.api.tables import Table
 
@@ -63,7 +64,8 @@ _HOMES = {
     "planning": ("SamplePlan", "plan_sample"),
     "prompting": ("Prompts", "make_prompts"),
     "reviewing": ("MergedReviews", "WrittenReviews", "convert_reviews", "merge_reviews", "sample_findings"),
-    "runs": ("AuditRun", "DedupRun", "ExtractionRun", "open_report"),
+    "reweighting": ("run_reweight",),
+    "runs": ("AuditRun", "DedupRun", "ExtractionRun", "ReweightRun", "open_report"),
     "stores": ("MadeStore", "embed", "import_embeddings", "open_store"),
     "tables": ("Table",),
 }
@@ -90,6 +92,7 @@ __all__ = [
     "PageChoices",
     "Prompts",
     "ProposedPairs",
+    "ReweightRun",
     "SamplePlan",
     "Table",
     "Verification",
@@ -123,6 +126,7 @@ __all__ = [
     "run_extract",
     "run_gate",
     "run_lookup",
+    "run_reweight",
     "sample_findings",
     "summarise_faces",
     "verify",

@@ -41,6 +41,7 @@ _ORDER = (
         "indexes",
         "deduping",
         "exporting",
+        "reweighting",
         "calibrating",
         "planning",
         "prompting",

@@ -16,7 +16,7 @@ from memaudit.api.places import AnyStore, folder_of, store_at
 from memaudit.api.runs import DedupRun
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.exporting.choosing import KEEP, Fates, by_dedup, by_list, read_list
-from memaudit.exporting.layout import Counts
+from memaudit.exporting.layout import SampleCounts
 from memaudit.exporting.membership import Membership as Membership
 from memaudit.exporting.options import ExportOptions, Fold
 from memaudit.exporting.plan import Lineage
@@ -51,12 +51,12 @@ class Export:
         return self.exported.out
 
     @property
-    def samples(self) -> Counts:
+    def samples(self) -> SampleCounts:
         """Samples: all that came in, kept, dropped, unreadable, and exported."""
         return self.exported.samples
 
     @property
-    def images(self) -> Counts:
+    def images(self) -> SampleCounts:
         """The same of images, of which a sample may have several."""
         return self.exported.images
 

@@ -23,7 +23,7 @@ from memaudit.types import Int64
 _WANTED = {KEPT: (KEEP,), DROPPED: (DROP,), ALL: (KEEP, DROP)}
 
 
-class Counts(NamedTuple):
+class SampleCounts(NamedTuple):
     """Samples, or images: what came in is what is kept, dropped and unreadable; exported: as it was chosen."""
 
     all: int
@@ -33,7 +33,7 @@ class Counts(NamedTuple):
     exported: int
 
     @classmethod
-    def of(cls, code: NDArray[np.uint8], exported: NDArray[np.bool_]) -> Counts:
+    def of(cls, code: NDArray[np.uint8], exported: NDArray[np.bool_]) -> SampleCounts:
         kept, dropped, unreadable = (int((code == each).sum()) for each in (KEEP, DROP, UNREADABLE))
         return cls(len(code), kept, dropped, unreadable, int(exported.sum()))
 
@@ -68,8 +68,8 @@ class Layout:
             self._shard, self.names = self._runs(size)
         else:
             self._shard, self.names = self._as_sources(places)
-        self.samples = Counts.of(code, self._chosen)
-        self.images = Counts.of(fates.code, self._chosen[self._of_row])
+        self.samples = SampleCounts.of(code, self._chosen)
+        self.images = SampleCounts.of(fates.code, self._chosen[self._of_row])
         order = np.lexsort((self._of_row, self._shard[self._of_row]))
         self._rows = order[self._chosen[self._of_row[order]]]
         self._starts = np.searchsorted(self._shard[self._of_row[self._rows]], np.arange(len(self.names) + 1))
@@ -90,12 +90,12 @@ class Layout:
         _require_distinct(places.packs)
         return places.pack[self._first], list(places.packs.values())
 
-    def counts(self) -> list[Counts]:
+    def counts(self) -> list[SampleCounts]:
         """Of samples, for each shard."""
         order = np.argsort(self._shard, kind="stable")
         starts = np.searchsorted(self._shard[order], np.arange(len(self.names) + 1))
         parts = [order[low:high] for low, high in pairwise(starts)]
-        return [Counts.of(self._code[part], self._chosen[part]) for part in parts]
+        return [SampleCounts.of(self._code[part], self._chosen[part]) for part in parts]
 
     def rows_of(self, number: int) -> tuple[Int64, Int64]:
         """The rows of a shard's samples, and of each row the number of its sample."""

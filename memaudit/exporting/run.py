@@ -14,7 +14,7 @@ from memaudit.errors import InputError
 from memaudit.exporting.choosing import Fates
 from memaudit.exporting.croissant import Described, card, croissant
 from memaudit.exporting.folder import write_files
-from memaudit.exporting.layout import Counts, Layout
+from memaudit.exporting.layout import Layout, SampleCounts
 from memaudit.exporting.listing import write_manifest
 from memaudit.exporting.options import FOLDER, HF, MANIFEST, PARQUET, WEBDATASET, ExportOptions
 from memaudit.exporting.plan import PLAN, Lineage, plan_of, settle
@@ -37,8 +37,8 @@ class Exported:
     kept and another one is not; files, bytes: of all samples; shards: files, or none of a folder."""
 
     out: Path
-    samples: Counts
-    images: Counts
+    samples: SampleCounts
+    images: SampleCounts
     mixed: int
     files: int
     bytes: int
