@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from memaudit.api.deduping import run_dedup
     from memaudit.api.encoders import doctor, fetch_encoder, list_encoders
     from memaudit.api.encoding import Encoding
+    from memaudit.api.exporting import Export, export, kept
     from memaudit.api.extracting import run_extract
     from memaudit.api.facing import FaceStore, FaceSummary, find_faces, forget_faces, summarise_faces
     from memaudit.api.findings import Findings
@@ -49,6 +50,7 @@ _HOMES = {
     "deduping": ("run_dedup",),
     "encoders": ("doctor", "fetch_encoder", "list_encoders"),
     "encoding": ("Encoding",),
+    "exporting": ("Export", "export", "kept"),
     "extracting": ("run_extract",),
     "facing": ("FaceStore", "FaceSummary", "find_faces", "forget_faces", "summarise_faces"),
     "findings": ("Findings",),
@@ -76,6 +78,7 @@ __all__ = [
     "DedupRun",
     "Description",
     "Encoding",
+    "Export",
     "ExtractionRun",
     "FaceChoices",
     "FaceStore",
@@ -103,11 +106,13 @@ __all__ = [
     "doctor",
     "embed",
     "errors",
+    "export",
     "fetch_encoder",
     "find_faces",
     "forget_faces",
     "history",
     "import_embeddings",
+    "kept",
     "list_encoders",
     "make_prompts",
     "merge_reviews",

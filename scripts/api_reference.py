@@ -40,6 +40,7 @@ _ORDER = (
         "hosts",
         "indexes",
         "deduping",
+        "exporting",
         "reweighting",
         "calibrating",
         "planning",

@@ -17,6 +17,7 @@ from memaudit.cli import (
     dedup,
     embed,
     encoders,
+    export,
     extract,
     faces,
     gate,
@@ -47,6 +48,7 @@ app.command("embed")(embed.embed)
 app.command("import")(ready.import_)
 app.command("index")(index.index)
 app.command("dedup")(dedup.dedup)
+app.command("export")(export.export)
 app.command("reweight")(reweight.reweight)
 app.command("prompts")(prompts.prompts)
 app.command("audit")(audit.audit)
