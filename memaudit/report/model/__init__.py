@@ -95,6 +95,7 @@ from memaudit.report.model.report import (
     Unmeasured,
 )
 from memaudit.report.model.reviews import Said, Told
+from memaudit.report.model.reweighting import ReweightResults, ShareRow, ToldApart, Weighed
 
 __all__ = [
     "DIGEST_OF_MODEL",
@@ -163,6 +164,10 @@ __all__ = [
     "Report",
     "ReportOf",
     "Results",
+    "ReweightResults",
+    "ShareRow",
+    "ToldApart",
+    "Weighed",
     "RuledOut",
     "Said",
     "Told",
