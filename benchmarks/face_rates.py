@@ -4,7 +4,7 @@ Sub-folders are people. Of each picture the largest face counts; what shows none
 files that are there again. True pairs are two pictures of one person, impostor pairs two of different ones. The cut is
 the lowest that no more than `IMPOSTORS` impostor pairs reach: their number over all of them is the lowest false-match
 rate that so many resolve. Its true-match rate has a 95 % interval with people as the unit; beside it stand other rates
-that the pairs resolve. --groups CSV (columns person, group) tells both rates of each group by the same cut, for encoders
+that the pairs resolve. --groups CSV (columns person, group) tells both rates of each group by the same cut: encoders
 err more often with some than with others.
 """
 

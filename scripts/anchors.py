@@ -266,7 +266,7 @@ def shown(image: Image.Image) -> str:
     small = image.copy()
     small.thumbnail(SHOWN, Image.Resampling.LANCZOS)
     data = io.BytesIO()
-    small.save(data, "WEBP", quality=QUALITY, method=6)
+    small.save(data, "JPEG", quality=QUALITY, optimize=True)
     return base64.b64encode(data.getvalue()).decode()
 
 

@@ -29,7 +29,7 @@ from memaudit.cli.options import (
     Unverified,
     Who,
     Workers,
-    renamed,
+    matching,
 )
 from memaudit.cli.stages import audit_stages
 
@@ -166,8 +166,7 @@ def audit(
             threshold=threshold,
             neighbours=neighbours,
             views=views,
-            match=renamed("--verify", "--match", verify, match),
-            match_from=renamed("--verify-from", "--match-from", verify_from, match_from),
+            **matching(verify, match, verify_from, match_from),
             calibration=calibration,
             kinds=kinds or "",
             reviews=reviews or (),

@@ -23,13 +23,14 @@ from memaudit.cli.options import (
     Threshold,
     TrainingSetName,
     Who,
-    renamed,
+    matching,
 )
 from memaudit.cli.stages import dedup_stages
 from memaudit.errors import UsageError
 
 if TYPE_CHECKING:
     from memaudit.api.runs import DedupRun
+    from memaudit.report.model import DedupResults
 
 StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="A store made by memaudit embed.")]
 Clusters = Annotated[str, typer.Option("--clusters", help="Number of k-means clusters, or auto.")]
@@ -109,9 +110,7 @@ def dedup(
     """Find near-duplicates, decide what to keep, and state the recall of finding them."""
     from memaudit.api.deduping import PageChoices, run_dedup
 
-    named = (kinds or "").replace(" ", "").split(",")
-    stages = dedup_stages(against, exhaustive, redrawn=bool({"re-drawn", "all"}.intersection(named)))
-    with (console := Console(as_json, quiet)).progress(stages) as progress:
+    with (console := Console(as_json, quiet)).progress(dedup_stages(against, exhaustive, kinds or "")) as progress:
         run = run_dedup(
             store,
             out,
@@ -127,8 +126,7 @@ def dedup(
             backend=backend,
             keep=keep,
             groups=groups,
-            match=renamed("--verify", "--match", verify, match),
-            match_from=renamed("--verify-from", "--match-from", verify_from, match_from),
+            **matching(verify, match, verify_from, match_from),
             calibration=calibration,
             kinds=kinds or "",
             budget=budget,
@@ -159,24 +157,8 @@ def _found(run: DedupRun) -> Iterator[str]:
         yield f"Method: {results.method}; {compared.backend}."
     if len(added) > 1:
         yield f"New pairs by clustering: {', '.join(f'{count:,}' for count in added)}."
-    pixels = results.pixels
-    if pixels is None:
-        yield f"Pairs below the threshold were not looked at: {results.no_pixels}."
-    else:
-        unread = f"; {pixels.unread:,} could not be read" if pixels.unread else ""
-        yield (
-            f"Pixels: of {pixels.checked:,} pairs of similarity {pixels.floor:g} and more below the threshold, "
-            f"{pixels.confirmed:,} are copies ({pixels.left_out:,} less similar ones left out{unread})."
-        )
-        yield from (f"Not counted: {kind} {count:,}." for kind, count in pixels.not_counted.items())
-        if pixels.left:
-            yield f"The time given left {pixels.left:,} pairs, of a similarity of {pixels.left_from:.3g} and less."
-    if anew := results.redrawn:
-        yield (
-            f"Re-drawn: of {anew.compared.measured:,} pairs of similarity {anew.floor:g} and more among "
-            f"{anew.images:,} images that copies had left, {anew.pairs:,} are one drawn anew from the other; "
-            f"{anew.dropped:,} images dropped. How many are found of all there are: {anew.recall}."
-        )
+    yield from _on_pixels(results)
+    yield from _drawn_anew(run)
     if results.calibration:
         yield results.calibration.sentence
     copies = results.copies
@@ -187,6 +169,29 @@ def _found(run: DedupRun) -> Iterator[str]:
         )
     if compared and compared.note:
         yield f"Note: {compared.note}."
+
+
+def _on_pixels(results: DedupResults) -> Iterator[str]:
+    if (pixels := results.pixels) is None:
+        yield f"Pairs below the threshold were not looked at: {results.no_pixels}."
+        return
+    unread = f"; {pixels.unread:,} could not be read" if pixels.unread else ""
+    yield (
+        f"Pixels: of {pixels.checked:,} pairs of similarity {pixels.floor:g} and more below the threshold, "
+        f"{pixels.confirmed:,} are copies ({pixels.left_out:,} less similar ones left out{unread})."
+    )
+    yield from (f"Not counted: {kind} {count:,}." for kind, count in pixels.not_counted.items())
+    if pixels.left:
+        yield f"The time given left {pixels.left:,} pairs, of a similarity of {pixels.left_from:.3g} and less."
+
+
+def _drawn_anew(run: DedupRun) -> Iterator[str]:
+    if run.results and (anew := run.results.redrawn):
+        yield (
+            f"Re-drawn: of {anew.compared.measured:,} pairs of similarity {anew.floor:g} and more among "
+            f"{anew.images:,} images that copies had left, {anew.pairs:,} are one drawn anew from the other; "
+            f"{anew.dropped:,} images dropped. How many are found of all there are: {anew.recall}."
+        )
 
 
 def _heard(run: DedupRun) -> Iterator[str]:

@@ -76,21 +76,8 @@ def gate(
     from memaudit.api.gating import run_gate, write_policy
 
     console = Console(as_json, quiet)
-    others = (
-        reports,
-        policy,
-        baseline,
-        accepted,
-        reviews,
-        kinds,
-        ledger,
-        junit,
-        sarif,
-        markdown,
-        page,
-        pdf,
-        annotations,
-    )
+    files = {"junit": junit, "sarif": sarif, "markdown": markdown, "page": page, "pdf": pdf}
+    others = (reports, policy, baseline, accepted, reviews, kinds, ledger, annotations, *files.values())
     if init:
         if any(others):
             raise UsageError("--init writes a policy and judges nothing: give it alone, then gate with --policy")
@@ -98,7 +85,6 @@ def gate(
         return
     if annotations and as_json and reports:
         raise UsageError("--annotations prints lines, and --json one object and nothing else: choose one")
-    files = {"junit": junit, "sarif": sarif, "markdown": markdown, "page": page, "pdf": pdf}
     result = run_gate(
         reports or [],
         policy,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, TypedDict, TypeVar
 
 import typer
 
@@ -59,9 +59,24 @@ Who = Annotated[str, typer.Option("--who", help="Who runs this, for the report."
 T = TypeVar("T")
 
 
+class Matching(TypedDict):
+    """How pixels are asked, as functions of the API take it."""
+
+    match: str
+    match_from: float | None
+
+
 def renamed(old: str, new: str, given: T | None, value: T) -> T:
     """What the option gives under its old name, with a line that says the new one; else `value`."""
     if given is None:
         return value
     print(f"memaudit: {old} is now called {new}; the old name goes with 0.3", file=sys.stderr)
     return given
+
+
+def matching(verify: str | None, match: str, verify_from: float | None, match_from: float | None) -> Matching:
+    """Both options, under whichever name each was given."""
+    return {
+        "match": renamed("--verify", "--match", verify, match),
+        "match_from": renamed("--verify-from", "--match-from", verify_from, match_from),
+    }

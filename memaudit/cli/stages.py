@@ -23,10 +23,11 @@ def audit_stages(control: object) -> tuple[str, ...]:
     return ("embedding", *(2 if control else 1) * search)
 
 
-def dedup_stages(against: object, exhaustive: object, *, redrawn: bool = False) -> tuple[str, ...]:
+def dedup_stages(against: object, exhaustive: object, kinds: str = "") -> tuple[str, ...]:
     """Those of a dedup run, as far as they follow from its options."""
     first = ("comparing with the other set",) if against else ()
     clusters = () if exhaustive else ("assigning clusters", "comparing clusters", "measuring recall")
+    redrawn = {"re-drawn", "all"}.intersection(name.strip() for name in kinds.split(","))
     last = ("looking for the most similar images", "looking for pictures drawn anew") if redrawn else ()
     return (*first, "comparing", *clusters, "comparing pixels", "looking for the cleanest", *last)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from memaudit.dedup.components import components
 from memaudit.dedup.exact_duplicates import NO_PAIRS
 from memaudit.dedup.groups import cover
-from memaudit.dedup.results import Decision, Decisions, Elsewhere, Reason, RowPairs
+from memaudit.dedup.results import KIND_NAMES, Decision, Decisions, Elsewhere, Reason, RowPairs
 from memaudit.errors import UsageError
 from memaudit.matching.kinds import Kind
 from memaudit.similarity import Pairs, exact
@@ -76,9 +76,9 @@ def _settled(
     return Settled(rows[witness], similarity, chain, below & ~people, people, np.full(len(rows), "", object))
 
 
-def of_pairs(settled: Settled, rows: Int64, pairs: Pairs, kind: NDArray[np.object_]) -> Settled:
+def of_pairs(settled: Settled, rows: Int64, pairs: Pairs, kind: NDArray[np.int8]) -> Settled:
     """With the kind of the pair of each distinct image and its witness. pairs: of positions in `rows`, sorted; kind
-    (n,): theirs."""
+    (n,): theirs, as of `RowPairs`."""
     own, witness = np.arange(len(rows)), np.searchsorted(rows, settled.witness)
     keys = pairs.left.astype(np.int64) * len(rows) + pairs.right
     asked = np.minimum(own, witness) * len(rows) + np.maximum(own, witness)
@@ -86,7 +86,7 @@ def of_pairs(settled: Settled, rows: Int64, pairs: Pairs, kind: NDArray[np.objec
     if len(keys):
         place = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
         there = keys[place] == asked
-        found[there] = kind[place[there]]
+        found[there] = KIND_NAMES[kind[place[there]]]
     return settled._replace(kind=found)
 
 

@@ -26,11 +26,13 @@ from memaudit.dedup.results import (
 from memaudit.dedup.reviewed import are_among, with_named
 from memaudit.dedup.setup import Setup
 from memaudit.dedup.true_copies import true_copies
-from memaudit.matching.kinds import COPIES, Kind
+from memaudit.matching.kinds import ALL, Kind
 from memaudit.matching.overlap import Overlaps
 from memaudit.similarity import Pairs
 from memaudit.store import Columns
 from memaudit.types import Float32, Int64, Progress, Status
+
+_REDRAWN = ALL.index(Kind.REDRAWN)
 
 
 class Outcome(NamedTuple):
@@ -96,7 +98,7 @@ def decide_all(
         pairs, kind = _with_redrawn(pairs, kind, drawn)
     decisions = decide(images.columns, images.stands_for, rows, settled, elsewhere, threshold)
     floor = rule.floor if rule else threshold
-    copies = pairs.similarity[kind != Kind.REDRAWN]
+    copies = pairs.similarity[kind != _REDRAWN]
     weakest = min(floor, float(copies.min(initial=1))) if len(named) else None
     require_promises(store, decisions, images.stands_for, images.apart, threshold, floor, weakest)
     row_pairs = _row_pairs(pairs, kind, rows, images.stands_for, images.columns, elsewhere, named)
@@ -106,21 +108,21 @@ def decide_all(
     return Outcome(decisions, row_pairs, ruled_out, len(named), confirmed, clean, refused, redrawn)
 
 
-def _kinds(pairs: Pairs, confirmed: Confirmed | None, named: Int64, threshold: float) -> NDArray[np.object_]:
+def _kinds(pairs: Pairs, confirmed: Confirmed | None, named: Int64, threshold: float) -> NDArray[np.int8]:
     """Of pairs, some of them named by people: at the threshold near-duplicates, below it what pixels say."""
-    kind = np.full(len(pairs.left), Kind.NEAR, object)
+    kind = np.full(len(pairs.left), ALL.index(Kind.NEAR), np.int8)
     people = are_among(pairs, named)
-    kind[people] = ""
+    kind[people] = -1
     if confirmed is not None:
         below = np.flatnonzero(~people & (pairs.similarity < np.float32(threshold)))
-        kind[below] = [COPIES[each] for each in confirmed.kind.tolist()]
+        kind[below] = confirmed.kind  # `COPIES` come first among `ALL`
     return kind
 
 
-def _with_redrawn(pairs: Pairs, kind: NDArray[np.object_], drawn: Pairs) -> tuple[Pairs, NDArray[np.object_]]:
+def _with_redrawn(pairs: Pairs, kind: NDArray[np.int8], drawn: Pairs) -> tuple[Pairs, NDArray[np.int8]]:
     joined = Pairs.joined([pairs, drawn])
     order = np.lexsort((joined.right, joined.left))
-    return joined.where(order), np.r_[kind, np.full(len(drawn.left), Kind.REDRAWN, object)][order]
+    return joined.where(order), np.r_[kind, np.full(len(drawn.left), _REDRAWN, np.int8)][order]
 
 
 def _refused(confirmed: Confirmed | None, rows: Int64) -> tuple[Int64, Float32]:
@@ -132,7 +134,7 @@ def _refused(confirmed: Confirmed | None, rows: Int64) -> tuple[Int64, Float32]:
 
 def _row_pairs(
     pairs: Pairs,
-    kind: NDArray[np.object_],
+    kind: NDArray[np.int8],
     rows: Int64,
     stands_for: Int64,
     columns: Columns,
@@ -152,5 +154,5 @@ def _row_pairs(
     people = np.zeros(len(left), bool)
     people[: len(pairs.left)] = are_among(pairs, named)
     order = np.lexsort((right, left))
-    kinds = np.r_[kind, np.full(len(copies), Kind.VERBATIM, object)]
+    kinds = np.r_[kind, np.full(len(copies), ALL.index(Kind.VERBATIM), np.int8)]
     return RowPairs(left[order], right[order], similarity[order], is_exact[order], people[order], kinds[order])

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.matching.calibrated import Calibrated
-from memaudit.matching.kinds import COPIES, Kind
+from memaudit.matching.kinds import ALL, COPIES, Kind
 from memaudit.matching.overlap import Overlaps
 from memaudit.types import Coverage, EncoderSpec, Float32, Int64
 
 Rows = NDArray[np.int64] | NDArray[np.int32]
+KIND_NAMES = np.array([*map(str, ALL), ""], object)  # by their place in `ALL`; the last for -1
 
 
 @dataclass(frozen=True)
@@ -102,20 +103,25 @@ class Decisions(NamedTuple):
 
 class RowPairs(NamedTuple):
     """Pairs of store rows (left < right; int32 where the store is small enough) with their similarity; exact: same
-    file or same embedding; people: nothing but a review says that the two are copies; kind: of `Kind`, "" for those.
-    What else lies below the threshold was confirmed on pixels, or is re-drawn."""
+    file or same embedding; people: nothing but a review says that the two are copies; kind: place in `ALL`, -1 for
+    those. What else lies below the threshold was confirmed on pixels, or is re-drawn."""
 
     left: Rows
     right: Rows
     similarity: Float32
     exact: NDArray[np.bool_]
     people: NDArray[np.bool_]
-    kind: NDArray[np.object_]
+    kind: NDArray[np.int8]
+
+    @property
+    def kinds(self) -> NDArray[np.object_]:
+        """Their names, "" for none, (n,)."""
+        return KIND_NAMES[self.kind]
 
     @property
     def redrawn(self) -> NDArray[np.bool_]:
         """Those of which one is the other drawn anew, (n,)."""
-        return np.asarray(self.kind == Kind.REDRAWN, dtype=bool)
+        return np.asarray(self.kind == ALL.index(Kind.REDRAWN), dtype=bool)
 
     def on_pixels(self, threshold: float) -> NDArray[np.bool_]:
         """Those that were confirmed on pixels, (n,)."""

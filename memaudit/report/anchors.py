@@ -54,7 +54,7 @@ def anchors_of(report: Report) -> list[Anchors]:
 
 def _anchor(entry: dict[str, Any], pictures: list[str]) -> Anchor:
     probability = entry["probability"] if "probability" in entry else _drawn_anew(entry["signals"])
-    own, other = (f"data:image/webp;base64,{pictures[entry[side]]}" for side in ("own", "other"))
+    own, other = (f"data:image/jpeg;base64,{pictures[entry[side]]}" for side in ("own", "other"))
     return Anchor(entry["said"], own, other, probability)
 
 

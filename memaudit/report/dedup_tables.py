@@ -27,7 +27,7 @@ def write_tables(result: DedupResult, out: Path, against: Store | None) -> None:
             "exact": pairs.exact,
             "pixels": by_pixels,
             "people": pairs.people,
-            "kind": pairs.kind.astype(str),
+            "kind": pairs.kinds.astype(str),
             "probability": _probability(result, by_pixels),
             **overlap_columns(result.overlaps, np.flatnonzero(by_pixels), len(by_pixels), ("left_box", "right_box")),
         },

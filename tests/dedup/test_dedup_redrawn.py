@@ -105,7 +105,7 @@ def test_a_family_that_was_drawn_anew_is_cleared_and_each_witness_names_its_kind
     assert cleared is not None
     assert (cleared.images, cleared.pairs, cleared.dropped) == (5, 3, 2)
     assert (cleared.compared.measured, cleared.compared.total) == (cleared.candidates, cleared.candidates)
-    assert sorted(result.pairs.kind.tolist()) == ["partial", *["re-drawn"] * 3, *["verbatim"] * 2]
+    assert sorted(result.pairs.kinds.tolist()) == ["partial", *["re-drawn"] * 3, *["verbatim"] * 2]
     assert cleared.probability.tolist() == [np.float32(0.9)] * 3
 
 

@@ -16,7 +16,7 @@ def pairs(*given: tuple[int, int, float, bool]) -> RowPairs:
         similarity.astype(np.float32),
         exact.astype(bool),
         np.zeros(len(given), bool),
-        np.full(len(given), "", object),
+        np.full(len(given), -1, np.int8),
     )
 
 
