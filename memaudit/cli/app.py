@@ -26,6 +26,7 @@ from memaudit.cli import (
     lookup,
     plan,
     prompts,
+    review,
     reviews,
 )
 from memaudit.cli import import_embeddings as ready
@@ -54,6 +55,7 @@ app.command("lookup")(lookup.lookup)
 app.command("gate")(gate.gate)
 app.command("compare")(compare.compare)
 app.command("history")(history.history)
+app.command("review")(review.review)
 app.command("info")(inspect.info)
 app.command("verify")(inspect.verify)
 app.command("doctor")(inspect.doctor)

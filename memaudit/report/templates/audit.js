@@ -8,12 +8,7 @@
   const SIZE = 100, VERDICTS = ["copy", "not a copy", "accepted", "unsure"];
   const list = $("findings"), viewer = $("viewer");
   const control = name => $("f-" + name);
-  const number = value => value.toLocaleString("en");
-  const made = (name, properties, ...children) => {
-    const node = Object.assign(document.createElement(name), properties);
-    node.append(...children);
-    return node;
-  };
+  const { made, number } = Viewer;
 
   // What people say of a pair: lines of reviews.jsonl, in the page's own storage
   const KEY = "memaudit reviews of " + data.report;
@@ -249,50 +244,14 @@
   }
 
   // One pair, enlarged
-  const SVG = "http://www.w3.org/2000/svg";
-  const shape = (name, attributes, ...children) => {
-    const node = document.createElementNS(SVG, name);
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    node.append(...children);
-    return node;
-  };
-  const boxed = (box, [w, h]) => box && $("v-boxes").checked ? [shape("rect", { x: box[0] * w, y: box[1] * h, width: (box[2] - box[0]) * w, height: (box[3] - box[1]) * h })] : [];
-  const canvas = ([w, h], label, ...children) => shape("svg", { viewBox: "0 0 " + w + " " + h, role: "img", "aria-label": label }, ...children);
-  const shotOf = (card, side, [width, height], more) => shape("image", { href: sources[card[side + "_picture"]], width, height, ...more });
-  async function sizes(card) {
-    return Promise.all(SIDES.map(async ([side]) => {
-      const image = made("img", { src: sources[card[side + "_picture"]] || "" });
-      try { await image.decode(); } catch { return null; }
-      return [image.naturalWidth, image.naturalHeight];
-    }));
-  }
-  function laid(card, query, reference) {
-    const [q, r] = [Math.max(...query), Math.max(...reference)], m = card.matrix;
-    const numbers = m ? [m[0] * r / q, m[3] * r / q, m[1] * r / q, m[4] * r / q, m[2] * r, m[5] * r] : [reference[0] / query[0], 0, 0, reference[1] / query[1], 0, 0];
-    return "matrix(" + numbers.join(" ") + ")";
-  }
-  function stage(card, query, reference) {
-    const mode = $("v-mode").value, both = query && reference;
-    $("stage").className = mode === "pair" || !both ? "pair" : "";
-    $("v-slider").hidden = mode !== "slider" || !both;
-    if (mode === "pair" || !both) {
-      $("v-how").textContent = "";
-      return SIDES.map(([side, what], i) => {
-        const size = [query, reference][i];
-        return size ? canvas(size, what + " " + card[side + "_id"], shotOf(card, side, size, {}), ...boxed(card[side + "_box"], size)) : absent(card[side + "_picture"]);
-      });
-    }
-    $("v-how").textContent = (card.matrix ? "The generation is laid on the training image as the audit aligned them" : "No alignment is stored: the generation is stretched over the training image") +
-      { slider: ": left of the edge the training image, right of it the generation.", flicker: ", in turns.", difference: ": black where both are the same." }[mode];
-    const over = shotOf(card, "query", query, { transform: laid(card, query, reference) });
-    const [w, h] = reference, edge = mode === "slider" ? w * $("v-slider").value / 1000 : 0;
-    const layer = shape("svg", { x: edge, y: 0, width: w - edge, height: h, viewBox: [edge, 0, w - edge, h].join(" "), class: mode }, over);
-    const line = mode === "slider" ? [shape("rect", { x: edge, y: 0, width: 0.01, height: h })] : [];
-    return [canvas(reference, "generation laid on the training image: " + mode, shotOf(card, "reference", reference, {}), layer, ...line, ...boxed(card.reference_box, reference))];
-  }
-  async function draw() {
-    const card = chosen[at], [query, reference] = await sizes(card);
-    if (card === chosen[at]) $("stage").replaceChildren(...stage(card, query, reference));
+  const shownPair = card => ({
+    query: sources[card.query_picture], reference: sources[card.reference_picture], roles: ["generation", "training image"],
+    labels: SIDES.map(([side, what]) => what + " " + card[side + "_id"]), matrix: card.matrix, query_box: card.query_box, reference_box: card.reference_box,
+    absent: side => absent(card[side + "_picture"])
+  });
+  function draw() {
+    const card = chosen[at];
+    return Viewer.draw(shownPair(card), () => card === chosen[at]);
   }
   function told() {
     const card = chosen[at], found = decision(card);
@@ -373,7 +332,7 @@
   $("r-files").addEventListener("change", event => load([...event.target.files]));
   $("v-close").addEventListener("click", () => viewer.close());
   viewer.addEventListener("close", () => { if (at >= 0) here(at); });
-  for (const name of ["v-mode", "v-boxes", "v-slider"]) $(name).addEventListener("input", draw);
+  for (const name of ["v-mode", "v-zoom", "v-boxes", "v-slider"]) $(name).addEventListener("input", draw);
   $("filters").hidden = $("reviewing").hidden = false;
   for (const line of document.querySelectorAll(".without-script")) line.hidden = true;
   again();
