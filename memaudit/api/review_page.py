@@ -72,6 +72,7 @@ class ReviewPage:
         from memaudit.reviewing.server import Server
 
         self._desk = desk
+        self._mended = desk.book.mend()
         self._server = Server(desk, page_of(desk), port)
         self._scratch: Scratch | None = None
 
@@ -86,7 +87,7 @@ class ReviewPage:
     @property
     def mended(self) -> int:
         """Bytes of a line that somebody did not finish, which were taken away."""
-        return self._desk.book.mended
+        return self._mended
 
     def serve(self) -> None:
         """Answer until `close` is called from another thread, or Ctrl-C is pressed, which raises KeyboardInterrupt."""

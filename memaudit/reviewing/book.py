@@ -26,15 +26,16 @@ from memaudit.reviews import (
 )
 
 _MOST = 1 << 30  # bytes of a file
+_END = 400  # bytes by which a file is known: a digest and more
 SUFFIXES = (".jsonl", ".ndjson")
 
 
 class _Read(NamedTuple):
-    """Which file was read, up to where."""
+    """How far the file was read, and the last bytes of that: another file in its place has others, whatever its number
+    on the disk."""
 
-    device: int
-    inode: int
-    size: int
+    size: int = 0
+    end: bytes = b""
 
 
 class Book:
@@ -49,24 +50,25 @@ class Book:
         self.path = path
         self.lock = RLock()
         self._base = tuple(base)
+        if not path.parent.is_dir():
+            raise UsageError(f"--out {path}: there is no folder {path.parent}")
         self._begin()
-        self.mended = self._mended()
         self.refresh()
 
     def _begin(self) -> None:
         self._said: dict[int, dict[str, Review]] = {}
         self._drawn: dict[int, Drawn] = {}
         self._names: dict[str, str] = {}
-        self._read = _Read(0, 0, 0)
+        self._read = _Read()
         self.lines = 0
         self._take(self._base)
 
-    def _mended(self) -> int:
-        """Read what is whole, and only then take away what a killed process left."""
-        if not self.path.exists() and not self.path.is_symlink():
-            return 0
+    def mend(self) -> int:
+        """Take away what a killed process left of a line at the end, and return how many bytes that were. All before it
+        are reviews: else `refresh` has refused the file."""
+        left = mend(self.path) if self.path.exists() else 0
         self.refresh()
-        return mend(self.path)
+        return left
 
     def refresh(self) -> None:
         """Read what was added since; all of it where the file is another one, or was written anew.
@@ -87,15 +89,16 @@ class Book:
         found = os.fstat(handle.fileno())
         if found.st_size > _MOST:
             raise InputError(f"reviews {self.path} are larger than {_MOST >> 20:,} MiB, the most that is read")
-        if (found.st_dev, found.st_ino) != self._read[:2] or found.st_size < self._read.size:
+        handle.seek(self._read.size - len(self._read.end))
+        if handle.read(len(self._read.end)) != self._read.end:
             self._begin()
-        handle.seek(self._read.size)
-        whole = handle.read(found.st_size - self._read.size).rpartition(b"\n")
+            handle.seek(0)
+        whole = handle.read(max(0, found.st_size - self._read.size)).rpartition(b"\n")
         data = whole[0] + whole[1]
         added = list(reviews_of(self.path, io.BytesIO(data)))
         self._take(added)
         self.lines += len(added)
-        self._read = _Read(found.st_dev, found.st_ino, self._read.size + len(data))
+        self._read = _Read(self._read.size + len(data), (self._read.end + data)[-_END:])
 
     def _take(self, reviews: Iterable[Review]) -> None:
         for review in reviews:

@@ -30,7 +30,7 @@ from memaudit.types import NO_FILE, Float64, Int64
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROLES = Roles("removed", "kept")
+ROLES = Roles("removed image", "kept image")
 _BATCH = 1 << 16  # rows of a table that are held at once
 _SAME = (str(Reason.COPY), str(Reason.ELSEWHERE))  # nothing to decide, or about another set
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from memaudit.report.page import script_of, text_of
 from memaudit.reviewing.desk import MOST_WHO, MOST_WHY, Desk
 
+_ICON = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 1"><path d="M0 0h.9v1H0zM1.1 0H2v1h-.9z"/></svg>'
+
 
 class File(NamedTuple):
     data: bytes
@@ -38,5 +40,6 @@ def page_of(desk: Desk) -> Page:
     files = {
         "/page.css": File(style.encode(), "text/css"),
         "/page.js": File(script.encode(), "text/javascript"),
+        "/icon.svg": File(_ICON, "image/svg+xml"),
     }
     return Page(html.encode(), files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +15,11 @@ from memaudit.images.text_rows import text_rows
 from memaudit.matching.model import copy_model
 from memaudit.reviewing.queue import Member, Queue, Roles, Sheet, Shown, keys_of
 from memaudit.reviews import LEFT, RIGHT, Review, review_of
+from memaudit.types import Int64
 
 ROLES = Roles("one image", "the other")
 _URIS = ("left_uri", "right_uri")
+FIRST = 2
 _MOST = 100_000  # pairs: nobody looks at more
 
 
@@ -35,8 +38,7 @@ def proposals_queue(path: Path) -> tuple[Queue, list[Review]]:
     """
     every = _lines(path)
     lines = list({line.review.pair: line for line in every}.values())
-    doubt = np.abs(np.nan_to_num([line.probability for line in lines], nan=copy_model().cut) - copy_model().cut)
-    ordered = [lines[place] for place in np.argsort(doubt, kind="stable").tolist()]
+    ordered = [lines[place] for place in _by_doubt(lines).tolist()]
 
     def sheet(at: int) -> Sheet:
         line = ordered[at]
@@ -47,6 +49,22 @@ def proposals_queue(path: Path) -> tuple[Queue, list[Review]]:
     keys = keys_of((line.review.pair, line.review.face) for line in ordered)
     queue = Queue("Pairs to be labelled", ROLES, sheet, keys, np.arange(len(ordered) + 1))
     return queue, [line.review for line in every]
+
+
+def _by_doubt(lines: list[_Line]) -> Int64:
+    """`FIRST` pairs of every stratum, then whole strata, the most doubtful one first; within a stratum as they were
+    drawn. So whatever part is labelled is a random one of its stratum, which rates are estimated from."""
+    cut = copy_model().cut
+    doubt = np.abs(np.nan_to_num([line.probability for line in lines], nan=cut) - cut)
+    strata = [line.review.drawn.stratum if line.review.drawn else "" for line in lines]
+    _, stratum = np.unique(strata, return_inverse=True)
+    mean = np.bincount(stratum, doubt) / np.bincount(stratum)
+    seen = Counter[int]()
+    later = np.zeros(len(lines), bool)
+    for place, each in enumerate(stratum.tolist()):
+        seen[each] += 1
+        later[place] = seen[each] > FIRST
+    return np.lexsort((np.arange(len(lines)), stratum, mean[stratum], later)).astype(np.int64)
 
 
 def _lines(path: Path) -> list[_Line]:

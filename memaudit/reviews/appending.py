@@ -55,7 +55,7 @@ def _alone(path: Path) -> Iterator[None]:
     try:
         while True:
             try:
-                with locked(lock):
+                with locked(lock, stays=False):
                     yield
                 return
             except HeldError as error:

@@ -60,6 +60,7 @@ def write_project(root: Path) -> Path:
         "embed {generations} --out {other-store} --encoder thumbnail --quiet",
         "embed {held-out}.csv --out {held-store} --encoder thumbnail --quiet",
         "index {store} --out {index} --recipe flat --quiet",
+        "calibrate propose {store} --match-from 0.2 --count 24 --out {proposal} --quiet",
         "dedup {store} --out {dedup} --quiet",
         "audit {generations} --against {store} --control {held-out} --out {out}/audit --quiet",
         "audit {generations} --against {store} --control {held-out} --out {out}/baseline --quiet",
