@@ -20,6 +20,7 @@ from memaudit.reviews import (
     Verdict,
     append_reviews,
     as_seen,
+    is_whole,
     later,
     mend,
     reviews_of,
@@ -97,6 +98,8 @@ class Book:
         data = whole[0] + whole[1]
         added = list(reviews_of(self.path, io.BytesIO(data)))
         self._take(added)
+        if whole[2] and is_whole(self.path, whole[2]):  # it has no end yet, and is read again when it gets it
+            self._take(reviews_of(self.path, io.BytesIO(whole[2])))
         self.lines += len(added)
         self._read = _Read(self._read.size + len(data), (self._read.end + data)[-_END:])
 

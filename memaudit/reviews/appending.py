@@ -74,17 +74,24 @@ def _mend(path: Path, descriptor: int) -> int:
     last = os.pread(descriptor, size - start, start).rpartition(b"\n")[2]
     if not last:
         return 0
-    try:
-        whole = isinstance(json.loads(last), dict)
-    except (ValueError, RecursionError):
-        whole = False
-    if whole:
+    if is_whole(path, last):
         _add(descriptor, b"\n")
         return 0
-    if not (last.startswith(_BEGINS) or _BEGINS.startswith(last)):
-        raise InputError(f"{path} holds no reviews: its last line is neither whole nor one that was begun")
     os.ftruncate(descriptor, size - len(last))
     return len(last)
+
+
+def is_whole(path: Path, last: bytes) -> bool:
+    """Whether a last line without its end is whole; False for one that was begun. Raises InputError for what is neither
+    and so none of ours to take away."""
+    try:
+        if isinstance(json.loads(last), dict):
+            return True
+    except (ValueError, RecursionError):
+        pass
+    if last.startswith(_BEGINS) or _BEGINS.startswith(last):
+        return False
+    raise InputError(f"{path} holds no reviews: its last line is neither whole nor one that was begun")
 
 
 def _add(descriptor: int, data: bytes) -> None:

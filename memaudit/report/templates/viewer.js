@@ -42,7 +42,7 @@ const Viewer = (function () {
         return size ? canvas(size, pair.labels[i], shotOf(pair[side], size, {}), ...boxed(pair[side + "_box"], size)) : pair.absent(side);
       });
     }
-    $("v-how").textContent = (pair.matrix ? "The " + one + " is laid on the " + other + " as the run aligned them" : "No alignment is stored: the " + one + " is stretched over the " + other) +
+    $("v-how").textContent = (pair.matrix ? "The " + one + " is laid on the " + other + " as the " + (pair.run || "run") + " aligned them" : "No alignment is stored: the " + one + " is stretched over the " + other) +
       { slider: ": left of the edge the " + other + ", right of it the " + one + ".", flicker: ", in turns.", difference: ": black where both are the same." }[mode];
     const over = shotOf(pair.query, query, { transform: laid(pair.matrix, query, reference) });
     const [w, h] = reference, edge = mode === "slider" ? w * $("v-slider").value / 1000 : 0;
