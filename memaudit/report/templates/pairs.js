@@ -146,8 +146,9 @@ const Pairs = (function () {
     draw();
   }
   function renew() {
-    const found = page.all.map(decision), differ = found.filter(each => each.differ).length;
-    $("r-count").textContent = number(found.filter(each => each.verdicts.size).length) + " of " + number(page.all.length) + " decided" + (differ ? ", " + number(differ) + " disagree" : "");
+    const once = [...new Map(page.all.map((card, i) => [pairOf(card) || i, card])).values()]; // a pair may stand in two places
+    const found = once.map(decision), differ = found.filter(each => each.differ).length;
+    $("r-count").textContent = number(found.filter(each => each.verdicts.size).length) + " of " + number(once.length) + " decided" + (differ ? ", " + number(differ) + " disagree" : "");
     page.changed();
     if (viewer.open) told();
   }
@@ -191,7 +192,7 @@ const Pairs = (function () {
     line.textContent = [card.decided, found.words].filter(Boolean).join(" · ");
     line.hidden = !line.textContent;
     line.classList.toggle("warn", found.differ);
-    buttons.replaceChildren(...marks(card));
+    if (buttons) buttons.replaceChildren(...marks(card));
   }
   return { begin, renew, decision, put, look, drawn: card => drawn.has(pairOf(card)), reset: () => { at = -1; } };
 })();

@@ -36,8 +36,15 @@
     try { why = JSON.parse(told).error; } catch { /* a plain text */ }
     throw new Error(why);
   }
+  // One thing at a time: a key that is pressed before the next pair stands there is not about it
+  let busy = false;
   const guarded = action => async (...given) => {
+    if (busy) return;
+    busy = true;
+    $("sheet").setAttribute("aria-busy", "true");
     try { await action(...given); } catch (error) { note(error.message); }
+    busy = false;
+    $("sheet").setAttribute("aria-busy", "false");
   };
 
   // A sheet
