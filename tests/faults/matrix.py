@@ -43,6 +43,7 @@ INPUTS = {
     "held-store": ("held-store", "store"),
     "index": ("index", "index"),
     "dedup": ("dedup", "run"),
+    "export": ("export", "export"),
     "report": ("audit/report.json", "report"),
     "baseline": ("baseline/report.json", "report"),
     "dedup-report": ("dedup/report.json", "report"),
@@ -84,6 +85,7 @@ COMMANDS = (
     "info {report}",
     "verify {store}",
     "verify {index}",
+    "verify {export}",
     "verify {report}",
     "verify {dedup-report}",
     "faces {training} --out {out}",
@@ -230,6 +232,7 @@ _FILES = {
     "store": ("store.json", "*.h5"),
     "index": ("index.json", "*.faiss"),
     "run": ("report.json", "decisions.parquet"),
+    "export": ("export.json", "plan.json", "*.tar", "shard*.parquet"),
 }
 _ANY = {"is absent": absent, "is empty": emptied, "is of another type": of_other_type}
 _NO_FILE = {"is a pipe": pipe, "is endless": endless, "is a link to itself": link_to_itself}

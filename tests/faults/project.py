@@ -61,6 +61,7 @@ def write_project(root: Path) -> Path:
         "embed {held-out}.csv --out {held-store} --encoder thumbnail --quiet",
         "index {store} --out {index} --recipe flat --quiet",
         "dedup {store} --out {dedup} --quiet",
+        "export {dedup} --to webdataset --out {export} --quiet",
         "audit {generations} --against {store} --control {held-out} --out {out}/audit --quiet",
         "audit {generations} --against {store} --control {held-out} --out {out}/baseline --quiet",
         "gate {report} --policy {policy} --ledger {ledger} --quiet",
