@@ -116,7 +116,7 @@ def test_a_sample_of_several_images_is_whole_if_one_is_kept(tmp_path: Path) -> N
     held = in_tar(made.folder / made.shards[0])
     assert {"000009.jpg", "000009.other.jpg"} <= held.keys()
     assert made.warnings == (
-        ("1 samples hold images of which some are kept and others not: they are exported whole, as kept",)
+        ("samples of several images of which some are kept and others not: 1; they are exported whole",)
         if made.samples.dropped == 0
         else ()
     )
