@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from msgspec import UNSET
 
 from memaudit import __version__
-from memaudit.api.dedup_fates import table_of
 from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, folder_of, store_at
 from memaudit.api.runs import DedupRun
+from memaudit.api.runs_given import table_of
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.exporting.choosing import KEEP, Fates, by_dedup, by_list, read_list
 from memaudit.exporting.layout import SampleCounts

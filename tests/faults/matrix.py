@@ -44,6 +44,7 @@ INPUTS = {
     "index": ("index", "index"),
     "dedup": ("dedup", "run"),
     "export": ("export", "export"),
+    "weights": ("weights", "weighing"),
     "report": ("audit/report.json", "report"),
     "baseline": ("baseline/report.json", "report"),
     "dedup-report": ("dedup/report.json", "report"),
@@ -66,6 +67,7 @@ COMMANDS = (
     "reweight {store} --kept {kept} --dedup {dedup} --out {out}",
     "prompts {store} --out {out}/prompts.csv --n 3 --dedup {dedup}",
     "prompts {store} --out {out}/prompts.csv --n 4 --held-out {held-store}",
+    "prompts {store} --out {out}/prompts.csv --n 3 --weights {weights}",
     "audit {generations} --against {store} --dedup {dedup} --control {held-out} --out {out}",
     "lookup {picture} --against {store} --dedup {dedup} --evidence {out}/evidence.json",
     "lookup {picture} --against {index}",
@@ -233,6 +235,7 @@ _FILES = {
     "index": ("index.json", "*.faiss"),
     "run": ("report.json", "decisions.parquet"),
     "export": ("export.json", "plan.json", "*.tar", "shard*.parquet"),
+    "weighing": ("report.json", "weights.parquet"),
 }
 _ANY = {"is absent": absent, "is empty": emptied, "is of another type": of_other_type}
 _NO_FILE = {"is a pipe": pipe, "is endless": endless, "is a link to itself": link_to_itself}
