@@ -45,6 +45,8 @@ INPUTS = {
     "held-store": ("held-store", "store"),
     "index": ("index", "index"),
     "dedup": ("dedup", "run"),
+    "export": ("export", "export"),
+    "weights": ("weights", "weighing"),
     "report": ("audit/report.json", "report"),
     "baseline": ("baseline/report.json", "report"),
     "dedup-report": ("dedup/report.json", "report"),
@@ -67,6 +69,7 @@ COMMANDS = (
     "reweight {store} --kept {kept} --dedup {dedup} --out {out}",
     "prompts {store} --out {out}/prompts.csv --n 3 --dedup {dedup}",
     "prompts {store} --out {out}/prompts.csv --n 4 --held-out {held-store}",
+    "prompts {store} --out {out}/prompts.csv --n 3 --weights {weights}",
     "audit {generations} --against {store} --dedup {dedup} --control {held-out} --out {out}",
     "lookup {picture} --against {store} --dedup {dedup} --evidence {out}/evidence.json",
     "lookup {picture} --against {index}",
@@ -89,6 +92,7 @@ COMMANDS = (
     "info {report}",
     "verify {store}",
     "verify {index}",
+    "verify {export}",
     "verify {report}",
     "verify {dedup-report}",
     "faces {training} --out {out}",
@@ -235,6 +239,8 @@ _FILES = {
     "store": ("store.json", "*.h5"),
     "index": ("index.json", "*.faiss"),
     "run": ("report.json", "decisions.parquet"),
+    "export": ("export.json", "plan.json", "*.tar", "shard*.parquet"),
+    "weighing": ("report.json", "weights.parquet"),
 }
 _ANY = {"is absent": absent, "is empty": emptied, "is of another type": of_other_type}
 _NO_FILE = {"is a pipe": pipe, "is endless": endless, "is a link to itself": link_to_itself}
