@@ -30,7 +30,6 @@ from memaudit.errors import UsageError
 
 if TYPE_CHECKING:
     from memaudit.api.runs import DedupRun
-    from memaudit.report.model import DedupResults
 
 StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="A store made by memaudit embed.")]
 Clusters = Annotated[str, typer.Option("--clusters", help="Number of k-means clusters, or auto.")]
@@ -157,7 +156,7 @@ def _found(run: DedupRun) -> Iterator[str]:
         yield f"Method: {results.method}; {compared.backend}."
     if len(added) > 1:
         yield f"New pairs by clustering: {', '.join(f'{count:,}' for count in added)}."
-    yield from _on_pixels(results)
+    yield from _on_pixels(run)
     yield from _drawn_anew(run)
     if results.calibration:
         yield results.calibration.sentence
@@ -171,7 +170,10 @@ def _found(run: DedupRun) -> Iterator[str]:
         yield f"Note: {compared.note}."
 
 
-def _on_pixels(results: DedupResults) -> Iterator[str]:
+def _on_pixels(run: DedupRun) -> Iterator[str]:
+    results = run.results
+    if results is None:
+        return
     if (pixels := results.pixels) is None:
         yield f"Pairs below the threshold were not looked at: {results.no_pixels}."
         return
