@@ -57,7 +57,7 @@ class GateRun:
     >>> audit = ma.run_audit("generations", ma.embed("training", out="store", encoder="thumbnail"), out="audit")
     >>> gate = ma.run_gate("audit/report.json")
     >>> [rule.rule for rule in gate.rules if str(rule.outcome) == "fail"]
-    ['max_findings', 'max_rate']
+    ['max_findings', 'max_verbatim', 'max_rate']
     """
 
     result: GateResult
