@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from memaudit.api.encoding import Encoding
     from memaudit.api.extracting import run_extract
     from memaudit.api.facing import FaceStore, FaceSummary, find_faces, forget_faces, summarise_faces
+    from memaudit.api.filtering import FilterRound, apply_filter, review_filter, train_filter
     from memaudit.api.findings import Findings
     from memaudit.api.gating import GateRun, run_gate, write_policy
     from memaudit.api.history import History, history
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
         merge_reviews,
         sample_findings,
     )
-    from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, open_report
+    from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, FilterRun, open_report
     from memaudit.api.stores import MadeStore, embed, import_embeddings, open_store
     from memaudit.api.tables import Table
 
@@ -50,6 +51,7 @@ _HOMES = {
     "encoding": ("Encoding",),
     "extracting": ("run_extract",),
     "facing": ("FaceStore", "FaceSummary", "find_faces", "forget_faces", "summarise_faces"),
+    "filtering": ("FilterRound", "apply_filter", "review_filter", "train_filter"),
     "findings": ("Findings",),
     "gating": ("GateRun", "run_gate", "write_policy"),
     "history": ("History", "history"),
@@ -61,7 +63,7 @@ _HOMES = {
     "planning": ("SamplePlan", "plan_sample"),
     "prompting": ("Prompts", "make_prompts"),
     "reviewing": ("MergedReviews", "WrittenReviews", "convert_reviews", "merge_reviews", "sample_findings"),
-    "runs": ("AuditRun", "DedupRun", "ExtractionRun", "open_report"),
+    "runs": ("AuditRun", "DedupRun", "ExtractionRun", "FilterRun", "open_report"),
     "stores": ("MadeStore", "embed", "import_embeddings", "open_store"),
     "tables": ("Table",),
 }
@@ -78,6 +80,8 @@ __all__ = [
     "FaceChoices",
     "FaceStore",
     "FaceSummary",
+    "FilterRound",
+    "FilterRun",
     "Findings",
     "GateRun",
     "History",
@@ -92,6 +96,7 @@ __all__ = [
     "Verification",
     "WrittenReviews",
     "allow_hosts",
+    "apply_filter",
     "build_index",
     "calibrate",
     "compare",
@@ -113,6 +118,7 @@ __all__ = [
     "open_store",
     "plan_sample",
     "propose_labels",
+    "review_filter",
     "run_audit",
     "run_dedup",
     "run_extract",
@@ -120,6 +126,7 @@ __all__ = [
     "run_lookup",
     "sample_findings",
     "summarise_faces",
+    "train_filter",
     "verify",
     "write_policy",
 ]

@@ -28,6 +28,7 @@ from memaudit.cli import (
     prompts,
     reviews,
 )
+from memaudit.cli import filter as filters
 from memaudit.cli import import_embeddings as ready
 from memaudit.cli.console import harmless, print_error
 from memaudit.errors import MemauditError, explaining_imports
@@ -59,6 +60,7 @@ app.command("verify")(inspect.verify)
 app.command("doctor")(inspect.doctor)
 app.add_typer(calibrate.app, name="calibrate")
 app.add_typer(encoders.app, name="encoders")
+app.add_typer(filters.app, name="filter")
 app.add_typer(plan.app, name="plan")
 app.add_typer(reviews.app, name="reviews")
 

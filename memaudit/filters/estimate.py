@@ -20,20 +20,34 @@ DRAWS = 10_000
 _MOST_SUMMED = 4_000_000  # terms of an exact distribution; beyond them the stratum is taken for endless, which is wider
 
 
+class Known(NamedTuple):
+    """Rows whose label was known before anything was drawn: of them none is drawn, and each stands for itself."""
+
+    rows: int = 0
+    positive: int = 0
+    unsure: int = 0
+
+
 class Stratum(NamedTuple):
-    """rows: how many it has; drawn: of them at random, without replacement; positive: of the drawn; unsure: those of
-    which nobody could tell, counted both ways by bounds and not at all by the estimate."""
+    """rows: those without a label when the sample was drawn; drawn: of them at random, without replacement; positive:
+    of the drawn; unsure: those of which nobody could tell, counted both ways by bounds and not at all by the estimate;
+    known: the others."""
 
     rows: int
     drawn: int
     positive: int
     unsure: int = 0
+    known: Known = Known()
+
+    @property
+    def all(self) -> int:
+        return self.rows + self.known.rows
 
     @property
     def estimate(self) -> float:
         """Horvitz and Thompson's (1952): each answer stands for as many rows as there are for it."""
         answered = self.drawn - self.unsure
-        return self.rows * self.positive / answered if answered else 0.0
+        return (self.rows * self.positive / answered if answered else 0.0) + self.known.positive
 
 
 @dataclass(frozen=True)
@@ -58,13 +72,15 @@ class AtCut:
 
 @dataclass(frozen=True)
 class Estimate:
-    """positives: how many images are of the class; cuts: below each stratum but the last, the highest first.
+    """positives: how many images are of the class; cuts: below each stratum but the last, the highest first;
+    strata: what was drawn and found.
 
     error: of the lower bounds; those of intervals are two-sided, of `confidence`.
     """
 
     positives: Bounded
     cuts: tuple[AtCut, ...]
+    strata: tuple[Stratum, ...]
     error: float
     confidence: float = CONFIDENCE
 
@@ -88,7 +104,7 @@ def estimate(strata: list[Stratum], error: float, confidence: float = CONFIDENCE
     ends = (tail, 1 - tail, error)
     positives = _bounded(float(points.sum()), low.sum(axis=0), high.sum(axis=0), ends)
     cuts = tuple(_at_cut(strata, number, points, (low, high), ends) for number in range(1, len(strata)))
-    return Estimate(positives, cuts, error, confidence)
+    return Estimate(positives, cuts, tuple(strata), error, confidence)
 
 
 class Cloud:
@@ -105,7 +121,8 @@ class Cloud:
     def one(self, number: int, stratum: Stratum) -> tuple[Float64, Float64]:
         uniform = self._uniform[number]
         most = stratum._replace(positive=stratum.positive + stratum.unsure)
-        return _lower(stratum, uniform), _upper(most, uniform)
+        known = stratum.known
+        return _lower(stratum, uniform) + known.positive, _upper(most, uniform) + known.positive + known.unsure
 
 
 def recall_lower(low: Float64, high: Float64, above: int, error: float) -> float:
@@ -121,7 +138,7 @@ def _at_cut(
     ends: tuple[float, float, float],
 ) -> AtCut:
     low, high = draws
-    rows = sum(stratum.rows for stratum in strata[:above])
+    rows = sum(stratum.all for stratum in strata[:above])
     found, total = float(points[:above].sum()), float(points.sum())
     least = _share(low[:above].sum(axis=0), high[above:].sum(axis=0), 0.0)
     most = _share(high[:above].sum(axis=0), low[above:].sum(axis=0), 1.0)
@@ -147,7 +164,7 @@ def _bounded(value: float, least: Float64, most: Float64, ends: tuple[float, flo
 
 def _lower(stratum: Stratum, uniform: Float64) -> Float64:
     """Positives T with P(as many found, or more | T) = uniform."""
-    rows, drawn, positive, _ = stratum
+    rows, drawn, positive, *_ = stratum
     if drawn == rows or positive == 0:
         return np.full(len(uniform), float(positive))
     if (tail := _tail(rows, drawn, positive - 1)) is not None:
@@ -157,7 +174,7 @@ def _lower(stratum: Stratum, uniform: Float64) -> Float64:
 
 def _upper(stratum: Stratum, uniform: Float64) -> Float64:
     """Positives T with P(as few found, or fewer | T) = uniform."""
-    rows, drawn, positive, _ = stratum
+    rows, drawn, positive, *_ = stratum
     most = float(rows - (drawn - positive))
     if drawn == rows or positive == drawn:
         return np.full(len(uniform), most)

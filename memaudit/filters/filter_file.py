@@ -15,9 +15,8 @@ from memaudit.errors import InputError, UsageError
 from memaudit.files import digest_of, open_regular, read_json, reason_of, sealed, unsealed, write_json, write_text
 from memaudit.filters.estimate import AtCut, Estimate
 from memaudit.filters.probe import Probe
-from memaudit.filters.strata import Strata
 from memaudit.images.text_rows import text_rows
-from memaudit.types import EncoderSpec
+from memaudit.types import EncoderSpec, Float64
 
 SCHEMA = "memaudit-filter/1"
 FILTER, LABELS, NEXT = "filter.json", "labels.csv", "next.csv"
@@ -41,10 +40,11 @@ class Filter:
     """A probe and what is known of it.
 
     planes, intercept, slope, offset: the probe's; rounds: of training so far; text: the prompt, if there was one.
-    stores: digests of the stores that the strata are of; low, rows: the strata, the lowest of which has no low;
-    sample: stratum of each image that was drawn. recall: what a cut must find; labels: the digest of those
-    that were read; looks: how often the sample was looked
-    at; looked: the digest of what was seen last; cut: the stratum below which the cut lies.
+    stores: digests of the stores that the strata are of; low, rows: the strata, the lowest of which has no low, and how
+    many images without a label each had when the sample was drawn; sample: stratum of each image that was drawn;
+    settled: of each that had a label by then. recall: what a cut must find; labels: the digest of those that were read;
+    looks: how often a sample was looked at; looked: the digest of what was seen last; cut: the stratum below which the
+    cut lies.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Filter:
     low: tuple[float, ...]
     rows: tuple[int, ...]
     sample: dict[str, int]
+    settled: dict[str, int]
     recall: float
     labels: str = ""
     looks: int = 0
@@ -73,8 +74,9 @@ class Filter:
         return Probe(planes, self.intercept, self.slope, self.offset)
 
     @property
-    def strata(self) -> Strata:
-        return Strata(np.array([*self.low, -np.inf]), np.array(self.rows, np.int64))
+    def borders(self) -> Float64:
+        """The logit from which on a row is in a stratum, of each."""
+        return np.array([*self.low, -np.inf])
 
     @property
     def at_cut(self) -> AtCut | None:
@@ -86,6 +88,11 @@ class Filter:
     @property
     def cut_logit(self) -> float | None:
         return None if self.cut is None else self.low[self.cut]
+
+    @property
+    def cut_probability(self) -> float | None:
+        at = self.cut_logit
+        return None if at is None else float(self.probe.probabilities(np.array([at]))[0])
 
     @property
     def digest(self) -> str:
@@ -130,7 +137,7 @@ def _require_sound(path: Path, found: Filter) -> None:
     planes = [len(plane) for plane in found.planes] == [encoder.dim for encoder in found.encoders]
     strata = len(found.rows) == len(found.low) + 1 and list(found.low) == sorted(found.low, reverse=True)
     cuts = found.cut is None or (found.estimate is not None and 0 <= found.cut < len(found.low))
-    sample = all(0 <= stratum < len(found.rows) for stratum in found.sample.values())
+    sample = all(0 <= each < len(found.rows) for each in (*found.sample.values(), *found.settled.values()))
     if not (planes and found.planes and strata and cuts and sample and found.slope > 0):
         raise InputError(f"{path} is no valid filter: its planes, strata, sample and cut do not fit together")
 

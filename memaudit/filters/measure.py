@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from memaudit.files import digest_of
-from memaudit.filters.estimate import Stratum, estimate
+from memaudit.filters.estimate import Known, Stratum, estimate
 from memaudit.filters.filter_file import Filter
 from memaudit.filters.labels import Answer, Labels
 from memaudit.filters.probe import calibrated
@@ -44,13 +45,18 @@ def measured(found: Filter, labels: Labels) -> Measured:
 
 
 def strata_of_sample(found: Filter, labels: Labels) -> list[Stratum]:
-    drawn, positive, unsure = (np.zeros(len(found.rows), np.int64) for _ in range(3))
-    for image_id, stratum in found.sample.items():
-        drawn[stratum] += 1
-        positive[stratum] += labels.get(image_id) is Answer.YES
-        unsure[stratum] += labels.get(image_id) is Answer.UNSURE
-    counts = zip(found.rows, drawn.tolist(), positive.tolist(), unsure.tolist(), strict=True)
-    return [Stratum(*each) for each in counts]
+    """What of each stratum was drawn and found, and what of it had a label before."""
+    drawn, known = (_counted(each, labels, len(found.rows)) for each in (found.sample, found.settled))
+    return [Stratum(rows, *own, before) for rows, own, before in zip(found.rows, drawn, known, strict=True)]
+
+
+def _counted(stratum: Mapping[str, int], labels: Labels, count: int) -> list[Known]:
+    """Of each stratum its images, the positive, and those of which nobody could tell."""
+    found = np.zeros((count, 3), np.int64)
+    for image_id, number in stratum.items():
+        answer = labels.get(image_id)
+        found[number] += (1, answer is Answer.YES, answer is Answer.UNSURE)
+    return [Known(*each) for each in found.tolist()]
 
 
 def recalibrated(found: Filter, labels: Labels, logits: dict[str, float]) -> Filter:

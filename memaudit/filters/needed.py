@@ -60,7 +60,8 @@ def _grown(stratum: Stratum, observed: Stratum) -> Stratum | None:
         return None
     scale = drawn / observed.drawn if observed.drawn else 0.0
     positive = min(drawn, round(observed.positive * scale))
-    return Stratum(stratum.rows, drawn, positive, min(drawn - positive, round(observed.unsure * scale)))
+    unsure = min(drawn - positive, round(observed.unsure * scale))
+    return stratum._replace(drawn=drawn, positive=positive, unsure=unsure)
 
 
 def _steps(

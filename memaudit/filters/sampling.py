@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,29 +13,50 @@ from memaudit.filters.joined import Joined
 from memaudit.filters.labels import Labels
 from memaudit.filters.measure import strata_of_sample
 from memaudit.filters.needed import Needed
-from memaudit.filters.strata import Drawn, Strata, draw, shares, strata_of
-from memaudit.types import Int64
+from memaudit.filters.strata import Drawn, borders_of, draw, shares, stratum_of
+from memaudit.types import Float64, Int64
 
 
-def with_sample(joined: Joined, after: Filter, scored: Scored, count: int, seed: int) -> tuple[Filter, Drawn]:
-    """The filter with strata by its scores, and `count` images drawn from them for an estimate."""
+def with_sample(
+    joined: Joined, after: Filter, scored: Scored, known: Mapping[str, int], count: int, seed: int
+) -> tuple[Filter, Drawn]:
+    """The filter with strata by its scores, and `count` images without a label drawn from them for an estimate. known:
+    rows of those that have one."""
     rows = scored.rows
     probability = after.probe.probabilities(scored.logits[rows])
     likely = max(int((probability >= 0.5).sum()), after.trained.positive)
-    strata = strata_of(scored.logits[rows], likely)
-    stratum = strata.of(scored.logits[rows])
-    expected = np.bincount(stratum, probability, len(strata.rows)) / np.maximum(strata.rows, 1)
-    wanted = shares(strata, expected, likely, count) if count else np.zeros(len(strata.rows), np.int64)
-    drawn = draw(stratum, rows, wanted, np.empty(0, np.int64), seed + after.rounds)
-    fresh = replace(after, stores=tuple(joined.digests), sample={}, looked="", estimate=None, cut=None)
-    return sampled(joined, fresh, strata, drawn), drawn
+    low = borders_of(scored.logits[rows], likely)
+    free = ~np.isin(rows, np.array([*known.values()], np.int64))
+    rows, probability = rows[free], probability[free]
+    stratum = stratum_of(low, scored.logits[rows])
+    count_of = np.bincount(stratum, minlength=len(low))
+    expected = np.bincount(stratum, probability, len(low)) / np.maximum(count_of, 1)
+    wanted = shares(count_of, expected, likely, count) if count else np.zeros(len(low), np.int64)
+    drawn = draw(stratum, rows, wanted, seed + after.rounds)
+    fresh = replace(
+        after,
+        stores=tuple(joined.digests),
+        low=tuple(low[:-1].tolist()),
+        rows=tuple(count_of.tolist()),
+        sample={},
+        settled=_settled(low, scored, known),
+        looked="",
+        estimate=None,
+        cut=None,
+    )
+    return sampled(joined, fresh, drawn), drawn
 
 
-def sampled(joined: Joined, found: Filter, strata: Strata, drawn: Drawn) -> Filter:
+def _settled(low: Float64, scored: Scored, known: Mapping[str, int]) -> dict[str, int]:
+    stratum = stratum_of(low, scored.logits[np.array([*known.values()], np.int64)])
+    return dict(zip(known, stratum.tolist(), strict=True))
+
+
+def sampled(joined: Joined, found: Filter, drawn: Drawn) -> Filter:
     """The filter with these drawn as well."""
     names = joined.stores[0].columns(drawn.row).image_id.tolist()
     sample = {**found.sample, **dict(zip(names, drawn.stratum.tolist(), strict=True))}
-    return replace(found, low=tuple(strata.low[:-1].tolist()), rows=tuple(strata.rows.tolist()), sample=sample)
+    return replace(found, sample=sample)
 
 
 def top_up(found: Filter, labels: Labels, need: Needed | None, most: int) -> Int64:

@@ -15,18 +15,6 @@ _LEAST_DRAWN = 5
 _HIDDEN = 0.05  # of the likely positives: as many are taken to be hidden in any stratum when a sample is shared out
 
 
-class Strata(NamedTuple):
-    """Runs of rows by score, the highest first. low (k,): the logit from which on a row is in the stratum, -inf for the
-    last; rows (k,): how many there are."""
-
-    low: Float64
-    rows: Int64
-
-    def of(self, logits: Float32) -> Int64:
-        """The stratum of each logit."""
-        return np.searchsorted(-self.low, -logits.astype(np.float64), side="left").astype(np.int64)
-
-
 class Drawn(NamedTuple):
     """Rows that were drawn, and the stratum of each."""
 
@@ -34,8 +22,9 @@ class Drawn(NamedTuple):
     stratum: Int64
 
 
-def strata_of(logits: Float32, likely: int) -> Strata:
-    """Strata of the scored rows, whose logits are given. likely: how many are likely to be of the class.
+def borders_of(logits: Float32, likely: int) -> Float64:
+    """The logit from which on a row is in a stratum, of each (k,), the highest first and -inf for the last. likely: how
+    many of the rows are likely to be of the class.
 
     A border lies between two different logits; what is equal is in one stratum.
     """
@@ -48,39 +37,41 @@ def strata_of(logits: Float32, likely: int) -> Strata:
             continue
         lows.append((ordered[end - 1] + ordered[end]) / 2)
         last = end
-    low = np.array([*lows, -np.inf])
-    reached = np.searchsorted(-ordered, -low, side="right")
-    return Strata(low, np.diff(reached, prepend=0).astype(np.int64))
+    return np.array([*lows, -np.inf])
 
 
-def shares(strata: Strata, expected: Float64, likely: int, count: int) -> Int64:
+def stratum_of(borders: Float64, logits: Float32) -> Int64:
+    """The number of the stratum of each logit."""
+    return np.searchsorted(-borders, -logits.astype(np.float64), side="left").astype(np.int64)
+
+
+def shares(rows: Int64, expected: Float64, likely: int, count: int) -> Int64:
     """How many rows to draw of each stratum, `count` in all or as many as there are, by Neyman's allocation (1934) for
     the expected shares of positives; more where five of each are more."""
-    hidden = np.minimum(0.5, _HIDDEN * max(likely, 1) / np.maximum(strata.rows, 1))
+    hidden = np.minimum(0.5, _HIDDEN * max(likely, 1) / np.maximum(rows, 1))
     share = np.clip(expected, hidden, np.maximum(1 - hidden, hidden))
-    wanted = strata.rows * np.sqrt(share * (1 - share))
-    least = np.minimum(strata.rows, _LEAST_DRAWN)
+    wanted = rows * np.sqrt(share * (1 - share))
+    least = np.minimum(rows, _LEAST_DRAWN)
     drawn = least.astype(np.float64)
     for _ in range(len(wanted) + 1):  # what a small stratum cannot give is given to the others
-        free = drawn < strata.rows
+        free = drawn < rows
         left = count - drawn[~free].sum() - 0.0
         if not free.any() or wanted[free].sum() <= 0:
             break
-        given = np.clip(left * wanted[free] / wanted[free].sum(), least[free], strata.rows[free])
+        given = np.clip(left * wanted[free] / wanted[free].sum(), least[free], rows[free])
         if np.allclose(drawn[free], given):
             break
         drawn[free] = given
-    return np.minimum(np.ceil(drawn), strata.rows).astype(np.int64)
+    return np.minimum(np.ceil(drawn), rows).astype(np.int64)
 
 
-def draw(stratum: Int64, rows: Int64, wanted: Int64, taken: Int64, seed: int) -> Drawn:
-    """Draw rows of each stratum without replacement. stratum, rows (n,): of the scored rows; wanted: how many to draw
-    of each; taken: rows that were drawn before, which are not drawn again."""
+def draw(stratum: Int64, rows: Int64, wanted: Int64, seed: int) -> Drawn:
+    """Draw rows of each stratum without replacement. stratum, rows (n,): of those that may be drawn; wanted: how many
+    of each."""
     generator = np.random.default_rng(seed)
     found = []
     for number, count in enumerate(wanted.tolist()):
         members = rows[stratum == number]
-        members = members[~np.isin(members, taken)] if len(taken) else members
         found.append(generator.choice(members, min(count, len(members)), replace=False))
     numbers = np.repeat(np.arange(len(found)), [len(part) for part in found])
     return Drawn(np.concatenate([*found, np.empty(0, np.int64)]).astype(np.int64), numbers.astype(np.int64))

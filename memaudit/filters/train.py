@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from memaudit.filters.learning import TextPlane, learned, rows_of
 from memaudit.filters.measure import Measured, measured, recalibrated, unlabelled
 from memaudit.filters.needed import Needed, labels_needed
 from memaudit.filters.sampling import images_of, sampled, top_up, with_sample
-from memaudit.filters.strata import Drawn, draw
+from memaudit.filters.strata import Drawn, draw, stratum_of
 from memaudit.statistics import error_of_attempt
 from memaudit.types import CONFIDENCE, Float64, Int64, Progress, silent
 
@@ -54,14 +55,21 @@ class Round:
 
 @dataclass(frozen=True)
 class _Given:
-    """What a round begins with. known: rows of images that have a label; sample: rows of those that were drawn."""
+    """What a round begins with. rows: of images that have a label, or were drawn, or were settled by then."""
 
     joined: Joined
     labels: Labels
-    known: dict[str, int]
-    sample: dict[str, int]
+    rows: dict[str, int]
     options: TrainOptions
     progress: Progress
+
+    @cached_property
+    def known(self) -> dict[str, int]:
+        """Rows of images that have a label."""
+        return {image_id: row for image_id, row in self.rows.items() if image_id in self.labels}
+
+    def rows_of(self, images: Iterable[str]) -> Int64:
+        return np.array([self.rows[each] for each in images if each in self.rows], np.int64)
 
     @property
     def unknown(self) -> int:
@@ -96,15 +104,13 @@ def train(
     """
     require_possible(options)
     seen = digest_of(sorted((image_id, str(answer)) for image_id, answer in labels.items()))
-    rows = _located(joined, {*labels, *(before.sample if before else ())}, progress)
-    known = {image_id: row for image_id, row in rows.items() if image_id in labels}
-    sample = {image_id: row for image_id, row in rows.items() if before and image_id in before.sample}
-    given = _Given(joined, labels, known, sample, options, progress)
+    earlier = (*before.sample, *before.settled) if before else ()
+    given = _Given(joined, labels, _located(joined, {*labels, *earlier}, progress), options, progress)
     if before is None:
         if options.measure:
             raise UsageError("--measure keeps the probe that there is, and there is none: train one first")
         return _next_round(given, _empty(name, joined, options, seen), None, text)
-    return _after(given, replace(before, recall=options.recall), seen, text)
+    return _after(given, before, seen, text)
 
 
 def _after(given: _Given, before: Filter, seen: str, text: TextPlane | None) -> Round:
@@ -114,10 +120,11 @@ def _after(given: _Given, before: Filter, seen: str, text: TextPlane | None) -> 
         raise InconclusiveError(
             "the stores are not those that the sample was drawn from: train without --measure, which draws another"
         )
-    if before.labels == seen and same and not options.measure and not options.again:
-        return Round(before, None, unknown=given.unknown, left=len(unlabelled(before, given.labels)))
-    before = replace(before, labels=seen)
     left = unlabelled(before, given.labels) if same else []
+    nothing_new = before.labels == seen and same and not options.measure and not options.again
+    if nothing_new and (left or not before.sample or before.recall == options.recall):
+        return Round(replace(before, recall=options.recall), None, unknown=given.unknown, left=len(left))
+    before = replace(before, labels=seen, recall=options.recall)
     if same and left and not options.again and (options.measure or 2 * len(left) < len(before.sample)):
         return _labelled_in_part(given, before, left)
     result = _measured(given, before) if same and before.sample and not left else None
@@ -132,7 +139,7 @@ def _after(given: _Given, before: Filter, seen: str, text: TextPlane | None) -> 
 def _empty(name: str, joined: Joined, options: TrainOptions, seen: str) -> Filter:
     planes = tuple((0.0,) * encoder.dim for encoder in joined.encoders)
     nothing = Trained(0, 0, 0, 0.0, None)
-    like = Filter(name, joined.encoders, planes, 0.0, 1.0, 0.0, 0, "", nothing, (), (), (0,), {}, options.recall)
+    like = Filter(name, joined.encoders, planes, 0.0, 1.0, 0.0, 0, "", nothing, (), (), (0,), {}, {}, options.recall)
     return replace(like, labels=seen)
 
 
@@ -142,7 +149,7 @@ def _next_round(given: _Given, before: Filter, result: Measured | None, text: Te
     after = learned(joined, labels, given.known, like, text, options.seed)
     positives = rows_of(given.known, labels, Answer.YES)
     scored = score_rows(joined, after.probe, positives, options.seed, given.progress)
-    after, drawn = with_sample(joined, after, scored, options.sample, options.seed)
+    after, drawn = with_sample(joined, after, scored, given.known, options.sample, options.seed)
     chosen = _choose(given, after, scored, drawn)
     images = images_of(joined, after, scored, chosen, drawn, labels)
     need = None if result is None else _needed(result)
@@ -166,8 +173,8 @@ def _located(joined: Joined, wanted: Collection[str], progress: Progress) -> dic
 
 def _measured(given: _Given, before: Filter) -> Measured:
     result = measured(before, given.labels)
-    rows = np.array([*given.sample.values()], np.int64)
-    logits = dict(zip(given.sample, _logits_of(given.joined, before, rows).tolist(), strict=True))
+    sample = [each for each in before.sample if each in given.rows]
+    logits = dict(zip(sample, _logits_of(given.joined, before, given.rows_of(sample)).tolist(), strict=True))
     return Measured(recalibrated(result.filter, given.labels, logits), result.strata)
 
 
@@ -185,7 +192,7 @@ def _choose(given: _Given, after: Filter, scored: Scored, drawn: Drawn) -> Chose
 
 def _labelled_in_part(given: _Given, before: Filter, left: list[str]) -> Round:
     """All stays; what is left of the sample is asked for."""
-    rows = np.array([given.sample[each] for each in left], np.int64)
+    rows = given.rows_of(left)
     drawn = Drawn(rows, np.array([before.sample[each] for each in left], np.int64))
     images = images_of(
         given.joined, before, _scored_alone(given, before, rows), Chosen(_NONE, _NONE), drawn, given.labels
@@ -207,13 +214,14 @@ def _more_of_sample(given: _Given, before: Filter, result: Measured | None) -> R
     need = _needed(result) if result else None
     scored = score_rows(joined, found.probe, _NONE, options.seed, given.progress)
     if result is None:
-        found, drawn = with_sample(joined, found, scored, options.sample, options.seed)
+        found, drawn = with_sample(joined, found, scored, given.known, options.sample, options.seed)
     else:
         wanted = top_up(found, given.labels, need, options.sample)
-        taken = np.array(sorted(given.sample.values()), np.int64)
-        stratum = found.strata.of(scored.logits[scored.rows])
-        drawn = draw(stratum, scored.rows, wanted, taken, options.seed + found.rounds + 7919 * found.looks)
-        found = sampled(joined, found, found.strata, drawn)
+        taken = given.rows_of((*found.sample, *found.settled))  # and no other label: those were asked for by score
+        stratum = stratum_of(found.borders, scored.logits[scored.rows])
+        unknown = ~np.isin(scored.rows, taken)
+        drawn = draw(stratum[unknown], scored.rows[unknown], wanted, options.seed + found.rounds + 7919 * found.looks)
+        found = sampled(joined, found, drawn)
     images = images_of(joined, found, scored, Chosen(_NONE, _NONE), drawn, given.labels)
     return Round(found, images, result, need, given.unknown)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from memaudit.report.board import board_of, board_of_faces, model_of
 from memaudit.report.cards import findings_part
 from memaudit.report.effort import Mark, how_hard
-from memaudit.report.model import About, AuditResults, DedupResults, FaceAuditResults, Report
+from memaudit.report.model import About, AuditResults, DedupResults, FaceAuditResults, FilterResults, Report
 from memaudit.report.page import script_of, write_page
 from memaudit.report.page_pictures import PagePictures
 from memaudit.report.searched import searched_in
@@ -26,6 +26,7 @@ _TITLES = {
     "audit": "Regurgitation audit",
     "dedup": "Near-duplicates of a training set",
     "extraction": "Extraction: prompts that give one picture",
+    "filter": "Filter",
 }
 
 
@@ -72,6 +73,8 @@ def write_report_page(
         template, more = "dedup.html", _of_dedup(report, results)
     elif report.kind == "extraction" and report.findings:
         template, more = "extraction.html", {"pictured": PROMPTS_SHOWN}
+    elif isinstance(results, FilterResults):
+        template, more = "filter.html", {"facts": list(_of_filter(report, results))}
     else:
         template, more = "inconclusive.html", {"title": _TITLES[report.kind], "board": board_of(report)}
     named = report.head.about.model if report.head.about else ""
@@ -95,6 +98,14 @@ def _of_dedup(report: Report, results: DedupResults) -> dict[str, object]:
     steps = [[at.threshold, at.pairs, at.images, at.groups] for at in results.by_threshold]
     own = {"script": script, "script_digest": digest if report.findings else "", "at_thresholds": steps}
     return {"skews_shown": SKEWS_SHOWN, **own}
+
+
+def _of_filter(report: Report, results: FilterResults) -> Iterator[tuple[str, str]]:
+    learned = results.training
+    yield "Class", results.name + (f", by the prompt “{learned.text}”" if learned.text else "")
+    presumed = f"; {learned.presumed:,} random images were taken for such" if learned.presumed else ""
+    yield "Labels", f"{learned.positive:,} of the class, {learned.negative:,} not{presumed}; {learned.rounds:,} rounds"
+    yield "When", day_of(report.created)
 
 
 def day_of(created: str) -> str:

@@ -18,6 +18,7 @@ from memaudit.report.model import (
     ExtractionResults,
     FaceAuditResults,
     FaceMatch,
+    FilterResults,
     Finding,
     Group,
     Head,
@@ -34,17 +35,24 @@ from memaudit.report.model import (
 
 FACES = "faces"
 FIRST_SCHEMA = "urn:memaudit:report:1"
-_RESULTS: dict[str, type[AuditResults | DedupResults | ExtractionResults]] = {
+_RESULTS: dict[str, type[AuditResults | DedupResults | ExtractionResults | FilterResults]] = {
     "audit": AuditResults,
     "dedup": DedupResults,
     "extraction": ExtractionResults,
+    "filter": FilterResults,
 }
 _FINDINGS: dict[str, type[ImageMatch | Group | PromptGroup]] = {
     "audit": ImageMatch,
     "dedup": Group,
     "extraction": PromptGroup,
+    "filter": PromptGroup,  # it has none
 }
-MEASURE = {"audit": "searched", "dedup": "recall", "extraction": "memorised"}  # no run measured without it
+MEASURE = {
+    "audit": "searched",
+    "dedup": "recall",
+    "extraction": "memorised",
+    "filter": "decided",
+}  # no run measured without it
 P = TypeVar("P", bound=Part)
 
 

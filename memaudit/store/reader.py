@@ -40,8 +40,8 @@ class StoredBlock(NamedTuple):
 
 
 class NamedBlock(NamedTuple):
-    """A run of all rows from `first` on: image_ids (n,), status codes (n,) and embeddings (n, dim) as stored, which mean
-    nothing where the status is not that of a comparable row."""
+    """A run of all rows from `first` on: image_ids (n,), status codes (n,) and embeddings (n, dim) as stored, which
+    mean nothing where the status is not that of a comparable row."""
 
     first: int
     image_id: NDArray[np.object_]

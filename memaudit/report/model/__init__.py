@@ -79,6 +79,14 @@ from memaudit.report.model.figures import (
     file_digest,
     rate_of,
 )
+from memaudit.report.model.filters import (
+    Bounds,
+    FilterDecided,
+    FilterMeasured,
+    FilterResults,
+    FilterStratum,
+    FilterTraining,
+)
 from memaudit.report.model.report import (
     SCHEMA,
     About,
@@ -107,6 +115,7 @@ __all__ = [
     "AuditSimilarities",
     "Bin",
     "Calibration",
+    "Bounds",
     "ByPrompt",
     "Cells",
     "Cleanness",
@@ -127,6 +136,11 @@ __all__ = [
     "FaceSimilarities",
     "FaceStanding",
     "Faces",
+    "FilterDecided",
+    "FilterMeasured",
+    "FilterResults",
+    "FilterStratum",
+    "FilterTraining",
     "Finding",
     "FindingsBand",
     "Group",
