@@ -46,6 +46,7 @@ _ORDER = (
         "page_choices",
         "auditing",
         "extracting",
+        "filtering",
         "looking_up",
         "facing",
         "reviewing",

@@ -66,9 +66,10 @@ class FilterRound:
     def headline(self) -> str:
         at, found = self.filter.at_cut, self.filter
         if at is not None and found.estimate is not None:
+            sure = percent_down(1 - found.estimate.error)
             return (
-                f"The cut finds {percent(at.recall.value)} of {found.name}, with {percent_down(1 - found.estimate.error)} "
-                f"confidence at least {percent_down(at.recall.lower)}; {percent(at.precision.value)} of what is at or "
+                f"The cut finds {percent(at.recall.value)} of {found.name}, with {sure} confidence "
+                f"at least {percent_down(at.recall.lower)}; {percent(at.precision.value)} of what is at or "
                 f"above it is of the class (at least {percent_down(at.precision.low)})."
             )
         return f"Inconclusive: {'; '.join(self.warnings)}."
@@ -219,8 +220,9 @@ def _why_not(result: Round) -> Iterator[str]:
         yield "no random sample of this probe has labels, so that nothing is known of what it finds"
     else:
         best = max((cut.recall.lower for cut in found.estimate.cuts), default=0.0)
+        sure = percent_down(1 - found.estimate.error)
         yield (
-            f"no cut is shown to find {found.recall:.0%} of the class: with {percent_down(1 - found.estimate.error)} confidence "
+            f"no cut is shown to find {found.recall:.0%} of the class: with {sure} confidence "
             f"the lowest finds at least {percent_down(best)}"
         )
         yield _needed(found, result.needed)

@@ -55,14 +55,23 @@ def shares(rows: Int64, expected: Float64, likely: int, count: int) -> Int64:
     drawn = least.astype(np.float64)
     for _ in range(len(wanted) + 1):  # what a small stratum cannot give is given to the others
         free = drawn < rows
-        left = count - drawn[~free].sum() - 0.0
+        left = count - drawn[~free].sum()
         if not free.any() or wanted[free].sum() <= 0:
             break
         given = np.clip(left * wanted[free] / wanted[free].sum(), least[free], rows[free])
         if np.allclose(drawn[free], given):
             break
         drawn[free] = given
-    return np.minimum(np.ceil(drawn), rows).astype(np.int64)
+    return _whole(drawn, rows)
+
+
+def _whole(drawn: Float64, rows: Int64) -> Int64:
+    """Rounded so that the sum stays, by the largest remainders."""
+    whole = np.floor(drawn + 1e-9).astype(np.int64)
+    left = round(float(drawn.sum())) - int(whole.sum())
+    more = np.argsort(-np.where(whole < rows, drawn - whole, -1), kind="stable")[:left]
+    whole[more] += 1
+    return np.minimum(whole, rows)
 
 
 def draw(stratum: Int64, rows: Int64, wanted: Int64, seed: int) -> Drawn:

@@ -182,8 +182,9 @@ def _headline(
     else:
         recall = measured.recall
         where = "" if measured.same_store else ", on the store that its sample was drawn from, which is another one"
+        sure = percent_down(measured.bound_confidence)
         known = (
-            f" The cut finds {percent(recall.value)} of the class, with {percent_down(measured.bound_confidence)} confidence at "
+            f" The cut finds {percent(recall.value)} of the class, with {sure} confidence at "
             f"least {percent_down(recall.lower)}; {percent(measured.precision.value)} of what is dropped is of it "
             f"({percent_down(measured.precision.low)} to {percent_up(measured.precision.high)}){where}."
         )

@@ -34,6 +34,8 @@ INPUTS = {
     "ids": ("ids.txt", "text"),
     "labels": ("labels.csv", "text"),
     "reviews": ("reviews.jsonl", "text"),
+    "filter": ("one", "filter"),
+    "filter-labels": ("filter-labels.csv", "text"),
     "embeddings": ("embeddings.npy", "binary"),
     "store": ("store", "store"),
     "other-store": ("other-store", "store"),
@@ -81,6 +83,9 @@ COMMANDS = (
     "verify {report}",
     "verify {dedup-report}",
     "faces {training} --out {out}",
+    "filter train {store} --labels {filter-labels} --out {out}/one --sample 4",
+    "filter review {filter} --out {out}/label.html",
+    "filter apply {filter} {store} --out {out} --cut 0.5",
     "calibrate propose {store} --match-from 0.2 --count 24 --out {out}/labels.csv",
     "calibrate fit {labels} --store {labelled-store} --precision 0.5 --out {out}/calibration.toml",
 )
@@ -224,6 +229,7 @@ _FILES = {
     "store": ("store.json", "*.h5"),
     "index": ("index.json", "*.faiss"),
     "run": ("report.json", "decisions.parquet"),
+    "filter": ("filter.json",),
 }
 _ANY = {"is absent": absent, "is empty": emptied, "is of another type": of_other_type}
 _NO_FILE = {"is a pipe": pipe, "is endless": endless, "is a link to itself": link_to_itself}

@@ -54,6 +54,7 @@ def write_project(root: Path) -> Path:
     pq.write_table(pa.table({"image": pictures}), root / "table.parquet")
     shutil.make_archive(str(root / "pictures"), "tar", root / "training")
     write_labels(root)
+    (root / "filter-labels.csv").write_text("image_id,label\ntraining/0003.png,1\ntraining/0004.png,0\n")
     steps = (
         "embed {manifest} --out {store} --encoder thumbnail --quiet",
         "embed {out}/labelled --out {labelled-store} --encoder thumbnail --quiet",
@@ -61,12 +62,13 @@ def write_project(root: Path) -> Path:
         "embed {held-out}.csv --out {held-store} --encoder thumbnail --quiet",
         "index {store} --out {index} --recipe flat --quiet",
         "dedup {store} --out {dedup} --quiet",
+        "filter train {store} --labels {filter-labels} --out {filter} --sample 4 --quiet",
         "audit {generations} --against {store} --control {held-out} --out {out}/audit --quiet",
         "audit {generations} --against {store} --control {held-out} --out {out}/baseline --quiet",
         "gate {report} --policy {policy} --ledger {ledger} --quiet",
     )
     for step in steps:
-        assert run(arguments_of(step, root, root)) in (0, 1), step
+        assert run(arguments_of(step, root, root)) in ((3,) if step.startswith("filter") else (0, 1)), step
     return root
 
 
