@@ -127,7 +127,8 @@ def _after(given: _Given, before: Filter, seen: str, text: TextPlane | None) -> 
     before = replace(before, labels=seen, recall=options.recall)
     if same and left and not options.again and (options.measure or 2 * len(left) < len(before.sample)):
         return _labelled_in_part(given, before, left)
-    result = _measured(given, before) if same and before.sample and not left else None
+    known = before.sample or not sum(before.rows)  # every image may have a label: that is no sample, and more
+    result = _measured(given, before) if same and known and not left else None
     if result is not None and result.filter.cut is not None and not options.again:
         return Round(result.filter, [], result, unknown=given.unknown)
     if options.measure:
@@ -150,6 +151,8 @@ def _next_round(given: _Given, before: Filter, result: Measured | None, text: Te
     positives = rows_of(given.known, labels, Answer.YES)
     scored = score_rows(joined, after.probe, positives, options.seed, given.progress)
     after, drawn = with_sample(joined, after, scored, given.known, options.sample, options.seed)
+    if not sum(after.rows):
+        after = measured(after, labels).filter
     chosen = _choose(given, after, scored, drawn)
     images = images_of(joined, after, scored, chosen, drawn, labels)
     need = None if result is None else _needed(result)
