@@ -15,7 +15,7 @@ from memaudit.errors import UsageError
 from memaudit.filters.apply import logit_at, require_encoders, require_unscored
 from memaudit.filters.filter_file import LABELS, Filter, is_filter, read_filter, read_next, require_name, write_filter
 from memaudit.filters.joined import Joined
-from memaudit.filters.labels import read_labels, write_labels
+from memaudit.filters.labels import answers_of, read_labels, write_labels
 from memaudit.filters.learning import TextPlane
 from memaudit.filters.needed import Needed
 from memaudit.filters.train import Round, TrainOptions, require_possible, train
@@ -34,8 +34,8 @@ Stores = AnyStore | Sequence[AnyStore]
 class FilterRound:
     """What a round of training left in its folder.
 
-    >>> _ = pathlib.Path("seeds.csv").write_text("image_id,label\\n0000.png,1\\n0001.png,0\\n")
-    >>> made = ma.train_filter(ma.embed("training", out="store", encoder="thumbnail"), "seeds.csv", out="zero")
+    >>> store = ma.embed("training", out="store", encoder="thumbnail")
+    >>> made = ma.train_filter(store, {"0000.png": 1, "0001.png": 0}, out="zero")
     >>> made.conclusive, made.round
     (False, 1)
     """
@@ -108,7 +108,7 @@ class FilterRound:
 
 def train_filter(
     stores: Stores,
-    labels: Files = (),
+    labels: Files | Mapping[str, int | str] = (),
     out: str | Path = "filter",
     *,
     text: str | None = None,
@@ -124,7 +124,8 @@ def train_filter(
     """Train a probe of a class on labels, measure it by its random sample, and say whom to label next.
 
     stores: one, or several of the same images by different encoders. labels: tables of image_id and label (1, 0 or
-    unsure); those of earlier rounds are kept in `out`. out: the folder of the filter, which gives the class its name.
+    unsure), or such a mapping; those of earlier rounds are kept in `out`. out: the folder of the filter, which gives
+    the class its name.
     text: a prompt, where a store is by open_clip; text_weights: the file of its weights, if that was given. recall:
     what the cut must find, by its lower bound. count: images to label next that teach the most; sample: drawn at
     random, by which the probe is measured. measure: keep the probe, and draw more for its sample; again: train on,
@@ -132,9 +133,8 @@ def train_filter(
 
     Raises UsageError for impossible options, InputError for labels from which nothing can be learned.
 
-    >>> _ = pathlib.Path("seeds.csv").write_text("image_id,label\\n0000.png,1\\n0001.png,0\\n")
     >>> store = ma.embed("training", out="store", encoder="thumbnail")
-    >>> ma.train_filter(store, "seeds.csv", out="zero", count=4, sample=0).to_label
+    >>> ma.train_filter(store, {"0000.png": 1, "0001.png": 0}, out="zero", count=4, sample=0).to_label
     4
     """
     options = TrainOptions(recall, count, sample, measure, again, seed)
@@ -142,7 +142,7 @@ def train_filter(
     folder = Path(out)
     name = folder.resolve().name
     require_name(name)
-    given = read_labels(files_of(labels))
+    given = answers_of(labels) if isinstance(labels, Mapping) else read_labels(files_of(labels))
     with sole_writer(folder):
         before = read_filter(folder) if is_filter(folder) else None
         joined = _joined(stores, before)
@@ -172,9 +172,8 @@ def apply_filter(
 
     Raises InputError for a store of another encoder, InconclusiveError where the filter has no cut.
 
-    >>> _ = pathlib.Path("seeds.csv").write_text("image_id,label\\n0000.png,1\\n0001.png,0\\n")
     >>> store = ma.embed("training", out="store", encoder="thumbnail")
-    >>> made = ma.train_filter(store, "seeds.csv", out="zero", sample=0)
+    >>> made = ma.train_filter(store, {"0000.png": 1, "0001.png": 0}, out="zero", sample=0)
     >>> ma.apply_filter(made, store, out="applied", cut=0.5).decisions.columns
     ('image_id', 'decision', 'score', 'reason')
     """
@@ -195,8 +194,8 @@ def review_filter(trained: str | Path | FilterRound, out: str | Path | None = No
 
     out: the page; None: label.html in the filter's folder. Raises InputError where there is no filter.
 
-    >>> _ = pathlib.Path("seeds.csv").write_text("image_id,label\\n0000.png,1\\n0001.png,0\\n")
-    >>> made = ma.train_filter(ma.embed("training", out="store", encoder="thumbnail"), "seeds.csv", out="zero")
+    >>> store = ma.embed("training", out="store", encoder="thumbnail")
+    >>> made = ma.train_filter(store, {"0000.png": 1, "0001.png": 0}, out="zero")
     >>> ma.review_filter(made).name
     'label.html'
     """

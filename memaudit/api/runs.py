@@ -338,9 +338,8 @@ class ExtractionRun(Run):
 class FilterRun(Run):
     """What becomes of the images of a store by a filter.
 
-    >>> _ = pathlib.Path("seeds.csv").write_text("image_id,label\\n0000.png,1\\n0001.png,0\\n")
     >>> store = ma.embed("training", out="store", encoder="thumbnail")
-    >>> _ = ma.train_filter(store, "seeds.csv", out="zero", sample=0)
+    >>> _ = ma.train_filter(store, {"0000.png": 1, "0001.png": 0}, out="zero", sample=0)
     >>> run = ma.apply_filter("zero", store, cut=0.5)
     >>> run.results.decided.kept + run.results.decided.dropped
     12

@@ -49,6 +49,11 @@ def read_labels(paths: Sequence[Path]) -> dict[str, Answer]:
     return found
 
 
+def answers_of(said: Mapping[str, int | str]) -> dict[str, Answer]:
+    """The same of a mapping from image_ids. Raises InputError for a label that is none."""
+    return {image_id: _answer(f"labels, {image_id[:80]!r}", str(label)) for image_id, label in said.items()}
+
+
 def _labels_in(path: Path) -> dict[str, Answer]:
     found: dict[str, Answer] = {}
     try:
@@ -80,10 +85,14 @@ def _id_in(place: str, row: Row) -> str:
 
 
 def _answer_in(place: str, row: Row) -> Answer | None:
-    said = first_of(row, LABEL_COLUMNS).text.strip().lower()
-    if said and said not in _SAID:
+    said = first_of(row, LABEL_COLUMNS).text.strip()
+    return _answer(place, said) if said else None
+
+
+def _answer(place: str, said: str) -> Answer:
+    if said.lower() not in _SAID:
         raise InputError(f"{place}: label {said[:80]!r} is none: expected 1, 0 or unsure")
-    return _SAID[said] if said else None
+    return _SAID[said.lower()]
 
 
 def write_labels(path: Path, labels: Labels) -> None:
