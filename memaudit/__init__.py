@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from memaudit.api.deduping import run_dedup
     from memaudit.api.encoders import doctor, fetch_encoder, list_encoders
     from memaudit.api.encoding import Encoding
+    from memaudit.api.exporting import Export, export, kept
     from memaudit.api.extracting import run_extract
     from memaudit.api.facing import FaceStore, FaceSummary, find_faces, forget_faces, summarise_faces
     from memaudit.api.filtering import FilterRound, apply_filter, review_filter, train_filter
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
         merge_reviews,
         sample_findings,
     )
-    from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, FilterRun, open_report
+    from memaudit.api.reweighting import run_reweight
+    from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, FilterRun, ReweightRun, open_report
     from memaudit.api.stores import MadeStore, embed, import_embeddings, open_store
     from memaudit.api.tables import Table
 
@@ -49,6 +51,7 @@ _HOMES = {
     "deduping": ("run_dedup",),
     "encoders": ("doctor", "fetch_encoder", "list_encoders"),
     "encoding": ("Encoding",),
+    "exporting": ("Export", "export", "kept"),
     "extracting": ("run_extract",),
     "facing": ("FaceStore", "FaceSummary", "find_faces", "forget_faces", "summarise_faces"),
     "filtering": ("FilterRound", "apply_filter", "review_filter", "train_filter"),
@@ -63,7 +66,8 @@ _HOMES = {
     "planning": ("SamplePlan", "plan_sample"),
     "prompting": ("Prompts", "make_prompts"),
     "reviewing": ("MergedReviews", "WrittenReviews", "convert_reviews", "merge_reviews", "sample_findings"),
-    "runs": ("AuditRun", "DedupRun", "ExtractionRun", "FilterRun", "open_report"),
+    "reweighting": ("run_reweight",),
+    "runs": ("AuditRun", "DedupRun", "ExtractionRun", "FilterRun", "ReweightRun", "open_report"),
     "stores": ("MadeStore", "embed", "import_embeddings", "open_store"),
     "tables": ("Table",),
 }
@@ -76,6 +80,7 @@ __all__ = [
     "DedupRun",
     "Description",
     "Encoding",
+    "Export",
     "ExtractionRun",
     "FaceChoices",
     "FaceStore",
@@ -91,6 +96,7 @@ __all__ = [
     "PageChoices",
     "Prompts",
     "ProposedPairs",
+    "ReweightRun",
     "SamplePlan",
     "Table",
     "Verification",
@@ -105,11 +111,13 @@ __all__ = [
     "doctor",
     "embed",
     "errors",
+    "export",
     "fetch_encoder",
     "find_faces",
     "forget_faces",
     "history",
     "import_embeddings",
+    "kept",
     "list_encoders",
     "make_prompts",
     "merge_reviews",
@@ -124,6 +132,7 @@ __all__ = [
     "run_extract",
     "run_gate",
     "run_lookup",
+    "run_reweight",
     "sample_findings",
     "summarise_faces",
     "train_filter",

@@ -30,29 +30,35 @@ from memaudit.report.model import (
     Report,
     ReportOf,
     Results,
+    ReweightResults,
+    ShareRow,
     Unmeasured,
 )
 
 FACES = "faces"
 FIRST_SCHEMA = "urn:memaudit:report:1"
-_RESULTS: dict[str, type[AuditResults | DedupResults | ExtractionResults | FilterResults]] = {
+_Measures = AuditResults | DedupResults | ExtractionResults | FilterResults | ReweightResults
+_RESULTS: dict[str, type[_Measures]] = {
     "audit": AuditResults,
     "dedup": DedupResults,
     "extraction": ExtractionResults,
     "filter": FilterResults,
+    "reweight": ReweightResults,
 }
-_FINDINGS: dict[str, type[ImageMatch | Group | PromptGroup]] = {
+_FINDINGS: dict[str, type[ImageMatch | Group | PromptGroup | ShareRow]] = {
     "audit": ImageMatch,
     "dedup": Group,
     "extraction": PromptGroup,
     "filter": PromptGroup,  # it has none
+    "reweight": ShareRow,
 }
-MEASURE = {
+MEASURE = {  # no run measured without it
     "audit": "searched",
     "dedup": "recall",
     "extraction": "memorised",
     "filter": "decided",
-}  # no run measured without it
+    "reweight": "effective",
+}
 P = TypeVar("P", bound=Part)
 
 

@@ -27,6 +27,8 @@ from memaudit.report.model import (
     Json,
     Part,
     PromptGroup,
+    ReweightResults,
+    ShareRow,
     Unmeasured,
 )
 from memaudit.report.parsing import MEASURE
@@ -36,6 +38,7 @@ _KINDS: dict[str, tuple[tuple[type[Part], ...], tuple[type[Part], ...]]] = {
     "dedup": ((DedupResults,), (Group,)),
     "extraction": ((ExtractionResults,), (PromptGroup,)),
     "filter": ((FilterResults,), (PromptGroup,)),
+    "reweight": ((ReweightResults,), (ShareRow,)),
 }
 _INTRODUCTION = f"""\
 # Fields of report.json

@@ -69,6 +69,8 @@ def write_project(root: Path) -> Path:
     )
     for step in steps:
         assert run(arguments_of(step, root, root)) in ((3,) if step.startswith("filter") else (0, 1)), step
+    shutil.copy(root / "dedup" / "keep.txt", root / "kept.txt")
+    assert run(arguments_of("reweight {store} --kept {kept} --out {weights} --quiet", root, root)) == 3  # few images
     return root
 
 

@@ -102,6 +102,7 @@ from memaudit.report.model.report import (
     Unmeasured,
 )
 from memaudit.report.model.reviews import Said, Told
+from memaudit.report.model.reweighting import ReweightResults, ShareRow, ToldApart, Weighed
 
 __all__ = [
     "DIGEST_OF_MODEL",
@@ -175,6 +176,10 @@ __all__ = [
     "Report",
     "ReportOf",
     "Results",
+    "ReweightResults",
+    "ShareRow",
+    "ToldApart",
+    "Weighed",
     "RuledOut",
     "Said",
     "Told",
