@@ -81,11 +81,18 @@ class ReleaseRun:
         return f"<ReleaseRun: {self.verdict}, in {self.folder}>"
 
 
-def run_release(file: str | Path, *, progress: Progress = silent, tell: Callable[[str], None] = unsaid) -> ReleaseRun:
+def run_release(
+    file: str | Path,
+    out: str | Path | None = None,
+    *,
+    progress: Progress = silent,
+    tell: Callable[[str], None] = unsaid,
+) -> ReleaseRun:
     """Do what a release.toml says: embed, dedup, choose prompts, generate, audit, gate. Run again, what is there and of
     the same inputs is not made again.
 
-    tell: is given a line for each stage. Raises UsageError, InputError and InconclusiveError as the functions of the
+    out: folder of everything that is written; None: the file's own `out`. tell: is given a line for each stage. Raises
+    UsageError, InputError and InconclusiveError as the functions of the
     stages do, and InputError for a generator that fails.
 
     >>> import pathlib
@@ -98,12 +105,12 @@ def run_release(file: str | Path, *, progress: Progress = silent, tell: Callable
     """
     path = Path(file)
     told = read_run_file(path)
-    check = _Check(told, path.parent, progress, tell)
+    check = _Check(told, path.parent, path.parent / told.out if out is None else Path(out), progress, tell)
     with sole_writer(check.out):
         return check.run()
 
 
-def plan_release(file: str | Path) -> list[tuple[str, str]]:
+def plan_release(file: str | Path, out: str | Path | None = None) -> list[tuple[str, str]]:
     """What `run_release` would do: each stage, and in a few words what is to be done in it.
 
     >>> import pathlib
@@ -115,10 +122,11 @@ def plan_release(file: str | Path) -> list[tuple[str, str]]:
     ['training set', 'dedup', 'audit', 'gate']
     """
     path = Path(file)
-    return list(_planned(read_run_file(path), path.parent))
+    told = read_run_file(path)
+    return list(_planned(told, path.parent, path.parent / told.out if out is None else Path(out)))
 
 
-def _planned(told: RunFile, base: Path) -> Iterator[tuple[str, str]]:
+def _planned(told: RunFile, base: Path, out: Path) -> Iterator[tuple[str, str]]:
     training = told.training
     yield (
         "training set",
@@ -129,7 +137,7 @@ def _planned(told: RunFile, base: Path) -> Iterator[tuple[str, str]]:
     if not isinstance(told.generator, FolderGenerator):
         asked = told.prompts
         yield "prompts", f"choose {asked.n:,} ({asked.strategy}, by {asked.by})"
-        folder = _gallery_of(told, base / told.out)
+        folder = _gallery_of(told, out)
         there = len(Gallery(folder).outcomes) if folder and folder.is_dir() else 0
         yield (
             "generations",
@@ -164,17 +172,20 @@ class _State:
                 self._stages = dict(told["stages"])
 
     def holds(self, stage: str, key: str, result: str) -> bool:
-        return self._stages.get(stage) == {"of": key, "result": result}
+        return self._stages.get(stage) == _entry(key, result)
 
     def note(self, stage: str, key: str, result: str) -> None:
-        self._stages[stage] = {"of": key, "result": result}
+        self._stages[stage] = _entry(key, result)
         write_json(self._path, sealed({"schema": SCHEMA, "memaudit": __version__, "stages": self._stages}))
 
 
+def _entry(key: str, result: str) -> dict[str, str]:
+    return {"inputs": key, "digest": result}
+
+
 class _Check:
-    def __init__(self, told: RunFile, base: Path, progress: Progress, tell: Callable[[str], None]) -> None:
-        self.told, self.base, self.progress, self.tell = told, base, progress, tell
-        self.out = base / told.out
+    def __init__(self, told: RunFile, base: Path, out: Path, progress: Progress, tell: Callable[[str], None]) -> None:
+        self.told, self.base, self.out, self.progress, self.tell = told, base, out, progress, tell
         self.stages: list[StageDone] = []
 
     def run(self) -> ReleaseRun:

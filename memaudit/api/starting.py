@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 from memaudit.api.gating import write_policy
 from memaudit.errors import UsageError
 from memaudit.files import is_store, write_text
-from memaudit.release.run_file import read_run_file
+from memaudit.release.run_file import run_file_in
 from memaudit.release.start_file import start_file
 
 FILE, POLICY = "release.toml", "memaudit.toml"
@@ -33,18 +34,14 @@ def start_release(
     """
     folder = Path(folder)
     path = folder / FILE
-    if path.exists():
-        raise UsageError(f"{path} exists already: name another folder, or remove it")
     text = start_file(
         FILE, training, is_store(folder / training) if training else False, generations, command, control, model
     )
+    run_file_in(tomllib.loads(text), path)
+    if path.exists() and path.read_text("utf-8") != text:
+        raise UsageError(f"{path} exists already: name another folder, or remove it")
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(path, text, new=True)
-    try:
-        read_run_file(path)
-    except UsageError:
-        path.unlink()
-        raise
     if not (folder / POLICY).exists():
         write_policy(folder / POLICY)
+    write_text(path, text)
     return path

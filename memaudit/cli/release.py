@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 RunFile = Annotated[
     Path, typer.Argument(metavar="RELEASE.toml", help="What is trained on, what generates, what must hold.")
 ]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder of everything.", show_default="as the file says")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the stages and what is to be done in each; do nothing.")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder that gets release.toml and the policy.")]
 Training = Annotated[str, typer.Option("--training", help="Images of the training set, or a store of them.")]
@@ -30,6 +31,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing: what no opt
 
 def run(
     file: RunFile,
+    out: Out = None,
     dry_run: DryRun = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -40,12 +42,12 @@ def run(
 
     console = Console(as_json, quiet)
     if dry_run:
-        stages = plan_release(file)
+        stages = plan_release(file, out)
         value = {"stages": [{"stage": stage, "what": what} for stage, what in stages]}
         console.result(value, table([("stage", "what is to be done"), *stages]))
         return
     with console.progress() as progress:
-        done = run_release(file, progress=progress, tell=console.tell)
+        done = run_release(file, out, progress=progress, tell=console.tell)
     console.result(done.as_dict(), "\n".join(_lines(done)))
     raise typer.Exit(done.verdict.exit_code)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -117,7 +118,11 @@ class RunFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 def read_run_file(path: Path) -> RunFile:
     """Raises InputError for what is no TOML, UsageError for what it may not say."""
-    raw = read_toml(path, "run file")
+    return run_file_in(read_toml(path, "run file"), path)
+
+
+def run_file_in(raw: Mapping[str, Any], path: Path) -> RunFile:
+    """What was read of `path`."""
     try:
         told = msgspec.convert(raw, RunFile)
     except msgspec.ValidationError as error:
