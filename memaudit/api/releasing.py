@@ -44,7 +44,18 @@ class StageDone(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class ReleaseRun:
-    """A finished check. refused: prompts' images that the generator would not make, of so many asked for."""
+    """A finished check. stages: in turn; refused: images that the generator would not make, of so many asked for;
+    reasons: why a pass of the gate is none.
+
+    >>> import pathlib
+    >>> _ = pathlib.Path("release.toml").write_text(\"\"\"
+    ... training = {source = "training", encoder = "thumbnail", dedup = false}
+    ... generator = {kind = "folder", path = "generations"}
+    ... \"\"\")
+    >>> done = ma.run_release("release.toml")
+    >>> [stage.name for stage in done.stages], done.audit.rate.count
+    (['training set', 'audit', 'gate'], 1)
+    """
 
     folder: Path
     stages: tuple[StageDone, ...]

@@ -21,6 +21,7 @@ COMMANDS = {
     "dedup": ["{store}"],
     "prompts": ["{store}"],
     "run": ["{run}"],
+    "export": ["{store}", "--to", "manifest"],
     "reweight": ["{store}", "--kept", "{kept}"],
     "audit": ["{images}", "--against", "{store}"],
     "extract": ["{images}"],
