@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from memaudit.api.planning import SamplePlan, plan_sample
     from memaudit.api.prompting import Prompts, make_prompts
     from memaudit.api.releasing import ReleaseRun, plan_release, run_release
+    from memaudit.api.review_page import ReviewPage, ReviewStatus, open_review, review_status
     from memaudit.api.reviewing import (
         MergedReviews,
         WrittenReviews,
@@ -66,6 +67,7 @@ _HOMES = {
     "planning": ("SamplePlan", "plan_sample"),
     "prompting": ("Prompts", "make_prompts"),
     "releasing": ("ReleaseRun", "plan_release", "run_release"),
+    "review_page": ("ReviewPage", "ReviewStatus", "open_review", "review_status"),
     "reviewing": ("MergedReviews", "WrittenReviews", "convert_reviews", "merge_reviews", "sample_findings"),
     "reweighting": ("run_reweight",),
     "runs": ("AuditRun", "DedupRun", "ExtractionRun", "ReweightRun", "open_report"),
@@ -97,6 +99,8 @@ __all__ = [
     "Prompts",
     "ProposedPairs",
     "ReleaseRun",
+    "ReviewPage",
+    "ReviewStatus",
     "ReweightRun",
     "SamplePlan",
     "Table",
@@ -123,10 +127,12 @@ __all__ = [
     "merge_reviews",
     "open_index",
     "open_report",
+    "open_review",
     "open_store",
     "plan_release",
     "plan_sample",
     "propose_labels",
+    "review_status",
     "run_audit",
     "run_dedup",
     "run_extract",

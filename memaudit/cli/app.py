@@ -28,6 +28,7 @@ from memaudit.cli import (
     plan,
     prompts,
     release,
+    review,
     reviews,
     reweight,
 )
@@ -61,6 +62,7 @@ app.command("lookup")(lookup.lookup)
 app.command("gate")(gate.gate)
 app.command("compare")(compare.compare)
 app.command("history")(history.history)
+app.command("review")(review.review)
 app.command("info")(inspect.info)
 app.command("verify")(inspect.verify)
 app.command("doctor")(inspect.doctor)
