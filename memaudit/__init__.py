@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from memaudit.api.page_choices import PageChoices
     from memaudit.api.planning import SamplePlan, plan_sample
     from memaudit.api.prompting import Prompts, make_prompts
+    from memaudit.api.releasing import ReleaseRun, plan_release, run_release
     from memaudit.api.review_page import ReviewPage, ReviewStatus, open_review, review_status
     from memaudit.api.reviewing import (
         MergedReviews,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     )
     from memaudit.api.reweighting import run_reweight
     from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, FilterRun, ReweightRun, open_report
+    from memaudit.api.starting import start_release
     from memaudit.api.stores import MadeStore, embed, import_embeddings, open_store
     from memaudit.api.tables import Table
 
@@ -66,10 +68,12 @@ _HOMES = {
     "page_choices": ("PageChoices",),
     "planning": ("SamplePlan", "plan_sample"),
     "prompting": ("Prompts", "make_prompts"),
+    "releasing": ("ReleaseRun", "plan_release", "run_release"),
     "review_page": ("ReviewPage", "ReviewStatus", "open_review", "review_status"),
     "reviewing": ("MergedReviews", "WrittenReviews", "convert_reviews", "merge_reviews", "sample_findings"),
     "reweighting": ("run_reweight",),
     "runs": ("AuditRun", "DedupRun", "ExtractionRun", "FilterRun", "ReweightRun", "open_report"),
+    "starting": ("start_release",),
     "stores": ("MadeStore", "embed", "import_embeddings", "open_store"),
     "tables": ("Table",),
 }
@@ -98,6 +102,7 @@ __all__ = [
     "PageChoices",
     "Prompts",
     "ProposedPairs",
+    "ReleaseRun",
     "ReviewPage",
     "ReviewStatus",
     "ReweightRun",
@@ -129,6 +134,7 @@ __all__ = [
     "open_report",
     "open_review",
     "open_store",
+    "plan_release",
     "plan_sample",
     "propose_labels",
     "review_filter",
@@ -138,8 +144,10 @@ __all__ = [
     "run_extract",
     "run_gate",
     "run_lookup",
+    "run_release",
     "run_reweight",
     "sample_findings",
+    "start_release",
     "summarise_faces",
     "train_filter",
     "verify",

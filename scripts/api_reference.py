@@ -53,6 +53,8 @@ _ORDER = (
         "facing",
         "reviewing",
         "gating",
+        "starting",
+        "releasing",
     ),
     *("comparing", "history", "runs", "findings", "tables", "encoding", "encoders", "inspecting"),
 )
