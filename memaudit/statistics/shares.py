@@ -105,18 +105,18 @@ def binomial_tail(start: int, n: int, p: float, step: int) -> float:
 def beta_quantile(q: float, a: float, b: float) -> float:
     """The q-quantile of Beta(a, b). Without SciPy it is bisected, to nine digits."""
     if find_spec("scipy") is None or not (float(a).is_integer() and float(b).is_integer()):
-        return bisected(lambda p: _beta_cdf(p, a, b) < q, 0.0, 1.0)
+        return bisected(lambda p: beta_cdf(p, a, b) < q, 0.0, 1.0)
     from scipy.special import betaincinv  # imported late: it takes longer than all the rest of the gate
 
     return float(betaincinv(a, b, q))
 
 
-def _beta_cdf(p: float, a: float, b: float) -> float:
+def beta_cdf(p: float, a: float, b: float) -> float:
     """The regularised incomplete beta function, by its continued fraction (Lentz's method; Press et al. 1992, 6.4)."""
     if p in (0.0, 1.0):
         return p
     if p > (a + 1) / (a + b + 2):
-        return 1 - _beta_cdf(1 - p, b, a)
+        return 1 - beta_cdf(1 - p, b, a)
     log = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(p) + b * math.log1p(-p)
     c, d = 1.0, 1 / _not_zero(1 - (a + b) * p / (a + 1))
     fraction = d
