@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,10 +14,14 @@ from memaudit.api.pictures import blurring
 from memaudit.api.places import AnyStore, folder_of, searcher_at
 from memaudit.api.runs import AuditRun, Place
 from memaudit.audit.pairing import Pairer, pairer
-from memaudit.audit.run import AuditOptions
+from memaudit.audit.planted import PlantedQueries
+from memaudit.audit.planting import Planting, copies_for, planting, require_plantable
+from memaudit.audit.run import AuditOptions, with_planted
 from memaudit.audit.run import audit as audit_images
 from memaudit.audit.shortfalls import Unseen, Views
 from memaudit.embedding.growth import grown
+from memaudit.embedding.options import EmbedOptions
+from memaudit.encoders.catalog import is_known
 from memaudit.errors import UsageError
 from memaudit.faces.audit import AuditedImages, FaceAuditOptions, audit_faces_alone, audit_faces_beside
 from memaudit.faces.compare import CompareOptions
@@ -28,12 +34,13 @@ from memaudit.images.passed_over import PassedOver
 from memaudit.images.views import views_of
 from memaudit.index import Searcher
 from memaudit.matching.plan import plan_matching
+from memaudit.matching.search import StoredQueries
 from memaudit.matching.windows import Windows
 from memaudit.report.audit import write_audit
 from memaudit.report.faces import FacePart, write_face_audit
 from memaudit.report.forgotten import remove_forgotten
 from memaudit.report.model import Report
-from memaudit.report.run_folder import keep_for_owner, remove_earlier_pictures
+from memaudit.report.run_folder import PLANTED_PICTURES, keep_for_owner, remove_earlier_pictures
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import FACES, Store, require_current
 from memaudit.types import Progress, silent
@@ -83,6 +90,7 @@ class _Asked:
     about_faces: FaceAuditOptions
     encoding: Encoding
     blur: bool
+    planted: int | None
     progress: Progress
 
 
@@ -102,6 +110,7 @@ def run_audit(
     match_from: float | None = None,
     calibration: str | Path | None = None,
     metrics: bool = False,
+    planted: int | None = None,
     faces: bool | FaceChoices = False,
     blur_faces: bool = False,
     max_unreadable: float = 0.01,
@@ -116,6 +125,8 @@ def run_audit(
     pairing_pattern: how generations are named, say {image_id}_{seed}.png. threshold: cosine, None for the encoder's
     own. views: none, flips, tiles or all. match: whether candidates from `match_from` to the threshold are decided on
     pixels: auto, pixels or none. calibration: a file of `calibrate`. metrics: also C_T, AuthPct, FLD gap, by a control.
+    planted: altered training images that are searched like generations, so that bounds count what is not detected; None:
+    100 to 300, by the number of generations; 0: bounds are of copies that can be detected.
 
     Raises UsageError for impossible options, InconclusiveError where nothing could be measured.
 
@@ -130,6 +141,7 @@ def run_audit(
     about_faces = _about_faces(choices, options, encoding)
     place = Place(out)
     with place.running("audit"):
+        require_plantable(planted)
         on_pixels = _require_possible(options, views, control)
         asked = _Asked(
             _source(generations),
@@ -142,6 +154,7 @@ def run_audit(
             about_faces,
             encoding,
             blur_faces,
+            planted,
             progress,
         )
         return place.run(AuditRun, _audited(asked, against, place.folder))
@@ -237,11 +250,30 @@ def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:
         unseen=Unseen(hidden, passed.pictures, passed.unread_line),
         progress=progress,
     )
+    with _planted(asked, queries, references.store, out) as planted:
+        result = with_planted(result, planted, references, views.windows, options, progress)
     result = replace(result, grown=grown(references.store), not_read=_not_read(passed, beside, references.store))
     references.require_current()
     windows = (of_queries, of_control, views.windows.tiles, views.windows.details)
-    require_current(queries, control, *(each.store for each in windows if each))
+    require_current(queries, control, *planted.stores, *(each.store for each in windows if each))
     return AuditedImages(result, queries, references.store, control)
+
+
+@contextmanager
+def _planted(asked: _Asked, queries: Store, references: Store, out: Path) -> Iterator[PlantedQueries]:
+    """Altered training images, embedded as the generations are; their files are gone afterwards."""
+    encoding, pictures = asked.encoding, out / PLANTED_PICTURES
+    count = copies_for(queries.comparable) if asked.planted is None else asked.planted
+    if not count or not is_known(references.encoder.name):
+        unknown = f"the encoder {references.encoder.name} is none of memaudit's"
+        yield PlantedQueries(Planting(count, why_none=unknown if count else "--planted 0"))
+        return
+    with planting(references, queries, pictures, count, EmbedOptions(workers=encoding.workers)) as made:
+        if not made.copies:
+            yield PlantedQueries(made)
+            return
+        views = encoding.with_views(pictures, asked.views, out / "planted", references, asked.progress)
+        yield PlantedQueries(made, StoredQueries(*views))
 
 
 def _not_read(passed: PassedOver, beside: PassedOver, references: Store) -> tuple[str, ...]:
@@ -252,6 +284,6 @@ def _not_read(passed: PassedOver, beside: PassedOver, references: Store) -> tupl
 
 def _require_apart(references: Path, out: Path) -> None:
     """The generations are embedded into `out`: not over the training set's own store."""
-    own = ("generations", "control", GENERATIONS, GALLERY, CONTROL)
+    own = ("generations", "control", "planted", GENERATIONS, GALLERY, CONTROL)
     if real(references) in (real(out / name) for name in own):
         raise UsageError(f"--against {references} lies where --out {out} keeps its own stores: choose another --out")

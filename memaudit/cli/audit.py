@@ -58,6 +58,14 @@ ViewsChoice = Annotated[
         show_default=DEFAULT_VIEWS,
     ),
 ]
+Planted = Annotated[
+    int | None,
+    typer.Option(
+        "--planted",
+        help="Altered training images, searched like generations: how much is detected? 0: none.",
+        show_default="100 to 300, by the number of generations",
+    ),
+]
 Neighbours = Annotated[int, typer.Option("--neighbours", min=1, help="Matches kept for each generation.")]
 Faces = Annotated[bool, typer.Option("--faces", help="Compare the faces, too: does the model give people back?")]
 FaceStore = Annotated[
@@ -98,6 +106,7 @@ def audit(
     verify: OldMatch = None,
     verify_from: OldMatchFrom = None,
     metrics: WithMetrics = False,
+    planted: Planted = None,
     faces: Faces = False,
     face_store: FaceStore = None,
     control_faces: ControlFaces = None,
@@ -141,6 +150,7 @@ def audit(
             match_from=renamed("--verify-from", "--match-from", verify_from, match_from),
             calibration=calibration,
             metrics=metrics,
+            planted=planted,
             faces=people,
             blur_faces=blur_faces,
             max_unreadable=max_unreadable,

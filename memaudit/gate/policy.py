@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from memaudit.errors import UsageError
 from memaudit.files import read_toml
+from memaudit.images.copy_kinds import PLANTED
 from memaudit.images.view_names import CHOICES, DEFAULT_VIEWS
 
 DEFAULT_POLICY = """\
@@ -29,6 +30,7 @@ same_training_set = true      # where both kinds are given: each audit ran again
 max_findings = 0              # generations that may be near-duplicates of training images
 max_rate = 0.01               # prompts that give an image back, shown to be at most so many: takes 3 / max_rate
 confidence = 0.95             # of that one-sided upper bound
+planted = ["re-encoded", "recoloured", "mirrored", "cropped", "captioned"] # it goes by the hardest; []: by no misses
 min_coverage = 0.99           # generations (and prompt pairs) measured, of those expected
 min_reference_coverage = 0.99 # training images that could be compared with
 min_controls = 100            # held-out images scored that are near no training image; 0: no control needed
@@ -94,6 +96,11 @@ def _no_texts(value: Any) -> str:
     return "" if texts else "must be a list of texts"
 
 
+def _no_planted(value: Any) -> str:
+    known = isinstance(value, list) and all(kind in PLANTED for kind in value)
+    return "" if known else f"must be a list of {', '.join(map(repr, PLANTED))}, or empty"
+
+
 def _limit(default: Any, check: Check) -> Any:
     return field(default=default, metadata={"check": check})
 
@@ -103,6 +110,7 @@ class AuditPolicy:
     max_findings: int = _limit(0, _no_count)
     max_rate: float = _limit(0.01, _no_share)
     confidence: float = _limit(0.95, _no_confidence)
+    planted: tuple[str, ...] = _limit(PLANTED, _no_planted)
     min_coverage: float = _limit(0.99, _no_share)
     min_reference_coverage: float = _limit(0.99, _no_share)
     min_controls: int = _limit(100, _no_count)

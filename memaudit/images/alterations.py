@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
+from memaudit.images.copy_kinds import PLANTED
+
 Rng = np.random.Generator
 Alter = Callable[[Image.Image, float, Rng], Image.Image]
 Box = tuple[int, int, int, int]
@@ -83,12 +85,18 @@ def write_line(image: Image.Image, words: str, size: int, top: float) -> None:
 
 
 COPIES: Mapping[str, Alteration] = MappingProxyType(
-    {
-        "re-encoded": Alteration(half_jpeg, 30, 30),
-        "recoloured": Alteration(jitter, 0.4),
-        "mirrored": Alteration(mirror, 0),
-        "cropped": Alteration(crop, 0.7),
-        "captioned": Alteration(caption, 0.12),
-    }
+    dict(
+        zip(
+            PLANTED,
+            (
+                Alteration(half_jpeg, 30, 30),
+                Alteration(jitter, 0.4),
+                Alteration(mirror, 0),
+                Alteration(crop, 0.7),
+                Alteration(caption, 0.12),
+            ),
+            strict=True,
+        )
+    )
 )
-"""The ways in which an audit alters the training images that it plants."""
+"""How they are made."""

@@ -12,7 +12,7 @@ from msgspec import UNSET, convert
 from msgspec.structs import replace
 
 from memaudit.audit import results as measured
-from memaudit.audit.results import AuditResult, Covariates
+from memaudit.audit.results import AuditResult, Covariates, OfAllCopies
 from memaudit.matching.results import Matches
 from memaudit.report.audit_findings import card, findings_of, likeliest_misses_of, misses_of, page_data
 from memaudit.report.audit_headline import headline_of
@@ -33,12 +33,15 @@ from memaudit.report.model import (
     FindingsBand,
     ImageMatch,
     Metrics,
+    Planted,
+    PlantedKind,
     ReferenceViews,
     Report,
     Seeds,
     WeightedRate,
     Why,
     WhyBand,
+    all_copies_of,
     calibration_of,
     coverage_of,
     rate_of,
@@ -120,16 +123,16 @@ def _calibration(result: AuditResult) -> dict[str, str]:
 
 
 def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) -> AuditResults:
-    paired = result.scores.paired[result.scores.paired >= 0]
+    paired, of_all = result.scores.paired[result.scores.paired >= 0], result.all_copies or OfAllCopies()
     return AuditResults(
         conclusive=not result.inconclusive,
         reasons=list(result.inconclusive),
         headline=headline_of(result),
         method=result.method,
         references=coverage_of(result.references),
-        searched=rate_of(result.searched),
-        by_prompt=_by_prompt(result.by_prompt) if result.by_prompt else None,
-        paired=rate_of(result.paired) if result.paired else None,
+        searched=rate_of(result.searched, of_all.searched),
+        by_prompt=_by_prompt(result.by_prompt, of_all) if result.by_prompt else None,
+        paired=rate_of(result.paired, of_all.paired) if result.paired else None,
         control=_control(result.control) if result.control else None,
         missing=len(result.missing),
         duplicates=result.duplicates,
@@ -157,6 +160,7 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         views=list(result.views),
         reference_views=convert(views.as_dict(), ReferenceViews) if (views := result.reference_views) else UNSET,
         effort=_effort(result.effort),
+        planted=_planted(result.planted) if result.planted else UNSET,
         grown=result.grown or UNSET,
         not_read=list(result.not_read),
         calibration=calibration_of(result.calibrated),
@@ -240,6 +244,16 @@ def _control(control: measured.Control) -> Control:
     )
 
 
+def _planted(planted: measured.Planted) -> Planted:
+    return Planted(
+        asked=planted.asked,
+        images=planted.images,
+        unreadable=planted.unreadable,
+        kinds=[PlantedKind(kind=kind, found=rate_of(found) if found else None) for kind, found in planted.kinds],
+        why_none=planted.why_none,
+    )
+
+
 def _effort(effort: measured.Effort) -> Effort:
     views = (effort.generation_views, effort.control_views, effort.reference_windows)
     generations, control, windows = (coverage_of(each) if each else None for each in views)
@@ -262,12 +276,13 @@ def _why(why: Covariates) -> Why:
     return Why(paired=why.paired, bands=bands, without_simplicity=why.without)
 
 
-def _by_prompt(prompts: measured.ByPrompt) -> ByPrompt:
+def _by_prompt(prompts: measured.ByPrompt, of_all: OfAllCopies) -> ByPrompt:
+    weighted = convert(prompts.weighted, WeightedRate | None, from_attributes=True)
     return ByPrompt(
-        returned=rate_of(prompts.returned),
+        returned=rate_of(prompts.returned, of_all.returned),
         seeds=[Seeds(seeds=seeds, prompts=count) for seeds, count in prompts.seeds],
         strategies=list(prompts.strategies),
-        weighted=convert(prompts.weighted, WeightedRate | None, from_attributes=True),
+        weighted=replace(weighted, all_copies=all_copies_of(of_all.weighted)) if weighted else None,
         extrapolated=convert(prompts.extrapolated, Extrapolated | None, from_attributes=True),
     )
 

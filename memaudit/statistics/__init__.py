@@ -2,7 +2,7 @@
 
 from memaudit.statistics.differences import Rise, greater_rate_p, mcnemar_p, rise_between, rise_p
 from memaudit.statistics.draws import effective_draws, kish, rate_by_unit, ratio_interval
-from memaudit.statistics.melded import Detected, MeldedRate, melded_rate, melded_upper, melded_weighted
+from memaudit.statistics.melded import Detected, MeldedRate, melded_rate, melded_upper, melded_weighted, weighted_upper
 from memaudit.statistics.ranks import benjamini_hochberg, normal_quantile, rank_p
 from memaudit.statistics.relabelling import least_relabelling_p, relabelling_p
 from memaudit.statistics.richness import chao2, new_with_one_more
@@ -14,6 +14,7 @@ __all__ = [
     "MeldedRate",
     "WeightedRate",
     "weighted_rate",
+    "weighted_upper",
     "Rise",
     "benjamini_hochberg",
     "chao2",

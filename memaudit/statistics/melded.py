@@ -54,11 +54,11 @@ def melded_rate(rate: Rate, detected: Detected) -> MeldedRate:
 
 def melded_weighted(rate: WeightedRate, detected: Detected) -> MeldedRate:
     """The same of captions, of which each prompt stands for a share."""
-    tail, lower, upper = (1 - rate.confidence) / 2, rate.lower_gamma, rate.upper_gamma.cdf
+    tail, lower = (1 - rate.confidence) / 2, rate.lower_gamma
     return MeldedRate(
         _lower(lower.cdf, detected, tail) if lower else 0.0,
-        _upper(upper, detected, tail),
-        _upper(upper, detected, 1 - rate.confidence),
+        weighted_upper(rate, detected, tail),
+        weighted_upper(rate, detected, 1 - rate.confidence),
         rate.confidence,
     )
 
@@ -68,6 +68,11 @@ def melded_upper(count: float, n: float, detected: Detected, tail: float) -> flo
     Beta(count + 1, n - count) ÷ Beta(found, planted - found + 1); 1 where no planted copy was found."""
     require_counts(count, n)
     return 1.0 if count == n else _upper(_beta(count + 1, n - count), detected, tail)
+
+
+def weighted_upper(rate: WeightedRate, detected: Detected, tail: float) -> float:
+    """The same of captions."""
+    return _upper(rate.upper_gamma.cdf, detected, tail)
 
 
 def _beta(a: float, b: float) -> _Cdf:
@@ -105,7 +110,8 @@ class _Recalls(NamedTuple):
     @classmethod
     def of(cls, a: float, b: float) -> _Recalls:
         """Nodes of Gauss and Legendre for Beta(a, b): the same counts always give the same figures."""
-        low, high = (bisected(lambda p, q=q: beta_cdf(p, a, b) < q, 0.0, 1.0) for q in (_BEYOND, 1 - _BEYOND))
+        low = bisected(lambda p: beta_cdf(p, a, b) < _BEYOND, 0.0, 1.0)
+        high = bisected(lambda p: beta_cdf(p, a, b) < 1 - _BEYOND, 0.0, 1.0)
         value = low + (high - low) * (_NODES + 1) / 2
         log = (a - 1) * np.log(value) + (b - 1) * np.log1p(-value)
         weight = _WEIGHTS * np.exp(log - log.max())

@@ -18,6 +18,8 @@ from memaudit.report.model.audits import (
     Miss,
     Outcomes,
     OutcomesByPrompt,
+    Planted,
+    PlantedKind,
     ReferenceViews,
     Seeds,
     WeightedRate,
@@ -56,6 +58,7 @@ from memaudit.report.model.faces import (
     Membership,
 )
 from memaudit.report.model.figures import (
+    AllCopies,
     Bin,
     Calibration,
     Coverage,
@@ -64,6 +67,7 @@ from memaudit.report.model.figures import (
     JsonValue,
     Part,
     Rate,
+    all_copies_of,
     calibration_of,
     coverage_of,
     encoder_of,
@@ -84,6 +88,7 @@ from memaudit.report.model.report import (
 )
 
 __all__ = [
+    "AllCopies",
     "SCHEMA",
     "AuditFinding",
     "AuditMeasures",
@@ -124,6 +129,8 @@ __all__ = [
     "Member",
     "Membership",
     "Metrics",
+    "Planted",
+    "PlantedKind",
     "Miss",
     "NearThreshold",
     "OtherSet",
@@ -150,6 +157,7 @@ __all__ = [
     "WeightedRate",
     "Why",
     "WhyBand",
+    "all_copies_of",
     "calibration_of",
     "coverage_of",
     "encoder_of",
