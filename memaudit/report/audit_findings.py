@@ -14,9 +14,10 @@ from memaudit.audit.results import AuditResult
 from memaudit.images.addresses import unsigned
 from memaudit.images.remote import is_url
 from memaudit.matching.kinds import Kind
+from memaudit.matching.overlap import Overlaps
 from memaudit.matching.results import Misses
 from memaudit.report.audit_tables import Targets, matches_of, p_of, q_of, ratios_of
-from memaudit.report.model import ImageMatch, Miss
+from memaudit.report.model import Alignment, ImageMatch, Miss, file_digest
 from memaudit.report.pictures import Pictures
 from memaudit.report.tables import rank_of
 from memaudit.store import Columns, Store
@@ -98,6 +99,8 @@ def _finding(
     return ImageMatch(
         query_id=queries.image_id[query],
         reference_id=targets.image_id[target],
+        query_sha256=file_digest(queries.sha256[query]),
+        reference_sha256=file_digest(targets.sha256[target]),
         reference_url=unsigned(uri) if is_url(uri) else None,
         similarity=round(float(matches.similarity[match]), 4),
         view=str(matches.view[match]),
@@ -119,7 +122,17 @@ def _finding(
         else None,
         reference_picture=pictures.add(f"training-{reference}", uri, targets.sha256[target]) if pictures else None,
         matches=count,
+        alignment=_alignment(matches.overlaps, match) if pictures else UNSET,
     )
+
+
+def _alignment(overlaps: Overlaps, match: int) -> Alignment | UnsetType:
+    """Not stated where pixels were not compared, or do not show where the two lie."""
+    if np.isnan(overlaps.matrix[match, 0, 0]):
+        return UNSET
+    columns = (overlaps.matrix[match].ravel(), overlaps.query_box[match], overlaps.reference_box[match])
+    matrix, *boxes = ([round(value, 4) for value in column.tolist()] for column in columns)
+    return Alignment(matrix=matrix, query_box=boxes[0], reference_box=boxes[1])
 
 
 def misses_of(result: AuditResult, queries: Columns, references: Store, pictures: Pictures) -> list[Miss]:
@@ -147,6 +160,8 @@ def without_pictures(misses: Misses, queries: Columns, targets: Columns) -> list
         Miss(
             query_id=queries.image_id[query],
             reference_id=targets.image_id[i],
+            query_sha256=file_digest(queries.sha256[query]),
+            reference_sha256=file_digest(targets.sha256[i]),
             similarity=round(float(misses.similarity[i]), 4),
             view=str(misses.view[i]),
             kind=str(Kind.SIMILAR) if misses.compared[i] else NOT_COMPARED,

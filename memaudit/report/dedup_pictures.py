@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from memaudit.dedup.results import Decision, DedupResult, Elsewhere
 from memaudit.report.dedup_tables import group_sizes
-from memaudit.report.model import Group, Member, NearThreshold, ShownPair, Side
+from memaudit.report.model import Group, Member, NearThreshold, ShownPair, Side, file_digest
 from memaudit.report.pictures import Pictures, files_of
 from memaudit.report.tables import rank_of
 from memaudit.store import Store
@@ -46,6 +46,7 @@ def _group(result: DedupResult, store: Store, pictures: Pictures, number: int) -
         members=[
             Member(
                 image_id=columns.image_id[i],
+                sha256=file_digest(files[i]),
                 caption=columns.caption[i],
                 decision=str(decisions.decision[row]),
                 reason=str(decisions.reason[row]),
@@ -143,7 +144,11 @@ def _side(store: Store, pictures: Pictures, name: str, rows: Int64) -> list[Side
     columns = store.columns(rows)
     files = files_of(store, columns)
     return [
-        Side(image_id=columns.image_id[i], picture=pictures.add(f"{name}-{row}", columns.uri[i], files[i]))
+        Side(
+            image_id=columns.image_id[i],
+            sha256=file_digest(files[i]),
+            picture=pictures.add(f"{name}-{row}", columns.uri[i], files[i]),
+        )
         for i, row in enumerate(rows.tolist())
     ]
 

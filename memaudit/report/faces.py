@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from msgspec import structs
+from msgspec import UnsetType, structs
 
 from memaudit.errors import InputError
 from memaudit.faces import results as measured
@@ -35,6 +35,7 @@ from memaudit.report.model import (
     Membership,
     Report,
     coverage_of,
+    file_digest,
     rate_of,
 )
 from memaudit.report.page import histogram, percent_up, write_page
@@ -153,16 +154,18 @@ def face_findings(part: FacePart, out: Path, pictures: Pictures) -> list[FaceMat
         for (columns, files), side in zip(sides, ("generation", "training"), strict=True):
             name = f"face-{side}-{place}"
             picture = pictures.add(name, columns.uri[place], files[place]) if shown < PICTURED else None
-            shots.append(_Shots(picture, _crop(out, name, columns, place, files[place]) if part.crops else None))
+            crop = _crop(out, name, columns, place, files[place]) if part.crops else None
+            shots.append(_Shots(picture, crop, file_digest(files[place])))
         findings.append(_finding(pair, matches, queries, targets, shots))
     return findings
 
 
 class _Shots(NamedTuple):
-    """What is shown of one side: the whole picture, and the face alone."""
+    """What is shown of one side: the whole picture, and the face alone; and the digest of the picture's file."""
 
     picture: str | None
     crop: str | None
+    sha256: str | UnsetType
 
 
 def _finding(
@@ -193,6 +196,8 @@ def _finding(
         query_crop=shots[0].crop,
         reference_picture=shots[1].picture,
         reference_crop=shots[1].crop,
+        query_sha256=shots[0].sha256,
+        reference_sha256=shots[1].sha256,
     )
 
 

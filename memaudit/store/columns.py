@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from memaudit.types import NO_FILE as NO_FILE
 from memaudit.types import Float32, Int64, Status
 
-NO_FILE = "0" * 64  # the sha256 column of a row whose file was not read
 ANOTHER_FILE = "the file is another one than was embedded"
 
 

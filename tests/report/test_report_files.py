@@ -1,5 +1,7 @@
 """Reports of real runs on small real pictures: valid, complete, harmless to open, and small."""
 
+import hashlib
+import io
 import json
 import math
 import re
@@ -112,6 +114,13 @@ def deduped(training: Store, tmp_path_factory: pytest.TempPathFactory) -> Audite
     return Audited(out, report, (out / "report.html").read_text(encoding="utf-8"))
 
 
+def written_file_digest(picture: Image.Image) -> str:
+    """The sha256 of a picture's file, as `embedded` writes it."""
+    data = io.BytesIO()
+    picture.save(data, "PNG", compress_level=1)
+    return hashlib.sha256(data.getvalue()).hexdigest()
+
+
 def table(out: Path, name: str) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = pq.read_table(out / name).to_pydict()
     return columns
@@ -220,6 +229,9 @@ def test_audit_findings_are_worst_first_and_complete(audited: Audited) -> None:
     assert found["gen 2<u>"]["near_duplicates"] == 3
     assert found["gen 0<u>"]["prompt"] == HOSTILE[0]
     assert all(finding["query_picture"] and finding["reference_picture"] for finding in findings)
+    copied = written_file_digest(draw(0))
+    assert found["gen 2<u>"]["query_sha256"] == found["gen 2<u>"]["reference_sha256"] == copied
+    assert found["gen 0<u>"]["query_sha256"] not in (found["gen 0<u>"]["reference_sha256"], copied)
 
 
 def test_audit_figures_agree_with_each_other(audited: Audited) -> None:

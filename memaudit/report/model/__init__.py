@@ -4,6 +4,7 @@ It is made of msgspec's structs, which cost a gate's start next to nothing.
 """
 
 from memaudit.report.model.audits import (
+    Alignment,
     AuditResults,
     AuditSimilarities,
     ByPrompt,
@@ -71,6 +72,7 @@ from memaudit.report.model.figures import (
     calibration_of,
     coverage_of,
     encoder_of,
+    file_digest,
     rate_of,
 )
 from memaudit.report.model.report import (
@@ -90,6 +92,7 @@ from memaudit.report.model.report import (
 __all__ = [
     "AllCopies",
     "SCHEMA",
+    "Alignment",
     "AuditFinding",
     "AuditMeasures",
     "AuditReport",
@@ -161,5 +164,6 @@ __all__ = [
     "calibration_of",
     "coverage_of",
     "encoder_of",
+    "file_digest",
     "rate_of",
 ]

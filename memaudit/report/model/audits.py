@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from memaudit.matching.kinds import COPIES, Kind
 from memaudit.report.model.faces import Faces
@@ -14,6 +14,7 @@ from memaudit.report.model.figures import (
     Calibration,
     Count,
     Coverage,
+    Digest,
     Name,
     NotNegative,
     Part,
@@ -27,11 +28,32 @@ from memaudit.report.model.figures import (
 _ON_PIXELS = sorted(kind for kind in COPIES if kind is not Kind.NEAR)
 
 
+class Alignment(Part, frozen=True, kw_only=True):
+    """How a generation lies on a training image, and the part that both show: of pairs that pixels confirm."""
+
+    matrix: Annotated[
+        Annotated[list[float], Meta(min_length=6, max_length=6)],
+        says(
+            "a, b, c, d, e, f: x, y of the generation lie at ax + by + c, dx + ey + f of the training image, both in "
+            "shares of the longer side, from the upper left corner"
+        ),
+    ]
+    query_box: Annotated[
+        Annotated[list[Share], Meta(min_length=4, max_length=4)],
+        says("x0, y0, x1, y1 of the common part in the generation, in shares of width and height"),
+    ]
+    reference_box: Annotated[
+        Annotated[list[Share], Meta(min_length=4, max_length=4)], says("the same in the training image")
+    ]
+
+
 class ImageMatch(Part, frozen=True, kw_only=True):
     """A generation that repeats a training image, and the most similar one."""
 
     query_id: Annotated[str, says("the generation's image_id")]
     reference_id: Annotated[str, says("the training image's image_id")]
+    query_sha256: Annotated[Digest | UnsetType, says("of the generation's file; reviews name a pair by both")] = UNSET
+    reference_sha256: Annotated[Digest | UnsetType, says("of the training image's file")] = UNSET
     reference_url: Annotated[str | None, says("its address, where its uri is a URL")] = None
     similarity: Annotated[Similarity, says("cosine, of the view that is most similar")]
     view: Annotated[str, says("that view's name")] = "whole"
@@ -52,6 +74,9 @@ class ImageMatch(Part, frozen=True, kw_only=True):
     reference_picture: Annotated[str | None, says("thumbnail of the training image, beside the page")] = None
     matches: Annotated[Whole, says("training images that this generation matches")] = 0
     face_similarity: Annotated[float | UnsetType, says("of the two images' most similar faces, if they match")] = UNSET
+    alignment: Annotated[
+        Alignment | UnsetType, says("where both show the same, if pixels confirm it and the finding has thumbnails")
+    ] = UNSET
 
 
 class Miss(Part, frozen=True, kw_only=True):
@@ -59,6 +84,8 @@ class Miss(Part, frozen=True, kw_only=True):
 
     query_id: Annotated[str, says("the generation's image_id")]
     reference_id: Annotated[str, says("the training image's image_id")]
+    query_sha256: Annotated[Digest | UnsetType, says("of the generation's file; reviews name a pair by both")] = UNSET
+    reference_sha256: Annotated[Digest | UnsetType, says("of the training image's file")] = UNSET
     similarity: Annotated[Similarity, says("cosine, of the view that is most similar")]
     view: Annotated[str, says("that view's name")]
     kind: Annotated[str, says("similar, or `not compared` where pixels were not")]

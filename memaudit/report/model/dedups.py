@@ -6,13 +6,25 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from memaudit.report.model.figures import Bin, Calibration, Count, Coverage, NotNegative, Part, Share, Whole, says
+from memaudit.report.model.figures import (
+    Bin,
+    Calibration,
+    Count,
+    Coverage,
+    Digest,
+    NotNegative,
+    Part,
+    Share,
+    Whole,
+    says,
+)
 
 
 class Member(Part, frozen=True, kw_only=True):
     """An image of a group."""
 
     image_id: Annotated[str, says("image_id")]
+    sha256: Annotated[Digest | UnsetType, says("of its file; reviews name a pair by both")] = UNSET
     caption: Annotated[str, says("caption")] = ""
     decision: Annotated[str, says("keep or drop")] = ""
     reason: Annotated[str, says("why")] = ""
@@ -37,6 +49,7 @@ class Side(Part, frozen=True, kw_only=True):
     """One image of a pair."""
 
     image_id: Annotated[str, says("image_id")]
+    sha256: Annotated[Digest | UnsetType, says("of its file; reviews name a pair by both")] = UNSET
     picture: Annotated[str | None, says("thumbnail")]
 
 

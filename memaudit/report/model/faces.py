@@ -10,6 +10,7 @@ from memaudit.report.model.figures import (
     Bin,
     Count,
     Coverage,
+    Digest,
     NotNegative,
     Part,
     Rate,
@@ -48,6 +49,8 @@ class FaceMatch(Part, frozen=True, kw_only=True):
     reference_picture: Annotated[str | None, says("thumbnail of the training image")] = None
     reference_crop: Annotated[str | None, says("the training face alone, with --face-crops")] = None
     face_similarity: Annotated[float | UnsetType, says("of another face on the same pair")] = UNSET
+    query_sha256: Annotated[Digest | UnsetType, says("of the generation's file; reviews name a pair by both")] = UNSET
+    reference_sha256: Annotated[Digest | UnsetType, says("of the training image's file")] = UNSET
 
 
 class FaceCounts(Part, frozen=True, kw_only=True):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType, convert
 
+from memaudit.types import NO_FILE
+
 if TYPE_CHECKING:
     from memaudit import types
     from memaudit.audit import results
@@ -29,6 +31,12 @@ Similarity = Annotated[float, Meta(ge=-1, le=1)]
 Threshold = Annotated[float, Meta(gt=0, le=1)]
 NotNegative = Annotated[float, Meta(ge=0)]
 Name = Annotated[str, Meta(min_length=1)]
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+def file_digest(sha256: str) -> str | UnsetType:
+    """The digest of a file that an embedding was made from; nothing where that is not known."""
+    return UNSET if sha256 == NO_FILE else sha256
 
 
 class Part(Struct, frozen=True):
