@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.record import Figure
 from benchmarks.runner import Benchmark
-from benchmarks.statistics import controls, rates, recalls, runs, weights
+from benchmarks.statistics import controls, planted, rates, recalls, runs, weights
 
 LINES = {
     "rates": rates.figures,
@@ -23,6 +23,7 @@ LINES = {
     "runs": runs.figures,
     "controls": controls.figures,
     "recalls": recalls.figures,
+    "planted": planted.figures,
 }
 
 

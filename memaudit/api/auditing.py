@@ -125,8 +125,8 @@ def run_audit(
     pairing_pattern: how generations are named, say {image_id}_{seed}.png. threshold: cosine, None for the encoder's
     own. views: none, flips, tiles or all. match: whether candidates from `match_from` to the threshold are decided on
     pixels: auto, pixels or none. calibration: a file of `calibrate`. metrics: also C_T, AuthPct, FLD gap, by a control.
-    planted: altered training images that are searched like generations, so that bounds count what is not detected; None:
-    100 to 300, by the number of generations; 0: bounds are of copies that can be detected.
+    planted: altered training images that are searched like generations, so that bounds count what is not detected, 100
+    to 300 by the number of generations (None); 0: bounds are of copies that can be detected.
 
     Raises UsageError for impossible options, InconclusiveError where nothing could be measured.
 

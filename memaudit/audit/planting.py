@@ -50,8 +50,8 @@ class Planting:
 
 
 def copies_for(generations: int) -> int:
-    """With m copies of K kinds, all found, a bound is higher by a share of K ÷ m, and so many more generations are needed
-    to show the same: together with the m fewest for m = √(K × generations)."""
+    """With m copies of K kinds, all found, a bound is higher by a share of K ÷ m, and takes so many more generations to
+    show the same: together with the m these are fewest for m = √(K × generations)."""
     kinds = len(COPIES)
     wanted = min(max(math.sqrt(kinds * generations), _FEWEST), _MOST)
     return math.ceil(wanted / kinds) * kinds

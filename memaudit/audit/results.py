@@ -137,8 +137,8 @@ class Planted:
 
 @dataclass(frozen=True)
 class AllCopies:
-    """Bounds of a rate of all copies, detected or not, if they are as hard to find as planted ones of this kind, of all
-    kinds the one that gives the highest bounds."""
+    """Bounds of a rate of all copies, detected or not, if they are no harder to find than planted ones of this kind,
+    the hardest; the lower end is that of the easiest."""
 
     kind: str
     low: float

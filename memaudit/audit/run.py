@@ -161,11 +161,11 @@ def with_planted(
 ) -> AuditResult:
     """What the audit detects of altered training images, which go the way of generations and count nowhere; no prompt
     names an image for them. windows, options: those of the audit. Memory: as of an audit of so many generations."""
-    way, matches = _Way.of(references, windows, result.threshold, options, progress), None
+    way, found = _Way.of(references, windows, result.threshold, options, progress), None
     if planted.queries is not None:
-        searched = search(planted.queries, way.scope, None, progress)
-        matches = way.decide(searched, planted.queries).matches()
-    detected = planted_found(planted, matches, references.store, result.threshold)
+        decided = way.decide(search(planted.queries, way.scope, None, progress), planted.queries)
+        found = decided.candidates.picked(decided.places_of_matches())
+    detected = planted_found(planted, found, references.store, result.threshold)
     stores = (*result.stores, *planted.stores)
     return replace(result, planted=detected, all_copies=of_all_copies(result, detected), stores=stores)
 

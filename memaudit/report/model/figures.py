@@ -54,8 +54,8 @@ class Coverage(Part, frozen=True, kw_only=True):
 class AllCopies(Part, frozen=True, kw_only=True):
     """Bounds of a rate with the copies that were not detected, by what was found of the planted ones."""
 
-    kind: Annotated[Name, says("of planted copies: of all kinds that which gives the highest bounds")]
-    low: Annotated[Share, says("lower end of the two-sided interval")]
+    kind: Annotated[Name, says("of planted copies: that which is found least, by which high and upper are")]
+    low: Annotated[Share, says("lower end of the two-sided interval, by the kind that is found most")]
     high: Annotated[Share, says("upper end of the two-sided interval")]
     upper: Annotated[Share, says("one-sided upper bound")]
     confidence: Annotated[Share, says("of interval and bound")]
