@@ -46,9 +46,9 @@ class Detection(NamedTuple):
     def by(self, bound: Bound) -> str:
         """For the sentence that states it."""
         if not bound.kind:
-            return " of copies that can be detected"
+            return ", undetected copies not included"
         found, planted = self.kinds[bound.kind]
-        return f", as many going undetected as of planted copies that are {bound.kind} ({found:,} of {planted:,} found)"
+        return f", undetected copies included ({found:,} of {planted:,} planted ones that are {bound.kind} were found)"
 
 
 def detection_of(results: AuditMeasures, policy: AuditPolicy) -> Detection | str:

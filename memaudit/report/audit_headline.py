@@ -33,7 +33,9 @@ def _found(result: AuditResult) -> str:
 
 
 def _detected(result: AuditResult) -> str:
-    """Whether the bounds are of all copies, or of those that the audit can detect."""
+    """Whether bounds are of all copies, or of those that the audit can detect; nothing where no rate follows."""
+    if result.by_prompt and result.by_prompt.most_duplicated:
+        return ""
     planted, all_copies = result.planted or Planted(0, why_none="none were planted"), _all_copies(result)
     if all_copies is None:
         why = planted.why_none or "nothing of what was planted could be measured"
