@@ -28,6 +28,13 @@ if TYPE_CHECKING:
     from memaudit.api.looking_up import LookupRun, run_lookup
     from memaudit.api.planning import SamplePlan, plan_sample
     from memaudit.api.prompting import Prompts, make_prompts
+    from memaudit.api.reviewing import (
+        MergedReviews,
+        WrittenReviews,
+        convert_reviews,
+        merge_reviews,
+        sample_findings,
+    )
     from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, open_report
     from memaudit.api.stores import MadeStore, embed, import_embeddings, open_store
     from memaudit.api.tables import Table
@@ -49,6 +56,7 @@ _HOMES = {
     "looking_up": ("LookupRun", "run_lookup"),
     "planning": ("SamplePlan", "plan_sample"),
     "prompting": ("Prompts", "make_prompts"),
+    "reviewing": ("MergedReviews", "WrittenReviews", "convert_reviews", "merge_reviews", "sample_findings"),
     "runs": ("AuditRun", "DedupRun", "ExtractionRun", "open_report"),
     "stores": ("MadeStore", "embed", "import_embeddings", "open_store"),
     "tables": ("Table",),
@@ -70,15 +78,18 @@ __all__ = [
     "GateRun",
     "LookupRun",
     "MadeStore",
+    "MergedReviews",
     "Prompts",
     "ProposedPairs",
     "SamplePlan",
     "Table",
     "Verification",
+    "WrittenReviews",
     "allow_hosts",
     "build_index",
     "calibrate",
     "compare",
+    "convert_reviews",
     "describe",
     "doctor",
     "embed",
@@ -89,6 +100,7 @@ __all__ = [
     "import_embeddings",
     "list_encoders",
     "make_prompts",
+    "merge_reviews",
     "open_index",
     "open_report",
     "open_store",
@@ -99,6 +111,7 @@ __all__ = [
     "run_extract",
     "run_gate",
     "run_lookup",
+    "sample_findings",
     "summarise_faces",
     "verify",
     "write_policy",

@@ -45,18 +45,19 @@ def _tidy(folder: Path) -> None:
 
 
 @contextmanager
-def sole_writer_of(file: Path) -> Iterator[None]:
-    """Be the only one who makes this file, from the first thought of it on. Raises as `sole_writer`."""
+def sole_writer_of(file: Path, option: str = "--out") -> Iterator[None]:
+    """Be the only one who makes this file, from the first thought of it on. option: that names it. Raises as
+    `sole_writer`."""
     if is_passage(file):
         yield
         return
-    with _alone(file, file.with_name(f".{file.name}{LOCK}"), stays=False):
+    with _alone(file, file.with_name(f".{file.name}{LOCK}"), stays=False, option=option):
         remove_left(file.parent)
         yield
 
 
 @contextmanager
-def _alone(place: Path, lock: Path, *, stays: bool) -> Iterator[None]:
+def _alone(place: Path, lock: Path, *, stays: bool, option: str = "--out") -> Iterator[None]:
     with ExitStack() as stack:
         try:
             make_folder(lock.parent)
@@ -64,7 +65,7 @@ def _alone(place: Path, lock: Path, *, stays: bool) -> Iterator[None]:
         except HeldError as error:
             who = f" ({error.who})" if error.who else ""
             raise InputError(
-                f"{place} is being written by another process{who}: wait for it, or choose another --out"
+                f"{place} is being written by another process{who}: wait for it, or choose another {option}"
             ) from None
         except OSError as error:
             raise InputError(f"{place} cannot be written: {error.strerror or error}") from None

@@ -6,6 +6,7 @@ pytest loads this wherever memaudit is installed, so nothing is imported, read o
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,7 @@ _OPTIONS = {
     "policy": "Limits in TOML (default: memaudit's own).",
     "baseline": "An earlier audit's report: its rate may not be exceeded by much.",
     "accepted": "Matches that a person has accepted, in TOML: who, why, until when.",
+    "reviews": "What people decided on findings, by the digests of both files.",
 }
 
 
@@ -67,14 +69,16 @@ def _held(config: pytest.Config) -> GateResult:
     from memaudit.errors import MemauditError
     from memaudit.gate import Policy, hold, read_accepted, read_policy
     from memaudit.report.document import read_report
+    from memaudit.reviews import read_reviews
 
-    policy, baseline, accepted = (config.getoption(f"memaudit_{name}") for name in _OPTIONS)
+    policy, baseline, accepted, reviews = (config.getoption(f"memaudit_{name}") for name in _OPTIONS)
     try:
         return hold(
             [(path, read_report(path)) for path in config.getoption("memaudit_report")],
             read_policy(policy) if policy else Policy(),
             baseline=read_report(baseline) if baseline else None,
             accepted=read_accepted(accepted) if accepted else (),
+            reviews=read_reviews([Path(reviews)]) if reviews else None,
         )
     except MemauditError as error:
         raise pytest.UsageError(f"memaudit: {error}") from None

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.record import Figure
 from benchmarks.runner import Benchmark
-from benchmarks.statistics import controls, planted, rates, recalls, runs, weights
+from benchmarks.statistics import controls, people, planted, rates, recalls, runs, strangers, weights
 
 LINES = {
     "rates": rates.figures,
@@ -24,6 +24,8 @@ LINES = {
     "controls": controls.figures,
     "recalls": recalls.figures,
     "planted": planted.figures,
+    "people": people.figures,
+    "strangers": strangers.figures,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,11 +12,12 @@ from memaudit.api.calibrated_options import by_calibration
 from memaudit.api.defaults import DEFAULT_VIEWS
 from memaudit.api.encoding import Encoding as Encoding
 from memaudit.api.pictures import blurring
-from memaudit.api.places import AnyStore, folder_of, searcher_at
+from memaudit.api.places import AnyStore, Files, files_of, folder_of, searcher_at
 from memaudit.api.runs import AuditRun, Place
 from memaudit.audit.pairing import Pairer, pairer
 from memaudit.audit.planted import PlantedQueries
 from memaudit.audit.planting import Planting, copies_for, planting, require_plantable
+from memaudit.audit.results import AuditedModel
 from memaudit.audit.run import AuditOptions, with_planted
 from memaudit.audit.run import audit as audit_images
 from memaudit.audit.shortfalls import Unseen, Views
@@ -39,8 +41,9 @@ from memaudit.matching.windows import Windows
 from memaudit.report.audit import write_audit
 from memaudit.report.faces import FacePart, write_face_audit
 from memaudit.report.forgotten import remove_forgotten
-from memaudit.report.model import Report
+from memaudit.report.model import DIGEST_OF_MODEL, Report
 from memaudit.report.run_folder import PLANTED_PICTURES, keep_for_owner, remove_earlier_pictures
+from memaudit.reviews import Merged, read_reviews
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import FACES, Store, require_current
 from memaudit.types import Progress, silent
@@ -92,6 +95,7 @@ class _Asked:
     blur: bool
     planted: int | None
     progress: Progress
+    reviews: Merged | None = None
 
 
 def run_audit(
@@ -109,8 +113,11 @@ def run_audit(
     match: str = "auto",
     match_from: float | None = None,
     calibration: str | Path | None = None,
+    reviews: Files = (),
     metrics: bool = False,
     planted: int | None = None,
+    model: str | None = None,
+    model_digest: str | None = None,
     faces: bool | FaceChoices = False,
     blur_faces: bool = False,
     max_unreadable: float = 0.01,
@@ -124,7 +131,9 @@ def run_audit(
     temporary one. pairing: a CSV, TSV, JSON or Parquet that names the image of each generation's prompt;
     pairing_pattern: how generations are named, say {image_id}_{seed}.png. threshold: cosine, None for the encoder's
     own. views: none, flips, tiles or all. match: whether candidates from `match_from` to the threshold are decided on
-    pixels: auto, pixels or none. calibration: a file of `calibrate`. metrics: also C_T, AuthPct, FLD gap, by a control.
+    pixels: auto, pixels or none. calibration: a file of `calibrate`. reviews: files of what people said of findings
+    before, which the new ones carry. metrics: also C_T, AuthPct, FLD gap, by a control. model, model_digest: what made
+    the generations, and a hexadecimal digest of its weights: `run_gate` with a ledger pools the audits of one model.
     planted: altered training images that are searched like generations, so that bounds count what is not detected, 100
     to 300 by the number of generations (None); 0: bounds are of copies that can be detected.
 
@@ -137,6 +146,7 @@ def run_audit(
     """
     choices = _choices(faces, blur_faces)
     options = AuditOptions(threshold, neighbours, max_unreadable, metrics=metrics, match=match, match_from=match_from)
+    options = replace(options, model=_audited_model(model, model_digest))
     options = by_calibration(options, calibration)
     about_faces = _about_faces(choices, options, encoding)
     place = Place(out)
@@ -156,8 +166,23 @@ def run_audit(
             blur_faces,
             planted,
             progress,
+            read_reviews(reviewed) if (reviewed := files_of(reviews)) else None,
         )
         return place.run(AuditRun, _audited(asked, against, place.folder))
+
+
+def _audited_model(name: str | None, digest: str | None) -> AuditedModel | None:
+    if name is None and digest is None:
+        return None
+    if not name or not name.strip() or digest is None:
+        raise UsageError("--model and --model-digest go together: a name for readers, a digest that tells models apart")
+    digest = digest.lower().removeprefix("sha256:")
+    if not re.fullmatch(DIGEST_OF_MODEL, digest):
+        raise UsageError(
+            f"--model-digest {digest[:80]!r} is none: expected 16 to 128 hexadecimal digits, such as sha256sum "
+            "prints of the weights"
+        )
+    return AuditedModel(" ".join(name.split()), digest)
 
 
 def _choices(faces: bool | FaceChoices, blur_faces: bool) -> FaceChoices:
@@ -200,11 +225,13 @@ def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
         keep_for_owner(out)
     alter = blurring(wanted=asked.blur)
     if references.store.manifest.kind == FACES:
-        if asked.pair is not None or asked.options.threshold is not None:
-            raise UsageError("--pairing and --threshold are for images: a search of faces calibrates its threshold")
+        if asked.pair is not None or asked.options.threshold is not None or asked.options.model is not None:
+            raise UsageError(
+                "--pairing, --threshold and --model are for images: a search of faces calibrates its threshold"
+            )
         audit = audit_faces_alone(asked.generations, references, asked.control, out, asked.about_faces, asked.progress)
         _note_use(audit, out)
-        return write_face_audit(FacePart(audit, asked.faces.save_crops), out, alter)
+        return write_face_audit(FacePart(audit, asked.faces.save_crops), out, alter, asked.reviews)
     asked.faces.require_wanted()
     images = _of_images(asked, references, out)
     part = None
@@ -212,7 +239,7 @@ def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
         audit = audit_faces_beside(images, out, asked.about_faces, asked.progress)
         part = FacePart(audit, asked.faces.save_crops)
         _note_use(audit, out)
-    return write_audit(images.result, images.generations, references.store, out, part, alter)
+    return write_audit(images.result, images.generations, references.store, out, part, alter, asked.reviews)
 
 
 def _note_use(audit: FaceAudit, out: Path) -> None:

@@ -10,20 +10,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from memaudit.api.notebook import card
-from memaudit.api.places import AnyStore, searcher_at, store_at
+from memaudit.api.places import AnyStore, Files, files_of, searcher_at, store_at
 from memaudit.calibration.calibration import SCHEMA, Calibration, write_calibration
 from memaudit.calibration.fitting import Fitted, fit, goal_of
-from memaudit.calibration.labels import FRAME, LEFT, RIGHT, STRATUM, STRATUM_PAIRS, Merged, Pair, pair_of, read_labels
 from memaudit.calibration.proposing import Proposal, ProposeOptions, propose
 from memaudit.calibration.sides import Sides
 from memaudit.errors import UsageError
 from memaudit.files import read_toml, write_text
 from memaudit.images.addresses import unsigned
 from memaudit.matching.calibrated import Calibrated
+from memaudit.reviews import FRAME, LEFT, RIGHT, STRATUM, STRATUM_PAIRS, Merged, Pair, pair_of, read_reviews
 from memaudit.types import Progress, silent
 
-Files = str | Path | Sequence[str | Path]
 PERSON = ("verdict", "who", "when", "why")
+LABELS = "labels"  # how messages call a file of reviews that is calibrated by
 _FORMATS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json"}
 
 
@@ -140,8 +140,8 @@ def propose_labels(
         raise UsageError(f"--out {path}: expected a file that ends in {', '.join(_FORMATS)}")
     if path.exists():
         raise UsageError(f"{path} exists already, and may hold labels: choose another --out")
-    given = _files(labels)
-    merged = read_labels(given) if given else None
+    given = files_of(labels)
+    merged = read_reviews(given, LABELS) if given else None
     sides = _sides(store, against)
     searcher = searcher_at(store if against is None else against)
     proposal = propose(sides, searcher, ProposeOptions(count, match_from, seed), merged, progress)
@@ -179,10 +179,10 @@ def calibrate(
     goal = goal_of(precision, recall)
     if out is not None:
         _require_out(Path(out))
-    given = _files(labels)
+    given = files_of(labels)
     if not given:
         raise UsageError("no file of labels was given")
-    merged = read_labels(given)
+    merged = read_reviews(given, LABELS)
     sides = _sides(store, against)
     fitted = fit(sides, merged, goal, progress)
     sides.require_current()
@@ -198,10 +198,6 @@ def _require_out(path: Path) -> None:
         raise UsageError(f"--out {path}: expected a file that ends in .toml")
     if path.exists() and read_toml(path, "file").get("schema") != SCHEMA:
         raise UsageError(f"{path} exists already, and is no calibration: choose another --out")
-
-
-def _files(given: Files) -> list[Path]:
-    return [Path(given)] if isinstance(given, str | Path) else [Path(each) for each in given]
 
 
 def _sides(store: AnyStore, against: AnyStore | None) -> Sides:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from memaudit.api.calibrated_options import by_calibration
 from memaudit.api.pictures import blurring
-from memaudit.api.places import AnyStore, store_at
+from memaudit.api.places import AnyStore, Files, files_of, store_at
 from memaudit.api.runs import DedupRun, Place
 from memaudit.dedup.effort import seconds_of
-from memaudit.dedup.ignored import read_ruled_out
+from memaudit.dedup.ignored import RuledOut, read_ruled_out
 from memaudit.dedup.options import DedupOptions, require_possible
+from memaudit.dedup.reviewed import Reviewed, read_reviewed
 from memaudit.dedup.run import dedup, forget
 from memaudit.faces.uses import note_use
 from memaudit.report.dedup import write_dedup
@@ -28,6 +31,7 @@ def run_dedup(
     *,
     against: AnyStore | None = None,
     ignore: str | Path | None = None,
+    reviews: Files = (),
     threshold: float | None = None,
     method: str = "auto",
     clusters: int | None = None,
@@ -51,10 +55,11 @@ def run_dedup(
     """Find the near-duplicates of a store, decide what to keep, and state the recall of finding them.
 
     out: folder of the run's files; None: a temporary one. against: another store, whose images are dropped first.
-    ignore: CSV of left_id, right_id, pairs that are none. threshold: cosine, None for the encoder's own. clusters:
-    None: by cost, 0: all pairs. keep: cleanest, largest, first or best:COLUMN. match: whether pixels decide pairs from
-    `match_from` to the threshold: auto, pixels or none. budget: time for that, "2h" (s, m, h, d) or seconds; the most
-    similar pairs come first. calibration: a file of `calibrate`. tell: is given an estimate of what takes long.
+    ignore: CSV of left_id, right_id, pairs that are none. reviews: files of what people decided on pairs. threshold:
+    cosine, None for the encoder's own. clusters: None: by cost, 0: all pairs. keep: cleanest, largest, first or
+    best:COLUMN. match: whether pixels decide pairs from `match_from` to the threshold: auto, pixels or none. budget:
+    time for that, "2h" (s, m, h, d) or seconds; the most similar pairs come first. calibration: a file of `calibrate`.
+    tell: is given an estimate of what takes long.
 
     Raises UsageError for impossible options, InputError for no images, InconclusiveError for a store that is not whole.
 
@@ -80,13 +85,28 @@ def run_dedup(
         max_unreadable=max_unreadable,
     )
     options = by_calibration(options, calibration)
-    return _into(store, against, ignore, options, blurring(wanted=blur_faces), Place(out), progress, tell)
+    decided = _Decided(ignore, files_of(reviews))
+    return _into(store, against, decided, options, blurring(wanted=blur_faces), Place(out), progress, tell)
+
+
+class _Decided(NamedTuple):
+    """What people decided: a file of ignored pairs, and files of reviews."""
+
+    ignore: str | Path | None
+    reviews: list[Path]
+
+    def read(self) -> tuple[RuledOut | None, Reviewed | None]:
+        today = datetime.now(UTC).date()
+        return (
+            read_ruled_out(Path(self.ignore)) if self.ignore else None,
+            read_reviewed(self.reviews, today) if self.reviews else None,
+        )
 
 
 def _into(
     store: AnyStore,
     against: AnyStore | None,
-    ignore: str | Path | None,
+    decided: _Decided,
     options: DedupOptions,
     alter: Alter | None,
     place: Place,
@@ -96,13 +116,13 @@ def _into(
     with place.running("dedup"):
         if alter is not None:
             remove_earlier_pictures(place.folder)
-        return place.run(DedupRun, _deduped(store, against, ignore, options, place.folder, alter, progress, tell))
+        return place.run(DedupRun, _deduped(store, against, decided, options, place.folder, alter, progress, tell))
 
 
 def _deduped(
     store: AnyStore,
     against: AnyStore | None,
-    ignore: str | Path | None,
+    decided: _Decided,
     options: DedupOptions,
     out: Path,
     alter: Alter | None,
@@ -111,13 +131,22 @@ def _deduped(
 ) -> Report:
     """Measure and write."""
     require_possible(options)
-    ruled_out = read_ruled_out(Path(ignore)) if ignore else None
+    ruled_out, reviewed = decided.read()
     opened = store_at(store)
     other = store_at(against) if against else None
     if opened.manifest.kind == FACES:
         keep_for_owner(out)
         note_use(opened, out)
-    result = dedup(opened, options, against=other, ruled_out=ruled_out, scratch=out, progress=progress, tell=tell)
+    result = dedup(
+        opened,
+        options,
+        against=other,
+        ruled_out=ruled_out,
+        reviewed=reviewed,
+        scratch=out,
+        progress=progress,
+        tell=tell,
+    )
     require_current(opened, other)
     report = write_dedup(result, opened, out, other, alter)
     if not (result.pixels and result.pixels.left):

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from memaudit.api.notebook import grid
+from memaudit.api.places import Files, files_of
 from memaudit.errors import UsageError
 from memaudit.files import append_text, is_passage, real, write_text
+from memaudit.folders import sole_writer_of
 from memaudit.gate import (
     DEFAULT_POLICY,
     GateResult,
+    Ledger,
     Policy,
     RuleResult,
     hold,
+    open_ledger,
     outputs,
     read_accepted,
     read_policy,
 )
 from memaudit.gate import Finding as Finding
 from memaudit.gate import Verdict as Verdict
+from memaudit.gate.ledger import add
 from memaudit.gate.outputs import plain as plain
 from memaudit.gate.verdict import unmeasured
 from memaudit.report.document import read_report
 from memaudit.report.found import FoundReports, find_reports
 from memaudit.report.model import Report
+from memaudit.reviews import read_reviews
 
 _WRITERS = {"junit": outputs.junit, "sarif": outputs.sarif, "markdown": outputs.markdown}
 
@@ -66,6 +73,11 @@ class GateRun:
     def rules(self) -> tuple[RuleResult, ...]:
         """Report, rule, outcome, figure, limit and a sentence of each rule."""
         return self.result.rules
+
+    @property
+    def both_counts(self) -> str:
+        """How many findings count, and how many there are with those that people have cleared; "" where none is."""
+        return self.result.both_counts
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -124,6 +136,8 @@ def run_gate(
     *,
     baseline: AnyReport | None = None,
     accepted: str | Path | None = None,
+    reviews: Files = (),
+    ledger: str | Path | None = None,
     junit: str | Path | None = None,
     sarif: str | Path | None = None,
     markdown: str | Path | None = None,
@@ -134,10 +148,14 @@ def run_gate(
     reports: a folder stands for every report of memaudit below it, whatever the file is called; previous runs are left
     out, and a run without a report there is inconclusive. policy: limits in
     TOML; None: those that `write_policy` writes. baseline: an earlier audit: its rate may not be exceeded by much.
-    accepted: TOML of matches that a person has accepted. junit, sarif, markdown: files to write. append: the Markdown
-    goes to the end of its file, where others wrote before.
+    accepted: TOML of matches that a person has accepted. reviews: files of what people decided on findings, by the
+    digests of both files; the policy says how many people clear one. ledger: a file to which every look is added, made
+    where there is none: error is shared among all looks, and the audits of one model (`run_audit` with model) are
+    pooled. junit, sarif, markdown: files to write. append: the Markdown goes to the end of its file, where others wrote
+    before.
 
-    Raises InputError for a report or policy that is not sound, UsageError for a file that is both read and written.
+    Raises InputError for a report, policy or ledger that is not sound, UsageError for a file that is both read and
+    written, and for limits that are not those of the ledger.
 
     >>> audit = ma.run_audit("generations", ma.embed("training", out="store", encoder="thumbnail"), out="audit")
     >>> str(ma.run_gate(audit).verdict)
@@ -151,18 +169,38 @@ def run_gate(
     named, walked = _unfolded(named)
     given = {"junit": junit, "sarif": sarif, "markdown": markdown}
     files = {name: Path(path) for name, path in given.items() if path is not None}
-    inputs = [path_of(report) for report in named]
+    inputs, reviewed = [path_of(report) for report in named], files_of(reviews)
     kept = {"markdown"} if append else set()
-    _clear(files, [*inputs, *(path_of(other) for other in (policy, baseline, accepted) if other is not None)], kept)
-    result = hold(
-        [(str(path_of(report)), report_of(report)) for report in named],
-        read_policy(Path(policy)) if policy else Policy(),
-        baseline=report_of(baseline) if baseline else None,
-        accepted=read_accepted(Path(accepted)) if accepted else (),
-    )
-    run = GateRun(_with_what_was_found(result, walked))
+    others = (policy, baseline, accepted, ledger)
+    _clear(files, [*inputs, *reviewed, *(path_of(other) for other in others if other is not None)], kept)
+    book = Path(ledger) if ledger is not None else None
+    with sole_writer_of(real(book), "--ledger") if book else nullcontext():
+        limits = read_policy(Path(policy)) if policy else Policy()
+        known = open_ledger(book, limits) if book else None
+        result = hold(
+            [(str(path_of(report)), report_of(report)) for report in named],
+            limits,
+            baseline=report_of(baseline) if baseline else None,
+            accepted=read_accepted(Path(accepted)) if accepted else (),
+            reviews=read_reviews(reviewed) if reviewed else None,
+            ledger=known,
+        )
+        result = _with_what_was_found(result, walked)
+        if book and known:
+            result = _written_down(result, book, known)
+    run = GateRun(result)
     run.write(**files, append=append)
     return run
+
+
+def _written_down(result: GateResult, path: Path, ledger: Ledger) -> GateResult:
+    """A look counts before anybody knows what came of it."""
+    head = add(path, ledger, result.looks)
+    looks = (*ledger.looks, *result.looks)
+    reports, attempts = len({look.report for look in looks}), max((look.attempt for look in looks), default=0)
+    cut = " What an unfinished write had left at its end was removed." if ledger.cut and result.looks else ""
+    note = f"The ledger {path} has {reports:,} reports in {attempts:,} attempts; digest of its last line: {head}.{cut}"
+    return replace(result, notes=(*result.notes, note))
 
 
 def write_policy(path: str | Path) -> Path:

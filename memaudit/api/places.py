@@ -25,6 +25,14 @@ AnyStore = str | Path | HasFolder
 """A store: its folder, or what was opened or made there."""
 
 
+Files = str | Path | Sequence[str | Path]
+"""A file, or several."""
+
+
+def files_of(given: Files) -> list[Path]:
+    return [Path(given)] if isinstance(given, str | Path) else [Path(each) for each in given]
+
+
 class Scratch:
     """A folder for its owner alone that is there as long as anybody holds this object."""
 

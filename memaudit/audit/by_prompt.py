@@ -17,12 +17,14 @@ from memaudit.store import Columns
 from memaudit.types import CONFIDENCE, Coverage, Float64, Int64, Status
 
 _UNASKED = Prompted("")
+_GENERATION = "generation "
 
 
 class Asked(NamedTuple):
     """What each generation was asked for. prompt (rows,): the number of its prompt; of_missing: of those that the
-    pairing names and that are not there; prompts: how many there are. known: whether any is known. Where one is
-    not, its generation counts as a prompt of its own: as independent of all others.
+    pairing names and that are not there; keys: of each prompt its text, or else its training image; empty where nothing
+    is known of it. known: whether any is known. Where one is not, its generation counts as a prompt of its own: as
+    independent of all others.
 
     Prompts are numbered by how many generations they have, then by name: the same prompts have the same numbers.
     """
@@ -30,8 +32,12 @@ class Asked(NamedTuple):
     by_row: Sequence[Prompted]
     prompt: Int64
     of_missing: Int64
-    prompts: int
+    keys: tuple[str, ...]
     known: bool
+
+    @property
+    def prompts(self) -> int:
+        return len(self.keys)
 
     @property
     def sizes(self) -> Int64:
@@ -51,13 +57,14 @@ def asked(
     number = {key: place for place, key in enumerate(sorted(sizes, key=lambda key: (sizes[key], key)))}
     numbers = np.array([number[key] for key in keys], np.int64)
     rows = len(by_row)
-    return Asked(by_row, numbers[:rows], numbers[rows:], len(number), bool(pairing))
+    known = tuple("" if key.startswith(_GENERATION) else key for key in number)
+    return Asked(by_row, numbers[:rows], numbers[rows:], known, bool(pairing))
 
 
 def _key(each: Prompted, name: str) -> str:
     """A prompt is known by its text, or else by the training image that it was taken from."""
     text = " ".join(each.prompt.split())
-    return f"prompt {text}" if text else f"image {each.reference_id}" if each.reference_id else f"generation {name}"
+    return f"prompt {text}" if text else f"image {each.reference_id}" if each.reference_id else f"{_GENERATION}{name}"
 
 
 def by_prompt(asked: Asked, columns: Columns, counted: NDArray[np.bool_], found: NDArray[np.bool_]) -> ByPrompt | None:
@@ -80,6 +87,7 @@ def by_prompt(asked: Asked, columns: Columns, counted: NDArray[np.bool_], found:
         tuple(zip(seeds.tolist(), prompts.tolist(), strict=True)),
         asked.prompt,
         asked.of_missing,
+        asked.keys,
         asked.sizes,
         tuple(strategies),
         shares,

@@ -18,6 +18,14 @@ from memaudit.types import Coverage, EncoderSpec, Float32, Float64, Int64, Rate
 MOST_DUPLICATED = "most-duplicated"
 
 
+class AuditedModel(NamedTuple):
+    """The model that made the generations: its name for readers, and a digest of its weights that tells it from all
+    others, so that batches of one model can be pooled."""
+
+    name: str
+    digest: str
+
+
 @dataclass(frozen=True)
 class Discoveries:
     """Generations that stand out one by one against the held-out images (Benjamini & Hochberg at level `q`).
@@ -162,7 +170,8 @@ class ByPrompt:
 
     returned: prompts of which any generation that counts repeats a training image, of those measured. seeds: how many
     prompts have how many such generations. prompt (rows,), of_missing: the number of the prompt of each generation, and
-    of those that are not there; asked (prompts,): generations that a prompt was to have. strategies: by which prompts
+    of those that are not there; keys (prompts,): what a prompt is known by, empty where nothing is known of it; asked
+    (prompts,): generations that it was to have. strategies: by which prompts
     were chosen. shares (prompts,): of all captions, that each stands for; weighted: the share of captions that gave an
     image back; None where all prompts stand for as many.
     """
@@ -171,6 +180,7 @@ class ByPrompt:
     seeds: tuple[tuple[int, int], ...]
     prompt: Int64
     of_missing: Int64
+    keys: tuple[str, ...]
     asked: Int64
     strategies: tuple[str, ...] = ()
     shares: Float64 | None = None
@@ -253,7 +263,7 @@ class AuditResult:
     grown: what the training set's sources hold by now and its store does not, in a sentence. not_read: what was not
     looked at of generations, held-out and training images, a sentence for each kind. by_prompt: None where no prompt is
     known. stores: that were read. calibrated: by which calibration threshold and cut were settled. planted: None where
-    there was no such step; all_copies: what they make of the rates.
+    there was no such step; all_copies: what they make of the rates. model: None where nobody named it.
     """
 
     encoder: EncoderSpec
@@ -291,6 +301,7 @@ class AuditResult:
     calibrated: Calibrated | None = None
     planted: Planted | None = None
     all_copies: OfAllCopies | None = None
+    model: AuditedModel | None = None
 
     @property
     def unseen(self) -> int:

@@ -19,7 +19,7 @@ from memaudit.audit.paired import Paired, compare_pairs, paired_rate
 from memaudit.audit.pairing import Prompted, unknown_images
 from memaudit.audit.planted import PlantedQueries, of_all_copies, planted_found
 from memaudit.audit.repeats import Digests, draws_of, files_of, one_of_each, one_of_each_file, picture_digests
-from memaudit.audit.results import AuditResult, Control, Made, Scores
+from memaudit.audit.results import AuditedModel, AuditResult, Control, Made, Scores
 from memaudit.audit.shortfalls import ALL_SEEN, NO_VIEWS, Unseen, Views, shortfalls, unread_files
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.images.parts import is_of_one_draw
@@ -44,7 +44,7 @@ class AuditOptions:
     generations, or of training images, above which the audit calls itself inconclusive. metrics: whether to compute
     those of the literature, which needs a control. match: whether candidates are decided on pixels: auto, pixels or
     none; match_from: their least similarity, None: the encoder's own. calibrated: the calibration that threshold and
-    match_from are by, and the cut."""
+    match_from are by, and the cut. model: what made the generations, if somebody says so."""
 
     threshold: float | None = None
     neighbours: int = 10
@@ -53,6 +53,7 @@ class AuditOptions:
     match: str = "auto"
     match_from: float | None = None
     calibrated: Calibrated | None = None
+    model: AuditedModel | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,7 @@ def audit(
         stores=(generations, references.store, *([control] if control else []), *views.stores),
         effort=views.effort(way.plan.floor if way.plan.on_pixels else None),
         calibrated=options.calibrated,
+        model=options.model,
     )
     reasons = (
         *cut_archives("generations", generations.cut),

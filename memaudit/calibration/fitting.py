@@ -14,7 +14,6 @@ from memaudit.calibration.calibration import SCHEMA, Calibration, calibration_of
 from memaudit.calibration.choosing import Choice, choose
 from memaudit.calibration.curves import PROBABILITIES, SIMILARITIES, Goal, Labelled, Point, points_of
 from memaudit.calibration.estimates import Ends, Ratio
-from memaudit.calibration.labels import Merged, Pair, Verdict
 from memaudit.calibration.proposing import floor_of_frame, require_same_frame
 from memaudit.calibration.recalibration import Recalibrated, recalibrated
 from memaudit.calibration.sides import Compared, RowPairs, Sides, first_rows
@@ -22,6 +21,7 @@ from memaudit.errors import InconclusiveError, UsageError
 from memaudit.matching.identity import digest_of_model
 from memaudit.matching.model import copy_model
 from memaudit.matching.plan import PAIR_FLOORS, SEARCH_FLOORS
+from memaudit.reviews import Merged, Pair, Verdict
 from memaudit.types import Float64, Progress, silent
 
 
@@ -112,16 +112,17 @@ def _floor_of(sides: Sides, merged: Merged) -> float | None:
 
 
 def _found(sides: Sides, merged: Merged) -> tuple[dict[Pair, tuple[int, int]], int]:
-    """The rows of each labelled pair, and of how many pairs a file is in no store."""
-    wanted = {digest for pair in merged.verdicts for digest in pair}
+    """The rows of each labelled pair of two files, and of how many a file is in no store."""
+    pairs = [pair for pair in merged.verdicts if not pair.of_one_file]
+    wanted = {digest for pair in pairs for digest in pair}
     own, others = (first_rows(store, wanted) for store in (sides.queries, sides.references))
     found = dict[Pair, tuple[int, int]]()
-    for pair in merged.verdicts:
+    for pair in pairs:
         for one, other in (pair, pair[::-1]):
             if one in own and other in others:
                 found[pair] = own[one], others[other]
                 break
-    return found, len(merged.verdicts) - len(found)
+    return found, len(pairs) - len(found)
 
 
 def _of_no_use(sides: Sides, merged: Merged, found: int, unknown: int) -> str:

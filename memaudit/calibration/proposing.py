@@ -14,13 +14,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.calibration.labels import Drawn, Merged, pair_of
 from memaudit.calibration.sides import Compared, RowPairs, Sides, first_rows
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.files import digest_of
 from memaudit.index import Searcher
 from memaudit.matching.model import copy_model
 from memaudit.matching.plan import PAIR_FLOORS, SEARCH_FLOORS
+from memaudit.reviews import Drawn, Merged, pair_of
 from memaudit.similarity.exact import require_threshold
 from memaudit.types import Float32, Float64, Int64, Progress, silent
 

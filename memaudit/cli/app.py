@@ -25,6 +25,7 @@ from memaudit.cli import (
     lookup,
     plan,
     prompts,
+    reviews,
 )
 from memaudit.cli import import_embeddings as ready
 from memaudit.cli.console import harmless, print_error
@@ -57,6 +58,7 @@ app.command("doctor")(inspect.doctor)
 app.add_typer(calibrate.app, name="calibrate")
 app.add_typer(encoders.app, name="encoders")
 app.add_typer(plan.app, name="plan")
+app.add_typer(reviews.app, name="reviews")
 
 
 def _print_version(wanted: bool) -> None:

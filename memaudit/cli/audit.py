@@ -46,6 +46,10 @@ PairingPattern = Annotated[
 PairingMetadata = Annotated[
     bool, typer.Option("--pairing-metadata", help="The generations' own metadata say training_id, prompt and seed.")
 ]
+Reviews = Annotated[
+    list[Path] | None,
+    typer.Option("--reviews", metavar="FILE", help="What people said of findings before; again for several files."),
+]
 WithMetrics = Annotated[bool, typer.Option("--metrics", help="Also C_T, AuthPct and the FLD gap; needs --control.")]
 ControlSource = Annotated[
     str | None, typer.Option("--control", help="Held-out real images, never trained on: folder, manifest or store.")
@@ -67,6 +71,11 @@ Planted = Annotated[
     ),
 ]
 Neighbours = Annotated[int, typer.Option("--neighbours", min=1, help="Matches kept for each generation.")]
+Model = Annotated[str | None, typer.Option("--model", help="What made the generations: its name.")]
+ModelDigest = Annotated[
+    str | None,
+    typer.Option("--model-digest", help="SHA-256 of its weights: gate --ledger pools the audits of one model."),
+]
 Faces = Annotated[bool, typer.Option("--faces", help="Compare the faces, too: does the model give people back?")]
 FaceStore = Annotated[
     Path | None,
@@ -80,11 +89,16 @@ FaceEncoder = Annotated[
     str | None, typer.Option("--face-encoder", help="As memaudit faces --encoder.", show_default="the face store's")
 ]
 FalseMatches = Annotated[
-    float, typer.Option("--face-false-matches", help="How many false matches of faces may be expected in all.")
+    float, typer.Option("--face-false-matches", help="How many people may be expected to match by chance.")
 ]
 Identity = Annotated[str, typer.Option("--identity", help="The metadata column that names the person on a picture.")]
 FacesBy = Annotated[
-    list[str] | None, typer.Option("--faces-by", metavar="COLUMN", help="Split match rates by this metadata column.")
+    list[str] | None,
+    typer.Option(
+        "--faces-by",
+        metavar="COLUMN",
+        help="Compare people of one value of this metadata column, and split rates by it.",
+    ),
 ]
 SaveCrops = Annotated[bool, typer.Option("--save-crops", help="Write the matched faces as pictures of their own.")]
 
@@ -103,10 +117,13 @@ def audit(
     match: Match = "auto",
     match_from: MatchFrom = None,
     calibration: Calibration = None,
+    reviews: Reviews = None,
     verify: OldMatch = None,
     verify_from: OldMatchFrom = None,
     metrics: WithMetrics = False,
     planted: Planted = None,
+    model: Model = None,
+    model_digest: ModelDigest = None,
     faces: Faces = False,
     face_store: FaceStore = None,
     control_faces: ControlFaces = None,
@@ -149,8 +166,11 @@ def audit(
             match=renamed("--verify", "--match", verify, match),
             match_from=renamed("--verify-from", "--match-from", verify_from, match_from),
             calibration=calibration,
+            reviews=reviews or (),
             metrics=metrics,
             planted=planted,
+            model=model,
+            model_digest=model_digest,
             faces=people,
             blur_faces=blur_faces,
             max_unreadable=max_unreadable,

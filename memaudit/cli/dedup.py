@@ -52,6 +52,10 @@ Against = Annotated[
 Ignore = Annotated[
     Path | None, typer.Option("--ignore", help="CSV of left_id, right_id: pairs that a person has ruled out.")
 ]
+Reviews = Annotated[
+    list[Path] | None,
+    typer.Option("--reviews", metavar="FILE", help="What people decided on pairs; again for several files."),
+]
 Sample = Annotated[
     int, typer.Option("--recall-sample", min=1, help="Images compared exactly with all, for the recall.")
 ]
@@ -83,6 +87,7 @@ def dedup(
     verify_from: OldMatchFrom = None,
     against: Against = None,
     ignore: Ignore = None,
+    reviews: Reviews = None,
     recall_sample: Sample = 1000,
     seed: Seed = 0,
     blur_faces: BlurFaces = False,
@@ -101,6 +106,7 @@ def dedup(
             out,
             against=against,
             ignore=ignore,
+            reviews=reviews or (),
             threshold=threshold,
             method=method,
             clusters=_clusters(clusters, exhaustive=exhaustive, by_default=(clusterings, probes) == (1, 2)),
@@ -135,6 +141,12 @@ def _found(run: DedupRun) -> Iterator[str]:
     if results is None:
         return
     yield from (f"Not looked at: {line}." for line in results.not_read)
+    if results.reviews:
+        heard = results.reviews
+        yield (
+            f"Reviews: {heard.apart:,} pairs ruled out, {heard.together:,} named as copies, of which {heard.added:,} "
+            f"were not found; {heard.left:,} not heeded (doubtful, or past their day), {heard.unknown:,} of others."
+        )
     compared, added = results.comparison, results.pairs_added_by_clustering
     if compared:
         yield f"Method: {results.method}; {compared.backend}."

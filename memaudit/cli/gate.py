@@ -28,6 +28,14 @@ Baseline = Annotated[
 AcceptedFile = Annotated[
     Path | None, typer.Option("--accepted", help="Matches that a person has accepted, in TOML: who, why, until when.")
 ]
+LedgerFile = Annotated[
+    Path | None,
+    typer.Option("--ledger", help="Every look is added to it: error is shared, audits of one model are pooled."),
+]
+Reviews = Annotated[
+    list[Path] | None,
+    typer.Option("--reviews", metavar="FILE", help="What people decided on findings; again for several files."),
+]
 Junit = Annotated[Path | None, typer.Option("--junit", help="Write the result as JUnit XML.")]
 Sarif = Annotated[Path | None, typer.Option("--sarif", help="Write the result as SARIF 2.1.0.")]
 Markdown = Annotated[Path | None, typer.Option("--markdown", help="Write a summary in Markdown.")]
@@ -43,6 +51,8 @@ def gate(
     policy: PolicyFile = None,
     baseline: Baseline = None,
     accepted: AcceptedFile = None,
+    reviews: Reviews = None,
+    ledger: LedgerFile = None,
     junit: Junit = None,
     sarif: Sarif = None,
     markdown: Markdown = None,
@@ -57,7 +67,7 @@ def gate(
     from memaudit.api.gating import run_gate, write_policy
 
     console = Console(as_json, quiet)
-    others = (reports, policy, baseline, accepted, junit, sarif, markdown, annotations)
+    others = (reports, policy, baseline, accepted, reviews, ledger, junit, sarif, markdown, annotations)
     if init:
         if any(others):
             raise UsageError("--init writes a policy and judges nothing: give it alone, then gate with --policy")
@@ -66,7 +76,16 @@ def gate(
     if annotations and as_json and reports:
         raise UsageError("--annotations prints lines, and --json one object and nothing else: choose one")
     files = {"junit": junit, "sarif": sarif, "markdown": markdown}
-    result = run_gate(reports or [], policy, baseline=baseline, accepted=accepted, append=append, **files)
+    result = run_gate(
+        reports or [],
+        policy,
+        baseline=baseline,
+        accepted=accepted,
+        reviews=reviews or (),
+        ledger=ledger,
+        append=append,
+        **files,
+    )
     if not _on_terminal(result, console):
         console.result(result.as_dict(), "\n".join(_lines(result)))
     if annotations:
@@ -99,11 +118,15 @@ def _of(report: str, result: GateRun) -> str:
 def _particulars(result: GateRun) -> Iterator[str]:
     from memaudit.api.gating import plain
 
+    if result.both_counts:
+        yield f"\n{result.both_counts}"
     yield "\nJudged:"
     yield from (f"  {plain(path, FIRST_LINE)}" for path in result.reports)
     yield from _listed("New since the baseline", result.result.new)
     yield from _listed("Accepted by a person", result.result.accepted)
-    yield from _listed("Findings", [finding for finding in result.findings if not finding.accepted])
+    yield from _listed("Reviewed by people", [each for each in result.result.reviewed if not each.accepted])
+    undecided = [each for each in result.findings if not each.accepted and not each.review]
+    yield from _listed("Findings", undecided)
     yield from (f"\nNote: {note}" for note in result.warnings)
 
 

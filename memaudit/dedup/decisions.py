@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.dedup.components import components
+from memaudit.dedup.exact_duplicates import NO_PAIRS
 from memaudit.dedup.groups import cover
 from memaudit.dedup.results import Decision, Decisions, Elsewhere, Reason, RowPairs
 from memaudit.errors import UsageError
@@ -20,12 +21,13 @@ GROUP_RULES = ("cover", "components")
 
 class Settled(NamedTuple):
     """For each distinct image its witness (a store row), the similarity to it, the weakest link of the chain, and
-    whether the two are a pair that was confirmed on pixels."""
+    whether the two are a pair below the threshold that was confirmed on pixels, or that only people know."""
 
     witness: Int64
     similarity: Float32
     chain: Float32
     pixels: NDArray[np.bool_]
+    people: NDArray[np.bool_]
 
 
 def require_group_rule(rule: str) -> None:
@@ -41,23 +43,28 @@ class Ruling(NamedTuple):
     threshold: float
 
 
-def settle(store: Store, rows: Int64, pairs: Pairs, rank: Int64, apart: Int64, ruling: Ruling) -> Settled:
-    """Settle the distinct images `rows` by the group rule; pairs and apart are positions in them."""
+def settle(
+    store: Store, rows: Int64, pairs: Pairs, rank: Int64, apart: Int64, ruling: Ruling, named: Int64 = NO_PAIRS
+) -> Settled:
+    """Settle the distinct images `rows` by the group rule; pairs and apart are positions in them. named (n, 2): those
+    of the pairs that nothing but people's word makes one."""
     if ruling.rule == "cover":
         covered = cover(len(rows), pairs, rank, apart)
-        by_pixels = covered.similarity < np.float32(ruling.threshold)
-        return Settled(rows[covered.witness], covered.similarity, covered.similarity, by_pixels)
+        below = covered.similarity < np.float32(ruling.threshold)
+        people = below & _are_pairs(covered.witness, named[:, 0], named[:, 1])
+        return Settled(rows[covered.witness], covered.similarity, covered.similarity, below & ~people, people)
     linked = components(len(rows), pairs, rank, apart)
     witness = rows[linked.witness]
     similarity = similarities(store, rows, witness)
-    by_pixels = (similarity < np.float32(ruling.threshold)) & _are_pairs(linked.witness, pairs)
-    return Settled(witness, similarity, linked.chain, by_pixels)
+    below = (similarity < np.float32(ruling.threshold)) & _are_pairs(linked.witness, pairs.left, pairs.right)
+    people = below & _are_pairs(linked.witness, named[:, 0], named[:, 1])
+    return Settled(witness, similarity, linked.chain, below & ~people, people)
 
 
-def _are_pairs(witness: Int64, pairs: Pairs) -> NDArray[np.bool_]:
+def _are_pairs(witness: Int64, left: Int64, right: Int64) -> NDArray[np.bool_]:
     """For each position whether it is paired with its witness."""
     found = np.zeros(len(witness), bool)
-    for own, other in ((pairs.left, pairs.right), (pairs.right, pairs.left)):
+    for own, other in ((left, right), (right, left)):
         found[own[witness[own] == other]] = True
     return found
 
@@ -66,18 +73,19 @@ def decide(
     columns: Columns, stands_for: Int64, rows: Int64, settled: Settled, found: Elsewhere, threshold: float
 ) -> Decisions:
     """Spread what was settled for the distinct images `rows` over all: exact duplicates follow who stands for them."""
-    witness, similarity, chain, by_pixels = _spread(stands_for, rows, settled)
+    witness, similarity, chain, by_pixels, by_people = _spread(stands_for, rows, settled)
     everyone = np.arange(len(stands_for), dtype=np.int64)
     inside = columns.status != Status.UNREADABLE
     inside[found.row] = False
-    witness[~inside], similarity[~inside], chain[~inside], by_pixels[~inside] = -1, 0, 0, False
+    witness[~inside], similarity[~inside], chain[~inside] = -1, 0, 0
+    by_pixels[~inside] = by_people[~inside] = False
     similarity[found.row] = chain[found.row] = found.similarity
     kept = witness == everyone
     decision = np.where(kept, Decision.KEEP, Decision.DROP).astype(object)
     decision[columns.status == Status.UNREADABLE] = Decision.UNREADABLE
     reason = np.full(len(everyone), Reason.NEAR, dtype=object)
     reason[similarity < np.float32(threshold)] = Reason.CHAIN
-    reason[by_pixels] = Reason.PIXELS
+    reason[by_pixels], reason[by_people] = Reason.PIXELS, Reason.PEOPLE
     reason[stands_for != everyone] = Reason.COPY
     size = np.bincount(witness[inside], minlength=len(everyone))
     reason[kept] = np.where(size[kept] > 1, Reason.CHOSEN, Reason.UNIQUE)
@@ -85,15 +93,16 @@ def decide(
     reason[columns.status == Status.UNREADABLE] = Reason.UNREADABLE
     reason[found.row] = Reason.ELSEWHERE
     group = np.where(inside, (np.cumsum(kept) - 1)[witness], -1)
-    return Decisions(columns.image_id, decision, reason, group, witness, similarity, chain, by_pixels)
+    return Decisions(columns.image_id, decision, reason, group, witness, similarity, chain, by_pixels, by_people)
 
 
 def _spread(stands_for: Int64, rows: Int64, settled: Settled) -> Settled:
     witness = np.arange(len(stands_for), dtype=np.int64)  # of representatives; a blank one keeps itself
     similarity, chain = np.ones(len(stands_for), np.float32), np.ones(len(stands_for), np.float32)
-    by_pixels = np.zeros(len(stands_for), bool)
-    witness[rows], similarity[rows], chain[rows], by_pixels[rows] = settled
-    return Settled(witness[stands_for], similarity[stands_for], chain[stands_for], by_pixels[stands_for])
+    by_pixels, by_people = np.zeros(len(stands_for), bool), np.zeros(len(stands_for), bool)
+    witness[rows], similarity[rows], chain[rows], by_pixels[rows], by_people[rows] = settled
+    spread = Settled(witness[stands_for], similarity[stands_for], chain[stands_for], by_pixels, by_people)
+    return spread._replace(pixels=by_pixels[stands_for], people=by_people[stands_for])
 
 
 def note_lonely(decisions: Decisions, pairs: RowPairs) -> None:
@@ -104,22 +113,29 @@ def note_lonely(decisions: Decisions, pairs: RowPairs) -> None:
 
 
 def require_promises(
-    store: Store, decisions: Decisions, stands_for: Int64, apart: Int64, threshold: float, floor: float
+    store: Store,
+    decisions: Decisions,
+    stands_for: Int64,
+    apart: Int64,
+    threshold: float,
+    floor: float,
+    weakest: float | None = None,
 ) -> None:
     """Hold the promises of the group rule against the store itself, before anything is written.
 
-    Every witness is kept; it is at or above the threshold, or at the `floor` and confirmed on pixels, or a chain of
-    such pairs leads to it; no group holds a pair that was ruled out. An exact duplicate is held to the image that
-    stands for it: the same file may have got an embedding that differs in the last bits, in another batch of the
-    encoder.
+    Every witness is kept; it is at or above the threshold, or at the `floor` and confirmed on pixels, or one that
+    people named, or a chain of such pairs leads to it, none below `weakest` (None: floor); no group holds a pair that
+    was ruled out. An exact duplicate is held to the image that stands for it: the same file may have got an embedding
+    that differs in the last bits, in another batch of the encoder.
     """
     dropped = np.flatnonzero((decisions.decision == Decision.DROP) & (decisions.witness >= 0))
     _require(decisions.decision[decisions.witness[dropped]] == Decision.KEEP, "a witness is not kept")
-    _require(decisions.chain[dropped] >= np.float32(floor), "a chain falls below the threshold")
+    _require(decisions.chain[dropped] >= np.float32(floor if weakest is None else weakest), "a chain falls too low")
     near = np.unique(stands_for[dropped])
     near = near[(decisions.decision[near] == Decision.DROP) & (decisions.reason[near] != Reason.CHAIN)]
     found = similarities(store, near, decisions.witness[near])
     least = np.where(decisions.pixels[near], np.float32(floor), np.float32(threshold))
+    least[decisions.people[near]] = -2
     _require(found >= least, "a witness lies below the threshold")
     groups = decisions.group[apart]
     _require((groups[:, 0] != groups[:, 1]) | (groups[:, 0] < 0), "a group holds a pair that was ruled out")

@@ -13,6 +13,7 @@ from memaudit.dedup.ignored import without
 from memaudit.dedup.pairs import Found
 from memaudit.dedup.pixels import Confirmed, Limits, confirm
 from memaudit.dedup.results import Cleanness, Decisions, Elsewhere, PixelChecks, RowPairs, TrueCopies
+from memaudit.dedup.reviewed import are_among, with_named
 from memaudit.dedup.setup import Setup
 from memaudit.dedup.true_copies import true_copies
 from memaudit.matching.overlap import Overlaps
@@ -22,11 +23,13 @@ from memaudit.types import Float32, Int64, Progress, Status
 
 
 class Outcome(NamedTuple):
-    """What becomes of each image, pairs as rows of the store, how many were ruled out, what pixels said, and where."""
+    """What becomes of each image, pairs as rows of the store, how many were ruled out, how many reviews alone name,
+    what pixels said, and where."""
 
     decisions: Decisions
     pairs: RowPairs
     ruled_out: int
+    named: int
     confirmed: Confirmed | None
     cleanness: Cleanness | None
 
@@ -68,19 +71,24 @@ def decide_all(
         left = found._replace(pairs=pairs)
         confirmed = confirm(left, images.columns, rows, threshold, rule, limits, progress)
         pairs = confirmed.pairs
+    pairs, named = with_named(store, rows, pairs, setup.together(rows))
     judged = unjudged(images.rank[rows], images.blind or "")
     if images.blind == "":
         judged = judge(images.columns.at(rows), pairs, images.rank[rows], progress)
-    settled = settle(store, rows, pairs, judged.rank, apart, Ruling(setup.options.groups, threshold))
+    settled = settle(store, rows, pairs, judged.rank, apart, Ruling(setup.options.groups, threshold), named)
     decisions = decide(images.columns, images.stands_for, rows, settled, elsewhere, threshold)
-    require_promises(store, decisions, images.stands_for, images.apart, threshold, rule.floor if rule else threshold)
-    row_pairs = _row_pairs(pairs, rows, images.stands_for, images.columns, elsewhere)
+    floor = rule.floor if rule else threshold
+    weakest = min(floor, float(pairs.similarity.min(initial=1))) if len(named) else None
+    require_promises(store, decisions, images.stands_for, images.apart, threshold, floor, weakest)
+    row_pairs = _row_pairs(pairs, rows, images.stands_for, images.columns, elsewhere, named)
     note_lonely(decisions, row_pairs)
     clean = None if images.blind is None else cleanness(judged, rows, decisions)
-    return Outcome(decisions, row_pairs, ruled_out, confirmed, clean)
+    return Outcome(decisions, row_pairs, ruled_out, len(named), confirmed, clean)
 
 
-def _row_pairs(pairs: Pairs, rows: Int64, stands_for: Int64, columns: Columns, found: Elsewhere) -> RowPairs:
+def _row_pairs(
+    pairs: Pairs, rows: Int64, stands_for: Int64, columns: Columns, found: Elsewhere, named: Int64
+) -> RowPairs:
     """Near pairs of representatives, and each exact duplicate with its representative; sorted by row."""
     is_copy = (stands_for != np.arange(len(stands_for))) & (columns.status != Status.UNREADABLE)
     is_copy[found.row] = False
@@ -91,5 +99,7 @@ def _row_pairs(pairs: Pairs, rows: Int64, stands_for: Int64, columns: Columns, f
     right = np.concatenate([place[pairs.right], np.maximum(copies, originals)])
     similarity = np.concatenate([pairs.similarity, np.ones(len(copies), np.float32)])
     is_exact = np.arange(len(left)) >= len(pairs.left)
+    people = np.zeros(len(left), bool)
+    people[: len(pairs.left)] = are_among(pairs, named)
     order = np.lexsort((right, left))
-    return RowPairs(left[order], right[order], similarity[order], is_exact[order])
+    return RowPairs(left[order], right[order], similarity[order], is_exact[order], people[order])

@@ -71,6 +71,7 @@ class Reason(StrEnum):
     COPY = "exact duplicate"
     NEAR = "near-duplicate"
     PIXELS = "near-duplicate, seen on pixels"  # below the threshold; the files were held against each other
+    PEOPLE = "near-duplicate, by people"  # below the threshold; a review says that the two are copies
     CHAIN = "near-duplicate by a chain"  # groups by components only: below the threshold with the one that is kept
     ELSEWHERE = "in the other set"
     UNREADABLE = "unreadable"
@@ -80,7 +81,8 @@ class Decisions(NamedTuple):
     """One entry for each store row. witness: row of the kept image (its own when kept); group: number of its group;
     similarity to the witness; chain: the weakest similarity on the best chain of pairs to it (by the cover rule
     that chain is one pair). witness and group are -1 when unreadable, or dropped for an image of the other set.
-    pixels: the pair with the witness lies below the threshold, and was confirmed on pixels."""
+    pixels: the pair with the witness lies below the threshold, and was confirmed on pixels; people: it does, and only
+    a review says that it is one."""
 
     image_id: NDArray[np.object_]
     decision: NDArray[np.object_]
@@ -90,16 +92,23 @@ class Decisions(NamedTuple):
     similarity: Float32
     chain: Float32
     pixels: NDArray[np.bool_]
+    people: NDArray[np.bool_]
 
 
 class RowPairs(NamedTuple):
     """Pairs of store rows (left < right; int32 where the store is small enough) with their similarity; exact: same
-    file or same embedding. What lies below the threshold was confirmed on pixels."""
+    file or same embedding; people: nothing but a review says that the two are copies. What else lies below the
+    threshold was confirmed on pixels."""
 
     left: Rows
     right: Rows
     similarity: Float32
     exact: NDArray[np.bool_]
+    people: NDArray[np.bool_]
+
+    def on_pixels(self, threshold: float) -> NDArray[np.bool_]:
+        """Those that were confirmed on pixels, (n,)."""
+        return ~self.exact & ~self.people & (self.similarity < np.float32(threshold))
 
 
 class Elsewhere(NamedTuple):
@@ -119,6 +128,21 @@ class Against:
     store_digest: str
     coverage: Coverage
     found: Elsewhere
+
+
+@dataclass(frozen=True)
+class Reviews:
+    """What reviews did: pairs that they ruled out, of which `found` would have been some at the threshold; pairs that
+    they name, of which `added` nothing else found; left: on which people disagree or are unsure, or whose day has
+    passed; unknown: of which a file is not in the store."""
+
+    digest: str
+    apart: int
+    found: int
+    together: int
+    added: int
+    left: int
+    unknown: int
 
 
 @dataclass(frozen=True)
@@ -270,6 +294,7 @@ class DedupResult:
     removal: Removal
     against: Against | None = None
     ignored: Ignored | None = None
+    reviews: Reviews | None = None
     pixels: PixelChecks | None = None
     no_pixels: str = ""
     candidate_recall: DedupRecall | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from memaudit.dedup.ignored import RuledOut
 from memaudit.dedup.options import DEFAULTS, DedupOptions
 from memaudit.dedup.outcome import Outcome, decide_all
 from memaudit.dedup.pixels import Limits, shortfall
-from memaudit.dedup.results import Against, DedupResult, Elsewhere, Ignored
+from memaudit.dedup.results import Against, DedupResult, Elsewhere, Ignored, Reviews
+from memaudit.dedup.reviewed import Reviewed, ReviewedRows, rows_of
 from memaudit.dedup.search import Searched, search
 from memaudit.dedup.setup import Setup, set_up
 from memaudit.dedup.skew import removal_skew
@@ -32,21 +34,22 @@ def dedup(
     *,
     against: Store | None = None,
     ruled_out: RuledOut | None = None,
+    reviewed: Reviewed | None = None,
     scratch: Path | None = None,
     progress: Progress = silent,
     tell: Callable[[str], None] = unsaid,
 ) -> DedupResult:
     """Find the near-duplicates of a store and decide what to keep.
 
-    against: another store, whose images are dropped from this one first. ruled_out: pairs that are none. `scratch` is
-    where a float32 copy of the embeddings goes while the run lasts (default: the system's temporary folder), and where
-    what pixels say of pairs is kept (default: nowhere) until `forget` is called: a killed run goes on with it. tell: is
-    given an estimate of what takes long. Memory: blocks, captions, metadata and some 500 bytes for each row, the pairs,
-    and what `confirm` takes.
-    Raises UsageError for impossible options, InputError for a store without images or with NaN, InconclusiveError for
-    stores of different encoders.
+    against: another store, whose images are dropped from this one first. ruled_out: pairs that are none. reviewed: what
+    people decided on pairs. `scratch` is where a float32 copy of the embeddings goes while the run lasts (default: the
+    system's temporary folder), and where what pixels say of pairs is kept (default: nowhere) until `forget` is called:
+    a killed run goes on with it. tell: is given an estimate of what takes long. Memory: blocks, captions, metadata and
+    some 500 bytes for each row, the pairs, and what `confirm` takes. Raises UsageError for impossible options,
+    InputError for a store without images or with NaN, InconclusiveError for stores of different encoders.
     """
-    setup = set_up(store, options, against, ruled_out)
+    named = rows_of(reviewed, store) if reviewed else None
+    setup = set_up(store, options, against, ruled_out, named)
     columns, stands_for = setup.images.columns, setup.images.stands_for
     other = None
     if against is not None:
@@ -59,9 +62,15 @@ def dedup(
     limits = Limits(store.digest, scratch, options.budget, options.seed, tell, setup.plan.cut, kept)
     outcome = decide_all(setup, rows, searched.found, found, rule, limits, progress)
     ignored = Ignored(ruled_out.digest, len(ruled_out.pairs), outcome.ruled_out) if ruled_out else None
+    reviews = _reviews(reviewed, named, outcome) if reviewed and named else None
     steps = (searched.shortfall, shortfall(outcome.pixels, options.max_unreadable))
     inconclusive = _inconclusive(store, setup.images.coverage, against, options.max_unreadable, steps)
-    return _result(setup, other, ignored, searched, outcome, inconclusive)
+    return replace(_result(setup, other, ignored, searched, outcome, inconclusive), reviews=reviews)
+
+
+def _reviews(reviewed: Reviewed, rows: ReviewedRows, outcome: Outcome) -> Reviews:
+    apart, together = len(reviewed.apart), len(reviewed.together)
+    return Reviews(reviewed.digest, apart, outcome.ruled_out, together, outcome.named, reviewed.left, rows.unknown)
 
 
 def forget(scratch: Path) -> None:

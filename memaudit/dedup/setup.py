@@ -13,6 +13,7 @@ from memaudit.dedup.ignored import RuledOut, ruled_out_positions, ruled_out_rows
 from memaudit.dedup.keep import keep_rank, why_blind
 from memaudit.dedup.options import DedupOptions, plan_comparison, require_possible
 from memaudit.dedup.pixels import rule_of
+from memaudit.dedup.reviewed import ReviewedRows, together_positions
 from memaudit.errors import InputError
 from memaudit.matching.calibrated import cut_of
 from memaudit.matching.plan import MatchPlan, plan_matching
@@ -22,12 +23,14 @@ from memaudit.types import Coverage, Int64, Status
 
 
 class Images(NamedTuple):
-    """All images of a store. rank: their order of preference; apart (n, 2): rows that were ruled out with each other;
-    stands_for: for each row the one of its exact duplicates that is compared for all; blind: see `why_blind`."""
+    """All images of a store. rank: their order of preference; apart, together (n, 2): rows that were ruled out with
+    each other, and that people named as copies; stands_for: for each row the one of its exact duplicates that is
+    compared for all; blind: see `why_blind`."""
 
     columns: Columns
     rank: Int64
     apart: Int64
+    together: Int64
     stands_for: Int64
     blind: str | None
 
@@ -51,12 +54,22 @@ class Setup(NamedTuple):
         """Pairs of positions in these rows that were ruled out, (n, 2)."""
         return ruled_out_positions(self.images.apart, self.images.stands_for, rows)
 
+    def together(self, rows: Int64) -> Int64:
+        """Pairs of positions in these rows that people named, (n, 2)."""
+        return together_positions(self.images.together, self.apart(rows), self.images.stands_for, rows)
+
     def rule(self, rows: Int64) -> CandidateRule | None:
         """Which pairs of these rows are candidates for the pixels; None where those are not compared."""
         return rule_of(self.plan.floor, self.images.columns, rows, self.apart(rows)) if self.plan.on_pixels else None
 
 
-def set_up(store: Store, options: DedupOptions, against: Store | None, ruled_out: RuledOut | None) -> Setup:
+def set_up(
+    store: Store,
+    options: DedupOptions,
+    against: Store | None,
+    ruled_out: RuledOut | None,
+    reviewed: ReviewedRows | None = None,
+) -> Setup:
     """Raises, now and not after hours, UsageError for what cannot be, InputError for a store without images,
     InconclusiveError for another one that is of another encoder."""
     threshold = store.encoder.threshold if options.threshold is None else options.threshold
@@ -66,7 +79,7 @@ def set_up(store: Store, options: DedupOptions, against: Store | None, ruled_out
         options.calibrated.require_fits(store.encoder)
     if against is not None:
         require_comparable(store, against)
-    images = _images_of(store, options, ruled_out)
+    images = _images_of(store, options, ruled_out, reviewed)
     rows = _distinct(store, images)
     plan_comparison(len(rows), options)
     files = bool((images.columns.uri[rows] != "").any())
@@ -75,12 +88,17 @@ def set_up(store: Store, options: DedupOptions, against: Store | None, ruled_out
     return Setup(store, options, threshold, images, rows, plan)
 
 
-def _images_of(store: Store, options: DedupOptions, ruled_out: RuledOut | None) -> Images:
+def _images_of(
+    store: Store, options: DedupOptions, ruled_out: RuledOut | None, reviewed: ReviewedRows | None
+) -> Images:
     columns = store.all_columns()
     rank = keep_rank(columns, options.keep)
     apart = ruled_out_rows(ruled_out, columns) if ruled_out else NO_PAIRS
+    together = reviewed.together if reviewed else NO_PAIRS
+    if reviewed is not None and len(reviewed.apart):
+        apart = np.concatenate([apart, reviewed.apart])
     blind = why_blind(options.keep, options.match, store, columns)
-    return Images(columns, rank, apart, representatives(store, rank, apart), blind)
+    return Images(columns, rank, apart, together, representatives(store, rank, apart), blind)
 
 
 def _distinct(store: Store, images: Images) -> Int64:

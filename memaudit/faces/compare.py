@@ -7,21 +7,25 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memaudit.audit.eidetic import near_duplicates
 from memaudit.encoders.specs import families, family_of
 from memaudit.errors import InputError, UsageError
-from memaudit.faces.calibrate import SAMPLE, Null, calibrate, control_null, distinct_rows, gallery_null
+from memaudit.faces.calibrate import Groups, calibrate, excess_p
 from memaudit.faces.group_rates import Scored, group_rates, require_columns
 from memaudit.faces.membership import measure_membership
+from memaudit.faces.mix import mixed
+from memaudit.faces.null import SAMPLE, Null, control_null, distinct_rows, gallery_null
+from memaudit.faces.people import People, people_of
 from memaudit.faces.reasons import Side, reasons
 from memaudit.faces.results import Calibration, FaceMatches, FacesResult
 from memaudit.faces.rows import face_rows
 from memaudit.faces.same_picture import SamePicture
 from memaudit.index import Searcher
-from memaudit.statistics import greater_rate_p, rate_of
+from memaudit.statistics import rate_of
 from memaudit.store import FACES, Store, require_same_encoder
-from memaudit.types import Coverage, Float32, Int64, Progress, Rate, silent
+from memaudit.types import Coverage, Float32, Int64, Progress, silent
 
 MIN_CONTROLS = 100  # people, as images for images: with fewer no p-value is printed
 _MOST_SAMPLED = 50_000
@@ -65,6 +69,8 @@ def compare_faces(
 ) -> FacesResult:
     """Compare each generated face with all of the training set, at a threshold calibrated to that set.
 
+    Rates, what chance lets expect, and the test are of people, by one face drawn of each; matches are of all faces.
+
     All stores hold faces of one encoder. control: faces of people who are not in the training set; without them faces
     drawn from the training set stand in. images: what the stores of faces are held against, image by image; one that
     lacks images of its own is no less inconclusive than one of unreadable images. same_picture: which matches are on
@@ -75,14 +81,17 @@ def compare_faces(
     """
     _require_faces(generations, gallery.store, control)
     require_columns(options.identity, options.by, generations, gallery.store, control)
-    rows = distinct_rows(generations)
-    null, source = _null(gallery, control, len(rows), options)
-    calibration = _calibrated(null, gallery.store, len(rows), options)
-    found = _search(generations, gallery, rows, calibration.threshold, progress)
+    same_person = gallery.store.encoder.threshold
+    people = People.of(generations, distinct_rows(generations), same_person, options.identity)
+    drawn = people.rows[people.drawn]
+    null, source = _null(gallery, control, len(drawn), options)
+    groups, mix = mixed(options.by, generations, drawn, control, null)
+    calibration = _calibrated(null, gallery.store, groups, options)
+    found = _search(generations, gallery, people.rows, calibration.threshold, progress)
     matches = _matches(generations, gallery, found, calibration.threshold, same_picture)
     sides = _sides(generations, gallery.store, control, images)
     made, training, held_out = sides["generations"], sides["training set"], sides.get("controls")
-    matched = rate_of(len(matches.query), Coverage(len(rows), len(rows) + made.unread))
+    returned = np.isin(drawn, matches.query)
     tested = source == "control" and calibration.samples >= MIN_CONTROLS
     return FacesResult(
         method=gallery.method,
@@ -90,23 +99,27 @@ def compare_faces(
         calibration=calibration,
         source=source,
         one_to_one=families()["sface"].one_to_one,
-        same_person=gallery.store.encoder.threshold,
+        same_person=same_person,
         generated=made.counts,
         gallery=training.counts,
         gallery_coverage=training.coverage,
         control_coverage=held_out.coverage if held_out else None,
         of_images={name: side.of_images for name, side in sides.items() if side.of_images},
-        matched=matched,
+        matched=rate_of(int(returned.sum()), Coverage(len(drawn), len(drawn) + made.unread)),
+        coverage=Coverage(len(people.rows), len(people.rows) + made.unread),
+        people_matched=len(np.unique(people.person[np.isin(people.rows, matches.query)])),
+        training_people=_people_among(gallery.store, matches.reference, options.identity),
+        mix=mix,
         matches=matches,
-        excess_p=_excess(matched, calibration) if tested else None,
+        excess_p=excess_p(groups, returned, null, calibration.threshold) if tested else None,
         why_no_p="" if tested else _why_no_p(source, calibration.samples),
         membership=(
             measure_membership(gallery.store, control, null.rows, generations, options.identity) if control else None
         ),
-        by=group_rates(options.by, _scored(generations, rows, matches, control, null, calibration.threshold)),
-        nearest=found.similarity,
+        by=group_rates(options.by, _scored(generations, drawn, returned, control, null, calibration.threshold)),
+        nearest=found.similarity[people.drawn],
         null=null.best,
-        inconclusive=reasons(sides, options.max_unmeasured, len(rows), calibration),
+        inconclusive=reasons(sides, options.max_unmeasured, len(drawn), calibration),
     )
 
 
@@ -140,10 +153,15 @@ def _null(gallery: Searcher, control: Store | None, scored: int, options: Compar
     return gallery_null(store, store.encoder.threshold, sample=max(SAMPLE, wanted), seed=options.seed), "gallery"
 
 
-def _calibrated(null: Null, gallery: Store, scored: int, options: CompareOptions) -> Calibration:
+def _calibrated(null: Null, gallery: Store, groups: Groups, options: CompareOptions) -> Calibration:
     family = family_of(gallery.encoder.name)
     floor = family.one_to_one if family else 0.0  # what not even two given faces would pass
-    return calibrate(null, scored, options.false_matches, floor, gallery.encoder.threshold)
+    return calibrate(null, len(groups.scored), options.false_matches, floor, gallery.encoder.threshold, groups)
+
+
+def _people_among(gallery: Store, references: Int64, column: str) -> int:
+    """How many people the training faces of these rows show."""
+    return 1 + int(people_of(gallery, np.unique(references), gallery.encoder.threshold, column).max(initial=-1))
 
 
 class _Found(NamedTuple):
@@ -187,13 +205,6 @@ def _matches(
     return FaceMatches(query, reference, found.similarity[hit], images, same, found.above[hit], count)
 
 
-def _excess(matched: Rate, calibration: Calibration) -> float:
-    """Fisher's exact test, exact here although the threshold was chosen among the controls: given it, every order of
-    controls and generated faces is equally likely."""
-    n = matched.coverage.measured
-    return greater_rate_p(matched.count, n, calibration.above, calibration.samples) if n else 1.0
-
-
 def _why_no_p(source: str, samples: int) -> str:
     if source == "gallery":
         return "no faces of people outside the training set were given"
@@ -201,10 +212,15 @@ def _why_no_p(source: str, samples: int) -> str:
 
 
 def _scored(
-    generations: Store, rows: Int64, matches: FaceMatches, control: Store | None, null: Null, threshold: float
+    generations: Store,
+    drawn: Int64,
+    returned: NDArray[np.bool_],
+    control: Store | None,
+    null: Null,
+    threshold: float,
 ) -> list[Scored]:
-    """The generated faces, and those of held-out people."""
-    sides = [Scored("generated", generations, rows, np.isin(rows, matches.query))]
+    """The generated people, and held-out ones, by one face of each."""
+    sides = [Scored("generated", generations, drawn, returned)]
     if control is not None and len(null.rows):
-        sides.append(Scored("held-out", control, null.rows, null.reached >= np.float32(threshold)))
+        sides.append(Scored("held-out", control, null.rows, null.best >= np.float32(threshold)))
     return sides

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from memaudit.faces.people import People
 from memaudit.faces.results import Membership
-from memaudit.faces.rows import face_rows
 from memaudit.similarity import top_k
 from memaudit.statistics import normal_quantile
 from memaudit.store import Store
@@ -19,22 +19,24 @@ _QUERY_ROWS = 2048
 def measure_membership(
     gallery: Store, control: Store, held_out: Int64, generations: Store, column: str
 ) -> Membership | None:
-    """Compare at most MEMBERS training faces, and the held-out ones, with the generated faces; None without any.
+    """Compare people on at most MEMBERS training faces, and held-out ones, with the generated faces; None without any.
 
-    held_out: rows of `control`, of people who are not in the gallery. column: metadata that names the person; of one
-    person's faces the nearest counts. Memory: a block of similarities.
+    held_out: rows of `control`, a face of each person who is not in the gallery. column: metadata that names the
+    person. Of training people, too, one face drawn at random counts: who has more pictures is no nearer for that.
+    Memory: a block of similarities.
     """
     if not generations.comparable:
         return None
     rows = gallery.comparable_rows()
     if len(rows) > MEMBERS:
         rows = np.sort(np.random.default_rng(0).choice(rows, MEMBERS, replace=False))
-    members = _by_person(gallery, rows, _nearest(gallery, rows, generations), column)
-    others = _by_person(control, held_out, _nearest(control, held_out, generations), column)
+    people = People.of(gallery, rows, gallery.encoder.threshold, column)
+    members = _nearest(gallery, rows[people.drawn], generations)
+    others = _nearest(control, held_out, generations)
     if not len(members) or not len(others):
         return None
     auc, low, high = area(members, others)
-    kind = f"by column {column}" if column else "each face for itself"
+    kind = f"by column {column} and by likeness" if column else "by likeness"
     return Membership(len(members), len(others), kind, auc, low, high, roc_points(members, others))
 
 
@@ -45,18 +47,6 @@ def _nearest(store: Store, rows: Int64, generations: Store) -> Float32:
         vectors = store.embeddings(rows[low : low + _QUERY_ROWS])
         best.append(top_k(vectors, generations.blocks(), 1, 1.0).similarity[:, 0])
     return np.concatenate(best)
-
-
-def _by_person(store: Store, rows: Int64, nearest: Float32, column: str) -> Float32:
-    """The best of each person's faces; a face without a name is a person of its own."""
-    if not column:
-        return nearest
-    best: dict[str, float] = {}
-    faces = face_rows(store.columns(rows))
-    for place, (face, value) in enumerate(zip(faces, nearest.tolist(), strict=True)):
-        name = str(face.own.get(column, "")) or f"\0{place}"
-        best[name] = max(best.get(name, -1.0), value)
-    return np.array(list(best.values()), dtype=np.float32)
 
 
 def area(members: Float32, others: Float32) -> tuple[float, float, float]:

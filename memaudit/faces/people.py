@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
+from memaudit.audit.families import keys_of, one_of_each
 from memaudit.faces.rows import face_rows
 from memaudit.similarity.join import join
 from memaudit.similarity.nominate import Side
@@ -11,6 +14,27 @@ from memaudit.store import Store
 from memaudit.types import Int64
 
 _BLOCK_ROWS = 8192
+
+
+class People(NamedTuple):
+    """Faces, whose they are, and one of each person's that was drawn at random, whatever it reaches.
+
+    rows (n,): of a store; person (n,): the number of each one's person, from 0 on; drawn (people,): positions among the
+    rows, by person. One face of each, for people with many faces have many chances that one is near to somebody.
+    """
+
+    rows: Int64
+    person: Int64
+    drawn: Int64
+
+    @classmethod
+    def of(cls, store: Store, rows: Int64, same_person: float, column: str = "") -> People:
+        """Memory: as `people_of`."""
+        person = people_of(store, rows, same_person, column)
+        starts = range(0, len(rows), _BLOCK_ROWS)
+        keys = [keys_of(store.embeddings(rows[low : low + _BLOCK_ROWS])) for low in starts]
+        drawn = one_of_each(person, np.concatenate([np.empty(0, np.uint64), *keys]))
+        return cls(rows, person, drawn[np.argsort(person[drawn])])
 
 
 def people_of(store: Store, rows: Int64, same_person: float, column: str = "") -> Int64:

@@ -29,12 +29,14 @@ class FaceCounts:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A threshold, and the false matches to expect of `scored` searches of the gallery at it.
+    """A threshold, and the false matches to expect of `scored` people's searches of the gallery at it.
 
-    samples, above: how many people who are not in it gave the threshold, and how many of them reach it. low, high: the
-    number of false matches lies between them with 95 %. shortfall: why fewer cannot be promised; empty if as few as
-    were asked for are. faces: that these people have. excluded, excluded_people: controls left out as people of the
-    gallery; expected_with_excluded: the false matches to expect if they were none.
+    samples, above: how many people who are not in it gave the threshold, and how many of them reach it, by one face of
+    each. low, high: the number of false matches lies between them with 95 %, whether those excluded are strangers or
+    not. shortfall: why fewer cannot be promised; empty if as few as were asked for are. faces: that these people have.
+    excluded, excluded_people: faces and people among the controls that were left out as people of the gallery;
+    excluded_above: of these people, who reach it; expected_with_excluded: the false matches to expect if they were
+    none of the gallery's.
     """
 
     threshold: float
@@ -50,7 +52,16 @@ class Calibration:
     faces: int = 0
     excluded: int = 0
     excluded_people: int = 0
+    excluded_above: int = 0
     expected_with_excluded: float = 0.0
+
+
+class Mix(NamedTuple):
+    """Whether chance is told by people of the generated ones' groups. matched: the columns by which it is; warning: in
+    what it is not."""
+
+    matched: tuple[str, ...] = ()
+    warning: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,7 @@ class FaceMatches(NamedTuple):
 
 @dataclass(frozen=True)
 class GroupRate:
-    """The rate of matched faces among those whose image has this value in this column."""
+    """The rate of matched people, by one face drawn of each, among those whose image has this value in this column."""
 
     side: str
     column: str
@@ -104,8 +115,11 @@ class FacesResult:
     gallery_coverage, control_coverage: of the images that the training set's and the controls' faces stand for, those
     that were searched for faces as they are. of_images: how each store of faces covers its images, by role.
 
-    excess_p: how likely so many matches are if generated faces were those of other people, None without enough
-    controls. nearest: the best similarity of each scored face; null: that of people who are not in the training set.
+    matched: generated people, by one face drawn of each; coverage: of the generated faces. faces_matched: all faces
+    that match; people_matched: the generated people with such a face; training_people: those on the training images
+    that they match. excess_p: how likely so many matches are if generated people were others than those of the training
+    set, None without enough controls; the larger of two, with and without the controls that were left out. nearest: the
+    best similarity of each drawn face; null: that of people who are not in the training set.
     """
 
     method: str
@@ -120,6 +134,10 @@ class FacesResult:
     control_coverage: Coverage | None
     of_images: dict[str, FaceCoverage]
     matched: Rate
+    coverage: Coverage
+    people_matched: int
+    training_people: int
+    mix: Mix
     matches: FaceMatches
     excess_p: float | None
     why_no_p: str
@@ -128,6 +146,10 @@ class FacesResult:
     nearest: Float32
     null: Float32
     inconclusive: tuple[str, ...]
+
+    @property
+    def faces_matched(self) -> int:
+        return len(self.matches.query)
 
     @property
     def same_picture(self) -> int:

@@ -7,6 +7,7 @@ from memaudit.gate.accepted import Accepted, read_accepted
 from memaudit.gate.comparison import Audited, Comparison, compare
 from memaudit.gate.findings import Finding, blamed
 from memaudit.gate.judging import GateResult, hold, judge
+from memaudit.gate.ledger import Ledger, Look, open_ledger
 from memaudit.gate.policy import (
     DEFAULT_POLICY,
     AuditPolicy,
@@ -29,6 +30,8 @@ __all__ = [
     "Finding",
     "GatePolicy",
     "GateResult",
+    "Ledger",
+    "Look",
     "Policy",
     "RuleResult",
     "Verdict",
@@ -37,6 +40,7 @@ __all__ = [
     "hold",
     "judge",
     "numbered",
+    "open_ledger",
     "read_accepted",
     "read_policy",
     "verdict_of",

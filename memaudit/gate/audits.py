@@ -69,7 +69,7 @@ def _findings(
     by_prompt = paired.count - len(queries(report, accepted, paired=True)) if paired else 0
     count = max(0, searched, by_prompt, len(subject_places(report)) - len(accepted))
     outcome = Verdict.FAIL if count > policy.max_findings else Verdict.PASS
-    more = f" ({len(accepted):,} more were accepted by a person)" if accepted else ""
+    more = f" ({len(accepted):,} more were cleared by people)" if accepted else ""
     sentence = (
         f"{count:,} generations are near-duplicates of training images{more}; {policy.max_findings:,} are allowed."
     )
@@ -142,15 +142,27 @@ def _without_face(name: str, faces: Faces | UnsetType, most: float) -> RuleResul
 def _faces(name: str, faces: Faces, least: float) -> RuleResult:
     """Some match by chance: what counts is whether there are more than the gallery lets expect."""
     found, p, expected = faces.matched.count, faces.excess_p, faces.expected_false_matches
-    figures = f"{found:,} faces match training faces; chance lets expect {expected:.3g}"
+    figures = _face_figures(faces)
     if not faces.scored_faces:
         sentence = "No generation shows a face that could be compared: nothing is known of faces."
         return RuleResult(name, "min_face_p", Verdict.INCONCLUSIVE, "none compared", f"{least:g}", sentence)
-    if p is None and found:
+    listed = max(found, faces.faces_matched)
+    if p is None and listed:
         sentence = f"{figures}, but without a calibration nobody can tell whether that is more than chance."
-        return RuleResult(name, "min_face_p", Verdict.INCONCLUSIVE, f"{found:,}", f"{least:g}", sentence)
+        return RuleResult(name, "min_face_p", Verdict.INCONCLUSIVE, f"{listed:,}", f"{least:g}", sentence)
     chance = p if found and p is not None else 1.0
     outcome = Verdict.FAIL if found > expected and chance <= least else Verdict.PASS
     ending = "more than chance explains" if outcome is Verdict.FAIL else "no more than chance explains"
     sentence = f"{figures} (p = {chance:.2g}): {ending}."
     return RuleResult(name, "min_face_p", outcome, f"{chance:.2g}", f"{least:g}", sentence)
+
+
+def _face_figures(faces: Faces) -> str:
+    """In the unit that the report counts by: people, or faces in one of an older version."""
+    expected, most = faces.expected_false_matches, faces.expected_with_excluded
+    if not faces.people:
+        return f"{faces.matched.count:,} faces match training faces; chance lets expect {expected:.3g}"
+    others = f" ({most:.3g} if those left out of the control are strangers)" if faces.excluded_control_people else ""
+    warning = f"; {faces.mix_warning}" if faces.mix_warning else ""
+    drawn = f"{faces.matched.count:,} of {faces.people:,} generated people match training faces"
+    return f"{drawn}; chance lets expect {expected:.3g}{others}{warning}"

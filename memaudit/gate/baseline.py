@@ -6,6 +6,8 @@ from msgspec import UNSET
 
 from memaudit.gate.comparison import FISHER, PROMPTS, Audited, Comparison, compare, obstacle
 from memaudit.gate.policy import BaselinePolicy
+from memaudit.gate.provenance import ALL_REPORTS
+from memaudit.gate.rates import confident
 from memaudit.gate.subjects import looked_at_faces, measured_by, of_subject
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
 from memaudit.report.model import AuditResults, Report
@@ -24,10 +26,25 @@ def judge_rise(name: str, new: Audited, old: Audited, policy: BaselinePolicy) ->
     found = compare(old, new, max(0.0, 2 * policy.confidence - 1))  # of one side, so twice the error on both
     outcome = _outcome(found, policy)
     accepted = [len(of_subject(each.report, each.accepted)) for each in (new, old)]
-    without = f" Without the {accepted[0]:,} matches that a person accepted, and {accepted[1]:,} of the baseline."
+    without = f" Without the {accepted[0]:,} matches that people cleared, and {accepted[1]:,} of the baseline."
     sentence = f"{_figures(found)}; {_ending(found, outcome, policy)}{without if any(accepted) else ''}"
     result = RuleResult(name, "max_rise", outcome, f"{found.rise.high:+.4%}", f"{policy.max_rise:+.4%}", sentence)
     return result, found
+
+
+def judge_release(old: Report | None, policy: BaselinePolicy) -> RuleResult:
+    """Whether the baseline is the release that the policy names: one that moves with every look lets a rate grow
+    without end, a margin at a time. With a ledger it must name one."""
+    found = old.digest[:12] if old else "none"
+    outcome, sentence = Verdict.INCONCLUSIVE, f"The policy names another release than the baseline, {found}."
+    if policy.release is None:
+        digest = old.digest if old else ""
+        sentence = f"With a ledger the policy must name the release: release = {digest!r} in [baseline]."
+    elif old is None:
+        sentence = "The policy names a release to hold audits against, and no --baseline was given."
+    elif old.digest == policy.release:
+        outcome, sentence = Verdict.PASS, "The baseline is the release that the policy names."
+    return RuleResult(ALL_REPORTS, "release", outcome, found, (policy.release or "named")[:12], sentence)
 
 
 def _without_prompts(report: Report) -> bool:
@@ -72,7 +89,7 @@ def _same(found: Comparison) -> str:
 
 
 def _ending(found: Comparison, outcome: Verdict, policy: BaselinePolicy) -> str:
-    bound = f"with {policy.confidence:.0%} confidence the rate rose by at most {found.rise.high:.4%}"
+    bound = f"with {confident(policy.confidence)} confidence the rate rose by at most {found.rise.high:.4%}"
     return {
         Verdict.PASS: f"{bound}.",
         Verdict.FAIL: f"the rise of {found.rise.value:.4%} is above the margin, and more than chance explains.",

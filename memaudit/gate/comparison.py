@@ -12,12 +12,20 @@ from typing import NamedTuple
 from memaudit.gate.provenance import identity_of
 from memaudit.gate.rates import open_count, open_prompts, require_prompts
 from memaudit.gate.subjects import about_faces, measured_by, of_subject, subject_places, training_set_of
-from memaudit.report.model import AuditMeasures, ByPrompt, Outcomes, OutcomesByPrompt, ReferenceViews, Report
+from memaudit.report.model import (
+    AuditMeasures,
+    ByPrompt,
+    FaceAuditResults,
+    Outcomes,
+    OutcomesByPrompt,
+    ReferenceViews,
+    Report,
+)
 from memaudit.statistics import Rise, mcnemar_p, rate_of, rise_between, rise_p
 from memaudit.types import Coverage, Rate
 
 MCNEMAR, FISHER = "McNemar", "Fisher"
-PROMPTS, GENERATIONS = "prompts", "generations"
+PROMPTS, GENERATIONS, PEOPLE = "prompts", "generations", "people"
 
 
 class Pair(NamedTuple):
@@ -129,12 +137,20 @@ def obstacle(old: Report, new: Report) -> str:
 def _other_training_set(old: Report, new: Report) -> str:
     if about_faces(old) != about_faces(new):
         return "one of them is an audit of faces alone"
+    if about_faces(old) and _counts_people(old) != _counts_people(new):
+        return "one of them counted faces and the other people: audit again with this version"
     earlier, later = training_set_of(old), training_set_of(new)
     if earlier is None or later is None:
         return "not both reports say which training set they are about"
     if earlier != later:
         return f"they are about different training sets, {earlier[:12]} and {later[:12]}: audit both against the same"
     return ""
+
+
+def _counts_people(report: Report) -> bool:
+    """Whether an audit of faces alone tells a rate of people. Those of older versions told one of faces."""
+    results = report.results
+    return isinstance(results, FaceAuditResults) and bool(results.faces and results.faces.people)
 
 
 def _other_decisions(old: AuditMeasures, new: AuditMeasures) -> str:
@@ -258,7 +274,7 @@ def _unpaired(old: Audited, new: Audited, confidence: float, why: str) -> Compar
     earlier, later = old.prompts, new.prompts
     alike = bool(earlier and later and len(earlier.seeds) == 1 == len(later.seeds))
     same = alike and earlier and later and earlier.seeds[0].seeds == later.seeds[0].seeds
-    unit = PROMPTS if same else GENERATIONS
+    unit = PROMPTS if same else PEOPLE if _counts_people(new.report) else GENERATIONS
     before, after = old.rate(unit, confidence), new.rate(unit, confidence)
     (k1, n1), (k2, n2) = _draws(before), _draws(after)
     return Comparison(

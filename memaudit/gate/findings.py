@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 from memaudit.gate.accepted import Accepted, entry_for
 from memaudit.gate.audits import is_verified
@@ -12,11 +13,21 @@ from memaudit.gate.subjects import training_set_of
 from memaudit.gate.verdict import RuleResult, Verdict
 from memaudit.matching.kinds import FACE, Kind
 from memaudit.report.model import AuditFinding, Report
+from memaudit.reviews import Merged, Opinion, opinion_of, pair_of
+
+
+class Decided(NamedTuple):
+    """What people have decided: entries of accepted matches, and reviews, of which so many clear a finding."""
+
+    accepted: Sequence[Accepted] = ()
+    reviews: Merged | None = None
+    reviewers: int = 1
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One reported match. accepted: the entry that a person wrote about it, which may have expired.
+    """One reported match. accepted: the entry that a person wrote about it, which may have expired; review: what people
+    come to who looked at its two pictures.
 
     outcome: FAIL if a limit on findings is exceeded and this one counts, else PASS: it is accepted, or allowed. new:
     not in the baseline (None: there is none to compare with).
@@ -36,10 +47,13 @@ class Finding:
     expired: bool
     outcome: Verdict = Verdict.PASS
     new: bool | None = None
+    review: Opinion | None = None
 
     @property
     def waived(self) -> bool:
-        """Accepted by a person, and the day until which that holds has not passed."""
+        """Accepted by a person, until a day that has not passed, or cleared by reviews; and no review is against it."""
+        if self.review is not None and (self.review.against or self.review.clears):
+            return self.review.clears
         return self.accepted is not None and not self.expired
 
     @property
@@ -49,7 +63,11 @@ class Finding:
 
     @property
     def decision(self) -> str:
-        """What a person decided about it; nothing where nobody has."""
+        """What people decided about it; nothing where nobody has."""
+        return "; ".join(filter(None, (self._entry, self.review.sentence if self.review else "")))
+
+    @property
+    def _entry(self) -> str:
         if self.accepted is None:
             return ""
         entry = self.accepted
@@ -57,16 +75,27 @@ class Finding:
         return f"{word} (by {entry.who}: {entry.why})"
 
 
-def findings_of(name: str, report: Report, accepted: Sequence[Accepted], day: date) -> list[Finding]:
+def findings_of(name: str, report: Report, decided: Decided, day: date) -> list[Finding]:
     """The findings of an audit's report, in its order; none for another kind of report."""
     training_set = training_set_of(report)
     return [
-        _finding(name, place, match, entry_for(match, accepted, day, training_set), day)
+        _finding(name, place, match, entry_for(match, decided.accepted, day, training_set), decided, day)
         for place, match in enumerate(report.matches)
     ]
 
 
-def _finding(name: str, place: int, match: AuditFinding, entry: Accepted | None, day: date) -> Finding:
+def _opinion(match: AuditFinding, decided: Decided, day: date) -> Opinion | None:
+    """By the digests of both files; of faces what was said of faces."""
+    if decided.reviews is None or not match.query_sha256 or not match.reference_sha256:
+        return None
+    said = decided.reviews.faces if match.kind == FACE else decided.reviews.said
+    of_pair = said.get(pair_of(match.query_sha256, match.reference_sha256))
+    return opinion_of(of_pair, day, decided.reviewers) if of_pair else None
+
+
+def _finding(
+    name: str, place: int, match: AuditFinding, entry: Accepted | None, decided: Decided, day: date
+) -> Finding:
     return Finding(
         report=name,
         place=place,
@@ -80,6 +109,7 @@ def _finding(name: str, place: int, match: AuditFinding, entry: Accepted | None,
         reference_picture=match.reference_picture,
         accepted=entry,
         expired=entry is not None and not entry.holds_on(day),
+        review=_opinion(match, decided, day),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -10,10 +10,13 @@ from datetime import UTC, date, datetime
 from memaudit.errors import InputError, MemauditError
 from memaudit.gate.accepted import Accepted
 from memaudit.gate.audits import judge_audit
-from memaudit.gate.baseline import judge_rise
+from memaudit.gate.baseline import judge_release, judge_rise
+from memaudit.gate.batches import batch_of
 from memaudit.gate.comparison import Audited, Comparison, Pair
 from memaudit.gate.dedups import judge_dedup
-from memaudit.gate.findings import Finding, findings_of, outcome_of
+from memaudit.gate.findings import Decided, Finding, findings_of, outcome_of
+from memaudit.gate.ledger import Ledger, Look
+from memaudit.gate.over_time import Watch
 from memaudit.gate.policy import Policy
 from memaudit.gate.provenance import (
     ALL_REPORTS,
@@ -26,18 +29,20 @@ from memaudit.gate.provenance import (
 from memaudit.gate.subjects import about_faces
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured, verdict_of
 from memaudit.matching.kinds import FACE
-from memaudit.report.model import Report
+from memaudit.report.model import AuditResults, Report
+from memaudit.reviews import Merged, pair_of
 
 
 @dataclass(frozen=True)
 class GateResult:
     """The verdict and everything it rests on. notes: what a reader must know besides, such as entries without use.
-    reports: the names of those that were judged."""
+    reports: the names of those that were judged. looks: what is to be added to the ledger, if there is one."""
 
     rules: tuple[RuleResult, ...]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
     reports: tuple[str, ...] = ()
+    looks: tuple[Look, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -52,12 +57,34 @@ class GateResult:
             for rule in self.rules
             if rule.outcome is outcome
         ]
+        reasons += [self.both_counts] if self.reviewed else []
         return f"{self.verdict}: {' '.join(reasons)}" if reasons else str(self.verdict)
 
     @property
     def accepted(self) -> tuple[Finding, ...]:
         """Findings about which a person wrote an entry, expired ones included: they are always shown."""
         return tuple(finding for finding in self.findings if finding.accepted)
+
+    @property
+    def reviewed(self) -> tuple[Finding, ...]:
+        """Findings whose pictures people have looked at, whatever they said."""
+        return tuple(finding for finding in self.findings if finding.review)
+
+    @property
+    def counted(self) -> tuple[Finding, ...]:
+        """Findings that nobody has cleared."""
+        return tuple(finding for finding in self.findings if not finding.waived)
+
+    @property
+    def both_counts(self) -> str:
+        """How many findings count, and how many there are with those that people have cleared; "" where none is."""
+        cleared = len(self.findings) - len(self.counted)
+        if not cleared and not self.reviewed:
+            return ""
+        return (
+            f"{len(self.counted):,} findings count, and {len(self.findings):,} with the {cleared:,} that people have "
+            "cleared."
+        )
 
     @property
     def new(self) -> tuple[Finding, ...]:
@@ -71,29 +98,39 @@ def hold(
     *,
     baseline: Report | None = None,
     accepted: Sequence[Accepted] = (),
+    reviews: Merged | None = None,
+    ledger: Ledger | None = None,
     now: datetime | None = None,
 ) -> GateResult:
     """Hold the named reports against the policy, and the audits among them against the baseline's.
 
+    accepted, reviews: what people have decided on single findings. ledger: of all looks so far: the error is shared
+    among them, and audits of one model are pooled.
     Raises InputError for a report that lacks a figure which its rules need.
     """
     now = now or datetime.now(UTC)
     day = now.astimezone(UTC).date()
-    findings = [findings_of(name, report, accepted, day) for name, report in reports]
+    decided = Decided(accepted, reviews, policy.gate.reviewers)
+    findings = [findings_of(name, report, decided, day) for name, report in reports]
     waived = [{finding.place for finding in found if finding.waived} for found in findings]
+    watch = None if ledger is None else _watch(ledger, reports, findings, policy, day)
+    policies = {name: watch.policy(name, policy) if watch else policy for name, _ in reports}
     rules = [
-        result
+        watch.judged(result, policy) if watch else result
         for (name, report), places in zip(reports, waived, strict=True)
-        for result in judge(name, report, policy, accepted=places, now=now)
+        for result in judge(name, report, policies[name], accepted=places, now=now)
     ]
     rules += _judge_together(reports, policy)
     if baseline is not None:
-        old = Audited(baseline, _waived_in(baseline, accepted, day))
-        rises, findings = _judge_rises(reports, findings, waived, old, policy)
+        old = Audited(baseline, _waived_in(baseline, decided, day))
+        rises, findings = _judge_rises(reports, findings, waived, old, policies)
         rules += rises
+    if policy.baseline.release is not None or (watch and baseline):
+        rules.append(judge_release(baseline, policy.baseline))
     told = [replace(finding, outcome=outcome_of(finding, rules)) for found in findings for finding in found]
-    notes = (*_unjudged(reports, policy), *_notes(accepted, told, day))
-    return GateResult(tuple(rules), tuple(told), notes, tuple(name for name, _ in reports))
+    notes = (*_unjudged(reports, policy), *_notes(accepted, told, day), *_unmatched(reports, reviews))
+    looks = watch.entries(rules, policy, now) if watch else ()
+    return GateResult(tuple(rules), tuple(told), notes, tuple(name for name, _ in reports), tuple(looks))
 
 
 def judge(
@@ -136,14 +173,25 @@ def complaining(name: str) -> Iterator[None]:
         raise InputError(f"report {name} lacks a figure that its rules need, or has it wrong: {error}") from None
 
 
+def _watch(
+    ledger: Ledger, reports: Sequence[Named], findings: Sequence[Sequence[Finding]], policy: Policy, day: date
+) -> Watch:
+    batches = []
+    for (name, report), found in zip(reports, findings, strict=True):
+        if isinstance(report.results, AuditResults):
+            with complaining(name):
+                batches.append((name, batch_of(report, report.results, found, policy.audit)))
+    return Watch.of(ledger, batches, day)
+
+
 def _judge_together(reports: Sequence[Named], policy: Policy) -> list[RuleResult]:
     results = [required(kind, reports) for kind in dict.fromkeys(policy.gate.require)]
     same = same_training_set(reports) if policy.gate.same_training_set else None
     return [*results, *([same] if same else [])]
 
 
-def _waived_in(report: Report, accepted: Sequence[Accepted], day: date) -> set[int]:
-    found = findings_of("of the baseline", report, accepted, day)
+def _waived_in(report: Report, decided: Decided, day: date) -> set[int]:
+    found = findings_of("of the baseline", report, decided, day)
     return {finding.place for finding in found if finding.waived}
 
 
@@ -152,21 +200,20 @@ def _judge_rises(
     findings: Sequence[list[Finding]],
     waived: Sequence[set[int]],
     old: Audited,
-    policy: Policy,
+    policies: Mapping[str, Policy],
 ) -> tuple[list[RuleResult], list[list[Finding]]]:
     """The rule for each audit, and the findings, told whether they are new."""
     results, told = [], []
     for (name, report), found, places in zip(reports, findings, waived, strict=True):
         if report.kind == "audit" and not about_faces(report):
             with complaining(name):
-                result, comparison = judge_rise(name, Audited(report, places), old, policy.baseline)
+                result, comparison = judge_rise(name, Audited(report, places), old, policies[name].baseline)
             results.append(result)
             found = _with_news(found, comparison)
         told.append(found)
     if not results:
-        limit = f"{policy.baseline.max_rise:.4%}"
         sentence = "A baseline was given, and no audit to hold against it."
-        results.append(unmeasured(ALL_REPORTS, "max_rise", limit, sentence))
+        results.append(unmeasured(ALL_REPORTS, "max_rise", "none", sentence))
     return results, told
 
 
@@ -192,6 +239,23 @@ def _notes(accepted: Sequence[Accepted], findings: Sequence[Finding], day: date)
     for entry in accepted:
         if entry not in used:
             yield f"The accepted match {entry.pair} (by {entry.who}) {_why_unused(entry, findings, day)}."
+
+
+def _unmatched(reports: Sequence[Named], reviews: Merged | None) -> Iterator[str]:
+    """Reviews of pairs that are no findings, and findings that no review can be about."""
+    if reviews is None:
+        return
+    named = [(name, match) for name, report in reports for match in report.matches]
+    pairs = {pair_of(match.query_sha256 or "", match.reference_sha256 or "") for _, match in named}
+    unused = [pair for pair in (reviews.said.keys() | reviews.faces.keys()) if pair not in pairs]
+    if unused:
+        yield f"{len(unused):,} reviewed pairs are among no report's findings."
+    without = [name for name, match in named if not match.query_sha256 or not match.reference_sha256]
+    for name in dict.fromkeys(without):
+        yield (
+            f"{name} does not say of which files {without.count(name):,} of its findings are: no review is about them; "
+            "audit again with this version."
+        )
 
 
 def _why_unused(entry: Accepted, findings: Sequence[Finding], day: date) -> str:

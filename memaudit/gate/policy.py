@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -25,6 +26,7 @@ same_training_set = true      # where both kinds are given: each audit ran again
 # encoders = []               # identities of the encoders that may be used, as `memaudit info STORE` prints them
 # training_sets = []          # digests of the stores that reports may be about, as `memaudit info STORE` prints them
 # calibrations = []           # digests of the calibrations that runs must have gone by, as `calibrate fit` prints them
+reviewers = 1                 # with --reviews: people who must clear a finding, while nobody says otherwise
 
 [audit]
 max_findings = 0              # generations that may be near-duplicates of training images
@@ -53,9 +55,10 @@ min_coverage = 0.99           # images that could be read
 copy_detection = true         # as of the audit
 max_threshold = 0.0           # similarity that the run may have looked for; 0: that of memaudit's own encoder
 
-[baseline]                    # only with --baseline OLD.json
+[baseline]                    # only with --baseline OLD.json; release: the digest of the report that it must be
 max_rise = 0.01               # the rate must be shown to have risen by no more than this
 confidence = 0.95             # of that bound, and of the test that calls a rise more than chance
+# release = "0000000000000000000000000000000000000000000000000000000000000000"
 """
 
 KINDS = ("audit", "dedup", "faces")
@@ -66,6 +69,10 @@ Check = Callable[[Any], str]
 def _no_count(value: Any) -> str:
     whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
     return "" if whole else "must be a whole number, 0 or more"
+
+
+def _no_people(value: Any) -> str:
+    return _no_count(value) or ("" if value else "must be 1 or more: nobody cannot clear a finding")
 
 
 def _no_share(value: Any) -> str:
@@ -80,6 +87,11 @@ def _no_confidence(value: Any) -> str:
 
 def _no_flag(value: Any) -> str:
     return "" if isinstance(value, bool) else "must be true or false"
+
+
+def _no_digest(value: Any) -> str:
+    known = isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)
+    return "" if known else "must be the digest in a report.json: 64 hexadecimal digits"
 
 
 def _no_kinds(value: Any) -> str:
@@ -146,6 +158,7 @@ class GatePolicy:
     encoders: tuple[str, ...] | None = _limit(None, _no_texts)
     training_sets: tuple[str, ...] | None = _limit(None, _no_texts)
     calibrations: tuple[str, ...] | None = _limit(None, _no_texts)
+    reviewers: int = _limit(1, _no_people)
 
 
 @dataclass(frozen=True)
@@ -154,6 +167,7 @@ class BaselinePolicy:
 
     max_rise: float = _limit(0.01, _no_share)
     confidence: float = _limit(0.95, _no_confidence)
+    release: str | None = _limit(None, _no_digest)
 
 
 @dataclass(frozen=True)

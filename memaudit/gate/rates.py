@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from memaudit.gate.policy import AuditPolicy
 from memaudit.gate.subjects import of_subject, subject_places
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
 from memaudit.report import page
-from memaudit.report.model import AuditMeasures, ByPrompt, OutcomesByPrompt, Report, WeightedRate
+from memaudit.report.model import AuditMeasures, ByPrompt, FaceAuditResults, OutcomesByPrompt, Report, WeightedRate
 from memaudit.report.model import Rate as Stated
 from memaudit.statistics import least_drawn, rate_of, weighted_rate
 from memaudit.types import Coverage
@@ -33,6 +34,8 @@ def open_count(report: Report, results: AuditMeasures, accepted: Collection[int]
     """
     accepted = of_subject(report, accepted)
     searched, listed = results.searched.count, len(subject_places(report))
+    if isinstance(results, FaceAuditResults) and results.faces and results.faces.people:
+        return searched if listed > len(accepted) else 0  # whose faces were accepted is not in the report
     return min(searched, max(0, searched - len(queries(report, accepted)), listed - len(accepted)))
 
 
@@ -74,6 +77,15 @@ def share(value: float | None) -> str:
 def at_most(bound: float) -> str:
     """As the page prints a bound: rounded up."""
     return page.percent_up(bound).replace("\N{NO-BREAK SPACE}", "")
+
+
+def confident(confidence: float) -> str:
+    """Rounded down: never more than what holds."""
+    for digits in range(8):
+        text = f"{math.floor(confidence * 10 ** (digits + 2) + 1e-6) / 10**digits:.{digits}f}"
+        if 100 - float(text) < 1.1 * 100 * (1 - confidence):
+            return f"{text}%"
+    return f"{text}%"
 
 
 class _Drawn(NamedTuple):
@@ -143,16 +155,16 @@ def _weighted(
     bound, whole = detection.upper_weighted(rate), at_most(detection.upper_weighted(every).value)
     outcome = _against_limit(rate.value, bound.value, policy.max_rate)
     figure = at_most(bound.value)
-    also = "" if len(shares) == len(set(named.found)) else f" that nobody accepted, and at most {whole} any"
+    also = "" if len(shares) == len(set(named.found)) else f" that nobody cleared, and at most {whole} any"
     endings = {
         Verdict.PASS: "within the limit.",
         Verdict.FAIL: f"and the rate found, {share(rate.value)}, is itself above the limit.",
         Verdict.INCONCLUSIVE: "too few prompts, or one of them stands for too many captions.",
     }
     sentence = (
-        f"With {policy.confidence:.0%} confidence at most {figure} of captions give a training image back{also}, each "
-        f"prompt counted for the captions it stands for (at most {share(stated.largest)} of all){detection.by(bound)}: "
-        f"{endings[outcome]}"
+        f"With {confident(policy.confidence)} confidence at most {figure} of captions give a training image back{also}"
+        f", each prompt counted for the captions it stands for (at most {share(stated.largest)} of all)"
+        f"{detection.by(bound)}: {endings[outcome]}"
     )
     return RuleResult(name, "max_rate", outcome, figure, share(policy.max_rate), sentence)
 
@@ -188,16 +200,16 @@ def _judged(name: str, drawn: _Drawn, detection: Detection, policy: AuditPolicy)
     else:
         whole, accepted = at_most(every.value), drawn.found - drawn.left
         bound = (
-            f"at most {figure} of {drawn.what} {drawn.do} that nobody accepted, and at most {whole} any, with the "
-            f"{accepted:,} {drawn.what} whose matches were accepted, {how}"
+            f"at most {figure} of {drawn.what} {drawn.do} that nobody cleared, and at most {whole} any, with the "
+            f"{accepted:,} {drawn.what} whose matches people cleared, {how}"
         )
-        figure = f"{figure} not accepted, {whole} in all"
+        figure = f"{figure} not cleared, {whole} in all"
     endings = {
         Verdict.PASS: "within the limit." if drawn.left == drawn.found else "the first is within the limit.",
         Verdict.FAIL: f"and the rate found, {share(value)}, is itself above the limit.",
         Verdict.INCONCLUSIVE: f"too few; {_how_many(policy, drawn, detection.of(upper))}",
     }
-    sentence = f"With {policy.confidence:.0%} confidence {bound}{detection.by(upper)}: {endings[outcome]}"
+    sentence = f"With {confident(policy.confidence)} confidence {bound}{detection.by(upper)}: {endings[outcome]}"
     return RuleResult(name, "max_rate", outcome, figure, share(policy.max_rate), sentence)
 
 

@@ -33,6 +33,7 @@ from memaudit.report.model import (
     FindingsBand,
     ImageMatch,
     Metrics,
+    Model,
     Planted,
     PlantedKind,
     ReferenceViews,
@@ -49,6 +50,8 @@ from memaudit.report.model import (
 from memaudit.report.outcomes import outcomes_of
 from memaudit.report.page import histogram, write_page
 from memaudit.report.pictures import Alter, Pictures
+from memaudit.report.reviewed import reviews_input, with_reviews
+from memaudit.reviews import Merged
 from memaudit.store import Columns, Store
 
 PICTURED = 1000  # findings with thumbnails
@@ -64,8 +67,10 @@ def write_audit(
     out: Path,
     faces: FacePart | None = None,
     alter: Alter | None = None,
+    reviews: Merged | None = None,
 ) -> Report:
-    """Write every file of an audit into `out` and return the report. report.json comes last.
+    """Write every file of an audit into `out` and return the report. report.json comes last. reviews: what people said
+    of findings before.
 
     faces: what comparing faces gave, if that was asked for. alter: what each picture goes through before it is shown.
     """
@@ -83,14 +88,15 @@ def write_audit(
     )
     if faces is not None:
         results, findings = audit_with_faces(results, matches, faces, out, pictures)
+    more = {**(faces.audit.result.digests if faces else {}), **_calibration(result), **reviews_input(reviews)}
     report = make_report(
         "audit",
-        inputs={**result.digests, **(faces.audit.result.digests if faces else {}), **_calibration(result)},
+        inputs={**result.digests, **more},
         encoder=result.encoder,
         threshold=result.threshold,
         coverage=result.searched.coverage,
         results=results,
-        findings=findings,
+        findings=with_reviews(findings, reviews),
         bound=bound_to(out, (*result.stores, *((faces.audit.gallery, faces.audit.generations) if faces else ()))),
     )
     write_audit_page(out / "report.html", report)
@@ -164,6 +170,7 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         grown=result.grown or UNSET,
         not_read=list(result.not_read),
         calibration=calibration_of(result.calibrated),
+        model=Model(name=result.model.name, digest=result.model.digest) if result.model else UNSET,
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from msgspec import convert
+from msgspec import UNSET, convert
 from msgspec.structs import replace
 
 from memaudit.dedup.results import Comparison, Decision, DedupResult, PixelChecks, Reason, Removal
@@ -27,6 +27,7 @@ from memaudit.report.model import (
     Cleanness,
     DedupReport,
     DedupResults,
+    DedupReviews,
     GroupSizes,
     HowCompared,
     OtherSet,
@@ -91,6 +92,8 @@ def _inputs(result: DedupResult) -> dict[str, str]:
         inputs["against"] = result.against.store_digest
     if result.ignored:
         inputs["ignored"] = result.ignored.digest
+    if result.reviews:
+        inputs["reviews"] = result.reviews.digest
     if result.calibrated:
         inputs["calibration"] = result.calibrated.digest
     return inputs
@@ -115,7 +118,7 @@ def _results(result: DedupResult) -> DedupResults:
         dropped=result.count(Decision.DROP),
         unreadable=result.count(Decision.UNREADABLE),
         exact_duplicates=int((decisions.reason == Reason.COPY).sum()),
-        near_duplicates=int(np.isin(decisions.reason, (Reason.NEAR, Reason.PIXELS, Reason.CHAIN)).sum()),
+        near_duplicates=int(np.isin(decisions.reason, (Reason.NEAR, Reason.PIXELS, Reason.PEOPLE, Reason.CHAIN)).sum()),
         by_pixels=_by_pixels(result),
         in_other_set=int((decisions.reason == Reason.ELSEWHERE).sum()),
         without_witness=_without_witness(result),
@@ -129,6 +132,7 @@ def _results(result: DedupResult) -> DedupResults:
         pixels=convert(result.pixels, Pixels | None, from_attributes=True),
         no_pixels=result.no_pixels,
         ignored=RuledOut(pairs=result.ignored.pairs, found=result.ignored.found) if result.ignored else None,
+        reviews=convert(result.reviews, DedupReviews, from_attributes=True) if result.reviews else UNSET,
         recall=convert(result.recall, Recall, from_attributes=True),
         candidate_recall=convert(result.candidate_recall, Recall | None, from_attributes=True),
         copies=TrueCopies(**result.copies._asdict()) if result.copies else None,
@@ -144,7 +148,8 @@ def _results(result: DedupResult) -> DedupResults:
 
 def _least(result: DedupResult) -> float:
     """The similarity that every pair reaches."""
-    return result.pixels.floor if result.pixels else result.threshold
+    least = result.pixels.floor if result.pixels else result.threshold
+    return min(least, float(result.pairs.similarity.min(initial=1))) if result.pairs.people.any() else least
 
 
 def _comparison(comparison: Comparison) -> HowCompared:
@@ -163,7 +168,8 @@ def _without_witness(result: DedupResult) -> int:
     """Dropped images below the threshold with the one that is kept: by components only."""
     decisions = result.decisions
     inside = (decisions.decision == Decision.DROP) & (decisions.witness >= 0)
-    return int((~decisions.pixels[inside] & (decisions.similarity[inside] < np.float32(result.threshold))).sum())
+    seen = decisions.pixels[inside] | decisions.people[inside]
+    return int((~seen & (decisions.similarity[inside] < np.float32(result.threshold))).sum())
 
 
 class _Largest(NamedTuple):
@@ -260,7 +266,8 @@ def _none_seen(checks: PixelChecks) -> str:
 
 def _duplicate(result: DedupResult) -> str:
     likeness = f"of similarity {result.threshold:g} and more"
-    return f"exact, {likeness}, or seen on pixels" if result.pixels else f"exact or {likeness}"
+    others = ["seen on pixels"] * bool(result.pixels) + ["named by people"] * bool(result.pairs.people.any())
+    return f"exact, {likeness}, or {' or '.join(others)}" if others else f"exact or {likeness}"
 
 
 def _certainty(result: DedupResult) -> str:

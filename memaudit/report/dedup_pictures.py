@@ -77,8 +77,7 @@ def near_threshold(result: DedupResult, store: Store, pictures: Pictures) -> Nea
 
 def by_pixels(result: DedupResult, store: Store, pictures: Pictures) -> list[ShownPair]:
     """Random pairs from below the threshold that were confirmed on pixels."""
-    below = ~result.pairs.exact & (result.pairs.similarity < np.float32(result.threshold))
-    shown = np.flatnonzero(below)
+    shown = np.flatnonzero(result.pairs.on_pixels(result.threshold))
     return _shown(result, shown, store, pictures, dict(zip(shown.tolist(), result.probability.tolist(), strict=True)))
 
 

@@ -17,7 +17,7 @@ from memaudit.types import Float32, Int64
 def write_tables(result: DedupResult, out: Path, against: Store | None) -> None:
     """Write pairs, groups, decisions and skew as Parquet, and the lists of what to keep and drop."""
     ids, decisions, pairs = result.decisions.image_id, result.decisions, result.pairs
-    by_pixels = ~pairs.exact & (pairs.similarity < np.float32(result.threshold))
+    by_pixels = pairs.on_pixels(result.threshold)
     write_table(
         out / "pairs.parquet",
         {
@@ -26,6 +26,7 @@ def write_tables(result: DedupResult, out: Path, against: Store | None) -> None:
             "similarity": pairs.similarity,
             "exact": pairs.exact,
             "pixels": by_pixels,
+            "people": pairs.people,
             "probability": _of_pixels(result.probability, by_pixels),
             **overlap_columns(result.overlaps, np.flatnonzero(by_pixels), len(by_pixels), ("left_box", "right_box")),
         },
@@ -97,6 +98,7 @@ def _write_decisions(result: DedupResult, out: Path, against: Store | None) -> N
             "witness_similarity": np.where(dropped, decisions.similarity, np.nan),
             "reason": decisions.reason,
             "pixels": decisions.pixels & dropped,
+            "people": decisions.people & dropped,
             **_cleanness(result.cleanness),
         },
     )

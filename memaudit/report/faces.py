@@ -40,8 +40,10 @@ from memaudit.report.model import (
 )
 from memaudit.report.page import histogram, percent_up, write_page
 from memaudit.report.pictures import Alter, Pictures
+from memaudit.report.reviewed import reviews_input, with_reviews
 from memaudit.report.run_folder import FACE_CROPS
 from memaudit.report.tables import write_table
+from memaudit.reviews import Merged
 from memaudit.store import Columns, is_same_file
 from memaudit.types import Coverage
 
@@ -81,10 +83,14 @@ def faces_results(result: FacesResult) -> Faces:
         control_coverage=coverage_of(result.control_coverage) if result.control_coverage else None,
         standing={name: FaceStanding(**coverage._asdict()) for name, coverage in result.of_images.items()},
         digests=result.digests,
-        scored_faces=result.matched.coverage.measured,
+        scored_faces=result.coverage.measured,
         generated=FaceCounts(**asdict(result.generated)),
         images_without_face=result.generated.without_face,
+        people=result.matched.coverage.measured,
         matched=rate_of(result.matched),
+        people_matched=result.people_matched,
+        faces_matched=result.faces_matched,
+        training_people=result.training_people,
         expected_false_matches=calibration.expected,
         expected_low=calibration.low,
         expected_high=calibration.high,
@@ -92,7 +98,9 @@ def faces_results(result: FacesResult) -> Faces:
         why_no_p=result.why_no_p,
         same_picture=result.same_picture,
         new_picture=result.new_picture,
-        coverage=coverage_of(result.matched.coverage),
+        coverage=coverage_of(result.coverage),
+        mix_matched=list(result.mix.matched),
+        mix_warning=result.mix.warning,
         membership=_membership(result),
         by=[_group(group) for group in result.by],
         similarities=FaceSimilarities(
@@ -113,29 +121,47 @@ def _group(group: measured.GroupRate) -> GroupRate:
 
 def faces_headline(result: FacesResult) -> str:
     """One sentence, or two."""
-    scored, count, expected = result.matched.coverage.measured, result.matched.count, result.calibration.expected
+    people, scored, count = result.matched.coverage.measured, result.coverage.measured, result.matched.count
     generated = result.generated
     if not scored and generated.faces:
         found = f"{generated.faces:,} faces in {generated.images:,} generations"
         return f"None of the {found} could be compared ({generated.small:,} are too small)."
     if not scored:
         return f"No face was found in {generated.images:,} generations: none was compared."
+    of = _counted(people, "generated person", "generated people")
+    if scored > people:
+        of += f" ({scored:,} faces, one drawn of each person)"
     chance = (
         f"similarity {result.calibration.threshold:.3f} or more among {result.gallery.comparable:,} training faces, "
-        f"where {_number(expected)} false matches are to be expected"
+        f"where {_expected(result)} false matches are to be expected"
     )
-    if not count:
+    if not result.faces_matched:
         bound = percent_up(result.matched.upper)
-        return (
-            f"None of {scored:,} generated faces matches a training face ({chance}); the true rate is at most {bound}."
-        )
+        return f"None of {of} matches a training face ({chance}); the true rate is at most {bound}."
     verb = "matches" if count == 1 else "match"
-    unknown = count - result.same_picture - result.new_picture
+    unknown = result.faces_matched - result.same_picture - result.new_picture
     others = f", {unknown:,} on pictures that could not be compared" if unknown else ""
     return (
-        f"{count:,} of {scored:,} generated faces {verb} a training face ({chance}): {result.same_picture:,} on the "
-        f"same picture, {result.new_picture:,} on a new one{others}."
+        f"{count:,} of {of} {verb} a training face ({chance}). In all {_all_matched(result)}, "
+        f"{result.same_picture:,} on the same picture, {result.new_picture:,} on a new one{others}."
     )
+
+
+def _all_matched(result: FacesResult) -> str:
+    faces = _counted(result.faces_matched, "face", "faces")
+    people = _counted(result.people_matched, "person", "people")
+    training = _counted(result.training_people, "training person", "training people")
+    return f"{faces} of {people} {'matches' if result.faces_matched == 1 else 'match'} {training}"
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
+
+
+def _expected(result: FacesResult) -> str:
+    """How many false matches; and how many if the controls that were left out are strangers after all."""
+    least, most = result.calibration.expected, result.calibration.expected_with_excluded
+    return _number(least) if _number(most) == _number(least) else f"{_number(least)} to {_number(most)}"
 
 
 def _number(value: float) -> str:
@@ -274,11 +300,11 @@ def write_face_matches(audit: FaceAudit, out: Path) -> None:
     )
 
 
-def write_face_audit(part: FacePart, out: Path, alter: Alter | None = None) -> Report:
+def write_face_audit(part: FacePart, out: Path, alter: Alter | None = None, reviews: Merged | None = None) -> Report:
     """Write every file of an audit of two stores of faces, which knows no images; return the report."""
     result = part.audit.result
     write_face_matches(part.audit, out)
-    findings = face_findings(part, out, Pictures(out, alter))
+    findings = with_reviews(face_findings(part, out, Pictures(out, alter)), reviews)
     faces = faces_results(result)
     conclusive = not result.inconclusive
     results = FaceAuditResults(
@@ -296,7 +322,7 @@ def write_face_audit(part: FacePart, out: Path, alter: Alter | None = None) -> R
     )
     report = make_report(
         "audit",
-        inputs=result.digests,
+        inputs={**result.digests, **reviews_input(reviews)},
         encoder=part.audit.gallery.encoder,
         threshold=result.calibration.threshold,
         coverage=_images(result),

@@ -1,6 +1,7 @@
 """Intervals and tests. Formulas and their sources are in docs/protocols/statistics.md."""
 
-from memaudit.statistics.differences import Rise, greater_rate_p, mcnemar_p, rise_between, rise_p
+from memaudit.statistics.anytime import anytime_upper, e_value, error_of_attempt, least_anytime, shows
+from memaudit.statistics.differences import Rise, greater_rate_p, greater_rates_p, mcnemar_p, rise_between, rise_p
 from memaudit.statistics.draws import effective_draws, kish, rate_by_unit, ratio_interval
 from memaudit.statistics.melded import Detected, MeldedRate, melded_rate, melded_upper, melded_weighted, weighted_upper
 from memaudit.statistics.ranks import benjamini_hochberg, normal_quantile, rank_p
@@ -16,13 +17,18 @@ __all__ = [
     "weighted_rate",
     "weighted_upper",
     "Rise",
+    "anytime_upper",
     "benjamini_hochberg",
     "chao2",
     "clopper_pearson_lower",
     "clopper_pearson_upper",
+    "e_value",
     "effective_draws",
+    "error_of_attempt",
     "greater_rate_p",
+    "greater_rates_p",
     "kish",
+    "least_anytime",
     "least_drawn",
     "least_relabelling_p",
     "mcnemar_p",
@@ -38,4 +44,5 @@ __all__ = [
     "relabelling_p",
     "rise_between",
     "rise_p",
+    "shows",
 ]

@@ -6,6 +6,9 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from memaudit.statistics.shares import (
     binomial_tail,
     clopper_pearson_lower,
@@ -21,6 +24,25 @@ def greater_rate_p(count: int, n: int, control_count: int, control_n: int) -> fl
 
     table = [[count, n - count], [control_count, control_n - control_count]]
     return float(fisher_exact(table, alternative="greater").pvalue)
+
+
+def greater_rates_p(
+    counts: NDArray[np.integer], n: NDArray[np.integer], controls: NDArray[np.integer], control_n: NDArray[np.integer]
+) -> float:
+    """One-sided exact p that the counts' sum is above what the controls of the same strata give, by chance.
+
+    counts, n, controls, control_n (strata,): marked ones and all, of either side. Within each stratum the sides of the
+    marked ones are drawn (hypergeometric); their numbers are added over the strata (Gart 1970). Of one stratum it is
+    Fisher's test.
+    """
+    from scipy.stats import hypergeom
+
+    law, least = np.ones(1), 0
+    for marked, mine, others in zip((counts + controls).tolist(), n.tolist(), control_n.tolist(), strict=True):
+        low, high = max(0, marked - others), min(marked, mine)
+        law = np.convolve(law, hypergeom.pmf(np.arange(low, high + 1), mine + others, marked, mine))
+        least += low
+    return float(min(1.0, law[max(0, int(counts.sum()) - least) :].sum()))
 
 
 def mcnemar_p(gained: int, lost: int) -> float:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import UNSET
 from numpy.typing import NDArray
 from vectors import near, random_vectors, vector_store
 
 from memaudit.audit.by_prompt import asked
 from memaudit.audit.pairing import Prompted
-from memaudit.audit.run import audit
-from memaudit.gate import Audited, AuditPolicy, Policy, Verdict, compare, judge
+from memaudit.audit.results import AuditedModel
+from memaudit.audit.run import AuditOptions, audit
+from memaudit.gate import Audited, AuditPolicy, Ledger, Policy, Verdict, compare, hold, judge
 from memaudit.gate.comparison import GENERATIONS, MCNEMAR, PROMPTS
+from memaudit.gate.ledger import Fixed
 from memaudit.index import ExactSearch
 from memaudit.report.audit import write_audit
 from memaudit.report.document import read_report
@@ -41,13 +45,21 @@ def of_seeds(prompts: int, seeds: int) -> dict[str, Prompted]:
 
 
 def audited(
-    folder: Path, training: Store, copied: Mapping[int, int], pairing: Mapping[str, Prompted], rows: int, seed: int = 5
+    folder: Path,
+    training: Store,
+    copied: Mapping[int, int],
+    pairing: Mapping[str, Prompted],
+    rows: int,
+    seed: int = 5,
+    model: AuditedModel | None = None,
 ) -> Report:
     """copied: which generation is a copy of which training image."""
     vectors = random_vectors(seed, rows)
     vectors[[*copied]] = near(1, TRAINING[[*copied.values()]], 0.1)
     generations = vector_store(folder / "generations", vectors, prefix="gen")
-    write_audit(audit(generations, ExactSearch(training), pairing=pairing), generations, training, folder)
+    options = AuditOptions(model=model)
+    result = audit(generations, ExactSearch(training), pairing=pairing, options=options)
+    write_audit(result, generations, training, folder)
     return read_report(folder / "report.json")
 
 
@@ -238,3 +250,37 @@ def test_nothing_is_extrapolated_from_prompts_that_nobody_drew(tmp_path: Path, t
         by_prompt = results_of(audited(tmp_path / name, training, {0: 1}, pairing, 200)).by_prompt
         assert by_prompt
         assert by_prompt.extrapolated is None
+
+
+def test_prompts_of_a_named_model_are_told_apart_by_their_text(tmp_path: Path, training: Store) -> None:
+    """White space aside, and whatever generations are called; without a model nothing of them is kept."""
+    model = AuditedModel("painter", "5" * 64)
+    pairing = {f"gen-{n:05d}": Prompted("train-00001", f"a  clock \n at {n // 2}", str(n)) for n in range(8)}
+    results = results_of(audited(tmp_path / "a", training, {}, pairing, 10, model=model))
+    assert results.model
+    assert (results.model.name, results.model.digest) == model
+    assert results.outcomes
+    assert results.outcomes.by_prompt
+    named = [hashlib.sha256(f"prompt a clock at {n}".encode()).hexdigest()[:12] for n in range(4)]
+    assert results.outcomes.by_prompt.prompts == ["", "", *named]
+    without = results_of(audited(tmp_path / "b", training, {}, pairing, 10))
+    assert without.model is UNSET
+    assert without.outcomes
+    assert without.outcomes.by_prompt
+    assert without.outcomes.by_prompt.prompts is UNSET
+
+
+def test_a_ledger_pools_audits_of_one_model(tmp_path: Path, training: Store) -> None:
+    """Six seeds of ten prompts,
+    then of five of these and five others: fifteen draws, of which two gave images back."""
+    looks = Ledger(Fixed.of(Policy()))
+    for night, start in enumerate((0, 5)):
+        pairing = {f"gen-{n:05d}": Prompted("train-00001", f"clock {start + n // 6}", str(n)) for n in range(60)}
+        report = audited(
+            tmp_path / str(night), training, {57: 4, 58: 4}, pairing, 60, model=AuditedModel("p", "5" * 64)
+        )
+        result = hold([("r", report)], Policy(), ledger=looks)
+        looks = Ledger(looks.fixed, (*looks.looks, *result.looks))
+    (rule,) = [rule for rule in result.rules if rule.rule == "max_rate"]
+    assert "in 6 seeds each, or more (n = 15 drawn anew in 2 audits of p, 2 found; attempt 1" in rule.sentence
+    assert "5 of its prompts were asked before" in rule.sentence

@@ -10,7 +10,8 @@ from written import rows_of
 from benchmarks.runner import main
 from benchmarks.statistics import LINES
 
-DRAWS = {"rates": 40, "weights": 60, "runs": 100, "controls": 40, "recalls": 60, "planted": 40}
+DRAWS = {"people": 40, "strangers": 25, "rates": 40, "weights": 60, "runs": 100, "controls": 40, "recalls": 60}
+DRAWS |= {"planted": 40}
 LEAST, MOST = 0.85, 0.15  # of few draws; the seeds are fixed
 
 

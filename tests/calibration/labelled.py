@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from altered import saved
 from pictures import photograph
+from reviewed import write_rows as write_rows
 from vectors import vector_store
 
 from memaudit.store import Store
@@ -58,14 +59,6 @@ def write_set(folder: Path, blocks: int = BLOCKS) -> Known:
 def read_rows(path: Path) -> list[Row]:
     with path.open(newline="") as handle:
         return list(csv.DictReader(handle))
-
-
-def write_rows(path: Path, rows: Sequence[Row]) -> Path:
-    with path.open("w", newline="") as handle:
-        writer = csv.DictWriter(handle, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return path
 
 
 def filled_in(path: Path, verdict: Call, who: str = "A. Person") -> list[Row]:

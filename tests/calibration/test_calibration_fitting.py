@@ -14,7 +14,6 @@ from memaudit.api.calibrated_options import by_calibration
 from memaudit.api.calibrating import calibrate, propose_labels
 from memaudit.calibration import proposing, sides
 from memaudit.calibration.calibration import SCHEMA, read_calibration, toml_of
-from memaudit.calibration.labels import read_labels
 from memaudit.calibration.proposing import BEFORE, ProposeOptions, propose
 from memaudit.calibration.sides import Compared, RowPairs, Sides
 from memaudit.dedup.options import DedupOptions
@@ -25,6 +24,7 @@ from memaudit.index import ExactSearch
 from memaudit.matching.compare import Checks
 from memaudit.matching.model import copy_model
 from memaudit.report.dedup import write_dedup
+from memaudit.reviews import read_reviews
 from memaudit.types import Progress, silent
 
 PAIRS = 3 * BLOCKS
@@ -63,7 +63,7 @@ def test_labels_show_a_precision(known: Known, calibration: Path, proposed: Path
     assert (content["counts"]["copies"], content["counts"]["others"]) == (2 * BLOCKS, BLOCKS)
     assert content["counts"]["sampled"] is True
     assert content["stores"] == {"store": known.store.digest}
-    assert content["labels"] == list(read_labels([proposed]).digests)
+    assert content["labels"] == list(read_reviews([proposed]).digests)
     assert toml_in(toml_of(content).encode()) == content
 
 

@@ -373,3 +373,21 @@ def test_a_device_that_is_not_there_is_not_taken_for_an_encoder_that_is_not(
     store = make_store(generations, name="generations-store").folder
     called = memaudit("audit", store, "--against", train, "--out", tmp_path / "out", "--device", "nonsense")
     called.failed(2, "nonsense")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--model", "painter"], "go together"),
+        (["--model-digest", "5" * 64], "go together"),
+        (["--model", " ", "--model-digest", "5" * 64], "go together"),
+        (["--model", "painter", "--model-digest", "v2"], "'v2' is none: expected 16 to 128 hexadecimal digits"),
+    ],
+)
+def test_a_model_has_a_name_and_a_digest(
+    options: list[str], said: str, memaudit: Memaudit, train: Path, generations: Path, tmp_path: Path
+) -> None:
+    result = memaudit("audit", generations, "--against", train, "--out", tmp_path / "out", *options)
+    assert result.code == 2
+    assert said in result.err
+    assert result.err.count("\n") == 1

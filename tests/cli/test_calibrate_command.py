@@ -77,7 +77,7 @@ def test_goals_that_cannot_be(
         (HEADER, 2, ["no line names a pair"]),
         ("left;right;verdict\n", 2, ["no line names a pair"]),
         (f"left;right;verdict\n{A};{B};copy\n", 2, ["no column 'left_sha256'"]),
-        (f"{HEADER}{A},{A},copy,P\n", 2, ["line 2", "paired with itself"]),
+        (f"{HEADER}{A},{A},not a copy,P\n", 2, ["line 2", "paired with itself"]),
         (f"{HEADER}{A[:40]},{B},copy,P\n", 2, ["is no sha256"]),
         (f"{HEADER}{A},{B},yes,P\n", 2, ["verdict 'yes' is none of"]),
         (f"{HEADER}{A},{B},,\n", 3, ["nobody has labelled a pair yet"]),

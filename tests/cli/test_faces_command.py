@@ -118,7 +118,8 @@ def test_an_audit_finds_people_beside_images(memaudit: Memaudit, tmp_path: Path)
     assert "--face-false-matches" in inconclusive.out
     done = memaudit(*audit, "--face-false-matches", "2", "--blur-faces")
     assert done.code == 0, done.err
-    assert "2 of 3 generated faces match" in done.out
+    assert "2 of 3 generated people match" in done.out
+    assert "In all 2 faces of 2 people match 2 training people, 1 on the same picture, 1 on a new one" in done.out
     assert f"to be deleted when done: {tmp_path / 'out/generation-faces'}" in done.out
     report = read_report(tmp_path / "out/report.json").content
     faces = report["results"]["faces"]
@@ -227,7 +228,7 @@ def test_an_encoder_of_ones_own_is_named_again(memaudit: Memaudit, tmp_path: Pat
     memaudit(*audit, "--face-encoder", "sface").failed(3, "similarities between the two mean nothing")
     done = memaudit(*audit, "--face-encoder", name, "--allow-unverified-weights")
     assert done.code == 0, done.err
-    assert "1 of 1 generated faces matches" in done.out
+    assert "1 of 1 generated person matches" in done.out
 
 
 def test_options_of_faces_need_faces(memaudit: Memaudit, tmp_path: Path) -> None:

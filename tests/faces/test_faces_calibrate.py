@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vectors import cosines, near, random_vectors
 
-from memaudit.faces.calibrate import Null, calibrate, control_null, distinct_rows, gallery_null
+from memaudit.faces.calibrate import calibrate
+from memaudit.faces.null import Null, control_null, distinct_rows, gallery_null
 from memaudit.faces.people import people_of
 from memaudit.index import ExactSearch
 from memaudit.similarity import top_k
@@ -135,14 +136,18 @@ def test_training_people_among_the_controls_do_not_raise_the_threshold(tmp_path:
 
 
 def test_many_faces_of_few_people_are_few_controls(tmp_path: Path) -> None:
-    """Three people with 100 faces each promise what three values promise; of each the nearest face counts."""
+    """Three people with 100 faces each promise what three values promise; of each one face counts, drawn at random,
+    the same on every run."""
     gallery = ExactSearch(face_store(tmp_path / "g", random_vectors(1, 500, FACES)))
     people = random_vectors(2, 3, FACES)
     control = face_store(tmp_path / "c", near(3, np.repeat(people, 100, axis=0), 0.2))
     null = control_null(control, gallery)
     assert (len(null.best), null.faces) == (3, 300)
     reached = nearest(control.embeddings(np.arange(300)), gallery.store)
-    assert null.best.tolist() == pytest.approx(reached.reshape(3, 100).max(axis=1).tolist())
+    assert null.best.tolist() == pytest.approx(reached[null.rows].tolist())
+    assert (null.rows // 100).tolist() == [0, 1, 2]
+    assert not np.array_equal(null.rows % 100, reached.reshape(3, 100).argmax(axis=1))
+    assert control_null(control, gallery).rows.tolist() == null.rows.tolist()
     calibration = calibrate(null, 200, 1.0, 0.363, SAME_PERSON)
     assert "3 other people cannot show" in calibration.shortfall
     assert (calibration.samples, calibration.faces) == (3, 300)
@@ -158,7 +163,8 @@ def test_who_is_named_the_same_is_one_person(tmp_path: Path) -> None:
     assert people_of(control, np.arange(6), SAME_PERSON, "who").tolist() == [0, 1, 0, 0, 2, 3]
     gallery = ExactSearch(face_store(tmp_path / "g", near(4, vectors[3:4], 0.1)))
     null = control_null(control, gallery, "who")
-    assert (null.rows.tolist(), null.excluded, null.excluded_people) == ([1, 4, 5], 3, 1)
+    assert (null.rows.tolist(), null.excluded_faces, len(null.excluded)) == ([1, 4, 5], 3, 1)
+    assert null.excluded_rows.tolist()[0] in (0, 2, 3)
 
 
 def test_people_are_the_same_in_small_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -179,7 +179,79 @@ def test_identities_are_counted_by_person(tmp_path: Path) -> None:
     result = compare_faces(generated, ExactSearch(training), control=control, options=options)
     assert result.membership is not None
     assert (result.membership.members, result.membership.non_members) == (TRAINING, 40)
-    assert result.membership.identities == "by column person"
+    assert result.membership.identities == "by column person and by likeness"
+
+
+def test_generated_faces_are_joined_into_people(tmp_path: Path) -> None:
+    """Forty faces of one person who comes back are one person of the rate; all of them are matches, and told."""
+    _, training, control = stores(tmp_path, 0)
+    back = near(3, np.repeat(training.embeddings(np.arange(1)), 40, axis=0), 0.4)
+    generated = face_store(tmp_path / "g2", np.concatenate([random_vectors(2, 60, DIM), back]))
+    result = compare_faces(generated, ExactSearch(training), control=control)
+    assert (result.matched.count, result.matched.coverage.measured, result.coverage.measured) == (1, 61, 100)
+    assert (result.faces_matched, result.people_matched, result.training_people) == (40, 1, 1)
+    assert result.excess_p is not None
+    assert result.excess_p > 0.1
+    assert len(result.nearest) == 61
+
+
+def test_strangers_that_were_left_out_of_the_control_are_among_the_generated(tmp_path: Path) -> None:
+    """Where as many others reach the same person's similarity, matches at it are no excess: the larger p is told."""
+    training = random_vectors(1, TRAINING, DIM)
+    chance = near(5, training[:40], 0.9)
+    generated = face_store(tmp_path / "g", np.concatenate([random_vectors(2, 80, DIM), chance[:10]]))
+    control = face_store(tmp_path / "c", np.concatenate([random_vectors(4, 270, DIM), chance[10:]]))
+    result = compare_faces(generated, ExactSearch(face_store(tmp_path / "t", training)), control=control)
+    calibration = result.calibration
+    assert (calibration.excluded_people, calibration.excluded_above, result.matched.count) == (30, 30, 10)
+    assert calibration.expected <= 1
+    assert calibration.expected_with_excluded > 5
+    assert calibration.low <= 1
+    assert calibration.high >= 10
+    assert result.excess_p is not None
+    assert result.excess_p > 0.2
+
+
+def mixed_stores(tmp_path: Path, held_out: str) -> tuple[Store, Store, Store]:
+    """Faces of group b lie close together; of the generated people half are of it, of the training set half."""
+    centre = random_vectors(11, 1, DIM)
+
+    def faces(seed: int, groups: str, name: str) -> Store:
+        vectors = random_vectors(seed, len(groups), DIM)
+        alike = np.array([group == "b" for group in groups])
+        vectors[alike] += 0.6 * centre
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        metadata = [{"group": group} for group in groups]
+        return face_store(tmp_path / name, vectors, prefix=name, metadata=metadata)
+
+    return faces(1, "ab" * 150, "t"), faces(2, "ab" * 60, "g"), faces(3, held_out, "c")
+
+
+def test_people_are_compared_with_those_of_their_group(tmp_path: Path) -> None:
+    """Another mix of groups makes matches of strangers look like an excess; matched by a column it does not."""
+    training, generated, control = mixed_stores(tmp_path, "a" * 270 + "b" * 30)
+    plain, matched = (
+        compare_faces(generated, ExactSearch(training), control=control, options=CompareOptions(6.0, by=by))
+        for by in ((), ("group",))
+    )
+    assert plain.excess_p is not None
+    assert matched.excess_p is not None
+    assert plain.excess_p < 0.01
+    assert matched.excess_p > 0.05
+    assert "was not asked: name the column that tells, with --faces-by" in plain.mix.warning
+    assert (matched.mix.matched, matched.mix.warning) == (("group",), "")
+    assert 4 <= matched.calibration.expected <= 6
+    assert matched.calibration.low <= matched.matched.count <= matched.calibration.high
+
+
+def test_groups_that_nobody_outside_is_of_are_named(tmp_path: Path) -> None:
+    """Each of their people counts as a false match to be expected, and the audit is inconclusive."""
+    training, generated, control = mixed_stores(tmp_path, "a" * 300)
+    options = CompareOptions(by=("group",))
+    result = compare_faces(generated, ExactSearch(training), control=control, options=options)
+    assert "nobody outside the training set is of group=b: each of these 60 generated people" in result.mix.warning
+    assert result.calibration.expected >= 60
+    assert any("of the 2 groups as the generated people are, are needed" in why for why in result.inconclusive)
 
 
 def test_other_stores_and_impossible_options_are_refused(tmp_path: Path) -> None:

@@ -56,7 +56,10 @@ def test_an_audit_of_faces_alone_is_a_sound_report(tmp_path: Path) -> None:
     assert {row["group"] for row in faces["by"]} >= {"f", "m"}
     assert pq.read_table(tmp_path / "face_matches.parquet").num_rows == 4
     page = (tmp_path / "report.html").read_text()
-    assert "4 of 50 generated faces match" in page
+    assert "4 of 50 generated people match a training face" in page
+    assert (faces["people"], faces["faces_matched"], faces["people_matched"], faces["training_people"]) == (50, 4, 4, 4)
+    assert "groups by sex are not matched" in faces["mix_warning"]
+    assert "groups by sex are not matched" in page
     assert "decides nothing here" in page
     assert "<u>train" not in page
     assert not (tmp_path / "face-crops").exists()
@@ -83,7 +86,7 @@ def test_a_face_and_an_image_of_one_pair_are_one_finding() -> None:
 def test_headlines_say_what_was_found(tmp_path: Path) -> None:
     """Of nothing found, how high the rate may be; of no face at all, that none was compared."""
     clean = part(tmp_path, copied=0).audit.result
-    assert faces_headline(clean).startswith(("None of 50 generated faces", "1 of 50"))
+    assert faces_headline(clean).startswith(("None of 50 generated people", "1 of 50"))
     none = face_store(tmp_path / "n", random_vectors(1, 0, 128), without_face=["a", "b"])
     result = compare_faces(none, ExactSearch(part(tmp_path / "x").audit.gallery))
     assert faces_headline(result) == "No face was found in 2 generations: none was compared."

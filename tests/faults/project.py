@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from memaudit.gate import DEFAULT_POLICY
 
 # What is another in every run, or follows from where the project lies
 _OWN = {"created", "seconds", "digest", "digests", "inputs", "sha256", "path", "out", "report", "store", "folder"}
-_OWN |= {"stores", "evidence", "index", "build_seconds"}
+_OWN |= {"judged", "previous", "stores", "evidence", "index", "build_seconds"}
 
 
 def write_project(root: Path) -> Path:
@@ -41,8 +42,9 @@ def write_project(root: Path) -> Path:
     (root / "policy.toml").write_text(DEFAULT_POLICY)
     (root / "accepted.toml").write_text(
         '[[accepted]]\nquery_id = "copy.png"\nreference_id = "training/0005.png"\nwho = "A"\n'
-        'why = "b"\nuntil = 2999-01-01\n'
+        'why = "b"\nuntil = 2999-01-01\nkind = "verbatim"\n'
     )
+    write_reviews(root)
     vectors = np.random.default_rng(0).normal(size=(12, 16)).astype(np.float32)
     np.save(root / "embeddings.npy", vectors)
     (root / "ids.txt").write_text("".join(f"id-{number}\n" for number in range(12)))
@@ -58,10 +60,22 @@ def write_project(root: Path) -> Path:
         "dedup {store} --out {dedup} --quiet",
         "audit {generations} --against {store} --control {held-out} --out {out}/audit --quiet",
         "audit {generations} --against {store} --control {held-out} --out {out}/baseline --quiet",
+        "gate {report} --policy {policy} --ledger {ledger} --quiet",
     )
     for step in steps:
         assert run(arguments_of(step, root, root)) in (0, 1), step
     return root
+
+
+def write_reviews(root: Path) -> None:
+    """What two people say of the copy among the generations."""
+    digests = [
+        hashlib.sha256((root / place).read_bytes()).hexdigest()
+        for place in ("generations/copy.png", "training/0005.png")
+    ]
+    line = dict(zip(("left_sha256", "right_sha256"), digests, strict=True))
+    words = [{**line, "verdict": "not a copy", "who": who, "when": "2026-01-01"} for who in ("A", "B")]
+    (root / "reviews.jsonl").write_text("".join(json.dumps(each) + "\n" for each in words))
 
 
 def write_labels(root: Path, copies: int = 12) -> None:

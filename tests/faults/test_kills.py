@@ -85,6 +85,8 @@ def contents(place: Path) -> dict[str, object]:
 def content(path: Path) -> object:
     if path.suffix == ".json":
         return without_own(json.loads(re.sub(r"vectors-\d+", "vectors", path.read_text())))
+    if path.suffix == ".jsonl":
+        return [without_own(json.loads(line)) for line in path.read_text().splitlines()]
     if path.suffix == ".parquet":
         return repr(pq.read_table(path).to_pylist())  # nan is like nan
     return "a page" if path.suffix == ".html" else path.read_bytes()  # a page says when it was made

@@ -121,13 +121,13 @@ def test_accepted_matches_leave_both_bounds(gate: Gate, tmp_path: Path) -> None:
     accepted = gate(report, "--markdown", str(tmp_path / "s.md"), accepted=text, baseline=audit(1000, days_old=1))
     assert accepted.code == 0
     both = (
-        "at most 0.30% of prompts give a training image back that nobody accepted, and at most 2.1% any, with the 13 "
-        "prompts whose matches were accepted, with one generation each (n = 1,000): the first is within the limit."
+        "at most 0.30% of prompts give a training image back that nobody cleared, and at most 2.1% any, with the 13 "
+        "prompts whose matches people cleared, with one generation each (n = 1,000): the first is within the limit."
     )
     assert both in accepted.out
-    assert "0.30% not accepted, 2.1% in all" in accepted.out
-    assert "0.30% not accepted, 2.1% in all" in (tmp_path / "s.md").read_text()
-    assert "Without the 13 matches that a person accepted, and 0 of the baseline." in accepted.out
+    assert "0.30% not cleared, 2.1% in all" in accepted.out
+    assert "0.30% not cleared, 2.1% in all" in (tmp_path / "s.md").read_text()
+    assert "Without the 13 matches that people cleared, and 0 of the baseline." in accepted.out
     rule = next(rule for rule in gate(report, "--json", accepted=text).json["rules"] if rule["rule"] == "max_rate")
     assert both in rule["sentence"]
 

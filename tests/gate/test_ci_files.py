@@ -64,7 +64,7 @@ def test_the_workflow_fails_on_a_finding(checkout: Path) -> None:
     assert done.returncode == 1
     assert "::error title=memaudit max_findings::" in done.stdout
     assert "New since the baseline: 1" in done.stdout
-    assert "(1 more were accepted by a person)" in done.stdout
+    assert "(1 more were cleared by people)" in done.stdout
 
 
 def test_the_workflow_gates_several_reports(checkout: Path) -> None:

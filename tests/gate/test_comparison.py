@@ -7,7 +7,7 @@ import pytest
 from gated import Gate
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reports import OTHER, Report, audit, dedup, face_audit, finding, held, typed
+from reports import OTHER, Report, audit, dedup, face_audit, finding, held, sealed, typed
 
 from memaudit.gate import Accepted, Audited, AuditPolicy, BaselinePolicy, Comparison, Policy, Verdict
 from memaudit.gate import compare as compare_audits
@@ -97,6 +97,9 @@ def test_what_cannot_be_compared_is_named() -> None:
     same = {key: audit()[key] for key in ("encoder", "threshold")}
     assert "an audit of faces alone" in obstacle(audit(), {**face_audit(0, 1.0, 1.0), **same})
     assert obstacle(face_audit(0, 1.0, 1.0), face_audit(2, 1.0, 1.0)) == ""
+    people = face_audit(2, 1.0, 1.0)
+    people["results"]["faces"]["people"] = 900
+    assert "one of them counted faces and the other people" in obstacle(face_audit(0, 1.0, 1.0), sealed(people))
     assert obstacle(audit(verified=None), audit(days_old=3, verified=None)) == ""
 
 

@@ -94,7 +94,7 @@ def test_what_was_accepted_has_its_own_bound_both_with_what_is_undetected() -> N
     report = audit(1000, [1, 2], planted=planted(36, 40))
     rules = judge("a", report_of(report, "a"), Policy(AuditPolicy(max_rate=0.005)), accepted={0, 1})
     rule = next(each for each in rules if each.rule == "max_rate")
-    assert rule.figure == "0.35% not accepted, 0.73% in all"
+    assert rule.figure == "0.35% not cleared, 0.73% in all"
 
 
 def test_what_is_found_above_the_limit_fails_whatever_is_detected() -> None:

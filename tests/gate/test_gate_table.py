@@ -70,6 +70,12 @@ def near(number: int) -> Report:
     return finding(number, verified=True)
 
 
+def by_person(count: int, p: float | None, matched: int) -> Report:
+    """An audit whose rate of faces is one of people, of whom one face was drawn each."""
+    looked = {"people": 700, "faces_matched": matched, "people_matched": max(count, 1), "training_people": 1}
+    return audit(faces={**faces(count, 1.5, p), **looked})
+
+
 def with_faces(report: Report, count: int) -> Report:
     """An audit of images that found faces as well, no more than chance gives."""
     report["findings"] += [face(number) for number in range(count)]
@@ -217,6 +223,9 @@ CASES = [
     Case("as many as chance gives", [audit(faces=faces(2, 1.5, 0.44))], {}, FACES),
     Case("more than chance gives", [audit(faces=faces(9, 1.5, 0.0001))], {"min_face_p": FAIL}, FACES),
     Case("faces without calibration", [audit(faces=faces(9, 1.5, None))], {"min_face_p": OPEN}, FACES),
+    Case("a face of whom none was drawn, without calibration", [by_person(0, None, 3)], {"min_face_p": OPEN}, FACES),
+    Case("a face of whom none was drawn", [by_person(0, 1.0, 3)], {}, FACES),
+    Case("more people than chance gives", [by_person(9, 0.0001, 12)], {"min_face_p": FAIL}, FACES),
     Case("no match without calibration", [audit(faces=faces(0, 1.5, None))], {}, FACES),
     Case("faces of too few generations", [audit(faces=faces(0, 0.5, 1.0, 500))], {"min_coverage": OPEN}, FACES),
     Case("faces not asked for", [audit(faces=faces(9, 1.5, 0.0001))], {}),

@@ -1,12 +1,14 @@
 """Two rates against scipy, and simulated truths."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest, fisher_exact
+from scipy.stats import binomtest, fisher_exact, hypergeom
 
-from memaudit.statistics import greater_rate_p, mcnemar_p, rise_between, rise_p
+from memaudit.statistics import greater_rate_p, greater_rates_p, mcnemar_p, rise_between, rise_p
 
 
 @st.composite
@@ -28,6 +30,26 @@ def test_greater_rate_p_looks_the_right_way() -> None:
     """Ten of a hundred against none is surprising, none against ten is not."""
     assert greater_rate_p(10, 100, 0, 100) < 0.001
     assert greater_rate_p(0, 100, 10, 100) == pytest.approx(1)
+
+
+@settings(max_examples=50, deadline=None)
+@given(counts(), counts())
+def test_one_stratum_is_fishers_test(left: tuple[int, int], right: tuple[int, int]) -> None:
+    """And strata of which one side has nobody say nothing."""
+    (k1, n1), (k2, n2) = left, right
+    alone = [np.array([value, more]) for value, more in ((k1, 3), (n1, 5), (k2, 0), (n2, 0))]
+    assert greater_rates_p(*(part[:1] for part in alone)) == pytest.approx(greater_rate_p(k1, n1, k2, n2), abs=1e-9)
+    assert greater_rates_p(*alone) == pytest.approx(greater_rate_p(k1, n1, k2, n2), abs=1e-9)
+
+
+def test_strata_are_added_up() -> None:
+    """Against every table with these margins."""
+    counts, n, controls, control_n = (np.array(part) for part in ((4, 2), (10, 6), (1, 3), (8, 20)))
+    marked = (counts + controls).tolist()
+    laws = [hypergeom(a + b, k, a) for a, b, k in zip(n.tolist(), control_n.tolist(), marked, strict=True)]
+    tables = itertools.product(range(marked[0] + 1), range(marked[1] + 1))
+    truth = sum(laws[0].pmf(i) * laws[1].pmf(j) for i, j in tables if i + j >= counts.sum())
+    assert greater_rates_p(counts, n, controls, control_n) == pytest.approx(truth)
 
 
 @settings(max_examples=150, deadline=None)

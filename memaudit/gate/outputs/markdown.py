@@ -22,6 +22,8 @@ def markdown(result: GateResult) -> str:
 
 def _lines(result: GateResult) -> Iterator[str]:
     yield f"## memaudit gate: {_SIGNS[result.verdict]}"
+    if result.both_counts:
+        yield from ("", _text(result.both_counts))
     unmet = [rule for rule in result.rules if rule.outcome is not Verdict.PASS]
     if unmet:
         yield from ("", *(f"- {_SIGNS[rule.outcome]}: {_text(rule.sentence)}" for rule in unmet))
@@ -33,7 +35,9 @@ def _lines(result: GateResult) -> Iterator[str]:
                 yield f"| {_SIGNS[rule.outcome]} | {' | '.join(cells)} |"
     yield from _section("New since the baseline", result.new)
     yield from _section("Accepted by a person", result.accepted)
-    yield from _section("Findings", [finding for finding in result.findings if not finding.accepted])
+    yield from _section("Reviewed by people", [each for each in result.reviewed if not each.accepted])
+    undecided = [each for each in result.findings if not each.accepted and not each.review]
+    yield from _section("Findings", undecided)
     if result.notes:
         yield from ("", "### Notes", "", *(f"- {_text(note)}" for note in result.notes))
 

@@ -10,7 +10,7 @@ from memaudit.gate.judging import GateResult
 
 
 def values(result: GateResult) -> dict[str, Any]:
-    """verdict, exit_code, headline, reports, rules, findings (with what a person decided), new_matches, notes."""
+    """verdict, exit_code, headline, reports, rules, findings (with what people decided), new_matches, counts, notes."""
     return {
         "verdict": str(result.verdict),
         "exit_code": result.verdict.exit_code,
@@ -20,6 +20,8 @@ def values(result: GateResult) -> dict[str, Any]:
         "findings": [_finding(finding) for finding in result.findings],
         "new_matches": [_pair(finding) for finding in result.new],
         "accepted": [{**_pair(finding), **_entry(finding)} for finding in result.accepted],
+        "counts": {"findings": len(result.counted), "with_cleared": len(result.findings)},
+        "reviewed": [{**_pair(finding), **(_review(finding) or {})} for finding in result.reviewed],
         "notes": list(result.notes),
     }
 
@@ -30,7 +32,24 @@ def _pair(finding: Finding) -> dict[str, Any]:
 
 def _finding(finding: Finding) -> dict[str, Any]:
     value = {**asdict(finding), "outcome": str(finding.outcome)}
-    return {**value, "accepted": _entry(finding) if finding.accepted else None}
+    return {**value, "accepted": _entry(finding) if finding.accepted else None, "review": _review(finding)}
+
+
+def _review(finding: Finding) -> dict[str, Any] | None:
+    """What people come to, and who said what."""
+    opinion = finding.review
+    if opinion is None:
+        return None
+    said = [
+        {
+            "who": each.who,
+            "verdict": str(each.verdict),
+            "why": each.why,
+            "until": each.until.isoformat() if each.until else None,
+        }
+        for each in opinion.said
+    ]
+    return {"standing": str(opinion.standing), "clears": opinion.clears, "needed": opinion.needed, "said": said}
 
 
 def _entry(finding: Finding) -> dict[str, Any]:

@@ -4,6 +4,7 @@ It is made of msgspec's structs, which cost a gate's start next to nothing.
 """
 
 from memaudit.report.model.audits import (
+    DIGEST_OF_MODEL,
     Alignment,
     AuditResults,
     AuditSimilarities,
@@ -17,6 +18,7 @@ from memaudit.report.model.audits import (
     ImageMatch,
     Metrics,
     Miss,
+    Model,
     Outcomes,
     OutcomesByPrompt,
     Planted,
@@ -31,6 +33,7 @@ from memaudit.report.model.dedups import (
     Cells,
     Cleanness,
     DedupResults,
+    DedupReviews,
     Estimate,
     Group,
     GroupSizes,
@@ -88,9 +91,11 @@ from memaudit.report.model.report import (
     Results,
     Unmeasured,
 )
+from memaudit.report.model.reviews import Said, Told
 
 __all__ = [
     "AllCopies",
+    "DIGEST_OF_MODEL",
     "SCHEMA",
     "Alignment",
     "AuditFinding",
@@ -107,6 +112,7 @@ __all__ = [
     "Coverage",
     "DedupReport",
     "DedupResults",
+    "DedupReviews",
     "Discoveries",
     "Effort",
     "Encoder",
@@ -135,6 +141,7 @@ __all__ = [
     "Planted",
     "PlantedKind",
     "Miss",
+    "Model",
     "NearThreshold",
     "OtherSet",
     "Outcomes",
@@ -150,6 +157,8 @@ __all__ = [
     "ReportOf",
     "Results",
     "RuledOut",
+    "Said",
+    "Told",
     "Seeds",
     "ShownPair",
     "Side",

@@ -24,7 +24,9 @@ from memaudit.report.model.figures import (
     Whole,
     says,
 )
+from memaudit.report.model.reviews import Told
 
+DIGEST_OF_MODEL = "^[0-9a-f]{16,128}$"
 _ON_PIXELS = sorted(kind for kind in COPIES if kind is not Kind.NEAR)
 
 
@@ -73,6 +75,7 @@ class ImageMatch(Part, frozen=True, kw_only=True):
     query_picture: Annotated[str | None, says("thumbnail of the generation, beside the page")] = None
     reference_picture: Annotated[str | None, says("thumbnail of the training image, beside the page")] = None
     matches: Annotated[Whole, says("training images that this generation matches")] = 0
+    review: Annotated[Told | UnsetType, says("what people said of it before, with --reviews")] = UNSET
     face_similarity: Annotated[float | UnsetType, says("of the two images' most similar faces, if they match")] = UNSET
     alignment: Annotated[
         Alignment | UnsetType, says("where both show the same, if pixels confirm it and the finding has thumbnails")
@@ -138,6 +141,13 @@ class ByPrompt(Part, frozen=True, kw_only=True):
     extrapolated: Annotated[Extrapolated | None, says("to all captions; null unless prompts are random ones")] = None
 
 
+class Model(Part, frozen=True, kw_only=True):
+    """What made the generations: batches of one model are pooled by a gate that keeps a ledger."""
+
+    name: Annotated[Name, says("as somebody calls it")]
+    digest: Annotated[str, Meta(pattern=DIGEST_OF_MODEL), says("of its weights: it tells the model from all others")]
+
+
 class OutcomesByPrompt(Part, frozen=True, kw_only=True):
     """The prompts of the generations in `outcomes`. Prompts are numbered from 0 by how many generations they have."""
 
@@ -146,6 +156,10 @@ class OutcomesByPrompt(Part, frozen=True, kw_only=True):
     left_out: Annotated[list[Whole], says("the same of outcomes.left_out")]
     shares: Annotated[
         list[Share] | UnsetType, says("share of all captions that the prompt of each of `found` stands for, if unequal")
+    ] = UNSET
+    prompts: Annotated[
+        list[Annotated[str, Meta(pattern="^([0-9a-f]{12})?$")]] | UnsetType,
+        says("48 bits of the SHA-256 of each prompt, by its number, empty where it is not known; with --model"),
     ] = UNSET
 
 
@@ -334,6 +348,7 @@ class AuditResults(Part, frozen=True, kw_only=True):
         list[Miss] | UnsetType, says("generations that are no findings, and are copies most likely by pixels")
     ] = UNSET
     calibration: Annotated[Calibration | None, says("by which threshold and cut were settled")] = None
+    model: Annotated[Model | UnsetType, says("what made the generations, with --model")] = UNSET
     faces: Annotated[Faces | UnsetType, says("what comparing faces gave, with --faces")] = UNSET
 
 
@@ -346,7 +361,7 @@ class FaceAuditResults(Part, frozen=True, kw_only=True):
     headline: Annotated[str, says("the result in a sentence")]
     method: Annotated[str, says("how was searched")] = ""
     references: Annotated[Coverage, says("training images that were searched for faces")]
-    searched: Annotated[Rate, says("generated faces that match a training face")]
+    searched: Annotated[Rate, says("generated people that match a training face")]
     paired: Annotated[None, says("none: faces have no prompts")] = None
     control: Annotated[None, says("none: what chance gives is in faces")] = None
     verification: Annotated[str, says("how a match was decided, in words")] = ""

@@ -133,6 +133,17 @@ class RuledOut(Part, frozen=True, kw_only=True):
     found: Annotated[Count, says("of which so many would have been pairs")]
 
 
+class DedupReviews(Part, frozen=True, kw_only=True):
+    """What reviews did to a dedup run."""
+
+    apart: Annotated[Count, says("pairs that people have ruled out")]
+    found: Annotated[Count, says("pairs at the threshold that were ruled out")]
+    together: Annotated[Count, says("pairs that people call copies")]
+    added: Annotated[Count, says("of which so many nothing else found")]
+    left: Annotated[Count, says("pairs on which people disagree or are unsure, or whose day has passed: not heeded")]
+    unknown: Annotated[Count, says("pairs of which a file is not in the store")]
+
+
 class Estimate(Part, frozen=True, kw_only=True):
     """A recall with its interval; null where there was nothing to find."""
 
@@ -241,6 +252,7 @@ class DedupResults(Part, frozen=True, kw_only=True):
     pixels: Annotated[Pixels | None, says("how the pairs below the threshold were decided")] = None
     no_pixels: Annotated[str, says("why pixels were not compared")] = ""
     ignored: Annotated[RuledOut | None, says("pairs that a person has ruled out")] = None
+    reviews: Annotated[DedupReviews | UnsetType, says("what reviews did, with --reviews")] = UNSET
     recall: Annotated[Recall, says("recall of the pairs at the threshold")]
     candidate_recall: Annotated[Recall | None, says("recall of the candidates for the pixels")] = None
     copies: Annotated[TrueCopies | None, says("what share of true copies that finds; null: not measured")] = None

@@ -20,6 +20,7 @@ from memaudit.report.model.figures import (
     Whole,
     says,
 )
+from memaudit.report.model.reviews import Told
 
 Point = Annotated[list[float], Meta(min_length=2, max_length=2)]
 
@@ -51,6 +52,7 @@ class FaceMatch(Part, frozen=True, kw_only=True):
     face_similarity: Annotated[float | UnsetType, says("of another face on the same pair")] = UNSET
     query_sha256: Annotated[Digest | UnsetType, says("of the generation's file; reviews name a pair by both")] = UNSET
     reference_sha256: Annotated[Digest | UnsetType, says("of the training image's file")] = UNSET
+    review: Annotated[Told | UnsetType, says("what people said of it before, with --reviews")] = UNSET
 
 
 class FaceCounts(Part, frozen=True, kw_only=True):
@@ -93,9 +95,9 @@ class Membership(Part, frozen=True, kw_only=True):
 
 
 class GroupRate(Part, frozen=True, kw_only=True):
-    """The rate of matched faces of one value of a metadata column."""
+    """The rate of matched people of one value of a metadata column."""
 
-    side: Annotated[str, says("whose faces")]
+    side: Annotated[str, says("whose")]
     column: Annotated[str, says("column")]
     group: Annotated[str, says("value")]
     count: Annotated[Whole, says("how many match")]
@@ -143,15 +145,25 @@ class Faces(Part, frozen=True, kw_only=True):
     scored_faces: Annotated[Count, says("generated faces that were compared")]
     generated: Annotated[FaceCounts | None, says("what the store of generated faces holds")] = None
     images_without_face: Annotated[Count, says("generations without a face")]
-    matched: Annotated[Rate, says("generated faces that match a training face")]
+    people: Annotated[
+        Whole, says("generated people who were compared; 0: an older report, whose rates are of faces")
+    ] = 0
+    matched: Annotated[Rate, says("generated people that match a training face, by one face drawn of each")]
+    people_matched: Annotated[Whole, says("generated people with a face that matches")] = 0
+    faces_matched: Annotated[Whole, says("generated faces that match")] = 0
+    training_people: Annotated[Whole, says("people on the training images that they match")] = 0
     expected_false_matches: Annotated[NotNegative, says("matches that chance lets expect")]
     expected_low: Annotated[Whole, says("lower end of their 95 % interval")] = 0
     expected_high: Annotated[Whole, says("upper end of their 95 % interval")] = 0
-    excess_p: Annotated[Share | None, says("how likely so many matches are if the faces were other people's")]
+    excess_p: Annotated[
+        Share | None, says("how likely so many matches are if the faces were other people's: the larger p")
+    ]
     why_no_p: Annotated[str, says("why there is no p-value")] = ""
     same_picture: Annotated[Count, says("matches on the same picture")]
     new_picture: Annotated[Count, says("matches on another picture")]
     coverage: Annotated[Coverage, says("generated faces that could be compared")]
+    mix_matched: Annotated[list[str], says("columns by which chance is told by people of the same groups")] = []
+    mix_warning: Annotated[str, says("in what the groups differ, or may")] = ""
     membership: Annotated[Membership | None, says("identity membership")] = None
     by: Annotated[list[GroupRate], says("rates by metadata")] = []
     similarities: Annotated[FaceSimilarities | None, says("histograms")] = None

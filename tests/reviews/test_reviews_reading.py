@@ -10,13 +10,18 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from labelled import write_rows
+from reviewed import write_rows
 
-from memaudit.calibration.labels import Drawn, Pair, Verdict, read_labels
 from memaudit.errors import InputError
+from memaudit.reviews import Drawn, Merged, Pair, Verdict
+from memaudit.reviews import read_reviews as read_any
 
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 AB = Pair(A, B)
+
+
+def read_labels(paths: list[Path]) -> Merged:
+    return read_any(paths, "labels")
 
 
 def line(left: str = A, right: str = B, verdict: str = "copy", who: str = "A", **more: str) -> dict[str, str]:
@@ -131,7 +136,7 @@ DRAWN = {"frame": "f@0.5", "stratum": "all", "stratum_pairs": "40"}
     [
         ([line(left="abc")], ["line 2", "left_sha256 'abc' is no sha256"]),
         ([line(right="")], ["right_sha256 '' is no sha256"]),
-        ([line(), line(A, A)], ["line 3", "paired with itself"]),
+        ([line(), line(A, A, "not a copy")], ["line 3", "paired with itself", "that cannot be not a copy"]),
         ([line(right="0" * 64)], ["that of no file"]),
         ([line(verdict="maybe")], ["verdict 'maybe' is none of copy, not a copy, accepted, unsure"]),
         ([line(when="yesterday")], ["when 'yesterday' is no time"]),

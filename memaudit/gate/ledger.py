@@ -1,0 +1,200 @@
+"""The ledger: every look that a gate took, in their order. A file of JSON lines that is only ever added to."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from memaudit.errors import InputError, UsageError
+from memaudit.files import MOST_BYTES, digest_of, once, open_regular, real, reason_of, whole_file
+from memaudit.gate.policy import Policy
+
+SCHEMA = "urn:memaudit:ledger:1"
+_MOST = MOST_BYTES << 6  # bytes
+_Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+_Prompt = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{12}$")]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
+_Number = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
+_Day = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\d$")]
+
+
+class Fixed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a policy may not change once it has seen a result: the limits that error is spent on, and the release that
+    others are held against."""
+
+    max_rate: float
+    confidence: float
+    max_threshold: float
+    max_rise: float
+    rise_confidence: float
+    release: str | None
+
+    @classmethod
+    def of(cls, policy: Policy) -> Fixed:
+        audit, baseline = policy.audit, policy.baseline
+        return cls(
+            max_rate=audit.max_rate,
+            confidence=audit.confidence,
+            max_threshold=audit.max_threshold,
+            max_rise=baseline.max_rise,
+            rise_confidence=baseline.confidence,
+            release=baseline.release,
+        )
+
+
+class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One report that was judged. number: of the line. attempt: how many models, or reports that are of none, were
+    judged up to this one. method: what counts as a match, as a digest. not_pooled: why its prompts are no part of a
+    pool. seeds: the fewest that one of its prompts has. drawn: prompts that no earlier look of the same model and
+    method had; found: those of them that gave a training image back; accepted: of these the ones of which a person
+    accepted every match, and until when. repeated, repeated_found, unknown: prompts that were asked before, those of
+    them that gave an image back, and those that nobody knows. pooled, found_in_all, upper: what the pool said then.
+
+    A report that was judged before, and of which other matches are accepted by now, stands there again with nothing
+    drawn.
+    """
+
+    number: _Number
+    judged: str
+    report: _Digest
+    attempt: _Number
+    model: str = ""
+    model_digest: str = ""
+    method: str = ""
+    not_pooled: str = ""
+    seeds: _Count = 0
+    drawn: list[_Prompt] = []
+    found: list[_Prompt] = []
+    accepted: dict[_Prompt, _Day] = {}
+    repeated: _Count = 0
+    repeated_found: _Count = 0
+    unknown: _Count = 0
+    pooled: _Count = 0
+    found_in_all: _Count = 0
+    upper: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+    outcome: str = ""
+
+
+T = TypeVar("T", Fixed, Look)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What was fixed, the looks, and the digest of the last line. cut: bytes of a line that somebody did not finish."""
+
+    fixed: Fixed
+    looks: tuple[Look, ...] = ()
+    head: str = ""
+    cut: int = 0
+
+    @property
+    def reports(self) -> dict[str, int]:
+        """Which look, counted from 1, was the first at each report."""
+        return {report: place for place, report in enumerate(dict.fromkeys(look.report for look in self.looks), 1)}
+
+    @property
+    def attempts(self) -> int:
+        return max((look.attempt for look in self.looks), default=0)
+
+
+def open_ledger(path: Path, policy: Policy) -> Ledger:
+    """The ledger at `path`, or a new one where there is no file.
+
+    Raises InputError for a file that is no ledger, or was changed; UsageError for limits other than those that it was
+    begun with.
+    """
+    fixed = Fixed.of(policy)
+    if not path.exists() and not path.is_symlink():
+        return Ledger(fixed)
+    ledger = _read(path)
+    for name in Fixed.__struct_fields__:
+        began, now = getattr(ledger.fixed, name), getattr(fixed, name)
+        if began != now:
+            raise UsageError(
+                f"--ledger {path} was begun with {name} = {began!r}, and the policy has {now!r}: limits are fixed "
+                "before the first look; judge by the same ones, or begin another ledger"
+            )
+    return ledger
+
+
+def add(path: Path, ledger: Ledger, looks: Sequence[Look]) -> str:
+    """Add looks to the end of the ledger, on the disk when this returns; what an unfinished write left is overwritten.
+
+    Returns the digest of the last line. Raises InputError when the disk refuses.
+    """
+    head, lines = ledger.head, []
+    begins = [{"schema": SCHEMA, "fixed": msgspec.to_builtins(ledger.fixed)}] if not head else []
+    for value in (*begins, *(msgspec.to_builtins(look) for look in looks)):
+        line = {**value, "previous": head}
+        head = digest_of(line)
+        lines.append(json.dumps({**line, "digest": head}, ensure_ascii=False) + "\n")
+    data = "".join(lines).encode("utf-8", "backslashreplace")
+    if begins:
+        with whole_file(path, new=True) as file:
+            file.write(data)
+    elif data:
+        _append(path, data, ledger.cut)
+    return head
+
+
+def _append(path: Path, data: bytes, cut: int) -> None:
+    try:
+        with real(path).open("r+b") as file:
+            file.seek(-cut, os.SEEK_END)
+            file.truncate()
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {reason_of(error)}") from None
+
+
+def _read(path: Path) -> Ledger:
+    try:
+        with open_regular(path) as handle:
+            data = handle.read(_MOST + 1)
+    except OSError as error:
+        raise InputError(f"ledger {path} cannot be read: {reason_of(error)}") from None
+    if len(data) > _MOST:
+        raise InputError(f"ledger {path} cannot be read: larger than {_MOST >> 20:,} MiB, the most that is read")
+    *lines, rest = data.split(b"\n")
+    if not lines:
+        raise InputError(f"{path} is no ledger of memaudit: name a file that is one, or that is not there yet")
+    head, looks = "", list[Look]()
+    first, head = _line(path, 1, lines[0], head)
+    if first.get("schema") != SCHEMA:
+        raise InputError(f"{path} has schema {str(first.get('schema'))[:80]!r}, this version reads {SCHEMA!r}")
+    fixed = _as(path, 1, first.get("fixed"), Fixed)
+    for number, line in enumerate(lines[1:], 2):
+        value, head = _line(path, number, line, head)
+        looks.append(_as(path, number, value, Look))
+    return Ledger(fixed, tuple(looks), head, len(rest))
+
+
+def _line(path: Path, number: int, line: bytes, head: str) -> tuple[dict[str, Any], str]:
+    """The object of a line without its digests, and its digest."""
+    try:
+        value = json.loads(line.decode(), object_pairs_hook=once)
+        digest = value.pop("digest")
+        sound = digest == digest_of(value) and value.pop("previous") == head
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        sound = False
+    if not sound:
+        raise InputError(
+            f"ledger {path}, line {number:,}, is not as it was written: lines are only ever added to a ledger; restore "
+            "it, or begin another"
+        )
+    return value, str(digest)
+
+
+def _as(path: Path, number: int, value: object, kind: type[T]) -> T:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise InputError(f"ledger {path}, line {number:,}, is none of this version: {str(error)[:200]}") from None

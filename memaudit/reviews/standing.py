@@ -1,0 +1,99 @@
+"""What the reviews of a pair come to on a day: whether so many people have cleared it, or why it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from memaudit.reviews.verdicts import Review, Verdict
+
+
+class Standing(StrEnum):
+    """Of a reviewed pair. The first two clear it."""
+
+    NO_COPY = "not a copy"
+    ACCEPTED = "accepted"
+    COPY = "copy"
+    UNSURE = "unsure"
+    DISAGREEMENT = "disagreement"
+    EXPIRED = "expired"
+    TOO_FEW = "too few reviewers"
+    INCOMPLETE = "incomplete"  # an acceptance without a reason or a day
+
+
+CLEARS = (Standing.NO_COPY, Standing.ACCEPTED)
+AGAINST = (Standing.COPY, Standing.UNSURE, Standing.DISAGREEMENT)
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What people come to about a pair. holding: how many of them count as having cleared it. until: the last day on
+    which it is cleared, None: for good."""
+
+    standing: Standing
+    said: tuple[Review, ...]
+    holding: int
+    needed: int
+    until: date | None = None
+
+    @property
+    def clears(self) -> bool:
+        """It no longer counts as a finding."""
+        return self.standing in CLEARS
+
+    @property
+    def against(self) -> bool:
+        """Somebody does not clear it: then no other word does."""
+        return self.standing in AGAINST
+
+    @property
+    def sentence(self) -> str:
+        """As it is shown beside a finding."""
+        people = "; ".join(f"{each.verdict} ({_by(each)})" for each in self.said)
+        return {
+            Standing.DISAGREEMENT: f"people disagree, counts: {people}",
+            Standing.EXPIRED: f"no longer cleared, counts again: {people}",
+            Standing.TOO_FEW: f"cleared by {self.holding} of {self.needed} people, counts: {people}",
+            Standing.INCOMPLETE: f"accepted without a name, a reason or a day, counts: {people}",
+        }.get(self.standing, f"reviewed: {people}" if self.clears else f"reviewed, counts: {people}")
+
+
+def opinion_of(said: Collection[Review], day: date, needed: int = 1) -> Opinion:
+    """What is said of a pair, on this day. needed: how many people must clear it, while nobody says otherwise or is
+    unsure.
+
+    A verdict without a name, or after its day, clears nothing, and neither does an acceptance without reason and day.
+    """
+    words = {each.verdict for each in said} - {None}
+    if not words <= {Verdict.NO_COPY} and not words <= {Verdict.ACCEPTED}:
+        return Opinion(_uncleared(words), tuple(said), 0, needed)
+    standing = Standing(str(next(iter(words))))
+    complete = [each for each in said if _complete(each)]
+    holding = [each for each in complete if each.until is None or day <= each.until]
+    people = {each.who.casefold() for each in holding}
+    if len(people) >= needed:
+        ends = sorted((each.until or date.max for each in holding), reverse=True)
+        until = ends[needed - 1]
+        return Opinion(standing, tuple(said), len(people), needed, None if until == date.max else until)
+    if len({each.who.casefold() for each in complete}) >= needed:
+        return Opinion(Standing.EXPIRED, tuple(said), len(people), needed)
+    why = Standing.TOO_FEW if len(complete) == len(said) else Standing.INCOMPLETE
+    return Opinion(why, tuple(said), len(people), needed)
+
+
+def _uncleared(words: set[Verdict | None]) -> Standing:
+    sure = words - {Verdict.UNSURE}
+    if len(sure) > 1:
+        return Standing.DISAGREEMENT
+    return Standing.COPY if sure == {Verdict.COPY} else Standing.UNSURE
+
+
+def _complete(review: Review) -> bool:
+    return bool(review.who) and (review.verdict is not Verdict.ACCEPTED or bool(review.why and review.until))
+
+
+def _by(review: Review) -> str:
+    until = f" until {review.until}" if review.until else ""
+    return f"{review.who or 'nobody named'}{until}{': ' if review.why else ''}{review.why}"
