@@ -7,7 +7,14 @@ from typing import NamedTuple
 
 from memaudit.gate.policy import AuditPolicy
 from memaudit.report.model import AuditMeasures, Planted
-from memaudit.statistics import Detected, WeightedRate, clopper_pearson_upper, melded_upper, weighted_upper
+from memaudit.statistics import (
+    Detected,
+    WeightedRate,
+    clopper_pearson_lower,
+    clopper_pearson_upper,
+    melded_upper,
+    weighted_upper,
+)
 
 AGAIN = "audit again with this version: what is embedded is kept"
 _OR_LESS = "or write planted = [] into the policy, for the rate of copies that can be detected"
@@ -38,6 +45,11 @@ class Detection(NamedTuple):
 
     def _highest(self, bound: Callable[[Detected], float]) -> Bound:
         return max(Bound(bound(detected), kind) for kind, detected in self.kinds.items())
+
+    def least(self, tail: float) -> Bound:
+        """The share of copies of which fewer are detected with probability `tail`, by the kind that gives the lowest."""
+        bounds = [Bound(clopper_pearson_lower(*each, tail), kind) for kind, each in self.kinds.items()]
+        return min(bounds, default=Bound(1.0))
 
     def of(self, bound: Bound) -> Detection:
         """The same by the kind of this bound alone."""
