@@ -47,7 +47,7 @@ class Detection(NamedTuple):
         return max(Bound(bound(detected), kind) for kind, detected in self.kinds.items())
 
     def least(self, tail: float) -> Bound:
-        """The share of copies of which fewer are detected with probability `tail`, by the kind that gives the lowest."""
+        """The recall below which it is with probability `tail`, by the kind that gives the lowest."""
         bounds = [Bound(clopper_pearson_lower(*each, tail), kind) for kind, each in self.kinds.items()]
         return min(bounds, default=Bound(1.0))
 
