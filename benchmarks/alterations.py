@@ -7,6 +7,7 @@ that the copy is written with. All draws come from `rng`, so a copy depends on i
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -48,15 +49,16 @@ def _alone(make: alterations.Alter) -> Make:
     return made
 
 
-half_jpeg, jitter, mirror, crop, text = map(
-    _alone,
-    (alterations.half_jpeg, alterations.jitter, alterations.mirror, alterations.crop, alterations.caption),
+same, jitter, mirror, crop, text = map(
+    _alone, (alterations.same, alterations.jitter, alterations.mirror, alterations.crop, alterations.caption)
 )
 
 
-def same(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
-    """The picture itself: writing it as JPEG is the alteration."""
-    return image
+def half_jpeg(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
+    """At half its size, through a JPEG of quality `strength`."""
+    half, encoded = image.resize((image.width // 2, image.height // 2), _LANCZOS), io.BytesIO()
+    half.save(encoded, "JPEG", quality=int(strength))
+    return Image.open(encoded).convert("RGB")
 
 
 def scaled(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:

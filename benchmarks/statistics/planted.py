@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from itertools import product
 from typing import NamedTuple
 
@@ -37,14 +38,17 @@ def figures(draws: int) -> Iterator[Figure]:
         drawn = [_drawn(rng, recall, planted, prompts, rate) for _ in range(draws)]
         whole = Coverage(prompts, prompts)
         rates = [rate_of(each.found, whole) for each in drawn]
-        after = [melded_rate(r, Detected(each.hard, planted)) for r, each in zip(rates, drawn, strict=True)]
+        after = [_melded(r, Detected(each.hard, planted)) for r, each in zip(rates, drawn, strict=True)]
         yield covered(world, [rate <= bound.upper for bound in after], "all copies, upper bound")
         yield covered(world, [bound.low <= rate <= bound.high for bound in after], "all copies, interval")
         yield covered(world, [rate <= r.upper for r in rates], "all copies, upper bound, before", before=True)
         every = KINDS * planted
-        pooled = [melded_rate(r, Detected(each.hard + each.easy, every)) for r, each in zip(rates, drawn, strict=True)]
+        pooled = [_melded(r, Detected(each.hard + each.easy, every)) for r, each in zip(rates, drawn, strict=True)]
         yield covered(world, [rate <= b.upper for b in pooled], "all copies, kinds pooled, before", before=True)
     yield from _weighted(draws)
+
+
+_melded = cache(melded_rate)  # few counts, drawn again and again
 
 
 def _drawn(rng: np.random.Generator, recall: float, planted: int, prompts: int, rate: float) -> Drawn:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from memaudit.embedding.options import EmbedOptions
 from memaudit.embedding.rows import ahead
@@ -68,8 +69,8 @@ def planting(references: Store, like: Store, folder: Path, count: int, options: 
     """Write altered training images into `folder`, which is gone afterwards: they show what nobody is to keep.
 
     The images are drawn at random, always the same of the same store, other ones for each kind as far as there are
-    enough; of each kind equally many. No copy has a longer side than half of the generations, `like`, have: a model
-    draws none larger. Memory: a few decoded images.
+    enough; of each kind equally many. They are drawn as large as the model draws: as the generations, `like`, are in
+    the median. Memory: a few decoded images.
     """
     shutil.rmtree(folder, ignore_errors=True)
     try:
@@ -125,7 +126,10 @@ def _copy_of(image_id: str, uri: str, sha256: str, kind: str, side: int, max_pix
             image = decoded.image.copy()
     except (OSError, InputError, UnreadableImageError):
         return None
-    image.thumbnail((side, side))
+    scale = side / max(image.size)
+    image = image.resize(
+        (max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.LANCZOS
+    )
     alteration, encoded = COPIES[kind], io.BytesIO()
     rng = np.random.default_rng(int(digest_of([_SEED, image_id, kind]), 16))
     alteration.make(image, alteration.strength, rng).save(encoded, "JPEG", quality=alteration.quality)

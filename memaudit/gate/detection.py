@@ -44,7 +44,8 @@ class Detection(NamedTuple):
         return self._highest(lambda detected: weighted_upper(rate, detected, 1 - rate.confidence))
 
     def _highest(self, bound: Callable[[Detected], float]) -> Bound:
-        return max(Bound(bound(detected), kind) for kind, detected in self.kinds.items())
+        kind_of = {detected: kind for kind, detected in reversed(self.kinds.items())}  # equal counts, equal bounds
+        return max(Bound(bound(detected), kind) for detected, kind in kind_of.items())
 
     def least(self, tail: float) -> Bound:
         """The recall below which it is with probability `tail`, by the kind that gives the lowest."""

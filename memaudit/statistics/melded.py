@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -108,6 +109,7 @@ class _Recalls(NamedTuple):
     weight: Float64
 
     @classmethod
+    @lru_cache(maxsize=256)
     def of(cls, a: float, b: float) -> _Recalls:
         """Nodes of Gauss and Legendre for Beta(a, b): the same counts always give the same figures."""
         low = bisected(lambda p: beta_cdf(p, a, b) < _BEYOND, 0.0, 1.0)
@@ -126,22 +128,24 @@ def _quantile(cdf: _Cdf, a: float, b: float, q: float) -> float:
         chances = [cdf(share * value) for value in recalls.value.tolist()]
         return math.fsum(w * chance for w, chance in zip(recalls.weight.tolist(), chances, strict=True))
 
+    least = bisected(lambda share: cdf(share) < q, 0.0, 1.0)
     if below(1.0) <= q:
         return 1.0
-    return _root(lambda share: below(share) - q)
+    return _root(lambda share: below(share) - q, least, min(1.0, least / float(recalls.value[0])))
 
 
-def _root(rising: Callable[[float], float]) -> float:
-    """Where it is 0, between 1e-18 and 1: by false positions of the logarithm (Illinois)."""
-    low, high = math.log(1e-18), 0.0
-    below, above = rising(1e-18), rising(1.0)
-    for _ in range(200):
-        if high - low < 1e-12:
+def _root(rising: Callable[[float], float], low: float, high: float) -> float:
+    """Where it is 0, between these: by false positions (Illinois)."""
+    below, above = rising(low), rising(high)
+    if below >= 0:
+        return low
+    for _ in range(100):
+        if high - low <= 1e-12 * high:
             break
         middle = high - above * (high - low) / (above - below)
-        value = rising(math.exp(middle))
+        value = rising(middle)
         if value > 0:
             high, above, below = middle, value, below / 2
         else:
             low, below, above = middle, value, above / 2
-    return math.exp(high)
+    return high
