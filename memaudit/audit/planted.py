@@ -84,7 +84,8 @@ def bounds_of_all(rate: R | None, planted: Planted, melded: Callable[[R, Detecte
     """Of a rate, by the kind of copies that makes most of it; None where there is no rate, or nothing was planted."""
     found = {each.kind: each.found for each in planted.kinds if each.found is not None}
     counts = {kind: Detected(each.count, each.coverage.measured) for kind, each in found.items()}
-    bounds = {kind: melded(rate, each) for kind, each in counts.items() if each.planted} if rate else {}
+    told = {each: melded(rate, each) for each in {*counts.values()} if each.planted} if rate else {}
+    bounds = {kind: told[each] for kind, each in counts.items() if each in told}
     if not bounds:
         return None
     worst = max(bounds, key=lambda kind: bounds[kind].upper)

@@ -126,10 +126,8 @@ def _copy_of(image_id: str, uri: str, sha256: str, kind: str, side: int, max_pix
             image = decoded.image.copy()
     except (OSError, InputError, UnreadableImageError):
         return None
-    scale = side / max(image.size)
-    image = image.resize(
-        (max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.LANCZOS
-    )
+    width, height = (max(1, round(length * side / max(image.size))) for length in image.size)
+    image = image.resize((width, height), Image.Resampling.LANCZOS)
     alteration, encoded = COPIES[kind], io.BytesIO()
     rng = np.random.default_rng(int(digest_of([_SEED, image_id, kind]), 16))
     alteration.make(image, alteration.strength, rng).save(encoded, "JPEG", quality=alteration.quality)

