@@ -83,7 +83,7 @@ def of_all_copies(result: AuditResult, planted: Planted) -> OfAllCopies:
 def bounds_of_all(rate: R | None, planted: Planted, melded: Callable[[R, Detected], MeldedRate]) -> AllCopies | None:
     """Of a rate, by the kind of copies that makes most of it; None where there is no rate, or nothing was planted."""
     found = {each.kind: each.found for each in planted.kinds if each.found is not None}
-    counts = {kind: Detected(each.count, each.coverage.measured) for kind, each in found.items()}
+    counts: dict[str, Detected] = {kind: Detected(each.count, each.coverage.measured) for kind, each in found.items()}
     told = {each: melded(rate, each) for each in {*counts.values()} if each.planted} if rate else {}
     bounds = {kind: told[each] for kind, each in counts.items() if each in told}
     if not bounds:

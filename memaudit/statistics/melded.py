@@ -139,13 +139,15 @@ def _root(rising: Callable[[float], float], low: float, high: float) -> float:
     below, above = rising(low), rising(high)
     if below >= 0:
         return low
+    side = 0
     for _ in range(100):
-        if high - low <= 1e-12 * high:
-            break
         middle = high - above * (high - low) / (above - below)
         value = rising(middle)
+        if abs(value) < 1e-13 or high - low <= 1e-12 * high:
+            return middle
         if value > 0:
-            high, above, below = middle, value, below / 2
+            high, above, below = middle, value, below / 2 if side > 0 else below
         else:
-            low, below, above = middle, value, above / 2
+            low, below, above = middle, value, above / 2 if side < 0 else above
+        side = 1 if value > 0 else -1
     return high
