@@ -30,6 +30,7 @@ BENCHMARKS: Mapping[str, str] = MappingProxyType(
         "keep": "whether dedup keeps the original of families of known origin, by keep rule",
         "index": "exact search beside faiss.IndexFlatIP; build, size, speed and recall of each recipe",
         "matching": "processor time of a whole dedup and audit with pixels, with and without kept features",
+        "redrawn": "is this picture the other drawn anew: recall, false findings, calibration, on pictures of models",
         "statistics": "how often intervals hold the truth and tests accuse nobody, for the way people sample",
         "size": "time, memory and reading of `memaudit dedup` with pixels, by the number of files",
         "windows": "cost and recall of windows of one pass, beside each encoded by itself",

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from memaudit.api.facing import FaceStore, FaceSummary, find_faces, forget_faces, summarise_faces
     from memaudit.api.findings import Findings
     from memaudit.api.gating import GateRun, run_gate, write_policy
+    from memaudit.api.history import History, history
     from memaudit.api.hosts import allow_hosts
     from memaudit.api.indexes import build_index, open_index
     from memaudit.api.inspecting import Description, Verification, describe, verify
     from memaudit.api.looking_up import LookupRun, run_lookup
+    from memaudit.api.page_choices import PageChoices
     from memaudit.api.planning import SamplePlan, plan_sample
     from memaudit.api.prompting import Prompts, make_prompts
     from memaudit.api.reviewing import (
@@ -50,10 +52,12 @@ _HOMES = {
     "facing": ("FaceStore", "FaceSummary", "find_faces", "forget_faces", "summarise_faces"),
     "findings": ("Findings",),
     "gating": ("GateRun", "run_gate", "write_policy"),
+    "history": ("History", "history"),
     "hosts": ("allow_hosts",),
     "indexes": ("build_index", "open_index"),
     "inspecting": ("Description", "Verification", "describe", "verify"),
     "looking_up": ("LookupRun", "run_lookup"),
+    "page_choices": ("PageChoices",),
     "planning": ("SamplePlan", "plan_sample"),
     "prompting": ("Prompts", "make_prompts"),
     "reviewing": ("MergedReviews", "WrittenReviews", "convert_reviews", "merge_reviews", "sample_findings"),
@@ -76,9 +80,11 @@ __all__ = [
     "FaceSummary",
     "Findings",
     "GateRun",
+    "History",
     "LookupRun",
     "MadeStore",
     "MergedReviews",
+    "PageChoices",
     "Prompts",
     "ProposedPairs",
     "SamplePlan",
@@ -97,6 +103,7 @@ __all__ = [
     "fetch_encoder",
     "find_faces",
     "forget_faces",
+    "history",
     "import_embeddings",
     "list_encoders",
     "make_prompts",

@@ -26,8 +26,8 @@ command (`--match-from`, `match_from`), whose [page](../index.md#how-to) explain
 
 - A store is its folder (`AnyStore`), what made it, or what `ma.open_store` opened; a report (`AnyReport`) is a
   report.json or the run that has one.
-- Given `out`, the files are those of the command, byte by byte. Without it a run lies in a temporary folder, which is
-  there as long as its result: `.write(folder)` keeps it.
+- Given `out`, the files are those of the command, but for its words. Without it a run lies in a temporary folder,
+  which is there as long as its result: `.write(folder)` keeps it.
 - Results are frozen. What is columnar has `.to_arrow()`; what a reader must know is in `.warnings`.
 - `progress(stage, done, total)` is called now and then, total 0: unknown. Nothing is printed.
 - Errors are those of `memaudit.errors`, with one line that says what to do: UsageError, InputError,
@@ -43,10 +43,12 @@ _ORDER = (
         "calibrating",
         "planning",
         "prompting",
+        "page_choices",
         "auditing",
         "extracting",
         "looking_up",
         "facing",
+        "reviewing",
         "gating",
     ),
     *("comparing", "runs", "findings", "tables", "encoding", "encoders", "inspecting"),

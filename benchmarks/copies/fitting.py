@@ -223,7 +223,7 @@ def closeness(part: Alignments, copy: Float64, which: NDArray[np.bool_]) -> Sum:
     weights, score = np.zeros(len(mean) + 1), scaled.sum(axis=1)
     for _ in range(TURNS):
         chosen = part.closest(score)
-        weights = _regressed(scaled[chosen], copy[part.pair[chosen]], weights)
+        weights = regressed(scaled[chosen], copy[part.pair[chosen]], weights)
         before, score = score, scaled @ weights[:-1] + weights[-1]
         if np.abs(score - before).max() < 1e-3:
             break
@@ -231,7 +231,8 @@ def closeness(part: Alignments, copy: Float64, which: NDArray[np.bool_]) -> Sum:
     return Sum(coefficients, float(weights[-1] - coefficients @ mean))
 
 
-def _regressed(scaled: Float64, copy: Float64, start: Float64) -> Float64:
+def regressed(scaled: Float64, copy: Float64, start: Float64) -> Float64:
+    """Weights, and last the intercept, of a logistic regression: of signals (n, k) of spread 1, none against a copy."""
     sign = 2 * copy - 1
 
     def loss(weights: Float64) -> tuple[float, Float64]:

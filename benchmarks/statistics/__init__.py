@@ -15,7 +15,19 @@ from pathlib import Path
 
 from benchmarks.record import Figure
 from benchmarks.runner import Benchmark
-from benchmarks.statistics import controls, people, planted, rates, recalls, runs, strangers, weights
+from benchmarks.statistics import (
+    controls,
+    matched,
+    nights,
+    people,
+    planted,
+    rates,
+    recalls,
+    runs,
+    sizes,
+    strangers,
+    weights,
+)
 
 LINES = {
     "rates": rates.figures,
@@ -23,6 +35,9 @@ LINES = {
     "runs": runs.figures,
     "controls": controls.figures,
     "recalls": recalls.figures,
+    "nights": nights.figures,
+    "matched": matched.figures,
+    "sizes": sizes.figures,
     "planted": planted.figures,
     "people": people.figures,
     "strangers": strangers.figures,

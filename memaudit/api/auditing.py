@@ -9,14 +9,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memaudit.api.calibrated_options import by_calibration
+from memaudit.api.dedup_fates import table_of
 from memaudit.api.defaults import DEFAULT_VIEWS
 from memaudit.api.encoding import Encoding as Encoding
-from memaudit.api.pictures import blurring
+from memaudit.api.page_choices import AS_IT_IS, how_to_show
+from memaudit.api.page_choices import PageChoices as PageChoices
 from memaudit.api.places import AnyStore, Files, files_of, folder_of, searcher_at
-from memaudit.api.runs import AuditRun, Place
+from memaudit.api.runs import AuditRun, DedupRun, Place
 from memaudit.audit.pairing import Pairer, pairer
 from memaudit.audit.planted import PlantedQueries
 from memaudit.audit.planting import Planting, copies_for, planting, require_plantable
+from memaudit.audit.prompts import GroupSizes
 from memaudit.audit.results import AuditedModel
 from memaudit.audit.run import AuditOptions, with_planted
 from memaudit.audit.run import audit as audit_images
@@ -30,7 +33,7 @@ from memaudit.faces.compare import CompareOptions
 from memaudit.faces.results import FaceAudit
 from memaudit.faces.stores import CONTROL, GALLERY, GENERATIONS, FaceEmbedder, require_face_store
 from memaudit.faces.uses import note_use
-from memaudit.files import real
+from memaudit.files import real, sha256_as_it_is
 from memaudit.images.image_ref import first_frames_line
 from memaudit.images.passed_over import PassedOver
 from memaudit.images.views import views_of
@@ -42,8 +45,9 @@ from memaudit.report.audit import write_audit
 from memaudit.report.faces import FacePart, write_face_audit
 from memaudit.report.forgotten import remove_forgotten
 from memaudit.report.model import DIGEST_OF_MODEL, Report
+from memaudit.report.pages import How
 from memaudit.report.run_folder import PLANTED_PICTURES, keep_for_owner, remove_earlier_pictures
-from memaudit.reviews import Merged, read_reviews
+from memaudit.reviews import read_reviews
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import FACES, Store, require_current
 from memaudit.types import Progress, silent
@@ -92,10 +96,10 @@ class _Asked:
     faces: FaceChoices
     about_faces: FaceAuditOptions
     encoding: Encoding
-    blur: bool
+    how: How
     planted: int | None
     progress: Progress
-    reviews: Merged | None = None
+    dedup: str | Path | DedupRun | None = None
 
 
 def run_audit(
@@ -118,8 +122,9 @@ def run_audit(
     planted: int | None = None,
     model: str | None = None,
     model_digest: str | None = None,
+    dedup: str | Path | DedupRun | None = None,
     faces: bool | FaceChoices = False,
-    blur_faces: bool = False,
+    page: PageChoices = AS_IT_IS,
     max_unreadable: float = 0.01,
     encoding: Encoding = Encoding(),
     progress: Progress = silent,
@@ -134,6 +139,8 @@ def run_audit(
     pixels: auto, pixels or none. calibration: a file of `calibrate`. reviews: files of what people said of findings
     before, which the new ones carry. metrics: also C_T, AuthPct, FLD gap, by a control. model, model_digest: what made
     the generations, and a hexadecimal digest of its weights: `run_gate` with a ledger pools the audits of one model.
+    dedup: a run of the training set, of which each group is one observation in the tests against held-out images.
+    page: where its pictures are, and what it says of the training set and who ran it.
     planted: altered training images that are searched like generations, so that bounds count what is not detected, 100
     to 300 by the number of generations (None); 0: bounds are of copies that can be detected.
 
@@ -144,15 +151,18 @@ def run_audit(
     >>> audit.rate.value, audit.conclusive
     (0.2, True)
     """
-    choices = _choices(faces, blur_faces)
+    choices = _choices(faces, page)
     options = AuditOptions(threshold, neighbours, max_unreadable, metrics=metrics, match=match, match_from=match_from)
     options = replace(options, model=_audited_model(model, model_digest))
     options = by_calibration(options, calibration)
     about_faces = _about_faces(choices, options, encoding)
-    place = Place(out)
-    with place.running("audit"):
+    said = read_reviews(reviewed) if (reviewed := files_of(reviews)) else None
+    place, how = Place(out), replace(how_to_show(page, against, model), reviews=said)
+    with place.running("audit", how.about):
         require_plantable(planted)
         on_pixels = _require_possible(options, views, control)
+        if dedup is not None and control is None:
+            raise UsageError("--dedup joins families in the tests against held-out images: give these with --control")
         asked = _Asked(
             _source(generations),
             None if control is None else _source(control),
@@ -163,19 +173,19 @@ def run_audit(
             choices,
             about_faces,
             encoding,
-            blur_faces,
+            how,
             planted,
             progress,
-            read_reviews(reviewed) if (reviewed := files_of(reviews)) else None,
+            dedup,
         )
         return place.run(AuditRun, _audited(asked, against, place.folder))
 
 
 def _audited_model(name: str | None, digest: str | None) -> AuditedModel | None:
-    if name is None and digest is None:
+    if digest is None:
         return None
-    if not name or not name.strip() or digest is None:
-        raise UsageError("--model and --model-digest go together: a name for readers, a digest that tells models apart")
+    if not name or not name.strip():
+        raise UsageError("--model-digest without --model: a name for readers, a digest that tells models apart")
     digest = digest.lower().removeprefix("sha256:")
     if not re.fullmatch(DIGEST_OF_MODEL, digest):
         raise UsageError(
@@ -185,9 +195,9 @@ def _audited_model(name: str | None, digest: str | None) -> AuditedModel | None:
     return AuditedModel(" ".join(name.split()), digest)
 
 
-def _choices(faces: bool | FaceChoices, blur_faces: bool) -> FaceChoices:
+def _choices(faces: bool | FaceChoices, page: PageChoices) -> FaceChoices:
     choices = FaceChoices(wanted=faces) if isinstance(faces, bool) else faces
-    if choices.save_crops and blur_faces:
+    if choices.save_crops and page.blur_faces:
         raise UsageError("--save-crops writes faces and --blur-faces hides them: choose one")
     return choices
 
@@ -217,21 +227,21 @@ def _source(given: str | Path | AnyStore) -> str | Path | Store:
 
 def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
     """Measure and write. Raises InconclusiveError and EmptyInputError for what could not be measured."""
-    if asked.blur:
+    if asked.how.alter is not None:
         remove_earlier_pictures(out)
     references = searcher_at(against)
     _require_apart(references.store.folder, out)
     if asked.faces.wanted or references.store.manifest.kind == FACES:
         keep_for_owner(out)
-    alter = blurring(wanted=asked.blur)
     if references.store.manifest.kind == FACES:
-        if asked.pair is not None or asked.options.threshold is not None or asked.options.model is not None:
+        options = asked.options
+        if any(each is not None for each in (asked.pair, options.threshold, options.model, asked.dedup)):
             raise UsageError(
-                "--pairing, --threshold and --model are for images: a search of faces calibrates its threshold"
+                "--pairing, --threshold, --model and --dedup are for images: a search of faces calibrates its threshold"
             )
         audit = audit_faces_alone(asked.generations, references, asked.control, out, asked.about_faces, asked.progress)
         _note_use(audit, out)
-        return write_face_audit(FacePart(audit, asked.faces.save_crops), out, alter, asked.reviews)
+        return write_face_audit(FacePart(audit, asked.faces.save_crops), out, asked.how)
     asked.faces.require_wanted()
     images = _of_images(asked, references, out)
     part = None
@@ -239,7 +249,7 @@ def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
         audit = audit_faces_beside(images, out, asked.about_faces, asked.progress)
         part = FacePart(audit, asked.faces.save_crops)
         _note_use(audit, out)
-    return write_audit(images.result, images.generations, references.store, out, part, alter, asked.reviews)
+    return write_audit(images.result, images.generations, references.store, out, part, asked.how)
 
 
 def _note_use(audit: FaceAudit, out: Path) -> None:
@@ -252,6 +262,8 @@ def _note_use(audit: FaceAudit, out: Path) -> None:
 
 def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:
     encoding, progress = asked.encoding, asked.progress
+    table = None if asked.dedup is None else table_of(asked.dedup, references.store, "groups.parquet")
+    groups = None if table is None else GroupSizes.read(table)
     folder = out / "generations"
     passed, beside = PassedOver(), PassedOver()
     queries, of_queries = encoding.with_views(
@@ -265,7 +277,7 @@ def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:
         )
     views = Views(of_queries, of_control, Windows.of(references.store, on_pixels=asked.on_pixels))
     pairs = asked.pair(queries, references.store) if asked.pair else None
-    options = asked.options
+    options = replace(asked.options, groups=groups)
     hidden = 0 if queries.folder == out / "generations" else encoding.hidden_in(queries)
     result = audit_images(
         queries,
@@ -280,6 +292,8 @@ def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:
     with _planted(asked, queries, references.store, out) as planted:
         result = with_planted(result, planted, references, views.windows, options, progress)
     result = replace(result, grown=grown(references.store), not_read=_not_read(passed, beside, references.store))
+    if table is not None:
+        result = replace(result, digests={**result.digests, "dedup groups": sha256_as_it_is(table)})
     references.require_current()
     windows = (of_queries, of_control, views.windows.tiles, views.windows.details)
     require_current(queries, control, *planted.stores, *(each.store for each in windows if each))

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from memaudit.api.gating import AnyReport, path_of, report_of
 from memaudit.api.notebook import card
+from memaudit.api.training_sets import SetsDiffer, sets_of
 from memaudit.errors import InconclusiveError, UsageError
-from memaudit.gate.comparison import Audited, obstacle
+from memaudit.gate.comparison import Audited, caveat, obstacle
+from memaudit.gate.comparison import Changed as Changed
 from memaudit.gate.comparison import Comparison as Comparison
 from memaudit.gate.comparison import Pair as Pair
 from memaudit.gate.comparison import compare as compare_audits
 from memaudit.gate.judging import complaining
+from memaudit.gate.redrawn import RedrawnRise as RedrawnRise
 from memaudit.report.model import Report
 from memaudit.types import Rate
 
 
 @dataclass(frozen=True, repr=False)
 class Compared:
-    """Rates of two audits, their difference, and matches lost and gained. warnings: which of them is inconclusive.
+    """Rates of two audits, their difference, and matches lost, gained and changed. warnings: which of them is
+    inconclusive. caveat: what the difference cannot say, where the training set is another; sets: what differs.
 
     >>> store = ma.embed("training", out="store", encoder="thumbnail")
     >>> before, after = (ma.run_audit("generations", store, out=name) for name in ("before", "after"))
@@ -30,6 +35,8 @@ class Compared:
     b: str
     comparison: Comparison
     warnings: tuple[str, ...]
+    caveat: str = ""
+    sets: SetsDiffer | None = None
 
     @property
     def rates(self) -> tuple[Rate, Rate]:
@@ -68,14 +75,32 @@ class Compared:
             "p": found.p,
             "gained_matches": [pair._asdict() for pair in found.gained_matches],
             "lost_matches": [pair._asdict() for pair in found.lost_matches],
+            "redrawn": _redrawn(found.redrawn),
+            "changed_matches": [each._asdict() for each in found.changed_matches],
+            "caveat": self.caveat,
+            "training_sets": self.sets.as_dict() if self.sets else None,
             "inconclusive": list(self.warnings),
         }
+
+
+def _redrawn(found: RedrawnRise | str) -> dict[str, object]:
+    if isinstance(found, str):
+        return {"why_not": found}
+    return {
+        "a": found.old.as_dict(),
+        "b": found.new.as_dict(),
+        "difference": found.rise._asdict(),
+        "p": found.p,
+        "gained": [Pair(*pair)._asdict() for pair in found.gained],
+        "lost": [Pair(*pair)._asdict() for pair in found.lost],
+    }
 
 
 def compare(a: AnyReport, b: AnyReport) -> Compared:
     """Hold two audits side by side: McNemar's exact test where their generations are paired, else Fisher's.
 
-    a, b: report.json of the earlier and the later audit, or the runs. Raises UsageError for reports of another kind,
+    a, b: report.json of the earlier and the later audit, or the runs. Where their training sets differ there is a
+    caveat, and what differs is told if both stores are there. Raises UsageError for reports of another kind,
     InconclusiveError for audits that did not count the same thing.
 
     >>> store = ma.embed("training", out="store", encoder="thumbnail")
@@ -94,7 +119,9 @@ def compare(a: AnyReport, b: AnyReport) -> Compared:
         raise InconclusiveError(f"{names[0]} and {names[1]} cannot be compared: {why}")
     with complaining(f"{names[0]} or {names[1]}"):
         found = compare_audits(Audited(first), Audited(second))
-    return Compared(*names, found, (*_reasons(names[0], first), *_reasons(names[1], second)))
+    sets = sets_of((Path(names[0]), first), (Path(names[1]), second))
+    reasons = (*_reasons(names[0], first), *_reasons(names[1], second))
+    return Compared(*names, found, reasons, caveat(first, second), sets)
 
 
 def _reasons(name: str, report: Report) -> list[str]:

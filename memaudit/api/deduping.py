@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from memaudit.api.calibrated_options import by_calibration
-from memaudit.api.pictures import blurring
+from memaudit.api.page_choices import AS_IT_IS, how_to_show
+from memaudit.api.page_choices import PageChoices as PageChoices
 from memaudit.api.places import AnyStore, Files, files_of, store_at
 from memaudit.api.runs import DedupRun, Place
 from memaudit.dedup.effort import seconds_of
@@ -19,7 +20,7 @@ from memaudit.dedup.run import dedup, forget
 from memaudit.faces.uses import note_use
 from memaudit.report.dedup import write_dedup
 from memaudit.report.model import Report
-from memaudit.report.pictures import Alter
+from memaudit.report.pages import How
 from memaudit.report.run_folder import keep_for_owner, remove_earlier_pictures
 from memaudit.store import FACES, require_current
 from memaudit.types import Progress, silent, unsaid
@@ -47,7 +48,7 @@ def run_dedup(
     calibration: str | Path | None = None,
     recall_sample: int = 1000,
     seed: int = 0,
-    blur_faces: bool = False,
+    page: PageChoices = AS_IT_IS,
     max_unreadable: float = 0.01,
     progress: Progress = silent,
     tell: Callable[[str], None] = unsaid,
@@ -59,7 +60,8 @@ def run_dedup(
     cosine, None for the encoder's own. clusters: None: by cost, 0: all pairs. keep: cleanest, largest, first or
     best:COLUMN. match: whether pixels decide pairs from `match_from` to the threshold: auto, pixels or none. budget:
     time for that, "2h" (s, m, h, d) or seconds; the most similar pairs come first. calibration: a file of `calibrate`.
-    tell: is given an estimate of what takes long.
+    page: where its pictures are, and what it says of the training set and who ran it. tell: is given an estimate of
+    what takes long.
 
     Raises UsageError for impossible options, InputError for no images, InconclusiveError for a store that is not whole.
 
@@ -85,8 +87,8 @@ def run_dedup(
         max_unreadable=max_unreadable,
     )
     options = by_calibration(options, calibration)
-    decided = _Decided(ignore, files_of(reviews))
-    return _into(store, against, decided, options, blurring(wanted=blur_faces), Place(out), progress, tell)
+    decided, how = _Decided(ignore, files_of(reviews)), how_to_show(page, store)
+    return _into(store, against, decided, options, how, Place(out), progress, tell)
 
 
 class _Decided(NamedTuple):
@@ -108,15 +110,15 @@ def _into(
     against: AnyStore | None,
     decided: _Decided,
     options: DedupOptions,
-    alter: Alter | None,
+    how: How,
     place: Place,
     progress: Progress,
     tell: Callable[[str], None],
 ) -> DedupRun:
-    with place.running("dedup"):
-        if alter is not None:
+    with place.running("dedup", how.about):
+        if how.alter is not None:
             remove_earlier_pictures(place.folder)
-        return place.run(DedupRun, _deduped(store, against, decided, options, place.folder, alter, progress, tell))
+        return place.run(DedupRun, _deduped(store, against, decided, options, place.folder, how, progress, tell))
 
 
 def _deduped(
@@ -125,7 +127,7 @@ def _deduped(
     decided: _Decided,
     options: DedupOptions,
     out: Path,
-    alter: Alter | None,
+    how: How,
     progress: Progress,
     tell: Callable[[str], None],
 ) -> Report:
@@ -148,7 +150,7 @@ def _deduped(
         tell=tell,
     )
     require_current(opened, other)
-    report = write_dedup(result, opened, out, other, alter)
+    report = write_dedup(result, opened, out, other, how)
     if not (result.pixels and result.pixels.left):
         forget(out)
     return report

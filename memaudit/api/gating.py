@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -142,6 +143,8 @@ def run_gate(
     sarif: str | Path | None = None,
     markdown: str | Path | None = None,
     append: bool = False,
+    page: str | Path | None = None,
+    pdf: str | Path | None = None,
 ) -> GateRun:
     """Hold reports of audits and dedups against a policy.
 
@@ -152,7 +155,7 @@ def run_gate(
     digests of both files; the policy says how many people clear one. ledger: a file to which every look is added, made
     where there is none: error is shared among all looks, and the audits of one model (`run_audit` with model) are
     pooled. junit, sarif, markdown: files to write. append: the Markdown goes to the end of its file, where others wrote
-    before.
+    before. page: the audit's page anew, with the verdict; pdf: the same by a Chromium that is there.
 
     Raises InputError for a report, policy or ledger that is not sound, UsageError for a file that is both read and
     written, and for limits that are not those of the ledger.
@@ -167,18 +170,20 @@ def run_gate(
     if append and markdown is None:
         raise UsageError("append without markdown: name the file that the Markdown is added to")
     named, walked = _unfolded(named)
-    given = {"junit": junit, "sarif": sarif, "markdown": markdown}
+    given = {"junit": junit, "sarif": sarif, "markdown": markdown, "page": page, "pdf": pdf}
     files = {name: Path(path) for name, path in given.items() if path is not None}
     inputs, reviewed = [path_of(report) for report in named], files_of(reviews)
     kept = {"markdown"} if append else set()
     others = (policy, baseline, accepted, ledger)
     _clear(files, [*inputs, *reviewed, *(path_of(other) for other in others if other is not None)], kept)
+    read = [(path_of(report), report_of(report)) for report in named]
+    shown = _to_show(read) if page or pdf else None
     book = Path(ledger) if ledger is not None else None
     with sole_writer_of(real(book), "--ledger") if book else nullcontext():
         limits = read_policy(Path(policy)) if policy else Policy()
         known = open_ledger(book, limits) if book else None
         result = hold(
-            [(str(path_of(report)), report_of(report)) for report in named],
+            [(str(path), report) for path, report in read],
             limits,
             baseline=report_of(baseline) if baseline else None,
             accepted=read_accepted(Path(accepted)) if accepted else (),
@@ -188,6 +193,8 @@ def run_gate(
         result = _with_what_was_found(result, walked)
         if book and known:
             result = _written_down(result, book, known)
+    if shown and (line := shown(result, files.pop("page", None), files.pop("pdf", None))):
+        result = replace(result, notes=(*result.notes, line))
     run = GateRun(result)
     run.write(**files, append=append)
     return run
@@ -199,8 +206,18 @@ def _written_down(result: GateResult, path: Path, ledger: Ledger) -> GateResult:
     looks = (*ledger.looks, *result.looks)
     reports, attempts = len({look.report for look in looks}), max((look.attempt for look in looks), default=0)
     cut = " What an unfinished write had left at its end was removed." if ledger.cut and result.looks else ""
-    note = f"The ledger {path} has {reports:,} reports in {attempts:,} attempts; digest of its last line: {head}.{cut}"
+    note = (
+        f"The ledger {path} holds {reports:,} judged reports, attempts: {attempts:,}; digest of its last line: "
+        f"{head}.{cut}"
+    )
     return replace(result, notes=(*result.notes, note))
+
+
+def _to_show(reports: Sequence[tuple[Path, Report]]) -> Callable[[GateResult, Path | None, Path | None], str | None]:
+    """What writes the page and the PDF of it. Raises UsageError where it is not plain of which report."""
+    from memaudit.api.gate_page import subject_of, write_gate_page  # a gate without a page loads no template
+
+    return partial(write_gate_page, subject_of(reports))
 
 
 def write_policy(path: str | Path) -> Path:

@@ -80,6 +80,8 @@ class LookupRun:
 def _said(answer: Answer) -> str:
     if answer.matches:
         return ", ".join(f"{match.image_id} ({match.similarity:.3f})" for match in answer.matches)
+    if answer.redrawn:
+        return ", ".join(f"{match.image_id} drawn anew ({match.similarity:.3f})" for match in answer.redrawn)
     return "no match" if answer.status == "ok" else str(answer.status)
 
 

@@ -10,8 +10,10 @@ from memaudit.api.dedup_fates import table_of
 from memaudit.api.notebook import grid
 from memaudit.api.places import AnyStore, store_at
 from memaudit.api.runs import DedupRun
-from memaudit.audit.prompts import Chosen, GroupSizes, Prompt, choose_prompts, write_prompts
+from memaudit.audit.prompts import Chosen, GroupSizes, Prompt, choose_matched, choose_prompts, write_prompts
+from memaudit.errors import UsageError
 from memaudit.folders import sole_writer_of
+from memaudit.store import require_current
 
 _SHOWN = 10
 
@@ -54,13 +56,18 @@ def make_prompts(
     *,
     n: int = 50_000,
     strategy: str = "random",
+    by: str = "caption",
     dedup: str | Path | DedupRun | None = None,
+    held_out: AnyStore | None = None,
     seed: int = 0,
 ) -> Prompts:
     """Choose captions of the training set to generate from.
 
     out: file of JSON lines to write. strategy: random, most-duplicated or mixed; the latter two need `dedup`, a run of
-    this store. Raises UsageError for an unknown strategy, InputError for a store without captions.
+    this store. by: whether `random` is over distinct captions, or over images. held_out: a store of held-out images
+    with captions: half of the prompts are of these, so that an audit with them as its control tests whether the model
+    gives the images of its prompts back more often where it has seen them. Raises UsageError for an unknown strategy,
+    InputError for a store without captions.
 
     >>> store = ma.embed("training.csv", out="store", encoder="thumbnail")
     >>> ma.make_prompts(store, out="prompts.jsonl", n=3)
@@ -68,9 +75,18 @@ def make_prompts(
     """
     with sole_writer_of(Path(out)) if out is not None else nullcontext():
         training = store_at(store)
-        sizes = GroupSizes.read(table_of(dedup, training, "groups.parquet")) if dedup else None
-        prompts = Prompts(choose_prompts(training, n, strategy, sizes, seed))
-        training.require_current()
+        others = None if held_out is None else store_at(held_out)
+        if others is not None:
+            if strategy != "random" or dedup is not None or by != "caption":
+                raise UsageError(
+                    "--held-out draws captions at random on both sides: leave --strategy, --dedup and --by out"
+                )
+            chosen = choose_matched(training, others, n, seed)
+        else:
+            sizes = GroupSizes.read(table_of(dedup, training, "groups.parquet")) if dedup else None
+            chosen = choose_prompts(training, n, strategy, sizes, seed, by)
+        prompts = Prompts(chosen)
+        require_current(training, others)
         if out is not None:
             prompts.write(out)
         return prompts

@@ -16,11 +16,11 @@ from memaudit.api.tables import Table
 from memaudit.errors import EmptyInputError, InconclusiveError, InputError
 from memaudit.faces.stores import template_folders
 from memaudit.files import is_private, whole_file
-from memaudit.report.audit import searched_in
 from memaudit.report.bindings import sha256_in
 from memaudit.report.document import read_report
 from memaudit.report.inconclusive import write_inconclusive
 from memaudit.report.model import (
+    About,
     AuditResults,
     Coverage,
     DedupResults,
@@ -29,10 +29,12 @@ from memaudit.report.model import (
     FaceAuditResults,
     Rate,
     Recall,
+    Redrawn,
     Report,
 )
 from memaudit.report.page import percent, percent_down, percent_up
 from memaudit.report.run_folder import FACE_CROPS, REPORT, THUMBNAILS, keep_for_owner, running
+from memaudit.report.searched import searched_in
 
 _ANOTHER = "{path} is a report of {kind}, which has no run of its own: expected audit, dedup or extraction"
 
@@ -149,6 +151,13 @@ class AuditRun(Run):
         return self.results.paired if self.results else None
 
     @property
+    def redrawn(self) -> Redrawn | None:
+        """Generations that are training images drawn anew, beside the copies; None where the report says nothing of
+        them. Its `measured` tells whether they were looked for."""
+        found = self.results.redrawn if self.results else None
+        return found or None
+
+    @property
     def searched_in(self) -> str:
         """A sentence on which views of the training images were searched."""
         return searched_in(self.report)
@@ -189,6 +198,14 @@ class AuditRun(Run):
         control = self.results.control if isinstance(self.results, AuditResults) else None
         return f"{control.matched.count:,} of {control.matched.n:,} match" if control else ""
 
+    @property
+    def _redrawn(self) -> str:
+        found = self.redrawn
+        if found is None:
+            return ""
+        rate = found.searched
+        return f"{rate.count:,} of {rate.n:,}" if rate else "not measured"
+
     def _cells(self) -> Cells:
         rate = self.rate
         if rate is None:
@@ -200,6 +217,7 @@ class AuditRun(Run):
             (f"{rate.confidence:.0%} interval", bounds),
             ("of their own prompt", paired),
             ("held-out control", self._control),
+            ("re-drawn", self._redrawn),
             ("findings", f"{len(self.findings):,}"),
         ]
 
@@ -345,14 +363,14 @@ class Place:
         self.folder = self._scratch.folder if self._scratch else Path(out or "")
 
     @contextmanager
-    def running(self, kind: str) -> Iterator[None]:
+    def running(self, kind: str, about: About | None = None) -> Iterator[None]:
         """Be the only run in the folder. One that could not measure anything leaves a report that says so, and raises
         InconclusiveError."""
         with running(self.folder, kind):
             try:
                 yield
             except (InconclusiveError, EmptyInputError) as error:
-                write_inconclusive(kind, str(error), self.folder)
+                write_inconclusive(kind, str(error), self.folder, about)
                 raise InconclusiveError(f"inconclusive: {error}") from None
 
     def run(self, kind: type[R], report: Report) -> R:

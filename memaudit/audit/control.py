@@ -19,11 +19,12 @@ from memaudit.audit.families import (
     units_of,
 )
 from memaudit.audit.repeats import draw_of_rows, files_of, picture_digests
-from memaudit.audit.results import Control, Scores
+from memaudit.audit.results import Control, Redrawn, RedrawnControl, Scores
 from memaudit.index import Searcher
+from memaudit.matching.results import RedrawnPairs
 from memaudit.matching.search import Searched
 from memaudit.similarity import top_k
-from memaudit.statistics import greater_rate_p, least_relabelling_p, rate_of, relabelling_p
+from memaudit.statistics import greater_rate_p, least_relabelling_p, rate_by_unit, rate_of, relabelling_p
 from memaudit.store import Store
 from memaudit.types import Coverage, Float32, Int64, Status
 
@@ -35,10 +36,15 @@ _SEARCHED_AGAIN = 10_000_000  # rows x neighbours of a search for all matches of
 
 class HeldOut(NamedTuple):
     """Held-out images after they went the way of generations: what their search gave, and the rows of those that would
-    count as regurgitated."""
+    count as regurgitated. redrawn: their pairs that were looked at for pictures drawn anew; made_redrawn: what these
+    gave of the generations; None where that was not looked for. group: of each training image in a dedup run, -1 for
+    none: those of one are near-duplicates, whatever their embeddings say."""
 
     searched: Searched
     alike: Int64
+    group: Int64 | None = None
+    redrawn: RedrawnPairs | None = None
+    made_redrawn: Redrawn | None = None
 
 
 def measure_control(
@@ -50,15 +56,14 @@ def measure_control(
     prompt: Int64,
     threshold: float,
     held_out: HeldOut,
-) -> Control:
-    """Compare the generations' matches with what held-out images give.
+) -> tuple[Control, RedrawnControl | None]:
+    """Compare the generations' matches with what held-out images give, and those that are re-drawn by themselves.
 
     counted: the generations that are pictures of their own; prompt: the number of each row's prompt. Of the held-out
     images only those with a match are searched again, for all of theirs. A held-out picture that stands there several
     times counts once, and so does a file of several, a film or a sheet, with the nearest of them: it is one observation
-    of chance.
-    Near-duplicates, on whichever side they lie, are one observation in every test, and so are generations that are
-    linked (docs/protocols/audit.md). Blank images are not compared, so they are no control.
+    of chance. Near-duplicates, on whichever side they lie, are one observation in every test, and so are
+    generations that are linked (docs/protocols/audit.md). Blank images are not compared, so they are no control.
     """
     draws = _draws(control)
     own = np.flatnonzero(draws.of_row == np.arange(len(draws.of_row)))
@@ -66,7 +71,7 @@ def measure_control(
     matching = np.union1d(across.controls, draws.of_row[held_out.alike])
     near = _nearest(generations, control, draws.of_row, scores, threshold)
     rows = np.flatnonzero(counted)
-    joined = _joined(near, rows, references, control, own, across.references, threshold)
+    joined = _joined(near, rows, references, control, own, across.references, threshold, held_out.group)
     usable = np.isin(own, matching, invert=True)
     apart = len(np.unique(joined.held_out[usable]))
     why = _too_few(int(usable.sum()), apart)
@@ -75,7 +80,7 @@ def measure_control(
     if not why:
         made = _Made(rows, generations.embeddings(rows), prompt[rows], scores.regurgitated[rows])
         chance = _Chance.of(joined, made, own, matching, threshold)
-    return Control(
+    found = Control(
         matched=rate_of(len(matching), Coverage(len(own), len(own) + draws.unreadable)),
         excluded_controls=len(matching),
         excluded_references=len(across.references),
@@ -92,6 +97,38 @@ def measure_control(
         parts=control.comparable - draws.files,
         families=apart,
     )
+    pairs, redrawn = held_out.redrawn, held_out.made_redrawn
+    if pairs is None or redrawn is None:
+        return found, None
+    side = _Side(joined, draws, own, usable)
+    return found, _of_redrawn(redrawn, pairs, side, generations, prompt, threshold)
+
+
+class _Side(NamedTuple):
+    """The held-out side. own: rows that stand for the draws; usable (own,): near no training image."""
+
+    joined: _Joined
+    draws: _Draws
+    own: Int64
+    usable: NDArray[np.bool_]
+
+
+def _of_redrawn(
+    redrawn: Redrawn, pairs: RedrawnPairs, side: _Side, generations: Store, prompt: Int64, threshold: float
+) -> RedrawnControl:
+    """The same for re-drawn pictures. Of a held-out image whose pairs could not be read nothing is known."""
+    alike = np.unique(side.draws.of_row[pairs.matches().query])
+    unknown = np.setdiff1d(side.draws.of_row[pairs.undecided()], alike)
+    known = side.usable & ~np.isin(side.own, unknown)
+    joined, own = side.joined.only(known), side.own[known]
+    coverage = Coverage(len(own), int(side.usable.sum()) + side.draws.unreadable)
+    matched = rate_by_unit(np.isin(own, alike), joined.held_out, coverage)
+    why = _too_few(len(own), len(np.unique(joined.held_out)))
+    if why:
+        return RedrawnControl(matched, None, why)
+    rows = np.flatnonzero(redrawn.distinct & ~redrawn.undecided)
+    made = _Made(rows, generations.embeddings(rows), prompt[rows], redrawn.found[rows])
+    return RedrawnControl(matched, _Chance.of(joined, made, own, alike, threshold).greater_rate_p, "")
 
 
 def _too_few(usable: int, families: int) -> str:
@@ -208,9 +245,20 @@ class _Joined(NamedTuple):
     held_out: Int64
     key: UInt64
 
+    def only(self, draws: NDArray[np.bool_]) -> _Joined:
+        """With some of the control's draws."""
+        return self._replace(held_out=self.held_out[draws], key=self.key[draws])
+
 
 def _joined(
-    near: _Nearest, counted: Int64, references: Searcher, control: Store, own: Int64, across: Int64, threshold: float
+    near: _Nearest,
+    counted: Int64,
+    references: Searcher,
+    control: Store,
+    own: Int64,
+    across: Int64,
+    threshold: float,
+    group: Int64 | None,
 ) -> _Joined:
     """counted: rows of the generations that are draws of their own; own: those of the held-out draws. The frames of a
     film carry one label between them, that of the one which came first.
@@ -218,15 +266,16 @@ def _joined(
     Memory: the embeddings of the held-out draws and of up to WHOLE training images, or of those that came back.
     """
     hits = np.unique(near.training[near.training >= 0])
-    rows = known_references(references, hits, across, threshold)
+    rows = known_references(references, hits, across, threshold, group)
     vectors = np.concatenate([references.store.embeddings(rows), control.embeddings(own)])
     place = np.full(len(near.training), -1, np.int64)
     training, held_out = near.training >= 0, near.held_out >= 0
     place[training] = np.searchsorted(rows, near.training[training])
     place[held_out] = len(rows) + np.searchsorted(own, near.held_out[held_out])
     weights = np.bincount(place[counted][place[counted] >= 0], minlength=len(vectors))
-    others = families_among_others(references, rows, threshold)
-    families = families_of(vectors, np.arange(len(vectors)) < len(rows), weights, threshold, others)
+    others = families_among_others(references, rows, threshold, group)
+    joins = None if group is None else np.r_[group[rows], np.full(len(own), -1, np.int64)]
+    families = families_of(vectors, np.arange(len(vectors)) < len(rows), weights, threshold, others, joins)
     return _Joined(
         families,
         np.where(place >= 0, families.label[place], -1),

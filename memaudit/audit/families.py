@@ -54,14 +54,21 @@ class Families(NamedTuple):
 
 
 def families_of(
-    vectors: Float32, is_reference: NDArray[np.bool_], weights: Int64, threshold: float, others: int = 0
+    vectors: Float32,
+    is_reference: NDArray[np.bool_],
+    weights: Int64,
+    threshold: float,
+    others: int = 0,
+    group: Int64 | None = None,
 ) -> Families:
     """Join images of both sides that near-duplicates link, in chains.
 
-    weights: how many generations lie nearest to each image. Who stands for a family does not depend on any label: under
+    weights: how many generations lie nearest to each image. group (n,): of a dedup run, which joins as well, -1 for
+    none. Who stands for a family does not depend on any label: under
     the null the labels of the representatives are exchangeable, whether images or whole families were held out.
     """
     label = components(vectors, threshold)
+    label = label if group is None else joined_by(label, group)
     first = one_of_each(label, keys_of(vectors))
     first = first[np.argsort(label[first])]
     return Families(label, np.bincount(label, weights).astype(np.int64), is_reference[first], others)
@@ -136,23 +143,29 @@ def linked(label: Int64, left: Int64, right: Int64) -> Int64:
     return np.asarray(connected_components(graph, directed=False)[1][label], dtype=np.int64)
 
 
-def known_references(references: Searcher, hits: Int64, across: Int64, threshold: float) -> Int64:
+def known_references(
+    references: Searcher, hits: Int64, across: Int64, threshold: float, group: Int64 | None = None
+) -> Int64:
     """Rows of the training images whose families matter: all of them, or those that came back, with their relatives,
-    and those that are near held-out ones."""
+    and those that are near held-out ones. group: of each training image in a dedup run, -1 for none: who is in one with
+    them is a relative."""
     if references.store.comparable <= WHOLE:
         return np.concatenate([block.rows for block in references.store.blocks()])
     near = [hits, across]
     for low in range(0, len(hits), _AT_ONCE):
         found = references.search(references.store.embeddings(hits[low : low + _AT_ONCE]), MOST_RELATIVES, threshold)
         near.append(np.unique(found.rows[found.similarity >= np.float32(threshold)]))
+    if group is not None:
+        wanted = np.unique(group[np.concatenate(near)])
+        near.append(np.flatnonzero(np.isin(group, wanted[wanted >= 0])))
     return np.unique(np.concatenate(near))
 
 
-def families_among_others(references: Searcher, known: Int64, threshold: float) -> int:
+def families_among_others(references: Searcher, known: Int64, threshold: float, group: Int64 | None = None) -> int:
     """How many families the training images that are not `known` form: their number times the mean of 1 ÷ relatives.
 
     From a sample, and not fewer than it tells: too many families on the training side can only make p larger, and
-    so does counting a chain as more than one.
+    so does counting a chain as more than one. group: of a dedup run: no more than it has groups and single images.
     """
     count = references.store.comparable - len(known)
     if count <= 0:
@@ -162,7 +175,16 @@ def families_among_others(references: Searcher, known: Int64, threshold: float) 
         return count
     share = 1 / np.maximum(1, near_duplicates(rows, references, threshold))
     upper = float(share.mean() + _SPREADS * share.std() / np.sqrt(len(share)))
-    return round(count * min(1.0, upper))
+    estimate = round(count * min(1.0, upper))
+    return estimate if group is None else min(estimate, _groups_among_others(group, known, count))
+
+
+def _groups_among_others(group: Int64, known: Int64, count: int) -> int:
+    """Of `count` others: each that is in no group, and each group, once."""
+    other = np.ones(len(group), bool)
+    other[known] = False
+    of_groups = group[other & (group >= 0)]
+    return count - len(of_groups) + len(np.unique(of_groups))
 
 
 def units_of(vectors: Float32, prompt: Int64, family: Int64, threshold: float) -> Int64:
@@ -170,8 +192,13 @@ def units_of(vectors: Float32, prompt: Int64, family: Int64, threshold: float) -
     near-duplicates of each other are linked, in chains. Beyond JOINED of them likeness alone links none."""
     label = components(vectors, threshold) if len(vectors) <= JOINED else np.arange(len(vectors))
     for key in (prompt, family):
-        known = np.flatnonzero(key >= 0)
-        order = known[np.argsort(key[known], kind="stable")]
-        same = np.flatnonzero(np.diff(key[order]) == 0)
-        label = linked(label, label[order[same]], label[order[same + 1]])
+        label = joined_by(label, key)
     return label
+
+
+def joined_by(label: Int64, key: Int64) -> Int64:
+    """The labels after those of rows with one key, from 0 on, are made one."""
+    known = np.flatnonzero(key >= 0)
+    order = known[np.argsort(key[known], kind="stable")]
+    same = np.flatnonzero(np.diff(key[order]) == 0)
+    return linked(label, label[order[same]], label[order[same + 1]])

@@ -10,7 +10,7 @@ from memaudit.types import Float32, Float64, Int64
 
 DIMENSIONS = 64
 CELLS = 3
-SHARE = 20  # generations that a cell must hold: the authors' tau is 20 / m
+SHARE = 20  # a cell must hold more generations: the authors' tau is 20 / m, and a share must be above it
 _ITERATIONS, _STARTS = 100, 10
 
 
@@ -28,7 +28,7 @@ def copying(training: Float32, control: Float32, generations: Float32, seed: int
 
     Principal components of the training sample (64), k-means cells of it (3), in each the Z-scored Mann-Whitney U of
     the distances to the nearest training image of the cell, generations against held-out images; the mean over the
-    cells with at least 20 generations, weighted by their share of the held-out images. Cells without held-out or
+    cells with more than 20 generations, weighted by their share of the held-out images. Cells without held-out or
     training images cannot be judged and are left out, as the authors' code refuses them.
     """
     sides = _components(training, control, generations)
@@ -37,13 +37,13 @@ def copying(training: Float32, control: Float32, generations: Float32, seed: int
     total, weight, used = 0.0, 0.0, 0
     for cell in range(len(centres)):
         t, p, q = (side[own == cell] for side, own in zip(sides, cells, strict=True))
-        if len(q) < SHARE or not len(p) or not len(t):
+        if len(q) <= SHARE or not len(p) or not len(t):
             continue
         score = mann_whitney_z(nearest_distance(q, t), nearest_distance(p, t))
         share = len(p) / len(control)
         total, weight, used = total + share * score, weight + share, used + 1
     if not used:
-        return Copying(None, len(centres), 0, f"C_T: no cell has {SHARE} generations and a held-out image")
+        return Copying(None, len(centres), 0, f"C_T: no cell has more than {SHARE} generations and a held-out image")
     return Copying(total / weight, len(centres), used)
 
 

@@ -32,16 +32,20 @@ _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 @dataclass(frozen=True)
 class Prompted:
     """What a generation was asked for: the training image its prompt was taken from, the prompt, the seed, and how the
-    prompt was chosen: its strategy, and its weight, how many captions it stands for. None: nobody said."""
+    prompt was chosen: its strategy, its weight, how many captions it stands for (None: nobody said), and whether its
+    image is a held-out one."""
 
     reference_id: str
     prompt: str = ""
     seed: str = ""
     strategy: str = ""
     weight: float | None = None
+    held_out: bool = False
 
 
 Pairing = Mapping[str, Prompted]
+HELD_OUT = "held-out"
+"""The stratum of prompts that were taken from held-out images."""
 Pairer = Callable[[Store, Store], Pairing]
 """Pairs a store of generations with a training store. Raises InputError for a pairing that cannot be meant."""
 
@@ -70,8 +74,8 @@ def pairer(file: Path | None, pattern: str | None, metadata: bool) -> Pairer | N
 
 
 def read_pairing(path: str | Path) -> dict[str, Prompted]:
-    """Read generation, image_id and optionally prompt, seed, strategy and weight: a CSV or TSV with a header, JSON
-    lines, a JSON array of objects, or Parquet.
+    """Read generation, image_id and optionally prompt, seed, strategy, stratum and weight: a CSV or TSV with a header,
+    JSON lines, a JSON array of objects, or Parquet.
 
     Keys are what the file calls the generations. Raises InputError for an unreadable file, absent columns, no line at
     all, a line with more fields than columns (an unquoted comma), an empty or a repeated generation.
@@ -110,7 +114,8 @@ def _collected(path: Path, rows: Iterable[NumberedRow]) -> dict[str, Prompted]:
             raise InputError(f"{place}: generation {key!r} occurs twice")
         asked = _asked(target, first_of(row, ("prompt",)).text, first_of(row, ("seed",)).text)
         strategy, weight = storable(first_of(row, ("strategy",)).text), _weight(first_of(row, ("weight",)).text, place)
-        pairing[key] = replace(asked, strategy=strategy, weight=weight)
+        held_out = first_of(row, ("stratum",)).text == HELD_OUT
+        pairing[key] = replace(asked, strategy=strategy, weight=weight, held_out=held_out)
     if not pairing:
         raise InputError(f"pairing {path} has no line that names a generation: name at least one, or leave it out")
     return pairing
@@ -252,7 +257,7 @@ def _line_of(image_id: str, groups: Mapping[str, str | None], named: Pairing) ->
             f"generation {image_id!r} names {groups['generation']!r} by --pairing-pattern, which --pairing lacks"
         )
     asked = _asked(line.reference_id, groups.get("prompt") or line.prompt, groups.get("seed") or line.seed)
-    return replace(asked, strategy=line.strategy, weight=line.weight)
+    return replace(asked, strategy=line.strategy, weight=line.weight, held_out=line.held_out)
 
 
 def _resolved(pairing: dict[str, Prompted], references: Store) -> dict[str, Prompted]:
@@ -314,7 +319,7 @@ def paired_rows(generations: Store, references: Store, pairing: Pairing) -> Int6
     return np.fromiter(rows, dtype=np.int64, count=len(generations))
 
 
-def unknown_images(references: Store, pairing: Pairing, allowed: float) -> tuple[str, ...]:
+def unknown_images(references: Store, pairing: Pairing, allowed: float, what: str = "training") -> tuple[str, ...]:
     """What to say of training images that a pairing names and the store does not have, if of the pairs more than the
     share `allowed` have such: often the names differ by a folder or an extension, so both sides are shown."""
     known = rows_of(references, {entry.reference_id for entry in pairing.values()})
@@ -324,7 +329,7 @@ def unknown_images(references: Store, pairing: Pairing, allowed: float) -> tuple
         return ()
     named, there = _examples(unknown), _examples(list(islice(_iter_ids(references), _EXAMPLES)))
     return (
-        f"{len(unknown):,} training images that the pairing names are not in {references.folder}: it names {named}; "
+        f"{len(unknown):,} {what} images that the pairing names are not in {references.folder}: it names {named}; "
         f"image_ids of the store look like {there}",
     )
 

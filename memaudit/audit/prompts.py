@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,20 +15,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from memaudit.audit.pairing import HELD_OUT
 from memaudit.errors import InputError, UsageError
 from memaudit.files import write_text
 from memaudit.store import Store
 from memaudit.types import Int64, Status
 
 STRATEGIES = ("random", "most-duplicated", "mixed")
+UNITS = ("caption", "image")
+BY_IMAGE = "random by image"
+MATCHED = "matched"  # the strategy of captions of both sides
 _NAME_DIGITS = 6
 
 
 class Prompt(NamedTuple):
     """A caption to generate from. copies: images of its group in the dedup run; 0: no run was given.
 
-    strategy: how it was chosen; stratum: random, or duplicated; weight: how many distinct captions it stands for, 0 for
-    none but itself: of the most duplicated ones no rate of the model follows.
+    strategy: how it was chosen; stratum: random, duplicated, or held-out; weight: how many distinct captions, or
+    images, it stands for, 0 for none but itself: of the most duplicated ones no rate of the model follows, and held-out
+    ones are none of the training set.
     """
 
     prompt: str
@@ -41,13 +47,15 @@ class Prompt(NamedTuple):
 
 @dataclass(frozen=True)
 class Chosen:
-    """The prompts, in order, and what they were chosen from. distinct: captions; counted exactly, or estimated."""
+    """The prompts, in order, and what they were chosen from. distinct: captions; counted exactly, or estimated.
+    held_out: how many of the prompts are held-out captions."""
 
     prompts: tuple[Prompt, ...]
     captioned: int
     images: int
     distinct: int
     estimated: bool
+    held_out: int = 0
 
 
 class GroupSizes:
@@ -68,7 +76,7 @@ class GroupSizes:
                 ids, numbers = batch.column("image_id"), batch.column("group")
                 if ids.null_count or numbers.null_count or not pa.types.is_integer(numbers.type):
                     raise ValueError("an image without a name or without the number of its group")
-                hashes.append(np.fromiter((_hash(i) for i in ids.cast(pa.string()).to_pylist()), np.uint64, len(ids)))
+                hashes.append(np.fromiter((hash_of(i) for i in ids.cast(pa.string()).to_pylist()), np.uint64, len(ids)))
                 groups.append(numbers.to_numpy().astype(np.int64))
         except (OSError, ValueError, pa.ArrowException, KeyError) as error:  # ValueError: bytes that are no text, too
             reason = str(error).partition("\n")[0]
@@ -77,12 +85,23 @@ class GroupSizes:
 
     def of(self, image_id: str) -> tuple[int, int]:
         """The number of the image's group and its size; (-1, 1) for an image that has no near-duplicate."""
-        key = np.uint64(_hash(image_id))
+        key = np.uint64(hash_of(image_id))
         place = int(np.searchsorted(self._hashes, key))
         if place == len(self._hashes) or self._hashes[place] != key:
             return -1, 1
         group = self._groups[place]
         return int(group), int(self._sizes[np.searchsorted(self._numbers, group)])
+
+    def rows(self, store: Store) -> Int64:
+        """The number of the group of each row of a store; -1 for an image that has no near-duplicate."""
+        if not len(self._hashes):
+            return np.full(len(store), -1, np.int64)
+        found = [np.empty(0, np.int64)]
+        for columns in store.iter_columns():
+            keys = np.fromiter((hash_of(image_id) for image_id in columns.image_id), np.uint64, len(columns.image_id))
+            place = np.minimum(np.searchsorted(self._hashes, keys), len(self._hashes) - 1)
+            found.append(np.where(self._hashes[place] == keys, self._groups[place], -1))
+        return np.concatenate(found)
 
 
 class _Best:
@@ -117,30 +136,37 @@ class _Best:
 
 
 def choose_prompts(
-    store: Store, count: int, strategy: str = "random", sizes: GroupSizes | None = None, seed: int = 0
+    store: Store,
+    count: int,
+    strategy: str = "random",
+    sizes: GroupSizes | None = None,
+    seed: int = 0,
+    by: str = "caption",
 ) -> Chosen:
     """Choose `count` captions of comparable images, no caption twice; the same for the same seed, in any order of rows.
 
-    random: each distinct caption is as likely as any other. most-duplicated: one image of each group of the dedup run,
+    random: each distinct caption is as likely as any other; by image: each image is, so that a caption is as likely as
+    it is common. most-duplicated: one image of each group of the dedup run,
     largest group first. mixed: half of these, the rest at random. Memory: a few times `count` captions.
     Raises UsageError for impossible options, InputError for a store without captions.
     """
-    _require_possible(count, strategy, sizes)
+    _require_possible(count, strategy, sizes, by)
     drawn, duplicated = _Best(2 * count), _Best(2 * count)
-    captioned = 0
+    captioned, of_images = 0, _Best(count)
     for prompt in _captioned(store, sizes, seed):
         captioned += 1
-        tie = _hash(f"{seed} {prompt.image_id}")
-        drawn.offer(prompt.prompt, (0, _hash(f"{seed} {prompt.prompt}")), tie, prompt)
+        tie = hash_of(f"{seed} {prompt.image_id}")
+        drawn.offer(prompt.prompt, (0, hash_of(f"{seed} {prompt.prompt}")), tie, prompt)
+        if by == "image":
+            of_images.offer(prompt.image_id, (0, hash_of(f"{seed} image {prompt.image_id}")), tie, prompt)
         if sizes is not None and prompt.copies > 1:
             group, _ = sizes.of(prompt.image_id)
-            duplicated.offer(group, (-prompt.copies, _hash(f"{seed} {group}")), tie, prompt)
-    if not captioned:
-        raise InputError(
-            f"store {store.folder} has no image with a caption: embed a manifest with a column caption, or tars that "
-            "hold a .txt for each image"
-        )
-    distinct = len(drawn.ranked()) if drawn.complete else _estimated(drawn.ranked()[2 * count - 1], 2 * count)
+            duplicated.offer(group, (-prompt.copies, hash_of(f"{seed} {group}")), tie, prompt)
+    _require_captions(store, captioned)
+    distinct = _count_of(drawn, 2 * count)
+    if by == "image":
+        images = [prompt for _, prompt in of_images.ranked()[:count]]
+        return Chosen(_of_images(images, captioned), captioned, len(store), distinct, not drawn.complete)
     wanted = {"random": 0, "most-duplicated": count, "mixed": count // 2}[strategy]
     certain = _first_captions([prompt for _, prompt in duplicated.ranked()], wanted)
     chosen = certain
@@ -161,11 +187,78 @@ def _weighted(chosen: Sequence[Prompt], certain: int, distinct: int, strategy: s
     return (*of_certain, *of_drawn)
 
 
-def _require_possible(count: int, strategy: str, sizes: GroupSizes | None) -> None:
+def _of_images(images: Sequence[Prompt], captioned: int) -> tuple[Prompt, ...]:
+    """A caption that several of the drawn images have stands there once, and for as many images as all of them do."""
+    having = Counter(prompt.prompt for prompt in images)
+    weight = captioned / len(images)
+    return tuple(
+        prompt._replace(strategy=BY_IMAGE, weight=weight * having[prompt.prompt])
+        for prompt in _first_captions(images, len(images))
+    )
+
+
+def choose_matched(store: Store, held_out: Store, count: int, seed: int = 0) -> Chosen:
+    """Half of `count` captions at random of the training set, and as many of images that the model never saw, in an
+    order that tells nobody which are which. A caption that both sets have is on neither side.
+
+    Memory: a few times `count` captions, and 8 bytes for each held-out one.
+    Raises UsageError for fewer than two, InputError for a store without captions of its own.
+    """
+    if count < 2:
+        raise UsageError(f"--n {count} is out of range: expected at least 2, half of them held out")
+    unseen = {hash_of(prompt.prompt) for prompt in _captioned(held_out, None, seed)}
+    _require_captions(held_out, len(unseen))
+    both, drawn, controls, captioned = set[int](), _Best(count), _Best(count), 0
+    for prompt in _captioned(store, None, seed):
+        captioned += 1
+        text = hash_of(prompt.prompt)
+        if text in unseen:
+            both.add(text)
+        else:
+            _offer(drawn, prompt, seed)
+    _require_captions(store, captioned)
+    for prompt in _captioned(held_out, None, seed):
+        if hash_of(prompt.prompt) not in both:
+            _offer(controls, prompt, seed)
+    half = min(count // 2, len(drawn.ranked()), len(controls.ranked()))
+    if not half:
+        raise InputError(f"every caption of {store.folder} or of {held_out.folder} is one of the other set as well")
+    distinct = _count_of(drawn, count)
+    trained, held = ([prompt for _, prompt in side.ranked()[:half]] for side in (drawn, controls))
+    chosen = [
+        *(prompt._replace(strategy=MATCHED, weight=distinct / half) for prompt in trained),
+        *(prompt._replace(strategy=MATCHED, stratum=HELD_OUT) for prompt in held),
+    ]
+    chosen.sort(key=lambda prompt: hash_of(f"{seed} order {prompt.prompt}"))
+    return Chosen(tuple(chosen), captioned, len(store), distinct, not drawn.complete, half)
+
+
+def _offer(best: _Best, prompt: Prompt, seed: int) -> None:
+    best.offer(prompt.prompt, (0, hash_of(f"{seed} {prompt.prompt}")), hash_of(f"{seed} {prompt.image_id}"), prompt)
+
+
+def _count_of(best: _Best, size: int) -> int:
+    """How many distinct keys were offered to one of this size: exactly if all are there, else an estimate."""
+    return len(best.ranked()) if best.complete else _estimated(best.ranked()[size - 1], size)
+
+
+def _require_captions(store: Store, captioned: int) -> None:
+    if not captioned:
+        raise InputError(
+            f"store {store.folder} has no image with a caption: embed a manifest with a column caption, or tars that "
+            "hold a .txt for each image"
+        )
+
+
+def _require_possible(count: int, strategy: str, sizes: GroupSizes | None, by: str) -> None:
     if count < 1:
         raise UsageError(f"--n {count} is out of range: expected at least 1")
     if strategy not in STRATEGIES:
         raise UsageError(f"unknown --strategy {strategy!r}: expected one of {', '.join(STRATEGIES)}")
+    if by not in UNITS:
+        raise UsageError(f"unknown --by {by!r}: expected one of {', '.join(UNITS)}")
+    if by == "image" and strategy != "random":
+        raise UsageError(f"--by image is for --strategy random: {strategy} prompts have chances of their own")
     if strategy != "random" and sizes is None:
         raise UsageError(f"--strategy {strategy} needs --dedup, the folder of a memaudit dedup run of this store")
 
@@ -177,7 +270,7 @@ def _captioned(store: Store, sizes: GroupSizes | None, seed: int) -> Iterator[Pr
             text = " ".join(caption.split())
             if text and status == Status.OK:
                 copies = sizes.of(image_id)[1] if sizes is not None else 0
-                yield Prompt(text, image_id, _hash(f"{seed} seed {image_id}") >> 33, copies)
+                yield Prompt(text, image_id, hash_of(f"{seed} seed {image_id}") >> 33, copies)
 
 
 def _first_captions(prompts: Iterable[Prompt], count: int) -> list[Prompt]:
@@ -196,7 +289,8 @@ def _estimated(last: tuple[tuple[int, int], Prompt], k: int) -> int:
     return round((k - 1) / ((last[0][1] + 1) / 2**64))
 
 
-def _hash(text: str) -> int:
+def hash_of(text: str) -> int:
+    """64 bits, the same on every machine."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from memaudit.audit.repeats import Digests
 from memaudit.matching.calibrated import Calibrated
-from memaudit.matching.results import Matches, Misses, ReferenceViews
+from memaudit.matching.results import Matches, Misses, RedrawnPairs, ReferenceViews
 from memaudit.statistics import WeightedRate
 from memaudit.store import Store
 from memaudit.types import Coverage, EncoderSpec, Float32, Float64, Int64, Rate
@@ -188,23 +188,40 @@ class ByPrompt:
     extrapolated: Extrapolated | None = None
 
     @property
+    def unequal(self) -> bool:
+        """Whether prompts stand for unequal numbers of captions, or for none."""
+        return self.weighted is not None or self.most_duplicated
+
+    @property
     def most_duplicated(self) -> bool:
         """Whether prompts were chosen because their images are repeated: no rate of the model follows."""
         return MOST_DUPLICATED in self.strategies
+
+
+class OwnImages(NamedTuple):
+    """Prompts that gave their own image back: captions of the training set, and held-out ones. p: of so many more on
+    the first side by chance (Fisher, one-sided); None where a side has none. joined: prompts whose image is a
+    near-duplicate of another prompt's, which stands for it."""
+
+    training: Rate
+    held_out: Rate
+    p: float | None
+    joined: int
 
 
 @dataclass(frozen=True)
 class Control:
     """What held-out images say about chance.
 
-    matched: rate of control images that reach the threshold with a training image. excluded: how many held-out and
-    how many training images are near-duplicates across the split: such held-out images are no usable controls.
-    nearer_training, nearer_control: generations whose nearest image at near-duplicate scale is a training or a
-    held-out one. groups: of near-duplicates that these images form, one label each; least_p: the p-value if all their
-    labels were "training". The p-values are None, and `why_no_p` says why, when there are too few held-out images.
-    best_similarity: of each draw among them. duplicates: held-out images that are another's picture again;
-    they count nowhere. parts: further pictures within files (frames, sheets): with their file they are one draw.
-    families: of near-duplicates that the usable ones form.
+    matched: rate of control images that reach the threshold with a training image. excluded: how many held-out and how
+    many training images are near-duplicates across the split: such held-out images are no usable controls.
+    nearer_training, nearer_control: generations whose nearest image at near-duplicate scale is a training or a held-out
+    one. groups: of near-duplicates that these images form, one label each; least_p: the p-value if all their labels
+    were "training". The p-values are None, and `why_no_p` says why, when there are too few held-out images.
+    best_similarity: of each draw among them. duplicates: held-out images that are another's picture again; they count
+    nowhere. parts: further pictures within files (frames, sheets): with their file they are one draw. families: of
+    near-duplicates that the usable ones form. why_no_rate_p: why there is no greater_rate_p, where there are other
+    p-values. own_images: None without held-out prompts.
     """
 
     matched: Rate
@@ -222,6 +239,60 @@ class Control:
     duplicates: int = 0
     parts: int = 0
     families: int = 0
+    why_no_rate_p: str = ""
+    own_images: OwnImages | None = None
+
+
+@dataclass(frozen=True)
+class RedrawnControl:
+    """What held-out images say about chance: how many of the usable ones are called re-drawn, their families of
+    near-duplicates as what is drawn, and Fisher's p of the generations' rate against theirs; None, and why."""
+
+    matched: Rate
+    greater_rate_p: float | None
+    why_no_p: str
+
+
+class NearestHeldOut(NamedTuple):
+    """The held-out image that is most similar to each of some generations, an entry of each column for each `query`."""
+
+    query: Int64
+    row: Int64
+    image_id: NDArray[np.object_]
+    uri: NDArray[np.object_]
+    sha256: NDArray[np.object_]
+    similarity: Float32
+
+
+@dataclass(frozen=True)
+class Redrawn:
+    """Generations that are training images drawn anew: beside the copies, and in none of their figures.
+
+    cut: probability from which a pair counts; source, recall: where that comes from, and how many are found. pairs: all
+    that were looked at, from similarity `floor` on, but for those of files that have a copy; `compared` of
+    them could be read. found (rows,): generations that are re-drawn; undecided: of which a pair could not be read and
+    none is; counted: draws of their own; distinct: one of each picture. searched: rate of generations; by_prompt: of
+    prompts.
+    """
+
+    floor: float
+    cut: float
+    source: str
+    recall: str
+    pairs: RedrawnPairs
+    findings: Matches
+    found: NDArray[np.bool_]
+    undecided: NDArray[np.bool_]
+    counted: NDArray[np.bool_]
+    distinct: NDArray[np.bool_]
+    searched: Rate
+    by_prompt: ByPrompt | None
+    control: RedrawnControl | None = None
+    nearest: NearestHeldOut | None = None
+
+    @property
+    def compared(self) -> Coverage:
+        return self.pairs.coverage
 
 
 class Made(NamedTuple):
@@ -259,6 +330,7 @@ class AuditResult:
     none. seeds: of each generation, as the pairing gives them. compared: how many of the candidates were looked at on
     pixels; None where none were, and `no_pixels` says why. views: their names. misses: the closest that are no matches;
     likeliest_misses: those that are copies most likely, None where pixels were not compared.
+    redrawn: what was found of pictures drawn anew; None: that was not looked for, and `no_redrawn` says why.
     counted: for each row whether `searched` counts it. reference_views: what was searched of the training images.
     grown: what the training set's sources hold by now and its store does not, in a sentence. not_read: what was not
     looked at of generations, held-out and training images, a sentence for each kind. by_prompt: None where no prompt is
@@ -301,6 +373,8 @@ class AuditResult:
     calibrated: Calibrated | None = None
     planted: Planted | None = None
     all_copies: OfAllCopies | None = None
+    redrawn: Redrawn | None = None
+    no_redrawn: str = ""
     model: AuditedModel | None = None
 
     @property

@@ -15,20 +15,23 @@ from memaudit.audit.covariates import measure_covariates
 from memaudit.audit.eidetic import near_duplicates
 from memaudit.audit.metrics import measure_metrics
 from memaudit.audit.neighbour_ratio import neighbour_ratios
+from memaudit.audit.own_images import Given, measure_own_images
 from memaudit.audit.paired import Paired, compare_pairs, paired_rate
 from memaudit.audit.pairing import Prompted, unknown_images
 from memaudit.audit.planted import PlantedQueries, of_all_copies, planted_found
+from memaudit.audit.prompts import GroupSizes
+from memaudit.audit.redrawn import Drawn, measure_redrawn, nearest_held_out
 from memaudit.audit.repeats import Digests, draws_of, files_of, one_of_each, one_of_each_file, picture_digests
-from memaudit.audit.results import AuditedModel, AuditResult, Control, Made, Scores
+from memaudit.audit.results import AuditedModel, AuditResult, Control, Made, Redrawn, Scores
 from memaudit.audit.shortfalls import ALL_SEEN, NO_VIEWS, Unseen, Views, shortfalls, unread_files
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.images.parts import is_of_one_draw
 from memaudit.images.view_names import WHOLE
 from memaudit.index import Searcher
 from memaudit.matching.calibrated import Calibrated, cut_of
-from memaudit.matching.decide import Decided, decide
-from memaudit.matching.plan import MatchPlan, plan_matching
-from memaudit.matching.results import Matches
+from memaudit.matching.decide import Decided, decide, decide_redrawn
+from memaudit.matching.plan import MatchPlan, RedrawnPlan, plan_matching, plan_redrawn
+from memaudit.matching.results import Matches, RedrawnPairs
 from memaudit.matching.search import LEAST_CANDIDATES, Scope, Searched, StoredQueries, search
 from memaudit.matching.shortfalls import cut_archives
 from memaudit.matching.windows import Windows
@@ -37,6 +40,8 @@ from memaudit.statistics import rate_by_unit
 from memaudit.store import Columns, Store, require_same_encoder
 from memaudit.types import Coverage, Int64, Progress, Rate, Status, silent
 
+_UNEQUAL = "prompts stand for unequal numbers of captions: generations are no equal draws, as Fisher's test takes them"
+
 
 @dataclass(frozen=True)
 class AuditOptions:
@@ -44,7 +49,8 @@ class AuditOptions:
     generations, or of training images, above which the audit calls itself inconclusive. metrics: whether to compute
     those of the literature, which needs a control. match: whether candidates are decided on pixels: auto, pixels or
     none; match_from: their least similarity, None: the encoder's own. calibrated: the calibration that threshold and
-    match_from are by, and the cut. model: what made the generations, if somebody says so."""
+    match_from are by, and the cut. model: what made the generations, if somebody says so.
+    groups: of a dedup run of the training set: images of one are a family."""
 
     threshold: float | None = None
     neighbours: int = 10
@@ -54,6 +60,7 @@ class AuditOptions:
     match_from: float | None = None
     calibrated: Calibrated | None = None
     model: AuditedModel | None = None
+    groups: GroupSizes | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,7 @@ class _Way:
 
     scope: Scope
     plan: MatchPlan
+    redrawn: RedrawnPlan
     progress: Progress
 
     @classmethod
@@ -73,11 +81,20 @@ class _Way:
         plan = replace(plan, labelled=options.calibrated is not None)
         searched_in = windows if plan.on_pixels else windows.without_details()
         most = max(options.neighbours, LEAST_CANDIDATES)
-        return cls(Scope(references, threshold, plan.floor, most, searched_in), plan, show)
+        redrawn = plan_redrawn(plan, references.store.encoder.name)
+        scope = Scope(references, threshold, plan.floor, most, searched_in, redrawn.floor)
+        return cls(scope, plan, redrawn, show)
 
     def decide(self, searched: Searched, queries: StoredQueries) -> Decided:
         scope = self.scope
         return decide(searched, queries, scope.references.store, scope.threshold, self.plan, self.progress)
+
+    def decide_redrawn(self, searched: Searched, decided: Decided, queries: StoredQueries) -> RedrawnPairs | None:
+        """None where that is not looked for."""
+        if self.redrawn.floor is None:
+            return None
+        references, regions = self.scope.references.store, self.redrawn.regions
+        return decide_redrawn(searched, decided, queries, references, regions, self.progress)
 
 
 class _Found(NamedTuple):
@@ -96,6 +113,7 @@ class _Found(NamedTuple):
     counted: NDArray[np.bool_]
     distinct: NDArray[np.bool_]
     duplicates: int
+    redrawn: RedrawnPairs | None
 
 
 def audit(
@@ -122,13 +140,18 @@ def audit(
     if options.calibrated is not None:
         options.calibrated.require_fits(references.store.encoder)
     pairing = pairing or {}
+    of_training = {name: each for name, each in pairing.items() if not each.held_out}
+    if control is None and len(of_training) < len(pairing):
+        raise UsageError("the pairing has prompts of held-out images: give these with --control")
     way = _Way.of(references, views.windows, threshold, options, progress)
     views = views._replace(windows=way.scope.windows)
     found = _found(StoredQueries(generations, views.generations), pairing, way, options.neighbours)
     result = _measured(generations, pairing, found, way, unseen)
     held_out = None
     if control is not None:
-        held_out = _held_out(StoredQueries(control, views.control), generations, found, result, way)
+        held_out, result = _held_out(
+            StoredQueries(control, views.control), generations, pairing, found, result, way, options.groups
+        )
     result = replace(
         result,
         digests=_digests(generations, references.store, control),
@@ -146,7 +169,8 @@ def audit(
         *cut_archives("generations", generations.cut),
         *cut_archives("training set", references.store.cut),
         *(cut_archives("control", control.cut) if control is not None else ()),
-        *unknown_images(references.store, pairing, options.max_unmeasured),
+        *unknown_images(references.store, of_training, options.max_unmeasured),
+        *_unknown_held_out(control, pairing, options.max_unmeasured),
         *shortfalls(result, views, found.decided.below, len(pairing), options.max_unmeasured),
         *unread_files(unseen, result.made.total, options.max_unmeasured),
     )
@@ -175,7 +199,8 @@ def with_planted(
 def _found(queries: StoredQueries, pairing: Mapping[str, Prompted], way: _Way, neighbours: int) -> _Found:
     generations, scope = queries.store, way.scope
     columns = generations.all_columns()
-    paired = compare_pairs(generations, scope.references.store, pairing)
+    of_training = {name: each for name, each in pairing.items() if not each.held_out}
+    paired = compare_pairs(generations, scope.references.store, of_training)
     searched = search(queries, scope, paired.candidates(way.plan.prompts_floor), way.progress)
     decided = way.decide(searched, queries)
     matches = decided.matches()
@@ -197,18 +222,46 @@ def _found(queries: StoredQueries, pairing: Mapping[str, Prompted], way: _Way, n
         counted,
         one_of_each(draws, scores.regurgitated),
         int(np.count_nonzero(draws != "") - counted.sum()),
+        way.decide_redrawn(searched, decided, queries),
     )
 
 
-def _held_out(controls: StoredQueries, generations: Store, found: _Found, result: AuditResult, way: _Way) -> Control:
-    """What the images that the model never saw say about chance, searched as the generations were."""
+def _held_out(
+    controls: StoredQueries,
+    generations: Store,
+    pairing: Mapping[str, Prompted],
+    found: _Found,
+    result: AuditResult,
+    way: _Way,
+    groups: GroupSizes | None,
+) -> tuple[Control, AuditResult]:
+    """What the images that the model never saw say about chance, searched as the generations were; and the result with
+    what they say of pictures drawn anew."""
     references, threshold = way.scope.references, way.scope.threshold
     searched = search(controls, way.scope, None, way.progress)
-    alike = way.decide(searched, controls).matched()
-    seen = HeldOut(searched, alike)
-    return measure_control(
+    decided, redrawn = way.decide(searched, controls), result.redrawn
+    group = groups.rows(references.store) if groups else None
+    seen = HeldOut(searched, decided.matched(), group, way.decide_redrawn(searched, decided, controls), redrawn)
+    measured, of_redrawn = measure_control(
         controls.store, references, generations, found.scores, found.distinct, found.asked.prompt, threshold, seen
     )
+    if result.by_prompt is not None and result.by_prompt.unequal:
+        measured = replace(measured, greater_rate_p=None, why_no_rate_p=measured.why_no_p or _UNEQUAL)
+        if of_redrawn is not None:
+            of_redrawn = replace(of_redrawn, greater_rate_p=None, why_no_p=of_redrawn.why_no_p or _UNEQUAL)
+    if any(each.held_out for each in pairing.values()):
+        given = Given(generations, found.asked.prompt, pairing)
+        own = measure_own_images(given, references.store, controls.store, threshold, way.plan)
+        measured = replace(measured, own_images=own)
+    if redrawn is not None:
+        nearest = nearest_held_out(redrawn, generations, controls.store)
+        redrawn = replace(redrawn, control=of_redrawn, nearest=nearest)
+    return measured, replace(result, redrawn=redrawn)
+
+
+def _unknown_held_out(control: Store | None, pairing: Mapping[str, Prompted], allowed: float) -> tuple[str, ...]:
+    held_out = {name: each for name, each in pairing.items() if each.held_out}
+    return unknown_images(control, held_out, allowed, "held-out") if control is not None and held_out else ()
 
 
 def _measured(
@@ -232,7 +285,7 @@ def _measured(
         pictures=found.pictures,
         duplicates=found.duplicates,
         searched=_searched_rate(found, found.counted, len(missing) + sum(unseen[:2])),
-        paired=paired_rate(scores, found.paired, found.asked.prompt, len(pairing)) if pairing else None,
+        paired=paired_rate(scores, found.paired, found.asked.prompt, _of_training(pairing)) if pairing else None,
         control=None,
         inconclusive=(),
         neighbour_ratio=neighbour_ratios(generations, references, matches),
@@ -240,11 +293,25 @@ def _measured(
         seeds=tuple(each.seed for each in found.asked.by_row),
         compared=found.decided.coverage,
         no_pixels=way.plan.why_not,
-        misses=found.decided.misses(),
+        misses=found.decided.misses(() if found.redrawn is None else found.redrawn.matches().query),
         likeliest_misses=found.decided.likeliest_misses() if way.plan.on_pixels else None,
         by_prompt=by_prompt(found.asked, columns, found.counted, scores.regurgitated),
         reference_views=way.scope.windows.searched_with(references.store),
+        redrawn=_redrawn(found, len(missing) + sum(unseen[:2]), way),
+        no_redrawn=way.redrawn.why_not,
     )
+
+
+def _redrawn(found: _Found, lost: int, way: _Way) -> Redrawn | None:
+    if found.redrawn is None or way.redrawn.floor is None:
+        return None
+    drawn = Drawn(found.columns, found.files, found.pictures, found.scores.regurgitated, lost)
+    result = measure_redrawn(found.redrawn, way.redrawn.floor, drawn, found.asked)
+    return replace(result, findings=_with_counts(result.findings, way.scope.references, way.scope.threshold))
+
+
+def _of_training(pairing: Mapping[str, Prompted]) -> int:
+    return sum(not each.held_out for each in pairing.values())
 
 
 def _require_possible(options: AuditOptions, threshold: float) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from memaudit.audit.results import AuditResult, Effort
 from memaudit.embedding.views import ViewStore
+from memaudit.encoders.encoder import Encoder
 from memaudit.matching.shortfalls import unmeasured
 from memaudit.matching.windows import NO_WINDOWS, Windows, lost_views
 from memaudit.store import Store
@@ -17,11 +18,13 @@ _NO_VIEWS = "--views none goes by whole images alone"
 
 
 class Views(NamedTuple):
-    """Views of the generations and of the held-out images, by the same choice; the windows of the training images."""
+    """Views of the generations and of the held-out images, by the same choice; the windows of the training images.
+    encoder: by which more of them can be embedded, where it is at hand."""
 
     generations: ViewStore | None = None
     control: ViewStore | None = None
     windows: Windows = NO_WINDOWS
+    encoder: Encoder | None = None
 
     @property
     def stores(self) -> list[Store]:

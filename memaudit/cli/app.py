@@ -20,6 +20,7 @@ from memaudit.cli import (
     extract,
     faces,
     gate,
+    history,
     index,
     inspect,
     lookup,
@@ -52,6 +53,7 @@ app.command("faces")(faces.faces)
 app.command("lookup")(lookup.lookup)
 app.command("gate")(gate.gate)
 app.command("compare")(compare.compare)
+app.command("history")(history.history)
 app.command("info")(inspect.info)
 app.command("verify")(inspect.verify)
 app.command("doctor")(inspect.doctor)
@@ -102,7 +104,9 @@ def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; no exception of ours or of the interpreter's gets out."""
     try:
         with explaining_imports():
-            result = app(arguments or ["--help"], standalone_mode=False, prog_name="memaudit")
+            result = app(
+                arguments or ["--help"], standalone_mode=False, prog_name="memaudit", obj=["memaudit", *arguments]
+            )
         if result == interrupts.INTERRUPTED or interrupts.seen():  # what typer makes of a KeyboardInterrupt
             raise KeyboardInterrupt
         return result if isinstance(result, int) else 0

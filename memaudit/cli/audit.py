@@ -21,12 +21,16 @@ from memaudit.cli.options import (
     OldMatch,
     OldMatchFrom,
     OutPath,
+    PagePictures,
     ShardRows,
     Threshold,
+    TrainingSetName,
     Unverified,
+    Who,
     Workers,
     renamed,
 )
+from memaudit.cli.stages import audit_stages
 
 if TYPE_CHECKING:
     from memaudit.api.runs import AuditRun
@@ -71,7 +75,11 @@ Planted = Annotated[
     ),
 ]
 Neighbours = Annotated[int, typer.Option("--neighbours", min=1, help="Matches kept for each generation.")]
-Model = Annotated[str | None, typer.Option("--model", help="What made the generations: its name.")]
+DedupRun = Annotated[
+    Path | None,
+    typer.Option("--dedup", help="A memaudit dedup run of the training set: its groups are families in the tests."),
+]
+Model = Annotated[str | None, typer.Option("--model", help="What made the generations: name and version.")]
 ModelDigest = Annotated[
     str | None,
     typer.Option("--model-digest", help="SHA-256 of its weights: gate --ledger pools the audits of one model."),
@@ -104,6 +112,7 @@ SaveCrops = Annotated[bool, typer.Option("--save-crops", help="Write the matched
 
 
 def audit(
+    context: typer.Context,
     generations: Generations,
     against: Against,
     out: OutPath,
@@ -124,6 +133,7 @@ def audit(
     planted: Planted = None,
     model: Model = None,
     model_digest: ModelDigest = None,
+    dedup: DedupRun = None,
     faces: Faces = False,
     face_store: FaceStore = None,
     control_faces: ControlFaces = None,
@@ -133,6 +143,9 @@ def audit(
     faces_by: FacesBy = None,
     save_crops: SaveCrops = False,
     blur_faces: BlurFaces = False,
+    pictures: PagePictures = "embedded",
+    training_set: TrainingSetName = "",
+    who: Who = "",
     encoder: EncoderName = None,
     device: Device = "auto",
     workers: Workers = 0,
@@ -145,13 +158,10 @@ def audit(
     verbose: VerboseFlag = False,
 ) -> None:
     """Test whether generations are near-duplicates of training images. Exit code 3: it could not be measured."""
-    from memaudit.api.auditing import Encoding, FaceChoices, run_audit
+    from memaudit.api.auditing import Encoding, FaceChoices, PageChoices, run_audit
 
-    console, by = Console(as_json, quiet), tuple(faces_by or ())
-    people = FaceChoices(
-        face_store, control_faces, face_encoder, face_false_matches, identity, by, save_crops, wanted=faces
-    )
-    with console.progress() as progress:
+    people = face_store, control_faces, face_encoder, face_false_matches, identity, tuple(faces_by or ()), save_crops
+    with (console := Console(as_json, quiet)).progress(audit_stages(control)) as progress:
         run = run_audit(
             generations,
             against,
@@ -171,18 +181,19 @@ def audit(
             planted=planted,
             model=model,
             model_digest=model_digest,
-            faces=people,
-            blur_faces=blur_faces,
+            dedup=dedup,
+            faces=FaceChoices(*people, wanted=faces),
+            page=PageChoices(pictures, training_set, who, context.obj or (), blur_faces=blur_faces),
             max_unreadable=max_unreadable,
             encoding=Encoding(encoder, device, workers, batch_size, shard_rows, allow_unverified_weights),
             progress=progress,
         )
-    console.result(run.report.content, _text(run))
-    console.end(conclusive=run.conclusive)
+    console.result(run.report.content, _text(run), conclusive=run.conclusive)
 
 
 def _text(run: AuditRun) -> str:
-    lines = [run.headline, *([] if run.of_faces_alone else [run.searched_in]), f"Report: {run.page}"]
+    redrawn = [run.redrawn.headline] if run.redrawn else []
+    lines = [run.headline, *redrawn, *([] if run.of_faces_alone else [run.searched_in]), f"Report: {run.page}"]
     if run.compared_faces and run.templates:
         kept = ", ".join(map(str, run.templates))
         lines.append(f"Biometric templates of people, to be deleted when done: {kept}")

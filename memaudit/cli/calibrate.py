@@ -49,7 +49,7 @@ def propose(
     from memaudit.api.calibrating import propose_labels
 
     console = Console(as_json, quiet)
-    with console.progress() as progress:
+    with console.progress(("looking for pairs", "comparing pixels")) as progress:
         made = propose_labels(
             store,
             out,
@@ -85,7 +85,7 @@ def fit(
     from memaudit.api.calibrating import calibrate
 
     console = Console(as_json, quiet)
-    with console.progress() as progress:
+    with console.progress(("comparing pixels",)) as progress:
         run = calibrate(labels, store, out, against=against, precision=precision, recall=recall, progress=progress)
     console.result(dict(run.as_dict()), "\n".join(_lines(run)))
     console.end(conclusive=run.conclusive)

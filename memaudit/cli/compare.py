@@ -11,7 +11,7 @@ import typer
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag, table
 
 if TYPE_CHECKING:
-    from memaudit.api.comparing import Comparison, Pair
+    from memaudit.api.comparing import Changed, Compared, Comparison, Pair, RedrawnRise
 
 SHOWN = 20
 First = Annotated[Path, typer.Argument(metavar="A", help="report.json of an audit, for example of the earlier model.")]
@@ -25,13 +25,14 @@ def compare(
     from memaudit.api.comparing import compare as run
 
     found = run(a, b)
-    text = "\n".join(_lines(found.a, found.b, found.comparison, found.warnings))
+    text = "\n".join(_lines(found))
     console = Console(as_json, quiet)
     console.result(found.as_dict(), text)
     console.end(conclusive=not found.warnings)
 
 
-def _lines(a: str, b: str, found: Comparison, unsure: Sequence[str]) -> Iterator[str]:
+def _lines(compared: Compared) -> Iterator[str]:
+    a, b, found, unsure = compared.a, compared.b, compared.comparison, compared.warnings
     rates = (found.old, found.new)
     yield table(
         [
@@ -47,11 +48,29 @@ def _lines(a: str, b: str, found: Comparison, unsure: Sequence[str]) -> Iterator
     yield _test(found)
     if found.unit != "prompts":
         yield "Taken for independent: not both reports say which generations are of one prompt, with as many seeds."
+    if compared.caveat:
+        yield f"\nCaveat: {compared.caveat}."
+    if compared.sets:
+        yield compared.sets.sentence
     yield from _matches("Matches only in B", found.gained_matches)
     yield from _matches("Matches only in A", found.lost_matches)
+    yield from _redrawn(found.redrawn)
+    yield from _changes(found.changed_matches)
     from memaudit.api.gating import plain
 
     yield from (f"\nInconclusive: {plain(reason)}" for reason in unsure)
+
+
+def _redrawn(found: RedrawnRise | str) -> Iterator[str]:
+    """Beside the copies: a kind of its own."""
+    if isinstance(found, str):
+        yield f"\nRe-drawn generations: not compared ({found})"
+        return
+    rates = [f"{rate.count:,} of {rate.coverage.measured:,}" for rate in (found.old, found.new)]
+    yield (
+        f"\nRe-drawn generations, which are no copies: {rates[0]} in A, {rates[1]} in B; difference "
+        f"{found.rise.value:+.4%}, {found.rise.low:+.4%} to {found.rise.high:+.4%}, two-sided p = {found.p:.3g}"
+    )
 
 
 def _test(found: Comparison) -> str:
@@ -61,6 +80,17 @@ def _test(found: Comparison) -> str:
         f"McNemar's exact test on {found.n:,} {found.unit} of the same seeds, {found.gained:,} gained and "
         f"{found.lost:,} lost, two-sided: p = {found.p:.3g}"
     )
+
+
+def _changes(pairs: Sequence[Changed]) -> Iterator[str]:
+    from memaudit.api.gating import plain
+
+    if pairs:
+        yield f"\nMatches of another kind: {len(pairs):,}"
+        for each in pairs[:SHOWN]:
+            yield f"  {plain(f'{each.query_id} -> {each.reference_id}: {each.before}, now {each.after}')}"
+        if len(pairs) > SHOWN:
+            yield f"  and {len(pairs) - SHOWN:,} more"
 
 
 def _matches(title: str, pairs: Sequence[Pair]) -> Iterator[str]:

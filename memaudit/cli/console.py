@@ -6,19 +6,21 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
+from memaudit.cli.stages import Stages, Standing
 from memaudit.errors import InconclusiveError
 from memaudit.types import Progress, silent
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
 QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Print no result text and no progress.")]
 VerboseFlag = Annotated[bool, typer.Option("--verbose", "-v", help="Show the traceback of an internal error.")]
+EACH = 30.0  # seconds from line to line where stderr is no terminal
 # C0 and C1 controls, and what turns the direction of writing
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 # Commands to a build server: `::error ...` at the start of a line, `##[error]` and `##vso[...]` anywhere
@@ -57,26 +59,51 @@ class Console:
             _print("\n".join(lines))
 
     @contextmanager
-    def progress(self) -> Iterator[Progress]:
-        """A progress bar on stderr with rate and time left; silent when stderr is no terminal."""
-        if self.quiet or sys.stderr is None or not sys.stderr.isatty():
+    def progress(self, plan: Sequence[str] = ()) -> Iterator[Progress]:
+        """Numbered stages, the share of all and the time left, on stderr: a bar, or where that is no terminal a line
+        each `EACH` seconds. plan: the stages that the run is expected to go through."""
+        if self.quiet or sys.stderr is None:
             yield silent
-            return
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
+        elif not sys.stderr.isatty():
+            yield _in_lines(Stages(plan))
+        else:
+            with _bar() as show:
+                stages = Stages(plan)
+                yield lambda stage, done, total: show(stages.at(stage, done, total))
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        rate = TextColumn("{task.fields[rate]}")
-        with Bar(*columns, rate, TimeRemainingColumn(), console=_stderr(), transient=True) as bar:
-            tasks: dict[str, Any] = {}
 
-            def show(stage: str, done: int, total: int) -> None:
-                if stage not in tasks:
-                    tasks[stage] = bar.add_task(stage, total=total or None, rate="")
-                speed = bar.tasks[bar.task_ids.index(tasks[stage])].speed
-                bar.update(tasks[stage], completed=done, total=total or None, rate=f"{speed:,.0f}/s" if speed else "")
+def _in_lines(stages: Stages) -> Progress:
+    """A line each `EACH` seconds; a run that is shorter says nothing."""
+    last = stages.clock()
 
-            yield show
+    def show(stage: str, done: int, total: int) -> None:
+        nonlocal last
+        standing, now = stages.at(stage, done, total), stages.clock()
+        if now - last >= EACH:
+            last = now
+            _say(standing.line)
+
+    return show
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[Standing], None]]:
+    """One bar for all stages."""
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    fields = ("title", "count", "rate", "remaining")
+    texts = [TextColumn(f"{{task.fields[{name}]}}", markup=False) for name in fields]
+    with Bar(texts[0], BarColumn(), *texts[1:], console=_stderr(), transient=True) as bar:
+        task = bar.add_task("", total=1.0, title="", count="", rate="", remaining="")
+
+        def show(now: Standing) -> None:
+            rate = f"{now.rate:,.0f}/s" if now.rate >= 1 else ""
+            bar.update(
+                task, completed=now.share, title=now.title, count=now.counted, rate=rate, remaining=now.remaining
+            )
+
+        yield show
 
 
 def _stderr() -> Any:

@@ -18,9 +18,13 @@ from memaudit.cli.options import (
     OldMatch,
     OldMatchFrom,
     OutPath,
+    PagePictures,
     Threshold,
+    TrainingSetName,
+    Who,
     renamed,
 )
+from memaudit.cli.stages import dedup_stages
 from memaudit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,6 +71,7 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of clusterings and sampl
 
 
 def dedup(
+    context: typer.Context,
     store: StorePath,
     out: OutPath,
     threshold: Threshold = None,
@@ -91,16 +96,18 @@ def dedup(
     recall_sample: Sample = 1000,
     seed: Seed = 0,
     blur_faces: BlurFaces = False,
+    pictures: PagePictures = "embedded",
+    training_set: TrainingSetName = "",
+    who: Who = "",
     max_unreadable: MaxUnreadable = 0.01,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
     """Find near-duplicates, decide what to keep, and state the recall of finding them."""
-    from memaudit.api.deduping import run_dedup
+    from memaudit.api.deduping import PageChoices, run_dedup
 
-    console = Console(as_json, quiet)
-    with console.progress() as progress:
+    with (console := Console(as_json, quiet)).progress(dedup_stages(against, exhaustive)) as progress:
         run = run_dedup(
             store,
             out,
@@ -122,7 +129,7 @@ def dedup(
             budget=budget,
             recall_sample=recall_sample,
             seed=seed,
-            blur_faces=blur_faces,
+            page=PageChoices(pictures, training_set, who, context.obj or (), blur_faces=blur_faces),
             max_unreadable=max_unreadable,
             progress=progress,
             tell=console.tell,
@@ -132,6 +139,7 @@ def dedup(
 
 def _how(run: DedupRun) -> Iterator[str]:
     """How pairs were found, what each clustering added, and where the report is, for the terminal."""
+    yield from _heard(run)
     yield from _found(run)
     yield f"Report: {run.page}"
 
@@ -141,12 +149,6 @@ def _found(run: DedupRun) -> Iterator[str]:
     if results is None:
         return
     yield from (f"Not looked at: {line}." for line in results.not_read)
-    if results.reviews:
-        heard = results.reviews
-        yield (
-            f"Reviews: {heard.apart:,} pairs ruled out, {heard.together:,} named as copies, of which {heard.added:,} "
-            f"were not found; {heard.left:,} not heeded (doubtful, or past their day), {heard.unknown:,} of others."
-        )
     compared, added = results.comparison, results.pairs_added_by_clustering
     if compared:
         yield f"Method: {results.method}; {compared.backend}."
@@ -173,6 +175,15 @@ def _found(run: DedupRun) -> Iterator[str]:
         )
     if compared and compared.note:
         yield f"Note: {compared.note}."
+
+
+def _heard(run: DedupRun) -> Iterator[str]:
+    if run.results and (reviews := run.results.reviews):
+        yield (
+            f"Reviews: {reviews.apart:,} pairs ruled out, {reviews.together:,} named as copies, of which "
+            f"{reviews.added:,} were not found; {reviews.left:,} not heeded (doubtful, or past their day), "
+            f"{reviews.unknown:,} of others."
+        )
 
 
 def _clusters(value: str, *, exhaustive: bool, by_default: bool) -> int | None:

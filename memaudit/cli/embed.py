@@ -69,7 +69,7 @@ def embed(
     from memaudit.api.stores import embed as run
 
     console = Console(as_json, quiet)
-    with console.progress() as progress:
+    with console.progress(("embedding",)) as progress:
         made = run(
             sources,
             out,

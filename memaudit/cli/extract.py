@@ -42,7 +42,7 @@ def extract(
     from memaudit.api.extracting import run_extract
 
     console = Console(as_json, quiet)
-    with console.progress() as progress:
+    with console.progress(("embedding", "comparing generations of a prompt")) as progress:
         run = run_extract(
             generations,
             out,

@@ -65,7 +65,7 @@ def faces(
     if forget:
         _tell_forgotten(console, out, forget_faces(out, forget))
         return
-    with console.progress() as progress:
+    with console.progress(("embedding",)) as progress:
         if sources:
             found = find_faces(
                 sources,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from memaudit.api.gating import Finding, GateRun
 
 FIRST_LINE = 2_000  # characters
+WIDE, CELL = 100, 32  # columns of the table, and of a figure or a limit in it
 SHOWN = 20  # findings of a list in the text; the files have all
 Reports = Annotated[
     list[Path] | None, typer.Argument(metavar="REPORT.json...", help="Reports of audit or dedup, or folders of them.")
@@ -39,6 +40,10 @@ Reviews = Annotated[
 Junit = Annotated[Path | None, typer.Option("--junit", help="Write the result as JUnit XML.")]
 Sarif = Annotated[Path | None, typer.Option("--sarif", help="Write the result as SARIF 2.1.0.")]
 Markdown = Annotated[Path | None, typer.Option("--markdown", help="Write a summary in Markdown.")]
+Page = Annotated[
+    Path | None, typer.Option("--page", help="Write the audit's page anew, with the verdict; its report stays.")
+]
+Pdf = Annotated[Path | None, typer.Option("--pdf", help="Write that page as a PDF, by a Chromium that is there.")]
 Append = Annotated[
     bool, typer.Option("--append", help="Add the Markdown to the end of its file, as to a job's summary.")
 ]
@@ -56,6 +61,8 @@ def gate(
     junit: Junit = None,
     sarif: Sarif = None,
     markdown: Markdown = None,
+    page: Page = None,
+    pdf: Pdf = None,
     append: Append = False,
     annotations: Annotations = False,
     init: Init = None,
@@ -67,7 +74,7 @@ def gate(
     from memaudit.api.gating import run_gate, write_policy
 
     console = Console(as_json, quiet)
-    others = (reports, policy, baseline, accepted, reviews, ledger, junit, sarif, markdown, annotations)
+    others = (reports, policy, baseline, accepted, reviews, ledger, junit, sarif, markdown, page, pdf, annotations)
     if init:
         if any(others):
             raise UsageError("--init writes a policy and judges nothing: give it alone, then gate with --policy")
@@ -75,7 +82,7 @@ def gate(
         return
     if annotations and as_json and reports:
         raise UsageError("--annotations prints lines, and --json one object and nothing else: choose one")
-    files = {"junit": junit, "sarif": sarif, "markdown": markdown}
+    files = {"junit": junit, "sarif": sarif, "markdown": markdown, "page": page, "pdf": pdf}
     result = run_gate(
         reports or [],
         policy,
@@ -94,13 +101,38 @@ def gate(
 
 
 def _lines(result: GateRun) -> Iterator[str]:
-    """What is printed where no terminal is: a line for each rule, so that a log can be searched."""
+    """What is printed where no terminal is: a table of `WIDE` columns, and a line for each rule, so that a log can be
+    searched."""
     yield f"{_first_line(result)}\n"
-    rows = [("", "rule", "figure", "limit", "")]
-    rows += [(str(r.outcome), r.rule, r.figure, r.limit, f"{_of(r.report, result)}{r.sentence}") for r in result.rules]
+    rows = [("", "rule", "figure", "limit", "of" if _several(result) else "")]
+    rows += [
+        (str(r.outcome), r.rule, _cut(r.figure, CELL), _cut(r.limit, CELL), _number(r.report, result))
+        for r in result.rules
+    ]
     yield table(rows)
+    yield "\nWhy:"
+    yield from (f"  {r.outcome} {r.rule}: {_of(r.report, result)}{r.sentence}" for r in result.rules)
     yield from _particulars(result)
     yield f"\nVerdict: {result.verdict}"
+
+
+def _cut(text: str, most: int) -> str:
+    """A cell that keeps the table narrow; the sentence below it has it whole, and so have the files."""
+    from memaudit.api.gating import plain
+
+    return plain(text, most)
+
+
+def _number(report: str, result: GateRun) -> str:
+    """Which of several reports a rule is about, by its number in the list below."""
+    if not _several(result):
+        return ""
+    return str(result.reports.index(report) + 1) if report in result.reports else "all"
+
+
+def _several(result: GateRun) -> bool:
+    """Whether rules are about more than one report, and all of them together."""
+    return len({rule.report for rule in result.rules}) > 2
 
 
 def _first_line(result: GateRun) -> str:
@@ -112,7 +144,7 @@ def _first_line(result: GateRun) -> str:
 
 def _of(report: str, result: GateRun) -> str:
     """The report's name where there are several."""
-    return f"{report}: " if len({rule.report for rule in result.rules}) > 2 else ""
+    return f"{report}: " if _several(result) else ""
 
 
 def _particulars(result: GateRun) -> Iterator[str]:
@@ -121,7 +153,8 @@ def _particulars(result: GateRun) -> Iterator[str]:
     if result.both_counts:
         yield f"\n{result.both_counts}"
     yield "\nJudged:"
-    yield from (f"  {plain(path, FIRST_LINE)}" for path in result.reports)
+    numbers = [f"{number}  " if _several(result) else "" for number in range(1, len(result.reports) + 1)]
+    yield from (f"  {n}{plain(path, FIRST_LINE)}" for n, path in zip(numbers, result.reports, strict=True))
     yield from _listed("New since the baseline", result.result.new)
     yield from _listed("Accepted by a person", result.result.accepted)
     yield from _listed("Reviewed by people", [each for each in result.result.reviewed if not each.accepted])

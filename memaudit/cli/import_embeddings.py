@@ -41,7 +41,7 @@ def import_(
     from memaudit.api.stores import import_embeddings
 
     console = Console(as_json, quiet)
-    with console.progress() as progress:
+    with console.progress(("importing",)) as progress:
         made = import_embeddings(
             embeddings,
             out,

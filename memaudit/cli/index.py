@@ -35,7 +35,7 @@ def index(
     from memaudit.api.indexes import build_index
 
     console = Console(as_json, quiet)
-    with console.progress() as progress:
+    with console.progress(("training", "indexing", "measuring recall")) as progress:
         built = build_index(store, out, recipe=recipe, update=update, progress=progress)
     console.result({"index": str(out), **built.manifest}, _text(out, built.manifest))
 

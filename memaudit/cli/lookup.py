@@ -63,7 +63,7 @@ def lookup(
     from memaudit.api.looking_up import FOUND, NOTHING, UNDECIDED, run_lookup
 
     console = Console(as_json, quiet)
-    with console.progress() as progress:
+    with console.progress(("looking up",)) as progress:
         found = run_lookup(
             images,
             against,
@@ -88,6 +88,8 @@ def _text(run: LookupRun) -> str:
     lines = [line for answer in found.images for line in _lines(answer)]
     lines += [f"not decided: {reason}" for reason in found.undecided]
     lines += _pixels_line(found.pixels)
+    if found.redrawn.floor is None:
+        lines.append(f"Re-drawn pictures were not looked for: {found.redrawn.why_not}.")
     if found.index:
         near = found.index.near
         lines.append(f"The index finds {near.at_1:.2%} of near-duplicates (measured on {near.rows:,} queries).")
@@ -109,6 +111,11 @@ def _pixels_line(pixels: OnPixels) -> list[str]:
 def _lines(answer: Answer) -> list[str]:
     if answer.status != "ok":
         return [f"{answer.image}: {answer.status}"]
+    if answer.redrawn:
+        count, first = len(answer.redrawn), answer.redrawn[0]
+        images = "a training image" if count == 1 else f"{count} training images"
+        said = f"{answer.image}: no copy, but {images} drawn anew (probability {first.probability:.2f})"
+        return [said, *(f"  {_match(match)}" for match in answer.redrawn)]
     if not answer.matches:
         near = answer.nearest
         return [
@@ -120,7 +127,8 @@ def _lines(answer: Answer) -> list[str]:
 
 def _match(match: LookupMatch) -> str:
     fate = match.dedup
-    how = f"{match.kind}, seen on pixels" if match.verified else f"{match.kind}, by embeddings"
+    by = "seen on pixels" if match.verified else "no copy" if match.kind == "re-drawn" else "by embeddings"
+    how = f"{match.kind}, {by}"
     parts = [f"{match.similarity:.3f}", match.image_id, f"({match.view}; {how})", match.uri, match.caption]
     if fate is not None:
         witness = f", witness {fate.witness_id}" if fate.decision == "drop" else ""

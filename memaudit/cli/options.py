@@ -40,6 +40,14 @@ Calibration = Annotated[
 OldMatch = Annotated[str | None, typer.Option("--verify", hidden=True)]
 OldMatchFrom = Annotated[float | None, typer.Option("--verify-from", hidden=True)]
 BlurFaces = Annotated[bool, typer.Option("--blur-faces", help="Make faces unrecognisable in the report's pictures.")]
+PagePictures = Annotated[
+    str, typer.Option("--pictures", help="embedded in report.html, which is one file then, or beside it.")
+]
+TrainingSetName = Annotated[
+    str,
+    typer.Option("--training-set", help="Name and version of the training set.", show_default="its folder's name"),
+]
+Who = Annotated[str, typer.Option("--who", help="Who runs this, for the report.")]
 T = TypeVar("T")
 
 

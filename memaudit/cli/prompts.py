@@ -13,7 +13,12 @@ StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="The training s
 OutFile = Annotated[Path, typer.Option("--out", help="JSON lines to write: what to generate, and what it belongs to.")]
 Count = Annotated[int, typer.Option("--n", help="Prompts to choose.")]
 Strategy = Annotated[str, typer.Option("--strategy", help="random, most-duplicated or mixed.")]
+By = Annotated[str, typer.Option("--by", help="What is drawn by --strategy random: caption or image.")]
 DedupRun = Annotated[Path | None, typer.Option("--dedup", help="Folder of a memaudit dedup run: its group sizes.")]
+HeldOut = Annotated[
+    Path | None,
+    typer.Option("--held-out", help="A store of held-out images with captions: half of the prompts are theirs."),
+]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the choice.")]
 
 
@@ -22,7 +27,9 @@ def prompts(
     out: OutFile,
     n: Count = 50_000,
     strategy: Strategy = "random",
+    by: By = "caption",
     dedup: DedupRun = None,
+    held_out: HeldOut = None,
     seed: Seed = 0,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -31,12 +38,14 @@ def prompts(
     """Choose captions of the training set to generate from, in a file that audit --pairing reads."""
     from memaudit.api.prompting import make_prompts
 
-    chosen = make_prompts(store, out, n=n, strategy=strategy, dedup=dedup, seed=seed).chosen
+    chosen = make_prompts(store, out, n=n, strategy=strategy, by=by, dedup=dedup, held_out=held_out, seed=seed).chosen
     about = "about " if chosen.estimated else ""
     few = "" if len(chosen.prompts) == n else f" ({n:,} were asked for)"
+    held = f"; {chosen.held_out:,} of them are held-out captions" if chosen.held_out else ""
     value = {
         "out": str(out),
         "prompts": len(chosen.prompts),
+        "held_out": chosen.held_out,
         "captions": chosen.distinct,
         "captions_estimated": chosen.estimated,
         "images_with_caption": chosen.captioned,
@@ -44,7 +53,7 @@ def prompts(
     }
     text = (
         f"{len(chosen.prompts):,} prompts{few} in {out}, from {about}{chosen.distinct:,} distinct captions of "
-        f"{chosen.captioned:,} captioned images of {chosen.images:,}.\n"
+        f"{chosen.captioned:,} captioned images of {chosen.images:,}{held}.\n"
         "Name each image after its line's generation (000017.png), and audit with --pairing; with several seeds for "
         "each prompt, 000017_3.png, add --pairing-pattern '{generation}_{seed}.png'."
     )

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from memaudit.api.gating import GateRun, Verdict, plain
 
+WIDE = 100  # columns at most: lines of a table that is wider are hard to follow
 _STYLES = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.INCONCLUSIVE: "yellow"}
 
 
@@ -19,6 +20,7 @@ def print_table(result: GateRun, first: str, particulars: Sequence[str]) -> None
     No word of a report is markup.
     """
     console = Console(highlight=False)
+    console.width = min(console.width, WIDE)
     console.print(Text(first, style=_STYLES[result.verdict]))
     for report in dict.fromkeys(rule.report for rule in result.rules):
         console.print(_table(report, result))

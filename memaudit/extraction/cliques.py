@@ -24,13 +24,13 @@ def largest_clique(adjacent: NDArray[np.bool_], least: int, steps: int = STEPS) 
     No members if there is none so large. Positions of too low a degree are pruned first, again and again, then each
     branch is bounded by a greedy colouring (Tomita & Seki 2003). Memory: n^2 bits.
     """
-    kept = _pruned(adjacent, max(1, least))
+    kept = pruned(adjacent, max(1, least))
     search = _Search([_bits(row) for row in adjacent[np.ix_(kept, kept)]], max(1, least) - 1, steps)
     search.run()
     return Clique(tuple(int(kept[i]) for i in sorted(search.best)), search.steps > 0)
 
 
-def _pruned(adjacent: NDArray[np.bool_], least: int) -> NDArray[np.int64]:
+def pruned(adjacent: NDArray[np.bool_], least: int) -> NDArray[np.int64]:
     """Positions that have at least `least` - 1 neighbours among those that are left."""
     links = adjacent & ~np.eye(len(adjacent), dtype=bool)
     kept = np.arange(len(links))

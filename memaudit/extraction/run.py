@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from memaudit.audit.pairing import Pairing, prompt_of, stem_of
 from memaudit.embedding.reconcile import bytes_of
-from memaudit.errors import EmptyInputError, InputError, UsageError
+from memaudit.encoders.encoder import Regions
+from memaudit.errors import EmptyInputError, InputError, MissingDependencyError, UsageError
 from memaudit.extraction.cliques import largest_clique
+from memaudit.extraction.kinds import LOOKED_AT, Common, common_picture, kept_small
 from memaudit.extraction.patches import Pixels, distance_of, patched_squares, squares_within, tiles_of
 from memaudit.extraction.results import Extraction, PromptCluster
 from memaudit.images.decode import UnreadableImageError, decode, is_blank
@@ -21,6 +24,7 @@ from memaudit.images.image_ref import ImageRef, first_frames_line
 from memaudit.images.parts import count_frames
 from memaudit.images.passed_over import PassedOver
 from memaudit.images.reading import ArchiveCutError
+from memaudit.matching.kinds import COPIES, Kind
 from memaudit.matching.shortfalls import cut_archives
 from memaudit.statistics import rate_of
 from memaudit.store import content_digest
@@ -44,19 +48,22 @@ def extract(
     pattern: re.Pattern[str] | None = None,
     named: Pairing | None = None,
     options: ExtractOptions = ExtractOptions(),
+    regions: Regions | str = "no encoder is at hand",
     progress: Progress = silent,
     passed: PassedOver | None = None,
 ) -> Extraction:
-    """Look for cliques among the generations of each prompt: at least `clique` of them, each close to every other.
+    """Look for cliques among the generations of each prompt: at least `clique` of them, each close to every other;
+    where there is none, for some of the first `LOOKED_AT` that are copies of each other, or one picture drawn anew.
 
     The prompt of a generation is what `pattern` reads from its name, or its line in `named`, or else its caption. Blank
     generations are out of scope; an archive that ends early makes the result inconclusive. Memory: the names of all
     generations, and the pixels of those of one prompt.
-    passed: counts what the source of the generations holds beside images; complete after the last of them.
+    regions: those of sscd, or why pictures drawn anew are not looked for. passed: counts what the source of the
+    generations holds beside images; complete after the last of them.
     Raises UsageError for impossible options, InputError if it is not known which generations belong together.
     """
     require_possible(options)
-    tally = _Tally([], 0)
+    tally = _Tally([], 0, regions=regions)
     by_prompt = _by_prompt(_that_are_there(generations, tally), pattern, named or {})
     clusters = []
     for number, (prompt, refs) in enumerate(by_prompt.items()):
@@ -80,11 +87,19 @@ def require_possible(options: ExtractOptions) -> None:
 @dataclass
 class _Tally:
     """What was come across: names of generations with the digests of their files, and rows that are there because an
-    archive ends early; films: files of which the first frame is compared."""
+    archive ends early; films: files of which the first frame is compared; crowded: prompts with more generations than
+    are looked at for what is no verbatim copy; regions: as of `extract`; no_pixels: why nothing but those is found."""
 
     files: list[tuple[str, str]]
     cut: int
     films: int = 0
+    crowded: int = 0
+    regions: Regions | str = ""
+    no_pixels: str = ""
+
+    @property
+    def no_redrawn(self) -> str:
+        return self.no_pixels or (self.regions if isinstance(self.regions, str) else "")
 
 
 def _that_are_there(generations: Iterable[ImageRef], tally: _Tally) -> Iterator[ImageRef]:
@@ -121,18 +136,19 @@ def _by_prompt(
 
 
 class _Read(NamedTuple):
-    """The generations of a prompt that can be compared, and how many cannot."""
+    """The generations of a prompt that can be compared, and how many cannot; small: the first `LOOKED_AT`."""
 
     refs: list[ImageRef]
     files: list[str]
     pixels: list[Pixels]
+    small: list[Image.Image]
     unreadable: int
     blank: int
 
 
 def _read(refs: list[ImageRef], tally: _Tally) -> _Read:
     """Decode images; `tally` collects their names and the digests of their files, and how many an archive cut off."""
-    kept, files, pixels = list[ImageRef](), list[str](), list[Pixels]()
+    kept, files, pixels, small = list[ImageRef](), list[str](), list[Pixels](), list[Image.Image]()
     unreadable = blank = 0
     for ref in refs:
         digest = ""
@@ -151,8 +167,10 @@ def _read(refs: list[ImageRef], tally: _Tally) -> _Read:
                 kept.append(ref)
                 files.append(digest)
                 pixels.append(tiles_of(image))
+                if len(small) < LOOKED_AT:
+                    small.append(kept_small(image))
         tally.files.append((ref.image_id, digest))
-    return _Read(kept, files, pixels, unreadable, blank)
+    return _Read(kept, files, pixels, small, unreadable, blank)
 
 
 def _cluster(prompt: str, refs: list[ImageRef], options: ExtractOptions, tally: _Tally) -> PromptCluster:
@@ -160,6 +178,8 @@ def _cluster(prompt: str, refs: list[ImageRef], options: ExtractOptions, tally: 
     squares = patched_squares(read.pixels) if len(read.pixels) >= options.clique else np.zeros((0, 0), np.int64)
     close = squares <= squares_within(options.threshold)
     clique = largest_clique(close, options.clique)
+    found = None if clique.members else _common(read, options, tally)
+    clique = found.clique if found else clique
     chosen = list(clique.members)
     inside = _inside(squares, chosen)
     return PromptCluster(
@@ -175,7 +195,22 @@ def _cluster(prompt: str, refs: list[ImageRef], options: ExtractOptions, tally: 
         mean_distance=float(distance_of(inside).mean()) if chosen else None,
         largest_distance=float(distance_of(inside).max()) if chosen else None,
         proven=clique.proven,
+        kind=found.kind if found else Kind.VERBATIM,
+        probability=found.probability if found else None,
+        boxes=found.boxes if found else (None,) * len(chosen),
     )
+
+
+def _common(read: _Read, options: ExtractOptions, tally: _Tally) -> Common | None:
+    """What the pixels do not show at the same places; nothing where OpenCV is missing, which is noted."""
+    if tally.no_pixels or len(read.small) < options.clique:
+        return None
+    tally.crowded += len(read.refs) > LOOKED_AT
+    try:
+        return common_picture(read.small, options.clique, None if isinstance(tally.regions, str) else tally.regions)
+    except MissingDependencyError as error:
+        tally.no_pixels = str(error)
+        return None
 
 
 def _inside(squares: Int64, members: list[int]) -> Int64:
@@ -188,20 +223,41 @@ def _result(clusters: list[PromptCluster], tally: _Tally, options: ExtractOption
     read = sum(cluster.compared for cluster in clusters)
     coverage = Coverage(read, read + sum(cluster.unreadable for cluster in clusters) + passed.pictures)
     prompts = Coverage(len(tested), len(clusters))
-    memorised = sorted(
-        (cluster for cluster in tested if cluster.members), key=lambda c: (c.mean_distance, -len(c.members), c.prompt)
-    )
+    found = sorted((cluster for cluster in tested if cluster.members), key=_gravity)
+    redrawn = sum(cluster.redrawn for cluster in found)
     return Extraction(
         threshold=options.threshold,
         clique=options.clique,
         digest=content_digest(tally.files),
         coverage=coverage,
-        memorised=rate_of(len(memorised), prompts),
-        clusters=tuple(memorised),
+        memorised=rate_of(len(found) - redrawn, prompts),
+        clusters=tuple(found),
         blank=sum(cluster.blank for cluster in clusters),
-        not_read=tuple(filter(None, (*passed.lines, first_frames_line(tally.films)))),
+        not_read=tuple(filter(None, (*passed.lines, first_frames_line(tally.films), *_not_looked_at(tally)))),
         inconclusive=(*cut_archives("generations", tally.cut), *_shortfalls(coverage, prompts, tested, options)),
+        redrawn=None if tally.no_redrawn else rate_of(redrawn, prompts),
+        no_redrawn=tally.no_redrawn,
     )
+
+
+def _gravity(cluster: PromptCluster) -> tuple[int, float, int, str]:
+    """Graver kinds first, then the closest."""
+    kinds = (*COPIES, Kind.REDRAWN)
+    return kinds.index(cluster.kind), cluster.mean_distance or 0.0, -len(cluster.members), cluster.prompt
+
+
+def _not_looked_at(tally: _Tally) -> list[str]:
+    lines = []
+    if tally.no_pixels:
+        lines.append(f"templates, parts and pictures drawn anew: {tally.no_pixels}")
+    elif tally.no_redrawn:
+        lines.append(f"pictures drawn anew: {tally.no_redrawn}")
+    if tally.crowded:
+        lines.append(
+            f"templates, parts and pictures drawn anew beyond the first {LOOKED_AT} generations: {tally.crowded:,} "
+            "prompts have more"
+        )
+    return lines
 
 
 def _shortfalls(

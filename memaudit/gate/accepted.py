@@ -39,7 +39,8 @@ class Accepted:
     """One entry of an accepted.toml: a generation, by its query_id or its prompt, and a training image.
 
     kind: of the match that was looked at. Without one an entry covers near-duplicates, partial copies and templates,
-    but neither verbatim copies nor faces. training_set: the digest of the only training set that it is about.
+    but neither verbatim copies nor faces nor what is re-drawn. training_set: the digest of the only training set that
+    it is about.
     """
 
     reference_id: str

@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 from memaudit.gate.effort import judge_effort, misses_rule
 from memaudit.gate.policy import AuditPolicy
 from memaudit.gate.rates import judge_rate, open_count, queries
+from memaudit.gate.redrawn import judge_redrawn
 from memaudit.gate.subjects import about_faces, measured_by, of_subject, subject_places
 from memaudit.gate.thresholds import copy_detection_rule, threshold_rule
 from memaudit.gate.verdict import RuleResult, Verdict, coverage_rule, unmeasured
@@ -25,7 +26,7 @@ def judge_audit(name: str, report: Report, policy: AuditPolicy, accepted: Collec
     if results is None:
         yield unmeasured(name, "max_findings", f"{policy.max_findings:,}")
         return
-    accepted = of_subject(report, accepted)
+    waived, accepted = accepted, of_subject(report, accepted)
     yield _findings(name, report, results, accepted, policy)
     yield judge_rate(name, report, results, accepted, policy)
     yield coverage_rule(name, "min_coverage", report.coverage, policy.min_coverage, "generations")
@@ -40,6 +41,7 @@ def judge_audit(name: str, report: Report, policy: AuditPolicy, accepted: Collec
     yield threshold_rule(name, "audit", report, policy.max_threshold)
     if isinstance(results, AuditResults):
         yield from judge_effort(name, report, results, policy)
+        yield from judge_redrawn(name, report, results, waived, policy)
     if policy.max_verbatim is not None:
         yield _verbatim(name, report, results, accepted, policy.max_verbatim)
     if policy.max_miss_probability is not None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
-from memaudit.gate.comparison import FISHER, PROMPTS, Audited, Comparison, compare, obstacle
+from memaudit.gate.comparison import FISHER, PROMPTS, Audited, Comparison, caveat, compare, obstacle
 from memaudit.gate.policy import BaselinePolicy
 from memaudit.gate.provenance import ALL_REPORTS
 from memaudit.gate.rates import confident
-from memaudit.gate.subjects import looked_at_faces, measured_by, of_subject
+from memaudit.gate.subjects import looked_at_faces, measured_by, of_subject, training_set_of
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
 from memaudit.report.model import AuditResults, Report
 
@@ -19,7 +19,7 @@ def judge_rise(name: str, new: Audited, old: Audited, policy: BaselinePolicy) ->
     Passes if the upper bound of the rise is within the margin; fails if the rise found is above it and more than chance
     explains; else inconclusive, as it is where the two audits cannot be compared.
     """
-    why = _why_not(old.report, new.report)
+    why = _why_not(old.report, new.report) or _not_allowed(old.report, new.report, policy)
     if why:
         sentence = f"The baseline cannot be compared with this audit: {why}."
         return unmeasured(name, "max_rise", f"{policy.max_rise:.4%}", sentence), None
@@ -27,9 +27,17 @@ def judge_rise(name: str, new: Audited, old: Audited, policy: BaselinePolicy) ->
     outcome = _outcome(found, policy)
     accepted = [len(of_subject(each.report, each.accepted)) for each in (new, old)]
     without = f" Without the {accepted[0]:,} matches that people cleared, and {accepted[1]:,} of the baseline."
-    sentence = f"{_figures(found)}; {_ending(found, outcome, policy)}{without if any(accepted) else ''}"
+    but = f" But {caveat(old.report, new.report)} (the policy allows it)." if caveat(old.report, new.report) else ""
+    sentence = f"{_figures(found)}; {_ending(found, outcome, policy)}{without if any(accepted) else ''}{but}"
     result = RuleResult(name, "max_rise", outcome, f"{found.rise.high:+.4%}", f"{policy.max_rise:+.4%}", sentence)
     return result, found
+
+
+def _not_allowed(old: Report, new: Report, policy: BaselinePolicy) -> str:
+    """Another training set is compared with where the policy names it: who gates a release must have meant that."""
+    named = training_set_of(old) in (policy.training_sets or ())
+    said = caveat(old, new)
+    return f"{said}, or name that of the baseline in training_sets of [baseline]" if said and not named else ""
 
 
 def judge_release(old: Report | None, policy: BaselinePolicy) -> RuleResult:
@@ -95,3 +103,23 @@ def _ending(found: Comparison, outcome: Verdict, policy: BaselinePolicy) -> str:
         Verdict.FAIL: f"the rise of {found.rise.value:.4%} is above the margin, and more than chance explains.",
         Verdict.INCONCLUSIVE: f"{bound}: too few {found.unit} to show that it stays within the margin.",
     }[outcome]
+
+
+def judge_redrawn_rise(name: str, comparison: Comparison, policy: BaselinePolicy) -> RuleResult:
+    """The same of generations that are re-drawn, each one for itself: prompts are not compared with themselves."""
+    rule, margin = "max_redrawn_rise", policy.max_redrawn_rise
+    limit = f"{margin:+.4%}"
+    if isinstance(comparison.redrawn, str):
+        sentence = f"The baseline cannot be compared with this audit by re-drawn generations: {comparison.redrawn}."
+        return unmeasured(name, rule, limit, sentence)
+    found = comparison.redrawn
+    before, after, rise = found.old, found.new, found.rise
+    outcome = Verdict.PASS if rise.high <= margin else Verdict.INCONCLUSIVE
+    if outcome is not Verdict.PASS and rise.value > margin and found.p_rise <= 1 - policy.confidence:
+        outcome = Verdict.FAIL
+    sentence = (
+        f"{after.count:,} of {after.coverage.measured:,} generations are re-drawn, {before.count:,} of "
+        f"{before.coverage.measured:,} were (Fisher's exact p = {found.p_rise:.2g}); with {policy.confidence:.0%} "
+        f"confidence the rate rose by at most {rise.high:.4%}."
+    )
+    return RuleResult(name, rule, outcome, f"{rise.high:+.4%}", limit, sentence)

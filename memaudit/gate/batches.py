@@ -82,6 +82,7 @@ def _method(report: Report, results: AuditResults) -> str:
         "searched": views.searched if views else [],
         "match_from": effort.match_from if effort else None,
         "pixels": results.verified is not None,
+        "strategies": results.by_prompt.strategies if results.by_prompt else [],
     }
     return digest_of(canonical(to_builtins(value)))
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import NamedTuple
 
 from memaudit.gate.provenance import identity_of
-from memaudit.gate.rates import open_count, open_prompts, require_prompts
+from memaudit.gate.rates import draws_of, open_count, open_prompts, require_prompts
+from memaudit.gate.redrawn import RedrawnRise, compare_redrawn
 from memaudit.gate.subjects import about_faces, measured_by, of_subject, subject_places, training_set_of
 from memaudit.report.model import (
+    AuditFinding,
     AuditMeasures,
     ByPrompt,
     FaceAuditResults,
+    ImageMatch,
     Outcomes,
     OutcomesByPrompt,
     ReferenceViews,
@@ -35,6 +38,15 @@ class Pair(NamedTuple):
     reference_id: str
 
 
+class Changed(NamedTuple):
+    """A pair that both audits found, and what it was and is."""
+
+    query_id: str
+    reference_id: str
+    before: str
+    after: str
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Audit `new` against audit `old`.
@@ -44,7 +56,7 @@ class Comparison:
     both audits measured). gained, lost: that match in one of the two only; None where they are not the same. p_rise,
     p_fall: exact and one-sided. why: the reason why they are not paired. gained_matches, lost_matches: pairs found in
     one of the two only, or, where generations are not paired, those whose training image no generation of the other
-    resembles.
+    resembles. redrawn: the same of generations that are re-drawn, beside all of this; or why it cannot be told.
     """
 
     test: str
@@ -60,6 +72,8 @@ class Comparison:
     why: str
     gained_matches: tuple[Pair, ...]
     lost_matches: tuple[Pair, ...]
+    redrawn: RedrawnRise | str
+    changed_matches: tuple[Changed, ...] = ()
 
     @property
     def p(self) -> float:
@@ -91,6 +105,12 @@ class Audited:
         findings = self.report.matches
         return [Pair(findings[place].query_id, findings[place].reference_id) for place in self._open]
 
+    @property
+    def kinds(self) -> dict[Pair, str]:
+        """What each pair is, in words."""
+        findings = [self.report.matches[place] for place in self._open]
+        return {Pair(each.query_id, each.reference_id): _kind(each) for each in findings}
+
     def found(self, outcomes: Outcomes) -> set[str]:
         """The generations that match, less those accepted."""
         findings = self.report.matches
@@ -116,11 +136,16 @@ class Audited:
         return rate_of(left, coverage, confidence, stated.effective or None)
 
 
+def _kind(finding: AuditFinding) -> str:
+    by_embeddings = isinstance(finding, ImageMatch) and not finding.verified
+    return f"{finding.kind}{', by embeddings' if by_embeddings else ''}"
+
+
 def obstacle(old: Report, new: Report) -> str:
     """Why the rates of two audits cannot be compared; nothing if they can.
 
-    They must have counted the same thing: copies of the same training set, by the same encoder, threshold, views of
-    both sides and use of pixels.
+    They must have counted the same thing: by the same encoder, threshold, views of both sides and use of pixels. Of
+    another training set there is a `caveat`.
     """
     for report, which in ((old, "earlier"), (new, "later")):
         if report.kind != "audit":
@@ -131,20 +156,28 @@ def obstacle(old: Report, new: Report) -> str:
         return f"the encoders differ: {identity_of(old)} and {identity_of(new)}"
     if old.threshold != new.threshold:
         return f"the thresholds differ: {old.threshold} and {new.threshold}"
-    return _other_training_set(old, new) or _other_decisions(Audited(old).results, Audited(new).results)
+    return _other_subject(old, new) or _other_decisions(Audited(old).results, Audited(new).results)
 
 
-def _other_training_set(old: Report, new: Report) -> str:
+def _other_subject(old: Report, new: Report) -> str:
     if about_faces(old) != about_faces(new):
         return "one of them is an audit of faces alone"
     if about_faces(old) and _counts_people(old) != _counts_people(new):
         return "one of them counted faces and the other people: audit again with this version"
-    earlier, later = training_set_of(old), training_set_of(new)
-    if earlier is None or later is None:
+    if training_set_of(old) is None or training_set_of(new) is None:
         return "not both reports say which training set they are about"
-    if earlier != later:
-        return f"they are about different training sets, {earlier[:12]} and {later[:12]}: audit both against the same"
     return ""
+
+
+def caveat(old: Report, new: Report) -> str:
+    """What a comparison for which there is no `obstacle` cannot say; nothing for two audits of one training set."""
+    earlier, later = training_set_of(old), training_set_of(new)
+    if earlier is None or later is None or earlier == later:
+        return ""
+    return (
+        f"they are about different training sets, {earlier[:12]} and {later[:12]}: a rate changes as well where images "
+        "come and go, and no longer copying what is no longer there is no gain; audit both against the same"
+    )
 
 
 def _counts_people(report: Report) -> bool:
@@ -191,10 +224,19 @@ def compare(old: Audited, new: Audited, confidence: float = 0.95) -> Comparison:
     """
     earlier, later = old.results.outcomes, new.results.outcomes
     if earlier is None or later is None:
-        return _unpaired(old, new, confidence, "not both reports hold the outcomes of single generations")
+        found = _unpaired(old, new, confidence, "not both reports hold the outcomes of single generations")
+        return replace(found, changed_matches=_changed(old, new))
     outcomes = earlier, later
     why = _why_unpaired(outcomes, (old.results.searched.count, new.results.searched.count))
-    return _unpaired(old, new, confidence, why) if why else _paired(old, new, outcomes, confidence)
+    found = _unpaired(old, new, confidence, why) if why else _paired(old, new, outcomes, confidence)
+    return replace(found, changed_matches=_changed(old, new))
+
+
+def _changed(old: Audited, new: Audited) -> tuple[Changed, ...]:
+    """Pairs of both that are of another kind by now, or confirmed on pixels in one of the two only."""
+    earlier = old.kinds
+    both = [(pair, earlier[pair], kind) for pair, kind in new.kinds.items() if pair in earlier]
+    return tuple(Changed(*pair, before, after) for pair, before, after in both if before != after)
 
 
 def _why_unpaired(outcomes: tuple[Outcomes, Outcomes], counts: tuple[int, int]) -> str:
@@ -266,6 +308,7 @@ def _of_counts(old: Audited, new: Audited, unit: str, found: _Changed, confidenc
         "",
         tuple(pair for pair in new.matches if pair not in earlier),
         tuple(pair for pair in old.matches if pair not in later),
+        _redrawn(old, new, confidence),
     )
 
 
@@ -276,7 +319,7 @@ def _unpaired(old: Audited, new: Audited, confidence: float, why: str) -> Compar
     same = alike and earlier and later and earlier.seeds[0].seeds == later.seeds[0].seeds
     unit = PROMPTS if same else PEOPLE if _counts_people(new.report) else GENERATIONS
     before, after = old.rate(unit, confidence), new.rate(unit, confidence)
-    (k1, n1), (k2, n2) = _draws(before), _draws(after)
+    (k1, n1), (k2, n2) = draws_of(before), draws_of(after)
     return Comparison(
         FISHER,
         unit,
@@ -291,14 +334,12 @@ def _unpaired(old: Audited, new: Audited, confidence: float, why: str) -> Compar
         why,
         _unknown_to(new.matches, old.matches),
         _unknown_to(old.matches, new.matches),
+        _redrawn(old, new, confidence),
     )
 
 
-def _draws(rate: Rate) -> tuple[int, int]:
-    """A rate as whole counts of independent draws: of a test that takes no others."""
-    n = rate.coverage.measured
-    draws = n if rate.effective is None else min(n, int(rate.effective))
-    return (round(rate.count / n * draws) if n else 0), draws
+def _redrawn(old: Audited, new: Audited, confidence: float) -> RedrawnRise | str:
+    return compare_redrawn((old.report, old.accepted), (new.report, new.accepted), confidence)
 
 
 def _unknown_to(matches: Sequence[Pair], others: Sequence[Pair]) -> tuple[Pair, ...]:

@@ -24,6 +24,10 @@ class Decided(NamedTuple):
     reviewers: int = 1
 
 
+_RULES: dict[str, str] = {FACE: "min_face_p", Kind.REDRAWN: "max_redrawn_rate"}
+"""Which limit counts the findings of a kind, where it is not that of copies."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One reported match. accepted: the entry that a person wrote about it, which may have expired; review: what people
@@ -58,6 +62,8 @@ class Finding:
 
     @property
     def label(self) -> str:
+        if self.kind == Kind.REDRAWN:
+            return f"{self.query_id} -> {self.reference_id}, {self.kind}, no copy, similarity {self.similarity:.3f}"
         confirmed = "confirmed on pixels" if self.verified else "not compared on pixels"
         return f"{self.query_id} -> {self.reference_id}, {self.kind}, similarity {self.similarity:.3f}, {confirmed}"
 
@@ -130,4 +136,4 @@ def _counted(finding: Finding, rule: str) -> bool:
     """Whether a rule is about this finding."""
     if rule == "max_verbatim":
         return finding.verified and finding.kind == Kind.VERBATIM
-    return rule == ("min_face_p" if finding.kind == FACE else "max_findings")
+    return rule == _RULES.get(finding.kind, "max_findings")

@@ -10,9 +10,9 @@ from datetime import UTC, date, datetime
 from memaudit.errors import InputError, MemauditError
 from memaudit.gate.accepted import Accepted
 from memaudit.gate.audits import judge_audit
-from memaudit.gate.baseline import judge_release, judge_rise
+from memaudit.gate.baseline import judge_redrawn_rise, judge_release, judge_rise
 from memaudit.gate.batches import batch_of
-from memaudit.gate.comparison import Audited, Comparison, Pair
+from memaudit.gate.comparison import Audited, Comparison
 from memaudit.gate.dedups import judge_dedup
 from memaudit.gate.findings import Decided, Finding, findings_of, outcome_of
 from memaudit.gate.ledger import Ledger, Look
@@ -28,7 +28,7 @@ from memaudit.gate.provenance import (
 )
 from memaudit.gate.subjects import about_faces
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured, verdict_of
-from memaudit.matching.kinds import FACE
+from memaudit.matching.kinds import FACE, Kind
 from memaudit.report.model import AuditResults, Report
 from memaudit.reviews import Merged, pair_of
 
@@ -36,13 +36,15 @@ from memaudit.reviews import Merged, pair_of
 @dataclass(frozen=True)
 class GateResult:
     """The verdict and everything it rests on. notes: what a reader must know besides, such as entries without use.
-    reports: the names of those that were judged. looks: what is to be added to the ledger, if there is one."""
+    reports: the names of those that were judged. looks: what is to be added to the ledger, if there is one
+    (in_ledger)."""
 
     rules: tuple[RuleResult, ...]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
     reports: tuple[str, ...] = ()
     looks: tuple[Look, ...] = ()
+    in_ledger: bool = False
 
     @property
     def verdict(self) -> Verdict:
@@ -130,7 +132,9 @@ def hold(
     told = [replace(finding, outcome=outcome_of(finding, rules)) for found in findings for finding in found]
     notes = (*_unjudged(reports, policy), *_notes(accepted, told, day), *_unmatched(reports, reviews))
     looks = watch.entries(rules, policy, now) if watch else ()
-    return GateResult(tuple(rules), tuple(told), notes, tuple(name for name, _ in reports), tuple(looks))
+    return GateResult(
+        tuple(rules), tuple(told), notes, tuple(name for name, _ in reports), tuple(looks), watch is not None
+    )
 
 
 def judge(
@@ -208,7 +212,7 @@ def _judge_rises(
         if report.kind == "audit" and not about_faces(report):
             with complaining(name):
                 result, comparison = judge_rise(name, Audited(report, places), old, policies[name].baseline)
-            results.append(result)
+            results += [result, *_of_redrawn(name, comparison, policies[name])]
             found = _with_news(found, comparison)
         told.append(found)
     if not results:
@@ -217,14 +221,23 @@ def _judge_rises(
     return results, told
 
 
+def _of_redrawn(name: str, comparison: Comparison | None, policy: Policy) -> list[RuleResult]:
+    """Where the two cannot be compared at all, that was said."""
+    judged = comparison is not None and policy.baseline.max_redrawn_rise < 1
+    return [judge_redrawn_rise(name, comparison, policy.baseline)] if judged and comparison else []
+
+
 def _with_news(findings: Sequence[Finding], comparison: Comparison | None) -> list[Finding]:
     if comparison is None:
         return list(findings)
-    gained = set(comparison.gained_matches)
-    return [
-        each if each.kind == FACE else replace(each, new=Pair(each.query_id, each.reference_id) in gained)
-        for each in findings
-    ]
+    redrawn, copies = comparison.redrawn, set(comparison.gained_matches)
+    of_redrawn = None if isinstance(redrawn, str) else set(redrawn.gained)
+    gained: dict[str, set[tuple[str, str]] | None] = {FACE: None, Kind.REDRAWN: of_redrawn}
+    told = []
+    for each in findings:
+        among = gained.get(each.kind, copies)
+        told.append(each if among is None else replace(each, new=(each.query_id, each.reference_id) in among))
+    return told
 
 
 def _unjudged(reports: Sequence[Named], policy: Policy) -> Iterator[str]:

@@ -31,8 +31,9 @@ reviewers = 1                 # with --reviews: people who must clear a finding,
 [audit]
 max_findings = 0              # generations that may be near-duplicates of training images
 max_rate = 0.01               # prompts that give an image back, shown to be at most so many: takes 3 / max_rate
-confidence = 0.95             # of that one-sided upper bound
+confidence = 0.95             # of that one-sided upper bound, and of the next
 planted = ["re-encoded", "recoloured", "mirrored", "cropped", "captioned"] # it goes by the hardest; []: by no misses
+max_redrawn_rate = 0.02       # generations that are re-drawn, beyond what held-out images give; 1: not judged
 min_coverage = 0.99           # generations (and prompt pairs) measured, of those expected
 min_reference_coverage = 0.99 # training images that could be compared with
 min_controls = 100            # held-out images scored that are near no training image; 0: no control needed
@@ -57,7 +58,9 @@ max_threshold = 0.0           # similarity that the run may have looked for; 0: 
 
 [baseline]                    # only with --baseline OLD.json; release: the digest of the report that it must be
 max_rise = 0.01               # the rate must be shown to have risen by no more than this
-confidence = 0.95             # of that bound, and of the test that calls a rise more than chance
+max_redrawn_rise = 0.02       # the same of generations that are re-drawn; 1: not judged
+confidence = 0.95             # of these bounds, and of the test that calls a rise more than chance
+# training_sets = []          # digests of other training sets that the baseline may be about
 # release = "0000000000000000000000000000000000000000000000000000000000000000"
 """
 
@@ -122,6 +125,7 @@ class AuditPolicy:
     max_findings: int = _limit(0, _no_count)
     max_rate: float = _limit(0.01, _no_share)
     confidence: float = _limit(0.95, _no_confidence)
+    max_redrawn_rate: float = _limit(0.02, _no_share)
     min_coverage: float = _limit(0.99, _no_share)
     min_reference_coverage: float = _limit(0.99, _no_share)
     min_controls: int = _limit(100, _no_count)
@@ -166,7 +170,9 @@ class BaselinePolicy:
     """How an audit may differ from that of the baseline."""
 
     max_rise: float = _limit(0.01, _no_share)
+    max_redrawn_rise: float = _limit(0.02, _no_share)
     confidence: float = _limit(0.95, _no_confidence)
+    training_sets: tuple[str, ...] | None = _limit(None, _no_texts)
     release: str | None = _limit(None, _no_digest)
 
 

@@ -17,7 +17,7 @@ from memaudit.report import page
 from memaudit.report.model import AuditMeasures, ByPrompt, FaceAuditResults, OutcomesByPrompt, Report, WeightedRate
 from memaudit.report.model import Rate as Stated
 from memaudit.statistics import least_drawn, rate_of, weighted_rate
-from memaudit.types import Coverage
+from memaudit.types import Coverage, Rate
 
 MOST_DUPLICATED = "most-duplicated"
 _OF_DUPLICATED = (
@@ -77,6 +77,13 @@ def share(value: float | None) -> str:
 def at_most(bound: float) -> str:
     """As the page prints a bound: rounded up."""
     return page.percent_up(bound).replace("\N{NO-BREAK SPACE}", "")
+
+
+def draws_of(rate: Rate) -> tuple[int, int]:
+    """A rate as whole counts of independent draws: of a test that takes no others."""
+    n = rate.coverage.measured
+    draws = n if rate.effective is None else min(n, int(rate.effective))
+    return (round(rate.count / n * draws) if n else 0), draws
 
 
 def confident(confidence: float) -> str:

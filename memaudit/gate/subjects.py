@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from memaudit.matching.kinds import FACE
+from memaudit.matching.kinds import FACE, Kind
 from memaudit.report.model import AuditResults, Calibration, DedupResults, FaceAuditResults, Report, Unmeasured
 
 FACES = "faces"
+_BESIDE = (FACE, Kind.REDRAWN)
 
 
 def about_faces(report: Report) -> bool:
@@ -38,9 +39,15 @@ def training_set_of(report: Report) -> str | None:
 
 
 def subject_places(report: Report) -> list[int]:
-    """The places of the findings that an audit's rate is about: a face that matches is no copy of an image."""
+    """The places of the findings that an audit's rate is about: a face that matches is no copy of an image, and neither
+    is an image drawn anew."""
     everything = about_faces(report)
-    return [place for place, each in enumerate(report.matches) if everything or each.kind != FACE]
+    return [place for place, each in enumerate(report.matches) if everything or each.kind not in _BESIDE]
+
+
+def redrawn_places(report: Report) -> list[int]:
+    """The places of the findings that are training images drawn anew."""
+    return [place for place, each in enumerate(report.matches) if each.kind == Kind.REDRAWN]
 
 
 def of_subject(report: Report, accepted: Collection[int]) -> set[int]:

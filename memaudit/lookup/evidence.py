@@ -14,6 +14,7 @@ from memaudit.index import Index, Searcher
 from memaudit.index.recall import NearRecall
 from memaudit.lookup.results import Answer, LookupResult
 from memaudit.matching.calibrated import Calibrated
+from memaudit.matching.plan import NOT_LOOKED_FOR, RedrawnPlan
 from memaudit.matching.shortfalls import cut_archives, unmeasured
 from memaudit.store import Store
 from memaudit.types import Coverage, EncoderSpec, Status
@@ -99,7 +100,8 @@ class OnPixels:
 class Evidence:
     """undecided: why "found nothing" must not be read as "is not in it", a line for each reason; views: those of the
     pictures; reference_views: of the training images, by the digests of those that were searched, None: not this one;
-    seconds: of named steps; calibrated: by which calibration the threshold was settled, and the cut."""
+    seconds: of named steps; calibrated: by which calibration the threshold was settled, and the cut; redrawn: from
+    which similarity on whole images were looked at that may be drawn anew, or why not."""
 
     created: str
     outcome: str
@@ -114,6 +116,7 @@ class Evidence:
     images: tuple[Answer, ...]
     seconds: Mapping[str, float]
     calibrated: Calibrated | None = None
+    redrawn: RedrawnPlan = NOT_LOOKED_FOR
 
     @property
     def sha256(self) -> str:
@@ -139,6 +142,7 @@ class Evidence:
             "views": list(self.views),
             "reference_views": dict(self.reference_views),
             "pixels": self.pixels.as_dict(),
+            "redrawn": {"floor": self.redrawn.floor, "why_not": self.redrawn.why_not},
             "images": [asdict(answer) for answer in self.images],
             "seconds": dict(self.seconds),
         }
@@ -172,11 +176,12 @@ def evidence_of(
         images=result.answers,
         seconds=seconds,
         calibrated=result.calibrated,
+        redrawn=result.redrawn,
     )
 
 
 def _outcome(answers: Sequence[Answer], doubts: Sequence[str]) -> str:
-    if any(answer.matches for answer in answers):
+    if any(answer.matches or answer.redrawn for answer in answers):
         return FOUND
     return UNDECIDED if doubts else NOTHING
 

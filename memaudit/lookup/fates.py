@@ -20,10 +20,14 @@ def with_fates(result: LookupResult, decisions: Path) -> LookupResult:
 
     Memory: one part of the file at a time. Raises InputError for a file that is no such table.
     """
-    wanted = {match.image_id for answer in result.answers for match in answer.matches}
+    wanted = {match.image_id for answer in result.answers for match in (*answer.matches, *answer.redrawn)}
     fates = dict(_fates(decisions, wanted))
     answers = (
-        replace(answer, matches=tuple(_with_fate(match, fates) for match in answer.matches))
+        replace(
+            answer,
+            matches=tuple(_with_fate(match, fates) for match in answer.matches),
+            redrawn=tuple(_with_fate(match, fates) for match in answer.redrawn),
+        )
         for answer in result.answers
     )
     return replace(result, answers=tuple(answers))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from memaudit.index import Searcher
 from memaudit.matching.calibrated import Calibrated
-from memaudit.matching.plan import MatchPlan
+from memaudit.matching.plan import NOT_LOOKED_FOR, MatchPlan, RedrawnPlan
 from memaudit.matching.windows import Windows
 from memaudit.types import Status
 
@@ -51,6 +51,7 @@ class LookupMatch:
 class Answer:
     """What came of one picture. status: ok, blank or unreadable (with the `error`); of the last two nothing is known.
 
+    redrawn: training images that it is, by its pixels, drawn anew, which are no matches; only of one without a match.
     nearest: its most similar training image, whether or not it reaches the threshold. more: further matches than are
     listed reach the threshold. candidates, compared: how many were to be held against it on pixels, and could be; why
     not.
@@ -66,12 +67,13 @@ class Answer:
     candidates: int = 0
     compared: int = 0
     why: tuple[str, ...] = ()
+    redrawn: tuple[LookupMatch, ...] = ()
 
 
 @dataclass(frozen=True)
 class LookupResult:
     """The answers, and what they rest on: what was searched, with which windows, from which similarity on, by which
-    views of the pictures, and whether pixels were compared."""
+    views of the pictures, whether pixels were compared, and whether what is drawn anew was looked for."""
 
     answers: tuple[Answer, ...]
     references: Searcher
@@ -80,3 +82,4 @@ class LookupResult:
     threshold: float
     views: tuple[str, ...]
     calibrated: Calibrated | None = None
+    redrawn: RedrawnPlan = NOT_LOOKED_FOR

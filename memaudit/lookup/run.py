@@ -24,8 +24,9 @@ from memaudit.lookup.queries import IMAGES, Pictures
 from memaudit.lookup.results import Answer, LookupMatch, LookupResult
 from memaudit.matching.calibrated import Calibrated, cut_of
 from memaudit.matching.candidates import Candidates
-from memaudit.matching.decide import Decided, decide
-from memaudit.matching.plan import plan_matching
+from memaudit.matching.decide import Decided, decide, decide_redrawn
+from memaudit.matching.plan import plan_matching, plan_redrawn
+from memaudit.matching.results import Matches
 from memaudit.matching.search import LEAST_CANDIDATES, Scope, Searched, search
 from memaudit.matching.windows import Windows
 from memaudit.store import Store
@@ -73,20 +74,25 @@ def look_up(
         )
     windows = Windows.of(store, on_pixels=plan.on_pixels)
     # One more than is listed, to tell whether there are more
-    scope = Scope(references, threshold, plan.floor, max(options.neighbours, LEAST_CANDIDATES) + 1, windows)
+    most, redrawn = max(options.neighbours, LEAST_CANDIDATES) + 1, plan_redrawn(plan, spec.name)
+    scope = Scope(references, threshold, plan.floor, most, windows, redrawn.floor)
     answers: list[Answer] = []
     for batch in batched(WithParts(EmbedOptions())(refs), IMAGES):
         pictures = Pictures.of(batch, encoder, options.views)
         searched = search(pictures, scope, None, silent)
         decided = decide(searched, pictures, store, threshold, plan, silent)
+        anew = decide_redrawn(searched, decided, pictures, store, redrawn.regions, silent).matches()
         answers += [
-            _answered(answer, i, searched, decided, store, options.neighbours)
+            replace(
+                _answered(answer, i, searched, decided, store, options.neighbours),
+                redrawn=_redrawn(anew.picked(anew.query == i), store),
+            )
             for i, answer in enumerate(pictures.answers)
         ]
         progress("looking up", len(answers), 0)
     shown = tuple(replace(answer, image=unsigned(answer.image)) for answer in answers)
     views = tuple(view.name for view in options.views)
-    return LookupResult(shown, references, windows, plan, threshold, views, options.calibrated)
+    return LookupResult(shown, references, windows, plan, threshold, views, options.calibrated, redrawn)
 
 
 def _answered(
@@ -111,6 +117,25 @@ def _answered(
         candidates=compared + int((why != "").sum()),
         compared=compared,
         why=tuple(sorted(set(why[why != ""].tolist()))),
+    )
+
+
+def _redrawn(found: Matches, references: Store) -> tuple[LookupMatch, ...]:
+    """The likeliest first."""
+    columns = references.columns(found.reference)
+    return tuple(
+        LookupMatch(
+            image_id=str(columns.image_id[n]),
+            similarity=float(found.similarity[n]),
+            view=str(found.view[n]),
+            uri=unsigned(str(columns.uri[n])),
+            caption=str(columns.caption[n]),
+            sha256=str(columns.sha256[n]),
+            kind=str(found.kind[n]),
+            compared=True,
+            probability=float(found.probability[n]),
+        )
+        for n in range(len(found.query))
     )
 
 

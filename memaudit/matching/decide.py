@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from memaudit.encoders.encoder import Regions
 from memaudit.matching.candidates import Candidates, place_in_run
 from memaudit.matching.compare import Checks, Parts, check_pairs, files_of
 from memaudit.matching.kinds import COPIES, Kind
 from memaudit.matching.plan import MatchPlan
-from memaudit.matching.results import Matches, Misses
+from memaudit.matching.redrawn import LAID, redrawn_model, redrawn_pairs
+from memaudit.matching.results import Matches, Misses, RedrawnPairs
 from memaudit.matching.search import Queries, Searched
 from memaudit.store import Store
 from memaudit.types import Coverage, Int64, Progress
@@ -91,12 +93,12 @@ class Decided:
             self.checks.overlaps[places],
         )
 
-    def misses(self) -> Misses:
+    def misses(self, others: Int64 | tuple[()] = ()) -> Misses:
         """Of queries without a match, one of each, the most similar first: whoever doubts the threshold looks at
-        these."""
+        these. others: queries that are findings for another reason."""
         pairs = self.candidates
         first = np.flatnonzero(np.diff(pairs.query, prepend=-1) != 0)
-        first = first[~np.isin(pairs.query[first], pairs.query[self.near | self.verified])]
+        first = first[~np.isin(pairs.query[first], [*self.matched(), *others])]
         first = first[np.argsort(-pairs.similarity[first], kind="stable")[:MISSES]]
         return self._as_misses(first)
 
@@ -150,6 +152,34 @@ def decide(
     checks.put(place[decisive], of_windows.picked(decisive))
     below = decisive[of_windows.copies[decisive] & ~near[place[decisive]]]
     return Decided(_seen_in(candidates, place[below], windows.picked(below)), near, checks, True)
+
+
+def decide_redrawn(
+    searched: Searched,
+    decided: Decided,
+    queries: Queries,
+    references: Store,
+    regions: Regions | None,
+    progress: Progress,
+) -> RedrawnPairs:
+    """Of queries without a match, look at the closest whole images, and at that of the prompt: is one drawn anew?
+
+    Where pixels lay one on the other, and they are no copy, it is another one of a series. regions: those of the
+    encoder; None: nothing is looked for. Memory: these pairs, and a bounded number of pictures.
+    """
+    pairs = searched.whole.picked(~np.isin(searched.whole.query, decided.matched()))
+    place = pairs.places_in(decided.candidates)
+    laid = np.zeros(len(place), bool)
+    laid[place >= 0] = decided.checks.alike[place[place >= 0]] >= LAID
+    if regions is None or not len(pairs.query):
+        pairs = pairs.picked(np.empty(0, np.int64))
+        return RedrawnPairs(*pairs[:3], np.empty(0, bool), np.empty(0, np.float32), np.empty(0, bool))
+    own, left = np.unique(pairs.query, return_inverse=True)
+    others, right = np.unique(pairs.reference, return_inverse=True)
+    sides = queries.files(own), files_of(references, others)
+    found = redrawn_pairs(*sides, left, right, regions, progress)
+    likely = np.nan_to_num(found.probability, nan=-1.0) >= np.float32(redrawn_model().cut)
+    return RedrawnPairs(*pairs[:3], *found, likely & ~laid)
 
 
 def _checked(

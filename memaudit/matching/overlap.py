@@ -61,6 +61,11 @@ class Overlaps:
     def known(self) -> NDArray[np.bool_]:
         return np.asarray(~np.isnan(self.matrix[:, 0, 0]))
 
+    def followed_by(self, others: Overlaps) -> Overlaps:
+        """These, and then the others."""
+        columns = zip(vars(self).values(), vars(others).values(), strict=True)
+        return Overlaps(*(np.concatenate(both) for both in columns))
+
     def swapped(self, which: NDArray[np.bool_]) -> Overlaps:
         """With query and reference exchanged where `which` says so."""
         matrix, own, other = self.matrix.copy(), self.query_box.copy(), self.reference_box.copy()

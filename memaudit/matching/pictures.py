@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from memaudit.images.windows import Box, window_named
 from memaudit.store import ANOTHER_FILE, is_same_file
 from memaudit.types import Float32, Float64
 
+Made = TypeVar("Made")
 SIDE = 384  # pixels of the longer side that features are taken at
 FEATURES = 600
 _PIXEL_SIDE = 256  # pixels of the longer side that are compared
@@ -188,6 +190,21 @@ def read_picture(uri: str, sha256: str, part: str = "") -> Picture | str:
 
 def read_reduced(uri: str, sha256: str, part: str = "") -> Reduced | str:
     """The same before anything is made of it that costs little."""
+
+    def reduced(image: Image.Image) -> Reduced:
+        made = reduced_of(part_of(image, part))
+        return made._replace(within=_frame(part, image.size)) if part else made
+
+    return _read(uri, sha256, round(SIDE / window_named(part).part) if part else SIDE, reduced)
+
+
+def read_pixels(uri: str, sha256: str) -> NDArray[np.uint8] | str:
+    """The pixels alone, (height, width, 3) uint8 RGB as a Picture has them, or why there are none."""
+    return _read(uri, sha256, _PIXEL_SIDE, pixels_of)
+
+
+def _read(uri: str, sha256: str, side: int, made: Callable[[Image.Image], Made]) -> Made | str:
+    """What is made of the image at `uri`, decoded at no less than `side` pixels, or why it cannot be read."""
     try:
         data = read_image(uri)
     except MemoryError:  # no fault of the file
@@ -197,9 +214,8 @@ def read_reduced(uri: str, sha256: str, part: str = "") -> Reduced | str:
     if not is_same_file(data, sha256):
         return ANOTHER_FILE
     try:
-        with decoding(data, side=round(SIDE / window_named(part).part) if part else SIDE) as decoded:
-            reduced = reduced_of(part_of(decoded.image, part))
-            return reduced._replace(within=_frame(part, decoded.image.size)) if part else reduced
+        with decoding(data, side=side) as decoded:
+            return made(decoded.image)
     except UnreadableImageError as error:
         return str(error)
 
@@ -240,7 +256,12 @@ def picture_of(image: Image.Image) -> Picture:
 def reduced_of(image: Image.Image) -> Reduced:
     """Small ones are enlarged: SIFT finds nothing in icons as they are."""
     grey = np.asarray(_resized(image, SIDE).convert("L"))
-    return Reduced(np.array(_resized(image, _PIXEL_SIDE)), _sift(grey))
+    return Reduced(pixels_of(image), _sift(grey))
+
+
+def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
+    """(height, width, 3) uint8 of an RGB image, at the size that is compared."""
+    return np.array(_resized(image, _PIXEL_SIDE))
 
 
 def _ground(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from memaudit.encoders.catalog import is_known
+from memaudit.encoders.encoder import Regions
 from memaudit.encoders.specs import families
-from memaudit.errors import MissingDependencyError, UsageError
+from memaudit.encoders.sscd import load_regions
+from memaudit.errors import InputError, MissingDependencyError, UsageError
 from memaudit.matching.pictures import import_cv2
 from memaudit.similarity.exact import require_threshold
 
@@ -16,6 +19,8 @@ PAIR_FLOORS = {n: each.pair_floor for n, each in families().items() if each.pair
 SEARCH_FLOORS = {n: each.search_floor for n, each in families().items() if each.search_floor is not None}
 """From which training images are candidates for a picture that is searched, by encoder; measured,
 docs/protocols/pixel-matching.md. For others it is the threshold: pixels then tell what kind of copy a match is."""
+REDRAWN_FLOORS = {n: each.redrawn_floor for n, each in families().items() if each.redrawn_floor is not None}
+"""From which whole images are looked at for one that is the other drawn anew, by encoder; by others it is not told."""
 _EVERY = -1.0  # the least similarity there is
 
 
@@ -32,6 +37,18 @@ class MatchPlan:
     why_not: str = ""
     cut: float | None = None
     labelled: bool = False
+
+
+class RedrawnPlan(NamedTuple):
+    """floor: similarity of whole images from which one may be the other drawn anew; None: that is not looked for, and
+    `why_not` says why. regions: of the encoder, which tell."""
+
+    floor: float | None
+    why_not: str = ""
+    regions: Regions | None = None
+
+
+NOT_LOOKED_FOR = RedrawnPlan(None)
 
 
 def require_match(match: str, floor: float | None) -> None:
@@ -76,6 +93,19 @@ def plan_matching(
         return _without_pixels(threshold, "the store does not say where its images are; --match pixels insists")
     # Embeddings that were imported mostly come without files, of which below the threshold all would be missing
     return MatchPlan(least, _EVERY if floor is not None or is_known(encoder) else least, True, cut=cut)
+
+
+def plan_redrawn(plan: MatchPlan, encoder: str) -> RedrawnPlan:
+    """Settle from where on pictures are looked at that may be others drawn anew. Their pixels have to be there, and the
+    weights of the encoder."""
+    if not plan.on_pixels:
+        return RedrawnPlan(None, f"no pixels were compared: {plan.why_not}")
+    if encoder not in REDRAWN_FLOORS:
+        return RedrawnPlan(None, f"encoder {encoder} has no measured floor for it")
+    try:
+        return RedrawnPlan(REDRAWN_FLOORS[encoder], regions=load_regions())
+    except (MissingDependencyError, InputError) as error:
+        return RedrawnPlan(None, str(error))
 
 
 def _without_pixels(threshold: float, why: str) -> MatchPlan:

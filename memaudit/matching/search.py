@@ -21,6 +21,7 @@ from memaudit.types import Float32, Int64, Progress
 
 QUERY_ROWS = 4096
 LEAST_CANDIDATES = 10  # training images that each picture is compared with on pixels
+CLOSEST_WHOLE = 3  # whole images that each picture may be drawn anew from
 KEPT_WHOLE = 5  # candidates of the whole image that no tile crowds out
 WINDOWS = 2  # of each candidate: the most similar one may show half of what the second shows
 _AT_FIRST = 4  # windows that are asked for, times `most`: those around a place resemble each other
@@ -82,7 +83,8 @@ class Scope:
     """What is searched: the training set, and the windows of its images.
 
     threshold: of a near-duplicate. floor: similarity from which a training image is a candidate; the threshold itself
-    where pixels are not compared. most: candidates of each query.
+    where pixels are not compared. most: candidates of each query. whole_from: similarity from which the closest whole
+    images are told apart from all else; None: they are not.
     """
 
     references: Searcher
@@ -90,6 +92,7 @@ class Scope:
     floor: float
     most: int
     windows: Windows = NO_WINDOWS
+    whole_from: float | None = None
 
 
 class Searched(NamedTuple):
@@ -97,7 +100,8 @@ class Searched(NamedTuple):
     of whole images. nearest: for each query that has one its most similar pair, by any view, whatever the floor.
 
     And the candidates, with the windows of the references that are similar to the whole query: at most `WINDOWS` of
-    each pair that is a candidate, most similar first, and one that lies apart from these.
+    each pair that is a candidate, most similar first, and one that lies apart from these. whole: the `CLOSEST_WHOLE`
+    most similar whole images of each query from `whole_from` on, and those that were given.
     """
 
     best: Int64
@@ -106,6 +110,7 @@ class Searched(NamedTuple):
     nearest: Candidates
     candidates: Candidates
     windows: Candidates
+    whole: Candidates = Candidates.joined([])
 
 
 @dataclass
@@ -117,6 +122,7 @@ class _Parts:
     kept: list[Candidates] = field(default_factory=list)
     details: list[Candidates] = field(default_factory=list)
     windows: list[Candidates] = field(default_factory=list)
+    whole: list[Candidates] = field(default_factory=list)
 
 
 def search(queries: Queries, scope: Scope, given: Candidates | None, progress: Progress) -> Searched:
@@ -139,6 +145,9 @@ def search(queries: Queries, scope: Scope, given: Candidates | None, progress: P
         above[rows] = near.above[whole]
         of_block = _of_block(block, near.rows, near.similarity)
         parts.nearest.append(of_block.closest(1))
+        if scope.whole_from is not None:
+            of_whole = of_block.picked(of_block.basis == Basis.WHOLE)
+            parts.whole.append(of_whole.at_least(scope.whole_from).closest(CLOSEST_WHOLE))
         _add(parts, of_block.at_least(scope.floor), rows, block.embeddings[whole], scope)
     found = Candidates.joined([Candidates.joined(parts.found).closest(scope.most), *parts.kept]).once()
     if given is not None:
@@ -148,7 +157,15 @@ def search(queries: Queries, scope: Scope, given: Candidates | None, progress: P
         above[missed.query] += missed.similarity >= np.float32(scope.threshold)
     found = _with_new(found, Candidates.joined(parts.details), scope)
     windows = _of_candidates(Candidates.joined(parts.windows), found)
-    return Searched(best, similarity, above, Candidates.joined(parts.nearest).closest(1), found, windows)
+    nearest = Candidates.joined(parts.nearest).closest(1)
+    return Searched(best, similarity, above, nearest, found, windows, _closest_whole(parts, given, scope))
+
+
+def _closest_whole(parts: _Parts, given: Candidates | None, scope: Scope) -> Candidates:
+    if scope.whole_from is None:
+        return Candidates.joined([])
+    also = [] if given is None else [given.at_least(scope.whole_from)]
+    return Candidates.joined([*parts.whole, *also]).once()
 
 
 def _of_block(block: QueryBlock, rows: Int64, similarity: Float32) -> Candidates:

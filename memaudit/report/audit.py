@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -14,49 +11,45 @@ from msgspec.structs import replace
 from memaudit.audit import results as measured
 from memaudit.audit.results import AuditResult, Covariates, OfAllCopies
 from memaudit.matching.results import Matches
-from memaudit.report.audit_findings import card, findings_of, likeliest_misses_of, misses_of, page_data
+from memaudit.report.audit_findings import findings_of, likeliest_misses_of, misses_of
 from memaudit.report.audit_headline import headline_of
 from memaudit.report.audit_tables import Targets, write_matches, write_scores
+from memaudit.report.audit_weaknesses import weaknesses
 from memaudit.report.bindings import bound_to
+from memaudit.report.by_prompt import by_prompt_of
 from memaudit.report.document import make_report, write_report
 from memaudit.report.faces import FacePart, audit_with_faces
 from memaudit.report.model import (
     AuditFinding,
     AuditResults,
     AuditSimilarities,
-    ByPrompt,
     Control,
     Discoveries,
     Effort,
-    Extrapolated,
-    FaceMatch,
     FindingsBand,
     ImageMatch,
     Metrics,
     Model,
+    OwnImages,
     Planted,
     PlantedKind,
     ReferenceViews,
     Report,
-    Seeds,
-    WeightedRate,
     Why,
     WhyBand,
-    all_copies_of,
     calibration_of,
     coverage_of,
     rate_of,
 )
 from memaudit.report.outcomes import outcomes_of
-from memaudit.report.page import histogram, write_page
-from memaudit.report.pictures import Alter, Pictures
+from memaudit.report.page import histogram
+from memaudit.report.pages import PLAIN, How, write_report_page
+from memaudit.report.pictures import LARGE, Pictures
+from memaudit.report.redrawn import redrawn_findings_of, redrawn_of
 from memaudit.report.reviewed import reviews_input, with_reviews
-from memaudit.reviews import Merged
 from memaudit.store import Columns, Store
 
 PICTURED = 1000  # findings with thumbnails
-_PARTS = {"tiles": "memaudit embed --tiles", "details": "memaudit embed --fine-tiles"}  # of training images
-STATIC = 100  # findings in the page for a browser that runs no script
 DUPLICATE_BANDS = ((1, 1), (2, 4), (5, 9), (10, None))
 
 
@@ -66,29 +59,29 @@ def write_audit(
     references: Store,
     out: Path,
     faces: FacePart | None = None,
-    alter: Alter | None = None,
-    reviews: Merged | None = None,
+    how: How = PLAIN,
 ) -> Report:
-    """Write every file of an audit into `out` and return the report. report.json comes last. reviews: what people said
-    of findings before.
+    """Write every file of an audit into `out` and return the report. report.json comes last.
 
-    faces: what comparing faces gave, if that was asked for. alter: what each picture goes through before it is shown.
+    faces: what comparing faces gave, if that was asked for.
     """
     queries = generations.all_columns()
-    targets = Targets(references, result.matches.reference)
+    drawn_anew = [result.redrawn.findings.reference] if result.redrawn else []
+    targets = Targets(references, np.concatenate([result.matches.reference, *drawn_anew]))
     write_matches(out, result, queries, targets)
     write_scores(out, result, queries, references)
-    pictures = Pictures(out, alter)
+    pictures = Pictures(out, how.alter, LARGE)
     matches = findings_of(result, queries, targets, pictures, PICTURED)
-    findings: list[AuditFinding] = [*matches]
+    redrawn = redrawn_findings_of(result, queries, targets, pictures, PICTURED)
+    findings: list[AuditFinding] = [*matches, *redrawn]
     results = replace(
         _results(result, matches, queries),
         misses=misses_of(result, queries, references, pictures),
         likeliest_misses=likeliest_misses_of(result, queries, references),
     )
     if faces is not None:
-        results, findings = audit_with_faces(results, matches, faces, out, pictures)
-    more = {**(faces.audit.result.digests if faces else {}), **_calibration(result), **reviews_input(reviews)}
+        results, findings = audit_with_faces(results, [*matches, *redrawn], faces, out, pictures)
+    more = {**(faces.audit.result.digests if faces else {}), **_calibration(result), **reviews_input(how.reviews)}
     report = make_report(
         "audit",
         inputs={**result.digests, **more},
@@ -96,32 +89,14 @@ def write_audit(
         threshold=result.threshold,
         coverage=result.searched.coverage,
         results=results,
-        findings=with_reviews(findings, reviews),
-        bound=bound_to(out, (*result.stores, *((faces.audit.gallery, faces.audit.generations) if faces else ()))),
+        findings=with_reviews(findings, how.reviews),
+        bound=bound_to(
+            out, (*result.stores, *((faces.audit.gallery, faces.audit.generations) if faces else ())), how.about
+        ),
     )
-    write_audit_page(out / "report.html", report)
+    write_report_page(out / "report.html", report, beside=how.beside)
     write_report(out / "report.json", report)
     return report
-
-
-def write_audit_page(path: Path, report: Report) -> None:
-    """The page of a report of images. Its only script is named by its digest: a browser runs no other."""
-    script = resources.files("memaudit.report").joinpath("templates/audit.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    findings = [finding for finding in report.findings if isinstance(finding, ImageMatch)]
-    write_page(
-        path,
-        "audit.html",
-        report=report,
-        pictured=PICTURED,
-        images=len(findings),
-        faces=[finding for finding in report.findings if isinstance(finding, FaceMatch)],
-        cards=[card(finding) for finding in findings[:STATIC]],
-        searched_in=searched_in(report),
-        data=page_data(findings),
-        script=script,
-        script_digest=digest,
-    )
 
 
 def _calibration(result: AuditResult) -> dict[str, str]:
@@ -137,7 +112,7 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         method=result.method,
         references=coverage_of(result.references),
         searched=rate_of(result.searched, of_all.searched),
-        by_prompt=_by_prompt(result.by_prompt, of_all) if result.by_prompt else None,
+        by_prompt=by_prompt_of(result.by_prompt, of_all) if result.by_prompt else None,
         paired=rate_of(result.paired, of_all.paired) if result.paired else None,
         control=_control(result.control) if result.control else None,
         missing=len(result.missing),
@@ -166,51 +141,13 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         views=list(result.views),
         reference_views=convert(views.as_dict(), ReferenceViews) if (views := result.reference_views) else UNSET,
         effort=_effort(result.effort),
+        weaker=weaknesses(result),
         planted=_planted(result.planted) if result.planted else UNSET,
         grown=result.grown or UNSET,
         not_read=list(result.not_read),
         calibration=calibration_of(result.calibrated),
+        redrawn=redrawn_of(result),
         model=Model(name=result.model.name, digest=result.model.digest) if result.model else UNSET,
-    )
-
-
-def searched_in(report: Report) -> str:
-    """A sentence on which views of the training images an audit searched."""
-    return _searched_in(report) + _within_files(report) + _not_read(report) + _by_calibration(report)
-
-
-def _by_calibration(report: Report) -> str:
-    settled = report.results.calibration if isinstance(report.results, AuditResults) else None
-    return f" {settled.sentence}" if settled else ""
-
-
-def _not_read(report: Report) -> str:
-    lines = report.results.not_read if isinstance(report.results, AuditResults) else []
-    return "".join(f" {line[:1].upper()}{line[1:]}." for line in lines)
-
-
-def _within_files(report: Report) -> str:
-    parts = report.results.parts if isinstance(report.results, AuditResults) else UNSET
-    if not parts:
-        return ""
-    return f" {parts:,} pictures within files (frames, sheets) were searched too; a file counts as one draw: split it."
-
-
-def _searched_in(report: Report) -> str:
-    results = report.results if isinstance(report.results, AuditResults) else None
-    views = results.reference_views if results else UNSET
-    if results is None or views is UNSET:
-        return "It is not known which views of the training images were searched."
-    parts = {"tiles": views.tiles, "details": views.details}
-    searched = [f"their {name}" for name, digest in parts.items() if digest]
-    lacking = [f"no {name} ({_PARTS[name]})" for name, digest in parts.items() if digest is UNSET]
-    idle = [name for name, digest in parts.items() if digest is None]
-    return (
-        f"Searched in: {', '.join(['whole training images', *searched])}"
-        + (f"; the store has {' and '.join(lacking)} of them" if lacking else "")
-        + (f"; their {' and '.join(idle)} were not used: without pixels they decide nothing" if idle else "")
-        + "."
-        + (f" Not searched in: {results.grown}." if results.grown else "")
     )
 
 
@@ -247,8 +184,14 @@ def _control(control: measured.Control) -> Control:
         least_relabelling_p=control.least_p,
         greater_rate_p=control.greater_rate_p,
         why_no_p=control.why_no_p,
+        why_no_rate_p=control.why_no_rate_p,
+        own_images=_own_images(control.own_images) if control.own_images else None,
         discoveries=convert(control.discoveries, Discoveries | None, from_attributes=True),
     )
+
+
+def _own_images(own: measured.OwnImages) -> OwnImages:
+    return OwnImages(training=rate_of(own.training), held_out=rate_of(own.held_out), p=own.p, joined=own.joined)
 
 
 def _planted(planted: measured.Planted) -> Planted:
@@ -281,17 +224,6 @@ def _why(why: Covariates) -> Why:
         for band in why.bands
     ]
     return Why(paired=why.paired, bands=bands, without_simplicity=why.without)
-
-
-def _by_prompt(prompts: measured.ByPrompt, of_all: OfAllCopies) -> ByPrompt:
-    weighted = convert(prompts.weighted, WeightedRate | None, from_attributes=True)
-    return ByPrompt(
-        returned=rate_of(prompts.returned, of_all.returned),
-        seeds=[Seeds(seeds=seeds, prompts=count) for seeds, count in prompts.seeds],
-        strategies=list(prompts.strategies),
-        weighted=replace(weighted, all_copies=all_copies_of(of_all.weighted)) if weighted else None,
-        extrapolated=convert(prompts.extrapolated, Extrapolated | None, from_attributes=True),
-    )
 
 
 def _by_near_duplicates(findings: list[ImageMatch]) -> list[FindingsBand]:

@@ -3,55 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
 
 import numpy as np
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from memaudit.audit.results import AuditResult
 from memaudit.images.addresses import unsigned
 from memaudit.images.remote import is_url
-from memaudit.matching.kinds import Kind
+from memaudit.matching.kinds import COPIES, Kind
 from memaudit.matching.overlap import Overlaps
-from memaudit.matching.results import Misses
+from memaudit.matching.results import Matches, Misses
 from memaudit.report.audit_tables import Targets, matches_of, p_of, q_of, ratios_of
 from memaudit.report.model import Alignment, ImageMatch, Miss, file_digest
 from memaudit.report.pictures import Pictures
 from memaudit.report.tables import rank_of
 from memaudit.store import Columns, Store
-from memaudit.types import Int64
+from memaudit.types import Float32, Int64
 
 NOT_COMPARED = "not compared"
-OWN, NEAR_OWN, OTHER = "the prompt's own image", "near-duplicate of the prompt's", "not the prompt's image"
-
-
-class Card(NamedTuple):
-    """What the page shows of a finding, in the words that it shows, and what it sorts and filters by."""
-
-    similarity: float
-    kind: str
-    view: str
-    relation: str
-    near_duplicates: int
-    ratio: float | None
-    q: float | None
-    query_id: str
-    reference_id: str
-    prompt: str
-    caption: str
-    tags: list[str]
-    facts: str
-    query_picture: str | None
-    reference_picture: str | None
-
-
-class PageData(TypedDict):
-    """All cards as rows, for the page's script."""
-
-    fields: tuple[str, ...]
-    rows: list[Card]
 
 
 def findings_of(
@@ -59,48 +31,50 @@ def findings_of(
 ) -> list[ImageMatch]:
     """One finding for each regurgitated generation: its most similar training image; worst first.
 
-    The first `pictured` get thumbnails.
+    The gravest `pictured` get thumbnails.
     """
-    order = _worst_first(result, queries)
-    places, counts = targets.places(result.matches.reference), matches_of(result)
+    found = Found(result.matches, ratios_of(result), matches_of(result))
+    order = worst_first(found.matches, found.matches.similarity, queries)
+    gravest = set(np.lexsort((np.arange(len(order)), _gravity(found.matches.kind[order])))[:pictured].tolist())
     return [
-        _finding(
-            result,
-            queries,
-            targets.columns,
-            int(match),
-            int(places[match]),
-            int(counts[result.matches.query[match]]),
-            pictures if number < pictured else None,
-        )
+        finding_of(result, queries, targets, found, int(match), pictures if number in gravest else None)
         for number, match in enumerate(order)
     ]
 
 
-def _worst_first(result: AuditResult, queries: Columns) -> Int64:
-    """Positions of the matches of rank 1; ties in the order of the generations' image_ids."""
-    matches = result.matches
+class Found(NamedTuple):
+    """Matches of one kind or another, their ratio to the neighbours, and how many each generation has."""
+
+    matches: Matches
+    ratio: Float32
+    counts: Int64
+
+
+def worst_first(matches: Matches, by: Float32, queries: Columns) -> Int64:
+    """Positions of the matches of rank 1, by a falling column; ties in the order of the generations' image_ids."""
     first = np.flatnonzero(matches.rank == 1)
-    return first[np.lexsort((rank_of(queries.image_id[matches.query[first]]), -matches.similarity[first]))]
+    return first[np.lexsort((rank_of(queries.image_id[matches.query[first]]), -by[first]))]
 
 
-def _finding(
-    result: AuditResult,
-    queries: Columns,
-    targets: Columns,
-    match: int,
-    target: int,
-    count: int,
-    pictures: Pictures | None,
+def _gravity(kinds: NDArray[np.object_]) -> Int64:
+    """The place of each kind among those of a match, 0 the gravest."""
+    places = {str(kind): place for place, kind in enumerate(COPIES)}
+    return np.array([places.get(str(kind), len(places)) for kind in kinds], dtype=np.int64)
+
+
+def finding_of(
+    result: AuditResult, queries: Columns, targets: Targets, found: Found, match: int, pictures: Pictures | None
 ) -> ImageMatch:
-    matches, scores = result.matches, result.scores
+    """One of the matches as a finding."""
+    (matches, ratio, counts), scores = found, result.scores
     query, reference = int(matches.query[match]), int(matches.reference[match])
-    uri = targets.uri[target]
+    target, columns = int(targets.places(matches.reference[match : match + 1])[0]), targets.columns
+    uri = columns.uri[target]
     return ImageMatch(
         query_id=queries.image_id[query],
-        reference_id=targets.image_id[target],
+        reference_id=columns.image_id[target],
         query_sha256=file_digest(queries.sha256[query]),
-        reference_sha256=file_digest(targets.sha256[target]),
+        reference_sha256=file_digest(columns.sha256[target]),
         reference_url=unsigned(uri) if is_url(uri) else None,
         similarity=round(float(matches.similarity[match]), 4),
         view=str(matches.view[match]),
@@ -110,18 +84,18 @@ def _finding(
         paired=bool(scores.paired_match[query]),
         is_prompts_image=bool(scores.paired[query] == reference),
         near_duplicates=int(matches.near_duplicates[match]),
-        neighbour_ratio=_number(ratios_of(result)[match], 3),
-        simplicity=_number(targets.simplicity[target], 3),
+        neighbour_ratio=_number(ratio[match], 3),
+        simplicity=_number(columns.simplicity[target], 3),
         p=_number(p_of(result)[query]),
         q=_number(q_of(result)[query]),
         prompt=result.prompts[query],
         seed=result.seeds[query],
-        caption=targets.caption[target],
+        caption=columns.caption[target],
         query_picture=pictures.add(f"generation-{query}", queries.uri[query], queries.sha256[query])
         if pictures
         else None,
-        reference_picture=pictures.add(f"training-{reference}", uri, targets.sha256[target]) if pictures else None,
-        matches=count,
+        reference_picture=pictures.add(f"training-{reference}", uri, columns.sha256[target]) if pictures else None,
+        matches=int(counts[query]),
         alignment=_alignment(matches.overlaps, match) if pictures else UNSET,
     )
 
@@ -180,49 +154,3 @@ def likeliest_misses_of(result: AuditResult, queries: Columns, references: Store
 def _number(value: float, digits: int = 6) -> float | None:
     """A plain number for JSON; None for one that was not measured."""
     return None if math.isnan(value) else round(float(value), digits)
-
-
-def card(finding: ImageMatch) -> Card:
-    relation = OWN if finding.is_prompts_image else NEAR_OWN if finding.paired else OTHER
-    relation = relation if finding.prompt or finding.is_prompts_image or finding.paired else ""
-    tags = [finding.kind + ("" if finding.verified else ", by embeddings")]
-    tags += [f"view: {finding.view}"] if finding.view != "whole" else []
-    tags += [relation] if relation else []
-    return Card(
-        similarity=finding.similarity,
-        kind=finding.kind,
-        view=finding.view,
-        relation=relation,
-        near_duplicates=finding.near_duplicates,
-        ratio=finding.neighbour_ratio,
-        q=finding.q,
-        query_id=finding.query_id,
-        reference_id=finding.reference_id,
-        prompt=_asked(finding),
-        caption=finding.caption,
-        tags=tags,
-        facts=_facts(finding),
-        query_picture=finding.query_picture,
-        reference_picture=finding.reference_picture,
-    )
-
-
-def _asked(finding: ImageMatch) -> str:
-    seed = f", seed {finding.seed}" if finding.seed else ""
-    return f"Prompt “{finding.prompt}”{seed}." if finding.prompt else ""
-
-
-def _facts(finding: ImageMatch) -> str:
-    count, ratio, q = finding.near_duplicates, finding.neighbour_ratio, finding.q
-    parts = ["no near-duplicate in the training set" if count <= 1 else f"{count:,} near-duplicates, itself included"]
-    if ratio is not None:
-        parts.append(f"ratio to neighbours {ratio:.2f}")
-    if q is not None:
-        parts.append(f"q {q:.2g}")
-    if finding.reference_url:
-        parts.append(finding.reference_url)
-    return " · ".join(parts)
-
-
-def page_data(findings: Sequence[ImageMatch]) -> PageData:
-    return {"fields": Card._fields, "rows": [card(finding) for finding in findings]}

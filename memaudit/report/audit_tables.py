@@ -8,15 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.audit.results import AuditResult
+from memaudit.matching.results import Matches
 from memaudit.report.tables import overlap_columns, write_table
 from memaudit.store import Columns, Store
-from memaudit.types import Float64, Int64
+from memaudit.types import Float32, Float64, Int64
 
 
 def ratios_of(result: AuditResult) -> NDArray[np.float32]:
     """The ratio to the neighbours of each match, NaN where none was measured."""
     count = len(result.matches.query)
-    return result.neighbour_ratio if len(result.neighbour_ratio) == count else np.full(count, np.nan, np.float32)
+    return result.neighbour_ratio if len(result.neighbour_ratio) == count else none_of(result.matches)
 
 
 class Targets:
@@ -32,8 +33,13 @@ class Targets:
 
 
 def write_matches(out: Path, result: AuditResult, queries: Columns, targets: Targets) -> None:
-    """All matches, by id."""
-    matches, known = result.matches, result.matches.overlaps.known
+    """All matches, by id; after them the generations that are re-drawn."""
+    matches = result.matches
+    ratios, redrawn = ratios_of(result), result.redrawn
+    if redrawn is not None:
+        matches = matches.followed_by(redrawn.findings)
+        ratios = np.r_[ratios, none_of(redrawn.findings)]
+    known = matches.overlaps.known
     write_table(
         out / "matches.parquet",
         {
@@ -48,7 +54,7 @@ def write_matches(out: Path, result: AuditResult, queries: Columns, targets: Tar
             "probability": matches.probability,
             "near_duplicates": matches.near_duplicates,
             "is_prompts_image": result.scores.paired[matches.query] == matches.reference,
-            "neighbour_ratio": ratios_of(result),
+            "neighbour_ratio": ratios,
             "simplicity": targets.columns.simplicity[targets.places(matches.reference)],
             "prompt": np.array(result.prompts, dtype=object)[matches.query],
             "caption": targets.columns.caption[targets.places(matches.reference)],
@@ -66,6 +72,7 @@ def write_matches(out: Path, result: AuditResult, queries: Columns, targets: Tar
 def write_scores(out: Path, result: AuditResult, queries: Columns, references: Store) -> None:
     """One row for each generation, found or missing: what was measured of it, and what not."""
     scores, missing = result.scores, len(result.missing)
+    redrawn, probability = _redrawn(result)
     write_table(
         out / "scores.parquet",
         {
@@ -82,17 +89,38 @@ def write_scores(out: Path, result: AuditResult, queries: Columns, references: S
             "paired_match": np.r_[scores.paired_match, np.zeros(missing, bool)],
             "picture": [*result.pictures.tolist(), *[""] * missing],
             "counted": np.r_[result.counted, np.zeros(missing, bool)],
+            "redrawn": np.r_[redrawn, np.zeros(missing, bool)],
+            "redrawn_probability": np.r_[probability, np.full(missing, np.nan, np.float32)],
             "control_p": np.r_[p_of(result), np.full(missing, np.nan)],
             "control_q": np.r_[q_of(result), np.full(missing, np.nan)],
         },
     )
 
 
+def _redrawn(result: AuditResult) -> tuple[NDArray[np.bool_], Float32]:
+    """Which generations are re-drawn, and the likeliest pair's probability, NaN where none was looked at."""
+    rows, found = len(result.scores.best), result.redrawn
+    probability = np.full(rows, -1, np.float32)
+    if found is not None:
+        np.maximum.at(probability, found.pairs.query, np.nan_to_num(found.pairs.probability, nan=-1))
+    probability[probability < 0] = np.nan
+    return np.zeros(rows, bool) if found is None else found.found, probability
+
+
 def matches_of(result: AuditResult) -> Int64:
     """How many matches each generation has: the training images at the threshold as whole images, of which not all may
     be listed, or what is listed, by any view and on pixels, where that is more."""
-    above = result.scores.above
-    return np.maximum(above, np.bincount(result.matches.query, minlength=len(above)))
+    return np.maximum(result.scores.above, per_generation(result, result.matches))
+
+
+def per_generation(result: AuditResult, matches: Matches) -> Int64:
+    """How many of these each generation has."""
+    return np.bincount(matches.query, minlength=len(result.scores.best))
+
+
+def none_of(matches: Matches) -> Float32:
+    """A column of these that was not measured."""
+    return np.full(len(matches.query), np.nan, np.float32)
 
 
 def p_of(result: AuditResult) -> Float64:

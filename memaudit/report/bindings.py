@@ -13,7 +13,7 @@ from msgspec import UNSET
 from memaudit.errors import InconclusiveError
 from memaudit.files import NOT_BOUND, digest_of, sha256_as_it_is, sha256_of
 from memaudit.report.document import Bound
-from memaudit.report.model import Report
+from memaudit.report.model import About, Report
 from memaudit.report.page import digest_of_page
 from memaudit.report.run_folder import BOUND, PAGE, PICTURES
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from memaudit.store import Store
 
 
-def bound_to(out: Path, stores: Iterable[Store | None] = ()) -> Bound:
-    """What binds a report in `out` to the files beside it, and to the stores that were read."""
-    return Bound(_files_beside(out), _stores_read(out, stores))
+def bound_to(out: Path, stores: Iterable[Store | None] = (), about: About | None = None) -> Bound:
+    """What binds a report in `out` to the files beside it, to the stores that were read, and to what it is about."""
+    return Bound(_files_beside(out), _stores_read(out, stores), about)
 
 
 def _files_beside(out: Path) -> dict[str, str]:

@@ -14,7 +14,6 @@ from memaudit.dedup.results import Comparison, Decision, DedupResult, PixelCheck
 from memaudit.images.image_ref import first_frames_line
 from memaudit.report.bindings import bound_to
 from memaudit.report.dedup_pictures import (
-    MEMBERS_SHOWN,
     by_pixels,
     largest_groups,
     most_similar_elsewhere,
@@ -33,7 +32,6 @@ from memaudit.report.model import (
     OtherSet,
     Pixels,
     Recall,
-    Report,
     RuledOut,
     Skew,
     SkewRow,
@@ -41,25 +39,25 @@ from memaudit.report.model import (
     calibration_of,
     coverage_of,
 )
-from memaudit.report.page import histogram, percent, percent_down, write_page
-from memaudit.report.pictures import Alter, Pictures
+from memaudit.report.page import histogram, percent, percent_down
+from memaudit.report.pages import PLAIN, How, write_report_page
+from memaudit.report.pictures import Pictures
 from memaudit.store import Store
 from memaudit.types import CONFIDENCE, Int64
 
 SIZE_BANDS = ((2, 2), (3, 4), (5, 9), (10, 19), (20, 99), (100, None))
 SKEWS_REPORTED = 200
-SKEWS_SHOWN = 40
 
 
 def write_dedup(
-    result: DedupResult, store: Store, out: Path, against: Store | None = None, alter: Alter | None = None
+    result: DedupResult, store: Store, out: Path, against: Store | None = None, how: How = PLAIN
 ) -> DedupReport:
     """Write every file of a dedup run into `out` and return the report. report.json comes last.
 
-    against: the other store, where the run had one. alter: what each picture goes through before it is shown.
+    against: the other store, where the run had one.
     """
     write_tables(result, out, against)
-    pictures = Pictures(out, alter)
+    pictures = Pictures(out, how.alter)
     results = replace(
         _results(result),
         near_threshold=near_threshold(result, store, pictures),
@@ -75,15 +73,11 @@ def write_dedup(
         coverage=result.coverage,
         results=results,
         findings=largest_groups(result, store, pictures),
-        bound=bound_to(out, (store, against)),
+        bound=bound_to(out, (store, against), how.about),
     )
-    write_dedup_page(out / "report.html", report)
+    write_report_page(out / "report.html", report, beside=how.beside)
     write_report(out / "report.json", report)
     return report
-
-
-def write_dedup_page(path: Path, report: Report) -> None:
-    write_page(path, "dedup.html", report=report, members_shown=MEMBERS_SHOWN, skews_shown=SKEWS_SHOWN)
 
 
 def _inputs(result: DedupResult) -> dict[str, str]:

@@ -15,6 +15,7 @@ from memaudit.files import canonical, digest_of, read_json, write_json
 from memaudit.report.bounds import MOST_BYTES, bounded
 from memaudit.report.model import (
     SCHEMA,
+    About,
     Finding,
     Head,
     Json,
@@ -35,10 +36,12 @@ R = TypeVar("R", bound=Results)
 
 
 class Bound(NamedTuple):
-    """Digests of the files beside a report, by name, and of the stores that were read, by their path from there."""
+    """Digests of the files beside a report, by name, and of the stores that were read, by their path from there; and
+    what whoever ran it says of what was examined."""
 
     files: Mapping[str, str]
     stores: Mapping[str, str]
+    about: About | None = None
 
 
 _NOTHING = Bound({}, {})
@@ -75,6 +78,8 @@ def make_report(
         "files": dict(bound.files),
         "stores": dict(bound.stores),
     }
+    if bound.about is not None:
+        content["about"] = to_builtins(bound.about)
     content["digests"] = dict(digests_of_parts(canonical(content)))
     content["digest"] = digest_of(canonical(content))
     return ReportOf(head=convert(content, Head), results=results, findings=findings, content=content)
@@ -95,11 +100,18 @@ def _parts(report: Json) -> Iterator[tuple[str, JsonValue]]:
             yield key, value
 
 
-def inconclusive_report(kind: str, reason: str) -> Report:
+def inconclusive_report(kind: str, reason: str, about: About | None = None) -> Report:
     """The report of a run that could not measure anything: nobody may take it for a clean one."""
     results = Unmeasured(conclusive=False, reasons=[reason], headline=f"Inconclusive: {reason}.")
     return make_report(
-        kind, inputs={}, encoder=None, threshold=None, coverage=Coverage(0, 0), results=results, findings=[]
+        kind,
+        inputs={},
+        encoder=None,
+        threshold=None,
+        coverage=Coverage(0, 0),
+        results=results,
+        findings=[],
+        bound=Bound({}, {}, about),
     )
 
 

@@ -10,11 +10,11 @@ from memaudit.extraction.results import Extraction, PromptCluster
 from memaudit.report.bindings import bound_to
 from memaudit.report.document import make_report, write_report
 from memaudit.report.model import ExtractionResults, PromptGroup, Report, rate_of
-from memaudit.report.page import interval, percent, percent_up, write_page
+from memaudit.report.page import interval, percent, percent_up
+from memaudit.report.pages import PROMPTS_SHOWN, write_report_page
 from memaudit.report.pictures import Pictures
 from memaudit.report.tables import write_table
 
-PICTURED = 200  # prompts
 STRIP = 6  # pictures of each
 
 
@@ -23,7 +23,7 @@ def write_extraction(result: Extraction, out: Path) -> Report:
     _write_cliques(result, out)
     pictures = Pictures(out)
     findings = [
-        _finding(number, cluster, pictures if number < PICTURED else None)
+        _finding(number, cluster, pictures if number < PROMPTS_SHOWN else None)
         for number, cluster in enumerate(result.clusters)
     ]
     report = make_report(
@@ -39,13 +39,15 @@ def write_extraction(result: Extraction, out: Path) -> Report:
             distance=result.threshold,
             clique=result.clique,
             memorised=rate_of(result.memorised),
+            redrawn=None if result.redrawn is None else rate_of(result.redrawn),
+            no_redrawn=result.no_redrawn,
             blank=result.blank,
             not_read=list(result.not_read),
         ),
         findings=findings,
         bound=bound_to(out),
     )
-    write_page(out / "report.html", "extraction.html", report=report, pictured=PICTURED)
+    write_report_page(out / "report.html", report)
     write_report(out / "report.json", report)
     return report
 
@@ -59,6 +61,8 @@ def _write_cliques(result: Extraction, out: Path) -> None:
             "rank": np.repeat(np.arange(1, len(sizes) + 1), sizes),
             "prompt": np.repeat(np.array([cluster.prompt for cluster in result.clusters], dtype=object), sizes),
             "query_id": [member for cluster in result.clusters for member in cluster.members],
+            "kind": np.repeat(np.array([str(c.kind) for c in result.clusters], dtype=object), sizes),
+            "probability": np.repeat(np.array([c.probability for c in result.clusters], dtype=np.float64), sizes),
             "mean_distance": np.repeat(np.array([c.mean_distance for c in result.clusters], dtype=np.float64), sizes),
         },
     )
@@ -78,6 +82,9 @@ def _finding(number: int, cluster: PromptCluster, pictures: Pictures | None) -> 
         pictures=[pictures.add(f"prompt-{number}-{place}", *image) for place, image in enumerate(shown)]
         if pictures
         else [],
+        kind=cluster.kind,
+        probability=None if cluster.probability is None else round(cluster.probability, 4),
+        boxes=[None if box is None else list(box) for box in cluster.boxes[:STRIP]],
     )
 
 
@@ -85,14 +92,21 @@ def _headline(result: Extraction) -> str:
     rate = result.memorised
     if result.inconclusive:
         found = f" Found all the same: {rate.count:,} prompts that give one picture." if rate.count else ""
-        return f"Inconclusive: {'; '.join(result.inconclusive)}.{found}"
-    about = f"at least {result.clique} generations within a distance of {result.threshold:g} of each other"
+        return f"Inconclusive: {'; '.join(result.inconclusive)}.{found}{_redrawn(result)}"
+    about = f"at least {result.clique} generations that are verbatim the same, or one template, or share a part"
     if not rate.count:
         return (
             f"None of {rate.coverage.measured:,} prompts gives one picture again and again ({about}); with "
-            f"{rate.confidence:.0%} confidence at most {percent_up(rate.upper)} of such prompts do."
+            f"{rate.confidence:.0%} confidence at most {percent_up(rate.upper)} of such prompts do.{_redrawn(result)}"
         )
     return (
         f"{rate.count:,} of {rate.coverage.measured:,} prompts give one picture again and again ({about}): "
-        f"{percent(rate.value)}, {rate.confidence:.0%} interval {interval(rate)}."
+        f"{percent(rate.value)}, {rate.confidence:.0%} interval {interval(rate)}.{_redrawn(result)}"
     )
+
+
+def _redrawn(result: Extraction) -> str:
+    """Beside the others, and never one of them."""
+    if result.redrawn is None:
+        return f" Re-drawn: not measured ({result.no_redrawn})."
+    return f" Beside them {result.redrawn.count:,} give one picture drawn anew." if result.redrawn.count else ""

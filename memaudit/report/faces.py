@@ -38,12 +38,12 @@ from memaudit.report.model import (
     file_digest,
     rate_of,
 )
-from memaudit.report.page import histogram, percent_up, write_page
-from memaudit.report.pictures import Alter, Pictures
+from memaudit.report.page import histogram, percent_up
+from memaudit.report.pages import PLAIN, How, write_report_page
+from memaudit.report.pictures import LARGE, Pictures
 from memaudit.report.reviewed import reviews_input, with_reviews
 from memaudit.report.run_folder import FACE_CROPS
 from memaudit.report.tables import write_table
-from memaudit.reviews import Merged
 from memaudit.store import Columns, is_same_file
 from memaudit.types import Coverage
 
@@ -300,11 +300,11 @@ def write_face_matches(audit: FaceAudit, out: Path) -> None:
     )
 
 
-def write_face_audit(part: FacePart, out: Path, alter: Alter | None = None, reviews: Merged | None = None) -> Report:
+def write_face_audit(part: FacePart, out: Path, how: How = PLAIN) -> Report:
     """Write every file of an audit of two stores of faces, which knows no images; return the report."""
     result = part.audit.result
     write_face_matches(part.audit, out)
-    findings = with_reviews(face_findings(part, out, Pictures(out, alter)), reviews)
+    findings = with_reviews(face_findings(part, out, Pictures(out, how.alter, LARGE)), how.reviews)
     faces = faces_results(result)
     conclusive = not result.inconclusive
     results = FaceAuditResults(
@@ -322,15 +322,15 @@ def write_face_audit(part: FacePart, out: Path, alter: Alter | None = None, revi
     )
     report = make_report(
         "audit",
-        inputs={**result.digests, **reviews_input(reviews)},
+        inputs={**result.digests, **reviews_input(how.reviews)},
         encoder=part.audit.gallery.encoder,
         threshold=result.calibration.threshold,
         coverage=_images(result),
         results=results,
         findings=findings,
-        bound=bound_to(out, (part.audit.gallery, part.audit.generations)),
+        bound=bound_to(out, (part.audit.gallery, part.audit.generations), how.about),
     )
-    write_page(out / "report.html", "faces.html", report=report, pictured=PICTURED)
+    write_report_page(out / "report.html", report, beside=how.beside)
     write_report(out / "report.json", report)
     return report
 

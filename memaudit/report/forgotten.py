@@ -1,4 +1,4 @@
-"""What runs keep of people who were forgotten: their pictures are deleted, their names are told of."""
+"""What runs keep of people who were forgotten: their pictures are deleted, in pages too, their names are told of."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 from memaudit.errors import InputError
 from memaudit.faces.names import tombstone
-from memaudit.files import read_json
+from memaudit.files import keep_private, read_json
 from memaudit.report.bounds import MOST_BYTES
+from memaudit.report.document import read_report
 from memaudit.report.model import JsonValue
-from memaudit.report.run_folder import FACE_CROPS, REPORT, THUMBNAILS, previous_runs
+from memaudit.report.pages import write_report_page
+from memaudit.report.run_folder import FACE_CROPS, PAGE, REPORT, THUMBNAILS, previous_runs
 
 # No other file is deleted, whatever a report says
 _OWN_PICTURE = re.compile(rf"({THUMBNAILS}|{FACE_CROPS})/[\w-]+\.(jpg|png)")
@@ -31,7 +33,7 @@ class Traces(NamedTuple):
 
 def remove_forgotten(out: Path, forgotten: Collection[str]) -> Traces:
     """Delete the pictures of whoever is forgotten (tombstones of image_ids) from the run in `out`, and from those that
-    were put aside there."""
+    were put aside there; their pages are made anew without them."""
     pictures, naming = list[Path](), list[Path]()
     for folder in (out, *previous_runs(out)):
         if not (folder / REPORT).is_file():
@@ -45,8 +47,24 @@ def remove_forgotten(out: Path, forgotten: Collection[str]) -> Traces:
             if _OWN_PICTURE.fullmatch(name) and (folder / name).is_file():
                 (folder / name).unlink()
                 pictures.append(folder / name)
-        naming += [folder] if told else []
+        if told:
+            naming.append(folder)
+            _renew_page(folder)
     return Traces(tuple(pictures), tuple(naming))
+
+
+def _renew_page(folder: Path) -> None:
+    """Without the pictures that are gone: a page holds them. One whose report is not sound goes with them."""
+    page = folder / PAGE
+    if not page.is_file():
+        return
+    if not page.stat().st_mode & 0o077:
+        keep_private(folder, itself=False)
+    held = 'src="data:image/' in page.read_text(encoding="utf-8", errors="replace")
+    try:
+        write_report_page(page, read_report(folder / REPORT), beside=not held)
+    except InputError:
+        page.unlink()
 
 
 def _told(part: JsonValue, forgotten: Collection[str]) -> Iterator[list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from functools import cache
 from hashlib import sha256
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from memaudit.errors import InputError
 from memaudit.files import write_text
 from memaudit.report.model import Bin, WhyBand
 
@@ -25,9 +26,18 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # a caption mus
 
 def write_page(path: Path, template: str, **values: object) -> None:
     """Render a template of this package to `path`. Its last line is the digest of all above."""
-    text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _environment().get_template(template).render(**values))
+    text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _rendered(path, template, values))
     body = text.rstrip("\n").encode("utf-8", "backslashreplace").decode() + "\n"
     write_text(path, f"{body}<!-- sha256 of all above: {sha256(body.encode()).hexdigest()} -->\n")
+
+
+def _rendered(path: Path, template: str, values: Mapping[str, object]) -> str:
+    from jinja2 import UndefinedError
+
+    try:
+        return _environment().get_template(template).render(**values)
+    except UndefinedError as error:
+        raise InputError(f"{path} cannot be made: its report lacks what the page shows ({error}): run again") from None
 
 
 def digest_of_page(path: Path) -> tuple[str | None, str]:
@@ -50,7 +60,14 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent_up=percent_up, percent_down=percent_down, percent=percent, thousands=lambda n: f"{n:,}", p_value=p_value
+        percent=percent,
+        percent_up=percent_up,
+        percent_down=percent_down,
+        share=two_digits,
+        share_up=two_digits_up,
+        share_down=two_digits_down,
+        thousands=lambda n: f"{n:,}",
+        p_value=p_value,
     )
     environment.globals["tallest"] = tallest
     environment.globals["highest"] = highest
@@ -81,6 +98,27 @@ def percent_up(share: float | None) -> str:
 def percent_down(share: float | None) -> str:
     """A lower bound, rounded down."""
     return percent(share, ROUND_FLOOR)
+
+
+def two_digits(share: float | None, rounding: str = ROUND_HALF_EVEN) -> str:
+    """A share with two digits: 12 %, 5.9 %, 0.45 %; with more where two would make 100 % of less."""
+    if share is None:
+        return "not measured"
+    value = Decimal(repr(100 * share))
+    if value in (0, 100):
+        return percent(share)
+    rounded = value.quantize(Decimal((0, (1,), value.adjusted() - 1)), rounding=rounding)
+    return percent(share, rounding) if rounded >= 100 else f"{rounded:f}\N{NO-BREAK SPACE}%"
+
+
+def two_digits_up(share: float | None) -> str:
+    """An upper bound: rounded up."""
+    return two_digits(share, ROUND_CEILING)
+
+
+def two_digits_down(share: float | None) -> str:
+    """A lower bound: rounded down."""
+    return two_digits(share, ROUND_FLOOR)
 
 
 def p_value(p: float) -> str:

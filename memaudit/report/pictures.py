@@ -15,17 +15,19 @@ from memaudit.images.sources import read_image
 from memaudit.report.run_folder import THUMBNAILS
 from memaudit.store import FACES, Columns, Store, is_same_file
 
-SIDE = 320
+SIDE, LARGE = 320, 480  # of a thumbnail: in a sheet of many, and of a pair that is looked at closely
 CHANGED = "file-changed"
 Alter = Callable[[Image.Image], Image.Image]
 
 
 class Pictures:
-    """Writes the thumbnails of one report into `out`/thumbnails. alter: what each picture goes through first."""
+    """Writes the thumbnails of one report into `out`/thumbnails. alter: what each picture goes through first. side: the
+    longer one, in pixels."""
 
-    def __init__(self, out: Path, alter: Alter | None = None) -> None:
+    def __init__(self, out: Path, alter: Alter | None = None, side: int = SIDE) -> None:
         self._out = out
         self._alter = alter
+        self._side = side
         self._written: dict[str, str | None] = {}
 
     def add(self, name: str, uri: str, sha256: str) -> str | None:
@@ -54,9 +56,9 @@ class Pictures:
         image = decode(data).image
         if self._alter is not None:
             image = self._alter(image)
-        image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+        image.thumbnail((self._side, self._side), Image.Resampling.LANCZOS)
         with whole_file(self._out / relative) as file:
-            image.save(file, "JPEG", quality=85)
+            image.save(file, "JPEG", quality=82)
         return relative
 
 

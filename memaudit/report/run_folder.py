@@ -90,8 +90,10 @@ def _drop_oldest(previous: Path) -> None:
 
 
 def remove_earlier_pictures(out: Path) -> None:
-    """Delete the pictures of earlier runs that were put aside: faces that are no longer to be shown."""
+    """Delete the pictures of earlier runs that were put aside, and the pages that hold them: faces that are no longer
+    to be shown."""
     for run in previous_runs(out):
+        (run / PAGE).unlink(missing_ok=True)
         for name in (THUMBNAILS, FACE_CROPS):
             shutil.rmtree(run / name, ignore_errors=True)
 

@@ -102,11 +102,12 @@ def _agreed(said: Iterable[Review]) -> Verdict | None:
 
 
 def word_of(said: Iterable[Review]) -> Verdict | None:
-    """What all who are sure say, "accepted" told from "copy"; None where they disagree."""
-    sure = {review.verdict for review in said} - {Verdict.UNSURE}
-    if not sure:
-        return Verdict.UNSURE
-    return sure.pop() if len(sure) == 1 else None
+    """What all who are sure say; None where they disagree. "accepted" where all of them accept it, else "copy"."""
+    said = list(said)
+    agreed = _agreed(said)
+    if agreed is Verdict.COPY and all(each.verdict is not Verdict.COPY for each in said):
+        return Verdict.ACCEPTED
+    return agreed
 
 
 def as_seen(review: Review) -> Verdict | None:

@@ -84,10 +84,10 @@ def opinion_of(said: Collection[Review], day: date, needed: int = 1) -> Opinion:
 
 
 def _uncleared(words: set[Verdict | None]) -> Standing:
-    sure = words - {Verdict.UNSURE}
-    if len(sure) > 1:
+    """Who accepts a pair calls it a copy, as who calls it one does: that it may stay only the first says."""
+    if Verdict.NO_COPY in words and words & {Verdict.COPY, Verdict.ACCEPTED}:
         return Standing.DISAGREEMENT
-    return Standing.COPY if sure == {Verdict.COPY} else Standing.UNSURE
+    return Standing.COPY if Verdict.COPY in words else Standing.UNSURE
 
 
 def _complete(review: Review) -> bool:

@@ -39,11 +39,12 @@ def embed() -> object:
 
 
 def audit() -> object:
-    return ma.run_audit("generations", embed(), "audit", control="training", metrics=True)
+    page = ma.PageChoices(command=["memaudit", *AUDIT])  # a report tells by which words it was made
+    return ma.run_audit("generations", embed(), "audit", control="training", metrics=True, page=page)
 
 
 def dedup() -> object:
-    return ma.run_dedup(embed(), "dedup")
+    return ma.run_dedup(embed(), "dedup", page=ma.PageChoices(command=["memaudit", *DEDUP]))
 
 
 def gate() -> object:

@@ -11,8 +11,10 @@ import pytest
 from numpy.typing import NDArray
 from vectors import Vectors, families, near, random_vectors, vector_store
 
-from memaudit.audit import control
+from memaudit.audit import control, prompts
+from memaudit.audit import families as families_module
 from memaudit.audit.families import Families, families_of, keys_of, thinned, units_of
+from memaudit.audit.prompts import GroupSizes
 from memaudit.audit.results import Control
 from memaudit.audit.run import AuditOptions, audit
 from memaudit.index import ExactSearch
@@ -29,13 +31,14 @@ def measured(
     generated: Vectors,
     threshold: float = 0.8,
     made: Sequence[str] | None = None,
+    groups: GroupSizes | None = None,
     **columns: object,
 ) -> Control:
     """Audit vectors against vectors with a control; `columns` are the control store's, `made` generations' files."""
     references = vector_store(folder / "training", training, shard_rows=1024)
     controls = vector_store(folder / "control", held_out, shard_rows=1024, **columns)  # type: ignore[arg-type]
     generations = vector_store(folder / "generations", generated, files=made, shard_rows=1024)
-    options = AuditOptions(threshold=threshold, neighbours=3)
+    options = AuditOptions(threshold=threshold, neighbours=3, groups=groups)
     result = audit(generations, ExactSearch(references), control=controls, options=options).control
     assert result is not None
     return result
@@ -124,6 +127,24 @@ def test_members_of_a_family_are_one_piece_of_evidence(tmp_path: Path) -> None:
     result = measured(tmp_path, training, random_vectors(2, 200), near(3, family, 0.1))
     assert (result.nearer_training, result.nearer_control) == (6, 0)
     assert result.relabelling_p == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_group_of_a_dedup_run_is_one_observation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty training images that pixels call copies of each other, though embeddings do not: one label, not twenty;
+    also where of a larger set only those that came back are looked at."""
+    training, held_out = random_vectors(1, 200), random_vectors(2, 200)
+    generated = near(3, training[:20], 0.3)
+    hashes = np.array([prompts.hash_of(f"image-{row:05d}") for row in range(30)], np.uint64)
+    groups = GroupSizes(hashes, np.zeros(30, np.int64))
+    alone = measured(tmp_path / "alone", training, held_out, generated)
+    joined = measured(tmp_path / "joined", training, held_out, generated, groups=groups)
+    assert (alone.groups, joined.groups) == (20, 1)
+    assert alone.relabelling_p == 1e-4
+    assert joined.relabelling_p is not None
+    assert joined.relabelling_p > 0.3
+    assert joined.least_p == pytest.approx(171 / 371)
+    monkeypatch.setattr(families_module, "WHOLE", 10)
+    assert measured(tmp_path / "large", training, held_out, generated, groups=groups).least_p == joined.least_p
 
 
 def test_contaminated_controls_are_counted_and_share_a_label(tmp_path: Path) -> None:

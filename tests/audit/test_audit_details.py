@@ -25,7 +25,8 @@ from memaudit.matching.kinds import Kind
 from memaudit.matching.results import ReferenceViews
 from memaudit.matching.search import WINDOWS, Scope, Searched, StoredQueries, search
 from memaudit.matching.windows import Windows
-from memaudit.report.audit import searched_in, write_audit
+from memaudit.report.audit import write_audit
+from memaudit.report.searched import searched_in
 from memaudit.store import Store
 from memaudit.types import silent
 

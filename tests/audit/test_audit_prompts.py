@@ -12,7 +12,7 @@ from vectors import random_vectors, vector_store
 
 from memaudit.audit import prompts
 from memaudit.audit.pairing import read_pairing
-from memaudit.audit.prompts import GroupSizes, choose_prompts, write_prompts
+from memaudit.audit.prompts import GroupSizes, choose_matched, choose_prompts, write_prompts
 from memaudit.errors import InputError, UsageError
 from memaudit.report.tables import write_table
 from memaudit.store import Store
@@ -78,7 +78,7 @@ def test_captions_are_counted_exactly_or_estimated(tmp_path: Path) -> None:
 def test_pruning_does_not_change_the_choice(tmp_path: Path) -> None:
     """The n of least hash, whatever was thrown away on the way: held against a sort of all."""
     store = captioned(tmp_path, [f"c {i}" for i in range(1000)])
-    ranked = sorted((prompts._hash(f"5 c {i}"), f"c {i}") for i in range(1000))
+    ranked = sorted((prompts.hash_of(f"5 c {i}"), f"c {i}") for i in range(1000))
     assert [p.prompt for p in choose_prompts(store, 7, seed=5).prompts] == [caption for _, caption in ranked[:7]]
 
 
@@ -192,3 +192,69 @@ def test_the_pairing_reads_what_prompts_stand_for(tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("generation,image_id,weight\na,b,-1\n")
     with pytest.raises(InputError, match="the weight '-1' is none"):
         read_pairing(tmp_path / "bad.csv")
+
+
+def test_by_image_a_caption_is_as_likely_as_it_is_common(tmp_path: Path) -> None:
+    """100 captions, one of them on 400 of 499 images: it stands there once, for as many images as were drawn of it."""
+    store = captioned(tmp_path, ["common"] * 400 + [f"rare {i}" for i in range(99)])
+    shares = []
+    for seed in range(20):
+        chosen = choose_prompts(store, 20, seed=seed, by="image").prompts
+        weights = {prompt.prompt: prompt.weight for prompt in chosen}
+        assert len(weights) == len(chosen)
+        assert sum(weights.values()) == pytest.approx(499)
+        assert {prompt.strategy for prompt in chosen} == {"random by image"}
+        shares.append(weights.get("common", 0) / 499)
+    assert np.mean(shares) == pytest.approx(400 / 499, abs=0.06)
+    assert chosen == choose_prompts(store, 20, seed=seed, by="image").prompts
+
+
+def test_by_image_all_of_a_small_set(tmp_path: Path) -> None:
+    chosen = choose_prompts(captioned(tmp_path, ["a", "b", "a", ""]), 50, by="image")
+    assert {prompt.prompt: prompt.weight for prompt in chosen.prompts} == {"a": 2.0, "b": 1.0}
+
+
+def test_a_matched_design_has_as_many_held_out_captions(tmp_path: Path) -> None:
+    """At random on both sides, in an order that tells nobody which are which; what both sets have is on neither."""
+    training = captioned(tmp_path / "t", [f"t {i}" for i in range(300)] + ["shared"])
+    held_out = captioned(tmp_path / "h", [f"h {i}" for i in range(50)] + ["shared", "h 1"])
+    chosen = choose_matched(training, held_out, 40)
+    assert chosen.held_out == 20
+    sides = ["held-out" if prompt.prompt.startswith("h") else "random" for prompt in chosen.prompts]
+    assert [prompt.stratum for prompt in chosen.prompts] == sides
+    assert sides != sorted(sides)
+    assert Counter(sides) == {"held-out": 20, "random": 20}
+    none, weight = sorted({prompt.weight for prompt in chosen.prompts})
+    assert none == 0.0
+    assert chosen.estimated
+    assert weight * 20 == pytest.approx(300, rel=0.5)
+    assert {prompt.strategy for prompt in chosen.prompts} == {"matched"}
+    assert chosen.prompts == choose_matched(training, held_out, 40).prompts
+    assert choose_matched(training, held_out, 1000).held_out == 50
+    drawn = {prompt.prompt for prompt in choose_matched(training, held_out, 1000).prompts}
+    assert "shared" not in drawn
+
+
+def test_a_matched_design_that_cannot_be(tmp_path: Path) -> None:
+    training = captioned(tmp_path / "t", ["a", "b"])
+    with pytest.raises(UsageError, match="at least 2, half of them held out"):
+        choose_matched(training, training, 1)
+    with pytest.raises(InputError, match="is one of the other set as well"):
+        choose_matched(training, captioned(tmp_path / "h", ["b", "a"]), 4)
+    with pytest.raises(InputError, match="has no image with a caption"):
+        choose_matched(training, captioned(tmp_path / "n", ["", ""]), 4)
+
+
+def test_choices_that_exclude_each_other(tmp_path: Path) -> None:
+    store = captioned(tmp_path / "t", ["a", "b"])
+    with pytest.raises(UsageError, match="unknown --by 'word'"):
+        choose_prompts(store, 4, by="word")
+    with pytest.raises(UsageError, match="--by image is for --strategy random"):
+        choose_prompts(store, 4, "mixed", groups(tmp_path, {"1": ["a"]}), by="image")
+
+
+def test_the_stratum_of_a_prompt_goes_into_the_pairing(tmp_path: Path) -> None:
+    training, held_out = (captioned(tmp_path / name, [f"{name} {i}" for i in range(4)]) for name in "th")
+    write_prompts(choose_matched(training, held_out, 8).prompts, tmp_path / "prompts.jsonl")
+    pairing = read_pairing(tmp_path / "prompts.jsonl")
+    assert {each.prompt[0]: each.held_out for each in pairing.values()} == {"t": False, "h": True}

@@ -10,8 +10,19 @@ from written import rows_of
 from benchmarks.runner import main
 from benchmarks.statistics import LINES
 
-DRAWS = {"people": 40, "strangers": 25, "rates": 40, "weights": 60, "runs": 100, "controls": 40, "recalls": 60}
-DRAWS |= {"planted": 40}
+DRAWS = {
+    "controls": 40,
+    "matched": 300,
+    "nights": 40,
+    "people": 40,
+    "planted": 40,
+    "rates": 40,
+    "recalls": 60,
+    "runs": 100,
+    "sizes": 40,
+    "strangers": 25,
+    "weights": 60,
+}
 LEAST, MOST = 0.85, 0.15  # of few draws; the seeds are fixed
 
 

@@ -378,9 +378,8 @@ def test_a_device_that_is_not_there_is_not_taken_for_an_encoder_that_is_not(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--model", "painter"], "go together"),
-        (["--model-digest", "5" * 64], "go together"),
-        (["--model", " ", "--model-digest", "5" * 64], "go together"),
+        (["--model-digest", "5" * 64], "--model-digest without --model"),
+        (["--model", " ", "--model-digest", "5" * 64], "--model-digest without --model"),
         (["--model", "painter", "--model-digest", "v2"], "'v2' is none: expected 16 to 128 hexadecimal digits"),
     ],
 )

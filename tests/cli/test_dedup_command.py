@@ -233,7 +233,7 @@ if sys.argv[1] == "comparing":
     from memaudit.dedup import search
     search.Matrix = kill
 else:
-    dedup.write_page = kill
+    dedup.write_report_page = kill
 app.run(sys.argv[2:])
 """
 

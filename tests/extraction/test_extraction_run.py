@@ -4,18 +4,23 @@ not called clean."""
 import tarfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from pictures import draw
+from pictures import draw, photograph
 from PIL import Image
 
 from memaudit.audit.pairing import PROMPT_KEYS, Prompted, compiled_pattern
-from memaudit.errors import EmptyInputError, InputError, UsageError
+from memaudit.encoders.catalog import load_encoder
+from memaudit.encoders.weights import find_sscd
+from memaudit.errors import EmptyInputError, InputError, MissingDependencyError, UsageError
 from memaudit.extraction import run as extraction
 from memaudit.extraction.results import Extraction
 from memaudit.extraction.run import ExtractOptions, extract
 from memaudit.images.image_ref import ImageRef
 from memaudit.images.sources import iter_images
+from memaudit.matching.kinds import Kind
+from memaudit.matching.model import copy_model
 
 PATTERN = compiled_pattern("{prompt}/{seed}.png", "--prompt-pattern", PROMPT_KEYS)
 FEW = ExtractOptions(clique=4)
@@ -184,3 +189,78 @@ def test_impossible_options_are_one_line(options: ExtractOptions) -> None:
     """A distance of 0 or NaN, a clique of one."""
     with pytest.raises(UsageError, match="out of range"):
         extract([], options=options)
+
+
+def with_motif(number: int) -> Image.Image:
+    """One scene, with another motif in its middle and a number in a corner, as another seed would draw them."""
+    image = photograph(7)
+    image.paste(photograph(100 + number, (90, 70)), (120, 90))
+    image.paste(draw(200 + number, (50, 40)), (270, 200))
+    return image
+
+
+def test_templates_are_found_where_no_tile_is_close(tmp_path: Path) -> None:
+    """A motif and a box in the corner that differ from seed to seed hide the picture from the largest distance."""
+    write(tmp_path, "a shirt", [with_motif(number) for number in range(4)])
+    write(tmp_path, "a wood", [photograph(20 + number) for number in range(4)])
+    result = found_in(tmp_path)
+    assert [(cluster.prompt, cluster.kind) for cluster in result.clusters] == [("a shirt", Kind.TEMPLATE)]
+    cluster = result.clusters[0]
+    assert cluster.largest_distance is not None
+    assert cluster.largest_distance > FEW.threshold
+    assert cluster.probability is not None
+    assert cluster.probability >= copy_model().cut
+    assert [box == pytest.approx((0, 0, 1, 1), abs=0.05) for box in cluster.boxes] == [True] * 4
+    assert (result.memorised.count, result.redrawn, result.no_redrawn) == (1, None, "no encoder is at hand")
+    assert "pictures drawn anew: no encoder is at hand" in result.not_read
+
+
+@pytest.mark.skipif(find_sscd() is None, reason="no sscd weights: memaudit encoders fetch sscd")
+def test_pictures_drawn_anew_stand_beside_the_others(tmp_path: Path) -> None:
+    """They are a finding, and in no rate of copies."""
+    write(tmp_path, "a lake", [drawn_anew(photograph(3), number) for number in range(4)])
+    write(tmp_path, "a wood", [photograph(20 + number) for number in range(4)])
+    regions = load_encoder("sscd").regions
+    assert regions is not None
+    result = extract(iter_images([tmp_path], contents=False), PATTERN, options=FEW, regions=regions)
+    assert [(cluster.prompt, cluster.kind) for cluster in result.clusters] == [("a lake", Kind.REDRAWN)]
+    assert result.memorised.count == 0
+    assert result.redrawn is not None
+    assert result.redrawn.count == 1
+    assert result.clusters[0].boxes == (None,) * 4
+
+
+def drawn_anew(image: Image.Image, seed: int) -> Image.Image:
+    """Softened, bent and recoloured by chance, under strokes of its own."""
+    rng = np.random.default_rng(seed)
+    pixels = cv2.GaussianBlur(np.asarray(image), (0, 0), 3)
+    height, width = pixels.shape[:2]
+    shift = [cv2.resize(rng.normal(size=(6, 6)), (width, height), interpolation=cv2.INTER_CUBIC) * 5 for _ in range(2)]
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    bent = cv2.remap(pixels, (columns + shift[0]).astype(np.float32), (rows + shift[1]).astype(np.float32), 1)
+    strokes = cv2.GaussianBlur(rng.normal(0, 60, pixels.shape), (0, 0), 1.5)
+    return Image.fromarray(np.clip(bent * rng.uniform(0.8, 1.1, 3) + strokes, 0, 255).astype(np.uint8))
+
+
+def test_beyond_the_first_generations_only_verbatim_ones_are_found_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extraction, "LOOKED_AT", 5)
+    write(tmp_path, "late", [draw(30 + number) for number in range(4)] + [with_motif(number) for number in range(4)])
+    result = found_in(tmp_path)
+    assert result.clusters == ()
+    assert any("beyond the first 5 generations: 1 prompts have more" in line for line in result.not_read)
+
+
+def test_without_opencv_nothing_but_verbatim_ones_is_looked_for_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*arguments: object) -> None:
+        raise MissingDependencyError("comparing pixels needs OpenCV")
+
+    monkeypatch.setattr(extraction, "common_picture", missing)
+    write(tmp_path, "a clock", [noisy(draw(1), i) for i in range(5)])
+    write(tmp_path, "a shirt", [with_motif(number) for number in range(4)])
+    result = found_in(tmp_path)
+    assert [cluster.kind for cluster in result.clusters] == [Kind.VERBATIM]
+    assert "templates, parts and pictures drawn anew: comparing pixels needs OpenCV" in result.not_read

@@ -34,6 +34,8 @@ def write_project(root: Path) -> Path:
         for seed in range(4):
             draw(900 if prompt == "a cat" else 910 + seed).save(root / "seeds" / f"{prompt}-{seed}.png")
     lines = [f"training/{number:04}.png,picture {number}" for number in range(12)]
+    held_out = [f"held-out/{number:04}.png,held-out {number}" for number in range(100, 103)]
+    (root / "held-out.csv").write_text("\n".join(["path,caption", *held_out]))
     (root / "manifest.csv").write_text("\n".join(["path,caption", *lines]))
     (root / "pairing.csv").write_text(
         "generation,image_id,prompt\ncopy.png,training/0005.png,five\n0500.png,training/0001.png,one\n"
@@ -56,6 +58,7 @@ def write_project(root: Path) -> Path:
         "embed {manifest} --out {store} --encoder thumbnail --quiet",
         "embed {out}/labelled --out {labelled-store} --encoder thumbnail --quiet",
         "embed {generations} --out {other-store} --encoder thumbnail --quiet",
+        "embed {held-out}.csv --out {held-store} --encoder thumbnail --quiet",
         "index {store} --out {index} --recipe flat --quiet",
         "dedup {store} --out {dedup} --quiet",
         "audit {generations} --against {store} --control {held-out} --out {out}/audit --quiet",

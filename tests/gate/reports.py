@@ -20,7 +20,7 @@ from memaudit.report.document import digests_of_parts
 from memaudit.report.model import SCHEMA
 from memaudit.report.model import Report as TypedReport
 from memaudit.report.parsing import report_of
-from memaudit.statistics import rate_of
+from memaudit.statistics import greater_rate_p, rate_of
 from memaudit.types import Coverage, EncoderSpec
 
 Report = dict[str, Any]
@@ -41,6 +41,28 @@ def planted(found: int = 10_000, of: int = 10_000, **by_kind: tuple[int, int]) -
     return {"asked": of * len(counts), "images": of * len(counts), "unreadable": 0, "kinds": kinds}
 
 
+def redrawn(
+    count: int, n: int = 1000, total: int | None = None, controls: int | None = 500, alike: int = 0, **more: Any
+) -> Report:
+    """results["redrawn"] of an audit: so many generations of n, and of the held-out images."""
+    p = greater_rate_p(count, n, alike, controls) if controls and controls >= 100 else None
+    of_controls = controls and {
+        "matched": rate_of(alike, Coverage(controls, controls)).as_dict(),
+        "greater_rate_p": p,
+        "why_no_p": "" if p else "too few",
+    }
+    return {
+        "measured": True,
+        "headline": f"Re-drawn: {count}",
+        "searched": rate_of(count, Coverage(n, n if total is None else total)).as_dict(),
+        "control": of_controls or None,
+        "compared": full(50),
+        "floor": 0.3,
+        "cut": 0.5,
+        **more,
+    }
+
+
 AS_BY_DEFAULT: Report = {
     "views": [*view_names(DEFAULT_VIEWS)],
     "verified": full(40),
@@ -53,6 +75,7 @@ AS_BY_DEFAULT: Report = {
         "control_views": full(4500),
         "reference_windows": None,
     },
+    "redrawn": redrawn(0, 5000),
 }
 """How hard an audit looks, and what of the model's output it leaves out, where nobody asks for less."""
 

@@ -47,7 +47,10 @@ def test_an_entry_is_read(tmp_path: Path) -> None:
         (GOOD.replace("until = 2027-01-31\n", ""), "until = None must be a day"),
         (GOOD.replace("2027-01-31", '"2027-01-31"'), "must be a day, for example 2027-06-30, without quotes"),
         (GOOD.replace("2027-01-31", "2027-01-31T10:00:00"), "must be a day"),
-        (GOOD + 'kind = "copy"\n', "kind = 'copy' must be one of near-duplicate, partial, template, verbatim, face"),
+        (
+            GOOD + 'kind = "copy"\n',
+            "kind = 'copy' must be one of near-duplicate, partial, template, verbatim, re-drawn, face",
+        ),
         (GOOD + "training_set = 3\n", "training_set = 3 must be a text"),
         (GOOD + GOOD, "the pair g -> r is accepted twice"),
         (GOOD + GOOD.replace('who = "A"', "who = 1"), "entry 2: who = 1"),

@@ -11,7 +11,7 @@ from reports import OTHER, Report, audit, dedup, face_audit, finding, held, seal
 
 from memaudit.gate import Accepted, Audited, AuditPolicy, BaselinePolicy, Comparison, Policy, Verdict
 from memaudit.gate import compare as compare_audits
-from memaudit.gate.comparison import FISHER, MCNEMAR
+from memaudit.gate.comparison import FISHER, MCNEMAR, caveat
 from memaudit.gate.comparison import obstacle as obstacle_between
 from memaudit.report.inconclusive import inconclusive_report
 from memaudit.statistics import mcnemar_p, rise_p
@@ -91,7 +91,9 @@ def test_what_cannot_be_compared_is_named() -> None:
     assert "encoders differ: thumbnail" in obstacle(audit(encoder=OTHER), audit())
     assert "thresholds differ: 0.8 and 0.75" in obstacle(audit(threshold=0.8), audit())
     assert "the later report is one of dedup" in obstacle(audit(), dedup())
-    assert "different training sets, s1 and s2" in obstacle(audit(), audit(store="s2"))
+    assert obstacle(audit(), audit(store="s2")) == ""
+    assert "different training sets, s1 and s2" in caveat(typed(audit()), typed(audit(store="s2")))
+    assert caveat(typed(audit()), typed(audit(days_old=3))) == ""
     assert "decided on pixels" in obstacle(audit(), audit(verified=None))
     assert "different views" in obstacle(audit(views=["tiles"]), audit())
     same = {key: audit()[key] for key in ("encoder", "threshold")}
@@ -206,3 +208,32 @@ def test_audits_without_a_measure_or_a_training_set_are_not_compared() -> None:
         _ = Audited(unmeasured).results
     nameless = typed({**audit(1000), "inputs": {}})
     assert obstacle_between(sound, nameless) == "not both reports say which training set they are about"
+
+
+def test_what_a_pair_is_by_now_is_told() -> None:
+    """The same pair of another kind, or no longer confirmed; one that is as it was is not told."""
+    before = [finding("g", "r"), finding("h", "r", kind="verbatim", verified=True), finding("i", "r")]
+    after = [finding("g", "r", kind="verbatim", verified=True), finding("h", "r", kind="verbatim"), finding("i", "r")]
+    for prompts in ("p", "q"):
+        found = compare(audit(1000, before), audit(1000, after, prompts=prompts))
+        assert {(each.query_id, each.before, each.after) for each in found.changed_matches} == {
+            ("g", "near-duplicate, by embeddings", "verbatim"),
+            ("h", "verbatim", "verbatim, by embeddings"),
+        }
+
+
+@pytest.mark.parametrize(
+    ("allowed", "outcome", "words"),
+    [
+        (None, Verdict.INCONCLUSIVE, "or name that of the baseline in training_sets of [baseline]"),
+        (("s1",), Verdict.INCONCLUSIVE, "different training sets, s0 and s1"),
+        (("s0",), Verdict.PASS, "But they are about different training sets, s0 and s1"),
+    ],
+)
+def test_a_baseline_of_another_training_set_is_allowed_by_name(
+    allowed: tuple[str, ...] | None, outcome: Verdict, words: str
+) -> None:
+    policy = Policy(EASY.audit, baseline=BaselinePolicy(training_sets=allowed))
+    result = held([("a", audit(3000))], policy, baseline=audit(3000, store="s0"))
+    (rule,) = [rule for rule in result.rules if rule.rule == "max_rise"]
+    assert (rule.outcome, words in rule.sentence) == (outcome, True), rule.sentence

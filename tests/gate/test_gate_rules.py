@@ -338,7 +338,7 @@ def judged_with_everything() -> set[str]:
     """The names of all rules, each switched on."""
     audit = {**audit_report(paired=(0, 9, 9)), "created": "2026-01-01T00:00:00+00:00", "encoder": None}
     both = [("a", {**audit, "encoder": FULL_ENCODER}), ("d", {**dedup_report(), "encoder": FULL_ENCODER})]
-    return set(outcomes(list(held(both, EVERYTHING, baseline=both[0][1] | {"threshold": 0.5}).rules)))
+    return set(outcomes(list(held(both, EVERYTHING, baseline=both[0][1] | {"digest": "1" * 64}).rules)))
 
 
 def test_every_rule_of_the_policy_is_judged() -> None:

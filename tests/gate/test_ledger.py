@@ -52,7 +52,7 @@ def test_the_gate_says_what_the_ledger_holds(ledger: Path, gate: Gate) -> None:
     """Its last digest, which tells whether lines were cut off, is printed."""
     called = gate(night(300, start=600), "--ledger", ledger, "--json", policy=LAX)
     last = json.loads(ledger.read_text().splitlines()[-1])["digest"]
-    assert f"has 3 reports in 1 attempts; digest of its last line: {last}" in called.json["notes"][-1]
+    assert f"holds 3 judged reports, attempts: 1; digest of its last line: {last}" in called.json["notes"][-1]
 
 
 def test_the_same_report_again_changes_nothing(gate: Gate, tmp_path: Path) -> None:
@@ -206,3 +206,12 @@ def _refused(called: Gated, said: str) -> None:
     assert called.code == 2
     assert called.err.count("\n") == 1
     assert said in called.err
+
+
+def test_the_page_has_the_bound_of_all_nights_with_the_verdict(ledger: Path, gate: Gate, tmp_path: Path) -> None:
+    """The page's own figures are of one night: the verdict says of how many audits its bound is."""
+    page = tmp_path / "page.html"
+    assert gate(night(300, start=600), "--ledger", ledger, "--page", page, policy=LAX).code == 0
+    text = page.read_text()
+    assert "n = 900 drawn anew in 3 audits of painter 2" in text
+    assert "painter 2, weights aaaaaaaaaaaa" in text

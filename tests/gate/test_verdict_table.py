@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from reports import audit, finding, write
+from gated import Gate
+from reports import audit, dedup, finding, write
 
 import memaudit as ma
 from memaudit.cli.verdict_table import print_table
@@ -28,3 +29,13 @@ def test_a_table_for_each_report_and_the_verdict(
     assert "[bold]second" in printed.replace("\n", "")
     assert "a line\n[red]another\n" in printed
     assert printed.rstrip().endswith(f"Verdict: {verdict}")
+
+
+def test_the_plain_table_fits_100_columns_and_sentences_are_lines(gate: Gate) -> None:
+    """However long a figure is: the line below has it whole, and can be searched for in a log."""
+    report = audit(1000, range(13), store="x" * 200)
+    out = gate(report, dedup(), policy='[gate]\ntraining_sets = ["s2"]\n').out
+    table, _, rest = out.partition("\n\n")[2].partition("\nWhy:\n")
+    assert max(map(len, table.splitlines())) <= 100
+    assert [line for line in rest.splitlines() if line.startswith("  fail max_findings: ")]
+    assert [line for line in rest.splitlines() if line.startswith("  pass conclusive: ")]

@@ -17,6 +17,7 @@ from PIL import Image
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.embedding.views import embed_views
 from memaudit.encoders import load_encoder
+from memaudit.encoders.regions import TrunkRegions
 from memaudit.errors import InconclusiveError, MissingDependencyError, UsageError
 from memaudit.files import digest_of
 from memaudit.images.sources import iter_images
@@ -25,7 +26,15 @@ from memaudit.index import ExactSearch, open_searcher
 from memaudit.lookup.evidence import FOUND, NOTHING, UNDECIDED, evidence_of
 from memaudit.lookup.results import Answer, LookupResult
 from memaudit.lookup.run import LookupOptions, look_up
+from memaudit.matching import decide as deciding
+from memaudit.matching import plan as planning
+from memaudit.matching.compare import Files
+from memaudit.matching.plan import REDRAWN_FLOORS
+from memaudit.matching.redrawn import Redrawn
 from memaudit.store import Store
+from memaudit.types import Int64
+
+ENCODER = load_encoder("thumbnail")
 
 
 @pytest.fixture
@@ -320,3 +329,31 @@ def test_impossible_choices_of_pixels(photographs: Store, tmp_path: Path, option
     """One line, before any work."""
     with pytest.raises(UsageError):
         answers_of(photographs, tmp_path, LookupOptions(views_of("none"), **options))
+
+
+def test_what_is_drawn_anew_is_said_beside_the_matches(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is found, and no match; of a picture with a match nothing more is asked."""
+
+    def likely(_own: Files, others: Files, left: Int64, right: Int64, *_: object) -> Redrawn:
+        anew = np.array([str(uri).endswith("0003.png") for uri in others.uri])
+        return Redrawn(np.ones(len(left), bool), np.where(anew[right], 0.9, 0.1).astype(np.float32))
+
+    saved(tmp_path / "asked", "anew.png", Image.blend(draw(3), draw(700), 0.4))
+    saved(tmp_path / "asked", "copy.png", draw(5))
+    options = LookupOptions(views_of("none"))
+    before = looked_up(store, tmp_path / "asked", options)
+    assert [bool(answer.matches) for answer in before.answers] == [False, True]
+    assert told(before)["redrawn"] == {"floor": None, "why_not": "encoder thumbnail has no measured floor for it"}
+    monkeypatch.setitem(REDRAWN_FLOORS, "thumbnail", 0.3)
+    monkeypatch.setattr(planning, "load_regions", lambda: TrunkRegions("none", lambda: pytest.fail("was asked")))
+    monkeypatch.setattr(deciding, "redrawn_pairs", likely)
+    anew, copy = looked_up(store, tmp_path / "asked", options).answers
+    assert [(match.image_id, match.kind, match.probability) for match in anew.redrawn] == [
+        ("0003.png", "re-drawn", pytest.approx(0.9))
+    ]
+    assert (anew.matches, copy.redrawn) == ((), ())
+    evidence = told(look_up(iter_images([tmp_path / "asked" / "anew.png"]), ExactSearch(store), ENCODER, options))
+    assert evidence["outcome"] == FOUND
+    assert evidence["redrawn"] == {"floor": 0.3, "why_not": ""}

@@ -105,3 +105,18 @@ def test_stores_and_indexes_of_faces_are_their_owners_alone(tmp_path: Path) -> N
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
         assert set(modes.values()) == {0o600}, modes
+
+
+def test_the_page_shows_the_forgotten_no_more(tmp_path: Path) -> None:
+    """Its pictures are in it: it is made anew without them. One whose report is not sound goes."""
+    store = face_store(tmp_path / "faces", random_vectors(1, 4, 16), parents=("group", "group", "other", "other"))
+    report = ma.run_dedup(store, tmp_path / "out", threshold=0.01, match="none").report
+    reported(tmp_path / "old")
+    for out in (tmp_path / "out", tmp_path / "old"):
+        (out / "report.html").write_text('<img src="data:image/jpeg;base64,AAAA">')
+    assert report.findings
+    for out in (tmp_path / "out", tmp_path / "old"):
+        remove_forgotten(out, [tombstone("group")])
+    assert "base64,AAAA" not in (tmp_path / "out" / "report.html").read_text()
+    assert report.digest in (tmp_path / "out" / "report.html").read_text()
+    assert not (tmp_path / "old" / "report.html").exists()

@@ -20,7 +20,7 @@ from memaudit.audit.results import AuditResult
 from memaudit.audit.run import AuditOptions, audit
 from memaudit.index import ExactSearch
 from memaudit.report.audit import write_audit
-from memaudit.report.audit_findings import card
+from memaudit.report.cards import card
 from memaudit.report.document import read_report
 from memaudit.report.model import ImageMatch, WhyBand, rate_of
 from memaudit.report.page import highest
@@ -83,26 +83,34 @@ def data_of(page: str) -> list[dict[str, Any]]:
 
 
 def test_every_finding_is_in_the_page(written: Written) -> None:
-    """All 250, in the words that the page shows, hostile strings as they were given."""
+    """All 250, in the words that the page shows, hostile strings as they were given; those of a training image, each
+    of which came back twice, stand together, the most similar first."""
     cards = data_of(written.page)
-    assert len(cards) == len(written.report["findings"]) == 250
-    for shown, finding in zip(cards, written.report["findings"], strict=True):
-        assert shown == card(convert(finding, ImageMatch))._asdict()
+    findings = {finding["query_id"]: finding for finding in written.report["findings"]}
+    assert len(cards) == len(findings) == 250
+    for shown in cards:
+        finding = findings[shown["query_id"]]
+        assert shown == {**card(convert(finding, ImageMatch))._asdict(), "shared": 2}
         assert shown["reference_id"] == finding["reference_id"]
+    images = [shown["reference_id"] for shown in cards]
+    assert images[::2] == images[1::2]
+    assert [shown["similarity"] for shown in cards[::2]] == sorted(
+        (shown["similarity"] for shown in cards[::2]), reverse=True
+    )
     prompts = {shown["prompt"] for shown in cards}
     assert "Prompt “</template><h1>taken</h1> number 2”, seed 2." in prompts
     assert "" in prompts  # those without a pairing
 
 
 def test_the_only_script_that_may_run_is_ours(written: Written) -> None:
-    """The policy names it by its digest, and nothing may be loaded but pictures beside the page."""
+    """The policy names it by its digest, and nothing may be loaded: pictures are in the page."""
     policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', written.page)
     assert policy
     scripts = re.findall(r"<script>(.*?)</script>", written.page, re.DOTALL)
     assert len(scripts) == 1
     digest = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in policy[1].replace("&#39;", "'")
-    assert policy[1].replace("&#39;", "'").startswith("default-src 'none'; img-src 'self' file:")
+    assert policy[1].replace("&#39;", "'").startswith("default-src 'none'; img-src data:; style-src")
     assert "innerHTML" not in scripts[0]
     assert not re.search(
         r"\son\w+=", re.sub(r"<script.*?</script>", "", written.page, flags=re.DOTALL).split("<main>")[0]

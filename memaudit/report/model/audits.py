@@ -49,6 +49,14 @@ class Alignment(Part, frozen=True, kw_only=True):
     ]
 
 
+class HeldOutImage(Part, frozen=True, kw_only=True):
+    """An image that the model never saw."""
+
+    image_id: Annotated[str, says("image_id")]
+    similarity: Annotated[Similarity, says("cosine to the generation, of whole images")]
+    picture: Annotated[str | None, says("thumbnail of it, beside the page")] = None
+
+
 class ImageMatch(Part, frozen=True, kw_only=True):
     """A generation that repeats a training image, and the most similar one."""
 
@@ -59,9 +67,11 @@ class ImageMatch(Part, frozen=True, kw_only=True):
     reference_url: Annotated[str | None, says("its address, where its uri is a URL")] = None
     similarity: Annotated[Similarity, says("cosine, of the view that is most similar")]
     view: Annotated[str, says("that view's name")] = "whole"
-    kind: Annotated[str, says(f"{Kind.NEAR}, or what pixels say: {', '.join(_ON_PIXELS)}")]
+    kind: Annotated[str, says(f"{Kind.NEAR}, or what pixels say: {', '.join(_ON_PIXELS)}; {Kind.REDRAWN} is no copy")]
     verified: Annotated[bool, says("confirmed on pixels")] = False
-    probability: Annotated[float | None, says("of a copy, by pixels; null where they were not compared")] = None
+    probability: Annotated[
+        float | None, says("of a copy, or of a picture drawn anew, by pixels; null where they were not compared")
+    ] = None
     paired: Annotated[bool, says("the prompt's own image is among the generation's matches")]
     is_prompts_image: Annotated[bool, says("this training image is the prompt's own")] = False
     near_duplicates: Annotated[Count, says("training images at the threshold with this one, itself included")]
@@ -79,6 +89,9 @@ class ImageMatch(Part, frozen=True, kw_only=True):
     face_similarity: Annotated[float | UnsetType, says("of the two images' most similar faces, if they match")] = UNSET
     alignment: Annotated[
         Alignment | UnsetType, says("where both show the same, if pixels confirm it and the finding has thumbnails")
+    ] = UNSET
+    nearest_held_out: Annotated[
+        HeldOutImage | UnsetType, says(f"the held-out image most similar to a generation that is {Kind.REDRAWN}")
     ] = UNSET
 
 
@@ -225,6 +238,15 @@ class Discoveries(Part, frozen=True, kw_only=True):
     needed: Annotated[Whole, says("generations that must reach it for any to stand out")]
 
 
+class OwnImages(Part, frozen=True, kw_only=True):
+    """Prompts that gave their own image back, on either side of the matched design."""
+
+    training: Annotated[Rate, says("of captions of the training set")]
+    held_out: Annotated[Rate, says("of held-out captions")]
+    p: Annotated[Share | None, says("of so many more on the first side by chance (Fisher, one-sided)")]
+    joined: Annotated[Whole, says("prompts left out: their image is a near-duplicate of another prompt's")]
+
+
 class Control(Part, frozen=True, kw_only=True):
     """What held-out images say about chance."""
 
@@ -246,7 +268,33 @@ class Control(Part, frozen=True, kw_only=True):
     least_relabelling_p: Annotated[Share | None, says("the least p that so many groups could give")] = None
     greater_rate_p: Annotated[Share | None, says("p of the model's rate against theirs (Fisher, one-sided)")]
     why_no_p: Annotated[str, says("why there is no p-value")]
+    why_no_rate_p: Annotated[str, says("why there is none of the rate, where there are others")] = ""
     discoveries: Annotated[Discoveries | None, says("generations that stand out one by one")] = None
+    own_images: Annotated[OwnImages | None, says("with prompts of held-out images")] = None
+
+
+class RedrawnControl(Part, frozen=True, kw_only=True):
+    """What held-out images say about chance: how many of them are called re-drawn."""
+
+    matched: Annotated[Rate, says("of the usable ones that could be looked at; near-duplicates as one draw")]
+    greater_rate_p: Annotated[Share | None, says("p of the model's rate against theirs (Fisher, one-sided)")]
+    why_no_p: Annotated[str, says("why there is no p-value")] = ""
+
+
+class Redrawn(Part, frozen=True, kw_only=True):
+    """Generations that are training images drawn anew: beside the copies, and in none of their figures."""
+
+    measured: Annotated[bool, says("whether they were looked for")]
+    why_not: Annotated[str, says("why they were not")] = ""
+    headline: Annotated[str, says("what was found, in a sentence")]
+    searched: Annotated[Rate | None, says("generations that are re-drawn")] = None
+    by_prompt: Annotated[ByPrompt | None, says("the same by prompt; null: no prompt is known")] = None
+    control: Annotated[RedrawnControl | None, says("what held-out images say about chance; null without any")] = None
+    compared: Annotated[Coverage | None, says("pairs of whole images that could be looked at")] = None
+    floor: Annotated[float | None, says("similarity of whole images from which they were")] = None
+    cut: Annotated[Share | None, says("probability from which a pair counts as re-drawn")] = None
+    source: Annotated[str, says("where the probability comes from")] = ""
+    recall: Annotated[str, says("where it is known from how many of them are found")] = ""
 
 
 class WhyBand(Part, frozen=True, kw_only=True):
@@ -340,6 +388,9 @@ class AuditResults(Part, frozen=True, kw_only=True):
     )
     effort: Annotated[Effort | UnsetType, says("how hard the audit looked")] = UNSET
     planted: Annotated[Planted | UnsetType, says("what it detected of altered training images")] = UNSET
+    weaker: Annotated[list[str] | UnsetType, says("what it did less of than by default, and what was not measured")] = (
+        UNSET
+    )
     grown: Annotated[str | UnsetType, says("what sources of the training set hold by now, and its store does not")] = (
         UNSET
     )
@@ -350,6 +401,7 @@ class AuditResults(Part, frozen=True, kw_only=True):
     calibration: Annotated[Calibration | None, says("by which threshold and cut were settled")] = None
     model: Annotated[Model | UnsetType, says("what made the generations, with --model")] = UNSET
     faces: Annotated[Faces | UnsetType, says("what comparing faces gave, with --faces")] = UNSET
+    redrawn: Annotated[Redrawn | UnsetType, says("what was found of training images drawn anew")] = UNSET
 
 
 class FaceAuditResults(Part, frozen=True, kw_only=True):
@@ -373,4 +425,5 @@ class FaceAuditResults(Part, frozen=True, kw_only=True):
     views: ClassVar[tuple[str, ...]] = ()
     reference_views: ClassVar[UnsetType] = UNSET
     likeliest_misses: ClassVar[UnsetType] = UNSET
+    redrawn: ClassVar[UnsetType] = UNSET
     calibration: ClassVar[Calibration | None] = None

@@ -31,6 +31,15 @@ Finding = AuditFinding | Group | PromptGroup
 R = TypeVar("R", bound=Results, covariant=True)
 
 
+class About(Part, frozen=True, kw_only=True):
+    """What was examined, by whom and how, as whoever ran it says; empty where nobody did."""
+
+    model: Annotated[str, says("name and version of the model under audit")] = ""
+    training_set: Annotated[str, says("name and version of the training set")] = ""
+    who: Annotated[str, says("who ran it")] = ""
+    command: Annotated[str, says("the command, without what only its owner should know")] = ""
+
+
 class Head(Part, frozen=True, kw_only=True):
     """What every report has beside its results and findings."""
 
@@ -54,6 +63,7 @@ class Head(Part, frozen=True, kw_only=True):
         dict[str, Name] | UnsetType,
         says("digest of each store that was read, by its path from the report's folder"),
     ] = UNSET
+    about: Annotated[About | UnsetType, says("what was examined, by whom and how")] = UNSET
     digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$"), says("SHA-256 of all else in the report")]
 
 

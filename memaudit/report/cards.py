@@ -1,0 +1,283 @@
+"""Findings of an audit as the page shows them: a card each, the gravest first, those of a training image together."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from itertools import takewhile
+from typing import NamedTuple, TypedDict
+
+from msgspec.json import encode
+
+from memaudit.matching.kinds import COPIES, FACE, Kind
+from memaudit.report.model import AuditFinding, FaceMatch, ImageMatch, Report, Said
+from memaudit.report.page_pictures import PagePictures
+
+OWN, NEAR_OWN, OTHER = "the prompt's own image", "near-duplicate of the prompt's", "not the prompt's image"
+STATIC = 60  # findings in the page for a browser that runs no script
+MOST_BYTES = 24_000_000  # of a page, of which the rows of findings may take
+MOST_OF_ROWS = 10_000_000
+_GRAVITY = {str(kind): place for place, kind in enumerate((*COPIES, Kind.REDRAWN, FACE))}
+_ABOUT = {
+    Kind.VERBATIM: "the same picture",
+    Kind.TEMPLATE: "the same picture but for a part",
+    Kind.PARTIAL: "a part of one is in the other",
+    Kind.NEAR: "similar at the threshold",
+    Kind.REDRAWN: "no copy: a training image drawn anew, with hardly a pixel of it",
+    FACE: "a face that looks like one of the training set",
+}
+
+
+class Card(NamedTuple):
+    """What the page shows of a finding, in the words that it shows, and what it sorts and filters by.
+
+    shared: findings of this kind with the same training image. matrix, query_box, reference_box: as of an `Alignment`.
+    veiled: shows faces. decided: what a person decided at the gate.
+    """
+
+    similarity: float
+    kind: str
+    view: str
+    relation: str
+    near_duplicates: int
+    ratio: float | None
+    q: float | None
+    query_id: str
+    reference_id: str
+    prompt: str
+    caption: str
+    tags: list[str]
+    facts: str
+    query_picture: str | None
+    reference_picture: str | None
+    query_sha256: str
+    reference_sha256: str
+    reference_url: str
+    matrix: list[float] | None
+    query_box: list[float] | None
+    reference_box: list[float] | None
+    shared: int
+    veiled: bool
+    decided: str
+
+
+class PageData(TypedDict):
+    """All cards as rows, for the page's script. pictures: what stands for each by its path, but those of the cards that
+    are in the page without a script. kinds: name, heading and meaning, the gravest first."""
+
+    fields: tuple[str, ...]
+    rows: list[Card]
+    pictures: dict[str, str]
+    kinds: list[tuple[str, str, str]]
+    report: str
+    beside: bool
+
+
+class FindingsPart(NamedTuple):
+    """The findings of a page. in_page: how many of all are listed, pictured: how many of these, from the first on, have
+    their pictures in it."""
+
+    total: int
+    in_page: int
+    pictured: int
+    cards: list[Card]
+    data: PageData
+    script: str
+    script_digest: str
+    pictures: PagePictures
+    table: str
+    threshold: float | None
+
+    @property
+    def veiled(self) -> bool:
+        return any(card.veiled for card in self.data["rows"])
+
+    @staticmethod
+    def heading(kind: str) -> str:
+        return heading_of(kind)
+
+    @staticmethod
+    def about(kind: str) -> str:
+        return _ABOUT.get(kind, "")
+
+
+def findings_part(report: Report, pictures: PagePictures, decisions: Mapping[int, str]) -> FindingsPart:
+    """decisions: what people decided at the gate, by the place of a finding in the report."""
+    matches = enumerate(report.matches)
+    every = ordered([card(match, decisions.get(place, "") or _said(match)) for place, match in matches])
+    cards = _fitting(every)
+    pictures.room = MOST_BYTES - sum(map(_size, cards))
+    pictured = _pictured(cards, pictures)
+    static = cards[:STATIC]
+    named = {path for each in static for path in (each.query_picture, each.reference_picture)}
+    script, digest = _script()
+    kinds = [(kind, heading_of(kind), _ABOUT.get(kind, "")) for kind in dict.fromkeys(each.kind for each in cards)]
+    data: PageData = {
+        "fields": Card._fields,
+        "rows": cards,
+        "pictures": {path: source for path, source in pictures.sources.items() if path not in named},
+        "kinds": kinds,
+        "report": report.digest,
+        "beside": pictures.beside,
+    }
+    table = "face_matches.parquet" if all(each.kind == FACE for each in cards) else "matches.parquet"
+    return FindingsPart(
+        len(every), len(cards), pictured, static, data, script, digest, pictures, table, report.threshold
+    )
+
+
+def ordered(cards: Sequence[Card]) -> list[Card]:
+    """The gravest kind first; of one kind by training image, that with the most similar finding first."""
+    best: dict[tuple[str, str], float] = {}
+    counts = Counter((each.kind, each.reference_id) for each in cards)
+    for each in cards:
+        key = (each.kind, each.reference_id)
+        best[key] = max(each.similarity, best.get(key, -1.0))
+
+    def place(each: Card) -> tuple[int, float, str, float, str]:
+        top = best[each.kind, each.reference_id]
+        gravity = _GRAVITY.get(each.kind, len(_GRAVITY))
+        return (gravity, -top, each.reference_id, -each.similarity, each.query_id)
+
+    return [each._replace(shared=counts[each.kind, each.reference_id]) for each in sorted(cards, key=place)]
+
+
+def heading_of(kind: str) -> str:
+    return f"{kind[:1].upper()}{kind[1:]}"
+
+
+def _fitting(cards: list[Card]) -> list[Card]:
+    room = MOST_OF_ROWS
+    for count, each in enumerate(cards):
+        room -= _size(each)
+        if room < 0:
+            return cards[:count]
+    return cards
+
+
+def _size(each: Card) -> int:
+    return len(encode(each)) + 3 * len(each)  # as the template writes it, with blanks
+
+
+def _pictured(cards: Sequence[Card], pictures: PagePictures) -> int:
+    """Put pictures into the page as long as there is room, from the first card on; return how many have theirs."""
+    pairs = ([path for path in (each.query_picture, each.reference_picture) if path] for each in cards)
+    return sum(bool(paths) for paths in takewhile(pictures.add, pairs))
+
+
+@cache
+def _script() -> tuple[str, str]:
+    """The script of the page, and the digest by which its policy names it: a browser runs no other."""
+    script = resources.files("memaudit.report").joinpath("templates/audit.js").read_text(encoding="utf-8")
+    return script, base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def card(finding: AuditFinding, decided: str = "") -> Card:
+    return _of_face(finding, decided) if isinstance(finding, FaceMatch) else _of_image(finding, decided)
+
+
+def _of_image(finding: ImageMatch, decided: str) -> Card:
+    relation = OWN if finding.is_prompts_image else NEAR_OWN if finding.paired else OTHER
+    relation = relation if finding.prompt or finding.is_prompts_image or finding.paired else ""
+    redrawn = finding.kind == Kind.REDRAWN
+    tags = [finding.kind + (", no copy" if redrawn else "" if finding.verified else ", by embeddings")]
+    tags += [f"view: {finding.view}"] if finding.view != "whole" else []
+    tags += [relation] if relation else []
+    lies = finding.alignment or None
+    return Card(
+        similarity=finding.similarity,
+        kind=finding.kind,
+        view=finding.view,
+        relation=relation,
+        near_duplicates=finding.near_duplicates,
+        ratio=finding.neighbour_ratio,
+        q=finding.q,
+        query_id=finding.query_id,
+        reference_id=finding.reference_id,
+        prompt=_asked(finding),
+        caption=finding.caption,
+        tags=tags,
+        facts=_facts(finding),
+        query_picture=finding.query_picture,
+        reference_picture=finding.reference_picture,
+        query_sha256=finding.query_sha256 or "",
+        reference_sha256=finding.reference_sha256 or "",
+        reference_url=_link(finding.reference_url),
+        matrix=lies.matrix if lies else None,
+        query_box=lies.query_box if lies else None,
+        reference_box=lies.reference_box if lies else None,
+        shared=1,
+        veiled=False,
+        decided=decided,
+    )
+
+
+def _of_face(finding: FaceMatch, decided: str) -> Card:
+    known = {None: "face", True: "same picture", False: "same person, new picture"}[finding.same_picture]
+    alike = "" if finding.image_similarity is None else f"similarity of the pictures {finding.image_similarity:.3f} · "
+    count = finding.near_duplicates
+    others = f"{count:,} training faces look like this one, itself included" if count > 1 else "no other training face"
+    return Card(
+        similarity=finding.similarity,
+        kind=finding.kind,
+        view="whole",
+        relation=known,
+        near_duplicates=count,
+        ratio=None,
+        q=None,
+        query_id=finding.query_face or finding.query_id,
+        reference_id=finding.reference_face or finding.reference_id,
+        prompt="",
+        caption=finding.caption,
+        tags=[known],
+        facts=f"{alike}{others if count > 1 else others + ' looks like this one'}",
+        query_picture=finding.query_crop or finding.query_picture,
+        reference_picture=finding.reference_crop or finding.reference_picture,
+        query_sha256=finding.query_sha256 or "",
+        reference_sha256=finding.reference_sha256 or "",
+        reference_url="",
+        matrix=None,
+        query_box=None,
+        reference_box=None,
+        shared=1,
+        veiled=True,
+        decided=decided,
+    )
+
+
+def _said(finding: AuditFinding) -> str:
+    """What people said of it before, as the report has it."""
+    told = finding.review
+    if not told:
+        return ""
+    each = (f"{one.verdict}{f' until {one.until}' if one.until else ''} ({_signed(one)})" for one in told.said)
+    return f"said before: {' · '.join(each)}" + (": people disagree" if told.verdict == "disagreement" else "")
+
+
+def _signed(said: Said) -> str:
+    return ": ".join(filter(None, (said.who, said.why)))
+
+
+def _link(url: str | None) -> str:
+    """What a page may lead to: a web address, and nothing that a browser would run."""
+    return url if url and url.lower().startswith(("https://", "http://")) else ""
+
+
+def _asked(finding: ImageMatch) -> str:
+    seed = f", seed {finding.seed}" if finding.seed else ""
+    return f"Prompt “{finding.prompt}”{seed}." if finding.prompt else ""
+
+
+def _facts(finding: ImageMatch) -> str:
+    count, ratio, q = finding.near_duplicates, finding.neighbour_ratio, finding.q
+    parts = ["no near-duplicate in the training set" if count <= 1 else f"{count:,} near-duplicates, itself included"]
+    likely = "that it is drawn anew" if finding.kind == Kind.REDRAWN else "of a copy"
+    parts += [f"probability {likely} {finding.probability:.2f}"] if finding.probability is not None else []
+    parts += [f"ratio to neighbours {ratio:.2f}"] if ratio is not None else []
+    parts += [f"q {q:.2g}"] if q is not None else []
+    parts += [finding.reference_url] if finding.reference_url else []
+    return " · ".join(parts)

@@ -1,0 +1,132 @@
+"""The page of a report, made of the report alone and the pictures beside it: when a run ends, and anew at the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from memaudit.report.board import board_of, board_of_faces, model_of
+from memaudit.report.cards import findings_part
+from memaudit.report.effort import Mark, how_hard
+from memaudit.report.model import About, AuditResults, DedupResults, FaceAuditResults, Report
+from memaudit.report.page import write_page
+from memaudit.report.page_pictures import PagePictures
+from memaudit.report.searched import searched_in
+
+SKEWS_SHOWN = 40
+PROMPTS_SHOWN = 200
+if TYPE_CHECKING:
+    from memaudit.report.pictures import Alter
+    from memaudit.reviews import Merged
+
+_TITLES = {
+    "audit": "Regurgitation audit",
+    "dedup": "Near-duplicates of a training set",
+    "extraction": "Extraction: prompts that give one picture",
+}
+
+
+@dataclass(frozen=True)
+class How:
+    """What a run is told that does not change what it measures. alter: what each picture goes through before it is
+    shown. beside: pictures stay beside the page. about: what was examined, by whom and how. reviews: what people said
+    of findings before."""
+
+    alter: Alter | None = None
+    beside: bool = False
+    about: About | None = None
+    reviews: Merged | None = None
+
+
+PLAIN = How()
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the gate says of a report. reasons: a line for each rule that did not pass, or is over many audits. rules:
+    how many were applied. day: when. decisions: what a person decided about a finding, by its place; accepted: how many
+    hold."""
+
+    verdict: str
+    reasons: tuple[str, ...]
+    rules: int
+    day: str
+    decisions: Mapping[int, str] = field(default_factory=dict)
+    accepted: int = 0
+
+
+def write_report_page(
+    path: Path, report: Report, *, folder: Path | None = None, judged: Judged | None = None, beside: bool = False
+) -> None:
+    """Write the page of a report to `path`. folder: where the run's pictures are; None: beside the page. beside: name
+    the pictures there, and put none into the page."""
+    pictures = PagePictures(folder or path.parent, beside=beside)
+    values = {"report": report, "judged": judged, "pictures": pictures, "when": day_of(report.created)}
+    results = report.results
+    if isinstance(results, AuditResults | FaceAuditResults):
+        template, more = _of_audit(report, pictures, judged)
+    elif isinstance(results, DedupResults):
+        template, more = "dedup.html", {"skews_shown": SKEWS_SHOWN}
+    elif report.kind == "extraction" and report.findings:
+        template, more = "extraction.html", {"pictured": PROMPTS_SHOWN}
+    else:
+        template, more = "inconclusive.html", {"title": _TITLES[report.kind], "board": board_of(report)}
+    named = report.head.about.model if report.head.about else ""
+    write_page(path, template, **values, **{"facts": list(facts_of(report)), "model": named, **more})
+
+
+def _of_audit(report: Report, pictures: PagePictures, judged: Judged | None) -> tuple[str, dict[str, object]]:
+    findings = findings_part(report, pictures, judged.decisions if judged else {})
+    results = report.results
+    more: dict[str, object] = {"findings": findings, "script_digest": findings.script_digest if findings.total else ""}
+    more["board"] = board_of(report, judged.accepted if judged else 0)
+    if isinstance(results, AuditResults):
+        faces = board_of_faces(results.faces, model_of(report)) if results.faces else None
+        more |= {"hard": how_hard(results), "searched_in": searched_in(report), "face_board": faces}
+        return "audit.html", more
+    return "faces.html", {**more, "hard": Mark("Faces alone", weak=False)}
+
+
+def day_of(created: str) -> str:
+    """A plain date and time: 27 November 2026, 18:30 UTC."""
+    try:
+        when = datetime.fromisoformat(created)
+    except ValueError:
+        return created
+    return f"{plain_day(when)}, {when:%H:%M} UTC"
+
+
+def plain_day(when: datetime) -> str:
+    return f"{when.day} {when:%B %Y}"
+
+
+def _model(report: Report, named: str) -> str:
+    known = report.results.model if isinstance(report.results, AuditResults) else None
+    named = named or (known.name if known else "")
+    weights = f", weights {known.digest[:12]}…" if known else ""
+    return f"{named}{weights}" if named else f"not named{weights} (--model says it)"
+
+
+def facts_of(report: Report) -> Iterator[tuple[str, str]]:
+    """What was examined, by whom, when and how; what nobody named is said to be unnamed."""
+    about, results = report.head.about or None, report.results
+    if report.kind != "dedup":
+        yield "Model", _model(report, about.model if about else "")
+    known = ""
+    if isinstance(results, AuditResults):
+        known = f"{results.references.measured:,} images"
+    if isinstance(results, DedupResults):
+        known = f"{results.images:,} images"
+    name = about.training_set if about else ""
+    yield "Training set", ", ".join(filter(None, (name, known))) or "not named"
+    if isinstance(results, AuditResults):
+        prompts = f", of {results.by_prompt.returned.n:,} prompts" if results.by_prompt else ""
+        yield "Generations", f"{results.searched.n:,}{prompts}"
+        yield "Held-out images", f"{results.control.matched.n:,}" if results.control else "none"
+    yield "When", day_of(report.created)
+    yield "Who", (about.who if about else "") or "not named (--who says it)"
+    if about and about.command:
+        yield "Command", about.command

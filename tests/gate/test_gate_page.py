@@ -1,0 +1,77 @@
+"""`gate --page`: the page of a report with the verdict on it, and the report as it was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from reports import audit, dedup, finding, write
+
+import memaudit as ma
+from memaudit.errors import UsageError
+from memaudit.report import printing
+from memaudit.report.page import digest_of_page
+
+ACCEPTED = """
+[[accepted]]
+query_id = "gen-0001.png"
+reference_id = "train-gen-0001.png"
+who = "A. Auditor <b>"
+why = "a flag"
+until = 2999-12-31
+"""
+
+
+def test_a_page_with_the_verdict_and_what_people_accepted(tmp_path: Path) -> None:
+    """Each rule that did not pass stands at its head; the report is not touched; a hostile name is text."""
+    report = write(tmp_path / "audit" / "report.json", audit(found=[1, 2]))
+    before, page = report.read_bytes(), tmp_path / "page.html"
+    (tmp_path / "accepted.toml").write_text(ACCEPTED)
+    run = ma.run_gate(report, accepted=tmp_path / "accepted.toml", page=page)
+    text = page.read_text()
+    assert report.read_bytes() == before
+    assert f"Verdict of the gate: <b>{run.verdict}</b>" in text
+    assert "max_findings: " in text
+    assert "accepted until 2999-12-31 (by A. Auditor &lt;b&gt;: a flag)" in text
+    assert "1 finding is accepted" in text
+    assert json.loads(before)["digest"] in text
+    assert digest_of_page(page)[0] == digest_of_page(page)[1]
+
+
+def test_a_passing_page_says_so(tmp_path: Path) -> None:
+    report = write(tmp_path / "report.json", audit())
+    ma.run_gate(report, page=tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert "Verdict of the gate: <b>pass</b>" in text
+    assert "None of 1,000 prompts gave a training image back" in text
+
+
+def test_every_finding_accepted_is_said_in_the_boards_words(tmp_path: Path) -> None:
+    report = write(tmp_path / "report.json", audit(found=[finding(1)]))
+    (tmp_path / "accepted.toml").write_text(ACCEPTED)
+    ma.run_gate(report, accepted=tmp_path / "accepted.toml", page=tmp_path / "page.html")
+    assert "A person has accepted every one of them" in (tmp_path / "page.html").read_text()
+
+
+def test_the_page_is_the_audits(tmp_path: Path) -> None:
+    """Beside a dedup it is plain which report is meant; of two audits, or two dedups, it is not."""
+    one = write(tmp_path / "a" / "report.json", audit())
+    two = write(tmp_path / "b" / "report.json", audit())
+    other = write(tmp_path / "d" / "report.json", dedup())
+    ma.run_gate([one, other], page=tmp_path / "page.html")
+    assert "Regurgitation audit" in (tmp_path / "page.html").read_text()
+    with pytest.raises(UsageError, match="of one report, and 2 are judged"):
+        ma.run_gate([one, two], page=tmp_path / "page.html")
+    with pytest.raises(UsageError, match="is read or written by this very call"):
+        ma.run_gate(one, page=one)
+
+
+def test_without_a_chromium_a_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verdict is what it was."""
+    monkeypatch.setattr(printing, "find_chromium", lambda: None)
+    report = write(tmp_path / "report.json", audit())
+    run = ma.run_gate(report, pdf=tmp_path / "page.pdf")
+    assert str(run.verdict) == "pass"
+    assert any("no Chromium was found" in line for line in run.warnings)
+    assert not (tmp_path / "page.pdf").exists()
