@@ -68,7 +68,7 @@ def least_drawn(limit: float, count: int, confidence: float = CONFIDENCE, upper:
     while high - low > 1:
         bound = upper(count, number, 1 - confidence)
         low, high = (low, number) if bound <= limit else (number, high)
-        number = math.ceil(number * bound / limit) if limit else high
+        number = math.ceil(min(_MOST, number * bound / limit)) if limit else high
         if not low < number < high:  # the guess is no use any more
             number = low + 1 if bound > limit and high - low > 2 and number <= low else (low + high) // 2
     return high

@@ -27,6 +27,7 @@ from memaudit.statistics import clopper_pearson_upper
 from memaudit.store import Store
 
 TRAINING = random_vectors(0, 60)
+DETECTABLE_ALONE = Policy(AuditPolicy(planted=()))
 DETECTABLE = " These are rates of detectable copies: how many of all are detected was not measured (none were planted)."
 
 
@@ -273,13 +274,13 @@ def test_prompts_of_a_named_model_are_told_apart_by_their_text(tmp_path: Path, t
 def test_a_ledger_pools_audits_of_one_model(tmp_path: Path, training: Store) -> None:
     """Six seeds of ten prompts,
     then of five of these and five others: fifteen draws, of which two gave images back."""
-    looks = Ledger(Fixed.of(Policy()))
+    looks = Ledger(Fixed.of(DETECTABLE_ALONE))
     for night, start in enumerate((0, 5)):
         pairing = {f"gen-{n:05d}": Prompted("train-00001", f"clock {start + n // 6}", str(n)) for n in range(60)}
         report = audited(
             tmp_path / str(night), training, {57: 4, 58: 4}, pairing, 60, model=AuditedModel("p", "5" * 64)
         )
-        result = hold([("r", report)], Policy(), ledger=looks)
+        result = hold([("r", report)], DETECTABLE_ALONE, ledger=looks)
         looks = Ledger(looks.fixed, (*looks.looks, *result.looks))
     (rule,) = [rule for rule in result.rules if rule.rule == "max_rate"]
     assert "in 6 seeds each, or more (n = 15 drawn anew in 2 audits of p, 2 found; attempt 1" in rule.sentence

@@ -112,6 +112,7 @@ def test_how_many_draws_it_takes() -> None:
     needed = least_drawn(0.01, 0, upper=upper)
     assert upper(0, needed, 0.05) <= 0.01 < upper(0, needed - 1, 0.05)
     assert needed > least_drawn(0.01, 0) == 299
+    assert least_drawn(5e-324, 3) == least_drawn(0.0, 0) == 10**12
 
 
 @pytest.mark.parametrize("recall", [0.5, 0.7, 0.9, 0.98])
