@@ -16,6 +16,7 @@ OPTIONAL = MappingProxyType(
         "faiss": ("FAISS", "cpu"),
         "cv2": ("OpenCV, at least 4.8 and below 5", "cpu"),
         "onnxruntime": ("onnxruntime", "cpu"),
+        "dlib": ("dlib", "dlib"),
         "torch": ("PyTorch", "torch"),
         "open_clip": ("open_clip", "torch"),
         "s3fs": ("s3fs", "remote"),

@@ -51,7 +51,7 @@ _ORDER = (
         "reviewing",
         "gating",
     ),
-    *("comparing", "runs", "findings", "tables", "encoding", "encoders", "inspecting"),
+    *("comparing", "history", "runs", "findings", "tables", "encoding", "encoders", "inspecting"),
 )
 _BESIDES = "What results are made of"
 _HIDDEN = ("scratch",)  # fields that are nobody's business

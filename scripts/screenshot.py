@@ -1,4 +1,4 @@
-"""Make docs/report.png from the demo's report: `python -m scripts.screenshot demo-out`. Needs Chromium and Pillow.
+"""Make docs/report.png from the demo's page: `python -m scripts.screenshot demo-out`. Needs Chromium and Pillow.
 
 Only findings of Twemoji graphics (CC-BY 4.0) are shown: single photographs of the samples state no licence.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,13 +15,15 @@ from pathlib import Path
 
 from PIL import Image
 
-WIDTH, HEIGHT, SHRINK = 1280, 1250, 0.75
+from memaudit.report.printing import find_chromium
+
+WIDTH, HEIGHT, SHRINK = 1280, 1560, 0.75
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run")
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic")
 
 
 def main(out: Path) -> None:
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    browser = find_chromium()
     if browser is None:
         sys.exit("screenshot.py: no Chromium found: install it (Debian: apt-get install chromium)")
     report = out / "audit-model-a" / "report.html"
@@ -44,7 +45,7 @@ def main(out: Path) -> None:
 def without_photographs(page: str) -> str:
     """Leave them out of what stands in the page, and of the data that its script shows."""
     page = re.sub(
-        r'<article class="match">.*?</article>',
+        r'<article class="match".*?</article>',
         lambda match: "" if "photographs/" in match[0] else match[0],
         page,
         flags=re.DOTALL,

@@ -55,7 +55,6 @@ WORLDS = (
     World("1 to 40 faces on both sides, strangers at 0.6", 38, allowed=2.0, most=(40, 40)),
     World("5 and 1 in 10 alike", alike=(0.5, 0.1), by=True),
 )
-UNMATCHED = World("5 and 1 in 10 alike, not matched", alike=(0.5, 0.1))
 
 
 class Said(NamedTuple):
@@ -98,8 +97,6 @@ def figures(draws: int) -> Iterator[Figure]:
     yield alarmed(name, [said.p_before <= 0.05 for said in together], "faces, before", before=True)
     before = [said.false_matches_before for said in together]
     yield covered(name, before, "false matches, interval, before", before=True)
-    unmatched = audits(UNMATCHED, each, [10])
-    yield alarmed(UNMATCHED.name, [said.p <= 0.05 for said in unmatched], "faces, before", before=True)
     returned = [
         said for place, world in enumerate(WORLDS) for said in audits(world, max(1, each // 4), [9, place], 0.1)
     ]

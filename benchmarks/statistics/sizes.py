@@ -13,6 +13,7 @@ from memaudit.statistics import relabelling_p
 from memaudit.types import Int64
 
 SETS = ((1000, 500), (10_000, 1000), (100_000, 2000))
+LARGE = 50_000
 FAMILIES = ("single images", "Zipf's law, whole", "Zipf's law, split", "one of 300 held out whole")
 MADE, KNOWN = 2000, 0.3
 """Generations, and the share of them that lie near an image of either side."""
@@ -22,7 +23,8 @@ def figures(draws: int) -> Iterator[Figure]:
     for place, ((training, held_out), kind) in enumerate((sets, kind) for sets in SETS for kind in FAMILIES):
         rng = np.random.default_rng([13, place])
         world = f"{training:,} and {held_out:,} images, {kind}"
-        alarms = [_alarm(rng, kind, training, held_out, 0.0) for _ in range(draws)]
+        many = draws if training > LARGE else 4 * draws
+        alarms = [_alarm(rng, kind, training, held_out, 0.0) for _ in range(many)]
         yield alarmed(world, alarms, "relabelling, known families")
         copying = [_alarm(rng, kind, training, held_out, 0.05) for _ in range(max(1, draws // 4))]
         yield powered(f"{world}, 5 % copied", copying, "power of relabelling, known families")

@@ -82,8 +82,8 @@ def find_faces(
 ) -> FaceStore:
     """Find, align and embed the faces of images, into a store with a row for each face. It continues after a kill.
 
-    sources: as of `embed`. encoder: sface, or face-onnx:PATH with its options. summary: also as `summarise_faces`, with
-    this threshold. Raises as `embed`.
+    sources: as of `embed`. encoder: sface, sface-mirrored, sface-dlib, or face-onnx:PATH with its options. summary:
+    also as `summarise_faces`, with this threshold. Raises as `embed`.
 
     >>> ma.find_faces("training", out="faces")  # doctest: +WEIGHTS
     <FaceStore faces: 0 faces on 0 of 12 images>

@@ -77,13 +77,19 @@ class MergedReviews:
         return agreements(self.merged.said)
 
     @property
+    def strata_open(self) -> int:
+        """Strata of a sample of which nobody has looked at a pair: nothing follows for the whole before that."""
+        looked = {how.stratum for pair, how in self.merged.drawn.items() if pair in self.merged.verdicts}
+        return len({how.stratum for how in self.merged.drawn.values()} - looked)
+
+    @property
     def precision(self) -> Ratio | None:
         """The share of copies among all that a sample was drawn from, by its strata; None where there is no sample, or
         nobody has looked at a stratum. Doubtful pairs are no copies."""
         drawn, verdicts = self.merged.drawn, self.merged.verdicts
         pairs = [pair for pair in verdicts if pair in drawn]
         looked = [drawn[pair].stratum for pair in pairs]
-        if not pairs or {each.stratum for each in drawn.values()} != set(looked):
+        if not pairs or self.strata_open:
             return None
         weight = np.array([drawn[pair].pairs / looked.count(drawn[pair].stratum) for pair in pairs])
         left, right = np.unique(np.array(pairs), return_inverse=True)[1].reshape(-1, 2).T
@@ -107,6 +113,7 @@ class MergedReviews:
             "disagreements": disagreeing,
             "agreement": [each._asdict() for each in self.agreements],
             "precision": precision._asdict() if precision else None,
+            "strata_open": self.strata_open,
             "path": str(self.path) if self.path else None,
         }
 

@@ -20,7 +20,11 @@ Sources = Annotated[
 ]
 StoreOut = Annotated[Path, typer.Option("--out", help="The store of faces: made, continued, summed up or cut down.")]
 FaceEncoderName = Annotated[
-    str, typer.Option("--encoder", help="sface, or face-onnx:PATH?side=112&scale=-1..1&order=rgb&threshold=0.6.")
+    str,
+    typer.Option(
+        "--encoder",
+        help="sface, sface-mirrored, sface-dlib, or face-onnx:PATH?side=112&scale=-1..1&order=rgb&threshold=0.6.",
+    ),
 ]
 Append = Annotated[
     bool, typer.Option("--append", help="Add the sources' new images to a finished store made from others.")
@@ -105,6 +109,7 @@ def _tell_made(console: Console, found: FaceStore) -> None:
             f"No face was found on {counts.images:,} images ({counts.unreadable:,} of them unreadable): {store.folder}"
         )
     text += f"; {counts.small:,} faces are too small to be compared" if counts.small else ""
+    text += f"; {counts.no_human:,} are no human's, drawn or too unclear, and not compared" if counts.no_human else ""
     text += f"; {found.skipped:,} images were passed over, as they were forgotten" if found.skipped else ""
     lines = [text, *found.not_read]
     if counts.faces:

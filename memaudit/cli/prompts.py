@@ -45,7 +45,7 @@ def prompts(
     value = {
         "out": str(out),
         "prompts": len(chosen.prompts),
-        "held_out": chosen.held_out,
+        **({"held_out": chosen.held_out} if held_out else {}),
         "captions": chosen.distinct,
         "captions_estimated": chosen.estimated,
         "images_with_caption": chosen.captioned,

@@ -69,6 +69,8 @@ def _lines(found: MergedReviews) -> Iterator[str]:
             f"Of all that the sample was drawn from, {precision.value:.1%} are copies (95 % interval "
             f"{precision.low:.1%} to {precision.high:.1%}, {precision.pairs:,} looked at; doubtful ones count as none)."
         )
+    elif found.strata_open:
+        yield f"No precision yet: in {found.strata_open:,} strata of the sample nobody has looked at a pair."
     yield from _disagreements(found)
     if found.path:
         yield f"Written: {found.path}"

@@ -24,7 +24,7 @@ from memaudit.types import Float32, Int64, Progress, Status
 
 class Outcome(NamedTuple):
     """What becomes of each image, pairs as rows of the store, how many were ruled out, how many reviews alone name,
-    what pixels said, and where."""
+    what pixels said, and where. refused (n, 2), with their similarities: the most similar pairs that pixels refuse."""
 
     decisions: Decisions
     pairs: RowPairs
@@ -32,6 +32,7 @@ class Outcome(NamedTuple):
     named: int
     confirmed: Confirmed | None
     cleanness: Cleanness | None
+    refused: tuple[Int64, Float32]
 
     @property
     def pixels(self) -> PixelChecks | None:
@@ -83,7 +84,14 @@ def decide_all(
     row_pairs = _row_pairs(pairs, rows, images.stands_for, images.columns, elsewhere, named)
     note_lonely(decisions, row_pairs)
     clean = None if images.blind is None else cleanness(judged, rows, decisions)
-    return Outcome(decisions, row_pairs, ruled_out, len(named), confirmed, clean)
+    return Outcome(decisions, row_pairs, ruled_out, len(named), confirmed, clean, _refused(confirmed, rows))
+
+
+def _refused(confirmed: Confirmed | None, rows: Int64) -> tuple[Int64, Float32]:
+    if confirmed is None:
+        return np.empty((0, 2), np.int64), np.empty(0, np.float32)
+    pairs = confirmed.refused
+    return np.stack([rows[pairs.left], rows[pairs.right]], axis=1), pairs.similarity
 
 
 def _row_pairs(

@@ -28,19 +28,21 @@ from memaudit.store import Columns
 from memaudit.types import Coverage, Float32, Int64, Progress
 
 CANDIDATES = 8  # pairs of each image that are checked: so the cost grows with the set, and not with its families
+REFUSED = 50  # of the most similar pairs that are none: whoever judges the decision looks at them
 _REASONS = 3
 _TOLD_FROM = 60  # seconds: what takes less is not announced
 
 
 class Confirmed(NamedTuple):
     """The pairs that reach the threshold, or that pixels confirm. overlaps, probability: of the latter, in their order,
-    left as the query. below, decided (n,): similarities of the pairs that pixels were to decide, and which of them they
-    have."""
+    left as the query. refused: the most similar pairs that pixels refuse. below, decided (n,): similarities of the
+    pairs that pixels were to decide, and which of them they have."""
 
     pairs: Pairs
     overlaps: Overlaps
     probability: Float32
     checks: PixelChecks
+    refused: Pairs
     below: Float32
     decided: NDArray[np.bool_]
 
@@ -120,6 +122,7 @@ def confirm(
             left=len(comparison.left),
             left_from=float(comparison.left.max()) if len(comparison.left) else None,
         ),
+        pairs.where(chosen[comparison.refused(REFUSED)]),
         comparison.similarity,
         comparison.decided,
     )
@@ -199,6 +202,11 @@ class _Comparison:
         found = Said.joined(self._copies)
         order = np.argsort(found.pair)
         return Said(found.pair[order], found.is_copy[order], found.overlaps[order], found.probability[order])
+
+    def refused(self, most: int) -> Int64:
+        """Places of the most similar pairs that are no copies."""
+        places = np.flatnonzero(self.decided & ~self.is_copy)
+        return places[np.argsort(-self.similarity[places], kind="stable")[:most]]
 
     @property
     def left(self) -> Float32:

@@ -277,7 +277,8 @@ class DedupResult:
     as the query.
     recall: of the pairs at the threshold; candidate_recall: of those at the floor of the pixel checks, None if so many
     were found that not all were held; copies: what that is of true copies, None where no benchmark says. cleanness: by
-    the keep rule `cleanest` only. calibrated: by which calibration threshold and cut were settled."""
+    the keep rule `cleanest` only. refused: rows (n, 2) and similarities of the most similar pairs that pixels refuse.
+    calibrated: by which calibration threshold and cut were settled."""
 
     encoder: EncoderSpec
     store_digest: str
@@ -304,6 +305,7 @@ class DedupResult:
     overlaps: Overlaps = field(default_factory=Overlaps.unknown)
     probability: Float32 = field(default_factory=lambda: np.empty(0, np.float32))
     cleanness: Cleanness | None = None
+    refused: tuple[Int64, Float32] = (np.empty((0, 2), np.int64), np.empty(0, np.float32))
     calibrated: Calibrated | None = None
 
     def count(self, *decisions: Decision) -> int:

@@ -113,6 +113,7 @@ def _result(
         overlaps=outcome.overlaps,
         probability=outcome.probability,
         cleanness=outcome.cleanness,
+        refused=outcome.refused,
         calibrated=options.calibrated,
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from memaudit.encoders import clip, sface, sscd, thumbnail, weights
+from memaudit.encoders import clip, dlib_faces, sface, sscd, thumbnail, weights
 from memaudit.encoders.encoder import Encoder
 from memaudit.encoders.specs import families
 from memaudit.encoders.torch_modules import load_torchscript
@@ -67,7 +67,7 @@ def fetch_weights(name: str, *, url: str = weights.TORCHSCRIPT_URL) -> Path:
     `url` is where sscd-torchscript comes from. Raises UsageError when nothing can be fetched under that name,
     MissingDependencyError when it cannot be had, InputError when what came is something else.
     """
-    kind, detail = (name, "") if name == sface.SPEC.name else _parse(name)
+    kind, detail = (name, "") if name in sface.NAMES else _parse(name)
     fetch = _means_of(kind).fetch
     if fetch is None or (kind == "sscd-torchscript" and detail):
         raise UsageError(f"encoder {name} has no weights to fetch")
@@ -109,6 +109,21 @@ def _sface_state() -> _State:
     return _State("ready", str(where))
 
 
+def _dlib_state() -> _State:
+    try:
+        where = dlib_faces.network_weights()
+    except MissingDependencyError:
+        return _State("absent", "memaudit encoders fetch sface-dlib")
+    except InputError as error:
+        return _State("absent", str(error))
+    return _State("ready", str(where)) if _sface_state().weights == "ready" else _sface_state()
+
+
+def _fetch_both() -> Path:
+    sface.fetch_sface()
+    return dlib_faces.fetch_network()
+
+
 def _sscd_state() -> _State:
     if weights.find_sscd() is None:
         return _State("absent", "memaudit encoders fetch sscd")
@@ -148,6 +163,8 @@ _MEANS = {
     "open_clip": _Means(lambda: _State("on demand", "open_clip downloads them on first use"), _load_clip, _fetch_clip),
     "thumbnail": _Means(lambda: _State("none needed", ""), lambda *_: thumbnail.ThumbnailEncoder()),
     "sface": _Means(_sface_state, fetch=lambda *_: sface.fetch_sface()),
+    "sface-mirrored": _Means(_sface_state, fetch=lambda *_: sface.fetch_sface()),
+    "sface-dlib": _Means(_dlib_state, fetch=lambda *_: _fetch_both()),
     "face-onnx": _Means(lambda: _State("on demand", "memaudit faces --encoder")),
 }
 

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.encoders import weights
+from memaudit.encoders import dlib_faces, weights
 from memaudit.encoders.encoder import spec_of, unit_rows
 from memaudit.encoders.onnx_graph import with_one_input
 from memaudit.encoders.onnx_runtime import import_onnxruntime
@@ -23,7 +23,7 @@ from memaudit.encoders.specs import families
 from memaudit.errors import InputError, MissingDependencyError, UsageError, missing, require
 from memaudit.types import EncoderSpec, Float32
 
-_FAMILY, _OWN = families()["sface"], families()["face-onnx"]
+_FAMILY, _MIRRORED, _OWN = families()["sface"], families()["sface-mirrored"], families()["face-onnx"]
 _FILES = _FAMILY.weights.files
 REQUIREMENT = _FAMILY.weights.requirement
 SFACE_FILE, SFACE_SHA256 = Path(_FILES["encoder"].path), _FILES["encoder"].sha256
@@ -32,7 +32,8 @@ PACKAGE = Path(SFACE_FILE.parts[0])
 PINNED = {Path(file.path): file.sha256 for file in _FILES.values()}
 
 _REMEDY = "delete it and run `memaudit encoders fetch sface`"
-SPEC, SIDE = spec_of(_FAMILY), _FAMILY.side
+SPEC, MIRRORED, SIDE = spec_of(_FAMILY), spec_of(_MIRRORED), _FAMILY.side
+NAMES = (SPEC.name, MIRRORED.name, dlib_faces.SPEC.name)
 _ALIGNED = f"aligned by five landmarks to {SIDE}x{SIDE}"
 _SCALES = {"0..255": (0.0, 1.0), "-1..1": (127.5, 127.5), "0..1": (0.0, 255.0)}  # subtracted, divided by
 _KEYS = ("side", "scale", "order", "threshold")
@@ -42,8 +43,11 @@ _QUIET = 3  # of onnxruntime: errors only
 class FaceEncoder(Protocol):
     """Aligned faces to embeddings. One object for each thread."""
 
-    def encode(self, crops: NDArray[np.uint8]) -> Float32:
-        """(n, side, side, 3) RGB to (n, dim) float32 rows of length 1; a row depends on its own crop alone."""
+    def encode(self, crops: NDArray[np.uint8], chips: NDArray[np.uint8] | None = None) -> Float32:
+        """(n, side, side, 3) RGB to (n, dim) float32 rows of length 1; a row depends on its own face alone.
+
+        chips: the same faces as dlib's network takes them, for a model that `has_chips`.
+        """
 
 
 def import_cv2() -> Any:
@@ -99,7 +103,8 @@ def fetch_sface() -> Path:
 class FaceModel:
     """A face encoder by name, resolved: its identity, and how to make one for a thread.
 
-    path: the weights; cuda: run by onnxruntime on a GPU. mean, scale, bgr: how the crop becomes numbers.
+    path: the weights; cuda: run by onnxruntime on a GPU. mean, scale, bgr: how the crop becomes numbers. mirrored: the
+    embedding is the mean of those of the face and of its mirror image. network: dlib's, which is asked as well.
     """
 
     spec: EncoderSpec
@@ -109,11 +114,34 @@ class FaceModel:
     scale: float = 1.0
     bgr: bool = False
     cuda: bool = False
+    mirrored: bool = False
+    network: Path | None = None
+
+    @property
+    def has_chips(self) -> bool:
+        return self.network is not None
 
     def encoder(self) -> FaceEncoder:
-        if self.spec.name == SPEC.name and not self.cuda:
-            return OpenCvSFace(self.path)
-        return OnnxFaces(self, open_session(self.path, self.spec.weights_sha256, cuda=self.cuda))
+        one = self._one()
+        encoder = Mirrored(one) if self.mirrored else one
+        return encoder if self.network is None else dlib_faces.SfaceAndDlib(encoder, self.network)
+
+    def _one(self) -> FaceEncoder:
+        if self.spec.name not in NAMES:
+            return OnnxFaces(self, open_session(self.path, self.spec.weights_sha256, cuda=self.cuda))
+        return (
+            OnnxFaces(self, open_session(self.path, SFACE_SHA256, cuda=True)) if self.cuda else OpenCvSFace(self.path)
+        )
+
+
+class Mirrored:
+    """Another encoder's embedding of a face, averaged with that of its mirror image."""
+
+    def __init__(self, encoder: FaceEncoder) -> None:
+        self._encoder = encoder
+
+    def encode(self, crops: NDArray[np.uint8], chips: NDArray[np.uint8] | None = None) -> Float32:
+        return unit_rows(self._encoder.encode(crops) + self._encoder.encode(crops[:, :, ::-1]))
 
 
 class OpenCvSFace:
@@ -124,7 +152,7 @@ class OpenCvSFace:
         with weights.loading(path, SFACE_SHA256, _REMEDY):  # OpenCV 4.8 takes no bytes
             self._model = cv2.FaceRecognizerSF.create(str(path), "")
 
-    def encode(self, crops: NDArray[np.uint8]) -> Float32:
+    def encode(self, crops: NDArray[np.uint8], chips: NDArray[np.uint8] | None = None) -> Float32:
         rows = [self._model.feature(np.ascontiguousarray(crop[:, :, ::-1]))[0] for crop in crops]
         return unit_rows(np.stack(rows)) if rows else np.empty((0, SPEC.dim), np.float32)
 
@@ -136,7 +164,7 @@ class OnnxFaces:
         self._model, self._session = model, session
         self._input, self._output = session.get_inputs()[0], session.get_outputs()[0].name
 
-    def encode(self, crops: NDArray[np.uint8]) -> Float32:
+    def encode(self, crops: NDArray[np.uint8], chips: NDArray[np.uint8] | None = None) -> Float32:
         if not len(crops):
             return np.empty((0, self._model.spec.dim), np.float32)
         pixels = crops[..., ::-1] if self._model.bgr else crops
@@ -190,7 +218,7 @@ def cuda_by_onnxruntime() -> bool:
 
 
 def resolve(name: str, device: str = "auto", *, allow_unverified_weights: bool = False) -> FaceModel:
-    """The face encoder called `name`: sface, or face-onnx:PATH?side=112&scale=-1..1&order=rgb&threshold=0.5.
+    """The face encoder called `name`: one of NAMES, or face-onnx:PATH?side=112&scale=-1..1&order=rgb&threshold=0.5.
 
     Raises UsageError (unknown name, option or device), InputError (wrong or unverified weights),
     MissingDependencyError (weights or packages absent).
@@ -198,17 +226,28 @@ def resolve(name: str, device: str = "auto", *, allow_unverified_weights: bool =
     if device not in ("auto", "cpu", "cuda"):
         raise UsageError(f"unknown device {device!r}: use auto, cpu, cuda")
     cuda = device == "cuda" or (device == "auto" and cuda_by_onnxruntime())
-    if name == SPEC.name:
-        return FaceModel(SPEC, face_weights(SFACE_FILE), cuda=cuda)
+    if name in NAMES:
+        return _ours(name, cuda=cuda)
     kind, _, detail = name.partition(":")
     if kind != "face-onnx" or not detail:
-        raise UsageError(f"unknown face encoder {name!r}: use sface or face-onnx:PATH")
+        raise UsageError(f"unknown face encoder {name!r}: use {', '.join(NAMES)} or face-onnx:PATH")
     if not allow_unverified_weights:
         raise InputError(
             f"the sha256 of {detail.partition('?')[0]} is not known to memaudit: look where the file comes from, then "
             "pass --allow-unverified-weights"
         )
     return _own(detail, cuda=cuda)
+
+
+def _ours(name: str, *, cuda: bool) -> FaceModel:
+    path = face_weights(SFACE_FILE)
+    if name == dlib_faces.SPEC.name:
+        return FaceModel(dlib_faces.SPEC, path, cuda=cuda, network=dlib_faces.network_weights())
+    return (
+        FaceModel(MIRRORED, path, cuda=cuda, mirrored=True)
+        if name == MIRRORED.name
+        else FaceModel(SPEC, path, cuda=cuda)
+    )
 
 
 def _own(detail: str, *, cuda: bool) -> FaceModel:

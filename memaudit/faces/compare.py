@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.audit.eidetic import near_duplicates
-from memaudit.encoders.specs import families, family_of
+from memaudit.encoders.specs import family_of
 from memaudit.errors import InputError, UsageError
 from memaudit.faces.calibrate import Groups, calibrate, excess_p
 from memaudit.faces.group_rates import Scored, group_rates, require_columns
@@ -98,7 +98,7 @@ def compare_faces(
         digests=_digests(generations, gallery.store, control),
         calibration=calibration,
         source=source,
-        one_to_one=families()["sface"].one_to_one,
+        one_to_one=_one_to_one(gallery.store),
         same_person=same_person,
         generated=made.counts,
         gallery=training.counts,
@@ -154,9 +154,14 @@ def _null(gallery: Searcher, control: Store | None, scored: int, options: Compar
 
 
 def _calibrated(null: Null, gallery: Store, groups: Groups, options: CompareOptions) -> Calibration:
-    family = family_of(gallery.encoder.name)
-    floor = family.one_to_one if family else 0.0  # what not even two given faces would pass
+    floor = _one_to_one(gallery)  # what not even two given faces would pass
     return calibrate(null, len(groups.scored), options.false_matches, floor, gallery.encoder.threshold, groups)
+
+
+def _one_to_one(gallery: Store) -> float:
+    """The encoder's threshold for two given faces; 0 for one that has none."""
+    family = family_of(gallery.encoder.name)
+    return family.one_to_one if family else 0.0
 
 
 def _people_among(gallery: Store, references: Int64, column: str) -> int:

@@ -32,7 +32,7 @@ from memaudit.encoders.sface import FaceModel
 from memaudit.errors import EmptyInputError, InputError, UsageError
 from memaudit.faces.find import single_threaded_opencv
 from memaudit.faces.names import require_plain, tombstone
-from memaudit.faces.reading import SMALL, FaceReader
+from memaudit.faces.reading import NO_HUMAN, SMALL, FaceReader
 from memaudit.faces.results import FaceCounts
 from memaudit.faces.rows import face_rows
 from memaudit.images.decode import MAX_PIXELS
@@ -219,6 +219,7 @@ def count_faces(store: Store) -> FaceCounts:
             counts["faces"] += 1
             counts["comparable"] += status == Status.OK
             counts["small"] += error == SMALL
+            counts["no human"] += error == NO_HUMAN
     return FaceCounts(
         images=counts["with"] + counts["without"] + counts["unreadable"],
         with_face=counts["with"],
@@ -229,4 +230,5 @@ def count_faces(store: Store) -> FaceCounts:
         small=counts["small"],
         most=most,
         films=counts["films"],
+        no_human=counts["no human"],
     )

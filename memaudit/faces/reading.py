@@ -24,11 +24,13 @@ from memaudit.types import Float32, Status
 
 NO_FACE = "no face found"
 SMALL = f"face below {LEAST_SIZE} pixels"
+NO_HUMAN = "no human face: drawn, or too unclear to tell"
 
 
 @dataclass(frozen=True)
 class EmbeddedFaces:
-    """The faces of an image, as found, and their embeddings (n, dim): small ones have none."""
+    """The faces of an image, as found, and their embeddings (n, dim): small ones, and such as are no human's, have
+    none."""
 
     faces: tuple[Found, ...]
     embeddings: tuple[Float32 | None, ...]
@@ -48,18 +50,26 @@ class FaceReader:
         """The faces of an upright RGB image; see FaceFinder.find."""
         if not hasattr(self._own, "finder"):
             self._own.encoder = self._shared or self.model.encoder()
-            self._own.finder = FaceFinder(self._yunet, self.model.side)
+            self._own.finder = FaceFinder(self._yunet, self.model.side, chips=self.model.has_chips)
         found = self._own.finder.find(image, longer)
-        large = [face.crop for face in found if not face.is_small]
-        vectors = iter(self._own.encoder.encode(np.stack(large)) if large else ())
-        return EmbeddedFaces(tuple(found), tuple(None if face.is_small else next(vectors) for face in found))
+        taken = [not face.is_small and face.is_human for face in found]
+        vectors = iter(self._encoded([face for face, is_taken in zip(found, taken, strict=True) if is_taken]))
+        return EmbeddedFaces(tuple(found), tuple(next(vectors) if is_taken else None for is_taken in taken))
+
+    def _encoded(self, faces: list[Found]) -> Float32:
+        if not faces:
+            return np.empty((0, self.model.spec.dim), np.float32)
+        chips = [face.chip for face in faces if face.chip is not None]
+        crops = np.stack([face.crop for face in faces])
+        return np.asarray(self._own.encoder.encode(crops, np.stack(chips) if chips else None))
 
     def rows_of(self, ref: ImageRef, max_pixels: int, forgotten: Collection[str] = ()) -> list[Row]:
         """The rows of an image: one for each face, by falling score, else one without an embedding.
 
         What is `forgotten` (tombstones of image_ids and of files) has no row, and the other faces of its image none of
         the image's caption and metadata, which may name whom they do not show. Of a blank image, or one without a
-        face, nothing can be compared, so its status is BLANK: read, and out of scope; so is that of a small face.
+        face, nothing can be compared, so its status is BLANK: read, and out of scope; so is that of a small face, and
+        of one that is no human's.
         """
         if tombstone(ref.image_id) in forgotten:
             return []
@@ -97,7 +107,9 @@ def redacted(row: Row) -> Row:
 
 def _face_row(row: Row, number: int, face: Found, vector: Float32 | None) -> Row:
     _, _, width, height = face.details.box
-    status, error = (Status.BLANK, SMALL) if vector is None else (Status.OK, "")
+    status, error = Status.OK, ""
+    if vector is None:
+        status, error = Status.BLANK, SMALL if face.is_small else NO_HUMAN
     if vector is not None and not np.isclose(np.linalg.norm(vector), 1, atol=1e-3):
         status, error, vector = Status.UNREADABLE, "the encoder gave no unit vector for this face", None
     return replace(

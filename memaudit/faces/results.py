@@ -13,7 +13,8 @@ from memaudit.types import Coverage, Float32, Int64, Rate
 @dataclass(frozen=True)
 class FaceCounts:
     """What a store of faces holds: images, those with a face, without one, that could not be read; faces, those that
-    are compared and those too small for it; the most faces on an image; films, of which the first frame was looked at.
+    are compared, those too small for it, and those that are no human's; the most faces on an image; films, of which the
+    first frame was looked at.
     """
 
     images: int
@@ -25,6 +26,7 @@ class FaceCounts:
     small: int
     most: int
     films: int = 0
+    no_human: int = 0
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from memaudit.encoders.sface import SPEC, FaceModel, resolve
+from memaudit.encoders.sface import NAMES, SPEC, FaceModel, resolve
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.faces.embed import FaceOptions, embed_faces
 from memaudit.files import is_store
@@ -49,7 +49,7 @@ class FaceEmbedder:
 
     def _model(self, like: EncoderSpec | None) -> FaceModel:
         name = self.encoder or (like.name if like else SPEC.name)
-        if self.encoder is None and name != SPEC.name:
+        if self.encoder is None and name not in NAMES:
             raise UsageError(
                 f"the training faces were embedded with an encoder of your own, {name}: name its file and options "
                 "again, with --face-encoder face-onnx:PATH?…"

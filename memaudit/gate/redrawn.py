@@ -16,6 +16,7 @@ from memaudit.types import Coverage
 from memaudit.types import Rate as Computed
 
 RULE = "max_redrawn_rate"
+MOST_BY_CHANCE = 0.05  # of held-out images: five times what hard likenesses may give; above it nothing is told apart
 
 
 def judge_redrawn(
@@ -140,13 +141,14 @@ def _pairs(report: Report, accepted: Collection[int]) -> list[tuple[str, str]]:
 
 def _judged(name: str, found: Redrawn, stated: Rate, left: int, policy: AuditPolicy) -> RuleResult:
     excess, limit = excess_of(found, stated, left, policy.confidence), policy.max_redrawn_rate
-    outcome = _outcome(excess, limit, policy.confidence)
+    outcome = Verdict.INCONCLUSIVE if _blind(found) else _outcome(excess, limit, policy.confidence)
     bound = at_most(max(0.0, excess.rise.high))
     beyond = "" if found.control is None else " more than of held-out images"
+    at_most_said = f"with {policy.confidence:.0%} confidence at most {bound}{beyond}"
     endings = {
-        Verdict.PASS: f"with {policy.confidence:.0%} confidence at most {bound}{beyond}: within the limit.",
+        Verdict.PASS: f"{at_most_said}: within the limit.",
         Verdict.FAIL: f"that is {share(excess.rise.value)} more, above the limit, and more than chance explains.",
-        Verdict.INCONCLUSIVE: f"with {policy.confidence:.0%} confidence at most {bound}{beyond}: {_why_open(excess)}",
+        Verdict.INCONCLUSIVE: f"{at_most_said}: {_why_open(found, excess)}",
     }
     sentence = f"{_counts(found, stated, left)}; {endings[outcome]}"
     return RuleResult(name, RULE, outcome, bound, share(limit), sentence)
@@ -159,7 +161,15 @@ def _outcome(excess: Excess, limit: float, confidence: float) -> Verdict:
     return Verdict.FAIL if excess.rise.value > limit and more_than_chance else Verdict.INCONCLUSIVE
 
 
-def _why_open(excess: Excess) -> str:
+def _blind(found: Redrawn) -> bool:
+    """Where images that the model never saw are called so this often, one that is cannot be told from one that is not:
+    no more than chance would be no acquittal."""
+    return bool(found.control and (found.control.matched.value or 0.0) > MOST_BY_CHANCE)
+
+
+def _why_open(found: Redrawn, excess: Excess) -> str:
+    if _blind(found):
+        return f"held-out images are called so too often ({MOST_BY_CHANCE:.0%} at most) for the kind to be told here."
     if excess.p is None:
         return "how many are so by chance is unknown, for there are too few held-out images."
     return "too few generations or held-out images to show that it stays within the limit."

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib import resources
 from itertools import takewhile
 from typing import NamedTuple, TypedDict
 
 from msgspec.json import encode
 
 from memaudit.matching.kinds import COPIES, FACE, Kind
-from memaudit.report.model import AuditFinding, FaceMatch, ImageMatch, Report, Said
+from memaudit.report.model import AuditFinding, AuditResults, FaceAuditResults, FaceMatch, ImageMatch, Report, Said
+from memaudit.report.page import script_of
 from memaudit.report.page_pictures import PagePictures
 
 OWN, NEAR_OWN, OTHER = "the prompt's own image", "near-duplicate of the prompt's", "not the prompt's image"
 STATIC = 60  # findings in the page for a browser that runs no script
 MOST_BYTES = 24_000_000  # of a page, of which the rows of findings may take
 MOST_OF_ROWS = 10_000_000
-_GRAVITY = {str(kind): place for place, kind in enumerate((*COPIES, Kind.REDRAWN, FACE))}
+SAME_PICTURE, NEW_PICTURE = f"{FACE} on the same picture", f"{FACE} on a new picture"
+_GRAVITY = {str(kind): place for place, kind in enumerate((*COPIES, Kind.REDRAWN, SAME_PICTURE, NEW_PICTURE, FACE))}
 _ABOUT = {
     Kind.VERBATIM: "the same picture",
     Kind.TEMPLATE: "the same picture but for a part",
     Kind.PARTIAL: "a part of one is in the other",
     Kind.NEAR: "similar at the threshold",
     Kind.REDRAWN: "no copy: a training image drawn anew, with hardly a pixel of it",
-    FACE: "a face that looks like one of the training set",
+    SAME_PICTURE: "a training picture came back, and the person with it",
+    NEW_PICTURE: "a person of the training set on a picture that is not in it",
+    FACE: "a face that looks like one of the training set; whether the picture is one of it is not known",
 }
 
 
@@ -36,7 +36,7 @@ class Card(NamedTuple):
     """What the page shows of a finding, in the words that it shows, and what it sorts and filters by.
 
     shared: findings of this kind with the same training image. matrix, query_box, reference_box: as of an `Alignment`.
-    veiled: shows faces. decided: what a person decided at the gate.
+    decided: what people decided before, or at the gate. face: is about people, and not about pictures.
     """
 
     similarity: float
@@ -61,8 +61,8 @@ class Card(NamedTuple):
     query_box: list[float] | None
     reference_box: list[float] | None
     shared: int
-    veiled: bool
     decided: str
+    face: bool
 
 
 class PageData(TypedDict):
@@ -75,6 +75,7 @@ class PageData(TypedDict):
     kinds: list[tuple[str, str, str]]
     report: str
     beside: bool
+    veiled: bool
 
 
 class FindingsPart(NamedTuple):
@@ -94,7 +95,8 @@ class FindingsPart(NamedTuple):
 
     @property
     def veiled(self) -> bool:
-        return any(card.veiled for card in self.data["rows"])
+        """The pictures are blurred until somebody asks for them."""
+        return self.data["veiled"]
 
     @staticmethod
     def heading(kind: str) -> str:
@@ -110,11 +112,12 @@ def findings_part(report: Report, pictures: PagePictures, decisions: Mapping[int
     matches = enumerate(report.matches)
     every = ordered([card(match, decisions.get(place, "") or _said(match)) for place, match in matches])
     cards = _fitting(every)
+    veiled = shows_faces(report) or any(each.face for each in cards)
     pictures.room = MOST_BYTES - sum(map(_size, cards))
     pictured = _pictured(cards, pictures)
     static = cards[:STATIC]
     named = {path for each in static for path in (each.query_picture, each.reference_picture)}
-    script, digest = _script()
+    script, digest = script_of("audit.js")
     kinds = [(kind, heading_of(kind), _ABOUT.get(kind, "")) for kind in dict.fromkeys(each.kind for each in cards)]
     data: PageData = {
         "fields": Card._fields,
@@ -123,11 +126,18 @@ def findings_part(report: Report, pictures: PagePictures, decisions: Mapping[int
         "kinds": kinds,
         "report": report.digest,
         "beside": pictures.beside,
+        "veiled": veiled,
     }
-    table = "face_matches.parquet" if all(each.kind == FACE for each in cards) else "matches.parquet"
+    table = "face_matches.parquet" if isinstance(report.results, FaceAuditResults) else "matches.parquet"
     return FindingsPart(
         len(every), len(cards), pictured, static, data, script, digest, pictures, table, report.threshold
     )
+
+
+def shows_faces(report: Report) -> bool:
+    """Whether people were looked for: then all pictures are blurred until somebody asks for them."""
+    results = report.results
+    return isinstance(results, FaceAuditResults) or (isinstance(results, AuditResults) and bool(results.faces))
 
 
 def ordered(cards: Sequence[Card]) -> list[Card]:
@@ -169,13 +179,6 @@ def _pictured(cards: Sequence[Card], pictures: PagePictures) -> int:
     return sum(bool(paths) for paths in takewhile(pictures.add, pairs))
 
 
-@cache
-def _script() -> tuple[str, str]:
-    """The script of the page, and the digest by which its policy names it: a browser runs no other."""
-    script = resources.files("memaudit.report").joinpath("templates/audit.js").read_text(encoding="utf-8")
-    return script, base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-
-
 def card(finding: AuditFinding, decided: str = "") -> Card:
     return _of_face(finding, decided) if isinstance(finding, FaceMatch) else _of_image(finding, decided)
 
@@ -211,21 +214,21 @@ def _of_image(finding: ImageMatch, decided: str) -> Card:
         query_box=lies.query_box if lies else None,
         reference_box=lies.reference_box if lies else None,
         shared=1,
-        veiled=False,
         decided=decided,
+        face=False,
     )
 
 
 def _of_face(finding: FaceMatch, decided: str) -> Card:
-    known = {None: "face", True: "same picture", False: "same person, new picture"}[finding.same_picture]
+    kind = {None: FACE, True: SAME_PICTURE, False: NEW_PICTURE}[finding.same_picture]
     alike = "" if finding.image_similarity is None else f"similarity of the pictures {finding.image_similarity:.3f} · "
     count = finding.near_duplicates
     others = f"{count:,} training faces look like this one, itself included" if count > 1 else "no other training face"
     return Card(
         similarity=finding.similarity,
-        kind=finding.kind,
+        kind=kind,
         view="whole",
-        relation=known,
+        relation="",
         near_duplicates=count,
         ratio=None,
         q=None,
@@ -233,7 +236,7 @@ def _of_face(finding: FaceMatch, decided: str) -> Card:
         reference_id=finding.reference_face or finding.reference_id,
         prompt="",
         caption=finding.caption,
-        tags=[known],
+        tags=[kind],
         facts=f"{alike}{others if count > 1 else others + ' looks like this one'}",
         query_picture=finding.query_crop or finding.query_picture,
         reference_picture=finding.reference_crop or finding.reference_picture,
@@ -244,8 +247,8 @@ def _of_face(finding: FaceMatch, decided: str) -> Card:
         query_box=None,
         reference_box=None,
         shared=1,
-        veiled=True,
         decided=decided,
+        face=True,
     )
 
 

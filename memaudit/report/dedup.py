@@ -11,6 +11,7 @@ from msgspec import UNSET, convert
 from msgspec.structs import replace
 
 from memaudit.dedup.results import Comparison, Decision, DedupResult, PixelChecks, Reason, Removal
+from memaudit.dedup.thresholds import grouped_at, steps_of
 from memaudit.images.image_ref import first_frames_line
 from memaudit.report.bindings import bound_to
 from memaudit.report.dedup_pictures import (
@@ -18,6 +19,7 @@ from memaudit.report.dedup_pictures import (
     largest_groups,
     most_similar_elsewhere,
     near_threshold,
+    refused,
 )
 from memaudit.report.dedup_tables import group_sizes, weakest_of_groups, write_tables
 from memaudit.report.document import make_report, write_report
@@ -27,6 +29,7 @@ from memaudit.report.model import (
     DedupReport,
     DedupResults,
     DedupReviews,
+    GroupedAt,
     GroupSizes,
     HowCompared,
     OtherSet,
@@ -62,6 +65,10 @@ def write_dedup(
         _results(result),
         near_threshold=near_threshold(result, store, pictures),
         by_pixels_shown=by_pixels(result, store, pictures),
+        refused_shown=refused(result, store, pictures) if result.pixels else UNSET,
+        by_threshold=[
+            GroupedAt(**at._asdict()) for at in grouped_at(result.pairs, steps_of(result.pairs, result.threshold))
+        ],
         against=_against(result, store, against, pictures),
         not_read=[line] if (line := first_frames_line(store.first_frames_alone())) else [],
     )

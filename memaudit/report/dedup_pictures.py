@@ -81,6 +81,13 @@ def by_pixels(result: DedupResult, store: Store, pictures: Pictures) -> list[Sho
     return _shown(result, shown, store, pictures, dict(zip(shown.tolist(), result.probability.tolist(), strict=True)))
 
 
+def refused(result: DedupResult, store: Store, pictures: Pictures) -> list[ShownPair]:
+    """The most similar pairs below the threshold that are none by their pixels."""
+    rows, similarity = result.refused
+    sides = [_side(store, pictures, "image", side) for side in rows.T]
+    return [ShownPair(similarity=_rounded(similarity[i]), sides=[side[i] for side in sides]) for i in range(len(rows))]
+
+
 def _shown(
     result: DedupResult, pairs: Int64, store: Store, pictures: Pictures, probability: Mapping[int, float] | None = None
 ) -> list[ShownPair]:

@@ -123,9 +123,10 @@ def faces_headline(result: FacesResult) -> str:
     """One sentence, or two."""
     people, scored, count = result.matched.coverage.measured, result.coverage.measured, result.matched.count
     generated = result.generated
+    drawn = f", {generated.no_human:,} are no human's" if generated.no_human else ""
     if not scored and generated.faces:
         found = f"{generated.faces:,} faces in {generated.images:,} generations"
-        return f"None of the {found} could be compared ({generated.small:,} are too small)."
+        return f"None of the {found} could be compared ({generated.small:,} are too small{drawn})."
     if not scored:
         return f"No face was found in {generated.images:,} generations: none was compared."
     of = _counted(people, "generated person", "generated people")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from functools import cache
 from hashlib import sha256
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -72,6 +74,13 @@ def _environment() -> jinja2.Environment:
     environment.globals["tallest"] = tallest
     environment.globals["highest"] = highest
     return environment
+
+
+@cache
+def script_of(name: str) -> tuple[str, str]:
+    """A script of a page, and the digest by which the page's policy names it: a browser runs no other."""
+    script = resources.files("memaudit.report").joinpath(f"templates/{name}").read_text(encoding="utf-8")
+    return script, b64encode(sha256(script.encode()).digest()).decode()
 
 
 def percent(share: float | None, rounding: str = ROUND_HALF_EVEN) -> str:

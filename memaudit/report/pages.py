@@ -12,7 +12,7 @@ from memaudit.report.board import board_of, board_of_faces, model_of
 from memaudit.report.cards import findings_part
 from memaudit.report.effort import Mark, how_hard
 from memaudit.report.model import About, AuditResults, DedupResults, FaceAuditResults, Report
-from memaudit.report.page import write_page
+from memaudit.report.page import script_of, write_page
 from memaudit.report.page_pictures import PagePictures
 from memaudit.report.searched import searched_in
 
@@ -69,7 +69,7 @@ def write_report_page(
     if isinstance(results, AuditResults | FaceAuditResults):
         template, more = _of_audit(report, pictures, judged)
     elif isinstance(results, DedupResults):
-        template, more = "dedup.html", {"skews_shown": SKEWS_SHOWN}
+        template, more = "dedup.html", _of_dedup(report, results)
     elif report.kind == "extraction" and report.findings:
         template, more = "extraction.html", {"pictured": PROMPTS_SHOWN}
     else:
@@ -88,6 +88,13 @@ def _of_audit(report: Report, pictures: PagePictures, judged: Judged | None) -> 
         more |= {"hard": how_hard(results), "searched_in": searched_in(report), "face_board": faces}
         return "audit.html", more
     return "faces.html", {**more, "hard": Mark("Faces alone", weak=False)}
+
+
+def _of_dedup(report: Report, results: DedupResults) -> dict[str, object]:
+    script, digest = script_of("dedup.js")
+    steps = [[at.threshold, at.pairs, at.images, at.groups] for at in results.by_threshold]
+    own = {"script": script, "script_digest": digest if report.findings else "", "at_thresholds": steps}
+    return {"skews_shown": SKEWS_SHOWN, **own}
 
 
 def day_of(created: str) -> str:

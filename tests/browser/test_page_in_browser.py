@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from audited_page import HOSTILE, digest, finding, noise, pictured, write_audited
-from face_stores import face_store
 from msgspec.structs import replace
 from PIL import Image
+from vectors import near, random_vectors, vector_store
 
 import memaudit as ma
 from memaudit.report.printing import print_page
@@ -156,6 +156,30 @@ def test_what_the_page_saves_is_what_others_read(audited: Path, open_page: Openi
 
 def read(path: Path) -> dict[tuple[str, str], str]:
     return {(each.left, each.right): str(verdict) for each, verdict in read_reviews([path]).verdicts.items()}
+
+
+def test_what_is_decided_in_the_page_changes_the_gate(tmp_path: Path, open_page: Opening) -> None:
+    """Marked, saved, fed back: the gate clears what a person calls no copy, and not what one is unsure of; its
+    own page then shows both."""
+    out = tmp_path / "audit"
+    write_audited(out, [pictured(out, number) for number in range(2)], n=1000)
+    page = open_page(out / "report.html")
+    name(page, "A. Auditor")
+    words = ("not a copy", "unsure")
+    for number, word in enumerate(words):
+        page.locator("#findings article").nth(number).get_by_role("button", name=word, exact=True).click()
+    (tmp_path / "reviews.jsonl").write_text("".join(json.dumps(line) + "\n" for line in saved(page)))
+    counted = {each: found(out, reviews) for each, reviews in (("before", []), ("after", [tmp_path / "reviews.jsonl"]))}
+    assert counted == {"before": "2", "after": "1"}
+    ma.run_gate(out / "report.json", reviews=[tmp_path / "reviews.jsonl"], page=tmp_path / "judged.html")
+    judged = open_page(tmp_path / "judged.html")
+    assert "Verdict of the gate" in judged.locator(".verdict").inner_text()
+    assert "A. Auditor" in told(judged)[0]
+
+
+def found(out: Path, reviews: list[Path]) -> str:
+    """What the gate counts against the limit on findings."""
+    return next(rule.figure for rule in ma.run_gate(out, reviews=reviews).rules if rule.rule == "max_findings")
 
 
 # --- look ----------------------------------------------------------------------------------------------------------
@@ -370,6 +394,7 @@ def violations(page: Page) -> list[str]:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_nothing_on_the_audits_page(audited: Path, open_page: Opening, dark: bool) -> None:
     """The page, and the enlarged pair with a verdict on it."""
+    assert violations(open_page(audited, width=400, dark=dark)) == []
     page = open_page(audited, dark=dark)
     assert violations(page) == []
     name(page, "A")
@@ -379,11 +404,37 @@ def test_axe_finds_nothing_on_the_audits_page(audited: Path, open_page: Opening,
     assert violations(page) == []
 
 
+@pytest.fixture(scope="module")
+def deduped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of three groups, of similarities about 0.92, 0.85 and 0.8."""
+    folder = tmp_path_factory.mktemp("deduped")
+    vectors = np.concatenate([near(9, np.repeat(random_vectors(i, 1), 4, axis=0), 0.2 + 0.1 * i) for i in range(3)])
+    store = vector_store(folder / "s", vectors, uris=[str(folder / "none.png")] * 12)
+    ma.run_dedup(store, folder / "out", threshold=0.7, match="none")
+    return folder / "out" / "report.html"
+
+
+def test_groups_are_filtered_and_another_threshold_is_tried(deduped: Path, open_page: Opening) -> None:
+    page = open_page(deduped)
+    assert page.locator("#g-shown").inner_text() == "3 of 3 groups shown"
+    page.fill("#g-size", "5")
+    assert page.locator("#g-shown").inner_text() == "0 of 3 groups shown"
+    page.fill("#g-size", "")
+    assert (
+        page.locator("#g-said")
+        .inner_text()
+        .endswith("link 12 images into 3 groups: this run’s own threshold, without what pixels decide.")
+    )
+    page.fill("#g-threshold", "20")
+    assert page.locator("#g-at").inner_text() == "1.000"
+    assert page.locator("#g-said").inner_text().startswith("0 pairs")
+    assert page.locator(".family figure.out").count() == 9  # all but the three that are kept
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_axe_finds_nothing_on_the_page_of_a_dedup(tmp_path: Path, open_page: Opening, dark: bool) -> None:
-    vectors = np.repeat(np.eye(8, 16, dtype=np.float32), 3, axis=0)
-    store = face_store(tmp_path / "s", vectors)
-    ma.run_dedup(store, tmp_path / "out", match="none")
-    page = open_page(tmp_path / "out" / "report.html", dark=dark)
+def test_axe_finds_nothing_on_the_page_of_a_dedup(deduped: Path, open_page: Opening, dark: bool) -> None:
+    page = open_page(deduped, dark=dark)
     assert violations(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+    narrow = open_page(deduped, width=400, dark=dark)
+    assert violations(narrow) == []
+    assert narrow.evaluate("document.documentElement.scrollWidth") == 400

@@ -209,3 +209,68 @@ def test_extract_with_wrong_options_is_exit_2(
     """One line, and no report."""
     memaudit("extract", generations, "--out", tmp_path / "o", *arguments).failed(2, words)
     assert not (tmp_path / "o" / "report.json").exists()
+
+
+@pytest.fixture
+def held_out(memaudit: Memaudit, tmp_path: Path) -> Path:
+    """A store of ten captioned pictures that no model has seen, one under a caption of the training set."""
+    folder = tmp_path / "held-out"
+    folder.mkdir()
+    lines = ["path,caption"]
+    for seed in range(10):
+        draw(100 + seed).save(folder / f"held-{seed}.png")
+        lines.append(f"held-{seed}.png,picture number {seed if seed == 9 else 100 + seed}")
+    (folder / "manifest.csv").write_text("\n".join(lines))
+    store = tmp_path / "held-store"
+    assert memaudit("embed", folder / "manifest.csv", "--encoder", "thumbnail", "--out", store).code == 0
+    return store
+
+
+def test_a_matched_design_from_prompts_to_the_page(
+    memaudit: Memaudit, training: Path, held_out: Path, tmp_path: Path
+) -> None:
+    """Nine captions of each side; the model returns the pictures of four training captions, and of no other."""
+    prompts, made = tmp_path / "prompts.jsonl", tmp_path / "made"
+    called = memaudit("prompts", training, "--out", prompts, "--held-out", held_out, "--json")
+    assert (called.json["prompts"], called.json["held_out"]) == (18, 9)
+    made.mkdir()
+    for number, line in enumerate(map(json.loads, prompts.read_text().splitlines())):
+        stem = line["image_id"].removesuffix(".png")
+        image = altered(draw(int(stem))) if stem in ("0", "1", "4", "5") else draw(900 + number)
+        image.save(made / f"{line['generation']}.png")
+    run = ["audit", made, "--against", training, "--out", tmp_path / "audit", "--views", "none"]
+    assert memaudit(*run, "--pairing", prompts).code == 2
+    asked = {json.loads(line)["image_id"] for line in prompts.read_text().splitlines()}
+    audited = memaudit(*run, "--pairing", prompts, "--control", held_out, "--json")
+    own = audited.json["results"]["control"]["own_images"]
+    assert own["training"]["count"] == len(asked & {"0.png", "1.png", "4.png", "5.png"})
+    assert (own["held_out"]["count"], own["held_out"]["n"]) == (0, 9)
+    assert "own image returned to captions of the training set" in (tmp_path / "audit" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--by", "word"], "unknown --by"),
+        (["--held-out", "{store}", "--by", "image"], "leave --strategy, --dedup and --by out"),
+        (["--held-out", "{store}", "--strategy", "mixed"], "leave --strategy, --dedup and --by out"),
+        (["--held-out", "{store}", "--n", "1"], "at least 2"),
+        (["--held-out", "{store}"], "is one of the other set as well"),
+    ],
+)
+def test_prompts_that_cannot_be_drawn(
+    options: list[str], said: str, memaudit: Memaudit, training: Path, tmp_path: Path
+) -> None:
+    given = [option.format(store=training) for option in options]
+    called = memaudit("prompts", training, "--out", tmp_path / "prompts.jsonl", *given)
+    assert called.code == 2
+    assert said in called.err
+    assert not (tmp_path / "prompts.jsonl").exists()
+
+
+def test_prompts_by_image(memaudit: Memaudit, training: Path, tmp_path: Path) -> None:
+    called = memaudit("prompts", training, "--out", tmp_path / "prompts.jsonl", "--by", "image", "--n", "5")
+    assert called.code == 0
+    lines = [json.loads(line) for line in (tmp_path / "prompts.jsonl").read_text().splitlines()]
+    assert {line["strategy"] for line in lines} == {"random by image"}
+    assert sum(line["weight"] for line in lines) == pytest.approx(14)

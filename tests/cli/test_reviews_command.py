@@ -129,7 +129,15 @@ def test_ignored_pairs_are_taken_over(memaudit: Memaudit, audited: Path) -> None
 def test_a_proposal_keeps_what_nobody_has_looked_at(memaudit: Memaudit, tmp_path: Path) -> None:
     drawn = {"frame": "f@0.5", "stratum": "all", "stratum_pairs": "40"}
     path = write_lines(tmp_path / "p.jsonl", said(A, B, "copy", **drawn), said(A, C, "", "", **drawn))
-    assert memaudit("reviews", "merge", path, "--out", tmp_path / "out.jsonl").code == 0
+    done = memaudit("reviews", "merge", path, "--out", tmp_path / "out.jsonl")
+    assert (
+        "Of all that the sample was drawn from, 100.0% are copies (95 % interval 2.5% to 100.0%, 1 looked at"
+        in done.out
+    )
+    other = {**drawn, "stratum": "other"}
+    open_ = write_lines(tmp_path / "q.jsonl", said(A, B, "copy", **drawn), said(B, C, "", "", **other))
+    told = memaudit("reviews", "merge", open_).out
+    assert "No precision yet: in 1 strata of the sample nobody has looked at a pair." in told
     found = read_reviews([tmp_path / "out.jsonl"])
     assert found.drawn == {pair_of(A, B): Drawn("f@0.5", "all", 40), pair_of(A, C): Drawn("f@0.5", "all", 40)}
     assert found.verdicts == {pair_of(A, B): Verdict.COPY}

@@ -138,6 +138,10 @@ def test_tables_and_headline_name_them(store: Store, tmp_path: Path) -> None:
     assert " of the pairs of similarity 0.8 and more (every" in results["headline"]  # of others it knows nothing
     page = (tmp_path / "out/report.html").read_text()
     assert "confirmed on pixels" in page
+    assert "refused by their pixels" in page
+    refused = [{side["image_id"] for side in pair["sides"]} for pair in results["refused_shown"]]
+    assert refused == [{"1-same", "2-same"}]
+    assert results["by_threshold"][0] == {"threshold": 0.8, "pairs": 1, "images": 2, "groups": 1}
     assert page.count("0-crop") >= 2
     pairs, decisions = (pq.read_table(tmp_path / f"out/{name}.parquet").to_pydict() for name in ("pairs", "decisions"))
     assert dict(zip(pairs["left_id"], pairs["pixels"], strict=True)) == {"0-same": True, "3-same": False}

@@ -75,6 +75,8 @@ def test_the_list_says_which_weights_are_here(cache: Path) -> None:
         "open_clip:ARCH/TAG": ("on demand", None, 0.94),
         "thumbnail": ("none needed", 432, 0.95),
         "sface": ("absent", 128, 0.6),
+        "sface-mirrored": ("absent", 128, 0.6),
+        "sface-dlib": ("absent", 256, 0.6),
         "face-onnx:PATH": ("on demand", None, 0.6),
     }
     assert rows["sscd"].where == "memaudit encoders fetch sscd"

@@ -102,6 +102,19 @@ def test_onnxruntime_and_opencv_agree() -> None:
 
 
 @needs_weights
+def test_a_mirrored_face_has_the_same_embedding() -> None:
+    """Of the mean of both; its identity is another one than that of one crop, which stays as it was."""
+    faces = crops()
+    plain, mirrored = resolve("sface", "cpu"), resolve("sface-mirrored", "cpu")
+    rows = mirrored.encoder().encode(faces)
+    assert np.allclose(rows, mirrored.encoder().encode(faces[:, :, ::-1]), atol=1e-6)
+    both = plain.encoder().encode(faces) + plain.encoder().encode(faces[:, :, ::-1])
+    assert np.allclose(rows, both / np.linalg.norm(both, axis=1, keepdims=True), atol=1e-6)
+    assert not plain.spec.same_as(mirrored.spec)
+    assert mirrored.encoder().encode(faces[:0]).shape == (0, 128)
+
+
+@needs_weights
 def test_a_users_own_file_says_what_it_is() -> None:
     """Name, hash, dimension and how crops become numbers are the identity; order and scale change the embeddings."""
     path = face_weights(SFACE_FILE)
@@ -118,7 +131,11 @@ def test_a_users_own_file_says_what_it_is() -> None:
 @pytest.mark.parametrize(
     ("name", "kind", "words"),
     [
-        ("arcface", UsageError, "unknown face encoder 'arcface': use sface or face-onnx:PATH"),
+        (
+            "arcface",
+            UsageError,
+            "unknown face encoder 'arcface': use sface, sface-mirrored, sface-dlib or face-onnx:PATH",
+        ),
         ("face-onnx:", UsageError, "unknown face encoder"),
         ("face-onnx:PATH?colour=1", UsageError, "unknown option 'colour'"),
         ("face-onnx:PATH?side=64", UsageError, "side=64 does not fit"),

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from face_stores import face_store
+from face_stores import face_store, needs_weights
 from vectors import near, random_vectors, vector_store
 
-from memaudit.errors import UsageError
+from memaudit.encoders.sface import resolve
+from memaudit.errors import InconclusiveError, UsageError
 from memaudit.faces.audit import FaceAuditOptions, audit_faces_alone
 from memaudit.faces.compare import CompareOptions
-from memaudit.faces.stores import gallery_at, require_face_store, template_folders
+from memaudit.faces.stores import FaceEmbedder, gallery_at, require_face_store, template_folders
 from memaudit.index import ExactSearch
+from memaudit.types import EncoderSpec
 
 
 def test_stores_of_faces_are_compared_as_they_are(tmp_path: Path) -> None:
@@ -35,6 +37,20 @@ def test_stores_of_faces_are_compared_as_they_are(tmp_path: Path) -> None:
     other = FaceAuditOptions(control=face_store(tmp_path / "c2", random_vectors(5, 150, 128)))
     assert audit_faces_alone(queries, gallery, control, tmp_path / "out", other).result.calibration.samples == 150
     assert template_folders(tmp_path / "out") == []
+
+
+@needs_weights
+def test_generations_are_embedded_as_the_training_faces_were(tmp_path: Path) -> None:
+    """By the encoder that the training faces' store names; one of two networks is not taken for one of one."""
+    for name in ("sface", "sface-mirrored"):
+        like = resolve(name, "cpu").spec
+        assert FaceEmbedder()._model(like).spec.same_as(like)
+        other = "sface" if name == "sface-mirrored" else "sface-mirrored"
+        with pytest.raises(InconclusiveError, match="similarities between the two mean nothing"):
+            FaceEmbedder(encoder=other)._model(like)
+    assert FaceEmbedder()._model(None).spec.name == "sface"
+    with pytest.raises(UsageError, match="an encoder of your own"):
+        FaceEmbedder()._model(EncoderSpec("face-onnx", "", "mine", 128, 0.6))
 
 
 def test_a_store_of_images_is_no_gallery(tmp_path: Path) -> None:

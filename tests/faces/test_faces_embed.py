@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from face_stores import needs_photographs, sample_folder
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from memaudit.dedup.options import DedupOptions
 from memaudit.dedup.run import dedup
@@ -30,6 +30,25 @@ ALL = ("biden.jpg", "mask_black.jpg", "obama.jpg", "obama2.jpg", "t1.jpg")
 
 def ids(store: Store) -> list[str]:
     return store.all_columns().image_id.tolist()
+
+
+def test_faces_that_are_no_humans_are_counted_and_not_compared(
+    photographs: Copy, model: FaceModel, tmp_path: Path
+) -> None:
+    """They have a row with their place; nothing is embedded, and the store is whole."""
+    folder = photographs("obama.jpg")
+    smooth = Image.open(sample_folder() / "obama.jpg").convert("RGB").filter(ImageFilter.GaussianBlur(8))
+    smooth.quantize(6, dither=Image.Dither.NONE).convert("RGB").save(folder / "poster.png")
+    store = embed_faces([folder], tmp_path / "faces", model)
+    columns = store.all_columns()
+    assert columns.image_id.tolist()[:2] == ["obama.jpg#face-1", "poster.png#face-1"]
+    assert [str(status) for status in columns.status[:2]] == ["ok", "blank"]
+    assert columns.error[1] == "no human face: drawn, or too unclear to tell"
+    assert details_of(columns.metadata[1]) is not None
+    counts = count_faces(store)
+    assert (counts.comparable, counts.no_human, counts.with_face, counts.small) == (1, counts.faces - 1, 2, 0)
+    assert store.coverage.measured == store.coverage.total == 1
+    assert verify_store(store.folder) == []
 
 
 def test_every_image_leaves_a_trace(photographs: Copy, model: FaceModel, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from PIL import Image, ImageFilter, ImageOps
 
 from memaudit.encoders.sface import SFACE_FILE, YUNET_FILE, face_weights, import_cv2, resolve
 from memaudit.encoders.specs import families
-from memaudit.faces.find import FaceFinder, aligned, similarity_transform, turned_back
+from memaudit.faces.find import FaceFinder, aligned, flat_share, similarity_transform, turned_back
 from memaudit.faces.reading import EmbeddedFaces, FaceReader
 
 pytestmark = needs_photographs
@@ -200,3 +200,31 @@ def test_small_faces_on_large_images_are_found_once() -> None:
     assert [face.details.score for face in found.faces] == sorted((f.details.score for f in found.faces), reverse=True)
     boxes = {(round(face.details.box[0] / 10), round(face.details.box[1] / 10)) for face in small}
     assert len(boxes) == len(places)
+
+
+def drawn(portrait: Image.Image) -> Image.Image:
+    """The picture in six flat colours."""
+    smooth = portrait.convert("RGB").filter(ImageFilter.GaussianBlur(8))
+    return smooth.quantize(6, dither=Image.Dither.NONE).convert("RGB").resize(portrait.size, Image.Resampling.NEAREST)
+
+
+def test_drawn_faces_are_found_and_not_compared() -> None:
+    """They have a place and no embedding; a photograph has, also in bad light and after JPEG of low quality."""
+    portrait = opened("obama.jpg")
+    flat = reader().see(drawn(portrait))
+    assert all(embedding is None for embedding in flat.embeddings)
+    assert not any(face.is_human for face in flat.faces)
+    buffer = io.BytesIO()
+    portrait.save(buffer, "JPEG", quality=12)
+    bad = [Image.open(buffer), portrait.point(lambda value: value * 0.25), portrait.point(lambda value: value * 1.6)]
+    for picture in bad:
+        found = reader().see(picture.convert("RGB"))
+        assert found.faces[0].is_human
+        assert flat_share(found.faces[0].crop) < 0.3
+
+
+def test_of_what_is_too_dark_to_see_nothing_is_said() -> None:
+    """Black equals black, on photographs as well."""
+    assert flat_share(np.zeros((112, 112, 3), np.uint8)) == 0
+    assert flat_share(np.full((112, 112, 3), 255, np.uint8)) == 0
+    assert flat_share(np.full((112, 112, 3), 120, np.uint8)) == 1

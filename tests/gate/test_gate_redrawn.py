@@ -39,6 +39,7 @@ def rule(report: Report, policy: Policy = POLICY, **more: Any) -> RuleResult:
         (30, 300, 300, 0, Verdict.FAIL),
         (30, 300, 300, 30, Verdict.INCONCLUSIVE),  # held-out images are called so as often
         (30, 1000, 3000, 90, Verdict.PASS),
+        (0, 1000, 3000, 300, Verdict.INCONCLUSIVE),  # what calls one in ten of them so tells nothing apart
         (30, 300, 50, 0, Verdict.INCONCLUSIVE),  # too few held-out images for a p
         (30, 300, None, 0, Verdict.INCONCLUSIVE),
         (0, 300, None, 0, Verdict.PASS),  # chance gives no less than nothing

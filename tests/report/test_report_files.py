@@ -172,8 +172,9 @@ def test_hostile_names_captions_and_prompts_are_only_text(written: Audited) -> N
     """Markup in an id, a caption or a prompt is shown and not run; templates in them are not evaluated."""
     page = Page(written.page)
     assert not page.tags & {"iframe", "object", "embed", "link", "base", "form", "u"}
-    ours = resources.files("memaudit.report").joinpath("templates/audit.js").read_text(encoding="utf-8")
-    assert [script for script in page.scripts if not script.startswith('{"beside"')] in ([], [ours])
+    name = "audit.js" if written.report["kind"] == "audit" else "dedup.js"
+    ours = resources.files("memaudit.report").joinpath(f"templates/{name}").read_text(encoding="utf-8")
+    assert [script for script in page.scripts if not script.startswith(('{"beside"', "[["))] == [ours]
     assert len(page.scripts) == written.page.count("<script") == written.page.count("</script")
     assert not [name for _, name, _ in page.attributes if name.startswith("on")]
     assert "<script>alert(1)</script>" in page.text
@@ -327,7 +328,7 @@ def test_ten_thousand_findings_do_not_blow_up(tmp_path: Path, monkeypatch: pytes
     assert len(list((tmp_path / "out" / "thumbnails").iterdir())) <= 40
     assert sum(finding["query_picture"] is not None for finding in report["findings"]) == 20
     page = (tmp_path / "out" / "report.html").read_text()
-    assert page.count('<article class="match"') == STATIC + 1  # and the empty one that the script fills
+    assert page.count('<article class="match') == STATIC + 1  # and the empty one that the script fills
     assert "10,000" in Page(page).text
     data = json.loads(Page(page).scripts[0])
     assert len(data["rows"]) == 10_000

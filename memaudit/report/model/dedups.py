@@ -212,6 +212,15 @@ class Skew(Part, frozen=True, kw_only=True):
     rows: Annotated[list[SkewRow], says("values, largest change first")]
 
 
+class GroupedAt(Part, frozen=True, kw_only=True):
+    """What pairs at or above another threshold link, by chains; exact duplicates at each."""
+
+    threshold: Annotated[Share, says("similarity")]
+    pairs: Annotated[Count, says("pairs")]
+    images: Annotated[Count, says("images in a group")]
+    groups: Annotated[Count, says("groups")]
+
+
 class OtherSet(Part, frozen=True, kw_only=True):
     """Images that are dropped because the other set has them."""
 
@@ -261,6 +270,10 @@ class DedupResults(Part, frozen=True, kw_only=True):
     skew: Annotated[Skew | None, says("what the removal does to the data")] = None
     near_threshold: Annotated[NearThreshold | None, says("pairs from just above the threshold")] = None
     by_pixels_shown: Annotated[list[ShownPair], says("pairs that were confirmed on pixels")] = []
+    refused_shown: Annotated[
+        list[ShownPair] | UnsetType, says("the most similar pairs below the threshold that pixels refuse")
+    ] = UNSET
+    by_threshold: Annotated[list[GroupedAt], says("what other thresholds would group, of the pairs found")] = []
     against: Annotated[OtherSet | None, says("images that the other set has")] = None
     not_read: Annotated[list[str], says("what was not looked at of the images")] = []
     calibration: Annotated[Calibration | None, says("by which threshold and cut were settled")] = None

@@ -65,6 +65,7 @@ class FaceCounts(Part, frozen=True, kw_only=True):
     faces: Annotated[Whole, says("faces")]
     comparable: Annotated[Whole, says("faces that are compared")]
     small: Annotated[Whole, says("faces too small for it")]
+    no_human: Annotated[Whole, says("faces that are no human's: drawn, or too unclear to tell")] = 0
     most: Annotated[Whole, says("the most faces on an image")]
     films: Annotated[Whole, says("films and files of several pages, of which the first frame was looked at")] = 0
 

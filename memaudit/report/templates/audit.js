@@ -19,7 +19,7 @@
   const KEY = "memaudit reviews of " + data.report;
   let lines = [], who = "";
   const said = new Map(), drawn = new Map(); // pair -> person -> latest line; pair -> how it came into a sample
-  const pairOf = card => card.query_sha256 && card.reference_sha256 ? [...[card.query_sha256, card.reference_sha256].sort(), card.veiled ? "face" : ""].join(" ") : "";
+  const pairOf = card => card.query_sha256 && card.reference_sha256 ? [...[card.query_sha256, card.reference_sha256].sort(), card.face ? "face" : ""].join(" ") : "";
   const pairIn = line => [line.left_sha256, line.right_sha256, line.kind === "face" ? "face" : ""].join(" ");
   const sameFile = card => card.query_sha256 === card.reference_sha256;
   const later = (one, other) => one.when && other.when && Date.parse(one.when) > Date.parse(other.when) ? one : other;
@@ -182,7 +182,7 @@
   const SIDES = [["query", "generation"], ["reference", "training image"]];
   function built(card, i) {
     const node = $("card").content.cloneNode(true), article = node.querySelector("article");
-    article.classList.toggle("veiled", card.veiled);
+    article.classList.toggle("veiled", data.veiled);
     article.dataset.at = i;
     put(node, "similarity", card.similarity.toFixed(3));
     for (const name of ["query_id", "reference_id", "prompt", "facts"]) put(node, name, card[name]);
@@ -217,7 +217,9 @@
       if (grouped && card.shared > 1 && !(before && before.kind === card.kind && before.reference_id === card.reference_id)) {
         nodes.push(made("p", { className: "small" }, number(card.shared) + " of them repeat the training image ", made("b", { textContent: card.reference_id }), ":"));
       }
-      nodes.push(built(card, i));
+      const node = built(card, i);
+      if (grouped && before && before.shared > 1 && before.reference_id !== card.reference_id) node.firstElementChild.classList.add("apart");
+      nodes.push(node);
     }
     return nodes;
   }
@@ -303,7 +305,7 @@
     here(i);
     const card = chosen[i], own = decision(card).own;
     note("");
-    viewer.classList.toggle("veiled", card.veiled);
+    viewer.classList.toggle("veiled", data.veiled);
     $("v-title").textContent = number(i + 1) + " of " + number(chosen.length) + ": " + card.tags.join(", ") + ", similarity " + card.similarity.toFixed(3);
     $("v-ids").textContent = "generation " + card.query_id + " · training image " + card.reference_id + (card.prompt ? " · " + card.prompt : "");
     $("v-why").value = own ? own.why || "" : "";
