@@ -88,10 +88,14 @@ def report_of(findings: int) -> model.Json:
 def figures(options: argparse.Namespace, scratch: Path) -> Iterator[Figure]:
     for name, findings in (("clean", 0), ("copies", 12)):
         (scratch / f"{name}.json").write_text(json.dumps(report_of(findings)), encoding="utf-8")
-    (scratch / "memaudit.toml").write_text("[audit]\nmax_findings = 99\n", encoding="utf-8")
+    policy = "[audit]\nmax_redrawn_rate = 1\n"  # the report says nothing of re-drawn generations
+    (scratch / "clean.toml").write_text(policy, encoding="utf-8")
+    (scratch / "memaudit.toml").write_text(
+        policy + "max_findings = 99\n[baseline]\nmax_redrawn_rise = 1\n", encoding="utf-8"
+    )
     clean, copies = scratch / "clean.json", scratch / "copies.json"
     bare: list[str | Path] = [sys.executable, "-c", "import typer, rich"]
-    gate = memaudit("gate", clean)
+    gate = memaudit("gate", clean, "--policy", scratch / "clean.toml")
     against = memaudit("gate", copies, "--policy", scratch / "memaudit.toml", "--baseline", clean)
     cost_of(gate)  # the first writes bytecode
     taken = [(cost_of(bare), cost_of(gate), cost_of(against)) for _ in range(options.rounds)]

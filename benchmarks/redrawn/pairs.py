@@ -28,9 +28,9 @@ from benchmarks.redrawn.drawing import Studio, save
 from benchmarks.redrawn.signals import DRAWN, Row
 from memaudit.encoders.catalog import load_encoder
 from memaudit.encoders.encoder import Encoder
-from memaudit.matching.layout import FRAMED, Layout, layout_of, signals_of_layouts
+from memaudit.matching.layout import FRAMED, signals_of_layouts
 from memaudit.matching.pictures import read_pixels
-from memaudit.matching.redrawn import Pixels, frames_of
+from memaudit.matching.redrawn import Composition, Pixels, frames_of
 from memaudit.store import Store
 from memaudit.types import Float32
 from scripts.alterations import read_rgb, stream
@@ -46,7 +46,7 @@ class Seen:
     """Pictures as they are compared, each made once."""
 
     def __init__(self, encoder: Encoder) -> None:
-        self._encoder, self._layouts = encoder, dict[tuple[str, tuple[int, ...]], Layout]()
+        self._encoder, self._seen = encoder, dict[Path, Composition]()
 
     def embedded(self, file: Path) -> Float32:
         """Of the whole picture, as `embed` makes it."""
@@ -55,18 +55,17 @@ class Seen:
 
     def signals(self, query: Path, reference: Path) -> list[list[float]]:
         """Of each frame."""
-        own, other = pixels_of(query), pixels_of(reference)
+        own = self._composition(query)
         return [
-            [*sketched, *signals_of_layouts(self._layout(query, own), self._layout(reference, part))]
-            for part, sketched in frames_of(own, other)
+            [*sketched, *signals_of_layouts(own.layout, part.layout)]
+            for part, sketched in frames_of(own, self._composition(reference))
         ]
 
-    def _layout(self, file: Path, pixels: Pixels) -> Layout:
-        key = str(file), pixels.shape
-        if key not in self._layouts:
+    def _composition(self, file: Path) -> Composition:
+        if file not in self._seen:
             assert self._encoder.regions is not None
-            self._layouts[key] = layout_of(pixels, self._encoder.regions)
-        return self._layouts[key]
+            self._seen[file] = Composition(pixels_of(file), self._encoder.regions)
+        return self._seen[file]
 
 
 def pixels_of(file: Path) -> Pixels:

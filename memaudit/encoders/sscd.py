@@ -79,15 +79,14 @@ def load_sscd(device: str) -> SscdEncoder:
     return SscdEncoder(SPEC, session, callers=(os.cpu_count() or 1) + 1, at_once=4, regions=regions)
 
 
-def load_regions(device: str = "auto") -> Regions:
+def load_regions() -> Regions:
     """Parts of pictures alone; the graph is loaded when the first are asked for.
 
     Raises MissingDependencyError (onnxruntime or weights absent), InputError (wrong hash).
     """
     import_onnxruntime("encoder sscd")
     weights.read_sscd()
-    provider = "CUDAExecutionProvider" if device == "cuda" else "CPUExecutionProvider"
-    return TrunkRegions(SCHEME, partial(_load_trunk, provider))
+    return TrunkRegions(SCHEME, partial(_load_trunk, "CPUExecutionProvider"))
 
 
 def _load_trunk(provider: str) -> Trunk:

@@ -17,7 +17,7 @@ from memaudit.extraction.results import Box
 from memaudit.matching.kinds import COPIES, Kind
 from memaudit.matching.layout import sketch_of, sketched_signals
 from memaudit.matching.pictures import Picture, picture_of, pixels_of
-from memaudit.matching.redrawn import probability, redrawn_model
+from memaudit.matching.redrawn import Composition, probability, redrawn_model
 from memaudit.matching.rule import Check, check
 from memaudit.types import Float32, Float64
 
@@ -110,10 +110,10 @@ def _box(box: Float64 | None) -> Box | None:
 def _redrawn(
     images: Sequence[Image.Image], pairs: Sequence[tuple[int, int]], least: int, regions: Regions
 ) -> Common | None:
-    pixels, cut = [pixels_of(image) for image in images], redrawn_model().cut
+    seen, cut = [Composition(pixels_of(image), regions) for image in images], redrawn_model().cut
     found = _Pairs.none(len(images))
     for pair in pairs:
-        likely = probability(pixels[pair[0]], pixels[pair[1]], regions)
+        likely = probability(seen[pair[0]], seen[pair[1]])
         found.put(pair, likely, linked=likely >= cut)
     clique = largest_clique(found.linked, least)
     if not clique.members:

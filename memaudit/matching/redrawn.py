@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -28,6 +28,8 @@ from memaudit.matching.layout import (
     LEAST_SHADING,
     SIGNALS,
     SKETCHED,
+    Layout,
+    Sketch,
     framed,
     layout_of,
     signals_of_layouts,
@@ -75,6 +77,23 @@ class RedrawnModel:
         return float(np.interp(logit, *self.curve))
 
 
+@dataclass(frozen=True)
+class Composition:
+    """A picture (height, width, 3) uint8 RGB, and what lies where in it, made when it is first asked for. regions:
+    those of the encoder."""
+
+    pixels: Pixels
+    regions: Regions
+
+    @cached_property
+    def sketch(self) -> Sketch:
+        return sketch_of(self.pixels)
+
+    @cached_property
+    def layout(self) -> Layout:
+        return layout_of(self.pixels, self.regions)
+
+
 class Redrawn(NamedTuple):
     """An entry for each pair that was asked about. read: both files could be; probability: that one picture is the
     other drawn anew, NaN where not read."""
@@ -117,45 +136,44 @@ def redrawn_pairs(
     with one_thread_each(), ThreadPoolExecutor(os.cpu_count()) as pool:
         for low in range(0, len(left), _AT_ONCE):
             part = slice(low, low + _AT_ONCE)
-            own = _read(queries, left[part], pool)
-            other = _read(references, right[part], pool)
+            own, other = (_read(*side, regions, pool) for side in ((queries, left[part]), (references, right[part])))
             for i, (one, another) in enumerate(zip(left[part], right[part], strict=True), low):
                 query, reference = own[int(one)], other[int(another)]
                 if query is not None and reference is not None:
                     found.read[i] = True
-                    found.probability[i] = probability(query, reference, regions)
+                    found.probability[i] = probability(query, reference)
             progress("looking for pictures drawn anew", min(low + _AT_ONCE, len(left)), len(left))
     return found
 
 
-def probability(query: Pixels, reference: Pixels, regions: Regions) -> float:
-    """That the query is the reference drawn anew; both (height, width, 3) uint8 RGB. What training cuts off is left out
-    of the reference where that makes it likelier."""
+def probability(query: Composition, reference: Composition) -> float:
+    """That the query is the reference drawn anew. What training cuts off is left out of the reference where that makes
+    it likelier."""
     model = redrawn_model()
     logits = [
-        model.logit(np.concatenate([sketched, signals_of_layouts(layout_of(query, regions), layout_of(part, regions))]))
+        model.logit(np.concatenate([sketched, signals_of_layouts(query.layout, part.layout)]))
         for part, sketched in frames_of(query, reference)
         if model.may_be(sketched)
     ]
     return model.probability(max(logits)) if logits else 0.0
 
 
-def frames_of(query: Pixels, reference: Pixels) -> Iterator[tuple[Pixels, Float64]]:
+def frames_of(query: Composition, reference: Composition) -> Iterator[tuple[Composition, Float64]]:
     """The reference, and where its shape is another its middle in the shape of the query; each with the signals of
     sketches, (5,)."""
-    own = sketch_of(query)
-    yield reference, sketched_signals(own, sketch_of(reference))
-    (height, width), (other_height, other_width) = query.shape[:2], reference.shape[:2]
+    yield reference, sketched_signals(query.sketch, reference.sketch)
+    (height, width), (other_height, other_width) = query.pixels.shape[:2], reference.pixels.shape[:2]
     ratio = width * other_height / (height * other_width)
     if max(ratio, 1 / ratio) >= FRAMED:
-        middle = framed(reference, (height, width))
-        yield middle, sketched_signals(own, sketch_of(middle))
+        middle = Composition(framed(reference.pixels, (height, width)), reference.regions)
+        yield middle, sketched_signals(query.sketch, middle.sketch)
 
 
-def _read(side: Files, rows: Int64, pool: ThreadPoolExecutor) -> dict[int, Pixels | None]:
-    """The pixels of these rows, each once; None for what cannot be read."""
+def _read(side: Files, rows: Int64, regions: Regions, pool: ThreadPoolExecutor) -> dict[int, Composition | None]:
+    """The pictures of these rows, each once; None for what cannot be read."""
     once = np.unique(rows).tolist()
-    return dict(zip(once, pool.map(lambda row: _pixels(side, row), once), strict=True))
+    read = zip(once, pool.map(lambda row: _pixels(side, row), once), strict=True)
+    return {row: None if pixels is None else Composition(pixels, regions) for row, pixels in read}
 
 
 def _pixels(side: Files, row: int) -> Pixels | None:

@@ -16,7 +16,7 @@ ANY = "[audit]\ncopy_detection = false\n[dedup]\ncopy_detection = false\n"
 def test_the_table_is_that_of_the_catalogue() -> None:
     """Every encoder that can be loaded, by the names that its stores carry, and no other."""
     rows = {row.name.partition(":")[0].partition("[")[0]: row.threshold for row in list_encoders()}
-    assert len(rows) == 6
+    assert len(rows) == 8
     assert {name: own_threshold(name) for name in rows} == rows
     for spec in (sscd.SPEC, thumbnail.SPEC, sface.SPEC):
         assert own_threshold(spec.name) == spec.threshold

@@ -16,7 +16,7 @@ from memaudit.encoders.weights import find_sscd
 from memaudit.matching import redrawn
 from memaudit.matching.compare import Files
 from memaudit.matching.layout import SKETCHED
-from memaudit.matching.redrawn import Redrawn, probability, redrawn_model, redrawn_pairs
+from memaudit.matching.redrawn import Composition, Redrawn, probability, redrawn_model, redrawn_pairs
 from memaudit.types import Float32, Float64, silent
 
 needs_sscd = pytest.mark.skipif(find_sscd() is None, reason="no sscd weights: memaudit encoders fetch sscd")
@@ -43,7 +43,7 @@ class Refused:
 
 
 def test_where_sketches_have_little_in_common_no_encoder_is_asked() -> None:
-    assert probability(pixels(1), pixels(2), Refused()) == 0.0
+    assert probability(*(Composition(pixels(seed), Refused()) for seed in (1, 2))) == 0.0
 
 
 @needs_sscd
