@@ -50,7 +50,7 @@ from memaudit.report.run_folder import PLANTED_PICTURES, keep_for_owner, remove_
 from memaudit.reviews import read_reviews
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import FACES, Store, require_current
-from memaudit.types import Progress, silent
+from memaudit.types import PLANTED_COPIES, Progress, silent
 
 
 @dataclass(frozen=True)
@@ -290,7 +290,7 @@ def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:
         progress=progress,
     )
     with _planted(asked, queries, references.store, out) as planted:
-        result = with_planted(result, planted, references, views.windows, options, progress)
+        result = with_planted(result, planted, references, views.windows, options, _of_planted(progress))
     result = replace(result, grown=grown(references.store), not_read=_not_read(passed, beside, references.store))
     if table is not None:
         result = replace(result, digests={**result.digests, "dedup groups": sha256_as_it_is(table)})
@@ -313,8 +313,14 @@ def _planted(asked: _Asked, queries: Store, references: Store, out: Path) -> Ite
         if not made.copies:
             yield PlantedQueries(made)
             return
-        views = encoding.with_views(pictures, asked.views, out / "planted", references, asked.progress)
+        progress = _of_planted(asked.progress)
+        views = encoding.with_views(pictures, asked.views, out / "planted", references, progress)
         yield PlantedQueries(made, StoredQueries(*views))
+
+
+def _of_planted(progress: Progress) -> Progress:
+    """Stages of planted copies go by a name of their own: they are not those of generations once more."""
+    return lambda stage, done, total: progress(f"{PLANTED_COPIES}{stage}", done, total)
 
 
 def _not_read(passed: PassedOver, beside: PassedOver, references: Store) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ class History:
     a single one; path: the page.
 
     >>> store = ma.embed("training", out="store", encoder="thumbnail")
-    >>> reports = [ma.run_audit("generations", store, out=name) for name in ("before", "after")]
+    >>> reports = [ma.run_audit("generations", store, out=name, model=name) for name in ("before", "after")]
     >>> [audit.found for audit in ma.history(reports, "history.html").entries]
     [1, 1]
     """

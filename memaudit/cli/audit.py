@@ -30,7 +30,7 @@ from memaudit.cli.options import (
     Workers,
     renamed,
 )
-from memaudit.cli.stages import audit_stages
+from memaudit.cli.stages import audit_stages, faces_stages
 
 if TYPE_CHECKING:
     from memaudit.api.runs import AuditRun
@@ -161,7 +161,9 @@ def audit(
     from memaudit.api.auditing import Encoding, FaceChoices, PageChoices, run_audit
 
     people = face_store, control_faces, face_encoder, face_false_matches, identity, tuple(faces_by or ()), save_crops
-    with (console := Console(as_json, quiet)).progress(audit_stages(control)) as progress:
+    sets = faces * (1 + (face_store is None) + bool(control or control_faces))
+    plan = audit_stages(control, planted != 0, views != "none", "none" not in (match, verify), sets)
+    with (console := Console(as_json, quiet)).progress(plan, faces_stages(control or control_faces)) as progress:
         run = run_audit(
             generations,
             against,
