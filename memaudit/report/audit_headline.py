@@ -6,8 +6,9 @@ import numpy as np
 
 from memaudit.audit.results import AllCopies, AuditResult, ByPrompt, OfAllCopies, Planted
 from memaudit.report.audit_weaknesses import weaknesses
+from memaudit.report.detected import hidden_and_found
 from memaudit.report.page import percent, percent_up
-from memaudit.statistics import WeightedRate
+from memaudit.statistics import Detected, WeightedRate
 from memaudit.types import Rate
 
 
@@ -40,13 +41,12 @@ def _detected(result: AuditResult) -> str:
     if all_copies is None:
         why = planted.why_none or "nothing of what was planted could be measured"
         return f" These are rates of detectable copies: how many of all are detected was not measured ({why})."
-    kinds = {each.kind: each.found for each in planted.kinds if each.found is not None}
-    found, made = sum(each.count for each in kinds.values()), sum(each.coverage.measured for each in kinds.values())
-    worst = kinds[all_copies.kind]
-    return (
-        f" Undetected copies are in these bounds: of {made:,} altered training images that were planted {found:,} "
-        f"were found; of those {all_copies.kind}, the hardest, {worst.count:,} of {worst.coverage.measured:,}."
-    )
+    kinds = {each.kind: _counts(each.found) for each in planted.kinds if each.found and each.found.coverage.measured}
+    return " " + hidden_and_found(kinds, all_copies.kind, "the generations", ", which these bounds count", "%")
+
+
+def _counts(rate: Rate) -> Detected:
+    return Detected(rate.count, rate.coverage.measured)
 
 
 def _all_copies(result: AuditResult) -> AllCopies | None:

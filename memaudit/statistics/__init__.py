@@ -3,7 +3,15 @@
 from memaudit.statistics.anytime import anytime_upper, e_value, error_of_attempt, least_anytime, shows
 from memaudit.statistics.differences import Rise, greater_rate_p, greater_rates_p, mcnemar_p, rise_between, rise_p
 from memaudit.statistics.draws import effective_draws, kish, rate_by_unit, ratio_interval
-from memaudit.statistics.melded import Detected, MeldedRate, melded_rate, melded_upper, melded_weighted, weighted_upper
+from memaudit.statistics.melded import (
+    Detected,
+    MeldedRate,
+    melded_rate,
+    melded_upper,
+    melded_weighted,
+    missed_upper,
+    weighted_upper,
+)
 from memaudit.statistics.ranks import benjamini_hochberg, normal_quantile, rank_p
 from memaudit.statistics.relabelling import least_relabelling_p, relabelling_p
 from memaudit.statistics.richness import chao2, new_with_one_more
@@ -35,6 +43,7 @@ __all__ = [
     "melded_rate",
     "melded_upper",
     "melded_weighted",
+    "missed_upper",
     "new_with_one_more",
     "normal_quantile",
     "rank_p",

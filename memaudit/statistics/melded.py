@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from memaudit.errors import UsageError
-from memaudit.statistics.shares import beta_cdf, bisected, require_counts
+from memaudit.statistics.shares import beta_cdf, bisected, clopper_pearson_lower, require_counts
 from memaudit.statistics.weighted import WeightedRate
 from memaudit.types import CONFIDENCE, Float64, Rate
 
@@ -69,6 +69,13 @@ def melded_upper(count: float, n: float, detected: Detected, tail: float) -> flo
     Beta(count + 1, n - count) ÷ Beta(found, planted - found + 1); 1 where no planted copy was found."""
     require_counts(count, n)
     return 1.0 if count == n else _upper(_beta(count + 1, n - count), detected, tail)
+
+
+def missed_upper(detected: Iterable[Detected], confidence: float = CONFIDENCE) -> float:
+    """The share of copies of these kinds that goes undetected, of the hardest of them, is at most this; it holds for
+    whichever that is. 1 where nothing was planted."""
+    shares = [clopper_pearson_lower(*each, 1 - confidence) for each in detected if each.planted]
+    return 1 - min(shares, default=0.0)
 
 
 def weighted_upper(rate: WeightedRate, detected: Detected, tail: float) -> float:
