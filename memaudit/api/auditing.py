@@ -18,7 +18,7 @@ from memaudit.api.places import AnyStore, Files, files_of, folder_of, searcher_a
 from memaudit.api.runs import AuditRun, DedupRun, Place
 from memaudit.audit.pairing import Pairer, pairer
 from memaudit.audit.planted import PlantedQueries
-from memaudit.audit.planting import Planting, copies_for, planting, require_plantable
+from memaudit.audit.planting import Planting, planting, require_plantable
 from memaudit.audit.prompts import GroupSizes
 from memaudit.audit.results import AuditedModel
 from memaudit.audit.run import AuditOptions, with_planted
@@ -34,6 +34,7 @@ from memaudit.faces.results import FaceAudit
 from memaudit.faces.stores import CONTROL, GALLERY, GENERATIONS, FaceEmbedder, require_face_store
 from memaudit.faces.uses import note_use
 from memaudit.files import real, sha256_as_it_is
+from memaudit.images.copy_kinds import copies_for
 from memaudit.images.image_ref import first_frames_line
 from memaudit.images.passed_over import PassedOver
 from memaudit.images.views import views_of

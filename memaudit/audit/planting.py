@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,14 +19,13 @@ from memaudit.embedding.rows import ahead
 from memaudit.errors import InputError, UsageError
 from memaudit.files import digest_of, make_folder, whole_file
 from memaudit.images.alterations import COPIES
+from memaudit.images.copy_kinds import MOST_COPIES
 from memaudit.images.decode import UnreadableImageError, decoding
 from memaudit.images.sources import read_image
 from memaudit.store import Store, is_same_file
 from memaudit.types import Int64
 
 _SEED = 0
-_FEWEST, _MOST = 100, 300  # copies, where nobody says how many
-_AT_MOST = 10_000  # copies: their names, and files, are all there at once
 _TRIES = 2  # times as many training images are looked at as are wanted, before their files count as gone
 _SIDE = 1024  # of copies, where nothing says how large generations are
 
@@ -50,18 +48,10 @@ class Planting:
     why_none: str = ""
 
 
-def copies_for(generations: int) -> int:
-    """With m copies of K kinds, all found, a bound is higher by a share of K ÷ m, and takes so many more generations to
-    show the same: together with the m these are fewest for m = √(K × generations)."""
-    kinds = len(COPIES)
-    wanted = min(max(math.sqrt(kinds * generations), _FEWEST), _MOST)
-    return math.ceil(wanted / kinds) * kinds
-
-
 def require_plantable(count: int | None) -> None:
     """Raise UsageError for a number of copies that is none."""
-    if count is not None and not 0 <= count <= _AT_MOST:
-        raise UsageError(f"--planted {count} is out of range: expected 0 to {_AT_MOST:,} altered training images")
+    if count is not None and not 0 <= count <= MOST_COPIES:
+        raise UsageError(f"--planted {count} is out of range: expected 0 to {MOST_COPIES:,} altered training images")
 
 
 @contextmanager

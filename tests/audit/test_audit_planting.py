@@ -17,11 +17,11 @@ from vectors import near, random_vectors, vector_store
 from written import bytes_of
 
 from memaudit.audit.planted import PlantedQueries, bounds_of_all, planted_found
-from memaudit.audit.planting import Copy, Planting, copies_for, planting, require_plantable
+from memaudit.audit.planting import Copy, Planting, planting, require_plantable
 from memaudit.audit.results import Planted, PlantedKind
 from memaudit.embedding.options import EmbedOptions
 from memaudit.errors import UsageError
-from memaudit.images.copy_kinds import PLANTED
+from memaudit.images.copy_kinds import PLANTED, copies_for
 from memaudit.matching.candidates import Candidates
 from memaudit.matching.search import StoredQueries
 from memaudit.statistics import Detected, melded_rate, rate_of
