@@ -41,10 +41,10 @@ def hidden_and_found(
 ) -> str:
     """A sentence. hardest: the kind by which the bounds go; among: what the copies were hidden among."""
     found, planted = (sum(counts) for counts in zip(*kinds.values(), strict=True))
-    first = f"Of {planted:,} altered copies of training images that were hidden among {among} "
-    first += f"all {found:,} were found" if found == planted else f"{found:,} were found" if found else "none was found"
+    number = "none" if not found else f"all {found:,}" if found == planted else f"{found:,}"
+    first = f"Of {planted:,} altered copies of training images that were hidden among {among} the audit found {number}"
     if hardest in kinds and len(kinds) > 1 and 0 < found < planted:
-        first += f", of those {hardest}, the hardest, {kinds[hardest].found:,} of {kinds[hardest].planted:,}"
+        first += f", and {kinds[hardest].found:,} of the {kinds[hardest].planted:,} {hardest} ones, the hardest"
     which, missed = ("this kind", "these kinds")[len(kinds) > 1], two_digits_up(missed_upper(kinds.values()))
     sure = f"with {100 * CONFIDENCE:.0f}{percent} confidence"
     return f"{first}: {sure} a copy of {which} is missed with a probability of at most {missed}{ending}."

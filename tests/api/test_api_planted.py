@@ -40,7 +40,7 @@ def test_headline_page_report_and_gate_state_one_bound(store: ma.Store, folders:
     stated = results_of(run).searched.stated
     assert stated.upper == 1
     assert "with 95% confidence at most 100\u00a0%" in run.headline
-    assert re.search(r"Of 60 altered copies [a-z ]+ generations \d+ were found, of those mirrored, the h", run.headline)
+    assert re.search(r"Of 60 altered [a-z ]+ found \d+, and \d+ of the \d+ mirrored ones, the h", run.headline)
     assert "at most 100\u00a0%" in (folders / "audit/report.html").read_text()
     rules = {rule.rule: rule for rule in ma.run_gate(run).rules}
     assert rules["max_rate"].figure == "100%"

@@ -79,8 +79,8 @@ def test_none_of_50_000_with_180_of_200_has_one_bound(many: Audited) -> None:
     assert results_of(out).searched.stated.upper == pytest.approx(6.6961e-5, rel=1e-4)
     tested, found, _, _ = boards(out)
     assert tested.endswith(
-        " Of 200 altered copies of training images that were hidden among them 180 were found: with 95 % confidence a "
-        "copy of this kind is missed with a probability of at most 15 %, which is counted below."
+        " Of 200 altered copies of training images that were hidden among them the audit found 180: with 95 % "
+        "confidence a copy of this kind is missed with a probability of at most 15 %, which is counted below."
     )
     assert found == (
         "None of 50,000 prompts gave a training image back: with 95 % confidence at most 0.0067 % of such prompts do."
@@ -88,8 +88,8 @@ def test_none_of_50_000_with_180_of_200_has_one_bound(many: Audited) -> None:
     headline = results_of(out).headline.replace(NBSP, " ")
     assert "with 95% confidence at most 0.0067 % of such prompts do." in headline
     assert headline.endswith(
-        "Of 200 altered copies of training images that were hidden among the generations 180 were found: with 95% "
-        "confidence a copy of this kind is missed with a probability of at most 15 %, which these bounds count."
+        "Of 200 altered copies of training images that were hidden among the generations the audit found 180: with "
+        "95% confidence a copy of this kind is missed with a probability of at most 15 %, which these bounds count."
     )
     (out / "policy.toml").write_text(POLICY)
     gated = ma.run_gate(out / "report.json", out / "policy.toml", page=out / "judged.html")
@@ -110,8 +110,10 @@ def test_the_page_has_a_row_for_each_kind(few: Audited) -> None:
     assert 'mirrored: left and right exchanged</th><td class="n">36 of 40</td>' in page
     assert "if real ones are no harder to find than those that are captioned." in page
     tested = boards(out)[0]
-    assert "Of 120 altered copies of training images that were hidden among them 104 were found" in tested
-    assert "of those captioned, the hardest, 28 of 40: with 95 % confidence a copy of these kinds is missed" in tested
+    assert "Of 120 altered copies of training images that were hidden among them the audit found 104," in tested
+    assert (
+        "and 28 of the 40 captioned ones, the hardest: with 95 % confidence a copy of these kinds is missed" in tested
+    )
     assert "of at most 45 %, which is counted below." in tested
 
 
@@ -125,7 +127,7 @@ def test_so_many_prompts_are_enough_with_what_goes_undetected(few: Audited) -> N
     assert melded_upper(0, takes, Detected(18, 20), 0.05) <= 0.01 < melded_upper(0, takes - 1, Detected(18, 20), 0.05)
     none = few.written(detecting(cropped=(0, 20), mirrored=(20, 20)), "none")
     assert "no number of prompts tells more of copies of which none is found." in boards(none)[3]
-    assert "hidden among them all 20 were found" in boards(few.written(detecting(cropped=(20, 20)), "all"))[0]
+    assert "hidden among them the audit found all 20" in boards(few.written(detecting(cropped=(20, 20)), "all"))[0]
 
 
 def test_without_planted_copies_it_says_so(few: Audited) -> None:
