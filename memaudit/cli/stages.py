@@ -124,10 +124,16 @@ class Stages:
     def _enter(self, stage: str, now: float) -> None:
         if not self._past and stage in self.otherwise[:1]:
             self._ahead = list(self.otherwise)
-        if stage in self._ahead:
-            self._ahead = self._ahead[self._ahead.index(stage) + 1 :]
+        planned = stage if stage in self._ahead else _stands_for(stage)
+        if planned in self._ahead:
+            self._ahead = self._ahead[self._ahead.index(planned) + 1 :]
         self._past.append(stage)
         self._entered = now
+
+
+def _stands_for(stage: str) -> str:
+    """What is planned where this comes in its place: what is embedded already is looked at alone."""
+    return stage.replace("checking what is there", "embedding")
 
 
 def _weight(stage: str) -> float:

@@ -157,6 +157,13 @@ def test_an_audit_of_faces_alone_is_another_one() -> None:
     assert stages.at("searching the training faces", 9, 9)[:2] == (3, 3)
 
 
+def test_what_is_embedded_already_is_looked_at_in_its_place() -> None:
+    stages = Stages(audit_stages("held-out"), clock=Clock())
+    told = ["checking what is there", "embedding", *2 * (*SEARCH, ANEW), "planted copies: checking what is there"]
+    standing = [stages.at(stage, 1, 1) for stage in (*told, *COPIES[1:])]
+    assert [each[:2] for each in standing] == [(number, 14) for number in range(1, 15)]
+
+
 def test_planted_copies_take_little_beside_the_same_of_generations() -> None:
     clock = Clock()
     stages = Stages(("comparing pixels", "planted copies: comparing pixels"), clock=clock)
