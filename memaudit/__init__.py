@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from memaudit.api.deduping import run_dedup
     from memaudit.api.encoders import doctor, fetch_encoder, list_encoders
     from memaudit.api.encoding import Encoding
+    from memaudit.api.exporting import Export, export, kept
     from memaudit.api.extracting import run_extract
     from memaudit.api.facing import FaceStore, FaceSummary, find_faces, forget_faces, summarise_faces
     from memaudit.api.findings import Findings
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
         merge_reviews,
         sample_findings,
     )
-    from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, open_report
+    from memaudit.api.reweighting import run_reweight
+    from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, ReweightRun, open_report
     from memaudit.api.stores import MadeStore, embed, import_embeddings, open_store
     from memaudit.api.tables import Table
 
@@ -48,6 +50,7 @@ _HOMES = {
     "deduping": ("run_dedup",),
     "encoders": ("doctor", "fetch_encoder", "list_encoders"),
     "encoding": ("Encoding",),
+    "exporting": ("Export", "export", "kept"),
     "extracting": ("run_extract",),
     "facing": ("FaceStore", "FaceSummary", "find_faces", "forget_faces", "summarise_faces"),
     "findings": ("Findings",),
@@ -61,7 +64,8 @@ _HOMES = {
     "planning": ("SamplePlan", "plan_sample"),
     "prompting": ("Prompts", "make_prompts"),
     "reviewing": ("MergedReviews", "WrittenReviews", "convert_reviews", "merge_reviews", "sample_findings"),
-    "runs": ("AuditRun", "DedupRun", "ExtractionRun", "open_report"),
+    "reweighting": ("run_reweight",),
+    "runs": ("AuditRun", "DedupRun", "ExtractionRun", "ReweightRun", "open_report"),
     "stores": ("MadeStore", "embed", "import_embeddings", "open_store"),
     "tables": ("Table",),
 }
@@ -74,6 +78,7 @@ __all__ = [
     "DedupRun",
     "Description",
     "Encoding",
+    "Export",
     "ExtractionRun",
     "FaceChoices",
     "FaceStore",
@@ -87,6 +92,7 @@ __all__ = [
     "PageChoices",
     "Prompts",
     "ProposedPairs",
+    "ReweightRun",
     "SamplePlan",
     "Table",
     "Verification",
@@ -100,11 +106,13 @@ __all__ = [
     "doctor",
     "embed",
     "errors",
+    "export",
     "fetch_encoder",
     "find_faces",
     "forget_faces",
     "history",
     "import_embeddings",
+    "kept",
     "list_encoders",
     "make_prompts",
     "merge_reviews",
@@ -118,6 +126,7 @@ __all__ = [
     "run_extract",
     "run_gate",
     "run_lookup",
+    "run_reweight",
     "sample_findings",
     "summarise_faces",
     "verify",

@@ -40,6 +40,8 @@ _ORDER = (
         "hosts",
         "indexes",
         "deduping",
+        "exporting",
+        "reweighting",
         "calibrating",
         "planning",
         "prompting",

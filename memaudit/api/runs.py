@@ -31,12 +31,13 @@ from memaudit.report.model import (
     Recall,
     Redrawn,
     Report,
+    ReweightResults,
 )
 from memaudit.report.page import percent, percent_down, percent_up
 from memaudit.report.run_folder import FACE_CROPS, REPORT, THUMBNAILS, keep_for_owner, running
 from memaudit.report.searched import searched_in
 
-_ANOTHER = "{path} is a report of {kind}, which has no run of its own: expected audit, dedup or extraction"
+_ANOTHER = "{path} is a report of {kind}, which has no run of its own: expected audit, dedup, extraction or reweight"
 
 
 @dataclass(frozen=True, repr=False)
@@ -334,12 +335,52 @@ class ExtractionRun(Run):
         return [("prompts", f"{self.rate.count:,} of {self.rate.n:,}")] if self.rate else ()
 
 
+class ReweightRun(Run):
+    """Weights that undo what a filter shifts.
+
+    >>> store = ma.embed("training", out="store", encoder="thumbnail")
+    >>> len(ma.run_reweight(store, ma.run_dedup(store)).weights)
+    11
+    """
+
+    @property
+    def results(self) -> ReweightResults | None:
+        """Every figure; None for a run that could not measure anything."""
+        return self.report.results if isinstance(self.report.results, ReweightResults) else None
+
+    @property
+    def weights(self) -> Table:
+        """One row for each image that is left: image_id, weight (1 in the mean), and whether it was measured."""
+        return self.table("weights")
+
+    @property
+    def shares(self) -> Table:
+        """One row for each word, value or cluster: its share before, after, and weighted."""
+        return self.table("shares")
+
+    def _cells(self) -> Cells:
+        found = self.results
+        if found is None:
+            return ()
+        return [
+            ("left", f"{found.kept:,} of {found.images:,}"),
+            ("count as", f"{found.effective:,.0f}"),
+            ("shares restored", f"{found.restored:,} of {found.tested:,}"),
+            ("none left", f"{found.gone:,}"),
+        ]
+
+
 R = TypeVar("R", bound=Run)
-_KINDS: dict[str, type[Run]] = {"audit": AuditRun, "dedup": DedupRun, "extraction": ExtractionRun}
+_KINDS: dict[str, type[Run]] = {
+    "audit": AuditRun,
+    "dedup": DedupRun,
+    "extraction": ExtractionRun,
+    "reweight": ReweightRun,
+}
 
 
 def open_report(path: str | Path) -> Run:
-    """What a run wrote: an AuditRun, DedupRun or ExtractionRun, equal to what the function returned.
+    """What a run wrote: an AuditRun, DedupRun, ExtractionRun or ReweightRun, equal to what the function returned.
 
     path: the run's folder, or its report.json. Raises InputError for a report that is not sound.
 

@@ -17,6 +17,7 @@ from memaudit.cli import (
     dedup,
     embed,
     encoders,
+    export,
     extract,
     faces,
     gate,
@@ -27,6 +28,7 @@ from memaudit.cli import (
     plan,
     prompts,
     reviews,
+    reweight,
 )
 from memaudit.cli import import_embeddings as ready
 from memaudit.cli.console import harmless, print_error
@@ -46,6 +48,8 @@ app.command("embed")(embed.embed)
 app.command("import")(ready.import_)
 app.command("index")(index.index)
 app.command("dedup")(dedup.dedup)
+app.command("export")(export.export)
+app.command("reweight")(reweight.reweight)
 app.command("prompts")(prompts.prompts)
 app.command("audit")(audit.audit)
 app.command("extract")(extract.extract)

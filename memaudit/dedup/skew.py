@@ -32,8 +32,8 @@ def removal_skew(columns: Columns, decisions: Decisions, family: Int64, rank: In
     for row in in_families(rows, family, rank):
         counter.add(int(family[row]), bool(kept[row]), values_of(columns, row))
     inside, outside = counter.finish()
-    skew = weigh(list(counter.codes), inside, outside)
-    return Removal(len(rows), after, skew, dict(sorted(counter.left_out.items())), note)
+    skew = weigh(list(counter.values.codes), inside, outside)
+    return Removal(len(rows), after, skew, dict(sorted(counter.values.left_out.items())), note)
 
 
 def _none() -> Skew:

@@ -55,8 +55,8 @@ def in_families(rows: Int64, family: Int64, rank: Int64) -> list[int]:
     return ordered
 
 
-class ValueCounter:
-    """Takes images family by family. Memory: 300 bytes a distinct value, at most BUFFER entries and one family's.
+class ValueCodes:
+    """Numbers values as they are met. Memory: 300 bytes a distinct value.
 
     left_out: for each feature how many entries had a value beyond the cap, or a longer one than LONGEST.
     """
@@ -65,10 +65,31 @@ class ValueCounter:
         self.codes: dict[tuple[str, str], int] = {}
         self.left_out: dict[str, int] = {}
         self._distinct: dict[str, int] = {}
+
+    def of(self, feature: str, value: str) -> int | None:
+        """The number of a value, from 0; None for one that is left out."""
+        code = self.codes.get((feature, value))
+        if code is not None:
+            return code
+        if feature not in self._distinct and len(self._distinct) >= MOST_FEATURES:
+            feature = FURTHER
+        known = self._distinct.get(feature, 0)
+        if feature == FURTHER or known >= (MOST_WORDS if feature == WORD else MOST_VALUES) or len(value) > LONGEST:
+            self.left_out[feature] = self.left_out.get(feature, 0) + 1
+            return None
+        self._distinct[feature] = known + 1
+        return self.codes.setdefault((feature, value), len(self.codes))
+
+
+class ValueCounter:
+    """Takes images family by family. Memory: that of `values`, at most BUFFER entries and one family's."""
+
+    def __init__(self) -> None:
+        self.values = ValueCodes()
         self._totals = np.zeros(_TOTALS)
         self._sums = np.zeros((0, _SUMS))
         self._last = -1
-        self._families, self._kept, self._size = array("q"), array("q"), array("q")
+        self._kept, self._size = array("q"), array("q")
         self._code, self._place, self._entry_kept = array("q"), array("q"), array("b")
 
     def add(self, family: int, kept: bool, values: Iterable[tuple[str, str]]) -> None:
@@ -82,30 +103,17 @@ class ValueCounter:
         self._size[-1] += 1
         self._kept[-1] += kept
         for feature, value in values:
-            code = self._code_of(feature, value)
+            code = self.values.of(feature, value)
             if code is not None:
                 self._code.append(code)
                 self._place.append(len(self._size) - 1)
                 self._entry_kept.append(kept)
 
-    def _code_of(self, feature: str, value: str) -> int | None:
-        code = self.codes.get((feature, value))
-        if code is not None:
-            return code
-        if feature not in self._distinct and len(self._distinct) >= MOST_FEATURES:
-            feature = FURTHER
-        known = self._distinct.get(feature, 0)
-        if feature == FURTHER or known >= (MOST_WORDS if feature == WORD else MOST_VALUES) or len(value) > LONGEST:
-            self.left_out[feature] = self.left_out.get(feature, 0) + 1
-            return None
-        self._distinct[feature] = known + 1
-        return self.codes.setdefault((feature, value), len(self.codes))
-
     def _flush(self) -> None:
         """Sum up the families in the buffer. They are whole, so squares of their counts can be taken."""
         size, kept = np.array(self._size, np.float64), np.array(self._kept, np.float64)
         self._totals += _moments(size, kept).sum(axis=0)
-        values = len(self.codes)
+        values = len(self.values.codes)
         key = np.array(self._place, np.int64) * values + np.array(self._code, np.int64)
         unique, entry = np.unique(key, return_inverse=True)
         n = np.bincount(entry, minlength=len(unique)).astype(np.float64)

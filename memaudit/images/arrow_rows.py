@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from memaudit.images.text_rows import require_once
 
 _FILE_MAGIC = b"ARROW1"
 _AT_ONCE = 64 << 20  # bytes of rows, where their mean is near what they are
+_MOST_BATCH = 256  # rows that are read at once where only some are wanted
 _MOST_ROWS_PER_BYTE = 8
 _MOST_VALUES_PER_ROW = 1000
 _MOST_TEXT_AT_ONCE = 256 << 20  # bytes of a column in a row group
@@ -68,6 +70,42 @@ def _pointer(location: str) -> str:
     with suppress(OSError), open_binary(location) as handle:
         return why_not_there(handle.read(64))
     return ""
+
+
+def rows_at(table: ArrowTable, wanted: Sequence[int]) -> Iterator[pa.RecordBatch]:
+    """The wanted rows, in rising order, each as a batch of one row. Of a Parquet file only the row groups are read that
+    hold one. There are fewer where the table is shorter."""
+    for start, batch in _batches_with(table, wanted):
+        for row in wanted[bisect_left(wanted, start) : bisect_left(wanted, start + batch.num_rows)]:
+            yield batch.slice(row - start, 1)
+
+
+def _batches_with(table: ArrowTable, wanted: Sequence[int]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Batches with the number of their first row."""
+    start = 0
+    if table.parquet is None:
+        for batch in table.batches(_MOST_BATCH, None):
+            yield start, batch
+            start += batch.num_rows
+        return
+    metadata = table.parquet.metadata
+    size = min(_MOST_BATCH, _rows_at_once(metadata))
+    for group in range(metadata.num_row_groups):
+        rows = metadata.row_group(group).num_rows
+        place, start = start, start + rows
+        if bisect_left(wanted, place) < bisect_left(wanted, start):
+            for batch in table.parquet.iter_batches(size, row_groups=[group]):
+                yield place, batch
+                place += batch.num_rows
+
+
+def schema_as_written(location: str) -> pa.Schema:
+    """The columns of a table as its file has them: `arrow_table` reads text as dictionaries. Raises as it does."""
+    with arrow_table("table", location) as table:
+        if table.parquet is None:
+            return table.schema
+        with open_binary(location) as handle:
+            return pq.read_schema(handle)
 
 
 @contextmanager

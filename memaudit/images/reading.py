@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from typing import IO
+from typing import IO, NamedTuple
 
 from memaudit.files import open_regular
 from memaudit.images.image_ref import ARCHIVE_CUT
@@ -17,8 +17,8 @@ from memaudit.images.remote import is_web, local_path, open_url, web_part
 from memaudit.images.web import Part, get
 
 MAX_BYTES = 2 << 30  # a file beyond it is a film or an archive, which would fill the memory
-_TAR_MEMBER = re.compile(r"(?P<archive>.+)#tar=(?P<offset>\d{1,18}),(?P<size>\d{1,18}),.*", re.DOTALL)
-_TAR_LINK = re.compile(r".+#tar=link,(?P<target>.*)", re.DOTALL)
+_TAR_MEMBER = re.compile(r"(?P<archive>.+)#tar=(?P<offset>\d{1,18}),(?P<size>\d{1,18}),(?P<name>.*)", re.DOTALL)
+_TAR_LINK = re.compile(r"(?P<archive>.+)#tar=link,(?P<target>.*)", re.DOTALL)
 
 
 class ArchiveCutError(OSError):
@@ -28,6 +28,26 @@ class ArchiveCutError(OSError):
 def tar_member(archive: str, offset: int, size: int, name: str) -> str:
     """The uri of a member whose `size` bytes of content begin at `offset` of the archive."""
     return f"{archive}#tar={offset},{size},{name}"
+
+
+class TarPlace(NamedTuple):
+    """Where the bytes of a member are: `size` of them from `offset` of the archive on. size -1: it is a link to what
+    the archive does not hold, and `name` what that is."""
+
+    archive: str
+    offset: int
+    size: int
+    name: str
+
+
+def tar_place(uri: str) -> TarPlace | None:
+    """What a uri says of a member of a tar; None for every other uri."""
+    if "#tar=" not in uri or os.path.exists(uri):
+        return None
+    if found := _TAR_MEMBER.fullmatch(uri):
+        return TarPlace(found["archive"], int(found["offset"]), int(found["size"]), found["name"])
+    link = _TAR_LINK.fullmatch(uri)
+    return TarPlace(link["archive"], 0, -1, link["target"]) if link else None
 
 
 def tar_link(archive: str, target: str) -> str:
@@ -51,11 +71,10 @@ def lost_rest(archive: str) -> str:
 def read_bytes(uri: str) -> bytes:
     """Read what a uri names. Raises OSError if it is absent, no regular file, or over MAX_BYTES, and that
     of ArchiveCutError if its archive is cut short."""
-    if "#tar=" in uri and not os.path.exists(uri):
-        if member := _TAR_MEMBER.fullmatch(uri):
-            return _read_part(member["archive"], Part(int(member["offset"]), int(member["size"])))
-        if link := _TAR_LINK.fullmatch(uri):
-            raise FileNotFoundError(errno.ENOENT, f"a link to {link['target'][:200]!r}, which is not in the archive")
+    if member := tar_place(uri):
+        if member.size < 0:
+            raise FileNotFoundError(errno.ENOENT, f"a link to {member.name[:200]!r}, which is not in the archive")
+        return _read_part(member.archive, Part(member.offset, member.size))
     if is_web(uri):
         return get(uri).data
     with open_binary(uri) as handle:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -120,7 +120,7 @@ def iter_table(location: str, name: str, *, contents: bool) -> Iterator[ImageRef
     image_id is an id column if there is one, else `name` # row. Raises InputError if no column holds images.
     """
     with arrow_table("table", location) as table:
-        image = _require_image_column(location, table)
+        image = require_image_column(location, table)
         columns = [column for column in table.schema.names if contents or column != image]
         for number, row in enumerate(table.rows(_BATCH_ROWS if contents else 1024, columns)):
             cell = row.pop(image, None)
@@ -147,7 +147,7 @@ def is_listed(location: str) -> bool:
     return name in names
 
 
-def _require_image_column(location: str, table: ArrowTable) -> str:
+def require_image_column(location: str, table: ArrowTable) -> str:
     image = _image_column(location, table)
     if image is None:
         raise InputError(
@@ -157,18 +157,29 @@ def _require_image_column(location: str, table: ArrowTable) -> str:
     return image
 
 
+class TablePlace(NamedTuple):
+    location: str
+    row: int
+
+
+def table_place(uri: str) -> TablePlace | None:
+    """What a uri says of a row of a table; None for every other uri."""
+    found = _ROW.fullmatch(uri)
+    return TablePlace(found["location"], int(found["row"])) if found else None
+
+
 def read_row(uri: str) -> bytes | None:
     """The bytes of one image of a table, by the uri `LOCATION#row=NUMBER`; None if the uri is of another kind.
 
     Of a Parquet file only the row group is opened that holds the row: a report shows a few rows of a table that may
     hold millions.
     """
-    match = _ROW.fullmatch(uri)
-    if match is None:
+    place = table_place(uri)
+    if place is None:
         return None
-    location, row = match["location"], int(match["row"])
+    location, row = place
     with arrow_table("table", location) as table:
-        image = _require_image_column(location, table)
+        image = require_image_column(location, table)
         file = table.parquet
         if file is None:
             return _bytes_at(row, table.batches(_BATCH_ROWS, [image]), image)
@@ -184,7 +195,7 @@ def _bytes_at(row: int, batches: Iterable[pa.RecordBatch], image: str) -> bytes 
     """The image in the given row, counted over the batches; None if there are fewer rows."""
     for batch in batches:
         if row < batch.num_rows:
-            return _content(batch.column(image)[row].as_py())
+            return content_of(batch.column(image)[row].as_py())
         row -= batch.num_rows
     return None
 
@@ -192,7 +203,7 @@ def _bytes_at(row: int, batches: Iterable[pa.RecordBatch], image: str) -> bytes 
 def _ref(location: str, name: str, number: int, row: Row, cell: Any) -> ImageRef:
     image_id, caption = first_of(row, ID_COLUMNS), first_of(row, CAPTION_COLUMNS)
     used = {image_id.column, *([] if isinstance(row.get(caption.column), list) else [caption.column])}
-    uri, content = f"{location}#row={number}", _content(cell)
+    uri, content = f"{location}#row={number}", content_of(cell)
     path = _path_in(cell)
     try:
         by_path = beside(location, path) if path and not content else ""
@@ -207,7 +218,7 @@ def _ref(location: str, name: str, number: int, row: Row, cell: Any) -> ImageRef
     )
 
 
-def _content(cell: Any) -> bytes:
+def content_of(cell: Any) -> bytes:
     """The bytes in a cell, plain or in a struct; none in an empty cell: a download that failed."""
     return (cell.get("bytes") if isinstance(cell, dict) else cell) or b""
 

@@ -12,7 +12,7 @@ from memaudit.report.board import board_of, board_of_faces, model_of
 from memaudit.report.cards import findings_part
 from memaudit.report.detected import hardest_of, kinds_of
 from memaudit.report.effort import Mark, how_hard
-from memaudit.report.model import About, AuditResults, DedupResults, FaceAuditResults, Report
+from memaudit.report.model import About, AuditResults, DedupResults, FaceAuditResults, Report, ReweightResults
 from memaudit.report.page import script_of, write_page
 from memaudit.report.page_pictures import PagePictures
 from memaudit.report.searched import searched_in
@@ -27,6 +27,7 @@ _TITLES = {
     "audit": "Regurgitation audit",
     "dedup": "Near-duplicates of a training set",
     "extraction": "Extraction: prompts that give one picture",
+    "reweight": "Weights for what a filter left",
 }
 
 
@@ -73,6 +74,8 @@ def write_report_page(
         template, more = "dedup.html", _of_dedup(report, results)
     elif report.kind == "extraction" and report.findings:
         template, more = "extraction.html", {"pictured": PROMPTS_SHOWN}
+    elif isinstance(results, ReweightResults):
+        template, more = "reweight.html", {"skews_shown": SKEWS_SHOWN}
     else:
         template, more = "inconclusive.html", {"title": _TITLES[report.kind], "board": board_of(report)}
     named = report.head.about.model if report.head.about else ""
@@ -123,12 +126,12 @@ def _model(report: Report, named: str) -> str:
 def facts_of(report: Report) -> Iterator[tuple[str, str]]:
     """What was examined, by whom, when and how; what nobody named is said to be unnamed."""
     about, results = report.head.about or None, report.results
-    if report.kind != "dedup":
+    if report.kind not in ("dedup", "reweight"):
         yield "Model", _model(report, about.model if about else "")
     known = ""
     if isinstance(results, AuditResults):
         known = f"{results.references.measured:,} images"
-    if isinstance(results, DedupResults):
+    if isinstance(results, DedupResults | ReweightResults):
         known = f"{results.images:,} images"
     name = about.training_set if about else ""
     yield "Training set", ", ".join(filter(None, (name, known))) or "not named"

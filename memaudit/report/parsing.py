@@ -29,22 +29,31 @@ from memaudit.report.model import (
     Report,
     ReportOf,
     Results,
+    ReweightResults,
+    ShareRow,
     Unmeasured,
 )
 
 FACES = "faces"
 FIRST_SCHEMA = "urn:memaudit:report:1"
-_RESULTS: dict[str, type[AuditResults | DedupResults | ExtractionResults]] = {
+_RESULTS: dict[str, type[AuditResults | DedupResults | ExtractionResults | ReweightResults]] = {
     "audit": AuditResults,
     "dedup": DedupResults,
     "extraction": ExtractionResults,
+    "reweight": ReweightResults,
 }
-_FINDINGS: dict[str, type[ImageMatch | Group | PromptGroup]] = {
+_FINDINGS: dict[str, type[ImageMatch | Group | PromptGroup | ShareRow]] = {
     "audit": ImageMatch,
     "dedup": Group,
     "extraction": PromptGroup,
+    "reweight": ShareRow,
 }
-MEASURE = {"audit": "searched", "dedup": "recall", "extraction": "memorised"}  # no run measured without it
+MEASURE = {  # no run measured without it
+    "audit": "searched",
+    "dedup": "recall",
+    "extraction": "memorised",
+    "reweight": "effective",
+}
 P = TypeVar("P", bound=Part)
 
 

@@ -26,6 +26,7 @@ PLANTED_PICTURES = "planted-pictures"  # there while an audit runs
 BOUND = (  # by their digests in the report; the page, which shows the report's digest, has one of its own
     *("matches.parquet", "scores.parquet", "cliques.parquet", "face_matches.parquet"),
     *("pairs.parquet", "groups.parquet", "decisions.parquet", "skew.parquet", "keep.txt", "drop.txt"),
+    *("weights.parquet", "shares.parquet"),
 )
 _OWN = (REPORT, PAGE, *BOUND, *PICTURES)
 

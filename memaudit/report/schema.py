@@ -26,6 +26,8 @@ from memaudit.report.model import (
     Json,
     Part,
     PromptGroup,
+    ReweightResults,
+    ShareRow,
     Unmeasured,
 )
 from memaudit.report.parsing import MEASURE
@@ -34,6 +36,7 @@ _KINDS: dict[str, tuple[tuple[type[Part], ...], tuple[type[Part], ...]]] = {
     "audit": ((AuditResults, FaceAuditResults), (ImageMatch, FaceMatch)),
     "dedup": ((DedupResults,), (Group,)),
     "extraction": ((ExtractionResults,), (PromptGroup,)),
+    "reweight": ((ReweightResults,), (ShareRow,)),
 }
 _INTRODUCTION = f"""\
 # Fields of report.json

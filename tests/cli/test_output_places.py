@@ -20,6 +20,7 @@ COMMANDS = {
     "index": ["{store}"],
     "dedup": ["{store}"],
     "prompts": ["{store}"],
+    "reweight": ["{store}", "--kept", "{kept}"],
     "audit": ["{images}", "--against", "{store}"],
     "extract": ["{images}"],
     "faces": ["--forget", "0001.png"],
@@ -51,6 +52,7 @@ def test_the_second_is_refused_in_a_line(
     store = make_store(images).folder
     out = tmp_path / "out"
     given = {"images": images, "store": store, "vectors": tmp_path / "v.npy", "ids": tmp_path / "ids.txt"}
+    given["kept"] = tmp_path / "kept.txt"
     if command == "import":
         import numpy as np
 

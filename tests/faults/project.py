@@ -67,6 +67,7 @@ def write_project(root: Path) -> Path:
     )
     for step in steps:
         assert run(arguments_of(step, root, root)) in (0, 1), step
+    shutil.copy(root / "dedup" / "keep.txt", root / "kept.txt")
     return root
 
 

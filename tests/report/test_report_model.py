@@ -140,7 +140,10 @@ def test_earlier_audits_of_faces_alone_are_told_from_those_of_images(
         (lambda r: r["findings"][2].update(similarity=7), "findings[2].similarity: expected a number <= 1, found 7"),
         (lambda r: r["inputs"].update({"a\nb": 3}), 'inputs["a\\nb"]: expected a text, found 3'),
         (lambda r: r["coverage"].update(total=True), "coverage.total: expected a whole number, found true"),
-        (lambda r: r.update(kind="clean"), 'kind: expected "audit" or "dedup" or "extraction", found "clean"'),
+        (
+            lambda r: r.update(kind="clean"),
+            'kind: expected "audit" or "dedup" or "extraction" or "reweight", found "clean"',
+        ),
         (lambda r: r.update(digest="x"), "digest: expected a text like ^[0-9a-f]{64}$, found"),
         (lambda r: r["results"]["kinds"].update(x="y"), "results.kinds.x: expected a whole number, found"),
     ],

@@ -98,6 +98,7 @@ from memaudit.report.model.report import (
     Unmeasured,
 )
 from memaudit.report.model.reviews import Said, Told
+from memaudit.report.model.reweighting import ReweightResults, ShareRow, ToldApart, Weighed
 
 __all__ = [
     "AllCopies",
@@ -168,6 +169,10 @@ __all__ = [
     "Report",
     "ReportOf",
     "Results",
+    "ReweightResults",
+    "ShareRow",
+    "ToldApart",
+    "Weighed",
     "RuledOut",
     "Said",
     "Told",

@@ -1,0 +1,195 @@
+"""Exports: the data set that is trained on, out of a dedup run; and who is in it, asked in passing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from msgspec import UNSET
+
+from memaudit import __version__
+from memaudit.api.dedup_fates import table_of
+from memaudit.api.notebook import card
+from memaudit.api.places import AnyStore, folder_of, store_at
+from memaudit.api.runs import DedupRun
+from memaudit.errors import InconclusiveError, UsageError
+from memaudit.exporting.choosing import KEEP, Fates, by_dedup, by_list, read_list
+from memaudit.exporting.layout import SampleCounts
+from memaudit.exporting.membership import Membership as Membership
+from memaudit.exporting.options import ExportOptions, Fold
+from memaudit.exporting.plan import Lineage
+from memaudit.exporting.run import Exported
+from memaudit.exporting.run import export as run
+from memaudit.files import digest_of, is_store, sha256_of
+from memaudit.report.document import read_report
+from memaudit.report.model import Report
+from memaudit.report.run_folder import REPORT
+from memaudit.store import Store
+from memaudit.types import Progress, silent
+
+DECISIONS = "decisions.parquet"
+Source = AnyStore | DedupRun
+"""A dedup run or a store: its folder, or what was opened or made there."""
+
+
+@dataclass(frozen=True, repr=False)
+class Export:
+    """An export: what came in and what became of it, and where the files are.
+
+    >>> dedup = ma.run_dedup(ma.embed("training", out="store", encoder="thumbnail"), out="dedup")
+    >>> ma.export(dedup, "kept", to="webdataset").shards
+    ('shard-000000.tar',)
+    """
+
+    exported: Exported
+    to: str
+
+    @property
+    def folder(self) -> Path:
+        return self.exported.out
+
+    @property
+    def samples(self) -> SampleCounts:
+        """Samples: all that came in, kept, dropped, unreadable, and exported."""
+        return self.exported.samples
+
+    @property
+    def images(self) -> SampleCounts:
+        """The same of images, of which a sample may have several."""
+        return self.exported.images
+
+    @property
+    def shards(self) -> tuple[str, ...]:
+        """Files that hold samples, from the folder; none where each file stands by itself."""
+        return self.exported.shards
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of export.json, which has those of all shards."""
+        return self.exported.digest
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know besides."""
+        mixed = self.exported.mixed
+        said = f"{mixed:,} samples hold images of which some are kept and others not: they are exported whole, as kept"
+        return (said,) if mixed else ()
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "out": str(self.folder),
+            "to": self.to,
+            "samples": self.samples.as_dict(),
+            "images": self.images.as_dict(),
+            "mixed": self.exported.mixed,
+            "files": self.exported.files,
+            "bytes": self.exported.bytes,
+            "shards": list(self.shards),
+            "digest": self.digest,
+        }
+
+    def __repr__(self) -> str:
+        return f"<Export {self.folder}: {self.samples.exported:,} of {self.samples.all:,} samples as {self.to}>"
+
+    def _repr_html_(self) -> str:
+        counts = f"{self.samples.exported:,} of {self.samples.all:,} samples"
+        cells = [("folder", str(self.folder)), ("as", self.to), ("digest", self.digest)]
+        return card("memaudit export", counts, [*cells, ("warnings", "; ".join(self.warnings))])
+
+
+def export(
+    source: Source,
+    out: str | Path,
+    *,
+    to: str,
+    which: str = "kept",
+    fold: str | None = None,
+    keep: str | Path | None = None,
+    store: AnyStore | None = None,
+    shard_samples: int = 10_000,
+    in_place_links: str | None = None,
+    embeddings: bool = False,
+    progress: Progress = silent,
+) -> Export:
+    """Write the samples that a dedup run keeps, whole and byte for byte, into `out`. Called again after a kill, it
+    continues, and the files are those of a run that nobody disturbed.
+
+    source: a dedup run, or a store, of which everything that can be read is exported, or what the list `keep` names,
+    one image_id a line. to: webdataset, parquet, hf, folder or manifest. which: kept, dropped or all. fold: "2/5", the
+    second of five, by the image that each group keeps. store: where the run's store is, if it was moved.
+    shard_samples: in a shard; 0: a shard for each archive or table. in_place_links: hard or symbolic links in a folder,
+    instead of copies. embeddings: a column of a manifest.
+
+    Raises UsageError for impossible options and for an `out` that was begun otherwise, InputError for sources that are
+    gone or were changed since they were embedded, InconclusiveError for a run of another state of the store.
+
+    >>> dedup = ma.run_dedup(ma.embed("training", out="store", encoder="thumbnail"), out="dedup")
+    >>> ma.export(dedup, "kept", to="parquet")
+    <Export kept: 11 of 12 samples as parquet>
+    """
+    options = ExportOptions(to, which, fold or "", shard_samples, in_place_links or "", embeddings)
+    options.require_possible()
+    chosen = _chosen(source, store, keep, Fold.of(fold) if fold else None)
+    return Export(run(chosen.store, chosen.fates, options, Path(out), chosen.lineage, progress), to)
+
+
+def kept(source: Source, *, keep: str | Path | None = None, store: AnyStore | None = None) -> Membership:
+    """Which images a dedup run keeps, to be asked while somebody else loads them. Memory: 17 bytes an image.
+
+    source, keep, store: as for `export`. Raises as it does.
+
+    >>> kept = ma.kept(ma.run_dedup(ma.embed("training", out="store", encoder="thumbnail"), out="dedup"))
+    >>> kept.mask(["0001.png", "0003.png", "0009.png"]).tolist()
+    [True, True, False]
+    """
+    chosen = _chosen(source, store, keep, None)
+    return Membership.of(_images(chosen.store, chosen.fates))
+
+
+def _images(store: Store, fates: Fates) -> Iterator[tuple[str, bool]]:
+    ids = (image_id for columns in store.iter_columns() for image_id in columns.image_id)
+    return zip(ids, (fates.code == KEEP).tolist(), strict=True)
+
+
+class _Chosen(NamedTuple):
+    store: Store
+    fates: Fates
+    lineage: Lineage
+
+
+def _chosen(source: Source, store: AnyStore | None, keep: str | Path | None, fold: Fold | None) -> _Chosen:
+    folder = folder_of(source)
+    if isinstance(source, DedupRun) or not is_store(folder):
+        if keep is not None:
+            raise UsageError(f"--keep goes with a store, and {folder} is a dedup run: it has a list of its own")
+        return _by_run(folder, store, fold)
+    if store is not None:
+        raise UsageError(f"--store goes with a dedup run, and {folder} is a store itself")
+    opened = store_at(source)
+    fates = by_list(opened, read_list(Path(keep)) if keep else None, fold)
+    return _Chosen(opened, fates, _lineage(opened, keep=sha256_of(Path(keep)) if keep else ""))
+
+
+def _by_run(folder: Path, store: AnyStore | None, fold: Fold | None) -> _Chosen:
+    report = read_report(folder / REPORT)
+    opened = store_at(store if store is not None else _store_of(folder, report))
+    fates = by_dedup(opened, table_of(folder, opened, DECISIONS), fold)
+    return _Chosen(opened, fates, _lineage(opened, dedup=report.digest, created=report.created))
+
+
+def _store_of(folder: Path, report: Report) -> Path:
+    """Where a run says that its store is."""
+    places = {} if report.head.stores is UNSET else report.head.stores
+    found = [place for place, digest in places.items() if digest == report.inputs.get("store")]
+    if not found:
+        raise UsageError(f"{folder} does not say where its store is: name it with --store")
+    if not is_store(folder / found[0]):
+        raise InconclusiveError(f"the store of {folder} is not at {folder / found[0]} any more: name it with --store")
+    return folder / found[0]
+
+
+def _lineage(store: Store, dedup: str = "", keep: str = "", created: str = "") -> Lineage:
+    images = digest_of([shard.content_sha256 for shard in store.manifest.shards])
+    return Lineage(store.digest, images, dedup, keep, created, __version__)

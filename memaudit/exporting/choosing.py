@@ -1,0 +1,97 @@
+"""What becomes of each image: by a dedup run, by a list of image_ids, or because it can be read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from memaudit.errors import InconclusiveError, InputError
+from memaudit.exporting.membership import Membership
+from memaudit.exporting.options import Fold
+from memaudit.files import reason_of, text_lines
+from memaudit.store import Store
+from memaudit.types import Status
+
+KEEP, DROP, UNREADABLE = 0, 1, 2  # the lowest one of its images is a sample's
+_CODES = {"keep": KEEP, "drop": DROP, "unreadable": UNREADABLE}
+_COLUMNS = ("image_id", "decision", "witness_id")
+
+
+class Fates(NamedTuple):
+    """What becomes of each row of a store, (rows,) of KEEP, DROP and UNREADABLE; and, where folds are asked for, the
+    fold that it belongs to, from 0: that of the image which its group keeps. Memory: 3 bytes a row."""
+
+    code: NDArray[np.uint8]
+    fold: NDArray[np.int32] | None = None
+
+
+def by_dedup(store: Store, decisions: Path, fold: Fold | None) -> Fates:
+    """By the decisions.parquet of a run on this store. Raises InconclusiveError for one of other images, InputError for
+    what is no such table."""
+    codes, folds = np.empty(len(store), np.uint8), np.zeros(len(store), np.int32)
+    ids = (image_id for columns in store.iter_columns() for image_id in columns.image_id)
+    row = -1
+    for row, (image_id, decision, witness) in enumerate(_decided(decisions)):
+        if row >= len(store) or next(ids) != image_id:
+            raise InconclusiveError(f"{decisions} is about other images than store {store.folder}: run dedup again")
+        codes[row] = _CODES[decision]
+        if fold is not None:
+            folds[row] = fold_of(witness or image_id, fold.folds)
+    if row + 1 != len(store):
+        raise InconclusiveError(f"{decisions} is about {row + 1:,} of the {len(store):,} images of {store.folder}")
+    return Fates(codes, folds if fold else None)
+
+
+def _decided(path: Path) -> Iterator[tuple[str, str, str | None]]:
+    try:
+        for batch in pq.ParquetFile(path).iter_batches(columns=list(_COLUMNS)):
+            columns = [batch[name].to_pylist() for name in _COLUMNS]
+            for image_id, decision, witness in zip(*columns, strict=True):
+                if decision not in _CODES:
+                    raise ValueError(f"a decision {str(decision)[:40]!r}")
+                yield image_id, decision, witness
+    except KeyError:
+        raise InputError(f"{path} has not the columns of a dedup run: {', '.join(_COLUMNS)}") from None
+    except (OSError, ValueError, TypeError, pa.ArrowException) as error:
+        raise InputError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+
+
+def fold_of(name: str, folds: int) -> int:
+    """By its hash alone: an image stays in its fold whatever else there is."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % folds
+
+
+def by_list(store: Store, keep: Membership | None, fold: Fold | None) -> Fates:
+    """Those of a list, None: all; what cannot be read is neither. Raises InputError if it names an image that the store
+    has not: it would be missing without a word."""
+    codes, folds = np.empty(len(store), np.uint8), np.zeros(len(store), np.int32)
+    row, listed = 0, 0
+    for columns in store.iter_columns():
+        part = slice(row, row + len(columns.image_id))
+        named = np.ones(len(columns.image_id), bool) if keep is None else keep.mask(columns.image_id, unknown="drop")
+        codes[part] = np.where(named, KEEP, DROP)
+        codes[part][columns.status == Status.UNREADABLE] = UNREADABLE
+        if fold is not None:
+            folds[part] = [fold_of(name, fold.folds) for name in columns.image_id]
+        row, listed = part.stop, listed + int(named.sum())
+    if keep is not None and listed != len(keep):
+        raise InputError(
+            f"the list names {len(keep):,} images, of which store {store.folder} has {listed:,}: a list of another set?"
+        )
+    return Fates(codes, folds if fold else None)
+
+
+def read_list(path: Path) -> Membership:
+    """A file of image_ids, one a line, such as keep.txt. Raises InputError. Memory: 16 bytes an image."""
+    try:
+        lines = (line.rstrip("\r\n") for line in text_lines(path, newline="\n"))
+        return Membership.of((line, True) for line in lines if line)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"list {path} cannot be read: {reason_of(error)}") from None

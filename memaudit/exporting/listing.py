@@ -1,0 +1,61 @@
+"""Images as rows of a manifest: where they are and what is known of them, and their embeddings if they are asked for.
+
+It is read by whatever reads Parquet, and by `memaudit embed`. Nothing is copied, and no image is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from memaudit.exporting.choosing import KEEP, Fates
+from memaudit.store import BLOCK_ROWS, Store
+from memaudit.types import Int64, Status
+
+_TEXTS = ("image_id", "caption", "sha256", "metadata")
+
+
+def write_manifest(file: IO[bytes], store: Store, rows: Int64, fates: Fates, *, embeddings: bool) -> int:
+    """Write the rows of a store as they come, and return their number. embeddings: a column of float32, of unit
+    length; null for images that have none. Memory: a block."""
+    schema = _schema(store.encoder.dim if embeddings else 0)
+    with pq.ParquetWriter(file, schema) as writer:
+        for block in _blocks(rows):
+            writer.write_table(_table(store, block, fates, schema))
+    return len(rows)
+
+
+def _schema(dim: int) -> pa.Schema:
+    texts = [(name, pa.string()) for name in ("path", *_TEXTS)]
+    sizes = [("width", pa.int32()), ("height", pa.int32())]
+    vectors = [("embedding", pa.list_(pa.float32(), dim))] if dim else []
+    return pa.schema([*texts, *sizes, ("decision", pa.string()), *vectors])
+
+
+def _blocks(rows: Int64) -> Iterator[Int64]:
+    return (rows[low : low + BLOCK_ROWS] for low in range(0, len(rows), BLOCK_ROWS))
+
+
+def _table(store: Store, rows: Int64, fates: Fates, schema: pa.Schema) -> pa.Table:
+    columns = store.columns(rows)
+    paths = [uri.encode("utf-8", "backslashreplace").decode() for uri in columns.uri]
+    texts = [paths, *(getattr(columns, name) for name in _TEXTS)]
+    decisions = ["keep" if code == KEEP else "drop" for code in fates.code[rows]]
+    values = [*texts, columns.width, columns.height, decisions]
+    arrays = [pa.array(column, field.type) for column, field in zip(values, schema, strict=False)]
+    if "embedding" in schema.names:
+        arrays.append(_embeddings(store, rows, columns.status == Status.OK, schema.field("embedding").type))
+    return pa.table(arrays, schema)
+
+
+def _embeddings(store: Store, rows: Int64, is_there: object, kind: pa.DataType) -> pa.Array:
+    import numpy as np
+
+    there = np.asarray(is_there, dtype=bool)
+    values = np.zeros((len(rows), store.encoder.dim), np.float32)
+    if there.any():
+        values[there] = store.embeddings(rows[there])
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), type=kind, mask=pa.array(~there))

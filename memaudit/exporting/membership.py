@@ -1,0 +1,129 @@
+"""Which images, and which samples of WebDataset shards, are kept: asked in passing, by name, while others load them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memaudit.errors import InputError, UsageError
+from memaudit.images.tar_members import Member
+
+S = TypeVar("S", bound=Mapping[str, Any])
+KEY = np.dtype("S16")  # 128 bits of a hash: nobody can make two names that agree in them
+_SHARD_MEMBER = re.compile(r"(?P<archive>.+?\.tar)/(?P<member>.+)", re.DOTALL | re.IGNORECASE)
+UNKNOWN = ("raise", "keep", "drop")
+
+
+def name_key(name: str) -> bytes:
+    return hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+
+
+def _sample_key(archive: str, key: str) -> bytes:
+    return name_key(f"{archive}\0{key}")
+
+
+@dataclass(frozen=True, repr=False)
+class Membership:
+    """Names that are kept, and those that are not, as sorted digests. Memory: 17 bytes a name; an image of a tar has
+    two, its image_id and that of its sample.
+
+    >>> kept = ma.kept(ma.run_dedup(ma.embed("training", out="store", encoder="thumbnail"), out="dedup"))
+    >>> len(kept), "0001.png" in kept
+    (11, True)
+    """
+
+    keys: NDArray[np.bytes_]
+    is_kept: NDArray[np.bool_]
+    archives: frozenset[str] = frozenset()
+    count: int = 0
+
+    @classmethod
+    def of(cls, images: Iterable[tuple[str, bool]]) -> Membership:
+        """Of image_ids, each with whether it is kept. A sample of a tar is kept if one of its images is."""
+        keys, kept, archives = bytearray(), array("b"), set[str]()
+        images_kept = array("b")
+        for image_id, is_kept in images:
+            keys += name_key(image_id)
+            kept.append(is_kept)
+            images_kept.append(is_kept)
+            if found := _SHARD_MEMBER.fullmatch(image_id):
+                archives.add(found["archive"])
+                keys += _sample_key(found["archive"], Member(found["member"], 0, 0).key)
+                kept.append(is_kept)
+                images_kept.append(False)
+        every, first = np.unique(np.frombuffer(keys, KEY), return_inverse=True)
+        any_kept, counted = np.zeros(len(every), bool), np.zeros(len(every), bool)
+        np.logical_or.at(any_kept, first, np.asarray(kept, dtype=bool))
+        np.logical_or.at(counted, first, np.asarray(images_kept, dtype=bool))
+        return cls(every, any_kept, frozenset(archives), int(counted.sum()))
+
+    def __len__(self) -> int:
+        """How many images are kept."""
+        return self.count
+
+    def __repr__(self) -> str:
+        return f"<Membership: {len(self):,} images kept>"
+
+    def __contains__(self, image_id: object) -> bool:
+        """Whether an image is kept. Raises InputError for one that is not known."""
+        return bool(self.mask([str(image_id)])[0])
+
+    def mask(self, image_ids: Iterable[str], *, unknown: str = "raise") -> NDArray[np.bool_]:
+        """Which of these images are kept, (n,). unknown: what becomes of those that nothing was decided on: raise, keep
+        or drop. Raises InputError for the first of them, unless told otherwise."""
+        names = [str(name) for name in image_ids]
+        return self._mask([name_key(name) for name in names], names, unknown)
+
+    def _mask(self, keys: Sequence[bytes], names: Sequence[str], unknown: str) -> NDArray[np.bool_]:
+        if unknown not in UNKNOWN:
+            raise UsageError(f"unknown={unknown!r}: expected one of {', '.join(UNKNOWN)}")
+        wanted = np.array(keys, KEY)
+        if not len(self.keys):
+            place, found = np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
+        else:
+            place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+            found = self.keys[place] == wanted
+        if unknown == "raise" and not found.all():
+            name = names[int(np.argmin(found))]
+            raise InputError(f"nothing was decided on {name!r}: embed its set, and run dedup on it; or say unknown=")
+        kept = np.full(len(wanted), unknown == "keep")
+        kept[found] = self.is_kept[place[found]]
+        return kept
+
+    def samples(self, samples: Iterable[S], *, unknown: str = "raise") -> Iterator[S]:
+        """Those of a WebDataset's samples that are kept, as they come: a stage of a pipeline, before anything is
+        decoded. A sample is known by its `__url__` and `__key__`.
+
+        >>> kept = ma.kept(ma.run_dedup(ma.embed("training", out="store", encoder="thumbnail"), out="dedup"))
+        >>> list(kept.samples([]))
+        []
+        """
+        for sample in samples:
+            archive, key = self._archive_of(str(sample["__url__"])), str(sample["__key__"])
+            folder, _, base = key.rpartition("/")
+            asked = [_sample_key(archive, f"{folder}/{base}")]
+            if self._mask(asked, [f"{archive}/{key}"], unknown)[0]:
+                yield sample
+
+    def dataset(self, dataset: Any, column: str, *, unknown: str = "raise") -> Any:
+        """Those rows of a Hugging Face dataset that are kept, by the column that holds its image_ids. A streamed one is
+        filtered as it comes; of another one the rows are selected, and nothing is copied."""
+        if hasattr(dataset, "select"):
+            return dataset.select(np.flatnonzero(self.mask(dataset[column], unknown=unknown)))
+        return dataset.filter(
+            lambda ids: self.mask(ids, unknown=unknown).tolist(), input_columns=[column], batched=True
+        )
+
+    def _archive_of(self, url: str) -> str:
+        """By which name the image_ids call an archive: the longest one that its location ends in, wherever it was moved
+        meanwhile."""
+        parts = url.partition("?")[0].replace("\\", "/").split("/")
+        names = ("/".join(parts[start:]) for start in range(len(parts)))
+        return next((name for name in names if name in self.archives), parts[-1])

@@ -1,0 +1,132 @@
+"""What images have that a filter may favour: words, metadata, bands of size, and clusters of what they show."""
+
+from __future__ import annotations
+
+from array import array
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, diags_array
+
+from memaudit.dedup.clusters import Assigner, fit
+from memaudit.dedup.skew import MIN_SUPPORT
+from memaudit.dedup.skew_sums import LONGEST, Sums, ValueCodes
+from memaudit.dedup.skew_values import absent_values, values_of
+from memaudit.filters.selection import Selection
+from memaudit.similarity.whole import Whole
+from memaudit.store import Store
+from memaudit.types import Float32, Float64, Int64, Progress
+
+CLUSTER = "cluster"
+IMAGES_PER_CLUSTER, MOST_CLUSTERS = 500, 256
+_FITTED = 65_536  # images that clusters are fitted on, at most
+_BATCH = 16_384
+_NAMED_BY = 3  # captions nearest to the middle
+
+
+class Values(NamedTuple):
+    """of (n, v): 1 where an image has a value, of those that `MIN_SUPPORT` images have; names (feature, value), v.
+    left_out: for each feature how many entries were beyond the cap; note: why something is absent."""
+
+    of: csr_array
+    names: list[tuple[str, str]]
+    left_out: dict[str, int]
+    note: str
+
+
+class Clusters(NamedTuple):
+    """The cluster of each image (n,) and the clusters' names."""
+
+    of: Int64
+    names: list[str]
+
+
+def read_values(store: Store, chosen: Selection, clusters: Clusters | None, progress: Progress) -> Values:
+    """Of all images before the filter. Memory: 4 bytes for each value of each image."""
+    codes, entry, ends, notes = ValueCodes(), array("i"), array("q", [0]), set[str]()
+    for low in range(0, len(chosen.rows), _BATCH):
+        part = slice(low, low + _BATCH)
+        columns = store.columns(chosen.rows[part])
+        notes.add(absent_values(columns))
+        for row in range(len(columns.image_id)):
+            found = [codes.of(*each) for each in values_of(columns, row)]
+            if clusters is not None:
+                found.append(codes.of(CLUSTER, clusters.names[clusters.of[low + row]]))
+            entry.extend(code for code in found if code is not None)
+            ends.append(len(entry))
+        progress("reading words and metadata", len(ends) - 1, len(chosen.rows))
+    shape = (len(chosen.rows), len(codes.codes))
+    whole = csr_array((np.ones(len(entry)), np.array(entry, np.int32), np.array(ends, np.int64)), shape=shape)
+    held = np.flatnonzero(np.asarray(whole.sum(axis=0)).ravel() >= MIN_SUPPORT)
+    names = list(codes.codes)
+    note = "" if "" in notes else min(notes, default="")
+    return Values(csr_array(whole[:, held]), [names[i] for i in held], dict(sorted(codes.left_out.items())), note)
+
+
+def clusters_of(store: Store, chosen: Selection, count: int | None, seed: int, progress: Progress) -> Clusters | None:
+    """k-means of the images before the filter, named by the captions nearest to their middles; None for none.
+
+    count: how many; None: one for `IMAGES_PER_CLUSTER` images, at most `MOST_CLUSTERS`.
+    """
+    rows = chosen.rows
+    wanted = min(MOST_CLUSTERS, len(rows) // IMAGES_PER_CLUSTER) if count is None else min(count, len(rows))
+    if wanted < 2:
+        return None
+    sample = np.sort(np.random.default_rng(seed).choice(rows, min(_FITTED, len(rows)), replace=False))
+    vectors = store.embeddings(sample)
+    centroids = fit(vectors, wanted, seed)
+    names = _names(store, sample, vectors, centroids)
+    assigner, result = Assigner(centroids), np.empty(len(rows), np.int64)
+    for low in range(0, len(rows), _BATCH):
+        part = slice(low, low + _BATCH)
+        result[part] = assigner.nearest(Whole.together(store.embeddings(rows[part])), 1)[:, 0]
+        progress("clustering", min(low + _BATCH, len(rows)), len(rows))
+    return Clusters(result, names)
+
+
+def _names(store: Store, sample: Int64, vectors: Float32, centroids: Float32) -> list[str]:
+    nearest = np.argsort(-(vectors @ centroids.T), axis=0, kind="stable")[:_NAMED_BY].T
+    columns = store.columns(sample[nearest.ravel()])
+    names = []
+    for number, each in enumerate(np.arange(nearest.size).reshape(nearest.shape)):
+        captions = list(dict.fromkeys(" ".join(str(columns.caption[i]).split()) for i in each))
+        told = "; ".join(filter(None, captions)) or str(columns.image_id[each[0]])
+        names.append(f"{number}: {told}"[:LONGEST])
+    return names
+
+
+def sums_of(values: csr_array, kept: Float64, family: Int64) -> tuple[Sums, Sums, Float64]:
+    """The sums of each value's images over families, and those of all other images, as `ValueCounter` has them; and of
+    what the kept ones of a family weigh with a value, times what all of them weigh, (v,). kept (n,): weights, 0 of what
+    was not kept."""
+    size = int(family.max(initial=-1)) + 1
+    shape = (size, len(family))
+    member = csr_array((np.ones(len(family)), (family, np.arange(len(family)))), shape=shape)
+    n, k = csr_array(member @ values), csr_array(member @ (diags_array(kept) @ values))
+    all_n, all_k = (np.asarray(member @ each) for each in (np.ones(len(family)), kept))
+    inside = Sums(_sum(n), _sum(k), _sum(n * n), _sum(n * k), _sum(k * k), _sum(_there(n)))
+    n_all_n, n_all_k, k_all_n, k_all_k = (np.asarray(each @ one) for each in (n.T, k.T) for one in (all_n, all_k))
+    outside = Sums(
+        n=len(family) - inside.n,
+        k=kept.sum() - inside.k,
+        nn=all_n @ all_n - 2 * n_all_n + inside.nn,
+        nk=all_n @ all_k - n_all_k - k_all_n + inside.nk,
+        kk=all_k @ all_k - 2 * k_all_k + inside.kk,
+        families=size - _whole(n, all_n),
+    )
+    return inside, outside, k_all_k
+
+
+def _sum(each: csr_array) -> Float64:
+    return np.asarray(each.sum(axis=0), dtype=np.float64).ravel()
+
+
+def _there(each: csr_array) -> csr_array:
+    return csr_array((np.ones(each.nnz), each.indices, each.indptr), shape=each.shape)
+
+
+def _whole(n: csr_array, all_n: Float64) -> Float64:
+    """How many families have a value in each of their images, (v,)."""
+    is_whole: NDArray[np.bool_] = n.data == np.repeat(all_n, np.diff(n.indptr))
+    return np.asarray(np.bincount(n.indices[is_whole], minlength=n.shape[1]), dtype=np.float64)
