@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from memaudit.api.page_choices import PageChoices
     from memaudit.api.planning import SamplePlan, plan_sample
     from memaudit.api.prompting import Prompts, make_prompts
+    from memaudit.api.review_page import ReviewPage, ReviewStatus, open_review, review_status
     from memaudit.api.reviewing import (
         MergedReviews,
         WrittenReviews,
@@ -63,6 +64,7 @@ _HOMES = {
     "page_choices": ("PageChoices",),
     "planning": ("SamplePlan", "plan_sample"),
     "prompting": ("Prompts", "make_prompts"),
+    "review_page": ("ReviewPage", "ReviewStatus", "open_review", "review_status"),
     "reviewing": ("MergedReviews", "WrittenReviews", "convert_reviews", "merge_reviews", "sample_findings"),
     "reweighting": ("run_reweight",),
     "runs": ("AuditRun", "DedupRun", "ExtractionRun", "ReweightRun", "open_report"),
@@ -92,6 +94,8 @@ __all__ = [
     "PageChoices",
     "Prompts",
     "ProposedPairs",
+    "ReviewPage",
+    "ReviewStatus",
     "ReweightRun",
     "SamplePlan",
     "Table",
@@ -118,9 +122,11 @@ __all__ = [
     "merge_reviews",
     "open_index",
     "open_report",
+    "open_review",
     "open_store",
     "plan_sample",
     "propose_labels",
+    "review_status",
     "run_audit",
     "run_dedup",
     "run_extract",

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memaudit.api.calibrated_options import by_calibration
-from memaudit.api.dedup_fates import table_of
 from memaudit.api.defaults import DEFAULT_VIEWS
 from memaudit.api.encoding import Encoding as Encoding
 from memaudit.api.page_choices import AS_IT_IS, how_to_show
 from memaudit.api.page_choices import PageChoices as PageChoices
 from memaudit.api.places import AnyStore, Files, files_of, folder_of, searcher_at
 from memaudit.api.runs import AuditRun, DedupRun, Place
+from memaudit.api.runs_given import table_of
 from memaudit.audit.pairing import Pairer, pairer
 from memaudit.audit.planted import PlantedQueries
 from memaudit.audit.planting import Planting, planting, require_plantable

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from msgspec import UNSET
 
 from memaudit import __version__
-from memaudit.api.dedup_fates import table_of
 from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, folder_of, store_at
 from memaudit.api.runs import DedupRun
+from memaudit.api.runs_given import table_of
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.exporting.choosing import KEEP, Fates, by_dedup, by_list, read_list
 from memaudit.exporting.layout import SampleCounts
@@ -36,7 +36,8 @@ Source = AnyStore | DedupRun
 
 @dataclass(frozen=True, repr=False)
 class Export:
-    """An export: what came in and what became of it, and where the files are.
+    """An export: what came in and what became of it, and where the files are. reasons: why the dedup run was
+    inconclusive; what it decided is exported all the same.
 
     >>> dedup = ma.run_dedup(ma.embed("training", out="store", encoder="thumbnail"), out="dedup")
     >>> ma.export(dedup, "kept", to="webdataset").shards
@@ -45,6 +46,7 @@ class Export:
 
     exported: Exported
     to: str
+    reasons: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -73,9 +75,10 @@ class Export:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader must know besides."""
+        inconclusive = (f"the dedup run is inconclusive: {'; '.join(self.reasons)}",) if self.reasons else ()
         mixed = self.exported.mixed
-        said = f"{mixed:,} samples hold images of which some are kept and others not: they are exported whole, as kept"
-        return (said,) if mixed else ()
+        said = f"samples of several images of which some are kept and others not: {mixed:,}; they are exported whole"
+        return (*inconclusive, said) if mixed else inconclusive
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -132,7 +135,7 @@ def export(
     options = ExportOptions(to, which, fold or "", shard_samples, in_place_links or "", embeddings)
     options.require_possible()
     chosen = _chosen(source, store, keep, Fold.of(fold) if fold else None)
-    return Export(run(chosen.store, chosen.fates, options, Path(out), chosen.lineage, progress), to)
+    return Export(run(chosen.store, chosen.fates, options, Path(out), chosen.lineage, progress), to, chosen.reasons)
 
 
 def kept(source: Source, *, keep: str | Path | None = None, store: AnyStore | None = None) -> Membership:
@@ -157,6 +160,7 @@ class _Chosen(NamedTuple):
     store: Store
     fates: Fates
     lineage: Lineage
+    reasons: tuple[str, ...] = ()
 
 
 def _chosen(source: Source, store: AnyStore | None, keep: str | Path | None, fold: Fold | None) -> _Chosen:
@@ -176,7 +180,8 @@ def _by_run(folder: Path, store: AnyStore | None, fold: Fold | None) -> _Chosen:
     report = read_report(folder / REPORT)
     opened = store_at(store if store is not None else _store_of(folder, report))
     fates = by_dedup(opened, table_of(folder, opened, DECISIONS), fold)
-    return _Chosen(opened, fates, _lineage(opened, dedup=report.digest, created=report.created))
+    lineage = _lineage(opened, dedup=report.digest, created=report.created)
+    return _Chosen(opened, fates, lineage, () if report.results.conclusive else tuple(report.results.reasons))
 
 
 def _store_of(folder: Path, report: Report) -> Path:

@@ -1,4 +1,4 @@
-"""What stores, indexes and reports hold, and whether they are sound."""
+"""What stores, indexes, reports and exports hold, and whether they are sound."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class Description:
 
 @dataclass(frozen=True, repr=False)
 class Verification:
-    """faults: what is wrong with a store, an index, or a report, what is beside it and the stores that it is about.
-    unchecked: what could not be told, because it is not there, or has no digest, as files of earlier versions. Sound is
-    what has neither. notes: what a reader should know besides.
+    """faults: what is wrong with a store, an index, an export, or a report, what is beside it and the stores that it is
+    about. unchecked: what could not be told, because it is not there, or has no digest, as files of earlier versions.
+    Sound is what has neither. notes: what a reader should know besides.
 
     >>> ma.verify(ma.embed("training", out="store", encoder="thumbnail")).sound
     True
@@ -79,7 +79,7 @@ class Verification:
 
 
 def describe(path: AnyStore) -> Description:
-    """Say what a store, an index, the evidence of a look-up or a report.json holds.
+    """Say what a store, an index, an export, the evidence of a look-up or a report.json holds.
 
     Raises InputError for something else.
 
@@ -97,6 +97,10 @@ def describe(path: AnyStore) -> Description:
         from memaudit.index import read_manifest
 
         return Description({"kind": "index", **read_manifest(folder)})
+    if kind == "export":
+        from memaudit.exporting.checking import contents
+
+        return Description({"kind": "export", **contents(folder)})
     if kind == "evidence":
         return Description({"kind": "evidence of a look-up", **read_json(folder, most=MOST_BYTES)})
     report = read_report(_report_at(folder))
@@ -114,8 +118,8 @@ def describe(path: AnyStore) -> Description:
 
 
 def verify(path: AnyStore) -> Verification:
-    """Re-compute every digest of a store, an index, the evidence of a look-up, or a report, the files beside it and the
-    stores that it names.
+    """Re-compute every digest of a store, an index, an export, the evidence of a look-up, or a report, the files beside
+    it and the stores that it names.
 
     path: the folder of a run stands for its report. Raises InputError for something else, and for a report that is not
     sound; InconclusiveError for a manifest that was changed.
@@ -134,6 +138,10 @@ def verify(path: AnyStore) -> Verification:
         from memaudit.index import index_unchecked, verify_index
 
         return Verification(folder, tuple(verify_index(folder)), tuple(index_unchecked(folder)))
+    if kind == "export":
+        from memaudit.exporting.checking import faults_of as faults_of_export
+
+        return Verification(folder, tuple(faults_of_export(folder)))
     if kind == "evidence":
         return Verification(folder, tuple(_faults_of_evidence(folder)))
     report, beside = read_report(_report_at(folder)), _report_at(folder).parent
@@ -177,10 +185,12 @@ def _kind(path: Path) -> str:
         return "index"
     if (path / "report.json").is_file():
         return "report"
+    if (path / "plan.json").is_file() and ((path / "export.json").is_file() or (path / "files").is_dir()):
+        return "export"
     if path.is_file():
         of_lookup = str(read_json(path, most=MOST_BYTES).get("schema")).startswith("memaudit-lookup/")
         return "evidence" if of_lookup else "report"
-    raise InputError(f"{path} is neither a store, nor an index, nor a report.json, nor the folder of a run")
+    raise InputError(f"{path} is no store, index or export, no report.json, and no folder of a run")
 
 
 def shown(value: object) -> str:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memaudit.api.calibrated_options import by_calibration
-from memaudit.api.dedup_fates import table_of
 from memaudit.api.encoding import Encoding
 from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, searcher_at, sources_of
 from memaudit.api.runs import DedupRun
+from memaudit.api.runs_given import table_of
 from memaudit.embedding.growth import grown
 from memaudit.errors import EmptyInputError, UsageError
 from memaudit.files import write_json

@@ -6,10 +6,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from memaudit.api.dedup_fates import table_of
 from memaudit.api.notebook import grid
 from memaudit.api.places import AnyStore, store_at
-from memaudit.api.runs import DedupRun
+from memaudit.api.runs import DedupRun, ReweightRun
+from memaudit.api.runs_given import table_of
+from memaudit.audit.prompt_weights import ImageWeights
 from memaudit.audit.prompts import Chosen, GroupSizes, Prompt, choose_matched, choose_prompts, write_prompts
 from memaudit.errors import UsageError
 from memaudit.folders import sole_writer_of
@@ -59,6 +60,7 @@ def make_prompts(
     by: str = "caption",
     dedup: str | Path | DedupRun | None = None,
     held_out: AnyStore | None = None,
+    weights: str | Path | ReweightRun | None = None,
     seed: int = 0,
 ) -> Prompts:
     """Choose captions of the training set to generate from.
@@ -66,7 +68,8 @@ def make_prompts(
     out: file of JSON lines to write. strategy: random, most-duplicated or mixed; the latter two need `dedup`, a run of
     this store. by: whether `random` is over distinct captions, or over images. held_out: a store of held-out images
     with captions: half of the prompts are of these, so that an audit with them as its control tests whether the model
-    gives the images of its prompts back more often where it has seen them. Raises UsageError for an unknown strategy,
+    gives the images of its prompts back more often where it has seen them. weights: a run of `run_reweight` on this
+    store: images are drawn as often as a training by its weights sees them. Raises UsageError for an unknown strategy,
     InputError for a store without captions.
 
     >>> store = ma.embed("training.csv", out="store", encoder="thumbnail")
@@ -77,14 +80,17 @@ def make_prompts(
         training = store_at(store)
         others = None if held_out is None else store_at(held_out)
         if others is not None:
-            if strategy != "random" or dedup is not None or by != "caption":
+            if strategy != "random" or dedup is not None or by != "caption" or weights is not None:
                 raise UsageError(
-                    "--held-out draws captions at random on both sides: leave --strategy, --dedup and --by out"
+                    "--held-out draws captions at random on both sides: leave --strategy, --dedup, --by and "
+                    "--weights out"
                 )
             chosen = choose_matched(training, others, n, seed)
         else:
             sizes = GroupSizes.read(table_of(dedup, training, "groups.parquet")) if dedup else None
-            chosen = choose_prompts(training, n, strategy, sizes, seed, by)
+            table = None if weights is None else table_of(weights, training, "weights.parquet", "reweight", "--weights")
+            chances = None if table is None else ImageWeights.read(table)
+            chosen = choose_prompts(training, n, strategy, sizes, seed, by, chances)
         prompts = Prompts(chosen)
         require_current(training, others)
         if out is not None:

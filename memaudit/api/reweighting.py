@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from memaudit.api.dedup_fates import table_of
 from memaudit.api.page_choices import AS_IT_IS, PageChoices, how_to_show
 from memaudit.api.places import AnyStore, store_at
 from memaudit.api.runs import DedupRun, Place, ReweightRun, Run
+from memaudit.api.runs_given import table_of
 from memaudit.files import sha256_as_it_is
 from memaudit.filters.results import ReweightOptions
 from memaudit.filters.reweight import reweight

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from memaudit.audit.pairing import HELD_OUT
+from memaudit.audit.prompt_weights import ImageWeights, race, stands_for
+from memaudit.audit.text_hashes import hash_of
 from memaudit.errors import InputError, UsageError
 from memaudit.files import write_text
 from memaudit.store import Store
@@ -24,6 +25,7 @@ from memaudit.types import Int64, Status
 STRATEGIES = ("random", "most-duplicated", "mixed")
 UNITS = ("caption", "image")
 BY_IMAGE = "random by image"
+BY_WEIGHT = "random by weight"
 MATCHED = "matched"  # the strategy of captions of both sides
 _NAME_DIGITS = 6
 
@@ -142,31 +144,32 @@ def choose_prompts(
     sizes: GroupSizes | None = None,
     seed: int = 0,
     by: str = "caption",
+    weights: ImageWeights | None = None,
 ) -> Chosen:
     """Choose `count` captions of comparable images, no caption twice; the same for the same seed, in any order of rows.
 
     random: each distinct caption is as likely as any other; by image: each image is, so that a caption is as likely as
-    it is common. most-duplicated: one image of each group of the dedup run,
-    largest group first. mixed: half of these, the rest at random. Memory: a few times `count` captions.
+    it is common, or with weights as common as a training by them makes it. most-duplicated: one image of each group of
+    the dedup run, largest group first. mixed: half of these, the rest at random. Memory: a few times `count` captions.
     Raises UsageError for impossible options, InputError for a store without captions.
     """
-    _require_possible(count, strategy, sizes, by)
+    _require_possible(count, strategy, sizes, "image" if weights else by)
     drawn, duplicated = _Best(2 * count), _Best(2 * count)
-    captioned, of_images = 0, _Best(count)
+    captioned, of_images = 0, _Best(count + 1)
     for prompt in _captioned(store, sizes, seed):
         captioned += 1
         tie = hash_of(f"{seed} {prompt.image_id}")
         drawn.offer(prompt.prompt, (0, hash_of(f"{seed} {prompt.prompt}")), tie, prompt)
-        if by == "image":
-            of_images.offer(prompt.image_id, (0, hash_of(f"{seed} image {prompt.image_id}")), tie, prompt)
+        if weights is not None or by == "image":
+            _offer_image(of_images, prompt, seed, weights)
         if sizes is not None and prompt.copies > 1:
             group, _ = sizes.of(prompt.image_id)
             duplicated.offer(group, (-prompt.copies, hash_of(f"{seed} {group}")), tie, prompt)
     _require_captions(store, captioned)
     distinct = _count_of(drawn, 2 * count)
-    if by == "image":
-        images = [prompt for _, prompt in of_images.ranked()[:count]]
-        return Chosen(_of_images(images, captioned), captioned, len(store), distinct, not drawn.complete)
+    if weights is not None or by == "image":
+        images = _of_images(of_images.ranked(), count, captioned, weights)
+        return Chosen(images, captioned, len(store), distinct, not drawn.complete)
     wanted = {"random": 0, "most-duplicated": count, "mixed": count // 2}[strategy]
     certain = _first_captions([prompt for _, prompt in duplicated.ranked()], wanted)
     chosen = certain
@@ -187,13 +190,29 @@ def _weighted(chosen: Sequence[Prompt], certain: int, distinct: int, strategy: s
     return (*of_certain, *of_drawn)
 
 
-def _of_images(images: Sequence[Prompt], captioned: int) -> tuple[Prompt, ...]:
+def _offer_image(best: _Best, prompt: Prompt, seed: int, weights: ImageWeights | None) -> None:
+    """Where there are weights only to what has one."""
+    lot = hash_of(f"{seed} image {prompt.image_id}")
+    weight = 1.0 if weights is None else weights.of(prompt.image_id)
+    if weight:
+        best.offer(prompt.image_id, (0, lot if weights is None else race(lot, weight)), lot, prompt)
+
+
+def _of_images(
+    ranked: Sequence[tuple[tuple[int, int], Prompt]], count: int, captioned: int, weights: ImageWeights | None
+) -> tuple[Prompt, ...]:
     """A caption that several of the drawn images have stands there once, and for as many images as all of them do."""
-    having = Counter(prompt.prompt for prompt in images)
-    weight = captioned / len(images)
+    images = [prompt for _, prompt in ranked[:count]]
+    if weights is None:
+        each, strategy = [captioned / len(images)] * len(images), BY_IMAGE
+    else:
+        last = ranked[count][0][1] if len(ranked) > count else None
+        each, strategy = stands_for([weights.of(prompt.image_id) for prompt in images], last), BY_WEIGHT
+    having = defaultdict[str, float](float)
+    for prompt, weight in zip(images, each, strict=True):
+        having[prompt.prompt] += weight
     return tuple(
-        prompt._replace(strategy=BY_IMAGE, weight=weight * having[prompt.prompt])
-        for prompt in _first_captions(images, len(images))
+        prompt._replace(strategy=strategy, weight=having[prompt.prompt]) for prompt in _first_captions(images, count)
     )
 
 
@@ -287,11 +306,6 @@ def _estimated(last: tuple[tuple[int, int], Prompt], k: int) -> int:
     """How many distinct captions there are, by the k-th smallest of their hashes (Bar-Yossef et al. 2002): it errs by
     about 1 / sqrt(k)."""
     return round((k - 1) / ((last[0][1] + 1) / 2**64))
-
-
-def hash_of(text: str) -> int:
-    """64 bits, the same on every machine."""
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
 def write_prompts(prompts: Iterable[Prompt], path: Path) -> None:

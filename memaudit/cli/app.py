@@ -27,6 +27,7 @@ from memaudit.cli import (
     lookup,
     plan,
     prompts,
+    review,
     reviews,
     reweight,
 )
@@ -58,6 +59,7 @@ app.command("lookup")(lookup.lookup)
 app.command("gate")(gate.gate)
 app.command("compare")(compare.compare)
 app.command("history")(history.history)
+app.command("review")(review.review)
 app.command("info")(inspect.info)
 app.command("verify")(inspect.verify)
 app.command("doctor")(inspect.doctor)

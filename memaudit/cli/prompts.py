@@ -19,6 +19,9 @@ HeldOut = Annotated[
     Path | None,
     typer.Option("--held-out", help="A store of held-out images with captions: half of the prompts are theirs."),
 ]
+Weights = Annotated[
+    Path | None, typer.Option("--weights", help="Folder of a memaudit reweight run: images are drawn by its weights.")
+]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the choice.")]
 
 
@@ -30,6 +33,7 @@ def prompts(
     by: By = "caption",
     dedup: DedupRun = None,
     held_out: HeldOut = None,
+    weights: Weights = None,
     seed: Seed = 0,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -38,7 +42,8 @@ def prompts(
     """Choose captions of the training set to generate from, in a file that audit --pairing reads."""
     from memaudit.api.prompting import make_prompts
 
-    chosen = make_prompts(store, out, n=n, strategy=strategy, by=by, dedup=dedup, held_out=held_out, seed=seed).chosen
+    choices = {"strategy": strategy, "by": by}
+    chosen = make_prompts(store, out, n=n, dedup=dedup, held_out=held_out, weights=weights, seed=seed, **choices).chosen
     about = "about " if chosen.estimated else ""
     few = "" if len(chosen.prompts) == n else f" ({n:,} were asked for)"
     held = f"; {chosen.held_out:,} of them are held-out captions" if chosen.held_out else ""

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from memaudit.embedding.reconcile import KEY, text_key
 from memaudit.errors import EmptyInputError, InputError, UsageError
 from memaudit.exporting.choosing import DROP, KEEP, UNREADABLE, Fates
-from memaudit.exporting.membership import KEY, name_key
 from memaudit.exporting.options import ALL, DROPPED, KEPT, MANIFEST, ExportOptions, Fold
 from memaudit.images.reading import tar_place
 from memaudit.images.remote import plain_name
@@ -138,10 +138,10 @@ def _place(image_id: str, uri: str) -> tuple[str, str, bytes]:
         name = image_id.removesuffix(inside) if image_id.endswith(inside) else plain_name(member.archive)
         name = name.removesuffix(".tar")
         key = Member(member.name, 0, 0).key if member.size >= 0 else image_id
-        return member.archive, name, name_key(f"{member.archive}\0{key}")
+        return member.archive, name, text_key(f"{member.archive}\0{key}")
     row = table_place(uri)
     location = row.location if row else ""
-    return location, plain_name(location).rpartition(".")[0] if row else "", name_key(f"\0{image_id}")
+    return location, plain_name(location).rpartition(".")[0] if row else "", text_key(f"\0{image_id}")
 
 
 def _require_distinct(packs: dict[str, str]) -> None:

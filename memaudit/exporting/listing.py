@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import IO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from memaudit.exporting.choosing import KEEP, Fates
 from memaudit.store import BLOCK_ROWS, Store
@@ -47,14 +49,13 @@ def _table(store: Store, rows: Int64, fates: Fates, schema: pa.Schema) -> pa.Tab
     values = [*texts, columns.width, columns.height, decisions]
     arrays = [pa.array(column, field.type) for column, field in zip(values, schema, strict=False)]
     if "embedding" in schema.names:
-        arrays.append(_embeddings(store, rows, columns.status == Status.OK, schema.field("embedding").type))
+        arrays.append(
+            _embeddings(store, rows, np.asarray(columns.status == Status.OK, bool), schema.field("embedding").type)
+        )
     return pa.table(arrays, schema)
 
 
-def _embeddings(store: Store, rows: Int64, is_there: object, kind: pa.DataType) -> pa.Array:
-    import numpy as np
-
-    there = np.asarray(is_there, dtype=bool)
+def _embeddings(store: Store, rows: Int64, there: NDArray[np.bool_], kind: pa.DataType) -> pa.Array:
     values = np.zeros((len(rows), store.encoder.dim), np.float32)
     if there.any():
         values[there] = store.embeddings(rows[there])

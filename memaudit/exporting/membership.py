@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,21 +11,17 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from memaudit.embedding.reconcile import KEY, text_key
 from memaudit.errors import InputError, UsageError
 from memaudit.images.tar_members import Member
 
 S = TypeVar("S", bound=Mapping[str, Any])
-KEY = np.dtype("S16")  # 128 bits of a hash: nobody can make two names that agree in them
 _SHARD_MEMBER = re.compile(r"(?P<archive>.+?\.tar)/(?P<member>.+)", re.DOTALL | re.IGNORECASE)
 UNKNOWN = ("raise", "keep", "drop")
 
 
-def name_key(name: str) -> bytes:
-    return hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=16).digest()
-
-
 def _sample_key(archive: str, key: str) -> bytes:
-    return name_key(f"{archive}\0{key}")
+    return text_key(f"{archive}\0{key}")
 
 
 @dataclass(frozen=True, repr=False)
@@ -50,7 +45,7 @@ class Membership:
         keys, kept, archives = bytearray(), array("b"), set[str]()
         images_kept = array("b")
         for image_id, is_kept in images:
-            keys += name_key(image_id)
+            keys += text_key(image_id)
             kept.append(is_kept)
             images_kept.append(is_kept)
             if found := _SHARD_MEMBER.fullmatch(image_id):
@@ -79,7 +74,7 @@ class Membership:
         """Which of these images are kept, (n,). unknown: what becomes of those that nothing was decided on: raise, keep
         or drop. Raises InputError for the first of them, unless told otherwise."""
         names = [str(name) for name in image_ids]
-        return self._mask([name_key(name) for name in names], names, unknown)
+        return self._mask([text_key(name) for name in names], names, unknown)
 
     def _mask(self, keys: Sequence[bytes], names: Sequence[str], unknown: str) -> NDArray[np.bool_]:
         if unknown not in UNKNOWN:

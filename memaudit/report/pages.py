@@ -97,9 +97,13 @@ def _of_audit(report: Report, pictures: PagePictures, judged: Judged | None) -> 
 
 
 def _of_dedup(report: Report, results: DedupResults) -> dict[str, object]:
-    script, digest = script_of("dedup.js")
+    script, digest = script_of("viewer.js", "pairs.js", "dedup.js")
     steps = [[at.threshold, at.pairs, at.images, at.groups] for at in results.by_threshold]
-    own = {"script": script, "script_digest": digest if report.findings else "", "at_thresholds": steps}
+    own = {
+        "script": script,
+        "script_digest": digest if report.findings or results.refused_shown else "",
+        "at_thresholds": steps,
+    }
     return {"skews_shown": SKEWS_SHOWN, **own}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from sets import deduped, files_of, jpeg, write_rows, write_tars
+from sets import deduped, files_of, in_tar, jpeg, write_rows, write_tars
 
 import memaudit as ma
 
@@ -72,6 +72,25 @@ def test_datasets_reads_copied_rows(tmp_path: Path) -> None:
     found = datasets.load_dataset(str(made.folder), split="train", cache_dir=str(tmp_path / "cache"))
     assert len(found) == made.samples.kept == 9
     assert found.column_names == ["image", "caption", "n", "mask"]
+
+
+def test_a_saved_data_set_comes_out_again(tmp_path: Path) -> None:
+    """Arrow files of `save_to_disk`, in several parts: the rows that stay, with all features."""
+    datasets = pytest.importorskip("datasets")
+    rows = {"image": [{"bytes": jpeg(n), "path": None} for n in range(12)], "label": [n % 3 for n in range(12)]}
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b", "c"])})
+    datasets.Dataset.from_dict(rows, features).save_to_disk(tmp_path / "saved", num_shards=2)
+    dedup = deduped(tmp_path / "saved", tmp_path)
+    made = ma.export(dedup, tmp_path / "out", to="hf")
+    found = datasets.load_dataset(str(made.folder), split="train", cache_dir=str(tmp_path / "cache"))
+    assert found.features == features
+    kept = (tmp_path / "dedup" / "keep.txt").read_text().split()
+    numbers = [6 * ("00001-of" in name) + int(name.rpartition("#")[2]) for name in kept]
+    assert found["label"][:] == [number % 3 for number in numbers]
+    packed = ma.export(dedup, tmp_path / "tar", to="webdataset")
+    assert [data for name, data in in_tar(packed.folder / packed.shards[0]).items() if name.endswith(".jpg")] == [
+        jpeg(number) for number in numbers
+    ]
 
 
 def test_polars_reads_decisions_and_embeddings(exported: dict[str, Path], tars: Path, numbers: list[int]) -> None:

@@ -116,7 +116,7 @@ def test_a_sample_of_several_images_is_whole_if_one_is_kept(tmp_path: Path) -> N
     held = in_tar(made.folder / made.shards[0])
     assert {"000009.jpg", "000009.other.jpg"} <= held.keys()
     assert made.warnings == (
-        ("1 samples hold images of which some are kept and others not: they are exported whole, as kept",)
+        ("samples of several images of which some are kept and others not: 1; they are exported whole",)
         if made.samples.dropped == 0
         else ()
     )
@@ -391,3 +391,21 @@ def test_ids_that_lead_elsewhere_stay_below(tmp_path: Path) -> None:
     names = list(in_tar(packed.folder / packed.shards[0]))
     assert len({name.partition(".")[0] for name in names if name.endswith(".jpg")}) == 7
     assert not any(name.startswith(("/", ".")) or "/../" in name for name in names)
+
+
+@pytest.mark.parametrize("to", TARGETS)
+def test_verify_reads_every_byte(to: str, tars: Path, tmp_path: Path) -> None:
+    """A changed byte of any file is a fault that names it."""
+    made = ma.export(tars, tmp_path / "out", to=to, shard_samples=20)
+    assert ma.verify(made.folder).sound
+    assert ma.describe(made.folder).values["samples"]["exported"] == 36  # type: ignore[index]
+    files = [path for path in made.folder.rglob("*") if path.is_file() and path.name not in (".lock", "SHA256SUMS")]
+    one_of_each = {path.suffix: path for path in sorted(files) if path.name != "export.json"}
+    for path in one_of_each.values():
+        data = path.read_bytes()
+        path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        assert any(path.name in fault for fault in ma.verify(made.folder).faults), path
+        path.write_bytes(data)
+    (made.folder / "export.json").unlink()
+    with pytest.raises(InconclusiveError, match="is unfinished: run the same memaudit export command again"):
+        ma.verify(made.folder)

@@ -36,6 +36,8 @@ INPUTS = {
     "labels": ("labels.csv", "text"),
     "kept": ("kept.txt", "text"),
     "reviews": ("reviews.jsonl", "text"),
+    "decisions": ("reviews.jsonl", "book"),
+    "proposal": ("proposal.csv", "text"),
     "embeddings": ("embeddings.npy", "binary"),
     "store": ("store", "store"),
     "other-store": ("other-store", "store"),
@@ -43,6 +45,8 @@ INPUTS = {
     "held-store": ("held-store", "store"),
     "index": ("index", "index"),
     "dedup": ("dedup", "run"),
+    "export": ("export", "export"),
+    "weights": ("weights", "weighing"),
     "report": ("audit/report.json", "report"),
     "baseline": ("baseline/report.json", "report"),
     "dedup-report": ("dedup/report.json", "report"),
@@ -65,6 +69,7 @@ COMMANDS = (
     "reweight {store} --kept {kept} --dedup {dedup} --out {out}",
     "prompts {store} --out {out}/prompts.csv --n 3 --dedup {dedup}",
     "prompts {store} --out {out}/prompts.csv --n 4 --held-out {held-store}",
+    "prompts {store} --out {out}/prompts.csv --n 3 --weights {weights}",
     "audit {generations} --against {store} --dedup {dedup} --control {held-out} --out {out}",
     "lookup {picture} --against {store} --dedup {dedup} --evidence {out}/evidence.json",
     "lookup {picture} --against {index}",
@@ -77,6 +82,9 @@ COMMANDS = (
     "reviews sample {report} --out {out}/sample.jsonl",
     "reviews convert {accepted} --report {report} --out {out}/reviews.jsonl",
     "reviews convert {ignore} --store {store} --who A --out {out}/reviews.jsonl",
+    "review {report} --out {decisions} --status",
+    "review {dedup} --out {decisions} --status",
+    "review {proposal} --out {decisions} --status",
     "compare {report} {baseline}",
     "history {report} {baseline} --out {out}/history.html",
     "info {store}",
@@ -84,6 +92,7 @@ COMMANDS = (
     "info {report}",
     "verify {store}",
     "verify {index}",
+    "verify {export}",
     "verify {report}",
     "verify {dedup-report}",
     "faces {training} --out {out}",
@@ -230,6 +239,8 @@ _FILES = {
     "store": ("store.json", "*.h5"),
     "index": ("index.json", "*.faiss"),
     "run": ("report.json", "decisions.parquet"),
+    "export": ("export.json", "plan.json", "*.tar", "shard*.parquet"),
+    "weighing": ("report.json", "weights.parquet"),
 }
 _ANY = {"is absent": absent, "is empty": emptied, "is of another type": of_other_type}
 _NO_FILE = {"is a pipe": pipe, "is endless": endless, "is a link to itself": link_to_itself}
@@ -251,12 +262,16 @@ _PICTURES = {
 }
 # One that is absent is begun, and what a killed gate left of a line goes: tests/gate/test_ledger.py has both
 _LEDGER = {**_ANY, **_NO_FILE, **_DAMAGED, **_TEXT, "has a bit flipped": flipped, "is of a newer schema": newer}
+# One that is absent or empty is begun, and what somebody did not finish of a line is left to him
+_BOOK = {**_ANY, **_NO_FILE, **_DAMAGED, **_TEXT}
+_BEGUN = ("is absent", "is empty", "is cut in half")
 FAULTS: dict[str, dict[str, Fault]] = {
     "images": {**_ANY, "is a link to itself": link_to_itself, **_PICTURES},
     "picture": {**_ANY, **_NO_FILE, "is noise": noise, "is cut in half": cut},
     "text": {**_ANY, **_NO_FILE, **_DAMAGED, **_TEXT},
     "binary": {**_ANY, **_NO_FILE, "is noise": noise, "is cut in half": cut, "is a picture": other_kind},
     "ledger": {name: fault for name, fault in _LEDGER.items() if name not in ("is absent", "is cut in half")},
+    "book": {name: fault for name, fault in _BOOK.items() if name not in _BEGUN},
     "report": {**_ANY, **_NO_FILE, **_DAMAGED, **_TEXT, "has a bit flipped": flipped, "is of a newer schema": newer},
     **{
         kind: {

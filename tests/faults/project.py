@@ -60,7 +60,9 @@ def write_project(root: Path) -> Path:
         "embed {generations} --out {other-store} --encoder thumbnail --quiet",
         "embed {held-out}.csv --out {held-store} --encoder thumbnail --quiet",
         "index {store} --out {index} --recipe flat --quiet",
+        "calibrate propose {store} --match-from 0.2 --count 24 --out {proposal} --quiet",
         "dedup {store} --out {dedup} --quiet",
+        "export {dedup} --to webdataset --out {export} --quiet",
         "audit {generations} --against {store} --control {held-out} --out {out}/audit --quiet",
         "audit {generations} --against {store} --control {held-out} --out {out}/baseline --quiet",
         "gate {report} --policy {policy} --ledger {ledger} --quiet",
@@ -68,6 +70,7 @@ def write_project(root: Path) -> Path:
     for step in steps:
         assert run(arguments_of(step, root, root)) in (0, 1), step
     shutil.copy(root / "dedup" / "keep.txt", root / "kept.txt")
+    assert run(arguments_of("reweight {store} --kept {kept} --out {weights} --quiet", root, root)) == 3  # few images
     return root
 
 
