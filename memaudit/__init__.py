@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from memaudit.api.page_choices import PageChoices
     from memaudit.api.planning import SamplePlan, plan_sample
     from memaudit.api.prompting import Prompts, make_prompts
+    from memaudit.api.releasing import ReleaseRun, plan_release, run_release
     from memaudit.api.review_page import ReviewPage, ReviewStatus, open_review, review_status
     from memaudit.api.reviewing import (
         MergedReviews,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     )
     from memaudit.api.reweighting import run_reweight
     from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, ReweightRun, open_report
+    from memaudit.api.starting import start_release
     from memaudit.api.stores import MadeStore, embed, import_embeddings, open_store
     from memaudit.api.tables import Table
 
@@ -64,10 +66,12 @@ _HOMES = {
     "page_choices": ("PageChoices",),
     "planning": ("SamplePlan", "plan_sample"),
     "prompting": ("Prompts", "make_prompts"),
+    "releasing": ("ReleaseRun", "plan_release", "run_release"),
     "review_page": ("ReviewPage", "ReviewStatus", "open_review", "review_status"),
     "reviewing": ("MergedReviews", "WrittenReviews", "convert_reviews", "merge_reviews", "sample_findings"),
     "reweighting": ("run_reweight",),
     "runs": ("AuditRun", "DedupRun", "ExtractionRun", "ReweightRun", "open_report"),
+    "starting": ("start_release",),
     "stores": ("MadeStore", "embed", "import_embeddings", "open_store"),
     "tables": ("Table",),
 }
@@ -94,6 +98,7 @@ __all__ = [
     "PageChoices",
     "Prompts",
     "ProposedPairs",
+    "ReleaseRun",
     "ReviewPage",
     "ReviewStatus",
     "ReweightRun",
@@ -124,6 +129,7 @@ __all__ = [
     "open_report",
     "open_review",
     "open_store",
+    "plan_release",
     "plan_sample",
     "propose_labels",
     "review_status",
@@ -132,8 +138,10 @@ __all__ = [
     "run_extract",
     "run_gate",
     "run_lookup",
+    "run_release",
     "run_reweight",
     "sample_findings",
+    "start_release",
     "summarise_faces",
     "verify",
     "write_policy",

@@ -52,6 +52,8 @@ _ORDER = (
         "facing",
         "reviewing",
         "gating",
+        "starting",
+        "releasing",
     ),
     *("comparing", "history", "runs", "findings", "tables", "encoding", "encoders", "inspecting"),
 )

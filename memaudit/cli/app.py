@@ -27,6 +27,7 @@ from memaudit.cli import (
     lookup,
     plan,
     prompts,
+    release,
     review,
     reviews,
     reweight,
@@ -45,6 +46,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Memorization and regurgitation audit for image generators: dedup a training set, audit and gate a model",
 )
+app.command("init")(release.init)
+app.command("run")(release.run)
 app.command("embed")(embed.embed)
 app.command("import")(ready.import_)
 app.command("index")(index.index)

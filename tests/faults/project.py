@@ -19,7 +19,7 @@ from memaudit.gate import DEFAULT_POLICY
 
 # What is another in every run, or follows from where the project lies
 _OWN = {"created", "seconds", "digest", "digests", "inputs", "sha256", "path", "out", "report", "store", "folder"}
-_OWN |= {"judged", "previous", "stores", "evidence", "index", "build_seconds"}
+_OWN |= {"as_before", "judged", "previous", "stores", "evidence", "index", "build_seconds"}
 
 
 def write_project(root: Path) -> Path:
@@ -54,6 +54,10 @@ def write_project(root: Path) -> Path:
     pq.write_table(pa.table({"image": pictures}), root / "table.parquet")
     shutil.make_archive(str(root / "pictures"), "tar", root / "training")
     write_labels(root)
+    (root / "release.toml").write_text(
+        'training = {store = "store", dedup = false}\ngenerator = {kind = "folder", path = "generations"}\n'
+        'audit = {views = "none", match = "none"}\n'
+    )
     steps = (
         "embed {manifest} --out {store} --encoder thumbnail --quiet",
         "embed {out}/labelled --out {labelled-store} --encoder thumbnail --quiet",
