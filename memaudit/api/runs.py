@@ -214,7 +214,7 @@ class AuditRun(Run):
         rate = self.rate
         if rate is None:
             return ()
-        bounds = f"{percent_down(rate.low)} to {percent_up(rate.high)}"
+        bounds = f"{percent_down(rate.stated.low)} to {percent_up(rate.stated.high)}"
         paired = f"{self.paired.count:,} of {self.paired.n:,}" if self.paired else ""
         return [
             ("rate", f"{percent(rate.value)} ({rate.count:,} of {rate.n:,})"),

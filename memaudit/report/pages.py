@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from memaudit.report.board import board_of, board_of_faces, model_of
 from memaudit.report.cards import findings_part
+from memaudit.report.detected import hardest_of, kinds_of
 from memaudit.report.effort import Mark, how_hard
 from memaudit.report.model import (
     About,
@@ -100,6 +101,8 @@ def _of_audit(report: Report, pictures: PagePictures, judged: Judged | None) -> 
     if isinstance(results, AuditResults):
         faces = board_of_faces(results.faces, model_of(report)) if results.faces else None
         more |= {"hard": how_hard(results), "searched_in": searched_in(report), "face_board": faces}
+        planted = list(kinds_of(results.planted)) if results.planted else []
+        more |= {"detected": planted, "hardest": hardest_of(results)}
         return "audit.html", more
     return "faces.html", {**more, "hard": Mark("Faces alone", weak=False)}
 

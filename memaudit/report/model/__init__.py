@@ -23,6 +23,8 @@ from memaudit.report.model.audits import (
     Outcomes,
     OutcomesByPrompt,
     OwnImages,
+    Planted,
+    PlantedKind,
     Redrawn,
     RedrawnControl,
     ReferenceViews,
@@ -65,6 +67,7 @@ from memaudit.report.model.faces import (
     Membership,
 )
 from memaudit.report.model.figures import (
+    AllCopies,
     Bin,
     Calibration,
     Coverage,
@@ -73,6 +76,7 @@ from memaudit.report.model.figures import (
     JsonValue,
     Part,
     Rate,
+    all_copies_of,
     calibration_of,
     coverage_of,
     encoder_of,
@@ -105,6 +109,7 @@ from memaudit.report.model.reviews import Said, Told
 from memaudit.report.model.reweighting import ReweightResults, ShareRow, ToldApart, Weighed
 
 __all__ = [
+    "AllCopies",
     "DIGEST_OF_MODEL",
     "SCHEMA",
     "About",
@@ -156,6 +161,8 @@ __all__ = [
     "Member",
     "Membership",
     "Metrics",
+    "Planted",
+    "PlantedKind",
     "Miss",
     "Model",
     "NearThreshold",
@@ -193,6 +200,7 @@ __all__ = [
     "WeightedRate",
     "Why",
     "WhyBand",
+    "all_copies_of",
     "calibration_of",
     "coverage_of",
     "encoder_of",
