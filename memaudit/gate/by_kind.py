@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator
 
 from msgspec import UNSET, UnsetType, structs
 
+from memaudit.gate.detection import AGAIN
 from memaudit.gate.policy import AuditPolicy
-from memaudit.gate.rates import AGAIN, open_count
+from memaudit.gate.rates import open_count
 from memaudit.gate.subjects import counts, subject_places
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
 from memaudit.matching.kinds import ALL, COPIES, Kind, left_out_of
@@ -156,7 +157,8 @@ def _prompts(prompts: ByPrompt, fewer: int, numbers: list[int], shares: list[flo
     weighted = prompts.weighted
     if weighted is not None and shares is not UNSET:
         left = weighted_rate(dict(zip(numbers, shares, strict=True)).values(), weighted.largest, weighted.confidence)
-        weighted = structs.replace(weighted, value=left.value, low=left.low, high=left.high, upper=left.upper)
+        bounds = {name: getattr(left, name) for name in ("value", "low", "high", "upper")}
+        weighted = structs.replace(weighted, **bounds, all_copies=UNSET)
     return structs.replace(prompts, returned=_less(prompts.returned, fewer), weighted=weighted)
 
 
