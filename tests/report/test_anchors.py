@@ -30,7 +30,7 @@ def test_pixels_say_of_each_what_its_file_says(kind: Kind) -> None:
 def test_what_is_drawn_anew_is_called_so_by_the_model_of_the_day_and_a_likeness_is_not() -> None:
     """By the signals that the file has; the page has no encoder."""
     report = typed(audit(found=[finding(1, kind="re-drawn")], redrawn=redrawn(1)), "a")
-    (anchors,) = anchors_of(report)
+    (anchors,) = anchors_of(report).kinds
     model = redrawn_model()
     for told, shown in zip(TOLD["re-drawn"], anchors.pairs, strict=True):
         signals = np.array(told["signals"])
@@ -42,15 +42,18 @@ def test_what_is_drawn_anew_is_called_so_by_the_model_of_the_day_and_a_likeness_
 def test_only_kinds_that_were_found_have_theirs() -> None:
     """Each with the sentence that says where it begins, by this run's own cut."""
     found = [finding(n, kind=kind, verified=True) for n, kind in enumerate(("partial", "near-duplicate", "verbatim"))]
-    shown = anchors_of(typed(audit(found=found), "a"))
+    shown, sources = anchors_of(typed(audit(found=found), "a"))
+    assert [each.split(" ")[1] for each in sources] == ["copies"]
     assert [each.kind for each in shown] == ["verbatim", "near-duplicate", "partial"]
     assert all(2 <= len(each.pairs) <= 3 for each in shown)
     assert shown[1].cut.startswith("from a similarity of 0.75 on, or from a probability of 0.409 on")
-    assert anchors_of(typed(audit(), "a")) == []
+    assert anchors_of(typed(audit(), "a")).kinds == []
     digest = "c" * 64
     by = {"digest": digest, "threshold": 0.7, "cut": 0.6, "own_cut": 0.409}
-    (own,) = anchors_of(typed(audit(found=[finding(1, kind="partial", verified=True)], calibration=by), "a"))
-    assert own.cut == "from a probability of 0.6 on, by a calibration of its own"
+    partial = finding(1, kind="partial", verified=True)
+    (own,), sources = anchors_of(typed(audit(found=[partial], calibration=by), "a"))
+    assert own.cut == "from a probability of 0.6 on"
+    assert sources == ["of copies a calibration of one's own moved it from 0.409"]
 
 
 def test_they_take_a_few_kilobytes_of_the_page(tmp_path: Path) -> None:
