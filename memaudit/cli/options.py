@@ -60,10 +60,12 @@ T = TypeVar("T")
 
 
 class Matching(TypedDict):
-    """How pixels are asked, as functions of the API take it."""
+    """What counts as a match, as functions of the API take it."""
 
     match: str
     match_from: float | None
+    calibration: Path | None
+    kinds: str
 
 
 def renamed(old: str, new: str, given: T | None, value: T) -> T:
@@ -74,9 +76,18 @@ def renamed(old: str, new: str, given: T | None, value: T) -> T:
     return given
 
 
-def matching(verify: str | None, match: str, verify_from: float | None, match_from: float | None) -> Matching:
-    """Both options, under whichever name each was given."""
+def matching(
+    verify: str | None,
+    match: str,
+    verify_from: float | None,
+    match_from: float | None,
+    calibration: Path | None,
+    kinds: str | None,
+) -> Matching:
+    """The first two under whichever name each was given."""
     return {
         "match": renamed("--verify", "--match", verify, match),
         "match_from": renamed("--verify-from", "--match-from", verify_from, match_from),
+        "calibration": calibration,
+        "kinds": kinds or "",
     }
