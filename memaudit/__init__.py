@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from memaudit import errors
     from memaudit.api.auditing import FaceChoices, run_audit
     from memaudit.api.calibrating import CalibrationRun, ProposedPairs, calibrate, propose_labels
+    from memaudit.api.canaries import (
+        Canaries,
+        CanaryCheck,
+        check_canaries,
+        make_canaries,
+        open_canaries,
+        plant_canaries,
+    )
     from memaudit.api.comparing import Compared, compare
     from memaudit.api.deduping import run_dedup
     from memaudit.api.encoders import doctor, fetch_encoder, list_encoders
@@ -49,6 +57,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "auditing": ("FaceChoices", "run_audit"),
     "calibrating": ("CalibrationRun", "ProposedPairs", "calibrate", "propose_labels"),
+    "canaries": (*("Canaries", "CanaryCheck", "check_canaries", "make_canaries", "open_canaries", "plant_canaries"),),
     "comparing": ("Compared", "compare"),
     "deduping": ("run_dedup",),
     "encoders": ("doctor", "fetch_encoder", "list_encoders"),
@@ -80,6 +89,8 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "AuditRun",
     "CalibrationRun",
+    "Canaries",
+    "CanaryCheck",
     "Compared",
     "DedupRun",
     "Description",
@@ -109,6 +120,7 @@ __all__ = [
     "allow_hosts",
     "build_index",
     "calibrate",
+    "check_canaries",
     "compare",
     "convert_reviews",
     "describe",
@@ -123,14 +135,17 @@ __all__ = [
     "import_embeddings",
     "kept",
     "list_encoders",
+    "make_canaries",
     "make_prompts",
     "merge_reviews",
+    "open_canaries",
     "open_index",
     "open_report",
     "open_review",
     "open_store",
     "plan_release",
     "plan_sample",
+    "plant_canaries",
     "propose_labels",
     "review_status",
     "run_audit",

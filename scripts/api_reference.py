@@ -54,6 +54,7 @@ _ORDER = (
         "gating",
         "starting",
         "releasing",
+        "canaries",
     ),
     *("comparing", "history", "runs", "findings", "tables", "encoding", "encoders", "inspecting"),
 )

@@ -13,6 +13,7 @@ from memaudit import __version__, interrupts, memory
 from memaudit.cli import (
     audit,
     calibrate,
+    canary,
     compare,
     dedup,
     embed,
@@ -67,6 +68,7 @@ app.command("info")(inspect.info)
 app.command("verify")(inspect.verify)
 app.command("doctor")(inspect.doctor)
 app.add_typer(calibrate.app, name="calibrate")
+app.add_typer(canary.app, name="canary")
 app.add_typer(encoders.app, name="encoders")
 app.add_typer(plan.app, name="plan")
 app.add_typer(reviews.app, name="reviews")
