@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from memaudit.api.exporting import Export, export, kept
     from memaudit.api.extracting import run_extract
     from memaudit.api.facing import FaceStore, FaceSummary, find_faces, forget_faces, summarise_faces
+    from memaudit.api.filtering import FilterRound, apply_filter, review_filter, train_filter
     from memaudit.api.findings import Findings
     from memaudit.api.gating import GateRun, run_gate, write_policy
     from memaudit.api.history import History, history
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
         sample_findings,
     )
     from memaudit.api.reweighting import run_reweight
-    from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, ReweightRun, open_report
+    from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, FilterRun, ReweightRun, open_report
     from memaudit.api.starting import start_release
     from memaudit.api.stores import MadeStore, embed, import_embeddings, open_store
     from memaudit.api.tables import Table
@@ -65,6 +66,7 @@ _HOMES = {
     "exporting": ("Export", "export", "kept"),
     "extracting": ("run_extract",),
     "facing": ("FaceStore", "FaceSummary", "find_faces", "forget_faces", "summarise_faces"),
+    "filtering": ("FilterRound", "apply_filter", "review_filter", "train_filter"),
     "findings": ("Findings",),
     "gating": ("GateRun", "run_gate", "write_policy"),
     "history": ("History", "history"),
@@ -79,7 +81,7 @@ _HOMES = {
     "review_page": ("ReviewPage", "ReviewStatus", "open_review", "review_status"),
     "reviewing": ("MergedReviews", "WrittenReviews", "convert_reviews", "merge_reviews", "sample_findings"),
     "reweighting": ("run_reweight",),
-    "runs": ("AuditRun", "DedupRun", "ExtractionRun", "ReweightRun", "open_report"),
+    "runs": ("AuditRun", "DedupRun", "ExtractionRun", "FilterRun", "ReweightRun", "open_report"),
     "starting": ("start_release",),
     "stores": ("MadeStore", "embed", "import_embeddings", "open_store"),
     "tables": ("Table",),
@@ -100,6 +102,8 @@ __all__ = [
     "FaceChoices",
     "FaceStore",
     "FaceSummary",
+    "FilterRound",
+    "FilterRun",
     "Findings",
     "GateRun",
     "History",
@@ -118,6 +122,7 @@ __all__ = [
     "Verification",
     "WrittenReviews",
     "allow_hosts",
+    "apply_filter",
     "build_index",
     "calibrate",
     "check_canaries",
@@ -147,6 +152,7 @@ __all__ = [
     "plan_sample",
     "plant_canaries",
     "propose_labels",
+    "review_filter",
     "review_status",
     "run_audit",
     "run_dedup",
@@ -158,6 +164,7 @@ __all__ = [
     "sample_findings",
     "start_release",
     "summarise_faces",
+    "train_filter",
     "verify",
     "write_policy",
 ]

@@ -48,6 +48,7 @@ _ORDER = (
         "page_choices",
         "auditing",
         "extracting",
+        "filtering",
         "looking_up",
         "facing",
         "reviewing",

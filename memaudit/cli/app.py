@@ -33,6 +33,7 @@ from memaudit.cli import (
     reviews,
     reweight,
 )
+from memaudit.cli import filter as filters
 from memaudit.cli import import_embeddings as ready
 from memaudit.cli.console import harmless, print_error
 from memaudit.errors import MemauditError, explaining_imports
@@ -70,6 +71,7 @@ app.command("doctor")(inspect.doctor)
 app.add_typer(calibrate.app, name="calibrate")
 app.add_typer(canary.app, name="canary")
 app.add_typer(encoders.app, name="encoders")
+app.add_typer(filters.app, name="filter")
 app.add_typer(plan.app, name="plan")
 app.add_typer(reviews.app, name="reviews")
 

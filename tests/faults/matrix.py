@@ -36,6 +36,8 @@ INPUTS = {
     "labels": ("labels.csv", "text"),
     "kept": ("kept.txt", "text"),
     "reviews": ("reviews.jsonl", "text"),
+    "filter": ("one", "filter"),
+    "filter-labels": ("filter-labels.csv", "text"),
     "run-file": ("release.toml", "text"),
     "decisions": ("reviews.jsonl", "book"),
     "proposal": ("proposal.csv", "text"),
@@ -100,6 +102,9 @@ COMMANDS = (
     "verify {report}",
     "verify {dedup-report}",
     "faces {training} --out {out}",
+    "filter train {store} --labels {filter-labels} --out {out}/one --sample 4",
+    "filter review {filter} --out {out}/label.html",
+    "filter apply {filter} {store} --out {out} --cut 0.5",
     "calibrate propose {store} --match-from 0.2 --count 24 --out {out}/labels.csv",
     "calibrate fit {labels} --store {labelled-store} --precision 0.5 --out {out}/calibration.toml",
 )
@@ -243,6 +248,7 @@ _FILES = {
     "store": ("store.json", "*.h5"),
     "index": ("index.json", "*.faiss"),
     "run": ("report.json", "decisions.parquet"),
+    "filter": ("filter.json",),
     "export": ("export.json", "plan.json", "*.tar", "shard*.parquet"),
     "weighing": ("report.json", "weights.parquet"),
 }
