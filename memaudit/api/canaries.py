@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.compute as pc
+from msgspec import to_builtins
 
 from memaudit.api.auditing import run_audit
 from memaudit.api.defaults import DEFAULT_ENCODER
@@ -84,9 +85,11 @@ class CanaryCheck:
         return {
             "schema": SCHEMA,
             "register": self.canaries.digest,
-            "audit": self.audit.report.digest,
-            "conclusive": self.audit.conclusive,
-            "generations": self.audit.coverage.measured,
+            "audit": {
+                "digest": self.audit.report.digest,
+                "conclusive": self.audit.conclusive,
+                "coverage": to_builtins(self.audit.coverage),
+            },
             "planted": self.planted.as_dict(),
             "by_copies": [{"copies": each.copies, **each.rate.as_dict()} for each in self.tally.by_copies],
             "by_kind": [{"kind": kind, **rate.as_dict()} for kind, rate in self.tally.by_kind],

@@ -1,7 +1,8 @@
 """A generator for tests: `--jobs FILE --out FOLDER` for many images, or `--prompt TEXT --seed N --out FILE` for one.
 
-Prompts with "copied" give the image of their number in `--training FOLDER` back. Faults: `--fail-once FILE` (breaks down in the
-middle, the first time), `--refuse WORD` (leaves nothing for prompts with it), `--noise` (files that are no images).
+Prompts with "copied" give the image of their number in `--training FOLDER` back. Faults: `--fail-once FILE` (breaks
+down in the middle, the first time), `--refuse WORD` (leaves nothing for prompts with it), `--noise` (files that are no
+images).
 """
 
 import argparse
