@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     )
     from memaudit.api.reweighting import run_reweight
     from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, ReweightRun, open_report
-    from memaudit.api.stores import MadeStore, embed, import_embeddings, open_store
+    from memaudit.api.stores import MadeStore, embed, import_embeddings, merge_stores, open_store
     from memaudit.api.tables import Table
 
 _HOMES = {
@@ -66,7 +66,7 @@ _HOMES = {
     "reviewing": ("MergedReviews", "WrittenReviews", "convert_reviews", "merge_reviews", "sample_findings"),
     "reweighting": ("run_reweight",),
     "runs": ("AuditRun", "DedupRun", "ExtractionRun", "ReweightRun", "open_report"),
-    "stores": ("MadeStore", "embed", "import_embeddings", "open_store"),
+    "stores": ("MadeStore", "embed", "import_embeddings", "merge_stores", "open_store"),
     "tables": ("Table",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
@@ -116,6 +116,7 @@ __all__ = [
     "list_encoders",
     "make_prompts",
     "merge_reviews",
+    "merge_stores",
     "open_index",
     "open_report",
     "open_store",

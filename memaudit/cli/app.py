@@ -25,6 +25,7 @@ from memaudit.cli import (
     index,
     inspect,
     lookup,
+    merge,
     plan,
     prompts,
     reviews,
@@ -46,6 +47,7 @@ app = typer.Typer(
 )
 app.command("embed")(embed.embed)
 app.command("import")(ready.import_)
+app.command("merge")(merge.merge)
 app.command("index")(index.index)
 app.command("dedup")(dedup.dedup)
 app.command("export")(export.export)
