@@ -136,3 +136,15 @@ def test_a_changed_shard_is_no_part(picture_folder: MakeFolder, tmp_path: Path) 
     with pytest.raises(InconclusiveError, match="was changed, or is another one"):
         ma.merge_stores(parts, tmp_path / "merged")
     assert not (tmp_path / "merged" / "store.json").exists()
+
+
+def test_tiles_are_said_to_be_left_and_made_anew(picture_folder: MakeFolder, tmp_path: Path) -> None:
+    folder = picture_folder(4)
+    for part in ("1/2", "2/2"):
+        ma.embed(folder, out=tmp_path / part[0], encoder="thumbnail", part=part, shard_rows=2, tiles=True)
+    merged = ma.merge_stores([tmp_path / "1", tmp_path / "2"], tmp_path / "merged")
+    assert merged.not_read == tuple(f"not taken over: {tmp_path / name / 'tiles'}" for name in "12")
+    again = ma.embed(folder, out=tmp_path / "merged", encoder="thumbnail", shard_rows=2, tiles=True)
+    assert again.digest == merged.digest
+    assert again.tiles is not None
+    assert ma.verify(again).sound
