@@ -32,6 +32,11 @@ def seen() -> bool:
     return _state["seen"]
 
 
+def expected() -> None:
+    """Ctrl-C was what the command waited for: it ended it, and interrupted nothing."""
+    _state["seen"] = False
+
+
 def said() -> None:
     """The line was printed, and the program ends: whoever presses again need not wait for it."""
     _state["said"] = True

@@ -38,6 +38,7 @@ DOCUMENTS = [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), ROOT / "indexes" / "README
 NOT_RUN = {
     "dedup": ["thumbnail has no measured floor, so `--match pixels` has nothing to begin at"],
     "encoders": ["fetches weights from a package registry"],
+    "review": ["it waits for people until Ctrl-C"],
     "faces": ["needs the weights of SFace and pictures of people", "needs a store of faces"],
     "audit-faces": 2 * ["needs the weights of SFace and pictures of people, strangers among them"],
 }

@@ -117,7 +117,7 @@ def findings_part(report: Report, pictures: PagePictures, decisions: Mapping[int
     pictured = _pictured(cards, pictures)
     static = cards[:STATIC]
     named = {path for each in static for path in (each.query_picture, each.reference_picture)}
-    script, digest = script_of("audit.js")
+    script, digest = script_of("viewer.js", "pairs.js", "audit.js")
     kinds = [(kind, heading_of(kind), _ABOUT.get(kind, "")) for kind in dict.fromkeys(each.kind for each in cards)]
     data: PageData = {
         "fields": Card._fields,

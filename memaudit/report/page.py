@@ -33,6 +33,11 @@ def write_page(path: Path, template: str, **values: object) -> None:
     write_text(path, f"{body}<!-- sha256 of all above: {sha256(body.encode()).hexdigest()} -->\n")
 
 
+def text_of(template: str, **values: object) -> str:
+    """A template of this package, filled in."""
+    return _environment().get_template(template).render(**values)
+
+
 def _rendered(path: Path, template: str, values: Mapping[str, object]) -> str:
     from jinja2 import UndefinedError
 
@@ -77,9 +82,11 @@ def _environment() -> jinja2.Environment:
 
 
 @cache
-def script_of(name: str) -> tuple[str, str]:
-    """A script of a page, and the digest by which the page's policy names it: a browser runs no other."""
-    script = resources.files("memaudit.report").joinpath(f"templates/{name}").read_text(encoding="utf-8")
+def script_of(*names: str) -> tuple[str, str]:
+    """The script of a page, of one file or several, and the digest by which the page's policy names it: a browser runs
+    no other."""
+    folder = resources.files("memaudit.report").joinpath("templates")
+    script = "".join(folder.joinpath(name).read_text(encoding="utf-8") for name in names)
     return script, b64encode(sha256(script.encode()).digest()).decode()
 
 

@@ -48,7 +48,7 @@ class Merged:
 
 def merged(reviews: Sequence[Review], digests: tuple[str, ...] = ()) -> Merged:
     """Of what one person says of a pair the latest counts, by `when`, else by the order of the lines. Whoever is unsure
-    abstains where another is not; "accepted" is a copy.
+    abstains where another is not; "accepted" is a copy. Who took a word back has said nothing.
 
     Raises InputError where lines differ in how a pair was drawn.
     """
@@ -83,11 +83,16 @@ def _last_words(reviews: Iterable[Review]) -> tuple[Said, int, int]:
         if earlier is not None:
             repeated += earlier.verdict == review.verdict
             superseded += earlier.verdict != review.verdict
-        of_pair[review.who] = review if earlier is None else _later(earlier, review)
-    return {pair: tuple(of_pair.values()) for pair, of_pair in said.items()}, repeated, superseded
+        of_pair[review.who] = review if earlier is None else later(earlier, review)
+    standing = {pair: tuple(filter(_stands, of_pair.values())) for pair, of_pair in said.items()}
+    return {pair: of_pair for pair, of_pair in standing.items() if of_pair}, repeated, superseded
 
 
-def _later(one: Review, other: Review) -> Review:
+def _stands(review: Review) -> bool:
+    return review.verdict is not Verdict.TAKEN_BACK
+
+
+def later(one: Review, other: Review) -> Review:
     """The later of two by one person; where either does not say when, the one that stands below."""
     if one.when is not None and other.when is not None and one.when > other.when:
         return one

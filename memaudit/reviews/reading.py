@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import IO
 
 from memaudit.errors import InputError
 from memaudit.files import open_regular, reason_of, sha256_of
@@ -41,13 +42,19 @@ def reviews_in(path: Path, what: str = "reviews") -> Iterator[Review]:
     """The lines of a file, one by one. Raises InputError as `read_reviews` does."""
     try:
         with open_regular(path) as handle:
-            for number, row in text_rows(what, str(path), handle):
-                yield _review_of(f"{what} {path}, line {number}", row)
+            yield from reviews_of(path, handle, what)
     except OSError as error:
         raise InputError(f"{what} {path} cannot be read: {reason_of(error)}") from None
 
 
-def _review_of(place: str, row: Row) -> Review:
+def reviews_of(path: Path, handle: IO[bytes], what: str = "reviews") -> Iterator[Review]:
+    """The lines from where the handle of an open file stands. Raises InputError as `read_reviews` does."""
+    for number, row in text_rows(what, str(path), handle):
+        yield review_of(f"{what} {path}, line {number}", row)
+
+
+def review_of(place: str, row: Row) -> Review:
+    """What a line says. Raises InputError, which names the place, for one that cannot be meant."""
     pair, verdict = _pair_of(place, row), _verdict_of(place, row)
     if pair.of_one_file and verdict is Verdict.NO_COPY:
         raise InputError(f"{place}: a file is paired with itself, byte by byte: that cannot be {verdict}")

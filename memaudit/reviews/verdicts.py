@@ -18,6 +18,7 @@ class Verdict(StrEnum):
     NO_COPY = "not a copy"
     ACCEPTED = "accepted"  # a copy that may stay
     UNSURE = "unsure"
+    TAKEN_BACK = "taken back"  # what the same person said before: files are only ever added to
 
 
 class Pair(NamedTuple):

@@ -11,6 +11,7 @@ from memaudit.store.merging import merge
 from memaudit.store.reader import (
     BLOCK_ROWS,
     Block,
+    NamedBlock,
     Store,
     StoredBlock,
     require_current,
@@ -31,6 +32,7 @@ __all__ = [
     "Block",
     "Columns",
     "Manifest",
+    "NamedBlock",
     "Row",
     "Store",
     "StoreWriter",

@@ -431,9 +431,36 @@ def test_groups_are_filtered_and_another_threshold_is_tried(deduped: Path, open_
     assert page.locator(".family figure.out").count() == 9  # all but the three that are kept
 
 
+def test_pairs_of_a_dedup_are_marked_and_the_next_run_follows(
+    deduped: Path, open_page: Opening, tmp_path: Path
+) -> None:
+    """One that was removed is called no copy, by keyboard and in the enlarged pair: saved, fed back, it stays."""
+    page = open_page(deduped)
+    name(page, "A. Auditor")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("j")
+    page.keyboard.press("2")
+    page.locator(".family button.frame").nth(1).click()
+    assert page.locator("#v-title").inner_text().startswith("2 of ")
+    assert page.locator("#v-ids").inner_text().startswith("removed image image-000")
+    page.locator("#v-marks").get_by_role("button", name="copy", exact=True).click()
+    page.keyboard.press("Escape")
+    assert page.locator(".family .said").all_inner_texts()[:2] == ["not a copy (A. Auditor)", "copy (A. Auditor)"]
+    page.reload()
+    assert page.locator("#r-count").inner_text().startswith("2 of ")
+    lines = saved(page)
+    (tmp_path / "reviews.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    store = deduped.parent.parent / "s"
+    ma.run_dedup(store, tmp_path / "again", threshold=0.7, match="none", reviews=[tmp_path / "reviews.jsonl"])
+    dropped = [set((place / "drop.txt").read_text().split()) for place in (deduped.parent, tmp_path / "again")]
+    assert len(dropped[0] - dropped[1]) == 1
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_nothing_on_the_page_of_a_dedup(deduped: Path, open_page: Opening, dark: bool) -> None:
     page = open_page(deduped, dark=dark)
+    assert violations(page) == []
+    page.locator(".family button.frame").first.click()
     assert violations(page) == []
     narrow = open_page(deduped, width=400, dark=dark)
     assert violations(narrow) == []

@@ -14,12 +14,15 @@ from memaudit.folders import sole_writer, sole_writer_of
 OUTPUTS = {"out", "evidence"}  # parameters that name what a command writes
 FILES = {"prompts", "lookup"}  # commands that write a file there, and no folder
 AT_ONCE = {"history"}  # makes one file of what is there already, in one go: who comes last has it whole
+TOGETHER = {"review"}  # several add whole lines to one file: tests/reviews/test_reviews_appending.py
 COMMANDS = {
     "embed": ["{images}", "--encoder", "thumbnail"],
     "import": ["{vectors}", "--ids", "{ids}", "--encoder", "thumbnail", "--threshold", "0.9"],
     "index": ["{store}"],
     "dedup": ["{store}"],
     "prompts": ["{store}"],
+    "run": ["{run}"],
+    "export": ["{store}", "--to", "manifest"],
     "reweight": ["{store}", "--kept", "{kept}"],
     "audit": ["{images}", "--against", "{store}"],
     "extract": ["{images}"],
@@ -40,7 +43,7 @@ def writing_commands() -> dict[str, str]:
 
 
 def test_the_table_has_every_command_that_writes() -> None:
-    assert writing_commands().keys() == COMMANDS.keys() | AT_ONCE
+    assert writing_commands().keys() == COMMANDS.keys() | AT_ONCE | TOGETHER
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"faces"}))
@@ -52,7 +55,8 @@ def test_the_second_is_refused_in_a_line(
     store = make_store(images).folder
     out = tmp_path / "out"
     given = {"images": images, "store": store, "vectors": tmp_path / "v.npy", "ids": tmp_path / "ids.txt"}
-    given["kept"] = tmp_path / "kept.txt"
+    given |= {"kept": tmp_path / "kept.txt", "run": tmp_path / "release.toml"}
+    given["run"].write_text('training = {store = "store"}\ngenerator = {kind = "folder", path = "images"}\n')
     if command == "import":
         import numpy as np
 

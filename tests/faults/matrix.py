@@ -36,6 +36,11 @@ INPUTS = {
     "labels": ("labels.csv", "text"),
     "kept": ("kept.txt", "text"),
     "reviews": ("reviews.jsonl", "text"),
+    "filter": ("one", "filter"),
+    "filter-labels": ("filter-labels.csv", "text"),
+    "run-file": ("release.toml", "text"),
+    "decisions": ("reviews.jsonl", "book"),
+    "proposal": ("proposal.csv", "text"),
     "embeddings": ("embeddings.npy", "binary"),
     "store": ("store", "store"),
     "other-store": ("other-store", "store"),
@@ -81,6 +86,12 @@ COMMANDS = (
     "reviews sample {report} --out {out}/sample.jsonl",
     "reviews convert {accepted} --report {report} --out {out}/reviews.jsonl",
     "reviews convert {ignore} --store {store} --who A --out {out}/reviews.jsonl",
+    "init {out} --training {training} --generations {generations} --yes",
+    "run {run-file} --out {out}",
+    "run {run-file} --dry-run",
+    "review {report} --out {decisions} --status",
+    "review {dedup} --out {decisions} --status",
+    "review {proposal} --out {decisions} --status",
     "compare {report} {baseline}",
     "history {report} {baseline} --out {out}/history.html",
     "info {store}",
@@ -92,6 +103,9 @@ COMMANDS = (
     "verify {report}",
     "verify {dedup-report}",
     "faces {training} --out {out}",
+    "filter train {store} --labels {filter-labels} --out {out}/one --sample 4",
+    "filter review {filter} --out {out}/label.html",
+    "filter apply {filter} {store} --out {out} --cut 0.5",
     "calibrate propose {store} --match-from 0.2 --count 24 --out {out}/labels.csv",
     "calibrate fit {labels} --store {labelled-store} --precision 0.5 --out {out}/calibration.toml",
 )
@@ -235,6 +249,7 @@ _FILES = {
     "store": ("store.json", "*.h5"),
     "index": ("index.json", "*.faiss"),
     "run": ("report.json", "decisions.parquet"),
+    "filter": ("filter.json",),
     "export": ("export.json", "plan.json", "*.tar", "shard*.parquet"),
     "weighing": ("report.json", "weights.parquet"),
 }
@@ -258,12 +273,16 @@ _PICTURES = {
 }
 # One that is absent is begun, and what a killed gate left of a line goes: tests/gate/test_ledger.py has both
 _LEDGER = {**_ANY, **_NO_FILE, **_DAMAGED, **_TEXT, "has a bit flipped": flipped, "is of a newer schema": newer}
+# One that is absent or empty is begun, and what somebody did not finish of a line is left to him
+_BOOK = {**_ANY, **_NO_FILE, **_DAMAGED, **_TEXT}
+_BEGUN = ("is absent", "is empty", "is cut in half")
 FAULTS: dict[str, dict[str, Fault]] = {
     "images": {**_ANY, "is a link to itself": link_to_itself, **_PICTURES},
     "picture": {**_ANY, **_NO_FILE, "is noise": noise, "is cut in half": cut},
     "text": {**_ANY, **_NO_FILE, **_DAMAGED, **_TEXT},
     "binary": {**_ANY, **_NO_FILE, "is noise": noise, "is cut in half": cut, "is a picture": other_kind},
     "ledger": {name: fault for name, fault in _LEDGER.items() if name not in ("is absent", "is cut in half")},
+    "book": {name: fault for name, fault in _BOOK.items() if name not in _BEGUN},
     "report": {**_ANY, **_NO_FILE, **_DAMAGED, **_TEXT, "has a bit flipped": flipped, "is of a newer schema": newer},
     **{
         kind: {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from memaudit.reviews import Drawn, Review, Verdict, json_lines, merged, pair_of, read_reviews, word_of
 from memaudit.reviews.drawing import sample_of
 
-COPY, OTHER, ACCEPTED, UNSURE = Verdict
+COPY, OTHER, ACCEPTED, UNSURE, BACK = Verdict
 AB = pair_of("a" * 64, "b" * 64)
 
 

@@ -1,0 +1,1 @@
+"""Pairs of images shown to people, the most doubtful first, on a page that this machine alone can ask for."""
