@@ -187,7 +187,7 @@ def reconcile(
 def require_distinct(image_ids: Callable[[], Iterable[str]]) -> int:
     """Count image_ids; raise InputError for a repeated one. Called twice if need be. Memory: 8 bytes an id."""
     found = counted(image_ids)
-    if found.repeated:
+    if found.repeated is not None:
         raise InputError(f"image_id {found.repeated!r} occurs twice in the sources: give each image its own id")
     return found.number
 

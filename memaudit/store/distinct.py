@@ -11,10 +11,10 @@ import numpy as np
 
 
 class Counted(NamedTuple):
-    """How many there are; repeated: one that is there twice, "" for none."""
+    """How many there are; repeated: one that is there twice, None where all are told apart."""
 
     number: int
-    repeated: str
+    repeated: str | None
 
 
 def counted(image_ids: Callable[[], Iterable[str]]) -> Counted:
@@ -27,7 +27,7 @@ def counted(image_ids: Callable[[], Iterable[str]]) -> Counted:
             if image_id in seen:
                 return Counted(len(keys), image_id)
             seen.add(image_id)
-    return Counted(len(keys), "")
+    return Counted(len(keys), None)
 
 
 def _short_key(image_id: str) -> int:

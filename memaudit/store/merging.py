@@ -99,7 +99,7 @@ def _require_distinct(stores: Sequence[Store]) -> None:
     def names() -> Iterator[str]:
         return (str(name) for store in stores for columns in store.iter_columns() for name in columns.image_id)
 
-    if twice := counted(names).repeated:
+    if (twice := counted(names).repeated) is not None:
         raise InputError(
             f"image_id {twice!r} is in two of the stores: embed their sources in one call, where names of sources come "
             "first, or give each image its own id in a manifest"
