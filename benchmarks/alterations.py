@@ -14,11 +14,12 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
+from PIL import Image, ImageFilter, ImageOps
 
-from scripts.alterations import WHITE, Rng, read_rgb, stream
+from memaudit.images import alterations
+from memaudit.images.alterations import CAPTIONS, cut, place, write_line
+from scripts.alterations import Rng, read_rgb, stream
 
-CAPTIONS = ("when you see it", "SALE 50% OFF", "me every monday", "photo by anon", "DO NOT COPY", "breaking news")
 LEAST_GROUND = 256  # pixels of the longer side of what a picture is pasted onto
 _LANCZOS = Image.Resampling.LANCZOS
 
@@ -30,20 +31,27 @@ class Beside(NamedTuple):
     grounds: Sequence[Path]
 
 
+Make = Callable[[Image.Image, float, Rng, Beside], Image.Image]
+
+
 class Setting(NamedTuple):
-    make: Callable[[Image.Image, float, Rng, Beside], Image.Image]
+    make: Make
     strength: float
     quality: int = 90
 
 
-def same(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
-    """The picture itself: writing it as JPEG is the alteration."""
-    return image
+def _alone(make: alterations.Alter) -> Make:
+    """One that shows nothing else."""
+
+    def made(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
+        return make(image, strength, rng)
+
+    return made
 
 
-def scaled(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
-    """Both sides times `strength`."""
-    return _scaled(image, strength)
+same, jitter, mirror, crop, text = map(
+    _alone, (alterations.same, alterations.jitter, alterations.mirror, alterations.crop, alterations.caption)
+)
 
 
 def half_jpeg(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
@@ -53,13 +61,9 @@ def half_jpeg(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> 
     return Image.open(encoded).convert("RGB")
 
 
-def crop(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
-    """Exactly `strength` of each side, at a random place."""
-    return image.crop(_cut(image.size, strength, rng))
-
-
-def mirror(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
-    return ImageOps.mirror(image)
+def scaled(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
+    """Both sides times `strength`."""
+    return _scaled(image, strength)
 
 
 def upside_down(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
@@ -72,26 +76,8 @@ def rotate(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Ima
     return image.rotate(angle, Image.Resampling.BICUBIC, expand=True)
 
 
-def jitter(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
-    """Brightness, contrast and saturation by factors in 1 ± `strength`; hue by up to 40 `strength` of 256."""
-    for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
-        image = enhance(image).enhance(float(1 + rng.uniform(-strength, strength)))
-    shift = int(rng.uniform(-strength, strength) * 40)
-    hue, *others = image.convert("HSV").split()
-    turned = hue.point([(level + shift) % 256 for level in range(256)])
-    return Image.merge("HSV", (turned, *others)).convert("RGB")
-
-
 def grey(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
     return image.convert("L").convert("RGB")
-
-
-def text(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
-    """A white caption with a black rim, `strength` of the height, at the top or the bottom."""
-    altered, words = image.copy(), str(rng.choice(CAPTIONS))
-    top = int(image.height * (0.02 if rng.random() < 0.5 else 0.98 - 1.2 * strength))
-    _caption(altered, words, max(10, round(image.height * strength)), top)
-    return altered
 
 
 def emoji(image: Image.Image, strength: float, rng: Rng, beside: Beside) -> Image.Image:
@@ -106,7 +92,7 @@ def emoji_and_text(image: Image.Image, strength: float, rng: Rng, beside: Beside
     altered = image.copy()
     _sticker(altered, round(min(image.size) * strength), rng, beside)
     size, words = max(10, image.height // 10), str(rng.choice(CAPTIONS))
-    _caption(altered, words, size, image.height * (0.02 if rng.random() < 0.5 else 0.86))
+    write_line(altered, words, size, image.height * (0.02 if rng.random() < 0.5 else 0.86))
     return altered
 
 
@@ -227,7 +213,7 @@ def boxes_of(setting: str, size: tuple[int, int], name: str, grounds: int) -> Bo
         return None
     rng = stream(0, name, setting, 0)
     if made.make is crop:
-        return Boxes(ALL, _shares(_cut(size, made.strength, rng), size))
+        return Boxes(ALL, _shares(cut(size, made.strength, rng), size))
     rng.integers(grounds)
     ground, box = _pasted(size, made.strength, rng)
     return Boxes(_shares(box, ground), ALL)
@@ -269,25 +255,11 @@ def _sticker(image: Image.Image, side: int, rng: Rng, beside: Beside) -> None:
     """Lay one of the emoji over it, at a random place."""
     with Image.open(beside.emoji[int(rng.integers(len(beside.emoji)))]) as opened:
         sticker = opened.convert("RGBA").resize((side, side), _LANCZOS)
-    image.paste(sticker, _place(image.size, sticker.size, rng), sticker)
-
-
-def _caption(image: Image.Image, words: str, size: int, top: float) -> None:
-    """White with a black rim, in the middle of the width."""
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(size)
-    left = (image.width - draw.textlength(words, font)) / 2
-    draw.text((left, top), words, WHITE, font, stroke_width=max(1, size // 12), stroke_fill="black")
+    image.paste(sticker, place(image.size, sticker.size, rng), sticker)
 
 
 def _scaled(image: Image.Image, factor: float) -> Image.Image:
     return image.resize((max(1, round(image.width * factor)), max(1, round(image.height * factor))), _LANCZOS)
-
-
-def _cut(size: tuple[int, int], strength: float, rng: Rng) -> tuple[int, int, int, int]:
-    """The box of a part, `strength` of each side, at a random place."""
-    width, height = (max(8, round(side * strength)) for side in size)
-    left, top = _place(size, (width, height), rng)
-    return left, top, left + width, top + height
 
 
 def _pasted(size: tuple[int, int], strength: float, rng: Rng) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
@@ -296,11 +268,5 @@ def _pasted(size: tuple[int, int], strength: float, rng: Rng) -> tuple[tuple[int
     ground = (side, round(side * 0.75))
     factor = min(ground[0] * strength / size[0], ground[1] / size[1])
     width, height = (max(1, round(length * factor)) for length in size)
-    left, top = _place(ground, (width, height), rng)
+    left, top = place(ground, (width, height), rng)
     return ground, (left, top, left + width, top + height)
-
-
-def _place(size: tuple[int, int], part: tuple[int, int], rng: Rng) -> tuple[int, int]:
-    """A random place for a part, wholly within the picture where it fits."""
-    left, top = (int(rng.integers(0, max(1, whole - own + 1))) for whole, own in zip(size, part, strict=True))
-    return left, top

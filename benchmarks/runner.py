@@ -25,6 +25,7 @@ BENCHMARKS: Mapping[str, str] = MappingProxyType(
         "embed": "images/s of `memaudit embed` beside the bare encoder and immaculate; peak memory",
         "export": "time and memory of `memaudit export`; killed half-way and continued; read back and trained on",
         "families": "precision and recall of `memaudit dedup` on families of altered copies",
+        "filters": "labels that a filter takes, whether its intervals hold, and the speed of `filter apply`",
         "faces": "images/s of `memaudit faces` beside OpenCV's own loop; the join of faces beside FAISS",
         "gate": "start-up to verdict of `memaudit gate`",
         "importing": "speed and memory of `memaudit import`, beside np.load and a copy",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from memaudit.api.exporting import Export, export, kept
     from memaudit.api.extracting import run_extract
     from memaudit.api.facing import FaceStore, FaceSummary, find_faces, forget_faces, summarise_faces
+    from memaudit.api.filtering import FilterRound, apply_filter, review_filter, train_filter
     from memaudit.api.findings import Findings
     from memaudit.api.gating import GateRun, run_gate, write_policy
     from memaudit.api.history import History, history
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from memaudit.api.page_choices import PageChoices
     from memaudit.api.planning import SamplePlan, plan_sample
     from memaudit.api.prompting import Prompts, make_prompts
+    from memaudit.api.releasing import ReleaseRun, plan_release, run_release
     from memaudit.api.review_page import ReviewPage, ReviewStatus, open_review, review_status
     from memaudit.api.reviewing import (
         MergedReviews,
@@ -40,7 +42,8 @@ if TYPE_CHECKING:
         sample_findings,
     )
     from memaudit.api.reweighting import run_reweight
-    from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, ReweightRun, open_report
+    from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, FilterRun, ReweightRun, open_report
+    from memaudit.api.starting import start_release
     from memaudit.api.stores import MadeStore, embed, import_embeddings, open_store
     from memaudit.api.tables import Table
 
@@ -54,6 +57,7 @@ _HOMES = {
     "exporting": ("Export", "export", "kept"),
     "extracting": ("run_extract",),
     "facing": ("FaceStore", "FaceSummary", "find_faces", "forget_faces", "summarise_faces"),
+    "filtering": ("FilterRound", "apply_filter", "review_filter", "train_filter"),
     "findings": ("Findings",),
     "gating": ("GateRun", "run_gate", "write_policy"),
     "history": ("History", "history"),
@@ -64,10 +68,12 @@ _HOMES = {
     "page_choices": ("PageChoices",),
     "planning": ("SamplePlan", "plan_sample"),
     "prompting": ("Prompts", "make_prompts"),
+    "releasing": ("ReleaseRun", "plan_release", "run_release"),
     "review_page": ("ReviewPage", "ReviewStatus", "open_review", "review_status"),
     "reviewing": ("MergedReviews", "WrittenReviews", "convert_reviews", "merge_reviews", "sample_findings"),
     "reweighting": ("run_reweight",),
-    "runs": ("AuditRun", "DedupRun", "ExtractionRun", "ReweightRun", "open_report"),
+    "runs": ("AuditRun", "DedupRun", "ExtractionRun", "FilterRun", "ReweightRun", "open_report"),
+    "starting": ("start_release",),
     "stores": ("MadeStore", "embed", "import_embeddings", "open_store"),
     "tables": ("Table",),
 }
@@ -85,6 +91,8 @@ __all__ = [
     "FaceChoices",
     "FaceStore",
     "FaceSummary",
+    "FilterRound",
+    "FilterRun",
     "Findings",
     "GateRun",
     "History",
@@ -94,6 +102,7 @@ __all__ = [
     "PageChoices",
     "Prompts",
     "ProposedPairs",
+    "ReleaseRun",
     "ReviewPage",
     "ReviewStatus",
     "ReweightRun",
@@ -102,6 +111,7 @@ __all__ = [
     "Verification",
     "WrittenReviews",
     "allow_hosts",
+    "apply_filter",
     "build_index",
     "calibrate",
     "compare",
@@ -124,17 +134,22 @@ __all__ = [
     "open_report",
     "open_review",
     "open_store",
+    "plan_release",
     "plan_sample",
     "propose_labels",
+    "review_filter",
     "review_status",
     "run_audit",
     "run_dedup",
     "run_extract",
     "run_gate",
     "run_lookup",
+    "run_release",
     "run_reweight",
     "sample_findings",
+    "start_release",
     "summarise_faces",
+    "train_filter",
     "verify",
     "write_policy",
 ]

@@ -17,6 +17,7 @@ CONFIDENCE = 0.95
 NO_FILE = "0" * 64  # the sha256 of a file that was not read
 Progress = Callable[[str, int, int], None]
 """Called with the stage, the number done and the total (0: unknown)."""
+PLANTED_COPIES = "planted copies: "  # begins the names of their stages
 
 
 def silent(stage: str, done: int, total: int) -> None:

@@ -48,10 +48,13 @@ _ORDER = (
         "page_choices",
         "auditing",
         "extracting",
+        "filtering",
         "looking_up",
         "facing",
         "reviewing",
         "gating",
+        "starting",
+        "releasing",
     ),
     *("comparing", "history", "runs", "findings", "tables", "encoding", "encoders", "inspecting"),
 )

@@ -20,6 +20,7 @@ from benchmarks.statistics import (
     matched,
     nights,
     people,
+    planted,
     rates,
     recalls,
     runs,
@@ -37,6 +38,7 @@ LINES = {
     "nights": nights.figures,
     "matched": matched.figures,
     "sizes": sizes.figures,
+    "planted": planted.figures,
     "people": people.figures,
     "strangers": strangers.figures,
 }

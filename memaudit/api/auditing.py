@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,12 +17,16 @@ from memaudit.api.places import AnyStore, Files, files_of, folder_of, searcher_a
 from memaudit.api.runs import AuditRun, DedupRun, Place
 from memaudit.api.runs_given import table_of
 from memaudit.audit.pairing import Pairer, pairer
+from memaudit.audit.planted import PlantedQueries
+from memaudit.audit.planting import Planting, planting, require_plantable
 from memaudit.audit.prompts import GroupSizes
 from memaudit.audit.results import AuditedModel
-from memaudit.audit.run import AuditOptions
+from memaudit.audit.run import AuditOptions, with_planted
 from memaudit.audit.run import audit as audit_images
 from memaudit.audit.shortfalls import Unseen, Views
 from memaudit.embedding.growth import grown
+from memaudit.embedding.options import EmbedOptions
+from memaudit.encoders.catalog import is_known
 from memaudit.errors import UsageError
 from memaudit.faces.audit import AuditedImages, FaceAuditOptions, audit_faces_alone, audit_faces_beside
 from memaudit.faces.compare import CompareOptions
@@ -28,22 +34,24 @@ from memaudit.faces.results import FaceAudit
 from memaudit.faces.stores import CONTROL, GALLERY, GENERATIONS, FaceEmbedder, require_face_store
 from memaudit.faces.uses import note_use
 from memaudit.files import real, sha256_as_it_is
+from memaudit.images.copy_kinds import copies_for
 from memaudit.images.image_ref import first_frames_line
 from memaudit.images.passed_over import PassedOver
 from memaudit.images.views import views_of
 from memaudit.index import Searcher
 from memaudit.matching.plan import plan_matching
+from memaudit.matching.search import StoredQueries
 from memaudit.matching.windows import Windows
 from memaudit.report.audit import write_audit
 from memaudit.report.faces import FacePart, write_face_audit
 from memaudit.report.forgotten import remove_forgotten
 from memaudit.report.model import DIGEST_OF_MODEL, Report
 from memaudit.report.pages import How
-from memaudit.report.run_folder import keep_for_owner, remove_earlier_pictures
+from memaudit.report.run_folder import PLANTED_PICTURES, keep_for_owner, remove_earlier_pictures
 from memaudit.reviews import read_reviews
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import FACES, Store, require_current
-from memaudit.types import Progress, silent
+from memaudit.types import PLANTED_COPIES, Progress, silent
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,7 @@ class _Asked:
     about_faces: FaceAuditOptions
     encoding: Encoding
     how: How
+    planted: int | None
     progress: Progress
     dedup: str | Path | DedupRun | None = None
 
@@ -111,6 +120,7 @@ def run_audit(
     calibration: str | Path | None = None,
     reviews: Files = (),
     metrics: bool = False,
+    planted: int | None = None,
     model: str | None = None,
     model_digest: str | None = None,
     dedup: str | Path | DedupRun | None = None,
@@ -132,6 +142,8 @@ def run_audit(
     the generations, and a hexadecimal digest of its weights: `run_gate` with a ledger pools the audits of one model.
     dedup: a run of the training set, of which each group is one observation in the tests against held-out images.
     page: where its pictures are, and what it says of the training set and who ran it.
+    planted: altered training images that are searched like generations, so that bounds count what is not detected, 100
+    to 300 by the number of generations (None); 0: bounds are of copies that can be detected.
 
     Raises UsageError for impossible options, InconclusiveError where nothing could be measured.
 
@@ -148,6 +160,7 @@ def run_audit(
     said = read_reviews(reviewed) if (reviewed := files_of(reviews)) else None
     place, how = Place(out), replace(how_to_show(page, against, model), reviews=said)
     with place.running("audit", how.about):
+        require_plantable(planted)
         on_pixels = _require_possible(options, views, control)
         if dedup is not None and control is None:
             raise UsageError("--dedup joins families in the tests against held-out images: give these with --control")
@@ -162,6 +175,7 @@ def run_audit(
             about_faces,
             encoding,
             how,
+            planted,
             progress,
             dedup,
         )
@@ -276,13 +290,38 @@ def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:
         unseen=Unseen(hidden, passed.pictures, passed.unread_line),
         progress=progress,
     )
+    with _planted(asked, queries, references.store, out) as planted:
+        result = with_planted(result, planted, references, views.windows, options, _of_planted(progress))
     result = replace(result, grown=grown(references.store), not_read=_not_read(passed, beside, references.store))
     if table is not None:
         result = replace(result, digests={**result.digests, "dedup groups": sha256_as_it_is(table)})
     references.require_current()
     windows = (of_queries, of_control, views.windows.tiles, views.windows.details)
-    require_current(queries, control, *(each.store for each in windows if each))
+    require_current(queries, control, *planted.stores, *(each.store for each in windows if each))
     return AuditedImages(result, queries, references.store, control)
+
+
+@contextmanager
+def _planted(asked: _Asked, queries: Store, references: Store, out: Path) -> Iterator[PlantedQueries]:
+    """Altered training images, embedded as the generations are; their files are gone afterwards."""
+    encoding, pictures = asked.encoding, out / PLANTED_PICTURES
+    count = copies_for(queries.comparable) if asked.planted is None else asked.planted
+    if not count or not is_known(references.encoder.name):
+        unknown = f"the encoder {references.encoder.name} is none of memaudit's"
+        yield PlantedQueries(Planting(count, why_none=unknown if count else "--planted 0"))
+        return
+    with planting(references, queries, pictures, count, EmbedOptions(workers=encoding.workers)) as made:
+        if not made.copies:
+            yield PlantedQueries(made)
+            return
+        progress = _of_planted(asked.progress)
+        views = encoding.with_views(pictures, asked.views, out / "planted", references, progress)
+        yield PlantedQueries(made, StoredQueries(*views))
+
+
+def _of_planted(progress: Progress) -> Progress:
+    """Stages of planted copies go by a name of their own: they are not those of generations once more."""
+    return lambda stage, done, total: progress(f"{PLANTED_COPIES}{stage}", done, total)
 
 
 def _not_read(passed: PassedOver, beside: PassedOver, references: Store) -> tuple[str, ...]:
@@ -293,6 +332,6 @@ def _not_read(passed: PassedOver, beside: PassedOver, references: Store) -> tupl
 
 def _require_apart(references: Path, out: Path) -> None:
     """The generations are embedded into `out`: not over the training set's own store."""
-    own = ("generations", "control", GENERATIONS, GALLERY, CONTROL)
+    own = ("generations", "control", "planted", GENERATIONS, GALLERY, CONTROL)
     if real(references) in (real(out / name) for name in own):
         raise UsageError(f"--against {references} lies where --out {out} keeps its own stores: choose another --out")

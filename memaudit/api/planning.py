@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 
 from memaudit.api.notebook import card
 from memaudit.errors import UsageError
-from memaudit.statistics import least_drawn
+from memaudit.images.copy_kinds import MOST_COPIES, PLANTED, copies_for
+from memaudit.statistics import Detected, least_drawn, melded_upper
 from memaudit.types import CONFIDENCE
 
 CONTROLS = 100  # families of held-out images, with fewer an audit gives no p-value
@@ -20,11 +21,11 @@ class SamplePlan:
 
     prompts: without a finding; with_one, with_two: with one and with two prompts that do. generations: of all prompts,
     `seeds` each. controls: families of held-out images that an audit needs for any p-value; controls_for_one: for a
-    single generation of its own to stand out. copies: altered training images, all of them found, that show the
-    detection recall `recall`; 0 where every copy is taken to be detected.
+    single generation of its own to stand out. copies: altered training images that the audit plants, of all kinds; of
+    the kind that is found least it finds `recall`.
 
-    >>> ma.plan_sample(0.01).prompts
-    299
+    >>> ma.plan_sample(0.01).prompts, ma.plan_sample(0.01, planted=0).prompts
+    (315, 299)
     """
 
     rate: float
@@ -51,16 +52,19 @@ class SamplePlan:
         return card("memaudit plan sample", f"{self.prompts:,} prompts", cells)
 
 
-def plan_sample(rate: float, *, seeds: int = 1, recall: float = 1.0, confidence: float = CONFIDENCE) -> SamplePlan:
+def plan_sample(
+    rate: float, *, seeds: int = 1, recall: float = 1.0, confidence: float = CONFIDENCE, planted: int | None = None
+) -> SamplePlan:
     """Say how many prompts, generations, held-out images and altered copies it takes, before generating.
 
     rate: the share of prompts that is to be shown as an upper bound. seeds: generations of each prompt; they find more,
-    and take no prompt away. recall: the share of copies that an audit finds; where it is below 1, a bound of all copies
-    takes so many more prompts. Raises UsageError for what cannot be shown.
+    and take no prompt away. recall: the share of copies that an audit finds, of the kind that it finds least. planted:
+    altered training images, None: as many as an audit plants; 0: the recall is taken for known. Raises UsageError for
+    what cannot be shown.
 
     >>> plan = ma.plan_sample(0.001, seeds=4, recall=0.95)
     >>> plan.prompts, plan.generations, plan.copies
-    (3152, 12608, 59)
+    (3336, 13344, 260)
     """
     if not 0 < rate < 1:
         raise UsageError(f"--rate {rate:g} is out of range: expected a share above 0 and below 1, such as 0.1%")
@@ -70,8 +74,13 @@ def plan_sample(rate: float, *, seeds: int = 1, recall: float = 1.0, confidence:
         raise UsageError(f"--seeds {seeds} is out of range: expected at least 1")
     if not 0.5 <= confidence < 1:
         raise UsageError(f"--confidence {confidence:g} is out of range: expected 0.5 to below 1")
-    prompts, with_one, with_two = (least_drawn(rate * recall, count, confidence) for count in range(3))
-    copies = 0 if recall == 1 else math.ceil(math.log(1 - confidence) / math.log(recall))
+    if planted is not None and not 0 <= planted <= MOST_COPIES:
+        raise UsageError(f"--planted {planted} is out of range: expected 0 to {MOST_COPIES:,} altered training images")
+    if planted is None:
+        prompts, copies = _prompts_and_copies(rate, seeds, recall, confidence)
+    else:
+        prompts, copies = _prompts(rate, 0, confidence, recall, planted), planted
+    with_one, with_two = (_prompts(rate, count, confidence, recall, copies) for count in (1, 2))
     alone = math.ceil(round(prompts / LEVEL, 6)) - 1
     return SamplePlan(
         rate,
@@ -86,3 +95,29 @@ def plan_sample(rate: float, *, seeds: int = 1, recall: float = 1.0, confidence:
         max(CONTROLS, alone),
         copies,
     )
+
+
+def _prompts_and_copies(rate: float, seeds: int, recall: float, confidence: float) -> tuple[int, int]:
+    """How many prompts show it with the copies that an audit of so many plants: few plant fewer, which takes more."""
+    prompts = _prompts(rate, 0, confidence, recall, copies_for(0))
+    while (fewer := _prompts(rate, 0, confidence, recall, copies_for(seeds * prompts))) < prompts:
+        if _prompts(rate, 0, confidence, recall, copies_for(seeds * fewer)) > fewer:
+            break
+        prompts = fewer
+    return prompts, copies_for(seeds * prompts)
+
+
+def _prompts(rate: float, count: int, confidence: float, recall: float, copies: int) -> int:
+    if not copies:
+        return least_drawn(rate * recall, count, confidence)
+    planted = copies // len(PLANTED)
+    detected = Detected(math.floor(round(recall * planted, 6)), planted)
+    if not detected.found:
+        raise UsageError(
+            f"{copies:,} altered copies, {planted:,} of a kind, show no --recall of {recall:g}: plant more (--planted)"
+        )
+
+    def upper(found: float, n: float, tail: float) -> float:
+        return melded_upper(found, n, detected, tail)
+
+    return least_drawn(rate, count, confidence, upper)

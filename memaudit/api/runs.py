@@ -27,6 +27,7 @@ from memaudit.report.model import (
     Estimate,
     ExtractionResults,
     FaceAuditResults,
+    FilterResults,
     Rate,
     Recall,
     Redrawn,
@@ -37,7 +38,9 @@ from memaudit.report.page import percent, percent_down, percent_up
 from memaudit.report.run_folder import FACE_CROPS, REPORT, THUMBNAILS, keep_for_owner, running
 from memaudit.report.searched import searched_in
 
-_ANOTHER = "{path} is a report of {kind}, which has no run of its own: expected audit, dedup, extraction or reweight"
+_ANOTHER = (
+    "{path} is a report of {kind}, which has no run of its own: expected audit, dedup, extraction, filter or reweight"
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -211,7 +214,7 @@ class AuditRun(Run):
         rate = self.rate
         if rate is None:
             return ()
-        bounds = f"{percent_down(rate.low)} to {percent_up(rate.high)}"
+        bounds = f"{percent_down(rate.stated.low)} to {percent_up(rate.stated.high)}"
         paired = f"{self.paired.count:,} of {self.paired.n:,}" if self.paired else ""
         return [
             ("rate", f"{percent(rate.value)} ({rate.count:,} of {rate.n:,})"),
@@ -335,6 +338,31 @@ class ExtractionRun(Run):
         return [("prompts", f"{self.rate.count:,} of {self.rate.n:,}")] if self.rate else ()
 
 
+class FilterRun(Run):
+    """What becomes of the images of a store by a filter.
+
+    >>> store = ma.embed("training", out="store", encoder="thumbnail")
+    >>> _ = ma.train_filter(store, {"0000.png": 1, "0001.png": 0}, out="zero", sample=0)
+    >>> run = ma.apply_filter("zero", store, cut=0.5)
+    >>> run.results.decided.kept + run.results.decided.dropped
+    12
+    """
+
+    @property
+    def results(self) -> FilterResults | None:
+        """Every figure; None for a run that could not decide anything."""
+        return self.report.results if isinstance(self.report.results, FilterResults) else None
+
+    @property
+    def decisions(self) -> Table:
+        """One row for each image: keep, drop or undecided, its probability, and why."""
+        return self.table("decisions")
+
+    def _cells(self) -> Cells:
+        found = self.results
+        return [("dropped", f"{found.decided.dropped:,}"), ("kept", f"{found.decided.kept:,}")] if found else ()
+
+
 class ReweightRun(Run):
     """Weights that undo what a filter shifts.
 
@@ -375,12 +403,13 @@ _KINDS: dict[str, type[Run]] = {
     "audit": AuditRun,
     "dedup": DedupRun,
     "extraction": ExtractionRun,
+    "filter": FilterRun,
     "reweight": ReweightRun,
 }
 
 
 def open_report(path: str | Path) -> Run:
-    """What a run wrote: an AuditRun, DedupRun, ExtractionRun or ReweightRun, equal to what the function returned.
+    """What a run wrote: a run of its kind, an AuditRun or DedupRun, say, equal to what the function returned.
 
     path: the run's folder, or its report.json. Raises InputError for a report that is not sound.
 

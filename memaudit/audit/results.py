@@ -123,6 +123,47 @@ class Extrapolated:
     next_seed: float | None
 
 
+class PlantedKind(NamedTuple):
+    """found: copies altered in this way that were found, of those with content; None: of this kind none can be made, so
+    nothing is known of it."""
+
+    kind: str
+    found: Rate | None
+
+
+@dataclass(frozen=True)
+class Planted:
+    """What an audit found of altered training images. asked: copies wanted; images: training images that they are of.
+    unreadable: training images whose file could not be read for it. why_none: why there are no copies."""
+
+    asked: int
+    images: int = 0
+    kinds: tuple[PlantedKind, ...] = ()
+    unreadable: int = 0
+    why_none: str = ""
+
+
+@dataclass(frozen=True)
+class AllCopies:
+    """Bounds of a rate of all copies, detected or not, if they are no harder to find than planted ones of this kind,
+    the hardest; the lower end is that of the easiest."""
+
+    kind: str
+    low: float
+    high: float
+    upper: float
+    confidence: float
+
+
+class OfAllCopies(NamedTuple):
+    """What the rates of an audit say of all copies; None: unknown, or there is no such rate."""
+
+    searched: AllCopies | None = None
+    paired: AllCopies | None = None
+    returned: AllCopies | None = None
+    weighted: AllCopies | None = None
+
+
 @dataclass(frozen=True)
 class ByPrompt:
     """What prompts gave back: the unit that is drawn, where several generations are of one prompt.
@@ -293,8 +334,8 @@ class AuditResult:
     counted: for each row whether `searched` counts it. reference_views: what was searched of the training images.
     grown: what the training set's sources hold by now and its store does not, in a sentence. not_read: what was not
     looked at of generations, held-out and training images, a sentence for each kind. by_prompt: None where no prompt is
-    known. stores: that were read. calibrated: by which calibration threshold and cut were settled. model: None where
-    nobody named it.
+    known. stores: that were read. calibrated: by which calibration threshold and cut were settled. planted: None where
+    there was no such step; all_copies: what they make of the rates. model: None where nobody named it.
     """
 
     encoder: EncoderSpec
@@ -330,6 +371,8 @@ class AuditResult:
     by_prompt: ByPrompt | None = None
     stores: tuple[Store, ...] = ()
     calibrated: Calibrated | None = None
+    planted: Planted | None = None
+    all_copies: OfAllCopies | None = None
     redrawn: Redrawn | None = None
     no_redrawn: str = ""
     model: AuditedModel | None = None

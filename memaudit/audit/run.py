@@ -18,6 +18,7 @@ from memaudit.audit.neighbour_ratio import neighbour_ratios
 from memaudit.audit.own_images import Given, measure_own_images
 from memaudit.audit.paired import Paired, compare_pairs, paired_rate
 from memaudit.audit.pairing import Prompted, unknown_images
+from memaudit.audit.planted import PlantedQueries, of_all_copies, planted_found
 from memaudit.audit.prompts import GroupSizes
 from memaudit.audit.redrawn import Drawn, measure_redrawn, nearest_held_out
 from memaudit.audit.repeats import Digests, draws_of, files_of, one_of_each, one_of_each_file, picture_digests
@@ -174,6 +175,25 @@ def audit(
         *unread_files(unseen, result.made.total, options.max_unmeasured),
     )
     return replace(result, inconclusive=reasons)
+
+
+def with_planted(
+    result: AuditResult,
+    planted: PlantedQueries,
+    references: Searcher,
+    windows: Windows,
+    options: AuditOptions,
+    progress: Progress = silent,
+) -> AuditResult:
+    """What the audit detects of altered training images, which go the way of generations and count nowhere; no prompt
+    names an image for them. windows, options: those of the audit. Memory: as of an audit of so many generations."""
+    way, found = _Way.of(references, windows, result.threshold, options, progress), None
+    if planted.queries is not None:
+        decided = way.decide(search(planted.queries, way.scope, None, progress), planted.queries)
+        found = decided.candidates.picked(decided.places_of_matches())
+    detected = planted_found(planted, found, references.store, result.threshold)
+    stores = (*result.stores, *planted.stores)
+    return replace(result, planted=detected, all_copies=of_all_copies(result, detected), stores=stores)
 
 
 def _found(queries: StoredQueries, pairing: Mapping[str, Prompted], way: _Way, neighbours: int) -> _Found:

@@ -27,10 +27,12 @@ from memaudit.cli import (
     lookup,
     plan,
     prompts,
+    release,
     review,
     reviews,
     reweight,
 )
+from memaudit.cli import filter as filters
 from memaudit.cli import import_embeddings as ready
 from memaudit.cli.console import harmless, print_error
 from memaudit.errors import MemauditError, explaining_imports
@@ -45,6 +47,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Memorization and regurgitation audit for image generators: dedup a training set, audit and gate a model",
 )
+app.command("init")(release.init)
+app.command("run")(release.run)
 app.command("embed")(embed.embed)
 app.command("import")(ready.import_)
 app.command("index")(index.index)
@@ -65,6 +69,7 @@ app.command("verify")(inspect.verify)
 app.command("doctor")(inspect.doctor)
 app.add_typer(calibrate.app, name="calibrate")
 app.add_typer(encoders.app, name="encoders")
+app.add_typer(filters.app, name="filter")
 app.add_typer(plan.app, name="plan")
 app.add_typer(reviews.app, name="reviews")
 

@@ -30,7 +30,7 @@ from memaudit.cli.options import (
     Workers,
     renamed,
 )
-from memaudit.cli.stages import audit_stages
+from memaudit.cli.stages import audit_stages, faces_stages
 
 if TYPE_CHECKING:
     from memaudit.api.runs import AuditRun
@@ -64,6 +64,14 @@ ViewsChoice = Annotated[
         "--views",
         help="Also search with parts or turns of each generation: none, flips, tiles or all.",
         show_default=DEFAULT_VIEWS,
+    ),
+]
+Planted = Annotated[
+    int | None,
+    typer.Option(
+        "--planted",
+        help="Altered training images, searched like generations: how much is detected? 0: none.",
+        show_default="100 to 300, by the number of generations",
     ),
 ]
 Neighbours = Annotated[int, typer.Option("--neighbours", min=1, help="Matches kept for each generation.")]
@@ -122,6 +130,7 @@ def audit(
     verify: OldMatch = None,
     verify_from: OldMatchFrom = None,
     metrics: WithMetrics = False,
+    planted: Planted = None,
     model: Model = None,
     model_digest: ModelDigest = None,
     dedup: DedupRun = None,
@@ -152,7 +161,9 @@ def audit(
     from memaudit.api.auditing import Encoding, FaceChoices, PageChoices, run_audit
 
     people = face_store, control_faces, face_encoder, face_false_matches, identity, tuple(faces_by or ()), save_crops
-    with (console := Console(as_json, quiet)).progress(audit_stages(control)) as progress:
+    sets = faces * (1 + (face_store is None) + bool(control or control_faces))
+    plan = audit_stages(control, planted != 0, views != "none", "none" not in (match, verify), sets)
+    with (console := Console(as_json, quiet)).progress(plan, faces_stages(control or control_faces)) as progress:
         run = run_audit(
             generations,
             against,
@@ -169,6 +180,7 @@ def audit(
             calibration=calibration,
             reviews=reviews or (),
             metrics=metrics,
+            planted=planted,
             model=model,
             model_digest=model_digest,
             dedup=dedup,

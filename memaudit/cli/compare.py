@@ -40,7 +40,7 @@ def _lines(compared: Compared) -> Iterator[str]:
             (f"{found.unit} measured", *(f"{rate.coverage.measured:,} of {rate.coverage.total:,}" for rate in rates)),
             ("that gave a training image back", *(f"{rate.count:,}" for rate in rates)),
             ("rate", *("not measured" if rate.value is None else f"{rate.value:.4%}" for rate in rates)),
-            ("95 % interval", *(f"{rate.low:.4%} to {rate.high:.4%}" for rate in rates)),
+            ("95 % interval, of detectable copies", *(f"{rate.low:.4%} to {rate.high:.4%}" for rate in rates)),
         ]
     )
     rise = found.rise

@@ -59,16 +59,16 @@ class Console:
             _print("\n".join(lines))
 
     @contextmanager
-    def progress(self, plan: Sequence[str] = ()) -> Iterator[Progress]:
+    def progress(self, plan: Sequence[str] = (), otherwise: Sequence[str] = ()) -> Iterator[Progress]:
         """Numbered stages, the share of all and the time left, on stderr: a bar, or where that is no terminal a line
-        each `EACH` seconds. plan: the stages that the run is expected to go through."""
+        each `EACH` seconds. plan, otherwise: the stages that the run is expected to go through."""
         if self.quiet or sys.stderr is None:
             yield silent
         elif not sys.stderr.isatty():
-            yield _in_lines(Stages(plan))
+            yield _in_lines(Stages(plan, otherwise))
         else:
             with _bar() as show:
-                stages = Stages(plan)
+                stages = Stages(plan, otherwise)
                 yield lambda stage, done, total: show(stages.at(stage, done, total))
 
 

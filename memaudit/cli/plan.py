@@ -25,7 +25,16 @@ Rate = Annotated[
 ]
 Seeds = Annotated[int, typer.Option("--seeds", help="Generations of each prompt.")]
 Recall = Annotated[
-    float, typer.Option("--recall", parser=share, metavar="SHARE", help="Share of copies that an audit finds.")
+    float,
+    typer.Option("--recall", parser=share, metavar="SHARE", help="Share of the hardest copies that is found."),
+]
+Planted = Annotated[
+    int | None,
+    typer.Option(
+        "--planted",
+        help="Altered copies that the audit plants; 0: the recall is taken for known.",
+        show_default="as many as audit plants",
+    ),
 ]
 Confidence = Annotated[
     float, typer.Option("--confidence", parser=share, metavar="SHARE", help="Of the one-sided upper bound.")
@@ -43,6 +52,7 @@ def sample(
     seeds: Seeds = 1,
     recall: Recall = 1.0,
     confidence: Confidence = 0.95,
+    planted: Planted = None,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
@@ -50,13 +60,13 @@ def sample(
     """Say how many prompts, generations, held-out images and altered copies show a rate."""
     from memaudit.api.planning import plan_sample
 
-    found = plan_sample(rate, seeds=seeds, recall=recall, confidence=confidence)
+    found = plan_sample(rate, seeds=seeds, recall=recall, confidence=confidence, planted=planted)
     rows = [
         ("prompts, if none gives an image back", f"{found.prompts:,}"),
         ("prompts, if one does, or two", f"{found.with_one:,}, {found.with_two:,}"),
         (f"generations, {seeds:,} of each prompt", f"{found.generations:,}"),
         ("held-out images, of as many families", f"{found.controls:,}"),
         ("held-out images, for one generation alone to stand out", f"{found.controls_for_one:,}"),
-        *([("altered copies, all found, that show the recall", f"{found.copies:,}")] if found.copies else []),
+        ("altered copies that the audit plants", f"{found.copies:,}"),
     ]
     Console(as_json, quiet).result(found.as_dict(), table(rows))

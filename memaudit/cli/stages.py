@@ -7,15 +7,35 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-_WEIGHTS = {"embedding": 8.0, "comparing pixels": 8.0, "searching with views": 4.0}  # the others: 1
+from memaudit.types import PLANTED_COPIES
+
+_WEIGHTS = {"embedding": 8.0, "finding faces": 8.0, "comparing pixels": 8.0, "searching with views": 4.0}  # others: 1
+_OF_PLANTED = 0.2  # times the weight of the same stage of generations: they are few beside so many that take long
+_SEARCHING_FACES = "searching the training faces"
 _SURE_FROM = 0.02  # of all: before that nothing is said of the time left
 _SURE_AFTER = 2.0  # seconds
 
 
-def audit_stages(control: object) -> tuple[str, ...]:
-    """Those of an audit: the held-out images go through all that the generations go through."""
-    search = ("searching the training set", "searching with views", "comparing pixels")
-    return ("embedding", *(2 if control else 1) * search)
+def audit_stages(
+    control: object, planted: bool = True, views: bool = True, pixels: bool = True, faces: int = 0
+) -> tuple[str, ...]:
+    """Those of an audit of images: the held-out ones go through all that the generations go through, and planted
+    copies through what makes copies of them. faces: in how many sets these are looked for."""
+    search = (
+        "searching the training set",
+        *(("searching with views",) if views else ()),
+        *(("comparing pixels",) if pixels else ()),
+    )
+    anew = ("looking for pictures drawn anew",) if pixels else ()
+    sides = 2 if control else 1
+    copies = tuple(f"{PLANTED_COPIES}{stage}" for stage in ("embedding", *search)) if planted else ()
+    people = (*faces * ("finding faces",), _SEARCHING_FACES) if faces else ()
+    return (*sides * ("embedding",), *sides * (*search, *anew), *copies, *people)
+
+
+def faces_stages(control: object) -> tuple[str, ...]:
+    """Those of an audit of faces alone."""
+    return (*(2 if control else 1) * ("finding faces",), _SEARCHING_FACES)
 
 
 def dedup_stages(against: object, exhaustive: object) -> tuple[str, ...]:
@@ -70,9 +90,11 @@ def spoken(seconds: float) -> str:
 @dataclass
 class Stages:
     """A run that is looked at. plan: the stages it is expected to go through, in order and some of them again; those
-    that it leaves out are taken out, and others are put in when they come."""
+    that it leaves out are taken out, and others are put in when they come. otherwise: the plan of a run that begins
+    with the first stage of this one: of what is to be done nobody knows before something is opened."""
 
     plan: Sequence[str] = ()
+    otherwise: Sequence[str] = ()
     clock: Callable[[], float] = time.monotonic
     _ahead: list[str] = field(init=False)
     _past: list[str] = field(default_factory=list, init=False)
@@ -100,11 +122,20 @@ class Stages:
         return Standing(number, stages, stage, done, total, share, left, rate)
 
     def _enter(self, stage: str, now: float) -> None:
-        if stage in self._ahead:
-            self._ahead = self._ahead[self._ahead.index(stage) + 1 :]
+        if not self._past and stage in self.otherwise[:1]:
+            self._ahead = list(self.otherwise)
+        planned = stage if stage in self._ahead else _stands_for(stage)
+        if planned in self._ahead:
+            self._ahead = self._ahead[self._ahead.index(planned) + 1 :]
         self._past.append(stage)
         self._entered = now
 
 
+def _stands_for(stage: str) -> str:
+    """What is planned where this comes in its place: what is embedded already is looked at alone."""
+    return stage.replace("checking what is there", "embedding")
+
+
 def _weight(stage: str) -> float:
-    return _WEIGHTS.get(stage, 1.0)
+    same = stage.removeprefix(PLANTED_COPIES)
+    return _WEIGHTS.get(same, 1.0) * (1.0 if same == stage else _OF_PLANTED)

@@ -64,6 +64,35 @@ def load_clip(arch: str, tag: str, device: str, allow_unverified: bool) -> Torch
     return TorchEncoder(spec, prepare, model.encode_image, on, _side(model.visual.preprocess_cfg))
 
 
+def embed_text(spec: EncoderSpec, text: str, tag: str = "") -> NDArray[np.float32]:
+    """The unit embedding (dim,) of a text, by the text tower of the encoder of a store. tag: a file of its weights,
+    where the store was made with one.
+
+    Raises UsageError where the encoder has none, InputError for other weights than those of the store.
+    """
+    family, _, rest = spec.name.partition(":")
+    arch, _, named = rest.partition("/")
+    if family != "open_clip":
+        raise UsageError(f"encoder {spec.name} knows no text: --text needs a store by open_clip")
+    if not (tag or named):
+        raise UsageError(f"the store was made with a file of weights for {arch}: name it by --text-weights")
+    found = find_clip(arch, tag or named)
+    sha256 = weights.digest(found.path)
+    if sha256 != spec.weights_sha256:
+        raise InputError(
+            f"{found.path} has sha256 {sha256[:12]}…, the store was made with {spec.weights_sha256[:12]}…: a text and "
+            "pictures are compared by one model"
+        )
+    import open_clip
+    import torch
+
+    with weights.loading(found.path, sha256):
+        model, _ = _create(arch, found, "cpu")
+    with torch.no_grad():
+        embedding = model.encode_text(open_clip.get_tokenizer(arch)([text]))[0].float().numpy()
+    return np.asarray(embedding / np.linalg.norm(embedding), np.float32)
+
+
 def find_clip(arch: str, tag: str) -> ClipWeights:
     """The weights file of a tag, downloaded by open_clip if need be, or the local file that `tag` names."""
     open_clip = require("open_clip", f"encoder open_clip:{arch}")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from memaudit.filters.logistic import Logistic, fit_logistic
 from memaudit.filters.selection import Selection
 from memaudit.store import Store
-from memaudit.types import Float64, Int64, Progress
+from memaudit.types import Float32, Float64, Int64, Progress
 
 FOLDS = 5
 MOST_FITTED = 20_000  # images of either kind
@@ -25,7 +25,7 @@ def scores_of(store: Store, chosen: Selection, seed: int, progress: Progress) ->
     fold = folds_of(chosen.family, seed)
     fitted = _drawn(chosen.kept, seed)
     place = np.flatnonzero(fitted)
-    vectors = store.embeddings(chosen.rows[place]).astype(np.float64)
+    vectors = store.embeddings(chosen.rows[place])
     share = np.array([fitted[chosen.kept == kept].mean() for kept in (False, True)])
     counts = 1 / share[chosen.kept[place].astype(int)]
     labels, own = chosen.kept[place].astype(np.float64), fold[place]
@@ -40,7 +40,7 @@ def scores_of(store: Store, chosen: Selection, seed: int, progress: Progress) ->
     return result
 
 
-def cross_fitted(features: Float64, labels: Float64, counts: Float64, fold: Int64) -> list[Logistic]:
+def cross_fitted(features: Float32, labels: Float64, counts: Float64, fold: Int64) -> list[Logistic]:
     """For each fold a classifier that is fitted on the others, with the ridge that tells most on the first one."""
     ridge = min(
         _RIDGES, key=lambda each: _loss(_without(0, features, labels, counts, fold, each), 0, features, labels, fold)
@@ -48,16 +48,16 @@ def cross_fitted(features: Float64, labels: Float64, counts: Float64, fold: Int6
     return [_without(one, features, labels, counts, fold, ridge) for one in range(FOLDS)]
 
 
-def _without(one: int, features: Float64, labels: Float64, counts: Float64, fold: Int64, ridge: float) -> Logistic:
+def _without(one: int, features: Float32, labels: Float64, counts: Float64, fold: Int64, ridge: float) -> Logistic:
     others = fold != one
     if len(np.unique(labels[others])) < 2:  # so few are of one kind that they are all in this fold
         return Logistic(np.zeros(features.shape[1]), 0.0)
-    return fit_logistic(features[others], labels[others], counts[others], ridge)
+    return fit_logistic(features[others].astype(np.float64), labels[others], counts[others], ridge)
 
 
-def _loss(model: Logistic, one: int, features: Float64, labels: Float64, fold: Int64) -> float:
+def _loss(model: Logistic, one: int, features: Float32, labels: Float64, fold: Int64) -> float:
     own = fold == one
-    logits = model.logits(features[own])
+    logits = model.logits(features[own].astype(np.float64))
     return float((np.logaddexp(0, logits) - labels[own] * logits).sum())
 
 

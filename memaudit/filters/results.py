@@ -98,8 +98,4 @@ class Reweighted:
     @property
     def at_limit(self) -> int:
         """Kept images that weigh as much as they may."""
-        return int((self.weight >= self.weight.max() * (1 - 1e-9)).sum()) if self._is_bounded else 0
-
-    @property
-    def _is_bounded(self) -> bool:
-        return bool(self.weight.max() >= self.options.max_weight * (1 - 1e-3))
+        return int((self.weight >= self.options.max_weight * (1 - 1e-3)).sum())

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.sparse import csr_array, hstack
 
 from memaudit.errors import UsageError
-from memaudit.filters.balance import fit_balance
+from memaudit.filters.balance import fit_balance, linear
 from memaudit.filters.propensity import Kept, scores_of, told_apart
 from memaudit.filters.results import DEFAULTS, Reweighted, ReweightOptions
 from memaudit.filters.selection import Selection
 from memaudit.filters.shares import shares_of
 from memaudit.filters.values import clusters_of, read_values
 from memaudit.store import IMAGES, Store
-from memaudit.types import Float64, Int64, Progress, silent
+from memaudit.types import Float64, Progress, silent
 
 LEAST_KEPT = 5  # images that are left of a value, for weights to rest on them
 LEAST_FOR_SCORES = 50  # images of either kind, for a classifier of what they show
@@ -31,10 +33,9 @@ def reweight(
     clusters = None if options.clusters == 0 else clusters_of(store, chosen, options.clusters, options.seed, progress)
     values = read_values(store, chosen, clusters, progress)
     score = _scores(store, chosen, options.seed, progress)
-    columns = [values.of[:, _supported(values.of, chosen.kept)]]
-    if score is not None:
-        columns.append(_tenths(score))
-    weight, beyond = _weights(csr_array(hstack(columns)), chosen.kept, options.max_weight)
+    parts = [_supported(values.of, chosen.kept), *([] if score is None else [_tenths(score)])]
+    weight, beyond = _weights(parts, chosen.kept, options.max_weight)
+    del parts
     told = None
     if score is not None:
         plain = np.ones(len(weight))
@@ -64,9 +65,10 @@ def _scores(store: Store, chosen: Selection, seed: int, progress: Progress) -> F
     return scores_of(store, chosen, seed, progress)
 
 
-def _supported(values: csr_array, kept: Kept) -> Int64:
-    """Places of the values of which enough is left."""
-    return np.flatnonzero(np.asarray(values[kept].sum(axis=0)).ravel() >= LEAST_KEPT)
+def _supported(values: csr_array, kept: Kept) -> csr_array:
+    """The values of which enough is left."""
+    enough = np.asarray(values.T @ kept.astype(np.float64)) >= LEAST_KEPT
+    return values if enough.all() else csr_array(values[:, np.flatnonzero(enough)])
 
 
 def _tenths(score: Float64) -> csr_array:
@@ -80,10 +82,10 @@ def _tenths(score: Float64) -> csr_array:
     return csr_array(hstack([tenth, csr_array(((score - score.mean()) / max(score.std(), 1e-9))[:, None])]))
 
 
-def _weights(values: csr_array, kept: Kept, max_weight: float) -> tuple[Float64, float]:
+def _weights(parts: Sequence[csr_array], kept: Kept, max_weight: float) -> tuple[Float64, float]:
     """The weights (n,), and the share of all images that would take a larger one."""
-    balance = fit_balance(values, kept, max_weight * len(kept) / int(kept.sum()))
-    raw = balance.weights(np.asarray(values @ balance.coefficients))
+    balance = fit_balance(parts, kept, max_weight * len(kept) / int(kept.sum()))
+    raw = balance.weights(linear(parts, balance.coefficients))
     beyond = float((raw >= balance.most * (1 - 1e-9)).mean())
     raw = np.where(kept, raw, 0.0)
-    return raw * (int(kept.sum()) / raw.sum()), beyond
+    return np.minimum(raw * (int(kept.sum()) / raw.sum()), max_weight), beyond  # they may add up to a little too much

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,8 @@ CLUSTER = "cluster"
 IMAGES_PER_CLUSTER, MOST_CLUSTERS = 500, 256
 _FITTED = 65_536  # images that clusters are fitted on, at most
 _BATCH = 16_384
+_AT_ONCE = 65_536
+_SUMS, _TOTALS = 11, 6
 _NAMED_BY = 3  # captions nearest to the middle
 
 
@@ -61,7 +64,9 @@ def read_values(store: Store, chosen: Selection, clusters: Clusters | None, prog
     held = np.flatnonzero(np.asarray(whole.sum(axis=0)).ravel() >= MIN_SUPPORT)
     names = list(codes.codes)
     note = "" if "" in notes else min(notes, default="")
-    return Values(csr_array(whole[:, held]), [names[i] for i in held], dict(sorted(codes.left_out.items())), note)
+    if len(held) < len(names):
+        whole = csr_array(whole[:, held])
+    return Values(whole, [names[i] for i in held], dict(sorted(codes.left_out.items())), note)
 
 
 def clusters_of(store: Store, chosen: Selection, count: int | None, seed: int, progress: Progress) -> Clusters | None:
@@ -99,23 +104,45 @@ def _names(store: Store, sample: Int64, vectors: Float32, centroids: Float32) ->
 def sums_of(values: csr_array, kept: Float64, family: Int64) -> tuple[Sums, Sums, Float64]:
     """The sums of each value's images over families, and those of all other images, as `ValueCounter` has them; and of
     what the kept ones of a family weigh with a value, times what all of them weigh, (v,). kept (n,): weights, 0 of what
-    was not kept."""
-    size = int(family.max(initial=-1)) + 1
-    shape = (size, len(family))
-    member = csr_array((np.ones(len(family)), (family, np.arange(len(family)))), shape=shape)
-    n, k = csr_array(member @ values), csr_array(member @ (diags_array(kept) @ values))
-    all_n, all_k = (np.asarray(member @ each) for each in (np.ones(len(family)), kept))
-    inside = Sums(_sum(n), _sum(k), _sum(n * n), _sum(n * k), _sum(k * k), _sum(_there(n)))
-    n_all_n, n_all_k, k_all_n, k_all_k = (np.asarray(each @ one) for each in (n.T, k.T) for one in (all_n, all_k))
+    was not kept. Memory: `_AT_ONCE` images, with their families."""
+    order = np.argsort(family, kind="stable")
+    starts = np.flatnonzero(np.diff(family[order], prepend=-1))
+    cuts: list[int] = []
+    if len(order):
+        first = np.searchsorted(starts, np.arange(0, len(order), _AT_ONCE), "right") - 1
+        cuts = np.unique(starts[first]).tolist()
+    found = np.zeros((_SUMS, values.shape[1]))
+    totals = np.zeros(_TOTALS)
+    for low, high in pairwise([*cuts, len(order)]):
+        rows = order[low:high]
+        found_here, totals_here = _of_families(values[rows], kept[rows], family[rows])
+        found += found_here
+        totals += totals_here
+    n, k, nn, nk, kk, families, n_all_n, n_all_k, k_all_n, k_all_k, whole = found
+    all_n, all_k, all_nn, all_nk, all_kk, every = totals
+    inside = Sums(n, k, nn, nk, kk, families)
     outside = Sums(
-        n=len(family) - inside.n,
-        k=kept.sum() - inside.k,
-        nn=all_n @ all_n - 2 * n_all_n + inside.nn,
-        nk=all_n @ all_k - n_all_k - k_all_n + inside.nk,
-        kk=all_k @ all_k - 2 * k_all_k + inside.kk,
-        families=size - _whole(n, all_n),
+        n=all_n - n,
+        k=all_k - k,
+        nn=all_nn - 2 * n_all_n + nn,
+        nk=all_nk - n_all_k - k_all_n + nk,
+        kk=all_kk - 2 * k_all_k + kk,
+        families=every - whole,
     )
     return inside, outside, k_all_k
+
+
+def _of_families(values: csr_array, kept: Float64, family: Int64) -> tuple[Float64, Float64]:
+    """Sums of each value (11, v), and of all (6,), of whole families."""
+    label = np.unique(family, return_inverse=True)[1]
+    member = csr_array((np.ones(len(label)), (label, np.arange(len(label)))))
+    n, k = csr_array(member @ values), csr_array(member @ (diags_array(kept) @ values))
+    all_n, all_k = np.asarray(member @ np.ones(len(label))), np.asarray(member @ kept)
+    crossed = [np.asarray(each.T @ one) for each in (n, k) for one in (all_n, all_k)]
+    of_values = [_sum(n), _sum(k), _sum(n * n), _sum(n * k), _sum(k * k), _sum(_there(n)), *crossed, _whole(n, all_n)]
+    return np.array(of_values), np.array(
+        [all_n.sum(), all_k.sum(), all_n @ all_n, all_n @ all_k, all_k @ all_k, len(all_n)]
+    )
 
 
 def _sum(each: csr_array) -> Float64:

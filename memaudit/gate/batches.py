@@ -12,6 +12,7 @@ from typing import NamedTuple
 from msgspec import UNSET, to_builtins
 
 from memaudit.files import canonical, digest_of
+from memaudit.gate.detection import Detection, detection_of
 from memaudit.gate.findings import Finding
 from memaudit.gate.policy import AuditPolicy
 from memaudit.gate.provenance import identity_of
@@ -24,7 +25,8 @@ class Batch(NamedTuple):
     """The prompts of one audit that can be pooled with those of others, or why they cannot.
 
     method: what counts as a match, as a digest. seeds: the fewest of a prompt. prompts, found: digests; unknown: how
-    many have none. accepted: those of which a person accepted every match, and until when.
+    many have none. accepted: those of which a person accepted every match, and until when. detection: of the audit, or
+    why the policy's is not known.
     """
 
     report: str
@@ -36,12 +38,13 @@ class Batch(NamedTuple):
     found: frozenset[str] = frozenset()
     unknown: int = 0
     accepted: Mapping[str, date] = {}
+    detection: Detection | str = Detection({})
 
 
 def batch_of(report: Report, results: AuditResults, findings: Sequence[Finding], policy: AuditPolicy) -> Batch:
     """Raises ValueError for outcomes that cannot be."""
     model = results.model or None
-    batch = Batch(report.digest, _method(report, results), model)
+    batch = Batch(report.digest, _method(report, results), model, detection=detection_of(results, policy))
     prompts, outcomes = results.by_prompt or None, results.outcomes
     why = _why_alone(report, results, prompts, policy)
     named = outcomes.by_prompt or None if outcomes else None

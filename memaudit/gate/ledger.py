@@ -25,8 +25,9 @@ _Day = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\d$")]
 
 
 class Fixed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a policy may not change once it has seen a result: the limits that error is spent on, and the release that
-    others are held against."""
+    """What a policy may not change once it has seen a result: the limits that error is spent on, the kinds of planted
+    copies by which the bound goes, and the release that others are held against. A ledger that was begun before there
+    were planted copies names none: its bounds are of copies that can be detected."""
 
     max_rate: float
     confidence: float
@@ -34,6 +35,7 @@ class Fixed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     max_rise: float
     rise_confidence: float
     release: str | None
+    planted: list[str] = []
 
     @classmethod
     def of(cls, policy: Policy) -> Fixed:
@@ -45,6 +47,7 @@ class Fixed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             max_rise=baseline.max_rise,
             rise_confidence=baseline.confidence,
             release=baseline.release,
+            planted=sorted({*audit.planted}),
         )
 
 

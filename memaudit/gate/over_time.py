@@ -10,10 +10,11 @@ from typing import NamedTuple
 from msgspec import structs
 
 from memaudit.gate.batches import Batch
+from memaudit.gate.detection import Bound, Detection
 from memaudit.gate.ledger import Ledger, Look
 from memaudit.gate.policy import Policy
 from memaudit.gate.rates import at_most, confident, share
-from memaudit.gate.verdict import RuleResult, Verdict
+from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
 from memaudit.statistics import anytime_upper, error_of_attempt, least_anytime, shows
 
 
@@ -102,7 +103,7 @@ class Watch:
                     judged=now.isoformat(timespec="seconds"),
                     pooled=pool.n,
                     found_in_all=pool.found,
-                    upper=anytime_upper(pool.found, pool.n, error) if pool.n else 1.0,
+                    upper=_Seen.of(self.looked[name].batch.detection, error).upper(pool.found, pool.n),
                     outcome=outcomes.get(name, ""),
                 )
             )
@@ -168,13 +169,37 @@ def _accepted(batch: Batch, found: Sequence[str]) -> dict[str, str]:
     return {prompt: batch.accepted[prompt].isoformat() for prompt in found if prompt in batch.accepted}
 
 
+class _Seen(NamedTuple):
+    """How much of what there is an audit sees, at least, and how often the bound of what it sees may then err.
+
+    The same copies are planted night for night, so that looking again and again takes nothing off this bound: half of
+    the error is its own.
+    """
+
+    recall: float
+    error: float
+    said: str
+
+    @classmethod
+    def of(cls, detection: Detection | str, error: float) -> _Seen:
+        if isinstance(detection, str) or not detection.kinds:
+            return cls(1.0, error, Detection({}).by(Bound(1.0)))
+        least = detection.least(error / 2)
+        return cls(least.value, error / 2, detection.by(least))
+
+    def upper(self, found: int, n: int) -> float:
+        if not n or not self.recall:
+            return 1.0
+        return min(1.0, anytime_upper(found, n, self.error) / self.recall)
+
+
 def _of_pool(name: str, looked: Looked, pool: Pool, policy: Policy) -> RuleResult:
-    limit, error = policy.audit.max_rate, 1 - policy.audit.confidence
-    if not pool.n:
-        upper = every = 1.0
-    else:
-        upper, every = (anytime_upper(count, pool.n, error) for count in (pool.left, pool.found))
-    outcome = Verdict.PASS if shows(limit, pool.left, pool.n, error) else Verdict.INCONCLUSIVE
+    limit, detection = policy.audit.max_rate, looked.batch.detection
+    if isinstance(detection, str):
+        return unmeasured(name, "max_rate", share(limit), detection)
+    seen = _Seen.of(detection, 1 - policy.audit.confidence)
+    upper, every = (seen.upper(count, pool.n) for count in (pool.left, pool.found))
+    outcome = Verdict.PASS if shows(limit * seen.recall, pool.left, pool.n, seen.error) else Verdict.INCONCLUSIVE
     if outcome is not Verdict.PASS and pool.left > limit * pool.n:
         outcome = Verdict.FAIL
     figure = at_most(upper)
@@ -187,8 +212,8 @@ def _of_pool(name: str, looked: Looked, pool: Pool, policy: Policy) -> RuleResul
         figure = f"{figure} not accepted, {at_most(every)} in all"
     sure = confident(policy.audit.confidence)
     sentence = (
-        f"With {sure} confidence, whenever one looks, {bound}{_drawn(looked.first, pool)}: "
-        f"{_ending(outcome, pool, limit, error)}{_said(looked.first)}"
+        f"With {sure} confidence, whenever one looks, {bound}{_drawn(looked.first, pool)}{seen.said}: "
+        f"{_ending(outcome, pool, limit, seen)}{_said(looked.first)}"
     )
     return RuleResult(name, "max_rate", outcome, figure, share(limit), sentence)
 
@@ -202,16 +227,17 @@ def _drawn(look: Look, pool: Pool) -> str:
     )
 
 
-def _ending(outcome: Verdict, pool: Pool, limit: float, error: float) -> str:
+def _ending(outcome: Verdict, pool: Pool, limit: float, seen: _Seen) -> str:
     if outcome is Verdict.PASS:
         return "within the limit."
     if outcome is Verdict.FAIL:
         return f"and the rate found, {share(pool.left / pool.n)}, is itself above the limit."
     if not limit:
         return "a rate of 0 cannot be shown by any number of prompts: allow a small one."
-    return (
-        f"too few; to show the limit takes {least_anytime(limit, pool.left, error):,} prompts with {pool.left:,} found."
-    )
+    if not seen.recall:
+        return "no number of prompts shows anything of copies of which none is found."
+    needed = least_anytime(limit * seen.recall, pool.left, seen.error)
+    return f"too few; to show the limit takes {needed:,} prompts with {pool.left:,} found."
 
 
 def _said(look: Look) -> str:

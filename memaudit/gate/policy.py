@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from memaudit.errors import UsageError
 from memaudit.files import read_toml
+from memaudit.images.copy_kinds import PLANTED
 from memaudit.images.view_names import CHOICES, DEFAULT_VIEWS
 
 DEFAULT_POLICY = """\
@@ -31,6 +32,7 @@ reviewers = 1                 # with --reviews: people who must clear a finding,
 max_findings = 0              # generations that may be near-duplicates of training images
 max_rate = 0.01               # prompts that give an image back, shown to be at most so many: takes 3 / max_rate
 confidence = 0.95             # of that one-sided upper bound, and of the next
+planted = ["re-encoded", "recoloured", "mirrored", "cropped", "captioned"] # it goes by the hardest; []: by no misses
 max_redrawn_rate = 0.02       # generations that are re-drawn, beyond what held-out images give; 1: not judged
 min_coverage = 0.99           # generations (and prompt pairs) measured, of those expected
 min_reference_coverage = 0.99 # training images that could be compared with
@@ -109,6 +111,11 @@ def _no_texts(value: Any) -> str:
     return "" if texts else "must be a list of texts"
 
 
+def _no_planted(value: Any) -> str:
+    known = isinstance(value, list) and all(kind in PLANTED for kind in value)
+    return "" if known else f"must be a list of {', '.join(map(repr, PLANTED))}, or empty"
+
+
 def _limit(default: Any, check: Check) -> Any:
     return field(default=default, metadata={"check": check})
 
@@ -130,6 +137,7 @@ class AuditPolicy:
     min_view_coverage: float = _limit(0.99, _no_share)
     min_verified_coverage: float = _limit(0.99, _no_share)
     max_match_from: float = _limit(0.0, _no_share)
+    planted: tuple[str, ...] = _limit(PLANTED, _no_planted)
     max_verbatim: int | None = _limit(None, _no_count)
     max_miss_probability: float | None = _limit(None, _no_share)
     min_face_p: float | None = _limit(None, _no_share)

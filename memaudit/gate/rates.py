@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from msgspec import UNSET
 
+from memaudit.gate.detection import AGAIN, Detection, detection_of
 from memaudit.gate.policy import AuditPolicy
 from memaudit.gate.subjects import of_subject, subject_places
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
@@ -18,7 +19,6 @@ from memaudit.report.model import Rate as Stated
 from memaudit.statistics import least_drawn, rate_of, weighted_rate
 from memaudit.types import Coverage, Rate
 
-AGAIN = "audit again with this version: what is embedded is kept"
 MOST_DUPLICATED = "most-duplicated"
 _OF_DUPLICATED = (
     "Prompts were taken from the most duplicated images: their rate is none of the model; audit prompts of --strategy "
@@ -117,28 +117,38 @@ def judge_rate(
     rate_of(searched.count, coverage)  # refuses an impossible one
     if prompts is UNSET:
         return _unsaid(name, policy)
+    detection = detection_of(results, policy)
+    if isinstance(detection, str):
+        return unmeasured(name, "max_rate", share(policy.max_rate), detection)
     if prompts is None:
         how = "if they are independent, for no pairing names their prompts"
         generations = _Drawn("generations", "repeat a training image", how, coverage, searched.count, left)
-        return _judged(name, generations, policy)
+        return _judged(name, generations, detection, policy)
     if MOST_DUPLICATED in prompts.strategies:
         return unmeasured(name, "max_rate", share(policy.max_rate), _OF_DUPLICATED)
     if prompts.weighted is not None:
-        return _weighted(name, report, results, prompts.weighted, accepted, policy)
+        return _weighted(name, report, results, _Captions(prompts.weighted, detection), accepted, policy)
     still = open_prompts(report, results, prompts, accepted) if left else 0
-    return _judged(name, _of_prompts(prompts, searched, still), policy)
+    return _judged(name, _of_prompts(prompts, searched, still), detection, policy)
+
+
+class _Captions(NamedTuple):
+    """The weighted rate that a report states, and how much was detected."""
+
+    stated: WeightedRate
+    detection: Detection
 
 
 def _weighted(
     name: str,
     report: Report,
     results: AuditMeasures,
-    stated: WeightedRate,
+    captions: _Captions,
     accepted: Collection[int],
     policy: AuditPolicy,
 ) -> RuleResult:
     """Each prompt counts for the captions that it stands for."""
-    outcomes = results.outcomes
+    outcomes, (stated, detection) = results.outcomes, captions
     named = outcomes.by_prompt if outcomes else UNSET
     if outcomes is None or named is UNSET or named.shares is UNSET or len(named.shares) != len(outcomes.found):
         return unmeasured(name, "max_rate", share(policy.max_rate), "The report does not say what prompts stand for.")
@@ -149,11 +159,10 @@ def _weighted(
     if abs(every.value - stated.value) > 1e-6:
         raise ValueError(f"a weighted rate of {stated.value:g} is not that of its outcomes, {every.value:g}")
     rate = weighted_rate(shares.values(), stated.largest, policy.confidence)
-    outcome = _against_limit(rate.value, rate.upper, policy.max_rate)
-    figure = at_most(rate.upper)
-    also = (
-        "" if len(shares) == len(set(named.found)) else f" that nobody cleared, and at most {at_most(every.upper)} any"
-    )
+    bound, whole = detection.upper_weighted(rate), at_most(detection.upper_weighted(every).value)
+    outcome = _against_limit(rate.value, bound.value, policy.max_rate)
+    figure = at_most(bound.value)
+    also = "" if len(shares) == len(set(named.found)) else f" that nobody cleared, and at most {whole} any"
     endings = {
         Verdict.PASS: "within the limit.",
         Verdict.FAIL: f"and the rate found, {share(rate.value)}, is itself above the limit.",
@@ -161,8 +170,8 @@ def _weighted(
     }
     sentence = (
         f"With {confident(policy.confidence)} confidence at most {figure} of captions give a training image back{also}"
-        f", each prompt counted for the captions it stands for (at most {share(stated.largest)} of "
-        f"all): {endings[outcome]}"
+        f", each prompt counted for the captions it stands for (at most {share(stated.largest)} of all)"
+        f"{detection.by(bound)}: {endings[outcome]}"
     )
     return RuleResult(name, "max_rate", outcome, figure, share(policy.max_rate), sentence)
 
@@ -187,26 +196,27 @@ def _unsaid(name: str, policy: AuditPolicy) -> RuleResult:
     return unmeasured(name, "max_rate", limit, f"The report does not say which generations are of one prompt: {AGAIN}.")
 
 
-def _judged(name: str, drawn: _Drawn, policy: AuditPolicy) -> RuleResult:
-    every = rate_of(drawn.found, drawn.coverage, policy.confidence)
-    rate = rate_of(drawn.left, drawn.coverage, policy.confidence)
-    outcome = _against_limit(rate.value, rate.upper, policy.max_rate)
-    figure, n = at_most(rate.upper), f"{drawn.how} (n = {drawn.coverage.measured:,})"
+def _judged(name: str, drawn: _Drawn, detection: Detection, policy: AuditPolicy) -> RuleResult:
+    n, tail = drawn.coverage.measured, 1 - policy.confidence
+    value = rate_of(drawn.left, drawn.coverage, policy.confidence).value
+    upper, every = (detection.upper(count, n, tail) for count in (drawn.left, drawn.found))
+    outcome = _against_limit(value, upper.value, policy.max_rate)
+    figure, how = at_most(upper.value), f"{drawn.how} (n = {n:,})"
     if drawn.left == drawn.found:
-        bound = f"at most {figure} of {drawn.what} {drawn.do} {n}"
+        bound = f"at most {figure} of {drawn.what} {drawn.do} {how}"
     else:
-        whole, accepted = at_most(every.upper), drawn.found - drawn.left
+        whole, accepted = at_most(every.value), drawn.found - drawn.left
         bound = (
             f"at most {figure} of {drawn.what} {drawn.do} that nobody cleared, and at most {whole} any, with the "
-            f"{accepted:,} {drawn.what} whose matches people cleared, {n}"
+            f"{accepted:,} {drawn.what} whose matches people cleared, {how}"
         )
         figure = f"{figure} not cleared, {whole} in all"
     endings = {
         Verdict.PASS: "within the limit." if drawn.left == drawn.found else "the first is within the limit.",
-        Verdict.FAIL: f"and the rate found, {share(rate.value)}, is itself above the limit.",
-        Verdict.INCONCLUSIVE: f"too few; {_how_many(policy, drawn)}",
+        Verdict.FAIL: f"and the rate found, {share(value)}, is itself above the limit.",
+        Verdict.INCONCLUSIVE: f"too few; {_how_many(policy, drawn, detection.of(upper))}",
     }
-    sentence = f"With {confident(policy.confidence)} confidence {bound}: {endings[outcome]}"
+    sentence = f"With {confident(policy.confidence)} confidence {bound}{detection.by(upper)}: {endings[outcome]}"
     return RuleResult(name, "max_rate", outcome, figure, share(policy.max_rate), sentence)
 
 
@@ -216,13 +226,15 @@ def _against_limit(value: float | None, upper: float, limit: float) -> Verdict:
     return Verdict.FAIL if value is not None and value > limit else Verdict.INCONCLUSIVE
 
 
-def _how_many(policy: AuditPolicy, drawn: _Drawn) -> str:
+def _how_many(policy: AuditPolicy, drawn: _Drawn, detection: Detection) -> str:
+    """detection: by the kind that the bound goes by."""
     if not policy.max_rate:
         return f"a rate of 0 cannot be shown by any number of {drawn.what}: allow a small one."
-    none = least_drawn(policy.max_rate, 0, policy.confidence)
-    found = (
-        f", or {least_drawn(policy.max_rate, drawn.left, policy.confidence):,} with {drawn.left:,}"
-        if drawn.left
-        else ""
-    )
-    return f"to show the limit takes {none:,} {drawn.what} of which none does{found}."
+    if any(not detected.found for detected in detection.kinds.values()):
+        return f"no number of {drawn.what} shows anything of copies of which none is found."
+
+    def least(count: int) -> str:
+        return f"{least_drawn(policy.max_rate, count, policy.confidence, lambda *of: detection.upper(*of).value):,}"
+
+    found = f", or {least(drawn.left)} with {drawn.left:,}" if drawn.left else ""
+    return f"to show the limit takes {least(0)} {drawn.what} of which none does{found}."

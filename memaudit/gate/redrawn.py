@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+from memaudit.gate.detection import AGAIN
 from memaudit.gate.policy import AuditPolicy
-from memaudit.gate.rates import AGAIN, at_most, draws_of, queries, share
+from memaudit.gate.rates import at_most, draws_of, queries, share
 from memaudit.gate.subjects import measured_by, redrawn_places
 from memaudit.gate.verdict import RuleResult, Verdict, coverage_rule, unmeasured
 from memaudit.report.model import AuditResults, Rate, Redrawn, Report

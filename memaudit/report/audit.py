@@ -9,7 +9,7 @@ from msgspec import UNSET, convert
 from msgspec.structs import replace
 
 from memaudit.audit import results as measured
-from memaudit.audit.results import AuditResult, Covariates
+from memaudit.audit.results import AuditResult, Covariates, OfAllCopies
 from memaudit.matching.results import Matches
 from memaudit.report.audit_findings import findings_of, likeliest_misses_of, misses_of
 from memaudit.report.audit_headline import headline_of
@@ -31,6 +31,8 @@ from memaudit.report.model import (
     Metrics,
     Model,
     OwnImages,
+    Planted,
+    PlantedKind,
     ReferenceViews,
     Report,
     Why,
@@ -102,16 +104,16 @@ def _calibration(result: AuditResult) -> dict[str, str]:
 
 
 def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) -> AuditResults:
-    paired = result.scores.paired[result.scores.paired >= 0]
+    paired, of_all = result.scores.paired[result.scores.paired >= 0], result.all_copies or OfAllCopies()
     return AuditResults(
         conclusive=not result.inconclusive,
         reasons=list(result.inconclusive),
         headline=headline_of(result),
         method=result.method,
         references=coverage_of(result.references),
-        searched=rate_of(result.searched),
-        by_prompt=by_prompt_of(result.by_prompt) if result.by_prompt else None,
-        paired=rate_of(result.paired) if result.paired else None,
+        searched=rate_of(result.searched, of_all.searched),
+        by_prompt=by_prompt_of(result.by_prompt, of_all) if result.by_prompt else None,
+        paired=rate_of(result.paired, of_all.paired) if result.paired else None,
         control=_control(result.control) if result.control else None,
         missing=len(result.missing),
         duplicates=result.duplicates,
@@ -140,6 +142,7 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         reference_views=convert(views.as_dict(), ReferenceViews) if (views := result.reference_views) else UNSET,
         effort=_effort(result.effort),
         weaker=weaknesses(result),
+        planted=_planted(result.planted) if result.planted else UNSET,
         grown=result.grown or UNSET,
         not_read=list(result.not_read),
         calibration=calibration_of(result.calibrated),
@@ -189,6 +192,16 @@ def _control(control: measured.Control) -> Control:
 
 def _own_images(own: measured.OwnImages) -> OwnImages:
     return OwnImages(training=rate_of(own.training), held_out=rate_of(own.held_out), p=own.p, joined=own.joined)
+
+
+def _planted(planted: measured.Planted) -> Planted:
+    return Planted(
+        asked=planted.asked,
+        images=planted.images,
+        unreadable=planted.unreadable,
+        kinds=[PlantedKind(kind=kind, found=rate_of(found) if found else None) for kind, found in planted.kinds],
+        why_none=planted.why_none,
+    )
 
 
 def _effort(effort: measured.Effort) -> Effort:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from memaudit.audit.results import AuditResult, ByPrompt
+from memaudit.audit.results import AllCopies, AuditResult, ByPrompt, OfAllCopies, Planted
 from memaudit.report.audit_weaknesses import weaknesses
+from memaudit.report.detected import hidden_and_found
 from memaudit.report.page import percent, percent_up
+from memaudit.statistics import Detected, WeightedRate
 from memaudit.types import Rate
 
 
@@ -23,10 +25,34 @@ def headline_of(result: AuditResult) -> str:
 
 def _found(result: AuditResult) -> str:
     if result.by_prompt is None:
-        return _of_independent(result, result.searched) + _repeated(result)
-    if result.by_prompt.weighted or result.by_prompt.most_duplicated:
-        return _of_chosen(result, result.by_prompt) + _repeated(result)
-    return _of_prompts(result, result.by_prompt) + _of_seeds(result, result.by_prompt) + _repeated(result)
+        found = _of_independent(result, result.searched)
+    elif result.by_prompt.weighted or result.by_prompt.most_duplicated:
+        found = _of_chosen(result, result.by_prompt)
+    else:
+        found = _of_prompts(result, result.by_prompt) + _of_seeds(result, result.by_prompt)
+    return found + _repeated(result) + _detected(result)
+
+
+def _detected(result: AuditResult) -> str:
+    """Whether bounds are of all copies, or of those that the audit can detect; nothing where no rate follows."""
+    if result.by_prompt and result.by_prompt.most_duplicated:
+        return ""
+    planted, all_copies = result.planted or Planted(0, why_none="none were planted"), _all_copies(result)
+    if all_copies is None:
+        why = planted.why_none or "nothing of what was planted could be measured"
+        return f" These are rates of detectable copies: how many of all are detected was not measured ({why})."
+    kinds = {each.kind: _counts(each.found) for each in planted.kinds if each.found and each.found.coverage.measured}
+    return " " + hidden_and_found(kinds, all_copies.kind, "the generations", ", which these bounds count", "%")
+
+
+def _counts(rate: Rate) -> Detected:
+    return Detected(rate.count, rate.coverage.measured)
+
+
+def _all_copies(result: AuditResult) -> AllCopies | None:
+    """What is first said of all copies."""
+    of_all = result.all_copies or OfAllCopies()
+    return of_all.weighted or of_all.returned or of_all.searched
 
 
 def _of_chosen(result: AuditResult, prompts: ByPrompt) -> str:
@@ -40,20 +66,21 @@ def _of_chosen(result: AuditResult, prompts: ByPrompt) -> str:
     if prompts.most_duplicated or prompts.weighted is None:
         return f"{first}: of the most duplicated images; no rate of the model follows."
     found = prompts.weighted
-    bound = f"with {found.confidence:.0%} confidence at most {percent_up(found.upper)}"
+    bound = _at_most(found, result.all_copies and result.all_copies.weighted)
     return f"{first}. By the captions that each stands for {percent(found.value)} of all do, {bound}."
 
 
 def _of_prompts(result: AuditResult, prompts: ByPrompt) -> str:
     rate, each = prompts.returned, _seeds(prompts)
+    bound = _at_most(rate, result.all_copies and result.all_copies.returned)
     if not rate.count:
         return (
             f"None of {rate.coverage.measured:,} prompts gave a training image back, with {each} "
-            f"({_likeness(result)}); {_at_most(rate)} of such prompts do."
+            f"({_likeness(result)}); {bound} of such prompts do."
         )
     return (
         f"{rate.count:,} of {rate.coverage.measured:,} prompts gave a training image back at least once, with {each} "
-        f"({_likeness(result)}): {percent(rate.value)}, {_at_most(rate)}."
+        f"({_likeness(result)}): {percent(rate.value)}, {bound}."
     )
 
 
@@ -70,7 +97,8 @@ def _of_seeds(result: AuditResult, prompts: ByPrompt) -> str:
     if rate.coverage.measured == prompts.returned.coverage.measured:
         return ""
     found = f"{rate.count:,} do: {percent(rate.value)}" if rate.count else "none does"
-    return f" Of their {rate.coverage.measured:,} generations {found}, {_at_most(rate)}{_as_independent(rate)}."
+    bound = _at_most(rate, result.all_copies and result.all_copies.searched)
+    return f" Of their {rate.coverage.measured:,} generations {found}, {bound}{_as_independent(rate)}."
 
 
 def _as_independent(rate: Rate) -> str:
@@ -79,7 +107,8 @@ def _as_independent(rate: Rate) -> str:
 
 def _of_independent(result: AuditResult, rate: Rate) -> str:
     """Nobody says which generations are of one prompt."""
-    bound = f"{_at_most(rate)}, if the generations are independent: no pairing names their prompts"
+    bound = _at_most(rate, result.all_copies and result.all_copies.searched)
+    bound += ", if the generations are independent: no pairing names their prompts"
     if not rate.count:
         return (
             f"None of {rate.coverage.measured:,} generations is a near-duplicate of a training image "
@@ -91,8 +120,8 @@ def _of_independent(result: AuditResult, rate: Rate) -> str:
     )
 
 
-def _at_most(rate: Rate) -> str:
-    return f"with {rate.confidence:.0%} confidence at most {percent_up(rate.upper)}"
+def _at_most(rate: Rate | WeightedRate, all_copies: AllCopies | None) -> str:
+    return f"with {rate.confidence:.0%} confidence at most {percent_up((all_copies or rate).upper)}"
 
 
 def _repeated(result: AuditResult) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from memaudit.report.detected import detected_of, hardest_of, hidden_and_found, stated_rate
 from memaudit.report.effort import how_hard
 from memaudit.report.model import (
     AuditResults,
@@ -22,9 +23,9 @@ from memaudit.report.model import (
     WeightedRate,
 )
 from memaudit.report.page import two_digits, two_digits_up
+from memaudit.statistics import clopper_pearson_upper, least_drawn, melded_upper
 
 FEW = 0.01  # an upper bound above it, with nothing found: too few were asked for
-_ENOUGH = 299  # prompts that show it, if nothing is found
 _TESTED = 0.05  # a p-value up to which chance does not explain what was found
 
 
@@ -75,7 +76,18 @@ def _tested(report: Report, results: AuditResults) -> str:
     rest = f" {lost:,} more could not be looked at." if lost else ""
     known = _many(results.references.measured, "training image")
     verb = "was" if made == 1 else "were"
-    return f"{_many(made, 'picture')} that {model_of(report)} made{asked} {verb} compared with {known}, {how}.{rest}"
+    compared = f"{_many(made, 'picture')} that {model_of(report)} made{asked} {verb} compared with {known}, {how}."
+    return f"{compared}{rest}{_hidden(results)}"
+
+
+def _hidden(results: AuditResults) -> str:
+    """How much the audit finds of what was hidden among the pictures; nothing where nothing was."""
+    kinds = detected_of(results)
+    if not kinds:
+        return ""
+    hardest = hardest_of(results)
+    counted = ", which is counted below" if hardest and results.conclusive else ""
+    return " " + hidden_and_found(kinds, hardest, "them", counted)
 
 
 def _cleared(accepted: int, no_copies: int) -> str:
@@ -153,7 +165,7 @@ def _share(rate: Rate) -> str:
 
 
 def _at_most(rate: Rate | WeightedRate) -> str:
-    return f"with {100 * rate.confidence:.0f} % confidence at most {two_digits_up(rate.upper)}"
+    return f"with {100 * rate.confidence:.0f} % confidence at most {two_digits_up(rate.stated.upper)}"
 
 
 def _by_chance(results: AuditResults) -> str:
@@ -184,19 +196,37 @@ def _unsaid(report: Report, results: AuditResults) -> Iterator[str]:
     mark = how_hard(results)
     if mark.weak:
         yield f"The audit was weak ({_listed(mark.why)}), so copies may have been missed."
-    rate = results.by_prompt.returned if results.by_prompt else results.searched
-    if results.conclusive and not rate.count and rate.upper > FEW:
-        unit = "prompts" if results.by_prompt else "pictures"
-        yield (
-            f"{_many(rate.n, unit[:-1])} are too few to tell a rate below {two_digits_up(rate.upper)}: it takes "
-            f"{_ENOUGH} {unit} without a find to show that at most 1 % do."
-        )
+    if results.conclusive:
+        yield from _too_few(results)
+    if results.conclusive and not results.searched.all_copies:
+        yield "How many copies go undetected was not measured: what is said is of those that can be detected."
     if results.redrawn and not results.redrawn.measured:
         yield "Whether training images were drawn anew was not measured, which is not the same as none."
     yield (
         "It says nothing of other prompts, and copies that were altered much may have been missed; likeness in subject "
         "or style is no copy."
     )
+
+
+def _too_few(results: AuditResults) -> Iterator[str]:
+    """Where nothing was found among so few that much can be there; nothing where no rate follows at all."""
+    prompts, stated = results.by_prompt or None, stated_rate(results)
+    rate, unit = (prompts.returned, "prompt") if prompts else (results.searched, "picture")
+    if rate.count or stated.stated.upper <= FEW or (prompts and "most-duplicated" in prompts.strategies):
+        return
+    first = f"{_many(rate.n, unit)} are too few to tell a rate below {two_digits_up(stated.stated.upper)}"
+    if stated is not rate:
+        yield f"{first} of all captions."
+        return
+    detected = detected_of(results).get(rate.all_copies.kind) if rate.all_copies else None
+    if detected and not detected.found:
+        yield f"{first}, and no number of {unit}s tells more of copies of which none is found."
+        return
+
+    def upper(count: float, n: float, tail: float) -> float:
+        return melded_upper(count, n, detected, tail) if detected else clopper_pearson_upper(count, n, tail)
+
+    yield f"{first}: it takes {least_drawn(FEW, 0, upper=upper):,} {unit}s without a find to show that at most 1 % do."
 
 
 def board_of_faces(faces: Faces, model: str) -> Board:

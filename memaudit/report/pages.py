@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING
 
 from memaudit.report.board import board_of, board_of_faces, model_of
 from memaudit.report.cards import findings_part
+from memaudit.report.detected import hardest_of, kinds_of
 from memaudit.report.effort import Mark, how_hard
-from memaudit.report.model import About, AuditResults, DedupResults, FaceAuditResults, Report, ReweightResults
+from memaudit.report.model import (
+    About,
+    AuditResults,
+    DedupResults,
+    FaceAuditResults,
+    FilterResults,
+    Report,
+    ReweightResults,
+)
 from memaudit.report.page import script_of, write_page
 from memaudit.report.page_pictures import PagePictures
 from memaudit.report.searched import searched_in
@@ -26,6 +35,7 @@ _TITLES = {
     "audit": "Regurgitation audit",
     "dedup": "Near-duplicates of a training set",
     "extraction": "Extraction: prompts that give one picture",
+    "filter": "Filter",
     "reweight": "Weights for what a filter left",
 }
 
@@ -74,6 +84,8 @@ def write_report_page(
         template, more = "dedup.html", _of_dedup(report, results)
     elif report.kind == "extraction" and report.findings:
         template, more = "extraction.html", {"pictured": PROMPTS_SHOWN}
+    elif isinstance(results, FilterResults):
+        template, more = "filter.html", {"facts": list(_of_filter(report, results))}
     elif isinstance(results, ReweightResults):
         template, more = "reweight.html", {"skews_shown": SKEWS_SHOWN}
     else:
@@ -90,6 +102,8 @@ def _of_audit(report: Report, pictures: PagePictures, judged: Judged | None) -> 
     if isinstance(results, AuditResults):
         faces = board_of_faces(results.faces, model_of(report)) if results.faces else None
         more |= {"hard": how_hard(results), "searched_in": searched_in(report), "face_board": faces}
+        planted = list(kinds_of(results.planted)) if results.planted else []
+        more |= {"detected": planted, "hardest": hardest_of(results)}
         return "audit.html", more
     return "faces.html", {**more, "hard": Mark("Faces alone", weak=False)}
 
@@ -103,6 +117,14 @@ def _of_dedup(report: Report, results: DedupResults) -> dict[str, object]:
         "at_thresholds": steps,
     }
     return {"skews_shown": SKEWS_SHOWN, **own}
+
+
+def _of_filter(report: Report, results: FilterResults) -> Iterator[tuple[str, str]]:
+    learned = results.training
+    yield "Class", results.name + (f", by the prompt “{learned.text}”" if learned.text else "")
+    presumed = f"; {learned.presumed:,} random images were taken for such" if learned.presumed else ""
+    yield "Labels", f"{learned.positive:,} of the class, {learned.negative:,} not{presumed}; {learned.rounds:,} rounds"
+    yield "When", day_of(report.created)
 
 
 def day_of(created: str) -> str:

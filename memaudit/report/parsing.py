@@ -18,6 +18,7 @@ from memaudit.report.model import (
     ExtractionResults,
     FaceAuditResults,
     FaceMatch,
+    FilterResults,
     Finding,
     Group,
     Head,
@@ -36,22 +37,26 @@ from memaudit.report.model import (
 
 FACES = "faces"
 FIRST_SCHEMA = "urn:memaudit:report:1"
-_RESULTS: dict[str, type[AuditResults | DedupResults | ExtractionResults | ReweightResults]] = {
+_Measures = AuditResults | DedupResults | ExtractionResults | FilterResults | ReweightResults
+_RESULTS: dict[str, type[_Measures]] = {
     "audit": AuditResults,
     "dedup": DedupResults,
     "extraction": ExtractionResults,
+    "filter": FilterResults,
     "reweight": ReweightResults,
 }
 _FINDINGS: dict[str, type[ImageMatch | Group | PromptGroup | ShareRow]] = {
     "audit": ImageMatch,
     "dedup": Group,
     "extraction": PromptGroup,
+    "filter": PromptGroup,  # it has none
     "reweight": ShareRow,
 }
 MEASURE = {  # no run measured without it
     "audit": "searched",
     "dedup": "recall",
     "extraction": "memorised",
+    "filter": "decided",
     "reweight": "effective",
 }
 P = TypeVar("P", bound=Part)

@@ -22,6 +22,7 @@ PREVIOUS_OF_0_2 = "previous-run"  # where the last run alone was kept
 _MOVING = ".moving"  # a run that is being put aside: its files come together under this name
 PAGE = "report.html"
 PICTURES = (THUMBNAILS, FACE_CROPS)
+PLANTED_PICTURES = "planted-pictures"  # there while an audit runs
 BOUND = (  # by their digests in the report; the page, which shows the report's digest, has one of its own
     *("matches.parquet", "scores.parquet", "cliques.parquet", "face_matches.parquet"),
     *("pairs.parquet", "groups.parquet", "decisions.parquet", "skew.parquet", "keep.txt", "drop.txt"),
@@ -101,7 +102,7 @@ def remove_earlier_pictures(out: Path) -> None:
 def keep_for_owner(out: Path) -> None:
     """From now on write what is in `out` for its owner alone: it shows people. So is the folder, unless it holds
     somebody else's files as well."""
-    ours = {*_OWN, PREVIOUS, CLAIM, LOCK}
+    ours = {*_OWN, PREVIOUS, CLAIM, LOCK, PLANTED_PICTURES}
     found = list(out.iterdir()) if out.is_dir() else []
     strangers = [path for path in found if path.name not in ours and not (path / "store.json").is_file()]
     keep_private(out, itself=not strangers)

@@ -20,6 +20,7 @@ from memaudit.report.model import (
     ExtractionResults,
     FaceAuditResults,
     FaceMatch,
+    FilterResults,
     Group,
     Head,
     ImageMatch,
@@ -36,6 +37,7 @@ _KINDS: dict[str, tuple[tuple[type[Part], ...], tuple[type[Part], ...]]] = {
     "audit": ((AuditResults, FaceAuditResults), (ImageMatch, FaceMatch)),
     "dedup": ((DedupResults,), (Group,)),
     "extraction": ((ExtractionResults,), (PromptGroup,)),
+    "filter": ((FilterResults,), (PromptGroup,)),
     "reweight": ((ReweightResults,), (ShareRow,)),
 }
 _INTRODUCTION = f"""\

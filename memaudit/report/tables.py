@@ -93,4 +93,9 @@ def rank_of(ids: NDArray[np.object_]) -> Int64:
 def write_lines(path: Path, lines: Iterable[str]) -> None:
     """One entry a line, as it is. image_ids are lines; those of stores of memaudit 0.2 and before may hold line breaks,
     which are escaped, so that a line stays an entry."""
-    write_text(path, "".join(line.replace("\r", "\\r").replace("\n", "\\n") + "\n" for line in lines))
+    write_text(path, "".join(map(as_line, lines)))
+
+
+def as_line(entry: str) -> str:
+    """An entry with the end of its line."""
+    return entry.replace("\r", "\\r").replace("\n", "\\n") + "\n"

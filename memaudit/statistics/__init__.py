@@ -3,6 +3,15 @@
 from memaudit.statistics.anytime import anytime_upper, e_value, error_of_attempt, least_anytime, shows
 from memaudit.statistics.differences import Rise, greater_rate_p, greater_rates_p, mcnemar_p, rise_between, rise_p
 from memaudit.statistics.draws import effective_draws, kish, rate_by_unit, ratio_interval
+from memaudit.statistics.melded import (
+    Detected,
+    MeldedRate,
+    melded_rate,
+    melded_upper,
+    melded_weighted,
+    missed_upper,
+    weighted_upper,
+)
 from memaudit.statistics.ranks import benjamini_hochberg, normal_quantile, rank_p
 from memaudit.statistics.relabelling import least_relabelling_p, relabelling_p
 from memaudit.statistics.richness import chao2, new_with_one_more
@@ -10,8 +19,11 @@ from memaudit.statistics.shares import clopper_pearson_lower, clopper_pearson_up
 from memaudit.statistics.weighted import WeightedRate, weighted_rate
 
 __all__ = [
+    "Detected",
+    "MeldedRate",
     "WeightedRate",
     "weighted_rate",
+    "weighted_upper",
     "Rise",
     "anytime_upper",
     "benjamini_hochberg",
@@ -28,6 +40,10 @@ __all__ = [
     "least_drawn",
     "least_relabelling_p",
     "mcnemar_p",
+    "melded_rate",
+    "melded_upper",
+    "melded_weighted",
+    "missed_upper",
     "new_with_one_more",
     "normal_quantile",
     "rank_p",

@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from memaudit.errors import UsageError
 from memaudit.types import CONFIDENCE, Coverage, Rate
 
+Upper = Callable[[int, int, float], float]
+"""Of so many of n the bound that is exceeded with this probability."""
 _SUMMED = 1000
 _MOST = 10**12
 
@@ -56,15 +58,20 @@ def clopper_pearson_lower(count: float, n: float, tail: float) -> float:
     return beta_quantile(tail, count, n - count + 1)
 
 
-def least_drawn(limit: float, count: int, confidence: float = CONFIDENCE) -> int:
-    """The fewest draws of which `count` bring the one-sided upper bound down to `limit`; at most 10^12."""
-    low, high = count, max(1, count)
-    while high < _MOST and clopper_pearson_upper(count, high, 1 - confidence) > limit:
-        low, high = high, 2 * high
+def least_drawn(limit: float, count: int, confidence: float = CONFIDENCE, upper: Upper = clopper_pearson_upper) -> int:
+    """The fewest draws of which `count` bring the one-sided upper bound down to `limit`; at most 10^12.
+
+    A bound falls about as 1 / n: so the next number to try is that by which it would come to the limit.
+    """
+    low, high = count, _MOST
+    number = max(1, count + 1)
     while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if clopper_pearson_upper(count, middle, 1 - confidence) > limit else (low, middle)
-    return min(high, _MOST)
+        bound = upper(count, number, 1 - confidence)
+        low, high = (low, number) if bound <= limit else (number, high)
+        number = math.ceil(min(_MOST, number * bound / limit)) if limit else high
+        if not low < number < high:  # the guess is no use any more
+            number = low + 1 if bound > limit and high - low > 2 and number <= low else (low + high) // 2
+    return high
 
 
 def _is_summed(count: float, n: float, tail: float) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from typing import NamedTuple
 
 from memaudit.errors import UsageError
 from memaudit.statistics.shares import bisected
@@ -16,7 +17,8 @@ from memaudit.types import CONFIDENCE
 class WeightedRate:
     """A share of what the weights stand for, with its two-sided interval and one-sided upper bound.
 
-    largest: the greatest share that one drawn unit stands for; it limits what can be shown.
+    largest: the greatest share that one drawn unit stands for; it limits what can be shown. squares: sum of the squared
+    shares of those that were found.
     """
 
     value: float
@@ -25,6 +27,31 @@ class WeightedRate:
     upper: float
     largest: float
     confidence: float = CONFIDENCE
+    squares: float = 0.0
+
+    @property
+    def lower_gamma(self) -> Gamma | None:
+        """Of which the lower end is a quantile; None where nothing was found."""
+        return Gamma(self.value**2 / self.squares, self.squares / self.value) if self.squares else None
+
+    @property
+    def upper_gamma(self) -> Gamma:
+        """Of which the upper end is one."""
+        mean, variance = self.value + self.largest, self.squares + self.largest**2
+        return Gamma(mean**2 / variance, variance / mean)
+
+
+class Gamma(NamedTuple):
+    """A gamma distribution."""
+
+    shape: float
+    scale: float
+
+    def cdf(self, x: float) -> float:
+        return _gamma_cdf(x / self.scale, self.shape)
+
+    def quantile(self, q: float) -> float:
+        return self.scale * gamma_quantile(q, self.shape)
 
 
 def weighted_rate(found: Iterable[float], largest: float, confidence: float = CONFIDENCE) -> WeightedRate:
@@ -38,13 +65,14 @@ def weighted_rate(found: Iterable[float], largest: float, confidence: float = CO
     if not (0 < largest <= 1 and all(0 < share <= largest * (1 + 1e-9) for share in shares) and value <= 1 + 1e-9):
         raise UsageError(f"weights of {value:g} in all, the largest {largest:g}, are no shares")
     tail = (1 - confidence) / 2
-    low = squares / value * gamma_quantile(tail, value**2 / squares) if shares else 0.0
-    mean, variance = value + largest, squares + largest**2
-
-    def upper(quantile: float) -> float:
-        return min(1.0, variance / mean * gamma_quantile(quantile, mean**2 / variance))
-
-    return WeightedRate(min(1.0, value), low, upper(1 - tail), upper(confidence), largest, confidence)
+    rate = WeightedRate(min(1.0, value), 0.0, 1.0, 1.0, largest, confidence, squares)
+    lower, upper = rate.lower_gamma, rate.upper_gamma
+    return replace(
+        rate,
+        low=lower.quantile(tail) if lower else 0.0,
+        high=min(1.0, upper.quantile(1 - tail)),
+        upper=min(1.0, upper.quantile(confidence)),
+    )
 
 
 def gamma_quantile(q: float, shape: float) -> float:

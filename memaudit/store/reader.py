@@ -39,6 +39,16 @@ class StoredBlock(NamedTuple):
     embeddings: NDArray[np.float16]
 
 
+class NamedBlock(NamedTuple):
+    """A run of all rows from `first` on: image_ids (n,), status codes (n,) and embeddings (n, dim) as stored, which
+    mean nothing where the status is not that of a comparable row."""
+
+    first: int
+    image_id: NDArray[np.object_]
+    status: NDArray[np.uint8]
+    embeddings: NDArray[np.float16]
+
+
 class Store:
     """A finished store, opened for reading."""
 
@@ -115,6 +125,27 @@ class Store:
                         stored = file["embeddings"][part]
                         rows = (keep + (start + low)).astype(np.int64)
                         yield StoredBlock(rows, stored if len(keep) == len(stored) else stored[keep])
+
+    def named_blocks(self, size: int = BLOCK_ROWS, *, names: bool = True) -> Iterator[NamedBlock]:
+        """Yield all rows in order with what they are called, at most `size` at a time. names: False leaves them out.
+
+        Raises InconclusiveError for a shard that cannot be read.
+        """
+        for start, shard in zip(self._starts, self.manifest.shards, strict=False):
+            with self._open(shard) as file:
+                called = file["image_id"].asstr()
+                for low in range(0, shard.rows, size):
+                    part = slice(low, min(low + size, shard.rows))
+                    ids = called[part] if names else np.empty(0, object)
+                    yield NamedBlock(int(start) + low, ids, file["status"][part], file["embeddings"][part])
+
+    def iter_image_ids(self, size: int = BLOCK_ROWS) -> Iterator[NDArray[np.object_]]:
+        """Yield the image_ids of all rows in order, at most `size` at a time."""
+        for shard in self.manifest.shards:
+            with self._open(shard) as file:
+                called = file["image_id"].asstr()
+                for low in range(0, shard.rows, size):
+                    yield called[low : low + size]
 
     def comparable_rows(self) -> Int64:
         """Positions of the rows with an embedding, in order. Memory: 8 bytes a row."""

@@ -12,7 +12,7 @@ from PIL import Image
 
 import memaudit as ma
 
-POLICY = "[audit]\ncopy_detection = false\nmax_rate = 0.99\nmax_redrawn_rate = 1\nmin_controls = 0\n"
+POLICY = "[audit]\ncopy_detection = false\nmax_rate = 0.99\nmax_redrawn_rate = 1\nmin_controls = 0\nplanted = []\n"
 
 
 def saved(folder: Path, pictures: dict[str, Image.Image]) -> Path:

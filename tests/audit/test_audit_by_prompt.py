@@ -27,6 +27,8 @@ from memaudit.statistics import clopper_pearson_upper
 from memaudit.store import Store
 
 TRAINING = random_vectors(0, 60)
+DETECTABLE_ALONE = Policy(AuditPolicy(planted=()))
+DETECTABLE = " These are rates of detectable copies: how many of all are detected was not measured (none were planted)."
 
 
 @pytest.fixture
@@ -79,12 +81,17 @@ def test_a_hundred_prompts_of_ten_seeds_bound_what_a_hundred_do(tmp_path: Path, 
     assert results.headline.endswith(
         "None of 100 prompts gave a training image back, with 10 seeds each (similarity 0.8 or more, or confirmed on "
         "pixels); with 95% confidence at most 3.0\u00a0% of such prompts do. Of their 1,000 generations none does, "
-        "with 95% confidence at most 3.0\u00a0%; they count as 100 independent ones."
+        f"with 95% confidence at most 3.0\u00a0%; they count as 100 independent ones.{DETECTABLE}"
     )
-    rule = next(each for each in judge("a", report, Policy(AuditPolicy(max_rate=0.01))) if each.rule == "max_rate")
+    rule = next(
+        each for each in judge("a", report, Policy(AuditPolicy(max_rate=0.01, planted=()))) if each.rule == "max_rate"
+    )
     assert rule.outcome is Verdict.INCONCLUSIVE
     assert rule.figure == "3.0%"
-    assert "at most 3.0% of prompts give a training image back in 10 seeds each (n = 100)" in rule.sentence
+    assert (
+        "at most 3.0% of prompts give a training image back in 10 seeds each (n = 100), undetected copies not included"
+        in rule.sentence
+    )
     assert "takes 299 prompts of which none does" in rule.sentence
 
 
@@ -105,7 +112,7 @@ def test_one_generation_a_prompt_is_what_it_was(tmp_path: Path, training: Store)
     results = results_of(audited(tmp_path, training, {3: 3}, of_seeds(50, 1), 50))
     assert results.by_prompt
     assert results.by_prompt.returned == results.searched
-    assert results.headline.endswith("2.0\u00a0%, with 95% confidence at most 9.2\u00a0%.")
+    assert results.headline.endswith("2.0\u00a0%, with 95% confidence at most 9.2\u00a0%." + DETECTABLE)
     assert results.outcomes
     assert results.outcomes.by_prompt
     assert [(each.seeds, each.prompts) for each in results.outcomes.by_prompt.asked] == [(1, 50)]
@@ -118,7 +125,7 @@ def test_without_a_pairing_independence_is_taken_and_said(tmp_path: Path, traini
     assert results.by_prompt is None
     assert "if the generations are independent: no pairing names their prompts" in results.headline
     assert "if the generations are independent" in (tmp_path / "report.html").read_text()
-    rule = next(each for each in judge("a", report, Policy()) if each.rule == "max_rate")
+    rule = next(each for each in judge("a", report, Policy(AuditPolicy(planted=()))) if each.rule == "max_rate")
     assert "if they are independent, for no pairing names their prompts" in rule.sentence
 
 
@@ -189,10 +196,14 @@ def test_prompts_count_for_the_captions_they_stand_for(tmp_path: Path, training:
     page = (tmp_path / "report.html").read_text()
     assert "each prompt counts for those that it stands for" in page
     assert "Not weighted: no rate of the model" in page
-    rule = next(each for each in judge("a", report, Policy(AuditPolicy(max_rate=0.05))) if each.rule == "max_rate")
+    rule = next(
+        each for each in judge("a", report, Policy(AuditPolicy(max_rate=0.05, planted=()))) if each.rule == "max_rate"
+    )
     assert rule.outcome is Verdict.PASS
     places = [place for place, each in enumerate(report.findings)]
-    open_rule = next(each for each in judge("a", report, Policy(), accepted=places) if each.rule == "max_rate")
+    open_rule = next(
+        each for each in judge("a", report, Policy(AuditPolicy(planted=())), accepted=places) if each.rule == "max_rate"
+    )
     assert open_rule.figure == "3.0%"  # nothing that nobody accepted: three times the largest
 
 
@@ -263,13 +274,13 @@ def test_prompts_of_a_named_model_are_told_apart_by_their_text(tmp_path: Path, t
 def test_a_ledger_pools_audits_of_one_model(tmp_path: Path, training: Store) -> None:
     """Six seeds of ten prompts,
     then of five of these and five others: fifteen draws, of which two gave images back."""
-    looks = Ledger(Fixed.of(Policy()))
+    looks = Ledger(Fixed.of(DETECTABLE_ALONE))
     for night, start in enumerate((0, 5)):
         pairing = {f"gen-{n:05d}": Prompted("train-00001", f"clock {start + n // 6}", str(n)) for n in range(60)}
         report = audited(
             tmp_path / str(night), training, {57: 4, 58: 4}, pairing, 60, model=AuditedModel("p", "5" * 64)
         )
-        result = hold([("r", report)], Policy(), ledger=looks)
+        result = hold([("r", report)], DETECTABLE_ALONE, ledger=looks)
         looks = Ledger(looks.fixed, (*looks.looks, *result.looks))
     (rule,) = [rule for rule in result.rules if rule.rule == "max_rate"]
     assert "in 6 seeds each, or more (n = 15 drawn anew in 2 audits of p, 2 found; attempt 1" in rule.sentence

@@ -15,6 +15,7 @@ DRAWS = {
     "matched": 300,
     "nights": 40,
     "people": 40,
+    "planted": 40,
     "rates": 40,
     "recalls": 60,
     "runs": 100,

@@ -21,6 +21,8 @@ COMMANDS = {
     "index": ["{store}"],
     "dedup": ["{store}"],
     "prompts": ["{store}"],
+    "run": ["{run}"],
+    "export": ["{store}", "--to", "manifest"],
     "reweight": ["{store}", "--kept", "{kept}"],
     "audit": ["{images}", "--against", "{store}"],
     "extract": ["{images}"],
@@ -53,7 +55,8 @@ def test_the_second_is_refused_in_a_line(
     store = make_store(images).folder
     out = tmp_path / "out"
     given = {"images": images, "store": store, "vectors": tmp_path / "v.npy", "ids": tmp_path / "ids.txt"}
-    given["kept"] = tmp_path / "kept.txt"
+    given |= {"kept": tmp_path / "kept.txt", "run": tmp_path / "release.toml"}
+    given["run"].write_text('training = {store = "store"}\ngenerator = {kind = "folder", path = "images"}\n')
     if command == "import":
         import numpy as np
 

@@ -19,7 +19,7 @@ from memaudit.gate import DEFAULT_POLICY
 
 # What is another in every run, or follows from where the project lies
 _OWN = {"created", "seconds", "digest", "digests", "inputs", "sha256", "path", "out", "report", "store", "folder"}
-_OWN |= {"judged", "previous", "stores", "evidence", "index", "build_seconds"}
+_OWN |= {"as_before", "judged", "previous", "stores", "evidence", "index", "build_seconds"}
 
 
 def write_project(root: Path) -> Path:
@@ -54,6 +54,11 @@ def write_project(root: Path) -> Path:
     pq.write_table(pa.table({"image": pictures}), root / "table.parquet")
     shutil.make_archive(str(root / "pictures"), "tar", root / "training")
     write_labels(root)
+    (root / "filter-labels.csv").write_text("image_id,label\ntraining/0003.png,1\ntraining/0004.png,0\n")
+    (root / "release.toml").write_text(
+        'training = {store = "store", dedup = false}\ngenerator = {kind = "folder", path = "generations"}\n'
+        'audit = {views = "none", match = "none"}\n'
+    )
     steps = (
         "embed {manifest} --out {store} --encoder thumbnail --quiet",
         "embed {out}/labelled --out {labelled-store} --encoder thumbnail --quiet",
@@ -62,13 +67,14 @@ def write_project(root: Path) -> Path:
         "index {store} --out {index} --recipe flat --quiet",
         "calibrate propose {store} --match-from 0.2 --count 24 --out {proposal} --quiet",
         "dedup {store} --out {dedup} --quiet",
+        "filter train {store} --labels {filter-labels} --out {filter} --sample 4 --quiet",
         "export {dedup} --to webdataset --out {export} --quiet",
         "audit {generations} --against {store} --control {held-out} --out {out}/audit --quiet",
         "audit {generations} --against {store} --control {held-out} --out {out}/baseline --quiet",
         "gate {report} --policy {policy} --ledger {ledger} --quiet",
     )
     for step in steps:
-        assert run(arguments_of(step, root, root)) in (0, 1), step
+        assert run(arguments_of(step, root, root)) in ((3,) if step.startswith("filter") else (0, 1)), step
     shutil.copy(root / "dedup" / "keep.txt", root / "kept.txt")
     assert run(arguments_of("reweight {store} --kept {kept} --out {weights} --quiet", root, root)) == 3  # few images
     return root

@@ -22,7 +22,7 @@ def filtered(seed: int, rows: int = 3000, values: int = 12):
 def test_the_kept_have_by_weight_what_all_have(seed):
     """What is left of an imbalance is the ridge times the coefficient, an image or so of thousands."""
     values, kept, _ = filtered(seed)
-    balance = fit_balance(values, kept, 1000.0)
+    balance = fit_balance([values], kept, 1000.0)
     weight = balance.weights(values[kept] @ balance.coefficients)
     left = weight @ values[kept] - values.sum(axis=0)
     assert weight.sum() == pytest.approx(len(kept), rel=1e-3)
@@ -34,14 +34,14 @@ def test_the_kept_have_by_weight_what_all_have(seed):
 def test_no_weight_is_beyond_the_limit(seed, limit):
     values, kept, _ = filtered(seed)
     most = limit * len(kept) / kept.sum()
-    balance = fit_balance(values, kept, most)
+    balance = fit_balance([values], kept, most)
     weight = balance.weights(values[kept] @ balance.coefficients)
     assert 1 <= weight.min() <= weight.max() <= most * (1 + 1e-9)
 
 
 def test_they_are_one_over_the_true_probabilities():
     values, kept, probability = filtered(3, rows=60_000)
-    balance = fit_balance(values, kept, 1000.0)
+    balance = fit_balance([values], kept, 1000.0)
     weight = balance.weights(values[kept] @ balance.coefficients)
     assert weight == pytest.approx(1 / probability[kept], rel=0.12)
 
@@ -49,4 +49,4 @@ def test_they_are_one_over_the_true_probabilities():
 def test_a_limit_below_the_mean_is_refused():
     values, kept, _ = filtered(1)
     with pytest.raises(ValueError, match="cannot stand for all"):
-        fit_balance(values, kept, 1.0)
+        fit_balance([values], kept, 1.0)

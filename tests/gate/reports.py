@@ -14,6 +14,7 @@ from memaudit.encoders.encoder import spec_of
 from memaudit.encoders.specs import families
 from memaudit.files import digest_of
 from memaudit.gate import GateResult, Policy, hold
+from memaudit.images.copy_kinds import PLANTED
 from memaudit.images.view_names import DEFAULT_VIEWS, view_names
 from memaudit.report.document import digests_of_parts
 from memaudit.report.model import SCHEMA
@@ -31,6 +32,13 @@ COPY = {"kind": "near-duplicate", "paired": True, "near_duplicates": 3}
 
 def full(count: int) -> Report:
     return Coverage(count, count).as_dict()
+
+
+def planted(found: int = 10_000, of: int = 10_000, **by_kind: tuple[int, int]) -> Report:
+    """What an audit detects of planted copies: as good as all, or so many of each kind (re_encoded=(36, 40))."""
+    counts = dict.fromkeys(PLANTED, (found, of)) | {kind.replace("_", "-"): each for kind, each in by_kind.items()}
+    kinds = [{"kind": kind, "found": rate_of(x, Coverage(m, m)).as_dict()} for kind, (x, m) in counts.items()]
+    return {"asked": of * len(counts), "images": of * len(counts), "unreadable": 0, "kinds": kinds}
 
 
 def redrawn(
@@ -60,6 +68,7 @@ AS_BY_DEFAULT: Report = {
     "verified": full(40),
     "blank": 0,
     "unpaired": 0,
+    "planted": planted(),
     "effort": {
         "match_from": 0.3,
         "generation_views": full(9000),

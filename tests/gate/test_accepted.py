@@ -125,7 +125,8 @@ def test_accepted_matches_leave_both_bounds(gate: Gate, tmp_path: Path) -> None:
     assert accepted.code == 0
     both = (
         "at most 0.30% of prompts give a training image back that nobody cleared, and at most 2.1% any, with the 13 "
-        "prompts whose matches people cleared, with one generation each (n = 1,000): the first is within the limit."
+        "prompts whose matches people cleared, with one generation each (n = 1,000), undetected copies included "
+        "(10,000 of 10,000 planted ones that are re-encoded were found): the first is within the limit."
     )
     assert both in accepted.out
     assert "0.30% not cleared, 2.1% in all" in accepted.out

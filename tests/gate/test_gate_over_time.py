@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from gated import Gate
-from reports import Report, audit, dedup, finding, sealed, typed
+from reports import Report, audit, dedup, finding, planted, sealed, typed
 
 from memaudit.gate import AuditPolicy, BaselinePolicy, GateResult, Ledger, Policy, RuleResult, hold
 from memaudit.gate.accepted import Accepted
@@ -18,7 +18,7 @@ from memaudit.gate.ledger import Fixed
 
 PASS, FAIL, OPEN = "pass", "fail", "inconclusive"
 A, B = "a" * 64, "b" * 64
-POLICY = Policy(AuditPolicy(max_findings=99))
+POLICY = Policy(AuditPolicy(max_findings=99, planted=()))
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 
 
@@ -236,3 +236,16 @@ def test_a_prompt_is_accepted_only_with_all_its_matches() -> None:
     report["results"]["by_prompt"]["returned"]["count"] = 1
     rule = Nights().one(sealed(report), accepted=[ENTRY])
     assert "not accepted" not in rule.figure
+
+
+def test_pooled_bounds_count_copies_that_go_undetected() -> None:
+    """By the lower end of what is detected of planted copies, each bound with half of the error."""
+    nights = Nights(Policy(AuditPolicy(max_findings=99)))
+    some = night(200, planted=planted(40, 40, mirrored=(36, 40)))
+    rule = nights.one(some)
+    assert rule.outcome == OPEN
+    assert "undetected copies included (36 of 40 planted ones that are mirrored were found)" in rule.sentence
+    assert float(rule.figure[:-1]) > float(Nights().one(some).figure[:-1])
+    assert nights.one(night(600, start=200, planted=planted(40, 40, mirrored=(36, 40)))).outcome == PASS
+    none = Nights(Policy(AuditPolicy(max_findings=99))).one(night(200, planted=planted(0, 0)))
+    assert "planted no copies" in none.sentence

@@ -17,6 +17,7 @@ from memaudit.files import digest_of
 from memaudit.folders import sole_writer_of
 from memaudit.gate import Policy, open_ledger
 from memaudit.gate.ledger import add
+from memaudit.images.copy_kinds import PLANTED
 
 LAX = "[audit]\nmax_findings = 9\n"
 
@@ -39,6 +40,7 @@ def test_a_look_is_a_line_that_can_be_read(ledger: Path) -> None:
         "max_rise": 0.01,
         "rise_confidence": 0.95,
         "release": None,
+        "planted": sorted(PLANTED),
     }
     assert [(look["number"], look["model"], look["model_digest"]) for look in looks] == [
         (1, "painter 2", A),
@@ -126,6 +128,8 @@ def test_what_is_no_ledger_is_refused(content: bytes, said: str, gate: Gate, tmp
         ("[audit]\nmax_threshold = 0.9\n", "max_threshold"),
         ("[baseline]\nmax_rise = 0.02\n", "max_rise"),
         (f'[baseline]\nrelease = "{"c" * 64}"\n', "release"),
+        ('[audit]\nplanted = ["re-encoded"]\n', "planted"),
+        ("[audit]\nplanted = []\n", "planted"),
     ],
 )
 def test_limits_are_fixed_before_the_first_look(policy: str, name: str, ledger: Path, gate: Gate) -> None:
@@ -136,6 +140,27 @@ def test_other_limits_may_change(ledger: Path, gate: Gate) -> None:
     assert (
         gate(night(300, start=600), "--ledger", ledger, policy="[audit]\nmax_findings = 3\nmax_blank = 0.5\n").code == 0
     )
+
+
+def test_kinds_of_planted_copies_are_fixed_in_whatever_order_they_stand(gate: Gate, tmp_path: Path) -> None:
+    path, kinds = tmp_path / "ledger", '"mirrored", "re-encoded"'
+    for start, written in ((0, kinds), (300, '"re-encoded", "mirrored", "mirrored"')):
+        policy = f"{LAX}planted = [{written}]\n"
+        assert gate(night(300, start=start), "--ledger", path, policy=policy).code in (0, 3)
+    assert len(path.read_text().splitlines()) == 3
+
+
+def test_a_ledger_from_before_there_were_planted_copies_goes_on_with_none(ledger: Path, gate: Gate) -> None:
+    """Its bounds were of copies that can be detected: a policy that counts the others is another one."""
+    head, lines = "", []
+    for line in map(json.loads, ledger.read_text().splitlines()):
+        value = {**{key: part for key, part in line.items() if key != "digest"}, "previous": head}
+        value.get("fixed", {}).pop("planted", None)
+        head = digest_of(value)
+        lines.append(json.dumps({**value, "digest": head}))
+    ledger.write_text("".join(f"{line}\n" for line in lines))
+    _refused(gate(night(300, start=600), "--ledger", ledger, policy=LAX), "was begun with planted = [], and")
+    assert gate(night(300, start=600), "--ledger", ledger, policy=f"{LAX}planted = []\n").code == 0
 
 
 @pytest.mark.parametrize("kept", [1, 40, -2])

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
+from memaudit import types
 from memaudit.encoders.encoder import spec_of
 from memaudit.encoders.specs import families
 from memaudit.report.board import Board, board_of
 from memaudit.report.document import Bound, inconclusive_report, make_report
 from memaudit.report.model import (
     About,
+    AllCopies,
     AuditResults,
     ByPrompt,
     Control,
@@ -21,6 +23,7 @@ from memaudit.report.model import (
     FaceCounts,
     Faces,
     ImageMatch,
+    Rate,
     Seeds,
     WeightedRate,
     coverage_of,
@@ -44,10 +47,16 @@ def control(matched: int = 0, n: int = 500, p: float | None = None, why: str = "
     return Control(matched=rate_of(rate(matched, full(n))), relabelling_p=None, greater_rate_p=p, why_no_p=why)
 
 
+def detecting(found: types.Rate, **less: float) -> Rate:
+    """With the bounds of all copies, which are those of the detected ones unless `less` says others."""
+    bounds = {"low": found.low, "high": found.high, "upper": found.upper, **less}
+    return structs.replace(rate_of(found), all_copies=AllCopies(kind="cropped", confidence=0.95, **bounds))
+
+
 def results(found: int = 0, n: int = 400, **changes: Any) -> AuditResults:
-    """Of an audit with a control, on pixels, a generation a prompt."""
+    """Of an audit with a control, on pixels, a generation a prompt; that detects all copies."""
     measured = full(n)
-    returned = rate_of(rate(found, measured))
+    returned = detecting(rate(found, measured))
     fields: dict[str, Any] = {
         "conclusive": True,
         "reasons": [],
@@ -243,4 +252,19 @@ def test_faces() -> None:
     assert said(unsure).chance == (
         "Were all of them strangers, about 0.9 to 4.2 such matches would come up: chance may explain what was found "
         "(p = 0.3)."
+    )
+
+
+def test_bounds_count_copies_that_go_undetected() -> None:
+    """As headline and gate do; and where nobody knows how many those are, it is said."""
+    found = rate(0, full(400))
+    returned = detecting(found, upper=0.0089)
+    by_prompt = ByPrompt(returned=returned, seeds=[Seeds(seeds=1, prompts=400)])
+    assert "at most 0.89" in said(results(searched=returned, by_prompt=by_prompt)).found
+    alone = rate_of(found)
+    by_prompt = ByPrompt(returned=alone, seeds=[Seeds(seeds=1, prompts=400)])
+    board = said(results(searched=alone, by_prompt=by_prompt))
+    assert "at most 0.75" in board.found
+    assert board.cannot == (
+        "How many copies go undetected was not measured: what is said is of those that can be detected. " + OTHERS
     )

@@ -174,7 +174,7 @@ def test_an_audit_names_every_store_that_it_read(tmp_path: Path) -> None:
     store = ma.embed(tmp_path / "training", out=tmp_path / "store", encoder="thumbnail", tiles=True)
     ma.run_audit(tmp_path / "generations", store, out=tmp_path / "run", control=tmp_path / "held-out")
     report = json.loads((tmp_path / "run" / "report.json").read_text())
-    own = {"generations", "generations-views", "control", "control-views"}
+    own = {"generations", "generations-views", "control", "control-views", "planted", "planted-views"}
     assert set(report["stores"]) == {*own, "../store", "../store/tiles"}
     assert ma.verify(tmp_path / "run").outcome == "sound"
     for name in own:

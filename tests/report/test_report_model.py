@@ -142,7 +142,7 @@ def test_earlier_audits_of_faces_alone_are_told_from_those_of_images(
         (lambda r: r["coverage"].update(total=True), "coverage.total: expected a whole number, found true"),
         (
             lambda r: r.update(kind="clean"),
-            'kind: expected "audit" or "dedup" or "extraction" or "reweight", found "clean"',
+            'kind: expected "audit" or "dedup" or "extraction" or "filter" or "reweight", found "clean"',
         ),
         (lambda r: r.update(digest="x"), "digest: expected a text like ^[0-9a-f]{64}$, found"),
         (lambda r: r["results"]["kinds"].update(x="y"), "results.kinds.x: expected a whole number, found"),

@@ -23,6 +23,8 @@ from memaudit.report.model.audits import (
     Outcomes,
     OutcomesByPrompt,
     OwnImages,
+    Planted,
+    PlantedKind,
     Redrawn,
     RedrawnControl,
     ReferenceViews,
@@ -65,6 +67,7 @@ from memaudit.report.model.faces import (
     Membership,
 )
 from memaudit.report.model.figures import (
+    AllCopies,
     Bin,
     Calibration,
     Coverage,
@@ -73,11 +76,20 @@ from memaudit.report.model.figures import (
     JsonValue,
     Part,
     Rate,
+    all_copies_of,
     calibration_of,
     coverage_of,
     encoder_of,
     file_digest,
     rate_of,
+)
+from memaudit.report.model.filters import (
+    Bounds,
+    FilterDecided,
+    FilterMeasured,
+    FilterResults,
+    FilterStratum,
+    FilterTraining,
 )
 from memaudit.report.model.report import (
     SCHEMA,
@@ -97,6 +109,7 @@ from memaudit.report.model.reviews import Said, Told
 from memaudit.report.model.reweighting import ReweightResults, ShareRow, ToldApart, Weighed
 
 __all__ = [
+    "AllCopies",
     "DIGEST_OF_MODEL",
     "SCHEMA",
     "About",
@@ -108,6 +121,7 @@ __all__ = [
     "AuditSimilarities",
     "Bin",
     "Calibration",
+    "Bounds",
     "ByPrompt",
     "Cells",
     "Cleanness",
@@ -128,6 +142,11 @@ __all__ = [
     "FaceSimilarities",
     "FaceStanding",
     "Faces",
+    "FilterDecided",
+    "FilterMeasured",
+    "FilterResults",
+    "FilterStratum",
+    "FilterTraining",
     "Finding",
     "FindingsBand",
     "Group",
@@ -142,6 +161,8 @@ __all__ = [
     "Member",
     "Membership",
     "Metrics",
+    "Planted",
+    "PlantedKind",
     "Miss",
     "Model",
     "NearThreshold",
@@ -179,6 +200,7 @@ __all__ = [
     "WeightedRate",
     "Why",
     "WhyBand",
+    "all_copies_of",
     "calibration_of",
     "coverage_of",
     "encoder_of",

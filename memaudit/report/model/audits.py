@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 from memaudit.matching.kinds import COPIES, Kind
 from memaudit.report.model.faces import Faces
 from memaudit.report.model.figures import (
+    AllCopies,
     Bin,
     Calibration,
     Count,
@@ -125,6 +126,12 @@ class WeightedRate(Part, frozen=True, kw_only=True):
     upper: Annotated[Share, says("one-sided upper bound")]
     largest: Annotated[Share, says("share of all weights that one prompt has at most")]
     confidence: Annotated[Share, says("of interval and bound")]
+    all_copies: Annotated[AllCopies | UnsetType, says("bounds of all copies, detected or not")] = UNSET
+
+    @property
+    def stated(self) -> WeightedRate | AllCopies:
+        """The bounds that are told to people."""
+        return self.all_copies or self
 
 
 class Extrapolated(Part, frozen=True, kw_only=True):
@@ -192,6 +199,23 @@ class ReferenceViews(Part, frozen=True, kw_only=True, forbid_unknown_fields=True
     @property
     def searched(self) -> list[str]:
         return [name for name in ("whole", "tiles", "details") if getattr(self, name)]
+
+
+class PlantedKind(Part, frozen=True, kw_only=True):
+    """Training images that were altered in one way, and searched like generations."""
+
+    kind: Annotated[Name, says("how they were altered")]
+    found: Annotated[Rate | None, says("those that were found, of those with content; null: none can be made")]
+
+
+class Planted(Part, frozen=True, kw_only=True):
+    """Altered training images that were planted among the generations, to know how much the audit detects."""
+
+    asked: Annotated[Count, says("copies that were asked for")]
+    images: Annotated[Count, says("training images that they are of")]
+    unreadable: Annotated[Count, says("training images whose files could not be read for it")]
+    kinds: Annotated[list[PlantedKind], says("copies by the kind of alteration")]
+    why_none: Annotated[str, says("why there are none")] = ""
 
 
 class Effort(Part, frozen=True, kw_only=True):
@@ -363,6 +387,7 @@ class AuditResults(Part, frozen=True, kw_only=True):
         UNSET
     )
     effort: Annotated[Effort | UnsetType, says("how hard the audit looked")] = UNSET
+    planted: Annotated[Planted | UnsetType, says("what it detected of altered training images")] = UNSET
     weaker: Annotated[list[str] | UnsetType, says("what it did less of than by default, and what was not measured")] = (
         UNSET
     )
@@ -395,6 +420,7 @@ class FaceAuditResults(Part, frozen=True, kw_only=True):
     faces: Annotated[Faces | UnsetType, says("what comparing faces gave")] = UNSET
     outcomes: ClassVar[Outcomes | None] = None
     by_prompt: ClassVar[UnsetType] = UNSET
+    planted: ClassVar[UnsetType] = UNSET
     verified: ClassVar[Coverage | None] = None
     views: ClassVar[tuple[str, ...]] = ()
     reference_views: ClassVar[UnsetType] = UNSET

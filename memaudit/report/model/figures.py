@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, convert
 
 from memaudit.types import NO_FILE
 
 if TYPE_CHECKING:
     from memaudit import types
+    from memaudit.audit import results
     from memaudit.matching.calibrated import Calibrated
 
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
@@ -50,6 +51,16 @@ class Coverage(Part, frozen=True, kw_only=True):
     share: Annotated[Share, says("measured / total; 0 of nothing")]
 
 
+class AllCopies(Part, frozen=True, kw_only=True):
+    """Bounds of a rate with the copies that were not detected, by what was found of the planted ones."""
+
+    kind: Annotated[Name, says("of planted copies: that which is found least, by which high and upper are")]
+    low: Annotated[Share, says("lower end of the two-sided interval, by the kind that is found most")]
+    high: Annotated[Share, says("upper end of the two-sided interval")]
+    upper: Annotated[Share, says("one-sided upper bound")]
+    confidence: Annotated[Share, says("of interval and bound")]
+
+
 class Rate(Part, frozen=True, kw_only=True):
     """A share of what was measured, with Clopper-Pearson bounds."""
 
@@ -64,6 +75,15 @@ class Rate(Part, frozen=True, kw_only=True):
     effective: Annotated[
         NotNegative | UnsetType, says("as how many independent draws n counts in the bounds; absent: as n")
     ] = UNSET
+    all_copies: Annotated[
+        AllCopies | UnsetType,
+        says("bounds of all copies; absent: those above are of detectable ones"),
+    ] = UNSET
+
+    @property
+    def stated(self) -> Rate | AllCopies:
+        """The bounds that are told to people."""
+        return self.all_copies or self
 
 
 class Bin(Part, frozen=True, kw_only=True):
@@ -110,7 +130,11 @@ def coverage_of(coverage: types.Coverage) -> Coverage:
     return Coverage(measured=coverage.measured, total=coverage.total, share=coverage.share)
 
 
-def rate_of(rate: types.Rate) -> Rate:
+def all_copies_of(bounds: results.AllCopies | None) -> AllCopies | UnsetType:
+    return convert(bounds, AllCopies, from_attributes=True) if bounds else UNSET
+
+
+def rate_of(rate: types.Rate, all_copies: results.AllCopies | None = None) -> Rate:
     return Rate(
         count=rate.count,
         n=rate.coverage.measured,
@@ -121,6 +145,7 @@ def rate_of(rate: types.Rate) -> Rate:
         confidence=rate.confidence,
         coverage=coverage_of(rate.coverage),
         effective=UNSET if rate.effective is None else rate.effective,
+        all_copies=all_copies_of(all_copies),
     )
 
 

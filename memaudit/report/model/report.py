@@ -11,6 +11,7 @@ from memaudit.report.model.dedups import DedupResults, Group
 from memaudit.report.model.extraction import ExtractionResults, PromptGroup
 from memaudit.report.model.faces import FaceMatch
 from memaudit.report.model.figures import Coverage, Encoder, Json, Name, Part, Threshold, says
+from memaudit.report.model.filters import FilterResults
 from memaudit.report.model.reweighting import ReweightResults, ShareRow
 
 SCHEMA = "urn:memaudit:report:2"
@@ -27,7 +28,7 @@ class Unmeasured(Part, frozen=True, kw_only=True):
 
 AuditFinding = ImageMatch | FaceMatch
 AuditMeasures = AuditResults | FaceAuditResults
-Results = AuditMeasures | DedupResults | ExtractionResults | ReweightResults | Unmeasured
+Results = AuditMeasures | DedupResults | ExtractionResults | FilterResults | ReweightResults | Unmeasured
 Finding = AuditFinding | Group | PromptGroup | ShareRow
 R = TypeVar("R", bound=Results, covariant=True)
 
@@ -45,7 +46,7 @@ class Head(Part, frozen=True, kw_only=True):
     """What every report has beside its results and findings."""
 
     schema: Annotated[str, says("urn:memaudit:report: and a version")]
-    kind: Annotated[str, says("audit, dedup, extraction or reweight")]
+    kind: Annotated[str, says("audit, dedup, extraction, filter or reweight")]
     created: Annotated[str, says("ISO 8601, UTC")]
     memaudit: Annotated[str, says("version of memaudit")]
     inputs: Annotated[dict[str, str], says("digests of what was read, by role")]

@@ -1,0 +1,105 @@
+"""A generator that is a command line: one call an image, or one a batch, for a model takes a minute to load."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from pathlib import Path
+
+from memaudit.errors import InputError
+from memaudit.release.jobs import Job, Recorder, found_for
+from memaudit.release.run_file import CommandGenerator
+from memaudit.release.workers import in_turn
+from memaudit.types import Progress
+
+_SAID = 300  # characters of what a failed command said last
+NO_IMAGE = "the command ended well and left no image"
+
+
+def generate(told: CommandGenerator, jobs: list[Job], incoming: Path, record: Recorder, progress: Progress) -> None:
+    """Make all images. Raises InputError where a command fails `tries` times: what was made until then is kept."""
+    if "{jobs}" in told.command:
+        _in_batches(told, jobs, incoming, record, progress)
+    else:
+        _one_by_one(told, jobs, incoming, record, progress)
+
+
+def _in_batches(told: CommandGenerator, jobs: list[Job], incoming: Path, record: Recorder, progress: Progress) -> None:
+    for low in range(0, len(jobs), told.batch):
+        batch = jobs[low : low + told.batch]
+        for last in reversed(range(told.tries)):
+            failed, batch = _batch(told, batch, incoming, record)
+            if not failed:
+                break
+            if not last:
+                raise InputError(f"the generator failed with {len(batch):,} images of a batch left: {failed}")
+        for job in batch:
+            record.refused(job, NO_IMAGE)
+        progress("generating", min(low + told.batch, len(jobs)), len(jobs))
+
+
+def _batch(told: CommandGenerator, batch: list[Job], incoming: Path, record: Recorder) -> tuple[str, list[Job]]:
+    """What went wrong, and of which jobs nothing came."""
+    listed = incoming / "jobs.jsonl"
+    listed.write_text("".join(json.dumps(job._asdict(), ensure_ascii=False) + "\n" for job in batch), "utf-8")
+    failed = _called(told, {"jobs": str(listed), "out": str(incoming)})
+    listed.unlink(missing_ok=True)
+    left = []
+    for job in batch:
+        path = found_for(incoming, job)
+        broken = record.made(job, path) if path else ""
+        failed = failed or broken
+        if broken or path is None:
+            left.append(job)
+    return failed, left
+
+
+def _one_by_one(told: CommandGenerator, jobs: list[Job], incoming: Path, record: Recorder, progress: Progress) -> None:
+    def take(job: Job, path: Path | None) -> str:
+        if path is None:
+            record.refused(job, NO_IMAGE)
+            return ""
+        return record.made(job, path)
+
+    in_turn(jobs, told.workers, lambda job: _one(told, job, incoming), take, progress)
+
+
+def _one(told: CommandGenerator, job: Job, incoming: Path) -> tuple[Path | None, str]:
+    """The image, if there is one; and what the last try failed by."""
+    failed = ""
+    for _ in range(told.tries):
+        out = incoming / f"{job.name}.png"
+        failed = _called(told, {"prompt": job.prompt, "seed": str(job.seed), "out": str(out)})
+        if not failed:
+            break
+    return found_for(incoming, job), failed
+
+
+def _called(told: CommandGenerator, values: dict[str, str]) -> str:
+    """Call the command without a shell, each word filled in by itself. "" or what went wrong."""
+    words = [_filled(word, values) for word in shlex.split(told.command)]
+    try:
+        done = subprocess.run(
+            words, capture_output=True, text=True, errors="replace", timeout=told.timeout or None, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"{words[0]} was not done after {told.timeout:g} s"
+    except OSError as error:
+        return f"{words[0]} cannot be run: {error.strerror}"
+    if not done.returncode:
+        return ""
+    said = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2][-_SAID:]
+    return f"{words[0]} ended with exit code {done.returncode}{f': {said}' if said else ''}"
+
+
+def _filled(word: str, values: dict[str, str]) -> str:
+    """Values that hold braces are not filled in again."""
+    parts = []
+    while word:
+        before, brace, rest = word.partition("{")
+        name, closing, after = rest.partition("}")
+        known = bool(brace and closing and name in values)
+        parts.append(before + (values[name] if known else brace))
+        word = after if known else rest
+    return "".join(parts)

@@ -1,0 +1,158 @@
+"""What is to be generated, and what became of each: a manifest that grows by a line for every image."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from memaudit.errors import InputError
+from memaudit.files import digest_of, reason_of, sha256_of, text_lines
+from memaudit.images.decode import UnreadableImageError, decode
+
+MANIFEST, IMAGES, INCOMING = "generations.jsonl", "images", "incoming"
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+class Job(NamedTuple):
+    """An image to be made: called `name`, of a prompt and a seed."""
+
+    name: str
+    prompt: str
+    seed: int
+
+
+class Fate(StrEnum):
+    MADE = "made"
+    REFUSED = "refused"  # the generator gave no image, and said that nothing went wrong
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job. file: its name among the images, sha256: of its bytes; both "" where it was refused."""
+
+    name: str
+    prompt: str
+    seed: int
+    fate: str
+    file: str = ""
+    sha256: str = ""
+    reason: str = ""
+
+
+def jobs_of(prompts: Path, seeds: int) -> list[Job]:
+    """Of each line of a file of `memaudit prompts`, `seeds` images: the first with the line's own seed, the others with
+    the numbers after it."""
+    jobs = []
+    for line in text_lines(prompts):
+        told = json.loads(line)
+        for number in range(seeds):
+            jobs.append(Job(f"{told['generation']}_{number}", told["prompt"], int(told["seed"]) + number))
+    return jobs
+
+
+class Gallery:
+    """A folder of generations and their manifest. A killed run's last line is cut off, and its image made again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.images, self.incoming = folder / IMAGES, folder / INCOMING
+        for each in (folder, self.images, self.incoming):
+            each.mkdir(parents=True, exist_ok=True)
+        for left in self.incoming.iterdir():
+            left.unlink()
+        self.outcomes = self._read()
+
+    def left(self, jobs: Iterable[Job]) -> list[Job]:
+        """Those of which nothing is known yet."""
+        return [job for job in jobs if job.name not in self.outcomes]
+
+    @property
+    def digest(self) -> str:
+        """Of all that was made and refused."""
+        known = sorted(self.outcomes.values(), key=lambda outcome: outcome.name)
+        return digest_of([[each.name, each.sha256, each.fate] for each in known])
+
+    def counts(self) -> dict[str, int]:
+        fates = [outcome.fate for outcome in self.outcomes.values()]
+        return {str(fate): fates.count(fate) for fate in Fate}
+
+    @contextmanager
+    def recording(self) -> Iterator[Recorder]:
+        with (self.folder / MANIFEST).open("a", encoding="utf-8") as handle:
+            yield Recorder(self, handle)
+
+    def _read(self) -> dict[str, Outcome]:
+        path = self.folder / MANIFEST
+        if not path.exists():
+            return {}
+        found = {}
+        for number, line in enumerate(text_lines(path), 1):
+            if not line.endswith("\n"):  # a kill cut it
+                self._shorten(path, len(line.encode()))
+                break
+            outcome = _outcome_in(path, number, line)
+            if outcome.fate == Fate.MADE and not self._is_there(outcome):
+                raise InputError(
+                    f"{self.images / outcome.file} is gone, or was changed since it was made: restore it, or begin "
+                    f"anew without {self.folder}"
+                )
+            found[outcome.name] = outcome
+        return found
+
+    def _is_there(self, outcome: Outcome) -> bool:
+        try:
+            return sha256_of(self.images / outcome.file) == outcome.sha256
+        except OSError:
+            return False
+
+    @staticmethod
+    def _shorten(path: Path, by: int) -> None:
+        with path.open("r+b") as handle:
+            handle.truncate(path.stat().st_size - by)
+
+
+class Recorder:
+    """Takes images in, and writes a line for each; whole lines, on disk before the next image."""
+
+    def __init__(self, gallery: Gallery, handle: IO[str]) -> None:
+        self._gallery, self._handle = gallery, handle
+
+    def made(self, job: Job, path: Path) -> str:
+        """Take the image that lies at `path`. "", or why it is none: then nothing is written."""
+        try:
+            decode(path.read_bytes())
+        except (OSError, UnreadableImageError) as error:
+            return f"what it made is no image: {reason_of(error)}"
+        file = self._gallery.images / f"{job.name}{path.suffix.lower()}"
+        digest = sha256_of(path)
+        os.replace(path, file)
+        self._write(Outcome(*job, Fate.MADE, file.name, digest))
+        return ""
+
+    def refused(self, job: Job, reason: str) -> None:
+        self._write(Outcome(*job, Fate.REFUSED, reason=reason[:500]))
+
+    def _write(self, outcome: Outcome) -> None:
+        self._handle.write(json.dumps(asdict(outcome), ensure_ascii=False) + "\n")
+        self._handle.flush()
+        os.fsync(self._handle.fileno())
+        self._gallery.outcomes[outcome.name] = outcome
+
+
+def _outcome_in(path: Path, number: int, line: str) -> Outcome:
+    try:
+        told: dict[str, Any] = json.loads(line)
+        return Outcome(**told)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}, line {number} is no line of a manifest of generations: {reason_of(error)}") from None
+
+
+def found_for(folder: Path, job: Job) -> Path | None:
+    """The image that a generator left for a job, whatever kind of file it chose."""
+    return next((path for suffix in SUFFIXES if (path := folder / f"{job.name}{suffix}").is_file()), None)

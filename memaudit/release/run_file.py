@@ -1,0 +1,186 @@
+"""release.toml: typed, each fault in one line with its place."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from memaudit.errors import UsageError
+from memaudit.files import read_toml
+
+Positive = Annotated[int, Meta(ge=1)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+S = TypeVar("S", bound=Struct)
+
+
+class Training(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The training set: a store, or sources that are embedded into one. dedup: find its near-duplicates as well."""
+
+    store: str = ""
+    source: str | list[str] = ""
+    encoder: str = "sscd"
+    dedup: bool = True
+
+
+class FolderGenerator(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="folder"):
+    """Images that are there already, and the file that says which prompt each was made from."""
+
+    path: str
+    pairing: str = ""
+    pairing_pattern: str = ""
+
+
+class CommandGenerator(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="command"):
+    """A command line. With {jobs} and {out} it makes all images of a batch, named by the file {jobs}; else one image,
+    with {prompt}, {seed} and {out}, the file to write. batch: images of one call; timeout: seconds of one."""
+
+    command: str
+    batch: Positive = 64
+    timeout: NotNegative = 3600.0
+    tries: Positive = 2
+    workers: Positive = 1
+
+
+class HttpGenerator(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="http"):
+    """An endpoint that is asked by POST. style: openai (an images API: `data[0].b64_json`), or json (answers with an
+    image, or with {"image": BASE64}). key_env: the environment variable that holds its key. body: what every request
+    holds beside prompt and seed."""
+
+    url: str
+    style: Literal["openai", "json"] = "openai"
+    key_env: str = ""
+    body: dict[str, str | int | float | bool] = {}
+    per_minute: NotNegative = 0.0
+    timeout: NotNegative = 120.0
+    tries: Positive = 4
+    workers: Positive = 1
+
+
+Generator = FolderGenerator | CommandGenerator | HttpGenerator
+
+
+class Asked(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Prompts: captions of the training set, `seeds` images each."""
+
+    n: Positive = 400
+    strategy: str = "random"
+    by: str = "caption"
+    held_out: str = ""
+    weights: str = ""
+    seeds: Positive = 1
+    seed: int = 0
+    max_refused: Share = 0.05
+
+
+class Audited(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the audit is told; absent: its own defaults. control: held-out images, a store or a source."""
+
+    control: str = ""
+    threshold: float | None = None
+    views: str | None = None
+    match: str = "auto"
+    faces: bool = False
+    metrics: bool = False
+    max_unreadable: Share = 0.01
+
+
+class Judged(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the gate is told. policy: absent: its default limits."""
+
+    policy: str = ""
+    accepted: str = ""
+    reviews: list[str] = []
+    baseline: str = ""
+    ledger: str = ""
+
+
+class RunFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A pre-release check. Paths are taken from the folder of the file. out: where everything is written."""
+
+    training: Training
+    generator: Generator
+    prompts: Asked = Asked()
+    audit: Audited = Audited()
+    gate: Judged = Judged()
+    out: str = "release"
+    model: str = ""
+    model_digest: str = ""
+    training_set: str = ""
+    who: str = ""
+
+
+def read_run_file(path: Path) -> RunFile:
+    """Raises InputError for what is no TOML, UsageError for what it may not say."""
+    return run_file_in(read_toml(path, "run file"), path)
+
+
+def run_file_in(raw: Mapping[str, Any], path: Path) -> RunFile:
+    """What was read of `path`."""
+    try:
+        told = msgspec.convert(raw, RunFile)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"run file {path}: {_said(str(error))}") from None
+    _require_possible(path, told)
+    return told
+
+
+def _said(error: str) -> str:
+    """msgspec's words, with the place in front and the likeliest meaning of a name that is not known."""
+    words, _, place = error.partition(" - at `$.")
+    place = place.rstrip("`")
+    unknown = re.search(r"unknown field `(.+?)`", words)
+    if unknown:
+        close = difflib.get_close_matches(unknown[1], _names(place), n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(_names(place))}"
+        words = f"unknown {unknown[1]!r}: {hint}"
+    missing = re.search(r"missing required field `(.+?)`", words)
+    if missing:
+        words = f"{missing[1]!r} is missing"
+    return f"[{place}] {words}" if place else words
+
+
+_PARTS: dict[str, tuple[type[Struct], ...]] = {
+    "": (RunFile,),
+    "training": (Training,),
+    "generator": (FolderGenerator, CommandGenerator, HttpGenerator),
+    "prompts": (Asked,),
+    "audit": (Audited,),
+    "gate": (Judged,),
+}
+
+
+def _names(place: str) -> list[str]:
+    parts = _PARTS.get(place, ())
+    return ["kind"] * (len(parts) > 1) + [name for part in parts for name in part.__struct_fields__]
+
+
+def _require_possible(path: Path, told: RunFile) -> None:
+    training, generator = told.training, told.generator
+    if bool(training.store) == bool(training.source):
+        raise UsageError(f"run file {path}: [training] needs store, or source, and not both")
+    if isinstance(generator, CommandGenerator):
+        _require_command(path, generator.command)
+    if isinstance(generator, HttpGenerator) and not re.match(r"https?://[^/]", generator.url):
+        raise UsageError(f"run file {path}: [generator] url = {generator.url[:80]!r} is no http or https URL")
+    if isinstance(generator, HttpGenerator) and {"prompt", "seed"} & set(generator.body):
+        raise UsageError(f"run file {path}: [generator] body may not hold prompt or seed: these come from the prompts")
+
+
+def _require_command(path: Path, command: str) -> None:
+    named = set(re.findall(r"\{(\w+)\}", command))
+    if "out" not in named or not named & {"jobs", "prompt"} or named - {"jobs", "prompt", "seed", "out"}:
+        raise UsageError(
+            f"run file {path}: [generator] command = {command[:80]!r} names {', '.join(sorted(named)) or 'nothing'} in "
+            "braces: expected {jobs} and {out}, or {prompt}, {seed} and {out}"
+        )
+    if "jobs" in named and named & {"prompt", "seed"}:
+        raise UsageError(
+            f"run file {path}: [generator] command has {{jobs}} and {{prompt}} or {{seed}}: one or the other"
+        )

@@ -1,0 +1,12 @@
+"""Lines of a run file that name the small generator."""
+
+import sys
+from pathlib import Path
+
+GENERATOR = Path(__file__).parent / "small_generator.py"
+
+
+def command(arguments: str, *more: str) -> str:
+    """The lines of a command generator."""
+    line = f"{sys.executable} {GENERATOR} {arguments}"
+    return "\n".join(['kind = "command"', f"command = '{line}'", *more])
