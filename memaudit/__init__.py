@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from memaudit.api.reweighting import run_reweight
     from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, FilterRun, ReweightRun, open_report
     from memaudit.api.starting import start_release
-    from memaudit.api.stores import MadeStore, embed, import_embeddings, open_store
+    from memaudit.api.stores import MadeStore, embed, import_embeddings, merge_stores, open_store
     from memaudit.api.tables import Table
 
 _HOMES = {
@@ -83,7 +83,7 @@ _HOMES = {
     "reweighting": ("run_reweight",),
     "runs": ("AuditRun", "DedupRun", "ExtractionRun", "FilterRun", "ReweightRun", "open_report"),
     "starting": ("start_release",),
-    "stores": ("MadeStore", "embed", "import_embeddings", "open_store"),
+    "stores": ("MadeStore", "embed", "import_embeddings", "merge_stores", "open_store"),
     "tables": ("Table",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
@@ -144,6 +144,7 @@ __all__ = [
     "make_prompts",
     "merge_reviews",
     "open_canaries",
+    "merge_stores",
     "open_index",
     "open_report",
     "open_review",

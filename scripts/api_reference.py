@@ -52,6 +52,7 @@ _ORDER = (
         "looking_up",
         "facing",
         "reviewing",
+        "review_page",
         "gating",
         "starting",
         "releasing",

@@ -26,6 +26,7 @@ from memaudit.cli import (
     index,
     inspect,
     lookup,
+    merge,
     plan,
     prompts,
     release,
@@ -52,6 +53,7 @@ app.command("init")(release.init)
 app.command("run")(release.run)
 app.command("embed")(embed.embed)
 app.command("import")(ready.import_)
+app.command("merge")(merge.merge)
 app.command("index")(index.index)
 app.command("dedup")(dedup.dedup)
 app.command("export")(export.export)

@@ -62,6 +62,7 @@ COMMANDS = (
     "embed {archive} --out {out} --encoder thumbnail",
     "import {embeddings} --ids {ids} --encoder ours --threshold 0.9 --out {out}",
     "index {store} --out {out} --recipe flat",
+    "merge {store} {other-store} --out {out}",
     "dedup {store} --out {out} --ignore {ignore} --reviews {reviews}",
     "dedup {other-store} --out {out} --against {store}",
     "audit {generations} --against {store} --pairing {pairing} --control {held-out} --out {out}",
