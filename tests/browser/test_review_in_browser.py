@@ -183,6 +183,13 @@ def test_accepted_needs_a_reason_and_a_day(runs: Runs, reviewing: Reviewing, tmp
     settled(page, "1 of 4")
     line = lines_of(out)[0]
     assert (line["verdict"], line["why"], line["until"]) == ("accepted", "our own 12", "2999-12-31")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("3")  # the next is offered the same, and takes a second press
+    page.locator("#note", has_text="As the last one?").wait_for()
+    assert len(lines_of(out)) == 1
+    page.keyboard.press("3")
+    settled(page, "2 of 4")
+    assert [line["why"] for line in lines_of(out)] == ["our own 12", "our own 12"]
 
 
 def test_a_group_is_decided_and_dedup_follows(runs: Runs, reviewing: Reviewing, tmp_path: Path) -> None:
