@@ -283,7 +283,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--parts", nargs="+", choices=("learning", "speed"), default=("learning", "speed"))
     add("--stores", metavar="STORE", type=Path, nargs=2, help="of the pictures, by sscd and thumbnail, made before")
     add("--seeds", metavar="N", type=int, default=3, help="beginnings of each class (default: 3)")
-    add("--each", metavar="N", type=int, default=30, help="labels of a round (default: 30)")
+    add("--each", metavar="N", type=int, default=10, help="labels of a round (default: 10)")
     add("--runs", metavar="N", type=int, default=200, help="samples of each class (default: 200)")
     add("--sample", metavar="N", type=int, default=300, help="images of a sample (default: 300)")
     add("--recall", metavar="SHARE", type=float, default=0.8, help="that cuts are chosen for (default: 0.8)")
