@@ -45,7 +45,7 @@ ENCODERS = ("sscd", "thumbnail")
 MOST = 1200  # labels at random: what takes more takes "more than"
 CLASSES: Mapping[str, re.Pattern[str]] = MappingProxyType(
     {
-        "clocks": re.compile(r"google/(1f55[0-9a-f]|1f56[0-7]|23f0|1f570)|oclock|alarm_clock"),
+        "clocks": re.compile(r"google/(1f55[0-9a-f]|1f56[0-7]|23f0|1f570)|_(oclock|thirty)$|alarm_clock"),
         "flags": re.compile(r"google/(1f1[ef].-1f1[ef]|1f3f4|1f3f3|1f3c1|1f38c|1f6a9)|twemoji/flags/"),
         "photographs": re.compile("^photographs/"),
     }
