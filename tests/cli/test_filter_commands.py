@@ -100,7 +100,7 @@ def test_the_page_shows_whom_to_label(memaudit: Memaudit, store: Path, seeds: Pa
 def test_a_prompt_begins_without_labels(
     memaudit: Memaudit, picture_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a text tower of random weights: nothing is known of what it finds, and whom it asks for is the most similar."""
+    """By a text alone: nothing is known of what it finds, and whom it asks for is the most similar."""
     import numpy as np
 
     from memaudit.encoders import clip
