@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from memaudit import errors
     from memaudit.api.auditing import FaceChoices, run_audit
     from memaudit.api.calibrating import CalibrationRun, ProposedPairs, calibrate, propose_labels
+    from memaudit.api.canaries import (
+        Canaries,
+        CanaryCheck,
+        check_canaries,
+        make_canaries,
+        open_canaries,
+        plant_canaries,
+    )
     from memaudit.api.comparing import Compared, compare
     from memaudit.api.deduping import run_dedup
     from memaudit.api.encoders import doctor, fetch_encoder, list_encoders
@@ -44,12 +52,13 @@ if TYPE_CHECKING:
     from memaudit.api.reweighting import run_reweight
     from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, FilterRun, ReweightRun, open_report
     from memaudit.api.starting import start_release
-    from memaudit.api.stores import MadeStore, embed, import_embeddings, open_store
+    from memaudit.api.stores import MadeStore, embed, import_embeddings, merge_stores, open_store
     from memaudit.api.tables import Table
 
 _HOMES = {
     "auditing": ("FaceChoices", "run_audit"),
     "calibrating": ("CalibrationRun", "ProposedPairs", "calibrate", "propose_labels"),
+    "canaries": (*("Canaries", "CanaryCheck", "check_canaries", "make_canaries", "open_canaries", "plant_canaries"),),
     "comparing": ("Compared", "compare"),
     "deduping": ("run_dedup",),
     "encoders": ("doctor", "fetch_encoder", "list_encoders"),
@@ -74,7 +83,7 @@ _HOMES = {
     "reweighting": ("run_reweight",),
     "runs": ("AuditRun", "DedupRun", "ExtractionRun", "FilterRun", "ReweightRun", "open_report"),
     "starting": ("start_release",),
-    "stores": ("MadeStore", "embed", "import_embeddings", "open_store"),
+    "stores": ("MadeStore", "embed", "import_embeddings", "merge_stores", "open_store"),
     "tables": ("Table",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
@@ -82,6 +91,8 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "AuditRun",
     "CalibrationRun",
+    "Canaries",
+    "CanaryCheck",
     "Compared",
     "DedupRun",
     "Description",
@@ -114,6 +125,7 @@ __all__ = [
     "apply_filter",
     "build_index",
     "calibrate",
+    "check_canaries",
     "compare",
     "convert_reviews",
     "describe",
@@ -128,14 +140,18 @@ __all__ = [
     "import_embeddings",
     "kept",
     "list_encoders",
+    "make_canaries",
     "make_prompts",
     "merge_reviews",
+    "open_canaries",
+    "merge_stores",
     "open_index",
     "open_report",
     "open_review",
     "open_store",
     "plan_release",
     "plan_sample",
+    "plant_canaries",
     "propose_labels",
     "review_filter",
     "review_status",

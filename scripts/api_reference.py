@@ -52,9 +52,11 @@ _ORDER = (
         "looking_up",
         "facing",
         "reviewing",
+        "review_page",
         "gating",
         "starting",
         "releasing",
+        "canaries",
     ),
     *("comparing", "history", "runs", "findings", "tables", "encoding", "encoders", "inspecting"),
 )

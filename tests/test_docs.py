@@ -194,7 +194,7 @@ def test_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     write_inputs(tmp_path)
     monkeypatch.chdir(tmp_path)
     commands = commands_of(TUTORIAL)
-    assert len(commands) == 7
+    assert len(commands) == 9
     for command in commands:
         assert run_here(command) == exit_code_of(command), command
 

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from memaudit.errors import UsageError
-from memaudit.gate import GateResult, RuleResult, Verdict
+from memaudit.gate import Finding, GateResult, RuleResult, Verdict
 from memaudit.report.model import Report
 from memaudit.report.pages import Judged, plain_day, write_report_page
 from memaudit.report.printing import print_page
+from memaudit.reviews import Standing
 
 
 def subject_of(reports: Sequence[tuple[Path, Report]]) -> tuple[Path, Report]:
@@ -56,6 +57,10 @@ def _is_of_the_ledger(rule: RuleResult, result: GateResult) -> bool:
     return result.in_ledger and rule.rule == "max_rate"
 
 
+def _as_no_copy(finding: Finding) -> bool:
+    return finding.review is not None and finding.review.standing is Standing.NO_COPY
+
+
 def judged_of(result: GateResult, name: str) -> Judged:
     """What the gate says of all reports, and what people decided on the findings of this one."""
     told = [rule for rule in result.rules if rule.outcome is not Verdict.PASS or _is_of_the_ledger(rule, result)]
@@ -68,4 +73,5 @@ def judged_of(result: GateResult, name: str) -> Judged:
         day=plain_day(datetime.now(UTC)),
         decisions={finding.place: finding.decision for finding in own if finding.decision},
         accepted=sum(finding.waived for finding in own),
+        no_copies=sum(finding.waived and _as_no_copy(finding) for finding in own),
     )

@@ -137,6 +137,7 @@ def _entry(place: int, named: Sequence[tuple[str, Report]], unit: str) -> Entry:
         other_set=before is not None and training_set_of(before) != own,
         break_=why,
         conclusive=results.conclusive,
+        model=report.head.about.model if report.head.about else "",
     )
 
 

@@ -50,6 +50,7 @@ def contents_of(path: Path) -> dict[str, object]:
         **_held(manifest),
         "encoder": manifest.encoder.identity,
         **({} if manifest.views else {"sources": list(manifest.sources)}),
+        **({"part": manifest.part} if manifest.part else {}),
         "shards": len(manifest.shards),
         "rows": sum(shard.rows for shard in manifest.shards),
         "comparable": sum(shard.ok for shard in manifest.shards),

@@ -12,6 +12,7 @@ from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, sources_of, store_at
 from memaudit.embedding.importing import Part, clip_retrieval_parts, dimension_of
 from memaudit.embedding.importing import import_embeddings as import_parts
+from memaudit.embedding.options import PartOf
 from memaudit.embedding.run import EmbedOptions, embed_with_views
 from memaudit.embedding.windows import DETAILS, TILES, WindowCounts, window_counts
 from memaudit.encoders import load_encoder
@@ -22,7 +23,7 @@ from memaudit.images.views import details as all_details
 from memaudit.images.views import tiles as all_tiles
 from memaudit.matching.kept import FOLDER, KeptCounts, identity, keep_features
 from memaudit.similarity.exact import require_threshold
-from memaudit.store import Store
+from memaudit.store import Store, merge
 from memaudit.types import Coverage, EncoderSpec, Progress, silent
 
 
@@ -101,6 +102,7 @@ def embed(
     workers: int = 0,
     batch_size: int = 16,
     shard_rows: int = 8192,
+    part: str | None = None,
     append: bool = False,
     replace_changed: bool = False,
     reuse: bool = True,
@@ -113,7 +115,8 @@ def embed(
 ) -> MadeStore:
     """Embed images into a store: unit vectors (images, dim) in float16. Called again after a kill, it continues.
 
-    sources: folders, images, manifests, tars, tables, or URLs of them. encoder: of `list_encoders`. append: add the
+    sources: folders, images, manifests, tars, tables, or URLs of them. encoder: of `list_encoders`. part: "2/5", the
+    second of five parts, for as many machines: `merge_stores` makes one of them. append: add the
     sources' new images to a finished store; replace_changed: write it anew from the first changed image on. tiles,
     fine_tiles: also embed parts of each image. features: keep what pixels are compared by, so that audits and dedup
     need not read the files again: small pixels and local features, some 0.1 MB an image. max_unreadable: share
@@ -130,7 +133,14 @@ def embed(
         identity()  # what it needs is missed now, and not when all is embedded
     loaded = load_encoder(encoder, device=device, allow_unverified_weights=allow_unverified_weights)
     passed = PassedOver()
-    options = EmbedOptions(batch_size=batch_size, workers=workers, shard_rows=shard_rows, reuse=reuse, passed=passed)
+    options = EmbedOptions(
+        batch_size=batch_size,
+        workers=workers,
+        shard_rows=shard_rows,
+        reuse=reuse,
+        part=PartOf.of(part) if part else None,
+        passed=passed,
+    )
     every = {TILES: all_tiles() if tiles or fine_tiles else (), DETAILS: all_details() if fine_tiles else ()}
     kinds = {name: of_kind for name, of_kind in every.items() if of_kind}
 
@@ -192,6 +202,30 @@ def import_embeddings(
     store = import_parts(parts, Path(out), spec, shard_rows=shard_rows, progress=progress)
     require_readable(store, max_unreadable)
     return MadeStore(store)
+
+
+def merge_stores(stores: Sequence[AnyStore], out: str | Path, *, progress: Progress = silent) -> MadeStore:
+    """Make one store of several. Their shards become its own, by hard links where the disk has them: nothing is
+    computed again. Parts of one set, made by `embed(part=...)`, become the store that one call would have made.
+
+    Tiles, details and kept features are not taken over: `embed` of the sources into the merged store makes them.
+
+    Raises InconclusiveError for stores of different encoders, and where a part is missing; InputError for an image_id
+    that two of them have.
+
+    >>> for part in ("1/2", "2/2"):
+    ...     _ = ma.embed("training", out=f"part-{part[0]}", encoder="thumbnail", part=part, shard_rows=4)
+    >>> ma.merge_stores(["part-1", "part-2"], "whole")
+    <Store whole: 12 of 12 images, thumbnail>
+    """
+    opened = [store_at(store) for store in stores]
+    left = [
+        f"{store.folder / name}"
+        for store in opened
+        for name in (TILES, DETAILS, FOLDER)
+        if (store.folder / name).is_dir()
+    ]
+    return MadeStore(merge(opened, Path(out), progress), not_read=tuple(f"not taken over: {name}" for name in left))
 
 
 def open_store(folder: AnyStore) -> Store:

@@ -13,6 +13,7 @@ from memaudit import __version__, interrupts, memory
 from memaudit.cli import (
     audit,
     calibrate,
+    canary,
     compare,
     dedup,
     embed,
@@ -25,6 +26,7 @@ from memaudit.cli import (
     index,
     inspect,
     lookup,
+    merge,
     plan,
     prompts,
     release,
@@ -51,6 +53,7 @@ app.command("init")(release.init)
 app.command("run")(release.run)
 app.command("embed")(embed.embed)
 app.command("import")(ready.import_)
+app.command("merge")(merge.merge)
 app.command("index")(index.index)
 app.command("dedup")(dedup.dedup)
 app.command("export")(export.export)
@@ -68,6 +71,7 @@ app.command("info")(inspect.info)
 app.command("verify")(inspect.verify)
 app.command("doctor")(inspect.doctor)
 app.add_typer(calibrate.app, name="calibrate")
+app.add_typer(canary.app, name="canary")
 app.add_typer(encoders.app, name="encoders")
 app.add_typer(filters.app, name="filter")
 app.add_typer(plan.app, name="plan")

@@ -23,6 +23,10 @@ from memaudit.cli.options import (
 Sources = Annotated[
     list[str], typer.Argument(metavar="SOURCE...", help="Folders, images, manifests, tars, tables; or URLs of them.")
 ]  # str, because a Path would make memory:/x of memory://x
+Part = Annotated[
+    str | None,
+    typer.Option("--part", metavar="I/N", help="2/5: the second of five parts; memaudit merge makes one of them."),
+]
 Append = Annotated[
     bool, typer.Option("--append", help="Add the sources' new images to a finished store made from others.")
 ]
@@ -53,6 +57,7 @@ def embed(
     workers: Workers = 0,
     batch_size: BatchSize = 16,
     shard_rows: ShardRows = 8192,
+    part: Part = None,
     append: Append = False,
     replace_changed: ReplaceChanged = False,
     no_reuse: NoReuse = False,
@@ -78,6 +83,7 @@ def embed(
             workers=workers,
             batch_size=batch_size,
             shard_rows=shard_rows,
+            part=part,
             append=append,
             replace_changed=replace_changed,
             reuse=not no_reuse,

@@ -160,6 +160,8 @@ def _particulars(result: GateRun) -> Iterator[str]:
     yield from _listed("Reviewed by people", [each for each in result.result.reviewed if not each.accepted])
     undecided = [each for each in result.findings if not each.accepted and not each.review]
     yield from _listed("Findings", undecided)
+    if undecided:
+        yield "  To decide on them: memaudit review REPORT, then --reviews; docs/how-to/review.md"
     yield from (f"\nNote: {note}" for note in result.warnings)
 
 

@@ -20,7 +20,7 @@ def grown(store: Store) -> str:
     Folders and lists are read only where one of them was changed after the store was made. Memory: 64 bytes a row.
     """
     sources = [Path(source) for source in store.manifest.sources]
-    if not sources or store.manifest.kind != IMAGES or store.manifest.views is not None:
+    if not sources or store.manifest.part or store.manifest.kind != IMAGES or store.manifest.views is not None:
         return ""
     try:
         made = (store.folder / MANIFEST).stat().st_mtime_ns

@@ -16,7 +16,7 @@ from memaudit.images.addresses import unsigned
 from memaudit.images.image_ref import ImageRef
 from memaudit.images.remote import local_path
 from memaudit.images.sources import read_image
-from memaudit.store import NO_FILE, Store
+from memaudit.store import NO_FILE, Store, counted
 from memaudit.types import Int64, Status
 
 Keys = NDArray[np.bytes_]
@@ -186,21 +186,10 @@ def reconcile(
 
 def require_distinct(image_ids: Callable[[], Iterable[str]]) -> int:
     """Count image_ids; raise InputError for a repeated one. Called twice if need be. Memory: 8 bytes an id."""
-    keys = array("Q", map(_short_key, image_ids()))
-    values, counts = np.unique(np.asarray(keys), return_counts=True)
-    suspects = set(values[counts > 1].tolist())
-    if suspects:
-        seen: set[str] = set()
-        for image_id in image_ids():
-            if _short_key(image_id) in suspects:
-                if image_id in seen:
-                    raise InputError(f"image_id {image_id!r} occurs twice in the sources: give each image its own id")
-                seen.add(image_id)
-    return len(keys)
-
-
-def _short_key(image_id: str) -> int:
-    return int.from_bytes(hashlib.blake2b(image_id.encode(), digest_size=8).digest(), "big")
+    found = counted(image_ids)
+    if found.repeated is not None:
+        raise InputError(f"image_id {found.repeated!r} occurs twice in the sources: give each image its own id")
+    return found.number
 
 
 def text_key(text: str) -> bytes:

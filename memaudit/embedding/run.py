@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from itertools import chain, islice, takewhile
 from pathlib import Path
 from types import MappingProxyType
@@ -51,8 +52,13 @@ class _Images(NamedTuple):
 
     sources: Sequence[str | Path]
     with_parts: WithParts | None
+    options: EmbedOptions
 
     def __call__(self, *, contents: bool = True, passed: PassedOver | None = None) -> Iterator[ImageRef]:
+        refs, part = self._all(contents=contents, passed=passed), self.options.part
+        return refs if part is None else part.taken(refs, self.options.shard_rows)
+
+    def _all(self, *, contents: bool, passed: PassedOver | None) -> Iterator[ImageRef]:
         if self.with_parts is None:
             return iter_images(self.sources, contents=contents, passed=passed)
         # Which pictures are within a cell of a table its bytes tell, in passing
@@ -121,13 +127,19 @@ def embed(
     if append and replace_changed:
         raise UsageError("--append keeps what is there, --replace-changed does not: choose one")
     require_outside(Path(folder), sources)
-    images = _Images(sources, WithParts(options) if options.parts else None)
+    if append and options.part:
+        raise UsageError("--append adds to a whole store, --part makes a part of one: choose one, and merge")
+    images = _Images(sources, WithParts(options) if options.parts else None, options)
     total = require_distinct(lambda: (ref.image_id for ref in images(contents=False, passed=options.passed)))
     if total == 0:
-        raise EmptyInputError(f"no image in {', '.join(map(str, sources))}: nothing to embed{_but(options.passed)}")
+        of = f"part {options.part} of " if options.part else ""
+        raise EmptyInputError(
+            f"no image in {of}{', '.join(map(str, sources))}: nothing to embed{_but(options.passed)}"
+            + (f"; a part has at least --shard-rows {options.shard_rows} images: take fewer parts" if of else "")
+        )
     names = [str(source) for source in sources]
     with (
-        writing_store(Path(folder), encoder.spec, options.shard_rows, names, append=append) as writer,
+        _writing(Path(folder), encoder, options, names, append=append) as writer,
         ThreadPoolExecutor(options.threads) as pool,
         writing_views(views, encoder, options, pool) as windows,
     ):
@@ -151,6 +163,13 @@ def embed(
             run.write(new, counting(progress, "embedding", done, total))
         writer.finish()
     return Store.open(folder)
+
+
+def _writing(
+    folder: Path, encoder: Encoder, options: EmbedOptions, names: Sequence[str], *, append: bool
+) -> AbstractContextManager[StoreWriter]:
+    part = str(options.part) if options.part else ""
+    return writing_store(folder, encoder.spec, options.shard_rows, names, append=append, part=part)
 
 
 def _but(passed: PassedOver | None) -> str:

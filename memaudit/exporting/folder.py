@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
+from memaudit.embedding.rows import ahead
 from memaudit.errors import InputError
 from memaudit.exporting.names import path_of
 from memaudit.exporting.records import Entry
@@ -15,26 +19,48 @@ from memaudit.files import make_folder, read_small, whole_file
 from memaudit.images.reading import MAX_BYTES
 
 IMAGES = "images"
+_AT_ONCE = 16  # files: a disk that is asked to keep several takes little longer than for one
+
+
+class _Task(NamedTuple):
+    """A file to be written."""
+
+    path: Path
+    file: SampleFile
+    sample: Sample
 
 
 def write_files(out: Path, samples: Iterable[Sample], links: str) -> list[Entry]:
-    """Write samples as they come; what a killed run wrote is there already. links: "hard" or "symbolic" instead of
-    copies, of what is a file by itself.
+    """Write samples as they come, several files at a time, for each waits for the disk; what a killed run wrote is
+    there already. links: "hard" or "symbolic" instead of copies, of what is a file by itself.
 
     Raises InputError where another file has the name, or a link cannot be made.
     """
-    entries = []
+    entries = list[Entry]()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for _ in ahead(pool, partial(_write, links), _tasks(out, samples, entries), 2 * _AT_ONCE):
+            pass
+    return entries
+
+
+def _tasks(out: Path, samples: Iterable[Sample], entries: list[Entry]) -> Iterator[_Task]:
+    """Each name once: what stands beside two images belongs to both. The entries are made in passing."""
+    given: dict[str, str] = {}
     for sample in samples:
         path = path_of(sample)
         for each in sample.files:
             name = f"{IMAGES}/{path}{each.ending}"
-            _write(out / name, each, links, sample)
             image_id = sample.images[each.image].image_id if each.image >= 0 else ""
             entries.append(Entry.of(sample.images[0].image_id, image_id, name, each.data))
-    return entries
+            if name not in given:
+                given[name] = entries[-1].sha256
+                yield _Task(out / name, each, sample)
+            elif given[name] != entries[-1].sha256:
+                raise _taken(out / name)
 
 
-def _write(path: Path, file: SampleFile, links: str, sample: Sample) -> None:
+def _write(links: str, task: _Task) -> None:
+    path, file, sample = task
     if path.is_symlink() or path.exists():
         _require_same(path, file.data)
     elif links and file.path:
@@ -55,7 +81,11 @@ def _require_same(path: Path, data: bytes) -> None:
     except OSError:
         is_same = False
     if not is_same:
-        raise InputError(f"{path} is there with another content: two samples have this name, or somebody changed it")
+        raise _taken(path)
+
+
+def _taken(path: Path) -> InputError:
+    return InputError(f"{path} is there with another content: two samples have this name, or somebody changed it")
 
 
 def _link(path: Path, source: str, links: str) -> None:

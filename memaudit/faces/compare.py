@@ -108,7 +108,7 @@ def compare_faces(
         matched=rate_of(int(returned.sum()), Coverage(len(drawn), len(drawn) + made.unread)),
         coverage=Coverage(len(people.rows), len(people.rows) + made.unread),
         people_matched=len(np.unique(people.person[np.isin(people.rows, matches.query)])),
-        training_people=_people_among(gallery.store, matches.reference, options.identity),
+        training_person=_people_among(gallery.store, matches.reference, options.identity),
         mix=mix,
         matches=matches,
         excess_p=excess_p(groups, returned, null, calibration.threshold) if tested else None,
@@ -164,9 +164,10 @@ def _one_to_one(gallery: Store) -> float:
     return family.one_to_one if family else 0.0
 
 
-def _people_among(gallery: Store, references: Int64, column: str) -> int:
-    """How many people the training faces of these rows show."""
-    return 1 + int(people_of(gallery, np.unique(references), gallery.encoder.threshold, column).max(initial=-1))
+def _people_among(gallery: Store, references: Int64, column: str) -> Int64:
+    """Which person each of the training faces of these rows shows, numbered from 0."""
+    rows, places = np.unique(references, return_inverse=True)
+    return np.asarray(people_of(gallery, rows, gallery.encoder.threshold, column)[places], np.int64)
 
 
 class _Found(NamedTuple):

@@ -118,10 +118,11 @@ class FacesResult:
     that were searched for faces as they are. of_images: how each store of faces covers its images, by role.
 
     matched: generated people, by one face drawn of each; coverage: of the generated faces. faces_matched: all faces
-    that match; people_matched: the generated people with such a face; training_people: those on the training images
-    that they match. excess_p: how likely so many matches are if generated people were others than those of the training
-    set, None without enough controls; the larger of two, with and without the controls that were left out. nearest: the
-    best similarity of each drawn face; null: that of people who are not in the training set.
+    that match; people_matched: the generated people with such a face; training_person: of each match, which of the
+    people on the training images it is, numbered from 0. excess_p: how likely so many matches are if generated people
+    were others than those of the training set, None without enough controls; the larger of two, with and without the
+    controls that were left out. nearest: the best similarity of each drawn face; null: that of people who are not in
+    the training set.
     """
 
     method: str
@@ -138,7 +139,7 @@ class FacesResult:
     matched: Rate
     coverage: Coverage
     people_matched: int
-    training_people: int
+    training_person: Int64
     mix: Mix
     matches: FaceMatches
     excess_p: float | None
@@ -152,6 +153,11 @@ class FacesResult:
     @property
     def faces_matched(self) -> int:
         return len(self.matches.query)
+
+    @property
+    def training_people(self) -> int:
+        """Those on the training images that match."""
+        return 1 + int(self.training_person.max(initial=-1))
 
     @property
     def same_picture(self) -> int:

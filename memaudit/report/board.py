@@ -38,15 +38,16 @@ class Board(NamedTuple):
     cannot: str
 
 
-def board_of(report: Report, accepted: int = 0) -> Board:
-    """accepted: how many findings a person has accepted at the gate, and the day until which has not passed."""
+def board_of(report: Report, accepted: int = 0, no_copies: int = 0) -> Board:
+    """accepted: how many findings people have cleared at the gate, and the day until which has not passed; no_copies:
+    of them those that they call no copy."""
     results = report.results
     if isinstance(results, AuditResults):
         matches = [match for match in report.findings if isinstance(match, ImageMatch)]
         every = bool(matches) and accepted >= len(report.findings)
         return Board(
             _tested(report, results),
-            _found(results, every) + _drawn_anew(results),
+            _found(results, _cleared(accepted, no_copies) if every else "") + _drawn_anew(results),
             _by_chance(results) + _anew_by_chance(results),
             " ".join(_unsaid(report, results)),
         )
@@ -89,14 +90,26 @@ def _hidden(results: AuditResults) -> str:
     return " " + hidden_and_found(kinds, hardest, "them", counted)
 
 
-def _found(results: AuditResults, accepted: bool) -> str:
+def _cleared(accepted: int, no_copies: int) -> str:
+    """Where every finding is."""
+    if not no_copies:
+        return " A person has accepted every one of them, with a reason and until a day."
+    if no_copies == accepted:
+        return " People who looked at them call every one of these findings no copy."
+    rest = accepted - no_copies
+    return (
+        f" People have cleared all {accepted:,} findings: {no_copies:,} as no copy, {rest:,} accepted, with a reason "
+        "and until a day."
+    )
+
+
+def _found(results: AuditResults, cleared: str) -> str:
     if not results.conclusive:
         count = results.searched.count
         found = f" {_many(count, 'picture')} repeated a training image all the same." if count else ""
         return f"No result: {_listed(results.reasons)}.{found}"
     found = _of_prompts(results.by_prompt) if results.by_prompt else _of_pictures(results.searched)
-    decided = " A person has accepted every one of them, with a reason and until a day." if accepted else ""
-    return found + decided
+    return found + cleared
 
 
 def _drawn_anew(results: AuditResults) -> str:

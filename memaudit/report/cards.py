@@ -15,6 +15,7 @@ from memaudit.report.page import script_of
 from memaudit.report.page_pictures import PagePictures
 
 OWN, NEAR_OWN, OTHER = "the prompt's own image", "near-duplicate of the prompt's", "not the prompt's image"
+NAMED = 3  # training faces of a person
 STATIC = 60  # findings in the page for a browser that runs no script
 MOST_BYTES = 24_000_000  # of a page, of which the rows of findings may take
 MOST_OF_ROWS = 10_000_000
@@ -35,7 +36,8 @@ _ABOUT = {
 class Card(NamedTuple):
     """What the page shows of a finding, in the words that it shows, and what it sorts and filters by.
 
-    shared: findings of this kind with the same training image. matrix, query_box, reference_box: as of an `Alignment`.
+    group: of one training image, or one training person, whose findings stand together; together: the line above them,
+    empty for one alone. matrix, query_box, reference_box: as of an `Alignment`.
     decided: what people decided before, or at the gate. face: is about people, and not about pictures.
     """
 
@@ -60,7 +62,8 @@ class Card(NamedTuple):
     matrix: list[float] | None
     query_box: list[float] | None
     reference_box: list[float] | None
-    shared: int
+    group: str
+    together: str
     decided: str
     face: bool
 
@@ -97,6 +100,10 @@ class FindingsPart(NamedTuple):
     def veiled(self) -> bool:
         """The pictures are blurred until somebody asks for them."""
         return self.data["veiled"]
+
+    @property
+    def faces_alone(self) -> bool:
+        return all(each.face for each in self.cards)
 
     @staticmethod
     def heading(kind: str) -> str:
@@ -141,19 +148,32 @@ def shows_faces(report: Report) -> bool:
 
 
 def ordered(cards: Sequence[Card]) -> list[Card]:
-    """The gravest kind first; of one kind by training image, that with the most similar finding first."""
+    """The gravest kind first; of one kind by training image or person, that with the most similar finding first."""
     best: dict[tuple[str, str], float] = {}
-    counts = Counter((each.kind, each.reference_id) for each in cards)
+    named: dict[tuple[str, str], dict[str, None]] = {}
+    counts = Counter((each.kind, each.group) for each in cards)
     for each in cards:
-        key = (each.kind, each.reference_id)
+        key = (each.kind, each.group)
         best[key] = max(each.similarity, best.get(key, -1.0))
+        named.setdefault(key, {})[each.reference_id] = None
 
     def place(each: Card) -> tuple[int, float, str, float, str]:
-        top = best[each.kind, each.reference_id]
         gravity = _GRAVITY.get(each.kind, len(_GRAVITY))
-        return (gravity, -top, each.reference_id, -each.similarity, each.query_id)
+        return (gravity, -best[each.kind, each.group], each.group, -each.similarity, each.query_id)
 
-    return [each._replace(shared=counts[each.kind, each.reference_id]) for each in sorted(cards, key=place)]
+    def line(each: Card) -> str:
+        key = (each.kind, each.group)
+        return _together(each, counts[key], list(named[key])) if counts[key] > 1 else ""
+
+    return [each._replace(together=line(each)) for each in sorted(cards, key=place)]
+
+
+def _together(each: Card, count: int, named: Sequence[str]) -> str:
+    """Above the findings of one training image, or of one training person, which may be on several."""
+    if not each.face:
+        return f"{count:,} of them repeat the training image {each.reference_id}:"
+    more = f" and {len(named) - NAMED:,} more" if len(named) > NAMED else ""
+    return f"{count:,} of them look like one person of the training set ({', '.join(named[:NAMED])}{more}):"
 
 
 def heading_of(kind: str) -> str:
@@ -213,7 +233,8 @@ def _of_image(finding: ImageMatch, decided: str) -> Card:
         matrix=lies.matrix if lies else None,
         query_box=lies.query_box if lies else None,
         reference_box=lies.reference_box if lies else None,
-        shared=1,
+        group=finding.reference_id,
+        together="",
         decided=decided,
         face=False,
     )
@@ -246,7 +267,8 @@ def _of_face(finding: FaceMatch, decided: str) -> Card:
         matrix=None,
         query_box=None,
         reference_box=None,
-        shared=1,
+        group=f"person {finding.training_person}" if finding.training_person else finding.reference_id,
+        together="",
         decided=decided,
         face=True,
     )

@@ -183,7 +183,8 @@ def face_findings(part: FacePart, out: Path, pictures: Pictures) -> list[FaceMat
             picture = pictures.add(name, columns.uri[place], files[place]) if shown < PICTURED else None
             crop = _crop(out, name, columns, place, files[place]) if part.crops else None
             shots.append(_Shots(picture, crop, file_digest(files[place])))
-        findings.append(_finding(pair, matches, queries, targets, shots))
+        person = 1 + int(audit.result.training_person[place])
+        findings.append(structs.replace(_finding(pair, matches, queries, targets, shots), training_person=person))
     return findings
 
 

@@ -17,7 +17,8 @@ LISTED = 100  # matches of a list on the page
 @dataclass(frozen=True)
 class Entry:
     """An audit. found of measured units, with the rate and its ends (None: nothing was measured). training_set: its
-    digest; other_set: another one than that of the audit before. break_: why it cannot be compared with that one."""
+    digest; other_set: another one than that of the audit before. break_: why it cannot be compared with that one.
+    model: as whoever ran it calls it."""
 
     name: str
     created: str
@@ -31,6 +32,7 @@ class Entry:
     other_set: bool = False
     break_: str = ""
     conclusive: bool = True
+    model: str = ""
 
     @property
     def rate(self) -> str:

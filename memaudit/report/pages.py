@@ -59,7 +59,7 @@ PLAIN = How()
 class Judged:
     """What the gate says of a report. reasons: a line for each rule that did not pass, or is over many audits. rules:
     how many were applied. day: when. decisions: what a person decided about a finding, by its place; accepted: how many
-    hold."""
+    hold; no_copies: of these, as no copy."""
 
     verdict: str
     reasons: tuple[str, ...]
@@ -67,6 +67,7 @@ class Judged:
     day: str
     decisions: Mapping[int, str] = field(default_factory=dict)
     accepted: int = 0
+    no_copies: int = 0
 
 
 def write_report_page(
@@ -97,7 +98,7 @@ def _of_audit(report: Report, pictures: PagePictures, judged: Judged | None) -> 
     findings = findings_part(report, pictures, judged.decisions if judged else {})
     results = report.results
     more: dict[str, object] = {"findings": findings, "script_digest": findings.script_digest if findings.total else ""}
-    more["board"] = board_of(report, judged.accepted if judged else 0)
+    more["board"] = board_of(report, judged.accepted, judged.no_copies) if judged else board_of(report)
     if isinstance(results, AuditResults):
         faces = board_of_faces(results.faces, model_of(report)) if results.faces else None
         more |= {"hard": how_hard(results), "searched_in": searched_in(report), "face_board": faces}

@@ -5,7 +5,9 @@ that misses a shard or was never finished refuses to be opened: it would answer 
 """
 
 from memaudit.store.columns import ANOTHER_FILE, NO_FILE, Columns, Row, content_digest, is_same_file
+from memaudit.store.distinct import counted
 from memaudit.store.manifest import FACES, IMAGES, MANIFEST, Manifest, ViewsOf, encoder_spec
+from memaudit.store.merging import merge
 from memaudit.store.reader import (
     BLOCK_ROWS,
     Block,
@@ -37,8 +39,10 @@ __all__ = [
     "StoredBlock",
     "ViewsOf",
     "content_digest",
+    "counted",
     "encoder_spec",
     "is_same_file",
+    "merge",
     "require_current",
     "require_lengths",
     "require_same_encoder",

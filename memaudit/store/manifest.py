@@ -42,6 +42,7 @@ class ViewsOf(NamedTuple):
 class Manifest:
     """What store.json holds. kind: IMAGES or FACES, whose rows are biometric templates; forgotten: digests of the
     image_ids that were removed from a store of faces and may not come back; views: None where rows are whole images.
+    part: "2/5", of the images of its sources the second of five parts.
     bound: the file has a digest of its own, which fits.
     """
 
@@ -53,6 +54,7 @@ class Manifest:
     kind: str = IMAGES
     forgotten: tuple[str, ...] = ()
     views: ViewsOf | None = None
+    part: str = ""
     bound: bool = field(default=True, compare=False)
 
     def sealed(self) -> dict[str, Any]:
@@ -68,6 +70,7 @@ class Manifest:
             "shard_rows": self.shard_rows,
             "sources": list(self.sources),
             **({"views": self.views.as_dict()} if self.views else {}),
+            **({"part": self.part} if self.part else {}),
             "rows": sum(s.rows for s in self.shards),
             "ok": sum(s.ok for s in self.shards),
             "complete": self.complete,
@@ -104,6 +107,7 @@ class Manifest:
             kind=raw.get("kind", IMAGES),
             forgotten=tuple(map(str, raw.get("forgotten", ()))),
             views=ViewsOf.from_dict(raw["views"]) if "views" in raw else None,
+            part=raw.get("part", ""),
             bound=bound,
         )
         manifest._require_possible()
@@ -125,6 +129,8 @@ class Manifest:
             raise ValueError("views without names")
         if self.views and not isinstance(self.views.scheme, str):
             raise ValueError("views whose scheme is no text")
+        if not isinstance(self.part, str):
+            raise ValueError("a part that is no text")
         names = [shard.name for shard in self.shards]
         if len(set(names)) < len(names):
             raise ValueError("a shard is listed twice")

@@ -152,6 +152,7 @@ def writing_store(
     append: bool = False,
     kind: str = IMAGES,
     views: ViewsOf | None = None,
+    part: str = "",
 ) -> Iterator[StoreWriter]:
     """Open `folder` for writing: a new store, or the one begun there by the same encoder.
 
@@ -162,7 +163,7 @@ def writing_store(
     Raises InputError if the folder holds something else, or a store of another encoder or shard size, or if
     another process is writing it.
     """
-    fresh = Manifest(encoder, shard_rows, tuple(map(unsigned, sources)), kind=kind, views=views)
+    fresh = Manifest(encoder, shard_rows, tuple(map(unsigned, sources)), kind=kind, views=views, part=part)
     with sole_writer(folder):
         there = (folder / MANIFEST).exists()
         manifest = (_continued if there else _created)(folder, fresh, append=append)
@@ -196,6 +197,11 @@ def _require_continuable(folder: Path, begun: Manifest, fresh: Manifest) -> None
     """Raise InputError unless rows of the store to be could stand in the one that is there."""
     if begun.kind != fresh.kind:
         raise InputError(f"store {folder} holds {begun.kind}, not {fresh.kind}: choose another --out")
+    if begun.part != fresh.part:
+        raise InputError(
+            f"store {folder} holds {f'part {begun.part}' if begun.part else 'all'} of its sources, not "
+            f"{f'part {fresh.part}' if fresh.part else 'all'}: choose another --out, or the same --part"
+        )
     if not begun.encoder.same_as(fresh.encoder):
         raise InputError(
             f"store {folder} was begun with encoder {begun.encoder.identity}, not {fresh.encoder.identity}: "

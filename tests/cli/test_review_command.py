@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import signal
 import subprocess
 import sys
+import threading
+import time
 import urllib.error
 import urllib.request
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,29 +48,64 @@ def heeded() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def decided(told: dict[str, Any], verdict: str) -> None:
-    """A decision, as the page would send it."""
+def entered(told: dict[str, Any]) -> Callable[[str], None]:
+    """What sends a decision on the first pair, as the page would; it returns when that is said to be written."""
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     opener.open(told["url"], timeout=20).read()
     root = told["url"].partition("?")[0]
     with opener.open(f"{root}api/sheet?from=0&step=1", timeout=20) as answer:
         pair = json.load(answer)["sheet"]["members"][0]["pair"]
-    body = json.dumps({"pairs": [pair], "verdict": verdict, "who": "Ann"}).encode()
     headers = {"Content-Type": "application/json", "Origin": root.rstrip("/")}
-    opener.open(urllib.request.Request(f"{root}api/decide", body, headers), timeout=20).read()
-    with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(told["url"], timeout=20)
+
+    def decide(verdict: str) -> None:
+        body = json.dumps({"pairs": [pair], "verdict": verdict, "who": "Ann"}).encode()
+        opener.open(urllib.request.Request(f"{root}api/decide", body, headers), timeout=20).read()
+
+    return decide
+
+
+def test_killed_in_the_middle_of_a_hundred_decisions(audited: Path, memaudit: Memaudit) -> None:
+    """Every decision that the page was told is written is there, whole, in its order; the same command goes on."""
+    process, told = begun("audit")
+    decide = entered(told)
+    sent = ["copy" if number % 2 else "unsure" for number in range(100)]
+    done = list[str]()
+
+    def all_of_them() -> None:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            for verdict in sent:
+                decide(verdict)
+                done.append(verdict)
+
+    thread = threading.Thread(target=all_of_them)
+    thread.start()
+    while len(done) < 40:
+        time.sleep(0.001)
+    process.kill()
+    thread.join()
+    assert 40 <= len(done) < 100
+    lines = [json.loads(line)["verdict"] for line in Path("reviews.jsonl").read_text().splitlines()]
+    assert lines in (done, sent[: len(done) + 1])  # one may be written of which nobody could be told any more
+    again, told = begun("audit")
+    assert told["people"] == {"Ann": 1}
+    entered(told)("not a copy")
+    again.send_signal(signal.SIGINT)
+    again.communicate(timeout=30)
+    assert len(Path("reviews.jsonl").read_text().splitlines()) == len(lines) + 1
+    assert [path.name for path in Path().glob(".reviews*")] == []
 
 
 def test_ctrl_c_ends_it_with_a_line(audited: Path, memaudit: Memaudit) -> None:
     """Exit code 0, how many decisions are where; called again it goes on; the gate clears what was decided."""
     process, told = begun("audit", "--who", "Ann")
     assert (told["pairs"], told["people"]) == (1, {})
-    decided(told, "not a copy")
+    entered(told)("not a copy")
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(told["url"], timeout=20)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (0, "")
-    assert err == ("memaudit: review ended: 1 decisions of this page are in reviews.jsonl; the same command goes on\n")
+    assert err == ("memaudit: review ended: 1 decision of this page in reviews.jsonl; the same command goes on\n")
     again = memaudit("review", "audit/report.json", "--status", "--json").json
     assert again == {
         "out": "reviews.jsonl",
@@ -75,7 +115,7 @@ def test_ctrl_c_ends_it_with_a_line(audited: Path, memaudit: Memaudit) -> None:
         "disagreeing": 0,
         "decisions": 0,
     }
-    assert "1 pairs on 1 sheets. Decided in reviews.jsonl: Ann: 1." in memaudit("review", "audit", "--status").out
+    assert "1 pair on 1 sheet. Decided in reviews.jsonl: Ann: 1." in memaudit("review", "audit", "--status").out
     counts = [
         next(
             rule["figure"]

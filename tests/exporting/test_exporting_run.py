@@ -140,6 +140,29 @@ def test_a_folder_goes_with_what_stands_beside_its_images(tmp_path: Path) -> Non
     }
 
 
+def test_two_files_of_one_name_are_no_export(tmp_path: Path) -> None:
+    """What stands beside two images is theirs together; another file under the same name is never written over."""
+    for folder, text in (("a", "of a"), ("b", "of b")):
+        write_folder(tmp_path / folder, 1)
+        (tmp_path / folder / "000000.txt").write_text(text)
+    write_folder(tmp_path / "c", 2)
+    (tmp_path / "c" / "000001.jpg").rename(tmp_path / "c" / "000000.jpeg")
+    made = ma.export(
+        ma.embed(tmp_path / "c", out=tmp_path / "store-c", encoder="thumbnail"), tmp_path / "both", to="folder"
+    )
+    assert {path.name for path in (made.folder / "images").iterdir()} == {
+        "000000.jpg",
+        "000000.jpeg",
+        "000000.txt",
+        "000000.json",
+    }
+    (tmp_path / "list.csv").write_text("path,image_id\na/000000.jpg,x.jpg\nb/000000.jpg,x\n")
+    (tmp_path / "b" / "000000.jpg").write_bytes(jpeg(3))
+    store = ma.embed(tmp_path / "list.csv", out=tmp_path / "store", encoder="thumbnail")
+    with pytest.raises(InputError, match="two samples have this name, or somebody changed it"):
+        ma.export(store, tmp_path / "out", to="folder")
+
+
 @pytest.mark.parametrize("links", ["hard", "symbolic"])
 def test_links_are_made_in_place_of_copies(links: str, tmp_path: Path) -> None:
     source = write_folder(tmp_path / "images", 6)

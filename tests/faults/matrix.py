@@ -39,6 +39,7 @@ INPUTS = {
     "filter": ("one", "filter"),
     "filter-labels": ("filter-labels.csv", "text"),
     "run-file": ("release.toml", "text"),
+    "canaries": ("canaries", "register"),
     "decisions": ("reviews.jsonl", "book"),
     "proposal": ("proposal.csv", "text"),
     "embeddings": ("embeddings.npy", "binary"),
@@ -61,6 +62,7 @@ COMMANDS = (
     "embed {archive} --out {out} --encoder thumbnail",
     "import {embeddings} --ids {ids} --encoder ours --threshold 0.9 --out {out}",
     "index {store} --out {out} --recipe flat",
+    "merge {store} {other-store} --out {out}",
     "dedup {store} --out {out} --ignore {ignore} --reviews {reviews}",
     "dedup {other-store} --out {out} --against {store}",
     "audit {generations} --against {store} --pairing {pairing} --control {held-out} --out {out}",
@@ -86,6 +88,9 @@ COMMANDS = (
     "reviews convert {accepted} --report {report} --out {out}/reviews.jsonl",
     "reviews convert {ignore} --store {store} --who A --out {out}/reviews.jsonl",
     "init {out} --training {training} --generations {generations} --yes",
+    "canary make --out {out} --each 1 --copies 1,2",
+    "canary plant {canaries} --out {out}",
+    "canary check {canaries} {generations} --out {out} --encoder thumbnail",
     "run {run-file} --out {out}",
     "run {run-file} --dry-run",
     "review {report} --out {decisions} --status",
@@ -250,6 +255,7 @@ _FILES = {
     "run": ("report.json", "decisions.parquet"),
     "filter": ("filter.json",),
     "export": ("export.json", "plan.json", "*.tar", "shard*.parquet"),
+    "register": ("canaries.json", "*.png"),
     "weighing": ("report.json", "weights.parquet"),
 }
 _ANY = {"is absent": absent, "is empty": emptied, "is of another type": of_other_type}

@@ -75,6 +75,7 @@ def write_project(root: Path) -> Path:
     )
     for step in steps:
         assert run(arguments_of(step, root, root)) in ((3,) if step.startswith("filter") else (0, 1)), step
+    assert run(["canary", "make", "--out", str(root / "canaries"), "--each", "1", "--copies", "1,2", "--quiet"]) == 0
     shutil.copy(root / "dedup" / "keep.txt", root / "kept.txt")
     assert run(arguments_of("reweight {store} --kept {kept} --out {weights} --quiet", root, root)) == 3  # few images
     return root

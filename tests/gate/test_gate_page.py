@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from reports import audit, dedup, finding, write
+from reviewed import said, write_lines
 
 import memaudit as ma
 from memaudit.errors import UsageError
@@ -52,6 +53,21 @@ def test_every_finding_accepted_is_said_in_the_boards_words(tmp_path: Path) -> N
     (tmp_path / "accepted.toml").write_text(ACCEPTED)
     ma.run_gate(report, accepted=tmp_path / "accepted.toml", page=tmp_path / "page.html")
     assert "A person has accepted every one of them" in (tmp_path / "page.html").read_text()
+
+
+def test_what_people_call_no_copy_is_not_called_accepted(tmp_path: Path) -> None:
+    """Cleared is one thing, accepted another."""
+    found = [finding(n, query_sha256=f"{n}" * 64, reference_sha256="a" * 64) for n in (1, 2)]
+    report = write(tmp_path / "report.json", audit(found=found))
+    reviews = tmp_path / "reviews.jsonl"
+    write_lines(reviews, *(said(f"{n}" * 64, "a" * 64, word) for n, word in ((1, "not a copy"), (2, "accepted"))))
+    ma.run_gate(report, reviews=reviews, page=tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert "People have cleared all 2 findings: 1 as no copy, 1 accepted, with a reason and until a day." in text
+    assert "2 findings are cleared by people, 1 as no copy" in text
+    write_lines(reviews, *(said(f"{n}" * 64, "a" * 64, "not a copy") for n in (1, 2)))
+    ma.run_gate(report, reviews=reviews, page=tmp_path / "page.html")
+    assert "call every one of these findings no copy" in (tmp_path / "page.html").read_text()
 
 
 def test_the_page_is_the_audits(tmp_path: Path) -> None:

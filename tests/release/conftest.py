@@ -27,8 +27,9 @@ MakeRun = Callable[..., Path]
 
 
 @pytest.fixture
-def release(tmp_path: Path) -> MakeRun:
+def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRun:
     """Write release.toml with a [generator] of these lines; of 24 captions two are "copied"."""
+    monkeypatch.chdir(tmp_path)
     write_pictures(tmp_path / "training", range(24))
     write_pictures(tmp_path / "held-out", range(300, 312))
     lines = ["image_id,path,caption"]

@@ -7,6 +7,6 @@ GENERATOR = Path(__file__).parent / "small_generator.py"
 
 
 def command(arguments: str, *more: str) -> str:
-    """The lines of a command generator."""
-    line = f"{sys.executable} {GENERATOR} {arguments}"
+    """The lines of a command generator, for a folder that is the working directory."""
+    line = f"{sys.executable} {GENERATOR} --training training {arguments}"
     return "\n".join(['kind = "command"', f"command = '{line}'", *more])

@@ -35,6 +35,9 @@ class FaceMatch(Part, frozen=True, kw_only=True):
     similarity: Annotated[Similarity, says("cosine of the two faces")]
     kind: Annotated[Literal["face"], says("face")]
     faces: Annotated[Whole, says("pairs of faces that these two images share")] = 1
+    training_person: Annotated[
+        Whole | UnsetType, says("which of the training people that match it is, numbered from 1 in this report")
+    ] = UNSET
     image_similarity: Annotated[float | None, says("cosine of the two images; null if unknown")] = None
     same_picture: Annotated[bool | None, says("the images are the same picture; null if unknown")] = None
     query_quality: Annotated[float | None, says("of the generated face, 0 to 1")] = None

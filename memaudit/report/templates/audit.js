@@ -97,11 +97,9 @@
       const card = chosen[i], before = i > low ? chosen[i - 1] : null;
       const [, heading, about] = kinds.get(card.kind);
       if (grouped && !(before && before.kind === card.kind)) nodes.push(made("h3", {}, heading + " ", made("small", { textContent: about })));
-      if (grouped && card.shared > 1 && !(before && before.kind === card.kind && before.reference_id === card.reference_id)) {
-        nodes.push(made("p", { className: "small" }, number(card.shared) + " of them repeat the training image ", made("b", { textContent: card.reference_id }), ":"));
-      }
+      if (grouped && card.together && !(before && before.kind === card.kind && before.group === card.group)) nodes.push(made("p", { className: "small", textContent: card.together }));
       const node = built(card, i);
-      if (grouped && before && before.shared > 1 && before.reference_id !== card.reference_id) node.firstElementChild.classList.add("apart");
+      if (grouped && before && before.together && before.group !== card.group) node.firstElementChild.classList.add("apart");
       nodes.push(node);
     }
     return nodes;

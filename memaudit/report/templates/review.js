@@ -8,7 +8,7 @@
   let state = null, member = 0; // the sheet on the desk, and which of its pictures is compared
   const undone = []; // what undo takes back, the last decision last
   const pace = []; // milliseconds from decision to decision
-  let last = 0;
+  let last = 0, accepted = null; // when the last decision was made; reason and day of the last acceptance
 
   history.replaceState(null, "", "/"); // the token is good once, and no part of an address that is kept
   const kept = (name, value) => {
@@ -64,7 +64,7 @@
   }
   function finished(found) {
     const open = found.progress.pairs - found.progress.own;
-    $("d-text").textContent = $("which").value === "open" && who() ? "You have decided all of it: " + number(found.progress.own) + " pairs. They are in the file." :
+    $("d-text").textContent = $("which").value === "open" && who() ? "You have decided all of it: " + number(found.progress.own) + (found.progress.own === 1 ? " pair." : " pairs.") + " All is in the file." :
       "No pair is of this kind." + (open ? " " + number(open) + " are not decided by you." : "");
   }
   async function prepare(from) { // the server makes the next pictures meanwhile
@@ -145,12 +145,17 @@
       return $("who").focus();
     }
     const why = members.length === 1 ? $("why").value.trim() : "", until = members.length === 1 ? $("until").value : "";
+    if (verdict === "accepted" && !why && !until && accepted) {
+      [$("why").value, $("until").value] = accepted;
+      return note("As the last one? Accept again, or change the reason and the day.");
+    }
     if (verdict === "accepted" && !(why && until)) {
       note("Accepted needs a reason, and a day until which it holds.");
       return (why ? $("until") : $("why")).focus();
     }
     const before = members.map(of => ({ of, line: own(of) })), at = state.at, place = member;
     await send(members, verdict, why, until);
+    if (verdict === "accepted") accepted = [why, until];
     undone.push({ at, place, before: before.map(({ of, line }) => ({ pair: of.pair, line })), who: who() });
     $("undo").disabled = false;
     if (last) pace.push(Math.min(Date.now() - last, 120000));
@@ -193,7 +198,7 @@
     const each = pace.length ? pace.reduce((a, b) => a + b, 0) / pace.length / 1000 : 0, minutes = Math.round(left * each / 60);
     $("p-text").textContent = [
       number(found.own) + " of " + number(found.pairs) + " pairs decided" + (who() ? " by you" : ""),
-      ...(each && left ? [each.toFixed(0) + " s each, about " + (minutes < 1 ? "a minute" : minutes < 90 ? minutes + " min" : (minutes / 60).toFixed(1) + " h") + " left"] : []),
+      ...(each && left ? [each.toFixed(each < 10 ? 1 : 0) + " s each, about " + (minutes < 1 ? "a minute" : minutes < 90 ? minutes + " min" : (minutes / 60).toFixed(1) + " h") + " left"] : []),
       ...others.map(([name, count]) => name + ": " + number(count)),
       ...(found.differ ? [number(found.differ) + " disagree"] : [])
     ].join(" · ");

@@ -1,0 +1,176 @@
+"""Which canaries there are, and which of them were put into training how often: canaries.json, bound by its digest."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from memaudit.canaries.drawing import KINDS, caption_of, drawn
+from memaudit.errors import InputError, UsageError
+from memaudit.files import make_folder, read_json, sealed, sha256_of, unsealed, whole_file, write_json, write_text
+
+SCHEMA = "urn:memaudit:canaries:1"
+REGISTER, IMAGES, MANIFEST, PROMPTS = "canaries.json", "images", "manifest.csv", "prompts.jsonl"
+LISTED = "canaries.csv"
+MOST = 100_000
+_ALIKE = 0.9  # correlation of small grey versions that no two reach
+_SMALL = 24
+
+
+@dataclass(frozen=True)
+class Canary:
+    """A picture of our own. copies: how often it is put into training, 0: held back. sha256: of its file."""
+
+    image_id: str
+    kind: str
+    copies: int
+    caption: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Register:
+    """The canaries of a folder, in the order of their names. digest: of all that is said of them."""
+
+    folder: Path
+    seed: int
+    canaries: tuple[Canary, ...]
+    digest: str
+
+    @property
+    def planted(self) -> tuple[Canary, ...]:
+        return tuple(canary for canary in self.canaries if canary.copies)
+
+    def image(self, canary: Canary) -> Path:
+        return self.folder / IMAGES / f"{canary.image_id}.png"
+
+
+def make(
+    folder: Path, each: int, copies: Sequence[int], held_back: int | None, kinds: Sequence[str], seed: int
+) -> Register:
+    """Draw `each` canaries for every number of copies, and as many as all of these that are held back unless said
+    otherwise; who is in which group is drawn by lot after all are drawn, so that nothing but training tells them apart.
+
+    The same seed gives the same register. Raises UsageError for impossible numbers, or for a folder with another one.
+    """
+    held = each * len(copies) if held_back is None else held_back
+    _require_possible(each, copies, held, kinds)
+    rng = np.random.default_rng([seed, 0])
+    groups = rng.permutation([*(count for count in copies for _ in range(each)), *[0] * held])
+    make_folder(folder / IMAGES)
+    canaries, seen = list[Canary](), list[np.ndarray]()
+    for number, count in enumerate(groups.tolist()):
+        kind = kinds[number % len(kinds)]
+        own = np.random.default_rng([seed, 1, number])
+        name = f"canary-{number:05d}"
+        sha256 = _draw(folder / IMAGES / f"{name}.png", kind, own, seen)
+        canaries.append(Canary(name, kind, count, caption_of(kind, own), sha256))
+    content = sealed({"schema": SCHEMA, "seed": seed, "canaries": [asdict(canary) for canary in canaries]})
+    path = folder / REGISTER
+    if path.exists() and read_json(path) != content:
+        raise UsageError(f"{path} is another register: name another folder")
+    write_json(path, content)
+    return Register(folder, seed, tuple(canaries), content["digest"])
+
+
+def read_register(folder: Path) -> Register:
+    """Raises InputError for what is none, or a picture that is not as it was made; InconclusiveError for one that was
+    changed."""
+    path = folder / REGISTER if folder.is_dir() else folder
+    content = read_json(path)
+    if content.get("schema") != SCHEMA:
+        raise InputError(f"{path} is no register of canaries of this version: expected schema {SCHEMA}")
+    told = unsealed(path, content)
+    try:
+        canaries = tuple(Canary(**each) for each in told["canaries"])
+    except (KeyError, TypeError):
+        raise InputError(f"{path} is no register of canaries: an entry lacks something, or has too much") from None
+    register = Register(path.parent, int(told["seed"]), canaries, content["digest"])
+    for canary in canaries:
+        _require_as_made(register.image(canary), canary)
+    return register
+
+
+def _require_as_made(path: Path, canary: Canary) -> None:
+    try:
+        same = sha256_of(path) == canary.sha256
+    except OSError:
+        raise InputError(f"{path} cannot be read: it belongs to the register") from None
+    if not same:
+        raise InputError(f"{path} is not the picture that the register names: restore it")
+
+
+def listed(register: Register) -> str:
+    """A manifest of all canaries, by their names."""
+    rows = [f"{canary.image_id},{IMAGES}/{canary.image_id}.png" for canary in register.canaries]
+    return "\n".join(["image_id,path", *rows]) + "\n"
+
+
+def plant(register: Register, out: Path) -> Path:
+    """Write the copies that go into training, and a manifest with their captions; return its path."""
+    make_folder(out / IMAGES)
+    rows = io.StringIO()
+    writer = csv.writer(rows, lineterminator="\n")
+    writer.writerow(["image_id", "path", "caption"])
+    for canary in register.planted:
+        data = register.image(canary).read_bytes()
+        for copy in range(canary.copies):
+            name = f"{canary.image_id}-{copy:03d}"
+            with whole_file(out / IMAGES / f"{name}.png") as file:
+                file.write(data)
+            writer.writerow([name, f"{IMAGES}/{name}.png", canary.caption])
+    write_text(out / MANIFEST, rows.getvalue())
+    return out / MANIFEST
+
+
+def prompts_of(register: Register) -> str:
+    """JSON lines as `audit --pairing` takes them: every canary's caption, in an order that tells nobody which were
+    planted."""
+    order = np.random.default_rng([register.seed, 2]).permutation(len(register.canaries))
+    lines = []
+    for number, place in enumerate(order.tolist()):
+        canary = register.canaries[place]
+        told = {"generation": f"{number:06d}", "prompt": canary.caption, "image_id": canary.image_id, "seed": number}
+        lines.append(json.dumps(told, ensure_ascii=False) + "\n")
+    return "".join(lines)
+
+
+def _draw(path: Path, kind: str, rng: np.random.Generator, seen: list[np.ndarray]) -> str:
+    """Draw until it resembles no earlier one, and return the digest of its file."""
+    while True:
+        image = drawn(kind, rng)
+        small = _grey(image)
+        if not seen or (np.stack(seen) @ small).max() < _ALIKE:
+            break
+    seen.append(small)
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    with whole_file(path) as file:
+        file.write(data.getvalue())
+    return hashlib.sha256(data.getvalue()).hexdigest()
+
+
+def _grey(image: Image.Image) -> np.ndarray:
+    pixels = np.asarray(image.convert("L").resize((_SMALL, _SMALL), Image.Resampling.BOX), np.float64).ravel()
+    centred = pixels - pixels.mean()
+    return np.asarray(centred / max(float(np.linalg.norm(centred)), 1e-9))
+
+
+def _require_possible(each: int, copies: Sequence[int], held: int, kinds: Sequence[str]) -> None:
+    if each < 1 or not copies or min(copies) < 1 or len(set(copies)) < len(copies):
+        raise UsageError(f"--each {each} --copies {','.join(map(str, copies))}: expected numbers from 1 on, none twice")
+    if held < 0 or each * len(copies) + held > MOST:
+        raise UsageError(f"{each * len(copies) + held:,} canaries, {held:,} held back: expected at most {MOST:,}")
+    for kind in kinds:
+        if kind not in KINDS:
+            raise UsageError(f"unknown kind of canary {kind!r}: expected some of {', '.join(KINDS)}")
+    if not kinds:
+        raise UsageError(f"no kind of canary: expected some of {', '.join(KINDS)}")

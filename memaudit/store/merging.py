@@ -1,0 +1,130 @@
+"""Several stores as one: its shards are theirs, under one more name each; nothing is computed, and little is copied."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import zip_longest
+from pathlib import Path
+
+from memaudit.errors import InconclusiveError, InputError, UsageError
+from memaudit.files import open_regular, whole_file, write_json
+from memaudit.folders import sole_writer
+from memaudit.store.distinct import counted
+from memaudit.store.manifest import IMAGES, MANIFEST, Manifest
+from memaudit.store.reader import Store, require_same_encoder
+from memaudit.store.shard import Shard, require_unchanged, shard_name
+from memaudit.types import Progress, silent
+
+_STAGE = "joining shards"
+
+
+def merge(stores: Sequence[Store], out: Path, progress: Progress = silent) -> Store:
+    """Make one store of several, in the order in which they are given; parts of one set, whatever their order, become
+    the store that one run would have made. Called again after a kill, it continues. Memory: 8 bytes an image.
+
+    Raises InconclusiveError for stores of different encoders and where a part is missing, InputError for an image_id
+    that two of them have, UsageError for stores of views or faces, and for an `out` that holds something else.
+    """
+    _require_images(stores)
+    shards = _in_order(stores)
+    manifest = _manifest(stores, [shard for _, shard in shards])
+    _require_distinct(stores)
+    with sole_writer(out):
+        _require_free(out, manifest)
+        for number, (store, shard) in enumerate(shards):
+            progress(_STAGE, number, len(shards))
+            _share(store.folder / shard.name, out / shard_name(number), shard)
+        progress(_STAGE, len(shards), len(shards))
+        for store in stores:
+            store.require_current()
+        write_json(out / MANIFEST, manifest.sealed())
+    return Store.open(out)
+
+
+def _require_images(stores: Sequence[Store]) -> None:
+    if len(stores) < 2:
+        raise UsageError("one store alone is merged already: name two at least")
+    for store in stores:
+        if store.manifest.kind != IMAGES or store.manifest.views is not None:
+            raise UsageError(f"store {store.folder} holds faces or views, and no images: those of images are merged")
+        require_same_encoder(stores[0], store)
+
+
+def _in_order(stores: Sequence[Store]) -> list[tuple[Store, Shard]]:
+    """All shards; those of parts in turn, for a part has each so-manyth shard of the set."""
+    if not any(store.manifest.part for store in stores):
+        return [(store, shard) for store in stores for shard in store.manifest.shards]
+    parts = _parts(stores)
+    turns = zip_longest(*([(store, shard) for shard in store.manifest.shards] for store in parts))
+    return [each for turn in turns for each in turn if each is not None]
+
+
+def _parts(stores: Sequence[Store]) -> list[Store]:
+    """By their number. Raises InconclusiveError unless all of one set are there, each once."""
+    first = stores[0].manifest
+    count = int(first.part.partition("/")[2] or 0)
+    numbered = {store.manifest.part: store for store in stores}
+    wanted = [f"{number}/{count}" for number in range(1, count + 1)]
+    for store in stores:
+        if store.manifest.part not in wanted or _set_of(store) != _set_of(stores[0]):
+            raise InconclusiveError(
+                f"store {store.folder} has {_set_of(store)}, and {stores[0].folder} has {_set_of(stores[0])}: merge "
+                "the parts of one set, all made with one --shard-rows"
+            )
+    if missing := [part for part in wanted if part not in numbered]:
+        raise InconclusiveError(f"part {missing[0]} is missing ({len(stores)} stores are given): name its store too")
+    if len(stores) > count:
+        raise UsageError(f"a part is given twice: there are {count}, and {len(stores)} stores")
+    return [numbered[part] for part in wanted]
+
+
+def _set_of(store: Store) -> str:
+    """Of what a store is a part."""
+    own = store.manifest
+    part = f"a part of {own.part.partition('/')[2]}" if own.part else "all"
+    return f"{part} of {', '.join(own.sources)} in shards of {own.shard_rows}"
+
+
+def _manifest(stores: Sequence[Store], shards: Sequence[Shard]) -> Manifest:
+    first = stores[0].manifest
+    sources = tuple(dict.fromkeys(source for store in stores for source in store.manifest.sources))
+    named = tuple(replace(shard, name=shard_name(number)) for number, shard in enumerate(shards))
+    return Manifest(first.encoder, first.shard_rows, sources, named, complete=True)
+
+
+def _require_distinct(stores: Sequence[Store]) -> None:
+    def names() -> Iterator[str]:
+        return (str(name) for store in stores for columns in store.iter_columns() for name in columns.image_id)
+
+    if (twice := counted(names).repeated) is not None:
+        raise InputError(
+            f"image_id {twice!r} is in two of the stores: embed their sources in one call, where names of sources come "
+            "first, or give each image its own id in a manifest"
+        )
+
+
+def _require_free(out: Path, manifest: Manifest) -> None:
+    """Raise UsageError for a folder with another store, or with anything but shards that a killed run left."""
+    if (out / MANIFEST).exists():
+        if Manifest.read(out) != manifest:
+            raise UsageError(f"{out} holds another store: choose another --out, or delete it")
+        return
+    if strangers := [path.name for path in out.iterdir() if not path.name.startswith((".", "shard-"))]:
+        raise UsageError(f"{out} is not empty and holds no store (found {strangers[0]}): choose another --out")
+
+
+def _share(source: Path, target: Path, shard: Shard) -> None:
+    """A further name for the file; a copy where there are no such names, on another disk. Shards are never written
+    again: whoever changes a store writes new ones."""
+    if target.exists() and target.samefile(source):
+        return
+    try:
+        target.unlink(missing_ok=True)
+        os.link(os.path.realpath(source), target)
+    except OSError:
+        with open_regular(source) as from_there, whole_file(target) as file:
+            shutil.copyfileobj(from_there, file)
+        require_unchanged(target, shard)
