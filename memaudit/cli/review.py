@@ -69,14 +69,19 @@ def _begun(page: ReviewPage) -> str:
 
 def _told(status: ReviewStatus) -> str:
     from memaudit.api.gating import plain
+    from memaudit.api.notebook import plural
 
     each = (f"{name or 'nobody named'}: {count:,}" for name, count in status.people.items())
     people = "; ".join(each) or "nobody has decided yet"
     differ = f"; people disagree on {status.disagreeing:,}" if status.disagreeing else ""
-    return f"{status.pairs:,} pairs on {status.sheets:,} sheets. Decided in {status.out}: {plain(people)}{differ}."
+    told = f"{plural(status.pairs, 'pair')} on {plural(status.sheets, 'sheet')}"
+    return f"{told}. Decided in {status.out}: {plain(people)}{differ}."
 
 
 def _ended(status: ReviewStatus) -> str:
+    from memaudit.api.notebook import plural
+
     if not status.out.exists():
         return f"review ended: nothing was decided, and {status.out} not written"
-    return f"review ended: {status.decisions:,} decisions of this page are in {status.out}; the same command goes on"
+    made = plural(status.decisions, "decision")
+    return f"review ended: {made} of this page in {status.out}; the same command goes on"

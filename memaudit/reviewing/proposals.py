@@ -42,7 +42,7 @@ def proposals_queue(path: Path) -> tuple[Queue, list[Review]]:
 
     def sheet(at: int) -> Sheet:
         line = ordered[at]
-        one, other = (Shown(uri, digest, uri) for uri, digest in zip(line.uris, line.digests, strict=True))
+        one, other = (Shown(_short(uri), digest, uri) for uri, digest in zip(line.uris, line.digests, strict=True))
         probability = None if np.isnan(line.probability) else line.probability
         return Sheet("", other, (Member(one, line.similarity, probability, (), _facts(line)),))
 
@@ -107,6 +107,9 @@ def _number(row: Row, name: str) -> float:
 
 
 def _facts(line: _Line) -> str:
-    known = "" if np.isnan(line.similarity) else f"similarity {line.similarity:.3f}"
-    likely = "" if np.isnan(line.probability) else f"probability of a copy {line.probability:.2f}"
-    return " · ".join(filter(None, (known, likely)))
+    return "" if np.isnan(line.probability) else f"probability of a copy {line.probability:.2f}"
+
+
+def _short(uri: str) -> str:
+    """Its last two names: where it lies is for this machine to know."""
+    return "/".join(uri.replace("\\", "/").rstrip("/").split("/")[-2:])

@@ -376,8 +376,16 @@ def test_faces_are_blurred_until_somebody_asks(tmp_path: Path, open_page: Openin
     page = open_page(out / "report.html")
     blurred = "getComputedStyle(document.querySelector('#findings img')).filter"
     assert page.evaluate(blurred) == "blur(10px)"
+    page.locator("#findings button.frame").first.click()
+    enlarged = "getComputedStyle(document.querySelector('#stage image')).filter"
+    page.wait_for_selector("#stage image")
+    assert page.evaluate(enlarged) == "blur(30px)"
+    page.keyboard.press("Escape")
     page.check("#unveil")
     assert page.evaluate(blurred) == "none"
+    page.locator("#findings button.frame").first.click()
+    page.wait_for_selector("#stage image")
+    assert page.evaluate(enlarged) == "none"
 
 
 # --- accessible ----------------------------------------------------------------------------------------------------

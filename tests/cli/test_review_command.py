@@ -105,7 +105,7 @@ def test_ctrl_c_ends_it_with_a_line(audited: Path, memaudit: Memaudit) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (0, "")
-    assert err == ("memaudit: review ended: 1 decisions of this page are in reviews.jsonl; the same command goes on\n")
+    assert err == ("memaudit: review ended: 1 decision of this page in reviews.jsonl; the same command goes on\n")
     again = memaudit("review", "audit/report.json", "--status", "--json").json
     assert again == {
         "out": "reviews.jsonl",
@@ -115,7 +115,7 @@ def test_ctrl_c_ends_it_with_a_line(audited: Path, memaudit: Memaudit) -> None:
         "disagreeing": 0,
         "decisions": 0,
     }
-    assert "1 pairs on 1 sheets. Decided in reviews.jsonl: Ann: 1." in memaudit("review", "audit", "--status").out
+    assert "1 pair on 1 sheet. Decided in reviews.jsonl: Ann: 1." in memaudit("review", "audit", "--status").out
     counts = [
         next(
             rule["figure"]

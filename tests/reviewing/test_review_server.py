@@ -182,8 +182,8 @@ def test_pictures_are_jpegs_of_bounded_size(runs: Runs, tmp_path: Path) -> None:
 
 
 def test_no_answer_has_a_path_of_this_machine(runs: Runs, tmp_path: Path) -> None:
-    """Ids are the user's own; where a file lies stays here. (Of a proposal the ids are the addresses that it names.)"""
-    for target in (runs.audit, runs.dedup):
+    """Ids are the user's own, of a proposal the ends of its addresses; where a file lies stays here."""
+    for target in runs:
         with served(target, tmp_path / f"{target.stem}.jsonl") as caller:
             assert str(runs.audit.parent).encode() not in caller.send("GET", "/").body
             assert str(runs.audit.parent) not in json.dumps(caller.sheet())

@@ -64,7 +64,7 @@
   }
   function finished(found) {
     const open = found.progress.pairs - found.progress.own;
-    $("d-text").textContent = $("which").value === "open" && who() ? "You have decided all of it: " + number(found.progress.own) + " pairs. They are in the file." :
+    $("d-text").textContent = $("which").value === "open" && who() ? "You have decided all of it: " + number(found.progress.own) + (found.progress.own === 1 ? " pair." : " pairs.") + " All is in the file." :
       "No pair is of this kind." + (open ? " " + number(open) + " are not decided by you." : "");
   }
   async function prepare(from) { // the server makes the next pictures meanwhile
