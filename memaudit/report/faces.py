@@ -115,8 +115,9 @@ def _membership(result: FacesResult) -> Membership | None:
 
 
 def _group(group: measured.GroupRate) -> GroupRate:
-    rate = rate_of(group.rate)
-    return GroupRate(side=group.side, column=group.column, group=group.value, **structs.asdict(rate))
+    own = {"side": group.side, "column": group.column, "group": group.value}
+    figures = structs.asdict(rate_of(group.rate))
+    return GroupRate(**own, **{name: figures[name] for name in GroupRate.__struct_fields__ if name not in own})
 
 
 def faces_headline(result: FacesResult) -> str:
