@@ -161,13 +161,10 @@ def audit(
     from memaudit.api.auditing import Encoding, FaceChoices, PageChoices, run_audit
 
     people = face_store, control_faces, face_encoder, face_false_matches, identity, tuple(faces_by or ()), save_crops
-    sets = faces * (1 + (face_store is None) + bool(control or control_faces))
-    plan = audit_stages(control, planted != 0, views != "none", "none" not in (match, verify), sets)
+    plan = _stages(control, planted, views, (match, verify), faces, (face_store, control_faces))
     with (console := Console(as_json, quiet)).progress(plan, faces_stages(control or control_faces)) as progress:
         run = run_audit(
-            generations,
-            against,
-            out,
+            *(generations, against, out),
             pairing=pairing,
             pairing_pattern=pairing_pattern,
             pairing_metadata=pairing_metadata,
@@ -191,6 +188,19 @@ def audit(
             progress=progress,
         )
     console.result(run.report.content, _text(run), conclusive=run.conclusive)
+
+
+def _stages(
+    control: str | None,
+    planted: int | None,
+    views: str | None,
+    match: tuple[str | None, ...],
+    faces: bool,
+    stores: tuple[object, object],
+) -> tuple[str, ...]:
+    """Those that these options lead to. stores: of training faces, and of control faces."""
+    sets = faces * (1 + (stores[0] is None) + bool(control or stores[1]))
+    return audit_stages(control, planted != 0, views != "none", "none" not in match, sets)
 
 
 def _text(run: AuditRun) -> str:

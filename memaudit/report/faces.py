@@ -115,9 +115,21 @@ def _membership(result: FacesResult) -> Membership | None:
 
 
 def _group(group: measured.GroupRate) -> GroupRate:
-    own = {"side": group.side, "column": group.column, "group": group.value}
-    figures = structs.asdict(rate_of(group.rate))
-    return GroupRate(**own, **{name: figures[name] for name in GroupRate.__struct_fields__ if name not in own})
+    rate = rate_of(group.rate)
+    return GroupRate(
+        side=group.side,
+        column=group.column,
+        group=group.value,
+        count=rate.count,
+        n=rate.n,
+        value=rate.value,
+        low=rate.low,
+        high=rate.high,
+        upper=rate.upper,
+        confidence=rate.confidence,
+        coverage=rate.coverage,
+        effective=rate.effective,
+    )
 
 
 def faces_headline(result: FacesResult) -> str:
