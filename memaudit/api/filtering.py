@@ -87,6 +87,7 @@ class FilterRound:
             "conclusive": self.conclusive,
             "reasons": list(self.warnings),
             "recall_asked": found.recall,
+            "precision_asked": found.precision,
             "labels": asdict(found.trained),
             "labels_of_other_images": self.result.unknown,
             "to_label": self.to_label,
@@ -114,6 +115,7 @@ def train_filter(
     text: str | None = None,
     text_weights: str | Path | None = None,
     recall: float = 0.95,
+    precision: float = 0.0,
     count: int = 60,
     sample: int = 200,
     measure: bool = False,
@@ -127,9 +129,9 @@ def train_filter(
     unsure), or such a mapping; those of earlier rounds are kept in `out`. out: the folder of the filter, which gives
     the class its name.
     text: a prompt, where a store is by open_clip; text_weights: the file of its weights, if that was given. recall:
-    what the cut must find, by its lower bound. count: images to label next that teach the most; sample: drawn at
-    random, by which the probe is measured. measure: keep the probe, and draw more for its sample; again: train on,
-    whatever is known.
+    what the cut must find, by its lower bound; precision: what share of it must be of the class, by its estimate.
+    count: images to label next that teach the most; sample: drawn at random, by which the probe is measured. measure:
+    keep the probe, and draw more for its sample; again: train on, whatever is known.
 
     Raises UsageError for impossible options, InputError for labels from which nothing can be learned.
 
@@ -137,7 +139,7 @@ def train_filter(
     >>> ma.train_filter(store, {"0000.png": 1, "0001.png": 0}, out="zero", count=4, sample=0).to_label
     4
     """
-    options = TrainOptions(recall, count, sample, measure, again, seed)
+    options = TrainOptions(recall, count, sample, measure, again, seed, precision)
     require_possible(options)
     folder = Path(out)
     name = folder.resolve().name
@@ -221,10 +223,14 @@ def _why_not(result: Round) -> Iterator[str]:
         best = max((cut.recall.lower for cut in found.estimate.cuts), default=0.0)
         sure = percent_down(1 - found.estimate.error)
         yield (
-            f"no cut is shown to find {found.recall:.0%} of the class: with {sure} confidence "
+            f"no cut is shown to find {found.recall:.0%} of the class{_of(found)}: with {sure} confidence "
             f"the lowest finds at least {percent_down(best)}"
         )
         yield _needed(found, result.needed)
+
+
+def _of(found: Filter) -> str:
+    return f" at a precision of {found.precision:.0%}" if found.precision else ""
 
 
 def _needed(found: Filter, needed: Needed | None) -> str:

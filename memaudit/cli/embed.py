@@ -79,8 +79,7 @@ def embed(
     console = Console(as_json, quiet)
     with console.progress(("embedding",)) as progress:
         made = run(
-            sources,
-            out,
+            *(sources, out),
             encoder=encoder or DEFAULT_ENCODER,
             device=device,
             workers=workers,

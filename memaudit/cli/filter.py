@@ -29,6 +29,9 @@ TextWeights = Annotated[Path | None, typer.Option("--text-weights", help="The we
 Recall = Annotated[
     float, typer.Option("--recall", help="Share of the class that the cut must find, by its lower bound.")
 ]
+Precision = Annotated[
+    float, typer.Option("--precision", help="Share of what is found that must be of the class, by its estimate.")
+]
 Next = Annotated[int, typer.Option("--next", help="Images to label next that teach the probe the most.")]
 Sample = Annotated[
     int, typer.Option("--sample", help="Images to label that are drawn at random, to measure the probe.")
@@ -55,6 +58,7 @@ def train(
     text: Text = None,
     text_weights: TextWeights = None,
     recall: Recall = 0.95,
+    precision: Precision = 0.0,
     count: Next = 60,
     sample: Sample = 200,
     measure: Measure = False,
@@ -77,6 +81,7 @@ def train(
             text=text,
             text_weights=text_weights,
             recall=recall,
+            precision=precision,
             count=count,
             sample=sample,
             measure=measure,

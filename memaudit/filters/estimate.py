@@ -84,15 +84,16 @@ class Estimate:
     error: float
     confidence: float = CONFIDENCE
 
-    def cut_of(self, recall: float) -> AtCut | None:
+    def cut_of(self, recall: float, precision: float = 0.0) -> AtCut | None:
         """The highest cut that finds at least this share, by its lower bound, as do all below it: they are tested from
-        the lowest up, so that one error is made in all. None: no cut but that below everything does."""
+        the lowest up, so that one error is made in all. None: no cut but that below everything does, or too little of
+        what is above it is of the class, by the estimate."""
         found = None
         for cut in reversed(self.cuts):
             if cut.recall.lower < recall:
                 break
             found = cut
-        return found
+        return found if found and found.precision.value >= precision else None
 
 
 def estimate(strata: list[Stratum], error: float, confidence: float = CONFIDENCE, seed: int = 0) -> Estimate:

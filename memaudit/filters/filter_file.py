@@ -42,7 +42,8 @@ class Filter:
     planes, intercept, slope, offset: the probe's; rounds: of training so far; text: the prompt, if there was one.
     stores: digests of the stores that the strata are of; low, rows: the strata, the lowest of which has no low, and how
     many images without a label each had when the sample was drawn; sample: stratum of each image that was drawn;
-    settled: of each that had a label by then. recall: what a cut must find; labels: the digest of those that were read;
+    settled: of each that had a label by then. recall, precision: what a cut must find, and
+    what share of it must be of the class; labels: the digest of those that were read;
     looks: how often a sample was looked at; looked: the digest of what was seen last; cut: the stratum below which the
     cut lies.
     """
@@ -62,6 +63,7 @@ class Filter:
     sample: dict[str, int]
     settled: dict[str, int]
     recall: float
+    precision: float = 0.0
     labels: str = ""
     looks: int = 0
     looked: str = ""

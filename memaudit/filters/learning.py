@@ -15,7 +15,7 @@ from memaudit.filters.probe import Examples, Fitted, fit_probe
 from memaudit.types import Float32, Float64, Int64
 
 _NEGATIVES = 50  # labelled ones, below which random images are taken for negatives
-_PRESUMED = 200
+_PRESUMED, _PRESUMED_COUNT = 200, 0.1  # of those, and how much each counts: some are of the class
 _TEXT_ROWS = 1000  # by which similarities to a text are scaled
 _TEXT_SHARE = 0.01  # of images that are taken to be of a class of which nothing but its text is known
 
@@ -46,7 +46,8 @@ def learned(
     else:
         rows = np.array([*positives, *negatives, *presumed], np.int64)
         answers = np.repeat([1.0, 0.0], [len(positives), len(rows) - len(positives)])
-        fitted = _fitted(joined, rows, answers, text, seed)
+        count = np.repeat([1.0, _PRESUMED_COUNT], [len(rows) - len(presumed), len(presumed)])
+        fitted = _fitted(joined, rows, answers, count, text, seed)
         of = Trained(len(positives), len(negatives), len(presumed), fitted.ridge, fitted.loss)
     planes = np.split(fitted.coefficients, np.cumsum([encoder.dim for encoder in joined.encoders])[:-1])
     return replace(
@@ -76,14 +77,14 @@ def _scored_among(joined: Joined, rows: Int64) -> list[int]:
     return [int(row) for row in rows[joined.states(rows) == OK]]
 
 
-def _fitted(joined: Joined, rows: Int64, answers: Float64, text: TextPlane | None, seed: int) -> Fitted:
+def _fitted(joined: Joined, rows: Int64, answers: Float64, count: Float64, text: TextPlane | None, seed: int) -> Fitted:
     if not 0 < answers.sum() < len(answers):
         raise InputError("every image that could be learned from is of the class: label some that are not")
     features = joined.features(rows)
     if text is not None:
         plane = _full(joined, text)
         features = np.column_stack((features, features @ plane))
-    fitted = fit_probe(Examples(features, answers, joined.stores[0].columns(rows).file), seed)
+    fitted = fit_probe(Examples(features, answers, joined.stores[0].columns(rows).file, count), seed)
     if text is not None:  # a plane like the others, once it is added to them
         *_, last = fitted.coefficients
         fitted = fitted._replace(coefficients=fitted.coefficients[:-1] + last * plane)

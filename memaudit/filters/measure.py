@@ -39,7 +39,7 @@ def measured(found: Filter, labels: Labels) -> Measured:
     looks = found.looks + (seen != found.looked)
     strata = strata_of_sample(found, labels)
     result = estimate(strata, error_of_attempt(1 - CONFIDENCE, looks))
-    cut = result.cut_of(found.recall)
+    cut = result.cut_of(found.recall, found.precision)
     after = replace(found, looks=looks, looked=seen, estimate=result, cut=None if cut is None else cut.stratum)
     return Measured(after, strata)
 

@@ -27,11 +27,18 @@ class Needed:
         return sum(self.more)
 
 
-def labels_needed(strata: list[Stratum], recall: float, error: float) -> Needed | None:
-    """The least that any cut needs whose estimated recall is above what is asked; None where none is."""
+def labels_needed(strata: list[Stratum], recall: float, error: float, precision: float = 0.0) -> Needed | None:
+    """The least that any cut needs whose estimated recall is above what is asked, and its precision no less; None where
+    none is."""
     points = np.array([stratum.estimate for stratum in strata])
     total = points.sum()
-    able = [above for above in range(1, len(strata)) if total > 0 and points[:above].sum() / total > recall]
+    able = [
+        above
+        for above in range(1, len(strata))
+        if total > 0
+        and points[:above].sum() / total > recall
+        and points[:above].sum() >= precision * sum(stratum.all for stratum in strata[:above])
+    ]
     found = [need for above in able if (need := _for_cut(strata, above, recall, error)) is not None]
     return min(found, key=lambda need: (need.total, need.above), default=None)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from memaudit.errors import InputError
-from memaudit.filters.logistic import fit_logistic
+from memaudit.filters.logistic import Logistic, fit_logistic
 from memaudit.types import Float32, Float64, Int64
 
 RIDGES = (1.0, 10.0, 100.0, 1000.0, 10_000.0)
@@ -56,11 +56,23 @@ class Probe:
 
 
 class Examples(NamedTuple):
-    """features (n, d); labels (n,) 1 or 0; file (n,): what equal files share, so that copies are in one fold."""
+    """features (n, d); labels (n,) 1 or 0; file (n,): what equal files share, so that copies are in one fold; count
+    (n,): how much each counts."""
 
     features: Float64
     labels: Float64
     file: NDArray[np.object_]
+    weight: Float64
+
+    def at(self, rows: NDArray[np.bool_]) -> Examples:
+        return Examples._make(column[rows] for column in self)
+
+    def plane(self, ridge: float) -> Logistic:
+        return fit_logistic(self.features, self.labels, self.weight, ridge)
+
+    def loss(self, logits: Float64) -> float:
+        """The mean log loss."""
+        return float(np.average(np.logaddexp(0, logits) - self.labels * logits, weights=self.weight))
 
 
 class Fitted(NamedTuple):
@@ -80,18 +92,17 @@ def fit_probe(examples: Examples, seed: int) -> Fitted:
     logits out of fold probabilities (Platt 1999). Raises ValueError where all labels are alike."""
     fold = folds_of(examples, seed)
     if fold.max() < 1:
-        plane = fit_logistic(examples.features, examples.labels, ridge=_PLAIN_RIDGE)
+        plane = examples.plane(_PLAIN_RIDGE)
         return Fitted(plane.coefficients, plane.intercept, 1.0, 0.0, _PLAIN_RIDGE, None)
     apart = {ridge: _out_of_fold(examples, fold, ridge) for ridge in RIDGES}
-    losses = {ridge: _log_loss(logits, examples.labels) for ridge, logits in apart.items()}
-    ridge = min(losses, key=losses.__getitem__)
-    plane = fit_logistic(examples.features, examples.labels, ridge=ridge)
-    slope, offset = calibrated(apart[ridge], examples.labels)
-    loss = _log_loss(slope * apart[ridge] + offset, examples.labels)
+    ridge = min(RIDGES, key=lambda ridge: examples.loss(apart[ridge]))
+    plane = examples.plane(ridge)
+    slope, offset = calibrated(apart[ridge], examples.labels, examples.weight)
+    loss = examples.loss(slope * apart[ridge] + offset)
     return Fitted(plane.coefficients, plane.intercept, slope, offset, ridge, loss)
 
 
-def calibrated(logits: Float64, labels: Float64, counts: Float64 | None = None) -> tuple[float, float]:
+def calibrated(logits: Float64, labels: Float64, counts: Float64) -> tuple[float, float]:
     """Slope and offset of a logistic curve through the labels; 1 and 0 where it does not rise."""
     curve = fit_logistic(logits[:, None].astype(np.float64), labels, counts)
     slope = float(curve.coefficients[0])
@@ -117,10 +128,5 @@ def _out_of_fold(examples: Examples, fold: Int64, ridge: float) -> Float64:
     logits = np.empty(len(fold))
     for number in range(int(fold.max()) + 1):
         out = fold == number
-        plane = fit_logistic(examples.features[~out], examples.labels[~out], ridge=ridge)
-        logits[out] = plane.logits(examples.features[out])
+        logits[out] = examples.at(~out).plane(ridge).logits(examples.features[out])
     return logits
-
-
-def _log_loss(logits: Float64, labels: Float64) -> float:
-    return float(np.mean(np.logaddexp(0, logits) - labels * logits))

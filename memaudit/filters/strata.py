@@ -52,17 +52,11 @@ def shares(rows: Int64, expected: Float64, likely: int, count: int) -> Int64:
     share = np.clip(expected, hidden, np.maximum(1 - hidden, hidden))
     wanted = rows * np.sqrt(share * (1 - share))
     least = np.minimum(rows, _LEAST_DRAWN)
-    drawn = least.astype(np.float64)
-    for _ in range(len(wanted) + 1):  # what a small stratum cannot give is given to the others
-        free = drawn < rows
-        left = count - drawn[~free].sum()
-        if not free.any() or wanted[free].sum() <= 0:
-            break
-        given = np.clip(left * wanted[free] / wanted[free].sum(), least[free], rows[free])
-        if np.allclose(drawn[free], given):
-            break
-        drawn[free] = given
-    return _whole(drawn, rows)
+    low, high = 0.0, 1e12
+    for _ in range(200):  # the factor by which all that is wanted comes to `count`
+        factor = (low + high) / 2
+        low, high = (low, factor) if np.clip(factor * wanted, least, rows).sum() > count else (factor, high)
+    return _whole(np.clip(low * wanted, least, rows), rows)
 
 
 def _whole(drawn: Float64, rows: Int64) -> Int64:

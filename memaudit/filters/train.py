@@ -28,7 +28,8 @@ _NONE = np.empty(0, np.int64)
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """recall: what the cut must find, by its lower bound. count: images to label next, chosen for what they teach;
+    """recall: what the cut must find, by its lower bound; precision: what share of it must be of the class, by its
+    estimate. count: images to label next, chosen for what they teach;
     sample: drawn at random for the estimate. measure: keep the probe; again: train on, whatever is known of it."""
 
     recall: float = 0.95
@@ -37,6 +38,11 @@ class TrainOptions:
     measure: bool = False
     again: bool = False
     seed: int = 0
+    precision: float = 0.0
+
+    @property
+    def asked(self) -> tuple[float, float]:
+        return self.recall, self.precision
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,8 @@ def require_possible(options: TrainOptions) -> None:
     """Raise UsageError for options that mean nothing."""
     if not 0 < options.recall < 1:
         raise UsageError(f"--recall {options.recall:g} is out of range: expected a share above 0 and below 1")
+    if not 0 <= options.precision < 1:
+        raise UsageError(f"--precision {options.precision:g} is out of range: expected a share from 0 to below 1")
     for name, count in (("--next", options.count), ("--sample", options.sample)):
         if not 0 <= count <= 1_000_000:
             raise UsageError(f"{name} {count} is out of range: expected 0 to 1,000,000")
@@ -122,9 +130,14 @@ def _after(given: _Given, before: Filter, seen: str, text: TextPlane | None) -> 
         )
     left = unlabelled(before, given.labels) if same else []
     nothing_new = before.labels == seen and same and not options.measure and not options.again
-    if nothing_new and (left or not before.sample or before.recall == options.recall):
-        return Round(replace(before, recall=options.recall), None, unknown=given.unknown, left=len(left))
-    before = replace(before, labels=seen, recall=options.recall)
+    if nothing_new and (left or not before.sample or (before.recall, before.precision) == options.asked):
+        return Round(
+            replace(before, recall=options.recall, precision=options.precision),
+            None,
+            unknown=given.unknown,
+            left=len(left),
+        )
+    before = replace(before, labels=seen, recall=options.recall, precision=options.precision)
     if same and left and not options.again and (options.measure or 2 * len(left) < len(before.sample)):
         return _labelled_in_part(given, before, left)
     known = before.sample or not sum(before.rows)  # every image may have a label: that is no sample, and more
@@ -141,7 +154,7 @@ def _empty(name: str, joined: Joined, options: TrainOptions, seen: str) -> Filte
     planes = tuple((0.0,) * encoder.dim for encoder in joined.encoders)
     nothing = Trained(0, 0, 0, 0.0, None)
     like = Filter(name, joined.encoders, planes, 0.0, 1.0, 0.0, 0, "", nothing, (), (), (0,), {}, {}, options.recall)
-    return replace(like, labels=seen)
+    return replace(like, labels=seen, precision=options.precision)
 
 
 def _next_round(given: _Given, before: Filter, result: Measured | None, text: TextPlane | None) -> Round:
@@ -232,4 +245,4 @@ def _more_of_sample(given: _Given, before: Filter, result: Measured | None) -> R
 def _needed(result: Measured) -> Needed | None:
     """By what the next look may err."""
     error = error_of_attempt(1 - CONFIDENCE, result.filter.looks + 1)
-    return labels_needed(result.strata, result.filter.recall, error)
+    return labels_needed(result.strata, result.filter.recall, error, result.filter.precision)

@@ -170,7 +170,15 @@ def _strata(found: Filter, estimate: Estimate) -> list[FilterStratum]:
 
 
 def _stratum(least: float, of: Stratum) -> FilterStratum:
-    return FilterStratum(least_score=least, rows=of.rows, drawn=of.drawn, positive=of.positive, unsure=of.unsure)
+    return FilterStratum(
+        least_score=least,
+        known=of.known.rows,
+        known_positive=of.known.positive,
+        rows=of.rows,
+        drawn=of.drawn,
+        positive=of.positive,
+        unsure=of.unsure,
+    )
 
 
 def _headline(

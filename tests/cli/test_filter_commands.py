@@ -94,3 +94,32 @@ def test_the_page_shows_whom_to_label(memaudit: Memaudit, store: Path, seeds: Pa
     for row in rows:
         assert f"<figcaption>{row['image_id']}" in text
     memaudit("filter", "review", tmp_path).failed(2, "holds no filter")
+
+
+@pytest.mark.torch
+def test_a_prompt_begins_without_labels(
+    memaudit: Memaudit, picture_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a text alone: nothing is known of what it finds, and whom it asks for is the most similar."""
+    import numpy as np
+
+    from memaudit.encoders import clip
+    from memaudit.store import Store
+
+    vectors = np.random.default_rng(0).standard_normal((40, 16)).astype(np.float32)
+    np.save(tmp_path / "v.npy", vectors)
+    (tmp_path / "ids.txt").write_text("".join(f"{number}\n" for number in range(40)))
+    given = ("--ids", tmp_path / "ids.txt", "--encoder", "open_clip:tiny/none", "--threshold", "0.9")
+    assert memaudit("import", tmp_path / "v.npy", *given, "--out", tmp_path / "store").code == 0
+    store = Store.open(tmp_path / "store")
+    text = store.embeddings(np.array([7]))[0]
+    monkeypatch.setattr(clip, "embed_text", lambda spec, said, tag="": text)
+    train = ("filter", "train", tmp_path / "store", "--out", tmp_path / "seven", "--sample", "0", "--next", "4")
+    assert memaudit(*train, "--text", "the seventh").code == 3
+    with (tmp_path / "seven" / "next.csv").open(newline="") as file:
+        scores = {row["image_id"]: float(row["score"]) for row in csv.DictReader(file)}
+    assert max(scores, key=scores.__getitem__) == "7"
+    (tmp_path / "labels.csv").write_text("image_id,label\n7,1\n1,0\n2,0\n")
+    again = memaudit(*train, "--labels", tmp_path / "labels.csv", "--json").json
+    assert again["round"] == 2
+    assert json.loads((tmp_path / "seven" / "filter.json").read_text())["text"] == "the seventh"

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ CONFIG = {
         "patch_size": 16,
         "patch_dropout": 0.5,  # off in evaluation: shows a model left in training mode
     },
-    "text_cfg": {"context_length": 8, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1},
+    "text_cfg": {"context_length": 8, "vocab_size": 49_408, "width": 16, "heads": 2, "layers": 1},
 }
 OPENAI = "mean 0.481455 0.457827 0.408211, std 0.26863 0.261303 0.275777"
 
@@ -204,3 +205,23 @@ def test_cuda_without_a_device_is_wrong_usage(file: Path) -> None:
         pytest.skip("this machine has a CUDA device: ./scripts/test --all on one without")
     with pytest.raises(UsageError, match=r"sees no CUDA device; use --device cpu$"):
         load_encoder(f"open_clip:{ARCH}/{file}", device="cuda", allow_unverified_weights=True)
+
+
+def test_a_text_lies_in_the_space_of_the_pictures(file: Path, tag: str) -> None:
+    """Its embedding is the one that open_clip's own text tower gives, of length 1; by other weights it is refused."""
+    from memaudit.encoders.clip import embed_text
+
+    spec = load_encoder(f"open_clip:{ARCH}/{tag}").spec
+    found = embed_text(spec, "a clock")
+    model = open_clip.create_model_from_pretrained(ARCH, tag, force_quick_gelu=True)[0].eval()
+    with torch.inference_mode():
+        expected = model.encode_text(open_clip.get_tokenizer(ARCH)(["a clock"]), normalize=True)[0].numpy()
+    assert np.allclose(found, expected, atol=1e-5)
+    by_file = load(file).spec
+    with pytest.raises(UsageError, match="--text-weights"):
+        embed_text(by_file, "a clock")
+    assert embed_text(by_file, "a clock", str(file)).shape == (16,)
+    with pytest.raises(InputError, match="compared by one model"):
+        embed_text(replace(by_file, weights_sha256="0" * 64), "a clock", str(file))
+    with pytest.raises(UsageError, match="knows no text"):
+        embed_text(replace(by_file, name="sscd"), "a clock")

@@ -112,5 +112,18 @@ def test_more_labels_show_it() -> None:
     assert estimate(after, 0.05).cut_of(0.89) is not None
 
 
+def test_a_cut_may_be_asked_for_precision_too() -> None:
+    """By its estimate; the lowest cuts are the soonest shown, and find the most that is not of the class."""
+    strata = [Stratum(40, 40, 38), Stratum(40, 20, 1), Stratum(300, 100, 0), Stratum(1000, 500, 0)]
+    found = estimate(strata, 0.05)
+    low = found.cut_of(0.8)
+    assert low is not None
+    assert low.stratum > 0
+    assert found.cut_of(0.8, 0.9) is None
+    needed = labels_needed(strata, 0.8, 0.05, 0.9)
+    assert needed is not None
+    assert needed.above == 1
+
+
 def test_where_no_cut_finds_enough_no_number_is_said() -> None:
     assert labels_needed([Stratum(10, 10, 5), Stratum(100, 100, 5)], 0.9, 0.05) is None

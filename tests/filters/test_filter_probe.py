@@ -25,7 +25,7 @@ def names(count: int) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
 def test_probabilities_are_those_of_new_rows() -> None:
     """Mean probability in tenths of the score against the share of positives there."""
     features, labels = drawn(600, 1)
-    fitted = fit_probe(Examples(features, labels, names(600)), 0)
+    fitted = fit_probe(Examples(features, labels, names(600), np.ones(600)), 0)
     others, truth = drawn(20_000, 2)
     probability = expit(fitted.slope * (others @ fitted.coefficients + fitted.intercept) + fitted.offset)
     parts = np.array_split(np.argsort(probability), 10)
@@ -39,7 +39,7 @@ def test_copies_are_in_one_fold() -> None:
     features, labels = drawn(40, 3)
     file = np.array([str(number % 20) for number in range(40)], dtype=object)
     labels[20:] = labels[:20]
-    fold = folds_of(Examples(features, labels, file), 0)
+    fold = folds_of(Examples(features, labels, file, np.ones(40)), 0)
     assert (fold[:20] == fold[20:]).all()
     for number in range(int(fold.max()) + 1):
         assert len(set(labels[fold == number])) == 2
@@ -49,7 +49,7 @@ def test_copies_do_not_make_noise_look_learned() -> None:
     """Labels by chance, each file there ten times: out of fold hardly anything is known, unless copies are apart."""
     generator = np.random.default_rng(4)
     features, labels = generator.standard_normal((30, 20)), generator.permutation(np.repeat([0.0, 1.0], 15))
-    many = Examples(np.tile(features, (10, 1)), np.tile(labels, 10), np.tile(names(30), 10))
+    many = Examples(np.tile(features, (10, 1)), np.tile(labels, 10), np.tile(names(30), 10), np.ones(300))
     fitted, leaking = fit_probe(many, 0), fit_probe(many._replace(file=names(300)), 0)
     assert fitted.loss is not None
     assert leaking.loss is not None
@@ -61,7 +61,7 @@ def test_one_positive_is_enough_to_begin() -> None:
     features, labels = drawn(10, 5)
     labels[:] = 0
     labels[3] = 1
-    assert fit_probe(Examples(features, labels, names(10)), 0).loss is None
+    assert fit_probe(Examples(features, labels, names(10), np.ones(10)), 0).loss is None
 
 
 def test_logits_are_of_unit_rows_and_of_scored_ones() -> None:

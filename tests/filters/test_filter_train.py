@@ -137,6 +137,7 @@ def test_a_store_that_grew_has_no_estimate_of_before(joined: Joined, tmp_path: P
     [
         (replace(PLAIN, recall=1.0), "--recall 1 is out of range"),
         (replace(PLAIN, count=-1), "--next -1"),
+        (replace(PLAIN, precision=1.0), "--precision 1 is out of range"),
         (replace(PLAIN, measure=True, again=True), "leave one out"),
         (replace(PLAIN, measure=True), "there is none: train one first"),
     ],

@@ -20,7 +20,9 @@ class FilterStratum(Part, frozen=True, kw_only=True):
     """Images of alike scores, and what a random sample of them showed."""
 
     least_score: Annotated[Share, says("probability from which on an image is in it")]
-    rows: Annotated[Whole, says("images in it")]
+    known: Annotated[Whole, says("images in it that were labelled before the sample was drawn: none is drawn of them")]
+    known_positive: Annotated[Whole, says("of these, of the class")]
+    rows: Annotated[Whole, says("the others in it")]
     drawn: Annotated[Whole, says("of them drawn at random and labelled")]
     positive: Annotated[Whole, says("of the drawn, of the class")]
     unsure: Annotated[Whole, says("of the drawn, those of which nobody could tell")]
