@@ -1,4 +1,4 @@
-"""Speed of faces.
+"""Speed of faces; with --folder how well people are told apart (face_rates.py).
 
 Finding: images/s of `memaudit.faces.embed.embed_faces`, from files to finished store, over images/s of the bare loop
 of OpenCV's sample (imread, resize, FaceDetectorYN, alignCrop, FaceRecognizerSF) on the same files, with OpenCV's own
@@ -20,6 +20,7 @@ import faiss
 import numpy as np
 from PIL import Image, ImageOps
 
+from benchmarks.face_rates import figures_of
 from benchmarks.measure import timed
 from benchmarks.record import Figure, of_rounds
 from benchmarks.runner import Benchmark
@@ -124,6 +125,9 @@ def comparing(rows: int, part: int, rounds: int) -> list[Figure]:
 
 
 def figures(options: argparse.Namespace, scratch: Path) -> Iterator[Figure]:
+    if options.folder:
+        yield from figures_of(options.folder, options.encoders, options.groups)
+        return
     for folder in options.folders or [default_folder(scratch / "photographs")]:
         yield from finding(folder, options.rounds)
     yield from comparing(options.rows, min(options.part, options.rows), options.rounds)
@@ -131,6 +135,9 @@ def figures(options: argparse.Namespace, scratch: Path) -> Iterator[Figure]:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folders", metavar="FOLDER", nargs="*", type=Path)
+    parser.add_argument("--folder", metavar="DIR", type=Path, help="pictures, in a sub-folder for each person")
+    parser.add_argument("--groups", metavar="CSV", type=Path, help="of --folder: columns person, group")
+    parser.add_argument("--encoders", metavar="NAME", nargs="*", default=["sface"], help="of --folder")
     parser.add_argument("--rounds", metavar="N", type=int, default=3)
     parser.add_argument("--rows", metavar="N", type=int, default=100_000, help="faces on each side of the comparison")
     parser.add_argument("--part", metavar="N", type=int, default=5000, help="queries of the FAISS range search")

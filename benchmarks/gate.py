@@ -88,10 +88,11 @@ def report_of(findings: int) -> model.Json:
 def figures(options: argparse.Namespace, scratch: Path) -> Iterator[Figure]:
     for name, findings in (("clean", 0), ("copies", 12)):
         (scratch / f"{name}.json").write_text(json.dumps(report_of(findings)), encoding="utf-8")
-    policy = "[audit]\nmax_redrawn_rate = 1\n"  # the report says nothing of re-drawn generations
+    policy = "[audit]\nmax_redrawn_rate = 1\nplanted = []\n"  # the report says nothing of these
     (scratch / "clean.toml").write_text(policy, encoding="utf-8")
     (scratch / "memaudit.toml").write_text(
-        policy + "max_findings = 99\n[baseline]\nmax_redrawn_rise = 1\n", encoding="utf-8"
+        policy + "max_findings = 99\nmax_verbatim = 99\nmax_template = 99\n[baseline]\nmax_redrawn_rise = 1\n",
+        encoding="utf-8",
     )
     clean, copies = scratch / "clean.json", scratch / "copies.json"
     bare: list[str | Path] = [sys.executable, "-c", "import typer, rich"]

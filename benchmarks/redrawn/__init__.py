@@ -12,6 +12,8 @@ show another thing. Nulls are these others: flags, icons, emoji of several maker
 one building or chessboard, pages of text, stamps; beside them the clean pictures of the part with the most similar
 references. What shows one thing with its reference (judged.csv of `copies`) is left out.
 
+With --encoders encoders and fusions stand side by side instead (encoders.py).
+
 Intervals are 95 % Clopper-Pearson, for as many draws as sources tell (memaudit.statistics.ratio_interval).
 """
 
@@ -32,10 +34,21 @@ from benchmarks.runner import Benchmark
 
 def figures(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
     for part in options.parts:
-        folder = _of_copies(part, work)
-        if not (folder / "redrawn" / PAIRS).exists():
-            _draw(folder, _of_copies(FIT, work), work / "autoencoder.pt", options.minutes)
-        yield from figures_of(folder, part)
+        folder = _drawn(part, work, options.minutes)
+        if options.encoders:
+            from benchmarks.redrawn import encoders
+
+            yield from encoders.figures_of(folder, _drawn(FIT, work, options.minutes), part, options.beside)
+        else:
+            yield from figures_of(folder, part)
+
+
+def _drawn(part: str, work: Path, minutes: float) -> Path:
+    """The folder of a part, with what was drawn anew of it."""
+    folder = _of_copies(part, work)
+    if not (folder / "redrawn" / PAIRS).exists():
+        _draw(folder, _of_copies(FIT, work), work / "autoencoder.pt", minutes)
+    return folder
 
 
 def _of_copies(part: str, work: Path) -> Path:
@@ -59,6 +72,14 @@ def _draw(folder: Path, fit: Path, weights: Path, minutes: float) -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--parts", nargs="*", choices=(TEST, SECOND, FIT, TUNE), default=[TEST])
+    add("--encoders", action="store_true", help="encoders and fusions side by side, in place of the model's figures")
+    add(
+        "--beside",
+        metavar="NAME",
+        nargs="*",
+        default=["thumbnail"],
+        help="further encoders of memaudit, with --encoders",
+    )
     add("--minutes", type=float, default=15.0, help="for which the auto-encoder is trained, where it is not yet")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +39,7 @@ from memaudit.images.image_ref import first_frames_line
 from memaudit.images.passed_over import PassedOver
 from memaudit.images.views import views_of
 from memaudit.index import Searcher
+from memaudit.matching.kinds import kinds_of
 from memaudit.matching.plan import plan_matching
 from memaudit.matching.search import StoredQueries
 from memaudit.matching.windows import Windows
@@ -118,6 +119,7 @@ def run_audit(
     match: str = "auto",
     match_from: float | None = None,
     calibration: str | Path | None = None,
+    kinds: str | Sequence[str] = (),
     reviews: Files = (),
     metrics: bool = False,
     planted: int | None = None,
@@ -137,7 +139,8 @@ def run_audit(
     temporary one. pairing: a CSV, TSV, JSON or Parquet that names the image of each generation's prompt;
     pairing_pattern: how generations are named, say {image_id}_{seed}.png. threshold: cosine, None for the encoder's
     own. views: none, flips, tiles or all. match: whether candidates from `match_from` to the threshold are decided on
-    pixels: auto, pixels or none. calibration: a file of `calibrate`. reviews: files of what people said of findings
+    pixels: auto, pixels or none. calibration: a file of `calibrate`. kinds: of findings that count, with
+    commas or as names (none: all); others are shown with their number. reviews: files of what people said of findings
     before, which the new ones carry. metrics: also C_T, AuthPct, FLD gap, by a control. model, model_digest: what made
     the generations, and a hexadecimal digest of its weights: `run_gate` with a ledger pools the audits of one model.
     dedup: a run of the training set, of which each group is one observation in the tests against held-out images.
@@ -154,7 +157,7 @@ def run_audit(
     """
     choices = _choices(faces, page)
     options = AuditOptions(threshold, neighbours, max_unreadable, metrics=metrics, match=match, match_from=match_from)
-    options = replace(options, model=_audited_model(model, model_digest))
+    options = replace(options, model=_audited_model(model, model_digest), kinds=kinds_of(kinds))
     options = by_calibration(options, calibration)
     about_faces = _about_faces(choices, options, encoding)
     said = read_reviews(reviewed) if (reviewed := files_of(reviews)) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from memaudit.dedup.options import DedupOptions, require_possible
 from memaudit.dedup.reviewed import Reviewed, read_reviewed
 from memaudit.dedup.run import dedup, forget
 from memaudit.faces.uses import note_use
+from memaudit.matching.kinds import COPIES, kinds_of
 from memaudit.report.dedup import write_dedup
 from memaudit.report.model import Report
 from memaudit.report.pages import How
@@ -46,6 +47,7 @@ def run_dedup(
     match_from: float | None = None,
     budget: str | float | None = None,
     calibration: str | Path | None = None,
+    kinds: str | Sequence[str] = (),
     recall_sample: int = 1000,
     seed: int = 0,
     page: PageChoices = AS_IT_IS,
@@ -60,6 +62,8 @@ def run_dedup(
     cosine, None for the encoder's own. clusters: None: by cost, 0: all pairs. keep: cleanest, largest, first or
     best:COLUMN. match: whether pixels decide pairs from `match_from` to the threshold: auto, pixels or none. budget:
     time for that, "2h" (s, m, h, d) or seconds; the most similar pairs come first. calibration: a file of `calibrate`.
+    kinds: that count, with commas or as names (none: all but re-drawn): of copies below the threshold; with re-drawn,
+    what is drawn anew from what stays is dropped as well.
     page: where its pictures are, and what it says of the training set and who ran it. tell: is given an estimate of
     what takes long.
 
@@ -85,6 +89,7 @@ def run_dedup(
         recall_sample=recall_sample,
         seed=seed,
         max_unreadable=max_unreadable,
+        kinds=kinds_of(kinds, COPIES),
     )
     options = by_calibration(options, calibration)
     decided, how = _Decided(ignore, files_of(reviews)), how_to_show(page, store)

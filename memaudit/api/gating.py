@@ -31,6 +31,7 @@ from memaudit.gate import Verdict as Verdict
 from memaudit.gate.ledger import add
 from memaudit.gate.outputs import plain as plain
 from memaudit.gate.verdict import unmeasured
+from memaudit.matching.kinds import kinds_of
 from memaudit.report.document import read_report
 from memaudit.report.found import FoundReports, find_reports
 from memaudit.report.model import Report
@@ -56,7 +57,7 @@ class GateRun:
     >>> audit = ma.run_audit("generations", ma.embed("training", out="store", encoder="thumbnail"), out="audit")
     >>> gate = ma.run_gate("audit/report.json")
     >>> [rule.rule for rule in gate.rules if str(rule.outcome) == "fail"]
-    ['max_findings', 'max_rate']
+    ['max_findings', 'max_verbatim', 'max_rate']
     """
 
     result: GateResult
@@ -138,6 +139,7 @@ def run_gate(
     baseline: AnyReport | None = None,
     accepted: str | Path | None = None,
     reviews: Files = (),
+    kinds: str | Sequence[str] = (),
     ledger: str | Path | None = None,
     junit: str | Path | None = None,
     sarif: str | Path | None = None,
@@ -152,10 +154,11 @@ def run_gate(
     out, and a run without a report there is inconclusive. policy: limits in
     TOML; None: those that `write_policy` writes. baseline: an earlier audit: its rate may not be exceeded by much.
     accepted: TOML of matches that a person has accepted. reviews: files of what people decided on findings, by the
-    digests of both files; the policy says how many people clear one. ledger: a file to which every look is added, made
-    where there is none: error is shared among all looks, and the audits of one model (`run_audit` with model) are
-    pooled. junit, sarif, markdown: files to write. append: the Markdown goes to the end of its file, where others wrote
-    before. page: the audit's page anew, with the verdict; pdf: the same by a Chromium that is there.
+    digests of both files; the policy says how many people clear one. kinds: of findings that count, in place of the
+    policy's, with commas or as names. ledger: a file to which every look is added, made where there is none: error is
+    shared among all looks, and the audits of one model (`run_audit` with model) are pooled. junit, sarif, markdown:
+    files to write. append: the Markdown goes to the end of its file, where others wrote before. page: the audit's page
+    anew, with the verdict; pdf: the same by a Chromium that is there.
 
     Raises InputError for a report, policy or ledger that is not sound, UsageError for a file that is both read and
     written, and for limits that are not those of the ledger.
@@ -181,6 +184,7 @@ def run_gate(
     book = Path(ledger) if ledger is not None else None
     with sole_writer_of(real(book), "--ledger") if book else nullcontext():
         limits = read_policy(Path(policy)) if policy else Policy()
+        limits = replace(limits, audit=replace(limits.audit, kinds=_counted(kinds, limits)))
         known = open_ledger(book, limits) if book else None
         result = hold(
             [(str(path), report) for path, report in read],
@@ -198,6 +202,10 @@ def run_gate(
     run = GateRun(result)
     run.write(**files, append=append)
     return run
+
+
+def _counted(kinds: str | Sequence[str], limits: Policy) -> tuple[str, ...]:
+    return tuple(map(str, kinds_of(kinds))) if kinds else limits.audit.kinds
 
 
 def _written_down(result: GateResult, path: Path, ledger: Ledger) -> GateResult:

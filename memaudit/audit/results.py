@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from memaudit.audit.repeats import Digests
 from memaudit.matching.calibrated import Calibrated
+from memaudit.matching.kinds import ALL, Kind
 from memaudit.matching.results import Matches, Misses, RedrawnPairs, ReferenceViews
 from memaudit.statistics import WeightedRate
 from memaudit.store import Store
@@ -336,6 +338,8 @@ class AuditResult:
     looked at of generations, held-out and training images, a sentence for each kind. by_prompt: None where no prompt is
     known. stores: that were read. calibrated: by which calibration threshold and cut were settled. planted: None where
     there was no such step; all_copies: what they make of the rates. model: None where nobody named it.
+    kinds: that count; not_counted: the first match of others, of generations without one that counts. kinds_of: all
+    kinds of the matches of each row.
     """
 
     encoder: EncoderSpec
@@ -376,6 +380,9 @@ class AuditResult:
     redrawn: Redrawn | None = None
     no_redrawn: str = ""
     model: AuditedModel | None = None
+    kinds: tuple[Kind, ...] = ALL
+    not_counted: Matches | None = None
+    kinds_of: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def unseen(self) -> int:

@@ -30,6 +30,7 @@ from memaudit.images.view_names import WHOLE
 from memaudit.index import Searcher
 from memaudit.matching.calibrated import Calibrated, cut_of
 from memaudit.matching.decide import Decided, decide, decide_redrawn
+from memaudit.matching.kinds import ALL, COPIES, Kind
 from memaudit.matching.plan import MatchPlan, RedrawnPlan, plan_matching, plan_redrawn
 from memaudit.matching.results import Matches, RedrawnPairs
 from memaudit.matching.search import LEAST_CANDIDATES, Scope, Searched, StoredQueries, search
@@ -50,7 +51,7 @@ class AuditOptions:
     those of the literature, which needs a control. match: whether candidates are decided on pixels: auto, pixels or
     none; match_from: their least similarity, None: the encoder's own. calibrated: the calibration that threshold and
     match_from are by, and the cut. model: what made the generations, if somebody says so.
-    groups: of a dedup run of the training set: images of one are a family."""
+    kinds: that count. groups: of a dedup run of the training set: images of one are a family."""
 
     threshold: float | None = None
     neighbours: int = 10
@@ -61,6 +62,7 @@ class AuditOptions:
     calibrated: Calibrated | None = None
     model: AuditedModel | None = None
     groups: GroupSizes | None = None
+    kinds: tuple[Kind, ...] = ALL
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class _Way:
     plan: MatchPlan
     redrawn: RedrawnPlan
     progress: Progress
+    kinds: tuple[Kind, ...]
 
     @classmethod
     def of(
@@ -83,11 +86,12 @@ class _Way:
         most = max(options.neighbours, LEAST_CANDIDATES)
         redrawn = plan_redrawn(plan, references.store.encoder.name)
         scope = Scope(references, threshold, plan.floor, most, searched_in, redrawn.floor)
-        return cls(scope, plan, redrawn, show)
+        return cls(scope, plan, redrawn, show, options.kinds)
 
     def decide(self, searched: Searched, queries: StoredQueries) -> Decided:
         scope = self.scope
-        return decide(searched, queries, scope.references.store, scope.threshold, self.plan, self.progress)
+        found = decide(searched, queries, scope.references.store, scope.threshold, self.plan, self.progress)
+        return replace(found, kinds=self.kinds)
 
     def decide_redrawn(self, searched: Searched, decided: Decided, queries: StoredQueries) -> RedrawnPairs | None:
         """None where that is not looked for."""
@@ -190,7 +194,7 @@ def with_planted(
     way, found = _Way.of(references, windows, result.threshold, options, progress), None
     if planted.queries is not None:
         decided = way.decide(search(planted.queries, way.scope, None, progress), planted.queries)
-        found = decided.candidates.picked(decided.places_of_matches())
+        found = decided.candidates.picked(replace(decided, kinds=ALL).places_of_matches())
     detected = planted_found(planted, found, references.store, result.threshold)
     stores = (*result.stores, *planted.stores)
     return replace(result, planted=detected, all_copies=of_all_copies(result, detected), stores=stores)
@@ -204,7 +208,8 @@ def _found(queries: StoredQueries, pairing: Mapping[str, Prompted], way: _Way, n
     searched = search(queries, scope, paired.candidates(way.plan.prompts_floor), way.progress)
     decided = way.decide(searched, queries)
     matches = decided.matches()
-    scores = _scores(columns, searched, paired, matches, scope.threshold)
+    at_threshold = set(COPIES) <= set(way.kinds)  # else only what the matches say of a pair
+    scores = _scores(columns, searched, paired, matches, scope.threshold if at_threshold else np.inf)
     pictures, files = picture_digests(generations, columns), files_of(columns.image_id)
     draws = one_of_each_file(pictures, scores.regurgitated, files)
     counted = draws_of(draws, scores.regurgitated)
@@ -298,6 +303,9 @@ def _measured(
         by_prompt=by_prompt(found.asked, columns, found.counted, scores.regurgitated),
         reference_views=way.scope.windows.searched_with(references.store),
         redrawn=_redrawn(found, len(missing) + sum(unseen[:2]), way),
+        kinds=way.kinds,
+        kinds_of=found.decided.kinds_by_query(),
+        not_counted=_with_counts(_first(found.decided.not_counted()), references, threshold),
         no_redrawn=way.redrawn.why_not,
     )
 
@@ -305,7 +313,8 @@ def _measured(
 def _redrawn(found: _Found, lost: int, way: _Way) -> Redrawn | None:
     if found.redrawn is None or way.redrawn.floor is None:
         return None
-    drawn = Drawn(found.columns, found.files, found.pictures, found.scores.regurgitated, lost)
+    copies = np.isin(np.arange(len(found.files)), found.decided.matched())
+    drawn = Drawn(found.columns, found.files, found.pictures, copies, lost)
     result = measure_redrawn(found.redrawn, way.redrawn.floor, drawn, found.asked)
     return replace(result, findings=_with_counts(result.findings, way.scope.references, way.scope.threshold))
 
@@ -334,6 +343,10 @@ def _kept(matches: Matches, paired: Paired, neighbours: int) -> Matches:
     """The first matches of each generation, and the image of its prompt wherever it stands."""
     chosen = (matches.rank <= neighbours) | (paired.rows[matches.query] == matches.reference)
     return matches.picked(chosen)
+
+
+def _first(matches: Matches) -> Matches:
+    return matches.picked(matches.rank == 1)
 
 
 def _with_counts(matches: Matches, references: Searcher, threshold: float) -> Matches:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
@@ -15,6 +15,7 @@ from memaudit.cli.options import (
     Calibration,
     Device,
     EncoderName,
+    Kinds,
     Match,
     MatchFrom,
     MaxUnreadable,
@@ -28,7 +29,7 @@ from memaudit.cli.options import (
     Unverified,
     Who,
     Workers,
-    renamed,
+    matching,
 )
 from memaudit.cli.stages import audit_stages, faces_stages
 
@@ -111,6 +112,12 @@ FacesBy = Annotated[
 SaveCrops = Annotated[bool, typer.Option("--save-crops", help="Write the matched faces as pictures of their own.")]
 
 
+class _Pairing(TypedDict):
+    pairing: Path | None
+    pairing_pattern: str | None
+    pairing_metadata: bool
+
+
 def audit(
     context: typer.Context,
     generations: Generations,
@@ -126,6 +133,7 @@ def audit(
     match: Match = "auto",
     match_from: MatchFrom = None,
     calibration: Calibration = None,
+    kinds: Kinds = None,
     reviews: Reviews = None,
     verify: OldMatch = None,
     verify_from: OldMatchFrom = None,
@@ -163,21 +171,18 @@ def audit(
     people = face_store, control_faces, face_encoder, face_false_matches, identity, tuple(faces_by or ()), save_crops
     sets = faces * (1 + (face_store is None) + bool(control or control_faces))
     plan = audit_stages(control, planted != 0, views != "none", "none" not in (match, verify), sets)
+    named: _Pairing = {"pairing": pairing, "pairing_pattern": pairing_pattern, "pairing_metadata": pairing_metadata}
     with (console := Console(as_json, quiet)).progress(plan, faces_stages(control or control_faces)) as progress:
         run = run_audit(
             generations,
             against,
             out,
-            pairing=pairing,
-            pairing_pattern=pairing_pattern,
-            pairing_metadata=pairing_metadata,
+            **named,
             control=control,
             threshold=threshold,
             neighbours=neighbours,
             views=views,
-            match=renamed("--verify", "--match", verify, match),
-            match_from=renamed("--verify-from", "--match-from", verify_from, match_from),
-            calibration=calibration,
+            **matching(verify, match, verify_from, match_from, calibration, kinds),
             reviews=reviews or (),
             metrics=metrics,
             planted=planted,

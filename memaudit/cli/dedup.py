@@ -12,6 +12,7 @@ from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
 from memaudit.cli.options import (
     BlurFaces,
     Calibration,
+    Kinds,
     Match,
     MatchFrom,
     MaxUnreadable,
@@ -22,7 +23,7 @@ from memaudit.cli.options import (
     Threshold,
     TrainingSetName,
     Who,
-    renamed,
+    matching,
 )
 from memaudit.cli.stages import dedup_stages
 from memaudit.errors import UsageError
@@ -88,6 +89,7 @@ def dedup(
     match_from: MatchFrom = None,
     budget: Budget = None,
     calibration: Calibration = None,
+    kinds: Kinds = None,
     verify: OldMatch = None,
     verify_from: OldMatchFrom = None,
     against: Against = None,
@@ -107,7 +109,7 @@ def dedup(
     """Find near-duplicates, decide what to keep, and state the recall of finding them."""
     from memaudit.api.deduping import PageChoices, run_dedup
 
-    with (console := Console(as_json, quiet)).progress(dedup_stages(against, exhaustive)) as progress:
+    with (console := Console(as_json, quiet)).progress(dedup_stages(against, exhaustive, kinds or "")) as progress:
         run = run_dedup(
             store,
             out,
@@ -123,9 +125,7 @@ def dedup(
             backend=backend,
             keep=keep,
             groups=groups,
-            match=renamed("--verify", "--match", verify, match),
-            match_from=renamed("--verify-from", "--match-from", verify_from, match_from),
-            calibration=calibration,
+            **matching(verify, match, verify_from, match_from, calibration, kinds),
             budget=budget,
             recall_sample=recall_sample,
             seed=seed,
@@ -154,17 +154,8 @@ def _found(run: DedupRun) -> Iterator[str]:
         yield f"Method: {results.method}; {compared.backend}."
     if len(added) > 1:
         yield f"New pairs by clustering: {', '.join(f'{count:,}' for count in added)}."
-    pixels = results.pixels
-    if pixels is None:
-        yield f"Pairs below the threshold were not looked at: {results.no_pixels}."
-    else:
-        unread = f"; {pixels.unread:,} could not be read" if pixels.unread else ""
-        yield (
-            f"Pixels: of {pixels.checked:,} pairs of similarity {pixels.floor:g} and more below the threshold, "
-            f"{pixels.confirmed:,} are copies ({pixels.left_out:,} less similar ones left out{unread})."
-        )
-        if pixels.left:
-            yield f"The time given left {pixels.left:,} pairs, of a similarity of {pixels.left_from:.3g} and less."
+    yield from _on_pixels(run)
+    yield from _drawn_anew(run)
     if results.calibration:
         yield results.calibration.sentence
     copies = results.copies
@@ -175,6 +166,32 @@ def _found(run: DedupRun) -> Iterator[str]:
         )
     if compared and compared.note:
         yield f"Note: {compared.note}."
+
+
+def _on_pixels(run: DedupRun) -> Iterator[str]:
+    results = run.results
+    if results is None:
+        return
+    if (pixels := results.pixels) is None:
+        yield f"Pairs below the threshold were not looked at: {results.no_pixels}."
+        return
+    unread = f"; {pixels.unread:,} could not be read" if pixels.unread else ""
+    yield (
+        f"Pixels: of {pixels.checked:,} pairs of similarity {pixels.floor:g} and more below the threshold, "
+        f"{pixels.confirmed:,} are copies ({pixels.left_out:,} less similar ones left out{unread})."
+    )
+    yield from (f"Not counted: {kind} {count:,}." for kind, count in pixels.not_counted.items())
+    if pixels.left:
+        yield f"The time given left {pixels.left:,} pairs, of a similarity of {pixels.left_from:.3g} and less."
+
+
+def _drawn_anew(run: DedupRun) -> Iterator[str]:
+    if run.results and (anew := run.results.redrawn):
+        yield (
+            f"Re-drawn: of {anew.compared.measured:,} pairs of similarity {anew.floor:g} and more among "
+            f"{anew.images:,} images that copies had left, {anew.pairs:,} are one drawn anew from the other; "
+            f"{anew.dropped:,} images dropped. How many are found of all there are: {anew.recall}."
+        )
 
 
 def _heard(run: DedupRun) -> Iterator[str]:

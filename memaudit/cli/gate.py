@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag, table
+from memaudit.cli.options import Kinds
 from memaudit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def gate(
     baseline: Baseline = None,
     accepted: AcceptedFile = None,
     reviews: Reviews = None,
+    kinds: Kinds = None,
     ledger: LedgerFile = None,
     junit: Junit = None,
     sarif: Sarif = None,
@@ -74,7 +76,8 @@ def gate(
     from memaudit.api.gating import run_gate, write_policy
 
     console = Console(as_json, quiet)
-    others = (reports, policy, baseline, accepted, reviews, ledger, junit, sarif, markdown, page, pdf, annotations)
+    files = {"junit": junit, "sarif": sarif, "markdown": markdown, "page": page, "pdf": pdf}
+    others = (reports, policy, baseline, accepted, reviews, kinds, ledger, annotations, *files.values())
     if init:
         if any(others):
             raise UsageError("--init writes a policy and judges nothing: give it alone, then gate with --policy")
@@ -82,13 +85,13 @@ def gate(
         return
     if annotations and as_json and reports:
         raise UsageError("--annotations prints lines, and --json one object and nothing else: choose one")
-    files = {"junit": junit, "sarif": sarif, "markdown": markdown, "page": page, "pdf": pdf}
     result = run_gate(
         reports or [],
         policy,
         baseline=baseline,
         accepted=accepted,
         reviews=reviews or (),
+        kinds=kinds or "",
         ledger=ledger,
         append=append,
         **files,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, TypedDict, TypeVar
 
 import typer
 
@@ -37,6 +37,14 @@ MatchFrom = Annotated[
 Calibration = Annotated[
     Path | None, typer.Option("--calibration", help="A calibration.toml: its threshold and cut count.")
 ]
+Kinds = Annotated[
+    str | None,
+    typer.Option(
+        "--kinds",
+        help="Kinds that count, with commas: verbatim, template, near-duplicate, partial, re-drawn; or all.",
+        show_default="all; in dedup all but re-drawn",
+    ),
+]
 OldMatch = Annotated[str | None, typer.Option("--verify", hidden=True)]
 OldMatchFrom = Annotated[float | None, typer.Option("--verify-from", hidden=True)]
 BlurFaces = Annotated[bool, typer.Option("--blur-faces", help="Make faces unrecognisable in the report's pictures.")]
@@ -51,9 +59,35 @@ Who = Annotated[str, typer.Option("--who", help="Who runs this, for the report."
 T = TypeVar("T")
 
 
+class Matching(TypedDict):
+    """What counts as a match, as functions of the API take it."""
+
+    match: str
+    match_from: float | None
+    calibration: Path | None
+    kinds: str
+
+
 def renamed(old: str, new: str, given: T | None, value: T) -> T:
     """What the option gives under its old name, with a line that says the new one; else `value`."""
     if given is None:
         return value
     print(f"memaudit: {old} is now called {new}; the old name goes with 0.3", file=sys.stderr)
     return given
+
+
+def matching(
+    verify: str | None,
+    match: str,
+    verify_from: float | None,
+    match_from: float | None,
+    calibration: Path | None,
+    kinds: str | None,
+) -> Matching:
+    """The first two under whichever name each was given."""
+    return {
+        "match": renamed("--verify", "--match", verify, match),
+        "match_from": renamed("--verify-from", "--match-from", verify_from, match_from),
+        "calibration": calibration,
+        "kinds": kinds or "",
+    }

@@ -9,7 +9,13 @@ from typing import NamedTuple
 
 from memaudit.types import PLANTED_COPIES
 
-_WEIGHTS = {"embedding": 8.0, "finding faces": 8.0, "comparing pixels": 8.0, "searching with views": 4.0}  # others: 1
+_WEIGHTS = {
+    "embedding": 8.0,
+    "finding faces": 8.0,
+    "comparing pixels": 8.0,
+    "searching with views": 4.0,
+    "looking for pictures drawn anew": 4.0,
+}  # others: 1
 _OF_PLANTED = 0.2  # times the weight of the same stage of generations: they are few beside so many that take long
 _SEARCHING_FACES = "searching the training faces"
 _SURE_FROM = 0.02  # of all: before that nothing is said of the time left
@@ -38,11 +44,13 @@ def faces_stages(control: object) -> tuple[str, ...]:
     return (*(2 if control else 1) * ("finding faces",), _SEARCHING_FACES)
 
 
-def dedup_stages(against: object, exhaustive: object) -> tuple[str, ...]:
+def dedup_stages(against: object, exhaustive: object, kinds: str = "") -> tuple[str, ...]:
     """Those of a dedup run, as far as they follow from its options."""
     first = ("comparing with the other set",) if against else ()
     clusters = () if exhaustive else ("assigning clusters", "comparing clusters", "measuring recall")
-    return (*first, "comparing", *clusters, "comparing pixels", "looking for the cleanest")
+    redrawn = {"re-drawn", "all"}.intersection(name.strip() for name in kinds.split(","))
+    last = ("looking for the most similar images", "looking for pictures drawn anew") if redrawn else ()
+    return (*first, "comparing", *clusters, "comparing pixels", "looking for the cleanest", *last)
 
 
 class Standing(NamedTuple):

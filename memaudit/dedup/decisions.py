@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from memaudit.dedup.components import components
 from memaudit.dedup.exact_duplicates import NO_PAIRS
 from memaudit.dedup.groups import cover
-from memaudit.dedup.results import Decision, Decisions, Elsewhere, Reason, RowPairs
+from memaudit.dedup.results import KIND_NAMES, Decision, Decisions, Elsewhere, Reason, RowPairs
 from memaudit.errors import UsageError
+from memaudit.matching.kinds import Kind
 from memaudit.similarity import Pairs, exact
 from memaudit.store import BLOCK_ROWS, Columns, Store
 from memaudit.types import Float32, Int64, Status
@@ -21,13 +22,15 @@ GROUP_RULES = ("cover", "components")
 
 class Settled(NamedTuple):
     """For each distinct image its witness (a store row), the similarity to it, the weakest link of the chain, and
-    whether the two are a pair below the threshold that was confirmed on pixels, or that only people know."""
+    whether the two are a pair below the threshold that was confirmed on pixels, or that only people know; and of which
+    kind it is, "" for none."""
 
     witness: Int64
     similarity: Float32
     chain: Float32
     pixels: NDArray[np.bool_]
     people: NDArray[np.bool_]
+    kind: NDArray[np.object_]
 
 
 def require_group_rule(rule: str) -> None:
@@ -52,13 +55,39 @@ def settle(
         covered = cover(len(rows), pairs, rank, apart)
         below = covered.similarity < np.float32(ruling.threshold)
         people = below & _are_pairs(covered.witness, named[:, 0], named[:, 1])
-        return Settled(rows[covered.witness], covered.similarity, covered.similarity, below & ~people, people)
+        return _settled(rows, covered.witness, covered.similarity, covered.similarity, below, people)
     linked = components(len(rows), pairs, rank, apart)
     witness = rows[linked.witness]
     similarity = similarities(store, rows, witness)
     below = (similarity < np.float32(ruling.threshold)) & _are_pairs(linked.witness, pairs.left, pairs.right)
     people = below & _are_pairs(linked.witness, named[:, 0], named[:, 1])
-    return Settled(witness, similarity, linked.chain, below & ~people, people)
+    return _settled(rows, linked.witness, similarity, linked.chain, below, people)
+
+
+def _settled(
+    rows: Int64,
+    witness: Int64,
+    similarity: Float32,
+    chain: Float32,
+    below: NDArray[np.bool_],
+    people: NDArray[np.bool_],
+) -> Settled:
+    """witness: positions."""
+    return Settled(rows[witness], similarity, chain, below & ~people, people, np.full(len(rows), "", object))
+
+
+def of_pairs(settled: Settled, rows: Int64, pairs: Pairs, kind: NDArray[np.int8]) -> Settled:
+    """With the kind of the pair of each distinct image and its witness. pairs: of positions in `rows`, sorted; kind
+    (n,): theirs, as of `RowPairs`."""
+    own, witness = np.arange(len(rows)), np.searchsorted(rows, settled.witness)
+    keys = pairs.left.astype(np.int64) * len(rows) + pairs.right
+    asked = np.minimum(own, witness) * len(rows) + np.maximum(own, witness)
+    found = np.full(len(rows), "", object)
+    if len(keys):
+        place = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
+        there = keys[place] == asked
+        found[there] = KIND_NAMES[kind[place[there]]]
+    return settled._replace(kind=found)
 
 
 def _are_pairs(witness: Int64, left: Int64, right: Int64) -> NDArray[np.bool_]:
@@ -73,7 +102,7 @@ def decide(
     columns: Columns, stands_for: Int64, rows: Int64, settled: Settled, found: Elsewhere, threshold: float
 ) -> Decisions:
     """Spread what was settled for the distinct images `rows` over all: exact duplicates follow who stands for them."""
-    witness, similarity, chain, by_pixels, by_people = _spread(stands_for, rows, settled)
+    witness, similarity, chain, by_pixels, by_people, kind = _spread(stands_for, rows, settled)
     everyone = np.arange(len(stands_for), dtype=np.int64)
     inside = columns.status != Status.UNREADABLE
     inside[found.row] = False
@@ -87,22 +116,25 @@ def decide(
     reason[similarity < np.float32(threshold)] = Reason.CHAIN
     reason[by_pixels], reason[by_people] = Reason.PIXELS, Reason.PEOPLE
     reason[stands_for != everyone] = Reason.COPY
+    reason[kind == Kind.REDRAWN] = Reason.REDRAWN
+    kind[inside & (stands_for != everyone) & (witness == stands_for)] = Kind.VERBATIM
+    kind[~inside | kept] = ""
     size = np.bincount(witness[inside], minlength=len(everyone))
     reason[kept] = np.where(size[kept] > 1, Reason.CHOSEN, Reason.UNIQUE)
     reason[kept & (columns.status == Status.BLANK) & (size == 1)] = Reason.BLANK
     reason[columns.status == Status.UNREADABLE] = Reason.UNREADABLE
     reason[found.row] = Reason.ELSEWHERE
     group = np.where(inside, (np.cumsum(kept) - 1)[witness], -1)
-    return Decisions(columns.image_id, decision, reason, group, witness, similarity, chain, by_pixels, by_people)
+    return Decisions(columns.image_id, decision, reason, group, witness, similarity, chain, by_pixels, by_people, kind)
 
 
 def _spread(stands_for: Int64, rows: Int64, settled: Settled) -> Settled:
     witness = np.arange(len(stands_for), dtype=np.int64)  # of representatives; a blank one keeps itself
     similarity, chain = np.ones(len(stands_for), np.float32), np.ones(len(stands_for), np.float32)
     by_pixels, by_people = np.zeros(len(stands_for), bool), np.zeros(len(stands_for), bool)
-    witness[rows], similarity[rows], chain[rows], by_pixels[rows], by_people[rows] = settled
-    spread = Settled(witness[stands_for], similarity[stands_for], chain[stands_for], by_pixels, by_people)
-    return spread._replace(pixels=by_pixels[stands_for], people=by_people[stands_for])
+    kind = np.full(len(stands_for), "", object)
+    witness[rows], similarity[rows], chain[rows], by_pixels[rows], by_people[rows], kind[rows] = settled
+    return Settled._make(column[stands_for] for column in (witness, similarity, chain, by_pixels, by_people, kind))
 
 
 def note_lonely(decisions: Decisions, pairs: RowPairs) -> None:
@@ -124,18 +156,19 @@ def require_promises(
     """Hold the promises of the group rule against the store itself, before anything is written.
 
     Every witness is kept; it is at or above the threshold, or at the `floor` and confirmed on pixels, or one that
-    people named, or a chain of such pairs leads to it, none below `weakest` (None: floor); no group holds a pair that
-    was ruled out. An exact duplicate is held to the image that stands for it: the same file may have got an embedding
-    that differs in the last bits, in another batch of the encoder.
+    people named, or it is re-drawn, or a chain of such pairs leads to it, none below `weakest` (None: floor); no group
+    holds a pair that was ruled out. An exact duplicate is held to the image that stands for it: the same file may have
+    got an embedding that differs in the last bits, in another batch of the encoder.
     """
     dropped = np.flatnonzero((decisions.decision == Decision.DROP) & (decisions.witness >= 0))
     _require(decisions.decision[decisions.witness[dropped]] == Decision.KEEP, "a witness is not kept")
-    _require(decisions.chain[dropped] >= np.float32(floor if weakest is None else weakest), "a chain falls too low")
+    chained = dropped[decisions.reason[dropped] != Reason.REDRAWN]
+    _require(decisions.chain[chained] >= np.float32(floor if weakest is None else weakest), "a chain falls too low")
     near = np.unique(stands_for[dropped])
     near = near[(decisions.decision[near] == Decision.DROP) & (decisions.reason[near] != Reason.CHAIN)]
     found = similarities(store, near, decisions.witness[near])
     least = np.where(decisions.pixels[near], np.float32(floor), np.float32(threshold))
-    least[decisions.people[near]] = -2
+    least[decisions.people[near] | (decisions.reason[near] == Reason.REDRAWN)] = -2
     _require(found >= least, "a witness lies below the threshold")
     groups = decisions.group[apart]
     _require((groups[:, 0] != groups[:, 1]) | (groups[:, 0] < 0), "a group holds a pair that was ruled out")

@@ -11,6 +11,7 @@ from memaudit.dedup.keep import CLEANEST, require_rule
 from memaudit.dedup.target_recall import Target
 from memaudit.errors import UsageError
 from memaudit.matching.calibrated import Calibrated
+from memaudit.matching.kinds import COPIES, Kind
 from memaudit.matching.plan import require_match
 from memaudit.similarity.backends import require_backend
 from memaudit.similarity.exact import require_threshold
@@ -24,7 +25,8 @@ class DedupOptions:
     clusters None: chosen by cost, 0: exhaustive. target_recall: the search goes on until its lower bound is this high.
     backend: who nominates pairs (memaudit.similarity.backends). groups: cover or components. match: whether pairs
     from `match_from` (None: the encoder's floor) to the threshold are decided on pixels: auto, pixels or none. budget:
-    seconds that this may take. calibrated: the calibration that threshold and match_from are by, and the cut."""
+    seconds that this may take. calibrated: the calibration that threshold and match_from are by, and the cut. kinds:
+    of copies below the threshold that count, and re-drawn if that is to be cleared."""
 
     threshold: float | None = None
     method: str = "auto"
@@ -43,6 +45,7 @@ class DedupOptions:
     seed: int = 0
     max_unreadable: float = 0.01
     calibrated: Calibrated | None = None
+    kinds: tuple[Kind, ...] = COPIES
 
 
 DEFAULTS = DedupOptions()

@@ -5,21 +5,34 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memaudit.dedup.candidates import CandidateRule
 from memaudit.dedup.cleanest import cleanness, judge, unjudged
-from memaudit.dedup.decisions import Ruling, decide, note_lonely, require_promises, settle
+from memaudit.dedup.decisions import Ruling, decide, note_lonely, of_pairs, require_promises, settle
 from memaudit.dedup.ignored import without
 from memaudit.dedup.pairs import Found
 from memaudit.dedup.pixels import Confirmed, Limits, confirm
-from memaudit.dedup.results import Cleanness, Decisions, Elsewhere, PixelChecks, RowPairs, TrueCopies
+from memaudit.dedup.redrawn import clear_redrawn
+from memaudit.dedup.results import (
+    Cleanness,
+    Decisions,
+    Elsewhere,
+    PixelChecks,
+    RedrawnCleared,
+    RowPairs,
+    TrueCopies,
+)
 from memaudit.dedup.reviewed import are_among, with_named
 from memaudit.dedup.setup import Setup
 from memaudit.dedup.true_copies import true_copies
+from memaudit.matching.kinds import ALL, Kind
 from memaudit.matching.overlap import Overlaps
 from memaudit.similarity import Pairs
 from memaudit.store import Columns
 from memaudit.types import Float32, Int64, Progress, Status
+
+_REDRAWN = ALL.index(Kind.REDRAWN)
 
 
 class Outcome(NamedTuple):
@@ -33,6 +46,7 @@ class Outcome(NamedTuple):
     confirmed: Confirmed | None
     cleanness: Cleanness | None
     refused: tuple[Int64, Float32]
+    redrawn: RedrawnCleared | None = None
 
     @property
     def pixels(self) -> PixelChecks | None:
@@ -77,14 +91,38 @@ def decide_all(
     if images.blind == "":
         judged = judge(images.columns.at(rows), pairs, images.rank[rows], progress)
     settled = settle(store, rows, pairs, judged.rank, apart, Ruling(setup.options.groups, threshold), named)
+    settled = of_pairs(settled, rows, pairs, kind := _kinds(pairs, confirmed, named, threshold))
+    redrawn = None
+    if setup.redrawn.floor is not None:
+        settled, drawn, redrawn = clear_redrawn(setup, rows, settled, judged.rank, progress)
+        pairs, kind = _with_redrawn(pairs, kind, drawn)
     decisions = decide(images.columns, images.stands_for, rows, settled, elsewhere, threshold)
     floor = rule.floor if rule else threshold
-    weakest = min(floor, float(pairs.similarity.min(initial=1))) if len(named) else None
+    copies = pairs.similarity[kind != _REDRAWN]
+    weakest = min(floor, float(copies.min(initial=1))) if len(named) else None
     require_promises(store, decisions, images.stands_for, images.apart, threshold, floor, weakest)
-    row_pairs = _row_pairs(pairs, rows, images.stands_for, images.columns, elsewhere, named)
+    row_pairs = _row_pairs(pairs, kind, rows, images.stands_for, images.columns, elsewhere, named)
     note_lonely(decisions, row_pairs)
     clean = None if images.blind is None else cleanness(judged, rows, decisions)
-    return Outcome(decisions, row_pairs, ruled_out, len(named), confirmed, clean, _refused(confirmed, rows))
+    refused = _refused(confirmed, rows)
+    return Outcome(decisions, row_pairs, ruled_out, len(named), confirmed, clean, refused, redrawn)
+
+
+def _kinds(pairs: Pairs, confirmed: Confirmed | None, named: Int64, threshold: float) -> NDArray[np.int8]:
+    """Of pairs, some of them named by people: at the threshold near-duplicates, below it what pixels say."""
+    kind = np.full(len(pairs.left), ALL.index(Kind.NEAR), np.int8)
+    people = are_among(pairs, named)
+    kind[people] = -1
+    if confirmed is not None:
+        below = np.flatnonzero(~people & (pairs.similarity < np.float32(threshold)))
+        kind[below] = confirmed.kind  # `COPIES` come first among `ALL`
+    return kind
+
+
+def _with_redrawn(pairs: Pairs, kind: NDArray[np.int8], drawn: Pairs) -> tuple[Pairs, NDArray[np.int8]]:
+    joined = Pairs.joined([pairs, drawn])
+    order = np.lexsort((joined.right, joined.left))
+    return joined.where(order), np.r_[kind, np.full(len(drawn.left), _REDRAWN, np.int8)][order]
 
 
 def _refused(confirmed: Confirmed | None, rows: Int64) -> tuple[Int64, Float32]:
@@ -95,7 +133,13 @@ def _refused(confirmed: Confirmed | None, rows: Int64) -> tuple[Int64, Float32]:
 
 
 def _row_pairs(
-    pairs: Pairs, rows: Int64, stands_for: Int64, columns: Columns, found: Elsewhere, named: Int64
+    pairs: Pairs,
+    kind: NDArray[np.int8],
+    rows: Int64,
+    stands_for: Int64,
+    columns: Columns,
+    found: Elsewhere,
+    named: Int64,
 ) -> RowPairs:
     """Near pairs of representatives, and each exact duplicate with its representative; sorted by row."""
     is_copy = (stands_for != np.arange(len(stands_for))) & (columns.status != Status.UNREADABLE)
@@ -110,4 +154,5 @@ def _row_pairs(
     people = np.zeros(len(left), bool)
     people[: len(pairs.left)] = are_among(pairs, named)
     order = np.lexsort((right, left))
-    return RowPairs(left[order], right[order], similarity[order], is_exact[order], people[order])
+    kinds = np.r_[kind, np.full(len(copies), ALL.index(Kind.VERBATIM), np.int8)]
+    return RowPairs(left[order], right[order], similarity[order], is_exact[order], people[order], kinds[order])

@@ -21,6 +21,7 @@ from memaudit.files import digest_of
 from memaudit.matching.compare import HELD, Checks, Ends, Files, checked_in_order
 from memaudit.matching.identity import identity_of_rule
 from memaudit.matching.kept import KeptFeatures
+from memaudit.matching.kinds import COPIES, Kind, left_out_of
 from memaudit.matching.overlap import Overlaps
 from memaudit.matching.schedule import Schedule, schedule
 from memaudit.similarity import Pairs
@@ -34,13 +35,14 @@ _TOLD_FROM = 60  # seconds: what takes less is not announced
 
 
 class Confirmed(NamedTuple):
-    """The pairs that reach the threshold, or that pixels confirm. overlaps, probability: of the latter, in their order,
-    left as the query. refused: the most similar pairs that pixels refuse. below, decided (n,): similarities of the
-    pairs that pixels were to decide, and which of them they have."""
+    """The pairs that reach the threshold, or that pixels confirm. overlaps, probability, kind (by the place in
+    `COPIES`): of the latter, in their order, left as the query. refused: the most similar pairs that pixels refuse.
+    below, decided (n,): similarities of the pairs that pixels were to decide, and which of them they have."""
 
     pairs: Pairs
     overlaps: Overlaps
     probability: Float32
+    kind: Int64
     checks: PixelChecks
     refused: Pairs
     below: Float32
@@ -52,7 +54,7 @@ class Limits:
     """How pixels are compared. store: digest of what is compared; scratch: folder where verdicts outlive a killed run,
     None keeps none; seconds: that it may take, None for any; seed: of the pairs that it is estimated by; tell: is given
     the estimate. cut: least probability of a copy, None: the model's own. kept: what of the images need not be read,
-    None: nothing is kept."""
+    None: nothing is kept. kinds: of copies that count."""
 
     store: str
     scratch: Path | None
@@ -61,6 +63,7 @@ class Limits:
     tell: Callable[[str], None]
     cut: float | None = None
     kept: KeptFeatures | None = None
+    kinds: tuple[Kind, ...] = COPIES
 
     def verdicts(self) -> Verdicts:
         depends_on = digest_of({"store": self.store, "rule": identity_of_rule(), "cut": self.cut})
@@ -100,19 +103,22 @@ def confirm(
     numbers = rows[by_id][left[picked]] * len(columns.image_id) + rows[by_id][right[picked]]
     comparison = _Comparison(Ends.of(files, files, left[picked], right[picked]), numbers, pairs.similarity[chosen])
     comparison.run(limits, progress)
-    turned = (left != rule.place[band.left])[picked][comparison.is_copy]
-    keep = pairs.similarity >= np.float32(threshold)
-    keep[chosen[comparison.is_copy]] = True
     copies = comparison.copies()
+    counts = np.isin(copies.kind, [COPIES.index(kind) for kind in limits.kinds if kind in COPIES])
+    turned = (left != rule.place[band.left])[picked][copies.pair]
+    keep = pairs.similarity >= np.float32(threshold)
+    keep[chosen[copies.pair[counts]]] = True
+    left_out = Counter(str(COPIES[kind]) for kind in copies.kind[~counts].tolist())
     return Confirmed(
         pairs.where(keep),
-        copies.overlaps.swapped(turned),
-        copies.probability,
+        copies.overlaps.swapped(turned)[counts],
+        copies.probability[counts],
+        copies.kind[counts],
         PixelChecks(
             floor=rule.floor,
             candidates=len(below) + found.left_out,
             checked=int(comparison.decided.sum()),
-            confirmed=int(comparison.is_copy.sum()),
+            confirmed=int(counts.sum()),
             left_out=len(below) - len(chosen) + found.left_out,
             unread=sum(comparison.unread.values()),
             why=tuple(f"{reason}: {count:,}" for reason, count in comparison.unread.most_common(_REASONS)),
@@ -121,6 +127,7 @@ def confirm(
             budget=limits.seconds,
             left=len(comparison.left),
             left_from=float(comparison.left.max()) if len(comparison.left) else None,
+            not_counted={kind: left_out[kind] for kind in left_out_of(limits.kinds) if kind in COPIES},
         ),
         pairs.where(chosen[comparison.refused(REFUSED)]),
         comparison.similarity,
@@ -181,19 +188,21 @@ class _Comparison:
         self.decided[order[place[asked]]] = self._tried[order[place[asked]]] = True
         copies = np.flatnonzero(earlier.is_copy)
         here = asked[copies]
-        self._add_copies(order[place[copies]][here], earlier.overlaps[here], earlier.probability[here])
+        known = earlier.overlaps[here], earlier.probability[here], earlier.kind[here]
+        self._add_copies(order[place[copies]][here], *known)
 
-    def _add_copies(self, places: Int64, overlaps: Overlaps, probability: Float32) -> None:
+    def _add_copies(self, places: Int64, overlaps: Overlaps, probability: Float32, kind: Int64) -> None:
         self.is_copy[places] = True
         if len(places):
-            self._copies.append(Said(places, np.ones(len(places), bool), overlaps, probability))
+            self._copies.append(Said(places, np.ones(len(places), bool), overlaps, probability, kind))
 
     def _put(self, places: Int64, checks: Checks) -> Said:
         """What is new to be kept: of files that could not be read nothing is known, and they are tried again."""
         self._tried[places] = True
         self.decided[places] = checks.read
         self.unread.update(checks.why[~checks.read])
-        found = checks.overlaps[checks.copies], checks.probability[checks.copies]
+        kind = np.array([COPIES.index(each) for each in checks.kind[checks.copies]], np.int64)
+        found = checks.overlaps[checks.copies], checks.probability[checks.copies], kind
         self._add_copies(places[checks.copies], *found)
         return Said(self._numbers[places[checks.read]], checks.copies[checks.read], *found)
 
@@ -201,7 +210,9 @@ class _Comparison:
         """In the order of the pairs, called by their places."""
         found = Said.joined(self._copies)
         order = np.argsort(found.pair)
-        return Said(found.pair[order], found.is_copy[order], found.overlaps[order], found.probability[order])
+        return Said(
+            found.pair[order], found.is_copy[order], found.overlaps[order], found.probability[order], found.kind[order]
+        )
 
     def refused(self, most: int) -> Int64:
         """Places of the most similar pairs that are no copies."""

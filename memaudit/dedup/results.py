@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -10,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.matching.calibrated import Calibrated
+from memaudit.matching.kinds import ALL, COPIES, Kind
 from memaudit.matching.overlap import Overlaps
 from memaudit.types import Coverage, EncoderSpec, Float32, Int64
 
 Rows = NDArray[np.int64] | NDArray[np.int32]
+KIND_NAMES = np.array([*map(str, ALL), ""], object)  # by their place in `ALL`; the last for -1
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class Reason(StrEnum):
     NEAR = "near-duplicate"
     PIXELS = "near-duplicate, seen on pixels"  # below the threshold; the files were held against each other
     PEOPLE = "near-duplicate, by people"  # below the threshold; a review says that the two are copies
+    REDRAWN = "re-drawn"  # it, or the copy that stood for it, shows one that stays drawn anew; with --kinds re-drawn
     CHAIN = "near-duplicate by a chain"  # groups by components only: below the threshold with the one that is kept
     ELSEWHERE = "in the other set"
     UNREADABLE = "unreadable"
@@ -82,7 +86,8 @@ class Decisions(NamedTuple):
     similarity to the witness; chain: the weakest similarity on the best chain of pairs to it (by the cover rule
     that chain is one pair). witness and group are -1 when unreadable, or dropped for an image of the other set.
     pixels: the pair with the witness lies below the threshold, and was confirmed on pixels; people: it does, and only
-    a review says that it is one."""
+    a review says that it is one. kind: of the pair with the witness, of `Kind`; "" where there is none, or only people
+    know of one."""
 
     image_id: NDArray[np.object_]
     decision: NDArray[np.object_]
@@ -93,22 +98,34 @@ class Decisions(NamedTuple):
     chain: Float32
     pixels: NDArray[np.bool_]
     people: NDArray[np.bool_]
+    kind: NDArray[np.object_]
 
 
 class RowPairs(NamedTuple):
     """Pairs of store rows (left < right; int32 where the store is small enough) with their similarity; exact: same
-    file or same embedding; people: nothing but a review says that the two are copies. What else lies below the
-    threshold was confirmed on pixels."""
+    file or same embedding; people: nothing but a review says that the two are copies; kind: place in `ALL`, -1 for
+    those. What else lies below the threshold was confirmed on pixels, or is re-drawn."""
 
     left: Rows
     right: Rows
     similarity: Float32
     exact: NDArray[np.bool_]
     people: NDArray[np.bool_]
+    kind: NDArray[np.int8]
+
+    @property
+    def kinds(self) -> NDArray[np.object_]:
+        """Their names, "" for none, (n,)."""
+        return KIND_NAMES[self.kind]
+
+    @property
+    def redrawn(self) -> NDArray[np.bool_]:
+        """Those of which one is the other drawn anew, (n,)."""
+        return np.asarray(self.kind == ALL.index(Kind.REDRAWN), dtype=bool)
 
     def on_pixels(self, threshold: float) -> NDArray[np.bool_]:
         """Those that were confirmed on pixels, (n,)."""
-        return ~self.exact & ~self.people & (self.similarity < np.float32(threshold))
+        return ~self.exact & ~self.people & ~self.redrawn & (self.similarity < np.float32(threshold))
 
 
 class Elsewhere(NamedTuple):
@@ -224,7 +241,8 @@ class PixelChecks:
     checked of `candidates` were held against each other, and `confirmed` are copies; `left_out` were not looked at,
     because each of their images has more similar ones; of `unread` a file could not be read, for the reasons `why`.
     images: that these pairs are of; reads: of their files, where all pairs are gone through. left: pairs that a budget
-    of so many seconds left, of a similarity of left_from and less.
+    of so many seconds left, of a similarity of left_from and less. not_counted: copies of
+    kinds that do not count, by kind.
     """
 
     floor: float
@@ -239,6 +257,7 @@ class PixelChecks:
     budget: float | None = None
     left: int = 0
     left_from: float | None = None
+    not_counted: Mapping[str, int] = field(default_factory=dict)
 
 
 class TrueCopies(NamedTuple):
@@ -270,6 +289,24 @@ class Cleanness:
 
 
 @dataclass(frozen=True)
+class RedrawnCleared:
+    """What of a training set is drawn anew from what stays. images: that were left when copies had gone; candidates:
+    pairs of them, the most similar ones of each below the threshold from `floor` on, of which `compared` could be
+    looked at; pairs: of these, those that are; dropped: images; source: where it comes from how likely that
+    is; probability (pairs,): see redrawn.py, as the pairs of kind re-drawn lie."""
+
+    images: int
+    candidates: int
+    compared: Coverage
+    pairs: int
+    dropped: int
+    floor: float
+    cut: float
+    source: str
+    probability: Float32
+
+
+@dataclass(frozen=True)
 class DedupResult:
     """What a dedup run found and decided. `added`: new pairs at the threshold by clustering. `inconclusive`: reasons
     why its decisions must not be read as those of the whole set. pixels: None where none were compared, and `no_pixels`
@@ -278,7 +315,8 @@ class DedupResult:
     recall: of the pairs at the threshold; candidate_recall: of those at the floor of the pixel checks, None if so many
     were found that not all were held; copies: what that is of true copies, None where no benchmark says. cleanness: by
     the keep rule `cleanest` only. refused: rows (n, 2) and similarities of the most similar pairs that pixels refuse.
-    calibrated: by which calibration threshold and cut were settled."""
+    calibrated: by which calibration threshold and cut were settled. kinds: that count; redrawn: None where these were
+    not looked for."""
 
     encoder: EncoderSpec
     store_digest: str
@@ -307,6 +345,8 @@ class DedupResult:
     cleanness: Cleanness | None = None
     refused: tuple[Int64, Float32] = (np.empty((0, 2), np.int64), np.empty(0, np.float32))
     calibrated: Calibrated | None = None
+    kinds: tuple[Kind, ...] = COPIES
+    redrawn: RedrawnCleared | None = None
 
     def count(self, *decisions: Decision) -> int:
         return int(np.isin(self.decisions.decision, decisions).sum())

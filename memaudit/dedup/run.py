@@ -13,6 +13,7 @@ from memaudit.dedup.ignored import RuledOut
 from memaudit.dedup.options import DEFAULTS, DedupOptions
 from memaudit.dedup.outcome import Outcome, decide_all
 from memaudit.dedup.pixels import Limits, shortfall
+from memaudit.dedup.redrawn import redrawn_shortfall
 from memaudit.dedup.results import Against, DedupResult, Elsewhere, Ignored, Reviews
 from memaudit.dedup.reviewed import Reviewed, ReviewedRows, rows_of
 from memaudit.dedup.search import Searched, search
@@ -59,11 +60,12 @@ def dedup(
     rule = setup.rule(rows)
     searched = search(setup, rows, rule, scratch, progress)
     kept = features_of(store) if rule else None
-    limits = Limits(store.digest, scratch, options.budget, options.seed, tell, setup.plan.cut, kept)
+    limits = Limits(store.digest, scratch, options.budget, options.seed, tell, setup.plan.cut, kept, options.kinds)
     outcome = decide_all(setup, rows, searched.found, found, rule, limits, progress)
     ignored = Ignored(ruled_out.digest, len(ruled_out.pairs), outcome.ruled_out) if ruled_out else None
     reviews = _reviews(reviewed, named, outcome) if reviewed and named else None
-    steps = (searched.shortfall, shortfall(outcome.pixels, options.max_unreadable))
+    unseen = redrawn_shortfall(outcome.redrawn, options.max_unreadable)
+    steps = (searched.shortfall, shortfall(outcome.pixels, options.max_unreadable), unseen)
     inconclusive = _inconclusive(store, setup.images.coverage, against, options.max_unreadable, steps)
     return replace(_result(setup, other, ignored, searched, outcome, inconclusive), reviews=reviews)
 
@@ -115,6 +117,8 @@ def _result(
         cleanness=outcome.cleanness,
         refused=outcome.refused,
         calibrated=options.calibrated,
+        kinds=options.kinds,
+        redrawn=outcome.redrawn,
     )
 
 

@@ -14,9 +14,10 @@ from memaudit.dedup.keep import keep_rank, why_blind
 from memaudit.dedup.options import DedupOptions, plan_comparison, require_possible
 from memaudit.dedup.pixels import rule_of
 from memaudit.dedup.reviewed import ReviewedRows, together_positions
-from memaudit.errors import InputError
+from memaudit.errors import InputError, UsageError
 from memaudit.matching.calibrated import cut_of
-from memaudit.matching.plan import MatchPlan, plan_matching
+from memaudit.matching.kinds import Kind
+from memaudit.matching.plan import NOT_LOOKED_FOR, MatchPlan, RedrawnPlan, plan_matching, plan_redrawn
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import Columns, Store
 from memaudit.types import Coverage, Int64, Status
@@ -41,7 +42,8 @@ class Images(NamedTuple):
 
 
 class Setup(NamedTuple):
-    """rows: those that are compared, of exact duplicates one; plan: how pixels decide."""
+    """rows: those that are compared, of exact duplicates one; plan: how pixels decide; redrawn: how pictures drawn anew
+    are told, where they are to be."""
 
     store: Store
     options: DedupOptions
@@ -49,6 +51,7 @@ class Setup(NamedTuple):
     images: Images
     rows: Int64
     plan: MatchPlan
+    redrawn: RedrawnPlan = NOT_LOOKED_FOR
 
     def apart(self, rows: Int64) -> Int64:
         """Pairs of positions in these rows that were ruled out, (n, 2)."""
@@ -85,7 +88,17 @@ def set_up(
     files = bool((images.columns.uri[rows] != "").any())
     match, cut = (options.match, options.match_from), cut_of(options.calibrated)
     plan = plan_matching(*match, store.encoder.name, threshold, len(rows), files=files, cut=cut)
-    return Setup(store, options, threshold, images, rows, plan)
+    return Setup(store, options, threshold, images, rows, plan, _redrawn(plan, store.encoder.name, options))
+
+
+def _redrawn(plan: MatchPlan, encoder: str, options: DedupOptions) -> RedrawnPlan:
+    """Raises UsageError where they are to be looked for, and cannot be."""
+    if Kind.REDRAWN not in options.kinds:
+        return NOT_LOOKED_FOR
+    found = plan_redrawn(plan, encoder)
+    if found.floor is None:
+        raise UsageError(f"--kinds re-drawn: they cannot be told here: {found.why_not}")
+    return found
 
 
 def _images_of(

@@ -20,33 +20,36 @@ from memaudit.types import Float32, Float64, Int64
 
 VERDICTS = ".pixel-verdicts"
 _HEAD = struct.Struct("<III")  # pairs and copies of a piece, and its CRC-32
-_OF_A_COPY = 15  # numbers: a matrix, two boxes, a probability
+_OF_A_COPY = 16  # numbers: a matrix, two boxes, a probability, a kind
 _SECONDS, _PAIRS = 1.0, 1024  # what a kill costs at most
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class Said(NamedTuple):
-    """Pairs that were decided: a number for each (n,), whether it is a copy; of those that are where it lies, and how
-    likely it is one."""
+    """Pairs that were decided: a number for each (n,), whether it is a copy; of those that are where it lies, how
+    likely it is one, and its kind, by the place in `COPIES`."""
 
     pair: Int64
     is_copy: NDArray[np.bool_]
     overlaps: Overlaps
     probability: Float32
+    kind: Int64
 
     @classmethod
     def joined(cls, parts: list[Said]) -> Said:
         """One after the other."""
-        none = cls(np.empty(0, np.int64), np.empty(0, bool), Overlaps.unknown(), np.empty(0, np.float32))
-        pair, is_copy, overlaps, probability = zip(none, *parts, strict=True)
+        nothing = np.empty(0, np.int64)
+        none = cls(nothing, np.empty(0, bool), Overlaps.unknown(), np.empty(0, np.float32), nothing)
+        pair, is_copy, overlaps, probability, kind = zip(none, *parts, strict=True)
         columns = zip(*((o.matrix, o.query_box, o.reference_box) for o in overlaps), strict=True)
         where = Overlaps(*map(np.concatenate, columns))
-        return cls(np.concatenate(pair), np.concatenate(is_copy), where, np.concatenate(probability))
+        said = (np.concatenate(each) for each in (pair, is_copy, probability, kind))
+        return cls(next(said), next(said), where, *said)
 
     def as_bytes(self) -> bytes:
         """A piece of the file."""
         o = self.overlaps
-        numbers: Float64 = np.c_[o.matrix.reshape(-1, 6), o.query_box, o.reference_box, self.probability]
+        numbers: Float64 = np.c_[o.matrix.reshape(-1, 6), o.query_box, o.reference_box, self.probability, self.kind]
         body = self.pair.astype("<i8").tobytes() + self.is_copy.tobytes() + numbers.astype("<f8").tobytes()
         return _HEAD.pack(len(self.pair), len(o), zlib.crc32(body)) + body
 
@@ -66,7 +69,7 @@ class Verdicts:
         if path is not None:
             try:
                 self._file = os.open(path, _OPEN, 0o600 if is_private(path) else 0o666)
-                self.earlier = self._begun(f"memaudit verdicts 1 {depends_on}\n".encode())
+                self.earlier = self._begun(f"memaudit verdicts 2 {depends_on}\n".encode())
             except OSError as error:
                 raise self._refused(error) from None
 
@@ -134,4 +137,4 @@ def _read_piece(file: IO[bytes], size: int) -> Said | None:
     numbers: Float64 = np.frombuffer(body, "<f8", offset=9 * pairs).reshape(-1, _OF_A_COPY)
     overlaps = Overlaps(numbers[:, :6].reshape(-1, 2, 3), numbers[:, 6:10], numbers[:, 10:14])
     pair, is_copy = np.frombuffer(body, "<i8", pairs), np.frombuffer(body, bool, pairs, 8 * pairs)
-    return Said(pair, is_copy, overlaps, numbers[:, 14].astype(np.float32))
+    return Said(pair, is_copy, overlaps, numbers[:, 14].astype(np.float32), numbers[:, 15].astype(np.int64))

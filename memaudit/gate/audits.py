@@ -6,14 +6,14 @@ from collections.abc import Collection, Iterator
 
 from msgspec import UNSET, UnsetType
 
+from memaudit.gate.by_kind import judge_kinds, kinds_rule
 from memaudit.gate.effort import judge_effort, misses_rule
 from memaudit.gate.policy import AuditPolicy
-from memaudit.gate.rates import judge_rate, open_count, queries
+from memaudit.gate.rates import judge_rate, queries
 from memaudit.gate.redrawn import judge_redrawn
 from memaudit.gate.subjects import about_faces, measured_by, of_subject, subject_places
 from memaudit.gate.thresholds import copy_detection_rule, threshold_rule
 from memaudit.gate.verdict import RuleResult, Verdict, coverage_rule, unmeasured
-from memaudit.matching.kinds import Kind
 from memaudit.report.model import AuditFinding, AuditMeasures, AuditResults, Control, Faces, ImageMatch, Report
 
 
@@ -27,7 +27,9 @@ def judge_audit(name: str, report: Report, policy: AuditPolicy, accepted: Collec
         yield unmeasured(name, "max_findings", f"{policy.max_findings:,}")
         return
     waived, accepted = accepted, of_subject(report, accepted)
+    yield from kinds_rule(name, results, policy)
     yield _findings(name, report, results, accepted, policy)
+    yield from judge_kinds(name, report, results, accepted, policy)
     yield judge_rate(name, report, results, accepted, policy)
     yield coverage_rule(name, "min_coverage", report.coverage, policy.min_coverage, "generations")
     if results.paired:
@@ -42,8 +44,6 @@ def judge_audit(name: str, report: Report, policy: AuditPolicy, accepted: Collec
     if isinstance(results, AuditResults):
         yield from judge_effort(name, report, results, policy)
         yield from judge_redrawn(name, report, results, waived, policy)
-    if policy.max_verbatim is not None:
-        yield _verbatim(name, report, results, accepted, policy.max_verbatim)
     if policy.max_miss_probability is not None:
         yield misses_rule(name, results, policy.max_miss_probability)
     if policy.max_without_face is not None:
@@ -102,21 +102,6 @@ def _controls(name: str, control: Control | None, policy: AuditPolicy) -> RuleRe
 def is_verified(finding: AuditFinding) -> bool:
     """Whether pixels confirm a finding. A face has none of its own."""
     return isinstance(finding, ImageMatch) and finding.verified
-
-
-def _verbatim(name: str, report: Report, results: AuditMeasures, accepted: Collection[int], limit: int) -> RuleResult:
-    """A finding that nobody compared on pixels may be a verbatim copy, so it is no proof of few."""
-    findings = [report.matches[place] for place in subject_places(report) if place not in accepted]
-    unlisted = max(0, open_count(report, results, accepted) - len(findings))
-    confirmed = sum(finding.kind == Kind.VERBATIM and is_verified(finding) for finding in findings)
-    unknown = unlisted + sum(not is_verified(finding) for finding in findings)
-    outcome, ending = Verdict.PASS, ""
-    if confirmed > limit:
-        outcome = Verdict.FAIL
-    elif confirmed + unknown > limit:
-        outcome, ending = Verdict.INCONCLUSIVE, f" {unknown:,} more findings were not compared on pixels."
-    sentence = f"{confirmed:,} verbatim copies were confirmed on pixels; {limit:,} are allowed.{ending}"
-    return RuleResult(name, "max_verbatim", outcome, f"{confirmed:,}", f"{limit:,}", sentence)
 
 
 def _on_faces(name: str, results: AuditMeasures | None, policy: AuditPolicy, least: float) -> Iterator[RuleResult]:

@@ -18,6 +18,7 @@ from memaudit.gate.policy import AuditPolicy
 from memaudit.gate.provenance import identity_of
 from memaudit.gate.rates import MOST_DUPLICATED, require_prompts
 from memaudit.gate.subjects import calibration_of, training_set_of
+from memaudit.matching.kinds import ALL
 from memaudit.report.model import AuditResults, ByPrompt, Model, Outcomes, OutcomesByPrompt, Report
 
 
@@ -73,6 +74,7 @@ def _why_alone(report: Report, results: AuditResults, prompts: ByPrompt | None, 
 def _method(report: Report, results: AuditResults) -> str:
     """Two audits count the same thing if all of this is the same."""
     calibration, views, effort = calibration_of(report), results.reference_views, results.effort
+    counted = results.counted_kinds
     value = {
         "training_set": training_set_of(report),
         "encoder": identity_of(report),
@@ -82,6 +84,7 @@ def _method(report: Report, results: AuditResults) -> str:
         "searched": views.searched if views else [],
         "match_from": effort.match_from if effort else None,
         "pixels": results.verified is not None,
+        **({"kinds": sorted(counted)} if counted and set(counted) != {*ALL} else {}),
         "strategies": results.by_prompt.strategies if results.by_prompt else [],
     }
     return digest_of(canonical(to_builtins(value)))

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from memaudit.gate.accepted import Accepted, entry_for
 from memaudit.gate.audits import is_verified
-from memaudit.gate.subjects import training_set_of
+from memaudit.gate.by_kind import RULES
+from memaudit.gate.subjects import counts, training_set_of
 from memaudit.gate.verdict import RuleResult, Verdict
 from memaudit.matching.kinds import FACE, Kind
 from memaudit.report.model import AuditFinding, Report
@@ -24,8 +25,12 @@ class Decided(NamedTuple):
     reviewers: int = 1
 
 
-_RULES: dict[str, str] = {FACE: "min_face_p", Kind.REDRAWN: "max_redrawn_rate"}
-"""Which limit counts the findings of a kind, where it is not that of copies."""
+_RULES: dict[str, tuple[str, ...]] = {
+    FACE: ("min_face_p",),
+    Kind.REDRAWN: ("max_redrawn_rate",),
+    **{kind: ("max_findings", rule) for kind, rule in RULES.items()},
+}
+"""Which limits count the findings of a kind."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Finding:
     come to who looked at its two pictures.
 
     outcome: FAIL if a limit on findings is exceeded and this one counts, else PASS: it is accepted, or allowed. new:
-    not in the baseline (None: there is none to compare with).
+    not in the baseline (None: there is none to compare with). counts: it is of a kind that does.
     """
 
     report: str
@@ -52,6 +57,7 @@ class Finding:
     outcome: Verdict = Verdict.PASS
     new: bool | None = None
     review: Opinion | None = None
+    counts: bool = True
 
     @property
     def waived(self) -> bool:
@@ -62,10 +68,12 @@ class Finding:
 
     @property
     def label(self) -> str:
+        pair, likeness = f"{self.query_id} -> {self.reference_id}", f"similarity {self.similarity:.3f}"
+        counted = "" if self.counts else ", not counted"
         if self.kind == Kind.REDRAWN:
-            return f"{self.query_id} -> {self.reference_id}, {self.kind}, no copy, similarity {self.similarity:.3f}"
+            return f"{pair}, {self.kind}, no copy, {likeness}{counted}"
         confirmed = "confirmed on pixels" if self.verified else "not compared on pixels"
-        return f"{self.query_id} -> {self.reference_id}, {self.kind}, similarity {self.similarity:.3f}, {confirmed}"
+        return f"{pair}, {self.kind}, {likeness}, {confirmed}{counted}"
 
     @property
     def decision(self) -> str:
@@ -116,13 +124,14 @@ def _finding(
         accepted=entry,
         expired=entry is not None and not entry.holds_on(day),
         review=_opinion(match, decided, day),
+        counts=counts(match),
     )
 
 
 def outcome_of(finding: Finding, results: Sequence[RuleResult]) -> Verdict:
     """FAIL for a finding that counts towards a limit, on findings or on faces, which its report exceeds."""
     failed = [each for each in results if each.outcome is Verdict.FAIL and each.report == finding.report]
-    counts = not finding.waived and any(_counted(finding, each.rule) for each in failed)
+    counts = finding.counts and not finding.waived and any(_counted(finding, each.rule) for each in failed)
     return Verdict.FAIL if counts else Verdict.PASS
 
 
@@ -134,6 +143,6 @@ def blamed(result: RuleResult, findings: Sequence[Finding]) -> list[Finding]:
 
 def _counted(finding: Finding, rule: str) -> bool:
     """Whether a rule is about this finding."""
-    if rule == "max_verbatim":
-        return finding.verified and finding.kind == Kind.VERBATIM
-    return rule == _RULES.get(finding.kind, "max_findings")
+    if rule in RULES.values() and rule != RULES[Kind.NEAR] and not finding.verified:
+        return False
+    return rule in _RULES.get(finding.kind, ("max_findings",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from memaudit.gate.accepted import Accepted
 from memaudit.gate.audits import judge_audit
 from memaudit.gate.baseline import judge_redrawn_rise, judge_release, judge_rise
 from memaudit.gate.batches import batch_of
+from memaudit.gate.by_kind import counting
 from memaudit.gate.comparison import Audited, Comparison
 from memaudit.gate.dedups import judge_dedup
 from memaudit.gate.findings import Decided, Finding, findings_of, outcome_of
@@ -28,7 +30,7 @@ from memaudit.gate.provenance import (
 )
 from memaudit.gate.subjects import about_faces
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured, verdict_of
-from memaudit.matching.kinds import FACE, Kind
+from memaudit.matching.kinds import ALL, FACE, Kind
 from memaudit.report.model import AuditResults, Report
 from memaudit.reviews import Merged, pair_of
 
@@ -60,6 +62,7 @@ class GateResult:
             if rule.outcome is outcome
         ]
         reasons += [self.both_counts] if self.reviewed else []
+        reasons += [self.not_counted] if self.not_counted else []
         return f"{self.verdict}: {' '.join(reasons)}" if reasons else str(self.verdict)
 
     @property
@@ -75,18 +78,25 @@ class GateResult:
     @property
     def counted(self) -> tuple[Finding, ...]:
         """Findings that nobody has cleared."""
-        return tuple(finding for finding in self.findings if not finding.waived)
+        return tuple(finding for finding in self.findings if finding.counts and not finding.waived)
 
     @property
     def both_counts(self) -> str:
         """How many findings count, and how many there are with those that people have cleared; "" where none is."""
-        cleared = len(self.findings) - len(self.counted)
+        cleared = sum(finding.counts for finding in self.findings) - len(self.counted)
         if not cleared and not self.reviewed:
             return ""
         return (
-            f"{len(self.counted):,} findings count, and {len(self.findings):,} with the {cleared:,} that people have "
-            "cleared."
+            f"{len(self.counted):,} findings count, and {len(self.counted) + cleared:,} with the {cleared:,} that "
+            "people have cleared."
         )
+
+    @property
+    def not_counted(self) -> str:
+        """How many findings are of kinds that do not count; "" where none is."""
+        found = Counter(finding.kind for finding in self.findings if not finding.counts)
+        each = ", ".join(f"{kind} {found[kind]:,}" for kind in ALL if found[kind])
+        return f"Not counted: {each}." if each else ""
 
     @property
     def new(self) -> tuple[Finding, ...]:
@@ -112,6 +122,9 @@ def hold(
     """
     now = now or datetime.now(UTC)
     day = now.astimezone(UTC).date()
+    kinds = policy.audit.kinds
+    reports = [(name, counting(report, kinds)) for name, report in reports]
+    baseline = baseline and counting(baseline, kinds)
     decided = Decided(accepted, reviews, policy.gate.reviewers)
     findings = [findings_of(name, report, decided, day) for name, report in reports]
     waived = [{finding.place for finding in found if finding.waived} for found in findings]

@@ -13,11 +13,12 @@ from memaudit.errors import UsageError
 from memaudit.files import read_toml
 from memaudit.images.copy_kinds import PLANTED
 from memaudit.images.view_names import CHOICES, DEFAULT_VIEWS
+from memaudit.matching.kinds import ALL
 
 DEFAULT_POLICY = """\
 # memaudit gate policy. Every rule gives pass, fail or inconclusive; the gate passes only if all of them pass.
 # A limit that is left out, or commented out, is the one that stands here: to judge less, write a limit that allows it.
-# The lines that begin with "# " have no limit yet, and are not judged: take the "# " away to switch one on.
+# The lines that begin with "# " have no limit of their own yet: take the "# " away to switch one on.
 
 [gate]
 require = ["audit"]           # reports that must be given: "audit" (of images), "dedup", "faces" (an audit of them)
@@ -29,7 +30,12 @@ same_training_set = true      # where both kinds are given: each audit ran again
 reviewers = 1                 # with --reviews: people who must clear a finding, while nobody says otherwise
 
 [audit]
-max_findings = 0              # generations that may be near-duplicates of training images
+kinds = ["verbatim", "template", "near-duplicate", "partial", "re-drawn"]  # that count (gate --kinds)
+max_findings = 0              # generations that may be copies of training images, or of parts of them
+max_verbatim = 0              # of these the same picture; what was not compared on pixels may be one of these
+max_template = 0              # the same picture but for a part
+# max_near_duplicate = 0      # alike at the threshold, and of no graver kind; until then as many as max_findings
+# max_partial = 0             # a part of one is in the other; until then as many as max_findings
 max_rate = 0.01               # prompts that give an image back, shown to be at most so many: takes 3 / max_rate
 confidence = 0.95             # of that one-sided upper bound, and of the next
 planted = ["re-encoded", "recoloured", "mirrored", "cropped", "captioned"] # it goes by the hardest; []: by no misses
@@ -45,7 +51,6 @@ views = "tiles"               # --views of the audit, or more: "none", "flips", 
 min_view_coverage = 0.99      # of these views, and of the training images' tiles and details; 0: not judged
 min_verified_coverage = 0.99  # candidates that were compared on pixels; 0: none need have been
 max_match_from = 0.0          # similarity from which they were; 0: that of memaudit's own encoder, 1: any
-# max_verbatim = 0            # verbatim copies confirmed on pixels; what was not compared on pixels may be one
 # max_miss_probability = 0.3  # of a generation that is no finding to be a copy all the same, by pixels
 # min_face_p = 0.01           # chance must give as many face matches as were found with more than this probability
 # max_without_face = 0.1      # generations on which no face was found, for a model that is to draw people
@@ -102,6 +107,11 @@ def _no_kinds(value: Any) -> str:
     return "" if known else f"must be a list of {', '.join(map(repr, KINDS))}"
 
 
+def _no_kinds_of_findings(value: Any) -> str:
+    known = isinstance(value, list) and value and all(kind in ALL for kind in value)
+    return "" if known else f"must be a list of some of {', '.join(repr(str(kind)) for kind in ALL)}"
+
+
 def _no_views(value: Any) -> str:
     return "" if value in CHOICES else f"must be one of {', '.join(map(repr, CHOICES))}"
 
@@ -138,7 +148,11 @@ class AuditPolicy:
     min_verified_coverage: float = _limit(0.99, _no_share)
     max_match_from: float = _limit(0.0, _no_share)
     planted: tuple[str, ...] = _limit(PLANTED, _no_planted)
-    max_verbatim: int | None = _limit(None, _no_count)
+    max_verbatim: int = _limit(0, _no_count)
+    max_template: int = _limit(0, _no_count)
+    max_near_duplicate: int | None = _limit(None, _no_count)
+    max_partial: int | None = _limit(None, _no_count)
+    kinds: tuple[str, ...] = _limit(tuple(map(str, ALL)), _no_kinds_of_findings)
     max_miss_probability: float | None = _limit(None, _no_share)
     min_face_p: float | None = _limit(None, _no_share)
     max_without_face: float | None = _limit(None, _no_share)

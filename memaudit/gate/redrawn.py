@@ -10,6 +10,7 @@ from memaudit.gate.policy import AuditPolicy
 from memaudit.gate.rates import at_most, draws_of, queries, share
 from memaudit.gate.subjects import measured_by, redrawn_places
 from memaudit.gate.verdict import RuleResult, Verdict, coverage_rule, unmeasured
+from memaudit.matching.kinds import Kind
 from memaudit.report.model import AuditResults, Rate, Redrawn, Report
 from memaudit.statistics import Rise, rate_of, rise_between, rise_p
 from memaudit.types import Coverage
@@ -28,7 +29,7 @@ def judge_redrawn(
     as many count as are independent.
     """
     limit, found = share(policy.max_redrawn_rate), results.redrawn
-    if policy.max_redrawn_rate >= 1:
+    if policy.max_redrawn_rate >= 1 or Kind.REDRAWN not in policy.kinds:
         return
     if not found:
         said = f"The report does not say whether training images were drawn anew: {AGAIN}."

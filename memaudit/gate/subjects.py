@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from memaudit.matching.kinds import FACE, Kind
-from memaudit.report.model import AuditResults, Calibration, DedupResults, FaceAuditResults, Report, Unmeasured
+from memaudit.report.model import (
+    AuditFinding,
+    AuditResults,
+    Calibration,
+    DedupResults,
+    FaceAuditResults,
+    ImageMatch,
+    Report,
+    Unmeasured,
+)
 
 FACES = "faces"
 _BESIDE = (FACE, Kind.REDRAWN)
@@ -40,9 +49,16 @@ def training_set_of(report: Report) -> str | None:
 
 def subject_places(report: Report) -> list[int]:
     """The places of the findings that an audit's rate is about: a face that matches is no copy of an image, and neither
-    is an image drawn anew."""
+    is an image drawn anew. What is of a kind that does not count is not among them."""
     everything = about_faces(report)
-    return [place for place, each in enumerate(report.matches) if everything or each.kind not in _BESIDE]
+    return [
+        place for place, each in enumerate(report.matches) if everything or (each.kind not in _BESIDE and counts(each))
+    ]
+
+
+def counts(finding: AuditFinding) -> bool:
+    """Whether a finding is of a kind that counts."""
+    return not isinstance(finding, ImageMatch) or finding.counted is not False
 
 
 def redrawn_places(report: Report) -> list[int]:

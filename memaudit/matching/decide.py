@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from memaudit.encoders.encoder import Regions
 from memaudit.matching.candidates import Candidates, place_in_run
 from memaudit.matching.compare import Checks, Parts, check_pairs, files_of
-from memaudit.matching.kinds import COPIES, Kind
+from memaudit.matching.kinds import ALL, COPIES, Kind
 from memaudit.matching.plan import MatchPlan
 from memaudit.matching.redrawn import LAID, redrawn_model, redrawn_pairs
 from memaudit.matching.results import Matches, Misses, RedrawnPairs
@@ -26,13 +26,14 @@ class Decided:
     """What became of the candidates, an entry of each column for each.
 
     near: its similarity makes it a match, and pixels do not tell it apart. checks: what pixels say of it, or of the
-    window that decided; read nowhere where they were not compared (not `on_pixels`).
+    window that decided; read nowhere where they were not compared (not `on_pixels`). kinds: of matches that count.
     """
 
     candidates: Candidates
     near: NDArray[np.bool_]
     checks: Checks
     on_pixels: bool
+    kinds: tuple[Kind, ...] = ALL
 
     @property
     def verified(self) -> NDArray[np.bool_]:
@@ -63,21 +64,49 @@ class Decided:
         """The same of those below the threshold."""
         return Coverage(int(self.compared[~self.near].sum()), int((~self.near).sum())) if self.on_pixels else None
 
+    @property
+    def counts(self) -> NDArray[np.bool_]:
+        """Which matches are of a kind that counts: what was not compared may be of any."""
+        known = self.compared | self.verified
+        return (self.near | self.verified) & (~known | np.isin(self.kind.astype(str), [str(k) for k in self.kinds]))
+
+    def kinds_by_query(self) -> dict[int, tuple[str, ...]]:
+        """Of each row of the queries that has matches their kinds, the gravest first: of one that was not compared all
+        that it may be."""
+        found: dict[int, set[str]] = {}
+        matches, known, kind = np.flatnonzero(self.near | self.verified), self.compared | self.verified, self.kind
+        for place in matches.tolist():
+            kinds = found.setdefault(int(self.candidates.query[place]), set())
+            kinds.update([kind[place]] if known[place] else COPIES)
+        return {query: tuple(str(each) for each in COPIES if each in kinds) for query, kinds in found.items()}
+
     def matched(self) -> Int64:
-        """Rows of the queries that have a match."""
+        """Rows of the queries that have a match, whatever its kind."""
         return np.unique(self.candidates.query[self.near | self.verified])
 
     def places_of_matches(self) -> Int64:
-        """Which are matches: of each query the graver kinds first, so that a verbatim copy does not stand behind a
-        detail that is more similar, then those that pixels do not confirm; each by falling similarity."""
-        chosen, verified, kind = np.flatnonzero(self.near | self.verified), self.verified, self.checks.kind
+        """Which are matches that count: of each query the graver kinds first, so that a verbatim copy does not stand
+        behind a detail that is more similar, then those that pixels do not confirm; each by falling similarity."""
+        return self._in_order(np.flatnonzero(self.counts))
+
+    def _in_order(self, chosen: Int64) -> Int64:
+        verified, kind = self.verified, self.checks.kind
         gravity = np.array([COPIES.index(kind[i]) if verified[i] else len(COPIES) for i in chosen], np.int64)
         order = np.lexsort((-self.candidates.similarity[chosen], gravity, self.candidates.query[chosen]))
         return np.asarray(chosen[order])
 
     def matches(self) -> Matches:
-        """Those that are, without their near-duplicates."""
-        places = self.places_of_matches()
+        """Those that are and count, without their near-duplicates."""
+        return self._as_matches(self.places_of_matches())
+
+    def not_counted(self) -> Matches:
+        """The same of the kinds that do not count, of queries without a match that does."""
+        counts = self.counts
+        left = (self.near | self.verified) & ~counts
+        left &= ~np.isin(self.candidates.query, self.candidates.query[counts])
+        return self._as_matches(self._in_order(np.flatnonzero(left)))
+
+    def _as_matches(self, places: Int64) -> Matches:
         pairs = self.candidates.picked(places)
         return Matches(
             pairs.query,

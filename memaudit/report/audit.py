@@ -11,14 +11,15 @@ from msgspec.structs import replace
 from memaudit.audit import results as measured
 from memaudit.audit.results import AuditResult, Covariates, OfAllCopies
 from memaudit.matching.results import Matches
-from memaudit.report.audit_findings import findings_of, likeliest_misses_of, misses_of
+from memaudit.report.audit_findings import findings_of, likeliest_misses_of, misses_of, not_counted_of
 from memaudit.report.audit_headline import headline_of
-from memaudit.report.audit_tables import Targets, write_matches, write_scores
+from memaudit.report.audit_tables import Targets, beside, write_matches, write_scores
 from memaudit.report.audit_weaknesses import weaknesses
 from memaudit.report.bindings import bound_to
 from memaudit.report.by_prompt import by_prompt_of
 from memaudit.report.document import make_report, write_report
 from memaudit.report.faces import FacePart, audit_with_faces
+from memaudit.report.left_out import not_counted
 from memaudit.report.model import (
     AuditFinding,
     AuditResults,
@@ -66,13 +67,14 @@ def write_audit(
     faces: what comparing faces gave, if that was asked for.
     """
     queries = generations.all_columns()
-    drawn_anew = [result.redrawn.findings.reference] if result.redrawn else []
-    targets = Targets(references, np.concatenate([result.matches.reference, *drawn_anew]))
+    others = [each.reference for each, _ in beside(result)]
+    targets = Targets(references, np.concatenate([result.matches.reference, *others]))
     write_matches(out, result, queries, targets)
     write_scores(out, result, queries, references)
     pictures = Pictures(out, how.alter, LARGE)
     matches = findings_of(result, queries, targets, pictures, PICTURED)
     redrawn = redrawn_findings_of(result, queries, targets, pictures, PICTURED)
+    redrawn += not_counted_of(result, queries, targets, pictures, PICTURED)
     findings: list[AuditFinding] = [*matches, *redrawn]
     results = replace(
         _results(result, matches, queries),
@@ -147,6 +149,8 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         not_read=list(result.not_read),
         calibration=calibration_of(result.calibrated),
         redrawn=redrawn_of(result),
+        counted_kinds=[str(kind) for kind in result.kinds],
+        not_counted=not_counted(result),
         model=Model(name=result.model.name, digest=result.model.digest) if result.model else UNSET,
     )
 

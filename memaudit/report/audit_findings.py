@@ -16,7 +16,7 @@ from memaudit.images.remote import is_url
 from memaudit.matching.kinds import COPIES, Kind
 from memaudit.matching.overlap import Overlaps
 from memaudit.matching.results import Matches, Misses
-from memaudit.report.audit_tables import Targets, matches_of, p_of, q_of, ratios_of
+from memaudit.report.audit_tables import Targets, matches_of, none_of, p_of, per_generation, q_of, ratios_of
 from memaudit.report.model import Alignment, ImageMatch, Miss, file_digest
 from memaudit.report.pictures import Pictures
 from memaudit.report.tables import rank_of
@@ -39,6 +39,21 @@ def findings_of(
     return [
         finding_of(result, queries, targets, found, int(match), pictures if number in gravest else None)
         for number, match in enumerate(order)
+    ]
+
+
+def not_counted_of(
+    result: AuditResult, queries: Columns, targets: Targets, pictures: Pictures, pictured: int
+) -> list[ImageMatch]:
+    """The same of generations whose matches are all of kinds that do not count."""
+    matches = result.not_counted
+    if matches is None or not len(matches.query):
+        return []
+    found = Found(matches, none_of(matches), per_generation(result, matches))
+    ordered = enumerate(worst_first(matches, matches.similarity, queries).tolist())
+    return [
+        finding_of(result, queries, targets, found, match, pictures if number < pictured else None)
+        for number, match in ordered
     ]
 
 
@@ -79,6 +94,8 @@ def finding_of(
         similarity=round(float(matches.similarity[match]), 4),
         view=str(matches.view[match]),
         kind=str(matches.kind[match]),
+        kinds=_kinds(result, matches, match),
+        counted=UNSET if _counts(result, matches, match) else False,
         verified=bool(matches.verified[match]),
         probability=_number(matches.probability[match], 4),
         paired=bool(scores.paired_match[query]),
@@ -98,6 +115,18 @@ def finding_of(
         matches=int(counts[query]),
         alignment=_alignment(matches.overlaps, match) if pictures else UNSET,
     )
+
+
+def _kinds(result: AuditResult, matches: Matches, match: int) -> list[str] | UnsetType:
+    """Where there are several, and this match was looked at."""
+    kinds = result.kinds_of.get(int(matches.query[match]), ())
+    told = matches.compared[match] or matches.verified[match]
+    return list(kinds) if told and len(kinds) > 1 else UNSET
+
+
+def _counts(result: AuditResult, matches: Matches, match: int) -> bool:
+    """Whether a match of these, of a generation that has its kind alone, is one that counts."""
+    return matches is not result.not_counted and (matches.kind[match] != Kind.REDRAWN or Kind.REDRAWN in result.kinds)
 
 
 def _alignment(overlaps: Overlaps, match: int) -> Alignment | UnsetType:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.audit.results import AuditResult
+from memaudit.matching.kinds import Kind
 from memaudit.matching.results import Matches
 from memaudit.report.tables import overlap_columns, write_table
 from memaudit.store import Columns, Store
@@ -33,12 +35,12 @@ class Targets:
 
 
 def write_matches(out: Path, result: AuditResult, queries: Columns, targets: Targets) -> None:
-    """All matches, by id; after them the generations that are re-drawn."""
-    matches = result.matches
-    ratios, redrawn = ratios_of(result), result.redrawn
-    if redrawn is not None:
-        matches = matches.followed_by(redrawn.findings)
-        ratios = np.r_[ratios, none_of(redrawn.findings)]
+    """All matches, by id; after them those of kinds that do not count, and the generations that are re-drawn."""
+    matches, ratios = result.matches, ratios_of(result)
+    counted = np.ones(len(matches.query), bool)
+    for others, count in beside(result):
+        matches, ratios = matches.followed_by(others), np.r_[ratios, none_of(others)]
+        counted = np.r_[counted, np.full(len(others.query), count)]
     known = matches.overlaps.known
     write_table(
         out / "matches.parquet",
@@ -52,6 +54,7 @@ def write_matches(out: Path, result: AuditResult, queries: Columns, targets: Tar
             "verified": matches.verified,
             "compared": matches.compared,
             "probability": matches.probability,
+            "counted": counted,
             "near_duplicates": matches.near_duplicates,
             "is_prompts_image": result.scores.paired[matches.query] == matches.reference,
             "neighbour_ratio": ratios,
@@ -67,6 +70,14 @@ def write_matches(out: Path, result: AuditResult, queries: Columns, targets: Tar
             ),
         },
     )
+
+
+def beside(result: AuditResult) -> Iterator[tuple[Matches, bool]]:
+    """What stands beside the matches that count, and whether it counts: those of other kinds, and what is re-drawn."""
+    if result.not_counted is not None:
+        yield result.not_counted, False
+    if result.redrawn is not None:
+        yield result.redrawn.findings, Kind.REDRAWN in result.kinds
 
 
 def write_scores(out: Path, result: AuditResult, queries: Columns, references: Store) -> None:

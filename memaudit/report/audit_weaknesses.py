@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from memaudit.audit.results import AuditResult
 from memaudit.encoders.specs import family_of
 from memaudit.images.view_names import DEFAULT_VIEWS
+from memaudit.matching.kinds import left_out_of
 from memaudit.report.effort import UNMEASURED, own_match_from, unsearched
+from memaudit.report.left_out import not_counted, said_of
 from memaudit.types import Coverage
 
 
@@ -28,6 +30,8 @@ def _of_search(result: AuditResult) -> Iterator[str]:
         yield f"candidates were compared on pixels from similarity {compared_from:g} on, not from {own:g}"
     if family and threshold > family.threshold:
         yield f"similarity {threshold:g} was asked for, not {family.threshold:g}"
+    if left_out := left_out_of(result.kinds):
+        yield said_of(left_out, not_counted(result))
     by = result.calibrated
     if by is not None and by.cut is not None and by.cut > by.own_cut:
         yield f"a probability of {by.cut:g} was asked for, not {by.own_cut:g}"

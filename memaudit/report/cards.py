@@ -208,6 +208,7 @@ def _of_image(finding: ImageMatch, decided: str) -> Card:
     relation = relation if finding.prompt or finding.is_prompts_image or finding.paired else ""
     redrawn = finding.kind == Kind.REDRAWN
     tags = [finding.kind + (", no copy" if redrawn else "" if finding.verified else ", by embeddings")]
+    tags += ["not counted"] if finding.counted is False else []
     tags += [f"view: {finding.view}"] if finding.view != "whole" else []
     tags += [relation] if relation else []
     lies = finding.alignment or None

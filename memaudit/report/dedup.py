@@ -10,12 +10,15 @@ import numpy as np
 from msgspec import UNSET, convert
 from msgspec.structs import replace
 
+from memaudit.dedup import results as measured
 from memaudit.dedup.results import Comparison, Decision, DedupResult, PixelChecks, Reason, Removal
 from memaudit.dedup.thresholds import grouped_at, steps_of
 from memaudit.images.image_ref import first_frames_line
+from memaudit.matching.kinds import Kind
 from memaudit.report.bindings import bound_to
 from memaudit.report.dedup_pictures import (
     by_pixels,
+    drawn_anew,
     largest_groups,
     most_similar_elsewhere,
     near_threshold,
@@ -35,6 +38,7 @@ from memaudit.report.model import (
     OtherSet,
     Pixels,
     Recall,
+    RedrawnCleared,
     RuledOut,
     Skew,
     SkewRow,
@@ -50,6 +54,7 @@ from memaudit.types import CONFIDENCE, Int64
 
 SIZE_BANDS = ((2, 2), (3, 4), (5, 9), (10, 19), (20, 99), (100, None))
 SKEWS_REPORTED = 200
+NOT_MEASURED = "not measured"
 
 
 def write_dedup(
@@ -65,6 +70,7 @@ def write_dedup(
         _results(result),
         near_threshold=near_threshold(result, store, pictures),
         by_pixels_shown=by_pixels(result, store, pictures),
+        redrawn_shown=drawn_anew(result, store, pictures),
         refused_shown=refused(result, store, pictures) if result.pixels else UNSET,
         by_threshold=[
             GroupedAt(**at._asdict()) for at in grouped_at(result.pairs, steps_of(result.pairs, result.threshold))
@@ -121,6 +127,7 @@ def _results(result: DedupResult) -> DedupResults:
         exact_duplicates=int((decisions.reason == Reason.COPY).sum()),
         near_duplicates=int(np.isin(decisions.reason, (Reason.NEAR, Reason.PIXELS, Reason.PEOPLE, Reason.CHAIN)).sum()),
         by_pixels=_by_pixels(result),
+        re_drawn=int((decisions.reason == Reason.REDRAWN).sum()),
         in_other_set=int((decisions.reason == Reason.ELSEWHERE).sum()),
         without_witness=_without_witness(result),
         groups=len(sizes),
@@ -144,13 +151,30 @@ def _results(result: DedupResult) -> DedupResults:
         similarities=histogram(result.pairs.similarity, min(_least(result), 0.99), 1.0, 25),
         skew=_skew(result.removal),
         calibration=calibration_of(result.calibrated),
+        counted_kinds=[str(kind) for kind in result.kinds],
+        redrawn=_redrawn(result.redrawn) if result.redrawn else UNSET,
     )
 
 
 def _least(result: DedupResult) -> float:
     """The similarity that every pair reaches."""
     least = result.pixels.floor if result.pixels else result.threshold
-    return min(least, float(result.pairs.similarity.min(initial=1))) if result.pairs.people.any() else least
+    others = result.pairs.people.any() or result.pairs.redrawn.any()
+    return min(least, float(result.pairs.similarity.min(initial=1))) if others else least
+
+
+def _redrawn(found: measured.RedrawnCleared) -> RedrawnCleared:
+    return RedrawnCleared(
+        images=found.images,
+        candidates=found.candidates,
+        compared=coverage_of(found.compared),
+        pairs=found.pairs,
+        dropped=found.dropped,
+        floor=found.floor,
+        cut=found.cut,
+        source=found.source,
+        recall=NOT_MEASURED,
+    )
 
 
 def _comparison(comparison: Comparison) -> HowCompared:
@@ -169,7 +193,7 @@ def _without_witness(result: DedupResult) -> int:
     """Dropped images below the threshold with the one that is kept: by components only."""
     decisions = result.decisions
     inside = (decisions.decision == Decision.DROP) & (decisions.witness >= 0)
-    seen = decisions.pixels[inside] | decisions.people[inside]
+    seen = decisions.pixels[inside] | decisions.people[inside] | (decisions.kind[inside] == Kind.REDRAWN)
     return int((~seen & (decisions.similarity[inside] < np.float32(result.threshold))).sum())
 
 
@@ -248,10 +272,20 @@ def _removal(result: DedupResult) -> str:
     share = f"{first}{dropped:,} of {total:,} images ({percent(dropped / total)}) can go:"
     if result.group_rule == "cover":
         by_pixels = f" ({_by_pixels(result):,} of them)" if result.pixels else ""
-        return f"{share} each has a duplicate that stays, {_duplicate(result)}{by_pixels}."
+        return f"{share} each has a duplicate that stays, {_duplicate(result)}{by_pixels}{_anew(result)}."
     return (
         f"{share} a chain of duplicates, {_duplicate(result)}, leads from each to one "
-        f"that stays; {_without_witness(result):,} of them are less similar to that one."
+        f"that stays; {_without_witness(result):,} of them are less similar to that one{_anew(result)}."
+    )
+
+
+def _anew(result: DedupResult) -> str:
+    count = int((result.decisions.reason == Reason.REDRAWN).sum())
+    if result.redrawn is None:
+        return ""
+    return (
+        f"; {count:,} of them are none, but drawn anew from one that stays, or copies of such a one (how many there "
+        f"are: {NOT_MEASURED})"
     )
 
 

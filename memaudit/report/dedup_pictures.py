@@ -81,6 +81,15 @@ def by_pixels(result: DedupResult, store: Store, pictures: Pictures) -> list[Sho
     return _shown(result, shown, store, pictures, dict(zip(shown.tolist(), result.probability.tolist(), strict=True)))
 
 
+def drawn_anew(result: DedupResult, store: Store, pictures: Pictures) -> list[ShownPair]:
+    """Random pairs of which one is the other drawn anew."""
+    if result.redrawn is None:
+        return []
+    shown = np.flatnonzero(result.pairs.redrawn)
+    likely = result.redrawn.probability.tolist()
+    return _shown(result, shown, store, pictures, dict(zip(shown.tolist(), likely, strict=True)))
+
+
 def refused(result: DedupResult, store: Store, pictures: Pictures) -> list[ShownPair]:
     """The most similar pairs below the threshold that are none by their pixels."""
     rows, similarity = result.refused

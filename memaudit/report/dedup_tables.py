@@ -27,7 +27,8 @@ def write_tables(result: DedupResult, out: Path, against: Store | None) -> None:
             "exact": pairs.exact,
             "pixels": by_pixels,
             "people": pairs.people,
-            "probability": _of_pixels(result.probability, by_pixels),
+            "kind": pairs.kinds.astype(str),
+            "probability": _probability(result, by_pixels),
             **overlap_columns(result.overlaps, np.flatnonzero(by_pixels), len(by_pixels), ("left_box", "right_box")),
         },
     )
@@ -38,10 +39,12 @@ def write_tables(result: DedupResult, out: Path, against: Store | None) -> None:
     write_lines(out / "drop.txt", ids[decisions.decision == Decision.DROP])
 
 
-def _of_pixels(probability: Float32, by_pixels: NDArray[np.bool_]) -> Float32:
+def _probability(result: DedupResult, by_pixels: NDArray[np.bool_]) -> Float32:
     """A column of all pairs: NaN for those that pixels were not asked about."""
     column = np.full(len(by_pixels), np.nan, np.float32)
-    column[by_pixels] = probability
+    column[by_pixels] = result.probability
+    if result.redrawn is not None:
+        column[result.pairs.redrawn] = result.redrawn.probability
     return column
 
 
@@ -97,6 +100,7 @@ def _write_decisions(result: DedupResult, out: Path, against: Store | None) -> N
             "witness_id": witness,
             "witness_similarity": np.where(dropped, decisions.similarity, np.nan),
             "reason": decisions.reason,
+            "kind": decisions.kind.astype(str),
             "pixels": decisions.pixels & dropped,
             "people": decisions.people & dropped,
             **_cleanness(result.cleanness),

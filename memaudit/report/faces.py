@@ -116,7 +116,20 @@ def _membership(result: FacesResult) -> Membership | None:
 
 def _group(group: measured.GroupRate) -> GroupRate:
     rate = rate_of(group.rate)
-    return GroupRate(side=group.side, column=group.column, group=group.value, **structs.asdict(rate))
+    return GroupRate(
+        side=group.side,
+        column=group.column,
+        group=group.value,
+        count=rate.count,
+        n=rate.n,
+        value=rate.value,
+        low=rate.low,
+        high=rate.high,
+        upper=rate.upper,
+        confidence=rate.confidence,
+        coverage=rate.coverage,
+        effective=rate.effective,
+    )
 
 
 def faces_headline(result: FacesResult) -> str:

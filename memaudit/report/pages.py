@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from memaudit.report.anchors import anchors_of
 from memaudit.report.board import board_of, board_of_faces, model_of
 from memaudit.report.cards import findings_part
 from memaudit.report.detected import hardest_of, kinds_of
@@ -102,6 +103,7 @@ def _of_audit(report: Report, pictures: PagePictures, judged: Judged | None) -> 
     if isinstance(results, AuditResults):
         faces = board_of_faces(results.faces, model_of(report)) if results.faces else None
         more |= {"hard": how_hard(results), "searched_in": searched_in(report), "face_board": faces}
+        more["anchors"] = anchors_of(report)
         planted = list(kinds_of(results.planted)) if results.planted else []
         more |= {"detected": planted, "hardest": hardest_of(results)}
         return "audit.html", more

@@ -24,9 +24,10 @@ def redrawn_of(result: AuditResult) -> Redrawn:
         why = result.no_redrawn
         return Redrawn(measured=False, why_not=why, headline=f"{_NAME}: not measured ({why}).")
     control = found.control
+    beside = "" if Kind.REDRAWN in result.kinds else " They do not count (--kinds)."
     return Redrawn(
         measured=True,
-        headline=_headline(found),
+        headline=_headline(found) + beside,
         searched=rate_of(found.searched),
         by_prompt=by_prompt_of(found.by_prompt) if found.by_prompt else None,
         control=None

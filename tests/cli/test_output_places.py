@@ -23,6 +23,7 @@ COMMANDS = {
     "prompts": ["{store}"],
     "run": ["{run}"],
     "export": ["{store}", "--to", "manifest"],
+    "merge": ["{store}", "{other}"],
     "reweight": ["{store}", "--kept", "{kept}"],
     "audit": ["{images}", "--against", "{store}"],
     "extract": ["{images}"],
@@ -57,6 +58,8 @@ def test_the_second_is_refused_in_a_line(
     given = {"images": images, "store": store, "vectors": tmp_path / "v.npy", "ids": tmp_path / "ids.txt"}
     given |= {"kept": tmp_path / "kept.txt", "run": tmp_path / "release.toml"}
     given["run"].write_text('training = {store = "store"}\ngenerator = {kind = "folder", path = "images"}\n')
+    if command == "merge":
+        given["other"] = make_store(picture_folder(3, "others", 50), name="other").folder
     if command == "import":
         import numpy as np
 

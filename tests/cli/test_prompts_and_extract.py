@@ -252,8 +252,8 @@ def test_a_matched_design_from_prompts_to_the_page(
     ("options", "said"),
     [
         (["--by", "word"], "unknown --by"),
-        (["--held-out", "{store}", "--by", "image"], "leave --strategy, --dedup and --by out"),
-        (["--held-out", "{store}", "--strategy", "mixed"], "leave --strategy, --dedup and --by out"),
+        (["--held-out", "{store}", "--by", "image"], "leave --strategy, --dedup, --by and --weights out"),
+        (["--held-out", "{store}", "--strategy", "mixed"], "leave --strategy, --dedup, --by and --weights out"),
         (["--held-out", "{store}", "--n", "1"], "at least 2"),
         (["--held-out", "{store}"], "is one of the other set as well"),
     ],

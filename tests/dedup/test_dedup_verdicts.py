@@ -22,13 +22,14 @@ def said(pairs: list[tuple[int, bool]]) -> Said:
     is_copy = np.array([copy for _, copy in pairs], bool)
     drawn = np.random.default_rng(len(pairs)).random((int(is_copy.sum()), 15))
     overlaps = Overlaps(drawn[:, :6].reshape(-1, 2, 3), drawn[:, 6:10], drawn[:, 10:14])
-    return Said(number, is_copy, overlaps, drawn[:, 14].astype(np.float32))
+    return Said(number, is_copy, overlaps, drawn[:, 14].astype(np.float32), np.arange(len(drawn)) % 4)
 
 
 def assert_equal(one: Said, two: Said) -> None:
     assert one.pair.tolist() == two.pair.tolist()
     assert one.is_copy.tolist() == two.is_copy.tolist()
     assert one.probability.tolist() == two.probability.tolist()
+    assert one.kind.tolist() == two.kind.tolist()
     for name in ("matrix", "query_box", "reference_box"):
         np.testing.assert_array_equal(getattr(one.overlaps, name), getattr(two.overlaps, name))
 

@@ -10,7 +10,14 @@ from memaudit.dedup.thresholds import STEPS, grouped_at, steps_of
 
 def pairs(*given: tuple[int, int, float, bool]) -> RowPairs:
     left, right, similarity, exact = (np.array(column) for column in zip(*given, strict=True))
-    return RowPairs(left, right, similarity.astype(np.float32), exact.astype(bool), np.zeros(len(given), bool))
+    return RowPairs(
+        left,
+        right,
+        similarity.astype(np.float32),
+        exact.astype(bool),
+        np.zeros(len(given), bool),
+        np.full(len(given), -1, np.int8),
+    )
 
 
 def test_chains_make_groups_and_exact_duplicates_stay() -> None:
@@ -23,6 +30,11 @@ def test_steps_begin_at_the_runs_own_threshold() -> None:
     steps = steps_of(pairs((0, 1, 0.8, False)), 0.75)
     assert (len(steps), steps[0], steps[-1]) == (STEPS + 1, 0.75, 1.0)
     assert (
-        steps_of(RowPairs(*(np.empty(0, np.int64),) * 2, np.empty(0, np.float32), *(np.empty(0, bool),) * 2), 0.75)
+        steps_of(
+            RowPairs(
+                *(np.empty(0, np.int64),) * 2, np.empty(0, np.float32), *(np.empty(0, bool),) * 2, np.empty(0, object)
+            ),
+            0.75,
+        )
         == []
     )

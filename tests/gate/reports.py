@@ -27,7 +27,7 @@ Report = dict[str, Any]
 SSCD = spec_of(families()["sscd"])
 SFACE = EncoderSpec("sface", "b" * 64, "112", 128, 0.6)
 OTHER = EncoderSpec("thumbnail", "", "16", 256, 0.95)
-COPY = {"kind": "near-duplicate", "paired": True, "near_duplicates": 3}
+COPY = {"kind": "near-duplicate", "paired": True, "near_duplicates": 3, "probability": 0.2}
 
 
 def full(count: int) -> Report:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from reports import Report, audit, faces, finding, held
 
 from memaudit.gate import AuditPolicy, BaselinePolicy, Policy, Verdict
+from memaudit.matching.kinds import ALL
 from memaudit.types import Coverage
 
 ORDER = {Verdict.PASS: 0, Verdict.INCONCLUSIVE: 1, Verdict.FAIL: 2}
@@ -21,7 +22,10 @@ policies = st.builds(
         confidence=st.floats(0.5, 0.999),
         min_coverage=st.floats(0, 1),
         min_controls=st.integers(0, 300),
-        max_verbatim=st.none() | st.integers(0, 4),
+        kinds=st.sets(st.sampled_from(ALL), min_size=1).map(tuple),
+        max_verbatim=st.integers(0, 4),
+        max_template=st.integers(0, 4),
+        max_partial=st.none() | st.integers(0, 4),
         min_verified_coverage=st.floats(0, 1),
         max_blank=st.floats(0, 1),
         max_unpaired=st.floats(0, 1),
@@ -102,5 +106,11 @@ def test_lower_coverage_never_turns_inconclusive_into_pass(
 def test_a_rule_less_never_does_harm(run: dict[str, Any], policy: Policy, baseline: Report | None) -> None:
     """Leaving out the baseline, or an optional rule, makes no verdict worse."""
     strict = ORDER[verdict(run, policy, baseline)]
-    rules = {**vars(policy.audit), "max_verbatim": None, "min_verified_coverage": 0.0, "min_face_p": None}
+    rules = {
+        **vars(policy.audit),
+        "max_verbatim": 99,
+        "max_template": 99,
+        "min_verified_coverage": 0.0,
+        "min_face_p": None,
+    }
     assert ORDER[verdict(run, Policy(AuditPolicy(**rules)), None)] <= strict

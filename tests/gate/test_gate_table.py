@@ -19,6 +19,8 @@ SSCD_ID = SSCD.identity
 LAX = "[audit]\nmax_findings = 99\n"
 PIXELS = "[audit]\nmax_findings = 99\nmax_verbatim = 0\n"
 VERIFIED = "[audit]\nmin_verified_coverage = 0.9\n"
+FINDING = {"max_findings": FAIL, "max_near_duplicate": FAIL}
+OPEN_KINDS = {"max_verbatim": OPEN, "max_template": OPEN}
 FACES = "[audit]\nmin_face_p = 0.01\n"
 PEOPLE = f"{FACES}max_without_face = 0.1\n"
 
@@ -163,9 +165,7 @@ CASES = [
     Case(
         "weights that nobody knows", [audit(encoder=replace(SSCD, name="sscd-torchscript"))], {"copy_detection": OPEN}
     ),
-    Case(
-        "a weak audit that found something", [audit(found=[1], views=["whole"])], {"views": OPEN, "max_findings": FAIL}
-    ),
+    Case("a weak audit that found something", [audit(found=[1], views=["whole"])], {"views": OPEN, **FINDING}),
     # what it said nothing of
     Case("blank", [audit(300, made=1000, blank=700)], {"max_blank": OPEN}),
     Case("a few blank", [audit(990, made=1000, blank=10)], {}),
@@ -179,7 +179,7 @@ CASES = [
     # findings, rate, controls
     Case("clean", [audit()], {}),
     Case("clean with dedup", [audit(), dedup()], {}),
-    Case("one finding", [audit(found=[1])], {"max_findings": FAIL}),
+    Case("one finding", [audit(found=[1])], {**FINDING}),
     Case("one finding allowed", [audit(found=[1])], {}, "[audit]\nmax_findings = 1\n"),
     Case("rate above the limit", [audit(found=range(30))], {"max_rate": FAIL}, LAX),
     Case("rate not shown", [audit(found=range(6))], {"max_rate": OPEN}, LAX),
@@ -196,19 +196,19 @@ CASES = [
     Case(
         "a finding outweighs the rest",
         [audit(10, [1], conclusive=False, controls=None)],
-        {"max_findings": FAIL, "max_rate": FAIL, "conclusive": OPEN, "min_controls": OPEN},
+        {**FINDING, "max_rate": FAIL, "conclusive": OPEN, "min_controls": OPEN},
     ),
     # several reports
     Case("dedup alone", [dedup()], {"require": OPEN}),
     Case("dedup alone, wanted so", [dedup()], {}, '[gate]\nrequire = ["dedup"]\n'),
     Case("recall not shown", [audit(), dedup(low=0.98)], {"min_recall": OPEN}),
     Case("another training set", [audit(store="s2"), dedup()], {"same_training_set": OPEN}),
-    Case("one of two audits fails", [audit(), audit(found=[1])], {"max_findings": FAIL}),
+    Case("one of two audits fails", [audit(), audit(found=[1])], {**FINDING}),
     # pixels
     Case("no verbatim copy", [audit(found=[near(1)])], {}, PIXELS),
     Case("a verbatim copy", [audit(found=[verbatim(1)])], {"max_verbatim": FAIL}, PIXELS),
-    Case("an unconfirmed copy", [audit(found=[verbatim(1, False)])], {"max_verbatim": OPEN}, PIXELS),
-    Case("not compared on pixels", [audit(found=[1])], {"max_verbatim": OPEN}, PIXELS),
+    Case("an unconfirmed copy", [audit(found=[verbatim(1, False)])], OPEN_KINDS, PIXELS),
+    Case("not compared on pixels", [audit(found=[finding(1, probability=None)])], OPEN_KINDS, PIXELS),
     Case("a verbatim copy among others", [audit(found=[1, verbatim(2)])], {"max_verbatim": FAIL}, PIXELS),
     Case("no finding, none confirmed", [audit()], {}, PIXELS),
     Case("a verbatim copy allowed", [audit(found=[verbatim(1)])], {}, LAX + "max_verbatim = 1\n"),
@@ -242,12 +242,12 @@ CASES = [
         FACES,
     ),
     Case("a face is no copy of an image", [with_faces(audit(5000), 2)], {}, FACES + "max_verbatim = 0\n"),
-    Case("a face beside a copy", [with_faces(audit(5000, [50]), 2)], {"max_findings": FAIL}, FACES),
+    Case("a face beside a copy", [with_faces(audit(5000, [50]), 2)], {**FINDING}, FACES),
     Case("the copy accepted, the face open", [with_faces(audit(300, [50]), 2)], {}, FACES, accepted=entry(50)),
     Case(
         "the face accepted, the copy open",
         [with_faces(audit(5000, [50]), 2)],
-        {"max_findings": FAIL},
+        {**FINDING},
         FACES,
         accepted=entry(0, kind="face") + entry(1, kind="face"),
     ),
@@ -355,17 +355,22 @@ CASES = [
     # accepted matches
     Case("accepted", [audit(found=[1])], {}, accepted=entry(1)),
     Case("accepted by its prompt", [audit(found=[1])], {}, accepted=entry(1, by="prompt")),
-    Case("accepted until yesterday", [audit(found=[1])], {"max_findings": FAIL}, accepted=entry(1, PAST)),
-    Case("another one accepted", [audit(found=[1])], {"max_findings": FAIL}, accepted=entry(2)),
-    Case("one of two accepted", [audit(found=[1, 2])], {"max_findings": FAIL}, accepted=entry(1)),
+    Case("accepted until yesterday", [audit(found=[1])], {**FINDING}, accepted=entry(1, PAST)),
+    Case("another one accepted", [audit(found=[1])], {**FINDING}, accepted=entry(2)),
+    Case("one of two accepted", [audit(found=[1, 2])], {**FINDING}, accepted=entry(1)),
     Case("both accepted", [audit(found=[1, 2])], {}, accepted=entry(1) + entry(2)),
     Case("an expired and a valid entry", [audit(found=[1])], {}, accepted=entry(1, PAST) + entry(1, by="prompt")),
     Case("a verbatim copy accepted", [audit(found=[verbatim(1)])], {}, PIXELS, accepted=entry(1, kind="verbatim")),
-    Case("another kind accepted", [audit(found=[verbatim(1)])], {"max_findings": FAIL}, accepted=entry(1)),
+    Case(
+        "another kind accepted",
+        [audit(found=[verbatim(1)])],
+        {"max_findings": FAIL, "max_verbatim": FAIL},
+        accepted=entry(1),
+    ),
     Case(
         "a kind that was not accepted",
         [audit(found=[verbatim(1)])],
-        {"max_findings": FAIL},
+        {"max_findings": FAIL, "max_verbatim": FAIL},
         accepted=entry(1, kind="partial"),
     ),
     Case("a worse kind accepted", [audit(found=[1])], {}, accepted=entry(1, kind="verbatim")),
@@ -374,7 +379,7 @@ CASES = [
     Case(
         "accepted for another set",
         [audit(found=[1])],
-        {"max_findings": FAIL},
+        {**FINDING},
         accepted=entry(1) + 'training_set = "s2"\n',
     ),
     Case("an accepted one does not lift the rate", [audit(300, [1])], {"max_rate": OPEN}, LAX),

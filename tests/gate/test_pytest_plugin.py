@@ -27,7 +27,7 @@ def test_a_test_for_each_rule(tmp_path: Path) -> None:
     done = pytest_in(tmp_path, "--memaudit-report", "report.json", "-v")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "memaudit::report.json::max_findings PASSED" in done.stdout
-    assert "16 passed" in done.stdout
+    assert "20 passed" in done.stdout
 
 
 def test_a_rule_that_fails_says_why(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_rule_that_fails_says_why(tmp_path: Path) -> None:
     assert "Traceback" not in done.stdout
     assert "\x1b[31m" not in done.stdout
     suites = junitparser.JUnitXml.fromfile(str(tmp_path / "out.xml"))
-    assert (suites.tests, suites.failures) == (16, 3)
+    assert (suites.tests, suites.failures) == (20, 4)
 
 
 def test_a_policy_is_heeded(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_policy_is_heeded(tmp_path: Path) -> None:
     (tmp_path / "memaudit.toml").write_text("[audit]\nmax_findings = 1\n")
     given = ["--memaudit-report", "report.json", "--memaudit-policy", "memaudit.toml"]
     assert pytest_in(tmp_path, *given).returncode == 0
-    assert "1 passed, 15 deselected" in pytest_in(tmp_path, *given, "-k", "max_findings").stdout
+    assert "1 passed, 19 deselected" in pytest_in(tmp_path, *given, "-k", "max_findings").stdout
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_baseline_and_accepted_matches_are_heeded(tmp_path: Path) -> None:
     given = ["--memaudit-report", "new.json", "--memaudit-accepted", "accepted.toml", "--memaudit-baseline"]
     good = pytest_in(tmp_path, *given, "old.json")
     assert good.returncode == 0, good.stdout
-    assert "18 passed" in good.stdout
+    assert "22 passed" in good.stdout
     bad = pytest_in(tmp_path, *given, "other.json")
     assert bad.returncode == 1
     assert "different training sets" in bad.stdout
@@ -135,7 +135,7 @@ def test_it_runs_distributed(tmp_path: Path) -> None:
     write(tmp_path / "report.json", audit())
     done = pytest_in(tmp_path, "--memaudit-report", "report.json", "-p", "xdist", "-n", "2")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "16 passed" in done.stdout
+    assert "20 passed" in done.stdout
 
 
 def test_distributed_it_says_why_nothing_is_judged(tmp_path: Path) -> None:

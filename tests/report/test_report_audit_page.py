@@ -90,7 +90,8 @@ def test_every_finding_is_in_the_page(written: Written) -> None:
     assert len(cards) == len(findings) == 250
     for shown in cards:
         finding = findings[shown["query_id"]]
-        assert shown == {**card(convert(finding, ImageMatch))._asdict(), "shared": 2}
+        together = f"2 of them repeat the training image {finding['reference_id']}:"
+        assert shown == {**card(convert(finding, ImageMatch))._asdict(), "together": together}
         assert shown["reference_id"] == finding["reference_id"]
     images = [shown["reference_id"] for shown in cards]
     assert images[::2] == images[1::2]

@@ -68,6 +68,10 @@ class ImageMatch(Part, frozen=True, kw_only=True):
     similarity: Annotated[Similarity, says("cosine, of the view that is most similar")]
     view: Annotated[str, says("that view's name")] = "whole"
     kind: Annotated[str, says(f"{Kind.NEAR}, or what pixels say: {', '.join(_ON_PIXELS)}; {Kind.REDRAWN} is no copy")]
+    kinds: Annotated[
+        list[str] | UnsetType, says("kinds of all matches of the generation; where one was not compared, any")
+    ] = UNSET
+    counted: Annotated[bool | UnsetType, says("false: of a kind that does not count (--kinds)")] = UNSET
     verified: Annotated[bool, says("confirmed on pixels")] = False
     probability: Annotated[
         float | None, says("of a copy, or of a picture drawn anew, by pixels; null where they were not compared")
@@ -402,6 +406,10 @@ class AuditResults(Part, frozen=True, kw_only=True):
     model: Annotated[Model | UnsetType, says("what made the generations, with --model")] = UNSET
     faces: Annotated[Faces | UnsetType, says("what comparing faces gave, with --faces")] = UNSET
     redrawn: Annotated[Redrawn | UnsetType, says("what was found of training images drawn anew")] = UNSET
+    counted_kinds: Annotated[list[str] | UnsetType, says("kinds of findings that count (--kinds); else all do")] = UNSET
+    not_counted: Annotated[
+        dict[str, Whole] | UnsetType, says("generations that are of another kind alone, by kind, where it was measured")
+    ] = UNSET
 
 
 class FaceAuditResults(Part, frozen=True, kw_only=True):

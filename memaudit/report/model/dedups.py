@@ -105,6 +105,21 @@ class Pixels(Part, frozen=True, kw_only=True):
     budget: Annotated[float | None, says("seconds it might take; null: any")] = None
     left: Annotated[Whole, says("pairs that the budget left: what was found depends on it")] = 0
     left_from: Annotated[float | None, says("the greatest similarity among those")] = None
+    not_counted: Annotated[dict[str, Whole], says("copies of kinds that do not count (--kinds), by kind")] = {}
+
+
+class RedrawnCleared(Part, frozen=True, kw_only=True):
+    """What of the training set is drawn anew from what stays, with --kinds re-drawn."""
+
+    images: Annotated[Whole, says("images that copies had left")]
+    candidates: Annotated[Whole, says("pairs of them: the three most similar images of each, from `floor` on")]
+    compared: Annotated[Coverage, says("of these, those that could be looked at")]
+    pairs: Annotated[Whole, says("of which one is the other drawn anew")]
+    dropped: Annotated[Whole, says("images dropped for one that stays; not the copies they stood for")]
+    floor: Annotated[float, says("similarity of whole images from which pairs were candidates")]
+    cut: Annotated[Share, says("probability from which a pair counts")]
+    source: Annotated[str, says("where the probability comes from")]
+    recall: Annotated[str, says("how many of all that are drawn anew are found")]
 
 
 class TrueCopies(Part, frozen=True, kw_only=True):
@@ -249,6 +264,7 @@ class DedupResults(Part, frozen=True, kw_only=True):
     exact_duplicates: Annotated[Whole, says("dropped as exact duplicates")] = 0
     near_duplicates: Annotated[Whole, says("dropped as near-duplicates")] = 0
     by_pixels: Annotated[Whole, says("of them on pixels")] = 0
+    re_drawn: Annotated[Whole, says("dropped as drawn anew, or as a copy of what is")] = 0
     in_other_set: Annotated[Count, says("dropped because the other set has them")] = 0
     without_witness: Annotated[Count, says("dropped below the threshold with the image that is kept")] = 0
     groups: Annotated[Whole, says("groups of more than one image")] = 0
@@ -273,7 +289,12 @@ class DedupResults(Part, frozen=True, kw_only=True):
     refused_shown: Annotated[
         list[ShownPair] | UnsetType, says("the most similar pairs below the threshold that pixels refuse")
     ] = UNSET
+    redrawn_shown: Annotated[list[ShownPair], says("pairs of which one is the other drawn anew")] = []
     by_threshold: Annotated[list[GroupedAt], says("what other thresholds would group, of the pairs found")] = []
     against: Annotated[OtherSet | None, says("images that the other set has")] = None
     not_read: Annotated[list[str], says("what was not looked at of the images")] = []
     calibration: Annotated[Calibration | None, says("by which threshold and cut were settled")] = None
+    counted_kinds: Annotated[
+        list[str] | UnsetType, says("kinds of copies below the threshold that count, and re-drawn if that is cleared")
+    ] = UNSET
+    redrawn: Annotated[RedrawnCleared | UnsetType, says("what is drawn anew, with --kinds re-drawn")] = UNSET

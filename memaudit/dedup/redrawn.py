@@ -1,0 +1,119 @@
+"""Re-drawn families of a training set: of what stays when copies have gone, what is drawn anew from another one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from memaudit.dedup.decisions import Settled, similarities
+from memaudit.dedup.groups import cover
+from memaudit.dedup.results import RedrawnCleared
+from memaudit.dedup.setup import Setup
+from memaudit.matching.compare import check_pairs, files_of
+from memaudit.matching.kinds import Kind
+from memaudit.matching.redrawn import LAID, SOURCE, redrawn_model, redrawn_pairs
+from memaudit.similarity import Pairs, top_k
+from memaudit.store import Block
+from memaudit.types import Coverage, Float32, Int64, Progress
+
+CLOSEST = 3  # of each image the most similar ones are looked at, as an audit does
+_ROWS = 4096  # at once
+
+
+class Cleared(NamedTuple):
+    """Distinct images settled anew, and the pairs of positions of which one is the other drawn anew."""
+
+    settled: Settled
+    pairs: Pairs
+    found: RedrawnCleared
+
+
+def clear_redrawn(setup: Setup, rows: Int64, settled: Settled, rank: Int64, progress: Progress) -> Cleared:
+    """Of the distinct images `rows` that stay, drop those that another one that stays is drawn anew as; whoever had one
+    of them for a witness gets its.
+
+    rank: who is rather kept. Candidates are the `CLOSEST` most similar images of each, by exact search. Nothing joins
+    what was ruled out. Memory: blocks, the pairs, and a bounded number of pictures.
+    """
+    place = np.searchsorted(rows, settled.witness)
+    stay = np.flatnonzero(place == np.arange(len(rows)))
+    family = np.searchsorted(stay, place)  # of each position, by its place among those that stay
+    apart = np.unique(np.sort(family[setup.apart(rows)], axis=1), axis=0)
+    candidates = _without(_candidates(setup, rows[stay], progress), apart, len(stay))
+    pairs, probability, compared = _drawn_anew(setup, rows[stay], candidates, progress)
+    covered = cover(len(stay), pairs, rank[stay], apart)
+    goes = covered.witness[family] != family
+    witness = np.where(goes, rows[stay[covered.witness[family]]], settled.witness)
+    similarity, chain = settled.similarity.copy(), settled.chain.copy()
+    similarity[goes] = chain[goes] = similarities(setup.store, rows[goes], witness[goes])
+    kind = np.where(goes, Kind.REDRAWN, settled.kind)
+    dropped = int((covered.witness != np.arange(len(stay))).sum())
+    found = RedrawnCleared(
+        len(stay),
+        len(candidates.left),
+        compared,
+        len(pairs.left),
+        dropped,
+        setup.redrawn.floor or 0.0,
+        redrawn_model().cut,
+        SOURCE,
+        probability,
+    )
+    here = Pairs(stay[pairs.left], stay[pairs.right], pairs.similarity)
+    anew = Settled(witness, similarity, chain, settled.pixels & ~goes, settled.people & ~goes, kind)
+    return Cleared(anew, here, found)
+
+
+def _candidates(setup: Setup, rows: Int64, progress: Progress) -> Pairs:
+    """Positions in `rows`, sorted, each pair once."""
+    floor, near = np.float32(setup.redrawn.floor or 0.0), np.float32(setup.threshold)
+    found = [Pairs.none()]
+    for low in range(0, len(rows), _ROWS):
+        part = rows[low : low + _ROWS]
+        most = top_k(setup.store.embeddings(part), _blocks(setup, rows), CLOSEST + 1, 1.0)
+        own = np.repeat(np.arange(low, low + len(part)), most.rows.shape[1])
+        other, similarity = np.searchsorted(rows, most.rows.ravel()), most.similarity.ravel()
+        chosen = (most.rows.ravel() >= 0) & (own != other) & (similarity >= floor) & (similarity < near)
+        left, right = np.sort([own[chosen], other[chosen]], axis=0)
+        found.append(Pairs(left, right, similarity[chosen]))
+        progress("looking for the most similar images", low + len(part), len(rows))
+    joined = Pairs.joined(found)
+    _, first = np.unique(joined.left.astype(np.int64) * max(1, len(rows)) + joined.right, return_index=True)
+    return joined.where(first)
+
+
+def _blocks(setup: Setup, rows: Int64) -> Iterator[Block]:
+    for low in range(0, len(rows), _ROWS):
+        part = rows[low : low + _ROWS]
+        yield Block(part, setup.store.embeddings(part))
+
+
+def _without(pairs: Pairs, apart: Int64, size: int) -> Pairs:
+    ruled_out = apart[:, 0] * size + apart[:, 1]
+    return pairs.where(~np.isin(pairs.left.astype(np.int64) * size + pairs.right, ruled_out))
+
+
+def _drawn_anew(setup: Setup, rows: Int64, pairs: Pairs, progress: Progress) -> tuple[Pairs, Float32, Coverage]:
+    """Those of the pairs that are, how likely, and how many could be looked at. What pixels lay on another one is of
+    its series, and not drawn anew."""
+    regions = setup.redrawn.regions
+    if regions is None or not len(pairs.left):
+        return Pairs.none(), np.empty(0, np.float32), Coverage(0, len(pairs.left))
+    files = files_of(setup.store, rows)
+    found = redrawn_pairs(files, files, pairs.left, pairs.right, regions, progress)
+    likely = np.flatnonzero(np.nan_to_num(found.probability, nan=-1.0) >= np.float32(redrawn_model().cut))
+    checks = check_pairs(files, files, pairs.left[likely], pairs.right[likely], progress, cut=setup.plan.cut)
+    laid = checks.read & ~checks.copies & (checks.alike >= LAID)
+    looked = likely[(pairs.similarity[likely] < np.float32(setup.plan.floor)) | ~laid]
+    return pairs.where(looked), found.probability[looked], Coverage(int(found.read.sum()), len(found.read))
+
+
+def redrawn_shortfall(found: RedrawnCleared | None, allowed: float) -> str:
+    """Why this does not speak of the whole set: of a larger share than `allowed` a file could not be read."""
+    if found is None or not found.compared.falls_short(allowed):
+        return ""
+    return (
+        f"only {found.compared.measured:,} of {found.compared.total:,} pairs could be looked at for pictures drawn anew"
+    )
