@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from memaudit.cli.options import (
     Unverified,
     Workers,
 )
+
+if TYPE_CHECKING:
+    from memaudit.api.stores import MadeStore
 
 Sources = Annotated[
     list[str], typer.Argument(metavar="SOURCE...", help="Folders, images, manifests, tars, tables; or URLs of them.")
@@ -94,10 +97,14 @@ def embed(
             progress=progress,
         )
     counts = {name: count._asdict() for name, count in made.windows.items()}
-    console.result(
-        {**store_values(made), **counts, "not_read": list(made.not_read)},
-        f"{made.coverage.measured:,} of {made.coverage.total:,} images embedded with {made.encoder.name} into {out}"
+    console.result({**store_values(made), **counts, "not_read": list(made.not_read)}, _said(made))
+
+
+def _said(made: MadeStore) -> str:
+    return (
+        f"{made.coverage.measured:,} of {made.coverage.total:,} images embedded with {made.encoder.name} into "
+        + str(made.folder)
         + (f"; {made.blank:,} more are blank, of one colour: they are compared with nothing" if made.blank else "")
         + "".join(f"\n{name}: {count}" for name, count in made.windows.items())
-        + "".join(f"\n{line}" for line in made.not_read),
+        + "".join(f"\n{line}" for line in made.not_read)
     )

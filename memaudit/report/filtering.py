@@ -82,7 +82,7 @@ def write_decisions(out: Path, decisions: Iterable[Decided]) -> None:
     with ExitStack() as stack:
         table = stack.enter_context(whole_file(out / "decisions.parquet"))
         lists = [stack.enter_context(whole_file(out / name)) for name in ("keep.txt", "drop.txt")]
-        writer = stack.enter_context(pq.ParquetWriter(table, _SCHEMA))
+        writer = stack.enter_context(pq.ParquetWriter(table, _SCHEMA, use_dictionary=["decision", "reason"]))
         waiting, rows = list[pa.RecordBatch](), 0
         for part in decisions:
             waiting.append(_batch(part))
@@ -106,8 +106,10 @@ def _batch(part: Decided) -> pa.RecordBatch:
 
 
 def _write_ids(file: IO[bytes], ids: list[str]) -> None:
+    text = "\n".join(ids)
+    plain = "\r" not in text and text.count("\n") == len(ids) - 1
     if ids:
-        file.write("".join(map(as_line, ids)).encode())
+        file.write((f"{text}\n" if plain else "".join(map(as_line, ids))).encode())
 
 
 def _results(

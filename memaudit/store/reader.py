@@ -133,19 +133,17 @@ class Store:
         """
         for start, shard in zip(self._starts, self.manifest.shards, strict=False):
             with self._open(shard) as file:
-                called = file["image_id"].asstr()
                 for low in range(0, shard.rows, size):
                     part = slice(low, min(low + size, shard.rows))
-                    ids = called[part] if names else np.empty(0, object)
+                    ids = _texts(file["image_id"][part]) if names else np.empty(0, object)
                     yield NamedBlock(int(start) + low, ids, file["status"][part], file["embeddings"][part])
 
     def iter_image_ids(self, size: int = BLOCK_ROWS) -> Iterator[NDArray[np.object_]]:
         """Yield the image_ids of all rows in order, at most `size` at a time."""
         for shard in self.manifest.shards:
             with self._open(shard) as file:
-                called = file["image_id"].asstr()
                 for low in range(0, shard.rows, size):
-                    yield called[low : low + size]
+                    yield _texts(file["image_id"][low : low + size])
 
     def comparable_rows(self) -> Int64:
         """Positions of the rows with an embedding, in order. Memory: 8 bytes a row."""
@@ -236,6 +234,12 @@ class Store:
         for shard, start, low, high in zip(self.manifest.shards, self._starts, bounds[:-1], bounds[1:], strict=False):
             if high > low:
                 yield shard, rows[low:high] - start, slice(int(low), int(high))
+
+
+def _texts(data: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Decoded at once, which takes a tenth of the time that it takes one by one."""
+    texts = b"\n".join(data.tolist()).decode().split("\n")
+    return np.array(texts if len(texts) == len(data) else [each.decode() for each in data.tolist()], dtype=object)
 
 
 def unit_rows(vectors: NDArray[Any]) -> Float32:
