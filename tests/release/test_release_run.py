@@ -7,8 +7,10 @@ import pytest
 from generator_lines import command
 
 import memaudit as ma
-from memaudit.api.releasing import PAIRING, PROMPTS, STATE, VERDICT
+from memaudit.api.release_stages import PAIRING, STATE
+from memaudit.api.releasing import VERDICT
 from memaudit.errors import InconclusiveError, InputError
+from memaudit.release.asked import PROMPTS
 from memaudit.release.jobs import MANIFEST
 
 BATCH = "--jobs {jobs} --out {out}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -55,6 +55,7 @@ class FaceMatch(Part, frozen=True, kw_only=True):
     face_similarity: Annotated[float | UnsetType, says("of another face on the same pair")] = UNSET
     query_sha256: Annotated[Digest | UnsetType, says("of the generation's file; reviews name a pair by both")] = UNSET
     reference_sha256: Annotated[Digest | UnsetType, says("of the training image's file")] = UNSET
+    counted: ClassVar[UnsetType] = UNSET  # --kinds is of copies
     review: Annotated[Told | UnsetType, says("what people said of it before, with --reviews")] = UNSET
 
 
