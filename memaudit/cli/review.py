@@ -48,19 +48,14 @@ def review(
     with open_review(target, out, who=who, port=port) as page:
         if page.mended:
             console.tell(f"{out}: {page.mended:,} bytes of a line that was not finished were taken away")
-        console.result({**page.status.as_dict(), "url": page.url}, _begun(page))
-        if open_ and not page.open_browser():
-            console.tell("no browser could be opened: open the address above")
-        _serve(page)
+        try:  # Ctrl-C is how a review ends, from the moment on when somebody knows that it has begun
+            console.result({**page.status.as_dict(), "url": page.url}, _begun(page))
+            if open_ and not page.open_browser():
+                console.tell("no browser could be opened: open the address above")
+            page.serve()
+        except KeyboardInterrupt:
+            interrupts.expected()
         console.tell(_ended(page.status))
-
-
-def _serve(page: ReviewPage) -> None:
-    """Ctrl-C is how a review ends, and interrupts nothing."""
-    try:
-        page.serve()
-    except KeyboardInterrupt:
-        interrupts.expected()
 
 
 def _begun(page: ReviewPage) -> str:
