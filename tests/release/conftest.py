@@ -12,6 +12,8 @@ POLICY = """\
 [audit]
 max_rate = 1.0
 max_findings = 3
+max_verbatim = 3
+max_template = 3
 min_controls = 0
 copy_detection = false
 views = "none"
