@@ -186,6 +186,7 @@ def check_canaries(
             pairing=pairing,
             pairing_pattern=pairing_pattern,
             threshold=threshold,
+            planted=0,
             max_unreadable=max_unreadable,
             progress=progress,
         )

@@ -164,6 +164,7 @@ class Check:
             views=told.views,
             match=told.match,
             metrics=told.metrics,
+            planted=told.planted,
             faces=told.faces,
             model=self.told.model or None,
             model_digest=self.told.model_digest or None,

@@ -80,7 +80,8 @@ class Asked(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Audited(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the audit is told; absent: its own defaults. control: held-out images, a store or a source."""
+    """What the audit is told; absent: its own defaults. control: held-out images, a store or a source;
+    planted: copies of training images that are hidden among the generations, by which misses are counted."""
 
     control: str = ""
     threshold: float | None = None
@@ -88,6 +89,7 @@ class Audited(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     match: str = "auto"
     faces: bool = False
     metrics: bool = False
+    planted: Annotated[int, Meta(ge=0)] | None = None
     max_unreadable: Share = 0.01
 
 

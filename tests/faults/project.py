@@ -57,7 +57,7 @@ def write_project(root: Path) -> Path:
     (root / "filter-labels.csv").write_text("image_id,label\ntraining/0003.png,1\ntraining/0004.png,0\n")
     (root / "release.toml").write_text(
         'training = {store = "store", dedup = false}\ngenerator = {kind = "folder", path = "generations"}\n'
-        'audit = {views = "none", match = "none"}\n'
+        'audit = {views = "none", match = "none", planted = 0}\n'
     )
     steps = (
         "embed {manifest} --out {store} --encoder thumbnail --quiet",

@@ -24,7 +24,8 @@ EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate
 # What a call says that was killed after its work: it takes nothing for its own that may be another's
 DONE = ("is complete already", "evidence is not written over")
 WRITING = [command for command in COMMANDS if "{out}" in command]
-OF_OTHERS = ("canary check", "run")  # made of commands that are stopped at every seventh event: at every 35th
+# Made of commands that are stopped at every seventh event, and of very many files: at every 35th
+OF_OTHERS = ("canary check", "run", "audit {generations} --against {store} --pairing")
 STEP = int(os.environ.get("MEMAUDIT_KILL_STEP", "7"))  # 1: at every event
 
 

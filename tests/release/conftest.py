@@ -11,6 +11,7 @@ from pictures import write_pictures
 POLICY = """\
 [audit]
 max_rate = 1.0
+planted = []
 max_findings = 3
 max_verbatim = 3
 max_template = 3
@@ -58,6 +59,7 @@ encoder = "thumbnail"
 control = "held-out"
 views = "none"
 match = "none"
+planted = 0
 [gate]
 policy = "policy.toml"
 """
