@@ -15,6 +15,7 @@ from memaudit.report.page import script_of
 from memaudit.report.page_pictures import PagePictures
 
 OWN, NEAR_OWN, OTHER = "the prompt's own image", "near-duplicate of the prompt's", "not the prompt's image"
+SAME = "="  # as of the row before
 NAMED = 3  # training faces of a person
 STATIC = 60  # findings in the page for a browser that runs no script
 MOST_BYTES = 24_000_000  # of a page, of which the rows of findings may take
@@ -73,7 +74,7 @@ class PageData(TypedDict):
     are in the page without a script. kinds: name, heading and meaning, the gravest first."""
 
     fields: tuple[str, ...]
-    rows: list[Card]
+    rows: list[Sequence[object]]
     pictures: dict[str, str]
     kinds: list[tuple[str, str, str]]
     report: str
@@ -128,7 +129,7 @@ def findings_part(report: Report, pictures: PagePictures, decisions: Mapping[int
     kinds = [(kind, heading_of(kind), _ABOUT.get(kind, "")) for kind in dict.fromkeys(each.kind for each in cards)]
     data: PageData = {
         "fields": Card._fields,
-        "rows": cards,
+        "rows": _short(cards),
         "pictures": {path: source for path, source in pictures.sources.items() if path not in named},
         "kinds": kinds,
         "report": report.digest,
@@ -174,6 +175,19 @@ def _together(each: Card, count: int, named: Sequence[str]) -> str:
         return f"{count:,} of them repeat the training image {each.reference_id}:"
     more = f" and {len(named) - NAMED:,} more" if len(named) > NAMED else ""
     return f"{count:,} of them look like one person of the training set ({', '.join(named[:NAMED])}{more}):"
+
+
+def _short(cards: Sequence[Card]) -> list[Sequence[object]]:
+    """Rows as the page holds them, which its script fills up again: the words above findings stand at the first of
+    these alone, what a training image stands together by, its name, is left out, and so is what is empty at the end."""
+    rows = list[Sequence[object]]()
+    last = ""
+    for each in cards:
+        group = "" if each.group == each.reference_id else each.group
+        row = each._replace(group=group, together=SAME if each.together and each.together == last else each.together)
+        rows.append(row if row.decided or row.face else row[:-2])
+        last = each.together
+    return rows
 
 
 def heading_of(kind: str) -> str:

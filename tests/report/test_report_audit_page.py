@@ -79,7 +79,13 @@ def data_of(page: str) -> list[dict[str, Any]]:
     text = re.findall(r'<script type="application/json" id="findings-data">(.*?)</script>', page, re.DOTALL)
     assert len(text) == 1
     data = json.loads(text[0])
-    return [dict(zip(data["fields"], row, strict=True)) for row in data["rows"]]
+    empty = ["", False]  # as the script does
+    rows = [[*row, *empty[len(row) - len(data["fields"]) :][: len(data["fields"]) - len(row)]] for row in data["rows"]]
+    cards = [dict(zip(data["fields"], row, strict=True)) for row in rows]
+    for number, each in enumerate(cards):
+        each["group"] = each["group"] or each["reference_id"]
+        each["together"] = cards[number - 1]["together"] if each["together"] == "=" else each["together"]
+    return cards
 
 
 def test_every_finding_is_in_the_page(written: Written) -> None:

@@ -2,7 +2,8 @@
 (function () {
   const $ = id => document.getElementById(id);
   const data = JSON.parse($("findings-data").textContent);
-  const all = data.rows.map(row => Object.fromEntries(data.fields.map((name, i) => [name, row[i]])));
+  const all = data.rows.map(row => Object.fromEntries(data.fields.map((name, i) => [name, row[i] ?? (i < row.length ? null : "")])));
+  all.forEach((card, i) => { card.group ||= card.reference_id; if (card.together === "=") card.together = all[i - 1].together; });
   const sources = data.pictures;
   for (const image of document.querySelectorAll("#findings img")) sources[image.dataset.name] = image.getAttribute("src");
   const SIZE = 100;
