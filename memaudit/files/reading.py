@@ -10,6 +10,7 @@ import stat
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -78,7 +79,8 @@ def open_regular(path: str | Path) -> io.BufferedReader:
         _require_regular(path, os.fstat(handle))
         return open(handle, "rb")
     except BaseException:
-        os.close(handle)
+        with suppress(OSError):  # Ctrl-C may come when the file object has it already, and closes it
+            os.close(handle)
         raise
 
 
