@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from memaudit.audit.prompts import GroupSizes
+from memaudit.embedding.reconcile import KEY, text_key
 from memaudit.errors import EmptyInputError, InputError
 from memaudit.files import reason_of, text_lines
 from memaudit.store import Store
 from memaudit.types import Coverage, Int64, Status
 
-_KEY = np.dtype("S16")  # 128 bits of a hash: no two names agree in them by chance
 _BATCH = 65_536
 
 
@@ -29,8 +27,8 @@ class Names:
         self.source = source
         keys = bytearray()
         for name in names:
-            keys += _key(name)
-        self._keys = np.unique(np.frombuffer(bytes(keys), _KEY))
+            keys += text_key(name)
+        self._keys = np.unique(np.frombuffer(bytes(keys), KEY))
         self._met = np.zeros(len(self._keys), bool)
 
     def __len__(self) -> int:
@@ -38,7 +36,7 @@ class Names:
 
     def has(self, image_ids: Iterable[str]) -> NDArray[np.bool_]:
         """Whether each is in the list, (n,); which of the list were met is remembered."""
-        wanted = np.array([_key(name) for name in image_ids], _KEY)
+        wanted = np.array([text_key(name) for name in image_ids], KEY)
         if not len(self._keys):
             return np.zeros(len(wanted), bool)
         place = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
@@ -120,17 +118,6 @@ def _families(store: Store, rows: Int64, groups: Path | None) -> Int64:
     label = np.arange(len(rows))
     if groups is None:
         return label
-    table = pq.read_table(groups, columns=["image_id", "group"])
-    group_of = dict(
-        zip(table["image_id"].to_pylist(), pa.compute.cast(table["group"], "int64").to_pylist(), strict=True)
-    )
-    if not group_of:
-        return label
-    for part, ids in in_batches(store, rows):
-        found = np.array([group_of.get(image_id, -1) for image_id in ids], np.int64)
-        label[part][found >= 0] = len(rows) + found[found >= 0]
+    group = GroupSizes.read(groups).rows(store)[rows]
+    label = np.where(group >= 0, len(rows) + group, label)
     return np.unique(label, return_inverse=True)[1].astype(np.int64)
-
-
-def _key(name: str) -> bytes:
-    return hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=_KEY.itemsize).digest()
