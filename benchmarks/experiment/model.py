@@ -11,6 +11,7 @@ import hashlib
 import math
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -24,10 +25,9 @@ _WORDS, _TOLD = 8192, 256  # hashed words, and width of what a block is told of 
 def words_of(caption: str) -> list[int]:
     """Numbers of its words and of its pairs of neighbouring words, 1 on; of none, 0 alone."""
     words = re.findall(r"\w+", caption.lower())
-    terms = [*words, *(f"{one} {next_}" for one, next_ in zip(words, words[1:], strict=False))]
-    return [1 + int.from_bytes(hashlib.sha256(term.encode()).digest()[:4], "big") % (_WORDS - 1) for term in terms] or [
-        0
-    ]
+    terms = [*words, *(f"{one} {next_}" for one, next_ in pairwise(words))]
+    hashed = (int.from_bytes(hashlib.sha256(term.encode()).digest()[:4], "big") for term in terms)
+    return [1 + number % (_WORDS - 1) for number in hashed] or [0]
 
 
 class _Block(torch.nn.Module):  # type: ignore[misc]  # torch has no types here
@@ -119,7 +119,7 @@ def draw(model: Denoiser, captions: Sequence[str], seeds: Sequence[int]) -> Any:
     cells, told, untold = torch.stack(noise), batch_of(captions), batch_of([""] * len(captions))
     times = torch.linspace(1, 0, DRAWN_IN + 1)
     with torch.inference_mode():
-        for now, next_ in zip(times, times[1:], strict=False):
+        for now, next_ in pairwise(times):
             time = now.repeat(len(cells))
             without = model(cells, time, untold)
             velocity = without + GUIDANCE * (model(cells, time, told) - without)

@@ -87,7 +87,8 @@ def _quarters() -> Iterator[Pictured]:
         half = min(whole.size) // 2
         for number in range(4):
             left, top = (
-                (length - 2 * half) // 2 + half * place for length, place in zip(whole.size, divmod(number, 2), strict=True)
+                (length - 2 * half) // 2 + half * place
+                for length, place in zip(whole.size, divmod(number, 2), strict=True)
             )
             image = whole.resize((SIDE, SIDE), Image.Resampling.LANCZOS, (left, top, left + half, top + half))
             name = f"{path.parent.name}-{path.stem}-{number}"
