@@ -137,8 +137,8 @@ def export(
     """
     options = ExportOptions(to, which, fold or "", shard_samples, in_place_links or "", embeddings, weights is not None)
     options.require_possible()
-    given = _weights(weights)
     chosen = _chosen(source, store, keep, Fold.of(fold) if fold else None)
+    given = _weights(weights, chosen.store)
     lineage = replace(chosen.lineage, weights=given.digest)
     made = run(chosen.store, chosen.fates, options, Path(out), lineage, progress, given.weights)
     return Export(made, to, chosen.reasons)
@@ -149,11 +149,12 @@ class _Weights(NamedTuple):
     digest: str = ""
 
 
-def _weights(given: str | Path | ReweightRun | None) -> _Weights:
+def _weights(given: str | Path | ReweightRun | None, store: Store) -> _Weights:
+    """Of a run only what it wrote of this store; of a table alone whatever it holds."""
     if given is None:
         return _Weights()
-    path = given.folder if isinstance(given, ReweightRun) else Path(given)
-    path = path / WEIGHTS if path.is_dir() else path
+    is_table = not isinstance(given, ReweightRun) and Path(given).is_file()
+    path = Path(folder_of(given)) if is_table else table_of(given, store, WEIGHTS, "reweight", "--weights")
     return _Weights(ImageWeights.read(path), sha256_of(path))
 
 
@@ -174,7 +175,7 @@ def kept(
     [True, True, False]
     """
     chosen = _chosen(source, store, keep, None)
-    return Membership.of(_images(chosen.store, chosen.fates), _weights(weights).weights)
+    return Membership.of(_images(chosen.store, chosen.fates), _weights(weights, chosen.store).weights)
 
 
 def _images(store: Store, fates: Fates) -> Iterator[tuple[str, bool]]:

@@ -149,7 +149,9 @@ def verify(path: AnyStore) -> Verification:
 
         read_filter(folder)
         read_next(folder)
-        return Verification(folder, (), ("labels.csv and next.csv have no digest",))
+        return Verification(
+            folder, (), (), ("labels.csv and next.csv are for people to write into: they have no digest",)
+        )
     if kind == "evidence":
         return Verification(folder, tuple(_faults_of_evidence(folder)))
     report, beside = read_report(_report_at(folder)), _report_at(folder).parent
