@@ -25,6 +25,12 @@ Links = Annotated[
 Embeddings = Annotated[bool, typer.Option("--embeddings", help="In a manifest a column with the embeddings.")]
 
 
+Weights = Annotated[
+    Path | None,
+    typer.Option("--weights", help="Beside each sample its weight: a run of memaudit reweight, or weights.parquet."),
+]
+
+
 def export(
     source: Source,
     to: To,
@@ -36,6 +42,7 @@ def export(
     shard_samples: ShardSamples = 10_000,
     in_place_links: Links = None,
     embeddings: Embeddings = False,
+    weights: Weights = None,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
@@ -56,6 +63,7 @@ def export(
             shard_samples=shard_samples,
             in_place_links=in_place_links,
             embeddings=embeddings,
+            weights=weights,
             progress=progress,
         )
     samples = made.samples
