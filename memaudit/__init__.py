@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         open_canaries,
         plant_canaries,
     )
+    from memaudit.api.carding import Card, write_card
     from memaudit.api.comparing import Compared, compare
     from memaudit.api.deduping import run_dedup
     from memaudit.api.encoders import doctor, fetch_encoder, list_encoders
@@ -59,6 +60,7 @@ _HOMES = {
     "auditing": ("FaceChoices", "run_audit"),
     "calibrating": ("CalibrationRun", "ProposedPairs", "calibrate", "propose_labels"),
     "canaries": (*("Canaries", "CanaryCheck", "check_canaries", "make_canaries", "open_canaries", "plant_canaries"),),
+    "carding": ("Card", "write_card"),
     "comparing": ("Compared", "compare"),
     "deduping": ("run_dedup",),
     "encoders": ("doctor", "fetch_encoder", "list_encoders"),
@@ -93,6 +95,7 @@ __all__ = [
     "CalibrationRun",
     "Canaries",
     "CanaryCheck",
+    "Card",
     "Compared",
     "DedupRun",
     "Description",
@@ -167,6 +170,7 @@ __all__ = [
     "summarise_faces",
     "train_filter",
     "verify",
+    "write_card",
     "write_policy",
 ]
 
