@@ -19,10 +19,9 @@ from memaudit.cards.given import TO_FILL, ExportFacts, Given, facts_of
 from memaudit.cards.model_index import model_index
 from memaudit.cards.rai import with_rai
 from memaudit.errors import EmptyInputError, UsageError
-from memaudit.exporting.checking import contents
+from memaudit.exporting.checking import contents, description
 from memaudit.exporting.plan import PLAN
-from memaudit.exporting.run import CROISSANT, EXPORT
-from memaudit.files import is_store, read_json, write_text
+from memaudit.files import is_store, write_text
 from memaudit.report.run_folder import REPORT
 
 FORMS = ("model-index", "croissant", "cyclonedx", "art53", "ab2013")
@@ -105,7 +104,7 @@ def _given(sources: Sequence[Any], model: str, training_set: str) -> Given:
 
 
 def _export(folder: Path) -> ExportFacts:
-    return ExportFacts(read_json(folder / CROISSANT), contents(folder) | {"file": str(folder / EXPORT)})
+    return ExportFacts(description(folder), contents(folder))
 
 
 def _text(given: Given, to: str) -> str:

@@ -11,6 +11,8 @@ from memaudit.cards.figures import Figure, figures_of
 from memaudit.cards.given import Given
 from memaudit.report.model import AuditResults, Json, JsonValue, Report
 
+_TRAINING_SET = ("references", "store", "store 1", "training faces")  # roles of inputs
+
 
 def model_index(given: Given) -> str:
     """YAML between two lines of dashes, then Markdown."""
@@ -27,7 +29,7 @@ def _results(given: Given) -> Iterator[Json]:
                 "dataset": {
                     "type": f"memaudit-{report.kind}",
                     "name": given.training_set_name,
-                    "revision": next(iter(report.inputs.values()), ""),
+                    "revision": next((report.inputs[name] for name in _TRAINING_SET if name in report.inputs), ""),
                 },
                 "metrics": metrics,
             }

@@ -15,6 +15,7 @@ import memaudit as ma
 from memaudit.cards.escaping import escaped
 from memaudit.cards.figures import figures_of
 from memaudit.cards.given import TO_FILL
+from memaudit.cli.app import run
 from memaudit.errors import EmptyInputError, InputError, UsageError
 
 
@@ -51,11 +52,12 @@ def written(made: Path, to: str, *names: str, **named: str) -> ma.Card:
 def test_hugging_face_reads_the_head_of_a_model_card(made: Path) -> None:
     """A round trip through its metadata: every figure of the reports, with interval and denominator."""
     hub = pytest.importorskip("huggingface_hub")
+    data = pytest.importorskip("huggingface_hub.repocard_data")
     card = written(made, "model-index", "audit", "dedup", training_set="ours")
     head = yaml.safe_load(card.text.split("---\n")[1])
-    name, results = hub.repocard_data.model_index_to_eval_results(head["model-index"])
+    name, results = data.model_index_to_eval_results(head["model-index"])
     assert name == "our-model | 1"
-    assert hub.repocard_data.eval_results_to_model_index(name, results) == head["model-index"]
+    assert data.eval_results_to_model_index(name, results) == head["model-index"]
     loaded = hub.ModelCard(card.text)
     assert len(loaded.data.eval_results) == len(results)
     reports = [ma.open_report(made / run).report for run in ("audit", "dedup")]
@@ -159,13 +161,9 @@ def test_what_is_no_source_is_one_line(
 
 
 def test_the_command_says_what_is_left(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from memaudit.cli import main
-
     out = made / "command.md"
     arguments = ["card", str(made / "store"), str(made / "dedup"), "--to", "ab2013", "--out", str(out), "--json"]
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert not ended.value.code
+    assert run(arguments) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["out"] == str(out)
     assert "which of these" in said["to_fill"]
