@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -110,6 +110,7 @@ def export(
     which: str = "kept",
     fold: str | None = None,
     keep: str | Path | None = None,
+    drop: str | Path | None = None,
     store: AnyStore | None = None,
     shard_samples: int = 10_000,
     in_place_links: str | None = None,
@@ -120,7 +121,8 @@ def export(
     continues, and the files are those of a run that nobody disturbed.
 
     source: a dedup run, or a store, of which everything that can be read is exported, or what the list `keep` names,
-    one image_id a line. to: webdataset, parquet, hf, folder or manifest. which: kept, dropped or all. fold: "2/5", the
+    one image_id a line. drop: a list of what must not be there: no sample of which it names an image is kept, by whom
+    ever else; it may name images that are not in the store. to: webdataset, parquet, hf, folder or manifest. which: kept, dropped or all. fold: "2/5", the
     second of five, by the image that each group keeps. store: where the run's store is, if it was moved.
     shard_samples: in a shard; 0: a shard for each archive or table. in_place_links: hard or symbolic links in a folder,
     instead of copies. embeddings: a column of a manifest.
@@ -134,7 +136,7 @@ def export(
     """
     options = ExportOptions(to, which, fold or "", shard_samples, in_place_links or "", embeddings)
     options.require_possible()
-    chosen = _chosen(source, store, keep, Fold.of(fold) if fold else None)
+    chosen = _chosen(source, store, keep, drop, Fold.of(fold) if fold else None)
     return Export(run(chosen.store, chosen.fates, options, Path(out), chosen.lineage, progress), to, chosen.reasons)
 
 
@@ -147,7 +149,7 @@ def kept(source: Source, *, keep: str | Path | None = None, store: AnyStore | No
     >>> kept.mask(["0001.png", "0003.png", "0009.png"]).tolist()
     [True, True, False]
     """
-    chosen = _chosen(source, store, keep, None)
+    chosen = _by_source(source, store, keep, None)
     return Membership.of(_images(chosen.store, chosen.fates))
 
 
@@ -163,7 +165,17 @@ class _Chosen(NamedTuple):
     reasons: tuple[str, ...] = ()
 
 
-def _chosen(source: Source, store: AnyStore | None, keep: str | Path | None, fold: Fold | None) -> _Chosen:
+def _chosen(
+    source: Source, store: AnyStore | None, keep: str | Path | None, drop: str | Path | None, fold: Fold | None
+) -> _Chosen:
+    chosen = _by_source(source, store, keep, fold)
+    if drop is None:
+        return chosen
+    fates = chosen.fates.without(chosen.store, read_list(Path(drop)))
+    return chosen._replace(fates=fates, lineage=replace(chosen.lineage, drop=sha256_of(Path(drop))))
+
+
+def _by_source(source: Source, store: AnyStore | None, keep: str | Path | None, fold: Fold | None) -> _Chosen:
     folder = folder_of(source)
     if isinstance(source, DedupRun) or not is_store(folder):
         if keep is not None:

@@ -26,10 +26,20 @@ _COLUMNS = ("image_id", "decision", "witness_id")
 
 class Fates(NamedTuple):
     """What becomes of each row of a store, (rows,) of KEEP, DROP and UNREADABLE; and, where folds are asked for, the
-    fold that it belongs to, from 0: that of the image which its group keeps. Memory: 3 bytes a row."""
+    fold that it belongs to, from 0: that of the image which its group keeps. excluded (rows,): those that a list of
+    what must not be there names: no sample that has one is kept. Memory: 4 bytes a row."""
 
     code: NDArray[np.uint8]
     fold: NDArray[np.int32] | None = None
+    excluded: NDArray[np.bool_] | None = None
+
+    def without(self, store: Store, dropped: Membership | None) -> Fates:
+        """The same, and what `dropped` names is dropped, whoever keeps it. Of other images it may name any."""
+        if dropped is None:
+            return self
+        named = np.concatenate([dropped.mask(part.image_id, unknown="drop") for part in store.iter_columns()])
+        code = np.where(named & (self.code == KEEP), np.uint8(DROP), self.code)
+        return self._replace(code=code, excluded=named)
 
 
 def by_dedup(store: Store, decisions: Path, fold: Fold | None) -> Fates:
