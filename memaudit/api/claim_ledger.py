@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
+import msgspec
+
 from memaudit.claims.answer import HOWS
 from memaudit.claims.intake import Term, delete_all, known, numbers_of
 from memaudit.claims.ledger import HEAD, LEDGER, Claim, Ledger
 from memaudit.claims.ledger import today as this_day
-from memaudit.claims.vault import ANSWER, CLAIM, LETTER, all_kept, faults_of, numbers_kept, place_of, read_answer
+from memaudit.claims.vault import LETTER, answer_of, faults_of, kept_of, numbers_kept, place_of
 from memaudit.errors import InputError, UsageError
-from memaudit.files import read_json, real, reason_of, text_lines, write_text
+from memaudit.files import reason_of, text_lines, write_text
 from memaudit.folders import sole_writer_of
 
 
@@ -49,12 +51,12 @@ def list_claims(ledger: str | Path, *, today: str | None = None) -> list[ClaimSt
     [('overdue', '2026-01-15')]
     """
     day = Term.of(today, 1, date.max).received if today else this_day()
-    names = {kept.claim: kept.claimant for kept in all_kept(real(ledger))}
-    states = [_state(claim, names, day) for claim in known(Path(ledger)).claims.values()]
+    read = known(Path(ledger))
+    states = [_state(read.folder, claim, day) for claim in read.claims.values()]
     return sorted(states, key=lambda each: (each.state not in ("open", "overdue"), each.due, each.number))
 
 
-def _state(claim: Claim, names: Mapping[int, str], today: date) -> ClaimState:
+def _state(folder: Path, claim: Claim, today: date) -> ClaimState:
     state = "overdue" if claim.is_overdue(today) else "open" if claim.is_open else "answered"
     return ClaimState(
         number=claim.number,
@@ -62,7 +64,7 @@ def _state(claim: Claim, names: Mapping[int, str], today: date) -> ClaimState:
         received=claim.received.received,
         due=claim.received.due,
         pictures=claim.received.pictures,
-        claimant="" if claim.deleted else names.get(claim.number, ""),
+        claimant="" if claim.deleted else kept_of(folder, claim).claimant,
         counts=claim.answered.counts if claim.answered else {},
     )
 
@@ -84,13 +86,13 @@ def show_claims(
 
 
 def _shown(ledger: Ledger, number: int) -> dict[str, object]:
-    place = place_of(ledger.folder, number)
-    there = {name: path for name in (CLAIM, ANSWER) if (path := place / name).exists()}
+    claim, letter = ledger.claims[number], place_of(ledger.folder, number) / LETTER
+    answer = None if claim.deleted else answer_of(ledger.folder, claim)
     return {
         "claim": number,
-        "kept": read_json(there[CLAIM]) if CLAIM in there else None,
-        "answer": read_json(there[ANSWER]) if ANSWER in there else None,
-        "letter": str(place / LETTER) if (place / LETTER).exists() else None,
+        "kept": None if claim.deleted else msgspec.to_builtins(kept_of(ledger.folder, claim)),
+        "answer": msgspec.to_builtins(answer),
+        "letter": str(letter) if letter.exists() else None,
         "lines": ledger.lines_of(number),
     }
 
@@ -102,7 +104,7 @@ def _named(ledger: Ledger, claims: Sequence[int], claimant: str | None) -> list[
     if not numbers:
         raise UsageError(f"there is no claim of {claimant!r}: it must be the name that memaudit claims list has")
     for number in numbers:
-        if number not in ledger.claims and not place_of(ledger.folder, number).exists():
+        if number not in ledger.claims:
             raise UsageError(f"there is no claim {number}: memaudit claims list names them")
     return numbers
 
@@ -209,9 +211,7 @@ def exclude_claimed(ledger: str | Path, out: str | Path, *, hows: str | Sequence
     with sole_writer_of(path):
         before = set(_ids_in(path))
         found = {name for claim in read.claims.values() for name in _claimed(read.folder, claim, wanted)}
-        if bad := [name for name in found if "
-" in name or "
-" in name]:
+        if bad := [name for name in found if "\n" in name or "\r" in name]:
             raise InputError(f"image_id {bad[0][:80]!r} has a line break in it: a list of lines cannot name it")
         write_text(path, "".join(f"{name}\n" for name in sorted(before | found)))
         return Excluded(path, len(before | found), len(found - before))
@@ -235,9 +235,8 @@ def _ids_in(path: Path) -> Iterator[str]:
 
 
 def _claimed(folder: Path, claim: Claim, hows: Sequence[str]) -> Iterator[str]:
-    if claim.answered is None or claim.deleted is not None:
-        return
-    for picture in read_answer(folder, claim.number).pictures:
+    answer = None if claim.deleted else answer_of(folder, claim)
+    for picture in answer.pictures if answer else []:
         for image in picture.found:
             if image.how in hows:
                 yield from (image.image_id, *(member.image_id for member in image.family))

@@ -13,7 +13,7 @@ import msgspec
 from memaudit import __version__
 from memaudit.api.calibrated_options import by_calibration
 from memaudit.api.encoding import Encoding
-from memaudit.api.looking_up import Stopwatch, searched
+from memaudit.api.looking_up import searched
 from memaudit.api.notebook import card, plural
 from memaudit.api.places import AnyStore, searcher_at, sources_of
 from memaudit.api.runs import AuditRun, DedupRun
@@ -27,12 +27,12 @@ from memaudit.claims.intake import Claimant, Term, asked_of, give, taken_in
 from memaudit.claims.ledger import today
 from memaudit.claims.letter import summary
 from memaudit.claims.vault import LETTER, Asked, place_of
-from memaudit.errors import EmptyInputError, InputError, UsageError
+from memaudit.errors import EmptyInputError, InputError
 from memaudit.files import digest_of, real
 from memaudit.images.sources import iter_images
 from memaudit.images.views import views_of
 from memaudit.index import Index, Searcher
-from memaudit.lookup.evidence import IndexSearched, OnPixels, doubts_of_set
+from memaudit.lookup.evidence import IndexSearched, OnPixels, Stopwatch, doubts_of_set
 from memaudit.lookup.fates import with_fates
 from memaudit.lookup.results import LookupResult
 from memaudit.lookup.run import LookupOptions

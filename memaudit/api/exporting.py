@@ -121,11 +121,11 @@ def export(
     continues, and the files are those of a run that nobody disturbed.
 
     source: a dedup run, or a store, of which everything that can be read is exported, or what the list `keep` names,
-    one image_id a line. drop: a list of what must not be there: no sample of which it names an image is kept, by whom
-    ever else; it may name images that are not in the store. to: webdataset, parquet, hf, folder or manifest. which: kept, dropped or all. fold: "2/5", the
-    second of five, by the image that each group keeps. store: where the run's store is, if it was moved.
-    shard_samples: in a shard; 0: a shard for each archive or table. in_place_links: hard or symbolic links in a folder,
-    instead of copies. embeddings: a column of a manifest.
+    one image_id a line. drop: such a list of what must not be there: no sample of which it names an image is kept; it
+    may name images that the store has not. to: webdataset, parquet, hf, folder or manifest. which: kept, dropped or
+    all. fold: "2/5", the second of five, by the image that each group keeps. store: where the run's store is, if it was
+    moved. shard_samples: in a shard; 0: a shard for each archive or table. in_place_links: hard or symbolic links in a
+    folder, instead of copies. embeddings: a column of a manifest.
 
     Raises UsageError for impossible options and for an `out` that was begun otherwise, InputError for sources that are
     gone or were changed since they were embedded, InconclusiveError for a run of another state of the store.

@@ -139,8 +139,8 @@ def _line(kept: Kept) -> Received:
         received=kept.received,
         due=kept.due,
         pictures=len(kept.pictures),
-        claimant=kept.who,
-        asked=kept.asked,
+        claimant_digest=kept.who,
+        asked_digest=kept.asked,
     )
 
 
@@ -154,7 +154,7 @@ def give(folder: Path, taken: Taken, answer: ClaimAnswer) -> str:
             claim=kept.claim,
             at=now(),
             counts=answer.counts,
-            answer=answer_digest(kept, answer),
+            answer_digest=answer_digest(kept, answer),
             store=answer.store,
             memaudit=__version__,
         )
@@ -167,16 +167,14 @@ def give(folder: Path, taken: Taken, answer: ClaimAnswer) -> str:
 def delete_all(folder: Path, numbers: Iterable[int]) -> list[int]:
     """Delete what is kept of these claims, and say so in the ledger; returns those that were not deleted before.
 
-    Raises UsageError for a number that no claim has.
+    numbers: of claims that the ledger has.
     """
     folder, gone = real(folder), list[int]()
     with writing(folder) as ledger:
         claims = ledger.claims
         for number in numbers:
-            if number not in claims and not place_of(folder, number).exists():
-                raise UsageError(f"there is no claim {number} in {folder}: memaudit claims list names them")
             delete(folder, number)
-            if number in claims and claims[number].deleted is None:
+            if claims[number].deleted is None:
                 ledger = add(ledger, Deleted(claim=number, at=now()))
                 gone.append(number)
         open_vault(folder)

@@ -34,28 +34,28 @@ _Day = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\d$")]
 class Received(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="event", tag="received"
 ):
-    """A claim came in. received, due: days; pictures: how many; claimant, asked: salted digests of who asked, and of
-    the names and digests of the pictures."""
+    """A claim came in. received, due: days; pictures: how many; claimant_digest, asked_digest: salted ones of who
+    asked, and of the names and digests of the pictures."""
 
     claim: _Number
     at: str
     received: _Day
     due: _Day
     pictures: _Count
-    claimant: _Digest
-    asked: _Digest
+    claimant_digest: _Digest
+    asked_digest: _Digest
 
 
 class Answered(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="event", tag="answered"
 ):
-    """It was answered. counts: pictures by what was found; answer: salted digest of the answer; store: digest of the
-    training set that was searched."""
+    """It was answered. counts: pictures by what was found; answer_digest: salted digest of the answer; store: digest
+    of the training set that was searched."""
 
     claim: _Number
     at: str
     counts: dict[str, _Count]
-    answer: _Digest
+    answer_digest: _Digest
     store: str
     memaudit: str
 
@@ -172,9 +172,10 @@ def _require_reaching(path: Path, chain: Chain, known: _Known) -> None:
 
 def _entry(path: Path, number: int, value: Mapping[str, Any]) -> Entry:
     try:
-        return msgspec.convert(value, Entry)
+        entry: Entry = msgspec.convert(value, Entry)
     except msgspec.ValidationError as error:
         raise InputError(f"ledger {path}, line {number:,}, is none of this version: {str(error)[:200]}") from None
+    return entry
 
 
 @contextmanager

@@ -87,10 +87,15 @@ def summary(answer: ClaimAnswer) -> str:
     found = [f"{counts[name]:,} as {WORDS[name]}" for name in (EXACT, ALTERED)]
     found.append(f"{counts[PART]:,} in part")
     some = sum(counts[name] for name in (EXACT, ALTERED, PART))
-    anew = f" {counts[REDRAWN]:,} more are there drawn anew." if counts[REDRAWN] else ""
+    anew = f" {counts[REDRAWN]:,} more {_are(counts[REDRAWN])} there drawn anew." if counts[REDRAWN] else ""
     open_ = f", {counts[NOT_DECIDED]:,} could not be decided" if counts[NOT_DECIDED] else ""
-    said = f"Of {total:,} pictures, {some:,} are in the training set ({', '.join(found)})"
-    return f"{said}; {counts[NOT_FOUND]:,} were not found{open_}.{anew}"
+    pictures = f"Of {total:,} pictures, {some:,}" if total > 1 else f"Of one picture, {some}"
+    missing = f"{counts[NOT_FOUND]:,} {'was' if counts[NOT_FOUND] == 1 else 'were'} not found"
+    return f"{pictures} {_are(some)} in the training set ({', '.join(found)}); {missing}{open_}.{anew}"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _day(day: str) -> str:

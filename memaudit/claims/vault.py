@@ -101,8 +101,7 @@ def all_kept(folder: Path) -> Iterable[Kept]:
 
 
 def numbers_kept(folder: Path) -> list[int]:
-    places = sorted((folder / VAULT).glob("[0-9]*")) if (folder / VAULT).is_dir() else []
-    return [int(place.name) for place in places if place.name.isdecimal()]
+    return [kept.claim for kept in all_kept(folder)]
 
 
 def write_answer(folder: Path, answer: ClaimAnswer) -> None:
@@ -141,6 +140,29 @@ def delete(folder: Path, number: int) -> None:
         raise InputError(f"{going} cannot be deleted: {error.strerror or error}: delete it by hand") from None
 
 
+def kept_of(folder: Path, claim: Claim) -> Kept:
+    """What is kept of a claim that is not deleted. Raises InputError where that is not what the ledger says."""
+    place = place_of(folder, claim.number) / CLAIM
+    if not place.exists():
+        raise InputError(f"claim {claim.number}: {place} is gone, and no line says so: restore it, or delete the claim")
+    kept = read_kept(folder, claim.number)
+    if (kept.who, kept.asked) != (claim.received.claimant_digest, claim.received.asked_digest):
+        raise InputError(f"claim {claim.number}: {place} is not what was received; restore it")
+    return kept
+
+
+def answer_of(folder: Path, claim: Claim) -> ClaimAnswer | None:
+    """The answer to a claim that is not deleted; None before it has one. Raises as `kept_of`."""
+    kept = kept_of(folder, claim)
+    if claim.answered is None:
+        return None
+    answer = read_answer(folder, claim.number)
+    if answer_digest(kept, answer) != claim.answered.answer_digest:
+        place = place_of(folder, claim.number) / ANSWER
+        raise InputError(f"claim {claim.number}: {place} is not what was answered; restore it")
+    return answer
+
+
 def faults_of(folder: Path, claim: Claim) -> Iterable[str]:
     """Where what is kept of a claim does not fit what the ledger says of it."""
     place = place_of(folder, claim.number)
@@ -148,14 +170,7 @@ def faults_of(folder: Path, claim: Claim) -> Iterable[str]:
         if place.exists():
             yield f"claim {claim.number} is deleted by the ledger, and {place} is there: delete it"
         return
-    if not (place / CLAIM).exists():
-        yield f"claim {claim.number}: {place / CLAIM} is gone, and no line says so: restore it, or delete the claim"
-        return
     try:
-        kept = read_kept(folder, claim.number)
-        if (kept.who, kept.asked) != (claim.received.claimant, claim.received.asked):
-            yield f"claim {claim.number}: {place / CLAIM} is not what was received; restore it"
-        if claim.answered and answer_digest(kept, read_answer(folder, claim.number)) != claim.answered.answer:
-            yield f"claim {claim.number}: {place / ANSWER} is not what was answered; restore it"
+        answer_of(folder, claim)
     except InputError as error:
-        yield f"claim {claim.number}: {error}"
+        yield str(error)

@@ -135,13 +135,15 @@ def answer(
 
 
 def _answered(run: ClaimRun) -> Iterator[str]:
+    from memaudit.api.notebook import plural
+
     said = run.answer
     yield f"claim {run.number}{' was answered before, and that stands' if run.repeated else ''}: {run.summary}"
     yield from (f"not searched: {doubt}" for doubt in said.doubts)
     if said.dedup:
         yield f"Of {said.dropped:,} of those that were found the dedup run kept nothing."
     if said.audits:
-        yield f"{said.given_back:,} were given back, in {len(said.audits):,} audits."
+        yield f"Given back, in {plural(len(said.audits), 'audit')}: {said.given_back:,}."
     yield from said.not_read
     yield f"Letter: {run.letter} ({said.seconds:.1f} s); the ledger's line: {run.line}"
 
@@ -163,9 +165,10 @@ def list_(
 
 def _listed(claim: ClaimState) -> str:
     from memaudit.api.gating import plain
+    from memaudit.api.notebook import plural
 
-    who = plain(claim.claimant) or "nobody named"
-    return f"{claim.number}  {claim.state:<8}  due {claim.due}  {claim.pictures:,} pictures of {who}"
+    who = plain(claim.claimant) or "somebody whose data are deleted"
+    return f"{claim.number}  {claim.state:<8}  due {claim.due}  {plural(claim.pictures, 'picture')} of {who}"
 
 
 @app.command("show")
@@ -223,16 +226,16 @@ def verify(
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
-    """Check the ledger's chain, and what is kept against it. Exit code 1: something is not as it was written."""
+    """Check the ledger's chain, and what is kept against it. Exit code 3: something is not as it was written."""
     from memaudit.api.claim_ledger import verify_claims
+    from memaudit.api.notebook import plural
 
     found = verify_claims(ledger, line=line)
     cut = f"; {found.unfinished:,} bytes of a line that was not finished follow it" if found.unfinished else ""
-    said = (
-        f"{found.lines:,} lines about {found.claims:,} claims are as they were written{cut}; the last is {found.head}"
-    )
+    counts = f"{plural(found.lines, 'line')} about {plural(found.claims, 'claim')}"
+    said = f"the ledger is as it was written: {counts}{cut}; the digest of the last is {found.head}"
     Console(as_json, quiet).result(found.as_dict(), "\n".join(found.faults) or said)
-    raise typer.Exit(1 if found.faults else 0)
+    raise typer.Exit(3 if found.faults else 0)
 
 
 @app.command("exclude")
