@@ -192,7 +192,10 @@ def writing(folder: Path) -> Iterator[Ledger]:
                 raise
         time.sleep(_STEP)
     try:
-        yield read_ledger(folder)
+        ledger = read_ledger(folder)
+        if ledger.chain.lines and _known(folder / HEAD).lines < len(ledger.chain.lines):
+            _write_head(folder, ledger.chain)  # whoever wrote the last line was killed
+        yield ledger
     finally:
         lock.__exit__(None, None, None)
 
