@@ -78,8 +78,8 @@ def show_claims(
     Raises UsageError where neither is given, and for a number that no claim has.
 
     >>> _ = ma.receive_claim("generations/copy.png", "claims", claimant="R. Holder")
-    >>> ma.show_claims("claims", claimant="R. Holder")[0]["kept"]["pictures"][0]["name"]
-    'generations/copy.png'
+    >>> ma.show_claims("claims", claimant="R. Holder")[0]["kept"]["claimant"]
+    'R. Holder'
     """
     read = known(Path(ledger))
     return [_shown(read, number) for number in _named(read, claims, claimant)]

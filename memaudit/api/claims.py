@@ -56,7 +56,7 @@ class ClaimRun:
     >>> store = ma.embed("training", out="store", encoder="thumbnail")
     >>> claim = ma.answer_claim("generations", store, "claims", claimant="R. Holder")
     >>> claim.counts["altered"], claim.counts["not found"]
-    (1, 2)
+    (1, 4)
     """
 
     number: int
