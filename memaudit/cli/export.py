@@ -28,6 +28,12 @@ Links = Annotated[
 Embeddings = Annotated[bool, typer.Option("--embeddings", help="In a manifest a column with the embeddings.")]
 
 
+Weights = Annotated[
+    Path | None,
+    typer.Option("--weights", help="Beside each sample its weight: a run of memaudit reweight, or weights.parquet."),
+]
+
+
 def export(
     source: Source,
     to: To,
@@ -40,6 +46,7 @@ def export(
     shard_samples: ShardSamples = 10_000,
     in_place_links: Links = None,
     embeddings: Embeddings = False,
+    weights: Weights = None,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
@@ -61,6 +68,7 @@ def export(
             shard_samples=shard_samples,
             in_place_links=in_place_links,
             embeddings=embeddings,
+            weights=weights,
             progress=progress,
         )
     samples = made.samples

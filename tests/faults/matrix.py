@@ -57,6 +57,7 @@ INPUTS = {
     "report": ("audit/report.json", "report"),
     "baseline": ("baseline/report.json", "report"),
     "dedup-report": ("dedup/report.json", "report"),
+    "weights-report": ("weights/report.json", "report"),
 }
 COMMANDS = (
     "embed {training} --out {out} --encoder thumbnail",
@@ -74,6 +75,7 @@ COMMANDS = (
     "export {dedup} --to webdataset --shard-samples 4 --out {out}",
     "export {store} --keep {keep} --drop {excluded} --to folder --out {out}",
     "export {store} --to manifest --embeddings --out {out}",
+    "export {store} --keep {kept} --weights {weights} --to parquet --out {out}",
     "reweight {store} --kept {kept} --dedup {dedup} --out {out}",
     "prompts {store} --out {out}/prompts.csv --n 3 --dedup {dedup}",
     "prompts {store} --out {out}/prompts.csv --n 4 --held-out {held-store}",
@@ -89,6 +91,7 @@ COMMANDS = (
     "claims exclude --ledger {claims} --out {out}/excluded.txt",
     "gate {report} --policy {policy} --baseline {baseline} --accepted {accepted}",
     "gate {dedup-report} --policy {policy}",
+    "gate {weights-report} --policy {policy}",
     "gate {report} --policy {policy} --ledger {ledger}",
     "gate {report} --policy {policy} --ledger {out}/ledger.jsonl",
     "gate {report} --reviews {reviews}",
@@ -115,6 +118,7 @@ COMMANDS = (
     "verify {export}",
     "verify {report}",
     "verify {dedup-report}",
+    "verify {filter}",
     "faces {training} --out {out}",
     "filter train {store} --labels {filter-labels} --out {out}/one --sample 4",
     "filter review {filter} --out {out}/label.html",
