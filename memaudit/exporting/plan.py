@@ -22,13 +22,8 @@ _BY_WHOM = ("memaudit",)  # of what may differ when an export is continued
 @dataclass(frozen=True)
 class Lineage:
     """Where an export comes from, as digests: of the store, of its images (their names and files), of the report of the
-<<<<<<< HEAD
-    dedup run and of the list that decided, "" for none; drop: of the list of what must not be there, "" for none.
-    created: when that report was written. memaudit: its version.
-=======
-    dedup run and of the list that decided, and of the table of weights, "" for none. created: when that report was
-    written. memaudit: its version.
->>>>>>> main
+    dedup run, of the list that decided, of the table of weights and of the list of what must not be there (drop), ""
+    for none. created: when that report was written. memaudit: its version.
     """
 
     store: str
@@ -37,16 +32,14 @@ class Lineage:
     keep: str
     created: str
     memaudit: str
-<<<<<<< HEAD
-    drop: str = ""
-=======
     weights: str = ""
+    drop: str = ""
 
     def as_dict(self) -> dict[str, str]:
-        """Those of the digests that belong into a plan; weights only where there are some, as before there were any."""
-        weights = {"weights": self.weights} if self.weights else {}
-        return {"store": self.store, "images": self.images, "dedup": self.dedup, "keep": self.keep, **weights}
->>>>>>> main
+        """Those of the digests that belong into a plan; the last two only where there are some, as before there were
+        any."""
+        digests = {name: getattr(self, name) for name in ("store", "images", "dedup", "keep")}
+        return digests | {name: found for name in ("weights", "drop") if (found := getattr(self, name))}
 
 
 def file_names(to: str, layout: Layout) -> list[str]:
@@ -74,14 +67,7 @@ def plan_of(chosen: ExportOptions, layout: Layout, lineage: Lineage) -> dict[str
         "schema": SCHEMA,
         **chosen.as_dict(),
         "memaudit": lineage.memaudit,
-<<<<<<< HEAD
-        "lineage": {
-            **{name: getattr(lineage, name) for name in ("store", "images", "dedup", "keep")},
-            **({"drop": lineage.drop} if lineage.drop else {}),
-        },
-=======
         "lineage": lineage.as_dict(),
->>>>>>> main
         "samples": layout.samples.as_dict() | {"mixed": layout.mixed},
         "images": layout.images.as_dict(),
         "shards": [{"name": name, "file": file, **counts.as_dict()} for name, file, counts in shards],
@@ -113,12 +99,8 @@ def _difference(name: str, begun: dict[str, Any], plan: dict[str, Any]) -> str:
         if begun.get(option) != plan.get(option):
             return f"with {_OPTIONS[option]} {_said(begun.get(option))}, not {_said(plan.get(option))}"
     if begun.get("lineage") != plan["lineage"]:
-<<<<<<< HEAD
-        of = next(key for key in _SOURCES if begun.get("lineage", {}).get(key) != plan["lineage"].get(key))
-=======
         was = begun.get("lineage", {})
         of = next(key for key in _SOURCES if was.get(key) != plan["lineage"].get(key))
->>>>>>> main
         return f"from another state of the {_SOURCES[of]}"
     return f"with other {name}"
 
@@ -136,11 +118,8 @@ _SOURCES = {
     "images": "images",
     "dedup": "dedup run, or another one",
     "keep": "list",
-<<<<<<< HEAD
     "drop": "list of --drop",
-=======
     "weights": "weights",
->>>>>>> main
 }
 
 
