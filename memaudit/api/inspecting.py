@@ -79,7 +79,7 @@ class Verification:
 
 
 def describe(path: AnyStore) -> Description:
-    """Say what a store, an index, an export, the evidence of a look-up or a report.json holds.
+    """Say what a store, an index, an export, a filter, the evidence of a look-up or a report.json holds.
 
     Raises InputError for something else.
 
@@ -101,6 +101,8 @@ def describe(path: AnyStore) -> Description:
         from memaudit.exporting.checking import contents
 
         return Description({"kind": "export", **contents(folder)})
+    if kind == "filter":
+        return Description(_of_filter(folder))
     if kind == "evidence":
         return Description({"kind": "evidence of a look-up", **read_json(folder, most=MOST_BYTES)})
     report = read_report(_report_at(folder))
@@ -118,8 +120,8 @@ def describe(path: AnyStore) -> Description:
 
 
 def verify(path: AnyStore) -> Verification:
-    """Re-compute every digest of a store, an index, an export, the evidence of a look-up, or a report, the files beside
-    it and the stores that it names.
+    """Re-compute every digest of a store, an index, an export, a filter, the evidence of a look-up, or a report, the
+    files beside it and the stores that it names.
 
     path: the folder of a run stands for its report. Raises InputError for something else, and for a report that is not
     sound; InconclusiveError for a manifest that was changed.
@@ -142,12 +144,42 @@ def verify(path: AnyStore) -> Verification:
         from memaudit.exporting.checking import faults_of as faults_of_export
 
         return Verification(folder, tuple(faults_of_export(folder)))
+    if kind == "filter":
+        from memaudit.filters.filter_file import read_filter, read_next
+
+        read_filter(folder)
+        read_next(folder)
+        return Verification(
+            folder, (), (), ("labels.csv and next.csv are for people to write into: they have no digest",)
+        )
     if kind == "evidence":
         return Verification(folder, tuple(_faults_of_evidence(folder)))
     report, beside = read_report(_report_at(folder)), _report_at(folder).parent
     of_stores = _stores_of(report, beside)
     faults = (*faults_beside(report, beside), *of_stores.faults)
     return Verification(folder, faults, (*unchecked_beside(report, beside), *of_stores.unchecked))
+
+
+def _of_filter(folder: Path) -> dict[str, object]:
+    from memaudit.filters.filter_file import read_filter, read_next
+
+    found = read_filter(folder)
+    at = found.at_cut
+    return {
+        "kind": "filter",
+        "class": found.name,
+        "encoders": [encoder.identity for encoder in found.encoders],
+        "prompt": found.text or "none",
+        "rounds": found.rounds,
+        "labels": {"of the class": found.trained.positive, "not": found.trained.negative},
+        "to label": len(read_next(folder)),
+        "recall asked": found.recall,
+        "cut": found.cut_probability,
+        "recall at the cut": None if at is None else {"estimate": at.recall.value, "lower bound": at.recall.lower},
+        "precision at the cut": None if at is None else at.precision.value,
+        "looks at a sample": found.looks,
+        "digest": found.digest,
+    }
 
 
 def _stores_of(report: Report, beside: Path) -> Verification:
@@ -185,12 +217,14 @@ def _kind(path: Path) -> str:
         return "index"
     if (path / "report.json").is_file():
         return "report"
+    if (path / "filter.json").is_file():
+        return "filter"
     if (path / "plan.json").is_file() and ((path / "export.json").is_file() or (path / "files").is_dir()):
         return "export"
     if path.is_file():
         of_lookup = str(read_json(path, most=MOST_BYTES).get("schema")).startswith("memaudit-lookup/")
         return "evidence" if of_lookup else "report"
-    raise InputError(f"{path} is no store, index or export, no report.json, and no folder of a run")
+    raise InputError(f"{path} is no store, index, export or filter, no report.json, and no folder of a run")
 
 
 def shown(value: object) -> str:
