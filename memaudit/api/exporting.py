@@ -111,6 +111,7 @@ def export(
     which: str = "kept",
     fold: str | None = None,
     keep: str | Path | None = None,
+    drop: str | Path | None = None,
     store: AnyStore | None = None,
     shard_samples: int = 10_000,
     in_place_links: str | None = None,
@@ -122,11 +123,13 @@ def export(
     continues, and the files are those of a run that nobody disturbed.
 
     source: a dedup run, or a store, of which everything that can be read is exported, or what the list `keep` names,
-    one image_id a line. to: webdataset, parquet, hf, folder or manifest. which: kept, dropped or all. fold: "2/5", the
-    second of five, by the image that each group keeps. store: where the run's store is, if it was moved.
-    shard_samples: in a shard; 0: a shard for each archive or table. in_place_links: hard or symbolic links in a folder,
-    instead of copies. embeddings: a column of a manifest. weights: a run of `run_reweight`, or its weights.parquet:
-    each sample has its weight beside it, as a file `weight.json` of a tar, a column `weight` of a table.
+    one image_id a line. drop: such a list of what must not be there: no sample of which it names an image is kept; it
+    may name images that the store has not. to: webdataset, parquet, hf, folder or manifest. which: kept, dropped or
+    all. fold: "2/5", the second of five, by the image that each group keeps. store: where the run's store is, if it was
+    moved. shard_samples: in a shard; 0: a shard for each archive or table. in_place_links: hard or symbolic links in a
+    folder, instead of copies. embeddings: a column of a manifest. weights: a run of `run_reweight`, or its
+    weights.parquet: each sample has its weight beside it, as a file `weight.json` of a tar, a column `weight` of a
+    table.
 
     Raises UsageError for impossible options and for an `out` that was begun otherwise, InputError for sources that are
     gone or were changed since they were embedded, InconclusiveError for a run of another state of the store.
@@ -137,7 +140,7 @@ def export(
     """
     options = ExportOptions(to, which, fold or "", shard_samples, in_place_links or "", embeddings, weights is not None)
     options.require_possible()
-    chosen = _chosen(source, store, keep, Fold.of(fold) if fold else None)
+    chosen = _chosen(source, store, keep, drop, Fold.of(fold) if fold else None)
     given = _weights(weights, chosen.store)
     lineage = replace(chosen.lineage, weights=given.digest)
     made = run(chosen.store, chosen.fates, options, Path(out), lineage, progress, given.weights)
@@ -174,7 +177,7 @@ def kept(
     >>> kept.mask(["0001.png", "0003.png", "0009.png"]).tolist()
     [True, True, False]
     """
-    chosen = _chosen(source, store, keep, None)
+    chosen = _by_source(source, store, keep, None)
     return Membership.of(_images(chosen.store, chosen.fates), _weights(weights, chosen.store).weights)
 
 
@@ -190,7 +193,17 @@ class _Chosen(NamedTuple):
     reasons: tuple[str, ...] = ()
 
 
-def _chosen(source: Source, store: AnyStore | None, keep: str | Path | None, fold: Fold | None) -> _Chosen:
+def _chosen(
+    source: Source, store: AnyStore | None, keep: str | Path | None, drop: str | Path | None, fold: Fold | None
+) -> _Chosen:
+    chosen = _by_source(source, store, keep, fold)
+    if drop is None:
+        return chosen
+    fates = chosen.fates.without(chosen.store, read_list(Path(drop)))
+    return chosen._replace(fates=fates, lineage=replace(chosen.lineage, drop=sha256_of(Path(drop))))
+
+
+def _by_source(source: Source, store: AnyStore | None, keep: str | Path | None, fold: Fold | None) -> _Chosen:
     folder = folder_of(source)
     if isinstance(source, DedupRun) or not is_store(folder):
         if keep is not None:

@@ -14,6 +14,8 @@ from memaudit.cli import (
     audit,
     calibrate,
     canary,
+    card,
+    claims,
     compare,
     dedup,
     embed,
@@ -64,6 +66,7 @@ app.command("extract")(extract.extract)
 app.command("faces")(faces.faces)
 app.command("lookup")(lookup.lookup)
 app.command("gate")(gate.gate)
+app.command("card")(card.card)
 app.command("compare")(compare.compare)
 app.command("history")(history.history)
 app.command("review")(review.review)
@@ -72,6 +75,7 @@ app.command("verify")(inspect.verify)
 app.command("doctor")(inspect.doctor)
 app.add_typer(calibrate.app, name="calibrate")
 app.add_typer(canary.app, name="canary")
+app.add_typer(claims.app, name="claims")
 app.add_typer(encoders.app, name="encoders")
 app.add_typer(filters.app, name="filter")
 app.add_typer(plan.app, name="plan")

@@ -22,8 +22,8 @@ _BY_WHOM = ("memaudit",)  # of what may differ when an export is continued
 @dataclass(frozen=True)
 class Lineage:
     """Where an export comes from, as digests: of the store, of its images (their names and files), of the report of the
-    dedup run and of the list that decided, and of the table of weights, "" for none. created: when that report was
-    written. memaudit: its version.
+    dedup run, of the list that decided, of the table of weights and of the list of what must not be there (drop), ""
+    for none. created: when that report was written. memaudit: its version.
     """
 
     store: str
@@ -33,11 +33,13 @@ class Lineage:
     created: str
     memaudit: str
     weights: str = ""
+    drop: str = ""
 
     def as_dict(self) -> dict[str, str]:
-        """Those of the digests that belong into a plan; weights only where there are some, as before there were any."""
-        weights = {"weights": self.weights} if self.weights else {}
-        return {"store": self.store, "images": self.images, "dedup": self.dedup, "keep": self.keep, **weights}
+        """Those of the digests that belong into a plan; the last two only where there are some, as before there were
+        any."""
+        digests = {name: getattr(self, name) for name in ("store", "images", "dedup", "keep")}
+        return digests | {name: found for name in ("weights", "drop") if (found := getattr(self, name))}
 
 
 def file_names(to: str, layout: Layout) -> list[str]:
@@ -116,6 +118,7 @@ _SOURCES = {
     "images": "images",
     "dedup": "dedup run, or another one",
     "keep": "list",
+    "drop": "list of --drop",
     "weights": "weights",
 }
 
