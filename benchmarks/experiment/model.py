@@ -131,6 +131,18 @@ def draw(model: Denoiser, captions: Sequence[str], seeds: Sequence[int]) -> Any:
     return cells.clamp(-1, 1)
 
 
+def moved(model: Denoiser, captions: Sequence[str], seeds: Sequence[int]) -> Any:
+    """How far the first prediction moves by the caption (n,): Wen et al., ICLR 2024, as a mean over four noises."""
+    total: Any = 0.0
+    with torch.inference_mode():
+        for number in range(4):
+            noise = [torch.randn(3, SIDE, SIDE, generator=torch.Generator().manual_seed(s + number)) for s in seeds]
+            cells, time = torch.stack(noise), torch.ones(len(seeds))
+            told, untold = (model(cells, time, batch_of(of)) for of in (captions, [""] * len(captions)))
+            total += (told - untold).flatten(1).norm(dim=1) / 4
+    return total
+
+
 def _waves(time: Any) -> Any:
     rates = torch.exp(torch.linspace(0, math.log(1000), _TOLD // 2))
     angles = time[:, None] * rates

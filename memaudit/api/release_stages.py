@@ -16,12 +16,14 @@ from memaudit.api.page_choices import PageChoices
 from memaudit.api.prompting import make_prompts
 from memaudit.api.runs import AuditRun, DedupRun, Run, open_report
 from memaudit.api.stores import embed
+from memaudit.audit.prompts import write_prompts
 from memaudit.errors import InconclusiveError, MemauditError
 from memaudit.files import digest_of, is_store, sha256_of, write_text
 from memaudit.release import command, http
 from memaudit.release.asked import PROMPTS, first_reason, gallery_of, pairing_lines
 from memaudit.release.diffusing import as_command
 from memaudit.release.jobs import Fate, Gallery, jobs_of
+from memaudit.release.likely import LIKELY, likeliest, scores_of
 from memaudit.release.run_file import CommandGenerator, FolderGenerator, HttpGenerator, PipelineGenerator, RunFile
 from memaudit.release.state import State, listing_digest
 from memaudit.store import Store
@@ -98,9 +100,13 @@ class Check:
         asked, path = self.told.prompts, self.out / PROMPTS
         others = [self._folder(name) for name in (asked.held_out, asked.weights)]
         digests = [_digest_in(folder) for folder in others if folder]
-        key = digest_of([store.digest, to_builtins(asked), digests, dedup.report.digest if dedup else ""])
+        scored = [to_builtins(self.told.generator), self.told.model_digest] if asked.strategy == LIKELY else []
+        key = digest_of([store.digest, to_builtins(asked), digests, dedup.report.digest if dedup else "", *scored])
         if path.is_file() and self.state.holds("prompts", key, sha256_of(path)):
             self._done("prompts", f"{len(path.read_text('utf-8').splitlines()):,}", None, as_before=True)
+            return
+        if asked.strategy == LIKELY:
+            self._likely(store, path, key)
             return
         groups = dedup if asked.strategy != "random" else None
         made = make_prompts(
@@ -116,6 +122,19 @@ class Check:
         )
         self.state.note("prompts", key, sha256_of(path))
         self._done("prompts", f"{len(made):,} of {made.chosen.distinct:,} captions", None)
+
+    def _likely(self, store: Store, path: Path, key: str) -> None:
+        asked, generator = self.told.prompts, self.told.generator
+        pool = make_prompts(store, n=asked.pool, seed=asked.seed)
+        if isinstance(generator, PipelineGenerator) and not asked.score:
+            scoring = as_command(generator, self.base, scores=True)
+        else:
+            scoring = CommandGenerator(command=asked.score)
+        scores = scores_of(scoring, pool.prompts, self.progress)
+        chosen = likeliest(pool.prompts, scores, asked.n, pool.chosen.distinct)
+        write_prompts(chosen, path)
+        self.state.note("prompts", key, sha256_of(path))
+        self._done("prompts", f"{len(chosen):,}, half of them the likeliest of {len(pool):,} captions", None)
 
     def _folder(self, name: str) -> Path | None:
         return self.base / name if name else None

@@ -43,7 +43,7 @@ def _batch(told: CommandGenerator, batch: list[Job], incoming: Path, record: Rec
     """What went wrong, and of which jobs nothing came."""
     listed = incoming / "jobs.jsonl"
     listed.write_text("".join(json.dumps(job._asdict(), ensure_ascii=False) + "\n" for job in batch), "utf-8")
-    failed = _called(told, {"jobs": str(listed), "out": str(incoming)})
+    failed = said_of(told, {"jobs": str(listed), "out": str(incoming)})
     listed.unlink(missing_ok=True)
     left = []
     for job in batch:
@@ -70,14 +70,14 @@ def _one(told: CommandGenerator, job: Job, incoming: Path) -> tuple[Path | None,
     failed = ""
     for _ in range(told.tries):
         out = incoming / f"{job.name}.png"
-        failed = _called(told, {"prompt": job.prompt, "seed": str(job.seed), "out": str(out)})
+        failed = said_of(told, {"prompt": job.prompt, "seed": str(job.seed), "out": str(out)})
         if not failed:
             break
     return found_for(incoming, job), failed
 
 
-def _called(told: CommandGenerator, values: dict[str, str]) -> str:
-    """Call the command without a shell, each word filled in by itself. "" or what went wrong."""
+def said_of(told: CommandGenerator, values: dict[str, str]) -> str:
+    """Call the command without a shell, each word filled in by itself. "", or what went wrong."""
     words = [_filled(word, values) for word in shlex.split(told.command)]
     try:
         done = subprocess.run(

@@ -41,8 +41,8 @@ def known_by_digest(told: RunFile, base: Path) -> RunFile:
     return replace(told, generator=replace(generator, digest=digest), model_digest=told.model_digest or digest)
 
 
-def as_command(told: PipelineGenerator, base: Path) -> CommandGenerator:
-    """The command line that draws with it. Raises MissingDependencyError without diffusers."""
+def as_command(told: PipelineGenerator, base: Path, *, scores: bool = False) -> CommandGenerator:
+    """The command line that draws with it; or that scores prompts. Raises MissingDependencyError without diffusers."""
     if importlib.util.find_spec("diffusers") is None:
         raise MissingDependencyError(
             '[generator] kind = "diffusers" needs diffusers: pip install "memaudit-vision[diffusers]"'
@@ -60,6 +60,7 @@ def as_command(told: PipelineGenerator, base: Path) -> CommandGenerator:
     words += [word for device in told.devices for word in ("--device", device)]
     words += ["--scheduler", told.scheduler] if told.scheduler else []
     words += [] if told.safety_checker else ["--unchecked"]
+    words += ["--score"] if scores else []
     return CommandGenerator(
         command=f"{shlex.join(words)} --jobs {{jobs}} --out {{out}}",
         batch=_BATCHES * told.batch * len(told.devices),

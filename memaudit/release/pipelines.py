@@ -1,4 +1,4 @@
-"""Draws a batch of a release run with a text-to-image pipeline of diffusers, from a folder on this machine.
+"""Draws, or scores, a batch of a release run with a text-to-image pipeline of diffusers, from a folder on this machine.
 
 A process of its own (`python -m memaudit.release.pipelines`), called as any other command that generates is: whatever
 the pipeline does to its process, the check goes on. Nothing is fetched. Each image follows from its prompt and seed,
@@ -19,10 +19,12 @@ from PIL.Image import Image
 from PIL.PngImagePlugin import PngInfo
 
 from memaudit.release.jobs import Job
+from memaudit.release.likely import SCORES
 
 _CHECKER = "safety_checker"
 _MODES = {"auto": None, "float32": "float32", "float16": "float16", "bfloat16": "bfloat16"}
 DTYPES = tuple(_MODES)
+_NOISES = 4
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     with ThreadPoolExecutor(len(devices)) as pool:
         parts = [jobs[number :: len(devices)] for number in range(len(devices))]
-        list(pool.map(lambda pipeline, part: _draw(pipeline, part, told), pipelines, parts))
+        if told.score:
+            scored = pool.map(lambda pipeline, part: _scores(pipeline, part, told), pipelines, parts)
+            lines = [json.dumps({"name": name, "score": score}) + "\n" for part in scored for name, score in part]
+            (Path(told.out) / SCORES).write_text("".join(lines), encoding="utf-8")
+        else:
+            list(pool.map(lambda pipeline, part: _draw(pipeline, part, told), pipelines, parts))
     return 0
 
 
@@ -50,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--scheduler", default="")
     parser.add_argument("--unchecked", action="store_true")
+    parser.add_argument("--score", action="store_true")
     parser.add_argument("--options", type=json.loads, default={})
     return parser
 
@@ -82,6 +90,49 @@ def _draw(pipeline: Any, jobs: Sequence[Job], told: argparse.Namespace) -> None:
         for job, image in zip(part, _drawn(pipeline, part, told.options), strict=True):
             if image is not None:
                 image.save(Path(told.out) / f"{job.name}.png", pnginfo=_said(job, told))
+
+
+class _FirstPredictionError(Exception):
+    """Ends a pipeline after its first step. prediction (2 n, …): without captions, and with them."""
+
+    def __init__(self, prediction: Any) -> None:
+        self.prediction = prediction
+
+
+def _scores(pipeline: Any, jobs: Sequence[Job], told: argparse.Namespace) -> list[tuple[str, float]]:
+    """How far the first prediction moves by the caption, as a mean over `_NOISES` noises (Wen et al., ICLR 2024)."""
+
+    def ends(module: Any, given: Any, predicted: Any) -> None:
+        raise _FirstPredictionError(predicted[0] if isinstance(predicted, tuple) else predicted.sample)
+
+    denoiser = getattr(pipeline, "unet", None) or pipeline.transformer
+    denoiser.register_forward_hook(ends)
+    return [
+        (job.name, score)
+        for low in range(0, len(jobs), told.batch)
+        for job, score in zip(
+            jobs[low : low + told.batch],
+            _moved(pipeline, jobs[low : low + told.batch], told.options),
+            strict=True,
+        )
+    ]
+
+
+def _moved(pipeline: Any, jobs: Sequence[Job], options: dict[str, Any]) -> list[float]:
+    total: Any = 0.0
+    for number in range(_NOISES):
+        try:
+            list(_drawn(pipeline, [job._replace(seed=job.seed + number) for job in jobs], options))
+        except _FirstPredictionError as ended:
+            without, told = _halves(ended.prediction.float(), len(jobs))
+            total += (told - without).flatten(1).norm(dim=1) / _NOISES
+    return [float(each) for each in total]
+
+
+def _halves(prediction: Any, count: int) -> Any:
+    if len(prediction) != 2 * count:
+        raise SystemExit("this pipeline is not guided by a prediction without the prompt: it cannot score prompts")
+    return prediction.chunk(2)
 
 
 def _drawn(pipeline: Any, jobs: Sequence[Job], options: dict[str, Any]) -> Iterator[Image | None]:

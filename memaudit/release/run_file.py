@@ -86,9 +86,12 @@ Generator = FolderGenerator | CommandGenerator | HttpGenerator | PipelineGenerat
 
 
 class Asked(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Prompts: captions of the training set, `seeds` images each."""
+    """Prompts: captions of the training set, `seeds` images each. pool: captions that are scored for strategy likely;
+    score: the command line that does so, with {jobs} and {out}; a pipeline of diffusers has one of its own."""
 
     n: Positive = 400
+    pool: Positive = 4000
+    score: str = ""
     strategy: str = "random"
     by: str = "caption"
     held_out: str = ""
@@ -192,8 +195,30 @@ def _require_possible(path: Path, told: RunFile) -> None:
         _require_pipeline(path, generator)
     if isinstance(generator, HttpGenerator) and not re.match(r"https?://[^/]", generator.url):
         raise UsageError(f"run file {path}: [generator] url = {generator.url[:80]!r} is no http or https URL")
+    _require_scores(path, told)
     if isinstance(generator, HttpGenerator) and {"prompt", "seed"} & set(generator.body):
         raise UsageError(f"run file {path}: [generator] body may not hold prompt or seed: these come from the prompts")
+
+
+def _require_scores(path: Path, told: RunFile) -> None:
+    asked = told.prompts
+    if asked.strategy != "likely":
+        if asked.score:
+            raise UsageError(f'run file {path}: [prompts] score is for strategy = "likely"')
+        return
+    if asked.held_out or asked.weights or asked.by != "caption":
+        raise UsageError(f'run file {path}: [prompts] strategy = "likely" goes with neither held_out, weights nor by')
+    if asked.pool < asked.n:
+        raise UsageError(
+            f"run file {path}: [prompts] pool = {asked.pool} is below n = {asked.n}: these are chosen from it"
+        )
+    if not asked.score and not isinstance(told.generator, PipelineGenerator):
+        raise UsageError(
+            f'run file {path}: [prompts] strategy = "likely" needs score, a command line with {{jobs}} and {{out}}: '
+            'only a generator of kind "diffusers" has one of its own'
+        )
+    if asked.score and set(re.findall(r"\{(\w+)\}", asked.score)) != {"jobs", "out"}:
+        raise UsageError(f"run file {path}: [prompts] score = {asked.score[:80]!r} has to name {{jobs}} and {{out}}")
 
 
 def _require_pipeline(path: Path, told: PipelineGenerator) -> None:

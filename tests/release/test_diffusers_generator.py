@@ -85,6 +85,17 @@ def test_what_its_checker_holds_back_is_no_image(pipelines, tmp_path):
     assert len(drawn(pipelines / "held", tmp_path / "unchecked", "--unchecked")) == 3
 
 
+def test_captions_are_scored_by_the_first_prediction(pipelines, tmp_path):
+    """Of each the same number, whatever stands beside it; other captions have other ones."""
+    scores = []
+    for size in ("1", "3"):
+        (file,) = drawn(pipelines / "one", tmp_path / size, "--batch", size, "--score")
+        scores.append([json.loads(line)["score"] for line in file.read_text().splitlines()])
+    assert scores[0] == pytest.approx(scores[1], rel=1e-3)
+    assert min(scores[0]) > 0
+    assert len(set(scores[0])) == 3
+
+
 def test_a_pipeline_that_cannot_be_loaded_says_why(pipelines, tmp_path, capsys):
     with pytest.raises(AssertionError):
         drawn(pipelines / "one", tmp_path / "out", "--scheduler", "NoScheduler")
