@@ -4,7 +4,8 @@ Pictures of the samples at 64 x 64, of which some stand there 4, 16 and 64 times
 diffusion model from scratch (model.py): once on all of them, once on what `memaudit dedup` keeps; same steps, same
 seed. Both are checked by `memaudit run` with the same prompts, half of them of the most duplicated images: the share
 of prompts that give a training image back, by how often it stands there and by how simple it is, and the gate's
-verdict. Beside them quality: C_T and the FLD gap against held-out pictures.
+verdict. Beside them quality: C_T and the FLD gap against held-out pictures; and how well the model's own score of a
+caption tells whether its picture comes back.
 
 Killed and started again with the same --work it goes on where it was. Intervals are 95 % Clopper-Pearson, a prompt a
 draw. Further seeds (--seeds 0 1 2) are further pairs of models, and lines of the same table.
@@ -19,7 +20,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.experiment.found import figures_of
+import numpy as np
+
+from benchmarks.experiment import likely
+from benchmarks.experiment.found import figures_of, prompts_of
 from benchmarks.experiment.pictures import write_set
 from benchmarks.measure import BenchmarkError, memaudit
 from benchmarks.record import Figure
@@ -35,7 +39,7 @@ store = "store"
 
 [generator]
 kind = "command"
-command = "{python} -m benchmarks.experiment.generate {weights} --jobs {{jobs}} --out {{out}}"
+command = "{drawing} --jobs {{jobs}} --out {{out}}"
 batch = 1000
 
 [prompts]
@@ -55,7 +59,12 @@ def figures(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
         _train(folder, options.steps, seed)
         for model in (FULL, DEDUPLICATED):
             _check(folder, model, options.prompts, seed)
-            yield from figures_of(folder, model, f"{model}, seed {seed}")
+            data = f"{model}, seed {seed}"
+            yield from figures_of(folder, model, data)
+            prompted = prompts_of(folder, model)
+            gives, copies = (np.array([getattr(one, name) for one in prompted]) for name in ("gives", "copies"))
+            command = f"{_drawing(folder, model)} --score --jobs {{jobs}} --out {{out}}"
+            yield from likely.figures_of(folder / model, command, gives, copies, data)
 
 
 def _prepare(folder: Path, seed: int) -> None:
@@ -85,11 +94,13 @@ def _train(folder: Path, steps: int, seed: int) -> None:
 
 def _check(folder: Path, model: str, prompts: int, seed: int) -> None:
     told = folder / f"{model}.toml"
-    text = _RELEASE.format(
-        model=model, seed=seed, python=sys.executable, weights=weights_of(folder, model).resolve(), prompts=prompts
-    )
+    text = _RELEASE.format(model=model, seed=seed, drawing=_drawing(folder, model), prompts=prompts)
     told.write_text(text, encoding="utf-8")
     _run(memaudit("run", told), fine=(0, 1, 3))
+
+
+def _drawing(folder: Path, model: str) -> str:
+    return f"{sys.executable} -m benchmarks.experiment.generate {weights_of(folder, model).resolve()}"
 
 
 def weights_of(folder: Path, model: str) -> Path:

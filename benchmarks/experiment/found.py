@@ -28,7 +28,7 @@ class Prompted(NamedTuple):
 def figures_of(folder: Path, model: str, data: str) -> Iterator[Figure]:
     """folder: of the seed; data: what the lines are named."""
     out = folder / model
-    prompted = _prompted(folder / "training/manifest.csv", out)
+    prompted = prompts_of(folder, model)
     for measure, chosen in _groups(prompted):
         yield _rate(data, f"prompts that give a training image back{measure}", [one.gives for one in chosen])
     yield _rate(data, "prompts that give one drawn anew, and no copy", [one.redrawn for one in prompted])
@@ -38,8 +38,10 @@ def figures_of(folder: Path, model: str, data: str) -> Iterator[Figure]:
     yield from _quality(report, data)
 
 
-def _prompted(manifest: Path, out: Path) -> list[Prompted]:
-    with manifest.open(newline="", encoding="utf-8") as file:
+def prompts_of(folder: Path, model: str) -> list[Prompted]:
+    """What became of each prompt, in their order."""
+    out = folder / model
+    with (folder / "training/manifest.csv").open(newline="", encoding="utf-8") as file:
         known = {row["image_id"]: row for row in csv.DictReader(file)}
     found = pq.read_table(out / "audit/matches.parquet", columns=["query_id", "kind", "verified"]).to_pylist()
     kinds: dict[str, set[str]] = {}
