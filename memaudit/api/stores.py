@@ -12,12 +12,14 @@ from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, sources_of, store_at
 from memaudit.embedding.importing import Part, clip_retrieval_parts, dimension_of
 from memaudit.embedding.importing import import_embeddings as import_parts
+from memaudit.embedding.opt_outs import opt_out_counts
 from memaudit.embedding.options import PartOf
 from memaudit.embedding.run import EmbedOptions, embed_with_views
 from memaudit.embedding.windows import DETAILS, TILES, WindowCounts, window_counts
 from memaudit.encoders import load_encoder
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.images.image_ref import first_frames_line
+from memaudit.images.opt_outs import c2pa_reader
 from memaudit.images.passed_over import PassedOver
 from memaudit.images.views import details as all_details
 from memaudit.images.views import tiles as all_tiles
@@ -140,6 +142,7 @@ def embed(
         reuse=reuse,
         part=PartOf.of(part) if part else None,
         passed=passed,
+        c2pa=c2pa_reader(),
     )
     every = {TILES: all_tiles() if tiles or fine_tiles else (), DETAILS: all_details() if fine_tiles else ()}
     kinds = {name: of_kind for name, of_kind in every.items() if of_kind}
@@ -163,7 +166,8 @@ def embed(
 
 
 def _not_read(passed: PassedOver, store: Store) -> tuple[str, ...]:
-    return tuple(filter(None, (*passed.lines, first_frames_line(store.first_frames_alone()))))
+    frames = first_frames_line(store.first_frames_alone())
+    return tuple(filter(None, (*passed.lines, frames, *opt_out_counts(store).warnings)))
 
 
 def import_embeddings(
