@@ -71,6 +71,9 @@ class ExportOptions:
             raise UsageError(f"--in-place-links makes a folder of links, not --to {self.to}: take --to {FOLDER}")
         if self.embeddings and self.to != MANIFEST:
             raise UsageError(f"--embeddings are a column of --to {MANIFEST}, not of --to {self.to}")
+        self._require_of_what_is_kept()
+
+    def _require_of_what_is_kept(self) -> None:
         if self.weights and self.to == FOLDER:
             raise UsageError(f"--weights have no place in a folder of files: take --to {WEBDATASET}, or another one")
         if self.weights and self.which != KEPT:

@@ -61,12 +61,15 @@ def test_an_export_leaves_them_out_with_what_was_kept_for_them(place: Path, tmp_
 
 
 def test_an_export_is_as_it_was_where_nobody_asks(place: Path, tmp_path: Path) -> None:
-    """Files are those of the source: what was noted is no file of a sample."""
-    made = ma.export(place / "store", tmp_path / "out", to="webdataset")
+    """Files are those of the source: what was noted is no file of a sample, and stands where columns are written."""
+    ma.embed(place / "training", out=tmp_path / "store", encoder="thumbnail")
+    made = ma.export(tmp_path / "store", tmp_path / "out", to="webdataset")
+    assert in_tar(made.folder / made.shards[0]) == {
+        path.name: path.read_bytes() for path in (place / "training").iterdir()
+    }
+    made = ma.export(place / "store", tmp_path / "columns", to="webdataset")
     files = in_tar(made.folder / made.shards[0])
-    assert "3.json" not in files
-    assert json.loads(files["5.json"])["x_robots_tag"] == "noimageai"
-    assert files["3.png"] == (place / "training/3.png").read_bytes()
+    assert json.loads(files["5.json"]) == {"x_robots_tag": "noimageai", "opt_out": ["noimageai"]}
 
 
 def test_a_store_that_did_not_look_is_not_taken_for_one_without(place: Path, tmp_path: Path) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import datetime
 import io
 import json
-from collections.abc import Iterator
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -129,10 +127,8 @@ def test_a_manifest_that_nobody_can_read_is_not_no_opt_out() -> None:
 
 
 def manifest(entries: object, label: str = "cawg.training-mining") -> dict[str, object]:
-    return {
-        "active_manifest": "a",
-        "manifests": {"a": {"assertions": [{"label": label, "data": {"entries": entries}}]}},
-    }
+    assertion = {"label": label, "data": {"entries": entries}}
+    return {"active_manifest": "a", "manifests": {"a": {"assertions": [assertion]}}}
 
 
 def test_refusals_are_those_of_training_and_mining() -> None:
@@ -150,7 +146,7 @@ def test_refusals_are_those_of_training_and_mining() -> None:
 
 
 @pytest.fixture(scope="module")
-def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bytes]:
+def signed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A picture with a signed manifest that refuses training, by a certificate made here."""
     c2pa = pytest.importorskip("c2pa")
     pytest.importorskip("cryptography")
@@ -158,14 +154,18 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bytes]:
     chain, key = certificates()
     info = c2pa.C2paSignerInfo(c2pa.C2paSigningAlg.ES256, chain, key, None)
     entries = {"c2pa.ai_training": {"use": "notAllowed"}, "c2pa.data_mining": {"use": "allowed"}}
+    created = {"action": "c2pa.created", "digitalSourceType": "http://c2pa.org/digitalsourcetype/empty"}
     claim = {
         "claim_generator_info": [{"name": "test", "version": "1"}],
-        "assertions": [{"label": "cawg.training-mining", "data": {"entries": entries}}],
+        "assertions": [
+            {"label": "c2pa.actions", "data": {"actions": [created]}},
+            {"label": "cawg.training-mining", "data": {"entries": entries}},
+        ],
     }
     out = folder / "signed.jpg"
     with c2pa.Builder(claim) as builder, c2pa.Signer.from_info(info) as signer, out.open("w+b") as target:
         builder.sign(signer, "image/jpeg", io.BytesIO(saved("JPEG")), target)
-    yield Path(out).read_bytes()
+    return out.read_bytes()
 
 
 def certificates() -> tuple[bytes, bytes]:
