@@ -19,7 +19,6 @@ from memaudit.embedding.windows import DETAILS, TILES, WindowCounts, window_coun
 from memaudit.encoders import load_encoder
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.images.image_ref import first_frames_line
-from memaudit.images.opt_outs import c2pa_reader
 from memaudit.images.passed_over import PassedOver
 from memaudit.images.views import details as all_details
 from memaudit.images.views import tiles as all_tiles
@@ -142,7 +141,6 @@ def embed(
         reuse=reuse,
         part=PartOf.of(part) if part else None,
         passed=passed,
-        c2pa=c2pa_reader(),
     )
     every = {TILES: all_tiles() if tiles or fine_tiles else (), DETAILS: all_details() if fine_tiles else ()}
     kinds = {name: of_kind for name, of_kind in every.items() if of_kind}

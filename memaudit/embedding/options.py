@@ -11,7 +11,7 @@ from typing import NamedTuple
 from memaudit.errors import UsageError
 from memaudit.images.decode import MAX_PIXELS
 from memaudit.images.image_ref import ImageRef
-from memaudit.images.opt_outs import ReadC2pa
+from memaudit.images.opt_outs import ReadC2pa, c2pa_reader
 from memaudit.images.passed_over import PassedOver
 
 _PART = re.compile(r"(\d{1,6})/(\d{1,6})")
@@ -55,7 +55,7 @@ class EmbedOptions:
     parts: bool = False
     part: PartOf | None = None
     passed: PassedOver | None = field(default=None, compare=False)
-    c2pa: ReadC2pa | None = field(default=None, compare=False)
+    c2pa: ReadC2pa | None = field(default_factory=lambda: c2pa_reader(), compare=False)
 
     @property
     def threads(self) -> int:

@@ -86,16 +86,16 @@ def test_a_store_that_did_not_look_is_not_taken_for_one_without(place: Path, tmp
 def test_a_store_that_goes_on_says_what_was_read_of_all_its_rows(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memaudit.api.stores.c2pa_reader", lambda: lambda data: [])
+    monkeypatch.setattr("memaudit.embedding.options.c2pa_reader", lambda: lambda data: [])
     made = ma.embed(place / "training/2.png", out=tmp_path / "store", encoder="thumbnail")
     assert made.store.manifest.opt_outs == ("file", "columns", "c2pa")
-    monkeypatch.setattr("memaudit.api.stores.c2pa_reader", lambda: None)
+    monkeypatch.setattr("memaudit.embedding.options.c2pa_reader", lambda: None)
     again = ma.embed(place / "training/4.png", out=tmp_path / "store", encoder="thumbnail", append=True)
     assert again.store.manifest.opt_outs == ("file", "columns")
 
 
 def test_a_manifest_that_was_not_read_is_said_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memaudit.api.stores.c2pa_reader", lambda: None)
+    monkeypatch.setattr("memaudit.embedding.options.c2pa_reader", lambda: None)
     for number in range(3):
         comment = b"jumb c2pa" if number == 1 else b"nothing"
         (tmp_path / "images").mkdir(exist_ok=True)
