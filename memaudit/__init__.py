@@ -13,6 +13,7 @@ __version__ = "0.2.0"
 if TYPE_CHECKING:
     from memaudit import errors
     from memaudit.api.auditing import FaceChoices, run_audit
+    from memaudit.api.bundles import Bundle, KeyFiles, bundle, make_key, publish_bundle, sign_bundle
     from memaudit.api.calibrating import CalibrationRun, ProposedPairs, calibrate, propose_labels
     from memaudit.api.canaries import (
         Canaries,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "auditing": ("FaceChoices", "run_audit"),
+    "bundles": ("Bundle", "KeyFiles", "bundle", "make_key", "publish_bundle", "sign_bundle"),
     "calibrating": ("CalibrationRun", "ProposedPairs", "calibrate", "propose_labels"),
     "canaries": (*("Canaries", "CanaryCheck", "check_canaries", "make_canaries", "open_canaries", "plant_canaries"),),
     "comparing": ("Compared", "compare"),
@@ -90,6 +92,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AuditRun",
+    "Bundle",
     "CalibrationRun",
     "Canaries",
     "CanaryCheck",
@@ -107,6 +110,7 @@ __all__ = [
     "Findings",
     "GateRun",
     "History",
+    "KeyFiles",
     "LookupRun",
     "MadeStore",
     "MergedReviews",
@@ -124,6 +128,7 @@ __all__ = [
     "allow_hosts",
     "apply_filter",
     "build_index",
+    "bundle",
     "calibrate",
     "check_canaries",
     "compare",
@@ -141,6 +146,7 @@ __all__ = [
     "kept",
     "list_encoders",
     "make_canaries",
+    "make_key",
     "make_prompts",
     "merge_reviews",
     "open_canaries",
@@ -153,6 +159,7 @@ __all__ = [
     "plan_sample",
     "plant_canaries",
     "propose_labels",
+    "publish_bundle",
     "review_filter",
     "review_status",
     "run_audit",
@@ -163,6 +170,7 @@ __all__ = [
     "run_release",
     "run_reweight",
     "sample_findings",
+    "sign_bundle",
     "start_release",
     "summarise_faces",
     "train_filter",
