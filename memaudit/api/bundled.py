@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from memaudit.bundling.archive import is_archive
 from memaudit.bundling.checking import check, open_bundle, reports_in
 from memaudit.bundling.signing import trusted_id
-from memaudit.errors import InconclusiveError, InputError, UsageError
+from memaudit.errors import InconclusiveError, InputError, MemauditError, UsageError
 from memaudit.gate import RuleResult, Verdict
 from memaudit.report.model import Report
 
@@ -44,9 +44,13 @@ def opened(path: Path) -> Signed:
     return Signed(path, tuple(reports), tuple(found.signers))
 
 
-def beside(folder: Path) -> list[Path]:
-    """The archives in the folder of a run, or of a release run: its bundle may be one of them."""
-    return sorted(path for path in folder.glob("*.zip") if is_archive(path)) if folder.is_dir() else []
+def beside(folder: Path) -> list[Signed]:
+    """The bundles in the folder of a run, or of a release run. What is no sound bundle vouches for nothing."""
+    found = list[Signed]()
+    for path in sorted(folder.glob("*.zip")):
+        with suppress(MemauditError):
+            found.append(opened(path))
+    return found
 
 
 def trusted(keys: Sequence[str | Path], *, required: bool) -> frozenset[str]:

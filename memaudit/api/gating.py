@@ -179,7 +179,7 @@ def run_gate(
         raise UsageError("append without markdown: name the file that the Markdown is added to")
     wanted = trusted(files_of(keys), required=require_signature)
     bundles = _bundles(named, beside_too=require_signature)
-    if bundles and (page or pdf):
+    if any(isinstance(each, str | Path) and is_archive(Path(each)) for each in named) and (page or pdf):
         raise UsageError("--page and --pdf are made beside a run's pictures: a bundle has its own page in it")
     named, walked = _unfolded(named, bundles)
     given = {"junit": junit, "sarif": sarif, "markdown": markdown, "page": page, "pdf": pdf}
@@ -256,10 +256,9 @@ def write_policy(path: str | Path) -> Path:
 def _bundles(named: Sequence[AnyReport], *, beside_too: bool) -> list[Signed]:
     """Bundles that were named, and those that lie in a folder that was."""
     paths = [Path(each) if isinstance(each, str | Path) else each.folder for each in named]
-    found = [path for path in paths if path.is_file() and is_archive(path)]
-    if beside_too:
-        found += [path for folder in paths for path in beside(folder if folder.is_dir() else folder.parent)]
-    return [opened(path) for path in dict.fromkeys(found)]
+    named_so = [path for path in dict.fromkeys(paths) if path.is_file() and is_archive(path)]
+    others = [path if path.is_dir() else path.parent for path in paths if path not in named_so] if beside_too else []
+    return [*map(opened, named_so), *(each for folder in dict.fromkeys(others) for each in beside(folder))]
 
 
 def _once(named: Sequence[tuple[Path, Report, bool]]) -> list[tuple[Path, Report]]:
