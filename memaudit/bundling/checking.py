@@ -106,6 +106,8 @@ def check(
             checked.faults.append(f"{bundle.path} is not signed by key {key}")
     if against is not None:
         checked.faults += _faults_between(bundle, against)
+    if checked.faults:
+        return Checked(checked.faults)  # nothing that it says of itself is to be read beside what is wrong with it
     said = "" if bundle.full else "; a public edition, without what is not for everybody"
     checked.notes.insert(0, f"verdict: {bundle.verdict['verdict']}{said}")
     if checked.signers and not keys:
