@@ -68,7 +68,7 @@ def test_the_statement_is_that_of_in_toto(evidence: Evidence) -> None:
 
 def test_reviews_and_what_else_the_verdict_went_by_are_in_it(evidence: Evidence, tmp_path: Path) -> None:
     audit = ma.open_report(evidence.folder / "audit")
-    line = {"verdict": "not a copy", "who": "Q. Reviewer", "when": "2026-01-01"}
+    line = {"verdict": "copy", "who": "Q. Reviewer", "when": "2026-01-01"}
     lines = [{**line, "left_sha256": m.query_sha256, "right_sha256": m.reference_sha256} for m in audit.report.matches]
     reviews = tmp_path / "reviews.jsonl"
     reviews.write_text("".join(json.dumps(each) + "\n" for each in lines))
@@ -281,7 +281,7 @@ def test_without_the_extra(
 def test_the_foreign_verifier_of_the_docs(evidence: Evidence, tmp_path: Path) -> None:
     """Some forty lines without memaudit, word for word: they take both editions and refuse others."""
     page = (ROOT / "docs" / "how-to" / "bundle.md").read_text()
-    (script,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "import zipfile" in block]
+    (script,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "zipfile" in block]
     assert len(script.splitlines()) <= 45
     assert "memaudit" not in "".join(re.findall(r"^(?:import|from) .*$", script, re.MULTILINE))
     (tmp_path / "check.py").write_text(script)

@@ -23,7 +23,6 @@ SETTINGS = """\
 default_tsa = authority
 [authority]
 serial = serial
-certs = root.pem
 signer_cert = tsa.pem
 signer_key = tsa.key
 signer_digest = sha256
