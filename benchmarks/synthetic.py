@@ -29,11 +29,12 @@ class _Families(NamedTuple):
     similarity: NDArray[np.float64]
 
 
-def make_store(folder: Path, rows: int) -> Store:
-    """Write the store, unless it is there. The same rows for the same size, whatever the machine."""
+def make_store(folder: Path, rows: int, spec: EncoderSpec | None = None) -> Store:
+    """Write the store, unless it is there. The same rows for the same size, whatever the machine. spec: of DIM
+    dimensions, whose store it is to be taken for."""
     if not (folder / MANIFEST).is_file():
         families = _draw_families(rows)
-        spec = EncoderSpec("synthetic", "", "unit vectors", DIM, THRESHOLD)
+        spec = spec or EncoderSpec("synthetic", "", "unit vectors", DIM, THRESHOLD)
         with writing_store(folder, spec, SHARD_ROWS, ["bench"]) as writer:
             for low in range(0, rows, SHARD_ROWS):
                 part = np.arange(low, min(low + SHARD_ROWS, rows))

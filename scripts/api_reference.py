@@ -50,6 +50,8 @@ _ORDER = (
         "extracting",
         "filtering",
         "looking_up",
+        "claims",
+        "claim_ledger",
         "facing",
         "reviewing",
         "review_page",

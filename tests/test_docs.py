@@ -114,6 +114,8 @@ def write_more_inputs(folder: Path) -> None:
     (folder / "clip-retrieval-folder" / "metadata").mkdir()
     paths = pa.table({"image_path": [f"{number}.png" for number in range(20)]})
     pq.write_table(paths, folder / "clip-retrieval-folder" / "metadata" / "metadata_0.parquet")
+    (folder / "claimed").mkdir()
+    draw(3).save(folder / "claimed" / "mine.png")
     (folder / "training-2026-12").mkdir()
     draw(50).save(folder / "training-2026-12" / "50.png")
     for prompt in ("a clock", "a flag"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,8 +12,9 @@ from msgspec import UNSET
 from memaudit import __version__
 from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, folder_of, store_at
-from memaudit.api.runs import DedupRun
+from memaudit.api.runs import DedupRun, ReweightRun
 from memaudit.api.runs_given import table_of
+from memaudit.audit.prompt_weights import ImageWeights
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.exporting.choosing import KEEP, Fates, by_dedup, by_list, read_list
 from memaudit.exporting.layout import SampleCounts
@@ -29,7 +30,7 @@ from memaudit.report.run_folder import REPORT
 from memaudit.store import Store
 from memaudit.types import Progress, silent
 
-DECISIONS = "decisions.parquet"
+DECISIONS, WEIGHTS = "decisions.parquet", "weights.parquet"
 Source = AnyStore | DedupRun
 """A dedup run or a store: its folder, or what was opened or made there."""
 
@@ -110,20 +111,25 @@ def export(
     which: str = "kept",
     fold: str | None = None,
     keep: str | Path | None = None,
+    drop: str | Path | None = None,
     store: AnyStore | None = None,
     shard_samples: int = 10_000,
     in_place_links: str | None = None,
     embeddings: bool = False,
+    weights: str | Path | ReweightRun | None = None,
     progress: Progress = silent,
 ) -> Export:
     """Write the samples that a dedup run keeps, whole and byte for byte, into `out`. Called again after a kill, it
     continues, and the files are those of a run that nobody disturbed.
 
     source: a dedup run, or a store, of which everything that can be read is exported, or what the list `keep` names,
-    one image_id a line. to: webdataset, parquet, hf, folder or manifest. which: kept, dropped or all. fold: "2/5", the
-    second of five, by the image that each group keeps. store: where the run's store is, if it was moved.
-    shard_samples: in a shard; 0: a shard for each archive or table. in_place_links: hard or symbolic links in a folder,
-    instead of copies. embeddings: a column of a manifest.
+    one image_id a line. drop: such a list of what must not be there: no sample of which it names an image is kept; it
+    may name images that the store has not. to: webdataset, parquet, hf, folder or manifest. which: kept, dropped or
+    all. fold: "2/5", the second of five, by the image that each group keeps. store: where the run's store is, if it was
+    moved. shard_samples: in a shard; 0: a shard for each archive or table. in_place_links: hard or symbolic links in a
+    folder, instead of copies. embeddings: a column of a manifest. weights: a run of `run_reweight`, or its
+    weights.parquet: each sample has its weight beside it, as a file `weight.json` of a tar, a column `weight` of a
+    table.
 
     Raises UsageError for impossible options and for an `out` that was begun otherwise, InputError for sources that are
     gone or were changed since they were embedded, InconclusiveError for a run of another state of the store.
@@ -132,23 +138,47 @@ def export(
     >>> ma.export(dedup, "kept", to="parquet")
     <Export kept: 11 of 12 samples as parquet>
     """
-    options = ExportOptions(to, which, fold or "", shard_samples, in_place_links or "", embeddings)
+    options = ExportOptions(to, which, fold or "", shard_samples, in_place_links or "", embeddings, weights is not None)
     options.require_possible()
-    chosen = _chosen(source, store, keep, Fold.of(fold) if fold else None)
-    return Export(run(chosen.store, chosen.fates, options, Path(out), chosen.lineage, progress), to, chosen.reasons)
+    chosen = _chosen(source, store, keep, drop, Fold.of(fold) if fold else None)
+    given = _weights(weights, chosen.store)
+    lineage = replace(chosen.lineage, weights=given.digest)
+    made = run(chosen.store, chosen.fates, options, Path(out), lineage, progress, given.weights)
+    return Export(made, to, chosen.reasons)
 
 
-def kept(source: Source, *, keep: str | Path | None = None, store: AnyStore | None = None) -> Membership:
-    """Which images a dedup run keeps, to be asked while somebody else loads them. Memory: 17 bytes an image.
+class _Weights(NamedTuple):
+    weights: ImageWeights | None = None
+    digest: str = ""
 
-    source, keep, store: as for `export`. Raises as it does.
+
+def _weights(given: str | Path | ReweightRun | None, store: Store) -> _Weights:
+    """Of a run only what it wrote of this store; of a table alone whatever it holds."""
+    if given is None:
+        return _Weights()
+    is_table = not isinstance(given, ReweightRun) and Path(given).is_file()
+    path = Path(folder_of(given)) if is_table else table_of(given, store, WEIGHTS, "reweight", "--weights")
+    return _Weights(ImageWeights.read(path), sha256_of(path))
+
+
+def kept(
+    source: Source,
+    *,
+    keep: str | Path | None = None,
+    store: AnyStore | None = None,
+    weights: str | Path | ReweightRun | None = None,
+) -> Membership:
+    """Which images a dedup run keeps, to be asked while somebody else loads them, and what they weigh, if weights are
+    given. Memory: 17 bytes an image, 25 with weights.
+
+    source, keep, store, weights: as for `export`. Raises as it does.
 
     >>> kept = ma.kept(ma.run_dedup(ma.embed("training", out="store", encoder="thumbnail"), out="dedup"))
     >>> kept.mask(["0001.png", "0003.png", "0009.png"]).tolist()
     [True, True, False]
     """
-    chosen = _chosen(source, store, keep, None)
-    return Membership.of(_images(chosen.store, chosen.fates))
+    chosen = _by_source(source, store, keep, None)
+    return Membership.of(_images(chosen.store, chosen.fates), _weights(weights, chosen.store).weights)
 
 
 def _images(store: Store, fates: Fates) -> Iterator[tuple[str, bool]]:
@@ -163,7 +193,17 @@ class _Chosen(NamedTuple):
     reasons: tuple[str, ...] = ()
 
 
-def _chosen(source: Source, store: AnyStore | None, keep: str | Path | None, fold: Fold | None) -> _Chosen:
+def _chosen(
+    source: Source, store: AnyStore | None, keep: str | Path | None, drop: str | Path | None, fold: Fold | None
+) -> _Chosen:
+    chosen = _by_source(source, store, keep, fold)
+    if drop is None:
+        return chosen
+    fates = chosen.fates.without(chosen.store, read_list(Path(drop)))
+    return chosen._replace(fates=fates, lineage=replace(chosen.lineage, drop=sha256_of(Path(drop))))
+
+
+def _by_source(source: Source, store: AnyStore | None, keep: str | Path | None, fold: Fold | None) -> _Chosen:
     folder = folder_of(source)
     if isinstance(source, DedupRun) or not is_store(folder):
         if keep is not None:

@@ -80,7 +80,7 @@ class Verification:
 
 
 def describe(path: AnyStore) -> Description:
-    """Say what a store, an index, an export, the evidence of a look-up, a bundle or a report.json holds.
+    """Say what a store, an index, an export, a filter, the evidence of a look-up, a bundle or a report.json holds.
 
     Raises InputError for something else.
 
@@ -104,6 +104,8 @@ def describe(path: AnyStore) -> Description:
         return Description({"kind": "export", **contents(folder)})
     if kind == "bundle":
         return Description(_contents_of_bundle(folder))
+    if kind == "filter":
+        return Description(_of_filter(folder))
     if kind == "evidence":
         return Description({"kind": "evidence of a look-up", **read_json(folder, most=MOST_BYTES)})
     report = read_report(_report_at(folder))
@@ -127,8 +129,8 @@ def verify(
     against: str | Path | None = None,
     timestamp_ca: str | Path | None = None,
 ) -> Verification:
-    """Re-compute every digest of a store, an index, an export, the evidence of a look-up, a bundle, or a report, the
-    files beside it and the stores that it names.
+    """Re-compute every digest of a store, an index, an export, a filter, the evidence of a look-up, a bundle, or a
+    report, the files beside it and the stores that it names.
 
     path: the folder of a run stands for its report. Of a bundle alone: keys: files of public keys, or their ids, of
     which each must have signed it; against: its full edition, or its public one; timestamp_ca: certificates, in PEM, of
@@ -157,6 +159,14 @@ def verify(
         from memaudit.exporting.checking import faults_of as faults_of_export
 
         return Verification(folder, tuple(faults_of_export(folder)))
+    if kind == "filter":
+        from memaudit.filters.filter_file import read_filter, read_next
+
+        read_filter(folder)
+        read_next(folder)
+        return Verification(
+            folder, (), (), ("labels.csv and next.csv are for people to write into: they have no digest",)
+        )
     if kind == "evidence":
         return Verification(folder, tuple(_faults_of_evidence(folder)))
     report, beside = read_report(_report_at(folder)), _report_at(folder).parent
@@ -175,6 +185,28 @@ def _of_bundle(
     named = [trusted_id(key) for key in keys]
     found = check(open_bundle(path), named, other, Path(authorities) if authorities is not None else None)
     return Verification(path, *map(tuple, (found.faults, found.unchecked, found.notes)))
+
+
+def _of_filter(folder: Path) -> dict[str, object]:
+    from memaudit.filters.filter_file import read_filter, read_next
+
+    found = read_filter(folder)
+    at = found.at_cut
+    return {
+        "kind": "filter",
+        "class": found.name,
+        "encoders": [encoder.identity for encoder in found.encoders],
+        "prompt": found.text or "none",
+        "rounds": found.rounds,
+        "labels": {"of the class": found.trained.positive, "not": found.trained.negative},
+        "to label": len(read_next(folder)),
+        "recall asked": found.recall,
+        "cut": found.cut_probability,
+        "recall at the cut": None if at is None else {"estimate": at.recall.value, "lower bound": at.recall.lower},
+        "precision at the cut": None if at is None else at.precision.value,
+        "looks at a sample": found.looks,
+        "digest": found.digest,
+    }
 
 
 def _stores_of(report: Report, beside: Path) -> Verification:
@@ -227,6 +259,8 @@ def _kind(path: Path) -> str:
         return "index"
     if (path / "report.json").is_file():
         return "report"
+    if (path / "filter.json").is_file():
+        return "filter"
     if (path / "plan.json").is_file() and ((path / "export.json").is_file() or (path / "files").is_dir()):
         return "export"
     if is_archive(path):
@@ -235,6 +269,7 @@ def _kind(path: Path) -> str:
         of_lookup = str(read_json(path, most=MOST_BYTES).get("schema")).startswith("memaudit-lookup/")
         return "evidence" if of_lookup else "report"
     raise InputError(f"{path} is no store, index, export or bundle, no report.json, and no folder of a run")
+    raise InputError(f"{path} is no store, index, export or filter, no report.json, and no folder of a run")
 
 
 def shown(value: object) -> str:

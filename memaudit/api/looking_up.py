@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from memaudit.api.calibrated_options import by_calibration
 from memaudit.api.encoding import Encoding
@@ -13,12 +14,14 @@ from memaudit.api.places import AnyStore, searcher_at, sources_of
 from memaudit.api.runs import DedupRun
 from memaudit.api.runs_given import table_of
 from memaudit.embedding.growth import grown
+from memaudit.encoders import Encoder
 from memaudit.errors import EmptyInputError, UsageError
 from memaudit.files import write_json
 from memaudit.folders import sole_writer_of
 from memaudit.images.passed_over import PassedOver
 from memaudit.images.sources import iter_images
 from memaudit.images.views import views_of
+from memaudit.index import Searcher
 from memaudit.lookup.evidence import FOUND as FOUND
 from memaudit.lookup.evidence import NOTHING as NOTHING
 from memaudit.lookup.evidence import UNDECIDED as UNDECIDED
@@ -28,6 +31,7 @@ from memaudit.lookup.evidence import Stopwatch, evidence_of
 from memaudit.lookup.fates import with_fates
 from memaudit.lookup.results import Answer as Answer
 from memaudit.lookup.results import LookupMatch as LookupMatch
+from memaudit.lookup.results import LookupResult
 from memaudit.lookup.run import LookupOptions, look_up
 from memaudit.similarity.exact import require_threshold
 from memaudit.types import Progress, silent
@@ -142,6 +146,28 @@ def _looked_up(
     watch.lap("opening")
     encoder = encoding.load(references.store.encoder)
     watch.lap("loading the encoder")
+    found = searched(sources, references, encoder, options, progress)
+    result = found.result if decisions is None else with_fates(found.result, decisions)
+    watch.lap("looking up")
+    references.require_current()
+    return LookupRun(
+        evidence_of(result, max_unreadable, watch.seconds, found.unread), grown(references.store), found.plain
+    )
+
+
+class Sought(NamedTuple):
+    """Pictures that were looked up. unread: what their sources hold besides that may be pictures, and plain: that is
+    none, a sentence for each source."""
+
+    result: LookupResult
+    unread: tuple[str, ...]
+    plain: tuple[str, ...]
+
+
+def searched(
+    sources: Sequence[str], references: Searcher, encoder: Encoder, options: LookupOptions, progress: Progress
+) -> Sought:
+    """Look up what sources hold. Raises EmptyInputError where that is no image, and as `look_up`."""
     passed = [PassedOver() for _ in sources]
     refs = (ref for source, each in zip(sources, passed, strict=True) for ref in iter_images([source], passed=each))
     result = look_up(refs, references, encoder, options, progress)
@@ -150,17 +176,7 @@ def _looked_up(
     )
     if not result.answers:
         raise EmptyInputError(f"no image in {', '.join([*sources, *unread])}: nothing to look up")
-    if decisions is not None:
-        result = with_fates(result, decisions)
-    watch.lap("looking up")
-    references.require_current()
-    return LookupRun(
-        evidence_of(result, max_unreadable, watch.seconds, unread), grown(references.store), _plain(passed)
-    )
-
-
-def _plain(passed: Sequence[PassedOver]) -> tuple[str, ...]:
-    return tuple(each.plain_line for each in passed if each.plain)
+    return Sought(result, unread, tuple(each.plain_line for each in passed if each.plain))
 
 
 def _require_new(path: Path) -> None:

@@ -20,8 +20,9 @@ from memaudit.errors import InconclusiveError, MemauditError
 from memaudit.files import digest_of, is_store, sha256_of, write_text
 from memaudit.release import command, http
 from memaudit.release.asked import PROMPTS, first_reason, gallery_of, pairing_lines
+from memaudit.release.diffusing import as_command
 from memaudit.release.jobs import Fate, Gallery, jobs_of
-from memaudit.release.run_file import CommandGenerator, FolderGenerator, HttpGenerator, RunFile
+from memaudit.release.run_file import CommandGenerator, FolderGenerator, HttpGenerator, PipelineGenerator, RunFile
 from memaudit.release.state import State, listing_digest
 from memaudit.store import Store
 from memaudit.types import Progress
@@ -119,7 +120,7 @@ class Check:
     def _folder(self, name: str) -> Path | None:
         return self.base / name if name else None
 
-    def _generations(self, generator: CommandGenerator | HttpGenerator) -> Gallery:
+    def _generations(self, generator: CommandGenerator | HttpGenerator | PipelineGenerator) -> Gallery:
         folder = gallery_of(self.told, self.out)
         assert folder is not None
         gallery = Gallery(folder)
@@ -127,10 +128,11 @@ class Check:
         left = gallery.left(jobs)
         if left:
             with gallery.recording() as record:
-                if isinstance(generator, CommandGenerator):
-                    command.generate(generator, left, gallery.incoming, record, self.progress)
-                else:
+                if isinstance(generator, HttpGenerator):
                     http.generate(generator, left, gallery.incoming, record, self.progress)
+                else:
+                    called = as_command(generator, self.base) if isinstance(generator, PipelineGenerator) else generator
+                    command.generate(called, left, gallery.incoming, record, self.progress)
         counts = gallery.counts()
         if not counts[Fate.MADE]:
             raise InconclusiveError(f"the generator made none of {len(jobs):,} images: {first_reason(gallery)}")

@@ -14,6 +14,7 @@ from memaudit.bundling.signing import private_key
 from memaudit.files import is_store, write_json
 from memaudit.folders import sole_writer
 from memaudit.release.asked import gallery_of
+from memaudit.release.diffusing import known_by_digest
 from memaudit.release.jobs import Gallery
 from memaudit.release.run_file import FolderGenerator, RunFile, read_run_file
 from memaudit.types import Progress, silent, unsaid
@@ -96,7 +97,7 @@ def run_release(
     <ReleaseRun: fail, in release>
     """
     path = Path(file)
-    told = read_run_file(path)
+    told = known_by_digest(read_run_file(path), path.parent)
     check = Check(told, path.parent, path.parent / told.out if out is None else Path(out), progress, tell)
     for key in told.bundle.sign:
         private_key(path.parent / key)  # now, and not after hours
@@ -146,7 +147,7 @@ def plan_release(file: str | Path, out: str | Path | None = None) -> list[tuple[
     ['training set', 'dedup', 'audit', 'gate']
     """
     path = Path(file)
-    told = read_run_file(path)
+    told = known_by_digest(read_run_file(path), path.parent)
     return list(_planned(told, path.parent, path.parent / told.out if out is None else Path(out)))
 
 

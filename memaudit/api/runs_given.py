@@ -19,7 +19,7 @@ def table_of(run: str | Path | Run, store: Store, name: str, kind: str = "dedup"
     report = read_report(folder / "report.json")
     if report.kind != kind:
         raise InputError(f"{folder} holds a report of kind {report.kind}, {option} takes a run of memaudit {kind}")
-    if report.inputs.get("store") != store.digest:
+    if report.inputs.get("references" if kind == "audit" else "store") != store.digest:
         raise InconclusiveError(
             f"{kind} run {folder} was made of another state of store {store.folder}, or of another store: run memaudit "
             f"{kind} again"

@@ -15,6 +15,7 @@ from memaudit.cli import (
     bundle,
     calibrate,
     canary,
+    claims,
     compare,
     dedup,
     embed,
@@ -74,6 +75,7 @@ app.command("verify")(inspect.verify)
 app.command("doctor")(inspect.doctor)
 app.add_typer(calibrate.app, name="calibrate")
 app.add_typer(canary.app, name="canary")
+app.add_typer(claims.app, name="claims")
 app.add_typer(encoders.app, name="encoders")
 app.add_typer(filters.app, name="filter")
 app.add_typer(plan.app, name="plan")

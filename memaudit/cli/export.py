@@ -15,6 +15,9 @@ To = Annotated[str, typer.Option("--to", help="webdataset, parquet, hf, folder o
 Which = Annotated[str, typer.Option("--which", help="kept, dropped or all: whatever can be read.")]
 Fold = Annotated[str | None, typer.Option("--fold", metavar="I/N", help="2/5: the second of five; groups stay whole.")]
 Keep = Annotated[Path | None, typer.Option("--keep", help="With a store: a list of what is kept, an image_id a line.")]
+Drop = Annotated[
+    Path | None, typer.Option("--drop", help="A list of what must not be there, an image_id a line, as claims exclude.")
+]
 StorePath = Annotated[Path | None, typer.Option("--store", help="The dedup run's store, if it was moved.")]
 ShardSamples = Annotated[
     int, typer.Option("--shard-samples", min=0, help="Samples in a shard; 0: a shard for each archive or table.")
@@ -25,6 +28,12 @@ Links = Annotated[
 Embeddings = Annotated[bool, typer.Option("--embeddings", help="In a manifest a column with the embeddings.")]
 
 
+Weights = Annotated[
+    Path | None,
+    typer.Option("--weights", help="Beside each sample its weight: a run of memaudit reweight, or weights.parquet."),
+]
+
+
 def export(
     source: Source,
     to: To,
@@ -32,10 +41,12 @@ def export(
     which: Which = "kept",
     fold: Fold = None,
     keep: Keep = None,
+    drop: Drop = None,
     store: StorePath = None,
     shard_samples: ShardSamples = 10_000,
     in_place_links: Links = None,
     embeddings: Embeddings = False,
+    weights: Weights = None,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
@@ -52,10 +63,12 @@ def export(
             which=which,
             fold=fold,
             keep=keep,
+            drop=drop,
             store=store,
             shard_samples=shard_samples,
             in_place_links=in_place_links,
             embeddings=embeddings,
+            weights=weights,
             progress=progress,
         )
     samples = made.samples

@@ -26,10 +26,24 @@ _COLUMNS = ("image_id", "decision", "witness_id")
 
 class Fates(NamedTuple):
     """What becomes of each row of a store, (rows,) of KEEP, DROP and UNREADABLE; and, where folds are asked for, the
-    fold that it belongs to, from 0: that of the image which its group keeps. Memory: 3 bytes a row."""
+    fold that it belongs to, from 0: that of the image which its group keeps. excluded (rows,): those that a list of
+    what must not be there names: no sample that has one is kept. Memory: 4 bytes a row."""
 
     code: NDArray[np.uint8]
     fold: NDArray[np.int32] | None = None
+    excluded: NDArray[np.bool_] | None = None
+
+    def without(self, store: Store, dropped: Membership) -> Fates:
+        """The same, and what `dropped` names is dropped, whoever keeps it. It may name images of other stores, but
+        not those alone: InputError."""
+        named = np.concatenate([dropped.mask(part.image_id, unknown="drop") for part in store.iter_columns()])
+        if len(dropped) and not named.any():
+            raise InputError(
+                f"the list of --drop names {len(dropped):,} images, of which store {store.folder} has none: a list of "
+                "another set? without --drop they are not looked for"
+            )
+        code = np.where(named & (self.code == KEEP), np.uint8(DROP), self.code)
+        return self._replace(code=code, excluded=named)
 
 
 def by_dedup(store: Store, decisions: Path, fold: Fold | None) -> Fates:
@@ -92,6 +106,12 @@ def read_list(path: Path) -> Membership:
     """A file of image_ids, one a line, such as keep.txt. Raises InputError. Memory: 16 bytes an image."""
     try:
         lines = (line.rstrip("\r\n") for line in text_lines(path, newline="\n"))
-        return Membership.of((line, True) for line in lines if line)
+        return Membership.of((_plain(path, line), True) for line in lines if line)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"list {path} cannot be read: {reason_of(error)}") from None
+
+
+def _plain(path: Path, line: str) -> str:
+    if "\0" in line:
+        raise InputError(f"list {path} has a NUL in it, which no image_id has: it is damaged; restore it")
+    return line

@@ -53,6 +53,7 @@ _KINDS = {
     **dict.fromkeys(("image_id", "caption", "metadata", "sha256", "path", "sample", "file", "decision"), "sc:Text"),
     **dict.fromkeys(("width", "height", "bytes"), "sc:Integer"),
     "image": "sc:ImageObject",
+    "weight": "sc:Float",
 }
 _ANY = "application/octet-stream"
 _LISTED = ("sample", "image_id", "file", "bytes", "sha256")  # columns of the lists of files
@@ -123,6 +124,7 @@ def _made_from(lineage: Lineage) -> list[tuple[str, str]]:
         ("memaudit store", lineage.store),
         ("memaudit dedup report", lineage.dedup),
         ("list of images to keep", lineage.keep),
+        ("memaudit weights of the images", lineage.weights),
     )
     return [(name, digest) for name, digest in given if digest]
 

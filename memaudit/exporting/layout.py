@@ -56,6 +56,9 @@ class Layout:
         np.minimum.at(code, self._of_row, fates.code)
         worst = np.zeros(len(self._first), np.uint8)
         np.maximum.at(worst, self._of_row, fates.code)
+        if fates.excluded is not None:
+            named = self._of_row[fates.excluded]
+            code[named] = worst[named] = np.maximum(code[named], DROP)
         self.mixed = int((code != worst).sum())
         self._code, self._chosen = code, np.isin(code, _WANTED[options.which])
         if fates.fold is not None:

@@ -13,40 +13,47 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from memaudit.audit.prompt_weights import ImageWeights
 from memaudit.exporting.choosing import KEEP, Fates
+from memaudit.exporting.weighing import WEIGHT, weight_of
 from memaudit.store import BLOCK_ROWS, Store
 from memaudit.types import Int64, Status
 
 _TEXTS = ("image_id", "caption", "sha256", "metadata")
 
 
-def write_manifest(file: IO[bytes], store: Store, rows: Int64, fates: Fates, *, embeddings: bool) -> int:
+def write_manifest(
+    file: IO[bytes], store: Store, rows: Int64, fates: Fates, *, embeddings: bool, weights: ImageWeights | None = None
+) -> int:
     """Write the rows of a store as they come, and return their number. embeddings: a column of float32, of unit
-    length; null for images that have none. Memory: a block."""
-    schema = _schema(store.encoder.dim if embeddings else 0)
+    length; null for images that have none. weights: a column of these. Memory: a block."""
+    schema = _schema(store.encoder.dim if embeddings else 0, is_weighed=weights is not None)
     with pq.ParquetWriter(file, schema) as writer:
         for block in _blocks(rows):
-            writer.write_table(_table(store, block, fates, schema))
+            writer.write_table(_table(store, block, fates, weights, schema))
     return len(rows)
 
 
-def _schema(dim: int) -> pa.Schema:
+def _schema(dim: int, *, is_weighed: bool) -> pa.Schema:
     texts = [(name, pa.string()) for name in ("path", *_TEXTS)]
     sizes = [("width", pa.int32()), ("height", pa.int32())]
     vectors = [("embedding", pa.list_(pa.float32(), dim))] if dim else []
-    return pa.schema([*texts, *sizes, ("decision", pa.string()), *vectors])
+    weight = [(WEIGHT, pa.float64())] if is_weighed else []
+    return pa.schema([*texts, *sizes, ("decision", pa.string()), *weight, *vectors])
 
 
 def _blocks(rows: Int64) -> Iterator[Int64]:
     return (rows[low : low + BLOCK_ROWS] for low in range(0, len(rows), BLOCK_ROWS))
 
 
-def _table(store: Store, rows: Int64, fates: Fates, schema: pa.Schema) -> pa.Table:
+def _table(store: Store, rows: Int64, fates: Fates, weights: ImageWeights | None, schema: pa.Schema) -> pa.Table:
     columns = store.columns(rows)
     paths = [uri.encode("utf-8", "backslashreplace").decode() for uri in columns.uri]
     texts = [paths, *(getattr(columns, name) for name in _TEXTS)]
     decisions = ["keep" if code == KEEP else "drop" for code in fates.code[rows]]
     values = [*texts, columns.width, columns.height, decisions]
+    if weights is not None:
+        values.append([weight_of(weights, [image_id]) for image_id in columns.image_id])
     arrays = [pa.array(column, field.type) for column, field in zip(values, schema, strict=False)]
     if "embedding" in schema.names:
         arrays.append(

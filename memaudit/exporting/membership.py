@@ -6,14 +6,17 @@ import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from memaudit.audit.prompt_weights import ImageWeights
 from memaudit.embedding.reconcile import KEY, text_key
 from memaudit.errors import InputError, UsageError
+from memaudit.exporting.weighing import ENDING, WEIGHT, as_file, unweighted
 from memaudit.images.tar_members import Member
+from memaudit.types import Float64, Int64
 
 S = TypeVar("S", bound=Mapping[str, Any])
 _SHARD_MEMBER = re.compile(r"(?P<archive>.+?\.tar)/(?P<member>.+)", re.DOTALL | re.IGNORECASE)
@@ -26,8 +29,8 @@ def _sample_key(archive: str, key: str) -> bytes:
 
 @dataclass(frozen=True, repr=False)
 class Membership:
-    """Names that are kept, and those that are not, as sorted digests. Memory: 17 bytes a name; an image of a tar has
-    two, its image_id and that of its sample.
+    """Names that are kept, and those that are not, as sorted digests; weight: of each name, where weights were given.
+    Memory: 17 bytes a name, 25 with weights; an image of a tar has two, its image_id and that of its sample.
 
     >>> kept = ma.kept(ma.run_dedup(ma.embed("training", out="store", encoder="thumbnail"), out="dedup"))
     >>> len(kept), "0001.png" in kept
@@ -38,26 +41,34 @@ class Membership:
     is_kept: NDArray[np.bool_]
     archives: frozenset[str] = frozenset()
     count: int = 0
+    weight: Float64 | None = None
 
     @classmethod
-    def of(cls, images: Iterable[tuple[str, bool]]) -> Membership:
-        """Of image_ids, each with whether it is kept. A sample of a tar is kept if one of its images is."""
+    def of(cls, images: Iterable[tuple[str, bool]], weights: ImageWeights | None = None) -> Membership:
+        """Of image_ids, each with whether it is kept. A sample of a tar is kept if one of its images is; its weight is
+        the mean of theirs. Raises InputError for a kept image without a weight, where there are weights."""
         keys, kept, archives = bytearray(), array("b"), set[str]()
-        images_kept = array("b")
+        images_kept, weight = array("b"), array("d")
         for image_id, is_kept in images:
             keys += text_key(image_id)
             kept.append(is_kept)
             images_kept.append(is_kept)
+            weight.append(_weight(weights, image_id) if weights and is_kept else 0.0)
             if found := _SHARD_MEMBER.fullmatch(image_id):
                 archives.add(found["archive"])
                 keys += _sample_key(found["archive"], Member(found["member"], 0, 0).key)
                 kept.append(is_kept)
                 images_kept.append(False)
+                weight.append(weight[-1])
         every, first = np.unique(np.frombuffer(keys, KEY), return_inverse=True)
         any_kept, counted = np.zeros(len(every), bool), np.zeros(len(every), bool)
         np.logical_or.at(any_kept, first, np.asarray(kept, dtype=bool))
         np.logical_or.at(counted, first, np.asarray(images_kept, dtype=bool))
-        return cls(every, any_kept, frozenset(archives), int(counted.sum()))
+        mean = None
+        if weights is not None:
+            of_kept = np.bincount(first, np.asarray(kept, np.float64), len(every))
+            mean = np.bincount(first, np.asarray(weight), len(every)) / np.maximum(of_kept, 1)
+        return cls(every, any_kept, frozenset(archives), int(counted.sum()), mean)
 
     def __len__(self) -> int:
         """How many images are kept."""
@@ -76,25 +87,42 @@ class Membership:
         names = [str(name) for name in image_ids]
         return self._mask([text_key(name) for name in names], names, unknown)
 
+    def weights(self, image_ids: Iterable[str]) -> Float64:
+        """What these images weigh, (n,): a mean of 1 over all that are kept; 0 for what is not kept, or not known.
+        Raises UsageError where no weights were given."""
+        return self._weights([text_key(str(name)) for name in image_ids])
+
+    def _weights(self, keys: Sequence[bytes]) -> Float64:
+        if self.weight is None:
+            raise UsageError("these images have no weights: say ma.kept(..., weights=)")
+        place, found = self._places(keys)
+        result = np.zeros(len(found))
+        result[found] = self.weight[place[found]]
+        return result
+
+    def _places(self, keys: Sequence[bytes]) -> tuple[Int64, NDArray[np.bool_]]:
+        """Where each key would be, and whether it is there."""
+        wanted = np.array(keys, KEY)
+        if not len(self.keys):
+            return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
+        place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        return place, np.asarray(self.keys[place] == wanted)
+
     def _mask(self, keys: Sequence[bytes], names: Sequence[str], unknown: str) -> NDArray[np.bool_]:
         if unknown not in UNKNOWN:
             raise UsageError(f"unknown={unknown!r}: expected one of {', '.join(UNKNOWN)}")
-        wanted = np.array(keys, KEY)
-        if not len(self.keys):
-            place, found = np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
-        else:
-            place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-            found = self.keys[place] == wanted
+        place, found = self._places(keys)
         if unknown == "raise" and not found.all():
             name = names[int(np.argmin(found))]
             raise InputError(f"nothing was decided on {name!r}: embed its set, and run dedup on it; or say unknown=")
-        kept = np.full(len(wanted), unknown == "keep")
+        kept = np.full(len(found), unknown == "keep")
         kept[found] = self.is_kept[place[found]]
         return kept
 
     def samples(self, samples: Iterable[S], *, unknown: str = "raise") -> Iterator[S]:
         """Those of a WebDataset's samples that are kept, as they come: a stage of a pipeline, before anything is
-        decoded. A sample is known by its `__url__` and `__key__`.
+        decoded. A sample is known by its `__url__` and `__key__`; its weight, if there are weights, is its
+        `weight.json`, a number once decoded.
 
         >>> kept = ma.kept(ma.run_dedup(ma.embed("training", out="store", encoder="thumbnail"), out="dedup"))
         >>> list(kept.samples([]))
@@ -105,16 +133,23 @@ class Membership:
             folder, _, base = key.rpartition("/")
             asked = [_sample_key(archive, f"{folder}/{base}")]
             if self._mask(asked, [f"{archive}/{key}"], unknown)[0]:
+                if self.weight is not None:
+                    sample = cast(S, {**sample, ENDING[1:]: as_file(float(self._weights(asked)[0]))})
                 yield sample
 
     def dataset(self, dataset: Any, column: str, *, unknown: str = "raise") -> Any:
         """Those rows of a Hugging Face dataset that are kept, by the column that holds its image_ids. A streamed one is
-        filtered as it comes; of another one the rows are selected, and nothing is copied."""
+        filtered as it comes; of another one the rows are selected, and nothing is copied. Weights, if there are some,
+        are a column `weight`."""
         if hasattr(dataset, "select"):
-            return dataset.select(np.flatnonzero(self.mask(dataset[column], unknown=unknown)))
-        return dataset.filter(
-            lambda ids: self.mask(ids, unknown=unknown).tolist(), input_columns=[column], batched=True
-        )
+            chosen = dataset.select(np.flatnonzero(self.mask(dataset[column], unknown=unknown)))
+        else:
+            chosen = dataset.filter(
+                lambda ids: self.mask(ids, unknown=unknown).tolist(), input_columns=[column], batched=True
+            )
+        if self.weight is None:
+            return chosen
+        return chosen.map(lambda ids: {WEIGHT: self.weights(ids)}, input_columns=[column], batched=True)
 
     def _archive_of(self, url: str) -> str:
         """By which name the image_ids call an archive: the longest one that its location ends in, wherever it was moved
@@ -122,3 +157,10 @@ class Membership:
         parts = url.partition("?")[0].replace("\\", "/").split("/")
         names = ("/".join(parts[start:]) for start in range(len(parts)))
         return next((name for name in names if name in self.archives), parts[-1])
+
+
+def _weight(weights: ImageWeights, image_id: str) -> float:
+    found = weights.of(image_id)
+    if not found:
+        raise unweighted(image_id)
+    return found

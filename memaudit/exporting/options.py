@@ -37,8 +37,8 @@ class Fold(NamedTuple):
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """to: of TARGETS; which: of CHOICES; fold: "" for all; shard_samples: 0: a shard for each archive or
-    table; links: of LINKS, "" to copy; embeddings: a column of a manifest."""
+    """to: of TARGETS; which: of CHOICES; fold: "" for all; shard_samples: 0: a shard for each archive or table; links:
+    of LINKS, "" to copy; embeddings: a column of a manifest; weights: of a training, beside each sample."""
 
     to: str
     which: str = KEPT
@@ -46,9 +46,11 @@ class ExportOptions:
     shard_samples: int = 10_000
     links: str = ""
     embeddings: bool = False
+    weights: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """What a plan says of them: of weights it names the file."""
+        return {name: value for name, value in asdict(self).items() if name != "weights"}
 
     def require_possible(self) -> None:
         """Raise UsageError for options that are none, or do not go together."""
@@ -65,3 +67,7 @@ class ExportOptions:
             raise UsageError(f"--in-place-links makes a folder of links, not --to {self.to}: take --to {FOLDER}")
         if self.embeddings and self.to != MANIFEST:
             raise UsageError(f"--embeddings are a column of --to {MANIFEST}, not of --to {self.to}")
+        if self.weights and self.to == FOLDER:
+            raise UsageError(f"--weights have no place in a folder of files: take --to {WEBDATASET}, or another one")
+        if self.weights and self.which != KEPT:
+            raise UsageError(f"--weights are of what is kept, not of --which {self.which}")

@@ -22,7 +22,8 @@ _BY_WHOM = ("memaudit",)  # of what may differ when an export is continued
 @dataclass(frozen=True)
 class Lineage:
     """Where an export comes from, as digests: of the store, of its images (their names and files), of the report of the
-    dedup run and of the list that decided, "" for none. created: when that report was written. memaudit: its version.
+    dedup run, of the list that decided, of the table of weights and of the list of what must not be there (drop), ""
+    for none. created: when that report was written. memaudit: its version.
     """
 
     store: str
@@ -31,6 +32,14 @@ class Lineage:
     keep: str
     created: str
     memaudit: str
+    weights: str = ""
+    drop: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """Those of the digests that belong into a plan; the last two only where there are some, as before there were
+        any."""
+        digests = {name: getattr(self, name) for name in ("store", "images", "dedup", "keep")}
+        return digests | {name: found for name in ("weights", "drop") if (found := getattr(self, name))}
 
 
 def file_names(to: str, layout: Layout) -> list[str]:
@@ -58,7 +67,7 @@ def plan_of(chosen: ExportOptions, layout: Layout, lineage: Lineage) -> dict[str
         "schema": SCHEMA,
         **chosen.as_dict(),
         "memaudit": lineage.memaudit,
-        "lineage": {"store": lineage.store, "images": lineage.images, "dedup": lineage.dedup, "keep": lineage.keep},
+        "lineage": lineage.as_dict(),
         "samples": layout.samples.as_dict() | {"mixed": layout.mixed},
         "images": layout.images.as_dict(),
         "shards": [{"name": name, "file": file, **counts.as_dict()} for name, file, counts in shards],
@@ -90,7 +99,8 @@ def _difference(name: str, begun: dict[str, Any], plan: dict[str, Any]) -> str:
         if begun.get(option) != plan.get(option):
             return f"with {_OPTIONS[option]} {_said(begun.get(option))}, not {_said(plan.get(option))}"
     if begun.get("lineage") != plan["lineage"]:
-        of = next(key for key, value in plan["lineage"].items() if begun.get("lineage", {}).get(key) != value)
+        was = begun.get("lineage", {})
+        of = next(key for key in _SOURCES if was.get(key) != plan["lineage"].get(key))
         return f"from another state of the {_SOURCES[of]}"
     return f"with other {name}"
 
@@ -103,7 +113,14 @@ _OPTIONS = {
     "links": "--in-place-links",
     "embeddings": "--embeddings",
 }
-_SOURCES = {"store": "store", "images": "images", "dedup": "dedup run, or another one", "keep": "list"}
+_SOURCES = {
+    "store": "store",
+    "images": "images",
+    "dedup": "dedup run, or another one",
+    "keep": "list",
+    "drop": "list of --drop",
+    "weights": "weights",
+}
 
 
 def _said(value: object) -> str:

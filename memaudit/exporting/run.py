@@ -10,6 +10,7 @@ from typing import IO, Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from memaudit.audit.prompt_weights import ImageWeights
 from memaudit.errors import InputError
 from memaudit.exporting.choosing import Fates
 from memaudit.exporting.croissant import Described, card, croissant
@@ -20,8 +21,9 @@ from memaudit.exporting.options import FOLDER, HF, MANIFEST, PARQUET, WEBDATASET
 from memaudit.exporting.plan import PLAN, Lineage, plan_of, settle
 from memaudit.exporting.records import Entry, Record, entries_of, read_record, record_path, write_record
 from memaudit.exporting.samples import Sample, read_samples
-from memaudit.exporting.tables import COLUMNS, for_hugging_face, schema_of_tables, write_rows
+from memaudit.exporting.tables import COLUMNS, for_hugging_face, schema_of_tables, with_weight, write_rows
 from memaudit.exporting.webdataset import write_tar
+from memaudit.exporting.weighing import weighed
 from memaudit.files import DIGEST, sealed, sha256_of, whole_file, write_json, write_text
 from memaudit.folders import sole_writer
 from memaudit.store import FACES, Store
@@ -53,12 +55,20 @@ class _Job(NamedTuple):
     layout: Layout
     out: Path
     schema: pa.Schema | None  # of rows that are copied as they are
+    weights: ImageWeights | None
 
 
 def export(
-    store: Store, fates: Fates, options: ExportOptions, out: Path, lineage: Lineage, progress: Progress = silent
+    store: Store,
+    fates: Fates,
+    options: ExportOptions,
+    out: Path,
+    lineage: Lineage,
+    progress: Progress = silent,
+    weights: ImageWeights | None = None,
 ) -> Exported:
-    """Write what was chosen of a store's images into `out`; what a killed run wrote of it stays.
+    """Write what was chosen of a store's images into `out`; what a killed run wrote of it stays. weights: of the
+    images, to be written beside them.
 
     Raises UsageError for what cannot be exported so, or an `out` that was begun otherwise; InputError for sources that
     are gone or were changed, and where a count does not add up.
@@ -66,7 +76,7 @@ def export(
     _require_images(store)
     layout = Layout(store, fates, options)
     plan = plan_of(options, layout, lineage)
-    job = _Job(store, fates, options, layout, out, _schema(layout, options))
+    job = _Job(store, fates, options, layout, out, _schema(layout, options, weights), weights)
     with sole_writer(out):
         settle(out, plan)
         done, records = 0, list[tuple[str, Record]]()
@@ -87,8 +97,9 @@ def _require_images(store: Store) -> None:
         raise InputError(f"store {store.folder} holds views of images: export the store that they are views of")
 
 
-def _schema(layout: Layout, options: ExportOptions) -> pa.Schema | None:
-    return schema_of_tables(layout.tables) if options.to in (PARQUET, HF) and layout.tables else None
+def _schema(layout: Layout, options: ExportOptions, weights: ImageWeights | None) -> pa.Schema | None:
+    found = schema_of_tables(layout.tables) if options.to in (PARQUET, HF) and layout.tables else None
+    return found if found is None or weights is None else with_weight(found)
 
 
 def _shard(job: _Job, number: int, shard: dict[str, Any]) -> Record:
@@ -123,18 +134,20 @@ def _require_complete(job: _Job, number: int, shard: dict[str, Any], samples: in
 def _write(job: _Job, number: int, file: IO[bytes]) -> list[Entry]:
     if job.options.to == MANIFEST:
         rows, _ = job.layout.rows_of(number)
-        write_manifest(file, job.store, rows, job.fates, embeddings=job.options.embeddings)
+        write_manifest(file, job.store, rows, job.fates, embeddings=job.options.embeddings, weights=job.weights)
         return []
     samples = _samples(job, number)
     if job.options.to == WEBDATASET:
         return write_tar(file, samples)
-    plain = for_hugging_face(COLUMNS) if job.options.to == HF else COLUMNS
+    own = COLUMNS if job.weights is None else with_weight(COLUMNS)
+    plain = for_hugging_face(own) if job.options.to == HF else own
     return write_rows(file, samples, job.schema or plain, as_they_are=job.schema is not None)
 
 
 def _samples(job: _Job, number: int) -> Iterator[Sample]:
     rows, sample = job.layout.rows_of(number)
-    return read_samples(job.store.columns(rows), sample.tolist(), as_they_are=job.schema is not None)
+    samples = read_samples(job.store.columns(rows), sample.tolist(), as_they_are=job.schema is not None)
+    return samples if job.weights is None else weighed(samples, job.weights)
 
 
 def _finished(job: _Job, plan: dict[str, Any], lineage: Lineage, records: list[tuple[str, Record]]) -> Exported:

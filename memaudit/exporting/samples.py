@@ -57,13 +57,14 @@ class Image(NamedTuple):
 
 class Sample(NamedTuple):
     """stem: its name, without the endings of its files, from within the archive that it is in, if any; row: of a table,
-    as it is there, with all of its columns."""
+    as it is there, with all of its columns; weight: None where nobody asked for one."""
 
     stem: str
     archive: str
     images: tuple[Image, ...]
     files: tuple[SampleFile, ...]
     row: pa.RecordBatch | None = None
+    weight: float | None = None
 
 
 class _Pack(NamedTuple):

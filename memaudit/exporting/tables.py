@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from memaudit.errors import InputError
 from memaudit.exporting.records import Entry
 from memaudit.exporting.samples import Sample
+from memaudit.exporting.weighing import WEIGHT
 from memaudit.images.arrow_rows import schema_as_written
 
 _AT_ONCE = 32 << 20  # bytes of files in a row group
@@ -40,11 +41,18 @@ def schema_of_tables(locations: Iterable[str]) -> pa.Schema | None:
 def for_hugging_face(schema: pa.Schema) -> pa.Schema:
     """With what tells the library `datasets` that `image` holds pictures."""
     texts = {name: _value("string") for name in ("image_id", "caption", "metadata", "sha256")}
-    numbers = {name: _value("int32") for name in ("width", "height")}
+    numbers = {**{name: _value("int32") for name in ("width", "height")}, WEIGHT: _value("float64")}
     file = {"bytes": _value("binary"), "path": _value("string")}
     features = {**texts, **numbers, "image": {"_type": "Image"}, "files": {"feature": file, "_type": "List"}}
     ordered = {name: features[name] for name in schema.names}
     return schema.with_metadata({"huggingface": json.dumps({"info": {"features": ordered}})})
+
+
+def with_weight(schema: pa.Schema) -> pa.Schema:
+    """With a column of weights, the last one. Raises InputError where there is a column of that name."""
+    if WEIGHT in schema.names:
+        raise InputError(f"the tables have a column {WEIGHT!r} already: export without --weights, or rename it")
+    return schema.append(pa.field(WEIGHT, pa.float64()))
 
 
 def _value(kind: str) -> dict[str, str]:
@@ -85,15 +93,16 @@ def _name(sample: Sample, file: Any) -> str:
 
 
 def _as_rows(group: list[Sample], schema: pa.Schema) -> pa.Table:
-    rows = [_as_written(sample.row, schema) for sample in group if sample.row is not None]
+    rows = [_as_written(sample.row, sample.weight, schema) for sample in group if sample.row is not None]
     if len(rows) < len(group):
         raise InputError("a sample that is no row of a table came among those that are")
     return pa.Table.from_batches(rows, schema).combine_chunks()
 
 
-def _as_written(row: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+def _as_written(row: pa.RecordBatch, weight: float | None, schema: pa.Schema) -> pa.RecordBatch:
     """Text, which is read as a dictionary, as it was."""
-    columns = [c if c.type == f.type else c.cast(f.type) for c, f in zip(row.columns, schema, strict=True)]
+    weights = [] if weight is None else [pa.array([weight])]
+    columns = [c if c.type == f.type else c.cast(f.type) for c, f in zip([*row.columns, *weights], schema, strict=True)]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
@@ -114,4 +123,5 @@ def _cells(sample: Sample) -> dict[str, Any]:
         "width": image.width,
         "height": image.height,
         "files": files[:place] + files[place + 1 :],
+        WEIGHT: sample.weight,
     }

@@ -1,5 +1,6 @@
 """Files: read within bounds, written whole or not at all, and their digests."""
 
+from memaudit.files.chain import Chain, add_to_chain, chained, read_chain
 from memaudit.files.digests import (
     DIGEST,
     NOT_BOUND,
@@ -41,14 +42,17 @@ from memaudit.files.writing import (
 )
 
 __all__ = [
+    "Chain",
     "DIGEST",
     "FileState",
     "MOST_BYTES",
     "MOST_IN_A_LINE",
     "NOT_BOUND",
+    "add_to_chain",
     "appearing_whole",
     "append_text",
     "canonical",
+    "chained",
     "digest_of",
     "is_passage",
     "is_private",
@@ -59,6 +63,7 @@ __all__ = [
     "make_folder",
     "once",
     "open_regular",
+    "read_chain",
     "read_json",
     "read_small",
     "read_toml",

@@ -16,6 +16,7 @@ from memaudit.gate.batches import batch_of
 from memaudit.gate.by_kind import counting
 from memaudit.gate.comparison import Audited, Comparison
 from memaudit.gate.dedups import judge_dedup
+from memaudit.gate.filtering import judge_filter, judge_reweight
 from memaudit.gate.findings import Decided, Finding, findings_of, outcome_of
 from memaudit.gate.ledger import Ledger, Look
 from memaudit.gate.over_time import Watch
@@ -176,7 +177,11 @@ def _of_its_kind(name: str, report: Report, policy: Policy, accepted: Collection
         return judge_audit(name, report, policy.audit, accepted)
     if report.kind == "dedup":
         return judge_dedup(name, report, policy.dedup)
-    raise ValueError(f"there are rules for audits and dedup runs, none for a report of {report.kind}")
+    if report.kind == "filter":
+        return judge_filter(name, report, policy.filter)
+    if report.kind == "reweight":
+        return judge_reweight(name, report, policy.reweight)
+    raise ValueError(f"there are rules for audits, dedup runs, filters and weights, none for a report of {report.kind}")
 
 
 @contextmanager

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
 from memaudit.errors import InputError, UsageError
-from memaudit.files import MOST_BYTES, digest_of, once, open_regular, real, reason_of, whole_file
+from memaudit.files import add_to_chain, chained, read_chain
 from memaudit.gate.policy import Policy
 
 SCHEMA = "urn:memaudit:ledger:1"
-_MOST = MOST_BYTES << 6  # bytes
 _Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 _Prompt = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{12}$")]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
@@ -131,69 +128,20 @@ def add(path: Path, ledger: Ledger, looks: Sequence[Look]) -> str:
 
     Returns the digest of the last line. Raises InputError when the disk refuses.
     """
-    head, lines = ledger.head, []
-    begins = [{"schema": SCHEMA, "fixed": msgspec.to_builtins(ledger.fixed)}] if not head else []
-    for value in (*begins, *(msgspec.to_builtins(look) for look in looks)):
-        line = {**value, "previous": head}
-        head = digest_of(line)
-        lines.append(json.dumps({**line, "digest": head}, ensure_ascii=False) + "\n")
-    data = "".join(lines).encode("utf-8", "backslashreplace")
-    if begins:
-        with whole_file(path, new=True) as file:
-            file.write(data)
-    elif data:
-        _append(path, data, ledger.cut)
-    return head
-
-
-def _append(path: Path, data: bytes, cut: int) -> None:
-    try:
-        with real(path).open("r+b") as file:
-            file.seek(-cut, os.SEEK_END)
-            file.truncate()
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {reason_of(error)}") from None
+    begins = [{"schema": SCHEMA, "fixed": msgspec.to_builtins(ledger.fixed)}] if not ledger.head else []
+    data, digests = chained([*begins, *(msgspec.to_builtins(look) for look in looks)], ledger.head)
+    add_to_chain(path, data, new=bool(begins), cut=ledger.cut)
+    return digests[-1] if digests else ledger.head
 
 
 def _read(path: Path) -> Ledger:
-    try:
-        with open_regular(path) as handle:
-            data = handle.read(_MOST + 1)
-    except OSError as error:
-        raise InputError(f"ledger {path} cannot be read: {reason_of(error)}") from None
-    if len(data) > _MOST:
-        raise InputError(f"ledger {path} cannot be read: larger than {_MOST >> 20:,} MiB, the most that is read")
-    *lines, rest = data.split(b"\n")
-    if not lines:
-        raise InputError(f"{path} is no ledger of memaudit: name a file that is one, or that is not there yet")
-    head, looks = "", list[Look]()
-    first, head = _line(path, 1, lines[0], head)
+    chain = read_chain(path, "ledger")
+    first = chain.lines[0]
     if first.get("schema") != SCHEMA:
         raise InputError(f"{path} has schema {str(first.get('schema'))[:80]!r}, this version reads {SCHEMA!r}")
     fixed = _as(path, 1, first.get("fixed"), Fixed)
-    for number, line in enumerate(lines[1:], 2):
-        value, head = _line(path, number, line, head)
-        looks.append(_as(path, number, value, Look))
-    return Ledger(fixed, tuple(looks), head, len(rest))
-
-
-def _line(path: Path, number: int, line: bytes, head: str) -> tuple[dict[str, Any], str]:
-    """The object of a line without its digests, and its digest."""
-    try:
-        value = json.loads(line.decode(), object_pairs_hook=once)
-        digest = value.pop("digest")
-        sound = digest == digest_of(value) and value.pop("previous") == head
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
-        sound = False
-    if not sound:
-        raise InputError(
-            f"ledger {path}, line {number:,}, is not as it was written: lines are only ever added to a ledger; restore "
-            "it, or begin another"
-        )
-    return value, str(digest)
+    looks = tuple(_as(path, number, value, Look) for number, value in enumerate(chain.lines[1:], 2))
+    return Ledger(fixed, looks, chain.head, chain.cut)
 
 
 def _as(path: Path, number: int, value: object, kind: type[T]) -> T:

@@ -21,7 +21,8 @@ DEFAULT_POLICY = """\
 # The lines that begin with "# " have no limit of their own yet: take the "# " away to switch one on.
 
 [gate]
-require = ["audit"]           # reports that must be given: "audit" (of images), "dedup", "faces" (an audit of them)
+require = ["audit"]           # reports that must be given: "audit" (of images), "dedup", "faces" (an audit of them),
+                              # "filter", "reweight"
 same_training_set = true      # where both kinds are given: each audit ran against a store that a dedup run looked at
 # max_age_days = 30           # a report may be this old; older ones, and those from the future, are inconclusive
 # encoders = []               # identities of the encoders that may be used, as `memaudit info STORE` prints them
@@ -61,6 +62,17 @@ min_coverage = 0.99           # images that could be read
 copy_detection = true         # as of the audit
 max_threshold = 0.0           # similarity that the run may have looked for; 0: that of memaudit's own encoder
 
+[filter]
+min_recall = 0.95             # lower bound of what the cut finds of its class, by its random sample
+same_store = true             # that sample was drawn from the store that was filtered
+max_dropped = 0.5             # share of the images that the filter drops
+min_coverage = 0.99           # images that could be scored
+
+[reweight]
+min_effective = 0.5           # images of equal weight that the kept ones count as, by their number
+min_restored = 0.95           # shares of words, values and clusters that the weights restore, of those tested
+min_coverage = 0.99           # images that could be read
+
 [baseline]                    # only with --baseline OLD.json; release: the digest of the report that it must be
 max_rise = 0.01               # the rate must be shown to have risen by no more than this
 max_redrawn_rise = 0.02       # the same of generations that are re-drawn; 1: not judged
@@ -69,7 +81,7 @@ confidence = 0.95             # of these bounds, and of the test that calls a ri
 # release = "0000000000000000000000000000000000000000000000000000000000000000"
 """
 
-KINDS = ("audit", "dedup", "faces")
+KINDS = ("audit", "dedup", "faces", "filter", "reweight")
 Check = Callable[[Any], str]
 """Returns what is expected of a limit, or nothing if it is so."""
 
@@ -167,6 +179,21 @@ class DedupPolicy:
 
 
 @dataclass(frozen=True)
+class FilterPolicy:
+    min_recall: float = _limit(0.95, _no_share)
+    same_store: bool = _limit(True, _no_flag)
+    max_dropped: float = _limit(0.5, _no_share)
+    min_coverage: float = _limit(0.99, _no_share)
+
+
+@dataclass(frozen=True)
+class ReweightPolicy:
+    min_effective: float = _limit(0.5, _no_share)
+    min_restored: float = _limit(0.95, _no_share)
+    min_coverage: float = _limit(0.99, _no_share)
+
+
+@dataclass(frozen=True)
 class GatePolicy:
     """What the reports must be taken together, and what each of them must be whatever its kind."""
 
@@ -196,21 +223,26 @@ class Policy:
     dedup: DedupPolicy = DedupPolicy()
     gate: GatePolicy = GatePolicy()
     baseline: BaselinePolicy = BaselinePolicy()
+    filter: FilterPolicy = FilterPolicy()
+    reweight: ReweightPolicy = ReweightPolicy()
 
 
-P = TypeVar("P", AuditPolicy, DedupPolicy, GatePolicy, BaselinePolicy)
+SECTIONS = ("gate", "audit", "dedup", "baseline", "filter", "reweight")
+P = TypeVar("P", AuditPolicy, DedupPolicy, GatePolicy, BaselinePolicy, FilterPolicy, ReweightPolicy)
 
 
 def read_policy(path: str | Path) -> Policy:
     """Read a policy in TOML. Raises InputError for an unreadable file, UsageError for unknown rules or bad limits."""
     path = Path(path)
     raw = read_toml(path, "policy")
-    require_known(f"policy {path}", raw, ("gate", "audit", "dedup", "baseline"), "section")
+    require_known(f"policy {path}", raw, SECTIONS, "section")
     return Policy(
         _section(path, raw, "audit", AuditPolicy),
         _section(path, raw, "dedup", DedupPolicy),
         _section(path, raw, "gate", GatePolicy),
         _section(path, raw, "baseline", BaselinePolicy),
+        _section(path, raw, "filter", FilterPolicy),
+        _section(path, raw, "reweight", ReweightPolicy),
     )
 
 

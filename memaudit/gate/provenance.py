@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 from memaudit.gate.policy import GatePolicy
 from memaudit.gate.subjects import FACES, about_faces, calibration_of, looked_at_faces, training_set_of
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured
-from memaudit.report.model import Report, Results
+from memaudit.report.model import Encoder, FilterResults, Report, Results
 from memaudit.types import EncoderSpec
 
 ALL_REPORTS = "all reports"
 Named = tuple[str, Report]
 """A report with the name that results call it by."""
 
+_UNCALIBRATED = ("filter", "reweight")
 _CLOCKS_APART = timedelta(minutes=10)  # of two machines; more is no slip
 
 
@@ -34,7 +35,8 @@ def judge_provenance(name: str, report: Report, policy: GatePolicy, now: datetim
     if policy.max_age_days is not None:
         yield _age(name, report.created, policy.max_age_days, now)
     if policy.encoders is not None:
-        yield _pinned(name, "encoders", identity_of(report), policy.encoders, "encoder")
+        for identity in identities_of(report):
+            yield _pinned(name, "encoders", identity, policy.encoders, "encoder")
     if policy.training_sets is not None:
         yield _pinned(name, "training_sets", training_set_of(report), policy.training_sets, "training set")
     yield from _calibrated(name, report, policy.calibrations)
@@ -42,9 +44,9 @@ def judge_provenance(name: str, report: Report, policy: GatePolicy, now: datetim
 
 def _calibrated(name: str, report: Report, named: Sequence[str] | None) -> Iterator[RuleResult]:
     """A cut above the model's own finds less: nobody need have asked for that but who names the calibration. Audits of
-    faces alone calibrate themselves."""
+    faces alone calibrate themselves, and filters and weights take nothing for a copy."""
     calibration = calibration_of(report)
-    if about_faces(report):
+    if about_faces(report) or report.kind in _UNCALIBRATED:
         return
     if named is not None:
         yield _pinned(name, "calibrations", calibration.digest if calibration else None, named, "calibration")
@@ -58,9 +60,18 @@ def _calibrated(name: str, report: Report, named: Sequence[str] | None) -> Itera
         yield RuleResult(name, "calibrations", Verdict.INCONCLUSIVE, figure, limit, sentence)
 
 
+def identities_of(report: Report) -> list[str | None]:
+    """Those of all encoders: a filter may have several. Of a run that did not get that far None."""
+    encoders = report.results.encoders if isinstance(report.results, FilterResults) else [report.encoder]
+    return [_identity(encoder) for encoder in encoders]
+
+
 def identity_of(report: Report) -> str | None:
     """The encoder's identity; None where the run did not get that far."""
-    encoder = report.encoder
+    return _identity(report.encoder)
+
+
+def _identity(encoder: Encoder | None) -> str | None:
     if encoder is None:
         return None
     spec = EncoderSpec(

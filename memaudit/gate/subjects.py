@@ -17,6 +17,7 @@ from memaudit.report.model import (
 )
 
 FACES = "faces"
+_TRAINING_SET = {"dedup": "store", "reweight": "store", "filter": "store 1"}
 _BESIDE = (FACE, Kind.REDRAWN)
 
 
@@ -43,7 +44,7 @@ def looked_at_faces(report: Report) -> bool:
 
 def training_set_of(report: Report) -> str | None:
     """Digest of the store that the report is about; None where the run did not get that far."""
-    key = "store" if report.kind == "dedup" else "training faces" if about_faces(report) else "references"
+    key = "training faces" if about_faces(report) else _TRAINING_SET.get(report.kind, "references")
     return report.inputs.get(key)
 
 

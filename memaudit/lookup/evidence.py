@@ -157,9 +157,7 @@ def evidence_of(
     doubts = (
         *(f"{answer.image}: {answer.error}" for answer in result.answers if answer.status != Status.OK),
         *unread,
-        *cut_archives("training set", store.cut),
-        *unmeasured("training images", store.coverage, allowed),
-        *result.windows.lost(allowed),
+        *doubts_of_set(result, allowed),
         *pixels.lost,
     )
     return Evidence(
@@ -177,6 +175,16 @@ def evidence_of(
         seconds=seconds,
         calibrated=result.calibrated,
         redrawn=result.redrawn,
+    )
+
+
+def doubts_of_set(result: LookupResult, allowed: float) -> tuple[str, ...]:
+    """What of the training set was not searched, whatever the picture: a line for each reason."""
+    store = result.references.store
+    return (
+        *cut_archives("training set", store.cut),
+        *unmeasured("training images", store.coverage, allowed),
+        *result.windows.lost(allowed),
     )
 
 

@@ -63,7 +63,26 @@ class HttpGenerator(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     workers: Positive = 1
 
 
-Generator = FolderGenerator | CommandGenerator | HttpGenerator
+class PipelineGenerator(
+    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="diffusers"
+):
+    """A folder with a text-to-image pipeline of diffusers. batch: images at once, of one device; scheduler: a class of
+    diffusers in place of the pipeline's own; safety_checker: the pipeline's own, and what it holds back is counted as
+    refused; options: what else the pipeline is called with, as num_inference_steps; digest: of its files."""
+
+    path: str
+    digest: str = ""
+    devices: tuple[str, ...] = ("cpu",)
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    batch: Positive = 4
+    scheduler: str = ""
+    safety_checker: bool = True
+    options: dict[str, str | int | float | bool] = {}
+    timeout: NotNegative = 0.0
+    tries: Positive = 1
+
+
+Generator = FolderGenerator | CommandGenerator | HttpGenerator | PipelineGenerator
 
 
 class Asked(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -163,7 +182,7 @@ def _said(error: str) -> str:
 _PARTS: dict[str, tuple[type[Struct], ...]] = {
     "": (RunFile,),
     "training": (Training,),
-    "generator": (FolderGenerator, CommandGenerator, HttpGenerator),
+    "generator": (FolderGenerator, CommandGenerator, HttpGenerator, PipelineGenerator),
     "prompts": (Asked,),
     "audit": (Audited,),
     "gate": (Judged,),
@@ -186,10 +205,22 @@ def _require_possible(path: Path, told: RunFile) -> None:
         raise UsageError(f"run file {path}: [bundle] timestamp needs sign: nothing else would bind the stamp")
     if isinstance(generator, CommandGenerator):
         _require_command(path, generator.command)
+    if isinstance(generator, PipelineGenerator):
+        _require_pipeline(path, generator)
     if isinstance(generator, HttpGenerator) and not re.match(r"https?://[^/]", generator.url):
         raise UsageError(f"run file {path}: [generator] url = {generator.url[:80]!r} is no http or https URL")
     if isinstance(generator, HttpGenerator) and {"prompt", "seed"} & set(generator.body):
         raise UsageError(f"run file {path}: [generator] body may not hold prompt or seed: these come from the prompts")
+
+
+def _require_pipeline(path: Path, told: PipelineGenerator) -> None:
+    if not told.devices:
+        raise UsageError(f"run file {path}: [generator] devices is empty: expected cpu, cuda, cuda:0 and so on")
+    ours = {"prompt", "generator", "num_images_per_prompt", "output_type", "return_dict"} & set(told.options)
+    if ours:
+        raise UsageError(
+            f"run file {path}: [generator] options may not hold {', '.join(sorted(ours))}: the check says it"
+        )
 
 
 def _require_command(path: Path, command: str) -> None:

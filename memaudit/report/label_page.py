@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
-
 from memaudit.errors import InputError
 from memaudit.filters.filter_file import Filter, NextImage
-from memaudit.images.decode import UnreadableImageError, decode
-from memaudit.images.sources import read_image
+from memaudit.report.inline import inline
 from memaudit.report.page import script_of, write_page
-from memaudit.store import is_same_file
 
 PAGE = "label.html"
 MOST = 2000  # images of a page
@@ -67,22 +61,4 @@ def write_label_page(path: Path, found: Filter, images: Sequence[NextImage]) -> 
 
 
 def _shown(image: NextImage, room: int) -> _Shown:
-    why = _WHY.get(image.why, image.why)
-    try:
-        data = read_image(image.uri)
-        if not is_same_file(data, image.sha256):
-            return _Shown(image.image_id, why, "", "the file is another one than was embedded")
-        source = _source(decode(data).image)
-    except (OSError, InputError, UnreadableImageError):
-        return _Shown(image.image_id, why, "", "the file cannot be read")
-    if len(source) > room:
-        return _Shown(image.image_id, why, "", "no room in this page")
-    return _Shown(image.image_id, why, source, "")
-
-
-def _source(image: Image.Image) -> str:
-    small = image.convert("RGB")
-    small.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    small.save(file, "JPEG", quality=82)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return _Shown(image.image_id, _WHY.get(image.why, image.why), *inline(image.uri, image.sha256, _SIDE, room))

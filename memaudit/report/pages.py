@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,7 +138,7 @@ def day_of(created: str) -> str:
     return f"{plain_day(when)}, {when:%H:%M} UTC"
 
 
-def plain_day(when: datetime) -> str:
+def plain_day(when: date) -> str:
     return f"{when.day} {when:%B %Y}"
 
 

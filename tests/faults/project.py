@@ -20,6 +20,7 @@ from memaudit.gate import DEFAULT_POLICY
 # What is another in every run, or follows from where the project lies
 _OWN = {"created", "seconds", "digest", "digests", "inputs", "sha256", "path", "out", "report", "store", "folder"}
 _OWN |= {"as_before", "judged", "previous", "stores", "evidence", "index", "build_seconds"}
+_OWN |= {"at", "began", "salt", "line", "head", "basis", "claimant_digest", "asked_digest", "answer_digest"}
 
 
 def write_project(root: Path) -> Path:
@@ -72,10 +73,16 @@ def write_project(root: Path) -> Path:
         "audit {generations} --against {store} --control {held-out} --out {out}/audit --quiet",
         "audit {generations} --against {store} --control {held-out} --out {out}/baseline --quiet",
         "gate {report} --policy {policy} --ledger {ledger} --quiet",
+        "bundle --new-key {private-key} --quiet",
+        "bundle {dedup} --sign {private-key} --out {bundle} --quiet",
+        "bundle {bundle} --public --out {public-edition} --quiet",
     )
     for step in steps:
         assert run(arguments_of(step, root, root)) in ((3,) if step.startswith("filter") else (0, 1)), step
     assert run(["canary", "make", "--out", str(root / "canaries"), "--each", "1", "--copies", "1,2", "--quiet"]) == 0
+    claim = "claims answer {picture} --against {store} --ledger {claims} --claimant A --quiet"
+    assert run(arguments_of(claim, root, root)) == 1
+    (root / "excluded.txt").write_text("training/0003.png\ntraining/0004.png\n")
     shutil.copy(root / "dedup" / "keep.txt", root / "kept.txt")
     assert run(arguments_of("reweight {store} --kept {kept} --out {weights} --quiet", root, root)) == 3  # few images
     return root

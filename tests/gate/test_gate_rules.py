@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reports import AS_BY_DEFAULT, SSCD, held, typed
+from test_gate_filters import applied, weighed
 
 from memaudit import __version__, gate
 from memaudit.errors import InputError, UsageError
@@ -19,8 +20,10 @@ from memaudit.gate import (
     AuditPolicy,
     BaselinePolicy,
     DedupPolicy,
+    FilterPolicy,
     GatePolicy,
     Policy,
+    ReweightPolicy,
     RuleResult,
     Verdict,
     read_policy,
@@ -341,12 +344,13 @@ def judged_with_everything() -> set[str]:
     """The names of all rules, each switched on."""
     audit = {**audit_report(paired=(0, 9, 9)), "created": "2026-01-01T00:00:00+00:00", "encoder": None}
     both = [("a", {**audit, "encoder": FULL_ENCODER}), ("d", {**dedup_report(), "encoder": FULL_ENCODER})]
-    return set(outcomes(list(held(both, EVERYTHING, baseline=both[0][1] | {"digest": "1" * 64}).rules)))
+    every = [*both, ("f", applied()), ("w", weighed())]
+    return set(outcomes(list(held(every, EVERYTHING, baseline=both[0][1] | {"digest": "1" * 64}).rules)))
 
 
 def test_every_rule_of_the_policy_is_judged() -> None:
     """No limit can be written into a policy that nothing looks at."""
-    sections = (AuditPolicy(), DedupPolicy(), GatePolicy(), BaselinePolicy())
+    sections = (AuditPolicy(), DedupPolicy(), GatePolicy(), BaselinePolicy(), FilterPolicy(), ReweightPolicy())
     limits = {name for section in sections for name in vars(section)}
     limits -= {"confidence", "max_threshold", "planted", "reviewers", "kinds"}
     assert judged_with_everything() == limits | {"conclusive", "threshold"}
@@ -444,10 +448,13 @@ def test_judging_together_keeps_the_results_of_each(report: Report) -> None:
     assert ORDER[verdict_of(results)] >= ORDER[verdict_of(alone)]
 
 
-@pytest.mark.parametrize("kind", ["audit", "dedup"])
+@pytest.mark.parametrize("kind", ["audit", "dedup", "filter", "reweight"])
 def test_a_run_that_measured_nothing_never_passes(kind: str) -> None:
     """Trap "an empty input scored as perfect": the report of a run that could not begin, under the mildest policy."""
-    mild = Policy(AuditPolicy(10**9, 1.0, 0.5, 0.0, 0.0, 0), DedupPolicy(0.0, 0.0))
+    nothing = FilterPolicy(0.0, False, 1.0, 0.0), ReweightPolicy(0.0, 0.0, 0.0)
+    mild = Policy(
+        AuditPolicy(10**9, 1.0, 0.5, 0.0, 0.0, 0), DedupPolicy(0.0, 0.0), filter=nothing[0], reweight=nothing[1]
+    )
     results = judge("r", inconclusive_report(kind, "a shard is missing").content, mild)
     assert verdict_of(results) is OPEN
     assert "a shard is missing" in results[0].sentence

@@ -213,11 +213,11 @@ def test_a_gate_that_is_killed_at_any_write_leaves_a_ledger(ledger: Path, tmp_pa
     program = (
         "import os, signal, sys\n"
         "from memaudit.gate import ledger\n"
-        "real = ledger._append\n"
-        "def half(path, data, cut):\n"
-        "    real(path, data[: len(data) // 2], cut)\n"
+        "real = ledger.add_to_chain\n"
+        "def half(path, data, *, new, cut):\n"
+        "    real(path, data[: len(data) // 2], new=new, cut=cut)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "ledger._append = half\n"
+        "ledger.add_to_chain = half\n"
         "from memaudit.cli.app import run\n"
         f"run(['gate', {str(report)!r}, '--ledger', {str(ledger)!r}])\n"
     )

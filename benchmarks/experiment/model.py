@@ -1,0 +1,137 @@
+"""A small text-to-image diffusion model in plain torch: pictures of 64 x 64, captions as bags of hashed words.
+
+A U-net over cells of 4 x 4 pixels predicts the velocity (Salimans & Ho, ICLR 2022) under a cosine schedule (Nichol &
+Dhariwal, ICML 2021); a tenth of the captions is left out in training, and drawing is guided (Ho & Salimans 2022) along
+the deterministic path of DDIM (Song et al., ICLR 2021).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+
+SIDE = 64
+GUIDANCE, DRAWN_IN = 2.0, 25  # strength, and steps
+_CELL, _WIDE, _DEEP, _GROUPS = 4, 96, 192, 8
+_WORDS, _TOLD = 8192, 256  # hashed words, and width of what a block is told of time and caption
+
+
+def words_of(caption: str) -> list[int]:
+    """Numbers of its words and of its pairs of neighbouring words, 1 on; of none, 0 alone."""
+    words = re.findall(r"\w+", caption.lower())
+    terms = [*words, *(f"{one} {next_}" for one, next_ in pairwise(words))]
+    hashed = (int.from_bytes(hashlib.sha256(term.encode()).digest()[:4], "big") for term in terms)
+    return [1 + number % (_WORDS - 1) for number in hashed] or [0]
+
+
+class _Block(torch.nn.Module):  # type: ignore[misc]  # torch has no types here
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norms = torch.nn.ModuleList(torch.nn.GroupNorm(_GROUPS, channels) for _ in range(2))
+        self.layers = torch.nn.ModuleList(torch.nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
+        self.told = torch.nn.Linear(_TOLD, 2 * channels)
+        torch.nn.init.zeros_(self.layers[1].weight)
+
+    def forward(self, cells: Any, told: Any) -> Any:
+        scale, shift = self.told(told)[:, :, None, None].chunk(2, dim=1)
+        inner = self.layers[0](torch.nn.functional.silu(self.norms[0](cells)))
+        inner = self.norms[1](inner) * (1 + scale) + shift
+        return cells + self.layers[1](torch.nn.functional.silu(inner))
+
+
+class _Attention(torch.nn.Module):  # type: ignore[misc]
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = torch.nn.GroupNorm(_GROUPS, channels)
+        self.inner = torch.nn.MultiheadAttention(channels, 4, batch_first=True)
+
+    def forward(self, cells: Any) -> Any:
+        row = self.norm(cells).flatten(2).transpose(1, 2)
+        return cells + self.inner(row, row, row, need_weights=False)[0].transpose(1, 2).reshape(cells.shape)
+
+
+class Denoiser(torch.nn.Module):  # type: ignore[misc]
+    """noisy (n, 3, 64, 64), time (n,) from 0, no noise, to 1, noise alone, and captions as (words, offsets) of
+    `batch_of`, to velocities (n, 3, 64, 64)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer, cell = torch.nn.Conv2d, 3 * _CELL**2
+        self.words = torch.nn.EmbeddingBag(_WORDS, _TOLD, mode="mean")
+        self.told = torch.nn.Sequential(
+            torch.nn.Linear(2 * _TOLD, _TOLD), torch.nn.SiLU(), torch.nn.Linear(_TOLD, _TOLD), torch.nn.SiLU()
+        )
+        self.into, self.down = layer(cell, _WIDE, 3, padding=1), layer(_WIDE, _DEEP, 3, stride=2, padding=1)
+        self.first, self.last = (torch.nn.ModuleList(_Block(_WIDE) for _ in range(2)) for _ in range(2))
+        self.middle = torch.nn.ModuleList(_Block(_DEEP) for _ in range(3))
+        self.attention = torch.nn.ModuleList(_Attention(_DEEP) for _ in range(2))
+        self.up, self.join = layer(_DEEP, _WIDE * 4, 1), layer(2 * _WIDE, _WIDE, 1)
+        self.out = torch.nn.Sequential(torch.nn.GroupNorm(_GROUPS, _WIDE), torch.nn.SiLU(), layer(_WIDE, cell, 1))
+
+    def forward(self, noisy: Any, time: Any, captions: tuple[Any, Any]) -> Any:
+        told = self.told(torch.cat([_waves(time), self.words(*captions)], dim=1))
+        fine = self.into(torch.nn.functional.pixel_unshuffle(noisy, _CELL))
+        for block in self.first:
+            fine = block(fine, told)
+        coarse = self.down(fine)
+        for place, block in enumerate(self.middle):
+            coarse = block(coarse, told)
+            if place < len(self.attention):
+                coarse = self.attention[place](coarse)
+        fine = self.join(torch.cat([fine, torch.nn.functional.pixel_shuffle(self.up(coarse), 2)], dim=1))
+        for block in self.last:
+            fine = block(fine, told)
+        return torch.nn.functional.pixel_shuffle(self.out(fine), _CELL)
+
+
+def batch_of(captions: Sequence[str]) -> tuple[Any, Any]:
+    """Words of all captions one after the other, and where each caption begins."""
+    listed = [words_of(caption) for caption in captions]
+    starts = [0]
+    for words in listed[:-1]:
+        starts.append(starts[-1] + len(words))
+    return torch.tensor([word for words in listed for word in words]), torch.tensor(starts)
+
+
+def shares(time: Any) -> tuple[Any, Any]:
+    """Of picture and of noise at times (n,), each (n, 1, 1, 1); their squares sum to one."""
+    angle = (time * math.pi / 2)[:, None, None, None]
+    return angle.cos(), angle.sin()
+
+
+def loss_of(model: Denoiser, pictures: Any, captions: tuple[Any, Any]) -> Any:
+    time, noise = torch.rand(len(pictures)), torch.randn_like(pictures)
+    of_picture, of_noise = shares(time)
+    with torch.autocast("cpu", torch.bfloat16):
+        told = model(of_picture * pictures + of_noise * noise, time, captions)
+    return (told.float() - (of_picture * noise - of_noise * pictures)).pow(2).mean()
+
+
+def draw(model: Denoiser, captions: Sequence[str], seeds: Sequence[int]) -> Any:
+    """Pictures (n, 3, 64, 64), -1 to 1: each follows from its caption and its seed alone."""
+    noise = [torch.randn(3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    cells, told, untold = torch.stack(noise), batch_of(captions), batch_of([""] * len(captions))
+    times = torch.linspace(1, 0, DRAWN_IN + 1)
+    with torch.inference_mode():
+        for now, next_ in pairwise(times):
+            time = now.repeat(len(cells))
+            without = model(cells, time, untold)
+            velocity = without + GUIDANCE * (model(cells, time, told) - without)
+            of_picture, of_noise = shares(time)
+            picture = (of_picture * cells - of_noise * velocity).clamp(-1, 1)
+            noise_ = (cells - of_picture * picture) / of_noise
+            of_picture, of_noise = shares(next_.repeat(len(cells)))
+            cells = of_picture * picture + of_noise * noise_
+    return cells.clamp(-1, 1)
+
+
+def _waves(time: Any) -> Any:
+    rates = torch.exp(torch.linspace(0, math.log(1000), _TOLD // 2))
+    angles = time[:, None] * rates
+    return torch.cat([angles.sin(), angles.cos()], dim=1)

@@ -1,0 +1,114 @@
+"""Trains the model of the experiment: `python -m benchmarks.experiment.train MANIFEST OUT [--keep FILE]`.
+
+The weights that are kept are averages over the last steps. Killed and started again it goes on from its last
+checkpoint. Same manifest, steps and seed: same pictures in the same order, whatever the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import csv
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.experiment.model import Denoiser, batch_of, loss_of
+from scripts.alterations import read_rgb
+
+STEPS, BATCH = 2400, 32
+_RATE, _WARM, _AVERAGED, _UNTOLD = 1e-3, 100, 0.995, 0.1
+_EVERY = 200  # steps between checkpoints
+
+
+class Trained(NamedTuple):
+    """What a checkpoint holds."""
+
+    model: Denoiser
+    average: Denoiser
+    optimizer: Any
+
+
+def train(manifest: Path, out: Path, keep: frozenset[str] | None, steps: int, seed: int) -> None:
+    """Write the weights to `out`. keep: image_ids that are trained on; all where it is None."""
+    if out.exists():
+        return
+    pictures, captions = _read(manifest, keep)
+    trained, done = _begun(out.with_suffix(".part"), seed)
+    for step in range(done, steps):
+        _step(trained, step / steps, *_batch(pictures, captions, seed, step))
+        if (step + 1) % _EVERY == 0:
+            _save(_state(trained, step + 1), out.with_suffix(".part"))
+            print(f"{out.name}: {step + 1} of {steps} steps", flush=True)
+    _save(trained.average.state_dict(), out)
+    out.with_suffix(".part").unlink(missing_ok=True)
+
+
+def _read(manifest: Path, keep: frozenset[str] | None) -> tuple[NDArray[np.uint8], list[str]]:
+    with manifest.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if keep is None or row["image_id"] in keep]
+    pictures = [np.asarray(read_rgb(manifest.parent / row["path"])) for row in rows]
+    return np.stack(pictures), [row["caption"] for row in rows]
+
+
+def _batch(pictures: NDArray[np.uint8], captions: list[str], seed: int, step: int) -> tuple[Any, Any]:
+    rng = np.random.default_rng([seed, step])
+    torch.manual_seed(int(rng.integers(2**31)))
+    chosen, told = rng.integers(len(pictures), size=BATCH), rng.random(BATCH) >= _UNTOLD
+    batch = torch.from_numpy(pictures[chosen].astype(np.float32)).permute(0, 3, 1, 2) / 127.5 - 1
+    return batch, batch_of([captions[i] if is_told else "" for i, is_told in zip(chosen, told, strict=True)])
+
+
+def _step(trained: Trained, done: float, pictures: Any, captions: Any) -> None:
+    for group in trained.optimizer.param_groups:
+        group["lr"] = _RATE * min(1.0, done * STEPS / _WARM + 0.01) * (1.02 - done)
+    loss = loss_of(trained.model, pictures, captions)
+    trained.optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(trained.model.parameters(), 1.0)
+    trained.optimizer.step()
+    with torch.no_grad():
+        for mean, now in zip(trained.average.parameters(), trained.model.parameters(), strict=True):
+            mean.lerp_(now, 1 - _AVERAGED)
+
+
+def _begun(part: Path, seed: int) -> tuple[Trained, int]:
+    torch.manual_seed(seed)
+    model = Denoiser()
+    trained = Trained(model, copy.deepcopy(model), torch.optim.AdamW(model.parameters(), _RATE, weight_decay=0.01))
+    if not part.exists():
+        return trained, 0
+    state = torch.load(part, weights_only=True)
+    for name, one in zip(Trained._fields, trained, strict=True):
+        one.load_state_dict(state[name])
+    return trained, int(state["step"])
+
+
+def _state(trained: Trained, step: int) -> dict[str, Any]:
+    return {name: one.state_dict() for name, one in zip(Trained._fields, trained, strict=True)} | {"step": step}
+
+
+def _save(state: Any, path: Path) -> None:
+    written = path.with_suffix(".writing")
+    torch.save(state, written)
+    os.replace(written, path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--keep", type=Path, help="image_ids to train on, a line each")
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    keep = frozenset(options.keep.read_text(encoding="utf-8").split("\n")) if options.keep else None
+    train(options.manifest, options.out, keep, options.steps, options.seed)
+
+
+if __name__ == "__main__":
+    main()

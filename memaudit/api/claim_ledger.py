@@ -1,0 +1,242 @@
+"""The ledger of claims: what is due, what is kept of whom, deleted, verified, and excluded from training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import msgspec
+
+from memaudit.claims.answer import HOWS
+from memaudit.claims.intake import Term, delete_all, known, numbers_of
+from memaudit.claims.ledger import HEAD, LEDGER, Claim, Ledger
+from memaudit.claims.ledger import today as this_day
+from memaudit.claims.vault import LETTER, answer_of, faults_of, kept_of, numbers_kept, place_of
+from memaudit.errors import InputError, UsageError
+from memaudit.files import reason_of, text_lines, write_text
+from memaudit.folders import sole_writer_of
+
+
+@dataclass(frozen=True)
+class ClaimState:
+    """What is known of a claim. state: open, overdue, answered or deleted; counts: pictures by outcome; claimant: empty
+    where that was deleted.
+
+    >>> _ = ma.receive_claim("generations/copy.png", "claims", claimant="R. Holder")
+    >>> [(each.number, each.state, each.pictures) for each in ma.list_claims("claims")]
+    [(1, 'open', 1)]
+    """
+
+    number: int
+    state: str
+    received: str
+    due: str
+    pictures: int
+    claimant: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, object]:
+        return {**vars(self), "counts": dict(self.counts)}
+
+
+def list_claims(ledger: str | Path, *, today: str | None = None) -> list[ClaimState]:
+    """All claims, those that are open first, by the day when they are due. today: a day; None: today.
+
+    Raises InputError where there is no ledger, or it is not as it was written.
+
+    >>> _ = ma.receive_claim("generations/copy.png", "claims", claimant="R. Holder", received="2026-01-01", days=14)
+    >>> [(each.state, each.due) for each in ma.list_claims("claims")]
+    [('overdue', '2026-01-15')]
+    """
+    day = Term.of(today, 1, date.max).received if today else this_day()
+    read = known(Path(ledger))
+    states = [_state(read.folder, claim, day) for claim in read.claims.values()]
+    return sorted(states, key=lambda each: (each.state not in ("open", "overdue"), each.due, each.number))
+
+
+def _state(folder: Path, claim: Claim, today: date) -> ClaimState:
+    state = "overdue" if claim.is_overdue(today) else "open" if claim.is_open else "answered"
+    return ClaimState(
+        number=claim.number,
+        state="deleted" if claim.deleted else state,
+        received=claim.received.received,
+        due=claim.received.due,
+        pictures=claim.received.pictures,
+        claimant="" if claim.deleted else kept_of(folder, claim).claimant,
+        counts=claim.answered.counts if claim.answered else {},
+    )
+
+
+def show_claims(
+    ledger: str | Path, claims: Sequence[int] = (), *, claimant: str | None = None
+) -> list[dict[str, object]]:
+    """Everything that is kept of claims, for who asked: what the vault holds, and the ledger's lines. claims: their
+    numbers; claimant: or all of a person, by the name as it was given.
+
+    Raises UsageError where neither is given, and for a number that no claim has.
+
+    >>> _ = ma.receive_claim("generations/copy.png", "claims", claimant="R. Holder")
+    >>> ma.show_claims("claims", claimant="R. Holder")[0]["kept"]["claimant"]
+    'R. Holder'
+    """
+    read = known(Path(ledger))
+    return [_shown(read, number) for number in _named(read, claims, claimant)]
+
+
+def _shown(ledger: Ledger, number: int) -> dict[str, object]:
+    claim, letter = ledger.claims[number], place_of(ledger.folder, number) / LETTER
+    answer = None if claim.deleted else answer_of(ledger.folder, claim)
+    return {
+        "claim": number,
+        "kept": None if claim.deleted else msgspec.to_builtins(kept_of(ledger.folder, claim)),
+        "answer": msgspec.to_builtins(answer),
+        "letter": str(letter) if letter.exists() else None,
+        "lines": ledger.lines_of(number),
+    }
+
+
+def _named(ledger: Ledger, claims: Sequence[int], claimant: str | None) -> list[int]:
+    if bool(claims) == (claimant is not None):
+        raise UsageError("name claims by their numbers, or a person with --claimant: one of both")
+    numbers = list(dict.fromkeys(claims)) or numbers_of(ledger.folder, claimant or "")
+    if not numbers:
+        raise UsageError(f"there is no claim of {claimant!r}: it must be the name that memaudit claims list has")
+    for number in numbers:
+        if number not in ledger.claims:
+            raise UsageError(f"there is no claim {number}: memaudit claims list names them")
+    return numbers
+
+
+def delete_claims(ledger: str | Path, claims: Sequence[int] = (), *, claimant: str | None = None) -> list[int]:
+    """Delete what is kept of claims: names, digests of pictures, answer, letter, and the salt, so that what the ledger
+    has of them is of nobody. The ledger says that it was deleted, and still verifies. Returns their numbers.
+
+    claims, claimant: as of `show_claims`, and raises as it does.
+
+    >>> _ = ma.receive_claim("generations/copy.png", "claims", claimant="R. Holder")
+    >>> ma.delete_claims("claims", [1]), ma.verify_claims("claims").faults
+    ([1], ())
+    """
+    numbers = _named(known(Path(ledger)), claims, claimant)
+    delete_all(Path(ledger), numbers)
+    return numbers
+
+
+@dataclass(frozen=True)
+class VerifiedClaims:
+    """A ledger that was checked. faults: what is not as it was written, a line each; lines: of the ledger; head: digest
+    of the last; unfinished: bytes of a line that a killed process did not finish, which the next one overwrites.
+
+    >>> _ = ma.receive_claim("generations/copy.png", "claims", claimant="R. Holder")
+    >>> ma.verify_claims("claims").lines
+    2
+    """
+
+    faults: tuple[str, ...]
+    lines: int
+    claims: int
+    head: str
+    unfinished: int = 0
+
+    def as_dict(self) -> dict[str, object]:
+        return {**vars(self), "faults": list(self.faults)}
+
+
+def verify_claims(ledger: str | Path, *, line: str | None = None) -> VerifiedClaims:
+    """Check that the ledger is as it was written, and what is kept as the ledger says. line: the digest that a letter
+    has: whether that line is still there.
+
+    Raises InputError where there is no ledger.
+
+    >>> claim = ma.answer_claim("generations/copy.png", ma.embed("training", out="store", encoder="thumbnail"),
+    ...     "claims", claimant="R. Holder")
+    >>> ma.verify_claims("claims", line=claim.line).faults
+    ()
+    """
+    try:
+        read = known(Path(ledger))
+        claims = read.claims
+    except InputError as error:
+        if not (Path(ledger) / LEDGER).exists() and not (Path(ledger) / HEAD).exists():
+            raise
+        return VerifiedClaims((str(error),), 0, 0, "")
+    faults = [fault for claim in claims.values() for fault in faults_of(read.folder, claim)]
+    faults += [
+        f"{place_of(read.folder, number)} is of no claim of the ledger: run the command that was killed again"
+        for number in numbers_kept(read.folder)
+        if number not in claims
+    ]
+    if line is not None and line not in read.chain.digests:
+        faults.append(f"no line of the ledger has the digest {line[:80]!r}: it was taken out, or is of another ledger")
+    return VerifiedClaims(tuple(faults), len(read.chain.lines), len(claims), read.chain.head, read.chain.cut)
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """A list of images that must not be trained on. path: where it is; images: how many it names by now; added: of
+    them, by this call.
+
+    >>> store = ma.embed("training", out="store", encoder="thumbnail")
+    >>> _ = ma.answer_claim("generations/copy.png", store, "claims", claimant="R. Holder")
+    >>> ma.exclude_claimed("claims", "excluded.txt").images
+    1
+    """
+
+    path: Path
+    images: int
+    added: int
+
+    def as_dict(self) -> dict[str, object]:
+        return {**vars(self), "path": str(self.path)}
+
+
+def exclude_claimed(ledger: str | Path, out: str | Path, *, hows: str | Sequence[str] = HOWS[:-1]) -> Excluded:
+    """Add the training images that claims found, with their near-duplicates, to a list of image_ids, one a line, for
+    `export(drop=...)`. What the list names already stays: also what claims found whose data were deleted since.
+
+    hows: exact, altered, part, re-drawn: how an image must show what was asked for; by default the first three.
+
+    Raises InputError where there is no ledger, or `out` cannot be read.
+
+    >>> store = ma.embed("training", out="store", encoder="thumbnail")
+    >>> _ = ma.answer_claim("generations", store, "claims", claimant="R. Holder")
+    >>> excluded = ma.exclude_claimed("claims", "excluded.txt")
+    >>> ma.export(store, "kept", to="folder", drop=excluded.path).samples.dropped
+    1
+    """
+    wanted = _hows(hows)
+    read, path = known(Path(ledger)), Path(out)
+    with sole_writer_of(path):
+        before = set(_ids_in(path))
+        found = {name for claim in read.claims.values() for name in _claimed(read.folder, claim, wanted)}
+        if bad := [name for name in found if "\n" in name or "\r" in name]:
+            raise InputError(f"image_id {bad[0][:80]!r} has a line break in it: a list of lines cannot name it")
+        write_text(path, "".join(f"{name}\n" for name in sorted(before | found)))
+        return Excluded(path, len(before | found), len(found - before))
+
+
+def _hows(given: str | Sequence[str]) -> tuple[str, ...]:
+    named = [one.strip() for each in ([given] if isinstance(given, str) else given) for one in each.split(",")]
+    for name in named:
+        if name not in HOWS:
+            raise UsageError(f"--how: {name!r} is none: expected some of {', '.join(HOWS)}")
+    return tuple(named)
+
+
+def _ids_in(path: Path) -> Iterator[str]:
+    if not path.exists():
+        return
+    try:
+        yield from (line for text in text_lines(path, newline="\n") if (line := text.rstrip("\r\n")))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"list {path} cannot be read: {reason_of(error)}") from None
+
+
+def _claimed(folder: Path, claim: Claim, hows: Sequence[str]) -> Iterator[str]:
+    answer = None if claim.deleted else answer_of(folder, claim)
+    for picture in answer.pictures if answer else []:
+        for image in picture.found:
+            if image.how in hows:
+                yield from (image.image_id, *(member.image_id for member in image.family))

@@ -1,0 +1,107 @@
+"""Draws a batch of a release run with a text-to-image pipeline of diffusers, from a folder on this machine.
+
+A process of its own (`python -m memaudit.release.pipelines`), called as any other command that generates is: whatever
+the pipeline does to its process, the check goes on. Nothing is fetched. Each image follows from its prompt and seed,
+whatever stands beside it in the batch: its noise comes from a generator of its own, on the processor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from PIL.Image import Image
+from PIL.PngImagePlugin import PngInfo
+
+from memaudit.release.jobs import Job
+
+_CHECKER = "safety_checker"
+_MODES = {"auto": None, "float32": "float32", "float16": "float16", "bfloat16": "bfloat16"}
+DTYPES = tuple(_MODES)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0, or 2 and one line of what is missing."""
+    told = _parser().parse_args(arguments)
+    jobs = [Job(**json.loads(line)) for line in Path(told.jobs).read_text(encoding="utf-8").splitlines()]
+    devices = told.device or ["cpu"]
+    try:
+        pipelines = [_loaded(told, device) for device in devices]
+    except (ImportError, OSError, ValueError, AttributeError) as error:
+        print(f"the pipeline in {told.path} cannot be loaded: {' '.join(str(error).split())[:250]}", file=sys.stderr)
+        return 2
+    with ThreadPoolExecutor(len(devices)) as pool:
+        parts = [jobs[number :: len(devices)] for number in range(len(devices))]
+        list(pool.map(lambda pipeline, part: _draw(pipeline, part, told), pipelines, parts))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m memaudit.release.pipelines")
+    for name in ("--jobs", "--out", "--path", "--digest"):
+        parser.add_argument(name, required=True)
+    parser.add_argument("--device", action="append")
+    parser.add_argument("--dtype", choices=DTYPES, default="auto")
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--scheduler", default="")
+    parser.add_argument("--unchecked", action="store_true")
+    parser.add_argument("--options", type=json.loads, default={})
+    return parser
+
+
+def _loaded(told: argparse.Namespace, device: str) -> Any:
+    import diffusers
+    import torch
+
+    options: dict[str, Any] = {"local_files_only": True}
+    if told.dtype != "auto":
+        options["torch_dtype"] = getattr(torch, told.dtype)
+    if told.unchecked and _CHECKER in _index_of(told.path):
+        options |= {_CHECKER: None, "requires_safety_checker": False}
+    pipeline = diffusers.DiffusionPipeline.from_pretrained(told.path, **options)
+    if told.scheduler:
+        pipeline.scheduler = getattr(diffusers, told.scheduler).from_config(pipeline.scheduler.config)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline.to(device)
+
+
+def _index_of(path: str) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((Path(path) / "model_index.json").read_text(encoding="utf-8"))
+    return told
+
+
+def _draw(pipeline: Any, jobs: Sequence[Job], told: argparse.Namespace) -> None:
+    """Write an image for each job; none for what the pipeline's own checker holds back."""
+    for low in range(0, len(jobs), told.batch):
+        part = jobs[low : low + told.batch]
+        for job, image in zip(part, _drawn(pipeline, part, told.options), strict=True):
+            if image is not None:
+                image.save(Path(told.out) / f"{job.name}.png", pnginfo=_said(job, told))
+
+
+def _drawn(pipeline: Any, jobs: Sequence[Job], options: dict[str, Any]) -> Iterator[Image | None]:
+    import torch
+
+    noise = [torch.Generator("cpu").manual_seed(job.seed) for job in jobs]
+    made = pipeline(prompt=[job.prompt for job in jobs], generator=noise, **options)
+    held_back = getattr(made, "nsfw_content_detected", None) or [False] * len(jobs)
+    for image, held in zip(made.images, held_back, strict=True):
+        yield None if held else image
+
+
+def _said(job: Job, told: argparse.Namespace) -> PngInfo:
+    """What the file says of itself."""
+    info = PngInfo()
+    for name, value in (("prompt", job.prompt), ("seed", str(job.seed)), ("pipeline", told.digest)):
+        info.add_itxt(f"memaudit:{name}", value)
+    info.add_itxt("memaudit:options", json.dumps(told.options, sort_keys=True))
+    return info
+
+
+if __name__ == "__main__":
+    sys.exit(main())

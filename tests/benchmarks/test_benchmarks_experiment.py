@@ -1,0 +1,82 @@
+"""The small model of the experiment: same seeds, same pictures; killed and continued, same weights."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from pictures import write_pictures
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.torch
+
+from benchmarks.experiment import train as training  # noqa: E402
+from benchmarks.experiment.found import Prompted, _groups, _one  # noqa: E402
+from benchmarks.experiment.model import SIDE, Denoiser, draw, words_of  # noqa: E402
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    from PIL import Image
+
+    write_pictures(tmp_path / "images", range(4))
+    path = tmp_path / "manifest.csv"
+    with path.open("w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["path", "image_id", "caption"])
+        for picture in sorted((tmp_path / "images").glob("*.png")):
+            Image.open(picture).convert("RGB").resize((SIDE, SIDE)).save(picture)
+            lines.writerow([f"images/{picture.name}", picture.stem, f"picture {picture.stem}"])
+    return path
+
+
+def test_killed_and_continued_it_is_the_same_model(manifest, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "BATCH", 2)
+    monkeypatch.setattr(training, "_EVERY", 2)
+    training.train(manifest, tmp_path / "whole.pt", None, 4, 0)
+    step = training._step
+
+    def dies(trained, done, *batch):
+        if done == 0.75:
+            raise KeyboardInterrupt
+        step(trained, done, *batch)
+
+    monkeypatch.setattr(training, "_step", dies)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(manifest, tmp_path / "killed.pt", None, 4, 0)
+    assert not (tmp_path / "killed.pt").exists()
+    monkeypatch.setattr(training, "_step", step)
+    training.train(manifest, tmp_path / "killed.pt", None, 4, 0)
+    one, other = (torch.load(tmp_path / name, weights_only=True) for name in ("whole.pt", "killed.pt"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_picture_follows_from_its_caption_and_seed():
+    torch.manual_seed(0)
+    model = Denoiser().eval()
+    alone, together = draw(model, ["a horse"], [7]), draw(model, ["a cow", "a horse"], [1, 7])
+    assert alone.shape == (1, 3, SIDE, SIDE)
+    assert torch.allclose(alone[0], together[1], atol=1e-3)
+
+
+def test_captions_of_the_same_words_in_another_order_differ():
+    assert words_of("") == [0]
+    assert words_of("Red car!") == words_of("red car")
+    assert words_of("red car") != words_of("car red")
+
+
+def test_prompts_are_told_by_copies_and_kind():
+    known = {"a": {"kind": "emoji", "copies": "16"}}
+    told = json.loads('{"image_id": "a", "generation": "g"}')
+    assert _one(told, known, {}) == Prompted("emoji", 16, gives=False, redrawn=False)
+    assert _one(told, known, {"g": {"re-drawn"}}) == Prompted("emoji", 16, gives=False, redrawn=True)
+    assert _one(told, known, {"g": {"re-drawn", "template"}}) == Prompted("emoji", 16, gives=True, redrawn=False)
+    groups = dict(_groups([Prompted("emoji", 16, True, False), Prompted("photograph", 1, False, False)]))
+    assert [len(groups[name]) for name in ("", ", emoji", ", of 16 copies", ", of 1 copies, photograph")] == [
+        2,
+        1,
+        1,
+        1,
+    ]
