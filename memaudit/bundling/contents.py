@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec import UNSET
 from PIL import Image
 
 from memaudit.bundling.archive import Content
@@ -70,7 +71,15 @@ def is_for_owner(run: RunFolder) -> bool:
 
 
 def files_of_run(run: RunFolder, *, pictures: str, tables: bool) -> dict[str, Content]:
-    """By their path in the bundle. Crops of faces are never among them."""
+    """By their path in the bundle. Crops of faces are never among them. Raises InconclusiveError where one is not there
+    that the report was written with."""
+    known = {} if run.report.head.files is UNSET else run.report.head.files
+    wanted = [*(BOUND if tables else ()), *(() if pictures == NONE else (THUMBNAILS,))]
+    for name in wanted:
+        if name in known and not (run.folder / name).exists():
+            raise InconclusiveError(
+                f"{run.folder / name} is not there: restore it, or leave such files out of the bundle"
+            )
     files = {f"{run.name}/{REPORT}": Content(path=run.folder / REPORT)}
     if tables:
         names = (name for name in BOUND if (run.folder / name).is_file())
