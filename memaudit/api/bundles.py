@@ -18,7 +18,6 @@ from memaudit.bundling.checking import Opened, check, open_bundle
 from memaudit.bundling.contents import BLURRED, PICTURES, RunFolder, files_of_run, is_for_owner, runs_in
 from memaudit.bundling.making import FACTS, contents_of, facts_of, public_edition, secret_among, signed, write_bundle
 from memaudit.bundling.manifest import json_bytes
-from memaudit.bundling.signing import KeyFiles as KeyFiles
 from memaudit.bundling.signing import make_keys, private_key
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.files import is_passage, read_json, real
@@ -71,6 +70,19 @@ class Bundle:
     def _said(self) -> str:
         signed_by = f"signed by {len(self.signers):,}" if self.signers else "not signed"
         return f"{self.verdict}, {self.files:,} files, {signed_by}, in {self.path}"
+
+
+@dataclass(frozen=True)
+class KeyFiles:
+    """A key that was made: the files of its private and its public half, and the id that both have.
+
+    >>> ma.make_key("audit.key").private.stat().st_mode & 0o777 == 0o600
+    True
+    """
+
+    private: Path
+    public: Path
+    key_id: str
 
 
 class _InBundle(NamedTuple):
@@ -184,7 +196,7 @@ def make_key(path: str | Path) -> KeyFiles:
     >>> key.public.name, len(key.key_id)
     ('audit.key.pub', 64)
     """
-    return make_keys(Path(path))
+    return KeyFiles(*make_keys(Path(path)))
 
 
 def _sound(path: Path) -> Opened:

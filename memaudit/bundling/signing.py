@@ -30,19 +30,15 @@ _MOST = 1 << 16  # bytes of a key file
 _PURPOSE = "a signature"
 
 
-class KeyFiles(NamedTuple):
-    """A key that was made: its private half, its public half, and the id that both have.
-
-    >>> ma.make_key("audit.key").private.stat().st_mode & 0o777 == 0o600
-    True
-    """
+class MadeKey(NamedTuple):
+    """A key that was made: its two files, and its id."""
 
     private: Path
     public: Path
     key_id: str
 
 
-def make_keys(path: Path) -> KeyFiles:
+def make_keys(path: Path) -> MadeKey:
     """Make an Ed25519 key in `path` (PEM, for its owner alone) and its public half in `path`.pub. Raises UsageError
     where either is there already."""
     require("cryptography", _PURPOSE)
@@ -62,7 +58,7 @@ def make_keys(path: Path) -> KeyFiles:
     except OSError as error:
         raise InputError(f"{path} cannot be written: {reason_of(error)}") from None
     write_text(public, public_pem(key.public_key()).decode(), new=True)
-    return KeyFiles(path, public, key_id(key.public_key()))
+    return MadeKey(path, public, key_id(key.public_key()))
 
 
 def private_key(path: Path) -> Ed25519PrivateKey:
