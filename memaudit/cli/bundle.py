@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,40 +61,37 @@ def bundle(
     from memaudit.api import bundles
 
     console, given = Console(as_json, quiet), runs or []
-    judged = (policy, accepted, reviews, baseline, not tables, pictures != "blurred")
+    by = {"policy": policy, "accepted": accepted, "baseline": baseline}
+    changed = any((*by.values(), reviews, not tables, pictures != "blurred"))
     if new_key:
-        if given or out or sign or public or timestamp or any(judged):
+        if given or out or sign or public or timestamp or changed:
             raise UsageError("--new-key makes a key and bundles nothing: give it alone")
-        made = bundles.make_key(new_key)
-        value = {"private": str(made.private), "public": str(made.public), "key_id": made.key_id}
-        said = f"Private key: {made.private}, for its owner alone\nPublic key: {made.public}\nIts id: {made.key_id}"
-        console.result(value, said)
+        _make_key(new_key, console)
         return
     if out is None or not given:
         raise UsageError("a bundle needs the folders of its runs, and --out")
-    of_bundle = len(given) == 1 and given[0].is_file()
-    if not of_bundle:
-        if public:
-            raise UsageError("--public takes one bundle: bundle the runs first")
-        done = bundles.bundle(
-            given,
-            out,
-            policy=policy,
-            accepted=accepted,
-            reviews=reviews or (),
-            baseline=baseline,
-            pictures=pictures,
-            tables=tables,
-            sign=sign or (),
-            timestamp=timestamp,
+    if len(given) == 1 and given[0].is_file():
+        if changed or public is bool(sign) or (public and timestamp):
+            raise UsageError("a bundle that is there takes --public, or --sign: what it holds stays")
+        another = (
+            bundles.publish_bundle if public else partial(bundles.sign_bundle, keys=sign or (), timestamp=timestamp)
         )
-    elif any(judged) or public is bool(sign) or (public and timestamp):
-        raise UsageError("a bundle that is there takes --public, or --sign: what it holds stays")
+        done = another(given[0], out)
     elif public:
-        done = bundles.publish_bundle(given[0], out)
+        raise UsageError("--public takes one bundle: bundle the runs first")
     else:
-        done = bundles.sign_bundle(given[0], out, sign or (), timestamp=timestamp)
+        shown = partial(bundles.bundle, pictures=pictures, tables=tables, reviews=reviews or ())
+        done = shown(given, out, **by, sign=sign or (), timestamp=timestamp)
     console.result(done.as_dict(), _said(done))
+
+
+def _make_key(path: Path, console: Console) -> None:
+    from memaudit.api.bundles import make_key
+
+    made = make_key(path)
+    value = {"private": str(made.private), "public": str(made.public), "key_id": made.key_id}
+    said = f"Private key: {made.private}, for its owner alone\nPublic key: {made.public}\nIts id: {made.key_id}"
+    console.result(value, said)
 
 
 def _said(done: Bundle) -> str:

@@ -89,19 +89,7 @@ def gate(
 
     console = Console(as_json, quiet)
     files = {"junit": junit, "sarif": sarif, "markdown": markdown, "page": page, "pdf": pdf}
-    others = (
-        reports,
-        policy,
-        baseline,
-        accepted,
-        reviews,
-        kinds,
-        ledger,
-        annotations,
-        require_signature,
-        key,
-        *files.values(),
-    )
+    others = (reports, policy, baseline, accepted, reviews, kinds, ledger, annotations, require_signature, key)
     if init:
         if any((*others, *files.values())):
             raise UsageError("--init writes a policy and judges nothing: give it alone, then gate with --policy")
