@@ -15,6 +15,7 @@ from memaudit.cli import (
     bundle,
     calibrate,
     canary,
+    card,
     claims,
     compare,
     dedup,
@@ -66,6 +67,7 @@ app.command("extract")(extract.extract)
 app.command("faces")(faces.faces)
 app.command("lookup")(lookup.lookup)
 app.command("gate")(gate.gate)
+app.command("card")(card.card)
 app.command("compare")(compare.compare)
 app.command("history")(history.history)
 app.command("review")(review.review)

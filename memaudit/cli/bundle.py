@@ -61,8 +61,7 @@ def bundle(
     from memaudit.api import bundles
 
     console, given = Console(as_json, quiet), runs or []
-    by = {"policy": policy, "accepted": accepted, "baseline": baseline}
-    changed = any((*by.values(), reviews, not tables, pictures != "blurred"))
+    changed = any((policy, accepted, baseline, reviews, not tables, pictures != "blurred"))
     if new_key:
         if given or out or sign or public or timestamp or changed:
             raise UsageError("--new-key makes a key and bundles nothing: give it alone")
@@ -81,7 +80,8 @@ def bundle(
         raise UsageError("--public takes one bundle: bundle the runs first")
     else:
         shown = partial(bundles.bundle, pictures=pictures, tables=tables, reviews=reviews or ())
-        done = shown(given, out, **by, sign=sign or (), timestamp=timestamp)
+        judged = partial(shown, policy=policy, accepted=accepted, baseline=baseline)
+        done = judged(given, out, sign=sign or (), timestamp=timestamp)
     console.result(done.as_dict(), _said(done))
 
 
