@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from memaudit.api.filtering import FilterRound, apply_filter, review_filter, train_filter
     from memaudit.api.findings import Findings
     from memaudit.api.gating import GateRun, run_gate, write_policy
+    from memaudit.api.guarding import Guard, GuardServer, GuardVerdict, open_guard, open_guard_server
     from memaudit.api.history import History, history
     from memaudit.api.hosts import allow_hosts
     from memaudit.api.indexes import build_index, open_index
@@ -85,6 +86,7 @@ _HOMES = {
     "filtering": ("FilterRound", "apply_filter", "review_filter", "train_filter"),
     "findings": ("Findings",),
     "gating": ("GateRun", "run_gate", "write_policy"),
+    "guarding": ("Guard", "GuardServer", "GuardVerdict", "open_guard", "open_guard_server"),
     "history": ("History", "history"),
     "hosts": ("allow_hosts",),
     "indexes": ("build_index", "open_index"),
@@ -125,6 +127,9 @@ __all__ = [
     "FilterRun",
     "Findings",
     "GateRun",
+    "Guard",
+    "GuardServer",
+    "GuardVerdict",
     "History",
     "LookupRun",
     "MadeStore",
@@ -169,6 +174,8 @@ __all__ = [
     "merge_reviews",
     "open_canaries",
     "merge_stores",
+    "open_guard",
+    "open_guard_server",
     "open_index",
     "open_report",
     "open_review",

@@ -50,6 +50,7 @@ _ORDER = (
         "extracting",
         "filtering",
         "looking_up",
+        "guarding",
         "claims",
         "claim_ledger",
         "facing",

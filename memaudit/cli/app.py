@@ -34,6 +34,7 @@ from memaudit.cli import (
     review,
     reviews,
     reweight,
+    serve,
 )
 from memaudit.cli import filter as filters
 from memaudit.cli import import_embeddings as ready
@@ -64,6 +65,7 @@ app.command("audit")(audit.audit)
 app.command("extract")(extract.extract)
 app.command("faces")(faces.faces)
 app.command("lookup")(lookup.lookup)
+app.command("serve")(serve.serve)
 app.command("gate")(gate.gate)
 app.command("compare")(compare.compare)
 app.command("history")(history.history)
