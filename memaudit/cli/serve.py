@@ -24,7 +24,7 @@ from memaudit.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from memaudit.api.guarding import GuardServer
+    from memaudit.api.guarding import Guard, GuardServer
 
 Against = Annotated[Path, typer.Argument(metavar="STORE|INDEX", help="The training set: its store, or an index of it.")]
 ViewsChoice = Annotated[str, typer.Option("--views", help="none, flips, tiles or all, as of an audit.")]
@@ -40,6 +40,7 @@ CheckSeconds = Annotated[
     float, typer.Option("--check-seconds", help="For a verdict, waiting included; later it is inconclusive.")
 ]
 QueueLength = Annotated[int, typer.Option("--queue", help="Pictures that may wait; beyond it: 503, come again.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Open all of it, say what it is, and end.")]
 Connections = Annotated[int, typer.Option("--connections", help="At once.")]
 
 
@@ -60,6 +61,7 @@ def serve(
     check_seconds: CheckSeconds = 60.0,
     queue: QueueLength = 64,
     connections: Connections = 64,
+    dry_run: DryRun = False,
     encoder: EncoderName = None,
     device: Device = "auto",
     max_unreadable: MaxUnreadable = 0.01,
@@ -84,6 +86,9 @@ def serve(
         max_unreadable=max_unreadable,
         encoding=Encoding(encoder, device, allow_unverified_weights=allow_unverified_weights),
     )
+    if dry_run:
+        console.result(*_opened(guard))
+        return
     server = open_guard_server(
         guard,
         port=port,
@@ -106,6 +111,15 @@ def serve(
         except KeyboardInterrupt:
             interrupts.expected()
     console.tell("the server ended: what was being checked got its verdict")
+
+
+def _opened(guard: Guard) -> tuple[dict[str, object], str]:
+    lookup = guard.lookup
+    store, views = lookup.references.store, [view.name for view in lookup.options.views]
+    said = {"encoder": store.encoder.name, "images": len(store), "views": views, "doubts": list(guard.doubts)}
+    lines = [f"{len(store):,} images by {store.encoder.name}, {len(views):,} views of each picture"]
+    lines += [f"nothing can pass: {doubt}" for doubt in guard.doubts]
+    return {"store": store.digest, **said, "pixels": lookup.plan.why_not or "compared"}, "\n".join(lines)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -89,6 +89,11 @@ class QuietHandler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the base class calls it so
         """Nothing."""
 
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What the base class refuses: a request that is none, or of another method."""
+        self.close_connection = True
+        self.send_whole(told(HTTPStatus(code), message or HTTPStatus(code).phrase))
+
     def do_GET(self) -> None:
         self.send_whole(self.answer_to_get())
 
