@@ -167,7 +167,7 @@ def open_guard_server(
 
     >>> guard = ma.open_guard(ma.embed("training", out="store", encoder="thumbnail"))
     >>> with ma.open_guard_server(guard, token_file="token") as server:
-    ...     server.token == Path("token").read_text().strip()
+    ...     server.token == open("token").read().strip()
     True
     """
     for option, value in (("--max-bytes", max_bytes), ("--queue", queue), ("--connections", connections)):
