@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from memaudit.api.claims import ClaimRun, answer_claim, receive_claim
     from memaudit.api.comparing import Compared, compare
+    from memaudit.api.costing import Machines, WorkPlan, plan_audit, plan_dedup, plan_embed, plan_index
     from memaudit.api.deduping import run_dedup
     from memaudit.api.encoders import doctor, fetch_encoder, list_encoders
     from memaudit.api.encoding import Encoding
@@ -76,6 +77,7 @@ _HOMES = {
     ),
     "claims": ("ClaimRun", "answer_claim", "receive_claim"),
     "comparing": ("Compared", "compare"),
+    "costing": ("Machines", "WorkPlan", "plan_audit", "plan_dedup", "plan_embed", "plan_index"),
     "deduping": ("run_dedup",),
     "encoders": ("doctor", "fetch_encoder", "list_encoders"),
     "encoding": ("Encoding",),
@@ -127,6 +129,7 @@ __all__ = [
     "GateRun",
     "History",
     "LookupRun",
+    "Machines",
     "MadeStore",
     "MergedReviews",
     "PageChoices",
@@ -140,6 +143,7 @@ __all__ = [
     "Table",
     "Verification",
     "VerifiedClaims",
+    "WorkPlan",
     "WrittenReviews",
     "allow_hosts",
     "answer_claim",
@@ -173,6 +177,10 @@ __all__ = [
     "open_report",
     "open_review",
     "open_store",
+    "plan_audit",
+    "plan_dedup",
+    "plan_embed",
+    "plan_index",
     "plan_release",
     "plan_sample",
     "plant_canaries",

@@ -28,7 +28,7 @@ from memaudit.cli import (
     inspect,
     lookup,
     merge,
-    plan,
+    plan_work,
     prompts,
     release,
     review,
@@ -76,7 +76,7 @@ app.add_typer(canary.app, name="canary")
 app.add_typer(claims.app, name="claims")
 app.add_typer(encoders.app, name="encoders")
 app.add_typer(filters.app, name="filter")
-app.add_typer(plan.app, name="plan")
+app.add_typer(plan_work.app, name="plan")
 app.add_typer(reviews.app, name="reviews")
 
 
