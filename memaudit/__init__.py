@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         open_canaries,
         plant_canaries,
     )
+    from memaudit.api.carding import Card, write_card
     from memaudit.api.claim_ledger import (
         ClaimState,
         Excluded,
@@ -71,6 +72,7 @@ _HOMES = {
     "auditing": ("FaceChoices", "run_audit"),
     "calibrating": ("CalibrationRun", "ProposedPairs", "calibrate", "propose_labels"),
     "canaries": (*("Canaries", "CanaryCheck", "check_canaries", "make_canaries", "open_canaries", "plant_canaries"),),
+    "carding": ("Card", "write_card"),
     "claim_ledger": (
         *("ClaimState", "Excluded", "VerifiedClaims", "delete_claims", "exclude_claimed", "list_claims"),
         *("show_claims", "verify_claims"),
@@ -111,6 +113,7 @@ __all__ = [
     "CalibrationRun",
     "Canaries",
     "CanaryCheck",
+    "Card",
     "ClaimRun",
     "ClaimState",
     "Compared",
@@ -201,6 +204,7 @@ __all__ = [
     "summarise_faces",
     "train_filter",
     "verify",
+    "write_card",
     "verify_claims",
     "write_policy",
 ]

@@ -14,6 +14,7 @@ from memaudit.cli import (
     audit,
     calibrate,
     canary,
+    card,
     claims,
     compare,
     dedup,
@@ -65,6 +66,7 @@ app.command("extract")(extract.extract)
 app.command("faces")(faces.faces)
 app.command("lookup")(lookup.lookup)
 app.command("gate")(gate.gate)
+app.command("card")(card.card)
 app.command("compare")(compare.compare)
 app.command("history")(history.history)
 app.command("review")(review.review)
