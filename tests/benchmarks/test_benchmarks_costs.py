@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 from vectors import families, vector_store
@@ -18,7 +19,7 @@ def test_each_stage_of_a_run_has_its_time(tmp_path: Path, monkeypatch: pytest.Mo
     noted = costs._noted
     with monkeypatch.context() as patch:
         for place, name, _ in STAGES:
-            patch.setattr(f"{place}.{name}", __import__("pkgutil").resolve_name(f"{place}.{name}"))  # put back at the end
+            patch.setattr(f"{place}.{name}", resolve_name(f"{place}.{name}"))  # is put back at the end
         found = measured(store.folder, 0.8)
     assert costs._noted is noted
     assert (found["dim"], found["clusters"], found["pairs"]) == (32, 0, 60)
