@@ -22,6 +22,7 @@ BENCHMARKS: Mapping[str, str] = MappingProxyType(
         "audit": "what an audit finds of 21 alterations and of natural copies, and what it flags that is no copy",
         "claims": "what `memaudit claims` finds of planted pictures, its cost, and its ledger after kills and changes",
         "copies": "is this pair a copy: recall, false findings, boxes and cost, on pictures fixed before it was tuned",
+        "costs": "what each stage of `memaudit dedup` costs, beside what `memaudit plan` says",
         "dedup": "time and recall of finding near-duplicate pairs, beside FAISS and the method of 2022",
         "embed": "images/s of `memaudit embed` beside the bare encoder and immaculate; peak memory",
         "experiment": "what two small models give back, one trained on all pictures, one on the deduplicated ones",

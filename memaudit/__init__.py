@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         open_canaries,
         plant_canaries,
     )
+    from memaudit.api.carding import Card, write_card
     from memaudit.api.claim_ledger import (
         ClaimState,
         Excluded,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     )
     from memaudit.api.claims import ClaimRun, answer_claim, receive_claim
     from memaudit.api.comparing import Compared, compare
+    from memaudit.api.costing import Machines, WorkPlan, plan_audit, plan_dedup, plan_embed, plan_index
     from memaudit.api.deduping import run_dedup
     from memaudit.api.encoders import doctor, fetch_encoder, list_encoders
     from memaudit.api.encoding import Encoding
@@ -71,12 +73,14 @@ _HOMES = {
     "auditing": ("FaceChoices", "run_audit"),
     "calibrating": ("CalibrationRun", "ProposedPairs", "calibrate", "propose_labels"),
     "canaries": (*("Canaries", "CanaryCheck", "check_canaries", "make_canaries", "open_canaries", "plant_canaries"),),
+    "carding": ("Card", "write_card"),
     "claim_ledger": (
         *("ClaimState", "Excluded", "VerifiedClaims", "delete_claims", "exclude_claimed", "list_claims"),
         *("show_claims", "verify_claims"),
     ),
     "claims": ("ClaimRun", "answer_claim", "receive_claim"),
     "comparing": ("Compared", "compare"),
+    "costing": ("Machines", "WorkPlan", "plan_audit", "plan_dedup", "plan_embed", "plan_index"),
     "deduping": ("run_dedup",),
     "encoders": ("doctor", "fetch_encoder", "list_encoders"),
     "encoding": ("Encoding",),
@@ -111,6 +115,7 @@ __all__ = [
     "CalibrationRun",
     "Canaries",
     "CanaryCheck",
+    "Card",
     "ClaimRun",
     "ClaimState",
     "Compared",
@@ -132,6 +137,7 @@ __all__ = [
     "GuardVerdict",
     "History",
     "LookupRun",
+    "Machines",
     "MadeStore",
     "MergedReviews",
     "PageChoices",
@@ -145,6 +151,7 @@ __all__ = [
     "Table",
     "Verification",
     "VerifiedClaims",
+    "WorkPlan",
     "WrittenReviews",
     "allow_hosts",
     "answer_claim",
@@ -180,6 +187,10 @@ __all__ = [
     "open_report",
     "open_review",
     "open_store",
+    "plan_audit",
+    "plan_dedup",
+    "plan_embed",
+    "plan_index",
     "plan_release",
     "plan_sample",
     "plant_canaries",
@@ -200,6 +211,7 @@ __all__ = [
     "summarise_faces",
     "train_filter",
     "verify",
+    "write_card",
     "verify_claims",
     "write_policy",
 ]

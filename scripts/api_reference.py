@@ -44,6 +44,7 @@ _ORDER = (
         "reweighting",
         "calibrating",
         "planning",
+        "costing",
         "prompting",
         "page_choices",
         "auditing",

@@ -14,6 +14,7 @@ from memaudit.cli import (
     audit,
     calibrate,
     canary,
+    card,
     claims,
     compare,
     dedup,
@@ -28,7 +29,7 @@ from memaudit.cli import (
     inspect,
     lookup,
     merge,
-    plan,
+    plan_work,
     prompts,
     release,
     review,
@@ -67,6 +68,7 @@ app.command("faces")(faces.faces)
 app.command("lookup")(lookup.lookup)
 app.command("serve")(serve.serve)
 app.command("gate")(gate.gate)
+app.command("card")(card.card)
 app.command("compare")(compare.compare)
 app.command("history")(history.history)
 app.command("review")(review.review)
@@ -78,7 +80,7 @@ app.add_typer(canary.app, name="canary")
 app.add_typer(claims.app, name="claims")
 app.add_typer(encoders.app, name="encoders")
 app.add_typer(filters.app, name="filter")
-app.add_typer(plan.app, name="plan")
+app.add_typer(plan_work.app, name="plan")
 app.add_typer(reviews.app, name="reviews")
 
 

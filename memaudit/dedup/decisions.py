@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from memaudit.dedup.components import components
 from memaudit.dedup.exact_duplicates import NO_PAIRS
 from memaudit.dedup.groups import cover
+from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.results import KIND_NAMES, Decision, Decisions, Elsewhere, Reason, RowPairs
 from memaudit.errors import UsageError
 from memaudit.matching.kinds import Kind
@@ -47,10 +49,17 @@ class Ruling(NamedTuple):
 
 
 def settle(
-    store: Store, rows: Int64, pairs: Pairs, rank: Int64, apart: Int64, ruling: Ruling, named: Int64 = NO_PAIRS
+    store: Store,
+    rows: Int64,
+    pairs: Pairs,
+    rank: Int64,
+    apart: Int64,
+    ruling: Ruling,
+    named: Int64 = NO_PAIRS,
+    scratch: Path | None = None,
 ) -> Settled:
     """Settle the distinct images `rows` by the group rule; pairs and apart are positions in them. named (n, 2): those
-    of the pairs that nothing but people's word makes one."""
+    of the pairs that nothing but people's word makes one. scratch: as in `similarities`."""
     if ruling.rule == "cover":
         covered = cover(len(rows), pairs, rank, apart)
         below = covered.similarity < np.float32(ruling.threshold)
@@ -58,7 +67,7 @@ def settle(
         return _settled(rows, covered.witness, covered.similarity, covered.similarity, below, people)
     linked = components(len(rows), pairs, rank, apart)
     witness = rows[linked.witness]
-    similarity = similarities(store, rows, witness)
+    similarity = similarities(store, rows, witness, scratch)
     below = (similarity < np.float32(ruling.threshold)) & _are_pairs(linked.witness, pairs.left, pairs.right)
     people = below & _are_pairs(linked.witness, named[:, 0], named[:, 1])
     return _settled(rows, linked.witness, similarity, linked.chain, below, people)
@@ -152,6 +161,7 @@ def require_promises(
     threshold: float,
     floor: float,
     weakest: float | None = None,
+    scratch: Path | None = None,
 ) -> None:
     """Hold the promises of the group rule against the store itself, before anything is written.
 
@@ -166,7 +176,7 @@ def require_promises(
     _require(decisions.chain[chained] >= np.float32(floor if weakest is None else weakest), "a chain falls too low")
     near = np.unique(stands_for[dropped])
     near = near[(decisions.decision[near] == Decision.DROP) & (decisions.reason[near] != Reason.CHAIN)]
-    found = similarities(store, near, decisions.witness[near])
+    found = similarities(store, near, decisions.witness[near], scratch)
     least = np.where(decisions.pixels[near], np.float32(floor), np.float32(threshold))
     least[decisions.people[near] | (decisions.reason[near] == Reason.REDRAWN)] = -2
     _require(found >= least, "a witness lies below the threshold")
@@ -180,10 +190,18 @@ def _require(held: NDArray[np.bool_], broken: str) -> None:
         raise AssertionError(broken)
 
 
-def similarities(store: Store, left: Int64, right: Int64) -> Float32:
-    """Exact similarity of paired rows, (n,) float32; by blocks."""
-    result = np.empty(len(left), np.float32)
+def similarities(store: Store, left: Int64, right: Int64, scratch: Path | None = None) -> Float32:
+    """Exact similarity of paired rows, (n,) float32; by blocks.
+
+    Of many rows the embeddings are copied to a scratch file in `scratch` first: a store is read by chunks, and rows in
+    any order would read all of it for each block.
+    """
+    if len(left) <= BLOCK_ROWS:
+        return exact(store.embeddings(left), store.embeddings(right))
+    rows = np.union1d(left, right)
+    matrix, result = Matrix(scratch, store, rows), np.empty(len(left), np.float32)
     for low in range(0, len(left), BLOCK_ROWS):
         part = slice(low, low + BLOCK_ROWS)
-        result[part] = exact(store.embeddings(left[part]), store.embeddings(right[part]))
+        sides = (matrix.take(np.searchsorted(rows, ends[part])) for ends in (left, right))
+        result[part] = exact(*sides)
     return result

@@ -90,7 +90,8 @@ def decide_all(
     judged = unjudged(images.rank[rows], images.blind or "")
     if images.blind == "":
         judged = judge(images.columns.at(rows), pairs, images.rank[rows], progress)
-    settled = settle(store, rows, pairs, judged.rank, apart, Ruling(setup.options.groups, threshold), named)
+    ruling, scratch = Ruling(setup.options.groups, threshold), limits.scratch
+    settled = settle(store, rows, pairs, judged.rank, apart, ruling, named, scratch)
     settled = of_pairs(settled, rows, pairs, kind := _kinds(pairs, confirmed, named, threshold))
     redrawn = None
     if setup.redrawn.floor is not None:
@@ -100,7 +101,7 @@ def decide_all(
     floor = rule.floor if rule else threshold
     copies = pairs.similarity[kind != _REDRAWN]
     weakest = min(floor, float(copies.min(initial=1))) if len(named) else None
-    require_promises(store, decisions, images.stands_for, images.apart, threshold, floor, weakest)
+    require_promises(store, decisions, images.stands_for, images.apart, threshold, floor, weakest, scratch)
     row_pairs = _row_pairs(pairs, kind, rows, images.stands_for, images.columns, elsewhere, named)
     note_lonely(decisions, row_pairs)
     clean = None if images.blind is None else cleanness(judged, rows, decisions)

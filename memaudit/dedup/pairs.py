@@ -213,7 +213,7 @@ class PairSearch:
 
         known = wanted if self._clusterings else None
         collected = self._nothing()
-        for found in join(left, right, self._floor, self._choice.backend, known, self._threshold):
+        for found in join(left, right, self._floor, self._choice.backend, known):
             collected.add(Pairs(job.own[found.left], targets[found.right], found.similarity))
         return collected
 

@@ -8,11 +8,12 @@ from scipy.stats import hypergeom
 
 from memaudit.dedup.results import Decision, Decisions, Removal, Skew
 from memaudit.dedup.skew_sums import Sums, ValueCounter, in_families
-from memaudit.dedup.skew_values import absent_values, values_of
+from memaudit.dedup.skew_values import absent_values, entries_of
 from memaudit.statistics import benjamini_hochberg
 from memaudit.store import Columns
 from memaudit.types import CONFIDENCE, Float64, Int64, Status
 
+AT_ONCE = 32_768  # images
 MIN_SUPPORT = 20  # images before the removal, for a value to be looked at
 
 
@@ -29,8 +30,10 @@ def removal_skew(columns: Columns, decisions: Decisions, family: Int64, rank: In
         reason = "nothing was removed" if after else "nothing is left"
         return Removal(len(rows), after, _none(), {}, reason)
     counter = ValueCounter()
-    for row in in_families(rows, family, rank):
-        counter.add(int(family[row]), bool(kept[row]), values_of(columns, row))
+    ordered = in_families(rows, family, rank)
+    for low in range(0, len(ordered), AT_ONCE):
+        part = ordered[low : low + AT_ONCE]
+        counter.add(family[part], kept[part], entries_of(columns.at(part)))
     inside, outside = counter.finish()
     skew = weigh(list(counter.values.codes), inside, outside)
     return Removal(len(rows), after, skew, dict(sorted(counter.values.left_out.items())), note)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from memaudit.dedup.results import Elsewhere, RowPairs
-from memaudit.dedup.skew_values import WORD
+from memaudit.dedup.skew_values import WORD, Entries
 from memaudit.types import Float64, Int64
 
 MOST_WORDS = 200_000
@@ -19,7 +18,6 @@ MOST_VALUES = 10_000  # of one metadata column
 MOST_FEATURES = 100
 FURTHER = "further metadata"
 LONGEST = 64  # characters of a word or a value
-BUFFER = 1_000_000
 _TOTALS, _SUMS = 6, 11
 
 
@@ -47,12 +45,11 @@ def linked_families(rows: int, pairs: RowPairs, found: Elsewhere) -> Int64:
     return np.asarray(connected_components(graph, directed=False)[1][:rows], dtype=np.int64)
 
 
-def in_families(rows: Int64, family: Int64, rank: Int64) -> list[int]:
+def in_families(rows: Int64, family: Int64, rank: Int64) -> Int64:
     """Rows with those of a family together, families by their lowest rank."""
     lowest = np.full(int(family.max()) + 1, np.iinfo(np.int64).max)
     np.minimum.at(lowest, family[rows], rank[rows])
-    ordered: list[int] = rows[np.lexsort((rank[rows], lowest[family[rows]]))].tolist()
-    return ordered
+    return np.asarray(rows[np.lexsort((rank[rows], lowest[family[rows]]))])
 
 
 class ValueCodes:
@@ -66,8 +63,14 @@ class ValueCodes:
         self.left_out: dict[str, int] = {}
         self._distinct: dict[str, int] = {}
 
-    def of(self, feature: str, value: str) -> int | None:
-        """The number of a value, from 0; None for one that is left out."""
+    def of_all(self, entries: Entries) -> Int64:
+        """The number of the value of each entry, from 0; -1 for one that is left out."""
+        times = np.bincount(entries.place, minlength=len(entries.values)).tolist()
+        found = [self._of(*value, count) for value, count in zip(entries.values, times, strict=True)]
+        return np.array(found, dtype=np.int64)[entries.place]
+
+    def _of(self, feature: str, value: str, times: int) -> int:
+        """times: how often it is met: whatever is left out once, is so for good."""
         code = self.codes.get((feature, value))
         if code is not None:
             return code
@@ -75,62 +78,79 @@ class ValueCodes:
             feature = FURTHER
         known = self._distinct.get(feature, 0)
         if feature == FURTHER or known >= (MOST_WORDS if feature == WORD else MOST_VALUES) or len(value) > LONGEST:
-            self.left_out[feature] = self.left_out.get(feature, 0) + 1
-            return None
+            self.left_out[feature] = self.left_out.get(feature, 0) + times
+            return -1
         self._distinct[feature] = known + 1
         return self.codes.setdefault((feature, value), len(self.codes))
 
 
+class _Part(NamedTuple):
+    """Images with their family (n,) and whether they stay (n,); image (m,) rising and code (m,) of their entries."""
+
+    family: Int64
+    kept: NDArray[np.bool_]
+    image: Int64
+    code: Int64
+
+    @classmethod
+    def joined(cls, parts: list[_Part]) -> _Part:
+        starts = np.cumsum([0, *(len(part.family) for part in parts)])
+        shifted = [part._replace(image=part.image + start) for part, start in zip(parts, starts, strict=False)]
+        return cls._make(np.concatenate(column) for column in zip(*shifted, strict=True))
+
+    def split(self, last: int) -> tuple[_Part, _Part]:
+        """All but so many of the last images, and these."""
+        at = len(self.family) - last
+        entry = int(np.searchsorted(self.image, at))
+        first = _Part(self.family[:at], self.kept[:at], self.image[:entry], self.code[:entry])
+        return first, _Part(self.family[at:], self.kept[at:], self.image[entry:] - at, self.code[entry:])
+
+
 class ValueCounter:
-    """Takes images family by family. Memory: that of `values`, at most BUFFER entries and one family's."""
+    """Takes images family by family. Memory: that of `values`, what was added last and one family's entries."""
 
     def __init__(self) -> None:
         self.values = ValueCodes()
         self._totals = np.zeros(_TOTALS)
         self._sums = np.zeros((0, _SUMS))
-        self._last = -1
-        self._kept, self._size = array("q"), array("q")
-        self._code, self._place, self._entry_kept = array("q"), array("q"), array("b")
+        self._waiting: list[_Part] = []
 
-    def add(self, family: int, kept: bool, values: Iterable[tuple[str, str]]) -> None:
-        """Take an image; those of one family must follow each other."""
-        if family != self._last:
-            if len(self._code) >= BUFFER:
-                self._flush()
-            self._last = family
-            self._size.append(0)
-            self._kept.append(0)
-        self._size[-1] += 1
-        self._kept[-1] += kept
-        for feature, value in values:
-            code = self.values.of(feature, value)
-            if code is not None:
-                self._code.append(code)
-                self._place.append(len(self._size) - 1)
-                self._entry_kept.append(kept)
+    def add(self, family: Int64, kept: NDArray[np.bool_], entries: Entries) -> None:
+        """Take images (n,) and their entries; those of one family must follow each other, over several calls too."""
+        code = self.values.of_all(entries)
+        there = code >= 0
+        self._waiting.append(_Part(family, kept, entries.image[there], code[there]))
+        begun = np.flatnonzero(family != family[-1])  # the last family may go on
+        if len(begun):
+            whole, rest = _Part.joined(self._waiting).split(len(family) - 1 - int(begun[-1]))
+            self._sum(whole)
+            self._waiting = [rest]
 
-    def _flush(self) -> None:
-        """Sum up the families in the buffer. They are whole, so squares of their counts can be taken."""
-        size, kept = np.array(self._size, np.float64), np.array(self._kept, np.float64)
+    def _sum(self, part: _Part) -> None:
+        """Sum up families. They are whole, so squares of their counts can be taken."""
+        place = np.cumsum(np.diff(part.family, prepend=part.family[:1]) != 0)
+        count = int(place[-1]) + 1
+        size = np.bincount(place, minlength=count).astype(np.float64)
+        kept = _summed(place, part.kept, count)
         self._totals += _moments(size, kept).sum(axis=0)
         values = len(self.values.codes)
-        key = np.array(self._place, np.int64) * values + np.array(self._code, np.int64)
-        unique, entry = np.unique(key, return_inverse=True)
+        unique, entry = np.unique(place[part.image] * values + part.code, return_inverse=True)
         n = np.bincount(entry, minlength=len(unique)).astype(np.float64)
-        k = np.bincount(entry, weights=np.array(self._entry_kept, np.float64), minlength=len(unique)).astype(np.float64)
+        k = _summed(entry, part.kept[part.image], len(unique))
         in_family, in_family_kept = size[unique // max(1, values)], kept[unique // max(1, values)]
         crossed = [in_family * n, in_family * k, in_family_kept * n, in_family_kept * k, in_family == n]
-        entries = np.column_stack([_moments(n, k), *crossed])
         sums = np.zeros((values, _SUMS))
         sums[: len(self._sums)] = self._sums
-        np.add.at(sums, unique % max(1, values), entries)
+        of = unique % max(1, values)
+        for number, column in enumerate([*_moments(n, k).T, *crossed]):
+            sums[:, number] += np.bincount(of, column, minlength=values)
         self._sums = sums
-        for column in (self._size, self._kept, self._code, self._place, self._entry_kept):
-            del column[:]
 
     def finish(self) -> tuple[Sums, Sums]:
         """The sums of each value's images, and those of all other images."""
-        self._flush()
+        if self._waiting:
+            self._sum(_Part.joined(self._waiting))
+            self._waiting = []
         n, k, nn, nk, kk, families, all_n, n_all_k, k_n, k_k, whole = self._sums.T
         total = Sums(*self._totals)
         others = Sums(
@@ -142,6 +162,10 @@ class ValueCounter:
             families=total.families - whole,
         )
         return Sums(n, k, nn, nk, kk, families), others
+
+
+def _summed(place: Int64, values: NDArray[Any], count: int) -> Float64:
+    return np.asarray(np.bincount(place, values, minlength=count), dtype=np.float64)
 
 
 def _moments(n: Float64, k: Float64) -> Float64:

@@ -4,53 +4,91 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from array import array
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from memaudit.dedup.keep import metadata_of
 from memaudit.store import Columns
+from memaudit.types import Float32, Int64
 
 WORD = "caption word"
 _WORDS = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
 _SIDES = (64, 128, 256, 512, 1024, 2048)
+_SIZES = [
+    ("size", f"below {_SIDES[0]} pixels a side"),
+    *(("size", f"{low} to {high} pixels a side") for low, high in pairwise(_SIDES)),
+    ("size", f"{_SIDES[-1]} pixels a side and more"),
+]
+_FIFTHS = [("simplicity", f"{low} to {low + 20} %") for low in range(0, 100, 20)]
 
 
-def values_of(columns: Columns, row: int) -> Iterator[tuple[str, str]]:
-    """(feature, value) of an image, each once. Lists and objects in metadata are passed over."""
-    for word in sorted(set(words_of(columns.caption[row]))):
-        yield WORD, word
-    for name, value in metadata_of(columns.metadata[row]).items():
-        if isinstance(value, str | int | float) and value != "":
-            yield f"metadata {_printable(name)}", _printable(str(value))
-    yield "size", size_band(int(columns.width[row]), int(columns.height[row]))
-    if np.isfinite(columns.simplicity[row]):
-        yield "simplicity", simplicity_band(float(columns.simplicity[row]))
+class Entries(NamedTuple):
+    """What images have: image (m,) rising and the place of its value in `values` (m,); values (feature, value), each
+    once, in the order in which they are met."""
+
+    image: Int64
+    place: Int64
+    values: list[tuple[str, str]]
+
+
+def entries_of(columns: Columns, clusters: tuple[str, Sequence[str]] | None = None) -> Entries:
+    """The values of images, each once an image: words, metadata, size, simplicity, and of `clusters` (the feature's
+    name and each image's). Lists and objects in metadata are passed over."""
+    places = defaultdict[tuple[str, str], int]()
+    places.default_factory = places.__len__
+    entry, counts = array("q"), array("q")
+    bands: list[Sequence[tuple[str, str] | None]] = [
+        size_bands(columns.width, columns.height),
+        simplicity_bands(columns.simplicity),
+    ]
+    if clusters is not None:
+        bands.append([(clusters[0], value) for value in clusters[1]])
+    for caption, metadata, others in zip(columns.caption, columns.metadata, zip(*bands, strict=True), strict=True):
+        found = [(WORD, word) for word in sorted(set(words_of(caption)))]
+        if metadata:
+            found += _told(metadata)
+        found += [band for band in others if band is not None]
+        entry.extend(map(places.__getitem__, found))
+        counts.append(len(found))
+    image = np.repeat(np.arange(len(counts)), np.array(counts, np.int64))
+    return Entries(image, np.array(entry, np.int64), list(places))
+
+
+def _told(metadata: str) -> list[tuple[str, str]]:
+    return [
+        (f"metadata {_printable(name)}", _printable(str(value)))
+        for name, value in metadata_of(metadata).items()
+        if isinstance(value, str | int | float) and value != ""
+    ]
 
 
 def _printable(text: str) -> str:
     """Half characters, which JSON may hold and UTF-8 may not, are escaped."""
-    return text.encode(errors="backslashreplace").decode()
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
 def words_of(caption: str) -> list[str]:
     """The words of a caption, lower-cased and composed (NFC): runs of letters and digits of any script."""
-    return _WORDS.findall(unicodedata.normalize("NFC", caption).lower())
+    text = caption if caption.isascii() else unicodedata.normalize("NFC", caption)
+    return _WORDS.findall(text.lower())
 
 
-def size_band(width: int, height: int) -> str:
+def size_bands(width: Int64, height: Int64) -> list[tuple[str, str]]:
     """The side of the square of as many pixels, in octaves."""
-    side = (width * height) ** 0.5
-    for low, high in zip((0, *_SIDES), _SIDES, strict=False):
-        if side < high:
-            return f"{low} to {high} pixels a side" if low else f"below {high} pixels a side"
-    return f"{_SIDES[-1]} pixels a side and more"
+    sides = np.sqrt((width * height).astype(np.float64))
+    return [_SIZES[band] for band in np.searchsorted(_SIDES, sides, side="right").tolist()]
 
 
-def simplicity_band(simplicity: float) -> str:
-    """Fifths of the share that the five commonest colours cover."""
-    fifth = max(0, min(4, int(simplicity * 5)))
-    return f"{fifth * 20} to {fifth * 20 + 20} %"
+def simplicity_bands(simplicity: Float32) -> list[tuple[str, str] | None]:
+    """Fifths of the share that the five commonest colours cover; None where it is not known."""
+    known = np.isfinite(simplicity)
+    fifths = np.clip(np.trunc(np.where(known, simplicity, 0).astype(np.float64) * 5), 0, 4).astype(np.int64)
+    return [_FIFTHS[fifth] if there else None for fifth, there in zip(fifths.tolist(), known.tolist(), strict=True)]
 
 
 def absent_values(columns: Columns) -> str:

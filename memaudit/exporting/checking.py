@@ -25,6 +25,16 @@ def contents(folder: Path) -> dict[str, Any]:
     }
 
 
+def description(folder: Path) -> dict[str, Any]:
+    """What croissant.json says. Raises InconclusiveError for an export that was not finished, or where it was
+    changed."""
+    contents(folder)
+    path = folder / CROISSANT
+    for fault in _unless(path, dict(_sums(folder / SUMS)).get(CROISSANT)):
+        raise InconclusiveError(fault)
+    return read_json(path)
+
+
 def faults_of(folder: Path) -> Iterator[str]:
     """What was changed, a line each; what is beside the plan in passing, then shard by shard. Raises InconclusiveError
     for an export that was not finished, or whose export.json was changed."""

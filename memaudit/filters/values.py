@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from scipy.sparse import csr_array, diags_array
 from memaudit.dedup.clusters import Assigner, fit
 from memaudit.dedup.skew import MIN_SUPPORT
 from memaudit.dedup.skew_sums import LONGEST, Sums, ValueCodes
-from memaudit.dedup.skew_values import absent_values, values_of
+from memaudit.dedup.skew_values import absent_values, entries_of
 from memaudit.filters.selection import Selection
 from memaudit.similarity.whole import Whole
 from memaudit.store import Store
@@ -47,20 +46,22 @@ class Clusters(NamedTuple):
 
 def read_values(store: Store, chosen: Selection, clusters: Clusters | None, progress: Progress) -> Values:
     """Of all images before the filter. Memory: 4 bytes for each value of each image."""
-    codes, entry, ends, notes = ValueCodes(), array("i"), array("q", [0]), set[str]()
+    codes, notes = ValueCodes(), set[str]()
+    values, counts = [np.empty(0, np.int32)], [np.zeros(1, np.int64)]
     for low in range(0, len(chosen.rows), _BATCH):
         part = slice(low, low + _BATCH)
         columns = store.columns(chosen.rows[part])
         notes.add(absent_values(columns))
-        for row in range(len(columns.image_id)):
-            found = [codes.of(*each) for each in values_of(columns, row)]
-            if clusters is not None:
-                found.append(codes.of(CLUSTER, clusters.names[clusters.of[low + row]]))
-            entry.extend(code for code in found if code is not None)
-            ends.append(len(entry))
-        progress("reading words and metadata", len(ends) - 1, len(chosen.rows))
+        of_clusters = None if clusters is None else (CLUSTER, [clusters.names[i] for i in clusters.of[part]])
+        entries = entries_of(columns, of_clusters)
+        code = codes.of_all(entries)
+        there = code >= 0
+        values.append(code[there].astype(np.int32))
+        counts.append(np.bincount(entries.image[there], minlength=len(columns.image_id)))
+        progress("reading words and metadata", low + len(columns.image_id), len(chosen.rows))
     shape = (len(chosen.rows), len(codes.codes))
-    whole = csr_array((np.ones(len(entry)), np.array(entry, np.int32), np.array(ends, np.int64)), shape=shape)
+    entry, ends = np.concatenate(values), np.cumsum(np.concatenate(counts))
+    whole = csr_array((np.ones(len(entry)), entry, ends), shape=shape)
     held = np.flatnonzero(np.asarray(whole.sum(axis=0)).ravel() >= MIN_SUPPORT)
     names = list(codes.codes)
     note = "" if "" in notes else min(notes, default="")

@@ -26,13 +26,15 @@ def largest_groups(result: DedupResult, store: Store, pictures: Pictures) -> lis
     """The largest groups, of equal size the first."""
     sizes = group_sizes(result)
     largest = [g for g in np.argsort(-sizes, kind="stable")[:GROUPS_SHOWN] if sizes[g] > 1]
-    return [_group(result, store, pictures, int(number)) for number in largest]
+    by_group = np.argsort(result.decisions.group, kind="stable")
+    bounds = np.searchsorted(result.decisions.group, [largest, np.add(largest, 1)], sorter=by_group).T
+    chosen = zip(largest, bounds, strict=True)
+    return [_group(result, store, pictures, int(number), by_group[slice(*ends)]) for number, ends in chosen]
 
 
-def _group(result: DedupResult, store: Store, pictures: Pictures, number: int) -> Group:
-    """The kept image first, then the dropped ones by falling similarity to it."""
+def _group(result: DedupResult, store: Store, pictures: Pictures, number: int, rows: Int64) -> Group:
+    """The kept image first, then the dropped ones by falling similarity to it. rows: of the group."""
     decisions = result.decisions
-    rows = np.flatnonzero(decisions.group == number)
     is_dropped = decisions.decision[rows] == Decision.DROP
     rows = rows[np.lexsort((rank_of(decisions.image_id[rows]), -decisions.similarity[rows], is_dropped))]
     shown = rows[:MEMBERS_SHOWN]

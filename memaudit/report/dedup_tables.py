@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.dedup.results import Cleanness, Decision, DedupResult, Reason
-from memaudit.report.tables import Ids, overlap_columns, rank_of, write_lines, write_table
+from memaudit.dedup.results import KIND_NAMES, Cleanness, Decision, DedupResult, Reason
+from memaudit.report.tables import Ids, as_text, overlap_columns, rank_of, write_lines, write_table
 from memaudit.store import Store
 from memaudit.types import Float32, Int64
 
@@ -17,23 +17,24 @@ from memaudit.types import Float32, Int64
 def write_tables(result: DedupResult, out: Path, against: Store | None) -> None:
     """Write pairs, groups, decisions and skew as Parquet, and the lists of what to keep and drop."""
     ids, decisions, pairs = result.decisions.image_id, result.decisions, result.pairs
+    text = as_text(ids)
     by_pixels = pairs.on_pixels(result.threshold)
     write_table(
         out / "pairs.parquet",
         {
-            "left_id": Ids(ids, pairs.left),
-            "right_id": Ids(ids, pairs.right),
+            "left_id": Ids(text, pairs.left),
+            "right_id": Ids(text, pairs.right),
             "similarity": pairs.similarity,
             "exact": pairs.exact,
             "pixels": by_pixels,
             "people": pairs.people,
-            "kind": pairs.kinds.astype(str),
+            "kind": Ids(as_text(KIND_NAMES), pairs.kind % len(KIND_NAMES)),
             "probability": _probability(result, by_pixels),
             **overlap_columns(result.overlaps, np.flatnonzero(by_pixels), len(by_pixels), ("left_box", "right_box")),
         },
     )
-    _write_groups(result, out)
-    _write_decisions(result, out, against)
+    _write_groups(result, text, out)
+    _write_decisions(result, text, out, against)
     write_table(out / "skew.parquet", result.removal.skew._asdict())
     write_lines(out / "keep.txt", ids[decisions.decision == Decision.KEEP])
     write_lines(out / "drop.txt", ids[decisions.decision == Decision.DROP])
@@ -62,7 +63,7 @@ def group_sizes(result: DedupResult) -> Int64:
     return np.asarray(np.bincount(group[group >= 0]), dtype=np.int64)
 
 
-def _write_groups(result: DedupResult, out: Path) -> None:
+def _write_groups(result: DedupResult, ids: Any, out: Path) -> None:
     decisions = result.decisions
     sizes = group_sizes(result)
     grouped = np.flatnonzero(decisions.group >= 0)
@@ -73,7 +74,7 @@ def _write_groups(result: DedupResult, out: Path) -> None:
         out / "groups.parquet",
         {
             "group": number,
-            "image_id": Ids(decisions.image_id, grouped),
+            "image_id": Ids(ids, grouped),
             "similarity": decisions.similarity[grouped],
             "chain_similarity": decisions.chain[grouped],
             "group_smallest_similarity": weakest_of_groups(result, decisions.similarity)[number],
@@ -82,7 +83,7 @@ def _write_groups(result: DedupResult, out: Path) -> None:
     )
 
 
-def _write_decisions(result: DedupResult, out: Path, against: Store | None) -> None:
+def _write_decisions(result: DedupResult, text: Any, out: Path, against: Store | None) -> None:
     decisions = result.decisions
     ids = decisions.image_id
     dropped = decisions.decision == Decision.DROP
@@ -94,7 +95,7 @@ def _write_decisions(result: DedupResult, out: Path, against: Store | None) -> N
     write_table(
         out / "decisions.parquet",
         {
-            "image_id": ids,
+            "image_id": Ids(text, np.arange(len(ids))),
             "decision": decisions.decision,
             "group": decisions.group,
             "witness_id": witness,

@@ -21,16 +21,24 @@ _GROUP_ROWS = 2**20
 
 @dataclass(frozen=True)
 class Ids:
-    """A text column that is looked up part by part: names[rows]. It never stands in memory as a whole."""
+    """A text column that is looked up part by part: names[rows]. It never stands in memory as a whole.
 
-    names: NDArray[np.object_]
+    names: text of Arrow, which several columns may share (`as_text`).
+    """
+
+    names: Any
     rows: NDArray[Any]
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, part: slice) -> NDArray[np.object_]:
-        return np.asarray(self.names[self.rows[part]])
+    def __getitem__(self, part: slice) -> Any:
+        return self.names.take(pa.array(self.rows[part])).cast(pa.string())
+
+
+def as_text(values: Iterable[str]) -> Any:
+    """Text of Arrow, of any length in all."""
+    return pa.array(values, type=pa.large_string())
 
 
 @dataclass(frozen=True)
@@ -45,13 +53,14 @@ class Lists:
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, part: slice) -> list[list[float] | None]:
+    def __getitem__(self, part: slice) -> Any:
         low, high, _ = part.indices(self.count)
-        found: list[list[float] | None] = [None] * (high - low)
         first, last = np.searchsorted(self.rows, (low, high))
-        for row, values in zip(self.rows[first:last].tolist(), self.values[first:last].tolist(), strict=True):
-            found[row - low] = values
-        return found
+        place = np.full(high - low, -1, np.int32)
+        place[self.rows[first:last] - low] = np.arange(last - first)
+        flat = pa.array(np.ascontiguousarray(self.values[first:last]).ravel(), type=pa.float64())
+        lists = pa.FixedSizeListArray.from_arrays(flat, self.values.shape[1])
+        return lists.take(pa.array(place, mask=place < 0))
 
 
 def overlap_columns(overlaps: Overlaps, rows: Int64, count: int, boxes: tuple[str, str]) -> dict[str, Lists]:
@@ -71,8 +80,11 @@ def write_table(path: Path, columns: Mapping[str, Any]) -> None:
     with whole_file(path) as file, pq.ParquetWriter(file, schema) as writer:
         for low in range(0, max(1, rows), _GROUP_ROWS):
             part = slice(low, low + _GROUP_ROWS)
-            values = [pa.array(columns[field.name][part], type=field.type) for field in schema]
-            writer.write_table(pa.table(values, schema=schema))
+            writer.write_table(pa.table([_array(columns[field.name][part], field.type) for field in schema], schema))
+
+
+def _array(values: Any, kind: pa.DataType) -> Any:
+    return values if isinstance(values, pa.Array) else pa.array(values, type=kind)
 
 
 def _type(values: Any) -> pa.DataType:

@@ -10,7 +10,7 @@ from memaudit.errors import UsageError
 from memaudit.types import Float32, Int64
 
 ROUNDING = 2e-5  # float32 products of unit vectors up to some 4,096 dimensions err by less
-_RESCORE_ROWS = 1024  # two such blocks in float64 stay in the cache
+_RESCORE_ROWS = 256  # two such blocks in float64 stay in the cache
 
 
 def exact(left: Float32, right: Float32) -> Float32:
@@ -23,15 +23,45 @@ def exact_at(left: Float32, i: Int64, right: Float32, j: Int64) -> Float32:
     """Cosine of left[i] with right[j], one by one: computed in float64, rounded to float32.
 
     The value of a pair depends on its two vectors alone, not on the others in the call; a vector has 1 with itself.
+    Rows of a store are multiples of 2^-26 (`unit_rows`): no sum of their products is rounded, so that blocks, threads,
+    the order of summation and the kind of machine change no bit. Of other float32 vectors the order of summation may
+    change the 16th digit, and of the result hardly ever the last bit.
     Memory: the result, and a block of gathered rows however many pairs there are.
     """
     result = np.empty(len(i), np.float32)
+    lengths = _Squares(left, len(i)), _Squares(right, len(i))
     for low in range(0, len(i), _RESCORE_ROWS):
         part = slice(low, low + _RESCORE_ROWS)
         a, b = left[i[part]].astype(np.float64), right[j[part]].astype(np.float64)
         # Float32 unit vectors have lengths off by 1e-7: without the division some would not reach 1 with themselves.
-        result[part] = _products(a, b) / np.sqrt(_products(a, a) * _products(b, b))
+        result[part] = _products(a, b) / np.sqrt(lengths[0].of(i[part], a) * lengths[1].of(j[part], b))
     return np.clip(result, -1.0, 1.0)
+
+
+class _Squares:
+    """Products of rows with themselves: each computed once where rows are fewer than pairs."""
+
+    def __init__(self, rows: Float32, pairs: int) -> None:
+        self._held = None
+        if len(rows) < pairs:
+            blocks = (rows[low : low + _RESCORE_ROWS].astype(np.float64) for low in range(0, len(rows), _RESCORE_ROWS))
+            self._held = np.concatenate([_products(block, block) for block in blocks])
+
+    def of(self, positions: Int64, wide: np.ndarray) -> np.ndarray:
+        """Of the rows at these positions, which `wide` (n, dim) float64 are."""
+        return _products(wide, wide) if self._held is None else np.asarray(self._held[positions])
+
+
+def near_at(left: Float32, i: Int64, right: Float32, j: Int64, threshold: float) -> tuple[Int64, Float32]:
+    """Which of the pairs left[i], right[j] reach a threshold, and their cosine, as `exact_at`. Float32 passes over
+    those that cannot reach it: no result depends on it."""
+    faiss, likely = faiss_or_none(), np.arange(len(i))
+    if faiss is not None:
+        likely = np.flatnonzero(_indexed_products(faiss, left, i, right, j) >= threshold - ROUNDING)
+    similarity = exact_at(left, i[likely], right, j[likely])
+    # float32 on both sides, or a pair at exactly the threshold could fall to rounding of the threshold itself
+    near = np.flatnonzero(similarity >= np.float32(threshold))
+    return likely[near], similarity[near]
 
 
 def similarity_at(left: Float32, i: Int64, right: Float32, j: Int64, *thresholds: float) -> Float32:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.similarity.exact import similarity_at
+from memaudit.similarity.exact import near_at
 from memaudit.similarity.nominate import Backend, Products, Side
 from memaudit.similarity.pairs import Pairs
 from memaudit.types import Float32, Int64
@@ -32,18 +32,14 @@ def join(
     threshold: float,
     backend: Backend | None = None,
     wanted: Wanted | None = None,
-    decisive: float | None = None,
 ) -> Iterator[Pairs]:
     """Yield, tile by tile, the pairs of `left` with `right`, or (None) of `left` with itself, i < j; in no order.
 
     backend: who nominates (None: products in float32). wanted(i, j): which candidates are to be scored at all.
-    decisive: a higher threshold that the similarities will be tested against: whoever is near it is scored as it would
-    be by a join at that one.
     Memory: a tile, its candidates, and the embeddings of those that occur in them.
     """
     backend = backend or Products(threshold)
     other = left if right is None else right
-    thresholds = (threshold,) if decisive is None else (threshold, decisive)
     for rows, columns in _tiles(left.size, other.size, backend.tile, triangle=right is None):
         i, j = backend.candidates(left, other, rows, columns)
         i, j = i + rows.start, j + columns.start
@@ -53,7 +49,7 @@ def join(
             i, j = _chosen(i, j, wanted(i, j))
         for low in range(0, len(i), _RESCORE_ROWS):
             part = slice(low, low + _RESCORE_ROWS)
-            yield _decided(left, i[part], other, j[part], thresholds)
+            yield _decided(left, i[part], other, j[part], threshold)
 
 
 def _tiles(rows: int, columns: int, tile: tuple[int, int], triangle: bool) -> Iterator[tuple[slice, slice]]:
@@ -66,13 +62,11 @@ def _chosen(i: Int64, j: Int64, mask: NDArray[np.bool_]) -> tuple[Int64, Int64]:
     return i[mask], j[mask]
 
 
-def _decided(left: Side, i: Int64, right: Side, j: Int64, thresholds: tuple[float, ...]) -> Pairs:
-    """The pairs that reach the first of the thresholds."""
+def _decided(left: Side, i: Int64, right: Side, j: Int64, threshold: float) -> Pairs:
     a, a_place = _gathered(left, i)
     b, b_place = _gathered(right, j)
-    similarity = similarity_at(a, a_place, b, b_place, *thresholds)
-    # float32 on both sides, or a pair at exactly the threshold could fall to rounding of the threshold itself
-    return Pairs(i, j, similarity).where(similarity >= np.float32(thresholds[0]))
+    near, similarity = near_at(a, a_place, b, b_place, threshold)
+    return Pairs(i[near], j[near], similarity)
 
 
 def _gathered(side: Side, positions: Int64) -> tuple[Float32, Int64]:

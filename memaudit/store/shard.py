@@ -158,25 +158,40 @@ def gathered(dataset: h5py.Dataset, rows: Int64) -> NDArray[Any]:
 
 
 def read_columns(file: h5py.File, part: slice | Int64) -> Columns:
+    error = texts(file["error"][part])
     return Columns(
-        image_id=file["image_id"].asstr()[part],
-        uri=file["uri"].asstr(errors="surrogateescape")[part],  # a file name may be any bytes
-        caption=file["caption"].asstr()[part],
-        sha256=np.array([bytes(row).hex() for row in file["sha256"][part]], dtype=object),
+        image_id=texts(file["image_id"][part]),
+        uri=texts(file["uri"][part], "surrogateescape"),  # a file name may be any bytes
+        caption=texts(file["caption"][part]),
+        sha256=_hex(file["sha256"][part]),
         width=file["width"][part].astype(np.int64),
         height=file["height"][part].astype(np.int64),
-        status=np.array([_STATUS[int(code)] for code in file["status"][part]], dtype=object),
-        error=file["error"].asstr()[part],
-        metadata=file["metadata"].asstr()[part],
+        status=_statuses(file["status"][part]),
+        error=error,
+        metadata=texts(file["metadata"][part]),
         simplicity=file["simplicity"][part],
-        cut=_read_cut(file, part),
+        cut=np.asarray(file[CUT][part], dtype=bool) if CUT in file else cut_in_0_1(error),
     )
 
 
-def _read_cut(file: h5py.File, part: slice | Int64) -> NDArray[np.bool_]:
-    if CUT in file:
-        return np.asarray(file[CUT][part], dtype=bool)
-    return cut_in_0_1(file["error"].asstr()[part])
+def texts(data: NDArray[np.object_], errors: str = "strict") -> NDArray[np.object_]:
+    """Decoded at once, which takes a tenth of the time that it takes one by one."""
+    found = b"\n".join(data.tolist()).decode(errors=errors).split("\n")
+    if len(found) != max(1, len(data)):  # a line break in one of them
+        found = [each.decode(errors=errors) for each in data.tolist()]
+    return np.array(found[: len(data)], dtype=object)
+
+
+def _hex(hashes: NDArray[np.uint8]) -> NDArray[np.object_]:
+    digits = hashes.tobytes().hex()
+    return np.array([digits[i : i + 64] for i in range(0, len(digits), 64)], dtype=object)
+
+
+def _statuses(codes: NDArray[np.uint8]) -> NDArray[np.object_]:
+    known = np.array([_STATUS[code] for code in range(len(_STATUS))], dtype=object)
+    if codes.max(initial=0) >= len(known):
+        raise ValueError(f"a row of status {codes.max()}")
+    return np.asarray(known[codes])
 
 
 def cut_in_0_1(errors: NDArray[np.object_]) -> NDArray[np.bool_]:

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from vectors import families, random_vectors, vector_store
 
-from memaudit.dedup import skew_sums
+from memaudit.dedup import skew, skew_sums
 from memaudit.dedup.options import DedupOptions
 from memaudit.dedup.results import Decision, DedupResult, Removal
 from memaudit.dedup.run import dedup
 from memaudit.dedup.skew import weigh
 from memaudit.dedup.skew_sums import Sums
-from memaudit.dedup.skew_values import simplicity_band, size_band, words_of
+from memaudit.dedup.skew_values import simplicity_bands, size_bands, words_of
 
 
 def by_value(removal: Removal) -> dict[tuple[str, str], dict[str, Any]]:
@@ -76,7 +76,7 @@ def test_the_order_of_rows_does_not_matter(tmp_path: Path, monkeypatch: pytest.M
     """Nor do caps and buffers: what they leave out follows the keep rule's order."""
     monkeypatch.setattr(skew_sums, "MOST_VALUES", 25)
     first = clocks(tmp_path / "a", 0)[0].removal
-    monkeypatch.setattr(skew_sums, "BUFFER", 10)
+    monkeypatch.setattr(skew, "AT_ONCE", 7)
     second = clocks(tmp_path / "b", 1)[0].removal
     assert first.left_out == second.left_out == {"metadata n": 215}
     assert by_value(first).keys() == by_value(second).keys()
@@ -125,14 +125,16 @@ def test_words(caption: str, words: list[str]) -> None:
 
 def test_bands() -> None:
     """Every size and simplicity has a band."""
-    assert [size_band(side, side) for side in (0, 63, 64, 2047, 2048)] == [
+    sides = np.array([0, 63, 64, 2047, 2048])
+    assert [value for _, value in size_bands(sides, sides)] == [
         "below 64 pixels a side",
         "below 64 pixels a side",
         "64 to 128 pixels a side",
         "1024 to 2048 pixels a side",
         "2048 pixels a side and more",
     ]
-    assert [simplicity_band(x) for x in (0, 0.2, 0.999, 1)] == ["0 to 20 %", "20 to 40 %", "80 to 100 %", "80 to 100 %"]
+    known = [band and band[1] for band in simplicity_bands(np.array([0, 0.2, 0.999, 1, np.nan], np.float32))]
+    assert known == ["0 to 20 %", "20 to 40 %", "80 to 100 %", "80 to 100 %", None]
 
 
 # --- the statistics ------------------------------------------------------------------------------------------------
@@ -195,9 +197,9 @@ def test_nothing_left_of_a_word_and_nothing_lost_of_it() -> None:
     assert every.ratio[0] == 2
     assert 1.8 < every.low[0] < 2
     assert every.high[0] == 2
-    for skew in (none, every):
-        assert all(np.isfinite(column).all() for column in skew[2:])
-        assert skew.p[0] < 1e-6
+    for row in (none, every):
+        assert all(np.isfinite(column).all() for column in row[2:])
+        assert row.p[0] < 1e-6
 
 
 def test_q_grows_with_the_number_of_words_looked_at() -> None:

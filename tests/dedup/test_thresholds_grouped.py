@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from memaudit.dedup.results import RowPairs
 from memaudit.dedup.thresholds import STEPS, grouped_at, steps_of
@@ -38,3 +40,19 @@ def test_steps_begin_at_the_runs_own_threshold() -> None:
         )
         == []
     )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(5, 10), st.booleans()), min_size=1))
+def test_counts_are_those_of_looking_at_all_pairs_each_time(given: list[tuple[int, int, int, bool]]) -> None:
+    """At each threshold images are linked by the pairs that reach it, and groups are counted one by one."""
+    edges = [(low, high, tenth / 10, exact) for low, high, tenth, exact in given if low != high]
+    if not edges:
+        return
+    for at in grouped_at(pairs(*edges), [0.5, 0.7, 0.8, 1.0]):
+        linked = [{low, high} for low, high, score, exact in edges if exact or score >= at.threshold - 1e-9]
+        groups: list[set[int]] = []
+        for ends in linked:
+            joined = [group for group in groups if group & ends]
+            groups = [group for group in groups if not group & ends] + [ends.union(*joined)]
+        assert (at.pairs, at.images, at.groups) == (len(linked), sum(map(len, groups)), len(groups))

@@ -77,6 +77,8 @@ COMMANDS = (
     "export {store} --to manifest --embeddings --out {out}",
     "export {store} --keep {kept} --weights {weights} --to parquet --out {out}",
     "reweight {store} --kept {kept} --dedup {dedup} --out {out}",
+    "card {report} {dedup} {store} --to model-index --out {out}/card.md",
+    "card {export} {dedup} --to croissant --out {out}/croissant.json",
     "prompts {store} --out {out}/prompts.csv --n 3 --dedup {dedup}",
     "prompts {store} --out {out}/prompts.csv --n 4 --held-out {held-store}",
     "prompts {store} --out {out}/prompts.csv --n 3 --weights {weights}",

@@ -9,6 +9,7 @@ from scipy.sparse import csr_array
 from vectors import vector_store
 
 from memaudit.dedup.skew_sums import ValueCounter
+from memaudit.dedup.skew_values import Entries
 from memaudit.errors import UsageError
 from memaudit.filters.results import Reweighted, ReweightOptions
 from memaudit.filters.reweight import reweight
@@ -163,9 +164,10 @@ def test_sums_are_those_of_the_counter(made):
     chosen = chosen._replace(family=np.unique(rng.integers(0, 2000, len(chosen.rows)), return_inverse=True)[1])
     values = read_values(made.store, chosen, None, silent)
     counter = ValueCounter()
-    for row in np.argsort(chosen.family, kind="stable").tolist():
-        own = [values.names[code] for code in values.of[[row]].indices]
-        counter.add(int(chosen.family[row]), bool(chosen.kept[row]), own)
+    for rows in np.array_split(np.argsort(chosen.family, kind="stable"), 5):
+        of = values.of[rows].tocoo()
+        order = np.argsort(of.row, kind="stable")
+        counter.add(chosen.family[rows], chosen.kept[rows], Entries(of.row[order], of.col[order], values.names))
     inside, outside = counter.finish()
     place = [list(counter.values.codes).index(name) for name in values.names]
     found = sums_of(values.of, chosen.kept.astype(float), chosen.family)

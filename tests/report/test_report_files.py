@@ -516,7 +516,7 @@ def test_the_largest_group_and_its_smallest_similarity(tmp_path: Path) -> None:
 def test_a_table_is_written_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long, with ids looked up part by part; empty ones keep their types."""
     monkeypatch.setattr(tables, "_GROUP_ROWS", 3)
-    names, rows = np.array(["a", "b"], dtype=object), np.array([0, 1, 1, 0, 1, 0, 0])
+    names, rows = tables.as_text(["a", "b"]), np.array([0, 1, 1, 0, 1, 0, 0])
     tables.write_table(tmp_path / "t.parquet", {"id": tables.Ids(names, rows), "n": np.arange(7), "s": list("tuvwxyz")})
     assert table(tmp_path, "t.parquet") == {"id": list("abbabaa"), "n": list(range(7)), "s": list("tuvwxyz")}
     tables.write_table(tmp_path / "e.parquet", {"id": tables.Ids(names, rows[:0]), "n": np.empty(0, np.float32)})
