@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     )
     from memaudit.api.claims import ClaimRun, answer_claim, receive_claim
     from memaudit.api.comparing import Compared, compare
+    from memaudit.api.costing import Machines, WorkPlan, plan_audit, plan_dedup, plan_embed, plan_index
     from memaudit.api.deduping import run_dedup
     from memaudit.api.encoders import doctor, fetch_encoder, list_encoders
     from memaudit.api.encoding import Encoding
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from memaudit.api.filtering import FilterRound, apply_filter, review_filter, train_filter
     from memaudit.api.findings import Findings
     from memaudit.api.gating import GateRun, run_gate, write_policy
+    from memaudit.api.guarding import Guard, GuardServer, GuardVerdict, open_guard, open_guard_server
     from memaudit.api.history import History, history
     from memaudit.api.hosts import allow_hosts
     from memaudit.api.indexes import build_index, open_index
@@ -80,6 +82,7 @@ _HOMES = {
     ),
     "claims": ("ClaimRun", "answer_claim", "receive_claim"),
     "comparing": ("Compared", "compare"),
+    "costing": ("Machines", "WorkPlan", "plan_audit", "plan_dedup", "plan_embed", "plan_index"),
     "deduping": ("run_dedup",),
     "encoders": ("doctor", "fetch_encoder", "list_encoders"),
     "encoding": ("Encoding",),
@@ -89,6 +92,7 @@ _HOMES = {
     "filtering": ("FilterRound", "apply_filter", "review_filter", "train_filter"),
     "findings": ("Findings",),
     "gating": ("GateRun", "run_gate", "write_policy"),
+    "guarding": ("Guard", "GuardServer", "GuardVerdict", "open_guard", "open_guard_server"),
     "history": ("History", "history"),
     "hosts": ("allow_hosts",),
     "indexes": ("build_index", "open_index"),
@@ -131,9 +135,13 @@ __all__ = [
     "FilterRun",
     "Findings",
     "GateRun",
+    "Guard",
+    "GuardServer",
+    "GuardVerdict",
     "History",
     "KeyFiles",
     "LookupRun",
+    "Machines",
     "MadeStore",
     "MergedReviews",
     "PageChoices",
@@ -147,6 +155,7 @@ __all__ = [
     "Table",
     "Verification",
     "VerifiedClaims",
+    "WorkPlan",
     "WrittenReviews",
     "allow_hosts",
     "answer_claim",
@@ -178,10 +187,16 @@ __all__ = [
     "merge_reviews",
     "open_canaries",
     "merge_stores",
+    "open_guard",
+    "open_guard_server",
     "open_index",
     "open_report",
     "open_review",
     "open_store",
+    "plan_audit",
+    "plan_dedup",
+    "plan_embed",
+    "plan_index",
     "plan_release",
     "plan_sample",
     "plant_canaries",

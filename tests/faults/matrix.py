@@ -89,6 +89,8 @@ COMMANDS = (
     "audit {generations} --against {store} --dedup {dedup} --control {held-out} --planted 0 --out {out}",
     "lookup {picture} --against {store} --dedup {dedup} --evidence {out}/evidence.json",
     "lookup {picture} --against {index}",
+    "serve {store} --dry-run",
+    "serve {index} --dry-run",
     "claims receive {picture} --ledger {out} --claimant A",
     "claims answer {picture} --against {store} --ledger {out} --claimant A --dedup {dedup} --audit {audit}",
     "claims list --ledger {claims}",
