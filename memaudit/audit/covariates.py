@@ -1,27 +1,34 @@
-"""Why images come back: by how often they stand in the training set, and by how simple they are."""
+"""Why images come back: by how often they and their captions stand in the training set, and by how simple they are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.audit.eidetic import near_duplicates
-from memaudit.audit.results import CovariateBand, Covariates, Scores
+from memaudit.audit.families import components
+from memaudit.audit.results import CovariateBand, CovariateOdds, Covariates, Scores
 from memaudit.index import Searcher, sample_rows
 from memaudit.matching.results import Matches
-from memaudit.statistics import rate_by_unit, rate_of
+from memaudit.statistics import odds_ratios, rate_by_unit, rate_of
 from memaudit.store import Store
 from memaudit.types import Coverage, Float64, Int64, Rate
 
 NEAR_DUPLICATES = "near-duplicates"
 SIMPLICITY = "simplicity"
+CAPTIONED = "images of its caption"
+WORDS = "words of its caption"
 BANDS: dict[str, tuple[tuple[float, float | None], ...]] = {
     NEAR_DUPLICATES: ((1, 2), (2, 5), (5, 10), (10, None)),
     SIMPLICITY: ((0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, None)),
+    CAPTIONED: ((1, 2), (2, 5), (5, 10), (10, None)),
+    WORDS: ((1, 4), (4, 8), (8, 16), (16, None)),
 }
+DOUBLED, FIFTH = "doubled", "larger by 0.2"
 SAMPLE = 2000
 
 
@@ -39,18 +46,23 @@ def measure_covariates(
     references: Searcher,
     threshold: float,
 ) -> Covariates:
-    """Rates by band of the training image's near-duplicates and of its simplicity (the two patterns of 2022).
+    """Rates by band of the training image's near-duplicates, of its simplicity (the two patterns of 2022) and of its
+    caption: how many training images have the same one, and how many words it has (Somepalli et al., NeurIPS 2023).
 
     With a pairing: for the generations of the prompts in a band, how many gave the prompt's image back. Without one:
     the band's share of the findings, beside its share of a sample of the training set. `counted`: the generations that
     are draws of their own; `prompt`: of each row the number of its prompt, which is what is drawn. Costs one search for
-    the distinct images that are looked at.
+    the distinct images that are looked at, and a reading of all captions. With a pairing also the odds ratio of each
+    feature, the others held fixed; units are families of near-duplicates.
     """
     paired = counted & np.isfinite(scores.paired_similarity)
     if paired.any():
         images = _described(scores.paired[paired], references, threshold)
         came_back = scores.paired_match[paired]
-        return Covariates(True, tuple(_paired_bands(images, came_back, prompt[paired])), _without(images))
+        bands = tuple(_paired_bands(images, came_back, prompt[paired]))
+        return Covariates(
+            True, bands, _without(images), _odds(images, came_back, scores.paired[paired], references, threshold)
+        )
     return _unpaired(matches, counted, references, threshold)
 
 
@@ -74,6 +86,23 @@ def _unpaired(matches: Matches, counted: NDArray[np.bool_], references: Searcher
         if found.any() or among.any():
             bands.append(CovariateBand(feature, low, high, _share(found), _share(among)))
     return Covariates(False, tuple(bands), _without(images))
+
+
+def _odds(
+    images: _Image, came_back: NDArray[np.bool_], rows: Int64, references: Searcher, threshold: float
+) -> tuple[CovariateOdds, ...]:
+    """Of the features that all of these images have, and not all alike."""
+    scaled = {name: values / 0.2 if name == SIMPLICITY else np.log2(values) for name, values in images.features.items()}
+    told = {name: each for name, each in scaled.items() if np.isfinite(each).all() and np.ptp(each) > 0}
+    if not told:
+        return ()
+    distinct, back = np.unique(rows, return_inverse=True)
+    family = components(references.store.embeddings(distinct), threshold)[back]
+    ratios = odds_ratios(np.column_stack(list(told.values())), came_back, family) or []
+    return tuple(
+        CovariateOdds(name, FIFTH if name == SIMPLICITY else DOUBLED, *ratio, families=int(family.max()) + 1)
+        for name, ratio in zip(told, ratios, strict=False)
+    )
 
 
 def _all_bands() -> Iterator[tuple[str, float, float | None]]:
@@ -101,13 +130,29 @@ def _described(rows: Int64, references: Searcher, threshold: float) -> _Image:
     """The features of training images, one entry for each of `rows`."""
     distinct, back = np.unique(rows, return_inverse=True)
     counts = near_duplicates(distinct, references, threshold)
-    return _Image(
-        {
-            NEAR_DUPLICATES: counts[back].astype(np.float64),
-            SIMPLICITY: _simplicity(references.store, distinct)[back],
-        }
-    )
+    columns = references.store.columns(distinct)
+    captions = [" ".join(caption.split()) for caption in columns.caption]
+    features = {
+        NEAR_DUPLICATES: counts.astype(np.float64),
+        SIMPLICITY: columns.simplicity.astype(np.float64),
+        CAPTIONED: _captioned(captions, references.store),
+        WORDS: _known([len(caption.split()) for caption in captions]),
+    }
+    return _Image({name: values[back] for name, values in features.items()})
 
 
-def _simplicity(store: Store, rows: Int64) -> Float64:
-    return store.columns(rows).simplicity.astype(np.float64)
+def _captioned(captions: Sequence[str], store: Store) -> Float64:
+    """How many images of the store have each caption; NaN for none."""
+    wanted = set(filter(None, captions))
+    found: Counter[str] = Counter()
+    if wanted:
+        for columns in store.iter_columns():
+            found.update(text for caption in columns.caption if (text := " ".join(caption.split())) in wanted)
+    return _known([found[caption] for caption in captions])
+
+
+def _known(counts: Sequence[int]) -> Float64:
+    """NaN for 0: there is no caption."""
+    values = np.array(counts, np.float64)
+    values[values == 0] = np.nan
+    return values

@@ -60,14 +60,27 @@ class CovariateBand:
     training: Rate | None
 
 
+class CovariateOdds(NamedTuple):
+    """By how much the odds that an image comes back are multiplied where a feature is doubled, or larger by 0.2, and
+    all others are the same. families: of near-duplicates, which are the units."""
+
+    feature: str
+    by: str
+    value: float
+    low: float
+    high: float
+    families: int
+
+
 @dataclass(frozen=True)
 class Covariates:
     """What kind of training image comes back. paired: by the prompts' images; else by best match. without: images
-    that lack the feature `simplicity` (embeddings that were imported)."""
+    that lack the feature `simplicity` (embeddings that were imported). odds: of features that all images have."""
 
     paired: bool
     bands: tuple[CovariateBand, ...]
     without: int
+    odds: tuple[CovariateOdds, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ from memaudit.report.model import (
     Report,
     Why,
     WhyBand,
+    WhyOdds,
     calibration_of,
     coverage_of,
     rate_of,
@@ -227,7 +229,8 @@ def _why(why: Covariates) -> Why:
         )
         for band in why.bands
     ]
-    return Why(paired=why.paired, bands=bands, without_simplicity=why.without)
+    odds = [WhyOdds(**each._asdict() | {"high": each.high if isfinite(each.high) else None}) for each in why.odds]
+    return Why(paired=why.paired, bands=bands, without_simplicity=why.without, odds=odds)
 
 
 def _by_near_duplicates(findings: list[ImageMatch]) -> list[FindingsBand]:

@@ -12,6 +12,7 @@ from memaudit.statistics.melded import (
     missed_upper,
     weighted_upper,
 )
+from memaudit.statistics.odds import OddsRatio, odds_ratios
 from memaudit.statistics.ranks import benjamini_hochberg, normal_quantile, rank_p
 from memaudit.statistics.relabelling import least_relabelling_p, relabelling_p
 from memaudit.statistics.richness import chao2, new_with_one_more
@@ -21,6 +22,7 @@ from memaudit.statistics.weighted import WeightedRate, weighted_rate
 __all__ = [
     "Detected",
     "MeldedRate",
+    "OddsRatio",
     "WeightedRate",
     "weighted_rate",
     "weighted_upper",
@@ -46,6 +48,7 @@ __all__ = [
     "missed_upper",
     "new_with_one_more",
     "normal_quantile",
+    "odds_ratios",
     "rank_p",
     "rate_by_unit",
     "rate_of",

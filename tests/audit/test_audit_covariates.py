@@ -90,3 +90,37 @@ def test_imported_embeddings_have_no_simplicity(tmp_path: Path) -> None:
     why = why_of(tmp_path, training, training.embeddings(np.arange(5)), list(range(5)))
     assert counts(why, "simplicity") == {}
     assert why.without == 5
+
+
+def captioned_store(folder: Path, captions: list[str]) -> Store:
+    return vector_store(folder / "t", random_vectors(1, len(captions)), prefix="t", captions=captions)
+
+
+def test_captions_are_told_by_how_often_and_how_long_they_are(tmp_path: Path) -> None:
+    """Six images of one caption of two words, twelve of others of five: those of the first come back."""
+    captions = ["a  horse", *["a horse"] * 5, *(f"picture {n} of a horse" for n in range(12)), ""]
+    training = captioned_store(tmp_path, captions)
+    generated = np.concatenate([training.embeddings(np.arange(6)), random_vectors(5, 13)])
+    why = why_of(tmp_path, training, generated, list(range(19)))
+    assert counts(why, "images of its caption") == {5: (6, 6), 1: (0, 12)}
+    assert counts(why, "words of its caption") == {1: (6, 6), 4: (0, 12)}
+    assert why.odds == ()  # simplicity is alike, and one has no caption: nothing is left but near-duplicates, all 1
+
+
+def test_odds_are_of_families_with_the_others_held_fixed(tmp_path: Path) -> None:
+    """What comes back follows from simplicity, and from how often the caption stands there not at all."""
+    rng = np.random.default_rng(0)
+    simplicity = rng.random(160)
+    captions = [f"picture {n if n % 2 else 0} of it" for n in range(160)]
+    training = vector_store(
+        tmp_path / "t", random_vectors(1, 160), prefix="t", captions=captions, simplicity=simplicity.tolist()
+    )
+    copied = rng.random(160) < simplicity
+    generated = np.where(copied[:, None], training.embeddings(np.arange(160)), random_vectors(5, 160))
+    why = why_of(tmp_path, training, generated, list(range(160)))
+    told = {each.feature: each for each in why.odds}
+    assert list(told) == ["simplicity", "images of its caption"]
+    assert told["simplicity"].by == "larger by 0.2"
+    assert told["simplicity"].low > 1
+    assert told["images of its caption"].low < 1 < told["images of its caption"].high
+    assert {each.families for each in why.odds} == {160}

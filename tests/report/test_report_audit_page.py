@@ -141,7 +141,12 @@ def test_the_report_says_why_and_by_which_statistics(written: Written) -> None:
     """Rates by band with intervals, single matches, groups, metrics: all in report.json, and it is sound."""
     results = read_report(written.out / "report.json").content["results"]
     assert results["why"]["paired"]
-    assert {band["feature"] for band in results["why"]["bands"]} == {"near-duplicates", "simplicity"}
+    assert {band["feature"] for band in results["why"]["bands"]} == {
+        "near-duplicates",
+        "simplicity",
+        "images of its caption",
+        "words of its caption",
+    }
     assert results["control"]["groups"] == 125
     found = results["control"]["discoveries"]
     assert (found["tested"], found["controls"], found["needed"]) == (175, 150, 24)

@@ -32,6 +32,7 @@ from memaudit.report.model.audits import (
     WeightedRate,
     Why,
     WhyBand,
+    WhyOdds,
 )
 from memaudit.report.model.dedups import (
     Cells,
@@ -202,6 +203,7 @@ __all__ = [
     "WeightedRate",
     "Why",
     "WhyBand",
+    "WhyOdds",
     "all_copies_of",
     "calibration_of",
     "coverage_of",

@@ -304,11 +304,23 @@ class Redrawn(Part, frozen=True, kw_only=True):
 class WhyBand(Part, frozen=True, kw_only=True):
     """Training images from `low` to below `high` of a feature."""
 
-    feature: Annotated[str, says("near-duplicates or simplicity")]
+    feature: Annotated[str, says("near-duplicates, simplicity, images of its caption, or words of its caption")]
     low: Annotated[float, says("from")]
     high: Annotated[float | None, says("to below; null: no end")]
     came_back: Annotated[Rate, says("generations of their prompts that gave them back, or their share of the findings")]
     training: Annotated[Rate | None, says("their share of the training set, where there is no pairing")]
+
+
+class WhyOdds(Part, frozen=True, kw_only=True):
+    """By how much the odds that an image comes back are multiplied where a feature is larger and all others are the
+    same (logistic regression with Firth's penalty)."""
+
+    feature: Annotated[str, says("as of a band")]
+    by: Annotated[str, says("doubled, or larger by 0.2")]
+    value: Annotated[NotNegative, says("odds ratio")]
+    low: Annotated[NotNegative, says("95 % interval, lower end")]
+    high: Annotated[NotNegative | None, says("upper end; null: none")]
+    families: Annotated[Count, says("families of near-duplicates, which are the units")]
 
 
 class Why(Part, frozen=True, kw_only=True):
@@ -317,6 +329,7 @@ class Why(Part, frozen=True, kw_only=True):
     paired: Annotated[bool, says("by the prompts' images, not by the best match")]
     bands: Annotated[list[WhyBand], says("rates by bands of a feature")]
     without_simplicity: Annotated[Whole, says("images without that measure")]
+    odds: Annotated[list[WhyOdds], says("of each feature, the others held fixed; none where too few came back")] = []
 
 
 class Metrics(Part, frozen=True, kw_only=True):
