@@ -13,6 +13,7 @@ __version__ = "0.2.0"
 if TYPE_CHECKING:
     from memaudit import errors
     from memaudit.api.auditing import FaceChoices, run_audit
+    from memaudit.api.bundles import Bundle, KeyFiles, bundle, make_key, publish_bundle, sign_bundle
     from memaudit.api.calibrating import CalibrationRun, ProposedPairs, calibrate, propose_labels
     from memaudit.api.canaries import (
         Canaries,
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "auditing": ("FaceChoices", "run_audit"),
+    "bundles": ("Bundle", "KeyFiles", "bundle", "make_key", "publish_bundle", "sign_bundle"),
     "calibrating": ("CalibrationRun", "ProposedPairs", "calibrate", "propose_labels"),
     "canaries": (*("Canaries", "CanaryCheck", "check_canaries", "make_canaries", "open_canaries", "plant_canaries"),),
     "carding": ("Card", "write_card"),
@@ -112,6 +114,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AuditRun",
+    "Bundle",
     "CalibrationRun",
     "Canaries",
     "CanaryCheck",
@@ -136,6 +139,7 @@ __all__ = [
     "GuardServer",
     "GuardVerdict",
     "History",
+    "KeyFiles",
     "LookupRun",
     "Machines",
     "MadeStore",
@@ -157,6 +161,7 @@ __all__ = [
     "answer_claim",
     "apply_filter",
     "build_index",
+    "bundle",
     "calibrate",
     "check_canaries",
     "compare",
@@ -177,6 +182,7 @@ __all__ = [
     "list_claims",
     "list_encoders",
     "make_canaries",
+    "make_key",
     "make_prompts",
     "merge_reviews",
     "open_canaries",
@@ -195,6 +201,7 @@ __all__ = [
     "plan_sample",
     "plant_canaries",
     "propose_labels",
+    "publish_bundle",
     "receive_claim",
     "review_filter",
     "review_status",
@@ -206,6 +213,7 @@ __all__ = [
     "run_release",
     "run_reweight",
     "sample_findings",
+    "sign_bundle",
     "show_claims",
     "start_release",
     "summarise_faces",

@@ -12,6 +12,7 @@ import typer
 from memaudit import __version__, interrupts, memory
 from memaudit.cli import (
     audit,
+    bundle,
     calibrate,
     canary,
     card,
@@ -72,6 +73,7 @@ app.command("card")(card.card)
 app.command("compare")(compare.compare)
 app.command("history")(history.history)
 app.command("review")(review.review)
+app.command("bundle")(bundle.bundle)
 app.command("info")(inspect.info)
 app.command("verify")(inspect.verify)
 app.command("doctor")(inspect.doctor)

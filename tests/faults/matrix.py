@@ -56,6 +56,10 @@ INPUTS = {
     "weights": ("weights", "weighing"),
     "report": ("audit/report.json", "report"),
     "baseline": ("baseline/report.json", "report"),
+    "bundle": ("evidence.zip", "bundle"),
+    "public-edition": ("public.zip", "bundle"),
+    "private-key": ("audit.key", "text"),
+    "public-key": ("audit.key.pub", "text"),
     "dedup-report": ("dedup/report.json", "report"),
     "weights-report": ("weights/report.json", "report"),
 }
@@ -122,6 +126,11 @@ COMMANDS = (
     "verify {export}",
     "verify {report}",
     "verify {dedup-report}",
+    "bundle {dedup} --policy {policy} --sign {private-key} --out {out}/evidence.zip",
+    "bundle {bundle} --public --out {out}/public.zip",
+    "verify {public-edition} --key {public-key} --against {bundle}",
+    "gate {bundle} --require-signature --key {public-key}",
+    "info {bundle}",
     "verify {filter}",
     "faces {training} --out {out}",
     "filter train {store} --labels {filter-labels} --out {out}/one --sample 4",
@@ -307,6 +316,7 @@ FAULTS: dict[str, dict[str, Fault]] = {
     "binary": {**_ANY, **_NO_FILE, "is noise": noise, "is cut in half": cut, "is a picture": other_kind},
     "ledger": {name: fault for name, fault in _LEDGER.items() if name not in ("is absent", "is cut in half")},
     "book": {name: fault for name, fault in _BOOK.items() if name not in _BEGUN},
+    "bundle": {**_ANY, **_NO_FILE, **_DAMAGED, "has a bit flipped": flipped},
     "report": {**_ANY, **_NO_FILE, **_DAMAGED, **_TEXT, "has a bit flipped": flipped, "is of a newer schema": newer},
     **{
         kind: {
