@@ -110,6 +110,7 @@ class GuardServer:
         """End. What is being checked gets its verdict; what waits is inconclusive."""
         self._server.server_close()
         self._desk.__exit__()
+        self._server.wait_for_answers()
 
     def __enter__(self) -> GuardServer:
         return self

@@ -64,6 +64,8 @@ class Desk:
             self._jobs.put_nowait(job)
         except queue.Full:
             raise FullError from None
+        if self._ending.is_set():  # nobody looks into the queue any more
+            job.done.set()
         if not job.done.wait(self.seconds):
             job.left = True
             job.verdict = undecided(f"no verdict within {self.seconds:g} s: the server is busy, ask again")

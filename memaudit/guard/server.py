@@ -22,7 +22,7 @@ from memaudit.guard.metrics import KIND, Metrics
 from memaudit.serving.http import ADDRESS, HEADERS, Answer, BoundedServer, QuietHandler, as_json, is_loopback, told
 
 _CHUNK = 1 << 16
-_LINGER = 1.0  # seconds
+_LINGER, _STEP = 1.0, 0.01  # seconds
 _BODY = b'{"error": "too many connections: ask again", "verdict": "inconclusive"}'
 _BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Type: application/json\r\n"
@@ -50,6 +50,7 @@ class Server(BoundedServer):
         self.open: dict[socket.socket, float] = {}  # connections that are read from, and until when
         self.lock = threading.Lock()
         self._connections = 0
+        self._answering: set[socket.socket] = set()
         super().__init__(Handler, port, address)
 
     @property
@@ -103,11 +104,19 @@ class Server(BoundedServer):
         finally:
             with self.lock:
                 self.open.pop(connection, None)
+                self._answering.discard(connection)
 
     def leave(self, connection: socket.socket) -> None:
         """Its request is there: what follows takes as long as it takes."""
         with self.lock:
             self.open.pop(connection, None)
+            self._answering.add(connection)
+
+    def wait_for_answers(self) -> None:
+        """Let the answers out that are on their way: this process is about to end."""
+        end = time.monotonic() + self.limits.seconds
+        while self._answering and time.monotonic() < end:
+            time.sleep(_STEP)
 
     def until(self, connection: socket.socket) -> float | None:
         """When the time of a request that is being read is over; None: it is over."""

@@ -24,6 +24,16 @@ class Said(NamedTuple):
         return dict(json.loads(self.body))
 
 
+def asked(port: int, token: str, method: str, path: str, body: bytes | None = None) -> Said:
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        client.request(method, path, body, {"Authorization": f"Bearer {token}"})
+        answer = client.getresponse()
+        return Said(answer.status, answer.read(), dict(answer.headers))
+    finally:
+        client.close()
+
+
 class Served:
     """`memaudit serve`, until `end`."""
 
@@ -36,18 +46,11 @@ class Served:
         begun = json.loads(self.process.stdout.readline())
         self.token, self.port = str(begun["token"]), int(urlsplit(begun["url"]).port or 0)
 
-    def asked(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Said:
-        given = {"Authorization": f"Bearer {self.token}", **{k.replace("_", "-"): v for k, v in headers.items()}}
-        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            client.request(method, path, body, given)
-            answer = client.getresponse()
-            return Said(answer.status, answer.read(), dict(answer.headers))
-        finally:
-            client.close()
+    def asked(self, method: str, path: str, body: bytes | None = None) -> Said:
+        return asked(self.port, self.token, method, path, body)
 
-    def check(self, body: bytes, **headers: str) -> Said:
-        return self.asked("POST", "/check", body, **headers)
+    def check(self, body: bytes) -> Said:
+        return self.asked("POST", "/check", body)
 
     def raw(self, data: bytes) -> bytes:
         """What comes back for these bytes, when nothing follows them."""

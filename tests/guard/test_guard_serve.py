@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from pictures import altered, draw, write_pictures
 from PIL import Image
-from served import Served
+from served import Served, asked
 
 import memaudit as ma
 from memaudit.errors import InputError, UsageError
@@ -206,6 +206,28 @@ def test_it_ends_and_begins_again_with_the_same_token(store: Path, tmp_path: Pat
     assert stat.S_IMODE((tmp_path / "token").stat().st_mode) == 0o600
     assert sorted(store.rglob("*")) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl", "token"]
+
+
+def test_what_is_being_checked_when_it_ends_gets_its_verdict(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    guard, begun = ma.open_guard(store, views="none"), threading.Event()
+    check = guard.check_many
+
+    def slow(images: list[bytes]) -> list[GuardVerdict]:
+        begun.set()
+        time.sleep(0.5)
+        return check(images)
+
+    monkeypatch.setattr(guard, "check_many", slow)
+    server = ma.open_guard_server(guard)
+    serving = threading.Thread(target=server.serve)
+    serving.start()
+    with ThreadPoolExecutor(1) as pool:
+        said = pool.submit(asked, int(server.url.rpartition(":")[2]), server.token, "POST", "/check", COPY)
+        assert begun.wait(60)
+        server.stop()
+        server.close()
+        assert said.result().json["verdict"] == "fail"
+    serving.join()
 
 
 class SlowGuard(Guard):
