@@ -12,6 +12,7 @@ import typer
 from memaudit import __version__, interrupts, memory
 from memaudit.cli import (
     audit,
+    bundle,
     calibrate,
     canary,
     card,
@@ -29,12 +30,13 @@ from memaudit.cli import (
     inspect,
     lookup,
     merge,
-    plan,
+    plan_work,
     prompts,
     release,
     review,
     reviews,
     reweight,
+    serve,
 )
 from memaudit.cli import filter as filters
 from memaudit.cli import import_embeddings as ready
@@ -65,11 +67,13 @@ app.command("audit")(audit.audit)
 app.command("extract")(extract.extract)
 app.command("faces")(faces.faces)
 app.command("lookup")(lookup.lookup)
+app.command("serve")(serve.serve)
 app.command("gate")(gate.gate)
 app.command("card")(card.card)
 app.command("compare")(compare.compare)
 app.command("history")(history.history)
 app.command("review")(review.review)
+app.command("bundle")(bundle.bundle)
 app.command("info")(inspect.info)
 app.command("verify")(inspect.verify)
 app.command("doctor")(inspect.doctor)
@@ -78,7 +82,7 @@ app.add_typer(canary.app, name="canary")
 app.add_typer(claims.app, name="claims")
 app.add_typer(encoders.app, name="encoders")
 app.add_typer(filters.app, name="filter")
-app.add_typer(plan.app, name="plan")
+app.add_typer(plan_work.app, name="plan")
 app.add_typer(reviews.app, name="reviews")
 
 

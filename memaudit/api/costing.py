@@ -1,0 +1,243 @@
+"""What work will take, before it is begun."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from shlex import quote
+
+from memaudit.api.defaults import DEFAULT_ENCODER, DEFAULT_VIEWS
+from memaudit.api.notebook import card
+from memaudit.api.places import AnyStore, store_at
+from memaudit.costs import plan as planning
+from memaudit.costs.model import Machine
+from memaudit.costs.plan import Planned, Wanted
+from memaudit.costs.sample import pairs_per_row
+from memaudit.dedup.effort import seconds_of, spoken
+from memaudit.errors import UsageError
+from memaudit.store import Store
+
+PAIRS_PER_ROW = 2.0  # assumed where no store says more
+_TIMES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
+_MOST = 10**12
+
+
+@dataclass(frozen=True)
+class Machines:
+    """What there is to work on. cores, memory ("64G", bytes): of one machine, None: as here; count: machines; gpus: of
+    one machine, and `gpu`, which; price: of a machine and hour; within: time that the work may take ("6h", seconds)."""
+
+    cores: int | None = None
+    memory: str | int | None = None
+    count: int = 1
+    gpus: int = 0
+    gpu: str = "h100"
+    price: float | None = None
+    within: str | float | None = None
+
+
+HERE = Machines()
+
+
+@dataclass(frozen=True, repr=False)
+class WorkPlan:
+    """What a command takes, computed and not run: seconds of all stages, bytes of memory and disk on a machine, money,
+    the bottleneck, whether it fits, the command lines. planned: the stages and what is assumed.
+
+    >>> ma.plan_dedup(40_000_000).basis
+    'computed, not run'
+    """
+
+    planned: Planned
+
+    @property
+    def seconds(self) -> float:
+        return self.planned.seconds
+
+    @property
+    def memory(self) -> int:
+        return self.planned.memory
+
+    @property
+    def disk(self) -> int:
+        return self.planned.disk
+
+    @property
+    def money(self) -> float | None:
+        return self.planned.money
+
+    @property
+    def bottleneck(self) -> str:
+        return self.planned.bottleneck
+
+    @property
+    def fits(self) -> bool:
+        return self.planned.fits
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        return self.planned.commands
+
+    @property
+    def basis(self) -> str:
+        return self.planned.basis
+
+    def as_dict(self) -> dict[str, object]:
+        """All of it as one JSON object."""
+        return {**asdict(self.planned), "machine": self.planned.machine._asdict()}
+
+    def lines(self) -> list[tuple[str, str]]:
+        """What a person reads: names and values."""
+        planned = self.planned
+        rows = [(stage.name, spoken(stage.seconds) + (" on the GPU" if stage.gpu else "")) for stage in planned.stages]
+        rows += [("all", spoken(planned.seconds)), ("bottleneck", planned.bottleneck)]
+        rows += [("memory", _size(planned.memory)), ("disk", _size(planned.disk))]
+        if planned.money is not None:
+            rows.append(("money", f"{planned.money:,.2f}"))
+        if planned.machines_needed is not None:
+            rows.append(("machines for the time given", f"{planned.machines_needed:,}"))
+        return [*rows, ("fits", "yes" if planned.fits else "no"), ("basis", planned.basis)]
+
+    def __repr__(self) -> str:
+        planned = self.planned
+        return f"<WorkPlan: {planned.command} of {planned.rows:,} images, {spoken(self.seconds)}, {self.basis}>"
+
+    def _repr_html_(self) -> str:
+        planned = self.planned
+        return card(f"memaudit plan {planned.command}", f"{planned.rows:,} images, {self.basis}", self.lines())
+
+
+def plan_dedup(
+    rows: str | int | None = None,
+    *,
+    dim: int | None = None,
+    store: AnyStore | None = None,
+    exhaustive: bool = False,
+    pairs: float | None = None,
+    machines: Machines = HERE,
+) -> WorkPlan:
+    """Say what a dedup run takes, by coefficients that were fitted to runs.
+
+    rows: images ("40M", a number), None: those of `store`, which may also be a random sample of more rows: then it says
+    how many pairs there are. pairs: near-duplicate pairs for each image, where no store says so (2). exhaustive: every
+    image with every other. Raises UsageError for what cannot be, InputError for a store that is none.
+
+    >>> plan = ma.plan_dedup("1M", machines=ma.Machines(cores=8, memory="32G"))
+    >>> plan.fits, plan.commands
+    (True, ('memaudit dedup store --out dedup',))
+    """
+    opened = store_at(store) if store is not None else None
+    wanted = _wanted(rows, dim, opened, machines)
+    told = "as given" if pairs is not None else "assumed"
+    if pairs is None and opened is not None:
+        pairs, told = round(pairs_per_row(opened, wanted.rows), 3), "counted for a few images"
+    if pairs is not None and not 0 <= pairs < math.inf:
+        raise UsageError(f"--pairs {pairs:g} is out of range: expected 0 or more for each image")
+    per_row = PAIRS_PER_ROW if pairs is None else pairs
+    return WorkPlan(planning.plan_dedup(wanted, per_row, exhaustive=exhaustive, told=told, store=_name(store)))
+
+
+def plan_embed(
+    rows: str | int,
+    *,
+    dim: int = 512,
+    encoder: str = DEFAULT_ENCODER,
+    machines: Machines = HERE,
+) -> WorkPlan:
+    """Say what embedding takes, on one machine or in parts on several. As `plan_dedup`.
+
+    >>> plan = ma.plan_embed("10M", machines=ma.Machines(cores=64, count=4, within="6h"))
+    >>> plan.commands[0], len(plan.commands)
+    ('memaudit embed SOURCE --encoder sscd --part 1/4 --out part-1', 5)
+    """
+    return WorkPlan(planning.plan_embed(_wanted(rows, dim, None, machines), encoder))
+
+
+def plan_index(
+    rows: str | int | None = None,
+    *,
+    dim: int | None = None,
+    store: AnyStore | None = None,
+    recipe: str = "auto",
+    machines: Machines = HERE,
+) -> WorkPlan:
+    """Say what an index takes: time to build, memory, and its size. As `plan_dedup`.
+
+    >>> ma.plan_index("1M", machines=ma.Machines(cores=8, memory="32G")).disk
+    1032000000
+    """
+    opened = store_at(store) if store is not None else None
+    return WorkPlan(planning.plan_index(_wanted(rows, dim, opened, machines), recipe, store=_name(store)))
+
+
+def plan_audit(
+    generations: str | int,
+    rows: str | int | None = None,
+    *,
+    dim: int | None = None,
+    store: AnyStore | None = None,
+    views: str = DEFAULT_VIEWS,
+    machines: Machines = HERE,
+) -> WorkPlan:
+    """Say what an audit takes of so many generations against `rows` training images. As `plan_dedup`.
+
+    views: of `run_audit`.
+
+    >>> ma.plan_audit("50k", "10M").bottleneck
+    'full search'
+    """
+    opened = store_at(store) if store is not None else None
+    wanted, queries = _wanted(rows, dim, opened, machines), _count("--generations", generations)
+    return WorkPlan(planning.plan_audit(wanted, queries, views, store=_name(store)))
+
+
+def _wanted(rows: str | int | None, dim: int | None, store: Store | None, machines: Machines) -> Wanted:
+    if rows is None and store is None:
+        raise UsageError("--rows is missing: say how many images there are (40M), or name a store")
+    count = store.comparable if rows is None and store is not None else _count("--rows", rows)
+    if store is not None and count < store.comparable:
+        raise UsageError(f"--rows {rows}: the store has {store.comparable:,} images, and can be no sample of fewer")
+    if store is not None and dim not in (None, store.encoder.dim):
+        raise UsageError(f"--dim {dim}: the embeddings of the store have {store.encoder.dim} numbers")
+    numbers = store.encoder.dim if store is not None else 512 if dim is None else dim
+    for name, value, most in (
+        ("--dim", numbers, 1 << 16),
+        ("--cores", 1 if machines.cores is None else machines.cores, 1 << 16),
+        ("--machines", machines.count, 1 << 20),
+        ("--gpus", 1 + machines.gpus, 1 << 16),
+    ):
+        if not 1 <= value <= most:
+            least = 0 if name == "--gpus" else 1
+            raise UsageError(f"{name} {value - 1 + least} is out of range: expected {least} to {most:,}")
+    if machines.price is not None and not 0 <= machines.price < math.inf:
+        raise UsageError(f"--price {machines.price:g} is out of range: expected 0 or more for a machine and hour")
+    memory = _total_memory() if machines.memory is None else _count("--memory", machines.memory)
+    machine = Machine(machines.cores or os.cpu_count() or 1, memory, machines.gpus, machines.gpu)
+    return Wanted(count, numbers, machine, machines.count, machines.price, seconds_of(machines.within))
+
+
+def _count(name: str, given: str | int | None) -> int:
+    """40M, 1.5k, 64G or a whole number."""
+    found = re.fullmatch(r"(\d{1,18}(?:\.\d{1,9})?)([kMGBT]?)", str(given).strip().replace(",", "").replace("_", ""))
+    value = round(float(found[1]) * _TIMES[found[2]]) if found else 0
+    if not 1 <= value <= _MOST * 1000:
+        raise UsageError(f"{name} {given!r} is no number: expected 1 or more, such as 400k, 40M or 64G")
+    return value
+
+
+def _total_memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return 16 * 10**9
+
+
+def _name(store: AnyStore | None) -> str:
+    return "store" if store is None else quote(str(store if isinstance(store, str | Path) else store.folder))
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:,.1f} GB" if count < 1e12 else f"{count / 1e12:,.2f} TB"

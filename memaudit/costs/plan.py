@@ -1,0 +1,166 @@
+"""A plan of work: what it takes on the machines at hand, what is the bottleneck, and the command lines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from memaudit.costs.model import Costs, Machine, Stage, Told, read_costs
+from memaudit.costs.quantities import DedupWork, audit_quantities, index_quantities
+from memaudit.errors import UsageError
+from memaudit.images.view_names import view_names
+from memaudit.index.recipes import AUTO, settle
+from memaudit.index.recipes import Machine as IndexMachine
+
+BASIS = "computed, not run"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is planned. machines: how many of `machine`; price: of a machine and hour, None: no money is counted;
+    within: seconds that it may take, None: any."""
+
+    rows: int
+    dim: int
+    machine: Machine
+    machines: int = 1
+    price: float | None = None
+    within: float | None = None
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What work takes, computed and not run. stages, seconds: on the slowest machine; memory, disk: bytes on each;
+    bottleneck: the stage that takes longest, or memory where there is too little; fits: whether there is enough, in the
+    time that was given too; machines_needed: for that time, None where no number of machines is enough; notes: what is
+    assumed."""
+
+    command: str
+    rows: int
+    dim: int
+    machine: Machine
+    machines: int
+    stages: tuple[Stage, ...]
+    seconds: float
+    memory: int
+    disk: int
+    money: float | None
+    bottleneck: str
+    fits: bool
+    machines_needed: int | None
+    commands: tuple[str, ...]
+    notes: tuple[str, ...]
+    basis: str = BASIS
+
+
+def plan_dedup(wanted: Wanted, pairs_per_row: float, *, exhaustive: bool, told: str, store: str = "store") -> Planned:
+    """One machine compares: with a GPU it does so in half precision. told: where the number of pairs is from."""
+    costs = read_costs()
+    work = DedupWork.planned(wanted.rows, wanted.dim, pairs_per_row, exhaustive=exhaustive)
+    found = costs.commands["dedup"].told(work.quantities, wanted.machine.cores)
+    stages = [_on_gpu(stage, work, wanted.machine, costs) for stage in found.stages]
+    how = "every image with every other" if exhaustive or not work.clusters else f"{work.clusters:,} clusters"
+    notes = [f"{how}; {pairs_per_row:g} pairs an image ({told})", *_far(wanted.rows, costs)]
+    notes.append("pixels of pairs below the threshold are not counted: the run itself estimates them (--budget)")
+    if wanted.machines > 1:
+        notes.append("dedup runs on one machine: further ones gain nothing")
+    line = f"memaudit dedup {store} --out dedup" + (" --exhaustive" if exhaustive else "")
+    return _planned("dedup", wanted, found._replace(stages=stages), (line,), notes, shared=False)
+
+
+def plan_embed(wanted: Wanted, encoder: str, *, store: str = "store") -> Planned:
+    """Machines embed a part each, and one merges them. Raises UsageError for an encoder whose rate was not measured."""
+    costs = read_costs()
+    if encoder not in costs.rates:
+        known = ", ".join(sorted(costs.rates))
+        raise UsageError(f"--encoder {encoder}: how fast it is was not measured here; expected one of {known}")
+    own = math.ceil(wanted.rows / wanted.machines)
+    quantities = {"images": own / costs.rates[encoder], "rows": own, "numbers": own * wanted.dim}
+    found = costs.commands["embed"].told(quantities, wanted.machine.cores)
+    lines = [f"memaudit embed SOURCE --encoder {encoder} --out {store}"]
+    if wanted.machines > 1:
+        parts = range(1, wanted.machines + 1)
+        lines = [f"memaudit embed SOURCE --encoder {encoder} --part {i}/{len(parts)} --out part-{i}" for i in parts]
+        lines.append(f"memaudit merge {' '.join(f'part-{i}' for i in parts)} --out {store}")
+    notes = [f"{encoder} at {costs.rates[encoder]:g} images a second and core, on photographs of about 512 pixels"]
+    if wanted.machine.gpus:
+        notes.append("GPUs are not counted: no embedding on one was measured")
+    return _planned("embed", wanted, found, tuple(lines), notes, shared=True)
+
+
+def plan_index(wanted: Wanted, recipe: str, *, store: str = "store") -> Planned:
+    """One machine builds it, by the recipe that `memaudit index` would choose there."""
+    costs, machine = read_costs(), IndexMachine(wanted.machine.memory, wanted.machine.gpus)
+    plan = settle(recipe, wanted.rows, wanted.dim, machine)
+    size = plan.recipe.bytes_for(wanted.rows, wanted.dim) / (wanted.rows * wanted.dim)
+    quantities = index_quantities(wanted.rows, wanted.dim, plan, size)
+    found = costs.commands["index"].told(quantities, wanted.machine.cores)
+    notes = [f"{plan.reason}: {plan.factory}", *_far(wanted.rows, costs)]
+    if wanted.machine.gpus:
+        notes.append("GPUs are not counted: no build on one was measured")
+    line = f"memaudit index {store} --out index" + ("" if recipe == AUTO else f" --recipe {recipe}")
+    return _planned("index", wanted, found, (line,), notes, shared=False)
+
+
+def plan_audit(wanted: Wanted, queries: int, views: str, *, store: str = "store") -> Planned:
+    """Every generation with every training image, without an index, and the pixels of the most similar ones."""
+    costs = read_costs()
+    seen = len(view_names(views))
+    quantities = audit_quantities(queries, wanted.rows, wanted.dim, seen)
+    found = costs.commands["audit"].told(quantities, wanted.machine.cores)
+    notes = [f"{queries:,} generations, each with {seen} views of every training image", *_far(wanted.rows, costs)]
+    if wanted.rows > _WORTH_AN_INDEX:
+        notes.append(f"for several audits of one training set build an index: memaudit plan index --rows {wanted.rows}")
+    line = f"memaudit audit GENERATIONS --against {store} --pairing pairing.csv --control HELD-OUT --out audit"
+    return _planned("audit", wanted, found, (line,), notes, shared=False)
+
+
+_WORTH_AN_INDEX = 1_000_000  # rows
+
+
+def _on_gpu(stage: Stage, work: DedupWork, machine: Machine, costs: Costs) -> Stage:
+    """Comparing, by products in half precision on the GPU of this name; nothing of that was run."""
+    if not machine.gpus or not stage.name.startswith("comparing"):
+        return stage
+    gpu: Mapping[str, float] | None = costs.gpus.get(machine.gpu)
+    if gpu is None:
+        known = ", ".join(sorted(costs.gpus))
+        raise UsageError(f"--gpu {machine.gpu!r} is unknown: expected one of {known}")
+    seconds = 2 * work.compared * work.dim / (gpu["half_flops"] * gpu["share"])
+    return replace(stage, seconds=seconds, cpu_seconds=seconds, gpu=True, basis="assumed of the card, not run")
+
+
+def _far(rows: int, costs: Costs) -> list[str]:
+    times = rows / costs.fitted_rows
+    return [f"{times:,.0f} times as many images as the largest run behind the model"] if times > 3 else []
+
+
+def _planned(
+    command: str, wanted: Wanted, told: Told, commands: tuple[str, ...], notes: list[str], *, shared: bool
+) -> Planned:
+    """shared: whether machines share the work."""
+    seconds = sum(stage.seconds for stage in told.stages)
+    machines = wanted.machines if shared else 1
+    enough = told.memory <= wanted.machine.memory
+    needed = None
+    if wanted.within is not None and (seconds <= wanted.within or shared):
+        needed = max(1, math.ceil(seconds * machines / wanted.within))
+    slowest = max(told.stages, key=lambda stage: stage.seconds)
+    return Planned(
+        command=command,
+        rows=wanted.rows,
+        dim=wanted.dim,
+        machine=wanted.machine,
+        machines=machines,
+        stages=tuple(told.stages),
+        seconds=seconds,
+        memory=int(told.memory),
+        disk=int(told.disk),
+        money=None if wanted.price is None else wanted.price * machines * seconds / 3600,
+        bottleneck=slowest.name if enough else "memory",
+        fits=enough and (wanted.within is None or seconds <= wanted.within),
+        machines_needed=needed,
+        commands=commands,
+        notes=(*notes, f"fitted to: {read_costs().measured}"),
+    )

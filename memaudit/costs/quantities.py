@@ -1,0 +1,70 @@
+"""How much of each unit a command does: what its costs are counted by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from memaudit.dedup.clusters import FIT_ROWS_PER_CLUSTER, ITERATIONS, choose_clusters, comparisons
+from memaudit.index.recipes import Plan
+from memaudit.similarity.backends import WORTH_CODES
+from memaudit.similarity.codes import BITS
+
+SAMPLED = 1000  # images whose recall is measured
+KMEANS_ROUNDS = 10
+
+
+class DedupWork(NamedTuple):
+    """A dedup run: rows of `dim` numbers, clusters (0: all with all), comparisons of rows in all, and pairs found."""
+
+    rows: int
+    dim: int
+    clusters: int
+    compared: float
+    pairs: float
+
+    @classmethod
+    def planned(cls, rows: int, dim: int, pairs_per_row: float, *, exhaustive: bool = False) -> DedupWork:
+        """As `dedup` would choose by itself. Pairs are counted by the row: families do not grow with the set."""
+        clusters = 0 if exhaustive else choose_clusters(rows, 2, 1)
+        return cls(rows, dim, clusters, comparisons(rows, clusters, 2), pairs_per_row * rows)
+
+    @property
+    def quantities(self) -> Mapping[str, float]:
+        """fitted, assigned, products: times the numbers of a row; compared: by sign codes, where they are worth it;
+        clustered: 1 where there are clusters; coded: 1 where there are codes."""
+        numbers = self.rows * self.dim
+        coded = self.clusters > 0 and self.compared > WORTH_CODES + BITS * self.rows / 4
+        return {
+            "clustered": float(self.clusters > 0),
+            "coded": float(coded),
+            "rows": self.rows,
+            "numbers": numbers,
+            "fitted": ITERATIONS * FIT_ROWS_PER_CLUSTER * self.clusters**2 * self.dim,
+            "assigned": self.clusters * numbers,
+            "compared": self.compared if coded else 0.0,
+            "products": 0.0 if coded else self.compared * self.dim,
+            "sampled": min(SAMPLED, self.rows) * numbers if self.clusters else 0.0,
+            "pairs": self.pairs,
+        }
+
+
+def index_quantities(rows: int, dim: int, plan: Plan, bytes_per_number: float) -> Mapping[str, float]:
+    """trained, assigned: rows times lists times numbers; bytes: of the index."""
+    return {
+        "rows": rows,
+        "numbers": rows * dim,
+        "trained": KMEANS_ROUNDS * plan.training_rows * plan.lists * dim,
+        "assigned": float(rows * plan.lists * dim) if plan.lists < _BY_GRAPH else rows * _GRAPH_VISITS * dim,
+        "bytes": rows * dim * bytes_per_number,
+        "in_memory": 0.0 if plan.on_disk else rows * dim * bytes_per_number,
+    }
+
+
+_BY_GRAPH = 65_536  # lists, from so many on found by a graph
+_GRAPH_VISITS = 2_000
+
+
+def audit_quantities(queries: int, rows: int, dim: int, views: int) -> Mapping[str, float]:
+    """products: of every generation with every view of every training image."""
+    return {"queries": queries, "numbers": rows * dim, "products": float(queries * views * rows * dim)}
