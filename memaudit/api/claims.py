@@ -183,10 +183,10 @@ def answer_claim(
     basis = digest_of([*_searched_by(references, options), runs.report, [one.seen.digest for one in runs.audits], who])
     asked = _asked(pictures)
     watch = Stopwatch()
-    encoder = encoding.load(references.store.encoder)
     with taken_in(Path(ledger), Claimant(claimant, contact), asked, term, basis) as taken:
         answer = taken.answer
         if answer is None:
+            encoder = encoding.load(references.store.encoder)
             found = searched(sources_of(pictures), references, encoder, options, progress)
             parts = _parts(found, runs, max_unreadable)
             references.require_current()
