@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from vectors import Vectors, families, near, random_vectors, true_pairs, unit, vector_store
 
-from memaudit.dedup import decisions
+from memaudit.dedup import decisions, joining
 from memaudit.dedup.clusters import EXHAUSTIVE_ROWS, MIN_CLUSTER_ROWS, choose_clusters
 from memaudit.dedup.ignored import RuledOut
 from memaudit.dedup.keep import keep_rank
