@@ -37,6 +37,7 @@ BENCHMARKS: Mapping[str, str] = MappingProxyType(
         "matching": "processor time of a whole dedup and audit with pixels, with and without kept features",
         "redrawn": "is this picture the other drawn anew: recall, false findings, calibration, on pictures of models",
         "reweighting": "what weights restore of shares that a filter shifts, what a generator then makes, and the cost",
+        "serve": "`memaudit serve` under load: seconds to a verdict, memory, verdicts lost or wrongly clean",
         "statistics": "how often intervals hold the truth and tests accuse nobody, for the way people sample",
         "size": "time, memory and reading of `memaudit dedup` with pixels, by the number of files",
         "windows": "cost and recall of windows of one pass, beside each encoded by itself",

@@ -13,6 +13,7 @@ __version__ = "0.2.0"
 if TYPE_CHECKING:
     from memaudit import errors
     from memaudit.api.auditing import FaceChoices, run_audit
+    from memaudit.api.bundles import Bundle, KeyFiles, bundle, make_key, publish_bundle, sign_bundle
     from memaudit.api.calibrating import CalibrationRun, ProposedPairs, calibrate, propose_labels
     from memaudit.api.canaries import (
         Canaries,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from memaudit.api.filtering import FilterRound, apply_filter, review_filter, train_filter
     from memaudit.api.findings import Findings
     from memaudit.api.gating import GateRun, run_gate, write_policy
+    from memaudit.api.guarding import Guard, GuardServer, GuardVerdict, open_guard, open_guard_server
     from memaudit.api.history import History, history
     from memaudit.api.hosts import allow_hosts
     from memaudit.api.indexes import build_index, open_index
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "auditing": ("FaceChoices", "run_audit"),
+    "bundles": ("Bundle", "KeyFiles", "bundle", "make_key", "publish_bundle", "sign_bundle"),
     "calibrating": ("CalibrationRun", "ProposedPairs", "calibrate", "propose_labels"),
     "canaries": (*("Canaries", "CanaryCheck", "check_canaries", "make_canaries", "open_canaries", "plant_canaries"),),
     "carding": ("Card", "write_card"),
@@ -89,6 +92,7 @@ _HOMES = {
     "filtering": ("FilterRound", "apply_filter", "review_filter", "train_filter"),
     "findings": ("Findings",),
     "gating": ("GateRun", "run_gate", "write_policy"),
+    "guarding": ("Guard", "GuardServer", "GuardVerdict", "open_guard", "open_guard_server"),
     "history": ("History", "history"),
     "hosts": ("allow_hosts",),
     "indexes": ("build_index", "open_index"),
@@ -110,6 +114,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AuditRun",
+    "Bundle",
     "CalibrationRun",
     "Canaries",
     "CanaryCheck",
@@ -130,7 +135,11 @@ __all__ = [
     "FilterRun",
     "Findings",
     "GateRun",
+    "Guard",
+    "GuardServer",
+    "GuardVerdict",
     "History",
+    "KeyFiles",
     "LookupRun",
     "Machines",
     "MadeStore",
@@ -152,6 +161,7 @@ __all__ = [
     "answer_claim",
     "apply_filter",
     "build_index",
+    "bundle",
     "calibrate",
     "check_canaries",
     "compare",
@@ -172,10 +182,13 @@ __all__ = [
     "list_claims",
     "list_encoders",
     "make_canaries",
+    "make_key",
     "make_prompts",
     "merge_reviews",
     "open_canaries",
     "merge_stores",
+    "open_guard",
+    "open_guard_server",
     "open_index",
     "open_report",
     "open_review",
@@ -188,6 +201,7 @@ __all__ = [
     "plan_sample",
     "plant_canaries",
     "propose_labels",
+    "publish_bundle",
     "receive_claim",
     "review_filter",
     "review_status",
@@ -199,6 +213,7 @@ __all__ = [
     "run_release",
     "run_reweight",
     "sample_findings",
+    "sign_bundle",
     "show_claims",
     "start_release",
     "summarise_faces",

@@ -21,6 +21,8 @@ OPTIONAL = MappingProxyType(
         "open_clip": ("open_clip", "torch"),
         "s3fs": ("s3fs", "remote"),
         "gcsfs": ("gcsfs", "remote"),
+        "cryptography": ("cryptography", "sign"),
+        "rfc3161_client": ("rfc3161-client", "sign"),
     }
 )
 _GPU_BUILDS = ("faiss-gpu-cuvs", "onnxruntime-gpu")  # the CPU's builds beside these would overwrite their files

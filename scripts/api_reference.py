@@ -51,6 +51,7 @@ _ORDER = (
         "extracting",
         "filtering",
         "looking_up",
+        "guarding",
         "claims",
         "claim_ledger",
         "facing",
@@ -60,6 +61,7 @@ _ORDER = (
         "starting",
         "releasing",
         "canaries",
+        "bundles",
     ),
     *("comparing", "history", "runs", "findings", "tables", "encoding", "encoders", "inspecting"),
 )
@@ -94,7 +96,8 @@ class Names:
             members = [each for each in (*self.public.values(), *self.besides) if home_of(each) == module]
             title = str(sys.modules[module].__doc__).splitlines()[0].partition(":")[0].rstrip(".")
             homes[title] = sorted(members, key=inspect.isclass)
-        homes[_BESIDES] = [each for each in self.besides if home_of(each) not in modules]
+        everything = sorted((*self.public.values(), *self.besides), key=name_of)
+        homes[_BESIDES] = [each for each in everything if home_of(each) not in modules]
         return homes
 
     def linked(self, annotation: str, kind: type) -> str:

@@ -39,6 +39,7 @@ NOT_RUN = {
     "dedup": ["thumbnail has no measured floor, so `--match pixels` has nothing to begin at"],
     "encoders": ["fetches weights from a package registry"],
     "review": ["it waits for people until Ctrl-C"],
+    "serve": ["it answers until Ctrl-C"],
     "faces": ["needs the weights of SFace and pictures of people", "needs a store of faces"],
     "audit-faces": 2 * ["needs the weights of SFace and pictures of people, strangers among them"],
 }

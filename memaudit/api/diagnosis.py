@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+from collections.abc import Iterable
 from importlib import metadata
 from importlib.util import find_spec
 
@@ -44,7 +45,7 @@ def diagnose() -> dict[str, object]:
         "memaudit": __version__,
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": versions_of(PACKAGES),
         "extras": extras(),
         **({"conflicts": found} if (found := conflicts()) else {}),
         "cuda": _cuda(),
@@ -54,6 +55,10 @@ def diagnose() -> dict[str, object]:
         "free disk here": _free("."),
         "free disk in the cache": free,
     }
+
+
+def versions_of(packages: Iterable[str]) -> dict[str, str]:
+    return {name: _version(name) for name in packages}
 
 
 def extras() -> dict[str, str]:

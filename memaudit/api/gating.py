@@ -9,8 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from memaudit.api.bundled import BundledReport, Signed, beside, opened, signature_rules, trusted
 from memaudit.api.notebook import grid
 from memaudit.api.places import Files, files_of
+from memaudit.bundling.archive import is_archive
 from memaudit.errors import UsageError
 from memaudit.files import append_text, is_passage, real, write_text
 from memaudit.folders import sole_writer_of
@@ -147,21 +149,24 @@ def run_gate(
     append: bool = False,
     page: str | Path | None = None,
     pdf: str | Path | None = None,
+    require_signature: bool = False,
+    keys: Files = (),
 ) -> GateRun:
     """Hold reports of audits and dedups against a policy.
 
     reports: a folder stands for every report of memaudit below it, whatever the file is called; previous runs are left
-    out, and a run without a report there is inconclusive. policy: limits in
+    out, and a run without a report there is inconclusive; a bundle stands for its reports. policy: limits in
     TOML; None: those that `write_policy` writes. baseline: an earlier audit: its rate may not be exceeded by much.
     accepted: TOML of matches that a person has accepted. reviews: files of what people decided on findings, by the
     digests of both files; the policy says how many people clear one. kinds: of findings that count, in place of the
     policy's, with commas or as names. ledger: a file to which every look is added, made where there is none: error is
     shared among all looks, and the audits of one model (`run_audit` with model) are pooled. junit, sarif, markdown:
     files to write. append: the Markdown goes to the end of its file, where others wrote before. page: the audit's page
-    anew, with the verdict; pdf: the same by a Chromium that is there.
+    anew, with the verdict; pdf: the same by a Chromium that is there. require_signature: each report must lie in a
+    bundle, named or in the folder, that all of `keys` signed: files of public keys, or their ids.
 
-    Raises InputError for a report, policy or ledger that is not sound, UsageError for a file that is both read and
-    written, and for limits that are not those of the ledger.
+    Raises InputError for a report, policy or ledger that is not sound, InconclusiveError for a bundle that was changed,
+    UsageError for a file that is both read and written, and for limits that are not those of the ledger.
 
     >>> audit = ma.run_audit("generations", ma.embed("training", out="store", encoder="thumbnail"), out="audit")
     >>> str(ma.run_gate(audit).verdict)
@@ -172,14 +177,18 @@ def run_gate(
         raise UsageError("no report given: name at least one report.json of memaudit audit or dedup")
     if append and markdown is None:
         raise UsageError("append without markdown: name the file that the Markdown is added to")
-    named, walked = _unfolded(named)
+    wanted = trusted(files_of(keys), required=require_signature)
+    bundles = _bundles(named, beside_too=require_signature)
+    if any(isinstance(each, str | Path) and is_archive(Path(each)) for each in named) and (page or pdf):
+        raise UsageError("--page and --pdf are made beside a run's pictures: a bundle has its own page in it")
+    named, walked = _unfolded(named, bundles)
     given = {"junit": junit, "sarif": sarif, "markdown": markdown, "page": page, "pdf": pdf}
     files = {name: Path(path) for name, path in given.items() if path is not None}
-    inputs, reviewed = [path_of(report) for report in named], files_of(reviews)
+    inputs, reviewed = [*map(path_of, named), *(each.path for each in bundles)], files_of(reviews)
     kept = {"markdown"} if append else set()
     others = (policy, baseline, accepted, ledger)
     _clear(files, [*inputs, *reviewed, *(path_of(other) for other in others if other is not None)], kept)
-    read = [(path_of(report), report_of(report)) for report in named]
+    read = _once([(path_of(report), report_of(report), isinstance(report, BundledReport)) for report in named])
     shown = _to_show(read) if page or pdf else None
     book = Path(ledger) if ledger is not None else None
     with sole_writer_of(real(book), "--ledger") if book else nullcontext():
@@ -195,6 +204,9 @@ def run_gate(
             ledger=known,
         )
         result = _with_what_was_found(result, walked)
+        if require_signature:
+            told = [(str(path), report) for path, report in read]
+            result = replace(result, rules=(*result.rules, *signature_rules(told, bundles, wanted)))
         if book and known:
             result = _written_down(result, book, known)
     if shown and (line := shown(result, files.pop("page", None), files.pop("pdf", None))):
@@ -241,10 +253,28 @@ def write_policy(path: str | Path) -> Path:
     return path
 
 
-def _unfolded(named: Sequence[AnyReport]) -> tuple[list[AnyReport], list[FoundReports]]:
-    """Reports, those of a folder in its place; and what else was found there."""
+def _bundles(named: Sequence[AnyReport], *, beside_too: bool) -> list[Signed]:
+    """Bundles that were named, and those that lie in a folder that was."""
+    paths = [Path(each) if isinstance(each, str | Path) else each.folder for each in named]
+    named_so = [path for path in dict.fromkeys(paths) if path.is_file() and is_archive(path)]
+    others = [path if path.is_dir() else path.parent for path in paths if path not in named_so] if beside_too else []
+    return [*map(opened, named_so), *(each for folder in dict.fromkeys(others) for each in beside(folder))]
+
+
+def _once(named: Sequence[tuple[Path, Report, bool]]) -> list[tuple[Path, Report]]:
+    """Without the reports in bundles (true) that lie outside of these as well: a report is judged once."""
+    outside = {report.digest for _, report, bundled in named if not bundled}
+    return [(path, report) for path, report, bundled in named if not bundled or report.digest not in outside]
+
+
+def _unfolded(named: Sequence[AnyReport], bundles: Sequence[Signed]) -> tuple[list[AnyReport], list[FoundReports]]:
+    """Reports, those of a folder or a bundle in its place; and what else was found there."""
     reports, walked = list[AnyReport](), list[FoundReports]()
+    inside = {each.path: each.reports for each in bundles}
     for report in named:
+        if isinstance(report, str | Path) and Path(report) in inside:
+            reports += inside[Path(report)]
+            continue
         if not isinstance(report, str | Path) or not Path(report).is_dir():
             reports.append(report)
             continue

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from memaudit.api.notebook import card
-from memaudit.api.places import AnyStore, folder_of
-from memaudit.errors import InputError
+from memaudit.api.places import AnyStore, Files, files_of, folder_of
+from memaudit.bundling.archive import is_archive
+from memaudit.errors import InputError, UsageError
 from memaudit.files import digest_of, is_store, read_json
 from memaudit.report.bindings import faults_beside, unchecked_beside
 from memaudit.report.bounds import MOST_BYTES
@@ -79,7 +80,7 @@ class Verification:
 
 
 def describe(path: AnyStore) -> Description:
-    """Say what a store, an index, an export, a filter, the evidence of a look-up or a report.json holds.
+    """Say what a store, an index, an export, a filter, the evidence of a look-up, a bundle or a report.json holds.
 
     Raises InputError for something else.
 
@@ -101,6 +102,8 @@ def describe(path: AnyStore) -> Description:
         from memaudit.exporting.checking import contents
 
         return Description({"kind": "export", **contents(folder)})
+    if kind == "bundle":
+        return Description(_contents_of_bundle(folder))
     if kind == "filter":
         return Description(_of_filter(folder))
     if kind == "evidence":
@@ -119,12 +122,20 @@ def describe(path: AnyStore) -> Description:
     )
 
 
-def verify(path: AnyStore) -> Verification:
-    """Re-compute every digest of a store, an index, an export, a filter, the evidence of a look-up, or a report, the
-    files beside it and the stores that it names.
+def verify(
+    path: AnyStore,
+    *,
+    keys: Files = (),
+    against: str | Path | None = None,
+    timestamp_ca: str | Path | None = None,
+) -> Verification:
+    """Re-compute every digest of a store, an index, an export, a filter, the evidence of a look-up, a bundle, or a
+    report, the files beside it and the stores that it names.
 
-    path: the folder of a run stands for its report. Raises InputError for something else, and for a report that is not
-    sound; InconclusiveError for a manifest that was changed.
+    path: the folder of a run stands for its report. Of a bundle alone: keys: files of public keys, or their ids, of
+    which each must have signed it; against: its full edition, or its public one; timestamp_ca: certificates, in PEM, of
+    who may have made its time stamp. Raises InputError for something else, and for a report that is not
+    sound; InconclusiveError for a manifest, or a signature, that was changed.
 
     >>> _ = ma.embed("training", out="store", encoder="thumbnail")
     >>> ma.verify("store").faults
@@ -132,6 +143,10 @@ def verify(path: AnyStore) -> Verification:
     """
     folder = folder_of(path)
     kind = _kind(folder)
+    if kind == "bundle":
+        return _of_bundle(folder, files_of(keys), against, timestamp_ca)
+    if files_of(keys) or against or timestamp_ca:
+        raise UsageError(f"--key, --against and --timestamp-ca are for bundles: {folder} is a {kind}")
     if kind == "store":
         from memaudit.api.store_contents import faults_of, notes_of, unchecked_in
 
@@ -158,6 +173,18 @@ def verify(path: AnyStore) -> Verification:
     of_stores = _stores_of(report, beside)
     faults = (*faults_beside(report, beside), *of_stores.faults)
     return Verification(folder, faults, (*unchecked_beside(report, beside), *of_stores.unchecked))
+
+
+def _of_bundle(
+    path: Path, keys: Sequence[Path], against: str | Path | None, authorities: str | Path | None
+) -> Verification:
+    from memaudit.bundling.checking import check, open_bundle
+    from memaudit.bundling.signing import trusted_id
+
+    other = open_bundle(Path(against)) if against is not None else None
+    named = [trusted_id(key) for key in keys]
+    found = check(open_bundle(path), named, other, Path(authorities) if authorities is not None else None)
+    return Verification(path, *map(tuple, (found.faults, found.unchecked, found.notes)))
 
 
 def _of_filter(folder: Path) -> dict[str, object]:
@@ -203,6 +230,21 @@ def _report_at(path: Path) -> Path:
     return path / "report.json" if path.is_dir() else path
 
 
+def _contents_of_bundle(path: Path) -> dict[str, object]:
+    from memaudit.bundling.checking import open_bundle
+    from memaudit.bundling.manifest import TIMESTAMP
+
+    bundle = open_bundle(path)
+    return {
+        "kind": "bundle",
+        "edition": "full" if bundle.full else "public",
+        "verdict": bundle.verdict["verdict"],
+        "files": len(bundle.entries),
+        "keys named in the envelope": [*bundle.signers],
+        "time stamp": TIMESTAMP in bundle.entries,
+    }
+
+
 def _faults_of_evidence(path: Path) -> list[str]:
     content = read_json(path, most=MOST_BYTES)
     written = content.pop("sha256", None)
@@ -221,9 +263,12 @@ def _kind(path: Path) -> str:
         return "filter"
     if (path / "plan.json").is_file() and ((path / "export.json").is_file() or (path / "files").is_dir()):
         return "export"
+    if is_archive(path):
+        return "bundle"
     if path.is_file():
         of_lookup = str(read_json(path, most=MOST_BYTES).get("schema")).startswith("memaudit-lookup/")
         return "evidence" if of_lookup else "report"
+    raise InputError(f"{path} is no store, index, export or bundle, no report.json, and no folder of a run")
     raise InputError(f"{path} is no store, index, export or filter, no report.json, and no folder of a run")
 
 

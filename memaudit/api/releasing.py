@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from memaudit.api.bundles import Bundle, bundle, publish_bundle
 from memaudit.api.gating import GateRun, Verdict
 from memaudit.api.release_stages import PAGE, Check, StageDone
 from memaudit.api.runs import AuditRun, DedupRun
+from memaudit.bundling.signing import private_key
 from memaudit.files import is_store, write_json
 from memaudit.folders import sole_writer
 from memaudit.release.asked import gallery_of
@@ -23,7 +25,7 @@ VERDICT = "verdict.json"
 @dataclass(frozen=True, repr=False)
 class ReleaseRun:
     """A finished check. stages: in turn; refused: images that the generator would not make, of so many asked for;
-    reasons: why a pass of the gate is none.
+    reasons: why a pass of the gate is none; evidence: the bundle of it, where the file asks for one.
 
     >>> import pathlib
     >>> _ = pathlib.Path("release.toml").write_text(\"\"\"
@@ -42,6 +44,7 @@ class ReleaseRun:
     gate: GateRun
     refused: tuple[int, int] = (0, 0)
     reasons: tuple[str, ...] = field(default=())
+    evidence: Bundle | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -64,6 +67,7 @@ class ReleaseRun:
             "refused": self.refused[0],
             "asked": self.refused[1],
             "gate": self.gate.as_dict(),
+            **({"bundle": self.evidence.as_dict()} if self.evidence else {}),
         }
 
     def __repr__(self) -> str:
@@ -95,11 +99,33 @@ def run_release(
     path = Path(file)
     told = known_by_digest(read_run_file(path), path.parent)
     check = Check(told, path.parent, path.parent / told.out if out is None else Path(out), progress, tell)
+    for key in told.bundle.sign:
+        private_key(path.parent / key)  # now, and not after hours
     with sole_writer(check.out):
         stages, audit, dedup, gate, refused = check.run()
         done = ReleaseRun(check.out, stages, audit, dedup, gate, refused, _reasons(told, refused))
         write_json(check.out / VERDICT, done.as_dict())
-    return done
+    return _with_evidence(done, told, path.parent, tell) if told.bundle.file else done
+
+
+def _with_evidence(done: ReleaseRun, told: RunFile, base: Path, tell: Callable[[str], None]) -> ReleaseRun:
+    asked, judged = told.bundle, told.gate
+    made = bundle(
+        done.folder,
+        base / asked.file,
+        policy=base / judged.policy if judged.policy else None,
+        accepted=base / judged.accepted if judged.accepted else None,
+        reviews=[base / each for each in judged.reviews],
+        baseline=base / judged.baseline if judged.baseline else None,
+        pictures=asked.pictures,
+        sign=[base / key for key in asked.sign],
+        timestamp=asked.timestamp or None,
+    )
+    if asked.public:
+        publish_bundle(made.path, base / asked.public)
+    words = f"{made.path}, {'signed' if made.signers else 'not signed'}"
+    tell(f"bundle: {words}")
+    return replace(done, stages=(*done.stages, StageDone("bundle", words, as_before=False)), evidence=made)
 
 
 def _reasons(told: RunFile, refused: tuple[int, int]) -> tuple[str, ...]:
@@ -146,3 +172,5 @@ def _planned(told: RunFile, base: Path, out: Path) -> Iterator[tuple[str, str]]:
         yield "held-out images", f"embed {told.audit.control}"
     yield "audit", f"against the training set{', with faces' if told.audit.faces else ''}"
     yield "gate", f"by {told.gate.policy or 'the default limits'}"
+    if told.bundle.file:
+        yield "bundle", f"into {told.bundle.file}, {'signed' if told.bundle.sign else 'not signed'}"

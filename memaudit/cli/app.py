@@ -12,6 +12,7 @@ import typer
 from memaudit import __version__, interrupts, memory
 from memaudit.cli import (
     audit,
+    bundle,
     calibrate,
     canary,
     card,
@@ -35,6 +36,7 @@ from memaudit.cli import (
     review,
     reviews,
     reweight,
+    serve,
 )
 from memaudit.cli import filter as filters
 from memaudit.cli import import_embeddings as ready
@@ -65,11 +67,13 @@ app.command("audit")(audit.audit)
 app.command("extract")(extract.extract)
 app.command("faces")(faces.faces)
 app.command("lookup")(lookup.lookup)
+app.command("serve")(serve.serve)
 app.command("gate")(gate.gate)
 app.command("card")(card.card)
 app.command("compare")(compare.compare)
 app.command("history")(history.history)
 app.command("review")(review.review)
+app.command("bundle")(bundle.bundle)
 app.command("info")(inspect.info)
 app.command("verify")(inspect.verify)
 app.command("doctor")(inspect.doctor)

@@ -19,7 +19,8 @@ FIRST_LINE = 2_000  # characters
 WIDE, CELL = 100, 32  # columns of the table, and of a figure or a limit in it
 SHOWN = 20  # findings of a list in the text; the files have all
 Reports = Annotated[
-    list[Path] | None, typer.Argument(metavar="REPORT.json...", help="Reports of audit or dedup, or folders of them.")
+    list[Path] | None,
+    typer.Argument(metavar="REPORT.json...", help="Reports of audit or dedup, folders or bundles of them."),
 ]
 PolicyFile = Annotated[
     Path | None, typer.Option("--policy", help="Limits in TOML.", show_default="the limits that --init writes")
@@ -49,6 +50,15 @@ Append = Annotated[
     bool, typer.Option("--append", help="Add the Markdown to the end of its file, as to a job's summary.")
 ]
 Annotations = Annotated[bool, typer.Option("--annotations", help="Print annotations for GitHub Actions as well.")]
+RequireSignature = Annotated[
+    bool,
+    typer.Option(
+        "--require-signature", help="Each report must lie in a bundle that --key signed: named, or beside it."
+    ),
+]
+Keys = Annotated[
+    list[str] | None, typer.Option("--key", metavar="PUB", help="Public key, or its id; again for several.")
+]
 Init = Annotated[Path | None, typer.Option("--init", help="Write the default policy, with comments, to this file.")]
 
 
@@ -66,6 +76,8 @@ def gate(
     page: Page = None,
     pdf: Pdf = None,
     append: Append = False,
+    require_signature: RequireSignature = False,
+    key: Keys = None,
     annotations: Annotations = False,
     init: Init = None,
     as_json: JsonFlag = False,
@@ -77,9 +89,9 @@ def gate(
 
     console = Console(as_json, quiet)
     files = {"junit": junit, "sarif": sarif, "markdown": markdown, "page": page, "pdf": pdf}
-    others = (reports, policy, baseline, accepted, reviews, kinds, ledger, annotations, *files.values())
+    others = (reports, policy, baseline, accepted, reviews, kinds, ledger, annotations, require_signature, key)
     if init:
-        if any(others):
+        if any((*others, *files.values())):
             raise UsageError("--init writes a policy and judges nothing: give it alone, then gate with --policy")
         console.result({"policy": str(write_policy(init))}, f"Default policy written to {init}")
         return
@@ -94,6 +106,8 @@ def gate(
         kinds=kinds or "",
         ledger=ledger,
         append=append,
+        require_signature=require_signature,
+        keys=key or (),
         **files,
     )
     if not _on_terminal(result, console):

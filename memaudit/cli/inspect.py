@@ -12,8 +12,16 @@ from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag, tabl
 if TYPE_CHECKING:
     from memaudit.api.inspecting import Description
 
-_WHAT = "A store, an index, evidence, a report.json, or the folder of a run."
+_WHAT = "A store, an index, evidence, a bundle, a report.json, or the folder of a run."
 AnyPath = Annotated[Path, typer.Argument(metavar="PATH", help=_WHAT)]
+Keys = Annotated[
+    list[str] | None,
+    typer.Option("--key", metavar="PUB", help="Public key, or its id, that must have signed a bundle; again for more."),
+]
+Against = Annotated[Path | None, typer.Option("--against", help="The other edition of the bundle: full, or public.")]
+TimestampCa = Annotated[
+    Path | None, typer.Option("--timestamp-ca", help="Certificates, in PEM, of who may have made its time stamp.")
+]
 
 
 def info(path: AnyPath, as_json: JsonFlag = False, quiet: QuietFlag = False, verbose: VerboseFlag = False) -> None:
@@ -23,12 +31,22 @@ def info(path: AnyPath, as_json: JsonFlag = False, quiet: QuietFlag = False, ver
     _show(describe(path), Console(as_json, quiet))
 
 
-def verify(path: AnyPath, as_json: JsonFlag = False, quiet: QuietFlag = False, verbose: VerboseFlag = False) -> None:
-    """Re-compute every digest of a store, an index, the evidence of a look-up, or a report, the files beside it and the
-    stores that it names. Exit code 3: it was changed, is damaged, or could not be checked whole."""
+def verify(
+    path: AnyPath,
+    key: Keys = None,
+    against: Against = None,
+    timestamp_ca: TimestampCa = None,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Re-compute every digest of a store, an index, the evidence of a look-up, a bundle, or a report, the files beside
+    it and the stores that it names. Exit code 3: it was changed, is damaged, is not signed by --key, or could not be
+    checked whole."""
     from memaudit.api.inspecting import verify as run
 
-    console, found = Console(as_json, quiet), run(path)
+    console = Console(as_json, quiet)
+    found = run(path, keys=key or (), against=against, timestamp_ca=timestamp_ca)
     lists = {"faults": [*found.faults], "unchecked": [*found.unchecked], "notes": [*found.notes]}
     said = [f"{path} is {found.outcome}"] if not found.faults else []
     text = "\n".join([*said, *found.faults, *(f"Not checked: {each}" for each in found.unchecked), *found.notes])

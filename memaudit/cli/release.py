@@ -59,7 +59,10 @@ def _lines(done: ReleaseRun) -> Iterator[str]:
         if rule.outcome != Verdict.PASS:
             yield f"{rule.outcome} {rule.rule}: {plain(rule.sentence)}"
     yield from (f"Inconclusive: {plain(reason)}." for reason in done.reasons)
-    yield f"\nPage: {done.page}\nVerdict: {done.verdict}"
+    yield f"\nPage: {done.page}"
+    if done.evidence:
+        yield f"Bundle: {done.evidence.path}, {'signed' if done.evidence.signers else 'not signed'}"
+    yield f"Verdict: {done.verdict}"
 
 
 def init(

@@ -21,6 +21,8 @@ from memaudit.types import Float32, Progress, Status
 T = TypeVar("T")
 R = TypeVar("R")
 
+NO_EMBEDDING = "the encoder gave no unit vector for this image"
+
 
 def ahead(pool: Executor, function: Callable[[T], R], items: Iterable[T], depth: int) -> Iterator[R]:
     """Like pool.map, in order, but with at most `depth` results waiting."""
@@ -121,9 +123,14 @@ class ShardRows:
             )
 
 
+def are_unit(vectors: Float32) -> NDArray[np.bool_]:
+    """Which of them (n, dim) are embeddings: of a picture that an encoder makes nothing of, it is none."""
+    return np.asarray(np.isclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3), bool)
+
+
 def _with_embedding(row: Row, vector: Float32) -> Row:
-    if not np.isclose(np.linalg.norm(vector), 1, atol=1e-3):
-        return replace(row, status=Status.UNREADABLE, error="the encoder gave no unit vector for this image")
+    if not are_unit(vector[None])[0]:
+        return replace(row, status=Status.UNREADABLE, error=NO_EMBEDDING)
     return replace(row, embedding=vector)
 
 

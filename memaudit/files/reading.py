@@ -27,10 +27,19 @@ def read_json(path: Path, most: int = MOST_BYTES << 6) -> dict[str, Any]:
     So it does for an object that has a key twice.
     """
     try:
-        value = json.loads(read_small(path, most).decode("utf-8-sig"), object_pairs_hook=once)
+        data = read_small(path, most)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {reason_of(error)}") from None
+    return json_object_in(data, path)
+
+
+def json_object_in(data: bytes, path: Path) -> dict[str, Any]:
+    """`read_json` of what was read already, of `path`."""
+    try:
+        value = json.loads(data.decode("utf-8-sig"), object_pairs_hook=once)
+    except UnicodeDecodeError as error:
         raise InputError(f"{path} cannot be read: {reason_of(error)}") from None
     except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a plain ValueError
         raise InputError(f"{path} is not valid JSON: {error}") from None

@@ -25,7 +25,8 @@ from memaudit.lookup.results import Answer, LookupMatch, LookupResult
 from memaudit.matching.calibrated import Calibrated, cut_of
 from memaudit.matching.candidates import Candidates
 from memaudit.matching.decide import Decided, decide, decide_redrawn
-from memaudit.matching.plan import plan_matching, plan_redrawn
+from memaudit.matching.kinds import ALL, Kind
+from memaudit.matching.plan import MatchPlan, RedrawnPlan, plan_matching, plan_redrawn
 from memaudit.matching.results import Matches
 from memaudit.matching.search import LEAST_CANDIDATES, Scope, Searched, search
 from memaudit.matching.windows import Windows
@@ -47,6 +48,75 @@ class LookupOptions:
     calibrated: Calibrated | None = None
 
 
+@dataclass(frozen=True)
+class Lookup:
+    """What a look-up needs, settled and loaded once: any number of pictures can be asked of it. kinds: of matches that
+    count. as_audited: pictures are embedded and held against candidates as the generations of an audit are."""
+
+    references: Searcher
+    encoder: Encoder
+    options: LookupOptions
+    plan: MatchPlan
+    redrawn: RedrawnPlan
+    windows: Windows
+    scope: Scope
+    kinds: tuple[Kind, ...] = ALL
+    as_audited: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        references: Searcher,
+        encoder: Encoder,
+        options: LookupOptions,
+        kinds: tuple[Kind, ...] = ALL,
+        *,
+        as_audited: bool = False,
+    ) -> Lookup:
+        """Raises as `look_up`."""
+        store, spec = references.store, references.store.encoder
+        threshold = spec.threshold if options.threshold is None else options.threshold
+        if options.calibrated is not None:
+            options.calibrated.require_fits(spec)
+        plan = plan_matching(options.match, options.match_from, spec.name, threshold, cut=cut_of(options.calibrated))
+        plan = replace(plan, labelled=options.calibrated is not None)
+        if not encoder.spec.same_as(spec):
+            raise InconclusiveError(
+                f"the training set was embedded with {spec.identity}, not with {encoder.spec.identity}: "
+                "similarities between the two mean nothing; use the same encoder"
+            )
+        windows = Windows.of(store, on_pixels=plan.on_pixels)
+        # One more than is listed, to tell whether there are more
+        most, redrawn = max(options.neighbours, LEAST_CANDIDATES) + (not as_audited), plan_redrawn(plan, spec.name)
+        scope = Scope(references, threshold, plan.floor, most, windows, redrawn.floor)
+        return cls(references, encoder, options, plan, redrawn, windows, scope, kinds, as_audited)
+
+    def answers(self, refs: Iterable[ImageRef]) -> Iterator[Answer]:
+        """Of each picture, in order. Memory: the views of 16 pictures."""
+        embedded = Pictures.as_stored if self.as_audited else Pictures.of
+        for batch in batched(WithParts(EmbedOptions())(refs), IMAGES):
+            yield from self._batch(embedded(batch, self.encoder, self.options.views))
+
+    def _batch(self, pictures: Pictures) -> Iterator[Answer]:
+        store = self.references.store
+        searched = search(pictures, self.scope, None, silent)
+        decided = decide(searched, pictures, store, self.scope.threshold, self.plan, silent)
+        decided = replace(decided, kinds=self.kinds)
+        anew = decide_redrawn(searched, decided, pictures, store, self.redrawn.regions, silent).matches()
+        for i, answer in enumerate(pictures.answers):
+            yield replace(
+                _answered(answer, i, searched, decided, store, self.options.neighbours),
+                redrawn=_redrawn(anew.picked(anew.query == i), store),
+            )
+
+    def result(self, answers: Iterable[Answer]) -> LookupResult:
+        """These, and what they rest on."""
+        views, options = tuple(view.name for view in self.options.views), self.options
+        shown = tuple(replace(answer, image=unsigned(answer.image)) for answer in answers)
+        found = (self.references, self.windows, self.plan, self.scope.threshold, views)
+        return LookupResult(shown, *found, options.calibrated, self.redrawn)
+
+
 def look_up(
     refs: Iterable[ImageRef],
     references: Searcher,
@@ -61,38 +131,11 @@ def look_up(
     Raises UsageError for impossible options, InconclusiveError if the encoder is not the one that the references were
     embedded with, or their windows are unfinished, or of another state of the store.
     """
-    store, spec = references.store, references.store.encoder
-    threshold = spec.threshold if options.threshold is None else options.threshold
-    if options.calibrated is not None:
-        options.calibrated.require_fits(spec)
-    plan = plan_matching(options.match, options.match_from, spec.name, threshold, cut=cut_of(options.calibrated))
-    plan = replace(plan, labelled=options.calibrated is not None)
-    if not encoder.spec.same_as(spec):
-        raise InconclusiveError(
-            f"the training set was embedded with {spec.identity}, not with {encoder.spec.identity}: "
-            "similarities between the two mean nothing; use the same encoder"
-        )
-    windows = Windows.of(store, on_pixels=plan.on_pixels)
-    # One more than is listed, to tell whether there are more
-    most, redrawn = max(options.neighbours, LEAST_CANDIDATES) + 1, plan_redrawn(plan, spec.name)
-    scope = Scope(references, threshold, plan.floor, most, windows, redrawn.floor)
-    answers: list[Answer] = []
-    for batch in batched(WithParts(EmbedOptions())(refs), IMAGES):
-        pictures = Pictures.of(batch, encoder, options.views)
-        searched = search(pictures, scope, None, silent)
-        decided = decide(searched, pictures, store, threshold, plan, silent)
-        anew = decide_redrawn(searched, decided, pictures, store, redrawn.regions, silent).matches()
-        answers += [
-            replace(
-                _answered(answer, i, searched, decided, store, options.neighbours),
-                redrawn=_redrawn(anew.picked(anew.query == i), store),
-            )
-            for i, answer in enumerate(pictures.answers)
-        ]
+    prepared, answers = Lookup.of(references, encoder, options), list[Answer]()
+    for answer in prepared.answers(refs):
+        answers.append(answer)
         progress("looking up", len(answers), 0)
-    shown = tuple(replace(answer, image=unsigned(answer.image)) for answer in answers)
-    views = tuple(view.name for view in options.views)
-    return LookupResult(shown, references, windows, plan, threshold, views, options.calibrated, redrawn)
+    return prepared.result(answers)
 
 
 def _answered(

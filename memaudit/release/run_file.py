@@ -122,6 +122,17 @@ class Judged(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ledger: str = ""
 
 
+class Bundled(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Evidence of it in one file; none without `file`. sign: private keys; public: file of the edition for everybody;
+    timestamp: URL of an authority."""
+
+    file: str = ""
+    public: str = ""
+    sign: list[str] = []
+    pictures: Literal["blurred", "as-they-are", "none"] = "blurred"
+    timestamp: str = ""
+
+
 class RunFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A pre-release check. Paths are taken from the folder of the file. out: where everything is written."""
 
@@ -130,6 +141,7 @@ class RunFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     prompts: Asked = Asked()
     audit: Audited = Audited()
     gate: Judged = Judged()
+    bundle: Bundled = Bundled()
     out: str = "release"
     model: str = ""
     model_digest: str = ""
@@ -174,6 +186,7 @@ _PARTS: dict[str, tuple[type[Struct], ...]] = {
     "prompts": (Asked,),
     "audit": (Audited,),
     "gate": (Judged,),
+    "bundle": (Bundled,),
 }
 
 
@@ -186,6 +199,10 @@ def _require_possible(path: Path, told: RunFile) -> None:
     training, generator = told.training, told.generator
     if bool(training.store) == bool(training.source):
         raise UsageError(f"run file {path}: [training] needs store, or source, and not both")
+    if not told.bundle.file and told.bundle != Bundled():
+        raise UsageError(f"run file {path}: [bundle] needs file, the bundle to write")
+    if told.bundle.timestamp and not told.bundle.sign:
+        raise UsageError(f"run file {path}: [bundle] timestamp needs sign: nothing else would bind the stamp")
     if isinstance(generator, CommandGenerator):
         _require_command(path, generator.command)
     if isinstance(generator, PipelineGenerator):

@@ -126,7 +126,11 @@ def read_report(path: str | Path) -> Report:
     Raises InputError that names the place for anything that is not a sound report of a schema that this version reads.
     """
     path = Path(path)
-    content: Json = read_json(path, most=MOST_BYTES)
+    return report_in(read_json(path, most=MOST_BYTES), path)
+
+
+def report_in(content: Json, path: Path) -> Report:
+    """`read_report` of what was read already, of `path`."""
     try:
         _require_bounded(path, content)
         report = report_of(content, str(path))

@@ -7,14 +7,7 @@ import re
 import secrets
 from threading import Lock
 
-_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
 _NAME = re.compile(r"([a-z])([0-9a-f]{1,12})-([0-9a-f]{1,12})-([0-9a-f]{32})")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a Host header names this machine by a name that no other server can have: a page elsewhere whose name was
-    made to lead here has its own. The port may be another one, at the near end of a tunnel."""
-    return _LOOPBACK.fullmatch(host.lower()) is not None
 
 
 class Access:

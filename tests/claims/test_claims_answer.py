@@ -161,6 +161,28 @@ def test_shown_deleted_and_verified(project: Project, tmp_path: Path) -> None:
         ma.show_claims(tmp_path, [1], claimant="Another")
 
 
+def test_a_deletion_that_was_killed_is_named_and_taken_up(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the vault and the ledger; what was left of the folder goes with it."""
+    answered(project, tmp_path)
+
+    def killed(*arguments: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    for place in ("memaudit.claims.vault.shutil.rmtree", "memaudit.claims.intake.Deleted"):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, killed)
+            with pytest.raises(KeyboardInterrupt):
+                ma.delete_claims(tmp_path, [1])
+        assert "is gone, and no line says so" in ma.verify_claims(tmp_path).faults[0]
+        with pytest.raises(InputError, match="or delete the claim"):
+            ma.list_claims(tmp_path)
+    assert ma.delete_claims(tmp_path, [1]) == [1]
+    assert ma.verify_claims(tmp_path).faults == ()
+    assert list((tmp_path / "vault").iterdir()) == []
+
+
 def test_what_was_changed_in_the_vault_is_named(project: Project, tmp_path: Path) -> None:
     answered(project, tmp_path)
     place = tmp_path / "vault" / "000001"

@@ -122,6 +122,26 @@ def test_a_sample_of_several_images_is_whole_if_one_is_kept(tmp_path: Path) -> N
     )
 
 
+def test_no_sample_is_kept_that_has_an_image_which_must_not_be_there(tmp_path: Path) -> None:
+    """Also where another image of it is kept; a list may name images of other stores, and not those alone."""
+    with tarfile.open(write_tar(tmp_path / "tars" / "a.tar", [1, 2]), "a") as archive:
+        add(archive, "000009.jpg", jpeg(9))
+        add(archive, "000009.other.jpg", jpeg(12))
+    store = ma.embed(tmp_path / "tars", out=tmp_path / "store", encoder="thumbnail")
+    drop = tmp_path / "drop.txt"
+    drop.write_text("a.tar/000009.other.jpg\nof another set.jpg\n")
+    made = ma.export(store, tmp_path / "out", to="webdataset", drop=drop)
+    assert (made.samples, made.warnings) == ((3, 2, 1, 0, 2), ())
+    assert not [name for name in in_tar(made.folder / made.shards[0]) if name.startswith("000009")]
+    drop.write_text("a.tar/000001.jpg\n")
+    with pytest.raises(UsageError, match="another state of the list of --drop"):
+        ma.export(store, tmp_path / "out", to="webdataset", drop=drop)
+    for text, why in (("of another set.jpg\n", "has none"), ("a.tar/0000\0\n", "NUL")):
+        drop.write_text(text)
+        with pytest.raises(InputError, match=why):
+            ma.export(store, tmp_path / "other", to="webdataset", drop=drop)
+
+
 def test_a_folder_goes_with_what_stands_beside_its_images(tmp_path: Path) -> None:
     """As a folder under the same names, and in a tar by their keys."""
     source = write_folder(tmp_path / "images", 12)

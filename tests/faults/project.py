@@ -73,6 +73,9 @@ def write_project(root: Path) -> Path:
         "audit {generations} --against {store} --control {held-out} --out {out}/audit --quiet",
         "audit {generations} --against {store} --control {held-out} --out {out}/baseline --quiet",
         "gate {report} --policy {policy} --ledger {ledger} --quiet",
+        "bundle --new-key {private-key} --quiet",
+        "bundle {dedup} --sign {private-key} --out {bundle} --quiet",
+        "bundle {bundle} --public --out {public-edition} --quiet",
     )
     for step in steps:
         assert run(arguments_of(step, root, root)) in ((3,) if step.startswith("filter") else (0, 1)), step

@@ -1,0 +1,262 @@
+"""Runs as evidence in one file, and its public edition."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from memaudit.api.diagnosis import versions_of
+from memaudit.api.gating import GateRun, Verdict, run_gate
+from memaudit.api.notebook import card
+from memaudit.api.places import AnyStore, Files, files_of, folder_of
+from memaudit.bundling.archive import MAGIC, Content
+from memaudit.bundling.checking import Opened, check, open_bundle
+from memaudit.bundling.contents import BLURRED, PICTURES, RunFolder, files_of_run, is_for_owner, runs_in
+from memaudit.bundling.making import FACTS, contents_of, facts_of, public_edition, secret_among, signed, write_bundle
+from memaudit.bundling.manifest import json_bytes
+from memaudit.bundling.signing import make_keys, private_key
+from memaudit.errors import InconclusiveError, InputError, UsageError
+from memaudit.files import is_passage, read_json, real
+from memaudit.folders import sole_writer_of
+from memaudit.gate import DEFAULT_POLICY, Policy, read_policy
+from memaudit.report.document import read_report
+from memaudit.report.model import Report
+
+_PACKAGES = ("numpy", "pillow", "msgspec", "pyarrow", "h5py", "scipy", "faiss-cpu", "faiss-gpu-cuvs", "torch")
+_RELEASE = "verdict.json"  # what a release run came to, in its folder
+_WORST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
+Keys = str | Path | Sequence[str | Path]
+"""Files of keys."""
+
+
+@dataclass(frozen=True, repr=False)
+class Bundle:
+    """A bundle that was written, and read again. signers: ids of the keys that signed it.
+
+    >>> _ = ma.run_audit("generations", ma.embed("training", out="store", encoder="thumbnail"), out="audit")
+    >>> made = ma.bundle("audit", "evidence.zip")
+    >>> str(made.verdict), made.full, made.signers
+    ('fail', True, ())
+    """
+
+    path: Path
+    verdict: Verdict
+    full: bool
+    files: int
+    signers: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, object]:
+        """All of it as one JSON object."""
+        edition = "full" if self.full else "public"
+        return {
+            "path": str(self.path),
+            "edition": edition,
+            "verdict": str(self.verdict),
+            "files": self.files,
+            "signers": [*self.signers],
+        }
+
+    def __repr__(self) -> str:
+        return f"<Bundle: {self._said}>"
+
+    def _repr_html_(self) -> str:
+        return card("memaudit bundle", self._said, [("path", str(self.path)), ("signed by", ", ".join(self.signers))])
+
+    @property
+    def _said(self) -> str:
+        signed_by = f"signed by {len(self.signers):,}" if self.signers else "not signed"
+        return f"{self.verdict}, {self.files:,} files, {signed_by}, in {self.path}"
+
+
+@dataclass(frozen=True)
+class KeyFiles:
+    """A key that was made: the files of its private and its public half, and the id that both have.
+
+    >>> ma.make_key("audit.key").private.stat().st_mode & 0o777 == 0o600
+    True
+    """
+
+    private: Path
+    public: Path
+    key_id: str
+
+
+class _InBundle(NamedTuple):
+    """A run as the gate sees it: by its place in the bundle."""
+
+    report: Report
+    folder: Path
+
+
+def bundle(
+    runs: AnyStore | Sequence[AnyStore],
+    out: str | Path,
+    *,
+    policy: str | Path | None = None,
+    accepted: str | Path | None = None,
+    reviews: Files = (),
+    baseline: str | Path | None = None,
+    pictures: str = BLURRED,
+    tables: bool = True,
+    sign: Keys = (),
+    timestamp: str | None = None,
+) -> Bundle:
+    """Put runs into one file that a stranger can verify: reports, pages, tables, thumbnails, policy, reviews, the
+    verdict of the gate, and what all of it was made by. The same runs and options give the same bytes.
+
+    runs: folders of audits, dedups or release runs, or the runs. policy, accepted, reviews, baseline: what the gate
+    judges by, as `run_gate` takes them; they are bundled as well. A release run's own verdict counts beside it: the
+    graver is the bundle's. pictures: thumbnails blurred, as-they-are or none; crops of faces are never bundled. sign:
+    files of private keys (`make_key`). timestamp: URL of an RFC 3161 authority, which is sent the manifest's sha256.
+
+    Raises InputError for what is no such run, InconclusiveError for one that was changed or has no report yet,
+    MissingDependencyError for a signature without the extra sign.
+
+    >>> audit = ma.run_audit("generations", ma.embed("training", out="store", encoder="thumbnail"), out="audit")
+    >>> _ = ma.make_key("audit.key")
+    >>> len(ma.bundle(audit, "evidence.zip", sign="audit.key").signers)
+    1
+    """
+    if pictures not in PICTURES:
+        raise UsageError(f"--pictures {pictures!r} is none of {', '.join(PICTURES)}")
+    if timestamp and not files_of(sign):
+        raise UsageError("--timestamp without --sign: nothing would bind the stamp; name a key as well")
+    keys = [private_key(path) for path in files_of(sign)]
+    several = list(runs) if isinstance(runs, Sequence) and not isinstance(runs, str) else [runs]
+    folders = [folder_of(run) for run in several]
+    if not folders:
+        raise UsageError("no run given: name the folder of an audit, a dedup or a release run")
+    found, path = runs_in(folders), Path(out)
+    judged_by = {"policy.toml": policy, "accepted.toml": accepted, "baseline/report.json": baseline}
+    inputs = {name: Path(given) for name, given in judged_by.items() if given is not None}
+    inputs |= {f"reviews/{number}.jsonl": given for number, given in enumerate(files_of(reviews), 1)}
+    _require_apart(path, [*folders, *inputs.values(), *files_of(sign)])
+    verdict = _verdict(found, folders, inputs)
+    private = {name: Content(path=each) for name, each in inputs.items()}
+    for run in found:
+        private |= files_of_run(run, pictures=pictures, tables=tables)
+    private.setdefault("policy.toml", Content(DEFAULT_POLICY.encode()))
+    private[FACTS] = Content(json_bytes(facts_of(found, _environment())))
+    limits = read_policy(inputs["policy.toml"]) if policy else Policy()
+    entries = contents_of(private, found, verdict, limits, secret_among(keys))
+    if keys:
+        entries = signed(entries, verdict, keys, timestamp)
+    return _written(path, entries, for_owner=any(map(is_for_owner, found)))
+
+
+def publish_bundle(full: str | Path, out: str | Path) -> Bundle:
+    """Write the public edition of a bundle: without captions, pictures and ids, by the manifest and with the signatures
+    of the full one, so that whoever has both can tell that they are of one bundle.
+
+    Raises InputError for what is no bundle, InconclusiveError for one that was changed, UsageError for an edition that
+    is public already.
+
+    >>> _ = ma.run_audit("generations", ma.embed("training", out="store", encoder="thumbnail"), out="audit")
+    >>> _ = ma.bundle("audit", "evidence.zip")
+    >>> ma.publish_bundle("evidence.zip", "public.zip").full
+    False
+    >>> ma.verify("public.zip", against="evidence.zip").sound
+    True
+    """
+    opened = _sound(Path(full))
+    if not opened.full:
+        raise UsageError(f"{full} is a public edition already: --public takes the full one")
+    _require_apart(Path(out), [Path(full)])
+    return _written(Path(out), public_edition(opened), for_owner=False)
+
+
+def sign_bundle(given: str | Path, out: str | Path, keys: Keys, *, timestamp: str | None = None) -> Bundle:
+    """Write a bundle again, with further signatures. Raises as `publish_bundle`, and InputError for what is no key.
+
+    >>> _ = ma.run_audit("generations", ma.embed("training", out="store", encoder="thumbnail"), out="audit")
+    >>> _ = ma.bundle("audit", "evidence.zip")
+    >>> key = ma.make_key("board.key")
+    >>> ma.sign_bundle("evidence.zip", "signed.zip", "board.key").signers == (key.key_id,)
+    True
+    """
+    path = Path(given)
+    read = [private_key(each) for each in files_of(keys)]
+    if not read:
+        raise UsageError("no key given: name the file of a private key")
+    opened = _sound(path)
+    _require_apart(Path(out), [path, *files_of(keys)])
+    entries = signed(opened.entries, opened.verdict, read, timestamp)
+    return _written(Path(out), entries, for_owner=not path.stat().st_mode & 0o077)
+
+
+def make_key(path: str | Path) -> KeyFiles:
+    """Make a key to sign bundles with: `path`, for its owner alone, and its public half, `path`.pub, for everybody.
+    Raises UsageError where either is there already.
+
+    >>> key = ma.make_key("audit.key")
+    >>> key.public.name, len(key.key_id)
+    ('audit.key.pub', 64)
+    """
+    return KeyFiles(*make_keys(Path(path)))
+
+
+def _sound(path: Path) -> Opened:
+    opened = open_bundle(path)
+    for line in (checked := check(opened)).faults + checked.unchecked:
+        raise InconclusiveError(f"{path}: {line}")
+    return opened
+
+
+def _verdict(runs: Sequence[RunFolder], folders: Sequence[Path], inputs: dict[str, Path]) -> dict[str, Any]:
+    """What the gate says of the runs, at their places in the bundle, and what release runs came to."""
+    baseline = inputs.get("baseline/report.json")
+    gate: GateRun = run_gate(
+        [_InBundle(run.report, Path(run.name)) for run in runs],
+        inputs.get("policy.toml"),
+        baseline=_InBundle(read_report(baseline), Path("baseline")) if baseline else None,
+        accepted=inputs.get("accepted.toml"),
+        reviews=[path for name, path in inputs.items() if name.startswith("reviews/")],
+    )
+    value: dict[str, Any] = gate.as_dict()
+    releases = [_of_release(folder) for folder in folders if (folder / _RELEASE).is_file()]
+    outcomes = {str(gate.verdict), *(rule["outcome"] for rule in releases)}
+    worst = next(verdict for verdict in _WORST if verdict in outcomes)
+    rules = [*value["rules"], *releases]
+    created = max(run.report.created for run in runs)
+    return {**value, "verdict": str(worst), "exit_code": worst.exit_code, "rules": rules, "created": created}
+
+
+def _of_release(folder: Path) -> dict[str, str]:
+    """The verdict of a release run as one more rule. Raises InputError for a file that holds none."""
+    told = read_json(folder / _RELEASE)
+    outcome, reasons = told.get("verdict"), told.get("reasons")
+    if outcome not in [*Verdict] or not isinstance(reasons, list):
+        raise InputError(f"{folder / _RELEASE} holds no verdict of a release run: run memaudit run again")
+    sentence = " ".join(f"{reason}." for reason in reasons) or f"memaudit run came to {outcome}."
+    words = {"figure": str(outcome), "limit": "pass", "sentence": sentence}
+    return {"report": "release", "rule": "release", "outcome": str(outcome), **words}
+
+
+def _environment() -> dict[str, object]:
+    """Of whoever bundles: what the runs were made by is in their reports."""
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return {"python": platform.python_version(), "machine": machine, "packages": versions_of(_PACKAGES)}
+
+
+def _require_apart(out: Path, inputs: Sequence[Path]) -> None:
+    if real(out) in {real(path) for path in inputs} or out.is_dir():
+        raise UsageError(f"--out {out} is a folder, or read by this very call: name another file")
+    if out.exists() and not is_passage(out) and not _begins_as_one(out):
+        raise UsageError(f"--out {out} exists already, and is no bundle: name another file")
+
+
+def _begins_as_one(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def _written(path: Path, entries: dict[str, Content], *, for_owner: bool) -> Bundle:
+    with sole_writer_of(path):
+        write_bundle(path, entries, for_owner=for_owner)
+    opened = open_bundle(path)
+    verdict = Verdict(opened.verdict["verdict"])
+    return Bundle(path, verdict, opened.full, len(opened.entries), opened.signers)

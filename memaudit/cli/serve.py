@@ -1,0 +1,131 @@
+"""memaudit serve."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from memaudit import interrupts
+from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
+from memaudit.cli.options import (
+    Calibration,
+    Device,
+    EncoderName,
+    Kinds,
+    Match,
+    MatchFrom,
+    MaxUnreadable,
+    Threshold,
+    Unverified,
+)
+
+if TYPE_CHECKING:
+    from memaudit.api.guarding import Guard, GuardServer
+
+Against = Annotated[Path, typer.Argument(metavar="STORE|INDEX", help="The training set: its store, or an index of it.")]
+ViewsChoice = Annotated[str, typer.Option("--views", help="none, flips, tiles or all, as of an audit.")]
+Host = Annotated[str, typer.Option("--host", help="Address to answer at; by default this machine alone can ask.")]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")]
+TokenFile = Annotated[
+    Path | None, typer.Option("--token-file", help="Holds the token; made where it is not there. Else a new token.")
+]
+Log = Annotated[Path | None, typer.Option("--log", help="Add each verdict to this file; else nothing is kept.")]
+MostBytes = Annotated[int, typer.Option("--max-bytes", help="Of a picture.")]
+RequestSeconds = Annotated[float, typer.Option("--request-seconds", help="In which a request must be there.")]
+CheckSeconds = Annotated[
+    float, typer.Option("--check-seconds", help="For a verdict, waiting included; later it is inconclusive.")
+]
+QueueLength = Annotated[int, typer.Option("--queue", help="Pictures that may wait; beyond it: 503, come again.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Open all of it, say what it is, and end.")]
+Connections = Annotated[int, typer.Option("--connections", help="At once.")]
+
+
+def serve(
+    against: Against,
+    host: Host = "127.0.0.1",
+    port: Port = 0,
+    token_file: TokenFile = None,
+    log: Log = None,
+    views: ViewsChoice = "tiles",
+    kinds: Kinds = None,
+    match: Match = "auto",
+    match_from: MatchFrom = None,
+    threshold: Threshold = None,
+    calibration: Calibration = None,
+    max_bytes: MostBytes = 32 << 20,
+    request_seconds: RequestSeconds = 10.0,
+    check_seconds: CheckSeconds = 60.0,
+    queue: QueueLength = 64,
+    connections: Connections = 64,
+    dry_run: DryRun = False,
+    encoder: EncoderName = None,
+    device: Device = "auto",
+    max_unreadable: MaxUnreadable = 0.01,
+    allow_unverified_weights: Unverified = False,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Answer over HTTP whether a generation repeats a training image. Ctrl-C or SIGTERM ends it."""
+    from memaudit.api.encoding import Encoding
+    from memaudit.api.guarding import open_guard, open_guard_server
+
+    console = Console(as_json, quiet)
+    guard = open_guard(
+        against,
+        views=views,
+        kinds=kinds or (),
+        match=match,
+        match_from=match_from,
+        threshold=threshold,
+        calibration=calibration,
+        max_unreadable=max_unreadable,
+        encoding=Encoding(encoder, device, allow_unverified_weights=allow_unverified_weights),
+    )
+    if dry_run:
+        console.result(*_opened(guard))
+        return
+    server = open_guard_server(
+        guard,
+        port=port,
+        address=host,
+        token_file=token_file,
+        log=log,
+        max_bytes=max_bytes,
+        request_seconds=request_seconds,
+        check_seconds=check_seconds,
+        queue=queue,
+        connections=connections,
+    )
+    with server:
+        try:  # Ctrl-C is how a server ends, from the moment on when somebody knows that it has begun
+            signal.signal(signal.SIGTERM, _end)
+            for doubt in guard.doubts:
+                console.tell(f"nothing can pass: {doubt}")
+            console.result({"url": server.url, "token": server.token}, _begun(server, token_file))
+            server.serve()
+        except KeyboardInterrupt:
+            interrupts.expected()
+    console.tell("the server ended: what was being checked got its verdict")
+
+
+def _opened(guard: Guard) -> tuple[dict[str, object], str]:
+    lookup = guard.lookup
+    store, views = lookup.references.store, [view.name for view in lookup.options.views]
+    said = {"encoder": store.encoder.name, "images": len(store), "views": views, "doubts": list(guard.doubts)}
+    lines = [f"{len(store):,} images by {store.encoder.name}, {len(views):,} views of each picture"]
+    lines += [f"nothing can pass: {doubt}" for doubt in guard.doubts]
+    return {"store": store.digest, **said, "pixels": lookup.plan.why_not or "compared"}, "\n".join(lines)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _begun(server: GuardServer, token_file: Path | None) -> str:
+    said = f"in {token_file}" if token_file else server.token
+    return f"{server.url}/check takes pictures, /health and /metrics say how it goes. Token: {said}. Ctrl-C ends it."

@@ -1,0 +1,131 @@
+"""The public edition tells the figures, and nothing by which anybody or anything could be recognised."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import re
+
+import pytest
+from bundling.evidence import WORDS, Evidence, archive_of, entries_of, leaves, with_json
+from calls import Memaudit
+from PIL import Image
+
+import memaudit as ma
+from memaudit.bundling.redaction import Salted
+
+# What a report may say in both editions: words of memaudit's own, the day, and what the page is about by its title
+COMMON = re.compile(r"[a-z_ ,-]+|[\d.,%]+|pear 1\.0|(ab){32}|20\d\d-.*\+00:00")
+
+
+def test_no_caption_no_id_no_path_no_picture(evidence: Evidence) -> None:
+    """Of all texts in all private files none is in the public edition, nor any digest of theirs, nor a byte of a
+    picture; and nothing of the words that these runs are made of."""
+    public, full = entries_of(evidence.public), entries_of(evidence.full)
+    shown = b"\n".join([*(name.encode() for name in public), *public.values(), evidence.public.read_bytes()])
+    private = {name: data for name, data in full.items() if name not in public}
+    for word in (*WORDS, "orchard", "caption of", "prompt for", "bodleian", ".jpg", ".png", "store-", "training."):
+        assert word.encode() not in shown.lower(), word
+    texts = {
+        str(leaf)
+        for name, data in private.items()
+        if name.endswith(".json")
+        for leaf in leaves(json.loads(data))
+        if isinstance(leaf, str) and len(leaf) > 3
+    }
+    assert len(texts) > 100
+    assert {each for each in texts if each.encode() in shown and not COMMON.fullmatch(each)} == PUBLIC_WORDS
+    pictures = [data for name, data in private.items() if "/thumbnails/" in name]
+    assert pictures
+    for name, data in private.items():
+        assert name == "salt" or hashlib.sha256(data).hexdigest().encode() not in shown
+    for picture in pictures:
+        assert not any(picture[place : place + 24] in shown for place in range(len(picture) - 24))
+
+
+# Names of rules' reports and figures, which are memaudit's own
+PUBLIC_WORDS = {"audit/report.json", "dedup/report.json"}
+
+
+def test_the_figures_are_those_of_the_report(evidence: Evidence) -> None:
+    public = json.loads(entries_of(evidence.public)["public/audit.json"])
+    report = ma.open_report(evidence.folder / "audit").report
+    assert public["model"], public["model_digest"] == ("pear 1.0", "ab" * 32)
+    searched = report.content["results"]["searched"]
+    assert public["results"]["searched"] == searched
+    assert searched["count"] == 2
+    assert [each["kind"] for each in public["findings"]] == [match.kind for match in report.matches]
+    assert public["coverage"] == report.content["coverage"]
+
+
+def test_whoever_has_the_full_edition_can_open_every_id(evidence: Evidence) -> None:
+    """And by what others have, an id gives another digest: they cannot try names."""
+    salted = Salted(entries_of(evidence.full)["salt"])
+    public = json.loads(entries_of(evidence.public)["public/audit.json"])
+    matches = ma.open_report(evidence.folder / "audit").report.matches
+    ids = [salted(match.reference_id) for match in matches]
+    assert [each["reference_id"] for each in public["findings"]] == ids
+    assert ids[0] != Salted(entries_of(evidence.unsigned)["salt"])(matches[0].reference_id)
+    assert ids[0] not in {Salted(b"")(matches[0].reference_id), Salted(bytes(32))(matches[0].reference_id)}
+
+
+def test_it_is_verified_against_the_full_one(evidence: Evidence, memaudit: Memaudit) -> None:
+    done = memaudit("verify", evidence.public, "--against", evidence.full, "--key", evidence.key)
+    assert done.code == 0, done
+    assert "a public edition" in done.out
+    assert evidence.key_id in done.out
+    assert memaudit("verify", evidence.full, "--against", evidence.public).code == 0
+    other = memaudit("verify", evidence.public, "--against", evidence.unsigned)
+    assert other.code == 3
+    assert "different bundles" in other.out
+    both = memaudit("verify", evidence.public, "--against", evidence.public)
+    assert both.code == 3
+    assert "one of the two must be the full one" in both.out
+
+
+def test_a_public_edition_that_tells_something_else_is_found_out(evidence: Evidence, tmp_path) -> None:
+    """Whoever bundles could put another public report in: the full edition gives it away."""
+    from memaudit.bundling.archive import Content
+    from memaudit.bundling.manifest import is_seal, manifest_of, written
+
+    entries = entries_of(evidence.unsigned)
+    with_json("public/audit.json", lambda report: report["findings"].clear())(entries)
+    parts = {name: Content(data) for name, data in entries.items() if not is_seal(name)}
+    salt = parts.pop("salt").data
+    public = {name: part for name, part in parts.items() if name.startswith("public/")}
+    manifest = manifest_of({name: part for name, part in parts.items() if name not in public}, public, salt)
+    path = tmp_path / "lying.zip"
+    path.write_bytes(archive_of({**entries, "manifest.json": written(manifest)}))
+    assert ma.verify(path).faults == ("public/audit.json does not tell what audit/report.json does",)
+
+
+def test_only_a_full_edition_is_made_public(evidence: Evidence, memaudit: Memaudit, tmp_path) -> None:
+    memaudit("bundle", evidence.public, "--public", "--out", tmp_path / "x.zip").failed(2, "public edition already")
+    memaudit("bundle", evidence.folder / "audit", "--public", "--out", tmp_path / "x.zip").failed(2, "takes one bundle")
+    assert not (tmp_path / "x.zip").exists()
+
+
+def test_pictures_are_blurred_as_they_are_or_none(evidence: Evidence, tmp_path) -> None:
+    """Blurred: a few squares, whether in the folder or in the page."""
+    run = evidence.folder / "audit"
+    made = {each: tmp_path / f"{each}.zip" for each in ("blurred", "as-they-are", "none")}
+    found = {}
+    for pictures, path in made.items():
+        ma.bundle(run, path, pictures=pictures)
+        entries = entries_of(path)
+        found[pictures] = {name: data for name, data in entries.items() if "/thumbnails/" in name}
+        page = entries["audit/report.html"]
+        original = next((run / "thumbnails").iterdir()).read_bytes()
+        assert (base64.b64encode(original) in page) == (pictures == "as-they-are")
+    assert not found["none"]
+    assert found["as-they-are"].keys() == found["blurred"].keys() != set()
+    for name, data in found["as-they-are"].items():
+        assert data == (run / name.removeprefix("audit/")).read_bytes()
+        small, plain = (Image.open(io.BytesIO(each)) for each in (found["blurred"][name], data))
+        assert small.size == plain.size
+        squares = small.convert("RGB").resize((8, 8), Image.Resampling.BOX)
+        assert len(squares.getcolors(64) or []) <= 64
+    with pytest.raises(ma.errors.UsageError, match="sharp"):
+        ma.bundle(run, tmp_path / "x.zip", pictures="sharp")
