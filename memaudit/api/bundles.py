@@ -245,8 +245,13 @@ def _environment() -> dict[str, object]:
 def _require_apart(out: Path, inputs: Sequence[Path]) -> None:
     if real(out) in {real(path) for path in inputs} or out.is_dir():
         raise UsageError(f"--out {out} is a folder, or read by this very call: name another file")
-    if out.exists() and not is_passage(out) and out.read_bytes()[:4] != MAGIC:
+    if out.exists() and not is_passage(out) and not _begins_as_one(out):
         raise UsageError(f"--out {out} exists already, and is no bundle: name another file")
+
+
+def _begins_as_one(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
 
 
 def _written(path: Path, entries: dict[str, Content], *, for_owner: bool) -> Bundle:

@@ -34,8 +34,8 @@ class Card:
     """A card as it was written. to_fill: what the provider has to fill in; warnings: runs that are inconclusive.
 
     >>> audit = ma.run_audit("generations", ma.embed("training", out="store", encoder="thumbnail"), model="our-model 1")
-    >>> ma.write_card(audit, "card.md", to="model-index").to_fill
-    ('name of the training set',)
+    >>> ma.write_card(audit, "bom.json", to="cyclonedx").to_fill
+    ('intended use, other limitations, risks',)
     """
 
     path: Path

@@ -16,7 +16,7 @@ from memaudit.api.runs import DedupRun, ReweightRun
 from memaudit.api.runs_given import table_of
 from memaudit.audit.prompt_weights import ImageWeights
 from memaudit.errors import InconclusiveError, UsageError
-from memaudit.exporting.choosing import KEEP, Fates, by_dedup, by_list, read_list
+from memaudit.exporting.choosing import KEEP, Fates, by_dedup, by_list, read_list, without_opt_outs
 from memaudit.exporting.layout import SampleCounts
 from memaudit.exporting.membership import Membership as Membership
 from memaudit.exporting.options import ExportOptions, Fold
@@ -38,7 +38,7 @@ Source = AnyStore | DedupRun
 @dataclass(frozen=True, repr=False)
 class Export:
     """An export: what came in and what became of it, and where the files are. reasons: why the dedup run was
-    inconclusive; what it decided is exported all the same.
+    inconclusive; what it decided is exported all the same. opted_out: images that were left out for an opt-out.
 
     >>> dedup = ma.run_dedup(ma.embed("training", out="store", encoder="thumbnail"), out="dedup")
     >>> ma.export(dedup, "kept", to="webdataset").shards
@@ -48,6 +48,7 @@ class Export:
     exported: Exported
     to: str
     reasons: tuple[str, ...] = ()
+    opted_out: int = 0
 
     @property
     def folder(self) -> Path:
@@ -88,6 +89,7 @@ class Export:
             "samples": self.samples.as_dict(),
             "images": self.images.as_dict(),
             "mixed": self.exported.mixed,
+            "opted_out": self.opted_out,
             "files": self.exported.files,
             "bytes": self.exported.bytes,
             "shards": list(self.shards),
@@ -117,6 +119,7 @@ def export(
     in_place_links: str | None = None,
     embeddings: bool = False,
     weights: str | Path | ReweightRun | None = None,
+    respect_opt_outs: bool = False,
     progress: Progress = silent,
 ) -> Export:
     """Write the samples that a dedup run keeps, whole and byte for byte, into `out`. Called again after a kill, it
@@ -129,7 +132,7 @@ def export(
     moved. shard_samples: in a shard; 0: a shard for each archive or table. in_place_links: hard or symbolic links in a
     folder, instead of copies. embeddings: a column of a manifest. weights: a run of `run_reweight`, or its
     weights.parquet: each sample has its weight beside it, as a file `weight.json` of a tar, a column `weight` of a
-    table.
+    table. respect_opt_outs: images that reserve rights, and those kept for such ones, are dropped.
 
     Raises UsageError for impossible options and for an `out` that was begun otherwise, InputError for sources that are
     gone or were changed since they were embedded, InconclusiveError for a run of another state of the store.
@@ -138,13 +141,17 @@ def export(
     >>> ma.export(dedup, "kept", to="parquet")
     <Export kept: 11 of 12 samples as parquet>
     """
-    options = ExportOptions(to, which, fold or "", shard_samples, in_place_links or "", embeddings, weights is not None)
+    options = ExportOptions(
+        *(to, which, fold or "", shard_samples, in_place_links or ""),
+        *(embeddings, weights is not None, respect_opt_outs),
+    )
     options.require_possible()
     chosen = _chosen(source, store, keep, drop, Fold.of(fold) if fold else None)
+    chosen = chosen.without_opt_outs() if respect_opt_outs else chosen
     given = _weights(weights, chosen.store)
     lineage = replace(chosen.lineage, weights=given.digest)
     made = run(chosen.store, chosen.fates, options, Path(out), lineage, progress, given.weights)
-    return Export(made, to, chosen.reasons)
+    return Export(made, to, chosen.reasons, chosen.opted_out)
 
 
 class _Weights(NamedTuple):
@@ -167,17 +174,19 @@ def kept(
     keep: str | Path | None = None,
     store: AnyStore | None = None,
     weights: str | Path | ReweightRun | None = None,
+    respect_opt_outs: bool = False,
 ) -> Membership:
     """Which images a dedup run keeps, to be asked while somebody else loads them, and what they weigh, if weights are
     given. Memory: 17 bytes an image, 25 with weights.
 
-    source, keep, store, weights: as for `export`. Raises as it does.
+    source, keep, store, weights, respect_opt_outs: as for `export`. Raises as it does.
 
     >>> kept = ma.kept(ma.run_dedup(ma.embed("training", out="store", encoder="thumbnail"), out="dedup"))
     >>> kept.mask(["0001.png", "0003.png", "0009.png"]).tolist()
     [True, True, False]
     """
     chosen = _by_source(source, store, keep, None)
+    chosen = chosen.without_opt_outs() if respect_opt_outs else chosen
     return Membership.of(_images(chosen.store, chosen.fates), _weights(weights, chosen.store).weights)
 
 
@@ -191,6 +200,12 @@ class _Chosen(NamedTuple):
     fates: Fates
     lineage: Lineage
     reasons: tuple[str, ...] = ()
+    decisions: Path | None = None
+    opted_out: int = 0
+
+    def without_opt_outs(self) -> _Chosen:
+        fates, removed = without_opt_outs(self.store, self.fates, self.decisions)
+        return self._replace(fates=fates, opted_out=removed)
 
 
 def _chosen(
@@ -219,9 +234,11 @@ def _by_source(source: Source, store: AnyStore | None, keep: str | Path | None, 
 def _by_run(folder: Path, store: AnyStore | None, fold: Fold | None) -> _Chosen:
     report = read_report(folder / REPORT)
     opened = store_at(store if store is not None else _store_of(folder, report))
-    fates = by_dedup(opened, table_of(folder, opened, DECISIONS), fold)
+    decisions = table_of(folder, opened, DECISIONS)
+    fates = by_dedup(opened, decisions, fold)
     lineage = _lineage(opened, dedup=report.digest, created=report.created)
-    return _Chosen(opened, fates, lineage, () if report.results.conclusive else tuple(report.results.reasons))
+    reasons = () if report.results.conclusive else tuple(report.results.reasons)
+    return _Chosen(opened, fates, lineage, reasons, decisions)
 
 
 def _store_of(folder: Path, report: Report) -> Path:

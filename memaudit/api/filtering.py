@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from memaudit.api.notebook import card
+from memaudit.api.page_choices import AS_IT_IS, PageChoices, how_to_show
 from memaudit.api.places import AnyStore, Files, files_of, folder_of, store_at
 from memaudit.api.runs import FilterRun, Place
 from memaudit.errors import UsageError
@@ -23,6 +24,7 @@ from memaudit.folders import sole_writer
 from memaudit.report.filtering import write_applied
 from memaudit.report.label_page import PAGE, write_label_page
 from memaudit.report.page import percent, percent_down
+from memaudit.report.run_folder import remove_earlier_pictures
 from memaudit.store import require_current
 from memaudit.types import Progress, silent
 
@@ -164,6 +166,7 @@ def apply_filter(
     *,
     cut: float | None = None,
     unscored: str | None = None,
+    page: PageChoices = AS_IT_IS,
     progress: Progress = silent,
 ) -> FilterRun:
     """Decide by a filter what becomes of every image: decisions.parquet, keep.txt and drop.txt.
@@ -186,8 +189,11 @@ def apply_filter(
     place = Place(out)
     joined = _joined(stores, found)
     require_encoders(found, joined)
-    with place.running("filter"):
-        return place.run(FilterRun, write_applied(found, joined, place.folder, cut, unscored, progress))
+    how = how_to_show(page, joined.stores[0])
+    with place.running("filter", how.about):
+        if how.alter is not None:
+            remove_earlier_pictures(place.folder)
+        return place.run(FilterRun, write_applied(found, joined, place.folder, cut, unscored, progress, how))
 
 
 def review_filter(trained: str | Path | FilterRound, out: str | Path | None = None) -> Path:

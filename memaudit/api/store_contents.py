@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from memaudit.embedding.growth import grown
+from memaudit.embedding.opt_outs import opt_out_counts
 from memaudit.embedding.windows import DETAILS, TILES, window_counts, window_faults, windows_of
 from memaudit.errors import InconclusiveError
 from memaudit.files import NOT_BOUND
@@ -73,6 +74,7 @@ def contents_of(path: Path) -> dict[str, object]:
         "status": dict(status),
         "unreadable": dict(causes.most_common()),
         **out_of_scope,
+        **({} if manifest.views or manifest.kind == FACES else {"opt-outs": opt_out_counts(store).as_dict()}),
         **({"first frame only": films} if (films := store.first_frames_alone()) else {}),
         **_windows(store),
     }

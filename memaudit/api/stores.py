@@ -12,6 +12,7 @@ from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, sources_of, store_at
 from memaudit.embedding.importing import Part, clip_retrieval_parts, dimension_of
 from memaudit.embedding.importing import import_embeddings as import_parts
+from memaudit.embedding.opt_outs import opt_out_counts
 from memaudit.embedding.options import PartOf
 from memaudit.embedding.run import EmbedOptions, embed_with_views
 from memaudit.embedding.windows import DETAILS, TILES, WindowCounts, window_counts
@@ -163,7 +164,8 @@ def embed(
 
 
 def _not_read(passed: PassedOver, store: Store) -> tuple[str, ...]:
-    return tuple(filter(None, (*passed.lines, first_frames_line(store.first_frames_alone()))))
+    frames = first_frames_line(store.first_frames_alone())
+    return tuple(filter(None, (*passed.lines, frames, *opt_out_counts(store).warnings)))
 
 
 def import_embeddings(

@@ -25,7 +25,7 @@ from memaudit.bundling.manifest import (
     read_manifest,
     sha256_of_content,
 )
-from memaudit.bundling.redaction import public_report
+from memaudit.bundling.redaction import public_report, public_verdict
 from memaudit.bundling.signing import Rule, read_envelope, require_signed, statement_of
 from memaudit.bundling.timestamps import stamped_at
 from memaudit.errors import InconclusiveError, MemauditError, MissingDependencyError
@@ -36,7 +36,7 @@ from memaudit.report.document import report_in
 from memaudit.report.model import Report
 from memaudit.report.run_folder import REPORT
 
-VERDICT, POLICY = f"{PUBLIC}verdict.json", f"{PUBLIC}policy.json"
+VERDICT, POLICY, WHOLE_VERDICT = f"{PUBLIC}verdict.json", f"{PUBLIC}policy.json", "verdict.json"
 _VERDICTS = ("pass", "fail", "inconclusive")
 
 
@@ -214,16 +214,26 @@ def _faults_of_runs(bundle: Opened, checked: Checked) -> list[str]:
             expected = sha256_in(report, name.removeprefix(f"{folder}/")) if name.startswith(f"{folder}/") else None
             if expected and sha256_of_content(content)[0] != expected:
                 faults.append(f"{name} is another one than its report was written with")
-        faults += _faults_of_public_report(bundle, folder, report, checked)
-    return faults
+        told = public_report(report, bundle.data(SALT))
+        faults += _faults_of_public(bundle, f"{PUBLIC}{folder}.json", f"{folder}/{REPORT}", told, checked)
+    return faults + _faults_of_verdict(bundle, checked)
 
 
-def _faults_of_public_report(bundle: Opened, folder: str, report: Report, checked: Checked) -> list[str]:
-    name = f"{PUBLIC}{folder}.json"
-    expected = json_bytes(public_report(report, bundle.data(SALT)))
-    if name in bundle.entries and bundle.data(name) == expected:
+def _faults_of_verdict(bundle: Opened, checked: Checked) -> list[str]:
+    try:
+        expected = public_verdict(json_object_in(bundle.data(WHOLE_VERDICT), bundle.path / WHOLE_VERDICT))
+    except (KeyError, TypeError, MemauditError):
+        return [f"{WHOLE_VERDICT} is no verdict of the gate"]
+    return _faults_of_public(bundle, VERDICT, WHOLE_VERDICT, expected, checked)
+
+
+def _faults_of_public(
+    bundle: Opened, name: str, of: str, expected: Mapping[str, object], checked: Checked
+) -> list[str]:
+    """Unless a public file tells what the private one does. Another version may tell it in another way."""
+    if name in bundle.entries and bundle.data(name) == json_bytes(expected):
         return []
     if name in bundle.entries and bundle.verdict.get("memaudit") != __version__:
         checked.notes.append(f"{name} was made by another version of memaudit: whether it tells the same is not known")
         return []
-    return [f"{name} does not tell what {folder}/{REPORT} does"]
+    return [f"{name} does not tell what {of} does"]

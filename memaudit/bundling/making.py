@@ -11,7 +11,7 @@ import jinja2
 from msgspec import UNSET, to_builtins
 
 from memaudit.bundling.archive import Content, write_archive
-from memaudit.bundling.checking import POLICY, VERDICT, Opened, statement_in
+from memaudit.bundling.checking import POLICY, VERDICT, WHOLE_VERDICT, Opened, statement_in
 from memaudit.bundling.contents import RunFolder
 from memaudit.bundling.manifest import (
     ATTESTATION,
@@ -67,7 +67,7 @@ def contents_of(
     """All entries of the full edition that is not signed yet. verdict: as the gate gives it, with `created`; policy:
     the limits that it went by. secret: see `salt_of`."""
     shown = public_verdict(verdict)
-    own = {**private, "verdict.json": Content(json_bytes(verdict)), INDEX: Content(_index(runs, verdict, full=True))}
+    own = {**private, WHOLE_VERDICT: Content(json_bytes(verdict)), INDEX: Content(_index(runs, verdict, full=True))}
     salt = salt_of(own, secret)
     public = {
         VERDICT: Content(json_bytes(shown)),

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from msgspec import UNSET
 
+from memaudit.embedding.opt_outs import opt_out_counts
 from memaudit.images.image_ref import object_in
 from memaudit.images.remote import is_url
 from memaudit.report.model import AuditResults, Model, Report
@@ -32,7 +33,7 @@ class StoreFacts(NamedTuple):
     captions: int
     hosts: dict[str, int]
     unknown: int
-    opted_out: str = "opt-outs were not read."
+    opted_out: str
 
     @property
     def top(self) -> list[tuple[str, int]]:
@@ -122,7 +123,8 @@ def facts_of(store: Store) -> StoreFacts:
         captions += sum(map(bool, columns.caption))
         hosts.update(map(_host, columns.uri, columns.metadata))
     unknown = hosts.pop("", 0)
-    return StoreFacts(store.digest, len(store), unreadable, captions, dict(hosts), unknown)
+    said = opt_out_counts(store).sentence
+    return StoreFacts(store.digest, len(store), unreadable, captions, dict(hosts), unknown, said)
 
 
 def _host(uri: str, metadata: str) -> str:

@@ -33,6 +33,10 @@ Weights = Annotated[
     typer.Option("--weights", help="Beside each sample its weight: a run of memaudit reweight, or weights.parquet."),
 ]
 
+OptOuts = Annotated[
+    bool, typer.Option("--respect-opt-outs", help="Leave out what reserves rights against its use for training.")
+]
+
 
 def export(
     source: Source,
@@ -47,6 +51,7 @@ def export(
     in_place_links: Links = None,
     embeddings: Embeddings = False,
     weights: Weights = None,
+    respect_opt_outs: OptOuts = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
@@ -69,11 +74,14 @@ def export(
             in_place_links=in_place_links,
             embeddings=embeddings,
             weights=weights,
+            respect_opt_outs=respect_opt_outs,
             progress=progress,
         )
     samples = made.samples
     console.result(
         {**made.as_dict(), "warnings": list(made.warnings)},
         f"{samples.exported:,} samples in {out}; of {samples.all:,} there were {samples.kept:,} kept, "
-        f"{samples.dropped:,} dropped, {samples.unreadable:,} unreadable" + "".join(f"\n{w}" for w in made.warnings),
+        f"{samples.dropped:,} dropped, {samples.unreadable:,} unreadable"
+        + (f"; {made.opted_out:,} images reserve rights and were left out" if respect_opt_outs else "")
+        + "".join(f"\n{w}" for w in made.warnings),
     )

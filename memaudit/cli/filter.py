@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
-from memaudit.cli.options import OutPath
+from memaudit.cli.options import BlurFaces, OutPath, PagePictures, TrainingSetName, Who
 
 if TYPE_CHECKING:
     from memaudit.api.filtering import FilterRound
@@ -125,11 +125,16 @@ def review(
 
 @app.command("apply")
 def apply(
+    context: typer.Context,
     folder: FilterFolder,
     stores: StorePaths,
     out: OutPath,
     cut: Cut = None,
     unscored: Unscored = None,
+    blur_faces: BlurFaces = False,
+    pictures: PagePictures = "embedded",
+    training_set: TrainingSetName = "",
+    who: Who = "",
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
@@ -137,9 +142,13 @@ def apply(
     """Decide by a filter what of a store is kept and dropped. Exit code 3: it has no cut, or images could not be scored
     and nobody said what becomes of them."""
     from memaudit.api.filtering import apply_filter
+    from memaudit.api.page_choices import PageChoices
 
     console = Console(as_json, quiet)
+    page = PageChoices(pictures, training_set, who, context.obj or (), blur_faces=blur_faces)
     with console.progress(("scoring",)) as progress:
-        run = apply_filter(folder, list[str | Path](stores), out, cut=cut, unscored=unscored, progress=progress)
+        run = apply_filter(
+            folder, list[str | Path](stores), out, cut=cut, unscored=unscored, page=page, progress=progress
+        )
     console.result(run.report.content, f"{run.headline}\nReport: {run.page}")
     console.end(conclusive=run.conclusive)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from memaudit.errors import UsageError
 from memaudit.images.decode import MAX_PIXELS
 from memaudit.images.image_ref import ImageRef
+from memaudit.images.opt_outs import ReadC2pa, c2pa_reader
 from memaudit.images.passed_over import PassedOver
 
 _PART = re.compile(r"(\d{1,6})/(\d{1,6})")
@@ -44,7 +45,7 @@ class PartOf(NamedTuple):
 class EmbedOptions:
     """reuse: a file whose hash the store has is not embedded again; its embedding is copied. parts: frames beyond the
     first and the pictures of a sheet get rows of their own. part: of the images, None: all. passed: counts what
-    the sources hold beside images."""
+    the sources hold beside images. c2pa: reads what manifests of C2PA refuse, None: they are not read."""
 
     batch_size: int = 16
     workers: int = 0  # 0: one per core
@@ -54,6 +55,7 @@ class EmbedOptions:
     parts: bool = False
     part: PartOf | None = None
     passed: PassedOver | None = field(default=None, compare=False)
+    c2pa: ReadC2pa | None = field(default_factory=lambda: c2pa_reader(), compare=False)
 
     @property
     def threads(self) -> int:

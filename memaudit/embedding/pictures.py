@@ -21,6 +21,7 @@ from memaudit.errors import InputError
 from memaudit.images.decode import Decoded, UnreadableImageError, decoding, is_blank, scaled_size
 from memaudit.images.image_ref import ImageRef, with_first_frame_alone
 from memaudit.images.measures import simplicity
+from memaudit.images.opt_outs import ReadC2pa, noted, opt_outs_of
 from memaudit.images.parts import count_frames
 from memaudit.images.reading import ArchiveCutError
 from memaudit.images.sources import read_image
@@ -63,17 +64,25 @@ class PreparedImage(NamedTuple):
 
 
 def prepare(
-    ref: ImageRef, encoder: Encoder, max_pixels: int, known: KnownFiles, kinds: Kinds, *, parts: bool = False
+    ref: ImageRef,
+    encoder: Encoder,
+    max_pixels: int,
+    known: KnownFiles,
+    kinds: Kinds,
+    *,
+    parts: bool = False,
+    c2pa: ReadC2pa | None = None,
 ) -> PreparedImage:
     """Read, decode and measure one image; of one whose file is known nothing but views are made. Without `parts`, rows
-    of its further frames, the metadata of a film say that its first frame stands for it."""
+    of its further frames, the metadata of a film say that its first frame stands for it; they also say what reserves
+    rights (c2pa: reads manifests of C2PA)."""
     row = Row(ref.image_id, ref.uri, ref.caption, NO_FILE, 0, 0, Status.UNREADABLE, "", None, ref.metadata)
     try:
         data = bytes_of(ref)
     except OSError as error:
         return PreparedImage(Prepared(unread(row, error)), {})
     metadata = row.metadata if parts else with_first_frame_alone(row.metadata, count_frames(data))
-    row = replace(row, metadata=metadata)
+    row = replace(row, metadata=noted(metadata, opt_outs_of(data, metadata, c2pa)))
     whole = Prepared(replace(row, sha256=hashlib.sha256(data).hexdigest()))
     is_known = known.row_of(whole.row.sha256) >= 0
     sides = ({} if is_known else {_WHOLE: encoder.side}) | _sides(kinds, encoder)

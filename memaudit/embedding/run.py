@@ -34,11 +34,12 @@ from memaudit.encoders import Encoder
 from memaudit.errors import EmptyInputError, InputError, UsageError
 from memaudit.files import real
 from memaudit.images.image_ref import ImageRef
+from memaudit.images.opt_outs import read_of
 from memaudit.images.passed_over import PassedOver
 from memaudit.images.remote import is_url
 from memaudit.images.sources import iter_images, read_image
 from memaudit.images.views import View
-from memaudit.store import Store, StoreWriter, is_same_file, writing_store
+from memaudit.store import SetOf, Store, StoreWriter, is_same_file, writing_store
 from memaudit.types import Int64, Progress, silent
 
 __all__ = ["EmbedOptions", "Embedded", "embed", "embed_with_views", "require_outside"]
@@ -168,8 +169,8 @@ def embed(
 def _writing(
     folder: Path, encoder: Encoder, options: EmbedOptions, names: Sequence[str], *, append: bool
 ) -> AbstractContextManager[StoreWriter]:
-    part = str(options.part) if options.part else ""
-    return writing_store(folder, encoder.spec, options.shard_rows, names, append=append, part=part)
+    of = SetOf(str(options.part) if options.part else "", read_of(options.c2pa))
+    return writing_store(folder, encoder.spec, options.shard_rows, names, append=append, of=of)
 
 
 def _but(passed: PassedOver | None) -> str:
@@ -310,7 +311,7 @@ class _Run(NamedTuple):
         def prepared(ref: ImageRef) -> PreparedImage:
             kinds = {kind: w.views for kind, w in enumerate(self.windows) if ref.image_id not in w.ahead}
             options = self.options
-            return prepare(ref, self.encoder, options.max_pixels, known, kinds, parts=options.parts)
+            return prepare(ref, self.encoder, options.max_pixels, known, kinds, parts=options.parts, c2pa=options.c2pa)
 
         for image in ahead(self.pool, prepared, refs, depth(self.windows, self.options)):
             add_views(self.windows, image.views)

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from memaudit.embedding.opt_outs import opted_out
+from memaudit.embedding.reconcile import text_key
 from memaudit.errors import InconclusiveError, InputError
 from memaudit.exporting.membership import Membership
 from memaudit.exporting.options import Fold
@@ -75,6 +77,22 @@ def _decided(path: Path) -> Iterator[tuple[str, str, str | None]]:
         raise InputError(f"{path} has not the columns of a dedup run: {', '.join(_COLUMNS)}") from None
     except (OSError, ValueError, TypeError, pa.ArrowException) as error:
         raise InputError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+
+
+def without_opt_outs(store: Store, fates: Fates, decisions: Path | None) -> tuple[Fates, int]:
+    """With images that reserve rights as dropped, and how many kept ones that are. An opt-out holds for its group: the
+    image that was kept for one with an opt-out, by the decisions of a dedup run, goes as well, for copies lose their
+    metadata. Raises InconclusiveError for a store whose opt-outs were not looked for."""
+    opted = opted_out(store)
+    if decisions is not None:
+        rows = zip(opted.tolist(), _decided(decisions), strict=True)
+        witnesses = {text_key(witness) for is_opted, (_, _, witness) in rows if is_opted and witness}
+        ids = (image_id for columns in store.iter_columns() for image_id in columns.image_id)
+        opted |= np.fromiter((text_key(image_id) in witnesses for image_id in ids), bool, len(store))
+    removed = opted & (fates.code == KEEP)
+    excluded = opted if fates.excluded is None else opted | fates.excluded
+    code = np.where(removed, np.uint8(DROP), fates.code)
+    return fates._replace(code=code, excluded=excluded), int(removed.sum())
 
 
 def fold_of(name: str, folds: int) -> int:

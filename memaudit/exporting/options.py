@@ -38,7 +38,8 @@ class Fold(NamedTuple):
 @dataclass(frozen=True)
 class ExportOptions:
     """to: of TARGETS; which: of CHOICES; fold: "" for all; shard_samples: 0: a shard for each archive or table; links:
-    of LINKS, "" to copy; embeddings: a column of a manifest; weights: of a training, beside each sample."""
+    of LINKS, "" to copy; embeddings: a column of a manifest; weights: of a training, beside each sample; opt_outs: what
+    reserves rights is left out."""
 
     to: str
     which: str = KEPT
@@ -47,10 +48,13 @@ class ExportOptions:
     links: str = ""
     embeddings: bool = False
     weights: bool = False
+    opt_outs: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """What a plan says of them: of weights it names the file."""
-        return {name: value for name, value in asdict(self).items() if name != "weights"}
+        """What a plan says of them: of weights it names the file; opt_outs only where they are respected, as before
+        there were any."""
+        names = {"weights"} | (set() if self.opt_outs else {"opt_outs"})
+        return {name: value for name, value in asdict(self).items() if name not in names}
 
     def require_possible(self) -> None:
         """Raise UsageError for options that are none, or do not go together."""
@@ -67,7 +71,12 @@ class ExportOptions:
             raise UsageError(f"--in-place-links makes a folder of links, not --to {self.to}: take --to {FOLDER}")
         if self.embeddings and self.to != MANIFEST:
             raise UsageError(f"--embeddings are a column of --to {MANIFEST}, not of --to {self.to}")
+        self._require_of_what_is_kept()
+
+    def _require_of_what_is_kept(self) -> None:
         if self.weights and self.to == FOLDER:
             raise UsageError(f"--weights have no place in a folder of files: take --to {WEBDATASET}, or another one")
         if self.weights and self.which != KEPT:
             raise UsageError(f"--weights are of what is kept, not of --which {self.which}")
+        if self.opt_outs and self.which != KEPT:
+            raise UsageError(f"--respect-opt-outs leaves out of what is kept, and --which {self.which} takes more")

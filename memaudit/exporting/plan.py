@@ -112,6 +112,7 @@ _OPTIONS = {
     "shard_samples": "--shard-samples",
     "links": "--in-place-links",
     "embeddings": "--embeddings",
+    "opt_outs": "--respect-opt-outs",
 }
 _SOURCES = {
     "store": "store",

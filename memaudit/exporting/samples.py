@@ -19,6 +19,7 @@ from memaudit.images.arrow_rows import arrow_table, rows_at
 from memaudit.images.formats import is_image
 from memaudit.images.image_ref import is_first_frame_alone, object_in
 from memaudit.images.keyed_files import KeyedFiles, keyed_files
+from memaudit.images.opt_outs import OWN
 from memaudit.images.parts import file_of
 from memaudit.images.passed_over import HEAD
 from memaudit.images.reading import read_bytes, tar_place
@@ -185,7 +186,7 @@ def _said(image: Image, endings: set[str]) -> list[SampleFile]:
     files = []
     if image.caption and not endings & {".txt", ".caption"}:
         files.append(SampleFile(".txt", image.caption.encode()))
-    values = object_in(image.metadata)
+    values = {name: value for name, value in object_in(image.metadata).items() if name not in OWN}
     if values and ".json" not in endings and not (values.keys() == {"left_out"} and _is_film(image)):
         files.append(SampleFile(".json", image.metadata.encode()))
     return files

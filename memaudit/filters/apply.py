@@ -32,13 +32,14 @@ _OF_STATE[[BLANK, UNREADABLE, ABSENT]] = (2, 3, 4)
 
 
 class Decided(NamedTuple):
-    """A run of images: ids (n,), their number in `FATES`, probabilities (n,), NaN where not scored, and numbers of
-    `REASONS`."""
+    """A run of images, from the row `first` on: ids (n,), their number in `FATES`, probabilities (n,), NaN where not
+    scored, and numbers of `REASONS`."""
 
     image_id: NDArray[np.object_]
     fate: NDArray[np.int8]
     score: Float64
     reason: NDArray[np.int8]
+    first: int = 0
 
 
 FATES = tuple(Fate)
@@ -126,5 +127,5 @@ def decide(
         score = probe.probabilities(logits)
         counts.fates += np.bincount(fate, minlength=len(FATES))
         counts.reasons += np.bincount(reason, minlength=len(REASONS))
-        yield Decided(block.image_id, fate, score, reason)
+        yield Decided(block.image_id, fate, score, reason, block.first)
         progress("scoring", block.first + len(scored), len(joined))

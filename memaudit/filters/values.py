@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
-from memaudit.dedup.clusters import Assigner, fit
+from memaudit.dedup.clusters import fit
 from memaudit.dedup.skew import MIN_SUPPORT
 from memaudit.dedup.skew_sums import LONGEST, Sums, ValueCodes
 from memaudit.dedup.skew_values import absent_values, entries_of
 from memaudit.filters.selection import Selection
-from memaudit.similarity.whole import Whole
 from memaudit.store import Store
 from memaudit.types import Float32, Float64, Int64, Progress
 
@@ -24,6 +23,7 @@ _FITTED = 65_536  # images that clusters are fitted on, at most
 _BATCH = 16_384
 _AT_ONCE = 65_536
 _SUMS, _TOTALS = 11, 6
+_MIDDLES = 16  # at once
 _NAMED_BY = 3  # captions nearest to the middle
 
 
@@ -83,23 +83,29 @@ def clusters_of(store: Store, chosen: Selection, count: int | None, seed: int, p
     vectors = store.embeddings(sample)
     centroids = fit(vectors, wanted, seed)
     names = _names(store, sample, vectors, centroids)
-    assigner, result = Assigner(centroids), np.empty(len(rows), np.int64)
+    result = np.empty(len(rows), np.int64)
     for low in range(0, len(rows), _BATCH):
         part = slice(low, low + _BATCH)
-        result[part] = assigner.nearest(Whole.together(store.embeddings(rows[part])), 1)[:, 0]
+        result[part] = np.argmax(store.embeddings(rows[part]) @ centroids.T, axis=1)  # by numpy: torch takes 0.5 GB
         progress("clustering", min(low + _BATCH, len(rows)), len(rows))
     return Clusters(result, names)
 
 
 def _names(store: Store, sample: Int64, vectors: Float32, centroids: Float32) -> list[str]:
-    nearest = np.argsort(-(vectors @ centroids.T), axis=0, kind="stable")[:_NAMED_BY].T
+    lows = range(0, len(centroids), _MIDDLES)  # a whole table of similarities would be the most that a run takes
+    nearest = np.concatenate([_nearest(vectors, centroids[low : low + _MIDDLES]) for low in lows])
     columns = store.columns(sample[nearest.ravel()])
     names = []
-    for number, each in enumerate(np.arange(nearest.size).reshape(nearest.shape)):
-        captions = list(dict.fromkeys(" ".join(str(columns.caption[i]).split()) for i in each))
-        told = "; ".join(filter(None, captions)) or str(columns.image_id[each[0]])
+    for number, own in enumerate(np.arange(nearest.size).reshape(nearest.shape)):
+        captions = list(dict.fromkeys(" ".join(str(columns.caption[i]).split()) for i in own))
+        told = "; ".join(filter(None, captions)) or str(columns.image_id[own[0]])
         names.append(f"{number}: {told}"[:LONGEST])
     return names
+
+
+def _nearest(vectors: Float32, centroids: Float32) -> Int64:
+    """The rows of the `_NAMED_BY` most similar vectors of each centroid, (len(centroids), _NAMED_BY)."""
+    return np.argsort(-(vectors @ centroids.T), axis=0, kind="stable")[:_NAMED_BY].T
 
 
 def sums_of(values: csr_array, kept: Float64, family: Int64) -> tuple[Sums, Sums, Float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
@@ -10,12 +10,14 @@ from typing import IO
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from msgspec.structs import replace
 
 from memaudit.files import whole_file
 from memaudit.filters.apply import FATES, REASONS, Counts, Decided, Fate, decide, logit_at, no_counts
 from memaudit.filters.estimate import Bounded, Estimate, Stratum
 from memaudit.filters.filter_file import Filter
 from memaudit.filters.joined import Joined
+from memaudit.filters.shown import Shown
 from memaudit.report.bindings import bound_to
 from memaudit.report.document import make_report, write_report
 from memaudit.report.model import (
@@ -29,8 +31,11 @@ from memaudit.report.model import (
     encoder_of,
 )
 from memaudit.report.page import percent, percent_down, percent_up
-from memaudit.report.pages import write_report_page
+from memaudit.report.pages import PLAIN, How, write_report_page
+from memaudit.report.pictures import Pictures
+from memaudit.report.sides import sides_of
 from memaudit.report.tables import as_line
+from memaudit.store import Store
 from memaudit.types import Coverage, Progress, silent
 
 _GROUP_ROWS = 2**17
@@ -51,14 +56,15 @@ def write_applied(
     cut: float | None = None,
     unscored: str | None = None,
     progress: Progress = silent,
+    how: How = PLAIN,
 ) -> Report:
     """Apply a filter, write every file into `out` and return the report. report.json comes last.
 
     cut: a probability, None: the filter's own. unscored: keep or drop what could not be scored; None: neither, and the
     run is inconclusive where there is any. Memory: a block of the stores, and 131,072 rows of the table.
     """
-    at, counts = logit_at(found, cut), no_counts()
-    write_decisions(out, decide(found, joined, at, unscored, counts, progress))
+    at, counts, shown = logit_at(found, cut), no_counts(), Shown()
+    write_decisions(out, _seen(decide(found, joined, at, unscored, counts, progress), shown))
     for store in joined.stores:
         store.require_current()
     inputs = {f"store {number}": digest for number, digest in enumerate(joined.digests, start=1)}
@@ -68,13 +74,34 @@ def write_applied(
         encoder=None,
         threshold=None,
         coverage=Coverage(counts.scored, counts.images),
-        results=_results(found, joined, counts, float(found.probe.probabilities(np.array([at]))[0]), cut, unscored),
+        results=_with_pictures(
+            _results(found, joined, counts, float(found.probe.probabilities(np.array([at]))[0]), cut, unscored),
+            joined.stores[0],
+            shown,
+            Pictures(out, how.alter),
+        ),
         findings=[],
-        bound=bound_to(out, joined.stores),
+        bound=bound_to(out, joined.stores, how.about),
     )
-    write_report_page(out / "report.html", report)
+    write_report_page(out / "report.html", report, beside=how.beside)
     write_report(out / "report.json", report)
     return report
+
+
+def _seen(decisions: Iterable[Decided], shown: Shown) -> Iterator[Decided]:
+    """The same; what the page will show of them is chosen in passing."""
+    drop, keep = FATES.index(Fate.DROP), FATES.index(Fate.KEEP)
+    for part in decisions:
+        shown.add(part.first, part.fate == drop, part.fate == keep, part.score)
+        yield part
+
+
+def _with_pictures(results: FilterResults, store: Store, shown: Shown, pictures: Pictures) -> FilterResults:
+    return replace(
+        results,
+        dropped_shown=sides_of(store, pictures, shown.dropped),
+        kept_shown=sides_of(store, pictures, shown.kept),
+    )
 
 
 def write_decisions(out: Path, decisions: Iterable[Decided]) -> None:

@@ -14,10 +14,11 @@ from memaudit.filters.results import Reweighted, Shares
 from memaudit.filters.selection import in_batches
 from memaudit.report.bindings import bound_to
 from memaudit.report.document import make_report, write_report
-from memaudit.report.model import Report, ReweightResults, ShareRow, Side, ToldApart, Weighed, file_digest
+from memaudit.report.model import Report, ReweightResults, ShareRow, ToldApart, Weighed
 from memaudit.report.page import percent
 from memaudit.report.pages import PLAIN, How, write_report_page
 from memaudit.report.pictures import Pictures
+from memaudit.report.sides import sides_of
 from memaudit.report.tables import write_table
 from memaudit.store import Store
 from memaudit.types import Int64
@@ -85,7 +86,7 @@ def _results(result: Reweighted, store: Store, pictures: Pictures) -> ReweightRe
         left_out=result.left_out,
         note=result.note,
         rows=list(_rows(shares, np.arange(min(ROWS, len(shares.value))))),
-        removed_shown=_sides(store, pictures, _removed(result)),
+        removed_shown=sides_of(store, pictures, _removed(result)),
         heaviest_shown=_heaviest(result, store, pictures),
     )
 
@@ -105,20 +106,8 @@ def _removed(result: Reweighted) -> Int64:
 
 def _heaviest(result: Reweighted, store: Store, pictures: Pictures) -> list[Weighed]:
     places = np.argsort(-result.weight, kind="stable")[: min(HEAVIEST_SHOWN, int(result.chosen.kept.sum()))]
-    sides = _sides(store, pictures, result.chosen.rows[places])
+    sides = sides_of(store, pictures, result.chosen.rows[places])
     return [Weighed(weight=round(float(result.weight[at]), 4), side=s) for at, s in zip(places, sides, strict=True)]
-
-
-def _sides(store: Store, pictures: Pictures, rows: Int64) -> list[Side]:
-    columns = store.columns(rows)
-    return [
-        Side(
-            image_id=columns.image_id[i],
-            sha256=file_digest(columns.sha256[i]),
-            picture=pictures.add(f"image-{row}", columns.uri[i], columns.sha256[i]),
-        )
-        for i, row in enumerate(rows.tolist())
-    ]
 
 
 def _headline(result: Reweighted) -> str:

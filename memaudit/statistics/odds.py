@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, stdtrit
 
 from memaudit.types import CONFIDENCE, Float64, Int64
 
@@ -32,6 +31,8 @@ def odds_ratios(
     finite where a feature tells all apart (Heinze & Schemper 2002); intervals by the larger of the model's variance and
     that between units (Liang & Zeger 1986), by Student's t of the units to spare.
     """
+    from scipy.special import stdtrit  # a gate has none, and reads this package
+
     count = features.shape[1]
     told = [len(np.unique(unit[of])) for of in (found, ~found)]
     design = np.column_stack([np.ones(len(found)), features - features.mean(axis=0)])
@@ -46,6 +47,8 @@ def odds_ratios(
 
 
 def _firth(design: Float64, found: Float64) -> Float64:
+    from scipy.special import expit
+
     weights = np.zeros(design.shape[1])
     for _ in range(_STEPS):
         chance = expit(design @ weights)
@@ -61,6 +64,8 @@ def _firth(design: Float64, found: Float64) -> Float64:
 
 def _variance(design: Float64, found: NDArray[np.bool_], weights: Float64, unit: Int64) -> Float64:
     """Of each weight, (k + 1,)."""
+    from scipy.special import expit
+
     chance = expit(design @ weights)
     inverse = np.linalg.pinv((design * (chance * (1 - chance))[:, None]).T @ design)
     _, number = np.unique(unit, return_inverse=True)

@@ -20,7 +20,7 @@ from memaudit.store.reader import (
     unit_rows,
 )
 from memaudit.store.verify import verify_store
-from memaudit.store.writer import StoreWriter, writing_store
+from memaudit.store.writer import SetOf, StoreWriter, writing_store
 
 __all__ = [
     "ANOTHER_FILE",
@@ -35,6 +35,7 @@ __all__ = [
     "NamedBlock",
     "Row",
     "Store",
+    "SetOf",
     "StoreWriter",
     "StoredBlock",
     "ViewsOf",

@@ -42,7 +42,8 @@ class ViewsOf(NamedTuple):
 class Manifest:
     """What store.json holds. kind: IMAGES or FACES, whose rows are biometric templates; forgotten: digests of the
     image_ids that were removed from a store of faces and may not come back; views: None where rows are whole images.
-    part: "2/5", of the images of its sources the second of five parts.
+    part: "2/5", of the images of its sources the second of five parts. opt_outs: where reservations of rights were
+    looked for, of every row; empty: nowhere, as in stores of before.
     bound: the file has a digest of its own, which fits.
     """
 
@@ -55,6 +56,7 @@ class Manifest:
     forgotten: tuple[str, ...] = ()
     views: ViewsOf | None = None
     part: str = ""
+    opt_outs: tuple[str, ...] = ()
     bound: bool = field(default=True, compare=False)
 
     def sealed(self) -> dict[str, Any]:
@@ -71,6 +73,7 @@ class Manifest:
             "sources": list(self.sources),
             **({"views": self.views.as_dict()} if self.views else {}),
             **({"part": self.part} if self.part else {}),
+            **({"opt_outs": list(self.opt_outs)} if self.opt_outs else {}),
             "rows": sum(s.rows for s in self.shards),
             "ok": sum(s.ok for s in self.shards),
             "complete": self.complete,
@@ -108,6 +111,7 @@ class Manifest:
             forgotten=tuple(map(str, raw.get("forgotten", ()))),
             views=ViewsOf.from_dict(raw["views"]) if "views" in raw else None,
             part=raw.get("part", ""),
+            opt_outs=tuple(map(str, raw.get("opt_outs", ()))),
             bound=bound,
         )
         manifest._require_possible()

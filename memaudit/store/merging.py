@@ -92,7 +92,8 @@ def _manifest(stores: Sequence[Store], shards: Sequence[Shard]) -> Manifest:
     first = stores[0].manifest
     sources = tuple(dict.fromkeys(source for store in stores for source in store.manifest.sources))
     named = tuple(replace(shard, name=shard_name(number)) for number, shard in enumerate(shards))
-    return Manifest(first.encoder, first.shard_rows, sources, named, complete=True)
+    looked = tuple(each for each in first.opt_outs if all(each in store.manifest.opt_outs for store in stores))
+    return Manifest(first.encoder, first.shard_rows, sources, named, complete=True, opt_outs=looked)
 
 
 def _require_distinct(stores: Sequence[Store]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,6 +143,16 @@ class StoreWriter:
         self.manifest = manifest
 
 
+class SetOf(NamedTuple):
+    """Of which images a store is, and what was looked at of them: part and opt_outs as a manifest has them."""
+
+    part: str = ""
+    opt_outs: tuple[str, ...] = ()
+
+
+_WHOLE_SET = SetOf()
+
+
 @contextmanager
 def writing_store(
     folder: Path,
@@ -152,7 +163,7 @@ def writing_store(
     append: bool = False,
     kind: str = IMAGES,
     views: ViewsOf | None = None,
-    part: str = "",
+    of: SetOf = _WHOLE_SET,
 ) -> Iterator[StoreWriter]:
     """Open `folder` for writing: a new store, or the one begun there by the same encoder.
 
@@ -163,7 +174,8 @@ def writing_store(
     Raises InputError if the folder holds something else, or a store of another encoder or shard size, or if
     another process is writing it.
     """
-    fresh = Manifest(encoder, shard_rows, tuple(map(unsigned, sources)), kind=kind, views=views, part=part)
+    names = tuple(map(unsigned, sources))
+    fresh = Manifest(encoder, shard_rows, names, kind=kind, views=views, part=of.part, opt_outs=of.opt_outs)
     with sole_writer(folder):
         there = (folder / MANIFEST).exists()
         manifest = (_continued if there else _created)(folder, fresh, append=append)
@@ -190,7 +202,8 @@ def _continued(folder: Path, fresh: Manifest, *, append: bool) -> Manifest:
     if append:
         _require_pending(folder, begun, fresh.sources)
         others = tuple(source for source in begun.sources if source not in fresh.sources)
-    return replace(begun, sources=others + fresh.sources, views=fresh.views)
+    looked = tuple(each for each in fresh.opt_outs if each in begun.opt_outs)  # of rows that are there as well
+    return replace(begun, sources=others + fresh.sources, views=fresh.views, opt_outs=looked)
 
 
 def _require_continuable(folder: Path, begun: Manifest, fresh: Manifest) -> None:

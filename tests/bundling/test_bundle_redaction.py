@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import re
+from pathlib import Path
 
 import pytest
 from bundling.evidence import WORDS, Evidence, archive_of, entries_of, leaves, with_json
@@ -14,6 +15,8 @@ from calls import Memaudit
 from PIL import Image
 
 import memaudit as ma
+from memaudit.bundling.archive import Content
+from memaudit.bundling.manifest import is_seal, manifest_of, written
 from memaudit.bundling.redaction import Salted
 
 # What a report may say in both editions: words of memaudit's own, the day, and what the page is about by its title
@@ -87,18 +90,24 @@ def test_it_is_verified_against_the_full_one(evidence: Evidence, memaudit: Memau
 
 def test_a_public_edition_that_tells_something_else_is_found_out(evidence: Evidence, tmp_path) -> None:
     """Whoever bundles could put another public report in: the full edition gives it away."""
-    from memaudit.bundling.archive import Content
-    from memaudit.bundling.manifest import is_seal, manifest_of, written
+    for name, of, lie in (
+        ("public/audit.json", "audit/report.json", lambda report: report["findings"].clear()),
+        ("public/verdict.json", "verdict.json", lambda verdict: verdict.update(verdict="pass")),
+    ):
+        entries = entries_of(evidence.unsigned)
+        with_json(name, lie)(entries)
+        path = bundled_anew(entries, tmp_path / "lying.zip")
+        assert ma.verify(path).faults == (f"{name} does not tell what {of} does",)
 
-    entries = entries_of(evidence.unsigned)
-    with_json("public/audit.json", lambda report: report["findings"].clear())(entries)
+
+def bundled_anew(entries: dict[str, bytes], path: Path) -> Path:
+    """With a manifest of these files."""
     parts = {name: Content(data) for name, data in entries.items() if not is_seal(name)}
     salt = parts.pop("salt").data
     public = {name: part for name, part in parts.items() if name.startswith("public/")}
     manifest = manifest_of({name: part for name, part in parts.items() if name not in public}, public, salt)
-    path = tmp_path / "lying.zip"
     path.write_bytes(archive_of({**entries, "manifest.json": written(manifest)}))
-    assert ma.verify(path).faults == ("public/audit.json does not tell what audit/report.json does",)
+    return path
 
 
 def test_only_a_full_edition_is_made_public(evidence: Evidence, memaudit: Memaudit, tmp_path) -> None:

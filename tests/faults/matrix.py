@@ -79,6 +79,7 @@ COMMANDS = (
     "export {dedup} --to webdataset --shard-samples 4 --out {out}",
     "export {store} --keep {keep} --drop {excluded} --to folder --out {out}",
     "export {store} --to manifest --embeddings --out {out}",
+    "export {store} --respect-opt-outs --to manifest --out {out}",
     "export {store} --keep {kept} --weights {weights} --to parquet --out {out}",
     "reweight {store} --kept {kept} --dedup {dedup} --out {out}",
     "card {report} {dedup} {store} --to model-index --out {out}/card.md",

@@ -15,6 +15,7 @@ from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.filters.apply import logit_at
 from memaudit.filters.filter_file import Filter, read_filter, write_filter
 from memaudit.filters.joined import Joined
+from memaudit.filters.shown import DROPPED, KEPT, Shown
 from memaudit.filters.train import TrainOptions, train
 from memaudit.report.document import read_report
 from memaudit.report.filtering import write_applied
@@ -46,7 +47,30 @@ def test_every_image_has_a_decision(made: tuple[Filter, Joined], tmp_path: Path)
     assert (results.decided.kept, results.decided.dropped) == (len(lists[0]), len(lists[1]))
     assert np.mean([int(i[-5:]) < POSITIVE for i in dropped]) > 0.5
     assert "was not measured" in results.headline
+    shown = [each.image_id for each in results.dropped_shown]
+    assert len(shown) == min(DROPPED, len(dropped))
+    assert set(shown) <= set(dropped)
+    score_of = dict(zip(table["image_id"], table["score"], strict=True))
+    best = sorted(lists[0], key=lambda name: -score_of[name])[:KEPT]
+    assert [each.image_id for each in results.kept_shown] == best
     assert len(table["image_id"]) == ROWS
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 1000])
+def test_what_is_shown_of_the_kept_does_not_depend_on_blocks(size: int) -> None:
+    """The dropped are a random draw: each is as likely."""
+    score = np.random.default_rng(0).random(1000)
+    score[::10] = np.nan
+    dropped = score >= 0.5
+    shown = Shown()
+    for low in range(0, 1000, size):
+        part = slice(low, low + size)
+        shown.add(low, dropped[part], ~dropped[part], score[part])
+    kept = np.flatnonzero(~dropped & np.isfinite(score))
+    assert shown.kept.tolist() == kept[np.argsort(-score[kept])][:KEPT].tolist()
+    assert len(set(shown.dropped.tolist())) == DROPPED
+    assert dropped[shown.dropped].all()
+    assert 200 < shown.dropped.mean() < 800
 
 
 @pytest.mark.parametrize("unscored", [None, "keep", "drop"])

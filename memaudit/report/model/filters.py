@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from memaudit.report.model.dedups import Side
 from memaudit.report.model.figures import Digest, Encoder, NotNegative, Part, Share, Whole, says
 
 
@@ -77,3 +78,5 @@ class FilterResults(Part, frozen=True, kw_only=True):
     measured: Annotated[FilterMeasured | None, says("what the sample says of the cut; null: the cut was given")]
     training: Annotated[FilterTraining, says("what the probe learned from")]
     encoders: Annotated[list[Encoder], says("what made the embeddings")]
+    dropped_shown: Annotated[list[Side], says("dropped images, drawn at random")] = []
+    kept_shown: Annotated[list[Side], says("kept images with the highest scores")] = []

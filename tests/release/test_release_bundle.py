@@ -1,0 +1,66 @@
+"""[bundle] in release.toml: the check ends in evidence of itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from generator_lines import command
+
+import memaudit as ma
+from memaudit.errors import InputError, UsageError
+
+BATCH = "--jobs {jobs} --out {out}"
+BUNDLE = '[bundle]\nfile = "release/evidence.zip"\npublic = "public.zip"\nsign = ["audit.key"]\n'
+
+
+def with_bundle(path: Path, lines: str = BUNDLE) -> Path:
+    path.write_text(path.read_text() + lines)
+    return path
+
+
+def test_a_check_ends_in_a_signed_bundle(release):
+    path, key = with_bundle(release(command(BATCH))), ma.make_key("audit.key")
+    assert ma.plan_release(path)[-1] == ("bundle", "into release/evidence.zip, signed")
+    done = ma.run_release(path)
+    assert done.stages[-1].name == "bundle"
+    assert done.evidence.signers == (key.key_id,)
+    assert str(done.evidence.verdict) == "pass"
+    assert done.as_dict()["bundle"]["edition"] == "full"
+    assert ma.verify("public.zip", keys=key.public, against="release/evidence.zip").sound
+    gate = ma.run_gate("release", "policy.toml", require_signature=True, keys=key.public)
+    assert str(gate.verdict) == "pass"
+    before = Path("release/evidence.zip").read_bytes()
+    ma.run_release(path)
+    assert Path("release/evidence.zip").read_bytes() == before
+
+
+def test_a_key_that_is_not_there_is_said_before_anything_is_done(release):
+    path = with_bundle(release(command(BATCH)))
+    with pytest.raises(InputError, match=r"audit\.key cannot be read"):
+        ma.run_release(path)
+    assert not Path("release").exists()
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ('[bundle]\npublic = "x.zip"\n', "needs file"),
+        ('[bundle]\nfile = "x.zip"\ntimestamp = "http://here"\n', "timestamp needs sign"),
+        ('[bundle]\nfile = "x.zip"\npictures = "sharp"\n', "bundle"),
+        ('[bundle]\nfiles = "x.zip"\n', "did you mean 'file'"),
+    ],
+)
+def test_what_a_bundle_may_not_say(release, lines, words):
+    with pytest.raises(UsageError, match=words):
+        ma.plan_release(with_bundle(release(command(BATCH)), lines))
+
+
+def test_refused_images_make_the_bundle_inconclusive(release):
+    """The gate passes, the check does not: the bundle says what the check says."""
+    path = with_bundle(release(command(BATCH)), '[bundle]\nfile = "evidence.zip"\n')
+    ma.run_release(path)
+    told = json.loads(Path("release/verdict.json").read_text())
+    Path("release/verdict.json").write_text(json.dumps({**told, "verdict": "inconclusive"}))
+    assert str(ma.bundle("release", "again.zip", policy="policy.toml").verdict) == "inconclusive"
