@@ -58,13 +58,16 @@ def _made(options: argparse.Namespace, work: Path) -> tuple[Path, Store]:
     folder = sample_photographs()[0].parents[1]
     wanted = options.originals + options.among + options.strangers
     files = dict[str, Path]()
-    for number, (_, path) in enumerate(pictures_of(folder)[:wanted]):
+    chosen = pictures_of(folder)[:wanted]
+    for number, (_, path) in enumerate(chosen):
         name = f"{number:05d}.png"
         write_picture(sized(read_rgb(path)), pictures / name)
         files[name] = pictures / name
     names = list(files)
     originals, strangers = names[: options.originals], names[options.originals + options.among :]
-    beside = Beside(sorted(sample_emoji().rglob("*.png")), tuple(sample_photographs()))
+    taken = {path for _, path in chosen}  # a copy that is pasted onto one of these shows two training images
+    grounds = [path for path in sample_photographs() if path not in taken]
+    beside = Beside(sorted(sample_emoji().rglob("*.png")), grounds)
     for name in originals:
         os.link(files[name], claimed / f"{name[:-4]}-{SAME}.png")
         copies = write_copies(files[name], name, beside, work / "copies" / name)

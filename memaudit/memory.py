@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import re
 import sys
+from contextlib import suppress
 from importlib.abc import MetaPathFinder
 from types import ModuleType
 
@@ -15,6 +17,7 @@ if sys.platform != "win32":
 _GIB = 2**30
 _LOW, _LOW_A_CORE = 4 * _GIB, _GIB // 8
 _SIZES = "/proc/self/statm"
+_ARENA_MAX = -8  # M_ARENA_MAX of mallopt(3)
 # MiB of address space that loading a library takes (2 cores, measured, with room to spare). Where there is less, some
 # end with a segmentation fault, or with the exit code of a finding.
 _TO_LOAD = {
@@ -81,6 +84,14 @@ class _Guard(MetaPathFinder):
         needed = (_TO_LOAD[name] + _TO_LOAD_A_CORE.get(name, 0) * (os.cpu_count() or 1)) / 1024
         if needed > (left := _room() / _GIB):
             raise NoRoomError(f"to load {name} takes {needed:.2f} GiB of address space, {left:.2f} are left")
+
+
+def few_arenas() -> None:
+    """Let all threads of this process share two of glibc's arenas. Each new thread else gets one of its own, and what
+    large pictures leave there is given back to nobody: a server's memory grows with every connection. For a process
+    that lives long, before it begins threads; other C libraries have no such arenas."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
 
 
 def multiply(numpy: ModuleType) -> None:

@@ -13,7 +13,7 @@ import msgspec
 from memaudit import __version__
 from memaudit.api.calibrated_options import by_calibration
 from memaudit.api.encoding import Encoding
-from memaudit.api.looking_up import searched
+from memaudit.api.looking_up import Sought, searched
 from memaudit.api.notebook import card, plural
 from memaudit.api.places import AnyStore, searcher_at, sources_of
 from memaudit.api.runs import AuditRun, DedupRun
@@ -183,12 +183,12 @@ def answer_claim(
     basis = digest_of([*_searched_by(references, options), runs.report, [one.seen.digest for one in runs.audits], who])
     asked = _asked(pictures)
     watch = Stopwatch()
-    encoder = encoding.load(references.store.encoder)
     with taken_in(Path(ledger), Claimant(claimant, contact), asked, term, basis) as taken:
         answer = taken.answer
         if answer is None:
+            encoder = encoding.load(references.store.encoder)
             found = searched(sources_of(pictures), references, encoder, options, progress)
-            parts = _pictures(found.result, runs, max_unreadable)
+            parts = _parts(found, runs, max_unreadable)
             references.require_current()
             watch.lap("all")
             answer = ClaimAnswer(
@@ -198,13 +198,8 @@ def answer_claim(
                 basis=basis,
                 who=who,
                 training_set=training_set,
-                **_searched_in(found.result),
-                dedup=runs.report,
-                audits=[one.seen for one in runs.audits],
-                doubts=list(doubts_of_set(found.result, max_unreadable)),
-                not_read=[*found.unread, *found.plain],
                 seconds=watch.seconds["all"],
-                pictures=parts,
+                **parts,
             )
         line = give(Path(ledger), taken, answer)
         place = place_of(real(ledger), taken.claim.number)
@@ -256,8 +251,9 @@ def _searched_by(references: Searcher, options: LookupOptions) -> list[object]:
     return [references.store.digest, index, options.threshold, options.match, options.match_from, by, views]
 
 
-def _searched_in(result: LookupResult) -> dict[str, Any]:
-    """What was searched, and how, in words."""
+def _parts(found: Sought, runs: _Runs, allowed: float) -> dict[str, Any]:
+    """Those of an answer that the search and the runs give: what was searched, how, and what came of it."""
+    result = found.result
     store, near = result.references.store, IndexSearched.of(result.references)
     pixels = OnPixels.of(result)
     how = (
@@ -274,6 +270,11 @@ def _searched_in(result: LookupResult) -> dict[str, Any]:
         "encoder": store.encoder.identity,
         "threshold": result.threshold,
         "pixels": said,
+        "dedup": runs.report,
+        "audits": [one.seen for one in runs.audits],
+        "doubts": list(doubts_of_set(result, allowed)),
+        "not_read": [*found.unread, *found.plain],
+        "pictures": _pictures(result, runs, allowed),
     }
 
 

@@ -28,7 +28,11 @@ _MOST = 10**12
 @dataclass(frozen=True)
 class Machines:
     """What there is to work on. cores, memory ("64G", bytes): of one machine, None: as here; count: machines; gpus: of
-    one machine, and `gpu`, which; price: of a machine and hour; within: time that the work may take ("6h", seconds)."""
+    one machine, and `gpu`, which; price: of a machine and hour; within: time that the work may take ("6h", seconds).
+
+    >>> ma.plan_embed("40M", machines=ma.Machines(cores=64, count=8, within="1d")).fits
+    True
+    """
 
     cores: int | None = None
     memory: str | int | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from memaudit.api.places import AnyStore, Files, files_of, store_at
 from memaudit.api.runs import DedupRun, Place
 from memaudit.dedup.effort import seconds_of
 from memaudit.dedup.ignored import RuledOut, read_ruled_out
+from memaudit.dedup.joining import clear
 from memaudit.dedup.options import DedupOptions, require_possible
 from memaudit.dedup.reviewed import Reviewed, read_reviewed
 from memaudit.dedup.run import dedup, forget
@@ -24,6 +26,7 @@ from memaudit.report.model import Report
 from memaudit.report.pages import How
 from memaudit.report.run_folder import keep_for_owner, remove_earlier_pictures
 from memaudit.store import FACES, require_current
+from memaudit.tasks import Executor
 from memaudit.types import Progress, silent, unsaid
 
 
@@ -52,6 +55,7 @@ def run_dedup(
     seed: int = 0,
     page: PageChoices = AS_IT_IS,
     max_unreadable: float = 0.01,
+    executor: str | None = None,
     progress: Progress = silent,
     tell: Callable[[str], None] = unsaid,
 ) -> DedupRun:
@@ -63,7 +67,8 @@ def run_dedup(
     best:COLUMN. match: whether pixels decide pairs from `match_from` to the threshold: auto, pixels or none. budget:
     time for that, "2h" (s, m, h, d) or seconds; the most similar pairs come first. calibration: a file of `calibrate`.
     kinds: that count, with commas or as names (none: all but re-drawn): of copies below the threshold; with re-drawn,
-    what is drawn anew from what stays is dropped as well.
+    what is drawn anew from what stays is dropped as well. executor: "local:4", processes, or "slurm:100", a job array,
+    that compare blocks of embeddings: by files in a folder beside `out`, OUT-tasks, that all of them must see.
     page: where its pictures are, and what it says of the training set and who ran it. tell: is given an estimate of
     what takes long.
 
@@ -92,8 +97,11 @@ def run_dedup(
         kinds=kinds_of(kinds, COPIES),
     )
     options = by_calibration(options, calibration)
-    decided, how = _Decided(ignore, files_of(reviews)), how_to_show(page, store)
-    return _into(store, against, decided, options, how, Place(out), progress, tell)
+    decided, how, place = _Decided(ignore, files_of(reviews)), how_to_show(page, store), Place(out)
+    if executor is not None:
+        whole = place.folder.resolve()
+        options = replace(options, executor=Executor.of(executor, whole.with_name(f"{whole.name}-tasks")))
+    return _into(store, against, decided, options, how, place, progress, tell)
 
 
 class _Decided(NamedTuple):
@@ -158,4 +166,6 @@ def _deduped(
     report = write_dedup(result, opened, out, other, how)
     if not (result.pixels and result.pixels.left):
         forget(out)
+    if options.executor is not None:
+        clear(options.executor.folder)
     return report

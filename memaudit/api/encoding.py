@@ -21,8 +21,8 @@ from memaudit.types import EncoderSpec, Progress
 
 @dataclass(frozen=True)
 class Encoding:
-    """encoder: None for the one of the training set's store. device: auto, cpu or cuda. workers: threads, 0 for one a
-    core. batch_size: images per forward pass; shard_rows: images per shard, what a kill can cost.
+    """encoder: None for the one of the training set's store. device: auto, cpu, cuda or cuda:N. workers: threads, 0 for
+    one a core. batch_size: images per forward pass; shard_rows: images per shard, what a kill can cost.
 
     >>> ma.Encoding(device="cpu", workers=2).batch_size
     16

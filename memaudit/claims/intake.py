@@ -160,7 +160,9 @@ def give(folder: Path, taken: Taken, answer: ClaimAnswer) -> str:
         )
         with writing(folder) as ledger:
             line = add(ledger, entry).chain.head
-    write_letter(place_of(folder, kept.claim) / LETTER, answer, kept, line)
+    letter = place_of(folder, kept.claim) / LETTER
+    if not letter.exists():
+        write_letter(letter, answer, kept, line)
     return line
 
 

@@ -69,6 +69,15 @@ Budget = Annotated[
     typer.Option("--budget", help="Time to compare pixels, say 90m or 2h: the most similar pairs come first."),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of clusterings and samples.")]
+ExecutorName = Annotated[
+    str | None,
+    typer.Option(
+        "--executor",
+        metavar="KIND:N",
+        help="local:4, processes, or slurm:100, a job array, that compare; by files in OUT-tasks.",
+        show_default="this process",
+    ),
+]
 
 
 def dedup(
@@ -102,6 +111,7 @@ def dedup(
     training_set: TrainingSetName = "",
     who: Who = "",
     max_unreadable: MaxUnreadable = 0.01,
+    executor: ExecutorName = None,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
@@ -131,6 +141,7 @@ def dedup(
             seed=seed,
             page=PageChoices(pictures, training_set, who, context.obj or (), blur_faces=blur_faces),
             max_unreadable=max_unreadable,
+            executor=executor,
             progress=progress,
             tell=console.tell,
         )

@@ -10,7 +10,7 @@ import typer
 
 OutPath = Annotated[Path, typer.Option("--out", help="Folder to write. Run again, the command continues there.")]
 EncoderName = Annotated[str | None, typer.Option("--encoder", help="See memaudit encoders list.", show_default="sscd")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Workers = Annotated[
     int, typer.Option("--workers", min=0, help="Threads that decode, and encode on a CPU; 0: one per core.")
 ]

@@ -22,6 +22,7 @@ from memaudit.cli.options import (
     Threshold,
     Unverified,
 )
+from memaudit.memory import few_arenas
 
 if TYPE_CHECKING:
     from memaudit.api.guarding import Guard, GuardServer
@@ -71,6 +72,7 @@ def serve(
     verbose: VerboseFlag = False,
 ) -> None:
     """Answer over HTTP whether a generation repeats a training image. Ctrl-C or SIGTERM ends it."""
+    few_arenas()
     from memaudit.api.encoding import Encoding
     from memaudit.api.guarding import open_guard, open_guard_server
 

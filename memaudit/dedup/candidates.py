@@ -64,6 +64,10 @@ class _Parts:
         (keys,), (similarity,) = self.keys, self.similarity
         return _Parts([keys[chosen]], [similarity[chosen]], int(chosen.sum()))
 
+    def as_arrays(self) -> tuple[Int64, Float32]:
+        keys, similarity = [np.empty(0, np.int64), *self.keys], [np.empty(0, np.float32), *self.similarity]
+        return np.concatenate(keys), np.concatenate(similarity)
+
     def joined(self) -> _Parts:
         return _Parts([np.concatenate(self.keys)], [np.concatenate(self.similarity)], self.count)
 
@@ -102,6 +106,29 @@ class Collected:
         self._below.extend(other._below)
         self.left_out += other.left_out
         self._prune()
+
+    def as_arrays(self) -> tuple[Int64, Float32, Int64, Float32, int]:
+        """Keys and similarities of the pairs at the threshold and of those below it, and how many were left out."""
+        return (*self._near.as_arrays(), *self._below.as_arrays(), self.left_out)
+
+    @classmethod
+    def of_arrays(
+        cls,
+        size: int,
+        threshold: float,
+        rule: CandidateRule | None,
+        near: Int64,
+        near_scores: Float32,
+        below: Int64,
+        below_scores: Float32,
+        left_out: int,
+    ) -> Collected:
+        """What `as_arrays` gave."""
+        found = cls(size, threshold, rule)
+        found._near.add(near, near_scores)
+        found._below.add(below, below_scores)
+        found.left_out = left_out
+        return found
 
     def _prune(self) -> None:
         if self._rule is None or self._below.count <= self._limit:

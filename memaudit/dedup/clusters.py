@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from memaudit.index import import_faiss
 from memaudit.similarity.whole import Whole
+from memaudit.tasks import Executor
 from memaudit.types import Float32, Int64
 
 Int32 = NDArray[np.int32]
@@ -25,7 +26,8 @@ OPENAI_CLUSTERS, OPENAI_LEAST_ROWS = 1024, 64
 @dataclass(frozen=True)
 class Plan:
     """How rows are compared. clusters = 0: every row with every other. name: of a published method; backend: who
-    nominates pairs ("auto": by cost); remark: what a reader must know beside."""
+    nominates pairs ("auto": by cost); remark: what a reader must know beside; executor: who compares, None: this
+    process."""
 
     clusters: int
     probes: int
@@ -33,6 +35,7 @@ class Plan:
     name: str = ""
     backend: str = "auto"
     remark: str = ""
+    executor: Executor | None = None
 
     @classmethod
     def openai_2022(cls, rows: int) -> Plan:

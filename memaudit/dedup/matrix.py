@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 import weakref
@@ -12,6 +13,7 @@ from typing import IO
 import numpy as np
 
 from memaudit.errors import InconclusiveError, InputError
+from memaudit.files import digest_of, whole_file
 from memaudit.folders import nameless_file
 from memaudit.store import Store
 from memaudit.types import Float32, Int64
@@ -31,6 +33,7 @@ class Matrix:
         """
         self.rows = rows
         self.dim = store.encoder.dim
+        self.digest = digest_of([store.digest, hashlib.sha256(rows.tobytes()).hexdigest()])
         # Read, not mapped: of a mapped file the system counts 2 MiB around every row as this process's memory.
         self._file = nameless_file(folder)
         weakref.finalize(self, self._file.close)
@@ -61,6 +64,30 @@ class Matrix:
         """Yield the first position and the embeddings (n, dim) of each block, in order."""
         for low in range(0, len(self), BLOCK_ROWS):
             yield low, self.take(slice(low, low + BLOCK_ROWS))
+
+    def keep(self, folder: Path) -> Path:
+        """A file of the same embeddings for other processes, named by what it holds: written unless it is there."""
+        path = folder / f"embeddings-{self.digest[:24]}.f32"
+        if not path.is_file():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with whole_file(path) as file:
+                for _, vectors in self.blocks():
+                    file.write(vectors.data)
+        return path
+
+
+class KeptMatrix:
+    """A file of `Matrix.keep`, read by position."""
+
+    def __init__(self, path: Path, dim: int) -> None:
+        self.dim = dim
+        self._vectors = np.memmap(path, np.float32, "r").reshape(-1, dim)
+
+    def __len__(self) -> int:
+        return len(self._vectors)
+
+    def take(self, positions: Int64 | slice) -> Float32:
+        return np.array(self._vectors[positions])
 
 
 def _write(file: IO[bytes], store: Store, rows: Int64) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from memaudit.dedup.clusters import SEEDS, Plan, choose_clusters
 from memaudit.dedup.decisions import require_group_rule
@@ -15,6 +15,7 @@ from memaudit.matching.kinds import COPIES, Kind
 from memaudit.matching.plan import require_match
 from memaudit.similarity.backends import require_backend
 from memaudit.similarity.exact import require_threshold
+from memaudit.tasks import Executor
 
 METHODS = ("auto", "openai-2022")
 
@@ -26,7 +27,8 @@ class DedupOptions:
     backend: who nominates pairs (memaudit.similarity.backends). groups: cover or components. match: whether pairs
     from `match_from` (None: the encoder's floor) to the threshold are decided on pixels: auto, pixels or none. budget:
     seconds that this may take. calibrated: the calibration that threshold and match_from are by, and the cut. kinds:
-    of copies below the threshold that count, and re-drawn if that is to be cleared."""
+    of copies below the threshold that count, and re-drawn if that is to be cleared. executor: who compares blocks of
+    embeddings, None: this process."""
 
     threshold: float | None = None
     method: str = "auto"
@@ -46,6 +48,7 @@ class DedupOptions:
     max_unreadable: float = 0.01
     calibrated: Calibrated | None = None
     kinds: tuple[Kind, ...] = COPIES
+    executor: Executor | None = None
 
 
 DEFAULTS = DedupOptions()
@@ -88,10 +91,11 @@ def _require_method(options: DedupOptions) -> None:
 def plan_comparison(rows: int, options: DedupOptions) -> Plan:
     """Settle clusters, probes and clusterings for this many rows. Raises UsageError for what cannot be."""
     if options.method == "openai-2022":
-        return Plan.openai_2022(rows)
+        return replace(Plan.openai_2022(rows), executor=options.executor)
     clusters = options.clusters
     if clusters is None:
         clusters = choose_clusters(rows, options.probes, options.clusterings)
     if clusters < 0 or clusters > rows:
         raise UsageError(f"--clusters {clusters} is out of range: there are {rows} distinct images to cluster")
-    return Plan(clusters, min(options.probes, max(1, clusters)), options.clusterings, backend=options.backend)
+    probes = min(options.probes, max(1, clusters))
+    return Plan(clusters, probes, options.clusterings, backend=options.backend, executor=options.executor)

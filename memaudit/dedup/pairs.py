@@ -5,28 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from memaudit.dedup.candidates import CandidateRule, Collected
 from memaudit.dedup.clusters import SEEDS, Assigner, Int32, Plan, comparisons, fit, fit_rows
+from memaudit.dedup.joining import Clustering, Jobs, Joiner, collected_of, write_work
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.results import Cells, Comparison
 from memaudit.dedup.room import most_pairs, require_held
 from memaudit.similarity import Pairs
 from memaudit.similarity.backends import Choice, choose_backend, keep_to_one_thread, threads
 from memaudit.similarity.codes import CODE_BYTES, Codes
-from memaudit.similarity.join import join
-from memaudit.similarity.nominate import Side
 from memaudit.similarity.whole import Whole
-from memaudit.types import Float32, Int64, Progress
+from memaudit.tasks import finish
+from memaudit.types import Float32, Progress
 
-__all__ = ["BLOCK_ROWS", "Clustering", "Comparison", "Found", "Matrix", "PairSearch", "compare"]
-BLOCK_ROWS = 8192
+__all__ = ["Clustering", "Comparison", "Found", "Matrix", "PairSearch", "compare"]
 CHECK_ROWS = 2048  # rows of the sample that a backend is chosen on
 
 
@@ -60,58 +56,6 @@ def compare(
     return search.found()
 
 
-@dataclass
-class Clustering:
-    """The nearest clusters of each row (n, most) int32, nearest first, and how many of them were compared."""
-
-    nearest: Int32
-    clusters: int
-    rounds: int = 0
-
-    def members(self, place: int) -> Iterator[Int64]:
-        """For each cluster the positions, rising, whose `place`-th nearest cluster it is."""
-        column = self.nearest[:, place]
-        order = np.argsort(column, kind="stable")
-        bounds = np.searchsorted(column[order], np.arange(self.clusters + 1))
-        return (order[low:high] for low, high in pairwise(bounds))
-
-    def compared(self, left: Int64, right: Int64) -> NDArray[np.bool_]:
-        """Whether an earlier round compared left[n] with right[n]: one's own cluster is among the other's."""
-        seen = np.zeros(len(left), bool)
-        for place in range(self.rounds):
-            seen |= self.nearest[left, place] == self.nearest[right, 0]
-            seen |= self.nearest[right, place] == self.nearest[left, 0]
-        return seen
-
-    def twice(self, visitors: Int64, hosts: Int64) -> NDArray[np.bool_]:
-        """Whether this very round meets the pair from the other side as well, in a cluster of lower number."""
-        home = self.nearest[visitors, 0]
-        return np.asarray((self.nearest[hosts, self.rounds] == home) & (home < self.nearest[hosts, 0]))
-
-
-class _Job(NamedTuple):
-    """A block of one cluster's members, to be compared with another block, or (None) with itself."""
-
-    cluster: int
-    own: Int64
-    others: Int64 | None
-
-    @property
-    def size(self) -> int:
-        return len(self.own) * (len(self.own) - 1) // 2 if self.others is None else len(self.own) * len(self.others)
-
-
-def _jobs(cluster: int, members: Int64, visitors: Int64 | None) -> Iterator[_Job]:
-    """Members with each other, or with visitors. A giant cluster is walked in blocks, each with every other."""
-    for low in range(0, len(members), BLOCK_ROWS):
-        own = members[low : low + BLOCK_ROWS]
-        if visitors is None:
-            yield _Job(cluster, own, None)
-        others = members[low + BLOCK_ROWS :] if visitors is None else visitors
-        for start in range(0, len(others), BLOCK_ROWS):
-            yield _Job(cluster, own, others[start : start + BLOCK_ROWS])
-
-
 class PairSearch:
     """A search for pairs that grows: each step compares what no step before it has compared."""
 
@@ -138,9 +82,8 @@ class PairSearch:
 
     def compare_all(self) -> None:
         """Every row with every other."""
-        everything = np.arange(len(self._matrix), dtype=np.int64)
         self._added.append(0)
-        jobs = list(_jobs(0, everything, None))
+        jobs = Jobs.of_everything(len(self._matrix))
         self._run(jobs, lambda done: self._progress("comparing", done, len(jobs)))
 
     def add_clustering(self, most_probes: int) -> None:
@@ -173,13 +116,11 @@ class PairSearch:
     def add_probe(self) -> None:
         """Compare each row with its next nearest cluster of the latest clustering; first with its own."""
         clustering = self._clusterings[-1]
-        place = clustering.rounds
-        visiting = clustering.members(place) if place else [None] * clustering.clusters
         total = clustering.clusters * max(self._plan.clusterings * self._plan.probes, self._rounds + 1)
         begun = clustering.clusters * self._rounds
-        pairs_of_cells = enumerate(zip(clustering.members(0), visiting, strict=True))
-        jobs = [job for number, (own, visitors) in pairs_of_cells for job in _jobs(number, own, visitors)]
-        self._run(jobs, lambda done: self._progress("comparing clusters", begun + jobs[done - 1].cluster + 1, total))
+        jobs = Jobs.of_round(clustering)
+        clusters = jobs.spans[:, 0]
+        self._run(jobs, lambda done: self._progress("comparing clusters", begun + int(clusters[done - 1]) + 1, total))
         self._progress("comparing clusters", begun + clustering.clusters, total)
         clustering.rounds += 1
         self._rounds += 1
@@ -189,67 +130,44 @@ class PairSearch:
         comparison = Comparison(self._choice.backend.phrase, self._choice.note, self._compared, tuple(self._cells))
         return Found(self._collected.in_order(), list(self._added), comparison, self._collected.left_out)
 
-    def _run(self, jobs: list[_Job], report: Callable[[int], None]) -> None:
-        """Do the jobs, collect their pairs in order, and report how many are done. Several at once where the backend
-        keeps to one thread: threads that share one job wait for each other, and for what else the machine has to do."""
-        workers = threads() if self._choice.backend.single_threaded else 1
+    def _run(self, jobs: Jobs, report: Callable[[int], None]) -> None:
+        """Do the jobs, collect their pairs in order, and report how many are done."""
+        codes, backend = self._codes, self._choice.backend
+        joiner = Joiner(self._matrix, self._threshold, self._floor, backend, codes, self._clusterings, self._rule)
+        spread = self._plan.executor is not None and len(jobs) > 0
+        results = self._elsewhere(joiner, jobs, report) if spread else self._here(joiner, jobs)
+        for done, (size, found) in enumerate(zip(jobs.sizes.tolist(), results, strict=True), start=1):
+            self._collect(size, found)
+            if not spread or done == len(jobs):
+                report(done)
+
+    def _here(self, joiner: Joiner, jobs: Jobs) -> Iterator[Collected]:
+        """Several at once where the backend keeps to one thread: threads that share one job wait for each other, and
+        for what else the machine has to do."""
+        workers = threads() if joiner.backend.single_threaded else 1
         with (
             ThreadPoolExecutor(workers, initializer=keep_to_one_thread if workers > 1 else None) as pool,
-            closing(cast(Any, pool.map(self._pairs_of, jobs))) as results,  # closing cancels what is left
-        ):
-            for done, (job, found) in enumerate(zip(jobs, results, strict=True), start=1):
-                self._collect(job, found)
-                report(done)
+            closing(cast(Any, pool.map(lambda number: joiner.pairs_of(jobs.job(number)), range(len(jobs))))) as results,
+        ):  # closing cancels what is left
+            yield from results
+
+    def _elsewhere(self, joiner: Joiner, jobs: Jobs, report: Callable[[int], None]) -> Iterator[Collected]:
+        """By the executor's workers. What they did for a run that was killed is there."""
+        executor = self._plan.executor
+        assert executor is not None
+        work = write_work(executor.folder, joiner, jobs, self._matrix.keep(executor.folder), executor.parts)
+        finish(work, executor, lambda done: report(max(1, done * len(jobs) // work.tasks)))
+        for number in range(work.tasks):
+            yield from collected_of(work, number, joiner)
 
     def _nothing(self) -> Collected:
         return Collected(len(self._matrix), self._threshold, self._rule)
 
-    def _pairs_of(self, job: _Job) -> Collected:
-        left = self._side(job.own)
-        right, targets = (None, job.own) if job.others is None else (self._side(job.others), job.others)
-
-        def wanted(i: Int64, j: Int64) -> NDArray[np.bool_]:
-            return self._is_new(job.own[i], targets[j])
-
-        known = wanted if self._clusterings else None
-        collected = self._nothing()
-        for found in join(left, right, self._floor, self._choice.backend, known):
-            collected.add(Pairs(job.own[found.left], targets[found.right], found.similarity))
-        return collected
-
-    def _collect(self, job: _Job, found: Collected) -> None:
-        self._compared += job.size
+    def _collect(self, size: int, found: Collected) -> None:
+        self._compared += size
         self._collected.merge(found)
         require_held(self._collected.near, self._most, self._threshold)
         self._added[-1] += found.near
-
-    def _is_new(self, hosts: Int64, visitors: Int64) -> NDArray[np.bool_]:
-        new = ~self._clusterings[-1].twice(visitors, hosts)
-        for clustering in self._clusterings:
-            new &= ~clustering.compared(hosts, visitors)
-        return new
-
-    def _side(self, positions: Int64) -> Side:
-        """With codes the embeddings of a few candidates are needed, else those of all, and more than once."""
-        if self._codes is None:
-            return Side.of(self._matrix.take(positions))
-        return Side(len(positions), _OnDemand(self._matrix, positions).take, self._codes[positions])
-
-
-class _OnDemand:
-    """The embeddings of one block, each read from the scratch file when it is first asked for."""
-
-    def __init__(self, matrix: Matrix, positions: Int64) -> None:
-        self._matrix, self._positions = matrix, positions
-        self._vectors = np.empty((len(positions), matrix.dim), np.float32)
-        self._there = np.zeros(len(positions), bool)
-
-    def take(self, chosen: Int64 | slice) -> Float32:
-        asked = np.arange(len(self._positions))[chosen]
-        missing = asked[~self._there[asked]]
-        self._vectors[missing] = self._matrix.take(self._positions[missing])
-        self._there[missing] = True
-        return np.asarray(self._vectors[asked])
 
 
 def _choose(matrix: Matrix, threshold: float, plan: Plan, seed: int) -> Choice:

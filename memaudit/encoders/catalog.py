@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from memaudit.encoders import clip, dlib_faces, sface, sscd, thumbnail, weights
+from memaudit.encoders.devices import require_device
 from memaudit.encoders.encoder import Encoder
 from memaudit.encoders.specs import families
 from memaudit.encoders.torch_modules import load_torchscript
 from memaudit.errors import InputError, MissingDependencyError, UsageError
 
-DEVICES = ("auto", "cpu", "cuda")
 _IMAGES = [family for family in families().values() if family.embeds == "images"]
 NAMES = tuple(call for family in _IMAGES for call in family.calls)
 KINDS = tuple(family.name for family in _IMAGES)
@@ -36,13 +36,12 @@ class EncoderRow:
 
 
 def load_encoder(name: str, *, device: str = "auto", allow_unverified_weights: bool = False) -> Encoder:
-    """Load the encoder called `name` (one of NAMES) on `device` (one of DEVICES).
+    """Load the encoder called `name` (one of NAMES) on `device` (one of DEVICES, or cuda:N).
 
     Raises UsageError (unknown name or device, no CUDA), MissingDependencyError (package or weights absent)
     and InputError (weights of a wrong hash, unreadable, or unverified without `allow_unverified_weights`).
     """
-    if device not in DEVICES:
-        raise UsageError(f"unknown device {device!r}: use {', '.join(DEVICES)}")
+    require_device(device)
     kind, detail = _parse(name)
     load = _means_of(kind).load
     if load is None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from memaudit.encoders import weights
+from memaudit.encoders.devices import cuda_number
 from memaudit.encoders.encoder import Regions, spec_of
 from memaudit.encoders.onnx_graph import weights_of, with_one_output
 from memaudit.encoders.onnx_runtime import import_onnxruntime
@@ -25,6 +26,7 @@ SPEC, SIDE = spec_of(_FAMILY), _FAMILY.side
 _LAST_MAP = "/backbone/blocks/3/block3-2/relu/Relu_output_0_DequantizeLinear_Output"
 _WEIGHT, _BIAS = "embeddings.1.weight", "embeddings.1.bias"
 SCHEME = "windows of one pass, 1"
+Provider = str | tuple[str, dict[str, int]]  # as onnxruntime takes them
 
 
 def square(image: Image.Image) -> NDArray[np.uint8]:
@@ -61,18 +63,20 @@ def load_sscd(device: str) -> SscdEncoder:
     CUDA).
     """
     onnxruntime = import_onnxruntime("encoder sscd", "use --encoder thumbnail")
-    provider = "CUDAExecutionProvider" if device == "cuda" else "CPUExecutionProvider"
+    number = cuda_number(device)
+    provider = "CPUExecutionProvider" if number is None else "CUDAExecutionProvider"
     if provider not in onnxruntime.get_available_providers():
-        raise UsageError("--device cuda: this onnxruntime is built without CUDA; use --device cpu")
+        raise UsageError(f"--device {device}: this onnxruntime is built without CUDA; use --device cpu")
     settings = onnxruntime.SessionOptions()
-    if device != "cuda":
+    if number is None:
         settings.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(weights.read_sscd(), settings, providers=[provider])
+    chosen: Provider = provider if not number else (provider, {"device_id": number})
+    session = onnxruntime.InferenceSession(weights.read_sscd(), settings, providers=[chosen])
     # onnxruntime falls back to the CPU with no more than a log line.
     if provider not in session.get_providers():
-        raise UsageError("--device cuda: onnxruntime cannot use a CUDA device here; use --device cpu")
-    regions = TrunkRegions(SCHEME, partial(_load_trunk, provider))
-    if device == "cuda":
+        raise UsageError(f"--device {device}: onnxruntime cannot use this CUDA device here; use --device cpu")
+    regions = TrunkRegions(SCHEME, partial(_load_trunk, chosen))
+    if number is not None:
         return SscdEncoder(SPEC, session, regions=regions)
     # A call a core: threads of one call would wait for each other, and spin while others decode. Four images a call
     # are as fast as sixteen, and take a quarter of the memory (30 MB).
@@ -89,7 +93,7 @@ def load_regions() -> Regions:
     return TrunkRegions(SCHEME, partial(_load_trunk, "CPUExecutionProvider"))
 
 
-def _load_trunk(provider: str) -> Trunk:
+def _load_trunk(provider: Provider) -> Trunk:
     """A second session, so that whole images are embedded by the graph as it is, bit for bit."""
     onnxruntime = import_onnxruntime("encoder sscd")
     model = weights.read_sscd()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from memaudit.encoders import sscd, weights
+from memaudit.encoders.devices import cuda_number
 from memaudit.encoders.encoder import spec_of, unit_rows
 from memaudit.encoders.specs import families
 from memaudit.errors import InputError, UsageError, require
@@ -48,11 +49,15 @@ class TorchEncoder:
 
 
 def torch_device(device: str) -> str:
-    """`auto` to cuda where torch sees one, else cpu. Raises UsageError when cuda is asked for but absent."""
+    """`auto` to cuda where torch sees one, else cpu. Raises UsageError when a CUDA device is asked for but absent."""
     torch = require("torch", "an encoder of PyTorch modules")
-    present = torch.cuda.is_available()
-    if device == "cuda" and not present:
-        raise UsageError(f"--device cuda: torch {torch.__version__} sees no CUDA device; use --device cpu")
+    present, number = torch.cuda.is_available(), cuda_number(device)
+    if number is not None and not present:
+        raise UsageError(f"--device {device}: torch {torch.__version__} sees no CUDA device; use --device cpu")
+    if number is not None and number >= torch.cuda.device_count():
+        raise UsageError(f"--device {device}: torch sees {torch.cuda.device_count()} CUDA devices, counted from 0")
+    if number is not None:
+        return device
     return "cuda" if present and device != "cpu" else "cpu"
 
 

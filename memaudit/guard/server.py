@@ -10,6 +10,7 @@ import hmac
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
@@ -23,6 +24,7 @@ from memaudit.serving.http import ADDRESS, HEADERS, Answer, BoundedServer, Quiet
 
 _CHUNK = 1 << 16
 _LINGER, _STEP = 1.0, 0.01  # seconds
+_MOST_REFUSED = 64
 _BODY = b'{"error": "too many connections: ask again", "verdict": "inconclusive"}'
 _BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Type: application/json\r\n"
@@ -51,6 +53,7 @@ class Server(BoundedServer):
         self.lock = threading.Lock()
         self._connections = 0
         self._answering: set[socket.socket] = set()
+        self._refused: deque[tuple[socket.socket, float]] = deque()  # and until when they are left open
         super().__init__(Handler, port, address)
 
     @property
@@ -61,6 +64,8 @@ class Server(BoundedServer):
     def service_actions(self) -> None:
         """Close what is slow: a client that sends a byte now and then keeps a thread for ever."""
         now = time.monotonic()
+        while self._refused and self._refused[0][1] < now:
+            self.close_request(self._refused.popleft()[0])
         with self.lock:
             late = [connection for connection, until in self.open.items() if until < now]
             for connection in late:
@@ -82,7 +87,10 @@ class Server(BoundedServer):
             with suppress(OSError):
                 request.settimeout(1)
                 request.sendall(_BUSY)
-            self.shutdown_request(request)
+                request.shutdown(socket.SHUT_WR)
+            self._refused.append((request, time.monotonic() + _LINGER))  # closed at once, he would not read it
+            while len(self._refused) > _MOST_REFUSED:
+                self.close_request(self._refused.popleft()[0])
 
     def process_request_thread(self, request: object, client_address: object) -> None:
         try:

@@ -13,7 +13,7 @@ from memaudit.folders import sole_writer, sole_writer_of
 
 OUTPUTS = {"out", "evidence"}  # parameters that name what a command writes
 FILES = {"prompts", "lookup"}  # commands that write a file there, and no folder
-AT_ONCE = {"bundle", "history"}  # makes one file of what is there already, in one go: who comes last has it whole
+AT_ONCE = {"bundle", "card", "history"}  # makes one file of what is there, in one go: who comes last has it whole
 TOGETHER = {"review"}  # several add whole lines to one file: tests/reviews/test_reviews_appending.py
 COMMANDS = {
     "embed": ["{images}", "--encoder", "thumbnail"],

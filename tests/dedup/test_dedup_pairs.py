@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from vectors import families, near, random_vectors, vector_store
 
+from memaudit.dedup import joining
 from memaudit.dedup import pairs as dedup_pairs
 from memaudit.dedup.clusters import Plan
 from memaudit.dedup.matrix import Matrix
@@ -85,7 +86,7 @@ def test_result_does_not_depend_on_the_size_of_blocks(
     """Blocks of seven rows give what blocks of thousands give, bit for bit, also through sign codes."""
     plan = Plan(5, 2, 2, backend=backend)
     whole = searched(matrix, plan)
-    monkeypatch.setattr(dedup_pairs, "BLOCK_ROWS", block)
+    monkeypatch.setattr(joining, "BLOCK_ROWS", block)
     monkeypatch.setattr("memaudit.dedup.matrix.BLOCK_ROWS", 10 * block)
     parts = searched(matrix, plan)
     assert all(np.array_equal(a, b) for a, b in zip(whole.pairs, parts.pairs, strict=True))
@@ -169,11 +170,11 @@ def test_a_matrix_gathers_any_rows_in_any_order(matrix: Matrix) -> None:
 
 def test_an_interrupted_search_stops_at_once(matrix: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits in the queue is given up: Ctrl-C does not compare the rest of the set first."""
-    monkeypatch.setattr(dedup_pairs, "BLOCK_ROWS", 10)
+    monkeypatch.setattr(joining, "BLOCK_ROWS", 10)
     monkeypatch.setattr(dedup_pairs, "threads", lambda: 2)
     started = []
-    real = PairSearch._pairs_of
-    monkeypatch.setattr(PairSearch, "_pairs_of", lambda self, job: started.append(job) or real(self, job))
+    real = joining.Joiner.pairs_of
+    monkeypatch.setattr(joining.Joiner, "pairs_of", lambda self, job: started.append(job) or real(self, job))
 
     def interrupt(stage: str, done: int, total: int) -> None:
         if stage == "comparing clusters":
@@ -181,7 +182,7 @@ def test_an_interrupted_search_stops_at_once(matrix: Matrix, monkeypatch: pytest
 
     with pytest.raises(KeyboardInterrupt):
         compare(matrix, THRESHOLD, Plan(4, 1, 1, backend="signs"), 0, interrupt)
-    jobs = sum(len(list(dedup_pairs._jobs(0, np.arange(len(matrix) // 4), None))) for _ in range(4))
+    jobs = sum(len(joining.Jobs.of_everything(len(matrix) // 4)) for _ in range(4))
     assert len(started) < jobs / 2
 
 

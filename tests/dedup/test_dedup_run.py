@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from vectors import Vectors, families, near, random_vectors, true_pairs, unit, vector_store
 
-from memaudit.dedup import decisions, pairs
+from memaudit.dedup import decisions, joining
 from memaudit.dedup.clusters import EXHAUSTIVE_ROWS, MIN_CLUSTER_ROWS, choose_clusters
 from memaudit.dedup.ignored import RuledOut
 from memaudit.dedup.keep import keep_rank
@@ -121,7 +121,7 @@ def test_a_giant_cluster_loses_no_pair(tmp_path: Path, monkeypatch: pytest.Monke
     """Trap "clusters too large were cut into parts that were never compared with each other" (SemDeDup)."""
     store = vector_store(tmp_path / "s", families(1, [90, 8], noise=0.2))
     whole = pairs_by_id(dedup(store, options))
-    monkeypatch.setattr(pairs, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(joining, "BLOCK_ROWS", 7)
     assert pairs_by_id(dedup(store, options)) == whole
     family = {f"image-{i:05d}" for i in range(90)}
     assert sum(set(pair) <= family for pair in whole) == 90 * 89 // 2

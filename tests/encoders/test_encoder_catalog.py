@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from memaudit.encoders import catalog, fetch_weights, list_encoders, load_encoder
+from memaudit.encoders.devices import cuda_number
 from memaudit.encoders.specs import families
 from memaudit.errors import UsageError
 
@@ -54,9 +55,16 @@ def test_a_family_that_nothing_loads_is_refused(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_unknown_device_is_refused() -> None:
-    """A device is auto, cpu or cuda; anything else is wrong usage, even for an encoder that uses none."""
-    with pytest.raises(UsageError, match=r"^unknown device 'gpu': use auto, cpu, cuda$"):
-        load_encoder("thumbnail", device="gpu")
+    """A device is auto, cpu, cuda or cuda:N; anything else is wrong usage, even for an encoder that uses none."""
+    for device in ("gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:01", "cuda:99999", "cpu:0"):
+        with pytest.raises(UsageError, match=rf"^unknown device '{device}': use auto, cpu, cuda, or cuda:N$"):
+            load_encoder("thumbnail", device=device)
+
+
+def test_a_cuda_device_has_a_number() -> None:
+    """The first one without; and an encoder that uses none takes any."""
+    assert [cuda_number(device) for device in ("cuda", "cuda:0", "cuda:3", "auto", "cpu")] == [0, 0, 3, None, None]
+    load_encoder("thumbnail", device="cuda:3")
 
 
 @pytest.mark.parametrize("name", ["thumbnail", "sscd-torchscript:/some/file.pt"])
@@ -93,3 +101,16 @@ def test_the_list_says_which_weights_are_here(cache: Path) -> None:
         "ready",
         str(scripted),
     )
+
+
+@pytest.mark.torch
+def test_a_cuda_device_beyond_the_last_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By PyTorch, which would say so in the middle of the first batch."""
+    torch = pytest.importorskip("torch", reason="torch is absent: ./scripts/test --all")
+    from memaudit.encoders.torch_modules import torch_device
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [torch_device(device) for device in ("auto", "cuda", "cuda:1", "cpu")] == ["cuda", "cuda", "cuda:1", "cpu"]
+    with pytest.raises(UsageError, match="--device cuda:2: torch sees 2 CUDA devices, counted from 0"):
+        torch_device("cuda:2")
