@@ -50,13 +50,17 @@ def made(dim: int, factory: str) -> Any:
             f"FAISS cannot fill an index by {factory!r} with ids of ours: leave IDMap, or RFlat and Refine behind IVF, "
             "out; candidates are scored again with the exact embeddings in any case"
         )
+    if hasattr(ivf, "do_polysemous_training"):
+        ivf.do_polysemous_training = False  # minutes of annealing, for a search by Hamming distance that nobody asks for
     # Inverted lists hold ids themselves; everything else counts its rows from 0
     return index if ivf is not None else faiss.IndexIDMap(index)
 
 
 def ivf_of(index: Any) -> Any:
-    """The index with inverted lists inside another, or None."""
-    return import_faiss().try_extract_index_ivf(index)
+    """The index with inverted lists inside another, as its own class, or None."""
+    faiss = import_faiss()
+    ivf = faiss.try_extract_index_ivf(index)
+    return None if ivf is None else faiss.downcast_index(ivf)
 
 
 def inner_of(index: Any) -> Any:
