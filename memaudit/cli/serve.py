@@ -103,6 +103,10 @@ def serve(
         queue=queue,
         connections=connections,
     )
+    _serve(server, guard, console, token_file)
+
+
+def _serve(server: GuardServer, guard: Guard, console: Console, token_file: Path | None) -> None:
     with server:
         try:  # Ctrl-C is how a server ends, from the moment on when somebody knows that it has begun
             signal.signal(signal.SIGTERM, _end)

@@ -51,7 +51,7 @@ def made(dim: int, factory: str) -> Any:
             "out; candidates are scored again with the exact embeddings in any case"
         )
     if hasattr(ivf, "do_polysemous_training"):
-        ivf.do_polysemous_training = False  # minutes of annealing, for a search by Hamming distance that nobody asks for
+        ivf.do_polysemous_training = False  # minutes of annealing, for a Hamming search that nobody asks for
     # Inverted lists hold ids themselves; everything else counts its rows from 0
     return index if ivf is not None else faiss.IndexIDMap(index)
 
