@@ -73,10 +73,8 @@ def serve(
 ) -> None:
     """Answer over HTTP whether a generation repeats a training image. Ctrl-C or SIGTERM ends it."""
     few_arenas()
-    from memaudit.api.encoding import Encoding
-    from memaudit.api.guarding import open_guard, open_guard_server
+    from memaudit import Encoding, open_guard, open_guard_server
 
-    console = Console(as_json, quiet)
     guard = open_guard(
         against,
         views=views,
@@ -89,7 +87,7 @@ def serve(
         encoding=Encoding(encoder, device, allow_unverified_weights=allow_unverified_weights),
     )
     if dry_run:
-        console.result(*_opened(guard))
+        Console(as_json, quiet).result(*_opened(guard))
         return
     server = open_guard_server(
         guard,
@@ -103,7 +101,7 @@ def serve(
         queue=queue,
         connections=connections,
     )
-    _serve(server, guard, console, token_file)
+    _serve(server, guard, Console(as_json, quiet), token_file)
 
 
 def _serve(server: GuardServer, guard: Guard, console: Console, token_file: Path | None) -> None:
