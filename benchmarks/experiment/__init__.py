@@ -116,7 +116,7 @@ def _run(command: list[str | Path], fine: tuple[int, ...] = (0,)) -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--seeds", type=int, nargs="+", default=[0], help="of the set, the models and the prompts")
-    add("--steps", type=int, default=2400, help="of training, of 32 pictures each")
+    add("--steps", type=int, default=12_000, help="of training, of 32 pictures each")
     add("--prompts", type=int, default=400)
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from benchmarks.experiment.model import Denoiser, batch_of, loss_of
 from scripts.alterations import read_rgb
 
-STEPS, BATCH = 2400, 32
+STEPS, BATCH = 12_000, 32
 _RATE, _WARM, _AVERAGED, _UNTOLD = 1e-3, 100, 0.995, 0.1
 _EVERY = 200  # steps between checkpoints
 
