@@ -14,7 +14,7 @@ DRAWS = {
     "controls": 40,
     "matched": 300,
     "nights": 40,
-    "people": 40,
+    "people": 80,
     "planted": 40,
     "rates": 40,
     "recalls": 60,
