@@ -25,7 +25,7 @@ from benchmarks.audit.commands import embedded
 from benchmarks.measure import timed
 from benchmarks.record import Figure
 from benchmarks.runner import Benchmark
-from benchmarks.samples import pictures_of, sample_emoji, sample_photographs, sized
+from benchmarks.samples import COLOUR_MASK, pictures_of, sample_emoji, sample_photographs, sized
 from benchmarks.synthetic import make_store
 from memaudit.api.claims import PictureAnswer
 from memaudit.claims import ledger as ledgers
@@ -66,7 +66,7 @@ def _made(options: argparse.Namespace, work: Path) -> tuple[Path, Store]:
     names = list(files)
     originals, strangers = names[: options.originals], names[options.originals + options.among :]
     taken = {path for _, path in chosen}  # a copy that is pasted onto one of these shows two training images
-    grounds = [path for path in sample_photographs() if path not in taken]
+    grounds = [path for path in sample_photographs() if path not in taken and not path.stem.endswith(COLOUR_MASK)]
     beside = Beside(sorted(sample_emoji().rglob("*.png")), grounds)
     for name in originals:
         os.link(files[name], claimed / f"{name[:-4]}-{SAME}.png")
