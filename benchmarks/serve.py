@@ -90,7 +90,7 @@ def figures(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
             seconds = time.perf_counter() - start
         late = _resident_mb(server.pid)
     finally:
-        server.send_signal(signal.SIGINT)
+        server.send_signal(signal.SIGTERM)  # of a shell's background job SIGINT is ignored
         code = server.wait(60)
     yield from _told(outcomes)
     count = len(outcomes)
