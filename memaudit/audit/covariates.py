@@ -37,6 +37,11 @@ class _Image(NamedTuple):
 
     features: dict[str, Float64]
 
+    def split(self, at: int) -> tuple[_Image, _Image]:
+        """The first `at` of them, and the others."""
+        before = {name: values[:at] for name, values in self.features.items()}
+        return _Image(before), _Image({name: values[at:] for name, values in self.features.items()})
+
 
 def measure_covariates(
     scores: Scores,
@@ -78,8 +83,9 @@ def _unpaired(matches: Matches, counted: NDArray[np.bool_], references: Searcher
     best = (matches.rank == 1) & counted[matches.query]
     if not best.any():
         return Covariates(False, (), 0)
-    images = _described(matches.reference[best], references, threshold)
-    sample = _described(sample_rows(references.store, SAMPLE, 0), references, threshold)
+    # Described at once: all captions are read for it
+    rows = np.concatenate([matches.reference[best], sample_rows(references.store, SAMPLE, 0)])
+    images, sample = _described(rows, references, threshold).split(int(best.sum()))
     bands = []
     for feature, low, high in _all_bands():
         found, among = (_known_within(each.features[feature], low, high) for each in (images, sample))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import subprocess
 from pathlib import Path
 
 from memaudit.errors import InputError
-from memaudit.release.jobs import Job, Recorder, found_for
+from memaudit.release.jobs import Job, Recorder, found_for, write_jobs
 from memaudit.release.run_file import CommandGenerator
 from memaudit.release.workers import in_turn
 from memaudit.types import Progress
@@ -42,7 +41,7 @@ def _in_batches(told: CommandGenerator, jobs: list[Job], incoming: Path, record:
 def _batch(told: CommandGenerator, batch: list[Job], incoming: Path, record: Recorder) -> tuple[str, list[Job]]:
     """What went wrong, and of which jobs nothing came."""
     listed = incoming / "jobs.jsonl"
-    listed.write_text("".join(json.dumps(job._asdict(), ensure_ascii=False) + "\n" for job in batch), "utf-8")
+    write_jobs(listed, batch)
     failed = said_of(told, {"jobs": str(listed), "out": str(incoming)})
     listed.unlink(missing_ok=True)
     left = []

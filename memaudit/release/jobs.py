@@ -56,6 +56,11 @@ def jobs_of(prompts: Path, seeds: int) -> list[Job]:
     return jobs
 
 
+def write_jobs(path: Path, jobs: Iterable[Job]) -> None:
+    """JSON lines, as a command is given them for {jobs}."""
+    path.write_text("".join(json.dumps(job._asdict(), ensure_ascii=False) + "\n" for job in jobs), "utf-8")
+
+
 class Gallery:
     """A folder of generations and their manifest. A killed run's last line is cut off, and its image made again."""
 

@@ -19,6 +19,7 @@ from memaudit.audit.prompts import Prompt
 from memaudit.errors import InputError
 from memaudit.files import text_lines
 from memaudit.release.command import said_of
+from memaudit.release.jobs import Job, write_jobs
 from memaudit.release.run_file import CommandGenerator
 from memaudit.types import Float64, Progress
 
@@ -40,16 +41,15 @@ def scores_of(command: CommandGenerator, pool: Sequence[Prompt], progress: Progr
 
 
 def _scored(command: CommandGenerator, part: Sequence[Prompt], folder: Path) -> list[float]:
-    jobs = folder / "jobs.jsonl"
-    told = ({"name": f"{n:06d}", "prompt": each.prompt, "seed": each.seed} for n, each in enumerate(part))
-    jobs.write_text("".join(json.dumps(job, ensure_ascii=False) + "\n" for job in told), "utf-8")
-    failed = said_of(command, {"jobs": str(jobs), "out": str(folder)})
+    listed, jobs = folder / "jobs.jsonl", [Job(f"{n:06d}", each.prompt, each.seed) for n, each in enumerate(part)]
+    write_jobs(listed, jobs)
+    failed = said_of(command, {"jobs": str(listed), "out": str(folder)})
     if failed:
         raise InputError(f"[prompts] score failed: {failed}")
     try:
         read = [json.loads(line) for line in text_lines(folder / SCORES)]
         found = {str(line["name"]): float(line["score"]) for line in read}
-        scores = [found[f"{number:06d}"] for number in range(len(part))]
+        scores = [found[job.name] for job in jobs]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"[prompts] score left no {SCORES} with a line of name and score for each job: {error!r}"

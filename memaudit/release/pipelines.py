@@ -22,8 +22,7 @@ from memaudit.release.jobs import Job
 from memaudit.release.likely import SCORES
 
 _CHECKER = "safety_checker"
-_MODES = {"auto": None, "float32": "float32", "float16": "float16", "bfloat16": "bfloat16"}
-DTYPES = tuple(_MODES)
+DTYPES = ("auto", "float32", "float16", "bfloat16")
 _NOISES = 4
 
 
@@ -85,11 +84,14 @@ def _index_of(path: str) -> dict[str, Any]:
 
 def _draw(pipeline: Any, jobs: Sequence[Job], told: argparse.Namespace) -> None:
     """Write an image for each job; none for what the pipeline's own checker holds back."""
-    for low in range(0, len(jobs), told.batch):
-        part = jobs[low : low + told.batch]
+    for part in _batches(jobs, told.batch):
         for job, image in zip(part, _drawn(pipeline, part, told.options), strict=True):
             if image is not None:
                 image.save(Path(told.out) / f"{job.name}.png", pnginfo=_said(job, told))
+
+
+def _batches(jobs: Sequence[Job], size: int) -> Iterator[Sequence[Job]]:
+    return (jobs[low : low + size] for low in range(0, len(jobs), size))
 
 
 class _FirstPredictionError(Exception):
@@ -109,12 +111,8 @@ def _scores(pipeline: Any, jobs: Sequence[Job], told: argparse.Namespace) -> lis
     denoiser.register_forward_hook(ends)
     return [
         (job.name, score)
-        for low in range(0, len(jobs), told.batch)
-        for job, score in zip(
-            jobs[low : low + told.batch],
-            _moved(pipeline, jobs[low : low + told.batch], told.options),
-            strict=True,
-        )
+        for part in _batches(jobs, told.batch)
+        for job, score in zip(part, _moved(pipeline, part, told.options), strict=True)
     ]
 
 
