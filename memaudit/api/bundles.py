@@ -114,11 +114,12 @@ def bundle(
     """Put runs into one file that a stranger can verify: reports, pages, tables, thumbnails, policy, reviews, the
     verdict of the gate, and what all of it was made by. The same runs and options give the same bytes.
 
-    runs: folders of audits, dedups, filters, reweights, extractions or release runs, or the runs. policy, accepted, reviews, baseline: what the gate
-    judges by, as `run_gate` takes them; they are bundled as well. A release run's own verdict counts beside it: the
-    graver is the bundle's. pictures: thumbnails blurred, as-they-are or none; crops of faces are never bundled. sign:
-    files of private keys (`make_key`). password_files: of the keys that have one, a file each; else the variable
-    MEMAUDIT_KEY_PASSWORD. timestamp: URL of an RFC 3161 authority, which is sent the manifest's sha256.
+    runs: folders of audits, dedups, filters, reweights, extractions or release runs, or the runs. policy, accepted,
+    reviews, baseline: what the gate judges by, as `run_gate` takes them; they are bundled as well. A release run's own
+    verdict counts beside it: the graver is the bundle's; where the gate has no rules it is inconclusive. pictures:
+    thumbnails blurred, as-they-are or none; crops of faces are never bundled. sign: files of private keys (`make_key`).
+    password_files: of the keys that have one, a file each; else the variable MEMAUDIT_KEY_PASSWORD. timestamp: URL of
+    an RFC 3161 authority, which is sent the manifest's sha256.
 
     Raises InputError for what is no such run, InconclusiveError for one that was changed or has no report yet,
     MissingDependencyError for a signature without the extra sign.

@@ -55,7 +55,7 @@ def _folders(given: Path) -> Iterator[Path]:
         yield given
         return
     if not given.is_dir():
-        raise InputError(f"{given} is no folder of a run: expected that of an audit, dedup, filter, reweight, extraction or release run")
+        raise InputError(f"{given} is no folder of a run: expected that of an audit, a dedup or another run")
     found = find_reports(given)
     for folder in found.unfinished:
         raise InconclusiveError(f"{folder}: a run began there and wrote no report; let it finish, or remove the folder")

@@ -31,6 +31,7 @@ STATEMENT, PREDICATE = "https://in-toto.io/Statement/v1", "https://in-toto.io/at
 RESULTS = {"pass": "PASSED", "fail": "FAILED", "inconclusive": "FAILED"}
 _MOST = 1 << 16  # bytes of a key file
 _MOST_PASSWORD = 1023  # bytes: the library takes no longer one
+_KEY_ID = re.compile(r"[0-9a-f]{64}")
 _PURPOSE = "a signature"
 
 
@@ -62,6 +63,9 @@ class Passwords(NamedTuple):
         return cls(known)
 
 
+NO_PASSWORD = Passwords()
+
+
 def _password_in(path: Path) -> bytes:
     try:
         with path.open("rb") as file:  # a pipe as well
@@ -71,7 +75,7 @@ def _password_in(path: Path) -> bytes:
     return data.removesuffix(b"\n").removesuffix(b"\r")
 
 
-def make_keys(path: Path, passwords: Passwords = Passwords()) -> MadeKey:
+def make_keys(path: Path, passwords: Passwords = NO_PASSWORD) -> MadeKey:
     """Make an Ed25519 key in `path` (PEM, for its owner alone, encrypted by a password if one is given) and its
     public half in `path`.pub. Raises UsageError where either is there already."""
     require("cryptography", _PURPOSE)
@@ -95,7 +99,7 @@ def make_keys(path: Path, passwords: Passwords = Passwords()) -> MadeKey:
     return MadeKey(path, public, key_id(key.public_key()))
 
 
-def private_key(path: Path, passwords: Passwords = Passwords()) -> Ed25519PrivateKey:
+def private_key(path: Path, passwords: Passwords = NO_PASSWORD) -> Ed25519PrivateKey:
     """Read a key to sign with. Raises InputError for anything but an Ed25519 key in PEM, and for one that has a
     password which is none of these."""
     require("cryptography", _PURPOSE)
@@ -136,7 +140,7 @@ def secret_of(key: Ed25519PrivateKey) -> bytes:
 
 def trusted_id(given: str | Path) -> str:
     """The id of a public key: of a file in PEM, or the id itself, 64 hexadecimal digits."""
-    if re.fullmatch(r"[0-9a-f]{64}", str(given)):
+    if _KEY_ID.fullmatch(str(given)):
         return str(given)
     return key_id(_public_key(_key_file(Path(given)), str(given), InputError))
 
@@ -239,7 +243,8 @@ def read_envelope(data: bytes, name: str) -> Envelope:
         assert isinstance(value, dict)
         found = {each["keyid"]: base64.b64decode(each["sig"], validate=True) for each in value["signatures"]}
         envelope = Envelope(base64.b64decode(value["payload"], validate=True), found)
-        sound = bool(found) and envelope.written() == data
+        named = all(_KEY_ID.fullmatch(key) for key in found)  # nothing else is printed, or looked for in the bundle
+        sound = bool(found) and named and envelope.written() == data
     except (AssertionError, KeyError, TypeError, ValueError, AttributeError, binascii.Error):
         sound = False
     if not sound:

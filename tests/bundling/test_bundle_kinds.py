@@ -1,4 +1,4 @@
-"""Bundles of every kind of run: filters, weights, extractions and audits of faces, and what their public editions hide."""
+"""Bundles of filters, weights, extractions and audits of faces, and what their public editions hide."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from bundling.evidence import Evidence, entries_of, leaves, words_in_both
 from bundling.test_bundle_making import checked_by_others
-from calls import Memaudit
 from face_stores import face_store, needs_photographs, sample_folder
 from vectors import near, random_vectors
 
@@ -98,9 +97,7 @@ def test_the_public_edition_of_an_audit_of_faces(tmp_path: Path, evidence: Evide
     store = face_store(tmp_path / "quince", training, prefix="medlar")
     queries = face_store(tmp_path / "sorrel", generated, prefix="borage", metadata=people)
     control = face_store(tmp_path / "controls", random_vectors(4, 150, 128), prefix="control")
-    ma.run_audit(
-        queries, store, out=tmp_path / "faces", faces=ma.FaceChoices(control=control.folder, by=("parish",))
-    )
+    ma.run_audit(queries, store, out=tmp_path / "faces", faces=ma.FaceChoices(control=control.folder, by=("parish",)))
     assert "tansy" in (tmp_path / "faces" / "report.json").read_text()
     require_nothing_of_people(tmp_path / "faces", evidence, tmp_path)
 

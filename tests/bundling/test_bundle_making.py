@@ -366,7 +366,9 @@ def test_what_needs_wider_fields_is_written_as_zip64(
     expected = entries_of(evidence.full)
     monkeypatch.setattr(archive, "WIDE", most)
     runs = [evidence.folder / "audit", evidence.folder / "dedup"]
-    made = ma.bundle(runs, tmp_path / "wide.zip", policy=evidence.folder / "policy.toml", sign=evidence.folder / "audit.key")
+    made = ma.bundle(
+        runs, tmp_path / "wide.zip", policy=evidence.folder / "policy.toml", sign=evidence.folder / "audit.key"
+    )
     assert ma.verify(made.path, keys=[evidence.key]).sound
     assert entries_of(made.path) == expected
     data = made.path.read_bytes()

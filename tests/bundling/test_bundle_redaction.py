@@ -17,6 +17,7 @@ from memaudit.bundling.archive import Content
 from memaudit.bundling.manifest import is_seal, manifest_of, written
 from memaudit.bundling.redaction import Salted
 
+
 def test_no_caption_no_id_no_path_no_picture(evidence: Evidence) -> None:
     """Of all texts in all private files none is in the public edition, nor any digest of theirs, nor a byte of a
     picture; and nothing of the words that these runs are made of."""
