@@ -86,9 +86,11 @@ def make_keys(path: Path, passwords: Passwords = NO_PASSWORD) -> MadeKey:
     for each in (path, public):
         if each.exists() or each.is_symlink():
             raise UsageError(f"{each} exists already: a key is never written over; name another file")
-    locked = [form.BestAvailableEncryption(password) for _, password in passwords.known[:1]]
+    locked: form.KeySerializationEncryption = form.NoEncryption()
+    for _, password in passwords.known[:1]:
+        locked = form.BestAvailableEncryption(password)
     key = Ed25519PrivateKey.generate()
-    pem = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, *(locked or [form.NoEncryption()]))
+    pem = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, locked)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(handle, "wb") as file:
