@@ -124,7 +124,7 @@ class KeyCheck:
             "conclusive": self.conclusive,
             "warnings": list(self.warnings),
             "coverage": self.coverage.as_dict(),
-            "unreadable": self.answers.unreadable,
+            "files": self.answers.coverage.as_dict(),
             "planted": self.planted.as_dict(),
             "p": self.p,
             "p_held_back": self.tally.p_held_back,

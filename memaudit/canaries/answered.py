@@ -30,6 +30,12 @@ class Answers(NamedTuple):
     unreadable: int
     unnamed: int
 
+    @property
+    def coverage(self) -> Coverage:
+        """Of the files that came back."""
+        read = sum(map(len, self.greys.values()))
+        return Coverage(read, read + self.unreadable + self.unnamed)
+
 
 @dataclass(frozen=True)
 class KeyScore:
