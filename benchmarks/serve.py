@@ -66,6 +66,11 @@ class Outcome(NamedTuple):
 
 
 def figures(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
+    for figure in _figures(options, work):
+        yield figure._replace(data=f"views {options.views}: {figure.data}")
+
+
+def _figures(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
     files, store = _made(options, work)
     requests = _requests(options, files, work)
     server = subprocess.Popen(
