@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -67,7 +68,7 @@ class Outcome(NamedTuple):
 
 def figures(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
     for figure in _figures(options, work):
-        yield figure._replace(data=f"views {options.views}: {figure.data}")
+        yield replace(figure, data=f"views {options.views}: {figure.data}")
 
 
 def _figures(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
