@@ -1,4 +1,4 @@
-"""Trains the model of the experiment: `python -m benchmarks.experiment.train MANIFEST OUT [--keep FILE] [--also MANIFEST]`.
+"""Trains the model of the experiment: `python -m benchmarks.experiment.train MANIFEST OUT`.
 
 The weights that are kept are averages over the last steps. Killed and started again it goes on from its last
 checkpoint. Same manifest, steps and seed: same pictures in the same order, whatever the machine.
