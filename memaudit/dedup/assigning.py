@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memaudit.dedup.clusters import Assigner, Int32
 from memaudit.dedup.matrix import BLOCK_ROWS, KeptMatrix, Matrix
@@ -40,8 +41,8 @@ class Assigned(NamedTuple):
 
     def put(self, low: int, found: Assigned) -> None:
         """Write these from row `low` on."""
-        for column, values in zip(self, found, strict=True):
-            column[low : low + len(values)] = values
+        self.nearest[low : low + len(found.nearest)] = found.nearest
+        self.codes[low : low + len(found.codes)] = found.codes
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,14 @@ class Assigning:
         self, matrix: Matrix, executor: Executor, report: Callable[[int], None]
     ) -> Iterator[tuple[int, Assigned]]:
         bounds = BLOCK_ROWS * cut(-(-len(matrix) // BLOCK_ROWS), TASKS_A_PART * executor.parts)
-        told = {"dim": matrix.dim, "probes": self.probes, "radius": self.coder.radius if self.coder else None}
-        told["embeddings"] = matrix.keep(executor.folder).name
-        arrays = {"centroids": self.centroids, "bounds": bounds, **(self.coder.as_arrays() if self.coder else {})}
+        told = {
+            "embeddings": matrix.keep(executor.folder).name,
+            "dim": matrix.dim,
+            "probes": self.probes,
+            "radius": self.coder.radius if self.coder else None,
+        }
+        arrays: dict[str, NDArray[Any]] = {"centroids": self.centroids, "bounds": bounds}
+        arrays |= self.coder.as_arrays() if self.coder else {}
         work = Work(write_inputs(executor.folder, "assign", told, arrays), __name__, len(bounds) - 1)
         finish(work, executor, lambda done: report(min(int(bounds[done]), len(matrix))))
         for number in range(work.tasks):

@@ -17,8 +17,8 @@ def fit_elsewhere(
     executor: Executor, matrix: Matrix, clusters: int, samples: Sequence[tuple[int, Int64]]
 ) -> list[Float32]:
     """The centroids of a clustering for each seed and positions of its sample."""
-    told = {"dim": matrix.dim, "clusters": clusters, "seeds": [seed for seed, _ in samples]}
-    told["embeddings"] = matrix.keep(executor.folder).name
+    embeddings, seeds = matrix.keep(executor.folder), [seed for seed, _ in samples]
+    told = {"embeddings": embeddings.name, "dim": matrix.dim, "clusters": clusters, "seeds": seeds}
     arrays = {f"rows-{number}": rows for number, (_, rows) in enumerate(samples)}
     work = Work(write_inputs(executor.folder, "fit", told, arrays), __name__, len(samples))
     finish(work, executor, lambda done: None)

@@ -1,5 +1,7 @@
-"""What a block of rows is compared with another one by, in this process or in others: there a task is a run of jobs, and
-its file holds what each of them found."""
+"""What a block of rows is compared with another one by, in this process or in others.
+
+There a task is a run of jobs, and its file holds what each of them found.
+"""
 
 from __future__ import annotations
 

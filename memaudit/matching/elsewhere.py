@@ -61,7 +61,7 @@ def checked_elsewhere(
     bounds = cut(len(chosen), max(TASKS_A_PART * executor.parts, -(-len(chosen) // PAIRS)))
     pictures = ends.pictures
     uris, sums = packed(pictures.files.uri[pictures.row]), packed(pictures.files.sha256[pictures.row])
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "uri": uris[0],
         "uri_ends": uris[1],
         "sha256": sums[0],

@@ -6,13 +6,24 @@ it finds by `write_found`.
 """
 
 from memaudit.tasks.executors import Executor, executing, finish, threads
-from memaudit.tasks.files import clear, cut, packed, read_found, read_inputs, unpacked, write_found, write_inputs
+from memaudit.tasks.files import (
+    beside,
+    clear,
+    cut,
+    packed,
+    read_found,
+    read_inputs,
+    unpacked,
+    write_found,
+    write_inputs,
+)
 from memaudit.tasks.work import TASKS_A_PART, Work, of_part
 
 __all__ = [
     "Executor",
     "TASKS_A_PART",
     "Work",
+    "beside",
     "clear",
     "cut",
     "executing",

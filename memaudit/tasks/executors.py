@@ -71,7 +71,7 @@ def finish(work: Work, executor: Executor, report: Report) -> None:
 
     Raises InconclusiveError where two rounds did none: what workers said stands in `log-PART.txt` beside the tasks.
     """
-    do = {"local": _local, "slurm": _slurm, "ray": ray_cluster.do_tasks}[executor.kind]
+    do = {"local": _local, "slurm": _slurm}.get(executor.kind, ray_cluster.do_tasks)
     missing, idle = work.missing(), 0
     while missing and idle < _ROUNDS_WITHOUT_PROGRESS:
         do(work, min(executor.parts, work.tasks), report)
@@ -88,7 +88,7 @@ def finish(work: Work, executor: Executor, report: Report) -> None:
 def _local(work: Work, parts: int, report: Report) -> None:
     own = str(max(1, (os.cpu_count() or 1) // parts))
     environment = {**os.environ, "OMP_NUM_THREADS": own, "OPENBLAS_NUM_THREADS": own}
-    workers = list[subprocess.Popen[bytes]]()
+    workers: list[subprocess.Popen[bytes]] = []
     try:
         for part in range(parts):
             with log_of(work.folder, str(part)).open("wb") as log:

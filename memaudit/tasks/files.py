@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -50,7 +51,7 @@ def read_inputs(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 def write_found(folder: Path, number: int, arrays: Arrays) -> None:
     """The file of a task."""
     with whole_file(found_at(folder, number)) as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def read_found(folder: Path, number: int, names: Iterable[str]) -> dict[str, NDArray[Any]]:
@@ -73,7 +74,7 @@ def packed(texts: Iterable[str]) -> tuple[NDArray[np.uint8], Int64]:
 def unpacked(data: NDArray[np.uint8], ends: Int64) -> NDArray[np.object_]:
     """The way back: (n,) of str."""
     whole, lows = data.tobytes(), [0, *ends.tolist()]
-    texts = [whole[low:high].decode("utf-8", "surrogatepass") for low, high in zip(lows, lows[1:], strict=False)]
+    texts = [whole[low:high].decode("utf-8", "surrogatepass") for low, high in pairwise(lows)]
     found = np.empty(len(texts), object)
     found[:] = texts
     return found
@@ -82,6 +83,12 @@ def unpacked(data: NDArray[np.uint8], ends: Int64) -> NDArray[np.object_]:
 def cut(count: int, tasks: int) -> Int64:
     """Where each of at most `tasks` tasks of `count` things of equal cost begins, and the last one ends."""
     return np.unique(np.linspace(0, count, min(tasks, count) + 1).astype(np.int64))
+
+
+def beside(out: Path) -> Path:
+    """Where the files of tasks for a run in `out` lie."""
+    whole = out.resolve()
+    return whole.with_name(f"{whole.name}-tasks")
 
 
 def clear(folder: Path) -> None:
