@@ -24,6 +24,7 @@ import numpy as np
 
 from benchmarks.experiment import likely
 from benchmarks.experiment.found import figures_of, prompts_of
+from benchmarks.experiment.model import BATCH, STEPS
 from benchmarks.experiment.pictures import write_set
 from benchmarks.measure import BenchmarkError, memaudit
 from benchmarks.record import Figure
@@ -116,7 +117,7 @@ def _run(command: list[str | Path], fine: tuple[int, ...] = (0,)) -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--seeds", type=int, nargs="+", default=[0], help="of the set, the models and the prompts")
-    add("--steps", type=int, default=12_000, help="of training, of 32 pictures each")
+    add("--steps", type=int, default=STEPS, help=f"of training, of {BATCH} pictures each")
     add("--prompts", type=int, default=400)
 
 
