@@ -74,7 +74,7 @@ ExecutorName = Annotated[
     typer.Option(
         "--executor",
         metavar="KIND:N",
-        help="local:4, processes, or slurm:100, a job array, that compare; by files in OUT-tasks.",
+        help="Who does what takes long: local:4, processes, slurm:100, a job array, or ray:8; by files in OUT-tasks.",
         show_default="this process",
     ),
 ]

@@ -89,7 +89,7 @@ def decide_all(
     pairs, named = with_named(store, rows, pairs, setup.together(rows))
     judged = unjudged(images.rank[rows], images.blind or "")
     if images.blind == "":
-        judged = judge(images.columns.at(rows), pairs, images.rank[rows], progress)
+        judged = judge(images.columns.at(rows), pairs, images.rank[rows], progress, setup.options.executor)
     ruling, scratch = Ruling(setup.options.groups, threshold), limits.scratch
     settled = settle(store, rows, pairs, judged.rank, apart, ruling, named, scratch)
     settled = of_pairs(settled, rows, pairs, kind := _kinds(pairs, confirmed, named, threshold))
