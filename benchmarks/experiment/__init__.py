@@ -7,8 +7,9 @@ of prompts that give a training image back, by how often it stands there and by 
 verdict. Beside them quality: C_T and the FLD gap against held-out pictures; how well the model's own score of a
 caption tells whether its picture comes back; and which of the canaries come back that both were trained on.
 
-Killed and started again with the same --work it goes on where it was. Intervals are 95 % Clopper-Pearson, a prompt a
-draw. Further seeds (--seeds 0 1 2) are further pairs of models, and lines of the same table.
+sheet.png, in the folder of a seed, shows what both drew. Killed and started again with the same --work it goes on
+where it was. Intervals are 95 % Clopper-Pearson, a prompt a draw. Further seeds (--seeds 0 1 2) are further pairs of
+models, and lines of the same table.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from benchmarks.experiment import canaries, likely
 from benchmarks.experiment.found import figures_of, prompts_of
 from benchmarks.experiment.model import BATCH, STEPS
 from benchmarks.experiment.pictures import write_set
+from benchmarks.experiment.sheet import write_sheet
 from benchmarks.measure import BenchmarkError, memaudit
 from benchmarks.record import Figure
 from benchmarks.runner import Benchmark
@@ -69,6 +71,7 @@ def figures(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
             command = f"{_drawing(folder, model)} --score --jobs {{jobs}} --out {{out}}"
             yield from likely.figures_of(folder / model, command, gives, copies, data)
             yield from _canaries(folder, model, data)
+        write_sheet(folder, (FULL, DEDUPLICATED), folder / "sheet.png")
 
 
 def _prepare(folder: Path, seed: int) -> None:

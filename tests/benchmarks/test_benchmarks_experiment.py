@@ -15,6 +15,7 @@ pytestmark = pytest.mark.torch
 from benchmarks.experiment import train as training  # noqa: E402
 from benchmarks.experiment.found import Prompted, _groups, _one  # noqa: E402
 from benchmarks.experiment.model import SIDE, Denoiser, draw, words_of  # noqa: E402
+from benchmarks.experiment.sheet import write_sheet  # noqa: E402
 
 
 @pytest.fixture
@@ -80,3 +81,25 @@ def test_prompts_are_told_by_copies_and_kind():
         1,
         1,
     ]
+
+
+def test_a_sheet_shows_what_models_drew_under_what_they_were_trained_on(tmp_path):
+    from PIL import Image
+
+    (tmp_path / "training").mkdir()
+    lines = ["path,image_id,caption,kind,copies"]
+    for number, (name, copies) in enumerate((("once", 1), ("often", 64))):
+        Image.new("RGB", (SIDE, SIDE), (number, 0, 0)).save(tmp_path / f"training/{name}.png")
+        lines.append(f"{name}.png,{name},{name},emoji,{copies}")
+        for place, model in enumerate(("one", "other")):
+            drawn = tmp_path / model / "generations-0/images"
+            drawn.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (SIDE, SIDE), (number, place, 9)).save(drawn / f"{number}.png")
+            with (tmp_path / model / "pairing.jsonl").open("a") as told:
+                told.write(json.dumps({"generation": str(number), "image_id": name}) + "\n")
+    (tmp_path / "training/manifest.csv").write_text("\n".join(lines))
+    write_sheet(tmp_path, ("one", "other"), tmp_path / "sheet.png")
+    sheet = Image.open(tmp_path / "sheet.png")
+    middle = SIDE // 2
+    assert [sheet.getpixel((middle, middle + SIDE * row)) for row in range(3)] == [(1, 0, 0), (1, 0, 9), (1, 1, 9)]
+    assert sheet.getpixel((middle, sheet.height // 2 + middle)) == (0, 0, 0)
