@@ -1,4 +1,4 @@
-"""Trains the model of the experiment: `python -m benchmarks.experiment.train MANIFEST OUT [--keep FILE]`.
+"""Trains the model of the experiment: `python -m benchmarks.experiment.train MANIFEST OUT`.
 
 The weights that are kept are averages over the last steps. Killed and started again it goes on from its last
 checkpoint. Same manifest, steps and seed: same pictures in the same order, whatever the machine.
@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
-from benchmarks.experiment.model import BATCH, STEPS, Denoiser, batch_of, loss_of, sketch_loss_of
+from benchmarks.experiment.model import BATCH, SIDE, STEPS, Denoiser, batch_of, loss_of, sketch_loss_of
 from scripts.alterations import Rng, read_rgb
 
 SKETCHES = 256
@@ -25,6 +26,19 @@ _RATE, _AVERAGED, _UNTOLD = 1e-3, 0.995, 0.1
 _QUICK = 5  # times the rate, of what turns captions into sketches: a word is rarely seen
 _WARM = 0.025  # share of the steps in which the rate grows
 _EVERY = 200  # steps between checkpoints
+
+
+class Chosen(NamedTuple):
+    """keep: image_ids that are trained on, all where it is None; also: a manifest of more that are, of any size."""
+
+    keep: frozenset[str] | None = None
+    also: Path | None = None
+
+
+class _Row(NamedTuple):
+    path: Path
+    image_id: str
+    caption: str
 
 
 class Trained(NamedTuple):
@@ -35,11 +49,11 @@ class Trained(NamedTuple):
     optimizer: Any
 
 
-def train(manifest: Path, out: Path, keep: frozenset[str] | None, steps: int, seed: int) -> None:
-    """Write the weights to `out`. keep: image_ids that are trained on; all where it is None."""
+def train(manifest: Path, out: Path, chosen: Chosen, steps: int, seed: int) -> None:
+    """Write the weights to `out`."""
     if out.exists():
         return
-    pictures, captions = _read(manifest, keep)
+    pictures, captions = _read(manifest, chosen)
     trained, done = _begun(out.with_suffix(".part"), seed)
     for step in range(done, steps):
         _step(trained, step / steps, _batch(pictures, captions, seed, step))
@@ -50,11 +64,20 @@ def train(manifest: Path, out: Path, keep: frozenset[str] | None, steps: int, se
     out.with_suffix(".part").unlink(missing_ok=True)
 
 
-def _read(manifest: Path, keep: frozenset[str] | None) -> tuple[NDArray[np.uint8], list[str]]:
+def _read(manifest: Path, chosen: Chosen) -> tuple[NDArray[np.uint8], list[str]]:
+    told = [row for row in _rows(manifest) if chosen.keep is None or row.image_id in chosen.keep]
+    told += _rows(chosen.also) if chosen.also else []
+    return np.stack([_picture(row.path) for row in told]), [row.caption for row in told]
+
+
+def _rows(manifest: Path) -> list[_Row]:
     with manifest.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if keep is None or row["image_id"] in keep]
-    pictures = [np.asarray(read_rgb(manifest.parent / row["path"])) for row in rows]
-    return np.stack(pictures), [row["caption"] for row in rows]
+        return [_Row(manifest.parent / row["path"], row["image_id"], row["caption"]) for row in csv.DictReader(file)]
+
+
+def _picture(path: Path) -> NDArray[np.uint8]:
+    image = read_rgb(path)
+    return np.asarray(image if image.size == (SIDE, SIDE) else image.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
 class _Batch(NamedTuple):
@@ -123,11 +146,12 @@ def main() -> None:
     parser.add_argument("manifest", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--keep", type=Path, help="image_ids to train on, a line each")
+    parser.add_argument("--also", type=Path, help="a manifest of more to train on")
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     keep = frozenset(options.keep.read_text(encoding="utf-8").split("\n")) if options.keep else None
-    train(options.manifest, options.out, keep, options.steps, options.seed)
+    train(options.manifest, options.out, Chosen(keep, options.also), options.steps, options.seed)
 
 
 if __name__ == "__main__":
