@@ -12,6 +12,7 @@ from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
 from memaudit.cli.options import (
     BlurFaces,
     Calibration,
+    ExecutorName,
     Kinds,
     Match,
     MatchFrom,
@@ -70,15 +71,6 @@ Budget = Annotated[
     typer.Option("--budget", help="Time to compare pixels, say 90m or 2h: the most similar pairs come first."),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of clusterings and samples.")]
-ExecutorName = Annotated[
-    str | None,
-    typer.Option(
-        "--executor",
-        metavar="KIND:N",
-        help="Who does what takes long: local:4, processes, slurm:100, a job array, or ray:8; by files in OUT-tasks.",
-        show_default="this process",
-    ),
-]
 
 
 def dedup(
