@@ -16,6 +16,7 @@ from memaudit.dedup.results import KIND_NAMES, Decision, Decisions, Elsewhere, R
 from memaudit.errors import UsageError
 from memaudit.matching.kinds import Kind
 from memaudit.similarity import Pairs, exact
+from memaudit.similarity.pairs import Positions
 from memaudit.store import BLOCK_ROWS, Columns, Store
 from memaudit.types import Float32, Int64, Status
 
@@ -89,17 +90,13 @@ def of_pairs(settled: Settled, rows: Int64, pairs: Pairs, kind: NDArray[np.int8]
     """With the kind of the pair of each distinct image and its witness. pairs: of positions in `rows`, sorted; kind
     (n,): theirs, as of `RowPairs`."""
     own, witness = np.arange(len(rows)), np.searchsorted(rows, settled.witness)
-    keys = pairs.left.astype(np.int64) * len(rows) + pairs.right
-    asked = np.minimum(own, witness) * len(rows) + np.maximum(own, witness)
     found = np.full(len(rows), "", object)
-    if len(keys):
-        place = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
-        there = keys[place] == asked
-        found[there] = KIND_NAMES[kind[place[there]]]
+    place, there = pairs.has(np.minimum(own, witness), np.maximum(own, witness))
+    found[there] = KIND_NAMES[kind[place[there]]]
     return settled._replace(kind=found)
 
 
-def _are_pairs(witness: Int64, left: Int64, right: Int64) -> NDArray[np.bool_]:
+def _are_pairs(witness: Int64, left: Positions, right: Positions) -> NDArray[np.bool_]:
     """For each position whether it is paired with its witness."""
     found = np.zeros(len(witness), bool)
     for own, other in ((left, right), (right, left)):
@@ -198,7 +195,9 @@ def similarities(store: Store, left: Int64, right: Int64, scratch: Path | None =
     """
     if len(left) <= BLOCK_ROWS:
         return exact(store.embeddings(left), store.embeddings(right))
-    rows = np.union1d(left, right)
+    is_asked = np.zeros(len(store), bool)
+    is_asked[left] = is_asked[right] = True
+    rows = np.flatnonzero(is_asked)
     matrix, result = Matrix(scratch, store, rows), np.empty(len(left), np.float32)
     for low in range(0, len(left), BLOCK_ROWS):
         part = slice(low, low + BLOCK_ROWS)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from memaudit.dedup.candidates import CandidateRule
 from memaudit.dedup.cleanest import cleanness, judge, unjudged
 from memaudit.dedup.decisions import Ruling, decide, note_lonely, of_pairs, require_promises, settle
+from memaudit.dedup.described import InStore
 from memaudit.dedup.ignored import without
 from memaudit.dedup.pairs import Found
 from memaudit.dedup.pixels import Confirmed, Limits, confirm
@@ -29,6 +30,7 @@ from memaudit.dedup.true_copies import true_copies
 from memaudit.matching.kinds import ALL, Kind
 from memaudit.matching.overlap import Overlaps
 from memaudit.similarity import Pairs
+from memaudit.similarity.pairs import room_for
 from memaudit.store import Columns
 from memaudit.types import Float32, Int64, Progress, Status
 
@@ -84,12 +86,13 @@ def decide_all(
     confirmed = None
     if rule is not None:
         left = found._replace(pairs=pairs)
-        confirmed = confirm(left, images.columns, rows, threshold, rule, limits, progress)
+        described = InStore(store, images.columns.image_id)
+        confirmed = confirm(left, described, rows, threshold, rule, limits, progress)
         pairs = confirmed.pairs
     pairs, named = with_named(store, rows, pairs, setup.together(rows))
     judged = unjudged(images.rank[rows], images.blind or "")
     if images.blind == "":
-        judged = judge(images.columns.at(rows), pairs, images.rank[rows], progress)
+        judged = judge(InStore(store, images.columns.image_id, rows), pairs, images.rank[rows], progress)
     ruling, scratch = Ruling(setup.options.groups, threshold), limits.scratch
     settled = settle(store, rows, pairs, judged.rank, apart, ruling, named, scratch)
     settled = of_pairs(settled, rows, pairs, kind := _kinds(pairs, confirmed, named, threshold))
@@ -142,18 +145,21 @@ def _row_pairs(
     found: Elsewhere,
     named: Int64,
 ) -> RowPairs:
-    """Near pairs of representatives, and each exact duplicate with its representative; sorted by row."""
+    """Near pairs of representatives, which are sorted, and each exact duplicate with its representative, among them."""
     is_copy = (stands_for != np.arange(len(stands_for))) & (columns.status != Status.UNREADABLE)
     is_copy[found.row] = False
-    small = np.int32 if len(stands_for) < 2**31 else np.int64
-    copies, place = np.flatnonzero(is_copy).astype(small), rows.astype(small)
-    originals = stands_for[copies].astype(small)
-    left = np.concatenate([place[pairs.left], np.minimum(copies, originals)])
-    right = np.concatenate([place[pairs.right], np.maximum(copies, originals)])
-    similarity = np.concatenate([pairs.similarity, np.ones(len(copies), np.float32)])
-    is_exact = np.arange(len(left)) >= len(pairs.left)
-    people = np.zeros(len(left), bool)
-    people[: len(pairs.left)] = are_among(pairs, named)
-    order = np.lexsort((right, left))
-    kinds = np.r_[kind, np.full(len(copies), ALL.index(Kind.VERBATIM), np.int8)]
-    return RowPairs(left[order], right[order], similarity[order], is_exact[order], people[order], kinds[order])
+    place = room_for(len(rows), len(stands_for))
+    place[:] = rows
+    near = Pairs(place[pairs.left], place[pairs.right], pairs.similarity)
+    copies = np.flatnonzero(is_copy)
+    ends = np.sort(np.stack([copies, stands_for[copies]]), axis=0)
+    left, right = ends[:, np.lexsort(ends[::-1])]
+    where = near.place_of(left, right)
+    return RowPairs(
+        np.insert(near.left, where, left),
+        np.insert(near.right, where, right),
+        np.insert(near.similarity, where, 1),
+        np.insert(np.zeros(len(near.left), bool), where, True),
+        np.insert(are_among(pairs, named), where, False),
+        np.insert(kind, where, ALL.index(Kind.VERBATIM)),
+    )
