@@ -58,9 +58,10 @@ def settle(
     ruling: Ruling,
     named: Int64 = NO_PAIRS,
     scratch: Path | None = None,
+    compared: Matrix | None = None,
 ) -> Settled:
     """Settle the distinct images `rows` by the group rule; pairs and apart are positions in them. named (n, 2): those
-    of the pairs that nothing but people's word makes one. scratch: as in `similarities`."""
+    of the pairs that nothing but people's word makes one. scratch, compared: as in `similarities`."""
     if ruling.rule == "cover":
         covered = cover(len(rows), pairs, rank, apart)
         below = covered.similarity < np.float32(ruling.threshold)
@@ -68,7 +69,7 @@ def settle(
         return _settled(rows, covered.witness, covered.similarity, covered.similarity, below, people)
     linked = components(len(rows), pairs, rank, apart)
     witness = rows[linked.witness]
-    similarity = similarities(store, rows, witness, scratch)
+    similarity = similarities(store, rows, witness, scratch, compared)
     below = (similarity < np.float32(ruling.threshold)) & _are_pairs(linked.witness, pairs.left, pairs.right)
     people = below & _are_pairs(linked.witness, named[:, 0], named[:, 1])
     return _settled(rows, linked.witness, similarity, linked.chain, below, people)
@@ -159,8 +160,9 @@ def require_promises(
     floor: float,
     weakest: float | None = None,
     scratch: Path | None = None,
+    compared: Matrix | None = None,
 ) -> None:
-    """Hold the promises of the group rule against the store itself, before anything is written.
+    """Hold the promises of the group rule against the embeddings themselves, before anything is written.
 
     Every witness is kept; it is at or above the threshold, or at the `floor` and confirmed on pixels, or one that
     people named, or it is re-drawn, or a chain of such pairs leads to it, none below `weakest` (None: floor); no group
@@ -173,7 +175,7 @@ def require_promises(
     _require(decisions.chain[chained] >= np.float32(floor if weakest is None else weakest), "a chain falls too low")
     near = np.unique(stands_for[dropped])
     near = near[(decisions.decision[near] == Decision.DROP) & (decisions.reason[near] != Reason.CHAIN)]
-    found = similarities(store, near, decisions.witness[near], scratch)
+    found = similarities(store, near, decisions.witness[near], scratch, compared)
     least = np.where(decisions.pixels[near], np.float32(floor), np.float32(threshold))
     least[decisions.people[near] | (decisions.reason[near] == Reason.REDRAWN)] = -2
     _require(found >= least, "a witness lies below the threshold")
@@ -187,18 +189,20 @@ def _require(held: NDArray[np.bool_], broken: str) -> None:
         raise AssertionError(broken)
 
 
-def similarities(store: Store, left: Int64, right: Int64, scratch: Path | None = None) -> Float32:
+def similarities(
+    store: Store, left: Int64, right: Int64, scratch: Path | None = None, compared: Matrix | None = None
+) -> Float32:
     """Exact similarity of paired rows, (n,) float32; by blocks.
 
     Of many rows the embeddings are copied to a scratch file in `scratch` first: a store is read by chunks, and rows in
-    any order would read all of it for each block.
+    any order would read all of it for each block. compared: such a file that may be there.
     """
     if len(left) <= BLOCK_ROWS:
         return exact(store.embeddings(left), store.embeddings(right))
-    is_asked = np.zeros(len(store), bool)
-    is_asked[left] = is_asked[right] = True
-    rows = np.flatnonzero(is_asked)
-    matrix, result = Matrix(scratch, store, rows), np.empty(len(left), np.float32)
+    if compared is None or not compared.has(left) or not compared.has(right):
+        compared = Matrix(scratch, store, np.union1d(left, right))
+    matrix = compared
+    rows, result = matrix.rows, np.empty(len(left), np.float32)
     for low in range(0, len(left), BLOCK_ROWS):
         part = slice(low, low + BLOCK_ROWS)
         sides = (matrix.take(np.searchsorted(rows, ends[part])) for ends in (left, right))

@@ -12,7 +12,6 @@ from memaudit.dedup.cleanest import cleanness, judge, unjudged
 from memaudit.dedup.decisions import Ruling, decide, note_lonely, of_pairs, require_promises, settle
 from memaudit.dedup.described import InStore
 from memaudit.dedup.ignored import without
-from memaudit.dedup.pairs import Found
 from memaudit.dedup.pixels import Confirmed, Limits, confirm
 from memaudit.dedup.redrawn import clear_redrawn
 from memaudit.dedup.results import (
@@ -25,6 +24,7 @@ from memaudit.dedup.results import (
     TrueCopies,
 )
 from memaudit.dedup.reviewed import are_among, with_named
+from memaudit.dedup.search import Searched
 from memaudit.dedup.setup import Setup
 from memaudit.dedup.true_copies import true_copies
 from memaudit.matching.kinds import ALL, Kind
@@ -72,7 +72,7 @@ class Outcome(NamedTuple):
 def decide_all(
     setup: Setup,
     rows: Int64,
-    found: Found,
+    searched: Searched,
     elsewhere: Elsewhere,
     rule: CandidateRule | None,
     limits: Limits,
@@ -81,6 +81,7 @@ def decide_all(
     """Settle everyone by the pairs that nobody ruled out, and hold the result to its promises."""
     store, images, threshold = setup.store, setup.images, setup.threshold
     apart = setup.apart(rows)
+    found, compared = searched.found, searched.matrix
     pairs, near = without(found.pairs, apart), np.float32(threshold)
     ruled_out = int((found.pairs.similarity >= near).sum() - (pairs.similarity >= near).sum())
     confirmed = None
@@ -94,7 +95,7 @@ def decide_all(
     if images.blind == "":
         judged = judge(InStore(store, images.columns.image_id, rows), pairs, images.rank[rows], progress)
     ruling, scratch = Ruling(setup.options.groups, threshold), limits.scratch
-    settled = settle(store, rows, pairs, judged.rank, apart, ruling, named, scratch)
+    settled = settle(store, rows, pairs, judged.rank, apart, ruling, named, scratch, compared)
     settled = of_pairs(settled, rows, pairs, kind := _kinds(pairs, confirmed, named, threshold))
     redrawn = None
     if setup.redrawn.floor is not None:
@@ -104,7 +105,7 @@ def decide_all(
     floor = rule.floor if rule else threshold
     copies = pairs.similarity[kind != _REDRAWN]
     weakest = min(floor, float(copies.min(initial=1))) if len(named) else None
-    require_promises(store, decisions, images.stands_for, images.apart, threshold, floor, weakest, scratch)
+    require_promises(store, decisions, images.stands_for, images.apart, threshold, floor, weakest, scratch, compared)
     row_pairs = _row_pairs(pairs, kind, rows, images.stands_for, images.columns, elsewhere, named)
     note_lonely(decisions, row_pairs)
     clean = None if images.blind is None else cleanness(judged, rows, decisions)

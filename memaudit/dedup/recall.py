@@ -10,13 +10,14 @@ from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.results import Band, DedupRecall, Estimate
 from memaudit.similarity import Pairs
 from memaudit.similarity.join import join
-from memaudit.similarity.nominate import Side, fastest_lossless
+from memaudit.similarity.nominate import Backend, HeadProducts, Side, fastest_lossless
 from memaudit.statistics import ratio_interval
 from memaudit.types import Int64, Progress
 
 BANDS = 5
 QUERIES = 4096  # sampled images compared with a block at once
 FOUND_AT_ONCE = 2**20
+_TRIED = 512  # rows of either side that a head is chosen on
 
 
 def recall_of_exhaustive(found: Pairs, size: int, threshold: float, confidence: float) -> DedupRecall:
@@ -100,7 +101,9 @@ def _recall(truth: Pairs, hit: np.ndarray, rows: Int64, threshold: float, interv
 def _true_pairs(matrix: Matrix, rows: Int64, threshold: float, progress: Progress) -> Pairs:
     """Exact pairs (sampled position, other position)."""
     parts = []
-    backend = fastest_lossless(len(rows) * len(matrix), threshold)
+    backend: Backend = fastest_lossless(len(rows) * len(matrix), threshold)
+    if backend.name == "product":
+        backend = HeadProducts.fitted(matrix.take(rows[:_TRIED]), matrix.take(slice(0, _TRIED)), threshold) or backend
     for start in range(0, len(rows), QUERIES):
         queries = matrix.take(rows[start : start + QUERIES])
         for low, vectors in matrix.blocks():
