@@ -49,19 +49,29 @@ class Ruling(NamedTuple):
     threshold: float
 
 
+class AtHand(NamedTuple):
+    """A store, and where its embeddings can be read in any order: the folder for a scratch file (None: the system's),
+    and one that is there."""
+
+    store: Store
+    scratch: Path | None = None
+    compared: Matrix | None = None
+
+    def similarities(self, left: Int64, right: Int64) -> Float32:
+        return similarities(self.store, left, right, self.scratch, self.compared)
+
+
 def settle(
-    store: Store,
+    at_hand: AtHand,
     rows: Int64,
     pairs: Pairs,
     rank: Int64,
     apart: Int64,
     ruling: Ruling,
     named: Int64 = NO_PAIRS,
-    scratch: Path | None = None,
-    compared: Matrix | None = None,
 ) -> Settled:
     """Settle the distinct images `rows` by the group rule; pairs and apart are positions in them. named (n, 2): those
-    of the pairs that nothing but people's word makes one. scratch, compared: as in `similarities`."""
+    of the pairs that nothing but people's word makes one."""
     if ruling.rule == "cover":
         covered = cover(len(rows), pairs, rank, apart)
         below = covered.similarity < np.float32(ruling.threshold)
@@ -69,7 +79,7 @@ def settle(
         return _settled(rows, covered.witness, covered.similarity, covered.similarity, below, people)
     linked = components(len(rows), pairs, rank, apart)
     witness = rows[linked.witness]
-    similarity = similarities(store, rows, witness, scratch, compared)
+    similarity = at_hand.similarities(rows, witness)
     below = (similarity < np.float32(ruling.threshold)) & _are_pairs(linked.witness, pairs.left, pairs.right)
     people = below & _are_pairs(linked.witness, named[:, 0], named[:, 1])
     return _settled(rows, linked.witness, similarity, linked.chain, below, people)
@@ -152,15 +162,13 @@ def note_lonely(decisions: Decisions, pairs: RowPairs) -> None:
 
 
 def require_promises(
-    store: Store,
+    at_hand: AtHand,
     decisions: Decisions,
     stands_for: Int64,
     apart: Int64,
     threshold: float,
     floor: float,
     weakest: float | None = None,
-    scratch: Path | None = None,
-    compared: Matrix | None = None,
 ) -> None:
     """Hold the promises of the group rule against the embeddings themselves, before anything is written.
 
@@ -175,7 +183,7 @@ def require_promises(
     _require(decisions.chain[chained] >= np.float32(floor if weakest is None else weakest), "a chain falls too low")
     near = np.unique(stands_for[dropped])
     near = near[(decisions.decision[near] == Decision.DROP) & (decisions.reason[near] != Reason.CHAIN)]
-    found = similarities(store, near, decisions.witness[near], scratch, compared)
+    found = at_hand.similarities(near, decisions.witness[near])
     least = np.where(decisions.pixels[near], np.float32(floor), np.float32(threshold))
     least[decisions.people[near] | (decisions.reason[near] == Reason.REDRAWN)] = -2
     _require(found >= least, "a witness lies below the threshold")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from memaudit.dedup.candidates import CandidateRule
 from memaudit.dedup.cleanest import cleanness, judge, unjudged
-from memaudit.dedup.decisions import Ruling, decide, note_lonely, of_pairs, require_promises, settle
+from memaudit.dedup.decisions import AtHand, Ruling, decide, note_lonely, of_pairs, require_promises, settle
 from memaudit.dedup.described import InStore
 from memaudit.dedup.ignored import without
 from memaudit.dedup.pixels import Confirmed, Limits, confirm
@@ -81,7 +81,7 @@ def decide_all(
     """Settle everyone by the pairs that nobody ruled out, and hold the result to its promises."""
     store, images, threshold = setup.store, setup.images, setup.threshold
     apart = setup.apart(rows)
-    found, compared = searched.found, searched.matrix
+    found, at_hand = searched.found, AtHand(store, limits.scratch, searched.matrix)
     pairs, near = without(found.pairs, apart), np.float32(threshold)
     ruled_out = int((found.pairs.similarity >= near).sum() - (pairs.similarity >= near).sum())
     confirmed = None
@@ -94,8 +94,8 @@ def decide_all(
     judged = unjudged(images.rank[rows], images.blind or "")
     if images.blind == "":
         judged = judge(InStore(store, images.columns.image_id, rows), pairs, images.rank[rows], progress)
-    ruling, scratch = Ruling(setup.options.groups, threshold), limits.scratch
-    settled = settle(store, rows, pairs, judged.rank, apart, ruling, named, scratch, compared)
+    ruling = Ruling(setup.options.groups, threshold)
+    settled = settle(at_hand, rows, pairs, judged.rank, apart, ruling, named)
     settled = of_pairs(settled, rows, pairs, kind := _kinds(pairs, confirmed, named, threshold))
     redrawn = None
     if setup.redrawn.floor is not None:
@@ -105,7 +105,7 @@ def decide_all(
     floor = rule.floor if rule else threshold
     copies = pairs.similarity[kind != _REDRAWN]
     weakest = min(floor, float(copies.min(initial=1))) if len(named) else None
-    require_promises(store, decisions, images.stands_for, images.apart, threshold, floor, weakest, scratch, compared)
+    require_promises(at_hand, decisions, images.stands_for, images.apart, threshold, floor, weakest)
     row_pairs = _row_pairs(pairs, kind, rows, images.stands_for, images.columns, elsewhere, named)
     note_lonely(decisions, row_pairs)
     clean = None if images.blind is None else cleanness(judged, rows, decisions)

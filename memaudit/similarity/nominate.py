@@ -167,11 +167,16 @@ class SignCodes:
         return within_radius(left.codes[rows], right.codes[columns], self.radius)
 
 
+def worth_card(comparisons: float) -> bool:
+    """Whether there is a CUDA device, and so much to compare that it is worth loading torch."""
+    return comparisons >= WORTH_CARD and cuda_is_there()
+
+
 def fastest_lossless(comparisons: float, threshold: float) -> Backend:
     """The cheapest backend that misses nothing, for this many comparisons of 512 numbers."""
     if comparisons < WORTH_CARD:
         return Products(threshold)
-    if cuda_is_there():
+    if worth_card(comparisons):
         return HalfProducts.on("cuda", threshold)
     worth = comparisons >= (WORTH_CARD if "torch" in sys.modules else WORTH_TORCH)
     return HalfProducts.on("cpu", threshold) if worth and torch_with_bfloat16() else Products(threshold)
