@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -66,6 +67,11 @@ class Outcome(NamedTuple):
 
 
 def figures(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
+    for figure in _figures(options, work):
+        yield replace(figure, data=f"views {options.views}: {figure.data}")
+
+
+def _figures(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
     files, store = _made(options, work)
     requests = _requests(options, files, work)
     server = subprocess.Popen(

@@ -23,6 +23,14 @@ if TYPE_CHECKING:
         open_canaries,
         plant_canaries,
     )
+    from memaudit.api.canary_keys import (
+        CanaryKeys,
+        KeyCheck,
+        check_canary_keys,
+        make_canary_keys,
+        open_canary_keys,
+        plant_canary_keys,
+    )
     from memaudit.api.carding import Card, write_card
     from memaudit.api.claim_ledger import (
         ClaimState,
@@ -75,6 +83,9 @@ _HOMES = {
     "bundles": ("Bundle", "KeyFiles", "bundle", "make_key", "publish_bundle", "sign_bundle"),
     "calibrating": ("CalibrationRun", "ProposedPairs", "calibrate", "propose_labels"),
     "canaries": (*("Canaries", "CanaryCheck", "check_canaries", "make_canaries", "open_canaries", "plant_canaries"),),
+    "canary_keys": (
+        *("CanaryKeys", "KeyCheck", "check_canary_keys", "make_canary_keys", "open_canary_keys", "plant_canary_keys"),
+    ),
     "carding": ("Card", "write_card"),
     "claim_ledger": (
         *("ClaimState", "Excluded", "VerifiedClaims", "delete_claims", "exclude_claimed", "list_claims"),
@@ -118,6 +129,7 @@ __all__ = [
     "CalibrationRun",
     "Canaries",
     "CanaryCheck",
+    "CanaryKeys",
     "Card",
     "ClaimRun",
     "ClaimState",
@@ -139,6 +151,7 @@ __all__ = [
     "GuardServer",
     "GuardVerdict",
     "History",
+    "KeyCheck",
     "KeyFiles",
     "LookupRun",
     "Machines",
@@ -164,6 +177,7 @@ __all__ = [
     "bundle",
     "calibrate",
     "check_canaries",
+    "check_canary_keys",
     "compare",
     "convert_reviews",
     "delete_claims",
@@ -182,10 +196,12 @@ __all__ = [
     "list_claims",
     "list_encoders",
     "make_canaries",
+    "make_canary_keys",
     "make_key",
     "make_prompts",
     "merge_reviews",
     "open_canaries",
+    "open_canary_keys",
     "merge_stores",
     "open_guard",
     "open_guard_server",
@@ -200,6 +216,7 @@ __all__ = [
     "plan_release",
     "plan_sample",
     "plant_canaries",
+    "plant_canary_keys",
     "propose_labels",
     "publish_bundle",
     "receive_claim",

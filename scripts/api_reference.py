@@ -61,6 +61,7 @@ _ORDER = (
         "starting",
         "releasing",
         "canaries",
+        "canary_keys",
         "bundles",
     ),
     *("comparing", "history", "runs", "findings", "tables", "encoding", "encoders", "inspecting"),

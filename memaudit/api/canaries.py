@@ -14,7 +14,18 @@ from memaudit.api.defaults import DEFAULT_ENCODER
 from memaudit.api.notebook import grid
 from memaudit.api.runs import AuditRun
 from memaudit.api.stores import embed
-from memaudit.canaries.register import LISTED, PROMPTS, Canary, Register, listed, make, plant, prompts_of, read_register
+from memaudit.canaries.register import (
+    LISTED,
+    PROMPTS,
+    Canary,
+    Register,
+    listed,
+    make,
+    plant,
+    prompts_of,
+    read_register,
+    require_planted,
+)
 from memaudit.canaries.returned import Tally, tallied
 from memaudit.files import sealed, write_json, write_text
 from memaudit.folders import sole_writer
@@ -170,13 +181,15 @@ def check_canaries(
     """Look for canaries in generations: an audit against them, and of each number of copies how many came back.
 
     generations: images of the captions in the register's prompts.jsonl. out: folder of the audit and of
-    canary-check.json. pairing: which prompt each generation was made from. Raises as `run_audit`.
+    canary-check.json. pairing: which prompt each generation was made from. Raises as `run_audit`, and InconclusiveError
+    where nothing was planted.
 
     >>> canaries = ma.make_canaries("canaries", each=2, copies=(1, 4))
     >>> ma.check_canaries(canaries, "generations", out="check", encoder="thumbnail")
     <CanaryCheck: 0 of 4 planted canaries came back>
     """
     opened, folder = _opened(canaries), Path(out)
+    require_planted(len(opened.planted), opened.register.folder)
     with sole_writer(folder):
         store = embed(opened.register.folder / LISTED, folder / "canaries", encoder=encoder, progress=progress)
         audit = run_audit(

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from memaudit.canaries.drawing import KINDS, caption_of, drawn
-from memaudit.errors import InputError, UsageError
+from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.files import make_folder, read_json, sealed, sha256_of, unsealed, whole_file, write_json, write_text
 
 SCHEMA = "urn:memaudit:canaries:1"
@@ -62,7 +62,8 @@ def make(
     The same seed gives the same register. Raises UsageError for impossible numbers, or for a folder with another one.
     """
     held = each * len(copies) if held_back is None else held_back
-    _require_possible(each, copies, held, kinds)
+    require_groups(each, copies, held)
+    _require_kinds(kinds)
     rng = np.random.default_rng([seed, 0])
     groups = rng.permutation([*(count for count in copies for _ in range(each)), *[0] * held])
     make_folder(folder / IMAGES)
@@ -95,13 +96,14 @@ def read_register(folder: Path) -> Register:
         raise InputError(f"{path} is no register of canaries: an entry lacks something, or has too much") from None
     register = Register(path.parent, int(told["seed"]), canaries, content["digest"])
     for canary in canaries:
-        _require_as_made(register.image(canary), canary)
+        require_as_made(register.image(canary), canary.sha256)
     return register
 
 
-def _require_as_made(path: Path, canary: Canary) -> None:
+def require_as_made(path: Path, sha256: str) -> None:
+    """Raises InputError where a picture of a register is absent, or another."""
     try:
-        same = sha256_of(path) == canary.sha256
+        same = sha256_of(path) == sha256
     except OSError:
         raise InputError(f"{path} cannot be read: it belongs to the register") from None
     if not same:
@@ -164,13 +166,26 @@ def _grey(image: Image.Image) -> np.ndarray:
     return np.asarray(centred / max(float(np.linalg.norm(centred)), 1e-9))
 
 
-def _require_possible(each: int, copies: Sequence[int], held: int, kinds: Sequence[str]) -> None:
+def require_groups(each: int, copies: Sequence[int], held: int) -> None:
+    """Raises UsageError for numbers of canaries that cannot be."""
     if each < 1 or not copies or min(copies) < 1 or len(set(copies)) < len(copies):
         raise UsageError(f"--each {each} --copies {','.join(map(str, copies))}: expected numbers from 1 on, none twice")
     if held < 0 or each * len(copies) + held > MOST:
         raise UsageError(f"{each * len(copies) + held:,} canaries, {held:,} held back: expected at most {MOST:,}")
+
+
+def _require_kinds(kinds: Sequence[str]) -> None:
     for kind in kinds:
         if kind not in KINDS:
             raise UsageError(f"unknown kind of canary {kind!r}: expected some of {', '.join(KINDS)}")
     if not kinds:
         raise UsageError(f"no kind of canary: expected some of {', '.join(KINDS)}")
+
+
+def require_planted(count: int, folder: Path) -> None:
+    """Raises InconclusiveError for a register of which nothing goes into training."""
+    if not count:
+        raise InconclusiveError(
+            f"nothing was planted: all canaries in {folder} are held back, so none could come back: make some with "
+            "--copies from 1 on, and train on what `canary plant` writes"
+        )

@@ -25,6 +25,7 @@ from memaudit.cli.options import (
     Who,
     matching,
 )
+from memaudit.cli.planned import DryRun, tell
 from memaudit.cli.stages import dedup_stages
 from memaudit.errors import UsageError
 
@@ -74,7 +75,7 @@ ExecutorName = Annotated[
     typer.Option(
         "--executor",
         metavar="KIND:N",
-        help="local:4, processes, or slurm:100, a job array, that compare; by files in OUT-tasks.",
+        help="Who does what takes long: local:4, processes, slurm:100, a job array, or ray:8; by files in OUT-tasks.",
         show_default="this process",
     ),
 ]
@@ -112,6 +113,7 @@ def dedup(
     who: Who = "",
     max_unreadable: MaxUnreadable = 0.01,
     executor: ExecutorName = None,
+    dry_run: DryRun = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
@@ -119,6 +121,11 @@ def dedup(
     """Find near-duplicates, decide what to keep, and state the recall of finding them."""
     from memaudit.api.deduping import PageChoices, run_dedup
 
+    if dry_run:
+        from memaudit.api.costing import plan_dedup
+
+        tell(plan_dedup(store=store, exhaustive=exhaustive), Console(as_json, quiet))
+        return
     with (console := Console(as_json, quiet)).progress(dedup_stages(against, exhaustive, kinds or "")) as progress:
         run = run_dedup(
             store,

@@ -6,10 +6,7 @@ not intransitive. The weights are in doublings of the pixels; docs/protocols/ded
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -17,11 +14,10 @@ import numpy as np
 from memaudit.dedup.described import Described
 from memaudit.dedup.linked import linked
 from memaudit.dedup.results import Cleanness, Decisions
-from memaudit.images.decode import UnreadableImageError
-from memaudit.images.sources import read_image
-from memaudit.images.traces import THUMB, Traces, traces_of
+from memaudit.dedup.tracing import traced
+from memaudit.images.traces import THUMB, Traces
 from memaudit.similarity import Pairs
-from memaudit.store import ANOTHER_FILE, is_same_file
+from memaudit.tasks import Executor
 from memaudit.types import Float32, Float64, Int64, Progress
 
 MOST_READ = 256  # images of a family that are read: of larger ones those with the most near-duplicates
@@ -57,7 +53,9 @@ class Judged(NamedTuple):
     why: tuple[str, ...]
 
 
-def judge(columns: Described, pairs: Pairs, rank: Int64, progress: Progress) -> Judged:
+def judge(
+    columns: Described, pairs: Pairs, rank: Int64, progress: Progress, executor: Executor | None = None
+) -> Judged:
     """Order the images (n) whose pairs these are: the highest score first, then who could not be read; ties by `rank`.
 
     Read are those with a pair, each once. The result does not depend on the order of images and pairs.
@@ -69,7 +67,8 @@ def judge(columns: Described, pairs: Pairs, rank: Int64, progress: Progress) -> 
     parts = np.full((len(rank), len(PARTS)), np.nan)
     thumbs = np.zeros((len(chosen), THUMB * THUMB), np.float32)
     unread = Counter[str]()
-    for place, found in enumerate(_measured(columns, chosen, progress)):
+    files = columns.at(chosen)
+    for place, found in enumerate(traced(files.uri, files.sha256, progress, executor)):
         if isinstance(found, str):
             unread[found] += 1
             continue
@@ -118,27 +117,6 @@ def _chosen(paired: Int64, pairs: Pairs, rank: Int64) -> Int64:
     first = np.flatnonzero(np.diff(family[order], prepend=-1))
     place = np.arange(len(order)) - np.repeat(first, np.diff(first, append=len(order)))
     return np.asarray(np.sort(paired[order[place < MOST_READ]]))
-
-
-def _measured(columns: Described, chosen: Int64, progress: Progress) -> Iterator[Traces | str]:
-    """Traces of each, in order, or why there are none."""
-    files = columns.at(chosen)
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for done, found in enumerate(pool.map(_read, files.uri, files.sha256), start=1):
-            progress("looking for the cleanest", done, len(chosen))
-            yield found
-
-
-def _read(uri: str, sha256: str) -> Traces | str:
-    try:
-        data = read_image(uri)
-        return traces_of(data) if is_same_file(data, sha256) else ANOTHER_FILE
-    except MemoryError:  # no fault of the file
-        raise
-    except UnreadableImageError as error:
-        return str(error)
-    except Exception as error:  # noqa: BLE001 - each backend of fsspec, and Arrow, has exceptions of its own
-        return f"cannot read file: {getattr(error, 'strerror', None) or type(error).__name__}"
 
 
 def _own_parts(traces: Traces) -> tuple[float, ...]:

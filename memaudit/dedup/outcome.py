@@ -93,7 +93,8 @@ def decide_all(
     pairs, named = with_named(store, rows, pairs, setup.together(rows))
     judged = unjudged(images.rank[rows], images.blind or "")
     if images.blind == "":
-        judged = judge(InStore(store, images.columns.image_id, rows), pairs, images.rank[rows], progress)
+        described = InStore(store, images.columns.image_id, rows)
+        judged = judge(described, pairs, images.rank[rows], progress, setup.options.executor)
     ruling = Ruling(setup.options.groups, threshold)
     settled = settle(at_hand, rows, pairs, judged.rank, apart, ruling, named)
     settled = of_pairs(settled, rows, pairs, kind := _kinds(pairs, confirmed, named, threshold))

@@ -8,16 +8,14 @@ import numpy as np
 
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.results import Band, DedupRecall, Estimate
+from memaudit.dedup.sampling import true_pairs
 from memaudit.similarity import Pairs
-from memaudit.similarity.join import join
-from memaudit.similarity.nominate import Backend, HeadProducts, Side, fastest_lossless
 from memaudit.statistics import ratio_interval
+from memaudit.tasks import Executor
 from memaudit.types import Int64, Progress
 
 BANDS = 5
-QUERIES = 4096  # sampled images compared with a block at once
 FOUND_AT_ONCE = 2**20
-_TRIED = 512  # rows of either side that a head is chosen on
 
 
 def recall_of_exhaustive(found: Pairs, size: int, threshold: float, confidence: float) -> DedupRecall:
@@ -32,7 +30,15 @@ def recall_of_exhaustive(found: Pairs, size: int, threshold: float, confidence: 
 
 
 def measure_recall(
-    matrix: Matrix, found: Pairs, threshold: float, *, sample: int, confidence: float, seed: int, progress: Progress
+    matrix: Matrix,
+    found: Pairs,
+    threshold: float,
+    *,
+    sample: int,
+    confidence: float,
+    seed: int,
+    progress: Progress,
+    executor: Executor | None = None,
 ) -> DedupRecall:
     """Compare `sample` random positions exactly with all; by pair, by image and by band of similarity.
 
@@ -40,7 +46,8 @@ def measure_recall(
     ratio over the sampled images (`ratio_interval`); that of the share of images whose duplicates were all found is
     exact.
     """
-    return RecallSample.drawn(matrix, threshold, sample, seed, progress).recall_of(found, confidence)
+    drawn = RecallSample.drawn(matrix, threshold, sample, seed, progress, executor=executor)
+    return drawn.recall_of(found, confidence)
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,14 @@ class RecallSample:
 
     @classmethod
     def drawn(
-        cls, matrix: Matrix, threshold: float, sample: int, seed: int, progress: Progress, purpose: str = "recall"
+        cls,
+        matrix: Matrix,
+        threshold: float,
+        sample: int,
+        seed: int,
+        progress: Progress,
+        purpose: str = "recall",
+        executor: Executor | None = None,
     ) -> RecallSample:
         """Draw `sample` positions, or take all where there are fewer, and compare each with all. Memory: blocks.
 
@@ -67,7 +81,7 @@ class RecallSample:
         if sample < len(matrix):
             rng = np.random.default_rng([seed, *purpose.encode()])
             rows = np.sort(rng.choice(rows, sample, replace=False))
-        return cls(rows, len(matrix), threshold, _true_pairs(matrix, rows, threshold, progress))
+        return cls(rows, len(matrix), threshold, true_pairs(matrix, rows, threshold, progress, executor))
 
     @property
     def with_duplicates(self) -> int:
@@ -96,24 +110,6 @@ def _recall(truth: Pairs, hit: np.ndarray, rows: Int64, threshold: float, interv
         bands=_bands(truth.similarity, hit, threshold),
         complete=interval.estimate((hit_count == true_count).astype(np.int64), np.ones_like(hit_count)),
     )
-
-
-def _true_pairs(matrix: Matrix, rows: Int64, threshold: float, progress: Progress) -> Pairs:
-    """Exact pairs (sampled position, other position)."""
-    parts = []
-    backend: Backend = fastest_lossless(len(rows) * len(matrix), threshold)
-    if backend.name == "product":
-        backend = HeadProducts.fitted(matrix.take(rows[:_TRIED]), matrix.take(slice(0, _TRIED)), threshold) or backend
-    for start in range(0, len(rows), QUERIES):
-        queries = matrix.take(rows[start : start + QUERIES])
-        for low, vectors in matrix.blocks():
-            for pairs in join(Side.of(queries), Side.of(vectors), threshold, backend):
-                left, right = rows[pairs.left + start], pairs.right + low
-                other = left != right
-                parts.append(Pairs(left[other], right[other], pairs.similarity[other]))
-            done = start * len(matrix) + len(queries) * (low + len(vectors))
-            progress("measuring recall", done // len(rows), len(matrix))
-    return Pairs.joined(parts)
 
 
 def _is_found(truth: Pairs, found: Pairs, size: int) -> np.ndarray:

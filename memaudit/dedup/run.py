@@ -62,7 +62,8 @@ def dedup(
     rule = setup.rule(rows)
     searched = search(setup, rows, rule, scratch, progress)
     kept = features_of(store) if rule else None
-    limits = Limits(store.digest, scratch, options.budget, options.seed, tell, setup.plan.cut, kept, options.kinds)
+    told = options.budget, options.seed, tell, setup.plan.cut, kept, options.kinds, options.executor
+    limits = Limits(store.digest, scratch, *told)
     outcome = decide_all(setup, rows, searched, found, rule, limits, progress)
     ignored = Ignored(ruled_out.digest, len(ruled_out.pairs), outcome.ruled_out) if ruled_out else None
     reviews = _reviews(reviewed, named, outcome) if reviewed and named else None

@@ -87,4 +87,5 @@ def _recall(
         confidence=options.confidence,
         seed=options.seed,
         progress=progress,
+        executor=plan.executor,
     )

@@ -43,6 +43,10 @@ class Whole:
         """With one scale for all rows, so that products with different rows can be compared."""
         return cls(_rounded_rows(vectors, _scales(vectors).min(keepdims=True)))
 
+    def as_rows(self) -> Float32:
+        """The whole numbers (n, dim), of which `Whole` makes the same again."""
+        return np.asarray(self._rows if self._torch is None else self._rows.float().numpy(), dtype=np.float32)
+
     def products(self, others: Whole) -> Float32:
         """Products with the rows of `others` (m, dim), exact and then rounded to bfloat16: (n, m) float32."""
         rows, columns, torch = self._together(others)

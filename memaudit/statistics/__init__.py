@@ -13,7 +13,7 @@ from memaudit.statistics.melded import (
     weighted_upper,
 )
 from memaudit.statistics.odds import OddsRatio, odds_ratios
-from memaudit.statistics.ranks import benjamini_hochberg, normal_quantile, rank_p
+from memaudit.statistics.ranks import benjamini_hochberg, combined_p, normal_quantile, rank_p
 from memaudit.statistics.relabelling import least_relabelling_p, relabelling_p
 from memaudit.statistics.richness import chao2, new_with_one_more
 from memaudit.statistics.shares import clopper_pearson_lower, clopper_pearson_upper, least_drawn, rate_of
@@ -32,6 +32,7 @@ __all__ = [
     "chao2",
     "clopper_pearson_lower",
     "clopper_pearson_upper",
+    "combined_p",
     "e_value",
     "effective_draws",
     "error_of_attempt",

@@ -24,6 +24,14 @@ def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
     return adjusted
 
 
+def combined_p(p: NDArray[np.float64]) -> float:
+    """p of independent tests together (Fisher 1925): that all their nulls hold. At least as large as it should be where
+    the p-values are discrete; 1 of none."""
+    from scipy.special import pdtr
+
+    return float(pdtr(len(p) - 1, -np.log(p).sum())) if len(p) else 1.0
+
+
 def normal_quantile(q: float) -> float:
     """The standard normal distribution's quantile."""
     from scipy.special import ndtri

@@ -80,6 +80,10 @@ def write_project(root: Path) -> Path:
     for step in steps:
         assert run(arguments_of(step, root, root)) in ((3,) if step.startswith("filter") else (0, 1)), step
     assert run(["canary", "make", "--out", str(root / "canaries"), "--each", "1", "--copies", "1,2", "--quiet"]) == 0
+    around = ["--kinds", "key", "--around", str(root / "training"), "--side", "64"]
+    made = ["canary", "make", *around, "--out", str(root / "keys"), "--each", "1", "--copies", "1,2", "--quiet"]
+    assert run(made) == 0
+    shutil.copytree(root / "keys" / "images", root / "painted")
     claim = "claims answer {picture} --against {store} --ledger {claims} --claimant A --quiet"
     assert run(arguments_of(claim, root, root)) == 1
     (root / "excluded.txt").write_text("training/0003.png\ntraining/0004.png\n")
