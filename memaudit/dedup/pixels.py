@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.dedup.candidates import CandidateRule
+from memaudit.dedup.described import Described
 from memaudit.dedup.effort import BANDS, Budget, Estimate, estimated, in_bands, spoken
 from memaudit.dedup.pairs import Found
 from memaudit.dedup.results import PixelChecks
@@ -81,7 +82,7 @@ def rule_of(floor: float, columns: Columns, rows: Int64, apart: Int64) -> Candid
 
 def confirm(
     found: Found,
-    columns: Columns,
+    columns: Described,
     rows: Int64,
     threshold: float,
     rule: CandidateRule,
@@ -101,8 +102,7 @@ def confirm(
     left, right = rule.ends(band)
     picked = rule.chosen(band)
     chosen = below[picked]
-    images = columns.at(rows[by_id])
-    files = Files(images.uri, images.sha256, limits.kept.images(rows[by_id]) if limits.kept else None)
+    files = _files_of(columns, rows[by_id], np.union1d(left[picked], right[picked]), limits)
     numbers = rows[by_id][left[picked]] * len(columns.image_id) + rows[by_id][right[picked]]
     kept = Kept(limits.kept.folder, rows[by_id]) if limits.kept else None
     ends = Ends.of(files, files, left[picked], right[picked])
@@ -138,6 +138,14 @@ def confirm(
         comparison.similarity,
         comparison.decided,
     )
+
+
+def _files_of(columns: Described, rows: Int64, some: Int64, limits: Limits) -> Files:
+    """The files of `rows`, of which nobody asks but for `some`, positions in them."""
+    uri, sha256 = np.full(len(rows), "", object), np.full(len(rows), "", object)
+    images = columns.at(rows[some])
+    uri[some], sha256[some] = images.uri, images.sha256
+    return Files(uri, sha256, limits.kept.images(rows) if limits.kept else None)
 
 
 class _Comparison:

@@ -11,7 +11,7 @@ import numpy as np
 from memaudit.dedup.matrix import BLOCK_ROWS, KeptMatrix, Matrix
 from memaudit.similarity import Pairs
 from memaudit.similarity.join import join
-from memaudit.similarity.nominate import Side, fastest_lossless
+from memaudit.similarity.nominate import Backend, HeadProducts, Side, fastest_lossless
 from memaudit.tasks import (
     TASKS_A_PART,
     Executor,
@@ -27,6 +27,7 @@ from memaudit.types import Float32, Int64, Progress
 
 QUERIES = 4096  # sampled images compared with a block at once
 _STAGE = "measuring recall"
+_TRIED = 512  # rows of either side that a head is chosen on
 
 
 class Rows(Protocol):
@@ -78,7 +79,7 @@ class _Jobs(NamedTuple):
 
 def _found(matrix: Rows, rows: Int64, threshold: float, numbers: Sequence[int]) -> Iterator[Pairs]:
     """What each of these jobs finds."""
-    jobs, backend = _Jobs(len(rows), len(matrix)), fastest_lossless(len(rows) * len(matrix), threshold)
+    jobs, backend = _Jobs(len(rows), len(matrix)), _backend(matrix, rows, threshold)
     begun, queries = -1, np.empty((0, 0), np.float32)
     for number in numbers:
         start, low = jobs.starts(number)
@@ -91,6 +92,13 @@ def _found(matrix: Rows, rows: Int64, threshold: float, numbers: Sequence[int]) 
             other = left != right
             parts.append(Pairs(left[other], right[other], pairs.similarity[other]))
         yield Pairs.joined(parts)
+
+
+def _backend(matrix: Rows, rows: Int64, threshold: float) -> Backend:
+    backend: Backend = fastest_lossless(len(rows) * len(matrix), threshold)
+    if backend.name != "product":
+        return backend
+    return HeadProducts.fitted(matrix.take(rows[:_TRIED]), matrix.take(slice(0, _TRIED)), threshold) or backend
 
 
 def _elsewhere(executor: Executor, matrix: Matrix, rows: Int64, threshold: float, progress: Progress) -> Pairs:
