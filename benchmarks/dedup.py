@@ -1,8 +1,8 @@
 """Time and recall of finding near-duplicate pairs, against what a user would reach for instead.
 
 Contenders, each in a process of its own: ours; FAISS IVFFlat range search of all rows, tuned (not counted) to the
-recall of ours, or to 99.9 % of it; flat range search of 1,000 rows, extrapolated; the method of OpenAI 2022; that of NeMo
-Curator's semantic deduplication. Data: synthetic.py, or any store of real images (`--store`). Truth: sampled rows
+recall of ours, or to 99.9 % of it; flat range search of 1,000 rows, extrapolated; the method of OpenAI 2022; that of
+NeMo Curator's semantic deduplication. Data: synthetic.py, or any store of real images (`--store`). Truth: sampled rows
 compared exactly with all. Where other processes run, the ratio of processor time says more than that of wall time, and
 with OMP_NUM_THREADS=1 most.
 """

@@ -65,6 +65,7 @@ def dedup(
     told = options.budget, options.seed, tell, setup.plan.cut, kept, options.kinds, options.executor
     limits = Limits(store.digest, scratch, *told)
     outcome = decide_all(setup, rows, searched, found, rule, limits, progress)
+    searched = searched.settled()
     ignored = Ignored(ruled_out.digest, len(ruled_out.pairs), outcome.ruled_out) if ruled_out else None
     reviews = _reviews(reviewed, named, outcome) if reviewed and named else None
     unseen = redrawn_shortfall(outcome.redrawn, options.max_unreadable)
