@@ -95,7 +95,8 @@ def ratios(data: str, rows: int, ran: Ran, ours: Ran) -> Iterator[Figure]:
 
 def recall_figures(data: str, truth: RecallSample, path: Path) -> Iterator[Figure]:
     with np.load(path) as file:
-        found = Pairs(file["left"], file["right"], np.empty(0, np.float32))
+        left, right = file["left"], file["right"]
+    found = Pairs(left, right, np.empty(len(left), np.float32)).in_order()  # those of others come in any order
     recall = truth.recall_of(found, CONFIDENCE)
     yield Figure(data, truth.size, "pairs", len(found.left))
     for name, estimate in (("pair", recall.by_pair), ("image", recall.by_image)):
