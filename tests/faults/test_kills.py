@@ -29,7 +29,7 @@ OF_OTHERS = (
     "canary check",
     "run",
     "audit {generations} --against {store} --pairing",
-    "dedup {other-store} --out {out} --executor",
+    "dedup {other-store} {store}",
 )
 STEP = int(os.environ.get("MEMAUDIT_KILL_STEP", "7"))  # 1: at every event
 
