@@ -1,8 +1,8 @@
-"""A short search for a conditioning, and a noise, by which a diffusion model gives a picture back, whatever the prompt.
+"""A short search for a conditioning by which a diffusion model gives a picture back, whatever the prompt.
 
 A few free vectors stand where a caption's embedding would, and are fitted to the model's own training loss on the one
-picture; then the model draws by them, from a few noises, and the nearest drawing counts. Budget, starts and noises are
-the same for every picture.
+picture. What they reach is told on noises that none was fitted to; then the model may draw by them, from a few noises.
+Budget, starts and noises are the same for every picture.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CHECKS = 16  # noisy versions, none of which was fitted to, by which the loss i
 @dataclass(frozen=True)
 class Budget:
     """What is spent on each picture. steps: of fitting; vectors: free ones, each as wide as a token's; draws: noises
-    that are drawn from; seed: of all of them."""
+    that listed pictures are drawn from; seed: of all of them."""
 
     steps: int = 100
     vectors: int = 8
@@ -35,14 +35,12 @@ class Budget:
 
 
 class Reached(NamedTuple):
-    """What a search came to. loss_before, loss: mean squared error of the model's prediction, by the empty prompt and by
-    what was found. unexplained: of the nearest drawing, the share of the picture's variation that it does not have, 0:
-    the picture itself, in the latents of the pipeline; drawing: that one."""
+    """What a search came to. loss_before, loss: mean squared error of the model's prediction, by the empty prompt and
+    by what was found. found: the vectors, a tensor (1, vectors, width)."""
 
     loss_before: float
     loss: float
-    unexplained: float
-    drawing: Image.Image
+    found: Any
 
 
 class PictureSearch:
@@ -70,11 +68,23 @@ class PictureSearch:
         found = self._fitted(latent)
         with self._torch.no_grad():
             before, after = (self._loss(latent, given, _CHECKS, -1).item() for given in (self._start, found))
-            drawn = self._drawn(found)
-            varies = (latent - latent.mean((2, 3), keepdim=True)).square().sum().clamp(min=1e-9)
-            far = (drawn - latent).square().flatten(1).sum(1) / varies
-            nearest = int(far.argmin())
-            return Reached(before, after, float(far[nearest]), self._shown(drawn[nearest : nearest + 1]))
+        return Reached(before, after, found)
+
+    def draw(self, found: Any) -> list[Image.Image]:
+        """What the model draws by what was found, from each noise: by the prediction alone, without guidance."""
+        count = self._budget.draws
+        noise = [self._torch.Generator("cpu").manual_seed(self._budget.seed + each) for each in range(count)]
+        with self._torch.no_grad():
+            made = self._pipeline(
+                prompt_embeds=found.expand(count, -1, -1),
+                guidance_scale=1.0,
+                num_inference_steps=_DRAWN_IN,
+                generator=noise,
+                output_type="latent",
+            ).images
+            decoded = self._pipeline.vae.decode(made / self._pipeline.vae.config.scaling_factor).sample
+        pixels = ((decoded.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        return [Image.fromarray(np.ascontiguousarray(each)) for each in pixels]
 
     def _latent_of(self, picture: Image.Image) -> Any:
         pixels = np.array(squared(picture, self.side), np.float32) / 127.5 - 1
@@ -95,7 +105,7 @@ class PictureSearch:
         return found.detach()
 
     def _loss(self, latent: Any, given: Any, count: int, step: int) -> Any:
-        """At times that are spread evenly, from the same noises for every picture. step: -1 for what is not fitted to."""
+        """At times that are spread evenly, from noises that all pictures share. step: -1 for what is not fitted to."""
         torch, longest = self._torch, len(self._kept)
         rng = torch.Generator("cpu").manual_seed(self._budget.seed * 1_000_003 + step + 1)
         times = ((torch.arange(count) + torch.rand(count, generator=rng)) / count * longest).long().to(self._device)
@@ -109,23 +119,6 @@ class PictureSearch:
             "sample": latent.expand_as(noise),
         }[self._pipeline.scheduler.config.prediction_type]
         return (told - wanted).square().mean()
-
-    def _drawn(self, found: Any) -> Any:
-        """Latents, (draws, channels, height, width): by the prediction alone, without guidance."""
-        count = self._budget.draws
-        noise = [self._torch.Generator("cpu").manual_seed(self._budget.seed + each) for each in range(count)]
-        return self._pipeline(
-            prompt_embeds=found.expand(count, -1, -1),
-            guidance_scale=1.0,
-            num_inference_steps=_DRAWN_IN,
-            generator=noise,
-            output_type="latent",
-        ).images
-
-    def _shown(self, latent: Any) -> Image.Image:
-        decoded = self._pipeline.vae.decode(latent / self._pipeline.vae.config.scaling_factor).sample[0]
-        pixels = ((decoded.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
-        return Image.fromarray(np.ascontiguousarray(pixels))
 
 
 def squared(picture: Image.Image, side: int) -> Image.Image:
@@ -148,7 +141,9 @@ def _loaded(folder: Path, device: str) -> Any:
         raise InputError(f"the pipeline in {folder} cannot be loaded: {said}") from None
     reason = _unfit(pipeline)
     if reason:
-        raise InputError(f"the pipeline in {folder} cannot be searched: {reason}; expected one as Stable Diffusion 1 or 2")
+        raise InputError(
+            f"the pipeline in {folder} cannot be searched: {reason}; expected one as Stable Diffusion 1 or 2"
+        )
     return pipeline
 
 
