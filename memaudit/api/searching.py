@@ -77,7 +77,7 @@ class SearchRun:
                 found.append(f"{coverage.measured:,} of {coverage.total:,} {what} pictures can be read")
         if len(self.held_out) < LEAST_HELD_OUT:
             found.append(
-                f"no rank among {len(self.held_out):,} held-out pictures is rarer than 5 %: give {LEAST_HELD_OUT} and more"
+                f"no rank among {len(self.held_out):,} held-out pictures is rare enough: give {LEAST_HELD_OUT} and more"
             )
         return tuple(found)
 

@@ -76,10 +76,10 @@ def test_what_the_model_was_trained_on_is_first_among_held_out_pictures(found):
     assert found.conclusive
 
 
-def test_of_one_listed_picture_that_is_a_finding(world, found):
-    run_ = ma.run_search(
-        world / "listed/0000.png", world / "pipeline", world / "held-out", found.folder.with_name("one"), **SMALL
-    )
+def test_of_one_listed_picture_that_is_a_finding(world, found, tmp_path):
+    """In a copy of the folder, where all is searched already."""
+    folder = shutil.copytree(found.folder, tmp_path / "search")
+    run_ = ma.run_search(world / "listed/0000.png", world / "pipeline", world / "held-out", folder, **SMALL)
     assert [each.picture.image_id for each in run_.retained] == ["0000.png"]
     assert run_.headline == "1 of 1 pictures are in the model"
     assert run_.pictures[0].picture.loss == pytest.approx(found.pictures[0].picture.loss)
@@ -112,32 +112,42 @@ def test_stopped_it_goes_on_where_it_was(world, found, tmp_path):
     assert not (tmp_path / "search/search.json").exists()
     again = ma.run_search(*words, **SMALL)
     assert again.as_dict() == found.as_dict()
-    drawn = (tmp_path / "search/drawn/0000.png").stat().st_mtime_ns
-    (tmp_path / "search/state.json").write_text("{")  # broken: all is searched anew
-    assert ma.run_search(*words, **SMALL).as_dict() == found.as_dict()
-    assert (tmp_path / "search/drawn/0000.png").stat().st_mtime_ns > drawn
+
+
+@pytest.mark.parametrize("fault", ["is broken", "is of another budget", "lacks a drawing"])
+def test_what_an_earlier_search_left_counts_if_it_is_of_the_same(world, found, tmp_path, fault):
+    folder = shutil.copytree(found.folder, tmp_path / "search")
+    steps = 1 if fault == "is of another budget" else 3
+    if fault == "is broken":
+        (folder / "state.json").write_text("{")
+    (folder / "drawn/0000.png").unlink()
+    words = (world / "listed/0000.png", world / "pipeline", world / "held-out/0100.png", folder)
+    again = ma.run_search(*words, **{**SMALL, "steps": steps})
+    assert (folder / "drawn/0000.png").is_file()
+    assert (again.pictures[0].picture.loss == found.pictures[0].picture.loss) is (steps == 3)
 
 
 def test_an_untrained_model_holds_nothing(world, tmp_path):
     from small_pipeline import write_pipeline
 
     write_pipeline(tmp_path / "pipeline", seed=3)
-    run_ = ma.run_search(world / "listed", tmp_path / "pipeline", world / "held-out", tmp_path / "search", **SMALL)
+    budget = {"steps": 1, "draws": 1}
+    run_ = ma.run_search(world / "listed", tmp_path / "pipeline", world / "held-out", tmp_path / "search", **budget)
     assert not run_.retained
 
 
 def test_too_few_or_unreadable_pictures_decide_nothing(world, tmp_path, capsys):
-    held_out = shutil.copytree(world / "held-out", tmp_path / "held-out")
+    held_out = write_pictures(tmp_path / "held-out", range(100, 103))
     (held_out / "0100.png").write_bytes(b"no picture")
     words = ["extract", str(world / "listed/0000.png"), "--pipeline", str(world / "pipeline")]
     words += ["--held-out", str(held_out), "--out", str(tmp_path / "search"), "--steps", "1", "--draws", "1"]
     assert run([*words, "--json"]) == 3
     told = json.loads(capsys.readouterr().out)
-    assert told["held_out_coverage"]["measured"] == 18
+    assert told["held_out_coverage"]["measured"] == 2
     assert len(told["warnings"]) == 2
     assert run(words) == 3
     said = capsys.readouterr().out
-    assert "18 of 19 held-out pictures can be read" in said
+    assert "2 of 3 held-out pictures can be read" in said
     assert "give 19 and more" in said
 
 
