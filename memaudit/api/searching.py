@@ -87,7 +87,7 @@ class SearchRun:
 
     @property
     def headline(self) -> str:
-        return f"{len(self.retained):,} of {len(self.pictures):,} pictures are in the model"
+        return f"{len(self.retained):,} of {len(self.pictures):,} pictures are found in the model"
 
     def as_dict(self) -> dict[str, object]:
         """All of it as one JSON object."""
