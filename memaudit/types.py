@@ -14,6 +14,7 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 CONFIDENCE = 0.95
+KEY_PASSWORD = "MEMAUDIT_KEY_PASSWORD"  # variable of the environment: what opens a private key
 NO_FILE = "0" * 64  # the sha256 of a file that was not read
 Progress = Callable[[str, int, int], None]
 """Called with the stage, the number done and the total (0: unknown)."""

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memaudit.api.diagnosis import versions_of
 from memaudit.api.gating import GateRun, Verdict, run_gate
@@ -18,13 +18,18 @@ from memaudit.bundling.checking import Opened, check, open_bundle
 from memaudit.bundling.contents import BLURRED, PICTURES, RunFolder, files_of_run, is_for_owner, runs_in
 from memaudit.bundling.making import FACTS, contents_of, facts_of, public_edition, secret_among, signed, write_bundle
 from memaudit.bundling.manifest import json_bytes
-from memaudit.bundling.signing import make_keys, private_key
+from memaudit.bundling.signing import Passwords, make_keys, private_key
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.files import is_passage, read_json, real
 from memaudit.folders import sole_writer_of
-from memaudit.gate import DEFAULT_POLICY, Policy, read_policy
+from memaudit.gate import DEFAULT_POLICY, Policy, hold, read_policy
+from memaudit.gate.policy import KINDS
 from memaudit.report.document import read_report
 from memaudit.report.model import Report
+from memaudit.report.run_folder import REPORT
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 _PACKAGES = ("numpy", "pillow", "msgspec", "pyarrow", "h5py", "scipy", "faiss-cpu", "faiss-gpu-cuvs", "torch")
 _RELEASE = "verdict.json"  # what a release run came to, in its folder
@@ -104,14 +109,17 @@ def bundle(
     tables: bool = True,
     sign: Keys = (),
     timestamp: str | None = None,
+    password_files: Files = (),
 ) -> Bundle:
     """Put runs into one file that a stranger can verify: reports, pages, tables, thumbnails, policy, reviews, the
     verdict of the gate, and what all of it was made by. The same runs and options give the same bytes.
 
-    runs: folders of audits, dedups or release runs, or the runs. policy, accepted, reviews, baseline: what the gate
-    judges by, as `run_gate` takes them; they are bundled as well. A release run's own verdict counts beside it: the
-    graver is the bundle's. pictures: thumbnails blurred, as-they-are or none; crops of faces are never bundled. sign:
-    files of private keys (`make_key`). timestamp: URL of an RFC 3161 authority, which is sent the manifest's sha256.
+    runs: folders of audits, dedups, filters, reweights, extractions or release runs, or the runs. policy, accepted,
+    reviews, baseline: what the gate judges by, as `run_gate` takes them; they are bundled as well. A release run's own
+    verdict counts beside it: the graver is the bundle's; where the gate has no rules it is inconclusive. pictures:
+    thumbnails blurred, as-they-are or none; crops of faces are never bundled. sign: files of private keys (`make_key`).
+    password_files: of the keys that have one, a file each; else the variable MEMAUDIT_KEY_PASSWORD. timestamp: URL of
+    an RFC 3161 authority, which is sent the manifest's sha256.
 
     Raises InputError for what is no such run, InconclusiveError for one that was changed or has no report yet,
     MissingDependencyError for a signature without the extra sign.
@@ -125,11 +133,11 @@ def bundle(
         raise UsageError(f"--pictures {pictures!r} is none of {', '.join(PICTURES)}")
     if timestamp and not files_of(sign):
         raise UsageError("--timestamp without --sign: nothing would bind the stamp; name a key as well")
-    keys = [private_key(path) for path in files_of(sign)]
+    keys = _keys(sign, password_files)
     several = list(runs) if isinstance(runs, Sequence) and not isinstance(runs, str) else [runs]
     folders = [folder_of(run) for run in several]
     if not folders:
-        raise UsageError("no run given: name the folder of an audit, a dedup or a release run")
+        raise UsageError("no run given: name the folder of an audit, a dedup or another run")
     found, path = runs_in(folders), Path(out)
     judged_by = {"policy.toml": policy, "accepted.toml": accepted, "baseline/report.json": baseline}
     inputs = {name: Path(given) for name, given in judged_by.items() if given is not None}
@@ -169,8 +177,11 @@ def publish_bundle(full: str | Path, out: str | Path) -> Bundle:
     return _written(Path(out), public_edition(opened), for_owner=False)
 
 
-def sign_bundle(given: str | Path, out: str | Path, keys: Keys, *, timestamp: str | None = None) -> Bundle:
-    """Write a bundle again, with further signatures. Raises as `publish_bundle`, and InputError for what is no key.
+def sign_bundle(
+    given: str | Path, out: str | Path, keys: Keys, *, timestamp: str | None = None, password_files: Files = ()
+) -> Bundle:
+    """Write a bundle again, with further signatures. password_files: as of `bundle`. Raises as `publish_bundle`, and
+    InputError for what is no key, or is not opened.
 
     >>> _ = ma.run_audit("generations", ma.embed("training", out="store", encoder="thumbnail"), out="audit")
     >>> _ = ma.bundle("audit", "evidence.zip")
@@ -179,7 +190,7 @@ def sign_bundle(given: str | Path, out: str | Path, keys: Keys, *, timestamp: st
     True
     """
     path = Path(given)
-    read = [private_key(each) for each in files_of(keys)]
+    read = _keys(keys, password_files)
     if not read:
         raise UsageError("no key given: name the file of a private key")
     opened = _sound(path)
@@ -188,15 +199,22 @@ def sign_bundle(given: str | Path, out: str | Path, keys: Keys, *, timestamp: st
     return _written(Path(out), entries, for_owner=not path.stat().st_mode & 0o077)
 
 
-def make_key(path: str | Path) -> KeyFiles:
+def _keys(keys: Keys, password_files: Files) -> list[Ed25519PrivateKey]:
+    passwords = Passwords.of(files_of(password_files))
+    return [private_key(path, passwords) for path in files_of(keys)]
+
+
+def make_key(path: str | Path, *, password_file: str | Path | None = None) -> KeyFiles:
     """Make a key to sign bundles with: `path`, for its owner alone, and its public half, `path`.pub, for everybody.
-    Raises UsageError where either is there already.
+    password_file: a file with the password that it shall have; else the variable MEMAUDIT_KEY_PASSWORD; without both
+    it has none. Raises UsageError where either is there already.
 
     >>> key = ma.make_key("audit.key")
     >>> key.public.name, len(key.key_id)
     ('audit.key.pub', 64)
     """
-    return KeyFiles(*make_keys(Path(path)))
+    files = [] if password_file is None else [Path(password_file)]
+    return KeyFiles(*make_keys(Path(path), Passwords.of(files)))
 
 
 def _sound(path: Path) -> Opened:
@@ -207,22 +225,38 @@ def _sound(path: Path) -> Opened:
 
 
 def _verdict(runs: Sequence[RunFolder], folders: Sequence[Path], inputs: dict[str, Path]) -> dict[str, Any]:
-    """What the gate says of the runs, at their places in the bundle, and what release runs came to."""
-    baseline = inputs.get("baseline/report.json")
-    gate: GateRun = run_gate(
+    """What the gate says of the runs, at their places in the bundle, of which kinds it says nothing, and what release
+    runs came to."""
+    judged = [run for run in runs if run.report.kind in KINDS]
+    gate = _gate(judged, inputs)
+    value: dict[str, Any] = gate.as_dict()
+    others = [_without_rules(run) for run in runs if run not in judged]
+    others += [_of_release(folder) for folder in folders if (folder / _RELEASE).is_file()]
+    outcomes = {str(gate.verdict), *(rule["outcome"] for rule in others)}
+    worst = next(verdict for verdict in _WORST if verdict in outcomes)
+    rules = [*value["rules"], *others]
+    created = max(run.report.created for run in runs)
+    return {**value, "verdict": str(worst), "exit_code": worst.exit_code, "rules": rules, "created": created}
+
+
+def _gate(runs: Sequence[RunFolder], inputs: dict[str, Path]) -> GateRun:
+    baseline, policy = inputs.get("baseline/report.json"), inputs.get("policy.toml")
+    if not runs:
+        return GateRun(hold([], read_policy(policy) if policy else Policy()))
+    return run_gate(
         [_InBundle(run.report, Path(run.name)) for run in runs],
-        inputs.get("policy.toml"),
+        policy,
         baseline=_InBundle(read_report(baseline), Path("baseline")) if baseline else None,
         accepted=inputs.get("accepted.toml"),
         reviews=[path for name, path in inputs.items() if name.startswith("reviews/")],
     )
-    value: dict[str, Any] = gate.as_dict()
-    releases = [_of_release(folder) for folder in folders if (folder / _RELEASE).is_file()]
-    outcomes = {str(gate.verdict), *(rule["outcome"] for rule in releases)}
-    worst = next(verdict for verdict in _WORST if verdict in outcomes)
-    rules = [*value["rules"], *releases]
-    created = max(run.report.created for run in runs)
-    return {**value, "verdict": str(worst), "exit_code": worst.exit_code, "rules": rules, "created": created}
+
+
+def _without_rules(run: RunFolder) -> dict[str, str]:
+    """What cannot be judged is no pass."""
+    sentence = f"The gate has no rules for a run of {run.report.kind}: what it found is to be read by a person."
+    words = {"figure": "none", "limit": "none", "sentence": sentence}
+    return {"report": f"{run.name}/{REPORT}", "rule": "rules", "outcome": str(Verdict.INCONCLUSIVE), **words}
 
 
 def _of_release(folder: Path) -> dict[str, str]:

@@ -15,7 +15,6 @@ from memaudit.api.places import AnyStore, Files, files_of, store_at
 from memaudit.api.runs import DedupRun, Place
 from memaudit.dedup.effort import seconds_of
 from memaudit.dedup.ignored import RuledOut, read_ruled_out
-from memaudit.dedup.joining import clear
 from memaudit.dedup.options import DedupOptions, require_possible
 from memaudit.dedup.reviewed import Reviewed, read_reviewed
 from memaudit.dedup.run import dedup, forget
@@ -26,7 +25,7 @@ from memaudit.report.model import Report
 from memaudit.report.pages import How
 from memaudit.report.run_folder import keep_for_owner, remove_earlier_pictures
 from memaudit.store import FACES, require_current
-from memaudit.tasks import Executor
+from memaudit.tasks import beside, clear, executing
 from memaudit.types import Progress, silent, unsaid
 
 
@@ -68,7 +67,8 @@ def run_dedup(
     time for that, "2h" (s, m, h, d) or seconds; the most similar pairs come first. calibration: a file of `calibrate`.
     kinds: that count, with commas or as names (none: all but re-drawn): of copies below the threshold; with re-drawn,
     what is drawn anew from what stays is dropped as well. executor: "local:4", processes, or "slurm:100", a job array,
-    that compare blocks of embeddings: by files in a folder beside `out`, OUT-tasks, that all of them must see.
+    or "ray:8", tasks of a Ray cluster at a time, that do what takes long: by files in a folder beside `out`, OUT-tasks,
+    that all of them must see.
     page: where its pictures are, and what it says of the training set and who ran it. tell: is given an estimate of
     what takes long.
 
@@ -98,10 +98,8 @@ def run_dedup(
     )
     options = by_calibration(options, calibration)
     decided, how, place = _Decided(ignore, files_of(reviews)), how_to_show(page, store), Place(out)
-    if executor is not None:
-        whole = place.folder.resolve()
-        options = replace(options, executor=Executor.of(executor, whole.with_name(f"{whole.name}-tasks")))
-    return _into(store, against, decided, options, how, place, progress, tell)
+    with executing(executor, beside(place.folder)) as workers:
+        return _into(store, against, decided, replace(options, executor=workers), how, place, progress, tell)
 
 
 class _Decided(NamedTuple):

@@ -10,7 +10,7 @@ from memaudit.api.bundles import Bundle, bundle, publish_bundle
 from memaudit.api.gating import GateRun, Verdict
 from memaudit.api.release_stages import PAGE, Check, StageDone
 from memaudit.api.runs import AuditRun, DedupRun
-from memaudit.bundling.signing import private_key
+from memaudit.bundling.signing import Passwords, private_key
 from memaudit.files import is_store, write_json
 from memaudit.folders import sole_writer
 from memaudit.release.asked import gallery_of
@@ -99,8 +99,9 @@ def run_release(
     path = Path(file)
     told = known_by_digest(read_run_file(path), path.parent)
     check = Check(told, path.parent, path.parent / told.out if out is None else Path(out), progress, tell)
+    passwords = Passwords.of([path.parent / each for each in told.bundle.password_files] if told.bundle.sign else [])
     for key in told.bundle.sign:
-        private_key(path.parent / key)  # now, and not after hours
+        private_key(path.parent / key, passwords)  # now, and not after hours
     with sole_writer(check.out):
         stages, audit, dedup, gate, refused = check.run()
         done = ReleaseRun(check.out, stages, audit, dedup, gate, refused, _reasons(told, refused))
@@ -119,6 +120,7 @@ def _with_evidence(done: ReleaseRun, told: RunFile, base: Path, tell: Callable[[
         baseline=base / judged.baseline if judged.baseline else None,
         pictures=asked.pictures,
         sign=[base / key for key in asked.sign],
+        password_files=[base / each for each in asked.password_files],
         timestamp=asked.timestamp or None,
     )
     if asked.public:

@@ -3,6 +3,7 @@
 Entries are stored as they are, in order of their names, one after another, each with the same date, mode and version.
 Reading is writing again: a file that differs by a byte from what the writer makes of its own entries is refused, which
 takes every trick of the format at once (duplicates, gaps, comments, links, two tables that disagree, trailing bytes).
+What has no room in a field of four bytes stands in the wider ones of zip64, and nothing else does.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from memaudit.errors import InconclusiveError, InputError
 from memaudit.files import open_regular, reason_of
 
 MAGIC = b"PK\x03\x04"
-MOST_BYTES = 2**32 - 1  # of an archive: beyond it the format needs other tables
+WIDE = 2**32 - 1  # the least size or offset that a field of four bytes does not hold
 MOST_ENTRIES = 2**16 - 2
 MOST_IN_MEMORY = 64 << 20  # of an entry that is read whole
 _LOCAL, _CENTRAL, _END = struct.Struct("<4s5H3L2H"), struct.Struct("<4s6H3L5H2L"), struct.Struct("<4s4H2LH")
+_WIDE_END, _LOCATOR = struct.Struct("<4sQ2H2L4Q"), struct.Struct("<4sLQL")
 _VERSION, _DATE, _UNIX, _MODE = 20, 0x21, 3 << 8, 0o100644 << 16  # 1 January 1980; a regular file
+_WIDE_VERSION, _WIDE_SIZES = 45, 20  # bytes of the wider sizes in a file's header
+_ELSEWHERE = 2**32 - 1  # stands in a field of four bytes whose value is in a wider one
 _NAME = re.compile(r"[a-z0-9][\w.-]*(/[a-zA-Z0-9][\w.-]*)*", re.ASCII)
 _LONGEST = 200  # characters of a name
 _CHUNK = 1 << 20
@@ -63,12 +67,30 @@ class _Entry(NamedTuple):
     offset: int = 0
 
     def local(self) -> bytes:
-        head = (MAGIC, _VERSION, 0, 0, 0, _DATE, self.crc, self.size, self.size, len(self.name), 0)
-        return _LOCAL.pack(*head) + self.name
+        size, wide = _narrow(self.size), _wide(self.size, self.size)
+        head = (MAGIC, _version(wide), 0, 0, 0, _DATE, self.crc, size, size, len(self.name), len(wide))
+        return _LOCAL.pack(*head) + self.name + wide
 
     def central(self) -> bytes:
-        made = (b"PK\x01\x02", _UNIX | _VERSION, _VERSION, 0, 0, 0, _DATE, self.crc, self.size, self.size)
-        return _CENTRAL.pack(*made, len(self.name), 0, 0, 0, 0, _MODE, self.offset) + self.name
+        size, offset = _narrow(self.size), _narrow(self.offset)
+        wide = _wide(self.size, self.size, self.offset)
+        version = _version(wide)
+        made = (b"PK\x01\x02", _UNIX | version, version, 0, 0, 0, _DATE, self.crc, size, size)
+        return _CENTRAL.pack(*made, len(self.name), len(wide), 0, 0, 0, _MODE, offset) + self.name + wide
+
+
+def _narrow(value: int) -> int:
+    return value if value < WIDE else _ELSEWHERE
+
+
+def _wide(*values: int) -> bytes:
+    """Those that need it, as zip64's further field of an entry."""
+    wide = [value for value in values if value >= WIDE]
+    return struct.pack(f"<2H{len(wide)}Q", 1, 8 * len(wide), *wide) if wide else b""
+
+
+def _version(wide: bytes) -> int:
+    return _WIDE_VERSION if wide else _VERSION
 
 
 def write_archive(file: IO[bytes], entries: Mapping[str, Content]) -> None:
@@ -80,9 +102,7 @@ def write_archive(file: IO[bytes], entries: Mapping[str, Content]) -> None:
         if not _NAME.fullmatch(name) or len(name) > _LONGEST:
             raise InputError(f"{name!r} cannot be the name of a file in a bundle: rename what it was made of")
         entry = _measured(name, content, offset)
-        offset += _LOCAL.size + len(entry.name) + entry.size
-        if offset > MOST_BYTES - (1 << 24):
-            raise InputError("a bundle of more than 4 GiB: --no-tables leaves the tables out, whose digests stay")
+        offset += len(entry.local()) + entry.size
         file.write(entry.local())
         if _copied(content, file) != (entry.size, entry.crc):
             raise InconclusiveError(f"{content.path or name} was changed while it was read: bundle again")
@@ -106,8 +126,13 @@ def _copied(content: Content, file: IO[bytes]) -> tuple[int, int]:
 
 
 def _tables(entries: list[_Entry], offset: int) -> bytes:
-    central = b"".join(entry.central() for entry in entries)
-    return central + _END.pack(b"PK\x05\x06", 0, 0, len(entries), len(entries), len(central), offset, 0)
+    central, count = b"".join(entry.central() for entry in entries), len(entries)
+    wide = b""
+    if offset >= WIDE:
+        version, there = (_UNIX | _WIDE_VERSION, _WIDE_VERSION), (count, count, len(central), offset)
+        wide = _WIDE_END.pack(b"PK\x06\x06", _WIDE_END.size - 12, *version, 0, 0, *there)
+        wide += _LOCATOR.pack(b"PK\x06\x07", 0, offset + len(central), 1)
+    return central + wide + _END.pack(b"PK\x05\x06", 0, 0, count, count, len(central), _narrow(offset), 0)
 
 
 def is_archive(path: Path) -> bool:
@@ -155,12 +180,15 @@ def _entry(path: Path, head: bytes, handle: IO[bytes]) -> _Entry:
     offset = handle.tell() - len(head)
     if len(head) < _LOCAL.size:
         raise _damaged(path, "it ends within a file")
-    *_, crc, size, _, length, _ = _LOCAL.unpack(head)
+    *_, crc, size, _, length, more = _LOCAL.unpack(head)
     name = handle.read(length)
     if not _NAME.fullmatch(name.decode("latin-1")) or length > _LONGEST:
         raise _damaged(path, f"{name[:80].decode('ascii', 'backslashreplace')!r} is no name of a file in a bundle")
+    wide = handle.read(_WIDE_SIZES) if more == _WIDE_SIZES else b""
+    if len(wide) == _WIDE_SIZES:
+        size = int.from_bytes(wide[-8:], "little")
     entry = _Entry(name, size, crc, offset)
-    if entry.local() != head + name:
+    if entry.local() != head + name + wide:
         raise _damaged(path, f"the header of {name.decode()} is not as memaudit writes it")
     left, found = size, 0
     while left and (chunk := handle.read(min(_CHUNK, left))):

@@ -23,7 +23,6 @@ from memaudit.report.run_folder import BOUND, PAGE, REPORT, THUMBNAILS
 
 AS_THEY_ARE, BLURRED, NONE = "as-they-are", "blurred", "none"
 PICTURES = (BLURRED, AS_THEY_ARE, NONE)
-_KINDS = ("audit", "dedup")
 _SQUARES = 8  # along the longer side of a picture that is blurred
 _MOST_PICTURE = 4 << 20  # bytes: the thumbnails of a run are far smaller
 
@@ -37,15 +36,13 @@ class RunFolder(NamedTuple):
 
 
 def runs_in(folders: list[Path]) -> list[RunFolder]:
-    """The audits and dedups of these folders, by name: of the folder itself, or of all below it, as of a release run.
+    """The runs of these folders, by name: of the folder itself, or of all below it, as of a release run.
 
     Raises InputError where there is none, InconclusiveError for a run that has no report yet, or that was changed.
     """
     found, names = list[RunFolder](), dict[str, int]()
     for folder in dict.fromkeys(run for given in folders for run in _folders(given)):
         report = read_report(folder / REPORT)
-        if report.kind not in _KINDS:
-            raise InputError(f"{folder} is a run of {report.kind}: a bundle takes audits and dedups")
         for fault in faults_beside(report, folder):
             raise InconclusiveError(fault)
         names[report.kind] = number = names.get(report.kind, 0) + 1
@@ -58,7 +55,7 @@ def _folders(given: Path) -> Iterator[Path]:
         yield given
         return
     if not given.is_dir():
-        raise InputError(f"{given} is no folder of a run: expected that of an audit, a dedup or a release run")
+        raise InputError(f"{given} is no folder of a run: expected that of an audit, a dedup or another run")
     found = find_reports(given)
     for folder in found.unfinished:
         raise InconclusiveError(f"{folder}: a run began there and wrote no report; let it finish, or remove the folder")

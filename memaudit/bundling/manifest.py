@@ -112,9 +112,13 @@ def read_manifest(path: Path, entries: Mapping[str, Content]) -> Manifest:
     if schema != SCHEMA:
         raise InconclusiveError(f"{path}: {MANIFEST} is of schema {str(schema)[:80]!r}, this version reads {SCHEMA!r}")
     try:
-        return convert(value, Manifest)
+        manifest = convert(value, Manifest)
+        if manifest.private == sorted(set(manifest.private)):
+            return manifest
+        why = "its private files are out of order, or there twice"
     except ValidationError as error:
-        raise InconclusiveError(f"{path}: {MANIFEST} is not as memaudit writes it: {error}") from None
+        why = str(error)
+    raise InconclusiveError(f"{path}: {MANIFEST} is not as memaudit writes it: {why}")
 
 
 def faults_of_files(entries: Mapping[str, Content], manifest: Manifest) -> list[str]:

@@ -26,6 +26,11 @@ _IDS = {
     *("query_face", "reference_face", "found", "left_out", "prompts", "digest", "whole", "tiles", "details"),
 }
 _WORDS = {"kind", "kinds", "view", "views", "method", "side"}  # fields whose values memaudit chooses
+# Pictures, and where something lies on one
+_PICTURES = {
+    *("alignment", "boxes", "picture", "pictures"),
+    *("query_picture", "reference_picture", "query_crop", "reference_crop"),
+}
 _COUNTED = {"kinds", "not_counted"}  # objects whose keys are kinds
 _WORD = re.compile(r"[a-z][a-z0-9 ,-]{0,60}")
 _KINDS = {*map(str, Kind), *PLANTED, "similar", "not compared"}
@@ -78,6 +83,8 @@ def _digest_of_model(results: Results) -> str | None:
 
 def _public(value: object, name: str, salted: Salted) -> object:
     """What may be shown of a field, UNSET for nothing."""
+    if name in _PICTURES:
+        return UNSET
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):

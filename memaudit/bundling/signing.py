@@ -12,21 +12,26 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from memaudit.bundling.manifest import json_bytes, json_in
 from memaudit.errors import InconclusiveError, InputError, UsageError, require
 from memaudit.files import read_small, reason_of, write_text
+from memaudit.types import KEY_PASSWORD
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT, PREDICATE = "https://in-toto.io/Statement/v1", "https://in-toto.io/attestation/test-result/v0.1"
 # Not decided is no pass, not even one with warnings, which is what WARNED means: the predicate has no fourth word
 RESULTS = {"pass": "PASSED", "fail": "FAILED", "inconclusive": "FAILED"}
 _MOST = 1 << 16  # bytes of a key file
+_MOST_PASSWORD = 1023  # bytes: the library takes no longer one
+_KEY_ID = re.compile(r"[0-9a-f]{64}")
 _PURPOSE = "a signature"
 
 
@@ -38,9 +43,41 @@ class MadeKey(NamedTuple):
     key_id: str
 
 
-def make_keys(path: Path) -> MadeKey:
-    """Make an Ed25519 key in `path` (PEM, for its owner alone) and its public half in `path`.pub. Raises UsageError
-    where either is there already."""
+class Passwords(NamedTuple):
+    """What opens keys, and where each was read, for who looks for the wrong one."""
+
+    known: Sequence[tuple[str, bytes]] = ()
+
+    @classmethod
+    def of(cls, files: Sequence[Path]) -> Passwords:
+        """Of files that hold one each, whose last line feed is not of it; of the variable where no file is named.
+        Raises InputError for a file that holds none."""
+        known = [(str(path), _password_in(path)) for path in files]
+        of_variable = os.environ.get(KEY_PASSWORD, "")
+        if of_variable and not files:
+            known = [(KEY_PASSWORD, os.fsencode(of_variable))]
+        for place, password in known:
+            if not 0 < len(password) <= _MOST_PASSWORD:
+                size = "is longer" if password else "is empty"
+                raise InputError(f"the password in {place} {size}: expected 1 to {_MOST_PASSWORD:,} bytes")
+        return cls(known)
+
+
+NO_PASSWORD = Passwords()
+
+
+def _password_in(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:  # a pipe as well
+            data = file.read(_MOST_PASSWORD + 3)
+    except OSError as error:
+        raise InputError(f"password file {path} cannot be read: {reason_of(error)}") from None
+    return data.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def make_keys(path: Path, passwords: Passwords = NO_PASSWORD) -> MadeKey:
+    """Make an Ed25519 key in `path` (PEM, for its owner alone, encrypted by a password if one is given) and its
+    public half in `path`.pub. Raises UsageError where either is there already."""
     require("cryptography", _PURPOSE)
     from cryptography.hazmat.primitives import serialization as form
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -49,8 +86,11 @@ def make_keys(path: Path) -> MadeKey:
     for each in (path, public):
         if each.exists() or each.is_symlink():
             raise UsageError(f"{each} exists already: a key is never written over; name another file")
+    locked: form.KeySerializationEncryption = form.NoEncryption()
+    for _, password in passwords.known[:1]:
+        locked = form.BestAvailableEncryption(password)
     key = Ed25519PrivateKey.generate()
-    pem = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
+    pem = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, locked)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(handle, "wb") as file:
@@ -61,8 +101,9 @@ def make_keys(path: Path) -> MadeKey:
     return MadeKey(path, public, key_id(key.public_key()))
 
 
-def private_key(path: Path) -> Ed25519PrivateKey:
-    """Read a key to sign with. Raises InputError for anything but an Ed25519 key in PEM without a password."""
+def private_key(path: Path, passwords: Passwords = NO_PASSWORD) -> Ed25519PrivateKey:
+    """Read a key to sign with. Raises InputError for anything but an Ed25519 key in PEM, and for one that has a
+    password which is none of these."""
     require("cryptography", _PURPOSE)
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -70,14 +111,28 @@ def private_key(path: Path) -> Ed25519PrivateKey:
 
     data = _key_file(path)
     try:
-        key = load_pem_private_key(data, None)
-    except TypeError:
-        raise InputError(f"{path} has a password: --sign takes a key without one, kept for its owner alone") from None
+        try:
+            key = load_pem_private_key(data, None)
+        except TypeError:  # what the library says of a key that has a password
+            key = _unlocked(data, path, passwords)
     except (ValueError, UnsupportedAlgorithm):
         raise InputError(f"{path} is no private key in PEM: make one with memaudit bundle --new-key FILE") from None
     if not isinstance(key, Ed25519PrivateKey):
         raise InputError(f"{path} is a private key of another kind: expected Ed25519")
     return key
+
+
+def _unlocked(data: bytes, path: Path, passwords: Passwords) -> PrivateKeyTypes:
+    """A key that has a password. Raises InputError where none of these is it."""
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    for _, password in passwords.known:
+        with suppress(ValueError):
+            return load_pem_private_key(data, password)
+    if passwords.known:
+        places = ", ".join(place for place, _ in passwords.known)
+        raise InputError(f"{path} has a password, and what is in {places} does not open it: name the right one")
+    raise InputError(f"{path} has a password: put it into a file for --password-file, or into {KEY_PASSWORD}")
 
 
 def secret_of(key: Ed25519PrivateKey) -> bytes:
@@ -87,7 +142,7 @@ def secret_of(key: Ed25519PrivateKey) -> bytes:
 
 def trusted_id(given: str | Path) -> str:
     """The id of a public key: of a file in PEM, or the id itself, 64 hexadecimal digits."""
-    if re.fullmatch(r"[0-9a-f]{64}", str(given)):
+    if _KEY_ID.fullmatch(str(given)):
         return str(given)
     return key_id(_public_key(_key_file(Path(given)), str(given), InputError))
 
@@ -190,7 +245,8 @@ def read_envelope(data: bytes, name: str) -> Envelope:
         assert isinstance(value, dict)
         found = {each["keyid"]: base64.b64decode(each["sig"], validate=True) for each in value["signatures"]}
         envelope = Envelope(base64.b64decode(value["payload"], validate=True), found)
-        sound = bool(found) and envelope.written() == data
+        named = all(_KEY_ID.fullmatch(key) for key in found)  # nothing else is printed, or looked for in the bundle
+        sound = bool(found) and named and envelope.written() == data
     except (AssertionError, KeyError, TypeError, ValueError, AttributeError, binascii.Error):
         sound = False
     if not sound:

@@ -185,7 +185,8 @@ def delete_all(folder: Path, numbers: Iterable[int]) -> list[int]:
 
 def numbers_of(folder: Path, claimant: str) -> list[int]:
     """The claims of a person whose data are there, by the name as it was given."""
-    return [kept.claim for kept in all_kept(real(folder)) if kept.claimant.casefold() == claimant.strip().casefold()]
+    name = claimant.strip().casefold()
+    return [kept.claim for kept in all_kept(real(folder)) if kept.claimant.strip().casefold() == name]
 
 
 def known(folder: Path) -> Ledger:

@@ -33,6 +33,15 @@ Tables = Annotated[bool, typer.Option("--tables/--no-tables", help="Tables and l
 Sign = Annotated[
     list[Path] | None, typer.Option("--sign", metavar="KEY", help="Private key to sign with; again for more.")
 ]
+PasswordFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--password-file",
+        metavar="FILE",
+        help="Password of a key that has one; again for more.",
+        show_default="the variable MEMAUDIT_KEY_PASSWORD",
+    ),
+]
 Timestamp = Annotated[
     str | None, typer.Option("--timestamp", metavar="URL", help="Authority that stamps the manifest (RFC 3161).")
 ]
@@ -50,6 +59,7 @@ def bundle(
     pictures: Pictures = "blurred",
     tables: Tables = True,
     sign: Sign = None,
+    password_file: PasswordFiles = None,
     timestamp: Timestamp = None,
     public: Public = False,
     new_key: NewKey = None,
@@ -65,30 +75,32 @@ def bundle(
     if new_key:
         if given or out or sign or public or timestamp or changed:
             raise UsageError("--new-key makes a key and bundles nothing: give it alone")
-        _make_key(new_key, console)
+        _make_key(new_key, password_file or [], console)
         return
+    if password_file and not sign:
+        raise UsageError("--password-file without --sign: name the key that it opens")
     if out is None or not given:
         raise UsageError("a bundle needs the folders of its runs, and --out")
     if len(given) == 1 and given[0].is_file():
         if changed or public is bool(sign) or (public and timestamp):
             raise UsageError("a bundle that is there takes --public, or --sign: what it holds stays")
-        another = (
-            bundles.publish_bundle if public else partial(bundles.sign_bundle, keys=sign or (), timestamp=timestamp)
-        )
-        done = another(given[0], out)
+        signing = partial(bundles.sign_bundle, keys=sign or (), timestamp=timestamp, password_files=password_file or ())
+        done = (bundles.publish_bundle if public else signing)(given[0], out)
     elif public:
         raise UsageError("--public takes one bundle: bundle the runs first")
     else:
         shown = partial(bundles.bundle, pictures=pictures, tables=tables, reviews=reviews or ())
         judged = partial(shown, policy=policy, accepted=accepted, baseline=baseline)
-        done = judged(given, out, sign=sign or (), timestamp=timestamp)
+        done = judged(given, out, sign=sign or (), timestamp=timestamp, password_files=password_file or ())
     console.result(done.as_dict(), _said(done))
 
 
-def _make_key(path: Path, console: Console) -> None:
+def _make_key(path: Path, password_files: list[Path], console: Console) -> None:
     from memaudit.api.bundles import make_key
 
-    made = make_key(path)
+    if len(password_files) > 1:
+        raise UsageError("a key has one password: name one --password-file")
+    made = make_key(path, password_file=password_files[0] if password_files else None)
     value = {"private": str(made.private), "public": str(made.public), "key_id": made.key_id}
     said = f"Private key: {made.private}, for its owner alone\nPublic key: {made.public}\nIts id: {made.key_id}"
     console.result(value, said)

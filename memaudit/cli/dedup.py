@@ -12,6 +12,7 @@ from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
 from memaudit.cli.options import (
     BlurFaces,
     Calibration,
+    ExecutorName,
     Kinds,
     Match,
     MatchFrom,
@@ -25,6 +26,7 @@ from memaudit.cli.options import (
     Who,
     matching,
 )
+from memaudit.cli.planned import DryRun, tell
 from memaudit.cli.stages import dedup_stages
 from memaudit.errors import UsageError
 
@@ -69,15 +71,6 @@ Budget = Annotated[
     typer.Option("--budget", help="Time to compare pixels, say 90m or 2h: the most similar pairs come first."),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of clusterings and samples.")]
-ExecutorName = Annotated[
-    str | None,
-    typer.Option(
-        "--executor",
-        metavar="KIND:N",
-        help="local:4, processes, or slurm:100, a job array, that compare; by files in OUT-tasks.",
-        show_default="this process",
-    ),
-]
 
 
 def dedup(
@@ -112,6 +105,7 @@ def dedup(
     who: Who = "",
     max_unreadable: MaxUnreadable = 0.01,
     executor: ExecutorName = None,
+    dry_run: DryRun = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
@@ -119,6 +113,11 @@ def dedup(
     """Find near-duplicates, decide what to keep, and state the recall of finding them."""
     from memaudit.api.deduping import PageChoices, run_dedup
 
+    if dry_run:
+        from memaudit.api.costing import plan_dedup
+
+        tell(plan_dedup(store=store, exhaustive=exhaustive), Console(as_json, quiet))
+        return
     with (console := Console(as_json, quiet)).progress(dedup_stages(against, exhaustive, kinds or "")) as progress:
         run = run_dedup(
             store,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 from pathlib import Path
@@ -10,7 +11,7 @@ from memaudit.errors import InputError
 from memaudit.release.jobs import Job, Recorder, found_for, write_jobs
 from memaudit.release.run_file import CommandGenerator
 from memaudit.release.workers import in_turn
-from memaudit.types import Progress
+from memaudit.types import KEY_PASSWORD, Progress
 
 _SAID = 300  # characters of what a failed command said last
 NO_IMAGE = "the command ended well and left no image"
@@ -78,9 +79,11 @@ def _one(told: CommandGenerator, job: Job, incoming: Path) -> tuple[Path | None,
 def said_of(told: CommandGenerator, values: dict[str, str]) -> str:
     """Call the command without a shell, each word filled in by itself. "", or what went wrong."""
     words = [_filled(word, values) for word in shlex.split(told.command)]
+    own = {name: value for name, value in os.environ.items() if name != KEY_PASSWORD}  # who is audited signs nothing
+    wait = told.timeout or None
     try:
         done = subprocess.run(
-            words, capture_output=True, text=True, errors="replace", timeout=told.timeout or None, check=False
+            words, capture_output=True, text=True, errors="replace", timeout=wait, check=False, env=own
         )
     except subprocess.TimeoutExpired:
         return f"{words[0]} was not done after {told.timeout:g} s"

@@ -126,12 +126,13 @@ class Judged(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Bundled(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Evidence of it in one file; none without `file`. sign: private keys; public: file of the edition for everybody;
-    timestamp: URL of an authority."""
+    """Evidence of it in one file; none without `file`. sign: private keys; password_files: of those that have a
+    password; public: file of the edition for everybody; timestamp: URL of an authority."""
 
     file: str = ""
     public: str = ""
     sign: list[str] = []
+    password_files: list[str] = []
     pictures: Literal["blurred", "as-they-are", "none"] = "blurred"
     timestamp: str = ""
 
@@ -204,6 +205,8 @@ def _require_possible(path: Path, told: RunFile) -> None:
         raise UsageError(f"run file {path}: [training] needs store, or source, and not both")
     if not told.bundle.file and told.bundle != Bundled():
         raise UsageError(f"run file {path}: [bundle] needs file, the bundle to write")
+    if told.bundle.password_files and not told.bundle.sign:
+        raise UsageError(f"run file {path}: [bundle] password_files needs sign, the keys that they open")
     if told.bundle.timestamp and not told.bundle.sign:
         raise UsageError(f"run file {path}: [bundle] timestamp needs sign: nothing else would bind the stamp")
     if isinstance(generator, CommandGenerator):

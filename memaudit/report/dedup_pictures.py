@@ -65,11 +65,11 @@ def _group(result: DedupResult, store: Store, pictures: Pictures, number: int, r
 def near_threshold(result: DedupResult, store: Store, pictures: Pictures) -> NearThreshold:
     """Random pairs from just above the threshold: whoever judges the threshold has to look at these."""
     similarity, top = result.pairs.similarity, result.threshold + BAND * (1 - result.threshold)
-    above = np.flatnonzero(~result.pairs.exact & (similarity >= np.float32(result.threshold)))
-    near = above[similarity[above] < np.float32(top)]
+    above = ~result.pairs.exact & (similarity >= np.float32(result.threshold))
+    near = np.flatnonzero(above & (similarity < np.float32(top)))
     in_band = len(near)
     if in_band < PAIRS_SHOWN:  # those nearest above the threshold
-        near = above
+        near = np.flatnonzero(above)
         if len(near) > PAIRS_SHOWN:
             near = near[similarity[near] <= np.partition(similarity[near], PAIRS_SHOWN - 1)[PAIRS_SHOWN - 1]]
     return NearThreshold(

@@ -94,7 +94,19 @@ class QuietHandler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.send_whole(told(HTTPStatus(code), message or HTTPStatus(code).phrase))
 
+    def parse_request(self) -> bool:
+        """Refuse headers that who stands between, such as a proxy, may read in another way: where a request ends must
+        not be in doubt."""
+        if not super().parse_request():
+            return False
+        if self.headers.defects or len(self.headers.get_all("Content-Length", [])) > 1:
+            self.send_error(HTTPStatus.BAD_REQUEST, "headers that can be read in two ways")
+            return False
+        return True
+
     def do_GET(self) -> None:
+        if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
+            self.close_connection = True  # what follows is its body, and no request
         self.send_whole(self.answer_to_get())
 
     def do_POST(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import re
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -121,6 +123,27 @@ def leaves(value: object) -> Iterator[object]:
         yield from (leaf for part in value for leaf in leaves(part))
     else:
         yield value
+
+
+# What a report may say in both editions: words of memaudit's own, the day, and what the page is about by its title
+_COMMON = re.compile(r"[a-z_ ,-]+|[\d.,%]+|pear 1\.0|(ab){32}|20\d\d-.*\+00:00")
+
+
+def words_in_both(full: Mapping[str, bytes], public: Mapping[str, bytes], at_least: int = 20) -> set[str]:
+    """The texts of private files that stand in the public edition as well, beside memaudit's own words. AssertionError
+    where it has a word that these runs are made of, the digest of a private file, or 24 bytes of a picture."""
+    shown = b"\n".join([*(name.encode() for name in public), *public.values()])
+    private = {name: data for name, data in full.items() if name not in public}
+    for word in (*WORDS, "orchard"):
+        assert word.encode() not in shown.lower(), word
+    parsed = [json.loads(data) for name, data in private.items() if name.endswith(".json")]
+    texts = {leaf for value in parsed for leaf in leaves(value) if isinstance(leaf, str) and len(leaf) > 3}
+    assert len(texts) > at_least
+    for name, data in private.items():
+        assert name == "salt" or hashlib.sha256(data).hexdigest().encode() not in shown
+        if "/thumbnails/" in name:
+            assert not any(data[place : place + 24] in shown for place in range(len(data) - 24))
+    return {each for each in texts if each.encode() in shown and not _COMMON.fullmatch(each)}
 
 
 def openssl(folder: Path, *arguments: str, data: bytes = b"") -> bytes:

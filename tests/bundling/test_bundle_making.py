@@ -19,7 +19,9 @@ from calls import Memaudit
 import memaudit as ma
 from memaudit.api import bundles
 from memaudit.bundling import archive
+from memaudit.bundling.checking import open_bundle
 from memaudit.errors import InconclusiveError, InputError, UsageError
+from memaudit.types import KEY_PASSWORD
 
 ROOT = Path(__file__).parents[2]
 
@@ -191,7 +193,7 @@ def test_keys_of_other_kinds(evidence: Evidence, tmp_path: Path, memaudit: Memau
     own = curve.public_key().public_bytes(form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo)
     files = {
         "curve": (pem(curve, form.NoEncryption()), "of another kind"),
-        "locked": (pem(ed25519.Ed25519PrivateKey.generate(), form.BestAvailableEncryption(b"x")), "has a password"),
+        "locked curve": (pem(curve, form.BestAvailableEncryption(b"x")), "has a password"),
         "noise": (b"noise", "no private key"),
         "public": (evidence.key.read_bytes(), "no private key"),
     }
@@ -204,6 +206,60 @@ def test_keys_of_other_kinds(evidence: Evidence, tmp_path: Path, memaudit: Memau
     memaudit("verify", evidence.full, "--key", tmp_path / "noise").failed(2, "no public key")
     memaudit("verify", evidence.full, "--key", evidence.folder / "audit.key").failed(2, "no public key")
     assert not (tmp_path / "x.zip").exists()
+
+
+def test_a_key_with_a_password(
+    evidence: Evidence, tmp_path: Path, memaudit: Memaudit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a file, of the variable, of one among several; never on the command line, and never shown."""
+    words, wrong, key = tmp_path / "words", tmp_path / "wrong", tmp_path / "board.key"
+    words.write_bytes("pässword of the board \n".encode())
+    wrong.write_text("another")
+    made = memaudit("bundle", "--new-key", key, "--password-file", words, "--json").json
+    assert key.read_bytes().startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
+    sign, out = ("bundle", evidence.unsigned, "--sign", key, "--out"), tmp_path / "x.zip"
+    done = memaudit(*sign, out, "--password-file", wrong, "--password-file", words, "--json")
+    assert done.json["signers"] == [made["key_id"]]
+    first = out.read_bytes()
+    memaudit(*sign, tmp_path / "y.zip").failed(2, f"put it into a file for --password-file, or into {KEY_PASSWORD}")
+    memaudit(*sign, tmp_path / "y.zip", "--password-file", wrong).failed(2, f"what is in {wrong} does not open it")
+    monkeypatch.setenv(KEY_PASSWORD, "another")
+    refusal = memaudit(*sign, tmp_path / "y.zip")
+    refusal.failed(2, f"what is in {KEY_PASSWORD} does not open it")
+    assert "another" not in refusal.err
+    monkeypatch.setenv(KEY_PASSWORD, "pässword of the board ")
+    both = ("--sign", evidence.folder / "audit.key", "--json")
+    assert len(memaudit(*sign, tmp_path / "both.zip", *both).json["signers"]) == 2
+    ma.sign_bundle(evidence.unsigned, out, key)
+    assert out.read_bytes() == first
+    assert memaudit("verify", out, "--key", f"{key}.pub").code == 0
+    assert make_key_in_environment(tmp_path / "env.key").startswith(b"-----BEGIN ENCRYPTED")
+
+
+def make_key_in_environment(path: Path) -> bytes:
+    return ma.make_key(path).private.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("data", "words"), [(b"", "is empty"), (b"\r\n", "is empty"), (b"x" * 1024, "is longer"), (None, "cannot be read")]
+)
+def test_a_password_that_is_none(
+    data: bytes | None, words: str, evidence: Evidence, tmp_path: Path, memaudit: Memaudit
+) -> None:
+    path = tmp_path / "words"
+    if data is not None:
+        path.write_bytes(data)
+    given = ("--sign", evidence.folder / "audit.key", "--password-file", path)
+    memaudit("bundle", evidence.unsigned, *given, "--out", tmp_path / "x.zip").failed(2, words)
+    memaudit("bundle", "--new-key", tmp_path / "k", "--password-file", path).failed(2, words)
+    assert not (tmp_path / "k").exists()
+
+
+def test_a_password_for_nothing(evidence: Evidence, tmp_path: Path, memaudit: Memaudit) -> None:
+    out = ("--out", tmp_path / "x.zip", "--password-file", evidence.key)
+    memaudit("bundle", evidence.folder / "audit", *out).failed(2, "--password-file without --sign")
+    memaudit("bundle", evidence.full, "--public", *out).failed(2, "--password-file without --sign")
+    memaudit("bundle", "--new-key", tmp_path / "k", *out[2:], *out[2:]).failed(2, "has one password")
 
 
 def test_a_bundle_of_people_is_for_its_owner(evidence: Evidence, tmp_path: Path) -> None:
@@ -253,9 +309,6 @@ def test_tables_may_stay_where_they_are(evidence: Evidence, tmp_path: Path) -> N
 
 
 def test_more_than_an_archive_holds(evidence: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "MOST_BYTES", (1 << 24) + 1000)
-    with pytest.raises(InputError, match="--no-tables"):
-        ma.bundle(evidence.folder / "audit", tmp_path / "x.zip")
     monkeypatch.setattr(archive, "MOST_ENTRIES", 3)
     with pytest.raises(InputError, match="at most 3"):
         ma.bundle(evidence.folder / "audit", tmp_path / "x.zip")
@@ -278,26 +331,58 @@ def test_without_the_extra(
     memaudit("bundle", "--new-key", tmp_path / "k").failed(2, "[sign]")
 
 
-def test_the_foreign_verifier_of_the_docs(evidence: Evidence, tmp_path: Path) -> None:
-    """Some forty lines without memaudit, word for word: they take both editions and refuse others."""
+def foreign_verifier() -> str:
     page = (ROOT / "docs" / "how-to" / "bundle.md").read_text()
     (script,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "zipfile" in block]
-    assert len(script.splitlines()) <= 45
+    return script
+
+
+def checked_by_others(path: Path, key: Path) -> tuple[int, str]:
+    """What a Python says that has no memaudit in it."""
+    command = [sys.executable, "-I", "-c", foreign_verifier(), path, key]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_foreign_verifier_of_the_docs(evidence: Evidence, tmp_path: Path) -> None:
+    """Some forty lines without memaudit, word for word: they take both editions and refuse others."""
+    script = foreign_verifier()
+    assert len([line for line in script.splitlines() if line.strip()]) <= 45
     assert "memaudit" not in "".join(re.findall(r"^(?:import|from) .*$", script, re.MULTILINE))
-    (tmp_path / "check.py").write_text(script)
-
-    def says(path: Path) -> tuple[int, str]:
-        command = [sys.executable, "-I", tmp_path / "check.py", path, evidence.key]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return done.returncode, done.stdout + done.stderr
-
     for path in (evidence.full, evidence.public):
-        code, said = says(path)
+        code, said = checked_by_others(path, evidence.key)
         assert (code, "FAILED" in said) == (0, True), said
     data = evidence.full.read_bytes()
     (tmp_path / "changed.zip").write_bytes(data.replace(b"max_findings", b"max_finding5"))
     for path in (evidence.unsigned, tmp_path / "changed.zip"):
-        assert says(path)[0] == 1
+        assert checked_by_others(path, evidence.key)[0] == 1
+
+
+@pytest.mark.parametrize("most", [40_000, 100], ids=["some files further on", "everything"])
+def test_what_needs_wider_fields_is_written_as_zip64(
+    most: int, evidence: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if four bytes held no more than this: others read it as well, and every byte of it counts."""
+    expected = entries_of(evidence.full)
+    monkeypatch.setattr(archive, "WIDE", most)
+    runs = [evidence.folder / "audit", evidence.folder / "dedup"]
+    made = ma.bundle(
+        runs, tmp_path / "wide.zip", policy=evidence.folder / "policy.toml", sign=evidence.folder / "audit.key"
+    )
+    assert ma.verify(made.path, keys=[evidence.key]).sound
+    assert entries_of(made.path) == expected
+    data = made.path.read_bytes()
+    assert b"PK\6\6" in data
+    code, said = checked_by_others(made.path, evidence.key)
+    assert (code, "whole, full edition" in said) == (0, True), said
+    first = data.index(b"\1\0\x10\0")  # wide sizes of a file
+    for place in {first + 2, first + 5, first + 14, data.rindex(b"PK\1\2") + 45, *range(len(data) - 98, len(data))}:
+        (tmp_path / "changed.zip").write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        with pytest.raises(InconclusiveError, match="was changed after it was written"):
+            open_bundle(tmp_path / "changed.zip")
+    monkeypatch.undo()
+    with pytest.raises(InconclusiveError):  # wider than its sizes need
+        open_bundle(made.path)
 
 
 def test_a_bundle_in_a_notebook(evidence: Evidence, tmp_path: Path) -> None:

@@ -211,6 +211,15 @@ def test_the_same_manifest_in_another_form(evidence: Evidence, refused: Refused)
         refused(archive_of({**entries, "manifest.json": form}))
 
 
+@pytest.mark.parametrize("change", ["a private file twice", "private files in another order"])
+def test_a_manifest_is_of_one_form_whether_or_not_it_is_signed(
+    change: str, evidence: Evidence, refused: Refused
+) -> None:
+    entries = entries_of(evidence.unsigned)
+    with_json("manifest.json", MANIFEST[change])(entries)
+    assert "out of order, or there twice" in refused(archive_of(entries))
+
+
 def statement_changed(change: Callable[[dict], object]) -> Change:
     """In the payload of the envelope, which is signed."""
 
@@ -252,6 +261,8 @@ ENVELOPE: dict[str, Callable[[dict], object]] = {
     "no id": lambda e: sig(e).pop("keyid"),
     "another id": lambda e: sig(e).update(keyid="0" * 64),
     "an id that is a path": lambda e: sig(e).update(keyid="../../audit"),
+    "an id of two lines": lambda e: sig(e).update(keyid="x\nverdict: pass"),
+    "an id that is a number": lambda e: sig(e).update(keyid=5),
     "a further field": lambda e: e.update(more=1),
     "a further field of a signature": lambda e: sig(e).update(cert="x"),
     "another result": statement_changed(lambda s: s["predicate"].update(result="PASSED")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import date
 from pathlib import Path
 
 import msgspec
@@ -207,6 +208,29 @@ def test_a_claim_is_received_and_due(project: Project, tmp_path: Path) -> None:
     other = ma.answer_claim(project.claimed, project.store, tmp_path, claimant=WHO, views="none", match="none")
     assert other.number == 2
     assert "Before training" not in other.letter.read_text()
+
+
+def test_whoever_asks_may_be_called_anything(project: Project, tmp_path: Path) -> None:
+    """A name with blanks and line breaks about it is found again, and deleted, by what is seen of it."""
+    name = " Eve\n\33[2JBob \n"
+    assert ma.receive_claim(project.claimed, tmp_path, claimant=name) == 1
+    assert [shown["claim"] for shown in ma.show_claims(tmp_path, claimant=name.strip())] == [1]
+    assert "Eve" not in (tmp_path / "ledger.jsonl").read_text()
+    assert ma.delete_claims(tmp_path, claimant=name) == [1]
+    assert ma.verify_claims(tmp_path).faults == ()
+
+
+def test_a_clock_that_goes_back_breaks_nothing(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines follow one another by their digests, not by their times."""
+    ma.receive_claim(project.claimed, tmp_path, claimant=WHO)
+    monkeypatch.setattr("memaudit.claims.intake.now", lambda: "2020-01-01T00:00:00+00:00")
+    monkeypatch.setattr("memaudit.api.claims.today", lambda: date(2020, 1, 1))
+    assert ma.receive_claim(project.claimed, tmp_path, claimant="Another") == 2
+    assert ma.delete_claims(tmp_path, [1]) == [1]
+    assert ma.verify_claims(tmp_path).faults == ()
+    assert [state.number for state in ma.list_claims(tmp_path, today="2020-01-01")] == [2, 1]
 
 
 def test_what_claims_found_is_excluded(project: Project, tmp_path: Path) -> None:

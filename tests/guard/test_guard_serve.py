@@ -129,6 +129,31 @@ def test_a_body_of_no_plain_length_is_refused(served: Served, length: str, statu
     assert b" %d " % status in served.raw(said + b"abc").splitlines()[0]
 
 
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d", 200),
+        (b"GET /health HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked", 200),
+        (b"GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nContent-Length: %d", 400),
+        (b"POST /check HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nContent-Length: %d", 400),
+        (b"POST /check HTTP/1.1\r\nHost: localhost\r\nContent-Length : %d\r\nContent-Length: 0", 400),
+        (b"POST /check HTTP/1.1\r\nHost: localhost\r\nno header\r\nContent-Length: %d", 400),
+        (b"POST /check HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nTransfer-Encoding : chunked", 400),
+        (b"POST /check HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nTransfer-Encoding:\r\n chunked", 401),
+        (b"POST /check HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\tx", 401),
+        (b"DELETE /check HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d", 501),
+    ],
+)
+def test_no_request_hides_in_another(served: Served, head: bytes, status: int) -> None:
+    """Whoever passes both on takes the second answer for somebody else's: there is none."""
+    hidden = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %b\r\n\r\n" % served.token.encode()
+    head = head % len(hidden) if b"%d" in head else head
+    said = served.raw(head + b"\r\n\r\n" + hidden)
+    assert b" %d " % status in said.splitlines()[0]
+    assert said.count(b"HTTP/1.1 ") == 1
+    assert b"memaudit_checks" not in said
+
+
 def dripped(served: Served) -> bytes:
     """What is said to a client that sends a byte now and then."""
     with socket.create_connection(("127.0.0.1", served.port), timeout=0.2) as client:

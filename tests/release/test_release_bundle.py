@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from generator_lines import command
 
 import memaudit as ma
 from memaudit.errors import InputError, UsageError
+from memaudit.release.command import said_of
+from memaudit.release.run_file import CommandGenerator
+from memaudit.types import KEY_PASSWORD
 
 BATCH = "--jobs {jobs} --out {out}"
 BUNDLE = '[bundle]\nfile = "release/evidence.zip"\npublic = "public.zip"\nsign = ["audit.key"]\n'
@@ -43,12 +47,29 @@ def test_a_key_that_is_not_there_is_said_before_anything_is_done(release):
     assert not Path("release").exists()
 
 
+def test_a_generator_does_not_get_the_password(release, monkeypatch):
+    """A file, which the run file names, or the variable opens the key; asked for before anything is done."""
+    Path("words").write_text("of the board")
+    ma.make_key("audit.key", password_file="words")
+    Path("tells.py").write_text(f"import os, sys\nsys.exit(os.environ.get('{KEY_PASSWORD}', 'is not told'))\n")
+    told = CommandGenerator(command=f"{sys.executable} tells.py")
+    monkeypatch.setenv(KEY_PASSWORD, "wrong")
+    assert said_of(told, {}).endswith(": is not told")
+    path = with_bundle(release(command(BATCH)))
+    with pytest.raises(InputError, match=f"in {KEY_PASSWORD} does not open it"):
+        ma.run_release(path)
+    assert not Path("release").exists()
+    path.write_text(path.read_text() + 'password_files = ["words"]\n')
+    assert ma.run_release(path).evidence.signers
+
+
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
         ('[bundle]\npublic = "x.zip"\n', "needs file"),
         ('[bundle]\nfile = "x.zip"\ntimestamp = "http://here"\n', "timestamp needs sign"),
         ('[bundle]\nfile = "x.zip"\npictures = "sharp"\n', "bundle"),
+        ('[bundle]\nfile = "x.zip"\npassword_files = ["words"]\n', "password_files needs sign"),
         ('[bundle]\nfiles = "x.zip"\n', "did you mean 'file'"),
     ],
 )
