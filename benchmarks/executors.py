@@ -47,7 +47,8 @@ WAYS = {
 
 def figures(options: argparse.Namespace, scratch: Path) -> Iterator[Figure]:
     store = both(options, scratch)
-    for way in dict.fromkeys([ALONE, *(options.ways or WAYS)]):
+    known = (scratch / "run-0" / "report.json").is_file()
+    for way in dict.fromkeys([*(() if known else (ALONE,)), *(options.ways or WAYS)]):
         if way.startswith("ray") and find_spec("ray") is None:
             yield Figure(way, len(store), "seconds", None, note='not installed: pip install ".[ray]"')
             continue

@@ -32,7 +32,7 @@ def shuffled(work: Work, parts: int, report: Callable[[int], None]) -> None:
     numbers = work.missing()
     _drawn.shuffle(numbers)
     given = [numbers[part::parts] for part in range(parts)]
-    command = [sys.executable, "-m", __name__, "tasks", work.module, str(work.folder)]
+    command = [sys.executable, "-m", "benchmarks.unruly", "tasks", work.module, str(work.folder)]
     for worker in [subprocess.Popen([*command, *map(str, some)], stderr=subprocess.DEVNULL) for some in given if some]:
         worker.wait()
     report(work.tasks - len(work.missing()))

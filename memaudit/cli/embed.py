@@ -13,6 +13,7 @@ from memaudit.cli.options import (
     BatchSize,
     Device,
     EncoderName,
+    ExecutorName,
     MaxUnreadable,
     OutPath,
     ShardRows,
@@ -70,6 +71,7 @@ def embed(
     features: Features = False,
     max_unreadable: MaxUnreadable = 0.01,
     allow_unverified_weights: Unverified = False,
+    executor: ExecutorName = None,
     dry_run: DryRun = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -101,6 +103,7 @@ def embed(
             features=features,
             max_unreadable=max_unreadable,
             allow_unverified_weights=allow_unverified_weights,
+            executor=executor,
             progress=progress,
         )
     counts = {name: count._asdict() for name, count in made.windows.items()}

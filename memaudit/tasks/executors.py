@@ -13,7 +13,7 @@ from shlex import quote
 
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.tasks import ray_cluster
-from memaudit.tasks.work import Work, log_of
+from memaudit.tasks.work import STARTED_BY, Work, log_of
 
 KINDS = ("local", "slurm", "ray")
 MOST_PARTS = 10_000
@@ -87,7 +87,7 @@ def finish(work: Work, executor: Executor, report: Report) -> None:
 
 def _local(work: Work, parts: int, report: Report) -> None:
     own = str(max(1, (os.cpu_count() or 1) // parts))
-    environment = {**os.environ, "OMP_NUM_THREADS": own, "OPENBLAS_NUM_THREADS": own}
+    environment = {**os.environ, "OMP_NUM_THREADS": own, "OPENBLAS_NUM_THREADS": own, STARTED_BY: str(os.getpid())}
     workers: list[subprocess.Popen[bytes]] = []
     try:
         for part in range(parts):

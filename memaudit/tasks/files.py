@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -92,8 +93,9 @@ def beside(out: Path) -> Path:
 
 
 def clear(folder: Path) -> None:
-    """Remove what workers were given and made, and nothing else: the run that it was for is written."""
+    """Remove what workers were given and made, and nothing else: the run that it was for is written. A worker that is
+    still at it, elsewhere, may keep its folder from going."""
     for path in [*(path.parent for path in folder.glob(f"*/{INPUTS}")), *folder.glob("embeddings-*.f32")]:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    if folder.is_dir() and not any(folder.iterdir()):
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    with suppress(OSError):
         folder.rmdir()

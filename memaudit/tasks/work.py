@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
+STARTED_BY = "MEMAUDIT_WORKER_OF"  # whom a worker ends with
 TASKS_A_PART = 4  # so that who is done early takes no part of what is left; and what a lost worker costs
 
 
