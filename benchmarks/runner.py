@@ -25,6 +25,7 @@ BENCHMARKS: Mapping[str, str] = MappingProxyType(
         "costs": "what each stage of `memaudit dedup` costs, beside what `memaudit plan` says",
         "dedup": "time and recall of finding near-duplicate pairs, beside FAISS and the method of 2022",
         "embed": "images/s of `memaudit embed` beside the bare encoder and immaculate; peak memory",
+        "executors": "one dedup run by one process, several, a stand-in for Slurm, Ray: what differs, time, memory",
         "experiment": "what two small models give back, one trained on all pictures, one on the deduplicated ones",
         "export": "time and memory of `memaudit export`; killed half-way and continued; read back and trained on",
         "families": "precision and recall of `memaudit dedup` on families of altered copies",

@@ -18,6 +18,7 @@ TOPICS, TOPIC_SHARE = 300, 0.35  # cosine of two strangers of one topic
 IN_FAMILIES, EXPONENT, LARGEST = 0.4, 2.3, 1000  # share of the rows; sizes are drawn from size^-EXPONENT
 SIMILARITY = (0.86, 0.995)  # of members of a family, one value for each family
 SHARD_ROWS = 65_536
+VOCABULARY, WORDS = 50_000, 10  # of captions: words by Zipf's law, and how many an image has
 _BLOCK = 8192
 
 
@@ -29,16 +30,18 @@ class _Families(NamedTuple):
     similarity: NDArray[np.float64]
 
 
-def make_store(folder: Path, rows: int, spec: EncoderSpec | None = None) -> Store:
+def make_store(folder: Path, rows: int, spec: EncoderSpec | None = None, *, captions: bool = False) -> Store:
     """Write the store, unless it is there. The same rows for the same size, whatever the machine. spec: of DIM
-    dimensions, whose store it is to be taken for."""
+    dimensions, whose store it is to be taken for. captions: of WORDS words each, some 60 characters."""
     if not (folder / MANIFEST).is_file():
         families = _draw_families(rows)
         spec = spec or EncoderSpec("synthetic", "", "unit vectors", DIM, THRESHOLD)
         with writing_store(folder, spec, SHARD_ROWS, ["bench"]) as writer:
             for low in range(0, rows, SHARD_ROWS):
                 part = np.arange(low, min(low + SHARD_ROWS, rows))
-                writer.write_columns(_columns(part), _vectors(families, part).astype(np.float16))
+                columns = _columns(part)
+                columns = columns._replace(caption=_captions(part)) if captions else columns
+                writer.write_columns(columns, _vectors(families, part).astype(np.float16))
             writer.finish()
     return Store.open(folder)
 
@@ -72,6 +75,12 @@ def _vectors(families: _Families, rows: Int64) -> Float32:
 
 def _directions(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+
+
+def _captions(rows: Int64) -> NDArray[np.object_]:
+    rng = np.random.default_rng((4, int(rows[0])))
+    drawn = np.minimum(rng.zipf(1.2, (len(rows), WORDS)), VOCABULARY)
+    return np.array([" ".join(f"w{word:x}rd" for word in words) for words in drawn.tolist()], dtype=object)
 
 
 def _columns(rows: Int64) -> Columns:

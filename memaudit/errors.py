@@ -23,6 +23,7 @@ OPTIONAL = MappingProxyType(
         "gcsfs": ("gcsfs", "remote"),
         "cryptography": ("cryptography", "sign"),
         "rfc3161_client": ("rfc3161-client", "sign"),
+        "ray": ("Ray", "ray"),
     }
 )
 _GPU_BUILDS = ("faiss-gpu-cuvs", "onnxruntime-gpu")  # the CPU's builds beside these would overwrite their files

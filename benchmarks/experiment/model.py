@@ -1,8 +1,10 @@
 """A small text-to-image diffusion model in plain torch: pictures of 64 x 64, captions as bags of hashed words.
 
-A U-net over cells of 4 x 4 pixels predicts the velocity (Salimans & Ho, ICLR 2022) under a cosine schedule (Nichol &
-Dhariwal, ICML 2021); a tenth of the captions is left out in training, and drawing is guided (Ho & Salimans 2022) along
-the deterministic path of DDIM (Song et al., ICLR 2021).
+A caption becomes a sketch first, a picture of 16 x 16 by regression, as a prior stands before a decoder (Ramesh et al.
+2022); what it costs is nothing beside the rest, and without it two processor cores need hours to learn any picture.
+Under the sketch a U-net over cells of 4 x 4 pixels predicts the velocity (Salimans & Ho, ICLR 2022) under a cosine
+schedule (Nichol & Dhariwal, ICML 2021); a tenth of the captions is left out in training, and drawing is guided (Ho &
+Salimans 2022) along the deterministic path of DDIM (Song et al., ICLR 2021).
 """
 
 from __future__ import annotations
@@ -17,9 +19,13 @@ from typing import Any
 import torch
 
 SIDE = 64
+STEPS, BATCH = 5000, 32  # of training
 GUIDANCE, DRAWN_IN = 2.0, 25  # strength, and steps
 _CELL, _WIDE, _DEEP, _GROUPS = 4, 96, 192, 8
+_CELLS = SIDE // _CELL
 _WORDS, _TOLD = 8192, 256  # hashed words, and width of what a block is told of time and caption
+_SKETCHED = 12  # numbers that the caption puts into each cell; the first three are its colour
+_NOISIER = 0.7  # exponent of the times trained on: below 1 more are near noise, where layout is decided
 
 
 def words_of(caption: str) -> list[int]:
@@ -64,30 +70,40 @@ class Denoiser(torch.nn.Module):  # type: ignore[misc]
         super().__init__()
         layer, cell = torch.nn.Conv2d, 3 * _CELL**2
         self.words = torch.nn.EmbeddingBag(_WORDS, _TOLD, mode="mean")
+        torch.nn.init.normal_(self.words.weight, std=2.0)  # a mean of several is about 1
         self.told = torch.nn.Sequential(
             torch.nn.Linear(2 * _TOLD, _TOLD), torch.nn.SiLU(), torch.nn.Linear(_TOLD, _TOLD), torch.nn.SiLU()
         )
-        self.into, self.down = layer(cell, _WIDE, 3, padding=1), layer(_WIDE, _DEEP, 3, stride=2, padding=1)
-        self.first, self.last = (torch.nn.ModuleList(_Block(_WIDE) for _ in range(2)) for _ in range(2))
+        self.sketch = torch.nn.Linear(_TOLD, _SKETCHED * _CELLS**2)
+        self.places = torch.nn.ParameterList(
+            torch.nn.Parameter(0.3 * torch.randn(channels, side, side))
+            for channels, side in ((_WIDE, _CELLS), (_DEEP, _CELLS // 2))
+        )
+        self.into = layer(cell + _SKETCHED, _WIDE, 3, padding=1)
+        self.down = layer(_WIDE, _DEEP, 3, stride=2, padding=1)
+        self.first, self.last = _Block(_WIDE), _Block(_WIDE)
         self.middle = torch.nn.ModuleList(_Block(_DEEP) for _ in range(3))
-        self.attention = torch.nn.ModuleList(_Attention(_DEEP) for _ in range(2))
+        self.attention = _Attention(_DEEP)
         self.up, self.join = layer(_DEEP, _WIDE * 4, 1), layer(2 * _WIDE, _WIDE, 1)
         self.out = torch.nn.Sequential(torch.nn.GroupNorm(_GROUPS, _WIDE), torch.nn.SiLU(), layer(_WIDE, cell, 1))
 
     def forward(self, noisy: Any, time: Any, captions: tuple[Any, Any]) -> Any:
-        told = self.told(torch.cat([_waves(time), self.words(*captions)], dim=1))
-        fine = self.into(torch.nn.functional.pixel_unshuffle(noisy, _CELL))
-        for block in self.first:
-            fine = block(fine, told)
-        coarse = self.down(fine)
-        for place, block in enumerate(self.middle):
+        words = self.words(*captions)
+        told, sketch = self.told(torch.cat([_waves(time), words], dim=1)), self._sketch(words)
+        cells = torch.cat([torch.nn.functional.pixel_unshuffle(noisy, _CELL), sketch.to(noisy.dtype)], dim=1)
+        fine = self.first(self.into(cells) + self.places[0], told)
+        coarse = self.attention(self.middle[0](self.down(fine) + self.places[1], told))
+        for block in self.middle[1:]:
             coarse = block(coarse, told)
-            if place < len(self.attention):
-                coarse = self.attention[place](coarse)
         fine = self.join(torch.cat([fine, torch.nn.functional.pixel_shuffle(self.up(coarse), 2)], dim=1))
-        for block in self.last:
-            fine = block(fine, told)
-        return torch.nn.functional.pixel_shuffle(self.out(fine), _CELL)
+        return torch.nn.functional.pixel_shuffle(self.out(self.last(fine, told)), _CELL)
+
+    def colours(self, captions: tuple[Any, Any]) -> Any:
+        """The sketch as a picture (n, 3, 16, 16)."""
+        return self._sketch(self.words(*captions))[:, :3]
+
+    def _sketch(self, words: Any) -> Any:
+        return self.sketch(words).view(-1, _SKETCHED, _CELLS, _CELLS)
 
 
 def batch_of(captions: Sequence[str]) -> tuple[Any, Any]:
@@ -106,11 +122,15 @@ def shares(time: Any) -> tuple[Any, Any]:
 
 
 def loss_of(model: Denoiser, pictures: Any, captions: tuple[Any, Any]) -> Any:
-    time, noise = torch.rand(len(pictures)), torch.randn_like(pictures)
+    time, noise = torch.rand(len(pictures)) ** _NOISIER, torch.randn_like(pictures)
     of_picture, of_noise = shares(time)
     with torch.autocast("cpu", torch.bfloat16):
         told = model(of_picture * pictures + of_noise * noise, time, captions)
     return (told.float() - (of_picture * noise - of_noise * pictures)).pow(2).mean()
+
+
+def sketch_loss_of(model: Denoiser, pictures: Any, captions: tuple[Any, Any]) -> Any:
+    return (model.colours(captions) - torch.nn.functional.avg_pool2d(pictures, _CELL)).pow(2).mean()
 
 
 def draw(model: Denoiser, captions: Sequence[str], seeds: Sequence[int]) -> Any:

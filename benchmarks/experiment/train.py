@@ -1,4 +1,4 @@
-"""Trains the model of the experiment: `python -m benchmarks.experiment.train MANIFEST OUT [--keep FILE]`.
+"""Trains the model of the experiment: `python -m benchmarks.experiment.train MANIFEST OUT`.
 
 The weights that are kept are averages over the last steps. Killed and started again it goes on from its last
 checkpoint. Same manifest, steps and seed: same pictures in the same order, whatever the machine.
@@ -16,13 +16,29 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
-from benchmarks.experiment.model import Denoiser, batch_of, loss_of
-from scripts.alterations import read_rgb
+from benchmarks.experiment.model import BATCH, SIDE, STEPS, Denoiser, batch_of, loss_of, sketch_loss_of
+from scripts.alterations import Rng, read_rgb
 
-STEPS, BATCH = 12_000, 32
-_RATE, _WARM, _AVERAGED, _UNTOLD = 1e-3, 100, 0.995, 0.1
+SKETCHES = 256
+_RATE, _AVERAGED, _UNTOLD = 1e-3, 0.995, 0.1
+_QUICK = 5  # times the rate, of what turns captions into sketches: a word is rarely seen
+_WARM = 0.025  # share of the steps in which the rate grows
 _EVERY = 200  # steps between checkpoints
+
+
+class Chosen(NamedTuple):
+    """keep: image_ids that are trained on, all where it is None; also: a manifest of more that are, of any size."""
+
+    keep: frozenset[str] | None = None
+    also: Path | None = None
+
+
+class _Row(NamedTuple):
+    path: Path
+    image_id: str
+    caption: str
 
 
 class Trained(NamedTuple):
@@ -33,14 +49,14 @@ class Trained(NamedTuple):
     optimizer: Any
 
 
-def train(manifest: Path, out: Path, keep: frozenset[str] | None, steps: int, seed: int) -> None:
-    """Write the weights to `out`. keep: image_ids that are trained on; all where it is None."""
+def train(manifest: Path, out: Path, chosen: Chosen, steps: int, seed: int) -> None:
+    """Write the weights to `out`."""
     if out.exists():
         return
-    pictures, captions = _read(manifest, keep)
+    pictures, captions = _read(manifest, chosen)
     trained, done = _begun(out.with_suffix(".part"), seed)
     for step in range(done, steps):
-        _step(trained, step / steps, *_batch(pictures, captions, seed, step))
+        _step(trained, step / steps, _batch(pictures, captions, seed, step))
         if (step + 1) % _EVERY == 0:
             _save(_state(trained, step + 1), out.with_suffix(".part"))
             print(f"{out.name}: {step + 1} of {steps} steps", flush=True)
@@ -48,25 +64,49 @@ def train(manifest: Path, out: Path, keep: frozenset[str] | None, steps: int, se
     out.with_suffix(".part").unlink(missing_ok=True)
 
 
-def _read(manifest: Path, keep: frozenset[str] | None) -> tuple[NDArray[np.uint8], list[str]]:
+def _read(manifest: Path, chosen: Chosen) -> tuple[NDArray[np.uint8], list[str]]:
+    told = [row for row in _rows(manifest) if chosen.keep is None or row.image_id in chosen.keep]
+    told += _rows(chosen.also) if chosen.also else []
+    return np.stack([_picture(row.path) for row in told]), [row.caption for row in told]
+
+
+def _rows(manifest: Path) -> list[_Row]:
     with manifest.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if keep is None or row["image_id"] in keep]
-    pictures = [np.asarray(read_rgb(manifest.parent / row["path"])) for row in rows]
-    return np.stack(pictures), [row["caption"] for row in rows]
+        return [_Row(manifest.parent / row["path"], row["image_id"], row["caption"]) for row in csv.DictReader(file)]
 
 
-def _batch(pictures: NDArray[np.uint8], captions: list[str], seed: int, step: int) -> tuple[Any, Any]:
+def _picture(path: Path) -> NDArray[np.uint8]:
+    image = read_rgb(path)
+    return np.asarray(image if image.size == (SIDE, SIDE) else image.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+
+
+class _Batch(NamedTuple):
+    """pictures (n, 3, 64, 64), -1 to 1, with their captions; and more of both, of which sketches are made."""
+
+    pictures: Any
+    captions: tuple[Any, Any]
+    sketched: Any
+    of_sketches: tuple[Any, Any]
+
+
+def _batch(pictures: NDArray[np.uint8], captions: list[str], seed: int, step: int) -> _Batch:
     rng = np.random.default_rng([seed, step])
     torch.manual_seed(int(rng.integers(2**31)))
-    chosen, told = rng.integers(len(pictures), size=BATCH), rng.random(BATCH) >= _UNTOLD
-    batch = torch.from_numpy(pictures[chosen].astype(np.float32)).permute(0, 3, 1, 2) / 127.5 - 1
-    return batch, batch_of([captions[i] if is_told else "" for i, is_told in zip(chosen, told, strict=True)])
+    return _Batch(*_drawn(pictures, captions, BATCH, rng), *_drawn(pictures, captions, SKETCHES, rng))
 
 
-def _step(trained: Trained, done: float, pictures: Any, captions: Any) -> None:
-    for group in trained.optimizer.param_groups:
-        group["lr"] = _RATE * min(1.0, done * STEPS / _WARM + 0.01) * (1.02 - done)
-    loss = loss_of(trained.model, pictures, captions)
+def _drawn(pictures: NDArray[np.uint8], captions: list[str], count: int, rng: Rng) -> tuple[Any, tuple[Any, Any]]:
+    chosen, told = rng.integers(len(pictures), size=count), rng.random(count) >= _UNTOLD
+    some = torch.from_numpy(pictures[chosen].astype(np.float32)).permute(0, 3, 1, 2) / 127.5 - 1
+    return some, batch_of([captions[i] if is_told else "" for i, is_told in zip(chosen, told, strict=True)])
+
+
+def _step(trained: Trained, done: float, batch: _Batch) -> None:
+    """done: share of the steps."""
+    for group, times in zip(trained.optimizer.param_groups, (1, _QUICK), strict=True):
+        group["lr"] = times * _RATE * min(1.0, (done + 0.0005) / _WARM) * (1.02 - done)
+    loss = loss_of(trained.model, batch.pictures, batch.captions)
+    loss += sketch_loss_of(trained.model, batch.sketched, batch.of_sketches)
     trained.optimizer.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(trained.model.parameters(), 1.0)
@@ -79,7 +119,10 @@ def _step(trained: Trained, done: float, pictures: Any, captions: Any) -> None:
 def _begun(part: Path, seed: int) -> tuple[Trained, int]:
     torch.manual_seed(seed)
     model = Denoiser()
-    trained = Trained(model, copy.deepcopy(model), torch.optim.AdamW(model.parameters(), _RATE, weight_decay=0.01))
+    quick = [*model.words.parameters(), *model.sketch.parameters()]
+    slow = [each for each in model.parameters() if all(each is not other for other in quick)]
+    optimizer = torch.optim.AdamW([{"params": slow}, {"params": quick}], _RATE, weight_decay=0.01)
+    trained = Trained(model, copy.deepcopy(model), optimizer)
     if not part.exists():
         return trained, 0
     state = torch.load(part, weights_only=True)
@@ -103,11 +146,12 @@ def main() -> None:
     parser.add_argument("manifest", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--keep", type=Path, help="image_ids to train on, a line each")
+    parser.add_argument("--also", type=Path, help="a manifest of more to train on")
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     keep = frozenset(options.keep.read_text(encoding="utf-8").split("\n")) if options.keep else None
-    train(options.manifest, options.out, keep, options.steps, options.seed)
+    train(options.manifest, options.out, Chosen(keep, options.also), options.steps, options.seed)
 
 
 if __name__ == "__main__":

@@ -5,19 +5,23 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from shlex import quote
 
 from memaudit.api.defaults import DEFAULT_ENCODER, DEFAULT_VIEWS
 from memaudit.api.notebook import card
-from memaudit.api.places import AnyStore, store_at
+from memaudit.api.places import AnyStore, sources_of, store_at
 from memaudit.costs import plan as planning
 from memaudit.costs.model import Machine
 from memaudit.costs.plan import Planned, Wanted
 from memaudit.costs.sample import pairs_per_row
 from memaudit.dedup.effort import seconds_of, spoken
-from memaudit.errors import UsageError
+from memaudit.embedding.options import PartOf
+from memaudit.errors import InputError, UsageError
+from memaudit.files import is_store
+from memaudit.images.sources import iter_images
 from memaudit.store import Store
 
 PAIRS_PER_ROW = 2.0  # assumed where no store says more
@@ -196,6 +200,18 @@ def plan_audit(
     opened = store_at(store) if store is not None else None
     wanted, queries = _wanted(rows, dim, opened, machines), _count("--generations", generations)
     return WorkPlan(planning.plan_audit(wanted, queries, views, store=_name(store)))
+
+
+def images_in(sources: str | Path | Sequence[str | Path], part: str | None = None) -> int:
+    """How many images sources name, or those of a store that are compared; of a `part`, its share. Raises InputError
+    for sources that are none."""
+    named = sources_of(sources)
+    if len(named) == 1 and is_store(named[0]):
+        return store_at(named[0]).comparable
+    count = sum(1 for _ in iter_images(named, contents=False))
+    if not count:
+        raise InputError(f"no image in {', '.join(map(str, named))}")
+    return -(-count // PartOf.of(part).parts) if part else count
 
 
 def _wanted(rows: str | int | None, dim: int | None, store: Store | None, machines: Machines) -> Wanted:

@@ -10,11 +10,13 @@ from pathlib import Path
 from memaudit.api.defaults import DEFAULT_ENCODER
 from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, sources_of, store_at
+from memaudit.embedding.elsewhere import Named, embed_elsewhere
 from memaudit.embedding.importing import Part, clip_retrieval_parts, dimension_of
 from memaudit.embedding.importing import import_embeddings as import_parts
 from memaudit.embedding.opt_outs import opt_out_counts
 from memaudit.embedding.options import PartOf
 from memaudit.embedding.run import EmbedOptions, embed_with_views
+from memaudit.embedding.views import ViewStore
 from memaudit.embedding.windows import DETAILS, TILES, WindowCounts, window_counts
 from memaudit.encoders import load_encoder
 from memaudit.errors import InconclusiveError, UsageError
@@ -24,7 +26,8 @@ from memaudit.images.views import details as all_details
 from memaudit.images.views import tiles as all_tiles
 from memaudit.matching.kept import FOLDER, KeptCounts, identity, keep_features
 from memaudit.similarity.exact import require_threshold
-from memaudit.store import Store, merge
+from memaudit.store import MANIFEST, Store, merge
+from memaudit.tasks import beside, clear, executing
 from memaudit.types import Coverage, EncoderSpec, Progress, silent
 
 
@@ -112,6 +115,7 @@ def embed(
     features: bool = False,
     max_unreadable: float = 0.01,
     allow_unverified_weights: bool = False,
+    executor: str | None = None,
     progress: Progress = silent,
 ) -> MadeStore:
     """Embed images into a store: unit vectors (images, dim) in float16. Called again after a kill, it continues.
@@ -121,7 +125,8 @@ def embed(
     sources' new images to a finished store; replace_changed: write it anew from the first changed image on. tiles,
     fine_tiles: also embed parts of each image. features: keep what pixels are compared by, so that audits and dedup
     need not read the files again: small pixels and local features, some 0.1 MB an image. max_unreadable: share
-    of images that may be unreadable.
+    of images that may be unreadable. executor: "local:4", "slurm:100" or "ray:8", who embeds a new store, part by part,
+    as of `run_dedup`; views are made by this process.
 
     Raises UsageError for impossible options, InputError for sources that changed, InconclusiveError where more images
     than allowed could not be read (the store is there all the same).
@@ -145,16 +150,27 @@ def embed(
     every = {TILES: all_tiles() if tiles or fine_tiles else (), DETAILS: all_details() if fine_tiles else ()}
     kinds = {name: of_kind for name, of_kind in every.items() if of_kind}
 
-    store, views = embed_with_views(
-        sources_of(sources),
-        folder,
-        loaded,
-        {folder / name: of_kind for name, of_kind in kinds.items()},
-        options,
-        append=append,
-        replace_changed=replace_changed,
-        progress=progress,
-    )
+    if executor is not None and (part or append or replace_changed):
+        raise UsageError("--executor embeds a whole set: leave out --part, --append and --replace-changed")
+    store: Store | None = None
+    views: tuple[ViewStore, ...] = ()
+    with executing(executor, beside(folder)) as others:
+        if others is not None and not (folder / MANIFEST).exists():
+            named = Named(encoder, device, allow_unverified_weights)
+            store = embed_elsewhere(sources_of(sources), folder, named, options, others, progress)
+    if store is None or kinds:
+        store, views = embed_with_views(
+            sources_of(sources),
+            folder,
+            loaded,
+            {folder / name: of_kind for name, of_kind in kinds.items()},
+            options,
+            append=append,
+            replace_changed=replace_changed,
+            progress=progress,
+        )
+    if others is not None:
+        clear(others.folder)
     windows = dict(zip(kinds, views, strict=True))
     for embedded in (store, *(each.store for each in windows.values())):
         require_readable(embedded, max_unreadable)

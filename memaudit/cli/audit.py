@@ -31,6 +31,7 @@ from memaudit.cli.options import (
     Workers,
     matching,
 )
+from memaudit.cli.planned import DryRun, tell
 from memaudit.cli.stages import audit_stages, faces_stages
 
 if TYPE_CHECKING:
@@ -161,6 +162,7 @@ def audit(
     shard_rows: ShardRows = 1024,
     max_unreadable: MaxUnreadable = 0.01,
     allow_unverified_weights: Unverified = False,
+    dry_run: DryRun = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
@@ -168,6 +170,12 @@ def audit(
     """Test whether generations are near-duplicates of training images. Exit code 3: it could not be measured."""
     from memaudit.api.auditing import Encoding, FaceChoices, PageChoices, run_audit
 
+    if dry_run:
+        from memaudit.api.costing import images_in, plan_audit
+
+        planned = plan_audit(images_in(generations), store=against, views=views or DEFAULT_VIEWS)
+        tell(planned, Console(as_json, quiet))
+        return
     people = face_store, control_faces, face_encoder, face_false_matches, identity, tuple(faces_by or ()), save_crops
     sets = faces * (1 + (face_store is None) + bool(control or control_faces))
     plan = audit_stages(control, planted != 0, views != "none", "none" not in (match, verify), sets)

@@ -12,6 +12,7 @@ from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
 from memaudit.cli.options import (
     BlurFaces,
     Calibration,
+    ExecutorName,
     Kinds,
     Match,
     MatchFrom,
@@ -25,13 +26,17 @@ from memaudit.cli.options import (
     Who,
     matching,
 )
+from memaudit.cli.planned import DryRun, tell
 from memaudit.cli.stages import dedup_stages
 from memaudit.errors import UsageError
 
 if TYPE_CHECKING:
     from memaudit.api.runs import DedupRun
 
-StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="A store made by memaudit embed.")]
+StorePaths = Annotated[
+    list[Path],
+    typer.Argument(metavar="STORE...", help="A store made by memaudit embed; several are joined, in OUT-store."),
+]
 Clusters = Annotated[str, typer.Option("--clusters", help="Number of k-means clusters, or auto.")]
 Method = Annotated[
     str, typer.Option("--method", help="auto, or openai-2022: five clusterings of 1,024, each image in its own.")
@@ -69,20 +74,11 @@ Budget = Annotated[
     typer.Option("--budget", help="Time to compare pixels, say 90m or 2h: the most similar pairs come first."),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of clusterings and samples.")]
-ExecutorName = Annotated[
-    str | None,
-    typer.Option(
-        "--executor",
-        metavar="KIND:N",
-        help="local:4, processes, or slurm:100, a job array, that compare; by files in OUT-tasks.",
-        show_default="this process",
-    ),
-]
 
 
 def dedup(
     context: typer.Context,
-    store: StorePath,
+    stores: StorePaths,
     out: OutPath,
     threshold: Threshold = None,
     method: Method = "auto",
@@ -112,6 +108,7 @@ def dedup(
     who: Who = "",
     max_unreadable: MaxUnreadable = 0.01,
     executor: ExecutorName = None,
+    dry_run: DryRun = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
@@ -119,9 +116,15 @@ def dedup(
     """Find near-duplicates, decide what to keep, and state the recall of finding them."""
     from memaudit.api.deduping import PageChoices, run_dedup
 
+    if dry_run:
+        from memaudit.api.costing import images_in, plan_dedup
+
+        rows = None if len(stores) == 1 else sum(images_in(store) for store in stores)
+        tell(plan_dedup(rows, store=stores[0], exhaustive=exhaustive), Console(as_json, quiet))
+        return
     with (console := Console(as_json, quiet)).progress(dedup_stages(against, exhaustive, kinds or "")) as progress:
         run = run_dedup(
-            store,
+            stores,
             out,
             against=against,
             ignore=ignore,

@@ -13,12 +13,14 @@ from memaudit.cli.options import (
     BatchSize,
     Device,
     EncoderName,
+    ExecutorName,
     MaxUnreadable,
     OutPath,
     ShardRows,
     Unverified,
     Workers,
 )
+from memaudit.cli.planned import DryRun, tell
 
 if TYPE_CHECKING:
     from memaudit.api.stores import MadeStore
@@ -69,6 +71,8 @@ def embed(
     features: Features = False,
     max_unreadable: MaxUnreadable = 0.01,
     allow_unverified_weights: Unverified = False,
+    executor: ExecutorName = None,
+    dry_run: DryRun = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
@@ -77,6 +81,11 @@ def embed(
     from memaudit.api.stores import embed as run
 
     console = Console(as_json, quiet)
+    if dry_run:
+        from memaudit.api.costing import images_in, plan_embed
+
+        tell(plan_embed(images_in(sources, part), encoder=encoder or DEFAULT_ENCODER), console)
+        return
     with console.progress(("embedding",)) as progress:
         made = run(
             *(sources, out),
@@ -94,6 +103,7 @@ def embed(
             features=features,
             max_unreadable=max_unreadable,
             allow_unverified_weights=allow_unverified_weights,
+            executor=executor,
             progress=progress,
         )
     counts = {name: count._asdict() for name, count in made.windows.items()}

@@ -9,6 +9,7 @@ import typer
 
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
 from memaudit.cli.options import OutPath
+from memaudit.cli.planned import DryRun, tell
 
 StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="A store made by memaudit embed.")]
 RecipeName = Annotated[
@@ -27,6 +28,7 @@ def index(
     out: OutPath,
     recipe: RecipeName = None,
     update: Update = False,
+    dry_run: DryRun = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
@@ -35,6 +37,11 @@ def index(
     from memaudit.api.indexes import build_index
 
     console = Console(as_json, quiet)
+    if dry_run:
+        from memaudit.api.costing import plan_index
+
+        tell(plan_index(store=store, recipe=recipe or "auto"), console)
+        return
     with console.progress(("training", "indexing", "measuring recall")) as progress:
         built = build_index(store, out, recipe=recipe, update=update, progress=progress)
     console.result({"index": str(out), **built.manifest}, _text(out, built.manifest))

@@ -9,6 +9,15 @@ from typing import Annotated, TypedDict, TypeVar
 import typer
 
 OutPath = Annotated[Path, typer.Option("--out", help="Folder to write. Run again, the command continues there.")]
+ExecutorName = Annotated[
+    str | None,
+    typer.Option(
+        "--executor",
+        metavar="KIND:N",
+        help="Who does what takes long: local:4, processes, slurm:100, a job array, or ray:8; by files in OUT-tasks.",
+        show_default="this process",
+    ),
+]
 EncoderName = Annotated[str | None, typer.Option("--encoder", help="See memaudit encoders list.", show_default="sscd")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Workers = Annotated[

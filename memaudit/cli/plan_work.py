@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memaudit.api.defaults import DEFAULT_ENCODER, DEFAULT_VIEWS
-from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag, table
+from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
 from memaudit.cli.options import EncoderName
 from memaudit.cli.plan import app as app
+from memaudit.cli.planned import tell
 
 if TYPE_CHECKING:
-    from memaudit.api.costing import Machines, WorkPlan
+    from memaudit.api.costing import Machines
 
 StorePath = Annotated[
     Path | None,
@@ -65,7 +66,7 @@ def dedup(
 
     there = _machines(cores, memory, machines, gpus, gpu, price, within)
     found = plan_dedup(rows, dim=dim, store=store, exhaustive=exhaustive, pairs=pairs, machines=there)
-    _tell(found, Console(as_json, quiet))
+    tell(found, Console(as_json, quiet))
 
 
 @app.command("embed")
@@ -88,7 +89,7 @@ def embed(
     from memaudit.api.costing import plan_embed
 
     there = _machines(cores, memory, machines, gpus, gpu, price, within)
-    _tell(plan_embed(rows, dim=dim, encoder=encoder or DEFAULT_ENCODER, machines=there), Console(as_json, quiet))
+    tell(plan_embed(rows, dim=dim, encoder=encoder or DEFAULT_ENCODER, machines=there), Console(as_json, quiet))
 
 
 @app.command("index")
@@ -112,7 +113,7 @@ def index(
     from memaudit.api.costing import plan_index
 
     there = _machines(cores, memory, machines, gpus, gpu, price, within)
-    _tell(plan_index(rows, dim=dim, store=store, recipe=recipe, machines=there), Console(as_json, quiet))
+    tell(plan_index(rows, dim=dim, store=store, recipe=recipe, machines=there), Console(as_json, quiet))
 
 
 @app.command("audit")
@@ -137,7 +138,7 @@ def audit(
     from memaudit.api.costing import plan_audit
 
     there = _machines(cores, memory, machines, gpus, gpu, price, within)
-    _tell(plan_audit(generations, rows, dim=dim, store=store, views=views, machines=there), Console(as_json, quiet))
+    tell(plan_audit(generations, rows, dim=dim, store=store, views=views, machines=there), Console(as_json, quiet))
 
 
 def _machines(
@@ -152,8 +153,3 @@ def _machines(
     from memaudit.api.costing import Machines
 
     return Machines(cores, memory, count, gpus, gpu, price, within)
-
-
-def _tell(found: WorkPlan, console: Console) -> None:
-    commands = [f"$ {line}" for line in found.commands]
-    console.result(found.as_dict(), "\n".join([table(found.lines()), "", *commands, "", *found.planned.notes]))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memaudit.dedup.results import Against, Elsewhere
 from memaudit.errors import InputError, UsageError
 from memaudit.similarity import pairs_across
-from memaudit.store import BLOCK_ROWS, NO_FILE, Columns, Store, require_same_encoder
+from memaudit.store import BLOCK_ROWS, Columns, Store, require_same_encoder
 from memaudit.types import Float32, Int64, Progress, Status
 
 OTHER_ROWS = 2048  # rows of the other store at a time: bounds the pairs of a block should all of them be alike
+_DIGEST = 32  # bytes
 _FAR = np.iinfo(np.int64).max
 
 
@@ -35,7 +37,7 @@ def find_elsewhere(
     by_id = _order_of_ids(other)
     place = np.empty(len(by_id), np.int64)
     place[by_id] = np.arange(len(by_id))
-    own = _same_files(columns, other, place)
+    own = _same_files(store, other, place)
     copied = _shared(own, stands_for)
     distinct = np.intersect1d(store.comparable_rows(), stands_for)
     near, similarity = _most_similar(store, distinct, other, place, threshold, progress)
@@ -51,20 +53,25 @@ def find_elsewhere(
 
 def _order_of_ids(other: Store) -> Int64:
     """Rows of the other store by image_id, so that ties do not depend on the order of its rows."""
-    ids = np.concatenate([columns.image_id for columns in other.iter_columns()])
+    ids = np.concatenate([columns.image_id for columns in other.iter_columns(only=["image_id"])])
     return np.argsort(ids, kind="stable")
 
 
-def _same_files(columns: Columns, other: Store, place: Int64) -> Int64:
+def _same_files(store: Store, other: Store, place: Int64) -> Int64:
     """For each row the place of the other's first image that is the same file, read or not; _FAR where none is."""
-    first = {sha256: _FAR for sha256 in columns.sha256 if sha256 != NO_FILE}
-    start = 0
-    for part in other.iter_columns():
-        for row, sha256 in enumerate(part.sha256, start):
+    own = [sha256 for part in store.iter_files() for sha256 in _digests(part.sha256)]
+    first = dict.fromkeys(own, _FAR)
+    first.pop(bytes(_DIGEST), None)  # no file was read
+    for part in other.iter_files():
+        for row, sha256 in enumerate(_digests(part.sha256), part.first):
             if sha256 in first:
                 first[sha256] = min(first[sha256], int(place[row]))
-        start += len(part.sha256)
-    return np.array([first.get(sha256, _FAR) for sha256 in columns.sha256], dtype=np.int64)
+    return np.array([first.get(sha256, _FAR) for sha256 in own], dtype=np.int64)
+
+
+def _digests(sha256: NDArray[np.uint8]) -> list[bytes]:
+    joined = sha256.tobytes()
+    return [joined[low : low + _DIGEST] for low in range(0, len(joined), _DIGEST)]
 
 
 def _shared(places: Int64, stands_for: Int64) -> Int64:

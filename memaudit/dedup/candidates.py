@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.matching.candidates import closest_of_either
 from memaudit.similarity import Pairs
+from memaudit.similarity.pairs import Positions, room_for
 from memaudit.types import Float32, Int64
 
+SORTED_AT_ONCE = 2**21  # pairs, of all
+_STRIDE = 512  # of the keys of a part: by those that are met ranges of all are chosen
 PRUNE_AT = 1_000_000  # pairs below the threshold that are added, or held, before those nobody asks about go
 
 
@@ -44,15 +49,16 @@ class CandidateRule:
 
 @dataclass
 class _Parts:
-    """Pairs so far, 12 bytes each: the parts are distinct."""
+    """Pairs so far, 12 bytes each: the parts are distinct, and each is sorted."""
 
     keys: list[Int64] = field(default_factory=list)
     similarity: list[Float32] = field(default_factory=list)
     count: int = 0
 
     def add(self, keys: Int64, similarity: Float32) -> None:
-        self.keys.append(keys)
-        self.similarity.append(similarity)
+        order = np.argsort(keys)  # no key occurs twice
+        self.keys.append(keys[order])
+        self.similarity.append(similarity[order])
         self.count += len(keys)
 
     def extend(self, other: _Parts) -> None:
@@ -69,7 +75,10 @@ class _Parts:
         return np.concatenate(keys), np.concatenate(similarity)
 
     def joined(self) -> _Parts:
-        return _Parts([np.concatenate(self.keys)], [np.concatenate(self.similarity)], self.count)
+        """All of them as one part."""
+        found = _Parts()
+        found.add(*self.as_arrays())
+        return found
 
 
 class Collected:
@@ -102,7 +111,7 @@ class Collected:
 
     def merge(self, other: Collected) -> None:
         """The pairs of another one, of which none was added here."""
-        self._near.extend(other._near)
+        self._near.extend(other._near.joined())
         self._below.extend(other._below)
         self.left_out += other.left_out
         self._prune()
@@ -143,14 +152,31 @@ class Collected:
         self._limit = max(PRUNE_AT, 2 * self._below.count)
 
     def in_order(self) -> Pairs:
-        """All pairs held, sorted."""
-        if not self._near.count + self._below.count:
-            return Pairs.none()
-        keys = np.concatenate(self._near.keys + self._below.keys)
-        similarity = np.concatenate(self._near.similarity + self._below.similarity)
-        order = np.argsort(keys)  # no key occurs twice
-        return Pairs(*np.divmod(keys[order], self._size), similarity[order])
+        """All pairs held, sorted. Memory: 12 bytes a pair more, and a part of them while it is put in order."""
+        total = self._near.count + self._below.count
+        left, right = room_for(total, self._size), room_for(total, self._size)
+        similarity, filled = np.empty(total, np.float32), 0
+        for keys, scores in self._by_range(max(1, total // SORTED_AT_ONCE)):
+            order = np.argsort(keys)  # no key occurs twice
+            part = slice(filled, filled := filled + len(keys))
+            left[part], right[part] = np.divmod(keys[order], self._size)
+            similarity[part] = scores[order]
+        return Pairs(left, right, similarity)
+
+    def _by_range(self, ranges: int) -> Iterator[tuple[Int64, Float32]]:
+        """All pairs held by rising ranges of their keys, of about as many pairs each, in no order within one."""
+        keys, scores = self._near.keys + self._below.keys, self._near.similarity + self._below.similarity
+        some = np.sort(np.concatenate([np.empty(0, np.int64), *(part[::_STRIDE] for part in keys)]))
+        bounds = some[len(some) * np.arange(1, ranges) // ranges]
+        ends = [[0, *np.searchsorted(part, bounds).tolist(), len(part)] for part in keys]
+        for number in range(ranges):
+            slices = [slice(*end[number : number + 2]) for end in ends]
+            yield _joined(keys, slices, np.int64), _joined(scores, slices, np.float32)
 
 
-def _keys(left: Int64, right: Int64, size: int) -> Int64:
-    return np.asarray(np.minimum(left, right) * size + np.maximum(left, right))
+def _joined(parts: list[NDArray[Any]], slices: list[slice], kind: type[np.generic]) -> NDArray[Any]:
+    return np.concatenate([np.empty(0, kind), *(part[where] for part, where in zip(parts, slices, strict=True))])
+
+
+def _keys(left: Positions, right: Positions, size: int) -> Int64:
+    return np.minimum(left, right).astype(np.int64) * size + np.maximum(left, right)

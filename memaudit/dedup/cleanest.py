@@ -6,22 +6,18 @@ not intransitive. The weights are in doublings of the pixels; docs/protocols/ded
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from memaudit.dedup.described import Described
+from memaudit.dedup.linked import linked
 from memaudit.dedup.results import Cleanness, Decisions
-from memaudit.images.decode import UnreadableImageError
-from memaudit.images.sources import read_image
-from memaudit.images.traces import THUMB, Traces, traces_of
+from memaudit.dedup.tracing import traced
+from memaudit.images.traces import THUMB, Traces
 from memaudit.similarity import Pairs
-from memaudit.store import ANOTHER_FILE, Columns, is_same_file
+from memaudit.tasks import Executor
 from memaudit.types import Float32, Float64, Int64, Progress
 
 MOST_READ = 256  # images of a family that are read: of larger ones those with the most near-duplicates
@@ -57,17 +53,22 @@ class Judged(NamedTuple):
     why: tuple[str, ...]
 
 
-def judge(columns: Columns, pairs: Pairs, rank: Int64, progress: Progress) -> Judged:
+def judge(
+    columns: Described, pairs: Pairs, rank: Int64, progress: Progress, executor: Executor | None = None
+) -> Judged:
     """Order the images (n) whose pairs these are: the highest score first, then who could not be read; ties by `rank`.
 
     Read are those with a pair, each once. The result does not depend on the order of images and pairs.
     """
-    linked = np.unique(np.concatenate([pairs.left, pairs.right])).astype(np.int64)
-    chosen = _chosen(linked, pairs, rank)
+    is_paired = np.zeros(len(rank), bool)
+    is_paired[pairs.left] = is_paired[pairs.right] = True
+    paired = np.flatnonzero(is_paired)
+    chosen = _chosen(paired, pairs, rank)
     parts = np.full((len(rank), len(PARTS)), np.nan)
     thumbs = np.zeros((len(chosen), THUMB * THUMB), np.float32)
     unread = Counter[str]()
-    for place, found in enumerate(_measured(columns, chosen, progress)):
+    files = columns.at(chosen)
+    for place, found in enumerate(traced(files.uri, files.sha256, progress, executor)):
         if isinstance(found, str):
             unread[found] += 1
             continue
@@ -77,61 +78,45 @@ def judge(columns: Columns, pairs: Pairs, rank: Int64, progress: Progress) -> Ju
     parts[np.isnan(parts[:, 0]), -1] = np.nan
     missing = unread.total()
     why = tuple(f"{reason}: {count:,}" for reason, count in unread.most_common(_REASONS))
-    return Judged(_ranked(parts, rank), parts, len(chosen) - missing, missing, len(linked) - len(chosen), why)
+    return Judged(_ranked(parts, rank), parts, len(chosen) - missing, missing, len(paired) - len(chosen), why)
 
 
 def unjudged(rank: Int64, why: str) -> Judged:
     """By `rank` alone."""
-    return Judged(rank, np.full((len(rank), len(PARTS)), np.nan), 0, 0, 0, (why,) if why else ())
+    return Judged(rank, np.broadcast_to(np.nan, (len(rank), len(PARTS))), 0, 0, 0, (why,) if why else ())
 
 
 def cleanness(judged: Judged, rows: Int64, decisions: Decisions) -> Cleanness:
     """What a run tells of it. rows: those that were judged."""
     witness, group = decisions.witness, decisions.group
-    parts = np.full((len(witness), len(PARTS)), np.nan)
-    parts[rows] = judged.parts
-    dropped = np.flatnonzero((witness >= 0) & (witness != np.arange(len(witness))))
+    place, read = np.full(len(witness), -1), np.zeros(len(witness), bool)
+    place[rows], read[rows] = np.arange(len(rows)), ~np.isnan(judged.parts[:, 0])
+    dropped = np.flatnonzero(read & (witness >= 0) & (witness != np.arange(len(witness))))
+    dropped = dropped[read[witness[dropped]]]
+    lost = judged.parts[place[witness[dropped]]] - judged.parts[place[dropped]]
     behind = np.full(len(witness), "", dtype=object)
-    lost = parts[witness[dropped]] - parts[dropped]  # NaN, where either was not read, reaches nothing
-    for row, differences in zip(dropped.tolist(), lost, strict=True):
-        told = np.flatnonzero(differences >= _TOLD)
-        behind[row] = ", ".join(PARTS[part] for part in told[np.argsort(-differences[told], kind="stable")])
+    for number in np.flatnonzero((lost >= _TOLD).any(axis=1)).tolist():
+        told = np.flatnonzero(lost[number] >= _TOLD)
+        order = np.argsort(-lost[number][told], kind="stable")
+        behind[dropped[number]] = ", ".join(PARTS[part] for part in told[order])
     kept = np.flatnonzero(witness == np.arange(len(witness)))
     kept = kept[np.bincount(group[group >= 0], minlength=len(witness))[group[kept]] > 1]
-    blind = int(np.isnan(parts[kept, 0]).sum())
-    score = parts.sum(axis=1).astype(np.float32)
+    blind = int((~read[kept]).sum())
+    score = np.full(len(witness), np.nan, np.float32)
+    score[rows] = judged.parts.sum(axis=1)
     return Cleanness(score, behind, judged.read, judged.unread, judged.left_out, len(kept) - blind, blind, judged.why)
 
 
-def _chosen(linked: Int64, pairs: Pairs, rank: Int64) -> Int64:
+def _chosen(paired: Int64, pairs: Pairs, rank: Int64) -> Int64:
     """Of each family `MOST_READ` images: those with the most pairs, ties by rank."""
-    graph = coo_array((np.ones(len(pairs.left), np.int8), (pairs.left, pairs.right)), shape=(len(rank), len(rank)))
-    family = connected_components(graph, directed=False)[1][linked]
-    degree = (np.bincount(pairs.left, minlength=len(rank)) + np.bincount(pairs.right, minlength=len(rank)))[linked]
-    order = np.lexsort((rank[linked], -degree, family))
+    family = linked(len(rank), pairs.left, pairs.right)[paired]
+    degree = np.zeros(len(rank), np.int64)
+    for ends in (pairs.left, pairs.right):
+        degree += np.bincount(ends, minlength=len(rank))
+    order = np.lexsort((rank[paired], -degree[paired], family))
     first = np.flatnonzero(np.diff(family[order], prepend=-1))
     place = np.arange(len(order)) - np.repeat(first, np.diff(first, append=len(order)))
-    return np.asarray(np.sort(linked[order[place < MOST_READ]]))
-
-
-def _measured(columns: Columns, chosen: Int64, progress: Progress) -> Iterator[Traces | str]:
-    """Traces of each, in order, or why there are none."""
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for done, found in enumerate(pool.map(_read, columns.uri[chosen], columns.sha256[chosen]), start=1):
-            progress("looking for the cleanest", done, len(chosen))
-            yield found
-
-
-def _read(uri: str, sha256: str) -> Traces | str:
-    try:
-        data = read_image(uri)
-        return traces_of(data) if is_same_file(data, sha256) else ANOTHER_FILE
-    except MemoryError:  # no fault of the file
-        raise
-    except UnreadableImageError as error:
-        return str(error)
-    except Exception as error:  # noqa: BLE001 - each backend of fsspec, and Arrow, has exceptions of its own
-        return f"cannot read file: {getattr(error, 'strerror', None) or type(error).__name__}"
+    return np.asarray(np.sort(paired[order[place < MOST_READ]]))
 
 
 def _own_parts(traces: Traces) -> tuple[float, ...]:

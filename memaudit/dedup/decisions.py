@@ -16,6 +16,7 @@ from memaudit.dedup.results import KIND_NAMES, Decision, Decisions, Elsewhere, R
 from memaudit.errors import UsageError
 from memaudit.matching.kinds import Kind
 from memaudit.similarity import Pairs, exact
+from memaudit.similarity.pairs import Positions
 from memaudit.store import BLOCK_ROWS, Columns, Store
 from memaudit.types import Float32, Int64, Status
 
@@ -48,18 +49,29 @@ class Ruling(NamedTuple):
     threshold: float
 
 
+class AtHand(NamedTuple):
+    """A store, and where its embeddings can be read in any order: the folder for a scratch file (None: the system's),
+    and one that is there."""
+
+    store: Store
+    scratch: Path | None = None
+    compared: Matrix | None = None
+
+    def similarities(self, left: Int64, right: Int64) -> Float32:
+        return similarities(self.store, left, right, self.scratch, self.compared)
+
+
 def settle(
-    store: Store,
+    at_hand: AtHand,
     rows: Int64,
     pairs: Pairs,
     rank: Int64,
     apart: Int64,
     ruling: Ruling,
     named: Int64 = NO_PAIRS,
-    scratch: Path | None = None,
 ) -> Settled:
     """Settle the distinct images `rows` by the group rule; pairs and apart are positions in them. named (n, 2): those
-    of the pairs that nothing but people's word makes one. scratch: as in `similarities`."""
+    of the pairs that nothing but people's word makes one."""
     if ruling.rule == "cover":
         covered = cover(len(rows), pairs, rank, apart)
         below = covered.similarity < np.float32(ruling.threshold)
@@ -67,7 +79,7 @@ def settle(
         return _settled(rows, covered.witness, covered.similarity, covered.similarity, below, people)
     linked = components(len(rows), pairs, rank, apart)
     witness = rows[linked.witness]
-    similarity = similarities(store, rows, witness, scratch)
+    similarity = at_hand.similarities(rows, witness)
     below = (similarity < np.float32(ruling.threshold)) & _are_pairs(linked.witness, pairs.left, pairs.right)
     people = below & _are_pairs(linked.witness, named[:, 0], named[:, 1])
     return _settled(rows, linked.witness, similarity, linked.chain, below, people)
@@ -89,17 +101,13 @@ def of_pairs(settled: Settled, rows: Int64, pairs: Pairs, kind: NDArray[np.int8]
     """With the kind of the pair of each distinct image and its witness. pairs: of positions in `rows`, sorted; kind
     (n,): theirs, as of `RowPairs`."""
     own, witness = np.arange(len(rows)), np.searchsorted(rows, settled.witness)
-    keys = pairs.left.astype(np.int64) * len(rows) + pairs.right
-    asked = np.minimum(own, witness) * len(rows) + np.maximum(own, witness)
     found = np.full(len(rows), "", object)
-    if len(keys):
-        place = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
-        there = keys[place] == asked
-        found[there] = KIND_NAMES[kind[place[there]]]
+    place, there = pairs.has(np.minimum(own, witness), np.maximum(own, witness))
+    found[there] = KIND_NAMES[kind[place[there]]]
     return settled._replace(kind=found)
 
 
-def _are_pairs(witness: Int64, left: Int64, right: Int64) -> NDArray[np.bool_]:
+def _are_pairs(witness: Int64, left: Positions, right: Positions) -> NDArray[np.bool_]:
     """For each position whether it is paired with its witness."""
     found = np.zeros(len(witness), bool)
     for own, other in ((left, right), (right, left)):
@@ -119,7 +127,8 @@ def decide(
     by_pixels[~inside] = by_people[~inside] = False
     similarity[found.row] = chain[found.row] = found.similarity
     kept = witness == everyone
-    decision = np.where(kept, Decision.KEEP, Decision.DROP).astype(object)
+    decision = np.full(len(everyone), Decision.DROP, dtype=object)  # each word once in memory, and not once a row
+    decision[kept] = Decision.KEEP
     decision[columns.status == Status.UNREADABLE] = Decision.UNREADABLE
     reason = np.full(len(everyone), Reason.NEAR, dtype=object)
     reason[similarity < np.float32(threshold)] = Reason.CHAIN
@@ -129,7 +138,8 @@ def decide(
     kind[inside & (stands_for != everyone) & (witness == stands_for)] = Kind.VERBATIM
     kind[~inside | kept] = ""
     size = np.bincount(witness[inside], minlength=len(everyone))
-    reason[kept] = np.where(size[kept] > 1, Reason.CHOSEN, Reason.UNIQUE)
+    reason[kept] = Reason.UNIQUE
+    reason[kept & (size > 1)] = Reason.CHOSEN
     reason[kept & (columns.status == Status.BLANK) & (size == 1)] = Reason.BLANK
     reason[columns.status == Status.UNREADABLE] = Reason.UNREADABLE
     reason[found.row] = Reason.ELSEWHERE
@@ -154,16 +164,15 @@ def note_lonely(decisions: Decisions, pairs: RowPairs) -> None:
 
 
 def require_promises(
-    store: Store,
+    at_hand: AtHand,
     decisions: Decisions,
     stands_for: Int64,
     apart: Int64,
     threshold: float,
     floor: float,
     weakest: float | None = None,
-    scratch: Path | None = None,
 ) -> None:
-    """Hold the promises of the group rule against the store itself, before anything is written.
+    """Hold the promises of the group rule against the embeddings themselves, before anything is written.
 
     Every witness is kept; it is at or above the threshold, or at the `floor` and confirmed on pixels, or one that
     people named, or it is re-drawn, or a chain of such pairs leads to it, none below `weakest` (None: floor); no group
@@ -176,7 +185,7 @@ def require_promises(
     _require(decisions.chain[chained] >= np.float32(floor if weakest is None else weakest), "a chain falls too low")
     near = np.unique(stands_for[dropped])
     near = near[(decisions.decision[near] == Decision.DROP) & (decisions.reason[near] != Reason.CHAIN)]
-    found = similarities(store, near, decisions.witness[near], scratch)
+    found = at_hand.similarities(near, decisions.witness[near])
     least = np.where(decisions.pixels[near], np.float32(floor), np.float32(threshold))
     least[decisions.people[near] | (decisions.reason[near] == Reason.REDRAWN)] = -2
     _require(found >= least, "a witness lies below the threshold")
@@ -190,16 +199,20 @@ def _require(held: NDArray[np.bool_], broken: str) -> None:
         raise AssertionError(broken)
 
 
-def similarities(store: Store, left: Int64, right: Int64, scratch: Path | None = None) -> Float32:
+def similarities(
+    store: Store, left: Int64, right: Int64, scratch: Path | None = None, compared: Matrix | None = None
+) -> Float32:
     """Exact similarity of paired rows, (n,) float32; by blocks.
 
     Of many rows the embeddings are copied to a scratch file in `scratch` first: a store is read by chunks, and rows in
-    any order would read all of it for each block.
+    any order would read all of it for each block. compared: such a file that may be there.
     """
     if len(left) <= BLOCK_ROWS:
         return exact(store.embeddings(left), store.embeddings(right))
-    rows = np.union1d(left, right)
-    matrix, result = Matrix(scratch, store, rows), np.empty(len(left), np.float32)
+    if compared is None or not compared.has(left) or not compared.has(right):
+        compared = Matrix(scratch, store, np.union1d(left, right))
+    matrix = compared
+    rows, result = matrix.rows, np.empty(len(left), np.float32)
     for low in range(0, len(left), BLOCK_ROWS):
         part = slice(low, low + BLOCK_ROWS)
         sides = (matrix.take(np.searchsorted(rows, ends[part])) for ends in (left, right))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
 
 from memaudit.dedup.exact_duplicates import NO_PAIRS
 from memaudit.similarity import Pairs
+from memaudit.similarity.pairs import Positions
 from memaudit.types import Float32, Int64
 
 Mask = NDArray[np.bool_]
 _FAR = np.iinfo(np.int64).max
+_AT_ONCE = 2**20  # pairs
 
 
 class Cover(NamedTuple):
@@ -29,7 +31,7 @@ def cover(size: int, pairs: Pairs, rank: Int64, apart: Int64 = NO_PAIRS) -> Cove
     Each dropped position is paired *directly* with a kept one, its witness: the most similar, ties by rank. No chains:
     A ~ B ~ C never drops C for the sake of a dropped B. The kept are pairwise below the threshold, save who could
     only join a group with somebody that it is ruled out with: `apart` (n, 2), which `pairs` does not hold.
-    The result depends on pairs and ranks alone, not on their order. Memory: about 25 bytes a pair (int32 positions).
+    The result depends on pairs and ranks alone, not on their order. Memory: 4 bytes a pair, and a block.
     """
     kept = _kept_by_rank(size, pairs, rank)
     fixed = _hold_apart(pairs, kept, rank, apart)
@@ -42,15 +44,36 @@ def cover(size: int, pairs: Pairs, rank: Int64, apart: Int64 = NO_PAIRS) -> Cove
 def _kept_by_rank(size: int, pairs: Pairs, rank: Int64) -> Mask:
     """Each pair is looked at from its lower rank only: should the other side be kept, this one is dropped already."""
     place = rank.argsort(kind="stable").argsort(kind="stable").astype(np.int32)
-    left, right = place[pairs.left], place[pairs.right]
-    first, second = np.minimum(left, right), np.maximum(left, right)
-    del left, right
-    graph = coo_array((np.ones(len(first), bool), (first, second)), shape=(size, size)).tocsr()
+    starts, later = _partners(size, place, pairs)
     by_place = np.ones(size, bool)
-    for position in range(size):
+    ends = starts.tolist()
+    for position in np.flatnonzero(np.diff(starts)).tolist():
         if by_place[position]:
-            by_place[graph.indices[graph.indptr[position] : graph.indptr[position + 1]]] = False
+            by_place[later[ends[position] : ends[position + 1]]] = False
     return np.asarray(by_place[place])
+
+
+def _partners(size: int, place: NDArray[np.int32], pairs: Pairs) -> tuple[Int64, NDArray[np.int32]]:
+    """Where the partners of each place begin (size + 1,), and the partners (pairs,): those of a higher place."""
+
+    def ends() -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
+        for low in range(0, len(pairs.left), _AT_ONCE):
+            left, right = (place[side[low : low + _AT_ONCE]] for side in (pairs.left, pairs.right))
+            yield np.minimum(left, right), np.maximum(left, right)
+
+    starts = np.zeros(size + 1, np.int64)
+    for first, _ in ends():
+        starts[1:] += np.bincount(first, minlength=size)
+    np.cumsum(starts, out=starts)
+    free, later = starts[:-1].copy(), np.empty(len(pairs.left), np.int32)
+    for first, second in ends():
+        order = np.argsort(first)
+        first = first[order]
+        begins = np.flatnonzero(np.diff(first, prepend=-1))
+        counts = np.diff(begins, append=len(first))
+        later[np.repeat(free[first[begins]] - begins, counts) + np.arange(len(first))] = second[order]
+        free[first[begins]] += counts
+    return starts, later
 
 
 def _witnesses(pairs: Pairs, kept: Mask, rank: Int64) -> Cover:
@@ -69,11 +92,13 @@ def _witnesses(pairs: Pairs, kept: Mask, rank: Int64) -> Cover:
     return Cover(witness, similarity)
 
 
-def _useful(pairs: Pairs, kept: Mask) -> Any:
-    """(dropped, kept, similarity) of the pairs of one dropped and one kept, first from the left side."""
-    for dropped, keeper in ((pairs.left, pairs.right), (pairs.right, pairs.left)):
-        chosen = np.flatnonzero(~kept[dropped] & kept[keeper])
-        yield dropped[chosen], keeper[chosen], pairs.similarity[chosen]
+def _useful(pairs: Pairs, kept: Mask) -> Iterator[tuple[Positions, Positions, Float32]]:
+    """(dropped, kept, similarity) of the pairs of one dropped and one kept, in blocks."""
+    for low in range(0, len(pairs.left), _AT_ONCE):
+        left, right, similarity = pairs.where(slice(low, low + _AT_ONCE))
+        for dropped, keeper in ((left, right), (right, left)):
+            chosen = np.flatnonzero(~kept[dropped] & kept[keeper])
+            yield dropped[chosen], keeper[chosen], similarity[chosen]
 
 
 def _hold_apart(pairs: Pairs, kept: Mask, rank: Int64, apart: Int64) -> dict[int, tuple[int, float]]:

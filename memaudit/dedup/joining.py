@@ -1,21 +1,15 @@
 """What a block of rows is compared with another one by, in this process or in others.
 
-`python -m memaudit.dedup.joining FOLDER PART PARTS` does the tasks of a part that are not done: a task is a run of
-jobs, its file holds what each of them found.
+There a task is a run of jobs, and its file holds what each of them found.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,20 +17,16 @@ from numpy.typing import NDArray
 from memaudit.dedup.candidates import CandidateRule, Collected
 from memaudit.dedup.clusters import Int32
 from memaudit.dedup.matrix import KeptMatrix
-from memaudit.errors import InconclusiveError
-from memaudit.files import digest_of, whole_file, write_json
 from memaudit.similarity import Pairs
 from memaudit.similarity.backends import keep_to_one_thread
 from memaudit.similarity.codes import BITS, Codes
 from memaudit.similarity.join import join
 from memaudit.similarity.nominate import Backend, HalfProducts, Products, Side, SignCodes
-from memaudit.tasks import Work, of_part
+from memaudit.tasks import TASKS_A_PART, Executor, Work, read_found, read_inputs, write_found, write_inputs
 from memaudit.types import Float32, Int64
 
 BLOCK_ROWS = 8192
-SCHEMA = "memaudit-join/1"
 _COLUMNS = ("near", "near_scores", "below", "below_scores")
-TASKS_A_PART = 4  # so that who is done early takes no part of what is left; and what a lost worker costs
 
 
 class Rows(Protocol):
@@ -204,16 +194,15 @@ class _OnDemand:
 # --- the same in other processes ------------------------------------------------------------------------------------
 
 
-def write_work(folder: Path, joiner: Joiner, jobs: Jobs, embeddings: Path, parts: int) -> Work:
-    """Put all that the jobs need into a folder of their own in `folder`, named by what it is."""
-    bounds = jobs.tasks(TASKS_A_PART * parts)
+def write_work(executor: Executor, joiner: Joiner, jobs: Jobs, embeddings: Path) -> Work:
+    """Runs of jobs, of about equal cost, as tasks."""
+    bounds = jobs.tasks(TASKS_A_PART * executor.parts)
     rule = joiner.rule
     arrays: dict[str, NDArray[Any]] = {"own": jobs.own, "others": jobs.others, "spans": jobs.spans, "bounds": bounds}
     arrays |= {f"nearest-{number}": each.nearest for number, each in enumerate(joiner.clusterings)}
     arrays |= {"codes": joiner.codes} if joiner.codes is not None else {}
     arrays |= {"place": rule.place, "apart": rule.apart} if rule is not None else {}
     told = {
-        "schema": SCHEMA,
         "embeddings": embeddings.name,
         "dim": joiner.rows.dim,
         "threshold": joiner.threshold,
@@ -222,19 +211,7 @@ def write_work(folder: Path, joiner: Joiner, jobs: Jobs, embeddings: Path, parts
         "clusterings": [[each.clusters, each.rounds] for each in joiner.clusterings],
         "rule": None if rule is None else [rule.floor, rule.most],
     }
-    digests = {name: digest_of([str(array.dtype), array.shape, _sha256(array)]) for name, array in arrays.items()}
-    own = folder / f"join-{digest_of([told, digests])[:24]}"
-    own.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not (own / "work.json").is_file():
-        for name, array in arrays.items():
-            with whole_file(own / f"{name}.npy") as file:
-                np.save(file, array, allow_pickle=False)
-        write_json(own / "work.json", {**told, "arrays": sorted(arrays)})
-    return Work(own, "memaudit.dedup.joining", len(bounds) - 1, lambda number: _of_task(own, number).is_file())
-
-
-def _sha256(array: NDArray[Any]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+    return Work(write_inputs(executor.folder, "join", told, arrays), __name__, len(bounds) - 1)
 
 
 def _backend_as_dict(backend: Backend) -> dict[str, Any]:
@@ -250,14 +227,9 @@ def _backend_of(told: dict[str, Any], threshold: float) -> Backend:
     return HalfProducts.on(told["device"], threshold) if "device" in told else Products(threshold)
 
 
-def _of_task(folder: Path, number: int) -> Path:
-    return folder / f"task-{number:06d}.npz"
-
-
 def read_work(folder: Path) -> tuple[Joiner, Jobs, Int64]:
     """What `write_work` wrote, and where each task begins."""
-    told = json.loads((folder / "work.json").read_text())
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in told["arrays"]}
+    told, arrays = read_inputs(folder)
     clusterings = [Clustering(arrays[f"nearest-{number}"], *each) for number, each in enumerate(told["clusterings"])]
     rule = None
     if told["rule"] is not None:
@@ -274,22 +246,14 @@ def do_task(folder: Path, joiner: Joiner, jobs: Jobs, bounds: Int64, number: int
     places = range(int(bounds[number]), int(bounds[number + 1]))
     found = [joiner.pairs_of(jobs.job(place)).as_arrays() for place in places]
     counts = np.array([[len(each[0]), len(each[2]), each[4]] for each in found], dtype=np.int64).reshape(-1, 3)
-    columns = [np.concatenate([each[column] for each in found]) for column in range(len(_COLUMNS))]
-    with whole_file(_of_task(folder, number)) as file:
-        np.savez(
-            file, counts=counts, near=columns[0], near_scores=columns[1], below=columns[2], below_scores=columns[3]
-        )
+    columns = {name: np.concatenate([each[column] for each in found]) for column, name in enumerate(_COLUMNS)}
+    write_found(folder, number, {"counts": counts, **columns})
 
 
 def collected_of(work: Work, number: int, joiner: Joiner) -> Iterator[Collected]:
     """What each job of a task found. Raises InconclusiveError for a file that is damaged."""
-    path = _of_task(work.folder, number)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            counts = file["counts"]
-            near, near_scores, below, below_scores = (file[name] for name in _COLUMNS)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise InconclusiveError(f"{path} is damaged ({error}): remove it and run again") from None
+    found = read_found(work.folder, number, ("counts", *_COLUMNS))
+    counts, (near, near_scores, below, below_scores) = found["counts"], (found[name] for name in _COLUMNS)
     ends = np.cumsum(counts, axis=0)
     for (many, few, left_out), (high, top, _) in zip(counts.tolist(), ends.tolist(), strict=True):
         first, second = slice(high - many, high), slice(top - few, top)
@@ -297,22 +261,9 @@ def collected_of(work: Work, number: int, joiner: Joiner) -> Iterator[Collected]
         yield Collected.of_arrays(len(joiner.rows), joiner.threshold, joiner.rule, *arrays)
 
 
-def clear(folder: Path) -> None:
-    """Remove what workers were given and made, and nothing else: the run that it was for is written."""
-    for path in [*folder.glob("join-*"), *folder.glob("embeddings-*.f32")]:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
-
-
-def main(folder: Path, part: int, parts: int) -> None:
+def do_tasks(folder: Path, numbers: Sequence[int]) -> None:
     joiner, jobs, bounds = read_work(folder)
     if joiner.backend.single_threaded:
         keep_to_one_thread()
-    for number in of_part(len(bounds) - 1, part, parts):
-        if not _of_task(folder, number).is_file():
-            do_task(folder, joiner, jobs, bounds, number)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    for number in numbers:
+        do_task(folder, joiner, jobs, bounds, number)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,7 @@ def require_rule(rule: str) -> None:
         raise UsageError(f"unknown keep rule {rule!r}: expected one of {', '.join(PLAIN)} or {BEST}COLUMN")
 
 
-def why_blind(rule: str, match: str, store: Store, columns: Columns) -> str | None:
+def why_blind(rule: str, match: str, store: Store, *, files: bool) -> str | None:
     """Why the keep rule has to do without pixels; "" where it has not, None for a rule that asks for none."""
     if rule != CLEANEST:
         return None
@@ -33,25 +35,26 @@ def why_blind(rule: str, match: str, store: Store, columns: Columns) -> str | No
         return "--match none"
     if store.manifest.kind != IMAGES:
         return f"the rows of the store are {store.manifest.kind}, no whole images"
-    return "" if (columns.uri != "").any() else "the store does not say where its images are"
+    return "" if files else "the store does not say where its images are"
 
 
-def keep_rank(columns: Columns, rule: str) -> Int64:
+def keep_rank(columns: Columns, rule: str, store: Store | None = None) -> Int64:
     """The place of each row in the order of preference (0: kept first); a total order, independent of row order.
 
     largest: most pixels first; cleanest: the same, until those with near-duplicates are read (cleanest.py). first: by
-    image_id. best:COLUMN: the highest value first, rows without one last. Ties by image_id. Raises UsageError for a
-    column that the store does not have, InputError for one that is not numeric.
+    image_id. best:COLUMN: the highest value first, rows without one last. Ties by image_id. store: where metadata are
+    read that the columns do not hold. Raises UsageError for a column that the store does not have, InputError for one
+    that is not numeric.
     """
     # As objects: an array of fixed-width text gives every id the room of the longest.
     by_id = np.argsort(columns.image_id, kind="stable")
-    order = by_id[np.argsort(-_worth(columns, rule)[by_id], kind="stable")]  # NaN comes last
+    order = by_id[np.argsort(-_worth(columns, rule, store)[by_id], kind="stable")]  # NaN comes last
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
     return rank
 
 
-def _worth(columns: Columns, rule: str) -> Float64:
+def _worth(columns: Columns, rule: str, store: Store | None) -> Float64:
     if rule in (CLEANEST, "largest"):
         return np.asarray(columns.width * columns.height, dtype=np.float64)
     if rule == "first":
@@ -59,12 +62,13 @@ def _worth(columns: Columns, rule: str) -> Float64:
     name = rule.removeprefix(BEST)
     if name in MEASURED:
         return np.asarray(getattr(columns, name), dtype=np.float64)
-    return _metadata_numbers(columns, name)
+    parts = store.iter_columns(only=["metadata"]) if store else [columns]
+    return _metadata_numbers(columns, chain.from_iterable(part.metadata for part in parts), name)
 
 
-def _metadata_numbers(columns: Columns, name: str) -> Float64:
-    values, names = np.full(len(columns.metadata), np.nan), set[str]()
-    for row, text in enumerate(columns.metadata):
+def _metadata_numbers(columns: Columns, metadata: Iterable[str], name: str) -> Float64:
+    values, names = np.full(len(columns.image_id), np.nan), set[str]()
+    for row, text in enumerate(metadata):
         entries = metadata_of(text)
         names |= entries.keys()
         if name in entries:

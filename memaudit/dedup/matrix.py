@@ -43,6 +43,11 @@ class Matrix:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def has(self, rows: Int64) -> bool:
+        """Whether these rows of the store are all in it."""
+        place = np.minimum(np.searchsorted(self.rows, rows), len(self) - 1)
+        return bool((self.rows[place] == rows).all())
+
     def take(self, positions: Int64 | slice) -> Float32:
         """The embeddings (n, dim) at the given positions. Raises InconclusiveError if they cannot be read."""
         if isinstance(positions, slice):

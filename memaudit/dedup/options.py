@@ -27,8 +27,8 @@ class DedupOptions:
     backend: who nominates pairs (memaudit.similarity.backends). groups: cover or components. match: whether pairs
     from `match_from` (None: the encoder's floor) to the threshold are decided on pixels: auto, pixels or none. budget:
     seconds that this may take. calibrated: the calibration that threshold and match_from are by, and the cut. kinds:
-    of copies below the threshold that count, and re-drawn if that is to be cleared. executor: who compares blocks of
-    embeddings, None: this process."""
+    of copies below the threshold that count, and re-drawn if that is to be cleared. executor: who does what takes
+    long, None: this process."""
 
     threshold: float | None = None
     method: str = "auto"

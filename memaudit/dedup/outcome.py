@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from memaudit.dedup.candidates import CandidateRule
 from memaudit.dedup.cleanest import cleanness, judge, unjudged
-from memaudit.dedup.decisions import Ruling, decide, note_lonely, of_pairs, require_promises, settle
+from memaudit.dedup.decisions import AtHand, Ruling, decide, note_lonely, of_pairs, require_promises, settle
+from memaudit.dedup.described import InStore
 from memaudit.dedup.ignored import without
-from memaudit.dedup.pairs import Found
 from memaudit.dedup.pixels import Confirmed, Limits, confirm
 from memaudit.dedup.redrawn import clear_redrawn
 from memaudit.dedup.results import (
@@ -24,11 +24,13 @@ from memaudit.dedup.results import (
     TrueCopies,
 )
 from memaudit.dedup.reviewed import are_among, with_named
+from memaudit.dedup.search import Searched
 from memaudit.dedup.setup import Setup
 from memaudit.dedup.true_copies import true_copies
 from memaudit.matching.kinds import ALL, Kind
 from memaudit.matching.overlap import Overlaps
 from memaudit.similarity import Pairs
+from memaudit.similarity.pairs import room_for
 from memaudit.store import Columns
 from memaudit.types import Float32, Int64, Progress, Status
 
@@ -70,7 +72,7 @@ class Outcome(NamedTuple):
 def decide_all(
     setup: Setup,
     rows: Int64,
-    found: Found,
+    searched: Searched,
     elsewhere: Elsewhere,
     rule: CandidateRule | None,
     limits: Limits,
@@ -79,19 +81,22 @@ def decide_all(
     """Settle everyone by the pairs that nobody ruled out, and hold the result to its promises."""
     store, images, threshold = setup.store, setup.images, setup.threshold
     apart = setup.apart(rows)
+    found, at_hand = searched.found, AtHand(store, limits.scratch, searched.matrix)
     pairs, near = without(found.pairs, apart), np.float32(threshold)
     ruled_out = int((found.pairs.similarity >= near).sum() - (pairs.similarity >= near).sum())
     confirmed = None
     if rule is not None:
         left = found._replace(pairs=pairs)
-        confirmed = confirm(left, images.columns, rows, threshold, rule, limits, progress)
+        described = InStore(store, images.columns.image_id)
+        confirmed = confirm(left, described, rows, threshold, rule, limits, progress)
         pairs = confirmed.pairs
     pairs, named = with_named(store, rows, pairs, setup.together(rows))
     judged = unjudged(images.rank[rows], images.blind or "")
     if images.blind == "":
-        judged = judge(images.columns.at(rows), pairs, images.rank[rows], progress)
-    ruling, scratch = Ruling(setup.options.groups, threshold), limits.scratch
-    settled = settle(store, rows, pairs, judged.rank, apart, ruling, named, scratch)
+        described = InStore(store, images.columns.image_id, rows)
+        judged = judge(described, pairs, images.rank[rows], progress, setup.options.executor)
+    ruling = Ruling(setup.options.groups, threshold)
+    settled = settle(at_hand, rows, pairs, judged.rank, apart, ruling, named)
     settled = of_pairs(settled, rows, pairs, kind := _kinds(pairs, confirmed, named, threshold))
     redrawn = None
     if setup.redrawn.floor is not None:
@@ -101,7 +106,7 @@ def decide_all(
     floor = rule.floor if rule else threshold
     copies = pairs.similarity[kind != _REDRAWN]
     weakest = min(floor, float(copies.min(initial=1))) if len(named) else None
-    require_promises(store, decisions, images.stands_for, images.apart, threshold, floor, weakest, scratch)
+    require_promises(at_hand, decisions, images.stands_for, images.apart, threshold, floor, weakest)
     row_pairs = _row_pairs(pairs, kind, rows, images.stands_for, images.columns, elsewhere, named)
     note_lonely(decisions, row_pairs)
     clean = None if images.blind is None else cleanness(judged, rows, decisions)
@@ -142,18 +147,24 @@ def _row_pairs(
     found: Elsewhere,
     named: Int64,
 ) -> RowPairs:
-    """Near pairs of representatives, and each exact duplicate with its representative; sorted by row."""
+    """Near pairs of representatives, which are sorted, and each exact duplicate with its representative, among them."""
     is_copy = (stands_for != np.arange(len(stands_for))) & (columns.status != Status.UNREADABLE)
     is_copy[found.row] = False
-    small = np.int32 if len(stands_for) < 2**31 else np.int64
-    copies, place = np.flatnonzero(is_copy).astype(small), rows.astype(small)
-    originals = stands_for[copies].astype(small)
-    left = np.concatenate([place[pairs.left], np.minimum(copies, originals)])
-    right = np.concatenate([place[pairs.right], np.maximum(copies, originals)])
-    similarity = np.concatenate([pairs.similarity, np.ones(len(copies), np.float32)])
-    is_exact = np.arange(len(left)) >= len(pairs.left)
-    people = np.zeros(len(left), bool)
-    people[: len(pairs.left)] = are_among(pairs, named)
-    order = np.lexsort((right, left))
-    kinds = np.r_[kind, np.full(len(copies), ALL.index(Kind.VERBATIM), np.int8)]
-    return RowPairs(left[order], right[order], similarity[order], is_exact[order], people[order], kinds[order])
+    place = room_for(len(rows), len(stands_for))
+    place[:] = rows
+    near = Pairs(place[pairs.left], place[pairs.right], pairs.similarity)
+    copies = np.flatnonzero(is_copy)
+    people = are_among(pairs, named)
+    if not len(copies):
+        return RowPairs(*near, np.zeros(len(people), bool), people, kind)
+    ends = np.sort(np.stack([copies, stands_for[copies]]), axis=0)
+    left, right = ends[:, np.lexsort(ends[::-1])]
+    where = near.place_of(left, right)
+    return RowPairs(
+        np.insert(near.left, where, left),
+        np.insert(near.right, where, right),
+        np.insert(near.similarity, where, 1),
+        np.insert(np.zeros(len(near.left), bool), where, True),
+        np.insert(people, where, False),
+        np.insert(kind, where, ALL.index(Kind.VERBATIM)),
+    )

@@ -9,16 +9,17 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from memaudit.dedup.assigning import Assigning
 from memaudit.dedup.candidates import CandidateRule, Collected
-from memaudit.dedup.clusters import SEEDS, Assigner, Int32, Plan, comparisons, fit, fit_rows
+from memaudit.dedup.clusters import SEEDS, Int32, Plan, comparisons, fit, fit_rows
+from memaudit.dedup.fitting import fit_elsewhere
 from memaudit.dedup.joining import Clustering, Jobs, Joiner, collected_of, write_work
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.results import Cells, Comparison
 from memaudit.dedup.room import most_pairs, require_held
 from memaudit.similarity import Pairs
 from memaudit.similarity.backends import Choice, choose_backend, keep_to_one_thread, threads
-from memaudit.similarity.codes import CODE_BYTES, Codes
-from memaudit.similarity.whole import Whole
+from memaudit.similarity.codes import Codes
 from memaudit.tasks import finish
 from memaudit.types import Float32, Progress
 
@@ -43,7 +44,7 @@ def compare(
 ) -> Found:
     """All pairs of positions that the plan compares and that reach the threshold, and candidates below it.
 
-    Memory: blocks, 64 bytes a row for sign codes, 4 x probes bytes a row and clustering, and some 40 bytes a pair; of
+    Memory: blocks, 64 bytes a row for sign codes, 4 x probes bytes a row and clustering, and some 24 bytes a pair; of
     pairs below the threshold a million, or those that are held.
     """
     search = PairSearch(matrix, threshold, plan, seed, progress, rule)
@@ -73,6 +74,7 @@ class PairSearch:
         self._floor = threshold if rule is None else rule.floor
         self._choice = _choose(matrix, self._floor, plan, seed)
         self._codes: Codes | None = None
+        self._fitted: list[Float32] = []
         self._clusterings: list[Clustering] = []
         self._cells: list[Cells] = []
         self._collected = self._nothing()
@@ -89,29 +91,35 @@ class PairSearch:
     def add_clustering(self, most_probes: int) -> None:
         """Fit another clustering, on another random subset, and find each row's `most_probes` nearest clusters."""
         clusters, number = self._plan.clusters, len(self._clusterings)
-        seed = (self._seed + number) % SEEDS
-        assigner = Assigner(fit(self._matrix.take(fit_rows(len(self._matrix), clusters, seed)), clusters, seed))
-        clustering = Clustering(self._assigned(assigner, min(most_probes, clusters)), clusters)
-        self._clusterings.append(clustering)
-        self._cells.append(Cells.of(np.bincount(clustering.nearest[:, 0], minlength=clusters)))
+        if not self._fitted:
+            self._fitted = self._fit(number)
+        nearest = self._assigned(self._fitted.pop(0), min(most_probes, clusters))
+        self._clusterings.append(Clustering(nearest, clusters))
+        self._cells.append(Cells.of(np.bincount(nearest[:, 0], minlength=clusters)))
         self._added.append(0)
 
-    def _assigned(self, assigner: Assigner, probes: int) -> Int32:
+    def _fit(self, number: int) -> list[Float32]:
+        """Centroids of the number-th clustering; elsewhere of all those that are planned from there on, at once."""
+        clusters, executor = self._plan.clusters, self._plan.executor
+        last = max(self._plan.clusterings, number + 1) if executor else number + 1
+        seeds = [(self._seed + each) % SEEDS for each in range(number, last)]
+        samples = [(seed, fit_rows(len(self._matrix), clusters, seed)) for seed in seeds]
+        if executor:
+            return fit_elsewhere(executor, self._matrix, clusters, samples)
+        return [fit(self._matrix.take(rows), clusters, seed) for seed, rows in samples]
+
+    def _assigned(self, centroids: Float32, probes: int) -> Int32:
         """The nearest clusters of all rows; in passing, on the first time, their codes."""
         rows, number = len(self._matrix), len(self._clusterings)
-        nearest = np.empty((rows, probes), np.int32)
         coder = self._choice.coder if self._codes is None else None
-        codes = np.empty((rows if coder else 0, CODE_BYTES), np.uint8)
-        for low, vectors in self._matrix.blocks():
-            part, ready = slice(low, low + len(vectors)), Whole.each(vectors)
-            nearest[part] = assigner.nearest(ready, probes)
-            if coder:
-                codes[part] = coder.encode(vectors, ready)
-            self._progress(
-                "assigning clusters", part.stop + number * rows, max(self._plan.clusterings, number + 1) * rows
-            )
-        self._codes = codes if coder else self._codes
-        return nearest
+        total = max(self._plan.clusterings, number + 1) * rows
+        found = Assigning(centroids, probes, coder).of_all(
+            self._matrix,
+            self._plan.executor,
+            lambda done: self._progress("assigning clusters", done + number * rows, total),
+        )
+        self._codes = found.codes if coder else self._codes
+        return found.nearest
 
     def add_probe(self) -> None:
         """Compare each row with its next nearest cluster of the latest clustering; first with its own."""
@@ -155,7 +163,7 @@ class PairSearch:
         """By the executor's workers. What they did for a run that was killed is there."""
         executor = self._plan.executor
         assert executor is not None
-        work = write_work(executor.folder, joiner, jobs, self._matrix.keep(executor.folder), executor.parts)
+        work = write_work(executor, joiner, jobs, self._matrix.keep(executor.folder))
         finish(work, executor, lambda done: report(max(1, done * len(jobs) // work.tasks)))
         for number in range(work.tasks):
             yield from collected_of(work, number, joiner)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.dedup.candidates import CandidateRule
+from memaudit.dedup.described import Described
 from memaudit.dedup.effort import BANDS, Budget, Estimate, estimated, in_bands, spoken
 from memaudit.dedup.pairs import Found
 from memaudit.dedup.results import PixelChecks
 from memaudit.dedup.verdicts import VERDICTS, Said, Verdicts
 from memaudit.files import digest_of
 from memaudit.matching.compare import HELD, Checks, Ends, Files, checked_in_order
+from memaudit.matching.elsewhere import Kept, checked_elsewhere
 from memaudit.matching.identity import identity_of_rule
 from memaudit.matching.kept import KeptFeatures
 from memaudit.matching.kinds import COPIES, Kind, left_out_of
@@ -26,6 +28,7 @@ from memaudit.matching.overlap import Overlaps
 from memaudit.matching.schedule import Schedule, schedule
 from memaudit.similarity import Pairs
 from memaudit.store import Columns
+from memaudit.tasks import Executor
 from memaudit.types import Coverage, Float32, Int64, Progress
 
 CANDIDATES = 8  # pairs of each image that are checked: so the cost grows with the set, and not with its families
@@ -54,7 +57,7 @@ class Limits:
     """How pixels are compared. store: digest of what is compared; scratch: folder where verdicts outlive a killed run,
     None keeps none; seconds: that it may take, None for any; seed: of the pairs that it is estimated by; tell: is given
     the estimate. cut: least probability of a copy, None: the model's own. kept: what of the images need not be read,
-    None: nothing is kept. kinds: of copies that count."""
+    None: nothing is kept. kinds: of copies that count. executor: who compares, None or with `seconds`: this process."""
 
     store: str
     scratch: Path | None
@@ -64,6 +67,7 @@ class Limits:
     cut: float | None = None
     kept: KeptFeatures | None = None
     kinds: tuple[Kind, ...] = COPIES
+    executor: Executor | None = None
 
     def verdicts(self) -> Verdicts:
         depends_on = digest_of({"store": self.store, "rule": identity_of_rule(), "cut": self.cut})
@@ -78,7 +82,7 @@ def rule_of(floor: float, columns: Columns, rows: Int64, apart: Int64) -> Candid
 
 def confirm(
     found: Found,
-    columns: Columns,
+    columns: Described,
     rows: Int64,
     threshold: float,
     rule: CandidateRule,
@@ -98,10 +102,11 @@ def confirm(
     left, right = rule.ends(band)
     picked = rule.chosen(band)
     chosen = below[picked]
-    images = columns.at(rows[by_id])
-    files = Files(images.uri, images.sha256, limits.kept.images(rows[by_id]) if limits.kept else None)
+    files = _files_of(columns, rows[by_id], np.union1d(left[picked], right[picked]), limits)
     numbers = rows[by_id][left[picked]] * len(columns.image_id) + rows[by_id][right[picked]]
-    comparison = _Comparison(Ends.of(files, files, left[picked], right[picked]), numbers, pairs.similarity[chosen])
+    kept = Kept(limits.kept.folder, rows[by_id]) if limits.kept else None
+    ends = Ends.of(files, files, left[picked], right[picked])
+    comparison = _Comparison(ends, numbers, pairs.similarity[chosen], kept)
     comparison.run(limits, progress)
     copies = comparison.copies()
     counts = np.isin(copies.kind, [COPIES.index(kind) for kind in limits.kinds if kind in COPIES])
@@ -135,11 +140,20 @@ def confirm(
     )
 
 
-class _Comparison:
-    """The pairs of a run, and what has become of them. numbers: what each is called among the verdicts."""
+def _files_of(columns: Described, rows: Int64, some: Int64, limits: Limits) -> Files:
+    """The files of `rows`, of which nobody asks but for `some`, positions in them."""
+    uri, sha256 = np.full(len(rows), "", object), np.full(len(rows), "", object)
+    images = columns.at(rows[some])
+    uri[some], sha256[some] = images.uri, images.sha256
+    return Files(uri, sha256, limits.kept.images(rows) if limits.kept else None)
 
-    def __init__(self, ends: Ends, numbers: Int64, similarity: Float32) -> None:
-        self.ends, self._numbers, self.similarity = ends, numbers, similarity
+
+class _Comparison:
+    """The pairs of a run, and what has become of them. numbers: what each is called among the verdicts; kept: what of
+    the images need not be read."""
+
+    def __init__(self, ends: Ends, numbers: Int64, similarity: Float32, kept: Kept | None) -> None:
+        self.ends, self._numbers, self.similarity, self._kept = ends, numbers, similarity, kept
         self.decided, self.is_copy, self._tried = (np.zeros(len(numbers), bool) for _ in range(3))
         self._copies = list[Said]()  # by place, and not by number
         self.unread = Counter[str]()
@@ -157,7 +171,7 @@ class _Comparison:
             if not budget.surely_enough(estimate):
                 order = in_bands(self.ends, self.similarity, BANDS)
             self.reads = order.reads
-            self._go_through(order, budget, limits.cut, verdicts, progress)
+            self._go_through(order, budget, limits, verdicts, progress)
 
     def _estimate(self, order: Schedule, limits: Limits) -> Estimate | None:
         still = int((~self.decided).sum())
@@ -169,16 +183,29 @@ class _Comparison:
         return estimate
 
     def _go_through(
-        self, order: Schedule, budget: Budget, cut: float | None, verdicts: Verdicts, progress: Progress
+        self, order: Schedule, budget: Budget, limits: Limits, verdicts: Verdicts, progress: Progress
     ) -> None:
         done, total = int(self.decided.sum()), len(self._numbers)
-        with closing(checked_in_order(self.ends, order, self.decided.copy(), cut)) as results:
+
+        def report(more: int) -> None:
+            progress("comparing pixels", done + more, total)
+
+        with closing(self._checked(order, limits, report)) as results:
             for places, checks in results:
                 verdicts.add(self._put(places, checks))
                 done += len(places)
-                progress("comparing pixels", done, total)
+                report(0)
                 if budget.spent:
                     break
+
+    def _checked(
+        self, order: Schedule, limits: Limits, report: Callable[[int], None]
+    ) -> Generator[tuple[Int64, Checks], None, None]:
+        """Elsewhere all or nothing: time that is given is kept by this process alone."""
+        skipped = self.decided.copy()
+        if limits.executor is None or limits.seconds is not None:
+            return checked_in_order(self.ends, order, skipped, limits.cut)
+        return checked_elsewhere(limits.executor, self.ends, order, skipped, limits.cut, self._kept, report)
 
     def _take(self, earlier: Said) -> None:
         """What is known already."""

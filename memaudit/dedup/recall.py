@@ -8,14 +8,13 @@ import numpy as np
 
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.results import Band, DedupRecall, Estimate
+from memaudit.dedup.sampling import true_pairs
 from memaudit.similarity import Pairs
-from memaudit.similarity.join import join
-from memaudit.similarity.nominate import Side, fastest_lossless
 from memaudit.statistics import ratio_interval
+from memaudit.tasks import Executor
 from memaudit.types import Int64, Progress
 
 BANDS = 5
-QUERIES = 4096  # sampled images compared with a block at once
 FOUND_AT_ONCE = 2**20
 
 
@@ -31,7 +30,15 @@ def recall_of_exhaustive(found: Pairs, size: int, threshold: float, confidence: 
 
 
 def measure_recall(
-    matrix: Matrix, found: Pairs, threshold: float, *, sample: int, confidence: float, seed: int, progress: Progress
+    matrix: Matrix,
+    found: Pairs,
+    threshold: float,
+    *,
+    sample: int,
+    confidence: float,
+    seed: int,
+    progress: Progress,
+    executor: Executor | None = None,
 ) -> DedupRecall:
     """Compare `sample` random positions exactly with all; by pair, by image and by band of similarity.
 
@@ -39,7 +46,8 @@ def measure_recall(
     ratio over the sampled images (`ratio_interval`); that of the share of images whose duplicates were all found is
     exact.
     """
-    return RecallSample.drawn(matrix, threshold, sample, seed, progress).recall_of(found, confidence)
+    drawn = RecallSample.drawn(matrix, threshold, sample, seed, progress, executor=executor)
+    return drawn.recall_of(found, confidence)
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,14 @@ class RecallSample:
 
     @classmethod
     def drawn(
-        cls, matrix: Matrix, threshold: float, sample: int, seed: int, progress: Progress, purpose: str = "recall"
+        cls,
+        matrix: Matrix,
+        threshold: float,
+        sample: int,
+        seed: int,
+        progress: Progress,
+        purpose: str = "recall",
+        executor: Executor | None = None,
     ) -> RecallSample:
         """Draw `sample` positions, or take all where there are fewer, and compare each with all. Memory: blocks.
 
@@ -66,7 +81,7 @@ class RecallSample:
         if sample < len(matrix):
             rng = np.random.default_rng([seed, *purpose.encode()])
             rows = np.sort(rng.choice(rows, sample, replace=False))
-        return cls(rows, len(matrix), threshold, _true_pairs(matrix, rows, threshold, progress))
+        return cls(rows, len(matrix), threshold, true_pairs(matrix, rows, threshold, progress, executor))
 
     @property
     def with_duplicates(self) -> int:
@@ -95,22 +110,6 @@ def _recall(truth: Pairs, hit: np.ndarray, rows: Int64, threshold: float, interv
         bands=_bands(truth.similarity, hit, threshold),
         complete=interval.estimate((hit_count == true_count).astype(np.int64), np.ones_like(hit_count)),
     )
-
-
-def _true_pairs(matrix: Matrix, rows: Int64, threshold: float, progress: Progress) -> Pairs:
-    """Exact pairs (sampled position, other position)."""
-    parts = []
-    backend = fastest_lossless(len(rows) * len(matrix), threshold)
-    for start in range(0, len(rows), QUERIES):
-        queries = matrix.take(rows[start : start + QUERIES])
-        for low, vectors in matrix.blocks():
-            for pairs in join(Side.of(queries), Side.of(vectors), threshold, backend):
-                left, right = rows[pairs.left + start], pairs.right + low
-                other = left != right
-                parts.append(Pairs(left[other], right[other], pairs.similarity[other]))
-            done = start * len(matrix) + len(queries) * (low + len(vectors))
-            progress("measuring recall", done // len(rows), len(matrix))
-    return Pairs.joined(parts)
 
 
 def _is_found(truth: Pairs, found: Pairs, size: int) -> np.ndarray:

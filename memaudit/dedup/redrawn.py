@@ -102,9 +102,10 @@ def _drawn_anew(setup: Setup, rows: Int64, pairs: Pairs, progress: Progress) -> 
     if regions is None or not len(pairs.left):
         return Pairs.none(), np.empty(0, np.float32), Coverage(0, len(pairs.left))
     files = files_of(setup.store, rows)
-    found = redrawn_pairs(files, files, pairs.left, pairs.right, regions, progress)
+    left, right = pairs.left.astype(np.int64), pairs.right.astype(np.int64)
+    found = redrawn_pairs(files, files, left, right, regions, progress)
     likely = np.flatnonzero(np.nan_to_num(found.probability, nan=-1.0) >= np.float32(redrawn_model().cut))
-    checks = check_pairs(files, files, pairs.left[likely], pairs.right[likely], progress, cut=setup.plan.cut)
+    checks = check_pairs(files, files, left[likely], right[likely], progress, cut=setup.plan.cut)
     laid = checks.read & ~checks.copies & (checks.alike >= LAID)
     looked = likely[(pairs.similarity[likely] < np.float32(setup.plan.floor)) | ~laid]
     return pairs.where(looked), found.probability[looked], Coverage(int(found.read.sum()), len(found.read))

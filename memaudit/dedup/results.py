@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from memaudit.matching.calibrated import Calibrated
 from memaudit.matching.kinds import ALL, COPIES, Kind
 from memaudit.matching.overlap import Overlaps
+from memaudit.similarity.pairs import Positions
 from memaudit.types import Coverage, EncoderSpec, Float32, Int64
 
-Rows = NDArray[np.int64] | NDArray[np.int32]
 KIND_NAMES = np.array([*map(str, ALL), ""], object)  # by their place in `ALL`; the last for -1
 
 
@@ -106,8 +106,8 @@ class RowPairs(NamedTuple):
     file or same embedding; people: nothing but a review says that the two are copies; kind: place in `ALL`, -1 for
     those. What else lies below the threshold was confirmed on pixels, or is re-drawn."""
 
-    left: Rows
-    right: Rows
+    left: Positions
+    right: Positions
     similarity: Float32
     exact: NDArray[np.bool_]
     people: NDArray[np.bool_]

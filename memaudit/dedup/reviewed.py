@@ -61,9 +61,10 @@ def rows_of(reviewed: Reviewed, store: Store) -> ReviewedRows:
     """The first row of each file: of exact duplicates one stands for all."""
     wanted = {digest for pair in (*reviewed.apart, *reviewed.together) for digest in pair}
     row_of: dict[str, int] = {}
-    for row, digest in enumerate(store.all_columns().sha256.tolist()):
-        if digest in wanted:
-            row_of.setdefault(digest, row)
+    for part in store.iter_files():
+        for row, digest in enumerate(part.sha256, part.first):
+            if (text := digest.tobytes().hex()) in wanted:
+                row_of.setdefault(text, row)
     found = [
         np.array([[row_of[a], row_of[b]] for a, b in pairs if a in row_of and b in row_of], np.int64).reshape(-1, 2)
         for pairs in (reviewed.apart, reviewed.together)
@@ -86,9 +87,7 @@ def with_named(store: Store, rows: Int64, pairs: Pairs, together: Int64) -> tupl
     """The pairs of positions in `rows`, sorted, with those that people named; and which of these, (n, 2), are new."""
     if not len(together):
         return pairs, NO_PAIRS
-    size = len(rows)
-    keys = pairs.left.astype(np.int64) * size + pairs.right
-    named = together[~np.isin(together[:, 0] * size + together[:, 1], keys)]
+    named = together[~pairs.has(together[:, 0], together[:, 1])[1]]
     if not len(named):
         return pairs, NO_PAIRS
     left, right = rows[named[:, 0]], rows[named[:, 1]]

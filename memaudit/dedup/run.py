@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from memaudit.dedup.search import Searched, search
 from memaudit.dedup.setup import Setup, set_up
 from memaudit.dedup.skew import removal_skew
 from memaudit.dedup.skew_sums import linked_families
+from memaudit.dedup.texts import Texts
 from memaudit.dedup.verdicts import VERDICTS
 from memaudit.matching.kept import features_of
 from memaudit.matching.shortfalls import cut_archives
@@ -45,9 +47,9 @@ def dedup(
     against: another store, whose images are dropped from this one first. ruled_out: pairs that are none. reviewed: what
     people decided on pairs. `scratch` is where a float32 copy of the embeddings goes while the run lasts (default: the
     system's temporary folder), and where what pixels say of pairs is kept (default: nowhere) until `forget` is called:
-    a killed run goes on with it. tell: is given an estimate of what takes long. Memory: blocks, captions, metadata and
-    some 500 bytes for each row, the pairs, and what `confirm` takes. Raises UsageError for impossible options,
-    InputError for a store without images or with NaN, InconclusiveError for stores of different encoders.
+    a killed run goes on with it. tell: is given an estimate of what takes long. Memory: blocks, some 300 bytes for each
+    row, whatever its caption, some 30 for each pair, and what `confirm` takes. Raises UsageError for impossible
+    options, InputError for a store without images or with NaN, InconclusiveError for stores of different encoders.
     """
     named = rows_of(reviewed, store) if reviewed else None
     setup = set_up(store, options, against, ruled_out, named)
@@ -60,14 +62,17 @@ def dedup(
     rule = setup.rule(rows)
     searched = search(setup, rows, rule, scratch, progress)
     kept = features_of(store) if rule else None
-    limits = Limits(store.digest, scratch, options.budget, options.seed, tell, setup.plan.cut, kept, options.kinds)
-    outcome = decide_all(setup, rows, searched.found, found, rule, limits, progress)
+    told = options.budget, options.seed, tell, setup.plan.cut, kept, options.kinds, options.executor
+    limits = Limits(store.digest, scratch, *told)
+    outcome = decide_all(setup, rows, searched, found, rule, limits, progress)
+    searched = searched.settled()
     ignored = Ignored(ruled_out.digest, len(ruled_out.pairs), outcome.ruled_out) if ruled_out else None
     reviews = _reviews(reviewed, named, outcome) if reviewed and named else None
     unseen = redrawn_shortfall(outcome.redrawn, options.max_unreadable)
     steps = (searched.shortfall, shortfall(outcome.pixels, options.max_unreadable), unseen)
     inconclusive = _inconclusive(store, setup.images.coverage, against, options.max_unreadable, steps)
-    return replace(_result(setup, other, ignored, searched, outcome, inconclusive), reviews=reviews)
+    result = _result(setup, other, ignored, searched, outcome, inconclusive, scratch)
+    return replace(result, reviews=reviews)
 
 
 def _reviews(reviewed: Reviewed, rows: ReviewedRows, outcome: Outcome) -> Reviews:
@@ -87,8 +92,10 @@ def _result(
     searched: Searched,
     outcome: Outcome,
     inconclusive: tuple[str, ...],
+    scratch: Path | None,
 ) -> DedupResult:
     store, images, options = setup.store, setup.images, setup.options
+    texts = partial(Texts, store, scratch)
     families = linked_families(len(store), outcome.pairs, other.found if other else _NOWHERE)
     return DedupResult(
         encoder=store.encoder,
@@ -103,7 +110,7 @@ def _result(
         added=tuple(searched.found.added),
         comparison=searched.found.comparison,
         recall=searched.recall,
-        removal=removal_skew(images.columns, outcome.decisions, families, images.rank),
+        removal=removal_skew(images.columns, outcome.decisions, families, images.rank, texts),
         against=other,
         ignored=ignored,
         pixels=outcome.pixels,

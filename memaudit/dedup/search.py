@@ -24,13 +24,19 @@ from memaudit.types import Int64, Progress
 @dataclass(frozen=True)
 class Searched:
     """What the comparison of distinct images found; pairs are positions among them. shortfall: why the recall that was
-    asked for is not proven. candidate_recall: of the pairs below the threshold too, where those were looked for."""
+    asked for is not proven. candidate_recall: of the pairs below the threshold too, where those were looked for.
+    matrix: what was compared, None for nothing."""
 
     plan: Plan
     found: Found
     recall: DedupRecall
     shortfall: str = ""
     candidate_recall: DedupRecall | None = None
+    matrix: Matrix | None = None
+
+    def settled(self) -> Searched:
+        """What is told of it, without the pairs and the embeddings: they need no memory any more."""
+        return replace(self, found=self.found._replace(pairs=Pairs.none()), matrix=None)
 
 
 def search(setup: Setup, rows: Int64, rule: CandidateRule | None, scratch: Path | None, progress: Progress) -> Searched:
@@ -53,7 +59,7 @@ def search(setup: Setup, rows: Int64, rule: CandidateRule | None, scratch: Path 
     below = None
     if rule is not None and not reached.found.left_out:
         below = _recall(matrix, reached.found.pairs, rule.floor, reached.plan, options, progress)
-    return Searched(reached.plan, reached.found, reached.recall, reached.why_not, below)
+    return Searched(reached.plan, reached.found, reached.recall, reached.why_not, below, matrix)
 
 
 def _search(
@@ -85,4 +91,5 @@ def _recall(
         confidence=options.confidence,
         seed=options.seed,
         progress=progress,
+        executor=plan.executor,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memaudit.dedup.against import require_comparable
 from memaudit.dedup.candidates import CandidateRule
@@ -20,15 +21,20 @@ from memaudit.matching.kinds import Kind
 from memaudit.matching.plan import NOT_LOOKED_FOR, MatchPlan, RedrawnPlan, plan_matching, plan_redrawn
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import Columns, Store
+from memaudit.store.columns import joined
 from memaudit.types import Coverage, Int64, Status
+
+HELD = ("image_id", "width", "height", "status", "simplicity")
 
 
 class Images(NamedTuple):
-    """All images of a store. rank: their order of preference; apart, together (n, 2): rows that were ruled out with
-    each other, and that people named as copies; stands_for: for each row the one of its exact duplicates that is
-    compared for all; blind: see `why_blind`."""
+    """All images of a store. columns: no more than every image is judged by, `HELD`; with_file: which say where their
+    file is; rank: their order of preference; apart, together (n, 2): rows that were ruled out with each other, and that
+    people named as copies; stands_for: for each row the one of its exact duplicates that is compared for all; blind:
+    see `why_blind`."""
 
     columns: Columns
+    with_file: NDArray[np.bool_]
     rank: Int64
     apart: Int64
     together: Int64
@@ -85,7 +91,7 @@ def set_up(
     images = _images_of(store, options, ruled_out, reviewed)
     rows = _distinct(store, images)
     plan_comparison(len(rows), options)
-    files = bool((images.columns.uri[rows] != "").any())
+    files = bool(images.with_file[rows].any())
     match, cut = (options.match, options.match_from), cut_of(options.calibrated)
     plan = plan_matching(*match, store.encoder.name, threshold, len(rows), files=files, cut=cut)
     return Setup(store, options, threshold, images, rows, plan, _redrawn(plan, store.encoder.name, options))
@@ -104,14 +110,23 @@ def _redrawn(plan: MatchPlan, encoder: str, options: DedupOptions) -> RedrawnPla
 def _images_of(
     store: Store, options: DedupOptions, ruled_out: RuledOut | None, reviewed: ReviewedRows | None
 ) -> Images:
-    columns = store.all_columns()
-    rank = keep_rank(columns, options.keep)
+    columns, with_file = _held_of(store)
+    rank = keep_rank(columns, options.keep, store)
     apart = ruled_out_rows(ruled_out, columns) if ruled_out else NO_PAIRS
     together = reviewed.together if reviewed else NO_PAIRS
     if reviewed is not None and len(reviewed.apart):
         apart = np.concatenate([apart, reviewed.apart])
-    blind = why_blind(options.keep, options.match, store, columns)
-    return Images(columns, rank, apart, together, representatives(store, rank, apart), blind)
+    blind = why_blind(options.keep, options.match, store, files=bool(with_file.any()))
+    return Images(columns, with_file, rank, apart, together, representatives(store, rank, apart), blind)
+
+
+def _held_of(store: Store) -> tuple[Columns, NDArray[np.bool_]]:
+    """The columns that are held, and which images say where their file is."""
+    parts, with_file = [], [np.empty(0, bool)]
+    for part in store.iter_columns(only=(*HELD, "uri")):
+        with_file.append(part.uri != "")
+        parts.append(part._replace(uri=np.empty(0, object)))
+    return joined(parts), np.concatenate(with_file)
 
 
 def _distinct(store: Store, images: Images) -> Int64:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.special import betaincinv
 from scipy.stats import hypergeom
@@ -9,6 +11,7 @@ from scipy.stats import hypergeom
 from memaudit.dedup.results import Decision, Decisions, Removal, Skew
 from memaudit.dedup.skew_sums import Sums, ValueCounter, in_families
 from memaudit.dedup.skew_values import absent_values, entries_of
+from memaudit.dedup.texts import Texts
 from memaudit.statistics import benjamini_hochberg
 from memaudit.store import Columns
 from memaudit.types import CONFIDENCE, Float64, Int64, Status
@@ -17,24 +20,28 @@ AT_ONCE = 32_768  # images
 MIN_SUPPORT = 20  # images before the removal, for a value to be looked at
 
 
-def removal_skew(columns: Columns, decisions: Decisions, family: Int64, rank: Int64) -> Removal:
+def removal_skew(
+    columns: Columns, decisions: Decisions, family: Int64, rank: Int64, read_texts: Callable[[], Texts] | None = None
+) -> Removal:
     """Compare the images kept with all that were read, for every word, metadata value, size and simplicity band.
 
     family (rows,): label of each row's set of linked duplicates. rank: the order in which values are met, so that what
-    the caps leave out does not depend on the order of rows. Memory: that of `ValueCounter`.
+    the caps leave out does not depend on the order of rows. read_texts: captions and metadata, where the columns do
+    not hold them. Memory: that of `ValueCounter`, and of `Texts`.
     """
     rows = np.flatnonzero(columns.status != Status.UNREADABLE)
     kept = decisions.decision == Decision.KEEP
-    after, note = int(kept.sum()), absent_values(columns)
+    after = int(kept.sum())
     if after in (0, len(rows)):
         reason = "nothing was removed" if after else "nothing is left"
         return Removal(len(rows), after, _none(), {}, reason)
-    counter = ValueCounter()
+    counter, texts = ValueCounter(), read_texts() if read_texts else None
     ordered = in_families(rows, family, rank)
     for low in range(0, len(ordered), AT_ONCE):
         part = ordered[low : low + AT_ONCE]
-        counter.add(family[part], kept[part], entries_of(columns.at(part)))
+        counter.add(family[part], kept[part], entries_of(texts.at(columns, part) if texts else columns.at(part)))
     inside, outside = counter.finish()
+    note = texts.absent if texts else absent_values(columns)
     skew = weigh(list(counter.values.codes), inside, outside)
     return Removal(len(rows), after, skew, dict(sorted(counter.values.left_out.items())), note)
 

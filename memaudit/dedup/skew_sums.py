@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from memaudit.dedup.linked import joined, linked
 from memaudit.dedup.results import Elsewhere, RowPairs
 from memaudit.dedup.skew_values import WORD, Entries
 from memaudit.types import Float64, Int64
@@ -35,14 +34,13 @@ class Sums(NamedTuple):
 def linked_families(rows: int, pairs: RowPairs, found: Elsewhere) -> Int64:
     """Label each row with its set of linked duplicates: what is linked was not removed independently.
 
-    Images that are in the other set are linked by the image they were found to be. Memory: 20 bytes a pair.
+    Images that are in the other set are linked by the image they were found to be. Memory: that of `linked`.
     """
-    place, other = np.unique(found.other, return_inverse=True)
-    left = np.concatenate([pairs.left, found.row.astype(pairs.left.dtype)])
-    right = np.concatenate([pairs.right, (rows + other).astype(pairs.left.dtype)])
-    size = rows + len(place)
-    graph = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(size, size))
-    return np.asarray(connected_components(graph, directed=False)[1][:rows], dtype=np.int64)
+    label = linked(rows, pairs.left, pairs.right)
+    if not len(found.row):
+        return label
+    _, first, place = np.unique(found.other, return_index=True, return_inverse=True)
+    return joined(label, lambda: [(found.row, found.row[first[place]])])
 
 
 def in_families(rows: Int64, family: Int64, rank: Int64) -> Int64:

@@ -93,7 +93,11 @@ def simplicity_bands(simplicity: Float32) -> list[tuple[str, str] | None]:
 
 def absent_values(columns: Columns) -> str:
     """What the store does not have, in words; empty if it has captions and metadata."""
-    captions, metadata = any(columns.caption), any(columns.metadata)
+    return absent(captions=any(columns.caption), metadata=any(columns.metadata))
+
+
+def absent(*, captions: bool, metadata: bool) -> str:
+    """The same, of what is there."""
     if captions and metadata:
         return ""
     return f"the store holds no {'captions' if metadata else 'metadata' if captions else 'captions and no metadata'}"

@@ -15,6 +15,7 @@ from memaudit.dedup.pairs import Found, PairSearch, compare
 from memaudit.dedup.recall import RecallSample, recall_of_exhaustive
 from memaudit.dedup.results import DedupRecall
 from memaudit.errors import UsageError
+from memaudit.tasks import Executor
 from memaudit.types import Progress
 
 MOST_PROBES = 8
@@ -84,7 +85,7 @@ def reach_recall(
     if plan.exhaustive:
         return _exhausted(compare(matrix, threshold, plan, seed, progress, rule), matrix, threshold, plan, target)
     search = PairSearch(matrix, threshold, plan, seed, progress, rule)
-    samples = _Samples(matrix, threshold, target, seed, progress)
+    samples = _Samples(matrix, threshold, target, seed, progress, plan.executor)
     if samples.pilot_is_census:  # all was compared with all: so be it
         everything = replace(plan, clusters=0, probes=1, clusterings=1, name="", remark="")
         found = compare(matrix, threshold, everything, seed, progress, rule)
@@ -117,9 +118,17 @@ def _steps(search: PairSearch, plan: Plan) -> Iterator[Plan]:
 class _Samples:
     """The pilot, and a fresh sample for each statement."""
 
-    def __init__(self, matrix: Matrix, threshold: float, target: Target, seed: int, progress: Progress) -> None:
+    def __init__(
+        self,
+        matrix: Matrix,
+        threshold: float,
+        target: Target,
+        seed: int,
+        progress: Progress,
+        executor: Executor | None = None,
+    ) -> None:
         self._matrix, self._threshold, self._target = matrix, threshold, target
-        self._seed, self._progress = seed, progress
+        self._seed, self._progress, self._executor = seed, progress, executor
         self.statements = 0
         self.pilot = self._large_enough(self._drawn(_first_sample(target), "pilot"))
 
@@ -150,7 +159,8 @@ class _Samples:
         return self._drawn(min(MOST_SAMPLED, math.ceil(size)), "large pilot")
 
     def _drawn(self, size: int, purpose: str) -> RecallSample:
-        return RecallSample.drawn(self._matrix, self._threshold, size, self._seed, self._progress, purpose)
+        given = self._matrix, self._threshold, size, self._seed, self._progress, purpose
+        return RecallSample.drawn(*given, self._executor)
 
 
 def _first_sample(target: Target) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from memaudit.dedup.linked import AT_ONCE, Ends, joined
 from memaudit.dedup.results import RowPairs
-from memaudit.types import Int64
 
 STEPS = 20
 
@@ -30,29 +31,32 @@ def steps_of(pairs: RowPairs, threshold: float) -> list[float]:
 def grouped_at(pairs: RowPairs, thresholds: Sequence[float]) -> list[Grouped]:
     """Groups are what chains of pairs link. Exact duplicates count at every threshold; pairs that are never reached,
     such as those that people named, at none. Each pair is looked at once: of rising thresholds the highest that it
-    reaches links it to the groups of all above. Memory: some 30 bytes a pair."""
+    reaches links it to the groups of all above. Memory: a byte a pair, and blocks."""
     rows = int(max(pairs.left.max(initial=-1), pairs.right.max(initial=-1))) + 1
-    reaches = np.searchsorted(np.asarray(thresholds, np.float32), pairs.similarity, side="right").astype(np.int16)
-    reaches[pairs.exact] = len(thresholds)
-    order = np.argsort(-reaches, kind="stable")
-    counts = np.cumsum(np.bincount(len(thresholds) - reaches, minlength=len(thresholds) + 1))
-    label, linked, count = np.arange(rows), np.zeros(rows, bool), rows
+    reaches = _reached(pairs, thresholds)
+    label, linked = np.arange(rows), np.zeros(rows, bool)
     found, done = list[Grouped](), 0
-    for threshold, pairs_at in zip(reversed(thresholds), counts, strict=False):
-        new = order[done:pairs_at]
-        left, right, done = pairs.left[new], pairs.right[new], int(pairs_at)
-        linked[left] = linked[right] = True
-        count, joined = _joined(count, label[left], label[right])
-        label, images = joined[label], int(linked.sum())
-        found.append(Grouped(threshold, done, images, count - (rows - images)))
+    for step in range(len(thresholds), 0, -1):
+
+        def new(step: int = step) -> Iterator[Ends]:
+            for low in range(0, len(reaches), AT_ONCE):
+                here = np.flatnonzero(reaches[low : low + AT_ONCE] == step) + low
+                yield pairs.left[here], pairs.right[here]
+
+        for left, right in new():
+            linked[left] = linked[right] = True
+            done += len(left)
+        label, images = joined(label, new), int(linked.sum())
+        groups = int(label.max(initial=-1)) + 1 - (rows - images)
+        found.append(Grouped(thresholds[step - 1], done, images, groups))
     return found[::-1]
 
 
-def _joined(count: int, left: Int64, right: Int64) -> tuple[int, Int64]:
-    """How many sets are left of `count` when these are linked, and the new number of each."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    graph = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(count, count))
-    number, label = connected_components(graph, directed=False)
-    return int(number), np.asarray(label, dtype=np.int64)
+def _reached(pairs: RowPairs, thresholds: Sequence[float]) -> NDArray[np.int8]:
+    """How many of the rising thresholds each pair reaches."""
+    reaches, steps = np.empty(len(pairs.left), np.int8), np.asarray(thresholds, np.float32)
+    for low in range(0, len(reaches), AT_ONCE):
+        part = slice(low, low + AT_ONCE)
+        reaches[part] = np.searchsorted(steps, pairs.similarity[part], side="right")
+    reaches[pairs.exact] = len(thresholds)
+    return reaches

@@ -50,6 +50,11 @@ def allow_source(url: str) -> None:
         _named.add(f"{(parts.hostname or '').lower()}:{port}")
 
 
+def allowed_hosts() -> set[str]:
+    """All that this process may ask wherever they are, in a form that `allow_hosts` takes."""
+    return {*_named, *filter(None, os.environ.get(VARIABLE, "").lower().replace(" ", "").split(","))}
+
+
 def addresses_of(host: str, port: int) -> list[Address]:
     """The addresses of a host. Raises OSError if it has none, or one that nobody has allowed: whoever connects must
     take these, for the name may lead elsewhere when it is asked for again."""
@@ -66,7 +71,7 @@ def addresses_of(host: str, port: int) -> list[Address]:
 
 def _require_allowed(host: str, address: str, port: int) -> None:
     seen = ip_address(address.partition("%")[0])
-    allowed = {*_named, *filter(None, os.environ.get(VARIABLE, "").lower().replace(" ", "").split(","))}
+    allowed = allowed_hosts()
     if _is_public(seen) or not allowed.isdisjoint((host.lower(), f"{host.lower()}:{port}")):
         return
     if any(seen in ip_network(network, strict=False) for network in allowed if _is_network(network)):

@@ -153,18 +153,28 @@ class Ends(NamedTuple):
         sides = queries if same else queries.followed_by(references)
         return cls(place[:pairs], place[pairs:], _Pictures(sides, rows[first], windows[first]))
 
+    @classmethod
+    def of_whole(cls, files: Files, left: Int64, right: Int64) -> Ends:
+        """File left[i] and file right[i], each file there once and compared as a whole."""
+        rows = np.arange(len(files.uri), dtype=np.int64)
+        return cls(left, right, _Pictures(files, rows, np.full(len(rows), "", object)))
+
 
 def checked_in_order(
-    ends: Ends, order: Schedule, skipped: NDArray[np.bool_] | None = None, cut: float | None = None
+    ends: Ends,
+    order: Schedule,
+    skipped: NDArray[np.bool_] | None = None,
+    cut: float | None = None,
+    threads: int | None = None,
 ) -> Generator[tuple[Int64, Checks], None, None]:
     """The checks of the pairs of a schedule, but for those that are `skipped` (n,): places of some, and theirs, one
     piece after the other. Memory: the pictures that the schedule was made to hold, and some more for each thread. cut:
-    as of `check_pairs`.
+    as of `check_pairs`. threads: None: one a core.
 
     Close it where it is not used up. Raises MissingDependencyError without OpenCV.
     """
     with one_thread_each():
-        yield from _in_order(_pieces(ends, order, skipped), cut)
+        yield from _in_order(_pieces(ends, order, skipped), cut, threads or os.cpu_count() or 1)
 
 
 class Times(NamedTuple):
@@ -230,9 +240,8 @@ def _pieces(ends: Ends, order: Schedule, skipped: NDArray[np.bool_] | None) -> I
         yield _Piece(np.array(places, np.int64), pairs)
 
 
-def _in_order(pieces: Iterable[_Piece], cut: float | None) -> Generator[tuple[Int64, Checks], None, None]:
+def _in_order(pieces: Iterable[_Piece], cut: float | None, threads: int) -> Generator[tuple[Int64, Checks], None, None]:
     """What becomes of the pieces, one after the other; a few are begun before they are asked for."""
-    threads = os.cpu_count() or 1
     waiting: deque[tuple[Int64, Future[Checks]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:

@@ -246,12 +246,18 @@ class KeptImage(NamedTuple):
 
 
 class KeptFeatures:
-    """Those of a store."""
+    """Those of a store, in its `folder`."""
 
     def __init__(self, folder: Path, entries: list[Records]) -> None:
+        self.folder = folder
         self._files = [partial(KeptFile, folder / entry.name, entry) for entry in entries]
         self._open = dict[int, KeptFile]()
         self._starts = np.cumsum([0, *(entry.rows for entry in entries)])
+
+    @classmethod
+    def at(cls, folder: Path) -> KeptFeatures:
+        """Those that `features_of` found fit."""
+        return cls(folder, _entries(folder))
 
     def images(self, rows: Int64) -> NDArray[np.object_]:
         """Where the records of these rows are, (n,) of `KeptImage`. Memory: 44 bytes for each row of their shards."""
@@ -274,7 +280,7 @@ def features_of(store: Store) -> KeptFeatures | None:
         return None
     if why := _unfit(store, folder):
         raise InconclusiveError(why)
-    return KeptFeatures(folder, _entries(folder))
+    return KeptFeatures.at(folder)
 
 
 def kept_counts(store: Store) -> KeptCounts | None:

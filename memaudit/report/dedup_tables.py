@@ -101,7 +101,7 @@ def _write_decisions(result: DedupResult, text: Any, out: Path, against: Store |
             "witness_id": witness,
             "witness_similarity": np.where(dropped, decisions.similarity, np.nan),
             "reason": decisions.reason,
-            "kind": decisions.kind.astype(str),
+            "kind": decisions.kind,
             "pixels": decisions.pixels & dropped,
             "people": decisions.people & dropped,
             **_cleanness(result.cleanness),

@@ -16,7 +16,7 @@ from memaudit.files import whole_file, write_text
 from memaudit.matching.overlap import Overlaps
 from memaudit.types import Float64, Int64
 
-_GROUP_ROWS = 2**20
+_GROUP_ROWS = 2**18
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def overlap_columns(overlaps: Overlaps, rows: Int64, count: int, boxes: tuple[st
 def write_table(path: Path, columns: Mapping[str, Any]) -> None:
     """Write named columns (equal length) as a Parquet file that appears whole. Lists, objects and `Ids` are text.
 
-    Memory: a million rows, however long the columns.
+    Memory: a quarter of a million rows, however long the columns.
     """
     rows = len(next(iter(columns.values())))
     schema = pa.schema([(name, _type(values)) for name, values in columns.items()])

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from memaudit.errors import UsageError, require
 from memaudit.similarity.codes import BITS, Coder, fit_coder
 from memaudit.similarity.exact import faiss_or_none
-from memaudit.similarity.nominate import Backend, HalfProducts, Products, SignCodes, cuda_is_there, fastest_lossless
+from memaudit.similarity.nominate import (
+    Backend,
+    HalfProducts,
+    Products,
+    SignCodes,
+    cuda_is_there,
+    fastest_lossless,
+    worth_card,
+)
 from memaudit.types import Float32
 
 NAMES = ("auto", "product", "half", "signs", "cuda")
@@ -45,11 +54,11 @@ def choose_backend(
         return Choice(Products(threshold))
     if name in ("half", "cuda"):
         return Choice(_half(name, threshold))
-    plain = fastest_lossless(comparisons, threshold)
+    plain = partial(fastest_lossless, comparisons, threshold)  # which may load torch
     if name == "signs" and lossless:
-        return Choice(plain, note="sign codes could miss a pair, so a run that compares everything does not use them")
-    wanted = not lossless and comparisons > WORTH_CODES + BITS * rows / 4 and plain.name != "cuda"
-    return _signs(plain, threshold, sample(), seed) if name == "signs" or wanted else Choice(plain)
+        return Choice(plain(), note="sign codes could miss a pair, so a run that compares everything does not use them")
+    wanted = not lossless and comparisons > WORTH_CODES + BITS * rows / 4 and not worth_card(comparisons)
+    return _signs(plain, threshold, sample(), seed) if name == "signs" or wanted else Choice(plain())
 
 
 def require_backend(name: str) -> None:
@@ -66,12 +75,12 @@ def _half(name: str, threshold: float) -> Backend:
     return HalfProducts.on("cuda" if name == "cuda" else "cpu", threshold)
 
 
-def _signs(plain: Backend, threshold: float, sample: Float32, seed: int) -> Choice:
+def _signs(plain: Callable[[], Backend], threshold: float, sample: Float32, seed: int) -> Choice:
     if faiss_or_none() is None:
-        return Choice(plain, note="sign codes need FAISS, which is not installed")
+        return Choice(plain(), note="sign codes need FAISS, which is not installed")
     coder, note = fit_coder(sample, threshold, seed)
     if coder is None:
-        return Choice(plain, note=note)
+        return Choice(plain(), note=note)
     return Choice(SignCodes(coder.radius, BITS), coder, note)
 
 

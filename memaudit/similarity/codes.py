@@ -7,6 +7,7 @@ a differ in each bit with probability a / pi, whatever the data.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -44,6 +45,17 @@ class Coder:
         if self.centre is not None:
             ready = Whole.each(vectors - self.centre)
         return np.packbits((ready or Whole.each(vectors)).signs(self.normals), axis=1)
+
+    def as_arrays(self) -> dict[str, NDArray[np.float32]]:
+        """All of it but the radius."""
+        centre = {} if self.centre is None else {"centre": self.centre}
+        return {"normals": self.normals.as_rows(), **centre}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[np.float32]], radius: int) -> Coder:
+        """What `as_arrays` gave."""
+        centre = np.array(arrays["centre"]) if "centre" in arrays else None
+        return cls(centre, Whole(np.array(arrays["normals"])), radius)
 
 
 class Check(NamedTuple):

@@ -28,28 +28,33 @@ def exact_at(left: Float32, i: Int64, right: Float32, j: Int64) -> Float32:
     change the 16th digit, and of the result hardly ever the last bit.
     Memory: the result, and a block of gathered rows however many pairs there are.
     """
-    result = np.empty(len(i), np.float32)
-    lengths = _Squares(left, len(i)), _Squares(right, len(i))
+    result, sides = np.empty(len(i), np.float32), (_Wide(left, len(i)), _Wide(right, len(i)))
     for low in range(0, len(i), _RESCORE_ROWS):
         part = slice(low, low + _RESCORE_ROWS)
-        a, b = left[i[part]].astype(np.float64), right[j[part]].astype(np.float64)
+        (a, a_squares), (b, b_squares) = (side.at(ends[part]) for side, ends in zip(sides, (i, j), strict=True))
         # Float32 unit vectors have lengths off by 1e-7: without the division some would not reach 1 with themselves.
-        result[part] = _products(a, b) / np.sqrt(lengths[0].of(i[part], a) * lengths[1].of(j[part], b))
+        result[part] = _products(a, b) / np.sqrt(a_squares * b_squares)
     return np.clip(result, -1.0, 1.0)
 
 
-class _Squares:
-    """Products of rows with themselves: each computed once where rows are fewer than pairs."""
+class _Wide:
+    """Rows in float64, always in the same memory: to get new pages takes longer than to fill them. And their products
+    with themselves: each computed once where rows are fewer than pairs."""
 
     def __init__(self, rows: Float32, pairs: int) -> None:
-        self._held = None
+        block = (min(pairs, _RESCORE_ROWS), rows.shape[1])
+        self._rows, self._narrow, self._wide = rows, np.empty(block, rows.dtype), np.empty(block)
+        self._squares = None
         if len(rows) < pairs:
             blocks = (rows[low : low + _RESCORE_ROWS].astype(np.float64) for low in range(0, len(rows), _RESCORE_ROWS))
-            self._held = np.concatenate([_products(block, block) for block in blocks])
+            self._squares = np.concatenate([_products(block, block) for block in blocks])
 
-    def of(self, positions: Int64, wide: np.ndarray) -> np.ndarray:
-        """Of the rows at these positions, which `wide` (n, dim) float64 are."""
-        return _products(wide, wide) if self._held is None else np.asarray(self._held[positions])
+    def at(self, positions: Int64) -> tuple[np.ndarray, np.ndarray]:
+        """The rows (n, dim) at these positions, n of a block at most, and their squares (n,)."""
+        narrow, wide = self._narrow[: len(positions)], self._wide[: len(positions)]
+        np.take(self._rows, positions, axis=0, out=narrow, mode="clip")  # all are there; to raise, numpy would copy
+        wide[:] = narrow
+        return wide, _products(wide, wide) if self._squares is None else self._squares[positions]
 
 
 def near_at(left: Float32, i: Int64, right: Float32, j: Int64, threshold: float) -> tuple[Int64, Float32]:
@@ -102,7 +107,7 @@ def _indexed_products(faiss: Any, left: Float32, i: Int64, right: Float32, j: In
 
 
 def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.asarray(np.einsum("ij,ij->i", a, b))
+    return np.asarray(np.matmul(a[:, None, :], b[:, :, None])[:, 0, 0])  # twice as fast as einsum
 
 
 def require_threshold(threshold: float, called: str = "threshold") -> None:

@@ -5,6 +5,7 @@ A backend may nominate too many, never too few, with one exception that says so 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -13,7 +14,8 @@ import numpy as np
 
 from memaudit.similarity.codes import Codes, within_radius
 from memaudit.similarity.exact import ROUNDING
-from memaudit.similarity.whole import torch_or_none, torch_with_bfloat16
+from memaudit.similarity.whole import cuda_is_there as cuda_is_there
+from memaudit.similarity.whole import torch_with_bfloat16
 from memaudit.types import Float32, Int64
 
 
@@ -66,6 +68,41 @@ class Products:
     def candidates(self, left: Side, right: Side, rows: slice, columns: slice) -> tuple[Int64, Int64]:
         scores = left.take(rows) @ right.take(columns).T
         return _positions(scores >= self.threshold - ROUNDING)
+
+
+@dataclass(frozen=True)
+class HeadProducts:
+    """Products of the first `head` numbers in float32, and a bound of the rest: |x y| of it is at most the product of
+    its lengths (Cauchy-Schwarz). Misses nothing; strangers fall where the rest of two rows is shorter than the
+    threshold allows."""
+
+    threshold: float
+    head: int
+    tile: tuple[int, int] = (2048, 2048)
+    name: str = "head"
+    phrase: str = "products in float32 of the first numbers, with a bound of the rest"
+    lossless: bool = True
+    single_threaded: bool = True
+
+    @classmethod
+    def fitted(cls, left: Float32, right: Float32, threshold: float) -> HeadProducts | None:
+        """The shortest head by which of such rows no more than a few pass; None where it would be nearly all."""
+        dim = left.shape[1]
+        for eighths in range(2, 7):
+            backend = cls(threshold, dim * eighths // 8)
+            passed = len(backend.candidates(Side.of(left), Side.of(right), slice(None), slice(None))[0])
+            if passed <= _PASSED * len(left) * len(right):
+                return backend
+        return None
+
+    def candidates(self, left: Side, right: Side, rows: slice, columns: slice) -> tuple[Int64, Int64]:
+        bounds = self._folded(left.take(rows)) @ self._folded(right.take(columns)).T
+        return _positions(bounds >= self.threshold - ROUNDING)
+
+    def _folded(self, vectors: Float32) -> Float32:
+        """The head of each row (n, head + 1), and the length of the rest: of unit length, as the row is."""
+        rest = vectors[:, self.head :]
+        return np.column_stack([vectors[:, : self.head], np.sqrt(np.einsum("ij,ij->i", rest, rest))])
 
 
 @dataclass(frozen=True)
@@ -130,21 +167,24 @@ class SignCodes:
         return within_radius(left.codes[rows], right.codes[columns], self.radius)
 
 
-def cuda_is_there() -> bool:
-    torch = torch_or_none()
-    return torch is not None and bool(torch.cuda.is_available())
+def worth_card(comparisons: float) -> bool:
+    """Whether there is a CUDA device, and so much to compare that it is worth loading torch."""
+    return comparisons >= WORTH_CARD and cuda_is_there()
 
 
 def fastest_lossless(comparisons: float, threshold: float) -> Backend:
     """The cheapest backend that misses nothing, for this many comparisons of 512 numbers."""
-    if comparisons < WORTH_TORCH:
+    if comparisons < WORTH_CARD:
         return Products(threshold)
-    if cuda_is_there():
+    if worth_card(comparisons):
         return HalfProducts.on("cuda", threshold)
-    return HalfProducts.on("cpu", threshold) if torch_with_bfloat16() else Products(threshold)
+    worth = comparisons >= (WORTH_CARD if "torch" in sys.modules else WORTH_TORCH)
+    return HalfProducts.on("cpu", threshold) if worth and torch_with_bfloat16() else Products(threshold)
 
 
-WORTH_TORCH = 5e8  # comparisons that take longer than importing torch
+_PASSED = 0.004  # of the comparisons: to score a candidate takes as long as some 30 of them
+WORTH_CARD = 5e8  # comparisons that take longer than importing torch
+WORTH_TORCH = 5e9  # those for which it may fill half a gigabyte
 
 
 def _positions(mask: Any) -> tuple[Int64, Int64]:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from memaudit.similarity.exact import ROUNDING
-from memaudit.similarity.whole import torch_or_none, torch_with_bfloat16
+from memaudit.similarity.whole import cuda_is_there, torch_with_bfloat16
 from memaudit.store import require_lengths
 from memaudit.types import Float32, Int64
 
@@ -198,8 +198,7 @@ def _positions(mask: Any) -> Any:
 
 def half_scorer(queries: Float32) -> HalfScorer | None:
     """A scorer in half precision, where the machine is faster at that than in float32; else None."""
-    torch = torch_or_none()
-    if torch is not None and torch.cuda.is_available():
+    if cuda_is_there():
         return HalfScorer(queries, "cuda")
     return HalfScorer(queries) if torch_with_bfloat16() is not None else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from functools import cached_property
 from itertools import islice
@@ -194,12 +194,12 @@ class Store:
                 parts.append(read_columns(file, local))
         return joined(parts).at(back)
 
-    def iter_columns(self, size: int = BLOCK_ROWS) -> Iterator[Columns]:
-        """Yield the columns of all rows, in order, unreadable ones included."""
+    def iter_columns(self, size: int = BLOCK_ROWS, only: Collection[str] = Columns._fields) -> Iterator[Columns]:
+        """Yield the columns of all rows, in order, unreadable ones included; those beside `only` have no entries."""
         for shard in self.manifest.shards:
             with self._open(shard) as file:
                 for low in range(0, shard.rows, size):
-                    yield read_columns(file, slice(low, min(low + size, shard.rows)))
+                    yield read_columns(file, slice(low, min(low + size, shard.rows)), only)
 
     def first_frames_alone(self) -> int:
         """How many rows are of a film, or a file of several pages, of which the first frame was looked at. Stores of

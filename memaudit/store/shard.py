@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,8 @@ CODES = {Status.OK: 0, Status.BLANK: 1, Status.UNREADABLE: 2}
 CUT = "cut"  # the one column that a shard need not have: where it is not, cut_in_0_1 says it all
 _CHUNK_ROWS = 1024
 _TEXT = h5py.string_dtype("utf-8")
+_UNREAD: NDArray[Any] = np.empty(0, object)
+_Reader = Callable[[h5py.File, slice | Int64], NDArray[Any]]
 _STATUS = {code: status for status, code in CODES.items()}
 
 
@@ -157,21 +159,9 @@ def gathered(dataset: h5py.Dataset, rows: Int64) -> NDArray[Any]:
     return np.concatenate(read)
 
 
-def read_columns(file: h5py.File, part: slice | Int64) -> Columns:
-    error = texts(file["error"][part])
-    return Columns(
-        image_id=texts(file["image_id"][part]),
-        uri=texts(file["uri"][part], "surrogateescape"),  # a file name may be any bytes
-        caption=texts(file["caption"][part]),
-        sha256=_hex(file["sha256"][part]),
-        width=file["width"][part].astype(np.int64),
-        height=file["height"][part].astype(np.int64),
-        status=_statuses(file["status"][part]),
-        error=error,
-        metadata=texts(file["metadata"][part]),
-        simplicity=file["simplicity"][part],
-        cut=np.asarray(file[CUT][part], dtype=bool) if CUT in file else cut_in_0_1(error),
-    )
+def read_columns(file: h5py.File, part: slice | Int64, only: Collection[str] = Columns._fields) -> Columns:
+    """The columns of some rows; those beside `only` have no entries."""
+    return Columns(*(_READ[name](file, part) if name in only else _UNREAD for name in Columns._fields))
 
 
 def texts(data: NDArray[np.object_], errors: str = "strict") -> NDArray[np.object_]:
@@ -194,6 +184,33 @@ def _statuses(codes: NDArray[np.uint8]) -> NDArray[np.object_]:
     return np.asarray(known[codes])
 
 
+def _of_text(name: str, errors: str = "strict") -> _Reader:
+    return lambda file, part: texts(file[name][part], errors)
+
+
+def _of_numbers(name: str) -> _Reader:
+    return lambda file, part: file[name][part].astype(np.int64)
+
+
+def _cut(file: h5py.File, part: slice | Int64) -> NDArray[np.bool_]:
+    return np.asarray(file[CUT][part], dtype=bool) if CUT in file else cut_in_0_1(texts(file["error"][part]))
+
+
 def cut_in_0_1(errors: NDArray[np.object_]) -> NDArray[np.bool_]:
     """Whose archive ends early in a shard of memaudit 0.1, which has no column for it: the errors say so in words."""
     return np.array([ARCHIVE_CUT in error for error in errors], dtype=bool)
+
+
+_READ: dict[str, _Reader] = {
+    "image_id": _of_text("image_id"),
+    "uri": _of_text("uri", "surrogateescape"),  # a file name may be any bytes
+    "caption": _of_text("caption"),
+    "sha256": lambda file, part: _hex(file["sha256"][part]),
+    "width": _of_numbers("width"),
+    "height": _of_numbers("height"),
+    "status": lambda file, part: _statuses(file["status"][part]),
+    "error": _of_text("error"),
+    "metadata": _of_text("metadata"),
+    "simplicity": lambda file, part: file["simplicity"][part],
+    "cut": _cut,
+}

@@ -35,7 +35,7 @@ def manifest(tmp_path: Path) -> Path:
 def test_killed_and_continued_it_is_the_same_model(manifest, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "BATCH", 2)
     monkeypatch.setattr(training, "_EVERY", 2)
-    training.train(manifest, tmp_path / "whole.pt", None, 4, 0)
+    training.train(manifest, tmp_path / "whole.pt", training.Chosen(), 4, 0)
     step = training._step
 
     def dies(trained, done, *batch):
@@ -45,10 +45,10 @@ def test_killed_and_continued_it_is_the_same_model(manifest, tmp_path, monkeypat
 
     monkeypatch.setattr(training, "_step", dies)
     with pytest.raises(KeyboardInterrupt):
-        training.train(manifest, tmp_path / "killed.pt", None, 4, 0)
+        training.train(manifest, tmp_path / "killed.pt", training.Chosen(), 4, 0)
     assert not (tmp_path / "killed.pt").exists()
     monkeypatch.setattr(training, "_step", step)
-    training.train(manifest, tmp_path / "killed.pt", None, 4, 0)
+    training.train(manifest, tmp_path / "killed.pt", training.Chosen(), 4, 0)
     one, other = (torch.load(tmp_path / name, weights_only=True) for name in ("whole.pt", "killed.pt"))
     assert all(torch.equal(one[name], other[name]) for name in one)
 

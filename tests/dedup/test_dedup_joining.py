@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from task_workers import in_this_process, stand_in_for_slurm
 from vectors import families, random_vectors, vector_store
 
 import memaudit as ma
-from memaudit import tasks
 from memaudit.cli.app import run
-from memaudit.dedup import joining
+from memaudit.dedup import assigning, joining
 from memaudit.dedup.candidates import CandidateRule
 from memaudit.dedup.clusters import Plan
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.pairs import Found, PairSearch, compare
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.store import Store
-from memaudit.tasks import Executor, Work, finish
+from memaudit.tasks import Executor, Work, executors, finish
 from memaudit.types import silent
 
 THRESHOLD = 0.8
@@ -41,20 +39,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture(scope="module")
 def matrix(store: Store) -> Matrix:
     return Matrix(None, store, store.comparable_rows())
-
-
-def in_this_process(work: Work, parts: int, report: Any) -> None:
-    """Tasks in shuffled order, each part twice, and a worker that is lost after its first task."""
-    chosen = list(range(parts))
-    random.Random(work.tasks).shuffle(chosen)
-    lost = chosen[0] if work.missing() == list(range(work.tasks)) and parts > 1 else -1
-    for part in (*chosen, *chosen):
-        if part == lost:
-            joiner, jobs, bounds = joining.read_work(work.folder)
-            joining.do_task(work.folder, joiner, jobs, bounds, next(iter(tasks.of_part(work.tasks, part, parts))))
-        else:
-            joining.main(work.folder, part, parts)
-    report(work.tasks - len(work.missing()))
 
 
 def same(left: Found, right: Found) -> bool:
@@ -77,7 +61,8 @@ def test_tasks_find_what_one_process_finds(
 ) -> None:
     """Bit for bit, with what each clustering added, how much was compared, and candidates below the threshold."""
     monkeypatch.setattr(joining, "BLOCK_ROWS", 17)
-    monkeypatch.setattr(tasks, "_local", in_this_process)
+    monkeypatch.setattr(assigning, "BLOCK_ROWS", 17)
+    monkeypatch.setattr(executors, "_local", in_this_process)
     rule = CandidateRule(0.6, 3, np.arange(len(matrix)), np.array([[0, 1]])) if candidates else None
     expected = compare(matrix, THRESHOLD, plan, 0, silent, rule)
     assert len(expected.pairs.left) > 100
@@ -89,7 +74,7 @@ def test_tasks_find_what_one_process_finds(
 def test_what_is_done_is_not_done_again(matrix: Matrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that was killed goes on; another question has another folder."""
     monkeypatch.setattr(joining, "BLOCK_ROWS", 17)
-    monkeypatch.setattr(tasks, "_local", in_this_process)
+    monkeypatch.setattr(executors, "_local", in_this_process)
     plan = Plan(0, 1, 1, executor=Executor("local", 2, tmp_path))
     first = compare(matrix, THRESHOLD, plan, 0, silent)
 
@@ -103,7 +88,7 @@ def test_what_is_done_is_not_done_again(matrix: Matrix, tmp_path: Path, monkeypa
 
 
 def test_a_damaged_file_is_one_line(matrix: Matrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "_local", in_this_process)
+    monkeypatch.setattr(executors, "_local", in_this_process)
     plan = Plan(0, 1, 1, executor=Executor("local", 1, tmp_path))
     compare(matrix, THRESHOLD, plan, 0, silent)
     (path,) = tmp_path.glob("join-*/task-000000.npz")
@@ -154,7 +139,7 @@ def test_processes_that_are_killed_are_replaced(
             os.kill(worker.pid, signal.SIGKILL)
         return worker
 
-    monkeypatch.setattr(tasks.subprocess, "Popen", killing)
+    monkeypatch.setattr(executors.subprocess, "Popen", killing)
     monkeypatch.setattr(joining, "TASKS_A_PART", 1)
     monkeypatch.setattr(joining, "BLOCK_ROWS", 50)
     ma.run_dedup(store, tmp_path / "out", executor="local:2")
@@ -163,28 +148,11 @@ def test_processes_that_are_killed_are_replaced(
     assert not (tmp_path / "out-tasks").exists()
 
 
-STAND_IN = """
-import os, re, subprocess, sys
-given = sys.argv[1:]
-last = int(next(re.fullmatch("--array=0-([0-9]+)", each) for each in given if each.startswith("--array"))[1])
-seen = {seen!r}
-first = not os.path.exists(seen)
-open(seen, "w").close()
-for index in reversed(range(last + 1)):
-    if not (first and index == 1):  # a node is lost
-        subprocess.run(["bash", "-c", given[-1]], env={{**os.environ, "SLURM_ARRAY_TASK_ID": str(index)}})
-"""
-
-
 def test_a_job_array_decides_the_same(
     store: Store, alone: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stand-in for sbatch runs the indices from the last to the first, and loses one the first time."""
-    program = tmp_path / "bin" / "sbatch"
-    program.parent.mkdir()
-    program.write_text(f"#!{sys.executable}\n" + STAND_IN.format(seen=str(tmp_path / "seen")))
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    stand_in_for_slurm(tmp_path, monkeypatch)
     monkeypatch.setattr(joining, "TASKS_A_PART", 1)
     monkeypatch.setattr(joining, "BLOCK_ROWS", 50)
     ma.run_dedup(store, tmp_path / "out", executor="slurm:2")
@@ -193,21 +161,21 @@ def test_a_job_array_decides_the_same(
 
 def test_tasks_that_fail_again_say_why(tmp_path: Path) -> None:
     """Two rounds without progress, and it is given up, with the last words of a worker."""
-    work = Work(tmp_path, "memaudit.dedup.joining", 3, lambda number: False)
+    work = Work(tmp_path, "memaudit.dedup.joining", 3)
     with pytest.raises(
-        InconclusiveError, match=r"3 of 3 tasks were not done, twice over: log-0.txt ends with .*work.json"
+        InconclusiveError, match=r"3 of 3 tasks were not done, twice over: log-0.txt ends with .*inputs.json"
     ):
         finish(work, Executor("local", 1, tmp_path), lambda done: None)
 
 
 def test_no_sbatch_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    work = Work(tmp_path, "memaudit.dedup.joining", 1, lambda number: False)
+    work = Work(tmp_path, "memaudit.dedup.joining", 1)
     with pytest.raises(InputError, match="--executor slurm: sbatch cannot be run"):
         finish(work, Executor("slurm", 1, tmp_path), lambda done: None)
 
 
-@pytest.mark.parametrize("wrong", ["local", "local:0", "local:-1", "local:x", "ray:2", "slurm:99999", ":4", "local:²"])
+@pytest.mark.parametrize("wrong", ["local", "local:0", "local:-1", "local:x", "ray:0", "slurm:99999", ":4", "local:²"])
 def test_an_impossible_executor_is_refused(store: Store, tmp_path: Path, wrong: str) -> None:
     with pytest.raises(UsageError, match="--executor"):
         ma.run_dedup(store, tmp_path / "out", executor=wrong)
@@ -216,7 +184,7 @@ def test_an_impossible_executor_is_refused(store: Store, tmp_path: Path, wrong: 
 
 def test_search_goes_on_with_an_executor(matrix: Matrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Step by step, as a target recall asks for it."""
-    monkeypatch.setattr(tasks, "_local", in_this_process)
+    monkeypatch.setattr(executors, "_local", in_this_process)
     found = []
     for executor in (None, Executor("local", 2, tmp_path)):
         search = PairSearch(matrix, THRESHOLD, Plan(4, 1, 1, executor=executor), 0, silent)

@@ -76,6 +76,7 @@ COMMANDS = (
     "merge {store} {other-store} --out {out}",
     "dedup {store} --out {out} --ignore {ignore} --reviews {reviews}",
     "dedup {other-store} --out {out} --against {store}",
+    "dedup {other-store} {store} --out {out} --executor local:1",
     "audit {generations} --against {store} --pairing {pairing} --control {held-out} --planted 2 --out {out}",
     "audit {generations} --against {index} --reviews {reviews} --planted 0 --out {out}",
     "extract {seeds} --prompt-pattern {{prompt}}-{{seed}}.png --out {out}",

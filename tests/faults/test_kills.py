@@ -25,7 +25,12 @@ EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate
 DONE = ("is complete already", "evidence is not written over")
 WRITING = [command for command in COMMANDS if "{out}" in command]
 # Made of commands that are stopped at every seventh event, and of very many files: at every 35th
-OF_OTHERS = ("canary check", "run", "audit {generations} --against {store} --pairing")
+OF_OTHERS = (
+    "canary check",
+    "run",
+    "audit {generations} --against {store} --pairing",
+    "dedup {other-store} {store}",
+)
 STEP = int(os.environ.get("MEMAUDIT_KILL_STEP", "7"))  # 1: at every event
 
 

@@ -16,6 +16,7 @@ from memaudit.similarity.join import join
 from memaudit.similarity.nominate import (
     Backend,
     HalfProducts,
+    HeadProducts,
     Products,
     Side,
     SignCodes,
@@ -24,8 +25,12 @@ from memaudit.similarity.nominate import (
 )
 
 TOLERANCE = 1e-6
-NAMES = ["product", pytest.param("half", marks=pytest.mark.torch)]
-LOSSLESS = {"product": Products, "half": lambda threshold: HalfProducts.on("cpu", threshold)}
+NAMES = ["product", "head", pytest.param("half", marks=pytest.mark.torch)]
+LOSSLESS = {
+    "product": Products,
+    "head": lambda threshold: HeadProducts(threshold, 2),
+    "half": lambda threshold: HalfProducts.on("cpu", threshold),
+}
 
 
 def backend_of(name: str, threshold: float, tile: int) -> Backend:
@@ -191,3 +196,11 @@ def test_a_tile_of_near_copies_takes_memory_for_its_pairs_only() -> None:
     tracemalloc.stop()
     assert len(pairs.left) == 700 * 699 // 2
     assert peak < 100e6  # with an embedding for each of the 490,000 products it would be 2 GB
+
+
+def test_a_head_is_as_long_as_it_must_be() -> None:
+    """Strangers are told by fewer numbers the higher the threshold; where all rows are alike, by none."""
+    rows = random_vectors(0, 400, 512)
+    heads = [HeadProducts.fitted(rows[:200], rows[200:], threshold) for threshold in (0.9, 0.75, 0.5)]
+    assert [backend and backend.head for backend in heads] == [128, 192, 320]
+    assert HeadProducts.fitted(rows[:1].repeat(50, axis=0), rows[:1].repeat(50, axis=0), 0.75) is None

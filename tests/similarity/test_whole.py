@@ -11,6 +11,7 @@ from memaudit.similarity.whole import Whole
 
 def both_ways(left: np.ndarray, right: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> list[tuple[np.ndarray, ...]]:
     results = []
+    pytest.importorskip("torch")
     for torch in (whole.torch_with_bfloat16, lambda: None):
         monkeypatch.setattr(whole, "torch_with_bfloat16", torch)
         a, b = Whole.each(left), Whole.together(right)

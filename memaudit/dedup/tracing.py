@@ -1,0 +1,106 @@
+"""Traces of alterations of many images, in this process or in others: there a task is a run of images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memaudit.images.decode import UnreadableImageError
+from memaudit.images.hosts import allow_hosts, allowed_hosts
+from memaudit.images.sources import read_image
+from memaudit.images.traces import THUMB, Traces, traces_of
+from memaudit.store import ANOTHER_FILE, is_same_file
+from memaudit.tasks import (
+    TASKS_A_PART,
+    Executor,
+    Work,
+    cut,
+    finish,
+    packed,
+    read_found,
+    read_inputs,
+    threads,
+    unpacked,
+    write_found,
+    write_inputs,
+)
+from memaudit.types import Progress
+
+_CORES = os.cpu_count() or 1
+_STAGE = "looking for the cleanest"
+_NUMBERS = Traces._fields[:-1]
+_KINDS = (int, int, float, float, float, float, bool, bool)
+Texts = NDArray[np.object_]
+
+
+def traced(uri: Texts, sha256: Texts, progress: Progress, executor: Executor | None) -> Iterator[Traces | str]:
+    """Traces of each image, in order, or why there are none."""
+    elsewhere = executor is not None and len(uri) > 0
+    found = _elsewhere(uri, sha256, progress, executor) if elsewhere and executor else _here(uri, sha256, _CORES)
+    for done, each in enumerate(found, start=1):
+        if not elsewhere or done == len(uri):
+            progress(_STAGE, done, len(uri))
+        yield each
+
+
+def _here(uri: Texts, sha256: Texts, workers: int) -> Iterator[Traces | str]:
+    with ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(_read, uri, sha256)
+
+
+def _read(uri: str, sha256: str) -> Traces | str:
+    try:
+        data = read_image(uri)
+        return traces_of(data) if is_same_file(data, sha256) else ANOTHER_FILE
+    except MemoryError:  # no fault of the file
+        raise
+    except UnreadableImageError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - each backend of fsspec, and Arrow, has exceptions of its own
+        return f"cannot read file: {getattr(error, 'strerror', None) or type(error).__name__}"
+
+
+def _elsewhere(uri: Texts, sha256: Texts, progress: Progress, executor: Executor) -> Iterator[Traces | str]:
+    bounds = cut(len(uri), TASKS_A_PART * executor.parts)
+    arrays: dict[str, NDArray[Any]] = {"bounds": bounds}
+    arrays["uri"], arrays["uri_ends"] = packed(uri)
+    arrays["sha256"], arrays["sha256_ends"] = packed(sha256)
+    told = {"hosts": sorted(allowed_hosts())}
+    work = Work(write_inputs(executor.folder, "traces", told, arrays), __name__, len(bounds) - 1)
+    finish(work, executor, lambda done: progress(_STAGE, int(bounds[done]), len(uri)))
+    for number in range(work.tasks):
+        yield from _of_arrays(read_found(work.folder, number, ("numbers", "thumb", "why", "why_ends")))
+
+
+def do_tasks(folder: Path, numbers: Sequence[int]) -> None:
+    told, arrays = read_inputs(folder)
+    allow_hosts(told["hosts"])
+    uri, sha256 = (unpacked(arrays[name], arrays[f"{name}_ends"]) for name in ("uri", "sha256"))
+    for number in numbers:
+        low, high = arrays["bounds"][number : number + 2].tolist()
+        write_found(folder, number, _as_arrays(list(_here(uri[low:high], sha256[low:high], threads()))))
+
+
+def _as_arrays(found: Sequence[Traces | str]) -> dict[str, NDArray[Any]]:
+    """Columns that a file holds: of what was not read why, and zeros."""
+    numbers, thumb = np.zeros((len(found), len(_NUMBERS))), np.zeros((len(found), THUMB, THUMB), np.float32)
+    for place, each in enumerate(found):
+        if not isinstance(each, str):
+            numbers[place], thumb[place] = each[:-1], each.thumb
+    why, ends = packed(each if isinstance(each, str) else "" for each in found)
+    return {"numbers": numbers, "thumb": thumb, "why": why, "why_ends": ends}
+
+
+def _of_arrays(arrays: dict[str, NDArray[Any]]) -> Iterator[Traces | str]:
+    """What `_as_arrays` gave."""
+    for why, numbers, thumb in zip(
+        unpacked(arrays["why"], arrays["why_ends"]), arrays["numbers"].tolist(), arrays["thumb"], strict=True
+    ):
+        own = [kind(number) for kind, number in zip(_KINDS, numbers, strict=True)]
+        yield why or Traces._make([*own, thumb])

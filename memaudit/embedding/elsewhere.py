@@ -1,0 +1,75 @@
+"""Images embedded by other processes: a task is a part of the set, into a store of its own; merged, they are one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memaudit.embedding.options import EmbedOptions, PartOf
+from memaudit.embedding.reconcile import require_distinct
+from memaudit.embedding.run import embed, require_outside
+from memaudit.encoders import load_encoder
+from memaudit.images.hosts import allow_hosts, allowed_hosts
+from memaudit.images.sources import iter_images
+from memaudit.store import Store, merge
+from memaudit.tasks import Executor, Work, finish, read_inputs, threads, write_found, write_inputs
+from memaudit.types import Progress
+
+
+@dataclass(frozen=True)
+class Named:
+    """An encoder by what it is loaded by."""
+
+    encoder: str
+    device: str
+    unverified: bool
+
+    def load(self) -> Any:
+        return load_encoder(self.encoder, device=self.device, allow_unverified_weights=self.unverified)
+
+
+def embed_elsewhere(
+    sources: Sequence[str], folder: Path, named: Named, options: EmbedOptions, executor: Executor, progress: Progress
+) -> Store | None:
+    """The store that one process would make, merged of parts, as many as there are workers and shards; None where that
+    is but one. Called again after a kill, it continues.
+
+    Raises as `embed`; InconclusiveError where parts were not made.
+    """
+    require_outside(folder, sources)
+    total = require_distinct(
+        lambda: (ref.image_id for ref in iter_images(sources, contents=False, passed=options.passed))
+    )
+    parts = min(executor.parts, -(-total // options.shard_rows))
+    if parts < 2:
+        return None
+    told = {
+        "sources": list(sources),
+        "named": [named.encoder, named.device, named.unverified],
+        "options": [options.batch_size, options.workers, options.shard_rows, options.reuse],
+        "parts": parts,
+        "hosts": sorted(allowed_hosts()),
+    }
+    work = Work(write_inputs(executor.folder, "embed", told, {}), __name__, parts)
+    finish(work, executor, lambda done: progress("embedding", done * total // parts, total))
+    return merge([Store.open(_part(work.folder, number)) for number in range(parts)], folder, progress)
+
+
+def _part(folder: Path, number: int) -> Path:
+    return folder / f"part-{number + 1}"
+
+
+def do_tasks(folder: Path, numbers: Sequence[int]) -> None:
+    told, _ = read_inputs(folder)
+    allow_hosts(told["hosts"])
+    encoder = Named(*told["named"]).load()
+    batch_size, workers, shard_rows, reuse = told["options"]
+    options = EmbedOptions(batch_size, workers or threads(), shard_rows, reuse=reuse)
+    for number in numbers:
+        part = replace(options, part=PartOf(number + 1, told["parts"]))
+        store = embed(told["sources"], _part(folder, number), encoder, part)
+        write_found(folder, number, {"rows": np.array(len(store))})

@@ -1,0 +1,119 @@
+"""Checks of many pairs by other processes: there a task is a run of pairs in the order that reads few files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memaudit.images.hosts import allow_hosts, allowed_hosts
+from memaudit.matching.compare import Checks, Ends, Files, checked_in_order
+from memaudit.matching.kept import KeptFeatures
+from memaudit.matching.kinds import Kind
+from memaudit.matching.overlap import Overlaps
+from memaudit.matching.schedule import Schedule
+from memaudit.tasks import (
+    TASKS_A_PART,
+    Executor,
+    Work,
+    cut,
+    finish,
+    packed,
+    read_found,
+    read_inputs,
+    threads,
+    unpacked,
+    write_found,
+    write_inputs,
+)
+from memaudit.types import Int64
+
+PAIRS = 2048  # of a task, at most: what a lost worker costs, some minutes
+_TEXTS = ("why", "kind")
+_OVERLAPS = ("matrix", "query_box", "reference_box")
+_NAMES = tuple(name for name in Checks._fields if name not in (*_TEXTS, "overlaps"))
+
+
+class Kept(NamedTuple):
+    """What is kept of images: the folder of it, and which rows of its store they are, in the order of `Files`."""
+
+    folder: Path
+    rows: Int64
+
+
+def checked_elsewhere(
+    executor: Executor,
+    ends: Ends,
+    order: Schedule,
+    skipped: NDArray[np.bool_],
+    cut_at: float | None,
+    kept: Kept | None,
+    report: Callable[[int], None],
+) -> Generator[tuple[Int64, Checks], None, None]:
+    """As `checked_in_order`, by the executor's workers. report: is told how many pairs are done before any is given."""
+    still = ~skipped[order.pairs]
+    chosen = order.pairs[still]
+    if not len(chosen):
+        return
+    bounds = cut(len(chosen), max(TASKS_A_PART * executor.parts, -(-len(chosen) // PAIRS)))
+    pictures = ends.pictures
+    uris, sums = packed(pictures.files.uri[pictures.row]), packed(pictures.files.sha256[pictures.row])
+    arrays: dict[str, NDArray[Any]] = {
+        "uri": uris[0],
+        "uri_ends": uris[1],
+        "sha256": sums[0],
+        "sha256_ends": sums[1],
+        "left": ends.left[chosen],
+        "right": ends.right[chosen],
+        "done": order.done[still],
+        "bounds": bounds,
+        "kept": np.empty(0, np.int64) if kept is None else kept.rows[pictures.row],
+    }
+    folder = None if kept is None else str(kept.folder.resolve())
+    told = {"cut": cut_at, "hosts": sorted(allowed_hosts()), "kept": folder}
+    work = Work(write_inputs(executor.folder, "pixels", told, arrays), __name__, len(bounds) - 1)
+    finish(work, executor, lambda done: report(int(bounds[done])))
+    for number in range(work.tasks):
+        found = read_found(work.folder, number, (*_NAMES, *_TEXTS, *(f"{name}_ends" for name in _TEXTS), *_OVERLAPS))
+        yield chosen[bounds[number] : bounds[number + 1]], checks_of_arrays(found)
+
+
+def checks_as_arrays(checks: Checks) -> dict[str, NDArray[Any]]:
+    """Columns that a file holds."""
+    arrays: dict[str, NDArray[Any]] = {name: getattr(checks, name) for name in _NAMES}
+    for name in _TEXTS:
+        arrays[name], arrays[f"{name}_ends"] = packed(map(str, getattr(checks, name)))
+    return arrays | {name: getattr(checks.overlaps, name) for name in _OVERLAPS}
+
+
+def checks_of_arrays(arrays: dict[str, NDArray[Any]]) -> Checks:
+    """What `checks_as_arrays` gave."""
+    why, kind = (unpacked(arrays[name], arrays[f"{name}_ends"]) for name in _TEXTS)
+    kinds = np.array([Kind(each) for each in kind], object)
+    columns = {name: arrays[name] for name in _NAMES}
+    return Checks(why=why, kind=kinds, overlaps=Overlaps(*(arrays[name] for name in _OVERLAPS)), **columns)
+
+
+def do_tasks(folder: Path, numbers: Sequence[int]) -> None:
+    told, arrays = read_inputs(folder)
+    allow_hosts(told["hosts"])
+    ends = _ends(told, arrays)
+    for number in numbers:
+        low, high = arrays["bounds"][number : number + 2].tolist()
+        checks = Checks.empty(high - low)
+        order = Schedule(np.arange(low, high), np.array(arrays["done"][low:high]))
+        for places, found in checked_in_order(ends, order, cut=told["cut"], threads=threads()):
+            checks.put(places - low, found)
+        write_found(folder, number, checks_as_arrays(checks))
+
+
+def _ends(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Ends:
+    """By the pictures that were written, each of them one of the files."""
+    uri, sha256 = (unpacked(arrays[name], arrays[f"{name}_ends"]) for name in ("uri", "sha256"))
+    kept = None
+    if told["kept"] is not None:
+        kept = KeptFeatures.at(Path(told["kept"])).images(np.array(arrays["kept"]))
+    return Ends.of_whole(Files(uri, sha256, kept), np.array(arrays["left"]), np.array(arrays["right"]))

@@ -1,0 +1,39 @@
+"""Tasks that several processes share: each makes one file that appears whole, so that it does not matter who does it,
+in which order, how often, or who died over it.
+
+A stage is a module with `do_tasks(folder, numbers)`: it reads what `write_inputs` put into the folder, and writes what
+it finds by `write_found`.
+"""
+
+from memaudit.tasks.executors import Executor, executing, finish, threads
+from memaudit.tasks.files import (
+    beside,
+    clear,
+    cut,
+    packed,
+    read_found,
+    read_inputs,
+    unpacked,
+    write_found,
+    write_inputs,
+)
+from memaudit.tasks.work import TASKS_A_PART, Work, of_part
+
+__all__ = [
+    "Executor",
+    "TASKS_A_PART",
+    "Work",
+    "beside",
+    "clear",
+    "cut",
+    "executing",
+    "finish",
+    "of_part",
+    "packed",
+    "read_found",
+    "read_inputs",
+    "threads",
+    "unpacked",
+    "write_found",
+    "write_inputs",
+]

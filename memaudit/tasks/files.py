@@ -1,0 +1,101 @@
+"""What tasks are given and what they find: arrays and plain values in files that appear whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memaudit.errors import InconclusiveError
+from memaudit.files import digest_of, whole_file, write_json
+from memaudit.tasks.work import found_at
+from memaudit.types import Int64
+
+SCHEMA = "memaudit-tasks/1"
+INPUTS = "inputs.json"
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def write_inputs(folder: Path, kind: str, told: Mapping[str, Any], arrays: Arrays) -> Path:
+    """Put all that tasks of a kind need into a folder of their own in `folder`, named by its digest; give that."""
+    content = {"schema": SCHEMA, "kind": kind, **told}
+    digests = {name: digest_of([str(array.dtype), array.shape, _sha256(array)]) for name, array in arrays.items()}
+    own = folder.resolve() / f"{kind}-{digest_of([content, digests])[:24]}"
+    own.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (own / INPUTS).is_file():
+        for name, array in arrays.items():
+            with whole_file(own / f"{name}.npy") as file:
+                np.save(file, array, allow_pickle=False)
+        write_json(own / INPUTS, {**content, "arrays": sorted(arrays)})
+    return own
+
+
+def _sha256(array: NDArray[Any]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
+def read_inputs(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """What `write_inputs` wrote; arrays are read as they are asked for."""
+    told: dict[str, Any] = json.loads((folder / INPUTS).read_text())
+    return told, {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in told["arrays"]}
+
+
+def write_found(folder: Path, number: int, arrays: Arrays) -> None:
+    """The file of a task."""
+    with whole_file(found_at(folder, number)) as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def read_found(folder: Path, number: int, names: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """What a task found, by these names. Raises InconclusiveError for a file that is damaged."""
+    path = found_at(folder, number)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in names}
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise InconclusiveError(f"{path} is damaged ({error}): remove it and run again") from None
+
+
+def packed(texts: Iterable[str]) -> tuple[NDArray[np.uint8], Int64]:
+    """Texts as bytes, one after the other, and where each ends."""
+    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+    ends = np.cumsum([len(each) for each in encoded], dtype=np.int64)
+    return np.frombuffer(b"".join(encoded), np.uint8), ends
+
+
+def unpacked(data: NDArray[np.uint8], ends: Int64) -> NDArray[np.object_]:
+    """The way back: (n,) of str."""
+    whole, lows = data.tobytes(), [0, *ends.tolist()]
+    texts = [whole[low:high].decode("utf-8", "surrogatepass") for low, high in pairwise(lows)]
+    found = np.empty(len(texts), object)
+    found[:] = texts
+    return found
+
+
+def cut(count: int, tasks: int) -> Int64:
+    """Where each of at most `tasks` tasks of `count` things of equal cost begins, and the last one ends."""
+    return np.unique(np.linspace(0, count, min(tasks, count) + 1).astype(np.int64))
+
+
+def beside(out: Path) -> Path:
+    """Where the files of tasks for a run in `out` lie."""
+    whole = out.resolve()
+    return whole.with_name(f"{whole.name}-tasks")
+
+
+def clear(folder: Path) -> None:
+    """Remove what workers were given and made, and nothing else: the run that it was for is written. A worker that is
+    still at it, elsewhere, may keep its folder from going."""
+    for path in [*(path.parent for path in folder.glob(f"*/{INPUTS}")), *folder.glob("embeddings-*.f32")]:
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()

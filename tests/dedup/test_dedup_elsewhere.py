@@ -1,0 +1,143 @@
+"""Whole dedup runs whose stages are tasks of others: pixels and traces of real files, clusters, recall."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from task_workers import in_this_process
+from test_dedup_pixels import CHECKED, apart, line, store_of
+from vectors import families, random_vectors, vector_store
+
+from memaudit.dedup import assigning, sampling
+from memaudit.dedup.clusters import fit
+from memaudit.dedup.matrix import Matrix
+from memaudit.dedup.options import DedupOptions
+from memaudit.dedup.results import DedupResult
+from memaudit.dedup.run import dedup
+from memaudit.dedup.sampling import true_pairs
+from memaudit.images.traces import Traces
+from memaudit.matching import elsewhere
+from memaudit.matching.compare import Checks
+from memaudit.matching.kept import keep_features
+from memaudit.store import Store
+from memaudit.tasks import Executor, Work, executors, packed, unpacked
+from memaudit.types import silent
+
+
+@pytest.fixture(autouse=True)
+def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Work]]:
+    """Of this process, that do all in shuffled order and twice; and what they were given."""
+    given = list[Work]()
+
+    def noted(work: Work, parts: int, report: Any) -> None:
+        given.append(work)
+        in_this_process(work, parts, report)
+
+    monkeypatch.setattr(executors, "_local", noted)
+    return given
+
+
+def same(left: DedupResult, right: DedupResult) -> bool:
+    """All that is decided, and all that is told of how."""
+    pairs = all(np.array_equal(a, b) for a, b in zip(left.pairs, right.pairs, strict=True))
+    decisions = all(
+        np.array_equal(getattr(left.decisions, name), getattr(right.decisions, name))
+        for name in ("witness", "group", "pixels", "decision", "reason", "image_id")
+    )
+    told = (left.pixels, left.recall, left.candidate_recall, left.comparison, left.inconclusive)
+    where = np.array_equal(left.overlaps.matrix, right.overlaps.matrix, equal_nan=True)
+    clean = left.cleanness, right.cleanness
+    scores = clean == (None, None) or all(
+        each is not None and np.array_equal(each.score, clean[0].score, equal_nan=True) for each in clean if clean[0]
+    )
+    same_told = told == (right.pixels, right.recall, right.candidate_recall, right.comparison, right.inconclusive)
+    return pairs and decisions and where and scores and same_told
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["files", "kept features"])
+def test_pixels_and_traces_are_those_of_one_process(
+    tmp_path: Path, workers: list[Work], monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    """With a picture that is gone among them, in one task for each two pairs."""
+    pictures = [(0, "same"), (0, "crop"), (1, "same"), (2, "same"), (3, "same"), (3, "small"), (4, "same")]
+    store = store_of(tmp_path, pictures, apart(line(2), line(2), line(3, 0.9)))
+    if kept:
+        keep_features(store)
+    (tmp_path / "images/4-same.png").unlink()
+    monkeypatch.setattr(elsewhere, "PAIRS", 2)
+    alone = dedup(store, CHECKED)
+    spread = dedup(store, replace(CHECKED, executor=Executor("local", 2, tmp_path / "tasks")))
+    assert alone.pixels is not None
+    assert alone.pixels.confirmed > 0
+    assert same(alone, spread)
+    assert {work.folder.name.partition("-")[0] for work in workers} == {"join", "pixels", "traces"}
+
+
+def test_a_budget_is_kept_by_this_process(tmp_path: Path, workers: list[Work]) -> None:
+    pictures = [(0, "same"), (0, "crop")]
+    store = store_of(tmp_path, pictures, apart(line(2)))
+    dedup(store, replace(CHECKED, budget=60.0, executor=Executor("local", 2, tmp_path / "tasks")))
+    assert {work.folder.name.partition("-")[0] for work in workers} == {"join", "traces"}
+
+
+def test_clusters_and_recall_are_those_of_one_process(
+    tmp_path: Path, workers: list[Work], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One task for each clustering, several for each pass over all rows."""
+    vectors = np.concatenate([families(0, [12] * 12, dim=64, noise=0.45), random_vectors(5, 60, 64)])
+    store = vector_store(tmp_path / "store", vectors)
+    for module, name, value in ((assigning, "BLOCK_ROWS", 17), (sampling, "BLOCK_ROWS", 17), (sampling, "QUERIES", 30)):
+        monkeypatch.setattr(module, name, value)
+    options = DedupOptions(clusters=5, clusterings=3, recall_sample=50, backend="signs", match="none")
+    alone = dedup(store, options)
+    assert same(alone, dedup(store, replace(options, executor=Executor("local", 2, tmp_path / "tasks"))))
+    tasks = {work.folder.name.partition("-")[0]: work.tasks for work in workers}
+    assert (tasks["fit"], tasks["assign"], tasks["sample"]) == (3, 8, 8)
+
+
+def test_sampled_pairs_are_the_same_in_any_cut(store_and_matrix: Matrix, tmp_path: Path) -> None:
+    rows = np.arange(0, len(store_and_matrix), 3)
+    here = true_pairs(store_and_matrix, rows, 0.7, silent)
+    there = true_pairs(store_and_matrix, rows, 0.7, silent, Executor("local", 3, tmp_path))
+    assert all(np.array_equal(a, b) for a, b in zip(here, there, strict=True))
+    assert len(here.left) > 20
+
+
+@pytest.fixture
+def store_and_matrix(tmp_path: Path) -> Matrix:
+    store: Store = vector_store(tmp_path / "s", families(1, [5] * 12, dim=32, noise=0.3))
+    return Matrix(None, store, store.comparable_rows())
+
+
+def test_clusters_do_not_hang_on_threads() -> None:
+    """So that a worker with fewer of them fits what one process fits."""
+    import faiss
+
+    sample, threads, found = random_vectors(3, 4096, 64), faiss.omp_get_max_threads(), []
+    for each in (1, 2, 3):
+        faiss.omp_set_num_threads(each)
+        found.append(fit(sample, 16, 7))
+    faiss.omp_set_num_threads(threads)
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0], found[2])
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["a", "", "äß\udce9", "x" * 300]])
+def test_texts_come_back(texts: list[str]) -> None:
+    assert unpacked(*packed(texts)).tolist() == texts
+
+
+def test_all_fields_of_what_is_found_are_kept() -> None:
+    """A field that is added to either must not be lost on the way."""
+    checks = Checks.of_nothing(2)
+    back = elsewhere.checks_of_arrays(elsewhere.checks_as_arrays(checks))
+    for name in Checks._fields:
+        if name != "overlaps":
+            one, other = getattr(checks, name), getattr(back, name)
+            assert (one.dtype, one.tolist()) == (other.dtype, other.tolist()) or np.isnan(one).all()
+    assert len(Traces._fields) == 9
