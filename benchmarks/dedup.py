@@ -1,9 +1,10 @@
 """Time and recall of finding near-duplicate pairs, against what a user would reach for instead.
 
 Contenders, each in a process of its own: ours; FAISS IVFFlat range search of all rows, tuned (not counted) to the
-recall of ours, or to 99.9 % of it; flat range search of 1,000 rows, extrapolated; the method of OpenAI 2022. Data:
-synthetic.py, or any store of real images (`--store`). Truth: sampled rows compared exactly with all. Where other
-processes run, the ratio of processor time says more than that of wall time, and with OMP_NUM_THREADS=1 most.
+recall of ours, or to 99.9 % of it; flat range search of 1,000 rows, extrapolated; the method of OpenAI 2022; that of
+NeMo Curator's semantic deduplication. Data: synthetic.py, or any store of real images (`--store`). Truth: sampled rows
+compared exactly with all. Where other processes run, the ratio of processor time says more than that of wall time, and
+with OMP_NUM_THREADS=1 most.
 """
 
 from __future__ import annotations
@@ -27,7 +28,14 @@ from memaudit.similarity import Pairs
 from memaudit.store import Store
 from memaudit.types import CONFIDENCE, silent
 
-NAMES = ("ours", "ivf", "ivf-99.9", "flat", "openai-2022")  # the second and the third look at the pairs of the first
+NAMES = (
+    "ours",
+    "ivf",
+    "ivf-99.9",
+    "flat",
+    "openai-2022",
+    "inside-clusters",
+)  # the second and the third look at the pairs of the first
 TRUTH_ROWS, TRUTH_SEED = 2000, 12345
 SECONDS, CPU = "seconds", "CPU s"  # of contenders.py, whose imports are no business of this process
 
@@ -87,7 +95,8 @@ def ratios(data: str, rows: int, ran: Ran, ours: Ran) -> Iterator[Figure]:
 
 def recall_figures(data: str, truth: RecallSample, path: Path) -> Iterator[Figure]:
     with np.load(path) as file:
-        found = Pairs(file["left"], file["right"], np.empty(0, np.float32))
+        left, right = file["left"], file["right"]
+    found = Pairs(left, right, np.empty(len(left), np.float32)).in_order()  # those of others come in any order
     recall = truth.recall_of(found, CONFIDENCE)
     yield Figure(data, truth.size, "pairs", len(found.left))
     for name, estimate in (("pair", recall.by_pair), ("image", recall.by_image)):

@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     )
     from memaudit.api.reweighting import run_reweight
     from memaudit.api.runs import AuditRun, DedupRun, ExtractionRun, FilterRun, ReweightRun, open_report
+    from memaudit.api.searching import SearchRun, run_search
     from memaudit.api.starting import start_release
     from memaudit.api.stores import MadeStore, embed, import_embeddings, merge_stores, open_store
     from memaudit.api.tables import Table
@@ -117,6 +118,7 @@ _HOMES = {
     "reviewing": ("MergedReviews", "WrittenReviews", "convert_reviews", "merge_reviews", "sample_findings"),
     "reweighting": ("run_reweight",),
     "runs": ("AuditRun", "DedupRun", "ExtractionRun", "FilterRun", "ReweightRun", "open_report"),
+    "searching": ("SearchRun", "run_search"),
     "starting": ("start_release",),
     "stores": ("MadeStore", "embed", "import_embeddings", "merge_stores", "open_store"),
     "tables": ("Table",),
@@ -165,6 +167,7 @@ __all__ = [
     "ReviewStatus",
     "ReweightRun",
     "SamplePlan",
+    "SearchRun",
     "Table",
     "Verification",
     "VerifiedClaims",
@@ -229,6 +232,7 @@ __all__ = [
     "run_lookup",
     "run_release",
     "run_reweight",
+    "run_search",
     "sample_findings",
     "sign_bundle",
     "show_claims",

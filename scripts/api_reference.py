@@ -49,6 +49,7 @@ _ORDER = (
         "page_choices",
         "auditing",
         "extracting",
+        "searching",
         "filtering",
         "looking_up",
         "guarding",

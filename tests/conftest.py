@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,6 +33,7 @@ def _unflushed() -> Iterator[None]:
     """Nothing waits for the disk: a killed process loses no file that it renamed, a machine without power may."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writing, "_flush", lambda path: None)
+        patch.setattr(os, "fsync", lambda handle: None)
         yield
 
 

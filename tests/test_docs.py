@@ -36,6 +36,7 @@ HOW_TO = {page.stem: page.read_text() for page in sorted((DOCS / "how-to").glob(
 RULES = (DOCS / "protocols" / "gate.md").read_text()
 DOCUMENTS = [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), ROOT / "indexes" / "README.md", ROOT / "benchmarks" / "README.md"]
 NOT_RUN = {
+    "extract": ["it needs a pipeline, and minutes for each picture"],
     "dedup": ["thumbnail has no measured floor, so `--match pixels` has nothing to begin at"],
     "encoders": ["fetches weights from a package registry"],
     "review": ["it waits for people until Ctrl-C"],

@@ -33,7 +33,10 @@ from memaudit.errors import UsageError
 if TYPE_CHECKING:
     from memaudit.api.runs import DedupRun
 
-StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="A store made by memaudit embed.")]
+StorePaths = Annotated[
+    list[Path],
+    typer.Argument(metavar="STORE...", help="A store made by memaudit embed; several are joined, in OUT-store."),
+]
 Clusters = Annotated[str, typer.Option("--clusters", help="Number of k-means clusters, or auto.")]
 Method = Annotated[
     str, typer.Option("--method", help="auto, or openai-2022: five clusterings of 1,024, each image in its own.")
@@ -75,7 +78,7 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of clusterings and sampl
 
 def dedup(
     context: typer.Context,
-    store: StorePath,
+    stores: StorePaths,
     out: OutPath,
     threshold: Threshold = None,
     method: Method = "auto",
@@ -114,13 +117,14 @@ def dedup(
     from memaudit.api.deduping import PageChoices, run_dedup
 
     if dry_run:
-        from memaudit.api.costing import plan_dedup
+        from memaudit.api.costing import images_in, plan_dedup
 
-        tell(plan_dedup(store=store, exhaustive=exhaustive), Console(as_json, quiet))
+        rows = None if len(stores) == 1 else sum(images_in(store) for store in stores)
+        tell(plan_dedup(rows, store=stores[0], exhaustive=exhaustive), Console(as_json, quiet))
         return
     with (console := Console(as_json, quiet)).progress(dedup_stages(against, exhaustive, kinds or "")) as progress:
         run = run_dedup(
-            store,
+            stores,
             out,
             against=against,
             ignore=ignore,

@@ -127,7 +127,8 @@ def decide(
     by_pixels[~inside] = by_people[~inside] = False
     similarity[found.row] = chain[found.row] = found.similarity
     kept = witness == everyone
-    decision = np.where(kept, Decision.KEEP, Decision.DROP).astype(object)
+    decision = np.full(len(everyone), Decision.DROP, dtype=object)  # each word once in memory, and not once a row
+    decision[kept] = Decision.KEEP
     decision[columns.status == Status.UNREADABLE] = Decision.UNREADABLE
     reason = np.full(len(everyone), Reason.NEAR, dtype=object)
     reason[similarity < np.float32(threshold)] = Reason.CHAIN
@@ -137,7 +138,8 @@ def decide(
     kind[inside & (stands_for != everyone) & (witness == stands_for)] = Kind.VERBATIM
     kind[~inside | kept] = ""
     size = np.bincount(witness[inside], minlength=len(everyone))
-    reason[kept] = np.where(size[kept] > 1, Reason.CHOSEN, Reason.UNIQUE)
+    reason[kept] = Reason.UNIQUE
+    reason[kept & (size > 1)] = Reason.CHOSEN
     reason[kept & (columns.status == Status.BLANK) & (size == 1)] = Reason.BLANK
     reason[columns.status == Status.UNREADABLE] = Reason.UNREADABLE
     reason[found.row] = Reason.ELSEWHERE

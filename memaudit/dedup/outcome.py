@@ -154,6 +154,9 @@ def _row_pairs(
     place[:] = rows
     near = Pairs(place[pairs.left], place[pairs.right], pairs.similarity)
     copies = np.flatnonzero(is_copy)
+    people = are_among(pairs, named)
+    if not len(copies):
+        return RowPairs(*near, np.zeros(len(people), bool), people, kind)
     ends = np.sort(np.stack([copies, stands_for[copies]]), axis=0)
     left, right = ends[:, np.lexsort(ends[::-1])]
     where = near.place_of(left, right)
@@ -162,6 +165,6 @@ def _row_pairs(
         np.insert(near.right, where, right),
         np.insert(near.similarity, where, 1),
         np.insert(np.zeros(len(near.left), bool), where, True),
-        np.insert(are_among(pairs, named), where, False),
+        np.insert(people, where, False),
         np.insert(kind, where, ALL.index(Kind.VERBATIM)),
     )

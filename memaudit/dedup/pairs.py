@@ -44,7 +44,7 @@ def compare(
 ) -> Found:
     """All pairs of positions that the plan compares and that reach the threshold, and candidates below it.
 
-    Memory: blocks, 64 bytes a row for sign codes, 4 x probes bytes a row and clustering, and some 40 bytes a pair; of
+    Memory: blocks, 64 bytes a row for sign codes, 4 x probes bytes a row and clustering, and some 24 bytes a pair; of
     pairs below the threshold a million, or those that are held.
     """
     search = PairSearch(matrix, threshold, plan, seed, progress, rule)

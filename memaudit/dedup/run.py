@@ -47,9 +47,9 @@ def dedup(
     against: another store, whose images are dropped from this one first. ruled_out: pairs that are none. reviewed: what
     people decided on pairs. `scratch` is where a float32 copy of the embeddings goes while the run lasts (default: the
     system's temporary folder), and where what pixels say of pairs is kept (default: nowhere) until `forget` is called:
-    a killed run goes on with it. tell: is given an estimate of what takes long. Memory: blocks, captions, metadata and
-    some 500 bytes for each row, the pairs, and what `confirm` takes. Raises UsageError for impossible options,
-    InputError for a store without images or with NaN, InconclusiveError for stores of different encoders.
+    a killed run goes on with it. tell: is given an estimate of what takes long. Memory: blocks, some 300 bytes for each
+    row, whatever its caption, some 30 for each pair, and what `confirm` takes. Raises UsageError for impossible
+    options, InputError for a store without images or with NaN, InconclusiveError for stores of different encoders.
     """
     named = rows_of(reviewed, store) if reviewed else None
     setup = set_up(store, options, against, ruled_out, named)
@@ -65,6 +65,7 @@ def dedup(
     told = options.budget, options.seed, tell, setup.plan.cut, kept, options.kinds, options.executor
     limits = Limits(store.digest, scratch, *told)
     outcome = decide_all(setup, rows, searched, found, rule, limits, progress)
+    searched = searched.settled()
     ignored = Ignored(ruled_out.digest, len(ruled_out.pairs), outcome.ruled_out) if ruled_out else None
     reviews = _reviews(reviewed, named, outcome) if reviewed and named else None
     unseen = redrawn_shortfall(outcome.redrawn, options.max_unreadable)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from memaudit.dedup.matrix import BLOCK_ROWS, KeptMatrix, Matrix
 from memaudit.similarity import Pairs
+from memaudit.similarity.backends import keep_to_one_thread, threads
 from memaudit.similarity.join import join
 from memaudit.similarity.nominate import Backend, HeadProducts, Side, fastest_lossless
 from memaudit.tasks import (
@@ -46,7 +50,7 @@ def true_pairs(
     if executor is not None and len(jobs):
         return _elsewhere(executor, matrix, rows, threshold, progress)
     parts = []
-    for number, pairs in enumerate(_found(matrix, rows, threshold, range(len(jobs)))):
+    for number, pairs in enumerate(_found(matrix, rows, threshold, range(len(jobs)), threads())):
         parts.append(pairs)
         progress(_STAGE, jobs.done(number), len(matrix))
     return Pairs.joined(parts)
@@ -77,21 +81,25 @@ class _Jobs(NamedTuple):
         return (start * self.rows + queries * high) // self.sampled
 
 
-def _found(matrix: Rows, rows: Int64, threshold: float, numbers: Sequence[int]) -> Iterator[Pairs]:
+def _found(matrix: Rows, rows: Int64, threshold: float, numbers: Sequence[int], workers: int = 1) -> Iterator[Pairs]:
     """What each of these jobs finds."""
     jobs, backend = _Jobs(len(rows), len(matrix)), _backend(matrix, rows, threshold)
-    begun, queries = -1, np.empty((0, 0), np.float32)
-    for number in numbers:
+    queries = lru_cache(2)(lambda start: matrix.take(rows[start : start + QUERIES]))
+
+    def found(number: int) -> Pairs:
         start, low = jobs.starts(number)
-        if start != begun:
-            begun, queries = start, matrix.take(rows[start : start + QUERIES])
-        vectors = matrix.take(slice(low, low + BLOCK_ROWS))
-        parts = []
-        for pairs in join(Side.of(queries), Side.of(vectors), threshold, backend):
+        vectors, parts = matrix.take(slice(low, low + BLOCK_ROWS)), []
+        for pairs in join(Side.of(queries(start)), Side.of(vectors), threshold, backend):
             left, right = rows[pairs.left + start], pairs.right + low
             other = left != right
             parts.append(Pairs(left[other], right[other], pairs.similarity[other]))
-        yield Pairs.joined(parts)
+        return Pairs.joined(parts)
+
+    if workers == 1 or not backend.single_threaded:
+        yield from map(found, numbers)
+        return
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers, initializer=keep_to_one_thread) as pool:
+        yield from pool.map(found, numbers)
 
 
 def _backend(matrix: Rows, rows: Int64, threshold: float) -> Backend:

@@ -34,6 +34,10 @@ class Searched:
     candidate_recall: DedupRecall | None = None
     matrix: Matrix | None = None
 
+    def settled(self) -> Searched:
+        """What is told of it, without the pairs and the embeddings: they need no memory any more."""
+        return replace(self, found=self.found._replace(pairs=Pairs.none()), matrix=None)
+
 
 def search(setup: Setup, rows: Int64, rule: CandidateRule | None, scratch: Path | None, progress: Progress) -> Searched:
     """Find the pairs among `rows`, and candidates for the pixels below the threshold, and the recall of finding them.

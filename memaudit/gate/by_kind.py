@@ -50,7 +50,8 @@ def judge_kinds(
 
     A finding that nobody compared on pixels may be of any kind, so it is no proof of few of one.
     """
-    findings = [report.matches[place] for place in subject_places(report) if place not in accepted]
+    matches = report.matches
+    findings = [matches[place] for place in subject_places(report) if place not in accepted]
     unlisted = max(0, open_count(report, results, accepted) - len(findings))
     told = [each for each in findings if _told(each)]
     unknown = unlisted + len(findings) - len(told)

@@ -108,7 +108,8 @@ class Audited:
     @property
     def kinds(self) -> dict[Pair, str]:
         """What each pair is, in words."""
-        findings = [self.report.matches[place] for place in self._open]
+        matches = self.report.matches
+        findings = [matches[place] for place in self._open]
         return {Pair(each.query_id, each.reference_id): _kind(each) for each in findings}
 
     def found(self, outcomes: Outcomes) -> set[str]:

@@ -211,12 +211,13 @@ def _judged(name: str, drawn: _Drawn, detection: Detection, policy: AuditPolicy)
             f"{accepted:,} {drawn.what} whose matches people cleared, {how}"
         )
         figure = f"{figure} not cleared, {whole} in all"
-    endings = {
-        Verdict.PASS: "within the limit." if drawn.left == drawn.found else "the first is within the limit.",
-        Verdict.FAIL: f"and the rate found, {share(value)}, is itself above the limit.",
-        Verdict.INCONCLUSIVE: f"too few; {_how_many(policy, drawn, detection.of(upper))}",
-    }
-    sentence = f"With {confident(policy.confidence)} confidence {bound}{detection.by(upper)}: {endings[outcome]}"
+    if outcome is Verdict.PASS:
+        ending = "within the limit." if drawn.left == drawn.found else "the first is within the limit."
+    elif outcome is Verdict.FAIL:
+        ending = f"and the rate found, {share(value)}, is itself above the limit."
+    else:  # the only one that takes a search
+        ending = f"too few; {_how_many(policy, drawn, detection.of(upper))}"
+    sentence = f"With {confident(policy.confidence)} confidence {bound}{detection.by(upper)}: {ending}"
     return RuleResult(name, "max_rate", outcome, figure, share(policy.max_rate), sentence)
 
 

@@ -137,7 +137,8 @@ def _open_rate(found: Redrawn, of: Open, confidence: float) -> Computed:
 
 def _pairs(report: Report, accepted: Collection[int]) -> list[tuple[str, str]]:
     places = (place for place in redrawn_places(report) if place not in accepted)
-    return [(report.matches[place].query_id, report.matches[place].reference_id) for place in places]
+    matches = report.matches
+    return [(matches[place].query_id, matches[place].reference_id) for place in places]
 
 
 def _judged(name: str, found: Redrawn, stated: Rate, left: int, policy: AuditPolicy) -> RuleResult:

@@ -255,7 +255,10 @@ def _headline(result: DedupResult) -> str:
         whom = f"{recall.sampled:,} distinct images compared exactly with all others"
         return f"{text} At the threshold of {result.threshold:g}, none of {whom} has another."
     pairs = f"pairs of similarity {result.threshold:g} and more" if result.pixels else "near-duplicate pairs"
-    return f"{text} This run found {percent(recall.by_pair.value)} of the {pairs} ({_certainty(result)})."
+    found = f"{percent(recall.by_pair.value)} of the {pairs}"
+    if recall.by_image.value is not None and recall.by_image.value < recall.by_pair.value:  # the weaker comes first
+        found = f"a near-duplicate of {percent(recall.by_image.value)} of the images that have any, and {found}"
+    return f"{text} This run found {found} ({_certainty(result)})."
 
 
 def _removal(result: DedupResult) -> str:

@@ -13,12 +13,13 @@ from memaudit.report.model import Group, Member, NearThreshold, ShownPair, Side,
 from memaudit.report.pictures import Pictures, files_of
 from memaudit.report.tables import rank_of
 from memaudit.store import Store
-from memaudit.types import Int64
+from memaudit.types import Float32, Int64
 
 GROUPS_SHOWN = 50
 MEMBERS_SHOWN = 12
 PAIRS_SHOWN = 50
 ELSEWHERE_SHOWN = 24
+_AT_ONCE = 2**20  # pairs
 BAND = 0.1  # of the way from the threshold to 1: pairs this near above it are drawn from
 
 
@@ -69,12 +70,19 @@ def near_threshold(result: DedupResult, store: Store, pictures: Pictures) -> Nea
     near = np.flatnonzero(above & (similarity < np.float32(top)))
     in_band = len(near)
     if in_band < PAIRS_SHOWN:  # those nearest above the threshold
-        near = np.flatnonzero(above)
-        if len(near) > PAIRS_SHOWN:
-            near = near[similarity[near] <= np.partition(similarity[near], PAIRS_SHOWN - 1)[PAIRS_SHOWN - 1]]
+        near = np.flatnonzero(above & (similarity <= _lowest(similarity, above, PAIRS_SHOWN)))
     return NearThreshold(
         low=result.threshold, high=top, pairs_in_band=in_band, pairs=_shown(result, near, store, pictures)
     )
+
+
+def _lowest(values: Float32, chosen: NDArray[np.bool_], count: int) -> np.float32:
+    """The `count`-th lowest of the chosen values, or the highest where they are fewer; -1 of none. Memory: a block."""
+    lowest = np.empty(0, np.float32)
+    for low in range(0, len(values), _AT_ONCE):
+        part = slice(low, low + _AT_ONCE)
+        lowest = np.sort(np.concatenate([lowest, values[part][chosen[part]]]))[:count]
+    return np.float32(lowest.max(initial=-1))
 
 
 def by_pixels(result: DedupResult, store: Store, pictures: Pictures) -> list[ShownPair]:

@@ -172,10 +172,15 @@ def interval(rate: Interval) -> str:
     return f"{percent_down(rate.low)} to {percent_up(rate.high)}"
 
 
+_AT_ONCE = 2**20  # values
+
+
 def histogram(values: NDArray[np.float32], low: float, high: float, bins: int) -> list[Bin]:
-    """Counts in equal bins of [low, high]; what lies below `low` falls into the first."""
-    finite = np.asarray(values, dtype=float)
-    counts, edges = np.histogram(np.clip(finite[np.isfinite(finite)], low, high), bins=bins, range=(low, high))
+    """Counts in equal bins of [low, high]; what lies below `low` falls into the first. Memory: a block."""
+    counts, edges = np.histogram([], bins=bins, range=(low, high))
+    for start in range(0, len(values), _AT_ONCE):
+        part = np.asarray(values[start : start + _AT_ONCE], dtype=float)
+        counts += np.histogram(np.clip(part[np.isfinite(part)], low, high), bins=bins, range=(low, high))[0]
     return [
         Bin(low=round(float(edges[i]), 4), high=round(float(edges[i + 1]), 4), count=int(counts[i]))
         for i in range(bins)

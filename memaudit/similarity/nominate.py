@@ -82,7 +82,7 @@ class HeadProducts:
     name: str = "head"
     phrase: str = "products in float32 of the first numbers, with a bound of the rest"
     lossless: bool = True
-    single_threaded: bool = False
+    single_threaded: bool = True
 
     @classmethod
     def fitted(cls, left: Float32, right: Float32, threshold: float) -> HeadProducts | None:

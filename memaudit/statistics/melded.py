@@ -64,6 +64,7 @@ def melded_weighted(rate: WeightedRate, detected: Detected) -> MeldedRate:
     )
 
 
+@lru_cache(maxsize=4096)  # a gate asks several times for the same kinds of copies
 def melded_upper(count: float, n: float, detected: Detected, tail: float) -> float:
     """The share that is exceeded with probability `tail`, if `count` of n were found: that quantile of
     Beta(count + 1, n - count) ÷ Beta(found, planted - found + 1); 1 where no planted copy was found."""

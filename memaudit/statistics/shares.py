@@ -11,6 +11,7 @@ from memaudit.types import CONFIDENCE, Coverage, Rate
 
 Upper = Callable[[int, int, float], float]
 """Of so many of n the bound that is exceeded with this probability."""
+_LEAST = 1e-300  # stands for a zero that would be divided by
 _SUMMED = 1000
 _MOST = 10**12
 
@@ -125,21 +126,20 @@ def beta_cdf(p: float, a: float, b: float) -> float:
     if p > (a + 1) / (a + b + 2):
         return 1 - beta_cdf(1 - p, b, a)
     log = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(p) + b * math.log1p(-p)
-    c, d = 1.0, 1 / _not_zero(1 - (a + b) * p / (a + 1))
+    divisor = 1 - (a + b) * p / (a + 1)
+    c, d = 1.0, 1 / (divisor if abs(divisor) > _LEAST else _LEAST)
     fraction = d
-    for m in range(1, 100_000):
-        even = m * (b - m) * p / ((a + 2 * m - 1) * (a + 2 * m))
-        odd = -(a + m) * (a + b + m) * p / ((a + 2 * m) * (a + 2 * m + 1))
+    for m in range(1, 100_000):  # written out: a gate goes through it a million times
+        top = a + 2 * m
+        even, odd = m * (b - m) * p / ((top - 1) * top), -(a + m) * (a + b + m) * p / (top * (top + 1))
         for term in (even, odd):
-            c, d = _not_zero(1 + term / c), 1 / _not_zero(1 + term * d)
+            c, d = 1 + term / c, 1 + term * d
+            c = c if c > _LEAST or c < -_LEAST else _LEAST
+            d = 1 / (d if d > _LEAST or d < -_LEAST else _LEAST)
             fraction *= c * d
         if abs(c * d - 1) < 1e-15:
             break
     return math.exp(log) * fraction / a
-
-
-def _not_zero(value: float) -> float:
-    return value if abs(value) > 1e-300 else 1e-300
 
 
 def require_counts(count: float, n: float) -> None:

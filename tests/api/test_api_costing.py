@@ -13,6 +13,7 @@ import memaudit as ma
 from memaudit.cli.app import run
 from memaudit.costs.model import read_costs
 from memaudit.costs.plan import BASIS
+from memaudit.dedup.effort import spoken
 from memaudit.errors import UsageError
 
 BIG = ma.Machines(cores=8, memory="64G")
@@ -104,6 +105,27 @@ def test_what_a_person_reads_says_that_nothing_was_run(capsys: pytest.CaptureFix
     assert read_costs().measured in out
     plan = ma.plan_embed("1M")
     assert (BASIS in repr(plan), "1,000,000 images" in plan._repr_html_()) == (True, True)
+
+
+LARGE = {
+    "64 cores, 256 GB": ma.Machines(cores=64, memory="256G"),
+    "16 cores, 200 GB, 1 × H100": ma.Machines(cores=16, memory="200G", gpus=1),
+    "96 cores, 1 TB, 8 × H100": ma.Machines(cores=96, memory="1T", gpus=8),
+}
+
+
+@pytest.mark.parametrize("rows", ["40M", "400M"])
+@pytest.mark.parametrize("machine", LARGE)
+def test_the_page_has_what_large_sets_take(rows: str, machine: str) -> None:
+    """The table of the how-to page is what is computed, and says so."""
+    plan = ma.plan_dedup(rows, dim=512, machines=LARGE[machine])
+    room = f"{plan.memory / 1e9:,.0f} GB | {plan.disk / 1e9:,.0f} GB"
+    line = (
+        f"| {rows} | {machine} | {spoken(plan.seconds)} | {room} | {'yes' if plan.fits else 'no'} | {plan.bottleneck} |"
+    )
+    page = (Path(__file__).parents[2] / "docs/how-to/plan.md").read_text()
+    assert line in page, line
+    assert plan.basis == BASIS
 
 
 WRONG = [

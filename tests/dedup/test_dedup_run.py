@@ -570,7 +570,7 @@ def test_a_witness_below_the_threshold_stops_the_run(tmp_path: Path, monkeypatch
     """Should the cover rule ever be broken, the run dies before it writes a list of images to delete."""
     store = vector_store(tmp_path / "s", families(0, [2], noise=0.1))
 
-    def stranger(store: Store, left: Vectors, right: Vectors, scratch: Path | None) -> Vectors:
+    def stranger(store: Store, left: Vectors, right: Vectors, *where: object) -> Vectors:
         return np.full(len(left), 0.5, np.float32)
 
     monkeypatch.setattr(decisions, "similarities", stranger)

@@ -47,6 +47,7 @@ def write_project(root: Path) -> Path:
         '[[accepted]]\nquery_id = "copy.png"\nreference_id = "training/0005.png"\nwho = "A"\n'
         'why = "b"\nuntil = 2999-01-01\nkind = "verbatim"\n'
     )
+    (root / "password.txt").write_text("of the board\n")
     write_reviews(root)
     vectors = np.random.default_rng(0).normal(size=(12, 16)).astype(np.float32)
     np.save(root / "embeddings.npy", vectors)
@@ -73,8 +74,8 @@ def write_project(root: Path) -> Path:
         "audit {generations} --against {store} --control {held-out} --out {out}/audit --quiet",
         "audit {generations} --against {store} --control {held-out} --out {out}/baseline --quiet",
         "gate {report} --policy {policy} --ledger {ledger} --quiet",
-        "bundle --new-key {private-key} --quiet",
-        "bundle {dedup} --sign {private-key} --out {bundle} --quiet",
+        "bundle --new-key {private-key} --password-file {password} --quiet",
+        "bundle {dedup} --sign {private-key} --password-file {password} --out {bundle} --quiet",
         "bundle {bundle} --public --out {public-edition} --quiet",
     )
     for step in steps:

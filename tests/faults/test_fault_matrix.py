@@ -16,7 +16,7 @@ import typer
 from calls import Called
 from face_stores import HAS_PHOTOGRAPHS
 from matrix import COMMANDS, INPUTS, Cell, arguments_of, cells, places_of, strike, table
-from project import without_own, write_project
+from project import without_own
 
 from memaudit.cli.app import app, run
 
@@ -26,13 +26,7 @@ MOST_MEMORY = 4 * 2**30  # of addresses, beyond what is there: one that reads wh
 
 
 @pytest.fixture(scope="session")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project without a fault."""
-    return write_project(tmp_path_factory.mktemp("sound") / "project")
-
-
-@pytest.fixture(scope="session")
-def said(sound: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def said() -> dict[str, Any]:
     """What each command says of a sound project, by command; filled as it is asked for."""
     return {}
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from face_stores import HAS_PHOTOGRAPHS
 from matrix import COMMANDS, arguments_of
-from project import without_own, write_project
+from project import without_own
 
 from memaudit.cli.app import run
 
@@ -29,14 +29,9 @@ OF_OTHERS = (
     "canary check",
     "run",
     "audit {generations} --against {store} --pairing",
-    "dedup {other-store} --out {out} --executor",
+    "dedup {other-store} {store}",
 )
 STEP = int(os.environ.get("MEMAUDIT_KILL_STEP", "7"))  # 1: at every event
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_project(tmp_path_factory.mktemp("killed") / "project")
 
 
 class Ended(NamedTuple):
@@ -125,12 +120,12 @@ def left_over(place: Path) -> list[str]:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
 @pytest.mark.parametrize("command", WRITING, ids=lambda command: command.replace("{", "").replace("}", "")[:60])
 def test_stopped_at_any_file_it_ends_as_if_it_had_not_been(
-    command: str, how: signal.Signals, project: Path, tmp_path: Path
+    command: str, how: signal.Signals, sound: Path, tmp_path: Path
 ) -> None:
     """Equal results, and nothing left over; interrupted it says so in one line and exits with 130."""
     if command.startswith("faces") and not HAS_PHOTOGRAPHS:
         pytest.skip("no weights: memaudit encoders fetch sface")
-    whole = called(command, project, tmp_path / "whole")
+    whole = called(command, sound, tmp_path / "whole")
     assert whole.code in (0, 1, 3), whole.said
     expected = contents(tmp_path / "whole")
     assert expected
@@ -139,13 +134,13 @@ def test_stopped_at_any_file_it_ends_as_if_it_had_not_been(
     first = 1 + (whole.events // 2) % step
     for last in range(first, whole.events + 1, step):
         place = tmp_path / f"stopped-{last}"
-        stopped = called(command, project, place, last, how)
+        stopped = called(command, sound, place, last, how)
         if how is signal.SIGINT:
             assert_interrupted(stopped, whole)
         else:
             # Threads open files: one run has some events more than another
             assert stopped.code == -how or (stopped.code == whole.code and stopped.events < last), (last, stopped)
-        again = called(command, project, place)
+        again = called(command, sound, place)
         assert again.code == whole.code or any(words in again.said for words in DONE), (last, again.said)
         assert contents(place) == expected, f"stopped at event {last} of {whole.events}"
         assert left_over(place) == [], f"stopped at event {last} of {whole.events}"
