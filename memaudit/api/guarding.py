@@ -151,6 +151,7 @@ def open_guard_server(
     token_file: str | Path | None = None,
     log: str | Path | None = None,
     max_bytes: int = 32 << 20,
+    max_pixels: int = 100_000_000,
     request_seconds: float = 10.0,
     check_seconds: float = 60.0,
     queue: int = 64,
@@ -160,9 +161,10 @@ def open_guard_server(
 
     port: 0 for any that is free. address: by default this machine alone can ask; there is no encryption. token_file:
     holds the token, and is made, for its owner alone, where it is not there; None: a new token. log: a file that each
-    verdict is added to, with the digest of the picture. max_bytes: of a picture. request_seconds: in which a request
-    must be there. check_seconds: for a verdict, waiting included; later it is inconclusive. queue: pictures that may
-    wait; beyond it a request is told to come again (503, Retry-After). connections: at once.
+    verdict is added to, with the digest of the picture. max_bytes, max_pixels: of a picture, with all its frames.
+    request_seconds: in which a request must be there. check_seconds: for a verdict, waiting included; later it is
+    inconclusive. queue: pictures that may wait; beyond it a request is told to come again (503, Retry-After).
+    connections: at once.
 
     Raises UsageError for impossible options and for a port that is taken, InputError for files that cannot be used.
 
@@ -171,14 +173,15 @@ def open_guard_server(
     ...     server.token == open("token").read().strip()
     True
     """
-    for option, value in (("--max-bytes", max_bytes), ("--queue", queue), ("--connections", connections)):
+    counts = {"--max-bytes": max_bytes, "--max-pixels": max_pixels, "--queue": queue, "--connections": connections}
+    for option, value in counts.items():
         if value < 1:
             raise UsageError(f"{option} {value} is out of range: expected at least 1")
     for option, seconds in (("--request-seconds", request_seconds), ("--check-seconds", check_seconds)):
         if not 0 < seconds <= _MOST_SECONDS:
             raise UsageError(f"{option} {seconds:g} is out of range: expected more than 0, and {_MOST_SECONDS} at most")
     token = _token(Path(token_file)) if token_file else token_urlsafe(32)
-    limits = Limits(max_bytes, request_seconds, connections)
+    limits = Limits(max_bytes, max_pixels, request_seconds, connections)
     try:
         return GuardServer(guard, token, Path(log) if log else None, queue, check_seconds, limits, port, address)
     except OSError as error:

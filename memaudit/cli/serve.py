@@ -36,6 +36,7 @@ TokenFile = Annotated[
 ]
 Log = Annotated[Path | None, typer.Option("--log", help="Add each verdict to this file; else nothing is kept.")]
 MostBytes = Annotated[int, typer.Option("--max-bytes", help="Of a picture.")]
+MostPixels = Annotated[int, typer.Option("--max-pixels", help="Of a picture, with all its frames.")]
 RequestSeconds = Annotated[float, typer.Option("--request-seconds", help="In which a request must be there.")]
 CheckSeconds = Annotated[
     float, typer.Option("--check-seconds", help="For a verdict, waiting included; later it is inconclusive.")
@@ -58,6 +59,7 @@ def serve(
     threshold: Threshold = None,
     calibration: Calibration = None,
     max_bytes: MostBytes = 32 << 20,
+    max_pixels: MostPixels = 100_000_000,
     request_seconds: RequestSeconds = 10.0,
     check_seconds: CheckSeconds = 60.0,
     queue: QueueLength = 64,
@@ -96,6 +98,7 @@ def serve(
         token_file=token_file,
         log=log,
         max_bytes=max_bytes,
+        max_pixels=max_pixels,
         request_seconds=request_seconds,
         check_seconds=check_seconds,
         queue=queue,

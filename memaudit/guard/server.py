@@ -20,6 +20,7 @@ from typing import NamedTuple
 from memaudit.files import reason_of
 from memaudit.guard.desk import Desk, FullError
 from memaudit.guard.metrics import KIND, Metrics
+from memaudit.images.parts import pixels_of
 from memaudit.serving.http import ADDRESS, HEADERS, Answer, BoundedServer, QuietHandler, as_json, is_loopback, told
 
 _CHUNK = 1 << 16
@@ -33,10 +34,11 @@ _BUSY = (
 
 
 class Limits(NamedTuple):
-    """most_bytes: of a picture. seconds: in which a request must be there, from its first byte to its last; a
-    connection that says nothing is closed after as long. connections: at once."""
+    """most_bytes, most_pixels: of a picture, with all its frames. seconds: in which a request must be there, from
+    its first byte to its last; a connection that says nothing is closed after as long. connections: at once."""
 
     most_bytes: int
+    most_pixels: int
     seconds: float
     connections: int
 
@@ -192,6 +194,10 @@ class Handler(QuietHandler):
                 HTTPStatus.REQUEST_TIMEOUT, f"the picture was not there within {self.server.limits.seconds:g} s"
             )
         self.close_connection = self.headers.get("Connection", "").lower() == "close"
+        pixels, limit = pixels_of(data), self.server.limits.most_pixels
+        if pixels > limit:
+            why = f"a picture has {limit:,} pixels at most in all its frames (--max-pixels); this one has {pixels:,}"
+            return as_json({"error": why, "verdict": "inconclusive"}, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         return self._checked(data)
 
     def _body(self, length: int) -> bytes | None:

@@ -88,6 +88,15 @@ def count_frames(data: bytes) -> int:
         return 1
 
 
+def pixels_of(data: bytes) -> int:
+    """Of all frames that are looked at, by what the file says of itself; 0 for what cannot be read."""
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            return opened.width * opened.height * min(getattr(opened, "n_frames", 1), MAX_FRAMES)
+    except Exception:  # noqa: BLE001 - as above
+        return 0
+
+
 def frames(data: bytes, max_pixels: int = MAX_PIXELS) -> Iterator[bytes]:
     """The frames after the first, in one pass: each is what `read_frame` gives. It ends at one that cannot be read."""
     try:

@@ -27,7 +27,18 @@ from memaudit.guard.check import Guard, GuardVerdict, undecided
 from memaudit.guard.desk import Desk, FullError
 from memaudit.guard.metrics import Metrics
 
-LIMITS = ("--request-seconds", "1.5", "--max-bytes", "200000", "--connections", "6", "--views", "none")
+LIMITS = (
+    "--request-seconds",
+    "1.5",
+    "--max-bytes",
+    "200000",
+    "--max-pixels",
+    "4000000",
+    "--connections",
+    "6",
+    "--views",
+    "none",
+)
 
 
 def png(image: Image.Image) -> bytes:
@@ -127,6 +138,17 @@ def test_what_is_no_request_is_refused(served: Served) -> None:
 def test_a_body_of_no_plain_length_is_refused(served: Served, length: str, status: int) -> None:
     said = served.head(0).replace(b"Content-Length: 0\r\n", f"Content-Length: {length}\r\n".encode() if length else b"")
     assert b" %d " % status in served.raw(said + b"abc").splitlines()[0]
+
+
+def test_a_film_of_too_many_pixels_is_refused_before_it_is_decoded(served: Served) -> None:
+    film = io.BytesIO()
+    frame = Image.new("L", (1000, 1000))
+    others = [Image.new("L", (1000, 1000), number) for number in range(1, 5)]
+    frame.save(film, "GIF", save_all=True, append_images=others)
+    said = served.check(film.getvalue())
+    assert (said.status, said.json["verdict"]) == (413, "inconclusive")
+    assert "4,000,000 pixels at most in all its frames (--max-pixels); this one has 5,000,000" in said.json["error"]
+    assert verdict(served, COPY) == "fail"
 
 
 @pytest.mark.parametrize(
@@ -296,7 +318,7 @@ def test_a_full_queue_refuses_and_a_late_verdict_is_none() -> None:
 
 def test_impossible_options_are_refused(store: Path, tmp_path: Path) -> None:
     guard = ma.open_guard(store)
-    for option in ("max_bytes", "queue", "connections", "request_seconds", "check_seconds"):
+    for option in ("max_bytes", "max_pixels", "queue", "connections", "request_seconds", "check_seconds"):
         with pytest.raises(UsageError, match=f"--{option.replace('_', '-')} 0"):
             ma.open_guard_server(guard, **{option: 0})
     with pytest.raises(UsageError, match="--port 70000"):
