@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypedDict
 
 import typer
 
@@ -119,6 +119,13 @@ class _Pairing(TypedDict):
     pairing_metadata: bool
 
 
+class _Of(TypedDict):
+    planted: int | None
+    model: str | None
+    model_digest: str | None
+    dedup: Path | None
+
+
 def audit(
     context: typer.Context,
     generations: Generations,
@@ -171,15 +178,12 @@ def audit(
     from memaudit.api.auditing import Encoding, FaceChoices, PageChoices, run_audit
 
     if dry_run:
-        from memaudit.api.costing import images_in, plan_audit
-
-        planned = plan_audit(images_in(generations), store=against, views=views or DEFAULT_VIEWS)
-        tell(planned, Console(as_json, quiet))
-        return
+        _tell_plan(generations, against, views or DEFAULT_VIEWS, Console(as_json, quiet))
     people = face_store, control_faces, face_encoder, face_false_matches, identity, tuple(faces_by or ()), save_crops
     sets = faces * (1 + (face_store is None) + bool(control or control_faces))
     plan = audit_stages(control, planted != 0, views != "none", "none" not in (match, verify), sets)
     named: _Pairing = {"pairing": pairing, "pairing_pattern": pairing_pattern, "pairing_metadata": pairing_metadata}
+    of: _Of = {"model": model, "model_digest": model_digest, "dedup": dedup, "planted": planted}
     with (console := Console(as_json, quiet)).progress(plan, faces_stages(control or control_faces)) as progress:
         run = run_audit(
             generations,
@@ -193,10 +197,7 @@ def audit(
             **matching(verify, match, verify_from, match_from, calibration, kinds),
             reviews=reviews or (),
             metrics=metrics,
-            planted=planted,
-            model=model,
-            model_digest=model_digest,
-            dedup=dedup,
+            **of,
             faces=FaceChoices(*people, wanted=faces),
             page=PageChoices(pictures, training_set, who, context.obj or (), blur_faces=blur_faces),
             max_unreadable=max_unreadable,
@@ -204,6 +205,13 @@ def audit(
             progress=progress,
         )
     console.result(run.report.content, _text(run), conclusive=run.conclusive)
+
+
+def _tell_plan(generations: str, against: Path, views: str, console: Console) -> NoReturn:
+    from memaudit.api.costing import images_in, plan_audit
+
+    tell(plan_audit(images_in(generations), store=against, views=views), console)
+    raise typer.Exit
 
 
 def _text(run: AuditRun) -> str:

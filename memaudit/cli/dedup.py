@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypedDict
 
 import typer
 
@@ -76,6 +76,12 @@ Budget = Annotated[
 Seed = Annotated[int, typer.Option("--seed", help="Seed of clusterings and samples.")]
 
 
+class _Heeded(TypedDict):
+    against: Path | None
+    ignore: Path | None
+    reviews: Sequence[Path]
+
+
 def dedup(
     context: typer.Context,
     stores: StorePaths,
@@ -117,18 +123,13 @@ def dedup(
     from memaudit.api.deduping import PageChoices, run_dedup
 
     if dry_run:
-        from memaudit.api.costing import images_in, plan_dedup
-
-        rows = None if len(stores) == 1 else sum(images_in(store) for store in stores)
-        tell(plan_dedup(rows, store=stores[0], exhaustive=exhaustive), Console(as_json, quiet))
-        return
+        _tell_plan(stores, exhaustive, Console(as_json, quiet))
+    heeded: _Heeded = {"against": against, "ignore": ignore, "reviews": reviews or ()}
     with (console := Console(as_json, quiet)).progress(dedup_stages(against, exhaustive, kinds or "")) as progress:
         run = run_dedup(
             stores,
             out,
-            against=against,
-            ignore=ignore,
-            reviews=reviews or (),
+            **heeded,
             threshold=threshold,
             method=method,
             clusters=_clusters(clusters, exhaustive=exhaustive, by_default=(clusterings, probes) == (1, 2)),
@@ -149,6 +150,14 @@ def dedup(
             tell=console.tell,
         )
     console.result(run.report.content, "\n".join([run.headline, *_how(run)]), conclusive=run.conclusive)
+
+
+def _tell_plan(stores: Sequence[Path], exhaustive: bool, console: Console) -> NoReturn:
+    from memaudit.api.costing import images_in, plan_dedup
+
+    rows = None if len(stores) == 1 else sum(images_in(store) for store in stores)
+    tell(plan_dedup(rows, store=stores[0], exhaustive=exhaustive), console)
+    raise typer.Exit
 
 
 def _how(run: DedupRun) -> Iterator[str]:

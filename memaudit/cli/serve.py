@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
@@ -44,6 +44,12 @@ CheckSeconds = Annotated[
 QueueLength = Annotated[int, typer.Option("--queue", help="Pictures that may wait; beyond it: 503, come again.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Open all of it, say what it is, and end.")]
 Connections = Annotated[int, typer.Option("--connections", help="At once.")]
+
+
+class _Limits(TypedDict):
+    max_bytes: int
+    max_pixels: int
+    connections: int
 
 
 def serve(
@@ -91,18 +97,17 @@ def serve(
     if dry_run:
         Console(as_json, quiet).result(*_opened(guard))
         return
+    limits: _Limits = {"max_bytes": max_bytes, "max_pixels": max_pixels, "connections": connections}
     server = open_guard_server(
         guard,
         port=port,
         address=host,
         token_file=token_file,
         log=log,
-        max_bytes=max_bytes,
-        max_pixels=max_pixels,
+        **limits,
         request_seconds=request_seconds,
         check_seconds=check_seconds,
         queue=queue,
-        connections=connections,
     )
     _serve(server, guard, Console(as_json, quiet), token_file)
 
