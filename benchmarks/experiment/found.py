@@ -47,7 +47,7 @@ def prompts_of(folder: Path, model: str) -> list[Prompted]:
     kinds: dict[str, set[str]] = {}
     for row in found:
         if row["verified"] or row["kind"] == "re-drawn":
-            kinds.setdefault(row["query_id"], set()).add(row["kind"])
+            kinds.setdefault(Path(row["query_id"]).stem, set()).add(row["kind"])  # named by its file
     lines = (out / "pairing.jsonl").read_text(encoding="utf-8").splitlines()
     return [_one(json.loads(line), known, kinds) for line in lines]
 

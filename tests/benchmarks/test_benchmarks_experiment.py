@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
 from benchmarks.experiment import train as training  # noqa: E402
-from benchmarks.experiment.found import Prompted, _groups, _one  # noqa: E402
+from benchmarks.experiment.found import Prompted, _groups, _one, prompts_of  # noqa: E402
 from benchmarks.experiment.model import SIDE, Denoiser, draw, words_of  # noqa: E402
 from benchmarks.experiment.sheet import write_sheet  # noqa: E402
 
@@ -103,3 +103,20 @@ def test_a_sheet_shows_what_models_drew_under_what_they_were_trained_on(tmp_path
     middle = SIDE // 2
     assert [sheet.getpixel((middle, middle + SIDE * row)) for row in range(3)] == [(1, 0, 0), (1, 0, 9), (1, 1, 9)]
     assert sheet.getpixel((middle, sheet.height // 2 + middle)) == (0, 0, 0)
+
+
+def test_generations_are_known_by_their_files(tmp_path):
+    """An audit names them by their files, a pairing without the ending."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training/manifest.csv").write_text(
+        "path,image_id,caption,kind,copies\na.png,a,a,emoji,64\nb.png,b,b,emoji,1\n"
+    )
+    (tmp_path / "all/audit").mkdir(parents=True)
+    told = [{"generation": f"00000{number}_0", "image_id": name} for number, name in enumerate("ab")]
+    (tmp_path / "all/pairing.jsonl").write_text("".join(json.dumps(line) + "\n" for line in told))
+    found = {"query_id": ["000000_0.png"], "kind": ["template"], "verified": [True]}
+    pq.write_table(pa.table(found), tmp_path / "all/audit/matches.parquet")
+    assert prompts_of(tmp_path, "all") == [Prompted("emoji", 64, True, False), Prompted("emoji", 1, False, False)]
