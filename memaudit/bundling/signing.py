@@ -68,11 +68,17 @@ NO_PASSWORD = Passwords()
 
 def _password_in(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:  # a pipe as well
+        with open(path, "rb", opener=_without_waiting) as file:  # a pipe as well
+            os.set_blocking(file.fileno(), True)
             data = file.read(_MOST_PASSWORD + 3)
     except OSError as error:
         raise InputError(f"password file {path} cannot be read: {reason_of(error)}") from None
     return data.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opening a pipe that nobody writes to would wait for ever; so it is empty."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def make_keys(path: Path, passwords: Passwords = NO_PASSWORD) -> MadeKey:
