@@ -35,7 +35,7 @@ def figures_of(folder: Path, model: str, data: str) -> Iterator[Figure]:
     told = json.loads((out / "verdict.json").read_text(encoding="utf-8"))
     yield Figure(data, len(prompted), "gate", None, note=told["verdict"])
     report = json.loads((out / "audit/report.json").read_text(encoding="utf-8"))
-    yield from _quality(report, data)
+    yield from _quality(report["results"], data)
 
 
 def prompts_of(folder: Path, model: str) -> list[Prompted]:
@@ -73,8 +73,8 @@ def _rate(data: str, measure: str, hits: list[bool]) -> Figure:
     return Figure(data, len(hits), measure, *(found or (None, None, None)))
 
 
-def _quality(report: Mapping[str, object], data: str) -> Iterator[Figure]:
-    metrics = report.get("metrics")
+def _quality(results: Mapping[str, object], data: str) -> Iterator[Figure]:
+    metrics = results.get("metrics")
     if isinstance(metrics, dict):
         for name, value in metrics.items():
             if isinstance(value, int | float):

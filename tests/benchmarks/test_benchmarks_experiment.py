@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
 from benchmarks.experiment import train as training  # noqa: E402
-from benchmarks.experiment.found import Prompted, _groups, _one, prompts_of  # noqa: E402
+from benchmarks.experiment.found import Prompted, _groups, _one, figures_of, prompts_of  # noqa: E402
 from benchmarks.experiment.model import SIDE, Denoiser, draw, words_of  # noqa: E402
 from benchmarks.experiment.sheet import write_sheet  # noqa: E402
 
@@ -119,4 +119,9 @@ def test_generations_are_known_by_their_files(tmp_path):
     (tmp_path / "all/pairing.jsonl").write_text("".join(json.dumps(line) + "\n" for line in told))
     found = {"query_id": ["000000_0.png"], "kind": ["template"], "verified": [True]}
     pq.write_table(pa.table(found), tmp_path / "all/audit/matches.parquet")
+    (tmp_path / "all/verdict.json").write_text('{"verdict": "fail"}')
+    (tmp_path / "all/audit/report.json").write_text('{"results": {"metrics": {"c_t": 6.5, "notes": []}}}')
+    figures = {figure.measure: figure.median for figure in figures_of(tmp_path, "all", "all, seed 0")}
+    assert figures["prompts that give a training image back, of 64 copies"] == 1
+    assert figures["quality: c_t"] == 6.5
     assert prompts_of(tmp_path, "all") == [Prompted("emoji", 64, True, False), Prompted("emoji", 1, False, False)]
