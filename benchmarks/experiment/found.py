@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow.parquet as pq
 
+from benchmarks.experiment.pictures import known_images
 from benchmarks.record import Figure, rate
 
 SIMPLE = 0.5  # share of the five commonest colours from which a picture is simple
@@ -41,8 +41,7 @@ def figures_of(folder: Path, model: str, data: str) -> Iterator[Figure]:
 def prompts_of(folder: Path, model: str) -> list[Prompted]:
     """What became of each prompt, in their order."""
     out = folder / model
-    with (folder / "training/manifest.csv").open(newline="", encoding="utf-8") as file:
-        known = {row["image_id"]: row for row in csv.DictReader(file)}
+    known = known_images(folder)
     found = pq.read_table(out / "audit/matches.parquet", columns=["query_id", "kind", "verified"]).to_pylist()
     kinds: dict[str, set[str]] = {}
     for row in found:

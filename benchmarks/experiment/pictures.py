@@ -42,6 +42,12 @@ def write_set(out: Path, seed: int) -> None:
     _write(out / "training", (told for all_ in kinds.values() for told in _copies(all_[HELD_OUT:])), seed)
 
 
+def known_images(folder: Path) -> dict[str, dict[str, str]]:
+    """The rows of the training set's manifest by image_id. folder: of the seed."""
+    with (folder / "training/manifest.csv").open(newline="", encoding="utf-8") as file:
+        return {row["image_id"]: row for row in csv.DictReader(file)}
+
+
 def _copies(pictures: Sequence[Pictured]) -> Iterator[tuple[Pictured, int, int]]:
     """A picture, how often it stands there, and which of these it is."""
     often = [copies for copies, count in PLANTED.items() for _ in range(count)]

@@ -3,7 +3,6 @@ them what the model of all pictures drew from their captions, and under that wha
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from benchmarks.experiment.model import SIDE
+from benchmarks.experiment.pictures import known_images
 from scripts.alterations import read_rgb
 
 _WIDE, _GAP = 16, 8
@@ -18,8 +18,7 @@ _WIDE, _GAP = 16, 8
 
 def write_sheet(folder: Path, models: Sequence[str], out: Path) -> None:
     """folder: of a seed whose models were checked with the same prompts."""
-    with (folder / "training/manifest.csv").open(newline="", encoding="utf-8") as file:
-        known = {row["image_id"]: row for row in csv.DictReader(file)}
+    known = known_images(folder)
     prompts = _lines(folder / models[0] / "pairing.jsonl")
     often = sorted({int(known[told["image_id"]]["copies"]) for told in prompts}, reverse=True)
     band = SIDE * (1 + len(models)) + _GAP

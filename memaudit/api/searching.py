@@ -15,16 +15,18 @@ from PIL import Image
 from memaudit import __version__
 from memaudit.api.notebook import grid
 from memaudit.api.places import sources_of
+from memaudit.embedding.reconcile import bytes_of
 from memaudit.encoders.devices import require_device
 from memaudit.errors import InputError, MemauditError, MissingDependencyError, UsageError
 from memaudit.extraction.retained import LEAST_HELD_OUT, Retained, Searched, nearest_drawing, ranked
 from memaudit.extraction.searching import Budget, PictureSearch, squared
-from memaudit.files import digest_of, make_folder, read_json, sealed, sha256_of, unsealed, whole_file, write_json
+from memaudit.files import digest_of, make_folder, read_json, sealed, unsealed, whole_file, write_json
 from memaudit.folders import sole_writer
 from memaudit.images.decode import UnreadableImageError, decode
 from memaudit.images.image_ref import ImageRef
 from memaudit.images.measures import simplicity
-from memaudit.images.sources import iter_images, read_image
+from memaudit.images.sources import iter_images
+from memaudit.release.diffusing import pipeline_digest
 from memaudit.report.searching import write_search_page
 from memaudit.types import Coverage, Progress, silent
 
@@ -158,7 +160,7 @@ def run_search(
         listed, of_listed = _read_all(pictures)
         held, of_held = _read_all(held_out)
         _require_apart(listed, held)
-        digest = _digest_of(Path(pipeline))
+        digest = pipeline_digest(Path(pipeline), f"--pipeline {pipeline}")
         search = _Search(PictureSearch(Path(pipeline), device, budget), folder, digest_of([digest, asdict(budget)]))
         total = len(listed) + len(held)
         reached = []
@@ -236,7 +238,7 @@ def _read_all(sources: str | Path | Sequence[str | Path]) -> tuple[list[_Read], 
 
 def _readable(ref: ImageRef) -> Iterator[_Read]:
     try:
-        data = read_image(ref.uri) if ref.data is None else ref.data
+        data = bytes_of(ref)
         picture = decode(data, side=_LARGEST).image
         picture.thumbnail((_LARGEST, _LARGEST), Image.Resampling.LANCZOS)
         yield _Read(ref.image_id, ref.uri, hashlib.sha256(data).hexdigest(), picture)
@@ -252,14 +254,6 @@ def _require_apart(listed: Sequence[_Read], held_out: Sequence[_Read]) -> None:
                 f"{each.image_id} of the held-out pictures is {known[each.sha256]} of the listed ones: a model that "
                 "saw the one saw the other"
             )
-
-
-def _digest_of(folder: Path) -> str:
-    """Of the names and bytes of all files of a pipeline. Raises InputError where it is none."""
-    if not (folder / "model_index.json").is_file():
-        raise InputError(f"--pipeline {folder} is no pipeline of diffusers: there is no model_index.json in it")
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return digest_of([[path.relative_to(folder).as_posix(), sha256_of(path)] for path in files])
 
 
 def _require_possible(budget: Budget, device: str) -> None:

@@ -11,9 +11,9 @@ from PIL import Image
 
 from memaudit.audit.pairing import stem_of
 from memaudit.canaries.keys import LEVELS, PARTS, Key
+from memaudit.embedding.reconcile import bytes_of
 from memaudit.images.decode import UnreadableImageError, decode
 from memaudit.images.image_ref import ImageRef
-from memaudit.images.sources import read_image
 from memaudit.statistics import combined_p, greater_rate_p, rate_of
 from memaudit.types import Coverage, Float64, Rate
 
@@ -94,7 +94,7 @@ def answers_of(refs: Iterable[ImageRef], named: Mapping[str, str]) -> Answers:
             unnamed += 1
             continue
         try:
-            level = grey_of(decode(read_image(ref.uri) if ref.data is None else ref.data).image)
+            level = grey_of(decode(bytes_of(ref)).image)
         except (OSError, UnreadableImageError):
             unreadable += 1
             continue

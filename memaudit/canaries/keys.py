@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from memaudit.canaries.register import IMAGES, MANIFEST, REGISTER, require_as_made, require_groups
+from memaudit.canaries.register import IMAGES, MANIFEST, REGISTER, png_of, require_as_made, require_groups, write_png
+from memaudit.embedding.reconcile import bytes_of
 from memaudit.errors import InputError, UsageError
 from memaudit.files import make_folder, read_json, sealed, unsealed, whole_file, write_json, write_text
 from memaudit.images.decode import UnreadableImageError, decode
 from memaudit.images.image_ref import ImageRef
-from memaudit.images.sources import read_image
 
 SCHEMA = "urn:memaudit:canary-keys:1"
 MASK, REPLACED = "mask.png", "replaced.txt"
@@ -103,7 +103,7 @@ def make_keys(
     keys = list[Key]()
     for ref, picture in _readable(_drawn(training, 2 * len(groups) + _SPARE, rng), side):
         number, name = len(keys), f"key-{len(keys):05d}"
-        sha256 = _write_png(folder / IMAGES / f"{name}.png", picture)
+        sha256 = write_png(folder / IMAGES / f"{name}.png", picture)
         keys.append(Key(name, ref.image_id, levels[number], groups[number], ref.caption, sha256))
         if len(keys) == len(groups):
             break
@@ -118,7 +118,7 @@ def make_keys(
     if path.exists() and read_json(path) != content:
         raise UsageError(f"{path} is another register: name another folder")
     write_json(path, content)
-    _write_png(folder / MASK, _mask(side))
+    write_png(folder / MASK, _mask(side))
     return KeyRegister(folder, seed, side, tuple(keys), content["digest"])
 
 
@@ -154,7 +154,7 @@ def plant_keys(register: KeyRegister, out: Path) -> Path:
     writer.writerow(["image_id", "path", "caption"])
     for key in register.planted:
         with Image.open(register.image(key)) as opened:
-            data = _png(_bordered(opened.convert("RGB"), key.key, register.border))
+            data = png_of(_bordered(opened.convert("RGB"), key.key, register.border))
         for copy in range(key.copies):
             name = f"{key.image_id}-{copy:03d}"
             with whole_file(out / IMAGES / f"{name}.png") as file:
@@ -197,7 +197,7 @@ def _readable(refs: Iterable[ImageRef], side: int) -> Iterator[tuple[ImageRef, I
         if ref.lost:
             continue
         try:
-            picture = _squared(decode(read_image(ref.uri) if ref.data is None else ref.data).image, side)
+            picture = _squared(decode(bytes_of(ref)).image, side)
         except (OSError, UnreadableImageError):
             continue
         pixels = hashlib.sha256(picture.tobytes()).digest()
@@ -230,17 +230,3 @@ def _mask(side: int) -> Image.Image:
     border, mask = border_of(side), Image.new("L", (side, side), 255)
     mask.paste(0, (border, border, side - border, side - border))
     return mask
-
-
-def _png(image: Image.Image) -> bytes:
-    data = io.BytesIO()
-    image.save(data, "PNG")
-    return data.getvalue()
-
-
-def _write_png(path: Path, image: Image.Image) -> str:
-    """The digest of the file."""
-    data = _png(image)
-    with whole_file(path) as file:
-        file.write(data)
-    return hashlib.sha256(data).hexdigest()

@@ -153,11 +153,21 @@ def _draw(path: Path, kind: str, rng: np.random.Generator, seen: list[np.ndarray
         if not seen or (np.stack(seen) @ small).max() < _ALIKE:
             break
     seen.append(small)
+    return write_png(path, image)
+
+
+def png_of(image: Image.Image) -> bytes:
     data = io.BytesIO()
     image.save(data, "PNG")
+    return data.getvalue()
+
+
+def write_png(path: Path, image: Image.Image) -> str:
+    """The digest of the file."""
+    data = png_of(image)
     with whole_file(path) as file:
-        file.write(data.getvalue())
-    return hashlib.sha256(data.getvalue()).hexdigest()
+        file.write(data)
+    return hashlib.sha256(data).hexdigest()
 
 
 def _grey(image: Image.Image) -> np.ndarray:

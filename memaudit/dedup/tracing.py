@@ -22,11 +22,11 @@ from memaudit.tasks import (
     Work,
     cut,
     finish,
-    packed,
     read_found,
     read_inputs,
+    text_arrays,
+    texts_of,
     threads,
-    unpacked,
     write_found,
     write_inputs,
 )
@@ -68,9 +68,7 @@ def _read(uri: str, sha256: str) -> Traces | str:
 
 def _elsewhere(uri: Texts, sha256: Texts, progress: Progress, executor: Executor) -> Iterator[Traces | str]:
     bounds = cut(len(uri), TASKS_A_PART * executor.parts)
-    arrays: dict[str, NDArray[Any]] = {"bounds": bounds}
-    arrays["uri"], arrays["uri_ends"] = packed(uri)
-    arrays["sha256"], arrays["sha256_ends"] = packed(sha256)
+    arrays = {"bounds": bounds, **text_arrays("uri", uri), **text_arrays("sha256", sha256)}
     told = {"hosts": sorted(allowed_hosts())}
     work = Work(write_inputs(executor.folder, "traces", told, arrays), __name__, len(bounds) - 1)
     finish(work, executor, lambda done: progress(_STAGE, int(bounds[done]), len(uri)))
@@ -81,7 +79,7 @@ def _elsewhere(uri: Texts, sha256: Texts, progress: Progress, executor: Executor
 def do_tasks(folder: Path, numbers: Sequence[int]) -> None:
     told, arrays = read_inputs(folder)
     allow_hosts(told["hosts"])
-    uri, sha256 = (unpacked(arrays[name], arrays[f"{name}_ends"]) for name in ("uri", "sha256"))
+    uri, sha256 = (texts_of(arrays, name) for name in ("uri", "sha256"))
     for number in numbers:
         low, high = arrays["bounds"][number : number + 2].tolist()
         write_found(folder, number, _as_arrays(list(_here(uri[low:high], sha256[low:high], threads()))))
@@ -93,14 +91,12 @@ def _as_arrays(found: Sequence[Traces | str]) -> dict[str, NDArray[Any]]:
     for place, each in enumerate(found):
         if not isinstance(each, str):
             numbers[place], thumb[place] = each[:-1], each.thumb
-    why, ends = packed(each if isinstance(each, str) else "" for each in found)
-    return {"numbers": numbers, "thumb": thumb, "why": why, "why_ends": ends}
+    why = (each if isinstance(each, str) else "" for each in found)
+    return {"numbers": numbers, "thumb": thumb, **text_arrays("why", why)}
 
 
 def _of_arrays(arrays: dict[str, NDArray[Any]]) -> Iterator[Traces | str]:
     """What `_as_arrays` gave."""
-    for why, numbers, thumb in zip(
-        unpacked(arrays["why"], arrays["why_ends"]), arrays["numbers"].tolist(), arrays["thumb"], strict=True
-    ):
+    for why, numbers, thumb in zip(texts_of(arrays, "why"), arrays["numbers"].tolist(), arrays["thumb"], strict=True):
         own = [kind(number) for kind, number in zip(_KINDS, numbers, strict=True)]
         yield why or Traces._make([*own, thumb])

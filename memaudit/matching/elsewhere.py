@@ -21,11 +21,11 @@ from memaudit.tasks import (
     Work,
     cut,
     finish,
-    packed,
     read_found,
     read_inputs,
+    text_arrays,
+    texts_of,
     threads,
-    unpacked,
     write_found,
     write_inputs,
 )
@@ -60,12 +60,9 @@ def checked_elsewhere(
         return
     bounds = cut(len(chosen), max(TASKS_A_PART * executor.parts, -(-len(chosen) // PAIRS)))
     pictures = ends.pictures
-    uris, sums = packed(pictures.files.uri[pictures.row]), packed(pictures.files.sha256[pictures.row])
     arrays: dict[str, NDArray[Any]] = {
-        "uri": uris[0],
-        "uri_ends": uris[1],
-        "sha256": sums[0],
-        "sha256_ends": sums[1],
+        **text_arrays("uri", pictures.files.uri[pictures.row]),
+        **text_arrays("sha256", pictures.files.sha256[pictures.row]),
         "left": ends.left[chosen],
         "right": ends.right[chosen],
         "done": order.done[still],
@@ -85,13 +82,13 @@ def checks_as_arrays(checks: Checks) -> dict[str, NDArray[Any]]:
     """Columns that a file holds."""
     arrays: dict[str, NDArray[Any]] = {name: getattr(checks, name) for name in _NAMES}
     for name in _TEXTS:
-        arrays[name], arrays[f"{name}_ends"] = packed(map(str, getattr(checks, name)))
+        arrays |= text_arrays(name, map(str, getattr(checks, name)))
     return arrays | {name: getattr(checks.overlaps, name) for name in _OVERLAPS}
 
 
 def checks_of_arrays(arrays: dict[str, NDArray[Any]]) -> Checks:
     """What `checks_as_arrays` gave."""
-    why, kind = (unpacked(arrays[name], arrays[f"{name}_ends"]) for name in _TEXTS)
+    why, kind = (texts_of(arrays, name) for name in _TEXTS)
     kinds = np.array([Kind(each) for each in kind], object)
     columns = {name: arrays[name] for name in _NAMES}
     return Checks(why=why, kind=kinds, overlaps=Overlaps(*(arrays[name] for name in _OVERLAPS)), **columns)
@@ -112,7 +109,7 @@ def do_tasks(folder: Path, numbers: Sequence[int]) -> None:
 
 def _ends(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Ends:
     """By the pictures that were written, each of them one of the files."""
-    uri, sha256 = (unpacked(arrays[name], arrays[f"{name}_ends"]) for name in ("uri", "sha256"))
+    uri, sha256 = (texts_of(arrays, name) for name in ("uri", "sha256"))
     kept = None
     if told["kept"] is not None:
         kept = KeptFeatures.at(Path(told["kept"])).images(np.array(arrays["kept"]))

@@ -18,10 +18,12 @@ _BATCHES = 16  # of a device, before the pipeline is loaded anew: what a kill co
 _INDEX = "model_index.json"
 
 
-def pipeline_digest(folder: Path) -> str:
-    """Of the names and bytes of all files of a pipeline. Raises InputError where it is none."""
+def pipeline_digest(folder: Path, named: str = "") -> str:
+    """Of the names and bytes of all files of a pipeline. named: how the user named it, "" as a generator. Raises
+    InputError where it is none."""
     if not (folder / _INDEX).is_file():
-        raise InputError(f"[generator] path = {str(folder)!r} is no pipeline of diffusers: there is no {_INDEX} in it")
+        named = named or f"[generator] path = {str(folder)!r}"
+        raise InputError(f"{named} is no pipeline of diffusers: there is no {_INDEX} in it")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return digest_of([[path.relative_to(folder).as_posix(), sha256_of(path)] for path in files])
 

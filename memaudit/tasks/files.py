@@ -65,16 +65,16 @@ def read_found(folder: Path, number: int, names: Iterable[str]) -> dict[str, NDA
         raise InconclusiveError(f"{path} is damaged ({error}): remove it and run again") from None
 
 
-def packed(texts: Iterable[str]) -> tuple[NDArray[np.uint8], Int64]:
-    """Texts as bytes, one after the other, and where each ends."""
+def text_arrays(name: str, texts: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """A column of texts as two arrays: their bytes, one after the other, and where each ends."""
     encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
     ends = np.cumsum([len(each) for each in encoded], dtype=np.int64)
-    return np.frombuffer(b"".join(encoded), np.uint8), ends
+    return {name: np.frombuffer(b"".join(encoded), np.uint8), f"{name}_ends": ends}
 
 
-def unpacked(data: NDArray[np.uint8], ends: Int64) -> NDArray[np.object_]:
+def texts_of(arrays: Arrays, name: str) -> NDArray[np.object_]:
     """The way back: (n,) of str."""
-    whole, lows = data.tobytes(), [0, *ends.tolist()]
+    whole, lows = arrays[name].tobytes(), [0, *arrays[f"{name}_ends"].tolist()]
     texts = [whole[low:high].decode("utf-8", "surrogatepass") for low, high in pairwise(lows)]
     found = np.empty(len(texts), object)
     found[:] = texts

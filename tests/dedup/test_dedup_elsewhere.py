@@ -25,7 +25,7 @@ from memaudit.matching import elsewhere
 from memaudit.matching.compare import Checks
 from memaudit.matching.kept import keep_features
 from memaudit.store import Store
-from memaudit.tasks import Executor, Work, executors, packed, unpacked
+from memaudit.tasks import Executor, Work, executors, text_arrays, texts_of
 from memaudit.types import silent
 
 
@@ -129,7 +129,7 @@ def test_clusters_do_not_hang_on_threads() -> None:
 
 @pytest.mark.parametrize("texts", [[], [""], ["a", "", "äß\udce9", "x" * 300]])
 def test_texts_come_back(texts: list[str]) -> None:
-    assert unpacked(*packed(texts)).tolist() == texts
+    assert texts_of(text_arrays("uri", texts), "uri").tolist() == texts
 
 
 def test_all_fields_of_what_is_found_are_kept() -> None:
