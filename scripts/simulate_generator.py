@@ -86,7 +86,7 @@ class Simulated:
 
     def answer(self, job: Job) -> Answer:
         rng = stream(self.seed, job.prompt, "answer", job.seed)
-        fresh, alteration = self.novel[rng.integers(len(self.novel))], list(MILD)[rng.integers(len(MILD))]
+        fresh, alteration = self.novel[int(rng.integers(len(self.novel)))], list(MILD)[int(rng.integers(len(MILD)))]
         return Answer(self.by_heart.get(job.prompt, fresh), alteration)
 
     def draw(self, job: Job, out: Path) -> None:
