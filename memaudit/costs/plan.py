@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from memaudit.costs.model import Costs, Machine, Stage, Told, read_costs
 from memaudit.costs.quantities import DedupWork, audit_quantities, index_quantities
+from memaudit.dedup.enough import most_share
 from memaudit.errors import UsageError
 from memaudit.images.view_names import view_names
 from memaudit.index.recipes import AUTO, settle
@@ -62,6 +63,8 @@ def plan_dedup(wanted: Wanted, pairs_per_row: float, *, exhaustive: bool, told: 
     stages = [_on_gpu(stage, work, wanted.machine, costs) for stage in found.stages]
     how = "every image with every other" if exhaustive or not work.clusters else f"{work.clusters:,} clusters"
     notes = [f"{how}; {pairs_per_row:g} pairs an image ({told})", *_far(wanted.rows, costs)]
+    if work.clusters:
+        notes.append(f"goes on where a pilot asks for it, to {most_share(work.rows):.2g} of the cost of --exhaustive")
     notes.append("pixels of pairs below the threshold are not counted: the run itself estimates them (--budget)")
     if wanted.machines > 1:
         notes.append("dedup runs on one machine: further ones gain nothing")

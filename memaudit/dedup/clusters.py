@@ -27,7 +27,7 @@ OPENAI_CLUSTERS, OPENAI_LEAST_ROWS = 1024, 64
 class Plan:
     """How rows are compared. clusters = 0: every row with every other. name: of a published method; backend: who
     nominates pairs ("auto": by cost); remark: what a reader must know beside; executor: who compares, None: this
-    process."""
+    process. by_codes: every row with every other, but by sign codes, which may lose a pair."""
 
     clusters: int
     probes: int
@@ -36,6 +36,7 @@ class Plan:
     backend: str = "auto"
     remark: str = ""
     executor: Executor | None = None
+    by_codes: bool = False
 
     @classmethod
     def openai_2022(cls, rows: int) -> Plan:
@@ -50,9 +51,14 @@ class Plan:
     def exhaustive(self) -> bool:
         return self.clusters == 0
 
+    @property
+    def lossless(self) -> bool:
+        """Whether it misses no pair."""
+        return self.exhaustive and not self.by_codes
+
     def describe(self) -> str:
         if self.exhaustive:
-            return "every image compared with every other"
+            return "every image compared with every other" + (", by sign codes" if self.by_codes else "")
         times = "one clustering" if self.clusterings == 1 else f"union of {self.clusterings} clusterings"
         nearest = "its cluster" if self.probes == 1 and self.name else f"its {self.probes} nearest"
         text = f"{times} of {self.clusters} clusters, each image compared with {nearest}"
