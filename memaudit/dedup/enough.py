@@ -15,6 +15,7 @@ from memaudit.dedup.results import Outlook, Piloted
 from memaudit.types import Int64
 
 GOAL = 0.999  # of pairs, and of images with a near-duplicate
+AIM = 0.9998  # in the pilot, which is a sample and chooses: most of what may be missed is left to chance
 MOST_PROBES = 8
 MOST_CLUSTERINGS = 5
 PILOT_COST = 1000  # products an image: what the statement costs; by sign codes ten times as many images
@@ -43,7 +44,7 @@ def most_share(rows: int) -> float:
 def find_enough(search: PairSearch, matrix: Matrix, plan: Plan, seed: int) -> Enough:
     """Settle the search on the cheapest of: more probes, more clusterings, everything by sign codes.
 
-    What reaches GOAL in the pilot, by pair and by image, is enough. Of all that is possible nothing is tried: for the
+    What reaches AIM in the pilot, by pair and by image, is enough. Of all that is possible nothing is tried: for the
     pilot's pairs it follows from the clusters of both images. No step is taken that would cost more than LIMIT.
     """
     search.add_clustering(MOST_PROBES)
@@ -106,14 +107,14 @@ class _Costs:
 
 
 def _chosen(search: PairSearch, pilot: Pilot, plan: Plan, costs: _Costs) -> tuple[_Way, str]:
-    """The way that is taken, and why it does not reach the goal. Fits another clustering where two probes in each would
-    cost less than the cheapest way that is known."""
+    """The way that is taken, and why it does not reach the goal. Another clustering is fitted where the planned probes
+    of each would cost less than the cheapest way that is known."""
     ways = [_everything(pilot, plan, costs)]
     while True:
         number = costs.fitted = len(search.clusterings)
         pilot.place(search.clusterings[-1])
         ways += _ways(search, pilot, plan, number, costs)
-        good = [way for way in ways if way.products <= costs.left and way.outlook.reaches(GOAL)]
+        good = [way for way in ways if way.products <= costs.left and way.outlook.reaches(AIM)]
         best = min((way.products for way in good), default=costs.left)
         another = costs.clustering + (number + 1) * costs.each * search.clusterings[0].comparisons(plan.probes)
         if number == MOST_CLUSTERINGS or another >= best:
@@ -121,7 +122,8 @@ def _chosen(search: PairSearch, pilot: Pilot, plan: Plan, costs: _Costs) -> tupl
         search.add_clustering(MOST_PROBES)
     if good:
         return min(good, key=lambda way: way.products), ""
-    return _most(ways, costs), _why_not(costs)
+    most = _most(ways, costs)
+    return most, "" if most.outlook.reaches(GOAL) else _why_not(costs)
 
 
 def _everything(pilot: Pilot, plan: Plan, costs: _Costs) -> _Way:
