@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from memaudit.costs.model import Costs, Machine, Stage, Told, read_costs
 from memaudit.costs.quantities import DedupWork, audit_quantities, index_quantities
 from memaudit.dedup.effort import spoken
-from memaudit.dedup.enough import LIMIT
+from memaudit.dedup.enough import most_products
 from memaudit.errors import UsageError
 from memaudit.images.view_names import view_names
 from memaudit.index.recipes import AUTO, settle
@@ -139,7 +139,7 @@ def _on_gpu(stage: Stage, work: DedupWork, machine: Machine, costs: Costs) -> St
 def _further(work: DedupWork, cores: int, costs: Costs) -> float:
     """Seconds that comparing may go on, where more is needed than planned."""
     comparing = next(stage for stage in costs.commands["dedup"].stages if stage.name == "comparing")
-    products = min(LIMIT, work.rows / 2) * work.rows * work.dim
+    products = most_products(work.rows) * work.dim
     return comparing.stage({unit: products if unit == "products" else 0.0 for unit in comparing.per}, cores).seconds
 
 

@@ -20,7 +20,8 @@ MOST_PROBES = 8
 MOST_CLUSTERINGS = 5
 PILOT_COST = 1000  # products an image: what the statement costs; by sign codes ten times as many images
 PILOT_LEAST = 2000  # images, where codes are not worth it: so few images are then compared with that it costs little
-LIMIT = 25_000  # products an image: a quarter of an exhaustive run of 200,000 images, a twentieth of one of a million
+LIMIT = 8_000  # products an image. With all that any run does: a quarter of an exhaustive one of 200,000 images
+ALWAYS = 1e9  # products in all, which take some 20 processor seconds
 
 
 class Enough(NamedTuple):
@@ -36,16 +37,16 @@ def pilot_size(rows: int, *, by_codes: bool) -> int:
     return min(max(PILOT_LEAST, round(PILOT_COST / COMPARE) if by_codes else PILOT_COST), rows // 2)
 
 
-def most_share(rows: int) -> float:
-    """What all may cost, as a share of comparing all with all, which it never exceeds by much."""
-    return min(1.0, 2 * LIMIT / rows)
+def most_products(rows: int) -> float:
+    """What fitting, assigning and comparing may cost, the pilot included."""
+    return min(max(LIMIT * rows, ALWAYS), rows**2 / 2)
 
 
 def find_enough(search: PairSearch, matrix: Matrix, plan: Plan, seed: int) -> Enough:
     """Settle the search on the cheapest of: more probes, more clusterings, everything by sign codes.
 
     What reaches AIM in the pilot, by pair and by image, is enough. Of all that is possible nothing is tried: for the
-    pilot's pairs it follows from the clusters of both images. No step is taken that would cost more than LIMIT.
+    pilot's pairs it follows from the clusters of both images. None is taken that costs more than `most_products`.
     """
     search.add_clustering(MOST_PROBES)
     each = COMPARE if search.by_codes else 1.0
@@ -55,7 +56,7 @@ def find_enough(search: PairSearch, matrix: Matrix, plan: Plan, seed: int) -> En
     way, why_not = _chosen(search, pilot, plan, costs)
     search.settle(way.plan)
     before = pilot.outlook(plan.describe(), 1, plan.probes)
-    cost, limit = costs.share(way.products + costs.spent), most_share(len(matrix))
+    cost, limit = costs.share(way.products + costs.spent), costs.share(most_products(len(matrix)))
     told = Piloted(GOAL, len(rows), pilot.with_duplicates, before, way.outlook, cost, limit, why_not)
     return Enough(way.plan, told, rows)
 
@@ -79,10 +80,6 @@ class _Costs:
     fitted: int = 1
 
     @property
-    def limit(self) -> float:
-        return float(LIMIT * self.rows)
-
-    @property
     def everything(self) -> float:
         return self.each * self.rows**2 / 2
 
@@ -99,7 +96,9 @@ class _Costs:
 
     @property
     def left(self) -> float:
-        return self.limit - self.spent
+        """For comparing. Where all with all may be, it always is."""
+        most = most_products(self.rows)
+        return most - self.spent if most < self.rows**2 / 2 else most
 
     def share(self, products: float) -> float:
         """Of an exhaustive run."""
@@ -148,4 +147,5 @@ def _most(ways: list[_Way], costs: _Costs) -> _Way:
 
 
 def _why_not(costs: _Costs) -> str:
-    return f"what more it would take costs more than {most_share(costs.rows):.2g} of comparing all with all"
+    most = costs.share(most_products(costs.rows))
+    return f"what more it would take costs more than {most:.2g} of comparing all with all"
