@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from memaudit.dedup.clusters import FIT_ROWS_PER_CLUSTER, ITERATIONS, choose_clusters, comparisons
+from memaudit.dedup.clusters import FIT_ROWS_PER_CLUSTER, ITERATIONS, PROBES, choose_clusters, comparisons
 from memaudit.dedup.enough import pilot_size
-from memaudit.dedup.options import PROBES
 from memaudit.index.recipes import Plan
 from memaudit.similarity.backends import WORTH_CODES
 from memaudit.similarity.codes import BITS

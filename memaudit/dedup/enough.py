@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from memaudit.dedup.clusters import ASSIGN, COMPARE, FIT_ROWS_PER_CLUSTER, ITERATIONS, Plan
+from memaudit.dedup.clusters import COMPARE, Plan, clustering_cost
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.pairs import PairSearch
 from memaudit.dedup.pilot import Pilot
@@ -18,8 +18,8 @@ GOAL = 0.999  # of pairs, and of images with a near-duplicate
 AIM = 0.9998  # in the pilot, which is a sample and chooses: most of what may be missed is left to chance
 MOST_PROBES = 8
 MOST_CLUSTERINGS = 5
-PILOT_COST = 1000  # products an image: what the statement costs; by sign codes ten times as many images
-PILOT_LEAST = 2000  # images, where codes are not worth it: so few images are then compared with that it costs little
+PILOT, BY_PRODUCTS = 10_000, 2_000  # images: by sign codes they cost about what a statement does; by products, where
+# codes are not worth it, there are few images to compare them with
 LIMIT = 8_000  # products an image. With all that any run does: a quarter of an exhaustive one of 200,000 images
 ALWAYS = 1e9  # products in all, which take some 20 processor seconds
 
@@ -34,7 +34,7 @@ class Enough(NamedTuple):
 
 def pilot_size(rows: int, *, by_codes: bool) -> int:
     """Images; of others it takes as many at least for the statement."""
-    return min(max(PILOT_LEAST, round(PILOT_COST / COMPARE) if by_codes else PILOT_COST), rows // 2)
+    return min(PILOT if by_codes else BY_PRODUCTS, rows // 2)
 
 
 def most_products(rows: int) -> float:
@@ -85,9 +85,7 @@ class _Costs:
 
     @property
     def clustering(self) -> float:
-        """Fitting and assigning one."""
-        fitting = ITERATIONS * min(self.rows, FIT_ROWS_PER_CLUSTER * self.clusters) * self.clusters
-        return fitting + ASSIGN * self.rows * self.clusters
+        return clustering_cost(self.rows, self.clusters)
 
     @property
     def spent(self) -> float:

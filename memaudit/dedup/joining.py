@@ -55,7 +55,8 @@ class Clustering:
 
     def comparisons(self, probes: int) -> int:
         """How many pairs so many rounds look at, counted from both sides after the first."""
-        sizes = [np.bincount(column, minlength=self.clusters) for column in self.nearest[:, :probes].T]
+        columns = self.nearest[:, :probes].T
+        sizes = [np.bincount(column[column >= 0], minlength=self.clusters) for column in columns]
         return int(sizes[0] @ (sizes[0] - 1) // 2 + sum(int(sizes[0] @ visitors) for visitors in sizes[1:]))
 
     def compared(self, left: Int64, right: Int64) -> NDArray[np.bool_]:

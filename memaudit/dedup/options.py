@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from memaudit.dedup.clusters import SEEDS, Plan, choose_clusters
+from memaudit.dedup.clusters import PROBES, SEEDS, Plan, choose_clusters
 from memaudit.dedup.decisions import require_group_rule
 from memaudit.dedup.effort import seconds_of
 from memaudit.dedup.keep import CLEANEST, require_rule
@@ -18,7 +18,6 @@ from memaudit.similarity.exact import require_threshold
 from memaudit.tasks import Executor
 
 METHODS = ("auto", "openai-2022")
-PROBES = 2  # clusters that each image is compared with at least, unless it is said
 
 
 @dataclass(frozen=True)

@@ -49,8 +49,8 @@ def clustered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clusters, "EXHAUSTIVE_ROWS", 0)
     monkeypatch.setattr(clusters, "MIN_CLUSTER_ROWS", 32)
     monkeypatch.setattr(options, "choose_clusters", lambda rows, probes, clusterings: 24)
-    monkeypatch.setattr(enough, "PILOT_LEAST", 400)
-    monkeypatch.setattr(enough, "PILOT_COST", 40)
+    monkeypatch.setattr(enough, "PILOT", 400)
+    monkeypatch.setattr(enough, "BY_PRODUCTS", 400)
 
 
 def settled(matrix: Matrix, plan: Plan) -> tuple[Enough, Found]:
@@ -255,6 +255,6 @@ def test_the_page_says_what_was_done_and_what_it_cost(tmp_path: Path) -> None:
     assert told == (
         f"Pilot: of 400 images drawn at random 164 have a near-duplicate; {two}, would find 99.86 % of their pairs and "
         "one of 99.2 % of them; what was done finds 99.95 % of their pairs and one of 100 % of them. It costs 0.034 of "
-        "comparing all with all (computed, of products in float32)."
+        "comparing all with all by products in float32 (computed)."
     )
     assert told in (tmp_path / "out" / "report.html").read_text()

@@ -211,9 +211,7 @@ class Pilot(Part, frozen=True, kw_only=True):
     with_duplicates: Annotated[Count, says("of them with a near-duplicate")]
     planned: Annotated[Outlook, says("what was planned")]
     settled: Annotated[Outlook, says("what was done")]
-    cost: Annotated[
-        NotNegative, says("of all that was done, as a share of comparing all with all by products in float32, computed")
-    ]
+    cost: Annotated[NotNegative, says("of what was compared, beside all with all by products in float32; computed")]
     limit: Annotated[NotNegative, says("the most that it may be")]
     why_not: Annotated[str, says("why the goal was not reached")] = ""
 
@@ -229,7 +227,8 @@ class Pilot(Part, frozen=True, kw_only=True):
         else:
             found = f"{planned.method}, would find {planned.words}; what was done finds {settled.words}"
         short = f"; {_floored(self.goal)} of both is not reached: {self.why_not}" if self.why_not else ""
-        return f"{pilot}; {found}{short}. It costs {self.cost:.2g} of comparing all with all (computed, of products in float32)."
+        cost = f"It costs {self.cost:.2g} of comparing all with all by products in float32 (computed)"
+        return f"{pilot}; {found}{short}. {cost}."
 
 
 def _floored(share: float) -> str:
