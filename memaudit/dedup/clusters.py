@@ -17,6 +17,7 @@ ITERATIONS = 10
 FIT_ROWS_PER_CLUSTER = 256  # with 64 centroids are noisy, and families near a border fall apart
 MIN_CLUSTER_ROWS = 128  # below this, cells are so small that families are torn apart
 SEEDS = 2**31  # faiss takes the seed as a C int
+PROBES = 2  # clusters that each image is compared with at least, unless it is said
 EXHAUSTIVE_ROWS = 20_000  # comparing all pairs of so few rows takes seconds: no need to miss any
 ASSIGN = 0.5  # cost of a product of whole numbers, and of taking the largest, beside one of float32 in k-means
 COMPARE = 0.1  # cost of comparing two sign codes (measured: 0.05 to 0.12)
@@ -27,7 +28,7 @@ OPENAI_CLUSTERS, OPENAI_LEAST_ROWS = 1024, 64
 class Plan:
     """How rows are compared. clusters = 0: every row with every other. name: of a published method; backend: who
     nominates pairs ("auto": by cost); remark: what a reader must know beside; executor: who compares, None: this
-    process."""
+    process. by_codes: every row with every other, but by sign codes, which may lose a pair."""
 
     clusters: int
     probes: int
@@ -36,6 +37,7 @@ class Plan:
     backend: str = "auto"
     remark: str = ""
     executor: Executor | None = None
+    by_codes: bool = False
 
     @classmethod
     def openai_2022(cls, rows: int) -> Plan:
@@ -50,9 +52,14 @@ class Plan:
     def exhaustive(self) -> bool:
         return self.clusters == 0
 
+    @property
+    def lossless(self) -> bool:
+        """Whether it misses no pair."""
+        return self.exhaustive and not self.by_codes
+
     def describe(self) -> str:
         if self.exhaustive:
-            return "every image compared with every other"
+            return "every image compared with every other" + (", by sign codes" if self.by_codes else "")
         times = "one clustering" if self.clusterings == 1 else f"union of {self.clusterings} clusterings"
         nearest = "its cluster" if self.probes == 1 and self.name else f"its {self.probes} nearest"
         text = f"{times} of {self.clusters} clusters, each image compared with {nearest}"
@@ -69,12 +76,16 @@ def choose_clusters(rows: int, probes: int, clusterings: int) -> int:
         return 0
 
     def cost(k: int) -> float:
-        fitting = ITERATIONS * FIT_ROWS_PER_CLUSTER * k * k
-        return clusterings * (fitting + ASSIGN * rows * k + COMPARE * comparisons(rows, k, probes))
+        return clusterings * (clustering_cost(rows, k) + COMPARE * comparisons(rows, k, probes))
 
     candidates = [2**power for power in range(1, 21) if rows / 2**power >= MIN_CLUSTER_ROWS]
     best = min(candidates, key=cost)
     return best if cost(best) < rows * rows / 2 else 0
+
+
+def clustering_cost(rows: int, clusters: int) -> float:
+    """Of fitting and assigning, in float32 products."""
+    return ITERATIONS * FIT_ROWS_PER_CLUSTER * clusters**2 + ASSIGN * rows * clusters
 
 
 def comparisons(rows: int, clusters: int, probes: int) -> float:
