@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from memaudit.dedup.clusters import FIT_ROWS_PER_CLUSTER, ITERATIONS, choose_clusters, comparisons
+from memaudit.dedup.clusters import choose_clusters, comparisons
+from memaudit.dedup.kmeans import fitted, held_against
 from memaudit.index.recipes import Plan
 from memaudit.similarity.backends import WORTH_CODES
 from memaudit.similarity.codes import BITS
@@ -40,8 +41,8 @@ class DedupWork(NamedTuple):
             "coded": float(coded),
             "rows": self.rows,
             "numbers": numbers,
-            "fitted": ITERATIONS * FIT_ROWS_PER_CLUSTER * self.clusters**2 * self.dim,
-            "assigned": self.clusters * numbers,
+            "fitted": fitted(self.clusters) * self.dim,
+            "assigned": held_against(self.clusters) * numbers,
             "compared": self.compared if coded else 0.0,
             "products": 0.0 if coded else self.compared * self.dim,
             "sampled": min(SAMPLED, self.rows) * numbers if self.clusters else 0.0,
