@@ -42,7 +42,7 @@ def run_dedup(
     method: str = "auto",
     clusters: int | None = None,
     clusterings: int = 1,
-    probes: int = 2,
+    probes: int = 4,
     target_recall: float | None = None,
     backend: str = "auto",
     keep: str = "cleanest",

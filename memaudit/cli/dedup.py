@@ -46,7 +46,7 @@ TargetRecall = Annotated[
 ]
 Backend = Annotated[str, typer.Option("--backend", help="What nominates pairs: auto, product, half, signs or cuda.")]
 Clusterings = Annotated[int, typer.Option("--clusterings", help="Clusterings whose pairs are united.")]
-Probes = Annotated[int, typer.Option("--probes", help="Nearest clusters each image is compared with.")]
+Probes = Annotated[int, typer.Option("--probes", help="Nearest clusters each image is compared with, at most.")]
 Exhaustive = Annotated[bool, typer.Option("--exhaustive", help="Compare every image with every other.")]
 Keep = Annotated[
     str,
@@ -90,7 +90,7 @@ def dedup(
     method: Method = "auto",
     clusters: Clusters = "auto",
     clusterings: Clusterings = 1,
-    probes: Probes = 2,
+    probes: Probes = 4,
     target_recall: TargetRecall = None,
     exhaustive: Exhaustive = False,
     backend: Backend = "auto",
@@ -132,7 +132,7 @@ def dedup(
             **heeded,
             threshold=threshold,
             method=method,
-            clusters=_clusters(clusters, exhaustive=exhaustive, by_default=(clusterings, probes) == (1, 2)),
+            clusters=_clusters(clusters, exhaustive=exhaustive, by_default=(clusterings, probes) == (1, 4)),
             clusterings=clusterings,
             probes=probes,
             target_recall=target_recall,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from memaudit.dedup.clusters import choose_clusters, comparisons
+from memaudit.dedup.clusters import PROBES, choose_clusters, comparisons
 from memaudit.dedup.kmeans import fitted, held_against
 from memaudit.index.recipes import Plan
 from memaudit.similarity.backends import WORTH_CODES
@@ -27,8 +27,8 @@ class DedupWork(NamedTuple):
     @classmethod
     def planned(cls, rows: int, dim: int, pairs_per_row: float, *, exhaustive: bool = False) -> DedupWork:
         """As `dedup` would choose by itself. Pairs are counted by the row: families do not grow with the set."""
-        clusters = 0 if exhaustive else choose_clusters(rows, 2, 1)
-        return cls(rows, dim, clusters, comparisons(rows, clusters, 2), pairs_per_row * rows)
+        clusters = 0 if exhaustive else choose_clusters(rows, PROBES, 1)
+        return cls(rows, dim, clusters, comparisons(rows, clusters, PROBES), pairs_per_row * rows)
 
     @property
     def quantities(self) -> Mapping[str, float]:

@@ -33,7 +33,8 @@ from memaudit.types import Float32
 
 
 class Assigned(NamedTuple):
-    """The nearest clusters of rows (n, probes), nearest first, -1 for one that is too far, and their codes, of no rows where there is no coder."""
+    """The nearest clusters of rows (n, probes), nearest first, -1 for one that is too far, and their codes, of no rows
+    where there is no coder."""
 
     nearest: Int32
     codes: Codes
@@ -81,7 +82,9 @@ class Assigning:
         """assigner: by the centroids."""
         ready = Whole.each(vectors)
         none = np.empty((0, CODE_BYTES), np.uint8)
-        return Assigned(assigner.nearest(ready, self.probes, self.margin), self.coder.encode(vectors, ready) if self.coder else none)
+        return Assigned(
+            assigner.nearest(ready, self.probes, self.margin), self.coder.encode(vectors, ready) if self.coder else none
+        )
 
     def _elsewhere(
         self, matrix: Matrix, executor: Executor, report: Callable[[int], None]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from memaudit.dedup.kmeans import fitted, held_against
 from memaudit.tasks import Executor
 
+PROBES = 4  # few of them cost anything: most rows have one cluster near
 CLUSTER_ROWS = 2048  # on average at least: in smaller cells families are torn apart
 EXHAUSTIVE_ROWS = 20_000  # comparing all pairs of so few rows takes seconds: no need to miss any
 ASSIGN = 0.7  # cost of a product of whole numbers, and of taking the largest, beside one of float32 in k-means
@@ -46,6 +47,7 @@ class Plan:
             return "every image compared with every other"
         times = "one clustering" if self.clusterings == 1 else f"union of {self.clusterings} clusterings"
         nearest = "its cluster" if self.probes == 1 and self.name else f"its {self.probes} nearest"
+        nearest += "" if self.probes in (1, self.clusters) else " that can hold a near-duplicate of it"
         text = f"{times} of {self.clusters} clusters, each image compared with {nearest}"
         return "".join([f"{self.name}: " if self.name else "", text, f" ({self.remark})" if self.remark else ""])
 

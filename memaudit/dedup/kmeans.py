@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import sqrt
+
 import numpy as np
 
 from memaudit.dedup.matrix import BLOCK_ROWS
@@ -32,7 +34,7 @@ def fit(sample: Float32, clusters: int, seed: int) -> Float32:
     """
     if clusters <= FLAT:
         return _fit(sample, clusters, seed)
-    cells = _cells(sample, round(clusters**0.5), seed)
+    cells = _cells(sample, round(sqrt(clusters)), seed)
     shares = shared_out(clusters, np.array([len(cell) for cell in cells]))
     if shares.max() > _LUMP * clusters:  # copies of one image cannot be told apart
         return _fit(sample, clusters, seed)
@@ -74,12 +76,12 @@ def shared_out(clusters: int, rows: Int64) -> Int64:
     shares = np.minimum(np.floor(exact).astype(np.int64), rows)
     left = np.argsort(-(exact - shares), kind="stable")[: clusters - int(shares.sum())]
     shares[left] += 1
-    return shares
+    return np.asarray(shares)
 
 
 def in_regions(clusters: Float32, probes: int, seed: int) -> Centroids:
     """The centroids, in regions where they are many and a region lists more of them than `probes`."""
-    root = len(clusters) ** 0.5
+    root = sqrt(len(clusters))
     listed = round(LISTED * root)
     if len(clusters) <= FLAT or probes > listed:
         return Centroids.flat(clusters)
@@ -88,7 +90,7 @@ def in_regions(clusters: Float32, probes: int, seed: int) -> Centroids:
 
 def held_against(clusters: int) -> float:
     """How many centroids a row is multiplied by to find its nearest ones."""
-    return clusters if clusters <= FLAT else (REGIONS + LISTED) * clusters**0.5
+    return float(clusters if clusters <= FLAT else (REGIONS + LISTED) * sqrt(clusters))
 
 
 def fitted(clusters: int) -> float:
@@ -96,5 +98,5 @@ def fitted(clusters: int) -> float:
     rows = float(FIT_ROWS_PER_CLUSTER * clusters)
     if clusters <= FLAT:
         return ITERATIONS * rows * clusters
-    cells = clusters**0.5
+    cells = sqrt(clusters)
     return ITERATIONS * (FIT_ROWS_PER_CLUSTER * cells * cells + rows * clusters / cells) + rows * cells

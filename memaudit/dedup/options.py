@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from memaudit.dedup.clusters import Plan, choose_clusters
+from memaudit.dedup.clusters import PROBES, Plan, choose_clusters
 from memaudit.dedup.decisions import require_group_rule
 from memaudit.dedup.effort import seconds_of
 from memaudit.dedup.keep import CLEANEST, require_rule
@@ -35,7 +35,7 @@ class DedupOptions:
     method: str = "auto"
     clusters: int | None = None
     clusterings: int = 1
-    probes: int = 2
+    probes: int = PROBES
     target_recall: float | None = None
     backend: str = "auto"
     keep: str = CLEANEST

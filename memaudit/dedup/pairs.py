@@ -12,7 +12,7 @@ import numpy as np
 
 from memaudit.dedup.assigning import Assigning
 from memaudit.dedup.candidates import CandidateRule, Collected
-from memaudit.dedup.clusters import Plan, comparisons
+from memaudit.dedup.clusters import PROBES, Plan, comparisons
 from memaudit.dedup.fitting import fit_elsewhere
 from memaudit.dedup.joining import Clustering, Jobs, Joiner, collected_of, write_work
 from memaudit.dedup.kmeans import SEEDS, fit, fit_rows, in_regions
@@ -129,12 +129,12 @@ class PairSearch:
 
     def _where(self, centroids: Float32, probes: int, number: int) -> tuple[Centroids, float]:
         """The clusters that rows are held against, and how far behind the nearest one they look: however far, where
-        they are to look at all clusters."""
-        if probes == len(centroids):
+        they are to look at all clusters, and else as far whatever their number, so that a search can grow."""
+        if len(centroids) <= max(probes, PROBES):
             return Centroids.flat(centroids), float("inf")
         seed = (self._seed + number) % SEEDS
         near = in_regions(centroids, probes, seed)
-        return near, margin_for(Assigner(near), self._sample(), self._floor, probes, seed)
+        return near, margin_for(Assigner(near), self._sample(), self._floor, PROBES, seed)
 
     def add_probe(self) -> None:
         """Compare each row with its next nearest cluster of the latest clustering; first with its own."""

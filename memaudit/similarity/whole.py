@@ -65,7 +65,7 @@ class Whole:
     def lengths(self) -> Float64:
         """Of the rows (n,): the square root of an exact sum."""
         rows = self.as_rows()
-        return np.sqrt(np.einsum("ij,ij->i", rows, rows).astype(np.float64))
+        return np.asarray(np.sqrt(np.einsum("ij,ij->i", rows, rows).astype(np.float64)))
 
     def products(self, others: Whole) -> Exact:
         """Exact products with the rows of `others` (m, dim): (n, m)."""
