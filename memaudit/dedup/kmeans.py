@@ -14,6 +14,7 @@ from memaudit.types import Float32, Int64
 
 ITERATIONS = 10
 FIT_ROWS_PER_CLUSTER = 256  # with 64 centroids are noisy, and families near a border fall apart
+LEAST_FIT_ROWS = 64  # a cluster, where they are many: rows look at more than one, and the sample is in memory
 _LUMP = 0.9  # of all
 REGIONS, LISTED = 2, 8  # times the square root of the clusters
 FLAT = 512  # so many clusters are fitted at once: a step costs their square
@@ -22,8 +23,12 @@ SEEDS = 2**31  # faiss takes the seed as a C int
 
 def fit_rows(rows: int, clusters: int, seed: int) -> Int64:
     """Positions of the random subset that a clustering is fitted on, sorted."""
-    size = min(rows, FIT_ROWS_PER_CLUSTER * clusters)
+    size = min(rows, _fitted_on(clusters))
     return np.sort(np.random.default_rng(seed).choice(rows, size, replace=False))
+
+
+def _fitted_on(clusters: int) -> int:
+    return max(FIT_ROWS_PER_CLUSTER * min(clusters, FLAT), LEAST_FIT_ROWS * clusters)
 
 
 def fit(sample: Float32, clusters: int, seed: int) -> Float32:
@@ -95,8 +100,7 @@ def held_against(clusters: int) -> float:
 
 def fitted(clusters: int) -> float:
     """How many products of rows with centroids `fit` takes, were its cells of equal size."""
-    rows = float(FIT_ROWS_PER_CLUSTER * clusters)
+    rows, cells = float(_fitted_on(clusters)), sqrt(clusters)
     if clusters <= FLAT:
         return ITERATIONS * rows * clusters
-    cells = sqrt(clusters)
-    return ITERATIONS * (FIT_ROWS_PER_CLUSTER * cells * cells + rows * clusters / cells) + rows * cells
+    return ITERATIONS * (FIT_ROWS_PER_CLUSTER * clusters + rows * clusters / cells) + rows * cells
