@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from memaudit.dedup.clusters import PROBES, choose_clusters, comparisons
+from memaudit.dedup.enough import pilot_size
 from memaudit.dedup.kmeans import fitted, held_against
 from memaudit.index.recipes import Plan
 from memaudit.similarity.backends import WORTH_CODES
@@ -36,6 +37,7 @@ class DedupWork(NamedTuple):
         clustered: 1 where there are clusters; coded: 1 where there are codes."""
         numbers = self.rows * self.dim
         coded = self.clusters > 0 and self.compared > WORTH_CODES + BITS * self.rows / 4
+        compared = self.compared + (pilot_size(self.rows, by_codes=coded) * self.rows if self.clusters else 0)
         return {
             "clustered": float(self.clusters > 0),
             "coded": float(coded),
@@ -43,8 +45,8 @@ class DedupWork(NamedTuple):
             "numbers": numbers,
             "fitted": fitted(self.clusters) * self.dim,
             "assigned": held_against(self.clusters) * numbers,
-            "compared": self.compared if coded else 0.0,
-            "products": 0.0 if coded else self.compared * self.dim,
+            "compared": compared if coded else 0.0,
+            "products": 0.0 if coded else compared * self.dim,
             "sampled": min(SAMPLED, self.rows) * numbers if self.clusters else 0.0,
             "pairs": self.pairs,
         }

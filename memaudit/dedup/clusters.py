@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from memaudit.dedup.kmeans import fitted, held_against
 from memaudit.tasks import Executor
 
-PROBES = 4  # few of them cost anything: most rows have one cluster near
+PROBES = 2  # clusters that each image is compared with at least, unless it is said
 CLUSTER_ROWS = 2048  # on average at least: in smaller cells families are torn apart
 EXHAUSTIVE_ROWS = 20_000  # comparing all pairs of so few rows takes seconds: no need to miss any
-ASSIGN = 0.7  # cost of a product of whole numbers, and of taking the largest, beside one of float32 in k-means
-COMPARE = 0.2  # cost of comparing two sign codes, and of what is nominated (measured: 0.15 to 0.25)
+ASSIGN = 0.5  # cost of a product of whole numbers, and of taking the largest, beside one of float32 in k-means
+COMPARE = 0.1  # cost of comparing two sign codes (measured: 0.05 to 0.12)
 OPENAI_CLUSTERS, OPENAI_LEAST_ROWS = 1024, 64
 
 
@@ -19,7 +19,7 @@ OPENAI_CLUSTERS, OPENAI_LEAST_ROWS = 1024, 64
 class Plan:
     """How rows are compared. clusters = 0: every row with every other. name: of a published method; backend: who
     nominates pairs ("auto": by cost); remark: what a reader must know beside; executor: who compares, None: this
-    process."""
+    process. by_codes: every row with every other, but by sign codes, which may lose a pair."""
 
     clusters: int
     probes: int
@@ -28,6 +28,7 @@ class Plan:
     backend: str = "auto"
     remark: str = ""
     executor: Executor | None = None
+    by_codes: bool = False
 
     @classmethod
     def openai_2022(cls, rows: int) -> Plan:
@@ -42,9 +43,14 @@ class Plan:
     def exhaustive(self) -> bool:
         return self.clusters == 0
 
+    @property
+    def lossless(self) -> bool:
+        """Whether it misses no pair."""
+        return self.exhaustive and not self.by_codes
+
     def describe(self) -> str:
         if self.exhaustive:
-            return "every image compared with every other"
+            return "every image compared with every other" + (", by sign codes" if self.by_codes else "")
         times = "one clustering" if self.clusterings == 1 else f"union of {self.clusterings} clusterings"
         nearest = "its cluster" if self.probes == 1 and self.name else f"its {self.probes} nearest"
         nearest += "" if self.probes in (1, self.clusters) else " that can hold a near-duplicate of it"
@@ -63,13 +69,17 @@ def choose_clusters(rows: int, probes: int, clusterings: int) -> int:
         return 0
 
     def cost(k: int) -> float:
-        assigning = ASSIGN * rows * held_against(k)
-        return clusterings * (fitted(k) + assigning + COMPARE * comparisons(rows, k, probes))
+        return clusterings * (clustering_cost(rows, k) + COMPARE * comparisons(rows, k, probes))
 
     most = max(2, rows // CLUSTER_ROWS)
     candidates = [most >> halvings for halvings in range(20) if most >> halvings >= 2]
     best = min(candidates, key=cost)
     return best if cost(best) < rows * rows / 2 else 0
+
+
+def clustering_cost(rows: int, clusters: int) -> float:
+    """Of fitting and assigning, in float32 products."""
+    return fitted(clusters) + ASSIGN * rows * held_against(clusters)
 
 
 def comparisons(rows: int, clusters: int, probes: int) -> float:
