@@ -47,7 +47,7 @@ def matrix(store: Store) -> Matrix:
 def clustered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small sets are clustered as well, and their pilots small."""
     monkeypatch.setattr(clusters, "EXHAUSTIVE_ROWS", 0)
-    monkeypatch.setattr(clusters, "MIN_CLUSTER_ROWS", 32)
+    monkeypatch.setattr(clusters, "CLUSTER_ROWS", 32)
     monkeypatch.setattr(options, "choose_clusters", lambda rows, probes, clusterings: 24)
     monkeypatch.setattr(enough, "PILOT", 400)
     monkeypatch.setattr(enough, "BY_PRODUCTS", 400)
