@@ -45,8 +45,12 @@ TargetRecall = Annotated[
     float | None, typer.Option("--target-recall", help="Go on until the recall is proven to be this high, say 0.99.")
 ]
 Backend = Annotated[str, typer.Option("--backend", help="What nominates pairs: auto, product, half, signs or cuda.")]
-Clusterings = Annotated[int | None, typer.Option("--clusterings", help="Clusterings whose pairs are united.")]
-Probes = Annotated[int | None, typer.Option("--probes", help="Nearest clusters each image is compared with.")]
+Clusterings = Annotated[
+    int | None, typer.Option("--clusterings", help="Clusterings whose pairs are united; else by a pilot.")
+]
+Probes = Annotated[
+    int | None, typer.Option("--probes", help="Nearest clusters each is compared with; else by a pilot.")
+]
 Exhaustive = Annotated[bool, typer.Option("--exhaustive", help="Compare every image with every other.")]
 Keep = Annotated[
     str,
