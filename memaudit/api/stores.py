@@ -10,6 +10,7 @@ from pathlib import Path
 from memaudit.api.defaults import DEFAULT_ENCODER
 from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, sources_of, store_at
+from memaudit.api.several import not_taken_over
 from memaudit.embedding.elsewhere import Named, embed_elsewhere
 from memaudit.embedding.importing import Part, clip_retrieval_parts, dimension_of
 from memaudit.embedding.importing import import_embeddings as import_parts
@@ -237,13 +238,8 @@ def merge_stores(stores: Sequence[AnyStore], out: str | Path, *, progress: Progr
     <Store whole: 12 of 12 images, thumbnail>
     """
     opened = [store_at(store) for store in stores]
-    left = [
-        f"{store.folder / name}"
-        for store in opened
-        for name in (TILES, DETAILS, FOLDER)
-        if (store.folder / name).is_dir()
-    ]
-    return MadeStore(merge(opened, Path(out), progress), not_read=tuple(f"not taken over: {name}" for name in left))
+    merged = merge(opened, Path(out), progress)
+    return MadeStore(merged, not_read=tuple(not_taken_over(opened)))
 
 
 def open_store(folder: AnyStore) -> Store:
