@@ -137,15 +137,16 @@ def run_audit(
 
     generations, control: images (folder, manifest, archive …) or a store; control are held-out images, never trained
     on. against: the training set's store or an index of it; of several stores one is made beside `out`, OUT-store. out:
-    folder of the run's files, where it continues; None: a temporary one. pairing: a CSV, TSV, JSON or Parquet that names the image of each generation's prompt;
-    pairing_pattern: how generations are named, say {image_id}_{seed}.png. threshold: cosine, None for the encoder's
-    own. views: none, flips, tiles or all. match: whether candidates from `match_from` to the threshold are decided on
-    pixels: auto, pixels or none. calibration: a file of `calibrate`. kinds: of findings that count, with
-    commas or as names (none: all); others are shown with their number. reviews: files of what people said of findings
-    before, which the new ones carry. metrics: also C_T, AuthPct, FLD gap, by a control. model, model_digest: what made
-    the generations, and a hexadecimal digest of its weights: `run_gate` with a ledger pools the audits of one model.
-    dedup: a run of the training set, of which each group is one observation in the tests against held-out images.
-    page: where its pictures are, and what it says of the training set and who ran it.
+    folder of the run's files, where it continues; None: a temporary one. pairing: a CSV, TSV, JSON or Parquet that
+    names the image of each generation's prompt; pairing_pattern: how generations are named, say {image_id}_{seed}.png.
+    threshold: cosine, None for the encoder's own. views: none, flips, tiles or all. match: whether candidates from
+    `match_from` to the threshold are decided on pixels: auto, pixels or none. calibration: a file of `calibrate`.
+    kinds: of findings that count, with commas or as names (none: all); others are shown with their number. reviews:
+    files of what people said of findings before, which the new ones carry. metrics: also C_T, AuthPct, FLD gap, by a
+    control. model, model_digest: what made the generations, and a hexadecimal digest of its weights: `run_gate` with a
+    ledger pools the audits of one model. dedup: a run of the training set, of which each group is one observation in
+    the tests against held-out images. page: where its pictures are, and what it says of the training set and who ran
+    it.
     planted: altered training images that are searched like generations, so that bounds count what is not detected, 100
     to 300 by the number of generations (None); 0: bounds are of copies that can be detected.
 

@@ -49,9 +49,9 @@ def open_guard(
     """Open a training set and load its encoder, once for any number of pictures. Of each the guard says what an audit
     with the same options says of it as a generation; nothing of a picture is written anywhere.
 
-    against: the training set's store, an index of it, or several stores as one. kinds: of copies that fail, by
-    default all, and what is drawn anew. max_unreadable: share of the training images that may be unmeasured; beyond it nothing passes. The others: as
-    of `run_audit`.
+    against: the training set's store, an index of it, or several stores as one. kinds: of copies that fail, by default
+    all, and what is drawn anew. max_unreadable: share of the training images that may be unmeasured; beyond it nothing
+    passes. The others: as of `run_audit`.
 
     Raises InconclusiveError for another encoder than the training set's, UsageError for impossible options.
 

@@ -26,9 +26,10 @@ def build_index(
 ) -> Index:
     """Build a FAISS index of a store, and measure its recall.
 
-    store: or several, which become one beside `out`, OUT-store, as `merge_stores` makes it; with `update` some more
-    may follow those of before. recipe: auto (None), flat, ivf, ivfpq, cagra, the path of a recipe, or a FAISS factory
-    string. update: add what the store has got since. Raises InconclusiveError if the index's recall is below the recipe's floor.
+    store: or several, which become one beside `out`, OUT-store, as `merge_stores` makes it; with `update` some more may
+    follow those of before. recipe: auto (None), flat, ivf, ivfpq, cagra, the path of a recipe, or a FAISS factory
+    string. update: add what the store has got since. Raises InconclusiveError if the index's recall is below the
+    recipe's floor.
 
     >>> store = ma.embed("training", out="store", encoder="thumbnail")
     >>> ma.build_index(store, "index").manifest["rows"]

@@ -39,8 +39,8 @@ AS_IT_IS = PageChoices()
 
 
 def how_to_show(page: PageChoices, training: AnyStore, model: str | None = None) -> How:
-    """A training set that nobody names is called like its folder, or the folders of its parts; addresses lose user, password
-    and signature. Raises UsageError for pictures that are neither embedded nor beside."""
+    """A training set that nobody names is called like its folder, or the folders of its parts; addresses lose user,
+    password and signature. Raises UsageError for pictures that are neither embedded nor beside."""
     if page.pictures not in ("embedded", "beside"):
         raise UsageError(f"--pictures {page.pictures!r} is neither embedded (in the page) nor beside (it)")
     parts = training.made_of if isinstance(training, IsMadeOfSeveral) else ()

@@ -77,7 +77,7 @@ class Manifest:
             **({"views": self.views.as_dict()} if self.views else {}),
             **({"part": self.part} if self.part else {}),
             **({"opt_outs": list(self.opt_outs)} if self.opt_outs else {}),
-            **({"places": [place._asdict() for place in self.places]} if self.places else {}),
+            **({"places": [place.as_dict() for place in self.places]} if self.places else {}),
             "rows": sum(s.rows for s in self.shards),
             "ok": sum(s.ok for s in self.shards),
             "complete": self.complete,

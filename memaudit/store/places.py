@@ -19,10 +19,20 @@ from memaudit.images.remote import is_url
 
 
 class Place(NamedTuple):
-    """From where a store was written. beside: the folder that it stood in; base: what relative paths began at."""
+    """From where a store was written. beside: the folder that it stood in; base: what relative paths began at; now: the
+    way to where that folder is from the one that the store stands in, empty: they are one, as of all but merged ones.
+    """
 
     beside: str
     base: str
+    now: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        return {"beside": self.beside, "base": self.base, **({"now": self.now} if self.now else {})}
+
+    def seen_now(self, beside: str) -> str:
+        """Where the folder is, by where the store stands."""
+        return os.path.normpath(os.path.join(beside, self.now))
 
     @classmethod
     def here(cls, folder: Path) -> Place:
@@ -32,7 +42,10 @@ class Place(NamedTuple):
     def seen_from(self, folder: Path, other: Path) -> Place:
         """The same of a store at `other` that says of its files what the one at `folder` says."""
         own, others = (os.path.dirname(os.path.realpath(each)) for each in (folder, other))
-        return Place(os.path.normpath(os.path.join(self.beside, os.path.relpath(others, own))), self.base)
+        stands = self.seen_now(own)
+        if stands in (self.beside, others):
+            return Place(others if stands == self.beside else self.beside, self.base)
+        return Place(self.beside, self.base, os.path.relpath(stands, others))
 
 
 def _working_folder() -> str:
@@ -58,7 +71,7 @@ class Whereabouts:
     def __init__(self, folder: Path, places: Sequence[Place]) -> None:
         self._places = places
         self._beside = os.path.dirname(os.path.realpath(folder))
-        self._moved = tuple(place for place in places if place.beside != self._beside)
+        self._moved = tuple(place for place in places if place.beside != place.seen_now(self._beside))
 
     def located(self, uris: NDArray[np.object_]) -> NDArray[np.object_]:
         """Where these are now. Of a store that was not moved nothing is looked for but relative paths."""
@@ -101,7 +114,8 @@ class Whereabouts:
             yield Tried(path, f"relative to {here}, the working folder" if relative else "as the store says")
         for place in self._moved:
             whole = os.path.join(place.base or here, path)
-            from_store = os.path.normpath(os.path.join(self._beside, os.path.relpath(whole, place.beside)))
+            way = os.path.relpath(whole, place.beside)
+            from_store = os.path.normpath(os.path.join(place.seen_now(self._beside), way))
             yield Tried(from_store, f"as it lay from the store, which stood in {place.beside}")
         if relative:
             yield Tried(os.path.join(self._beside, path), f"relative to {self._beside}, where the store stands")

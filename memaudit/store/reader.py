@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -256,8 +257,8 @@ class Store:
             return ""
         places = ", then ".join(map(str, self.whereabouts.tried(lost[1])))
         return (
-            f"images of store {self.folder} are not where it says: {lost[0]!r} was looked for at {places}; put them "
-            "there, move the store together with them, or embed them anew"
+            f"images of store {os.path.normpath(self.folder)} are not where it says: {lost[0]!r} was looked for at "
+            f"{places}; put them there, move the store together with them, or embed them anew"
         )
 
     def _status_codes(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:

@@ -76,7 +76,7 @@ def test_a_look_up_leaves_nothing_behind(
     assert found.evidence.as_dict()["store"] == {
         "path": f"{stores[0]}, {stores[1]}",
         "sha256": whole.digest,
-        "coverage": {"measured": 8, "total": 8},
+        "coverage": {"measured": 8, "total": 8, "share": 1.0},
         "parts": {str(store): ma.open_store(store).digest for store in stores},
     }
     assert not list((tmp_path / "scratch").iterdir())
