@@ -53,6 +53,16 @@ Features = Annotated[
     typer.Option("--features", help="Keep what pixels are compared by (some 0.1 MB an image): no file is read again."),
 ]
 
+Devices = Annotated[
+    str | None,
+    typer.Option(
+        "--devices",
+        metavar="LIST",
+        help="all cards of this machine, or cuda:0,cuda:1: a process for each embeds its part of a new store.",
+        show_default="one, --device",
+    ),
+]
+
 
 def embed(
     sources: Sources,
@@ -72,6 +82,7 @@ def embed(
     max_unreadable: MaxUnreadable = 0.01,
     allow_unverified_weights: Unverified = False,
     executor: ExecutorName = None,
+    devices: Devices = None,
     dry_run: DryRun = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -104,6 +115,7 @@ def embed(
             max_unreadable=max_unreadable,
             allow_unverified_weights=allow_unverified_weights,
             executor=executor,
+            devices=devices,
             progress=progress,
         )
     counts = {name: count._asdict() for name, count in made.windows.items()}

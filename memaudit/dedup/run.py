@@ -56,7 +56,8 @@ def dedup(
     columns, stands_for = setup.images.columns, setup.images.stands_for
     other = None
     if against is not None:
-        other = find_elsewhere(store, against, columns, stands_for, setup.threshold, progress)
+        compared = columns, stands_for, setup.threshold, progress, options.executor
+        other = find_elsewhere(store, against, *compared)
     found = other.found if other else _NOWHERE
     rows = np.setdiff1d(setup.rows, found.row)
     rule = setup.rule(rows)
