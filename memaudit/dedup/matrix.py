@@ -7,6 +7,7 @@ import os
 import tempfile
 import weakref
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
@@ -96,11 +97,19 @@ class KeptMatrix:
 
 
 def _write(file: IO[bytes], store: Store, rows: Int64) -> None:
+    """While a block is written, the next one is read."""
     is_wanted = np.zeros(len(store), bool)
     is_wanted[rows] = True
-    for block in store.blocks(BLOCK_ROWS):
-        wanted = is_wanted[block.rows]
-        file.write(np.ascontiguousarray(block.embeddings if wanted.all() else block.embeddings[wanted]).data)
+    with ThreadPoolExecutor(1) as writer:
+        written: Future[int] | None = None
+        for block in store.blocks(BLOCK_ROWS):
+            wanted = is_wanted[block.rows]
+            vectors = np.ascontiguousarray(block.embeddings if wanted.all() else block.embeddings[wanted])
+            if written is not None:
+                written.result()
+            written = writer.submit(file.write, vectors.data)
+        if written is not None:
+            written.result()
     file.flush()
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy.special import betaincinv
-from scipy.stats import hypergeom
 
 from memaudit.dedup.results import Decision, Decisions, Removal, Skew
 from memaudit.dedup.skew_sums import Sums, ValueCounter, in_families
@@ -113,6 +112,8 @@ def _interval(sums: Sums, tail: float) -> tuple[Float64, Float64]:
 
 def _fisher(inside: Sums, outside: Sums) -> Float64:
     """Two-sided p, by doubling, that inside and outside have one rate; effective counts are rounded."""
+    from scipy.stats import hypergeom  # the half of a second that it takes: only where something was removed
+
     n, m = np.floor(_draws(inside)), np.floor(_draws(outside))
     x, y = np.rint(n * inside.k / inside.n), np.rint(m * outside.k / outside.n)
     fewer = hypergeom.cdf(x, n + m, x + y, n)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -64,10 +65,34 @@ def write_dedup(
 
     against: the other store, where the run had one.
     """
-    write_tables(result, out, against)
-    pictures = Pictures(out, how.alter)
-    results = replace(
-        _results(result),
+    with ThreadPoolExecutor(1) as pool:  # Arrow writes most of a table without holding the interpreter
+        tables = pool.submit(write_tables, result, out, against)
+        pictures = Pictures(out, how.alter)
+        results = _shown(_results(result), result, (store, against), pictures)
+        groups = largest_groups(result, store, pictures)
+        tables.result()
+    report = make_report(
+        "dedup",
+        inputs=_inputs(result),
+        encoder=result.encoder,
+        threshold=result.threshold,
+        coverage=result.coverage,
+        results=results,
+        findings=groups,
+        bound=bound_to(out, (store, against), how.about),
+    )
+    write_report_page(out / "report.html", report, beside=how.beside)
+    write_report(out / "report.json", report)
+    return report
+
+
+def _shown(
+    results: DedupResults, result: DedupResult, stores: tuple[Store, Store | None], pictures: Pictures
+) -> DedupResults:
+    """With what is shown as pictures, and what it takes a reading of the store to say. stores: this, and the other."""
+    store, against = stores
+    return replace(
+        results,
         near_threshold=near_threshold(result, store, pictures),
         by_pixels_shown=by_pixels(result, store, pictures),
         redrawn_shown=drawn_anew(result, store, pictures),
@@ -78,19 +103,6 @@ def write_dedup(
         against=_against(result, store, against, pictures),
         not_read=[line] if (line := first_frames_line(store.first_frames_alone())) else [],
     )
-    report = make_report(
-        "dedup",
-        inputs=_inputs(result),
-        encoder=result.encoder,
-        threshold=result.threshold,
-        coverage=result.coverage,
-        results=results,
-        findings=largest_groups(result, store, pictures),
-        bound=bound_to(out, (store, against), how.about),
-    )
-    write_report_page(out / "report.html", report, beside=how.beside)
-    write_report(out / "report.json", report)
-    return report
 
 
 def _inputs(result: DedupResult) -> dict[str, str]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.dedup.results import Decision, DedupResult, Elsewhere
+from memaudit.dedup.results import Decision, Decisions, DedupResult, Elsewhere
 from memaudit.report.dedup_tables import group_sizes
 from memaudit.report.model import Group, Member, NearThreshold, ShownPair, Side, file_digest
 from memaudit.report.pictures import Pictures, files_of
 from memaudit.report.tables import rank_of
-from memaudit.store import Store
+from memaudit.store import Columns, Store
 from memaudit.types import Float32, Int64
 
 GROUPS_SHOWN = 50
@@ -24,43 +25,51 @@ BAND = 0.1  # of the way from the threshold to 1: pairs this near above it are d
 
 
 def largest_groups(result: DedupResult, store: Store, pictures: Pictures) -> list[Group]:
-    """The largest groups, of equal size the first."""
+    """The largest groups, of equal size the first. What is shown of all of them is read from the store at once."""
     sizes = group_sizes(result)
-    largest = [g for g in np.argsort(-sizes, kind="stable")[:GROUPS_SHOWN] if sizes[g] > 1]
+    largest = [int(g) for g in np.argsort(-sizes, kind="stable")[:GROUPS_SHOWN] if sizes[g] > 1]
     by_group = np.argsort(result.decisions.group, kind="stable")
-    bounds = np.searchsorted(result.decisions.group, [largest, np.add(largest, 1)], sorter=by_group).T
-    chosen = zip(largest, bounds, strict=True)
-    return [_group(result, store, pictures, int(number), by_group[slice(*ends)]) for number, ends in chosen]
-
-
-def _group(result: DedupResult, store: Store, pictures: Pictures, number: int, rows: Int64) -> Group:
-    """The kept image first, then the dropped ones by falling similarity to it. rows: of the group."""
-    decisions = result.decisions
-    is_dropped = decisions.decision[rows] == Decision.DROP
-    rows = rows[np.lexsort((rank_of(decisions.image_id[rows]), -decisions.similarity[rows], is_dropped))]
-    shown = rows[:MEMBERS_SHOWN]
+    bounds = np.searchsorted(
+        result.decisions.group, np.array([largest, np.add(largest, 1)], np.int64), sorter=by_group
+    ).T
+    rows = [_kept_first(result.decisions, by_group[slice(*ends)]) for ends in bounds]
+    shown = np.concatenate([np.empty(0, np.int64), *(each[:MEMBERS_SHOWN] for each in rows)])
     columns = store.columns(shown)
-    files = files_of(store, columns)
-    return Group(
-        group=number,
-        size=len(rows),
-        smallest_similarity=_rounded(decisions.similarity[rows].min()),
-        chain_similarity=_rounded(decisions.chain[rows].min()),
-        members=[
-            Member(
-                image_id=columns.image_id[i],
-                sha256=file_digest(files[i]),
-                caption=columns.caption[i],
-                decision=str(decisions.decision[row]),
-                reason=str(decisions.reason[row]),
-                behind=str(result.cleanness.behind[row]) if result.cleanness else "",
-                similarity=_rounded(decisions.similarity[row]),
-                chain_similarity=_rounded(decisions.chain[row]),
-                picture=pictures.add(f"image-{row}", columns.uri[i], files[i]),
-            )
-            for i, row in enumerate(shown.tolist())
-        ],
-    )
+    members = iter(_members(result, shown, columns, files_of(store, columns), pictures))
+    return [
+        Group(
+            group=number,
+            size=len(each),
+            smallest_similarity=_rounded(result.decisions.similarity[each].min()),
+            chain_similarity=_rounded(result.decisions.chain[each].min()),
+            members=list(islice(members, min(len(each), MEMBERS_SHOWN))),
+        )
+        for number, each in zip(largest, rows, strict=True)
+    ]
+
+
+def _kept_first(decisions: Decisions, rows: Int64) -> Int64:
+    """The rows of a group: the kept image first, then the dropped ones by falling similarity to it."""
+    is_dropped = decisions.decision[rows] == Decision.DROP
+    return rows[np.lexsort((rank_of(decisions.image_id[rows]), -decisions.similarity[rows], is_dropped))]
+
+
+def _members(
+    result: DedupResult, rows: Int64, columns: Columns, files: list[str], pictures: Pictures
+) -> Iterator[Member]:
+    decisions = result.decisions
+    for i, row in enumerate(rows.tolist()):
+        yield Member(
+            image_id=columns.image_id[i],
+            sha256=file_digest(files[i]),
+            caption=columns.caption[i],
+            decision=str(decisions.decision[row]),
+            reason=str(decisions.reason[row]),
+            behind=str(result.cleanness.behind[row]) if result.cleanness else "",
+            similarity=_rounded(decisions.similarity[row]),
+            chain_similarity=_rounded(decisions.chain[row]),
+            picture=pictures.add(f"image-{row}", columns.uri[i], files[i]),
+        )
 
 
 def near_threshold(result: DedupResult, store: Store, pictures: Pictures) -> NearThreshold:
