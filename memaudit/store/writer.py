@@ -184,7 +184,7 @@ def writing_store(
         views=views,
         part=of.part,
         opt_outs=of.opt_outs,
-        places=(Place.here(folder),),
+        places=() if views else (Place.here(folder),),  # views are made of what their images' store finds
     )
     with sole_writer(folder):
         there = (folder / MANIFEST).exists()

@@ -99,7 +99,7 @@ def test_another_set_is_compared_as_by_one_process(
     assert all(np.array_equal(one, another) for one, another in found)
     assert len(alone.against.found.row) > 5
     assert same(alone, spread)
-    (work,) = (each for each in workers if each.folder.name.startswith("against"))
+    (work,) = {each for each in workers if each.folder.name.startswith("against")}
     assert work.tasks == min(8, 4 * parts)
     (tmp_path / "b").rename(tmp_path / "gone")
     vector_store(tmp_path / "b", others[:9], prefix="other")
