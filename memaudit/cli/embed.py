@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -93,10 +93,7 @@ def embed(
 
     console = Console(as_json, quiet)
     if dry_run:
-        from memaudit.api.costing import images_in, plan_embed
-
-        tell(plan_embed(images_in(sources, part), encoder=encoder or DEFAULT_ENCODER), console)
-        return
+        _tell_plan(sources, part, encoder or DEFAULT_ENCODER, console)
     with console.progress(("embedding",)) as progress:
         made = run(
             *(sources, out),
@@ -120,6 +117,13 @@ def embed(
         )
     counts = {name: count._asdict() for name, count in made.windows.items()}
     console.result({**store_values(made), **counts, "not_read": list(made.not_read)}, _said(made))
+
+
+def _tell_plan(sources: list[str], part: str | None, encoder: str, console: Console) -> NoReturn:
+    from memaudit.api.costing import images_in, plan_embed
+
+    tell(plan_embed(images_in(sources, part), encoder=encoder), console)
+    raise typer.Exit
 
 
 def _said(made: MadeStore) -> str:
