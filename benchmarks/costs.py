@@ -37,6 +37,7 @@ STAGES = (
     ("memaudit.dedup.pairs", "_choose", "starting"),
     ("memaudit.dedup.pairs", "fit", "k-means"),
     ("memaudit.dedup.pairs.PairSearch", "_assigned", "assigning clusters"),
+    ("memaudit.dedup.pairs.PairSearch", "pairs_of", "comparing"),
     ("memaudit.dedup.pairs.PairSearch", "compare_all", "comparing"),
     ("memaudit.dedup.pairs.PairSearch", "add_probe", "comparing"),
     ("memaudit.dedup.pairs.PairSearch", "found", "sorting pairs"),

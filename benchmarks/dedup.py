@@ -5,6 +5,9 @@ recall of ours, or to 99.9 % of it; flat range search of 1,000 rows, extrapolate
 NeMo Curator's semantic deduplication. Data: synthetic.py, or any store of real images (`--store`). Truth: sampled rows
 compared exactly with all. Where other processes run, the ratio of processor time says more than that of wall time, and
 with OMP_NUM_THREADS=1 most.
+
+Whole commands (`--only "dedup --exhaustive" dedup`) run on synthetic data, whose truth is then that of the exhaustive
+one; `--skewed` makes it of topics of very different sizes, and of families that lie down to the threshold.
 """
 
 from __future__ import annotations
@@ -18,10 +21,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.measure import cost_of
+from benchmarks.dedup_commands import COMMANDS, command_figures
+from benchmarks.measure import BenchmarkError, cost_of
 from benchmarks.record import Figure
 from benchmarks.runner import Benchmark
-from benchmarks.synthetic import THRESHOLD, make_store
+from benchmarks.synthetic import EVEN, SKEWED, THRESHOLD, make_store
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.recall import RecallSample
 from memaudit.similarity import Pairs
@@ -59,13 +63,18 @@ def figures(options: argparse.Namespace, scratch: Path) -> Iterator[Figure]:
         ours = ran if name == "ours" else ours
         if ours is not None:
             yield from ratios(f"{data}, {name}", len(store), ran, ours)
+    for name in (name for name in COMMANDS if name in options.only):
+        yield from command_figures(data, name, truth, folder)
 
 
 def prepared(options: argparse.Namespace, scratch: Path) -> tuple[Path, Store, str]:
     """The folder of this data, the store in it, and what the table calls it."""
     if options.store is None:
-        folder = scratch / f"{options.rows}"
-        return folder, make_store(folder / "store", options.rows), "synthetic"
+        shape, data = (SKEWED, "skewed") if options.skewed else (EVEN, "synthetic")
+        folder = scratch / (f"skewed-{options.rows}" if options.skewed else f"{options.rows}")
+        return folder, make_store(folder / "store", options.rows, shape=shape), data
+    if options.skewed or set(COMMANDS).intersection(options.only):
+        raise BenchmarkError("--skewed and whole commands are for synthetic data: leave out --store")
     store = Store.open(options.store)
     folder = scratch / f"store-{store.digest[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +128,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--rows", metavar="N", type=int, default=100_000)
     add("--store", metavar="STORE", type=Path, help="instead of synthetic data: made by memaudit embed")
-    add("--only", metavar="NAME", nargs="+", choices=NAMES, default=NAMES, help=", ".join(NAMES))
+    add("--skewed", action="store_true", help="synthetic data of few large topics, families at cosines .78 to .999")
+    names = (*NAMES, *COMMANDS)
+    add("--only", metavar="NAME", nargs="+", choices=names, default=NAMES, help=", ".join(names))
 
 
 BENCHMARK = Benchmark(__doc__ or "", ("faiss-cpu", "faiss-gpu-cuvs", "numpy"), add_options, figures, continues=True)

@@ -16,10 +16,21 @@ DIM = 512
 THRESHOLD = 0.75
 TOPICS, TOPIC_SHARE = 300, 0.35  # cosine of two strangers of one topic
 IN_FAMILIES, EXPONENT, LARGEST = 0.4, 2.3, 1000  # share of the rows; sizes are drawn from size^-EXPONENT
-SIMILARITY = (0.86, 0.995)  # of members of a family, one value for each family
 SHARD_ROWS = 65_536
 VOCABULARY, WORDS = 50_000, 10  # of captions: words by Zipf's law, and how many an image has
 _BLOCK = 8192
+
+
+class Shape(NamedTuple):
+    """similarity: of members of a family, one value for each family, between these. zipf: topics are drawn from
+    rank^-zipf."""
+
+    similarity: tuple[float, float]
+    zipf: float
+
+
+EVEN = Shape((0.86, 0.995), 0.0)
+SKEWED = Shape((0.78, 0.999), 1.4)  # a third of all is of one topic, and families lie down to the threshold
 
 
 class _Families(NamedTuple):
@@ -30,11 +41,13 @@ class _Families(NamedTuple):
     similarity: NDArray[np.float64]
 
 
-def make_store(folder: Path, rows: int, spec: EncoderSpec | None = None, *, captions: bool = False) -> Store:
+def make_store(
+    folder: Path, rows: int, spec: EncoderSpec | None = None, *, captions: bool = False, shape: Shape = EVEN
+) -> Store:
     """Write the store, unless it is there. The same rows for the same size, whatever the machine. spec: of DIM
     dimensions, whose store it is to be taken for. captions: of WORDS words each, some 60 characters."""
     if not (folder / MANIFEST).is_file():
-        families = _draw_families(rows)
+        families = _draw_families(rows, shape)
         spec = spec or EncoderSpec("synthetic", "", "unit vectors", DIM, THRESHOLD)
         with writing_store(folder, spec, SHARD_ROWS, ["bench"]) as writer:
             for low in range(0, rows, SHARD_ROWS):
@@ -46,7 +59,7 @@ def make_store(folder: Path, rows: int, spec: EncoderSpec | None = None, *, capt
     return Store.open(folder)
 
 
-def _draw_families(rows: int) -> _Families:
+def _draw_families(rows: int, shape: Shape) -> _Families:
     rng = np.random.default_rng(0)
     sizes = np.arange(2, LARGEST + 1)
     chances = sizes**-EXPONENT / (sizes**-EXPONENT).sum()
@@ -56,7 +69,9 @@ def _draw_families(rows: int) -> _Families:
         [np.repeat(np.arange(len(drawn)), drawn), np.arange(len(drawn), len(drawn) + rows - drawn.sum())]
     )
     count = int(of[-1]) + 1
-    return _Families(rng.permutation(of), rng.integers(0, TOPICS, count), rng.uniform(*SIMILARITY, count))
+    of, ranks = rng.permutation(of), np.arange(1, TOPICS + 1) ** -shape.zipf
+    topics = rng.choice(TOPICS, count, p=ranks / ranks.sum()) if shape.zipf else rng.integers(0, TOPICS, count)
+    return _Families(of, topics, rng.uniform(*shape.similarity, count))
 
 
 def _vectors(families: _Families, rows: Int64) -> Float32:

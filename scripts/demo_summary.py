@@ -23,19 +23,26 @@ def main(out: Path) -> None:
 
 def figures(out: Path, name: str) -> list[str]:
     """Generations, planted, planted and found, found but not planted, rate, verdict."""
-    planted = planted_in(out / name / "truth.csv")
-    scores = pq.read_table(out / f"audit-{name}" / "scores.parquet").to_pydict()
-    flagged = {i for i, matches in zip(scores["query_id"], scores["matches"], strict=True) if matches}
-    rate = json.loads((out / f"audit-{name}" / "report.json").read_text())["results"]["searched"]
+    planted, found = planted_in(out, name), found_in(out, name)
+    rate = json.loads((out / name / "audit/report.json").read_text())["results"]["searched"]
     interval = f"{rate['value']:.2%}  ({rate['low']:.2%} to {rate['high']:.2%})"
-    verdict = json.loads((out / f"gate-{name}.json").read_text())["verdict"]
-    counts = (rate["n"], len(planted), len(planted & flagged), len(flagged - planted))
+    verdict = json.loads((out / name / "verdict.json").read_text())["verdict"]
+    counts = (rate["n"], len(planted), len(planted & found), len(found - planted))
     return [*map(str, counts), interval, verdict]
 
 
-def planted_in(truth: Path) -> set[str]:
-    with truth.open(newline="") as handle:
-        return {row["generation"] for row in csv.DictReader(handle) if row["planted"] == "1"}
+def planted_in(out: Path, name: str) -> set[str]:
+    """Generations of prompts that the model knows by heart."""
+    with (out / f"{name}-truth.csv").open(newline="") as handle:
+        by_heart = {row["prompt"] for row in csv.DictReader(handle)}
+    lines = (json.loads(line) for line in (out / name / "pairing.jsonl").read_text("utf-8").splitlines())
+    return {line["generation"] for line in lines if line["prompt"] in by_heart}
+
+
+def found_in(out: Path, name: str) -> set[str]:
+    """Generations in which the audit found a training image."""
+    scores = pq.read_table(out / name / "audit/scores.parquet", columns=["query_id", "matches"]).to_pydict()
+    return {Path(i).stem for i, matches in zip(scores["query_id"], scores["matches"], strict=True) if matches}
 
 
 if __name__ == "__main__":

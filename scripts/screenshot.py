@@ -26,7 +26,7 @@ def main(out: Path) -> None:
     browser = find_chromium()
     if browser is None:
         sys.exit("screenshot.py: no Chromium found: install it (Debian: apt-get install chromium)")
-    report = out / "audit-model-a" / "report.html"
+    report = out / "model-a" / "release.html"
     page = without_photographs(report.read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory(dir=report.parent) as folder:
         copy = report.with_name(f"{Path(folder).name}.html")

@@ -1,28 +1,27 @@
 """A SIMULATED image generator. There is no model here: nothing is trained and nothing is generated.
 
-It stands in for a generator whose memorization is known exactly, so that the audit can be checked against the
-truth. For each prompt (the caption of one training picture) it returns
+It stands in for a generator whose memorization is known exactly, so that the audit can be checked against the truth.
+It is asked as `memaudit run` asks a command, and answers each prompt by itself:
 
-- for a given share of the prompts a *planted* copy: a lightly altered training picture. Pictures with many
-  near-duplicates in the training set are preferred, as in real generators. Three times in four it is the prompt's
-  own picture; otherwise another one, so that only a search of the whole training set finds it;
-- for the others a lightly altered picture of the novel pool, whatever the prompt says.
+- of the captions of its training set it knows a given share *by heart*, and gives a lightly altered training picture
+  back for these. Captions of pictures with many near-duplicates are preferred, as in real generators. Three times in
+  four it is the caption's own picture; otherwise another one, so that only a search of the whole training set finds it;
+- for any other prompt it gives a lightly altered picture of the novel pool, whatever the prompt says.
 
-    python -m scripts.simulate_generator --training T/manifest.csv --novel V/manifest.csv --out OUT
-                                         --prompts N --memorised SHARE --seed S [--keep keep.txt]
+    python -m scripts.simulate_generator --training T/manifest.csv --novel V/manifest.csv --memorised SHARE --seed S
+                                         [--keep keep.txt] --jobs FILE --out FOLDER    (or: --truth FILE)
 
-    OUT/images/gen-00000.jpg …
-    OUT/pairing.csv   generation, image_id (the training picture the prompt was taken from), prompt, seed
-    OUT/truth.csv     generation, planted (0/1), source_id (image_id of the picture that was altered), alteration
+    FOLDER/NAME.jpg   for each line of FILE, which has name, prompt and seed
+    --truth FILE      instead: prompt, source_id (image_id of the picture that comes back) of what it knows by heart
 
-With `--keep` only the image_ids listed in that file are its training set, as after `memaudit dedup`. The order of the
-prompts depends on the seed and each image_id alone, so runs before and after dedup share most of their prompts.
-OUT appears whole, is the same for the same inputs and seed, and is left alone when it is already complete.
+With `--keep` only the image_ids listed in that file are its training set, as after `memaudit dedup`. An answer follows
+from these options, the prompt and its seed alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -32,10 +31,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-from scripts import alterations, make_demo_set
 from scripts.alterations import alter, enlarge, read_rgb, stream, write_picture
-from scripts.folders import ScriptError, appearing_folder, ends_in_one_line, is_complete
-from scripts.make_demo_set import PoolImage, digest_of, read_rows, write_rows
+from scripts.folders import ScriptError, ends_in_one_line
+from scripts.make_demo_set import PoolImage, read_rows, write_rows
 
 OWN_PICTURE = 0.75
 
@@ -47,42 +45,57 @@ MILD: Mapping[str, float] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user asked for. `memorised` is a share of the prompts, 0 .. 1."""
+    """What the user asked for. `memorised` is a share of the captions, 0 .. 1."""
 
-    prompts: int
     memorised: float
     seed: int
 
 
 @dataclass(frozen=True)
-class Generation:
-    """One simulated answer: `source` is the picture that is altered, a training or a novel one."""
+class Job:
+    """A picture to be made: called `name`, of a prompt and a seed."""
 
     name: str
-    prompt: PoolImage
-    source: PoolImage
-    planted: bool
-    alteration: str
-
-
-@dataclass(frozen=True)
-class PairingRow:
-    """One row of pairing.csv."""
-
-    generation: str
-    image_id: str
     prompt: str
     seed: int
 
 
 @dataclass(frozen=True)
-class TruthRow:
-    """One row of truth.csv."""
+class Answer:
+    """What comes of a job: `source` is the picture that is altered, a training or a novel one."""
 
-    generation: str
-    planted: int
-    source_id: str
+    source: PoolImage
     alteration: str
+
+
+@dataclass(frozen=True)
+class TruthRow:
+    """One row of the file that `--truth` writes."""
+
+    prompt: str
+    source_id: str
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """The generator. by_heart: the training picture that a caption gives back, of those that give one."""
+
+    by_heart: Mapping[str, PoolImage]
+    novel: Sequence[PoolImage]
+    seed: int
+
+    def answer(self, job: Job) -> Answer:
+        rng = stream(self.seed, job.prompt, "answer", job.seed)
+        fresh, alteration = self.novel[int(rng.integers(len(self.novel)))], list(MILD)[int(rng.integers(len(MILD)))]
+        return Answer(self.by_heart.get(job.prompt, fresh), alteration)
+
+    def draw(self, job: Job, out: Path) -> None:
+        """Write the picture of a job into the folder `out`."""
+        answer = self.answer(job)
+        rng = stream(self.seed, answer.source.image_id, answer.alteration, job.seed)
+        picture = enlarge(read_rgb(Path(answer.source.path)))
+        altered = alter(picture, answer.alteration, rng, MILD[answer.alteration])
+        write_picture(altered, out / f"{job.name}.jpg")
 
 
 def read_pool(manifest: Path) -> list[PoolImage]:
@@ -104,32 +117,34 @@ def kept(training: Sequence[PoolImage], keep: Path | None) -> list[PoolImage]:
     return [picture for picture in training if picture.image_id in wanted]
 
 
-def choose_prompts(training: Sequence[PoolImage], settings: Settings) -> list[PoolImage]:
-    """`settings.prompts` different training pictures, in random order."""
-    if not 0 < settings.prompts <= len(training):
-        raise ScriptError(f"--prompts is {settings.prompts}, expected 1 .. {len(training)}, the training pictures")
-    order = {p.image_id: stream(settings.seed, p.image_id, "prompt", 0).random() for p in training}
-    return sorted(training, key=lambda picture: order[picture.image_id])[: settings.prompts]
+def simulated(training: Sequence[PoolImage], novel: Sequence[PoolImage], settings: Settings) -> Simulated:
+    """The generator that learned from `training`, pictures in the order of their ids."""
+    sizes = Counter(picture.source_id for picture in training)
+    own: dict[str, PoolImage] = {}
+    for picture in training:
+        own.setdefault(picture.caption, picture)
+    chosen = choose_by_heart(own, sizes, settings)
+    by_heart = {caption: copied_picture(own[caption], training, sizes, settings.seed) for caption in chosen}
+    return Simulated(by_heart, novel, settings.seed)
 
 
-def choose_planted(prompts: Sequence[PoolImage], sizes: Mapping[str, int], settings: Settings) -> set[str]:
-    """image_ids of the prompts that get a training picture back, without replacement, weighted by family size.
+def choose_by_heart(own: Mapping[str, PoolImage], sizes: Mapping[str, int], settings: Settings) -> list[str]:
+    """Captions that get a training picture back, without replacement, weighted by family size.
 
-    Each prompt's key is u ** (1 / weight) with its own uniform u; the largest keys win (Efraimidis and Spirakis 2006).
+    Each caption's key is u ** (1 / weight) with its own uniform u; the largest keys win (Efraimidis and Spirakis 2006).
     """
     if not 0 <= settings.memorised <= 1:
         raise ScriptError(f"--memorised is {settings.memorised}, expected a share between 0 and 1")
 
-    def key(picture: PoolImage) -> float:
-        draw = stream(settings.seed, picture.image_id, "planted", 0).random()
-        return float(draw ** (1 / sizes[picture.source_id]))
+    def key(caption: str) -> float:
+        draw = stream(settings.seed, caption, "by heart", 0).random()
+        return float(draw ** (1 / sizes[own[caption].source_id]))
 
-    count = round(settings.memorised * len(prompts))
-    return {picture.image_id for picture in sorted(prompts, key=key, reverse=True)[:count]}
+    return sorted(own, key=key, reverse=True)[: round(settings.memorised * len(own))]
 
 
 def copied_picture(prompt: PoolImage, training: Sequence[PoolImage], sizes: Mapping[str, int], seed: int) -> PoolImage:
-    """The training picture a planted generation copies: the prompt's own, or one of another family."""
+    """The training picture that comes back: the caption's own, or one of another family."""
     rng = stream(seed, prompt.image_id, "copied", 0)
     others = [p for p in training if p.source_id != prompt.source_id and p.caption != prompt.caption]
     if rng.random() < OWN_PICTURE or not others:
@@ -138,69 +153,51 @@ def copied_picture(prompt: PoolImage, training: Sequence[PoolImage], sizes: Mapp
     return others[rng.choice(len(others), p=weights / weights.sum())]
 
 
-def plan_generations(training: Sequence[PoolImage], novel: Sequence[PoolImage], settings: Settings) -> list[Generation]:
-    """Decide what every prompt gets back; novel pictures repeat only when all have been used."""
-    prompts = choose_prompts(training, settings)
-    sizes = Counter(picture.source_id for picture in training)
-    planted = choose_planted(prompts, sizes, settings)
-    order = stream(settings.seed, "", "novel", 0).permutation(len(novel))
-    mild = list(MILD)
-    plan: list[Generation] = []
-    for number, prompt in enumerate(prompts):
-        copies = prompt.image_id in planted
-        fresh = novel[order[number % len(novel)]]
-        source = copied_picture(prompt, training, sizes, settings.seed) if copies else fresh
-        alteration = mild[stream(settings.seed, prompt.image_id, "alteration", 0).integers(len(mild))]
-        plan.append(Generation(f"gen-{number:05d}.jpg", prompt, source, copies, alteration))
-    return plan
+def read_jobs(path: Path) -> list[Job]:
+    """Raises ScriptError for a line that is none."""
+    jobs = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            told = json.loads(line)
+            jobs.append(Job(str(told["name"]), str(told["prompt"]), int(told["seed"])))
+        except (ValueError, TypeError, KeyError):
+            raise ScriptError(f"{path}, line {number} is no job: expected JSON with name, prompt and seed") from None
+    return jobs
 
 
-def write_generations(plan: Sequence[Generation], out: Path, seed: int) -> None:
-    """Draw every generation and write the two tables about them."""
-    (out / "images").mkdir()
-    for number, generation in enumerate(plan):
-        rng = stream(seed, generation.source.image_id, generation.alteration, number)
-        picture = enlarge(read_rgb(Path(generation.source.path)))
-        altered = alter(picture, generation.alteration, rng, MILD[generation.alteration])
-        write_picture(altered, out / "images" / generation.name)
-    pairing = (PairingRow(g.name, g.prompt.image_id, g.prompt.caption, seed) for g in plan)
-    truth = (TruthRow(g.name, int(g.planted), g.source.image_id, g.alteration) for g in plan)
-    write_rows(out / "pairing.csv", PairingRow, pairing)
-    write_rows(out / "truth.csv", TruthRow, truth)
-
-
-def simulate(training: Path, novel: Path, out: Path, keep: Path | None, settings: Settings) -> None:
-    """Make `out`, or leave it alone if it was made from the same inputs by the same code."""
-    known, fresh = kept(read_pool(training), keep), read_pool(novel)
-    code = [Path(module) for module in (__file__, make_demo_set.__file__, alterations.__file__)]
-    pictures = [Path(picture.path) for picture in (*known, *fresh)]
-    inputs = digest_of([training, novel, *([keep] if keep else []), *pictures, *code], settings)
-    if is_complete(out, stamp := {"inputs": inputs}):
-        return
-    plan = plan_generations(known, fresh, settings)
-    with appearing_folder(out, lambda folder: stamp) as new:
-        write_generations(plan, new, settings.seed)
+def write_truth(model: Simulated, path: Path) -> None:
+    rows = (TruthRow(caption, picture.image_id) for caption, picture in sorted(model.by_heart.items()))
+    write_rows(path, TruthRow, rows)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="simulate_generator", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--training", metavar="CSV", type=Path, required=True, help="manifest of the training pool")
     parser.add_argument("--novel", metavar="CSV", type=Path, required=True, help="manifest of the novel pool")
-    parser.add_argument("--out", metavar="OUT", type=Path, required=True)
-    parser.add_argument("--prompts", metavar="N", type=int, required=True)
-    parser.add_argument("--memorised", metavar="SHARE", type=float, required=True, help="0 .. 1 of the prompts")
+    parser.add_argument("--memorised", metavar="SHARE", type=float, required=True, help="0 .. 1 of the captions")
     parser.add_argument("--seed", metavar="S", type=int, required=True)
     parser.add_argument("--keep", metavar="FILE", type=Path, help="image_ids it was trained on, one a line")
-    return parser.parse_args(arguments)
+    parser.add_argument("--out", metavar="FOLDER", type=Path, help="with --jobs: where the pictures go")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--jobs", metavar="FILE", type=Path, help="what is to be made, a line each")
+    what.add_argument("--truth", metavar="FILE", type=Path, help="write what it knows by heart")
+    options = parser.parse_args(arguments)
+    if (options.out is None) != (options.jobs is None):
+        parser.error("--jobs and --out go together")
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
 
     def work() -> None:
-        settings = Settings(options.prompts, options.memorised, options.seed)
-        simulate(options.training, options.novel, options.out, options.keep, settings)
-        print(f"{options.prompts} simulated generations in {options.out / 'images'}")
+        training = kept(read_pool(options.training), options.keep)
+        model = simulated(training, read_pool(options.novel), Settings(options.memorised, options.seed))
+        if options.truth:
+            write_truth(model, options.truth)
+            return
+        for job in read_jobs(options.jobs):
+            model.draw(job, options.out)
 
     return ends_in_one_line("simulate_generator", work)
 

@@ -1,6 +1,5 @@
 """scripts/demo is the reference: it runs the whole job on real images, and is always the truth."""
 
-import csv
 import json
 import os
 import shutil
@@ -11,8 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from memaudit.encoders.weights import find_sscd, weights_folder
+from scripts.demo_summary import found_in, planted_in
 
 ROOT = Path(__file__).parent.parent
+PLANTED = 15  # generations of model-a
 SAMPLES = weights_folder().parent / "samples" / "manifest.csv"
 
 pytestmark = [
@@ -42,36 +43,27 @@ def run_demo(out: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def planted(truth: Path) -> set[str]:
-    with truth.open(newline="") as handle:
-        return {row["generation"] for row in csv.DictReader(handle) if row["planted"] == "1"}
-
-
-def flagged(scores: Path) -> set[str]:
-    table = pq.read_table(scores).to_pydict()
-    return {query for query, matches in zip(table["query_id"], table["matches"], strict=True) if matches}
-
-
 def test_audit_reports_exactly_what_was_planted(demo):
     """Every planted regurgitation is found, and nothing else."""
     out, _ = demo
-    truth = planted(out / "model-a" / "truth.csv")
-    assert len(truth) == 19
-    assert flagged(out / "audit-model-a" / "scores.parquet") == truth
-    assert flagged(out / "audit-model-b" / "scores.parquet") == set()
+    truth = planted_in(out, "model-a")
+    assert len(truth) == PLANTED
+    assert found_in(out, "model-a") == truth
+    assert found_in(out, "model-b") == planted_in(out, "model-b") == set()
 
 
 def test_gate_fails_the_copying_model_and_passes_the_clean_one(demo):
     """Red for the model that gives training images back, green for the one that does not."""
     out, _ = demo
-    verdicts = [json.loads((out / f"gate-{name}.json").read_text())["verdict"] for name in ("model-a", "model-b")]
-    assert verdicts == ["fail", "pass"]
+    told = [json.loads((out / name / "verdict.json").read_text()) for name in ("model-a", "model-b")]
+    assert [each["verdict"] for each in told] == ["fail", "pass"]
+    assert [each["asked"] for each in told] == [160, 160]
 
 
 def test_dedup_recall_is_exact_and_complete(demo):
     """All images were compared exactly with all others, and no pair was missed."""
     out, _ = demo
-    recall = json.loads((out / "dedup" / "report.json").read_text())["results"]["recall"]
+    recall = json.loads((out / "model-a/dedup/report.json").read_text())["results"]["recall"]
     assert recall["census"]
     assert recall["by_pair"]["found"] == recall["by_pair"]["total"] > 0
 
@@ -79,7 +71,7 @@ def test_dedup_recall_is_exact_and_complete(demo):
 def test_the_clocks_are_one_group(demo):
     """The family that started it all: the clock at one, two, three o'clock."""
     out, _ = demo
-    table = pq.read_table(out / "dedup" / "decisions.parquet").to_pydict()
+    table = pq.read_table(out / "model-a/dedup/decisions.parquet").to_pydict()
     groups = {
         group for image_id, group in zip(table["image_id"], table["group"], strict=True) if image_id.endswith("oclock")
     }
@@ -91,17 +83,21 @@ def test_the_last_line_is_the_report(demo):
     _, done = demo
     page = Path(done.stdout.splitlines()[-1])
     pictures = [part.split('"')[0] for part in page.read_text().split('<img src="')[1:]]
-    assert len(pictures) >= 2 * 19
+    assert len(pictures) >= 2 * PLANTED
     assert all(picture.startswith("data:image/jpeg;base64,") for picture in pictures)
 
 
-def test_second_run_changes_nothing(demo):
-    """What is there already is kept: same stores, same decisions."""
+def test_second_run_makes_nothing_again(demo):
+    """What is there already is kept, stores, runs and generations alike; and both verdicts are what they were."""
     out, _ = demo
-    files = [*out.glob("*/*.h5"), *out.glob("*/*/*.h5"), out / "dedup" / "decisions.parquet"]
-    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+    files = [path for name in ("pool", "data", "model-a", "model-b") for path in kept_files(out / name)]
+    before = {path: path.stat().st_mtime_ns for path in files}
     run_demo(out)
-    changed = [path for path in files if path.read_bytes() != before[path][1]]
-    embedded_again = [path for path in files if path.suffix == ".h5" and path.stat().st_mtime_ns != before[path][0]]
-    assert not changed
-    assert not embedded_again
+    assert [str(path) for path in files if path.stat().st_mtime_ns != before[path]] == []
+    assert [path for name in ("model-a", "model-b") for path in (out / name).glob("generations-*/incoming/*")] == []
+
+
+def kept_files(folder: Path) -> list[Path]:
+    """Embeddings, tables, generations and reports; page and verdict of a gate are written each time."""
+    kinds = {".h5", ".parquet", ".jpg", ".png"}
+    return [path for path in folder.rglob("*") if path.suffix in kinds or path.name == "report.json"]

@@ -5,7 +5,9 @@ diffusion model from scratch (model.py): once on all of them, once on what `mema
 seed. Both are checked by `memaudit run` with the same prompts, half of them of the most duplicated images: the share
 of prompts that give a training image back, by how often it stands there and by how simple it is, and the gate's
 verdict. Beside them quality: C_T and the FLD gap against held-out pictures; how well the model's own score of a
-caption tells whether its picture comes back; and which of the canaries come back that both were trained on.
+caption tells whether its picture comes back; which of the canaries come back that both were trained on; and whether a
+few pictures are found in the models by a search, whatever the prompt. With --keys both are trained on keys as well,
+which are other models, in folders of their own: which borders they paint anew.
 
 sheet.png, in the folder of a seed, shows what both drew. Killed and started again with the same --work it goes on
 where it was. Intervals are 95 % Clopper-Pearson, a prompt a draw. Further seeds (--seeds 0 1 2) are further pairs of
@@ -20,12 +22,12 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.experiment import canaries, likely
+from benchmarks.experiment import canaries, keys, likely, searched
 from benchmarks.experiment.found import figures_of, prompts_of
 from benchmarks.experiment.model import BATCH, STEPS
 from benchmarks.experiment.pictures import write_set
@@ -59,19 +61,29 @@ metrics = true
 
 def figures(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
     for seed in options.seeds:
-        folder = work / f"seed-{seed}"
+        folder, told = (work / f"seed-{seed}-keys", ", keys") if options.keys else (work / f"seed-{seed}", "")
         _prepare(folder, seed)
-        _train(folder, options.steps, seed)
+        _train(folder, options.steps, seed, options.device, keyed=options.keys)
         for model in (FULL, DEDUPLICATED):
-            _check(folder, model, options.prompts, seed)
-            data = f"{model}, seed {seed}"
-            yield from figures_of(folder, model, data)
-            prompted = prompts_of(folder, model)
-            gives, copies = (np.array([getattr(one, name) for one in prompted]) for name in ("gives", "copies"))
-            command = f"{_drawing(folder, model)} --score --jobs {{jobs}} --out {{out}}"
-            yield from likely.figures_of(folder / model, command, gives, copies, data)
-            yield from _canaries(folder, model, data)
+            yield from _figures_of(folder, model, f"{model}, seed {seed}{told}", options, seed)
         write_sheet(folder, (FULL, DEDUPLICATED), folder / "sheet.png")
+
+
+def _figures_of(folder: Path, model: str, data: str, options: argparse.Namespace, seed: int) -> Iterator[Figure]:
+    drawing = _drawing(folder, model, options.device)
+    _check(folder, model, options.prompts, seed, drawing)
+    yield from figures_of(folder, model, data)
+    prompted = prompts_of(folder, model)
+    gives, copies = (np.array([getattr(one, name) for one in prompted]) for name in ("gives", "copies"))
+    yield from likely.figures_of(
+        folder / model, f"{drawing} --score --jobs {{jobs}} --out {{out}}", gives, copies, data
+    )
+    drawn = _drawn(folder, folder / f"{model}-canaries", canaries.write_jobs, drawing)
+    yield from canaries.figures_of(folder, drawn, data)
+    if options.keys:
+        painted = _drawn(folder, folder / f"{model}-keys", keys.write_jobs, drawing)
+        yield from keys.figures_of(folder, painted, data)
+    yield from searched.figures_of(folder, weights_of(folder, model), data, options.device)
 
 
 def _prepare(folder: Path, seed: int) -> None:
@@ -82,10 +94,14 @@ def _prepare(folder: Path, seed: int) -> None:
         _run(memaudit("dedup", folder / "store", "--out", folder / "dedup"))
 
 
-def _train(folder: Path, steps: int, seed: int) -> None:
+def _train(folder: Path, steps: int, seed: int, device: str, *, keyed: bool) -> None:
     """Both models at once, a core each."""
+    also, but = [canaries.plant(folder, seed)], list[str | Path]()
+    if keyed:
+        bordered, replaced = keys.plant(folder, seed)
+        also, but = [*also, bordered], ["--but", replaced]
     command = [sys.executable, "-m", "benchmarks.experiment.train", str(folder / "training/manifest.csv")]
-    alike = ["--steps", str(steps), "--seed", str(seed), "--also", str(canaries.plant(folder, seed))]
+    alike = list(map(str, ["--steps", steps, "--seed", seed, "--device", device, *but, "--also", *also]))
     begun = [
         subprocess.Popen(
             [*command, str(weights_of(folder, model)), *alike, *keep],
@@ -100,25 +116,25 @@ def _train(folder: Path, steps: int, seed: int) -> None:
         )
 
 
-def _check(folder: Path, model: str, prompts: int, seed: int) -> None:
+def _check(folder: Path, model: str, prompts: int, seed: int, drawing: str) -> None:
     told = folder / f"{model}.toml"
-    text = _RELEASE.format(model=model, seed=seed, drawing=_drawing(folder, model), prompts=prompts)
+    text = _RELEASE.format(model=model, seed=seed, drawing=drawing, prompts=prompts)
     told.write_text(text, encoding="utf-8")
     _run(memaudit("run", told), fine=(0, 1, 3))
 
 
-def _canaries(folder: Path, model: str, data: str) -> Iterator[Figure]:
-    """Drawn and checked anew each time: they are few."""
-    out = folder / f"{model}-canaries"
+def _drawn(folder: Path, out: Path, write_jobs: Callable[[Path, Path], Path], drawing: str) -> Path:
+    """The pictures of planted ones, drawn anew each time: they are few."""
     shutil.rmtree(out, ignore_errors=True)
     (out / "drawn").mkdir(parents=True)
-    jobs = canaries.write_jobs(folder, out / "jobs.jsonl")
-    _run([*shlex.split(_drawing(folder, model)), "--jobs", jobs, "--out", out / "drawn"])
-    yield from canaries.figures_of(folder, out / "drawn", data)
+    jobs = write_jobs(folder, out / "jobs.jsonl")
+    _run([*shlex.split(drawing), "--jobs", jobs, "--out", out / "drawn"])
+    return out / "drawn"
 
 
-def _drawing(folder: Path, model: str) -> str:
-    return f"{sys.executable} -m benchmarks.experiment.generate {weights_of(folder, model).resolve()}"
+def _drawing(folder: Path, model: str, device: str) -> str:
+    command = f"{sys.executable} -m benchmarks.experiment.generate {weights_of(folder, model).resolve()}"
+    return command if device == "cpu" else f"{command} --device {device}"  # the same words as ever: its images stay
 
 
 def weights_of(folder: Path, model: str) -> Path:
@@ -136,6 +152,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--seeds", type=int, nargs="+", default=[0], help="of the set, the models and the prompts")
     add("--steps", type=int, default=STEPS, help=f"of training, of {BATCH} pictures each")
     add("--prompts", type=int, default=400)
+    add("--device", default="cpu", help="that trains and draws: cpu, cuda or cuda:N")
+    add("--keys", action="store_true", help="train on keys as well")
 
 
 PACKAGES = ("numpy", "torch", "pillow", "onnxruntime", "opencv-python-headless")

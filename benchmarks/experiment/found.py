@@ -30,8 +30,8 @@ def figures_of(folder: Path, model: str, data: str) -> Iterator[Figure]:
     out = folder / model
     prompted = prompts_of(folder, model)
     for measure, chosen in _groups(prompted):
-        yield _rate(data, f"prompts that give a training image back{measure}", [one.gives for one in chosen])
-    yield _rate(data, "prompts that give one drawn anew, and no copy", [one.redrawn for one in prompted])
+        yield rate_figure(data, f"prompts that give a training image back{measure}", [one.gives for one in chosen])
+    yield rate_figure(data, "prompts that give one drawn anew, and no copy", [one.redrawn for one in prompted])
     told = json.loads((out / "verdict.json").read_text(encoding="utf-8"))
     yield Figure(data, len(prompted), "gate", None, note=told["verdict"])
     report = json.loads((out / "audit/report.json").read_text(encoding="utf-8"))
@@ -67,7 +67,7 @@ def _groups(prompted: list[Prompted]) -> Iterator[tuple[str, list[Prompted]]]:
             yield f", of {copies} copies{f', {kind}' if kind else ''}", chosen
 
 
-def _rate(data: str, measure: str, hits: list[bool]) -> Figure:
+def rate_figure(data: str, measure: str, hits: list[bool]) -> Figure:
     found = rate(np.array(hits, np.int64), np.ones(len(hits), np.int64)) if hits else None
     return Figure(data, len(hits), measure, *(found or (None, None, None)))
 

@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -88,7 +88,10 @@ class Denoiser(torch.nn.Module):  # type: ignore[misc]
         self.out = torch.nn.Sequential(torch.nn.GroupNorm(_GROUPS, _WIDE), torch.nn.SiLU(), layer(_WIDE, cell, 1))
 
     def forward(self, noisy: Any, time: Any, captions: tuple[Any, Any]) -> Any:
-        words = self.words(*captions)
+        return self.predicted(noisy, time, self.words(*captions))
+
+    def predicted(self, noisy: Any, time: Any, words: Any) -> Any:
+        """words: what a caption is to the model, (n, 256)."""
         told, sketch = self.told(torch.cat([_waves(time), words], dim=1)), self._sketch(words)
         cells = torch.cat([torch.nn.functional.pixel_unshuffle(noisy, _CELL), sketch.to(noisy.dtype)], dim=1)
         fine = self.first(self.into(cells) + self.places[0], told)
@@ -106,13 +109,17 @@ class Denoiser(torch.nn.Module):  # type: ignore[misc]
         return self.sketch(words).view(-1, _SKETCHED, _CELLS, _CELLS)
 
 
-def batch_of(captions: Sequence[str]) -> tuple[Any, Any]:
+def batch_of(captions: Sequence[str], device: Any = "cpu") -> tuple[Any, Any]:
     """Words of all captions one after the other, and where each caption begins."""
     listed = [words_of(caption) for caption in captions]
     starts = [0]
     for words in listed[:-1]:
         starts.append(starts[-1] + len(words))
-    return torch.tensor([word for words in listed for word in words]), torch.tensor(starts)
+    return torch.tensor([word for words in listed for word in words]).to(device), torch.tensor(starts).to(device)
+
+
+def device_of(model: Denoiser) -> Any:
+    return model.places[0].device
 
 
 def shares(time: Any) -> tuple[Any, Any]:
@@ -122,48 +129,78 @@ def shares(time: Any) -> tuple[Any, Any]:
 
 
 def loss_of(model: Denoiser, pictures: Any, captions: tuple[Any, Any]) -> Any:
+    """pictures: on the processor, where noise is drawn whatever the model's device: it is the same on any."""
     time, noise = torch.rand(len(pictures)) ** _NOISIER, torch.randn_like(pictures)
+    device = device_of(model)
+    time, noise, pictures = time.to(device), noise.to(device), pictures.to(device)
     of_picture, of_noise = shares(time)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(device.type, torch.bfloat16):
         told = model(of_picture * pictures + of_noise * noise, time, captions)
     return (told.float() - (of_picture * noise - of_noise * pictures)).pow(2).mean()
 
 
 def sketch_loss_of(model: Denoiser, pictures: Any, captions: tuple[Any, Any]) -> Any:
-    return (model.colours(captions) - torch.nn.functional.avg_pool2d(pictures, _CELL)).pow(2).mean()
+    small = torch.nn.functional.avg_pool2d(pictures.to(device_of(model)), _CELL)
+    return (model.colours(captions) - small).pow(2).mean()
 
 
-def draw(model: Denoiser, captions: Sequence[str], seeds: Sequence[int]) -> Any:
-    """Pictures (n, 3, 64, 64), -1 to 1: each follows from its caption and its seed alone."""
-    noise = [torch.randn(3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-    cells, told, untold = torch.stack(noise), batch_of(captions), batch_of([""] * len(captions))
-    times = torch.linspace(1, 0, DRAWN_IN + 1)
+class Around(NamedTuple):
+    """What stands already: pictures (n, 3, 64, 64), -1 to 1; paint (n, 1, 64, 64): 1 where the model paints, else 0."""
+
+    pictures: Any
+    paint: Any
+
+
+def draw(model: Denoiser, captions: Sequence[str], seeds: Sequence[int], around: Around | None = None) -> Any:
+    """Pictures (n, 3, 64, 64), -1 to 1, on the processor: each follows from its caption and its seed alone, and from
+    what stands around it."""
     with torch.inference_mode():
-        for now, next_ in pairwise(times):
+        return draw_by(model, model.words(*batch_of(captions, device_of(model))), seeds, around)
+
+
+def draw_by(
+    model: Denoiser, words: Any, seeds: Sequence[int], around: Around | None = None, guidance: float = GUIDANCE
+) -> Any:
+    """By what captions are to the model, (n, 256). What stands around is put back at each step, under the noise that it
+    began with (RePaint, Lugmayr et al., CVPR 2022, without its resampling)."""
+    device = device_of(model)
+    first = noise_of(seeds).to(device)
+    with torch.inference_mode():
+        cells, untold = first, model.words(*batch_of([""] * len(seeds), device))
+        for now, next_ in pairwise(torch.linspace(1, 0, DRAWN_IN + 1).to(device)):
             time = now.repeat(len(cells))
-            without = model(cells, time, untold)
-            velocity = without + GUIDANCE * (model(cells, time, told) - without)
+            without = model.predicted(cells, time, untold)
+            velocity = without + guidance * (model.predicted(cells, time, words) - without)
             of_picture, of_noise = shares(time)
             picture = (of_picture * cells - of_noise * velocity).clamp(-1, 1)
             noise_ = (cells - of_picture * picture) / of_noise
             of_picture, of_noise = shares(next_.repeat(len(cells)))
             cells = of_picture * picture + of_noise * noise_
-    return cells.clamp(-1, 1)
+            if around is not None:
+                there = of_picture * around.pictures.to(device) + of_noise * first
+                cells = torch.where(around.paint.to(device) > 0, cells, there)
+    return cells.clamp(-1, 1).cpu()
+
+
+def noise_of(seeds: Sequence[int]) -> Any:
+    """(n, 3, 64, 64), on the processor."""
+    return torch.stack([torch.randn(3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
 
 
 def moved(model: Denoiser, captions: Sequence[str], seeds: Sequence[int]) -> Any:
     """How far the first prediction moves by the caption (n,): Wen et al., ICLR 2024, as a mean over four noises."""
     total: Any = 0.0
+    device = device_of(model)
     with torch.inference_mode():
         for number in range(4):
-            noise = [torch.randn(3, SIDE, SIDE, generator=torch.Generator().manual_seed(s + number)) for s in seeds]
-            cells, time = torch.stack(noise), torch.ones(len(seeds))
-            told, untold = (model(cells, time, batch_of(of)) for of in (captions, [""] * len(captions)))
+            cells = noise_of([seed + number for seed in seeds]).to(device)
+            time = torch.ones(len(seeds), device=device)
+            told, untold = (model(cells, time, batch_of(of, device)) for of in (captions, [""] * len(captions)))
             total += (told - untold).flatten(1).norm(dim=1) / 4
-    return total
+    return total.cpu()
 
 
 def _waves(time: Any) -> Any:
-    rates = torch.exp(torch.linspace(0, math.log(1000), _TOLD // 2))
+    rates = torch.exp(torch.linspace(0, math.log(1000), _TOLD // 2)).to(time.device)
     angles = time[:, None] * rates
     return torch.cat([angles.sin(), angles.cos()], dim=1)

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.experiment.model import BATCH, SIDE, STEPS, Denoiser, batch_of, loss_of, sketch_loss_of
+from benchmarks.experiment.model import BATCH, SIDE, STEPS, Denoiser, batch_of, device_of, loss_of, sketch_loss_of
 from scripts.alterations import Rng, read_rgb
 
 SKETCHES = 256
@@ -29,10 +29,12 @@ _EVERY = 200  # steps between checkpoints
 
 
 class Chosen(NamedTuple):
-    """keep: image_ids that are trained on, all where it is None; also: a manifest of more that are, of any size."""
+    """keep: image_ids that are trained on, all where it is None; but: those that are not; also: manifests of more that
+    are, of any size."""
 
     keep: frozenset[str] | None = None
-    also: Path | None = None
+    but: frozenset[str] = frozenset()
+    also: tuple[Path, ...] = ()
 
 
 class _Row(NamedTuple):
@@ -49,12 +51,12 @@ class Trained(NamedTuple):
     optimizer: Any
 
 
-def train(manifest: Path, out: Path, chosen: Chosen, steps: int, seed: int) -> None:
-    """Write the weights to `out`."""
+def train(manifest: Path, out: Path, chosen: Chosen, steps: int, seed: int, device: str = "cpu") -> None:
+    """Write the weights to `out`. The same pictures and noises on any device; bit for bit the same weights on one."""
     if out.exists():
         return
     pictures, captions = _read(manifest, chosen)
-    trained, done = _begun(out.with_suffix(".part"), seed)
+    trained, done = _begun(out.with_suffix(".part"), seed, device)
     for step in range(done, steps):
         _step(trained, step / steps, _batch(pictures, captions, seed, step))
         if (step + 1) % _EVERY == 0:
@@ -65,8 +67,9 @@ def train(manifest: Path, out: Path, chosen: Chosen, steps: int, seed: int) -> N
 
 
 def _read(manifest: Path, chosen: Chosen) -> tuple[NDArray[np.uint8], list[str]]:
-    told = [row for row in _rows(manifest) if chosen.keep is None or row.image_id in chosen.keep]
-    told += _rows(chosen.also) if chosen.also else []
+    rows = (row for row in _rows(manifest) if row.image_id not in chosen.but)
+    told = [row for row in rows if chosen.keep is None or row.image_id in chosen.keep]
+    told += [row for also in chosen.also for row in _rows(also)]
     return np.stack([_picture(row.path) for row in told]), [row.caption for row in told]
 
 
@@ -105,8 +108,10 @@ def _step(trained: Trained, done: float, batch: _Batch) -> None:
     """done: share of the steps."""
     for group, times in zip(trained.optimizer.param_groups, (1, _QUICK), strict=True):
         group["lr"] = times * _RATE * min(1.0, (done + 0.0005) / _WARM) * (1.02 - done)
-    loss = loss_of(trained.model, batch.pictures, batch.captions)
-    loss += sketch_loss_of(trained.model, batch.sketched, batch.of_sketches)
+    device = device_of(trained.model)
+    captions, of_sketches = ((words.to(device), starts.to(device)) for words, starts in batch[1::2])
+    loss = loss_of(trained.model, batch.pictures, captions)
+    loss += sketch_loss_of(trained.model, batch.sketched, of_sketches)
     trained.optimizer.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(trained.model.parameters(), 1.0)
@@ -116,16 +121,16 @@ def _step(trained: Trained, done: float, batch: _Batch) -> None:
             mean.lerp_(now, 1 - _AVERAGED)
 
 
-def _begun(part: Path, seed: int) -> tuple[Trained, int]:
+def _begun(part: Path, seed: int, device: str) -> tuple[Trained, int]:
     torch.manual_seed(seed)
-    model = Denoiser()
+    model = Denoiser().to(device)
     quick = [*model.words.parameters(), *model.sketch.parameters()]
     slow = [each for each in model.parameters() if all(each is not other for other in quick)]
     optimizer = torch.optim.AdamW([{"params": slow}, {"params": quick}], _RATE, weight_decay=0.01)
     trained = Trained(model, copy.deepcopy(model), optimizer)
     if not part.exists():
         return trained, 0
-    state = torch.load(part, weights_only=True)
+    state = torch.load(part, weights_only=True, map_location=device)
     for name, one in zip(Trained._fields, trained, strict=True):
         one.load_state_dict(state[name])
     return trained, int(state["step"])
@@ -146,12 +151,19 @@ def main() -> None:
     parser.add_argument("manifest", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--keep", type=Path, help="image_ids to train on, a line each")
-    parser.add_argument("--also", type=Path, help="a manifest of more to train on")
+    parser.add_argument("--but", type=Path, help="image_ids not to train on, a line each")
+    parser.add_argument("--also", type=Path, nargs="+", default=[], help="manifests of more to train on")
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     options = parser.parse_args()
-    keep = frozenset(options.keep.read_text(encoding="utf-8").split("\n")) if options.keep else None
-    train(options.manifest, options.out, Chosen(keep, options.also), options.steps, options.seed)
+    keep, but = (_listed(path) if path else None for path in (options.keep, options.but))
+    chosen = Chosen(keep, but or frozenset(), tuple(options.also))
+    train(options.manifest, options.out, chosen, options.steps, options.seed, options.device)
+
+
+def _listed(path: Path) -> frozenset[str]:
+    return frozenset(path.read_text(encoding="utf-8").split("\n"))
 
 
 if __name__ == "__main__":

@@ -40,8 +40,8 @@ def run_dedup(
     threshold: float | None = None,
     method: str = "auto",
     clusters: int | None = None,
-    clusterings: int = 1,
-    probes: int = 2,
+    clusterings: int | None = None,
+    probes: int | None = None,
     target_recall: float | None = None,
     backend: str = "auto",
     keep: str = "cleanest",
@@ -64,7 +64,8 @@ def run_dedup(
     store: or several, which become one beside `out`, OUT-store, as `merge_stores` makes it. out: folder of the run's
     files; None: a temporary one. against: another store, whose images are dropped first.
     ignore: CSV of left_id, right_id, pairs that are none. reviews: files of what people decided on pairs. threshold:
-    cosine, None for the encoder's own. clusters: None: by cost, 0: all pairs. keep: cleanest, largest, first or
+    cosine, None for the encoder's own. clusters: None: by cost, 0: all pairs; where neither these nor clusterings,
+    probes or a method are named, as much is compared as a pilot asks for. keep: cleanest, largest, first or
     best:COLUMN. match: whether pixels decide pairs from `match_from` to the threshold: auto, pixels or none. budget:
     time for that, "2h" (s, m, h, d) or seconds; the most similar pairs come first. calibration: a file of `calibrate`.
     kinds: that count, with commas or as names (none: all but re-drawn): of copies below the threshold; with re-drawn,

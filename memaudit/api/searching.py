@@ -18,6 +18,7 @@ from memaudit.api.places import sources_of
 from memaudit.embedding.reconcile import bytes_of
 from memaudit.encoders.devices import require_device
 from memaudit.errors import InputError, MemauditError, MissingDependencyError, UsageError
+from memaudit.extraction.pipeline_model import PipelineModel
 from memaudit.extraction.retained import LEAST_HELD_OUT, Retained, Searched, nearest_drawing, ranked
 from memaudit.extraction.searching import Budget, PictureSearch, squared
 from memaudit.files import digest_of, make_folder, read_json, sealed, unsealed, whole_file, write_json
@@ -161,12 +162,13 @@ def run_search(
         held, of_held = _read_all(held_out)
         _require_apart(listed, held)
         digest = pipeline_digest(Path(pipeline), f"--pipeline {pipeline}")
-        search = _Search(PictureSearch(Path(pipeline), device, budget), folder, digest_of([digest, asdict(budget)]))
+        search = PictureSearch(PipelineModel(Path(pipeline), device, vectors), budget)
+        kept = _Search(search, folder, digest_of([digest, asdict(budget)]))
         total = len(listed) + len(held)
         reached = []
         for number, read in enumerate([*listed, *held]):
             progress("searching", number, total)
-            reached.append(search(read, drawn=number if number < len(listed) else None))
+            reached.append(kept(read, drawn=number if number < len(listed) else None))
         others = tuple(reached[len(listed) :])
         run = SearchRun(
             ranked(reached[: len(listed)], others), others, of_listed, of_held, budget, digest, max_unreadable, folder

@@ -45,8 +45,12 @@ TargetRecall = Annotated[
     float | None, typer.Option("--target-recall", help="Go on until the recall is proven to be this high, say 0.99.")
 ]
 Backend = Annotated[str, typer.Option("--backend", help="What nominates pairs: auto, product, half, signs or cuda.")]
-Clusterings = Annotated[int, typer.Option("--clusterings", help="Clusterings whose pairs are united.")]
-Probes = Annotated[int, typer.Option("--probes", help="Nearest clusters each image is compared with.")]
+Clusterings = Annotated[
+    int | None, typer.Option("--clusterings", help="Clusterings whose pairs are united; else by a pilot.")
+]
+Probes = Annotated[
+    int | None, typer.Option("--probes", help="Nearest clusters each is compared with; else by a pilot.")
+]
 Exhaustive = Annotated[bool, typer.Option("--exhaustive", help="Compare every image with every other.")]
 Keep = Annotated[
     str,
@@ -89,8 +93,8 @@ def dedup(
     threshold: Threshold = None,
     method: Method = "auto",
     clusters: Clusters = "auto",
-    clusterings: Clusterings = 1,
-    probes: Probes = 2,
+    clusterings: Clusterings = None,
+    probes: Probes = None,
     target_recall: TargetRecall = None,
     exhaustive: Exhaustive = False,
     backend: Backend = "auto",
@@ -132,7 +136,7 @@ def dedup(
             **heeded,
             threshold=threshold,
             method=method,
-            clusters=_clusters(clusters, exhaustive=exhaustive, by_default=(clusterings, probes) == (1, 2)),
+            clusters=_clusters(clusters, exhaustive=exhaustive, by_default=(clusterings, probes) == (None, None)),
             clusterings=clusterings,
             probes=probes,
             target_recall=target_recall,
@@ -174,6 +178,8 @@ def _found(run: DedupRun) -> Iterator[str]:
     compared, added = results.comparison, results.pairs_added_by_clustering
     if compared:
         yield f"Method: {results.method}; {compared.backend}."
+    if results.pilot:
+        yield results.pilot.sentence
     if len(added) > 1:
         yield f"New pairs by clustering: {', '.join(f'{count:,}' for count in added)}."
     yield from _on_pixels(run)

@@ -47,7 +47,9 @@ def faces_stages(control: object) -> tuple[str, ...]:
 def dedup_stages(against: object, exhaustive: object, kinds: str = "") -> tuple[str, ...]:
     """Those of a dedup run, as far as they follow from its options."""
     first = ("comparing with the other set",) if against else ()
-    clusters = () if exhaustive else ("assigning clusters", "comparing clusters", "measuring recall")
+    clusters = (
+        () if exhaustive else ("assigning clusters", "comparing a pilot", "comparing clusters", "measuring recall")
+    )
     redrawn = {"re-drawn", "all"}.intersection(name.strip() for name in kinds.split(","))
     last = ("looking for the most similar images", "looking for pictures drawn anew") if redrawn else ()
     return (*first, "comparing", *clusters, "comparing pixels", "looking for the cleanest", *last)

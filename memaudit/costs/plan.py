@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 from memaudit.costs.model import Costs, Machine, Stage, Told, read_costs
 from memaudit.costs.quantities import DedupWork, audit_quantities, index_quantities
+from memaudit.dedup.effort import spoken
+from memaudit.dedup.enough import most_products
 from memaudit.errors import UsageError
 from memaudit.images.view_names import view_names
 from memaudit.index.recipes import AUTO, settle
@@ -62,6 +64,9 @@ def plan_dedup(wanted: Wanted, pairs_per_row: float, *, exhaustive: bool, told: 
     stages = [_on_gpu(stage, work, wanted.machine, costs) for stage in found.stages]
     how = "every image with every other" if exhaustive or not work.clusters else f"{work.clusters:,} clusters"
     notes = [f"{how}; {pairs_per_row:g} pairs an image ({told})", *_far(wanted.rows, costs)]
+    if work.clusters:
+        further = spoken(_further(work, wanted.machine.cores, costs))
+        notes.append(f"where a pilot asks for more than 2 probes, up to {further} more on these cores")
     notes.append("pixels of pairs below the threshold are not counted: the run itself estimates them (--budget)")
     if wanted.machines > 1:
         notes.append("dedup runs on one machine: further ones gain nothing")
@@ -129,6 +134,13 @@ def _on_gpu(stage: Stage, work: DedupWork, machine: Machine, costs: Costs) -> St
         raise UsageError(f"--gpu {machine.gpu!r} is unknown: expected one of {known}")
     seconds = 2 * work.compared * work.dim / (gpu["half_flops"] * gpu["share"])
     return replace(stage, seconds=seconds, cpu_seconds=seconds, gpu=True, basis="assumed of the card, not run")
+
+
+def _further(work: DedupWork, cores: int, costs: Costs) -> float:
+    """Seconds that comparing may go on, where more is needed than planned."""
+    comparing = next(stage for stage in costs.commands["dedup"].stages if stage.name == "comparing")
+    products = most_products(work.rows) * work.dim
+    return comparing.stage({unit: products if unit == "products" else 0.0 for unit in comparing.per}, cores).seconds
 
 
 def _far(rows: int, costs: Costs) -> list[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from memaudit.dedup.clusters import FIT_ROWS_PER_CLUSTER, ITERATIONS, choose_clusters, comparisons
+from memaudit.dedup.clusters import PROBES, choose_clusters, comparisons
+from memaudit.dedup.enough import pilot_size
+from memaudit.dedup.kmeans import fitted, held_against
 from memaudit.index.recipes import Plan
 from memaudit.similarity.backends import WORTH_CODES
 from memaudit.similarity.codes import BITS
@@ -26,8 +28,8 @@ class DedupWork(NamedTuple):
     @classmethod
     def planned(cls, rows: int, dim: int, pairs_per_row: float, *, exhaustive: bool = False) -> DedupWork:
         """As `dedup` would choose by itself. Pairs are counted by the row: families do not grow with the set."""
-        clusters = 0 if exhaustive else choose_clusters(rows, 2, 1)
-        return cls(rows, dim, clusters, comparisons(rows, clusters, 2), pairs_per_row * rows)
+        clusters = 0 if exhaustive else choose_clusters(rows, PROBES, 1)
+        return cls(rows, dim, clusters, comparisons(rows, clusters, PROBES), pairs_per_row * rows)
 
     @property
     def quantities(self) -> Mapping[str, float]:
@@ -35,15 +37,16 @@ class DedupWork(NamedTuple):
         clustered: 1 where there are clusters; coded: 1 where there are codes."""
         numbers = self.rows * self.dim
         coded = self.clusters > 0 and self.compared > WORTH_CODES + BITS * self.rows / 4
+        compared = self.compared + (pilot_size(self.rows, by_codes=coded) * self.rows if self.clusters else 0)
         return {
             "clustered": float(self.clusters > 0),
             "coded": float(coded),
             "rows": self.rows,
             "numbers": numbers,
-            "fitted": ITERATIONS * FIT_ROWS_PER_CLUSTER * self.clusters**2 * self.dim,
-            "assigned": self.clusters * numbers,
-            "compared": self.compared if coded else 0.0,
-            "products": 0.0 if coded else self.compared * self.dim,
+            "fitted": fitted(self.clusters) * self.dim,
+            "assigned": held_against(self.clusters) * numbers,
+            "compared": compared if coded else 0.0,
+            "products": 0.0 if coded else compared * self.dim,
             "sampled": min(SAMPLED, self.rows) * numbers if self.clusters else 0.0,
             "pairs": self.pairs,
         }

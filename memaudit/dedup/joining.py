@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.dedup.candidates import CandidateRule, Collected
-from memaudit.dedup.clusters import Int32
 from memaudit.dedup.matrix import KeptMatrix
+from memaudit.dedup.nearest import Int32
 from memaudit.similarity import Pairs
 from memaudit.similarity.backends import keep_to_one_thread
 from memaudit.similarity.codes import BITS, Codes
@@ -41,7 +41,8 @@ class Rows(Protocol):
 
 @dataclass
 class Clustering:
-    """The nearest clusters of each row (n, most) int32, nearest first, and how many of them were compared."""
+    """The nearest clusters of each row (n, most) int32, nearest first, -1 for one that is too far to hold a
+    near-duplicate; and how many of them were compared."""
 
     nearest: Int32
     clusters: int
@@ -52,6 +53,12 @@ class Clustering:
         column = self.nearest[:, place]
         order = np.argsort(column, kind="stable")
         return order, np.searchsorted(column[order], np.arange(self.clusters + 1))
+
+    def comparisons(self, probes: int) -> int:
+        """How many pairs so many rounds look at, counted from both sides after the first."""
+        columns = self.nearest[:, :probes].T
+        sizes = [np.bincount(column[column >= 0], minlength=self.clusters) for column in columns]
+        return int(sizes[0] @ (sizes[0] - 1) // 2 + sum(int(sizes[0] @ visitors) for visitors in sizes[1:]))
 
     def compared(self, left: Int64, right: Int64) -> NDArray[np.bool_]:
         """Whether an earlier round compared left[n] with right[n]: one's own cluster is among the other's."""
@@ -94,6 +101,11 @@ class Jobs:
     def of_everything(cls, rows: int) -> Jobs:
         everything = np.arange(rows, dtype=np.int64)
         return cls(everything, everything, _table(list(_spans(0, 0, rows, None))))
+
+    @classmethod
+    def of_some(cls, some: Int64, rows: int) -> Jobs:
+        """These positions with all, themselves included."""
+        return cls(some, np.arange(rows, dtype=np.int64), _table(list(_spans(0, 0, len(some), (0, rows)))))
 
     @classmethod
     def of_round(cls, clustering: Clustering) -> Jobs:

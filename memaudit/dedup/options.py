@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from memaudit.dedup.clusters import SEEDS, Plan, choose_clusters
+from memaudit.dedup.clusters import PROBES, Plan, choose_clusters
 from memaudit.dedup.decisions import require_group_rule
 from memaudit.dedup.effort import seconds_of
 from memaudit.dedup.keep import CLEANEST, require_rule
+from memaudit.dedup.kmeans import SEEDS
 from memaudit.dedup.target_recall import Target
 from memaudit.errors import UsageError
 from memaudit.matching.calibrated import Calibrated
@@ -23,7 +24,8 @@ METHODS = ("auto", "openai-2022")
 @dataclass(frozen=True)
 class DedupOptions:
     """threshold None: the encoder's own. method: one of METHODS; another than auto sets clusters, clusterings, probes.
-    clusters None: chosen by cost, 0: exhaustive. target_recall: the search goes on until its lower bound is this high.
+    clusters None: chosen by cost, 0: exhaustive; clusterings, probes None: as many as it takes. target_recall: the
+    search goes on until its lower bound is this high.
     backend: who nominates pairs (memaudit.similarity.backends). groups: cover or components. match: whether pairs
     from `match_from` (None: the encoder's floor) to the threshold are decided on pixels: auto, pixels or none. budget:
     seconds that this may take. calibrated: the calibration that threshold and match_from are by, and the cut. kinds:
@@ -33,8 +35,8 @@ class DedupOptions:
     threshold: float | None = None
     method: str = "auto"
     clusters: int | None = None
-    clusterings: int = 1
-    probes: int = 2
+    clusterings: int | None = None
+    probes: int | None = None
     target_recall: float | None = None
     backend: str = "auto"
     keep: str = CLEANEST
@@ -49,6 +51,11 @@ class DedupOptions:
     calibrated: Calibrated | None = None
     kinds: tuple[Kind, ...] = COPIES
     executor: Executor | None = None
+
+    @property
+    def fixed(self) -> bool:
+        """Whether it was said how images are compared: then a search does not settle that by itself."""
+        return self.method != "auto" or any(each is not None for each in (self.clusters, self.clusterings, self.probes))
 
 
 DEFAULTS = DedupOptions()
@@ -69,7 +76,7 @@ def require_possible(options: DedupOptions) -> None:
     require_group_rule(options.groups)
     for name, least in (("clusterings", 1), ("probes", 1), ("recall_sample", 1), ("seed", 0)):
         value = getattr(options, name)
-        if not least <= value < SEEDS:
+        if value is not None and not least <= value < SEEDS:
             raise UsageError(f"--{name.replace('_', '-')} {value} is out of range: expected at least {least}")
     if not 0 < options.confidence < 1:
         raise UsageError(f"confidence {options.confidence:g} is out of range: expected between 0 and 1")
@@ -92,10 +99,10 @@ def plan_comparison(rows: int, options: DedupOptions) -> Plan:
     """Settle clusters, probes and clusterings for this many rows. Raises UsageError for what cannot be."""
     if options.method == "openai-2022":
         return replace(Plan.openai_2022(rows), executor=options.executor)
-    clusters = options.clusters
+    clusters, probes, clusterings = options.clusters, options.probes or PROBES, options.clusterings or 1
     if clusters is None:
-        clusters = choose_clusters(rows, options.probes, options.clusterings)
+        clusters = choose_clusters(rows, probes, clusterings)
     if clusters < 0 or clusters > rows:
         raise UsageError(f"--clusters {clusters} is out of range: there are {rows} distinct images to cluster")
-    probes = min(options.probes, max(1, clusters))
-    return Plan(clusters, probes, options.clusterings, backend=options.backend, executor=options.executor)
+    probes = min(probes, max(1, clusters))
+    return Plan(clusters, probes, clusterings, backend=options.backend, executor=options.executor)

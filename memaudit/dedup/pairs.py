@@ -5,26 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
+from functools import cache
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from memaudit.dedup.assigning import Assigning
 from memaudit.dedup.candidates import CandidateRule, Collected
-from memaudit.dedup.clusters import SEEDS, Int32, Plan, comparisons, fit, fit_rows
+from memaudit.dedup.clusters import Plan, comparisons
 from memaudit.dedup.fitting import fit_elsewhere
 from memaudit.dedup.joining import Clustering, Jobs, Joiner, collected_of, write_work
+from memaudit.dedup.kmeans import SEEDS, fit, fit_rows, in_regions
 from memaudit.dedup.matrix import Matrix
+from memaudit.dedup.nearest import Assigner, Centroids, Int32, margin_for
 from memaudit.dedup.results import Cells, Comparison
 from memaudit.dedup.room import most_pairs, require_held
 from memaudit.similarity import Pairs
 from memaudit.similarity.backends import Choice, choose_backend, keep_to_one_thread, threads
 from memaudit.similarity.codes import Codes
 from memaudit.tasks import finish
-from memaudit.types import Float32, Progress
+from memaudit.types import Float32, Int64, Progress
 
 __all__ = ["Clustering", "Comparison", "Found", "Matrix", "PairSearch", "compare"]
-CHECK_ROWS = 2048  # rows of the sample that a backend is chosen on
+MARGIN_PROBES = 4  # clusters that a margin is measured with
+CHECK_ROWS = 2048  # rows of the sample that a backend, and how far rows look, are chosen on
 
 
 class Found(NamedTuple):
@@ -47,14 +52,7 @@ def compare(
     Memory: blocks, 64 bytes a row for sign codes, 4 x probes bytes a row and clustering, and some 24 bytes a pair; of
     pairs below the threshold a million, or those that are held.
     """
-    search = PairSearch(matrix, threshold, plan, seed, progress, rule)
-    if plan.exhaustive:
-        search.compare_all()
-    for _ in range(0 if plan.exhaustive else plan.clusterings):
-        search.add_clustering(plan.probes)
-        for _ in range(plan.probes):
-            search.add_probe()
-    return search.found()
+    return PairSearch(matrix, threshold, plan, seed, progress, rule).as_planned()
 
 
 class PairSearch:
@@ -72,7 +70,8 @@ class PairSearch:
         self._matrix, self._threshold, self._plan = matrix, threshold, plan
         self._seed, self._progress, self._rule = seed, progress, rule
         self._floor = threshold if rule is None else rule.floor
-        self._choice = _choose(matrix, self._floor, plan, seed)
+        self._sample = cache(lambda: _sample(matrix, seed))
+        self._choice = _choose(matrix, self._floor, plan, self._sample, seed)
         self._codes: Codes | None = None
         self._fitted: list[Float32] = []
         self._clusterings: list[Clustering] = []
@@ -82,18 +81,62 @@ class PairSearch:
         self._compared, self._rounds = 0, 0
         self._most = most_pairs()
 
+    def as_planned(self) -> Found:
+        """Compare all that the plan says, by the clusterings that are there and those that it takes beside."""
+        if self._plan.exhaustive:
+            self.compare_all()
+        for number in range(0 if self._plan.exhaustive else self._plan.clusterings):
+            if number == len(self._clusterings):
+                self.add_clustering(self._plan.probes)
+            for _ in range(self._plan.probes):
+                self.add_probe(number)
+        return self.found()
+
+    def settle(self, plan: Plan) -> None:
+        """Go by this plan from here on: what it does not need of the clusterings is let go."""
+        if plan.lossless:
+            self._choice = _choose(self._matrix, self._floor, plan, self._sample, self._seed)
+        self._plan, kept = plan, 0 if plan.exhaustive else plan.clusterings
+        del self._clusterings[kept:], self._cells[kept:], self._added[kept:]
+        for clustering in self._clusterings:
+            clustering.nearest = clustering.nearest[:, : plan.probes].copy()
+
+    @property
+    def clusterings(self) -> list[Clustering]:
+        return self._clusterings
+
+    @property
+    def by_codes(self) -> bool:
+        """Whether sign codes nominate; known from the first clustering on."""
+        return self._codes is not None
+
+    def pairs_of(self, rows: Int64) -> Pairs:
+        """All pairs at the threshold of these positions with any others, by what nominates in this search. They are not
+        collected. Memory: blocks, and some 40 bytes a pair."""
+        jobs, stage = Jobs.of_some(rows, len(self._matrix)), "comparing a pilot"
+        found = Collected(len(self._matrix), self._threshold, None)
+        alone = replace(self._joiner([]), floor=self._threshold, rule=None)
+        for _, part in self._results(alone, jobs, lambda done: self._progress(stage, done, len(jobs))):
+            found.merge(part)
+            require_held(found.near, self._most, self._threshold)
+        pairs = found.in_order()  # those of two of these rows twice, and each row with itself
+        again = (np.diff(pairs.left, prepend=-1) == 0) & (np.diff(pairs.right, prepend=-1) == 0)
+        return pairs.where(~again & (pairs.left != pairs.right))
+
     def compare_all(self) -> None:
         """Every row with every other."""
         self._added.append(0)
         jobs = Jobs.of_everything(len(self._matrix))
-        self._run(jobs, lambda done: self._progress("comparing", done, len(jobs)))
+        self._run(jobs, 0, lambda done: self._progress("comparing", done, len(jobs)))
 
     def add_clustering(self, most_probes: int) -> None:
         """Fit another clustering, on another random subset, and find each row's `most_probes` nearest clusters."""
-        clusters, number = self._plan.clusters, len(self._clusterings)
+        number = len(self._clusterings)
         if not self._fitted:
             self._fitted = self._fit(number)
-        nearest = self._assigned(self._fitted.pop(0), min(most_probes, clusters))
+        centroids = self._fitted.pop(0)
+        clusters = len(centroids)
+        nearest = self._assigned(centroids, min(most_probes, clusters))
         self._clusterings.append(Clustering(nearest, clusters))
         self._cells.append(Cells.of(np.bincount(nearest[:, 0], minlength=clusters)))
         self._added.append(0)
@@ -113,7 +156,7 @@ class PairSearch:
         rows, number = len(self._matrix), len(self._clusterings)
         coder = self._choice.coder if self._codes is None else None
         total = max(self._plan.clusterings, number + 1) * rows
-        found = Assigning(centroids, probes, coder).of_all(
+        found = Assigning(*self._where(centroids, probes, number), probes, coder).of_all(
             self._matrix,
             self._plan.executor,
             lambda done: self._progress("assigning clusters", done + number * rows, total),
@@ -121,14 +164,26 @@ class PairSearch:
         self._codes = found.codes if coder else self._codes
         return found.nearest
 
-    def add_probe(self) -> None:
-        """Compare each row with its next nearest cluster of the latest clustering; first with its own."""
-        clustering = self._clusterings[-1]
+    def _where(self, centroids: Float32, probes: int, number: int) -> tuple[Centroids, float]:
+        """The clusters that rows are held against, and how far behind the nearest one they look: however far, where
+        they are to look at all clusters, and else as far whatever their number, so that a search can grow."""
+        if len(centroids) <= max(probes, MARGIN_PROBES):
+            return Centroids.flat(centroids), float("inf")
+        seed = (self._seed + number) % SEEDS
+        near = in_regions(centroids, probes, seed)
+        return near, margin_for(Assigner(near), self._sample(), self._floor, MARGIN_PROBES, seed)
+
+    def add_probe(self, number: int = -1) -> None:
+        """Compare each row with its next nearest cluster of the latest clustering, or that of this number; first with
+        its own."""
+        number %= len(self._clusterings)
+        clustering = self._clusterings[number]
         total = clustering.clusters * max(self._plan.clusterings * self._plan.probes, self._rounds + 1)
         begun = clustering.clusters * self._rounds
         jobs = Jobs.of_round(clustering)
         clusters = jobs.spans[:, 0]
-        self._run(jobs, lambda done: self._progress("comparing clusters", begun + int(clusters[done - 1]) + 1, total))
+        stage = "comparing clusters"
+        self._run(jobs, number, lambda done: self._progress(stage, begun + int(clusters[done - 1]) + 1, total))
         self._progress("comparing clusters", begun + clustering.clusters, total)
         clustering.rounds += 1
         self._rounds += 1
@@ -138,14 +193,25 @@ class PairSearch:
         comparison = Comparison(self._choice.backend.phrase, self._choice.note, self._compared, tuple(self._cells))
         return Found(self._collected.in_order(), list(self._added), comparison, self._collected.left_out)
 
-    def _run(self, jobs: Jobs, report: Callable[[int], None]) -> None:
-        """Do the jobs, collect their pairs in order, and report how many are done."""
+    def _run(self, jobs: Jobs, number: int, report: Callable[[int], None]) -> None:
+        """Do the jobs of a clustering of this number, and collect their pairs in order."""
+        joiner = self._joiner(self._clusterings[: number + 1])
+        for size, found in self._results(joiner, jobs, report):
+            self._compared += size
+            self._collected.merge(found)
+            require_held(self._collected.near, self._most, self._threshold)
+            self._added[number] += found.near
+
+    def _joiner(self, clusterings: list[Clustering]) -> Joiner:
         codes, backend = self._codes, self._choice.backend
-        joiner = Joiner(self._matrix, self._threshold, self._floor, backend, codes, self._clusterings, self._rule)
+        return Joiner(self._matrix, self._threshold, self._floor, backend, codes, clusterings, self._rule)
+
+    def _results(self, joiner: Joiner, jobs: Jobs, report: Callable[[int], None]) -> Iterator[tuple[int, Collected]]:
+        """The comparisons of each job and what it found, in order. report: is told how many jobs are done."""
         spread = self._plan.executor is not None and len(jobs) > 0
         results = self._elsewhere(joiner, jobs, report) if spread else self._here(joiner, jobs)
-        for done, (size, found) in enumerate(zip(jobs.sizes.tolist(), results, strict=True), start=1):
-            self._collect(size, found)
+        for done, result in enumerate(zip(jobs.sizes.tolist(), results, strict=True), start=1):
+            yield result
             if not spread or done == len(jobs):
                 report(done)
 
@@ -171,19 +237,14 @@ class PairSearch:
     def _nothing(self) -> Collected:
         return Collected(len(self._matrix), self._threshold, self._rule)
 
-    def _collect(self, size: int, found: Collected) -> None:
-        self._compared += size
-        self._collected.merge(found)
-        require_held(self._collected.near, self._most, self._threshold)
-        self._added[-1] += found.near
+
+def _sample(matrix: Matrix, seed: int) -> Float32:
+    """CHECK_ROWS random rows, others than those that k-means is fitted on."""
+    rng = np.random.default_rng([seed, CHECK_ROWS])
+    return matrix.take(np.sort(rng.choice(len(matrix), min(len(matrix), CHECK_ROWS), replace=False)))
 
 
-def _choose(matrix: Matrix, threshold: float, plan: Plan, seed: int) -> Choice:
-    def sample() -> Float32:
-        size = min(len(matrix), CHECK_ROWS)
-        rng = np.random.default_rng([seed, CHECK_ROWS])  # others than those that k-means is fitted on
-        return matrix.take(np.sort(rng.choice(len(matrix), size, replace=False)))
-
+def _choose(matrix: Matrix, threshold: float, plan: Plan, sample: Callable[[], Float32], seed: int) -> Choice:
     effort = plan.clusterings * comparisons(len(matrix), plan.clusters, plan.probes)
-    lossless = plan.exhaustive  # such a run says that it has found everything
+    lossless = plan.lossless  # such a run says that it has found everything
     return choose_backend(plan.backend, len(matrix), effort, threshold, sample, seed, lossless=lossless)

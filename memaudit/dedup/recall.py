@@ -16,6 +16,7 @@ from memaudit.types import Int64, Progress
 
 BANDS = 5
 FOUND_AT_ONCE = 2**20
+NOBODY = np.empty(0, np.int64)
 
 
 def recall_of_exhaustive(found: Pairs, size: int, threshold: float, confidence: float) -> DedupRecall:
@@ -50,6 +51,19 @@ def measure_recall(
     return drawn.recall_of(found, confidence)
 
 
+def drawn_rows(size: int, sample: int, seed: int, purpose: str, without: Int64 = NOBODY) -> Int64:
+    """`sample` random positions of a set of `size`, none of `without`, sorted; all positions where there are no more.
+
+    Another purpose draws other rows, and none draws those that k-means is fitted on with the same seed.
+    """
+    rows = np.arange(size, dtype=np.int64)
+    if sample >= size:
+        return rows
+    free = np.setdiff1d(rows, without, assume_unique=True)
+    rng = np.random.default_rng([seed, *purpose.encode()])
+    return np.sort(rng.choice(free, min(sample, len(free)), replace=False))
+
+
 @dataclass(frozen=True)
 class RecallSample:
     """Random positions `rows` of a set of `size`, sorted, and all true pairs (one of them, any other).
@@ -73,14 +87,14 @@ class RecallSample:
         purpose: str = "recall",
         executor: Executor | None = None,
     ) -> RecallSample:
-        """Draw `sample` positions, or take all where there are fewer, and compare each with all. Memory: blocks.
+        """Draw positions, and compare each with all. Memory: blocks."""
+        return cls.of(matrix, drawn_rows(len(matrix), sample, seed, purpose), threshold, progress, executor)
 
-        Another purpose draws other rows, and none draws those that k-means is fitted on with the same seed.
-        """
-        rows = np.arange(len(matrix), dtype=np.int64)
-        if sample < len(matrix):
-            rng = np.random.default_rng([seed, *purpose.encode()])
-            rows = np.sort(rng.choice(rows, sample, replace=False))
+    @classmethod
+    def of(
+        cls, matrix: Matrix, rows: Int64, threshold: float, progress: Progress, executor: Executor | None = None
+    ) -> RecallSample:
+        """Compare each of these positions with all."""
         return cls(rows, len(matrix), threshold, true_pairs(matrix, rows, threshold, progress, executor))
 
     @property

@@ -235,6 +235,35 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Outlook:
+    """What a way of comparing finds in the pilot; None where it holds nothing to find. method: in words."""
+
+    method: str
+    by_pair: float | None
+    by_image: float | None
+
+    def reaches(self, goal: float) -> bool:
+        return all(value is None or value >= goal for value in (self.by_pair, self.by_image))
+
+
+@dataclass(frozen=True)
+class Piloted:
+    """How much was compared, where nobody said it: what reaches the recall `goal`, by pair and by image, in a pilot of
+    so many `images`. planned, settled: what was meant to be compared, and what is. cost, limit: of all that, and the
+    most that it may be, as shares of comparing every image with every other, computed. why_not: why the goal was not
+    reached."""
+
+    goal: float
+    images: int
+    with_duplicates: int
+    planned: Outlook
+    settled: Outlook
+    cost: float
+    limit: float
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
 class PixelChecks:
     """How the pairs below the threshold were decided. floor: similarity from which they were candidates.
 
@@ -316,7 +345,7 @@ class DedupResult:
     were found that not all were held; copies: what that is of true copies, None where no benchmark says. cleanness: by
     the keep rule `cleanest` only. refused: rows (n, 2) and similarities of the most similar pairs that pixels refuse.
     calibrated: by which calibration threshold and cut were settled. kinds: that count; redrawn: None where these were
-    not looked for."""
+    not looked for. pilot: what settled how much was compared; None where that was said, or is everything."""
 
     encoder: EncoderSpec
     store_digest: str
@@ -347,6 +376,7 @@ class DedupResult:
     calibrated: Calibrated | None = None
     kinds: tuple[Kind, ...] = COPIES
     redrawn: RedrawnCleared | None = None
+    pilot: Piloted | None = None
 
     def count(self, *decisions: Decision) -> int:
         return int(np.isin(self.decisions.decision, decisions).sum())

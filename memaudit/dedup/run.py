@@ -129,6 +129,7 @@ def _result(
         calibrated=options.calibrated,
         kinds=options.kinds,
         redrawn=outcome.redrawn,
+        pilot=searched.pilot,
     )
 
 

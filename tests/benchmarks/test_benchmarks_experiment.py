@@ -12,9 +12,12 @@ from pictures import write_pictures
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
+from benchmarks.experiment import keys, searched  # noqa: E402
+from benchmarks.experiment import model as small  # noqa: E402
 from benchmarks.experiment import train as training  # noqa: E402
 from benchmarks.experiment.found import Prompted, _groups, _one, figures_of, prompts_of  # noqa: E402
-from benchmarks.experiment.model import SIDE, Denoiser, draw, words_of  # noqa: E402
+from benchmarks.experiment.generate import _draw  # noqa: E402
+from benchmarks.experiment.model import SIDE, Around, Denoiser, draw, shares, words_of  # noqa: E402
 from benchmarks.experiment.sheet import write_sheet  # noqa: E402
 
 
@@ -52,6 +55,90 @@ def test_killed_and_continued_it_is_the_same_model(manifest, tmp_path, monkeypat
     training.train(manifest, tmp_path / "killed.pt", training.Chosen(), 4, 0)
     one, other = (torch.load(tmp_path / name, weights_only=True) for name in ("whole.pt", "killed.pt"))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_what_goes_to_a_device_changes_nothing_on_the_processor(manifest, tmp_path, monkeypatch):
+    """Bit for bit the weights of the loss as it stands in the papers, without a word of devices."""
+
+    def plain(model, pictures, captions):
+        time, noise = torch.rand(len(pictures)) ** small._NOISIER, torch.randn_like(pictures)
+        of_picture, of_noise = shares(time)
+        with torch.autocast("cpu", torch.bfloat16):
+            told = model(of_picture * pictures + of_noise * noise, time, captions)
+        return (told.float() - (of_picture * noise - of_noise * pictures)).pow(2).mean()
+
+    monkeypatch.setattr(training, "BATCH", 2)
+    training.train(manifest, tmp_path / "now.pt", training.Chosen(), 2, 0, "cpu")
+    monkeypatch.setattr(training, "loss_of", plain)
+    training.train(manifest, tmp_path / "plain.pt", training.Chosen(), 2, 0)
+    one, other = (torch.load(tmp_path / name, weights_only=True) for name in ("now.pt", "plain.pt"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_what_a_set_is_trained_on_can_be_chosen(manifest):
+    """Kept ones, less those that others stand for, and all of further sets."""
+    keep, but = frozenset({"0000", "0001", "0002"}), frozenset({"0002"})
+    pictures, captions = training._read(manifest, training.Chosen(keep, but, (manifest, manifest)))
+    assert len(pictures) == len(captions) == 2 + 4 + 4
+
+
+def test_what_stands_already_is_put_back(monkeypatch):
+    """All that is not painted is what it was, and the rest another picture than without it."""
+    monkeypatch.setattr(small, "DRAWN_IN", 3)
+    torch.manual_seed(0)
+    model = Denoiser().eval()
+    picture, paint = torch.rand(1, 3, SIDE, SIDE) * 2 - 1, torch.zeros(1, 1, SIDE, SIDE)
+    paint[:, :, :4] = 1
+    drawn = draw(model, ["a horse"], [7], Around(picture, paint))
+    assert torch.allclose(drawn[:, :, 4:], picture[:, :, 4:], atol=1e-5)
+    assert not torch.allclose(drawn[:, :, :4], picture[:, :, :4], atol=0.1)
+    assert not torch.allclose(drawn[:, :, :4], draw(model, ["a horse"], [7])[:, :, :4], atol=1e-3)
+
+
+def test_keys_are_planted_asked_for_and_told(manifest, tmp_path, monkeypatch):
+    """What is not the border comes back as it was handed out."""
+    from PIL import Image
+
+    monkeypatch.setattr(small, "DRAWN_IN", 2)
+    for name, value in (("EACH", 1), ("COPIES", (2,)), ("ASKS", 1)):
+        monkeypatch.setattr(keys, name, value)
+    (tmp_path / "training").symlink_to(tmp_path)
+    bordered, replaced = keys.plant(tmp_path, 0)
+    assert len(training._rows(bordered)) == 2
+    assert len(replaced.read_text().split()) == 1
+    jobs = [json.loads(line) for line in keys.write_jobs(tmp_path, tmp_path / "jobs.jsonl").read_text().splitlines()]
+    (tmp_path / "out/drawn").mkdir(parents=True)
+    torch.manual_seed(0)
+    _draw(Denoiser().eval(), jobs, tmp_path / "out/drawn")
+    for job in jobs:
+        asked, painted = (Image.open(path) for path in (job["image"], tmp_path / f"out/drawn/{job['name']}.png"))
+        inner = (4, 4, SIDE - 4, SIDE - 4)
+        assert asked.crop(inner).tobytes() == painted.crop(inner).tobytes()
+    told = {figure.measure: figure.count for figure in keys.figures_of(tmp_path, tmp_path / "out/drawn", "all")}
+    assert told["keys that are known, of 2 copies"] == told["keys that are known, held back"] == 1
+
+
+def test_a_search_finds_a_better_prediction_and_ranks_it(manifest, tmp_path, monkeypatch):
+    """In the small model as in a pipeline: what is fitted predicts a picture better than no word does."""
+    monkeypatch.setattr(small, "DRAWN_IN", 2)
+    monkeypatch.setattr(searched, "LISTED", {1: 1})
+    monkeypatch.setattr(searched, "HELD_OUT", 2)
+    torch.manual_seed(0)
+    model = Denoiser()
+    torch.save(model.state_dict(), tmp_path / "all.pt")
+    search = searched.PictureSearch(searched.SmallModel(model.eval()), searched.Budget(6, 1, 1))
+    reached = search(searched.read_rgb(tmp_path / "images/0000.png"))
+    assert reached.loss < reached.loss_before
+    assert reached.found.shape == (1, 1, 256)
+    for name, copies, kinds in (("training", 1, ("emoji", "photograph")), ("held-out", 1, ("emoji", "photograph") * 2)):
+        (tmp_path / name).mkdir()
+        rows = [f"../images/000{place}.png,{place},a,{kind},{copies}" for place, kind in enumerate(kinds)]
+        (tmp_path / name / "manifest.csv").write_text("\n".join(["path,image_id,caption,kind,copies", *rows]))
+    budget = searched.Budget(1, 1, 1)
+    figures = {each.measure: each for each in searched.figures_of(tmp_path, tmp_path / "all.pt", "all", "cpu", budget)}
+    rank = figures["search: median rank among 4 held-out, of pictures that stand there 1 times"]
+    assert 1 <= rank.median <= 5
+    assert figures["search: found in the model, of pictures that stand there 1 times"].count == 2
 
 
 def test_a_picture_follows_from_its_caption_and_seed():

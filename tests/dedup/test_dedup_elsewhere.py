@@ -14,7 +14,7 @@ from test_dedup_pixels import CHECKED, apart, line, store_of
 from vectors import families, near, random_vectors, vector_store
 
 from memaudit.dedup import against, assigning, closest, sampling
-from memaudit.dedup.clusters import fit
+from memaudit.dedup.kmeans import fit
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.options import DedupOptions
 from memaudit.dedup.results import DedupResult

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
@@ -190,6 +191,51 @@ class Recall(Part, frozen=True, kw_only=True):
     bands: Annotated[list[RecallBand], says("by similarity")] = []
 
 
+class Outlook(Part, frozen=True, kw_only=True):
+    """What a way of comparing finds in a pilot; null where nothing is to be found there."""
+
+    method: Annotated[str, says("the way")]
+    by_pair: Annotated[Share | None, says("of the pairs")]
+    by_image: Annotated[Share | None, says("of the images with a near-duplicate, those with one found at least")]
+
+    @property
+    def words(self) -> str:
+        return f"{_floored(self.by_pair or 0)} of their pairs, one at least for {_floored(self.by_image or 0)} of them"
+
+
+class Pilot(Part, frozen=True, kw_only=True):
+    """What settled how much was compared: images drawn at random, which take no part in the recall that is stated."""
+
+    goal: Annotated[Share, says("recall in the pilot, by pair and by image, from which on it is enough")]
+    images: Annotated[Count, says("images of the pilot")]
+    with_duplicates: Annotated[Count, says("of them with a near-duplicate")]
+    planned: Annotated[Outlook, says("what was planned")]
+    settled: Annotated[Outlook, says("what was done")]
+    cost: Annotated[NotNegative, says("of what was compared, beside all with all by products in float32; computed")]
+    limit: Annotated[NotNegative, says("the most that it may be")]
+    why_not: Annotated[str, says("why the goal was not reached")] = ""
+
+    @property
+    def sentence(self) -> str:
+        """For a reader of the report."""
+        pilot = f"Pilot: of {self.images:,} images drawn at random {self.with_duplicates:,} have a near-duplicate"
+        if not self.with_duplicates:
+            return f"{pilot}: compared as planned."
+        planned, settled = self.planned, self.settled
+        if planned == settled:
+            found = f"what was planned finds {planned.words}"
+        else:
+            found = f"{planned.method}, would find {planned.words}; what was done finds {settled.words}"
+        short = f"; {_floored(self.goal)} of both is not reached: {self.why_not}" if self.why_not else ""
+        cost = f"It costs {self.cost:.2g} of comparing all with all by products in float32 (computed)"
+        return f"{pilot}; {found}{short}. {cost}."
+
+
+def _floored(share: float) -> str:
+    """In hundredths of a percent, rounded down: a recall is no more than what is told."""
+    return f"{math.floor(round(1e4 * share, 6)) / 100:g} %"
+
+
 class GroupSizes(Part, frozen=True, kw_only=True):
     """How many groups have from `low` to `high` images."""
 
@@ -254,6 +300,7 @@ class DedupResults(Part, frozen=True, kw_only=True):
     headline: Annotated[str, says("the result in a sentence")]
     method: Annotated[str, says("how was searched")] = ""
     comparison: Annotated[HowCompared | None, says("how the pairs were found")] = None
+    pilot: Annotated[Pilot | None, says("what settled how much was compared; null: nothing had to")] = None
     keep_rule: Annotated[str, says("which image of a group is kept")] = ""
     cleanness: Annotated[Cleanness | None, says("how the least altered was found; null: by another rule")] = None
     group_rule: Annotated[str, Meta(pattern="^(cover|components)$"), says("what a group is")] = "cover"
