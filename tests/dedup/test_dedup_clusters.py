@@ -113,6 +113,7 @@ def topical(seed: int, rows: int, topics: int = 12, dim: int = 64, exponent: flo
 def small_scale(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few clusters count as many."""
     monkeypatch.setattr(kmeans, "FLAT", 16)
+    monkeypatch.setattr(kmeans, "AT_ONCE", 16)
 
 
 @pytest.mark.usefixtures("small_scale")
