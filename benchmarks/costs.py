@@ -63,8 +63,8 @@ def _runs(folder: Path, rows: int, groups: Sequence[str]) -> Iterator[Ran]:
     make_store(folder / "store", rows)
     for rule in groups:
         for threshold in (THRESHOLD, _FEW_PAIRS):
-            command = [sys.executable, "-m", "benchmarks.costs", folder / "store", f"{threshold}", rule]
-            yield Ran(rows, **json.loads(cost_of(command).said))
+            given: list[str | Path] = [folder / "store", f"{threshold}", rule]
+            yield Ran(rows, **json.loads(cost_of([sys.executable, "-m", "benchmarks.costs", *given]).said))
 
 
 def _figures(ran: Ran, role: str) -> Iterator[Figure]:
