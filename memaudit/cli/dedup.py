@@ -157,10 +157,9 @@ def dedup(
 
 
 def _tell_plan(stores: Sequence[Path], exhaustive: bool, console: Console) -> NoReturn:
-    from memaudit.api.costing import images_in, plan_dedup
+    from memaudit.api.costing import images_of_all, plan_dedup
 
-    rows = None if len(stores) == 1 else sum(images_in(store) for store in stores)
-    tell(plan_dedup(rows, store=stores[0], exhaustive=exhaustive), console)
+    tell(plan_dedup(images_of_all(stores), store=stores[0], exhaustive=exhaustive), console)
     raise typer.Exit
 
 

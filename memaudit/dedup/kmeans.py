@@ -17,7 +17,8 @@ FIT_ROWS_PER_CLUSTER = 256  # with 64 centroids are noisy, and families near a b
 LEAST_FIT_ROWS = 64  # a cluster, where they are many: rows look at more than one, and the sample is in memory
 _LUMP = 0.9  # of all
 REGIONS, LISTED = 2, 8  # times the square root of the clusters
-FLAT = 512  # so many clusters are fitted at once: a step costs their square
+AT_ONCE = 128  # clusters that are fitted together: a step costs their square
+FLAT = 512  # clusters that each row is held against
 SEEDS = 2**31  # faiss takes the seed as a C int
 
 
@@ -34,10 +35,10 @@ def _fitted_on(clusters: int) -> int:
 def fit(sample: Float32, clusters: int, seed: int) -> Float32:
     """Spherical k-means centroids (clusters, dim) of a sample (n, dim), n >= clusters. On a GPU if FAISS has one.
 
-    More than FLAT are fitted within the cells of a coarse clustering, of each in proportion to its rows: so that the
+    More than AT_ONCE are fitted within the cells of a coarse clustering, of each in proportion to its rows: so that the
     steps cost clusters^1.5, and a topic that holds a tenth of the rows gets a tenth of the clusters.
     """
-    if clusters <= FLAT:
+    if clusters <= AT_ONCE:
         return _fit(sample, clusters, seed)
     cells = _cells(sample, round(sqrt(clusters)), seed)
     shares = shared_out(clusters, np.array([len(cell) for cell in cells]))
@@ -101,6 +102,6 @@ def held_against(clusters: int) -> float:
 def fitted(clusters: int) -> float:
     """How many products of rows with centroids `fit` takes, were its cells of equal size."""
     rows, cells = float(_fitted_on(clusters)), sqrt(clusters)
-    if clusters <= FLAT:
+    if clusters <= AT_ONCE:
         return ITERATIONS * rows * clusters
     return ITERATIONS * (FIT_ROWS_PER_CLUSTER * clusters + rows * clusters / cells) + rows * cells

@@ -9,6 +9,7 @@ from memaudit.dedup.clusters import Plan, choose_clusters, comparisons
 from memaudit.dedup.kmeans import fit, fit_rows, in_regions, shared_out
 from memaudit.dedup.nearest import Assigner, Centroids, margin_for
 from memaudit.dedup.results import Cells
+from memaudit.similarity import whole
 from memaudit.similarity.whole import Whole
 
 
@@ -113,6 +114,7 @@ def topical(seed: int, rows: int, topics: int = 12, dim: int = 64, exponent: flo
 def small_scale(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few clusters count as many."""
     monkeypatch.setattr(kmeans, "FLAT", 16)
+    monkeypatch.setattr(kmeans, "AT_ONCE", 16)
 
 
 @pytest.mark.usefixtures("small_scale")
@@ -139,6 +141,21 @@ def test_regions_assign_a_row_alone_as_in_a_crowd() -> None:
         assert np.array_equal(assigner.nearest(Whole.each(vectors[part]), 3, 0.1), together[part])
     assert -1 in together
     assert (together[:, 0] >= 0).all()
+
+
+@pytest.mark.usefixtures("small_scale")
+def test_bytes_and_float32_assign_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clusters, regions, margin and all: a worker with numkong and one without may share a run."""
+    numkong, found = pytest.importorskip("numkong"), []
+    vectors = topical(7, 500)
+    centroids = fit(vectors, 40, 0)
+    for kernel in (numkong, None):
+        monkeypatch.setattr(whole, "fast_bytes", lambda kernel=kernel: kernel)
+        assigner = Assigner(in_regions(centroids, 3, 0))
+        margin = margin_for(assigner, vectors[:200], 0.8, 3, 0)
+        found.append((margin, assigner.nearest(Whole.each(vectors), 3, margin)))
+    assert found[0][0] == found[1][0]
+    assert np.array_equal(found[0][1], found[1][1])
 
 
 @pytest.mark.usefixtures("small_scale")
