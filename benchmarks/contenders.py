@@ -26,7 +26,7 @@ from memaudit.similarity import Pairs
 from memaudit.store import Store
 from memaudit.types import CONFIDENCE, Float32, Int64, silent
 
-PROBES = 2
+PROBES = 4
 SAMPLE = 1000  # rows that IVF is tuned on, and that flat search is extrapolated from
 SECONDS, CPU = "seconds", "CPU s"
 ROWS_A_CLUSTER, KMEANS_ROWS, KMEANS_ROUNDS, BLOCK = 1000, 64, 10, 8192  # of the method of NeMo Curator

@@ -2,7 +2,8 @@
 
 Processor seconds of all threads, stage by stage, in a process of its own for each size of synthetic.py, at its
 threshold and at one with few pairs. Coefficients are the least squares over `--fit` sizes; `--check` sizes take no
-part. `--write` puts them into memaudit/costs/costs.toml.
+part. `--groups` are rules by which groups are formed; what that takes is noted by itself, as a part of deciding.
+`--write` puts coefficients into memaudit/costs/costs.toml.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,10 +46,12 @@ STAGES = (
     ("memaudit.dedup.run", "removal_skew", "removal skew"),
     ("memaudit.api.deduping", "write_dedup", "writing"),
 )
+WITHIN = (("memaudit.dedup.outcome", "settle", "groups, of deciding"),)  # parts of a stage: not added to it again
 
 
 def figures(options: argparse.Namespace, scratch: Path) -> Iterator[Figure]:
-    runs = [ran for rows in (*options.fit, *options.check) for ran in _runs(scratch / f"{rows}", rows)]
+    sizes = (*options.fit, *options.check)
+    runs = [ran for rows in sizes for ran in _runs(scratch / f"{rows}", rows, options.groups)]
     if options.write:
         write_fit([ran for ran in runs if ran.rows in options.fit])
         read_costs.cache_clear()
@@ -56,19 +59,20 @@ def figures(options: argparse.Namespace, scratch: Path) -> Iterator[Figure]:
         yield from _figures(ran, "fitted" if ran.rows in options.fit else "checked")
 
 
-def _runs(folder: Path, rows: int) -> Iterator[Ran]:
+def _runs(folder: Path, rows: int, groups: Sequence[str]) -> Iterator[Ran]:
     make_store(folder / "store", rows)
-    for threshold in (THRESHOLD, _FEW_PAIRS):
-        command: list[str | Path] = [sys.executable, "-m", "benchmarks.costs", folder / "store", f"{threshold}"]
-        yield Ran(rows, **json.loads(cost_of(command).said))
+    for rule in groups:
+        for threshold in (THRESHOLD, _FEW_PAIRS):
+            given: list[str | Path] = [folder / "store", f"{threshold}", rule]
+            yield Ran(rows, **json.loads(cost_of([sys.executable, "-m", "benchmarks.costs", *given]).said))
 
 
 def _figures(ran: Ran, role: str) -> Iterator[Figure]:
     told = read_costs().commands["dedup"].told(ran.quantities, 1)
     planned = {stage.name: stage.cpu_seconds for stage in told.stages}
-    for name, seconds in ran.stages.items():
-        yield Figure(DATA, ran.rows, f"{name}, CPU s", seconds, note=role)
-    yield Figure(DATA, ran.rows, "all, CPU s", sum(ran.stages.values()), note=role)
+    for name, seconds in {**ran.stages, **ran.within}.items():
+        yield Figure(DATA, ran.rows, f"{name}, CPU s", seconds, note=f"{role}{ran.how}")
+    yield Figure(DATA, ran.rows, "all, CPU s", sum(ran.stages.values()), note=f"{role}{ran.how}")
     yield Figure(
         DATA, ran.rows, "planned / measured CPU s", sum(planned.values()) / sum(ran.stages.values()), note=role
     )
@@ -77,7 +81,8 @@ def _figures(ran: Ran, role: str) -> Iterator[Figure]:
 
 
 class Ran(NamedTuple):
-    """A run: what it was about, processor seconds of each stage, and its peak memory in bytes."""
+    """A run: what it was about, processor seconds of each stage, and its peak memory in bytes. within: of parts of
+    stages; groups: the rule that they were formed by."""
 
     rows: int
     dim: int
@@ -86,6 +91,13 @@ class Ran(NamedTuple):
     pairs: float
     stages: dict[str, float]
     peak: float
+    within: dict[str, float] = {}  # noqa: RUF012 - of a NamedTuple: it is never written to
+    groups: str = "cover"
+
+    @property
+    def how(self) -> str:
+        """For a note."""
+        return f"; {self.pairs:,.0f} pairs, groups {self.groups}" if self.within else ""
 
     @property
     def quantities(self) -> dict[str, float]:
@@ -115,21 +127,23 @@ def _least_squares(runs: list[Ran], units: list[str], told: list[float]) -> dict
     return dict(zip(units, (solved / scale).tolist(), strict=True))
 
 
-def measured(store: Path, threshold: float) -> dict[str, Any]:
+def measured(store: Path, threshold: float, groups: str = "cover") -> dict[str, Any]:
     """Run dedup, and say what each stage took."""
     from importlib import import_module
 
     import memaudit as ma
 
     stages: dict[str, float] = {}
-    for place, name, stage in STAGES:
+    within: dict[str, float] = {}
+    for place, name, stage in (*STAGES, *WITHIN):
         parts = place.split(".")
         owner: Any = import_module(".".join(parts[:3]))
         for part in parts[3:]:
             owner = getattr(owner, part)
-        setattr(owner, name, _noted(getattr(owner, name), stage, stages))
+        noted_in = stages if (place, name, stage) in STAGES else within
+        setattr(owner, name, _noted(getattr(owner, name), stage, noted_in))
     with tempfile.TemporaryDirectory() as out:
-        run = ma.run_dedup(store, out, threshold=threshold)
+        run = ma.run_dedup(store, out, threshold=threshold, groups=groups)
         compared = json.loads((Path(out) / "report.json").read_text())["results"]["comparison"]
         found = {
             "dim": ma.open_store(store).encoder.dim,
@@ -138,6 +152,7 @@ def measured(store: Path, threshold: float) -> dict[str, Any]:
             "pairs": len(run.pairs),
         }
     stages["starting"] = stages.get("starting", 0.0) + time.process_time() - sum(stages.values())
+    found |= {"within": within, "groups": groups}
     return {**found, "stages": stages, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
 
 
@@ -157,10 +172,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--fit", metavar="ROWS", type=int, nargs="+", default=[10_000, 20_000, 100_000, 300_000])
     add("--check", metavar="ROWS", type=int, nargs="*", default=[30_000, 200_000])
+    add("--groups", metavar="RULE", nargs="+", default=["cover"], choices=("cover", "components"))
     add("--write", action="store_true", help="put the coefficients into memaudit/costs/costs.toml")
 
 
 BENCHMARK = Benchmark(__doc__ or "", ("faiss-cpu", "numpy", "pyarrow"), add_options, figures)
 
 if __name__ == "__main__":
-    print(json.dumps(measured(Path(sys.argv[1]), float(sys.argv[2]))))
+    print(json.dumps(measured(Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3])))

@@ -24,6 +24,7 @@ OPTIONAL = MappingProxyType(
         "cryptography": ("cryptography", "sign"),
         "rfc3161_client": ("rfc3161-client", "sign"),
         "ray": ("Ray", "ray"),
+        "numkong": ("numkong", "bytes"),
     }
 )
 _GPU_BUILDS = ("faiss-gpu-cuvs", "onnxruntime-gpu")  # the CPU's builds beside these would overwrite their files

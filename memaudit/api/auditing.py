@@ -16,6 +16,7 @@ from memaudit.api.page_choices import PageChoices as PageChoices
 from memaudit.api.places import AnyStore, Files, files_of, folder_of, searcher_at
 from memaudit.api.runs import AuditRun, DedupRun, Place
 from memaudit.api.runs_given import table_of
+from memaudit.api.several import Stores, as_one, not_taken_over
 from memaudit.audit.pairing import Pairer, pairer
 from memaudit.audit.planted import PlantedQueries
 from memaudit.audit.planting import Planting, planting, require_plantable
@@ -106,7 +107,7 @@ class _Asked:
 
 def run_audit(
     generations: str | Path | AnyStore,
-    against: AnyStore,
+    against: Stores,
     out: str | Path | None = None,
     *,
     pairing: str | Path | None = None,
@@ -135,16 +136,17 @@ def run_audit(
     """Test whether generations are near-duplicates of training images, or copies of parts of them.
 
     generations, control: images (folder, manifest, archive …) or a store; control are held-out images, never trained
-    on. against: the training set's store or an index of it. out: folder of the run's files, where it continues; None: a
-    temporary one. pairing: a CSV, TSV, JSON or Parquet that names the image of each generation's prompt;
-    pairing_pattern: how generations are named, say {image_id}_{seed}.png. threshold: cosine, None for the encoder's
-    own. views: none, flips, tiles or all. match: whether candidates from `match_from` to the threshold are decided on
-    pixels: auto, pixels or none. calibration: a file of `calibrate`. kinds: of findings that count, with
-    commas or as names (none: all); others are shown with their number. reviews: files of what people said of findings
-    before, which the new ones carry. metrics: also C_T, AuthPct, FLD gap, by a control. model, model_digest: what made
-    the generations, and a hexadecimal digest of its weights: `run_gate` with a ledger pools the audits of one model.
-    dedup: a run of the training set, of which each group is one observation in the tests against held-out images.
-    page: where its pictures are, and what it says of the training set and who ran it.
+    on. against: the training set's store or an index of it; of several stores one is made beside `out`, OUT-store. out:
+    folder of the run's files, where it continues; None: a temporary one. pairing: a CSV, TSV, JSON or Parquet that
+    names the image of each generation's prompt; pairing_pattern: how generations are named, say {image_id}_{seed}.png.
+    threshold: cosine, None for the encoder's own. views: none, flips, tiles or all. match: whether candidates from
+    `match_from` to the threshold are decided on pixels: auto, pixels or none. calibration: a file of `calibrate`.
+    kinds: of findings that count, with commas or as names (none: all); others are shown with their number. reviews:
+    files of what people said of findings before, which the new ones carry. metrics: also C_T, AuthPct, FLD gap, by a
+    control. model, model_digest: what made the generations, and a hexadecimal digest of its weights: `run_gate` with a
+    ledger pools the audits of one model. dedup: a run of the training set, of which each group is one observation in
+    the tests against held-out images. page: where its pictures are, and what it says of the training set and who ran
+    it.
     planted: altered training images that are searched like generations, so that bounds count what is not detected, 100
     to 300 by the number of generations (None); 0: bounds are of copies that can be detected.
 
@@ -156,12 +158,13 @@ def run_audit(
     (0.2, True)
     """
     choices = _choices(faces, page)
+    training = as_one(against, out)
     options = AuditOptions(threshold, neighbours, max_unreadable, metrics=metrics, match=match, match_from=match_from)
     options = replace(options, model=_audited_model(model, model_digest), kinds=kinds_of(kinds))
     options = by_calibration(options, calibration)
     about_faces = _about_faces(choices, options, encoding)
     said = read_reviews(reviewed) if (reviewed := files_of(reviews)) else None
-    place, how = Place(out), replace(how_to_show(page, against, model), reviews=said)
+    place, how = Place(out), replace(how_to_show(page, training, model), reviews=said)
     with place.running("audit", how.about):
         require_plantable(planted)
         on_pixels = _require_possible(options, views, control)
@@ -182,7 +185,7 @@ def run_audit(
             progress,
             dedup,
         )
-        return place.run(AuditRun, _audited(asked, against, place.folder))
+        return place.run(AuditRun, _audited(asked, training, place.folder))
 
 
 def _audited_model(name: str | None, digest: str | None) -> AuditedModel | None:
@@ -329,7 +332,8 @@ def _of_planted(progress: Progress) -> Progress:
 
 def _not_read(passed: PassedOver, beside: PassedOver, references: Store) -> tuple[str, ...]:
     films = first_frames_line(references.first_frames_alone())
-    said = {"generations": passed.lines, "held-out images": beside.lines, "training images": (films,) if films else ()}
+    of_training = (*filter(None, [films]), *not_taken_over(references.made_of))
+    said = {"generations": passed.lines, "held-out images": beside.lines, "training images": of_training}
     return tuple(f"{name}: {line}" for name, lines in said.items() for line in lines)
 
 

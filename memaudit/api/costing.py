@@ -214,6 +214,11 @@ def images_in(sources: str | Path | Sequence[str | Path], part: str | None = Non
     return -(-count // PartOf.of(part).parts) if part else count
 
 
+def images_of_all(stores: Sequence[str | Path]) -> int | None:
+    """How many images of several stores are compared, as `rows` of a plan by the first; None: those of the one."""
+    return None if len(stores) == 1 else sum(images_in(store) for store in stores)
+
+
 def _wanted(rows: str | int | None, dim: int | None, store: Store | None, machines: Machines) -> Wanted:
     if rows is None and store is None:
         raise UsageError("--rows is missing: say how many images there are (40M), or name a store")

@@ -13,26 +13,25 @@ from memaudit.api.page_choices import AS_IT_IS, how_to_show
 from memaudit.api.page_choices import PageChoices as PageChoices
 from memaudit.api.places import AnyStore, Files, files_of, store_at
 from memaudit.api.runs import DedupRun, Place
-from memaudit.api.stores import merge_stores
+from memaudit.api.several import Stores, as_one, not_taken_over
 from memaudit.dedup.effort import seconds_of
 from memaudit.dedup.ignored import RuledOut, read_ruled_out
 from memaudit.dedup.options import DedupOptions, require_possible
 from memaudit.dedup.reviewed import Reviewed, read_reviewed
 from memaudit.dedup.run import dedup, forget
-from memaudit.errors import UsageError
 from memaudit.faces.uses import note_use
 from memaudit.matching.kinds import COPIES, kinds_of
 from memaudit.report.dedup import write_dedup
 from memaudit.report.model import Report
 from memaudit.report.pages import How
 from memaudit.report.run_folder import keep_for_owner, remove_earlier_pictures
-from memaudit.store import FACES, require_current
+from memaudit.store import FACES, Store, require_current
 from memaudit.tasks import beside, clear, executing
 from memaudit.types import Progress, silent, unsaid
 
 
 def run_dedup(
-    store: AnyStore | Sequence[AnyStore],
+    store: Stores,
     out: str | Path | None = None,
     *,
     against: AnyStore | None = None,
@@ -65,7 +64,8 @@ def run_dedup(
     store: or several, which become one beside `out`, OUT-store, as `merge_stores` makes it. out: folder of the run's
     files; None: a temporary one. against: another store, whose images are dropped first.
     ignore: CSV of left_id, right_id, pairs that are none. reviews: files of what people decided on pairs. threshold:
-    cosine, None for the encoder's own. clusters: None: by cost, 0: all pairs. keep: cleanest, largest, first or
+    cosine, None for the encoder's own. clusters: None: by cost, 0: all pairs; where neither these nor clusterings,
+    probes or a method are named, as much is compared as a pilot asks for. keep: cleanest, largest, first or
     best:COLUMN. match: whether pixels decide pairs from `match_from` to the threshold: auto, pixels or none. budget:
     time for that, "2h" (s, m, h, d) or seconds; the most similar pairs come first. calibration: a file of `calibrate`.
     kinds: that count, with commas or as names (none: all but re-drawn): of copies below the threshold; with re-drawn,
@@ -100,24 +100,17 @@ def run_dedup(
         kinds=kinds_of(kinds, COPIES),
     )
     options = by_calibration(options, calibration)
-    store = _as_one(store, out, tell)
-    decided, how, place = _Decided(ignore, files_of(reviews)), how_to_show(page, store), Place(out)
+    opened = _as_one(store, out, tell)
+    decided, how, place = _Decided(ignore, files_of(reviews)), how_to_show(page, opened), Place(out)
     with executing(executor, beside(place.folder)) as workers:
-        return _into(store, against, decided, replace(options, executor=workers), how, place, progress, tell)
+        return _into(opened, against, decided, replace(options, executor=workers), how, place, progress, tell)
 
 
-def _as_one(given: AnyStore | Sequence[AnyStore], out: str | Path | None, tell: Callable[[str], None]) -> AnyStore:
-    if isinstance(given, str | Path) or not isinstance(given, Sequence):
-        return given
-    if len(given) == 1:
-        return given[0]
-    if out is None:
-        raise UsageError("several stores become one beside the run: name the folder of it (out)")
-    whole = Path(out).resolve()
-    made = merge_stores(given, whole.with_name(f"{whole.name}-store"))
-    for line in made.not_read:
+def _as_one(given: Stores, out: str | Path | None, tell: Callable[[str], None]) -> AnyStore:
+    store = as_one(given, out)
+    for line in not_taken_over(store.made_of) if isinstance(store, Store) else ():
         tell(line)
-    return made
+    return store
 
 
 class _Decided(NamedTuple):

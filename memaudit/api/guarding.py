@@ -17,7 +17,7 @@ from memaudit import __version__
 from memaudit.api.calibrated_options import by_calibration
 from memaudit.api.defaults import DEFAULT_VIEWS
 from memaudit.api.encoding import Encoding
-from memaudit.api.places import AnyStore, searcher_at
+from memaudit.api.several import Stores, searcher_of
 from memaudit.errors import InputError, UsageError
 from memaudit.files import read_small, reason_of
 from memaudit.guard.check import Guard as Guard
@@ -35,7 +35,7 @@ _MOST_SECONDS = 3600
 
 
 def open_guard(
-    against: AnyStore,
+    against: Stores,
     *,
     views: str = DEFAULT_VIEWS,
     kinds: str | Sequence[str] = (),
@@ -49,9 +49,9 @@ def open_guard(
     """Open a training set and load its encoder, once for any number of pictures. Of each the guard says what an audit
     with the same options says of it as a generation; nothing of a picture is written anywhere.
 
-    against: the training set's store, or an index of it. kinds: of copies that fail, by default all, and what is drawn
-    anew. max_unreadable: share of the training images that may be unmeasured; beyond it nothing passes. The others: as
-    of `run_audit`.
+    against: the training set's store, an index of it, or several stores as one. kinds: of copies that fail, by default
+    all, and what is drawn anew. max_unreadable: share of the training images that may be unmeasured; beyond it nothing
+    passes. The others: as of `run_audit`.
 
     Raises InconclusiveError for another encoder than the training set's, UsageError for impossible options.
 
@@ -63,7 +63,7 @@ def open_guard(
         require_threshold(threshold)
     if not 0 <= max_unreadable <= 1:
         raise UsageError(f"--max-unreadable {max_unreadable:g} is out of range: expected a share, 0 to 1")
-    references = searcher_at(against)
+    references = searcher_of(against)
     options = LookupOptions(views_of(views), threshold, match=match, match_from=match_from)
     options = by_calibration(options, calibration)
     encoder = encoding.load(references.store.encoder)

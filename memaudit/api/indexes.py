@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from memaudit.api.places import AnyStore, store_at
+from memaudit.api.places import store_at
+from memaudit.api.several import Stores, as_one
 from memaudit.errors import UsageError
 from memaudit.faces.uses import note_use
 from memaudit.files import keep_private
@@ -16,7 +17,7 @@ from memaudit.types import Progress, silent
 
 
 def build_index(
-    store: AnyStore,
+    store: Stores,
     out: str | Path,
     *,
     recipe: str | None = None,
@@ -25,8 +26,10 @@ def build_index(
 ) -> Index:
     """Build a FAISS index of a store, and measure its recall.
 
-    recipe: auto (None), flat, ivf, ivfpq, cagra, the path of a recipe, or a FAISS factory string. update: add what the
-    store has got since. Raises InconclusiveError if the index's recall is below the recipe's floor.
+    store: or several, which become one beside `out`, OUT-store, as `merge_stores` makes it; with `update` some more may
+    follow those of before. recipe: auto (None), flat, ivf, ivfpq, cagra, the path of a recipe, or a FAISS factory
+    string. update: add what the store has got since. Raises InconclusiveError if the index's recall is below the
+    recipe's floor.
 
     >>> store = ma.embed("training", out="store", encoder="thumbnail")
     >>> ma.build_index(store, "index").manifest["rows"]
@@ -34,7 +37,7 @@ def build_index(
     """
     if update and recipe is not None:
         raise UsageError("--update keeps the recipe that the index was built by: leave --recipe away")
-    opened, folder = store_at(store), Path(out)
+    opened, folder = store_at(as_one(store, out)), Path(out)
     if opened.manifest.kind == FACES:
         keep_private(folder, itself=not folder.exists() or (folder / MANIFEST).is_file())
         note_use(opened, folder)

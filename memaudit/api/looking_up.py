@@ -10,9 +10,10 @@ from typing import NamedTuple
 from memaudit.api.calibrated_options import by_calibration
 from memaudit.api.encoding import Encoding
 from memaudit.api.notebook import card
-from memaudit.api.places import AnyStore, searcher_at, sources_of
+from memaudit.api.places import sources_of
 from memaudit.api.runs import DedupRun
 from memaudit.api.runs_given import table_of
+from memaudit.api.several import Stores, not_taken_over, searcher_of
 from memaudit.embedding.growth import grown
 from memaudit.encoders import Encoder
 from memaudit.errors import EmptyInputError, UsageError
@@ -91,7 +92,7 @@ def _said(answer: Answer) -> str:
 
 def run_lookup(
     images: str | Path | Sequence[str | Path],
-    against: AnyStore,
+    against: Stores,
     *,
     dedup: str | Path | DedupRun | None = None,
     views: str = "all",
@@ -105,7 +106,7 @@ def run_lookup(
     encoding: Encoding = Encoding(),
     progress: Progress = silent,
 ) -> LookupRun:
-    """Look pictures up in a training set: its store, or an index of it.
+    """Look pictures up in a training set: its store, an index of it, or several stores as one.
 
     dedup: a run of the same store: was a match kept or dropped? views: none, flips or all. match: whether candidates
     from `match_from` to the threshold (cosine) are decided on pixels: auto, pixels or none. calibration: a file of
@@ -133,7 +134,7 @@ def run_lookup(
 
 def _looked_up(
     sources: list[str],
-    against: AnyStore,
+    against: Stores,
     dedup: str | Path | DedupRun | None,
     options: LookupOptions,
     max_unreadable: float,
@@ -141,7 +142,7 @@ def _looked_up(
     progress: Progress,
 ) -> LookupRun:
     watch = Stopwatch()
-    references = searcher_at(against)
+    references = searcher_of(against)
     decisions = table_of(dedup, references.store, "decisions.parquet") if dedup else None
     watch.lap("opening")
     encoder = encoding.load(references.store.encoder)
@@ -150,9 +151,8 @@ def _looked_up(
     result = found.result if decisions is None else with_fates(found.result, decisions)
     watch.lap("looking up")
     references.require_current()
-    return LookupRun(
-        evidence_of(result, max_unreadable, watch.seconds, found.unread), grown(references.store), found.plain
-    )
+    evidence = evidence_of(result, max_unreadable, watch.seconds, found.unread)
+    return LookupRun(evidence, grown(references.store), (*found.plain, *not_taken_over(references.store.made_of)))
 
 
 class Sought(NamedTuple):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shlex import join
 
 from memaudit.api.pictures import blurring
-from memaudit.api.places import AnyStore, folder_of
+from memaudit.api.places import AnyStore, IsMadeOfSeveral, folder_of
 from memaudit.errors import UsageError
 from memaudit.files import real
 from memaudit.images.addresses import unsigned
@@ -39,11 +39,12 @@ AS_IT_IS = PageChoices()
 
 
 def how_to_show(page: PageChoices, training: AnyStore, model: str | None = None) -> How:
-    """A training set that nobody names is called like its folder; addresses lose user, password and signature. Raises
-    UsageError for pictures that are neither embedded nor beside."""
+    """A training set that nobody names is called like its folder, or the folders of its parts; addresses lose user,
+    password and signature. Raises UsageError for pictures that are neither embedded nor beside."""
     if page.pictures not in ("embedded", "beside"):
         raise UsageError(f"--pictures {page.pictures!r} is neither embedded (in the page) nor beside (it)")
-    named = page.training_set or real(folder_of(training)).name
+    parts = training.made_of if isinstance(training, IsMadeOfSeveral) else ()
+    named = page.training_set or ", ".join(real(folder_of(each)).name for each in parts or (training,))
     command = join(unsigned(word) for word in page.command)
     said = (shortened(each, _MOST) for each in (" ".join((model or "").split()), named, page.who, command))
     about = About(**dict(zip(About.__struct_fields__, said, strict=True)))

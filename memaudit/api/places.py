@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from memaudit.folders import TemporaryFolder
 
@@ -19,6 +19,14 @@ class HasFolder(Protocol):
 
     @property
     def folder(self) -> Path: ...
+
+
+@runtime_checkable
+class IsMadeOfSeveral(Protocol):
+    """A store that was made of several, which are named where it is."""
+
+    @property
+    def made_of(self) -> Sequence[HasFolder]: ...
 
 
 AnyStore = str | Path | HasFolder
@@ -55,8 +63,10 @@ def store_at(place: AnyStore) -> Store:
 
 def searcher_at(place: AnyStore) -> Searcher:
     """An index, or exact search of a store, opened. Raises as open_searcher."""
-    from memaudit.index import Index, open_searcher
+    from memaudit.index import ExactSearch, Index, open_searcher
 
+    if isinstance(place, IsMadeOfSeveral) and place.made_of:
+        return ExactSearch(store_at(place))
     return place if isinstance(place, Index) else open_searcher(folder_of(place))
 
 

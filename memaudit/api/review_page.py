@@ -85,6 +85,11 @@ class ReviewPage:
         return _status(self._desk)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What whoever looks should know, such as pictures that are not there."""
+        return self._desk.queue.notes
+
+    @property
     def mended(self) -> int:
         """Bytes of a line that somebody did not finish, which were taken away."""
         return self._mended

@@ -10,6 +10,7 @@ from pathlib import Path
 from memaudit.api.defaults import DEFAULT_ENCODER
 from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, sources_of, store_at
+from memaudit.api.several import not_taken_over
 from memaudit.embedding.elsewhere import Named, embed_elsewhere
 from memaudit.embedding.importing import Part, clip_retrieval_parts, dimension_of
 from memaudit.embedding.importing import import_embeddings as import_parts
@@ -19,6 +20,7 @@ from memaudit.embedding.run import EmbedOptions, embed_with_views
 from memaudit.embedding.views import ViewStore
 from memaudit.embedding.windows import DETAILS, TILES, WindowCounts, window_counts
 from memaudit.encoders import load_encoder
+from memaudit.encoders.devices import devices_of
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.images.image_ref import first_frames_line
 from memaudit.images.passed_over import PassedOver
@@ -116,6 +118,7 @@ def embed(
     max_unreadable: float = 0.01,
     allow_unverified_weights: bool = False,
     executor: str | None = None,
+    devices: str | None = None,
     progress: Progress = silent,
 ) -> MadeStore:
     """Embed images into a store: unit vectors (images, dim) in float16. Called again after a kill, it continues.
@@ -126,7 +129,8 @@ def embed(
     fine_tiles: also embed parts of each image. features: keep what pixels are compared by, so that audits and dedup
     need not read the files again: small pixels and local features, some 0.1 MB an image. max_unreadable: share
     of images that may be unreadable. executor: "local:4", "slurm:100" or "ray:8", who embeds a new store, part by part,
-    as of `run_dedup`; views are made by this process.
+    as of `run_dedup`; views are made by this process. devices: "all" cards of this machine, or "cuda:0,cuda:1": a
+    process for each embeds its part of a new store.
 
     Raises UsageError for impossible options, InputError for sources that changed, InconclusiveError where more images
     than allowed could not be read (the store is there all the same).
@@ -137,7 +141,8 @@ def embed(
     folder = Path(out)
     if features:
         identity()  # what it needs is missed now, and not when all is embedded
-    loaded = load_encoder(encoder, device=device, allow_unverified_weights=allow_unverified_weights)
+    executor, used = _workers_on(devices, executor, device)
+    loaded = load_encoder(encoder, device=used[0], allow_unverified_weights=allow_unverified_weights)
     passed = PassedOver()
     options = EmbedOptions(
         batch_size=batch_size,
@@ -151,12 +156,13 @@ def embed(
     kinds = {name: of_kind for name, of_kind in every.items() if of_kind}
 
     if executor is not None and (part or append or replace_changed):
-        raise UsageError("--executor embeds a whole set: leave out --part, --append and --replace-changed")
+        asked = "--executor embeds" if devices is None else "--devices embed"
+        raise UsageError(f"{asked} a whole set: leave out --part, --append and --replace-changed")
     store: Store | None = None
     views: tuple[ViewStore, ...] = ()
     with executing(executor, beside(folder)) as others:
         if others is not None and not (folder / MANIFEST).exists():
-            named = Named(encoder, device, allow_unverified_weights)
+            named = Named(encoder, used, allow_unverified_weights)
             store = embed_elsewhere(sources_of(sources), folder, named, options, others, progress)
     if store is None or kinds:
         store, views = embed_with_views(
@@ -177,6 +183,16 @@ def embed(
     counts = {name: window_counts(each) for name, each in windows.items()}
     kept = keep_features(store, workers, progress) if features else None
     return MadeStore(store, counts.get(TILES), counts.get(DETAILS), kept, _not_read(passed, store))
+
+
+def _workers_on(devices: str | None, executor: str | None, device: str) -> tuple[str | None, tuple[str, ...]]:
+    """Who embeds, and on what: of several devices each has a process of this machine."""
+    if devices is None:
+        return executor, (device,)
+    if executor is not None or device != "auto":
+        raise UsageError("--devices has a process for each: leave out --executor and --device")
+    found = tuple(devices_of(devices))
+    return f"local:{len(found)}" if len(found) > 1 else None, found
 
 
 def _not_read(passed: PassedOver, store: Store) -> tuple[str, ...]:
@@ -237,13 +253,8 @@ def merge_stores(stores: Sequence[AnyStore], out: str | Path, *, progress: Progr
     <Store whole: 12 of 12 images, thumbnail>
     """
     opened = [store_at(store) for store in stores]
-    left = [
-        f"{store.folder / name}"
-        for store in opened
-        for name in (TILES, DETAILS, FOLDER)
-        if (store.folder / name).is_dir()
-    ]
-    return MadeStore(merge(opened, Path(out), progress), not_read=tuple(f"not taken over: {name}" for name in left))
+    merged = merge(opened, Path(out), progress)
+    return MadeStore(merged, not_read=tuple(not_taken_over(opened)))
 
 
 def open_store(folder: AnyStore) -> Store:

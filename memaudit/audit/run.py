@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -34,7 +34,7 @@ from memaudit.matching.kinds import ALL, COPIES, Kind
 from memaudit.matching.plan import MatchPlan, RedrawnPlan, plan_matching, plan_redrawn
 from memaudit.matching.results import Matches, RedrawnPairs
 from memaudit.matching.search import LEAST_CANDIDATES, Scope, Searched, StoredQueries, search
-from memaudit.matching.shortfalls import cut_archives
+from memaudit.matching.shortfalls import cut_archives, lost_images
 from memaudit.matching.windows import Windows
 from memaudit.similarity.exact import require_threshold
 from memaudit.statistics import rate_by_unit
@@ -176,9 +176,14 @@ def audit(
         *unknown_images(references.store, of_training, options.max_unmeasured),
         *_unknown_held_out(control, pairing, options.max_unmeasured),
         *shortfalls(result, views, found.decided.below, len(pairing), options.max_unmeasured),
+        *_lost(found.decided.below, (references.store, generations), options.max_unmeasured),
         *unread_files(unseen, result.made.total, options.max_unmeasured),
     )
     return replace(result, inconclusive=reasons)
+
+
+def _lost(below: Coverage | None, stores: Sequence[Store], allowed: float) -> list[str]:
+    return lost_images(*stores) if below is not None and below.falls_short(allowed) else []
 
 
 def with_planted(

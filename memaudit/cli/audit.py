@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypedDict
 
@@ -40,7 +41,12 @@ if TYPE_CHECKING:
 Generations = Annotated[
     str, typer.Argument(metavar="GENERATIONS", help="What the model made: folder, manifest or store.")
 ]
-Against = Annotated[Path, typer.Option("--against", help="The training set: a store, or an index of one.")]
+Against = Annotated[
+    list[Path],
+    typer.Option(
+        "--against", help="The training set: a store, or an index; again for several stores, joined as OUT-store."
+    ),
+]
 PairingFile = Annotated[
     Path | None,
     typer.Option("--pairing", help="CSV, TSV, JSON or Parquet: generation, image_id (of its prompt), prompt, seed."),
@@ -207,10 +213,11 @@ def audit(
     console.result(run.report.content, _text(run), conclusive=run.conclusive)
 
 
-def _tell_plan(generations: str, against: Path, views: str, console: Console) -> NoReturn:
-    from memaudit.api.costing import images_in, plan_audit
+def _tell_plan(generations: str, against: Sequence[Path], views: str, console: Console) -> NoReturn:
+    from memaudit.api.costing import images_in, images_of_all, plan_audit
 
-    tell(plan_audit(images_in(generations), store=against, views=views), console)
+    rows, queries = images_of_all(against), images_in(generations)
+    tell(plan_audit(queries, rows, store=against[0], views=views), console)
     raise typer.Exit
 
 

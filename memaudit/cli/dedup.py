@@ -45,8 +45,12 @@ TargetRecall = Annotated[
     float | None, typer.Option("--target-recall", help="Go on until the recall is proven to be this high, say 0.99.")
 ]
 Backend = Annotated[str, typer.Option("--backend", help="What nominates pairs: auto, product, half, signs or cuda.")]
-Clusterings = Annotated[int | None, typer.Option("--clusterings", help="Clusterings whose pairs are united.")]
-Probes = Annotated[int | None, typer.Option("--probes", help="Nearest clusters each image is compared with.")]
+Clusterings = Annotated[
+    int | None, typer.Option("--clusterings", help="Clusterings whose pairs are united; else by a pilot.")
+]
+Probes = Annotated[
+    int | None, typer.Option("--probes", help="Nearest clusters each is compared with; else by a pilot.")
+]
 Exhaustive = Annotated[bool, typer.Option("--exhaustive", help="Compare every image with every other.")]
 Keep = Annotated[
     str,
@@ -153,10 +157,9 @@ def dedup(
 
 
 def _tell_plan(stores: Sequence[Path], exhaustive: bool, console: Console) -> NoReturn:
-    from memaudit.api.costing import images_in, plan_dedup
+    from memaudit.api.costing import images_of_all, plan_dedup
 
-    rows = None if len(stores) == 1 else sum(images_in(store) for store in stores)
-    tell(plan_dedup(rows, store=stores[0], exhaustive=exhaustive), console)
+    tell(plan_dedup(images_of_all(stores), store=stores[0], exhaustive=exhaustive), console)
     raise typer.Exit
 
 

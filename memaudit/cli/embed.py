@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -53,6 +53,16 @@ Features = Annotated[
     typer.Option("--features", help="Keep what pixels are compared by (some 0.1 MB an image): no file is read again."),
 ]
 
+Devices = Annotated[
+    str | None,
+    typer.Option(
+        "--devices",
+        metavar="LIST",
+        help="all cards of this machine, or cuda:0,cuda:1: a process for each embeds its part of a new store.",
+        show_default="one, --device",
+    ),
+]
+
 
 def embed(
     sources: Sources,
@@ -72,6 +82,7 @@ def embed(
     max_unreadable: MaxUnreadable = 0.01,
     allow_unverified_weights: Unverified = False,
     executor: ExecutorName = None,
+    devices: Devices = None,
     dry_run: DryRun = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -82,10 +93,7 @@ def embed(
 
     console = Console(as_json, quiet)
     if dry_run:
-        from memaudit.api.costing import images_in, plan_embed
-
-        tell(plan_embed(images_in(sources, part), encoder=encoder or DEFAULT_ENCODER), console)
-        return
+        _tell_plan(sources, part, encoder or DEFAULT_ENCODER, console)
     with console.progress(("embedding",)) as progress:
         made = run(
             *(sources, out),
@@ -104,10 +112,18 @@ def embed(
             max_unreadable=max_unreadable,
             allow_unverified_weights=allow_unverified_weights,
             executor=executor,
+            devices=devices,
             progress=progress,
         )
     counts = {name: count._asdict() for name, count in made.windows.items()}
     console.result({**store_values(made), **counts, "not_read": list(made.not_read)}, _said(made))
+
+
+def _tell_plan(sources: list[str], part: str | None, encoder: str, console: Console) -> NoReturn:
+    from memaudit.api.costing import images_in, plan_embed
+
+    tell(plan_embed(images_in(sources, part), encoder=encoder), console)
+    raise typer.Exit
 
 
 def _said(made: MadeStore) -> str:

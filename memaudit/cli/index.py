@@ -11,7 +11,10 @@ from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
 from memaudit.cli.options import OutPath
 from memaudit.cli.planned import DryRun, tell
 
-StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="A store made by memaudit embed.")]
+StorePaths = Annotated[
+    list[Path],
+    typer.Argument(metavar="STORE...", help="A store made by memaudit embed; several are joined, in OUT-store."),
+]
 RecipeName = Annotated[
     str | None,
     typer.Option(
@@ -24,7 +27,7 @@ Update = Annotated[bool, typer.Option("--update", help="Add what the store has g
 
 
 def index(
-    store: StorePath,
+    stores: StorePaths,
     out: OutPath,
     recipe: RecipeName = None,
     update: Update = False,
@@ -38,12 +41,12 @@ def index(
 
     console = Console(as_json, quiet)
     if dry_run:
-        from memaudit.api.costing import plan_index
+        from memaudit.api.costing import images_of_all, plan_index
 
-        tell(plan_index(store=store, recipe=recipe or "auto"), console)
+        tell(plan_index(images_of_all(stores), store=stores[0], recipe=recipe or "auto"), console)
         return
     with console.progress(("training", "indexing", "measuring recall")) as progress:
-        built = build_index(store, out, recipe=recipe, update=update, progress=progress)
+        built = build_index(stores, out, recipe=recipe, update=update, progress=progress)
     console.result({"index": str(out), **built.manifest}, _text(out, built.manifest))
 
 

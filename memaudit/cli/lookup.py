@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from memaudit.api.looking_up import Answer, LookupMatch, LookupRun, OnPixels
 
 Images = Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Pictures, or folders of them.")]
-Against = Annotated[Path, typer.Option("--against", help="The training set: an index of it, or its store.")]
+Against = Annotated[
+    list[Path],
+    typer.Option("--against", help="The training set: an index of it, or its store; again for several stores as one."),
+]
 DedupFolder = Annotated[
     Path | None, typer.Option("--dedup", help="A dedup run of the same store: was a match kept or dropped?")
 ]

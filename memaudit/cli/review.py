@@ -48,6 +48,8 @@ def review(
     with open_review(target, out, who=who, port=port) as page:
         if page.mended:
             console.tell(f"{out}: {page.mended:,} bytes of a line that was not finished were taken away")
+        for note in page.notes:
+            console.tell(note)
         try:  # Ctrl-C is how a review ends, from the moment on when somebody knows that it has begun
             console.result({**page.status.as_dict(), "url": page.url}, _begun(page))
             if open_ and not page.open_browser():

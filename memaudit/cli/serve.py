@@ -27,7 +27,10 @@ from memaudit.memory import few_arenas
 if TYPE_CHECKING:
     from memaudit.api.guarding import Guard, GuardServer
 
-Against = Annotated[Path, typer.Argument(metavar="STORE|INDEX", help="The training set: its store, or an index of it.")]
+Against = Annotated[
+    list[Path],
+    typer.Argument(metavar="STORE...|INDEX", help="The training set: its store, several as one, or an index of it."),
+]
 ViewsChoice = Annotated[str, typer.Option("--views", help="none, flips, tiles or all, as of an audit.")]
 Host = Annotated[str, typer.Option("--host", help="Address to answer at; by default this machine alone can ask.")]
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")]
@@ -128,9 +131,16 @@ def _serve(server: GuardServer, guard: Guard, console: Console, token_file: Path
 def _opened(guard: Guard) -> tuple[dict[str, object], str]:
     lookup = guard.lookup
     store, views = lookup.references.store, [view.name for view in lookup.options.views]
-    said = {"encoder": store.encoder.name, "images": len(store), "views": views, "doubts": list(guard.doubts)}
+    said: dict[str, object] = {
+        "encoder": store.encoder.name,
+        "images": len(store),
+        "views": views,
+        "doubts": list(guard.doubts),
+    }
     lines = [f"{len(store):,} images by {store.encoder.name}, {len(views):,} views of each picture"]
     lines += [f"nothing can pass: {doubt}" for doubt in guard.doubts]
+    parts = {str(part.folder): part.digest for part in store.made_of}
+    said |= {"stores": parts} if parts else {}
     return {"store": store.digest, **said, "pixels": lookup.plan.why_not or "compared"}, "\n".join(lines)
 
 

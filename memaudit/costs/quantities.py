@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from memaudit.dedup.clusters import FIT_ROWS_PER_CLUSTER, ITERATIONS, PROBES, choose_clusters, comparisons
+from memaudit.dedup.clusters import PROBES, choose_clusters, comparisons
 from memaudit.dedup.enough import pilot_size
+from memaudit.dedup.kmeans import fitted, held_against
 from memaudit.index.recipes import Plan
 from memaudit.similarity.backends import WORTH_CODES
 from memaudit.similarity.codes import BITS
@@ -42,8 +43,8 @@ class DedupWork(NamedTuple):
             "coded": float(coded),
             "rows": self.rows,
             "numbers": numbers,
-            "fitted": ITERATIONS * FIT_ROWS_PER_CLUSTER * self.clusters**2 * self.dim,
-            "assigned": self.clusters * numbers,
+            "fitted": fitted(self.clusters) * self.dim,
+            "assigned": held_against(self.clusters) * numbers,
             "compared": compared if coded else 0.0,
             "products": 0.0 if coded else compared * self.dim,
             "sampled": min(SAMPLED, self.rows) * numbers if self.clusters else 0.0,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
-from memaudit.dedup.clusters import Assigner, Int32
 from memaudit.dedup.matrix import BLOCK_ROWS, KeptMatrix, Matrix
+from memaudit.dedup.nearest import Assigner, Centroids, Int32
+from memaudit.similarity.backends import keep_to_one_thread, threads
 from memaudit.similarity.codes import CODE_BYTES, Coder, Codes
 from memaudit.similarity.whole import Whole
 from memaudit.tasks import (
@@ -29,7 +33,8 @@ from memaudit.types import Float32
 
 
 class Assigned(NamedTuple):
-    """The nearest clusters of rows (n, probes), nearest first, and their codes, of no rows where there is no coder."""
+    """The nearest clusters of rows (n, probes), nearest first, -1 for one that is too far, and their codes, of no rows
+    where there is no coder."""
 
     nearest: Int32
     codes: Codes
@@ -47,9 +52,10 @@ class Assigned(NamedTuple):
 
 @dataclass(frozen=True)
 class Assigning:
-    """What rows are assigned by. centroids: (clusters, dim); coder: None makes no codes."""
+    """What rows are assigned by. margin: how far behind the nearest a cluster may lie; coder: None makes no codes."""
 
-    centroids: Float32
+    centroids: Centroids
+    margin: float
     probes: int
     coder: Coder | None
 
@@ -62,15 +68,23 @@ class Assigning:
         return found
 
     def _here(self, matrix: Matrix) -> Iterator[tuple[int, Assigned]]:
+        """A block by each thread: most of the work is not in the products, which alone would be shared."""
         assigner = Assigner(self.centroids)
-        for low, vectors in matrix.blocks():
-            yield low, self.of_block(assigner, vectors)
+
+        def found(low: int) -> Assigned:
+            return self.of_block(assigner, matrix.take(slice(low, low + BLOCK_ROWS)))
+
+        lows = range(0, len(matrix), BLOCK_ROWS)
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads(), initializer=keep_to_one_thread) as pool:
+            yield from zip(lows, pool.map(found, lows), strict=True)
 
     def of_block(self, assigner: Assigner, vectors: Float32) -> Assigned:
         """assigner: by the centroids."""
         ready = Whole.each(vectors)
         none = np.empty((0, CODE_BYTES), np.uint8)
-        return Assigned(assigner.nearest(ready, self.probes), self.coder.encode(vectors, ready) if self.coder else none)
+        return Assigned(
+            assigner.nearest(ready, self.probes, self.margin), self.coder.encode(vectors, ready) if self.coder else none
+        )
 
     def _elsewhere(
         self, matrix: Matrix, executor: Executor, report: Callable[[int], None]
@@ -79,10 +93,11 @@ class Assigning:
         told = {
             "embeddings": matrix.keep(executor.folder).name,
             "dim": matrix.dim,
+            "margin": None if self.margin == inf else self.margin,
             "probes": self.probes,
             "radius": self.coder.radius if self.coder else None,
         }
-        arrays: dict[str, NDArray[Any]] = {"centroids": self.centroids, "bounds": bounds}
+        arrays: dict[str, NDArray[Any]] = {"bounds": bounds, **self.centroids._asdict()}
         arrays |= self.coder.as_arrays() if self.coder else {}
         work = Work(write_inputs(executor.folder, "assign", told, arrays), __name__, len(bounds) - 1)
         finish(work, executor, lambda done: report(min(int(bounds[done]), len(matrix))))
@@ -94,8 +109,9 @@ def do_tasks(folder: Path, numbers: Sequence[int]) -> None:
     told, arrays = read_inputs(folder)
     rows, bounds = KeptMatrix(folder.parent / told["embeddings"], told["dim"]), arrays["bounds"]
     coder = None if told["radius"] is None else Coder.of_arrays(arrays, told["radius"])
-    centroids = np.array(arrays["centroids"])
-    assigning, assigner = Assigning(centroids, told["probes"], coder), Assigner(centroids)
+    centroids = Centroids(*(np.array(arrays[name]) for name in Centroids._fields))
+    margin = inf if told["margin"] is None else told["margin"]
+    assigning, assigner = Assigning(centroids, margin, told["probes"], coder), Assigner(centroids)
     for number in numbers:
         low, high = int(bounds[number]), min(int(bounds[number + 1]), len(rows))
         found = Assigned.empty(high - low, told["probes"], coded=coder is not None)

@@ -10,6 +10,7 @@ from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memaudit.dedup.described import Described
 from memaudit.dedup.linked import linked
@@ -22,6 +23,7 @@ from memaudit.types import Float32, Float64, Int64, Progress
 
 MOST_READ = 256  # images of a family that are read: of larger ones those with the most near-duplicates
 _HIGH, _MIDDLE, _LOW = 2.0, 2.5, 3.0  # each factor of ten that the upper bands of the spectrum lack
+_WIDE, _DRAWN = 1.5, 0.06  # each doubling of the width of edges; of drawings the median image is so soft at most
 _COARSE, _COMPRESSED, _AGAIN = 8.0, 0.8, 0.5  # each doubling of the quantisation beyond this step; a second one
 _FRAMED, _FRAMED_AGAIN, _MOST_FRAMED = 0.8, 0.5, 4  # a first frame or strip; each further one; that count
 _COLOURLESS = 1.0
@@ -39,6 +41,9 @@ PARTS = (
     "no colour",
     "unlike the others",
 )
+
+
+_DETAIL = PARTS.index("less detail for its size")
 
 
 class Judged(NamedTuple):
@@ -63,9 +68,11 @@ def judge(
     is_paired = np.zeros(len(rank), bool)
     is_paired[pairs.left] = is_paired[pairs.right] = True
     paired = np.flatnonzero(is_paired)
-    chosen = _chosen(paired, pairs, rank)
+    family = linked(len(rank), pairs.left, pairs.right)
+    chosen = _chosen(paired, family, pairs, rank)
     parts = np.full((len(rank), len(PARTS)), np.nan)
     thumbs = np.zeros((len(chosen), THUMB * THUMB), np.float32)
+    width, soft = np.full((2, len(chosen)), np.nan)
     unread = Counter[str]()
     files = columns.at(chosen)
     for place, found in enumerate(traced(files.uri, files.sha256, progress, executor)):
@@ -73,7 +80,9 @@ def judge(
             unread[found] += 1
             continue
         parts[chosen[place], :-1] = _own_parts(found)
+        width[place], soft[place] = found.width, found.soft
         thumbs[place] = _normalised(found.thumb)
+    parts[chosen, _DETAIL] -= _WIDE * np.where(_is_drawn(soft, family[chosen]), width, 0.0)
     parts[:, -1] = _AGREEING * np.log2(1 + np.minimum(_agreeing(chosen, thumbs, pairs, len(rank)), _MOST_AGREEING))
     parts[np.isnan(parts[:, 0]), -1] = np.nan
     missing = unread.total()
@@ -107,9 +116,9 @@ def cleanness(judged: Judged, rows: Int64, decisions: Decisions) -> Cleanness:
     return Cleanness(score, behind, judged.read, judged.unread, judged.left_out, len(kept) - blind, blind, judged.why)
 
 
-def _chosen(paired: Int64, pairs: Pairs, rank: Int64) -> Int64:
+def _chosen(paired: Int64, family: Int64, pairs: Pairs, rank: Int64) -> Int64:
     """Of each family `MOST_READ` images: those with the most pairs, ties by rank."""
-    family = linked(len(rank), pairs.left, pairs.right)[paired]
+    family = family[paired]
     degree = np.zeros(len(rank), np.int64)
     for ends in (pairs.left, pairs.right):
         degree += np.bincount(ends, minlength=len(rank))
@@ -128,6 +137,18 @@ def _own_parts(traces: Traces) -> tuple[float, ...]:
         -_framed(traces.layers),
         -_COLOURLESS * (not traces.coloured),
     )
+
+
+def _is_drawn(soft: Float64, family: Int64) -> NDArray[np.bool_]:
+    """Whether each image (n,) is of a family of drawings: one answer for all of it, so that its scores compare. Only
+    there does the width of edges tell of enlarging: a photograph has them as wide as its lens made them."""
+    order = np.lexsort((soft, family))  # NaN, of those that could not be read, last
+    order = order[~np.isnan(soft[order])]
+    first = np.flatnonzero(np.diff(family[order], prepend=-1))
+    count = np.diff(first, append=len(order))
+    median = soft[order][first + (count - 1) // 2]
+    drawn = family[order][first][median <= _DRAWN]
+    return np.asarray(np.isin(family, drawn))
 
 
 def _framed(layers: int) -> float:

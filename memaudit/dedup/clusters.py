@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from memaudit.index import import_faiss
-from memaudit.similarity.whole import Whole
+from memaudit.dedup.kmeans import fitted, held_against
 from memaudit.tasks import Executor
-from memaudit.types import Float32, Int64
 
-Int32 = NDArray[np.int32]
-ITERATIONS = 10
-FIT_ROWS_PER_CLUSTER = 256  # with 64 centroids are noisy, and families near a border fall apart
-MIN_CLUSTER_ROWS = 128  # below this, cells are so small that families are torn apart
-SEEDS = 2**31  # faiss takes the seed as a C int
 PROBES = 2  # clusters that each image is compared with at least, unless it is said
+CLUSTER_ROWS = 2048  # on average at least: in smaller cells families are torn apart
 EXHAUSTIVE_ROWS = 20_000  # comparing all pairs of so few rows takes seconds: no need to miss any
 ASSIGN = 0.5  # cost of a product of whole numbers, and of taking the largest, beside one of float32 in k-means
 COMPARE = 0.1  # cost of comparing two sign codes (measured: 0.05 to 0.12)
@@ -62,6 +53,7 @@ class Plan:
             return "every image compared with every other" + (", by sign codes" if self.by_codes else "")
         times = "one clustering" if self.clusterings == 1 else f"union of {self.clusterings} clusterings"
         nearest = "its cluster" if self.probes == 1 and self.name else f"its {self.probes} nearest"
+        nearest += "" if self.probes in (1, self.clusters) else " that can hold a near-duplicate of it"
         text = f"{times} of {self.clusters} clusters, each image compared with {nearest}"
         return "".join([f"{self.name}: " if self.name else "", text, f" ({self.remark})" if self.remark else ""])
 
@@ -69,8 +61,9 @@ class Plan:
 def choose_clusters(rows: int, probes: int, clusterings: int) -> int:
     """The number of clusters that costs least for fitting, assigning and comparing; 0: exhaustive.
 
-    In float32 products: fitting ITERATIONS x FIT_ROWS_PER_CLUSTER x K^2, assigning ASSIGN x rows x K, comparing
-    COMPARE x `comparisons`. Comparing is cheap, so clusters are few and large, which recall likes as well.
+    In float32 products: fitting `fitted`, assigning ASSIGN x rows x `held_against`, comparing COMPARE x `comparisons`.
+    Up to some hundred million rows that is as many as there may be: CLUSTER_ROWS to one, so that a row is compared
+    with as many others however large the set.
     """
     if rows <= EXHAUSTIVE_ROWS:
         return 0
@@ -78,56 +71,17 @@ def choose_clusters(rows: int, probes: int, clusterings: int) -> int:
     def cost(k: int) -> float:
         return clusterings * (clustering_cost(rows, k) + COMPARE * comparisons(rows, k, probes))
 
-    candidates = [2**power for power in range(1, 21) if rows / 2**power >= MIN_CLUSTER_ROWS]
+    most = max(2, rows // CLUSTER_ROWS)
+    candidates = [most >> halvings for halvings in range(20) if most >> halvings >= 2]
     best = min(candidates, key=cost)
     return best if cost(best) < rows * rows / 2 else 0
 
 
 def clustering_cost(rows: int, clusters: int) -> float:
     """Of fitting and assigning, in float32 products."""
-    return ITERATIONS * FIT_ROWS_PER_CLUSTER * clusters**2 + ASSIGN * rows * clusters
+    return fitted(clusters) + ASSIGN * rows * held_against(clusters)
 
 
 def comparisons(rows: int, clusters: int, probes: int) -> float:
     """How many pairs one clustering compares, were its clusters of equal size; clusters = 0: all."""
     return rows * rows / max(1, clusters) * (probes - 0.5) if clusters else rows * rows / 2
-
-
-def fit_rows(rows: int, clusters: int, seed: int) -> Int64:
-    """Positions of the random subset that a clustering is fitted on, sorted."""
-    size = min(rows, FIT_ROWS_PER_CLUSTER * clusters)
-    return np.sort(np.random.default_rng(seed).choice(rows, size, replace=False))
-
-
-def fit(sample: Float32, clusters: int, seed: int) -> Float32:
-    """Spherical k-means centroids (clusters, dim) of a sample (n, dim), n >= clusters. On a GPU if FAISS has one."""
-    faiss = import_faiss()
-    kmeans = faiss.Kmeans(
-        sample.shape[1],
-        clusters,
-        niter=ITERATIONS,
-        spherical=True,
-        seed=seed,
-        min_points_per_centroid=1,
-        max_points_per_centroid=FIT_ROWS_PER_CLUSTER,
-        gpu=faiss.get_num_gpus() > 0,
-    )
-    kmeans.train(sample)
-    return np.asarray(kmeans.centroids, dtype=np.float32).reshape(clusters, -1)
-
-
-class Assigner:
-    """Finds the nearest clusters of rows: the same ones in any block and with any number of threads."""
-
-    def __init__(self, centroids: Float32) -> None:
-        self._centroids = Whole.together(centroids)
-
-    def nearest(self, vectors: Whole, probes: int) -> Int32:
-        """The `probes` nearest clusters of each row (n, probes), nearest first; of equal ones the first."""
-        scores = vectors.products(self._centroids)
-        result = np.empty((len(scores), probes), np.int32)
-        rows = np.arange(len(scores))
-        for place in range(probes):
-            result[:, place] = scores.argmax(axis=1)
-            scores[rows, result[:, place]] = -np.inf
-        return result

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from memaudit.dedup.clusters import fit
+from memaudit.dedup.kmeans import fit
 from memaudit.dedup.matrix import KeptMatrix, Matrix
 from memaudit.tasks import Executor, Work, finish, read_found, read_inputs, write_found, write_inputs
 from memaudit.types import Float32, Int64

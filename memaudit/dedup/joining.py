@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.dedup.candidates import CandidateRule, Collected
-from memaudit.dedup.clusters import Int32
 from memaudit.dedup.matrix import KeptMatrix
+from memaudit.dedup.nearest import Int32
 from memaudit.similarity import Pairs
 from memaudit.similarity.backends import keep_to_one_thread
 from memaudit.similarity.codes import BITS, Codes
@@ -41,7 +41,8 @@ class Rows(Protocol):
 
 @dataclass
 class Clustering:
-    """The nearest clusters of each row (n, most) int32, nearest first, and how many of them were compared."""
+    """The nearest clusters of each row (n, most) int32, nearest first, -1 for one that is too far to hold a
+    near-duplicate; and how many of them were compared."""
 
     nearest: Int32
     clusters: int

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from memaudit.dedup.clusters import PROBES, SEEDS, Plan, choose_clusters
+from memaudit.dedup.clusters import PROBES, Plan, choose_clusters
 from memaudit.dedup.decisions import require_group_rule
 from memaudit.dedup.effort import seconds_of
 from memaudit.dedup.keep import CLEANEST, require_rule
+from memaudit.dedup.kmeans import SEEDS
 from memaudit.dedup.target_recall import Target
 from memaudit.errors import UsageError
 from memaudit.matching.calibrated import Calibrated

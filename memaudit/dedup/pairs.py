@@ -6,16 +6,19 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from functools import cache
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from memaudit.dedup.assigning import Assigning
 from memaudit.dedup.candidates import CandidateRule, Collected
-from memaudit.dedup.clusters import SEEDS, Int32, Plan, comparisons, fit, fit_rows
+from memaudit.dedup.clusters import Plan, comparisons
 from memaudit.dedup.fitting import fit_elsewhere
 from memaudit.dedup.joining import Clustering, Jobs, Joiner, collected_of, write_work
+from memaudit.dedup.kmeans import SEEDS, fit, fit_rows, in_regions
 from memaudit.dedup.matrix import Matrix
+from memaudit.dedup.nearest import Assigner, Centroids, Int32, margin_for
 from memaudit.dedup.results import Cells, Comparison
 from memaudit.dedup.room import most_pairs, require_held
 from memaudit.similarity import Pairs
@@ -25,7 +28,8 @@ from memaudit.tasks import finish
 from memaudit.types import Float32, Int64, Progress
 
 __all__ = ["Clustering", "Comparison", "Found", "Matrix", "PairSearch", "compare"]
-CHECK_ROWS = 2048  # rows of the sample that a backend is chosen on
+MARGIN_PROBES = 4  # clusters that a margin is measured with
+CHECK_ROWS = 2048  # rows of the sample that a backend, and how far rows look, are chosen on
 
 
 class Found(NamedTuple):
@@ -66,7 +70,8 @@ class PairSearch:
         self._matrix, self._threshold, self._plan = matrix, threshold, plan
         self._seed, self._progress, self._rule = seed, progress, rule
         self._floor = threshold if rule is None else rule.floor
-        self._choice = _choose(matrix, self._floor, plan, seed)
+        self._sample = cache(lambda: _sample(matrix, seed))
+        self._choice = _choose(matrix, self._floor, plan, self._sample, seed)
         self._codes: Codes | None = None
         self._fitted: list[Float32] = []
         self._clusterings: list[Clustering] = []
@@ -90,7 +95,7 @@ class PairSearch:
     def settle(self, plan: Plan) -> None:
         """Go by this plan from here on: what it does not need of the clusterings is let go."""
         if plan.lossless:
-            self._choice = _choose(self._matrix, self._floor, plan, self._seed)
+            self._choice = _choose(self._matrix, self._floor, plan, self._sample, self._seed)
         self._plan, kept = plan, 0 if plan.exhaustive else plan.clusterings
         del self._clusterings[kept:], self._cells[kept:], self._added[kept:]
         for clustering in self._clusterings:
@@ -126,10 +131,12 @@ class PairSearch:
 
     def add_clustering(self, most_probes: int) -> None:
         """Fit another clustering, on another random subset, and find each row's `most_probes` nearest clusters."""
-        clusters, number = self._plan.clusters, len(self._clusterings)
+        number = len(self._clusterings)
         if not self._fitted:
             self._fitted = self._fit(number)
-        nearest = self._assigned(self._fitted.pop(0), min(most_probes, clusters))
+        centroids = self._fitted.pop(0)
+        clusters = len(centroids)
+        nearest = self._assigned(centroids, min(most_probes, clusters))
         self._clusterings.append(Clustering(nearest, clusters))
         self._cells.append(Cells.of(np.bincount(nearest[:, 0], minlength=clusters)))
         self._added.append(0)
@@ -149,13 +156,22 @@ class PairSearch:
         rows, number = len(self._matrix), len(self._clusterings)
         coder = self._choice.coder if self._codes is None else None
         total = max(self._plan.clusterings, number + 1) * rows
-        found = Assigning(centroids, probes, coder).of_all(
+        found = Assigning(*self._where(centroids, probes, number), probes, coder).of_all(
             self._matrix,
             self._plan.executor,
             lambda done: self._progress("assigning clusters", done + number * rows, total),
         )
         self._codes = found.codes if coder else self._codes
         return found.nearest
+
+    def _where(self, centroids: Float32, probes: int, number: int) -> tuple[Centroids, float]:
+        """The clusters that rows are held against, and how far behind the nearest one they look: however far, where
+        they are to look at all clusters, and else as far whatever their number, so that a search can grow."""
+        if len(centroids) <= max(probes, MARGIN_PROBES):
+            return Centroids.flat(centroids), float("inf")
+        seed = (self._seed + number) % SEEDS
+        near = in_regions(centroids, probes, seed)
+        return near, margin_for(Assigner(near), self._sample(), self._floor, MARGIN_PROBES, seed)
 
     def add_probe(self, number: int = -1) -> None:
         """Compare each row with its next nearest cluster of the latest clustering, or that of this number; first with
@@ -222,12 +238,13 @@ class PairSearch:
         return Collected(len(self._matrix), self._threshold, self._rule)
 
 
-def _choose(matrix: Matrix, threshold: float, plan: Plan, seed: int) -> Choice:
-    def sample() -> Float32:
-        size = min(len(matrix), CHECK_ROWS)
-        rng = np.random.default_rng([seed, CHECK_ROWS])  # others than those that k-means is fitted on
-        return matrix.take(np.sort(rng.choice(len(matrix), size, replace=False)))
+def _sample(matrix: Matrix, seed: int) -> Float32:
+    """CHECK_ROWS random rows, others than those that k-means is fitted on."""
+    rng = np.random.default_rng([seed, CHECK_ROWS])
+    return matrix.take(np.sort(rng.choice(len(matrix), min(len(matrix), CHECK_ROWS), replace=False)))
 
+
+def _choose(matrix: Matrix, threshold: float, plan: Plan, sample: Callable[[], Float32], seed: int) -> Choice:
     effort = plan.clusterings * comparisons(len(matrix), plan.clusters, plan.probes)
     lossless = plan.lossless  # such a run says that it has found everything
     return choose_backend(plan.backend, len(matrix), effort, threshold, sample, seed, lossless=lossless)

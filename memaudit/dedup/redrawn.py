@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
+from memaudit.dedup.closest import Closest
 from memaudit.dedup.decisions import Settled, similarities
 from memaudit.dedup.groups import cover
 from memaudit.dedup.results import RedrawnCleared
 from memaudit.dedup.setup import Setup
-from memaudit.matching.compare import check_pairs, files_of
+from memaudit.encoders.encoder import Regions
+from memaudit.matching.compare import Checks, check_pairs, files_of
+from memaudit.matching.elsewhere import Kept, check_files_elsewhere
+from memaudit.matching.kept import features_of
 from memaudit.matching.kinds import Kind
-from memaudit.matching.redrawn import LAID, SOURCE, redrawn_model, redrawn_pairs
-from memaudit.similarity import Pairs, top_k
-from memaudit.store import Block
+from memaudit.matching.redrawn import LAID, SOURCE, Redrawn, redrawn_model, redrawn_pairs
+from memaudit.matching.redrawn_elsewhere import redrawn_elsewhere
+from memaudit.similarity import Pairs
 from memaudit.types import Coverage, Float32, Int64, Progress
 
 CLOSEST = 3  # of each image the most similar ones are looked at, as an audit does
-_ROWS = 4096  # at once
 
 
 class Cleared(NamedTuple):
@@ -68,26 +70,8 @@ def clear_redrawn(setup: Setup, rows: Int64, settled: Settled, rank: Int64, prog
 
 def _candidates(setup: Setup, rows: Int64, progress: Progress) -> Pairs:
     """Positions in `rows`, sorted, each pair once."""
-    floor, near = np.float32(setup.redrawn.floor or 0.0), np.float32(setup.threshold)
-    found = [Pairs.none()]
-    for low in range(0, len(rows), _ROWS):
-        part = rows[low : low + _ROWS]
-        most = top_k(setup.store.embeddings(part), _blocks(setup, rows), CLOSEST + 1, 1.0)
-        own = np.repeat(np.arange(low, low + len(part)), most.rows.shape[1])
-        other, similarity = np.searchsorted(rows, most.rows.ravel()), most.similarity.ravel()
-        chosen = (most.rows.ravel() >= 0) & (own != other) & (similarity >= floor) & (similarity < near)
-        left, right = np.sort([own[chosen], other[chosen]], axis=0)
-        found.append(Pairs(left, right, similarity[chosen]))
-        progress("looking for the most similar images", low + len(part), len(rows))
-    joined = Pairs.joined(found)
-    _, first = np.unique(joined.left.astype(np.int64) * max(1, len(rows)) + joined.right, return_index=True)
-    return joined.where(first)
-
-
-def _blocks(setup: Setup, rows: Int64) -> Iterator[Block]:
-    for low in range(0, len(rows), _ROWS):
-        part = rows[low : low + _ROWS]
-        yield Block(part, setup.store.embeddings(part))
+    bounds = setup.redrawn.floor or 0.0, setup.threshold
+    return Closest(setup.store, rows, CLOSEST, *bounds).pairs(setup.options.executor, progress)
 
 
 def _without(pairs: Pairs, apart: Int64, size: int) -> Pairs:
@@ -101,14 +85,35 @@ def _drawn_anew(setup: Setup, rows: Int64, pairs: Pairs, progress: Progress) -> 
     regions = setup.redrawn.regions
     if regions is None or not len(pairs.left):
         return Pairs.none(), np.empty(0, np.float32), Coverage(0, len(pairs.left))
-    files = files_of(setup.store, rows)
+    comparison = _Comparison(setup, rows, progress)
     left, right = pairs.left.astype(np.int64), pairs.right.astype(np.int64)
-    found = redrawn_pairs(files, files, left, right, regions, progress)
+    found = comparison.drawn_anew(left, right, regions)
     likely = np.flatnonzero(np.nan_to_num(found.probability, nan=-1.0) >= np.float32(redrawn_model().cut))
-    checks = check_pairs(files, files, left[likely], right[likely], progress, cut=setup.plan.cut)
+    checks = comparison.on_pixels(left[likely], right[likely])
     laid = checks.read & ~checks.copies & (checks.alike >= LAID)
     looked = likely[(pairs.similarity[likely] < np.float32(setup.plan.floor)) | ~laid]
     return pairs.where(looked), found.probability[looked], Coverage(int(found.read.sum()), len(found.read))
+
+
+class _Comparison:
+    """Pairs of positions in `rows`, whose files are compared by this process or by the executor's workers."""
+
+    def __init__(self, setup: Setup, rows: Int64, progress: Progress) -> None:
+        self._files, self._executor, self._progress = files_of(setup.store, rows), setup.options.executor, progress
+        self._cut, kept = setup.plan.cut, features_of(setup.store)
+        self._kept = Kept(kept.folder, rows) if kept else None
+
+    def drawn_anew(self, left: Int64, right: Int64, regions: Regions) -> Redrawn:
+        """regions: of the encoder, by which this process tells."""
+        if self._executor is None:
+            return redrawn_pairs(self._files, self._files, left, right, regions, self._progress)
+        return redrawn_elsewhere(self._executor, self._files, left, right, self._kept, self._progress)
+
+    def on_pixels(self, left: Int64, right: Int64) -> Checks:
+        if self._executor is None:
+            return check_pairs(self._files, self._files, left, right, self._progress, cut=self._cut)
+        how = self._cut, self._kept, self._progress
+        return check_files_elsewhere(self._executor, self._files, left, right, *how)
 
 
 def redrawn_shortfall(found: RedrawnCleared | None, allowed: float) -> str:

@@ -24,7 +24,7 @@ from memaudit.dedup.skew_sums import linked_families
 from memaudit.dedup.texts import Texts
 from memaudit.dedup.verdicts import VERDICTS
 from memaudit.matching.kept import features_of
-from memaudit.matching.shortfalls import cut_archives
+from memaudit.matching.shortfalls import cut_archives, lost_images
 from memaudit.store import Store
 from memaudit.types import Coverage, Progress, silent, unsaid
 
@@ -56,7 +56,8 @@ def dedup(
     columns, stands_for = setup.images.columns, setup.images.stands_for
     other = None
     if against is not None:
-        other = find_elsewhere(store, against, columns, stands_for, setup.threshold, progress)
+        compared = columns, stands_for, setup.threshold, progress, options.executor
+        other = find_elsewhere(store, against, *compared)
     found = other.found if other else _NOWHERE
     rows = np.setdiff1d(setup.rows, found.row)
     rule = setup.rule(rows)
@@ -69,7 +70,9 @@ def dedup(
     ignored = Ignored(ruled_out.digest, len(ruled_out.pairs), outcome.ruled_out) if ruled_out else None
     reviews = _reviews(reviewed, named, outcome) if reviewed and named else None
     unseen = redrawn_shortfall(outcome.redrawn, options.max_unreadable)
-    steps = (searched.shortfall, shortfall(outcome.pixels, options.max_unreadable), unseen)
+    unread = shortfall(outcome.pixels, options.max_unreadable)
+    lost = lost_images(store) if unseen or (unread and outcome.pixels and outcome.pixels.unread) else []
+    steps = (searched.shortfall, unread, unseen, *lost)
     inconclusive = _inconclusive(store, setup.images.coverage, against, options.max_unreadable, steps)
     result = _result(setup, other, ignored, searched, outcome, inconclusive, scratch)
     return replace(result, reviews=reviews)

@@ -35,7 +35,7 @@ from memaudit.types import Progress
 _CORES = os.cpu_count() or 1
 _STAGE = "looking for the cleanest"
 _NUMBERS = Traces._fields[:-1]
-_KINDS = (int, int, float, float, float, float, bool, bool)
+_KINDS = (int, int, float, float, float, float, bool, bool, float, float)
 Texts = NDArray[np.object_]
 
 

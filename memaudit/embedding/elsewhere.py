@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from memaudit.embedding.options import EmbedOptions, PartOf
 from memaudit.embedding.reconcile import require_distinct
 from memaudit.embedding.run import embed, require_outside
-from memaudit.encoders import load_encoder
+from memaudit.encoders import Encoder, load_encoder
 from memaudit.images.hosts import allow_hosts, allowed_hosts
 from memaudit.images.sources import iter_images
 from memaudit.store import Store, merge
@@ -22,14 +22,17 @@ from memaudit.types import Progress
 
 @dataclass(frozen=True)
 class Named:
-    """An encoder by what it is loaded by."""
+    """An encoder by what it is loaded by. devices: of the workers, in turn: that of a part is its number's."""
 
     encoder: str
-    device: str
+    devices: tuple[str, ...]
     unverified: bool
 
-    def load(self) -> Any:
-        return load_encoder(self.encoder, device=self.device, allow_unverified_weights=self.unverified)
+    def device_of(self, number: int) -> str:
+        return self.devices[number % len(self.devices)]
+
+    def load(self, device: str) -> Encoder:
+        return load_encoder(self.encoder, device=device, allow_unverified_weights=self.unverified)
 
 
 def embed_elsewhere(
@@ -49,7 +52,7 @@ def embed_elsewhere(
         return None
     told = {
         "sources": list(sources),
-        "named": [named.encoder, named.device, named.unverified],
+        "named": [named.encoder, list(named.devices), named.unverified],
         "options": [options.batch_size, options.workers, options.shard_rows, options.reuse],
         "parts": parts,
         "hosts": sorted(allowed_hosts()),
@@ -66,10 +69,12 @@ def _part(folder: Path, number: int) -> Path:
 def do_tasks(folder: Path, numbers: Sequence[int]) -> None:
     told, _ = read_inputs(folder)
     allow_hosts(told["hosts"])
-    encoder = Named(*told["named"]).load()
+    name, devices, unverified = told["named"]
+    named = Named(name, tuple(devices), unverified)
+    load = cache(named.load)
     batch_size, workers, shard_rows, reuse = told["options"]
     options = EmbedOptions(batch_size, workers or threads(), shard_rows, reuse=reuse)
     for number in numbers:
         part = replace(options, part=PartOf(number + 1, told["parts"]))
-        store = embed(told["sources"], _part(folder, number), encoder, part)
+        store = embed(told["sources"], _part(folder, number), load(named.device_of(number)), part)
         write_found(folder, number, {"rows": np.array(len(store))})

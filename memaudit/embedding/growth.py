@@ -19,12 +19,12 @@ def grown(store: Store) -> str:
 
     Folders and lists are read only where one of them was changed after the store was made. Memory: 64 bytes a row.
     """
-    sources = [Path(source) for source in store.manifest.sources]
+    sources = [Path(source) for source in store.sources]
     if not sources or store.manifest.part or store.manifest.kind != IMAGES or store.manifest.views is not None:
         return ""
     try:
         made = (store.folder / MANIFEST).stat().st_mtime_ns
-        if any(is_url(str(source)) for source in store.manifest.sources) or not _changed_since(sources, made):
+        if any(map(is_url, store.manifest.sources)) or not _changed_since(sources, made):
             return ""
         together = [sources, *([source] for source in sources)] if len(sources) > 1 else [sources]
         return next(filter(None, (_unknown(store, each) for each in together)), "")

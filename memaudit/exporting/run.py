@@ -145,6 +145,14 @@ def _write(job: _Job, number: int, file: IO[bytes]) -> list[Entry]:
 
 
 def _samples(job: _Job, number: int) -> Iterator[Sample]:
+    try:
+        yield from _read(job, number)
+    except InputError as error:
+        lost = job.store.lost_images(job.layout.rows_of(number)[0])
+        raise InputError(f"{error}; {lost}" if lost else str(error)) from None
+
+
+def _read(job: _Job, number: int) -> Iterator[Sample]:
     rows, sample = job.layout.rows_of(number)
     samples = read_samples(job.store.columns(rows), sample.tolist(), as_they_are=job.schema is not None)
     return samples if job.weights is None else weighed(samples, job.weights)

@@ -58,17 +58,17 @@ def audit_faces_beside(
     """
     embed, generations, references = options.embedder.embed, images.generations, images.references
     if options.store is None:
-        gallery: Searcher = ExactSearch(embed(references.manifest.sources, folder / GALLERY, None, progress))
+        gallery: Searcher = ExactSearch(embed(references.sources, folder / GALLERY, None, progress))
     else:
         gallery = gallery_at(options.store)
     like = gallery.store.encoder
-    queries = embed(generations.manifest.sources, folder / GENERATIONS, like, progress)
+    queries = embed(generations.sources, folder / GENERATIONS, like, progress)
     control, control_images = None, images.control
     if options.control is not None:
         control = options.embedder.store_of(options.control, folder / CONTROL, like, progress)
         control_images = images_at(options.control)
     elif images.control is not None:
-        control = embed(images.control.manifest.sources, folder / CONTROL, like, progress)
+        control = embed(images.control.sources, folder / CONTROL, like, progress)
     threshold = references.encoder.threshold if options.picture_threshold is None else options.picture_threshold
     same = by_image_stores(generations, references, threshold)
     stores = ImageStores(generations, references, control_images)

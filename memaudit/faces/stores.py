@@ -35,7 +35,7 @@ class FaceEmbedder:
             return self.embed((str(source),), folder, like, progress)
         if store.manifest.kind == FACES:
             return store
-        return self.embed(store.manifest.sources, folder, like, progress)
+        return self.embed(store.sources, folder, like, progress)
 
     def embed(self, sources: Sequence[str], folder: Path, like: EncoderSpec | None, progress: Progress) -> Store:
         """The store of the sources' faces at `folder`, made or brought up to date with the encoder of `like`."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
-from memaudit.dedup.clusters import fit
+from memaudit.dedup.kmeans import fit
 from memaudit.dedup.skew import MIN_SUPPORT
 from memaudit.dedup.skew_sums import LONGEST, Sums, ValueCodes
 from memaudit.dedup.skew_values import absent_values, entries_of

@@ -22,6 +22,9 @@ _LOSSY_TOLERANCE, _SEAM, _SMEAR = 20, 2, 16  # where JPEG smears an edge: levels
 _LEAST_SIDE = 16
 _SEGMENT = 128  # samples of a spectrum
 _BANDS = ((0.125, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.01))  # shares of the highest frequency
+_NEAR = 8  # pixels around an edge that its contrast is taken of
+_SOFT = (8, 24)  # levels between the darkest and the lightest pixel of a block
+_WEAK, _LEAST_EDGES = 0.3, 32  # share of the strongest contrast that an edge has; edges that tell something
 _FLOOR = 1e-3  # of the spectrum: far below what rounding to 8 bits adds
 _STEPS = np.arange(4, 61)  # of a quantisation that are looked for: below, rounding hides the comb
 _LEVELS = np.arange(0, 256, 0.5) + 0.25  # of DCT coefficients
@@ -51,7 +54,8 @@ class Traces(NamedTuple):
     low: log10 of the spectrum's power from a quarter to half of the highest frequency, less that of the octave below;
     middle, high: from half to three quarters, and above, less that from a quarter to half. step: of the coarsest
     quantisation that the picture went through, 1 for none seen (JPEG of quality 90: 2, 75: 6, 25: 25); again: it is
-    coarser than that of the file. coloured: there is chroma.
+    coarser than that of the file. coloured: there is chroma. width: log2 of the pixels over which an edge goes, in the
+    median; soft: the share of blocks of 8 × 8 that are neither flat nor strong, few in drawings.
     thumb (32, 32): grey values, frame included.
     """
 
@@ -63,6 +67,8 @@ class Traces(NamedTuple):
     step: float
     again: bool
     coloured: bool
+    width: float
+    soft: float
     thumb: Float32
 
 
@@ -90,6 +96,8 @@ def traces_of(data: bytes) -> Traces:
         max(step, own),
         again,
         coloured,
+        _edge_width(levels[..., 0]),
+        _soft(levels[..., 0]),
         thumb,
     )
 
@@ -132,6 +140,32 @@ def _spectrum(grey: Float32) -> list[float]:
     frequency = np.linspace(0, 1, len(power))
     inside = ((frequency >= low) & (frequency < high) for low, high in _BANDS)
     return [float(np.log10(power[band].mean() + _FLOOR)) for band in inside]
+
+
+def _edge_width(grey: Float32) -> float:
+    """log2 of the contrast of an edge ÷ its largest step from pixel to pixel, in the median of both directions.
+
+    Enlarging by a factor makes edges as much wider, whatever else it leaves at the top of the spectrum: of a flat
+    drawing that was enlarged four times the corners of its stairs are sharp, and its edges four pixels wide.
+    """
+    from scipy.ndimage import maximum_filter1d, minimum_filter1d
+
+    widths = [np.empty(0, np.float32)]
+    for lines in (grey, grey.T):
+        near = 2 * _NEAR + 1
+        contrast = maximum_filter1d(lines, near) - minimum_filter1d(lines, near)
+        contrast, steps = np.maximum(contrast[:, 1:], contrast[:, :-1]), np.abs(np.diff(lines))
+        is_edge = (steps > 0) & (steps == maximum_filter1d(steps, near)) & (contrast >= _WEAK * contrast.max(initial=1))
+        widths.append(contrast[is_edge] / steps[is_edge])
+    found = np.concatenate(widths)
+    return float(np.log2(np.median(found))) if len(found) >= _LEAST_EDGES else 0.0
+
+
+def _soft(grey: Float32) -> float:
+    height, width = grey.shape[0] // 8, grey.shape[1] // 8
+    blocks = grey[: 8 * height, : 8 * width].reshape(height, 8, width, 8)
+    spread = blocks.max(axis=(1, 3), initial=0) - blocks.min(axis=(1, 3), initial=255)
+    return float(((spread > _SOFT[0]) & (spread <= _SOFT[1])).mean()) if spread.size else 0.0
 
 
 def _power(lines: Float32) -> Float64:

@@ -115,6 +115,7 @@ def _manifest(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "store": relative_to(store, folder),
         "store_digest": store.digest,
+        **({"parts": {relative_to(part, folder): part.digest for part in store.made_of}} if store.made_of else {}),
         "shards": shard_digests(store.manifest),
         "encoder": store.encoder.as_dict(),
         "recipe": plan.recipe.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
 import memaudit
@@ -15,7 +15,7 @@ from memaudit.index.recall import NearRecall
 from memaudit.lookup.results import Answer, LookupResult
 from memaudit.matching.calibrated import Calibrated
 from memaudit.matching.plan import NOT_LOOKED_FOR, RedrawnPlan
-from memaudit.matching.shortfalls import cut_archives, unmeasured
+from memaudit.matching.shortfalls import cut_archives, lost_images, unmeasured
 from memaudit.store import Store
 from memaudit.types import Coverage, EncoderSpec, Status
 
@@ -26,18 +26,22 @@ NOTHING, FOUND, UNDECIDED = "nothing found", "found", "could not decide"
 
 @dataclass(frozen=True)
 class StoreSearched:
-    """The training set's store. sha256: its digest; coverage: how many of its images could be embedded."""
+    """The training set's store. sha256: its digest; coverage: how many of its images could be embedded; parts: where it
+    is several stores as one, the digest of each by its path, and `path` names them all."""
 
     path: str
     sha256: str
     coverage: Coverage
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, store: Store) -> StoreSearched:
-        return cls(str(store.folder), store.digest, store.coverage)
+        parts = {str(part.folder): part.digest for part in store.made_of}
+        return cls(", ".join(parts or [str(store.folder)]), store.digest, store.coverage, parts)
 
     def as_dict(self) -> dict[str, object]:
-        return {**vars(self), "coverage": self.coverage.as_dict()}
+        parts = {"parts": dict(self.parts)} if self.parts else {}
+        return {"path": self.path, "sha256": self.sha256, "coverage": self.coverage.as_dict(), **parts}
 
 
 @dataclass(frozen=True)
@@ -159,6 +163,7 @@ def evidence_of(
         *unread,
         *doubts_of_set(result, allowed),
         *pixels.lost,
+        *(lost_images(store) if pixels.lost else ()),
     )
     return Evidence(
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.images.hosts import allow_hosts, allowed_hosts
-from memaudit.matching.compare import Checks, Ends, Files, checked_in_order
+from memaudit.matching.compare import HELD, Checks, Ends, Files, checked_in_order
 from memaudit.matching.kept import KeptFeatures
 from memaudit.matching.kinds import Kind
 from memaudit.matching.overlap import Overlaps
-from memaudit.matching.schedule import Schedule
+from memaudit.matching.schedule import Schedule, schedule
 from memaudit.tasks import (
     TASKS_A_PART,
     Executor,
@@ -29,7 +29,7 @@ from memaudit.tasks import (
     write_found,
     write_inputs,
 )
-from memaudit.types import Int64
+from memaudit.types import Int64, Progress
 
 PAIRS = 2048  # of a task, at most: what a lost worker costs, some minutes
 _TEXTS = ("why", "kind")
@@ -59,23 +59,51 @@ def checked_elsewhere(
     if not len(chosen):
         return
     bounds = cut(len(chosen), max(TASKS_A_PART * executor.parts, -(-len(chosen) // PAIRS)))
-    pictures = ends.pictures
-    arrays: dict[str, NDArray[Any]] = {
-        **text_arrays("uri", pictures.files.uri[pictures.row]),
-        **text_arrays("sha256", pictures.files.sha256[pictures.row]),
-        "left": ends.left[chosen],
-        "right": ends.right[chosen],
-        "done": order.done[still],
-        "bounds": bounds,
-        "kept": np.empty(0, np.int64) if kept is None else kept.rows[pictures.row],
-    }
-    folder = None if kept is None else str(kept.folder.resolve())
-    told = {"cut": cut_at, "hosts": sorted(allowed_hosts()), "kept": folder}
+    files, row = ends.pictures.files, ends.pictures.row
+    told, arrays = files_as_arrays(Files(files.uri[row], files.sha256[row]), kept and Kept(kept.folder, kept.rows[row]))
+    arrays |= {"left": ends.left[chosen], "right": ends.right[chosen], "done": order.done[still], "bounds": bounds}
+    told |= {"cut": cut_at, "hosts": sorted(allowed_hosts())}
     work = Work(write_inputs(executor.folder, "pixels", told, arrays), __name__, len(bounds) - 1)
     finish(work, executor, lambda done: report(int(bounds[done])))
     for number in range(work.tasks):
         found = read_found(work.folder, number, (*_NAMES, *_TEXTS, *(f"{name}_ends" for name in _TEXTS), *_OVERLAPS))
         yield chosen[bounds[number] : bounds[number + 1]], checks_of_arrays(found)
+
+
+def check_files_elsewhere(
+    executor: Executor,
+    files: Files,
+    left: Int64,
+    right: Int64,
+    cut_at: float | None,
+    kept: Kept | None,
+    progress: Progress,
+) -> Checks:
+    """As `check_pairs` of file left[i] and file right[i], by the executor's workers."""
+    ends, checks = Ends.of(files, files, left, right), Checks.empty(len(left))
+    order = schedule(ends.left, ends.right, HELD)
+
+    def report(done: int) -> None:
+        progress("comparing pixels", done, len(left))
+
+    for places, found in checked_elsewhere(executor, ends, order, np.zeros(len(left), bool), cut_at, kept, report):
+        checks.put(places, found)
+    return checks
+
+
+def files_as_arrays(files: Files, kept: Kept | None) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """What tasks are told of files, and arrays of them. kept: of the same files."""
+    arrays: dict[str, NDArray[Any]] = {**text_arrays("uri", files.uri), **text_arrays("sha256", files.sha256)}
+    arrays["kept"] = np.empty(0, np.int64) if kept is None else kept.rows
+    return {"kept": None if kept is None else str(kept.folder.resolve())}, arrays
+
+
+def files_of_arrays(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Files:
+    """The way back."""
+    kept = None
+    if told["kept"] is not None:
+        kept = KeptFeatures.at(Path(told["kept"])).images(np.array(arrays["kept"]))
+    return Files(texts_of(arrays, "uri"), texts_of(arrays, "sha256"), kept)
 
 
 def checks_as_arrays(checks: Checks) -> dict[str, NDArray[Any]]:
@@ -97,7 +125,8 @@ def checks_of_arrays(arrays: dict[str, NDArray[Any]]) -> Checks:
 def do_tasks(folder: Path, numbers: Sequence[int]) -> None:
     told, arrays = read_inputs(folder)
     allow_hosts(told["hosts"])
-    ends = _ends(told, arrays)
+    # The pictures that were written are the files, each of them once
+    ends = Ends.of_whole(files_of_arrays(told, arrays), np.array(arrays["left"]), np.array(arrays["right"]))
     for number in numbers:
         low, high = arrays["bounds"][number : number + 2].tolist()
         checks = Checks.empty(high - low)
@@ -105,12 +134,3 @@ def do_tasks(folder: Path, numbers: Sequence[int]) -> None:
         for places, found in checked_in_order(ends, order, cut=told["cut"], threads=threads()):
             checks.put(places - low, found)
         write_found(folder, number, checks_as_arrays(checks))
-
-
-def _ends(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Ends:
-    """By the pictures that were written, each of them one of the files."""
-    uri, sha256 = (texts_of(arrays, name) for name in ("uri", "sha256"))
-    kept = None
-    if told["kept"] is not None:
-        kept = KeptFeatures.at(Path(told["kept"])).images(np.array(arrays["kept"]))
-    return Ends.of_whole(Files(uri, sha256, kept), np.array(arrays["left"]), np.array(arrays["right"]))

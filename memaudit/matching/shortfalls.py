@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from memaudit.store import Store
 from memaudit.types import Coverage
 
 
@@ -14,6 +15,11 @@ def cut_archives(name: str, cut: int) -> list[str]:
         return []
     of = f" of the {name}" if name else ""
     return [f"archives{of} end early ({cut:,} rows say so): an unknown number of images is missing"]
+
+
+def lost_images(*stores: Store) -> list[str]:
+    """Of each store of which files are gone where they were looked for, and what to do: where pixels fell short."""
+    return list(filter(None, (store.lost_images() for store in stores)))
 
 
 def unmeasured(name: str, coverage: Coverage, allowed: float) -> list[str]:

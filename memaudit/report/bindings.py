@@ -36,12 +36,14 @@ def _files_beside(out: Path) -> dict[str, str]:
 
 
 def _stores_read(out: Path, stores: Iterable[Store | None]) -> dict[str, str]:
-    """The digest of each store by its path from `out`: run and stores may be moved together."""
+    """The digest of each store, and of those that one was made of, by its path from `out`: run and stores may be moved
+    together."""
     there = os.path.realpath(out)
     return {
-        Path(os.path.relpath(os.path.realpath(store.folder), there)).as_posix(): store.digest
+        Path(os.path.relpath(os.path.realpath(each.folder), there)).as_posix(): each.digest
         for store in stores
         if store is not None
+        for each in (store, *store.made_of)
     }
 
 

@@ -68,6 +68,7 @@ def _sides(
         store, why = store_of(report, folder, role)
         found.append(Images(store, ids))
         notes += [f"Of the {role} only thumbnails are shown: {why}."] if why else []
+        notes += [lost] if (lost := found[-1].lost) else []
     return (found[0], found[1]), tuple(notes)
 
 

@@ -91,7 +91,8 @@ def groups_queue(report: Report, folder: Path) -> Queue:
         return _sheet(sheets, place, store) if place < len(sheets) else _refused(refused[place - len(sheets)], folder)
 
     keys, starts = _keys(sheets, refused, order, store)
-    return Queue("Groups of a dedup", ROLES, sheet, keys, starts)
+    notes = (lost,) if (lost := store.lost_images(np.unique(sheets.rows.row))) else ()
+    return Queue("Groups of a dedup", ROLES, sheet, keys, starts, notes=notes)
 
 
 def _grouped(report: Report, folder: Path) -> _Rows:

@@ -25,6 +25,11 @@ class Images:
         self._store = store
         self._rows = dict(_rows_of(store, set(wanted))) if store else {}
 
+    @property
+    def lost(self) -> str:
+        """Where the first file was looked for that is gone; empty where none is."""
+        return self._store.lost_images(np.array(sorted(self._rows.values()), np.int64)) if self._store else ""
+
     def shown(self, image_id: str, sha256: str, thumbnail: Path | None, caption: str = "") -> Shown:
         """The picture as the store has it; without one as its thumbnail."""
         row = self._rows.get(image_id)

@@ -146,6 +146,12 @@ def _check_pairs(sample: Float32, threshold: float, seed: int) -> _Pairs:
     data fills a small subspace only, so do the made pairs.
     """
     near = np.flatnonzero(np.triu(sample @ sample.T >= threshold, 1))
+    i, j = np.divmod(near, len(sample))
+    return _Pairs(i, j, *made_partners(sample, threshold, seed))
+
+
+def made_partners(sample: Float32, threshold: float, seed: int) -> tuple[Int64, Float32]:
+    """Rows of the sample (n, dim), and for each a vector that lies exactly at the threshold from it (m, dim)."""
     rng = np.random.default_rng(seed)
     of = np.tile(np.arange(len(sample)), _PARTNERS)
     x, z = sample[of], sample[rng.integers(0, len(sample), len(of))]
@@ -153,8 +159,7 @@ def _check_pairs(sample: Float32, threshold: float, seed: int) -> _Pairs:
     length = np.linalg.norm(aside, axis=1)
     useful = length > 1e-3
     made = threshold * x[useful] + np.sqrt(1 - threshold**2) * aside[useful] / length[useful, None]
-    i, j = np.divmod(near, len(sample))
-    return _Pairs(i, j, of[useful], made.astype(np.float32))
+    return of[useful], made.astype(np.float32)
 
 
 def _held(coder: Coder, sample: Float32, pairs: _Pairs) -> tuple[Coder, Check, str]:

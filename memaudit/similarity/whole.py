@@ -1,34 +1,42 @@
 """Products of vectors rounded to whole numbers: fast, and the same in any order of summation.
 
-bfloat16 holds whole numbers up to 256 exactly, and float32 sums of their products are exact below 2^24. So blocks,
-threads and the kind of machine cannot change a sign or a nearest cluster, as rounding in float32 would. Where torch is
-loaded, processors with bfloat16 units take half of the time; it is not loaded for that, since it fills half a gigabyte.
-Elsewhere the same numbers are multiplied in float32.
+Each number fits into a byte, and float32 sums of their products are exact below 2^24. So blocks, threads and the kind
+of machine cannot change a sign or a nearest cluster, as rounding in float32 would. Where numkong is installed,
+processors with instructions for bytes (VNNI) take half of the time; elsewhere the same numbers are multiplied in
+float32.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Callable
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
-from memaudit.types import Float32
+from memaudit.types import Float32, Float64, Int64
 
-LARGEST = 256  # bfloat16 has 8 significant bits
+Exact = NDArray[np.float32] | NDArray[np.int32]  # whole numbers, by whoever multiplied
+LARGEST = 127  # of a byte
 LENGTH = 1024  # of a vector in whole numbers: 45 for each of 512 dimensions; |product| <= 2^20
+LEAST = -(2**30)  # below all products
 TINY = 1e-30
+_WORTH = 1.2  # times as fast as float32
+_TRIED = (1024, 256)  # rows and numbers of the product that is timed: 3 ms
 _CARDS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/nvhost-gpu", "/dev/dxg")  # of NVIDIA, on Tegra, and under Windows
 
 
 class Whole:
     """Rows (n, dim) of whole numbers, up to LARGEST each and LENGTH in all, ready to be multiplied."""
 
-    def __init__(self, rows: Float32) -> None:
-        self._torch = torch_with_bfloat16() if "torch" in sys.modules else None
-        self._rows: Any = rows if self._torch is None else self._torch.from_numpy(rows).bfloat16()
+    def __init__(self, rows: Float32 | NDArray[np.int8]) -> None:
+        self._bytes = fast_bytes()
+        self._rows = rows if self._bytes is None else rows.astype(np.int8, copy=False)
 
     @classmethod
     def each(cls, vectors: Float32) -> Whole:
@@ -41,34 +49,37 @@ class Whole:
     @classmethod
     def together(cls, vectors: Float32) -> Whole:
         """With one scale for all rows, so that products with different rows can be compared."""
-        return cls(_rounded_rows(vectors, _scales(vectors).min(keepdims=True)))
+        return cls(_rounded_rows(vectors, _scales(vectors).min(keepdims=True, initial=np.inf)))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def take(self, positions: Int64) -> Whole:
+        return Whole(self._rows[positions])
 
     def as_rows(self) -> Float32:
         """The whole numbers (n, dim), of which `Whole` makes the same again."""
-        return np.asarray(self._rows if self._torch is None else self._rows.float().numpy(), dtype=np.float32)
+        return np.asarray(self._rows, dtype=np.float32)
 
-    def products(self, others: Whole) -> Float32:
-        """Products with the rows of `others` (m, dim), exact and then rounded to bfloat16: (n, m) float32."""
-        rows, columns, torch = self._together(others)
-        if torch is None:
-            return _to_bfloat16(rows @ columns.T)
-        # A product of bfloat16 is summed in float32 and rounded once, at the end.
-        return np.asarray((rows @ columns.T).float().numpy())
+    @cached_property
+    def lengths(self) -> Float64:
+        """Of the rows (n,): the square root of an exact sum."""
+        rows = self.as_rows()
+        return np.asarray(np.sqrt(np.einsum("ij,ij->i", rows, rows).astype(np.float64)))
+
+    def products(self, others: Whole) -> Exact:
+        """Exact products with the rows of `others` (m, dim): (n, m)."""
+        if self._bytes is None or others._bytes is None:
+            return np.asarray(self.as_rows() @ others.as_rows().T)
+        return np.asarray(self._bytes.dots_packed(self._rows, others._packed))
 
     def signs(self, others: Whole) -> NDArray[np.bool_]:
         """Which of the products with the rows of `others` are not negative: (n, m)."""
-        rows, columns, torch = self._together(others)
-        positive = rows @ columns.T >= 0
-        return np.asarray(positive if torch is None else positive.numpy())
+        return np.asarray(self.products(others) >= 0)
 
-    def _together(self, others: Whole) -> tuple[Any, Any, Any]:
-        """The rows of both, and torch where it multiplies them: it may have been loaded between the two."""
-        if self._torch is not None and others._torch is not None:
-            return self._rows, others._rows, self._torch
-        return self._plain(), others._plain(), None
-
-    def _plain(self) -> Any:
-        return self._rows if self._torch is None else self._rows.float().numpy()
+    @cached_property
+    def _packed(self) -> Any:
+        return self._bytes.dots_pack(np.ascontiguousarray(self._rows))
 
 
 def _scales(vectors: Float32) -> Float32:
@@ -81,6 +92,33 @@ def _scales(vectors: Float32) -> Float32:
 def _rounded_rows(vectors: Float32, scales: Float32) -> Float32:
     result = vectors * scales[:, None]
     return np.asarray(np.rint(result, out=result))
+
+
+@cache
+def fast_bytes() -> Any:
+    """numkong, if it is installed and multiplies bytes faster than numpy multiplies float32 here; else None.
+
+    Which of the two depends on the machine, and what they give does not.
+    """
+    try:
+        import numkong
+    except ImportError:
+        return None
+    rows = np.ones(_TRIED, np.int8)
+    packed, wide = numkong.dots_pack(rows), rows.astype(np.float32)
+    with threadpool_limits(1, "blas"):
+        plain, fast = _least_seconds(lambda: wide @ wide.T), _least_seconds(lambda: numkong.dots_packed(rows, packed))
+    return numkong if fast * _WORTH < plain else None
+
+
+def _least_seconds(function: Callable[[], object]) -> float:
+    """Of three calls."""
+    least = float("inf")
+    for _ in range(3):
+        before = time.perf_counter()
+        function()
+        least = min(least, time.perf_counter() - before)
+    return least
 
 
 def torch_with_bfloat16() -> Any:
@@ -105,10 +143,3 @@ def torch_or_none() -> Any:
     except ImportError:
         return None
     return torch
-
-
-def _to_bfloat16(values: Float32) -> Float32:
-    """To the nearest bfloat16, ties to even."""
-    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
-    bits = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) & np.uint32(0xFFFF0000)
-    return np.asarray(bits.view(np.float32))

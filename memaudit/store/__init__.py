@@ -7,7 +7,7 @@ that misses a shard or was never finished refuses to be opened: it would answer 
 from memaudit.store.columns import ANOTHER_FILE, NO_FILE, Columns, Row, content_digest, is_same_file
 from memaudit.store.distinct import counted
 from memaudit.store.manifest import FACES, IMAGES, MANIFEST, Manifest, ViewsOf, encoder_spec
-from memaudit.store.merging import merge
+from memaudit.store.merging import merge, merge_by_links
 from memaudit.store.reader import (
     BLOCK_ROWS,
     Block,
@@ -44,6 +44,7 @@ __all__ = [
     "encoder_spec",
     "is_same_file",
     "merge",
+    "merge_by_links",
     "require_current",
     "require_lengths",
     "require_same_encoder",

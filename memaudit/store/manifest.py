@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from memaudit.errors import InputError
 from memaudit.files import read_json, sealed, unsealed
+from memaudit.store.places import Place
 from memaudit.store.shard import SHARD_NAME, Shard
 from memaudit.types import EncoderSpec
 
@@ -43,7 +44,8 @@ class Manifest:
     """What store.json holds. kind: IMAGES or FACES, whose rows are biometric templates; forgotten: digests of the
     image_ids that were removed from a store of faces and may not come back; views: None where rows are whole images.
     part: "2/5", of the images of its sources the second of five parts. opt_outs: where reservations of rights were
-    looked for, of every row; empty: nowhere, as in stores of before.
+    looked for, of every row; empty: nowhere, as in stores of before. places: from where it was written, one after the
+    other; it is the same store wherever that was.
     bound: the file has a digest of its own, which fits.
     """
 
@@ -57,6 +59,7 @@ class Manifest:
     views: ViewsOf | None = None
     part: str = ""
     opt_outs: tuple[str, ...] = ()
+    places: tuple[Place, ...] = field(default=(), compare=False)
     bound: bool = field(default=True, compare=False)
 
     def sealed(self) -> dict[str, Any]:
@@ -74,6 +77,7 @@ class Manifest:
             **({"views": self.views.as_dict()} if self.views else {}),
             **({"part": self.part} if self.part else {}),
             **({"opt_outs": list(self.opt_outs)} if self.opt_outs else {}),
+            **({"places": [place.as_dict() for place in self.places]} if self.places else {}),
             "rows": sum(s.rows for s in self.shards),
             "ok": sum(s.ok for s in self.shards),
             "complete": self.complete,
@@ -112,6 +116,7 @@ class Manifest:
             views=ViewsOf.from_dict(raw["views"]) if "views" in raw else None,
             part=raw.get("part", ""),
             opt_outs=tuple(map(str, raw.get("opt_outs", ()))),
+            places=tuple(Place(**place) for place in raw.get("places", ())),
             bound=bound,
         )
         manifest._require_possible()
@@ -135,6 +140,8 @@ class Manifest:
             raise ValueError("views whose scheme is no text")
         if not isinstance(self.part, str):
             raise ValueError("a part that is no text")
+        if not all(isinstance(folder, str) and "\0" not in folder for place in self.places for folder in place):
+            raise ValueError("places that are no text")
         names = [shard.name for shard in self.shards]
         if len(set(names)) < len(names):
             raise ValueError("a shard is listed twice")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
@@ -14,6 +14,7 @@ from memaudit.files import open_regular, whole_file, write_json
 from memaudit.folders import sole_writer
 from memaudit.store.distinct import counted
 from memaudit.store.manifest import IMAGES, MANIFEST, Manifest
+from memaudit.store.places import Place
 from memaudit.store.reader import Store, require_same_encoder
 from memaudit.store.shard import Shard, require_unchanged, shard_name
 from memaudit.types import Progress, silent
@@ -21,22 +22,35 @@ from memaudit.types import Progress, silent
 _STAGE = "joining shards"
 
 
+Share = Callable[[Path, Path, Shard], None]
+
+
 def merge(stores: Sequence[Store], out: Path, progress: Progress = silent) -> Store:
     """Make one store of several, in the order in which they are given; parts of one set, whatever their order, become
-    the store that one run would have made. Called again after a kill, it continues. Memory: 8 bytes an image.
+    the store that one run would have made. Called again after a kill, it continues; called with more stores after those
+    that `out` was made of, it adds them. Memory: 8 bytes an image.
 
     Raises InconclusiveError for stores of different encoders and where a part is missing, InputError for an image_id
     that two of them have, UsageError for stores of views or faces, and for an `out` that holds something else.
     """
+    return _merged(stores, out, _share, progress)
+
+
+def merge_by_links(stores: Sequence[Store], out: Path) -> Store:
+    """The same by symbolic links: whatever disks they lie on nothing is copied, and it lasts as long as they do."""
+    return _merged(stores, out, _point_at, silent)
+
+
+def _merged(stores: Sequence[Store], out: Path, share: Share, progress: Progress) -> Store:
     _require_images(stores)
     shards = _in_order(stores)
-    manifest = _manifest(stores, [shard for _, shard in shards])
+    manifest = _manifest(stores, [shard for _, shard in shards], out)
     _require_distinct(stores)
     with sole_writer(out):
         _require_free(out, manifest)
         for number, (store, shard) in enumerate(shards):
             progress(_STAGE, number, len(shards))
-            _share(store.folder / shard.name, out / shard_name(number), shard)
+            share(store.folder / shard.name, out / shard_name(number), shard)
         progress(_STAGE, len(shards), len(shards))
         for store in stores:
             store.require_current()
@@ -88,12 +102,28 @@ def _set_of(store: Store) -> str:
     return f"{part} of {', '.join(own.sources)} in shards of {own.shard_rows}"
 
 
-def _manifest(stores: Sequence[Store], shards: Sequence[Shard]) -> Manifest:
+def _manifest(stores: Sequence[Store], shards: Sequence[Shard], out: Path) -> Manifest:
     first = stores[0].manifest
     sources = tuple(dict.fromkeys(source for store in stores for source in store.manifest.sources))
     named = tuple(replace(shard, name=shard_name(number)) for number, shard in enumerate(shards))
     looked = tuple(each for each in first.opt_outs if all(each in store.manifest.opt_outs for store in stores))
-    return Manifest(first.encoder, first.shard_rows, sources, named, complete=True, opt_outs=looked)
+    return Manifest(
+        first.encoder,
+        first.shard_rows,
+        sources,
+        named,
+        complete=True,
+        opt_outs=looked,
+        places=_places(stores, out),
+    )
+
+
+def _places(stores: Sequence[Store], out: Path) -> tuple[Place, ...]:
+    """Without what relative paths began at where that is not the same for all: which is whose is not known then."""
+    places = [place.seen_from(store.folder, out) for store in stores for place in store.manifest.places]
+    if len({place.base for place in places}) > 1:
+        places = [place._replace(base="") for place in places]
+    return tuple(dict.fromkeys(places))
 
 
 def _require_distinct(stores: Sequence[Store]) -> None:
@@ -108,13 +138,20 @@ def _require_distinct(stores: Sequence[Store]) -> None:
 
 
 def _require_free(out: Path, manifest: Manifest) -> None:
-    """Raise UsageError for a folder with another store, or with anything but shards that a killed run left."""
+    """Raise UsageError for a folder with another store, or with anything but shards that a killed run left. The first
+    shards of this store are no other one."""
     if (out / MANIFEST).exists():
-        if Manifest.read(out) != manifest:
+        there = Manifest.read(out)
+        first = replace(manifest, shards=manifest.shards[: len(there.shards)], sources=there.sources)
+        if replace(there, opt_outs=manifest.opt_outs) != first:
             raise UsageError(f"{out} holds another store: choose another --out, or delete it")
         return
     if strangers := [path.name for path in out.iterdir() if not path.name.startswith((".", "shard-"))]:
         raise UsageError(f"{out} is not empty and holds no store (found {strangers[0]}): choose another --out")
+
+
+def _point_at(source: Path, target: Path, shard: Shard) -> None:
+    target.symlink_to(os.path.realpath(source))
 
 
 def _share(source: Path, target: Path, shard: Shard) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -18,6 +19,7 @@ from memaudit.files import digest_of
 from memaudit.images.image_ref import is_first_frame_alone
 from memaudit.store.columns import Columns, joined
 from memaudit.store.manifest import Manifest
+from memaudit.store.places import Whereabouts
 from memaudit.store.shard import CODES, Shard, gathered, open_shard, read_columns, require_whole, texts
 from memaudit.types import Coverage, EncoderSpec, Float32, Int64, Status
 
@@ -61,11 +63,17 @@ class StoredFiles(NamedTuple):
 
 
 class Store:
-    """A finished store, opened for reading."""
+    """A finished store, opened for reading. as_written: uris are those of the shards, wherever the files are now.
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    made_of: the stores that whoever opened this one has made it of; reports name them beside it.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, *, as_written: bool = False) -> None:
         self.folder = folder
         self.manifest = manifest
+        self.made_of: tuple[Store, ...] = ()
+        self.whereabouts = Whereabouts(folder, manifest.places)
+        self._as_written = as_written
         self._starts = np.cumsum([0, *(shard.rows for shard in manifest.shards)])
 
     @classmethod
@@ -191,7 +199,7 @@ class Store:
         parts: list[Columns] = []
         for shard, local, _ in self._by_shard(wanted):
             with self._open(shard) as file:
-                parts.append(read_columns(file, local))
+                parts.append(self._located(read_columns(file, local)))
         return joined(parts).at(back)
 
     def iter_columns(self, size: int = BLOCK_ROWS, only: Collection[str] = Columns._fields) -> Iterator[Columns]:
@@ -199,7 +207,7 @@ class Store:
         for shard in self.manifest.shards:
             with self._open(shard) as file:
                 for low in range(0, shard.rows, size):
-                    yield read_columns(file, slice(low, min(low + size, shard.rows)), only)
+                    yield self._located(read_columns(file, slice(low, min(low + size, shard.rows)), only))
 
     def first_frames_alone(self) -> int:
         """How many rows are of a film, or a file of several pages, of which the first frame was looked at. Stores of
@@ -227,6 +235,31 @@ class Store:
     def all_columns(self) -> Columns:
         """The columns of all rows at once: memory grows with the rows (a few hundred bytes each)."""
         return joined(list(self.iter_columns()))
+
+    def _located(self, columns: Columns) -> Columns:
+        return columns if self._as_written else columns._replace(uri=self.whereabouts.located(columns.uri))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What it was made of, where that is now."""
+        return tuple(map(self.whereabouts.find, self.manifest.sources))
+
+    def lost_images(self, rows: Int64 | None = None) -> str:
+        """Where the first image was looked for that is not there, in a sentence; empty where all are. rows: of these;
+        None: of all, whose files are then looked for one by one. It is asked where some could not be read."""
+        if self.made_of and rows is None:
+            return next(filter(None, (part.lost_images() for part in self.made_of)), "")
+        store = Store(self.folder, self.manifest, as_written=True)
+        every = store.iter_columns(only=("image_id", "uri")) if rows is None else [store.columns(rows)]
+        named = (each for columns in every for each in zip(columns.image_id, columns.uri, strict=True))
+        lost = next(((image_id, uri) for image_id, uri in named if self.whereabouts.is_lost(uri)), None)
+        if lost is None:
+            return ""
+        places = ", then ".join(map(str, self.whereabouts.tried(lost[1])))
+        return (
+            f"images of store {os.path.normpath(self.folder)} are not where it says: {lost[0]!r} was looked for at "
+            f"{places}; put them there, move the store together with them, or embed them anew"
+        )
 
     def _status_codes(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """The first row and the status codes of each shard."""

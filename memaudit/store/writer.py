@@ -18,6 +18,7 @@ from memaudit.folders import sole_writer
 from memaudit.images.addresses import unsigned
 from memaudit.store.columns import Columns, Row, columns_of, content_digest
 from memaudit.store.manifest import FACES, IMAGES, MANIFEST, Manifest, ViewsOf, strays
+from memaudit.store.places import Place
 from memaudit.store.reader import Store
 from memaudit.store.shard import Shard, require_whole, shard_file, shard_name
 from memaudit.types import EncoderSpec, Status
@@ -92,7 +93,7 @@ class StoreWriter:
         taken: Sequence[Shard],
     ) -> list[Shard]:
         """What stands for a shard once its doomed rows are gone: itself, another one, or none."""
-        store = Store(self.folder, replace(self.manifest, shards=(shard,)))
+        store = Store(self.folder, replace(self.manifest, shards=(shard,)), as_written=True)
         columns = store.all_columns()
         kept = np.flatnonzero(~doomed(columns))
         left = redacted(columns)
@@ -175,7 +176,16 @@ def writing_store(
     another process is writing it.
     """
     names = tuple(map(unsigned, sources))
-    fresh = Manifest(encoder, shard_rows, names, kind=kind, views=views, part=of.part, opt_outs=of.opt_outs)
+    fresh = Manifest(
+        encoder,
+        shard_rows,
+        names,
+        kind=kind,
+        views=views,
+        part=of.part,
+        opt_outs=of.opt_outs,
+        places=() if views else (Place.here(folder),),  # views are made of what their images' store finds
+    )
     with sole_writer(folder):
         there = (folder / MANIFEST).exists()
         manifest = (_continued if there else _created)(folder, fresh, append=append)
@@ -203,7 +213,8 @@ def _continued(folder: Path, fresh: Manifest, *, append: bool) -> Manifest:
         _require_pending(folder, begun, fresh.sources)
         others = tuple(source for source in begun.sources if source not in fresh.sources)
     looked = tuple(each for each in fresh.opt_outs if each in begun.opt_outs)  # of rows that are there as well
-    return replace(begun, sources=others + fresh.sources, views=fresh.views, opt_outs=looked)
+    places = (*begun.places, *(place for place in fresh.places if place not in begun.places))
+    return replace(begun, sources=others + fresh.sources, views=fresh.views, opt_outs=looked, places=places)
 
 
 def _require_continuable(folder: Path, begun: Manifest, fresh: Manifest) -> None:

@@ -9,7 +9,7 @@ import pytest
 from vectors import families, vector_store
 
 from benchmarks import costs
-from benchmarks.costs import STAGES, Ran, measured, write_fit
+from benchmarks.costs import STAGES, WITHIN, Ran, measured, write_fit
 from memaudit.costs.model import PATH, read_costs
 
 
@@ -18,11 +18,12 @@ def test_each_stage_of_a_run_has_its_time(tmp_path: Path, monkeypatch: pytest.Mo
     store = vector_store(tmp_path / "s", families(0, [3] * 20, noise=0.1))
     noted = costs._noted
     with monkeypatch.context() as patch:
-        for place, name, _ in STAGES:
+        for place, name, _ in (*STAGES, *WITHIN):
             patch.setattr(f"{place}.{name}", resolve_name(f"{place}.{name}"))  # is put back at the end
         found = measured(store.folder, 0.8)
     assert costs._noted is noted
     assert (found["dim"], found["clusters"], found["pairs"]) == (32, 0, 60)
+    assert set(found["within"]) == {part for _, _, part in WITHIN}
     known = {stage.name for stage in read_costs().commands["dedup"].stages}
     assert set(found["stages"]) <= known == {stage for _, _, stage in STAGES}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pictures import photograph
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 from vectors import families, vector_store
 
 from memaudit.dedup import cleanest
@@ -20,6 +20,7 @@ from memaudit.dedup.run import dedup
 from memaudit.similarity import Pairs
 from memaudit.store import NO_FILE, Columns
 from memaudit.types import silent
+from scripts.alterations import text_strip
 
 Make = Callable[[Image.Image], Image.Image]
 ORIGINAL = photograph(5, (480, 360))
@@ -87,6 +88,28 @@ def test_a_family_keeps_its_original(tmp_path: Path) -> None:
     largest = deduped(tmp_path / "b", pictures, keep="largest")
     assert np.flatnonzero(largest.decisions.decision == "keep").tolist() == [1]
     assert largest.cleanness is None
+
+
+def drawing() -> Image.Image:
+    """A face of a clock, 72 pixels wide, as emoji are: flat, with edges a pixel wide."""
+    large = Image.new("RGB", (288, 288), "white")
+    pen = ImageDraw.Draw(large)
+    pen.ellipse((4, 4, 283, 283), fill="#99aab5")
+    pen.ellipse((36, 36, 251, 251), fill="#e1e8ed")
+    pen.line((144, 144, 144, 230), "#66757f", 16)
+    pen.line((144, 144, 80, 108), "#66757f", 16)
+    return large.resize((72, 72), Image.Resampling.LANCZOS)
+
+
+def test_a_drawing_is_preferred_to_its_enlarged_copy_under_a_caption(tmp_path: Path) -> None:
+    """Its stairs have sharp corners, as the caption has, so that its spectrum lacks nothing."""
+    enlarged = drawing().resize((288, 288), Image.Resampling.BILINEAR)
+    captioned = text_strip(enlarged, 0.12, np.random.default_rng(0))
+    result = deduped(tmp_path / "a", [captioned, drawing(), enlarged])
+    assert result.decisions.decision.tolist() == ["drop", "keep", "drop"]
+    assert result.cleanness is not None
+    assert "less detail for its size" in result.cleanness.behind[0]
+    assert "less detail for its size" in result.cleanness.behind[2]
 
 
 def test_who_agrees_with_the_others_is_preferred_to_the_mirrored_one(tmp_path: Path) -> None:

@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 from task_workers import in_this_process
 from test_dedup_pixels import CHECKED, apart, line, store_of
-from vectors import families, random_vectors, vector_store
+from vectors import families, near, random_vectors, vector_store
 
-from memaudit.dedup import assigning, sampling
-from memaudit.dedup.clusters import fit
+from memaudit.dedup import against, assigning, closest, sampling
+from memaudit.dedup.kmeans import fit
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.options import DedupOptions
 from memaudit.dedup.results import DedupResult
 from memaudit.dedup.run import dedup
 from memaudit.dedup.sampling import true_pairs
+from memaudit.errors import InconclusiveError
 from memaudit.images.traces import Traces
 from memaudit.matching import elsewhere
 from memaudit.matching.compare import Checks
@@ -76,6 +77,48 @@ def test_pixels_and_traces_are_those_of_one_process(
     assert alone.pixels.confirmed > 0
     assert same(alone, spread)
     assert {work.folder.name.partition("-")[0] for work in workers} == {"join", "pixels", "traces"}
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_another_set_is_compared_as_by_one_process(
+    tmp_path: Path, workers: list[Work], monkeypatch: pytest.MonkeyPatch, parts: int
+) -> None:
+    """Ties, same files and rows with nothing near them among them; and a store that changed meanwhile is refused."""
+    vectors = families(0, [3] * 12, noise=0.3)
+    store = vector_store(tmp_path / "a", vectors, files=[f"f{n}" for n in range(36)])
+    others = np.concatenate([near(5, vectors[::4], 0.3), vectors[:3], vectors[:3], random_vectors(9, 20)])
+    names = [*(f"o{n}" for n in range(34)), "f7"]
+    other = vector_store(tmp_path / "b", others, prefix="other", shard_rows=7, files=names)
+    monkeypatch.setattr(against, "BLOCK_ROWS", 5)
+    monkeypatch.setattr(against, "OTHER_ROWS", 3)
+    executor = Executor("local", parts, tmp_path / "tasks")
+    alone, spread = dedup(store, against=other), dedup(store, DedupOptions(executor=executor), against=other)
+    assert alone.against is not None
+    assert spread.against is not None
+    found = zip(alone.against.found, spread.against.found, strict=True)
+    assert all(np.array_equal(one, another) for one, another in found)
+    assert len(alone.against.found.row) > 5
+    assert same(alone, spread)
+    (work,) = {each for each in workers if each.folder.name.startswith("against")}
+    assert work.tasks == min(8, 4 * parts)
+    (tmp_path / "b").rename(tmp_path / "gone")
+    vector_store(tmp_path / "b", others[:9], prefix="other")
+    with pytest.raises(InconclusiveError, match=r"store .*/b was changed since the run began"):
+        against.do_tasks(work.folder, [0])
+
+
+def test_the_closest_are_those_of_one_process(
+    tmp_path: Path, workers: list[Work], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = vector_store(tmp_path / "s", families(3, [4] * 9, noise=0.5))
+    rows = np.arange(0, 36, 2)
+    monkeypatch.setattr(closest, "ROWS", 4)
+    search = closest.Closest(store, rows, 3, 0.2, 0.9)
+    here = search.pairs(None, silent)
+    there = search.pairs(Executor("local", 2, tmp_path / "tasks"), silent)
+    assert all(np.array_equal(one, another) for one, another in zip(here, there, strict=True))
+    assert len(here.left) > 10
+    assert workers[0].tasks == 5
 
 
 def test_a_budget_is_kept_by_this_process(tmp_path: Path, workers: list[Work]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from pictures import photograph
 from PIL import Image, ImageOps
+from task_workers import in_this_process
 
 import memaudit as ma
 from memaudit.dedup import redrawn as clearing
@@ -20,11 +22,14 @@ from memaudit.encoders import load_encoder
 from memaudit.encoders.regions import Trunk, TrunkRegions
 from memaudit.errors import UsageError
 from memaudit.matching import plan as planning
+from memaudit.matching import redrawn_elsewhere
 from memaudit.matching.compare import Files
+from memaudit.matching.kept import keep_features
 from memaudit.matching.kinds import ALL, COPIES, Kind
 from memaudit.matching.plan import REDRAWN_FLOORS
 from memaudit.matching.redrawn import Redrawn as Looked
 from memaudit.store import Store
+from memaudit.tasks import Work, executors
 from memaudit.types import Int64
 
 ENCODER = load_encoder("thumbnail")
@@ -143,6 +148,31 @@ def test_report_tables_and_page_hold_it(store: Store, tmp_path: Path) -> None:
     ]
     assert all(row["kind"] == "" for row in decisions if row["decision"] == "keep")
     assert "<h3>Drawn anew</h3>" in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["files", "kept features"])
+def test_tasks_clear_what_one_process_clears(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    """In shuffled order, each done twice, a worker lost: with the same tables, byte by byte."""
+    kinds = set[str]()
+
+    def worked(work: Work, parts: int, report: Callable[[int], None]) -> None:
+        kinds.add(work.folder.name.partition("-")[0])
+        in_this_process(work, parts, report)
+
+    monkeypatch.setattr(executors, "_local", worked)
+    monkeypatch.setattr(redrawn_elsewhere, "redrawn_pairs", by_name)
+    monkeypatch.setattr(redrawn_elsewhere, "load_regions", lambda: TrunkRegions("none", _no_trunk))
+    monkeypatch.setattr(redrawn_elsewhere, "PAIRS", 2)
+    if kept:
+        keep_features(store)
+    for out, executor in (("alone", None), ("spread", "local:2")):
+        run = ma.run_dedup(store, tmp_path / out, kinds="all", executor=executor, **PIXELS)
+        assert (run.results.redrawn.dropped if run.results and run.results.redrawn else 0) == 2
+    for name in ("pairs.parquet", "groups.parquet", "decisions.parquet", "keep.txt", "drop.txt"):
+        assert (tmp_path / "spread" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+    assert kinds >= {"closest", "redrawn", "pixels"}
 
 
 def test_files_that_are_gone_make_it_inconclusive(store: Store) -> None:

@@ -14,7 +14,7 @@ import pytest
 from vectors import Vectors, families, near, random_vectors, true_pairs, unit, vector_store
 
 from memaudit.dedup import decisions, joining
-from memaudit.dedup.clusters import EXHAUSTIVE_ROWS, MIN_CLUSTER_ROWS, choose_clusters
+from memaudit.dedup.clusters import CLUSTER_ROWS, EXHAUSTIVE_ROWS, choose_clusters
 from memaudit.dedup.ignored import RuledOut
 from memaudit.dedup.keep import keep_rank
 from memaudit.dedup.options import DedupOptions
@@ -485,7 +485,7 @@ def test_the_plan_by_cost_keeps_clusters_filled(rows: int, probes: int) -> None:
     assert choose_clusters(EXHAUSTIVE_ROWS, probes, 1) == 0
     clusters = choose_clusters(rows, probes, 1)
     assert clusters >= 2
-    assert rows / clusters >= MIN_CLUSTER_ROWS
+    assert rows / clusters >= CLUSTER_ROWS
 
 
 def test_progress_never_exceeds_its_total(tmp_path: Path) -> None:

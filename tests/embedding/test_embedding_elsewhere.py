@@ -11,6 +11,8 @@ from task_workers import in_this_process
 
 import memaudit as ma
 from memaudit.cli.app import run
+from memaudit.embedding import elsewhere
+from memaudit.encoders import Encoder, devices
 from memaudit.tasks import executors
 
 
@@ -46,6 +48,74 @@ def test_real_processes_make_it_too(picture_folder: MakeFolder, tmp_path: Path) 
     embed(pictures, tmp_path / "alone")
     embed(pictures, tmp_path / "spread", executor="local:2")
     assert files(tmp_path / "spread") == files(tmp_path / "alone")
+
+
+def test_each_device_embeds_a_part(picture_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store of one process, whatever the shards; every part on its own device, also when it is done again."""
+    used, load = list[tuple[str, str]](), elsewhere.load_encoder
+
+    def noted(name: str, *, device: str, **more: bool) -> Encoder:
+        used.append((name, device))
+        return load(name, device="cpu", **more)
+
+    monkeypatch.setattr(executors, "_local", in_this_process)
+    monkeypatch.setattr(elsewhere, "load_encoder", noted)
+    pictures = picture_folder(10)
+    embed(pictures, tmp_path / "alone")
+    embed(pictures, tmp_path / "spread", devices="cpu,cuda:0, cuda:1")
+    assert files(tmp_path / "spread") == files(tmp_path / "alone")
+    assert set(used) == {("thumbnail", device) for device in ("cpu", "cuda:0", "cuda:1")}
+    monkeypatch.setattr(executors, "_local", lambda *given: pytest.fail("a worker is asked"))
+    embed(pictures, tmp_path / "one", devices="cpu")
+    assert files(tmp_path / "one") == files(tmp_path / "alone")
+
+
+def test_processes_on_stand_ins_for_cards(picture_folder: MakeFolder, tmp_path: Path) -> None:
+    pictures = picture_folder(7)
+    embed(pictures, tmp_path / "alone")
+    given = ["embed", str(pictures), "--out", str(tmp_path / "spread"), "--encoder", "thumbnail", "--shard-rows", "3"]
+    assert run([*given, "--devices", "cpu,cpu"]) == 0
+    assert files(tmp_path / "spread") == files(tmp_path / "alone")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (["--devices", "all"], "there is no CUDA device here"),
+        (["--devices", "cpu,gpu"], "unknown device 'gpu'"),
+        (["--devices", ""], "unknown device ''"),
+        (["--devices", "auto"], "is no list of devices"),
+        (["--devices", ",".join(["cpu"] * 257)], "257 devices: expected 256 at most"),
+        (["--devices", "cpu,cpu", "--device", "cpu"], "leave out --executor and --device"),
+        (["--devices", "cpu,cpu", "--executor", "local:2"], "leave out --executor and --device"),
+        (["--devices", "cpu,cpu", "--append"], "--devices embed a whole set: leave out --part"),
+    ],
+)
+def test_devices_that_are_none(
+    tmp_path: Path,
+    wrong: list[str],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(devices, "cuda_devices", list)
+    assert run(["embed", str(tmp_path), "--out", str(tmp_path / "out"), "--encoder", "thumbnail", *wrong]) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_cards_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the driver where there is no PyTorch; of them those that this process may use."""
+    monkeypatch.setattr(devices, "find_spec", lambda name: None)
+    monkeypatch.setattr(devices, "_CARDS", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert devices.cuda_devices() == []
+    for number in range(3):
+        (tmp_path / str(number)).mkdir()
+    assert devices.devices_of("all") == ["cuda:0", "cuda:1", "cuda:2"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,2")
+    assert devices.devices_of("all") == ["cuda:0", "cuda:1"]
 
 
 @pytest.mark.usefixtures("here")

@@ -62,6 +62,16 @@ def test_what_was_enlarged_lacks_the_top_of_its_spectrum(kind: str, factor: floa
     assert traces(PICTURE.filter(ImageFilter.GaussianBlur(1)), kind).middle < own.middle - 0.3
 
 
+def test_edges_are_as_much_wider_as_a_drawing_was_enlarged() -> None:
+    """And a photograph is softer than any drawing."""
+    boxes = Image.new("RGB", (160, 160), "white")
+    for left in range(10, 150, 36):
+        ImageDraw.Draw(boxes).rectangle((left, left // 2, left + 20, left // 2 + 30), fill="#3b88c3")
+    widths = [traces(boxes.resize((160 * k, 160 * k), Image.Resampling.BILINEAR)).width for k in (1, 2, 4)]
+    assert widths == pytest.approx([0, 1, 2], abs=0.6)
+    assert traces(boxes).soft < 0.02 < traces(PICTURE).soft
+
+
 def test_the_coarsest_quantisation_is_seen_in_the_pixels() -> None:
     """After a finer one, and in a file that knows no quantisation; a file's own counts where its pixels show none."""
     assert traces(PICTURE).step == 1

@@ -93,7 +93,7 @@ def test_the_check_catches_data_that_the_formula_does_not_foresee() -> None:
     """Vectors along one of the code's own normals: all other bits are left to noise, and near-duplicates differ in
     half of them. The radius is widened as far as they need, or the code is not used; it is never taken as it is."""
     normals = codes._normals(512, 0)
-    axis = np.asarray(normals._rows.float() if normals._torch else normals._rows)[:1]
+    axis = normals.as_rows()[:1]
     vectors = near(1, np.repeat(unit(axis), 800, axis=0), noise=0.1)
     naive = Coder(None, normals, radius_for(0.75))
     own = naive.encode(vectors)

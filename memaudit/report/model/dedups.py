@@ -200,7 +200,7 @@ class Outlook(Part, frozen=True, kw_only=True):
 
     @property
     def words(self) -> str:
-        return f"{_floored(self.by_pair or 0)} of their pairs and one of {_floored(self.by_image or 0)} of them"
+        return f"{_floored(self.by_pair or 0)} of their pairs, one at least for {_floored(self.by_image or 0)} of them"
 
 
 class Pilot(Part, frozen=True, kw_only=True):

@@ -1,0 +1,46 @@
+"""Pictures drawn anew, told by other processes: there a task is a run of pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from memaudit.encoders.sscd import load_regions
+from memaudit.images.hosts import allow_hosts, allowed_hosts
+from memaudit.matching.compare import Files
+from memaudit.matching.elsewhere import Kept, files_as_arrays, files_of_arrays
+from memaudit.matching.redrawn import Redrawn, redrawn_pairs
+from memaudit.tasks import TASKS_A_PART, Executor, Work, cut, finish, read_found, read_inputs, write_found, write_inputs
+from memaudit.types import Int64, Progress, silent
+
+PAIRS = 1024  # of a task, at most
+
+
+def redrawn_elsewhere(
+    executor: Executor, files: Files, left: Int64, right: Int64, kept: Kept | None, progress: Progress
+) -> Redrawn:
+    """As `redrawn_pairs` of file left[i] and file right[i], by the executor's workers, who need the encoder's
+    weights. Raises InconclusiveError where tasks were not done."""
+    if not len(left):
+        return Redrawn(np.empty(0, bool), np.empty(0, np.float32))
+    bounds = cut(len(left), max(TASKS_A_PART * executor.parts, -(-len(left) // PAIRS)))
+    told, arrays = files_as_arrays(files, kept)
+    arrays |= {"left": left, "right": right, "bounds": bounds}
+    folder = write_inputs(executor.folder, "redrawn", {**told, "hosts": sorted(allowed_hosts())}, arrays)
+    work = Work(folder, __name__, len(bounds) - 1)
+    stage = "looking for pictures drawn anew"
+    finish(work, executor, lambda done: progress(stage, int(bounds[done]), len(left)))
+    parts = [Redrawn(**read_found(work.folder, number, Redrawn._fields)) for number in range(work.tasks)]
+    return Redrawn(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def do_tasks(folder: Path, numbers: Sequence[int]) -> None:
+    told, arrays = read_inputs(folder)
+    allow_hosts(told["hosts"])
+    files, regions = files_of_arrays(told, arrays), load_regions()
+    for number in numbers:
+        part = slice(*arrays["bounds"][number : number + 2].tolist())
+        left, right = (np.array(arrays[side][part]) for side in ("left", "right"))
+        write_found(folder, number, redrawn_pairs(files, files, left, right, regions, silent)._asdict())
