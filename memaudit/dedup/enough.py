@@ -18,8 +18,9 @@ GOAL = 0.999  # of pairs, and of images with a near-duplicate
 AIM = 0.9998  # in the pilot, which is a sample and chooses: most of what may be missed is left to chance
 MOST_PROBES = 8
 MOST_CLUSTERINGS = 5
-PILOT, BY_PRODUCTS = 10_000, 2_000  # images: by sign codes they cost about what a statement does; by products, where
-# codes are not worth it, there are few images to compare them with
+PILOT, LEAST_PILOT = 10_000, 2_000  # images: by sign codes 10,000 cost about what a statement does; LEAST_PILOT where
+# nothing but products nominates, and of sets so large that more of them would cost more than the run that they plan:
+PILOTED = 2e9  # comparisons of a pilot by sign codes, some 4 processor seconds
 LIMIT = 8_000  # products an image. With all that any run does: a quarter of an exhaustive one of 200,000 images
 ALWAYS = 1e9  # products in all, which take some 20 processor seconds
 
@@ -34,7 +35,8 @@ class Enough(NamedTuple):
 
 def pilot_size(rows: int, *, by_codes: bool) -> int:
     """Images; of others it takes as many at least for the statement."""
-    return min(PILOT if by_codes else BY_PRODUCTS, rows // 2)
+    few = min(PILOT, int(PILOTED / max(1, rows))) if by_codes else LEAST_PILOT
+    return min(max(LEAST_PILOT, few), rows // 2)
 
 
 def most_products(rows: int) -> float:
