@@ -50,7 +50,7 @@ def clustered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clusters, "CLUSTER_ROWS", 32)
     monkeypatch.setattr(options, "choose_clusters", lambda rows, probes, clusterings: 24)
     monkeypatch.setattr(enough, "PILOT", 400)
-    monkeypatch.setattr(enough, "BY_PRODUCTS", 400)
+    monkeypatch.setattr(enough, "LEAST_PILOT", 400)
 
 
 def settled(matrix: Matrix, plan: Plan) -> tuple[Enough, Found]:
@@ -268,3 +268,10 @@ def test_the_page_says_what_was_done_and_what_it_cost(tmp_path: Path) -> None:
         "comparing all with all by products in float32 (computed)."
     )
     assert told in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_pilot_of_a_large_set_costs_no_more_than_a_run() -> None:
+    """10,000 images where they cost little, fewer against a million, and never so few that they tell nothing."""
+    sizes = [enough.pilot_size(rows, by_codes=True) for rows in (1000, 200_000, 400_000, 10**6, 10**8)]
+    assert sizes == [500, 10_000, 5_000, 2_000, 2_000]
+    assert enough.pilot_size(10**6, by_codes=False) == 2_000
