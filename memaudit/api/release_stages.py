@@ -103,7 +103,7 @@ class Check:
         scored = [to_builtins(self.told.generator), self.told.model_digest] if asked.strategy == LIKELY else []
         key = digest_of([store.digest, to_builtins(asked), digests, dedup.report.digest if dedup else "", *scored])
         if path.is_file() and self.state.holds("prompts", key, sha256_of(path)):
-            self._done("prompts", f"{len(path.read_text('utf-8').splitlines()):,}", None, as_before=True)
+            self._chosen(len(path.read_text("utf-8").splitlines()), as_before=True)
             return
         if asked.strategy == LIKELY:
             self._likely(store, path, key)
@@ -121,7 +121,7 @@ class Check:
             seed=asked.seed,
         )
         self.state.note("prompts", key, sha256_of(path))
-        self._done("prompts", f"{len(made):,} of {made.chosen.distinct:,} captions", None)
+        self._chosen(len(made))
 
     def _likely(self, store: Store, path: Path, key: str) -> None:
         asked, generator = self.told.prompts, self.told.generator
@@ -134,7 +134,13 @@ class Check:
         chosen = likeliest(pool.prompts, scores, asked.n, pool.chosen.distinct)
         write_prompts(chosen, path)
         self.state.note("prompts", key, sha256_of(path))
-        self._done("prompts", f"{len(chosen):,}, half of them the likeliest of {len(pool):,} captions", None)
+        self._chosen(len(chosen))
+
+    def _chosen(self, count: int, *, as_before: bool = False) -> None:
+        """The same words whether they were chosen now or in a run that was killed."""
+        asked = self.told.prompts
+        likely = f", half of them the likeliest of {asked.pool:,} at most" if asked.strategy == LIKELY else ""
+        self._done("prompts", f"{count:,} captions{likely}", None, as_before=as_before)
 
     def _folder(self, name: str) -> Path | None:
         return self.base / name if name else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from pictures import altered, draw, write_pictures
 
 from memaudit.cli.app import run
 from memaudit.gate import DEFAULT_POLICY
+
+GENERATOR = Path(__file__).parents[1] / "release/small_generator.py"
 
 # What is another in every run, or follows from where the project lies
 _OWN = {"created", "seconds", "digest", "digests", "inputs", "sha256", "path", "out", "report", "store", "folder"}
@@ -58,8 +61,9 @@ def write_project(root: Path) -> Path:
     write_labels(root)
     (root / "filter-labels.csv").write_text("image_id,label\ntraining/0003.png,1\ntraining/0004.png,0\n")
     (root / "release.toml").write_text(
-        'training = {store = "store", dedup = false}\ngenerator = {kind = "folder", path = "generations"}\n'
-        'audit = {views = "none", match = "none", planted = 0}\n'
+        'training = {store = "store", dedup = false}\nprompts = {n = 4}\n'
+        'audit = {views = "none", match = "none", planted = 0}\n[generator]\nkind = "command"\n'
+        f"command = '{sys.executable} {GENERATOR} --jobs {{jobs}} --out {{out}}'\n"
     )
     steps = (
         "embed {manifest} --out {store} --encoder thumbnail --quiet",

@@ -87,8 +87,8 @@ def contents(place: Path) -> dict[str, object]:
 
 
 def content(path: Path) -> object:
-    if path.parent.name in ("planted", "planted-views"):
-        return of_planted(path)
+    if path.parent.name in ("planted", "planted-views", "generations"):
+        return of_own_folder(path)
     if path.suffix == ".json":
         return without_own(json.loads(re.sub(r"vectors-\d+", "vectors", path.read_text())))
     if path.suffix == ".jsonl":
@@ -98,8 +98,8 @@ def content(path: Path) -> object:
     return "a page" if path.suffix == ".html" else path.read_bytes()  # a page says when it was made
 
 
-def of_planted(path: Path) -> object:
-    """All but where the pictures were: in the run's own folder, which is another in each run, while it ran."""
+def of_own_folder(path: Path) -> object:
+    """All but where the pictures were: in the run's own folder, which is another in each run."""
     if path.suffix == ".json":
         named = re.sub(r'"parent": "\w+"', '"parent": "the store beside it"', path.read_text())
         manifest = without_own(json.loads(named))
