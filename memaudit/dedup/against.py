@@ -58,8 +58,8 @@ def find_elsewhere(
 
     An image goes with its exact duplicates (`stands_for`), so that no copy of a removed image is left. Its witness is
     the same file, else the most similar image of `other`, ties by image_id. executor: who compares embeddings, None:
-    this process. Memory: a row's digest, 16 bytes a row of
-    each store, the other's image_ids while they are put in order, and one block of each.
+    this process. Memory: a row's digest, 16 bytes a row of each store, the other's image_ids while they are put in
+    order, and one block of each.
     """
     by_id = _order_of_ids(other)
     place = np.empty(len(by_id), np.int64)
