@@ -183,4 +183,4 @@ def test_all_fields_of_what_is_found_are_kept() -> None:
         if name != "overlaps":
             one, other = getattr(checks, name), getattr(back, name)
             assert (one.dtype, one.tolist()) == (other.dtype, other.tolist()) or np.isnan(one).all()
-    assert len(Traces._fields) == 9
+    assert len(Traces._fields) == 11

@@ -31,7 +31,7 @@ def give(monkeypatch: pytest.MonkeyPatch, pairs: int) -> None:
 def test_too_many_pairs_are_said_before_the_search(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """How many there are, what they need, what is free, and an image that is in most of them."""
     give(monkeypatch, PAIRS // 2)
-    monkeypatch.setattr("memaudit.dedup.search._search", lambda *_: pytest.fail("the search began"))
+    monkeypatch.setattr("memaudit.dedup.search._compared", lambda *_: pytest.fail("the search began"))
     with pytest.raises(InputError) as caught:
         dedup(store, DedupOptions(threshold=0.8))
     message = str(caught.value)
