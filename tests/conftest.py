@@ -55,3 +55,9 @@ def make_store(tmp_path: Path) -> MakeStore:
         return embed(sources, tmp_path / name, load_encoder("thumbnail"), EmbedOptions(shard_rows=shard_rows))
 
     return make
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What runs whole jobs lies beside this file and takes longest: it comes first, so that at the end no worker waits
+    for another."""
+    items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
