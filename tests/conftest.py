@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +27,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what needs PyTorch where there is none, and say what would run it."""
     if item.get_closest_marker("torch") and find_spec("torch") is None:
         pytest.skip("needs PyTorch: ./scripts/test --all")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """In the background of a shell Ctrl-C is ignored, and what tests start to interrupt it would ignore it, too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
