@@ -56,7 +56,7 @@ def figures(options: argparse.Namespace, scratch: Path) -> Iterator[Figure]:
         write_fit([ran for ran in runs if ran.rows in options.fit])
         read_costs.cache_clear()
     for ran in runs:
-        yield from _figures(ran, "fitted" if ran.rows in options.fit else "checked")
+        yield from _figures(ran, "fitted" if options.write and ran.rows in options.fit else "checked")
 
 
 def _runs(folder: Path, rows: int, groups: Sequence[str]) -> Iterator[Ran]:
