@@ -21,7 +21,7 @@ from memaudit.tasks import (
     TASKS_A_PART,
     Executor,
     Work,
-    cut,
+    cut_in_blocks,
     finish,
     read_found,
     read_inputs,
@@ -158,7 +158,7 @@ class _Comparison(NamedTuple):
         return Nearest(best, score)
 
     def _elsewhere(self, executor: Executor, report: Callable[[int], None]) -> Iterator[Nearest]:
-        bounds = BLOCK_ROWS * cut(-(-len(self.rows) // BLOCK_ROWS), TASKS_A_PART * executor.parts)
+        bounds = cut_in_blocks(len(self.rows), BLOCK_ROWS, TASKS_A_PART * executor.parts)
         stores = {"store": task_stores.told_of(self.store), "other": task_stores.told_of(self.other)}
         arrays = {"rows": self.rows, "place": self.place, "bounds": bounds}
         folder = write_inputs(executor.folder, "against", {**stores, "threshold": self.threshold}, arrays)
@@ -175,5 +175,5 @@ def do_tasks(folder: Path, numbers: Sequence[int]) -> None:
     comparison = _Comparison(store, rows, other, place, told["threshold"])
     for number in numbers:
         low, high = arrays["bounds"][number : number + 2].tolist()
-        found = Nearest.joined(list(comparison.of(low, min(high, len(rows)), lambda done: None)))
+        found = Nearest.joined(list(comparison.of(low, high, lambda done: None)))
         write_found(folder, number, found._asdict())

@@ -22,7 +22,7 @@ from memaudit.tasks import (
     TASKS_A_PART,
     Executor,
     Work,
-    cut,
+    cut_in_blocks,
     finish,
     read_found,
     read_inputs,
@@ -89,7 +89,7 @@ class Assigning:
     def _elsewhere(
         self, matrix: Matrix, executor: Executor, report: Callable[[int], None]
     ) -> Iterator[tuple[int, Assigned]]:
-        bounds = BLOCK_ROWS * cut(-(-len(matrix) // BLOCK_ROWS), TASKS_A_PART * executor.parts)
+        bounds = cut_in_blocks(len(matrix), BLOCK_ROWS, TASKS_A_PART * executor.parts)
         told = {
             "embeddings": matrix.keep(executor.folder).name,
             "dim": matrix.dim,
@@ -100,7 +100,7 @@ class Assigning:
         arrays: dict[str, NDArray[Any]] = {"bounds": bounds, **self.centroids._asdict()}
         arrays |= self.coder.as_arrays() if self.coder else {}
         work = Work(write_inputs(executor.folder, "assign", told, arrays), __name__, len(bounds) - 1)
-        finish(work, executor, lambda done: report(min(int(bounds[done]), len(matrix))))
+        finish(work, executor, lambda done: report(int(bounds[done])))
         for number in range(work.tasks):
             yield int(bounds[number]), Assigned(**read_found(work.folder, number, Assigned._fields))
 
@@ -113,7 +113,7 @@ def do_tasks(folder: Path, numbers: Sequence[int]) -> None:
     margin = inf if told["margin"] is None else told["margin"]
     assigning, assigner = Assigning(centroids, margin, told["probes"], coder), Assigner(centroids)
     for number in numbers:
-        low, high = int(bounds[number]), min(int(bounds[number + 1]), len(rows))
+        low, high = bounds[number : number + 2].tolist()
         found = Assigned.empty(high - low, told["probes"], coded=coder is not None)
         for start in range(low, high, BLOCK_ROWS):
             block = rows.take(slice(start, min(start + BLOCK_ROWS, high)))

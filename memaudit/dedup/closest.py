@@ -16,7 +16,7 @@ from memaudit.tasks import (
     TASKS_A_PART,
     Executor,
     Work,
-    cut,
+    cut_in_blocks,
     finish,
     read_found,
     read_inputs,
@@ -43,7 +43,7 @@ class Closest(NamedTuple):
         pairs."""
 
         def report(done: int) -> None:
-            progress(_STAGE, min(done, len(self.rows)), len(self.rows))
+            progress(_STAGE, done, len(self.rows))
 
         found = self._elsewhere(executor, report) if executor and len(self.rows) else self.of(0, len(self.rows), report)
         joined = Pairs.joined([Pairs.none(), *found])
@@ -69,7 +69,7 @@ class Closest(NamedTuple):
             yield Block(part, self.store.embeddings(part))
 
     def _elsewhere(self, executor: Executor, report: Callable[[int], None]) -> Iterator[Pairs]:
-        bounds = ROWS * cut(-(-len(self.rows) // ROWS), TASKS_A_PART * executor.parts)
+        bounds = cut_in_blocks(len(self.rows), ROWS, TASKS_A_PART * executor.parts)
         numbers = {"most": self.most, "floor": self.floor, "near": self.near}
         told = {"store": task_stores.told_of(self.store), **numbers}
         folder = write_inputs(executor.folder, "closest", told, {"rows": self.rows, "bounds": bounds})
@@ -85,5 +85,5 @@ def do_tasks(folder: Path, numbers: Sequence[int]) -> None:
     closest = Closest(task_stores.opened(told["store"]), rows, told["most"], told["floor"], told["near"])
     for number in numbers:
         low, high = arrays["bounds"][number : number + 2].tolist()
-        found = Pairs.joined([Pairs.none(), *closest.of(low, min(high, len(rows)), lambda done: None)])
+        found = Pairs.joined([Pairs.none(), *closest.of(low, high, lambda done: None)])
         write_found(folder, number, found._asdict())

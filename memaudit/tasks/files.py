@@ -86,6 +86,11 @@ def cut(count: int, tasks: int) -> Int64:
     return np.unique(np.linspace(0, count, min(tasks, count) + 1).astype(np.int64))
 
 
+def cut_in_blocks(count: int, size: int, tasks: int) -> Int64:
+    """The same of `count` rows that are read in blocks of `size`: each task begins with a block."""
+    return np.minimum(size * cut(-(-count // size), tasks), count)
+
+
 def beside(out: Path) -> Path:
     """Where the files of tasks for a run in `out` lie."""
     whole = out.resolve()
