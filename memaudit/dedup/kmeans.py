@@ -68,9 +68,9 @@ def _cells(sample: Float32, clusters: int, seed: int) -> list[Int64]:
     """Positions of the rows of each cell of a coarse clustering."""
     assigner = Assigner(Centroids.flat(_fit(sample, clusters, seed)))
     blocks = range(0, len(sample), BLOCK_ROWS)
-    nearest = [assigner.nearest(Whole.each(sample[low : low + BLOCK_ROWS]), 1)[:, 0] for low in blocks]
-    order = np.argsort(np.concatenate(nearest), kind="stable")
-    return np.split(order, np.cumsum(np.bincount(np.concatenate(nearest), minlength=clusters))[:-1])
+    each = [assigner.nearest(Whole.each(sample[low : low + BLOCK_ROWS]), 1)[:, 0] for low in blocks]
+    nearest = np.concatenate(each)
+    return np.split(np.argsort(nearest, kind="stable"), np.cumsum(np.bincount(nearest, minlength=clusters))[:-1])
 
 
 def shared_out(clusters: int, rows: Int64) -> Int64:
