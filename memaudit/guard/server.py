@@ -7,11 +7,12 @@ nothing of a picture is written.
 from __future__ import annotations
 
 import hmac
+import select
 import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from types import MappingProxyType
@@ -26,6 +27,7 @@ from memaudit.serving.http import ADDRESS, HEADERS, Answer, BoundedServer, Quiet
 _CHUNK = 1 << 16
 _LINGER, _STEP = 1.0, 0.01  # seconds
 _MOST_REFUSED = 64
+_GONE = int(getattr(select, "POLLRDHUP", select.POLLHUP))
 _BODY = b'{"error": "too many connections: ask again", "verdict": "inconclusive"}'
 _BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Type: application/json\r\n"
@@ -53,7 +55,7 @@ class Server(BoundedServer):
         self.is_local = address in (ADDRESS, "::1", "localhost")
         self.open: dict[socket.socket, float] = {}  # connections that are read from, and until when
         self.lock = threading.Lock()
-        self._connections = 0
+        self._connections: set[socket.socket] = set()
         self._answering: set[socket.socket] = set()
         self._refused: deque[tuple[socket.socket, float]] = deque()  # and until when they are left open
         super().__init__(Handler, port, address)
@@ -78,28 +80,34 @@ class Server(BoundedServer):
 
     def process_request(self, request: object, client_address: object) -> None:
         """Say so to whom there is no room for; BoundedServer would hang up on him."""
+        assert isinstance(request, socket.socket)
         with self.lock:
-            has_room = self._connections < self.limits.connections
-            self._connections += has_room
+            if has_room := self._has_room():
+                self._connections.add(request)
         if has_room:
             super().process_request(request, client_address)  # type: ignore[arg-type]
             return
-        if isinstance(request, socket.socket):
-            self.metrics.answered(503)
-            with suppress(OSError):
-                request.settimeout(1)
-                request.sendall(_BUSY)
-                request.shutdown(socket.SHUT_WR)
-            self._refused.append((request, time.monotonic() + _LINGER))  # closed at once, he would not read it
-            while len(self._refused) > _MOST_REFUSED:
-                self.close_request(self._refused.popleft()[0])
+        self.metrics.answered(503)
+        with suppress(OSError):
+            request.settimeout(1)
+            request.sendall(_BUSY)
+            request.shutdown(socket.SHUT_WR)
+        self._refused.append((request, time.monotonic() + _LINGER))  # closed at once, he would not read it
+        while len(self._refused) > _MOST_REFUSED:
+            self.close_request(self._refused.popleft()[0])
+
+    def _has_room(self) -> bool:
+        """Who has hung up takes no room, though his thread does not know it yet: a client that asks again at once would
+        be turned away by himself. Who has only said that he sends no more looks the same, so that there are bounds."""
+        most, now = self.limits.connections, len(self._connections)
+        return now < most or (now < 2 * most and now - _hung_up(self._connections) < most)
 
     def process_request_thread(self, request: object, client_address: object) -> None:
         try:
             super().process_request_thread(request, client_address)  # type: ignore[arg-type]
         finally:
             with self.lock:
-                self._connections -= 1
+                self._connections.discard(request)  # type: ignore[arg-type]
 
     def verify_request(self, request: object, client_address: object) -> bool:
         return True
@@ -132,6 +140,15 @@ class Server(BoundedServer):
         """When the time of a request that is being read is over; None: it is over."""
         with self.lock:
             return self.open.get(connection)
+
+
+def _hung_up(connections: Collection[socket.socket]) -> int:
+    """How many of them nobody is at the other end of any more, as far as that is known."""
+    poll = select.poll()
+    known = [number for connection in connections if (number := connection.fileno()) >= 0]  # below 0: closed here
+    for number in known:
+        poll.register(number, _GONE)
+    return len(connections) - len(known) + len(poll.poll(0))
 
 
 class Handler(QuietHandler):

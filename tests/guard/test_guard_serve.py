@@ -26,6 +26,7 @@ from memaudit.errors import InputError, UsageError
 from memaudit.guard.check import Guard, GuardVerdict, undecided
 from memaudit.guard.desk import Desk, FullError
 from memaudit.guard.metrics import Metrics
+from memaudit.guard.server import Handler, Limits, Server
 
 LIMITS = (
     "--request-seconds",
@@ -218,6 +219,26 @@ def test_too_many_connections_are_told_to_come_again(served: Served) -> None:
     while (status := served.check(COPY).status) == 503 and time.monotonic() < deadline:
         time.sleep(0.1)
     assert status == 200
+
+
+def test_who_has_hung_up_takes_no_room(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the server is busy and has not seen it: here its threads do not end at all, until all is over."""
+    over = threading.Event()
+    finish = Handler.finish
+
+    def late(handler: Handler) -> None:
+        over.wait()
+        finish(handler)
+
+    monkeypatch.setattr(Handler, "finish", late)
+    metrics = Metrics({})
+    desk = Desk(ma.open_guard(store, views="none"), metrics, 1, 60)
+    with Server(desk, metrics, "token", Limits(200_000, 4_000_000, 60, 2)) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        said = [asked(server.server_port, "token", "GET", "/health").status for _ in range(5)]
+        over.set()
+        server.shutdown()
+    assert said == [200, 200, 200, 200, 503]  # twice as many threads as connections, and no more
 
 
 def test_many_at_once_lose_none(served: Served) -> None:
