@@ -85,7 +85,7 @@ class Server(BoundedServer):
             if has_room := self._has_room():
                 self._connections.add(request)
         if has_room:
-            super().process_request(request, client_address)  # type: ignore[arg-type]
+            super().process_request(request, client_address)
             return
         self.metrics.answered(503)
         with suppress(OSError):
@@ -104,10 +104,10 @@ class Server(BoundedServer):
 
     def process_request_thread(self, request: object, client_address: object) -> None:
         try:
-            super().process_request_thread(request, client_address)  # type: ignore[arg-type]
+            super().process_request_thread(request, client_address)
         finally:
             with self.lock:
-                self._connections.discard(request)  # type: ignore[arg-type]
+                self._connections.discard(request)
 
     def verify_request(self, request: object, client_address: object) -> bool:
         return True
