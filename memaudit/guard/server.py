@@ -104,7 +104,7 @@ class Server(BoundedServer):
 
     def process_request_thread(self, request: object, client_address: object) -> None:
         try:
-            super().process_request_thread(request, client_address)
+            super().process_request_thread(request, client_address)  # type: ignore[arg-type]
         finally:
             with self.lock:
                 self._connections.discard(request)
