@@ -37,7 +37,7 @@ STAGES = (
     ("memaudit.dedup.pairs", "_choose", "starting"),
     ("memaudit.dedup.pairs", "fit", "k-means"),
     ("memaudit.dedup.pairs.PairSearch", "_assigned", "assigning clusters"),
-    ("memaudit.dedup.pairs.PairSearch", "pairs_of", "comparing"),
+    ("memaudit.dedup.pairs.PairSearch", "pairs_of", "comparing a pilot"),
     ("memaudit.dedup.pairs.PairSearch", "compare_all", "comparing"),
     ("memaudit.dedup.pairs.PairSearch", "add_probe", "comparing"),
     ("memaudit.dedup.pairs.PairSearch", "found", "sorting pairs"),
@@ -170,8 +170,8 @@ def _noted(function: Callable[..., Any], stage: str, stages: dict[str, float]) -
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--fit", metavar="ROWS", type=int, nargs="+", default=[10_000, 20_000, 100_000, 300_000])
-    add("--check", metavar="ROWS", type=int, nargs="*", default=[30_000, 200_000])
+    add("--fit", metavar="ROWS", type=int, nargs="+", default=[10_000, 20_000, 30_000, 100_000, 300_000])
+    add("--check", metavar="ROWS", type=int, nargs="*", default=[15_000, 50_000, 200_000, 1_000_000])
     add("--groups", metavar="RULE", nargs="+", default=["cover"], choices=("cover", "components"))
     add("--write", action="store_true", help="put the coefficients into memaudit/costs/costs.toml")
 

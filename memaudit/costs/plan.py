@@ -126,13 +126,14 @@ _WORTH_AN_INDEX = 1_000_000  # rows
 
 def _on_gpu(stage: Stage, work: DedupWork, machine: Machine, costs: Costs) -> Stage:
     """Comparing, by products in half precision on the GPU of this name; nothing of that was run."""
-    if not machine.gpus or not stage.name.startswith("comparing"):
+    comparisons = {"comparing": work.compared, "comparing a pilot": work.piloted}.get(stage.name, 0.0)
+    if not machine.gpus or not comparisons:
         return stage
     gpu: Mapping[str, float] | None = costs.gpus.get(machine.gpu)
     if gpu is None:
         known = ", ".join(sorted(costs.gpus))
         raise UsageError(f"--gpu {machine.gpu!r} is unknown: expected one of {known}")
-    seconds = 2 * work.compared * work.dim / (gpu["half_flops"] * gpu["share"])
+    seconds = 2 * comparisons * work.dim / (gpu["half_flops"] * gpu["share"])
     return replace(stage, seconds=seconds, cpu_seconds=seconds, gpu=True, basis="assumed of the card, not run")
 
 

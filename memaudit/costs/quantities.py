@@ -32,12 +32,21 @@ class DedupWork(NamedTuple):
         return cls(rows, dim, clusters, comparisons(rows, clusters, PROBES), pairs_per_row * rows)
 
     @property
+    def by_codes(self) -> bool:
+        """Whether sign codes nominate, as it is settled before anything is compared."""
+        expected = comparisons(self.rows, self.clusters, PROBES)
+        return self.clusters > 0 and expected > WORTH_CODES + BITS * self.rows / 4
+
+    @property
+    def piloted(self) -> float:
+        """Comparisons of a pilot."""
+        return float(pilot_size(self.rows, by_codes=self.by_codes) * self.rows if self.clusters else 0)
+
+    @property
     def quantities(self) -> Mapping[str, float]:
-        """fitted, assigned, products: times the numbers of a row; compared: by sign codes, where they are worth it;
-        clustered: 1 where there are clusters; coded: 1 where there are codes."""
-        numbers = self.rows * self.dim
-        coded = self.clusters > 0 and self.compared > WORTH_CODES + BITS * self.rows / 4
-        compared = self.compared + (pilot_size(self.rows, by_codes=coded) * self.rows if self.clusters else 0)
+        """fitted, assigned, products: times the numbers of a row; compared, piloted: by sign codes, where they are
+        worth it, and products else; clustered: 1 where there are clusters; coded: 1 where there are codes."""
+        numbers, coded = self.rows * self.dim, self.by_codes
         return {
             "clustered": float(self.clusters > 0),
             "coded": float(coded),
@@ -45,8 +54,10 @@ class DedupWork(NamedTuple):
             "numbers": numbers,
             "fitted": fitted(self.clusters) * self.dim,
             "assigned": held_against(self.clusters) * numbers,
-            "compared": compared if coded else 0.0,
-            "products": 0.0 if coded else compared * self.dim,
+            "compared": self.compared if coded else 0.0,
+            "piloted": self.piloted if coded else 0.0,
+            "products": 0.0 if coded else self.compared * self.dim,
+            "piloted_products": 0.0 if coded else self.piloted * self.dim,
             "sampled": min(SAMPLED, self.rows) * numbers if self.clusters else 0.0,
             "pairs": self.pairs,
         }
