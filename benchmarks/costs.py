@@ -170,8 +170,8 @@ def _noted(function: Callable[..., Any], stage: str, stages: dict[str, float]) -
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--fit", metavar="ROWS", type=int, nargs="+", default=[10_000, 20_000, 30_000, 100_000, 300_000])
-    add("--check", metavar="ROWS", type=int, nargs="*", default=[15_000, 50_000, 200_000, 1_000_000])
+    add("--fit", metavar="ROWS", type=int, nargs="+", default=[10_000, 20_000, 30_000, 100_000, 300_000, 1_000_000])
+    add("--check", metavar="ROWS", type=int, nargs="*", default=[15_000, 50_000, 200_000, 600_000])
     add("--groups", metavar="RULE", nargs="+", default=["cover"], choices=("cover", "components"))
     add("--write", action="store_true", help="put the coefficients into memaudit/costs/costs.toml")
 
