@@ -17,7 +17,7 @@ from memaudit.store.shard import CODES
 from memaudit.types import Int64, Status
 
 NO_PAIRS: Int64 = np.empty((0, 2), np.int64)
-_TOLD_BY = 4  # numbers of an embedding
+_TOLD_BY = 4  # numbers of an embedding, of two bytes each
 _DIGEST = 16  # bytes
 
 
@@ -47,17 +47,17 @@ def _same_files(store: Store) -> Int64:
 
 
 def _same_vectors(store: Store) -> Int64:
-    """Links (rows,) of rows whose embeddings are equal bit by bit. Few numbers of each tell most of them apart; of the
-    rest digests do."""
+    """Links (rows,) of rows whose embeddings are equal bit by bit, as stored. Few numbers of each tell most of them
+    apart; of the rest digests do."""
     some = np.unique(np.linspace(0, store.encoder.dim - 1, _TOLD_BY).astype(np.int64))
-    rows, keys = [np.empty(0, np.int64)], [np.empty((0, 4 * len(some)), np.uint8)]
-    for block in store.blocks():
+    rows, keys = [np.empty(0, np.int64)], [np.empty((0, 2 * len(some)), np.uint8)]
+    for block in store.stored_blocks():
         rows.append(block.rows)
         keys.append(np.ascontiguousarray(block.embeddings[:, some]).view(np.uint8))
     suspects = np.concatenate(rows)[_repeated(np.concatenate(keys))]
     digests = [np.empty((0, _DIGEST), np.uint8)]
     for low in range(0, len(suspects), BLOCK_ROWS):
-        vectors = store.embeddings(suspects[low : low + BLOCK_ROWS])
+        vectors = store.stored_embeddings(suspects[low : low + BLOCK_ROWS])
         joined = b"".join(hashlib.blake2b(vector, digest_size=_DIGEST).digest() for vector in vectors)
         digests.append(np.frombuffer(joined, np.uint8).reshape(-1, _DIGEST))
     return _linked(len(store), suspects, np.concatenate(digests))

@@ -45,7 +45,7 @@ def dedup(
     """Find the near-duplicates of a store and decide what to keep.
 
     against: another store, whose images are dropped from this one first. ruled_out: pairs that are none. reviewed: what
-    people decided on pairs. `scratch` is where a float32 copy of the embeddings goes while the run lasts (default: the
+    people decided on pairs. `scratch` is where a copy of the embeddings goes while the run lasts (default: the
     system's temporary folder), and where what pixels say of pairs is kept (default: nowhere) until `forget` is called:
     a killed run goes on with it. tell: is given an estimate of what takes long. Memory: blocks, some 300 bytes for each
     row, whatever its caption, some 30 for each pair, and what `confirm` takes. Raises UsageError for impossible

@@ -12,6 +12,7 @@ from scipy.special import expit, logit
 
 from memaudit.errors import InputError
 from memaudit.filters.logistic import Logistic, fit_logistic
+from memaudit.store import as_float32
 from memaudit.types import Float32, Float64, Int64
 
 RIDGES = (1.0, 10.0, 100.0, 1000.0, 10_000.0)
@@ -37,7 +38,7 @@ class Probe:
         """
         total = np.full(len(scored), self.intercept, np.float32)
         for plane, stored in zip(self.planes, embeddings, strict=True):
-            rows = stored.astype(np.float32)
+            rows = as_float32(stored)
             squares = np.einsum("ij,ij->i", rows, rows)
             if not (np.isfinite(squares) & (squares > 0))[scored].all():
                 raise InputError("a store holds an embedding with NaN or of length 0: run memaudit verify")

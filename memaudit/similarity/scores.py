@@ -16,7 +16,7 @@ import numpy as np
 
 from memaudit.similarity.exact import ROUNDING
 from memaudit.similarity.whole import cuda_is_there, torch_with_bfloat16
-from memaudit.store import require_lengths
+from memaudit.store import as_float32, require_lengths
 from memaudit.types import Float32, Int64
 
 T = TypeVar("T")
@@ -63,9 +63,9 @@ class PlainScorer:
         self._queries = queries
 
     def block(self, vectors: Any) -> Float32:
-        block = np.asarray(vectors, dtype=np.float32)
         if vectors.dtype == np.float32:
-            return block
+            return np.asarray(vectors)
+        block = as_float32(vectors)
         lengths = np.sqrt(np.einsum("ij,ij->i", block, block))
         require_lengths(lengths)
         block /= lengths[:, None]

@@ -15,10 +15,9 @@ from memaudit.store.reader import (
     Store,
     StoredBlock,
     require_current,
-    require_lengths,
     require_same_encoder,
-    unit_rows,
 )
+from memaudit.store.rows import as_float32, require_lengths, unit_rows
 from memaudit.store.verify import verify_store
 from memaudit.store.writer import SetOf, StoreWriter, writing_store
 
@@ -39,6 +38,7 @@ __all__ = [
     "StoreWriter",
     "StoredBlock",
     "ViewsOf",
+    "as_float32",
     "content_digest",
     "counted",
     "encoder_spec",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -20,12 +20,11 @@ from memaudit.images.image_ref import is_first_frame_alone
 from memaudit.store.columns import Columns, joined
 from memaudit.store.manifest import Manifest
 from memaudit.store.places import Whereabouts
+from memaudit.store.rows import row_lengths, unit_rows
 from memaudit.store.shard import CODES, Shard, gathered, open_shard, read_columns, require_whole, texts
 from memaudit.types import Coverage, EncoderSpec, Float32, Int64, Status
 
 BLOCK_ROWS = 8192
-GRID = np.float32(2**26)  # unit rows are multiples of 1 / GRID
-_CACHED = 256  # rows in float64: 1 MiB
 
 
 class Block(NamedTuple):
@@ -267,9 +266,19 @@ class Store:
             with self._open(shard) as file:
                 yield int(start), file["status"][:]
 
+    def lengths(self, stored: NDArray[np.float16]) -> Float32:
+        """The lengths (n,) of embeddings as they are stored. Raises InputError for one that is none (NaN)."""
+        with self._said():
+            return row_lengths(stored)
+
     def _unit(self, vectors: NDArray[Any]) -> Float32:
-        try:
+        with self._said():
             return unit_rows(vectors)
+
+    @contextmanager
+    def _said(self) -> Iterator[None]:
+        try:
+            yield
         except InputError as error:
             raise InputError(f"store {self.folder} holds {error}: run memaudit verify") from None
 
@@ -284,32 +293,6 @@ class Store:
         for shard, start, low, high in zip(self.manifest.shards, self._starts, bounds[:-1], bounds[1:], strict=False):
             if high > low:
                 yield shard, rows[low:high] - start, slice(int(low), int(high))
-
-
-def unit_rows(vectors: NDArray[Any]) -> Float32:
-    """Rescale rows to unit length: float16 storage leaves lengths off by up to 5e-4. Rounded to multiples of 2^-26 in
-    float32, so that sums of products are exact in float64 in any order (2^-52 is the last bit of a number below 2).
-
-    Of float16 rows lengths are such sums too: the same rows whatever the machine. Raises InputError for a row of NaN or
-    of length 0: it is similar to nothing, so it would pass for clean.
-    """
-    result = np.array(vectors, dtype=np.float32)
-    for low in range(0, len(result), _CACHED):
-        part = result[low : low + _CACHED]
-        wide = part.astype(np.float64)
-        lengths = np.sqrt(np.einsum("ij,ij->i", wide, wide)).astype(np.float32)
-        require_lengths(lengths)
-        part /= lengths[:, None]
-        part *= GRID
-        np.rint(part, out=part)
-        part *= 1 / GRID
-    return result
-
-
-def require_lengths(lengths: Float32) -> None:
-    """Raise InputError unless these lengths of embeddings are all above 0 and finite."""
-    if not (np.isfinite(lengths) & (lengths > 0)).all():
-        raise InputError("an embedding with NaN or of length 0")
 
 
 def require_current(*stores: Store | None) -> None:

@@ -12,6 +12,7 @@ from memaudit.errors import InconclusiveError
 from memaudit.store.columns import Columns
 from memaudit.store.manifest import MANIFEST, Manifest, strays
 from memaudit.store.reader import BLOCK_ROWS, Store
+from memaudit.store.rows import as_float32
 from memaudit.store.shard import CODES, CUT, Shard, open_shard, read_columns, require_unchanged, require_whole
 from memaudit.types import Status
 
@@ -48,7 +49,7 @@ def _row_faults(store: Store, shard: Shard, seen: set[bytes]) -> list[str]:
             faults.append(f"{shard.name}: {ok} rows are comparable, {MANIFEST} says {shard.ok}")
         for low in range(0, shard.rows, BLOCK_ROWS):
             part = slice(low, low + BLOCK_ROWS)
-            lengths = np.linalg.norm(file["embeddings"][part].astype(np.float32), axis=1)
+            lengths = np.linalg.norm(as_float32(file["embeddings"][part]), axis=1)
             wrong = (file["status"][part] == CODES[Status.OK]) & ~(np.abs(lengths - 1) < _UNIT)
             faults += [
                 f"{shard.name} row {low + row}: embedding of length {lengths[row]:.4g}, expected 1"

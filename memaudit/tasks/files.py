@@ -100,7 +100,7 @@ def beside(out: Path) -> Path:
 def clear(folder: Path) -> None:
     """Remove what workers were given and made, and nothing else: the run that it was for is written. A worker that is
     still at it, elsewhere, may keep its folder from going."""
-    for path in [*(path.parent for path in folder.glob(f"*/{INPUTS}")), *folder.glob("embeddings-*.f32")]:
+    for path in [*(path.parent for path in folder.glob(f"*/{INPUTS}")), *folder.glob("embeddings-*.f16")]:
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
     with suppress(OSError):
         folder.rmdir()

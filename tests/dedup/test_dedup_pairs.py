@@ -9,7 +9,7 @@ from vectors import families, near, random_vectors, vector_store
 from memaudit.dedup import joining
 from memaudit.dedup import pairs as dedup_pairs
 from memaudit.dedup.clusters import Plan
-from memaudit.dedup.matrix import Matrix
+from memaudit.dedup.matrix import KeptMatrix, Matrix
 from memaudit.dedup.pairs import Clustering, Found, PairSearch, compare
 from memaudit.errors import UsageError
 from memaudit.similarity import Pairs, pairs_within
@@ -159,13 +159,15 @@ def test_a_code_that_passes_everything_gives_way(tmp_path: Path) -> None:
     assert len(found.pairs.left) == len(pairs_within(matrix.take(slice(None)), 0.7).left) > 1000
 
 
-def test_a_matrix_gathers_any_rows_in_any_order(matrix: Matrix) -> None:
-    """Slices, repeated and reversed positions, none at all."""
+def test_a_matrix_gathers_any_rows_in_any_order(matrix: Matrix, tmp_path: Path) -> None:
+    """Slices, repeated and reversed positions, none at all; so does its file for other processes."""
     every = matrix.take(slice(None))
     positions = np.array([5, 5, 0, len(matrix) - 1, 3])
     assert np.array_equal(matrix.take(positions), every[positions])
     assert matrix.take(np.empty(0, np.int64)).shape == (0, 64)
-    assert np.array_equal(np.concatenate([vectors for _, vectors in matrix.blocks()]), every)
+    kept = KeptMatrix(matrix.keep(tmp_path), 64)
+    assert np.array_equal(kept.take(slice(None)), every)
+    assert np.array_equal(kept.take(positions), every[positions])
 
 
 def test_an_interrupted_search_stops_at_once(matrix: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
