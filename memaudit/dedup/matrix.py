@@ -18,6 +18,7 @@ from memaudit.errors import InconclusiveError, InputError
 from memaudit.files import digest_of, whole_file
 from memaudit.folders import nameless_file
 from memaudit.store import Store, unit_rows
+from memaudit.store.rows import naming, row_lengths
 from memaudit.types import Float32, Int64
 
 BLOCK_ROWS = 8192
@@ -104,7 +105,8 @@ def _write(file: IO[bytes], store: Store, rows: Int64) -> Float32:
         for block in store.stored_blocks(BLOCK_ROWS):
             wanted = is_wanted[block.rows]
             stored = np.ascontiguousarray(block.embeddings if wanted.all() else block.embeddings[wanted])
-            lengths.append(store.lengths(stored))
+            with naming(store.folder):
+                lengths.append(row_lengths(stored))
             if written is not None:
                 written.result()
             written = writer.submit(file.write, stored.data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -20,7 +20,7 @@ from memaudit.images.image_ref import is_first_frame_alone
 from memaudit.store.columns import Columns, joined
 from memaudit.store.manifest import Manifest
 from memaudit.store.places import Whereabouts
-from memaudit.store.rows import row_lengths, unit_rows
+from memaudit.store.rows import naming, unit_rows
 from memaudit.store.shard import CODES, Shard, gathered, open_shard, read_columns, require_whole, texts
 from memaudit.types import Coverage, EncoderSpec, Float32, Int64, Status
 
@@ -266,21 +266,9 @@ class Store:
             with self._open(shard) as file:
                 yield int(start), file["status"][:]
 
-    def lengths(self, stored: NDArray[np.float16]) -> Float32:
-        """The lengths (n,) of embeddings as they are stored. Raises InputError for one that is none (NaN)."""
-        with self._said():
-            return row_lengths(stored)
-
     def _unit(self, vectors: NDArray[Any]) -> Float32:
-        with self._said():
+        with naming(self.folder):
             return unit_rows(vectors)
-
-    @contextmanager
-    def _said(self) -> Iterator[None]:
-        try:
-            yield
-        except InputError as error:
-            raise InputError(f"store {self.folder} holds {error}: run memaudit verify") from None
 
     def _open(self, shard: Shard) -> AbstractContextManager[h5py.File]:
         return open_shard(self.folder / shard.name, shard, self.encoder.dim)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -74,3 +77,12 @@ def require_lengths(lengths: Float32) -> None:
     """Raise InputError unless these lengths of embeddings are all above 0 and finite."""
     if not (np.isfinite(lengths) & (lengths > 0)).all():
         raise InputError("an embedding with NaN or of length 0")
+
+
+@contextmanager
+def naming(store: Path) -> Iterator[None]:
+    """Say of which store's folder the rows are that are refused in here."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"store {store} holds {error}: run memaudit verify") from None
