@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.dedup import task_stores
+from memaudit.dedup.exact_duplicates import distinct_rows
 from memaudit.dedup.results import Against, Elsewhere
 from memaudit.errors import InputError, UsageError
 from memaudit.similarity import pairs_across
@@ -66,7 +67,7 @@ def find_elsewhere(
     place[by_id] = np.arange(len(by_id))
     own = _same_files(store, other, place)
     copied = _shared(own, stands_for)
-    distinct = np.intersect1d(store.comparable_rows(), stands_for)
+    distinct = distinct_rows(store, stands_for)
     near = _Comparison(store, distinct, other, place, threshold).nearest(executor, progress)
     likeness, alike = np.ones(len(own), np.float32), np.full(len(own), _FAR)
     likeness[distinct], alike[distinct] = near.similarity, near.place

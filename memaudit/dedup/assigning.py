@@ -74,8 +74,8 @@ class Assigning:
         def found(low: int) -> Assigned:
             return self.of_block(assigner, matrix.take(slice(low, low + BLOCK_ROWS)))
 
-        lows = range(0, len(matrix), BLOCK_ROWS)
-        with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads(), initializer=keep_to_one_thread) as pool:
+        lows, workers = range(0, len(matrix), BLOCK_ROWS), threads()  # asked first: FAISS is limited as well, below
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers, initializer=keep_to_one_thread) as pool:
             yield from zip(lows, pool.map(found, lows), strict=True)
 
     def of_block(self, assigner: Assigner, vectors: Float32) -> Assigned:

@@ -183,7 +183,9 @@ def require_promises(
     _require(decisions.decision[decisions.witness[dropped]] == Decision.KEEP, "a witness is not kept")
     chained = dropped[decisions.reason[dropped] != Reason.REDRAWN]
     _require(decisions.chain[chained] >= np.float32(floor if weakest is None else weakest), "a chain falls too low")
-    near = np.unique(stands_for[dropped])
+    is_near = np.zeros(len(stands_for), bool)
+    is_near[stands_for[dropped]] = True
+    near = np.flatnonzero(is_near)
     near = near[(decisions.decision[near] == Decision.DROP) & (decisions.reason[near] != Reason.CHAIN)]
     found = at_hand.similarities(near, decisions.witness[near])
     least = np.where(decisions.pixels[near], np.float32(floor), np.float32(threshold))

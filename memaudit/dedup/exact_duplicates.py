@@ -37,6 +37,12 @@ def representatives(store: Store, rank: Int64, apart: Int64 = NO_PAIRS) -> Int64
     return np.asarray(order[is_first][group], dtype=np.int64)
 
 
+def distinct_rows(store: Store, stands_for: Int64) -> Int64:
+    """The comparable rows that stand for themselves, rising."""
+    rows = store.comparable_rows()
+    return np.asarray(rows[stands_for[rows] == rows])
+
+
 def _same_files(store: Store) -> Int64:
     """Links (rows,) of rows that are of one file, and were read equally well."""
     found = list(store.iter_files())

@@ -59,7 +59,7 @@ def dedup(
         compared = columns, stands_for, setup.threshold, progress, options.executor
         other = find_elsewhere(store, against, *compared)
     found = other.found if other else _NOWHERE
-    rows = np.setdiff1d(setup.rows, found.row)
+    rows = np.setdiff1d(setup.rows, found.row, assume_unique=True)
     rule = setup.rule(rows)
     searched = search(setup, rows, rule, scratch, progress)
     kept = features_of(store) if rule else None

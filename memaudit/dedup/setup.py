@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from memaudit.dedup.against import require_comparable
 from memaudit.dedup.candidates import CandidateRule
-from memaudit.dedup.exact_duplicates import NO_PAIRS, representatives
+from memaudit.dedup.exact_duplicates import NO_PAIRS, distinct_rows, representatives
 from memaudit.dedup.ignored import RuledOut, ruled_out_positions, ruled_out_rows
 from memaudit.dedup.keep import keep_rank, why_blind
 from memaudit.dedup.options import DedupOptions, plan_comparison, require_possible
@@ -131,7 +131,7 @@ def _held_of(store: Store) -> tuple[Columns, NDArray[np.bool_]]:
 
 def _distinct(store: Store, images: Images) -> Int64:
     """The rows to compare: of exact duplicates the one that stands for them."""
-    rows = np.intersect1d(store.comparable_rows(), images.stands_for)
+    rows = distinct_rows(store, images.stands_for)
     if not len(rows):
         raise InputError(f"store {store.folder} has nothing to compare: all of its images are blank or unreadable")
     return rows
