@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memaudit.dedup.keep import metadata_of
 from memaudit.store import Columns
@@ -29,34 +30,52 @@ _FIFTHS = [("simplicity", f"{low} to {low + 20} %") for low in range(0, 100, 20)
 
 class Entries(NamedTuple):
     """What images have: image (m,) rising and the place of its value in `values` (m,); values (feature, value), each
-    once, in the order in which they are met."""
+    once."""
 
     image: Int64
     place: Int64
     values: list[tuple[str, str]]
 
 
-def entries_of(columns: Columns, clusters: tuple[str, Sequence[str]] | None = None) -> Entries:
-    """The values of images, each once an image: words, metadata, size, simplicity, and of `clusters` (the feature's
-    name and each image's). Lists and objects in metadata are passed over."""
+class Bands(NamedTuple):
+    """Of a feature of which each image has one value: all values that there may be, and the place of each image's
+    among them (n,), -1 for none."""
+
+    values: Sequence[tuple[str, str]]
+    place: Int64
+
+
+def entries_of(columns: Columns, clusters: Bands | None = None) -> Entries:
+    """The values of images, each once an image: size, simplicity, `clusters`, words, metadata. Those of words and
+    metadata stand in the order in which they are met. Lists and objects in metadata are passed over."""
+    values, image, place = list[tuple[str, str]](), list[Int64](), list[Int64]()
+    bands = [size_bands(columns.width, columns.height), simplicity_bands(columns.simplicity)]
+    for band in [*bands, *([clusters] if clusters else [])]:
+        there = np.flatnonzero(band.place >= 0)
+        occurring, found = np.unique(band.place[there], return_inverse=True)
+        image.append(there)
+        place.append(found + len(values))
+        values += [band.values[each] for each in occurring.tolist()]
+    of_texts = _of_texts(columns.caption, columns.metadata)
+    image.append(of_texts.image)
+    place.append(of_texts.place + len(values))
+    order = np.argsort(every := np.concatenate(image), kind="stable")
+    return Entries(every[order], np.concatenate(place)[order], values + of_texts.values)
+
+
+def _of_texts(captions: NDArray[np.object_], metadata: NDArray[np.object_]) -> Entries:
+    """Words, and values of metadata."""
     places = defaultdict[tuple[str, str], int]()
     places.default_factory = places.__len__
     entry, counts = array("q"), array("q")
-    bands: list[Sequence[tuple[str, str] | None]] = [
-        size_bands(columns.width, columns.height),
-        simplicity_bands(columns.simplicity),
-    ]
-    if clusters is not None:
-        bands.append([(clusters[0], value) for value in clusters[1]])
-    for caption, metadata, others in zip(columns.caption, columns.metadata, zip(*bands, strict=True), strict=True):
+    some = np.flatnonzero((captions != "") | (metadata != ""))
+    for caption, told in zip(captions[some].tolist(), metadata[some].tolist(), strict=True):
         found = [(WORD, word) for word in sorted(set(words_of(caption)))]
-        if metadata:
-            found += _told(metadata)
-        found += [band for band in others if band is not None]
+        if told:
+            found += _told(told)
         entry.extend(map(places.__getitem__, found))
         counts.append(len(found))
-    image = np.repeat(np.arange(len(counts)), np.array(counts, np.int64))
-    return Entries(image, np.array(entry, np.int64), list(places))
+    return Entries(np.repeat(some, np.array(counts, np.int64)), np.array(entry, np.int64), list(places))
 
 
 def _told(metadata: str) -> list[tuple[str, str]]:
@@ -78,17 +97,17 @@ def words_of(caption: str) -> list[str]:
     return _WORDS.findall(text.lower())
 
 
-def size_bands(width: Int64, height: Int64) -> list[tuple[str, str]]:
+def size_bands(width: Int64, height: Int64) -> Bands:
     """The side of the square of as many pixels, in octaves."""
     sides = np.sqrt((width * height).astype(np.float64))
-    return [_SIZES[band] for band in np.searchsorted(_SIDES, sides, side="right").tolist()]
+    return Bands(_SIZES, np.searchsorted(_SIDES, sides, side="right"))
 
 
-def simplicity_bands(simplicity: Float32) -> list[tuple[str, str] | None]:
-    """Fifths of the share that the five commonest colours cover; None where it is not known."""
+def simplicity_bands(simplicity: Float32) -> Bands:
+    """Fifths of the share that the five commonest colours cover; none where it is not known."""
     known = np.isfinite(simplicity)
     fifths = np.clip(np.trunc(np.where(known, simplicity, 0).astype(np.float64) * 5), 0, 4).astype(np.int64)
-    return [_FIFTHS[fifth] if there else None for fifth, there in zip(fifths.tolist(), known.tolist(), strict=True)]
+    return Bands(_FIFTHS, np.where(known, fifths, -1))
 
 
 def absent_values(columns: Columns) -> str:

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array, diags_array
 from memaudit.dedup.kmeans import fit
 from memaudit.dedup.skew import MIN_SUPPORT
 from memaudit.dedup.skew_sums import LONGEST, Sums, ValueCodes
-from memaudit.dedup.skew_values import absent_values, entries_of
+from memaudit.dedup.skew_values import Bands, absent_values, entries_of
 from memaudit.filters.selection import Selection
 from memaudit.store import Store
 from memaudit.types import Float32, Float64, Int64, Progress
@@ -43,6 +43,9 @@ class Clusters(NamedTuple):
     of: Int64
     names: list[str]
 
+    def bands(self, part: slice) -> Bands:
+        return Bands([(CLUSTER, name) for name in self.names], self.of[part])
+
 
 def read_values(store: Store, chosen: Selection, clusters: Clusters | None, progress: Progress) -> Values:
     """Of all images before the filter. Memory: 4 bytes for each value of each image."""
@@ -52,7 +55,9 @@ def read_values(store: Store, chosen: Selection, clusters: Clusters | None, prog
         part = slice(low, low + _BATCH)
         columns = store.columns(chosen.rows[part])
         notes.add(absent_values(columns))
-        of_clusters = None if clusters is None else (CLUSTER, [clusters.names[i] for i in clusters.of[part]])
+        of_clusters = (
+            None if clusters is None else Bands([(CLUSTER, name) for name in clusters.names], clusters.of[part])
+        )
         entries = entries_of(columns, of_clusters)
         code = codes.of_all(entries)
         there = code >= 0

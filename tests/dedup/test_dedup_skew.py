@@ -14,7 +14,8 @@ from memaudit.dedup.results import Decision, DedupResult, Removal
 from memaudit.dedup.run import dedup
 from memaudit.dedup.skew import weigh
 from memaudit.dedup.skew_sums import Sums
-from memaudit.dedup.skew_values import simplicity_bands, size_bands, words_of
+from memaudit.dedup.skew_values import Bands, entries_of, simplicity_bands, size_bands, words_of
+from memaudit.store import Columns
 
 
 def by_value(removal: Removal) -> dict[tuple[str, str], dict[str, Any]]:
@@ -123,18 +124,41 @@ def test_words(caption: str, words: list[str]) -> None:
     assert words_of(caption) == words
 
 
+def values_of(bands: Bands) -> list[str | None]:
+    return [None if place < 0 else bands.values[place][1] for place in bands.place]
+
+
 def test_bands() -> None:
     """Every size and simplicity has a band."""
     sides = np.array([0, 63, 64, 2047, 2048])
-    assert [value for _, value in size_bands(sides, sides)] == [
+    assert values_of(size_bands(sides, sides)) == [
         "below 64 pixels a side",
         "below 64 pixels a side",
         "64 to 128 pixels a side",
         "1024 to 2048 pixels a side",
         "2048 pixels a side and more",
     ]
-    known = [band and band[1] for band in simplicity_bands(np.array([0, 0.2, 0.999, 1, np.nan], np.float32))]
+    known = values_of(simplicity_bands(np.array([0, 0.2, 0.999, 1, np.nan], np.float32)))
     assert known == ["0 to 20 %", "20 to 40 %", "80 to 100 %", "80 to 100 %", None]
+
+
+def test_entries_are_by_image_each_once() -> None:
+    """An image without texts has its bands; one without a simplicity has none of that."""
+    texts = [("red red clock", '{"site": "a", "tags": [1]}'), ("", ""), ("clock", '{"site": "a"}')]
+    side = np.array([64, 2048, 64])
+    columns = Columns(*(np.empty(0, object) for _ in Columns._fields))._replace(
+        width=side, height=side, simplicity=np.array([0.5, np.nan, 0.5], np.float32)
+    )
+    caption, metadata = (np.array(column, object) for column in zip(*texts, strict=True))
+    found = entries_of(columns._replace(caption=caption, metadata=metadata))
+    of_images = [[found.values[place][1] for place in found.place[found.image == image]] for image in range(3)]
+    small, middle = "64 to 128 pixels a side", "40 to 60 %"
+    assert of_images == [
+        [small, middle, "clock", "red", "a"],
+        ["2048 pixels a side and more"],
+        [small, middle, "clock", "a"],
+    ]
+    assert len(set(found.values)) == len(found.values)
 
 
 # --- the statistics ------------------------------------------------------------------------------------------------
