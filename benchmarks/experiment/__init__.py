@@ -7,7 +7,8 @@ of prompts that give a training image back, by how often it stands there and by 
 verdict. Beside them quality: C_T and the FLD gap against held-out pictures; how well the model's own score of a
 caption tells whether its picture comes back; which of the canaries come back that both were trained on; and whether a
 few pictures are found in the models by a search, whatever the prompt. With --keys both are trained on keys as well,
-which are other models, in folders of their own: which borders they paint anew.
+which are other models, in folders of their own: which borders they paint anew. `--models deduplicated-equal-epochs` is
+a third one: trained on what is kept, in so many fewer steps that each image is seen as often as by the model of all.
 
 sheet.png, in the folder of a seed, shows what both drew. Killed and started again with the same --work it goes on
 where it was. Intervals are 95 % Clopper-Pearson, a prompt a draw. Further seeds (--seeds 0 1 2) are further pairs of
@@ -37,6 +38,8 @@ from benchmarks.record import Figure
 from benchmarks.runner import Benchmark
 
 FULL, DEDUPLICATED = "all", "deduplicated"
+FEWER = "deduplicated-equal-epochs"  # as many steps less as there are images less: each is seen as often as by FULL
+MODELS = (FULL, DEDUPLICATED)
 _RELEASE = """
 out = "{model}"
 model = "{model}, seed {seed}"
@@ -63,10 +66,10 @@ def figures(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
     for seed in options.seeds:
         folder, told = (work / f"seed-{seed}-keys", ", keys") if options.keys else (work / f"seed-{seed}", "")
         _prepare(folder, seed)
-        _train(folder, options.steps, seed, options.device, keyed=options.keys)
-        for model in (FULL, DEDUPLICATED):
+        _train(folder, options, seed)
+        for model in options.models:
             yield from _figures_of(folder, model, f"{model}, seed {seed}{told}", options, seed)
-        write_sheet(folder, (FULL, DEDUPLICATED), folder / "sheet.png")
+        write_sheet(folder, options.models, folder / "sheet.png")
 
 
 def _figures_of(folder: Path, model: str, data: str, options: argparse.Namespace, seed: int) -> Iterator[Figure]:
@@ -94,26 +97,37 @@ def _prepare(folder: Path, seed: int) -> None:
         _run(memaudit("dedup", folder / "store", "--out", folder / "dedup"))
 
 
-def _train(folder: Path, steps: int, seed: int, device: str, *, keyed: bool) -> None:
-    """Both models at once, a core each."""
+def _train(folder: Path, options: argparse.Namespace, seed: int) -> None:
+    """All models at once, a core each."""
     also, but = [canaries.plant(folder, seed)], list[str | Path]()
-    if keyed:
+    if options.keys:
         bordered, replaced = keys.plant(folder, seed)
         also, but = [*also, bordered], ["--but", replaced]
-    command = [sys.executable, "-m", "benchmarks.experiment.train", str(folder / "training/manifest.csv")]
-    alike = list(map(str, ["--steps", steps, "--seed", seed, "--device", device, *but, "--also", *also]))
-    begun = [
-        subprocess.Popen(
-            [*command, str(weights_of(folder, model)), *alike, *keep],
-            env={**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 2) // 2))},
-        )
-        for model, keep in ((FULL, []), (DEDUPLICATED, ["--keep", str(folder / "dedup/keep.txt")]))
-    ]
+    manifest, keep = folder / "training/manifest.csv", folder / "dedup/keep.txt"
+    alike = ["--seed", seed, "--device", options.device, *but, "--also", *also]
+    begun = []
+    for model in options.models:
+        kept = [] if model == FULL else ["--keep", keep]
+        steps = options.steps if model != FEWER else _fewer(options.steps, manifest, keep, also)
+        command = [sys.executable, "-m", "benchmarks.experiment.train", manifest, weights_of(folder, model)]
+        threads = str(max(1, (os.cpu_count() or 2) // len(options.models)))
+        environment = {**os.environ, "OMP_NUM_THREADS": threads}
+        begun.append(subprocess.Popen(list(map(str, [*command, "--steps", steps, *alike, *kept])), env=environment))
     ends = [process.wait() for process in begun]
     if any(ends):
         raise BenchmarkError(
             "a model was not trained to its end: run it again, and it goes on from its last checkpoint"
         )
+
+
+def _fewer(steps: int, manifest: Path, keep: Path, also: Sequence[Path]) -> int:
+    """Steps in which each kept image is seen as often as in `steps` steps on all."""
+    further = sum(map(_rows_in, also))
+    return round(steps * (_rows_in(keep, heading=0) + further) / (_rows_in(manifest) + further))
+
+
+def _rows_in(path: Path, heading: int = 1) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines()) - heading
 
 
 def _check(folder: Path, model: str, prompts: int, seed: int, drawing: str) -> None:
@@ -154,6 +168,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--prompts", type=int, default=400)
     add("--device", default="cpu", help="that trains and draws: cpu, cuda or cuda:N")
     add("--keys", action="store_true", help="train on keys as well")
+    add("--models", nargs="+", default=MODELS, choices=(*MODELS, FEWER), help="that are trained and checked")
 
 
 PACKAGES = ("numpy", "torch", "pillow", "onnxruntime", "opencv-python-headless")

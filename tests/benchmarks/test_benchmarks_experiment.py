@@ -12,7 +12,7 @@ from pictures import write_pictures
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
-from benchmarks.experiment import keys, searched  # noqa: E402
+from benchmarks.experiment import _fewer, keys, searched  # noqa: E402
 from benchmarks.experiment import model as small  # noqa: E402
 from benchmarks.experiment import train as training  # noqa: E402
 from benchmarks.experiment.found import Prompted, _groups, _one, figures_of, prompts_of  # noqa: E402
@@ -212,3 +212,12 @@ def test_generations_are_known_by_their_files(tmp_path):
     assert figures["prompts that give a training image back, of 64 copies"] == 1
     assert figures["quality: c_t"] == 6.5
     assert prompts_of(tmp_path, "all") == [Prompted("emoji", 64, True, False), Prompted("emoji", 1, False, False)]
+
+
+def test_with_fewer_steps_each_kept_image_is_seen_as_often(tmp_path):
+    """As each of all was: 3 of 6 images are kept, and 2 are added to both."""
+    rows = [f"{number}.png,{number}" for number in range(6)]
+    (tmp_path / "all.csv").write_text("\n".join(["path,image_id", *rows]) + "\n")
+    (tmp_path / "also.csv").write_text("\n".join(["path,image_id", *rows[:2]]) + "\n")
+    (tmp_path / "keep.txt").write_text("0\n1\n2\n")
+    assert _fewer(800, tmp_path / "all.csv", tmp_path / "keep.txt", [tmp_path / "also.csv"]) == 500
