@@ -46,7 +46,7 @@ Tiles = Annotated[
 ]
 FineTiles = Annotated[
     bool,
-    typer.Option("--fine-tiles", help="With --tiles, 100 small parts of each image too: audits find details by them."),
+    typer.Option("--fine-tiles", help="Tiles, and 100 small parts of each image: audits find details by them."),
 ]
 Features = Annotated[
     bool,

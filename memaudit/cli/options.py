@@ -8,7 +8,7 @@ from typing import Annotated, TypedDict, TypeVar
 
 import typer
 
-OutPath = Annotated[Path, typer.Option("--out", help="Folder to write. Run again, the command continues there.")]
+OutPath = Annotated[Path, typer.Option("--out", help="Folder to write.")]
 ExecutorName = Annotated[
     str | None,
     typer.Option(
