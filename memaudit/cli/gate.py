@@ -20,7 +20,7 @@ WIDE, CELL = 100, 32  # columns of the table, and of a figure or a limit in it
 SHOWN = 20  # findings of a list in the text; the files have all
 Reports = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="REPORT.json...", help="Reports of audit, dedup, filter or reweight, folders or bundles of them."),
+    typer.Argument(metavar="REPORT.json...", help="Of audit, dedup, filter or reweight; folders or bundles of them."),
 ]
 PolicyFile = Annotated[
     Path | None, typer.Option("--policy", help="Limits in TOML.", show_default="the limits that --init writes")

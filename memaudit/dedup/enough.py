@@ -107,7 +107,7 @@ class _Costs:
 
 def _chosen(search: PairSearch, pilot: Pilot, plan: Plan, costs: _Costs) -> tuple[_Way, str]:
     """The way that is taken, and why it does not reach the goal. Another clustering is fitted where the planned probes
-    of each would cost less than the cheapest way that is known."""
+    of each would cost less than the cheapest way that is known, and where what reaches the goal can be paid still."""
     ways = [_everything(pilot, plan, costs)]
     while True:
         number = costs.fitted = len(search.clusterings)
@@ -116,7 +116,9 @@ def _chosen(search: PairSearch, pilot: Pilot, plan: Plan, costs: _Costs) -> tupl
         good = [way for way in ways if way.products <= costs.left and way.outlook.reaches(AIM)]
         best = min((way.products for way in good), default=costs.left)
         another = costs.clustering + (number + 1) * costs.each * search.clusterings[0].comparisons(plan.probes)
-        if number == MOST_CLUSTERINGS or another >= best:
+        safe = min(good, key=lambda way: way.products) if good else _most(ways, costs)
+        is_lost = safe.outlook.reaches(GOAL) and safe.products > costs.left - costs.clustering  # one more paid for
+        if number == MOST_CLUSTERINGS or another >= best or is_lost:
             break
         search.add_clustering(MOST_PROBES)
     if good:

@@ -156,7 +156,7 @@ class _Samples:
         if pilot.with_duplicates >= needed or rows == len(self._matrix):
             return pilot
         size = rows * needed / max(1, pilot.with_duplicates)
-        return self._drawn(min(MOST_SAMPLED, math.ceil(size)), "large pilot")
+        return self._drawn(max(rows, min(MOST_SAMPLED, math.ceil(size))), "large pilot")
 
     def _drawn(self, size: int, purpose: str) -> RecallSample:
         given = self._matrix, self._threshold, size, self._seed, self._progress, purpose

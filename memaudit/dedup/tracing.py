@@ -22,6 +22,7 @@ from memaudit.tasks import (
     Work,
     cut,
     finish,
+    forget,
     read_found,
     read_inputs,
     text_arrays,
@@ -71,6 +72,7 @@ def _elsewhere(uri: Texts, sha256: Texts, progress: Progress, executor: Executor
     arrays = {"bounds": bounds, **text_arrays("uri", uri), **text_arrays("sha256", sha256)}
     told = {"hosts": sorted(allowed_hosts())}
     work = Work(write_inputs(executor.folder, "traces", told, arrays), __name__, len(bounds) - 1)
+    forget(work, ("why",), lambda found: len(found["why"]) > 0)
     finish(work, executor, lambda done: progress(_STAGE, int(bounds[done]), len(uri)))
     for number in range(work.tasks):
         yield from _of_arrays(read_found(work.folder, number, ("numbers", "thumb", "why", "why_ends")))

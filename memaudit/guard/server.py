@@ -85,7 +85,12 @@ class Server(BoundedServer):
             if has_room := self._has_room():
                 self._connections.add(request)
         if has_room:
-            super().process_request(request, client_address)
+            try:
+                super().process_request(request, client_address)
+            except BaseException:  # no thread could be started
+                with self.lock:
+                    self._connections.discard(request)
+                raise
             return
         self.metrics.answered(503)
         with suppress(OSError):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from memaudit.images.hosts import allow_hosts, allowed_hosts
 from memaudit.matching.compare import HELD, Checks, Ends, Files, checked_in_order
+from memaudit.matching.identity import identity_of_rule
 from memaudit.matching.kept import KeptFeatures
 from memaudit.matching.kinds import Kind
 from memaudit.matching.overlap import Overlaps
@@ -21,6 +22,7 @@ from memaudit.tasks import (
     Work,
     cut,
     finish,
+    forget,
     read_found,
     read_inputs,
     text_arrays,
@@ -62,8 +64,9 @@ def checked_elsewhere(
     files, row = ends.pictures.files, ends.pictures.row
     told, arrays = files_as_arrays(Files(files.uri[row], files.sha256[row]), kept and Kept(kept.folder, kept.rows[row]))
     arrays |= {"left": ends.left[chosen], "right": ends.right[chosen], "done": order.done[still], "bounds": bounds}
-    told |= {"cut": cut_at, "hosts": sorted(allowed_hosts())}
+    told |= {"cut": cut_at, "hosts": sorted(allowed_hosts()), "rule": identity_of_rule()}
     work = Work(write_inputs(executor.folder, "pixels", told, arrays), __name__, len(bounds) - 1)
+    forget(work, ("read",), lambda found: not found["read"].all())
     finish(work, executor, lambda done: report(int(bounds[done])))
     for number in range(work.tasks):
         found = read_found(work.folder, number, (*_NAMES, *_TEXTS, *(f"{name}_ends" for name in _TEXTS), *_OVERLAPS))

@@ -11,8 +11,20 @@ from memaudit.encoders.sscd import load_regions
 from memaudit.images.hosts import allow_hosts, allowed_hosts
 from memaudit.matching.compare import Files
 from memaudit.matching.elsewhere import Kept, files_as_arrays, files_of_arrays
+from memaudit.matching.identity import identity_of_rule
 from memaudit.matching.redrawn import Redrawn, redrawn_pairs
-from memaudit.tasks import TASKS_A_PART, Executor, Work, cut, finish, read_found, read_inputs, write_found, write_inputs
+from memaudit.tasks import (
+    TASKS_A_PART,
+    Executor,
+    Work,
+    cut,
+    finish,
+    forget,
+    read_found,
+    read_inputs,
+    write_found,
+    write_inputs,
+)
 from memaudit.types import Int64, Progress, silent
 
 PAIRS = 1024  # of a task, at most
@@ -28,8 +40,9 @@ def redrawn_elsewhere(
     bounds = cut(len(left), max(TASKS_A_PART * executor.parts, -(-len(left) // PAIRS)))
     told, arrays = files_as_arrays(files, kept)
     arrays |= {"left": left, "right": right, "bounds": bounds}
-    folder = write_inputs(executor.folder, "redrawn", {**told, "hosts": sorted(allowed_hosts())}, arrays)
-    work = Work(folder, __name__, len(bounds) - 1)
+    told |= {"hosts": sorted(allowed_hosts()), "rule": identity_of_rule()}
+    work = Work(write_inputs(executor.folder, "redrawn", told, arrays), __name__, len(bounds) - 1)
+    forget(work, ("read",), lambda found: not found["read"].all())
     stage = "looking for pictures drawn anew"
     finish(work, executor, lambda done: progress(stage, int(bounds[done]), len(left)))
     parts = [Redrawn(**read_found(work.folder, number, Redrawn._fields)) for number in range(work.tasks)]

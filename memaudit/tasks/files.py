@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -15,9 +15,10 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from memaudit import __version__
 from memaudit.errors import InconclusiveError
 from memaudit.files import digest_of, whole_file, write_json
-from memaudit.tasks.work import found_at
+from memaudit.tasks.work import Work, found_at
 from memaudit.types import Int64
 
 SCHEMA = "memaudit-tasks/1"
@@ -26,8 +27,9 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def write_inputs(folder: Path, kind: str, told: Mapping[str, Any], arrays: Arrays) -> Path:
-    """Put all that tasks of a kind need into a folder of their own in `folder`, named by its digest; give that."""
-    content = {"schema": SCHEMA, "kind": kind, **told}
+    """Put all that tasks of a kind need into a folder of their own in `folder`, named by its digest; give that. What
+    another version of memaudit found is no part of a run."""
+    content = {"schema": SCHEMA, "version": __version__, "kind": kind, **told}
     digests = {name: digest_of([str(array.dtype), array.shape, _sha256(array)]) for name, array in arrays.items()}
     own = folder.resolve() / f"{kind}-{digest_of([content, digests])[:24]}"
     own.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -63,6 +65,13 @@ def read_found(folder: Path, number: int, names: Iterable[str]) -> dict[str, NDA
             return {name: file[name] for name in names}
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise InconclusiveError(f"{path} is damaged ({error}): remove it and run again") from None
+
+
+def forget(work: Work, names: Iterable[str], is_unread: Callable[[Arrays], bool]) -> None:
+    """Remove what tasks of a killed run found, by these names, where a file could not be read: it may be there now."""
+    for number in range(work.tasks):
+        if work.done(number) and is_unread(read_found(work.folder, number, names)):
+            found_at(work.folder, number).unlink()
 
 
 def text_arrays(name: str, texts: Iterable[str]) -> dict[str, NDArray[Any]]:

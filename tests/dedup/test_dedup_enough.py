@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -100,6 +101,33 @@ def test_what_is_enough_is_left_as_planned(tmp_path: Path, clustered: None) -> N
     way, _ = settled(near, Plan(24, 2, 1))
     assert way.plan == Plan(24, 2, 1)
     assert way.told.planned == way.told.settled
+
+
+def test_what_reaches_the_goal_is_not_spent_on_clusterings() -> None:
+    """Eight probes of one clustering are enough, and what another one costs would leave no room for them."""
+    costs: Any = enough._Costs(1_000_000, 488, clusters.COMPARE, 2_000)
+    most = (costs.left - costs.clustering / 2) / clusters.COMPARE
+
+    class Search:
+        clusterings: ClassVar = [SimpleNamespace(comparisons=lambda probes: most * (probes - 0.5) / 7.5)]
+
+        def add_clustering(self, probes: int) -> None:
+            self.clusterings.append(self.clusterings[0])
+
+    class EightProbes:
+        with_duplicates = 100
+
+        def place(self, clustering: object) -> None:
+            pass
+
+        def outlook(self, method: str, clusterings: int, probes: int) -> Outlook:
+            share = 0.9999 if (clusterings, probes) == (1, 8) else 0.96
+            return Outlook(method, share, share)
+
+    search: Any = Search()
+    pilot: Any = EightProbes()
+    way, why_not = enough._chosen(search, pilot, Plan(488, 2, 1), costs)
+    assert (way.outlook.by_pair, why_not) == (0.9999, "")
 
 
 @pytest.mark.parametrize("limit", [0, 60, 120, 10**9])

@@ -241,6 +241,25 @@ def test_who_has_hung_up_takes_no_room(store: Path, monkeypatch: pytest.MonkeyPa
     assert said == [200, 200, 200, 200, 503]  # twice as many threads as connections, and no more
 
 
+def test_who_gets_no_thread_takes_no_room(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system that is out of threads for a moment does not close the server for good."""
+
+    def none_left(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    metrics = Metrics({})
+    desk = Desk(ma.open_guard(store, views="none"), metrics, 1, 60)
+    with Server(desk, metrics, "token", Limits(200_000, 4_000_000, 60, 2)) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        with monkeypatch.context() as patch:
+            patch.setattr("socketserver.ThreadingMixIn.process_request", none_left)
+            for _ in range(5):
+                with pytest.raises(ConnectionError):
+                    asked(server.server_port, "token", "GET", "/health")
+        assert asked(server.server_port, "token", "GET", "/health").status == 200
+        server.shutdown()
+
+
 def test_many_at_once_lose_none(served: Served) -> None:
     """Four clients: every request has its verdict, and the right one."""
     wanted = [(COPY, "fail"), (NEW, "pass"), (BLANK, "inconclusive"), (NO_PICTURE, "inconclusive")] * 6

@@ -219,9 +219,10 @@ class Pilot(Part, frozen=True, kw_only=True):
     def sentence(self) -> str:
         """For a reader of the report."""
         pilot = f"Pilot: of {self.images:,} images drawn at random {self.with_duplicates:,} have a near-duplicate"
-        if not self.with_duplicates:
-            return f"{pilot}: compared as planned."
         planned, settled = self.planned, self.settled
+        if not self.with_duplicates:
+            done = "compared as planned" if planned == settled else f"what is cheapest was done, {settled.method}"
+            return f"{pilot}: {done}."
         if planned == settled:
             found = f"what was planned finds {planned.words}"
         else:
