@@ -7,6 +7,7 @@ not intransitive. The weights are in doublings of the pixels; docs/protocols/ded
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ _ALIKE, _AGREEING, _MOST_AGREEING = 0.98, 0.8, 3  # correlation of thumbnails; e
 _STEP = 1 / 16  # of a score: smaller differences are none, and the larger image stays
 _TOLD = 0.25  # of a score: what sets an image back by less is no reason
 _PAIRS_AT_ONCE = 1 << 14
+_AT_ONCE = 4096  # images, whose thumbnails take 16 MB
 _REASONS = 3
 PARTS = (
     "fewer pixels",
@@ -63,7 +65,8 @@ def judge(
 ) -> Judged:
     """Order the images (n) whose pairs these are: the highest score first, then who could not be read; ties by `rank`.
 
-    Read are those with a pair, each once. The result does not depend on the order of images and pairs.
+    Read are those with a pair, each once. The result does not depend on the order of images and pairs. Memory: 40 bytes
+    a pair, where each file of those that are read is, and the thumbnails of `_AT_ONCE` images.
     """
     is_paired = np.zeros(len(rank), bool)
     is_paired[pairs.left] = is_paired[pairs.right] = True
@@ -71,19 +74,23 @@ def judge(
     family = linked(len(rank), pairs.left, pairs.right)
     chosen = _chosen(paired, family, pairs, rank)
     parts = np.full((len(rank), len(PARTS)), np.nan)
-    thumbs = np.zeros((len(chosen), THUMB * THUMB), np.float32)
     width, soft = np.full((2, len(chosen)), np.nan)
+    agreeing, ends = np.zeros(len(rank), np.int64), _Ends.of(chosen, pairs, len(rank))
     unread = Counter[str]()
     files = columns.at(chosen)
-    for place, found in enumerate(traced(files.uri, files.sha256, progress, executor)):
-        if isinstance(found, str):
-            unread[found] += 1
-            continue
-        parts[chosen[place], :-1] = _own_parts(found)
-        width[place], soft[place] = found.width, found.soft
-        thumbs[place] = _normalised(found.thumb)
+    traces = traced(files.uri, files.sha256, progress, executor)
+    for low, high in pairwise(_whole_families(family[chosen])):
+        thumbs = np.zeros((high - low, THUMB * THUMB), np.float32)
+        for place, found in enumerate(islice(traces, high - low), low):
+            if isinstance(found, str):
+                unread[found] += 1
+                continue
+            parts[chosen[place], :-1] = _own_parts(found)
+            width[place], soft[place] = found.width, found.soft
+            thumbs[place - low] = _normalised(found.thumb)
+        agreeing[chosen[low:high]] = _agreeing(thumbs, ends.within(low, high))
     parts[chosen, _DETAIL] -= _WIDE * np.where(_is_drawn(soft, family[chosen]), width, 0.0)
-    parts[:, -1] = _AGREEING * np.log2(1 + np.minimum(_agreeing(chosen, thumbs, pairs, len(rank)), _MOST_AGREEING))
+    parts[:, -1] = _AGREEING * np.log2(1 + np.minimum(agreeing, _MOST_AGREEING))
     parts[np.isnan(parts[:, 0]), -1] = np.nan
     missing = unread.total()
     why = tuple(f"{reason}: {count:,}" for reason, count in unread.most_common(_REASONS))
@@ -117,7 +124,7 @@ def cleanness(judged: Judged, rows: Int64, decisions: Decisions) -> Cleanness:
 
 
 def _chosen(paired: Int64, family: Int64, pairs: Pairs, rank: Int64) -> Int64:
-    """Of each family `MOST_READ` images: those with the most pairs, ties by rank."""
+    """Of each family `MOST_READ` images, those with the most pairs, ties by rank; family after family."""
     family = family[paired]
     degree = np.zeros(len(rank), np.int64)
     for ends in (pairs.left, pairs.right):
@@ -125,7 +132,7 @@ def _chosen(paired: Int64, family: Int64, pairs: Pairs, rank: Int64) -> Int64:
     order = np.lexsort((rank[paired], -degree[paired], family))
     first = np.flatnonzero(np.diff(family[order], prepend=-1))
     place = np.arange(len(order)) - np.repeat(first, np.diff(first, append=len(order)))
-    return np.asarray(np.sort(paired[order[place < MOST_READ]]))
+    return np.asarray(paired[order[place < MOST_READ]])
 
 
 def _own_parts(traces: Traces) -> tuple[float, ...]:
@@ -161,19 +168,45 @@ def _normalised(thumb: Float32) -> Float32:
     return np.asarray(centred / max(float(np.linalg.norm(centred)), 1.0), dtype=np.float32)
 
 
-def _agreeing(chosen: Int64, thumbs: Float32, pairs: Pairs, size: int) -> Int64:
-    """With how many of its pairs each image agrees frame on frame: who was cropped, framed, mirrored or written on
+def _whole_families(family: Int64) -> list[int]:
+    """Where runs of images (n) of whole families begin, of `_AT_ONCE` images and the rest of a family; and the end."""
+    bounds = [0]
+    for end in np.flatnonzero(np.diff(family, append=-1)) + 1:
+        if end - bounds[-1] >= _AT_ONCE or end == len(family):
+            bounds.append(int(end))
+    return bounds
+
+
+class _Ends(NamedTuple):
+    """Both places (n,) of pairs among those that are read, by the first of them, which rise."""
+
+    one: Int64
+    other: Int64
+
+    @classmethod
+    def of(cls, chosen: Int64, pairs: Pairs, size: int) -> _Ends:
+        place = np.full(size, -1)
+        place[chosen] = np.arange(len(chosen))
+        left, right = place[pairs.left], place[pairs.right]
+        both = np.flatnonzero((left >= 0) & (right >= 0))
+        order = both[np.argsort(left[both], kind="stable")]
+        return cls(left[order], right[order])
+
+    def within(self, low: int, high: int) -> _Ends:
+        """Those of whole families that begin at `low` and end before `high`, counted from there."""
+        part = slice(*np.searchsorted(self.one, [low, high]).tolist())
+        return _Ends(self.one[part] - low, self.other[part] - low)
+
+
+def _agreeing(thumbs: Float32, ends: _Ends) -> Int64:
+    """With how many of its pairs each image (n,) agrees frame on frame: who was cropped, framed, mirrored or written on
     does not, and who was only scaled or compressed does."""
-    place = np.full(size, -1)
-    place[chosen] = np.arange(len(chosen))
-    count = np.zeros(size, np.int64)
-    for low in range(0, len(pairs.left), _PAIRS_AT_ONCE):
-        left, right = (place[ends[low : low + _PAIRS_AT_ONCE]] for ends in (pairs.left, pairs.right))
-        both = (left >= 0) & (right >= 0)
-        left, right = left[both], right[both]
-        alike = np.einsum("ij,ij->i", thumbs[left], thumbs[right]) >= _ALIKE
-        for ends in (left[alike], right[alike]):
-            count += np.bincount(chosen[ends], minlength=size)
+    count = np.zeros(len(thumbs), np.int64)
+    for low in range(0, len(ends.one), _PAIRS_AT_ONCE):
+        one, other = (side[low : low + _PAIRS_AT_ONCE] for side in ends)
+        alike = np.einsum("ij,ij->i", thumbs[one], thumbs[other]) >= _ALIKE
+        for side in (one[alike], other[alike]):
+            count += np.bincount(side, minlength=len(thumbs))
     return count
 
 

@@ -34,6 +34,7 @@ from memaudit.tasks import (
 from memaudit.types import Progress
 
 _CORES = os.cpu_count() or 1
+_AT_ONCE = 4096  # images that wait for a thread
 _STAGE = "looking for the cleanest"
 _NUMBERS = Traces._fields[:-1]
 _KINDS = (int, int, float, float, float, float, bool, bool, float, float)
@@ -52,7 +53,9 @@ def traced(uri: Texts, sha256: Texts, progress: Progress, executor: Executor | N
 
 def _here(uri: Texts, sha256: Texts, workers: int) -> Iterator[Traces | str]:
     with ThreadPoolExecutor(workers) as pool:
-        yield from pool.map(_read, uri, sha256)
+        for low in range(0, len(uri), _AT_ONCE):
+            part = slice(low, low + _AT_ONCE)
+            yield from pool.map(_read, uri[part], sha256[part])
 
 
 def _read(uri: str, sha256: str) -> Traces | str:

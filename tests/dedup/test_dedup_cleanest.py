@@ -137,6 +137,19 @@ def test_the_order_is_total_and_independent_of_rows_and_pairs(tmp_path: Path) ->
     assert again.parts.tolist() == first.parts[order].tolist()
 
 
+def test_thumbnails_are_held_of_a_few_families_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which images agree does not depend on it: of three families, interleaved, some of which agree in part."""
+    pictures = [make(photograph(seed, (240, 180))) for make in COPIES.values() for seed in (1, 2, 3)]
+    columns = columns_at(tmp_path, pictures)
+    one, other = np.triu_indices(len(pictures), 1)
+    same = (one - other) % 3 == 0
+    pairs = Pairs(one[same], other[same], np.ones(int(same.sum()), np.float32))
+    whole = judge(columns, pairs, np.arange(len(pictures)), silent)
+    assert len(set(whole.parts[:, PARTS.index("unlike the others")])) > 1
+    monkeypatch.setattr(cleanest, "_AT_ONCE", 1)
+    assert judge(columns, pairs, np.arange(len(pictures)), silent).parts.tolist() == whole.parts.tolist()
+
+
 def columns_at(folder: Path, pictures: list[Image.Image]) -> Columns:
     ids = np.array([f"{i:02d}" for i in range(len(pictures))], dtype=object)
     uris = np.array([str(folder / f"{i}.png") for i in ids], dtype=object)
