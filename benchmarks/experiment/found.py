@@ -35,6 +35,7 @@ def figures_of(folder: Path, model: str, data: str) -> Iterator[Figure]:
     told = json.loads((out / "verdict.json").read_text(encoding="utf-8"))
     yield Figure(data, len(prompted), "gate", None, note=told["verdict"])
     report = json.loads((out / "audit/report.json").read_text(encoding="utf-8"))
+    yield from _chance(report["results"], data)
     yield from _quality(report["results"], data)
 
 
@@ -70,6 +71,14 @@ def _groups(prompted: list[Prompted]) -> Iterator[tuple[str, list[Prompted]]]:
 def rate_figure(data: str, measure: str, hits: list[bool]) -> Figure:
     found = rate(np.array(hits, np.int64), np.ones(len(hits), np.int64)) if hits else None
     return Figure(data, len(hits), measure, *(found or (None, None, None)))
+
+
+def _chance(results: Mapping[str, object], data: str) -> Iterator[Figure]:
+    """Look-alikes: held-out pictures, which no model drew, that an audit calls copies as well."""
+    control = results.get("control")
+    if isinstance(control, dict):
+        called, rest = control["excluded_controls"], control["usable"]
+        yield rate_figure(data, "held-out pictures that are called copies", [True] * called + [False] * rest)
 
 
 def _quality(results: Mapping[str, object], data: str) -> Iterator[Figure]:
