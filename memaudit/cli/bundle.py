@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
 Runs = Annotated[
     list[Path] | None,
-    typer.Argument(
-        metavar="RUN...",
-        help="Folders of runs that wrote a report; or one bundle that is there.",
-    ),
+    typer.Argument(metavar="RUN...", help="Folders of runs that wrote a report; or one bundle that is there."),
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="The bundle, a zip archive.")]
 PolicyFile = Annotated[

@@ -114,17 +114,14 @@ def _chosen(search: PairSearch, pilot: Pilot, plan: Plan, costs: _Costs) -> tupl
         pilot.place(search.clusterings[-1])
         ways += _ways(search, pilot, plan, number, costs)
         good = [way for way in ways if way.products <= costs.left and way.outlook.reaches(AIM)]
-        best = min((way.products for way in good), default=costs.left)
+        taken = min(good, key=lambda way: way.products) if good else _most(ways, costs)
+        best = taken.products if good else costs.left
         another = costs.clustering + (number + 1) * costs.each * search.clusterings[0].comparisons(plan.probes)
-        safe = min(good, key=lambda way: way.products) if good else _most(ways, costs)
-        is_lost = safe.outlook.reaches(GOAL) and safe.products > costs.left - costs.clustering  # one more paid for
+        is_enough = taken.outlook.reaches(GOAL)
+        is_lost = is_enough and taken.products > costs.left - costs.clustering  # one more paid for
         if number == MOST_CLUSTERINGS or another >= best or is_lost:
-            break
+            return taken, "" if is_enough else _why_not(costs)
         search.add_clustering(MOST_PROBES)
-    if good:
-        return min(good, key=lambda way: way.products), ""
-    most = _most(ways, costs)
-    return most, "" if most.outlook.reaches(GOAL) else _why_not(costs)
 
 
 def _everything(pilot: Pilot, plan: Plan, costs: _Costs) -> _Way:

@@ -64,8 +64,7 @@ def checked_elsewhere(
     files, row = ends.pictures.files, ends.pictures.row
     told, arrays = files_as_arrays(Files(files.uri[row], files.sha256[row]), kept and Kept(kept.folder, kept.rows[row]))
     arrays |= {"left": ends.left[chosen], "right": ends.right[chosen], "done": order.done[still], "bounds": bounds}
-    told |= {"cut": cut_at, "hosts": sorted(allowed_hosts()), "rule": identity_of_rule()}
-    work = Work(write_inputs(executor.folder, "pixels", told, arrays), __name__, len(bounds) - 1)
+    work = Work(write_inputs(executor.folder, "pixels", {**told, "cut": cut_at}, arrays), __name__, len(bounds) - 1)
     forget(work, ("read",), lambda found: not found["read"].all())
     finish(work, executor, lambda done: report(int(bounds[done])))
     for number in range(work.tasks):
@@ -95,14 +94,16 @@ def check_files_elsewhere(
 
 
 def files_as_arrays(files: Files, kept: Kept | None) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """What tasks are told of files, and arrays of them. kept: of the same files."""
+    """What tasks that compare files are told, and arrays of these. kept: of the same files."""
     arrays: dict[str, NDArray[Any]] = {**text_arrays("uri", files.uri), **text_arrays("sha256", files.sha256)}
     arrays["kept"] = np.empty(0, np.int64) if kept is None else kept.rows
-    return {"kept": None if kept is None else str(kept.folder.resolve())}, arrays
+    told = {"kept": None if kept is None else str(kept.folder.resolve())}
+    return {**told, "hosts": sorted(allowed_hosts()), "rule": identity_of_rule()}, arrays
 
 
 def files_of_arrays(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Files:
-    """The way back."""
+    """The way back; from here on the hosts that were named are asked."""
+    allow_hosts(told["hosts"])
     kept = None
     if told["kept"] is not None:
         kept = KeptFeatures.at(Path(told["kept"])).images(np.array(arrays["kept"]))
@@ -127,7 +128,6 @@ def checks_of_arrays(arrays: dict[str, NDArray[Any]]) -> Checks:
 
 def do_tasks(folder: Path, numbers: Sequence[int]) -> None:
     told, arrays = read_inputs(folder)
-    allow_hosts(told["hosts"])
     # The pictures that were written are the files, each of them once
     ends = Ends.of_whole(files_of_arrays(told, arrays), np.array(arrays["left"]), np.array(arrays["right"]))
     for number in numbers:

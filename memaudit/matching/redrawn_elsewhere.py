@@ -8,10 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from memaudit.encoders.sscd import load_regions
-from memaudit.images.hosts import allow_hosts, allowed_hosts
 from memaudit.matching.compare import Files
 from memaudit.matching.elsewhere import Kept, files_as_arrays, files_of_arrays
-from memaudit.matching.identity import identity_of_rule
 from memaudit.matching.redrawn import Redrawn, redrawn_pairs
 from memaudit.tasks import (
     TASKS_A_PART,
@@ -40,7 +38,6 @@ def redrawn_elsewhere(
     bounds = cut(len(left), max(TASKS_A_PART * executor.parts, -(-len(left) // PAIRS)))
     told, arrays = files_as_arrays(files, kept)
     arrays |= {"left": left, "right": right, "bounds": bounds}
-    told |= {"hosts": sorted(allowed_hosts()), "rule": identity_of_rule()}
     work = Work(write_inputs(executor.folder, "redrawn", told, arrays), __name__, len(bounds) - 1)
     forget(work, ("read",), lambda found: not found["read"].all())
     stage = "looking for pictures drawn anew"
@@ -51,7 +48,6 @@ def redrawn_elsewhere(
 
 def do_tasks(folder: Path, numbers: Sequence[int]) -> None:
     told, arrays = read_inputs(folder)
-    allow_hosts(told["hosts"])
     files, regions = files_of_arrays(told, arrays), load_regions()
     for number in numbers:
         part = slice(*arrays["bounds"][number : number + 2].tolist())
