@@ -79,7 +79,7 @@ class Candidates(NamedTuple):
         """Each pair once, and of each query the `most` most similar pictures: references of equal similarity hold one,
         which would crowd out all others if it stands there many times. Of each at most `most` references."""
         once = self.once()
-        picture = np.cumsum(once._other_pictures())
+        picture: Int64 = np.cumsum(once._other_pictures(), dtype=np.int64)
         rank = picture - picture[np.searchsorted(once.query, once.query)]
         return once.picked((rank < most) & (place_in_run(picture) < most))
 
