@@ -60,6 +60,11 @@ class EncoderSpec:
         keys = ("name", "weights_sha256", "preprocessing", "dim")
         return all(getattr(self, key) == getattr(other, key) for key in keys)
 
+    def is_prepared_otherwise(self, other: EncoderSpec) -> bool:
+        """The same network, whose pictures were found or prepared in another way: by another version, or options."""
+        named = (self.name, self.weights_sha256) == (other.name, other.weights_sha256)
+        return named and self.preprocessing != other.preprocessing
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 

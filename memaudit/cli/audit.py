@@ -20,8 +20,6 @@ from memaudit.cli.options import (
     Match,
     MatchFrom,
     MaxUnreadable,
-    OldMatch,
-    OldMatchFrom,
     OutPath,
     PagePictures,
     ShardRows,
@@ -149,8 +147,6 @@ def audit(
     calibration: Calibration = None,
     kinds: Kinds = None,
     reviews: Reviews = None,
-    verify: OldMatch = None,
-    verify_from: OldMatchFrom = None,
     metrics: WithMetrics = False,
     planted: Planted = None,
     model: Model = None,
@@ -187,7 +183,7 @@ def audit(
         _tell_plan(generations, against, views or DEFAULT_VIEWS, Console(as_json, quiet))
     people = face_store, control_faces, face_encoder, face_false_matches, identity, tuple(faces_by or ()), save_crops
     sets = faces * (1 + (face_store is None) + bool(control or control_faces))
-    plan = audit_stages(control, planted != 0, views != "none", "none" not in (match, verify), sets)
+    plan = audit_stages(control, planted != 0, views != "none", match != "none", sets)
     named: _Pairing = {"pairing": pairing, "pairing_pattern": pairing_pattern, "pairing_metadata": pairing_metadata}
     of: _Of = {"model": model, "model_digest": model_digest, "dedup": dedup, "planted": planted}
     with (console := Console(as_json, quiet)).progress(plan, faces_stages(control or control_faces)) as progress:
@@ -200,7 +196,7 @@ def audit(
             threshold=threshold,
             neighbours=neighbours,
             views=views,
-            **matching(verify, match, verify_from, match_from, calibration, kinds),
+            **matching(match, match_from, calibration, kinds),
             reviews=reviews or (),
             metrics=metrics,
             **of,

@@ -15,11 +15,8 @@ from memaudit.cli.options import (
     Match,
     MatchFrom,
     MaxUnreadable,
-    OldMatch,
-    OldMatchFrom,
     Threshold,
     Unverified,
-    renamed,
 )
 
 if TYPE_CHECKING:
@@ -47,8 +44,6 @@ def lookup(
     views: ViewsChoice = "all",
     match: Match = "auto",
     match_from: MatchFrom = None,
-    verify: OldMatch = None,
-    verify_from: OldMatchFrom = None,
     threshold: Threshold = None,
     calibration: Calibration = None,
     neighbours: Neighbours = 10,
@@ -72,8 +67,8 @@ def lookup(
             against,
             dedup=dedup,
             views=views,
-            match=renamed("--verify", "--match", verify, match),
-            match_from=renamed("--verify-from", "--match-from", verify_from, match_from),
+            match=match,
+            match_from=match_from,
             calibration=calibration,
             threshold=threshold,
             neighbours=neighbours,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Annotated, TypedDict, TypeVar
+from typing import Annotated, TypedDict
 
 import typer
 
@@ -54,8 +53,6 @@ Kinds = Annotated[
         show_default="all; in dedup all but re-drawn",
     ),
 ]
-OldMatch = Annotated[str | None, typer.Option("--verify", hidden=True)]
-OldMatchFrom = Annotated[float | None, typer.Option("--verify-from", hidden=True)]
 BlurFaces = Annotated[bool, typer.Option("--blur-faces", help="Make faces unrecognisable in the report's pictures.")]
 PagePictures = Annotated[
     str, typer.Option("--pictures", help="embedded in report.html, which is one file then, or beside it.")
@@ -65,7 +62,6 @@ TrainingSetName = Annotated[
     typer.Option("--training-set", help="Name and version of the training set.", show_default="its folder's name"),
 ]
 Who = Annotated[str, typer.Option("--who", help="Who runs this, for the report.")]
-T = TypeVar("T")
 
 
 class Matching(TypedDict):
@@ -77,26 +73,6 @@ class Matching(TypedDict):
     kinds: str
 
 
-def renamed(old: str, new: str, given: T | None, value: T) -> T:
-    """What the option gives under its old name, with a line that says the new one; else `value`."""
-    if given is None:
-        return value
-    print(f"memaudit: {old} is now called {new}; the old name goes with 0.3", file=sys.stderr)
-    return given
-
-
-def matching(
-    verify: str | None,
-    match: str,
-    verify_from: float | None,
-    match_from: float | None,
-    calibration: Path | None,
-    kinds: str | None,
-) -> Matching:
-    """The first two under whichever name each was given."""
-    return {
-        "match": renamed("--verify", "--match", verify, match),
-        "match_from": renamed("--verify-from", "--match-from", verify_from, match_from),
-        "calibration": calibration,
-        "kinds": kinds or "",
-    }
+def matching(match: str, match_from: float | None, calibration: Path | None, kinds: str | None) -> Matching:
+    """The options of matches together."""
+    return {"match": match, "match_from": match_from, "calibration": calibration, "kinds": kinds or ""}

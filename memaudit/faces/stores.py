@@ -56,9 +56,12 @@ class FaceEmbedder:
             )
         model = resolve(name, self.device, allow_unverified_weights=self.allow_unverified_weights)
         if like is not None and not model.spec.same_as(like):
+            way = "name the same with --face-encoder"
+            if model.spec.is_prepared_otherwise(like):
+                way = f"another version of memaudit made that store, or other options: make it anew, or {way}"
             raise InconclusiveError(
                 f"the training faces were embedded with {like.identity}, not with {model.spec.identity}: similarities "
-                "between the two mean nothing; name the same with --face-encoder"
+                f"between the two mean nothing; {way}"
             )
         return model
 

@@ -55,6 +55,8 @@ def store_of(report: Report, folder: Path, role: str) -> tuple[Store | None, str
     for place, of in places.items():
         if of == digest:
             return _opened(Path(os.path.normpath(folder / place)), digest)
+    if report.head.stores is UNSET:
+        return None, "an earlier version wrote the report, which does not say where its stores are: run it again"
     return None, f"the report does not name the store of its {role}"
 
 

@@ -227,9 +227,11 @@ def _require_continuable(folder: Path, begun: Manifest, fresh: Manifest) -> None
             f"{f'part {fresh.part}' if fresh.part else 'all'}: choose another --out, or the same --part"
         )
     if not begun.encoder.same_as(fresh.encoder):
+        way = "choose another --out, or the same --encoder"
+        if begun.encoder.is_prepared_otherwise(fresh.encoder):
+            way = "another version of memaudit made it, or other options: embed anew, into another --out"
         raise InputError(
-            f"store {folder} was begun with encoder {begun.encoder.identity}, not {fresh.encoder.identity}: "
-            "choose another --out, or the same --encoder"
+            f"store {folder} was begun with encoder {begun.encoder.identity}, not {fresh.encoder.identity}: {way}"
         )
     if begun.shard_rows != fresh.shard_rows:
         raise InputError(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from calls import Memaudit
-from pictures import MakeFolder, MakeStore
 
 import memaudit.cli
 
@@ -24,19 +23,10 @@ def test_no_body_of_a_command_is_long(path: Path) -> None:
             assert lines <= 30, f"{path.name}: {function.name} has {lines} lines"
 
 
-def test_options_under_their_old_names(memaudit: Memaudit, picture_folder: MakeFolder, make_store: MakeStore) -> None:
-    """They do the same, and a line says how they are called now."""
-    store = make_store(picture_folder(4)).folder
-    old = memaudit("dedup", store, "--out", store.parent / "old", "--verify", "none", "--json")
-    new = memaudit("dedup", store, "--out", store.parent / "new", "--match", "none", "--json")
-    assert old.code == new.code == 0
-    assert old.json["results"] == new.json["results"]
-    assert old.err == "memaudit: --verify is now called --match; the old name goes with 0.3\n"
-    assert new.err == ""
-
-
-def test_old_names_are_not_in_the_help(memaudit: Memaudit) -> None:
+def test_options_of_0_1_are_gone(memaudit: Memaudit) -> None:
+    """A script that still has them is refused, in a line that leads to their new names."""
     for command in ("audit", "dedup", "lookup"):
+        memaudit(command, "there", "--verify", "none").failed(2, f"No such option: --verify (memaudit {command} --help")
         text = memaudit(command, "--help").out
         assert "--match" in text
         assert "--verify" not in text

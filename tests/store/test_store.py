@@ -519,6 +519,9 @@ def test_a_store_of_another_encoder_is_not_continued(folder: Path) -> None:
     other = EncoderSpec("other", "", "none", DIM, 0.9)
     with pytest.raises(InputError, match="was begun with encoder drawn"), writing_store(folder, other, 7, []):
         pass
+    otherwise = replace(SPEC, preprocessing="found in another way")
+    with pytest.raises(InputError, match="another version of memaudit"), writing_store(folder, otherwise, 7, []):
+        pass
     with pytest.raises(InputError, match="begun with --shard-rows 7, not 8"), writing_store(folder, SPEC, 8, []):
         pass
     assert verify_store(folder) == []
