@@ -127,7 +127,7 @@ def main() -> int:
 
 @cache
 def _command() -> Callable[..., object]:
-    """All commands with their options, made of their functions once: a process that runs many need not wait each time."""
+    """All commands with their options, made of their functions once: a process that calls many waits for it once."""
     return typer.main.get_command(app)
 
 
