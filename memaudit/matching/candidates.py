@@ -76,9 +76,22 @@ class Candidates(NamedTuple):
         return self.picked(order[np.sort(first)])
 
     def closest(self, most: int) -> Candidates:
-        """Each pair once, and of each query the `most` most similar ones."""
+        """Each pair once, and of each query the `most` most similar pictures: references of equal similarity hold one,
+        which would crowd out all others if it stands there many times. Of each at most `most` references."""
         once = self.once()
-        return once.picked(place_in_run(once.query) < most)
+        picture: Int64 = np.cumsum(once._other_pictures(), dtype=np.int64)
+        rank = picture - picture[np.searchsorted(once.query, once.query)]
+        return once.picked((rank < most) & (place_in_run(picture) < most))
+
+    def pictures(self) -> Candidates:
+        """Of each query every picture once."""
+        once = self.once()
+        return once.picked(once._other_pictures())
+
+    def _other_pictures(self) -> NDArray[np.bool_]:
+        """Where, in order, another picture follows."""
+        others = (self.query[1:] != self.query[:-1]) | (self.similarity[1:] != self.similarity[:-1])
+        return np.concatenate([np.ones(min(1, len(self.query)), bool), others])
 
     def closest_of_pair(self, most: int) -> Candidates:
         """Of each pair the `most` most similar entries; sorted by pair, then by falling similarity."""

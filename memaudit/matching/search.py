@@ -16,6 +16,7 @@ from memaudit.index import ExactSearch, Searcher
 from memaudit.matching.candidates import Basis, Candidates
 from memaudit.matching.compare import Files, files_of
 from memaudit.matching.windows import NO_WINDOWS, Windows
+from memaudit.similarity import Neighbours
 from memaudit.store import Store
 from memaudit.types import Float32, Int64, Progress
 
@@ -25,6 +26,7 @@ CLOSEST_WHOLE = 3  # whole images that each picture may be drawn anew from
 KEPT_WHOLE = 5  # candidates of the whole image that no tile crowds out
 WINDOWS = 2  # of each candidate: the most similar one may show half of what the second shows
 _AT_FIRST = 4  # windows that are asked for, times `most`: those around a place resemble each other
+_MOST_NEIGHBOURS = 4096  # that are asked for, should one picture stand there thousands of times
 
 
 class QueryBlock(NamedTuple):
@@ -143,7 +145,7 @@ def search(queries: Queries, scope: Scope, given: Candidates | None, progress: P
         best[rows] = near.rows[whole, 0]
         similarity[rows] = np.where(near.rows[whole, 0] >= 0, near.similarity[whole, 0], np.nan)
         above[rows] = near.above[whole]
-        of_block = _of_block(block, near.rows, near.similarity)
+        of_block = _of_block(block, near, scope)
         parts.nearest.append(of_block.closest(1))
         if scope.whole_from is not None:
             of_whole = of_block.picked(of_block.basis == Basis.WHOLE)
@@ -168,12 +170,41 @@ def _closest_whole(parts: _Parts, given: Candidates | None, scope: Scope) -> Can
     return Candidates.joined([*parts.whole, *also]).once()
 
 
-def _of_block(block: QueryBlock, rows: Int64, similarity: Float32) -> Candidates:
-    """All neighbours (n, k) of a block's embeddings."""
+def _of_block(block: QueryBlock, near: Neighbours, scope: Scope) -> Candidates:
+    """All neighbours of a block's embeddings, and more of those that have fewer than `most` pictures from the floor on,
+    for some stand there many times."""
+    few, total = near.rows.shape[1], min(scope.references.store.comparable, _MOST_NEIGHBOURS)
+    parts, places, k = list[Candidates](), np.arange(len(block.query)), few
+    while len(places):
+        more = _crowded_by_equals(near, scope) if k < total else np.zeros(len(places), bool)
+        parts.append(_neighbours(block, places[~more], near.rows[~more], near.similarity[~more]))
+        places, k = places[more], min(_AT_FIRST * k, total)
+        if len(places):
+            near = _search_in_parts(scope, block.embeddings[places], k, QUERY_ROWS * few // k)
+    return Candidates.joined(parts)
+
+
+def _search_in_parts(scope: Scope, vectors: Float32, k: int, size: int) -> Neighbours:
+    step = max(1, size)
+    parts = [
+        scope.references.search(vectors[low : low + step], k, scope.threshold) for low in range(0, len(vectors), step)
+    ]
+    return Neighbours(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _crowded_by_equals(near: Neighbours, scope: Scope) -> NDArray[np.bool_]:
+    """Which queries might have more candidates: those whose neighbours are fewer than `most` pictures."""
+    floor = scope.floor if scope.whole_from is None else min(scope.floor, scope.whole_from)
+    pictures = 1 + np.count_nonzero(near.similarity[:, 1:] != near.similarity[:, :-1], axis=1)
+    return np.asarray((near.similarity[:, -1] >= np.float32(floor)) & (pictures < scope.most))
+
+
+def _neighbours(block: QueryBlock, places: Int64, rows: Int64, similarity: Float32) -> Candidates:
+    """These neighbours (n, k) of the embeddings at some places of a block."""
     place, rank = np.nonzero(rows >= 0)
-    view = block.view[place]
+    view = block.view[places[place]]
     basis = np.where(view == WHOLE, Basis.WHOLE, Basis.VIEW).astype(np.int8)
-    return Candidates(block.query[place], rows[place, rank], similarity[place, rank], basis, view)
+    return Candidates(block.query[places[place]], rows[place, rank], similarity[place, rank], basis, view)
 
 
 def _add(parts: _Parts, near: Candidates, rows: Int64, vectors: Float32, scope: Scope) -> None:
@@ -195,14 +226,19 @@ def _in_windows(windows: ViewStore | None, basis: Basis, rows: Int64, vectors: F
     if windows is None or not len(rows):
         return Candidates.joined([])
     few, enough = _AT_FIRST * scope.most, (scope.most - 1) * len(windows.names) + 1
-    found = _similar_windows(windows, basis, rows, vectors, few, scope)
-    crowded = _crowded(found, rows, few, scope.most)
-    parts = [found.picked(~np.isin(found.query, rows[crowded]))]
-    step = max(1, QUERY_ROWS * few // enough)
-    for low in range(0, len(crowded), step):
-        again = crowded[low : low + step]
-        parts.append(_similar_windows(windows, basis, rows[again], vectors[again], enough, scope))
-    return Candidates.joined([_of_candidates(part, part.closest(scope.most)) for part in parts])
+    parts, left, k = list[Candidates](), np.arange(len(rows)), few
+    while len(left):
+        found, again = list[Candidates](), k < min(windows.store.comparable, _MOST_NEIGHBOURS)
+        step = max(1, QUERY_ROWS * few // k)
+        for low in range(0, len(left), step):
+            part = left[low : low + step]
+            found.append(_similar_windows(windows, basis, rows[part], vectors[part], k, scope))
+        near = Candidates.joined(found)
+        crowded = _crowded(near, rows[left], k, scope.most) if again else np.empty(0, np.int64)
+        near = near.picked(~np.isin(near.query, rows[left[crowded]]))
+        parts.append(_of_candidates(near, near.closest(scope.most)))
+        left, k = left[crowded], enough if k < enough else _AT_FIRST * k
+    return Candidates.joined(parts)
 
 
 def _similar_windows(
@@ -222,11 +258,11 @@ def _similar_windows(
 
 
 def _crowded(found: Candidates, rows: Int64, k: int, most: int) -> Int64:
-    """Places in `rows` of the queries whose k windows are of fewer than `most` images, so that there may be more."""
-    windows, images = (
-        np.bincount(np.searchsorted(rows, part.query), minlength=len(rows)) for part in (found, found.once())
-    )
-    return np.flatnonzero((windows >= k) & (images < most))
+    """Places in `rows` of the queries whose k windows are of fewer than `most` pictures, so that there may be more."""
+    windows, pictures = (np.searchsorted(rows, part.query) for part in (found, found.pictures()))
+    counts = (np.bincount(places, minlength=len(rows)) for places in (windows, pictures))
+    of_windows, of_pictures = counts
+    return np.flatnonzero((of_windows >= k) & (of_pictures < most))
 
 
 def _of_candidates(windows: Candidates, candidates: Candidates) -> Candidates:

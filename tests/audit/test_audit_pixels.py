@@ -24,9 +24,11 @@ from memaudit.errors import MissingDependencyError, UsageError
 from memaudit.images.views import tiles, views_of
 from memaudit.index import ExactSearch
 from memaudit.matching.kinds import Kind
-from memaudit.matching.windows import Windows
+from memaudit.matching.search import Scope, StoredQueries, search
+from memaudit.matching.windows import NO_WINDOWS, Windows
 from memaudit.report.audit import write_audit
 from memaudit.store import Store
+from memaudit.types import silent
 
 ENCODER = load_encoder("thumbnail")
 EMBED = EmbedOptions(shard_rows=64, workers=2)
@@ -190,6 +192,19 @@ def test_the_prompts_own_image_is_looked_at_however_many_are_more_similar(tmp_pa
     result = audit(generations, ExactSearch(references), pairing=pairing, options=options)
     assert result.paired is not None
     assert result.paired.count == 1
+
+
+def test_a_picture_that_stands_there_many_times_crowds_no_other_out(tmp_path: Path) -> None:
+    """More often than there are candidates; with tiles of the training images, and without."""
+    generation = textured(1).crop((40, 30, 180, 140))
+    alike = Image.blend(generation.resize(SIZE), textured(50), 0.4)
+    references = stored(tmp_path / "train", {"own": textured(1), **{f"alike {i:02d}": alike for i in range(45)}})
+    generations = stored(tmp_path / "gen", {"copy": generation})
+    for windows in (NO_WINDOWS, Windows(tiles=tiles_of(references))):
+        scope = Scope(ExactSearch(references), 0.999, 0.01, 10, windows)
+        candidates = search(StoredQueries(generations), scope, None, silent).candidates
+        of_alike, own = candidates.reference[:-1], candidates.reference[-1]
+        assert (references.all_columns().image_id[own], len(of_alike)) == ("own.png", 10)
 
 
 def test_files_that_are_gone_leave_matches_unverified_and_are_counted(tmp_path: Path, references: Store) -> None:

@@ -32,13 +32,21 @@ def in_order(rows: list[Row]) -> list[Row]:
 
 @given(ROWS, st.integers(1, 3))
 def test_each_pair_once_and_the_closest_of_each_query(rows: list[Row], most: int) -> None:
-    """By what is most similar of a pair, the whole before its parts; ties by the reference."""
+    """By what is most similar of a pair, the whole before its parts; ties by the reference. What is equally similar is
+    one picture."""
     once: dict[tuple[int, int], Row] = {}
     for row in in_order(rows):
         once.setdefault(row[:2], row)
     assert listed(made(rows).once()) == list(once.values())
-    wanted = [row for query in range(5) for row in [r for r in once.values() if r[0] == query][:most]]
-    assert listed(made(rows).closest(most)) == wanted
+    pictures = [
+        [row for row in once.values() if row[0] == query and row[2] == score]
+        for query in range(5)
+        for score in sorted({row[2] for row in once.values() if row[0] == query}, reverse=True)[:most]
+    ]
+    assert listed(made(rows).closest(most)) == [row for picture in pictures for row in picture[:most]]
+    every = made(rows).pictures()
+    assert set(listed(every)) <= set(once.values())
+    assert sorted((row[0], row[2]) for row in listed(every)) == sorted({(row[0], row[2]) for row in once.values()})
 
 
 @given(ROWS, st.integers(1, 3))
