@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from pictures import card
+from pictures import banner, card
 from PIL import Image, ImageOps
 
 from memaudit.audit.pairing import Prompted
@@ -116,7 +116,7 @@ def test_a_copy_is_found_on_pixels_and_named(tmp_path: Path, references: Store, 
 def test_the_table_says_where_generation_and_training_image_show_the_same(tmp_path: Path, references: Store) -> None:
     """Of a crop, where it was cut; null for a match whose file is gone, so that pixels confirm nothing."""
     box = (40, 30, 180, 140)
-    generations = stored(tmp_path / "gen", {"copy": textured(4), "crop": textured(5).crop(box)})
+    generations = stored(tmp_path / "gen", {"copy": jpeg(textured(4), 90), "crop": textured(5).crop(box)})
     (references.folder.parent / "images" / "04.png").unlink()
     write_audit(audit(generations, ExactSearch(references), options=GENEROUS), generations, references, tmp_path)
     rows = {row["query_id"]: row for row in pq.read_table(tmp_path / "matches.parquet").to_pylist() if row["rank"] == 1}
@@ -208,7 +208,8 @@ def test_a_picture_that_stands_there_many_times_crowds_no_other_out(tmp_path: Pa
 
 
 def test_files_that_are_gone_leave_matches_unverified_and_are_counted(tmp_path: Path, references: Store) -> None:
-    generations = stored(tmp_path / "gen", {"copy": textured(5), "crop": textured(6).crop((40, 30, 180, 140))})
+    crop = textured(6).crop((40, 30, 180, 140))
+    generations = stored(tmp_path / "gen", {"copy": jpeg(textured(5), 90), "crop": crop})
     (references.folder.parent / "images" / "05.png").unlink()
     (references.folder.parent / "images" / "06.png").write_bytes(b"another file")
     result = audit(generations, ExactSearch(references), options=GENEROUS)
@@ -353,3 +354,15 @@ def test_pixels_tell_drawings_of_one_series_apart(tmp_path: Path) -> None:
     assert audit(generations, ExactSearch(references), options=by_similarity).searched.count == 2
     result = audit(generations, ExactSearch(references), options=AuditOptions(threshold=0.5))
     assert found(result, generations, references) == {"6.png": ("6.png", Kind.VERBATIM, "whole", True)}
+
+
+
+def test_a_file_of_the_training_set_is_found_however_narrow(tmp_path: Path) -> None:
+    """Pixels cannot be compared, and do not speak against it; another encoding of it is found by similarity."""
+    references = stored(tmp_path / "train", {"banner": banner(1), "other": textured(2)})
+    generations = stored(tmp_path / "gen", {"recoded": jpeg(banner(1), 90), "same": banner(1), "new": textured(500)})
+    result = audit(generations, ExactSearch(references), options=AuditOptions())
+    assert found(result, generations, references) == {
+        "recoded.png": ("banner.png", Kind.NEAR, "whole", False),
+        "same.png": ("banner.png", Kind.VERBATIM, "whole", True),
+    }
