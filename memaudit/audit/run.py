@@ -30,7 +30,7 @@ from memaudit.images.view_names import WHOLE
 from memaudit.index import Searcher
 from memaudit.matching.calibrated import Calibrated, cut_of
 from memaudit.matching.decide import Decided, decide, decide_redrawn
-from memaudit.matching.kinds import ALL, COPIES, Kind
+from memaudit.matching.kinds import ALL, Kind
 from memaudit.matching.plan import MatchPlan, RedrawnPlan, plan_matching, plan_redrawn
 from memaudit.matching.results import Matches, RedrawnPairs
 from memaudit.matching.search import LEAST_CANDIDATES, Scope, Searched, StoredQueries, search
@@ -213,8 +213,7 @@ def _found(queries: StoredQueries, pairing: Mapping[str, Prompted], way: _Way, n
     searched = search(queries, scope, paired.candidates(way.plan.prompts_floor), way.progress)
     decided = way.decide(searched, queries)
     matches = decided.matches()
-    at_threshold = set(COPIES) <= set(way.kinds)  # else only what the matches say of a pair
-    scores = _scores(columns, searched, paired, matches, scope.threshold if at_threshold else np.inf)
+    scores = _scores(columns, searched, paired, matches)
     pictures, files = picture_digests(generations, columns), files_of(columns.image_id)
     draws = one_of_each_file(pictures, scores.regurgitated, files)
     counted = draws_of(draws, scores.regurgitated)
@@ -360,10 +359,10 @@ def _with_counts(matches: Matches, references: Searcher, threshold: float) -> Ma
     return matches._replace(near_duplicates=np.maximum(counts, 1))
 
 
-def _scores(columns: Columns, searched: Searched, paired: Paired, matches: Matches, threshold: float) -> Scores:
-    regurgitated = np.zeros(len(columns.status), bool)
+def _scores(columns: Columns, searched: Searched, paired: Paired, matches: Matches) -> Scores:
+    """matches: all that count, so that a prompt's own image is judged as any other is."""
+    regurgitated, own = (np.zeros(len(columns.status), bool) for _ in range(2))
     regurgitated[matches.query] = True
-    own = paired.similarity >= np.float32(threshold)
     own[matches.query[paired.rows[matches.query] == matches.reference]] = True
     return Scores(
         columns.status,

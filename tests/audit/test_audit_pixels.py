@@ -356,6 +356,19 @@ def test_pixels_tell_drawings_of_one_series_apart(tmp_path: Path) -> None:
     assert found(result, generations, references) == {"6.png": ("6.png", Kind.VERBATIM, "whole", True)}
 
 
+def test_the_prompts_own_image_is_told_apart_as_any_other_is(tmp_path: Path) -> None:
+    """The rates of one audit go by one rule: what pixels tell apart repeats no prompt's image either."""
+    references = stored(tmp_path / "train", {"6": card(6)})
+    generations = stored(tmp_path / "gen", {"3": card(3), "6": card(6)})
+    pairing = {name: Prompted("6.png", name) for name in ("3.png", "6.png")}
+    result = audit(generations, ExactSearch(references), pairing=pairing, options=AuditOptions(threshold=0.5))
+    assert (result.scores.paired_similarity >= 0.5).all()
+    assert result.paired is not None
+    assert result.by_prompt is not None
+    rates = (result.searched, result.by_prompt.returned, result.paired)
+    assert [(rate.count, rate.coverage.measured) for rate in rates] == [(1, 2)] * 3
+    assert result.scores.paired_match.tolist() == result.scores.regurgitated.tolist() == [False, True]
+
 
 def test_a_file_of_the_training_set_is_found_however_narrow(tmp_path: Path) -> None:
     """Pixels cannot be compared, and do not speak against it; another encoding of it is found by similarity."""
