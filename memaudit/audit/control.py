@@ -35,13 +35,14 @@ _SEARCHED_AGAIN = 10_000_000  # rows x neighbours of a search for all matches of
 
 
 class HeldOut(NamedTuple):
-    """Held-out images after they went the way of generations: what their search gave, and the rows of those that would
-    count as regurgitated. redrawn: their pairs that were looked at for pictures drawn anew; made_redrawn: what these
-    gave of the generations; None where that was not looked for. group: of each training image in a dedup run, -1 for
-    none: those of one are near-duplicates, whatever their embeddings say."""
+    """Held-out images after they went the way of generations: what their search gave, the rows of those that would
+    count as regurgitated, and of those that have a match of any kind. redrawn: their pairs that were looked at for
+    pictures drawn anew; made_redrawn: what these gave of the generations; None where that was not looked for. group: of
+    each training image in a dedup run, -1 for none: those of one are near-duplicates, whatever their embeddings say."""
 
     searched: Searched
     alike: Int64
+    matched: Int64
     group: Int64 | None = None
     redrawn: RedrawnPairs | None = None
     made_redrawn: Redrawn | None = None
@@ -59,8 +60,10 @@ def measure_control(
 ) -> tuple[Control, RedrawnControl | None]:
     """Compare the generations' matches with what held-out images give, and those that are re-drawn by themselves.
 
-    counted: the generations that are pictures of their own; prompt: the number of each row's prompt. Of the held-out
-    images only those with a match are searched again, for all of theirs. A held-out picture that stands there several
+    counted: the generations that are pictures of their own; prompt: the number of each row's prompt. A held-out image
+    is called regurgitated as a generation is, or the rates would not be of one thing; which of them are usable is asked
+    more strictly: those that reach the threshold are not, though pixels tell them apart. Of the held-out images only
+    those that reach it are searched again, for all of theirs. A held-out picture that stands there several
     times counts once, and so does a file of several, a film or a sheet, with the nearest of them: it is one observation
     of chance. Near-duplicates, on whichever side they lie, are one observation in every test, and so are
     generations that are linked (docs/protocols/audit.md). Blank images are not compared, so they are no control.
@@ -68,21 +71,22 @@ def measure_control(
     draws = _draws(control)
     own = np.flatnonzero(draws.of_row == np.arange(len(draws.of_row)))
     across = _across(control, draws, references, held_out.searched, threshold)
-    matching = np.union1d(across.controls, draws.of_row[held_out.alike])
+    alike, matched = (np.unique(draws.of_row[rows]) for rows in (held_out.alike, held_out.matched))
+    near_training = np.union1d(across.controls, matched)
     near = _nearest(generations, control, draws.of_row, scores, threshold)
     rows = np.flatnonzero(counted)
     joined = _joined(near, rows, references, control, own, across.references, threshold, held_out.group)
-    usable = np.isin(own, matching, invert=True)
+    usable = np.isin(own, near_training, invert=True)
     apart = len(np.unique(joined.held_out[usable]))
     why = _too_few(int(usable.sum()), apart)
     weights, sides = joined.families.returned, joined.families.sides
     chance = None
     if not why:
         made = _Made(rows, generations.embeddings(rows), prompt[rows], scores.regurgitated[rows])
-        chance = _Chance.of(joined, made, own, matching, threshold)
+        chance = _Chance.of(joined, made, own, alike, threshold)
     found = Control(
-        matched=rate_of(len(matching), Coverage(len(own), len(own) + draws.unreadable)),
-        excluded_controls=len(matching),
+        matched=rate_of(len(alike), Coverage(len(own), len(own) + draws.unreadable)),
+        excluded_controls=len(near_training),
         excluded_references=len(across.references),
         nearer_training=int((near.training[rows] >= 0).sum()),
         nearer_control=int((near.held_out[rows] >= 0).sum()),
@@ -100,12 +104,13 @@ def measure_control(
     pairs, redrawn = held_out.redrawn, held_out.made_redrawn
     if pairs is None or redrawn is None:
         return found, None
-    side = _Side(joined, draws, own, usable)
+    side = _Side(joined, draws, own, np.isin(own, matched, invert=True))
     return found, _of_redrawn(redrawn, pairs, side, generations, prompt, threshold)
 
 
 class _Side(NamedTuple):
-    """The held-out side. own: rows that stand for the draws; usable (own,): near no training image."""
+    """The held-out side. own: rows that stand for the draws; usable (own,): those without a match, of which alone, as
+    of generations, it is asked whether they are re-drawn."""
 
     joined: _Joined
     draws: _Draws
@@ -149,13 +154,13 @@ class _Chance(NamedTuple):
     greater_rate_p: float
 
     @classmethod
-    def of(cls, joined: _Joined, made: _Made, own: Int64, matching: Int64, threshold: float) -> _Chance:
+    def of(cls, joined: _Joined, made: _Made, own: Int64, alike: Int64, threshold: float) -> _Chance:
         unit = units_of(made.vectors, made.prompt, joined.family[made.rows], threshold)
         generations, controls, rated = thinned(unit, keys_of(made.vectors), joined.held_out, joined.key)
         chosen = np.zeros(len(joined.family), bool)
         chosen[made.rows[generations]] = True
-        found, alike = made.found[generations[:rated]], np.isin(own[controls], matching)
-        p = greater_rate_p(int(found.sum()), len(found), int(alike.sum()), len(alike))
+        found, by_chance = made.found[generations[:rated]], np.isin(own[controls], alike)
+        p = greater_rate_p(int(found.sum()), len(found), int(by_chance.sum()), len(by_chance))
         return cls(chosen, controls, p)
 
 

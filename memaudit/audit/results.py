@@ -228,8 +228,9 @@ class OwnImages(NamedTuple):
 class Control:
     """What held-out images say about chance.
 
-    matched: rate of control images that reach the threshold with a training image. excluded: how many held-out and how
-    many training images are near-duplicates across the split: such held-out images are no usable controls.
+    matched: rate of control images that match a training image as generations do. excluded: how many held-out and how
+    many training images are near-duplicates across the split, by similarity also where pixels tell them apart: such
+    held-out images are no usable controls.
     nearer_training, nearer_control: generations whose nearest image at near-duplicate scale is a training or a held-out
     one. groups: of near-duplicates that these images form, one label each; least_p: the p-value if all their labels
     were "training". The p-values are None, and `why_no_p` says why, when there are too few held-out images.
@@ -260,7 +261,7 @@ class Control:
 
 @dataclass(frozen=True)
 class RedrawnControl:
-    """What held-out images say about chance: how many of the usable ones are called re-drawn, their families of
+    """What held-out images say about chance: how many of those without a match are called re-drawn, their families of
     near-duplicates as what is drawn, and Fisher's p of the generations' rate against theirs; None, and why."""
 
     matched: Rate

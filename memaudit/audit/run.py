@@ -250,7 +250,8 @@ def _held_out(
     searched = search(controls, way.scope, None, way.progress)
     decided, redrawn = way.decide(searched, controls), result.redrawn
     group = groups.rows(references.store) if groups else None
-    seen = HeldOut(searched, decided.matched(), group, way.decide_redrawn(searched, decided, controls), redrawn)
+    anew = way.decide_redrawn(searched, decided, controls)
+    seen = HeldOut(searched, decided.counted(), decided.matched(), group, anew, redrawn)
     measured, of_redrawn = measure_control(
         controls.store, references, generations, found.scores, found.distinct, found.asked.prompt, threshold, seen
     )

@@ -84,6 +84,10 @@ class Decided:
         """Rows of the queries that have a match, whatever its kind."""
         return np.unique(self.candidates.query[self.near | self.verified])
 
+    def counted(self) -> Int64:
+        """Those that have one that counts."""
+        return np.unique(self.candidates.query[self.counts])
+
     def places_of_matches(self) -> Int64:
         """Which are matches that count: of each query the graver kinds first, so that a verbatim copy does not stand
         behind a detail that is more similar, then those that pixels do not confirm; each by falling similarity."""

@@ -13,6 +13,7 @@ import pytest
 from pictures import banner, card
 from PIL import Image, ImageOps
 
+from memaudit.audit import control
 from memaudit.audit.pairing import Prompted
 from memaudit.audit.results import AuditResult
 from memaudit.audit.run import AuditOptions, audit
@@ -379,3 +380,25 @@ def test_a_file_of_the_training_set_is_found_however_narrow(tmp_path: Path) -> N
         "recoded.png": ("banner.png", Kind.NEAR, "whole", False),
         "same.png": ("banner.png", Kind.VERBATIM, "whole", True),
     }
+
+
+def test_held_out_images_match_by_the_rule_of_generations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What pixels tell apart is regurgitated on neither side, or chance would look greater than it is; as a control it
+    is too near to the training set all the same."""
+    tested = []
+    monkeypatch.setattr(control, "MIN_CONTROLS", 1)
+    monkeypatch.setattr(control, "greater_rate_p", lambda *counts: tested.append(counts) or 1.0)
+    references = stored(tmp_path / "train", {"6": card(6), "other": textured(1)})
+    generations = stored(tmp_path / "gen", {"3": card(3), "new": textured(500)})
+    held_out = stored(tmp_path / "control", {"2": card(2), "new": textured(600), "copy": textured(1)})
+    options = AuditOptions(threshold=0.5)
+    result = audit(generations, ExactSearch(references), control=held_out, options=options)
+    assert result.control is not None
+    assert (result.searched.count, result.control.matched.count, result.control.excluded_controls) == (0, 1, 2)
+    assert tested == [(0, 2, 1, 3)]
+    by_similarity = audit(
+        generations, ExactSearch(references), control=held_out, options=replace(options, match="none")
+    )
+    assert by_similarity.control is not None
+    assert (by_similarity.searched.count, by_similarity.control.matched.count) == (1, 2)
+    assert tested[1:] == [(1, 2, 2, 3)]
