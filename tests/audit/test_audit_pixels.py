@@ -17,7 +17,7 @@ from memaudit.audit import control
 from memaudit.audit.pairing import Prompted
 from memaudit.audit.results import AuditResult
 from memaudit.audit.run import AuditOptions, audit
-from memaudit.audit.shortfalls import Views
+from memaudit.audit.shortfalls import Views, unread
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.embedding.views import ViewStore, embed_views
 from memaudit.encoders import load_encoder
@@ -28,8 +28,10 @@ from memaudit.matching.kinds import Kind
 from memaudit.matching.search import Scope, StoredQueries, search
 from memaudit.matching.windows import NO_WINDOWS, Windows
 from memaudit.report.audit import write_audit
+from memaudit.report.document import read_report
+from memaudit.report.model import AuditResults
 from memaudit.store import Store
-from memaudit.types import silent
+from memaudit.types import Coverage, silent
 
 ENCODER = load_encoder("thumbnail")
 EMBED = EmbedOptions(shard_rows=64, workers=2)
@@ -209,8 +211,9 @@ def test_a_picture_that_stands_there_many_times_crowds_no_other_out(tmp_path: Pa
 
 
 def test_files_that_are_gone_leave_matches_unverified_and_are_counted(tmp_path: Path, references: Store) -> None:
-    crop = textured(6).crop((40, 30, 180, 140))
-    generations = stored(tmp_path / "gen", {"copy": jpeg(textured(5), 90), "crop": crop})
+    generations = stored(
+        tmp_path / "gen", {"copy": jpeg(textured(5), 90), "crop": textured(6).crop((40, 30, 180, 140))}
+    )
     (references.folder.parent / "images" / "05.png").unlink()
     (references.folder.parent / "images" / "06.png").write_bytes(b"another file")
     result = audit(generations, ExactSearch(references), options=GENEROUS)
@@ -338,8 +341,9 @@ def test_training_files_that_are_gone_are_no_clean_bill(tmp_path: Path, referenc
     generations = stored(tmp_path / "gen", {"copy": textured(6).crop((40, 30, 180, 140))})
     (references.folder.parent / "images").rename(tmp_path / "gone")
     result = audit(generations, ExactSearch(references), options=GENEROUS)
-    assert result.searched.count == 0
-    could, where = result.inconclusive
+    assert (result.searched.count, result.searched.coverage.measured) == (0, 0)
+    measured, could, where = result.inconclusive
+    assert measured == "only 0 of 1 generations could be measured (0.00%)"
     assert "candidates below the threshold could be compared on pixels" in could
     assert "put them there, move the store together with them, or embed them anew" in where
     assert result.misses is not None
@@ -402,3 +406,82 @@ def test_held_out_images_match_by_the_rule_of_generations(tmp_path: Path, monkey
     assert by_similarity.control is not None
     assert (by_similarity.searched.count, by_similarity.control.matched.count) == (1, 2)
     assert tested[1:] == [(1, 2, 2, 3)]
+
+
+def test_what_a_candidate_that_is_gone_may_have_told_was_not_measured(tmp_path: Path, references: Store) -> None:
+    """One of six generations lost the image of its prompt, another one has a second match and counts; and so they do by
+    prompts. That other one's own image was not compared either."""
+    images = references.folder.parent / "images"
+    seeds = range(6)
+    made = {f"{seed}": textured(seed).crop((40, 30, 180, 140)) for seed in seeds}
+    generations = stored(tmp_path / "gen", {**made, "1": jpeg(textured(7), 90)})
+    pairing = {f"{seed}.png": Prompted(f"{seed:02d}.png", f"prompt {seed}") for seed in seeds}
+    for seed in (0, 1):
+        (images / f"{seed:02d}.png").unlink()
+    result = audit(generations, ExactSearch(references), pairing=pairing, options=AuditOptions())
+    assert np.flatnonzero(result.undecided).tolist() == [0]
+    assert result.by_prompt is not None
+    assert result.paired is not None
+    rates = (result.searched, result.by_prompt.returned, result.paired)
+    assert [(rate.count, rate.coverage) for rate in rates] == [
+        (5, Coverage(5, 6)),
+        (5, Coverage(5, 6)),
+        (4, Coverage(4, 6)),
+    ]
+    write_audit(result, generations, references, tmp_path / "out")
+    results = read_report(tmp_path / "out" / "report.json").results
+    assert isinstance(results, AuditResults)
+    assert (results.undecided, results.outcomes and results.outcomes.left_out) == (1, ["0.png"])
+    rows = pq.read_table(tmp_path / "out" / "scores.parquet").to_pydict()
+    assert (rows["counted"], rows["undecided"]) == ([False] + 5 * [True], [True] + 5 * [False])
+    assert "1 have no match, and candidates whose pixels" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_few_candidates_may_be_many_generations(tmp_path: Path, references: Store) -> None:
+    """One of 120 candidates is none of a hundred; and one of 12 generations, or of 12 images of prompts, is eight."""
+    generations = stored(tmp_path / "gen", {"new": textured(500)})
+    result = audit(generations, ExactSearch(references), options=AuditOptions())
+    few = Coverage(119, 120)
+    assert unread(result, few, 0.01) == []
+    (line,) = unread(replace(result, undecided=np.ones(1, bool)), few, 0.01)
+    assert line.startswith(
+        "1 of 1 generations have no match, and candidates that could not be compared: files are gone"
+    )
+    paired = replace(result, paired=result.searched, scores=result.scores._replace(paired_unread=np.ones(1, bool)))
+    (line,) = unread(paired, few, 0.01)
+    assert line.startswith("of 1 of 1 prompt pairs the pixels could not be compared: files are gone")
+
+
+def test_held_out_images_that_could_not_be_decided_are_no_controls(tmp_path: Path) -> None:
+    """Nor do they stand in the rate of chance, nor a generation in the rate that it is held against."""
+    references = stored(tmp_path / "train", {"gone": textured(1), "there": textured(2)})
+    pictures = {"crop": textured(1).crop((40, 30, 180, 140)), "other": textured(2).crop((40, 30, 180, 140))}
+    held_out = stored(tmp_path / "control", {**pictures, "new": textured(600)})
+    generations = stored(tmp_path / "gen", {**pictures, "new": textured(500)})
+    (references.folder.parent / "images" / "gone.png").unlink()
+    result = audit(generations, ExactSearch(references), control=held_out, options=AuditOptions(match_from=0.3))
+    assert result.control is not None
+    for rate in (result.searched, result.control.matched):
+        assert (rate.count, rate.coverage) == (1, Coverage(2, 3))
+    assert result.control.excluded_controls == 1
+
+
+def test_own_images_that_could_not_be_compared_were_not_measured_on_either_side(tmp_path: Path) -> None:
+    pictures = {f"{seed}": textured(seed) for seed in range(4)}
+    references = stored(tmp_path / "train", {f"t{name}": picture for name, picture in pictures.items()})
+    held_out = stored(tmp_path / "control", {f"h{seed}": textured(50 + seed) for seed in range(4)})
+    crops = {f"t{seed}": textured(seed).crop((40, 30, 180, 140)) for seed in range(4)}
+    generations = stored(tmp_path / "gen", {**crops, **{f"h{seed}": textured(90 + seed) for seed in range(4)}})
+    pairing = {
+        f"{side}{seed}.png": Prompted(f"{side}{seed}.png", f"{side} {seed}", held_out=side == "h")
+        for seed in range(4)
+        for side in "th"
+    }
+    for store in (references, held_out):
+        next(iter(sorted((store.folder.parent / "images").iterdir()))).unlink()
+    result = audit(generations, ExactSearch(references), pairing=pairing, control=held_out, options=AuditOptions())
+    assert result.control is not None
+    own = result.control.own_images
+    assert own is not None
+    assert (own.training.count, own.training.coverage) == (3, Coverage(3, 4))
+    assert (own.held_out.count, own.held_out.coverage) == (0, Coverage(3, 4))

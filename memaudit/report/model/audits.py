@@ -186,7 +186,9 @@ class Outcomes(Part, frozen=True, kw_only=True):
     digest: Annotated[str | None, says("of all generations' names, prompts and seeds; null if prompts are not known")]
     total: Annotated[Count, says("generations asked for")]
     found: Annotated[list[str], says("those that the rate counts as regurgitated")]
-    left_out: Annotated[list[str], says("those that it does not count: blank, unreadable, missing, a picture again")]
+    left_out: Annotated[
+        list[str], says("those that it does not count: blank, unreadable, undecided, missing, a picture again")
+    ]
     by_prompt: Annotated[OutcomesByPrompt | UnsetType, says("their prompts, where these are known")] = UNSET
 
 
@@ -381,6 +383,10 @@ class AuditResults(Part, frozen=True, kw_only=True):
     distinct_found: Annotated[Count | UnsetType, says("distinct pictures among the generations found")] = UNSET
     distinct_returned: Annotated[Count | UnsetType, says("distinct training images that are their best match")] = UNSET
     distinct_prompts: Annotated[Whole | None, says("distinct images of prompts")] = None
+    undecided: Annotated[
+        Count | UnsetType,
+        says("generations without a match of which a candidate could not be compared on pixels: they are not measured"),
+    ] = UNSET
     made: Annotated[Count | UnsetType, says("generations that are there: files, and pictures of sheets")] = UNSET
     parts: Annotated[Count | UnsetType, says("pictures within their files (frames, sheets) that were searched")] = UNSET
     hidden: Annotated[Count | UnsetType, says("files that hold such pictures, of which there are no rows")] = UNSET
