@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import sys
 import traceback
+from collections.abc import Callable
+from functools import cache
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -123,11 +125,17 @@ def main() -> int:
     return run(sys.argv[1:])
 
 
+@cache
+def _command() -> Callable[..., object]:
+    """All commands with their options, made of their functions once: a process that calls many waits for it once."""
+    return typer.main.get_command(app)
+
+
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; no exception of ours or of the interpreter's gets out."""
     try:
         with explaining_imports():
-            result = app(
+            result = _command()(
                 arguments or ["--help"], standalone_mode=False, prog_name="memaudit", obj=["memaudit", *arguments]
             )
         if result == interrupts.INTERRUPTED or interrupts.seen():  # what typer makes of a KeyboardInterrupt

@@ -358,8 +358,15 @@ def arguments_of(command: str, project: Path, out: Path) -> list[str]:
     return [part.format(**paths, out=out) for part in command.split()]
 
 
-def strike(cell: Cell, project: Path) -> None:
-    FAULTS[INPUTS[cell.place][1]][cell.fault](project / INPUTS[cell.place][0])
+def struck(cell: Cell, sound: Path, project: Path) -> Path:
+    """A project with the fault. Only the input that it strikes is a copy: what nothing may write to is linked, which
+    takes a fifth of the time."""
+    shutil.copytree(sound, project, symlinks=True, copy_function=os.link)
+    whole, place = sound / INPUTS[cell.place][0], project / INPUTS[cell.place][0]
+    _remove(place)
+    (shutil.copytree if whole.is_dir() else shutil.copy2)(whole, place)
+    FAULTS[INPUTS[cell.place][1]][cell.fault](place)
+    return project
 
 
 def table() -> str:
