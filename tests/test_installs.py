@@ -76,8 +76,7 @@ def test_base_and_cpu_as_installed(tmp_path: Path, picture_folder: MakeFolder) -
 
 
 def install(venv: Path, what: str) -> None:
-    """Only what is then imported is compiled."""
-    pip = [venv / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+    pip = [venv / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run([*pip, "-c", "constraints.txt", what], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
