@@ -7,7 +7,8 @@ icons, road signs, cards of one deck, photographs of one building, one face, tex
 that `memaudit audit` looks at (pairs.py): by the whole picture, and by the tiles of clean images and of copies that the
 whole does not lead to. A copy is found if its own source is said to be one; a clean image with any match is a false
 finding, but for what shows a drawing of its match and was judged by eye (judged.csv): look at new ones before you add
-them there, and in `test` and `second` only at what a rule found that is settled.
+them there, and in `test` and `second` only at what a rule found that is settled. The probability of a copy is held
+against what the pairs are, by tenths, and the cut against those that are no copies.
 
 Beside it: similarity alone, and fastdup, immaculate, PDQ and perception on the same files (peers.py). Processor time is
 of the thread that decides, by kind of picture, of images read before and of the pair alone.
@@ -24,10 +25,11 @@ from pathlib import Path
 from textwrap import shorten
 
 from benchmarks.copies.cost import cost_figures
-from benchmarks.copies.found import by_memaudit, by_peers, by_similarity
+from benchmarks.copies.found import by_memaudit, by_peers, by_similarity, candidates_in, checked
 from benchmarks.copies.made import made_in
 from benchmarks.copies.pairs import PAIRS, write_pairs
 from benchmarks.copies.rates import RECALL, figures_of
+from benchmarks.copies.reliability import reliability
 from benchmarks.copies.split import FIT, SECOND, TEST, TUNE, read_split
 from benchmarks.record import Figure
 from benchmarks.runner import Benchmark
@@ -39,8 +41,11 @@ def of_part(part: str, options: argparse.Namespace, folder: Path) -> Iterator[Fi
     made = made_in(folder, [line for line in read_split() if line.part == part])
     if not (folder / PAIRS).exists():
         write_pairs(part, folder, views=True)
-    for found in (by_memaudit(folder), by_similarity(folder)):
+    pairs = candidates_in(folder)
+    checks = checked(folder, pairs)
+    for found in (by_memaudit(pairs, checks), by_similarity(pairs)):
         yield from figures_of(made, found, f"{part}, {found.name}")
+    yield from reliability(pairs, checks.probability, part)
     if options.peers:
         for peer in by_peers(made, folder / "peers"):
             for figure in figures_of(made, peer, f"{part}, {peer.name}"):

@@ -15,7 +15,7 @@ from benchmarks.copies.pairs import PAIRS, THRESHOLD
 from benchmarks.copies.split import CLEAN, REFERENCE, SOURCE
 from benchmarks.measure import Cost
 from benchmarks.peers import peers
-from memaudit.matching.compare import Files, check_pairs
+from memaudit.matching.compare import Checks, Files, check_pairs
 from memaudit.store import Store
 from memaudit.types import Float64, Int64, silent
 
@@ -45,6 +45,8 @@ class Candidates(NamedTuple):
 
     query: NDArray[np.object_]
     reference: NDArray[np.object_]
+    label: NDArray[np.object_]
+    source: NDArray[np.object_]
     similarity: NDArray[np.float32]
     whole: NDArray[np.float32]
 
@@ -55,16 +57,19 @@ def candidates_in(folder: Path) -> Candidates:
     role, label, candidate = (np.array(table[name].to_pylist()) for name in ("role", "label", "candidate"))
     asked = candidate & ((role == CLEAN) | ((role == COPY) & (label == "copy")))
     rows = table.filter(asked)
-    names = (np.array(rows[name].to_pylist(), object) for name in ("query", "reference"))
+    names = (np.array(rows[name].to_pylist(), object) for name in ("query", "reference", "label", "source"))
     return Candidates(*names, *(np.array(rows[name].to_pylist(), np.float32) for name in ("similarity", "whole")))
 
 
-def by_memaudit(folder: Path) -> Found:
-    """As an audit decides: on pixels, and at the threshold unless they tell simple drawings apart."""
-    pairs = candidates_in(folder)
+def checked(folder: Path, pairs: Candidates) -> Checks:
+    """What the pixels of these say."""
     queries, left = _files(folder / "queries", pairs.query)
     references, right = _files(folder / "references", pairs.reference)
-    checks = check_pairs(queries, references, left, right, silent)
+    return check_pairs(queries, references, left, right, silent)
+
+
+def by_memaudit(pairs: Candidates, checks: Checks) -> Found:
+    """As an audit decides: on pixels, and at the threshold unless they tell simple drawings apart."""
     matched = np.flatnonzero((pairs.similarity >= np.float32(THRESHOLD)) & ~checks.apart | checks.copies)
     overlaps = checks.overlaps
     return Found(
@@ -78,9 +83,8 @@ def by_memaudit(folder: Path) -> Found:
     )
 
 
-def by_similarity(folder: Path) -> Found:
+def by_similarity(pairs: Candidates) -> Found:
     """Of the whole pictures, at the threshold."""
-    pairs = candidates_in(folder)
     matched = np.flatnonzero(pairs.whole >= np.float32(THRESHOLD))
     return Found(ALONE, {(pairs.query[i], pairs.reference[i]): None for i in matched})
 

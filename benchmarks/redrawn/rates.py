@@ -12,6 +12,7 @@ import numpy as np
 from benchmarks.copies.corpora import PHOTOGRAPHS
 from benchmarks.copies.made import made_in
 from benchmarks.copies.rates import rated
+from benchmarks.copies.reliability import calibration_error
 from benchmarks.record import Figure
 from benchmarks.redrawn.signals import PEOPLE, Row, signals_in
 from memaudit.matching.layout import LEAST_SHADING, SIGNALS, SKETCHED
@@ -25,7 +26,7 @@ from scripts.alterations import read_rgb
 ASKED, ASKED_NULLS, ASKED_ECE = ">= 0.95", "<= 0.01", "<= 0.03"
 CLOSEST = 3  # references that an audit looks at,
 FLOOR = 0.1  # from which similarity on
-STRENGTHS, _TENTHS = 4, 10
+STRENGTHS = 4
 
 
 def figures_of(folder: Path, data: str) -> Iterator[Figure]:
@@ -41,7 +42,7 @@ def figures_of(folder: Path, data: str) -> Iterator[Figure]:
     counted = [i for i, row in enumerate(rows) if not row["redrawn"] or row["strength"] <= PEOPLE]
     truth = np.array([float(rows[i]["redrawn"]) for i in counted])
     shaded = signals[counted, SIGNALS.index("shading")] >= LEAST_SHADING
-    error = _error(probability[counted][shaded], truth[shaded])
+    error = calibration_error(probability[counted][shaded], truth[shaded])
     yield Figure(data, int(shaded.sum()), "expected calibration error, no plain drawings", error, asked=ASKED_ECE)
     asked = truth == 0
     yield Figure(data, int(asked.sum()), "nulls that sketches refuse", float((~open_[counted])[asked].mean()))
@@ -118,13 +119,6 @@ def nulls(rows: Sequence[Row], found: np.ndarray, data: str) -> Iterator[Figure]
     ]
     for name, chosen, asked in kinds:
         yield rated(data, f"nulls{name}", [rows[i]["source"] for i in chosen], [bool(found[i]) for i in chosen], asked)
-
-
-def _error(probability: Float64, truth: Float64) -> float:
-    """Expected calibration error by tenths of the probability (Guo et al., ICML 2017)."""
-    tenth = np.minimum((probability * _TENTHS).astype(int), _TENTHS - 1)
-    gaps = [abs(probability[tenth == t].mean() - truth[tenth == t].mean()) * (tenth == t).mean() for t in set(tenth)]
-    return float(sum(gaps))
 
 
 def average_precision(values: Float64, truth: Float64) -> float:

@@ -349,8 +349,9 @@ class AuditResult:
     counted: for each row whether `searched` counts it. reference_views: what was searched of the training images.
     grown: what the training set's sources hold by now and its store does not, in a sentence. not_read: what was not
     looked at of generations, held-out and training images, a sentence for each kind. by_prompt: None where no prompt is
-    known. stores: that were read. calibrated: by which calibration threshold and cut were settled. planted: None where
-    there was no such step; all_copies: what they make of the rates. model: None where nobody named it.
+    known. stores: that were read. calibrated: by which calibration threshold and cut were settled; beyond_labels: of
+    the generations with a match those that have none of which it speaks, None without one. planted: None where there
+    was no such step; all_copies: what they make of the rates. model: None where nobody named it.
     kinds: that count; not_counted: the first match of others, of generations without one that counts. kinds_of: all
     kinds of the matches of each row.
     """
@@ -388,6 +389,7 @@ class AuditResult:
     by_prompt: ByPrompt | None = None
     stores: tuple[Store, ...] = ()
     calibrated: Calibrated | None = None
+    beyond_labels: Coverage | None = None
     planted: Planted | None = None
     all_copies: OfAllCopies | None = None
     redrawn: Redrawn | None = None

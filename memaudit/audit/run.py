@@ -167,6 +167,7 @@ def audit(
         stores=(generations, references.store, *([control] if control else []), *views.stores),
         effort=views.effort(way.plan.floor if way.plan.on_pixels else None),
         calibrated=options.calibrated,
+        beyond_labels=found.decided.beyond_labels if options.calibrated else None,
         model=options.model,
     )
     reasons = (

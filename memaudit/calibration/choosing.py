@@ -9,6 +9,7 @@ import numpy as np
 
 from memaudit.calibration.curves import PROBABILITIES, SIMILARITIES, Goal, Labelled, Point, chosen, points_of
 from memaudit.calibration.estimates import Ratio, needed
+from memaudit.types import Float64
 
 NEVER = 1.0  # a threshold by which similarity alone decides nothing
 
@@ -25,16 +26,18 @@ class Choice(NamedTuple):
 
 
 def choose(labelled: Labelled, goal: Goal, threshold: float, floor: float | None = None) -> Choice:
-    """For a precision, the least threshold that meets it, then the least cut with which both together do. For a recall,
-    the greatest cut that meets it beside `threshold`, the encoder's own; without pixels the greatest threshold.
+    """For a precision, the threshold that finds as many pairs as the goal allows, then the cut with which both together
+    do. For a recall, the cut that finds as few as it allows beside `threshold`, the encoder's own; without pixels such
+    a threshold. Of those that find the same pairs it is the greatest one for a precision, the least for a recall.
 
-    floor: similarity from which pixels are compared: where they are, the threshold lies above it.
+    floor: similarity from which the pairs were sought: no threshold lies below it, and above it where pixels are
+    compared, which is from there on.
     """
-    compared = labelled.compared
+    compared, floor = labelled.compared, floor or 0.0
     if not len(compared.copy):
-        return _by_similarity(labelled, goal)
+        return _by_similarity(labelled, goal, SIMILARITIES[floor <= SIMILARITIES])
     if goal.name == "precision":
-        steps = SIMILARITIES[(floor or 0.0) < SIMILARITIES]
+        steps = SIMILARITIES[floor < SIMILARITIES]
         alone = chosen(points_of(labelled, labelled.similarity, steps[::-1]), goal)
         threshold = alone.at if alone else NEVER
     grid = PROBABILITIES[::-1] if goal.name == "precision" else PROBABILITIES
@@ -46,8 +49,8 @@ def choose(labelled: Labelled, goal: Goal, threshold: float, floor: float | None
     return Choice(threshold, point.at, point)
 
 
-def _by_similarity(labelled: Labelled, goal: Goal) -> Choice:
-    grid = SIMILARITIES[::-1] if goal.name == "precision" else SIMILARITIES
+def _by_similarity(labelled: Labelled, goal: Goal, steps: Float64) -> Choice:
+    grid = steps[::-1] if goal.name == "precision" else steps
     point = chosen(points_of(labelled, labelled.similarity, grid), goal)
     if point is None:
         points = points_of(labelled, labelled.similarity, grid)

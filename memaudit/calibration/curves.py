@@ -4,6 +4,10 @@ The steps of a curve do not hang on the labels. A goal is sought from the end wh
 point before the first one whose lower end falls short of it: tested in an order that was fixed before, no point costs
 the others confidence (Learn then Test, Angelopoulos et al. 2021). Where that begins for a precision hangs on how many
 pairs were labelled, and not on what they were called.
+
+Steps between which no labelled pair lies find the same pairs: labels do not tell them apart. Of these the one stands
+for all that is safest for what the goal is about. For a precision, which comes down, it is the highest: nothing that
+nobody looked at is found. For a recall, which goes up, it is the lowest: nothing that nobody looked at is missed.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import numpy as np
 from memaudit.calibration.estimates import Ends, Mask, Ratio, most_shown, ratio_of
 from memaudit.types import Float32, Float64
 
-SIMILARITIES = np.round(np.arange(0.0, 1.0001, 0.005), 3)
+SIMILARITIES = np.round(np.arange(0.005, 1.0001, 0.005), 3)
 PROBABILITIES = np.round(np.arange(0.01, 1.0, 0.01), 2)
 
 
@@ -71,7 +75,8 @@ class Point(NamedTuple):
 
 
 def points_of(labelled: Labelled, scale: Float32, grid: Float64, beside: Mask | None = None) -> Iterator[Point]:
-    """A point for each step of the grid, in its order, at which other pairs are found than at the one before it.
+    """A point for each step of the grid, in its order, at which other pairs are found than at the one before it: of
+    steps that find the same pairs, the first.
 
     scale (n,): similarity or probability. beside (n,): found whatever that is.
     """

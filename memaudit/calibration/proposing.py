@@ -1,12 +1,12 @@
 """Pairs that are worth a person's look: those nearest to the cut, and a random part of all others, by strata.
 
 The frame is every pair of which one image is among the 8 most similar ones of the other, from a floor on; of exact
-duplicates one image. How likely each pair was to be drawn is kept, so that rates of the whole frame can be estimated.
+duplicates one image, however many there are. How likely each pair was to be drawn is kept, so that rates of the whole
+frame can be estimated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.calibration.sides import Compared, RowPairs, Sides, first_rows
+from memaudit.calibration.nearest_files import FileRows, nearest_files
+from memaudit.calibration.sides import Compared, RowPairs, Sides
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.files import digest_of
 from memaudit.index import Searcher
@@ -24,7 +25,6 @@ from memaudit.reviews import Drawn, Merged, pair_of
 from memaudit.similarity.exact import require_threshold
 from memaudit.types import Float32, Float64, Int64, Progress, silent
 
-NEIGHBOURS = 8
 POOL = 4000  # pairs whose pixels are compared, at 10 to 40 ms each; of larger frames as many of each band of similarity
 BEFORE = "labelled before"
 _BELOW, _ABOVE = 4, 2  # bands of similarity on either side of the threshold
@@ -66,12 +66,13 @@ class Proposal:
 
 
 class _Frame(NamedTuple):
-    """All pairs, and the band of similarity of each."""
+    """All pairs, the band of similarity of each, and which have a verdict already."""
 
     rows: RowPairs
     similarity: Float32
     band: Int64
     names: list[str]
+    known: NDArray[np.bool_]
 
 
 def frame_name(sides: Sides, floor: float) -> str:
@@ -94,19 +95,18 @@ def propose(
     """Choose pairs to be labelled. labels: what was labelled before, which stays in the proposal as a stratum of its
     own.
 
-    Raises UsageError for impossible options, InconclusiveError where no pair reaches the floor. Memory: the frame, some
-    100 bytes a pair, and what comparing `POOL` pairs takes.
+    Raises UsageError for impossible options, InconclusiveError where no pair reaches the floor. Memory: 16 bytes an
+    image of either store, the frame, some 100 bytes a pair, and what comparing `POOL` pairs takes.
     """
     floor = _floor(sides, options)
-    frame = _frame(sides, searcher, floor, progress)
+    frame = _frame(sides, searcher, floor, labels, progress)
     if not len(frame.similarity):
         raise InconclusiveError(f"no two images reach a similarity of {floor:g}: there is no pair to label")
     rng, name = np.random.default_rng(options.seed), frame_name(sides, floor)
-    known = _known(sides, frame.rows, labels)
-    earlier, rest = np.flatnonzero(known), np.flatnonzero(~known)
+    earlier, rest = np.flatnonzero(frame.known), np.flatnonzero(~frame.known)
     pool = _pool(frame.band, rest, rng)
     share = _share(frame.band[rest], frame.band[pool])
-    compared = sides.compare(frame.rows.at(pool), progress)
+    compared = sides.compare(sides.in_order(frame.rows.at(pool)), progress)
     strata = _strata(sides, frame, pool, compared, options.count)
     taken = _taken(strata, options.count - int(strata.near.sum()), rng)
     drawn, chance = _how_drawn(strata, taken, frame.band[pool], share, name)
@@ -115,7 +115,7 @@ def propose(
     chosen = np.concatenate([pool[taken], earlier])[order]
     probability = np.concatenate([compared.probability[taken], np.full(len(earlier), np.nan, np.float32)])[order]
     pairs = Proposed(
-        frame.rows.at(chosen),
+        sides.in_order(frame.rows.at(chosen)),
         frame.similarity[chosen],
         probability,
         [drawn[place] for place in order],
@@ -139,50 +139,15 @@ def _floor(sides: Sides, options: ProposeOptions) -> float:
     return floor
 
 
-def _frame(sides: Sides, searcher: Searcher, floor: float, progress: Progress) -> _Frame:
+def _frame(sides: Sides, searcher: Searcher, floor: float, labels: Merged | None, progress: Progress) -> _Frame:
     """Each pair once, in order. Images stand for their exact duplicates."""
-    own, others = first_rows(sides.queries), first_rows(sides.references)
-    stands = {row: digest for digest, row in own.items()}
-    reference_digest = {row: digest for digest, row in others.items()}
-    found: dict[tuple[int, int], np.float32] = {}
-    done = 0
-    for block in sides.queries.blocks(1024):
-        places = np.array([place for place, row in enumerate(block.rows.tolist()) if row in stands], np.int64)
-        done += len(block.rows)
-        if len(places):
-            near = searcher.search(block.embeddings[places], 2 * NEIGHBOURS, floor)  # some are copies of a file
-            _collect(found, block.rows[places], near.rows, near.similarity, floor, stands, reference_digest, sides)
-        progress("looking for pairs", done, sides.queries.comparable)
-    keys = np.array(sorted(found), np.int64).reshape(-1, 2)
-    similarity = np.array([found[one, other] for one, other in keys.tolist()], np.float32)
+    own = FileRows.of(sides.queries)
+    others = own if sides.one_set else FileRows.of(sides.references)
+    rows, similarity = nearest_files(sides, own, others, searcher, floor, progress)
     edges = _edges(floor, sides.queries.encoder.threshold)
     band = np.clip(np.searchsorted(edges, similarity, side="right") - 1, 0, len(edges) - 2)
     names = [f"similarity {low:.3g} to {high:.3g}" for low, high in pairwise(edges)]
-    rows = sides.in_order(RowPairs(keys[:, 0], keys[:, 1])) if len(keys) else RowPairs(keys[:, 0], keys[:, 1])
-    return _Frame(rows, similarity, band, names)
-
-
-def _collect(
-    found: dict[tuple[int, int], np.float32],
-    queries: Int64,
-    rows: Int64,
-    similarity: Float32,
-    floor: float,
-    stands: Mapping[int, str],
-    others: Mapping[int, str],
-    sides: Sides,
-) -> None:
-    """Add what is near each query: not itself, not its own file, and no further copy of a file."""
-    for query, near, said in zip(queries.tolist(), rows.tolist(), similarity, strict=True):
-        kept = 0
-        for row, value in zip(near, said, strict=True):
-            if row < 0 or value < np.float32(floor) or kept == NEIGHBOURS:
-                break
-            if row not in others or others[row] == stands[query]:
-                continue
-            kept += 1
-            key = (min(query, row), max(query, row)) if sides.one_set else (query, row)
-            found[key] = value
+    return _Frame(rows, similarity, band, names, _known(sides, rows, own, others, labels))
 
 
 def _edges(floor: float, threshold: float) -> Float32:
@@ -190,12 +155,16 @@ def _edges(floor: float, threshold: float) -> Float32:
     return np.concatenate([below, above[1:]]).astype(np.float32)
 
 
-def _known(sides: Sides, rows: RowPairs, labels: Merged | None) -> NDArray[np.bool_]:
+def _known(sides: Sides, rows: RowPairs, own: FileRows, others: FileRows, labels: Merged | None) -> NDArray[np.bool_]:
     """Which pairs have a verdict already."""
+    known = np.zeros(len(rows.query), bool)
     if labels is None or not labels.verdicts:
-        return np.zeros(len(rows.query), bool)
-    digests = zip(*sides.numbers(rows), strict=True)
-    return np.array([pair_of(str(one), str(other)) in labels.verdicts for one, other in digests], bool)
+        return known
+    files = {digest for pair in labels.verdicts for digest in pair}
+    some = np.flatnonzero(own.are_of(rows.query, files) & others.are_of(rows.reference, files))
+    digests = zip(*sides.numbers(rows.at(some)), strict=True)
+    known[some] = [pair_of(str(one), str(other)) in labels.verdicts for one, other in digests]
+    return known
 
 
 def _pool(band: Int64, rest: Int64, rng: np.random.Generator) -> Int64:

@@ -78,28 +78,35 @@ class Sides:
         if not self.one_set:
             return pairs
         rows, place = np.unique(np.concatenate(pairs), return_inverse=True)
-        rank = np.argsort(np.argsort(self.queries.columns(rows).image_id.astype(str), kind="stable"))
+        names = self.queries.columns(rows, only=("image_id",)).image_id
+        rank = np.argsort(np.argsort(names.astype(str), kind="stable"))
         left, right = rank[place].reshape(2, -1)
         return RowPairs(*(np.where(left <= right, *ends) for ends in (pairs, pairs[::-1])))
 
     def numbers(self, pairs: RowPairs) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
         """The sha256 of both files: what an image is known by."""
-        return self.queries.columns(pairs.query).sha256, self.references.columns(pairs.reference).sha256
+        sides = (self.queries, pairs.query), (self.references, pairs.reference)
+        own, others = (store.columns(rows, only=("sha256",)).sha256 for store, rows in sides)
+        return own, others
 
 
-def first_rows(store: Store, among: Collection[str] | None = None) -> dict[str, int]:
-    """The first comparable row of each file, by its sha256; `among`: of these only. Memory: the digests asked for.
+def first_rows(store: Store, among: Collection[str]) -> dict[str, int]:
+    """The first comparable row of each of these files, by its sha256.
 
     Raises InputError where a store knows of no file at all.
     """
     found: dict[str, int] = {}
     start, files = 0, 0
-    for columns in store.iter_columns():
+    for columns in store.iter_columns(only=("status", "sha256")):
         for row, (status, sha256) in enumerate(zip(columns.status, columns.sha256, strict=True), start):
             files += sha256 != NO_FILE
-            if status == Status.OK and sha256 != NO_FILE and (among is None or sha256 in among):
+            if status == Status.OK and sha256 != NO_FILE and sha256 in among:
                 found.setdefault(str(sha256), row)
         start += len(columns.status)
     if start and not files:
-        raise InputError(f"store {store.folder} was imported without files: its pairs have no digests to be named by")
+        raise without_files(store)
     return found
+
+
+def without_files(store: Store) -> InputError:
+    return InputError(f"store {store.folder} was imported without files: its pairs have no digests to be named by")

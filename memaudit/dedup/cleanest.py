@@ -66,7 +66,7 @@ def judge(
     """Order the images (n) whose pairs these are: the highest score first, then who could not be read; ties by `rank`.
 
     Read are those with a pair, each once. The result does not depend on the order of images and pairs. Memory: 40 bytes
-    a pair, where each file of those that are read is, and the thumbnails of `_AT_ONCE` images.
+    a pair, uri and sha256 of each file that is read, and the thumbnails of `_AT_ONCE` images.
     """
     is_paired = np.zeros(len(rank), bool)
     is_paired[pairs.left] = is_paired[pairs.right] = True

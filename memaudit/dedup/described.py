@@ -17,7 +17,9 @@ class Described(Protocol):
     @property
     def image_id(self) -> NDArray[np.object_]: ...
 
-    def at(self, positions: Int64) -> Columns: ...
+    def at(self, positions: Int64) -> Columns:
+        """Their files, by uri and sha256; other columns may have no entries."""
+        ...
 
 
 class InStore(NamedTuple):
@@ -32,4 +34,4 @@ class InStore(NamedTuple):
         return self.ids if self.rows is None else self.ids[self.rows]
 
     def at(self, positions: Int64) -> Columns:
-        return self.store.columns(positions if self.rows is None else self.rows[positions])
+        return self.store.columns(positions if self.rows is None else self.rows[positions], only=("uri", "sha256"))

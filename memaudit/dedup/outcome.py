@@ -27,7 +27,7 @@ from memaudit.dedup.reviewed import are_among, with_named
 from memaudit.dedup.search import Searched
 from memaudit.dedup.setup import Setup
 from memaudit.dedup.true_copies import true_copies
-from memaudit.matching.kinds import ALL, Kind
+from memaudit.matching.kinds import ALL, COPIES, Kind
 from memaudit.matching.overlap import Overlaps
 from memaudit.similarity import Pairs
 from memaudit.similarity.pairs import room_for
@@ -62,8 +62,12 @@ class Outcome(NamedTuple):
     def probability(self) -> Float32:
         return self.confirmed.probability if self.confirmed else np.empty(0, np.float32)
 
-    def copies(self, encoder: str, threshold: float) -> TrueCopies | None:
-        """What share of true copies such a run finds."""
+    def copies(self, setup: Setup) -> TrueCopies | None:
+        """What share of true copies such a run finds. None by a cut of one's own, or where not all kinds of copies
+        count: no benchmark has measured that."""
+        if setup.plan.cut is not None or not set(COPIES) <= set(setup.options.kinds):
+            return None
+        encoder, threshold = setup.store.encoder.name, setup.threshold
         if self.confirmed is None:
             return true_copies(encoder, threshold, threshold, np.empty(0, np.float32), np.empty(0, bool))
         return true_copies(encoder, threshold, self.confirmed.checks.floor, *self.confirmed[-2:])

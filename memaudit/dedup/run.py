@@ -119,7 +119,7 @@ def _result(
         pixels=outcome.pixels,
         no_pixels=setup.plan.why_not,
         candidate_recall=searched.candidate_recall,
-        copies=outcome.copies(store.encoder.name, setup.threshold),
+        copies=outcome.copies(setup),
         seed=options.seed,
         inconclusive=inconclusive,
         overlaps=outcome.overlaps,

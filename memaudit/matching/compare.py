@@ -51,7 +51,7 @@ def files_of(store: Store, rows: Int64) -> Files:
 
     Raises InconclusiveError where what is kept is of another state of the store, or damaged.
     """
-    columns, kept = store.columns(rows), features_of(store)
+    columns, kept = store.columns(rows, only=("uri", "sha256")), features_of(store)
     return Files(columns.uri, columns.sha256, None if kept is None else kept.images(rows))
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.encoders.encoder import Regions
-from memaudit.matching.candidates import Candidates, place_in_run
+from memaudit.matching.candidates import Basis, Candidates, place_in_run
 from memaudit.matching.compare import Checks, Parts, check_pairs, files_of
 from memaudit.matching.kinds import ALL, COPIES, Kind
+from memaudit.matching.model import copy_model
 from memaudit.matching.plan import MatchPlan
 from memaudit.matching.redrawn import LAID, redrawn_model, redrawn_pairs
 from memaudit.matching.results import Matches, Misses, RedrawnPairs
@@ -27,6 +29,7 @@ class Decided:
 
     near: its similarity makes it a match, and pixels do not tell it apart. checks: what pixels say of it, or of the
     window that decided; read nowhere where they were not compared (not `on_pixels`). kinds: of matches that count.
+    labelled: matches that a calibration speaks of, by the similarity or the pixels of whole pictures.
     """
 
     candidates: Candidates
@@ -34,6 +37,14 @@ class Decided:
     checks: Checks
     on_pixels: bool
     kinds: tuple[Kind, ...] = ALL
+    labelled: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, bool))
+
+    @property
+    def beyond_labels(self) -> Coverage:
+        """Of the queries with a match that counts, those of which it is by none that a calibration speaks of."""
+        counts = self.counts
+        found, spoken_of = (np.unique(self.candidates.query[which]) for which in (counts, counts & self.labelled))
+        return Coverage(len(found) - len(spoken_of), len(found))
 
     @property
     def verified(self) -> NDArray[np.bool_]:
@@ -158,20 +169,26 @@ def decide(
     searched: Searched, queries: Queries, references: Store, threshold: float, plan: MatchPlan, progress: Progress
 ) -> Decided:
     """Hold each candidate against its query. Below the threshold it is a match if pixels confirm it. At or above, it is
-    one unless they tell two simple drawings apart, as the cards of a deck are, and the threshold is not by labels; else
-    they name its kind, or do not confirm it. Where the whole images do not, the windows of the training image that led
-    to it are looked at by themselves: one that agrees makes a partial copy. Of what only details led to, similarity
-    decides nothing.
+    one unless they tell two simple drawings apart, as the cards of a deck are; else they name its kind, or do not
+    confirm it. Where the whole images do not, the windows of the training image that led to it are looked at by
+    themselves: one that agrees makes a partial copy. Of what only details led to, similarity decides nothing.
+
+    A threshold and a cut by labels are for whole pictures alone: such a pair is a match from there on whatever pixels
+    say. For all else, what parts of pictures led to and prompts below the floor, they make nothing easier.
 
     Memory: the candidates, and a bounded number of pictures.
     """
     candidates, windows = searched.candidates, searched.windows
-    near = (candidates.similarity >= np.float32(threshold)) & candidates.decides
+    labels = _Labels.of(searched, references, threshold, plan)
+    near = (candidates.similarity >= np.float32(labels.else_from)) & candidates.decides
     if not plan.on_pixels:
-        return Decided(candidates, near, Checks.of_nothing(len(near)), False)
+        return Decided(candidates, near | labels.near, Checks.of_nothing(len(near)), False, labelled=labels.near)
     checks = _checked(candidates, queries, references, plan.cut, progress)
-    if not plan.labelled:
-        near &= ~(checks.read & checks.apart)
+    if len(weak := np.flatnonzero(labels.too_weak(checks))):
+        checks.put(weak, _checked(candidates.picked(weak), queries, references, None, progress))
+    near &= ~(checks.read & checks.apart)
+    near |= labels.near
+    labelled = labels.near | labels.covers & checks.copies
     place = windows.places_in(candidates)
     doubtful = (checks.read & ~checks.copies)[place]
     place, windows = place[doubtful], windows.picked(doubtful)
@@ -180,7 +197,37 @@ def decide(
     decisive = _decisive(place, of_windows)
     checks.put(place[decisive], of_windows.picked(decisive))
     below = decisive[of_windows.copies[decisive] & ~near[place[decisive]]]
-    return Decided(_seen_in(candidates, place[below], windows.picked(below)), near, checks, True)
+    seen = _seen_in(candidates, place[below], windows.picked(below))
+    return Decided(seen, near, checks, True, labelled=labelled)
+
+
+class _Labels(NamedTuple):
+    """What labels of pairs of whole pictures settle of the candidates (n,): of nothing, where a threshold is by none.
+
+    covers: pairs as were labelled, as similar as a whole as the floor; near: that reach the threshold so. else_from:
+    similarity that makes a match of the others: the encoder's own at least. own_cut: that they have to reach.
+    """
+
+    covers: NDArray[np.bool_]
+    near: NDArray[np.bool_]
+    else_from: float
+    own_cut: float
+
+    @classmethod
+    def of(cls, searched: Searched, references: Store, threshold: float, plan: MatchPlan) -> _Labels:
+        pairs = searched.candidates
+        if not plan.labelled:
+            nothing = np.zeros(len(pairs.query), bool)
+            return cls(nothing, nothing, threshold, 0.0)
+        whole = np.where(pairs.basis == Basis.WHOLE, pairs.similarity, np.float32(-np.inf))
+        place = pairs.places_in(searched.as_whole)
+        whole[place >= 0] = searched.as_whole.similarity[place[place >= 0]]
+        covers, near = whole >= np.float32(plan.floor), whole >= np.float32(threshold)
+        return cls(covers, near, max(threshold, references.encoder.threshold), copy_model().cut)
+
+    def too_weak(self, checks: Checks) -> NDArray[np.bool_]:
+        """Which of the others are copies by the labels' cut, and none by the model's own."""
+        return np.asarray(~self.covers & checks.copies & (checks.probability < np.float32(self.own_cut)))
 
 
 def decide_redrawn(

@@ -199,8 +199,9 @@ def read_reduced(uri: str, sha256: str, part: str = "") -> Reduced | str:
 
 
 def read_pixels(uri: str, sha256: str) -> NDArray[np.uint8] | str:
-    """The pixels alone, (height, width, 3) uint8 RGB as a Picture has them, or why there are none."""
-    return _read(uri, sha256, _PIXEL_SIDE, pixels_of)
+    """The pixels alone, (height, width, 3) uint8 RGB as a Picture has them, bit for bit: decoded as for features,
+    though these are not sought; or why there are none."""
+    return _read(uri, sha256, SIDE, pixels_of)
 
 
 def _read(uri: str, sha256: str, side: int, made: Callable[[Image.Image], Made]) -> Made | str:

@@ -28,8 +28,9 @@ _EVERY = -1.0  # the least similarity there is
 class MatchPlan:
     """floor: similarity from which there are candidates, to be decided on pixels below the threshold; prompts_floor:
     from which the images of prompts are some. Both are the threshold where pixels are not compared (not `on_pixels`),
-    and `why_not` says why. cut: least probability of a copy by pixels; None: the model's own. labelled: the threshold
-    is by labels that somebody gave, so that pixels do not doubt what reaches it."""
+    and `why_not` says why. cut: least probability of a copy by pixels; None: the model's own. labelled: threshold
+    and cut are by labels that somebody gave to pairs of whole pictures, and are for these alone: pixels do not doubt a
+    pair that reaches the threshold as a whole."""
 
     floor: float
     prompts_floor: float

@@ -103,7 +103,9 @@ class Searched(NamedTuple):
 
     And the candidates, with the windows of the references that are similar to the whole query: at most `WINDOWS` of
     each pair that is a candidate, most similar first, and one that lies apart from these. whole: the `CLOSEST_WHOLE`
-    most similar whole images of each query from `whole_from` on, and those that were given.
+    most similar whole images of each query from `whole_from` on, and those that were given. as_whole: of each query the
+    most similar whole images from the floor on, by their own similarity, which that of a part may hide in `candidates`;
+    and those that were given.
     """
 
     best: Int64
@@ -113,6 +115,7 @@ class Searched(NamedTuple):
     candidates: Candidates
     windows: Candidates
     whole: Candidates = Candidates.joined([])
+    as_whole: Candidates = Candidates.joined([])
 
 
 @dataclass
@@ -125,6 +128,7 @@ class _Parts:
     details: list[Candidates] = field(default_factory=list)
     windows: list[Candidates] = field(default_factory=list)
     whole: list[Candidates] = field(default_factory=list)
+    as_whole: list[Candidates] = field(default_factory=list)
 
 
 def search(queries: Queries, scope: Scope, given: Candidates | None, progress: Progress) -> Searched:
@@ -160,7 +164,8 @@ def search(queries: Queries, scope: Scope, given: Candidates | None, progress: P
     found = _with_new(found, Candidates.joined(parts.details), scope)
     windows = _of_candidates(Candidates.joined(parts.windows), found)
     nearest = Candidates.joined(parts.nearest).closest(1)
-    return Searched(best, similarity, above, nearest, found, windows, _closest_whole(parts, given, scope))
+    as_whole = Candidates.joined([*parts.as_whole, *([] if given is None else [given])]).once()
+    return Searched(best, similarity, above, nearest, found, windows, _closest_whole(parts, given, scope), as_whole)
 
 
 def _closest_whole(parts: _Parts, given: Candidates | None, scope: Scope) -> Candidates:
@@ -215,7 +220,9 @@ def _add(parts: _Parts, near: Candidates, rows: Int64, vectors: Float32, scope: 
     found = Candidates.joined([near, of_tiles]).closest(scope.most)
     details = of_details.closest(scope.most)
     parts.found.append(found)
-    parts.kept.append(near.picked(near.basis == Basis.WHOLE).closest(KEPT_WHOLE))
+    as_whole = near.picked(near.basis == Basis.WHOLE)
+    parts.kept.append(as_whole.closest(KEPT_WHOLE))
+    parts.as_whole.append(as_whole.closest(scope.most))
     parts.details.append(details)
     parts.windows.append(_of_candidates(Candidates.joined([of_tiles, of_details]), Candidates.joined([found, details])))
 

@@ -149,7 +149,7 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         planted=_planted(result.planted) if result.planted else UNSET,
         grown=result.grown or UNSET,
         not_read=list(result.not_read),
-        calibration=calibration_of(result.calibrated),
+        calibration=calibration_of(result.calibrated, result.beyond_labels),
         redrawn=redrawn_of(result),
         counted_kinds=[str(kind) for kind in result.kinds],
         not_counted=not_counted(result),

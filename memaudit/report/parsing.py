@@ -36,7 +36,7 @@ from memaudit.report.model import (
 )
 
 FACES = "faces"
-FIRST_SCHEMA = "urn:memaudit:report:1"
+FIRST_SCHEMA, SECOND_SCHEMA = "urn:memaudit:report:1", "urn:memaudit:report:2"
 _Measures = AuditResults | DedupResults | ExtractionResults | FilterResults | ReweightResults
 _RESULTS: dict[str, type[_Measures]] = {
     "audit": AuditResults,
@@ -74,6 +74,11 @@ def without_digests_of_parts(report: Json) -> Json:
     return {"digests": {}, **report, "schema": SCHEMA}
 
 
+def with_numbers_as_they_stand(report: Json) -> Json:
+    """From the second schema, of 0.2: its digests are of numbers as they stand, 1.0 and 1 being two."""
+    return {**report, "schema": SCHEMA}
+
+
 def saying_what_it_is_about(report: Json) -> Json:
     """Audits of faces alone once did not say so: they are known by their inputs and by their encoder."""
     results, inputs, encoder = (report.get(name) for name in ("results", "inputs", "encoder"))
@@ -87,6 +92,7 @@ def saying_what_it_is_about(report: Json) -> Json:
 
 UPGRADES: dict[str, tuple[Callable[[Json], Json], ...]] = {
     FIRST_SCHEMA: (without_digests_of_parts, saying_what_it_is_about),
+    SECOND_SCHEMA: (with_numbers_as_they_stand, saying_what_it_is_about),
     SCHEMA: (saying_what_it_is_about,),
 }
 
@@ -99,7 +105,8 @@ def report_of(content: Json, name: str) -> Report:
     schema = content.get("schema")
     if not isinstance(schema, str) or schema not in UPGRADES:
         found = str(schema)[:80]
-        raise InputError(f"{name} has schema {found!r}, this version reads {SCHEMA!r} and {FIRST_SCHEMA!r}")
+        *others, last = map(repr, UPGRADES)
+        raise InputError(f"{name} has schema {found!r}, this version reads {', '.join(others)} and {last}")
     upgraded = content
     for upgrade in UPGRADES[schema]:
         upgraded = upgrade(upgraded)

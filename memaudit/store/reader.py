@@ -191,15 +191,16 @@ class Store:
                 result[place] = gathered(file["embeddings"], local)
         return result[back]
 
-    def columns(self, rows: Int64) -> Columns:
-        """Return the columns of the given rows, in the order given."""
+    def columns(self, rows: Int64, only: Collection[str] = Columns._fields) -> Columns:
+        """Return the columns of the given rows, in the order given; those beside `only` have no entries."""
         rows = np.asarray(rows, dtype=np.int64)
         wanted, back = np.unique(rows, return_inverse=True)
         parts: list[Columns] = []
         for shard, local, _ in self._by_shard(wanted):
             with self._open(shard) as file:
-                parts.append(self._located(read_columns(file, local)))
-        return joined(parts).at(back)
+                parts.append(self._located(read_columns(file, local, only)))
+        read = joined(parts)
+        return read._replace(**{name: getattr(read, name)[back] for name in only})
 
     def iter_columns(self, size: int = BLOCK_ROWS, only: Collection[str] = Columns._fields) -> Iterator[Columns]:
         """Yield the columns of all rows, in order, unreadable ones included; those beside `only` have no entries."""

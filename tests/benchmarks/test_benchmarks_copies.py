@@ -22,6 +22,7 @@ from benchmarks.copies.found import MEMAUDIT, Box, Found
 from benchmarks.copies.made import COPY, TWOS, Made, made_in
 from benchmarks.copies.pairs import NOTE, PAIRS, Shared, write_pairs
 from benchmarks.copies.rates import figures_of, iou
+from benchmarks.copies.reliability import calibration_error
 from benchmarks.copies.split import CLEAN, REFERENCE, SOURCE, TEST, TUNE, Line
 from benchmarks.measure import BenchmarkError
 from benchmarks.runner import main
@@ -79,8 +80,23 @@ def test_the_whole_benchmark_is_written_with_machine_and_versions(lines: list[Li
     assert of_ours["recall"]["count"] == str(2 * (len(SETTINGS) + TWOS))
     assert of_ours["false findings"]["count"] == "4"
     assert float(of_ours["IoU with the true boxes"]["median"]) > 0.9
+    told = [int(row["count"]) for row in rows if row["data"] == "test" and "is stated" in row["measure"]]
+    assert sum(told) == int(of_measure(rows, "expected calibration error")["count"]) > 20
+    passed = [float(of_measure(rows, f"{name} that pass the cut")["median"]) for name in ("copies", "no copies")]
+    assert passed[0] > passed[1]
     assert {"false findings, text", "false findings, texture"} <= set(of_ours)
     assert float(next(r for r in rows if r["measure"] == "median of a pair, CPU ms")["median"]) > 0
+
+
+def of_measure(rows: list[dict[str, str]], measure: str) -> dict[str, str]:
+    return next(row for row in rows if row["measure"] == measure)
+
+
+def test_the_calibration_error_is_that_of_tenths() -> None:
+    """Two tenths of two pairs each, .15 too high and .45 too low."""
+    stated, truth = np.array([0.12, 0.08 + 0.1, 0.55, 0.65 - 0.1]), np.array([0, 0, 1, 1.0])
+    assert calibration_error(stated, truth) == pytest.approx((0.15 + 0.45) / 2)
+    assert calibration_error(np.array([1.0, 0.9999]), np.ones(2)) == pytest.approx(0.00005)
 
 
 def test_pairs_have_what_they_are_and_where_they_lie(lines: list[Line], tmp_path: Path) -> None:

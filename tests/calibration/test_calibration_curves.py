@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memaudit.calibration.choosing import NEVER, Choice, choose
@@ -65,7 +65,45 @@ def test_points_stand_where_something_changes() -> None:
     falling = points_of(given_, given_.similarity, SIMILARITIES[::-1])
     assert [point.at for point in falling] == [0.9, 0.8]
     rising = points_of(given_, given_.similarity, SIMILARITIES)
-    assert [point.at for point in rising] == [0.0, 0.805]
+    assert [point.at for point in rising] == [0.005, 0.805]
+
+
+@settings(max_examples=40)
+@given(ROWS, st.sampled_from(["precision", "recall"]), st.floats(0.005, 1))
+def test_what_nobody_labelled_breaks_no_promise(
+    rows: list[tuple[float, str, float]], name: str, between: float
+) -> None:
+    """Of the steps that find the same labelled pairs it is the one by which whatever else lies between them harms the
+    goal least: a further look-alike there is not found where a precision was shown, a further copy not missed where a
+    recall was."""
+    probability, said, weight = zip(*rows, strict=True)
+    copy, doubtful = [each == "copy" for each in said], [each == "doubtful" for each in said]
+    given_ = labelled([0.6] * len(rows), copy, list(probability), doubtful, list(weight))
+    choice = choose(given_, Goal(name, 0.1), OWN, 0.6)
+    if choice.cut is None:
+        return
+    same = [step for step in PROBABILITIES if _found(given_, step) == _found(given_, choice.cut)]
+    assert choice.cut == (max(same) if name == "precision" else min(same))
+    if min(same) <= between < max(same):  # a pair that no label is of
+        assert (np.float32(between) >= np.float32(choice.cut)) == (name == "recall")
+
+
+def _found(given_: Labelled, step: float) -> list[bool]:
+    return [bool(each) for each in given_.probability >= np.float32(step)]
+
+
+def test_a_cut_in_a_wide_gap_is_at_the_end_that_is_safe_for_the_goal() -> None:
+    """Nobody looked at a pair between 0.2 and 0.9: a precision does not count on it, a recall leaves none of it out."""
+    given_ = labelled([0.6] * 150, np.arange(150) >= 100, np.r_[np.full(100, 0.2), np.full(50, 0.9)])
+    assert choose(given_, Goal("precision", 0.9), OWN).cut == 0.9
+    assert choose(given_, Goal("recall", 0.9), OWN).cut == 0.21
+
+
+@pytest.mark.parametrize(("floor", "least"), [(None, 0.005), (0.3, 0.3), (0.333, 0.335)])
+def test_without_pixels_no_threshold_lies_below_where_pairs_were_sought(floor: float | None, least: float) -> None:
+    """All copies have to be found, and some are as little similar as can be."""
+    given_ = labelled(np.linspace(0.34, 0.9, 40), [True] * 40)
+    assert choose(given_, Goal("recall", 0.9), OWN, floor).threshold == least
 
 
 def test_a_precision_is_met_as_far_down_as_it_goes() -> None:

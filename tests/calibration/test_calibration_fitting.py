@@ -16,6 +16,7 @@ from memaudit.calibration import proposing, sides
 from memaudit.calibration.calibration import SCHEMA, read_calibration, toml_of
 from memaudit.calibration.proposing import BEFORE, ProposeOptions, propose
 from memaudit.calibration.sides import Compared, RowPairs, Sides
+from memaudit.cli.app import run as command
 from memaudit.dedup.options import DedupOptions
 from memaudit.dedup.run import dedup
 from memaudit.errors import InconclusiveError, InputError, MissingDependencyError, UsageError
@@ -287,12 +288,29 @@ def test_those_nearest_to_the_cut_are_all_taken(known: Known, monkeypatch: pytes
     assert doubt[near].max() < doubt[~np.array(near)].min()
 
 
+def absent(*_: object) -> Checks:
+    raise MissingDependencyError("pixels need OpenCV")
+
+
+def test_a_recall_without_pixels_that_takes_all_pairs_goes_down_to_where_they_were_sought(
+    known: Known, proposed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Through the command: a calibration, and no threshold of 0."""
+    monkeypatch.setattr(sides, "check_pairs", absent)
+    labels, out = tmp_path / "labels.csv", tmp_path / "calibration.toml"
+    labels.write_bytes(proposed.read_bytes())
+    filled_in(labels, lambda *_: "copy")
+    code = command(
+        ["calibrate", "fit", str(labels), "--store", str(known.store.folder), "--recall", "0.8", "--out", str(out)]
+    )
+    assert code == 0, capsys.readouterr().err
+    assert f"From a similarity of {FLOOR:g}: " in capsys.readouterr().out
+    assert read_calibration(out).settled.threshold == FLOOR
+
+
 def test_without_pixels_the_similarity_is_calibrated(
     known: Known, proposed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def absent(*_: object) -> Checks:
-        raise MissingDependencyError("pixels need OpenCV")
-
     monkeypatch.setattr(sides, "check_pairs", absent)
     run = calibrate(proposed, known.store, precision=0.9)
     assert run.fitted.used.without_pixels == PAIRS

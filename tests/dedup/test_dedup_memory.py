@@ -12,14 +12,18 @@ from vectors import families, random_vectors, vector_store
 
 from memaudit.dedup import candidates, groups, texts
 from memaudit.dedup.candidates import Collected
+from memaudit.dedup.cleanest import judge
+from memaudit.dedup.described import InStore
 from memaudit.dedup.groups import cover
 from memaudit.dedup.linked import linked
 from memaudit.dedup.options import DEFAULTS
 from memaudit.dedup.setup import HELD, set_up
 from memaudit.dedup.texts import Texts
 from memaudit.errors import InconclusiveError
+from memaudit.matching.compare import files_of
 from memaudit.similarity import Pairs
 from memaudit.store import Store
+from memaudit.types import silent
 
 PAIRS, ROWS = 400_000, 4000
 
@@ -86,6 +90,27 @@ def test_no_caption_is_held_and_none_can_be_taken_for_one(tmp_path: Path) -> Non
     assert {name for name, column in columns._asdict().items() if len(column)} == set(HELD)
     with pytest.raises(IndexError):
         columns.at(np.arange(3))
+
+
+@pytest.mark.parametrize("what", ["the cleanest", "pixels", "files of an audit"])
+def test_whoever_reads_files_holds_no_caption_of_theirs(tmp_path: Path, what: str) -> None:
+    """Of images of which each has a pair: where their files are, however much is written beside them."""
+    size, words = 300, "x" * 20_000
+    texts = [f"{row}{words}" for row in range(size)]
+    uris = [str(tmp_path / f"{row}.png") for row in range(size)]
+    store = vector_store(tmp_path / "s", random_vectors(0, size), captions=texts, metadata=texts, uris=uris)
+    described, rows = InStore(store, store.all_columns().image_id), np.arange(size)
+    one = np.arange(0, size, 2)
+    tracemalloc.start()
+    if what == "the cleanest":
+        assert judge(described, Pairs(one, one + 1, np.ones(len(one), np.float32)), rows, silent).unread == size
+    elif what == "pixels":
+        assert described.at(rows).uri.tolist() == uris
+    else:
+        assert files_of(store, rows).uri.tolist() == uris
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 10_000 * size  # thumbnails take 4 kB each
 
 
 def test_a_scratch_file_that_was_cut_is_no_caption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from vectors import families, vector_store
 
+from memaudit.dedup import outcome, setup
+from memaudit.dedup import true_copies as module
+from memaudit.dedup.options import DedupOptions
 from memaudit.dedup.results import TrueCopies
+from memaudit.dedup.run import dedup
 from memaudit.dedup.true_copies import true_copies
+from memaudit.matching.calibrated import Calibrated
+from memaudit.matching.identity import digest_of_model
+from memaudit.matching.kinds import ALL, COPIES, Kind
+from memaudit.matching.plan import NOT_LOOKED_FOR
 
 NOTHING = np.empty(0, np.float32), np.empty(0, bool)
 RESULTS = Path(__file__).parents[2] / "results/families-amd-epyc-2-cores.csv"
@@ -49,6 +58,35 @@ def test_nothing_is_said_of_what_no_benchmark_knows() -> None:
     assert true_copies("thumbnail", 0.9, 0.8, *NOTHING) is None
     assert true_copies("sscd", 0.9, 0.45, *NOTHING) is None
     assert true_copies("sscd", 0.4, 0.3, *NOTHING) is None
+
+
+def test_it_says_as_of_when_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And whether another model of copies decided then."""
+    table = module._tables()["sscd"]
+    for model, words in (
+        ("", "measured on 2026-11-22, before the model that now decides"),
+        (digest_of_model(), "11-22"),
+    ):
+        monkeypatch.setattr(module, "_tables", lambda model=model: {"sscd": table._replace(model=model)})
+        assert found(0.75, 0.45).source.startswith("benchmarks/families, 928 pictures")
+        assert words in found(0.75, 0.45).source
+    assert found(0.75, 0.45).source.endswith("11-22")
+
+
+@pytest.mark.parametrize(
+    ("cut", "kinds", "is_said"),
+    [(None, COPIES, True), (None, ALL, True), (0.99, COPIES, False), (None, (Kind.VERBATIM, Kind.NEAR), False)],
+)
+def test_nothing_is_said_of_what_another_cut_or_fewer_kinds_find(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: float | None, kinds: tuple[Kind, ...], *, is_said: bool
+) -> None:
+    said = TrueCopies(0.5, 0.6, "a benchmark")
+    monkeypatch.setattr(outcome, "true_copies", lambda *_: said)
+    monkeypatch.setattr(setup, "_redrawn", lambda *_: NOT_LOOKED_FOR)
+    store = vector_store(tmp_path / "s", families(0, [3, 2], noise=0.1))
+    by = Calibrated("c" * 64, 0.8, cut, 0.4, None, store.encoder, digest_of_model())
+    options = DedupOptions(match_from=0.5, kinds=kinds, calibrated=by)
+    assert dedup(store, options).copies == (said if is_said else None)
 
 
 def test_the_figures_are_those_of_the_results() -> None:

@@ -11,12 +11,14 @@ import pytest
 from pictures import photograph
 from PIL import Image
 
+from memaudit.embedding.run import embed
 from memaudit.encoders.catalog import load_encoder
 from memaudit.encoders.weights import find_sscd
 from memaudit.matching import redrawn
-from memaudit.matching.compare import Files
+from memaudit.matching.compare import Files, files_of
+from memaudit.matching.kept import keep_features
 from memaudit.matching.layout import SKETCHED
-from memaudit.matching.redrawn import Composition, Redrawn, probability, redrawn_model, redrawn_pairs
+from memaudit.matching.redrawn import Composition, Redrawn, frames_of, probability, redrawn_model, redrawn_pairs
 from memaudit.types import Float32, Float64, silent
 
 needs_sscd = pytest.mark.skipif(find_sscd() is None, reason="no sscd weights: memaudit encoders fetch sscd")
@@ -31,6 +33,29 @@ def test_no_signal_speaks_against_it() -> None:
     assert (np.diff(model.curve[1]) >= 0).all()
     assert 0 < model.curve[1][0] < model.cut < model.curve[1][-1] < 1
     assert not model.may_be(np.zeros(len(SKETCHED)))
+
+
+def test_signals_are_the_same_by_what_is_kept_and_by_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of JPEGs that are decoded at a smaller size: at the same one, whoever asks."""
+    rng, images = np.random.default_rng(0), tmp_path / "images"
+    images.mkdir()
+    for name, size in (("a", (3000, 2250)), ("b", (1700, 1700))):
+        noise = Image.fromarray(rng.integers(0, 256, (150, 200, 3)).astype(np.uint8))
+        noise.resize(size, Image.Resampling.BICUBIC).save(images / f"{name}.jpg", quality=85)
+    store = embed([images], tmp_path / "store", load_encoder("thumbnail"))
+    keep_features(store)
+    kept = files_of(store, np.arange(2))
+    assert kept.kept is not None
+    seen = list[list[float]]()
+
+    def looked_at(*pair: Composition) -> float:
+        seen.append(np.concatenate([signals for _, signals in frames_of(*pair)]).tolist())
+        return 0.5
+
+    monkeypatch.setattr(redrawn, "probability", looked_at)
+    for files in (kept, kept._replace(kept=None)):
+        assert redrawn_pairs(files, files, np.array([0]), np.array([1]), Refused(), silent).read.all()
+    assert seen[0] == seen[1]
 
 
 class Refused:

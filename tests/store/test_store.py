@@ -131,6 +131,9 @@ def test_rows_are_gathered_in_any_order(wide: Store, wanted: list[int]) -> None:
     every = np.concatenate([block.embeddings for block in wide.blocks(333)])
     assert (wide.embeddings(rows) == every[rows]).all()
     assert wide.columns(rows).image_id.tolist() == [f"{row:05d}" for row in wanted]
+    some = wide.columns(rows, only=("image_id", "width"))
+    assert (some.image_id.tolist(), some.width.tolist()) == ([f"{row:05d}" for row in wanted], [1] * len(wanted))
+    assert len(some.caption) == len(some.sha256) == 0
 
 
 @pytest.fixture(scope="module")

@@ -128,7 +128,7 @@ class TrueCopies(Part, frozen=True, kw_only=True):
 
     found: Annotated[Share, says("found, with what was decided on pixels")]
     possible: Annotated[Share, says("found with all candidates decided on pixels")]
-    source: Annotated[str, says("the benchmark")]
+    source: Annotated[str, says("the benchmark, and as of when")]
 
 
 class Cleanness(Part, frozen=True, kw_only=True):
@@ -328,7 +328,9 @@ class DedupResults(Part, frozen=True, kw_only=True):
     reviews: Annotated[DedupReviews | UnsetType, says("what reviews did, with --reviews")] = UNSET
     recall: Annotated[Recall, says("recall of the pairs at the threshold")]
     candidate_recall: Annotated[Recall | None, says("recall of the candidates for the pixels")] = None
-    copies: Annotated[TrueCopies | None, says("what share of true copies that finds; null: not measured")] = None
+    copies: Annotated[
+        TrueCopies | None, says("what share of true copies that finds; null: not measured for such a run")
+    ] = None
     group_sizes: Annotated[list[GroupSizes], says("groups by size")] = []
     similarities: Annotated[list[Bin], says("histogram of the pairs found")] = []
     skew: Annotated[Skew | None, says("what the removal does to the data")] = None

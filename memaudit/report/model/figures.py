@@ -112,18 +112,37 @@ class Calibration(Part, frozen=True, kw_only=True):
     threshold: Annotated[Threshold, says("similarity from which a pair is a copy whatever pixels say")]
     cut: Annotated[Share | None, says("probability from which it is one below that; null: the model's own")]
     own_cut: Annotated[Share, says("the model's own")]
+    found: Annotated[Whole | UnsetType, says("audits: generations with a match that counts")] = UNSET
+    beyond: Annotated[
+        Whole | UnsetType, says("of them, those that have it by parts of pictures or their prompt alone")
+    ] = UNSET
 
     @property
     def sentence(self) -> str:
         """For a reader of the report."""
         cut = "" if self.cut is None else f", or a probability of {self.cut:g}"
-        return f"By calibration {self.digest[:12]} a copy has a similarity of {self.threshold:g}{cut}, or more."
+        told = f"By calibration {self.digest[:12]} a copy has a similarity of {self.threshold:g}{cut}, or more."
+        if self.beyond is UNSET or self.found is UNSET:
+            return told
+        return (
+            f"{told} That, and the precision and recall that it states, are of whole pictures: {self.beyond:,} of the "
+            f"{self.found:,} generations found have no such match, but one by parts of pictures or by their prompt, "
+            "decided as without a calibration."
+        )
 
 
-def calibration_of(settled: Calibrated | None) -> Calibration | None:
+def calibration_of(settled: Calibrated | None, beyond: types.Coverage | None = None) -> Calibration | None:
+    """beyond: of the generations that an audit found, those that the calibration does not speak of."""
     if settled is None:
         return None
-    return Calibration(digest=settled.digest, threshold=settled.threshold, cut=settled.cut, own_cut=settled.own_cut)
+    return Calibration(
+        digest=settled.digest,
+        threshold=settled.threshold,
+        cut=settled.cut,
+        own_cut=settled.own_cut,
+        found=UNSET if beyond is None else beyond.total,
+        beyond=UNSET if beyond is None else beyond.measured,
+    )
 
 
 def coverage_of(coverage: types.Coverage) -> Coverage:

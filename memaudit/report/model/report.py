@@ -14,7 +14,7 @@ from memaudit.report.model.figures import Coverage, Encoder, Json, Name, Part, T
 from memaudit.report.model.filters import FilterResults
 from memaudit.report.model.reweighting import ReweightResults, ShareRow
 
-SCHEMA = "urn:memaudit:report:2"
+SCHEMA = "urn:memaudit:report:3"
 
 
 class Unmeasured(Part, frozen=True, kw_only=True):
