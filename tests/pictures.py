@@ -86,6 +86,11 @@ def round_detail(image: Image.Image, centre: tuple[int, int], radius: int) -> Im
     return page.resize((74, 74), Image.Resampling.BICUBIC)
 
 
+def banner(seed: int) -> Image.Image:
+    """Narrower than a fiftieth of its length: too narrow for its pixels to be compared."""
+    return photograph(seed).resize((600, 10))
+
+
 def card(pips: int) -> Image.Image:
     """Of a deck, with so many pips; another number, another card of it."""
     image = Image.new("RGB", (200, 280), "white")

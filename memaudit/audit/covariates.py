@@ -60,7 +60,7 @@ def measure_covariates(
     the distinct images that are looked at, and a reading of all captions. With a pairing also the odds ratio of each
     feature, the others held fixed; units are families of near-duplicates.
     """
-    paired = counted & np.isfinite(scores.paired_similarity)
+    paired = counted & np.isfinite(scores.paired_similarity) & ~scores.paired_unread
     if paired.any():
         images = _described(scores.paired[paired], references, threshold)
         came_back = scores.paired_match[paired]

@@ -13,7 +13,7 @@ from memaudit.audit.paired import Paired, compare_pairs
 from memaudit.audit.pairing import Prompted
 from memaudit.audit.results import OwnImages
 from memaudit.matching.candidates import Candidates
-from memaudit.matching.decide import decide
+from memaudit.matching.decide import Decided, decide
 from memaudit.matching.plan import MatchPlan
 from memaudit.matching.search import Searched, StoredQueries
 from memaudit.statistics import greater_rate_p, rate_of
@@ -30,8 +30,8 @@ class Given(NamedTuple):
 
 
 class _Side(NamedTuple):
-    """Of each prompt that could be measured: whether it gave its own image back, and that image's embedding. asked:
-    how many prompts of this side there are."""
+    """Of each prompt that could be measured, on pixels where only these decide: whether it gave its own image back, and
+    that image's embedding. asked: how many prompts of this side there are."""
 
     returned: NDArray[np.bool_]
     images: Float32
@@ -65,9 +65,10 @@ def measure_own_images(given: Given, references: Store, control: Store, threshol
 def _side(given: Given, images: Store, held_out: bool, threshold: float, plan: MatchPlan) -> _Side:
     pairing = {name: each for name, each in given.pairing.items() if each.held_out == held_out}
     paired = compare_pairs(given.store, images, pairing)
-    measured = np.flatnonzero(~np.isnan(paired.similarity))
+    decided = _decided(given.store, images, paired, threshold, plan)
+    measured = np.setdiff1d(np.flatnonzero(~np.isnan(paired.similarity)), decided.undecided())
     returned = np.zeros(len(given.prompt), bool)
-    returned[_returned(given.store, images, paired, threshold, plan)] = True
+    returned[decided.matched()] = True
     prompts, first, place = np.unique(given.prompt[measured], return_index=True, return_inverse=True)
     any_of = np.zeros(len(prompts), bool)
     np.logical_or.at(any_of, place, returned[measured])
@@ -75,9 +76,9 @@ def _side(given: Given, images: Store, held_out: bool, threshold: float, plan: M
     return _Side(any_of, images.embeddings(paired.rows[measured[first]]), max(asked, len(prompts)))
 
 
-def _returned(generations: Store, images: Store, paired: Paired, threshold: float, plan: MatchPlan) -> Int64:
-    """Rows of the generations that are copies of the image of their prompt."""
+def _decided(generations: Store, images: Store, paired: Paired, threshold: float, plan: MatchPlan) -> Decided:
+    """Which generations are copies of the image of their prompt, of which alone this is asked."""
     candidates = paired.candidates(plan.prompts_floor if plan.on_pixels else threshold)
     none, nothing = np.empty(0, np.int64), Candidates.joined([])
     searched = Searched(none, np.empty(0, np.float32), none, nothing, candidates, nothing)
-    return decide(searched, StoredQueries(generations), images, threshold, plan, silent).matched()
+    return decide(searched, StoredQueries(generations), images, threshold, plan, silent)

@@ -50,11 +50,12 @@ def compare_pairs(generations: Store, references: Store, pairing: Mapping[str, P
 
 
 def paired_rate(scores: Scores, paired: Paired, prompt: Int64, pairs: int) -> Rate:
-    """A pair is measured if both images could be compared; one with a blank image is out of scope.
+    """A pair is measured if both images could be compared, on pixels as well where only these decide; one with a blank
+    image is out of scope.
 
     prompt: the number of each row's prompt.
     """
     status = scores.status
-    measured = (status == Status.OK) & (paired.status == Status.OK)
+    measured = (status == Status.OK) & (paired.status == Status.OK) & ~scores.paired_unread
     blank = int(((paired.rows >= 0) & ((status == Status.BLANK) | (paired.status == Status.BLANK))).sum())
     return rate_by_unit(scores.paired_match[measured], prompt[measured], Coverage(int(measured.sum()), pairs - blank))

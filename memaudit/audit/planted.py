@@ -34,9 +34,17 @@ class PlantedQueries(NamedTuple):
         return [self.queries.store, *([self.queries.views.store] if self.queries.views else [])]
 
 
-def planted_found(planted: PlantedQueries, found: Candidates | None, references: Store, threshold: float) -> Planted:
-    """How many copies of each kind were found: of all matches of copies, `found`, there is one with the training image
-    that it is of, or a near-duplicate of that. Copies without content are left out, as blank generations are."""
+class PlantedPairs(NamedTuple):
+    """Pairs of copies and training images: all matches, and candidates that could not be looked at."""
+
+    matches: Candidates
+    unread: Candidates
+
+
+def planted_found(planted: PlantedQueries, found: PlantedPairs | None, references: Store, threshold: float) -> Planted:
+    """How many copies of each kind were found: of all matches of copies there is one with the training image that it is
+    of, or a near-duplicate of that. Copies without content are left out, as blank generations are; those of which such
+    a pair could not be looked at, and that were not found, were not measured."""
     made, queries = planted.planting, planted.queries
     sources = len({copy.source for copy in made.copies})
     if queries is None or found is None:
@@ -45,11 +53,11 @@ def planted_found(planted: PlantedQueries, found: Candidates | None, references:
     copy_of = {copy.name: number for number, copy in enumerate(made.copies)}
     copies = np.array([copy_of[file_of(name) or name] for name in columns.image_id], np.int64)
     source = np.array([copy.source for copy in made.copies], np.int64)
-    told = np.zeros(len(source), bool)
-    told[_found(copies[found.query], source, found.reference, references, threshold)] = True
+    told, unread = (_of_own(copies[pairs.query], source, pairs.reference, references, threshold) for pairs in found)
     status = np.full(len(source), Status.UNREADABLE, object)
     for state in (Status.BLANK, Status.OK):  # a picture within a file is enough, as in generations
         status[copies[columns.status == state]] = state
+    status[unread & ~told] = Status.UNREADABLE
     kinds = np.array([copy.kind for copy in made.copies], object)
     rates = {kind: _rate(told[kinds == kind], status[kinds == kind]) for kind in dict.fromkeys(kinds)}
     return Planted(
@@ -62,11 +70,13 @@ def _rate(found: NDArray[np.bool_], status: NDArray[np.object_]) -> Rate:
     return rate_of(int(found[measured].sum()), Coverage(int(measured.sum()), int((status != Status.BLANK).sum())))
 
 
-def _found(copy: Int64, source: Int64, reference: Int64, references: Store, threshold: float) -> Int64:
-    """Copies that have one of these matches with their own source, or with a near-duplicate of it."""
+def _of_own(copy: Int64, source: Int64, reference: Int64, references: Store, threshold: float) -> NDArray[np.bool_]:
+    """Which copies have one of these pairs with their own source, or with a near-duplicate of it."""
     own = source[copy]
     alike = exact(references.embeddings(reference), references.embeddings(own)) >= np.float32(threshold)
-    return np.asarray(copy[alike | (reference == own)])
+    result = np.zeros(len(source), bool)
+    result[copy[alike | (reference == own)]] = True
+    return result
 
 
 def of_all_copies(result: AuditResult, planted: Planted) -> OfAllCopies:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.audit.by_prompt import Asked, by_prompt
-from memaudit.audit.repeats import Digests, draws_of, one_of_each, one_of_each_file
+from memaudit.audit.repeats import Digests, draws_of, one_of_each, one_of_each_file, undecided_draws
 from memaudit.audit.results import NearestHeldOut, Redrawn
 from memaudit.matching.redrawn import RECALL, SOURCE, redrawn_model
 from memaudit.matching.results import RedrawnPairs
@@ -38,11 +38,11 @@ def measure_redrawn(pairs: RedrawnPairs, floor: float, made: Drawn, asked: Asked
     """
     pairs = pairs.picked(~np.isin(made.files[pairs.query], made.files[made.copies]))
     findings = pairs.matches()
-    found, undecided = np.zeros(len(made.files), bool), np.zeros(len(made.files), bool)
+    found, unread = np.zeros(len(made.files), bool), np.zeros(len(made.files), bool)
     found[findings.query] = True
-    undecided[pairs.undecided()] = True
-    undecided &= ~np.isin(made.files, made.files[found])
+    unread[pairs.undecided()] = True
     draws = one_of_each_file(made.pictures, made.copies | found, made.files)
+    undecided = undecided_draws(draws, unread, made.copies | found, made.files)
     drawn = draws_of(draws, made.copies | found)
     counted = drawn & ~undecided
     measured = int(counted.sum())

@@ -79,6 +79,15 @@ def one_of_each_file(pictures: Digests, found: NDArray[np.bool_], files: Int64) 
     return left
 
 
+def undecided_draws(
+    draws: Digests, undecided: NDArray[np.bool_], found: NDArray[np.bool_], files: Int64
+) -> NDArray[np.bool_]:
+    """Which of the pictures that are left of `one_of_each_file` nothing is known of: there is no finding in their file,
+    and of one of its pictures, or of the same picture in another file, it could not be decided whether it is one."""
+    lost = np.isin(files, files[undecided]) & ~np.isin(files, files[found]) & (draws != "")
+    return np.asarray((draws != "") & ~found & np.isin(draws, draws[lost]))
+
+
 def first_of_picture(pictures: Digests) -> Int64:
     """For each row the first one of the same picture; -1 for a row without one."""
     rows = np.flatnonzero(pictures != "")

@@ -108,7 +108,8 @@ class Scores(NamedTuple):
 
     best, best_similarity: nearest training image over the whole set. above: how many training images reach the
     threshold. paired, paired_similarity: the training image of the generation's own prompt. All of these as whole
-    images. regurgitated: there is a match, by any view or on pixels; paired_match: the prompt's own image is one.
+    images. regurgitated: there is a match, by any view or on pixels; paired_match: the prompt's own image is one;
+    paired_unread: that could only be decided on pixels, and they could not be looked at.
     """
 
     status: NDArray[np.object_]
@@ -119,6 +120,7 @@ class Scores(NamedTuple):
     paired_similarity: Float32
     regurgitated: NDArray[np.bool_]
     paired_match: NDArray[np.bool_]
+    paired_unread: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -228,8 +230,9 @@ class OwnImages(NamedTuple):
 class Control:
     """What held-out images say about chance.
 
-    matched: rate of control images that reach the threshold with a training image. excluded: how many held-out and how
-    many training images are near-duplicates across the split: such held-out images are no usable controls.
+    matched: rate of control images that match a training image as generations do, of those that could be decided.
+    excluded: how many held-out and how many training images are near-duplicates across the split, by similarity also
+    where pixels tell them apart: such held-out images are no usable controls.
     nearer_training, nearer_control: generations whose nearest image at near-duplicate scale is a training or a held-out
     one. groups: of near-duplicates that these images form, one label each; least_p: the p-value if all their labels
     were "training". The p-values are None, and `why_no_p` says why, when there are too few held-out images.
@@ -260,7 +263,7 @@ class Control:
 
 @dataclass(frozen=True)
 class RedrawnControl:
-    """What held-out images say about chance: how many of the usable ones are called re-drawn, their families of
+    """What held-out images say about chance: how many of those without a match are called re-drawn, their families of
     near-duplicates as what is drawn, and Fisher's p of the generations' rate against theirs; None, and why."""
 
     matched: Rate
@@ -346,12 +349,13 @@ class AuditResult:
     pixels; None where none were, and `no_pixels` says why. views: their names. misses: the closest that are no matches;
     likeliest_misses: those that are copies most likely, None where pixels were not compared.
     redrawn: what was found of pictures drawn anew; None: that was not looked for, and `no_redrawn` says why.
-    counted: for each row whether `searched` counts it. reference_views: what was searched of the training images.
-    grown: what the training set's sources hold by now and its store does not, in a sentence. not_read: what was not
-    looked at of generations, held-out and training images, a sentence for each kind. by_prompt: None where no prompt is
-    known. stores: that were read. calibrated: by which calibration threshold and cut were settled; beyond_labels: of
-    the generations with a match those that have none of which it speaks, None without one. planted: None where there
-    was no such step; all_copies: what they make of the rates. model: None where nobody named it.
+    counted: for each row whether `searched` counts it; undecided: whether it would, had all candidates below the
+    threshold been compared: it has no match, so nothing is known of it. reference_views: what was searched of the
+    training images. grown: what the training set's sources hold by now and its store does not, in a sentence. not_read:
+    what was not looked at of generations, held-out and training images, a sentence for each kind. by_prompt: None where
+    no prompt is known. stores: that were read. calibrated: by which calibration threshold and cut were settled;
+    beyond_labels: of the generations with a match those that have none of which it speaks, None without one. planted:
+    None where there was no such step; all_copies: what they make of the rates. model: None where nobody named it.
     kinds: that count; not_counted: the first match of others, of generations without one that counts. kinds_of: all
     kinds of the matches of each row.
     """
@@ -367,6 +371,7 @@ class AuditResult:
     missing: tuple[str, ...]
     made: Made
     counted: NDArray[np.bool_]
+    undecided: NDArray[np.bool_]
     pictures: Digests
     duplicates: int
     searched: Rate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.audit.by_prompt import Asked, asked, by_prompt
-from memaudit.audit.control import HeldOut, measure_control
+from memaudit.audit.control import Generated, HeldOut, measure_control
 from memaudit.audit.covariates import measure_covariates
 from memaudit.audit.eidetic import near_duplicates
 from memaudit.audit.metrics import measure_metrics
@@ -18,19 +18,27 @@ from memaudit.audit.neighbour_ratio import neighbour_ratios
 from memaudit.audit.own_images import Given, measure_own_images
 from memaudit.audit.paired import Paired, compare_pairs, paired_rate
 from memaudit.audit.pairing import Prompted, unknown_images
-from memaudit.audit.planted import PlantedQueries, of_all_copies, planted_found
+from memaudit.audit.planted import PlantedPairs, PlantedQueries, of_all_copies, planted_found
 from memaudit.audit.prompts import GroupSizes
 from memaudit.audit.redrawn import Drawn, measure_redrawn, nearest_held_out
-from memaudit.audit.repeats import Digests, draws_of, files_of, one_of_each, one_of_each_file, picture_digests
+from memaudit.audit.repeats import (
+    Digests,
+    draws_of,
+    files_of,
+    one_of_each,
+    one_of_each_file,
+    picture_digests,
+    undecided_draws,
+)
 from memaudit.audit.results import AuditedModel, AuditResult, Control, Made, Redrawn, Scores
-from memaudit.audit.shortfalls import ALL_SEEN, NO_VIEWS, Unseen, Views, shortfalls, unread_files
+from memaudit.audit.shortfalls import ALL_SEEN, NO_VIEWS, Unseen, Views, shortfalls, unread, unread_files
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.images.parts import is_of_one_draw
 from memaudit.images.view_names import WHOLE
 from memaudit.index import Searcher
 from memaudit.matching.calibrated import Calibrated, cut_of
 from memaudit.matching.decide import Decided, decide, decide_redrawn
-from memaudit.matching.kinds import ALL, COPIES, Kind
+from memaudit.matching.kinds import ALL, Kind
 from memaudit.matching.plan import MatchPlan, RedrawnPlan, plan_matching, plan_redrawn
 from memaudit.matching.results import Matches, RedrawnPairs
 from memaudit.matching.search import LEAST_CANDIDATES, Scope, Searched, StoredQueries, search
@@ -102,8 +110,9 @@ class _Way:
 
 
 class _Found(NamedTuple):
-    """The generations after their search. counted: rows that are draws of their own; distinct: one of each picture;
-    missing: generations that the pairing names and that are not there."""
+    """The generations after their search. counted: rows that are draws of their own; undecided: that would be, were
+    anything known of them; distinct: one of each picture; missing: generations that the pairing names and that are not
+    there."""
 
     columns: Columns
     paired: Paired
@@ -115,6 +124,7 @@ class _Found(NamedTuple):
     asked: Asked
     missing: tuple[str, ...]
     counted: NDArray[np.bool_]
+    undecided: NDArray[np.bool_]
     distinct: NDArray[np.bool_]
     duplicates: int
     redrawn: RedrawnPairs | None
@@ -170,21 +180,18 @@ def audit(
         beyond_labels=found.decided.beyond_labels if options.calibrated else None,
         model=options.model,
     )
+    allowed = options.max_unmeasured
     reasons = (
         *cut_archives("generations", generations.cut),
         *cut_archives("training set", references.store.cut),
         *(cut_archives("control", control.cut) if control is not None else ()),
-        *unknown_images(references.store, of_training, options.max_unmeasured),
-        *_unknown_held_out(control, pairing, options.max_unmeasured),
-        *shortfalls(result, views, found.decided.below, len(pairing), options.max_unmeasured),
-        *_lost(found.decided.below, (references.store, generations), options.max_unmeasured),
-        *unread_files(unseen, result.made.total, options.max_unmeasured),
+        *unknown_images(references.store, of_training, allowed),
+        *_unknown_held_out(control, pairing, allowed),
+        *shortfalls(result, views, found.decided.below, len(pairing), allowed),
+        *(lost_images(references.store, generations) if unread(result, found.decided.below, allowed) else ()),
+        *unread_files(unseen, result.made.total, allowed),
     )
     return replace(result, inconclusive=reasons)
-
-
-def _lost(below: Coverage | None, stores: Sequence[Store], allowed: float) -> list[str]:
-    return lost_images(*stores) if below is not None and below.falls_short(allowed) else []
 
 
 def with_planted(
@@ -200,7 +207,7 @@ def with_planted(
     way, found = _Way.of(references, windows, result.threshold, options, progress), None
     if planted.queries is not None:
         decided = way.decide(search(planted.queries, way.scope, None, progress), planted.queries)
-        found = decided.candidates.picked(replace(decided, kinds=ALL).places_of_matches())
+        found = PlantedPairs(*map(decided.candidates.picked, (decided.near | decided.verified, decided.unread)))
     detected = planted_found(planted, found, references.store, result.threshold)
     stores = (*result.stores, *planted.stores)
     return replace(result, planted=detected, all_copies=of_all_copies(result, detected), stores=stores)
@@ -214,11 +221,11 @@ def _found(queries: StoredQueries, pairing: Mapping[str, Prompted], way: _Way, n
     searched = search(queries, scope, paired.candidates(way.plan.prompts_floor), way.progress)
     decided = way.decide(searched, queries)
     matches = decided.matches()
-    at_threshold = set(COPIES) <= set(way.kinds)  # else only what the matches say of a pair
-    scores = _scores(columns, searched, paired, matches, scope.threshold if at_threshold else np.inf)
+    scores = _scores(columns, searched, paired, decided, matches)
     pictures, files = picture_digests(generations, columns), files_of(columns.image_id)
     draws = one_of_each_file(pictures, scores.regurgitated, files)
-    counted = draws_of(draws, scores.regurgitated)
+    drawn = draws_of(draws, scores.regurgitated)
+    undecided = undecided_draws(draws, _rows(len(files), decided.undecided()), scores.regurgitated, files)
     missing = tuple(sorted(set(pairing) - set(columns.image_id)))
     return _Found(
         columns,
@@ -230,9 +237,10 @@ def _found(queries: StoredQueries, pairing: Mapping[str, Prompted], way: _Way, n
         pictures,
         asked(columns.image_id, files, pairing, missing),
         missing,
-        counted,
+        drawn & ~undecided,
+        drawn & undecided,
         one_of_each(draws, scores.regurgitated),
-        int(np.count_nonzero(draws != "") - counted.sum()),
+        int(np.count_nonzero(draws != "") - drawn.sum()),
         way.decide_redrawn(searched, decided, queries),
     )
 
@@ -252,10 +260,10 @@ def _held_out(
     searched = search(controls, way.scope, None, way.progress)
     decided, redrawn = way.decide(searched, controls), result.redrawn
     group = groups.rows(references.store) if groups else None
-    seen = HeldOut(searched, decided.matched(), group, way.decide_redrawn(searched, decided, controls), redrawn)
-    measured, of_redrawn = measure_control(
-        controls.store, references, generations, found.scores, found.distinct, found.asked.prompt, threshold, seen
-    )
+    anew = way.decide_redrawn(searched, decided, controls)
+    seen = HeldOut(searched, decided.counted(), decided.matched(), decided.undecided(), group, anew, redrawn)
+    drawn = Generated(generations, found.scores, found.distinct, found.undecided, found.asked.prompt)
+    measured, of_redrawn = measure_control(controls.store, references, drawn, threshold, seen)
     if result.by_prompt is not None and result.by_prompt.unequal:
         measured = replace(measured, greater_rate_p=None, why_no_rate_p=measured.why_no_p or _UNEQUAL)
         if of_redrawn is not None:
@@ -281,6 +289,7 @@ def _measured(
     """What goes without held-out images, and without the reasons why it must not be read as a clean bill."""
     references, threshold = way.scope.references, way.scope.threshold
     columns, scores, matches, missing = found.columns, found.scores, found.matches, found.missing
+    known = columns._replace(status=np.where(found.undecided, Status.UNREADABLE, columns.status))
     return AuditResult(
         encoder=references.store.encoder,
         threshold=threshold,
@@ -293,9 +302,10 @@ def _measured(
         missing=missing,
         made=_made(columns, found.files, pairing)._replace(hidden=unseen.hidden, unread=unseen.unread),
         counted=found.counted,
+        undecided=found.undecided,
         pictures=found.pictures,
         duplicates=found.duplicates,
-        searched=_searched_rate(found, found.counted, len(missing) + sum(unseen[:2])),
+        searched=_searched_rate(found, len(missing) + sum(unseen[:2])),
         paired=paired_rate(scores, found.paired, found.asked.prompt, _of_training(pairing)) if pairing else None,
         control=None,
         inconclusive=(),
@@ -306,7 +316,7 @@ def _measured(
         no_pixels=way.plan.why_not,
         misses=found.decided.misses(() if found.redrawn is None else found.redrawn.matches().query),
         likeliest_misses=found.decided.likeliest_misses() if way.plan.on_pixels else None,
-        by_prompt=by_prompt(found.asked, columns, found.counted, scores.regurgitated),
+        by_prompt=by_prompt(found.asked, known, found.counted, scores.regurgitated),
         reference_views=way.scope.windows.searched_with(references.store),
         redrawn=_redrawn(found, len(missing) + sum(unseen[:2]), way),
         kinds=way.kinds,
@@ -361,11 +371,16 @@ def _with_counts(matches: Matches, references: Searcher, threshold: float) -> Ma
     return matches._replace(near_duplicates=np.maximum(counts, 1))
 
 
-def _scores(columns: Columns, searched: Searched, paired: Paired, matches: Matches, threshold: float) -> Scores:
-    regurgitated = np.zeros(len(columns.status), bool)
-    regurgitated[matches.query] = True
-    own = paired.similarity >= np.float32(threshold)
-    own[matches.query[paired.rows[matches.query] == matches.reference]] = True
+def _rows(size: int, rows: Int64) -> NDArray[np.bool_]:
+    """These rows of so many, as a mask."""
+    mask = np.zeros(size, bool)
+    mask[rows] = True
+    return mask
+
+
+def _scores(columns: Columns, searched: Searched, paired: Paired, decided: Decided, matches: Matches) -> Scores:
+    """matches: all that count, so that a prompt's own image is judged as any other is."""
+    size, unread = len(columns.status), decided.candidates.picked(decided.unread)
     return Scores(
         columns.status,
         searched.best,
@@ -373,17 +388,18 @@ def _scores(columns: Columns, searched: Searched, paired: Paired, matches: Match
         searched.above,
         paired.rows,
         paired.similarity,
-        regurgitated,
-        own,
+        _rows(size, matches.query),
+        _rows(size, matches.query[paired.rows[matches.query] == matches.reference]),
+        _rows(size, unread.query[paired.rows[unread.query] == unread.reference]),
     )
 
 
-def _searched_rate(found: _Found, counted: NDArray[np.bool_], unseen: int) -> Rate:
+def _searched_rate(found: _Found, unseen: int) -> Rate:
     """Blank generations are out of scope: they could not have been found, so they must not make n look large."""
-    scores = found.scores
+    scores, counted = found.scores, found.counted
     measured = int(counted.sum())
-    unreadable = int((scores.status == Status.UNREADABLE).sum())
-    coverage = Coverage(measured, measured + unreadable + unseen)
+    unknown = int((scores.status == Status.UNREADABLE).sum() + found.undecided.sum())
+    coverage = Coverage(measured, measured + unknown + unseen)
     return rate_by_unit(scores.regurgitated[counted], found.asked.prompt[counted], coverage)
 
 

@@ -64,7 +64,7 @@ def shortfalls(result: AuditResult, views: Views, below: Coverage | None, pairs:
     compared on pixels; pairs: lines of the pairing."""
     yield from _of_coverage(result, allowed)
     yield from views.lost(allowed)
-    yield from _unread(below, allowed)
+    yield from unread(result, below, allowed)
     yield from _contentless(result, allowed)
     yield from _unpaired(result, pairs, allowed)
     yield from _hidden(result, allowed)
@@ -78,14 +78,25 @@ def _of_coverage(result: AuditResult, allowed: float) -> Iterator[str]:
         yield from unmeasured(name, part, allowed)
 
 
-def _unread(below: Coverage | None, allowed: float) -> Iterator[str]:
-    """Below the threshold only pixels tell a copy: what they could not be compared of was not judged."""
+def unread(result: AuditResult, below: Coverage | None, allowed: float) -> list[str]:
+    """Below the threshold only pixels tell a copy: what they could not be compared of was not judged. A single
+    candidate of many may be the one that tells, so it is asked of generations, and of the images of prompts, as well.
+
+    below: candidates below the threshold that could be compared on pixels; None where they were not to be."""
+    undecided, own = (int(rows.sum()) for rows in (result.undecided, result.scores.paired_unread))
+    generations, pairs = result.searched.coverage.total, result.paired.coverage.total if result.paired else 0
     if below is not None and below.falls_short(allowed):
-        yield (
-            f"only {below.measured:,} of {below.total:,} candidates below the threshold could be compared on pixels: "
-            "files are gone or changed (--match none goes by similarity alone: copies that only pixels show, and "
-            "details of training images, are then not looked for)"
-        )
+        what = f"only {below.measured:,} of {below.total:,} candidates below the threshold could be compared on pixels"
+    elif Coverage(generations - undecided, generations).falls_short(allowed):
+        what = f"{undecided:,} of {generations:,} generations have no match, and candidates that could not be compared"
+    elif Coverage(pairs - own, pairs).falls_short(allowed):
+        what = f"of {own:,} of {pairs:,} prompt pairs the pixels could not be compared"
+    else:
+        return []
+    return [
+        f"{what}: files are gone or changed (--match none goes by similarity alone: copies that only pixels show, and "
+        "details of training images, are then not looked for)"
+    ]
 
 
 def _contentless(result: AuditResult, allowed: float) -> Iterator[str]:

@@ -58,7 +58,7 @@ def _of_audit(results: AuditResults) -> Iterator[Figure]:
     if results.paired:
         yield from _rate("paired-regurgitation-rate", "generations that repeat their prompt's image", results.paired)
     if results.control:
-        said = "held-out images at the threshold with a training image"
+        said = "held-out images that match a training image"
         yield from _rate("control-match-rate", said, results.control.matched)
     redrawn = results.redrawn if results.redrawn is not UNSET else None
     if redrawn and redrawn.searched:

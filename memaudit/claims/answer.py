@@ -12,7 +12,7 @@ from memaudit.claims.given_back import AuditSeen, GivenBack
 from memaudit.images.view_names import TURNS, WHOLE
 from memaudit.lookup.results import Answer, LookupMatch
 from memaudit.matching.kinds import Kind
-from memaudit.store import NO_FILE
+from memaudit.store import is_one_file
 from memaudit.types import Status
 
 SCHEMA = "memaudit-claim-answer/1"
@@ -115,7 +115,7 @@ def _is_dropped(image: FoundImage) -> bool:
 
 def how_of(match: LookupMatch, sha256: str) -> str:
     """exact: the same file; part: a region of one is, or is a region of, the other."""
-    if match.sha256 == sha256 != NO_FILE:
+    if is_one_file(match.sha256, sha256):
         return EXACT
     if match.kind == Kind.REDRAWN:
         return REDRAWN

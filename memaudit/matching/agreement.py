@@ -63,6 +63,11 @@ class Agreement(NamedTuple):
         return found / self.all_patches if self.all_patches else 0.0
 
     @property
+    def compared(self) -> bool:
+        """Whether there was a common part at all; else nothing was seen of how they differ."""
+        return self.of_query > 0
+
+    @property
     def evidence(self) -> float:
         """To choose among alignments by: the share that agrees, less where few patches have a say."""
         return self.alike * min(1.0, self.patches / _MANY) + 0.5 * self.edge_alike * min(1.0, self.edges / _MANY)

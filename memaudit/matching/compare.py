@@ -21,9 +21,9 @@ from memaudit.matching.kept import KeptImage, features_of
 from memaudit.matching.kinds import Kind
 from memaudit.matching.overlap import Overlaps
 from memaudit.matching.pictures import Picture, import_cv2, read_picture
-from memaudit.matching.rule import Check, check, check_part
+from memaudit.matching.rule import ONE_FILE, Check, check, check_part
 from memaudit.matching.schedule import Schedule, schedule
-from memaudit.store import Store
+from memaudit.store import Store, is_one_file
 from memaudit.types import Float32, Int64, Progress
 
 HELD = 1024  # pictures, of half a megabyte each
@@ -64,7 +64,8 @@ class Parts(NamedTuple):
 
 
 class Checks(NamedTuple):
-    """One entry for each pair. read: both files could be; where not, `why` says what is the matter, and kind is NEAR.
+    """One entry for each pair. read: both files could be, or one is the other; where not, `why` says what is the
+    matter, and kind is NEAR.
 
     probability: of a copy, see model.py; NaN where it was not read, and where a part was compared. kind: of `Kind`, and
     PARTIAL for copies of which a part was compared; alike, of_query, of_reference, worst: see `Agreement`, shares of
@@ -272,7 +273,7 @@ class _Read:
     def __init__(self, pictures: _Pictures, place: int) -> None:
         row, self.window = pictures.row[place], str(pictures.window[place])
         files = pictures.files
-        self._uri, self._sha256 = files.uri[row], files.sha256[row]
+        self._uri, self.sha256 = files.uri[row], str(files.sha256[row])
         self._kept: KeptImage | None = None if files.kept is None or self.window else files.kept[row]
         self._lock = Lock()
         self._picture: Picture | str | None = None
@@ -282,18 +283,21 @@ class _Read:
         with self._lock:
             if self._picture is None:
                 kept = self._kept.reduced() if self._kept else None
-                self._picture = kept.picture() if kept else read_picture(self._uri, self._sha256, self.window)
+                self._picture = kept.picture() if kept else read_picture(self._uri, self.sha256, self.window)
             return self._picture
 
 
 def _checked(own: _Read, other: _Read, cut: float | None) -> Check | str:
-    """The check of a pair, or why it could not be made."""
+    """The check of a pair, or why it could not be made. One file is a copy of itself, whether or not it can be read."""
+    of_part = bool(own.window or other.window)
+    if not of_part and is_one_file(own.sha256, other.sha256):
+        return ONE_FILE
     query, reference = own.picture(), other.picture()
     if isinstance(query, str):
         return query
     if isinstance(reference, str):
         return reference
-    return check_part(query, reference) if own.window or other.window else check(query, reference, cut)
+    return check_part(query, reference) if of_part else check(query, reference, cut)
 
 
 def _columns(found: list[Check | str]) -> Checks:

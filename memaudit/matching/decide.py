@@ -76,6 +76,11 @@ class Decided:
         return Coverage(int(self.compared[~self.near].sum()), int((~self.near).sum())) if self.on_pixels else None
 
     @property
+    def unread(self) -> NDArray[np.bool_]:
+        """Those that only pixels could decide and that could not be looked at: they may be of any kind, or none."""
+        return ~self.near & ~self.compared if self.on_pixels else np.zeros(len(self.near), bool)
+
+    @property
     def counts(self) -> NDArray[np.bool_]:
         """Which matches are of a kind that counts: what was not compared may be of any."""
         known = self.compared | self.verified
@@ -94,6 +99,14 @@ class Decided:
     def matched(self) -> Int64:
         """Rows of the queries that have a match, whatever its kind."""
         return np.unique(self.candidates.query[self.near | self.verified])
+
+    def counted(self) -> Int64:
+        """Those that have one that counts."""
+        return np.unique(self.candidates.query[self.counts])
+
+    def undecided(self) -> Int64:
+        """Those that have none, and a candidate that could not be looked at: nothing is known of them."""
+        return np.setdiff1d(self.candidates.query[self.unread], self.counted())
 
     def places_of_matches(self) -> Int64:
         """Which are matches that count: of each query the graver kinds first, so that a verbatim copy does not stand

@@ -48,7 +48,8 @@ LEAST_KEPT = 0.5  # share of such patches that makes a template
 class Check(NamedTuple):
     """What the pixels say of a pair, by the closest alignment, or of a part by the first that agrees. probability: of a
     copy, NaN where a part was compared; overlap: where a copy lies, None for what is none. apart: no copy, for they
-    differ, and in one of them there is so little to see that the similarity of their embeddings says nothing."""
+    were seen to differ, and in one of them there is so little to see that the similarity of their embeddings says
+    nothing."""
 
     kind: Kind
     inliers: int
@@ -60,6 +61,11 @@ class Check(NamedTuple):
     @property
     def is_copy(self) -> bool:
         return self.kind is not Kind.SIMILAR
+
+
+_WHOLE = np.array([0.0, 0.0, 1.0, 1.0])  # a box: all of an image
+ONE_FILE = Check(Kind.VERBATIM, 0, Agreement(1, 0, 1, 0, 1, 1, 0, 1, 1, 1), 1.0, Overlap(np.eye(2, 3), _WHOLE, _WHOLE))
+"""Of two images that are one file, byte by byte: no pixels need be asked, whatever these could tell."""
 
 
 class Seen(NamedTuple):
@@ -84,7 +90,7 @@ def check(query: Picture, reference: Picture, cut: float | None = None) -> Check
         alignment.inliers if few >= LEFT and many >= RICH else 0,
     )
     if np.float32(probability) < np.float32(model.cut if cut is None else cut):
-        apart = found.worst > SAME_PIXELS and few < SIMPLE
+        apart = found.compared and found.worst > SAME_PIXELS and few < SIMPLE
         return Check(Kind.SIMILAR, alignment.inliers, found, probability, apart=apart)
     where = overlap_of(query, reference, alignment.matrix)
     return Check(_kind(found, alignment), alignment.inliers, found, probability, where)

@@ -124,6 +124,7 @@ def _results(result: AuditResult, findings: list[ImageMatch], queries: Columns) 
         distinct_found=len(np.unique(result.pictures[result.counted & result.scores.regurgitated])),
         distinct_returned=len(np.unique(result.matches.reference[result.matches.rank == 1])),
         distinct_prompts=len(set(paired.tolist())) if result.paired else None,
+        undecided=int(result.undecided.sum()),
         made=result.made.total,
         blank=result.made.blank,
         unpaired=UNSET if result.made.unpaired is None else result.made.unpaired,

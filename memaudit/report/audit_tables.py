@@ -100,6 +100,7 @@ def write_scores(out: Path, result: AuditResult, queries: Columns, references: S
             "paired_match": np.r_[scores.paired_match, np.zeros(missing, bool)],
             "picture": [*result.pictures.tolist(), *[""] * missing],
             "counted": np.r_[result.counted, np.zeros(missing, bool)],
+            "undecided": np.r_[result.undecided, np.zeros(missing, bool)],
             "redrawn": np.r_[redrawn, np.zeros(missing, bool)],
             "redrawn_probability": np.r_[probability, np.full(missing, np.nan, np.float32)],
             "control_p": np.r_[p_of(result), np.full(missing, np.nan)],

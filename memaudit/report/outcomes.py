@@ -21,8 +21,8 @@ def outcomes_of(result: AuditResult, queries: Columns) -> Outcomes:
 
     digest: of the sorted (query_id, prompt, seed) of all generations, and the names of missing ones; None where a
     prompt is not known, for generations that only have the same names are not the same. found: those that the rate of
-    the full search counts; left_out: blank, unreadable and missing ones, and those without a match that are another's
-    picture again.
+    the full search counts; left_out: blank, unreadable, undecided and missing ones, and those without a match that are
+    another's picture again.
     """
     ids = [str(image_id) for image_id in queries.image_id]
     keys = [[*key] for key in zip(ids, result.prompts, result.seeds, strict=True)]

@@ -4,7 +4,7 @@ A shard appears whole; the manifest lists a shard only after it is on the disk. 
 that misses a shard or was never finished refuses to be opened: it would answer "clean" for what it lacks.
 """
 
-from memaudit.store.columns import ANOTHER_FILE, NO_FILE, Columns, Row, content_digest, is_same_file
+from memaudit.store.columns import ANOTHER_FILE, NO_FILE, Columns, Row, content_digest, is_one_file, is_same_file
 from memaudit.store.distinct import counted
 from memaudit.store.manifest import FACES, IMAGES, MANIFEST, Manifest, ViewsOf, encoder_spec
 from memaudit.store.merging import merge, merge_by_links
@@ -42,6 +42,7 @@ __all__ = [
     "content_digest",
     "counted",
     "encoder_spec",
+    "is_one_file",
     "is_same_file",
     "merge",
     "merge_by_links",

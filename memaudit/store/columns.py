@@ -65,6 +65,11 @@ def is_same_file(data: bytes, sha256: str) -> bool:
     return sha256 == NO_FILE or hashlib.sha256(data).hexdigest() == sha256
 
 
+def is_one_file(one: str, other: str) -> bool:
+    """Whether rows with these hashes are of one file, byte by byte; never where none was read."""
+    return one == other and one not in ("", NO_FILE)
+
+
 def content_digest(pairs: Iterable[tuple[str, str]]) -> str:
     """SHA-256 over (image_id, file sha256) in order: equal if and only if the same files have the same names."""
     digest = hashlib.sha256()

@@ -13,6 +13,8 @@ from pictures import draw, photograph, write_pictures
 
 import memaudit as ma
 
+pytestmark = pytest.mark.usefixtures("few_copies")
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:

@@ -9,6 +9,8 @@ import pytest
 
 import memaudit as ma
 
+pytestmark = pytest.mark.usefixtures("few_copies")
+
 
 @pytest.fixture
 def store(folders: Path) -> ma.MadeStore:

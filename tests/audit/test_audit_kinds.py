@@ -64,6 +64,15 @@ def test_the_prompts_own_image_goes_by_the_same_kinds(generations: Store, refere
     assert result.paired.count == 1
 
 
+def test_held_out_images_go_by_the_same_kinds(generations: Store, references: Store, tmp_path: Path) -> None:
+    """A part of a training image is no match where only verbatim copies count, and no control either."""
+    pictures = {"new": textured(600), "part": textured(3).crop((40, 30, 180, 140)), "copy": textured(4)}
+    control = stored(tmp_path / "control", pictures)
+    result = audit(generations, ExactSearch(references), control=control, options=VERBATIM)
+    assert result.control is not None
+    assert (result.control.matched.count, result.control.excluded_controls) == (1, 2)
+
+
 def test_where_nothing_is_compared_everything_counts(generations: Store, references: Store) -> None:
     """A match at the threshold may be of any kind."""
     blind = AuditOptions(match="none", threshold=0.5, kinds=(Kind.TEMPLATE,))

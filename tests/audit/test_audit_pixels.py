@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from pictures import card
+from pictures import banner, card
 from PIL import Image, ImageOps
 
+from memaudit.audit import control
 from memaudit.audit.pairing import Prompted
 from memaudit.audit.results import AuditResult
 from memaudit.audit.run import AuditOptions, audit
-from memaudit.audit.shortfalls import Views
+from memaudit.audit.shortfalls import Views, unread
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.embedding.views import ViewStore, embed_views
 from memaudit.encoders import load_encoder
@@ -27,8 +28,10 @@ from memaudit.matching.kinds import Kind
 from memaudit.matching.search import Scope, StoredQueries, search
 from memaudit.matching.windows import NO_WINDOWS, Windows
 from memaudit.report.audit import write_audit
+from memaudit.report.document import read_report
+from memaudit.report.model import AuditResults
 from memaudit.store import Store
-from memaudit.types import silent
+from memaudit.types import Coverage, silent
 
 ENCODER = load_encoder("thumbnail")
 EMBED = EmbedOptions(shard_rows=64, workers=2)
@@ -116,7 +119,7 @@ def test_a_copy_is_found_on_pixels_and_named(tmp_path: Path, references: Store, 
 def test_the_table_says_where_generation_and_training_image_show_the_same(tmp_path: Path, references: Store) -> None:
     """Of a crop, where it was cut; null for a match whose file is gone, so that pixels confirm nothing."""
     box = (40, 30, 180, 140)
-    generations = stored(tmp_path / "gen", {"copy": textured(4), "crop": textured(5).crop(box)})
+    generations = stored(tmp_path / "gen", {"copy": jpeg(textured(4), 90), "crop": textured(5).crop(box)})
     (references.folder.parent / "images" / "04.png").unlink()
     write_audit(audit(generations, ExactSearch(references), options=GENEROUS), generations, references, tmp_path)
     rows = {row["query_id"]: row for row in pq.read_table(tmp_path / "matches.parquet").to_pylist() if row["rank"] == 1}
@@ -208,7 +211,9 @@ def test_a_picture_that_stands_there_many_times_crowds_no_other_out(tmp_path: Pa
 
 
 def test_files_that_are_gone_leave_matches_unverified_and_are_counted(tmp_path: Path, references: Store) -> None:
-    generations = stored(tmp_path / "gen", {"copy": textured(5), "crop": textured(6).crop((40, 30, 180, 140))})
+    generations = stored(
+        tmp_path / "gen", {"copy": jpeg(textured(5), 90), "crop": textured(6).crop((40, 30, 180, 140))}
+    )
     (references.folder.parent / "images" / "05.png").unlink()
     (references.folder.parent / "images" / "06.png").write_bytes(b"another file")
     result = audit(generations, ExactSearch(references), options=GENEROUS)
@@ -336,8 +341,9 @@ def test_training_files_that_are_gone_are_no_clean_bill(tmp_path: Path, referenc
     generations = stored(tmp_path / "gen", {"copy": textured(6).crop((40, 30, 180, 140))})
     (references.folder.parent / "images").rename(tmp_path / "gone")
     result = audit(generations, ExactSearch(references), options=GENEROUS)
-    assert result.searched.count == 0
-    could, where = result.inconclusive
+    assert (result.searched.count, result.searched.coverage.measured) == (0, 0)
+    measured, could, where = result.inconclusive
+    assert measured == "only 0 of 1 generations could be measured (0.00%)"
     assert "candidates below the threshold could be compared on pixels" in could
     assert "put them there, move the store together with them, or embed them anew" in where
     assert result.misses is not None
@@ -353,3 +359,129 @@ def test_pixels_tell_drawings_of_one_series_apart(tmp_path: Path) -> None:
     assert audit(generations, ExactSearch(references), options=by_similarity).searched.count == 2
     result = audit(generations, ExactSearch(references), options=AuditOptions(threshold=0.5))
     assert found(result, generations, references) == {"6.png": ("6.png", Kind.VERBATIM, "whole", True)}
+
+
+def test_the_prompts_own_image_is_told_apart_as_any_other_is(tmp_path: Path) -> None:
+    """The rates of one audit go by one rule: what pixels tell apart repeats no prompt's image either."""
+    references = stored(tmp_path / "train", {"6": card(6)})
+    generations = stored(tmp_path / "gen", {"3": card(3), "6": card(6)})
+    pairing = {name: Prompted("6.png", name) for name in ("3.png", "6.png")}
+    result = audit(generations, ExactSearch(references), pairing=pairing, options=AuditOptions(threshold=0.5))
+    assert (result.scores.paired_similarity >= 0.5).all()
+    assert result.paired is not None
+    assert result.by_prompt is not None
+    rates = (result.searched, result.by_prompt.returned, result.paired)
+    assert [(rate.count, rate.coverage.measured) for rate in rates] == [(1, 2)] * 3
+    assert result.scores.paired_match.tolist() == result.scores.regurgitated.tolist() == [False, True]
+
+
+def test_a_file_of_the_training_set_is_found_however_narrow(tmp_path: Path) -> None:
+    """Pixels cannot be compared, and do not speak against it; another encoding of it is found by similarity."""
+    references = stored(tmp_path / "train", {"banner": banner(1), "other": textured(2)})
+    generations = stored(tmp_path / "gen", {"recoded": jpeg(banner(1), 90), "same": banner(1), "new": textured(500)})
+    result = audit(generations, ExactSearch(references), options=AuditOptions())
+    assert found(result, generations, references) == {
+        "recoded.png": ("banner.png", Kind.NEAR, "whole", False),
+        "same.png": ("banner.png", Kind.VERBATIM, "whole", True),
+    }
+
+
+def test_held_out_images_match_by_the_rule_of_generations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What pixels tell apart is regurgitated on neither side, or chance would look greater than it is; as a control it
+    is too near to the training set all the same."""
+    tested = []
+    monkeypatch.setattr(control, "MIN_CONTROLS", 1)
+    monkeypatch.setattr(control, "greater_rate_p", lambda *counts: tested.append(counts) or 1.0)
+    references = stored(tmp_path / "train", {"6": card(6), "other": textured(1)})
+    generations = stored(tmp_path / "gen", {"3": card(3), "new": textured(500)})
+    held_out = stored(tmp_path / "control", {"2": card(2), "new": textured(600), "copy": textured(1)})
+    options = AuditOptions(threshold=0.5)
+    result = audit(generations, ExactSearch(references), control=held_out, options=options)
+    assert result.control is not None
+    assert (result.searched.count, result.control.matched.count, result.control.excluded_controls) == (0, 1, 2)
+    assert tested == [(0, 2, 1, 3)]
+    by_similarity = audit(
+        generations, ExactSearch(references), control=held_out, options=replace(options, match="none")
+    )
+    assert by_similarity.control is not None
+    assert (by_similarity.searched.count, by_similarity.control.matched.count) == (1, 2)
+    assert tested[1:] == [(1, 2, 2, 3)]
+
+
+def test_what_a_candidate_that_is_gone_may_have_told_was_not_measured(tmp_path: Path, references: Store) -> None:
+    """One of six generations lost the image of its prompt, another one has a second match and counts; and so they do by
+    prompts. That other one's own image was not compared either."""
+    images = references.folder.parent / "images"
+    seeds = range(6)
+    made = {f"{seed}": textured(seed).crop((40, 30, 180, 140)) for seed in seeds}
+    generations = stored(tmp_path / "gen", {**made, "1": jpeg(textured(7), 90)})
+    pairing = {f"{seed}.png": Prompted(f"{seed:02d}.png", f"prompt {seed}") for seed in seeds}
+    for seed in (0, 1):
+        (images / f"{seed:02d}.png").unlink()
+    result = audit(generations, ExactSearch(references), pairing=pairing, options=AuditOptions())
+    assert np.flatnonzero(result.undecided).tolist() == [0]
+    assert result.by_prompt is not None
+    assert result.paired is not None
+    rates = (result.searched, result.by_prompt.returned, result.paired)
+    assert [(rate.count, rate.coverage) for rate in rates] == [
+        (5, Coverage(5, 6)),
+        (5, Coverage(5, 6)),
+        (4, Coverage(4, 6)),
+    ]
+    write_audit(result, generations, references, tmp_path / "out")
+    results = read_report(tmp_path / "out" / "report.json").results
+    assert isinstance(results, AuditResults)
+    assert (results.undecided, results.outcomes and results.outcomes.left_out) == (1, ["0.png"])
+    rows = pq.read_table(tmp_path / "out" / "scores.parquet").to_pydict()
+    assert (rows["counted"], rows["undecided"]) == ([False] + 5 * [True], [True] + 5 * [False])
+    assert "1 have no match, and candidates whose pixels" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_few_candidates_may_be_many_generations(tmp_path: Path, references: Store) -> None:
+    """One of 120 candidates is none of a hundred; and one of 12 generations, or of 12 images of prompts, is eight."""
+    generations = stored(tmp_path / "gen", {"new": textured(500)})
+    result = audit(generations, ExactSearch(references), options=AuditOptions())
+    few = Coverage(119, 120)
+    assert unread(result, few, 0.01) == []
+    (line,) = unread(replace(result, undecided=np.ones(1, bool)), few, 0.01)
+    assert line.startswith(
+        "1 of 1 generations have no match, and candidates that could not be compared: files are gone"
+    )
+    paired = replace(result, paired=result.searched, scores=result.scores._replace(paired_unread=np.ones(1, bool)))
+    (line,) = unread(paired, few, 0.01)
+    assert line.startswith("of 1 of 1 prompt pairs the pixels could not be compared: files are gone")
+
+
+def test_held_out_images_that_could_not_be_decided_are_no_controls(tmp_path: Path) -> None:
+    """Nor do they stand in the rate of chance, nor a generation in the rate that it is held against."""
+    references = stored(tmp_path / "train", {"gone": textured(1), "there": textured(2)})
+    pictures = {"crop": textured(1).crop((40, 30, 180, 140)), "other": textured(2).crop((40, 30, 180, 140))}
+    held_out = stored(tmp_path / "control", {**pictures, "new": textured(600)})
+    generations = stored(tmp_path / "gen", {**pictures, "new": textured(500)})
+    (references.folder.parent / "images" / "gone.png").unlink()
+    result = audit(generations, ExactSearch(references), control=held_out, options=AuditOptions(match_from=0.3))
+    assert result.control is not None
+    for rate in (result.searched, result.control.matched):
+        assert (rate.count, rate.coverage) == (1, Coverage(2, 3))
+    assert result.control.excluded_controls == 1
+
+
+def test_own_images_that_could_not_be_compared_were_not_measured_on_either_side(tmp_path: Path) -> None:
+    pictures = {f"{seed}": textured(seed) for seed in range(4)}
+    references = stored(tmp_path / "train", {f"t{name}": picture for name, picture in pictures.items()})
+    held_out = stored(tmp_path / "control", {f"h{seed}": textured(50 + seed) for seed in range(4)})
+    crops = {f"t{seed}": textured(seed).crop((40, 30, 180, 140)) for seed in range(4)}
+    generations = stored(tmp_path / "gen", {**crops, **{f"h{seed}": textured(90 + seed) for seed in range(4)}})
+    pairing = {
+        f"{side}{seed}.png": Prompted(f"{side}{seed}.png", f"{side} {seed}", held_out=side == "h")
+        for seed in range(4)
+        for side in "th"
+    }
+    for store in (references, held_out):
+        next(iter(sorted((store.folder.parent / "images").iterdir()))).unlink()
+    result = audit(generations, ExactSearch(references), pairing=pairing, control=held_out, options=AuditOptions())
+    assert result.control is not None
+    own = result.control.own_images
+    assert own is not None
+    assert (own.training.count, own.training.coverage) == (3, Coverage(3, 4))
+    assert (own.held_out.count, own.held_out.coverage) == (0, Coverage(3, 4))

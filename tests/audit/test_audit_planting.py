@@ -16,7 +16,7 @@ from PIL import Image
 from vectors import near, random_vectors, vector_store
 from written import bytes_of
 
-from memaudit.audit.planted import PlantedQueries, bounds_of_all, planted_found
+from memaudit.audit.planted import PlantedPairs, PlantedQueries, bounds_of_all, planted_found
 from memaudit.audit.planting import Copy, Planting, planting, require_plantable
 from memaudit.audit.results import Planted, PlantedKind
 from memaudit.embedding.options import EmbedOptions
@@ -132,9 +132,12 @@ def copies(of: Sequence[int], kind: str = "cropped") -> Planting:
     return Planting(len(of), tuple(Copy(f"copy-{place:05d}", kind, source) for place, source in enumerate(of)))
 
 
-def counts(made: Planting, found: Candidates, training: Store, store: Store) -> dict[str, tuple[int, int]]:
+def counts(
+    made: Planting, found: Candidates, training: Store, store: Store, unread: Candidates | None = None
+) -> dict[str, tuple[int, int]]:
     """Of each kind how many were found, and of how many."""
-    told = planted_found(PlantedQueries(made, StoredQueries(store)), found, training, 0.8)
+    pairs = PlantedPairs(found, Candidates.joined([]) if unread is None else unread)
+    told = planted_found(PlantedQueries(made, StoredQueries(store)), pairs, training, 0.8)
     return {each.kind: (each.found.count, each.found.coverage.measured) for each in told.kinds if each.found}
 
 
@@ -153,6 +156,14 @@ def test_copies_without_content_are_left_out_like_blank_generations(vectors: Sto
     """And what could not be read is not measured."""
     store = embedded(tmp_path / "copies", 4, statuses=[Status.OK, Status.BLANK, Status.UNREADABLE, Status.OK])
     assert counts(copies([0, 1, 2, 3]), matches((0, 0)), vectors, store) == {"cropped": (1, 2)}
+
+
+def test_a_copy_whose_own_image_could_not_be_compared_was_not_measured(vectors: Store, tmp_path: Path) -> None:
+    """Nor one of which what is alike could not, unless it was found all the same; another image's says nothing."""
+    store = embedded(tmp_path / "copies", 5)
+    unread = matches((0, 0), (1, 20), (2, 9), (4, 8))
+    made = copies([0, 0, 2, 7, 8])
+    assert counts(made, matches((0, 20)), vectors, store, unread) == {"cropped": (1, 3)}
 
 
 def test_a_copy_that_is_a_sheet_is_found_by_one_of_its_pictures(vectors: Store, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
-from pictures import photograph
+from pictures import card, photograph
 from PIL import Image
 
 from memaudit.audit.pairing import Prompted
@@ -179,6 +179,17 @@ def test_held_out_images_go_the_same_way(tmp_path: Path, generations: Store, tra
     assert (matched.count, matched.coverage.measured) == (2, 8)
     assert redrawn.control.greater_rate_p is None
     assert "at least 100 are needed" in redrawn.control.why_no_p
+
+
+def test_what_pixels_tell_apart_is_asked_on_both_sides(tmp_path: Path) -> None:
+    """It is no copy, so it may be re-drawn: of generations as of held-out images."""
+    training = stored(tmp_path / "training", {"6": card(6), "other": scene(1)})
+    generations = stored(tmp_path / "generations", {"3": card(3), "new": scene(300)})
+    control = stored(tmp_path / "control", {"2": card(2), "new": scene(301), "trained-on": scene(1)})
+    options = AuditOptions(threshold=0.5)
+    redrawn = measured(audit(generations, ExactSearch(training), control=control, options=options))
+    assert redrawn.control is not None
+    assert redrawn.searched.coverage.measured == redrawn.control.matched.coverage.measured == 2
 
 
 def test_against_enough_held_out_images_there_is_a_p(tmp_path: Path, generations: Store, training: Store) -> None:

@@ -11,7 +11,14 @@ from PIL.PngImagePlugin import PngInfo
 from vectors import near, random_vectors, vector_store
 
 from memaudit.audit.pairing import Prompted
-from memaudit.audit.repeats import draw_of_rows, draws_of, first_of_picture, picture_digests
+from memaudit.audit.repeats import (
+    draw_of_rows,
+    draws_of,
+    first_of_picture,
+    one_of_each_file,
+    picture_digests,
+    undecided_draws,
+)
 from memaudit.audit.run import audit
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
@@ -132,3 +139,16 @@ def test_one_held_out_picture_a_hundred_times_is_one_control(tmp_path: Path, ref
     assert result.control is not None
     assert (result.control.matched.coverage.measured, result.control.duplicates) == (1, 99)
     assert result.control.why_no_p.startswith("1 usable held-out images")
+
+
+def test_a_draw_is_undecided_by_any_of_its_pictures_and_by_the_same_picture_elsewhere() -> None:
+    """A film by its second frame, unless a third is a finding; a picture that is saved again by either of the two."""
+    pictures = np.array([*"abcdefgghi"])
+    files = np.array([0, 0, 2, 2, 2, 5, 6, 7, 8, 9])
+    found, undecided = (np.isin(np.arange(10), rows) for rows in ([4], [1, 3, 7, 9]))
+    draws = one_of_each_file(pictures, found, files)
+    assert np.flatnonzero(undecided_draws(draws, undecided, found, files)).tolist() == [0, 6, 7, 9]
+    pictures[9] = "e"  # of which there is a finding
+    draws = one_of_each_file(pictures, found, files)
+    drawn = draws_of(draws, found) & ~undecided_draws(draws, undecided, found, files)
+    assert np.flatnonzero(drawn).tolist() == [4, 5, 8]

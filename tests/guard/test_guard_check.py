@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from pictures import altered, draw, mosaic, photograph, write_pictures
+from pictures import altered, banner, draw, mosaic, photograph, write_pictures
 from PIL import Image
 
 import memaudit as ma
@@ -87,6 +87,27 @@ def test_several_at_once_are_as_each_alone(audited: Path) -> None:
         assert [{**each.as_dict(), "seconds": 0} for each in verdicts] == [
             {**each.as_dict(), "seconds": 0} for each in alone
         ]
+
+
+def test_all_find_a_file_of_the_training_set_however_narrow(tmp_path: Path) -> None:
+    """Guard, look-up, audit and dedup; and all of them the picture in another file, by its similarity."""
+    for folder in ("training", "generations"):
+        write_pictures(tmp_path / folder, range(3) if folder == "training" else range(50, 52))
+        banner(1).save(tmp_path / folder / "banner.png")
+    banner(1).save(tmp_path / "generations" / "recoded.png", compress_level=1)
+    store = ma.embed(tmp_path / "training", out=tmp_path / "store", encoder="thumbnail")
+    kinds = {"banner.png": "verbatim", "recoded.png": "near-duplicate"}
+    run = ma.run_audit(tmp_path / "generations", store, out=tmp_path / "run", views="none", planted=0)
+    assert {match.query_id: match.kind for match in run.report.matches} == kinds
+    guard = ma.open_guard(store, views="none")
+    lookup = ma.run_lookup(tmp_path / "generations", store, views="none")
+    for answer in lookup.answers:
+        name = Path(answer.image).name
+        said = guard.check(tmp_path / "generations" / name)
+        assert [each.kind for each in said.matches] == [each.kind for each in answer.matches], name
+        assert [each.kind for each in said.matches] == ([kinds[name]] if name in kinds else []), name
+    against = ma.embed(tmp_path / "generations", out=tmp_path / "other", encoder="thumbnail")
+    assert {*ma.run_dedup(against, against=store).drop} >= {*kinds}
 
 
 def test_nothing_is_written(audited: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

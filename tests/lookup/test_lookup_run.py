@@ -294,7 +294,7 @@ def test_lost_or_unfinished_windows_are_no_clean_bill(photographs: Store, tmp_pa
 
 def test_files_that_are_gone_are_said(photographs: Store, tmp_path: Path) -> None:
     """What is at the threshold is a match by similarity; what lies below it was not looked at, and that is said."""
-    saved(tmp_path / "asked", "copy.png", photograph(3))
+    saved(tmp_path / "asked", "copy.png", altered(photograph(3)))
     for path in (tmp_path / "photographs").iterdir():
         path.unlink()
     result = looked_up(photographs, tmp_path / "asked", PIXELS)

@@ -15,7 +15,7 @@ import pytest
 from altered import COPIES
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import mosaic, photograph, round_detail
+from pictures import banner, mosaic, photograph, round_detail
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from memaudit.errors import MissingDependencyError
@@ -25,7 +25,7 @@ from memaudit.matching.kinds import Kind
 from memaudit.matching.pictures import Picture, read_picture
 from memaudit.matching.rule import check
 from memaudit.matching.schedule import schedule
-from memaudit.types import Int64, silent
+from memaudit.types import NO_FILE, Int64, silent
 
 MADE = ("same", "crop", "turned", "sticker")
 
@@ -155,6 +155,27 @@ def test_a_file_that_cannot_be_read_is_no_copy_and_has_a_reason(tmp_path: Path) 
         "cannot read file: No such file or directory",
     ]
     assert set(checks.kind[~checks.read]) == {Kind.NEAR}
+
+
+def test_one_file_is_verbatim_whatever_its_pixels_could_tell(tmp_path: Path) -> None:
+    """Too narrow for pixels, or gone: the digests say it. Not of parts of it, nor of what no file was read of."""
+    paths = [tmp_path / name for name in ("narrow.png", "again.png", "gone.png", "recoded.png")]
+    for path, level in zip(paths, (1, 1, 1, 9), strict=True):
+        banner(1).save(path, compress_level=level)
+    files = files_of(paths)
+    paths[2].unlink()
+    checks = check_pairs(files, files, np.array([0, 0, 0, 2]), np.array([1, 2, 3, 3]), silent)
+    assert checks.read.tolist() == [True, True, True, False]
+    assert checks.copies.tolist() == [True, True, False, False]
+    assert checks.kind[:2].tolist() == [Kind.VERBATIM] * 2
+    assert checks.probability[:2].tolist() == [1, 1]
+    np.testing.assert_array_equal(checks.overlaps.matrix[:2], [np.eye(2, 3)] * 2)
+    np.testing.assert_array_equal(checks.overlaps.query_box[:2], [[0, 0, 1, 1]] * 2)
+    unknown = Files(files.uri, np.full(4, NO_FILE, object))
+    row = np.zeros(1, np.int64)
+    assert not check_pairs(unknown, unknown, row, row + 1, silent).copies.any()
+    parts = parts_of(["tile 1,1"])
+    assert not check_pairs(files, files, row, row + 1, silent, parts).copies.any()
 
 
 def test_no_pairs_no_checks(files: Files) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from altered import COPIES, half_jpeg, pasted, same, sticker, turned
-from pictures import card, photograph
+from pictures import banner, card, photograph
 from PIL import Image, ImageDraw
 
 from memaudit.encoders.weights import weights_folder
@@ -177,6 +177,15 @@ def test_drawings_of_one_series_are_told_apart() -> None:
     assert check(three, six).apart
     assert not check(three, three).apart
     assert not check(blank, blank).apart
+
+
+def test_of_what_is_too_narrow_to_be_compared_nothing_tells_that_it_differs() -> None:
+    """Not from itself either. What nobody saw speaks against no similarity."""
+    for other in (banner(1), banner(2), photograph(3)):
+        found = check(picture_of(other), picture_of(banner(1)))
+        assert not found.agreement.compared
+        assert not found.is_copy
+        assert not found.apart
 
 
 def test_of_pictures_with_much_to_see_similarity_is_not_doubted() -> None:

@@ -186,7 +186,9 @@ class Outcomes(Part, frozen=True, kw_only=True):
     digest: Annotated[str | None, says("of all generations' names, prompts and seeds; null if prompts are not known")]
     total: Annotated[Count, says("generations asked for")]
     found: Annotated[list[str], says("those that the rate counts as regurgitated")]
-    left_out: Annotated[list[str], says("those that it does not count: blank, unreadable, missing, a picture again")]
+    left_out: Annotated[
+        list[str], says("those that it does not count: blank, unreadable, undecided, missing, a picture again")
+    ]
     by_prompt: Annotated[OutcomesByPrompt | UnsetType, says("their prompts, where these are known")] = UNSET
 
 
@@ -254,13 +256,13 @@ class OwnImages(Part, frozen=True, kw_only=True):
 class Control(Part, frozen=True, kw_only=True):
     """What held-out images say about chance."""
 
-    matched: Annotated[Rate, says("held-out images at the threshold with a training image")]
-    usable: Annotated[int, says("held-out images that are near no training image")] = 0
+    matched: Annotated[Rate, says("held-out images that match a training image, as generations do")]
+    usable: Annotated[int, says("held-out images that match no training image, nor reach the threshold")] = 0
     duplicates: Annotated[Whole, says("held-out images that are another's picture again")] = 0
     parts: Annotated[
         Count | UnsetType, says("further pictures within held-out files (frames, sheets): a file counts as one image")
     ] = UNSET
-    excluded_controls: Annotated[Count, says("held-out images that are near-duplicates of training images")] = 0
+    excluded_controls: Annotated[Count, says("held-out images that match a training image or reach the threshold")] = 0
     excluded_references: Annotated[Whole, says("training images that are near-duplicates of held-out ones")] = 0
     nearer_training: Annotated[Whole, says("generations whose nearest image at that scale is a training one")] = 0
     nearer_control: Annotated[Whole, says("generations whose nearest image at that scale is a held-out one")] = 0
@@ -280,7 +282,7 @@ class Control(Part, frozen=True, kw_only=True):
 class RedrawnControl(Part, frozen=True, kw_only=True):
     """What held-out images say about chance: how many of them are called re-drawn."""
 
-    matched: Annotated[Rate, says("of the usable ones that could be looked at; near-duplicates as one draw")]
+    matched: Annotated[Rate, says("of those without a match that could be looked at; near-duplicates as one draw")]
     greater_rate_p: Annotated[Share | None, says("p of the model's rate against theirs (Fisher, one-sided)")]
     why_no_p: Annotated[str, says("why there is no p-value")] = ""
 
@@ -381,6 +383,10 @@ class AuditResults(Part, frozen=True, kw_only=True):
     distinct_found: Annotated[Count | UnsetType, says("distinct pictures among the generations found")] = UNSET
     distinct_returned: Annotated[Count | UnsetType, says("distinct training images that are their best match")] = UNSET
     distinct_prompts: Annotated[Whole | None, says("distinct images of prompts")] = None
+    undecided: Annotated[
+        Count | UnsetType,
+        says("generations without a match of which a candidate could not be compared on pixels: they are not measured"),
+    ] = UNSET
     made: Annotated[Count | UnsetType, says("generations that are there: files, and pictures of sheets")] = UNSET
     parts: Annotated[Count | UnsetType, says("pictures within their files (frames, sheets) that were searched")] = UNSET
     hidden: Annotated[Count | UnsetType, says("files that hold such pictures, of which there are no rows")] = UNSET
