@@ -27,6 +27,7 @@ KEPT_WHOLE = 5  # candidates of the whole image that no tile crowds out
 WINDOWS = 2  # of each candidate: the most similar one may show half of what the second shows
 _AT_FIRST = 4  # windows that are asked for, times `most`: those around a place resemble each other
 _MOST_NEIGHBOURS = 4096  # that are asked for, should one picture stand there thousands of times
+_AT_ONCE = 1 << 20  # neighbours of all queries of one such search
 
 
 class QueryBlock(NamedTuple):
@@ -178,19 +179,20 @@ def _closest_whole(parts: _Parts, given: Candidates | None, scope: Scope) -> Can
 def _of_block(block: QueryBlock, near: Neighbours, scope: Scope) -> Candidates:
     """All neighbours of a block's embeddings, and more of those that have fewer than `most` pictures from the floor on,
     for some stand there many times."""
-    few, total = near.rows.shape[1], min(scope.references.store.comparable, _MOST_NEIGHBOURS)
-    parts, places, k = list[Candidates](), np.arange(len(block.query)), few
+    total = min(scope.references.store.comparable, _MOST_NEIGHBOURS)
+    parts, places, k = list[Candidates](), np.arange(len(block.query)), near.rows.shape[1]
     while len(places):
         more = _crowded_by_equals(near, scope) if k < total else np.zeros(len(places), bool)
         parts.append(_neighbours(block, places[~more], near.rows[~more], near.similarity[~more]))
         places, k = places[more], min(_AT_FIRST * k, total)
         if len(places):
-            near = _search_in_parts(scope, block.embeddings[places], k, QUERY_ROWS * few // k)
+            near = _search_in_parts(scope, block.embeddings[places], k)
     return Candidates.joined(parts)
 
 
-def _search_in_parts(scope: Scope, vectors: Float32, k: int, size: int) -> Neighbours:
-    step = max(1, size)
+def _search_in_parts(scope: Scope, vectors: Float32, k: int) -> Neighbours:
+    """As one search. Each part reads all references: a few hundred queries at once, of 20 MB of neighbours."""
+    step = _AT_ONCE // k
     parts = [
         scope.references.search(vectors[low : low + step], k, scope.threshold) for low in range(0, len(vectors), step)
     ]
