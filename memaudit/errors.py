@@ -88,9 +88,10 @@ def explaining_imports() -> Iterator[None]:
         raise missing(name, "this") from None
 
 
-def install_line(extra: str) -> str:
-    """The command that installs an extra. It names the checkout: the distribution is on no index."""
-    if extra == "cpu" and any(map(_is_installed, _GPU_BUILDS)):
+def install_line(extra: str, *, forced: bool = False) -> str:
+    """The command that installs an extra. It names the checkout: the distribution is on no index. forced: this extra,
+    even if the GPU's builds are there."""
+    if extra == "cpu" and not forced and any(map(_is_installed, _GPU_BUILDS)):
         extra = "gpu"
     return f'pip install ".[{extra}]" in a checkout of memaudit'
 

@@ -74,7 +74,8 @@ class Adder:
             self._index.reset()
 
     def _take(self, vectors: Float32, rows: Int64) -> None:
-        if self._coarse is None:
+        lists = self._lists_of(vectors)
+        if lists is None:
             try:
                 self._index.add_with_ids(vectors, rows)
             except RuntimeError as error:
@@ -82,8 +83,17 @@ class Adder:
                     f"FAISS cannot fill this index ({reason_of(error)}): choose another --recipe, such as flat or ivf"
                 ) from None
             return
-        _, lists = self._coarse.search(vectors, 1)
-        _add_to_lists(self._index, vectors, rows, lists[:, 0])
+        _add_to_lists(self._index, vectors, rows, lists)
+
+    def _lists_of(self, vectors: Float32) -> Int64 | None:
+        """The list of each vector, found on the GPUs; None where the index itself finds it."""
+        if self._coarse is None:
+            return None
+        try:
+            return np.asarray(self._coarse.search(vectors, 1)[1][:, 0], dtype=np.int64)
+        except RuntimeError:  # full: from here on the CPU does it
+            self._coarse = None
+            return None
 
 
 def _coarse_on_gpus(index: Any) -> Any:
@@ -93,7 +103,12 @@ def _coarse_on_gpus(index: Any) -> Any:
     if not gpus() or not isinstance(ivf, faiss.IndexIVF):
         return None
     quantizer = faiss.downcast_index(ivf.quantizer)
-    return faiss.index_cpu_to_all_gpus(quantizer) if isinstance(quantizer, faiss.IndexFlat) else None
+    if not isinstance(quantizer, faiss.IndexFlat):
+        return None
+    try:
+        return faiss.index_cpu_to_all_gpus(quantizer)
+    except RuntimeError:  # no room there
+        return None
 
 
 def _add_to_lists(index: Any, vectors: Float32, rows: Int64, lists: Int64) -> None:

@@ -44,7 +44,7 @@ def build_index(store: Store, folder: str | Path, recipe: str = "flat", progress
     with writing_index(folder):
         sample = recall.draw(store, tuned=bool(plan.recipe.search), hold_out=plan.recipe.name != CAGRA)
         adder = _filled(plan, store, folder, sample, progress)
-        engine = Engine(adder.searchable(), plan.recipe.search, 1)
+        engine = Engine(adder.searchable(), plan.recipe.search, 1, copies=False)
         tune(engine, plan.recipe, store, sample, progress)
         found = measure(engine, plan.recipe, store, sample, progress)
         recall.require_floor(found, plan.recipe.floor, plan.recipe.name)

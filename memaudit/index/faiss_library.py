@@ -12,13 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from memaudit.errors import InconclusiveError, UsageError, require
+from memaudit.errors import InconclusiveError, MissingDependencyError, UsageError, install_line, require
 from memaudit.memory import is_limited
 
 
 def import_faiss() -> Any:
-    """Import faiss, or raise MissingDependencyError with the line that installs it."""
-    faiss = require("faiss", "an index or a clustering")
+    """Import faiss, or raise MissingDependencyError with the line that installs it, or with what it lacks."""
+    try:
+        faiss = require("faiss", "an index or a clustering")
+    except RuntimeError as error:  # a build for CUDA whose libraries are not here
+        raise MissingDependencyError(
+            f"FAISS is installed, but cannot be loaded ({reason_of(error)}): its build and this machine's CUDA must "
+            f"fit each other; without an NVIDIA card take the CPU's: {install_line('cpu', forced=True)}"
+        ) from None
     if is_limited():
         _take_buffers()
     return faiss
@@ -125,3 +131,11 @@ def _joined(parts: list[Any]) -> Any:
 def reason_of(error: RuntimeError) -> str:
     """The last part of FAISS's message, which begins with a C++ signature and a file name."""
     return " ".join(str(error).split()).rpartition("Error: ")[2] or "unknown"
+
+
+def bytes_on_card(index: Any) -> int:
+    """What a copy of an index takes there at most: its codes as they are, and 8 bytes a row for its id.
+
+    Raises RuntimeError for a kind that has no codes of its own, such as a graph.
+    """
+    return int(index.ntotal) * (int(index.sa_code_size()) + 8)

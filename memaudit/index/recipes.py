@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from memaudit.errors import UsageError, install_line
 from memaudit.files import read_small, toml_in
-from memaudit.index.faiss_library import gpus, ivf_of, made
+from memaudit.index.faiss_library import gpus, import_faiss, ivf_of, made
+from memaudit.similarity.card import SHARE, free_bytes
 
 AUTO = "auto"
 CAGRA = "cagra"
@@ -56,14 +57,17 @@ class Recipe:
 
 
 class Machine(NamedTuple):
-    """What an index may use: bytes of free memory and the number of GPUs."""
+    """What an index may use: bytes of free memory, the number of GPUs, and bytes free on the first (None: not
+    known)."""
 
     memory: int
     gpus: int
+    gpu_memory: int | None = None
 
     @classmethod
     def here(cls) -> Machine:
-        return cls(free_memory(), gpus())
+        cards = gpus()
+        return cls(free_memory(), cards, next(iter(free_bytes()), None) if cards else None)
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def settle(name: str, rows: int, dim: int, machine: Machine) -> Plan:
     """
     recipe, reason = _chosen(rows, dim, machine) if name == AUTO else (_named(name, dim), "as asked")
     if recipe.name == CAGRA:
-        _require_cagra(machine)
+        _require_cagra(machine, recipe.bytes_for(rows, dim))
     need, room = recipe.bytes_for(rows, dim), int(MEMORY_SHARE * machine.memory)
     lists = _lists(recipe, rows)
     factory = _filled(recipe, lists, dim)
@@ -189,11 +193,14 @@ def _filled(recipe: Recipe, lists: int, dim: int) -> str:
     return recipe.factory.replace("{nlist}", f"{lists}{coarse}").replace("{subvectors}", str(subvectors))
 
 
-def _require_cagra(machine: Machine) -> None:
-    from memaudit.index.faiss_library import import_faiss
-
+def _require_cagra(machine: Machine, need: int) -> None:
     if not hasattr(import_faiss(), "GpuIndexCagra") or not machine.gpus:
         raise UsageError(f"recipe cagra needs an NVIDIA GPU and cuVS ({install_line('gpu')}): choose ivf or hnsw here")
+    if machine.gpu_memory is not None and need > (room := int(SHARE * machine.gpu_memory)):
+        raise UsageError(
+            f"recipe cagra needs about {need / 1e9:.1f} GB on the first GPU, {room / 1e9:.1f} GB may be used: choose "
+            "--recipe ivf or ivfpq"
+        )
 
 
 def free_memory() -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from memaudit.errors import UsageError
-from memaudit.index.faiss_library import gpus, import_faiss, ivf_of, made
+from memaudit.index.faiss_library import gpus, import_faiss, ivf_of, made, reason_of
 from memaudit.index.recall import sample_rows
 from memaudit.index.recipes import Plan
 from memaudit.store import Store
@@ -28,18 +28,31 @@ def trained_index(plan: Plan, store: Store) -> Any:
         return index
     _allow_few_rows(ivf)
     sample = store.embeddings(sample_rows(store, plan.training_rows, _SEED))
-    if ivf is not None and gpus():
-        ivf.clustering_index = _flat_on_gpus(store.encoder.dim)
     try:
-        index.train(sample)
+        if not (ivf is not None and gpus() and _trained_on_gpus(index, ivf, sample)):
+            index.train(sample)
     except RuntimeError as error:
         reason = " ".join(str(error).split()).rpartition("failed: ")[2]
         raise UsageError(
             f"recipe {plan.recipe.name} cannot be trained on {len(sample):,} rows ({reason}): choose --recipe flat"
         ) from None
-    if ivf is not None:
-        ivf.clustering_index = None
     return index
+
+
+def _trained_on_gpus(index: Any, ivf: Any, sample: Float32) -> bool:
+    """Train with lists found on the GPUs; False if that failed, as where they have no room: the CPU trains anew."""
+    flat = None
+    try:
+        flat = _flat_on_gpus(sample.shape[1])
+        ivf.clustering_index = flat
+        index.train(sample)
+    except RuntimeError:
+        return False
+    finally:
+        ivf.clustering_index = None
+        if flat is not None:
+            flat.this.own(True)  # to be set takes it from Python, and the index never frees it
+    return True
 
 
 def _allow_few_rows(ivf: Any) -> None:
@@ -58,15 +71,24 @@ def _flat_on_gpus(dim: int) -> Any:
 
 
 def cagra_index(store: Store) -> Any:
-    """A graph of all rows, built by cuVS and brought to the CPU. Memory: all embeddings, here and on the GPU."""
+    """A graph of all rows, built by cuVS and brought to the CPU. Memory: all embeddings, here and on the GPU.
+
+    Raises UsageError where the GPU has no room.
+    """
     faiss = import_faiss()
     config = faiss.GpuIndexCagraConfig()
     config.graph_degree, config.intermediate_graph_degree = _GRAPH_DEGREE, _INTERMEDIATE_DEGREE
     built = faiss.GpuIndexCagra(faiss.StandardGpuResources(), store.encoder.dim, faiss.METRIC_INNER_PRODUCT, config)
     rows = store.comparable_rows()
-    built.train(_all_embeddings(store, len(rows)))
+    vectors = _all_embeddings(store, len(rows))  # named: FAISS keeps their address, and reads there again in copyTo
     graph = faiss.IndexHNSWCagra(store.encoder.dim, _GRAPH_DEGREE // 2, faiss.METRIC_INNER_PRODUCT)
-    built.copyTo(graph)
+    try:
+        built.train(vectors)
+        built.copyTo(graph)
+    except RuntimeError as error:
+        raise UsageError(
+            f"recipe cagra: the GPU cannot build a graph of {len(rows):,} rows ({reason_of(error)}): choose ivf or hnsw"
+        ) from None
     return with_ids(graph, rows)
 
 

@@ -63,7 +63,8 @@ def update_index(store: Store, folder: str | Path, progress: Progress = silent) 
             candidates=manifest["candidates"],
             exact=manifest["exact"],
         )
-        engine = Engine(adder.searchable(), manifest["search"]["parameter"], manifest["search"]["value"])
+        search = manifest["search"]
+        engine = Engine(adder.searchable(), search["parameter"], search["value"], copies=False)
         tune(engine, recipe, store, sample, progress)
         found = measure(engine, recipe, store, sample, progress)
         recall.require_floor(found, recipe.floor, recipe.name)
@@ -71,7 +72,7 @@ def update_index(store: Store, folder: str | Path, progress: Progress = silent) 
         store.require_current()
         save(
             folder,
-            _renewed({**manifest, "search": {**manifest["search"], "value": engine.value}}, store, found, start),
+            _renewed({**manifest, "search": {**search, "value": engine.value}}, store, found, start),
             adder.finish(),
         )
     return Index.open(folder)

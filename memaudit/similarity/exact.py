@@ -91,7 +91,7 @@ def faiss_or_none() -> Any:
     """FAISS, or None where it is not installed: comparing works without it, only slower."""
     try:
         import faiss
-    except ImportError:
+    except (ImportError, RuntimeError):  # RuntimeError: a build for CUDA whose libraries are not here
         return None
     return faiss
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from memaudit.similarity.card import float32_sums, in_halves
 from memaudit.similarity.codes import Codes, within_radius
 from memaudit.similarity.exact import ROUNDING
 from memaudit.similarity.whole import cuda_is_there as cuda_is_there
@@ -110,8 +111,8 @@ class HalfProducts:
     """Products in half precision, by torch, on a CUDA device or a processor with bfloat16 units.
 
     margin: how far the product of unit vectors can be off. Rounding two factors and the result to p bits errs by at
-    most 3 x 2^-p of sum |x y| <= 1 (Cauchy-Schwarz); p = 8 for bfloat16, 11 for float16, whose sums CUDA may also keep
-    in float16 where it splits them: there the margin is 8 x 2^-11, subnormals included.
+    most 3 x 2^-p of sum |x y| <= 1 (Cauchy-Schwarz); p = 8 for bfloat16, 11 for float16. On CUDA the margin is
+    8 x 2^-11, subnormals and sums in float32 included; that they are not kept in float16 is seen to (`card`).
     """
 
     threshold: float
@@ -133,11 +134,19 @@ class HalfProducts:
         return cls(threshold, device, "bfloat16", 3.1 * 2.0**-8, (2048, 8192), phrase)
 
     def candidates(self, left: Side, right: Side, rows: slice, columns: slice) -> tuple[Int64, Int64]:
-        a, b = self._on_device(left.take(rows)), self._on_device(right.take(columns))
-        mask = (a @ b.T) >= self.threshold - self.margin
         if self.device == "cpu":
-            return _positions(mask.numpy())
-        i, j = mask.nonzero(as_tuple=True)
+            return _positions(self._near(left.take(rows), right.take(columns)).numpy())
+        found = in_halves(lambda r, c: self._on_card(left.take(r), right.take(c)), rows, columns)
+        i = np.concatenate([i + r.start - rows.start for r, _, (i, _) in found])
+        return i, np.concatenate([j + c.start - columns.start for _, c, (_, j) in found])
+
+    def _near(self, left: Float32, right: Float32) -> Any:
+        a, b = self._on_device(left), self._on_device(right)
+        return (a @ b.T) >= self.threshold - self.margin
+
+    def _on_card(self, left: Float32, right: Float32) -> tuple[Int64, Int64]:
+        with float32_sums():
+            i, j = self._near(left, right).nonzero(as_tuple=True)
         return i.cpu().numpy(), j.cpu().numpy()
 
     def _on_device(self, vectors: Float32) -> Any:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
+from memaudit.similarity.card import float32_sums
 from memaudit.similarity.exact import ROUNDING
 from memaudit.similarity.whole import cuda_is_there, torch_with_bfloat16
 from memaudit.store import as_float32, require_lengths
@@ -106,7 +107,6 @@ class HalfScorer:
         wide = torch.from_numpy(np.ascontiguousarray(queries, dtype=np.float32)).to(device)
         self._queries, lost = self._rounded(wide)
         self._lost = lost.cpu().numpy()
-        # CUDA may keep sums in float16 where it splits them (nominate.HalfProducts)
         self._sum = ROUNDING + (queries.shape[1] * _SUM if device == "cpu" else 8 * 2.0**-11)
         # A call a core: of several threads in one call each waits for the slowest, and spins while others work.
         self.threads = torch.get_num_threads() if device == "cpu" else 1
@@ -143,7 +143,10 @@ class HalfScorer:
         if kept is None or tuple(kept.shape) != shape:
             kept = self._torch.empty(shape, dtype=self._queries.dtype, device=self._device)
             self._out.scores = kept
-        return self._torch.mm(self._queries, vectors.T, out=kept)
+        if self._device == "cpu":
+            return self._torch.mm(self._queries, vectors.T, out=kept)
+        with float32_sums():
+            return self._torch.mm(self._queries, vectors.T, out=kept)
 
 
 class _HalfBlock(NamedTuple):
