@@ -42,7 +42,9 @@ Method = Annotated[
 TargetRecall = Annotated[
     float | None, typer.Option("--target-recall", help="Go on until the recall is proven to be this high, say 0.99.")
 ]
-Backend = Annotated[str, typer.Option("--backend", help="What nominates pairs: auto, product, half, signs or cuda.")]
+Backend = Annotated[
+    str, typer.Option("--backend", help="What nominates pairs: auto, product, half, signs, cuda or fused.")
+]
 Clusterings = Annotated[
     int | None, typer.Option("--clusterings", help="Clusterings whose pairs are united; else by a pilot.")
 ]

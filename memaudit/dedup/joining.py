@@ -21,7 +21,7 @@ from memaudit.similarity import Pairs
 from memaudit.similarity.backends import keep_to_one_thread
 from memaudit.similarity.codes import BITS, Codes
 from memaudit.similarity.join import join
-from memaudit.similarity.nominate import Backend, HalfProducts, Products, Side, SignCodes
+from memaudit.similarity.nominate import Backend, HalfProducts, Products, Side, SignCodes, on_cards
 from memaudit.tasks import TASKS_A_PART, Executor, Work, read_found, read_inputs, write_found, write_inputs
 from memaudit.types import Float32, Int64
 
@@ -230,12 +230,14 @@ def _backend_as_dict(backend: Backend) -> dict[str, Any]:
     told = {"name": backend.name}
     if isinstance(backend, SignCodes):
         return {**told, "radius": backend.radius}
-    return {**told, "device": backend.device} if isinstance(backend, HalfProducts) else told
+    return {**told, "device": backend.device} if isinstance(backend, HalfProducts) else told  # fused: its name will do
 
 
 def _backend_of(told: dict[str, Any], threshold: float) -> Backend:
     if told["name"] == "signs":
         return SignCodes(told["radius"], BITS)
+    if told["name"] == "fused":  # another machine may have other cards
+        return on_cards(threshold)
     return HalfProducts.on(told["device"], threshold) if "device" in told else Products(threshold)
 
 

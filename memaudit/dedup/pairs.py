@@ -218,7 +218,7 @@ class PairSearch:
     def _here(self, joiner: Joiner, jobs: Jobs) -> Iterator[Collected]:
         """Several at once where the backend keeps to one thread: threads that share one job wait for each other, and
         for what else the machine has to do."""
-        workers = threads() if joiner.backend.single_threaded else 1
+        workers = threads() if joiner.backend.single_threaded else joiner.backend.at_once
         with (
             ThreadPoolExecutor(workers, initializer=keep_to_one_thread if workers > 1 else None) as pool,
             closing(cast(Any, pool.map(lambda number: joiner.pairs_of(jobs.job(number)), range(len(jobs))))) as results,

@@ -11,16 +11,18 @@ from memaudit.similarity.codes import BITS, Coder, fit_coder
 from memaudit.similarity.exact import faiss_or_none
 from memaudit.similarity.nominate import (
     Backend,
+    FusedProducts,
     HalfProducts,
     Products,
     SignCodes,
     cuda_is_there,
     fastest_lossless,
+    fused_devices,
     worth_card,
 )
 from memaudit.types import Float32
 
-NAMES = ("auto", "product", "half", "signs", "cuda")
+NAMES = ("auto", "product", "half", "signs", "cuda", "fused")
 WORTH_CODES = 1e8  # comparisons that take longer than fitting and computing codes
 
 
@@ -52,7 +54,7 @@ def choose_backend(
     require_backend(name)
     if name == "product":
         return Choice(Products(threshold))
-    if name in ("half", "cuda"):
+    if name in ("half", "cuda", "fused"):
         return Choice(_half(name, threshold))
     plain = partial(fastest_lossless, comparisons, threshold)  # which may load torch
     if name == "signs" and lossless:
@@ -69,9 +71,13 @@ def require_backend(name: str) -> None:
         require("torch", "backend half", "choose another backend")
     if name == "cuda" and not cuda_is_there():
         raise UsageError("no CUDA device: choose another backend than cuda")
+    if name == "fused" and not (cuda_is_there() and fused_devices()):
+        raise UsageError("no CUDA device on which Triton works: choose another backend than fused")
 
 
 def _half(name: str, threshold: float) -> Backend:
+    if name == "fused":
+        return FusedProducts.on(fused_devices(), threshold)
     return HalfProducts.on("cuda" if name == "cuda" else "cpu", threshold)
 
 

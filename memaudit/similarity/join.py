@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from memaudit.similarity.exact import near_at
 from memaudit.similarity.nominate import Backend, Products, Side
 from memaudit.similarity.pairs import Pairs
+from memaudit.similarity.scores import in_threads
 from memaudit.types import Float32, Int64
 
+Tile = tuple[slice, slice]
 Wanted = Callable[[Int64, Int64], NDArray[np.bool_]]
 _RESCORE_ROWS = 4_000_000  # candidates scored at once: their embeddings are gathered once, whoever occurs in several
 
@@ -40,8 +42,8 @@ def join(
     """
     backend = backend or Products(threshold)
     other = left if right is None else right
-    for rows, columns in _tiles(left.size, other.size, backend.tile, triangle=right is None):
-        i, j = backend.candidates(left, other, rows, columns)
+    tiles = _tiles(left.size, other.size, backend.tile, triangle=right is None)
+    for rows, columns, (i, j) in _nominated(backend, left, other, tiles):
         i, j = i + rows.start, j + columns.start
         if right is None and columns.start < rows.stop:
             i, j = _chosen(i, j, i < j)
@@ -52,7 +54,18 @@ def join(
             yield _decided(left, i[part], other, j[part], threshold)
 
 
-def _tiles(rows: int, columns: int, tile: tuple[int, int], triangle: bool) -> Iterator[tuple[slice, slice]]:
+def _nominated(
+    backend: Backend, left: Side, right: Side, tiles: Iterator[Tile]
+) -> Iterator[tuple[slice, slice, tuple[Int64, Int64]]]:
+    """Each tile and its candidates; several at a time where the backend has several devices."""
+
+    def of(tile: Tile) -> tuple[slice, slice, tuple[Int64, Int64]]:
+        return *tile, backend.candidates(left, right, *tile)
+
+    return map(of, tiles) if backend.at_once == 1 else in_threads(of, tiles, backend.at_once)
+
+
+def _tiles(rows: int, columns: int, tile: tuple[int, int], triangle: bool) -> Iterator[Tile]:
     for low in range(0, rows, tile[0]):
         for start in range(low if triangle else 0, columns, tile[1]):
             yield slice(low, min(low + tile[0], rows)), slice(start, min(start + tile[1], columns))

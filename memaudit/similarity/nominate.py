@@ -6,8 +6,9 @@ A backend may nominate too many, never too few, with one exception that says so 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -15,6 +16,8 @@ import numpy as np
 from memaudit.similarity.card import float32_sums, in_halves
 from memaudit.similarity.codes import Codes, within_radius
 from memaudit.similarity.exact import ROUNDING
+from memaudit.similarity.fused import Shape, near_pairs
+from memaudit.similarity.fused import devices as fused_devices
 from memaudit.similarity.whole import cuda_is_there as cuda_is_there
 from memaudit.similarity.whole import torch_with_bfloat16
 from memaudit.types import Float32, Int64
@@ -34,7 +37,7 @@ class Side(NamedTuple):
 
 class Backend(Protocol):
     """A way to nominate pairs. tile: rows and columns that it takes at once. single_threaded: whether it is fastest on
-    one thread, several tiles at a time."""
+    one thread, several tiles at a time. at_once: how many tiles it can take at a time, on as many devices."""
 
     @property
     def name(self) -> str: ...
@@ -47,6 +50,9 @@ class Backend(Protocol):
 
     @property
     def single_threaded(self) -> bool: ...
+
+    @property
+    def at_once(self) -> int: ...
 
     @property
     def tile(self) -> tuple[int, int]: ...
@@ -65,6 +71,7 @@ class Products:
     phrase: str = "products in float32"
     lossless: bool = True
     single_threaded: bool = False
+    at_once: int = 1
 
     def candidates(self, left: Side, right: Side, rows: slice, columns: slice) -> tuple[Int64, Int64]:
         scores = left.take(rows) @ right.take(columns).T
@@ -84,6 +91,7 @@ class HeadProducts:
     phrase: str = "products in float32 of the first numbers, with a bound of the rest"
     lossless: bool = True
     single_threaded: bool = True
+    at_once: int = 1
 
     @classmethod
     def fitted(cls, left: Float32, right: Float32, threshold: float) -> HeadProducts | None:
@@ -124,6 +132,7 @@ class HalfProducts:
     name: str = "half"
     lossless: bool = True
     single_threaded: bool = False
+    at_once: int = 1
 
     @classmethod
     def on(cls, device: str, threshold: float) -> HalfProducts:
@@ -136,9 +145,7 @@ class HalfProducts:
     def candidates(self, left: Side, right: Side, rows: slice, columns: slice) -> tuple[Int64, Int64]:
         if self.device == "cpu":
             return _positions(self._near(left.take(rows), right.take(columns)).numpy())
-        found = in_halves(lambda r, c: self._on_card(left.take(r), right.take(c)), rows, columns)
-        i = np.concatenate([i + r.start - rows.start for r, _, (i, _) in found])
-        return i, np.concatenate([j + c.start - columns.start for _, c, (_, j) in found])
+        return _joined(in_halves(lambda r, c: self._on_card(left.take(r), right.take(c)), rows, columns), rows, columns)
 
     def _near(self, left: Float32, right: Float32) -> Any:
         a, b = self._on_device(left), self._on_device(right)
@@ -156,6 +163,40 @@ class HalfProducts:
 
 
 @dataclass(frozen=True)
+class FusedProducts:
+    """Products that never leave the card unless they are near the threshold, by Triton (`fused`): in int8, or in
+    float16 where that is quicker. idle: the devices that do nothing now; whoever has a tile takes one of them."""
+
+    threshold: float
+    at_once: int
+    idle: SimpleQueue[str] = field(repr=False, compare=False)
+    tile: tuple[int, int] = (1 << 17, 1 << 17)  # 0.5 GiB of 512 numbers here, twice that and 0.1 on the card
+    shape: Shape | None = None
+    name: str = "fused"
+    phrase: str = "fused products in int8 or float16 on CUDA, those near the threshold again in float64"
+    lossless: bool = True
+    single_threaded: bool = False
+
+    @classmethod
+    def on(cls, devices: Sequence[str], threshold: float) -> FusedProducts:
+        idle: SimpleQueue[str] = SimpleQueue()
+        for device in devices:
+            idle.put(device)
+        return cls(threshold, len(devices), idle)
+
+    def candidates(self, left: Side, right: Side, rows: slice, columns: slice) -> tuple[Int64, Int64]:
+        device = self.idle.get()
+
+        def near(r: slice, c: slice) -> tuple[Int64, Int64]:
+            return near_pairs(left.take(r), right.take(c), self.threshold, device, self.shape)
+
+        try:
+            return _joined(in_halves(near, rows, columns), rows, columns)
+        finally:
+            self.idle.put(device)
+
+
+@dataclass(frozen=True)
 class SignCodes:
     """Hamming distances of sign codes (`codes.py`), by FAISS. Loses a pair with a chance that was checked."""
 
@@ -165,6 +206,7 @@ class SignCodes:
     name: str = "signs"
     lossless: bool = False
     single_threaded: bool = True
+    at_once: int = 1
 
     @property
     def phrase(self) -> str:
@@ -181,12 +223,18 @@ def worth_card(comparisons: float) -> bool:
     return comparisons >= WORTH_CARD and cuda_is_there()
 
 
+def on_cards(threshold: float) -> Backend:
+    """Fused products on all CUDA devices where they are right, else products in float16 on the first."""
+    devices = fused_devices()
+    return FusedProducts.on(devices, threshold) if devices else HalfProducts.on("cuda", threshold)
+
+
 def fastest_lossless(comparisons: float, threshold: float) -> Backend:
     """The cheapest backend that misses nothing, for this many comparisons of 512 numbers."""
     if comparisons < WORTH_CARD:
         return Products(threshold)
     if worth_card(comparisons):
-        return HalfProducts.on("cuda", threshold)
+        return on_cards(threshold)
     worth = comparisons >= (WORTH_CARD if "torch" in sys.modules else WORTH_TORCH)
     return HalfProducts.on("cpu", threshold) if worth and torch_with_bfloat16() else Products(threshold)
 
@@ -194,6 +242,12 @@ def fastest_lossless(comparisons: float, threshold: float) -> Backend:
 _PASSED = 0.004  # of the comparisons: to score a candidate takes as long as some 30 of them
 WORTH_CARD = 5e8  # comparisons that take longer than importing torch
 WORTH_TORCH = 5e9  # those for which it may fill half a gigabyte
+
+
+def _joined(found: list[tuple[slice, slice, tuple[Int64, Int64]]], rows: slice, columns: slice) -> tuple[Int64, Int64]:
+    """Positions within parts of a tile as positions within the tile."""
+    i = [i + part.start - rows.start for part, _, (i, _) in found]
+    return np.concatenate(i), np.concatenate([j + part.start - columns.start for _, part, (_, j) in found])
 
 
 def _positions(mask: Any) -> tuple[Int64, Int64]:
