@@ -9,6 +9,7 @@ from functools import partial
 from memaudit.errors import UsageError, require
 from memaudit.similarity.codes import BITS, Coder, fit_coder
 from memaudit.similarity.exact import faiss_or_none
+from memaudit.similarity.fused import devices as fused_devices
 from memaudit.similarity.nominate import (
     Backend,
     FusedProducts,
@@ -17,7 +18,6 @@ from memaudit.similarity.nominate import (
     SignCodes,
     cuda_is_there,
     fastest_lossless,
-    fused_devices,
     worth_card,
 )
 from memaudit.types import Float32
