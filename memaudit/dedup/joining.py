@@ -21,7 +21,7 @@ from memaudit.similarity import Pairs
 from memaudit.similarity.backends import keep_to_one_thread
 from memaudit.similarity.codes import BITS, Codes
 from memaudit.similarity.join import join
-from memaudit.similarity.nominate import Backend, HalfProducts, Products, Side, SignCodes, on_cards
+from memaudit.similarity.nominate import Backend, FusedProducts, HalfProducts, Products, Side, SignCodes, on_cards
 from memaudit.tasks import TASKS_A_PART, Executor, Work, read_found, read_inputs, write_found, write_inputs
 from memaudit.types import Float32, Int64
 
@@ -98,24 +98,25 @@ class Jobs:
         return len(self.spans)
 
     @classmethod
-    def of_everything(cls, rows: int) -> Jobs:
+    def of_everything(cls, rows: int, block: int = 0) -> Jobs:
+        """All rows with each other. block: rows of a job at most, as for the others (0: BLOCK_ROWS)."""
         everything = np.arange(rows, dtype=np.int64)
-        return cls(everything, everything, _table(list(_spans(0, 0, rows, None))))
+        return cls(everything, everything, _table(list(_spans(0, 0, rows, None, block))))
 
     @classmethod
-    def of_some(cls, some: Int64, rows: int) -> Jobs:
+    def of_some(cls, some: Int64, rows: int, block: int = 0) -> Jobs:
         """These positions with all, themselves included."""
-        return cls(some, np.arange(rows, dtype=np.int64), _table(list(_spans(0, 0, len(some), (0, rows)))))
+        return cls(some, np.arange(rows, dtype=np.int64), _table(list(_spans(0, 0, len(some), (0, rows), block))))
 
     @classmethod
-    def of_round(cls, clustering: Clustering) -> Jobs:
+    def of_round(cls, clustering: Clustering, block: int = 0) -> Jobs:
         """Each cluster's members with each other, in later rounds with those whose next nearest cluster it is."""
         own, bounds = clustering.members(0)
         others, visiting = clustering.members(clustering.rounds) if clustering.rounds else (own, None)
         spans = list[tuple[int, ...]]()
         for number, (low, high) in enumerate(pairwise(bounds.tolist())):
             ends = None if visiting is None else (int(visiting[number]), int(visiting[number + 1]))
-            spans += _spans(number, low, high, ends)
+            spans += _spans(number, low, high, ends, block)
         return cls(own, others, _table(spans))
 
     def job(self, number: int) -> Job:
@@ -135,15 +136,24 @@ class Jobs:
         return np.unique(np.r_[0, ends + 1]).clip(max=len(self))
 
 
-def _spans(cluster: int, low: int, high: int, visitors: tuple[int, int] | None) -> Iterator[tuple[int, ...]]:
+def block_rows(backend: Backend) -> int:
+    """Rows of a job at most. A card gets as many as it takes at once: what surrounds a product of 8,192 takes longer
+    there than the product does."""
+    return backend.tile[0] if isinstance(backend, FusedProducts) else BLOCK_ROWS
+
+
+def _spans(
+    cluster: int, low: int, high: int, visitors: tuple[int, int] | None, block: int = 0
+) -> Iterator[tuple[int, ...]]:
     """Members with each other, or with visitors. A giant cluster is walked in blocks, each with every other."""
-    for start in range(low, high, BLOCK_ROWS):
-        stop = min(start + BLOCK_ROWS, high)
+    block = block or BLOCK_ROWS
+    for start in range(low, high, block):
+        stop = min(start + block, high)
         if visitors is None:
             yield cluster, start, stop, -1, -1
         first, last = (stop, high) if visitors is None else visitors
-        for other in range(first, last, BLOCK_ROWS):
-            yield cluster, start, stop, other, min(other + BLOCK_ROWS, last)
+        for other in range(first, last, block):
+            yield cluster, start, stop, other, min(other + block, last)
 
 
 def _table(spans: list[tuple[int, ...]]) -> Int64:

@@ -15,7 +15,7 @@ from memaudit.dedup.assigning import Assigning
 from memaudit.dedup.candidates import CandidateRule, Collected
 from memaudit.dedup.clusters import Plan, comparisons
 from memaudit.dedup.fitting import fit_elsewhere
-from memaudit.dedup.joining import Clustering, Jobs, Joiner, collected_of, write_work
+from memaudit.dedup.joining import Clustering, Jobs, Joiner, block_rows, collected_of, write_work
 from memaudit.dedup.kmeans import SEEDS, fit, fit_rows, in_regions
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.nearest import Assigner, Centroids, Int32, margin_for
@@ -113,7 +113,7 @@ class PairSearch:
     def pairs_of(self, rows: Int64) -> Pairs:
         """All pairs at the threshold of these positions with any others, by what nominates in this search. They are not
         collected. Memory: blocks, and some 40 bytes a pair."""
-        jobs, stage = Jobs.of_some(rows, len(self._matrix)), "comparing a pilot"
+        jobs, stage = Jobs.of_some(rows, len(self._matrix), self._block), "comparing a pilot"
         found = Collected(len(self._matrix), self._threshold, None)
         alone = replace(self._joiner([]), floor=self._threshold, rule=None)
         for _, part in self._results(alone, jobs, lambda done: self._progress(stage, done, len(jobs))):
@@ -126,7 +126,7 @@ class PairSearch:
     def compare_all(self) -> None:
         """Every row with every other."""
         self._added.append(0)
-        jobs = Jobs.of_everything(len(self._matrix))
+        jobs = Jobs.of_everything(len(self._matrix), self._block)
         self._run(jobs, 0, lambda done: self._progress("comparing", done, len(jobs)))
 
     def add_clustering(self, most_probes: int) -> None:
@@ -180,7 +180,7 @@ class PairSearch:
         clustering = self._clusterings[number]
         total = clustering.clusters * max(self._plan.clusterings * self._plan.probes, self._rounds + 1)
         begun = clustering.clusters * self._rounds
-        jobs = Jobs.of_round(clustering)
+        jobs = Jobs.of_round(clustering, self._block)
         clusters = jobs.spans[:, 0]
         stage = "comparing clusters"
         self._run(jobs, number, lambda done: self._progress(stage, begun + int(clusters[done - 1]) + 1, total))
@@ -201,6 +201,10 @@ class PairSearch:
             self._collected.merge(found)
             require_held(self._collected.near, self._most, self._threshold)
             self._added[number] += found.near
+
+    @property
+    def _block(self) -> int:
+        return block_rows(self._choice.backend)
 
     def _joiner(self, clusterings: list[Clustering]) -> Joiner:
         codes, backend = self._codes, self._choice.backend

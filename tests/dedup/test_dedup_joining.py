@@ -111,6 +111,30 @@ def test_tasks_hold_all_jobs_once() -> None:
         assert len(bounds) - 1 <= count
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_cards_get_whole_blocks(
+    matrix: Matrix, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, elsewhere: bool
+) -> None:
+    """Two devices that are none: a pair of blocks is a job, however small other jobs are; the pairs are the same."""
+    expected = compare(matrix, THRESHOLD, Plan(0, 1, 1, backend="product"), 0, silent)
+    sizes = []
+
+    def near_pairs(left: np.ndarray, right: np.ndarray, threshold: float, *_: object) -> tuple[np.ndarray, ...]:
+        sizes.append((len(left), len(right)))
+        return np.nonzero(left @ right.T >= threshold - 1e-5)
+
+    for name in ("nominate", "backends"):
+        monkeypatch.setattr(f"memaudit.similarity.{name}.fused_devices", lambda: ("cuda:0", "cuda:1"))
+    monkeypatch.setattr("memaudit.similarity.backends.cuda_is_there", lambda: True)
+    monkeypatch.setattr("memaudit.similarity.nominate.near_pairs", near_pairs)
+    monkeypatch.setattr(joining, "BLOCK_ROWS", 17)
+    monkeypatch.setattr(executors, "_local", in_this_process)
+    executor = Executor("local", 1, tmp_path) if elsewhere else None
+    found = compare(matrix, THRESHOLD, Plan(0, 1, 1, backend="fused", executor=executor), 0, silent)
+    assert all(np.array_equal(a, b) for a, b in zip(found.pairs, expected.pairs, strict=True))
+    assert sizes == [(len(matrix), len(matrix))]
+
+
 # --- real processes ---------------------------------------------------------------------------------------------------
 
 
