@@ -18,7 +18,7 @@ from memaudit.report.model import AuditResults, Report
 MEASURED = {
     "copies": (
         "of copies it is by the model of copies, which on its test part found 97.4 % of copies, and called 9.0 % of "
-        "2,300 clean look-alikes one"
+        "2,300 clean images one, most of them of kinds that resemble each other"
     ),
     Kind.REDRAWN: (
         "of what is re-drawn it is by the model of layout, which on its test part found 88.5 % of photographs and "
