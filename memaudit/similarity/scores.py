@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
+from memaudit.memory import refused
 from memaudit.similarity.card import float32_sums
 from memaudit.similarity.exact import ROUNDING
 from memaudit.similarity.whole import cuda_is_there, torch_with_bfloat16
@@ -202,7 +203,11 @@ def _positions(mask: Any) -> Any:
 def half_scorer(queries: Float32) -> HalfScorer | None:
     """A scorer in half precision, where the machine is faster at that than in float32; else None."""
     if cuda_is_there():
-        return HalfScorer(queries, "cuda")
+        try:
+            return HalfScorer(queries, "cuda")
+        except RuntimeError as error:
+            if not refused(error):  # full: others may use the card
+                raise
     return HalfScorer(queries) if torch_with_bfloat16() is not None else None
 
 

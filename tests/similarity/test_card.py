@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from vectors import families
 
-from memaudit.similarity import pairs_within
+from memaudit.similarity import pairs_within, scores
 from memaudit.similarity.card import float32_sums, free_bytes, in_halves
 from memaudit.similarity.join import join
 from memaudit.similarity.nominate import HalfProducts, Side
@@ -89,6 +89,24 @@ def test_exact_search_on_a_card_holds_it(monkeypatch: pytest.MonkeyPatch) -> Non
     scorer = HalfScorer(rows, "cpu:0")
     scorer.tile(scorer.block(rows), slice(0, 10))
     assert seen == [False]
+
+
+def test_queries_without_room_on_a_card_are_searched_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A card that another process has filled is no reason to end; any other error of it is."""
+    monkeypatch.setattr(scores, "cuda_is_there", lambda: True)
+    monkeypatch.setattr(scores, "torch_with_bfloat16", lambda: None)
+
+    def fails(message: str) -> None:
+        def rounded(*_: object) -> None:
+            raise RuntimeError(message)
+
+        monkeypatch.setattr(HalfScorer, "__init__", rounded)
+
+    fails("CUDA out of memory")
+    assert scores.half_scorer(families(1, [2], 8)) is None
+    fails("CUDA error: device-side assert triggered")
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        scores.half_scorer(families(1, [2], 8))
 
 
 def test_halves_cover_everything_once() -> None:

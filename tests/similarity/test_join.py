@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from vectors import Vectors, cosines, families, near, random_vectors, small_vectors, threshold_among
 
 from memaudit.similarity import Pairs, pairs_across, pairs_within
+from memaudit.similarity.backends import choose_backend
 from memaudit.similarity.codes import BITS, Coder, fit_coder
 from memaudit.similarity.join import join
 from memaudit.similarity.nominate import (
@@ -146,12 +147,15 @@ def test_the_lossless_backend_by_cost(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.gpu
-def test_cuda_equals_products() -> None:
+@pytest.mark.parametrize("name", ["cuda", "fused"])
+def test_cuda_equals_products(name: str) -> None:
     """On the device the same pairs are nominated, and the host decides."""
     if not cuda_is_there():
         pytest.skip("no CUDA device: ./scripts/test --all on a machine with one")
     vectors = families(4, [1] * 3000 + [2] * 500 + [45] * 40, 512)
-    assert_same(as_set(pairs_within(vectors, 0.8, HalfProducts.on("cuda", 0.8))), as_set(pairs_within(vectors, 0.8)))
+    backend = choose_backend(name, len(vectors), 0, 0.8, lambda: vectors, 0).backend
+    assert backend.name == name
+    assert_same(as_set(pairs_within(vectors, 0.8, backend)), as_set(pairs_within(vectors, 0.8)))
 
 
 @pytest.mark.parametrize("threshold", [1.0, 0.9999999, 0.99999])
