@@ -193,7 +193,7 @@ def is_right_on(device: str, shape: Shape | None = None, families: int = 200) ->
     They are compiled where they run, by whatever Triton, driver and C compiler are there.
     """
     rng = np.random.default_rng(0)
-    rows = np.repeat(rng.standard_normal((families, 128)), 3, axis=0) + 0.5 * rng.standard_normal((3 * families, 128))
+    rows = np.repeat(rng.standard_normal((families, 200)), 3, axis=0) + 0.5 * rng.standard_normal((3 * families, 200))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     scores, threshold = rows @ rows.T, 0.8
     try:

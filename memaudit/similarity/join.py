@@ -62,7 +62,10 @@ def _nominated(
     def of(tile: Tile) -> tuple[slice, slice, tuple[Int64, Int64]]:
         return *tile, backend.candidates(left, right, *tile)
 
-    return map(of, tiles) if backend.at_once == 1 else in_threads(of, tiles, backend.at_once)
+    if backend.at_once == 1:
+        return map(of, tiles)
+    several = list(tiles)
+    return in_threads(of, several, backend.at_once) if len(several) > 1 else map(of, several)
 
 
 def _tiles(rows: int, columns: int, tile: tuple[int, int], triangle: bool) -> Iterator[Tile]:

@@ -170,7 +170,7 @@ class FusedProducts:
     threshold: float
     at_once: int
     idle: SimpleQueue[str] = field(repr=False, compare=False)
-    tile: tuple[int, int] = (1 << 17, 1 << 17)  # 0.5 GiB of 512 numbers here, twice that and 0.1 on the card
+    tile: tuple[int, int] = (1 << 17, 1 << 17)  # two of 512 numbers: 0.5 GiB here, by reckoning 1.5 on the card
     shape: Shape | None = None
     name: str = "fused"
     phrase: str = "fused products in int8 or float16 on CUDA, those near the threshold again in float64"
