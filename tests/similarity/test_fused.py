@@ -1,9 +1,12 @@
-"""The fused join, without a card in Triton's interpreter: nothing lost, in either format, whatever the blocks."""
+"""The fused join, without a card in Triton's interpreter: nothing lost, in either format, whatever the blocks.
+
+Triton interprets if the variable was set when it was first imported, by whomever: TRITON_INTERPRET=1 pytest FILE.
+"""
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
-from importlib import import_module
 from time import sleep
 
 import numpy as np
@@ -20,19 +23,10 @@ from memaudit.similarity.nominate import FusedProducts, HalfProducts, Side, on_c
 torch = pytest.importorskip("torch", reason="needs PyTorch: ./scripts/test --all")
 pytestmark = pytest.mark.torch
 DEVICE = "cuda:0" if torch.cuda.is_available() else "cpu"
-with pytest.MonkeyPatch.context() as patch:  # Triton interprets if the variable is set when it is imported
-    if DEVICE == "cpu":
-        patch.setenv("TRITON_INTERPRET", "1")
-    pytest.importorskip("triton", reason="needs Triton, which PyTorch for CUDA brings")
-    import_module("memaudit.similarity.kernels")
+if DEVICE == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
+    pytest.skip("Triton's interpreter needs a process of its own: test_fused_interpreted.py", allow_module_level=True)
+pytest.importorskip("triton", reason="needs Triton, which PyTorch for CUDA brings")
 SMALL = Shape(rows=32, columns=64, step_bytes=64, group=2, warps=4)
-
-
-@pytest.fixture(autouse=True)
-def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And it imports more of itself when a kernel is first run."""
-    if DEVICE == "cpu":
-        monkeypatch.setenv("TRITON_INTERPRET", "1")
 
 
 def here(threshold: float) -> FusedProducts:
