@@ -268,10 +268,10 @@ def _similar_windows(
 
 def _crowded(found: Candidates, rows: Int64, k: int, most: int) -> Int64:
     """Places in `rows` of the queries whose k windows are of fewer than `most` pictures, so that there may be more."""
-    windows, pictures = (np.searchsorted(rows, part.query) for part in (found, found.pictures()))
-    counts = (np.bincount(places, minlength=len(rows)) for places in (windows, pictures))
-    of_windows, of_pictures = counts
-    return np.flatnonzero((of_windows >= k) & (of_pictures < most))
+    windows, pictures = (
+        np.bincount(np.searchsorted(rows, part.query), minlength=len(rows)) for part in (found, found.pictures())
+    )
+    return np.flatnonzero((windows >= k) & (pictures < most))
 
 
 def _of_candidates(windows: Candidates, candidates: Candidates) -> Candidates:
