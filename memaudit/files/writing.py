@@ -72,8 +72,10 @@ def _temporary(path: Path, *, new: bool) -> Iterator[_Temporary]:
             path.stat()
     make_folder(path.parent)
     _tidy(path.parent)
-    temporary = _created(path)
+    names: list[Path] = []  # each before it is made: Ctrl-C at any moment leaves none of them
+    temporary = None
     try:
+        temporary = _created(path, names)
         yield temporary
         temporary.file.flush()
         os.fsync(temporary.file.fileno())
@@ -83,17 +85,20 @@ def _temporary(path: Path, *, new: bool) -> Iterator[_Temporary]:
         with suppress(OSError):  # some network file systems refuse to flush a folder
             _flush(path.parent)
     finally:
-        with suppress(OSError):  # what stopped the write may stop this as well, and is the better message
-            temporary.path.unlink(missing_ok=True)
+        for name in names:
+            with suppress(OSError):  # what stopped the write may stop this as well, and is the better message
+                name.unlink(missing_ok=True)
         with suppress(OSError):
-            temporary.file.close()
+            if temporary is not None:
+                temporary.file.close()
 
 
-def _created(path: Path) -> _Temporary:
+def _created(path: Path, names: list[Path]) -> _Temporary:
     """A file that nobody else can have made, locked as long as it is open: so the next run knows it from those that a
     killed one left."""
     while True:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+        names.append(temporary)
         file = os.fdopen(os.open(temporary, _EXCLUSIVE, 0o600 if is_private(path) else 0o666), "w+b")
         if lock_kept(file.fileno(), temporary):
             return _Temporary(temporary, file)

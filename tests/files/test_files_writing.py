@@ -45,6 +45,20 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     assert path.read_text() == "old"
 
 
+@pytest.mark.parametrize("step", ["lock_kept", "is_at"])
+def test_an_interrupt_at_any_step_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Ctrl-C may come right after the temporary file was made, before anything holds it."""
+
+    def pressed(*_: object) -> bool:
+        assert len(list(tmp_path.iterdir())) == 1
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"memaudit.files.writing.{step}", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        write_text(tmp_path / "a.txt", "new")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_no_file_is_written_through(tmp_path: Path) -> None:
     """A pipe gets the text, a link stays and its target is replaced, even one that is not there yet."""
     os.mkfifo(tmp_path / "pipe")
