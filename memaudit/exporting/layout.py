@@ -182,7 +182,7 @@ def _fold_hashes(group: NDArray[np.uint64], of_row: Int64, samples: int) -> NDAr
     count, labels = connected_components(graph, directed=False)
     of_label = np.full(count, most, np.uint64)
     np.minimum.at(of_label, labels[:samples], least)
-    return of_label[labels[:samples]]
+    return np.asarray(of_label[labels[:samples]], np.uint64)
 
 
 def _samples(keys: NDArray[np.bytes_]) -> tuple[Int64, Int64]:

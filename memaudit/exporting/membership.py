@@ -178,7 +178,7 @@ def _with_their_samples(excluded: NDArray[np.bool_], key: Int64, is_sample: NDAr
     np.logical_or.at(by_key, key, out)
     with_sample = np.append(is_sample[1:], False)  # names of images that one of a sample follows
     of_sample = np.arange(len(key)) + with_sample
-    return by_key[key[of_sample]]
+    return np.asarray(by_key[key[of_sample]], bool)
 
 
 def _weight(weights: ImageWeights, image_id: str) -> float:
