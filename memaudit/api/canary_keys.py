@@ -158,8 +158,8 @@ def make_canary_keys(
     training: a source of images, or a store. out: folder of register, pictures, mask and prompts, to be kept apart from
     the training set. each: keys for every number of `copies`. held_back: keys that do not go into training, None: as
     many as do. side: pixels of a picture with its border, as the model is trained on. asks: how often each picture's
-    border is asked for. seed: None: of the register that is there, else one that nobody knows. Raises UsageError for impossible numbers, or a folder with another register; InputError for too
-    few readable pictures.
+    border is asked for. seed: None: of the register that is there, else one that nobody knows. Raises UsageError for
+    impossible numbers, or a folder with another register; InputError for too few readable pictures.
 
     >>> ma.make_canary_keys("training.csv", "keys", each=2, copies=(1, 4), side=64)
     <CanaryKeys: 4 of 8 planted, in keys>
