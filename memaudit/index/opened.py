@@ -37,9 +37,9 @@ class Index:
     def open(cls, folder: str | Path) -> Index:
         """Open an index and its store. The vectors stay on the disk until a search touches them.
 
-        Checked: that every file has its size and its content, of files above 1 GiB at 64 places, and that it holds all
-        rows of its store; `verify_index` reads them whole. Raises InputError for something else, InconclusiveError if the store or an
-        index file changed since.
+        Checked: that every file has its size and its content, of files above 1 GiB at 64 places, and that they hold
+        all rows of the store; `verify_index` reads them whole. Raises InputError for something else, InconclusiveError
+        if the store or an index file changed since, or rows are missing.
         """
         folder = Path(folder)
         manifest = read_manifest(folder)
