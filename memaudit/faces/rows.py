@@ -47,8 +47,8 @@ class FaceRow(NamedTuple):
     details: Details | None = None
 
     def told(self, column: str) -> str:
-        """What the image's own metadata say in a column: nothing where they lack it, or hold null, NaN or an empty list,
-        lest all who have no name are one person."""
+        """What the image's own metadata say in a column: nothing where they lack it or hold null, NaN or an empty
+        list, lest all who have no name are one person."""
         value = self.own.get(column)
         return str(value) if text_of(value) else ""
 
