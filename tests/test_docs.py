@@ -105,8 +105,8 @@ def write_inputs(folder: Path) -> None:
 
 
 def write_more_inputs(folder: Path) -> None:
-    """What single pages assume besides: ready embeddings, another set, generations in folders by their prompts, a
-    catalogue with labelled pairs."""
+    """What single pages assume besides: ready embeddings, another set, generations in folders by their prompts, what
+    was drawn for the prompts of canaries, a catalogue with labelled pairs."""
     write_catalogue(folder)
     vectors = np.random.default_rng(0).normal(size=(20, 16)).astype(np.float32)
     np.save(folder / "vectors.npy", vectors)
@@ -118,6 +118,9 @@ def write_more_inputs(folder: Path) -> None:
     pq.write_table(paths, folder / "clip-retrieval-folder" / "metadata" / "metadata_0.parquet")
     (folder / "claimed").mkdir()
     draw(3).save(folder / "claimed" / "mine.png")
+    (folder / "drawn").mkdir()
+    for number in range(8):
+        draw(60 + number).save(folder / "drawn" / f"{number:06d}.png")
     (folder / "training-2026-12").mkdir()
     draw(50).save(folder / "training-2026-12" / "50.png")
     for prompt in ("a clock", "a flag"):

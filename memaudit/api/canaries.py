@@ -14,6 +14,7 @@ from memaudit.api.defaults import DEFAULT_ENCODER
 from memaudit.api.notebook import grid
 from memaudit.api.runs import AuditRun
 from memaudit.api.stores import embed
+from memaudit.audit.pairing import compiled_pattern
 from memaudit.canaries.register import (
     LISTED,
     PROMPTS,
@@ -25,11 +26,12 @@ from memaudit.canaries.register import (
     prompts_of,
     read_register,
     require_planted,
+    seed_of,
 )
 from memaudit.canaries.returned import Tally, tallied
 from memaudit.files import sealed, write_json, write_text
 from memaudit.folders import sole_writer
-from memaudit.types import Progress, Rate, silent
+from memaudit.types import Coverage, Progress, Rate, Status, silent
 
 CHECK = "canary-check.json"
 SCHEMA = "urn:memaudit:canary-check:1"
@@ -69,17 +71,20 @@ class Canaries:
 
 @dataclass(frozen=True, repr=False)
 class CanaryCheck:
-    """What came back. audit: of the generations against the canaries, with its page.
+    """What came back. audit: of the generations against the canaries, with its page; allowed: the share of canaries
+    that may go without a generation.
 
     >>> canaries = ma.make_canaries("canaries", each=2, copies=(1, 4))
-    >>> check = ma.check_canaries(canaries, "generations", out="check", encoder="thumbnail")
-    >>> check.planted.count, check.planted.coverage.measured
-    (0, 4)
+    >>> given = {"generations": "canaries/images", "pairing_pattern": "{image_id}.png"}  # as if all came back
+    >>> check = ma.check_canaries(canaries, **given, out="check", encoder="thumbnail")
+    >>> check.planted.count, check.planted.coverage.measured, check.conclusive
+    (4, 4, True)
     """
 
     canaries: Canaries
     tally: Tally
     audit: AuditRun
+    allowed: float
 
     @property
     def planted(self) -> Rate:
@@ -88,14 +93,38 @@ class CanaryCheck:
 
     @property
     def p(self) -> float | None:
-        """That planted ones come back no more often than held-back ones; None where none was held back."""
+        """That planted ones come back no more often than held-back ones; None where none of either was answered."""
         return self.tally.p
+
+    @property
+    def coverage(self) -> Coverage:
+        """Canaries of which a generation can be read."""
+        return self.tally.coverage
+
+    @property
+    def conclusive(self) -> bool:
+        return self.audit.conclusive and not self._obstacles
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Why it decides nothing, and what the audit says besides."""
+        return (*self._obstacles, *self.audit.warnings)
+
+    @property
+    def _obstacles(self) -> tuple[str, ...]:
+        told = self.coverage
+        if told.measured and not told.falls_short(self.allowed):
+            return ()
+        return (f"{told.measured:,} of {told.total:,} canaries have a generation that can be read",)
 
     def as_dict(self) -> dict[str, object]:
         """All of it as one JSON object."""
         return {
             "schema": SCHEMA,
             "register": self.canaries.digest,
+            "conclusive": self.conclusive,
+            "warnings": list(self.warnings),
+            "coverage": self.coverage.as_dict(),
             "audit": {
                 "digest": self.audit.report.digest,
                 "conclusive": self.audit.conclusive,
@@ -125,20 +154,23 @@ def make_canaries(
     copies: Sequence[int] = (1, 4, 16),
     held_back: int | None = None,
     kinds: Sequence[str] = ("vector", "photo", "text"),
-    seed: int = 0,
+    seed: int | None = None,
 ) -> Canaries:
     """Draw pictures that nobody has, with captions that nobody uses, and note in a register which go into training how
     often.
 
     out: folder of register, pictures and prompts, to be kept apart from the training set. each: canaries for every
     number of `copies`. held_back: canaries that do not go into training, None: as many as do; they say what chance
-    gives. kinds: vector, photo, text, in turn. Raises UsageError for impossible numbers, or a folder with another one.
+    gives. kinds: vector, photo, text, in turn. seed: None: of the register that is there, else one that nobody knows;
+    whoever knows it knows all pictures and captions. Raises UsageError for impossible numbers, or a folder with another
+    one.
 
     >>> ma.make_canaries("canaries", each=2, copies=(1, 4))
     <Canaries: 4 of 8 planted, in canaries>
     """
     folder = Path(out)
     with sole_writer(folder):
+        seed = seed_of(folder) if seed is None else seed
         register = make(folder, each, tuple(copies), held_back, tuple(kinds), seed)
         write_text(folder / PROMPTS, prompts_of(register))
         write_text(folder / LISTED, listed(register))
@@ -180,13 +212,15 @@ def check_canaries(
 ) -> CanaryCheck:
     """Look for canaries in generations: an audit against them, and of each number of copies how many came back.
 
-    generations: images of the captions in the register's prompts.jsonl. out: folder of the audit and of
-    canary-check.json. pairing: which prompt each generation was made from. Raises as `run_audit`, and InconclusiveError
-    where nothing was planted.
+    generations: images of the captions in the register's prompts.jsonl, called as `generation` there. out: folder of
+    the audit and of canary-check.json. pairing: which canary's prompt each generation was made from, where they are
+    called otherwise. max_unreadable: also the share of canaries that may go without a generation. Raises as
+    `run_audit`, and InconclusiveError where nothing was planted.
 
     >>> canaries = ma.make_canaries("canaries", each=2, copies=(1, 4))
-    >>> ma.check_canaries(canaries, "generations", out="check", encoder="thumbnail")
-    <CanaryCheck: 0 of 4 planted canaries came back>
+    >>> given = {"generations": "canaries/images", "pairing_pattern": "{image_id}.png"}  # as if all came back
+    >>> ma.check_canaries(canaries, **given, out="check", encoder="thumbnail")
+    <CanaryCheck: 4 of 4 planted canaries came back>
     """
     opened, folder = _opened(canaries), Path(out)
     require_planted(len(opened.planted), opened.register.folder)
@@ -196,16 +230,31 @@ def check_canaries(
             generations,
             store,
             folder / "audit",
-            pairing=pairing,
+            pairing=_pairing(opened, pairing, pairing_pattern),
             pairing_pattern=pairing_pattern,
             threshold=threshold,
             planted=0,
             max_unreadable=max_unreadable,
             progress=progress,
         )
-        check = CanaryCheck(opened, tallied(opened.register.canaries, _matched(audit)), audit)
+        tally = tallied(opened.register.canaries, _matched(audit), _answered(audit))
+        check = CanaryCheck(opened, tally, audit, max_unreadable)
         write_json(folder / CHECK, sealed(check.as_dict()))
     return check
+
+
+def _pairing(canaries: Canaries, given: str | Path | None, pattern: str | None) -> str | Path | None:
+    """The register's own prompts, unless a file or the names of the generations say which canary was asked for."""
+    if given is not None or (pattern is not None and "image_id" in compiled_pattern(pattern).groupindex):
+        return given
+    return canaries.prompts
+
+
+def _answered(audit: AuditRun) -> list[str]:
+    """Canaries whose own prompt gave a picture that could be compared."""
+    table = audit.scores.to_arrow()
+    names: list[str] = table.filter(pc.equal(table["status"], str(Status.OK)))["paired_id"].drop_null().to_pylist()
+    return names
 
 
 def _matched(audit: AuditRun) -> list[str]:

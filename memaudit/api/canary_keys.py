@@ -12,7 +12,7 @@ from memaudit.audit.pairing import read_pairing
 from memaudit.canaries.answered import LEAKED_FROM, Answers, KeyScore, KeyTally, answers_of, scored
 from memaudit.canaries.keys import Key, KeyRegister, asked_of, make_keys, plant_keys, read_keys
 from memaudit.canaries.keys import holds_keys as holds_keys
-from memaudit.canaries.register import PROMPTS, require_planted
+from memaudit.canaries.register import PROMPTS, require_planted, seed_of
 from memaudit.files import is_store, sealed, write_json, write_text
 from memaudit.folders import sole_writer
 from memaudit.images.image_ref import ImageRef
@@ -151,21 +151,22 @@ def make_canary_keys(
     held_back: int | None = None,
     side: int = 512,
     asks: int = 4,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> CanaryKeys:
     """Draw training images by lot, and for each a key: the grey of a border around it (SolidMark, arXiv 2503.00592).
 
     training: a source of images, or a store. out: folder of register, pictures, mask and prompts, to be kept apart from
     the training set. each: keys for every number of `copies`. held_back: keys that do not go into training, None: as
     many as do. side: pixels of a picture with its border, as the model is trained on. asks: how often each picture's
-    border is asked for. Raises UsageError for impossible numbers, or a folder with another register; InputError for too
-    few readable pictures.
+    border is asked for. seed: None: of the register that is there, else one that nobody knows. Raises UsageError for
+    impossible numbers, or a folder with another register; InputError for too few readable pictures.
 
     >>> ma.make_canary_keys("training.csv", "keys", each=2, copies=(1, 4), side=64)
     <CanaryKeys: 4 of 8 planted, in keys>
     """
     folder = Path(out)
     with sole_writer(folder):
+        seed = seed_of(folder) if seed is None else seed
         register = make_keys(
             folder, _images_of(training), each=each, copies=tuple(copies), held_back=held_back, side=side, seed=seed
         )

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -80,6 +81,18 @@ def make(
         raise UsageError(f"{path} is another register: name another folder")
     write_json(path, content)
     return Register(folder, seed, tuple(canaries), content["digest"])
+
+
+def seed_of(folder: Path) -> int:
+    """The seed of the register that is there, of drawings or keys; else one that nobody can know or guess: by it, all
+    that a register keeps to itself could be drawn again."""
+    path = folder / REGISTER
+    if not path.exists():
+        return secrets.randbits(63)
+    seed = read_json(path).get("seed")
+    if not isinstance(seed, int) or seed < 0:
+        raise InputError(f"{path} is no register of canaries: it has no seed")
+    return seed
 
 
 def read_register(folder: Path) -> Register:

@@ -22,34 +22,42 @@ class Returned(NamedTuple):
 @dataclass(frozen=True)
 class Tally:
     """by_copies: from none on. by_kind: of the planted ones. p: Fisher's exact, one-sided, that planted canaries come
-    back no more often than held-back ones; None where none was held back. names: those that came back."""
+    back no more often than held-back ones; None where none of either was answered. names: those that came back.
+    coverage: canaries that were answered, of all."""
 
     by_copies: tuple[Returned, ...]
     by_kind: tuple[tuple[str, Rate], ...]
     planted: Rate
     p: float | None
     names: tuple[str, ...]
+    coverage: Coverage
 
 
-def tallied(canaries: Sequence[Canary], found: Iterable[str]) -> Tally:
-    """found: image_ids of canaries that some generation repeats."""
+def tallied(canaries: Sequence[Canary], found: Iterable[str], answered: Iterable[str]) -> Tally:
+    """found: image_ids of canaries that some generation repeats; answered: those with a generation of their own prompt
+    that can be read. Of what was neither nothing is known: it is not measured."""
     back = set(found) & {canary.image_id for canary in canaries}
+    known = back | set(answered)
     planted = [canary for canary in canaries if canary.copies]
     held = [canary for canary in canaries if not canary.copies]
-    of_planted, of_held = _rate(planted, back), _rate(held, back)
-    p = greater_rate_p(of_planted.count, len(planted), of_held.count, len(held)) if held and planted else None
+    of_planted, of_held = _rate(planted, back, known), _rate(held, back, known)
+    told = of_planted.coverage.measured, of_held.coverage.measured
     return Tally(
-        tuple(Returned(copies, _rate(each, back)) for copies, each in _grouped(canaries)),
-        tuple((kind, _rate([one for one in planted if one.kind == kind], back)) for kind in _kinds(planted)),
+        tuple(Returned(copies, _rate(each, back, known)) for copies, each in _grouped(canaries)),
+        tuple((kind, _rate([one for one in planted if one.kind == kind], back, known)) for kind in _kinds(planted)),
         of_planted,
-        p,
+        greater_rate_p(of_planted.count, told[0], of_held.count, told[1]) if all(told) else None,
         tuple(sorted(back)),
+        _covered(canaries, known),
     )
 
 
-def _rate(canaries: Sequence[Canary], back: set[str]) -> Rate:
-    count = sum(canary.image_id in back for canary in canaries)
-    return rate_of(count, Coverage(len(canaries), len(canaries)))
+def _rate(canaries: Sequence[Canary], back: set[str], known: set[str]) -> Rate:
+    return rate_of(sum(canary.image_id in back for canary in canaries), _covered(canaries, known))
+
+
+def _covered(canaries: Sequence[Canary], known: set[str]) -> Coverage:
+    return Coverage(sum(canary.image_id in known for canary in canaries), len(canaries))
 
 
 def _grouped(canaries: Sequence[Canary]) -> list[tuple[int, list[Canary]]]:

@@ -35,7 +35,12 @@ Around = Annotated[
 ]
 Side = Annotated[int | None, typer.Option("--side", help="Of keys: pixels with the border.", show_default="512")]
 Asks = Annotated[int | None, typer.Option("--asks", help="Of keys: how often each is asked for.", show_default="4")]
-Seed = Annotated[int, typer.Option("--seed", help="Of drawings, captions, keys and groups.")]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        "--seed", min=0, help="Of drawings, captions, keys and groups: to repeat them.", show_default="secret"
+    ),
+]
 PairingFile = Annotated[Path | None, typer.Option("--pairing", help="Which prompt each generation was made from.")]
 PairingPattern = Annotated[str | None, typer.Option("--pairing-pattern", help="How generations are named.")]
 _HEAD = ("copies", "came back", "of", "rate", "95 % interval")
@@ -51,7 +56,7 @@ def make(
     around: Around = None,
     side: Side = None,
     asks: Asks = None,
-    seed: Seed = 0,
+    seed: Seed = None,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
@@ -151,16 +156,15 @@ def check(
             max_unreadable=max_unreadable,
             progress=progress,
         )
-    console.result(found.as_dict(), "\n".join(_lines(found)))
-    console.end(conclusive=found.audit.conclusive)
+    console.result(found.as_dict(), "\n".join(_lines(found)), conclusive=found.conclusive)
 
 
 def _lines(found: CanaryCheck) -> Iterator[str]:
     yield table([_HEAD, *((_planted(each.copies), *_shares(each.rate)) for each in found.tally.by_copies)])
     if found.p is not None:
         yield f"\nThat planted ones come back no more often than held-back ones: p = {found.p:.3g} (Fisher, one-sided)"
-    if not found.audit.conclusive:
-        yield f"Inconclusive: {'; '.join(found.audit.warnings)}"
+    if not found.conclusive:
+        yield f"Inconclusive: {'; '.join(found.warnings)}"
     yield f"Page: {found.audit.page}"
 
 

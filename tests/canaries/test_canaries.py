@@ -100,9 +100,29 @@ def test_what_comes_back_is_told_by_copies(canaries, tmp_path):
     assert told["by_copies"][3]["low"] == pytest.approx(0.2924, abs=1e-3)
 
 
+def test_what_nobody_was_asked_for_is_not_clean(tmp_path):
+    """Neither pictures that answer no prompt of the register nor a generator that refuses most of them say that
+    nothing came back."""
+    made = ma.make_canaries(tmp_path / "canaries", each=1, copies=(1, 4))
+    generations = give_back(made, tmp_path / "generations", set())
+    for path in sorted(generations.iterdir())[1:]:
+        path.unlink()
+    check = ma.check_canaries(made, generations, tmp_path / "check", encoder="thumbnail")
+    assert (check.coverage.measured, check.coverage.total, check.conclusive) == (1, 4, False)
+    assert sum(each.rate.coverage.measured for each in check.tally.by_copies) == 1
+    assert "1 of 4 canaries have a generation that can be read" in check.warnings
+    assert json.loads((tmp_path / "check" / "canary-check.json").read_text())["conclusive"] is False
+
+
+def test_a_seed_that_nobody_knows_unless_it_is_given(tmp_path):
+    one, other = (ma.make_canaries(tmp_path / name, each=1, copies=(1,)) for name in ("one", "other"))
+    assert one.digest != other.digest
+    assert ma.make_canaries(tmp_path / "one", each=1, copies=(1,)).digest == one.digest
+
+
 def test_none_held_back_no_p(tmp_path):
     made = ma.make_canaries(tmp_path / "canaries", each=2, copies=(1,), held_back=0)
-    assert tallied(made.register.canaries, []).p is None
+    assert tallied(made.register.canaries, [], [each.image_id for each in made.planted]).p is None
 
 
 def test_a_register_that_was_changed_is_refused(canaries, tmp_path):
