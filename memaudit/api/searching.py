@@ -21,6 +21,7 @@ from memaudit.encoders.devices import require_device
 from memaudit.encoders.thumbnail import ThumbnailEncoder
 from memaudit.errors import InputError, MemauditError, MissingDependencyError, UsageError
 from memaudit.extraction.pipeline_model import PipelineModel
+from memaudit.extraction.repeated import one_of_each
 from memaudit.extraction.retained import (
     LEAST_HELD_OUT,
     Retained,
@@ -29,7 +30,6 @@ from memaudit.extraction.retained import (
     is_loss,
     least_together,
     nearest_drawing,
-    one_of_each,
     ranked,
 )
 from memaudit.extraction.searching import Budget, PictureSearch, squared

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from memaudit.audit.families import components
-from memaudit.encoders.thumbnail import SPEC
 from memaudit.extraction.patches import distance_of, patched_squares, tiles_of
 from memaudit.statistics import benjamini_hochberg
-from memaudit.types import Float32, Float64, Int64
+from memaudit.types import Float64
 
 RETAINED_FROM = 0.05  # q at or below which a listed picture counts as retained
 LEAST_HELD_OUT = 19  # with fewer no rank is rare enough: 1 / (1 + 19)
@@ -64,11 +62,6 @@ def least_together(listed: int, held_out: int) -> int:
 def held_out_for(listed: int) -> int:
     """Held-out pictures with which a single one of so many listed ones can be retained."""
     return round(listed / RETAINED_FROM) - 1
-
-
-def one_of_each(thumbnails: Float32) -> Int64:
-    """The first of each family of near-duplicates, by their embeddings: a picture that is there twice is rare once."""
-    return np.unique(components(thumbnails, SPEC.threshold), return_index=True)[1]
 
 
 def ranked(listed: Sequence[Searched], held_out: Sequence[Searched]) -> tuple[Retained, ...]:

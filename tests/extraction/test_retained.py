@@ -8,7 +8,8 @@ from pictures import draw
 from PIL import ImageFilter
 
 from memaudit.encoders.thumbnail import ThumbnailEncoder
-from memaudit.extraction.retained import Searched, held_out_for, least_together, nearest_drawing, one_of_each, ranked
+from memaudit.extraction.repeated import one_of_each
+from memaudit.extraction.retained import Searched, held_out_for, least_together, nearest_drawing, ranked
 
 
 def searched(name: str, loss: float, simplicity: float = 0.3) -> Searched:
