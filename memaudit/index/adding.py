@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from memaudit.errors import UsageError
+from memaudit.errors import InconclusiveError, UsageError
 from memaudit.files import appearing_whole
 from memaudit.index.faiss_library import gpus, import_faiss, read, reason_of, write
 from memaudit.index.manifest import next_number
@@ -58,9 +58,21 @@ class Adder:
         self._put_aside()
         return read(self.paths, mapped=True)
 
-    def finish(self) -> list[Path]:
-        """Write what is not yet written; return the index's files. They count once a manifest lists them."""
+    @property
+    def in_parts(self) -> bool:
+        """Whether rows are written as further files, which are searched where they lie."""
+        return bool(self._part_rows)
+
+    def finish(self, rows: int) -> list[Path]:
+        """Write what is not yet written; return the index's files. They count once a manifest lists them.
+
+        Raises InconclusiveError unless they hold so many rows: a row that an index lacks is never found.
+        """
         self._put_aside()
+        if (held := int(self.searchable().ntotal)) != rows:
+            raise InconclusiveError(
+                f"the index in {self._folder} would hold {held:,} of {rows:,} rows: not saved; build it again"
+            )
         return self.paths
 
     def _put_aside(self) -> None:

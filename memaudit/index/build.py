@@ -51,7 +51,7 @@ def build_index(store: Store, folder: str | Path, recipe: str = "flat", progress
         adder.add_rows(store, sample.held_out)
         manifest = _manifest(plan, store, folder, engine, found, time.perf_counter() - start)
         store.require_current()
-        save(folder, manifest, adder.finish())
+        save(folder, manifest, adder.finish(store.comparable))
     return Index.open(folder)
 
 

@@ -197,13 +197,23 @@ def _same_encoder(store: Store, encoder: dict[str, Any]) -> bool:
     )
 
 
+def require_rows(folder: Path, manifest: dict[str, Any], held: int, store: Store) -> None:
+    """Raise InconclusiveError unless an index holds as many rows as it says, and as its store has to compare."""
+    if not held == manifest["rows"] == store.comparable:
+        raise InconclusiveError(
+            f"index {folder} holds {held:,} rows, {MANIFEST} says {manifest['rows']:,}, "
+            f"the store has {store.comparable:,}: build it again"
+        )
+
+
 def grown_by(store: Store, manifest: dict[str, Any]) -> int:
-    """Comparable rows in shards that came after those of the index; 0 if its own are not the first of the store."""
+    """Rows in shards that came after those of the index, whatever could be read of them; 0 if its own are not the first
+    of the store."""
     shards = list(shard_digests(store.manifest))
     known = len(manifest["shards"])
     if shards[:known] != manifest["shards"]:
         return 0
-    return sum(shard.ok for shard in store.manifest.shards[known:])
+    return sum(shard.rows for shard in store.manifest.shards[known:])
 
 
 def shard_digests(manifest: StoreManifest) -> list[str]:
@@ -225,9 +235,14 @@ def next_number(folder: Path) -> int:
 def save(folder: Path, manifest: dict[str, Any], paths: Sequence[Path]) -> None:
     """Write index.json, which makes the files count, and remove those of earlier builds."""
     manifest = {**manifest, "files": [asdict(IndexFile.of(path)) for path in paths]}
-    write_json(folder / MANIFEST, sealed({**manifest, "schema": SCHEMA}))
+    save_manifest(folder, manifest)
     for path in strays(folder, manifest):
         path.unlink()
+
+
+def save_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write index.json alone: its files stay those that it lists, with their digests."""
+    write_json(folder / MANIFEST, sealed({**manifest, "schema": SCHEMA}))
 
 
 def strays(folder: Path, manifest: dict[str, Any] | None) -> list[Path]:

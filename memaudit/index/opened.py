@@ -15,6 +15,7 @@ from memaudit.index.manifest import (
     paths_of,
     read_manifest,
     require_files,
+    require_rows,
 )
 from memaudit.index.search import Candidates, ExactSearch, Searcher
 from memaudit.similarity import Neighbours
@@ -36,15 +37,16 @@ class Index:
     def open(cls, folder: str | Path) -> Index:
         """Open an index and its store. The vectors stay on the disk until a search touches them.
 
-        Checked: that every file has its size and its content, of files above 1 GiB at 64 places; `verify_index` reads
-        them whole. Raises InputError for something else, InconclusiveError if the store or an
-        index file changed since.
+        Checked: that every file has its size and its content, of files above 1 GiB at 64 places, and that they hold
+        all rows of the store; `verify_index` reads them whole. Raises InputError for something else, InconclusiveError
+        if the store or an index file changed since, or rows are missing.
         """
         folder = Path(folder)
         manifest = read_manifest(folder)
         require_files(folder, manifest)
         store = open_store(folder, manifest)
         index = read(paths_of(folder, manifest), mapped=True)
+        require_rows(folder, manifest, int(index.ntotal), store)
         return cls(folder, store, Engine(index, manifest["search"]["parameter"], manifest["search"]["value"]), manifest)
 
     def __repr__(self) -> str:

@@ -21,6 +21,7 @@ from memaudit.index.manifest import (
     read_manifest,
     require_files,
     save,
+    save_manifest,
     shard_digests,
 )
 from memaudit.index.opened import Index
@@ -33,7 +34,7 @@ def update_index(store: Store, folder: str | Path, progress: Progress = silent) 
     """Add the shards that the store has got since its index was built, and measure the recall again.
 
     Lists and codes stay as they were fitted, nprobe or efSearch is tuned again. The earlier index holds until the new
-    one is whole.
+    one is whole. Where the new shards have nothing to compare, the files stay as they are.
     Raises UsageError for an index that cannot be added to, InconclusiveError if the store changed otherwise, if the
     index is damaged, or if the recall is now below the recipe's floor.
     """
@@ -52,6 +53,10 @@ def update_index(store: Store, folder: str | Path, progress: Progress = silent) 
             "build it again, without --update"
         )
     with writing_index(folder):
+        if store.comparable == manifest["rows"]:
+            store.require_current()
+            save_manifest(folder, _renewed(manifest, store, start))
+            return Index.open(folder)
         sample = _sample(store, known, tuned=bool(manifest["search"]["parameter"]))
         adder = _grown(folder, manifest, store, known, sample, progress)
         recipe = Recipe(
@@ -70,11 +75,12 @@ def update_index(store: Store, folder: str | Path, progress: Progress = silent) 
         recall.require_floor(found, recipe.floor, recipe.name)
         adder.add_rows(store, sample.held_out)
         store.require_current()
-        save(
-            folder,
-            _renewed({**manifest, "search": {**search, "value": engine.value}}, store, found, start),
-            adder.finish(),
-        )
+        manifest |= {
+            "search": {**search, "value": engine.value},
+            "index_recall": asdict(found),
+            "on_disk": adder.in_parts,
+        }
+        save(folder, _renewed(manifest, store, start), adder.finish(store.comparable))
     return Index.open(folder)
 
 
@@ -96,7 +102,8 @@ def _grown(
     row_bytes = sum(file.bytes for file in files_of(manifest)) / manifest["rows"]
     room = MEMORY_SHARE * Machine.here().memory
     index = read(paths[:1], mapped=False)
-    if ivf_of(index) is not None and (manifest["on_disk"] or row_bytes * store.comparable > room):
+    in_parts = manifest["on_disk"] or len(paths) > 1
+    if ivf_of(index) is not None and (in_parts or row_bytes * store.comparable > room):
         index.reset()
         adder = Adder(index, folder, rows_for(room / 2, row_bytes), tuple(paths))
     else:
@@ -105,13 +112,12 @@ def _grown(
     return adder
 
 
-def _renewed(manifest: dict[str, Any], store: Store, found: recall.IndexRecall, start: float) -> dict[str, Any]:
+def _renewed(manifest: dict[str, Any], store: Store, start: float) -> dict[str, Any]:
     return {
         **manifest,
         "store_digest": store.digest,
         "shards": shard_digests(store.manifest),
         "rows": store.comparable,
-        "index_recall": asdict(found),
         "updated": datetime.now(UTC).isoformat(timespec="seconds"),
         "update_seconds": round(time.perf_counter() - start, 2),
         "faiss": import_faiss().__version__,

@@ -10,7 +10,16 @@ import numpy as np
 from memaudit.errors import InconclusiveError, InputError, MissingDependencyError
 from memaudit.files import NOT_BOUND
 from memaudit.index.faiss_library import import_faiss, read
-from memaudit.index.manifest import MANIFEST, SCHEMA, open_store, paths_of, read_manifest, require_files, strays
+from memaudit.index.manifest import (
+    MANIFEST,
+    SCHEMA,
+    open_store,
+    paths_of,
+    read_manifest,
+    require_files,
+    require_rows,
+    strays,
+)
 from memaudit.store import Store
 
 
@@ -48,11 +57,7 @@ def _files(folder: Path, manifest: dict[str, Any]) -> list[str]:
 def _rows(folder: Path, manifest: dict[str, Any]) -> list[str]:
     store = open_store(folder, manifest)
     index = read(paths_of(folder, manifest), mapped=True)
-    if not int(index.ntotal) == manifest["rows"] == store.comparable:
-        return [
-            f"index {folder} holds {int(index.ntotal):,} rows, {MANIFEST} says {manifest['rows']:,}, "
-            f"the store has {store.comparable:,}: build it again"
-        ]
+    require_rows(folder, manifest, int(index.ntotal), store)
     return _ids(folder, index, store)
 
 

@@ -19,7 +19,7 @@ from sets import add, contents, deduped, files_of, in_tar, jpeg, write_folder, w
 import memaudit as ma
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.exporting import run as exporting
-from memaudit.exporting.choosing import fold_of
+from memaudit.exporting.choosing import group_hash
 from memaudit.exporting.options import TARGETS
 
 
@@ -270,7 +270,7 @@ def test_dropped_ones_and_folds(tars: Path, tmp_path: Path) -> None:
         fold = ma.export(tars, tmp_path / f"fold-{number}", to="manifest", which="all", fold=f"{number}/3")
         ids = pq.read_table(fold.folder / "manifest.parquet")["image_id"].to_pylist()
         assert {
-            row["image_id"] for row in decisions if fold_of(row["witness_id"] or row["image_id"], 3) == number - 1
+            row["image_id"] for row in decisions if group_hash(row["witness_id"] or row["image_id"]) % 3 == number - 1
         } == {*ids}
         seen += ids
     assert sorted(seen) == sorted(row["image_id"] for row in decisions)

@@ -17,6 +17,7 @@ from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.index import Index, build_index, read_manifest, recipes, update_index, verify_index
 from memaudit.index.recipes import Machine
 from memaudit.store import Store
+from memaudit.types import Status
 
 pytest.importorskip("faiss", reason="needs FAISS: ./scripts/test")
 VECTORS = families(1, [1 + n % 4 for n in range(1200)], 64)[:3000]
@@ -62,6 +63,44 @@ def test_an_index_in_parts_gets_a_part(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(updated.manifest["files"]) > len(before)
     new = np.arange(3000)
     assert (updated.search(VECTORS, 1, 0.99).rows[:, 0] == new).mean() >= 0.999
+
+
+def test_parts_of_an_earlier_update_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory that was short once, and is free at the next update: every row is in the index, and found."""
+    build_index(grown(tmp_path / "store", 2000), tmp_path / "index", "IVF20,Flat")
+    with monkeypatch.context() as short:
+        short.setattr(Machine, "here", classmethod(lambda cls: Machine(2000, 0)))
+        update_index(grown(tmp_path / "store", 2500), tmp_path / "index")
+    updated = update_index(grown(tmp_path / "store", 3000), tmp_path / "index")
+    assert verify_index(tmp_path / "index") == []
+    assert (updated.search(VECTORS, 1, 0.99).rows[:, 0] == np.arange(3000)).mean() >= 0.999
+
+
+def test_an_index_that_lacks_rows_does_not_open(tmp_path: Path) -> None:
+    """As an earlier version left one: what is not in it would be called clean."""
+    build_index(grown(tmp_path / "store", 1498), tmp_path / "index")
+    before = read_manifest(tmp_path / "index")["files"]
+    build_index(grown(tmp_path / "store", 1500), tmp_path / "other")
+    (tmp_path / "index" / before[0]["name"]).rename(tmp_path / "other" / "vectors-00000.faiss")
+    edit_manifest(tmp_path / "other", lambda manifest: manifest.update(files=before), "index.json")
+    with pytest.raises(InconclusiveError, match=r"holds 1,498 rows, index.json says 1,500, .*: build it again"):
+        Index.open(tmp_path / "other")
+    with pytest.raises(InconclusiveError, match="would hold 1,998 of 2,000 rows: not saved"):
+        update_index(grown(tmp_path / "store", 2000), tmp_path / "other")
+
+
+def test_shards_with_nothing_to_compare_renew_the_index(tmp_path: Path) -> None:
+    """Broken files that came: the index stays as it is, and is of the store again."""
+    built = build_index(grown(tmp_path / "store", 1000), tmp_path / "index", "ivf")
+    statuses = [Status.OK] * 1000 + [Status.UNREADABLE] * 3
+    for path in (tmp_path / "store").glob("*"):
+        path.unlink()
+    store = vector_store(tmp_path / "store", VECTORS[:1003], shard_rows=500, statuses=statuses)
+    with pytest.raises(InconclusiveError, match=r"has grown by 3 images since .*: memaudit index .* --update adds"):
+        Index.open(tmp_path / "index")
+    updated = update_index(store, tmp_path / "index")
+    assert updated.manifest["files"] == built.manifest["files"]
+    assert verify_index(tmp_path / "index") == []
 
 
 def test_nothing_new(tmp_path: Path) -> None:
