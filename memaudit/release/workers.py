@@ -12,7 +12,8 @@ from memaudit.errors import InputError
 from memaudit.release.jobs import Job
 from memaudit.types import Progress
 
-A, B = TypeVar("A"), TypeVar("B")
+A = TypeVar("A")
+B = TypeVar("B")
 _AHEAD = 2
 
 
