@@ -19,7 +19,7 @@ from memaudit.errors import InconclusiveError, UsageError
 from memaudit.exporting.choosing import KEEP, Fates, by_dedup, by_list, read_list, without_opt_outs
 from memaudit.exporting.layout import SampleCounts
 from memaudit.exporting.membership import Membership as Membership
-from memaudit.exporting.options import ExportOptions, Fold
+from memaudit.exporting.options import ExportOptions
 from memaudit.exporting.plan import Lineage
 from memaudit.exporting.run import Exported
 from memaudit.exporting.run import export as run
@@ -126,13 +126,13 @@ def export(
     continues, and the files are those of a run that nobody disturbed.
 
     source: a dedup run, or a store, of which everything that can be read is exported, or what the list `keep` names,
-    one image_id a line. drop: such a list of what must not be there: no sample of which it names an image is kept; it
-    may name images that the store has not. to: webdataset, parquet, hf, folder or manifest. which: kept, dropped or
-    all. fold: "2/5", the second of five, by the image that each group keeps. store: where the run's store is, if it was
-    moved. shard_samples: in a shard; 0: a shard for each archive or table. in_place_links: hard or symbolic links in a
-    folder, instead of copies. embeddings: a column of a manifest. weights: a run of `run_reweight`, or its
-    weights.parquet: each sample has its weight beside it, as a file `weight.json` of a tar, a column `weight` of a
-    table. respect_opt_outs: images that reserve rights, and those kept for such ones, are dropped.
+    one image_id a line. drop: such a list of what must not be there, whatever `which` is: no sample of which it names
+    an image; it may name images that the store has not. to: webdataset, parquet, hf, folder or manifest. which: kept,
+    dropped or all. fold: "2/5", the second of five, by the image that each group keeps. store: where the run's store
+    is, if it was moved. shard_samples: in a shard; 0: a shard for each archive or table. in_place_links: hard or
+    symbolic links in a folder, instead of copies. embeddings: a column of a manifest. weights: a run of `run_reweight`,
+    or its weights.parquet: each sample has its weight beside it, as a file `weight.json` of a tar, a column `weight` of
+    a table. respect_opt_outs: images that reserve rights, and those kept for such ones, are dropped.
 
     Raises UsageError for impossible options and for an `out` that was begun otherwise, InputError for sources that are
     gone or were changed since they were embedded, InconclusiveError for a run of another state of the store.
@@ -146,7 +146,7 @@ def export(
         *(embeddings, weights is not None, respect_opt_outs),
     )
     options.require_possible()
-    chosen = _chosen(source, store, keep, drop, Fold.of(fold) if fold else None)
+    chosen = _chosen(source, store, keep, drop, groups=bool(fold))
     chosen = chosen.without_opt_outs() if respect_opt_outs else chosen
     given = _weights(weights, chosen.store)
     lineage = replace(chosen.lineage, weights=given.digest)
@@ -172,6 +172,7 @@ def kept(
     source: Source,
     *,
     keep: str | Path | None = None,
+    drop: str | Path | None = None,
     store: AnyStore | None = None,
     weights: str | Path | ReweightRun | None = None,
     respect_opt_outs: bool = False,
@@ -179,15 +180,16 @@ def kept(
     """Which images a dedup run keeps, to be asked while somebody else loads them, and what they weigh, if weights are
     given. Memory: 17 bytes an image, 25 with weights.
 
-    source, keep, store, weights, respect_opt_outs: as for `export`. Raises as it does.
+    source, keep, drop, store, weights, respect_opt_outs: as for `export`. Raises as it does.
 
     >>> kept = ma.kept(ma.run_dedup(ma.embed("training", out="store", encoder="thumbnail"), out="dedup"))
     >>> kept.mask(["0001.png", "0003.png", "0009.png"]).tolist()
     [True, True, False]
     """
-    chosen = _by_source(source, store, keep, None)
+    chosen = _chosen(source, store, keep, drop)
     chosen = chosen.without_opt_outs() if respect_opt_outs else chosen
-    return Membership.of(_images(chosen.store, chosen.fates), _weights(weights, chosen.store).weights)
+    images = _images(chosen.store, chosen.fates)
+    return Membership.of(images, _weights(weights, chosen.store).weights, chosen.fates.excluded)
 
 
 def _images(store: Store, fates: Fates) -> Iterator[tuple[str, bool]]:
@@ -209,33 +211,38 @@ class _Chosen(NamedTuple):
 
 
 def _chosen(
-    source: Source, store: AnyStore | None, keep: str | Path | None, drop: str | Path | None, fold: Fold | None
+    source: Source,
+    store: AnyStore | None,
+    keep: str | Path | None,
+    drop: str | Path | None,
+    *,
+    groups: bool = False,
 ) -> _Chosen:
-    chosen = _by_source(source, store, keep, fold)
+    chosen = _by_source(source, store, keep, groups)
     if drop is None:
         return chosen
     fates = chosen.fates.without(chosen.store, read_list(Path(drop)))
     return chosen._replace(fates=fates, lineage=replace(chosen.lineage, drop=sha256_of(Path(drop))))
 
 
-def _by_source(source: Source, store: AnyStore | None, keep: str | Path | None, fold: Fold | None) -> _Chosen:
+def _by_source(source: Source, store: AnyStore | None, keep: str | Path | None, groups: bool) -> _Chosen:
     folder = folder_of(source)
     if isinstance(source, DedupRun) or not is_store(folder):
         if keep is not None:
             raise UsageError(f"--keep goes with a store, and {folder} is a dedup run: it has a list of its own")
-        return _by_run(folder, store, fold)
+        return _by_run(folder, store, groups)
     if store is not None:
         raise UsageError(f"--store goes with a dedup run, and {folder} is a store itself")
     opened = store_at(source)
-    fates = by_list(opened, read_list(Path(keep)) if keep else None, fold)
+    fates = by_list(opened, read_list(Path(keep)) if keep else None, groups=groups)
     return _Chosen(opened, fates, _lineage(opened, keep=sha256_of(Path(keep)) if keep else ""))
 
 
-def _by_run(folder: Path, store: AnyStore | None, fold: Fold | None) -> _Chosen:
+def _by_run(folder: Path, store: AnyStore | None, groups: bool) -> _Chosen:
     report = read_report(folder / REPORT)
     opened = store_at(store if store is not None else _store_of(folder, report))
     decisions = table_of(folder, opened, DECISIONS)
-    fates = by_dedup(opened, decisions, fold)
+    fates = by_dedup(opened, decisions, groups=groups)
     lineage = _lineage(opened, dedup=report.digest, created=report.created)
     reasons = () if report.results.conclusive else tuple(report.results.reasons)
     return _Chosen(opened, fates, lineage, reasons, decisions)

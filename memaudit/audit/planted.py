@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from memaudit.audit.planting import Planting
 from memaudit.audit.results import AllCopies, AuditResult, OfAllCopies, Planted, PlantedKind
+from memaudit.images.copy_kinds import PLANTED
 from memaudit.images.parts import file_of
 from memaudit.matching.candidates import Candidates
 from memaudit.matching.search import StoredQueries
@@ -35,7 +36,7 @@ class PlantedQueries(NamedTuple):
 
 
 class PlantedPairs(NamedTuple):
-    """Pairs of copies and training images: all matches, and candidates that could not be looked at."""
+    """Pairs of copies and training images: all matches that count, and candidates that could not be looked at."""
 
     matches: Candidates
     unread: Candidates
@@ -59,7 +60,8 @@ def planted_found(planted: PlantedQueries, found: PlantedPairs | None, reference
         status[copies[columns.status == state]] = state
     status[unread & ~told] = Status.UNREADABLE
     kinds = np.array([copy.kind for copy in made.copies], object)
-    rates = {kind: _rate(told[kinds == kind], status[kinds == kind]) for kind in dict.fromkeys(kinds)}
+    asked = dict.fromkeys([*PLANTED, *kinds])  # also those of which no copy could be made
+    rates = {kind: _rate(told[kinds == kind], status[kinds == kind]) for kind in asked}
     return Planted(
         made.asked, sources, tuple(PlantedKind(*each) for each in rates.items()), made.unreadable, made.why_none
     )
@@ -91,7 +93,10 @@ def of_all_copies(result: AuditResult, planted: Planted) -> OfAllCopies:
 
 
 def bounds_of_all(rate: R | None, planted: Planted, melded: Callable[[R, Detected], MeldedRate]) -> AllCopies | None:
-    """Of a rate, by the kind of copies that makes most of it; None where there is no rate, or nothing was planted."""
+    """Of a rate, by the kind of copies that makes most of it; None where there is no rate, nothing was planted, or of
+    one kind nothing was measured: that may be the hardest."""
+    if planted.unmeasured:
+        return None
     found = {each.kind: each.found for each in planted.kinds if each.found is not None}
     counts: dict[str, Detected] = {kind: Detected(each.count, each.coverage.measured) for kind, each in found.items()}
     told = {each: melded(rate, each) for each in {*counts.values()} if each.planted} if rate else {}

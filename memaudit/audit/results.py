@@ -159,6 +159,11 @@ class Planted:
     unreadable: int = 0
     why_none: str = ""
 
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """Kinds that can be made, of which no copy was measured: nobody knows how many of these go undetected."""
+        return tuple(kind for kind, found in self.kinds if found is not None and not found.coverage.measured)
+
 
 @dataclass(frozen=True)
 class AllCopies:

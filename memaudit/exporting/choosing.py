@@ -16,7 +16,6 @@ from memaudit.embedding.opt_outs import opted_out
 from memaudit.embedding.reconcile import text_key
 from memaudit.errors import InconclusiveError, InputError
 from memaudit.exporting.membership import Membership
-from memaudit.exporting.options import Fold
 from memaudit.files import reason_of, text_lines
 from memaudit.store import Store
 from memaudit.types import Status
@@ -28,11 +27,11 @@ _COLUMNS = ("image_id", "decision", "witness_id")
 
 class Fates(NamedTuple):
     """What becomes of each row of a store, (rows,) of KEEP, DROP and UNREADABLE; and, where folds are asked for, the
-    fold that it belongs to, from 0: that of the image which its group keeps. excluded (rows,): those that a list of
-    what must not be there names: no sample that has one is kept. Memory: 4 bytes a row."""
+    hash of the image that its group keeps. excluded (rows,): those that must not be there: no sample that has one is
+    kept, or exported as something else. Memory: 10 bytes a row."""
 
     code: NDArray[np.uint8]
-    fold: NDArray[np.int32] | None = None
+    group: NDArray[np.uint64] | None = None
     excluded: NDArray[np.bool_] | None = None
 
     def without(self, store: Store, dropped: Membership) -> Fates:
@@ -48,21 +47,21 @@ class Fates(NamedTuple):
         return self._replace(code=code, excluded=named)
 
 
-def by_dedup(store: Store, decisions: Path, fold: Fold | None) -> Fates:
-    """By the decisions.parquet of a run on this store. Raises InconclusiveError for one of other images, InputError for
-    what is no such table."""
-    codes, folds = np.empty(len(store), np.uint8), np.zeros(len(store), np.int32)
+def by_dedup(store: Store, decisions: Path, *, groups: bool) -> Fates:
+    """By the decisions.parquet of a run on this store; groups: for folds. Raises InconclusiveError for one of other
+    images, InputError for what is no such table."""
+    codes, hashes = np.empty(len(store), np.uint8), np.zeros(len(store) if groups else 0, np.uint64)
     ids = (image_id for columns in store.iter_columns() for image_id in columns.image_id)
     row = -1
     for row, (image_id, decision, witness) in enumerate(_decided(decisions)):
         if row >= len(store) or next(ids) != image_id:
             raise InconclusiveError(f"{decisions} is about other images than store {store.folder}: run dedup again")
         codes[row] = _CODES[decision]
-        if fold is not None:
-            folds[row] = fold_of(witness or image_id, fold.folds)
+        if groups:
+            hashes[row] = group_hash(witness or image_id)
     if row + 1 != len(store):
         raise InconclusiveError(f"{decisions} is about {row + 1:,} of the {len(store):,} images of {store.folder}")
-    return Fates(codes, folds if fold else None)
+    return Fates(codes, hashes if groups else None)
 
 
 def _decided(path: Path) -> Iterator[tuple[str, str, str | None]]:
@@ -95,29 +94,29 @@ def without_opt_outs(store: Store, fates: Fates, decisions: Path | None) -> tupl
     return fates._replace(code=code, excluded=excluded), int(removed.sum())
 
 
-def fold_of(name: str, folds: int) -> int:
-    """By its hash alone: an image stays in its fold whatever else there is."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % folds
+def group_hash(kept: str) -> int:
+    """Of the image that a group keeps: modulo their number it is the group's fold, whatever else there is."""
+    return int.from_bytes(hashlib.sha256(kept.encode()).digest()[:8], "big")
 
 
-def by_list(store: Store, keep: Membership | None, fold: Fold | None) -> Fates:
-    """Those of a list, None: all; what cannot be read is neither. Raises InputError if it names an image that the store
-    has not: it would be missing without a word."""
-    codes, folds = np.empty(len(store), np.uint8), np.zeros(len(store), np.int32)
+def by_list(store: Store, keep: Membership | None, *, groups: bool) -> Fates:
+    """Those of a list, None: all; what cannot be read is neither. groups: for folds, each image by itself. Raises
+    InputError if it names an image that the store has not: it would be missing without a word."""
+    codes, hashes = np.empty(len(store), np.uint8), np.zeros(len(store) if groups else 0, np.uint64)
     row, listed = 0, 0
     for columns in store.iter_columns():
         part = slice(row, row + len(columns.image_id))
         named = np.ones(len(columns.image_id), bool) if keep is None else keep.mask(columns.image_id, unknown="drop")
         codes[part] = np.where(named, KEEP, DROP)
         codes[part][columns.status == Status.UNREADABLE] = UNREADABLE
-        if fold is not None:
-            folds[part] = [fold_of(name, fold.folds) for name in columns.image_id]
+        if groups:
+            hashes[part] = [group_hash(name) for name in columns.image_id]
         row, listed = part.stop, listed + int(named.sum())
     if keep is not None and listed != len(keep):
         raise InputError(
             f"the list names {len(keep):,} images, of which store {store.folder} has {listed:,}: a list of another set?"
         )
-    return Fates(codes, folds if fold else None)
+    return Fates(codes, hashes if groups else None)
 
 
 def read_list(path: Path) -> Membership:

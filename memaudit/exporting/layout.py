@@ -56,16 +56,23 @@ class Layout:
         np.minimum.at(code, self._of_row, fates.code)
         worst = np.zeros(len(self._first), np.uint8)
         np.maximum.at(worst, self._of_row, fates.code)
+        self._chosen = np.ones(len(code), bool)
         if fates.excluded is not None:
             named = self._of_row[fates.excluded]
             code[named] = worst[named] = np.maximum(code[named], DROP)
+            self._chosen[named] = False
         self.mixed = int((code != worst).sum())
-        self._code, self._chosen = code, np.isin(code, _WANTED[options.which])
-        if fates.fold is not None:
-            self._chosen &= fates.fold[self._first] == Fold.of(options.fold).number - 1
+        self._code = code
+        self._chosen &= np.isin(code, _WANTED[options.which])
+        if fates.group is not None:
+            fold, hashes = Fold.of(options.fold), _fold_hashes(fates.group, self._of_row, len(code))
+            self._chosen &= hashes % np.uint64(fold.folds) == fold.number - 1
         if not self._chosen.any():
-            fold = f" in fold {options.fold}" if options.fold else ""
-            raise EmptyInputError(f"there is nothing to export: no image of {store.folder} is {options.which}{fold}")
+            fold_said = f" in fold {options.fold}" if options.fold else ""
+            of_others = ", or all that are must not be there" if fates.excluded is not None else ""
+            raise EmptyInputError(
+                f"there is nothing to export: no image of {store.folder} is {options.which}{fold_said}{of_others}"
+            )
         size = int(self._chosen.sum()) if options.to == MANIFEST else options.shard_samples
         if size:
             self._shard, self.names = self._runs(size)
@@ -153,6 +160,29 @@ def _require_distinct(packs: dict[str, str]) -> None:
     for location, name in packs.items():
         if seen.setdefault(name, location) != location:
             raise InputError(f"{seen[name]} and {location} are both called {name!r}: give one another name, and embed")
+
+
+def _fold_hashes(group: NDArray[np.uint64], of_row: Int64, samples: int) -> NDArray[np.uint64]:
+    """Of each sample the hash that makes its fold, (samples,): the least one of its groups, and of all samples that
+    share a group with it, or with one that does: else two samples of several images could have one image in two folds.
+
+    group: of each row; of_row: its sample.
+    """
+    most = np.iinfo(np.uint64).max
+    least = np.full(samples, most, np.uint64)
+    np.minimum.at(least, of_row, group)
+    if samples == len(group):  # of one image each: its group is all that it shares
+        return least
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    groups, number = np.unique(group, return_inverse=True)
+    size = samples + len(groups)
+    graph = coo_array((np.ones(len(group), bool), (of_row, samples + number.reshape(-1))), shape=(size, size))
+    count, labels = connected_components(graph, directed=False)
+    of_label = np.full(count, most, np.uint64)
+    np.minimum.at(of_label, labels[:samples], least)
+    return np.asarray(of_label[labels[:samples]], np.uint64)
 
 
 def _samples(keys: NDArray[np.bytes_]) -> tuple[Int64, Int64]:

@@ -44,30 +44,39 @@ class Membership:
     weight: Float64 | None = None
 
     @classmethod
-    def of(cls, images: Iterable[tuple[str, bool]], weights: ImageWeights | None = None) -> Membership:
+    def of(
+        cls,
+        images: Iterable[tuple[str, bool]],
+        weights: ImageWeights | None = None,
+        excluded: NDArray[np.bool_] | None = None,
+    ) -> Membership:
         """Of image_ids, each with whether it is kept. A sample of a tar is kept if one of its images is; its weight is
-        the mean of theirs. Raises InputError for a kept image without a weight, where there are weights."""
-        keys, kept, archives = bytearray(), array("b"), set[str]()
-        images_kept, weight = array("b"), array("d")
+        the mean of theirs. excluded (images,): those that must not be there: of a sample that has one nothing is kept.
+        Raises InputError for a kept image without a weight, where there are weights."""
+        keys, decided, archives = bytearray(), array("b"), set[str]()
+        is_sample, weight = array("b"), array("d")
         for image_id, is_kept in images:
             keys += text_key(image_id)
-            kept.append(is_kept)
-            images_kept.append(is_kept)
+            decided.append(is_kept)
+            is_sample.append(False)
             weight.append(_weight(weights, image_id) if weights and is_kept else 0.0)
             if found := _SHARD_MEMBER.fullmatch(image_id):
                 archives.add(found["archive"])
                 keys += _sample_key(found["archive"], Member(found["member"], 0, 0).key)
-                kept.append(is_kept)
-                images_kept.append(False)
+                decided.append(is_kept)
+                is_sample.append(True)
                 weight.append(weight[-1])
         every, first = np.unique(np.frombuffer(keys, KEY), return_inverse=True)
+        kept, of_samples = np.asarray(decided, dtype=bool), np.asarray(is_sample, dtype=bool)
+        if excluded is not None:
+            kept &= ~_with_their_samples(excluded, first.reshape(-1), of_samples)
         any_kept, counted = np.zeros(len(every), bool), np.zeros(len(every), bool)
-        np.logical_or.at(any_kept, first, np.asarray(kept, dtype=bool))
-        np.logical_or.at(counted, first, np.asarray(images_kept, dtype=bool))
+        np.logical_or.at(any_kept, first, kept)
+        np.logical_or.at(counted, first, kept & ~of_samples)
         mean = None
         if weights is not None:
-            of_kept = np.bincount(first, np.asarray(kept, np.float64), len(every))
-            mean = np.bincount(first, np.asarray(weight), len(every)) / np.maximum(of_kept, 1)
+            of_kept = np.bincount(first, kept, len(every))
+            mean = np.bincount(first, np.where(kept, weight, 0), len(every)) / np.maximum(of_kept, 1)
         return cls(every, any_kept, frozenset(archives), int(counted.sum()), mean)
 
     def __len__(self) -> int:
@@ -157,6 +166,19 @@ class Membership:
         parts = url.partition("?")[0].replace("\\", "/").split("/")
         names = ("/".join(parts[start:]) for start in range(len(parts)))
         return next((name for name in names if name in self.archives), parts[-1])
+
+
+def _with_their_samples(excluded: NDArray[np.bool_], key: Int64, is_sample: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which names are of an excluded image, of a sample that has one, or of another image of it, (names,).
+
+    excluded (images,); key, is_sample (names,): a sample's name follows that of its image.
+    """
+    out = np.repeat(excluded, np.diff(np.flatnonzero(~is_sample), append=len(key)))
+    by_key = np.zeros(len(key), bool)
+    np.logical_or.at(by_key, key, out)
+    with_sample = np.append(is_sample[1:], False)  # names of images that one of a sample follows
+    of_sample = np.arange(len(key)) + with_sample
+    return np.asarray(by_key[key[of_sample]], bool)
 
 
 def _weight(weights: ImageWeights, image_id: str) -> float:

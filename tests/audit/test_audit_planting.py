@@ -133,12 +133,13 @@ def copies(of: Sequence[int], kind: str = "cropped") -> Planting:
 
 
 def counts(
-    made: Planting, found: Candidates, training: Store, store: Store, unread: Candidates | None = None
+    made: Planting, pairs_found: Candidates, training: Store, store: Store, unread: Candidates | None = None
 ) -> dict[str, tuple[int, int]]:
     """Of each kind how many were found, and of how many."""
-    pairs = PlantedPairs(found, Candidates.joined([]) if unread is None else unread)
+    pairs = PlantedPairs(pairs_found, Candidates.joined([]) if unread is None else unread)
     told = planted_found(PlantedQueries(made, StoredQueries(store)), pairs, training, 0.8)
-    return {each.kind: (each.found.count, each.found.coverage.measured) for each in told.kinds if each.found}
+    found = {each.kind: each.found for each in told.kinds if each.found and each.found.coverage.total}
+    return {kind: (rate.count, rate.coverage.measured) for kind, rate in found.items()}
 
 
 def embedded(folder: Path, count: int, **columns: Any) -> Store:
@@ -185,3 +186,13 @@ def test_bounds_go_by_the_kind_that_is_found_least() -> None:
     assert found.upper == melded_rate(rate, Detected(20, 40)).upper
     assert found.low == pytest.approx(rate.low)
     assert bounds_of_all(rate, Planted(0), melded_rate) is None
+
+
+def test_a_kind_of_which_nothing_was_measured_leaves_no_bound(vectors: Store, tmp_path: Path) -> None:
+    """It may be the hardest: whether its copies were made and could not be compared, or were too few to be made."""
+    pairs = PlantedPairs(matches((0, 0)), matches((1, 1)))
+    made = Planting(3, (*copies([0]).copies, Copy("copy-00001", "mirrored", 1)))
+    told = planted_found(PlantedQueries(made, StoredQueries(embedded(tmp_path / "copies", 2))), pairs, vectors, 0.8)
+    assert [each.kind for each in told.kinds] == list(PLANTED)
+    assert told.unmeasured == tuple(kind for kind in PLANTED if kind != "cropped")
+    assert bounds_of_all(rate_of(5, Coverage(1000, 1000)), told, melded_rate) is None

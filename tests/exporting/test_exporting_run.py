@@ -19,7 +19,7 @@ from sets import add, contents, deduped, files_of, in_tar, jpeg, write_folder, w
 import memaudit as ma
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.exporting import run as exporting
-from memaudit.exporting.choosing import fold_of
+from memaudit.exporting.choosing import group_hash
 from memaudit.exporting.options import TARGETS
 
 
@@ -237,6 +237,16 @@ def test_bytes_within_lists_are_no_file(tmp_path: Path) -> None:
     assert pq.read_table(made.folder / made.shards[0]).to_pylist() == rows
 
 
+def test_a_text_beside_an_image_of_a_folder_is_its_caption_in_tables(tmp_path: Path) -> None:
+    source = write_folder(tmp_path / "images", 3)
+    (source / "000002.caption").write_text("kohya's")  # the one that embedding reads
+    ma.embed(source, out=tmp_path / "store", encoder="thumbnail")
+    for to in ("parquet", "hf"):
+        made = ma.export(tmp_path / "store", tmp_path / to, to=to)
+        captions = pq.read_table(made.folder / made.shards[0])["caption"].to_pylist()
+        assert captions == ["picture 0", "picture 1", "kohya's"]
+
+
 def test_captions_of_a_manifest_become_files(tmp_path: Path) -> None:
     source = write_folder(tmp_path / "images", 3)
     for path in (*source.glob("*.txt"), *source.glob("*.json")):
@@ -270,7 +280,7 @@ def test_dropped_ones_and_folds(tars: Path, tmp_path: Path) -> None:
         fold = ma.export(tars, tmp_path / f"fold-{number}", to="manifest", which="all", fold=f"{number}/3")
         ids = pq.read_table(fold.folder / "manifest.parquet")["image_id"].to_pylist()
         assert {
-            row["image_id"] for row in decisions if fold_of(row["witness_id"] or row["image_id"], 3) == number - 1
+            row["image_id"] for row in decisions if group_hash(row["witness_id"] or row["image_id"]) % 3 == number - 1
         } == {*ids}
         seen += ids
     assert sorted(seen) == sorted(row["image_id"] for row in decisions)
