@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 _PACKAGES = ("numpy", "pillow", "msgspec", "pyarrow", "h5py", "scipy", "faiss-cpu", "faiss-gpu-cuvs", "torch")
-_RELEASE = "verdict.json"  # what a release run came to, in its folder
+_RELEASE, _STATE = "verdict.json", "run.json"  # what a release run came to, in its folder; and where it is
 _WORST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
 Keys = str | Path | Sequence[str | Path]
 """Files of keys."""
@@ -231,7 +231,8 @@ def _verdict(runs: Sequence[RunFolder], folders: Sequence[Path], inputs: dict[st
     gate = _gate(judged, inputs)
     value: dict[str, Any] = gate.as_dict()
     others = [_without_rules(run) for run in runs if run not in judged]
-    others += [_of_release(folder) for folder in folders if (folder / _RELEASE).is_file()]
+    others += [_of_release(folder, runs) for folder in folders if (folder / _RELEASE).is_file()]
+    others += [_unfinished() for folder in folders if (folder / _STATE).is_file() and not (folder / _RELEASE).exists()]
     outcomes = {str(gate.verdict), *(rule["outcome"] for rule in others)}
     worst = next(verdict for verdict in _WORST if verdict in outcomes)
     rules = [*value["rules"], *others]
@@ -259,15 +260,26 @@ def _without_rules(run: RunFolder) -> dict[str, str]:
     return {"report": f"{run.name}/{REPORT}", "rule": "rules", "outcome": str(Verdict.INCONCLUSIVE), **words}
 
 
-def _of_release(folder: Path) -> dict[str, str]:
-    """The verdict of a release run as one more rule. Raises InputError for a file that holds none."""
+def _of_release(folder: Path, runs: Sequence[RunFolder]) -> dict[str, str]:
+    """The verdict of a release run as one more rule. Raises InputError for a file that holds none, InconclusiveError
+    for one that is of other reports than these."""
     told = read_json(folder / _RELEASE)
-    outcome, reasons = told.get("verdict"), told.get("reasons")
+    outcome, reasons, reports = told.get("verdict"), told.get("reasons"), told.get("reports", [])
     if outcome not in [*Verdict] or not isinstance(reasons, list):
         raise InputError(f"{folder / _RELEASE} holds no verdict of a release run: run memaudit run again")
+    there = {run.report.digest for run in runs}
+    if not isinstance(reports, list) or any(digest not in there for digest in reports):  # 0.3.0 named none
+        raise InconclusiveError(
+            f"{folder / _RELEASE} is the verdict of other reports than lie there: run memaudit run again"
+        )
     sentence = " ".join(f"{reason}." for reason in reasons) or f"memaudit run came to {outcome}."
     words = {"figure": str(outcome), "limit": "pass", "sentence": sentence}
     return {"report": "release", "rule": "release", "outcome": str(outcome), **words}
+
+
+def _unfinished() -> dict[str, str]:
+    words = {"figure": "none", "limit": "pass", "sentence": "A release run began there and came to no verdict."}
+    return {"report": "release", "rule": "release", "outcome": str(Verdict.INCONCLUSIVE), **words}
 
 
 def _environment() -> dict[str, object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 
 import memaudit as ma
 from memaudit.bundling.archive import Content
+from memaudit.bundling.contents import files_of_run, runs_in
 from memaudit.bundling.manifest import is_seal, manifest_of, written
 from memaudit.bundling.redaction import Salted
 
@@ -79,6 +81,15 @@ def test_a_public_edition_that_tells_something_else_is_found_out(evidence: Evide
         with_json(name, lie)(entries)
         path = bundled_anew(entries, tmp_path / "lying.zip")
         assert ma.verify(path).faults == (f"{name} does not tell what {of} does",)
+        with_json("public/verdict.json", lambda verdict: verdict.update(memaudit="0.0.1"))(entries)
+        said = ma.verify(bundled_anew(entries, path))
+        assert not said.sound, "whoever bundles says by which version"
+        assert "says that memaudit 0.0.1 made it" in said.unchecked[0]
+        public = ma.verify(evidence.public, against=path)
+        assert not public.sound
+    entries = entries_of(evidence.unsigned)
+    with_json("public/verdict.json", lambda verdict: verdict.update(memaudit="0.0.1"))(entries)
+    assert ma.verify(bundled_anew(entries, path)).sound, "another version that tells the same"
 
 
 def bundled_anew(entries: dict[str, bytes], path: Path) -> Path:
@@ -117,5 +128,12 @@ def test_pictures_are_blurred_as_they_are_or_none(evidence: Evidence, tmp_path) 
         assert small.size == plain.size
         squares = small.convert("RGB").resize((8, 8), Image.Resampling.BOX)
         assert len(squares.getcolors(64) or []) <= 64
+    own = tmp_path / "run"
+    shutil.copytree(run, own)
+    (own / "report.html").write_text("with a crop of a face")  # as --save-crops has in it
+    page = files_of_run(runs_in([run])[0]._replace(folder=own), pictures="as-they-are", tables=False)[
+        "audit/report.html"
+    ]
+    assert b"with a crop of a face" not in page.data
     with pytest.raises(ma.errors.UsageError, match="sharp"):
         ma.bundle(run, tmp_path / "x.zip", pictures="sharp")

@@ -238,6 +238,15 @@ def test_a_prompt_is_accepted_only_with_all_its_matches() -> None:
     assert "not accepted" not in rule.figure
 
 
+def test_who_accepts_a_face_accepts_no_copy() -> None:
+    """Nor does who accepts one of two training images that a generation shows."""
+    for other in (finding("gen-0001.png", kind="face"), finding("gen-0001.png", "another")):
+        report = night(800, [1])
+        report["findings"].append(other)
+        entry = Accepted(other["reference_id"], "gen-0001.png", None, "A", "why", NOW.date(), other["kind"])
+        assert "not accepted" not in Nights().one(sealed(report), accepted=[entry]).figure
+
+
 def test_pooled_bounds_count_copies_that_go_undetected() -> None:
     """By the lower end of what is detected of planted copies, each bound with half of the error."""
     nights = Nights(Policy(AuditPolicy(max_findings=99)))
