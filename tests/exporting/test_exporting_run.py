@@ -237,6 +237,16 @@ def test_bytes_within_lists_are_no_file(tmp_path: Path) -> None:
     assert pq.read_table(made.folder / made.shards[0]).to_pylist() == rows
 
 
+def test_a_text_beside_an_image_of_a_folder_is_its_caption_in_tables(tmp_path: Path) -> None:
+    source = write_folder(tmp_path / "images", 3)
+    (source / "000002.caption").write_text("kohya's")  # the one that embedding reads
+    ma.embed(source, out=tmp_path / "store", encoder="thumbnail")
+    for to in ("parquet", "hf"):
+        made = ma.export(tmp_path / "store", tmp_path / to, to=to)
+        captions = pq.read_table(made.folder / made.shards[0])["caption"].to_pylist()
+        assert captions == ["picture 0", "picture 1", "kohya's"]
+
+
 def test_captions_of_a_manifest_become_files(tmp_path: Path) -> None:
     source = write_folder(tmp_path / "images", 3)
     for path in (*source.glob("*.txt"), *source.glob("*.json")):
