@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from itertools import chain, islice, takewhile
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from memaudit.embedding.growth import states_of
 from memaudit.embedding.options import EmbedOptions
 from memaudit.embedding.parts import WithParts
 from memaudit.embedding.pictures import Prepared, PreparedImage, prepare
@@ -39,7 +39,7 @@ from memaudit.images.passed_over import PassedOver
 from memaudit.images.remote import is_url
 from memaudit.images.sources import iter_images, read_image
 from memaudit.images.views import View
-from memaudit.store import SetOf, Store, StoreWriter, is_same_file, writing_store
+from memaudit.store import SetOf, Store, StoreWriter, Tally, is_same_file, writing_store
 from memaudit.types import Int64, Progress, silent
 
 __all__ = ["EmbedOptions", "Embedded", "embed", "embed_with_views", "require_outside"]
@@ -55,8 +55,25 @@ class _Images(NamedTuple):
     with_parts: WithParts | None
     options: EmbedOptions
 
-    def __call__(self, *, contents: bool = True, passed: PassedOver | None = None) -> Iterator[ImageRef]:
-        refs, part = self._all(contents=contents, passed=passed), self.options.part
+    def __call__(self) -> Iterator[ImageRef]:
+        return self._taken(self._all(contents=True, passed=None))
+
+    def listed(self) -> _Listed:
+        """What there is, by names alone; what is none is counted. Raises InputError for a repeated image_id."""
+        of = SetOf(str(self.options.part or ""), states=states_of(self.sources), opt_outs=read_of(self.options.c2pa))
+        every = Tally()
+
+        def names() -> Iterator[str]:
+            nonlocal every
+            every = Tally()
+            refs = self._all(contents=False, passed=self.options.passed)
+            return (ref.image_id for ref in self._taken(_tallied(refs, every) if self.options.part else refs))
+
+        total = require_distinct(names)
+        return _Listed(total, of._replace(listing=every.listing if self.options.part else None))
+
+    def _taken(self, refs: Iterator[ImageRef]) -> Iterator[ImageRef]:
+        part = self.options.part
         return refs if part is None else part.taken(refs, self.options.shard_rows)
 
     def _all(self, *, contents: bool, passed: PassedOver | None) -> Iterator[ImageRef]:
@@ -64,6 +81,19 @@ class _Images(NamedTuple):
             return iter_images(self.sources, contents=contents, passed=passed)
         # Which pictures are within a cell of a table its bytes tell, in passing
         return self.with_parts(iter_images(self.sources, passed=passed), contents=contents)
+
+
+def _tallied(refs: Iterable[ImageRef], tally: Tally) -> Iterator[ImageRef]:
+    for ref in refs:
+        tally.add(ref.image_id)
+        yield ref
+
+
+class _Listed(NamedTuple):
+    """How many images are to be embedded, and of which set they are."""
+
+    total: int
+    of: SetOf
 
 
 class Embedded(NamedTuple):
@@ -131,7 +161,7 @@ def embed(
     if append and options.part:
         raise UsageError("--append adds to a whole store, --part makes a part of one: choose one, and merge")
     images = _Images(sources, WithParts(options) if options.parts else None, options)
-    total = require_distinct(lambda: (ref.image_id for ref in images(contents=False, passed=options.passed)))
+    total, of_set = images.listed()
     if total == 0:
         of = f"part {options.part} of " if options.part else ""
         raise EmptyInputError(
@@ -140,7 +170,7 @@ def embed(
         )
     names = [str(source) for source in sources]
     with (
-        _writing(Path(folder), encoder, options, names, append=append) as writer,
+        writing_store(Path(folder), encoder.spec, options.shard_rows, names, append=append, of=of_set) as writer,
         ThreadPoolExecutor(options.threads) as pool,
         writing_views(views, encoder, options, pool) as windows,
     ):
@@ -164,13 +194,6 @@ def embed(
             run.write(new, counting(progress, "embedding", done, total))
         writer.finish()
     return Store.open(folder)
-
-
-def _writing(
-    folder: Path, encoder: Encoder, options: EmbedOptions, names: Sequence[str], *, append: bool
-) -> AbstractContextManager[StoreWriter]:
-    of = SetOf(str(options.part) if options.part else "", read_of(options.c2pa))
-    return writing_store(folder, encoder.spec, options.shard_rows, names, append=append, of=of)
 
 
 def _but(passed: PassedOver | None) -> str:

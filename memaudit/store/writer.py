@@ -17,6 +17,7 @@ from memaudit.files import keep_private, whole_file, write_json
 from memaudit.folders import sole_writer
 from memaudit.images.addresses import unsigned
 from memaudit.store.columns import Columns, Row, columns_of, content_digest
+from memaudit.store.distinct import Listing
 from memaudit.store.manifest import FACES, IMAGES, MANIFEST, Manifest, ViewsOf, strays
 from memaudit.store.places import Place
 from memaudit.store.reader import Store
@@ -145,9 +146,12 @@ class StoreWriter:
 
 
 class SetOf(NamedTuple):
-    """Of which images a store is, and what was looked at of them: part and opt_outs as a manifest has them."""
+    """Of which images a store is, and what was looked at of them: all as a manifest has them; states: of the sources
+    that are written now."""
 
     part: str = ""
+    listing: Listing | None = None
+    states: tuple[str, ...] = ()
     opt_outs: tuple[str, ...] = ()
 
 
@@ -183,6 +187,8 @@ def writing_store(
         kind=kind,
         views=views,
         part=of.part,
+        listing=of.listing,
+        states=of.states,
         opt_outs=of.opt_outs,
         places=() if views else (Place.here(folder),),  # views are made of what their images' store finds
     )
@@ -212,9 +218,19 @@ def _continued(folder: Path, fresh: Manifest, *, append: bool) -> Manifest:
     if append:
         _require_pending(folder, begun, fresh.sources)
         others = tuple(source for source in begun.sources if source not in fresh.sources)
+    before = dict(zip(begun.sources, begun.states, strict=False))
+    states = (*(before.get(source, "") for source in others), *fresh.states) if fresh.states else ()
     looked = tuple(each for each in fresh.opt_outs if each in begun.opt_outs)  # of rows that are there as well
     places = (*begun.places, *(place for place in fresh.places if place not in begun.places))
-    return replace(begun, sources=others + fresh.sources, views=fresh.views, opt_outs=looked, places=places)
+    return replace(
+        begun,
+        sources=others + fresh.sources,
+        views=fresh.views,
+        listing=fresh.listing,
+        states=states,
+        opt_outs=looked,
+        places=places,
+    )
 
 
 def _require_continuable(folder: Path, begun: Manifest, fresh: Manifest) -> None:
