@@ -127,7 +127,7 @@ class Scores(NamedTuple):
 class Extrapolated:
     """What random prompts say of all distinct captions of the training set, if these were prompts with as many seeds.
 
-    captions: how many there are, by the prompts' weights. one_draw: that give an image back in one generation each.
+    captions: how many there are. one_draw: that give an image back in one generation each.
     at_least: in any of the seeds, the lower end of the two-sided interval; estimate: that would with ever more seeds,
     at or below the truth on average, and no bound (Chao2). next_seed: prompts that one more seed of the same ones would
     add.

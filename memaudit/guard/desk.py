@@ -55,7 +55,7 @@ class Desk:
     @property
     def doubts(self) -> tuple[str, ...]:
         """Why nothing can pass."""
-        return self._guard.doubts
+        return self._guard.facts
 
     def check(self, data: bytes) -> GuardVerdict:
         """The verdict on a picture, when it has one. Raises FullError."""

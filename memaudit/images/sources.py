@@ -17,7 +17,7 @@ from pathlib import Path
 from memaudit.errors import InputError, UsageError
 from memaudit.files import reason_of
 from memaudit.images import parts, tables
-from memaudit.images.addresses import unsigned
+from memaudit.images.addresses import place_of, unsigned
 from memaudit.images.archives import iter_tar
 from memaudit.images.braces import expanded
 from memaudit.images.cells import storable, storable_id
@@ -125,18 +125,18 @@ def _iter_one(location: str, name: str, contents: bool, passed: PassedOver) -> I
         return _iter_folder(location, contents, passed)
     suffix = os.path.splitext(name)[1].lower()
     if suffix in COMPANIONS and suffix not in _LISTS and is_image(head_of(location)):
-        return iter([ImageRef(name, os.path.realpath(location))])
+        return iter([ImageRef(name, place_of(location))])
     if suffix in MANIFESTS or (suffix in TABLES and not tables.holds_images(location)):
         return iter_manifest(location)
     if suffix == ".tar" or suffix in TABLES:
-        return _iter_pack(File(name, location if is_url(location) else os.path.realpath(location)), contents, passed)
+        return _iter_pack(File(name, location if is_url(location) else place_of(location)), contents, passed)
     if name.lower().endswith(PACKED):
         raise InputError(
             f"source {unsigned(location)} is a compressed archive: unpack it, or make it an uncompressed .tar"
         )
     if suffix in COMPANIONS:
         raise InputError(f"source {unsigned(location)} is not an image; manifests end in {', '.join(MANIFESTS)}")
-    return iter([ImageRef(name, location if is_url(location) else os.path.realpath(location))])
+    return iter([ImageRef(name, location if is_url(location) else place_of(location))])
 
 
 def read_image(uri: str) -> bytes:

@@ -8,7 +8,10 @@ import json
 import os
 import subprocess
 import tarfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pyarrow as pa
@@ -462,3 +465,21 @@ def test_verify_reads_every_byte(to: str, tars: Path, tmp_path: Path) -> None:
     (made.folder / "export.json").unlink()
     with pytest.raises(InconclusiveError, match="is unfinished: run the same memaudit export command again"):
         ma.verify(made.folder)
+
+
+def test_a_list_that_others_may_read_has_no_signature_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMAUDIT_ALLOW_HOSTS", "127.0.0.1")
+    source = write_folder(tmp_path / "images", 2)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=source)) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/000001.jpg"
+        (tmp_path / "list.txt").write_text(f"{url}?X-Amz-Signature=secret\n{source}/000000.jpg\n")
+        ma.embed(tmp_path / "list.txt", out=tmp_path / "store", encoder="thumbnail")
+        server.shutdown()
+    made = ma.export(tmp_path / "store", tmp_path / "out", to="manifest")
+    paths = pq.read_table(made.folder / "manifest.parquet")["path"].to_pylist()
+    assert paths == [url, f"{source}/000000.jpg"]
+    (warning,) = made.warnings
+    assert warning.startswith("URLs without their passwords and signatures: 1; ")

@@ -141,7 +141,7 @@ class WeightedRate(Part, frozen=True, kw_only=True):
 class Extrapolated(Part, frozen=True, kw_only=True):
     """What prompts drawn at random say of all distinct captions, if these had as many seeds."""
 
-    captions: Annotated[NotNegative, says("distinct captions, by the weights of the prompts")]
+    captions: Annotated[NotNegative, says("distinct captions that the prompts were drawn of")]
     one_draw: Annotated[NotNegative, says("captions that give an image back in one generation each, an estimate")]
     at_least: Annotated[NotNegative, says("that do in any seed: lower end of the two-sided 95 % interval")]
     estimate: Annotated[float | None, says("that would with ever more seeds (Chao2): an estimate, and no bound")]
