@@ -30,8 +30,8 @@ def choose(labelled: Labelled, goal: Goal, threshold: float, floor: float | None
     do. For a recall, the cut that finds as few as it allows beside `threshold`, the encoder's own; without pixels such
     a threshold. Of those that find the same pairs it is the greatest one for a precision, the least for a recall.
 
-    A pair whose pixels could not be compared is found by its similarity or not at all: a copy below the threshold counts
-    as missed, for the pairs that are left would be told for all.
+    A pair whose pixels could not be compared is found by its similarity or not at all: a copy below the threshold
+    counts as missed, for the pairs that are left would be told for all.
 
     floor: similarity from which the pairs were sought: no threshold lies below it, and above it where pixels are
     compared, which is from there on.
