@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from memaudit.errors import InconclusiveError, InputError, MemauditError, UsageE
 from memaudit.files import json_object_in, read_json
 from memaudit.folders import TemporaryFolder
 from memaudit.gate import Policy, hold, read_accepted, read_policy
+from memaudit.gate.judging import without_rules
 from memaudit.gate.policy import KINDS
 from memaudit.report.document import read_report
 from memaudit.report.model import Report
@@ -105,9 +107,9 @@ def _of_gate(reports: Sequence[tuple[str, Report]], by: Judged) -> dict[str, Any
         reviews=read_reviews(reviews) if reviews else None,
         now=datetime.combine(by.day, time(23, 59, 59), UTC),
     )
-    value: dict[str, Any] = GateRun(result).as_dict()
-    others = [_without_rules(name, report) for name, report in reports if report.kind not in KINDS]
-    rules = [*value["rules"], *others]
+    others = [without_rules(str(Path(name) / REPORT), report) for name, report in reports if report.kind not in KINDS]
+    value: dict[str, Any] = GateRun(replace(result, rules=(*result.rules, *others))).as_dict()
+    rules = value["rules"]
     return {**value, "verdict": _worst(rules, value["verdict"]), "rules": rules}
 
 
@@ -145,13 +147,6 @@ def _written(bundle: Opened, folder: Path) -> dict[str, Path]:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(bundle.data(name))
     return {name: folder / name for name in named}
-
-
-def _without_rules(name: str, report: Report) -> dict[str, str]:
-    """What cannot be judged is no pass."""
-    sentence = f"The gate has no rules for a run of {report.kind}: what it found is to be read by a person."
-    words = {"figure": "none", "limit": "none", "sentence": sentence}
-    return {"report": f"{name}/{REPORT}", "rule": "rules", "outcome": str(Verdict.INCONCLUSIVE), **words}
 
 
 def _of_release(folder: Path, runs: Sequence[RunFolder]) -> dict[str, str]:
