@@ -79,20 +79,21 @@ def pairer(file: Path | None, pattern: str | None, metadata: bool) -> Pairer | N
     return (lambda generations, references: by_name(generations, named)) if file else None
 
 
-def read_pairing(path: str | Path) -> dict[str, Prompted]:
+def read_pairing(path: str | Path, *, prompts: bool = False) -> dict[str, Prompted]:
     """Read generation, image_id and optionally prompt, seed, strategy, stratum, weight, distinct: a CSV or TSV with a
     header, JSON lines, a JSON array of objects, or Parquet.
 
-    Keys are what the file calls the generations. Raises InputError for an unreadable file, absent columns, no line at
-    all, a line with more fields than columns (an unquoted comma), an empty or a repeated generation.
+    prompts: a line may name a prompt alone, and no training image. Keys are what the file calls the generations.
+    Raises InputError for an unreadable file, absent columns, no line at all, a line with more fields than columns (an
+    unquoted comma), an empty or a repeated generation.
     """
-    path = Path(path)
+    path, columns = Path(path), (*REFERENCE_COLUMNS, "prompt") if prompts else REFERENCE_COLUMNS
     if path.suffix.lower() == PARQUET:
         with arrow_table("pairing", str(path)) as table:
-            return _collected(path, (NumberedRow(*row) for row in enumerate(table.rows(1024), start=1)))
+            return _collected(path, columns, (NumberedRow(*row) for row in enumerate(table.rows(1024), start=1)))
     try:
         with open_regular(path) as handle:
-            return _collected(path, text_rows("pairing", str(path), handle))
+            return _collected(path, columns, text_rows("pairing", str(path), handle))
     except OSError as error:
         raise InputError(f"pairing {path} cannot be read: {reason_of(error)}") from None
 
@@ -106,16 +107,18 @@ def _object_in(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _collected(path: Path, rows: Iterable[NumberedRow]) -> dict[str, Prompted]:
+def _collected(path: Path, columns: Sequence[str], rows: Iterable[NumberedRow]) -> dict[str, Prompted]:
+    """columns: of which a line has to fill one."""
     pairing: dict[str, Prompted] = {}
     for number, row in rows:
         place = f"pairing {path}, line {number}"
         key, target = first_of(row, GENERATION_COLUMNS).text, first_of(row, REFERENCE_COLUMNS).text
-        if not key or not target:
-            absent = not all(columns_called(tuple(row), names) for names in (GENERATION_COLUMNS, REFERENCE_COLUMNS))
-            columns = f"{' or '.join(GENERATION_COLUMNS)}, and {' or '.join(REFERENCE_COLUMNS)}"
-            more = f": expected columns {columns}, found {', '.join(row)[:200]}" if absent else ""
-            raise InputError(f"{place}: the generation or its training image_id is empty{more}")
+        if not key or not any(first_of(row, (name,)).text for name in columns):
+            absent = not all(columns_called(tuple(row), names) for names in (GENERATION_COLUMNS, columns))
+            wanted = f"{' or '.join(GENERATION_COLUMNS)}, and {' or '.join(columns)}"
+            more = f": expected columns {wanted}, found {', '.join(row)[:200]}" if absent else ""
+            what = "prompt" if "prompt" in columns else "training image_id"
+            raise InputError(f"{place}: the generation or its {what} is empty{more}")
         if key in pairing:
             raise InputError(f"{place}: generation {key!r} occurs twice")
         asked = _asked(target, first_of(row, ("prompt",)).text, first_of(row, ("seed",)).text)

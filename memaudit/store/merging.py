@@ -98,7 +98,7 @@ def _parts(stores: Sequence[Store]) -> list[Store]:
 
 
 _TWO_STATES = (
-    "images came or went meanwhile, and some would be in no part: embed each part again once nothing does, with "
+    "images came or went meanwhile, and some would be in no part: once nothing does, run what made them again, with "
     "--replace-changed where it asks for it"
 )
 
