@@ -153,11 +153,11 @@ def _of_release(folder: Path, runs: Sequence[RunFolder]) -> dict[str, str]:
     """The verdict of a release run as one more rule. Raises InputError for a file that holds none, InconclusiveError
     for one that is of other reports than these."""
     told = read_json(folder / RELEASE)
-    outcome, reasons, reports = told.get("verdict"), told.get("reasons"), told.get("reports", [])
+    outcome, reasons, digests = told.get("verdict"), told.get("reasons"), told.get("digests", [])
     if outcome not in [*Verdict] or not isinstance(reasons, list):
         raise InputError(f"{folder / RELEASE} holds no verdict of a release run: run memaudit run again")
     there = {run.report.digest for run in runs}
-    if not isinstance(reports, list) or any(digest not in there for digest in reports):  # 0.3.0 named none
+    if not isinstance(digests, list) or any(digest not in there for digest in digests):  # 0.3.0 named none
         raise InconclusiveError(
             f"{folder / RELEASE} is the verdict of other reports than lie there: run memaudit run again"
         )

@@ -66,7 +66,7 @@ class ReleaseRun:
             "stages": [stage._asdict() for stage in self.stages],
             "refused": self.refused[0],
             "asked": self.refused[1],
-            "reports": [run.report.digest for run in (self.audit, self.dedup) if run is not None],
+            "digests": [run.report.digest for run in (self.audit, self.dedup) if run is not None],
             "gate": self.gate.as_dict(),
             **({"bundle": self.evidence.as_dict()} if self.evidence else {}),
         }

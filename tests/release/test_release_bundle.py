@@ -85,6 +85,6 @@ def test_refused_images_make_the_bundle_inconclusive(release):
     told = json.loads(Path("release/verdict.json").read_text())
     Path("release/verdict.json").write_text(json.dumps({**told, "verdict": "inconclusive"}))
     assert str(ma.bundle("release", "again.zip", policy="policy.toml").verdict) == "inconclusive"
-    Path("release/verdict.json").write_text(json.dumps({**told, "reports": ["sha256:other", *told["reports"]]}))
+    Path("release/verdict.json").write_text(json.dumps({**told, "digests": ["sha256:other", *told["digests"]]}))
     with pytest.raises(InconclusiveError, match="is the verdict of other reports than lie there"):
         ma.bundle("release", "again.zip", policy="policy.toml")
