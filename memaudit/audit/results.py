@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -142,10 +143,12 @@ class Extrapolated:
 
 class PlantedKind(NamedTuple):
     """found: copies altered in this way that were found, of those with content; None: of this kind none can be made, so
-    nothing is known of it."""
+    nothing is known of it. matched: of those found the number by the gravest kind of their matches; "": of a match that
+    was not compared on pixels and may be of any."""
 
     kind: str
     found: Rate | None
+    matched: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,7 @@ class Planted:
     @property
     def unmeasured(self) -> tuple[str, ...]:
         """Kinds that can be made, of which no copy was measured: nobody knows how many of these go undetected."""
-        return tuple(kind for kind, found in self.kinds if found is not None and not found.coverage.measured)
+        return tuple(kind for kind, found, _ in self.kinds if found is not None and not found.coverage.measured)
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def test_planted_copies_are_found_by_the_same_kinds(references: Store, generatio
         result = audit(generations, ExactSearch(references), options=options)
         told = with_planted(result, planted, ExactSearch(references), NO_VIEWS.windows, options).planted
         assert told
-        found = {kind: rate.count for kind, rate in told.kinds if rate and rate.coverage.total}
+        found = {kind: rate.count for kind, rate, _ in told.kinds if rate and rate.coverage.total}
         assert found == {"re-encoded": 1, "cropped": parts}
 
 

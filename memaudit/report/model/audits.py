@@ -212,6 +212,10 @@ class PlantedKind(Part, frozen=True, kw_only=True):
 
     kind: Annotated[Name, says("how they were altered")]
     found: Annotated[Rate | None, says("those that were found, of those with content; null: none can be made")]
+    matched: Annotated[
+        dict[str, Whole] | UnsetType,
+        says("those found by the gravest kind of their matches; empty: not compared on pixels, and maybe of any"),
+    ] = UNSET
 
 
 class Planted(Part, frozen=True, kw_only=True):
