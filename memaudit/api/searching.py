@@ -287,7 +287,7 @@ def _readable(ref: ImageRef) -> Iterator[_Read]:
     try:
         data = bytes_of(ref)
         picture = _picture_in(data)
-    except (OSError, UnreadableImageError):
+    except (OSError, InputError, UnreadableImageError):
         return
     small = ThumbnailEncoder()
     thumbnail = small.encode(small.preprocess(picture)[None])[0]
@@ -304,7 +304,7 @@ def _again(read: _Read) -> Image.Image:
     """Raises InputError if it is no longer what it was."""
     try:
         data = bytes_of(read.ref)
-    except OSError:
+    except (OSError, InputError):
         data = b""
     if hashlib.sha256(data).hexdigest() != read.sha256:
         raise InputError(f"{read.ref.image_id} was changed or is gone since the search began: search again")
