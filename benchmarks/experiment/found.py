@@ -17,7 +17,8 @@ SIMPLE = 0.5  # share of the five commonest colours from which a picture is simp
 
 
 class Prompted(NamedTuple):
-    """copies: how often the picture of the prompt stands there; gives: the copies that came back, of whatever."""
+    """copies: how often the picture of the prompt stands there; gives: a copy came back, of whatever
+    training image."""
 
     kind: str
     copies: int

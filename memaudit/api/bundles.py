@@ -7,33 +7,28 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
+from memaudit.api.bundle_verdicts import Judged, day_of, faults_of_verdict, verdict_of
 from memaudit.api.diagnosis import versions_of
-from memaudit.api.gating import GateRun, Verdict, run_gate
+from memaudit.api.gating import Verdict
 from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, Files, files_of, folder_of
 from memaudit.bundling.archive import MAGIC, Content
 from memaudit.bundling.checking import Opened, check, open_bundle
-from memaudit.bundling.contents import BLURRED, PICTURES, RunFolder, files_of_run, is_for_owner, runs_in
+from memaudit.bundling.contents import BLURRED, PICTURES, files_of_run, is_for_owner, runs_in
 from memaudit.bundling.making import FACTS, contents_of, facts_of, public_edition, secret_among, signed, write_bundle
 from memaudit.bundling.manifest import json_bytes
 from memaudit.bundling.signing import Passwords, make_keys, private_key
-from memaudit.errors import InconclusiveError, InputError, UsageError
-from memaudit.files import is_passage, read_json, real
+from memaudit.errors import InconclusiveError, UsageError
+from memaudit.files import is_passage, real
 from memaudit.folders import sole_writer_of
-from memaudit.gate import DEFAULT_POLICY, Policy, hold, read_policy
-from memaudit.gate.policy import KINDS
-from memaudit.report.document import read_report
-from memaudit.report.model import Report
-from memaudit.report.run_folder import REPORT
+from memaudit.gate import DEFAULT_POLICY
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 _PACKAGES = ("numpy", "pillow", "msgspec", "pyarrow", "h5py", "scipy", "faiss-cpu", "faiss-gpu-cuvs", "torch")
-_RELEASE = "verdict.json"  # what a release run came to, in its folder
-_WORST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
 Keys = str | Path | Sequence[str | Path]
 """Files of keys."""
 
@@ -90,13 +85,6 @@ class KeyFiles:
     key_id: str
 
 
-class _InBundle(NamedTuple):
-    """A run as the gate sees it: by its place in the bundle."""
-
-    report: Report
-    folder: Path
-
-
 def bundle(
     runs: AnyStore | Sequence[AnyStore],
     out: str | Path,
@@ -110,16 +98,19 @@ def bundle(
     sign: Keys = (),
     timestamp: str | None = None,
     password_files: Files = (),
+    judged: str | None = None,
 ) -> Bundle:
     """Put runs into one file that a stranger can verify: reports, pages, tables, thumbnails, policy, reviews, the
-    verdict of the gate, and what all of it was made by. The same runs and options give the same bytes.
+    verdict of the gate, and what all of it was made by. The same runs and options give the same bytes, judged as of the
+    same day.
 
     runs: folders of audits, dedups, filters, reweights, extractions or release runs, or the runs. policy, accepted,
     reviews, baseline: what the gate judges by, as `run_gate` takes them; they are bundled as well. A release run's own
     verdict counts beside it: the graver is the bundle's; where the gate has no rules it is inconclusive. pictures:
     thumbnails blurred, as-they-are or none; crops of faces are never bundled. sign: files of private keys (`make_key`).
     password_files: of the keys that have one, a file each; else the variable MEMAUDIT_KEY_PASSWORD. timestamp: URL of
-    an RFC 3161 authority, which is sent the manifest's sha256.
+    an RFC 3161 authority, which is sent the manifest's sha256. judged: a day, such as 2026-11-28, against whose end
+    acceptances, reviews and the age of reports are held; None: today, in UTC.
 
     Raises InputError for what is no such run, InconclusiveError for one that was changed or has no report yet,
     MissingDependencyError for a signature without the extra sign.
@@ -143,14 +134,14 @@ def bundle(
     inputs = {name: Path(given) for name, given in judged_by.items() if given is not None}
     inputs |= {f"reviews/{number}.jsonl": given for number, given in enumerate(files_of(reviews), 1)}
     _require_apart(path, [*folders, *inputs.values(), *files_of(sign)])
-    verdict = _verdict(found, folders, inputs)
+    by = Judged(inputs, day_of(judged))
+    verdict = verdict_of(found, folders, by)
     private = {name: Content(path=each) for name, each in inputs.items()}
     for run in found:
         private |= files_of_run(run, pictures=pictures, tables=tables)
     private.setdefault("policy.toml", Content(DEFAULT_POLICY.encode()))
     private[FACTS] = Content(json_bytes(facts_of(found, _environment())))
-    limits = read_policy(inputs["policy.toml"]) if policy else Policy()
-    entries = contents_of(private, found, verdict, limits, secret_among(keys))
+    entries = contents_of(private, found, verdict, by.policy, secret_among(keys))
     if keys:
         entries = signed(entries, verdict, keys, timestamp)
     return _written(path, entries, for_owner=any(map(is_for_owner, found)))
@@ -219,55 +210,13 @@ def make_key(path: str | Path, *, password_file: str | Path | None = None) -> Ke
 
 def _sound(path: Path) -> Opened:
     opened = open_bundle(path)
-    for line in (checked := check(opened)).faults + checked.unchecked:
+    checked = check(opened)
+    wrong = [*checked.faults, *checked.unchecked]
+    if opened.full and not wrong:
+        wrong += [line for lines in faults_of_verdict(opened) for line in lines]
+    for line in wrong:
         raise InconclusiveError(f"{path}: {line}")
     return opened
-
-
-def _verdict(runs: Sequence[RunFolder], folders: Sequence[Path], inputs: dict[str, Path]) -> dict[str, Any]:
-    """What the gate says of the runs, at their places in the bundle, of which kinds it says nothing, and what release
-    runs came to."""
-    judged = [run for run in runs if run.report.kind in KINDS]
-    gate = _gate(judged, inputs)
-    value: dict[str, Any] = gate.as_dict()
-    others = [_without_rules(run) for run in runs if run not in judged]
-    others += [_of_release(folder) for folder in folders if (folder / _RELEASE).is_file()]
-    outcomes = {str(gate.verdict), *(rule["outcome"] for rule in others)}
-    worst = next(verdict for verdict in _WORST if verdict in outcomes)
-    rules = [*value["rules"], *others]
-    created = max(run.report.created for run in runs)
-    return {**value, "verdict": str(worst), "exit_code": worst.exit_code, "rules": rules, "created": created}
-
-
-def _gate(runs: Sequence[RunFolder], inputs: dict[str, Path]) -> GateRun:
-    baseline, policy = inputs.get("baseline/report.json"), inputs.get("policy.toml")
-    if not runs:
-        return GateRun(hold([], read_policy(policy) if policy else Policy()))
-    return run_gate(
-        [_InBundle(run.report, Path(run.name)) for run in runs],
-        policy,
-        baseline=_InBundle(read_report(baseline), Path("baseline")) if baseline else None,
-        accepted=inputs.get("accepted.toml"),
-        reviews=[path for name, path in inputs.items() if name.startswith("reviews/")],
-    )
-
-
-def _without_rules(run: RunFolder) -> dict[str, str]:
-    """What cannot be judged is no pass."""
-    sentence = f"The gate has no rules for a run of {run.report.kind}: what it found is to be read by a person."
-    words = {"figure": "none", "limit": "none", "sentence": sentence}
-    return {"report": f"{run.name}/{REPORT}", "rule": "rules", "outcome": str(Verdict.INCONCLUSIVE), **words}
-
-
-def _of_release(folder: Path) -> dict[str, str]:
-    """The verdict of a release run as one more rule. Raises InputError for a file that holds none."""
-    told = read_json(folder / _RELEASE)
-    outcome, reasons = told.get("verdict"), told.get("reasons")
-    if outcome not in [*Verdict] or not isinstance(reasons, list):
-        raise InputError(f"{folder / _RELEASE} holds no verdict of a release run: run memaudit run again")
-    sentence = " ".join(f"{reason}." for reason in reasons) or f"memaudit run came to {outcome}."
-    words = {"figure": str(outcome), "limit": "pass", "sentence": sentence}
-    return {"report": "release", "rule": "release", "outcome": str(outcome), **words}
 
 
 def _environment() -> dict[str, object]:

@@ -18,12 +18,12 @@ from memaudit.api.notebook import card, plural
 from memaudit.api.places import AnyStore, searcher_at, sources_of
 from memaudit.api.runs import AuditRun, DedupRun
 from memaudit.api.runs_given import table_of
-from memaudit.claims.answer import HOWS, ClaimAnswer, answered
+from memaudit.claims.answer import HOWS, NOT_DECIDED, ClaimAnswer, answered
 from memaudit.claims.answer import PictureAnswer as PictureAnswer
 from memaudit.claims.families import families_in
 from memaudit.claims.given_back import AuditSeen, by_image, given_back_in
 from memaudit.claims.intake import DAYS as DAYS
-from memaudit.claims.intake import Claimant, Term, asked_of, give, taken_in
+from memaudit.claims.intake import Claimant, Term, asked_of, give, taken_in, unsettled
 from memaudit.claims.ledger import today
 from memaudit.claims.letter import summary
 from memaudit.claims.vault import LETTER, Asked, place_of
@@ -34,15 +34,15 @@ from memaudit.images.views import views_of
 from memaudit.index import Index, Searcher
 from memaudit.lookup.evidence import IndexSearched, OnPixels, Stopwatch, doubts_of_set
 from memaudit.lookup.fates import with_fates
-from memaudit.lookup.results import LookupResult
+from memaudit.lookup.results import Answer, LookupResult
 from memaudit.lookup.run import LookupOptions
 from memaudit.lookup.same_files import with_same_files
 from memaudit.report.document import read_report
 from memaudit.report.model import AuditResults
 from memaudit.report.run_folder import REPORT
 from memaudit.similarity.exact import require_threshold
-from memaudit.store import Store
-from memaudit.types import Progress, silent
+from memaudit.store import NO_FILE, Store
+from memaudit.types import Progress, Status, silent
 
 Source = str | Path | Sequence[str | Path]
 """Pictures: folders, manifests (CSV, Parquet …), archives, files; one or several."""
@@ -159,8 +159,8 @@ def answer_claim(
     progress: Progress = silent,
 ) -> ClaimRun:
     """Look a right holder's pictures up, keep the answer and a letter in the ledger's vault, and say in the ledger that
-    it was given. Called again after a kill, it goes on with the claim; answered from the same training set and runs
-    before, the answer stands.
+    it was given. Called again after a kill, it goes on with the claim; answered from the same training set, runs and
+    options before, the answer stands, unless something could not be decided that another time may be.
 
     against: the training set's store, or an index of it. claimant, contact: who asks, and where an answer reaches him.
     who, training_set: who answers, and of what, for the letter. received, days: as of `receive_claim`. dedup: a run of
@@ -180,7 +180,8 @@ def answer_claim(
     options = by_calibration(LookupOptions(views_of(views), threshold, match=match, match_from=match_from), calibration)
     references = searcher_at(against)
     runs = _runs(references.store, dedup, audits)
-    basis = digest_of([*_searched_by(references, options), runs.report, [one.seen.digest for one in runs.audits], who])
+    by = [*_searched_by(references, options), max_unreadable]
+    basis = digest_of([*by, runs.report, [one.seen.digest for one in runs.audits], who])
     asked = _asked(pictures)
     watch = Stopwatch()
     with taken_in(Path(ledger), Claimant(claimant, contact), asked, term, basis) as taken:
@@ -195,7 +196,7 @@ def answer_claim(
                 memaudit=__version__,
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
                 claim=taken.claim.number,
-                basis=basis,
+                basis=basis if _is_settled(found.result.answers, parts) else unsettled(basis),
                 who=who,
                 training_set=training_set,
                 seconds=watch.seconds["all"],
@@ -272,10 +273,21 @@ def _parts(found: Sought, runs: _Runs, allowed: float) -> dict[str, Any]:
         "pixels": said,
         "dedup": runs.report,
         "audits": [one.seen for one in runs.audits],
-        "doubts": list(doubts_of_set(result, allowed)),
+        "doubts": [each.fact for each in doubts_of_set(result, allowed)],  # the letter tells them
         "not_read": [*found.unread, *found.plain],
         "pictures": _pictures(result, runs, allowed),
     }
+
+
+def _is_settled(answers: Sequence[Answer], parts: Mapping[str, Any]) -> bool:
+    """Whether another search of the same would say no more: what was not decided is so by the picture's own bytes, and
+    not because files were gone."""
+    undecided = [
+        answer
+        for answer, picture in zip(answers, parts["pictures"], strict=True)
+        if picture.outcome == NOT_DECIDED and (answer.status == Status.OK or answer.sha256 == NO_FILE)
+    ]
+    return not undecided
 
 
 def _pictures(result: LookupResult, runs: _Runs, allowed: float) -> list[PictureAnswer]:

@@ -77,10 +77,15 @@ class Export:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader must know besides."""
-        inconclusive = (f"the dedup run is inconclusive: {'; '.join(self.reasons)}",) if self.reasons else ()
-        mixed = self.exported.mixed
-        said = f"samples of several images of which some are kept and others not: {mixed:,}; they are exported whole"
-        return (*inconclusive, said) if mixed else inconclusive
+        mixed, unsigned = self.exported.mixed, self.exported.unsigned
+        said = {
+            f"the dedup run is inconclusive: {'; '.join(self.reasons)}": bool(self.reasons),
+            f"samples of several images of which some are kept and others not: {mixed:,}; they are exported "
+            "whole": mixed > 0,
+            f"URLs without their passwords and signatures: {unsigned:,}; others may read the manifest. To fetch them, "
+            "sign them anew, or take your own list by image_id": unsigned > 0,
+        }
+        return tuple(line for line, holds in said.items() if holds)
 
     def as_dict(self) -> dict[str, Any]:
         return {

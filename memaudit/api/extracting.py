@@ -43,7 +43,7 @@ def run_extract(
     options = ExtractOptions(threshold, clique, max_unreadable)
     require_possible(options)
     pattern = compiled_pattern(prompt_pattern, "--prompt-pattern", PROMPT_KEYS) if prompt_pattern else None
-    named = read_pairing(Path(pairing)) if pairing else None
+    named = read_pairing(Path(pairing), prompts=True) if pairing else None
     place = Place(out)
     with place.running("extraction"):
         passed = PassedOver()

@@ -35,7 +35,7 @@ from memaudit.gate.outputs import plain as plain
 from memaudit.gate.verdict import unmeasured
 from memaudit.matching.kinds import kinds_of
 from memaudit.report.document import read_report
-from memaudit.report.found import FoundReports, find_reports
+from memaudit.report.found import FoundReports, find_reports, is_report
 from memaudit.report.model import Report
 from memaudit.reviews import read_reviews
 
@@ -177,17 +177,17 @@ def run_gate(
         raise UsageError("no report given: name at least one report.json of memaudit audit or dedup")
     if append and markdown is None:
         raise UsageError("append without markdown: name the file that the Markdown is added to")
+    given = {"junit": junit, "sarif": sarif, "markdown": markdown, "page": page, "pdf": pdf}
+    files = {name: Path(path) for name, path in given.items() if path is not None}
+    kept, reviewed = {"markdown"} if append else set[str](), files_of(reviews)
+    others = [*reviewed, *(path_of(each) for each in (policy, baseline, accepted, ledger) if each is not None)]
+    _clear(files, [*map(path_of, named), *others], kept, _may_be_judged)
     wanted = trusted(files_of(keys), required=require_signature)
     bundles = _bundles(named, beside_too=require_signature)
     if any(isinstance(each, str | Path) and is_archive(Path(each)) for each in named) and (page or pdf):
         raise UsageError("--page and --pdf are made beside a run's pictures: a bundle has its own page in it")
     named, walked = _unfolded(named, bundles)
-    given = {"junit": junit, "sarif": sarif, "markdown": markdown, "page": page, "pdf": pdf}
-    files = {name: Path(path) for name, path in given.items() if path is not None}
-    inputs, reviewed = [*map(path_of, named), *(each.path for each in bundles)], files_of(reviews)
-    kept = {"markdown"} if append else set()
-    others = (policy, baseline, accepted, ledger)
-    _clear(files, [*inputs, *reviewed, *(path_of(other) for other in others if other is not None)], kept)
+    _clear(files, [*map(path_of, named), *(each.path for each in bundles), *others], kept)
     read = _once([(path_of(report), report_of(report), isinstance(report, BundledReport)) for report in named])
     shown = _to_show(read) if page or pdf else None
     book = Path(ledger) if ledger is not None else None
@@ -300,10 +300,20 @@ def report_of(report: AnyReport) -> Report:
     return read_report(Path(report)) if isinstance(report, str | Path) else report.report
 
 
-def _clear(files: Mapping[str, Path], inputs: Sequence[Path], kept: Collection[str]) -> None:
+def _may_be_judged(path: Path) -> bool:
+    return is_archive(path) or is_report(path)
+
+
+def _clear(
+    files: Mapping[str, Path],
+    inputs: Sequence[Path],
+    kept: Collection[str],
+    spared: Callable[[Path], bool] = lambda path: False,
+) -> None:
     """Remove what an earlier call wrote: it must not pass for the result of one that ends with an error.
 
-    kept: the files that are added to.
+    kept: the files that are added to. spared: of what lies there, whether it may be an input that is not known yet, as
+    of a folder that was not walked.
     """
     taken = {real(path) for path in inputs}
     for name, path in files.items():
@@ -311,5 +321,5 @@ def _clear(files: Mapping[str, Path], inputs: Sequence[Path], kept: Collection[s
             raise UsageError(f"--{name} {path} is read or written by this very call: name another file")
         taken.add(real(path))
     for name, path in files.items():
-        if name not in kept and path.is_file() and not is_passage(path):
+        if name not in kept and path.is_file() and not is_passage(path) and not spared(path):
             real(path).unlink()  # what a link leads to, and not the link

@@ -140,7 +140,16 @@ class _Log:
 
     def _add(self, line: str) -> None:
         with self._lock, self._path.open("a", encoding="utf-8") as file:
-            file.write(line)
+            file.write("\n" + line if line and _is_cut(self._path) else line)
+
+
+def _is_cut(path: Path) -> bool:
+    """Whether a file's last line has no end, as where the disk was full."""
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
 
 
 def open_guard_server(

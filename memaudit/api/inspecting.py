@@ -178,12 +178,18 @@ def verify(
 def _of_bundle(
     path: Path, keys: Sequence[Path], against: str | Path | None, authorities: str | Path | None
 ) -> Verification:
+    from memaudit.api.bundle_verdicts import faults_of_verdict
     from memaudit.bundling.checking import check, open_bundle
     from memaudit.bundling.signing import trusted_id
 
-    other = open_bundle(Path(against)) if against is not None else None
+    bundle, other = open_bundle(path), open_bundle(Path(against)) if against is not None else None
     named = [trusted_id(key) for key in keys]
-    found = check(open_bundle(path), named, other, Path(authorities) if authorities is not None else None)
+    found = check(bundle, named, other, Path(authorities) if authorities is not None else None)
+    for full in (each for each in (bundle, other) if each is not None and each.full and not found.faults):
+        faults, unchecked = ([f"{full.path}: {line}" for line in lines] for lines in faults_of_verdict(full))
+        if faults:
+            return Verification(path, tuple(faults))
+        found.unchecked += unchecked
     return Verification(path, *map(tuple, (found.faults, found.unchecked, found.notes)))
 
 

@@ -151,13 +151,12 @@ class Check:
         gallery = Gallery(folder)
         jobs = jobs_of(self.out / PROMPTS, self.told.prompts.seeds)
         left = gallery.left(jobs)
-        if left:
-            with gallery.recording() as record:
-                if isinstance(generator, HttpGenerator):
-                    http.generate(generator, left, gallery.incoming, record, self.progress)
-                else:
-                    called = as_command(generator, self.base) if isinstance(generator, PipelineGenerator) else generator
-                    command.generate(called, left, gallery.incoming, record, self.progress)
+        with gallery.recording() as record:
+            if left and isinstance(generator, HttpGenerator):
+                http.generate(generator, left, gallery.incoming, record, self.progress)
+            elif left and not isinstance(generator, HttpGenerator):
+                called = as_command(generator, self.base) if isinstance(generator, PipelineGenerator) else generator
+                command.generate(called, left, gallery.incoming, record, self.progress)
         counts = gallery.counts()
         if not counts[Fate.MADE]:
             raise InconclusiveError(f"the generator made none of {len(jobs):,} images: {first_reason(gallery)}")

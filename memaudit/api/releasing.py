@@ -66,6 +66,7 @@ class ReleaseRun:
             "stages": [stage._asdict() for stage in self.stages],
             "refused": self.refused[0],
             "asked": self.refused[1],
+            "digests": [run.report.digest for run in (self.audit, self.dedup) if run is not None],
             "gate": self.gate.as_dict(),
             **({"bundle": self.evidence.as_dict()} if self.evidence else {}),
         }
@@ -103,6 +104,8 @@ def run_release(
     for key in told.bundle.sign:
         private_key(path.parent / key, passwords)  # now, and not after hours
     with sole_writer(check.out):
+        for left in (VERDICT, PAGE):  # of an earlier run: it must not pass for what this one comes to
+            (check.out / left).unlink(missing_ok=True)
         stages, audit, dedup, gate, refused = check.run()
         done = ReleaseRun(check.out, stages, audit, dedup, gate, refused, _reasons(told, refused))
         write_json(check.out / VERDICT, done.as_dict())

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from PIL import Image
 
 from memaudit import __version__
@@ -17,9 +18,20 @@ from memaudit.api.notebook import grid
 from memaudit.api.places import sources_of
 from memaudit.embedding.reconcile import bytes_of
 from memaudit.encoders.devices import require_device
+from memaudit.encoders.thumbnail import ThumbnailEncoder
 from memaudit.errors import InputError, MemauditError, MissingDependencyError, UsageError
 from memaudit.extraction.pipeline_model import PipelineModel
-from memaudit.extraction.retained import LEAST_HELD_OUT, Retained, Searched, nearest_drawing, ranked
+from memaudit.extraction.repeated import one_of_each
+from memaudit.extraction.retained import (
+    LEAST_HELD_OUT,
+    Retained,
+    Searched,
+    held_out_for,
+    is_loss,
+    least_together,
+    nearest_drawing,
+    ranked,
+)
 from memaudit.extraction.searching import Budget, PictureSearch, squared
 from memaudit.files import digest_of, make_folder, read_json, sealed, unsealed, whole_file, write_json
 from memaudit.folders import sole_writer
@@ -29,7 +41,7 @@ from memaudit.images.measures import simplicity
 from memaudit.images.sources import iter_images
 from memaudit.release.diffusing import pipeline_digest
 from memaudit.report.searching import write_search_page
-from memaudit.types import Coverage, Progress, silent
+from memaudit.types import Coverage, Float32, Progress, silent
 
 SCHEMA, STATE = "urn:memaudit:search:1", "urn:memaudit:search-state:1"
 _RESULT, _PAGE, _STATE, _DRAWN = "search.json", "search.html", "state.json", "drawn"
@@ -38,16 +50,19 @@ _LARGEST = 1024  # pixels of a side that are kept of a picture
 
 
 class _Read(NamedTuple):
-    image_id: str
-    uri: str
+    """A picture that can be read; it is read again when its turn comes. thumbnail: its small embedding."""
+
+    ref: ImageRef
     sha256: str
-    picture: Image.Image
+    simplicity: float
+    thumbnail: Float32
 
 
 @dataclass(frozen=True, repr=False)
 class SearchRun:
     """Listed pictures among held-out ones. pictures: the best predicted first; held_out: what the search reached for
-    those; pipeline: the digest of its files; allowed: the share of pictures that may be unreadable.
+    those; pipeline: the digest of its files; allowed: the share of pictures that may be unreadable. listed_repeats,
+    held_out_repeats: near-duplicates of others of them, which count once, and are in neither coverage.
 
     >>> [name for name in ("headline", "page", "retained", "warnings") if hasattr(ma.SearchRun, name)]
     ['headline', 'page', 'retained', 'warnings']
@@ -61,6 +76,8 @@ class SearchRun:
     pipeline: str
     allowed: float
     folder: Path
+    listed_repeats: int = 0
+    held_out_repeats: int = 0
 
     @property
     def retained(self) -> tuple[Retained, ...]:
@@ -77,10 +94,15 @@ class SearchRun:
         found = []
         for coverage, what in ((self.listed_coverage, "listed"), (self.held_out_coverage, "held-out")):
             if not coverage.measured or coverage.falls_short(self.allowed):
-                found.append(f"{coverage.measured:,} of {coverage.total:,} {what} pictures can be read")
-        if len(self.held_out) < LEAST_HELD_OUT:
+                found.append(f"{coverage.measured:,} of {coverage.total:,} {what} pictures can be read and searched")
+        listed, held_out = len(self.pictures), len(self.held_out)
+        together = least_together(listed, held_out)
+        if held_out < LEAST_HELD_OUT:
+            found.append(f"no rank among {held_out:,} held-out pictures is rare enough: give {LEAST_HELD_OUT} and more")
+        elif together > 1 and not self.retained:
             found.append(
-                f"no rank among {len(self.held_out):,} held-out pictures is rare enough: give {LEAST_HELD_OUT} and more"
+                f"fewer than {together:,} of {listed:,} pictures cannot be found among {held_out:,} held-out ones: "
+                f"give {held_out_for(listed):,} held-out ones, or list fewer"
             )
         return tuple(found)
 
@@ -90,7 +112,15 @@ class SearchRun:
 
     @property
     def headline(self) -> str:
-        return f"{len(self.retained):,} of {len(self.pictures):,} pictures are found in the model"
+        found = f"{len(self.retained):,} of {len(self.pictures):,} pictures are found in the model"
+        return found if self.conclusive else f"Inconclusive: {found}"
+
+    @property
+    def repeats(self) -> str:
+        """How many pictures count once with another of which they are near-duplicates; empty for none."""
+        counts = ((self.listed_repeats, "listed"), (self.held_out_repeats, "held-out"))
+        told = [f"{count:,} {what} pictures" for count, what in counts if count]
+        return f"{' and '.join(told)} are near-duplicates of others, and count once" if told else ""
 
     def as_dict(self) -> dict[str, object]:
         """All of it as one JSON object."""
@@ -103,6 +133,8 @@ class SearchRun:
             "budget": asdict(self.budget),
             "coverage": self.listed_coverage.as_dict(),
             "held_out_coverage": self.held_out_coverage.as_dict(),
+            "listed_repeats": self.listed_repeats,
+            "held_out_repeats": self.held_out_repeats,
             "retained": len(self.retained),
             "pictures": [
                 {
@@ -158,22 +190,31 @@ def run_search(
         raise MissingDependencyError('a search in a model needs diffusers: pip install "memaudit-vision[diffusers]"')
     folder = Path(out)
     with sole_writer(folder):
-        listed, of_listed = _read_all(pictures)
-        held, of_held = _read_all(held_out)
+        listed, listed_total = _read_all(pictures, _MOST_LISTED)
+        held, held_total = _read_all(held_out)
         _require_apart(listed, held)
+        told, others = _distinct(listed), _distinct(held)
         digest = pipeline_digest(Path(pipeline), f"--pipeline {pipeline}")
         search = PictureSearch(PipelineModel(Path(pipeline), device, vectors), budget)
         kept = _Search(search, folder, digest_of([digest, asdict(budget)]))
-        total = len(listed) + len(held)
-        reached = []
-        for number, read in enumerate([*listed, *held]):
-            progress("searching", number, total)
-            reached.append(kept(read, drawn=number if number < len(listed) else None))
-        others = tuple(reached[len(listed) :])
+        reached = list[Searched | None]()
+        for number, read in enumerate([*told, *others]):
+            progress("searching", number, len(told) + len(others))
+            reached.append(kept(read, drawn=number if number < len(told) else None))
+        found, known = (list(filter(None, part)) for part in (reached[: len(told)], reached[len(told) :]))
+        repeats = len(listed) - len(told), len(held) - len(others)
         run = SearchRun(
-            ranked(reached[: len(listed)], others), others, of_listed, of_held, budget, digest, max_unreadable, folder
+            ranked(found, known),
+            tuple(known),
+            Coverage(len(found), listed_total - repeats[0]),
+            Coverage(len(known), held_total - repeats[1]),
+            budget,
+            digest,
+            max_unreadable,
+            folder,
+            *repeats,
         )
-        write_search_page(run.page, run.pictures, others, run.headline, run.warnings, digest)
+        write_search_page(run.page, run.pictures, run.held_out, run.headline, run.warnings, digest)
         write_json(folder / _RESULT, sealed(run.as_dict()))
     return run
 
@@ -185,28 +226,33 @@ class _Search:
         self._search, self._folder, self._basis = search, folder, basis
         self._done = _state_of(folder / _STATE, basis)
 
-    def __call__(self, read: _Read, drawn: int | None) -> Searched:
-        """drawn: the number of its drawing, None for none."""
+    def __call__(self, read: _Read, drawn: int | None) -> Searched | None:
+        """drawn: the number of its drawing, None for none. None: the search came to nothing."""
         name = "" if drawn is None else f"{_DRAWN}/{drawn:04d}.png"
         key = f"{read.sha256} {name}"
         told = self._done.get(key)
-        if told is None or not (not name or (self._folder / name).is_file()):
+        if told is None or (told and name and not (self._folder / name).is_file()):
             told = self._searched(read, name)
             self._done[key] = told
             content = {"schema": STATE, "basis": self._basis, "done": self._done}
             write_json(self._folder / _STATE, sealed(content))
+        if not told:
+            return None
         loss_before, loss, distance = told
-        share = simplicity(read.picture)
         nearest = distance if name else None
-        return Searched(read.image_id, read.uri, read.sha256, share, loss_before, loss, nearest, name)
+        place = (read.ref.image_id, read.ref.uri, read.sha256)
+        return Searched(*place, read.simplicity, loss_before, loss, nearest, name)
 
     def _searched(self, read: _Read, name: str) -> list[float]:
-        """Losses before and after, and the distance of the nearest drawing, 0 of none."""
-        reached = self._search(read.picture)
+        """Losses before and after, and the distance of the nearest drawing, 0 of none; empty where a loss is none."""
+        picture = _again(read)
+        reached = self._search(picture)
+        if not (is_loss(reached.loss_before) and is_loss(reached.loss)):
+            return []
         if not name:
             return [reached.loss_before, reached.loss, 0.0]
         drawings = self._search.draw(reached.found)
-        nearest, distance = nearest_drawing(squared(read.picture, self._search.side), drawings)
+        nearest, distance = nearest_drawing(squared(picture, self._search.side), drawings)
         make_folder(self._folder / _DRAWN)
         data = io.BytesIO()
         drawings[nearest].save(data, "PNG")
@@ -226,35 +272,57 @@ def _state_of(path: Path, basis: str) -> dict[str, list[float]]:
     return dict(told["done"]) if (told.get("schema"), told.get("basis")) == (STATE, basis) else {}
 
 
-def _read_all(sources: str | Path | Sequence[str | Path]) -> tuple[list[_Read], Coverage]:
-    """Pictures that can be read, and how many of all these are. Raises UsageError for more than a short list."""
+def _read_all(sources: str | Path | Sequence[str | Path], most: int | None = None) -> tuple[list[_Read], int]:
+    """Pictures that can be read, and of how many. Raises UsageError for more than `most`. Memory: their names and small
+    embeddings, and one picture."""
     read, total = list[_Read](), 0
-    for total, ref in enumerate(iter_images(sources_of(sources)), start=1):
-        if total > _MOST_LISTED:
-            raise UsageError(
-                f"more than {_MOST_LISTED:,} pictures: a search is for a short list, and takes long for each"
-            )
+    for total, ref in enumerate(iter_images(sources_of(sources), contents=False), start=1):
+        if most is not None and total > most:
+            raise UsageError(f"more than {most:,} pictures: a search is for a short list, and takes long for each")
         read.extend(_readable(ref))
-    return read, Coverage(len(read), total)
+    return read, total
 
 
 def _readable(ref: ImageRef) -> Iterator[_Read]:
     try:
         data = bytes_of(ref)
-        picture = decode(data, side=_LARGEST).image
-        picture.thumbnail((_LARGEST, _LARGEST), Image.Resampling.LANCZOS)
-        yield _Read(ref.image_id, ref.uri, hashlib.sha256(data).hexdigest(), picture)
-    except (OSError, UnreadableImageError):
+        picture = _picture_in(data)
+    except (OSError, InputError, UnreadableImageError):
         return
+    small = ThumbnailEncoder()
+    thumbnail = small.encode(small.preprocess(picture)[None])[0]
+    yield _Read(ref, hashlib.sha256(data).hexdigest(), simplicity(picture), thumbnail)
+
+
+def _picture_in(data: bytes) -> Image.Image:
+    picture = decode(data, side=_LARGEST).image
+    picture.thumbnail((_LARGEST, _LARGEST), Image.Resampling.LANCZOS)
+    return picture
+
+
+def _again(read: _Read) -> Image.Image:
+    """Raises InputError if it is no longer what it was."""
+    try:
+        data = bytes_of(read.ref)
+    except (OSError, InputError):
+        data = b""
+    if hashlib.sha256(data).hexdigest() != read.sha256:
+        raise InputError(f"{read.ref.image_id} was changed or is gone since the search began: search again")
+    return _picture_in(data)
+
+
+def _distinct(read: Sequence[_Read]) -> list[_Read]:
+    """One of each family of near-duplicates, in order."""
+    return [read[place] for place in np.sort(one_of_each(np.array([each.thumbnail for each in read])))] if read else []
 
 
 def _require_apart(listed: Sequence[_Read], held_out: Sequence[_Read]) -> None:
-    known = {each.sha256: each.image_id for each in listed}
+    known = {each.sha256: each.ref.image_id for each in listed}
     for each in held_out:
         if each.sha256 in known:
             raise InputError(
-                f"{each.image_id} of the held-out pictures is {known[each.sha256]} of the listed ones: a model that "
-                "saw the one saw the other"
+                f"{each.ref.image_id} of the held-out pictures is {known[each.sha256]} of the listed ones: a model "
+                "that saw the one saw the other"
             )
 
 

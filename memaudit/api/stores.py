@@ -244,8 +244,8 @@ def merge_stores(stores: Sequence[AnyStore], out: str | Path, *, progress: Progr
 
     Tiles, details and kept features are not taken over: `embed` of the sources into the merged store makes them.
 
-    Raises InconclusiveError for stores of different encoders, and where a part is missing; InputError for an image_id
-    that two of them have.
+    Raises InconclusiveError for stores of different encoders, and where a part is missing or was made of another state
+    of the sources; InputError for an image_id that two of them have.
 
     >>> for part in ("1/2", "2/2"):
     ...     _ = ma.embed("training", out=f"part-{part[0]}", encoder="thumbnail", part=part, shard_rows=4)

@@ -97,15 +97,18 @@ def by_prompt(asked: Asked, columns: Columns, counted: NDArray[np.bool_], found:
 
 
 def _extrapolated(asked: Asked, drawn: Int64, found: Int64) -> Extrapolated | None:
-    """Only from prompts that say they were drawn at random, and of which each stands for as many captions."""
-    each = {(one.strategy, one.weight) for one in asked.by_row}
+    """Only from prompts that say they were drawn at random, of how many captions, and of which each stands for as many.
+
+    Prompts are joined and cut, so that what their weights come to is not the number of the captions.
+    """
+    each = {(one.strategy, one.stands_for, one.distinct) for one in asked.by_row}
     measured = drawn > 0
     if len(each) != 1 or not measured.any():
         return None
-    ((strategy, weight),) = each
-    if strategy != "random" or not weight:
+    ((strategy, weight, distinct),) = each
+    if strategy != "random" or not weight or not distinct:
         return None
-    captions, drawn, found = weight * asked.prompts, drawn[measured], found[measured]
+    captions, drawn, found = max(distinct, asked.prompts), drawn[measured], found[measured]
     prompts, seeds = len(drawn), int(drawn.min())
     low = clopper_pearson_lower(int((found > 0).sum()), prompts, (1 - CONFIDENCE) / 2)
     alike = seeds == drawn.max() and seeds > 1
@@ -121,14 +124,16 @@ def _extrapolated(asked: Asked, drawn: Int64, found: Int64) -> Extrapolated | No
 def _shares(asked: Asked, measured: NDArray[np.bool_]) -> Float64 | None:
     """Of each measured prompt the share of all captions that it stands for; None where all stand for as many.
 
-    One of which nobody says it counts as the one that stands for most.
+    One of which nobody says it counts as the one that stands for most; held-out ones stand for none.
     """
     weight = np.full(asked.prompts, np.nan)
     for number, each in zip(asked.prompt.tolist(), asked.by_row, strict=True):
-        weight[number] = np.nan if each.weight is None else each.weight
+        weight[number] = np.nan if each.stands_for is None else each.stands_for
     if np.isnan(weight[measured]).all():
         return None
     largest = np.nanmax(weight[measured])
+    if not largest and np.isnan(weight[measured]).any():
+        largest = 1.0
     weight = np.where(measured, np.where(np.isnan(weight), largest, weight), 0.0)
     if not largest or (weight[measured] == largest).all():
         return None

@@ -16,7 +16,7 @@ import numpy as np
 from memaudit.errors import InputError, UsageError
 from memaudit.files import open_regular, reason_of
 from memaudit.images.arrow_rows import arrow_table
-from memaudit.images.cells import columns_called, first_of, storable
+from memaudit.images.cells import Row, columns_called, first_of, storable
 from memaudit.images.text_rows import NumberedRow, text_rows
 from memaudit.store import Store
 from memaudit.types import Int64
@@ -32,8 +32,8 @@ _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 @dataclass(frozen=True)
 class Prompted:
     """What a generation was asked for: the training image its prompt was taken from, the prompt, the seed, and how the
-    prompt was chosen: its strategy, its weight, how many captions it stands for (None: nobody said), and whether its
-    image is a held-out one."""
+    prompt was chosen: its strategy, its weight, how many captions it stands for (None: nobody said), whether its image
+    is a held-out one, and of how many distinct captions it was drawn (None: nobody said)."""
 
     reference_id: str
     prompt: str = ""
@@ -41,6 +41,12 @@ class Prompted:
     strategy: str = ""
     weight: float | None = None
     held_out: bool = False
+    distinct: float | None = None
+
+    @property
+    def stands_for(self) -> float | None:
+        """Captions of the training set: of a held-out one none of them, whatever its weight is said to be."""
+        return 0.0 if self.held_out else self.weight
 
 
 Pairing = Mapping[str, Prompted]
@@ -73,20 +79,21 @@ def pairer(file: Path | None, pattern: str | None, metadata: bool) -> Pairer | N
     return (lambda generations, references: by_name(generations, named)) if file else None
 
 
-def read_pairing(path: str | Path) -> dict[str, Prompted]:
-    """Read generation, image_id and optionally prompt, seed, strategy, stratum and weight: a CSV or TSV with a header,
-    JSON lines, a JSON array of objects, or Parquet.
+def read_pairing(path: str | Path, *, prompts: bool = False) -> dict[str, Prompted]:
+    """Read generation, image_id and optionally prompt, seed, strategy, stratum, weight, distinct: a CSV or TSV with a
+    header, JSON lines, a JSON array of objects, or Parquet.
 
-    Keys are what the file calls the generations. Raises InputError for an unreadable file, absent columns, no line at
-    all, a line with more fields than columns (an unquoted comma), an empty or a repeated generation.
+    prompts: a line may name a prompt alone, and no training image. Keys are what the file calls the generations.
+    Raises InputError for an unreadable file, absent columns, no line at all, a line with more fields than columns (an
+    unquoted comma), an empty or a repeated generation.
     """
-    path = Path(path)
+    path, columns = Path(path), (*REFERENCE_COLUMNS, "prompt") if prompts else REFERENCE_COLUMNS
     if path.suffix.lower() == PARQUET:
         with arrow_table("pairing", str(path)) as table:
-            return _collected(path, (NumberedRow(*row) for row in enumerate(table.rows(1024), start=1)))
+            return _collected(path, columns, (NumberedRow(*row) for row in enumerate(table.rows(1024), start=1)))
     try:
         with open_regular(path) as handle:
-            return _collected(path, text_rows("pairing", str(path), handle))
+            return _collected(path, columns, text_rows("pairing", str(path), handle))
     except OSError as error:
         raise InputError(f"pairing {path} cannot be read: {reason_of(error)}") from None
 
@@ -100,37 +107,45 @@ def _object_in(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _collected(path: Path, rows: Iterable[NumberedRow]) -> dict[str, Prompted]:
+def _collected(path: Path, columns: Sequence[str], rows: Iterable[NumberedRow]) -> dict[str, Prompted]:
+    """columns: of which a line has to fill one."""
     pairing: dict[str, Prompted] = {}
     for number, row in rows:
         place = f"pairing {path}, line {number}"
         key, target = first_of(row, GENERATION_COLUMNS).text, first_of(row, REFERENCE_COLUMNS).text
-        if not key or not target:
-            absent = not all(columns_called(tuple(row), names) for names in (GENERATION_COLUMNS, REFERENCE_COLUMNS))
-            columns = f"{' or '.join(GENERATION_COLUMNS)}, and {' or '.join(REFERENCE_COLUMNS)}"
-            more = f": expected columns {columns}, found {', '.join(row)[:200]}" if absent else ""
-            raise InputError(f"{place}: the generation or its training image_id is empty{more}")
+        if not key or not any(first_of(row, (name,)).text for name in columns):
+            absent = not all(columns_called(tuple(row), names) for names in (GENERATION_COLUMNS, columns))
+            wanted = f"{' or '.join(GENERATION_COLUMNS)}, and {' or '.join(columns)}"
+            more = f": expected columns {wanted}, found {', '.join(row)[:200]}" if absent else ""
+            what = "prompt" if "prompt" in columns else "training image_id"
+            raise InputError(f"{place}: the generation or its {what} is empty{more}")
         if key in pairing:
             raise InputError(f"{place}: generation {key!r} occurs twice")
         asked = _asked(target, first_of(row, ("prompt",)).text, first_of(row, ("seed",)).text)
-        strategy, weight = storable(first_of(row, ("strategy",)).text), _weight(first_of(row, ("weight",)).text, place)
-        held_out = first_of(row, ("stratum",)).text == HELD_OUT
-        pairing[key] = replace(asked, strategy=strategy, weight=weight, held_out=held_out)
+        pairing[key] = replace(
+            asked,
+            strategy=storable(first_of(row, ("strategy",)).text),
+            weight=_captions(row, "weight", place),
+            held_out=first_of(row, ("stratum",)).text == HELD_OUT,
+            distinct=_captions(row, "distinct", place) or None,
+        )
     if not pairing:
         raise InputError(f"pairing {path} has no line that names a generation: name at least one, or leave it out")
     return pairing
 
 
-def _weight(text: str, place: str) -> float | None:
+def _captions(row: Row, column: str, place: str) -> float | None:
+    """How many the column says; None where it is empty."""
+    text = first_of(row, (column,)).text
     if not text:
         return None
     try:
-        weight = float(text)
+        count = float(text)
     except ValueError:
-        weight = math.nan
-    if not 0 <= weight < math.inf:
-        raise InputError(f"{place}: the weight {text[:80]!r} is none: expected a number of captions, 0 or more")
-    return weight
+        count = math.nan
+    if not 0 <= count < math.inf:
+        raise InputError(f"{place}: the {column} {text[:80]!r} is none: expected a number of captions, 0 or more")
+    return count
 
 
 def stem_of(image_id: str) -> str:
@@ -257,7 +272,7 @@ def _line_of(image_id: str, groups: Mapping[str, str | None], named: Pairing) ->
             f"generation {image_id!r} names {groups['generation']!r} by --pairing-pattern, which --pairing lacks"
         )
     asked = _asked(line.reference_id, groups.get("prompt") or line.prompt, groups.get("seed") or line.seed)
-    return replace(asked, strategy=line.strategy, weight=line.weight, held_out=line.held_out)
+    return replace(line, reference_id=asked.reference_id, prompt=asked.prompt, seed=asked.seed)
 
 
 def _resolved(pairing: dict[str, Prompted], references: Store) -> dict[str, Prompted]:

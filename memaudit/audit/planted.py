@@ -10,14 +10,18 @@ from numpy.typing import NDArray
 
 from memaudit.audit.planting import Planting
 from memaudit.audit.results import AllCopies, AuditResult, OfAllCopies, Planted, PlantedKind
+from memaudit.images.copy_kinds import PLANTED
 from memaudit.images.parts import file_of
 from memaudit.matching.candidates import Candidates
+from memaudit.matching.kinds import COPIES
 from memaudit.matching.search import StoredQueries
 from memaudit.similarity import exact
 from memaudit.statistics import Detected, MeldedRate, WeightedRate, melded_rate, melded_weighted, rate_of
 from memaudit.store import Store
 from memaudit.types import Coverage, Int64, Rate, Status
 
+_GRAVITY = (*map(str, COPIES), "")  # of a match, the gravest first; what was not compared may be of any
+_NONE = len(_GRAVITY)
 R = TypeVar("R", Rate, WeightedRate)
 
 
@@ -35,10 +39,12 @@ class PlantedQueries(NamedTuple):
 
 
 class PlantedPairs(NamedTuple):
-    """Pairs of copies and training images: all matches, and candidates that could not be looked at."""
+    """Pairs of copies and training images: all matches that count, and candidates that could not be looked at. kinds:
+    of each match, of `Kind`; empty for one that was not compared on pixels."""
 
     matches: Candidates
     unread: Candidates
+    kinds: NDArray[np.object_]
 
 
 def planted_found(planted: PlantedQueries, found: PlantedPairs | None, references: Store, threshold: float) -> Planted:
@@ -53,30 +59,54 @@ def planted_found(planted: PlantedQueries, found: PlantedPairs | None, reference
     copy_of = {copy.name: number for number, copy in enumerate(made.copies)}
     copies = np.array([copy_of[file_of(name) or name] for name in columns.image_id], np.int64)
     source = np.array([copy.source for copy in made.copies], np.int64)
-    told, unread = (_of_own(copies[pairs.query], source, pairs.reference, references, threshold) for pairs in found)
+    own = _Own(source, copies, references, threshold)
+    unread, gravest = own.copies_of(found.unread), own.gravest(found.matches, found.kinds)
+    told = gravest != _NONE
     status = np.full(len(source), Status.UNREADABLE, object)
     for state in (Status.BLANK, Status.OK):  # a picture within a file is enough, as in generations
         status[copies[columns.status == state]] = state
     status[unread & ~told] = Status.UNREADABLE
     kinds = np.array([copy.kind for copy in made.copies], object)
-    rates = {kind: _rate(told[kinds == kind], status[kinds == kind]) for kind in dict.fromkeys(kinds)}
-    return Planted(
-        made.asked, sources, tuple(PlantedKind(*each) for each in rates.items()), made.unreadable, made.why_none
-    )
+    asked = dict.fromkeys([*PLANTED, *kinds])  # also those of which no copy could be made
+    told_kinds = tuple(_kind(kind, gravest[kinds == kind], status[kinds == kind]) for kind in asked)
+    return Planted(made.asked, sources, told_kinds, made.unreadable, made.why_none)
 
 
-def _rate(found: NDArray[np.bool_], status: NDArray[np.object_]) -> Rate:
+def _kind(kind: str, gravest: Int64, status: NDArray[np.object_]) -> PlantedKind:
     measured = status == Status.OK
-    return rate_of(int(found[measured].sum()), Coverage(int(measured.sum()), int((status != Status.BLANK).sum())))
+    found = gravest[measured & (gravest != _NONE)]
+    coverage = Coverage(int(measured.sum()), int((status != Status.BLANK).sum()))
+    matched = {name: int((found == place).sum()) for place, name in enumerate(_GRAVITY)}
+    return PlantedKind(kind, rate_of(len(found), coverage), {name: count for name, count in matched.items() if count})
 
 
-def _of_own(copy: Int64, source: Int64, reference: Int64, references: Store, threshold: float) -> NDArray[np.bool_]:
-    """Which copies have one of these pairs with their own source, or with a near-duplicate of it."""
-    own = source[copy]
-    alike = exact(references.embeddings(reference), references.embeddings(own)) >= np.float32(threshold)
-    result = np.zeros(len(source), bool)
-    result[copy[alike | (reference == own)]] = True
-    return result
+class _Own(NamedTuple):
+    """Pairs of copies with the training image that each is of, or with a near-duplicate of it. source (copies,): its
+    row; copy (rows,): which copy a row of the queries is of."""
+
+    source: Int64
+    copy: Int64
+    references: Store
+    threshold: float
+
+    def copies_of(self, pairs: Candidates) -> NDArray[np.bool_]:
+        """Which copies have one of these pairs."""
+        result = np.zeros(len(self.source), bool)
+        result[self.copy[pairs.query[self._are(pairs)]]] = True
+        return result
+
+    def gravest(self, pairs: Candidates, kinds: NDArray[np.object_]) -> Int64:
+        """Of each copy the gravest kind of its pairs, a place in `_GRAVITY`; `_NONE` without a pair."""
+        result, own = np.full(len(self.source), _NONE), self._are(pairs)
+        gravity = np.array([_GRAVITY.index(str(kind)) for kind in kinds[own]], np.int64)
+        np.minimum.at(result, self.copy[pairs.query[own]], gravity)
+        return result
+
+    def _are(self, pairs: Candidates) -> NDArray[np.bool_]:
+        own = self.source[self.copy[pairs.query]]
+        embeddings = self.references.embeddings
+        alike = exact(embeddings(pairs.reference), embeddings(own)) >= np.float32(self.threshold)
+        return np.asarray(alike | (pairs.reference == own))
 
 
 def of_all_copies(result: AuditResult, planted: Planted) -> OfAllCopies:
@@ -91,7 +121,10 @@ def of_all_copies(result: AuditResult, planted: Planted) -> OfAllCopies:
 
 
 def bounds_of_all(rate: R | None, planted: Planted, melded: Callable[[R, Detected], MeldedRate]) -> AllCopies | None:
-    """Of a rate, by the kind of copies that makes most of it; None where there is no rate, or nothing was planted."""
+    """Of a rate, by the kind of copies that makes most of it; None where there is no rate, nothing was planted, or of
+    one kind nothing was measured: that may be the hardest."""
+    if planted.unmeasured:
+        return None
     found = {each.kind: each.found for each in planted.kinds if each.found is not None}
     counts: dict[str, Detected] = {kind: Detected(each.count, each.coverage.measured) for kind, each in found.items()}
     told = {each: melded(rate, each) for each in {*counts.values()} if each.planted} if rate else {}

@@ -35,7 +35,7 @@ class Prompt(NamedTuple):
 
     strategy: how it was chosen; stratum: random, duplicated, or held-out; weight: how many distinct captions, or
     images, it stands for, 0 for none but itself: of the most duplicated ones no rate of the model follows, and held-out
-    ones are none of the training set.
+    ones are none of the training set; distinct: captions that it was drawn of, 0: that is not known.
     """
 
     prompt: str
@@ -45,6 +45,7 @@ class Prompt(NamedTuple):
     strategy: str = "random"
     stratum: str = "random"
     weight: float = 0.0
+    distinct: int = 0
 
 
 @dataclass(frozen=True)
@@ -185,8 +186,9 @@ def _weighted(chosen: Sequence[Prompt], certain: int, distinct: int, strategy: s
     drawn = len(chosen) - certain
     weight = max(1.0, (distinct - certain) / drawn) if drawn else 0.0
     alone = 0.0 if strategy == "most-duplicated" else 1.0
-    of_certain = (prompt._replace(strategy=strategy, stratum="duplicated", weight=alone) for prompt in chosen[:certain])
-    of_drawn = (prompt._replace(strategy=strategy, stratum="random", weight=weight) for prompt in chosen[certain:])
+    told = [prompt._replace(strategy=strategy, distinct=distinct) for prompt in chosen]
+    of_certain = (prompt._replace(stratum="duplicated", weight=alone) for prompt in told[:certain])
+    of_drawn = (prompt._replace(stratum="random", weight=weight) for prompt in told[certain:])
     return (*of_certain, *of_drawn)
 
 

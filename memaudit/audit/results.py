@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -127,7 +128,7 @@ class Scores(NamedTuple):
 class Extrapolated:
     """What random prompts say of all distinct captions of the training set, if these were prompts with as many seeds.
 
-    captions: how many there are, by the prompts' weights. one_draw: that give an image back in one generation each.
+    captions: how many there are. one_draw: that give an image back in one generation each.
     at_least: in any of the seeds, the lower end of the two-sided interval; estimate: that would with ever more seeds,
     at or below the truth on average, and no bound (Chao2). next_seed: prompts that one more seed of the same ones would
     add.
@@ -142,10 +143,12 @@ class Extrapolated:
 
 class PlantedKind(NamedTuple):
     """found: copies altered in this way that were found, of those with content; None: of this kind none can be made, so
-    nothing is known of it."""
+    nothing is known of it. matched: of those found the number by the gravest kind of their matches; "": of a match that
+    was not compared on pixels and may be of any."""
 
     kind: str
     found: Rate | None
+    matched: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,11 @@ class Planted:
     kinds: tuple[PlantedKind, ...] = ()
     unreadable: int = 0
     why_none: str = ""
+
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """Kinds that can be made, of which no copy was measured: nobody knows how many of these go undetected."""
+        return tuple(kind for kind, found, _ in self.kinds if found is not None and not found.coverage.measured)
 
 
 @dataclass(frozen=True)

@@ -207,7 +207,9 @@ def with_planted(
     way, found = _Way.of(references, windows, result.threshold, options, progress), None
     if planted.queries is not None:
         decided = way.decide(search(planted.queries, way.scope, None, progress), planted.queries)
-        found = PlantedPairs(*map(decided.candidates.picked, (decided.near | decided.verified, decided.unread)))
+        kinds = np.where(decided.compared | decided.verified, decided.kind, "")[decided.counts]
+        matches, unread = map(decided.candidates.picked, (decided.counts, decided.unread))
+        found = PlantedPairs(matches, unread, kinds)
     detected = planted_found(planted, found, references.store, result.threshold)
     stores = (*result.stores, *planted.stores)
     return replace(result, planted=detected, all_copies=of_all_copies(result, detected), stores=stores)

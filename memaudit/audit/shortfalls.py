@@ -35,7 +35,7 @@ class Views(NamedTuple):
         """Views are made of the files: where those are gone, less was searched than the report would say."""
         stores = (("views of the generations", self.generations), ("views of the held-out images", self.control))
         lost = (lost_views(name, view, allowed, _NO_VIEWS) for name, view in stores if view is not None)
-        return [*chain.from_iterable(lost), *self.windows.lost(allowed)]
+        return [str(each) for each in (*chain.from_iterable(lost), *self.windows.lost(allowed))]
 
     def effort(self, match_from: float | None) -> Effort:
         generations, control = (None if views is None else views.store.coverage for views in self[:2])

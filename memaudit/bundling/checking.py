@@ -105,7 +105,7 @@ def check(
         if key not in bundle.signers:
             checked.faults.append(f"{bundle.path} is not signed by key {key}")
     if against is not None:
-        checked.faults += _faults_between(bundle, against)
+        checked.faults += _faults_between(bundle, against, checked)
     if checked.faults:
         return Checked(checked.faults)  # nothing that it says of itself is to be read beside what is wrong with it
     said = "" if bundle.full else "; a public edition, without what is not for everybody"
@@ -172,11 +172,13 @@ def _plain(when: datetime) -> str:
     return when.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _faults_between(bundle: Opened, other: Opened) -> list[str]:
+def _faults_between(bundle: Opened, other: Opened, checked: Checked) -> list[str]:
     """Faults of the other one, and what says that the two are not of one bundle."""
     found = faults_of_files(other.entries, other.manifest)
     if other.full and not found:
-        found = _faults_of_runs(other, Checked())
+        of_other = Checked()
+        found = _faults_of_runs(other, of_other)
+        checked.unchecked += [f"{other.path}: {line}" for line in of_other.unchecked]
     faults = [f"{other.path}: {fault}" for fault in found]
     if bundle.entries[MANIFEST].whole(MANIFEST) != other.entries[MANIFEST].whole(MANIFEST):
         faults.append(f"{bundle.path} and {other.path} are of different bundles: their manifests differ")
@@ -222,6 +224,7 @@ def _faults_of_runs(bundle: Opened, checked: Checked) -> list[str]:
 def _faults_of_verdict(bundle: Opened, checked: Checked) -> list[str]:
     try:
         expected = public_verdict(json_object_in(bundle.data(WHOLE_VERDICT), bundle.path / WHOLE_VERDICT))
+        expected["memaudit"] = bundle.verdict.get("memaudit")
     except (KeyError, TypeError, MemauditError):
         return [f"{WHOLE_VERDICT} is no verdict of the gate"]
     return _faults_of_public(bundle, VERDICT, WHOLE_VERDICT, expected, checked)
@@ -230,10 +233,14 @@ def _faults_of_verdict(bundle: Opened, checked: Checked) -> list[str]:
 def _faults_of_public(
     bundle: Opened, name: str, of: str, expected: Mapping[str, object], checked: Checked
 ) -> list[str]:
-    """Unless a public file tells what the private one does. Another version may tell it in another way."""
+    """Unless a public file tells what the private one does. Another version may tell it in another way: whoever wrote
+    the bundle says which, so that it is not taken for granted."""
     if name in bundle.entries and bundle.data(name) == json_bytes(expected):
         return []
-    if name in bundle.entries and bundle.verdict.get("memaudit") != __version__:
-        checked.notes.append(f"{name} was made by another version of memaudit: whether it tells the same is not known")
+    if name in bundle.entries and (version := bundle.verdict.get("memaudit")) != __version__:
+        checked.unchecked.append(
+            f"{name} says that memaudit {str(version)[:20]} made it, and this one would tell it in another way: verify "
+            "it by that version"
+        )
         return []
     return [f"{name} does not tell what {of} does"]

@@ -83,7 +83,7 @@ def files_of_run(run: RunFolder, *, pictures: str, tables: bool) -> dict[str, Co
         files |= {f"{run.name}/{name}": Content(path=run.folder / name) for name in names}
     thumbnails = dict(_thumbnails(run.folder / THUMBNAILS, pictures))
     files |= {f"{run.name}/{THUMBNAILS}/{name}": Content(data) for name, data in thumbnails.items()}
-    return {**files, f"{run.name}/{PAGE}": Content(_page(run, thumbnails, pictures))}
+    return {**files, f"{run.name}/{PAGE}": Content(_page(run, thumbnails))}
 
 
 def _thumbnails(folder: Path, pictures: str) -> Iterator[tuple[str, bytes]]:
@@ -108,10 +108,8 @@ def blurred(data: bytes) -> bytes:
     return out.getvalue()
 
 
-def _page(run: RunFolder, thumbnails: Mapping[str, bytes], pictures: str) -> bytes:
-    """The run's own page, or one that shows its pictures as they are in the bundle."""
-    if pictures == AS_THEY_ARE and (run.folder / PAGE).is_file():
-        return (run.folder / PAGE).read_bytes()
+def _page(run: RunFolder, thumbnails: Mapping[str, bytes]) -> bytes:
+    """A page that shows its pictures as they are in the bundle: the run's own may have crops of faces in it."""
     with TemporaryFolder(None, "memaudit-bundle-") as folder:
         (folder / THUMBNAILS).mkdir()
         for name, data in thumbnails.items():

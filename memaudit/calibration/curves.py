@@ -32,7 +32,8 @@ class Goal(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """Labelled pairs, columns of (n,). probability: NaN where pixels could not be compared. copy: all who were sure
+    """Labelled pairs, columns of (n,). probability: NaN where pixels could not be compared, which is
+    found from no probability on. copy: all who were sure
     call it one; doubtful: nobody was sure, or people disagree. weight: how many pairs of the set it stands for."""
 
     similarity: Float32

@@ -93,7 +93,7 @@ def fit(sides: Sides, merged: Merged, goal: Goal, progress: Progress = silent) -
     curve = recalibrated(labelled)
     reasons = tuple(filter(None, (_unlabelled(merged, pairs), choice.shortfall)))
     similarity = tuple(points_of(labelled, labelled.similarity, SIMILARITIES[::-1]))
-    probability = tuple(points_of(labelled.compared, labelled.compared.probability, PROBABILITIES[::-1]))
+    probability = tuple(points_of(labelled, labelled.probability, PROBABILITIES[::-1]))
     fitted = Fitted(None, reasons, merged, used, similarity, probability, choice.point, curve, compared.why)
     if reasons:
         return fitted

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from memaudit.cards.escaping import escaped
 from memaudit.cards.figures import figures_of
-from memaudit.cards.given import MOST_HOSTS, TO_FILL, Given, StoreFacts
+from memaudit.cards.given import MOST_HOSTS, TO_FILL, Given, StoreFacts, headline_of
 from memaudit.report.model import DedupResults, FilterResults, ReweightResults
 
 ART53 = "Public summary of training content, Art. 53(1)(d) AI Act: what was measured"
@@ -148,7 +148,7 @@ def _reservations(stores: Sequence[StoreFacts]) -> Iterator[str]:
 def _processing(given: Given) -> Iterator[str]:
     for report in given.reports:
         if isinstance(report.results, DedupResults | FilterResults | ReweightResults):
-            yield escaped(f"{report.results.headline} (memaudit {report.kind}, report sha256:{report.digest})")
+            yield escaped(f"{headline_of(report)} (memaudit {report.kind}, report sha256:{report.digest})")
         elif report.kind == "audit":
             for figure in figures_of(report):
                 if figure.name.endswith("regurgitation-rate") and figure.low is not None and figure.high is not None:

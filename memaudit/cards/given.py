@@ -86,11 +86,8 @@ class Given:
 
     @property
     def inconclusive(self) -> list[str]:
-        return [
-            f"{_called(report)} is inconclusive: {'; '.join(report.results.reasons)}"
-            for report in self.reports
-            if not report.results.conclusive
-        ]
+        """A sentence each, without the reasons: these are for whoever ran it, with names and places of his."""
+        return [_inconclusive(report) for report in self.reports if not report.results.conclusive]
 
     @property
     def sources(self) -> list[str]:
@@ -107,6 +104,20 @@ class Given:
 
 def _called(report: Report) -> str:
     return f"{report.kind} report sha256:{report.digest}"
+
+
+def headline_of(report: Report) -> str:
+    """A report's headline as a card may have it: without the reasons why it is inconclusive."""
+    if report.results.conclusive:
+        return report.results.headline
+    told, reasons = report.results.headline, "; ".join(report.results.reasons)
+    return told.replace(reasons, "the report says why") if reasons and reasons in told else _inconclusive(report)
+
+
+def _inconclusive(report: Report) -> str:
+    count, told = len(report.results.reasons), report.coverage
+    why = f" ({count:,} {'reason' if count == 1 else 'reasons'}, which the report names)" if count else ""
+    return f"{_called(report)} is inconclusive{why}: {told.measured:,} of {told.total:,} images were measured"
 
 
 def _about(reports: Sequence[Report], what: str) -> str:

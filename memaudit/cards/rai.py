@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from memaudit.cards.figures import figures_of
-from memaudit.cards.given import TO_FILL, ExportFacts, Given
+from memaudit.cards.given import TO_FILL, ExportFacts, Given, headline_of
 from memaudit.errors import UsageError
 from memaudit.report.model import DedupResults, FilterResults, ReweightResults, SkewRow
 
@@ -53,7 +53,7 @@ def _as_list(export: ExportFacts, name: str) -> list[str]:
 def _processing(given: Given) -> Iterator[str]:
     for report in given.reports:
         if isinstance(report.results, DedupResults | FilterResults | ReweightResults):
-            yield f"memaudit {report.kind}, report sha256:{report.digest}: {report.results.headline}"
+            yield f"memaudit {report.kind}, report sha256:{report.digest}: {headline_of(report)}"
 
 
 def _tools(given: Given) -> Iterator[str]:

@@ -129,7 +129,17 @@ def _goes_on(folder: Path, claim: Claim | None, basis: str) -> bool:
     """Whether a claim is open, or has the answer that is asked for."""
     if claim is None or claim.is_open:
         return True
-    return claim.deleted is None and read_answer(folder, claim.number).basis == basis
+    if claim.deleted is not None:
+        return False
+    given = read_answer(folder, claim.number).basis
+    unfinished = not (place_of(folder, claim.number) / LETTER).exists()
+    return given == basis or (given == unsettled(basis) and unfinished)
+
+
+def unsettled(basis: str) -> str:
+    """That of an answer which another search may better, though nothing that it follows from is another: it is never
+    given again."""
+    return f"{basis} unsettled"
 
 
 def _line(kept: Kept) -> Received:

@@ -45,6 +45,12 @@ PasswordFiles = Annotated[
 Timestamp = Annotated[
     str | None, typer.Option("--timestamp", metavar="URL", help="Authority that stamps the manifest (RFC 3161).")
 ]
+JudgedOn = Annotated[
+    str | None,
+    typer.Option(
+        "--judged", metavar="DAY", help="Day that acceptances and ages are held against.", show_default="today"
+    ),
+]
 Public = Annotated[bool, typer.Option("--public", help="Of a bundle: write its edition without what names or shows.")]
 NewKey = Annotated[Path | None, typer.Option("--new-key", help="Make a key to sign with, and FILE.pub beside it.")]
 
@@ -61,6 +67,7 @@ def bundle(
     sign: Sign = None,
     password_file: PasswordFiles = None,
     timestamp: Timestamp = None,
+    judged: JudgedOn = None,
     public: Public = False,
     new_key: NewKey = None,
     as_json: JsonFlag = False,
@@ -71,7 +78,7 @@ def bundle(
     from memaudit.api import bundles
 
     console, given = Console(as_json, quiet), runs or []
-    changed = any((policy, accepted, baseline, reviews, not tables, pictures != "blurred"))
+    changed = any((policy, accepted, baseline, reviews, not tables, pictures != "blurred", judged))
     if new_key:
         if given or out or sign or public or timestamp or changed:
             raise UsageError("--new-key makes a key and bundles nothing: give it alone")
@@ -90,8 +97,8 @@ def bundle(
         raise UsageError("--public takes one bundle: bundle the runs first")
     else:
         shown = partial(bundles.bundle, pictures=pictures, tables=tables, reviews=reviews or ())
-        judged = partial(shown, policy=policy, accepted=accepted, baseline=baseline)
-        done = judged(given, out, sign=sign or (), timestamp=timestamp, password_files=password_file or ())
+        gated = partial(shown, policy=policy, accepted=accepted, baseline=baseline, judged=judged)
+        done = gated(given, out, sign=sign or (), timestamp=timestamp, password_files=password_file or ())
     console.result(done.as_dict(), _said(done))
 
 

@@ -135,5 +135,7 @@ def _lines(run: SearchRun) -> Iterator[str]:
         rows.append((each.picture.image_id, *figures))
     yield f"{run.headline}, by rank among {len(run.held_out):,} held-out ones."
     yield table(rows)
+    if run.repeats:
+        yield f"{run.repeats}."
     yield from (f"Inconclusive: {line}" for line in run.warnings)
     yield f"Page: {run.page}"

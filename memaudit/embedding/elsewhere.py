@@ -13,10 +13,11 @@ from memaudit.embedding.options import EmbedOptions, PartOf
 from memaudit.embedding.reconcile import require_distinct
 from memaudit.embedding.run import embed, require_outside
 from memaudit.encoders import Encoder, load_encoder
+from memaudit.errors import InconclusiveError, InputError
 from memaudit.images.hosts import allow_hosts, allowed_hosts
 from memaudit.images.sources import iter_images
 from memaudit.store import Store, merge
-from memaudit.tasks import Executor, Work, finish, read_inputs, threads, write_found, write_inputs
+from memaudit.tasks import Executor, Work, finish, forget, read_inputs, threads, write_found, write_inputs
 from memaudit.types import Progress
 
 
@@ -39,7 +40,8 @@ def embed_elsewhere(
     sources: Sequence[str], folder: Path, named: Named, options: EmbedOptions, executor: Executor, progress: Progress
 ) -> Store | None:
     """The store that one process would make, merged of parts, as many as there are workers and shards; None where that
-    is but one. Called again after a kill, it continues.
+    is but one. Called again after a kill, it continues: what its parts have is held against the sources first, as these
+    may be others by now.
 
     Raises as `embed`; InconclusiveError where parts were not made.
     """
@@ -58,6 +60,7 @@ def embed_elsewhere(
         "hosts": sorted(allowed_hosts()),
     }
     work = Work(write_inputs(executor.folder, "embed", told, {}), __name__, parts)
+    forget(work, (), lambda found: True)
     finish(work, executor, lambda done: progress("embedding", done * total // parts, total))
     return merge([Store.open(_part(work.folder, number)) for number in range(parts)], folder, progress)
 
@@ -76,5 +79,13 @@ def do_tasks(folder: Path, numbers: Sequence[int]) -> None:
     options = EmbedOptions(batch_size, workers or threads(), shard_rows, reuse=reuse)
     for number in numbers:
         part = replace(options, part=PartOf(number + 1, told["parts"]))
-        store = embed(told["sources"], _part(folder, number), load(named.device_of(number)), part)
+        store = _embedded(told["sources"], _part(folder, number), load(named.device_of(number)), part)
         write_found(folder, number, {"rows": np.array(len(store))})
+
+
+def _embedded(sources: Sequence[str], folder: Path, encoder: Encoder, options: EmbedOptions) -> Store:
+    """What a killed run left of the part is kept, as far as it is what the sources are now."""
+    try:
+        return embed(sources, folder, encoder, options)
+    except (InputError, InconclusiveError):
+        return embed(sources, folder, encoder, options, replace_changed=True)

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from memaudit.embedding.reconcile import known_rows
 from memaudit.errors import MemauditError
 from memaudit.images.remote import is_url
 from memaudit.images.sources import TABLES, iter_images
-from memaudit.store import IMAGES, MANIFEST, Store
+from memaudit.store import IMAGES, MANIFEST, Store, Tally
 
 
 def grown(store: Store) -> str:
     """A sentence on images that the store's sources hold and it does not; empty where there are none, or the sources
     are not at hand: at a URL, moved, or others by the same name.
 
-    Folders and lists are read only where one of them was changed after the store was made. Memory: 64 bytes a row.
+    Folders and lists are read only where one of them was changed since they were listed for the store. Memory: 64
+    bytes a row.
     """
     sources = [Path(source) for source in store.sources]
     if not sources or store.manifest.part or store.manifest.kind != IMAGES or store.manifest.views is not None:
         return ""
     try:
-        made = (store.folder / MANIFEST).stat().st_mtime_ns
-        if any(map(is_url, store.manifest.sources)) or not _changed_since(sources, made):
+        if any(map(is_url, store.manifest.sources)) or not _changed(store, sources):
             return ""
         together = [sources, *([source] for source in sources)] if len(sources) > 1 else [sources]
         return next(filter(None, (_unknown(store, each) for each in together)), "")
@@ -47,9 +47,31 @@ def _unknown(store: Store, sources: list[Path]) -> str:
     return f"{', '.join(map(str, sources))} hold by now {what}{more}: memaudit embed adds what is new"
 
 
-def _changed_since(sources: list[Path], made: int) -> bool:
-    """Whether a folder, a pack of images or a list was changed after this time (ns). A folder changes with each name
-    that comes or goes, but not with what is written into a file."""
+def states_of(sources: Sequence[str | Path]) -> tuple[str, ...]:
+    """Of each source what is another one once a folder in it, a pack of images or a list was changed; empty of what is
+    not there, or at a URL. A folder changes with each name that comes or goes, not with what is written into a file.
+
+    Taken before the sources are listed, it leaves nothing out that comes meanwhile. No clock is asked: a disk may
+    have another.
+    """
+    return tuple(_state_of(Path(source)) if not is_url(str(source)) else "" for source in sources)
+
+
+def _state_of(source: Path) -> str:
+    seen = Tally()
+    try:
+        for path in _folders(source):
+            seen.add(f"{path.relative_to(source)}\0{path.stat().st_mtime_ns}")
+    except OSError:
+        return ""
+    return seen.listing.digest
+
+
+def _changed(store: Store, sources: list[Path]) -> bool:
+    """Whether that is so of a source since the store was made of it."""
+    if store.manifest.states:
+        return states_of(sources) != store.manifest.states
+    made = (store.folder / MANIFEST).stat().st_mtime_ns  # of one of an earlier version
     return any(path.stat().st_mtime_ns > made for source in sources for path in _folders(source))
 
 

@@ -10,10 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.errors import InconclusiveError
-from memaudit.images.opt_outs import C2PA, FOUND, opt_outs_in
+from memaudit.images.opt_outs import C2PA, COLUMNS, FOUND, opt_outs_in
 from memaudit.store import Columns, Store
 
 _WHERE = {"file": "metadata of files", "columns": "columns of the sources", C2PA: "manifests of C2PA"}
+
+
+class _Unread(NamedTuple):
+    what: str
+    advice: str
+
+
+_UNREAD = {
+    C2PA: _Unread("a manifest of C2PA that was not read", "pip install '.[c2pa]'"),
+    COLUMNS: _Unread("columns, or JSON beside them, too long to be read", "shorten these"),
+}
 _NOT_READ = "reservations of rights (opt-outs) were not looked for when this store was made"
 
 
@@ -44,9 +55,10 @@ class OptOutCounts(NamedTuple):
     def warnings(self) -> tuple[str, ...]:
         """What nobody may take for no opt-out."""
         return tuple(
-            f"{count:,} images have a manifest of {kind.upper()} that was not read, which is not to say that they have "
-            f"no opt-out: pip install '.[{kind}]', and embed anew."
+            f"{count:,} images have {_UNREAD[kind].what}, which is not to say that they have no opt-out: "
+            f"{_UNREAD[kind].advice}, and embed anew."
             for kind, count in self.unread.items()
+            if kind in _UNREAD
         )
 
 

@@ -34,6 +34,10 @@ class Table(NamedTuple):
         order = np.argsort(keys, kind="stable")
         return cls(keys[order], rows[order])
 
+    def joined(self, later: Table) -> Table:
+        """With those of a table of later rows."""
+        return Table.of(np.concatenate([self.keys, later.keys]), np.concatenate([self.rows, later.rows]))
+
     def row_of(self, key: bytes) -> int:
         """The first row with this key, or -1."""
         place = int(np.searchsorted(self.keys, key))
@@ -49,15 +53,17 @@ class Table(NamedTuple):
 class KnownFiles:
     """The files that a store has embeddings of, by hash: none of them needs to be embedded again.
 
-    Any thread may ask while another one adds. Memory: 24 bytes a row.
+    Any thread may ask while another one adds. They lie in tables of rising rows, each at least twice as large as the
+    next: what is added costs a few small sorts, and not one of all that is known. Memory: 24 bytes a row.
     """
 
     def __init__(self) -> None:
-        self._table = Table(np.empty(0, KEY), np.empty(0, np.int64))
+        self._tables: tuple[Table, ...] = ()
 
     def row_of(self, sha256: str) -> int:
         """The first row that was embedded from this file, or -1."""
-        return self._table.row_of(file_key(sha256))
+        key = file_key(sha256)
+        return next((row for table in self._tables if (row := table.row_of(key)) >= 0), -1)
 
     def add(self, files: Iterable[tuple[int, str]]) -> None:
         """Add rows with the sha256 of their files, in rising order: of equal files the first one counts."""
@@ -65,11 +71,10 @@ class KnownFiles:
         for row, sha256 in files:
             keys += file_key(sha256)
             rows.append(row)
-        old = self._table
-        self._table = Table.of(
-            np.concatenate([old.keys, np.frombuffer(keys, KEY)]),
-            np.concatenate([old.rows, np.asarray(rows, dtype=np.int64)]),
-        )
+        tables = [*self._tables, Table.of(np.frombuffer(keys, KEY), np.asarray(rows, dtype=np.int64))]
+        while len(tables) > 1 and len(tables[-2].rows) < 2 * len(tables[-1].rows):
+            tables[-2:] = [tables[-2].joined(tables[-1])]
+        self._tables = tuple(tables)
 
 
 def known_files(store: Store) -> KnownFiles:
@@ -96,7 +101,10 @@ class KnownRows(NamedTuple):
 
     def row_of(self, ref: ImageRef) -> int:
         """The row of an image, or -1."""
-        return self.ids.row_of(text_key(ref.image_id))
+        return self.row_of_id(ref.image_id)
+
+    def row_of_id(self, image_id: str) -> int:
+        return self.ids.row_of(text_key(image_id))
 
 
 def known_rows(store: Store) -> KnownRows:
@@ -154,11 +162,22 @@ def _state_of(stored: bytes, found: bytes) -> ImageState:
 
 class Reconciliation(NamedTuple):
     """current (rows,) bool: the sources have this row's image, with the same file. odd: the first image of which they
-    say something else, or None. moved: rows whose image the sources have at another place."""
+    say something else, or None; other: the first whose file, or name, is another one. moved: rows whose image the
+    sources have at another place. readable, unreadable: rows whose file could not be read and now can, and the other
+    way about."""
 
     current: NDArray[np.bool_]
     odd: ComparedImage | None
+    other: ComparedImage | None
     moved: Int64
+    readable: Int64
+    unreadable: Int64
+
+    def so_far(self) -> Reconciliation:
+        """The same of a store that is not done: a file that cannot be read at one time is no other file."""
+        current = self.current.copy()
+        current[self.readable] = current[self.unreadable] = True
+        return self._replace(current=current, odd=self.other)
 
 
 def reconcile(
@@ -166,14 +185,17 @@ def reconcile(
 ) -> Reconciliation:
     """Hold the rows against the sources, until all were seen. With `in_order` they must have the same row numbers and
     places, too."""
-    current, odd, unseen, moved = np.zeros(rows, bool), None, rows, array("q")
+    current, odd, other, unseen = np.zeros(rows, bool), None, None, rows
+    of = {state: array("q") for state in (ImageState.MOVED, ImageState.READABLE_NOW, ImageState.UNREADABLE_NOW)}
     for place, image in enumerate(compared if rows else ()):
-        if odd is None and image.state not in (ImageState.NEW, ImageState.SAME, ImageState.MOVED):
-            odd = image
+        if image.state not in (ImageState.NEW, ImageState.SAME, ImageState.MOVED):
+            odd = odd or image
+            other = other or (None if image.state in of else image)
         if image.state in (ImageState.NEW, ImageState.OTHER_NAME):
             continue
+        if image.state in of:
+            of[image.state].append(image.row)
         if image.state is ImageState.MOVED and not in_order:
-            moved.append(image.row)
             current[image.row] = True
         else:
             current[image.row] = image.state is ImageState.SAME and (image.row == place or not in_order)
@@ -181,7 +203,7 @@ def reconcile(
         tick(1)
         if not unseen:
             break
-    return Reconciliation(current, odd, np.asarray(moved, dtype=np.int64))
+    return Reconciliation(current, odd, other, *(np.asarray(found, dtype=np.int64) for found in of.values()))
 
 
 def require_distinct(image_ids: Callable[[], Iterable[str]]) -> int:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from itertools import chain, islice, takewhile
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from memaudit.embedding.growth import states_of
 from memaudit.embedding.options import EmbedOptions
 from memaudit.embedding.parts import WithParts
 from memaudit.embedding.pictures import Prepared, PreparedImage, prepare
@@ -39,12 +39,13 @@ from memaudit.images.passed_over import PassedOver
 from memaudit.images.remote import is_url
 from memaudit.images.sources import iter_images, read_image
 from memaudit.images.views import View
-from memaudit.store import SetOf, Store, StoreWriter, is_same_file, writing_store
+from memaudit.store import SetOf, Store, StoreWriter, Tally, is_same_file, writing_store
 from memaudit.types import Int64, Progress, silent
 
 __all__ = ["EmbedOptions", "Embedded", "embed", "embed_with_views", "require_outside"]
 
 _DEFAULTS = EmbedOptions()
+_NAMED = 3
 _AT_ONCE = 1024  # rows of a store whose columns are read
 
 
@@ -55,8 +56,25 @@ class _Images(NamedTuple):
     with_parts: WithParts | None
     options: EmbedOptions
 
-    def __call__(self, *, contents: bool = True, passed: PassedOver | None = None) -> Iterator[ImageRef]:
-        refs, part = self._all(contents=contents, passed=passed), self.options.part
+    def __call__(self) -> Iterator[ImageRef]:
+        return self._taken(self._all(contents=True, passed=None))
+
+    def listed(self) -> _Listed:
+        """What there is, by names alone; what is none is counted. Raises InputError for a repeated image_id."""
+        of = SetOf(str(self.options.part or ""), states=states_of(self.sources), opt_outs=read_of(self.options.c2pa))
+        every = Tally()
+
+        def names() -> Iterator[str]:
+            nonlocal every
+            every = Tally()
+            refs = self._all(contents=False, passed=self.options.passed)
+            return (ref.image_id for ref in self._taken(_tallied(refs, every) if self.options.part else refs))
+
+        total = require_distinct(names)
+        return _Listed(total, of._replace(listing=every.listing if self.options.part else None))
+
+    def _taken(self, refs: Iterator[ImageRef]) -> Iterator[ImageRef]:
+        part = self.options.part
         return refs if part is None else part.taken(refs, self.options.shard_rows)
 
     def _all(self, *, contents: bool, passed: PassedOver | None) -> Iterator[ImageRef]:
@@ -64,6 +82,19 @@ class _Images(NamedTuple):
             return iter_images(self.sources, contents=contents, passed=passed)
         # Which pictures are within a cell of a table its bytes tell, in passing
         return self.with_parts(iter_images(self.sources, passed=passed), contents=contents)
+
+
+def _tallied(refs: Iterable[ImageRef], tally: Tally) -> Iterator[ImageRef]:
+    for ref in refs:
+        tally.add(ref.image_id)
+        yield ref
+
+
+class _Listed(NamedTuple):
+    """How many images are to be embedded, and of which set they are."""
+
+    total: int
+    of: SetOf
 
 
 class Embedded(NamedTuple):
@@ -119,7 +150,9 @@ def embed(
     Images that the store has are held against the sources (image_id and sha256) and skipped; new ones become new
     shards. Where a file is another one or an image is gone, the store is refused. With `append` images that are not
     among the sources stay. With `replace_changed` the store is written anew from the first shard that differs, so
-    that it becomes the one that the sources would make from nothing. `views` are made of each new image in passing,
+    that it becomes the one that the sources would make from nothing. Of an unfinished store, and of a part of a set,
+    images are tried again whose files could not be read; files that cannot be read any more are no reason to refuse it,
+    and their images stay as they are. `views` are made of each new image in passing,
     into stores that `embed_kinds` finishes: see `embed_with_views`.
     Raises EmptyInputError for no image at all; InputError for unusable sources, repeated image_ids, another store;
     UsageError for a `folder` inside a source, where its files would be taken for images; InconclusiveError for a
@@ -131,7 +164,7 @@ def embed(
     if append and options.part:
         raise UsageError("--append adds to a whole store, --part makes a part of one: choose one, and merge")
     images = _Images(sources, WithParts(options) if options.parts else None, options)
-    total = require_distinct(lambda: (ref.image_id for ref in images(contents=False, passed=options.passed)))
+    total, of_set = images.listed()
     if total == 0:
         of = f"part {options.part} of " if options.part else ""
         raise EmptyInputError(
@@ -140,7 +173,7 @@ def embed(
         )
     names = [str(source) for source in sources]
     with (
-        _writing(Path(folder), encoder, options, names, append=append) as writer,
+        writing_store(Path(folder), encoder.spec, options.shard_rows, names, append=append, of=of_set) as writer,
         ThreadPoolExecutor(options.threads) as pool,
         writing_views(views, encoder, options, pool) as windows,
     ):
@@ -150,27 +183,25 @@ def embed(
         run = _Run(writer, windows, encoder, options, pool, progress)
         known = known_rows(writer.written())
         found = _reconciled(known, images, options, pool, progress, in_order=replace_changed)
+        again = np.empty(0, np.int64)
         if replace_changed:
             writer.keep_shards(_current_shards(writer, found, total))
         else:
+            if options.part or not writer.manifest.complete:
+                found, again = found.so_far(), found.readable
+                _say_stayed(writer, found, options.passed)
             _require_same(writer, found, append=append)
             _require_in_place(writer.written(), found.moved, options, pool)
         kept = writer.rows
         done = int(found.current[:kept].sum())
-        if done < total:
+        if done < total or len(again):
             writer.unfinish()
-            run.catch_up(replaced=kept < len(found.current))
+            run.embed_again(images(), known, again)
+            run.catch_up(replaced=kept < len(found.current) or bool(len(again)))
             new = (ref for ref in images() if not 0 <= known.row_of(ref) < kept)
             run.write(new, counting(progress, "embedding", done, total))
         writer.finish()
     return Store.open(folder)
-
-
-def _writing(
-    folder: Path, encoder: Encoder, options: EmbedOptions, names: Sequence[str], *, append: bool
-) -> AbstractContextManager[StoreWriter]:
-    of = SetOf(str(options.part) if options.part else "", read_of(options.c2pa))
-    return writing_store(folder, encoder.spec, options.shard_rows, names, append=append, of=of)
 
 
 def _but(passed: PassedOver | None) -> str:
@@ -197,6 +228,12 @@ def _reconciled(
     tick = counting(progress, "checking what is there", 0, rows)
     compared = ahead(pool, lambda ref: compare(known, ref), images(), options.window)
     return reconcile(rows, compared, in_order=in_order, tick=tick)
+
+
+def _say_stayed(writer: StoreWriter, found: Reconciliation, passed: PassedOver | None) -> None:
+    if passed is not None and len(found.unreadable):
+        first = writer.written().columns(found.unreadable[:_NAMED], ("image_id",)).image_id
+        passed.stayed(len(found.unreadable), first.tolist())
 
 
 def _current_shards(writer: StoreWriter, found: Reconciliation, total: int) -> int:
@@ -284,9 +321,27 @@ class _Run(NamedTuple):
             images = self.writer.written()
             make_missing(self.windows, images, self.encoder, self.options, self.pool, self.progress)
 
+    def embed_again(self, refs: Iterator[ImageRef], known: KnownRows, rows: Int64) -> None:
+        """Embed images anew whose files could not be read, and write the shards that they are in. Memory: as for one
+        shard; of as many images at a time."""
+        if not len(rows):
+            return
+        options, wanted = self.options, set(rows.tolist())
+        tick = counting(self.progress, "embedding what could not be read", 0, len(rows))
+        files = self._known_files()
+        those = (ref for ref in refs if known.row_of(ref) in wanted)
+        prepared = ahead(self.pool, lambda ref: self._prepare(ref, files, {}).whole, those, options.window)
+        for first in prepared:
+            shard = ShardRows(self.encoder, self.pool, files, reuse=options.reuse)
+            for batch in batched(chain([first], islice(prepared, options.shard_rows - 1)), options.batch_size):
+                shard.add(batch)
+                tick(len(batch))
+            made = shard.finished(self.writer.written())
+            self.writer.replace_rows({known.row_of_id(row.image_id): row for row in made})
+
     def write(self, refs: Iterator[ImageRef], tick: Callable[[int], None]) -> None:
         options = self.options
-        known = known_files(self.writer.written()) if options.reuse else KnownFiles()
+        known = self._known_files()
         prepared = self._prepared(refs, known)
         for first in prepared:
             shard = ShardRows(self.encoder, self.pool, known, reuse=options.reuse)
@@ -301,6 +356,13 @@ class _Run(NamedTuple):
         for window in self.windows:
             window.flush()
 
+    def _known_files(self) -> KnownFiles:
+        return known_files(self.writer.written()) if self.options.reuse else KnownFiles()
+
+    def _prepare(self, ref: ImageRef, known: KnownFiles, kinds: Mapping[int, Sequence[View]]) -> PreparedImage:
+        options = self.options
+        return prepare(ref, self.encoder, options.max_pixels, known, kinds, parts=options.parts, c2pa=options.c2pa)
+
     def _prepared(self, refs: Iterator[ImageRef], known: KnownFiles) -> Iterator[Prepared]:
         """Images in order; their views go to the writers in passing, so that no more pixels wait than for views alone.
 
@@ -310,8 +372,7 @@ class _Run(NamedTuple):
 
         def prepared(ref: ImageRef) -> PreparedImage:
             kinds = {kind: w.views for kind, w in enumerate(self.windows) if ref.image_id not in w.ahead}
-            options = self.options
-            return prepare(ref, self.encoder, options.max_pixels, known, kinds, parts=options.parts, c2pa=options.c2pa)
+            return self._prepare(ref, known, kinds)
 
         for image in ahead(self.pool, prepared, refs, depth(self.windows, self.options)):
             add_views(self.windows, image.views)

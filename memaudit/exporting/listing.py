@@ -1,6 +1,7 @@
 """Images as rows of a manifest: where they are and what is known of them, and their embeddings if they are asked for.
 
-It is read by whatever reads Parquet, and by `memaudit embed`. Nothing is copied, and no image is read.
+It is read by whatever reads Parquet, and by `memaudit embed`. Nothing is copied, and no image is read. Others may be
+handed it: URLs are without passwords and signatures.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from memaudit.audit.prompt_weights import ImageWeights
 from memaudit.exporting.choosing import KEEP, Fates
 from memaudit.exporting.weighing import WEIGHT, weight_of
+from memaudit.images.addresses import unsigned
 from memaudit.store import BLOCK_ROWS, Store
 from memaudit.types import Int64, Status
 
@@ -34,6 +36,11 @@ def write_manifest(
     return len(rows)
 
 
+def signed(store: Store, rows: Int64) -> int:
+    """Of how many rows the URL is not written as it is. Memory: a block."""
+    return sum(unsigned(uri) != uri for block in _blocks(rows) for uri in store.columns(block).uri)
+
+
 def _schema(dim: int, *, is_weighed: bool) -> pa.Schema:
     texts = [(name, pa.string()) for name in ("path", *_TEXTS)]
     sizes = [("width", pa.int32()), ("height", pa.int32())]
@@ -48,7 +55,7 @@ def _blocks(rows: Int64) -> Iterator[Int64]:
 
 def _table(store: Store, rows: Int64, fates: Fates, weights: ImageWeights | None, schema: pa.Schema) -> pa.Table:
     columns = store.columns(rows)
-    paths = [uri.encode("utf-8", "backslashreplace").decode() for uri in columns.uri]
+    paths = [unsigned(uri).encode("utf-8", "backslashreplace").decode() for uri in columns.uri]
     texts = [paths, *(getattr(columns, name) for name in _TEXTS)]
     decisions = ["keep" if code == KEEP else "drop" for code in fates.code[rows]]
     values = [*texts, columns.width, columns.height, decisions]

@@ -152,7 +152,7 @@ def _beside(images: Images) -> Sample:
     """A file by itself, with those that stand beside it: by its name, or by its name without the suffix."""
     (image,) = images
     if not image.uri or (file_of(image.uri) and not os.path.exists(image.uri)):
-        raise InputError(f"{image.image_id!r} is no file of its own, at {image.uri!r}: take --to manifest")
+        raise InputError(f"{image.image_id!r} is no file of its own, at {unsigned(image.uri)!r}: take --to manifest")
     try:
         data = read_bytes(image.uri)
     except OSError as error:

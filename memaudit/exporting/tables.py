@@ -14,6 +14,7 @@ from memaudit.exporting.records import Entry
 from memaudit.exporting.samples import Sample
 from memaudit.exporting.weighing import WEIGHT
 from memaudit.images.arrow_rows import schema_as_written
+from memaudit.images.image_ref import MOST_TEXT
 
 _AT_ONCE = 32 << 20  # bytes of files in a row group
 _MOST_ROWS = 1000
@@ -117,7 +118,7 @@ def _cells(sample: Sample) -> dict[str, Any]:
     return {
         "image_id": image.image_id,
         "image": files[place],
-        "caption": image.caption,
+        "caption": image.caption or _caption_beside(sample, sample.files[place].ending),
         "metadata": image.metadata,
         "sha256": image.sha256,
         "width": image.width,
@@ -125,3 +126,10 @@ def _cells(sample: Sample) -> dict[str, Any]:
         "files": files[:place] + files[place + 1 :],
         WEIGHT: sample.weight,
     }
+
+
+def _caption_beside(sample: Sample, suffix: str) -> str:
+    """Of an image of a folder: stores hold of these only what stands in a .caption. What is too long stays a file."""
+    texts = {each.ending: each.data for each in sample.files if len(each.data) <= MOST_TEXT}
+    found = (texts.get(ending) for ending in (".txt", f"{suffix}.caption", f"{suffix}.txt"))
+    return next((text for data in found if data and (text := data.decode("utf-8", "replace").strip())), "")

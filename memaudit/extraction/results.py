@@ -18,7 +18,7 @@ class PromptCluster:
     members, uris, sha256 (of the files): of the largest clique, if it is large enough; files: how many different ones.
     kind: what they are; probability: the least of two of them, of what the kind says, None for verbatim ones; boxes: of
     each the part that is common, None where none is known. mean_distance, largest_distance: patched l2 within it.
-    proven: False if a larger clique may exist.
+    proven: False if a larger clique may exist. one_picture: the digest of its pixels, where all members are the same.
     """
 
     prompt: str
@@ -36,6 +36,7 @@ class PromptCluster:
     kind: Kind = Kind.VERBATIM
     probability: float | None = None
     boxes: tuple[Box | None, ...] = ()
+    one_picture: str = ""
 
     @property
     def redrawn(self) -> bool:

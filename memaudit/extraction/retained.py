@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from memaudit.types import Float64
 
 RETAINED_FROM = 0.05  # q at or below which a listed picture counts as retained
 LEAST_HELD_OUT = 19  # with fewer no rank is rare enough: 1 / (1 + 19)
+_ROUNDING = 1e-12
 GIVEN_BACK = 0.15  # patched l2 at or below which a drawing is the picture (Carlini et al. 2023)
 
 
@@ -44,12 +46,22 @@ class Retained:
 
     @property
     def retained(self) -> bool:
-        return self.q <= RETAINED_FROM
+        return self.q <= RETAINED_FROM + _ROUNDING
 
     @property
     def given_back(self) -> bool:
         """Whether a drawing by what was found is the picture itself."""
         return self.picture.distance is not None and self.picture.distance <= GIVEN_BACK
+
+
+def least_together(listed: int, held_out: int) -> int:
+    """How many listed pictures must be predicted better than all held-out ones for any of them to be retained."""
+    return math.ceil(listed / (RETAINED_FROM * (1 + held_out)) - _ROUNDING)
+
+
+def held_out_for(listed: int) -> int:
+    """Held-out pictures with which a single one of so many listed ones can be retained."""
+    return round(listed / RETAINED_FROM) - 1
 
 
 def ranked(listed: Sequence[Searched], held_out: Sequence[Searched]) -> tuple[Retained, ...]:
@@ -58,12 +70,20 @@ def ranked(listed: Sequence[Searched], held_out: Sequence[Searched]) -> tuple[Re
     Simple pictures are predicted well by any model, so the logarithm of the loss is ranked beside that of equally
     simple ones: less the line through it and simplicity, fitted to the listed picture and all held-out ones, none apart
     from the others, so that any rank is as likely for a picture that was drawn as the held-out ones and never seen.
+    Raises ValueError for a loss that is no positive number.
     """
+    if not all(is_loss(each.loss) for each in (*listed, *held_out)):
+        raise ValueError("a picture without a loss has no rank")
     ranks = [_rank(each, held_out) for each in listed]
     p = np.array(ranks, dtype=float) / (1 + len(held_out))
     q = benjamini_hochberg(p)
     found = [Retained(*each) for each in zip(listed, ranks, p.tolist(), q.tolist(), strict=True)]
     return tuple(sorted(found, key=lambda each: (each.rank, each.picture.loss, each.picture.image_id)))
+
+
+def is_loss(value: float) -> bool:
+    """Whether a search came to a loss: one that overflows comes to none."""
+    return math.isfinite(value) and value > 0
 
 
 def _rank(listed: Searched, held_out: Sequence[Searched]) -> int:

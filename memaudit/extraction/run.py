@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -198,7 +199,21 @@ def _cluster(prompt: str, refs: list[ImageRef], options: ExtractOptions, tally: 
         kind=found.kind if found else Kind.VERBATIM,
         probability=found.probability if found else None,
         boxes=found.boxes if found else (None,) * len(chosen),
+        one_picture=_one_picture([read.pixels[i] for i in chosen]),
     )
+
+
+def _one_picture(pixels: Sequence[Pixels]) -> str:
+    """The digest of what all of these are, value for value; empty where they differ."""
+    digests = {hashlib.sha256(each.tobytes()).hexdigest() for each in pixels}
+    return digests.pop() if len(digests) == 1 else ""
+
+
+def _cards(clusters: Sequence[PromptCluster]) -> set[str]:
+    """Pictures that several prompts give whatever the seed, to the last value. No model does that, but what stands in
+    front of it: the card of a filter, say."""
+    prompts = Counter(cluster.one_picture for cluster in clusters if cluster.one_picture)
+    return {digest for digest, count in prompts.items() if count > 1}
 
 
 def _common(read: _Read, options: ExtractOptions, tally: _Tally) -> Common | None:
@@ -219,12 +234,17 @@ def _inside(squares: Int64, members: list[int]) -> Int64:
 
 
 def _result(clusters: list[PromptCluster], tally: _Tally, options: ExtractOptions, passed: PassedOver) -> Extraction:
-    tested = [cluster for cluster in clusters if cluster.compared >= options.clique]
+    able = [cluster for cluster in clusters if cluster.compared >= options.clique]
+    cards = _cards(able)
+    tested = [cluster for cluster in able if cluster.one_picture not in cards]
+    carded = [cluster.prompt for cluster in able if cluster.one_picture in cards]
     read = sum(cluster.compared for cluster in clusters)
     coverage = Coverage(read, read + sum(cluster.unreadable for cluster in clusters) + passed.pictures)
     prompts = Coverage(len(tested), len(clusters))
     found = sorted((cluster for cluster in tested if cluster.members), key=_gravity)
     redrawn = sum(cluster.redrawn for cluster in found)
+    left_out = (*passed.lines, first_frames_line(tally.films), *_not_looked_at(tally), _carded(carded))
+    short = _shortfalls(coverage, prompts, tested, len(carded), options)
     return Extraction(
         threshold=options.threshold,
         clique=options.clique,
@@ -233,10 +253,19 @@ def _result(clusters: list[PromptCluster], tally: _Tally, options: ExtractOption
         memorised=rate_of(len(found) - redrawn, prompts),
         clusters=tuple(found),
         blank=sum(cluster.blank for cluster in clusters),
-        not_read=tuple(filter(None, (*passed.lines, first_frames_line(tally.films), *_not_looked_at(tally)))),
-        inconclusive=(*cut_archives("generations", tally.cut), *_shortfalls(coverage, prompts, tested, options)),
+        not_read=tuple(filter(None, left_out)),
+        inconclusive=(*cut_archives("generations", tally.cut), *short),
         redrawn=None if tally.no_redrawn else rate_of(redrawn, prompts),
         no_redrawn=tally.no_redrawn,
+    )
+
+
+def _carded(prompts: Sequence[str]) -> str:
+    if not prompts:
+        return ""
+    return (
+        f"{len(prompts):,} prompts give a picture that others give as well, the same to the last pixel whatever the "
+        f"seed, as the card of a filter is (such as {prompts[0][:80]!r}): no finding, and not judged"
     )
 
 
@@ -261,15 +290,16 @@ def _not_looked_at(tally: _Tally) -> list[str]:
 
 
 def _shortfalls(
-    coverage: Coverage, prompts: Coverage, tested: list[PromptCluster], options: ExtractOptions
+    coverage: Coverage, prompts: Coverage, tested: list[PromptCluster], carded: int, options: ExtractOptions
 ) -> list[str]:
     reasons = []
     if coverage.falls_short(options.max_unmeasured):
         reasons.append(f"only {coverage.measured:,} of {coverage.total:,} generations could be read")
     if not prompts.measured or prompts.falls_short(options.max_unmeasured):
+        cards = f" (of {carded:,} more all are the card of a filter)" if carded else ""
         reasons.append(
             f"only {prompts.measured:,} of {prompts.total:,} prompts have {options.clique} generations that can be "
-            "compared, fewer cannot show a clique"
+            f"compared, fewer cannot show a clique{cards}"
         )
     unproven = sum(not cluster.proven and not cluster.members for cluster in tested)
     if unproven:

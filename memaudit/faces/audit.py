@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from memaudit.audit.results import AuditResult
+from memaudit.audit.shortfalls import ALL_SEEN, Unseen
 from memaudit.faces.compare import CompareOptions, ImageStores, compare_faces
 from memaudit.faces.results import FaceAudit
 from memaudit.faces.same_picture import (
@@ -18,6 +19,7 @@ from memaudit.faces.same_picture import (
     face_pairs,
 )
 from memaudit.faces.stores import CONTROL, GALLERY, GENERATIONS, FaceEmbedder, Source, gallery_at, images_at
+from memaudit.images.passed_over import PassedOver
 from memaudit.index import ExactSearch, Searcher
 from memaudit.store import Store, require_current
 from memaudit.types import Progress, silent
@@ -91,11 +93,13 @@ def audit_faces_alone(
     picture_threshold say nothing here.
     """
     like, make = gallery.store.encoder, options.embedder.store_of
-    queries = make(generations, folder / GENERATIONS, like, progress)
+    passed = PassedOver()
+    queries = make(generations, folder / GENERATIONS, like, progress, passed)
+    unseen = Unseen(unread=passed.pictures, why_unread=passed.unread_line)
     people = control if options.control is None else options.control
     held_out = None if people is None else make(people, folder / CONTROL, like, progress)
     stores = ImageStores(images_at(generations), None, images_at(people))
-    return _compared(queries, gallery, held_out, stores, by_thumbnails(), options, progress)
+    return _compared(queries, gallery, held_out, stores, by_thumbnails(), options, progress, unseen)
 
 
 def _compared(
@@ -106,6 +110,7 @@ def _compared(
     same: SamePicture,
     options: FaceAuditOptions,
     progress: Progress,
+    unseen: Unseen = ALL_SEEN,
 ) -> FaceAudit:
     result = compare_faces(
         queries,
@@ -114,6 +119,7 @@ def _compared(
         images=images,
         same_picture=same,
         options=options.comparison,
+        unseen=unseen,
         progress=progress,
     )
     gallery.require_current()

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.audit.eidetic import near_duplicates
+from memaudit.audit.shortfalls import ALL_SEEN, Unseen
 from memaudit.encoders.specs import family_of
 from memaudit.errors import InputError, UsageError
 from memaudit.faces.calibrate import Groups, calibrate, excess_p
@@ -65,6 +66,7 @@ def compare_faces(
     images: ImageStores = ImageStores(),
     same_picture: SamePicture | None = None,
     options: CompareOptions = CompareOptions(),
+    unseen: Unseen = ALL_SEEN,
     progress: Progress = silent,
 ) -> FacesResult:
     """Compare each generated face with all of the training set, at a threshold calibrated to that set.
@@ -74,8 +76,8 @@ def compare_faces(
     All stores hold faces of one encoder. control: faces of people who are not in the training set; without them faces
     drawn from the training set stand in. images: what the stores of faces are held against, image by image; one that
     lacks images of its own is no less inconclusive than one of unreadable images. same_picture: which matches are on
-    one picture; without it that is unknown, but of equal files. Memory: blocks, some 50 bytes a generated face and 42
-    an image.
+    one picture; without it that is unknown, but of equal files. unseen: of the generations' images.
+    Memory: blocks, some 50 bytes a generated face and 42 an image.
     Raises InputError for a store of images, InconclusiveError for different encoders, UsageError for columns that no
     face has.
     """
@@ -91,7 +93,7 @@ def compare_faces(
     matches = _matches(generations, gallery, found, calibration.threshold, same_picture)
     sides = _sides(generations, gallery.store, control, images)
     made, training, held_out = sides["generations"], sides["training set"], sides.get("controls")
-    returned = np.isin(drawn, matches.query)
+    unread, returned = made.unread + unseen.unread, np.isin(drawn, matches.query)
     tested = source == "control" and calibration.samples >= MIN_CONTROLS
     return FacesResult(
         method=gallery.method,
@@ -105,8 +107,8 @@ def compare_faces(
         gallery_coverage=training.coverage,
         control_coverage=held_out.coverage if held_out else None,
         of_images={name: side.of_images for name, side in sides.items() if side.of_images},
-        matched=rate_of(int(returned.sum()), Coverage(len(drawn), len(drawn) + made.unread)),
-        coverage=Coverage(len(people.rows), len(people.rows) + made.unread),
+        matched=rate_of(int(returned.sum()), Coverage(len(drawn), len(drawn) + unread)),
+        coverage=Coverage(len(people.rows), len(people.rows) + unread),
         people_matched=len(np.unique(people.person[np.isin(people.rows, matches.query)])),
         training_person=_people_among(gallery.store, matches.reference, options.identity),
         mix=mix,
@@ -119,7 +121,7 @@ def compare_faces(
         by=group_rates(options.by, _scored(generations, drawn, returned, control, null, calibration.threshold)),
         nearest=found.similarity[people.drawn],
         null=null.best,
-        inconclusive=reasons(sides, options.max_unmeasured, len(drawn), calibration),
+        inconclusive=reasons(sides, options.max_unmeasured, len(drawn), calibration, unseen),
     )
 
 

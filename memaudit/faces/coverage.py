@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from memaudit.embedding.reconcile import KEY, Keys, Table, file_key, text_key
 from memaudit.faces.names import face_id, file_tombstone, tombstone
 from memaudit.faces.rows import FaceRow, face_rows
+from memaudit.images.parts import file_of
 from memaudit.store import NO_FILE, Store
 from memaudit.types import Coverage, Status
 
@@ -59,7 +60,8 @@ class _Image(NamedTuple):
 def coverage_of(faces: Store, images: Store) -> FaceCoverage:
     """Hold the images of a store of faces against a store of images. Memory: 42 bytes an image of the store of faces.
 
-    An image without content or without a face counts as searched: it has a row that says so.
+    An image without content or without a face counts as searched: it has a row that says so. The pictures of a sheet
+    and the frames of a film count with their file, of whose films the counts of faces tell.
     """
     stones = frozenset(faces.manifest.forgotten)
     table = _table(faces, stones)
@@ -68,6 +70,8 @@ def coverage_of(faces: Store, images: Store) -> FaceCoverage:
     for columns in images.iter_columns():
         for image_id, sha256 in zip(columns.image_id, columns.sha256, strict=True):
             row = table.ids.row_of(text_key(image_id))
+            if row < 0 and _is_with_its_file(image_id, table):
+                continue
             seen[row] |= row >= 0
             counts[_state(table, row, sha256) if row >= 0 else _absence(image_id, sha256, stones)] += 1
             counts["by_name"] += row >= 0 and sha256 == NO_FILE
@@ -93,6 +97,12 @@ def _table(faces: Store, stones: frozenset[str]) -> _Table:
         whole.append(image.whole)
     ids = Table.of(np.frombuffer(names, KEY), np.arange(len(readable)))
     return _Table(ids, np.frombuffer(files, KEY), np.frombuffer(readable, bool), np.frombuffer(whole, bool))
+
+
+def _is_with_its_file(image_id: str, table: _Table) -> bool:
+    """What transparency hides is seen on none."""
+    file = file_of(image_id)
+    return bool(file) and not image_id.startswith(f"{file}#channel=") and table.ids.row_of(text_key(file)) >= 0
 
 
 def _state(table: _Table, row: int, sha256: str) -> str:

@@ -47,9 +47,9 @@ def group_rates(names: Sequence[str], sides: Sequence[Scored]) -> tuple[GroupRat
 
 
 def _of_side(names: Sequence[str], scored: Scored) -> Iterator[GroupRate]:
-    given = [row.own for row in face_rows(scored.store.columns(scored.rows))]
+    given = face_rows(scored.store.columns(scored.rows))
     for name in names:
-        values = np.array([str(entry.get(name, "")) for entry in given], dtype=object)
+        values = np.array([entry.told(name) for entry in given], dtype=object)
         distinct, counts = np.unique(values, return_counts=True)
         for value in distinct[np.argsort(-counts, kind="stable")][:MOST_VALUES]:
             chosen = values == value

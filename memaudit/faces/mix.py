@@ -46,7 +46,7 @@ def _groups(values: Sequence[Sequence[Sequence[str]]]) -> tuple[Groups, list[tup
 
 
 def _values(store: Store, rows: Int64, column: str) -> list[str]:
-    return [str(row.own.get(column, "")) for row in face_rows(store.columns(rows))]
+    return [row.told(column) for row in face_rows(store.columns(rows))]
 
 
 def _not_asked(is_control: bool) -> str:

@@ -56,7 +56,7 @@ def people_of(store: Store, rows: Int64, same_person: float, column: str = "") -
 def _by_name(store: Store, rows: Int64, column: str) -> Int64:
     """The first place of each name; a face without a name has one of its own."""
     first: dict[str, int] = {}
-    names = (str(face.own.get(column, "")) for face in face_rows(store.columns(rows)))
+    names = (face.told(column) for face in face_rows(store.columns(rows)))
     places = (first.setdefault(name, place) if name else place for place, name in enumerate(names))
     return np.fromiter(places, np.int64, len(rows))
 

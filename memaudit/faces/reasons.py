@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from memaudit.audit.shortfalls import Unseen, unread_files
 from memaudit.faces.coverage import FaceCoverage, coverage_of
 from memaudit.faces.embed import count_faces
 from memaudit.faces.results import Calibration, FaceCounts
@@ -26,9 +27,10 @@ class Side(NamedTuple):
 
     @property
     def unread(self) -> int:
-        """Images that nobody looked at for faces, and faces that could not be embedded."""
+        """Images that nobody looked at for faces, or whose later frames nobody did, and faces that could not be
+        embedded."""
         rows = self.faces.coverage
-        return rows.total - rows.measured + (self.of_images.absent if self.of_images else 0)
+        return rows.total - rows.measured + self.counts.films + (self.of_images.absent if self.of_images else 0)
 
     @property
     def coverage(self) -> Coverage:
@@ -46,14 +48,28 @@ class Side(NamedTuple):
             yield f"only {comparable.measured:,} of {comparable.total:,} faces of the {name} could be compared"
 
 
-def reasons(sides: Mapping[str, Side], allowed: float, scored: int, calibration: Calibration) -> tuple[str, ...]:
+def reasons(
+    sides: Mapping[str, Side], allowed: float, scored: int, calibration: Calibration, unseen: Unseen
+) -> tuple[str, ...]:
     """Every reason, by the roles of the stores. allowed: the share of a side that may be unmeasured; scored: how many
-    generated faces were searched."""
+    generated faces were searched; unseen: of the generations."""
+    made = sides["generations"].counts
     return (
         *(reason for name, side in sides.items() for reason in cut_archives(name, side.faces.cut)),
         *(reason for name, side in sides.items() for reason in side.shortfalls(name, allowed)),
+        *_of_films(made, allowed),
+        *unread_files(unseen, made.images, allowed),
         *_of_search(sides["training set"].faces, scored, calibration),
     )
+
+
+def _of_films(made: FaceCounts, allowed: float) -> Iterator[str]:
+    """A face that is not on the first frame was not looked for."""
+    if Coverage(made.images - made.films, made.images).falls_short(allowed):
+        yield (
+            f"of {made.films:,} of {made.images:,} generations, films or files of several pages, only the first frame "
+            "was searched for faces: give their frames as images"
+        )
 
 
 def _of_search(gallery: Store, scored: int, calibration: Calibration) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from memaudit.errors import InconclusiveError
 from memaudit.faces.names import face_id
+from memaudit.images.cells import text_of
 from memaudit.store import Columns
 
 _KEY = "face"  # of a row's metadata: what is known of the face; all others are the image's own
@@ -44,6 +45,12 @@ class FaceRow(NamedTuple):
     file: str
     own: Mapping[str, Any]
     details: Details | None = None
+
+    def told(self, column: str) -> str:
+        """What the image's own metadata say in a column: nothing where they lack it or hold null, NaN or an empty
+        list, lest all who have no name are one person."""
+        value = self.own.get(column)
+        return str(value) if text_of(value) else ""
 
 
 def face_rows(columns: Columns) -> list[FaceRow]:

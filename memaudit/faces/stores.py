@@ -10,6 +10,7 @@ from memaudit.encoders.sface import NAMES, SPEC, FaceModel, resolve
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.faces.embed import FaceOptions, embed_faces
 from memaudit.files import is_store
+from memaudit.images.passed_over import PassedOver
 from memaudit.index import Searcher, open_searcher
 from memaudit.store import FACES, IMAGES, Store
 from memaudit.types import EncoderSpec, Progress
@@ -28,18 +29,28 @@ class FaceEmbedder:
     workers: int = 0
     allow_unverified_weights: bool = False
 
-    def store_of(self, source: Source, folder: Path, like: EncoderSpec, progress: Progress) -> Store:
-        """The faces of a store of faces as it is, of a store of images by its sources, or of other images."""
+    def store_of(
+        self, source: Source, folder: Path, like: EncoderSpec, progress: Progress, passed: PassedOver | None = None
+    ) -> Store:
+        """The faces of a store of faces as it is, of a store of images by its sources, or of other images. passed:
+        counts what these hold beside images."""
         store = opened(source)
         if store is None:
-            return self.embed((str(source),), folder, like, progress)
+            return self.embed((str(source),), folder, like, progress, passed)
         if store.manifest.kind == FACES:
             return store
-        return self.embed(store.sources, folder, like, progress)
+        return self.embed(store.sources, folder, like, progress, passed)
 
-    def embed(self, sources: Sequence[str], folder: Path, like: EncoderSpec | None, progress: Progress) -> Store:
+    def embed(
+        self,
+        sources: Sequence[str],
+        folder: Path,
+        like: EncoderSpec | None,
+        progress: Progress,
+        passed: PassedOver | None = None,
+    ) -> Store:
         """The store of the sources' faces at `folder`, made or brought up to date with the encoder of `like`."""
-        options = FaceOptions(self.workers, replace_changed=True)
+        options = FaceOptions(self.workers, replace_changed=True, passed=passed)
         try:
             return embed_faces(sources, folder, self._model(like), options, progress)
         except InputError as error:

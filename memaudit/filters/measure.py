@@ -33,15 +33,20 @@ def unlabelled(found: Filter, labels: Labels) -> list[str]:
 
 def measured(found: Filter, labels: Labels) -> Measured:
     """Estimate what the cuts of a filter find, by its sample, all of which is labelled, and set the highest that finds
-    enough. What was seen before is no further look; each look has a share of the error, so that all together make it.
+    enough. What was seen before, and asked the same of, is no further look; each look has a share of the error, so that
+    all together make it.
     """
-    seen = digest_of(sorted((image_id, stratum, labels[image_id]) for image_id, stratum in found.sample.items()))
+    seen = digest_of([_told(found.sample, labels), _told(found.settled, labels), found.recall, found.precision])
     looks = found.looks + (seen != found.looked)
     strata = strata_of_sample(found, labels)
     result = estimate(strata, error_of_attempt(1 - CONFIDENCE, looks))
     cut = result.cut_of(found.recall, found.precision)
     after = replace(found, looks=looks, looked=seen, estimate=result, cut=None if cut is None else cut.stratum)
     return Measured(after, strata)
+
+
+def _told(images: Mapping[str, int], labels: Labels) -> list[tuple[str, int, Answer | None]]:
+    return sorted((image_id, stratum, labels.get(image_id)) for image_id, stratum in images.items())
 
 
 def strata_of_sample(found: Filter, labels: Labels) -> list[Stratum]:

@@ -17,7 +17,7 @@ from memaudit.gate.findings import Finding
 from memaudit.gate.policy import AuditPolicy
 from memaudit.gate.provenance import identity_of
 from memaudit.gate.rates import MOST_DUPLICATED, require_prompts
-from memaudit.gate.subjects import calibration_of, training_set_of
+from memaudit.gate.subjects import calibration_of, subject_places, training_set_of
 from memaudit.matching.kinds import ALL
 from memaudit.report.model import AuditResults, ByPrompt, Model, Outcomes, OutcomesByPrompt, Report
 
@@ -51,7 +51,8 @@ def batch_of(report: Report, results: AuditResults, findings: Sequence[Finding],
     named = outcomes.by_prompt or None if outcomes else None
     if why or prompts is None or outcomes is None or named is None or named.prompts is UNSET:
         return batch._replace(not_pooled=why or "it does not say which prompts it had")
-    return _measured(batch, outcomes, named, named.prompts, findings)
+    places = set(subject_places(report))  # a face, or a picture drawn anew, is no copy: who accepts it accepts none
+    return _measured(batch, outcomes, named, named.prompts, [each for each in findings if each.place in places])
 
 
 def _why_alone(report: Report, results: AuditResults, prompts: ByPrompt | None, policy: AuditPolicy) -> str:
@@ -121,8 +122,10 @@ def _last_day(waived: Finding) -> date:
 
 def _accepted(queries: Sequence[str], prompts: Sequence[str], findings: Sequence[Finding]) -> dict[str, date]:
     """Of each prompt of which every match is accepted, the first day on which one of these entries ends."""
-    until = {each.query_id: _last_day(each) for each in findings if each.waived}
-    first: dict[str, date | None] = {}
+    until, first = dict[str, date | None](), dict[str, date | None]()
+    for each in findings:
+        earlier = until.get(each.query_id, date.max)
+        until[each.query_id] = min(earlier, _last_day(each)) if earlier and each.waived else None
     for query, prompt in zip(queries, prompts, strict=True):
         ends, known = until.get(query), first.get(prompt, date.max)
         first[prompt] = None if ends is None or known is None else min(ends, known)

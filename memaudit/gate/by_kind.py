@@ -20,6 +20,8 @@ from memaudit.report.model import (
     ByPrompt,
     Finding,
     ImageMatch,
+    Planted,
+    PlantedKind,
     Rate,
     Report,
     rate_of,
@@ -111,8 +113,26 @@ def counting(report: Report, kinds: Collection[str]) -> Report:
     after = {each.query_id for each in findings if isinstance(each, ImageMatch) and counts(each)}
     gone = before - after
     audited = [kind for kind in results.counted_kinds or ALL if kind in kinds]
-    results = structs.replace(_without(results, report, gone) if gone else results, counted_kinds=audited)
+    planted = _detected_by(results.planted, kinds) if results.planted else results.planted
+    results = structs.replace(
+        _without(results, report, gone) if gone else results, counted_kinds=audited, planted=planted
+    )
     return structs.replace(report, findings=findings, results=results)
+
+
+def _detected_by(planted: Planted, kinds: Collection[str]) -> Planted:
+    """What the audit detects of planted copies by these kinds alone: nothing is known where it does not say by which
+    kinds it found them."""
+    if set(COPIES) <= set(kinds):
+        return planted
+    return structs.replace(planted, kinds=[_by(each, kinds) for each in planted.kinds])
+
+
+def _by(each: PlantedKind, kinds: Collection[str]) -> PlantedKind:
+    if each.found is None or each.matched is UNSET:
+        return structs.replace(each, found=None)
+    others = sum(count for kind, count in each.matched.items() if kind and kind not in kinds)
+    return structs.replace(each, found=_less(each.found, others))
 
 
 def _held(finding: Finding, kinds: Collection[str], *, complete: bool) -> Finding:

@@ -51,7 +51,8 @@ def _consistent(recall: Estimate) -> _Bounds | None:
 
 
 def _recall_without_pairs(name: str, recall: Recall, found: int, policy: DedupPolicy) -> RuleResult:
-    """No sampled image has a near-duplicate. That measures no recall where the run itself `found` pairs."""
+    """No sampled image has a near-duplicate. That measures no recall where the run itself `found` pairs, nor by a
+    sample so small that more images than the limit lets be missed may have one."""
     sampled = recall.sampled
     outcome, ending = Verdict.PASS, "there was nothing to miss."
     if not sampled:
@@ -59,7 +60,10 @@ def _recall_without_pairs(name: str, recall: Recall, found: int, policy: DedupPo
     elif found and not recall.census:
         outcome, ending = Verdict.INCONCLUSIVE, f"yet the run found {found:,} pairs; check more images."
     elif not recall.census:
-        ending = f"nor did the run find a pair; at most {clopper_pearson_upper(0, sampled, 0.05):.2%} of all have one."
+        most = clopper_pearson_upper(0, sampled, 0.05)
+        ending = f"nor did the run find a pair; at most {most:.2%} of all have one"
+        enough = most <= 1 - policy.min_recall
+        outcome, ending = (outcome, f"{ending}.") if enough else (Verdict.INCONCLUSIVE, f"{ending}; check more images.")
     sentence = f"None of {sampled:,} images checked exactly has a near-duplicate: {ending}"
     return RuleResult(name, "min_recall", outcome, "no pairs", f"{policy.min_recall:.2%}", sentence)
 

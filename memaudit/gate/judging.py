@@ -29,6 +29,8 @@ from memaudit.gate.provenance import (
     required,
     same_training_set,
 )
+from memaudit.gate.redrawn import RULE as REDRAWN_RULE
+from memaudit.gate.redrawn import judge_redrawn
 from memaudit.gate.subjects import about_faces
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured, verdict_of
 from memaudit.matching.kinds import ALL, FACE, Kind
@@ -132,7 +134,7 @@ def hold(
     watch = None if ledger is None else _watch(ledger, reports, findings, policy, day)
     policies = {name: watch.policy(name, policy) if watch else policy for name, _ in reports}
     rules = [
-        watch.judged(result, policy) if watch else result
+        _over_time(watch, result, report, places, policy) if watch else result
         for (name, report), places in zip(reports, waived, strict=True)
         for result in judge(name, report, policies[name], accepted=places, now=now)
     ]
@@ -172,6 +174,14 @@ def judge(
         ]
 
 
+def _over_time(watch: Watch, rule: RuleResult, report: Report, places: Collection[int], policy: Policy) -> RuleResult:
+    """The rule, or what takes its place where the gate looks again and again."""
+    if rule.rule != REDRAWN_RULE or not isinstance(report.results, AuditResults):
+        return watch.judged(rule, policy)
+    again = judge_redrawn(rule.report, report, report.results, places, watch.of_look(rule.report, policy).audit)
+    return next(each for each in again if each.rule == REDRAWN_RULE)
+
+
 def _of_its_kind(name: str, report: Report, policy: Policy, accepted: Collection[int]) -> Iterator[RuleResult]:
     if report.kind == "audit":
         return judge_audit(name, report, policy.audit, accepted)
@@ -181,7 +191,13 @@ def _of_its_kind(name: str, report: Report, policy: Policy, accepted: Collection
         return judge_filter(name, report, policy.filter)
     if report.kind == "reweight":
         return judge_reweight(name, report, policy.reweight)
-    raise ValueError(f"there are rules for audits, dedup runs, filters and weights, none for a report of {report.kind}")
+    return iter([without_rules(name, report)])
+
+
+def without_rules(name: str, report: Report) -> RuleResult:
+    """What cannot be judged is no pass."""
+    sentence = f"The gate has no rules for a run of {report.kind}: what it found is to be read by a person."
+    return RuleResult(name, "rules", Verdict.INCONCLUSIVE, "none", "none", sentence)
 
 
 @contextmanager

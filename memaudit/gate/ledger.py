@@ -24,7 +24,8 @@ _Day = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\d$")]
 class Fixed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a policy may not change once it has seen a result: the limits that error is spent on, the kinds of planted
     copies by which the bound goes, and the release that others are held against. A ledger that was begun before there
-    were planted copies names none: its bounds are of copies that can be detected."""
+    were planted copies names none: its bounds are of copies that can be detected. One that was begun before the limit
+    of re-drawn pictures was fixed has None: it is not."""
 
     max_rate: float
     confidence: float
@@ -33,6 +34,7 @@ class Fixed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     rise_confidence: float
     release: str | None
     planted: list[str] = []
+    max_redrawn_rate: float | None = None
 
     @classmethod
     def of(cls, policy: Policy) -> Fixed:
@@ -45,6 +47,7 @@ class Fixed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             rise_confidence=baseline.confidence,
             release=baseline.release,
             planted=sorted({*audit.planted}),
+            max_redrawn_rate=audit.max_redrawn_rate,
         )
 
 
@@ -115,7 +118,7 @@ def open_ledger(path: Path, policy: Policy) -> Ledger:
     ledger = _read(path)
     for name in Fixed.__struct_fields__:
         began, now = getattr(ledger.fixed, name), getattr(fixed, name)
-        if began != now:
+        if began != now and not (name == "max_redrawn_rate" and began is None):
             raise UsageError(
                 f"--ledger {path} was begun with {name} = {began!r}, and the policy has {now!r}: limits are fixed "
                 "before the first look; judge by the same ones, or begin another ledger"

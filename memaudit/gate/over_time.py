@@ -68,6 +68,14 @@ class Watch:
             baseline=replace(policy.baseline, confidence=_left_to(policy.baseline.confidence, looked.number)),
         )
 
+    def of_look(self, name: str, policy: Policy) -> Policy:
+        """Of what a report is judged by alone, each time: it may err as often as its look may."""
+        looked = self.looked.get(name)
+        if looked is None:
+            return policy
+        confidence = _left_to(policy.audit.confidence, looked.number)
+        return replace(policy, audit=replace(policy.audit, confidence=confidence))
+
     def judged(self, rule: RuleResult, policy: Policy) -> RuleResult:
         """The rule, or for a rate what takes its place where prompts are pooled; what was not pooled is said."""
         looked = self.looked.get(rule.report)

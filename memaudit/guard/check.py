@@ -77,8 +77,13 @@ class Guard:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Why nothing can pass: what of the training set was not searched."""
-        return self._doubts
+        """Why nothing can pass, and what to do: what of the training set was not searched."""
+        return tuple(map(str, self._doubts))
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """The same as whoever asks is told it: without places on this disk."""
+        return tuple(each.fact for each in self._doubts)
 
     def check(self, image: Image) -> GuardVerdict:
         """The verdict on one picture. What cannot be read or compared is inconclusive, and no error."""
@@ -114,7 +119,7 @@ class Guard:
         doubts = tuple(dict.fromkeys(doubt for answer in answers for doubt in _doubts(answer)))
         nearest = [answer.nearest for answer in answers if answer.nearest]
         is_found = bool(matches or (redrawn and Kind.REDRAWN in self._lookup.kinds))
-        reasons = (*doubts, *self._doubts)
+        reasons = (*doubts, *self.facts)
         verdict = Verdict.FAIL if is_found else Verdict.INCONCLUSIVE if reasons or not answers else Verdict.PASS
         closest = max(nearest, key=lambda match: match.similarity, default=None)
         return GuardVerdict(verdict, sha256, reasons, tuple(matches), tuple(redrawn), closest, len(answers))

@@ -3,14 +3,17 @@ finds no room, or no answer in time, is inconclusive."""
 
 from __future__ import annotations
 
+import hashlib
 import queue
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from memaudit.guard.check import Guard, GuardVerdict, undecided
 from memaudit.guard.metrics import Metrics
+from memaudit.store import NO_FILE
 
 TOGETHER = 8  # pictures that are checked at once
 _STEP = 0.5  # seconds between two looks at whether it is to end
@@ -55,7 +58,7 @@ class Desk:
     @property
     def doubts(self) -> tuple[str, ...]:
         """Why nothing can pass."""
-        return self._guard.doubts
+        return self._guard.facts
 
     def check(self, data: bytes) -> GuardVerdict:
         """The verdict on a picture, when it has one. Raises FullError."""
@@ -70,6 +73,8 @@ class Desk:
             job.left = True
             job.verdict = undecided(f"no verdict within {self.seconds:g} s: the server is busy, ask again")
         verdict = job.verdict
+        if verdict.sha256 == NO_FILE:  # nobody came to look at it: the log still says which picture it was
+            verdict = replace(verdict, sha256=hashlib.sha256(data).hexdigest())
         self._metrics.decided(str(verdict.verdict), time.perf_counter() - start)
         self._decided(verdict)
         return verdict

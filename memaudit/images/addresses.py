@@ -54,6 +54,14 @@ def _without_signature(query: str) -> str:
     return "&".join(part for part, secret in zip(query.split("&"), signed, strict=True) if not secret)
 
 
+def place_of(path: str) -> str:
+    """Where a local file is, by the name that it was given: that of what a link leads to, as in caches of downloads,
+    may not say what it is, and nothing stands beside it."""
+    folder, name = os.path.split(path)
+    named = name not in ("", os.curdir, os.pardir)
+    return os.path.join(os.path.realpath(folder), name) if named else os.path.realpath(path)
+
+
 def beside(table: str, place: str) -> str:
     """Where a place named in a table leads: a URL as it is; a path relative to the table. At a URL an absolute path
     begins at the root of its host or file system. Raises ValueError for what cannot be a path."""
@@ -62,7 +70,7 @@ def beside(table: str, place: str) -> str:
     if is_url(place):
         return place
     if not is_url(table):
-        return os.path.realpath(os.path.join(os.path.dirname(table), place))
+        return place_of(os.path.join(os.path.dirname(table), place))
     base = _split(table)[0] if is_web(table) else table
     if not place.startswith("/"):
         return f"{base.rpartition('/')[0]}/{place}"

@@ -12,6 +12,7 @@ from memaudit.errors import InputError
 from memaudit.files import reason_of
 from memaudit.images.formats import why_not_there
 from memaudit.images.image_ref import ARCHIVE_CUT, MOST_TEXT, ImageRef, noting, object_in
+from memaudit.images.opt_outs import MOST_JSON, noted, opt_outs_in_json
 from memaudit.images.passed_over import ARRAYS, HIDDEN, PassedOver, holds
 from memaudit.images.reading import lost_rest, open_binary, tar_link, tar_member
 from memaudit.images.tar_members import TEXTS, Member, Members, Survey, Texts, survey
@@ -124,18 +125,18 @@ class _Said(NamedTuple):
     metadata: str = ""
 
 
-def _said_of(image: Member, sample: _Sample, read: Callable[[Member], str | None]) -> _Said:
+def _said_of(image: Member, sample: _Sample, read: Callable[[Member, int], str | None]) -> _Said:
     """Of several texts the nearest by name counts, of equally near ones the last. One that is too large is left out,
-    and the metadata say so."""
+    and the metadata say so; what reserves rights is looked for in it all the same."""
     caption, metadata = "", ""
-    left_out: dict[str, None] = {}  # each name once, in order
+    left_out: dict[str, Member] = {}  # each once, in order
     for texts in sample.texts_of(image):
         for text in reversed(texts):
             if metadata if text.ending == "json" else caption:
                 continue
-            said = read(text)
+            said = read(text, _MOST_BYTES)
             if said is None:
-                left_out[f"{text.name} is over the limit of {_MOST_BYTES:,} bytes"] = None
+                left_out[f"{text.name} is over the limit of {_MOST_BYTES:,} bytes"] = text
             elif text.ending == "json":
                 metadata = said
             else:
@@ -143,16 +144,18 @@ def _said_of(image: Member, sample: _Sample, read: Callable[[Member], str | None
     values = object_in(metadata)
     if left_out:
         metadata = noting(metadata, list(left_out))
+        for text in (text for text in left_out.values() if text.ending == "json"):
+            metadata = noted(metadata, opt_outs_in_json(read(text, MOST_JSON)))
     in_metadata = (value for name in _CAPTIONS if isinstance(value := values.get(name), str))
     return _Said(caption or next(in_metadata, ""), metadata)
 
 
-def _read_text(handle: IO[bytes], surveyed: Survey, text: Member) -> str | None:
-    """A text, or None for one that is too large; a link that leads nowhere says nothing."""
+def _read_text(handle: IO[bytes], surveyed: Survey, text: Member, most: int) -> str | None:
+    """A text, or None for one of more bytes; a link that leads nowhere says nothing."""
     file = surveyed.followed(text)
     if file is None:
         return ""
-    if file.size > _MOST_BYTES:
+    if file.size > most:
         return None
     handle.seek(file.offset)
     return handle.read(file.size).decode("utf-8", "replace")

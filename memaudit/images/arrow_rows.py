@@ -16,7 +16,7 @@ from memaudit.errors import InputError
 from memaudit.images.addresses import unsigned
 from memaudit.images.arrow_sizes import oversized_batch
 from memaudit.images.formats import why_not_there
-from memaudit.images.image_ref import MOST_TEXT
+from memaudit.images.image_ref import CUT_TEXT, MOST_TEXT
 from memaudit.images.reading import is_url, open_binary
 from memaudit.images.text_rows import require_once
 
@@ -193,7 +193,7 @@ def _bounded(column: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(column.type) and _is_text(column.type.value_type):
         return pa.DictionaryArray.from_arrays(column.indices, _bounded(column.dictionary))
     if _is_text(column.type) and (pc.max(pc.binary_length(column)).as_py() or 0) > MOST_TEXT:
-        return pc.utf8_slice_codeunits(column, 0, MOST_TEXT + 1)
+        return pc.utf8_slice_codeunits(column, 0, CUT_TEXT)
     return column
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 MOST_TEXT = 1 << 16  # characters of a caption, and of metadata; a shard holds thousands of them in memory
+CUT_TEXT = MOST_TEXT + 1  # characters that a reader leaves of a longer text: enough to tell that it is too long
 _FRAMES = "frames beyond the first"
 ARCHIVE_CUT = "the archive ends early"
 

@@ -17,12 +17,15 @@ from importlib.util import find_spec
 from threading import Lock
 from typing import NamedTuple
 
-from memaudit.images.image_ref import object_in
+from memaudit.images.cells import storable
+from memaudit.images.image_ref import CUT_TEXT, object_in
 
 FILE, COLUMNS, C2PA = "file", "columns", "c2pa"
 FOUND, UNREAD = "opt_out", "opt_out_not_read"  # keys of metadata
 OWN = frozenset({FOUND, UNREAD})
+MOST_JSON = 1 << 22  # bytes of a file of JSON beside an image that is looked into, however much of it is kept
 _MOST_TEXT = 1 << 20  # bytes of a compressed text, and of an XMP packet
+_MOST_NOTED, _LONGEST_NOTED = 32, 200  # opt-outs of an image, and characters of one: no more is written down
 _PLUS = re.compile(rb"DataMining[^\0]{0,400}?(DMI-[A-Z]+(?:-[A-Z]+)*)", re.DOTALL | re.IGNORECASE)
 _TDM = re.compile(rb"""tdm[:_-]reservation[^\0<>"']{0,40}[>"']\s*1\b""", re.IGNORECASE)
 _NOAI = re.compile(rb"(?<![A-Za-z0-9])(noai|noimageai)(?![A-Za-z0-9])", re.IGNORECASE)
@@ -31,6 +34,9 @@ _USES = ("ai_generative_training", "ai_training", "data_mining")
 _REFUSED = ("notAllowed", "constrained")
 _ROBOTS, _TDM_COLUMNS = {"xrobotstag", "robots"}, {"tdmreservation"}
 _PLUS_COLUMNS, _TEXT_COLUMNS = {"datamining", "plusdatamining", "xmpplusdatamining"}, {"exif", "iptc", "xmp"}
+_LOOKED_AT = _ROBOTS | _TDM_COLUMNS | _PLUS_COLUMNS | _TEXT_COLUMNS
+_CUT = _LOOKED_AT | {"metadata"}
+_HINT = re.compile(f"noai|noimageai|tdm|mining|dmi-|{FOUND}", re.IGNORECASE)
 
 
 def read_of(c2pa: ReadC2pa | None) -> tuple[str, ...]:
@@ -51,7 +57,8 @@ ReadC2pa = Callable[[bytes], list[str]]
 
 def opt_outs_of(data: bytes, metadata: str, c2pa: ReadC2pa | None) -> OptOuts:
     """Of a file and of what its source says of it. c2pa: None where the library is not there."""
-    found, unread = [*_in_file(data), *_in_columns(metadata)], list[str]()
+    in_columns = opt_outs_in_columns(metadata)
+    found, unread = [*_in_file(data), *in_columns.found], [*in_columns.unread]
     if _has_c2pa(data):
         try:
             found += c2pa(data) if c2pa else []
@@ -63,7 +70,8 @@ def opt_outs_of(data: bytes, metadata: str, c2pa: ReadC2pa | None) -> OptOuts:
 
 def noted(metadata: str, opt_outs: OptOuts) -> str:
     """Metadata that say so; the same where there is nothing to say."""
-    said = {name: list(each) for name, each in ((FOUND, opt_outs.found), (UNREAD, opt_outs.unread)) if each}
+    noting = ((FOUND, opt_outs.found), (UNREAD, opt_outs.unread))
+    said = {name: [text[:_LONGEST_NOTED] for text in each[:_MOST_NOTED]] for name, each in noting if each}
     return json.dumps({**object_in(metadata), **said}) if said else metadata
 
 
@@ -87,20 +95,50 @@ def _in_file(data: bytes) -> Iterator[str]:
         yield from (match[1].decode().lower() for match in _NOAI.finditer(text))
 
 
-def _in_columns(metadata: str) -> Iterator[str]:
-    if not metadata:
-        return
-    for name, value in object_in(metadata).items():
-        plain = re.sub(r"[^a-z0-9]", "", name.lower())
+def opt_outs_in_columns(metadata: str) -> OptOuts:
+    """Of what a source says of an image, however much that is. What was cut is unread."""
+    columns = [*_columns_of(metadata)]
+    found = dict.fromkeys(text for name, value in columns for text in _in_column(name, value))
+    return OptOuts(tuple(found), (COLUMNS,) if any(_is_unread(*column) for column in columns) else ())
+
+
+def opt_outs_in_json(text: str | None) -> OptOuts:
+    """Of a file beside an image, which may be long and without any; None: nobody could read it."""
+    if text is None:
+        return OptOuts((), (COLUMNS,))
+    return opt_outs_in_columns(text) if _HINT.search(text) else OptOuts(())
+
+
+def _columns_of(metadata: str) -> Iterator[tuple[str, object]]:
+    """Also those in a column `metadata`, as tables that we export have it."""
+    for name, value in (object_in(metadata) if metadata else {}).items():
+        yield name, value
+        if name == "metadata" and isinstance(value, str):
+            yield from object_in(value).items()
+
+
+def _plain_name(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _is_unread(name: str, value: object) -> bool:
+    if name == UNREAD:  # what of a file could not be read is asked of the file again
+        return isinstance(value, list) and COLUMNS in value
+    return isinstance(value, str) and len(value) == CUT_TEXT and _plain_name(name) in _CUT
+
+
+def _in_column(name: str, value: object) -> Iterator[str]:
+    plain = _plain_name(name)
+    if plain in _LOOKED_AT:
         text = value if isinstance(value, str) else json.dumps(value)
         if plain in _ROBOTS or plain in _TEXT_COLUMNS:
-            yield from (match[1].decode().lower() for match in _NOAI.finditer(text.encode()))
+            yield from (match[1].decode().lower() for match in _NOAI.finditer(text.encode("utf-8", "replace")))
         if plain in _PLUS_COLUMNS or plain in _TEXT_COLUMNS:
             yield from (f"plus: {each}" for each in re.findall(r"DMI-PROHIBITED(?:-[A-Z]+)*", text))
         if plain in _TDM_COLUMNS and text.strip().lower() in ("1", "1.0", "true"):
             yield "tdm-reservation"
-        if name == FOUND and isinstance(value, list):  # as an export of ours carries it on
-            yield from map(str, value)
+    if name == FOUND and isinstance(value, list):  # as an export of ours carries it on
+        yield from (storable(str(each)) for each in value)
 
 
 def _texts(data: bytes) -> Iterator[bytes]:

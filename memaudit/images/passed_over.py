@@ -7,7 +7,7 @@ import io
 import os
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -45,13 +45,16 @@ class _Tally(NamedTuple):
 @dataclass
 class PassedOver:
     """What was passed over in one pass over a source. plain: files that hold no image, by suffix; unread: those that
-    hold pictures, or may, by what they are, each counted as often as pictures can be told."""
+    hold pictures, or may, by what they are, each counted as often as pictures can be told. earlier: images that a
+    killed run had embedded, and whose files could not be read to be held against it."""
 
     plain: dict[str, _Tally] = field(default_factory=dict)
     unread: dict[str, _Tally] = field(default_factory=dict)
+    earlier: _Tally = field(default_factory=_Tally)
 
     def begin(self) -> None:
         """Forget an earlier pass."""
+        self.earlier = _Tally()
         self.plain.clear()
         self.unread.clear()
 
@@ -69,7 +72,7 @@ class PassedOver:
     @property
     def lines(self) -> tuple[str, ...]:
         """What to say of it: nothing where nothing was passed over."""
-        return tuple(filter(None, (self.unread_line, self.plain_line)))
+        return tuple(filter(None, (self.unread_line, self.plain_line, self.earlier_line)))
 
     @property
     def unread_line(self) -> str:
@@ -82,6 +85,15 @@ class PassedOver:
         what = ", ".join(f"{tally.number:,} {suffix} {tally}" for suffix, tally in sorted(self.plain.items()))
         files = "file holds no image and was" if count == 1 else "files hold no image and were"
         return f"{count:,} {files} not read: {what}" if count else ""
+
+    def stayed(self, count: int, first: Sequence[str]) -> None:
+        """So many images whose files cannot be read by now stay as they were embedded; the first are called so."""
+        self.earlier = _Tally(count, count, tuple(first[:_NAMED]))
+
+    @property
+    def earlier_line(self) -> str:
+        what = "files could not be read again, and their images stay as they were embedded"
+        return f"{what}: {self.earlier.number:,} {self.earlier}" if self.earlier.number else ""
 
 
 def head_of(location: str) -> bytes:

@@ -17,15 +17,16 @@ from pathlib import Path
 from memaudit.errors import InputError, UsageError
 from memaudit.files import reason_of
 from memaudit.images import parts, tables
-from memaudit.images.addresses import unsigned
+from memaudit.images.addresses import place_of, unsigned
 from memaudit.images.archives import iter_tar
 from memaudit.images.braces import expanded
 from memaudit.images.cells import storable, storable_id
 from memaudit.images.folders import File, walk
 from memaudit.images.formats import is_image
 from memaudit.images.hosts import allow_source
-from memaudit.images.image_ref import ImageRef
+from memaudit.images.image_ref import MOST_TEXT, ImageRef
 from memaudit.images.manifests import MANIFESTS, iter_manifest
+from memaudit.images.opt_outs import MOST_JSON, noted, opt_outs_in_columns, opt_outs_in_json
 from memaudit.images.passed_over import PassedOver, head_of, note, note_hidden
 from memaudit.images.reading import lost_rest, read_bytes
 from memaudit.images.remote import filesystem_of, is_url, is_web, local_path, plain_name
@@ -87,7 +88,15 @@ def iter_images(
     for location, name in zip(locations, names, strict=True):
         prefix = f"{name}/" if len(names) > 1 and not name.lower().endswith(".tar") else ""
         for ref in _iter_one(location, name, contents, passed):
-            yield _storable_ref(prefix, ref.bounded())
+            yield _storable_ref(prefix, _bounded(ref))
+
+
+def _bounded(ref: ImageRef) -> ImageRef:
+    """The same within bounds; what reserves rights in metadata that are left out is noted all the same."""
+    bounded = ref.bounded()
+    if len(ref.metadata) <= MOST_TEXT:
+        return bounded
+    return replace(bounded, metadata=noted(bounded.metadata, opt_outs_in_columns(ref.metadata)))
 
 
 def _expanded(source: str) -> list[str]:
@@ -116,18 +125,18 @@ def _iter_one(location: str, name: str, contents: bool, passed: PassedOver) -> I
         return _iter_folder(location, contents, passed)
     suffix = os.path.splitext(name)[1].lower()
     if suffix in COMPANIONS and suffix not in _LISTS and is_image(head_of(location)):
-        return iter([ImageRef(name, os.path.realpath(location))])
+        return iter([ImageRef(name, place_of(location))])
     if suffix in MANIFESTS or (suffix in TABLES and not tables.holds_images(location)):
         return iter_manifest(location)
     if suffix == ".tar" or suffix in TABLES:
-        return _iter_pack(File(name, location if is_url(location) else os.path.realpath(location)), contents, passed)
+        return _iter_pack(File(name, location if is_url(location) else place_of(location)), contents, passed)
     if name.lower().endswith(PACKED):
         raise InputError(
             f"source {unsigned(location)} is a compressed archive: unpack it, or make it an uncompressed .tar"
         )
     if suffix in COMPANIONS:
         raise InputError(f"source {unsigned(location)} is not an image; manifests end in {', '.join(MANIFESTS)}")
-    return iter([ImageRef(name, location if is_url(location) else os.path.realpath(location))])
+    return iter([ImageRef(name, location if is_url(location) else place_of(location))])
 
 
 def read_image(uri: str) -> bytes:
@@ -185,21 +194,42 @@ def _iter_folder(location: str, contents: bool, passed: PassedOver) -> Iterator[
         elif suffix in TABLES:
             yield from _iter_table_beside_images(file, contents, passed)
         elif suffix not in COMPANIONS:
-            yield ImageRef(file.relative, file.location, _caption_beside(file.location) if contents else "")
+            yield _with_what_is_beside(file) if contents else ImageRef(file.relative, file.location)
         elif is_image(head := head_of(file.location)):
             yield ImageRef(file.relative, file.location)
         else:
             note(passed, file.relative, file.location, head)
 
 
-def _caption_beside(image: str) -> str:
-    """What kohya's scripts write beside an image: a file of its name that ends in .caption; not looked for at a URL."""
-    beside = f"{os.path.splitext(image)[0]}.caption"
-    if is_url(image) or not os.path.isfile(beside):
-        return ""
-    with suppress(OSError), open(beside, "rb") as handle:
-        return handle.read(_MOST_CAPTION).decode("utf-8", "replace").strip()
+def _with_what_is_beside(file: File) -> ImageRef:
+    """An image of a folder with its caption, and with what reserves rights; neither is looked for at a URL."""
+    if is_url(file.location):
+        return ImageRef(file.relative, file.location)
+    stem = os.path.splitext(file.location)[0]
+    metadata = ""
+    for beside in (f"{stem}.json", f"{file.location}.json"):
+        metadata = metadata or _opt_outs_beside(beside)
+    return ImageRef(file.relative, file.location, _caption_beside(stem), metadata)
+
+
+def _caption_beside(stem: str) -> str:
+    """What kohya's scripts write beside an image: a file of its name that ends in .caption."""
+    beside = f"{stem}.caption"
+    if os.path.isfile(beside):
+        with suppress(OSError), open(beside, "rb") as handle:
+            return handle.read(_MOST_CAPTION).decode("utf-8", "replace").strip()
     return ""
+
+
+def _opt_outs_beside(path: str) -> str:
+    """Metadata that say what reserves rights in a file of JSON, and nothing else of it."""
+    if not os.path.isfile(path):
+        return ""
+    text = None
+    with suppress(OSError), open(path, "rb") as handle:
+        data = handle.read(MOST_JSON + 1)
+        text = data.decode("utf-8-sig", "replace") if len(data) <= MOST_JSON else None
+    return noted("", opt_outs_in_json(text))
 
 
 def _iter_table_beside_images(file: File, contents: bool, passed: PassedOver) -> Iterator[ImageRef]:

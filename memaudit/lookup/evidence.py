@@ -15,7 +15,7 @@ from memaudit.index.recall import NearRecall
 from memaudit.lookup.results import Answer, LookupResult
 from memaudit.matching.calibrated import Calibrated
 from memaudit.matching.plan import NOT_LOOKED_FOR, RedrawnPlan
-from memaudit.matching.shortfalls import cut_archives, lost_images, unmeasured
+from memaudit.matching.shortfalls import Shortfall, cut_archives, lost_images, unmeasured
 from memaudit.store import Store
 from memaudit.types import Coverage, EncoderSpec, Status
 
@@ -161,7 +161,7 @@ def evidence_of(
     doubts = (
         *(f"{answer.image}: {answer.error}" for answer in result.answers if answer.status != Status.OK),
         *unread,
-        *doubts_of_set(result, allowed),
+        *map(str, doubts_of_set(result, allowed)),
         *pixels.lost,
         *(lost_images(store) if pixels.lost else ()),
     )
@@ -183,14 +183,11 @@ def evidence_of(
     )
 
 
-def doubts_of_set(result: LookupResult, allowed: float) -> tuple[str, ...]:
-    """What of the training set was not searched, whatever the picture: a line for each reason."""
+def doubts_of_set(result: LookupResult, allowed: float) -> tuple[Shortfall, ...]:
+    """What of the training set was not searched, whatever the picture, for each reason."""
     store = result.references.store
-    return (
-        *cut_archives("training set", store.cut),
-        *unmeasured("training images", store.coverage, allowed),
-        *result.windows.lost(allowed),
-    )
+    facts = (*cut_archives("training set", store.cut), *unmeasured("training images", store.coverage, allowed))
+    return (*map(Shortfall, facts), *result.windows.lost(allowed))
 
 
 def _outcome(answers: Sequence[Answer], doubts: Sequence[str]) -> str:

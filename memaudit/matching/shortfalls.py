@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from memaudit.store import Store
 from memaudit.types import Coverage
+
+
+class Shortfall(NamedTuple):
+    """A reason why "found nothing" is no clean bill. fact: as anybody may be told it; advice: for whoever runs the
+    search, with places on his disk, "" for none."""
+
+    fact: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.fact} ({self.advice})" if self.advice else self.fact
 
 
 def cut_archives(name: str, cut: int) -> list[str]:

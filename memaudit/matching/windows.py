@@ -7,6 +7,7 @@ from typing import NamedTuple
 from memaudit.embedding.views import ViewStore
 from memaudit.embedding.windows import DETAILS, TILES, embed_again, has_windows, windows_of
 from memaudit.matching.results import ReferenceViews
+from memaudit.matching.shortfalls import Shortfall
 from memaudit.store import Store
 
 
@@ -38,7 +39,7 @@ class Windows(NamedTuple):
         tiles, details = (None if windows is None else windows.store.digest for windows in self[:2])
         return ReferenceViews(references.digest, tiles, details, self.idle)
 
-    def lost(self, allowed: float) -> list[str]:
+    def lost(self, allowed: float) -> list[Shortfall]:
         """Where more than the share `allowed` of them could not be embedded, one line each: less was searched than it
         seems, for windows are made of the files."""
         stores = ((TILES, self.tiles), (DETAILS, self.details))
@@ -58,12 +59,10 @@ class Windows(NamedTuple):
 NO_WINDOWS = Windows()
 
 
-def lost_views(name: str, views: ViewStore, allowed: float, advice: str) -> list[str]:
+def lost_views(name: str, views: ViewStore, allowed: float, advice: str) -> list[Shortfall]:
     """A line if more than the share `allowed` of these views could not be embedded; none else."""
     coverage = views.store.coverage
     if not coverage.falls_short(allowed):
         return []
-    return [
-        f"only {coverage.measured:,} of {coverage.total:,} {name} could be embedded: their files are gone or changed "
-        f"({advice})"
-    ]
+    fact = f"only {coverage.measured:,} of {coverage.total:,} {name} could be embedded: their files are gone or changed"
+    return [Shortfall(fact, advice)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import to_builtins
 
 from memaudit.files import digest_of, sha256_of
-from memaudit.release.jobs import Fate, Gallery
+from memaudit.release.jobs import Gallery
 from memaudit.release.run_file import RunFile
 
 PROMPTS = "prompts.jsonl"
@@ -30,12 +30,12 @@ def first_reason(gallery: Gallery) -> str:
 
 
 def pairing_lines(prompts: Path, gallery: Gallery) -> Iterator[str]:
-    """A line for each image that was made, with what is known of its prompt."""
+    """A line for each image that was asked for, with what is known of its prompt. What was refused has one as well: an
+    audit counts it as missing, since nobody knows what it would have shown."""
     known: dict[str, Mapping[str, object]] = {}
     for line in prompts.read_text("utf-8").splitlines():
         told = json.loads(line)
         known[told["generation"]] = told
     for outcome in sorted(gallery.outcomes.values(), key=lambda each: each.name):
-        if outcome.fate == Fate.MADE:
-            about = known[outcome.name.rpartition("_")[0]]
-            yield json.dumps({**about, "generation": outcome.name, "seed": outcome.seed}, ensure_ascii=False) + "\n"
+        about = known[outcome.name.rpartition("_")[0]]
+        yield json.dumps({**about, "generation": outcome.name, "seed": outcome.seed}, ensure_ascii=False) + "\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -62,15 +63,12 @@ def write_jobs(path: Path, jobs: Iterable[Job]) -> None:
 
 
 class Gallery:
-    """A folder of generations and their manifest. A killed run's last line is cut off, and its image made again."""
+    """A folder of generations and their manifest. Reading changes nothing: another run may be at work in it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.images, self.incoming = folder / IMAGES, folder / INCOMING
-        for each in (folder, self.images, self.incoming):
-            each.mkdir(parents=True, exist_ok=True)
-        for left in self.incoming.iterdir():
-            left.unlink()
+        self._whole = 0  # bytes of the manifest's whole lines
         self.outcomes = self._read()
 
     def left(self, jobs: Iterable[Job]) -> list[Job]:
@@ -89,8 +87,24 @@ class Gallery:
 
     @contextmanager
     def recording(self) -> Iterator[Recorder]:
+        """For whoever is the folder's only writer."""
+        self._prepare()
         with (self.folder / MANIFEST).open("a", encoding="utf-8") as handle:
             yield Recorder(self, handle)
+
+    def _prepare(self) -> None:
+        """Make room for images, and remove what a killed run left half-done: files that came in, and the manifest's
+        last line, whose image is made again."""
+        for each in (self.folder, self.images, self.incoming):
+            each.mkdir(parents=True, exist_ok=True)
+        for left in self.incoming.iterdir():
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
+        path = self.folder / MANIFEST
+        if path.exists() and path.stat().st_size > self._whole:
+            os.truncate(path, self._whole)
 
     def _read(self) -> dict[str, Outcome]:
         path = self.folder / MANIFEST
@@ -99,8 +113,8 @@ class Gallery:
         found = {}
         for number, line in enumerate(text_lines(path), 1):
             if not line.endswith("\n"):  # a kill cut it
-                self._shorten(path, len(line.encode()))
                 break
+            self._whole += len(line.encode())
             outcome = _outcome_in(path, number, line)
             if outcome.fate == Fate.MADE and not self._is_there(outcome):
                 raise InputError(
@@ -115,11 +129,6 @@ class Gallery:
             return sha256_of(self.images / outcome.file) == outcome.sha256
         except OSError:
             return False
-
-    @staticmethod
-    def _shorten(path: Path, by: int) -> None:
-        with path.open("r+b") as handle:
-            handle.truncate(path.stat().st_size - by)
 
 
 class Recorder:

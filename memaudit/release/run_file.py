@@ -98,7 +98,7 @@ class Asked(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     weights: str = ""
     seeds: Positive = 1
     seed: int = 0
-    max_refused: Share = 0.05
+    max_refused: Share = 0.01
 
 
 class Audited(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

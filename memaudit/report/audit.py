@@ -206,9 +206,15 @@ def _planted(planted: measured.Planted) -> Planted:
         asked=planted.asked,
         images=planted.images,
         unreadable=planted.unreadable,
-        kinds=[PlantedKind(kind=kind, found=rate_of(found) if found else None) for kind, found in planted.kinds],
+        kinds=[_planted_kind(each) for each in planted.kinds],
         why_none=planted.why_none,
     )
+
+
+def _planted_kind(each: measured.PlantedKind) -> PlantedKind:
+    if each.found is None:
+        return PlantedKind(kind=each.kind, found=None)
+    return PlantedKind(kind=each.kind, found=rate_of(each.found), matched=dict(each.matched))
 
 
 def _effort(effort: measured.Effort) -> Effort:

@@ -39,7 +39,9 @@ def _detected(result: AuditResult) -> str:
         return ""
     planted, all_copies = result.planted or Planted(0, why_none="none were planted"), _all_copies(result)
     if all_copies is None:
-        why = planted.why_none or "nothing of what was planted could be measured"
+        unmeasured = " or ".join(planted.unmeasured)
+        lacking = f"no planted copy that is {unmeasured}" if unmeasured else "nothing of what was planted"
+        why = planted.why_none or f"{lacking} could be measured"
         return f" These are rates of detectable copies: how many of all are detected was not measured ({why})."
     kinds = {each.kind: _counts(each.found) for each in planted.kinds if each.found and each.found.coverage.measured}
     return " " + hidden_and_found(kinds, all_copies.kind, "the generations", ", which these bounds count", "%")

@@ -44,7 +44,7 @@ def find_reports(folder: Path) -> FoundReports:
         found.earlier.extend(place / each for each in sorted(folders) if each in aside)
         folders[:] = [each for each in folders if each not in aside and os.path.realpath(place / each) not in walked]
         for path in (place / each for each in files if each.lower().endswith(".json")):
-            if _is_report(path):
+            if is_report(path):
                 found.reports.append(path)
             elif path.name == REPORT:
                 found.others.append(path)
@@ -57,7 +57,8 @@ def _refuse(error: OSError) -> None:
     raise InputError(f"{error.filename} cannot be read ({reason_of(error)}): nobody knows which reports it holds")
 
 
-def _is_report(path: Path) -> bool:
+def is_report(path: Path) -> bool:
+    """Whether it is one of memaudit, sound or not; what cannot be read may be."""
     named = path.name == REPORT
     try:
         if not named and not _mentions(path, _NAMESPACE.encode()):

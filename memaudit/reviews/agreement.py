@@ -33,9 +33,11 @@ class Agreement(NamedTuple):
 def agreements(said: Said) -> list[Agreement]:
     """Of every two people who have looked at a pair in common, in the order of their names."""
     by_person: dict[str, dict[tuple[str, str], Verdict | None]] = {}
+    names: dict[str, str] = {}
     for pair, of_pair in said.items():
         for review in of_pair:
-            by_person.setdefault(review.who, {})[pair] = as_seen(review)
+            name = names.setdefault(review.who.casefold(), review.who)
+            by_person.setdefault(name, {})[pair] = as_seen(review)
     found = []
     for one, other in combinations(sorted(by_person), 2):
         common = by_person[one].keys() & by_person[other].keys()

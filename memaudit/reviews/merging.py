@@ -65,7 +65,7 @@ def merged(reviews: Sequence[Review], digests: tuple[str, ...] = ()) -> Merged:
         others=found.count(Verdict.NO_COPY),
         unsure=found.count(Verdict.UNSURE),
         disagreeing=found.count(None),
-        people=len({review.who for of_pair in said.values() for review in of_pair}),
+        people=len({review.who.casefold() for of_pair in said.values() for review in of_pair}),
     )
     faces = _last_words([each for each in reviews if each.face])[0]
     return Merged(verdicts, said, _drawn(pictures), counts, digests, faces)
@@ -79,11 +79,12 @@ def _last_words(reviews: Iterable[Review]) -> tuple[Said, int, int]:
         if review.verdict is None:
             continue
         of_pair = said.setdefault(review.pair, {})
-        earlier = of_pair.get(review.who)
+        person = review.who.casefold()  # as a person is told from another everywhere
+        earlier = of_pair.get(person)
         if earlier is not None:
             repeated += earlier.verdict == review.verdict
             superseded += earlier.verdict != review.verdict
-        of_pair[review.who] = review if earlier is None else later(earlier, review)
+        of_pair[person] = review if earlier is None else later(earlier, review)
     standing = {pair: tuple(filter(_stands, of_pair.values())) for pair, of_pair in said.items()}
     return {pair: of_pair for pair, of_pair in standing.items() if of_pair}, repeated, superseded
 

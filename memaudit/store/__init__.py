@@ -5,7 +5,7 @@ that misses a shard or was never finished refuses to be opened: it would answer 
 """
 
 from memaudit.store.columns import ANOTHER_FILE, NO_FILE, Columns, Row, content_digest, is_one_file, is_same_file
-from memaudit.store.distinct import counted
+from memaudit.store.distinct import Listing, Tally, counted
 from memaudit.store.manifest import FACES, IMAGES, MANIFEST, Manifest, ViewsOf, encoder_spec
 from memaudit.store.merging import merge, merge_by_links
 from memaudit.store.reader import (
@@ -34,7 +34,9 @@ __all__ = [
     "NamedBlock",
     "Row",
     "Store",
+    "Listing",
     "SetOf",
+    "Tally",
     "StoreWriter",
     "StoredBlock",
     "ViewsOf",

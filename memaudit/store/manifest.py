@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from memaudit.errors import InputError
 from memaudit.files import read_json, sealed, unsealed
+from memaudit.store.distinct import Listing
 from memaudit.store.places import Place
 from memaudit.store.shard import SHARD_NAME, Shard
 from memaudit.types import EncoderSpec
@@ -43,9 +44,11 @@ class ViewsOf(NamedTuple):
 class Manifest:
     """What store.json holds. kind: IMAGES or FACES, whose rows are biometric templates; forgotten: digests of the
     image_ids that were removed from a store of faces and may not come back; views: None where rows are whole images.
-    part: "2/5", of the images of its sources the second of five parts. opt_outs: where reservations of rights were
-    looked for, of every row; empty: nowhere, as in stores of before. places: from where it was written, one after the
-    other; it is the same store wherever that was.
+    part: "2/5", of the images of its sources the second of five parts. listing: of a part all images that its sources
+    held when it was made, so that parts of two states of them are told apart; None in parts of before. states: of each
+    source what is another one once a name came or went (`growth`); empty of URLs, and in stores of before. opt_outs:
+    where reservations of rights were looked for, of every row; empty: nowhere, as in stores of before. places: from
+    where it was written, one after the other; it is the same store wherever that was.
     bound: the file has a digest of its own, which fits.
     """
 
@@ -58,6 +61,8 @@ class Manifest:
     forgotten: tuple[str, ...] = ()
     views: ViewsOf | None = None
     part: str = ""
+    listing: Listing | None = None
+    states: tuple[str, ...] = field(default=(), compare=False)
     opt_outs: tuple[str, ...] = ()
     places: tuple[Place, ...] = field(default=(), compare=False)
     bound: bool = field(default=True, compare=False)
@@ -76,6 +81,8 @@ class Manifest:
             "sources": list(self.sources),
             **({"views": self.views.as_dict()} if self.views else {}),
             **({"part": self.part} if self.part else {}),
+            **({"listing": self.listing.as_dict()} if self.listing else {}),
+            **({"states": list(self.states)} if any(self.states) else {}),
             **({"opt_outs": list(self.opt_outs)} if self.opt_outs else {}),
             **({"places": [place.as_dict() for place in self.places]} if self.places else {}),
             "rows": sum(s.rows for s in self.shards),
@@ -115,6 +122,8 @@ class Manifest:
             forgotten=tuple(map(str, raw.get("forgotten", ()))),
             views=ViewsOf.from_dict(raw["views"]) if "views" in raw else None,
             part=raw.get("part", ""),
+            listing=Listing(**raw["listing"]) if "listing" in raw else None,
+            states=tuple(map(str, raw.get("states", ()))),
             opt_outs=tuple(map(str, raw.get("opt_outs", ()))),
             places=tuple(Place(**place) for place in raw.get("places", ())),
             bound=bound,
@@ -129,6 +138,7 @@ class Manifest:
         for name, value, least, most in (
             ("shard_rows", self.shard_rows, 1, _MOST_ROWS),
             ("rows", sum(shard.rows for shard in self.shards), 0, _MOST_ROWS),
+            ("images listed", self.listing.number if self.listing else 0, 0, _MOST_ROWS),
         ):
             if type(value) is not int or not least <= value <= most:
                 raise ValueError(f"{name} {str(value)[:40]}, expected {least} to {most}")
@@ -138,6 +148,8 @@ class Manifest:
             raise ValueError("views without names")
         if self.views and not isinstance(self.views.scheme, str):
             raise ValueError("views whose scheme is no text")
+        if self.states and len(self.states) != len(self.sources):
+            raise ValueError("states that are not of its sources")
         if not isinstance(self.part, str):
             raise ValueError("a part that is no text")
         if not all(isinstance(folder, str) and "\0" not in folder for place in self.places for folder in place):

@@ -12,7 +12,7 @@ from pathlib import Path
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.files import open_regular, whole_file, write_json
 from memaudit.folders import sole_writer
-from memaudit.store.distinct import counted
+from memaudit.store.distinct import Listing, counted
 from memaudit.store.manifest import IMAGES, MANIFEST, Manifest
 from memaudit.store.places import Place
 from memaudit.store.reader import Store, require_same_encoder
@@ -30,7 +30,8 @@ def merge(stores: Sequence[Store], out: Path, progress: Progress = silent) -> St
     the store that one run would have made. Called again after a kill, it continues; called with more stores after those
     that `out` was made of, it adds them. Memory: 8 bytes an image.
 
-    Raises InconclusiveError for stores of different encoders and where a part is missing, InputError for an image_id
+    Raises InconclusiveError for stores of different encoders, where a part is missing, and where parts were made of two
+    states of their sources, between which images could be lost; InputError for an image_id
     that two of them have, UsageError for stores of views or faces, and for an `out` that holds something else.
     """
     return _merged(stores, out, _share, progress)
@@ -88,11 +89,39 @@ def _parts(stores: Sequence[Store]) -> list[Store]:
                 f"store {store.folder} has {_set_of(store)}, and {stores[0].folder} has {_set_of(stores[0])}: merge "
                 "the parts of one set, all made with one --shard-rows"
             )
+    _require_one_listing(stores)
     if missing := [part for part in wanted if part not in numbered]:
         raise InconclusiveError(f"part {missing[0]} is missing ({len(stores)} stores are given): name its store too")
     if len(stores) > count:
         raise UsageError(f"a part is given twice: there are {count}, and {len(stores)} stores")
     return [numbered[part] for part in wanted]
+
+
+_TWO_STATES = (
+    "images came or went meanwhile, and some would be in no part: once nothing does, run what made them again, with "
+    "--replace-changed where it asks for it"
+)
+
+
+def _require_one_listing(stores: Sequence[Store]) -> None:
+    """Raise InconclusiveError for parts of two listings: what is whose is by place in it."""
+    listed = [(store.folder, listing) for store in stores if (listing := store.manifest.listing) is not None]
+    for folder, listing in listed:
+        first, of_first = listed[0]
+        if listing != of_first:
+            raise InconclusiveError(
+                f"store {first} is a part of {of_first.number:,} images, and {folder} of {listing.number:,} others: "
+                f"{_TWO_STATES}"
+            )
+
+
+def _require_all(stores: Sequence[Store], found: Listing) -> None:
+    """Raise InconclusiveError unless parts have together what was listed; parts of before do not say what that was."""
+    for listing in (store.manifest.listing for store in stores):
+        if listing is not None and listing != found:
+            raise InconclusiveError(
+                f"the parts hold {found.number:,} images, and {listing.number:,} were listed, or others: {_TWO_STATES}"
+            )
 
 
 def _set_of(store: Store) -> str:
@@ -106,6 +135,11 @@ def _manifest(stores: Sequence[Store], shards: Sequence[Shard], out: Path) -> Ma
     first = stores[0].manifest
     sources = tuple(dict.fromkeys(source for store in stores for source in store.manifest.sources))
     named = tuple(replace(shard, name=shard_name(number)) for number, shard in enumerate(shards))
+    states = {
+        source: state
+        for store in reversed(stores)
+        for source, state in zip_longest(store.manifest.sources, store.manifest.states, fillvalue="")
+    }
     looked = tuple(each for each in first.opt_outs if all(each in store.manifest.opt_outs for store in stores))
     return Manifest(
         first.encoder,
@@ -113,6 +147,7 @@ def _manifest(stores: Sequence[Store], shards: Sequence[Shard], out: Path) -> Ma
         sources,
         named,
         complete=True,
+        states=tuple(states[source] for source in sources),
         opt_outs=looked,
         places=_places(stores, out),
     )
@@ -130,10 +165,12 @@ def _require_distinct(stores: Sequence[Store]) -> None:
     def names() -> Iterator[str]:
         return (str(name) for store in stores for columns in store.iter_columns() for name in columns.image_id)
 
-    if (twice := counted(names).repeated) is not None:
+    found = counted(names)
+    _require_all(stores, found.listing)
+    if found.repeated is not None:
         raise InputError(
-            f"image_id {twice!r} is in two of the stores: embed their sources in one call, where names of sources come "
-            "first, or give each image its own id in a manifest"
+            f"image_id {found.repeated!r} is in two of the stores: embed their sources in one call, where names of "
+            "sources come first, or give each image its own id in a manifest"
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from memaudit.files import keep_private, whole_file, write_json
 from memaudit.folders import sole_writer
 from memaudit.images.addresses import unsigned
 from memaudit.store.columns import Columns, Row, columns_of, content_digest
+from memaudit.store.distinct import Listing
 from memaudit.store.manifest import FACES, IMAGES, MANIFEST, Manifest, ViewsOf, strays
 from memaudit.store.places import Place
 from memaudit.store.reader import Store
@@ -38,11 +39,7 @@ class StoreWriter:
 
     def write_shard(self, rows: Sequence[Row]) -> None:
         """Write the next shard; it counts only once the manifest lists it. Memory: the shard's file."""
-        vectors = np.zeros((len(rows), self.manifest.encoder.dim), np.float16)
-        for i, row in enumerate(rows):
-            if row.embedding is not None:
-                vectors[i] = row.embedding
-        self.write_columns(columns_of(rows), vectors)
+        self.write_columns(columns_of(rows), _stored(rows, self.manifest.encoder.dim))
 
     def write_columns(self, columns: Columns, embeddings: NDArray[np.float16]) -> None:
         """Write the next shard from columns and (rows, dim) unit embeddings; rows that are not OK hold zeros."""
@@ -65,6 +62,28 @@ class StoreWriter:
             sha256=hashlib.sha256(data).hexdigest(),
             content_sha256=content_digest(zip(columns.image_id, columns.sha256, strict=True)),
         )
+
+    def replace_rows(self, rows: Mapping[int, Row]) -> None:
+        """Write every shard with one of these rows anew, with what they are now, under a further number, then the
+        manifest, as `remove_rows`. Memory: a shard, beside the rows."""
+        self.remove_strays()
+        shards, numbers = [*self.manifest.shards], np.sort(np.fromiter(rows, np.int64, len(rows)))
+        starts = np.cumsum([0, *(shard.rows for shard in shards)])
+        bounds = np.searchsorted(numbers, starts)
+        for place in np.flatnonzero(np.diff(bounds)).tolist():
+            start, own = int(starts[place]), numbers[bounds[place] : bounds[place + 1]].tolist()
+            shards[place] = self._shard_with(shards[place], {row - start: rows[row] for row in own}, taken=shards)
+        self._save(replace(self.manifest, shards=tuple(shards), complete=False))
+        self.remove_strays()
+
+    def _shard_with(self, shard: Shard, rows: Mapping[int, Row], taken: Sequence[Shard]) -> Shard:
+        store = Store(self.folder, replace(self.manifest, shards=(shard,)), as_written=True)
+        places = np.fromiter(rows, np.int64, len(rows))
+        columns, embeddings = store.all_columns(), store.stored_embeddings(np.arange(shard.rows))
+        for column, others in zip(columns, columns_of([*rows.values()]), strict=True):
+            column[places] = others
+        embeddings[places] = _stored([*rows.values()], self.manifest.encoder.dim)
+        return self._written_shard(columns, embeddings, taken)
 
     def remove_rows(
         self,
@@ -144,10 +163,22 @@ class StoreWriter:
         self.manifest = manifest
 
 
+def _stored(rows: Sequence[Row], dim: int) -> NDArray[np.float16]:
+    """The embeddings (rows, dim) as a shard has them: of rows without one zeros."""
+    vectors = np.zeros((len(rows), dim), np.float16)
+    for i, row in enumerate(rows):
+        if row.embedding is not None:
+            vectors[i] = row.embedding
+    return vectors
+
+
 class SetOf(NamedTuple):
-    """Of which images a store is, and what was looked at of them: part and opt_outs as a manifest has them."""
+    """Of which images a store is, and what was looked at of them: all as a manifest has them; states: of the sources
+    that are written now."""
 
     part: str = ""
+    listing: Listing | None = None
+    states: tuple[str, ...] = ()
     opt_outs: tuple[str, ...] = ()
 
 
@@ -183,6 +214,8 @@ def writing_store(
         kind=kind,
         views=views,
         part=of.part,
+        listing=of.listing,
+        states=of.states,
         opt_outs=of.opt_outs,
         places=() if views else (Place.here(folder),),  # views are made of what their images' store finds
     )
@@ -212,9 +245,19 @@ def _continued(folder: Path, fresh: Manifest, *, append: bool) -> Manifest:
     if append:
         _require_pending(folder, begun, fresh.sources)
         others = tuple(source for source in begun.sources if source not in fresh.sources)
+    before = dict(zip(begun.sources, begun.states, strict=False))
+    states = (*(before.get(source, "") for source in others), *fresh.states) if fresh.states else ()
     looked = tuple(each for each in fresh.opt_outs if each in begun.opt_outs)  # of rows that are there as well
     places = (*begun.places, *(place for place in fresh.places if place not in begun.places))
-    return replace(begun, sources=others + fresh.sources, views=fresh.views, opt_outs=looked, places=places)
+    return replace(
+        begun,
+        sources=others + fresh.sources,
+        views=fresh.views,
+        listing=fresh.listing,
+        states=states,
+        opt_outs=looked,
+        places=places,
+    )
 
 
 def _require_continuable(folder: Path, begun: Manifest, fresh: Manifest) -> None:

@@ -12,7 +12,7 @@ from msgspec import UNSET
 from numpy.typing import NDArray
 from vectors import near, random_vectors, vector_store
 
-from memaudit.audit.by_prompt import asked
+from memaudit.audit.by_prompt import asked, by_prompt
 from memaudit.audit.pairing import Prompted
 from memaudit.audit.results import AuditedModel
 from memaudit.audit.run import AuditOptions, audit
@@ -24,7 +24,7 @@ from memaudit.report.audit import write_audit
 from memaudit.report.document import read_report
 from memaudit.report.model import AuditResults, Report
 from memaudit.statistics import clopper_pearson_upper
-from memaudit.store import Store
+from memaudit.store import Columns, Store
 
 TRAINING = random_vectors(0, 60)
 DETECTABLE_ALONE = Policy(AuditPolicy(planted=()))
@@ -230,7 +230,9 @@ def test_equal_weights_are_none(tmp_path: Path, training: Store) -> None:
 def test_random_prompts_speak_of_all_captions(tmp_path: Path, training: Store) -> None:
     """Forty of 4,000 captions, five seeds each: two copied once, one twice, one in all; by hand."""
     lines = of_seeds(40, 5).items()
-    pairing = {k: Prompted(line.reference_id, line.prompt, line.seed, "random", 100.0) for k, line in lines}
+    pairing = {
+        k: Prompted(line.reference_id, line.prompt, line.seed, "random", 100.0, distinct=4000.0) for k, line in lines
+    }
     copied = {0: 1, 5: 2, 10: 3, 11: 3, **dict.fromkeys(range(15, 20), 4)}
     report = audited(tmp_path, training, copied, pairing, 200)
     results = results_of(report)
@@ -243,6 +245,33 @@ def test_random_prompts_speak_of_all_captions(tmp_path: Path, training: Store) -
     assert found.estimate == pytest.approx(100 * (4 + 4 / 5 * 2 * 1 / (2 * (1 + 1))))
     assert found.next_seed == pytest.approx(2 / 5)
     assert "Of about 4,000 distinct captions" in (tmp_path / "report.html").read_text()
+
+
+def test_joined_and_cut_prompts_speak_of_as_many_captions_as_there_are(training: Store) -> None:
+    """Not of what their weights come to: of twenty captions that fifteen were drawn of twice, or the first five."""
+    columns = training.all_columns()
+    for prompts in (19, 5):
+        names = np.array([f"gen-{n:05d}" for n in range(prompts)], object)
+        rows, counted = Columns(*(column[:prompts] for column in columns)), np.ones(prompts, bool)
+        for distinct in (20.0, None):
+            pairing = {n: Prompted("train-00001", n, "", "random", 20 / 15, distinct=distinct) for n in names}
+            told = by_prompt(asked(names, np.arange(prompts), pairing, []), rows, counted, names == "gen-00001")
+            assert told
+            assert (told.extrapolated.captions if told.extrapolated else None) == distinct
+
+
+@pytest.mark.parametrize("weight", [None, 1.0])
+def test_held_out_prompts_stand_for_no_captions(tmp_path: Path, training: Store, weight: float | None) -> None:
+    """Whatever their weight: a hundred and as many held-out ones bound what a hundred do."""
+    control = vector_store(tmp_path / "control", random_vectors(9, 60), prefix="held")
+    pairing = {f"gen-{n:05d}": Prompted(f"train-{n % 60:05d}", f"prompt {n}", weight=weight) for n in range(100)}
+    held_out = {f"gen-{n:05d}": Prompted("held-00001", f"prompt {n}", "", "", weight, True) for n in range(100, 200)}
+    generations = vector_store(tmp_path / "generations", random_vectors(5, 200), prefix="gen")
+    result = audit(generations, ExactSearch(training), pairing=pairing | held_out, control=control)
+    assert result.by_prompt
+    assert result.by_prompt.weighted
+    assert result.by_prompt.weighted.largest == pytest.approx(1 / 100)
+    assert result.by_prompt.weighted.upper == pytest.approx(1 - 0.05 ** (1 / 100), abs=1e-3)
 
 
 def test_nothing_is_extrapolated_from_prompts_that_nobody_drew(tmp_path: Path, training: Store) -> None:

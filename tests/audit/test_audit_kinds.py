@@ -11,11 +11,15 @@ from test_audit_pixels import GENEROUS, stored, textured
 
 import memaudit as ma
 from memaudit.audit.pairing import Prompted
+from memaudit.audit.planted import PlantedQueries
+from memaudit.audit.planting import Copy, Planting
 from memaudit.audit.results import AuditResult
-from memaudit.audit.run import AuditOptions, audit
+from memaudit.audit.run import AuditOptions, audit, with_planted
+from memaudit.audit.shortfalls import NO_VIEWS
 from memaudit.errors import UsageError
 from memaudit.index import ExactSearch
 from memaudit.matching.kinds import ALL, Kind
+from memaudit.matching.search import StoredQueries
 from memaudit.report.audit import write_audit
 from memaudit.report.document import read_report
 from memaudit.report.model import AuditResults, ImageMatch
@@ -71,6 +75,19 @@ def test_held_out_images_go_by_the_same_kinds(generations: Store, references: St
     result = audit(generations, ExactSearch(references), control=control, options=VERBATIM)
     assert result.control is not None
     assert (result.control.matched.count, result.control.excluded_controls) == (1, 2)
+
+
+def test_planted_copies_are_found_by_the_same_kinds(references: Store, generations: Store, tmp_path: Path) -> None:
+    """A crop that is a partial copy goes undetected where only verbatim copies count."""
+    pictures = {"copy": textured(1), "part": textured(3).crop((40, 30, 180, 140))}
+    made = Planting(2, (Copy("copy.png", "re-encoded", 1), Copy("part.png", "cropped", 3)))
+    planted = PlantedQueries(made, StoredQueries(stored(tmp_path / "planted", pictures)))
+    for options, parts in ((GENEROUS, 1), (VERBATIM, 0)):
+        result = audit(generations, ExactSearch(references), options=options)
+        told = with_planted(result, planted, ExactSearch(references), NO_VIEWS.windows, options).planted
+        assert told
+        found = {kind: rate.count for kind, rate, _ in told.kinds if rate and rate.coverage.total}
+        assert found == {"re-encoded": 1, "cropped": parts}
 
 
 def test_where_nothing_is_compared_everything_counts(generations: Store, references: Store) -> None:

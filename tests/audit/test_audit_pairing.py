@@ -331,3 +331,15 @@ def test_metadata_without_a_training_image_are_refused(tmp_path: Path, training:
     assert pair is not None
     with pytest.raises(InputError, match=r"no generation of .* has metadata"):
         pair(made(tmp_path, "a"), training)
+
+
+def test_a_table_of_prompts_names_no_training_image(tmp_path: Path) -> None:
+    """Where there is no training set; an audit's has to."""
+    path = tmp_path / "prompts.csv"
+    path.write_text("generation,prompt\na,a clock\n")
+    assert read_pairing(path, prompts=True)["a"] == Prompted("", "a clock")
+    with pytest.raises(InputError, match="training image_id is empty: expected columns"):
+        read_pairing(path)
+    path.write_text("generation,prompt\na,\n")
+    with pytest.raises(InputError, match="the generation or its prompt is empty"):
+        read_pairing(path, prompts=True)

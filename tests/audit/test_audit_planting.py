@@ -133,12 +133,14 @@ def copies(of: Sequence[int], kind: str = "cropped") -> Planting:
 
 
 def counts(
-    made: Planting, found: Candidates, training: Store, store: Store, unread: Candidates | None = None
+    made: Planting, pairs_found: Candidates, training: Store, store: Store, unread: Candidates | None = None
 ) -> dict[str, tuple[int, int]]:
     """Of each kind how many were found, and of how many."""
-    pairs = PlantedPairs(found, Candidates.joined([]) if unread is None else unread)
+    unread = Candidates.joined([]) if unread is None else unread
+    pairs = PlantedPairs(pairs_found, unread, np.full(len(pairs_found.query), "verbatim", object))
     told = planted_found(PlantedQueries(made, StoredQueries(store)), pairs, training, 0.8)
-    return {each.kind: (each.found.count, each.found.coverage.measured) for each in told.kinds if each.found}
+    found = {each.kind: each.found for each in told.kinds if each.found and each.found.coverage.total}
+    return {kind: (rate.count, rate.coverage.measured) for kind, rate in found.items()}
 
 
 def embedded(folder: Path, count: int, **columns: Any) -> Store:
@@ -173,6 +175,15 @@ def test_a_copy_that_is_a_sheet_is_found_by_one_of_its_pictures(vectors: Store, 
     assert counts(copies([4, 5]), matches((1, 4)), vectors, store) == {"cropped": (1, 2)}
 
 
+def test_a_copy_is_found_by_the_gravest_kind_of_its_matches(vectors: Store, tmp_path: Path) -> None:
+    """Those that were not compared may be of any, and are told apart."""
+    kinds = np.array(["partial", "template", "partial", "", "verbatim"], object)
+    pairs = PlantedPairs(matches((0, 0), (0, 20), (1, 2), (2, 3), (3, 9)), Candidates.joined([]), kinds)
+    queries = PlantedQueries(copies([0, 2, 3, 4]), StoredQueries(embedded(tmp_path / "copies", 4)))
+    told = {each.kind: each.matched for each in planted_found(queries, pairs, vectors, 0.8).kinds}
+    assert told["cropped"] == {"template": 1, "partial": 1, "": 1}
+
+
 def test_bounds_go_by_the_kind_that_is_found_least() -> None:
     """The lower end goes by the one that is found most: nobody knows how copies were altered."""
     kinds = {"cropped": (20, 40), "mirrored": (40, 40)}
@@ -185,3 +196,13 @@ def test_bounds_go_by_the_kind_that_is_found_least() -> None:
     assert found.upper == melded_rate(rate, Detected(20, 40)).upper
     assert found.low == pytest.approx(rate.low)
     assert bounds_of_all(rate, Planted(0), melded_rate) is None
+
+
+def test_a_kind_of_which_nothing_was_measured_leaves_no_bound(vectors: Store, tmp_path: Path) -> None:
+    """It may be the hardest: whether its copies were made and could not be compared, or were too few to be made."""
+    pairs = PlantedPairs(matches((0, 0)), matches((1, 1)), np.array(["verbatim"], object))
+    made = Planting(3, (*copies([0]).copies, Copy("copy-00001", "mirrored", 1)))
+    told = planted_found(PlantedQueries(made, StoredQueries(embedded(tmp_path / "copies", 2))), pairs, vectors, 0.8)
+    assert [each.kind for each in told.kinds] == list(PLANTED)
+    assert told.unmeasured == tuple(kind for kind in PLANTED if kind != "cropped")
+    assert bounds_of_all(rate_of(5, Coverage(1000, 1000)), told, melded_rate) is None

@@ -188,7 +188,7 @@ def test_the_pairing_reads_what_prompts_stand_for(tmp_path: Path) -> None:
     chosen = [each._replace(weight=3.0) for each in choose_prompts(store, 10).prompts]
     write_prompts(chosen, tmp_path / "prompts.jsonl")
     read = read_pairing(tmp_path / "prompts.jsonl")
-    assert {(each.strategy, each.weight) for each in read.values()} == {("random", 3.0)}
+    assert {(each.strategy, each.weight, each.distinct) for each in read.values()} == {("random", 3.0, 30.0)}
     (tmp_path / "bad.csv").write_text("generation,image_id,weight\na,b,-1\n")
     with pytest.raises(InputError, match="the weight '-1' is none"):
         read_pairing(tmp_path / "bad.csv")

@@ -126,7 +126,7 @@ def leaves(value: object) -> Iterator[object]:
 
 
 # What a report may say in both editions: words of memaudit's own, the day, and what the page is about by its title
-_COMMON = re.compile(r"[a-z_ ,-]+|[\d.,%]+|pear 1\.0|(ab){32}|20\d\d-.*\+00:00")
+_COMMON = re.compile(r"[a-z_ ,-]+|[\d.,%]+|pear 1\.0|(ab){32}|20\d\d-\d\d-\d\d(T.*\+00:00)?")
 
 
 def words_in_both(full: Mapping[str, bytes], public: Mapping[str, bytes], at_least: int = 20) -> set[str]:

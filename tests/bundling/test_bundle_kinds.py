@@ -76,6 +76,7 @@ def test_what_the_gate_has_no_rules_for_is_inconclusive(
     (rule,) = json.loads(entries_of(alone.path)["verdict.json"])["rules"]
     assert (str(alone.verdict), rule["report"], rule["rule"]) == ("inconclusive", "extraction/report.json", "rules")
     assert "no rules for a run of extraction" in rule["sentence"]
+    assert str(ma.run_gate(runs["extraction"], lenient).verdict) == "inconclusive"
     both = ma.bundle([runs["extraction"], evidence.folder / "audit"], tmp_path / "y.zip")
     assert str(both.verdict) == "fail"
     assert ma.verify(both.path).sound

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bundling.evidence import Evidence, archive_of, entries_of, with_json, words_in_both
@@ -14,6 +16,7 @@ from PIL import Image
 
 import memaudit as ma
 from memaudit.bundling.archive import Content
+from memaudit.bundling.contents import files_of_run, runs_in
 from memaudit.bundling.manifest import is_seal, manifest_of, written
 from memaudit.bundling.redaction import Salted
 
@@ -79,6 +82,52 @@ def test_a_public_edition_that_tells_something_else_is_found_out(evidence: Evide
         with_json(name, lie)(entries)
         path = bundled_anew(entries, tmp_path / "lying.zip")
         assert ma.verify(path).faults == (f"{name} does not tell what {of} does",)
+        with_json("public/verdict.json", lambda verdict: verdict.update(memaudit="0.0.1"))(entries)
+        said = ma.verify(bundled_anew(entries, path))
+        assert not said.sound, "whoever bundles says by which version"
+        assert "says that memaudit 0.0.1 made it" in said.unchecked[0]
+        public = ma.verify(evidence.public, against=path)
+        assert not public.sound
+    entries = entries_of(evidence.unsigned)
+    with_json("public/verdict.json", lambda verdict: verdict.update(memaudit="0.0.1"))(entries)
+    assert ma.verify(bundled_anew(entries, path)).sound, "another version that tells the same"
+
+
+def test_a_verdict_that_its_reports_do_not_give(evidence: Evidence, tmp_path: Path) -> None:
+    """Written by hand, in both editions, or told of other limits: it is judged again."""
+
+    def passed(verdict: dict[str, Any]) -> None:
+        verdict["verdict"] = "pass"
+        verdict["rules"] = [{**rule, "outcome": "pass"} for rule in verdict["rules"]]
+
+    entries, path = entries_of(evidence.unsigned), tmp_path / "lying.zip"
+    for name in ("verdict.json", "public/verdict.json"):
+        with_json(name, passed)(entries)
+    said = ma.verify(bundled_anew(entries, path))
+    assert "verdict.json says otherwise of audit/report.json: max_findings than its reports" in said.faults[0]
+    with pytest.raises(ma.errors.InconclusiveError, match="says otherwise"):
+        ma.publish_bundle(path, tmp_path / "public.zip")
+    entries = entries_of(evidence.unsigned)
+    with_json("public/policy.json", lambda policy: policy["audit"].update(max_rate=0.0001))(entries)
+    (fault,) = ma.verify(bundled_anew(entries, path)).faults
+    assert fault.endswith("public/policy.json says otherwise of audit.max_rate than policy.toml")
+
+
+def test_a_verdict_says_of_which_day_it_is(evidence: Evidence, tmp_path: Path) -> None:
+    """On an earlier one a report is dated in the future."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[gate]\nmax_age_days = 3\n")
+    made = [ma.bundle(evidence.folder / "audit", tmp_path / f"{n}.zip", policy=policy, judged=DAY) for n in range(2)]
+    assert made[0].path.read_bytes() == made[1].path.read_bytes()
+    verdict = json.loads(entries_of(made[0].path)["verdict.json"])
+    assert verdict["judged"] == DAY
+    assert [rule["outcome"] for rule in verdict["rules"] if rule["rule"] == "max_age_days"] == ["inconclusive"]
+    assert ma.verify(made[0].path).sound
+    with pytest.raises(ma.errors.UsageError, match="is to come"):
+        ma.bundle(evidence.folder / "audit", tmp_path / "x.zip", judged="2999-01-01")
+
+
+DAY = "2020-02-02"
 
 
 def bundled_anew(entries: dict[str, bytes], path: Path) -> Path:
@@ -117,5 +166,12 @@ def test_pictures_are_blurred_as_they_are_or_none(evidence: Evidence, tmp_path) 
         assert small.size == plain.size
         squares = small.convert("RGB").resize((8, 8), Image.Resampling.BOX)
         assert len(squares.getcolors(64) or []) <= 64
+    own = tmp_path / "run"
+    shutil.copytree(run, own)
+    (own / "report.html").write_text("with a crop of a face")  # as --save-crops has in it
+    page = files_of_run(runs_in([run])[0]._replace(folder=own), pictures="as-they-are", tables=False)[
+        "audit/report.html"
+    ]
+    assert b"with a crop of a face" not in page.data
     with pytest.raises(ma.errors.UsageError, match="sharp"):
         ma.bundle(run, tmp_path / "x.zip", pictures="sharp")

@@ -106,6 +106,23 @@ def test_without_pixels_no_threshold_lies_below_where_pairs_were_sought(floor: f
     assert choose(given_, Goal("recall", 0.9), OWN, floor).threshold == least
 
 
+def test_copies_whose_pixels_are_gone_are_not_found() -> None:
+    """Half of 400: a recall of one in two, not of all; above the threshold similarity finds them."""
+    gone = np.r_[np.full(200, np.nan), np.full(200, 0.9)]
+    choice = choose(labelled([0.6] * 400, [True] * 400, gone), Goal("recall", 0.9), OWN)
+    assert choice.point is None
+    assert "(400 copies, 0 doubtful, 200 not compared on pixels) do not show a recall of 0.9: at best 0.5" in (
+        choice.shortfall
+    )
+    assert choice.shortfall.endswith("bring back the files of those that were not compared, or ask for less")
+    above = choose(labelled([0.8] * 400, [True] * 400, gone), Goal("recall", 0.9), OWN).point
+    assert above
+    assert above.recall.value == 1
+    wrong = labelled([0.8] * 400, [False] * 200 + [True] * 200, gone)
+    assert choose(wrong, Goal("precision", 0.9), OWN).threshold == NEVER
+    assert choose(wrong, Goal("recall", 0.9), OWN).point.precision.value == 0.5  # type: ignore[union-attr]
+
+
 def test_a_precision_is_met_as_far_down_as_it_goes() -> None:
     n = needed(0.9)
     clean = labelled(np.linspace(0.6, 0.9, n), [True] * n)

@@ -141,6 +141,8 @@ def test_an_inconclusive_run_says_so_on_every_card(made: Path) -> None:
         card = written(made, to, "weights", "dedup")
         assert "inconclusive" in card.text
         assert any("inconclusive" in each for each in card.warnings)
+        reasons = ma.open_report(made / "weights").report.results.reasons
+        assert not any(reason in card.text for reason in reasons), "a reason may name places of whoever ran it"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ from memaudit.claims.vault import salted
 from memaudit.errors import EmptyInputError, InconclusiveError, InputError, UsageError
 from memaudit.lookup.results import LookupMatch
 from memaudit.matching.kinds import Kind
+from memaudit.matching.shortfalls import Shortfall
+from memaudit.matching.windows import Windows
 from memaudit.store import NO_FILE
 
 WHO = "R. Holder"
@@ -105,6 +107,25 @@ def test_what_a_training_set_lacks_leaves_not_found_undecided(project: Project, 
     assert (run.pictures[0].outcome, run.outcome) == ("not decided", "could not decide")
     assert "only 1 of 2 training images" in run.answer.doubts[0]
     assert "What was not searched: only 1 of 2" in run.letter.read_text()
+    lenient, again = (
+        ma.answer_claim(
+            project.claimed / "b.png", store, tmp_path / "ledger", claimant=WHO, views="none", max_unreadable=share
+        )
+        for share in (1, 0.01)
+    )
+    assert (lenient.outcome, again.outcome) == ("nothing found", "could not decide"), "under other conditions"
+    assert not again.repeated, "what is undecided is searched again"
+    assert len({run.number, lenient.number, again.number}) == 3
+
+
+def test_who_asked_is_told_no_place(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What to do about tiles that are gone is said to whoever answers."""
+    lost = [Shortfall("only 1 of 9 tiles could be embedded", f"delete {tmp_path}/tiles")]
+    monkeypatch.setattr(Windows, "lost", lambda self, allowed: lost)
+    run = ma.answer_claim(project.claimed / "c.png", project.store, tmp_path / "ledger", claimant=WHO, views="none")
+    assert "What was not searched: only 1 of 9 tiles could be embedded." in run.letter.read_text()
+    assert str(tmp_path) not in run.letter.read_text()
+    assert str(lost[0]) == f"only 1 of 9 tiles could be embedded (delete {tmp_path}/tiles)"
 
 
 def test_only_salted_digests_are_in_the_ledger(project: Project, ledger: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ import pytest
 from numpy.typing import NDArray
 from pictures import MakeFolder, draw, write_pictures
 
-from memaudit.embedding.run import EmbedOptions, embed
+from memaudit.embedding.options import PartOf
+from memaudit.embedding.run import EmbedOptions, embed, embed_with_views
 from memaudit.encoders import load_encoder
 from memaudit.encoders.thumbnail import ThumbnailEncoder
 from memaudit.errors import InconclusiveError, InputError, UsageError
-from memaudit.store import Store, verify_store
+from memaudit.images.passed_over import PassedOver
+from memaudit.images.views import details
+from memaudit.store import Row, Store, StoreWriter, verify_store
 from memaudit.types import Float32
 
 ENCODER = load_encoder("thumbnail")
@@ -158,6 +162,63 @@ def test_a_file_that_could_not_be_read_is_said(picture_folder: MakeFolder, tmp_p
     with pytest.raises(InputError, match=f"'0001.png'.* {message}.*--replace-changed"):
         embed([folder], store, ENCODER)
     assert embed([folder], store, ENCODER, replace_changed=True).comparable == (3 if when == "then" else 2)
+
+
+@pytest.mark.parametrize("tiles", [False, True])
+def test_a_file_that_failed_for_a_moment_stops_no_killed_run(
+    picture_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiles: bool
+) -> None:
+    """Of what a kill left nothing is embedded again but it; one that fails now stays, which is said. In the end the
+    store, and its tiles, are those of a run that nothing stopped."""
+    folder, kind = picture_folder(10), details()[:2]
+    views = {tmp_path / "store" / "tiles": kind} if tiles else {}
+    shutil.copytree(folder, tmp_path / "sound")
+    write = StoreWriter.write_shard
+
+    def killed(writer: StoreWriter, rows: Sequence[Row]) -> None:
+        if writer.folder.name == "store" and len(writer.manifest.shards) == 2:
+            raise KeyboardInterrupt
+        write(writer, rows)
+
+    def gone(name: str) -> None:
+        (folder / name).unlink()
+        (folder / name).symlink_to("nowhere")
+
+    def back(name: str) -> None:
+        (folder / name).unlink()
+        shutil.copy(tmp_path / "sound" / name, folder / name)
+
+    gone("0001.png")
+    with monkeypatch.context() as patch:
+        patch.setattr(StoreWriter, "write_shard", killed)
+        with pytest.raises(KeyboardInterrupt):
+            embed_with_views([folder], tmp_path / "store", ENCODER, views, SHARDS_OF_4)
+    back("0001.png")
+    gone("0006.png")
+    encoder, passed = Counting(), PassedOver()
+    options = replace(SHARDS_OF_4, passed=passed)
+    store = embed([folder], tmp_path / "store", encoder, options, views=views)
+    assert sum(encoder.batches) == 3 or tiles
+    line = "files could not be read again, and their images stay as they were embedded: 1 (0006.png)"
+    assert passed.lines == (line,)
+    assert verify_store(store.folder) == []
+    back("0006.png")
+    again = embed_with_views([folder], tmp_path / "store", ENCODER, views, options)
+    fresh = {tmp_path / "fresh" / "tiles": kind} if tiles else {}
+    alone = embed_with_views([folder], tmp_path / "fresh", ENCODER, fresh, SHARDS_OF_4)
+    assert again.store.digest == store.digest == alone.store.digest
+    assert [each.store.digest for each in again.views] == [each.store.digest for each in alone.views]
+    assert passed.lines == ()
+
+
+def test_a_part_tries_again_what_it_could_not_read(picture_folder: MakeFolder, tmp_path: Path) -> None:
+    """It is a set that is not done, also where no image is left to it."""
+    folder, options = picture_folder(8), replace(SHARDS_OF_4, part=PartOf(1, 2))
+    (folder / "0001.png").rename(tmp_path / "aside.png")
+    (folder / "0001.png").symlink_to(tmp_path / "absent.png")
+    assert embed([folder], tmp_path / "store", ENCODER, options).comparable == 3
+    (tmp_path / "aside.png").rename(tmp_path / "absent.png")
+    assert embed([folder], tmp_path / "store", ENCODER, options).comparable == 4
 
 
 # --- the same file again --------------------------------------------------------------------------------------------

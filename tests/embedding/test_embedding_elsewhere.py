@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pictures import MakeFolder
+from pictures import MakeFolder, draw
 from task_workers import in_this_process
 
 import memaudit as ma
@@ -41,6 +41,24 @@ def test_it_is_the_store_of_one_process(picture_folder: MakeFolder, tmp_path: Pa
     assert files(tmp_path / "spread") == files(tmp_path / "alone")
     assert (spread.digest, spread.coverage, spread.not_read) == (alone.digest, alone.coverage, alone.not_read)
     assert not (tmp_path / "spread-tasks").exists()
+
+
+@pytest.mark.usefixtures("here")
+def test_what_came_after_a_kill_is_not_left_out(
+    picture_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All parts done, then killed; a file comes, one goes, one is another: the store is of the files as they are."""
+    pictures = picture_folder(10)
+    with monkeypatch.context() as killed:
+        killed.setattr(elsewhere, "merge", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            embed(pictures, tmp_path / "spread", executor="local:2")
+    draw(50).save(pictures / "0001b.png")
+    (pictures / "0004.png").unlink()
+    draw(51).save(pictures / "0008.png")
+    embed(pictures, tmp_path / "spread", executor="local:2")
+    embed(pictures, tmp_path / "alone")
+    assert files(tmp_path / "spread") == files(tmp_path / "alone")
 
 
 def test_real_processes_make_it_too(picture_folder: MakeFolder, tmp_path: Path) -> None:

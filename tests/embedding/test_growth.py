@@ -10,13 +10,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from manifests import edit_manifest
 from pictures import MakeFolder, draw
 
 from memaudit.cli.app import run
 from memaudit.embedding.growth import grown
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
-from memaudit.store import Store
+from memaudit.store import Store, StoreWriter
 
 
 @pytest.fixture
@@ -70,6 +71,31 @@ def test_a_pack_in_a_folder_that_grew_is_noticed(training: Path, tmp_path: Path,
     packed(5)
     os.utime(folder / f"pack.{suffix}", ns=(3 * 10**18, 3 * 10**18))
     assert "hold by now 2 images that are not in the store" in grown(store)
+
+
+@pytest.mark.parametrize("then", ["", "copied"])
+def test_what_came_while_it_was_embedded_is_noticed(
+    training: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    """store.json is younger than the folder then; and all of a store is in a copy of it."""
+    finish = StoreWriter.finish
+    came = lambda writer: (draw(90).save(training / "new.png"), finish(writer))[1]  # noqa: E731
+    monkeypatch.setattr(StoreWriter, "finish", came)
+    store = embed([training], tmp_path / "store", load_encoder("thumbnail"))
+    if then:
+        shutil.copytree(store.folder, tmp_path / "copy")
+        store = Store.open(tmp_path / "copy")
+    assert "hold by now 'new.png', which is not in the store" in grown(store)
+
+
+def test_a_store_of_before_goes_by_its_time(training: Path, tmp_path: Path) -> None:
+    """It does not say in which state its sources were."""
+    store = made(training, tmp_path)
+    edit_manifest(store.folder, lambda manifest: manifest.pop("states"))
+    os.utime(store.folder / "store.json", ns=(2 * 10**18, 2 * 10**18))
+    draw(90).save(training / "new.png")
+    later(training)
+    assert "hold by now 'new.png'" in grown(Store.open(store.folder))
 
 
 def test_what_is_no_growth(training: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memaudit.embedding.reconcile import ComparedImage, ImageState, KnownFiles, reconcile, require_distinct
+from memaudit.embedding.reconcile import ComparedImage, ImageState, KnownFiles, Table, reconcile, require_distinct
 from memaudit.errors import InputError
 
 # Few first bytes, and hashes that end in NUL, so that keys are near each other and tails count.
@@ -28,6 +28,20 @@ def test_the_first_row_of_a_file_is_found(parts: list[list[str]], asked: str) ->
             first.setdefault(sha256[:32], row)
             row += 1
     assert known.row_of(asked) == first.get(asked[:32], -1)
+
+
+def test_a_shard_more_costs_no_sort_of_all_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a set of many shards each would cost more than the one before."""
+    sorted_keys, of = list[int](), Table.of
+    monkeypatch.setattr(
+        Table, "of", classmethod(lambda cls, keys, rows: (sorted_keys.append(len(keys)), of(keys, rows))[1])
+    )
+    known, hashes = KnownFiles(), [hashlib.sha256(str(n).encode()).hexdigest() for n in range(1200)]
+    known.add(enumerate(hashes[:1000]))
+    for row in range(1000, 1200, 4):
+        known.add(list(enumerate(hashes[row : row + 4], row)))
+    assert sum(sorted_keys) < 4000
+    assert [known.row_of(each) for each in hashes] == list(range(1200))
 
 
 ROWS = 5

@@ -8,7 +8,10 @@ import json
 import os
 import subprocess
 import tarfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pyarrow as pa
@@ -237,6 +240,16 @@ def test_bytes_within_lists_are_no_file(tmp_path: Path) -> None:
     assert pq.read_table(made.folder / made.shards[0]).to_pylist() == rows
 
 
+def test_a_text_beside_an_image_of_a_folder_is_its_caption_in_tables(tmp_path: Path) -> None:
+    source = write_folder(tmp_path / "images", 3)
+    (source / "000002.caption").write_text("kohya's")  # the one that embedding reads
+    ma.embed(source, out=tmp_path / "store", encoder="thumbnail")
+    for to in ("parquet", "hf"):
+        made = ma.export(tmp_path / "store", tmp_path / to, to=to)
+        captions = pq.read_table(made.folder / made.shards[0])["caption"].to_pylist()
+        assert captions == ["picture 0", "picture 1", "kohya's"]
+
+
 def test_captions_of_a_manifest_become_files(tmp_path: Path) -> None:
     source = write_folder(tmp_path / "images", 3)
     for path in (*source.glob("*.txt"), *source.glob("*.json")):
@@ -452,3 +465,21 @@ def test_verify_reads_every_byte(to: str, tars: Path, tmp_path: Path) -> None:
     (made.folder / "export.json").unlink()
     with pytest.raises(InconclusiveError, match="is unfinished: run the same memaudit export command again"):
         ma.verify(made.folder)
+
+
+def test_a_list_that_others_may_read_has_no_signature_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMAUDIT_ALLOW_HOSTS", "127.0.0.1")
+    source = write_folder(tmp_path / "images", 2)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=source)) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/000001.jpg"
+        (tmp_path / "list.txt").write_text(f"{url}?X-Amz-Signature=secret\n{source}/000000.jpg\n")
+        ma.embed(tmp_path / "list.txt", out=tmp_path / "store", encoder="thumbnail")
+        server.shutdown()
+    made = ma.export(tmp_path / "store", tmp_path / "out", to="manifest")
+    paths = pq.read_table(made.folder / "manifest.parquet")["path"].to_pylist()
+    assert paths == [url, f"{source}/000000.jpg"]
+    (warning,) = made.warnings
+    assert warning.startswith("URLs without their passwords and signatures: 1; ")

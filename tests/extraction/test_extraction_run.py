@@ -84,6 +84,21 @@ def test_blank_generations_are_no_clique(tmp_path: Path) -> None:
     assert result.memorised.value is None
 
 
+def test_the_card_of_a_filter_is_no_memorised_picture(tmp_path: Path) -> None:
+    """Several prompts give it, the same to the last pixel: they are not judged. Pictures that differ by seed are,
+    though two spellings of a prompt share them; and so is what a single prompt gives."""
+    memorised = [noisy(draw(1), seed) for seed in range(4)]
+    for name, images in (("blocked", [draw(9)] * 4), ("as well", [draw(9)] * 4), ("once", [draw(3)] * 4)):
+        write(tmp_path, name, [*images])
+    write(tmp_path, "A clock", [*memorised])
+    write(tmp_path, "a clock.", [*memorised])
+    result = found_in(tmp_path)
+    assert {cluster.prompt for cluster in result.clusters} == {"once", "A clock", "a clock."}
+    assert (result.memorised.count, result.memorised.coverage.measured, result.memorised.coverage.total) == (3, 3, 5)
+    assert result.not_read[-1].startswith("2 prompts give a picture that others give as well, the same to the last")
+    assert "(of 2 more all are the card of a filter)" in result.inconclusive[0]
+
+
 def test_a_file_that_stands_there_often_is_said(tmp_path: Path) -> None:
     """Trap "a false clean": equal files are a clique, and the report says how many files they are."""
     write(tmp_path, "one seed", [draw(1)] * 6)

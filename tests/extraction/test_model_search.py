@@ -84,7 +84,13 @@ def test_what_the_model_was_trained_on_is_first_among_held_out_pictures(found):
     assert (first.picture.image_id, first.rank, first.p) == ("0000.png", 1, 0.05)
     assert first.picture.loss < 0.6 * min(each.loss for each in found.held_out)
     assert second.rank > 1
-    assert found.conclusive
+
+
+def test_where_a_single_picture_could_not_be_found_nothing_is_decided(found):
+    """Of two among 19 both would have to be the first."""
+    assert found.headline == "Inconclusive: 0 of 2 pictures are found in the model"
+    (why,) = found.warnings
+    assert why.startswith("fewer than 2 of 2 pictures cannot be found among 19 held-out ones: give 39")
 
 
 def test_of_one_listed_picture_that_is_a_finding(world, found, tmp_path):
@@ -145,6 +151,22 @@ def test_an_untrained_model_holds_nothing(world, tmp_path):
     budget = {"steps": 1, "draws": 1}
     run_ = ma.run_search(world / "listed", tmp_path / "pipeline", world / "held-out", tmp_path / "search", **budget)
     assert not run_.retained
+
+
+def test_a_search_that_overflows_is_not_measured(world, found, tmp_path, monkeypatch):
+    """Repeats count once, and it goes on after what has no loss, as often as it is asked."""
+    from memaudit.extraction.searching import PictureSearch, Reached
+
+    folder = shutil.copytree(found.folder, tmp_path / "search")
+    shutil.copytree(world / "held-out", tmp_path / "held-out")
+    shutil.copy(tmp_path / "held-out/0100.png", tmp_path / "held-out/again.png")
+    draw(120).save(tmp_path / "held-out/0120.png")
+    monkeypatch.setattr(PictureSearch, "__call__", lambda *_: Reached(1.0, float("nan"), None))
+    for _ in range(2):
+        run_ = ma.run_search(world / "listed", world / "pipeline", tmp_path / "held-out", folder, **SMALL)
+        assert (run_.held_out_coverage.measured, run_.held_out_coverage.total, run_.held_out_repeats) == (19, 20, 1)
+        assert "19 of 20 held-out pictures can be read and searched" in run_.warnings
+    assert run_.pictures == found.pictures
 
 
 def test_too_few_or_unreadable_pictures_decide_nothing(world, tmp_path, capsys):

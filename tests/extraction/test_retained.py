@@ -7,7 +7,9 @@ import pytest
 from pictures import draw
 from PIL import ImageFilter
 
-from memaudit.extraction.retained import Searched, nearest_drawing, ranked
+from memaudit.encoders.thumbnail import ThumbnailEncoder
+from memaudit.extraction.repeated import one_of_each
+from memaudit.extraction.retained import Searched, held_out_for, least_together, nearest_drawing, ranked
 
 
 def searched(name: str, loss: float, simplicity: float = 0.3) -> Searched:
@@ -59,3 +61,26 @@ def test_the_nearest_drawing_is_found():
     place, distance = nearest_drawing(picture, [draw(2), picture.filter(ImageFilter.GaussianBlur(1)), draw(3)])
     assert place == 1
     assert 0 < distance < 0.15
+
+
+@pytest.mark.parametrize("listed", [1, 2, 7, 50])
+def test_how_many_held_out_pictures_let_a_single_one_be_found(listed):
+    """One fewer does not."""
+    for count, alone in ((held_out_for(listed), True), (held_out_for(listed) - 1, False)):
+        others = [searched(f"{n}", 0.5 + n / 100) for n in range(count)]
+        found = ranked([searched("near", 0.1), *(searched(f"far {n}", 900.0) for n in range(listed - 1))], others)
+        assert found[0].retained is alone
+        assert (least_together(listed, count) == 1) is alone
+
+
+def test_without_a_loss_there_is_no_rank():
+    with pytest.raises(ValueError, match="no rank"):
+        ranked([searched("near", 0.1)], [searched("overflows", float("nan"))])
+
+
+def test_near_duplicates_are_one_picture():
+    small = ThumbnailEncoder()
+    first, other = draw(1), draw(2)
+    pictures = [first, other, first.resize((70, 70)), first.filter(ImageFilter.GaussianBlur(1))]
+    thumbnails = small.encode(np.stack([small.preprocess(each) for each in pictures]))
+    assert sorted(one_of_each(thumbnails).tolist()) == [0, 1]

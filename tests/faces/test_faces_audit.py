@@ -14,6 +14,7 @@ from memaudit.errors import InconclusiveError, UsageError
 from memaudit.faces.audit import FaceAuditOptions, audit_faces_alone
 from memaudit.faces.compare import CompareOptions
 from memaudit.faces.stores import FaceEmbedder, gallery_at, require_face_store, template_folders
+from memaudit.images.passed_over import ARRAYS
 from memaudit.index import ExactSearch
 from memaudit.types import EncoderSpec
 
@@ -68,3 +69,19 @@ def test_an_impossible_number_of_false_matches_is_refused(count: float) -> None:
     """Before anything is embedded."""
     with pytest.raises(UsageError, match=r"--face-false-matches .* is out of range"):
         CompareOptions(false_matches=count)
+
+
+def test_pictures_beside_the_generations_that_nobody_reads_are_not_measured(tmp_path: Path) -> None:
+    made = face_store(tmp_path / "g", random_vectors(2, 20, 128), prefix="gen")
+    gallery = ExactSearch(face_store(tmp_path / "t", random_vectors(1, 300, 128), prefix="train"))
+    control = face_store(tmp_path / "c", random_vectors(4, 400, 128))
+
+    class Found(FaceEmbedder):
+        def embed(self, sources, folder, like, progress, passed=None):  # type: ignore[no-untyped-def]
+            passed.add("batch.npy", ARRAYS, 30)
+            return made
+
+    audit = audit_faces_alone(tmp_path / "pictures", gallery, control, tmp_path, FaceAuditOptions(embedder=Found()))
+    (why,) = audit.result.inconclusive
+    assert why.startswith("30 pictures beside 20 generations were not read")
+    assert audit.result.matched.coverage.total == 50

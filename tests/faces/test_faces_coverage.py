@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from memaudit.faces.compare import ImageStores, compare_faces
 from memaudit.faces.coverage import FaceCoverage, coverage_of
 from memaudit.faces.forget import forget
 from memaudit.faces.results import FacesResult
+from memaudit.images.image_ref import with_first_frame_alone
 from memaudit.index import ExactSearch
 from memaudit.store import NO_FILE, Store
 from memaudit.types import Status
@@ -105,3 +107,19 @@ def test_unreadable_controls_are_said(tmp_path: Path) -> None:
     assert (result.control_coverage.measured, result.control_coverage.total) == (400, 500)
     assert any("only 400 of 500 images of the controls" in reason for reason in result.inconclusive)
     assert np.isfinite(result.calibration.threshold)
+
+
+def test_frames_that_nobody_looked_at_are_not_measured(tmp_path: Path) -> None:
+    """A face on a later frame of a film may be anybody's. The pictures of a sheet are searched with it."""
+    film = json.loads(with_first_frame_alone("", 3))
+    vectors, control = random_vectors(2, 20, 64), face_store(tmp_path / "c", random_vectors(4, 400, 64), prefix="c")
+    training = ExactSearch(face_store(tmp_path / "t", random_vectors(1, 30, 64), prefix="train"))
+    ids = [*named("gen", 20), "gen-00000#frame=1", "gen-00000#frame=2", "gen-00001#cell=0,0,9,9"]
+    images = ImageStores(vector_store(tmp_path / "i", random_vectors(9, 23), ids=ids, files=ids))
+    for films, reasons in ((0, 0), (1, 1)):
+        told = [film] * films + [{}] * (20 - films)
+        made = face_store(tmp_path / f"g{films}", vectors, prefix="gen", metadata=told)
+        result = compare_faces(made, training, control=control, images=images)
+        assert len(result.inconclusive) == reasons
+        assert result.coverage.total - result.coverage.measured == films
+    assert result.inconclusive[0].startswith("of 1 of 20 generations, films or files of several pages, only the first")

@@ -14,6 +14,8 @@ from vectors import random_vectors
 from memaudit.errors import InconclusiveError
 from memaudit.faces.embed import count_faces
 from memaudit.faces.forget import forget
+from memaudit.faces.group_rates import Scored, group_rates
+from memaudit.faces.people import people_of
 from memaudit.faces.results import FaceCounts
 from memaudit.faces.rows import FaceRow, details_of, face_metadata, face_rows, parents, without_own
 from memaudit.store import Columns, Store
@@ -123,3 +125,14 @@ def test_a_face_can_do_without_its_images_metadata() -> None:
     assert set(json.loads(bare)) == {"face"}
     assert details_of(bare) == details()
     assert without_own("") == without_own("no JSON") == without_own('{"person": "Ada"}') == ""
+
+
+def test_null_is_nobodys_name(tmp_path: Path) -> None:
+    """Nor are NaN and an empty list: faces of unknown people are no one person, and no group of their own."""
+    metadata = [{"person": name} for name in (None, None, float("nan"), float("nan"), [], [], "Ada", "Ada", 7, 7)]
+    store = face_store(tmp_path / "s", random_vectors(1, 10, 16), metadata=metadata)
+    rows = np.arange(10)
+    assert [row.told("person") for row in face_rows(store.all_columns())] == [""] * 6 + ["Ada", "Ada", "7", "7"]
+    assert people_of(store, rows, 1.01, "person").tolist() == [0, 1, 2, 3, 4, 5, 6, 6, 7, 7]
+    rates = group_rates(["person"], [Scored("generated", store, rows, np.zeros(10, bool))])
+    assert {each.value: each.rate.coverage.measured for each in rates} == {"": 6, "Ada": 2, "7": 2}

@@ -13,6 +13,7 @@ from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.filters.filter_file import Filter
 from memaudit.filters.joined import Joined
 from memaudit.filters.labels import Answer
+from memaudit.filters.measure import measured
 from memaudit.filters.train import Round, TrainOptions, train
 
 PLAIN = TrainOptions(recall=0.8, count=20, sample=60)
@@ -107,6 +108,8 @@ def test_each_look_has_its_share_of_the_error(joined: Joined) -> None:
     third = train(joined, labelled(second, labels), second.filter, "clump", keep)
     assert (second.filter.looks, same.filter.looks, third.filter.looks) == (1, 1, 2)
     assert second.measured is not None
+    other = replace(second.measured.filter, recall=0.9)
+    assert (measured(second.measured.filter, labels).filter.looks, measured(other, labels).filter.looks) == (1, 2)
     assert third.measured is not None
     errors = [made.measured.filter.estimate.error for made in (second, third) if made.measured.filter.estimate]  # type: ignore[union-attr]
     assert errors[0] > errors[1]

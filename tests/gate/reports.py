@@ -37,7 +37,10 @@ def full(count: int) -> Report:
 def planted(found: int = 10_000, of: int = 10_000, **by_kind: tuple[int, int]) -> Report:
     """What an audit detects of planted copies: as good as all, or so many of each kind (re_encoded=(36, 40))."""
     counts = dict.fromkeys(PLANTED, (found, of)) | {kind.replace("_", "-"): each for kind, each in by_kind.items()}
-    kinds = [{"kind": kind, "found": rate_of(x, Coverage(m, m)).as_dict()} for kind, (x, m) in counts.items()]
+    kinds = [
+        {"kind": kind, "found": rate_of(x, Coverage(m, m)).as_dict(), "matched": {"": x}}
+        for kind, (x, m) in counts.items()
+    ]
     return {"asked": of * len(counts), "images": of * len(counts), "unreadable": 0, "kinds": kinds}
 
 

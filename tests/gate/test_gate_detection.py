@@ -7,13 +7,15 @@ from gated import Gate
 from reports import Report, audit, planted
 
 from memaudit.gate import AuditPolicy, Policy, RuleResult, judge
+from memaudit.gate.by_kind import counting
 from memaudit.report.parsing import report_of
 
 ALL = {"planted": planted(40, 40)}
 
 
 def max_rate(report: Report, **policy: object) -> RuleResult:
-    rules = judge("a", report_of(report, "a"), Policy(AuditPolicy(**policy)))  # type: ignore[arg-type]
+    limits = AuditPolicy(**policy)  # type: ignore[arg-type]
+    rules = judge("a", counting(report_of(report, "a"), limits.kinds), Policy(limits))
     return next(rule for rule in rules if rule.rule == "max_rate")
 
 
@@ -121,3 +123,19 @@ def test_other_kinds_are_refused(gate: Gate, written: str) -> None:
     assert called.code == 2
     assert "planted" in called.err
     assert "must be a list of 're-encoded'" in called.err
+
+
+def test_planted_copies_are_found_by_kinds_that_count() -> None:
+    """Crops that were found as parts are missed where parts do not count; a report that does not say by which kinds it
+    found them knows nothing."""
+    report = audit(1000, planted=planted(20, 20))
+    for each in report["results"]["planted"]["kinds"]:
+        each["matched"] = {"partial": 20} if each["kind"] == "cropped" else {"verbatim": 19, "": 1}
+    assert max_rate(report, max_rate=0.01).outcome == "pass"
+    some = max_rate(report, max_rate=0.01, kinds=("verbatim",))
+    assert some.outcome == "inconclusive"
+    assert "0 of 20 planted ones that are cropped" in some.sentence
+    assert max_rate(report, max_rate=0.01, kinds=("verbatim",), planted=("captioned",)).outcome == "pass"
+    for each in report["results"]["planted"]["kinds"]:
+        del each["matched"]
+    assert "nobody knows how many it detects" in max_rate(report, max_rate=0.01, kinds=("verbatim",)).sentence

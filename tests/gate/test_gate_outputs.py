@@ -377,6 +377,13 @@ def test_a_result_of_an_earlier_call_does_not_stay(gate: Gate, tmp_path: Path, o
     assert path.exists()
     assert gate(tmp_path / "no.json", f"--{option}", path).code == 2
     assert not path.exists()
+    path.write_text("of yesterday")
+    (tmp_path / "empty").mkdir()
+    assert gate(tmp_path / "empty", f"--{option}", path).code == 2
+    assert not path.exists(), "no report in a folder is no pass either"
+    report = tmp_path / "report-0.json"
+    assert gate(tmp_path, f"--{option}", report).code == 2
+    assert report.exists(), "a report of the folder that is judged was removed"
 
 
 def test_a_link_and_a_device_stay_what_they_are(gate: Gate, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from reports import Report, audit, dedup, finding, planted, sealed, typed
 from memaudit.gate import AuditPolicy, BaselinePolicy, GateResult, Ledger, Policy, RuleResult, hold
 from memaudit.gate.accepted import Accepted
 from memaudit.gate.ledger import Fixed
+from memaudit.gate.redrawn import RULE
 
 PASS, FAIL, OPEN = "pass", "fail", "inconclusive"
 A, B = "a" * 64, "b" * 64
@@ -236,6 +237,24 @@ def test_a_prompt_is_accepted_only_with_all_its_matches() -> None:
     report["results"]["by_prompt"]["returned"]["count"] = 1
     rule = Nights().one(sealed(report), accepted=[ENTRY])
     assert "not accepted" not in rule.figure
+
+
+def test_who_accepts_a_face_accepts_no_copy() -> None:
+    """Nor does who accepts one of two training images that a generation shows."""
+    for other in (finding("gen-0001.png", kind="face"), finding("gen-0001.png", "another")):
+        report = night(800, [1])
+        report["findings"].append(other)
+        entry = Accepted(other["reference_id"], "gen-0001.png", None, "A", "why", NOW.date(), other["kind"])
+        assert "not accepted" not in Nights().one(sealed(report), accepted=[entry]).figure
+
+
+def test_pictures_drawn_anew_are_judged_with_the_error_of_their_look() -> None:
+    """By each night alone, so that the nights of one model share an error, though they are one attempt."""
+    nights = Nights()
+    said = [nights.one(night(300, start=300 * number), rule=RULE).sentence for number in range(2)]
+    assert "with 97% confidence" in said[0]
+    assert "with 99% confidence" in said[1]
+    assert "96.9" in nights.result.rules[[each.rule for each in nights.result.rules].index("max_rate")].sentence
 
 
 def test_pooled_bounds_count_copies_that_go_undetected() -> None:

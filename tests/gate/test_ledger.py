@@ -41,6 +41,7 @@ def test_a_look_is_a_line_that_can_be_read(ledger: Path) -> None:
         "rise_confidence": 0.95,
         "release": None,
         "planted": sorted(PLANTED),
+        "max_redrawn_rate": 0.02,
     }
     assert [(look["number"], look["model"], look["model_digest"]) for look in looks] == [
         (1, "painter 2", A),
@@ -128,6 +129,7 @@ def test_what_is_no_ledger_is_refused(content: bytes, said: str, gate: Gate, tmp
         ("[audit]\nmax_threshold = 0.9\n", "max_threshold"),
         ("[baseline]\nmax_rise = 0.02\n", "max_rise"),
         (f'[baseline]\nrelease = "{"c" * 64}"\n', "release"),
+        ("[audit]\nmax_redrawn_rate = 0.5\n", "max_redrawn_rate"),
         ('[audit]\nplanted = ["re-encoded"]\n', "planted"),
         ("[audit]\nplanted = []\n", "planted"),
     ],
@@ -155,7 +157,8 @@ def test_a_ledger_from_before_there_were_planted_copies_goes_on_with_none(ledger
     head, lines = "", []
     for line in map(json.loads, ledger.read_text().splitlines()):
         value = {**{key: part for key, part in line.items() if key != "digest"}, "previous": head}
-        value.get("fixed", {}).pop("planted", None)
+        for name in ("planted", "max_redrawn_rate"):
+            value.get("fixed", {}).pop(name, None)
         head = digest_of(value)
         lines.append(json.dumps({**value, "digest": head}))
     ledger.write_text("".join(f"{line}\n" for line in lines))

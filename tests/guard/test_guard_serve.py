@@ -22,11 +22,13 @@ from PIL import Image
 from served import Served, asked
 
 import memaudit as ma
+from memaudit.api.guarding import _Log
 from memaudit.errors import InputError, UsageError
 from memaudit.guard.check import Guard, GuardVerdict, undecided
 from memaudit.guard.desk import Desk, FullError
 from memaudit.guard.metrics import Metrics
 from memaudit.guard.server import Handler, Limits, Server
+from memaudit.store import NO_FILE
 
 LIMITS = (
     "--request-seconds",
@@ -317,6 +319,15 @@ def test_what_is_being_checked_when_it_ends_gets_its_verdict(store: Path, monkey
     serving.join()
 
 
+def test_a_line_of_the_log_that_was_cut_spoils_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"at": "2026-')  # the disk was full
+    log = _Log(path)
+    for why in ("one", "other"):
+        log(undecided(why))
+    assert [json.loads(line)["reasons"] for line in path.read_text().splitlines()[1:]] == [["one"], ["other"]]
+
+
 class SlowGuard(Guard):
     """Says nothing until it is told to, and then what it is told to."""
 
@@ -344,6 +355,7 @@ def test_a_full_queue_refuses_and_a_late_verdict_is_none() -> None:
             desk.check(b"3")
         for late in (first, second):
             assert "no verdict within 0.3 s" in late.result().reasons[0]
+            assert late.result().sha256 != NO_FILE, "the log does not say which picture"
         guard.goes_on.set()
         deadline = time.monotonic() + 20
         while metrics.waiting() and time.monotonic() < deadline:

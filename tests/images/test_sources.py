@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from memaudit.errors import UsageError
 from memaudit.images.image_ref import ImageRef
-from memaudit.images.sources import iter_images
+from memaudit.images.sources import iter_images, read_image
 
 
 def ids(*sources: Path) -> list[str]:
@@ -221,3 +221,19 @@ def test_any_text_survives_a_manifest(tmp_path_factory: pytest.TempPathFactory, 
         (one_line(name.replace("\0", "\\0")), caption.replace("\0", "\\0")) for name, caption in rows
     ]
     assert all((ref.image_id + ref.caption).encode() for ref in refs if ref.image_id)
+
+
+def test_files_go_by_the_name_that_they_were_given(tmp_path: Path) -> None:
+    """Caches of downloads hold files under their hashes, and links to them: what a name says would be lost."""
+    blobs, shown = touch(tmp_path / "blobs", "b"), tmp_path / "shown"
+    shown.mkdir()
+    table = pa.table({"image": [b"\x89PNG one", b"\x89PNG two"]})
+    pq.write_table(table, blobs / "a")
+    (shown / "train.parquet").symlink_to("../blobs/a")
+    (shown / "1.png").symlink_to("../blobs/b")
+    (tmp_path / "set").symlink_to("shown")
+    rows = list(iter_images([tmp_path / "set" / "train.parquet"]))
+    assert [read_image(ref.uri) for ref in rows] == [b"\x89PNG one", b"\x89PNG two"]
+    (listed,) = manifest(shown, "list.csv", "path\n../set/1.png\n")
+    (alone,) = iter_images([tmp_path / "set" / "1.png"])
+    assert listed.uri == alone.uri == str(shown.resolve() / "1.png")

@@ -10,7 +10,7 @@ import pytest
 from generator_lines import command
 
 import memaudit as ma
-from memaudit.errors import InputError, UsageError
+from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.release.command import said_of
 from memaudit.release.run_file import CommandGenerator
 from memaudit.types import KEY_PASSWORD
@@ -85,3 +85,6 @@ def test_refused_images_make_the_bundle_inconclusive(release):
     told = json.loads(Path("release/verdict.json").read_text())
     Path("release/verdict.json").write_text(json.dumps({**told, "verdict": "inconclusive"}))
     assert str(ma.bundle("release", "again.zip", policy="policy.toml").verdict) == "inconclusive"
+    Path("release/verdict.json").write_text(json.dumps({**told, "digests": ["sha256:other", *told["digests"]]}))
+    with pytest.raises(InconclusiveError, match="is the verdict of other reports than lie there"):
+        ma.bundle("release", "again.zip", policy="policy.toml")

@@ -7,7 +7,7 @@ import pytest
 from generator_lines import command
 
 import memaudit as ma
-from memaudit.api.release_stages import PAIRING, STATE
+from memaudit.api.release_stages import PAGE, PAIRING, STATE
 from memaudit.api.releasing import VERDICT
 from memaudit.errors import InconclusiveError, InputError
 from memaudit.release.asked import PROMPTS
@@ -127,13 +127,19 @@ def test_what_is_no_image_is_no_generation(release, arguments):
 
 
 def test_too_much_that_is_refused_is_no_pass(release):
+    """Nobody knows what it would have shown: it counts as missing, in the audit and for the gate."""
     path = release(command(f"{BATCH} --refuse copied"))
     done = ma.run_release(path)
     assert done.refused == (2, 24)
-    assert str(done.gate.verdict) == "pass"
-    assert str(done.verdict) == "inconclusive"
+    assert (done.audit.coverage.measured, done.audit.coverage.total) == (22, 24)
+    assert str(done.verdict) == str(ma.run_gate("release/audit/report.json", "policy.toml").verdict) == "inconclusive"
     assert "refused 2 of 24 images" in done.reasons[0]
-    path.write_text(path.read_text().replace("n = 24", "n = 24\nmax_refused = 0.1"))
+    path.write_text(
+        path.read_text()
+        .replace("n = 24", "n = 24\nmax_refused = 0.1")
+        .replace("[audit]", "[audit]\nmax_unreadable = 0.1")
+    )
+    Path("policy.toml").write_text(Path("policy.toml").read_text().replace("[audit]", "[audit]\nmin_coverage = 0.9"))
     assert str(ma.run_release(path).verdict) == "pass"
     path = release(command(f"{BATCH} --refuse number"))
     with pytest.raises(InconclusiveError, match="made none of 24 images: the command ended well and left no image"):
@@ -182,3 +188,17 @@ def test_the_plan_says_what_would_be_done(release):
     assert not (path.parent / "release").exists()
     ma.run_release(path)
     assert dict(ma.plan_release(path))["generations"] == "up to 24 by command, 24 are there"
+    gallery = gallery_in(path.parent / "release")
+    (gallery / "incoming" / "half-done.png").write_bytes(b"of a run that goes on meanwhile")
+    with (gallery / MANIFEST).open("a") as manifest:
+        manifest.write('{"name": ')
+    before = {each: each.stat().st_size for each in gallery.rglob("*")}
+    ma.plan_release(path)
+    assert {each: each.stat().st_size for each in gallery.rglob("*")} == before, "a plan changes nothing"
+    Path("policy.toml").rename("policy.away")
+    with pytest.raises(InputError, match="policy"):
+        ma.run_release(path)
+    assert [each.name for each in gallery.rglob("half-done.png")] == []
+    assert not (path.parent / "release" / VERDICT).exists(), "an earlier verdict passed for that of a run that failed"
+    assert not (path.parent / "release" / PAGE).exists()
+    assert str(ma.bundle("release", "evidence.zip", policy="policy.away").verdict) == "inconclusive"

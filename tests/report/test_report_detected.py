@@ -140,6 +140,15 @@ def test_without_planted_copies_it_says_so(few: Audited) -> None:
     assert "of copies that the audit can detect" in page
 
 
+def test_where_a_kind_was_not_measured_bounds_are_of_detectable_copies(few: Audited) -> None:
+    out = few.written(detecting(cropped=(20, 20), mirrored=(0, 0)))
+    results = results_of(out)
+    assert results.searched.stated == results.searched
+    assert results.headline.endswith("(no planted copy that is mirrored could be measured).")
+    assert "How many copies go undetected was not measured" in boards(out)[3]
+    assert "of copies that the audit can detect" in (out / "report.html").read_text()
+
+
 def test_a_share_that_is_missed_is_bounded_by_the_hardest_kind() -> None:
     assert missed_upper([Detected(180, 200)]) == 1 - clopper_pearson_lower(180, 200, 0.05)
     assert missed_upper([Detected(40, 40), Detected(20, 40)]) == 1 - clopper_pearson_lower(20, 40, 0.05)

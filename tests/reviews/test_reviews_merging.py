@@ -35,6 +35,13 @@ def test_the_word_of_several(words: tuple[Verdict, ...], expected: Verdict | Non
         assert word_of([Review(AB, each, who) for each, who in zip(order, "XYZ", strict=False)]) is expected
 
 
+def test_a_name_in_other_letters_is_the_same_person() -> None:
+    """What it took back, it no longer says."""
+    found = merged([Review(AB, OTHER, "Ann"), Review(AB, BACK, "ann")])
+    assert (found.verdicts, found.said) == ({}, {})
+    assert merged([Review(AB, OTHER, "Ann"), Review(AB, OTHER, "ANN")]).counts.people == 1
+
+
 @given(
     st.lists(
         st.builds(

@@ -11,6 +11,7 @@ import pytest
 from pictures import MakeFolder, MakeStore, write_pictures
 
 import memaudit as ma
+from memaudit.embedding import run
 from memaudit.errors import EmptyInputError, InconclusiveError, InputError, UsageError
 from memaudit.store import Store, merge, merging
 
@@ -41,6 +42,31 @@ def test_parts_become_the_store_of_one_run(count: int, picture_folder: MakeFolde
     assert ma.verify(merged).sound
     again = ma.embed(folder, out=tmp_path / "merged", encoder="thumbnail", shard_rows=4)
     assert again.digest == whole.digest
+
+
+@pytest.mark.parametrize("when", ["between", "within"])
+def test_parts_of_two_states_are_not_merged(
+    when: str, picture_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file went between two parts, or while one was made: another one would be in none. Embedded again they fit."""
+    folder = picture_folder(8)
+    first = ma.embed(folder, out=tmp_path / "1", encoder="thumbnail", part="1/2", shard_rows=2)
+    if when == "between":
+        (folder / "0000.png").unlink()
+    else:
+        reconciled = run._reconciled
+        went = lambda *given, **more: ((folder / "0000.png").unlink(), reconciled(*given, **more))[1]  # noqa: E731
+        monkeypatch.setattr(run, "_reconciled", went)
+    second = ma.embed(folder, out=tmp_path / "2", encoder="thumbnail", part="2/2", shard_rows=2)
+    monkeypatch.undo()
+    words = {"between": "is a part of 8 images, and .* of 7 others", "within": "hold 7 images, and 8 were listed"}
+    with pytest.raises(InconclusiveError, match=rf"{words[when]}.*run what made them again.*--replace-changed"):
+        ma.merge_stores([first, second], tmp_path / "merged")
+    again = [
+        ma.embed(folder, tmp_path / n, encoder="thumbnail", part=f"{n}/2", shard_rows=2, replace_changed=True)
+        for n in "12"
+    ]
+    assert len(ma.merge_stores(again, tmp_path / "merged")) == 7
 
 
 def test_shards_are_shared_and_not_copied(picture_folder: MakeFolder, tmp_path: Path) -> None:

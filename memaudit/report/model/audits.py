@@ -141,7 +141,7 @@ class WeightedRate(Part, frozen=True, kw_only=True):
 class Extrapolated(Part, frozen=True, kw_only=True):
     """What prompts drawn at random say of all distinct captions, if these had as many seeds."""
 
-    captions: Annotated[NotNegative, says("distinct captions, by the weights of the prompts")]
+    captions: Annotated[NotNegative, says("distinct captions that the prompts were drawn of")]
     one_draw: Annotated[NotNegative, says("captions that give an image back in one generation each, an estimate")]
     at_least: Annotated[NotNegative, says("that do in any seed: lower end of the two-sided 95 % interval")]
     estimate: Annotated[float | None, says("that would with ever more seeds (Chao2): an estimate, and no bound")]
@@ -212,6 +212,10 @@ class PlantedKind(Part, frozen=True, kw_only=True):
 
     kind: Annotated[Name, says("how they were altered")]
     found: Annotated[Rate | None, says("those that were found, of those with content; null: none can be made")]
+    matched: Annotated[
+        dict[str, Whole] | UnsetType,
+        says("those found by the gravest kind of their matches; empty: not compared on pixels, and maybe of any"),
+    ] = UNSET
 
 
 class Planted(Part, frozen=True, kw_only=True):

@@ -1,0 +1,14 @@
+"""Pictures of a search that repeat each other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from memaudit.audit.families import components
+from memaudit.encoders.thumbnail import SPEC
+from memaudit.types import Float32, Int64
+
+
+def one_of_each(thumbnails: Float32) -> Int64:
+    """The first of each family of near-duplicates, by their embeddings: a picture that is there twice is rare once."""
+    return np.unique(components(thumbnails, SPEC.threshold), return_index=True)[1]
