@@ -157,7 +157,7 @@ def _of_release(folder: Path, runs: Sequence[RunFolder]) -> dict[str, str]:
     if outcome not in [*Verdict] or not isinstance(reasons, list):
         raise InputError(f"{folder / RELEASE} holds no verdict of a release run: run memaudit run again")
     there = {run.report.digest for run in runs}
-    if not isinstance(digests, list) or any(digest not in there for digest in digests):  # 0.3.0 named none
+    if not isinstance(digests, list) or any(digest not in there for digest in digests):  # 0.2 named none
         raise InconclusiveError(
             f"{folder / RELEASE} is the verdict of other reports than lie there: run memaudit run again"
         )

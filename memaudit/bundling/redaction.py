@@ -123,7 +123,7 @@ def public_verdict(verdict: Mapping[str, Any]) -> dict[str, object]:
         "memaudit": __version__,
         "verdict": verdict["verdict"],
         "created": verdict["created"],
-        **({"judged": verdict["judged"]} if "judged" in verdict else {}),  # 0.3.0 did not say
+        **({"judged": verdict["judged"]} if "judged" in verdict else {}),  # 0.2 did not say
         "rules": rules,
         "counts": verdict["counts"],
     }
