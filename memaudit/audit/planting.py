@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -92,6 +93,7 @@ def _planted(references: Store, side: int, folder: Path, count: int, options: Em
             wanted -= 1
             if not wanted:
                 break
+    os.utime(folder, (0, 0))  # a store notes the times of its sources, and must be the same whenever it is made
     why = "" if copies or not count else "no file of the training set could be read"
     return Planting(count, tuple(copies), unreadable, why)
 
