@@ -152,9 +152,11 @@ class Check:
         jobs = jobs_of(self.out / PROMPTS, self.told.prompts.seeds)
         left = gallery.left(jobs)
         with gallery.recording() as record:
-            if left and isinstance(generator, HttpGenerator):
+            if not left:
+                pass  # recording alone removes what a killed run left
+            elif isinstance(generator, HttpGenerator):
                 http.generate(generator, left, gallery.incoming, record, self.progress)
-            elif left and not isinstance(generator, HttpGenerator):
+            else:
                 called = as_command(generator, self.base) if isinstance(generator, PipelineGenerator) else generator
                 command.generate(called, left, gallery.incoming, record, self.progress)
         counts = gallery.counts()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from memaudit.audit.families import components
+from memaudit.audit import families
 from memaudit.encoders.thumbnail import SPEC
 from memaudit.types import Float32, Int64
 
 
 def one_of_each(thumbnails: Float32) -> Int64:
     """The first of each family of near-duplicates, by their embeddings: a picture that is there twice is rare once."""
-    return np.unique(components(thumbnails, SPEC.threshold), return_index=True)[1]
+    in_order = np.arange(len(thumbnails), dtype=np.uint64)
+    return families.one_of_each(families.components(thumbnails, SPEC.threshold), in_order)
