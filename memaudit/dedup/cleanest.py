@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.dedup.described import Described
+from memaudit.dedup.framed import framed
 from memaudit.dedup.linked import linked
 from memaudit.dedup.results import Cleanness, Decisions
 from memaudit.dedup.tracing import traced
 from memaudit.images.traces import THUMB, Traces
 from memaudit.similarity import Pairs
 from memaudit.tasks import Executor
-from memaudit.types import Float32, Float64, Int64, Progress
+from memaudit.types import Float64, Int64, Progress
 
 MOST_READ = 256  # images of a family that are read: of larger ones those with the most near-duplicates
 _HIGH, _MIDDLE, _LOW = 2.0, 2.5, 3.0  # each factor of ten that the upper bands of the spectrum lack
@@ -28,24 +29,24 @@ _WIDE, _DRAWN = 1.5, 0.06  # each doubling of the width of edges; of drawings th
 _COARSE, _COMPRESSED, _AGAIN = 8.0, 0.8, 0.5  # each doubling of the quantisation beyond this step; a second one
 _FRAMED, _FRAMED_AGAIN, _MOST_FRAMED = 0.8, 0.5, 4  # a first frame or strip; each further one; that count
 _COLOURLESS = 1.0
-_ALIKE, _AGREEING, _MOST_AGREEING = 0.98, 0.8, 3  # correlation of thumbnails; each doubling of those that agree
+_LOSSY = 0.5  # a quantisation at all
+_AGREEING, _MOST_AGREEING = 1.2, 3  # each doubling of those that agree frame on frame; that count
+_OVERLAID = 6.0  # something over it: writing and stickers have more detail than most pictures
 _STEP = 1 / 16  # of a score: smaller differences are none, and the larger image stays
 _TOLD = 0.25  # of a score: what sets an image back by less is no reason
-_PAIRS_AT_ONCE = 1 << 14
-_AT_ONCE = 4096  # images, whose thumbnails take 16 MB
+_AT_ONCE = 4096  # images, whose thumbnails take 4 MB
 _REASONS = 3
 PARTS = (
     "fewer pixels",
     "less detail for its size",
     "compressed harder",
     "saved again",
-    "plain border or strip",
+    "plain border, strip or corners",
     "no colour",
     "unlike the others",
+    "something over it",
 )
-
-
-_DETAIL = PARTS.index("less detail for its size")
+_DETAIL, _UNLIKE = PARTS.index("less detail for its size"), PARTS.index("unlike the others")
 
 
 class Judged(NamedTuple):
@@ -75,23 +76,24 @@ def judge(
     chosen = _chosen(paired, family, pairs, rank)
     parts = np.full((len(rank), len(PARTS)), np.nan)
     width, soft = np.full((2, len(chosen)), np.nan)
-    agreeing, ends = np.zeros(len(rank), np.int64), _Ends.of(chosen, pairs, len(rank))
+    alike, ends = np.zeros((len(rank), 2)), _Ends.of(chosen, pairs, len(rank))
     unread = Counter[str]()
     files = columns.at(chosen)
     traces = traced(files.uri, files.sha256, progress, executor)
     for low, high in pairwise(_whole_families(family[chosen])):
-        thumbs = np.zeros((high - low, THUMB * THUMB), np.float32)
+        thumbs = np.zeros((high - low, THUMB, THUMB), np.float32)
         for place, found in enumerate(islice(traces, high - low), low):
             if isinstance(found, str):
                 unread[found] += 1
                 continue
-            parts[chosen[place], :-1] = _own_parts(found)
+            parts[chosen[place], :_UNLIKE] = _own_parts(found)
             width[place], soft[place] = found.width, found.soft
-            thumbs[place - low] = _normalised(found.thumb)
-        agreeing[chosen[low:high]] = _agreeing(thumbs, ends.within(low, high))
+            thumbs[place - low] = found.thumb
+        alike[chosen[low:high]] = np.transpose(framed(thumbs, *ends.within(low, high)))
     parts[chosen, _DETAIL] -= _WIDE * np.where(_is_drawn(soft, family[chosen]), width, 0.0)
-    parts[:, -1] = _AGREEING * np.log2(1 + np.minimum(agreeing, _MOST_AGREEING))
-    parts[np.isnan(parts[:, 0]), -1] = np.nan
+    is_read = ~np.isnan(parts[:, 0])
+    parts[is_read, _UNLIKE] = _AGREEING * np.log2(1 + np.minimum(alike[is_read, 0], _MOST_AGREEING))
+    parts[is_read, _UNLIKE + 1] = -_OVERLAID * alike[is_read, 1]
     missing = unread.total()
     why = tuple(f"{reason}: {count:,}" for reason, count in unread.most_common(_REASONS))
     return Judged(_ranked(parts, rank), parts, len(chosen) - missing, missing, len(paired) - len(chosen), why)
@@ -139,7 +141,7 @@ def _own_parts(traces: Traces) -> tuple[float, ...]:
     return (
         float(np.log2(traces.pixels)),
         _HIGH * traces.high + _MIDDLE * traces.middle + _LOW * traces.low,
-        -_COMPRESSED * max(0.0, float(np.log2(traces.step / _COARSE))),
+        -_COMPRESSED * max(0.0, float(np.log2(traces.step / _COARSE))) - _LOSSY * (traces.step > 1),
         -_AGAIN * traces.again,
         -_framed(traces.layers),
         -_COLOURLESS * (not traces.coloured),
@@ -160,12 +162,6 @@ def _is_drawn(soft: Float64, family: Int64) -> NDArray[np.bool_]:
 
 def _framed(layers: int) -> float:
     return _FRAMED + _FRAMED_AGAIN * (min(layers, _MOST_FRAMED) - 1) if layers else 0.0
-
-
-def _normalised(thumb: Float32) -> Float32:
-    """Of mean 0 and length 1, so that a product of two is their correlation; 0 for a plain one."""
-    centred = (thumb - thumb.mean()).ravel()
-    return np.asarray(centred / max(float(np.linalg.norm(centred)), 1.0), dtype=np.float32)
 
 
 def _whole_families(family: Int64) -> list[int]:
@@ -196,18 +192,6 @@ class _Ends(NamedTuple):
         """Those of whole families that begin at `low` and end before `high`, counted from there."""
         part = slice(*np.searchsorted(self.one, [low, high]).tolist())
         return _Ends(self.one[part] - low, self.other[part] - low)
-
-
-def _agreeing(thumbs: Float32, ends: _Ends) -> Int64:
-    """With how many of its pairs each image (n,) agrees frame on frame: who was cropped, framed, mirrored or written on
-    does not, and who was only scaled or compressed does."""
-    count = np.zeros(len(thumbs), np.int64)
-    for low in range(0, len(ends.one), _PAIRS_AT_ONCE):
-        one, other = (side[low : low + _PAIRS_AT_ONCE] for side in ends)
-        alike = np.einsum("ij,ij->i", thumbs[one], thumbs[other]) >= _ALIKE
-        for side in (one[alike], other[alike]):
-            count += np.bincount(side, minlength=len(thumbs))
-    return count
 
 
 def _ranked(parts: Float64, rank: Int64) -> Int64:

@@ -1,6 +1,7 @@
-"""What the pixels of an image say of how it was altered: frames and strips, bandwidth, compression, colour.
+"""What the pixels of an image say of how it was altered: frames, strips and turns, bandwidth, compression, colour.
 
-Every measure but that of frames looks at 512 × 512 pixels at most, in the middle, at the size that they are stored at.
+Every measure but those of frames and turns looks at 512 × 512 pixels at most, in the middle, at the size that they
+are stored at.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from memaudit.images.decode import decoding
-from memaudit.images.frames import Content, content_of
+from memaudit.images.frames import TOLERANCE, content_of
+from memaudit.images.turned import turned_on_ground
 from memaudit.types import Float32, Float64
 
-THUMB = 32
+THUMB = 16
 _WINDOW = 512
 _LOSSY_TOLERANCE, _SEAM, _SMEAR = 20, 2, 16  # where JPEG smears an edge: levels; pixels; blocks of its colours
 _LEAST_SIDE = 16
@@ -49,14 +51,15 @@ _BASIS = _basis()
 
 
 class Traces(NamedTuple):
-    """pixels: of the picture within its frame; layers: plain frames and strips around it, those with writing twice.
+    """pixels: of the picture within its frame; layers: plain frames and strips around it, those with writing twice, and
+    corners that were filled after a turn.
 
     low: log10 of the spectrum's power from a quarter to half of the highest frequency, less that of the octave below;
     middle, high: from half to three quarters, and above, less that from a quarter to half. step: of the coarsest
     quantisation that the picture went through, 1 for none seen (JPEG of quality 90: 2, 75: 6, 25: 25); again: it is
     coarser than that of the file. coloured: there is chroma. width: log2 of the pixels over which an edge goes, in the
     median; soft: the share of blocks of 8 × 8 that are neither flat nor strong, few in drawings.
-    thumb (32, 32): grey values, frame included.
+    thumb (16, 16): grey values, frame included.
     """
 
     pixels: int
@@ -77,10 +80,10 @@ def traces_of(data: bytes) -> Traces:
     own = _own_step(data)
     with decoding(data) as decoded:
         image = decoded.image
-        content = _content(np.asarray(image), own)
-        middle_box = _middle(content)
+        picture = _picture(np.asarray(image), own)
+        middle_box = _middle(picture.box)
         window = image.crop(middle_box)
-        thumb = np.asarray(image.convert("L").resize((THUMB, THUMB), Image.Resampling.BOX), np.float32)
+        thumb = np.asarray(image.convert("L").resize((THUMB, THUMB), Image.Resampling.HAMMING), np.float32)
     levels = np.asarray(window.convert("YCbCr"), np.float32)
     lowest, low, middle, high = _spectrum(levels[..., 0])
     coloured = _chroma(levels) > _COLOURLESS
@@ -88,8 +91,8 @@ def traces_of(data: bytes) -> Traces:
     step = 1.0 if drawn else _step(levels[..., 0], (-middle_box[1] % 8, -middle_box[0] % 8))
     again = step > 1.5 * own
     return Traces(
-        (content.right - content.left) * (content.bottom - content.top),
-        content.layers,
+        picture.pixels,
+        picture.layers,
         low - lowest,
         middle - low,
         high - low,
@@ -102,15 +105,29 @@ def traces_of(data: bytes) -> Traces:
     )
 
 
-def _content(pixels: NDArray[np.uint8], step: float) -> Content:
-    if step == 1:
-        return content_of(pixels)
-    return content_of(pixels, max(_LOSSY_TOLERANCE, step), _SEAM)
+class _Picture(NamedTuple):
+    """box: an upright rectangle that holds nothing else; pixels: of the whole picture."""
+
+    box: tuple[int, int, int, int]
+    pixels: int
+    layers: int
 
 
-def _middle(content: Content) -> tuple[int, int, int, int]:
+def _picture(pixels: NDArray[np.uint8], step: float) -> _Picture:
+    tolerance = TOLERANCE if step == 1 else max(_LOSSY_TOLERANCE, step)
+    left, top, right, bottom, layers = content_of(pixels, tolerance, 0 if step == 1 else _SEAM)
+    width, height = right - left, bottom - top
+    turned = turned_on_ground(pixels[top:bottom, left:right], tolerance)
+    if not turned:
+        return _Picture((left, top, right, bottom), width * height, layers)
+    across, down = (int(side) for side in turned.inner())
+    left, top = left + (width - across) // 2, top + (height - down) // 2
+    return _Picture((left, top, left + across, top + down), int(width * height * turned.share), layers + 1)
+
+
+def _middle(box: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
     """Of the picture what is looked at; a whole number of blocks from where it begins."""
-    left, top, right, bottom, _ = content
+    left, top, right, bottom = box
     x, y = (low + max(0, high - low - _WINDOW) // 16 * 8 for low, high in ((left, right), (top, bottom)))
     return x, y, min(right, x + _WINDOW), min(bottom, y + _WINDOW)
 

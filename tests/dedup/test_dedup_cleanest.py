@@ -39,14 +39,16 @@ COPIES: dict[str, Make] = {
     "cropped": lambda image: image.crop((30, 20, 450, 340)),
     "grey": lambda image: image.convert("L").convert("RGB"),
     "reduced": lambda image: image.resize((240, 180), Image.Resampling.LANCZOS),
+    "turned": lambda image: image.rotate(25, Image.Resampling.BICUBIC, expand=True),
 }
 BEHIND = {
-    "border": "plain border or strip",
+    "border": "plain border, strip or corners",
     "enlarged": "less detail for its size",
     "compressed": "compressed harder, saved again",
     "cropped": "fewer pixels",
     "grey": "no colour",
     "reduced": "fewer pixels",
+    "turned": "plain border, strip or corners",
 }
 
 
@@ -88,6 +90,31 @@ def test_a_family_keeps_its_original(tmp_path: Path) -> None:
     largest = deduped(tmp_path / "b", pictures, keep="largest")
     assert np.flatnonzero(largest.decisions.decision == "keep").tolist() == [1]
     assert largest.cleanness is None
+
+
+def stuck_over(image: Image.Image) -> Image.Image:
+    """A sticker and a line of writing, which have more detail than it."""
+    altered = image.copy()
+    pen, side = ImageDraw.Draw(altered), image.width // 4
+    pen.ellipse((side, side, 2 * side, 2 * side), "yellow", "black")
+    pen.ellipse((side * 5 // 4, side * 5 // 4, side * 3 // 2, side * 3 // 2), "black")
+    pen.text((4, image.height * 5 // 6), "look at this", "white", stroke_width=2, stroke_fill="black")
+    return altered
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_what_the_others_lack_is_over_it(tmp_path: Path, drawn: bool) -> None:
+    """Two that agree are enough, of which one may be mirrored or reduced; of two images alone nothing is known."""
+    picture = drawing() if drawn else ORIGINAL
+    half = jpeg(picture.resize((picture.width // 2, picture.height // 2)), 30)
+    for number, other in enumerate((half, jpeg(ImageOps.mirror(picture), 25))):
+        result = deduped(tmp_path / f"{number}", [stuck_over(picture), other, picture])
+        assert result.decisions.decision.tolist() == ["drop", "drop", "keep"]
+        assert result.cleanness is not None
+        assert "something over it" in result.cleanness.behind[0]
+    judged = deduped(tmp_path / "alone", [stuck_over(picture), picture]).cleanness
+    assert judged is not None
+    assert not any("something over it" in behind for behind in judged.behind)
 
 
 def drawing() -> Image.Image:
