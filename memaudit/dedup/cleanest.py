@@ -66,8 +66,9 @@ def judge(
 ) -> Judged:
     """Order the images (n) whose pairs these are: the highest score first, then who could not be read; ties by `rank`.
 
-    Read are those with a pair, each once. The result does not depend on the order of images and pairs. Memory: 40 bytes
-    a pair, uri and sha256 of each file that is read, and the thumbnails of `_AT_ONCE` images.
+    Read are those with a pair, each once. The result does not depend on the order of images and pairs. Memory: 24 bytes
+    a pair, uri and sha256 of each file that is read, thumbnails of `_AT_ONCE` images and 20 bytes for each two of a
+    family of these.
     """
     is_paired = np.zeros(len(rank), bool)
     is_paired[pairs.left] = is_paired[pairs.right] = True
@@ -76,7 +77,7 @@ def judge(
     chosen = _chosen(paired, family, pairs, rank)
     parts = np.full((len(rank), len(PARTS)), np.nan)
     width, soft = np.full((2, len(chosen)), np.nan)
-    alike, ends = np.zeros((len(rank), 2)), _Ends.of(chosen, pairs, len(rank))
+    alike = np.zeros((len(rank), 2))
     unread = Counter[str]()
     files = columns.at(chosen)
     traces = traced(files.uri, files.sha256, progress, executor)
@@ -89,7 +90,7 @@ def judge(
             parts[chosen[place], :_UNLIKE] = _own_parts(found)
             width[place], soft[place] = found.width, found.soft
             thumbs[place - low] = found.thumb
-        alike[chosen[low:high]] = np.transpose(framed(thumbs, *ends.within(low, high)))
+        alike[chosen[low:high]] = np.transpose(framed(thumbs, *_all_pairs(family[chosen[low:high]])))
     parts[chosen, _DETAIL] -= _WIDE * np.where(_is_drawn(soft, family[chosen]), width, 0.0)
     is_read = ~np.isnan(parts[:, 0])
     parts[is_read, _UNLIKE] = _AGREEING * np.log2(1 + np.minimum(alike[is_read, 0], _MOST_AGREEING))
@@ -173,25 +174,13 @@ def _whole_families(family: Int64) -> list[int]:
     return bounds
 
 
-class _Ends(NamedTuple):
-    """Both places (n,) of pairs among those that are read, by the first of them, which rise."""
-
-    one: Int64
-    other: Int64
-
-    @classmethod
-    def of(cls, chosen: Int64, pairs: Pairs, size: int) -> _Ends:
-        place = np.full(size, -1)
-        place[chosen] = np.arange(len(chosen))
-        left, right = place[pairs.left], place[pairs.right]
-        both = np.flatnonzero((left >= 0) & (right >= 0))
-        order = both[np.argsort(left[both], kind="stable")]
-        return cls(left[order], right[order])
-
-    def within(self, low: int, high: int) -> _Ends:
-        """Those of whole families that begin at `low` and end before `high`, counted from there."""
-        part = slice(*np.searchsorted(self.one, [low, high]).tolist())
-        return _Ends(self.one[part] - low, self.other[part] - low)
+def _all_pairs(family: Int64) -> tuple[Int64, Int64]:
+    """Both places of all pairs within families (n,), which lie together: whether two agree frame on frame does not hang
+    on whether a search found them."""
+    bounds = np.flatnonzero(np.diff(family, prepend=-1, append=-1)).tolist()
+    found = [np.array(np.triu_indices(end - start, 1)) + start for start, end in pairwise(bounds)]
+    one, other = np.concatenate(found, axis=1) if found else np.empty((2, 0), np.int64)
+    return one, other
 
 
 def _ranked(parts: Float64, rank: Int64) -> Int64:

@@ -16,7 +16,7 @@ from PIL import Image
 from memaudit.images.decode import decoding
 from memaudit.images.frames import TOLERANCE, content_of
 from memaudit.images.turned import turned_on_ground
-from memaudit.types import Float32, Float64
+from memaudit.types import Float32, Float64, Int64
 
 THUMB = 16
 _WINDOW = 512
@@ -31,7 +31,7 @@ _FLOOR = 1e-3  # of the spectrum: far below what rounding to 8 bits adds
 _STEPS = np.arange(4, 61)  # of a quantisation that are looked for: below, rounding hides the comb
 _LEVELS = np.arange(0, 256, 0.5) + 0.25  # of DCT coefficients
 _COMB = np.cos(2 * np.pi * _LEVELS[:, None] / _STEPS)
-_BEYOND_ZERO = _LEVELS[:, None] > _STEPS / 2
+_BEYOND_ZERO = (_LEVELS[:, None] > _STEPS / 2).astype(np.float64)
 _LEAST_COMB, _LEAST_SURE = 0.35, 2.8  # the mean of the comb, without one 0.15 at most; four standard errors
 _LEAST_STEPS = 3  # coefficients that must show one
 _LEAST_BLOCKS, _BLOCKS = 256, 4096  # few blocks of a drawing are alike, and so seem quantised
@@ -47,7 +47,7 @@ def _basis() -> Float64:
     return np.stack([np.outer(waves[u], waves[v]).ravel() for u, v in _FREQUENCIES], axis=1)
 
 
-_BASIS = _basis()
+_BASIS = _basis().astype(np.float32)
 
 
 class Traces(NamedTuple):
@@ -135,7 +135,7 @@ def _middle(box: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
 def _chroma(levels: Float32) -> float:
     """Standard deviation, away from what the colour of a frame may have been smeared over."""
     inner = levels[_SMEAR:-_SMEAR, _SMEAR:-_SMEAR] if min(levels.shape[:2]) >= 3 * _SMEAR else levels
-    return float(inner[..., 1:].std(axis=(0, 1)).mean())
+    return float(np.mean([inner[..., channel].std() for channel in (1, 2)]))
 
 
 def _own_step(data: bytes) -> float:
@@ -165,14 +165,13 @@ def _edge_width(grey: Float32) -> float:
     Enlarging by a factor makes edges as much wider, whatever else it leaves at the top of the spectrum: of a flat
     drawing that was enlarged four times the corners of its stairs are sharp, and its edges four pixels wide.
     """
-    from scipy.ndimage import maximum_filter1d, minimum_filter1d
+    import cv2
 
-    widths = [np.empty(0, np.float32)]
-    for lines in (grey, grey.T):
-        near = 2 * _NEAR + 1
-        contrast = maximum_filter1d(lines, near) - minimum_filter1d(lines, near)
+    widths, near = [np.empty(0, np.float32)], np.ones((1, 2 * _NEAR + 1), np.uint8)
+    for lines in (side for side in (grey, np.ascontiguousarray(grey.T)) if side.shape[1] > 1):
+        contrast = cv2.dilate(lines, near) - cv2.erode(lines, near)
         contrast, steps = np.maximum(contrast[:, 1:], contrast[:, :-1]), np.abs(np.diff(lines))
-        is_edge = (steps > 0) & (steps == maximum_filter1d(steps, near)) & (contrast >= _WEAK * contrast.max(initial=1))
+        is_edge = (steps > 0) & (steps == cv2.dilate(steps, near)) & (contrast >= _WEAK * contrast.max(initial=1))
         widths.append(contrast[is_edge] / steps[is_edge])
     found = np.concatenate(widths)
     return float(np.log2(np.median(found))) if len(found) >= _LEAST_EDGES else 0.0
@@ -221,14 +220,19 @@ def _step_at(grey: Float32, top: int, left: int) -> float:
         return 1.0
     blocks = grey[top : top + 8 * height, left : left + 8 * width].reshape(height, 8, width, 8).swapaxes(1, 2)
     flat = blocks.reshape(-1, 64)[:: max(1, height * width // _BLOCKS)]
-    found = [step for values in np.abs(flat @ _BASIS).T if (step := _comb(values))]
+    found = _combs(np.abs(flat @ _BASIS))
+    found = found[found > 0]
     return float(np.median(found)) if len(found) >= _LEAST_STEPS else 1.0
 
 
-def _comb(values: Float64) -> int:
-    """The largest step that these coefficients are multiples of; those that became 0 say nothing. 0: none."""
-    count = np.histogram(values, bins=len(_LEVELS), range=(0, 256))[0]
+def _combs(values: Float32) -> Int64:
+    """Of each frequency (f,) the largest step that its coefficients (b, f) are multiples of; those that became 0 say
+    nothing. 0: none."""
+    bins, kinds = len(_LEVELS), values.shape[1]
+    place = np.minimum((values * (bins / 256)).astype(np.int64), bins)  # the last one: beyond 256
+    count = np.bincount((place + np.arange(kinds) * (bins + 1)).ravel(), minlength=kinds * (bins + 1))
+    count = count.reshape(kinds, bins + 1)[:, :bins]
     beyond = count @ _BEYOND_ZERO
     mean = count @ (_COMB * _BEYOND_ZERO) / np.maximum(beyond, 1)
-    steps = _STEPS[(mean >= _LEAST_COMB) & (mean * np.sqrt(beyond) >= _LEAST_SURE)]
-    return int(steps.max(initial=0))
+    is_seen = (mean >= _LEAST_COMB) & (mean * np.sqrt(beyond) >= _LEAST_SURE)
+    return np.asarray((is_seen * _STEPS).max(axis=1))

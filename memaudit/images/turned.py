@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from memaudit.images.frames import has_colour
 from memaudit.types import Float32, Float64
 
 _COARSE, _FINE = 48, 128  # pixels of the longer side that are looked at, for all turns and near the best
@@ -63,8 +64,7 @@ def _on_ground(pixels: NDArray[np.uint8], tolerance: float, side: int) -> tuple[
     if min(view.shape[:2]) < _LEAST_SIDE:
         return None, step
     corners = view[[0, 0, -1, -1], [0, -1, 0, -1]]
-    ground = np.median(corners, axis=0)
-    same = (np.abs(view - ground) <= tolerance).all(axis=2)
+    same = has_colour(view, np.median(corners, axis=0).astype(np.int16), tolerance)
     return (same if same[[0, 0, -1, -1], [0, -1, 0, -1]].all() else None), step
 
 
@@ -98,12 +98,15 @@ def _sizes(width: int, height: int, angles: Float32) -> Iterator[tuple[Float32, 
 def _edges(same: NDArray[np.bool_], beyond: Float32, sides: Sequence[Float32]) -> Float64:
     """For each turn (a,) by how much more of the ground's colour there is outside the edge than inside; 0 where no
     picture is turned. beyond (a, p): how far pixels lie outside the rectangle; sides: outside each side of it."""
-    ground, inside = beyond > _SEAM, beyond < -_SEAM
-    rims = np.stack([_share(same, inside & (side > -_RIM)) for side in sides])
-    rim, near = np.sort(rims, axis=0)[1], _share(same, ground & (beyond < _RIM))
+    clear, ground = np.zeros(len(beyond)), beyond > _SEAM
     enough = ground.sum(axis=1) >= max(_LEAST_PIXELS, _LEAST_GROUND * len(same))
-    is_turned = enough & (_share(same, ground) >= _GROUND) & (rim <= _PICTURE) & inside.any(axis=1)
-    return np.asarray(np.where(is_turned, near - rims.mean(axis=0), 0))
+    fits = np.flatnonzero(enough & (_share(same, ground) >= _GROUND))
+    inside = beyond[fits] < -_SEAM
+    rims = np.stack([_share(same, inside & (side[fits] > -_RIM)) for side in sides])
+    is_turned = (np.sort(rims, axis=0)[1] <= _PICTURE) & inside.any(axis=1)
+    clear[fits] = _share(same, ground[fits] & (beyond[fits] < _RIM)) - rims.mean(axis=0)
+    clear[fits[~is_turned]] = 0
+    return clear
 
 
 def _share(same: NDArray[np.bool_], where: NDArray[np.bool_]) -> Float64:

@@ -28,11 +28,11 @@ def turn(image: Image.Image, angle: float, ground: Colour, *, whole: bool = True
     ground=st.sampled_from([(0, 0, 0), (255, 255, 255), (200, 30, 60)]),
 )
 def test_turn_and_size_are_found(picture: Image.Image, angle: float, is_left: bool, ground: Colour) -> None:
-    """Within a degree and three hundredths, where nothing was cut off."""
+    """Within two degrees, and its pixels within three hundredths, where nothing was cut off."""
     pixels = turn(picture, angle if is_left else -angle, ground)
     found = turned_on_ground(pixels, 12)
     assert found is not None
-    assert math.degrees(found.angle) == pytest.approx(angle if is_left else -angle, abs=1)
+    assert math.degrees(found.angle) == pytest.approx(angle if is_left else -angle, abs=2)
     assert found.share * pixels.shape[0] * pixels.shape[1] == pytest.approx(240 * 180, rel=0.03)
 
 
