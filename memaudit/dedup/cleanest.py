@@ -7,6 +7,7 @@ not intransitive. The weights are in doublings of the pixels; docs/protocols/ded
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import islice, pairwise
 from typing import NamedTuple
 
@@ -30,8 +31,8 @@ _COARSE, _COMPRESSED, _AGAIN = 8.0, 0.8, 0.5  # each doubling of the quantisatio
 _FRAMED, _FRAMED_AGAIN, _MOST_FRAMED = 0.8, 0.5, 4  # a first frame or strip; each further one; that count
 _COLOURLESS = 1.0
 _LOSSY = 0.5  # a quantisation at all
-_AGREEING, _MOST_AGREEING = 1.2, 3  # each doubling of those that agree frame on frame; that count
-_OVERLAID = 6.0  # something over it: writing and stickers have more detail than most pictures
+_AGREEING, _MOST_AGREEING = 0.8, 3  # each doubling of those that agree frame on frame; that count
+_OVERLAID = 1.0  # something over it; its detail then counts no more than that of those that lack it
 _STEP = 1 / 16  # of a score: smaller differences are none, and the larger image stays
 _TOLD = 0.25  # of a score: what sets an image back by less is no reason
 _AT_ONCE = 4096  # images, whose thumbnails take 4 MB
@@ -75,26 +76,14 @@ def judge(
     paired = np.flatnonzero(is_paired)
     family = linked(len(rank), pairs.left, pairs.right)
     chosen = _chosen(paired, family, pairs, rank)
-    parts = np.full((len(rank), len(PARTS)), np.nan)
-    width, soft = np.full((2, len(chosen)), np.nan)
-    alike = np.zeros((len(rank), 2))
-    unread = Counter[str]()
+    parts, unread = np.full((len(rank), len(PARTS)), np.nan), Counter[str]()
     files = columns.at(chosen)
     traces = traced(files.uri, files.sha256, progress, executor)
     for low, high in pairwise(_whole_families(family[chosen])):
-        thumbs = np.zeros((high - low, THUMB, THUMB), np.float32)
-        for place, found in enumerate(islice(traces, high - low), low):
-            if isinstance(found, str):
-                unread[found] += 1
-                continue
-            parts[chosen[place], :_UNLIKE] = _own_parts(found)
-            width[place], soft[place] = found.width, found.soft
-            thumbs[place - low] = found.thumb
-        alike[chosen[low:high]] = np.transpose(framed(thumbs, *_all_pairs(family[chosen[low:high]])))
-    parts[chosen, _DETAIL] -= _WIDE * np.where(_is_drawn(soft, family[chosen]), width, 0.0)
-    is_read = ~np.isnan(parts[:, 0])
-    parts[is_read, _UNLIKE] = _AGREEING * np.log2(1 + np.minimum(alike[is_read, 0], _MOST_AGREEING))
-    parts[is_read, _UNLIKE + 1] = -_OVERLAID * alike[is_read, 1]
+        found = list(islice(traces, high - low))
+        unread.update(each for each in found if isinstance(each, str))
+        parts[chosen[low:high]] = _parts(found, family[chosen[low:high]])
+    parts[_led_by_unread(parts, chosen, family, rank)] = np.nan
     missing = unread.total()
     why = tuple(f"{reason}: {count:,}" for reason, count in unread.most_common(_REASONS))
     return Judged(_ranked(parts, rank), parts, len(chosen) - missing, missing, len(paired) - len(chosen), why)
@@ -136,6 +125,34 @@ def _chosen(paired: Int64, family: Int64, pairs: Pairs, rank: Int64) -> Int64:
     first = np.flatnonzero(np.diff(family[order], prepend=-1))
     place = np.arange(len(order)) - np.repeat(first, np.diff(first, append=len(order)))
     return np.asarray(paired[order[place < MOST_READ]])
+
+
+def _parts(found: Sequence[Traces | str], family: Int64) -> Float64:
+    """(n, len(PARTS)) of images of whole families, which lie together; NaN for those without traces."""
+    parts, thumbs = np.full((len(found), len(PARTS)), np.nan), np.zeros((len(found), THUMB, THUMB), np.float32)
+    width, soft = np.full((2, len(found)), np.nan)
+    for place, each in enumerate(found):
+        if not isinstance(each, str):
+            parts[place, :_UNLIKE] = _own_parts(each)
+            width[place], soft[place], thumbs[place] = each.width, each.soft, each.thumb
+    parts[:, _DETAIL] -= _WIDE * np.where(_is_drawn(soft, family), width, 0.0)
+    alike = framed(thumbs, *_all_pairs(family))
+    most = np.full(len(found), np.inf)
+    most[alike.overlaid] = -np.inf
+    np.maximum.at(most, alike.shown, parts[alike.lacking, _DETAIL])
+    parts[:, _DETAIL] = np.minimum(parts[:, _DETAIL], most)
+    parts[:, _UNLIKE] = _AGREEING * np.log2(1 + np.minimum(alike.agreeing, _MOST_AGREEING))
+    parts[:, _UNLIKE + 1] = -_OVERLAID * alike.overlaid
+    parts[np.isnan(width)] = np.nan
+    return parts
+
+
+def _led_by_unread(parts: Float64, chosen: Int64, family: Int64, rank: Int64) -> NDArray[np.bool_]:
+    """(n,): images of families whose first by `rank` should have been read and could not: nothing that was read may
+    take the place of what is perhaps the original."""
+    order = chosen[np.lexsort((rank[chosen], family[chosen]))]
+    first = order[np.flatnonzero(np.diff(family[order], prepend=-1))]
+    return np.asarray(np.isin(family, family[first[np.isnan(parts[first, 0])]]))
 
 
 def _own_parts(traces: Traces) -> tuple[float, ...]:

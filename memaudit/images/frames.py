@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TOLERANCE = 12  # of 255: what JPEG does to a plain surface stays below it
+_GROUND = 8  # of 255: within it the picture behind an edge has the band's colour: a dark picture is not all black
 _SAMPLES = 256  # columns of a row, or rows of a column, that are looked at
 _PLAIN, _OTHER = 0.9, 0.3  # share of a row that has its band's colour: within the band, and behind its edge
 _CLEAR, _CHANGES = 0.97, 6  # share of a row of its band's colour between lines of writing; edges in their rows
@@ -101,7 +102,7 @@ def _goes_on(inner: NDArray[np.uint8], bands: Mapping[int, _Band], tolerance: fl
     """Whether the picture has the colour of a band behind its edge: then that is its own ground."""
     rims = inner[:, _BEHIND], inner[_BEHIND], inner[:, -1 - _BEHIND], inner[-1 - _BEHIND]
     return any(
-        has_colour(rims[side].astype(np.int16), band.colour, tolerance).mean() >= _OWN_GROUND
+        has_colour(rims[side].astype(np.int16), band.colour, min(tolerance, _GROUND)).mean() >= _OWN_GROUND
         for side, band in bands.items()
     )
 

@@ -19,6 +19,7 @@ from memaudit.images.turned import turned_on_ground
 from memaudit.types import Float32, Float64, Int64
 
 THUMB = 16
+MEASURE = 2  # to be raised whenever traces of the same bytes become others
 _WINDOW = 512
 _LOSSY_TOLERANCE, _SEAM, _SMEAR = 20, 2, 16  # where JPEG smears an edge: levels; pixels; blocks of its colours
 _LEAST_SIDE = 16
@@ -33,6 +34,7 @@ _LEVELS = np.arange(0, 256, 0.5) + 0.25  # of DCT coefficients
 _COMB = np.cos(2 * np.pi * _LEVELS[:, None] / _STEPS)
 _BEYOND_ZERO = (_LEVELS[:, None] > _STEPS / 2).astype(np.float64)
 _LEAST_COMB, _LEAST_SURE = 0.35, 2.8  # the mean of the comb, without one 0.15 at most; four standard errors
+_COARSER = 2  # than the largest of a file's own steps, by more than which its pixels show another: combs have multiples
 _LEAST_STEPS = 3  # coefficients that must show one
 _LEAST_BLOCKS, _BLOCKS = 256, 4096  # few blocks of a drawing are alike, and so seem quantised
 _FREQUENCIES = ((0, 1), (1, 0), (2, 0), (1, 1), (0, 2), (0, 3), (1, 2), (2, 1), (3, 0))
@@ -77,7 +79,7 @@ class Traces(NamedTuple):
 
 def traces_of(data: bytes) -> Traces:
     """Measure the image in these bytes. Raises UnreadableImageError for what is none. Memory: the decoded image."""
-    own = _own_step(data)
+    own, own_most = _own_steps(data)
     with decoding(data) as decoded:
         image = decoded.image
         picture = _picture(np.asarray(image), own)
@@ -89,7 +91,7 @@ def traces_of(data: bytes) -> Traces:
     coloured = _chroma(levels) > _COLOURLESS
     drawn = coloured and window.getcolors(_COLOURS) is not None
     step = 1.0 if drawn else _step(levels[..., 0], (-middle_box[1] % 8, -middle_box[0] % 8))
-    again = step > 1.5 * own
+    again = step > _COARSER * own_most
     return Traces(
         picture.pixels,
         picture.layers,
@@ -138,17 +140,18 @@ def _chroma(levels: Float32) -> float:
     return float(np.mean([inner[..., channel].std() for channel in (1, 2)]))
 
 
-def _own_step(data: bytes) -> float:
-    """The median step of a JPEG's luminance table at `_FREQUENCIES`; 1 for other files."""
+def _own_steps(data: bytes) -> tuple[float, float]:
+    """The median and the largest step of a JPEG's luminance table at `_FREQUENCIES`; 1 for other files."""
     try:
         with Image.open(io.BytesIO(data)) as opened:
             tables = getattr(opened, "quantization", None) or {}
     except Exception:  # noqa: BLE001 - Pillow's plugins raise anything on hostile bytes; decoding says what is wrong
-        return 1.0
+        return 1.0, 1.0
     table = tables.get(0, ())
     if len(table) != 64:
-        return 1.0
-    return max(1.0, float(np.median([table[8 * u + v] for u, v in _FREQUENCIES])))
+        return 1.0, 1.0
+    steps = [max(1, table[8 * u + v]) for u, v in _FREQUENCIES]
+    return float(np.median(steps)), float(max(steps))
 
 
 def _spectrum(grey: Float32) -> list[float]:
@@ -165,13 +168,13 @@ def _edge_width(grey: Float32) -> float:
     Enlarging by a factor makes edges as much wider, whatever else it leaves at the top of the spectrum: of a flat
     drawing that was enlarged four times the corners of its stairs are sharp, and its edges four pixels wide.
     """
-    import cv2
+    from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
-    widths, near = [np.empty(0, np.float32)], np.ones((1, 2 * _NEAR + 1), np.uint8)
-    for lines in (side for side in (grey, np.ascontiguousarray(grey.T)) if side.shape[1] > 1):
-        contrast = cv2.dilate(lines, near) - cv2.erode(lines, near)
+    widths, near = [np.empty(0, np.float32)], 2 * _NEAR + 1
+    for lines in (grey, np.ascontiguousarray(grey.T)):
+        contrast = maximum_filter1d(lines, near) - minimum_filter1d(lines, near)
         contrast, steps = np.maximum(contrast[:, 1:], contrast[:, :-1]), np.abs(np.diff(lines))
-        is_edge = (steps > 0) & (steps == cv2.dilate(steps, near)) & (contrast >= _WEAK * contrast.max(initial=1))
+        is_edge = (steps > 0) & (steps == maximum_filter1d(steps, near)) & (contrast >= _WEAK * contrast.max(initial=1))
         widths.append(contrast[is_edge] / steps[is_edge])
     found = np.concatenate(widths)
     return float(np.log2(np.median(found))) if len(found) >= _LEAST_EDGES else 0.0

@@ -12,7 +12,8 @@ from memaudit.images.frames import has_colour
 from memaudit.types import Float32, Float64
 
 _COARSE, _FINE = 48, 128  # pixels of the longer side that are looked at, for all turns and near the best
-_LEAST_SIDE = 16
+_ACROSS = 24  # pixels that the shorter side is reduced to at most
+_LEAST_SIDE, _LONGEST = 16, 1024  # pixels that the sides of what is looked at have
 _TURNS = np.radians(np.concatenate([np.arange(-43.5, -2, 1.5), np.arange(3, 44, 1.5)]).astype(np.float32))
 _NEAR = np.radians(np.arange(-2, 2.5, 0.5).astype(np.float32))
 _SEAM, _RIM = 1.0, 3.0  # pixels on either side of an edge that are passed over; up to which its two sides are compared
@@ -56,12 +57,12 @@ def turned_on_ground(pixels: NDArray[np.uint8], tolerance: float) -> Turned | No
 
 
 def _on_ground(pixels: NDArray[np.uint8], tolerance: float, side: int) -> tuple[NDArray[np.bool_] | None, float]:
-    """Where a picture, reduced to this longer side, has the colour of its corners, and by how much it was reduced; None
-    where they have several, or it is too small."""
-    step = max(1.0, max(pixels.shape[:2]) / side)
+    """Where a picture, reduced to this longer side (the shorter one to `_ACROSS` at most), has the colour of its
+    corners, and by how much it was reduced; None where they have several, or it is too small."""
+    step = max(1.0, min(max(pixels.shape[:2]) / side, min(pixels.shape[:2]) / _ACROSS))
     rows, columns = ((np.arange(int(side / step)) * step).astype(int) for side in pixels.shape[:2])
     view = pixels[rows][:, columns].astype(np.int16)
-    if min(view.shape[:2]) < _LEAST_SIDE:
+    if min(view.shape[:2]) < _LEAST_SIDE or max(view.shape[:2]) > _LONGEST:
         return None, step
     corners = view[[0, 0, -1, -1], [0, -1, 0, -1]]
     same = has_colour(view, np.median(corners, axis=0).astype(np.int16), tolerance)

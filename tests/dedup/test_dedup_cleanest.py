@@ -214,17 +214,35 @@ def test_without_pixels_the_largest_stays_and_that_is_said(tmp_path: Path, optio
     assert (result.cleanness.groups, result.cleanness.without_pixels, result.cleanness.why) == (0, 1, (why,))
 
 
-def test_who_cannot_be_read_comes_last(tmp_path: Path) -> None:
-    """An absent file, and one that is another than was embedded, are counted with their reasons."""
+def test_who_cannot_be_read_comes_last_but_for_the_largest(tmp_path: Path) -> None:
+    """An absent file, and one that is another than was embedded, are counted with their reasons. Nothing that was read
+    takes the place of an unread one that is larger: it is perhaps the original."""
     columns = columns_at(tmp_path, [ORIGINAL.resize((96, 72)), ORIGINAL, ORIGINAL])
     Path(columns.uri[1]).unlink()
     columns.sha256[2] = "1" * 64
     pairs = Pairs(np.array([0, 1]), np.array([1, 2]), np.ones(2, np.float32))
-    judged = judge(columns, pairs, np.array([2, 0, 1]), silent)
+    judged = judge(columns, pairs, np.array([0, 1, 2]), silent)
     assert judged.rank.tolist() == [0, 1, 2]
+    assert np.isnan(judged.parts).any(axis=1).tolist() == [False, True, True]
     assert (judged.read, judged.unread) == (1, 2)
     assert judged.why == (
         "cannot read file: No such file or directory: 1",
         "the file is another one than was embedded: 1",
     )
     assert judged.parts.shape == (3, len(PARTS))
+    largest = judge(columns, pairs, np.array([2, 0, 1]), silent)
+    assert largest.rank.tolist() == [2, 0, 1]
+    assert np.isnan(largest.parts).all()
+
+
+@pytest.mark.parametrize("name", ["border", "cropped", "sticker"])
+def test_two_reposts_of_one_alteration_do_not_set_the_original_behind_all(tmp_path: Path, name: str) -> None:
+    """They agree with each other and it with nobody; the worse of them is not preferred, and nothing lies over it."""
+    altered = stuck_over(ORIGINAL) if name == "sticker" else COPIES[name](ORIGINAL)
+    poor = jpeg(altered.resize((altered.width // 2, altered.height // 2)), 60)
+    columns = columns_at(tmp_path, [poor, jpeg(altered, 80), ORIGINAL])
+    judged = judge(
+        columns, Pairs(np.array([0, 0, 1]), np.array([1, 2, 2]), np.ones(3, np.float32)), np.arange(3), silent
+    )
+    assert judged.rank[2] < judged.rank[0]
+    assert judged.parts[2, PARTS.index("something over it")] == 0

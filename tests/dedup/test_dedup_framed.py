@@ -1,5 +1,7 @@
 """Which images of a family agree frame on frame, and which show something that the others lack."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -59,10 +61,28 @@ def test_something_over_one_is_what_those_that_agree_lack() -> None:
     mirrored = ImageOps.mirror(PICTURE)
     found = framed(thumbs(stuck(PICTURE, 0.2), PICTURE, mirrored, *OTHERS), *all_pairs(6))
     assert found.overlaid.tolist() == [True, *[False] * 5]
+    assert set(zip(found.shown.tolist(), found.lacking.tolist(), strict=True)) == {(0, 1), (0, 2)}
     two = framed(thumbs(stuck(PICTURE, 0.2), stuck(PICTURE, 0.2), PICTURE, mirrored), *all_pairs(4))
-    assert two.overlaid.tolist() == [True, True, True, True]
+    assert not two.overlaid.any()
     alone = framed(thumbs(stuck(PICTURE, 0.2), PICTURE), *all_pairs(2))
     assert not alone.overlaid.any()
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        lambda image: stuck(image, 0.2),
+        lambda image: ImageOps.expand(image, 8, (30, 30, 30)),
+        lambda image: ImageOps.expand(image, (0, 0, 0, 36), "white"),
+        lambda image: image.crop((10, 8, 470, 352)),
+        lambda image: image.crop((24, 18, 456, 342)),
+    ],
+)
+def test_who_lacks_what_two_reposts_share_shows_nothing(alter: Callable[[Image.Image], Image.Image]) -> None:
+    """They agree with each other, and the original with neither: yet nothing lies over it."""
+    repost = alter(PICTURE)
+    found = framed(thumbs(PICTURE, repost, repost.resize((240, 180))), *all_pairs(3))
+    assert not found.overlaid.any()
 
 
 @pytest.mark.parametrize("family", [[PLAIN] * 3, [PLAIN, PICTURE, PLAIN]])

@@ -94,6 +94,12 @@ def test_the_coarsest_quantisation_is_seen_in_the_pixels() -> None:
     assert traces(Image.new("RGB", (64, 64), "red"), "JPEG", quality=25).step > 20
 
 
+@pytest.mark.parametrize("quality", [5, 15, 30, 50, 75])
+def test_what_was_saved_once_was_not_saved_again(quality: int) -> None:
+    """Its own steps are what its pixels show."""
+    assert not traces(PICTURE, "JPEG", quality=quality).again
+
+
 def test_blocks_that_a_crop_shifted_are_found() -> None:
     """Where neighbours differ most."""
     shifted = again(PICTURE, 15).crop((3, 5, 600, 440))

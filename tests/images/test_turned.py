@@ -46,6 +46,16 @@ def test_corners_are_found_where_the_rest_was_cut_off(angle: float) -> None:
     assert found.share < 1
 
 
+@pytest.mark.parametrize("size", [(720, 180), (180, 720)])
+@pytest.mark.parametrize("angle", [5, 25])
+def test_long_pictures_are_found_too(size: tuple[int, int], angle: float) -> None:
+    """Their shorter side is not reduced to nothing."""
+    pixels = turn(photograph(1, (900, 900)).resize(size), angle, (0, 0, 0))
+    found = turned_on_ground(pixels, 12)
+    assert found is not None
+    assert found.share * pixels.shape[0] * pixels.shape[1] == pytest.approx(size[0] * size[1], rel=0.15)
+
+
 @pytest.mark.parametrize("angle", [4, 20, 43])
 def test_what_lies_within_holds_no_ground(angle: float) -> None:
     """The upright rectangle of the same proportions, around the middle."""
