@@ -19,6 +19,7 @@ class PromptCluster:
     kind: what they are; probability: the least of two of them, of what the kind says, None for verbatim ones; boxes: of
     each the part that is common, None where none is known. mean_distance, largest_distance: patched l2 within it.
     proven: False if a larger clique may exist. one_picture: the digest of its pixels, where all members are the same.
+    crowded: not all were looked at for what is no verbatim copy.
     """
 
     prompt: str
@@ -37,6 +38,7 @@ class PromptCluster:
     probability: float | None = None
     boxes: tuple[Box | None, ...] = ()
     one_picture: str = ""
+    crowded: bool = False
 
     @property
     def redrawn(self) -> bool:
