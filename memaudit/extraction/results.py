@@ -50,7 +50,8 @@ class Extraction:
     """What generations say without a training set. clusters: of memorised prompts, the closest first.
 
     memorised: prompts with a clique of copies, of those with enough generations; its coverage counts all prompts.
-    redrawn: the same of one picture drawn anew; None: that was not looked for, and `no_redrawn` says why.
+    no_parts: why templates, near-duplicates and parts were not looked for; empty where they were. redrawn: the same of
+    one picture drawn anew; None: that was not looked for, and `no_redrawn` says why.
     """
 
     threshold: float
@@ -62,5 +63,6 @@ class Extraction:
     blank: int
     inconclusive: tuple[str, ...]
     not_read: tuple[str, ...] = ()
+    no_parts: str = ""
     redrawn: Rate | None = None
     no_redrawn: str = ""

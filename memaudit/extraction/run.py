@@ -288,6 +288,7 @@ def _result(layers: Sequence[Layers], tally: _Tally, options: ExtractOptions, pa
         blank=sum(cluster.blank for cluster in clusters),
         not_read=tuple(filter(None, left_out)),
         inconclusive=(*cut_archives("generations", tally.cut), *short),
+        no_parts=tally.no_pixels,
         redrawn=None if tally.no_redrawn else rate_of(redrawn, prompts),
         no_redrawn=tally.no_redrawn,
     )

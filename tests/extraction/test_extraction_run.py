@@ -295,3 +295,4 @@ def test_without_opencv_nothing_but_verbatim_ones_is_looked_for_and_that_is_said
     result = found_in(tmp_path)
     assert [cluster.kind for cluster in result.clusters] == [Kind.VERBATIM]
     assert "templates, parts and pictures drawn anew: comparing pixels needs OpenCV" in result.not_read
+    assert result.no_parts == "comparing pixels needs OpenCV"

@@ -57,6 +57,21 @@ def test_nothing_found_is_not_nothing_measured(tmp_path: Path) -> None:
     assert not [page for page in (clean, few) if "Nothing was measured" in page or "nothing was compared" in page]
 
 
+def test_what_was_not_looked_for_is_not_called_none(tmp_path: Path) -> None:
+    """Without OpenCV verbatim copies alone are looked for: the headline claims no more, and the page says what was left
+    out."""
+    assert "verbatim the same, or one template, or share a part)" in page_of(CLEAN, tmp_path / "all")
+    why = "comparing pixels needs OpenCV"
+    lines = (
+        f"templates, parts and pictures drawn anew: {why}",
+        "2 films or files of several pages: the first frame only",
+    )
+    page = page_of(replace(CLEAN, no_parts=why, redrawn=None, no_redrawn=why, not_read=lines), tmp_path / "verbatim")
+    assert "(at least 10 generations that are verbatim the same); with 95% confidence" in page
+    assert f"Templates, parts and pictures drawn anew: not measured ({why})." in page
+    assert [f"Not looked at: {line}." in page for line in lines] == [True, True]
+
+
 def test_what_was_drawn_anew_alone_is_no_alarm_of_copies(tmp_path: Path) -> None:
     anew = replace(CLOCK, kind=Kind.REDRAWN, probability=0.9)
     page = page_of(replace(CLEAN, clusters=(anew,), redrawn=rate_of(1, Coverage(4, 4))), tmp_path)
