@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -106,7 +106,7 @@ class _Counted(NamedTuple):
     pixels: int
 
 
-def _counted(data: bytes, formats: Sequence[str] | None = None) -> _Counted:
+def _counted(data: bytes, formats: tuple[str, ...] | None = None) -> _Counted:
     with Image.open(io.BytesIO(data), formats=formats) as opened:
         pixels = opened.width * opened.height
         try:
