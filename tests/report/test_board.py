@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from audited_page import compared_faces
 from msgspec import UNSET, structs
 
 from memaudit import types
@@ -20,8 +21,6 @@ from memaudit.report.model import (
     Control,
     Coverage,
     FaceAuditResults,
-    FaceCounts,
-    Faces,
     ImageMatch,
     Rate,
     Seeds,
@@ -199,27 +198,8 @@ def test_prompts_that_stand_for_many_and_prompts_that_stand_for_none() -> None:
 
 
 def of_faces(count: int, p: float | None, **changes: Any) -> FaceAuditResults:
-    matched = rate_of(rate(count, full(700)))
-    shown = FaceCounts(
-        images=1200, with_face=800, without_face=400, unreadable=0, faces=950, comparable=900, small=50, most=3
-    )
-    faces = Faces(
-        threshold=0.5,
-        one_to_one_threshold=0.363,
-        calibration="control",
-        gallery_faces=5000,
-        gallery_coverage=Coverage(measured=1, total=1, share=1.0),
-        scored_faces=900,
-        generated=shown,
-        images_without_face=400,
-        matched=matched,
-        expected_false_matches=0.9,
-        excess_p=p,
-        same_picture=min(count, 3),
-        new_picture=max(0, count - 3),
-        coverage=matched.coverage,
-        **{"people": 700, **changes},
-    )
+    compared = compared_faces(count, p, **changes)
+    matched = compared.matched
     return FaceAuditResults(
         about="faces",
         conclusive=True,
@@ -229,7 +209,7 @@ def of_faces(count: int, p: float | None, **changes: Any) -> FaceAuditResults:
         searched=matched,
         paired=None,
         control=None,
-        faces=faces,
+        faces=compared,
     )
 
 
