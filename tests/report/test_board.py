@@ -181,6 +181,20 @@ def test_accepted_only() -> None:
     assert "accepted" not in said(results(2), matches=2, accepted=1).found
 
 
+def test_a_rate_that_the_relabelling_test_does_not_confirm() -> None:
+    """After a split by families every run stands out by its rate: the board says no more than the table of the control
+    does. Where the second test could not have told, and where it agrees, nothing is added."""
+    told = structs.replace(control(p=1e-9), relabelling_p=0.74, least_relabelling_p=0.001)
+    assert said(results(12, control=told)).chance.endswith(
+        ": chance does not explain what was found (p < 0.0001). A second test does not confirm that it is memorising: "
+        "by it nobody can tell training images that came back from pictures like these (p = 0.74)."
+    )
+    for changes in ({"least_relabelling_p": 0.4}, {"relabelling_p": 0.001}, {"greater_rate_p": 0.3}):
+        assert "second test" not in said(results(12, control=structs.replace(told, **changes))).chance
+    unequal = structs.replace(control(), why_no_rate_p="prompts stand for unequal numbers of captions")
+    assert "tested (prompts stand for unequal numbers of captions)." in said(results(2, control=unequal)).chance
+
+
 def test_prompts_that_stand_for_many_and_prompts_that_stand_for_none() -> None:
     """A weighted rate has its own bound; of the most duplicated images no rate follows; nor is there one by prompt."""
     returned = rate_of(rate(4, full(400)))
