@@ -186,7 +186,8 @@ def _explained(results: AuditResults, control: Control) -> str:
         return ""
     p = control.greater_rate_p
     if p is None:
-        return f"; whether chance explains what was found cannot be tested ({control.why_no_p or control.why_no_rate_p or 'no test'})"
+        why = control.why_no_p or control.why_no_rate_p or "no test"
+        return f"; whether chance explains what was found cannot be tested ({why})"
     return f"{_by_test(p)}{_unconfirmed(control)}"
 
 
