@@ -130,6 +130,14 @@ def _of_filter(report: Report, results: FilterResults) -> Iterator[tuple[str, st
     yield "When", day_of(report.created)
 
 
+def _of_extraction(report: Report) -> Iterator[tuple[str, str]]:
+    """No option names a model, a training set or who ran it."""
+    if isinstance(report.results, ExtractionResults):
+        prompts = report.results.memorised.coverage.total
+        yield "Generations", f"{report.coverage.total:,}, of {prompts:,} {'prompt' if prompts == 1 else 'prompts'}"
+    yield "When", day_of(report.created)
+
+
 def day_of(created: str) -> str:
     """A plain date and time: 27 November 2026, 18:30 UTC."""
     try:
@@ -152,8 +160,11 @@ def _model(report: Report, named: str) -> str:
 
 def facts_of(report: Report) -> Iterator[tuple[str, str]]:
     """What was examined, by whom, when and how; what nobody named is said to be unnamed."""
+    if report.kind == "extraction":
+        yield from _of_extraction(report)
+        return
     about, results = report.head.about or None, report.results
-    if report.kind not in ("dedup", "reweight"):
+    if report.kind == "audit":
         yield "Model", _model(report, about.model if about else "")
     known = ""
     if isinstance(results, AuditResults):

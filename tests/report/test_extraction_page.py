@@ -8,6 +8,7 @@ from pathlib import Path
 from memaudit.extraction.results import Extraction, PromptCluster
 from memaudit.matching.kinds import Kind
 from memaudit.report.extraction import write_extraction
+from memaudit.report.inconclusive import write_inconclusive
 from memaudit.statistics import rate_of
 from memaudit.types import Coverage
 
@@ -55,6 +56,15 @@ def test_nothing_found_is_not_nothing_measured(tmp_path: Path) -> None:
     assert '<div class="banner open">' in few
     assert "0 of 4" in few
     assert not [page for page in (clean, few) if "Nothing was measured" in page or "nothing was compared" in page]
+
+
+def test_no_option_is_advised_that_the_command_lacks(tmp_path: Path) -> None:
+    """Nor on the page of a run that could measure nothing."""
+    write_inconclusive("extraction", "no generation to compare", tmp_path)
+    pages = (page_of(CLEAN, tmp_path / "clean"), (tmp_path / "report.html").read_text(encoding="utf-8"))
+    for page in pages:
+        assert not [option for option in ("--model", "--who", "not named") if option in page]
+    assert "<dd>48, of 4 prompts</dd>" in pages[0]
 
 
 def test_what_was_not_looked_for_is_not_called_none(tmp_path: Path) -> None:
