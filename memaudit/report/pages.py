@@ -26,6 +26,7 @@ from memaudit.report.model import (
 from memaudit.report.page import script_of, write_page
 from memaudit.report.page_pictures import PagePictures
 from memaudit.report.searched import searched_in
+from memaudit.words import plural
 
 SKEWS_SHOWN = 40
 PROMPTS_SHOWN = 200
@@ -134,7 +135,7 @@ def _of_extraction(report: Report) -> Iterator[tuple[str, str]]:
     """No option names a model, a training set or who ran it."""
     if isinstance(report.results, ExtractionResults):
         prompts = report.results.memorised.coverage.total
-        yield "Generations", f"{report.coverage.total:,}, of {prompts:,} {'prompt' if prompts == 1 else 'prompts'}"
+        yield "Generations", f"{report.coverage.total:,}, of {plural(prompts, 'prompt')}"
     yield "When", day_of(report.created)
 
 

@@ -89,3 +89,13 @@ def test_what_was_drawn_anew_alone_is_no_alarm_of_copies(tmp_path: Path) -> None
     assert '<div class="banner bad">' in page_of(
         replace(CLEAN, clusters=(CLOCK,), memorised=rate_of(1, Coverage(4, 4))), tmp_path / "copies"
     )
+
+
+def test_one_is_told_in_the_singular(tmp_path: Path) -> None:
+    one = rate_of(1, Coverage(4, 4))
+    anew = replace(CLEAN, redrawn=one, clusters=(replace(CLOCK, kind=Kind.REDRAWN, probability=0.9),))
+    assert "Beside them 1 gives one picture drawn anew." in page_of(anew, tmp_path / "anew")
+    found = replace(CLEAN, memorised=one, clusters=(CLOCK,))
+    assert "1 of 4 prompts gives one picture again and again" in page_of(found, tmp_path / "found")
+    short = replace(found, inconclusive=("a tar ends early",))
+    assert "Found all the same: 1 prompt that gives one picture." in page_of(short, tmp_path / "short")
