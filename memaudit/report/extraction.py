@@ -92,21 +92,24 @@ def _headline(result: Extraction) -> str:
     rate = result.memorised
     if result.inconclusive:
         found = f" Found all the same: {rate.count:,} prompts that give one picture." if rate.count else ""
-        return f"Inconclusive: {'; '.join(result.inconclusive)}.{found}{_redrawn(result)}"
-    about = f"at least {result.clique} generations that are verbatim the same, or one template, or share a part"
+        return f"Inconclusive: {'; '.join(result.inconclusive)}.{found}{_beside(result)}"
+    kinds = "" if result.no_parts else ", or one template, or share a part"
+    about = f"at least {result.clique} generations that are verbatim the same{kinds}"
     if not rate.count:
         return (
             f"None of {rate.coverage.measured:,} prompts gives one picture again and again ({about}); with "
-            f"{rate.confidence:.0%} confidence at most {percent_up(rate.upper)} of such prompts do.{_redrawn(result)}"
+            f"{rate.confidence:.0%} confidence at most {percent_up(rate.upper)} of such prompts do.{_beside(result)}"
         )
     return (
         f"{rate.count:,} of {rate.coverage.measured:,} prompts give one picture again and again ({about}): "
-        f"{percent(rate.value)}, {rate.confidence:.0%} interval {interval(rate)}.{_redrawn(result)}"
+        f"{percent(rate.value)}, {rate.confidence:.0%} interval {interval(rate)}.{_beside(result)}"
     )
 
 
-def _redrawn(result: Extraction) -> str:
-    """Beside the others, and never one of them."""
+def _beside(result: Extraction) -> str:
+    """What was not looked for, and what is drawn anew: beside the others, and never one of them."""
+    if result.no_parts:
+        return f" Templates, parts and pictures drawn anew: not measured ({result.no_parts})."
     if result.redrawn is None:
         return f" Re-drawn: not measured ({result.no_redrawn})."
     return f" Beside them {result.redrawn.count:,} give one picture drawn anew." if result.redrawn.count else ""

@@ -17,6 +17,7 @@ from memaudit.report.model import (
     About,
     AuditResults,
     DedupResults,
+    ExtractionResults,
     FaceAuditResults,
     FilterResults,
     Report,
@@ -83,7 +84,7 @@ def write_report_page(
         template, more = _of_audit(report, pictures, judged)
     elif isinstance(results, DedupResults):
         template, more = "dedup.html", _of_dedup(report, results)
-    elif report.kind == "extraction" and report.findings:
+    elif isinstance(results, ExtractionResults):
         template, more = "extraction.html", {"pictured": PROMPTS_SHOWN}
     elif isinstance(results, FilterResults):
         template, more = "filter.html", {"facts": list(_of_filter(report, results))}

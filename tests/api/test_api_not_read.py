@@ -109,7 +109,9 @@ def test_films_of_which_the_first_frame_stands_for_all_are_counted(tmp_path: Pat
     assert made.not_read == (line,)
     assert ma.embed(folder, out=tmp_path / "store", encoder="thumbnail").not_read == (line,)
     assert ma.describe(tmp_path / "store").values["first frame only"] == 2
-    assert ma.run_dedup(made).results.not_read == [line]
+    deduped = ma.run_dedup(made)
+    assert deduped.results.not_read == [line]
+    assert f"Not looked at: {line}." in deduped.page.read_text(encoding="utf-8")
     extracted = ma.run_extract(folder, prompt_pattern="(?P<prompt>.).*", clique=2, max_unreadable=1)
     assert extracted.results.not_read == [line]
     run = ma.run_audit(write_pictures(tmp_path / "generations", range(100, 104)), made)

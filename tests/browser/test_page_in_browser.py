@@ -356,9 +356,7 @@ def test_many_lines_are_loaded_at_once(audited: Path, open_page: Opening, tmp_pa
         {"left_sha256": digest(f"a{n}"), "right_sha256": digest(f"b{n}"), "verdict": "copy", "who": "B"}
         for n in range(5000)
     ]
-    pairs = [
-        {**line, **dict(zip(("left_sha256", "right_sha256"), pair(n), strict=True))} for n, line in zip(range(8), lines)
-    ]
+    pairs = [{**line, "left_sha256": pair(n)[0], "right_sha256": pair(n)[1]} for n, line in enumerate(lines[:8])]
     (tmp_path / "b.jsonl").write_text("".join(json.dumps(line) + "\n" for line in [*lines, *pairs, *pairs]))
     page = open_page(audited)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,23 @@ def test_what_could_not_be_looked_at_is_inconclusive(
     draw(9).save(training / "0009.png")
     ma.embed(training, out=tmp_path / "store", encoder="thumbnail", append=True, max_unreadable=1)
     assert "was changed" in short.check(new).reasons[0]
+
+
+def test_what_is_never_looked_at_is_said(audited: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without OpenCV nothing passes unless that was chosen; re-drawn pictures, which many encoders cannot tell, are a
+    note, and a doubt where that kind was named."""
+    new = audited / "generations" / "new.jpg"
+    anew = "re-drawn pictures are not looked for"
+    said = ma.open_guard(audited / "store", views="none").check(new)
+    assert (said.verdict, said.notes) == ("pass", (anew,))
+    assert ma.open_guard(audited / "store", views="none", kinds="partial").check(new).notes == ()
+    assert ma.open_guard(audited / "store", views="none", kinds="partial,re-drawn").check(new).reasons == (anew,)
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    blind = ma.open_guard(audited / "store", views="none")
+    assert (blind.check(new).verdict, blind.facts) == ("inconclusive", ("pixels are not compared",))
+    assert "OpenCV" in blind.doubts[0] or "cv2" in blind.doubts[0]
+    chosen = ma.open_guard(audited / "store", views="none", match="none").check(new)
+    assert (chosen.verdict, chosen.notes) == ("pass", ("pixels are not compared", anew))
 
 
 def _raising(*arguments: object) -> None:
