@@ -23,6 +23,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from memaudit import machine
 from memaudit.embedding.rows import ahead, counting
 from memaudit.errors import InconclusiveError, InputError
 from memaudit.files import make_folder, open_regular, read_json, sealed, sha256_of, unsealed, whole_file, write_json
@@ -115,7 +116,7 @@ def keep_features(store: Store, workers: int = 0, progress: Progress = silent) -
     make_folder(folder)
     there = {records.shard: records for records in _listed(folder, made)}
     tick = counting(progress, "keeping features", 0, len(store))
-    entries, row, threads = list[Records](), 0, workers or os.cpu_count() or 1
+    entries, row, threads = list[Records](), 0, workers or machine.cores()
     with ThreadPoolExecutor(threads) as pool:
         for shard in store.manifest.shards:
             entry = there.get(shard.content_sha256)

@@ -135,7 +135,7 @@ def _anew_by_chance(results: AuditResults) -> str:
         return " How many are called drawn anew by chance is unknown."
     matched, p = control.matched, control.greater_rate_p
     few = f"{matched.count:,}" if matched.count else "none"
-    test = f"not tested: {control.why_no_p}" if p is None else f"p {'< 0.0001' if p < 1e-4 else f'= {p:.2g}'}"
+    test = f"not tested: {control.why_no_p}" if p is None else _p(p)
     verb = "is" if matched.count == 1 else "are"
     return f" Of {_many(matched.n, 'picture')} that it never saw {few} {verb} called drawn anew ({test})."
 
@@ -186,10 +186,31 @@ def _explained(results: AuditResults, control: Control) -> str:
         return ""
     p = control.greater_rate_p
     if p is None:
-        return f"; whether chance explains what was found cannot be tested ({control.why_no_p or 'no test'})"
+        why = control.why_no_p or control.why_no_rate_p or "no test"
+        return f"; whether chance explains what was found cannot be tested ({why})"
+    return f"{_by_test(p)}{_unconfirmed(control)}"
+
+
+def _by_test(p: float) -> str:
     if p > _TESTED:
-        return f": chance may explain what was found (p = {p:.2g})"
-    return f": chance does not explain what was found (p {'< 0.0001' if p < 1e-4 else f'= {p:.2g}'})"
+        return f": chance may explain what was found ({_p(p)})"
+    return f": chance does not explain what was found ({_p(p)})"
+
+
+def _p(p: float) -> str:
+    return f"p {'< 0.0001' if p < 1e-4 else f'= {p:.2g}'}"
+
+
+def _unconfirmed(control: Control) -> str:
+    """Where the rate tells the two sides apart and the relabelling test, though it could, does not: generations may
+    only be more like the training set than held-out images are (docs/protocols/audit.md)."""
+    rate, second, least = control.greater_rate_p, control.relabelling_p, control.least_relabelling_p
+    if rate is None or rate > _TESTED or second is None or second <= _TESTED or (least or 0) > _TESTED:
+        return ""
+    return (
+        ". A second test does not confirm that it is memorising: by it nobody can tell training images that came back "
+        f"from pictures like these ({_p(second)})"
+    )
 
 
 def _unsaid(report: Report, results: AuditResults) -> Iterator[str]:
@@ -271,9 +292,7 @@ def _chance_of_faces(faces: Faces) -> str:
     p = faces.excess_p
     if p is None:
         return f"{first}."
-    if p > _TESTED:
-        return f"{first}: chance may explain what was found (p = {p:.2g})."
-    return f"{first}: chance does not explain what was found (p {'< 0.0001' if p < 1e-4 else f'= {p:.2g}'})."
+    return f"{first}{_by_test(p)}."
 
 
 def _number(expected: float) -> str:
