@@ -11,6 +11,8 @@ from contextlib import suppress
 from importlib.abc import MetaPathFinder
 from types import ModuleType
 
+from memaudit.machine import processors
+
 if sys.platform != "win32":
     import resource
 
@@ -63,7 +65,7 @@ def watch_imports() -> None:
     if not is_limited():
         return
     sys.meta_path.insert(0, _Guard())
-    if resource.getrlimit(resource.RLIMIT_AS)[0] < _LOW + _LOW_A_CORE * (os.cpu_count() or 1):
+    if resource.getrlimit(resource.RLIMIT_AS)[0] < _LOW + _LOW_A_CORE * processors():
         for library in ("OMP", "OPENBLAS"):
             os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
@@ -81,7 +83,7 @@ class _Guard(MetaPathFinder):
             return
         if name != "numpy" and (numpy := sys.modules.get("numpy")):
             multiply(numpy)
-        needed = (_TO_LOAD[name] + _TO_LOAD_A_CORE.get(name, 0) * (os.cpu_count() or 1)) / 1024
+        needed = (_TO_LOAD[name] + _TO_LOAD_A_CORE.get(name, 0) * processors()) / 1024
         if needed > (left := _room() / _GIB):
             raise NoRoomError(f"to load {name} takes {needed:.2f} GiB of address space, {left:.2f} are left")
 

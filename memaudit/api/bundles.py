@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memaudit.api.bundle_verdicts import Judged, day_of, faults_of_verdict, verdict_of
-from memaudit.api.diagnosis import versions_of
+from memaudit.api.diagnosis import machine_line, versions_of
 from memaudit.api.gating import Verdict
 from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, Files, files_of, folder_of
@@ -221,8 +220,7 @@ def _sound(path: Path) -> Opened:
 
 def _environment() -> dict[str, object]:
     """Of whoever bundles: what the runs were made by is in their reports."""
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    return {"python": platform.python_version(), "machine": machine, "packages": versions_of(_PACKAGES)}
+    return {"python": platform.python_version(), "machine": machine_line(), "packages": versions_of(_PACKAGES)}
 
 
 def _require_apart(out: Path, inputs: Sequence[Path]) -> None:

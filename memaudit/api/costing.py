@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from shlex import quote
 
+from memaudit import machine
 from memaudit.api.defaults import DEFAULT_ENCODER, DEFAULT_VIEWS
 from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, sources_of, store_at
@@ -239,9 +239,9 @@ def _wanted(rows: str | int | None, dim: int | None, store: Store | None, machin
             raise UsageError(f"{name} {value - 1 + least} is out of range: expected {least} to {most:,}")
     if machines.price is not None and not 0 <= machines.price < math.inf:
         raise UsageError(f"--price {machines.price:g} is out of range: expected 0 or more for a machine and hour")
-    memory = _total_memory() if machines.memory is None else _count("--memory", machines.memory)
-    machine = Machine(machines.cores or os.cpu_count() or 1, memory, machines.gpus, machines.gpu)
-    return Wanted(count, numbers, machine, machines.count, machines.price, seconds_of(machines.within))
+    memory = machine.total_memory() if machines.memory is None else _count("--memory", machines.memory)
+    one = Machine(machines.cores or machine.cores(), memory, machines.gpus, machines.gpu)
+    return Wanted(count, numbers, one, machines.count, machines.price, seconds_of(machines.within))
 
 
 def _count(name: str, given: str | int | None) -> int:
@@ -251,13 +251,6 @@ def _count(name: str, given: str | int | None) -> int:
     if not 1 <= value <= _MOST * 1000:
         raise UsageError(f"{name} {given!r} is no number: expected 1 or more, such as 400k, 40M or 64G")
     return value
-
-
-def _total_memory() -> int:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return 16 * 10**9
 
 
 def _name(store: AnyStore | None) -> str:

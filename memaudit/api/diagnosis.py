@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from importlib import metadata
 from importlib.util import find_spec
 
-from memaudit import __version__
+from memaudit import __version__, machine
 from memaudit.errors import OPTIONAL, MissingDependencyError, install_line
 
 ABSENT = "not installed"
@@ -44,7 +44,7 @@ def diagnose() -> dict[str, object]:
     return {
         "memaudit": __version__,
         "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "machine": machine_line(),
         "packages": versions_of(PACKAGES),
         "extras": extras(),
         **({"conflicts": found} if (found := conflicts()) else {}),
@@ -55,6 +55,11 @@ def diagnose() -> dict[str, object]:
         "free disk here": _free("."),
         "free disk in the cache": free,
     }
+
+
+def machine_line() -> str:
+    """System, processor, and how many cores may be used here."""
+    return f"{platform.system()} {platform.machine()}, {machine.cores()} cores"
 
 
 def versions_of(packages: Iterable[str]) -> dict[str, str]:

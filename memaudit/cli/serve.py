@@ -119,8 +119,8 @@ def _serve(server: GuardServer, guard: Guard, console: Console, token_file: Path
     with server:
         try:  # Ctrl-C is how a server ends, from the moment on when somebody knows that it has begun
             signal.signal(signal.SIGTERM, _end)
-            for doubt in guard.doubts:
-                console.tell(f"nothing can pass: {doubt}")
+            for line in _unsearched(guard):
+                console.tell(line)
             console.result({"url": server.url, "token": server.token}, _begun(server, token_file))
             server.serve()
         except KeyboardInterrupt:
@@ -136,12 +136,17 @@ def _opened(guard: Guard) -> tuple[dict[str, object], str]:
         "images": len(store),
         "views": views,
         "doubts": list(guard.doubts),
+        "notes": list(guard.notes),
     }
     lines = [f"{len(store):,} images by {store.encoder.name}, {len(views):,} views of each picture"]
-    lines += [f"nothing can pass: {doubt}" for doubt in guard.doubts]
+    lines += _unsearched(guard)
     parts = {str(part.folder): part.digest for part in store.made_of}
     said |= {"stores": parts} if parts else {}
     return {"store": store.digest, **said, "pixels": lookup.plan.why_not or "compared"}, "\n".join(lines)
+
+
+def _unsearched(guard: Guard) -> list[str]:
+    return [*(f"nothing can pass: {doubt}" for doubt in guard.doubts), *(f"left out: {note}" for note in guard.notes)]
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from typing import NamedTuple
 
 import numpy as np
 
+from memaudit import machine
 from memaudit.errors import UsageError
 from memaudit.matching.compare import HELD, Ends, timed
 from memaudit.matching.schedule import Schedule, schedule
@@ -80,7 +80,7 @@ def estimated(ends: Ends, reads: int, pairs: int, seed: int) -> Estimate | None:
     if pairs < PILOT_FROM:
         return None
     drawn = np.random.default_rng([seed, PILOT]).choice(len(ends.left), PILOT, replace=False)
-    times, cores = timed(ends, drawn), os.cpu_count() or 1
+    times, cores = timed(ends, drawn), machine.cores()
     return Estimate(pairs, (reads * times.reading + pairs * times.comparing) / cores, cores)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memaudit import machine
 from memaudit.images.decode import UnreadableImageError
 from memaudit.images.hosts import allow_hosts, allowed_hosts
 from memaudit.images.sources import read_image
@@ -33,7 +33,7 @@ from memaudit.tasks import (
 )
 from memaudit.types import Progress
 
-_CORES = os.cpu_count() or 1
+_CORES = machine.cores()
 _AT_ONCE = 4096  # images that wait for a thread
 _STAGE = "looking for the cleanest"
 _NUMBERS = Traces._fields[:-1]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from memaudit import machine
 from memaudit.errors import UsageError
 from memaudit.images.decode import MAX_PIXELS
 from memaudit.images.image_ref import ImageRef
@@ -59,7 +59,7 @@ class EmbedOptions:
 
     @property
     def threads(self) -> int:
-        return self.workers or os.cpu_count() or 1
+        return self.workers or machine.cores()
 
     @property
     def window(self) -> int:

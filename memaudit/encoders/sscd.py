@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from memaudit import machine
 from memaudit.encoders import weights
 from memaudit.encoders.devices import cuda_number
 from memaudit.encoders.encoder import Regions, spec_of
@@ -80,7 +80,7 @@ def load_sscd(device: str) -> SscdEncoder:
         return SscdEncoder(SPEC, session, regions=regions)
     # A call a core: threads of one call would wait for each other, and spin while others decode. Four images a call
     # are as fast as sixteen, and take a quarter of the memory (30 MB).
-    return SscdEncoder(SPEC, session, callers=(os.cpu_count() or 1) + 1, at_once=4, regions=regions)
+    return SscdEncoder(SPEC, session, callers=machine.cores() + 1, at_once=4, regions=regions)
 
 
 def load_regions() -> Regions:
@@ -99,7 +99,7 @@ def _load_trunk(provider: Provider) -> Trunk:
     model = weights.read_sscd()
     settings = onnxruntime.SessionOptions()
     # All cores in one call, for calls at once would take memory for each; the threads sleep while others decode
-    settings.intra_op_num_threads = os.cpu_count() or 1
+    settings.intra_op_num_threads = machine.cores()
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     settings.enable_mem_pattern = False  # a plan for each size of picture takes 90 MB more and saves no time
     session = onnxruntime.InferenceSession(with_one_output(model, _LAST_MAP), settings, providers=[provider])

@@ -19,6 +19,7 @@ class PromptCluster:
     kind: what they are; probability: the least of two of them, of what the kind says, None for verbatim ones; boxes: of
     each the part that is common, None where none is known. mean_distance, largest_distance: patched l2 within it.
     proven: False if a larger clique may exist. one_picture: the digest of its pixels, where all members are the same.
+    crowded: not all were looked at for what is no verbatim copy.
     """
 
     prompt: str
@@ -37,6 +38,7 @@ class PromptCluster:
     probability: float | None = None
     boxes: tuple[Box | None, ...] = ()
     one_picture: str = ""
+    crowded: bool = False
 
     @property
     def redrawn(self) -> bool:
@@ -48,7 +50,8 @@ class Extraction:
     """What generations say without a training set. clusters: of memorised prompts, the closest first.
 
     memorised: prompts with a clique of copies, of those with enough generations; its coverage counts all prompts.
-    redrawn: the same of one picture drawn anew; None: that was not looked for, and `no_redrawn` says why.
+    no_parts: why templates, near-duplicates and parts were not looked for; empty where they were. redrawn: the same of
+    one picture drawn anew; None: that was not looked for, and `no_redrawn` says why.
     """
 
     threshold: float
@@ -60,5 +63,6 @@ class Extraction:
     blank: int
     inconclusive: tuple[str, ...]
     not_read: tuple[str, ...] = ()
+    no_parts: str = ""
     redrawn: Rate | None = None
     no_redrawn: str = ""

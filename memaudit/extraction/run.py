@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -30,8 +30,11 @@ from memaudit.matching.shortfalls import cut_archives
 from memaudit.statistics import rate_of
 from memaudit.store import content_digest
 from memaudit.types import Coverage, Int64, Progress, silent
+from memaudit.words import plural
 
 MOST = 1000  # generations of one prompt: 0.8 GB of pixels
+Layers = tuple[PromptCluster, ...]
+"""What a prompt gives, then what it gives beside that; the last is no picture that is the same to the last value."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,11 @@ def extract(
     require_possible(options)
     tally = _Tally([], 0, regions=regions)
     by_prompt = _by_prompt(_that_are_there(generations, tally), pattern, named or {})
-    clusters = []
+    prompts = list[Layers]()
     for number, (prompt, refs) in enumerate(by_prompt.items()):
-        clusters.append(_cluster(prompt, refs, options, tally))
+        prompts.append(tuple(_layers(prompt, refs, options, tally)))
         progress("comparing generations of a prompt", number + 1, len(by_prompt))
-    return _result(clusters, tally, options, passed or PassedOver())
+    return _result(prompts, tally, options, passed or PassedOver())
 
 
 def require_possible(options: ExtractOptions) -> None:
@@ -88,13 +91,12 @@ def require_possible(options: ExtractOptions) -> None:
 @dataclass
 class _Tally:
     """What was come across: names of generations with the digests of their files, and rows that are there because an
-    archive ends early; films: files of which the first frame is compared; crowded: prompts with more generations than
-    are looked at for what is no verbatim copy; regions: as of `extract`; no_pixels: why nothing but those is found."""
+    archive ends early; films: files of which the first frame is compared; regions: as of `extract`; no_pixels: why
+    nothing but verbatim copies is found."""
 
     files: list[tuple[str, str]]
     cut: int
     films: int = 0
-    crowded: int = 0
     regions: Regions | str = ""
     no_pixels: str = ""
 
@@ -137,8 +139,11 @@ def _by_prompt(
 
 
 class _Read(NamedTuple):
-    """The generations of a prompt that can be compared, and how many cannot; small: the first `LOOKED_AT`."""
+    """The generations of a prompt that can be compared, and how many cannot; small: the first of them, `LOOKED_AT` of
+    all. generations: how many there are."""
 
+    prompt: str
+    generations: int
     refs: list[ImageRef]
     files: list[str]
     pixels: list[Pixels]
@@ -146,8 +151,17 @@ class _Read(NamedTuple):
     unreadable: int
     blank: int
 
+    def at(self, places: Sequence[int]) -> _Read:
+        """Some of those that can be compared, in their order."""
+        return self._replace(
+            refs=[self.refs[place] for place in places],
+            files=[self.files[place] for place in places],
+            pixels=[self.pixels[place] for place in places],
+            small=[self.small[place] for place in places if place < len(self.small)],
+        )
 
-def _read(refs: list[ImageRef], tally: _Tally) -> _Read:
+
+def _read(prompt: str, refs: list[ImageRef], tally: _Tally) -> _Read:
     """Decode images; `tally` collects their names and the digests of their files, and how many an archive cut off."""
     kept, files, pixels, small = list[ImageRef](), list[str](), list[Pixels](), list[Image.Image]()
     unreadable = blank = 0
@@ -171,21 +185,35 @@ def _read(refs: list[ImageRef], tally: _Tally) -> _Read:
                 if len(small) < LOOKED_AT:
                     small.append(kept_small(image))
         tally.files.append((ref.image_id, digest))
-    return _Read(kept, files, pixels, small, unreadable, blank)
+    return _Read(prompt, len(refs), kept, files, pixels, small, unreadable, blank)
 
 
-def _cluster(prompt: str, refs: list[ImageRef], options: ExtractOptions, tally: _Tally) -> PromptCluster:
-    read = _read(refs, tally)
-    squares = patched_squares(read.pixels) if len(read.pixels) >= options.clique else np.zeros((0, 0), np.int64)
-    close = squares <= squares_within(options.threshold)
-    clique = largest_clique(close, options.clique)
-    found = None if clique.members else _common(read, options, tally)
-    clique = found.clique if found else clique
+def _layers(prompt: str, refs: list[ImageRef], options: ExtractOptions, tally: _Tally) -> Iterator[PromptCluster]:
+    """What a prompt gives; where that is one picture to the last value, also what its other generations give, and so
+    on: other prompts must be read to tell whether that picture is of any account."""
+    read = _read(prompt, refs, tally)
+    able = len(read.pixels) >= options.clique
+    squares = patched_squares(read.pixels) if able else np.zeros((0, 0), np.int64)
+    while True:
+        cluster = _cluster(read, squares, options, tally)
+        yield cluster
+        if not cluster.one_picture:
+            return
+        members = set(cluster.members)
+        rest = [place for place, ref in enumerate(read.refs) if ref.image_id not in members]
+        read, squares = read.at(rest), squares[np.ix_(rest, rest)]
+
+
+def _cluster(read: _Read, squares: Int64, options: ExtractOptions, tally: _Tally) -> PromptCluster:
+    """squares: of all pairs of those that were read, as of `patched_squares`."""
+    verbatim = largest_clique(squares <= squares_within(options.threshold), options.clique)
+    found = None if verbatim.members else _common(read, options, tally)
+    clique = found.clique if found else verbatim
     chosen = list(clique.members)
     inside = _inside(squares, chosen)
     return PromptCluster(
-        prompt=prompt,
-        generations=len(refs),
+        prompt=read.prompt,
+        generations=read.generations,
         compared=len(read.refs),
         unreadable=read.unreadable,
         blank=read.blank,
@@ -200,6 +228,7 @@ def _cluster(prompt: str, refs: list[ImageRef], options: ExtractOptions, tally: 
         probability=found.probability if found else None,
         boxes=found.boxes if found else (None,) * len(chosen),
         one_picture=_one_picture([read.pixels[i] for i in chosen]),
+        crowded=not verbatim.members and options.clique <= len(read.refs) > len(read.small),
     )
 
 
@@ -209,18 +238,22 @@ def _one_picture(pixels: Sequence[Pixels]) -> str:
     return digests.pop() if len(digests) == 1 else ""
 
 
-def _cards(clusters: Sequence[PromptCluster]) -> set[str]:
+def _cards(prompts: Sequence[Layers]) -> set[str]:
     """Pictures that several prompts give whatever the seed, to the last value. No model does that, but what stands in
     front of it: the card of a filter, say."""
-    prompts = Counter(cluster.one_picture for cluster in clusters if cluster.one_picture)
-    return {digest for digest, count in prompts.items() if count > 1}
+    given = Counter(digest for layers in prompts for digest in {cluster.one_picture for cluster in layers})
+    return {digest for digest, count in given.items() if digest and count > 1}
+
+
+def _without_cards(layers: Layers, cards: Collection[str]) -> PromptCluster:
+    """What a prompt gives beside cards, which are left out as blank generations are."""
+    return next(cluster for cluster in layers if cluster.one_picture not in cards)
 
 
 def _common(read: _Read, options: ExtractOptions, tally: _Tally) -> Common | None:
     """What the pixels do not show at the same places; nothing where OpenCV is missing, which is noted."""
     if tally.no_pixels or len(read.small) < options.clique:
         return None
-    tally.crowded += len(read.refs) > LOOKED_AT
     try:
         return common_picture(read.small, options.clique, None if isinstance(tally.regions, str) else tally.regions)
     except MissingDependencyError as error:
@@ -233,18 +266,19 @@ def _inside(squares: Int64, members: list[int]) -> Int64:
     return squares[np.ix_(members, members)][np.triu_indices(len(members), 1)]
 
 
-def _result(clusters: list[PromptCluster], tally: _Tally, options: ExtractOptions, passed: PassedOver) -> Extraction:
-    able = [cluster for cluster in clusters if cluster.compared >= options.clique]
-    cards = _cards(able)
-    tested = [cluster for cluster in able if cluster.one_picture not in cards]
-    carded = [cluster.prompt for cluster in able if cluster.one_picture in cards]
+def _result(layers: Sequence[Layers], tally: _Tally, options: ExtractOptions, passed: PassedOver) -> Extraction:
+    cards, clusters = _cards(layers), [each[0] for each in layers]
+    judged = [_without_cards(each, cards) for each in layers]
+    tested = [cluster for cluster in judged if cluster.compared >= options.clique]
+    carded = [cluster for cluster, first in zip(judged, clusters, strict=True) if cluster is not first]
+    few = sum(cluster.compared < options.clique for cluster in carded)
     read = sum(cluster.compared for cluster in clusters)
     coverage = Coverage(read, read + sum(cluster.unreadable for cluster in clusters) + passed.pictures)
     prompts = Coverage(len(tested), len(clusters))
     found = sorted((cluster for cluster in tested if cluster.members), key=_gravity)
     redrawn = sum(cluster.redrawn for cluster in found)
-    left_out = (*passed.lines, first_frames_line(tally.films), *_not_looked_at(tally), _carded(carded))
-    short = _shortfalls(coverage, prompts, tested, len(carded), options)
+    left_out = (*passed.lines, first_frames_line(tally.films), *_not_looked_at(tested, tally), _carded(carded, few))
+    short = _shortfalls(coverage, prompts, tested, few, options)
     return Extraction(
         threshold=options.threshold,
         clique=options.clique,
@@ -255,17 +289,21 @@ def _result(clusters: list[PromptCluster], tally: _Tally, options: ExtractOption
         blank=sum(cluster.blank for cluster in clusters),
         not_read=tuple(filter(None, left_out)),
         inconclusive=(*cut_archives("generations", tally.cut), *short),
+        no_parts=tally.no_pixels,
         redrawn=None if tally.no_redrawn else rate_of(redrawn, prompts),
         no_redrawn=tally.no_redrawn,
     )
 
 
-def _carded(prompts: Sequence[str]) -> str:
+def _carded(prompts: Sequence[PromptCluster], few: int) -> str:
+    """few: those of them that have too few other generations."""
     if not prompts:
         return ""
+    rest = "judged by their other generations" + (f", but for {few:,} that have too few" if few else "")
     return (
         f"{len(prompts):,} prompts give a picture that others give as well, the same to the last pixel whatever the "
-        f"seed, as the card of a filter is (such as {prompts[0][:80]!r}): no finding, and not judged"
+        f"seed, as the card of a filter is (such as {prompts[0].prompt[:80]!r}): no finding, and "
+        + ("not judged" if few == len(prompts) else rest)
     )
 
 
@@ -275,33 +313,33 @@ def _gravity(cluster: PromptCluster) -> tuple[int, float, int, str]:
     return kinds.index(cluster.kind), cluster.mean_distance or 0.0, -len(cluster.members), cluster.prompt
 
 
-def _not_looked_at(tally: _Tally) -> list[str]:
-    lines = []
+def _not_looked_at(tested: Sequence[PromptCluster], tally: _Tally) -> Iterator[str]:
     if tally.no_pixels:
-        lines.append(f"templates, parts and pictures drawn anew: {tally.no_pixels}")
-    elif tally.no_redrawn:
-        lines.append(f"pictures drawn anew: {tally.no_redrawn}")
-    if tally.crowded:
-        lines.append(
-            f"templates, parts and pictures drawn anew beyond the first {LOOKED_AT} generations: {tally.crowded:,} "
-            "prompts have more"
+        yield f"templates, parts and pictures drawn anew: {tally.no_pixels}"
+        return
+    if tally.no_redrawn:
+        yield f"pictures drawn anew: {tally.no_redrawn}"
+    crowded = sum(cluster.crowded for cluster in tested)
+    if crowded:
+        yield (
+            f"templates, parts and pictures drawn anew beyond the first {LOOKED_AT} generations: "
+            f"{plural(crowded, 'prompt')} {'has' if crowded == 1 else 'have'} more"
         )
-    return lines
 
 
 def _shortfalls(
-    coverage: Coverage, prompts: Coverage, tested: list[PromptCluster], carded: int, options: ExtractOptions
+    coverage: Coverage, prompts: Coverage, tested: list[PromptCluster], few: int, options: ExtractOptions
 ) -> list[str]:
     reasons = []
     if coverage.falls_short(options.max_unmeasured):
         reasons.append(f"only {coverage.measured:,} of {coverage.total:,} generations could be read")
     if not prompts.measured or prompts.falls_short(options.max_unmeasured):
-        cards = f" (of {carded:,} more all are the card of a filter)" if carded else ""
+        cards = f" (of {few:,} more too few are left beside the card of a filter)" if few else ""
         reasons.append(
             f"only {prompts.measured:,} of {prompts.total:,} prompts have {options.clique} generations that can be "
             f"compared, fewer cannot show a clique{cards}"
         )
     unproven = sum(not cluster.proven and not cluster.members for cluster in tested)
     if unproven:
-        reasons.append(f"the search for a clique gave up at {unproven:,} prompts: lower --threshold")
+        reasons.append(f"the search for a clique gave up at {plural(unproven, 'prompt')}: lower --threshold")
     return reasons

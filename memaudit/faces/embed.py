@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from memaudit import machine
 from memaudit.embedding.reconcile import (
     KEY,
     ImageState,
@@ -57,7 +57,7 @@ class FaceOptions:
 
     @property
     def threads(self) -> int:
-        return self.workers or os.cpu_count() or 1
+        return self.workers or machine.cores()
 
 
 def embed_faces(

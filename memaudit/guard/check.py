@@ -14,12 +14,13 @@ from threading import RLock
 from memaudit.errors import MemauditError
 from memaudit.folders import TemporaryFolder
 from memaudit.gate.verdict import Verdict
+from memaudit.guard.unsearched import Unsearched
 from memaudit.images.image_ref import ImageRef
 from memaudit.images.reading import read_bytes
-from memaudit.lookup.evidence import doubts_of_set
 from memaudit.lookup.results import Answer, LookupMatch
 from memaudit.lookup.run import Lookup
 from memaudit.matching.kinds import Kind
+from memaudit.matching.shortfalls import Shortfall
 from memaudit.store import NO_FILE
 from memaudit.types import Status
 
@@ -32,7 +33,7 @@ class GuardVerdict:
     """verdict: fail where the picture repeats a training image, pass where none was found, and inconclusive where that
     could not be told, for `reasons`. matches, redrawn: training images, the gravest first; nearest: the most similar
     one, None for what could not be compared. sha256: of the picture's file. pictures: in the file, with frames and
-    parts of sheets; one that repeats a training image is enough.
+    parts of sheets; one that repeats a training image is enough. notes: what no verdict of this guard speaks of.
 
     >>> guard = ma.open_guard(ma.embed("training", out="store", encoder="thumbnail"))
     >>> guard.check("generations/copy.png").matches[0].image_id
@@ -47,6 +48,7 @@ class GuardVerdict:
     nearest: LookupMatch | None = None
     pictures: int = 0
     seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
         """All of it as one JSON object."""
@@ -66,9 +68,10 @@ class Guard:
     ['fail', 'pass']
     """
 
-    def __init__(self, lookup: Lookup, max_unreadable: float) -> None:
+    def __init__(self, lookup: Lookup, max_unreadable: float, beside: Sequence[Shortfall] = ()) -> None:
+        """beside: notes, further ones."""
         self._lookup = lookup
-        self._doubts = doubts_of_set(lookup.result(()), max_unreadable)
+        self._unsearched = Unsearched.of(lookup, max_unreadable, beside)
         self._lock = RLock()
 
     @property
@@ -78,12 +81,22 @@ class Guard:
     @property
     def doubts(self) -> tuple[str, ...]:
         """Why nothing can pass, and what to do: what of the training set was not searched."""
-        return tuple(map(str, self._doubts))
+        return tuple(map(str, self._unsearched.doubts))
 
     @property
     def facts(self) -> tuple[str, ...]:
         """The same as whoever asks is told it: without places on this disk."""
-        return tuple(each.fact for each in self._doubts)
+        return tuple(each.fact for each in self._unsearched.doubts)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What else is not looked at, whatever the picture, and leaves none undecided."""
+        return tuple(map(str, self._unsearched.notes))
+
+    @property
+    def noted(self) -> tuple[str, ...]:
+        """The same as whoever asks is told it."""
+        return tuple(each.fact for each in self._unsearched.notes)
 
     def check(self, image: Image) -> GuardVerdict:
         """The verdict on one picture. What cannot be read or compared is inconclusive, and no error."""
@@ -116,13 +129,16 @@ class Guard:
     def _verdict(self, answers: Sequence[Answer], sha256: str) -> GuardVerdict:
         matches = [match for answer in answers for match in answer.matches]
         redrawn = [match for answer in answers for match in answer.redrawn]
-        doubts = tuple(dict.fromkeys(doubt for answer in answers for doubt in _doubts(answer)))
+        # As in an audit: a black frame, or an empty place of a sheet, leaves nothing open of the others
+        seen = [answer for answer in answers if answer.status != Status.BLANK] or answers
+        doubts = tuple(dict.fromkeys(doubt for answer in seen for doubt in _doubts(answer)))
         nearest = [answer.nearest for answer in answers if answer.nearest]
         is_found = bool(matches or (redrawn and Kind.REDRAWN in self._lookup.kinds))
         reasons = (*doubts, *self.facts)
         verdict = Verdict.FAIL if is_found else Verdict.INCONCLUSIVE if reasons or not answers else Verdict.PASS
         closest = max(nearest, key=lambda match: match.similarity, default=None)
-        return GuardVerdict(verdict, sha256, reasons, tuple(matches), tuple(redrawn), closest, len(answers))
+        found = (tuple(matches), tuple(redrawn), closest, len(answers))
+        return GuardVerdict(verdict, sha256, reasons, *found, notes=self.noted)
 
 
 def _doubts(answer: Answer) -> Iterator[str]:

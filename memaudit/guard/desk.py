@@ -60,6 +60,11 @@ class Desk:
         """Why nothing can pass."""
         return self._guard.facts
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What no verdict speaks of."""
+        return self._guard.noted
+
     def check(self, data: bytes) -> GuardVerdict:
         """The verdict on a picture, when it has one. Raises FullError."""
         job, start = _Job(data), time.perf_counter()

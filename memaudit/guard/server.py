@@ -188,8 +188,9 @@ class Handler(QuietHandler):
         if refusal := self._wrong_host():
             return refusal
         if self.path == "/health":
-            doubts = self.server.desk.doubts
-            return as_json({"status": "ok", "doubts": list(doubts)} if self._has_token() else {"status": "ok"})
+            desk = self.server.desk
+            more = {"doubts": list(desk.doubts), "notes": list(desk.notes)} if self._has_token() else {}
+            return as_json({"status": "ok", **more})
         if self.path != "/metrics":
             return told(HTTPStatus.NOT_FOUND, "there is nothing here: GET /health or /metrics, POST /check")
         if not self._has_token():

@@ -9,7 +9,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -45,6 +45,7 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 Flatten = Callable[[Image.Image], Image.Image]
+T = TypeVar("T")
 
 
 class UnreadableImageError(Exception):
@@ -95,7 +96,7 @@ def _open_or_reason(data: bytes, max_pixels: int, side: int, held: ExitStack, fl
     if not data:
         raise UnreadableImageError("empty file")
     try:
-        return _open_whatever_it_says(data, max_pixels, side, held, flatten)
+        return whatever_it_says(data, lambda form: _open(form, max_pixels, side, held, flatten))
     except (UnreadableImageError, MemoryError):  # too little memory is no fault of the image
         raise
     except UnidentifiedImageError:
@@ -107,16 +108,16 @@ def _open_or_reason(data: bytes, max_pixels: int, side: int, held: ExitStack, fl
         raise UnreadableImageError(f"cannot decode: {name}{_printable(str(error)[:120])}") from None
 
 
-def _open_whatever_it_says(data: bytes, max_pixels: int, side: int, held: ExitStack, flatten: Flatten) -> Decoded:
-    """Pillow refuses a PNG with much text, such as a generator's workflow, or a large profile: neither is used."""
+def whatever_it_says(data: bytes, read: Callable[[bytes], T]) -> T:
+    """What `read` makes of the bytes of an image. Pillow refuses a PNG with much text, such as a generator's workflow,
+    or a large profile: neither is used, and it is read without."""
     try:
-        return _open(data, max_pixels, side, held, flatten)
+        return read(data)
     except ValueError:
         pixels = png_without_text(data)
         if len(pixels) == len(data):
             raise
-    held.close()  # what was taken of the budget
-    return _open(pixels, max_pixels, side, held, flatten)
+    return read(pixels)
 
 
 def _over_the_limit(pixels: str, limit: int) -> str:
@@ -135,6 +136,7 @@ def _printable(text: str) -> str:
 
 
 def _open(data: bytes, max_pixels: int, side: int, held: ExitStack, flatten: Flatten) -> Decoded:
+    held.close()  # what was taken of the budget for another form of it
     with Image.open(io.BytesIO(data)) as opened:
         width, height = opened.size
         if width * height > max_pixels:

@@ -13,12 +13,14 @@ import errno
 import io
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from PIL import Image, ImageOps
 
 from memaudit.images.alpha import CHANNELS, hidden_channels
-from memaudit.images.decode import MAX_PIXELS, UnreadableImageError, decode, to_rgb
+from memaudit.images.decode import MAX_PIXELS, UnreadableImageError, decode, to_rgb, whatever_it_says
+from memaudit.images.formats import png_without_text
 from memaudit.images.sheets import cells_of
 from memaudit.images.windows import Box
 
@@ -80,10 +82,10 @@ def find_parts(data: bytes, max_pixels: int = MAX_PIXELS) -> Parts:
 
 
 def count_frames(data: bytes) -> int:
-    """Frames or pages; 1 for a single picture and for what cannot be read."""
+    """Frames or pages; 1 for a single picture and for what cannot be read. Of a film that ends early it is one more
+    than can be reached: the row of that one says so."""
     try:
-        with Image.open(io.BytesIO(data), formats=FILMS) as opened:
-            return int(getattr(opened, "n_frames", 1))
+        return whatever_it_says(data, lambda form: _counted(form, FILMS).frames)
     except Exception:  # noqa: BLE001 - Pillow's plugins raise anything on hostile bytes
         return 1
 
@@ -91,20 +93,43 @@ def count_frames(data: bytes) -> int:
 def pixels_of(data: bytes) -> int:
     """Of all frames that are looked at, by what the file says of itself; 0 for what cannot be read."""
     try:
-        with Image.open(io.BytesIO(data)) as opened:
-            return opened.width * opened.height * min(getattr(opened, "n_frames", 1), MAX_FRAMES)
+        found = whatever_it_says(data, _counted)
     except Exception:  # noqa: BLE001 - as above
         return 0
+    return found.pixels * min(found.frames, MAX_FRAMES)
+
+
+class _Counted(NamedTuple):
+    """pixels: of the first frame."""
+
+    frames: int
+    pixels: int
+
+
+def _counted(data: bytes, formats: tuple[str, ...] | None = None) -> _Counted:
+    with Image.open(io.BytesIO(data), formats=formats) as opened:
+        pixels = opened.width * opened.height
+        try:
+            return _Counted(int(getattr(opened, "n_frames", 1)), pixels)
+        except Exception:  # noqa: BLE001 - as above; Pillow counts by going from frame to frame, and stands at the last
+            return _Counted(opened.tell() + 2, pixels)
 
 
 def frames(data: bytes, max_pixels: int = MAX_PIXELS) -> Iterator[bytes]:
     """The frames after the first, in one pass: each is what `read_frame` gives. It ends at one that cannot be read."""
-    try:
-        with Image.open(io.BytesIO(data), formats=FILMS) as opened:
-            for number in range(1, min(getattr(opened, "n_frames", 1), MAX_FRAMES)):
-                yield _frame(opened, number, max_pixels)
-    except Exception:  # noqa: BLE001 - as above; whoever asks for a frame by its uri learns why
-        return
+    next_one = 1
+    for picture in _frames_from(data, next_one, max_pixels):
+        next_one += 1
+        yield picture
+    pixels = png_without_text(data)  # which may be between two frames
+    if len(pixels) < len(data):
+        yield from _frames_from(pixels, next_one, max_pixels)
+
+
+def _frames_from(data: bytes, first: int, max_pixels: int) -> Iterator[bytes]:
+    with suppress(Exception), Image.open(io.BytesIO(data), formats=FILMS) as opened:  # by its uri one learns why
+        for number in range(first, MAX_FRAMES):
+            yield _frame(opened, number, max_pixels)
 
 
 def read_part(data: bytes, uri: str) -> bytes:
@@ -133,10 +158,14 @@ def _read_frame(data: bytes, number: int) -> bytes:
     if number >= MAX_FRAMES:
         raise OSError(errno.EFBIG, f"of a film the first {MAX_FRAMES} frames are looked at: split it")
     try:
-        with Image.open(io.BytesIO(data), formats=FILMS) as opened:
-            return _frame(opened, number, MAX_PIXELS)
+        return whatever_it_says(data, lambda form: _opened_frame(form, number))
     except Exception as error:  # noqa: BLE001 - Pillow's plugins raise anything on hostile bytes
         raise OSError(errno.EIO, f"frame {number} cannot be decoded: {type(error).__name__}") from None
+
+
+def _opened_frame(data: bytes, number: int) -> bytes:
+    with Image.open(io.BytesIO(data), formats=FILMS) as opened:
+        return _frame(opened, number, MAX_PIXELS)
 
 
 def _frame(opened: Image.Image, number: int, max_pixels: int) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 from memaudit.errors import UsageError, install_line
 from memaudit.files import read_small, toml_in
 from memaudit.index.faiss_library import gpus, import_faiss, ivf_of, made
+from memaudit.machine import free_memory as free_memory
 from memaudit.similarity.card import SHARE, free_bytes
 
 AUTO = "auto"
@@ -201,16 +201,3 @@ def _require_cagra(machine: Machine, need: int) -> None:
             f"recipe cagra needs about {need / 1e9:.1f} GB on the first GPU, {room / 1e9:.1f} GB may be used: choose "
             "--recipe ivf or ivfpq"
         )
-
-
-def free_memory() -> int:
-    """Bytes that can be had without swapping; where the system does not say, half of all."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as handle:
-            found = re.search(r"MemAvailable:\s+(\d+) kB", handle.read())
-        if found:
-            return 1024 * int(found[1])
-    except OSError:
-        pass
-    pages: int = os.sysconf("SC_PHYS_PAGES")
-    return os.sysconf("SC_PAGE_SIZE") * pages // 2

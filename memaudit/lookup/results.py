@@ -54,7 +54,7 @@ class Answer:
     redrawn: training images that it is, by its pixels, drawn anew, which are no matches; only of one without a match.
     nearest: its most similar training image, whether or not it reaches the threshold. more: further matches than are
     listed reach the threshold. candidates, compared: how many were to be held against it on pixels, and could be; why
-    not.
+    not. Those that it may be drawn anew are among them where their files cannot be read.
     """
 
     image: str

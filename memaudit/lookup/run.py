@@ -27,11 +27,13 @@ from memaudit.matching.candidates import Candidates
 from memaudit.matching.decide import Decided, decide, decide_redrawn
 from memaudit.matching.kinds import ALL, Kind
 from memaudit.matching.plan import MatchPlan, RedrawnPlan, plan_matching, plan_redrawn
-from memaudit.matching.results import Matches
+from memaudit.matching.results import Matches, RedrawnPairs
 from memaudit.matching.search import LEAST_CANDIDATES, Scope, Searched, search
 from memaudit.matching.windows import Windows
 from memaudit.store import Store
 from memaudit.types import Int64, Progress, silent
+
+UNREAD = "files of training images that it may be drawn anew cannot be read"
 
 
 @dataclass(frozen=True)
@@ -102,12 +104,12 @@ class Lookup:
         searched = search(pictures, self.scope, None, silent)
         decided = decide(searched, pictures, store, self.scope.threshold, self.plan, silent)
         decided = replace(decided, kinds=self.kinds)
-        anew = decide_redrawn(searched, decided, pictures, store, self.redrawn.regions, silent).matches()
+        anew = decide_redrawn(searched, decided, pictures, store, self.redrawn.regions, silent)
+        found = anew.matches()
         for i, answer in enumerate(pictures.answers):
-            yield replace(
-                _answered(answer, i, searched, decided, store, self.options.neighbours),
-                redrawn=_redrawn(anew.picked(anew.query == i), store),
-            )
+            told = _answered(answer, i, searched, decided, store, self.options.neighbours)
+            told = replace(told, redrawn=_redrawn(found.picked(found.query == i), store))
+            yield _with_unread(told, i, anew, decided.candidates) if Kind.REDRAWN in self.kinds else told
 
     def result(self, answers: Iterable[Answer]) -> LookupResult:
         """These, and what they rest on."""
@@ -161,6 +163,18 @@ def _answered(
         compared=compared,
         why=tuple(sorted(set(why[why != ""].tolist()))),
     )
+
+
+def _with_unread(answer: Answer, picture: int, anew: RedrawnPairs, candidates: Candidates) -> Answer:
+    """The same, where files are gone of training images that it may be drawn anew: they were to be compared, and could
+    not be. Those that are candidates count already."""
+    if picture not in anew.undecided():
+        return answer
+    unread = anew.reference[(anew.query == picture) & ~anew.read]
+    lost = np.setdiff1d(unread, candidates.reference[candidates.query == picture])
+    if not len(lost):
+        return answer
+    return replace(answer, candidates=answer.candidates + len(lost), why=(*answer.why, UNREAD))
 
 
 def _redrawn(found: Matches, references: Store) -> tuple[LookupMatch, ...]:

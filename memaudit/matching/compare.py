@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from memaudit import machine
 from memaudit.matching.agreement import NONE
 from memaudit.matching.kept import KeptImage, features_of
 from memaudit.matching.kinds import Kind
@@ -175,7 +175,7 @@ def checked_in_order(
     Close it where it is not used up. Raises MissingDependencyError without OpenCV.
     """
     with one_thread_each():
-        yield from _in_order(_pieces(ends, order, skipped), cut, threads or os.cpu_count() or 1)
+        yield from _in_order(_pieces(ends, order, skipped), cut, threads or machine.cores())
 
 
 class Times(NamedTuple):

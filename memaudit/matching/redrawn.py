@@ -9,7 +9,6 @@ embeddings of the whole pictures proposes pairs, and has no say: likenesses of o
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from memaudit import machine
 from memaudit.encoders.encoder import Regions
 from memaudit.matching.compare import Files, one_thread_each
 from memaudit.matching.kept import KeptImage
@@ -133,7 +133,7 @@ def redrawn_pairs(
     MissingDependencyError without OpenCV.
     """
     found = Redrawn(np.zeros(len(left), bool), np.full(len(left), np.nan, np.float32))
-    with one_thread_each(), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with one_thread_each(), ThreadPoolExecutor(machine.cores()) as pool:
         for low in range(0, len(left), _AT_ONCE):
             part = slice(low, low + _AT_ONCE)
             own, other = (_read(*side, regions, pool) for side in ((queries, left[part]), (references, right[part])))

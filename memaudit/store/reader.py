@@ -219,8 +219,10 @@ class Store:
         return count
 
     def require_current(self) -> None:
-        """Raise InconclusiveError if the store is not the one that was opened any more: what was read of it may be of
-        two states, and its digest names neither. Costs a `stat` per shard."""
+        """Raise InconclusiveError if the store, or one that it is made of, is not the one that was opened: what was
+        read of it may be of two states, and its digest names neither. Costs a `stat` per shard."""
+        for part in self.made_of:
+            part.require_current()
         try:
             manifest = Manifest.read(self.folder)
         except InputError as error:

@@ -80,8 +80,9 @@ class StoreWriter:
         store = Store(self.folder, replace(self.manifest, shards=(shard,)), as_written=True)
         places = np.fromiter(rows, np.int64, len(rows))
         columns, embeddings = store.all_columns(), store.stored_embeddings(np.arange(shard.rows))
-        for column, others in zip(columns, columns_of([*rows.values()]), strict=True):
-            column[places] = others
+        new = columns_of([*rows.values()])
+        for name in Columns._fields:
+            getattr(columns, name)[places] = getattr(new, name)
         embeddings[places] = _stored([*rows.values()], self.manifest.encoder.dim)
         return self._written_shard(columns, embeddings, taken)
 

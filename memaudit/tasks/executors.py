@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 
+from memaudit import machine
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.tasks import ray_cluster
 from memaudit.tasks.work import STARTED_BY, Work, log_of
@@ -63,7 +64,7 @@ def executing(text: str | None, folder: Path) -> Iterator[Executor | None]:
 def threads() -> int:
     """How many threads a worker is to use: those that whoever started it gave it, else one a core."""
     given = next((value for name in _THREADS if (value := os.environ.get(name, "")).isdigit()), "0")
-    return int(given) or os.cpu_count() or 1
+    return int(given) or machine.cores()
 
 
 def finish(work: Work, executor: Executor, report: Report) -> None:
@@ -86,7 +87,7 @@ def finish(work: Work, executor: Executor, report: Report) -> None:
 
 
 def _local(work: Work, parts: int, report: Report) -> None:
-    own = str(max(1, (os.cpu_count() or 1) // parts))
+    own = str(max(1, machine.cores() // parts))
     environment = {**os.environ, "OMP_NUM_THREADS": own, "OPENBLAS_NUM_THREADS": own, STARTED_BY: str(os.getpid())}
     workers: list[subprocess.Popen[bytes]] = []
     try:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from memaudit import machine
 from memaudit.errors import InputError, require
 from memaudit.tasks.work import Work, log_of
 
@@ -27,7 +28,7 @@ def connected(parts: int) -> Iterator[int]:
         yield _processors(ray)
         return
     address = os.environ.get(ADDRESS)
-    own = {} if address else {"num_cpus": parts or os.cpu_count(), "include_dashboard": False}
+    own = {} if address else {"num_cpus": parts or machine.cores(), "include_dashboard": False}
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     try:

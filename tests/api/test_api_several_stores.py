@@ -10,6 +10,7 @@ from pictures import altered, draw, write_pictures
 from vectors import families, vector_store
 
 import memaudit as ma
+from memaudit.api.several import searcher_of
 from memaudit.cli.app import run
 from memaudit.errors import InconclusiveError, InputError, UsageError
 
@@ -94,6 +95,21 @@ def test_a_guard(stores: list[Path], generations: Path, tmp_path: Path, capsys: 
     said = json.loads(capsys.readouterr().out)
     assert said["stores"] == {str(store): ma.open_store(store).digest for store in stores}
     assert said["images"] == 8
+    assert guard.noted[-1] == "tiles, details and features of single stores are not used"
+    assert said["notes"] == list(guard.notes)
+    assert all(f"not taken over: {store / 'tiles'}" in guard.notes[-1] for store in stores)
+
+
+def test_one_that_is_written_again_is_another_training_set(stores: list[Path], tmp_path: Path) -> None:
+    """A guard, and a look-up that has begun, ask each of them, and not what joins them alone."""
+    guard, searcher = ma.open_guard(stores, views="none"), searcher_of(stores)
+    draw(57).save(tmp_path / "b" / "0057.png")
+    ma.embed(tmp_path / "b", stores[1], encoder="thumbnail", append=True)
+    said = guard.check(tmp_path / "b" / "0057.png")
+    assert said.verdict == "inconclusive"
+    assert f"store {stores[1]} was changed" in said.reasons[0]
+    with pytest.raises(InconclusiveError, match="was changed while it was read"):
+        searcher.require_current()
 
 
 def test_an_index_that_grows_by_a_store(stores: list[Path], tmp_path: Path) -> None:

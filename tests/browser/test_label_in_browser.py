@@ -39,6 +39,21 @@ def test_keys_label_and_the_file_is_read(page: Path, open_page: Opening, tmp_pat
     assert read_labels([tmp_path / "labels.csv"]) == dict(zip([*ids[:3], ids[4]], [yes, no, unsure, no], strict=True))
 
 
+def test_two_tabs_lose_nothing(page: Path, open_page: Opening) -> None:
+    """Each keeps what the other wrote, and shows it."""
+    opened = open_page(page)
+    other = opened.context.new_page()
+    other.goto(page.resolve().as_uri())
+    opened.keyboard.press("y")
+    other.locator("#count", has_text="1 of").wait_for()
+    other.click(".one:nth-child(2) button[data-say='0']")
+    opened.click(".one:nth-child(3) button[data-say='1']")
+    for each in (opened, other):
+        each.reload()
+        pressed = each.eval_on_selector_all("button[aria-pressed=true]", "all => all.map(each => each.dataset.say)")
+        assert pressed == ["1", "0", "1"]
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_axe_finds_nothing(page: Path, open_page: Opening, dark: bool) -> None:
     opened = open_page(page, dark=dark)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memaudit import machine
 from memaudit.dedup import effort
 from memaudit.dedup.effort import Budget, Estimate, estimated, in_bands, seconds_of, spoken
 from memaudit.errors import UsageError
@@ -55,7 +56,7 @@ def test_an_estimate_by_a_pilot(monkeypatch: pytest.MonkeyPatch) -> None:
         return Times(reading=0.05, comparing=0.01)
 
     monkeypatch.setattr(effort, "timed", timed)
-    monkeypatch.setattr(effort.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(machine, "cores", lambda: 2)
     estimate = estimated(ends_of(3000), 5000, 41_000, 0)
     assert estimate == Estimate(41_000, (5000 * 0.05 + 41_000 * 0.01) / 2, 2)
     assert str(estimate) == "about 41,000 pairs to compare on pixels, 5.5 min on 2 cores"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import signal
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from pictures import photograph
 from vectors import families, near, unit, vector_store
 
+from memaudit import machine
 from memaudit.cli.app import run
 from memaudit.dedup import candidates, pixels
 from memaudit.dedup.candidates import CandidateRule, Collected
@@ -190,7 +190,7 @@ def test_the_order_of_rows_changes_nothing(tmp_path: Path, groups: str) -> None:
 
 def test_threads_change_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     several = dedup(store, CHECKED)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(machine, "cores", lambda: 1)
     alone = dedup(store, CHECKED)
     assert decided(alone) == decided(several)
     assert alone.pixels == several.pixels

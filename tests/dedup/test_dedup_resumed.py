@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from pictures import photograph
 from vectors import vector_store
 
+from memaudit import machine
 from memaudit.cli.app import run
 from memaudit.dedup import effort, pixels
 from memaudit.dedup.effort import Estimate
@@ -126,7 +127,7 @@ def test_stopped_anywhere_and_called_again_it_is_as_if_it_had_not_been(
         patch.setattr(pixels, "HELD", data.draw(st.integers(2, 20)))
         patch.setattr(compare, "_AT_ONCE", data.draw(st.integers(1, 4)))
         threads = data.draw(st.integers(1, 3))
-        patch.setattr(compare.os, "cpu_count", lambda: threads)
+        patch.setattr(machine, "cores", lambda: threads)
         patch.setattr("memaudit.dedup.verdicts._PAIRS", 1)
         stopped = Watched(patch, stop=data.draw(st.integers(0, len(pairs) - 1)))
         if (given.found.pairs.similarity < THRESHOLD).sum() > stopped.stop:
@@ -180,7 +181,7 @@ def test_a_budget_is_spent_on_the_most_similar_pairs(tmp_path: Path, monkeypatch
     """What is left is said, from which similarity down; the next call goes on with it, and ends as the whole."""
     given = given_pairs(tmp_path, 400, chain(400))
     monkeypatch.setattr(compare, "_AT_ONCE", 1)
-    monkeypatch.setattr(compare.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(machine, "cores", lambda: 1)
     monkeypatch.setattr(pixels, "estimated", lambda *_: None)
     Watched(monkeypatch)
     whole = confirmed(given)
@@ -312,6 +313,7 @@ def test_the_command_says_what_was_left_and_ends_with_3(
 
 RUN = """
 import os, signal, sys
+from memaudit import machine
 from memaudit.cli import app
 from memaudit.dedup import verdicts
 from memaudit.matching import compare
@@ -323,7 +325,7 @@ def counted(query, reference, *more):
         os.kill(os.getpid(), signal.SIGKILL)
     return check(query, reference, *more)
 compare.check, compare._AT_ONCE, verdicts._PAIRS = counted, 1, 1
-os.cpu_count = lambda: 1
+machine.cores = lambda: 1
 code = app.run(sys.argv[2:])
 print(made)
 sys.exit(code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,21 @@ def test_a_film_fails_by_any_of_its_frames(audited: Path) -> None:
     assert (said.verdict, said.pictures, said.matches[0].image_id) == ("fail", 2, "2.jpg")
 
 
+def test_a_black_frame_leaves_nothing_open_of_the_others(audited: Path) -> None:
+    """An audit counts such a film as measured, and one of black frames alone as blank."""
+    guard = ma.open_guard(audited / "store", views="none")
+    black, new = Image.new("RGB", (320, 240)), mosaic(50, (320, 240))
+    for frames, verdict in (
+        ([black, new], "pass"),
+        ([new, black], "pass"),
+        ([black, black.rotate(90)], "inconclusive"),
+    ):
+        data = io.BytesIO()
+        frames[0].save(data, "TIFF", save_all=True, append_images=frames[1:])
+        said = guard.check(data.getvalue())
+        assert (said.verdict, said.pictures, bool(said.reasons)) == (verdict, 2, verdict != "pass")
+
+
 def test_kinds_that_do_not_count_do_not_fail(audited: Path) -> None:
     guard = ma.open_guard(audited / "store", kinds="partial")
     assert guard.check(audited / "generations" / "copy.jpg").verdict == "pass"
@@ -156,6 +172,23 @@ def test_what_could_not_be_looked_at_is_inconclusive(
     draw(9).save(training / "0009.png")
     ma.embed(training, out=tmp_path / "store", encoder="thumbnail", append=True, max_unreadable=1)
     assert "was changed" in short.check(new).reasons[0]
+
+
+def test_what_is_never_looked_at_is_said(audited: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without OpenCV nothing passes unless that was chosen; re-drawn pictures, which many encoders cannot tell, are a
+    note, and a doubt where that kind was named."""
+    new = audited / "generations" / "new.jpg"
+    anew = "re-drawn pictures are not looked for"
+    said = ma.open_guard(audited / "store", views="none").check(new)
+    assert (said.verdict, said.notes) == ("pass", (anew,))
+    assert ma.open_guard(audited / "store", views="none", kinds="partial").check(new).notes == ()
+    assert ma.open_guard(audited / "store", views="none", kinds="partial,re-drawn").check(new).reasons == (anew,)
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    blind = ma.open_guard(audited / "store", views="none")
+    assert (blind.check(new).verdict, blind.facts) == ("inconclusive", ("pixels are not compared",))
+    assert "OpenCV" in blind.doubts[0] or "cv2" in blind.doubts[0]
+    chosen = ma.open_guard(audited / "store", views="none", match="none").check(new)
+    assert (chosen.verdict, chosen.notes) == ("pass", ("pixels are not compared", anew))
 
 
 def _raising(*arguments: object) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from broken_inputs import TEXT
 from pictures import draw, photograph
 from PIL import Image, ImageDraw, ImageFilter
 
 from memaudit.images import parts
 from memaudit.images.decode import decode
-from memaudit.images.parts import Parts, file_of, find_parts, frames, is_of_one_draw, read_part
+from memaudit.images.parts import Parts, file_of, find_parts, frames, is_of_one_draw, pixels_of, read_part
 from memaudit.images.sources import read_image
 from memaudit.images.windows import Box
 
@@ -83,6 +85,40 @@ def test_a_long_film_is_looked_at_in_part_and_says_so(monkeypatch: pytest.Monkey
     assert len(list(frames(data))) == 1
     with pytest.raises(OSError, match="the first 2 frames are looked at: split it"):
         read_part(data, "a.gif#frame=3")
+
+
+def with_workflow(data: bytes, before: bytes) -> bytes:
+    """A PNG with more text than Pillow takes, before the last chunk of that name."""
+    place = data.rindex(before) - 4
+    return data[:place] + TEXT + data[place:]
+
+
+@pytest.mark.parametrize("before", [b"acTL", b"fcTL"])
+def test_a_film_with_a_long_workflow_has_all_its_frames(before: bytes) -> None:
+    """Pillow refuses its text, ahead of all frames or between them: its pixels are those of the film without."""
+    plain = film("PNG")
+    data = with_workflow(plain, before)
+    assert find_parts(data) == Parts(3)
+    assert pixels_of(data) == pixels_of(plain) == 3 * draw(0).width * draw(0).height
+    assert list(frames(data)) == list(frames(plain))
+    assert [read_part(data, f"a.png#frame={number}") for number in (1, 2)] == list(frames(plain))
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF"])
+def test_a_film_that_ends_early_has_the_frames_that_are_left(kind: str) -> None:
+    """And one more, which nobody can read: its row says that something is missing."""
+    whole, left = film(kind, 5), 0
+    heads = [head.start() + 12 for head in re.finditer(b"\x21\xf9\x04", whole)]  # within that of a GIF's frame
+    for cut in heads[1:] or range(len(whole) // 3, len(whole), len(whole) // 9):
+        data = whole[:cut]
+        found = find_parts(data).frames
+        assert found > left, "no frame that was there is lost"
+        left = len(list(frames(data)))
+        assert list(frames(data)) == list(frames(whole))[:left]
+        assert left + 1 < found <= 6  # one more than there were, where its end alone is missing
+        assert pixels_of(data) == found * draw(0).width * draw(0).height
+        with pytest.raises(OSError, match="cannot be decoded"):
+            read_part(data, f"a.x#frame={found - 1}")
 
 
 def test_a_frame_over_the_limit_of_pixels_ends_the_pass() -> None:

@@ -25,10 +25,11 @@ from memaudit.images.views import details, tiles, views_of
 from memaudit.index import ExactSearch, open_searcher
 from memaudit.lookup.evidence import FOUND, NOTHING, UNDECIDED, evidence_of
 from memaudit.lookup.results import Answer, LookupResult
-from memaudit.lookup.run import LookupOptions, look_up
+from memaudit.lookup.run import UNREAD, Lookup, LookupOptions, look_up
 from memaudit.matching import decide as deciding
 from memaudit.matching import plan as planning
 from memaudit.matching.compare import Files
+from memaudit.matching.kinds import Kind
 from memaudit.matching.plan import REDRAWN_FLOORS
 from memaudit.matching.redrawn import Redrawn
 from memaudit.store import Store
@@ -357,3 +358,25 @@ def test_what_is_drawn_anew_is_said_beside_the_matches(
     evidence = told(look_up(iter_images([tmp_path / "asked" / "anew.png"]), ExactSearch(store), ENCODER, options))
     assert evidence["outcome"] == FOUND
     assert evidence["redrawn"] == {"floor": 0.3, "why_not": ""}
+
+
+def test_what_may_be_drawn_anew_and_cannot_be_read_is_no_clean_bill(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such pairs lie below the similarity from which there are candidates: nothing else says that they were lost. Where
+    re-drawn pictures do not count, nothing is."""
+
+    def unread(_own: Files, _others: Files, left: Int64, *_: object) -> Redrawn:
+        return Redrawn(np.zeros(len(left), bool), np.full(len(left), np.nan, np.float32))
+
+    monkeypatch.setitem(REDRAWN_FLOORS, "thumbnail", 0.3)
+    monkeypatch.setattr(planning, "load_regions", lambda: TrunkRegions("none", lambda: pytest.fail("was asked")))
+    monkeypatch.setattr(deciding, "redrawn_pairs", unread)
+    saved(tmp_path / "asked", "new.png", Image.blend(draw(3), draw(700), 0.4))
+    refs, options = list(iter_images([tmp_path / "asked"])), LookupOptions(views_of("none"))
+    (answer,) = (result := look_up(refs, ExactSearch(store), ENCODER, options)).answers
+    assert (answer.matches, answer.redrawn) == ((), ())
+    assert (answer.candidates - answer.compared, answer.why) == (1, (UNREAD,))
+    assert told(result)["outcome"] == UNDECIDED
+    (parts,) = Lookup.of(ExactSearch(store), ENCODER, options, (Kind.PARTIAL,)).answers(refs)
+    assert (parts.candidates, parts.why) == (0, ())

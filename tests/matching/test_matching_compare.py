@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 from pictures import banner, mosaic, photograph, round_detail
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from memaudit import machine
 from memaudit.errors import MissingDependencyError
 from memaudit.matching import compare
 from memaudit.matching.compare import Checks, Ends, Files, Parts, check_pairs, checked_in_order
@@ -103,7 +103,7 @@ def test_what_is_less_probable_than_the_cut_is_no_copy(
 def test_threads_change_nothing(
     files: Files, pairs: tuple[Int64, Int64], checks: Checks, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: threads)
+    monkeypatch.setattr(machine, "cores", lambda: threads)
     assert_equal(check_pairs(files, files, *pairs, silent), checks)
 
 
@@ -279,7 +279,7 @@ def test_files_are_read_as_often_as_the_schedule_says(
 
     monkeypatch.setattr(compare, "read_picture", counted)
     monkeypatch.setattr(compare, "_AT_ONCE", 1)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(machine, "cores", lambda: 1)
     ends = Ends.of(files, files, *pairs)
     order = schedule(ends.left, ends.right, held)
     for _ in checked_in_order(ends, order):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from audited_page import compared_faces
 from msgspec import UNSET, structs
 
 from memaudit import types
@@ -20,8 +21,6 @@ from memaudit.report.model import (
     Control,
     Coverage,
     FaceAuditResults,
-    FaceCounts,
-    Faces,
     ImageMatch,
     Rate,
     Seeds,
@@ -182,6 +181,20 @@ def test_accepted_only() -> None:
     assert "accepted" not in said(results(2), matches=2, accepted=1).found
 
 
+def test_a_rate_that_the_relabelling_test_does_not_confirm() -> None:
+    """After a split by families every run stands out by its rate: the board says no more than the table of the control
+    does. Where the second test could not have told, and where it agrees, nothing is added."""
+    told = structs.replace(control(p=1e-9), relabelling_p=0.74, least_relabelling_p=0.001)
+    assert said(results(12, control=told)).chance.endswith(
+        ": chance does not explain what was found (p < 0.0001). A second test does not confirm that it is memorising: "
+        "by it nobody can tell training images that came back from pictures like these (p = 0.74)."
+    )
+    for changes in ({"least_relabelling_p": 0.4}, {"relabelling_p": 0.001}, {"greater_rate_p": 0.3}):
+        assert "second test" not in said(results(12, control=structs.replace(told, **changes))).chance
+    unequal = structs.replace(control(), why_no_rate_p="prompts stand for unequal numbers of captions")
+    assert "tested (prompts stand for unequal numbers of captions)." in said(results(2, control=unequal)).chance
+
+
 def test_prompts_that_stand_for_many_and_prompts_that_stand_for_none() -> None:
     """A weighted rate has its own bound; of the most duplicated images no rate follows; nor is there one by prompt."""
     returned = rate_of(rate(4, full(400)))
@@ -199,27 +212,8 @@ def test_prompts_that_stand_for_many_and_prompts_that_stand_for_none() -> None:
 
 
 def of_faces(count: int, p: float | None, **changes: Any) -> FaceAuditResults:
-    matched = rate_of(rate(count, full(700)))
-    shown = FaceCounts(
-        images=1200, with_face=800, without_face=400, unreadable=0, faces=950, comparable=900, small=50, most=3
-    )
-    faces = Faces(
-        threshold=0.5,
-        one_to_one_threshold=0.363,
-        calibration="control",
-        gallery_faces=5000,
-        gallery_coverage=Coverage(measured=1, total=1, share=1.0),
-        scored_faces=900,
-        generated=shown,
-        images_without_face=400,
-        matched=matched,
-        expected_false_matches=0.9,
-        excess_p=p,
-        same_picture=min(count, 3),
-        new_picture=max(0, count - 3),
-        coverage=matched.coverage,
-        **{"people": 700, **changes},
-    )
+    compared = compared_faces(count, p, **changes)
+    matched = compared.matched
     return FaceAuditResults(
         about="faces",
         conclusive=True,
@@ -229,7 +223,7 @@ def of_faces(count: int, p: float | None, **changes: Any) -> FaceAuditResults:
         searched=matched,
         paired=None,
         control=None,
-        faces=faces,
+        faces=compared,
     )
 
 

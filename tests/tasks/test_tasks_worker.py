@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from memaudit.errors import UsageError
+from memaudit.machine import cores
 from memaudit.tasks import Executor, beside, clear, cut, threads, worker, write_inputs
 from memaudit.tasks.work import STARTED_BY
 
@@ -58,7 +59,7 @@ def test_cuts_hold_all_once(count: int, tasks: int) -> None:
 def test_a_worker_has_the_threads_that_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK"):
         monkeypatch.delenv(name, raising=False)
-    assert threads() == os.cpu_count()
+    assert threads() == cores()
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
     assert threads() == 3
     monkeypatch.setenv("OMP_NUM_THREADS", "2")

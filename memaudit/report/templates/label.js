@@ -5,12 +5,20 @@
   const cards = [...document.querySelectorAll(".one")];
   const KEY = "memaudit labels of " + data.filter;
   const SAID = { y: "1", n: "0", u: "unsure" };
-  let said = {}, here = 0;
-  try { said = JSON.parse(localStorage.getItem(KEY) || "{}"); } catch { said = {}; }
+  let said = {}, here = 0, kept = true; // kept: the storage has all answers
 
+  // Before each answer anew: the page may lie open in several tabs
+  function stored() {
+    try {
+      const there = localStorage.getItem(KEY);
+      if (there) said = { ...JSON.parse(there), ...(kept ? {} : said) };
+    } catch { /* keep() says that nothing is kept */ }
+  }
   function keep() {
+    kept = false;
     try {
       localStorage.setItem(KEY, JSON.stringify(said));
+      kept = true;
     } catch { $("note").textContent = "This browser keeps nothing for this page: save before you close it."; }
   }
   function show(number) {
@@ -30,7 +38,13 @@
     if (focus) cards[here].focus({ preventScroll: true });
     cards[here].scrollIntoView({ block: "nearest" });
   }
+  function all() {
+    stored();
+    cards.forEach((_, number) => show(number));
+    count();
+  }
   function say(number, label) {
+    stored();
     if (label === undefined) delete said[data.ids[number]];
     else said[data.ids[number]] = label;
     keep();
@@ -68,7 +82,7 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
     $("note").textContent = lines.length.toLocaleString("en") + " answers saved";
   });
-  cards.forEach((_, number) => show(number));
-  count();
+  window.addEventListener("storage", event => { if (event.key === KEY) all(); });
+  all();
   cards[0].classList.add("here");
 })();

@@ -10,7 +10,7 @@ const Pairs = (function () {
   // page: key (of the report), all (cards: query_sha256, reference_sha256, face, decided), chosen(), here(i, enlarged), title(card),
   // about(card), pair(card) for the viewer, changed(), veiled
   // What people say of a pair: lines of reviews.jsonl, in the page's own storage
-  let lines = [], who = "";
+  let lines = [], who = "", kept = true; // kept: the storage has all lines
   const said = new Map(), drawn = new Map(); // pair -> person -> latest line; pair -> how it came into a sample
   const pairOf = card => card.query_sha256 && card.reference_sha256 ? [...[card.query_sha256, card.reference_sha256].sort(), card.face ? "face" : ""].join(" ") : "";
   const pairIn = line => [line.left_sha256, line.right_sha256, line.kind === "face" ? "face" : ""].join(" ");
@@ -29,18 +29,28 @@ const Pairs = (function () {
     }
     for (const people of said.values()) for (const [person, line] of people) if (line.verdict === BACK) people.delete(person);
   }
+  const key = () => "memaudit reviews of " + page.key;
+  function storing(action) {
+    try { action(); } catch { note("This browser keeps nothing for this page: save reviews.jsonl before you close it."); }
+  }
+  function once(all) {
+    return [...new Map(all.map(line => [JSON.stringify(line), line])).values()];
+  }
+  // Before each change anew: pages of this report may lie open in several tabs
   function stored() {
-    try {
-      lines = JSON.parse(localStorage.getItem("memaudit reviews of " + page.key) || "[]");
-      who = localStorage.getItem("memaudit reviewer") || "";
-    } catch { note("This browser keeps nothing for this page: save reviews.jsonl before you close it."); }
+    storing(() => {
+      const there = localStorage.getItem(key());
+      if (there) lines = kept ? JSON.parse(there) : once([...JSON.parse(there), ...lines]);
+    });
+    gather();
   }
   function store() {
     gather();
-    try {
-      localStorage.setItem("memaudit reviews of " + page.key, JSON.stringify(lines));
-      localStorage.setItem("memaudit reviewer", who);
-    } catch { note("This browser keeps nothing for this page: save reviews.jsonl before you close it."); }
+    kept = false;
+    storing(() => {
+      localStorage.setItem(key(), JSON.stringify(lines));
+      kept = true;
+    });
   }
   function note(text) {
     $("r-note").textContent = $("v-note").textContent = text;
@@ -71,13 +81,15 @@ const Pairs = (function () {
       return (why ? $("v-until") : $("v-why")).focus();
     }
     const [left_sha256, right_sha256, kind] = pair.split(" ");
-    lines = lines.filter(line => !(line.verdict && line.who.toLowerCase() === who.toLowerCase() && pairIn(line) === pair));
-    if (verdict) {
-      const when = new Date().toISOString().slice(0, 19) + "Z", last = verdict === "accepted" ? until : null;
-      lines.push({ left_sha256, right_sha256, verdict, who, when, why, until: last, ...(kind && { kind }), ...drawn.get(pair) });
-    }
     note("");
-    store();
+    stored();
+    const others = lines.filter(line => !(line.verdict && line.who.toLowerCase() === who.toLowerCase() && pairIn(line) === pair));
+    // What was taken back may stand in a file that was saved before: a line says so there too
+    if (verdict || others.length < lines.length) {
+      const when = new Date().toISOString().slice(0, 19) + "Z", last = verdict === "accepted" ? until : null;
+      lines = [...others, { left_sha256, right_sha256, verdict: verdict || BACK, who, when, why: verdict && why, until: last, ...(kind && { kind }), ...drawn.get(pair) }];
+      store();
+    }
     renew();
   }
   function marks(card) {
@@ -101,18 +113,20 @@ const Pairs = (function () {
     text.split(/\r?\n/).forEach((row, i) => {
       if (!row.trim()) return;
       let line;
-      try { line = JSON.parse(row); } catch { line = {}; }
+      try { line = Object(JSON.parse(row)); } catch { line = {}; }
       const pair = [line.left_sha256, line.right_sha256].map(digest => String(digest).toLowerCase()).sort();
       const verdict = String(line.verdict || "").toLowerCase().replaceAll("_", " ");
       if (!pair.every(digest => /^[0-9a-f]{64}$/.test(digest)) || !["", ...VERDICTS, BACK].includes(verdict)) return bad.push(i + 1);
-      line = { ...line, left_sha256: pair[0], right_sha256: pair[1], verdict, who: String(line.who || "") };
-      if (!lines.some(other => JSON.stringify(other) === JSON.stringify(line))) lines.push(line);
+      lines.push({ ...line, left_sha256: pair[0], right_sha256: pair[1], verdict, who: String(line.who || "") });
     });
     return bad.length ? name + ": not understood, and left out: line " + bad.slice(0, 5).join(", ") + (bad.length > 5 ? " and " + (bad.length - 5) + " more" : "") + ". " : "";
   }
   async function load(files) {
     let wrong = "";
-    for (const file of files) wrong += taken(await file.text(), file.name);
+    const texts = await Promise.all(files.map(file => file.text()));
+    stored();
+    texts.forEach((text, i) => { wrong += taken(text, files[i].name); });
+    lines = once(lines);
     store();
     renew();
     note(wrong);
@@ -172,11 +186,16 @@ const Pairs = (function () {
   function begin(given) {
     page = given;
     stored();
-    gather();
+    storing(() => { who = localStorage.getItem("memaudit reviewer") || ""; });
+    window.addEventListener("storage", event => { if (event.key === key()) { stored(); renew(); } });
     for (const [name, by] of [["back", -1], ["on", 1]]) $("v-" + name).addEventListener("click", () => step(by));
     for (const field of [$("r-who"), $("v-who")]) {
       field.value = who;
-      field.addEventListener("input", () => { who = $("r-who").value = $("v-who").value = field.value; store(); renew(); });
+      field.addEventListener("input", () => {
+        who = $("r-who").value = $("v-who").value = field.value;
+        storing(() => localStorage.setItem("memaudit reviewer", who));
+        renew();
+      });
     }
     $("r-save").addEventListener("click", save);
     $("r-load").addEventListener("click", () => $("r-files").click());

@@ -22,6 +22,8 @@ from memaudit.report.model import (
     Bin,
     ByPrompt,
     Control,
+    FaceCounts,
+    Faces,
     ImageMatch,
     Miss,
     Report,
@@ -99,6 +101,31 @@ def results(found: int, n: int, **changes: Any) -> AuditResults:
         "misses": [Miss(query_id="gen-x", reference_id="train-x", similarity=0.3, view="whole", kind="similar")],
     }
     return AuditResults(**{**fields, **changes})
+
+
+def compared_faces(count: int, p: float | None = None, **changes: Any) -> Faces:
+    """So many of 700 people match."""
+    matched = rate_of(rate(count, Coverage(700, 700)))
+    shown = FaceCounts(
+        images=1200, with_face=800, without_face=400, unreadable=0, faces=950, comparable=900, small=50, most=3
+    )
+    return Faces(
+        threshold=0.5,
+        one_to_one_threshold=0.363,
+        calibration="control",
+        gallery_faces=5000,
+        gallery_coverage=coverage_of(Coverage(1, 1)),
+        scored_faces=900,
+        generated=shown,
+        images_without_face=400,
+        matched=matched,
+        expected_false_matches=0.9,
+        excess_p=p,
+        same_picture=min(count, 3),
+        new_picture=max(0, count - 3),
+        coverage=matched.coverage,
+        **{"people": 700, **changes},
+    )
 
 
 def write_audited(
