@@ -47,7 +47,7 @@ def framed(thumbs: Float32, one: Int64, other: Int64) -> Framed:
 
     Who was scaled, compressed or mirrored agrees with the others; who was cropped, turned or framed does not; who was
     drawn or written on differs in a part. The order of pairs, and within them, does not matter. Memory: 3 bytes a pair,
-    and 20 MB for `_PAIRS_AT_ONCE` of them.
+    and 50 MB for `_PAIRS_AT_ONCE` of them.
     """
     related = _related(thumbs, one, other)
     size = len(thumbs)
@@ -76,10 +76,10 @@ def _related(thumbs: Float32, one: Int64, other: Int64) -> _Relations:
 
 def _compared(left: Float32, right: Float32) -> _Relations:
     cells = left.reshape(len(left), -1)
-    direct, turned = (_apart(cells, side.reshape(len(side), -1)) for side in (right, right[:, :, ::-1]))
-    mirrored = (turned > _APART).mean(axis=1) < (direct > _APART).mean(axis=1) - _SAME
+    direct, flipped = (_apart(cells, side.reshape(len(side), -1)) for side in (right, right[:, :, ::-1]))
+    mirrored = (flipped > _APART).mean(axis=1) < (direct > _APART).mean(axis=1) - _SAME
     seen = np.where(mirrored[:, None, None], right[:, :, ::-1], right).reshape(len(right), -1)
-    apart = np.where(mirrored[:, None], turned, direct)
+    apart = np.where(mirrored[:, None], flipped, direct)
     differ = apart > _APART
     filled = _filled(cells) | _filled(seen)
     shared = (filled & ~differ).sum(axis=1) >= _SHARED * (filled | differ).sum(axis=1)
