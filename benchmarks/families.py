@@ -13,7 +13,7 @@ two sources never match, in a real set some would.
 Beside it the 24 clock faces among the emoji, which differ by the place of two strokes: what they are grouped with.
 
 Intervals are 95 % Clopper-Pearson for as many draws as families tell (memaudit.statistics.ratio_interval), because the
-pairs of a family stand and fall together.
+pairs of a family stand and fall together. And of the families that keep one image, which it is.
 """
 
 from __future__ import annotations
@@ -138,11 +138,26 @@ def decided(store: Path, decision: Decision, families: int, scratch: Path) -> li
         low, high = (rated.low, rated.high) if rated else (None, None)
         return Figure(data, families, measure, value, low, high)
 
-    found = [figure("pairs found", len(pairs.family))]
+    found = [figure("pairs found", len(pairs.family)), *kept_figures(out, data, families)]
     found += [figure(measure, rated.value, rated) for measure, rated in rates(pairs, families).items() if rated]
     if pixels := report["results"]["pixels"]:
         found += [figure(f"pairs {name}", pixels[key]) for name, key in CHECKS.items()]
     return [*found, figure("dedup, CPU s", cost.cpu_seconds), figure("dedup, peak MB", cost.peak_mb)]
+
+
+def kept_figures(out: Path, data: str, families: int) -> list[Figure]:
+    """Of families that keep one image, which it is."""
+    table = pq.read_table(out / "decisions.parquet", columns=["image_id", "decision"]).to_pydict()
+    stays = [i for i, decision in zip(table["image_id"], table["decision"], strict=True) if decision == "keep"]
+    family = np.array([int(i.partition("/")[0]) for i in stays], np.int64)
+    copy = np.array([i.partition("/")[2].partition(".")[0] for i in stays], object)
+    is_single = np.bincount(family, minlength=families) == 1
+    single = copy[is_single[family]]
+    found = [Figure(data, families, "families that keep one image", int(is_single.sum()))]
+    for name in (SOURCE, *COPIES):
+        rated = rate((single == name).astype(np.int64), np.ones(len(single), np.int64))
+        found.append(Figure(data, len(single), f"of these: the {name}", *(rated or (None,))))
+    return found
 
 
 def of_copies(options: argparse.Namespace, scratch: Path) -> Iterator[Figure]:

@@ -1,7 +1,8 @@
 """Whether dedup keeps the original of families of known origin, by keep rule.
 
 A family is a photograph or an emoji of 72 pixels of the samples, or a clip-art of scripts/fetch_pictures, 64 to 512
-pixels wide, and copies of it: bordered, captioned, enlarged, compressed at quality 25, cropped; `--all`: all of COPIES.
+pixels wide, and copies of it, by FAMILIES: bordered, captioned, enlarged, compressed at quality 25, cropped; and
+cropped, mirrored, turned on a plain ground, at half its size, under a sticker and a caption. `--all`: all of COPIES.
 Photographs are in the bytes of their own files. No two sources are as similar as APART: a family has one origin.
 Families are run through `memaudit embed` and `memaudit dedup`; an original counts as kept if it stays, whatever else
 does. Then each copy alone with its original, where nothing but the pixels of the two can tell which was first. The
@@ -23,7 +24,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
-from benchmarks.alterations import Beside, crop, emoji
+from benchmarks.alterations import Beside, crop, emoji, emoji_and_text, half_jpeg
 from benchmarks.measure import cost_of, embed_command, memaudit
 from benchmarks.record import Figure, rate
 from benchmarks.runner import Benchmark
@@ -41,7 +42,10 @@ RULES = ("largest", "cleanest")
 CLIP_ART = "pictures/openclipart-png"
 LEAST_SIDE, MOST_SIDE = 64, 512  # of it
 APART, SPARE = 0.5, 3  # similarity that no two sources reach; candidates for each source that is wanted
-USUAL = ("bordered", "captioned", "enlarged 1.5", "JPEG 25", "crop 0.85")
+FAMILIES = {
+    "": ("bordered", "captioned", "enlarged 1.5", "JPEG 25", "crop 0.85"),
+    ", turned and drawn over": ("crop 0.7", "mirrored", "turned 25", "half size, JPEG 30", "emoji 0.3, caption"),
+}
 _LANCZOS = Image.Resampling.LANCZOS
 
 
@@ -98,6 +102,18 @@ def scaled(factor: float, how: Image.Resampling = _LANCZOS) -> Callable[[Image.I
     return make
 
 
+def turned(angle: float, *, whole: bool = True) -> Callable[[Image.Image, Rng, Beside], Image.Image]:
+    """By `angle` degrees to either side, on black, white or one random colour. whole: nothing is cut off."""
+
+    def make(image: Image.Image, rng: Rng, beside: Beside) -> Image.Image:
+        colours = ((0, 0, 0), (255, 255, 255), tuple(int(level) for level in rng.integers(0, 256, 3)))
+        ground = colours[int(rng.integers(len(colours)))]
+        turn = angle if rng.random() < 0.5 else -angle
+        return image.rotate(turn, Image.Resampling.BICUBIC, expand=whole, fillcolor=ground)
+
+    return make
+
+
 def at_quality_25(image: Image.Image, rng: Rng, beside: Beside) -> Image.Image:
     encoded = io.BytesIO()
     image.save(encoded, "JPEG", quality=25)
@@ -133,6 +149,11 @@ COPIES: Mapping[str, Copy] = MappingProxyType(
         "grey": Copy(lambda image, rng, beside: image.convert("L").convert("RGB")),
         "watermarked": Copy(watermarked),
         "emoji 0.3": Copy(lambda image, rng, beside: emoji(image, 0.3, rng, beside)),
+        "turned 25": Copy(turned(25)),
+        "turned 5": Copy(turned(5)),
+        "turned 10, cut off": Copy(turned(10, whole=False)),
+        "half size, JPEG 30": Copy(lambda image, rng, beside: half_jpeg(image, 30, rng, beside), 30),
+        "emoji 0.3, caption": Copy(lambda image, rng, beside: emoji_and_text(image, 0.3, rng, beside)),
     }
 )
 
@@ -147,8 +168,8 @@ def figures(options: argparse.Namespace, scratch: Path) -> Iterator[Figure]:
         paths = unlike(similar, options.encoder, scratch / f"{kind}-sources")[: wanted[kind]]
         folder = scratch / f"{kind}-{options.half}"
         families = [write_family(path, folder / f"{i:04d}", beside) for i, path in enumerate(paths)]
-        names = tuple(COPIES) if options.all else USUAL
-        yield from families_kept(kind, families, names, options.encoder, scratch)
+        for which, names in ({", all copies": tuple(COPIES)} if options.all else FAMILIES).items():
+            yield from families_kept(f"{kind}{which}", families, names, options.encoder, scratch)
         for name in () if options.no_pairs else COPIES:
             kept = np.array([original_first(family["original"], family[name]) for family in families], np.int64)
             yield _share(kind, f"alone with its copy, {name}", kept)

@@ -14,7 +14,7 @@ from memaudit import __version__
 from memaudit.api.calibrated_options import by_calibration
 from memaudit.api.encoding import Encoding
 from memaudit.api.looking_up import Sought, searched
-from memaudit.api.notebook import card, plural
+from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, searcher_at, sources_of
 from memaudit.api.runs import AuditRun, DedupRun
 from memaudit.api.runs_given import table_of
@@ -43,6 +43,7 @@ from memaudit.report.run_folder import REPORT
 from memaudit.similarity.exact import require_threshold
 from memaudit.store import NO_FILE, Store
 from memaudit.types import Progress, Status, silent
+from memaudit.words import plural
 
 Source = str | Path | Sequence[str | Path]
 """Pictures: folders, manifests (CSV, Parquet …), archives, files; one or several."""

@@ -17,7 +17,8 @@ from memaudit import __version__
 from memaudit.api.calibrated_options import by_calibration
 from memaudit.api.defaults import DEFAULT_VIEWS
 from memaudit.api.encoding import Encoding
-from memaudit.api.several import Stores, searcher_of
+from memaudit.api.several import Stores, not_taken_over, searcher_of
+from memaudit.embedding.growth import grown
 from memaudit.errors import InputError, UsageError
 from memaudit.files import read_small, reason_of
 from memaudit.guard.check import Guard as Guard
@@ -25,11 +26,14 @@ from memaudit.guard.check import GuardVerdict as GuardVerdict
 from memaudit.guard.desk import Desk
 from memaudit.guard.metrics import Metrics
 from memaudit.guard.server import Limits, Server
+from memaudit.images.image_ref import first_frames_line
 from memaudit.images.views import views_of
 from memaudit.lookup.run import Lookup, LookupOptions
 from memaudit.matching.kinds import kinds_of
+from memaudit.matching.shortfalls import Shortfall
 from memaudit.serving.http import ADDRESS
 from memaudit.similarity.exact import require_threshold
+from memaudit.store import Store
 
 _MOST_SECONDS = 3600
 
@@ -67,7 +71,20 @@ def open_guard(
     options = LookupOptions(views_of(views), threshold, match=match, match_from=match_from)
     options = by_calibration(options, calibration)
     encoder = encoding.load(references.store.encoder)
-    return Guard(Lookup.of(references, encoder, options, kinds_of(kinds), as_audited=True), max_unreadable)
+    lookup = Lookup.of(references, encoder, options, kinds_of(kinds), as_audited=True)
+    return Guard(lookup, max_unreadable, _not_in(references.store))
+
+
+def _not_in(store: Store) -> tuple[Shortfall, ...]:
+    """What of a training set is not in the store that is searched."""
+    films = first_frames_line(store.first_frames_alone())
+    beside, new = not_taken_over(store.made_of), grown(store)
+    found = (
+        Shortfall(f"training images: {films}") if films else None,
+        Shortfall("tiles, details and features of single stores are not used", "; ".join(beside)) if beside else None,
+        Shortfall("the training set's sources hold images by now that its store does not", new) if new else None,
+    )
+    return tuple(filter(None, found))
 
 
 class GuardServer:

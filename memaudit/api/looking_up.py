@@ -19,6 +19,7 @@ from memaudit.encoders import Encoder
 from memaudit.errors import EmptyInputError, UsageError
 from memaudit.files import write_json
 from memaudit.folders import sole_writer_of
+from memaudit.images.image_ref import first_frames_line
 from memaudit.images.passed_over import PassedOver
 from memaudit.images.sources import iter_images
 from memaudit.images.views import views_of
@@ -42,7 +43,7 @@ from memaudit.types import Progress, silent
 class LookupRun:
     """What came of each picture. evidence: all of it, with the digests that make it repeatable. grown: what the
     training set's sources hold by now and its store does not, in a sentence. not_read: files beside the pictures that
-    hold none, a sentence for each source.
+    hold none, a sentence for each source, and what of the training set its store was made without.
 
     >>> found = ma.run_lookup("generations/copy.png", ma.embed("training", out="store", encoder="thumbnail"))
     >>> found.outcome, found.answers[0].matches[0].image_id
@@ -152,7 +153,9 @@ def _looked_up(
     watch.lap("looking up")
     references.require_current()
     evidence = evidence_of(result, max_unreadable, watch.seconds, found.unread)
-    return LookupRun(evidence, grown(references.store), (*found.plain, *not_taken_over(references.store.made_of)))
+    store = references.store
+    films = [f"training images: {line}" for line in [first_frames_line(store.first_frames_alone())] if line]
+    return LookupRun(evidence, grown(store), (*found.plain, *films, *not_taken_over(store.made_of)))
 
 
 class Sought(NamedTuple):

@@ -9,6 +9,8 @@ from html import escape
 from math import isnan
 from pathlib import Path
 
+from memaudit.words import plural as plural
+
 Cells = Sequence[tuple[str, str]]
 _TABLE = '<table style="margin:0">'  # notebooks put tables in the middle
 _CELL = "text-align:left;vertical-align:top;padding:2px 12px 2px 0"
@@ -34,10 +36,6 @@ def grid(
     body = "".join(f"<tr>{_row('td', row)}</tr>" for row in rows)
     rest = f"<p>and {plural(more, 'more row')}</p>" if more > 0 else ""
     return f"<div>{_heading(title, headline)}{_TABLE}<tr>{_row('th', names)}</tr>{body}</table>{rest}</div>"
-
-
-def plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _cell(value: object, digits: str = ".4f") -> str:

@@ -42,6 +42,7 @@ from memaudit.images.sources import iter_images
 from memaudit.release.diffusing import pipeline_digest
 from memaudit.report.searching import write_search_page
 from memaudit.types import Coverage, Float32, Progress, silent
+from memaudit.words import plural
 
 SCHEMA, STATE = "urn:memaudit:search:1", "urn:memaudit:search-state:1"
 _RESULT, _PAGE, _STATE, _DRAWN = "search.json", "search.html", "state.json", "drawn"
@@ -112,7 +113,8 @@ class SearchRun:
 
     @property
     def headline(self) -> str:
-        found = f"{len(self.retained):,} of {len(self.pictures):,} pictures are found in the model"
+        are = "is" if len(self.retained) == 1 else "are"
+        found = f"{len(self.retained):,} of {plural(len(self.pictures), 'picture')} {are} found in the model"
         return found if self.conclusive else f"Inconclusive: {found}"
 
     @property

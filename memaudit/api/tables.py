@@ -8,10 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from memaudit.api.notebook import grid, plural
+from memaudit.api.notebook import grid
 from memaudit.api.places import Scratch
 from memaudit.errors import InputError
 from memaudit.report.bindings import require_sha256
+from memaudit.words import plural
 
 _SHOWN = 10
 

@@ -135,7 +135,7 @@ def answer(
 
 
 def _answered(run: ClaimRun) -> Iterator[str]:
-    from memaudit.api.notebook import plural
+    from memaudit.words import plural
 
     said = run.answer
     yield f"claim {run.number}{' was answered before, and that stands' if run.repeated else ''}: {run.summary}"
@@ -165,7 +165,7 @@ def list_(
 
 def _listed(claim: ClaimState) -> str:
     from memaudit.api.gating import plain
-    from memaudit.api.notebook import plural
+    from memaudit.words import plural
 
     who = plain(claim.claimant) or "somebody whose data are deleted"
     return f"{claim.number}  {claim.state:<8}  due {claim.due}  {plural(claim.pictures, 'picture')} of {who}"
@@ -228,7 +228,7 @@ def verify(
 ) -> None:
     """Check the ledger's chain, and what is kept against it. Exit code 3: something is not as it was written."""
     from memaudit.api.claim_ledger import verify_claims
-    from memaudit.api.notebook import plural
+    from memaudit.words import plural
 
     found = verify_claims(ledger, line=line)
     cut = f"; {found.unfinished:,} bytes of a line that was not finished follow it" if found.unfinished else ""

@@ -7,6 +7,7 @@ not intransitive. The weights are in doublings of the pixels; docs/protocols/ded
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import islice, pairwise
 from typing import NamedTuple
 
@@ -14,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.dedup.described import Described
+from memaudit.dedup.framed import framed
 from memaudit.dedup.linked import linked
 from memaudit.dedup.results import Cleanness, Decisions
 from memaudit.dedup.tracing import traced
 from memaudit.images.traces import THUMB, Traces
 from memaudit.similarity import Pairs
 from memaudit.tasks import Executor
-from memaudit.types import Float32, Float64, Int64, Progress
+from memaudit.types import Float64, Int64, Progress
 
 MOST_READ = 256  # images of a family that are read: of larger ones those with the most near-duplicates
 _HIGH, _MIDDLE, _LOW = 2.0, 2.5, 3.0  # each factor of ten that the upper bands of the spectrum lack
@@ -28,24 +30,24 @@ _WIDE, _DRAWN = 1.5, 0.06  # each doubling of the width of edges; of drawings th
 _COARSE, _COMPRESSED, _AGAIN = 8.0, 0.8, 0.5  # each doubling of the quantisation beyond this step; a second one
 _FRAMED, _FRAMED_AGAIN, _MOST_FRAMED = 0.8, 0.5, 4  # a first frame or strip; each further one; that count
 _COLOURLESS = 1.0
-_ALIKE, _AGREEING, _MOST_AGREEING = 0.98, 0.8, 3  # correlation of thumbnails; each doubling of those that agree
+_LOSSY = 0.5  # a quantisation at all
+_AGREEING, _MOST_AGREEING = 0.8, 3  # each doubling of those that agree frame on frame; that count
+_OVERLAID = 1.0  # something over it; its detail then counts no more than that of those that lack it
 _STEP = 1 / 16  # of a score: smaller differences are none, and the larger image stays
 _TOLD = 0.25  # of a score: what sets an image back by less is no reason
-_PAIRS_AT_ONCE = 1 << 14
-_AT_ONCE = 4096  # images, whose thumbnails take 16 MB
+_AT_ONCE = 4096  # images, whose thumbnails take 4 MB
 _REASONS = 3
 PARTS = (
     "fewer pixels",
     "less detail for its size",
     "compressed harder",
     "saved again",
-    "plain border or strip",
+    "plain border, strip or corners",
     "no colour",
     "unlike the others",
+    "something over it",
 )
-
-
-_DETAIL = PARTS.index("less detail for its size")
+_DETAIL, _UNLIKE = PARTS.index("less detail for its size"), PARTS.index("unlike the others")
 
 
 class Judged(NamedTuple):
@@ -65,33 +67,23 @@ def judge(
 ) -> Judged:
     """Order the images (n) whose pairs these are: the highest score first, then who could not be read; ties by `rank`.
 
-    Read are those with a pair, each once. The result does not depend on the order of images and pairs. Memory: 40 bytes
-    a pair, uri and sha256 of each file that is read, and the thumbnails of `_AT_ONCE` images.
+    Read are those with a pair, each once. The result does not depend on the order of images and pairs. Memory: 24 bytes
+    a pair, uri and sha256 of each file that is read, thumbnails of `_AT_ONCE` images and 20 bytes for each two of a
+    family of these.
     """
     is_paired = np.zeros(len(rank), bool)
     is_paired[pairs.left] = is_paired[pairs.right] = True
     paired = np.flatnonzero(is_paired)
     family = linked(len(rank), pairs.left, pairs.right)
     chosen = _chosen(paired, family, pairs, rank)
-    parts = np.full((len(rank), len(PARTS)), np.nan)
-    width, soft = np.full((2, len(chosen)), np.nan)
-    agreeing, ends = np.zeros(len(rank), np.int64), _Ends.of(chosen, pairs, len(rank))
-    unread = Counter[str]()
+    parts, unread = np.full((len(rank), len(PARTS)), np.nan), Counter[str]()
     files = columns.at(chosen)
     traces = traced(files.uri, files.sha256, progress, executor)
     for low, high in pairwise(_whole_families(family[chosen])):
-        thumbs = np.zeros((high - low, THUMB * THUMB), np.float32)
-        for place, found in enumerate(islice(traces, high - low), low):
-            if isinstance(found, str):
-                unread[found] += 1
-                continue
-            parts[chosen[place], :-1] = _own_parts(found)
-            width[place], soft[place] = found.width, found.soft
-            thumbs[place - low] = _normalised(found.thumb)
-        agreeing[chosen[low:high]] = _agreeing(thumbs, ends.within(low, high))
-    parts[chosen, _DETAIL] -= _WIDE * np.where(_is_drawn(soft, family[chosen]), width, 0.0)
-    parts[:, -1] = _AGREEING * np.log2(1 + np.minimum(agreeing, _MOST_AGREEING))
-    parts[np.isnan(parts[:, 0]), -1] = np.nan
+        found = list(islice(traces, high - low))
+        unread.update(each for each in found if isinstance(each, str))
+        parts[chosen[low:high]] = _parts(found, family[chosen[low:high]])
+    parts[_led_by_unread(parts, chosen, family, rank)] = np.nan
     missing = unread.total()
     why = tuple(f"{reason}: {count:,}" for reason, count in unread.most_common(_REASONS))
     return Judged(_ranked(parts, rank), parts, len(chosen) - missing, missing, len(paired) - len(chosen), why)
@@ -135,11 +127,39 @@ def _chosen(paired: Int64, family: Int64, pairs: Pairs, rank: Int64) -> Int64:
     return np.asarray(paired[order[place < MOST_READ]])
 
 
+def _parts(found: Sequence[Traces | str], family: Int64) -> Float64:
+    """(n, len(PARTS)) of images of whole families, which lie together; NaN for those without traces."""
+    parts, thumbs = np.full((len(found), len(PARTS)), np.nan), np.zeros((len(found), THUMB, THUMB), np.float32)
+    width, soft = np.full((2, len(found)), np.nan)
+    for place, each in enumerate(found):
+        if not isinstance(each, str):
+            parts[place, :_UNLIKE] = _own_parts(each)
+            width[place], soft[place], thumbs[place] = each.width, each.soft, each.thumb
+    parts[:, _DETAIL] -= _WIDE * np.where(_is_drawn(soft, family), width, 0.0)
+    alike = framed(thumbs, *_all_pairs(family))
+    most = np.full(len(found), np.inf)
+    most[alike.overlaid] = -np.inf
+    np.maximum.at(most, alike.shown, parts[alike.lacking, _DETAIL])
+    parts[:, _DETAIL] = np.minimum(parts[:, _DETAIL], most)
+    parts[:, _UNLIKE] = _AGREEING * np.log2(1 + np.minimum(alike.agreeing, _MOST_AGREEING))
+    parts[:, _UNLIKE + 1] = -_OVERLAID * alike.overlaid
+    parts[np.isnan(width)] = np.nan
+    return parts
+
+
+def _led_by_unread(parts: Float64, chosen: Int64, family: Int64, rank: Int64) -> NDArray[np.bool_]:
+    """(n,): images of families whose first by `rank` should have been read and could not: nothing that was read may
+    take the place of what is perhaps the original."""
+    order = chosen[np.lexsort((rank[chosen], family[chosen]))]
+    first = order[np.flatnonzero(np.diff(family[order], prepend=-1))]
+    return np.asarray(np.isin(family, family[first[np.isnan(parts[first, 0])]]))
+
+
 def _own_parts(traces: Traces) -> tuple[float, ...]:
     return (
         float(np.log2(traces.pixels)),
         _HIGH * traces.high + _MIDDLE * traces.middle + _LOW * traces.low,
-        -_COMPRESSED * max(0.0, float(np.log2(traces.step / _COARSE))),
+        -_COMPRESSED * max(0.0, float(np.log2(traces.step / _COARSE))) - _LOSSY * (traces.step > 1),
         -_AGAIN * traces.again,
         -_framed(traces.layers),
         -_COLOURLESS * (not traces.coloured),
@@ -162,12 +182,6 @@ def _framed(layers: int) -> float:
     return _FRAMED + _FRAMED_AGAIN * (min(layers, _MOST_FRAMED) - 1) if layers else 0.0
 
 
-def _normalised(thumb: Float32) -> Float32:
-    """Of mean 0 and length 1, so that a product of two is their correlation; 0 for a plain one."""
-    centred = (thumb - thumb.mean()).ravel()
-    return np.asarray(centred / max(float(np.linalg.norm(centred)), 1.0), dtype=np.float32)
-
-
 def _whole_families(family: Int64) -> list[int]:
     """Where runs of images (n) of whole families begin, of `_AT_ONCE` images and the rest of a family; and the end."""
     bounds = [0]
@@ -177,37 +191,13 @@ def _whole_families(family: Int64) -> list[int]:
     return bounds
 
 
-class _Ends(NamedTuple):
-    """Both places (n,) of pairs among those that are read, by the first of them, which rise."""
-
-    one: Int64
-    other: Int64
-
-    @classmethod
-    def of(cls, chosen: Int64, pairs: Pairs, size: int) -> _Ends:
-        place = np.full(size, -1)
-        place[chosen] = np.arange(len(chosen))
-        left, right = place[pairs.left], place[pairs.right]
-        both = np.flatnonzero((left >= 0) & (right >= 0))
-        order = both[np.argsort(left[both], kind="stable")]
-        return cls(left[order], right[order])
-
-    def within(self, low: int, high: int) -> _Ends:
-        """Those of whole families that begin at `low` and end before `high`, counted from there."""
-        part = slice(*np.searchsorted(self.one, [low, high]).tolist())
-        return _Ends(self.one[part] - low, self.other[part] - low)
-
-
-def _agreeing(thumbs: Float32, ends: _Ends) -> Int64:
-    """With how many of its pairs each image (n,) agrees frame on frame: who was cropped, framed, mirrored or written on
-    does not, and who was only scaled or compressed does."""
-    count = np.zeros(len(thumbs), np.int64)
-    for low in range(0, len(ends.one), _PAIRS_AT_ONCE):
-        one, other = (side[low : low + _PAIRS_AT_ONCE] for side in ends)
-        alike = np.einsum("ij,ij->i", thumbs[one], thumbs[other]) >= _ALIKE
-        for side in (one[alike], other[alike]):
-            count += np.bincount(side, minlength=len(thumbs))
-    return count
+def _all_pairs(family: Int64) -> tuple[Int64, Int64]:
+    """Both places of all pairs within families (n,), which lie together: whether two agree frame on frame does not hang
+    on whether a search found them."""
+    bounds = np.flatnonzero(np.diff(family, prepend=-1, append=-1)).tolist()
+    found = [np.array(np.triu_indices(end - start, 1)) + start for start, end in pairwise(bounds)]
+    one, other = np.concatenate(found, axis=1) if found else np.empty((2, 0), np.int64)
+    return one, other
 
 
 def _ranked(parts: Float64, rank: Int64) -> Int64:

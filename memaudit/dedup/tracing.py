@@ -14,7 +14,7 @@ from memaudit import machine
 from memaudit.images.decode import UnreadableImageError
 from memaudit.images.hosts import allow_hosts, allowed_hosts
 from memaudit.images.sources import read_image
-from memaudit.images.traces import THUMB, Traces, traces_of
+from memaudit.images.traces import MEASURE, THUMB, Traces, traces_of
 from memaudit.store import ANOTHER_FILE, is_same_file
 from memaudit.tasks import (
     TASKS_A_PART,
@@ -73,7 +73,7 @@ def _read(uri: str, sha256: str) -> Traces | str:
 def _elsewhere(uri: Texts, sha256: Texts, progress: Progress, executor: Executor) -> Iterator[Traces | str]:
     bounds = cut(len(uri), TASKS_A_PART * executor.parts)
     arrays = {"bounds": bounds, **text_arrays("uri", uri), **text_arrays("sha256", sha256)}
-    told = {"hosts": sorted(allowed_hosts())}
+    told = {"hosts": sorted(allowed_hosts()), "measure": MEASURE}
     work = Work(write_inputs(executor.folder, "traces", told, arrays), __name__, len(bounds) - 1)
     forget(work, ("why",), lambda found: len(found["why"]) > 0)
     finish(work, executor, lambda done: progress(_STAGE, int(bounds[done]), len(uri)))

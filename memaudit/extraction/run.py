@@ -30,6 +30,7 @@ from memaudit.matching.shortfalls import cut_archives
 from memaudit.statistics import rate_of
 from memaudit.store import content_digest
 from memaudit.types import Coverage, Int64, Progress, silent
+from memaudit.words import plural
 
 MOST = 1000  # generations of one prompt: 0.8 GB of pixels
 Layers = tuple[PromptCluster, ...]
@@ -321,8 +322,8 @@ def _not_looked_at(tested: Sequence[PromptCluster], tally: _Tally) -> Iterator[s
     crowded = sum(cluster.crowded for cluster in tested)
     if crowded:
         yield (
-            f"templates, parts and pictures drawn anew beyond the first {LOOKED_AT} generations: {crowded:,} prompts "
-            "have more"
+            f"templates, parts and pictures drawn anew beyond the first {LOOKED_AT} generations: "
+            f"{plural(crowded, 'prompt')} {'has' if crowded == 1 else 'have'} more"
         )
 
 
@@ -340,5 +341,5 @@ def _shortfalls(
         )
     unproven = sum(not cluster.proven and not cluster.members for cluster in tested)
     if unproven:
-        reasons.append(f"the search for a clique gave up at {unproven:,} prompts: lower --threshold")
+        reasons.append(f"the search for a clique gave up at {plural(unproven, 'prompt')}: lower --threshold")
     return reasons

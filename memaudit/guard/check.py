@@ -129,7 +129,9 @@ class Guard:
     def _verdict(self, answers: Sequence[Answer], sha256: str) -> GuardVerdict:
         matches = [match for answer in answers for match in answer.matches]
         redrawn = [match for answer in answers for match in answer.redrawn]
-        doubts = tuple(dict.fromkeys(doubt for answer in answers for doubt in _doubts(answer)))
+        # As in an audit: a black frame, or an empty place of a sheet, leaves nothing open of the others
+        seen = [answer for answer in answers if answer.status != Status.BLANK] or answers
+        doubts = tuple(dict.fromkeys(doubt for answer in seen for doubt in _doubts(answer)))
         nearest = [answer.nearest for answer in answers if answer.nearest]
         is_found = bool(matches or (redrawn and Kind.REDRAWN in self._lookup.kinds))
         reasons = (*doubts, *self.facts)

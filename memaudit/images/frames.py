@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TOLERANCE = 12  # of 255: what JPEG does to a plain surface stays below it
+_GROUND = 8  # of 255: within it the picture behind an edge has the band's colour: a dark picture is not all black
 _SAMPLES = 256  # columns of a row, or rows of a column, that are looked at
 _PLAIN, _OTHER = 0.9, 0.3  # share of a row that has its band's colour: within the band, and behind its edge
 _CLEAR, _CHANGES = 0.97, 6  # share of a row of its band's colour between lines of writing; edges in their rows
@@ -65,6 +66,12 @@ def content_of(pixels: NDArray[np.uint8], tolerance: float = TOLERANCE, seam: in
     return Content(left, top, right, bottom, 0 if is_thin else layers)
 
 
+def has_colour(pixels: NDArray[np.int16], colour: NDArray[np.int16], tolerance: float) -> NDArray[np.bool_]:
+    """Where (…, 3) pixels are within tolerance of a colour in each channel."""
+    red, green, blue = (np.abs(pixels[..., channel] - colour[channel]) <= tolerance for channel in range(3))
+    return np.asarray(red & green & blue)
+
+
 def _added(view: NDArray[np.uint8], tolerance: float) -> dict[int, _Band]:
     """The outermost bands that were put around a picture, by side: left, top, right, bottom."""
     across = view.transpose(1, 0, 2)
@@ -95,7 +102,7 @@ def _goes_on(inner: NDArray[np.uint8], bands: Mapping[int, _Band], tolerance: fl
     """Whether the picture has the colour of a band behind its edge: then that is its own ground."""
     rims = inner[:, _BEHIND], inner[_BEHIND], inner[:, -1 - _BEHIND], inner[-1 - _BEHIND]
     return any(
-        (np.abs(rims[side].astype(np.int16) - band.colour).max(axis=1) <= tolerance).mean() >= _OWN_GROUND
+        has_colour(rims[side].astype(np.int16), band.colour, min(tolerance, _GROUND)).mean() >= _OWN_GROUND
         for side, band in bands.items()
     )
 
@@ -104,7 +111,7 @@ def _band(view: NDArray[np.uint8], tolerance: float, *, lines: bool) -> _Band:
     """The band of one colour that the first rows are. lines: writing runs along them."""
     rows = view[: int(len(view) * _DEEPEST) + 3, :: max(1, view.shape[1] // _SAMPLES)].astype(np.int16)
     colour = np.median(rows[0], axis=0).astype(np.int16)
-    same = np.abs(rows - colour).max(axis=2) <= tolerance
+    same = has_colour(rows, colour, tolerance)
     alike = same.mean(axis=1)
     if alike[0] < _PLAIN:
         return _Band(0, colour, False)

@@ -1,6 +1,7 @@
-"""What the pixels of an image say of how it was altered: frames and strips, bandwidth, compression, colour.
+"""What the pixels of an image say of how it was altered: frames, strips and turns, bandwidth, compression, colour.
 
-Every measure but that of frames looks at 512 × 512 pixels at most, in the middle, at the size that they are stored at.
+Every measure but those of frames and turns looks at 512 × 512 pixels at most, in the middle, at the size that they
+are stored at.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from memaudit.images.decode import decoding
-from memaudit.images.frames import Content, content_of
-from memaudit.types import Float32, Float64
+from memaudit.images.frames import TOLERANCE, content_of
+from memaudit.images.turned import turned_on_ground
+from memaudit.types import Float32, Float64, Int64
 
-THUMB = 32
+THUMB = 16
+MEASURE = 2  # to be raised whenever traces of the same bytes become others
 _WINDOW = 512
 _LOSSY_TOLERANCE, _SEAM, _SMEAR = 20, 2, 16  # where JPEG smears an edge: levels; pixels; blocks of its colours
 _LEAST_SIDE = 16
@@ -29,8 +32,9 @@ _FLOOR = 1e-3  # of the spectrum: far below what rounding to 8 bits adds
 _STEPS = np.arange(4, 61)  # of a quantisation that are looked for: below, rounding hides the comb
 _LEVELS = np.arange(0, 256, 0.5) + 0.25  # of DCT coefficients
 _COMB = np.cos(2 * np.pi * _LEVELS[:, None] / _STEPS)
-_BEYOND_ZERO = _LEVELS[:, None] > _STEPS / 2
+_BEYOND_ZERO = (_LEVELS[:, None] > _STEPS / 2).astype(np.float64)
 _LEAST_COMB, _LEAST_SURE = 0.35, 2.8  # the mean of the comb, without one 0.15 at most; four standard errors
+_COARSER = 2  # than the largest of a file's own steps, by more than which its pixels show another: combs have multiples
 _LEAST_STEPS = 3  # coefficients that must show one
 _LEAST_BLOCKS, _BLOCKS = 256, 4096  # few blocks of a drawing are alike, and so seem quantised
 _FREQUENCIES = ((0, 1), (1, 0), (2, 0), (1, 1), (0, 2), (0, 3), (1, 2), (2, 1), (3, 0))
@@ -45,18 +49,19 @@ def _basis() -> Float64:
     return np.stack([np.outer(waves[u], waves[v]).ravel() for u, v in _FREQUENCIES], axis=1)
 
 
-_BASIS = _basis()
+_BASIS = _basis().astype(np.float32)
 
 
 class Traces(NamedTuple):
-    """pixels: of the picture within its frame; layers: plain frames and strips around it, those with writing twice.
+    """pixels: of the picture within its frame; layers: plain frames and strips around it, those with writing twice, and
+    corners that were filled after a turn.
 
     low: log10 of the spectrum's power from a quarter to half of the highest frequency, less that of the octave below;
     middle, high: from half to three quarters, and above, less that from a quarter to half. step: of the coarsest
     quantisation that the picture went through, 1 for none seen (JPEG of quality 90: 2, 75: 6, 25: 25); again: it is
     coarser than that of the file. coloured: there is chroma. width: log2 of the pixels over which an edge goes, in the
     median; soft: the share of blocks of 8 × 8 that are neither flat nor strong, few in drawings.
-    thumb (32, 32): grey values, frame included.
+    thumb (16, 16): grey values, frame included.
     """
 
     pixels: int
@@ -74,22 +79,22 @@ class Traces(NamedTuple):
 
 def traces_of(data: bytes) -> Traces:
     """Measure the image in these bytes. Raises UnreadableImageError for what is none. Memory: the decoded image."""
-    own = _own_step(data)
+    own, own_most = _own_steps(data)
     with decoding(data) as decoded:
         image = decoded.image
-        content = _content(np.asarray(image), own)
-        middle_box = _middle(content)
+        picture = _picture(np.asarray(image), own)
+        middle_box = _middle(picture.box)
         window = image.crop(middle_box)
-        thumb = np.asarray(image.convert("L").resize((THUMB, THUMB), Image.Resampling.BOX), np.float32)
+        thumb = np.asarray(image.convert("L").resize((THUMB, THUMB), Image.Resampling.HAMMING), np.float32)
     levels = np.asarray(window.convert("YCbCr"), np.float32)
     lowest, low, middle, high = _spectrum(levels[..., 0])
     coloured = _chroma(levels) > _COLOURLESS
     drawn = coloured and window.getcolors(_COLOURS) is not None
     step = 1.0 if drawn else _step(levels[..., 0], (-middle_box[1] % 8, -middle_box[0] % 8))
-    again = step > 1.5 * own
+    again = step > _COARSER * own_most
     return Traces(
-        (content.right - content.left) * (content.bottom - content.top),
-        content.layers,
+        picture.pixels,
+        picture.layers,
         low - lowest,
         middle - low,
         high - low,
@@ -102,15 +107,29 @@ def traces_of(data: bytes) -> Traces:
     )
 
 
-def _content(pixels: NDArray[np.uint8], step: float) -> Content:
-    if step == 1:
-        return content_of(pixels)
-    return content_of(pixels, max(_LOSSY_TOLERANCE, step), _SEAM)
+class _Picture(NamedTuple):
+    """box: an upright rectangle that holds nothing else; pixels: of the whole picture."""
+
+    box: tuple[int, int, int, int]
+    pixels: int
+    layers: int
 
 
-def _middle(content: Content) -> tuple[int, int, int, int]:
+def _picture(pixels: NDArray[np.uint8], step: float) -> _Picture:
+    tolerance = TOLERANCE if step == 1 else max(_LOSSY_TOLERANCE, step)
+    left, top, right, bottom, layers = content_of(pixels, tolerance, 0 if step == 1 else _SEAM)
+    width, height = right - left, bottom - top
+    turned = turned_on_ground(pixels[top:bottom, left:right], tolerance)
+    if not turned:
+        return _Picture((left, top, right, bottom), width * height, layers)
+    across, down = (int(side) for side in turned.inner())
+    left, top = left + (width - across) // 2, top + (height - down) // 2
+    return _Picture((left, top, left + across, top + down), int(width * height * turned.share), layers + 1)
+
+
+def _middle(box: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
     """Of the picture what is looked at; a whole number of blocks from where it begins."""
-    left, top, right, bottom, _ = content
+    left, top, right, bottom = box
     x, y = (low + max(0, high - low - _WINDOW) // 16 * 8 for low, high in ((left, right), (top, bottom)))
     return x, y, min(right, x + _WINDOW), min(bottom, y + _WINDOW)
 
@@ -118,20 +137,21 @@ def _middle(content: Content) -> tuple[int, int, int, int]:
 def _chroma(levels: Float32) -> float:
     """Standard deviation, away from what the colour of a frame may have been smeared over."""
     inner = levels[_SMEAR:-_SMEAR, _SMEAR:-_SMEAR] if min(levels.shape[:2]) >= 3 * _SMEAR else levels
-    return float(inner[..., 1:].std(axis=(0, 1)).mean())
+    return float(np.mean([inner[..., channel].std() for channel in (1, 2)]))
 
 
-def _own_step(data: bytes) -> float:
-    """The median step of a JPEG's luminance table at `_FREQUENCIES`; 1 for other files."""
+def _own_steps(data: bytes) -> tuple[float, float]:
+    """The median and the largest step of a JPEG's luminance table at `_FREQUENCIES`; 1 for other files."""
     try:
         with Image.open(io.BytesIO(data)) as opened:
             tables = getattr(opened, "quantization", None) or {}
     except Exception:  # noqa: BLE001 - Pillow's plugins raise anything on hostile bytes; decoding says what is wrong
-        return 1.0
+        return 1.0, 1.0
     table = tables.get(0, ())
     if len(table) != 64:
-        return 1.0
-    return max(1.0, float(np.median([table[8 * u + v] for u, v in _FREQUENCIES])))
+        return 1.0, 1.0
+    steps = [max(1, table[8 * u + v]) for u, v in _FREQUENCIES]
+    return float(np.median(steps)), float(max(steps))
 
 
 def _spectrum(grey: Float32) -> list[float]:
@@ -150,9 +170,8 @@ def _edge_width(grey: Float32) -> float:
     """
     from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
-    widths = [np.empty(0, np.float32)]
-    for lines in (grey, grey.T):
-        near = 2 * _NEAR + 1
+    widths, near = [np.empty(0, np.float32)], 2 * _NEAR + 1
+    for lines in (grey, np.ascontiguousarray(grey.T)):
         contrast = maximum_filter1d(lines, near) - minimum_filter1d(lines, near)
         contrast, steps = np.maximum(contrast[:, 1:], contrast[:, :-1]), np.abs(np.diff(lines))
         is_edge = (steps > 0) & (steps == maximum_filter1d(steps, near)) & (contrast >= _WEAK * contrast.max(initial=1))
@@ -204,14 +223,19 @@ def _step_at(grey: Float32, top: int, left: int) -> float:
         return 1.0
     blocks = grey[top : top + 8 * height, left : left + 8 * width].reshape(height, 8, width, 8).swapaxes(1, 2)
     flat = blocks.reshape(-1, 64)[:: max(1, height * width // _BLOCKS)]
-    found = [step for values in np.abs(flat @ _BASIS).T if (step := _comb(values))]
+    found = _combs(np.abs(flat @ _BASIS))
+    found = found[found > 0]
     return float(np.median(found)) if len(found) >= _LEAST_STEPS else 1.0
 
 
-def _comb(values: Float64) -> int:
-    """The largest step that these coefficients are multiples of; those that became 0 say nothing. 0: none."""
-    count = np.histogram(values, bins=len(_LEVELS), range=(0, 256))[0]
+def _combs(values: Float32) -> Int64:
+    """Of each frequency (f,) the largest step that its coefficients (b, f) are multiples of; those that became 0 say
+    nothing. 0: none."""
+    bins, kinds = len(_LEVELS), values.shape[1]
+    place = np.minimum((values * (bins / 256)).astype(np.int64), bins)  # the last one: beyond 256
+    count = np.bincount((place + np.arange(kinds) * (bins + 1)).ravel(), minlength=kinds * (bins + 1))
+    count = count.reshape(kinds, bins + 1)[:, :bins]
     beyond = count @ _BEYOND_ZERO
     mean = count @ (_COMB * _BEYOND_ZERO) / np.maximum(beyond, 1)
-    steps = _STEPS[(mean >= _LEAST_COMB) & (mean * np.sqrt(beyond) >= _LEAST_SURE)]
-    return int(steps.max(initial=0))
+    is_seen = (mean >= _LEAST_COMB) & (mean * np.sqrt(beyond) >= _LEAST_SURE)
+    return np.asarray((is_seen * _STEPS).max(axis=1))

@@ -27,6 +27,7 @@ from memaudit import machine
 from memaudit.embedding.rows import ahead, counting
 from memaudit.errors import InconclusiveError, InputError
 from memaudit.files import make_folder, open_regular, read_json, sealed, sha256_of, unsealed, whole_file, write_json
+from memaudit.matching.identity import identity_of_reading
 from memaudit.matching.pictures import REDUCTION, Reduced, Sift, import_cv2, read_reduced
 from memaudit.store import Store
 from memaudit.store.shard import Shard
@@ -43,7 +44,7 @@ _AGAIN = "run memaudit embed again with --features, or delete {}"
 def identity() -> str:
     """Of what records are made by: those of others are not comparable."""
     version = ".".join(import_cv2().__version__.split(".")[:2])
-    return f"{REDUCTION}, OpenCV {version}"
+    return f"{REDUCTION}, OpenCV {version}, {identity_of_reading()}"
 
 
 @dataclass(frozen=True)
@@ -308,7 +309,7 @@ def _unfit(store: Store, folder: Path) -> str:
     except (InputError, InconclusiveError) as error:
         return f"{folder} is unfinished or damaged ({error}): {again}"
     if made != identity():
-        return f"{folder} was made with {made!s:.80}, pixels are compared by {identity()}: {again}"
+        return f"{folder} was made with {made!s:.120}, pixels are compared by {identity()}: {again}"
     if [entry.shard for entry in entries] != [shard.content_sha256 for shard in store.manifest.shards]:
         return f"{folder} is unfinished, or of another state of {store.folder}: {again}"
     return ""

@@ -10,6 +10,7 @@ from memaudit.report.detected import hidden_and_found
 from memaudit.report.page import percent, percent_up
 from memaudit.statistics import Detected, WeightedRate
 from memaudit.types import Rate
+from memaudit.words import plural
 
 
 def headline_of(result: AuditResult) -> str:
@@ -18,7 +19,7 @@ def headline_of(result: AuditResult) -> str:
     less = f"Weaker than a default audit: {'; '.join(weak)}. " if weak else ""
     if result.inconclusive:
         count = result.searched.count
-        found = f" Found all the same: {count:,} near-duplicates." if count else ""
+        found = f" Found all the same: {plural(count, 'near-duplicate')}." if count else ""
         return f"Inconclusive: {'; '.join(result.inconclusive)}. {less}".rstrip() + found
     return less + _found(result)
 
@@ -62,7 +63,7 @@ def _of_chosen(result: AuditResult, prompts: ByPrompt) -> str:
     rate = prompts.returned
     count = f"{rate.count:,}" if rate.count else "None"
     first = (
-        f"{count} of {rate.coverage.measured:,} prompts gave a training image back, with {_seeds(prompts)} "
+        f"{count} of {plural(rate.coverage.measured, 'prompt')} gave a training image back, with {_seeds(prompts)} "
         f"({_likeness(result)})"
     )
     if prompts.most_duplicated or prompts.weighted is None:
@@ -77,12 +78,12 @@ def _of_prompts(result: AuditResult, prompts: ByPrompt) -> str:
     bound = _at_most(rate, result.all_copies and result.all_copies.returned)
     if not rate.count:
         return (
-            f"None of {rate.coverage.measured:,} prompts gave a training image back, with {each} "
+            f"None of {plural(rate.coverage.measured, 'prompt')} gave a training image back, with {each} "
             f"({_likeness(result)}); {bound} of such prompts do."
         )
     return (
-        f"{rate.count:,} of {rate.coverage.measured:,} prompts gave a training image back at least once, with {each} "
-        f"({_likeness(result)}): {percent(rate.value)}, {bound}."
+        f"{rate.count:,} of {plural(rate.coverage.measured, 'prompt')} gave a training image back at least once, with "
+        f"{each} ({_likeness(result)}): {percent(rate.value)}, {bound}."
     )
 
 
@@ -113,12 +114,13 @@ def _of_independent(result: AuditResult, rate: Rate) -> str:
     bound += ", if the generations are independent: no pairing names their prompts"
     if not rate.count:
         return (
-            f"None of {rate.coverage.measured:,} generations is a near-duplicate of a training image "
+            f"None of {plural(rate.coverage.measured, 'generation')} is a near-duplicate of a training image "
             f"({_likeness(result)}); {bound}."
         )
+    are = "is a near-duplicate of a training image" if rate.count == 1 else "are near-duplicates of training images"
     return (
-        f"{rate.count:,} of {rate.coverage.measured:,} generations are near-duplicates of training images "
-        f"({_likeness(result)}): {percent(rate.value)}, {bound}."
+        f"{rate.count:,} of {plural(rate.coverage.measured, 'generation')} {are} ({_likeness(result)}): "
+        f"{percent(rate.value)}, {bound}."
     )
 
 

@@ -24,6 +24,7 @@ from memaudit.report.model import (
 )
 from memaudit.report.page import two_digits, two_digits_up
 from memaudit.statistics import clopper_pearson_upper, least_drawn, melded_upper
+from memaudit.words import plural
 
 FEW = 0.01  # an upper bound above it, with nothing found: too few were asked for
 _TESTED = 0.05  # a p-value up to which chance does not explain what was found
@@ -70,13 +71,13 @@ def model_of(report: Report) -> str:
 
 def _tested(report: Report, results: AuditResults) -> str:
     made, prompts = results.searched.n, results.by_prompt.returned.n if results.by_prompt else None
-    asked = f" from {_many(prompts, 'prompt')}" if prompts is not None else ""
+    asked = f" from {plural(prompts, 'prompt')}" if prompts is not None else ""
     how = "by embeddings alone" if results.verified is None else "by embeddings and on pixels"
     lost = results.searched.coverage.total - made
     rest = f" {lost:,} more could not be looked at." if lost else ""
-    known = _many(results.references.measured, "training image")
+    known = plural(results.references.measured, "training image")
     verb = "was" if made == 1 else "were"
-    compared = f"{_many(made, 'picture')} that {model_of(report)} made{asked} {verb} compared with {known}, {how}."
+    compared = f"{plural(made, 'picture')} that {model_of(report)} made{asked} {verb} compared with {known}, {how}."
     return f"{compared}{rest}{_hidden(results)}"
 
 
@@ -106,7 +107,7 @@ def _cleared(accepted: int, no_copies: int) -> str:
 def _found(results: AuditResults, cleared: str) -> str:
     if not results.conclusive:
         count = results.searched.count
-        found = f" {_many(count, 'picture')} repeated a training image all the same." if count else ""
+        found = f" {plural(count, 'picture')} repeated a training image all the same." if count else ""
         return f"No result: {_listed(results.reasons)}.{found}"
     found = _of_prompts(results.by_prompt) if results.by_prompt else _of_pictures(results.searched)
     return found + cleared
@@ -123,7 +124,7 @@ def _drawn_anew(results: AuditResults) -> str:
         rate, noun, did = found.by_prompt.returned, "prompt", "gave a training image drawn anew"
     which = "which is no copy" if rate.count == 1 else "which are no copies"
     count = f"{rate.count:,}" if rate.count else "none"
-    return f" Beside copies, {count} of {_many(rate.n, noun)} {did}{_share(rate)}, {which}: {_at_most(rate)}."
+    return f" Beside copies, {count} of {plural(rate.n, noun)} {did}{_share(rate)}, {which}: {_at_most(rate)}."
 
 
 def _anew_by_chance(results: AuditResults) -> str:
@@ -137,7 +138,7 @@ def _anew_by_chance(results: AuditResults) -> str:
     few = f"{matched.count:,}" if matched.count else "none"
     test = f"not tested: {control.why_no_p}" if p is None else _p(p)
     verb = "is" if matched.count == 1 else "are"
-    return f" Of {_many(matched.n, 'picture')} that it never saw {few} {verb} called drawn anew ({test})."
+    return f" Of {plural(matched.n, 'picture')} that it never saw {few} {verb} called drawn anew ({test})."
 
 
 def _of_prompts(prompts: ByPrompt) -> str:
@@ -157,7 +158,7 @@ def _of_pictures(rate: Rate) -> str:
 
 def _counted(rate: Rate, noun: str, did: str) -> str:
     count = f"{rate.count:,}" if rate.count else "None"
-    return f"{count} of {_many(rate.n, noun)} {did}"
+    return f"{count} of {plural(rate.n, noun)} {did}"
 
 
 def _share(rate: Rate) -> str:
@@ -176,7 +177,7 @@ def _by_chance(results: AuditResults) -> str:
     few = f"{matched.count:,}" if matched.count else "none"
     share = f"({two_digits(matched.value)})" if matched.count else f"(at most {two_digits_up(matched.upper)} would)"
     verb = "resembles" if matched.count in (0, 1) else "resemble"
-    first = f"Of {_many(matched.n, 'picture')} that the model never saw, {few} {verb} a training image as much {share}"
+    first = f"Of {plural(matched.n, 'picture')} that the model never saw, {few} {verb} a training image as much {share}"
     return f"{first}{_explained(results, control)}."
 
 
@@ -235,7 +236,7 @@ def _too_few(results: AuditResults) -> Iterator[str]:
     rate, unit = (prompts.returned, "prompt") if prompts else (results.searched, "picture")
     if rate.count or stated.stated.upper <= FEW or (prompts and "most-duplicated" in prompts.strategies):
         return
-    first = f"{_many(rate.n, unit)} are too few to tell a rate below {two_digits_up(stated.stated.upper)}"
+    first = f"{plural(rate.n, unit)} are too few to tell a rate below {two_digits_up(stated.stated.upper)}"
     if stated is not rate:
         yield f"{first} of all captions."
         return
@@ -252,11 +253,11 @@ def _too_few(results: AuditResults) -> Iterator[str]:
 
 def board_of_faces(faces: Faces, model: str) -> Board:
     """The same of faces: people, and whether their pictures are known ones."""
-    shown = f" on {_many(faces.generated.images, 'picture')}" if faces.generated else ""
+    shown = f" on {plural(faces.generated.images, 'picture')}" if faces.generated else ""
     own = f" of {_people(faces.people)}" if faces.people else ""
     return Board(
-        f"{_many(faces.scored_faces, 'face')}{own}{shown} that {model} made "
-        f"{'was' if faces.scored_faces == 1 else 'were'} compared with {_many(faces.gallery_faces, 'face')} of the "
+        f"{plural(faces.scored_faces, 'face')}{own}{shown} that {model} made "
+        f"{'was' if faces.scored_faces == 1 else 'were'} compared with {plural(faces.gallery_faces, 'face')} of the "
         "training set.",
         _found_faces(faces),
         _chance_of_faces(faces),
@@ -266,11 +267,11 @@ def board_of_faces(faces: Faces, model: str) -> Board:
 
 
 def _people(count: int) -> str:
-    return "1 person" if count == 1 else f"{count:,} people"
+    return plural(count, "person", "people")
 
 
 def _found_faces(faces: Faces) -> str:
-    matched, unit = faces.matched, _people if faces.people else (lambda count: _many(count, "face"))
+    matched, unit = faces.matched, _people if faces.people else (lambda count: plural(count, "face"))
     if not faces.conclusive:
         found = f" {unit(matched.count)} matched all the same." if matched.count else ""
         return f"No result: {_listed(faces.reasons)}.{found}"
@@ -279,7 +280,7 @@ def _found_faces(faces: Faces) -> str:
     verb = "looks" if matched.count == 1 else "look"
     seen, same = faces.same_picture + faces.new_picture, faces.same_picture
     return (
-        f"{matched.count:,} of {unit(matched.n)} {verb} like somebody in the training set. Of {_many(seen, 'face')} "
+        f"{matched.count:,} of {unit(matched.n)} {verb} like somebody in the training set. Of {plural(seen, 'face')} "
         f"that match{'es' if seen == 1 else ''}, {same:,} {'is' if same == 1 else 'are'} on the same picture as there, "
         f"{faces.new_picture:,} on a new one."
     )
@@ -297,10 +298,6 @@ def _chance_of_faces(faces: Faces) -> str:
 
 def _number(expected: float) -> str:
     return f"{expected:,.0f}" if expected >= 10 else f"{expected:.2g}"
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _listed(reasons: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from memaudit.report.page import interval, percent, percent_up
 from memaudit.report.pages import PROMPTS_SHOWN, write_report_page
 from memaudit.report.pictures import Pictures
 from memaudit.report.tables import write_table
+from memaudit.words import plural
 
 STRIP = 6  # pictures of each
 
@@ -91,18 +92,22 @@ def _finding(number: int, cluster: PromptCluster, pictures: Pictures | None) -> 
 def _headline(result: Extraction) -> str:
     rate = result.memorised
     if result.inconclusive:
-        found = f" Found all the same: {rate.count:,} prompts that give one picture." if rate.count else ""
+        found = (
+            f" Found all the same: {plural(rate.count, 'prompt')} that {_give(rate.count)} one picture."
+            if rate.count
+            else ""
+        )
         return f"Inconclusive: {'; '.join(result.inconclusive)}.{found}{_beside(result)}"
     kinds = "" if result.no_parts else ", or one template, or share a part"
     about = f"at least {result.clique} generations that are verbatim the same{kinds}"
     if not rate.count:
         return (
-            f"None of {rate.coverage.measured:,} prompts gives one picture again and again ({about}); with "
+            f"None of {plural(rate.coverage.measured, 'prompt')} gives one picture again and again ({about}); with "
             f"{rate.confidence:.0%} confidence at most {percent_up(rate.upper)} of such prompts do.{_beside(result)}"
         )
     return (
-        f"{rate.count:,} of {rate.coverage.measured:,} prompts give one picture again and again ({about}): "
-        f"{percent(rate.value)}, {rate.confidence:.0%} interval {interval(rate)}.{_beside(result)}"
+        f"{rate.count:,} of {plural(rate.coverage.measured, 'prompt')} {_give(rate.count)} one picture again and again "
+        f"({about}): {percent(rate.value)}, {rate.confidence:.0%} interval {interval(rate)}.{_beside(result)}"
     )
 
 
@@ -112,4 +117,9 @@ def _beside(result: Extraction) -> str:
         return f" Templates, parts and pictures drawn anew: not measured ({result.no_parts})."
     if result.redrawn is None:
         return f" Re-drawn: not measured ({result.no_redrawn})."
-    return f" Beside them {result.redrawn.count:,} give one picture drawn anew." if result.redrawn.count else ""
+    count = result.redrawn.count
+    return f" Beside them {count:,} {_give(count)} one picture drawn anew." if count else ""
+
+
+def _give(count: int) -> str:
+    return "gives" if count == 1 else "give"

@@ -26,6 +26,7 @@ from memaudit.report.model import (
 from memaudit.report.page import script_of, write_page
 from memaudit.report.page_pictures import PagePictures
 from memaudit.report.searched import searched_in
+from memaudit.words import plural
 
 SKEWS_SHOWN = 40
 PROMPTS_SHOWN = 200
@@ -130,6 +131,14 @@ def _of_filter(report: Report, results: FilterResults) -> Iterator[tuple[str, st
     yield "When", day_of(report.created)
 
 
+def _of_extraction(report: Report) -> Iterator[tuple[str, str]]:
+    """No option names a model, a training set or who ran it."""
+    if isinstance(report.results, ExtractionResults):
+        prompts = report.results.memorised.coverage.total
+        yield "Generations", f"{report.coverage.total:,}, of {plural(prompts, 'prompt')}"
+    yield "When", day_of(report.created)
+
+
 def day_of(created: str) -> str:
     """A plain date and time: 27 November 2026, 18:30 UTC."""
     try:
@@ -152,8 +161,11 @@ def _model(report: Report, named: str) -> str:
 
 def facts_of(report: Report) -> Iterator[tuple[str, str]]:
     """What was examined, by whom, when and how; what nobody named is said to be unnamed."""
+    if report.kind == "extraction":
+        yield from _of_extraction(report)
+        return
     about, results = report.head.about or None, report.results
-    if report.kind not in ("dedup", "reweight"):
+    if report.kind == "audit":
         yield "Model", _model(report, about.model if about else "")
     known = ""
     if isinstance(results, AuditResults):

@@ -100,7 +100,7 @@ def test_extraction_counts_what_is_in_another_form(generations: Path) -> None:
 
 
 def test_films_of_which_the_first_frame_stands_for_all_are_counted(tmp_path: Path) -> None:
-    """By embed, info, dedup, extract and, of training images, audits."""
+    """By embed, info, dedup, extract and, of training images, audits, look-ups and guards."""
     folder = write_pictures(tmp_path / "films", range(6))
     for number in range(2):
         draw(50 + number).save(folder / f"film{number}.gif", save_all=True, append_images=[photograph(number)])
@@ -116,4 +116,11 @@ def test_films_of_which_the_first_frame_stands_for_all_are_counted(tmp_path: Pat
     assert extracted.results.not_read == [line]
     run = ma.run_audit(write_pictures(tmp_path / "generations", range(100, 104)), made)
     assert run.results.not_read == [f"training images: {line}"]
+    found = ma.run_lookup(tmp_path / "generations", made, views="none")
+    assert (found.not_read, found.grown) == ((f"training images: {line}",), "")
+    draw(77).save(folder / "0077.png")
+    guard = ma.open_guard(made, views="none", kinds="partial")
+    new = "the training set's sources hold images by now that its store does not"
+    assert guard.noted == (f"training images: {line}", new)
+    assert guard.notes[1].startswith(f"{new} ({folder} hold by now '0077.png'")
     assert f"Training images: {line}." in run.searched_in

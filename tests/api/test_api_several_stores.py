@@ -95,6 +95,9 @@ def test_a_guard(stores: list[Path], generations: Path, tmp_path: Path, capsys: 
     said = json.loads(capsys.readouterr().out)
     assert said["stores"] == {str(store): ma.open_store(store).digest for store in stores}
     assert said["images"] == 8
+    assert guard.noted[-1] == "tiles, details and features of single stores are not used"
+    assert said["notes"] == list(guard.notes)
+    assert all(f"not taken over: {store / 'tiles'}" in guard.notes[-1] for store in stores)
 
 
 def test_one_that_is_written_again_is_another_training_set(stores: list[Path], tmp_path: Path) -> None:

@@ -147,6 +147,7 @@ def test_the_letter_is_one_file_and_says_what_was_found(project: Project, ledger
     line = ma.verify_claims(ledger).head
     for words in ("Answer to claim 1", WHO, "the same file", "an altered copy", "given back", line, "data:image/jpeg"):
         assert words in text
+    assert "None of the pictures that were found was dropped with all of its near-duplicates." in text
     assert "http://" not in text
     assert "https://" not in text
 

@@ -58,7 +58,7 @@ def test_a_copy_is_found(memaudit: Memaudit, train: Path, generations: Path, tmp
     """The finding names both images; measuring is exit 0 whatever was found, judging is the gate's."""
     called = memaudit("audit", generations, "--against", train, "--out", tmp_path / "out")
     assert called.code == 0
-    assert "1 of 7 generations are near-duplicates" in called.out
+    assert "1 of 7 generations is a near-duplicate of a training image (" in called.out
     report = read_report(tmp_path / "out" / "report.json").content
     assert [(f["query_id"], f["reference_id"]) for f in report["findings"]] == [("copy.png", "0003.png")]
     assert memaudit("gate", tmp_path / "out" / "report.json").code == 1
@@ -144,7 +144,7 @@ def test_one_broken_image(memaudit: Memaudit, train: Path, generations: Path, tm
     report = read_report(tmp_path / "out" / "report.json").content
     assert report["results"]["conclusive"] is False
     assert report["coverage"] == {"measured": 7, "total": 8, "share": 7 / 8}
-    assert "1 near-duplicates" in called.out
+    assert "Found all the same: 1 near-duplicate." in called.out
     assert memaudit(*audit, "--max-unreadable", "0.125").code == 0
 
 

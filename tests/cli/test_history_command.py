@@ -13,7 +13,7 @@ from calls import Memaudit
 from pictures import altered, draw, write_pictures
 
 from memaudit.cli.app import run
-from memaudit.report.history import Entry, chart_of
+from memaudit.report.history import Entry, chart_of, write_history
 
 pytestmark = pytest.mark.usefixtures("few_copies")
 
@@ -147,6 +147,11 @@ def test_the_axis_begins_at_zero_and_holds_the_highest_end(high: float) -> None:
     assert 2 <= len(chart.ticks) <= 7
     assert min(y for y, _ in chart.ticks) <= min(mark.high for mark in chart.marks)
     assert all(re.fullmatch(r"[\d.e-]+%", words) for _, words in chart.ticks)
+
+
+def test_one_audit_is_one(tmp_path: Path) -> None:
+    write_history(tmp_path / "h.html", [entry(0.1, 0.2)], "prompts", None)
+    assert "<h1>1 audit</h1>" in (tmp_path / "h.html").read_text(encoding="utf-8")
 
 
 def test_no_line_leads_over_what_cannot_be_compared() -> None:

@@ -163,7 +163,7 @@ def test_extract_finds_the_prompt(memaudit: Memaudit, generations: Path, tmp_pat
     out = tmp_path / "out"
     called = memaudit("extract", generations, "--prompt-pattern", "{prompt}/{seed}.png", "--out", out)
     assert called.code == 0
-    assert "1 of 2 prompts give one picture again and again" in called.out
+    assert "1 of 2 prompts gives one picture again and again" in called.out
     report = read_report(out / "report.json").content
     assert report["kind"] == "extraction"
     assert [(f["prompt"], f["members"], f["files"]) for f in report["findings"]] == [(CLOCK, 12, 12)]

@@ -39,14 +39,16 @@ COPIES: dict[str, Make] = {
     "cropped": lambda image: image.crop((30, 20, 450, 340)),
     "grey": lambda image: image.convert("L").convert("RGB"),
     "reduced": lambda image: image.resize((240, 180), Image.Resampling.LANCZOS),
+    "turned": lambda image: image.rotate(25, Image.Resampling.BICUBIC, expand=True),
 }
 BEHIND = {
-    "border": "plain border or strip",
+    "border": "plain border, strip or corners",
     "enlarged": "less detail for its size",
     "compressed": "compressed harder, saved again",
     "cropped": "fewer pixels",
     "grey": "no colour",
     "reduced": "fewer pixels",
+    "turned": "plain border, strip or corners",
 }
 
 
@@ -88,6 +90,31 @@ def test_a_family_keeps_its_original(tmp_path: Path) -> None:
     largest = deduped(tmp_path / "b", pictures, keep="largest")
     assert np.flatnonzero(largest.decisions.decision == "keep").tolist() == [1]
     assert largest.cleanness is None
+
+
+def stuck_over(image: Image.Image) -> Image.Image:
+    """A sticker and a line of writing, which have more detail than it."""
+    altered = image.copy()
+    pen, side = ImageDraw.Draw(altered), image.width // 4
+    pen.ellipse((side, side, 2 * side, 2 * side), "yellow", "black")
+    pen.ellipse((side * 5 // 4, side * 5 // 4, side * 3 // 2, side * 3 // 2), "black")
+    pen.text((4, image.height * 5 // 6), "look at this", "white", stroke_width=2, stroke_fill="black")
+    return altered
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_what_the_others_lack_is_over_it(tmp_path: Path, drawn: bool) -> None:
+    """Two that agree are enough, of which one may be mirrored or reduced; of two images alone nothing is known."""
+    picture = drawing() if drawn else ORIGINAL
+    half = jpeg(picture.resize((picture.width // 2, picture.height // 2)), 30)
+    for number, other in enumerate((half, jpeg(ImageOps.mirror(picture), 25))):
+        result = deduped(tmp_path / f"{number}", [stuck_over(picture), other, picture])
+        assert result.decisions.decision.tolist() == ["drop", "drop", "keep"]
+        assert result.cleanness is not None
+        assert "something over it" in result.cleanness.behind[0]
+    judged = deduped(tmp_path / "alone", [stuck_over(picture), picture]).cleanness
+    assert judged is not None
+    assert not any("something over it" in behind for behind in judged.behind)
 
 
 def drawing() -> Image.Image:
@@ -187,17 +214,35 @@ def test_without_pixels_the_largest_stays_and_that_is_said(tmp_path: Path, optio
     assert (result.cleanness.groups, result.cleanness.without_pixels, result.cleanness.why) == (0, 1, (why,))
 
 
-def test_who_cannot_be_read_comes_last(tmp_path: Path) -> None:
-    """An absent file, and one that is another than was embedded, are counted with their reasons."""
+def test_who_cannot_be_read_comes_last_but_for_the_largest(tmp_path: Path) -> None:
+    """An absent file, and one that is another than was embedded, are counted with their reasons. Nothing that was read
+    takes the place of an unread one that is larger: it is perhaps the original."""
     columns = columns_at(tmp_path, [ORIGINAL.resize((96, 72)), ORIGINAL, ORIGINAL])
     Path(columns.uri[1]).unlink()
     columns.sha256[2] = "1" * 64
     pairs = Pairs(np.array([0, 1]), np.array([1, 2]), np.ones(2, np.float32))
-    judged = judge(columns, pairs, np.array([2, 0, 1]), silent)
+    judged = judge(columns, pairs, np.array([0, 1, 2]), silent)
     assert judged.rank.tolist() == [0, 1, 2]
+    assert np.isnan(judged.parts).any(axis=1).tolist() == [False, True, True]
     assert (judged.read, judged.unread) == (1, 2)
     assert judged.why == (
         "cannot read file: No such file or directory: 1",
         "the file is another one than was embedded: 1",
     )
     assert judged.parts.shape == (3, len(PARTS))
+    largest = judge(columns, pairs, np.array([2, 0, 1]), silent)
+    assert largest.rank.tolist() == [2, 0, 1]
+    assert np.isnan(largest.parts).all()
+
+
+@pytest.mark.parametrize("name", ["border", "cropped", "sticker"])
+def test_two_reposts_of_one_alteration_do_not_set_the_original_behind_all(tmp_path: Path, name: str) -> None:
+    """They agree with each other and it with nobody; the worse of them is not preferred, and nothing lies over it."""
+    altered = stuck_over(ORIGINAL) if name == "sticker" else COPIES[name](ORIGINAL)
+    poor = jpeg(altered.resize((altered.width // 2, altered.height // 2)), 60)
+    columns = columns_at(tmp_path, [poor, jpeg(altered, 80), ORIGINAL])
+    judged = judge(
+        columns, Pairs(np.array([0, 0, 1]), np.array([1, 2, 2]), np.ones(3, np.float32)), np.arange(3), silent
+    )
+    assert judged.rank[2] < judged.rank[0]
+    assert judged.parts[2, PARTS.index("something over it")] == 0

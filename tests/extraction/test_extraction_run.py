@@ -167,7 +167,7 @@ def test_a_search_that_gave_up_is_not_clean(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(extraction, "largest_clique", lambda close, least: Clique((), False))
     write(tmp_path, "a", [draw(i) for i in range(5)])
-    assert "gave up at 1 prompts" in found_in(tmp_path).inconclusive[0]
+    assert "gave up at 1 prompt:" in found_in(tmp_path).inconclusive[0]
 
 
 def test_prompts_by_caption_by_file_and_by_its_lines(tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_beyond_the_first_generations_only_verbatim_ones_are_found_and_that_is_s
     write(tmp_path, "late", [draw(30 + number) for number in range(4)] + [with_motif(number) for number in range(4)])
     result = found_in(tmp_path)
     assert result.clusters == ()
-    assert any("beyond the first 5 generations: 1 prompts have more" in line for line in result.not_read)
+    assert any("beyond the first 5 generations: 1 prompt has more" in line for line in result.not_read)
 
 
 def test_without_opencv_nothing_but_verbatim_ones_is_looked_for_and_that_is_said(

@@ -98,7 +98,7 @@ def test_of_one_listed_picture_that_is_a_finding(world, found, tmp_path):
     folder = shutil.copytree(found.folder, tmp_path / "search")
     run_ = ma.run_search(world / "listed/0000.png", world / "pipeline", world / "held-out", folder, **SMALL)
     assert [each.picture.image_id for each in run_.retained] == ["0000.png"]
-    assert run_.headline == "1 of 1 pictures are found in the model"
+    assert run_.headline == "1 of 1 picture is found in the model"
     assert run_.pictures[0].picture.loss == pytest.approx(found.pictures[0].picture.loss)
 
 

@@ -131,6 +131,21 @@ def test_a_film_fails_by_any_of_its_frames(audited: Path) -> None:
     assert (said.verdict, said.pictures, said.matches[0].image_id) == ("fail", 2, "2.jpg")
 
 
+def test_a_black_frame_leaves_nothing_open_of_the_others(audited: Path) -> None:
+    """An audit counts such a film as measured, and one of black frames alone as blank."""
+    guard = ma.open_guard(audited / "store", views="none")
+    black, new = Image.new("RGB", (320, 240)), mosaic(50, (320, 240))
+    for frames, verdict in (
+        ([black, new], "pass"),
+        ([new, black], "pass"),
+        ([black, black.rotate(90)], "inconclusive"),
+    ):
+        data = io.BytesIO()
+        frames[0].save(data, "TIFF", save_all=True, append_images=frames[1:])
+        said = guard.check(data.getvalue())
+        assert (said.verdict, said.pictures, bool(said.reasons)) == (verdict, 2, verdict != "pass")
+
+
 def test_kinds_that_do_not_count_do_not_fail(audited: Path) -> None:
     guard = ma.open_guard(audited / "store", kinds="partial")
     assert guard.check(audited / "generations" / "copy.jpg").verdict == "pass"

@@ -21,7 +21,8 @@ from memaudit.errors import InconclusiveError
 from memaudit.images.windows import tile_windows
 from memaudit.matching import kept
 from memaudit.matching.compare import Checks, Files, Parts, check_pairs, files_of
-from memaudit.matching.kept import FOLDER, feature_faults, features_of, keep_features, kept_counts
+from memaudit.matching.identity import identity_of_reading, identity_of_rule
+from memaudit.matching.kept import FOLDER, feature_faults, features_of, identity, keep_features, kept_counts
 from memaudit.matching.pictures import Reduced, Sift, read_reduced, reduced_of
 from memaudit.store import Store
 from memaudit.types import silent
@@ -139,6 +140,21 @@ def test_equal_files_share_a_record(images: Path, tmp_path: Path) -> None:
     counts = keep_features(store_of(images, tmp_path / "twice", shard_rows=99))
     assert counts.images == alone.images + 2
     assert counts.bytes == alone.bytes + 2 * 44
+
+
+def test_another_pillow_or_another_way_to_read_makes_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their pixels may differ: neither what is kept nor what was decided is taken up again."""
+    seen = {(identity(), identity_of_rule())}
+    for change in (
+        lambda: monkeypatch.setattr("PIL.__version__", "9.0.0"),
+        lambda: monkeypatch.setattr("memaudit.matching.identity._READING", (("memaudit.images", "alpha.py"),)),
+    ):
+        change()
+        identity_of_reading.cache_clear()
+        seen.add((identity(), identity_of_rule()))
+    assert [len(set(each)) for each in zip(*seen, strict=True)] == [3, 3]
+    monkeypatch.undo()
+    identity_of_reading.cache_clear()
 
 
 def append_an_image(store: Store, images: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from memaudit.extraction.results import Extraction, PromptCluster
 from memaudit.matching.kinds import Kind
 from memaudit.report.extraction import write_extraction
+from memaudit.report.inconclusive import write_inconclusive
 from memaudit.statistics import rate_of
 from memaudit.types import Coverage
 
@@ -57,6 +58,15 @@ def test_nothing_found_is_not_nothing_measured(tmp_path: Path) -> None:
     assert not [page for page in (clean, few) if "Nothing was measured" in page or "nothing was compared" in page]
 
 
+def test_no_option_is_advised_that_the_command_lacks(tmp_path: Path) -> None:
+    """Nor on the page of a run that could measure nothing."""
+    write_inconclusive("extraction", "no generation to compare", tmp_path)
+    pages = (page_of(CLEAN, tmp_path / "clean"), (tmp_path / "report.html").read_text(encoding="utf-8"))
+    for page in pages:
+        assert not [option for option in ("--model", "--who", "not named") if option in page]
+    assert "<dd>48, of 4 prompts</dd>" in pages[0]
+
+
 def test_what_was_not_looked_for_is_not_called_none(tmp_path: Path) -> None:
     """Without OpenCV verbatim copies alone are looked for: the headline claims no more, and the page says what was left
     out."""
@@ -79,3 +89,13 @@ def test_what_was_drawn_anew_alone_is_no_alarm_of_copies(tmp_path: Path) -> None
     assert '<div class="banner bad">' in page_of(
         replace(CLEAN, clusters=(CLOCK,), memorised=rate_of(1, Coverage(4, 4))), tmp_path / "copies"
     )
+
+
+def test_one_is_told_in_the_singular(tmp_path: Path) -> None:
+    one = rate_of(1, Coverage(4, 4))
+    anew = replace(CLEAN, redrawn=one, clusters=(replace(CLOCK, kind=Kind.REDRAWN, probability=0.9),))
+    assert "Beside them 1 gives one picture drawn anew." in page_of(anew, tmp_path / "anew")
+    found = replace(CLEAN, memorised=one, clusters=(CLOCK,))
+    assert "1 of 4 prompts gives one picture again and again" in page_of(found, tmp_path / "found")
+    short = replace(found, inconclusive=("a tar ends early",))
+    assert "Found all the same: 1 prompt that gives one picture." in page_of(short, tmp_path / "short")
