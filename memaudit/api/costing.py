@@ -12,16 +12,22 @@ from shlex import quote
 from memaudit import machine
 from memaudit.api.defaults import DEFAULT_ENCODER, DEFAULT_VIEWS
 from memaudit.api.notebook import card
-from memaudit.api.places import AnyStore, sources_of, store_at
+from memaudit.api.places import AnyStore, searcher_at, sources_of, store_at
+from memaudit.audit.planting import require_plantable
 from memaudit.costs import plan as planning
 from memaudit.costs.model import Machine
-from memaudit.costs.plan import Planned, Wanted
+from memaudit.costs.plan import MadeToo, Planned, Wanted
+from memaudit.costs.quantities import AuditWork
 from memaudit.costs.sample import pairs_per_row
 from memaudit.dedup.effort import seconds_of, spoken
 from memaudit.embedding.options import PartOf
 from memaudit.errors import InputError, UsageError
 from memaudit.files import is_store
+from memaudit.images.copy_kinds import copies_for
 from memaudit.images.sources import iter_images
+from memaudit.images.view_names import view_names
+from memaudit.index import ExactSearch
+from memaudit.matching.windows import Windows
 from memaudit.store import Store
 
 PAIRS_PER_ROW = 2.0  # assumed where no store says more
@@ -153,15 +159,20 @@ def plan_embed(
     *,
     dim: int = 512,
     encoder: str = DEFAULT_ENCODER,
+    tiles: bool = False,
+    fine_tiles: bool = False,
+    features: bool = False,
     machines: Machines = HERE,
 ) -> WorkPlan:
-    """Say what embedding takes, on one machine or in parts on several. As `plan_dedup`.
+    """Say what embedding takes, on one machine or in parts on several. As `plan_dedup`. tiles, fine_tiles, features: as
+    of `embed`, on one machine; the time of features is not counted, and said.
 
     >>> plan = ma.plan_embed("10M", machines=ma.Machines(cores=64, count=4, within="6h"))
     >>> plan.commands[0], len(plan.commands)
     ('memaudit embed SOURCE --encoder sscd --part 1/4 --out part-1', 5)
     """
-    return WorkPlan(planning.plan_embed(_wanted(rows, dim, None, machines), encoder))
+    made_too = MadeToo(tiles, fine_tiles, features)
+    return WorkPlan(planning.plan_embed(_wanted(rows, dim, None, machines), encoder, made_too))
 
 
 def plan_index(
@@ -188,18 +199,43 @@ def plan_audit(
     dim: int | None = None,
     store: AnyStore | None = None,
     views: str = DEFAULT_VIEWS,
+    control: str | int | None = None,
+    planted: int | None = None,
+    windows: int | None = None,
+    faces: bool = False,
     machines: Machines = HERE,
 ) -> WorkPlan:
     """Say what an audit takes of so many generations against `rows` training images. As `plan_dedup`.
 
-    views: of `run_audit`.
+    store: may be an index. views, planted: of `run_audit`; control: how many held-out images there are. windows: tiles
+    and details of the training images, None: as many of each as `store` has. faces: are compared too, which is not
+    counted, and said.
 
-    >>> ma.plan_audit("50k", "10M").bottleneck
-    'full search'
+    >>> plan = ma.plan_audit("50k", "10M", control=500)
+    >>> plan.bottleneck, plan.planned.notes[0]
+    ('full search', '50,000 generations, 500 held-out images and 300 planted copies, each searched with 10 views')
     """
-    opened = store_at(store) if store is not None else None
-    wanted, queries = _wanted(rows, dim, opened, machines), _count("--generations", generations)
-    return WorkPlan(planning.plan_audit(wanted, queries, views, store=_name(store)))
+    require_plantable(planted)
+    searched = searcher_at(store) if store is not None else None
+    opened = searched.store if searched is not None else None
+    wanted, count = _wanted(rows, dim, opened, machines), _count("--generations", generations)
+    work = AuditWork(
+        count,
+        0 if control is None else _count("--control", control),
+        copies_for(count) if planted is None else planted,
+        len(view_names(views)),
+        _windows_of(opened, wanted.rows) if windows is None else windows,
+    )
+    indexed = searched is not None and not isinstance(searched, ExactSearch)
+    return WorkPlan(planning.plan_audit(wanted, work, indexed=indexed, faces=faces, store=_name(store)))
+
+
+def _windows_of(store: Store | None, rows: int) -> int:
+    """Tiles and details of so many images, where a store has those of its own."""
+    if store is None or not store.comparable:
+        return 0
+    found = (windows.store.comparable for windows in Windows.of(store, on_pixels=True)[:2] if windows is not None)
+    return round(rows * sum(found) / store.comparable)
 
 
 def images_in(sources: str | Path | Sequence[str | Path], part: str | None = None) -> int:

@@ -16,7 +16,7 @@ from memaudit.dedup.ignored import read_ruled_out
 from memaudit.errors import InputError, UsageError
 from memaudit.files import write_text
 from memaudit.gate import Accepted, read_accepted
-from memaudit.gate.subjects import training_set_of
+from memaudit.gate.subjects import subject_places, training_set_of
 from memaudit.matching.kinds import FACE
 from memaudit.report.model import AuditFinding, Report
 from memaudit.reviews import (
@@ -184,7 +184,8 @@ class WrittenReviews:
 
 def sample_findings(report: AnyReport, out: str | Path, count: int = 100, seed: int = 0) -> WrittenReviews:
     """Draw findings of an audit at random, to be looked at: what is said of them gives the precision of all, with its
-    interval (`merge_reviews`). out: a new .jsonl, to be filled in.
+    interval (`merge_reviews`). Drawn are copies of kinds that count: nobody says of a face, or of a picture drawn anew,
+    that it is a copy. out: a new .jsonl, to be filled in.
 
     Raises UsageError for a report that is none of an audit, InputError for one that does not name files.
 
@@ -193,9 +194,10 @@ def sample_findings(report: AnyReport, out: str | Path, count: int = 100, seed: 
     1
     """
     path, read = _new(out), _audit(report)
-    pairs = [pair for finding in read.matches if finding.kind != FACE and (pair := _pair(finding))]
+    counted = (read.matches[place] for place in subject_places(read))
+    pairs = [pair for finding in counted if finding.kind != FACE and (pair := _pair(finding))]
     if not pairs:
-        raise InputError("the report has no findings of images whose files it names: there is nothing to look at")
+        raise InputError("the report has no copies of images whose files it names: there is nothing to look at")
     lines = sample_of(pairs, count, f"findings of {read.digest[:16]}", seed)
     write_text(path, json_lines(lines), new=True)
     return WrittenReviews(path, len(lines), len(set(pairs)))

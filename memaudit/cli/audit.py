@@ -123,6 +123,12 @@ class _Pairing(TypedDict):
     pairing_metadata: bool
 
 
+class _Counted(TypedDict):
+    views: str
+    planted: int | None
+    faces: bool
+
+
 class _Of(TypedDict):
     planted: int | None
     model: str | None
@@ -180,7 +186,8 @@ def audit(
     from memaudit.api.auditing import Encoding, FaceChoices, PageChoices, run_audit
 
     if dry_run:
-        _tell_plan(generations, against, views or DEFAULT_VIEWS, Console(as_json, quiet))
+        counted: _Counted = {"views": views or DEFAULT_VIEWS, "planted": planted, "faces": faces}
+        _tell_plan(generations, against, control, counted, Console(as_json, quiet))
     people = face_store, control_faces, face_encoder, face_false_matches, identity, tuple(faces_by or ()), save_crops
     sets = faces * (1 + (face_store is None) + bool(control or control_faces))
     plan = audit_stages(control, planted != 0, views != "none", match != "none", sets)
@@ -209,11 +216,15 @@ def audit(
     console.result(run.report.content, _text(run), conclusive=run.conclusive)
 
 
-def _tell_plan(generations: str, against: Sequence[Path], views: str, console: Console) -> NoReturn:
+def _tell_plan(
+    generations: str, against: Sequence[Path], control: str | None, counted: _Counted, console: Console
+) -> NoReturn:
     from memaudit.api.costing import images_in, images_of_all, plan_audit
 
-    rows, queries = images_of_all(against), images_in(generations)
-    tell(plan_audit(queries, rows, store=against[0], views=views), console)
+    rows, queries, held_out = images_of_all(against), images_in(generations), control and images_in(control)
+    windows = None if rows is None else 0  # of several stores as one they are not searched
+    found = plan_audit(queries, rows, store=against[0], control=held_out or None, windows=windows, **counted)
+    tell(found, console)
     raise typer.Exit
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypedDict
 
 import typer
 
@@ -64,6 +64,12 @@ Devices = Annotated[
 ]
 
 
+class _MadeToo(TypedDict):
+    tiles: bool
+    fine_tiles: bool
+    features: bool
+
+
 def embed(
     sources: Sources,
     out: OutPath,
@@ -92,8 +98,9 @@ def embed(
     from memaudit.api.stores import embed as run
 
     console = Console(as_json, quiet)
+    made_too: _MadeToo = {"tiles": tiles, "fine_tiles": fine_tiles, "features": features}
     if dry_run:
-        _tell_plan(sources, part, encoder or DEFAULT_ENCODER, console)
+        _tell_plan(sources, part, encoder or DEFAULT_ENCODER, made_too, console)
     with console.progress(("embedding",)) as progress:
         made = run(
             *(sources, out),
@@ -106,9 +113,7 @@ def embed(
             append=append,
             replace_changed=replace_changed,
             reuse=not no_reuse,
-            tiles=tiles,
-            fine_tiles=fine_tiles,
-            features=features,
+            **made_too,
             max_unreadable=max_unreadable,
             allow_unverified_weights=allow_unverified_weights,
             executor=executor,
@@ -119,10 +124,10 @@ def embed(
     console.result({**store_values(made), **counts, "not_read": list(made.not_read)}, _said(made))
 
 
-def _tell_plan(sources: list[str], part: str | None, encoder: str, console: Console) -> NoReturn:
+def _tell_plan(sources: list[str], part: str | None, encoder: str, made_too: _MadeToo, console: Console) -> NoReturn:
     from memaudit.api.costing import images_in, plan_embed
 
-    tell(plan_embed(images_in(sources, part), encoder=encoder), console)
+    tell(plan_embed(images_in(sources, part), encoder=encoder, **made_too), console)
     raise typer.Exit
 
 

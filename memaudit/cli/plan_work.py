@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memaudit.api.defaults import DEFAULT_ENCODER, DEFAULT_VIEWS
+from memaudit.cli.audit import Planted
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
+from memaudit.cli.embed import Features, FineTiles, Tiles
 from memaudit.cli.options import EncoderName
 from memaudit.cli.plan import app as app
 from memaudit.cli.planned import tell
@@ -39,6 +41,9 @@ Pairs = Annotated[
     float | None, typer.Option("--pairs", help="Near-duplicate pairs for each image.", show_default="the store's, or 2")
 ]
 Recipe = Annotated[str, typer.Option("--recipe", help="As of memaudit index.")]
+HeldOut = Annotated[
+    str | None, typer.Option("--control", metavar="N", help="Held-out images: how many.", show_default="none")
+]
 Generations = Annotated[str, typer.Option("--generations", metavar="N", help="How many: 50k.")]
 Views = Annotated[str, typer.Option("--views", help="Of training images, as of memaudit audit.")]
 
@@ -74,6 +79,9 @@ def embed(
     rows: GivenRows,
     dim: Annotated[int, typer.Option("--dim", help="Numbers of an embedding.")] = 512,
     encoder: EncoderName = None,
+    tiles: Tiles = False,
+    fine_tiles: FineTiles = False,
+    features: Features = False,
     cores: Cores = None,
     memory: Memory = None,
     machines: Count = 1,
@@ -89,7 +97,9 @@ def embed(
     from memaudit.api.costing import plan_embed
 
     there = _machines(cores, memory, machines, gpus, gpu, price, within)
-    tell(plan_embed(rows, dim=dim, encoder=encoder or DEFAULT_ENCODER, machines=there), Console(as_json, quiet))
+    made_too = {"tiles": tiles, "fine_tiles": fine_tiles, "features": features}
+    found = plan_embed(rows, dim=dim, encoder=encoder or DEFAULT_ENCODER, **made_too, machines=there)
+    tell(found, Console(as_json, quiet))
 
 
 @app.command("index")
@@ -123,6 +133,8 @@ def audit(
     rows: Rows = None,
     dim: Dim = None,
     views: Views = DEFAULT_VIEWS,
+    control: HeldOut = None,
+    planted: Planted = None,
     cores: Cores = None,
     memory: Memory = None,
     machines: Count = 1,
@@ -138,7 +150,10 @@ def audit(
     from memaudit.api.costing import plan_audit
 
     there = _machines(cores, memory, machines, gpus, gpu, price, within)
-    tell(plan_audit(generations, rows, dim=dim, store=store, views=views, machines=there), Console(as_json, quiet))
+    found = plan_audit(
+        generations, rows, dim=dim, store=store, views=views, control=control, planted=planted, machines=there
+    )
+    tell(found, Console(as_json, quiet))
 
 
 def _machines(

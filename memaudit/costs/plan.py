@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from memaudit.costs.model import Costs, Machine, Stage, Told, read_costs
-from memaudit.costs.quantities import DedupWork, audit_quantities, index_quantities
+from memaudit.costs.quantities import AuditWork, DedupWork, embed_quantities, index_quantities
 from memaudit.dedup.effort import spoken
 from memaudit.dedup.enough import most_products
 from memaudit.errors import UsageError
-from memaudit.images.view_names import view_names
 from memaudit.index.recipes import AUTO, settle
 from memaudit.index.recipes import Machine as IndexMachine
 
@@ -74,24 +73,54 @@ def plan_dedup(wanted: Wanted, pairs_per_row: float, *, exhaustive: bool, told: 
     return _planned("dedup", wanted, found._replace(stages=stages), (line,), notes, shared=False)
 
 
-def plan_embed(wanted: Wanted, encoder: str, *, store: str = "store") -> Planned:
-    """Machines embed a part each, and one merges them. Raises UsageError for an encoder whose rate was not measured."""
+@dataclass(frozen=True)
+class MadeToo:
+    """What `embed` makes beside the embeddings of whole images; features are not counted."""
+
+    tiles: bool = False
+    fine_tiles: bool = False
+    features: bool = False
+
+    @property
+    def options(self) -> str:
+        """As on a command line."""
+        return " --tiles" * self.tiles + " --fine-tiles" * self.fine_tiles + " --features" * self.features
+
+
+def plan_embed(wanted: Wanted, encoder: str, made_too: MadeToo = MadeToo(), *, store: str = "store") -> Planned:
+    """Machines embed a part each, and one merges them. Raises UsageError for an encoder whose rate was not measured,
+    and for what is made too by several machines."""
     costs = read_costs()
     if encoder not in costs.rates:
         known = ", ".join(sorted(costs.rates))
         raise UsageError(f"--encoder {encoder}: how fast it is was not measured here; expected one of {known}")
-    own = math.ceil(wanted.rows / wanted.machines)
-    quantities = {"images": own / costs.rates[encoder], "rows": own, "numbers": own * wanted.dim}
+    if wanted.machines > 1 and made_too.options:
+        raise UsageError(f"{made_too.options.strip()}: not merged; one machine makes that, of the merged store")
+    rate, own = costs.rates[encoder], math.ceil(wanted.rows / wanted.machines)
+    quantities = embed_quantities(own, wanted.dim, rate, tiles=made_too.tiles, fine_tiles=made_too.fine_tiles)
     found = costs.commands["embed"].told(quantities, wanted.machine.cores)
-    lines = [f"memaudit embed SOURCE --encoder {encoder} --out {store}"]
+    line = f"memaudit embed SOURCE --encoder {encoder}"
+    lines = [f"{line}{made_too.options} --out {store}"]
+    notes = [f"{encoder} at {rate:g} images a second and core, on photographs of about 512 pixels"]
+    if made_too.tiles or made_too.fine_tiles:
+        notes.append("tiles and details as of square pictures, which take the most")
+    if made_too.features:
+        notes.append("features are not counted: what it takes to keep them was not measured")
     if wanted.machines > 1:
         parts = range(1, wanted.machines + 1)
-        lines = [f"memaudit embed SOURCE --encoder {encoder} --part {i}/{len(parts)} --out part-{i}" for i in parts]
+        lines = [f"{line} --part {i}/{len(parts)} --out part-{i}" for i in parts]
         lines.append(f"memaudit merge {' '.join(f'part-{i}' for i in parts)} --out {store}")
-    notes = [f"{encoder} at {costs.rates[encoder]:g} images a second and core, on photographs of about 512 pixels"]
+        found = found._replace(disk=wanted.machines * found.disk)
+        notes.append(_MERGING)
     if wanted.machine.gpus:
         notes.append("GPUs are not counted: no embedding on one was measured")
     return _planned("embed", wanted, found, tuple(lines), notes, shared=True)
+
+
+_MERGING = (
+    "the disk is that of the machine that merges, which needs all parts: twice as much where it has no hard links; the "
+    "time of merging was not measured and is not counted"
+)
 
 
 def plan_index(wanted: Wanted, recipe: str, *, store: str = "store") -> Planned:
@@ -108,17 +137,35 @@ def plan_index(wanted: Wanted, recipe: str, *, store: str = "store") -> Planned:
     return _planned("index", wanted, found, (line,), notes, shared=False)
 
 
-def plan_audit(wanted: Wanted, queries: int, views: str, *, store: str = "store") -> Planned:
-    """Every generation with every training image, without an index, and the pixels of the most similar ones."""
+def plan_audit(
+    wanted: Wanted, work: AuditWork, *, indexed: bool = False, faces: bool = False, store: str = "store"
+) -> Planned:
+    """Every generation with every training image, as without an index, and the pixels of the most similar ones.
+    indexed: `store` is an index; faces: they are compared too."""
     costs = read_costs()
-    seen = len(view_names(views))
-    quantities = audit_quantities(queries, wanted.rows, wanted.dim, seen)
-    found = costs.commands["audit"].told(quantities, wanted.machine.cores)
-    notes = [f"{queries:,} generations, each with {seen} views of every training image", *_far(wanted.rows, costs)]
-    if wanted.rows > _WORTH_AN_INDEX:
+    found = costs.commands["audit"].told(work.quantities(wanted.rows, wanted.dim), wanted.machine.cores)
+    notes = [*_of_audit(work, indexed=indexed, faces=faces), *_far(wanted.rows, costs)]
+    if wanted.rows > _WORTH_AN_INDEX and not indexed:
         notes.append(f"for several audits of one training set build an index: memaudit plan index --rows {wanted.rows}")
-    line = f"memaudit audit GENERATIONS --against {store} --pairing pairing.csv --control HELD-OUT --out audit"
+    control = " --control HELD-OUT" if work.held_out else ""
+    line = f"memaudit audit GENERATIONS --against {store} --pairing pairing.csv{control} --out audit"
     return _planned("audit", wanted, found, (line,), notes, shared=False)
+
+
+def _of_audit(work: AuditWork, *, indexed: bool, faces: bool) -> Iterator[str]:
+    """What is counted, and what is not."""
+    yield (
+        f"{work.generations:,} generations, {work.held_out:,} held-out images and {work.planted:,} planted copies, "
+        f"each searched with {work.views} views"
+    )
+    if work.windows:
+        yield f"each is searched among {work.windows:,} tiles and details of training images, too"
+    if not work.held_out:
+        yield "without held-out images (--control) nothing says what chance gives"
+    if indexed:
+        yield "the index is not counted: all training images are compared, which takes longer"
+    if faces:
+        yield "faces are not counted: what it takes to find and compare them was not measured"
 
 
 _WORTH_AN_INDEX = 1_000_000  # rows

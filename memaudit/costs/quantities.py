@@ -8,12 +8,15 @@ from typing import NamedTuple
 from memaudit.dedup.clusters import PROBES, choose_clusters, comparisons
 from memaudit.dedup.enough import pilot_size
 from memaudit.dedup.kmeans import fitted, held_against
+from memaudit.images.windows import detail_windows, tile_windows
 from memaudit.index.recipes import Plan
 from memaudit.similarity.backends import WORTH_CODES
 from memaudit.similarity.codes import BITS
 
 SAMPLED = 1000  # images whose recall is measured
 KMEANS_ROUNDS = 10
+# What windows of an image take, in units of one pass of a whole picture: at most, of a square (docs/how-to/details.md)
+_PASSES_OF_TILES, _PASSES_OF_DETAILS = 4.0, 38.6
 
 
 class DedupWork(NamedTuple):
@@ -79,6 +82,28 @@ _BY_GRAPH = 65_536  # lists, from so many on found by a graph
 _GRAPH_VISITS = 2_000
 
 
-def audit_quantities(queries: int, rows: int, dim: int, views: int) -> Mapping[str, float]:
-    """products: of every generation with every view of every training image."""
-    return {"queries": queries, "numbers": rows * dim, "products": float(queries * views * rows * dim)}
+def embed_quantities(
+    images: int, dim: int, per_second: float, *, tiles: bool = False, fine_tiles: bool = False
+) -> Mapping[str, float]:
+    """images: seconds of a core, which embeds so many whole ones a second; rows: embeddings of these and of windows."""
+    tiles = tiles or fine_tiles
+    passes = 1 + tiles * _PASSES_OF_TILES + fine_tiles * _PASSES_OF_DETAILS
+    rows = images * (1 + tiles * len(tile_windows()) + fine_tiles * len(detail_windows()))
+    return {"images": images * passes / per_second, "rows": rows, "numbers": rows * dim}
+
+
+class AuditWork(NamedTuple):
+    """What an audit looks for: generations, held-out images, planted copies; each goes through the same. views: of
+    each, searched among whole training images; windows: tiles and details of these, which are searched for it alone."""
+
+    generations: int
+    held_out: int
+    planted: int
+    views: int
+    windows: int = 0
+
+    def quantities(self, rows: int, dim: int) -> Mapping[str, float]:
+        """products: of the numbers of all that are compared."""
+        queries = self.generations + self.held_out + self.planted
+        products = float(queries * (self.views * rows + self.windows) * dim)
+        return {"queries": queries, "numbers": rows * dim, "products": products}

@@ -80,6 +80,27 @@ def test_machines_embed_parts_and_merge_them(capsys: pytest.CaptureFixture[str])
     assert (plan["fits"], plan["machines_needed"], plan["basis"]) == (plan["seconds"] <= 3600, 1, BASIS)
 
 
+def test_whoever_merges_needs_the_disk_of_all_parts(capsys: pytest.CaptureFixture[str]) -> None:
+    """Eight machines need no less disk for it than one; that its time is not counted is said."""
+    alone, parts = (told(capsys, "embed", "--rows", "8M", "--machines", machines) for machines in ("1", "8"))
+    assert (parts["disk"], parts["seconds"]) == (alone["disk"], pytest.approx(alone["seconds"] / 8))
+    assert any("the time of merging was not measured" in note for note in parts["notes"])
+
+
+def test_tiles_and_details_cost_their_passes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a square picture 5 and 43.6 passes in all, and ten and 110 embeddings. What is not merged is not shared."""
+    whole, tiles, fine = (
+        told(capsys, "embed", "--rows", "1M", *more) for more in ((), ("--tiles",), ("--tiles", "--fine-tiles"))
+    )
+    assert [plan["seconds"] / whole["seconds"] for plan in (tiles, fine)] == pytest.approx([5, 43.6])
+    assert [plan["disk"] / whole["disk"] for plan in (tiles, fine)] == pytest.approx([10, 110])
+    assert fine["commands"] == ["memaudit embed SOURCE --encoder sscd --tiles --fine-tiles --out store"]
+    kept = told(capsys, "embed", "--rows", "1M", "--features")
+    assert any(note.startswith("features are not counted") for note in kept["notes"])
+    with pytest.raises(UsageError, match="--tiles: not merged; one machine makes that"):
+        ma.plan_embed("1M", tiles=True, machines=ma.Machines(count=2))
+
+
 def test_an_index_is_the_one_that_would_be_built(capsys: pytest.CaptureFixture[str]) -> None:
     """By the memory of the machine that is planned for, whatever this one has."""
     small = told(capsys, "index", "--rows", "40M", "--cores", "8", "--memory", "16G")
@@ -94,6 +115,22 @@ def test_an_audit_is_mostly_its_search(capsys: pytest.CaptureFixture[str]) -> No
     with_views = told(capsys, "audit", "--generations", "50k", "--rows", "10M", "--views", "all")
     assert plan["bottleneck"] == with_views["bottleneck"] == "full search"
     assert with_views["seconds"] > 5 * plan["seconds"]
+
+
+def test_held_out_images_and_planted_copies_are_searched_as_generations_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each costs what a generation does; the line names a control where one is counted."""
+    few = ("audit", "--rows", "10M", "--generations", "1k", "--planted", "0")
+    bare = told(capsys, *few)
+    more = told(capsys, *few, "--control", "9k")
+    stages = [{stage["name"]: stage["seconds"] for stage in plan["stages"]} for plan in (bare, more)]
+    assert stages[1]["full search"] == pytest.approx(10 * stages[0]["full search"])
+    assert ["--control HELD-OUT" in plan["commands"][0] for plan in (bare, more)] == [False, True]
+    assert "without held-out images (--control) nothing says what chance gives" in bare["notes"]
+    planted = ma.plan_audit("1k", "10M", planted=300, machines=BIG).seconds
+    assert planted == pytest.approx(ma.plan_audit("1300", "10M", planted=0, machines=BIG).seconds)
+    windows = ma.plan_audit("1k", "10M", views="none", windows=90_000_000, machines=BIG).planned
+    whole = ma.plan_audit("1k", "10M", views="none", machines=BIG).planned
+    assert windows.stages[2].seconds == pytest.approx(10 * whole.stages[2].seconds)
 
 
 def test_what_a_person_reads_says_that_nothing_was_run(capsys: pytest.CaptureFixture[str]) -> None:

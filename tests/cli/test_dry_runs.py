@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pictures import MakeFolder, MakeStore
@@ -53,6 +54,37 @@ def test_generations_in_a_store_are_counted(inputs: dict[str, Path], capsys: pyt
     store = str(inputs["store"])
     assert run(["audit", store, "--against", store, "--out", "out", "--dry-run", "--json"]) == 0
     assert any(note.startswith("6 generations") for note in json.loads(capsys.readouterr().out)["notes"])
+
+
+def test_what_the_options_add_is_counted(inputs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    """Tiles of `embed`; of an audit the held-out images, the copies that it plants, and the tiles of its store."""
+
+    def said(command: str) -> dict[str, Any]:
+        given = [word.format(**inputs) for word in command.split()]
+        assert run([*given, "--out", "out", "--dry-run", "--json"]) == 0
+        return dict(json.loads(capsys.readouterr().out))
+
+    embed = "embed {pictures} --encoder sscd"
+    assert said(f"{embed} --tiles")["seconds"] == pytest.approx(5 * said(embed)["seconds"])
+    audit = "audit {generations} --against {store}"
+    assert said(audit)["notes"][0].startswith("3 generations, 0 held-out images and 100 planted copies")
+    more = said(f"{audit} --control {{pictures}} --planted 8 --faces")
+    assert more["notes"][0].startswith("3 generations, 6 held-out images and 8 planted copies")
+    assert any(note.startswith("faces are not counted") for note in more["notes"])
+    ma.embed(inputs["pictures"], out=inputs["store"], encoder="thumbnail", shard_rows=8, tiles=True)
+    assert any("54 tiles and details" in note for note in said(audit)["notes"])
+
+
+def test_an_index_is_planned_by_its_store(
+    inputs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ma.build_index(inputs["store"], tmp_path / "index")
+    assert (
+        run(["audit", str(inputs["generations"]), "--against", str(tmp_path / "index"), "--out", "o", "--dry-run"]) == 0
+    )
+    told = capsys.readouterr().out
+    assert "the index is not counted" in told
+    assert f"--against {tmp_path / 'index'}" in told
 
 
 @pytest.mark.parametrize("command", ["dedup {pictures}", "audit {empty} --against {store}", "embed {empty} --part x"])

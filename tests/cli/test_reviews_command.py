@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from calls import Memaudit
+from msgspec.structs import replace
 from pictures import altered, draw, write_pictures
 from reviewed import said, write_lines
 
+import memaudit as ma
+from memaudit.report.document import read_report
 from memaudit.reviews import Drawn, Verdict, pair_of, read_reviews
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
@@ -81,6 +85,18 @@ def test_from_an_audit_to_the_next_one(memaudit: Memaudit, audited: Path) -> Non
     assert report["findings"][0]["review"]["said"][0]["who"] == "Ann"
     assert len(report["inputs"]["reviews"]) == 64
     assert report["results"]["searched"]["count"] == 2
+
+
+@pytest.mark.parametrize("change", [{"kind": "re-drawn"}, {"counted": False}])
+def test_what_counts_as_no_copy_is_not_drawn(audited: Path, change: dict[str, Any]) -> None:
+    """Whoever looks at it rightly says "not a copy": that says nothing of how many of the copies found are some."""
+    report = read_report(audited)
+    first, second = report.findings
+    changed = SimpleNamespace(report=replace(report, findings=[replace(first, **change), second]))
+    made = ma.sample_findings(changed, "sample.jsonl")
+    assert (made.lines, made.of) == (1, 1)
+    (drawn,) = lines_of(made.path)
+    assert {drawn["left_sha256"], drawn["right_sha256"]} == {second.query_sha256, second.reference_sha256}
 
 
 def test_accepted_matches_are_taken_over(memaudit: Memaudit, audited: Path) -> None:
