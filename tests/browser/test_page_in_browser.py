@@ -71,7 +71,7 @@ def test_a_verdict_needs_a_name_is_kept_and_is_saved(audited: Path, open_page: O
     mark.click()
     assert page.locator("#r-note").inner_text() == "Whose verdict is it? Enter your name."
     assert page.evaluate("document.activeElement.id") == "r-who"
-    name(page, "A. Auditor")
+    name(page, "A.  Auditor ")
     mark.click()
     assert told(page)[0] == "copy (A. Auditor)"
     page.reload()
