@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, TypedDict
+from typing import TYPE_CHECKING, Annotated, NamedTuple, NoReturn, TypedDict
 
 import typer
 
@@ -123,8 +123,10 @@ class _Pairing(TypedDict):
     pairing_metadata: bool
 
 
-class _Counted(TypedDict):
-    views: str
+class _Counted(NamedTuple):
+    """What of an audit costs something beside its images."""
+
+    views: str | None
     planted: int | None
     faces: bool
 
@@ -186,8 +188,7 @@ def audit(
     from memaudit.api.auditing import Encoding, FaceChoices, PageChoices, run_audit
 
     if dry_run:
-        counted: _Counted = {"views": views or DEFAULT_VIEWS, "planted": planted, "faces": faces}
-        _tell_plan(generations, against, control, counted, Console(as_json, quiet))
+        _tell_plan(generations, against, control, _Counted(views, planted, faces), Console(as_json, quiet))
     people = face_store, control_faces, face_encoder, face_false_matches, identity, tuple(faces_by or ()), save_crops
     sets = faces * (1 + (face_store is None) + bool(control or control_faces))
     plan = audit_stages(control, planted != 0, views != "none", match != "none", sets)
@@ -223,7 +224,15 @@ def _tell_plan(
 
     rows, queries, held_out = images_of_all(against), images_in(generations), control and images_in(control)
     windows = None if rows is None else 0  # of several stores as one they are not searched
-    found = plan_audit(queries, rows, store=against[0], control=held_out or None, windows=windows, **counted)
+    found = plan_audit(
+        *(queries, rows),
+        store=against[0],
+        views=counted.views or DEFAULT_VIEWS,
+        control=held_out or None,
+        planted=counted.planted,
+        windows=windows,
+        faces=counted.faces,
+    )
     tell(found, console)
     raise typer.Exit
 

@@ -13,11 +13,13 @@ from memaudit.files import keep_private, read_json
 from memaudit.report.bounds import MOST_BYTES
 from memaudit.report.document import read_report
 from memaudit.report.model import JsonValue
+from memaudit.report.page import digest_of_page
 from memaudit.report.pages import write_report_page
 from memaudit.report.run_folder import FACE_CROPS, PAGE, REPORT, THUMBNAILS, previous_runs
 
 # No other file is deleted, whatever a report says
 _OWN_PICTURE = re.compile(rf"({THUMBNAILS}|{FACE_CROPS})/[\w-]+\.(jpg|png)")
+_HELD = re.compile(r'src="data:image/[^"]*" data-name=')  # a picture of the run, and no drawn example
 _NUMBER = re.compile(r"#face-\d+\Z")
 _IDS = ("image_id", "query_id", "query_face", "reference_id", "reference_face")
 _PICTURES = ("picture", "query_picture", "query_crop", "reference_picture", "reference_crop")
@@ -25,7 +27,7 @@ _PICTURES = ("picture", "query_picture", "query_crop", "reference_picture", "ref
 
 class Traces(NamedTuple):
     """pictures: deleted files; naming: folders whose report or tables still name somebody who was forgotten, or cannot
-    be read."""
+    be read, and the pages and PDFs beside them, which hold pictures."""
 
     pictures: tuple[Path, ...]
     naming: tuple[Path, ...]
@@ -48,9 +50,17 @@ def remove_forgotten(out: Path, forgotten: Collection[str]) -> Traces:
                 (folder / name).unlink()
                 pictures.append(folder / name)
         if told:
-            naming.append(folder)
+            naming += [folder, *_made_of(folder), *_made_of(out)]  # what a gate wrote there is not put aside with a run
             _renew_page(folder)
-    return Traces(tuple(pictures), tuple(naming))
+    return Traces(tuple(pictures), tuple(dict.fromkeys(naming)))
+
+
+def _made_of(folder: Path) -> Iterator[Path]:
+    """Pages beside that of a run, and PDFs: nobody writes again what may be signed, or shows another report."""
+    for path in sorted(folder.iterdir()):
+        page = path.suffix == ".html" and path.name != PAGE
+        if path.is_file() and (path.suffix == ".pdf" or (page and digest_of_page(path)[0])):
+            yield path
 
 
 def _renew_page(folder: Path) -> None:
@@ -60,9 +70,9 @@ def _renew_page(folder: Path) -> None:
         return
     if not page.stat().st_mode & 0o077:
         keep_private(folder, itself=False)
-    held = 'src="data:image/' in page.read_text(encoding="utf-8", errors="replace")
+    held = _HELD.search(page.read_text(encoding="utf-8", errors="replace"))
     try:
-        write_report_page(page, read_report(folder / REPORT), beside=not held)
+        write_report_page(page, read_report(folder / REPORT), beside=held is None)
     except InputError:
         page.unlink()
 

@@ -38,7 +38,9 @@ class PagePictures:
 
     def absent(self, path: str | None) -> str:
         """The line that stands in the place of a picture."""
-        if path is None or path in self._gone:
+        if path is None:
+            return "picture not available: the run kept none"
+        if path in self._gone:
             return "picture not available"
         return f"the picture is beside the page: {path}"
 

@@ -54,6 +54,15 @@ def _jpeg(shown: Shown, side: int) -> bytes:
     if not shown.uri:
         return _thumbnail(shown)
     try:
+        return _of_file(shown, side)
+    except NotShownError:
+        if shown.thumbnail is None:
+            raise
+        return _thumbnail(shown)
+
+
+def _of_file(shown: Shown, side: int) -> bytes:
+    try:
         data = read_image(shown.uri)
         if not is_same_file(data, shown.sha256 or NO_FILE):
             raise NotShownError("the file is another one than was examined")
@@ -61,8 +70,6 @@ def _jpeg(shown: Shown, side: int) -> bytes:
             decoded.image.thumbnail((side, side), Image.Resampling.LANCZOS)
             return _encoded(decoded.image)
     except (OSError, InputError, UnreadableImageError):
-        if shown.thumbnail is not None:
-            return _thumbnail(shown)
         raise NotShownError("the file cannot be read any more") from None
 
 

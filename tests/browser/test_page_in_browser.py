@@ -71,7 +71,7 @@ def test_a_verdict_needs_a_name_is_kept_and_is_saved(audited: Path, open_page: O
     mark.click()
     assert page.locator("#r-note").inner_text() == "Whose verdict is it? Enter your name."
     assert page.evaluate("document.activeElement.id") == "r-who"
-    name(page, "A. Auditor")
+    name(page, "A.  Auditor ")
     mark.click()
     assert told(page)[0] == "copy (A. Auditor)"
     page.reload()
@@ -326,7 +326,7 @@ def test_ten_thousand_findings_open_in_three_seconds(tmp_path: Path, open_page: 
     count = int(said.split()[0].replace(",", ""))
     assert 100 < count < 600
     page.select_option("#f-order", "weakest")
-    assert page.locator("#findings article").first.get_by_text("picture not available").count() == 2
+    assert page.locator("#findings article").first.get_by_text("picture not available: the run kept none").count() == 2
     page.select_option("#f-order", "similarity")
     for _ in range(5):
         page.locator(".pager .on").first.click()

@@ -109,13 +109,14 @@ def mark(page: Page, name: str) -> None:
 
 
 def test_marked_undone_reloaded_and_gone_on_with(runs: Runs, reviewing: Reviewing, tmp_path: Path) -> None:
-    """Each decision is in the file before the next pair is shown; a new page goes on where the last one was."""
+    """Each decision is in the file before the next pair is shown; a new page goes on where the last one was.
+    A blank more makes nobody another person."""
     out = tmp_path / "r.jsonl"
     page = reviewing(runs.audit, out)
     assert page.evaluate("location.pathname + location.search") == "/"
     mark(page, "copy")
     assert page.locator("#note").inner_text() == "Whose verdict is it? Enter your name."
-    page.fill("#who", "Ann")
+    page.fill("#who", "Ann  Lee ")
     page.keyboard.press("Tab")
     settled(page, "0 of 4 pairs decided by you")
     first = page.locator("#c-member").inner_text()
@@ -126,14 +127,17 @@ def test_marked_undone_reloaded_and_gone_on_with(runs: Runs, reviewing: Reviewin
     page.click("#undo")
     settled(page, "0 of 4 pairs decided by you")
     until(lambda: page.locator("#c-member").inner_text() == first)
-    assert [line["verdict"] for line in lines_of(out)] == ["copy", "taken back"]
+    assert [(line["verdict"], line["who"]) for line in lines_of(out)] == [
+        ("copy", "Ann Lee"),
+        ("taken back", "Ann Lee"),
+    ]
     mark(page, "not a copy")
     settled(page, "1 of 4 pairs decided by you")
     page.reload()
     settled(page, "1 of 4 pairs decided by you")
-    assert page.input_value("#who") == "Ann"
+    assert page.input_value("#who") == "Ann  Lee "
     assert page.locator("#c-member").inner_text() != first
-    again = reviewing(runs.audit, out, who="Ann")
+    again = reviewing(runs.audit, out, who="Ann Lee")
     settled(again, "1 of 4 pairs decided by you")
     assert again.locator("#c-member").inner_text() == page.locator("#c-member").inner_text()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import stat
 from pathlib import Path
@@ -120,3 +121,39 @@ def test_the_page_shows_the_forgotten_no_more(tmp_path: Path) -> None:
     assert "base64,AAAA" not in (tmp_path / "out" / "report.html").read_text()
     assert report.digest in (tmp_path / "out" / "report.html").read_text()
     assert not (tmp_path / "old" / "report.html").exists()
+
+
+OWN = 'data-name="thumbnails/a.jpg">'
+
+
+@pytest.mark.parametrize(
+    ("pictures", "beside"),
+    [
+        (f'<img src="data:image/jpeg;base64,AAAA" {OWN}', False),
+        (f'<img src="thumbnails/a.jpg" {OWN}<img src="data:image/png;base64,AAAA" alt="drawn">', True),
+    ],
+)
+def test_pictures_that_lay_beside_the_page_stay_there(tmp_path: Path, pictures: str, beside: bool) -> None:
+    """Examples that a program drew are in every page."""
+    store = face_store(tmp_path / "faces", random_vectors(1, 4, 16), parents=("group", "group", "other", "other"))
+    ma.run_dedup(store, tmp_path / "out", threshold=0.01, match="none")
+    page = tmp_path / "out" / "report.html"
+    page.write_text(pictures)
+    remove_forgotten(tmp_path / "out", [tombstone("group")])
+    assert ('id="beside"' in page.read_text()) == beside
+
+
+def test_further_pages_of_a_run_are_named(tmp_path: Path) -> None:
+    """`gate --page` and `--pdf` wrote them, the person's pictures in them: no other program's page, and not where
+    nobody is shown who was forgotten."""
+    for _ in range(2):
+        reported(tmp_path)
+    digest = hashlib.sha256(b"<p>signed\n").hexdigest()
+    (tmp_path / "signed.html").write_text(f"<p>signed\n<!-- sha256 of all above: {digest} -->\n")
+    (tmp_path / "signed.pdf").write_bytes(b"%PDF")
+    (tmp_path / "notes.html").write_text("<p>mine")
+    (tmp_path / "report.json").unlink()  # of the run that is put aside
+    (put_aside,) = previous_runs(tmp_path)
+    naming = remove_forgotten(tmp_path, [tombstone("group")]).naming
+    assert naming == (put_aside, tmp_path / "signed.html", tmp_path / "signed.pdf")
+    assert remove_forgotten(tmp_path, [tombstone("nobody")]).naming == ()

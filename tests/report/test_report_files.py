@@ -295,7 +295,7 @@ def test_audit_without_findings(training: Store, tmp_path: Path) -> None:
 
 
 def test_a_picture_is_of_the_file_that_was_embedded(tmp_path: Path) -> None:
-    """Where that went away the page says "picture not available"; where another one, or what is none, is in its
+    """Where that went away the page says that the run kept no picture; where another one, or what is none, is in its
     place a picture says that the file changed. The hash decides, and never another picture is shown."""
     training = embedded(tmp_path, "t", [Entry(f"t{i}", draw(i)) for i in range(6)])
     generations = embedded(tmp_path, "g", [Entry(f"g{i}", altered(draw(i))) for i in range(3)])
@@ -310,7 +310,7 @@ def test_a_picture_is_of_the_file_that_was_embedded(tmp_path: Path) -> None:
     assert {finding["query_picture"] for finding in report["findings"]}.isdisjoint({None, changed})
     static, _, template = (tmp_path / "out" / "report.html").read_text().partition("<template")
     assert template
-    assert Page(static).text.count("picture not available") == 1
+    assert Page(static).text.count("picture not available: the run kept none") == 1
 
 
 def test_ten_thousand_findings_do_not_blow_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,8 @@ from PIL import Image
 
 import memaudit as ma
 from memaudit.errors import UsageError
+from memaudit.reviewing.pictures import NotShownError, Pictures
+from memaudit.reviewing.queue import Shown
 from memaudit.reviews import Verdict, read_reviews
 
 
@@ -190,6 +192,7 @@ def test_no_answer_has_a_path_of_this_machine(runs: Runs, tmp_path: Path) -> Non
 
 
 def test_a_file_that_is_another_by_now_is_not_shown(tmp_path: Path) -> None:
+    """Nor where it is gone: of an audit the run's own thumbnail is, where there is one."""
     runs = write_runs(tmp_path / "own")
     for path in (tmp_path / "own" / "generations").iterdir():
         Image.new("RGB", (40, 40), "red").save(path)
@@ -197,9 +200,25 @@ def test_a_file_that_is_another_by_now_is_not_shown(tmp_path: Path) -> None:
         path.unlink()
     with served(runs.audit, tmp_path / "r.jsonl") as caller:
         sheet = caller.sheet()["sheet"]
-        reply = caller.send("GET", f"/picture/{sheet['members'][0]['picture']}/large")
-        assert (reply.status, reply.json) == (404, {"error": "the file is another one than was examined"})
-        assert caller.send("GET", f"/picture/{sheet['anchor']['picture']}/large").status == 200  # its thumbnail
+        for shown in (sheet["members"][0], sheet["anchor"]):
+            reply = caller.send("GET", f"/picture/{shown['picture']}/large")
+            assert reply.status == 200
+            assert Image.open(io.BytesIO(reply.body)).convert("RGB").resize((1, 1)).getpixel((0, 0))[1] > 30  # not red
+        for path in (runs.audit / "thumbnails").iterdir():
+            path.unlink()
+        for shown in (sheet["members"][0], sheet["anchor"]):
+            reply = caller.send("GET", f"/picture/{shown['picture']}/small")
+            assert (reply.status, reply.json) == (404, {"error": "its picture is not beside the report any more"})
+
+
+def test_without_a_thumbnail_a_file_that_is_another_is_said(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "a.png")
+    for uri, why in (
+        ("a.png", "the file is another one than was examined"),
+        ("b.png", "the file cannot be read any more"),
+    ):
+        with pytest.raises(NotShownError, match=why):
+            Pictures().jpeg(Shown("a", "0" * 63 + "1", str(tmp_path / uri)), "small")
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@
     place.hidden = !value;
   }
   function absent(path) {
-    return made("span", { textContent: path ? "the picture is beside the page: " + path : "picture not available" });
+    return made("span", { textContent: path ? "the picture is beside the page: " + path : "picture not available: the run kept none" });
   }
   function picture(card, side, what) {
     const path = card[side + "_picture"], box = card[side + "_box"];

@@ -2,7 +2,7 @@
 // What people say of pairs, kept in the page's own storage as lines of reviews.jsonl; and one pair enlarged
 const Pairs = (function () {
   const $ = id => document.getElementById(id);
-  const { made, number } = Viewer;
+  const { made, number, named } = Viewer;
   const VERDICTS = ["copy", "not a copy", "accepted", "unsure"], BACK = "taken back";
   const viewer = $("viewer");
   let page, at = -1;
@@ -70,7 +70,7 @@ const Pairs = (function () {
     const pair = pairOf(card);
     if (!pair) return note("The digests of these files are not known: this pair cannot be reviewed.");
     if (sameFile(card) && verdict === "not a copy") return note("Both are the same file, byte by byte: that is a copy.");
-    if (!who.trim()) {
+    if (!who) {
       note("Whose verdict is it? Enter your name.");
       return (viewer.open ? $("v-who") : $("r-who")).focus();
     }
@@ -192,7 +192,8 @@ const Pairs = (function () {
     for (const field of [$("r-who"), $("v-who")]) {
       field.value = who;
       field.addEventListener("input", () => {
-        who = $("r-who").value = $("v-who").value = field.value;
+        $("r-who").value = $("v-who").value = field.value;
+        who = named(field.value);
         storing(() => localStorage.setItem("memaudit reviewer", who));
         renew();
       });

@@ -1,7 +1,7 @@
 "use strict";
 (function () {
   const $ = id => document.getElementById(id);
-  const { made, number } = Viewer;
+  const { made, number, named } = Viewer;
   const data = JSON.parse($("review-data").textContent);
   const VERDICTS = ["copy", "not a copy", "accepted", "unsure"], BACK = "taken back";
   const MODES = ["pair", "slider", "flicker", "difference"];
@@ -17,7 +17,7 @@
       return localStorage.getItem("memaudit " + name) || "";
     } catch { return ""; }
   };
-  const who = () => $("who").value.trim();
+  const who = () => named($("who").value);
   const same = (one, other) => one.toLowerCase() === other.toLowerCase();
   const current = () => state.sheet.members[member];
   const own = of => of.said.find(line => same(line.who, who()));

@@ -5,6 +5,7 @@ const Viewer = (function () {
   const SVG = "http://www.w3.org/2000/svg";
   const SIDES = ["query", "reference"];
   const number = value => value.toLocaleString("en");
+  const named = text => text.trim().replace(/\s+/g, " "); // a person, as lines have the name
   const made = (name, properties, ...children) => {
     const node = Object.assign(document.createElement(name), properties);
     node.append(...children);
@@ -85,5 +86,5 @@ const Viewer = (function () {
     $("stage").replaceChildren(...stage(pair, query, reference));
     zoomed();
   }
-  return { made, number, draw };
+  return { made, number, named, draw };
 })();
