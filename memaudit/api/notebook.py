@@ -9,7 +9,7 @@ from html import escape
 from math import isnan
 from pathlib import Path
 
-from memaudit.words import plural as plural
+from memaudit.words import plural
 
 Cells = Sequence[tuple[str, str]]
 _TABLE = '<table style="margin:0">'  # notebooks put tables in the middle

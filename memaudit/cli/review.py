@@ -66,7 +66,7 @@ def _begun(page: ReviewPage) -> str:
 
 def _told(status: ReviewStatus) -> str:
     from memaudit.api.gating import plain
-    from memaudit.api.notebook import plural
+    from memaudit.words import plural
 
     each = (f"{name or 'nobody named'}: {count:,}" for name, count in status.people.items())
     people = "; ".join(each) or "nobody has decided yet"
@@ -76,7 +76,7 @@ def _told(status: ReviewStatus) -> str:
 
 
 def _ended(status: ReviewStatus) -> str:
-    from memaudit.api.notebook import plural
+    from memaudit.words import plural
 
     if not status.out.exists():
         return f"review ended: nothing was decided, and {status.out} not written"

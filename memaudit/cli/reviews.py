@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,16 +44,21 @@ def merge(
     Console(as_json, quiet).result(found.as_dict(), "\n".join(_lines(found)))
 
 
+def _counted(counts: Mapping[str, int]) -> str:
+    from memaudit.words import plural
+
+    pairs = plural(sum(counts[name] for name in ("copies", "others", "unsure", "disagreeing")), "pair")
+    people, copies = plural(counts["people"], "person", "people"), plural(counts["copies"], "copy", "copies")
+    return (
+        f"{pairs} looked at by {people}: {copies}, {counts['others']:,} not, {counts['unsure']:,} unsure, "
+        f"{counts['disagreeing']:,} on which people disagree; {counts['unlabelled']:,} not looked at yet."
+    )
+
+
 def _lines(found: MergedReviews) -> Iterator[str]:
     from memaudit.api.gating import plain
 
-    counts = found.counts
-    yield (
-        f"{counts['copies'] + counts['others'] + counts['unsure'] + counts['disagreeing']:,} pairs looked at by "
-        f"{counts['people']:,} people: {counts['copies']:,} copies, {counts['others']:,} not, "
-        f"{counts['unsure']:,} unsure, {counts['disagreeing']:,} on which people disagree; "
-        f"{counts['unlabelled']:,} not looked at yet."
-    )
+    yield _counted(found.counts)
     for each in found.agreements:
         kappa = (
             "kappa is not defined: one word was used for all"
@@ -120,8 +125,9 @@ def convert(
     """Write an accepted.toml, or a CSV of ignored pairs, as reviews."""
     from memaudit.api.gating import plain
     from memaudit.api.reviewing import convert_reviews
+    from memaudit.words import plural
 
     made = convert_reviews(file, out, report=report, store=store, who=who)
     notes = [f"Note: {plain(warning)}" for warning in made.warnings]
-    text = "\n".join([f"{made.lines:,} reviews of {made.of:,} entries: {made.path}", *notes])
+    text = "\n".join([f"{plural(made.lines, 'review')} of {plural(made.of, 'entry', 'entries')}: {made.path}", *notes])
     Console(as_json, quiet).result(made.as_dict(), text)

@@ -6,7 +6,7 @@ import numpy as np
 
 from memaudit.dedup.matrix import Matrix
 from memaudit.errors import InputError
-from memaudit.index.recipes import free_memory
+from memaudit.machine import free_memory
 from memaudit.similarity import pairs_within
 from memaudit.store import Store
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from memaudit.errors import UsageError, install_line
 from memaudit.files import read_small, toml_in
 from memaudit.index.faiss_library import gpus, import_faiss, ivf_of, made
-from memaudit.machine import free_memory as free_memory
+from memaudit.machine import free_memory
 from memaudit.similarity.card import SHARE, free_bytes
 
 AUTO = "auto"

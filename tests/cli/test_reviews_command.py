@@ -36,7 +36,7 @@ def test_two_peoples_files_are_put_together(memaudit: Memaudit, tmp_path: Path) 
     bob = write_lines(tmp_path / "bob.jsonl", said(B, A, "copy", "Bob"), said(A, C, "accepted", "Bob"))
     done = memaudit("reviews", "merge", ann, bob, "--out", tmp_path / "both.jsonl")
     assert done.code == 0, done.err
-    assert "2 pairs looked at by 2 people: 1 copies, 0 not, 0 unsure, 1 on which people disagree" in done.out
+    assert "2 pairs looked at by 2 people: 1 copy, 0 not, 0 unsure, 1 on which people disagree" in done.out
     assert "Ann and Bob agree on 1 of 2 pairs (kappa 0.00" in done.out
     assert f"  {A[:12]}… {B[:12]}… Ann: not a copy, Bob: copy" in done.out
     both, again = read_reviews([tmp_path / "both.jsonl"]), read_reviews([ann, bob])
@@ -126,7 +126,7 @@ def test_ignored_pairs_are_taken_over(memaudit: Memaudit, audited: Path) -> None
     assert memaudit(*["embed", "training", "--out", "again", "--encoder", "thumbnail"]).code == 0
     Path("ignore.csv").write_text("left_id,right_id\n0003.png,0005.png\n0003.png,nobody.png\n")
     done = memaudit(*["reviews", "convert", "ignore.csv", "--store", "again", "--who", "Ann", "--out", "reviews.jsonl"])
-    assert "1 reviews of 2 entries" in done.out
+    assert "1 review of 2 entries" in done.out
     assert "Note: 0003.png, nobody.png: not both are in the store, with a file of their own" in done.out
     Path("ignore.csv").write_text("left_id,right_id\n0003.png,0005.png\n")
     by_csv = memaudit(*["dedup", "again", "--out", "one", "--ignore", "ignore.csv", "--json"]).json
