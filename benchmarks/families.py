@@ -138,7 +138,7 @@ def decided(store: Path, decision: Decision, families: int, scratch: Path) -> li
         low, high = (rated.low, rated.high) if rated else (None, None)
         return Figure(data, families, measure, value, low, high)
 
-    found = [figure("pairs found", len(pairs.family)), *kept_figures(out, data, families)]
+    found = [figure("pairs found", len(pairs.family)), *(kept_figures(out, data, families) if decision.pixels else ())]
     found += [figure(measure, rated.value, rated) for measure, rated in rates(pairs, families).items() if rated]
     if pixels := report["results"]["pixels"]:
         found += [figure(f"pairs {name}", pixels[key]) for name, key in CHECKS.items()]
