@@ -38,6 +38,12 @@ class History:
     since: Since | None
     path: Path
 
+    @property
+    def conclusive(self) -> bool:
+        """Whether the newest audit and the one before say what they set out to, and could be compared."""
+        since = self.since
+        return not (since.why or since.warnings) if since else self.entries[-1].conclusive
+
     def as_dict(self) -> dict[str, object]:
         """All of it as one JSON object."""
         since = {**asdict(self.since), "lists": dict(self.since.lists)} if self.since else None
@@ -149,17 +155,20 @@ def _since(before: tuple[str, Report], after: tuple[str, Report]) -> Since:
         return Since(*names, why=str(error))
     if found is None:
         return Since(*names, why="not both reports are files that are there")
-    return Since(*names, _sentence(found), found.caveat, _sets(found, before[1], after[1]), "", _lists(found))
+    sets = _sets(found, before[1], after[1])
+    return Since(*names, _sentence(found), found.caveat, sets, "", _lists(found), found.warnings)
 
 
 def _sentence(found: Compared) -> str:
     old, new = found.rates
     rise = found.comparison.rise
     sides = [f"{percent(rate.value)} ({rate.count:,} of {rate.coverage.measured:,})" for rate in (new, old)]
+    told = f"{sides[0]} of {found.comparison.unit} gave a training image back, {sides[1]} before"
+    if not found.comparison.measured:
+        return f"{told}: no difference can be told."
     return (
-        f"{sides[0]} of {found.comparison.unit} gave a training image back, {sides[1]} before: a difference of "
-        f"{rise.value:+.2%}, 95 % interval {rise.low:+.2%} to {rise.high:+.2%}, p = {found.p:.2g} "
-        f"({found.comparison.test}'s exact test, two-sided)."
+        f"{told}: a difference of {rise.value:+.2%}, 95 % interval {rise.low:+.2%} to {rise.high:+.2%}, "
+        f"p = {found.p:.2g} ({found.comparison.test}'s exact test, two-sided)."
     )
 
 
@@ -175,7 +184,10 @@ def _sets(found: Compared, before: Report, after: Report) -> str:
 
 
 def _lists(found: Compared) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """None where a side measured nothing: then nothing is gone."""
     comparison = found.comparison
+    if not comparison.measured:
+        return ()
     new, gone = (
         tuple(f"{pair.query_id} → {pair.reference_id}" for pair in pairs)
         for pairs in (comparison.gained_matches, comparison.lost_matches)

@@ -84,6 +84,11 @@ class Comparison:
         """Two-sided, by doubling."""
         return min(1.0, 2 * min(self.p_rise, self.p_fall))
 
+    @property
+    def measured(self) -> bool:
+        """Whether both sides have a rate: without one there is no difference."""
+        return self.old.value is not None and self.new.value is not None
+
 
 @dataclass(frozen=True)
 class Audited:
