@@ -18,7 +18,7 @@ from memaudit.gate.judging import complaining
 from memaudit.gate.subjects import FACES, about_faces, measured_by, training_set_of
 from memaudit.report.found import find_reports
 from memaudit.report.history import Entry, Since, write_history
-from memaudit.report.model import Report
+from memaudit.report.model import Rate, Report
 from memaudit.report.page import percent
 
 
@@ -84,21 +84,22 @@ def history(reports: AnyReport | Sequence[AnyReport], out: str | Path) -> Histor
 
 
 def _audits(given: AnyReport | Sequence[AnyReport]) -> list[tuple[str, Report]]:
-    """Every audit that measured something, by its path; once each."""
+    """Every audit by its path, once each: one that could not measure anything has its place as well."""
     several = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
     found = list[tuple[str, Report]]()
     for each in several:
         folder = isinstance(each, str | Path) and Path(each).is_dir()
         inside = [*find_reports(Path(str(each))).reports] if folder else [each]
         read = [(str(path_of(one)), report_of(one)) for one in inside]
-        others = [name for name, report in read if report.kind != "audit" or measured_by(report) is None]
+        others = [name for name, report in read if report.kind != "audit"]
         if others and not folder:
-            raise UsageError(f"{others[0]} is no audit that measured something: a history is of audits")
+            raise UsageError(f"{others[0]} is no audit: a history is of audits")
         found += [(name, report) for name, report in read if name not in others]
     once = {report.digest: (name, report) for name, report in reversed(found)}
     if not once:
         raise UsageError("no report given: name the report.json of some audits, or a folder of them")
-    if len({about_faces(report) for _, report in once.values()}) > 1:
+    measured = [report for _, report in once.values() if measured_by(report) is not None]
+    if len({about_faces(report) for report in measured}) > 1:
         raise UsageError("some of the audits are of faces alone and others of images: give those of one kind")
     return list(once.values())
 
@@ -112,20 +113,16 @@ def _require_written(path: Path, named: Sequence[tuple[str, Report]]) -> None:
 
 
 def _unit(named: Sequence[tuple[str, Report]]) -> str:
-    """Prompts, where all audits know them."""
-    if about_faces(named[0][1]):
+    """Prompts, where all audits know them that measured something."""
+    if any(about_faces(report) for _, report in named):
         return FACES
-    measured = [measured_by(report) for _, report in named]
-    return PROMPTS if all(each is not None and each.by_prompt for each in measured) else GENERATIONS
+    measured = [each for _, report in named if (each := measured_by(report)) is not None]
+    return PROMPTS if measured and all(each.by_prompt for each in measured) else GENERATIONS
 
 
 def _entry(place: int, named: Sequence[tuple[str, Report]], unit: str) -> Entry:
     name, report = named[place]
-    results = measured_by(report)
-    if results is None:
-        raise ValueError(f"{name} measured nothing")
-    by_prompt = results.by_prompt
-    rate = by_prompt.returned if unit == PROMPTS and by_prompt is not UNSET and by_prompt else results.searched
+    rate = _rate(report, unit)
     before = named[place - 1][1] if place else None
     own = training_set_of(report) or ""
     with complaining(name):
@@ -133,18 +130,27 @@ def _entry(place: int, named: Sequence[tuple[str, Report]], unit: str) -> Entry:
     return Entry(
         name=name,
         created=report.created[:10],
-        found=rate.count,
-        measured=rate.n,
-        value=rate.value,
-        low=rate.low,
-        high=rate.high,
+        found=rate.count if rate else 0,
+        measured=rate.n if rate else 0,
+        value=rate.value if rate else None,
+        low=rate.low if rate else 0.0,
+        high=rate.high if rate else 1.0,
         findings=len(report.matches),
         training_set=own,
-        other_set=before is not None and training_set_of(before) != own,
+        other_set=before is not None and bool(own) and training_set_of(before) not in (own, None),
         break_=why,
-        conclusive=results.conclusive,
+        conclusive=report.results.conclusive,
         model=report.head.about.model if report.head.about else "",
     )
+
+
+def _rate(report: Report, unit: str) -> Rate | None:
+    """None of an audit that measured nothing."""
+    results = measured_by(report)
+    if results is None:
+        return None
+    by_prompt = results.by_prompt
+    return by_prompt.returned if unit == PROMPTS and by_prompt is not UNSET and by_prompt else results.searched
 
 
 def _since(before: tuple[str, Report], after: tuple[str, Report]) -> Since:

@@ -154,8 +154,8 @@ def _kind(finding: AuditFinding) -> str:
 def obstacle(old: Report, new: Report) -> str:
     """Why the rates of two audits cannot be compared; nothing if they can.
 
-    They must have counted the same thing: the same kinds, by the same encoder, threshold, views of both sides and use of
-    pixels. Of another training set there is a `caveat`.
+    They must have counted the same thing: the same kinds, by the same encoder, threshold, views of both sides and use
+    of pixels. Of another training set there is a `caveat`.
     """
     for report, which in ((old, "earlier"), (new, "later")):
         if report.kind != "audit":
