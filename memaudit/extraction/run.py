@@ -67,13 +67,22 @@ def extract(
     Raises UsageError for impossible options, InputError if it is not known which generations belong together.
     """
     require_possible(options)
-    tally = _Tally([], 0, regions=regions)
+    tally = _Tally([], 0, regions=regions, no_pixels=_too_few_for(options.clique))
     by_prompt = _by_prompt(_that_are_there(generations, tally), pattern, named or {})
     prompts = list[Layers]()
     for number, (prompt, refs) in enumerate(by_prompt.items()):
         prompts.append(tuple(_layers(prompt, refs, options, tally)))
         progress("comparing generations of a prompt", number + 1, len(by_prompt))
     return _result(prompts, tally, options, passed or PassedOver())
+
+
+def _too_few_for(clique: int) -> str:
+    """Why a clique of this size is looked for among verbatim copies alone; empty where it is not."""
+    return (
+        f"the first {LOOKED_AT} generations alone are compared, and --clique is {clique:,}"
+        if clique > LOOKED_AT
+        else ""
+    )
 
 
 def require_possible(options: ExtractOptions) -> None:
