@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from memaudit.api.bundles import Bundle, bundle, publish_bundle
+from memaudit.api.bundles import Bundle, bundle, publish_bundle, remove_earlier
 from memaudit.api.gating import GateRun, Verdict
 from memaudit.api.release_stages import PAGE, Check, StageDone
 from memaudit.api.runs import AuditRun, DedupRun
@@ -106,6 +106,8 @@ def run_release(
     with sole_writer(check.out):
         for left in (VERDICT, PAGE):  # of an earlier run: it must not pass for what this one comes to
             (check.out / left).unlink(missing_ok=True)
+        for bundled in filter(None, (told.bundle.file, told.bundle.public)):
+            remove_earlier(path.parent / bundled)
         stages, audit, dedup, gate, refused = check.run()
         done = ReleaseRun(check.out, stages, audit, dedup, gate, refused, _reasons(told, refused))
         write_json(check.out / VERDICT, done.as_dict())

@@ -47,7 +47,7 @@ class _NoRedirect(HTTPRedirectHandler):
 
 
 def generate(told: HttpGenerator, jobs: list[Job], incoming: Path, record: Recorder, progress: Progress) -> None:
-    """Make all images. Raises UsageError without the key that is named, InputError where an image fails `tries` times:
+    """Make all images. Raises UsageError without the key that is named, or for one that no header can hold, InputError where an image fails `tries` times:
     what was made until then is kept."""
     headers, pace = _headers(told), _Pace(told.per_minute)
 
@@ -69,13 +69,22 @@ def generate(told: HttpGenerator, jobs: list[Job], incoming: Path, record: Recor
 def _headers(told: HttpGenerator) -> dict[str, str]:
     headers = {"Content-Type": "application/json", "Accept": "application/json, image/*"}
     if told.key_env:
-        key = os.environ.get(told.key_env)
-        if not key:
-            raise UsageError(
-                f"[generator] key_env = {told.key_env!r}: there is no such environment variable, or it is empty"
-            )
-        headers["Authorization"] = f"Bearer {key}"
+        headers["Authorization"] = f"Bearer {_key_in(told.key_env)}"
     return headers
+
+
+def _key_in(variable: str) -> str:
+    """Without the end of a line, which files of secrets have. What is wrong is said without the key: the library that
+    sends it would print it."""
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise UsageError(f"[generator] key_env = {variable!r}: there is no such environment variable, or it is empty")
+    if not key.isascii() or not key.isprintable():
+        raise UsageError(
+            f"[generator] key_env = {variable!r}: the variable holds what no HTTP header may, as the end of a line or "
+            "a letter beyond ASCII: give it the key alone"
+        )
+    return key
 
 
 class _Pace:

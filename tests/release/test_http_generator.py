@@ -203,6 +203,22 @@ def test_a_key_that_is_not_there(endpoint, tmp_path, monkeypatch):
     assert not endpoint.asked
 
 
+def test_a_key_may_end_in_a_line(endpoint, tmp_path, monkeypatch):
+    """As files of secrets do."""
+    monkeypatch.setenv("IMAGES_KEY", "s3cret\n")
+    assert made(told(endpoint, key_env="IMAGES_KEY"), tmp_path / "g").counts()["made"] == 6
+    assert {each[2]["Authorization"] for each in endpoint.asked} == {"Bearer s3cret"}
+
+
+@pytest.mark.parametrize("key", ["s3cret\nX-Other: 1", "s3cret\u20ac", "s3\tcret", "s3cret\udcff"])
+def test_a_key_that_no_header_holds_is_refused_and_not_shown(endpoint, tmp_path, monkeypatch, key):
+    monkeypatch.setenv("IMAGES_KEY", key)
+    with pytest.raises(UsageError, match="key_env = 'IMAGES_KEY': the variable holds what no HTTP header may") as told_of:
+        made(told(endpoint, key_env="IMAGES_KEY"), tmp_path / "g")
+    assert "cret" not in str(told_of.value)
+    assert not endpoint.asked
+
+
 def test_no_faster_than_it_allows(monkeypatch):
     waited = []
     monkeypatch.setattr(http.time, "sleep", waited.append)
