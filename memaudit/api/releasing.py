@@ -108,8 +108,7 @@ def run_release(
             (check.out / left).unlink(missing_ok=True)
         for bundled in filter(None, (told.bundle.file, told.bundle.public)):
             remove_earlier(path.parent / bundled)
-        stages, audit, dedup, gate, refused = check.run()
-        done = ReleaseRun(check.out, stages, audit, dedup, gate, refused, _reasons(told, refused))
+        done = ReleaseRun(check.out, *check.run())
         write_json(check.out / VERDICT, done.as_dict())
     return _with_evidence(done, told, path.parent, tell) if told.bundle.file else done
 
@@ -133,13 +132,6 @@ def _with_evidence(done: ReleaseRun, told: RunFile, base: Path, tell: Callable[[
     words = f"{made.path}, {'signed' if made.signers else 'not signed'}"
     tell(f"bundle: {words}")
     return replace(done, stages=(*done.stages, StageDone("bundle", words, as_before=False)), evidence=made)
-
-
-def _reasons(told: RunFile, refused: tuple[int, int]) -> tuple[str, ...]:
-    count, asked = refused
-    if count <= told.prompts.max_refused * asked:
-        return ()
-    return (f"the generator refused {count:,} of {asked:,} images: more than max_refused allows",)
 
 
 def plan_release(file: str | Path, out: str | Path | None = None) -> list[tuple[str, str]]:
