@@ -6,9 +6,11 @@ import base64
 import binascii
 import json
 import os
+import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from html import escape
 from http.client import HTTPException, HTTPMessage
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -25,6 +27,8 @@ MOST_BYTES = 256 << 20
 _MAY_PASS = (408, 409, 425, 429, 500, 502, 503, 504)
 _REFUSING = (400, 403, 422)
 _REFUSED = ("content_policy", "moderation", "safety", "nsfw", "refused")
+_SAYING = frozenset("code type message msg error errors detail details reason reasons name title status".split())
+_MOST_SAID = 1 << 16  # bytes
 _LONGEST_WAIT_S = 120.0
 _KINDS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"RIFF": ".webp"}
 
@@ -123,8 +127,8 @@ def _once(told: HttpGenerator, job: Job, headers: dict[str, str], backoff: float
             return _image_in(told, data, response.headers.get_content_type()), None
     except HTTPError as error:
         with error:
-            said = error.read(2000).decode(errors="replace")
-        if error.code in _REFUSING and any(word in said.lower() for word in _REFUSED):
+            said = error.read(_MOST_SAID).decode(errors="replace")
+        if error.code in _REFUSING and _refuses(said, job.prompt):
             return Answer(refused=f"HTTP {error.code}: {_in_a_line(said)}"), None
         failed = Answer(failed=f"it answered {error.code} {error.reason}: {_in_a_line(said)}")
         return failed, _wait(error.headers.get("Retry-After"), backoff) if error.code in _MAY_PASS else None
@@ -133,6 +137,30 @@ def _once(told: HttpGenerator, job: Job, headers: dict[str, str], backoff: float
         return Answer(
             failed=f"{told.url} cannot be reached: {_in_a_line(str(reason) or type(error).__name__)}"
         ), backoff
+
+
+def _refuses(said: str, prompt: str) -> bool:
+    """Whether an answer speaks of its policy, in words of its own: in the request that many send back with what was
+    wrong with it, the prompt may have the same words."""
+    try:
+        said = " ".join(_own_words(json.loads(said)))
+    except (ValueError, RecursionError):  # no JSON: all that it says
+        pass
+    for written in {prompt, json.dumps(prompt)[1:-1], escape(prompt)} - {""}:
+        said = re.sub(rf"(?<!\w){re.escape(written)}(?!\w)", " ", said)
+    return any(word in said.lower() for word in _REFUSED)
+
+
+def _own_words(value: object, *, saying: bool = True) -> Iterator[str]:
+    """Texts of the fields in which an endpoint says what is wrong."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from _own_words(part, saying=key.lower() in _SAYING)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _own_words(part, saying=saying)
+    elif saying and isinstance(value, str):
+        yield value
 
 
 def _body(told: HttpGenerator) -> dict[str, Any]:

@@ -141,6 +141,30 @@ def test_a_wrong_request_is_no_refusal(endpoint, tmp_path):
     assert len(endpoint.asked) == 1
 
 
+SENT_BACK = "a safety pin"
+
+
+@pytest.mark.parametrize(
+    ("said", "refused"),
+    [
+        ({"detail": [{"type": "missing", "msg": "Field required", "input": {"prompt": SENT_BACK}}]}, False),
+        ({"detail": [{"loc": ["body", "safety_checker"], "msg": "Field required"}]}, False),
+        ({"error": {"message": f"no size for {SENT_BACK!r}", "code": "wrong_size"}}, False),
+        (f"<p>wrong size for &quot;{SENT_BACK}&quot;</p>", False),
+        (SENT_BACK, False),
+        ({"error": {"code": "moderation_blocked", "message": None}, "prompt": SENT_BACK}, True),
+        ({"error": {"message": "Rejected by our safety system"}}, True),
+        ({"name": "content_moderation", "errors": ["flagged"]}, True),
+        ({"error": "NSFW content"}, True),
+        ("our safety system refused it", True),
+    ],
+)
+def test_the_words_of_a_prompt_that_is_sent_back_are_no_refusal(said, refused):
+    text = said if isinstance(said, str) else json.dumps(said)
+    assert http._refuses(text, SENT_BACK) is refused
+    assert not refused or http._refuses(text, "a"), "of a short prompt no letter is cut out of other words"
+
+
 @pytest.mark.parametrize(
     ("headers", "data", "words"),
     [
