@@ -20,8 +20,8 @@ _INDEX = "model_index.json"
 
 
 def pipeline_digest(folder: Path, named: str = "") -> str:
-    """Of the names and bytes of all files of a pipeline, wherever links lead. named: how the user named it, "" as a generator. Raises
-    InputError where it is none."""
+    """Of the names and bytes of all files of a pipeline, wherever links lead. named: how the user named it, "" as a
+    generator. Raises InputError where it is none."""
     if not (folder / _INDEX).is_file():
         named = named or f"[generator] path = {str(folder)!r}"
         raise InputError(f"{named} is no pipeline of diffusers: there is no {_INDEX} in it")

@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from html import escape
 from http.client import HTTPException, HTTPMessage
 from pathlib import Path
@@ -27,7 +28,20 @@ MOST_BYTES = 256 << 20
 _MAY_PASS = (408, 409, 425, 429, 500, 502, 503, 504)
 _REFUSING = (400, 403, 422)
 _REFUSED = ("content_policy", "moderation", "safety", "nsfw", "refused")
-_SAYING = frozenset("code type message msg error errors detail details reason reasons name title status".split())
+_SAYING = (
+    "code",
+    "type",
+    "message",
+    "msg",
+    "error",
+    "errors",
+    "detail",
+    "details",
+    "reason",
+    "name",
+    "title",
+    "status",
+)
 _MOST_SAID = 1 << 16  # bytes
 _LONGEST_WAIT_S = 120.0
 _KINDS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"RIFF": ".webp"}
@@ -51,8 +65,8 @@ class _NoRedirect(HTTPRedirectHandler):
 
 
 def generate(told: HttpGenerator, jobs: list[Job], incoming: Path, record: Recorder, progress: Progress) -> None:
-    """Make all images. Raises UsageError without the key that is named, or for one that no header can hold, InputError where an image fails `tries` times:
-    what was made until then is kept."""
+    """Make all images. Raises UsageError without the key that is named, or for one that no header can hold, InputError
+    where an image fails `tries` times: what was made until then is kept."""
     headers, pace = _headers(told), _Pace(told.per_minute)
 
     def ask(job: Job) -> tuple[Answer, str]:
@@ -142,10 +156,8 @@ def _once(told: HttpGenerator, job: Job, headers: dict[str, str], backoff: float
 def _refuses(said: str, prompt: str) -> bool:
     """Whether an answer speaks of its policy, in words of its own: in the request that many send back with what was
     wrong with it, the prompt may have the same words."""
-    try:
+    with suppress(ValueError, RecursionError):  # else it is no JSON: all that it says counts
         said = " ".join(_own_words(json.loads(said)))
-    except (ValueError, RecursionError):  # no JSON: all that it says
-        pass
     for written in {prompt, json.dumps(prompt)[1:-1], escape(prompt)} - {""}:
         said = re.sub(rf"(?<!\w){re.escape(written)}(?!\w)", " ", said)
     return any(word in said.lower() for word in _REFUSED)

@@ -237,7 +237,9 @@ def test_a_key_may_end_in_a_line(endpoint, tmp_path, monkeypatch):
 @pytest.mark.parametrize("key", ["s3cret\nX-Other: 1", "s3cret\u20ac", "s3\tcret", "s3cret\udcff"])
 def test_a_key_that_no_header_holds_is_refused_and_not_shown(endpoint, tmp_path, monkeypatch, key):
     monkeypatch.setenv("IMAGES_KEY", key)
-    with pytest.raises(UsageError, match="key_env = 'IMAGES_KEY': the variable holds what no HTTP header may") as caught:
+    with pytest.raises(
+        UsageError, match="key_env = 'IMAGES_KEY': the variable holds what no HTTP header may"
+    ) as caught:
         made(told(endpoint, key_env="IMAGES_KEY"), tmp_path / "g")
     assert "cret" not in str(caught.value)
     assert not endpoint.asked
