@@ -8,7 +8,8 @@ DEFAULT_TRAINING, DEFAULT_GENERATIONS = "training", "generations"
 _FILE = """\
 # A pre-release check: `memaudit run {name}`. Paths are taken from the folder of this file.
 out = "release"
-model = {model}          # name and version of the model; model_digest: of its weights
+model = {model}          # name and version of the model
+model_digest = ""        # of its weights, such as their sha256; without it, images that are there stay
 who = ""                 # who runs it, for the report
 
 [training]

@@ -78,4 +78,5 @@ def test_the_file_to_begin_with_is_one_that_is_read(tmp_path, command, is_store)
     assert (told.training.store if is_store else told.training.source) == "a\\b\n"
     assert told.audit.control == 'held "out"'
     assert told.gate.policy == "memaudit.toml"
+    assert 'model_digest = ""' in path.read_text(), "without one, images of other weights stay"
     assert (told.generator.command if command else told.generator.path) == (command or "generations")
