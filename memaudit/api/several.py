@@ -50,6 +50,7 @@ def searcher_of(given: Stores) -> Searcher:
         return searcher_at(stores[0])
     opened, scratch = _opened(stores), Scratch()
     store = _made_of(merge_by_links(opened, scratch.folder / "stores"), opened)
+    store.links_to = store.made_of
     weakref.finalize(store, lambda _: None, scratch)  # which is there as long as this store
     return ExactSearch(store)
 
