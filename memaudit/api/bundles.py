@@ -230,6 +230,12 @@ def _require_apart(out: Path, inputs: Sequence[Path]) -> None:
         raise UsageError(f"--out {out} exists already, and is no bundle: name another file")
 
 
+def remove_earlier(path: Path) -> None:
+    """Remove the bundle of an earlier run: it must not pass for that of one that ends early. What is none stays."""
+    if path.is_file() and not is_passage(path) and _begins_as_one(path):
+        real(path).unlink()  # what a link leads to, and not the link
+
+
 def _begins_as_one(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(len(MAGIC)) == MAGIC

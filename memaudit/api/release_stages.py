@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -11,7 +12,8 @@ from msgspec import to_builtins
 from memaudit.api.auditing import run_audit
 from memaudit.api.deduping import run_dedup
 from memaudit.api.encoding import Encoding
-from memaudit.api.gating import GateRun, run_gate
+from memaudit.api.gate_page import write_gate_page
+from memaudit.api.gating import GateRun, path_of, run_gate
 from memaudit.api.page_choices import PageChoices
 from memaudit.api.prompting import make_prompts
 from memaudit.api.runs import AuditRun, DedupRun, Run, open_report
@@ -19,6 +21,7 @@ from memaudit.api.stores import embed
 from memaudit.audit.prompts import write_prompts
 from memaudit.errors import InconclusiveError, MemauditError
 from memaudit.files import digest_of, is_store, sha256_of, write_text
+from memaudit.gate.verdict import unmeasured
 from memaudit.release import command, http
 from memaudit.release.asked import PROMPTS, first_reason, gallery_of, pairing_lines
 from memaudit.release.diffusing import as_command
@@ -43,13 +46,15 @@ class StageDone(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """What all stages came to. refused: images that the generator would not make, of so many asked for."""
+    """What all stages came to. refused: images that the generator would not make, of so many asked for;
+    reasons: why a pass of the gate is none."""
 
     stages: tuple[StageDone, ...]
     audit: AuditRun
     dedup: DedupRun | None
     gate: GateRun
     refused: tuple[int, int]
+    reasons: tuple[str, ...]
 
 
 class Check:
@@ -69,9 +74,9 @@ class Check:
             self._prompts(store, dedup)
             gallery = self._generations(self.told.generator)
         audit = self._audit(store, gallery)
-        gate = self._gate(audit, dedup)
         refused = (0, 0) if gallery is None else (gallery.counts()[Fate.REFUSED], len(gallery.outcomes))
-        return Checked(tuple(self.stages), audit, dedup, gate, refused)
+        reasons = reasons_of(self.told, refused)
+        return Checked(tuple(self.stages), audit, dedup, self._gate(audit, dedup, reasons), refused, reasons)
 
     def _training(self) -> Store:
         training = self.told.training
@@ -224,7 +229,8 @@ class Check:
         write_text(path, "".join(pairing_lines(self.out / PROMPTS, gallery)))
         return gallery.images, path, ""
 
-    def _gate(self, audit: AuditRun, dedup: DedupRun | None) -> GateRun:
+    def _gate(self, audit: AuditRun, dedup: DedupRun | None, reasons: tuple[str, ...]) -> GateRun:
+        """The gate; the page has the verdict of the check, for which the generator's refusals count as well."""
         told = self.told.gate
         gate = run_gate(
             [audit, *([dedup] if dedup else [])],
@@ -233,8 +239,11 @@ class Check:
             accepted=self._folder(told.accepted),
             reviews=[self.base / each for each in told.reviews],
             ledger=self._folder(told.ledger),
-            page=self.out / PAGE,
         )
+        report = path_of(audit)
+        more = (unmeasured(str(report), "max_refused", f"{self.told.prompts.max_refused:.2%}", why) for why in reasons)
+        result = replace(gate.result, rules=(*gate.result.rules, *more))
+        write_gate_page((report, audit.report), result, self.out / PAGE, None)
         return self._done("gate", str(gate.verdict), gate)
 
     def _page(self) -> PageChoices:
@@ -258,6 +267,14 @@ class Check:
         self.stages.append(StageDone(name, words, as_before))
         self.tell(f"{name}{' (as before)' if as_before else ''}: {words}")
         return value
+
+
+def reasons_of(told: RunFile, refused: tuple[int, int]) -> tuple[str, ...]:
+    """Why a pass of the gate is none. refused: images that the generator would not make, of so many."""
+    count, asked = refused
+    if count <= told.prompts.max_refused * asked:
+        return ()
+    return (f"the generator refused {count:,} of {asked:,} images: more than max_refused allows",)
 
 
 def _digest_in(folder: Path) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from memaudit.api.bundles import Bundle, bundle, publish_bundle
+from memaudit.api.bundles import Bundle, bundle, publish_bundle, remove_earlier
 from memaudit.api.gating import GateRun, Verdict
 from memaudit.api.release_stages import PAGE, Check, StageDone
 from memaudit.api.runs import AuditRun, DedupRun
@@ -106,8 +106,9 @@ def run_release(
     with sole_writer(check.out):
         for left in (VERDICT, PAGE):  # of an earlier run: it must not pass for what this one comes to
             (check.out / left).unlink(missing_ok=True)
-        stages, audit, dedup, gate, refused = check.run()
-        done = ReleaseRun(check.out, stages, audit, dedup, gate, refused, _reasons(told, refused))
+        for bundled in filter(None, (told.bundle.file, told.bundle.public)):
+            remove_earlier(path.parent / bundled)
+        done = ReleaseRun(check.out, *check.run())
         write_json(check.out / VERDICT, done.as_dict())
     return _with_evidence(done, told, path.parent, tell) if told.bundle.file else done
 
@@ -131,13 +132,6 @@ def _with_evidence(done: ReleaseRun, told: RunFile, base: Path, tell: Callable[[
     words = f"{made.path}, {'signed' if made.signers else 'not signed'}"
     tell(f"bundle: {words}")
     return replace(done, stages=(*done.stages, StageDone("bundle", words, as_before=False)), evidence=made)
-
-
-def _reasons(told: RunFile, refused: tuple[int, int]) -> tuple[str, ...]:
-    count, asked = refused
-    if count <= told.prompts.max_refused * asked:
-        return ()
-    return (f"the generator refused {count:,} of {asked:,} images: more than max_refused allows",)
 
 
 def plan_release(file: str | Path, out: str | Path | None = None) -> list[tuple[str, str]]:

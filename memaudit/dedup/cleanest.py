@@ -18,7 +18,7 @@ from memaudit.dedup.described import Described
 from memaudit.dedup.framed import framed
 from memaudit.dedup.linked import linked
 from memaudit.dedup.results import Cleanness, Decisions
-from memaudit.dedup.tracing import traced
+from memaudit.dedup.tracing import GONE, traced
 from memaudit.images.traces import THUMB, Traces
 from memaudit.similarity import Pairs
 from memaudit.tasks import Executor
@@ -65,7 +65,8 @@ class Judged(NamedTuple):
 def judge(
     columns: Described, pairs: Pairs, rank: Int64, progress: Progress, executor: Executor | None = None
 ) -> Judged:
-    """Order the images (n) whose pairs these are: the highest score first, then who could not be read; ties by `rank`.
+    """Order the images (n) whose pairs these are: the highest score first, then who could not be read, then whose file
+    is gone; ties by `rank`.
 
     Read are those with a pair, each once. The result does not depend on the order of images and pairs. Memory: 24 bytes
     a pair, uri and sha256 of each file that is read, thumbnails of `_AT_ONCE` images and 20 bytes for each two of a
@@ -77,16 +78,18 @@ def judge(
     family = linked(len(rank), pairs.left, pairs.right)
     chosen = _chosen(paired, family, pairs, rank)
     parts, unread = np.full((len(rank), len(PARTS)), np.nan), Counter[str]()
+    gone = np.zeros(len(rank), bool)
     files = columns.at(chosen)
     traces = traced(files.uri, files.sha256, progress, executor)
     for low, high in pairwise(_whole_families(family[chosen])):
         found = list(islice(traces, high - low))
         unread.update(each for each in found if isinstance(each, str))
+        gone[chosen[low:high]] = [isinstance(each, str) and each in GONE for each in found]
         parts[chosen[low:high]] = _parts(found, family[chosen[low:high]])
-    parts[_led_by_unread(parts, chosen, family, rank)] = np.nan
+    parts[_led_by_unread(parts, chosen[~gone[chosen]], family, rank)] = np.nan
     missing = unread.total()
     why = tuple(f"{reason}: {count:,}" for reason, count in unread.most_common(_REASONS))
-    return Judged(_ranked(parts, rank), parts, len(chosen) - missing, missing, len(paired) - len(chosen), why)
+    return Judged(_ranked(parts, gone, rank), parts, len(chosen) - missing, missing, len(paired) - len(chosen), why)
 
 
 def unjudged(rank: Int64, why: str) -> Judged:
@@ -148,8 +151,8 @@ def _parts(found: Sequence[Traces | str], family: Int64) -> Float64:
 
 
 def _led_by_unread(parts: Float64, chosen: Int64, family: Int64, rank: Int64) -> NDArray[np.bool_]:
-    """(n,): images of families whose first by `rank` should have been read and could not: nothing that was read may
-    take the place of what is perhaps the original."""
+    """(n,): images of families of whose `chosen` the first by `rank` should have been read and could not, though it is
+    there: nothing that was read may take the place of what is perhaps the original."""
     order = chosen[np.lexsort((rank[chosen], family[chosen]))]
     first = order[np.flatnonzero(np.diff(family[order], prepend=-1))]
     return np.asarray(np.isin(family, family[first[np.isnan(parts[first, 0])]]))
@@ -200,9 +203,9 @@ def _all_pairs(family: Int64) -> tuple[Int64, Int64]:
     return one, other
 
 
-def _ranked(parts: Float64, rank: Int64) -> Int64:
+def _ranked(parts: Float64, gone: NDArray[np.bool_], rank: Int64) -> Int64:
     score = np.round(parts.sum(axis=1) / _STEP)
-    order = np.lexsort((rank, -np.nan_to_num(score, nan=-np.inf)))
+    order = np.lexsort((rank, -np.nan_to_num(score, nan=-np.inf), gone))
     result = np.empty(len(order), np.int64)
     result[order] = np.arange(len(order))
     return result

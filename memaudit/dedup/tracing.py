@@ -36,6 +36,8 @@ from memaudit.types import Progress
 _CORES = machine.cores()
 _AT_ONCE = 4096  # images that wait for a thread
 _STAGE = "looking for the cleanest"
+NO_FILE_THERE = "cannot read file: No such file or directory"
+GONE = (NO_FILE_THERE, ANOTHER_FILE)  # why there are no traces of what nobody can train on any more
 _NUMBERS = Traces._fields[:-1]
 _KINDS = (int, int, float, float, float, float, bool, bool, float, float)
 Texts = NDArray[np.object_]
@@ -66,6 +68,8 @@ def _read(uri: str, sha256: str) -> Traces | str:
         raise
     except UnreadableImageError as error:
         return str(error)
+    except FileNotFoundError:
+        return NO_FILE_THERE
     except Exception as error:  # noqa: BLE001 - each backend of fsspec, and Arrow, has exceptions of its own
         return f"cannot read file: {getattr(error, 'strerror', None) or type(error).__name__}"
 

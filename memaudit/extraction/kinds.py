@@ -13,6 +13,7 @@ from PIL import Image
 
 from memaudit.encoders.encoder import Regions
 from memaudit.extraction.cliques import Clique, largest_clique, pruned
+from memaudit.extraction.patches import Pixels, image_of
 from memaudit.extraction.results import Box
 from memaudit.matching.kinds import COPIES, Kind
 from memaudit.matching.layout import sketch_of, sketched_signals
@@ -126,3 +127,10 @@ def kept_small(image: Image.Image) -> Image.Image:
     small = image.copy()
     small.thumbnail((SIDE, SIDE))
     return small
+
+
+def small_of(tiles: Pixels, size: tuple[int, int]) -> Image.Image:
+    """Nearly `kept_small` of an image of this size, of its tiles: its file need not be read again."""
+    shrunk = min(1.0, SIDE / max(size))
+    width, height = (max(1, round(side * shrunk)) for side in size)
+    return image_of(tiles).resize((width, height), Image.Resampling.BICUBIC)

@@ -23,6 +23,12 @@ def tiles_of(image: Image.Image) -> Pixels:
     return np.ascontiguousarray(grid.swapaxes(1, 2).reshape(TILES, _VALUES))
 
 
+def image_of(tiles: Pixels) -> Image.Image:
+    """The image at 512 x 512 that `tiles_of` made these of."""
+    grid = tiles.reshape(SIDE // TILE, SIDE // TILE, TILE, TILE, 3).swapaxes(1, 2)
+    return Image.fromarray(np.ascontiguousarray(grid.reshape(SIDE, SIDE, 3)))
+
+
 def patched_squares(images: list[Pixels]) -> Int64:
     """For all pairs of images the largest sum of squared differences of a tile, (n, n), in units of 1 / 255 squared.
 

@@ -17,7 +17,7 @@ from memaudit.embedding.reconcile import bytes_of
 from memaudit.encoders.encoder import Regions
 from memaudit.errors import EmptyInputError, InputError, MissingDependencyError, UsageError
 from memaudit.extraction.cliques import largest_clique
-from memaudit.extraction.kinds import LOOKED_AT, Common, common_picture, kept_small
+from memaudit.extraction.kinds import LOOKED_AT, Common, common_picture, kept_small, small_of
 from memaudit.extraction.patches import Pixels, distance_of, patched_squares, squares_within, tiles_of
 from memaudit.extraction.results import Extraction, PromptCluster
 from memaudit.images.decode import UnreadableImageError, decode, is_blank
@@ -67,13 +67,22 @@ def extract(
     Raises UsageError for impossible options, InputError if it is not known which generations belong together.
     """
     require_possible(options)
-    tally = _Tally([], 0, regions=regions)
+    tally = _Tally([], 0, regions=regions, no_pixels=_too_few_for(options.clique))
     by_prompt = _by_prompt(_that_are_there(generations, tally), pattern, named or {})
     prompts = list[Layers]()
     for number, (prompt, refs) in enumerate(by_prompt.items()):
         prompts.append(tuple(_layers(prompt, refs, options, tally)))
         progress("comparing generations of a prompt", number + 1, len(by_prompt))
     return _result(prompts, tally, options, passed or PassedOver())
+
+
+def _too_few_for(clique: int) -> str:
+    """Why a clique of this size is looked for among verbatim copies alone; empty where it is not."""
+    return (
+        f"the first {LOOKED_AT} generations alone are compared, and --clique is {clique:,}"
+        if clique > LOOKED_AT
+        else ""
+    )
 
 
 def require_possible(options: ExtractOptions) -> None:
@@ -139,14 +148,15 @@ def _by_prompt(
 
 
 class _Read(NamedTuple):
-    """The generations of a prompt that can be compared, and how many cannot; small: the first of them, `LOOKED_AT` of
-    all. generations: how many there are."""
+    """The generations of a prompt that can be compared, and how many cannot; small: the first `LOOKED_AT` of them.
+    sizes: width and height of each. generations: how many there are."""
 
     prompt: str
     generations: int
     refs: list[ImageRef]
     files: list[str]
     pixels: list[Pixels]
+    sizes: list[tuple[int, int]]
     small: list[Image.Image]
     unreadable: int
     blank: int
@@ -157,13 +167,19 @@ class _Read(NamedTuple):
             refs=[self.refs[place] for place in places],
             files=[self.files[place] for place in places],
             pixels=[self.pixels[place] for place in places],
-            small=[self.small[place] for place in places if place < len(self.small)],
+            sizes=[self.sizes[place] for place in places],
+            small=[self._small(place) for place in places[:LOOKED_AT]],
         )
+
+    def _small(self, place: int) -> Image.Image:
+        """Also of one that was not among the first before some were left out."""
+        return self.small[place] if place < len(self.small) else small_of(self.pixels[place], self.sizes[place])
 
 
 def _read(prompt: str, refs: list[ImageRef], tally: _Tally) -> _Read:
     """Decode images; `tally` collects their names and the digests of their files, and how many an archive cut off."""
     kept, files, pixels, small = list[ImageRef](), list[str](), list[Pixels](), list[Image.Image]()
+    sizes = list[tuple[int, int]]()
     unreadable = blank = 0
     for ref in refs:
         digest = ""
@@ -182,10 +198,11 @@ def _read(prompt: str, refs: list[ImageRef], tally: _Tally) -> _Read:
                 kept.append(ref)
                 files.append(digest)
                 pixels.append(tiles_of(image))
+                sizes.append(image.size)
                 if len(small) < LOOKED_AT:
                     small.append(kept_small(image))
         tally.files.append((ref.image_id, digest))
-    return _Read(prompt, len(refs), kept, files, pixels, small, unreadable, blank)
+    return _Read(prompt, len(refs), kept, files, pixels, sizes, small, unreadable, blank)
 
 
 def _layers(prompt: str, refs: list[ImageRef], options: ExtractOptions, tally: _Tally) -> Iterator[PromptCluster]:

@@ -6,12 +6,13 @@ import importlib.util
 import json
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from memaudit.errors import InputError, MissingDependencyError
-from memaudit.files import digest_of, sha256_of
+from memaudit.files import digest_of, real, sha256_of
 from memaudit.release.run_file import CommandGenerator, PipelineGenerator, RunFile
 
 _BATCHES = 16  # of a device, before the pipeline is loaded anew: what a kill costs at most
@@ -19,13 +20,23 @@ _INDEX = "model_index.json"
 
 
 def pipeline_digest(folder: Path, named: str = "") -> str:
-    """Of the names and bytes of all files of a pipeline. named: how the user named it, "" as a generator. Raises
-    InputError where it is none."""
+    """Of the names and bytes of all files of a pipeline, wherever links lead. named: how the user named it, "" as a
+    generator. Raises InputError where it is none."""
     if not (folder / _INDEX).is_file():
         named = named or f"[generator] path = {str(folder)!r}"
         raise InputError(f"{named} is no pipeline of diffusers: there is no {_INDEX} in it")
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return digest_of([[path.relative_to(folder).as_posix(), sha256_of(path)] for path in files])
+    return digest_of([[path.relative_to(folder).as_posix(), sha256_of(path)] for path in sorted(_files_below(folder))])
+
+
+def _files_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Under every name that they have: unlike images, which count once, the same weights may stand for two parts. A
+    link to a folder that it lies in is not followed."""
+    here = (*above, real(folder))
+    for path in folder.iterdir():
+        if path.is_dir():
+            yield from () if real(path) in here else _files_below(path, here)
+        elif path.is_file():
+            yield path
 
 
 def known_by_digest(told: RunFile, base: Path) -> RunFile:

@@ -6,9 +6,12 @@ import base64
 import binascii
 import json
 import os
+import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from html import escape
 from http.client import HTTPException, HTTPMessage
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -25,6 +28,21 @@ MOST_BYTES = 256 << 20
 _MAY_PASS = (408, 409, 425, 429, 500, 502, 503, 504)
 _REFUSING = (400, 403, 422)
 _REFUSED = ("content_policy", "moderation", "safety", "nsfw", "refused")
+_SAYING = (
+    "code",
+    "type",
+    "message",
+    "msg",
+    "error",
+    "errors",
+    "detail",
+    "details",
+    "reason",
+    "name",
+    "title",
+    "status",
+)
+_MOST_SAID = 1 << 16  # bytes
 _LONGEST_WAIT_S = 120.0
 _KINDS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"RIFF": ".webp"}
 
@@ -47,8 +65,8 @@ class _NoRedirect(HTTPRedirectHandler):
 
 
 def generate(told: HttpGenerator, jobs: list[Job], incoming: Path, record: Recorder, progress: Progress) -> None:
-    """Make all images. Raises UsageError without the key that is named, InputError where an image fails `tries` times:
-    what was made until then is kept."""
+    """Make all images. Raises UsageError without the key that is named, or for one that no header can hold, InputError
+    where an image fails `tries` times: what was made until then is kept."""
     headers, pace = _headers(told), _Pace(told.per_minute)
 
     def ask(job: Job) -> tuple[Answer, str]:
@@ -69,13 +87,22 @@ def generate(told: HttpGenerator, jobs: list[Job], incoming: Path, record: Recor
 def _headers(told: HttpGenerator) -> dict[str, str]:
     headers = {"Content-Type": "application/json", "Accept": "application/json, image/*"}
     if told.key_env:
-        key = os.environ.get(told.key_env)
-        if not key:
-            raise UsageError(
-                f"[generator] key_env = {told.key_env!r}: there is no such environment variable, or it is empty"
-            )
-        headers["Authorization"] = f"Bearer {key}"
+        headers["Authorization"] = f"Bearer {_key_in(told.key_env)}"
     return headers
+
+
+def _key_in(variable: str) -> str:
+    """Without the end of a line, which files of secrets have. What is wrong is said without the key: the library that
+    sends it would print it."""
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise UsageError(f"[generator] key_env = {variable!r}: there is no such environment variable, or it is empty")
+    if not key.isascii() or not key.isprintable():
+        raise UsageError(
+            f"[generator] key_env = {variable!r}: the variable holds what no HTTP header may, as the end of a line or "
+            "a letter beyond ASCII: give it the key alone"
+        )
+    return key
 
 
 class _Pace:
@@ -114,8 +141,8 @@ def _once(told: HttpGenerator, job: Job, headers: dict[str, str], backoff: float
             return _image_in(told, data, response.headers.get_content_type()), None
     except HTTPError as error:
         with error:
-            said = error.read(2000).decode(errors="replace")
-        if error.code in _REFUSING and any(word in said.lower() for word in _REFUSED):
+            said = error.read(_MOST_SAID).decode(errors="replace")
+        if error.code in _REFUSING and _refuses(said, job.prompt):
             return Answer(refused=f"HTTP {error.code}: {_in_a_line(said)}"), None
         failed = Answer(failed=f"it answered {error.code} {error.reason}: {_in_a_line(said)}")
         return failed, _wait(error.headers.get("Retry-After"), backoff) if error.code in _MAY_PASS else None
@@ -124,6 +151,28 @@ def _once(told: HttpGenerator, job: Job, headers: dict[str, str], backoff: float
         return Answer(
             failed=f"{told.url} cannot be reached: {_in_a_line(str(reason) or type(error).__name__)}"
         ), backoff
+
+
+def _refuses(said: str, prompt: str) -> bool:
+    """Whether an answer speaks of its policy, in words of its own: in the request that many send back with what was
+    wrong with it, the prompt may have the same words."""
+    with suppress(ValueError, RecursionError):  # else it is no JSON: all that it says counts
+        said = " ".join(_own_words(json.loads(said)))
+    for written in {prompt, json.dumps(prompt)[1:-1], escape(prompt)} - {""}:
+        said = re.sub(rf"(?<!\w){re.escape(written)}(?!\w)", " ", said)
+    return any(word in said.lower() for word in _REFUSED)
+
+
+def _own_words(value: object, *, saying: bool = True) -> Iterator[str]:
+    """Texts of the fields in which an endpoint says what is wrong."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from _own_words(part, saying=key.lower() in _SAYING)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _own_words(part, saying=saying)
+    elif saying and isinstance(value, str):
+        yield value
 
 
 def _body(told: HttpGenerator) -> dict[str, Any]:

@@ -214,25 +214,37 @@ def test_without_pixels_the_largest_stays_and_that_is_said(tmp_path: Path, optio
     assert (result.cleanness.groups, result.cleanness.without_pixels, result.cleanness.why) == (0, 1, (why,))
 
 
-def test_who_cannot_be_read_comes_last_but_for_the_largest(tmp_path: Path) -> None:
-    """An absent file, and one that is another than was embedded, are counted with their reasons. Nothing that was read
-    takes the place of an unread one that is larger: it is perhaps the original."""
+def test_whose_file_is_gone_comes_last(tmp_path: Path) -> None:
+    """An absent file, and one that is another than was embedded, are counted with their reasons; nobody can train on
+    them, however large they were."""
     columns = columns_at(tmp_path, [ORIGINAL.resize((96, 72)), ORIGINAL, ORIGINAL])
     Path(columns.uri[1]).unlink()
     columns.sha256[2] = "1" * 64
     pairs = Pairs(np.array([0, 1]), np.array([1, 2]), np.ones(2, np.float32))
-    judged = judge(columns, pairs, np.array([0, 1, 2]), silent)
+    judged = judge(columns, pairs, np.array([2, 0, 1]), silent)
     assert judged.rank.tolist() == [0, 1, 2]
-    assert np.isnan(judged.parts).any(axis=1).tolist() == [False, True, True]
     assert (judged.read, judged.unread) == (1, 2)
     assert judged.why == (
         "cannot read file: No such file or directory: 1",
         "the file is another one than was embedded: 1",
     )
     assert judged.parts.shape == (3, len(PARTS))
-    largest = judge(columns, pairs, np.array([2, 0, 1]), silent)
-    assert largest.rank.tolist() == [2, 0, 1]
-    assert np.isnan(largest.parts).all()
+
+
+def test_who_is_there_and_cannot_be_read_comes_last_but_for_the_largest(tmp_path: Path) -> None:
+    """Nothing that was read takes the place of an unread one that is larger: it is perhaps the original."""
+    columns = columns_at(tmp_path, [ORIGINAL.resize((96, 72)), ORIGINAL, ORIGINAL.resize((48, 36))])
+    Path(columns.uri[1]).write_bytes(b"no image that this machine can decode")
+    pairs = Pairs(np.array([0, 1]), np.array([1, 2]), np.ones(2, np.float32))
+    small = judge(columns, pairs, np.array([0, 2, 1]), silent)
+    assert small.rank.tolist() == [0, 2, 1]
+    assert np.isnan(small.parts).any(axis=1).tolist() == [False, True, False]
+    large = judge(columns, pairs, np.array([1, 0, 2]), silent)
+    assert large.rank.tolist() == [1, 0, 2]
+    assert np.isnan(large.parts).all()
+    Path(columns.uri[0]).unlink()
+    gone = judge(columns, pairs, np.array([0, 1, 2]), silent)
+    assert gone.rank.tolist() == [2, 0, 1]
 
 
 @pytest.mark.parametrize("name", ["border", "cropped", "sticker"])

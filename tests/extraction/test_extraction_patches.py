@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from memaudit.extraction.patches import distance_of, patched_squares, squares_within, tiles_of
+from memaudit.extraction.patches import distance_of, image_of, patched_squares, squares_within, tiles_of
 
 
 def noise(seed: int, size: tuple[int, int] = (512, 512)) -> Image.Image:
@@ -48,6 +48,10 @@ def test_a_flat_ground_does_not_make_two_images_equal() -> None:
     whole = float(np.sqrt(((np.asarray(page) / 255.0 - np.asarray(marked) / 255.0) ** 2).mean()))
     assert whole < 0.25
     assert distance_of(squares)[0, 1] > 0.8
+
+
+def test_an_image_is_its_tiles_again() -> None:
+    assert image_of(tiles_of(noise(1))) == noise(1)
 
 
 def test_images_of_another_size_are_resized() -> None:

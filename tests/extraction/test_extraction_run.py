@@ -283,6 +283,35 @@ def test_beyond_the_first_generations_only_verbatim_ones_are_found_and_that_is_s
     assert any("beyond the first 5 generations: 1 prompt has more" in line for line in result.not_read)
 
 
+def test_behind_the_card_of_a_filter_as_many_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cards are the first that two prompts give: what comes behind them is looked at as if they were not there."""
+    monkeypatch.setattr(extraction, "LOOKED_AT", 5)
+    cards, shirts = [draw(9)] * 4, [with_motif(number) for number in range(4)]
+    write(tmp_path, "a shirt", [*cards, *shirts])
+    write(tmp_path, "a coat", [*cards, shirts[0], draw(30), *shirts[1:], draw(31)])
+    result = found_in(tmp_path)
+    assert [(cluster.prompt, cluster.kind) for cluster in result.clusters] == [
+        ("a coat", Kind.TEMPLATE),
+        ("a shirt", Kind.TEMPLATE),
+    ]
+    assert result.clusters[1].members == tuple(f"a shirt/{seed}.png" for seed in range(4, 8))
+    assert any("beyond the first 5 generations: 1 prompt has more" in line for line in result.not_read)
+
+
+def test_a_clique_larger_than_what_is_looked_at_is_verbatim_or_not_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No prompt is called clean of templates that nobody could find."""
+    monkeypatch.setattr(extraction, "LOOKED_AT", 3)
+    write(tmp_path, "a shirt", [with_motif(number) for number in range(4)])
+    write(tmp_path, "a clock", [noisy(draw(1), seed) for seed in range(4)])
+    result = found_in(tmp_path)
+    assert [cluster.prompt for cluster in result.clusters] == ["a clock"]
+    assert result.no_parts == "the first 3 generations alone are compared, and --clique is 4"
+    assert result.redrawn is None
+    assert result.not_read == (f"templates, parts and pictures drawn anew: {result.no_parts}",)
+
+
 def test_without_opencv_nothing_but_verbatim_ones_is_looked_for_and_that_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -141,6 +141,30 @@ def test_a_wrong_request_is_no_refusal(endpoint, tmp_path):
     assert len(endpoint.asked) == 1
 
 
+SENT_BACK = "a safety pin"
+
+
+@pytest.mark.parametrize(
+    ("said", "refused"),
+    [
+        ({"detail": [{"type": "missing", "msg": "Field required", "input": {"prompt": SENT_BACK}}]}, False),
+        ({"detail": [{"loc": ["body", "safety_checker"], "msg": "Field required"}]}, False),
+        ({"error": {"message": f"no size for {SENT_BACK!r}", "code": "wrong_size"}}, False),
+        (f"<p>wrong size for &quot;{SENT_BACK}&quot;</p>", False),
+        (SENT_BACK, False),
+        ({"error": {"code": "moderation_blocked", "message": None}, "prompt": SENT_BACK}, True),
+        ({"error": {"message": "Rejected by our safety system"}}, True),
+        ({"name": "content_moderation", "errors": ["flagged"]}, True),
+        ({"error": "NSFW content"}, True),
+        ("our safety system refused it", True),
+    ],
+)
+def test_the_words_of_a_prompt_that_is_sent_back_are_no_refusal(said, refused):
+    text = said if isinstance(said, str) else json.dumps(said)
+    assert http._refuses(text, SENT_BACK) is refused
+    assert not refused or http._refuses(text, "a"), "of a short prompt no letter is cut out of other words"
+
+
 @pytest.mark.parametrize(
     ("headers", "data", "words"),
     [
@@ -200,6 +224,24 @@ def test_a_key_that_is_not_there(endpoint, tmp_path, monkeypatch):
     monkeypatch.delenv("IMAGES_KEY", raising=False)
     with pytest.raises(UsageError, match="key_env = 'IMAGES_KEY': there is no such environment variable"):
         made(told(endpoint, key_env="IMAGES_KEY"), tmp_path / "g")
+    assert not endpoint.asked
+
+
+def test_a_key_may_end_in_a_line(endpoint, tmp_path, monkeypatch):
+    """As files of secrets do."""
+    monkeypatch.setenv("IMAGES_KEY", "s3cret\n")
+    assert made(told(endpoint, key_env="IMAGES_KEY"), tmp_path / "g").counts()["made"] == 6
+    assert {each[2]["Authorization"] for each in endpoint.asked} == {"Bearer s3cret"}
+
+
+@pytest.mark.parametrize("key", ["s3cret\nX-Other: 1", "s3cret\u20ac", "s3\tcret", "s3cret\udcff"])
+def test_a_key_that_no_header_holds_is_refused_and_not_shown(endpoint, tmp_path, monkeypatch, key):
+    monkeypatch.setenv("IMAGES_KEY", key)
+    with pytest.raises(
+        UsageError, match="key_env = 'IMAGES_KEY': the variable holds what no HTTP header may"
+    ) as caught:
+        made(told(endpoint, key_env="IMAGES_KEY"), tmp_path / "g")
+    assert "cret" not in str(caught.value)
     assert not endpoint.asked
 
 

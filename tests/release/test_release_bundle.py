@@ -10,6 +10,7 @@ import pytest
 from generator_lines import command
 
 import memaudit as ma
+from memaudit.bundling.archive import MAGIC
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.release.command import said_of
 from memaudit.release.run_file import CommandGenerator
@@ -38,6 +39,19 @@ def test_a_check_ends_in_a_signed_bundle(release):
     before = Path("release/evidence.zip").read_bytes()
     ma.run_release(path)
     assert Path("release/evidence.zip").read_bytes() == before
+
+
+def test_evidence_of_an_earlier_run_is_not_left_to_one_that_fails(release):
+    """What is no bundle is not ours to remove."""
+    lines = '[bundle]\nfile = "release/evidence.zip"\npublic = "public.zip"\n'
+    path = with_bundle(release('kind = "folder"\npath = "generations"'), lines)
+    Path("release").mkdir()
+    Path("release/evidence.zip").write_bytes(MAGIC + b" of an earlier run")
+    Path("public.zip").write_bytes(b"PK of somebody's pictures")
+    with pytest.raises(InputError, match="there is no such folder"):
+        ma.run_release(path)
+    assert not Path("release/evidence.zip").exists()
+    assert Path("public.zip").exists()
 
 
 def test_a_key_that_is_not_there_is_said_before_anything_is_done(release):

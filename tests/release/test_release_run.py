@@ -141,6 +141,10 @@ def test_too_much_that_is_refused_is_no_pass(release):
     )
     Path("policy.toml").write_text(Path("policy.toml").read_text().replace("[audit]", "[audit]\nmin_coverage = 0.9"))
     assert str(ma.run_release(path).verdict) == "pass"
+    path.write_text(path.read_text().replace("max_refused = 0.1", "max_refused = 0.05"))
+    done = ma.run_release(path)
+    assert (str(done.gate.verdict), str(done.verdict)) == ("pass", "inconclusive")
+    assert f"max_refused: {done.reasons[0]}" in done.page.read_text(), "the page said pass"
     path = release(command(f"{BATCH} --refuse number"))
     with pytest.raises(InconclusiveError, match="made none of 24 images: the command ended well and left no image"):
         ma.run_release(path)
