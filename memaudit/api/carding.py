@@ -67,7 +67,7 @@ def write_card(
     croissant (of an export, with its responsible-AI fields), cyclonedx (1.6, a model's bill of materials), art53 (the
     EU's summary of training content) or ab2013 (California). model, training_set: names; "": as the reports say it.
 
-    Raises UsageError for an unknown form, and one that lacks its source.
+    Raises UsageError for an unknown form, one that lacks its source, and a `model` other than the audits'.
 
     >>> store = ma.embed("training", out="store", encoder="thumbnail")
     >>> made = ma.write_card([store, ma.run_dedup(store)], "ab2013.md", to="ab2013", training_set="ours 1")
@@ -77,10 +77,21 @@ def write_card(
     if to not in FORMS:
         raise UsageError(f"unknown --to {to!r}: expected one of {', '.join(FORMS)}")
     given = _given(_listed(sources), model, training_set)
+    _require_of_model(given)
     path = Path(out)
     text = _text(given, to)
     write_text(path, text)
     return Card(path, to, text, tuple(given.inconclusive))
+
+
+def _require_of_model(given: Given) -> None:
+    """Raise UsageError where the card would call one model by the name of another: figures and digest are of it."""
+    others = sorted(given.audited - {given.model}) if given.model else []
+    if others:
+        raise UsageError(
+            f"--model {given.model!r}: an audit among the sources is of {others[0]!r}: leave --model out, or "
+            "name audits of that model alone"
+        )
 
 
 def _listed(sources: Source | Sequence[Source]) -> list[Any]:

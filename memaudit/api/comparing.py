@@ -49,7 +49,11 @@ class Compared:
         return self.comparison.p
 
     def __repr__(self) -> str:
-        return f"<Compared: {self.comparison.rise.value:+.4%}, p {self.p:.3g}>"
+        return f"<Compared: {self._difference}, p {self.p:.3g}>"
+
+    @property
+    def _difference(self) -> str:
+        return f"{self.comparison.rise.value:+.4%}" if self.comparison.measured else "not measured"
 
     def _repr_html_(self) -> str:
         found = self.comparison
@@ -57,7 +61,7 @@ class Compared:
         cells = [(name, f"{rate.count:,} of {rate.coverage.measured:,}: {path}") for name, rate, path in sides]
         rise = f"{found.rise.low:+.4%} to {found.rise.high:+.4%}"
         cells += [("difference", rise), ("p", f"{self.p:.3g} ({found.test})"), ("warnings", "; ".join(self.warnings))]
-        return card("memaudit compare", f"Difference B - A: {found.rise.value:+.4%}", cells)
+        return card("memaudit compare", f"Difference B - A: {self._difference}", cells)
 
     def as_dict(self) -> dict[str, object]:
         """All of it as one JSON object."""
@@ -71,7 +75,7 @@ class Compared:
             "n": found.n,
             "gained": found.gained,
             "lost": found.lost,
-            "difference": found.rise._asdict(),
+            "difference": found.rise._asdict() if found.measured else None,
             "p": found.p,
             "gained_matches": [pair._asdict() for pair in found.gained_matches],
             "lost_matches": [pair._asdict() for pair in found.lost_matches],

@@ -18,7 +18,7 @@ from memaudit.gate.judging import complaining
 from memaudit.gate.subjects import FACES, about_faces, measured_by, training_set_of
 from memaudit.report.found import find_reports
 from memaudit.report.history import Entry, Since, write_history
-from memaudit.report.model import Report
+from memaudit.report.model import Rate, Report
 from memaudit.report.page import percent
 
 
@@ -37,6 +37,12 @@ class History:
     unit: str
     since: Since | None
     path: Path
+
+    @property
+    def conclusive(self) -> bool:
+        """Whether the newest audit and the one before say what they set out to, and could be compared."""
+        since = self.since
+        return not (since.why or since.warnings) if since else self.entries[-1].conclusive
 
     def as_dict(self) -> dict[str, object]:
         """All of it as one JSON object."""
@@ -78,21 +84,22 @@ def history(reports: AnyReport | Sequence[AnyReport], out: str | Path) -> Histor
 
 
 def _audits(given: AnyReport | Sequence[AnyReport]) -> list[tuple[str, Report]]:
-    """Every audit that measured something, by its path; once each."""
+    """Every audit by its path, once each: one that could not measure anything has its place as well."""
     several = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
     found = list[tuple[str, Report]]()
     for each in several:
         folder = isinstance(each, str | Path) and Path(each).is_dir()
         inside = [*find_reports(Path(str(each))).reports] if folder else [each]
         read = [(str(path_of(one)), report_of(one)) for one in inside]
-        others = [name for name, report in read if report.kind != "audit" or measured_by(report) is None]
+        others = [name for name, report in read if report.kind != "audit"]
         if others and not folder:
-            raise UsageError(f"{others[0]} is no audit that measured something: a history is of audits")
+            raise UsageError(f"{others[0]} is no audit: a history is of audits")
         found += [(name, report) for name, report in read if name not in others]
     once = {report.digest: (name, report) for name, report in reversed(found)}
     if not once:
         raise UsageError("no report given: name the report.json of some audits, or a folder of them")
-    if len({about_faces(report) for _, report in once.values()}) > 1:
+    measured = [report for _, report in once.values() if measured_by(report) is not None]
+    if len({about_faces(report) for report in measured}) > 1:
         raise UsageError("some of the audits are of faces alone and others of images: give those of one kind")
     return list(once.values())
 
@@ -106,20 +113,16 @@ def _require_written(path: Path, named: Sequence[tuple[str, Report]]) -> None:
 
 
 def _unit(named: Sequence[tuple[str, Report]]) -> str:
-    """Prompts, where all audits know them."""
-    if about_faces(named[0][1]):
+    """Prompts, where all audits know them that measured something."""
+    if any(about_faces(report) for _, report in named):
         return FACES
-    measured = [measured_by(report) for _, report in named]
-    return PROMPTS if all(each is not None and each.by_prompt for each in measured) else GENERATIONS
+    measured = [each for _, report in named if (each := measured_by(report)) is not None]
+    return PROMPTS if measured and all(each.by_prompt for each in measured) else GENERATIONS
 
 
 def _entry(place: int, named: Sequence[tuple[str, Report]], unit: str) -> Entry:
     name, report = named[place]
-    results = measured_by(report)
-    if results is None:
-        raise ValueError(f"{name} measured nothing")
-    by_prompt = results.by_prompt
-    rate = by_prompt.returned if unit == PROMPTS and by_prompt is not UNSET and by_prompt else results.searched
+    rate = _rate(report, unit)
     before = named[place - 1][1] if place else None
     own = training_set_of(report) or ""
     with complaining(name):
@@ -127,18 +130,27 @@ def _entry(place: int, named: Sequence[tuple[str, Report]], unit: str) -> Entry:
     return Entry(
         name=name,
         created=report.created[:10],
-        found=rate.count,
-        measured=rate.n,
-        value=rate.value,
-        low=rate.low,
-        high=rate.high,
+        found=rate.count if rate else 0,
+        measured=rate.n if rate else 0,
+        value=rate.value if rate else None,
+        low=rate.low if rate else 0.0,
+        high=rate.high if rate else 1.0,
         findings=len(report.matches),
         training_set=own,
-        other_set=before is not None and training_set_of(before) != own,
+        other_set=before is not None and bool(own) and training_set_of(before) not in (own, None),
         break_=why,
-        conclusive=results.conclusive,
+        conclusive=report.results.conclusive,
         model=report.head.about.model if report.head.about else "",
     )
+
+
+def _rate(report: Report, unit: str) -> Rate | None:
+    """None of an audit that measured nothing."""
+    results = measured_by(report)
+    if results is None:
+        return None
+    by_prompt = results.by_prompt
+    return by_prompt.returned if unit == PROMPTS and by_prompt is not UNSET and by_prompt else results.searched
 
 
 def _since(before: tuple[str, Report], after: tuple[str, Report]) -> Since:
@@ -149,17 +161,20 @@ def _since(before: tuple[str, Report], after: tuple[str, Report]) -> Since:
         return Since(*names, why=str(error))
     if found is None:
         return Since(*names, why="not both reports are files that are there")
-    return Since(*names, _sentence(found), found.caveat, _sets(found, before[1], after[1]), "", _lists(found))
+    sets = _sets(found, before[1], after[1])
+    return Since(*names, _sentence(found), found.caveat, sets, "", _lists(found), found.warnings)
 
 
 def _sentence(found: Compared) -> str:
     old, new = found.rates
     rise = found.comparison.rise
     sides = [f"{percent(rate.value)} ({rate.count:,} of {rate.coverage.measured:,})" for rate in (new, old)]
+    told = f"{sides[0]} of {found.comparison.unit} gave a training image back, {sides[1]} before"
+    if not found.comparison.measured:
+        return f"{told}: no difference can be told."
     return (
-        f"{sides[0]} of {found.comparison.unit} gave a training image back, {sides[1]} before: a difference of "
-        f"{rise.value:+.2%}, 95 % interval {rise.low:+.2%} to {rise.high:+.2%}, p = {found.p:.2g} "
-        f"({found.comparison.test}'s exact test, two-sided)."
+        f"{told}: a difference of {rise.value:+.2%}, 95 % interval {rise.low:+.2%} to {rise.high:+.2%}, "
+        f"p = {found.p:.2g} ({found.comparison.test}'s exact test, two-sided)."
     )
 
 
@@ -175,7 +190,10 @@ def _sets(found: Compared, before: Report, after: Report) -> str:
 
 
 def _lists(found: Compared) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """None where a side measured nothing: then nothing is gone."""
     comparison = found.comparison
+    if not comparison.measured:
+        return ()
     new, gone = (
         tuple(f"{pair.query_id} → {pair.reference_id}" for pair in pairs)
         for pairs in (comparison.gained_matches, comparison.lost_matches)

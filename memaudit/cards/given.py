@@ -70,6 +70,15 @@ class Given:
         return next(iter(named)) if len(named) == 1 else None
 
     @property
+    def audited(self) -> set[str]:
+        """The names of the models that the audits are of, as far as they say it."""
+        audits = self.of_kind("audit")
+        named = {
+            each.results.model.name for each in audits if isinstance(each.results, AuditResults) and each.results.model
+        }
+        return named | ({each.head.about.model for each in audits if each.head.about is not UNSET} - {""})
+
+    @property
     def model_name(self) -> str:
         named = self.made_by.name if self.made_by else _about(self.reports, "model")
         return self.model or named or f"{TO_FILL}name of the model"

@@ -8,7 +8,8 @@ from typing import Any
 from memaudit.cards.figures import figures_of
 from memaudit.cards.given import TO_FILL, ExportFacts, Given, headline_of
 from memaudit.errors import UsageError
-from memaudit.report.model import DedupResults, FilterResults, ReweightResults, SkewRow
+from memaudit.filters.results import CLUSTER
+from memaudit.report.model import DedupResults, FilterResults, ReweightResults, ShareRow, SkewRow
 
 RAI = "http://mlcommons.org/croissant/RAI/1.0"
 SHIFTS = 10  # the largest shifts of shares that are named
@@ -87,9 +88,14 @@ def _shifts(given: Given) -> Iterator[str]:
         if isinstance(results, ReweightResults):
             for each in [row for row in results.rows if row.q <= TELLING][:SHIFTS]:
                 yield (
-                    f"The filter left {each.share_after:.4f} of {each.feature} {each.value!r}, before it were "
+                    f"The filter left {each.share_after:.4f} of {each.feature} {_value(each)}, before it were "
                     f"{each.share_before:.4f}; by weight {each.share_weighted:.4f}."
                 )
+
+
+def _value(row: ShareRow) -> str:
+    """Of a cluster its number alone: captions or an image_id follow it, which are not for a card."""
+    return row.value.partition(":")[0] if row.feature == CLUSTER else repr(row.value)
 
 
 def _shift(kind: str, row: SkewRow) -> str:

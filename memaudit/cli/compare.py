@@ -44,7 +44,8 @@ def _lines(compared: Compared) -> Iterator[str]:
         ]
     )
     rise = found.rise
-    yield f"\nDifference B - A: {rise.value:+.4%}, 95 % interval {rise.low:+.4%} to {rise.high:+.4%} (conservative)"
+    told = f"{rise.value:+.4%}, 95 % interval {rise.low:+.4%} to {rise.high:+.4%} (conservative)"
+    yield f"\nDifference B - A: {told if found.measured else 'not measured'}"
     yield _test(found)
     if found.unit != "prompts":
         yield "Taken for independent: not both reports say which generations are of one prompt, with as many seeds."

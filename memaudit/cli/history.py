@@ -25,11 +25,12 @@ def history(
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
-    """Put audits in the order of their days: a chart of their rates, and what is new since the last."""
+    """Put audits in the order of their days: a chart of their rates, and what is new since the last. Exit code 3: the
+    newest two are not comparable, or inconclusive."""
     from memaudit.api.history import history as run
 
     found = run(list(reports), out)
-    Console(as_json, quiet).result(found.as_dict(), "\n".join(_lines(found)))
+    Console(as_json, quiet).result(found.as_dict(), "\n".join(_lines(found)), conclusive=found.conclusive)
 
 
 def _lines(found: History) -> Iterator[str]:
@@ -46,6 +47,7 @@ def _lines(found: History) -> Iterator[str]:
     since = found.since
     if since and not since.why:
         yield f"\nSince the last one: {since.sentence}"
+        yield from (f"Inconclusive: {plain(line)}." for line in since.warnings)
         yield from (f"Caveat: {line}." for line in (since.caveat,) if line)
         yield from (line for line in (since.sets,) if line)
         for title, pairs in since.lists:

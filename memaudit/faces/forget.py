@@ -26,7 +26,8 @@ class Forgotten:
     """What was removed: image_ids of rows. already: ids asked for that had been forgotten before. alike: faces left
     that resemble a removed one as one person's do (the nearest first), and how many of the removed have such a face.
     pictures: files that were deleted from runs, earlier ones too; elsewhere: folders of runs and indexes, as far as the
-    store knows of them, that still name or hold what was removed, and further pages and PDFs in them."""
+    store knows of them, that still name or hold what was removed, further pages and PDFs in them, and pictures that
+    could not be deleted."""
 
     removed: tuple[str, ...]
     already: tuple[str, ...]

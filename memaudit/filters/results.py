@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from memaudit.filters.selection import Selection
 from memaudit.types import EncoderSpec, Float64, Int64
 
+CLUSTER = "cluster"  # the feature of what images show: a number, then captions or an image_id
 LEAST_EFFECTIVE = 30.0  # images of equal weight, for weights to be relied on
 
 
@@ -40,8 +41,9 @@ class Shares(NamedTuple):
 
     @property
     def restored(self) -> NDArray[np.bool_]:
-        """Whether the share of all lies in the interval of the weighted one."""
-        return np.asarray((self.low <= self.share_before) & (self.share_before <= self.high))
+        """Whether the share of all lies in the interval of the weighted one. That of a value of which nothing is left
+        reaches above 0 as well, and restores nothing."""
+        return np.asarray((self.low <= self.share_before) & (self.share_before <= self.high) & ~self.gone)
 
     @property
     def gone(self) -> NDArray[np.bool_]:

@@ -13,11 +13,11 @@ from memaudit.dedup.kmeans import fit
 from memaudit.dedup.skew import MIN_SUPPORT
 from memaudit.dedup.skew_sums import LONGEST, Sums, ValueCodes
 from memaudit.dedup.skew_values import Bands, absent_values, entries_of
+from memaudit.filters.results import CLUSTER
 from memaudit.filters.selection import Selection
 from memaudit.store import Store
 from memaudit.types import Float32, Float64, Int64, Progress
 
-CLUSTER = "cluster"
 IMAGES_PER_CLUSTER, MOST_CLUSTERS = 500, 256
 _FITTED = 65_536  # images that clusters are fitted on, at most
 _BATCH = 16_384

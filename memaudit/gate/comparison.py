@@ -9,13 +9,17 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import NamedTuple
 
+from msgspec import UNSET
+
 from memaudit.gate.provenance import identity_of
 from memaudit.gate.rates import draws_of, open_count, open_prompts, require_prompts
 from memaudit.gate.redrawn import RedrawnRise, compare_redrawn
 from memaudit.gate.subjects import about_faces, measured_by, of_subject, subject_places, training_set_of
+from memaudit.matching.kinds import COPIES
 from memaudit.report.model import (
     AuditFinding,
     AuditMeasures,
+    AuditResults,
     ByPrompt,
     FaceAuditResults,
     ImageMatch,
@@ -79,6 +83,11 @@ class Comparison:
     def p(self) -> float:
         """Two-sided, by doubling."""
         return min(1.0, 2 * min(self.p_rise, self.p_fall))
+
+    @property
+    def measured(self) -> bool:
+        """Whether both sides have a rate: without one there is no difference."""
+        return self.old.value is not None and self.new.value is not None
 
 
 @dataclass(frozen=True)
@@ -145,8 +154,8 @@ def _kind(finding: AuditFinding) -> str:
 def obstacle(old: Report, new: Report) -> str:
     """Why the rates of two audits cannot be compared; nothing if they can.
 
-    They must have counted the same thing: by the same encoder, threshold, views of both sides and use of pixels. Of
-    another training set there is a `caveat`.
+    They must have counted the same thing: the same kinds, by the same encoder, threshold, views of both sides and use
+    of pixels. Of another training set there is a `caveat`.
     """
     for report, which in ((old, "earlier"), (new, "later")):
         if report.kind != "audit":
@@ -196,7 +205,41 @@ def _other_decisions(old: AuditMeasures, new: AuditMeasures) -> str:
         return "they went by different cuts of the probability (--calibration)"
     if sorted(old.views) != sorted(new.views):
         return "they looked at different views of the generations (--views)"
-    return _other_references(old.reference_views or None, new.reference_views or None)
+    return (
+        _other_kinds(old, new)
+        or _other_match_from(old, new)
+        or _other_references(old.reference_views or None, new.reference_views or None)
+    )
+
+
+def _other_kinds(old: AuditMeasures, new: AuditMeasures) -> str:
+    earlier, later = (_kinds_counted(each) for each in (old, new))
+    if earlier == later:
+        return ""
+    return f"they counted different kinds of matches, {', '.join(earlier)} and {', '.join(later)} (--kinds)"
+
+
+def _kinds_counted(results: AuditMeasures) -> list[str]:
+    """Of the copies: what is re-drawn has a comparison of its own."""
+    counted: Collection[str] = COPIES
+    if isinstance(results, AuditResults) and results.counted_kinds is not UNSET:
+        counted = results.counted_kinds
+    return [str(kind) for kind in COPIES if kind in counted] or ["none of the copies"]
+
+
+def _other_match_from(old: AuditMeasures, new: AuditMeasures) -> str:
+    """A higher one leaves copies unseen, which is no progress of the model."""
+    earlier, later = (each.effort or None if isinstance(each, AuditResults) else None for each in (old, new))
+    if earlier is None and later is None:
+        return ""
+    if earlier is None or later is None:
+        return "one of them does not say from which similarity on pixels were compared: audit again"
+    if earlier.match_from != later.match_from:
+        return (
+            f"they compared pixels from different similarities on, {earlier.match_from} and {later.match_from} "
+            "(--match-from)"
+        )
+    return ""
 
 
 def _cut(results: AuditMeasures) -> float | None:

@@ -13,7 +13,7 @@ from memaudit.files import keep_private, read_json
 from memaudit.report.bounds import MOST_BYTES
 from memaudit.report.document import read_report
 from memaudit.report.model import JsonValue
-from memaudit.report.page import digest_of_page
+from memaudit.report.page import has_digest
 from memaudit.report.pages import write_report_page
 from memaudit.report.run_folder import FACE_CROPS, PAGE, REPORT, THUMBNAILS, previous_runs
 
@@ -27,7 +27,7 @@ _PICTURES = ("picture", "query_picture", "query_crop", "reference_picture", "ref
 
 class Traces(NamedTuple):
     """pictures: deleted files; naming: folders whose report or tables still name somebody who was forgotten, or cannot
-    be read, and the pages and PDFs beside them, which hold pictures."""
+    be read, the pages and PDFs beside them, which hold pictures, and pictures that could not be deleted."""
 
     pictures: tuple[Path, ...]
     naming: tuple[Path, ...]
@@ -45,36 +45,54 @@ def remove_forgotten(out: Path, forgotten: Collection[str]) -> Traces:
         except InputError:
             naming.append(folder)
             continue
-        for name in (name for names in told for name in names):
-            if _OWN_PICTURE.fullmatch(name) and (folder / name).is_file():
-                (folder / name).unlink()
-                pictures.append(folder / name)
+        own = {name for names in told for name in names if _OWN_PICTURE.fullmatch(name)}
+        there = [folder / name for name in sorted(own) if (folder / name).is_file()]
+        refused = [path for path in there if not _deleted(path)]
+        pictures += [path for path in there if path not in refused]
         if told:
-            naming += [folder, *_made_of(folder), *_made_of(out)]  # what a gate wrote there is not put aside with a run
-            _renew_page(folder)
+            made = (*_made_of(folder), *_made_of(out))  # what a gate wrote there is not put aside with a run
+            naming += [folder, *refused, *made, *_renewed_page(folder)]
     return Traces(tuple(pictures), tuple(dict.fromkeys(naming)))
+
+
+def _deleted(path: Path) -> bool:
+    try:
+        path.unlink()
+    except OSError:
+        return False
+    return True
 
 
 def _made_of(folder: Path) -> Iterator[Path]:
     """Pages beside that of a run, and PDFs: nobody writes again what may be signed, or shows another report."""
     for path in sorted(folder.iterdir()):
-        page = path.suffix == ".html" and path.name != PAGE
-        if path.is_file() and (path.suffix == ".pdf" or (page and digest_of_page(path)[0])):
+        kind = path.suffix.lower()
+        if path.is_file() and (kind == ".pdf" or (kind in (".html", ".htm") and path.name != PAGE and _may_show(path))):
             yield path
 
 
-def _renew_page(folder: Path) -> None:
-    """Without the pictures that are gone: a page holds them. One whose report is not sound goes with them."""
+def _may_show(path: Path) -> bool:
+    """Whether it is a page of ours, or may not be read, and so may be one."""
+    try:
+        return has_digest(path)
+    except OSError:
+        return True
+
+
+def _renewed_page(folder: Path) -> Iterator[Path]:
+    """Without the pictures that are gone: a page holds them. One whose report is not sound goes with them; yielded is
+    one that could be neither read nor deleted."""
     page = folder / PAGE
     if not page.is_file():
         return
-    if not page.stat().st_mode & 0o077:
-        keep_private(folder, itself=False)
-    held = _HELD.search(page.read_text(encoding="utf-8", errors="replace"))
     try:
+        if not page.stat().st_mode & 0o077:
+            keep_private(folder, itself=False)
+        held = _HELD.search(page.read_text(encoding="utf-8", errors="replace"))
         write_report_page(page, read_report(folder / REPORT), beside=held is None)
-    except InputError:
-        page.unlink()
+    except (InputError, OSError):
+        if not _deleted(page):
+            yield page
 
 
 def _told(part: JsonValue, forgotten: Collection[str]) -> Iterator[list[str]]:

@@ -45,7 +45,8 @@ class Entry:
 
 @dataclass(frozen=True)
 class Since:
-    """What differs between the last audit and the one before. why: it could not be compared."""
+    """What differs between the last audit and the one before. why: it could not be compared; warnings: which of the
+    two is inconclusive."""
 
     before: str
     after: str
@@ -54,6 +55,7 @@ class Since:
     sets: str = ""
     why: str = ""
     lists: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -16,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.errors import InputError
-from memaudit.files import write_text
+from memaudit.files import open_regular, write_text
 from memaudit.report.model import Bin, WhyBand
 
 if TYPE_CHECKING:
     import jinja2
 
 _LAST_LINE = re.compile(rb"<!-- sha256 of all above: ([0-9a-f]{64}) -->\n\Z")
+_LAST = 100  # bytes: it has fewer
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # a caption must not steer whoever prints the page
 
 
@@ -52,6 +54,13 @@ def digest_of_page(path: Path) -> tuple[str | None, str]:
     data = path.read_bytes()
     found = _LAST_LINE.search(data)
     return (found[1].decode() if found else None), sha256(data[: found.start()] if found else data).hexdigest()
+
+
+def has_digest(path: Path) -> bool:
+    """Whether a file ends as a page of this package does. Memory: its last line. Raises OSError."""
+    with open_regular(path) as handle:
+        handle.seek(max(0, handle.seek(0, io.SEEK_END) - _LAST))
+        return _LAST_LINE.search(handle.read(_LAST)) is not None
 
 
 @cache

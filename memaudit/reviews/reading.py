@@ -61,7 +61,7 @@ def review_of(place: str, row: Row) -> Review:
     return Review(
         pair,
         verdict,
-        _text(row, "who"),
+        " ".join(_text(row, "who").split()),  # a blank too many makes nobody another person
         _when_of(place, row),
         _text(row, "why"),
         _until_of(place, row),

@@ -111,6 +111,27 @@ def test_two_tabs_lose_nothing(audited: Path, open_page: Opening, tmp_path: Path
     (audited.parent / "signed.html").unlink()
 
 
+def test_names_and_notes_of_what_was_kept_before(audited: Path, open_page: Opening, tmp_path: Path) -> None:
+    """Lines and a name that an earlier page kept with a blank too many are the same person's. A browser that keeps
+    nothing is told of after files were loaded, too."""
+    page = open_page(audited)
+    name(page, "Ann Lee")
+    page.locator("#findings article").first.get_by_role("button", name="copy", exact=True).click()
+    for key in page.evaluate("Object.keys(localStorage)"):
+        page.evaluate(
+            "key => localStorage.setItem(key, localStorage.getItem(key).replace('Ann Lee', 'Ann  Lee '))", key
+        )
+    page.reload()
+    assert (told(page)[0], page.input_value("#r-who")) == ("copy (Ann Lee)", "Ann Lee")
+    page.keyboard.press("j")
+    page.keyboard.press("5")
+    assert [(line["verdict"], line["who"]) for line in saved(page)] == [("taken back", "Ann Lee")]
+    page.evaluate("() => { Storage.prototype.setItem = () => { throw new Error() } }")
+    (tmp_path / "none.jsonl").write_text("null\n")
+    page.set_input_files("#r-files", tmp_path / "none.jsonl")
+    page.locator("#r-note", has_text="line 1. This browser keeps nothing for this page").wait_for()
+
+
 def test_accepted_needs_a_reason_and_a_day(audited: Path, open_page: Opening) -> None:
     page = open_page(audited)
     name(page, "A")
@@ -141,7 +162,7 @@ def test_reviews_of_several_people_are_merged_and_disagreements_shown(
     understood is named by its line, and what follows is read."""
     left, right = pair(0)
     line = {"left_sha256": left, "right_sha256": right, "verdict": "not a copy", "who": "B", "when": "2026-11-02"}
-    earlier = {**line, "verdict": "unsure", "when": "2026-11-01"}
+    earlier = {**line, "who": " b", "verdict": "unsure", "when": "2026-11-01"}
     (tmp_path / "b.jsonl").write_text("\n".join(map(json.dumps, (line, earlier, line))) + "\n")
     other = {
         **line,

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from pictures import altered, draw
@@ -14,9 +15,13 @@ from pictures import altered, draw
 import memaudit as ma
 from memaudit.cards.escaping import escaped
 from memaudit.cards.figures import figures_of
-from memaudit.cards.given import TO_FILL
+from memaudit.cards.given import TO_FILL, ExportFacts, Given
+from memaudit.cards.rai import with_rai
 from memaudit.cli.app import run
 from memaudit.errors import EmptyInputError, InputError, UsageError
+from memaudit.report.model import ShareRow
+
+EXPORT = ExportFacts({"conformsTo": "http://mlcommons.org/croissant/1.0"}, {})
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +76,7 @@ def test_hugging_face_reads_the_head_of_a_model_card(made: Path) -> None:
 
 
 def test_the_table_of_a_model_card_is_a_table(made: Path) -> None:
-    text = written(made, "model-index", "audit", model="a\n| b <script>").text
+    text = written(made, "model-index", "dedup", model="a\n| b <script>").text
     rows = [line for line in text.partition("## ")[2].splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {5}
     assert "<script>" not in text.partition("## ")[2]
@@ -113,6 +118,20 @@ def test_croissant_is_read_with_its_responsible_fields(made: Path) -> None:
         written(made, "croissant", "dedup")
 
 
+def test_a_cluster_is_called_by_its_number(made: Path) -> None:
+    """Where no image near its middle has a caption its name has an image_id, which may be that of a person."""
+    shares = {"share_before": 0.2, "share_after": 0.1, "share_weighted": 0.2, "low": 0.1, "high": 0.3}
+    ratios = {"ratio": 0.5, "ratio_low": 0.4, "ratio_high": 0.6, "difference": 0.1, "difference_weighted": 0.0}
+    counts = {"before": 20, "after": 10, "families": 20, "restored": True, "q": 0.001}
+    names = {"cluster": "7: people/jane-doe.png", "word": "violin"}
+    rows = [ShareRow(feature=each, value=name, **shares, **ratios, **counts) for each, name in names.items()]
+    report = ma.open_report(made / "weights").report
+    report = msgspec.structs.replace(report, results=msgspec.structs.replace(report.results, rows=rows))
+    (words, clusters) = sorted(with_rai(Given((report,), exports=(EXPORT,)))["rai:dataBiases"], reverse=True)
+    assert "of word 'violin', before" in words
+    assert "of cluster 7, before" in clusters
+
+
 ART53 = ["1.1", "1.2", "1.3", "2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "3.1", "3.2", "3.3"]
 
 
@@ -152,6 +171,12 @@ def test_an_inconclusive_run_says_so_on_every_card(made: Path) -> None:
         ([], {"to": "art53"}, EmptyInputError, "a card is made from something"),
         (["training.csv"], {"to": "art53"}, InputError, "training.csv"),
         (["nowhere"], {"to": "art53"}, InputError, "nowhere"),
+        (
+            ["audit"],
+            {"to": "cyclonedx", "model": "our-model 2"},
+            UsageError,
+            "an audit among the sources is of 'our-model",
+        ),
     ],
 )
 def test_what_is_no_source_is_one_line(

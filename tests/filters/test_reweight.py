@@ -11,7 +11,7 @@ from vectors import vector_store
 from memaudit.dedup.skew_sums import ValueCounter
 from memaudit.dedup.skew_values import Entries
 from memaudit.errors import UsageError
-from memaudit.filters.results import Reweighted, ReweightOptions
+from memaudit.filters.results import Reweighted, ReweightOptions, Shares
 from memaudit.filters.reweight import reweight
 from memaudit.filters.selection import Names, Selection, select
 from memaudit.filters.shares import shares_of
@@ -127,6 +127,13 @@ def test_where_nothing_is_left_it_is_said(tmp_path):
     assert result.shares.gone.sum() == 1
     assert not result.shares.restored[result.shares.value == "w7"].any()
     assert result.shares.restored[result.shares.value != "w7"].all()
+
+
+def test_a_rare_value_that_is_gone_is_not_restored():
+    """The interval of a share of 0 reaches up to that of a rare value: nothing of it came back."""
+    columns = dict.fromkeys(Shares._fields, np.zeros(2))
+    columns |= {"share_before": np.array([0.01, 0.01]), "high": np.array([0.02, 0.02]), "after": np.array([0, 3])}
+    assert Shares(**columns).restored.tolist() == [False, True]
 
 
 def test_the_limit_holds_weights_down_and_it_is_said(tmp_path):

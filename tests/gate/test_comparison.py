@@ -96,6 +96,15 @@ def test_what_cannot_be_compared_is_named() -> None:
     assert caveat(typed(audit()), typed(audit(days_old=3))) == ""
     assert "decided on pixels" in obstacle(audit(), audit(verified=None))
     assert "different views" in obstacle(audit(views=["tiles"]), audit())
+    counted = audit(counted_kinds=["partial", "re-drawn"])
+    assert "kinds of matches, verbatim, template, near-duplicate, partial and partial" in obstacle(audit(), counted)
+    assert obstacle(audit(), audit(counted_kinds=["near-duplicate", "partial", "template", "verbatim"])) == ""
+    effort = audit()["results"]["effort"]
+    assert "different similarities on, 0.3 and 0.6" in obstacle(audit(), audit(effort={**effort, "match_from": 0.6}))
+    silent = audit()
+    silent["results"].pop("effort")
+    assert "does not say from which similarity" in obstacle(silent, audit())
+    assert obstacle(silent, silent) == ""
     same = {key: audit()[key] for key in ("encoder", "threshold")}
     assert "an audit of faces alone" in obstacle(audit(), {**face_audit(0, 1.0, 1.0), **same})
     assert obstacle(face_audit(0, 1.0, 1.0), face_audit(2, 1.0, 1.0)) == ""

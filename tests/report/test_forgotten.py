@@ -14,7 +14,9 @@ from vectors import random_vectors
 import memaudit as ma
 from memaudit.faces.names import tombstone
 from memaudit.faces.uses import note_use, uses_of
+from memaudit.report import forgotten
 from memaudit.report.forgotten import remove_forgotten
+from memaudit.report.page import has_digest
 from memaudit.report.run_folder import previous_runs, start_run
 
 
@@ -52,14 +54,14 @@ OTHER = {"face-crops/c.jpg", "face-crops/other-1.jpg", "thumbnails/other.jpg"}
 
 
 @pytest.mark.parametrize(
-    ("forgotten", "left"),
+    ("who", "left"),
     [
         ("group", OTHER),
         ("group#face-2", OTHER | {"face-crops/a.jpg", "face-crops/group-1.jpg"}),
         ("nobody", None),
     ],
 )
-def test_pictures_of_the_forgotten_go_from_all_runs(tmp_path: Path, forgotten: str, left: set[str] | None) -> None:
+def test_pictures_of_the_forgotten_go_from_all_runs(tmp_path: Path, who: str, left: set[str] | None) -> None:
     """Those put aside as well; what was matched with them goes with them. No file but pictures of ours is deleted."""
     (tmp_path / "precious.jpg").write_bytes(b"mine")
     out = tmp_path / "out"
@@ -67,7 +69,7 @@ def test_pictures_of_the_forgotten_go_from_all_runs(tmp_path: Path, forgotten: s
         reported(out)
     folders = [out, *previous_runs(out)]
     before = pictures(out)
-    traces = remove_forgotten(out, [tombstone(forgotten)])
+    traces = remove_forgotten(out, [tombstone(who)])
     for folder in folders:
         assert pictures(folder) == (before if left is None else left)
     assert len(traces.pictures) == (0 if left is None else 2 * len(before - left))
@@ -150,10 +152,46 @@ def test_further_pages_of_a_run_are_named(tmp_path: Path) -> None:
         reported(tmp_path)
     digest = hashlib.sha256(b"<p>signed\n").hexdigest()
     (tmp_path / "signed.html").write_text(f"<p>signed\n<!-- sha256 of all above: {digest} -->\n")
-    (tmp_path / "signed.pdf").write_bytes(b"%PDF")
+    (tmp_path / "signed.PDF").write_bytes(b"%PDF")
     (tmp_path / "notes.html").write_text("<p>mine")
     (tmp_path / "report.json").unlink()  # of the run that is put aside
     (put_aside,) = previous_runs(tmp_path)
     naming = remove_forgotten(tmp_path, [tombstone("group")]).naming
-    assert naming == (put_aside, tmp_path / "signed.html", tmp_path / "signed.pdf")
+    assert naming == (put_aside, tmp_path / "signed.PDF", tmp_path / "signed.html")
     assert remove_forgotten(tmp_path, [tombstone("nobody")]).naming == ()
+
+
+def test_what_may_not_be_read_or_deleted_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else's files stop nothing: all else is cleaned, and they are told of."""
+    reported(tmp_path)
+    (tmp_path / "locked.html").write_text("<p>whose?")
+    (tmp_path / "report.html").write_text("<p>old")
+    deleting = Path.unlink
+
+    def refused(*_: object) -> bool:
+        raise PermissionError
+
+    def kept(path: Path, missing_ok: bool = False) -> None:
+        if path.name in ("a.jpg", "report.html"):
+            refused()
+        deleting(path, missing_ok)
+
+    monkeypatch.setattr(forgotten, "has_digest", refused)
+    monkeypatch.setattr(Path, "unlink", kept)
+    traces = remove_forgotten(tmp_path, [tombstone("group")])
+    assert traces.naming == (
+        tmp_path,
+        tmp_path / "face-crops" / "a.jpg",
+        tmp_path / "locked.html",
+        tmp_path / "report.html",
+    )
+    assert pictures(tmp_path) == OTHER | {"face-crops/a.jpg"}
+    assert len(traces.pictures) == 4
+
+
+@pytest.mark.parametrize("before", [0, 1000])
+def test_a_page_is_known_by_its_last_line(tmp_path: Path, before: int) -> None:
+    line = f"<!-- sha256 of all above: {'0' * 64} -->\n"
+    for text, expected in ((line, True), (line + "x", False), ("", False)):
+        (tmp_path / "page.html").write_text("x" * before + text)
+        assert has_digest(tmp_path / "page.html") == expected

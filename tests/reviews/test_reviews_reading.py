@@ -58,6 +58,12 @@ def test_a_pair_has_no_order(tmp_path: Path) -> None:
     assert merged.counts.people == 3
 
 
+def test_a_blank_too_many_makes_nobody_another_person(tmp_path: Path) -> None:
+    merged = read_labels([labels(tmp_path, line(A, B, "copy", "Ann  Lee"), line(A, B, "not a copy", " Ann Lee"))])
+    assert (merged.counts.superseded, merged.counts.disagreeing) == (1, 0)
+    assert [each.who for said in merged.said.values() for each in said] == ["Ann Lee"]
+
+
 def test_who_says_it_again_and_who_thinks_again(tmp_path: Path) -> None:
     """The same verdict again is counted; another one takes its place by `when`, else by the order of the lines."""
     merged = read_labels([labels(tmp_path, line(), line(), line(verdict="not a copy"))])

@@ -21,7 +21,7 @@ class ShareRow(Part, frozen=True, kw_only=True):
     share_weighted: Annotated[Share, says("share of the images after, by weight")]
     low: Annotated[Share, says("lower end of its interval")]
     high: Annotated[Share, says("upper end of its interval")]
-    restored: Annotated[bool, says("the share before lies in that interval")]
+    restored: Annotated[bool, says("something is left, and the share before lies in that interval")]
     ratio: Annotated[NotNegative, says("share after / share before, without weights")]
     ratio_low: Annotated[NotNegative, says("lower end of its interval")]
     ratio_high: Annotated[NotNegative, says("upper end of its interval")]

@@ -29,9 +29,11 @@ const Pairs = (function () {
     }
     for (const people of said.values()) for (const [person, line] of people) if (line.verdict === BACK) people.delete(person);
   }
+  const signed = line => ({ ...line, who: named(String(line.who || "")) }); // as a person's other lines are
+  const NOTHING_KEPT = "This browser keeps nothing for this page: save reviews.jsonl before you close it.";
   const key = () => "memaudit reviews of " + page.key;
   function storing(action) {
-    try { action(); } catch { note("This browser keeps nothing for this page: save reviews.jsonl before you close it."); }
+    try { action(); } catch { note(NOTHING_KEPT); }
   }
   function once(all) {
     return [...new Map(all.map(line => [JSON.stringify(line), line])).values()];
@@ -40,7 +42,8 @@ const Pairs = (function () {
   function stored() {
     storing(() => {
       const there = localStorage.getItem(key());
-      if (there) lines = kept ? JSON.parse(there) : once([...JSON.parse(there), ...lines]);
+      const others = there ? JSON.parse(there).map(signed) : [];
+      if (there) lines = kept ? others : once([...others, ...lines]);
     });
     gather();
   }
@@ -117,7 +120,7 @@ const Pairs = (function () {
       const pair = [line.left_sha256, line.right_sha256].map(digest => String(digest).toLowerCase()).sort();
       const verdict = String(line.verdict || "").toLowerCase().replaceAll("_", " ");
       if (!pair.every(digest => /^[0-9a-f]{64}$/.test(digest)) || !["", ...VERDICTS, BACK].includes(verdict)) return bad.push(i + 1);
-      lines.push({ ...line, left_sha256: pair[0], right_sha256: pair[1], verdict, who: String(line.who || "") });
+      lines.push({ ...signed(line), left_sha256: pair[0], right_sha256: pair[1], verdict });
     });
     return bad.length ? name + ": not understood, and left out: line " + bad.slice(0, 5).join(", ") + (bad.length > 5 ? " and " + (bad.length - 5) + " more" : "") + ". " : "";
   }
@@ -129,7 +132,7 @@ const Pairs = (function () {
     lines = once(lines);
     store();
     renew();
-    note(wrong);
+    note(wrong + (kept ? "" : NOTHING_KEPT));
   }
 
   function draw() {
@@ -186,7 +189,7 @@ const Pairs = (function () {
   function begin(given) {
     page = given;
     stored();
-    storing(() => { who = localStorage.getItem("memaudit reviewer") || ""; });
+    storing(() => { who = named(localStorage.getItem("memaudit reviewer") || ""); });
     window.addEventListener("storage", event => { if (event.key === key()) { stored(); renew(); } });
     for (const [name, by] of [["back", -1], ["on", 1]]) $("v-" + name).addEventListener("click", () => step(by));
     for (const field of [$("r-who"), $("v-who")]) {
