@@ -96,6 +96,8 @@ def said_of(told: CommandGenerator, values: dict[str, str]) -> str:
         return f"{words[0]} was not done after {told.timeout:g} s"
     except OSError as error:
         return f"{words[0]} cannot be run: {error.strerror}"
+    except ValueError as error:  # NUL in a caption
+        return f"{words[0]} cannot be run: {error}"
     if not done.returncode:
         return ""
     said = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2][-_SAID:]

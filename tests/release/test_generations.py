@@ -78,3 +78,10 @@ def test_what_leaves_no_image_refuses(tmp_path: Path) -> None:
             CommandGenerator(command="sh -c 'touch {out}/notes.txt' {jobs}"), JOBS, gallery.incoming, record, silent
         )
     assert {outcome.reason for outcome in gallery.outcomes.values()} == {NO_IMAGE}
+
+
+def test_a_prompt_that_no_command_can_be_given_stops_in_a_line(tmp_path: Path) -> None:
+    gallery = Gallery(tmp_path / "made")
+    called = CommandGenerator(command="sh -c true {prompt} {seed} {out}")
+    with gallery.recording() as record, pytest.raises(InputError, match="sh cannot be run: embedded null byte"):
+        generate(called, [Job("000000_0", "a\0b", 0)], gallery.incoming, record, silent)
