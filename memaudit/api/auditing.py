@@ -16,7 +16,7 @@ from memaudit.api.page_choices import PageChoices as PageChoices
 from memaudit.api.places import AnyStore, Files, files_of, folder_of, searcher_at
 from memaudit.api.runs import AuditRun, DedupRun, Place
 from memaudit.api.runs_given import table_of
-from memaudit.api.several import Stores, as_one, not_taken_over
+from memaudit.api.several import Stores, as_one, without
 from memaudit.audit.pairing import Pairer, pairer
 from memaudit.audit.planted import PlantedQueries
 from memaudit.audit.planting import Planting, planting, require_plantable
@@ -332,7 +332,7 @@ def _of_planted(progress: Progress) -> Progress:
 
 def _not_read(passed: PassedOver, beside: PassedOver, references: Store) -> tuple[str, ...]:
     films = first_frames_line(references.first_frames_alone())
-    of_training = (*filter(None, [films]), *not_taken_over(references.made_of))
+    of_training = (*filter(None, [films]), *without(references))
     said = {"generations": passed.lines, "held-out images": beside.lines, "training images": of_training}
     return tuple(f"{name}: {line}" for name, lines in said.items() for line in lines)
 

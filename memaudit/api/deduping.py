@@ -13,7 +13,7 @@ from memaudit.api.page_choices import AS_IT_IS, how_to_show
 from memaudit.api.page_choices import PageChoices as PageChoices
 from memaudit.api.places import AnyStore, Files, files_of, store_at
 from memaudit.api.runs import DedupRun, Place
-from memaudit.api.several import Stores, as_one, not_taken_over
+from memaudit.api.several import Stores, as_one, without
 from memaudit.dedup.effort import seconds_of
 from memaudit.dedup.ignored import RuledOut, read_ruled_out
 from memaudit.dedup.options import DedupOptions, require_possible
@@ -25,7 +25,7 @@ from memaudit.report.dedup import write_dedup
 from memaudit.report.model import Report
 from memaudit.report.pages import How
 from memaudit.report.run_folder import keep_for_owner, remove_earlier_pictures
-from memaudit.store import FACES, Store, require_current
+from memaudit.store import FACES, require_current
 from memaudit.tasks import beside, clear, executing
 from memaudit.types import Progress, silent, unsaid
 
@@ -100,17 +100,10 @@ def run_dedup(
         kinds=kinds_of(kinds, COPIES),
     )
     options = by_calibration(options, calibration)
-    opened = _as_one(store, out, tell)
+    opened = as_one(store, out)
     decided, how, place = _Decided(ignore, files_of(reviews)), how_to_show(page, opened), Place(out)
     with executing(executor, beside(place.folder)) as workers:
         return _into(opened, against, decided, replace(options, executor=workers), how, place, progress, tell)
-
-
-def _as_one(given: Stores, out: str | Path | None, tell: Callable[[str], None]) -> AnyStore:
-    store = as_one(given, out)
-    for line in not_taken_over(store.made_of) if isinstance(store, Store) else ():
-        tell(line)
-    return store
 
 
 class _Decided(NamedTuple):
@@ -158,6 +151,8 @@ def _deduped(
     ruled_out, reviewed = decided.read()
     opened = store_at(store)
     other = store_at(against) if against else None
+    for line in without(opened):
+        tell(line)
     if opened.manifest.kind == FACES:
         keep_for_owner(out)
         note_use(opened, out)

@@ -29,6 +29,7 @@ from memaudit.guard.server import Limits, Server
 from memaudit.images.image_ref import first_frames_line
 from memaudit.images.views import views_of
 from memaudit.lookup.run import Lookup, LookupOptions
+from memaudit.matching.kept import not_used
 from memaudit.matching.kinds import kinds_of
 from memaudit.matching.shortfalls import Shortfall
 from memaudit.serving.http import ADDRESS
@@ -82,6 +83,7 @@ def _not_in(store: Store) -> tuple[Shortfall, ...]:
     found = (
         Shortfall(f"training images: {films}") if films else None,
         Shortfall("tiles, details and features of single stores are not used", "; ".join(beside)) if beside else None,
+        not_used(store),
         Shortfall("the training set's sources hold images by now that its store does not", new) if new else None,
     )
     return tuple(filter(None, found))

@@ -13,7 +13,7 @@ from memaudit.api.notebook import card
 from memaudit.api.places import sources_of
 from memaudit.api.runs import DedupRun
 from memaudit.api.runs_given import table_of
-from memaudit.api.several import Stores, not_taken_over, searcher_of
+from memaudit.api.several import Stores, searcher_of, without
 from memaudit.embedding.growth import grown
 from memaudit.encoders import Encoder
 from memaudit.errors import EmptyInputError, UsageError
@@ -155,7 +155,7 @@ def _looked_up(
     evidence = evidence_of(result, max_unreadable, watch.seconds, found.unread)
     store = references.store
     films = [f"training images: {line}" for line in [first_frames_line(store.first_frames_alone())] if line]
-    return LookupRun(evidence, grown(store), (*found.plain, *films, *not_taken_over(store.made_of)))
+    return LookupRun(evidence, grown(store), (*found.plain, *films, *without(store)))
 
 
 class Sought(NamedTuple):

@@ -11,7 +11,7 @@ from memaudit.embedding.windows import DETAILS, TILES
 from memaudit.errors import UsageError
 from memaudit.index import MANIFEST as INDEX
 from memaudit.index import ExactSearch, Searcher
-from memaudit.matching.kept import FOLDER
+from memaudit.matching.kept import FOLDER, not_used
 from memaudit.store import Store, merge, merge_by_links
 
 Stores = AnyStore | Sequence[AnyStore]
@@ -50,6 +50,7 @@ def searcher_of(given: Stores) -> Searcher:
         return searcher_at(stores[0])
     opened, scratch = _opened(stores), Scratch()
     store = _made_of(merge_by_links(opened, scratch.folder / "stores"), opened)
+    store.links_to = store.made_of
     weakref.finalize(store, lambda _: None, scratch)  # which is there as long as this store
     return ExactSearch(store)
 
@@ -58,6 +59,12 @@ def not_taken_over(parts: Sequence[Store]) -> list[str]:
     """Folders of windows and of kept features beside the parts of a store: they are not searched."""
     beside = (part.folder / name for part in parts for name in (TILES, DETAILS, FOLDER))
     return [f"not taken over: {folder}" for folder in beside if folder.is_dir()]
+
+
+def without(store: Store) -> list[str]:
+    """What lies beside a store, or the stores that it is made of, and is not used, a sentence for each."""
+    unused = not_used(store)
+    return [*not_taken_over(store.made_of), *([str(unused)] if unused else [])]
 
 
 def _opened(given: Sequence[AnyStore]) -> list[Store]:

@@ -10,7 +10,7 @@ from memaudit.embedding.opt_outs import opt_out_counts
 from memaudit.embedding.windows import DETAILS, TILES, window_counts, window_faults, windows_of
 from memaudit.errors import InconclusiveError
 from memaudit.files import NOT_BOUND
-from memaudit.matching.kept import FOLDER, feature_faults, kept_counts
+from memaudit.matching.kept import FOLDER, feature_faults, kept_counts, not_used
 from memaudit.store import FACES, MANIFEST, Manifest, Store, verify_store
 from memaudit.types import Status
 
@@ -104,6 +104,9 @@ def _windows(store: Store) -> dict[str, object]:
             value[name] = {"fault": str(error)}
     try:
         kept = kept_counts(store)
-        return value if kept is None else {**value, FOLDER: kept._asdict()}
+        if kept is None:
+            return value
+        why_not = not_used(store)
+        return {**value, FOLDER: kept._asdict() | ({"not used": why_not.advice} if why_not else {})}
     except InconclusiveError as error:
         return {**value, FOLDER: {"fault": str(error)}}

@@ -181,8 +181,9 @@ def embed(
     for embedded in (store, *(each.store for each in windows.values())):
         require_readable(embedded, max_unreadable)
     counts = {name: window_counts(each) for name, each in windows.items()}
-    kept = keep_features(store, workers, progress) if features else None
-    return MadeStore(store, counts.get(TILES), counts.get(DETAILS), kept, _not_read(passed, store))
+    told = list[str]()
+    kept = keep_features(store, workers, progress, told.append) if features else None
+    return MadeStore(store, counts.get(TILES), counts.get(DETAILS), kept, (*_not_read(passed, store), *told))
 
 
 def _workers_on(devices: str | None, executor: str | None, device: str) -> tuple[str | None, tuple[str, ...]]:

@@ -1,4 +1,7 @@
-"""Bytes to RGB pixels. A file that cannot be decoded gives a reason, never an exception of Pillow's."""
+"""Bytes to RGB pixels. A file that cannot be decoded gives a reason, never an exception of Pillow's.
+
+Whoever makes other pixels of a file than before raises `READING` of matching/pictures.py.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Files that are no images, told by their first bytes: so that the reason says what to do. What of a PNG is none."""
+"""Files that are no images, told by their first bytes: so that the reason says what to do. What of others is none."""
 
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 UNKNOWN = "not a known image format"
 _PACKED = "a compressed archive, not an image: unpack it, or make it an uncompressed .tar"
@@ -51,6 +52,7 @@ _IMAGES_AS_TEXT = re.compile(
     rb"(?:/9j/|iVBORw0KGgo|R0lGODlh|R0lGODdh|UklGR[\w+/]{7}RUJQ)[\w+/]{40}"
 )
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_TIFF_TYPES = range(1, 19)  # of the values of a page's tags; 16 and above in files of more than 4 GB
 _TEXT = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 
 
@@ -90,3 +92,14 @@ def png_without_text(data: bytes) -> bytes:
             kept.append(data[place:end])
         place = end
     return b"".join([*kept, data[place:]])
+
+
+def may_be_page(data: bytes, place: int) -> bool:
+    """Whether a page of a TIFF may begin there, or began before the file was cut: beyond its end, or at zeros. Not
+    where a tag has no type of value, as where a single page names as the next what is none."""
+    order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
+    big = int.from_bytes(data[2:4], order) == 43
+    size, entry = (8, 20) if big else (2, 12)
+    count, first = int.from_bytes(data[place : place + size], order), place + size
+    tags = range(first, min(first + count * entry, len(data) - entry + 1), entry)
+    return all(int.from_bytes(data[tag + 2 : tag + 4], order) in _TIFF_TYPES for tag in tags)

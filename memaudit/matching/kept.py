@@ -2,9 +2,9 @@
 sought.
 
 A folder within the store: `features.json` and, for each shard of the store, a file of records. A record is what
-`read_reduced` makes of an image's file, bit for bit, so that verdicts are the same with it and without. It is used if
-it is of this state of the store, of these constants and this OpenCV, and if its digest fits; what is not is refused.
-Windows of images are cut from the files: they have no records.
+`read_reduced` makes of an image's file, bit for bit, so that verdicts are the same with it and without. What is of
+another state of the store, or whose digest does not fit, is refused; what was made by other constants, another OpenCV
+or another Pillow is not used, and files are read. Windows of images are cut from the files: they have no records.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import hashlib
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -21,17 +21,18 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 
 from memaudit import machine
 from memaudit.embedding.rows import ahead, counting
-from memaudit.errors import InconclusiveError, InputError
+from memaudit.errors import InconclusiveError, InputError, MissingDependencyError
 from memaudit.files import make_folder, open_regular, read_json, sealed, sha256_of, unsealed, whole_file, write_json
-from memaudit.matching.identity import identity_of_reading
-from memaudit.matching.pictures import REDUCTION, Reduced, Sift, import_cv2, read_reduced
+from memaudit.matching.pictures import READING, REDUCTION, Reduced, Sift, import_cv2, read_reduced
+from memaudit.matching.shortfalls import Shortfall
 from memaudit.store import Store
 from memaudit.store.shard import Shard
-from memaudit.types import Int64, Progress, Status, silent
+from memaudit.types import Int64, Progress, Status, silent, unsaid
 
 FOLDER, _MANIFEST = "features", "features.json"
 _SCHEMA = "memaudit-features/1"
@@ -42,9 +43,10 @@ _AGAIN = "run memaudit embed again with --features, or delete {}"
 
 
 def identity() -> str:
-    """Of what records are made by: those of others are not comparable."""
-    version = ".".join(import_cv2().__version__.split(".")[:2])
-    return f"{REDUCTION}, OpenCV {version}, {identity_of_reading()}"
+    """Of what records are made by: those of others are not comparable. Patches of a library, and code that gives the
+    same pixels, are no others."""
+    opencv, pillow = (".".join(version.split(".")[:2]) for version in (import_cv2().__version__, PIL.__version__))
+    return f"{REDUCTION}, reading {READING}, OpenCV {opencv}, Pillow {pillow}"
 
 
 @dataclass(frozen=True)
@@ -107,15 +109,24 @@ def reduced_of(record: bytes) -> Reduced:
 # Writing
 
 
-def keep_features(store: Store, workers: int = 0, progress: Progress = silent) -> KeptCounts:
+def keep_features(
+    store: Store, workers: int = 0, progress: Progress = silent, tell: Callable[[str], None] = unsaid
+) -> KeptCounts:
     """Write the records that a store lacks. Killed and called again, it goes on with the next shard; records of shards
-    that are as they were stay. Of an image whose file cannot be read, or is another by now, none is kept.
+    that are as they were stay. Of an image whose file cannot be read, or is another by now, none is kept. tell: is
+    given a sentence where images had records before and have none now.
 
-    Memory: a few images. Raises MissingDependencyError without OpenCV, InputError where the disk refuses.
+    Memory: a few images, and what `lost_images` takes of a shard. Raises MissingDependencyError without OpenCV,
+    InputError where the disk refuses, InconclusiveError where records of another make would be written anew although
+    images are gone: these stay.
     """
     folder, made = store.folder / FOLDER, identity()
     make_folder(folder)
-    there = {records.shard: records for records in _listed(folder, made)}
+    listed, usable = _listed(folder, made)
+    if listed and not usable:
+        _require_images(store, folder)
+    before = {records.shard: records for records in listed}
+    there, fewer = before if usable else {}, 0
     tick = counting(progress, "keeping features", 0, len(store))
     entries, row, threads = list[Records](), 0, workers or machine.cores()
     with ThreadPoolExecutor(threads) as pool:
@@ -123,6 +134,8 @@ def keep_features(store: Store, workers: int = 0, progress: Progress = silent) -
             entry = there.get(shard.content_sha256)
             if entry is None or not _is_whole(folder, entry):
                 entry = _written(folder, store, shard, row, pool, threads)
+                known = before.get(shard.content_sha256, entry)
+                fewer += max(0, known.images - entry.images)
             entries.append(entry)
             write_json(folder / _MANIFEST, _manifest(made, entries))
             row += shard.rows
@@ -131,7 +144,19 @@ def keep_features(store: Store, workers: int = 0, progress: Progress = silent) -
     for path in folder.iterdir():
         if path.suffix == ".records" and path.name not in wanted:
             path.unlink()
+    if fewer:
+        tell(f"kept features: {fewer:,} fewer than before, of files that could not be read")
     return counts_of(entries)
+
+
+def _require_images(store: Store, folder: Path) -> None:
+    """Raise InconclusiveError where one of the store's images is gone: what is kept of it cannot be made anew."""
+    lost = next(filter(None, (store.lost_images(rows) for rows in store.iter_comparable_rows() if len(rows))), "")
+    if lost:
+        raise InconclusiveError(
+            f"{folder} was made by other versions, which can still use it, and stays as it is: {lost}. "
+            "To keep features of the images that are left, delete it"
+        )
 
 
 def counts_of(entries: list[Records]) -> KeptCounts:
@@ -142,12 +167,12 @@ def _manifest(made: str, entries: list[Records]) -> dict[str, Any]:
     return sealed({"schema": _SCHEMA, "made_by": made, "records": [asdict(entry) for entry in entries]})
 
 
-def _listed(folder: Path, made: str) -> list[Records]:
-    """What an earlier run left that can be used: nothing of another make, or of a manifest that was changed."""
+def _listed(folder: Path, made: str) -> tuple[list[Records], bool]:
+    """What an earlier run left, nothing where its manifest was changed; and whether it is of this make."""
     try:
-        return _entries(folder) if _content(folder)["made_by"] == made else []
+        return _entries(folder), _made_by(folder) == made
     except (InputError, InconclusiveError):
-        return []
+        return [], False
 
 
 def _is_whole(folder: Path, entry: Records) -> bool:
@@ -273,21 +298,42 @@ class KeptFeatures:
 
 
 def features_of(store: Store) -> KeptFeatures | None:
-    """Those that are kept of a store; None where there are none.
+    """Those that are kept of a store; None where there are none, and where they are of another make (`not_used`).
 
-    Raises InconclusiveError for some of another state of the store or of another make, and for damaged ones.
+    Raises InconclusiveError for some of another state of the store, and for damaged ones.
     """
     folder = store.folder / FOLDER
     if not os.path.lexists(folder):
         return None
     if why := _unfit(store, folder):
         raise InconclusiveError(why)
-    return KeptFeatures.at(folder)
+    return KeptFeatures.at(folder) if _made_by(folder) == identity() else None
+
+
+def not_used(store: Store) -> Shortfall | None:
+    """That what is kept of a store is of another make, so that files are read; None where it is not, and where
+    `features_of` raises."""
+    folder = store.folder / FOLDER
+    try:
+        made = _made_by(folder) if os.path.lexists(folder) else ""
+        now = identity() if made else ""
+    except (InputError, InconclusiveError, MissingDependencyError):
+        return None
+    if made == now:
+        return None
+    advice = f"they are by {made:.120}, and pixels are compared by {now}: memaudit embed --features makes them anew"
+    return Shortfall("kept features are not used, files are read", advice)
 
 
 def kept_counts(store: Store) -> KeptCounts | None:
-    """How many images of a store have a record; None where nothing is kept. Raises as `features_of`."""
-    return None if features_of(store) is None else counts_of(_entries(store.folder / FOLDER))
+    """How many images of a store have a record, of whatever make; None where nothing is kept. Raises as
+    `features_of`."""
+    folder = store.folder / FOLDER
+    if not os.path.lexists(folder):
+        return None
+    if why := _unfit(store, folder):
+        raise InconclusiveError(why)
+    return counts_of(_entries(folder))
 
 
 def feature_faults(store: Store) -> list[str]:
@@ -305,11 +351,9 @@ def _unfit(store: Store, folder: Path) -> str:
     """Why what is kept must not be used; nothing if it may."""
     again = _AGAIN.format(folder)
     try:
-        made, entries = _content(folder)["made_by"], _entries(folder)
+        entries = _entries(folder)
     except (InputError, InconclusiveError) as error:
         return f"{folder} is unfinished or damaged ({error}): {again}"
-    if made != identity():
-        return f"{folder} was made with {made!s:.120}, pixels are compared by {identity()}: {again}"
     if [entry.shard for entry in entries] != [shard.content_sha256 for shard in store.manifest.shards]:
         return f"{folder} is unfinished, or of another state of {store.folder}: {again}"
     return ""
@@ -321,6 +365,10 @@ def _content(folder: Path) -> dict[str, Any]:
     if content.get("schema") != _SCHEMA:
         raise InputError(f"{path} has schema {str(content.get('schema'))[:80]!r}, this version reads {_SCHEMA!r}")
     return content
+
+
+def _made_by(folder: Path) -> str:
+    return str(_content(folder).get("made_by"))
 
 
 def _entries(folder: Path) -> list[Records]:

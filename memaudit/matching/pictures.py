@@ -25,6 +25,7 @@ Made = TypeVar("Made")
 SIDE = 384  # pixels of the longer side that features are taken at
 FEATURES = 600
 _PIXEL_SIDE = 256  # pixels of the longer side that are compared
+READING = 1  # raised by hand when a file gives other pixels or features, here or in images/decode.py: see kept.py
 REDUCTION = f"{FEATURES} SIFT features at {SIDE}, pixels at {_PIXEL_SIDE}"
 MARGIN = 0.25  # of a window's sides, on every side: what lies in the window may reach beyond it
 SCALES = np.geomspace(0.3, 1, 13)  # of a picture, to that of the one below it

@@ -64,13 +64,15 @@ class StoredFiles(NamedTuple):
 class Store:
     """A finished store, opened for reading. as_written: uris are those of the shards, wherever the files are now.
 
-    made_of: the stores that whoever opened this one has made it of; reports name them beside it.
+    made_of: the stores that whoever opened this one has made it of; reports name them beside it. links_to: those of
+    them whose files it reads, and which must stay as they are for as long.
     """
 
     def __init__(self, folder: Path, manifest: Manifest, *, as_written: bool = False) -> None:
         self.folder = folder
         self.manifest = manifest
         self.made_of: tuple[Store, ...] = ()
+        self.links_to: tuple[Store, ...] = ()
         self.whereabouts = Whereabouts(folder, manifest.places)
         self._as_written = as_written
         self._starts = np.cumsum([0, *(shard.rows for shard in manifest.shards)])
@@ -219,9 +221,9 @@ class Store:
         return count
 
     def require_current(self) -> None:
-        """Raise InconclusiveError if the store, or one that it is made of, is not the one that was opened: what was
-        read of it may be of two states, and its digest names neither. Costs a `stat` per shard."""
-        for part in self.made_of:
+        """Raise InconclusiveError if the store, or one that it links to, is not the one that was opened: what was read
+        of it may be of two states, and its digest names neither. Costs a `stat` per shard."""
+        for part in self.links_to:
             part.require_current()
         try:
             manifest = Manifest.read(self.folder)

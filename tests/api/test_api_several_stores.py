@@ -10,9 +10,10 @@ from pictures import altered, draw, write_pictures
 from vectors import families, vector_store
 
 import memaudit as ma
-from memaudit.api.several import searcher_of
+from memaudit.api.several import as_one, searcher_of
 from memaudit.cli.app import run
 from memaudit.errors import InconclusiveError, InputError, UsageError
+from memaudit.store import Store
 
 
 @pytest.fixture
@@ -101,8 +102,9 @@ def test_a_guard(stores: list[Path], generations: Path, tmp_path: Path, capsys: 
 
 
 def test_one_that_is_written_again_is_another_training_set(stores: list[Path], tmp_path: Path) -> None:
-    """A guard, and a look-up that has begun, ask each of them, and not what joins them alone."""
-    guard, searcher = ma.open_guard(stores, views="none"), searcher_of(stores)
+    """A guard, and a look-up that has begun, ask each of them, and not what joins them alone. A run has a store of its
+    own beside it, which stays as it was."""
+    guard, searcher, beside = ma.open_guard(stores, views="none"), searcher_of(stores), as_one(stores, tmp_path / "run")
     draw(57).save(tmp_path / "b" / "0057.png")
     ma.embed(tmp_path / "b", stores[1], encoder="thumbnail", append=True)
     said = guard.check(tmp_path / "b" / "0057.png")
@@ -110,6 +112,8 @@ def test_one_that_is_written_again_is_another_training_set(stores: list[Path], t
     assert f"store {stores[1]} was changed" in said.reasons[0]
     with pytest.raises(InconclusiveError, match="was changed while it was read"):
         searcher.require_current()
+    assert isinstance(beside, Store)
+    beside.require_current()
 
 
 def test_an_index_that_grows_by_a_store(stores: list[Path], tmp_path: Path) -> None:

@@ -121,6 +121,31 @@ def test_a_film_that_ends_early_has_the_frames_that_are_left(kind: str) -> None:
             read_part(data, f"a.x#frame={found - 1}")
 
 
+def tiff_that_names(place: int) -> bytes:
+    """A TIFF of one page which says that another one begins at this place, in its bytes or beyond."""
+    data = film("TIFF", 1)
+    first = int.from_bytes(data[4:8], "little")
+    end = first + 2 + 12 * int.from_bytes(data[first : first + 2], "little")
+    return data[:end] + place.to_bytes(4, "little") + data[end + 4 :]
+
+
+def test_a_tiff_of_one_page_has_no_others_whatever_it_names_as_the_next() -> None:
+    """Unless that is beyond its end, as it is where the second page was cut off, or nothing was written there."""
+    whole = tiff_that_names(0)
+    for place in (11, len(whole) // 2, len(whole) - 40):
+        assert find_parts(tiff_that_names(place)) == find_parts(whole) == Parts()
+    assert find_parts(tiff_that_names(len(whole) + 2)) == Parts(2)
+    assert find_parts(tiff_that_names(len(whole)) + bytes(99)) == Parts(2)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.55, 0.7])
+def test_a_tiff_that_ends_early_has_one_page_more_than_can_be_reached(share: float) -> None:
+    """Of four pages in four equal parts of the file."""
+    whole = film("TIFF", 4)
+    data = whole[: int(share * len(whole))]
+    assert find_parts(data).frames == int(4 * share) + 2
+
+
 def test_a_frame_over_the_limit_of_pixels_ends_the_pass() -> None:
     assert list(frames(film("TIFF"), max_pixels=100)) == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from memaudit.images.windows import tile_windows
 from memaudit.matching import kept
 from memaudit.matching.compare import Checks, Files, Parts, check_pairs, files_of
 from memaudit.matching.identity import identity_of_reading, identity_of_rule
-from memaudit.matching.kept import FOLDER, feature_faults, features_of, identity, keep_features, kept_counts
+from memaudit.matching.kept import FOLDER, feature_faults, features_of, identity, keep_features, kept_counts, not_used
 from memaudit.matching.pictures import Reduced, Sift, read_reduced, reduced_of
 from memaudit.store import Store
 from memaudit.types import silent
@@ -143,18 +144,68 @@ def test_equal_files_share_a_record(images: Path, tmp_path: Path) -> None:
 
 
 def test_another_pillow_or_another_way_to_read_makes_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their pixels may differ: neither what is kept nor what was decided is taken up again."""
-    seen = {(identity(), identity_of_rule())}
-    for change in (
-        lambda: monkeypatch.setattr("PIL.__version__", "9.0.0"),
-        lambda: monkeypatch.setattr("memaudit.matching.identity._READING", (("memaudit.images", "alpha.py"),)),
+    """Their pixels may differ: no verdict of before is taken up. What is kept hangs on what can change pixels alone."""
+    seen = [(identity(), identity_of_rule())]
+    for name, value in (
+        ("PIL.__version__", "9.0.0"),
+        ("PIL.__version__", "9.0.1"),
+        ("memaudit.matching.identity._READING", (("memaudit.images", "alpha.py"),)),
+        ("memaudit.matching.kept.READING", 99),
     ):
-        change()
+        monkeypatch.setattr(name, value)
         identity_of_reading.cache_clear()
-        seen.add((identity(), identity_of_rule()))
-    assert [len(set(each)) for each in zip(*seen, strict=True)] == [3, 3]
+        seen.append((identity(), identity_of_rule()))
+    kept_by, decided_by = ([each[0] != each[1] for each in pairwise(by)] for by in zip(*seen, strict=True))
+    assert kept_by == [True, False, False, True]
+    assert decided_by == [True, True, True, False]
     monkeypatch.undo()
     identity_of_reading.cache_clear()
+
+
+def test_of_another_make_is_not_used_and_made_anew(store: Store, images: Path) -> None:
+    """It is sound, and files are read: that is said, and no reason to stop."""
+    counts = keep_features(store)
+    of_another_make(store)
+    assert (features_of(store), kept_counts(store), feature_faults(store)) == (None, counts, [])
+    assert checked(store, with_kept=True).read.all()
+    assert "kept features are not used, files are read (they are by OpenCV 3, " in str(not_used(store))
+    contents = ma.describe(store.folder).values["features"]
+    assert isinstance(contents, dict)
+    assert contents["not used"].startswith("they are by OpenCV 3")
+    assert keep_features(store) == counts
+    assert (not_used(store), features_of(store) is None) == (None, False)
+
+
+def test_a_dedup_a_look_up_and_a_guard_say_that_they_do_without(store: Store, images: Path, tmp_path: Path) -> None:
+    keep_features(store)
+    of_another_make(store)
+    told = list[str]()
+    ma.run_dedup(store.folder, tmp_path / "dedup", tell=told.append)
+    found = ma.run_lookup(images / "0-same.png", store.folder, views="none")
+    notes = ma.open_guard(store.folder, views="none").notes
+    for lines in (told, found.not_read, notes):
+        assert [line for line in lines if line.startswith("kept features are not used")] == [str(not_used(store))]
+
+
+def test_records_of_images_that_are_gone_are_not_written_over(store: Store, images: Path) -> None:
+    """By another version they can be read still; here without them, unless somebody deletes the folder."""
+    keep_features(store)
+    of_another_make(store)
+    before = {path.name: path.read_bytes() for path in (store.folder / FOLDER).iterdir()}
+    (images / "1-same.png").unlink()
+    with pytest.raises(InconclusiveError, match=r"can still use it, and stays as it is: .*1-same\.png"):
+        keep_features(store)
+    assert {path.name: path.read_bytes() for path in (store.folder / FOLDER).iterdir()} == before
+
+
+def test_fewer_records_than_before_are_told(store: Store, images: Path) -> None:
+    """Where the file of records was damaged, or a file of the images is another one by now."""
+    keep_features(store)
+    of_another_make(store)
+    photograph(9).save(images / "0-crop.png")
+    told = list[str]()
+    assert keep_features(store, tell=told.append).images == 7
+    assert told == ["kept features: 1 fewer than before, of files that could not be read"]
 
 
 def append_an_image(store: Store, images: Path) -> None:
@@ -162,7 +213,7 @@ def append_an_image(store: Store, images: Path) -> None:
     store_of(images, store.folder, append=True)
 
 
-def of_another_make(store: Store, images: Path) -> None:
+def of_another_make(store: Store) -> None:
     path = store.folder / FOLDER / "features.json"
     content = {**json.loads(path.read_text()), "made_by": "OpenCV 3"}
     path.write_text(json.dumps(kept.sealed({key: value for key, value in content.items() if key != "digest"})))
@@ -186,7 +237,7 @@ def cut(store: Store, images: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
 
-HARM = (append_an_image, of_another_make, without_a_manifest, with_an_edited_manifest, without_records, cut)
+HARM = (append_an_image, without_a_manifest, with_an_edited_manifest, without_records, cut)
 
 
 @pytest.mark.parametrize("harm", HARM)
