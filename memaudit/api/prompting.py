@@ -11,7 +11,15 @@ from memaudit.api.places import AnyStore, store_at
 from memaudit.api.runs import DedupRun, ReweightRun
 from memaudit.api.runs_given import table_of
 from memaudit.audit.prompt_weights import ImageWeights
-from memaudit.audit.prompts import Chosen, GroupSizes, Prompt, choose_matched, choose_prompts, write_prompts
+from memaudit.audit.prompts import (
+    Chosen,
+    GroupSizes,
+    Prompt,
+    choose_matched,
+    choose_prompts,
+    require_prompts_or_none,
+    write_prompts,
+)
 from memaudit.errors import UsageError
 from memaudit.folders import sole_writer_of
 from memaudit.store import require_current
@@ -36,7 +44,8 @@ class Prompts:
         return self.chosen.prompts
 
     def write(self, path: str | Path) -> Path:
-        """JSON lines, as `pairing` of an audit takes them."""
+        """JSON lines, as `pairing` of an audit takes them. Raises UsageError where another file is there."""
+        require_prompts_or_none(Path(path))
         write_prompts(self.prompts, Path(path))
         return Path(path)
 
@@ -70,12 +79,14 @@ def make_prompts(
     with captions: half of the prompts are of these, so that an audit with them as its control tests whether the model
     gives the images of its prompts back more often where it has seen them. weights: a run of `run_reweight` on this
     store: images are drawn as often as a training by its weights sees them. Raises UsageError for an unknown strategy,
-    InputError for a store without captions.
+    and where `out` is another file than earlier prompts, InputError for a store without captions.
 
     >>> store = ma.embed("training.csv", out="store", encoder="thumbnail")
     >>> ma.make_prompts(store, out="prompts.jsonl", n=3)
     <Prompts: 3 of 12 distinct captions>
     """
+    if out is not None:
+        require_prompts_or_none(Path(out))
     with sole_writer_of(Path(out)) if out is not None else nullcontext():
         training = store_at(store)
         others = None if held_out is None else store_at(held_out)

@@ -20,7 +20,7 @@ from memaudit.api.runs import AuditRun, DedupRun, Run, open_report
 from memaudit.api.stores import embed
 from memaudit.audit.prompts import write_prompts
 from memaudit.errors import InconclusiveError, MemauditError
-from memaudit.files import digest_of, is_store, sha256_of, write_text
+from memaudit.files import digest_of, is_store, sha256_of, text_lines, write_text
 from memaudit.gate.verdict import unmeasured
 from memaudit.release import command, http
 from memaudit.release.asked import PROMPTS, first_reason, gallery_of, pairing_lines
@@ -76,7 +76,8 @@ class Check:
         audit = self._audit(store, gallery)
         refused = (0, 0) if gallery is None else (gallery.counts()[Fate.REFUSED], len(gallery.outcomes))
         reasons = reasons_of(self.told, refused)
-        return Checked(tuple(self.stages), audit, dedup, self._gate(audit, dedup, reasons), refused, reasons)
+        gate = self._gate(audit, dedup, reasons)
+        return Checked(tuple(self.stages), audit, dedup, gate, refused, reasons)
 
     def _training(self) -> Store:
         training = self.told.training
@@ -108,7 +109,7 @@ class Check:
         scored = [to_builtins(self.told.generator), self.told.model_digest] if asked.strategy == LIKELY else []
         key = digest_of([store.digest, to_builtins(asked), digests, dedup.report.digest if dedup else "", *scored])
         if path.is_file() and self.state.holds("prompts", key, sha256_of(path)):
-            self._chosen(len(path.read_text("utf-8").splitlines()), as_before=True)
+            self._chosen(sum(1 for _ in text_lines(path)), as_before=True)
             return
         if asked.strategy == LIKELY:
             self._likely(store, path, key)
@@ -166,8 +167,13 @@ class Check:
                 command.generate(called, left, gallery.incoming, record, self.progress)
         counts = gallery.counts()
         if not counts[Fate.MADE]:
-            raise InconclusiveError(f"the generator made none of {len(jobs):,} images: {first_reason(gallery)}")
+            raise InconclusiveError(
+                f"the generator made none of {len(jobs):,} images: {first_reason(gallery)}; none is asked for again: "
+                f"if that was a mistake, remove {folder} and run again"
+            )
         words = f"{counts[Fate.MADE]:,} images, {counts[Fate.REFUSED]:,} refused"
+        if len(left) < len(jobs) and not self.told.model_digest:
+            words += f"; {len(jobs) - len(left):,} were there: without model_digest nobody knows of which weights"
         return self._done("generations", words, gallery, as_before=not left)
 
     def _audit(self, store: Store, gallery: Gallery | None) -> AuditRun:

@@ -27,7 +27,7 @@ def start_release(
 
     training: images or a store; generations: images that are there already; command: what generates, with {jobs} and
     {out}; control: held-out images. Paths are taken from the folder. Raises UsageError where the file is there already,
-    or the command names neither.
+    or the command names neither, or a name is no UTF-8 text.
 
     >>> ma.start_release("check", training="../training", generations="../generations").name
     'release.toml'
@@ -37,6 +37,7 @@ def start_release(
     text = start_file(
         FILE, training, is_store(folder / training) if training else False, generations, command, control, model
     )
+    _require_utf_8(text)
     run_file_in(tomllib.loads(text), path)
     if path.exists() and path.read_text("utf-8") != text:
         raise UsageError(f"{path} exists already: name another folder, or remove it")
@@ -45,3 +46,12 @@ def start_release(
         write_policy(folder / POLICY)
     write_text(path, text)
     return path
+
+
+def _require_utf_8(text: str) -> None:
+    """File names may be any bytes, TOML may not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        line = text[: error.start].rpartition("\n")[2] + text[error.start :].partition("\n")[0]
+        raise UsageError(f"{FILE} cannot hold {line[:80]!r}, which is no UTF-8 text: rename what it names") from None

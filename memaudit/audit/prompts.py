@@ -18,7 +18,8 @@ from memaudit.audit.pairing import HELD_OUT
 from memaudit.audit.prompt_weights import ImageWeights, race, stands_for
 from memaudit.audit.text_hashes import hash_of
 from memaudit.errors import InputError, UsageError
-from memaudit.files import write_text
+from memaudit.files import text_lines, write_text
+from memaudit.images.image_ref import object_in
 from memaudit.store import Store
 from memaudit.types import Int64, Status
 
@@ -308,6 +309,20 @@ def _estimated(last: tuple[tuple[int, int], Prompt], k: int) -> int:
     """How many distinct captions there are, by the k-th smallest of their hashes (Bar-Yossef et al. 2002): it errs by
     about 1 / sqrt(k)."""
     return round((k - 1) / ((last[0][1] + 1) / 2**64))
+
+
+def require_prompts_or_none(path: Path) -> None:
+    """Raise UsageError where prompts would be written over another file, such as a manifest of the training set."""
+    if path.is_file() and path.stat().st_size and not _holds_prompts(path):
+        raise UsageError(f"{path} exists already, and holds no prompts of memaudit: choose another --out")
+
+
+def _holds_prompts(path: Path) -> bool:
+    try:
+        first = object_in(next(text_lines(path), ""))
+    except (OSError, UnicodeDecodeError):
+        return False
+    return {"generation", "prompt", "image_id"} <= first.keys()
 
 
 def write_prompts(prompts: Iterable[Prompt], path: Path) -> None:

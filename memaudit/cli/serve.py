@@ -121,7 +121,7 @@ def _serve(server: GuardServer, guard: Guard, console: Console, token_file: Path
             signal.signal(signal.SIGTERM, _end)
             for line in _unsearched(guard):
                 console.tell(line)
-            console.result({"url": server.url, "token": server.token}, _begun(server, token_file))
+            console.result({"url": server.url, **_token(server, token_file)}, _begun(server, token_file))
             server.serve()
         except KeyboardInterrupt:
             interrupts.expected()
@@ -151,6 +151,11 @@ def _unsearched(guard: Guard) -> list[str]:
 
 def _end(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _token(server: GuardServer, token_file: Path | None) -> dict[str, object]:
+    """Where a file holds the token it is named: what a service prints stands in its logs, for more people to read."""
+    return {"token_file": str(token_file)} if token_file else {"token": server.token}
 
 
 def _begun(server: GuardServer, token_file: Path | None) -> str:

@@ -76,9 +76,17 @@ def _changed(store: Store, sources: list[Path]) -> bool:
 
 
 def _folders(source: Path) -> Iterator[Path]:
-    """The source, the folders below it, and the tars and tables in them. Links to folders are not followed."""
+    """The source, the folders below it, and the tars and tables in them. Links to folders are followed, as they are
+    where images are listed: each folder once, in order of the names. Memory: two numbers a folder."""
     yield source
     if source.is_dir():
-        for folder, names, files in os.walk(source):
+        walked = set[tuple[int, int]]()
+        for folder, names, files in os.walk(source, followlinks=True):
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in walked:
+                names.clear()
+                continue
+            walked.add((status.st_dev, status.st_ino))
+            names.sort()
             packs = (name for name in files if name.lower().endswith((".tar", *TABLES)))
             yield from (Path(folder) / name for name in (*names, *packs))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec import to_builtins
 
-from memaudit.files import digest_of, sha256_of
+from memaudit.files import digest_of, sha256_of, text_lines
 from memaudit.release.jobs import Gallery
 from memaudit.release.run_file import RunFile
 
@@ -33,7 +33,7 @@ def pairing_lines(prompts: Path, gallery: Gallery) -> Iterator[str]:
     """A line for each image that was asked for, with what is known of its prompt. What was refused has one as well: an
     audit counts it as missing, since nobody knows what it would have shown."""
     known: dict[str, Mapping[str, object]] = {}
-    for line in prompts.read_text("utf-8").splitlines():
+    for line in text_lines(prompts):
         told = json.loads(line)
         known[told["generation"]] = told
     for outcome in sorted(gallery.outcomes.values(), key=lambda each: each.name):

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from memaudit.errors import InputError
-from memaudit.release.jobs import Job, Recorder, found_for, write_jobs
+from memaudit.release.jobs import SUFFIXES, Job, Recorder, found_for, write_jobs
 from memaudit.release.run_file import CommandGenerator
 from memaudit.release.workers import in_turn
 from memaudit.types import KEY_PASSWORD, Progress
@@ -52,7 +52,14 @@ def _batch(told: CommandGenerator, batch: list[Job], incoming: Path, record: Rec
         failed = failed or broken
         if broken or path is None:
             left.append(job)
+    others = _images_in(incoming) if len(left) == len(batch) else []
+    if others and not failed:  # a mistake, and no refusal, which would be recorded for good
+        failed = f"it left {others[0]} and no {batch[0].name}.png: images are to be called {{out}}/NAME.png"
     return failed, left
+
+
+def _images_in(incoming: Path) -> list[str]:
+    return sorted(path.name for path in incoming.iterdir() if path.suffix.lower() in SUFFIXES)
 
 
 def _one_by_one(told: CommandGenerator, jobs: list[Job], incoming: Path, record: Recorder, progress: Progress) -> None:
@@ -89,6 +96,8 @@ def said_of(told: CommandGenerator, values: dict[str, str]) -> str:
         return f"{words[0]} was not done after {told.timeout:g} s"
     except OSError as error:
         return f"{words[0]} cannot be run: {error.strerror}"
+    except ValueError as error:  # NUL in a caption
+        return f"{words[0]} cannot be run: {error}"
     if not done.returncode:
         return ""
     said = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2][-_SAID:]

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from memaudit.errors import InputError
-from memaudit.files import digest_of, reason_of, sha256_of, text_lines
+from memaudit.files import MOST_IN_A_LINE, digest_of, open_regular, reason_of, sha256_of, text_lines
 from memaudit.images.decode import UnreadableImageError, decode
 
 MANIFEST, IMAGES, INCOMING = "generations.jsonl", "images", "incoming"
+_MOST = MOST_IN_A_LINE << 2  # bytes of a line
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -93,8 +94,8 @@ class Gallery:
             yield Recorder(self, handle)
 
     def _prepare(self) -> None:
-        """Make room for images, and remove what a killed run left half-done: files that came in, and the manifest's
-        last line, whose image is made again."""
+        """Make room for images, and remove what a killed run left half-done: files that came in, images that no line
+        names, and the manifest's last line, whose image is made again."""
         for each in (self.folder, self.images, self.incoming):
             each.mkdir(parents=True, exist_ok=True)
         for left in self.incoming.iterdir():
@@ -102,6 +103,10 @@ class Gallery:
                 shutil.rmtree(left)
             else:
                 left.unlink()
+        known = {outcome.file for outcome in self.outcomes.values()}
+        for image in self.images.iterdir():
+            if image.suffix in SUFFIXES and image.name not in known:
+                image.unlink()
         path = self.folder / MANIFEST
         if path.exists() and path.stat().st_size > self._whole:
             os.truncate(path, self._whole)
@@ -111,10 +116,8 @@ class Gallery:
         if not path.exists():
             return {}
         found = {}
-        for number, line in enumerate(text_lines(path), 1):
-            if not line.endswith("\n"):  # a kill cut it
-                break
-            self._whole += len(line.encode())
+        for number, line in enumerate(_whole_lines(path), 1):
+            self._whole += len(line)
             outcome = _outcome_in(path, number, line)
             if outcome.fate == Fate.MADE and not self._is_there(outcome):
                 raise InputError(
@@ -159,7 +162,16 @@ class Recorder:
         self._gallery.outcomes[outcome.name] = outcome
 
 
-def _outcome_in(path: Path, number: int, line: str) -> Outcome:
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    """Without a last one that a kill cut, be it within a letter."""
+    with open_regular(path) as handle:
+        while (line := handle.readline(_MOST)).endswith(b"\n"):
+            yield line
+    if len(line) == _MOST:
+        raise InputError(f"{path} is no manifest of generations: a line is longer than {_MOST:,} bytes")
+
+
+def _outcome_in(path: Path, number: int, line: bytes) -> Outcome:
     try:
         told: dict[str, Any] = json.loads(line)
         return Outcome(**told)

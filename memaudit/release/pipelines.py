@@ -18,6 +18,7 @@ from typing import Any
 from PIL.Image import Image
 from PIL.PngImagePlugin import PngInfo
 
+from memaudit.files import text_lines
 from memaudit.release.jobs import Job
 from memaudit.release.likely import SCORES
 
@@ -29,7 +30,7 @@ _NOISES = 4
 def main(arguments: Sequence[str] | None = None) -> int:
     """0, or 2 and one line of what is missing."""
     told = _parser().parse_args(arguments)
-    jobs = [Job(**json.loads(line)) for line in Path(told.jobs).read_text(encoding="utf-8").splitlines()]
+    jobs = [Job(**json.loads(line)) for line in text_lines(told.jobs)]
     devices = told.device or ["cpu"]
     try:
         pipelines = [_loaded(told, device) for device in devices]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
@@ -213,11 +215,32 @@ def _require_possible(path: Path, told: RunFile) -> None:
         _require_command(path, generator.command)
     if isinstance(generator, PipelineGenerator):
         _require_pipeline(path, generator)
-    if isinstance(generator, HttpGenerator) and not re.match(r"https?://[^/]", generator.url):
+    if isinstance(generator, HttpGenerator) and not _is_web(generator.url):
         raise UsageError(f"run file {path}: [generator] url = {generator.url[:80]!r} is no http or https URL")
     _require_scores(path, told)
     if isinstance(generator, HttpGenerator) and {"prompt", "seed"} & set(generator.body):
         raise UsageError(f"run file {path}: [generator] body may not hold prompt or seed: these come from the prompts")
+
+
+def _is_web(url: str) -> bool:
+    """Whether a request can be made of it: what is not ASCII is to stand there as %XX."""
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # an address without its bracket, a port beyond 65,535
+        return False
+    return known and url.isascii() and url.isprintable() and " " not in url
+
+
+def _require_words(path: Path, place: str, command: str) -> None:
+    """Raises UsageError for what no shell could take apart either: now, and not after hours."""
+    try:
+        if shlex.split(command) and "\0" not in command:
+            return
+        reason = "it holds NUL" if "\0" in command else "it is empty"
+    except ValueError as error:
+        reason = str(error).lower()
+    raise UsageError(f"run file {path}: {place} = {command[:80]!r} is no command line: {reason}")
 
 
 def _require_scores(path: Path, told: RunFile) -> None:
@@ -237,6 +260,8 @@ def _require_scores(path: Path, told: RunFile) -> None:
             f'run file {path}: [prompts] strategy = "likely" needs score, a command line with {{jobs}} and {{out}}: '
             'only a generator of kind "diffusers" has one of its own'
         )
+    if asked.score:
+        _require_words(path, "[prompts] score", asked.score)
     if asked.score and set(re.findall(r"\{(\w+)\}", asked.score)) != {"jobs", "out"}:
         raise UsageError(f"run file {path}: [prompts] score = {asked.score[:80]!r} has to name {{jobs}} and {{out}}")
 
@@ -262,3 +287,4 @@ def _require_command(path: Path, command: str) -> None:
         raise UsageError(
             f"run file {path}: [generator] command has {{jobs}} and {{prompt}} or {{seed}}: one or the other"
         )
+    _require_words(path, "[generator] command", command)

@@ -8,7 +8,8 @@ DEFAULT_TRAINING, DEFAULT_GENERATIONS = "training", "generations"
 _FILE = """\
 # A pre-release check: `memaudit run {name}`. Paths are taken from the folder of this file.
 out = "release"
-model = {model}          # name and version of the model; model_digest: of its weights
+model = {model}          # name and version of the model
+model_digest = ""        # of its weights, such as their sha256; without it, images that are there stay
 who = ""                 # who runs it, for the report
 
 [training]
@@ -49,11 +50,14 @@ def start_file(
     name: str, training: str, is_store: bool, generations: str, command: str, control: str, model: str
 ) -> str:
     """The text of a release.toml."""
-    source = f"{'store' if is_store else 'source'} = {json.dumps(training or DEFAULT_TRAINING)}"
+    source = f"{'store' if is_store else 'source'} = {_quoted(training or DEFAULT_TRAINING)}"
     if command:
-        generator = _COMMAND.format(command=json.dumps(command))
+        generator = _COMMAND.format(command=_quoted(command))
     else:
-        generator = _FOLDER.format(path=json.dumps(generations or DEFAULT_GENERATIONS))
-    return _FILE.format(
-        name=name, model=json.dumps(model), training=source, generator=generator, control=json.dumps(control)
-    )
+        generator = _FOLDER.format(path=_quoted(generations or DEFAULT_GENERATIONS))
+    return _FILE.format(name=name, model=_quoted(model), training=source, generator=generator, control=_quoted(control))
+
+
+def _quoted(text: str) -> str:
+    """As JSON, but for what TOML takes otherwise: no halves of letters, and DEL escaped."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

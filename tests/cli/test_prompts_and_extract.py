@@ -65,6 +65,17 @@ def test_from_prompts_to_a_paired_audit(memaudit: Memaudit, training: Path, tmp_
     assert report["results"]["why"]["paired"]
 
 
+def test_prompts_replace_prompts_and_nothing_else(memaudit: Memaudit, training: Path, tmp_path: Path) -> None:
+    """A slip of the hand must not cost the manifest."""
+    manifest, prompts = tmp_path / "train" / "manifest.csv", tmp_path / "prompts.jsonl"
+    before = manifest.read_text()
+    memaudit("prompts", training, "--out", manifest).failed(2, "holds no prompts of memaudit: choose another --out")
+    assert manifest.read_text() == before
+    for count in ("5", "3"):
+        assert memaudit("prompts", training, "--out", prompts, "--n", count).code == 0
+    assert len(prompts.read_text().splitlines()) == 3
+
+
 def test_most_duplicated_prompts_need_a_dedup_run(memaudit: Memaudit, training: Path, tmp_path: Path) -> None:
     """The image that stands there three times comes first; without the run it is exit 2."""
     out = tmp_path / "prompts.jsonl"

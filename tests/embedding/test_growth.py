@@ -49,6 +49,20 @@ def test_new_images_are_noticed(training: Path, tmp_path: Path) -> None:
     )
 
 
+def test_what_came_behind_a_link_is_noticed(training: Path, tmp_path: Path) -> None:
+    """embed follows links to folders, and so does this; folders that lead to each other are walked once."""
+    behind = tmp_path / "elsewhere" / "deep"
+    behind.mkdir(parents=True)
+    draw(80).save(behind / "old.png")
+    (training / "linked").symlink_to(behind.parent)
+    (behind / "back").symlink_to(training)
+    store = made(training, tmp_path)
+    assert grown(store) == ""
+    draw(90).save(behind / "new.png")
+    later(behind)
+    assert "hold by now 'linked/deep/new.png', which is not in the store" in grown(store)
+
+
 @pytest.mark.parametrize("suffix", ["tar", "parquet"])
 def test_a_pack_in_a_folder_that_grew_is_noticed(training: Path, tmp_path: Path, suffix: str) -> None:
     """The folder's own time does not change with what is written into a file of it."""

@@ -44,7 +44,9 @@ class Served:
         )
         assert self.process.stdout is not None
         begun = json.loads(self.process.stdout.readline())
-        self.token, self.port = str(begun["token"]), int(urlsplit(begun["url"]).port or 0)
+        assert ("token" in begun) == ("--token-file" not in options)
+        self.token = str(begun["token"]) if "token" in begun else Path(begun["token_file"]).read_text().strip()
+        self.port = int(urlsplit(begun["url"]).port or 0)
 
     def asked(self, method: str, path: str, body: bytes | None = None) -> Said:
         return asked(self.port, self.token, method, path, body)

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from memaudit.api.starting import start_release
 from memaudit.errors import InputError, UsageError
 from memaudit.release.run_file import HttpGenerator, read_run_file
 from memaudit.release.start_file import start_file
@@ -16,6 +17,8 @@ kind = "folder"
 path = "generations"
 """
 COMMAND = '[training]\nsource = "t"\n[generator]\nkind = "command"\ncommand = "{}"\n'
+HTTP = '[training]\nsource = "t"\n[generator]\nkind = "http"\nurl = "{}"\n'
+SCORED = COMMAND.format("make {jobs} {out}") + '[prompts]\nstrategy = "likely"\nscore = "x \'y {jobs} {out}"\n'
 
 
 @pytest.mark.parametrize(
@@ -33,6 +36,14 @@ COMMAND = '[training]\nsource = "t"\n[generator]\nkind = "command"\ncommand = "{
         (COMMAND.format("make {jobs} {seed} {out}"), "has {jobs} and {prompt} or {seed}: one or the other"),
         (COMMAND.format("make {jobs} {out} {x}"), "names jobs, out, x in braces"),
         (SOUND.replace('"folder"\npath = "generations"', '"http"\nurl = "ftp://x"'), "is no http or https URL"),
+        *(
+            (HTTP.format(url), "is no http or https URL")
+            for url in ("http://[bad/x", "http://h:99999/", "http://h/a b")
+        ),
+        (HTTP.format("https://host/bild\u00fc"), "is no http or https URL"),
+        (COMMAND.format("make 'a {jobs} {out}"), "is no command line: no closing quotation"),
+        (COMMAND.format("make\\u0000 {jobs} {out}"), "is no command line: it holds NUL"),
+        (SCORED, '[prompts] score = "x \'y {jobs} {out}" is no command line: no closing quotation'),
         (
             SOUND.replace('"folder"\npath = "generations"', '"http"\nurl = "http://x/"\nbody = {prompt = "x"}'),
             "body may not hold prompt or seed",
@@ -69,6 +80,17 @@ def test_an_endpoint(tmp_path):
     assert (told.prompts.n, told.out) == (400, "release")
 
 
+def test_names_may_be_of_any_letters(tmp_path):
+    """Beyond the first 65,536 they were half a letter each; bytes that are no text are said."""
+    path = start_release(tmp_path / "check", model="m \U0001f680 \x7f", training="b\u00fccher \U0001f5bc")
+    told = read_run_file(path)
+    assert (told.model, told.training.source) == ("m \U0001f680 \x7f", "b\u00fccher \U0001f5bc")
+    with pytest.raises(UsageError, match="which is no UTF-8 text") as caught:
+        start_release(tmp_path / "other", control="held\udcff")
+    assert "held" in str(caught.value)
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.parametrize("command", ["", 'python "a b.py" --jobs {jobs} --out {out}'])
 @pytest.mark.parametrize("is_store", [True, False])
 def test_the_file_to_begin_with_is_one_that_is_read(tmp_path, command, is_store):
@@ -78,4 +100,5 @@ def test_the_file_to_begin_with_is_one_that_is_read(tmp_path, command, is_store)
     assert (told.training.store if is_store else told.training.source) == "a\\b\n"
     assert told.audit.control == 'held "out"'
     assert told.gate.policy == "memaudit.toml"
+    assert 'model_digest = ""' in path.read_text(), "without one, images of other weights stay"
     assert (told.generator.command if command else told.generator.path) == (command or "generations")
