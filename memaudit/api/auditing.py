@@ -298,7 +298,7 @@ def _of_images(asked: _Asked, references: Searcher, out: Path) -> AuditedImages:
     )
     with _planted(asked, queries, references.store, out) as planted:
         result = with_planted(result, planted, references, views.windows, options, _of_planted(progress))
-    result = replace(result, grown=grown(references.store), not_read=_not_read(passed, beside, references.store))
+    result = replace(result, grown=grown(references.store), not_read=_not_read(passed, beside, references))
     if table is not None:
         result = replace(result, digests={**result.digests, "dedup groups": sha256_as_it_is(table)})
     references.require_current()
@@ -330,9 +330,9 @@ def _of_planted(progress: Progress) -> Progress:
     return lambda stage, done, total: progress(f"{PLANTED_COPIES}{stage}", done, total)
 
 
-def _not_read(passed: PassedOver, beside: PassedOver, references: Store) -> tuple[str, ...]:
+def _not_read(passed: PassedOver, beside: PassedOver, references: Searcher) -> tuple[str, ...]:
     films = first_frames_line(references.first_frames_alone())
-    of_training = (*filter(None, [films]), *without(references))
+    of_training = (*filter(None, [films]), *without(references.store))
     said = {"generations": passed.lines, "held-out images": beside.lines, "training images": of_training}
     return tuple(f"{name}: {line}" for name, lines in said.items() for line in lines)
 

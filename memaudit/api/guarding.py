@@ -28,13 +28,13 @@ from memaudit.guard.metrics import Metrics
 from memaudit.guard.server import Limits, Server
 from memaudit.images.image_ref import first_frames_line
 from memaudit.images.views import views_of
+from memaudit.index import Searcher
 from memaudit.lookup.run import Lookup, LookupOptions
 from memaudit.matching.kept import not_used
 from memaudit.matching.kinds import kinds_of
 from memaudit.matching.shortfalls import Shortfall
 from memaudit.serving.http import ADDRESS
 from memaudit.similarity.exact import require_threshold
-from memaudit.store import Store
 
 _MOST_SECONDS = 3600
 
@@ -73,12 +73,12 @@ def open_guard(
     options = by_calibration(options, calibration)
     encoder = encoding.load(references.store.encoder)
     lookup = Lookup.of(references, encoder, options, kinds_of(kinds), as_audited=True)
-    return Guard(lookup, max_unreadable, _not_in(references.store))
+    return Guard(lookup, max_unreadable, _not_in(references))
 
 
-def _not_in(store: Store) -> tuple[Shortfall, ...]:
+def _not_in(references: Searcher) -> tuple[Shortfall, ...]:
     """What of a training set is not in the store that is searched."""
-    films = first_frames_line(store.first_frames_alone())
+    store, films = references.store, first_frames_line(references.first_frames_alone())
     beside, new = not_taken_over(store.made_of), grown(store)
     found = (
         Shortfall(f"training images: {films}") if films else None,

@@ -154,7 +154,7 @@ def _looked_up(
     references.require_current()
     evidence = evidence_of(result, max_unreadable, watch.seconds, found.unread)
     store = references.store
-    films = [f"training images: {line}" for line in [first_frames_line(store.first_frames_alone())] if line]
+    films = [f"training images: {line}" for line in [first_frames_line(references.first_frames_alone())] if line]
     return LookupRun(evidence, grown(store), (*found.plain, *films, *without(store)))
 
 

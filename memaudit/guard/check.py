@@ -116,6 +116,7 @@ class Guard:
 
     def _checked(self, images: Sequence[Image]) -> list[GuardVerdict]:
         with ExitStack() as stack, self._lock:
+            # Reads a manifest, and that of each store where there are several: milliseconds beside a search
             self._lookup.references.require_current()
             data = [image if isinstance(image, bytes) else read_bytes(str(image)) for image in images]
             uris = [stack.enter_context(readable(each)) for each in data]

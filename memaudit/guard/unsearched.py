@@ -29,7 +29,8 @@ class Unsearched(NamedTuple):
 
 
 def _not_compared(lookup: Lookup) -> Iterator[Shortfall]:
-    """Unless that was chosen, an audit without pixels is inconclusive as well."""
+    """Unless that was chosen, nothing passes. An audit without pixels is conclusive, if weaker by its headline: whether
+    that is enough is for the gate's policy, which a guard does not have."""
     if not lookup.plan.on_pixels:
         yield Shortfall("pixels are not compared", lookup.plan.why_not)
 

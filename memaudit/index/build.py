@@ -17,7 +17,16 @@ from memaudit.index import recall
 from memaudit.index.adding import Adder
 from memaudit.index.engine import Engine
 from memaudit.index.faiss_library import gpus, import_faiss, ivf_of
-from memaudit.index.manifest import MANIFEST, SCHEMA, read_manifest, relative_to, save, shard_digests, strays
+from memaudit.index.manifest import (
+    FIRST_FRAMES,
+    MANIFEST,
+    SCHEMA,
+    read_manifest,
+    relative_to,
+    save,
+    shard_digests,
+    strays,
+)
 from memaudit.index.opened import Index
 from memaudit.index.recipes import CAGRA, Machine, Plan, Recipe, settle
 from memaudit.index.search import Candidates
@@ -128,6 +137,7 @@ def _manifest(
         "search": {"parameter": plan.recipe.search, "value": engine.value},
         "rows": store.comparable,
         "rows_when_trained": store.comparable,
+        FIRST_FRAMES: store.first_frames_alone(),
         "on_disk": plan.on_disk,
         "index_recall": asdict(found),
         "build_seconds": round(seconds, 2),

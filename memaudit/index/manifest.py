@@ -18,6 +18,7 @@ from memaudit.store import Store, encoder_spec
 SCHEMA = "memaudit-index/3"
 UNBOUND_SCHEMA = "memaudit-index/2"  # of memaudit 0.1 and 0.2: as this one, without a digest of its own
 MANIFEST = "index.json"
+FIRST_FRAMES = "first_frames_alone"  # of the store; not in those of 0.3.0 and before
 FILE_NAME = re.compile(r"vectors-\d{5,}\.faiss")
 # What opening reads of a larger file than is read whole: 64 pieces of 256 KiB, evenly spread, both ends included
 _PIECES, _PIECE = 64, 1 << 18
@@ -97,6 +98,7 @@ def _unsound(manifest: dict[str, Any]) -> str:
         "store_digest": lambda m: _is_sha256(m["store_digest"]),
         "shards": lambda m: all(map(_is_sha256, m["shards"])),
         "rows": lambda m: _is_whole(m["rows"], 1),
+        FIRST_FRAMES: lambda m: _is_whole(m.get(FIRST_FRAMES, 0), 0),
         "candidates": lambda m: _is_whole(m["candidates"], 0),
         "index_recall": lambda m: _sound_recall(m["index_recall"]),
         "floor": lambda m: type(m.get("floor", 0)) in (int, float) and 0 <= m.get("floor", 0) <= 1,

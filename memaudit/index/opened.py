@@ -9,6 +9,7 @@ from memaudit.errors import InconclusiveError
 from memaudit.index.engine import Engine
 from memaudit.index.faiss_library import read
 from memaudit.index.manifest import (
+    FIRST_FRAMES,
     MANIFEST,
     index_digest,
     open_store,
@@ -55,6 +56,11 @@ class Index:
     @property
     def digest(self) -> str:
         return index_digest(self.manifest)
+
+    def first_frames_alone(self) -> int:
+        """As that of the store; one of 0.3.0 does not say, and the store is read."""
+        noted = self.manifest.get(FIRST_FRAMES)
+        return self.store.first_frames_alone() if noted is None else int(noted)
 
     def require_current(self) -> None:
         """Raise InconclusiveError if the index or its store was changed since it was opened."""

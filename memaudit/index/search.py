@@ -29,6 +29,9 @@ class Searcher(Protocol):
 
     def search(self, queries: Float32, k: int, threshold: float) -> Neighbours: ...
 
+    def first_frames_alone(self) -> int:
+        """As that of the store, where it can be without a reading of the store."""
+
     def require_current(self) -> None:
         """Raise InconclusiveError if what was opened was changed since."""
 
@@ -42,6 +45,9 @@ class ExactSearch:
 
     def search(self, queries: Float32, k: int, threshold: float) -> Neighbours:
         return top_k(queries, self.store.stored_blocks(), k, threshold)
+
+    def first_frames_alone(self) -> int:
+        return self.store.first_frames_alone()
 
     def require_current(self) -> None:
         self.store.require_current()

@@ -15,6 +15,7 @@ from memaudit.index.build import measure, tune, writing_index
 from memaudit.index.engine import Engine
 from memaudit.index.faiss_library import import_faiss, ivf_of, read
 from memaudit.index.manifest import (
+    FIRST_FRAMES,
     files_of,
     grown_by,
     paths_of,
@@ -45,6 +46,9 @@ def update_index(store: Store, folder: str | Path, progress: Progress = silent) 
         raise UsageError("an index by recipe cagra cannot be added to: build it again, without --update")
     require_files(folder, manifest)
     if store.digest == manifest["store_digest"]:
+        if FIRST_FRAMES not in manifest:
+            with writing_index(folder):
+                save_manifest(folder, {**manifest, FIRST_FRAMES: store.first_frames_alone()})
         return Index.open(folder)
     known = len(manifest["shards"])
     if not grown_by(store, manifest) or store.encoder.as_dict() != manifest["encoder"]:
@@ -113,8 +117,11 @@ def _grown(
 
 
 def _renewed(manifest: dict[str, Any], store: Store, start: float) -> dict[str, Any]:
+    counted = manifest.get(FIRST_FRAMES)
+    new = store.first_frames_alone(0 if counted is None else len(manifest["shards"]))
     return {
         **manifest,
+        FIRST_FRAMES: new + (counted or 0),
         "store_digest": store.digest,
         "shards": shard_digests(store.manifest),
         "rows": store.comparable,

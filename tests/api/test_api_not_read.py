@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from manifests import edit_manifest
 from pictures import draw, photograph, write_pictures
 
 import memaudit as ma
+from memaudit.store import Store
 
 pytestmark = pytest.mark.usefixtures("few_copies")
 
@@ -97,6 +99,30 @@ def test_extraction_counts_what_is_in_another_form(generations: Path) -> None:
     np.save(generations / "more.npy", np.zeros((6, 8, 8, 3), np.uint8))
     run = ma.run_extract(generations, prompt_pattern="0{prompt}.png", clique=2)
     assert "only 4 of 10 generations could be read" in run.headline
+
+
+def test_an_index_knows_them_without_a_reading_of_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look-up of one picture would read all of a large one. An index of 0.3.0 does not say, until it is updated."""
+    pytest.importorskip("faiss")
+    folder, line = write_pictures(tmp_path / "films", range(6)), "training images: {} films or files of several pages"
+    draw(50).save(folder / "a.gif", save_all=True, append_images=[photograph(0)])
+    made = ma.embed(folder, tmp_path / "store", encoder="thumbnail")
+    ma.build_index(made, tmp_path / "index")
+    draw(51).save(folder / "b.gif", save_all=True, append_images=[photograph(1)])
+    made = ma.embed(folder, tmp_path / "store", encoder="thumbnail")
+    ma.build_index(made, tmp_path / "index", update=True)
+
+    def said() -> str:
+        return ma.run_lookup(folder / "0001.png", tmp_path / "index", views="none").not_read[0]
+
+    counting = Store.first_frames_alone
+    monkeypatch.setattr(Store, "first_frames_alone", lambda *_: pytest.fail("the store was read"))
+    assert said().startswith(line.format(2))
+    assert ma.open_guard(tmp_path / "index", views="none", kinds="partial").noted[0].startswith(line.format(2))
+    monkeypatch.setattr(Store, "first_frames_alone", counting)
+    edit_manifest(tmp_path / "index", lambda manifest: manifest.pop("first_frames_alone"), "index.json")
+    assert said().startswith(line.format(2))
+    assert ma.build_index(made, tmp_path / "index", update=True).manifest["first_frames_alone"] == 2
 
 
 def test_films_of_which_the_first_frame_stands_for_all_are_counted(tmp_path: Path) -> None:

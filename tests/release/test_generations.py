@@ -10,9 +10,10 @@ import pytest
 from pictures import write_pictures
 
 from memaudit.errors import InputError
+from memaudit.release import pipelines
 from memaudit.release.asked import pairing_lines
 from memaudit.release.command import NO_IMAGE, generate
-from memaudit.release.jobs import MANIFEST, Gallery, Job, jobs_of
+from memaudit.release.jobs import MANIFEST, Gallery, Job, jobs_of, write_jobs
 from memaudit.release.run_file import CommandGenerator
 from memaudit.types import silent
 
@@ -56,6 +57,16 @@ def test_names_and_captions_may_hold_what_some_take_for_the_end_of_a_line(tmp_pa
         record.refused(jobs_of(prompts, 1)[0], "no")
     (line,) = pairing_lines(prompts, gallery)
     assert json.loads(line)["image_id"] == LINES_THAT_ARE_NONE
+
+
+def test_a_pipeline_takes_such_captions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_jobs(tmp_path / "jobs.jsonl", [Job("000000_0", LINES_THAT_ARE_NONE, 0)])
+    told_of = list[str]()
+    monkeypatch.setattr(pipelines, "_loaded", lambda told, device: told_of.append(device))
+    monkeypatch.setattr(pipelines, "_draw", lambda pipeline, jobs, told: told_of.extend(job.prompt for job in jobs))
+    words = ("--jobs", f"{tmp_path}/jobs.jsonl", "--out", str(tmp_path), "--path", "", "--digest", "")
+    assert pipelines.main(words) == 0
+    assert told_of == ["cpu", LINES_THAT_ARE_NONE]
 
 
 @pytest.mark.parametrize("name", ["other.png", "0.JPG"])
