@@ -63,10 +63,15 @@ class Judged(NamedTuple):
 
 
 def judge(
-    columns: Described, pairs: Pairs, rank: Int64, progress: Progress, executor: Executor | None = None
+    columns: Described,
+    pairs: Pairs,
+    rank: Int64,
+    progress: Progress,
+    executor: Executor | None = None,
+    has_twins: NDArray[np.bool_] | None = None,
 ) -> Judged:
     """Order the images (n) whose pairs these are: the highest score first, then who could not be read, then whose file
-    is gone; ties by `rank`.
+    is gone; ties by `rank`. has_twins (n,): there are files equal to this one, of which one may be there still.
 
     Read are those with a pair, each once. The result does not depend on the order of images and pairs. Memory: 24 bytes
     a pair, uri and sha256 of each file that is read, thumbnails of `_AT_ONCE` images and 20 bytes for each two of a
@@ -86,6 +91,8 @@ def judge(
         unread.update(each for each in found if isinstance(each, str))
         gone[chosen[low:high]] = [isinstance(each, str) and each in GONE for each in found]
         parts[chosen[low:high]] = _parts(found, family[chosen[low:high]])
+    if has_twins is not None:
+        gone &= ~has_twins
     parts[_led_by_unread(parts, chosen[~gone[chosen]], family, rank)] = np.nan
     missing = unread.total()
     why = tuple(f"{reason}: {count:,}" for reason, count in unread.most_common(_REASONS))

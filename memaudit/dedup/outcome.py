@@ -98,7 +98,8 @@ def decide_all(
     judged = unjudged(images.rank[rows], images.blind or "")
     if images.blind == "":
         described = InStore(store, images.columns.image_id, rows)
-        judged = judge(described, pairs, images.rank[rows], progress, setup.options.executor)
+        has_twins = np.bincount(images.stands_for, minlength=len(images.stands_for))[rows] > 1
+        judged = judge(described, pairs, images.rank[rows], progress, setup.options.executor, has_twins)
     ruling = Ruling(setup.options.groups, threshold)
     settled = settle(at_hand, rows, pairs, judged.rank, apart, ruling, named)
     settled = of_pairs(settled, rows, pairs, kind := _kinds(pairs, confirmed, named, threshold))

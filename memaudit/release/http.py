@@ -28,20 +28,7 @@ MOST_BYTES = 256 << 20
 _MAY_PASS = (408, 409, 425, 429, 500, 502, 503, 504)
 _REFUSING = (400, 403, 422)
 _REFUSED = ("content_policy", "moderation", "safety", "nsfw", "refused")
-_SAYING = (
-    "code",
-    "type",
-    "message",
-    "msg",
-    "error",
-    "errors",
-    "detail",
-    "details",
-    "reason",
-    "name",
-    "title",
-    "status",
-)
+_SENT_BACK = ("prompt", "negative_prompt", "input", "inputs", "text", "body", "request", "loc", "ctx")
 _MOST_SAID = 1 << 16  # bytes
 _LONGEST_WAIT_S = 120.0
 _KINDS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"RIFF": ".webp"}
@@ -163,15 +150,17 @@ def _refuses(said: str, prompt: str) -> bool:
     return any(word in said.lower() for word in _REFUSED)
 
 
-def _own_words(value: object, *, saying: bool = True) -> Iterator[str]:
-    """Texts of the fields in which an endpoint says what is wrong."""
+def _own_words(value: object) -> Iterator[str]:
+    """Texts, and names of fields that say something, but for those in which a request is sent back."""
     if isinstance(value, dict):
         for key, part in value.items():
-            yield from _own_words(part, saying=key.lower() in _SAYING)
+            if key.lower() not in _SENT_BACK:
+                yield from [key] if part else []  # "nsfw": false says that it is none
+                yield from _own_words(part)
     elif isinstance(value, list):
         for part in value:
-            yield from _own_words(part, saying=saying)
-    elif saying and isinstance(value, str):
+            yield from _own_words(part)
+    elif isinstance(value, str):
         yield value
 
 

@@ -229,6 +229,8 @@ def test_whose_file_is_gone_comes_last(tmp_path: Path) -> None:
         "the file is another one than was embedded: 1",
     )
     assert judged.parts.shape == (3, len(PARTS))
+    twins = judge(columns, pairs, np.array([2, 0, 1]), silent, has_twins=np.array([False, True, False]))
+    assert twins.rank.tolist() == [1, 0, 2]  # the second is perhaps there by another name
 
 
 def test_who_is_there_and_cannot_be_read_comes_last_but_for_the_largest(tmp_path: Path) -> None:
