@@ -105,7 +105,7 @@ def tiff_pages(data: bytes, most: int) -> int:
     form = _tiff_form(data)
     seen, place = set[int](), form.number(data, form.place, form.place)
     while place and place not in seen and len(seen) < most:
-        count, tags = form.number(data, place, form.count), place + form.count
+        count, tags = form.number(data, place, form.tags), place + form.tags
         if not _may_be_page(data, form, tags, count):
             return len(seen) + 1 if len(seen) > 1 else 1
         seen.add(place)
@@ -114,11 +114,11 @@ def tiff_pages(data: bytes, most: int) -> int:
 
 
 class _TiffForm(NamedTuple):
-    """How numbers are written, and the bytes of a place in the file, of the count of a page's tags and of a tag."""
+    """How numbers are written, and the bytes of a place in the file, of how many tags a page has and of a tag."""
 
     order: Literal["little", "big"]
     place: int = 4
-    count: int = 2
+    tags: int = 2
     tag: int = 12
 
     def number(self, data: bytes, place: int, size: int) -> int:
