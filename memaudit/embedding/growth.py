@@ -76,8 +76,9 @@ def _changed(store: Store, sources: list[Path]) -> bool:
 
 
 def _folders(source: Path) -> Iterator[Path]:
-    """The source, the folders below it, and the tars and tables in them. Links to folders are followed, as they are
-    where images are listed: each folder once, in order of the names. Memory: two numbers a folder."""
+    """The source, the folders below it, and the tars and tables in them. Links to folders are followed, but for
+    hidden ones, as they are where images are listed: each folder once, in order of the names. Memory: two numbers a
+    folder."""
     yield source
     if source.is_dir():
         walked = set[tuple[int, int]]()
@@ -87,6 +88,11 @@ def _folders(source: Path) -> Iterator[Path]:
                 names.clear()
                 continue
             walked.add((status.st_dev, status.st_ino))
-            names.sort()
+            names[:] = sorted(name for name in names if not _is_hidden_link(Path(folder) / name, source))
             packs = (name for name in files if name.lower().endswith((".tar", *TABLES)))
             yield from (Path(folder) / name for name in (*names, *packs))
+
+
+def _is_hidden_link(path: Path, source: Path) -> bool:
+    """Whether it is a link that is hidden, or in a hidden folder: a cache may lie behind it."""
+    return any(part.startswith(".") for part in path.relative_to(source).parts) and path.is_symlink()

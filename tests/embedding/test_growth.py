@@ -14,7 +14,7 @@ from manifests import edit_manifest
 from pictures import MakeFolder, draw
 
 from memaudit.cli.app import run
-from memaudit.embedding.growth import grown
+from memaudit.embedding.growth import grown, states_of
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
 from memaudit.store import Store, StoreWriter
@@ -61,6 +61,21 @@ def test_what_came_behind_a_link_is_noticed(training: Path, tmp_path: Path) -> N
     draw(90).save(behind / "new.png")
     later(behind)
     assert "hold by now 'linked/deep/new.png', which is not in the store" in grown(store)
+
+
+def test_what_is_behind_a_hidden_link_is_not_looked_at(training: Path, tmp_path: Path) -> None:
+    """embed does not list it either: it may be a whole disk."""
+    huge = tmp_path / "huge" / "deep"
+    huge.mkdir(parents=True)
+    (training / ".git").mkdir()
+    before = states_of([training])
+    for link in (training / ".cache", training / ".git" / "cache"):
+        times = link.parent.stat()
+        link.symlink_to(huge.parent)
+        os.utime(link.parent, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert states_of([training]) == before
+    later(huge)
+    assert states_of([training]) == before
 
 
 @pytest.mark.parametrize("suffix", ["tar", "parquet"])
