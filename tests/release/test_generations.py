@@ -54,12 +54,14 @@ def test_images_without_a_manifest_are_not_removed(tmp_path: Path, numbers: rang
     write_pictures(folder, numbers)
     (folder / "x.png").mkdir(parents=True)
     there = sorted(folder.iterdir())
-    with pytest.raises(InputError, match=rf"images holds {len(there)} that .*{MANIFEST} does not name, as x.png: put "):
+    with pytest.raises(
+        InputError, match=rf"images holds {len(there)} that .* does not name, as x\.png: put "
+    ):
         recorded(tmp_path)
     assert sorted(folder.iterdir()) == there
     (folder / "x.png").rmdir()
     if len(numbers) > 1:
-        with pytest.raises(InputError, match="holds 2 that .* does not name, as 0000.png: put "):
+        with pytest.raises(InputError, match=r"holds 2 that .* does not name, as 0000\.png: put "):
             recorded(tmp_path)
 
 
