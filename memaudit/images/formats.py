@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Literal, NamedTuple
 
 UNKNOWN = "not a known image format"
 _PACKED = "a compressed archive, not an image: unpack it, or make it an uncompressed .tar"
@@ -53,6 +53,8 @@ _IMAGES_AS_TEXT = re.compile(
 )
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TIFF_TYPES = range(1, 19)  # of the values of a page's tags; 16 and above in files of more than 4 GB
+_TIFF_WIDTH = 256  # the tag
+_TIFF_TAGS = 100  # that are looked at: they are in order of their numbers
 _TEXT = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 
 
@@ -94,12 +96,50 @@ def png_without_text(data: bytes) -> bytes:
     return b"".join([*kept, data[place:]])
 
 
-def may_be_page(data: bytes, place: int) -> bool:
-    """Whether a page of a TIFF may begin there, or began before the file was cut: beyond its end, or at zeros. Not
-    where a tag has no type of value, as where a single page names as the next what is none."""
+def tiff_pages(data: bytes, most: int) -> int:
+    """Pages of a TIFF, each of which names where the next one begins; at most this many, and each place once.
+
+    The last may be one that is cut, lies beyond the end or is none: it stands for all that is missing. What the first
+    page names as the second and is none is not counted, as such a file is a single page.
+    """
+    form = _tiff_form(data)
+    seen, place = set[int](), form.number(data, form.place, form.place)
+    while place and place not in seen and len(seen) < most:
+        count, tags = form.number(data, place, form.tags), place + form.tags
+        if not _may_be_page(data, form, tags, count):
+            return len(seen) + 1 if len(seen) > 1 else 1
+        seen.add(place)
+        place = form.number(data, tags + count * form.tag, form.place)
+    return max(1, len(seen))
+
+
+class _TiffForm(NamedTuple):
+    """How numbers are written, and the bytes of a place in the file, of how many tags a page has and of a tag."""
+
+    order: Literal["little", "big"]
+    place: int = 4
+    tags: int = 2
+    tag: int = 12
+
+    def number(self, data: bytes, place: int, size: int) -> int:
+        """0 where it is cut."""
+        found = data[place : place + size]
+        return int.from_bytes(found, self.order) if len(found) == size else 0
+
+
+def _tiff_form(data: bytes) -> _TiffForm:
     order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
-    big = int.from_bytes(data[2:4], order) == 43
-    size, entry = (8, 20) if big else (2, 12)
-    count, first = int.from_bytes(data[place : place + size], order), place + size
-    tags = range(first, min(first + count * entry, len(data) - entry + 1), entry)
-    return all(int.from_bytes(data[tag + 2 : tag + 4], order) in _TIFF_TYPES for tag in tags)
+    big = int.from_bytes(data[2:4], order) == 43  # for files of more than 4 GB
+    return _TiffForm(order, 8, 8, 20) if big else _TiffForm(order)
+
+
+def _may_be_page(data: bytes, form: _TiffForm, tags: int, count: int) -> bool:
+    """Whether it has a width, as whatever can be decoded, or its tags are of known types: also where they were cut, lie
+    beyond the end, or nothing was written yet."""
+    looked_at = min(tags + min(count, _TIFF_TAGS) * form.tag, len(data) - form.tag + 1)
+    found = [data[tag : tag + form.tag] for tag in range(tags, looked_at, form.tag)]
+    known = [tag for tag in found if form.number(tag, 2, 2) in _TIFF_TYPES]
+    one = form.tag - form.place - 4  # bytes of the number of a tag's values
+    return len(known) == len(found) or any(
+        form.number(tag, 0, 2) == _TIFF_WIDTH and form.number(tag, 4, one) == 1 for tag in known
+    )

@@ -20,7 +20,7 @@ from PIL import Image, ImageOps
 
 from memaudit.images.alpha import CHANNELS, hidden_channels
 from memaudit.images.decode import MAX_PIXELS, UnreadableImageError, decode, to_rgb, whatever_it_says
-from memaudit.images.formats import may_be_page, png_without_text
+from memaudit.images.formats import png_without_text, tiff_pages
 from memaudit.images.sheets import cells_of
 from memaudit.images.windows import Box
 
@@ -83,7 +83,8 @@ def find_parts(data: bytes, max_pixels: int = MAX_PIXELS) -> Parts:
 
 def count_frames(data: bytes) -> int:
     """Frames or pages; 1 for a single picture and for what cannot be read. Of a film that ends early it is one more
-    than can be reached, whose row says so; not of a TIFF whose one page names as the next what is none."""
+    than can be reached, whose row says so; not of a TIFF whose one page names as the next what is none. Pages of a TIFF
+    after one that cannot be read are counted."""
     try:
         return whatever_it_says(data, lambda form: _counted(form, FILMS).frames)
     except Exception:  # noqa: BLE001 - Pillow's plugins raise anything on hostile bytes
@@ -113,21 +114,8 @@ def _counted(data: bytes, formats: tuple[str, ...] | None = None) -> _Counted:
             return _Counted(int(getattr(opened, "n_frames", 1)), pixels)
         except Exception:  # noqa: BLE001 - as above; Pillow counts by going from frame to frame
             if opened.format == "TIFF":
-                return _Counted(_pages_left(data), pixels)
+                return _Counted(tiff_pages(data, MOST_FRAMES), pixels)  # also those after one that is odd
             return _Counted(opened.tell() + 2, pixels)  # it stands at the last that it reached
-
-
-def _pages_left(data: bytes) -> int:
-    """Of a TIFF that Pillow cannot count: those that can be reached, and one for what is missing."""
-    with Image.open(io.BytesIO(data), formats=("TIFF",)) as opened:
-        if not may_be_page(data, opened.tag_v2.next):  # type: ignore[attr-defined]
-            return 1
-        pages = 1
-        with suppress(Exception):  # at the first that cannot be reached
-            while True:
-                opened.seek(pages)
-                pages += 1
-        return pages + 1
 
 
 def frames(data: bytes, max_pixels: int = MAX_PIXELS) -> Iterator[bytes]:

@@ -138,6 +138,66 @@ def test_a_tiff_of_one_page_has_no_others_whatever_it_names_as_the_next() -> Non
     assert find_parts(tiff_that_names(len(whole)) + bytes(99)) == Parts(2)
 
 
+def pages_of(data: bytes) -> list[int]:
+    """Where each page of a TIFF begins."""
+    places = [int.from_bytes(data[4:8], "little")]
+    while places[-1]:
+        end = places[-1] + 2 + 12 * int.from_bytes(data[places[-1] : places[-1] + 2], "little")
+        places.append(int.from_bytes(data[end : end + 4], "little"))
+    return places[:-1]
+
+
+def with_tag(data: bytes, page: int, tag: int, new: bytes) -> bytes:
+    """With other last bytes of a tag of a page: of the type, the count and the value."""
+    first = pages_of(data)[page] + 2
+    place = next(at for at in range(first, len(data), 12) if data[at : at + 2] == tag.to_bytes(2, "little"))
+    return data[: place + 12 - len(new)] + new + data[place + 12 :]
+
+
+ODD_MODE = (99).to_bytes(4, "little")  # of a photometric interpretation: no mode of pixels that Pillow knows
+
+
+def test_pages_after_one_that_cannot_be_read_are_counted_and_read() -> None:
+    whole = film("TIFF", 6)
+    data = with_tag(whole, 2, 262, ODD_MODE)
+    assert find_parts(data) == Parts(6)
+    assert pixels_of(data) == pixels_of(whole)
+    with pytest.raises(OSError, match="frame 2 cannot be decoded"):
+        read_part(data, "a.tif#frame=2")
+    for page in (1, 3, 4, 5):
+        assert read_part(data, f"a.tif#frame={page}") == read_part(whole, f"a.tif#frame={page}")
+    cut = data[: pages_of(data)[4] - 1]  # of which the fifth page is named, and lies beyond the end
+    assert find_parts(cut) == Parts(5)
+
+
+def test_a_second_page_with_a_type_of_its_own_does_not_hide_those_after_it() -> None:
+    """Pillow reads it, and leaves that tag out."""
+    whole = film("TIFF", 6)
+    own = with_tag(whole, 1, 284, (200).to_bytes(2, "little") + bytes(8))
+    assert find_parts(own) == Parts(6)
+    assert find_parts(with_tag(own, 3, 262, ODD_MODE)) == Parts(6)
+    assert find_parts(own[: pages_of(own)[3] - 1]) == Parts(4)
+
+
+def test_pages_that_lead_back_to_an_earlier_one_have_an_end() -> None:
+    data = with_tag(film("TIFF", 4), 1, 262, ODD_MODE)
+    last = pages_of(data)[-1]
+    end = last + 2 + 12 * int.from_bytes(data[last : last + 2], "little")
+    assert find_parts(data[:end] + pages_of(data)[1].to_bytes(4, "little") + data[end + 4 :]) == Parts(4)
+
+
+def test_pages_of_a_tiff_of_more_than_4_gb_are_counted_after_an_odd_one() -> None:
+    """Its places and counts are of eight bytes."""
+    images = [draw(seed) for seed in range(4)]
+    data = io.BytesIO()
+    images[0].save(data, "TIFF", big_tiff=True, save_all=True, append_images=images[1:])
+    assert data.getvalue()[:4] == b"II+\0"
+    mode, odd = (262).to_bytes(2, "little"), data.getvalue()
+    place = [found.start() for found in re.finditer(mode + b"\3\0\1" + bytes(7), odd)][1] + 12
+    odd = odd[:place] + ODD_MODE + odd[place + 4 :]
+    assert find_parts(odd) == find_parts(data.getvalue()) == Parts(4)
+
+
 @pytest.mark.parametrize("share", [0.3, 0.55, 0.7])
 def test_a_tiff_that_ends_early_has_one_page_more_than_can_be_reached(share: float) -> None:
     """Of four pages in four equal parts of the file."""
