@@ -54,9 +54,7 @@ def test_images_without_a_manifest_are_not_removed(tmp_path: Path, numbers: rang
     write_pictures(folder, numbers)
     (folder / "x.png").mkdir(parents=True)
     there = sorted(folder.iterdir())
-    with pytest.raises(
-        InputError, match=rf"images holds {len(there)} that .* does not name, as x\.png: put "
-    ):
+    with pytest.raises(InputError, match=rf"images holds {len(there)} that .* does not name, as x\.png: put "):
         recorded(tmp_path)
     assert sorted(folder.iterdir()) == there
     (folder / "x.png").rmdir()
