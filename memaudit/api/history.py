@@ -113,11 +113,13 @@ def _require_written(path: Path, named: Sequence[tuple[str, Report]]) -> None:
 
 
 def _unit(named: Sequence[tuple[str, Report]]) -> str:
-    """Prompts, where all audits know them that measured something."""
-    if any(about_faces(report) for _, report in named):
+    """Of the audits that measured something, or of all where none did; prompts, where all of them know these."""
+    reports = [report for _, report in named]
+    measured = [report for report in reports if measured_by(report) is not None]
+    if any(map(about_faces, measured or reports)):
         return FACES
-    measured = [each for _, report in named if (each := measured_by(report)) is not None]
-    return PROMPTS if measured and all(each.by_prompt for each in measured) else GENERATIONS
+    by_prompt = [each.by_prompt for report in measured if (each := measured_by(report)) is not None]
+    return PROMPTS if by_prompt and all(by_prompt) else GENERATIONS
 
 
 def _entry(place: int, named: Sequence[tuple[str, Report]], unit: str) -> Entry:

@@ -39,6 +39,7 @@ _SCHEMA = "memaudit-features/1"
 _HEAD = struct.Struct("<HHH")  # height and width of the pixels, features
 _ROWS = 1024  # of a store, whose columns are read at once
 _PLACE = np.dtype([("offset", "<u8"), ("length", "<u4"), ("sha256", "u1", 32)])
+_HALF = "is made anew half-way"
 _AGAIN = "run memaudit embed again with --features, or delete {}"
 
 
@@ -117,14 +118,15 @@ def keep_features(
     given a sentence where images had records before and have none now.
 
     Memory: a few images, and what `lost_images` takes of a shard. Raises MissingDependencyError without OpenCV,
-    InputError where the disk refuses, InconclusiveError where records of another make would be written anew although
-    images are gone: these stay.
+    InputError where the disk refuses, InconclusiveError where records of another make would be written anew, or such a
+    run would go on, although images are gone: these stay.
     """
     folder, made = store.folder / FOLDER, identity()
     make_folder(folder)
     listed, usable = _listed(folder, made)
-    if listed and not usable:
-        _require_images(store, folder)
+    renewing = bool(listed) and (not usable or _is_renewed(folder))
+    if renewing:
+        _require_images(store, folder, "was made by other versions, which can still use it," if not usable else _HALF)
     before = {records.shard: records for records in listed}
     there, fewer = before if usable else {}, 0
     tick = counting(progress, "keeping features", 0, len(store))
@@ -137,7 +139,9 @@ def keep_features(
                 known = before.get(shard.content_sha256, entry)
                 fewer += max(0, known.images - entry.images)
             entries.append(entry)
-            write_json(folder / _MANIFEST, _manifest(made, entries))
+            write_json(
+                folder / _MANIFEST, _manifest(made, entries, renewing=renewing and row + shard.rows < len(store))
+            )
             row += shard.rows
             tick(shard.rows)
     wanted = {_MANIFEST, *(entry.name for entry in entries)}
@@ -149,13 +153,12 @@ def keep_features(
     return counts_of(entries)
 
 
-def _require_images(store: Store, folder: Path) -> None:
+def _require_images(store: Store, folder: Path, what: str) -> None:
     """Raise InconclusiveError where one of the store's images is gone: what is kept of it cannot be made anew."""
     lost = next(filter(None, (store.lost_images(rows) for rows in store.iter_comparable_rows() if len(rows))), "")
     if lost:
         raise InconclusiveError(
-            f"{folder} was made by other versions, which can still use it, and stays as it is: {lost}. "
-            "To keep features of the images that are left, delete it"
+            f"{folder} {what} and stays as it is: {lost}. To keep features of the images that are left, delete it"
         )
 
 
@@ -163,8 +166,10 @@ def counts_of(entries: list[Records]) -> KeptCounts:
     return KeptCounts(sum(entry.images for entry in entries), sum(entry.bytes for entry in entries))
 
 
-def _manifest(made: str, entries: list[Records]) -> dict[str, Any]:
-    return sealed({"schema": _SCHEMA, "made_by": made, "records": [asdict(entry) for entry in entries]})
+def _manifest(made: str, entries: list[Records], *, renewing: bool) -> dict[str, Any]:
+    """renewing: shards follow of which there are records of another make."""
+    content = {"schema": _SCHEMA, "made_by": made, "records": [asdict(entry) for entry in entries]}
+    return sealed({**content, "renewing": True} if renewing else content)
 
 
 def _listed(folder: Path, made: str) -> tuple[list[Records], bool]:
@@ -300,14 +305,16 @@ class KeptFeatures:
 def features_of(store: Store) -> KeptFeatures | None:
     """Those that are kept of a store; None where there are none, and where they are of another make (`not_used`).
 
-    Raises InconclusiveError for some of another state of the store, and for damaged ones.
+    Raises InconclusiveError for some of this make that are damaged, or of another state of the store.
     """
     folder = store.folder / FOLDER
     if not os.path.lexists(folder):
         return None
+    if _other_make(folder):
+        return None
     if why := _unfit(store, folder):
         raise InconclusiveError(why)
-    return KeptFeatures.at(folder) if _made_by(folder) == identity() else None
+    return KeptFeatures.at(folder)
 
 
 def not_used(store: Store) -> Shortfall | None:
@@ -315,12 +322,12 @@ def not_used(store: Store) -> Shortfall | None:
     `features_of` raises."""
     folder = store.folder / FOLDER
     try:
-        made = _made_by(folder) if os.path.lexists(folder) else ""
-        now = identity() if made else ""
-    except (InputError, InconclusiveError, MissingDependencyError):
+        made = _other_make(folder) if os.path.lexists(folder) else ""
+    except MissingDependencyError:
         return None
-    if made == now:
+    if not made:
         return None
+    now = identity()
     advice = f"they are by {made:.120}, and pixels are compared by {now}: memaudit embed --features makes them anew"
     return Shortfall("kept features are not used, files are read", advice)
 
@@ -369,6 +376,20 @@ def _content(folder: Path) -> dict[str, Any]:
 
 def _made_by(folder: Path) -> str:
     return str(_content(folder).get("made_by"))
+
+
+def _other_make(folder: Path) -> str:
+    """What records were made by, if by something else; nothing where that cannot be read, as `_unfit` says."""
+    try:
+        made = _made_by(folder)
+    except (InputError, InconclusiveError):
+        return ""
+    return made if made != identity() else ""
+
+
+def _is_renewed(folder: Path) -> bool:
+    """Whether a run that was to replace records of another make ended early."""
+    return bool(_content(folder).get("renewing"))
 
 
 def _entries(folder: Path) -> list[Records]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from calls import Memaudit
-from reports import Report, audit, write
+from reports import Report, audit, sealed, write
 
 from memaudit.report.inconclusive import write_inconclusive
 
@@ -55,3 +55,15 @@ def test_an_audit_that_measured_nothing_keeps_its_place(memaudit: Memaudit, tmp_
     assert called.json["unit"] == "prompts"
     assert "the later audit measured nothing" in called.json["since"]["why"]
     assert "not measured" in memaudit("history", tmp_path / "runs", "--out", tmp_path / "h.html").out
+
+
+def test_an_audit_of_faces_that_measured_nothing_does_not_name_the_rates_of_others(
+    memaudit: Memaudit, tmp_path: Path, earlier: Path
+) -> None:
+    """What rates are of is told by the audits that have one; where none has, by all."""
+    failed = write_inconclusive("audit", "no face is there", tmp_path / "failed").content
+    of_faces = later(tmp_path, sealed({**failed, "results": {**failed["results"], "about": "faces"}}))
+    called = memaudit("history", earlier, of_faces, "--out", tmp_path / "h.html", "--json")
+    assert called.json["unit"] == "prompts"
+    assert [each["measured"] for each in called.json["audits"]] == [100, 0]
+    assert memaudit("history", of_faces, "--out", tmp_path / "f.html", "--json").json["unit"] == "faces"

@@ -198,6 +198,35 @@ def test_records_of_images_that_are_gone_are_not_written_over(store: Store, imag
     assert {path.name: path.read_bytes() for path in (store.folder / FOLDER).iterdir()} == before
 
 
+def test_nor_by_a_run_that_goes_on_after_a_kill(
+    store: Store, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk of the images is away when it is called again."""
+    keep_features(store)
+    of_another_make(store)
+    written = killed_at_the_third(store, monkeypatch)
+    before = {path.name: path.read_bytes() for path in (store.folder / FOLDER).iterdir()}
+    images.rename(tmp_path / "away")
+    with pytest.raises(InconclusiveError, match=r"is made anew half-way and stays as it is: .*0-crop\.png"):
+        keep_features(store)
+    assert {path.name: path.read_bytes() for path in (store.folder / FOLDER).iterdir()} == before
+    (tmp_path / "away").rename(images)
+    written.clear()
+    assert keep_features(store).images == 8
+    assert written == ["shard-00002.h5"]
+    images.rename(tmp_path / "away")
+    assert keep_features(store).images == 8  # it is done: no image is asked for any more
+
+
+def test_of_another_make_need_not_be_of_this_state_of_the_store(store: Store, images: Path) -> None:
+    keep_features(store)
+    append_an_image(store, images)
+    of_another_make(store)
+    store = Store.open(store.folder)
+    assert features_of(store) is None
+    assert not_used(store) is not None
+
+
 def test_fewer_records_than_before_are_told(store: Store, images: Path) -> None:
     """Where the file of records was damaged, or a file of the images is another one by now."""
     keep_features(store)
@@ -292,18 +321,24 @@ def kept_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return store
 
 
-def test_a_killed_run_goes_on_with_the_next_shard(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def killed_at_the_third(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The shards that are written from now on, two of them by a run that was killed."""
     written, write = list[str](), kept._written
 
-    def killed_at_the_third(folder: Path, of: Store, shard: kept.Shard, *rest: object) -> kept.Records:
+    def killed(folder: Path, of: Store, shard: kept.Shard, *rest: object) -> kept.Records:
         if len(written) == 2:
             raise KeyboardInterrupt
         written.append(shard.name)
         return write(folder, of, shard, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(kept, "_written", killed_at_the_third)
+    monkeypatch.setattr(kept, "_written", killed)
     with pytest.raises(KeyboardInterrupt):
         keep_features(store)
+    return written
+
+
+def test_a_killed_run_goes_on_with_the_next_shard(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = killed_at_the_third(store, monkeypatch)
     with pytest.raises(InconclusiveError, match="unfinished"):
         features_of(store)
     written.clear()
