@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile, ZipFile
 
 from memaudit.api.bundle_verdicts import Judged, day_of, faults_of_verdict, verdict_of
 from memaudit.api.diagnosis import machine_line, versions_of
@@ -14,10 +16,10 @@ from memaudit.api.gating import Verdict
 from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, Files, files_of, folder_of
 from memaudit.bundling.archive import MAGIC, Content
-from memaudit.bundling.checking import Opened, check, open_bundle
+from memaudit.bundling.checking import POLICY, VERDICT, Opened, check, open_bundle
 from memaudit.bundling.contents import BLURRED, PICTURES, files_of_run, is_for_owner, runs_in
 from memaudit.bundling.making import FACTS, contents_of, facts_of, public_edition, secret_among, signed, write_bundle
-from memaudit.bundling.manifest import json_bytes
+from memaudit.bundling.manifest import MANIFEST, json_bytes
 from memaudit.bundling.signing import Passwords, make_keys, private_key
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.files import is_passage, real
@@ -230,10 +232,25 @@ def _require_apart(out: Path, inputs: Sequence[Path]) -> None:
         raise UsageError(f"--out {out} exists already, and is no bundle: name another file")
 
 
-def remove_earlier(path: Path) -> None:
-    """Remove the bundle of an earlier run: it must not pass for that of one that ends early. What is none stays."""
-    if path.is_file() and not is_passage(path) and _begins_as_one(path):
-        real(path).unlink()  # what a link leads to, and not the link
+def set_aside_earlier(paths: Sequence[Path]) -> None:
+    """Rename bundles of an earlier run to NAME.earlier: none must pass for that of one that ends early, nor be lost to
+    it. Raises UsageError, and renames none, where one is no bundle: the new one would be written over it."""
+    there = [path for path in paths if path.exists() and not is_passage(path)]
+    for path in there:
+        if not _lists_files_of_one(path):
+            raise UsageError(f"[bundle] {path} exists already, and is no bundle: name another file, or move it away")
+    for path in there:
+        whole = real(path)  # what a link leads to, and not the link
+        os.replace(whole, whole.with_name(f"{whole.name}.earlier"))
+
+
+def _lists_files_of_one(path: Path) -> bool:
+    """Whether it is one, by an archive's table: one that was changed is a bundle too."""
+    try:
+        with ZipFile(path) as archive:
+            return {MANIFEST, VERDICT, POLICY} <= {*archive.namelist()}
+    except (OSError, BadZipFile, ValueError, NotImplementedError):
+        return False
 
 
 def _begins_as_one(path: Path) -> bool:

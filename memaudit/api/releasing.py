@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from memaudit.api.bundles import Bundle, bundle, publish_bundle, remove_earlier
+from memaudit.api.bundles import Bundle, bundle, publish_bundle, set_aside_earlier
 from memaudit.api.gating import GateRun, Verdict
 from memaudit.api.release_stages import PAGE, Check, StageDone
 from memaudit.api.runs import AuditRun, DedupRun
@@ -104,10 +104,10 @@ def run_release(
     for key in told.bundle.sign:
         private_key(path.parent / key, passwords)  # now, and not after hours
     with sole_writer(check.out):
+        bundled = filter(None, (told.bundle.file, told.bundle.public))
+        set_aside_earlier([path.parent / each for each in bundled])
         for left in (VERDICT, PAGE):  # of an earlier run: it must not pass for what this one comes to
             (check.out / left).unlink(missing_ok=True)
-        for bundled in filter(None, (told.bundle.file, told.bundle.public)):
-            remove_earlier(path.parent / bundled)
         done = ReleaseRun(check.out, *check.run())
         write_json(check.out / VERDICT, done.as_dict())
     return _with_evidence(done, told, path.parent, tell) if told.bundle.file else done

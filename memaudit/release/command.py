@@ -26,10 +26,11 @@ def generate(told: CommandGenerator, jobs: list[Job], incoming: Path, record: Re
 
 
 def _in_batches(told: CommandGenerator, jobs: list[Job], incoming: Path, record: Recorder, progress: Progress) -> None:
+    by_products = set[str]()
     for low in range(0, len(jobs), told.batch):
         batch = jobs[low : low + told.batch]
         for last in reversed(range(told.tries)):
-            failed, batch = _batch(told, batch, incoming, record)
+            failed, batch = _batch(told, batch, incoming, record, by_products)
             if not failed:
                 break
             if not last:
@@ -39,8 +40,10 @@ def _in_batches(told: CommandGenerator, jobs: list[Job], incoming: Path, record:
         progress("generating", min(low + told.batch, len(jobs)), len(jobs))
 
 
-def _batch(told: CommandGenerator, batch: list[Job], incoming: Path, record: Recorder) -> tuple[str, list[Job]]:
-    """What went wrong, and of which jobs nothing came."""
+def _batch(
+    told: CommandGenerator, batch: list[Job], incoming: Path, record: Recorder, by_products: set[str]
+) -> tuple[str, list[Job]]:
+    """What went wrong, and of which jobs nothing came. by_products: what lies beside images of right names; grows."""
     listed = incoming / "jobs.jsonl"
     write_jobs(listed, batch)
     failed = said_of(told, {"jobs": str(listed), "out": str(incoming)})
@@ -52,14 +55,12 @@ def _batch(told: CommandGenerator, batch: list[Job], incoming: Path, record: Rec
         failed = failed or broken
         if broken or path is None:
             left.append(job)
-    others = _images_in(incoming) if len(left) == len(batch) else []
-    if others and not failed:  # a mistake, and no refusal, which would be recorded for good
-        failed = f"it left {others[0]} and no {batch[0].name}.png: images are to be called {{out}}/NAME.png"
+    others = {path.name for path in incoming.iterdir() if path.suffix.lower() in SUFFIXES} - by_products
+    if len(left) < len(batch):
+        by_products |= others
+    elif others and not failed:  # a mistake, and no refusal, which would be recorded for good
+        failed = f"it left {min(others)} and no {batch[0].name}.png: images are to be called {{out}}/NAME.png"
     return failed, left
-
-
-def _images_in(incoming: Path) -> list[str]:
-    return sorted(path.name for path in incoming.iterdir() if path.suffix.lower() in SUFFIXES)
 
 
 def _one_by_one(told: CommandGenerator, jobs: list[Job], incoming: Path, record: Recorder, progress: Progress) -> None:

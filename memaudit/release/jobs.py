@@ -94,7 +94,7 @@ class Gallery:
             yield Recorder(self, handle)
 
     def _prepare(self) -> None:
-        """Make room for images, and remove what a killed run left half-done: files that came in, images that no line
+        """Make room for images, and remove what a killed run left half-done: files that came in, the image that no line
         names, and the manifest's last line, whose image is made again."""
         for each in (self.folder, self.images, self.incoming):
             each.mkdir(parents=True, exist_ok=True)
@@ -103,13 +103,24 @@ class Gallery:
                 shutil.rmtree(left)
             else:
                 left.unlink()
-        known = {outcome.file for outcome in self.outcomes.values()}
-        for image in self.images.iterdir():
-            if image.suffix in SUFFIXES and image.name not in known:
-                image.unlink()
+        for image in self._unnamed():
+            image.unlink()
         path = self.folder / MANIFEST
         if path.exists() and path.stat().st_size > self._whole:
             os.truncate(path, self._whole)
+
+    def _unnamed(self) -> list[Path]:
+        """The image that no line names, if there is one. A kill leaves no more, for each has its line before the next:
+        where there are more, it is the manifest that is wrong, and they may be hours of work."""
+        known = {outcome.file for outcome in self.outcomes.values()}
+        unnamed = [path for path in self.images.iterdir() if path.suffix in SUFFIXES and path.name not in known]
+        folders = [path for path in unnamed if path.is_dir() and not path.is_symlink()]
+        if len(unnamed) > 1 or folders:
+            raise InputError(
+                f"{self.images} holds {len(unnamed):,} that {self.folder / MANIFEST} does not name, as "
+                f"{min(folders or unnamed).name}: put the manifest back that names them, or move them away"
+            )
+        return unnamed
 
     def _read(self) -> dict[str, Outcome]:
         path = self.folder / MANIFEST

@@ -13,7 +13,7 @@ from memaudit.errors import InputError, MemauditError
 from memaudit.files import digest_of, read_json, sealed, unsealed, write_json
 from memaudit.images.folders import walk
 from memaudit.images.manifests import MANIFESTS
-from memaudit.images.remote import is_url
+from memaudit.images.remote import is_url, local_path
 from memaudit.images.sources import TABLES, iter_images
 
 SCHEMA = "urn:memaudit:release:1"
@@ -69,10 +69,11 @@ def _files_of(source: Path) -> Iterator[tuple[str, str]]:
 
 
 def _state_at(location: str) -> list[int | str]:
-    if is_url(location):
+    path = local_path(location)
+    if is_url(path):
         return [token_hex()]
     try:
-        state = os.stat(location)
+        state = os.stat(path)
     except OSError:  # gone; or a row of a table, whose own state is there
         return []
     return [state.st_size, state.st_mtime_ns]

@@ -47,6 +47,22 @@ def test_an_image_of_which_no_line_tells_is_removed(tmp_path: Path) -> None:
     assert not list((tmp_path / "images").iterdir())
 
 
+@pytest.mark.parametrize("numbers", [range(2), range(0)])
+def test_images_without_a_manifest_are_not_removed(tmp_path: Path, numbers: range) -> None:
+    """They may be hours of work: a kill leaves one, a lost manifest all. Nor is a folder, whatever its name."""
+    folder = tmp_path / "images"
+    write_pictures(folder, numbers)
+    (folder / "x.png").mkdir(parents=True)
+    there = sorted(folder.iterdir())
+    with pytest.raises(InputError, match=rf"images holds {len(there)} that .* does not name, as x\.png: put "):
+        recorded(tmp_path)
+    assert sorted(folder.iterdir()) == there
+    (folder / "x.png").rmdir()
+    if len(numbers) > 1:
+        with pytest.raises(InputError, match=r"holds 2 that .* does not name, as 0000\.png: put "):
+            recorded(tmp_path)
+
+
 def test_names_and_captions_may_hold_what_some_take_for_the_end_of_a_line(tmp_path: Path) -> None:
     told = {"generation": "000000", "prompt": LINES_THAT_ARE_NONE, "seed": 0, "image_id": LINES_THAT_ARE_NONE}
     prompts = tmp_path / "prompts.jsonl"
@@ -80,6 +96,19 @@ def test_images_by_wrong_names_are_a_mistake_and_no_refusal(tmp_path: Path, name
     ):
         generate(called, JOBS, gallery.incoming, record, silent)
     assert not Gallery(tmp_path / "made").outcomes
+
+
+def test_a_by_product_beside_images_is_no_mistake_of_a_later_batch(tmp_path: Path) -> None:
+    """Incoming files are removed when a run begins, not between its batches."""
+    write_pictures(tmp_path, [0])
+    image = tmp_path / "0000.png"
+    script = (
+        f"grep -q _0..*seed...2 {{jobs}} || for name in 000000_0 000001_0 grid; do cp {image} {{out}}/$name.png; done"
+    )
+    gallery = Gallery(tmp_path / "made")
+    with gallery.recording() as record:
+        generate(CommandGenerator(command=f"sh -c '{script}'", batch=2), JOBS, gallery.incoming, record, silent)
+    assert gallery.counts() == {"made": 2, "refused": 1}
 
 
 def test_what_leaves_no_image_refuses(tmp_path: Path) -> None:

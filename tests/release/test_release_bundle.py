@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from generator_lines import command
 
 import memaudit as ma
-from memaudit.bundling.archive import MAGIC
+from memaudit.bundling.checking import POLICY, VERDICT
+from memaudit.bundling.manifest import MANIFEST
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.release.command import said_of
 from memaudit.release.run_file import CommandGenerator
@@ -41,17 +44,46 @@ def test_a_check_ends_in_a_signed_bundle(release):
     assert Path("release/evidence.zip").read_bytes() == before
 
 
-def test_evidence_of_an_earlier_run_is_not_left_to_one_that_fails(release):
-    """What is no bundle is not ours to remove."""
+def archive_of(path: Path, names: Iterable[str]) -> bytes:
+    with ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, path.name)
+    return path.read_bytes()
+
+
+def test_evidence_of_an_earlier_run_is_set_aside_by_one_that_fails(release):
+    """It is not lost, also where the next one fails again; the public edition has a link, which stays one."""
     lines = '[bundle]\nfile = "release/evidence.zip"\npublic = "public.zip"\n'
     path = with_bundle(release('kind = "folder"\npath = "generations"'), lines)
-    Path("release").mkdir()
-    Path("release/evidence.zip").write_bytes(MAGIC + b" of an earlier run")
-    Path("public.zip").write_bytes(b"PK of somebody's pictures")
-    with pytest.raises(InputError, match="there is no such folder"):
-        ma.run_release(path)
-    assert not Path("release/evidence.zip").exists()
-    assert Path("public.zip").exists()
+    full, public = Path("release/evidence.zip"), Path("public.zip")
+    full.parent.mkdir()
+    before = archive_of(full, (MANIFEST, VERDICT, POLICY))
+    public.symlink_to("elsewhere.zip")
+    archive_of(public, (MANIFEST, VERDICT, POLICY))
+    Path("release/evidence.zip.earlier").write_bytes(b"of the run before")
+    for _ in range(2):
+        with pytest.raises(InputError, match="there is no such folder"):
+            ma.run_release(path)
+        assert not full.exists()
+        assert Path("release/evidence.zip.earlier").read_bytes() == before
+        assert public.is_symlink()
+        assert not public.exists()
+        assert Path("elsewhere.zip.earlier").exists()
+
+
+def test_what_is_no_bundle_is_not_written_over(release):
+    """Which is said before anything is done; the evidence beside it stays where it is."""
+    lines = '[bundle]\nfile = "release/evidence.zip"\npublic = "public.zip"\n'
+    path = with_bundle(release('kind = "folder"\npath = "generations"'), lines)
+    full, public = Path("release/evidence.zip"), Path("public.zip")
+    full.parent.mkdir()
+    archive_of(full, (MANIFEST, VERDICT, POLICY))
+    for there in (archive_of(public, ["pictures/1.png"]), b"PK\3\4", b"notes"):
+        public.write_bytes(there)
+        with pytest.raises(UsageError, match=r"public\.zip exists already, and is no bundle"):
+            ma.run_release(path)
+        assert public.read_bytes() == there
+    assert full.exists()
 
 
 def test_a_key_that_is_not_there_is_said_before_anything_is_done(release):

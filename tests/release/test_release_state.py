@@ -22,6 +22,15 @@ def test_other_images_behind_the_same_list_are_others(tmp_path: Path) -> None:
     assert listing_digest(tmp_path / "list.csv") != before
 
 
+def test_a_file_url_is_a_file(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "made", range(1))
+    (tmp_path / "list.csv").write_text(f"path\nfile://{tmp_path}/made/0000.png\n")
+    before = listing_digest(tmp_path / "list.csv")
+    assert listing_digest(tmp_path / "list.csv") == before
+    (tmp_path / "made" / "0000.png").write_bytes(b"another")
+    assert listing_digest(tmp_path / "list.csv") != before
+
+
 @pytest.mark.parametrize("text", ["path\nhttps://host/a.png\n", "path\nmemory://a.png\n"])
 def test_of_what_lies_at_a_url_nobody_knows_that_it_is_as_before(tmp_path: Path, text: str) -> None:
     (tmp_path / "list.csv").write_text(text)
