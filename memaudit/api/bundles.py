@@ -239,8 +239,7 @@ def set_aside_earlier(paths: Sequence[Path]) -> None:
     for path in there:
         if not _lists_files_of_one(path):
             raise UsageError(f"[bundle] {path} exists already, and is no bundle: name another file, or move it away")
-    for path in there:
-        whole = real(path)  # what a link leads to, and not the link
+    for whole in {real(path) for path in there}:  # what a link leads to, and not the link
         os.replace(whole, whole.with_name(f"{whole.name}.earlier"))
 
 
