@@ -10,9 +10,11 @@ from pathlib import Path
 
 import one_thread  # noqa: F401 - before NumPy
 import pytest
+from calls import Called, Memaudit
 from hypothesis import settings
 from pictures import MakeFolder, MakeStore, write_pictures
 
+from memaudit.cli.app import run
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
 from memaudit.files import writing
@@ -79,3 +81,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What runs whole jobs lies beside this file and takes longest: it comes first, so that at the end no worker waits
     for another."""
     items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
+
+
+@pytest.fixture
+def memaudit(capsys: pytest.CaptureFixture[str]) -> Memaudit:
+    """memaudit("info", path): call a command in this process."""
+
+    def call(*arguments: str | Path) -> Called:
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        return Called(code, *capsys.readouterr())
+
+    return call

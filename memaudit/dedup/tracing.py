@@ -33,7 +33,6 @@ from memaudit.tasks import (
 )
 from memaudit.types import Progress
 
-_CORES = machine.cores()
 _AT_ONCE = 4096  # images that wait for a thread
 _STAGE = "looking for the cleanest"
 NO_FILE_THERE = "cannot read file: No such file or directory"
@@ -46,7 +45,9 @@ Texts = NDArray[np.object_]
 def traced(uri: Texts, sha256: Texts, progress: Progress, executor: Executor | None) -> Iterator[Traces | str]:
     """Traces of each image, in order, or why there are none."""
     elsewhere = executor is not None and len(uri) > 0
-    found = _elsewhere(uri, sha256, progress, executor) if elsewhere and executor else _here(uri, sha256, _CORES)
+    found = (
+        _elsewhere(uri, sha256, progress, executor) if elsewhere and executor else _here(uri, sha256, machine.cores())
+    )
     for done, each in enumerate(found, start=1):
         if not elsewhere or done == len(uri):
             progress(_STAGE, done, len(uri))

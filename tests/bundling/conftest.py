@@ -7,26 +7,12 @@ from pathlib import Path
 
 import pytest
 from bundling.evidence import Evidence, write_evidence
-from calls import Called, Memaudit
-
-from memaudit.cli.app import run
+from calls import Memaudit
 
 
 @pytest.fixture(scope="session")
 def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
     return write_evidence(tmp_path_factory.mktemp("evidence"))
-
-
-@pytest.fixture
-def memaudit(capsys: pytest.CaptureFixture[str]) -> Memaudit:
-    """memaudit("info", path): call a command in this process."""
-
-    def call(*arguments: str | Path) -> Called:
-        capsys.readouterr()
-        code = run([str(argument) for argument in arguments])
-        return Called(code, *capsys.readouterr())
-
-    return call
 
 
 Refused = Callable[..., str]

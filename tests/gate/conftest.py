@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from calls import Called, Memaudit
 from gated import Gate, Gated
 from reports import Report, write
 
@@ -32,17 +31,5 @@ def gate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Gate:
         capsys.readouterr()
         code = run(["gate", *arguments])
         return Gated(code, *capsys.readouterr())
-
-    return call
-
-
-@pytest.fixture
-def memaudit(capsys: pytest.CaptureFixture[str]) -> Memaudit:
-    """memaudit("compare", path, other): call any command in this process."""
-
-    def call(*arguments: str | Path) -> Called:
-        capsys.readouterr()
-        code = run([str(argument) for argument in arguments])
-        return Called(code, *capsys.readouterr())
 
     return call
