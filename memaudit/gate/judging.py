@@ -36,6 +36,7 @@ from memaudit.gate.verdict import RuleResult, Verdict, unmeasured, verdict_of
 from memaudit.matching.kinds import ALL, FACE, Kind
 from memaudit.report.model import AuditResults, Report
 from memaudit.reviews import Merged, pair_of
+from memaudit.words import plural
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,9 @@ class GateResult:
         cleared = sum(finding.counts for finding in self.findings) - len(self.counted)
         if not cleared and not self.reviewed:
             return ""
-        return (
-            f"{len(self.counted):,} findings count, and {len(self.counted) + cleared:,} with the {cleared:,} that "
-            "people have cleared."
-        )
+        counting = plural(len(self.counted), "finding counts", "findings count")
+        both = len(self.counted) + cleared
+        return f"{counting}, and {both:,} with the {cleared:,} that people have cleared."
 
     @property
     def not_counted(self) -> str:

@@ -91,8 +91,8 @@ def outcome(reviews: Merged, reviewers: int = 1) -> tuple[Verdict, str]:
     ("reviews", "reviewers", "expected"),
     [
         ([review(Said.NO_COPY)], 1, (Verdict.PASS, "0 findings count, and 1 with the 1 that people have cleared.")),
-        ([review(Said.NO_COPY)], 2, (Verdict.FAIL, "1 findings count, and 1 with the 0 that people have cleared.")),
-        ([review(Said.UNSURE)], 1, (Verdict.FAIL, "1 findings count, and 1 with the 0 that people have cleared.")),
+        ([review(Said.NO_COPY)], 2, (Verdict.FAIL, "1 finding counts, and 1 with the 0 that people have cleared.")),
+        ([review(Said.UNSURE)], 1, (Verdict.FAIL, "1 finding counts, and 1 with the 0 that people have cleared.")),
         ([review(Said.NO_COPY)._replace(pair=pair_of(Q, OTHER))], 1, (Verdict.FAIL, "")),
         ([review(Said.NO_COPY)._replace(face=True)], 1, (Verdict.FAIL, "")),
     ],
@@ -121,9 +121,9 @@ def test_both_counts_and_all_words_are_in_every_output(tmp_path: Path, gate: Gat
     report, policy = audit(5000, found), "[gate]\nreviewers = 2\n"
     gated = gate(report, "--reviews", str(reviews), *options, policy=policy)
     assert gated.code == 1
-    counts = "1 findings count, and 3 with the 2 that people have cleared."
+    counts = "1 finding counts, and 3 with the 2 that people have cleared."
     assert gated.out.startswith(
-        "Gate: fail: max_findings: 1 generations are near-duplicates of training images (2 more"
+        "Gate: fail: max_findings: 1 generation is a near-duplicate of a training image (2 more"
     )
     assert counts in gated.out.splitlines()[0]
     assert counts in files["markdown"].read_text()
