@@ -114,8 +114,8 @@ def doubtful(judged: Judged, allowed: float) -> str:
     if not Coverage(total - judged.in_doubt, total).falls_short(allowed):
         return ""
     return (
-        f"{judged.in_doubt:,} of {total:,} images with near-duplicates are gone, or others than were embedded, and stand "
-        "for exact duplicates that may be there: embed the set anew"
+        f"{judged.in_doubt:,} of {total:,} images with near-duplicates are gone, or others than were embedded, and "
+        "stand for exact duplicates that may be there: embed the set anew"
     )
 
 
