@@ -23,7 +23,6 @@ from memaudit.dedup.skew import removal_skew
 from memaudit.dedup.skew_sums import linked_families
 from memaudit.dedup.texts import Texts
 from memaudit.dedup.verdicts import VERDICTS
-from memaudit.matching.kept import features_of
 from memaudit.matching.shortfalls import cut_archives, lost_images
 from memaudit.store import Store
 from memaudit.types import Coverage, Progress, silent, unsaid
@@ -62,8 +61,7 @@ def dedup(
     rows = np.setdiff1d(setup.rows, found.row, assume_unique=True)
     rule = setup.rule(rows)
     searched = search(setup, rows, rule, scratch, progress)
-    kept = features_of(store) if rule else None
-    told = options.budget, options.seed, tell, setup.plan.cut, kept, options.kinds, options.executor
+    told = options.budget, options.seed, tell, setup.plan.cut, setup.kept, options.kinds, options.executor
     limits = Limits(store.digest, scratch, *told)
     outcome = decide_all(setup, rows, searched, found, rule, limits, progress)
     searched = searched.settled()

@@ -18,6 +18,7 @@ from memaudit.dedup.reviewed import ReviewedRows, together_positions
 from memaudit.dedup.stand_ins import StandIns, stand_ins
 from memaudit.errors import InputError, UsageError
 from memaudit.matching.calibrated import cut_of
+from memaudit.matching.kept import KeptFeatures, features_of
 from memaudit.matching.kinds import Kind
 from memaudit.matching.plan import NOT_LOOKED_FOR, MatchPlan, RedrawnPlan, plan_matching, plan_redrawn
 from memaudit.similarity.exact import require_threshold
@@ -51,7 +52,7 @@ class Images(NamedTuple):
 
 class Setup(NamedTuple):
     """rows: those that are compared, of exact duplicates one; plan: how pixels decide; redrawn: how pictures drawn anew
-    are told, where they are to be."""
+    are told, where they are to be; kept: what of the images need not be read for either, None: nothing."""
 
     store: Store
     options: DedupOptions
@@ -60,6 +61,7 @@ class Setup(NamedTuple):
     rows: Int64
     plan: MatchPlan
     redrawn: RedrawnPlan = NOT_LOOKED_FOR
+    kept: KeptFeatures | None = None
 
     def apart(self, rows: Int64) -> Int64:
         """Pairs of positions in these rows that were ruled out, (n, 2)."""
@@ -82,7 +84,7 @@ def set_up(
     reviewed: ReviewedRows | None = None,
 ) -> Setup:
     """Raises, now and not after hours, UsageError for what cannot be, InputError for a store without images,
-    InconclusiveError for another one that is of another encoder."""
+    InconclusiveError for another one that is of another encoder, and for kept features that are damaged."""
     threshold = store.encoder.threshold if options.threshold is None else options.threshold
     require_threshold(threshold)
     require_possible(options)
@@ -96,7 +98,8 @@ def set_up(
     files = bool(images.with_file[rows].any())
     match, cut = (options.match, options.match_from), cut_of(options.calibrated)
     plan = plan_matching(*match, store.encoder.name, threshold, len(rows), files=files, cut=cut)
-    return Setup(store, options, threshold, images, rows, plan, _redrawn(plan, store.encoder.name, options))
+    kept = features_of(store) if plan.on_pixels else None
+    return Setup(store, options, threshold, images, rows, plan, _redrawn(plan, store.encoder.name, options), kept)
 
 
 def _redrawn(plan: MatchPlan, encoder: str, options: DedupOptions) -> RedrawnPlan:

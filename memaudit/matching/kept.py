@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -40,7 +42,9 @@ _HEAD = struct.Struct("<HHH")  # height and width of the pixels, features
 _ROWS = 1024  # of a store, whose columns are read at once
 _PLACE = np.dtype([("offset", "<u8"), ("length", "<u4"), ("sha256", "u1", 32)])
 _HALF = "is made anew half-way"
+_CHANGED = "was changed or cut, or no manifest names it,"
 _AGAIN = "run memaudit embed again with --features, or delete {}"
+_DAMAGED = "{} was changed, cut or removed: {}"
 
 
 def identity() -> str:
@@ -114,34 +118,37 @@ def keep_features(
     store: Store, workers: int = 0, progress: Progress = silent, tell: Callable[[str], None] = unsaid
 ) -> KeptCounts:
     """Write the records that a store lacks. Killed and called again, it goes on with the next shard; records of shards
-    that are as they were stay. Of an image whose file cannot be read, or is another by now, none is kept. tell: is
-    given a sentence where images had records before and have none now.
+    that are as they were stay, and are named at any time. Of an image whose file cannot be read, or is another by now,
+    none is kept. tell: is given a sentence where images had records before and have none now.
 
     Memory: a few images, and what `lost_images` takes of a shard. Raises MissingDependencyError without OpenCV,
     InputError where the disk refuses, InconclusiveError where records of another make would be written anew, or such a
-    run would go on, although images are gone: these stay.
+    run would go on, or a file that was changed would be replaced, although images are gone: these stay.
     """
     folder, made = store.folder / FOLDER, identity()
     make_folder(folder)
     listed, usable = _listed(folder, made)
     renewing = bool(listed) and (not usable or _is_renewed(folder))
     if renewing:
-        _require_images(store, folder, "was made by other versions, which can still use it," if not usable else _HALF)
+        what = "was made by other versions, which can still use it," if not usable else _HALF
+        _require_images(store, store.iter_comparable_rows(), folder, what)
     before = {records.shard: records for records in listed}
     there, fewer = before if usable else {}, 0
     tick = counting(progress, "keeping features", 0, len(store))
     entries, row, threads = list[Records](), 0, workers or machine.cores()
+    shards = store.manifest.shards
     with ThreadPoolExecutor(threads) as pool:
-        for shard in store.manifest.shards:
+        for number, shard in enumerate(shards, start=1):
             entry = there.get(shard.content_sha256)
             if entry is None or not _is_whole(folder, entry):
-                entry = _written(folder, store, shard, row, pool, threads)
+                if os.path.lexists(path := _path_of(folder, shard)):
+                    _require_images(store, islice(store.iter_comparable_rows(), number - 1, number), path, _CHANGED)
+                entry = _written(path, store, shard, row, pool, threads)
                 known = before.get(shard.content_sha256, entry)
                 fewer += max(0, known.images - entry.images)
             entries.append(entry)
-            write_json(
-                folder / _MANIFEST, _manifest(made, entries, renewing=renewing and row + shard.rows < len(store))
-            )
+            later = [there[each.content_sha256] for each in shards[number:] if each.content_sha256 in there]
+            write_json(folder / _MANIFEST, _manifest(made, entries + later, renewing=renewing and number < len(shards)))
             row += shard.rows
             tick(shard.rows)
     wanted = {_MANIFEST, *(entry.name for entry in entries)}
@@ -153,12 +160,12 @@ def keep_features(
     return counts_of(entries)
 
 
-def _require_images(store: Store, folder: Path, what: str) -> None:
-    """Raise InconclusiveError where one of the store's images is gone: what is kept of it cannot be made anew."""
-    lost = next(filter(None, (store.lost_images(rows) for rows in store.iter_comparable_rows() if len(rows))), "")
+def _require_images(store: Store, parts: Iterable[Int64], path: Path, what: str) -> None:
+    """Raise InconclusiveError where an image of these rows is gone: what is kept at `path` cannot be made anew."""
+    lost = next(filter(None, (store.lost_images(rows) for rows in parts if len(rows))), "")
     if lost:
         raise InconclusiveError(
-            f"{folder} {what} and stays as it is: {lost}. To keep features of the images that are left, delete it"
+            f"{path} {what} and stays as it is: {lost}. To keep features of the images that are left, delete it"
         )
 
 
@@ -187,9 +194,12 @@ def _is_whole(folder: Path, entry: Records) -> bool:
         return False
 
 
-def _written(folder: Path, store: Store, shard: Shard, first: int, pool: ThreadPoolExecutor, threads: int) -> Records:
+def _path_of(folder: Path, shard: Shard) -> Path:
+    return folder / f"{shard.content_sha256[:32]}.records"
+
+
+def _written(path: Path, store: Store, shard: Shard, first: int, pool: ThreadPoolExecutor, threads: int) -> Records:
     """The records of one shard, its rows from `first` on."""
-    path = folder / f"{shard.content_sha256[:32]}.records"
     places = np.zeros(shard.rows, _PLACE)
     with whole_file(path) as file:
         packed = ahead(pool, _packed, _images(store, first, shard.rows), 2 * threads)
@@ -264,7 +274,7 @@ class KeptFile:
             raise self._damaged() from None
 
     def _damaged(self) -> InconclusiveError:
-        return InconclusiveError(f"{self._path} was changed, cut or removed: {_AGAIN.format(self._path.parent)}")
+        return InconclusiveError(_DAMAGED.format(self._path, _AGAIN.format(self._path.parent)))
 
 
 class KeptImage(NamedTuple):
@@ -305,14 +315,15 @@ class KeptFeatures:
 def features_of(store: Store) -> KeptFeatures | None:
     """Those that are kept of a store; None where there are none, and where they are of another make (`not_used`).
 
-    Raises InconclusiveError for some of this make that are damaged, or of another state of the store.
+    Raises InconclusiveError for some of this make that are damaged, as far as a `stat` of each file tells, or of
+    another state of the store.
     """
     folder = store.folder / FOLDER
     if not os.path.lexists(folder):
         return None
     if _other_make(folder):
         return None
-    if why := _unfit(store, folder):
+    if why := _unfit(store, folder) or _cut(folder):
         raise InconclusiveError(why)
     return KeptFeatures.at(folder)
 
@@ -351,7 +362,7 @@ def feature_faults(store: Store) -> list[str]:
     if why := _unfit(store, folder):
         return [why]
     changed = [entry.name for entry in _entries(folder) if not _is_whole(folder, entry)]
-    return [f"{folder / name} was changed, cut or removed: {_AGAIN.format(folder)}" for name in changed]
+    return [_DAMAGED.format(folder / name, _AGAIN.format(folder)) for name in changed]
 
 
 def _unfit(store: Store, folder: Path) -> str:
@@ -364,6 +375,21 @@ def _unfit(store: Store, folder: Path) -> str:
     if [entry.shard for entry in entries] != [shard.content_sha256 for shard in store.manifest.shards]:
         return f"{folder} is unfinished, or of another state of {store.folder}: {again}"
     return ""
+
+
+def _cut(folder: Path) -> str:
+    """Which file is not there, or not as long as it was; nothing if all are."""
+    paths = ((folder / entry.name, entry.bytes) for entry in _entries(folder))
+    changed = next((path for path, size in paths if not _is_as_long(path, size)), None)
+    return _DAMAGED.format(changed, _AGAIN.format(folder)) if changed else ""
+
+
+def _is_as_long(path: Path, size: int) -> bool:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size == size
 
 
 def _content(folder: Path) -> dict[str, Any]:

@@ -33,7 +33,9 @@ from memaudit.dedup.ignored import read_ruled_out, without
 from memaudit.dedup.options import DedupOptions
 from memaudit.dedup.results import Decision, DedupResult, PixelChecks, Reason
 from memaudit.dedup.run import dedup
+from memaudit.errors import InconclusiveError
 from memaudit.matching.compare import Checks, Ends, checked_in_order
+from memaudit.matching.kept import keep_features
 from memaudit.matching.plan import PAIR_FLOORS
 from memaudit.matching.schedule import Schedule
 from memaudit.report.dedup import write_dedup
@@ -86,6 +88,29 @@ def store_of(
         hashes=[hashlib.sha256(paths[i].read_bytes()).hexdigest() for i in order],
         sizes=[(320, 240) if pictures[i][1] == "same" else (200, 150) for i in order],
     )
+
+
+@pytest.mark.parametrize("harm", ["removed", "cut", "unfinished"])
+def test_damaged_kept_features_end_a_run_before_its_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str
+) -> None:
+    """And not after hours; without pixels nobody asks for them."""
+    store = store_of(tmp_path, [(0, "same"), (1, "same")], apart(line(1), line(1)))
+    keep_features(store)
+    (path,) = (store.folder / "features").glob("*.json" if harm == "unfinished" else "*.records")
+    if harm == "cut":
+        path.write_bytes(path.read_bytes()[:-1])
+    else:
+        path.unlink()
+
+    def never(*given: object) -> None:
+        raise AssertionError("it was searched")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("memaudit.dedup.run.search", never)
+        with pytest.raises(InconclusiveError, match="run memaudit embed again with --features, or delete"):
+            dedup(store, CHECKED)
+    assert dedup(store, DedupOptions(match="none")).inconclusive == ()
 
 
 def decided(result: DedupResult) -> dict[str, tuple[str, str, bool]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -325,11 +327,11 @@ def killed_at_the_third(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[s
     """The shards that are written from now on, two of them by a run that was killed."""
     written, write = list[str](), kept._written
 
-    def killed(folder: Path, of: Store, shard: kept.Shard, *rest: object) -> kept.Records:
+    def killed(path: Path, of: Store, shard: kept.Shard, *rest: object) -> kept.Records:
         if len(written) == 2:
             raise KeyboardInterrupt
         written.append(shard.name)
-        return write(folder, of, shard, *rest)  # type: ignore[arg-type]
+        return write(path, of, shard, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(kept, "_written", killed)
     with pytest.raises(KeyboardInterrupt):
@@ -347,6 +349,41 @@ def test_a_killed_run_goes_on_with_the_next_shard(store: Store, monkeypatch: pyt
     written.clear()
     assert keep_features(store).images == 8
     assert written == []
+
+
+@pytest.mark.parametrize("harm", [False, True], ids=["whole", "cut"])
+def test_a_run_that_is_killed_over_whole_ones_forgets_none(
+    store: Store, images: Path, monkeypatch: pytest.MonkeyPatch, harm: bool
+) -> None:
+    """The images were deleted meanwhile; one file was cut, and is neither replaced nor forgotten."""
+    counts = keep_features(store)
+    last = next((store.folder / FOLDER).glob(f"{store.manifest.shards[2].content_sha256[:32]}*"))
+    if harm:
+        last.write_bytes(last.read_bytes()[:-1])
+    before = {path.name: path.read_bytes() for path in (store.folder / FOLDER).iterdir()}
+    shutil.rmtree(images)
+    monkeypatch.setattr(kept, "_is_whole", killed_after(1, kept._is_whole))
+    with pytest.raises(KeyboardInterrupt):
+        keep_features(store)
+    monkeypatch.undo()
+    if harm:
+        with pytest.raises(InconclusiveError, match=rf"{last.name} was changed or cut, .* stays as it is: .*1-"):
+            keep_features(store)
+    else:
+        assert (features_of(store) is not None, kept_counts(store)) == (True, counts)
+        assert keep_features(store) == counts
+    assert {path.name: path.read_bytes() for path in (store.folder / FOLDER).iterdir()} == before
+
+
+def killed_after(calls: int, function: Callable[..., Any]) -> Callable[..., Any]:
+    left = iter(range(calls))
+
+    def killed(*given: object) -> Any:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return function(*given)
+
+    return killed
 
 
 def test_records_of_shards_that_are_gone_are_removed(store: Store) -> None:
