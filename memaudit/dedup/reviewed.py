@@ -97,9 +97,8 @@ def with_named(store: Store, rows: Int64, pairs: Pairs, together: Int64) -> tupl
 
 
 def are_among(pairs: Pairs, named: Int64) -> NDArray[np.bool_]:
-    """Which of the pairs, (n,), are named (m, 2)."""
-    known = set(map(tuple, named.tolist()))
-    if not known:
-        return np.zeros(len(pairs.left), bool)
-    ends = zip(pairs.left.tolist(), pairs.right.tolist(), strict=True)
-    return np.fromiter(((min(end), max(end)) in known for end in ends), bool, len(pairs.left))
+    """Which of the pairs, (n,), sorted, left < right, are named (m, 2), left < right. Memory: a byte a pair."""
+    found = np.zeros(len(pairs.left), bool)
+    place, there = pairs.has(named[:, 0], named[:, 1])
+    found[place[there]] = True
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from datetime import date
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from vectors import families, vector_store
 
 from memaudit.dedup.options import DedupOptions
 from memaudit.dedup.results import DedupResult, Reason
-from memaudit.dedup.reviewed import read_reviewed
+from memaudit.dedup.reviewed import are_among, read_reviewed
 from memaudit.dedup.run import dedup
 from memaudit.report.dedup import write_dedup
+from memaudit.similarity import Pairs
 from memaudit.store import Store
 
 DAY = date(2026, 12, 1)
@@ -58,6 +60,21 @@ def test_pairs_are_ruled_out_and_named(store: Store, tmp_path: Path, groups: str
     people = pq.read_table(tmp_path / "out" / "pairs.parquet").to_pydict()
     assert people["people"] == result.pairs.people.tolist()
     assert not any(people["pixels"])
+
+
+def test_which_pairs_are_named_takes_a_byte_a_pair() -> None:
+    """However few are: of a hundred million pairs lists would fill the memory."""
+    left, right = np.triu_indices(600, 1)
+    pairs = Pairs(left.astype(np.int32), right.astype(np.int32), np.ones(len(left), np.float32))
+    named = np.array([[3, 17], [0, 1], [598, 599], [5, 900]])
+    tracemalloc.start()
+    found = are_among(pairs, named)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert set(zip(left[found].tolist(), right[found].tolist(), strict=True)) == {(3, 17), (0, 1), (598, 599)}
+    assert peak < 2 * len(left)
+    assert not are_among(pairs, named[:0]).any()
+    assert len(are_among(Pairs.none(), named)) == 0
 
 
 @pytest.mark.parametrize(
