@@ -107,7 +107,7 @@ def decide_all(
     settled = of_pairs(settled, rows, pairs, kind := _kinds(pairs, confirmed, named, threshold))
     redrawn = None
     if setup.redrawn.floor is not None:
-        settled, drawn, redrawn = clear_redrawn(setup, rows, settled, images.rank[rows], progress)
+        settled, drawn, redrawn = clear_redrawn(setup, at_hand, rows, settled, images.rank[rows], progress)
         pairs, kind = _with_redrawn(pairs, kind, drawn)
     decisions = decide(images.columns, images.stands_for, rows, settled, elsewhere, threshold)
     floor = rule.floor if rule else threshold

@@ -7,14 +7,13 @@ from typing import NamedTuple
 import numpy as np
 
 from memaudit.dedup.closest import Closest
-from memaudit.dedup.decisions import Settled, similarities
+from memaudit.dedup.decisions import AtHand, Settled
 from memaudit.dedup.groups import cover
 from memaudit.dedup.results import RedrawnCleared
 from memaudit.dedup.setup import Setup
 from memaudit.encoders.encoder import Regions
 from memaudit.matching.compare import Checks, check_pairs, files_of
 from memaudit.matching.elsewhere import Kept, check_files_elsewhere
-from memaudit.matching.kept import features_of
 from memaudit.matching.kinds import Kind
 from memaudit.matching.redrawn import LAID, SOURCE, Redrawn, redrawn_model, redrawn_pairs
 from memaudit.matching.redrawn_elsewhere import redrawn_elsewhere
@@ -32,12 +31,15 @@ class Cleared(NamedTuple):
     found: RedrawnCleared
 
 
-def clear_redrawn(setup: Setup, rows: Int64, settled: Settled, rank: Int64, progress: Progress) -> Cleared:
+def clear_redrawn(
+    setup: Setup, at_hand: AtHand, rows: Int64, settled: Settled, rank: Int64, progress: Progress
+) -> Cleared:
     """Of the distinct images `rows` that stay, drop those that another one that stays is drawn anew as; whoever had one
     of them for a witness gets its.
 
     rank: who is rather kept. Candidates are the `CLOSEST` most similar images of each, by exact search. Nothing joins
-    what was ruled out. Memory: blocks, the pairs, and a bounded number of pictures.
+    what was ruled out. at_hand: has the embeddings of all of them. Memory: blocks, the pairs, and a bounded number of
+    pictures.
     """
     place = np.searchsorted(rows, settled.witness)
     stay = np.flatnonzero(place == np.arange(len(rows)))
@@ -49,7 +51,7 @@ def clear_redrawn(setup: Setup, rows: Int64, settled: Settled, rank: Int64, prog
     goes = covered.witness[family] != family
     witness = np.where(goes, rows[stay[covered.witness[family]]], settled.witness)
     similarity, chain = settled.similarity.copy(), settled.chain.copy()
-    similarity[goes] = chain[goes] = similarities(setup.store, rows[goes], witness[goes])
+    similarity[goes] = chain[goes] = at_hand.similarities(rows[goes], witness[goes])
     kind = np.where(goes, Kind.REDRAWN, settled.kind)
     dropped = int((covered.witness != np.arange(len(stay))).sum())
     found = RedrawnCleared(
@@ -100,7 +102,7 @@ class _Comparison:
 
     def __init__(self, setup: Setup, rows: Int64, progress: Progress) -> None:
         self._files, self._executor, self._progress = files_of(setup.store, rows), setup.options.executor, progress
-        self._cut, kept = setup.plan.cut, features_of(setup.store)
+        self._cut, kept = setup.plan.cut, setup.kept
         self._kept = Kept(kept.folder, rows) if kept else None
 
     def drawn_anew(self, left: Int64, right: Int64, regions: Regions) -> Redrawn:
