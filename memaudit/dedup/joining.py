@@ -21,7 +21,17 @@ from memaudit.similarity import Pairs
 from memaudit.similarity.backends import keep_to_one_thread
 from memaudit.similarity.codes import BITS, Codes
 from memaudit.similarity.join import join
-from memaudit.similarity.nominate import Backend, FusedProducts, HalfProducts, Products, Side, SignCodes, on_cards
+from memaudit.similarity.nominate import (
+    Backend,
+    FusedProducts,
+    HalfProducts,
+    Products,
+    Side,
+    SignCodes,
+    cuda_is_there,
+    fastest_lossless,
+    on_cards,
+)
 from memaudit.tasks import TASKS_A_PART, Executor, Work, read_found, read_inputs, write_found, write_inputs
 from memaudit.types import Float32, Int64
 
@@ -246,8 +256,10 @@ def _backend_as_dict(backend: Backend) -> dict[str, Any]:
 def _backend_of(told: dict[str, Any], threshold: float) -> Backend:
     if told["name"] == "signs":
         return SignCodes(told["radius"], BITS)
-    if told["name"] == "fused":  # another machine may have other cards
-        return on_cards(threshold)
+    if told["name"] in ("fused", "cuda"):  # another machine may have other cards, or none
+        if not cuda_is_there():
+            return fastest_lossless(float("inf"), threshold)
+        return on_cards(threshold) if told["name"] == "fused" else HalfProducts.on(told["device"], threshold)
     return HalfProducts.on(told["device"], threshold) if "device" in told else Products(threshold)
 
 

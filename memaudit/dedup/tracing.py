@@ -15,6 +15,7 @@ from memaudit.images.decode import UnreadableImageError
 from memaudit.images.hosts import allow_hosts, allowed_hosts
 from memaudit.images.sources import read_image
 from memaudit.images.traces import MEASURE, THUMB, Traces, traces_of
+from memaudit.matching.identity import identity_of_reading
 from memaudit.store import ANOTHER_FILE, is_same_file
 from memaudit.tasks import (
     TASKS_A_PART,
@@ -25,17 +26,20 @@ from memaudit.tasks import (
     forget,
     read_found,
     read_inputs,
+    require_same,
     text_arrays,
     texts_of,
     threads,
+    unread_places,
     write_found,
     write_inputs,
 )
-from memaudit.types import Progress
+from memaudit.types import Int64, Progress
 
 _AT_ONCE = 4096  # images that wait for a thread
 _STAGE = "looking for the cleanest"
 NO_FILE_THERE = "cannot read file: No such file or directory"
+NO_PLACE = "the store does not say where the image is"  # it may be there
 GONE = (NO_FILE_THERE, ANOTHER_FILE)  # why there are no traces of what nobody can train on any more
 _NUMBERS = Traces._fields[:-1]
 _KINDS = (int, int, float, float, float, float, bool, bool, float, float)
@@ -62,6 +66,8 @@ def _here(uri: Texts, sha256: Texts, workers: int) -> Iterator[Traces | str]:
 
 
 def _read(uri: str, sha256: str) -> Traces | str:
+    if not uri:
+        return NO_PLACE
     try:
         data = read_image(uri)
         return traces_of(data) if is_same_file(data, sha256) else ANOTHER_FILE
@@ -76,18 +82,47 @@ def _read(uri: str, sha256: str) -> Traces | str:
 
 
 def _elsewhere(uri: Texts, sha256: Texts, progress: Progress, executor: Executor) -> Iterator[Traces | str]:
+    work, bounds = _work_of(uri, sha256, executor)
+    before = work.there()
+    finish(work, executor, lambda done: progress(_STAGE, int(bounds[done]), len(uri)))
+    unread = unread_places(work, before, bounds, ("why_ends",), lambda found: np.diff(found["why_ends"], prepend=0) > 0)
+    again, asked = _asked_again(uri[unread], sha256[unread], executor), set(unread.tolist())
+    for place, each in enumerate(_found_of(work)):
+        yield next(again) if place in asked else each
+
+
+def _asked_again(uri: Texts, sha256: Texts, executor: Executor) -> Iterator[Traces | str]:
+    """Of these files, which a killed run could not read: they may be there now. Here nothing of before is left
+    standing."""
+    if not len(uri):
+        return
+    work, _ = _work_of(uri, sha256, executor)
+    forget(work, ("why",), lambda found: len(found["why"]) > 0)
+    finish(work, executor, lambda done: None)
+    yield from _found_of(work)
+
+
+def _work_of(uri: Texts, sha256: Texts, executor: Executor) -> tuple[Work, Int64]:
+    """Runs of images as tasks, and where each begins."""
     bounds = cut(len(uri), TASKS_A_PART * executor.parts)
     arrays = {"bounds": bounds, **text_arrays("uri", uri), **text_arrays("sha256", sha256)}
-    told = {"hosts": sorted(allowed_hosts()), "measure": MEASURE}
-    work = Work(write_inputs(executor.folder, "traces", told, arrays), __name__, len(bounds) - 1)
-    forget(work, ("why",), lambda found: len(found["why"]) > 0)
-    finish(work, executor, lambda done: progress(_STAGE, int(bounds[done]), len(uri)))
+    told = {"hosts": sorted(allowed_hosts()), "measure": _measure()}
+    return Work(write_inputs(executor.folder, "traces", told, arrays), __name__, len(bounds) - 1), bounds
+
+
+def _measure() -> str:
+    """What makes traces of a file."""
+    return f"{MEASURE}, {identity_of_reading()}"
+
+
+def _found_of(work: Work) -> Iterator[Traces | str]:
     for number in range(work.tasks):
         yield from _of_arrays(read_found(work.folder, number, ("numbers", "thumb", "why", "why_ends")))
 
 
 def do_tasks(folder: Path, numbers: Sequence[int]) -> None:
     told, arrays = read_inputs(folder)
+    require_same(told["measure"], _measure(), "traces of measure")
     allow_hosts(told["hosts"])
     uri, sha256 = (texts_of(arrays, name) for name in ("uri", "sha256"))
     for number in numbers:

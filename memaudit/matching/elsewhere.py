@@ -25,9 +25,11 @@ from memaudit.tasks import (
     forget,
     read_found,
     read_inputs,
+    require_same,
     text_arrays,
     texts_of,
     threads,
+    unread_places,
     write_found,
     write_inputs,
 )
@@ -55,21 +57,57 @@ def checked_elsewhere(
     kept: Kept | None,
     report: Callable[[int], None],
 ) -> Generator[tuple[Int64, Checks], None, None]:
-    """As `checked_in_order`, by the executor's workers. report: is told how many pairs are done before any is given."""
+    """As `checked_in_order`, by the executor's workers. report: is told how many pairs are done before any is given.
+    What a killed run could not read is asked again, in tasks of its own: it may be there now."""
     still = ~skipped[order.pairs]
     chosen = order.pairs[still]
     if not len(chosen):
         return
-    bounds = cut(len(chosen), max(TASKS_A_PART * executor.parts, -(-len(chosen) // PAIRS)))
+    work, bounds = _work_of(executor, ends, Schedule(chosen, order.done[still]), cut_at, kept)
+    before = work.there()
+    finish(work, executor, lambda done: report(int(bounds[done])))
+    unread = unread_places(work, before, bounds, ("read",), lambda found: ~found["read"])
+    for number in range(work.tasks):
+        places, checks = _found_of(work, number, bounds)
+        now = np.flatnonzero(~np.isin(places, unread))
+        yield chosen[places[now]], checks.picked(now)
+    yield from _asked_again(executor, ends, chosen[unread], cut_at, kept, report)
+
+
+def _asked_again(
+    executor: Executor, ends: Ends, again: Int64, cut_at: float | None, kept: Kept | None, report: Callable[[int], None]
+) -> Generator[tuple[Int64, Checks], None, None]:
+    """Of these pairs of a killed run, of which files could not be read. Here nothing of before is left standing."""
+    if not len(again):
+        return
     files, row = ends.pictures.files, ends.pictures.row
-    told, arrays = files_as_arrays(Files(files.uri[row], files.sha256[row]), kept and Kept(kept.folder, kept.rows[row]))
-    arrays |= {"left": ends.left[chosen], "right": ends.right[chosen], "done": order.done[still], "bounds": bounds}
-    work = Work(write_inputs(executor.folder, "pixels", {**told, "cut": cut_at}, arrays), __name__, len(bounds) - 1)
+    own = Ends.of(files, files, row[ends.left[again]], row[ends.right[again]])
+    order = schedule(own.left, own.right, HELD)
+    work, bounds = _work_of(executor, own, order, cut_at, kept)
     forget(work, ("read",), lambda found: not found["read"].all())
     finish(work, executor, lambda done: report(int(bounds[done])))
     for number in range(work.tasks):
-        found = read_found(work.folder, number, (*_NAMES, *_TEXTS, *(f"{name}_ends" for name in _TEXTS), *_OVERLAPS))
-        yield chosen[bounds[number] : bounds[number + 1]], checks_of_arrays(found)
+        places, checks = _found_of(work, number, bounds)
+        yield again[order.pairs[places]], checks
+
+
+def _work_of(
+    executor: Executor, ends: Ends, order: Schedule, cut_at: float | None, kept: Kept | None
+) -> tuple[Work, Int64]:
+    """The pairs of a schedule as tasks, and where in it each begins."""
+    chosen = order.pairs
+    bounds = cut(len(chosen), max(TASKS_A_PART * executor.parts, -(-len(chosen) // PAIRS)))
+    files, row = ends.pictures.files, ends.pictures.row
+    told, arrays = files_as_arrays(Files(files.uri[row], files.sha256[row]), kept and Kept(kept.folder, kept.rows[row]))
+    arrays |= {"left": ends.left[chosen], "right": ends.right[chosen], "done": order.done, "bounds": bounds}
+    folder = write_inputs(executor.folder, "pixels", {**told, "cut": cut_at}, arrays)
+    return Work(folder, __name__, len(bounds) - 1), bounds
+
+
+def _found_of(work: Work, number: int, bounds: Int64) -> tuple[Int64, Checks]:
+    """What a task found, and of which places in the schedule."""
+    found = read_found(work.folder, number, (*_NAMES, *_TEXTS, *(f"{name}_ends" for name in _TEXTS), *_OVERLAPS))
+    return np.arange(bounds[number], bounds[number + 1]), checks_of_arrays(found)
 
 
 def check_files_elsewhere(
@@ -85,11 +123,14 @@ def check_files_elsewhere(
     ends, checks = Ends.of(files, files, left, right), Checks.empty(len(left))
     order = schedule(ends.left, ends.right, HELD)
 
-    def report(done: int) -> None:
-        progress("comparing pixels", done, len(left))
+    seen = 0
+
+    def report(more: int) -> None:
+        progress("comparing pixels", seen + more, len(left))
 
     for places, found in checked_elsewhere(executor, ends, order, np.zeros(len(left), bool), cut_at, kept, report):
         checks.put(places, found)
+        seen += len(places)
     return checks
 
 
@@ -102,7 +143,9 @@ def files_as_arrays(files: Files, kept: Kept | None) -> tuple[dict[str, Any], di
 
 
 def files_of_arrays(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Files:
-    """The way back; from here on the hosts that were named are asked."""
+    """The way back; from here on the hosts that were named are asked. Raises InconclusiveError where pixels are decided
+    by another rule here, or another OpenCV or Pillow."""
+    require_same(told["rule"], identity_of_rule(), "OpenCV, Pillow and memaudit of digest")
     allow_hosts(told["hosts"])
     kept = None
     if told["kept"] is not None:

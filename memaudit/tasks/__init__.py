@@ -14,8 +14,10 @@ from memaudit.tasks.files import (
     forget,
     read_found,
     read_inputs,
+    require_same,
     text_arrays,
     texts_of,
+    unread_places,
     write_found,
     write_inputs,
 )
@@ -35,9 +37,11 @@ __all__ = [
     "of_part",
     "read_found",
     "read_inputs",
+    "require_same",
     "text_arrays",
     "texts_of",
     "threads",
+    "unread_places",
     "write_found",
     "write_inputs",
 ]

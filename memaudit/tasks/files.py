@@ -46,9 +46,19 @@ def _sha256(array: NDArray[Any]) -> str:
 
 
 def read_inputs(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """What `write_inputs` wrote; arrays are read as they are asked for."""
+    """What `write_inputs` wrote; arrays are read as they are asked for. Raises InconclusiveError where that was another
+    version of memaudit: what it finds is no part of that run."""
     told: dict[str, Any] = json.loads((folder / INPUTS).read_text())
+    require_same(told["version"], __version__, "memaudit")
     return told, {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in told["arrays"]}
+
+
+def require_same(told: str, here: str, what: str) -> None:
+    """Raise InconclusiveError where a worker has another one of something than who began the run."""
+    if told != here:
+        raise InconclusiveError(
+            f"install the same wherever workers run: it began by {what} {told:.40}, this worker has {here:.40}"
+        )
 
 
 def write_found(folder: Path, number: int, arrays: Arrays) -> None:
@@ -72,6 +82,14 @@ def forget(work: Work, names: Iterable[str], is_unread: Callable[[Arrays], bool]
     for number in range(work.tasks):
         if work.done(number) and is_unread(read_found(work.folder, number, names)):
             found_at(work.folder, number).unlink()
+
+
+def unread_places(
+    work: Work, tasks: Iterable[int], bounds: Int64, names: Iterable[str], is_unread: Callable[[Arrays], NDArray[Any]]
+) -> Int64:
+    """Of what these tasks are of, by the bounds of each, the places that could not be read, rising."""
+    found = (bounds[number] + np.flatnonzero(is_unread(read_found(work.folder, number, names))) for number in tasks)
+    return np.concatenate([np.empty(0, np.int64), *found])
 
 
 def text_arrays(name: str, texts: Iterable[str]) -> dict[str, NDArray[Any]]:

@@ -23,6 +23,9 @@ class Work(NamedTuple):
     def missing(self) -> list[int]:
         return [number for number in range(self.tasks) if not self.done(number)]
 
+    def there(self) -> list[int]:
+        return [number for number in range(self.tasks) if self.done(number)]
+
     def do_part(self, part: int, parts: int) -> None:
         """Do what is not done of a part, of parts 0 to parts - 1."""
         if numbers := [number for number in of_part(self.tasks, part, parts) if not self.done(number)]:

@@ -287,6 +287,18 @@ def test_who_is_there_and_cannot_be_read_comes_last_but_for_the_largest(tmp_path
     assert gone.rank.tolist() == [2, 0, 1]
 
 
+def test_whose_place_is_not_known_is_not_gone(tmp_path: Path) -> None:
+    """Where it is the largest, it stays; else it comes before those that are gone."""
+    columns = columns_at(tmp_path, [ORIGINAL.resize((96, 72)), ORIGINAL, ORIGINAL.resize((48, 36))])
+    columns.uri[1] = ""
+    pairs = Pairs(np.array([0, 1]), np.array([1, 2]), np.ones(2, np.float32))
+    largest = judge(columns, pairs, np.array([1, 0, 2]), silent)
+    assert largest.rank.tolist() == [1, 0, 2]
+    assert largest.why == ("the store does not say where the image is: 1",)
+    Path(columns.uri[0]).unlink()
+    assert judge(columns, pairs, np.array([0, 2, 1]), silent).rank.tolist() == [2, 1, 0]
+
+
 @pytest.mark.parametrize("name", ["border", "cropped", "sticker"])
 def test_two_reposts_of_one_alteration_do_not_set_the_original_behind_all(tmp_path: Path, name: str) -> None:
     """They agree with each other and it with nobody; the worse of them is not preferred, and nothing lies over it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from task_workers import in_this_process
 from test_dedup_pixels import CHECKED, apart, line, store_of
 from vectors import families, near, random_vectors, vector_store
 
-from memaudit.dedup import against, assigning, closest, sampling
+from memaudit.dedup import against, assigning, closest, sampling, tracing
 from memaudit.dedup.kmeans import fit
 from memaudit.dedup.matrix import Matrix
 from memaudit.dedup.options import DedupOptions
@@ -25,8 +25,10 @@ from memaudit.images.traces import Traces
 from memaudit.matching import elsewhere
 from memaudit.matching.compare import Checks
 from memaudit.matching.kept import keep_features
+from memaudit.matching.schedule import Schedule
 from memaudit.store import Store
 from memaudit.tasks import Executor, Work, executors, text_arrays, texts_of
+from memaudit.tasks import files as tasks_files
 from memaudit.types import silent
 
 
@@ -77,6 +79,67 @@ def test_pixels_and_traces_are_those_of_one_process(
     assert alone.pixels.confirmed > 0
     assert same(alone, spread)
     assert {work.folder.name.partition("-")[0] for work in workers} == {"join", "pixels", "traces"}
+
+
+def test_a_killed_run_asks_again_only_for_what_it_could_not_read(
+    tmp_path: Path, workers: list[Work], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every task has a picture that is gone, and one of these comes back; what else was found stays."""
+    pictures = [(0, "same"), (1, "same"), (2, "same"), (3, "same"), (3, "small"), (3, "crop"), (4, "same")]
+    store = store_of(tmp_path, pictures, apart(line(3), line(4, 0.9)))
+    images, away = tmp_path / "images", tmp_path / "away"
+    away.mkdir()
+    for name in ("1-same.png", "4-same.png"):
+        (images / name).rename(away / name)
+    monkeypatch.setattr(elsewhere, "PAIRS", 99)
+    monkeypatch.setattr(elsewhere, "TASKS_A_PART", 1)
+    monkeypatch.setattr(tracing, "TASKS_A_PART", 1)
+    spread = replace(CHECKED, executor=Executor("local", 1, tmp_path / "tasks"))
+    before = dedup(store, spread)
+    (away / "4-same.png").rename(images / "4-same.png")
+    pairs, files = list[int](), list[int]()
+    for module, name, place, counts in ((elsewhere, "checked_in_order", 1, pairs), (tracing, "_here", 0, files)):
+        monkeypatch.setattr(module, name, counting(getattr(module, name), place, counts))
+    again = dedup(store, spread)
+    twice = dedup(store, spread)
+    assert before.pixels is not None
+    assert before.cleanness is not None
+    assert (before.pixels.checked, before.pixels.unread, before.cleanness.read, before.cleanness.unread) == (1, 3, 3, 1)
+    assert pairs == [3, 3]  # what is gone still is asked for each time
+    assert files == [1]
+    assert same(again, twice)
+    assert same(again, dedup(store, CHECKED))
+
+
+def counting(function: Callable[..., Any], place: int, counts: list[int]) -> Callable[..., Any]:
+    """The function, which notes how many things its argument in this place is of."""
+
+    def counted(*given: Any, **named: Any) -> Any:
+        asked = given[place]
+        counts.append(len(asked.pairs if isinstance(asked, Schedule) else asked))
+        return function(*given, **named)
+
+    return counted
+
+
+def test_a_worker_with_another_opencv_or_pillow_refuses(
+    tmp_path: Path, workers: list[Work], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it decides would be no part of the run."""
+    store = store_of(tmp_path, [(0, "same"), (0, "crop"), (1, "same")], apart(line(2, 0.9), line(1)))
+    read = tasks_files.read_inputs
+    for module, kind, name in ((elsewhere, "pixels", "rule"), (tracing, "traces", "measure")):
+
+        def of_another(folder: Path, kind: str = kind, name: str = name) -> Any:
+            told, arrays = read(folder)
+            return ({**told, name: "another"} if folder.name.startswith(kind) else told), arrays
+
+        monkeypatch.setattr(module, "read_inputs", of_another)
+        pairs = replace(CHECKED, threshold=0.95) if kind == "pixels" else CHECKED
+        executor = Executor("local", 1, tmp_path / kind)
+        with pytest.raises(InconclusiveError, match=r"install the same wherever workers run: it began by .* another,"):
+            dedup(store, replace(pairs, executor=executor))
+        monkeypatch.setattr(module, "read_inputs", read)
 
 
 @pytest.mark.parametrize("parts", [1, 3])

@@ -126,6 +126,7 @@ def test_cards_get_whole_blocks(
     for name in ("nominate", "backends"):
         monkeypatch.setattr(f"memaudit.similarity.{name}.fused_devices", lambda: ("cuda:0", "cuda:1"))
     monkeypatch.setattr("memaudit.similarity.backends.cuda_is_there", lambda: True)
+    monkeypatch.setattr(joining, "cuda_is_there", lambda: True)
     monkeypatch.setattr("memaudit.similarity.nominate.near_pairs", near_pairs)
     monkeypatch.setattr(joining, "BLOCK_ROWS", 17)
     monkeypatch.setattr(executors, "_local", in_this_process)
@@ -133,6 +134,23 @@ def test_cards_get_whole_blocks(
     found = compare(matrix, THRESHOLD, Plan(0, 1, 1, backend="fused", executor=executor), 0, silent)
     assert all(np.array_equal(a, b) for a, b in zip(found.pairs, expected.pairs, strict=True))
     assert sizes == [(len(matrix), len(matrix))]
+
+
+@pytest.mark.parametrize("backend", ["fused", "cuda"])
+def test_a_worker_without_a_card_compares_on_its_processor(
+    matrix: Matrix, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, backend: str
+) -> None:
+    """Who began the run has one: what is found is the same."""
+    expected = compare(matrix, THRESHOLD, Plan(0, 1, 1, backend="product"), 0, silent)
+    for name in ("nominate", "backends"):
+        monkeypatch.setattr(f"memaudit.similarity.{name}.fused_devices", lambda: ("cuda:0",))
+    monkeypatch.setattr("memaudit.similarity.backends.cuda_is_there", lambda: True)
+    monkeypatch.setattr("memaudit.similarity.nominate.cuda_is_there", lambda: False)
+    monkeypatch.setattr(joining, "cuda_is_there", lambda: False)
+    monkeypatch.setattr(executors, "_local", in_this_process)
+    plan = Plan(0, 1, 1, backend=backend, executor=Executor("local", 2, tmp_path))
+    found = compare(matrix, THRESHOLD, plan, 0, silent)
+    assert all(np.array_equal(a, b) for a, b in zip(found.pairs, expected.pairs, strict=True))
 
 
 # --- real processes ---------------------------------------------------------------------------------------------------

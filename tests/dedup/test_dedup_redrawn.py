@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,6 +15,7 @@ from PIL import Image, ImageOps
 from task_workers import in_this_process
 
 import memaudit as ma
+from memaudit.dedup import decisions, matrix
 from memaudit.dedup import redrawn as clearing
 from memaudit.dedup.options import DedupOptions
 from memaudit.dedup.results import DedupResult, Reason
@@ -21,6 +24,7 @@ from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
 from memaudit.encoders.regions import Trunk, TrunkRegions
 from memaudit.errors import UsageError
+from memaudit.folders import nameless_file
 from memaudit.matching import plan as planning
 from memaudit.matching import redrawn_elsewhere
 from memaudit.matching.compare import Files
@@ -29,7 +33,7 @@ from memaudit.matching.kinds import ALL, COPIES, Kind
 from memaudit.matching.plan import REDRAWN_FLOORS
 from memaudit.matching.redrawn import Redrawn as Looked
 from memaudit.store import Store
-from memaudit.tasks import Work, executors
+from memaudit.tasks import Executor, Work, executors
 from memaudit.types import Int64
 
 ENCODER = load_encoder("thumbnail")
@@ -114,6 +118,22 @@ def test_a_family_that_was_drawn_anew_is_cleared_and_each_witness_names_its_kind
     assert cleared.probability.tolist() == [np.float32(0.9)] * 3
 
 
+def test_no_embedding_is_copied_a_second_time(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many go, their copy in the folder of the run is read, and none is made where the system has its own."""
+    monkeypatch.setattr(decisions, "BLOCK_ROWS", 1)
+    monkeypatch.setattr(matrix, "nameless_file", only_in(tmp_path, copies := list[Path | None]()))
+    assert len(fates(dedup(store, EVERY, scratch=tmp_path))) == 5
+    assert copies == [tmp_path]
+
+
+def only_in(folder: Path, given: list[Path | None]) -> Callable[[Path | None], IO[bytes]]:
+    def noted(where: Path | None) -> IO[bytes]:
+        given.append(where)
+        return nameless_file(folder)
+
+    return noted
+
+
 def test_what_people_ruled_out_stays(store: Store, tmp_path: Path) -> None:
     """Neither is one of the two dropped for the other, nor do both go for a third."""
     names = store.all_columns().image_id
@@ -173,6 +193,33 @@ def test_tasks_clear_what_one_process_clears(
     for name in ("pairs.parquet", "groups.parquet", "decisions.parquet", "keep.txt", "drop.txt"):
         assert (tmp_path / "spread" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
     assert kinds >= {"closest", "redrawn", "pixels"}
+
+
+def test_a_killed_run_asks_again_only_for_what_it_could_not_look_at(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file is there again; all that was found without it stays."""
+    asked = list[int]()
+
+    def noted(queries: Files, references: Files, left: Int64, right: Int64, *rest: object) -> Looked:
+        asked.append(len(left))
+        return by_name(queries, references, left, right, *rest)
+
+    monkeypatch.setattr(executors, "_local", in_this_process)
+    monkeypatch.setattr(redrawn_elsewhere, "redrawn_pairs", noted)
+    monkeypatch.setattr(redrawn_elsewhere, "load_regions", lambda: TrunkRegions("none", _no_trunk))
+    gone, spread = tmp_path / "images" / "a2.png", replace(EVERY, executor=Executor("local", 1, tmp_path / "tasks"))
+    gone.rename(tmp_path / "away.png")
+    before = dedup(store, spread).redrawn
+    (tmp_path / "away.png").rename(gone)
+    assert before is not None
+    assert sum(asked) == before.candidates
+    asked.clear()
+    again = dedup(store, spread)
+    assert 0 < sum(asked) == before.candidates - before.compared.measured < before.candidates
+    assert fates(again) == fates(dedup(store, EVERY))
+    assert again.redrawn is not None
+    assert again.redrawn.compared.measured == before.candidates
 
 
 def test_files_that_are_gone_make_it_inconclusive(store: Store) -> None:
