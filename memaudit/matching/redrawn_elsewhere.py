@@ -51,8 +51,8 @@ def _asked_again(executor: Executor, files: Files, left: Int64, right: Int64, ke
     """Of these pairs of a killed run a file could not be read: it may be there now. Here nothing of before is left
     standing."""
     some, places = np.unique(np.concatenate([left, right]), return_inverse=True)
-    own = Files(files.uri[some], files.sha256[some])
-    work, _ = _work_of(executor, own, *np.split(places, 2), kept and Kept(kept.folder, kept.rows[some]))
+    own, own_kept = Files(files.uri[some], files.sha256[some]), kept and Kept(kept.folder, kept.rows[some])
+    work, _ = _work_of(executor, own, places[: len(left)], places[len(left) :], own_kept)
     forget(work, ("read",), lambda found: not found["read"].all())
     finish(work, executor, lambda done: None)
     return _found_of(work)
