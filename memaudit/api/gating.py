@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -37,6 +37,7 @@ from memaudit.matching.kinds import kinds_of
 from memaudit.report.document import read_report
 from memaudit.report.found import FoundReports, find_reports, is_report
 from memaudit.report.model import Report
+from memaudit.report.run_folder import is_for_owner
 from memaudit.reviews import read_reviews
 
 _WRITERS = {"junit": outputs.junit, "sarif": outputs.sarif, "markdown": outputs.markdown}
@@ -54,7 +55,8 @@ class HasReport(Protocol):
 
 @dataclass(frozen=True, repr=False)
 class GateRun:
-    """The verdict, and every rule that led to it.
+    """The verdict, and every rule that led to it. for_owner: a report that was judged is for its owner alone, and so
+    is what is written of it.
 
     >>> audit = ma.run_audit("generations", ma.embed("training", out="store", encoder="thumbnail"), out="audit")
     >>> gate = ma.run_gate("audit/report.json")
@@ -63,6 +65,7 @@ class GateRun:
     """
 
     result: GateResult
+    for_owner: bool = field(default=False, compare=False)
 
     @property
     def verdict(self) -> Verdict:
@@ -105,11 +108,12 @@ class GateRun:
         markdown: str | Path | None = None,
         append: bool = False,
     ) -> None:
-        """Write the result as JUnit XML, SARIF 2.1.0 or Markdown. append: the Markdown goes to the end of its file."""
+        """Write the result as JUnit XML, SARIF 2.1.0 or Markdown, for its owner alone if a report is. append: the
+        Markdown goes to the end of its file."""
         for name, path in (("junit", junit), ("sarif", sarif), ("markdown", markdown)):
             if path is not None:
                 put = append_text if append and name == "markdown" else write_text
-                put(Path(path), _WRITERS[name](self.result))
+                put(Path(path), _WRITERS[name](self.result), for_owner=self.for_owner)
 
     def as_dict(self) -> dict[str, object]:
         """All of it as one JSON object."""
@@ -188,6 +192,7 @@ def run_gate(
         raise UsageError("--page and --pdf are made beside a run's pictures: a bundle has its own page in it")
     named, walked = _unfolded(named, bundles)
     _clear(files, [*map(path_of, named), *(each.path for each in bundles), *others], kept)
+    for_owner = any(is_for_owner(each.bundle if isinstance(each, BundledReport) else path_of(each)) for each in named)
     read = _once([(path_of(report), report_of(report), isinstance(report, BundledReport)) for report in named])
     shown = _to_show(read) if page or pdf else None
     book = Path(ledger) if ledger is not None else None
@@ -211,7 +216,7 @@ def run_gate(
             result = _written_down(result, book, known)
     if shown and (line := shown(result, files.pop("page", None), files.pop("pdf", None))):
         result = replace(result, notes=(*result.notes, line))
-    run = GateRun(result)
+    run = GateRun(result, for_owner)
     run.write(**files, append=append)
     return run
 
