@@ -167,7 +167,8 @@ def run_gate(
     shared among all looks, and the audits of one model (`run_audit` with model) are pooled. junit, sarif, markdown:
     files to write. append: the Markdown goes to the end of its file, where others wrote before. page: the audit's page
     anew, with the verdict; pdf: the same by a Chromium that is there. require_signature: each report must lie in a
-    bundle, named or in the folder, that all of `keys` signed: files of public keys, or their ids.
+    bundle, named, or in its folder or one above it that is gated, which all of `keys` signed: files of public keys, or
+    their ids.
 
     Raises InputError for a report, policy or ledger that is not sound, InconclusiveError for a bundle that was changed,
     UsageError for a file that is both read and written, and for limits that are not those of the ledger.
@@ -187,10 +188,12 @@ def run_gate(
     others = [*reviewed, *(path_of(each) for each in (policy, baseline, accepted, ledger) if each is not None)]
     _clear(files, [*map(path_of, named), *others], kept, _may_be_judged)
     wanted = trusted(files_of(keys), required=require_signature)
-    bundles = _bundles(named, beside_too=require_signature)
+    bundles = [opened(path) for path in dict.fromkeys(map(path_of, named)) if path.is_file() and is_archive(path)]
     if any(isinstance(each, str | Path) and is_archive(Path(each)) for each in named) and (page or pdf):
         raise UsageError("--page and --pdf are made beside a run's pictures: a bundle has its own page in it")
+    asked = [path_of(each) for each in named]
     named, walked = _unfolded(named, bundles)
+    bundles += [each for folder in _folders(asked, named) for each in beside(folder)] if require_signature else []
     _clear(files, [*map(path_of, named), *(each.path for each in bundles), *others], kept)
     for_owner = any(is_for_owner(each.bundle if isinstance(each, BundledReport) else path_of(each)) for each in named)
     read = _once([(path_of(report), report_of(report), isinstance(report, BundledReport)) for report in named])
@@ -258,12 +261,15 @@ def write_policy(path: str | Path) -> Path:
     return path
 
 
-def _bundles(named: Sequence[AnyReport], *, beside_too: bool) -> list[Signed]:
-    """Bundles that were named, and those that lie in a folder that was."""
-    paths = [Path(each) if isinstance(each, str | Path) else each.folder for each in named]
-    named_so = [path for path in dict.fromkeys(paths) if path.is_file() and is_archive(path)]
-    others = [path if path.is_dir() else path.parent for path in paths if path not in named_so] if beside_too else []
-    return [*map(opened, named_so), *(each for folder in dict.fromkeys(others) for each in beside(folder))]
+def _folders(given: Sequence[Path], reports: Sequence[AnyReport]) -> list[Path]:
+    """Where a bundle vouches for a report: in the report's folder, and in those above it up to the one that was
+    given."""
+    named, found = {path for path in given if path.is_dir()}, dict[Path, None]()
+    for path in (path_of(report) for report in reports if not isinstance(report, BundledReport)):
+        above = [*path.parents]
+        last = max((number for number, folder in enumerate(above) if folder in named), default=0)
+        found |= dict.fromkeys(above[: last + 1])
+    return [*found]
 
 
 def _once(named: Sequence[tuple[Path, Report, bool]]) -> list[tuple[Path, Report]]:

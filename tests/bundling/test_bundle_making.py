@@ -154,6 +154,19 @@ def test_several_sign(evidence: Evidence, tmp_path: Path, memaudit: Memaudit) ->
     assert memaudit("verify", tmp_path / "public.zip", "--against", evidence.full, *keys).code == 0
 
 
+def test_a_signature_that_comes_later_says_what_it_does_not_change(
+    evidence: Evidence, tmp_path: Path, memaudit: Memaudit
+) -> None:
+    """The salt, by which ids of the public edition are hidden: it is that of a bundle without a key."""
+    sign, second = ("--sign", evidence.folder / "audit.key"), ma.make_key(tmp_path / "board.key").private
+    done = memaudit("bundle", evidence.unsigned, *sign, "--out", tmp_path / "later.zip")
+    assert "made without a key, and its salt stays" in done.out
+    again = ma.sign_bundle(tmp_path / "later.zip", tmp_path / "again.zip", second)
+    assert len(again.warnings) == 1, "it has a signature by then"
+    assert ma.sign_bundle(evidence.full, tmp_path / "x.zip", second).warnings == ()
+    assert ma.sign_bundle(evidence.public, tmp_path / "y.zip", second).warnings == ()
+
+
 def test_an_unsigned_bundle_says_so(evidence: Evidence, memaudit: Memaudit) -> None:
     done = memaudit("verify", evidence.unsigned)
     assert done.code == 0
