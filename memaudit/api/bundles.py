@@ -80,7 +80,8 @@ class Bundle:
         return f"<Bundle: {self._said}>"
 
     def _repr_html_(self) -> str:
-        return card("memaudit bundle", self._said, [("path", str(self.path)), ("signed by", ", ".join(self.signers))])
+        cells = [("path", str(self.path)), ("signed by", ", ".join(self.signers))]
+        return card("memaudit bundle", self._said, [*cells, ("warnings", "; ".join(self.warnings))])
 
     @property
     def _said(self) -> str:

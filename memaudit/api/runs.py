@@ -13,7 +13,7 @@ from memaudit.api.findings import Findings
 from memaudit.api.notebook import Cells, card
 from memaudit.api.places import Scratch
 from memaudit.api.tables import Table
-from memaudit.errors import EmptyInputError, InconclusiveError, InputError
+from memaudit.errors import EmptyInputError, InconclusiveError, InputError, UsageError
 from memaudit.faces.stores import template_folders
 from memaudit.files import real, whole_file
 from memaudit.report.bindings import sha256_in
@@ -35,7 +35,7 @@ from memaudit.report.model import (
     ReweightResults,
 )
 from memaudit.report.page import percent, percent_down, percent_up
-from memaudit.report.run_folder import FACE_CROPS, REPORT, THUMBNAILS, is_for_owner, keep_for_owner, running
+from memaudit.report.run_folder import FACE_CROPS, PREVIOUS, REPORT, THUMBNAILS, is_for_owner, keep_for_owner, running
 from memaudit.report.searched import searched_in
 
 _ANOTHER = (
@@ -103,11 +103,14 @@ class Run:
         """Copy the run's files into a folder, report.json last, and return it. They are for their owner alone if the
         run is. Its own folder has them already.
 
-        Raises UsageError if it holds files of such names that no run of this kind wrote.
+        Raises UsageError if it holds files of such names that no run of this kind wrote, and for the folder that this
+        run was put aside in: the oldest of those goes when another comes.
         """
         out = Path(folder)
         if real(out) == real(self.folder):
             return out
+        if real(out) / PREVIOUS in real(self.folder).parents:
+            raise UsageError(f"{self.folder} was put aside in {out}, and may be dropped there: name another folder")
         pictures = [path for name in (THUMBNAILS, FACE_CROPS) for path in sorted(self.folder.glob(f"{name}/*"))]
         files = [path for path in sorted(self.folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
         if is_for_owner(self.folder / REPORT):

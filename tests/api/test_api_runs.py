@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,6 +58,9 @@ def test_a_run_is_in_its_own_folder_already(store: ma.MadeStore, folders: Path) 
     assert [made.write(made.folder), made.write("link")] == [Path("dedup"), Path("link")]
     assert files_of(made.folder) == before
     assert not (folders / "dedup" / "previous-runs").exists()
+    earlier = shutil.copytree("dedup", "dedup/previous-runs/2026-01-01T00-00-00Z")
+    with pytest.raises(ma.errors.UsageError, match="was put aside in dedup, and may be dropped there"):
+        ma.open_report(earlier).write("dedup")
 
 
 def test_a_temporary_folder_is_gone_with_its_result(store: ma.MadeStore) -> None:
