@@ -21,7 +21,6 @@ class BundledReport(NamedTuple):
 
     report: Report
     folder: Path
-    bundle: Path
 
 
 class Signed(NamedTuple):
@@ -41,7 +40,7 @@ def opened(path: Path) -> Signed:
         raise InconclusiveError(f"{path}: {line}")
     if not bundle.full:
         raise InputError(f"{path} is a public edition, without the reports: gate the full one")
-    reports = (BundledReport(report, path / folder, path) for folder, report in reports_in(bundle).items())
+    reports = (BundledReport(report, path / folder) for folder, report in reports_in(bundle).items())
     return Signed(path, tuple(reports), tuple(found.signers))
 
 

@@ -17,7 +17,7 @@ from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, Files, files_of, folder_of
 from memaudit.bundling.archive import MAGIC, Content
 from memaudit.bundling.checking import POLICY, VERDICT, Opened, check, open_bundle
-from memaudit.bundling.contents import BLURRED, PICTURES, files_of_run, runs_in
+from memaudit.bundling.contents import BLURRED, PICTURES, files_of_run, is_for_owner, runs_in
 from memaudit.bundling.making import (
     contents_of,
     is_made_without_key,
@@ -33,7 +33,6 @@ from memaudit.errors import InconclusiveError, UsageError
 from memaudit.files import is_passage, real
 from memaudit.folders import sole_writer_of
 from memaudit.gate import DEFAULT_POLICY
-from memaudit.report.run_folder import REPORT, is_for_owner
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -162,7 +161,7 @@ def bundle(
     entries = contents_of(private, reports, verdict, by.policy, secret_among(keys))
     if keys:
         entries = signed(entries, verdict, keys, timestamp)
-    return _written(path, entries, for_owner=any(is_for_owner(run.folder / REPORT) for run in found))
+    return _written(path, entries, for_owner=any(map(is_for_owner, found)))
 
 
 def publish_bundle(full: str | Path, out: str | Path) -> Bundle:
@@ -206,7 +205,7 @@ def sign_bundle(
     opened = _sound(path)
     _require_apart(Path(out), [path, *files_of(keys)])
     entries = signed(opened.entries, opened.verdict, read, timestamp)
-    made = _written(Path(out), entries, for_owner=is_for_owner(path))
+    made = _written(Path(out), entries, for_owner=not path.stat().st_mode & 0o077)
     return replace(made, warnings=(_GUESSABLE,)) if is_made_without_key(opened) else made
 
 

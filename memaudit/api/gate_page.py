@@ -9,12 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from memaudit.errors import UsageError
-from memaudit.files import is_passage
 from memaudit.gate import Finding, GateResult, RuleResult, Verdict
 from memaudit.report.model import Report
 from memaudit.report.pages import Judged, plain_day, write_report_page
 from memaudit.report.printing import print_page
-from memaudit.report.run_folder import is_for_owner
 from memaudit.reviews import Standing
 
 
@@ -50,7 +48,7 @@ def write_gate_page(
 
 def _as_private(made: Path, report: Path) -> None:
     """For its owner alone, if the report is: it shows people."""
-    if is_for_owner(report) and not is_passage(made):
+    if not report.stat().st_mode & 0o077:
         os.chmod(made, 0o600)
 
 

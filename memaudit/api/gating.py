@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -37,7 +37,6 @@ from memaudit.matching.kinds import kinds_of
 from memaudit.report.document import read_report
 from memaudit.report.found import FoundReports, find_reports, is_report
 from memaudit.report.model import Report
-from memaudit.report.run_folder import is_for_owner
 from memaudit.reviews import read_reviews
 
 _WRITERS = {"junit": outputs.junit, "sarif": outputs.sarif, "markdown": outputs.markdown}
@@ -55,8 +54,7 @@ class HasReport(Protocol):
 
 @dataclass(frozen=True, repr=False)
 class GateRun:
-    """The verdict, and every rule that led to it. for_owner: a report that was judged is for its owner alone, and so
-    is what is written of it.
+    """The verdict, and every rule that led to it.
 
     >>> audit = ma.run_audit("generations", ma.embed("training", out="store", encoder="thumbnail"), out="audit")
     >>> gate = ma.run_gate("audit/report.json")
@@ -65,7 +63,6 @@ class GateRun:
     """
 
     result: GateResult
-    for_owner: bool = field(default=False, compare=False)
 
     @property
     def verdict(self) -> Verdict:
@@ -108,12 +105,11 @@ class GateRun:
         markdown: str | Path | None = None,
         append: bool = False,
     ) -> None:
-        """Write the result as JUnit XML, SARIF 2.1.0 or Markdown, for its owner alone if a report is. append: the
-        Markdown goes to the end of its file."""
+        """Write the result as JUnit XML, SARIF 2.1.0 or Markdown. append: the Markdown goes to the end of its file."""
         for name, path in (("junit", junit), ("sarif", sarif), ("markdown", markdown)):
             if path is not None:
                 put = append_text if append and name == "markdown" else write_text
-                put(Path(path), _WRITERS[name](self.result), for_owner=self.for_owner)
+                put(Path(path), _WRITERS[name](self.result))
 
     def as_dict(self) -> dict[str, object]:
         """All of it as one JSON object."""
@@ -167,8 +163,7 @@ def run_gate(
     shared among all looks, and the audits of one model (`run_audit` with model) are pooled. junit, sarif, markdown:
     files to write. append: the Markdown goes to the end of its file, where others wrote before. page: the audit's page
     anew, with the verdict; pdf: the same by a Chromium that is there. require_signature: each report must lie in a
-    bundle, named, or in its folder or one above it that is gated, which all of `keys` signed: files of public keys, or
-    their ids.
+    bundle, named or in the folder, that all of `keys` signed: files of public keys, or their ids.
 
     Raises InputError for a report, policy or ledger that is not sound, InconclusiveError for a bundle that was changed,
     UsageError for a file that is both read and written, and for limits that are not those of the ledger.
@@ -188,14 +183,11 @@ def run_gate(
     others = [*reviewed, *(path_of(each) for each in (policy, baseline, accepted, ledger) if each is not None)]
     _clear(files, [*map(path_of, named), *others], kept, _may_be_judged)
     wanted = trusted(files_of(keys), required=require_signature)
-    bundles = [opened(path) for path in dict.fromkeys(map(path_of, named)) if path.is_file() and is_archive(path)]
+    bundles = _bundles(named, beside_too=require_signature)
     if any(isinstance(each, str | Path) and is_archive(Path(each)) for each in named) and (page or pdf):
         raise UsageError("--page and --pdf are made beside a run's pictures: a bundle has its own page in it")
-    asked = [path_of(each) for each in named]
     named, walked = _unfolded(named, bundles)
-    bundles += [each for folder in _folders(asked, named) for each in beside(folder)] if require_signature else []
     _clear(files, [*map(path_of, named), *(each.path for each in bundles), *others], kept)
-    for_owner = any(is_for_owner(each.bundle if isinstance(each, BundledReport) else path_of(each)) for each in named)
     read = _once([(path_of(report), report_of(report), isinstance(report, BundledReport)) for report in named])
     shown = _to_show(read) if page or pdf else None
     book = Path(ledger) if ledger is not None else None
@@ -219,7 +211,7 @@ def run_gate(
             result = _written_down(result, book, known)
     if shown and (line := shown(result, files.pop("page", None), files.pop("pdf", None))):
         result = replace(result, notes=(*result.notes, line))
-    run = GateRun(result, for_owner)
+    run = GateRun(result)
     run.write(**files, append=append)
     return run
 
@@ -261,15 +253,12 @@ def write_policy(path: str | Path) -> Path:
     return path
 
 
-def _folders(given: Sequence[Path], reports: Sequence[AnyReport]) -> list[Path]:
-    """Where a bundle vouches for a report: in the report's folder, and in those above it up to the one that was
-    given."""
-    named, found = {path for path in given if path.is_dir()}, dict[Path, None]()
-    for path in (path_of(report) for report in reports if not isinstance(report, BundledReport)):
-        above = [*path.parents]
-        last = max((number for number, folder in enumerate(above) if folder in named), default=0)
-        found |= dict.fromkeys(above[: last + 1])
-    return [*found]
+def _bundles(named: Sequence[AnyReport], *, beside_too: bool) -> list[Signed]:
+    """Bundles that were named, and those that lie in a folder that was."""
+    paths = [Path(each) if isinstance(each, str | Path) else each.folder for each in named]
+    named_so = [path for path in dict.fromkeys(paths) if path.is_file() and is_archive(path)]
+    others = [path if path.is_dir() else path.parent for path in paths if path not in named_so] if beside_too else []
+    return [*map(opened, named_so), *(each for folder in dict.fromkeys(others) for each in beside(folder))]
 
 
 def _once(named: Sequence[tuple[Path, Report, bool]]) -> list[tuple[Path, Report]]:

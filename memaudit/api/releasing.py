@@ -109,7 +109,7 @@ def run_release(
         for left in (VERDICT, PAGE):  # of an earlier run: it must not pass for what this one comes to
             (check.out / left).unlink(missing_ok=True)
         done = ReleaseRun(check.out, *check.run())
-        write_json(check.out / VERDICT, done.as_dict(), for_owner=done.gate.for_owner)
+        write_json(check.out / VERDICT, done.as_dict())
     return _with_evidence(done, told, path.parent, tell) if told.bundle.file else done
 
 

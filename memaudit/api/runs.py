@@ -35,7 +35,7 @@ from memaudit.report.model import (
     ReweightResults,
 )
 from memaudit.report.page import percent, percent_down, percent_up
-from memaudit.report.run_folder import FACE_CROPS, PREVIOUS, REPORT, THUMBNAILS, is_for_owner, keep_for_owner, running
+from memaudit.report.run_folder import FACE_CROPS, PREVIOUS, REPORT, THUMBNAILS, keep_for_owner, running
 from memaudit.report.searched import searched_in
 
 _ANOTHER = (
@@ -113,7 +113,7 @@ class Run:
             raise UsageError(f"{self.folder} was put aside in {out}, and may be dropped there: name another folder")
         pictures = [path for name in (THUMBNAILS, FACE_CROPS) for path in sorted(self.folder.glob(f"{name}/*"))]
         files = [path for path in sorted(self.folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
-        if is_for_owner(self.folder / REPORT):
+        if not (self.folder / REPORT).stat().st_mode & 0o077:  # it shows people
             keep_for_owner(out)
         with running(out, self.kind):
             for path in (*pictures, *(path for path in files if path.name != REPORT), self.folder / REPORT):

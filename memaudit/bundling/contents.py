@@ -62,6 +62,11 @@ def _folders(given: Path) -> Iterator[Path]:
     yield from (path.parent for path in found.reports if path.name == REPORT)
 
 
+def is_for_owner(run: RunFolder) -> bool:
+    """Whether the run is for its owner alone: it shows people."""
+    return not (run.folder / REPORT).stat().st_mode & 0o077
+
+
 def files_of_run(run: RunFolder, *, pictures: str, tables: bool) -> dict[str, Content]:
     """By their path in the bundle. Crops of faces are never among them. Raises InconclusiveError where one is not there
     that the report was written with."""

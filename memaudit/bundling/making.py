@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,5 +99,7 @@ def public_edition(bundle: Opened) -> dict[str, Content]:
 
 def write_bundle(out: Path, entries: Mapping[str, Content], *, for_owner: bool) -> None:
     """for_owner: for nobody else to read, whatever the umask. Raises as `write_archive` and `whole_file`."""
-    with whole_file(out, for_owner=for_owner) as file:
+    with whole_file(out) as file:
+        if for_owner:
+            os.fchmod(file.fileno(), 0o600)
         write_archive(file, entries)

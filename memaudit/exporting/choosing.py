@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from memaudit.dedup.results import Reason
 from memaudit.embedding.opt_outs import opted_out
 from memaudit.embedding.reconcile import text_key
 from memaudit.errors import InconclusiveError, InputError
@@ -23,7 +22,7 @@ from memaudit.types import Status
 
 KEEP, DROP, UNREADABLE = 0, 1, 2  # the lowest one of its images is a sample's
 _CODES = {"keep": KEEP, "drop": DROP, "unreadable": UNREADABLE}
-_COLUMNS = ("image_id", "decision", "witness_id", "reason")
+_COLUMNS = ("image_id", "decision", "witness_id")
 
 
 class Fates(NamedTuple):
@@ -54,7 +53,7 @@ def by_dedup(store: Store, decisions: Path, *, groups: bool) -> Fates:
     codes, hashes = np.empty(len(store), np.uint8), np.zeros(len(store) if groups else 0, np.uint64)
     ids = (image_id for columns in store.iter_columns() for image_id in columns.image_id)
     row = -1
-    for row, (image_id, decision, witness, _) in enumerate(_decided(decisions)):
+    for row, (image_id, decision, witness) in enumerate(_decided(decisions)):
         if row >= len(store) or next(ids) != image_id:
             raise InconclusiveError(f"{decisions} is about other images than store {store.folder}: run dedup again")
         codes[row] = _CODES[decision]
@@ -65,27 +64,14 @@ def by_dedup(store: Store, decisions: Path, *, groups: bool) -> Fates:
     return Fates(codes, hashes if groups else None)
 
 
-class _Decided(NamedTuple):
-    """A row of decisions.parquet. witness: of another store where the reason says so."""
-
-    image_id: str
-    decision: str
-    witness: str | None
-    reason: str
-
-    @property
-    def own_witness(self) -> str | None:
-        return None if self.reason == Reason.ELSEWHERE else self.witness
-
-
-def _decided(path: Path) -> Iterator[_Decided]:
+def _decided(path: Path) -> Iterator[tuple[str, str, str | None]]:
     try:
         for batch in pq.ParquetFile(path).iter_batches(columns=list(_COLUMNS)):
             columns = [batch[name].to_pylist() for name in _COLUMNS]
-            for row in map(_Decided, *columns):
-                if row.decision not in _CODES:
-                    raise ValueError(f"a decision {str(row.decision)[:40]!r}")
-                yield row
+            for image_id, decision, witness in zip(*columns, strict=True):
+                if decision not in _CODES:
+                    raise ValueError(f"a decision {str(decision)[:40]!r}")
+                yield image_id, decision, witness
     except KeyError:
         raise InputError(f"{path} has not the columns of a dedup run: {', '.join(_COLUMNS)}") from None
     except (OSError, ValueError, TypeError, pa.ArrowException) as error:
@@ -95,12 +81,11 @@ def _decided(path: Path) -> Iterator[_Decided]:
 def without_opt_outs(store: Store, fates: Fates, decisions: Path | None) -> tuple[Fates, int]:
     """With images that reserve rights as dropped, and how many kept ones that are. An opt-out holds for its group: the
     image that was kept for one with an opt-out, by the decisions of a dedup run, goes as well, for copies lose their
-    metadata; one in another set is none of this store's, whatever it is called. Raises InconclusiveError for a store
-    whose opt-outs were not looked for."""
+    metadata. Raises InconclusiveError for a store whose opt-outs were not looked for."""
     opted = opted_out(store)
     if decisions is not None:
         rows = zip(opted.tolist(), _decided(decisions), strict=True)
-        witnesses = {text_key(row.own_witness) for is_opted, row in rows if is_opted and row.own_witness}
+        witnesses = {text_key(witness) for is_opted, (_, _, witness) in rows if is_opted and witness}
         ids = (image_id for columns in store.iter_columns() for image_id in columns.image_id)
         opted |= np.fromiter((text_key(image_id) in witnesses for image_id in ids), bool, len(store))
     removed = opted & (fates.code == KEEP)

@@ -8,7 +8,6 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -23,12 +22,12 @@ _tidied: set[str] = set()  # folders that this process has looked for what is le
 
 
 @contextmanager
-def whole_file(path: Path, *, new: bool = False, for_owner: bool = False) -> Iterator[IO[bytes]]:
+def whole_file(path: Path, *, new: bool = False) -> Iterator[IO[bytes]]:
     """Yield a file open for writing that takes the place of `path` when the block ends, and is gone if it fails.
 
     Meanwhile it has an unguessable name beside it; what killed processes left there under such names goes first. A link
     stays: what it leads to is replaced. A device or a pipe, such as /dev/stdout, is written to itself: nothing can take
-    its place, nor is there anything to keep. new: nothing is replaced. for_owner: 0600, whatever the umask.
+    its place, nor is there anything to keep. new: nothing is replaced.
     Raises InputError when the disk refuses: full, read-only, or a file where a folder is needed; and, for a `new`
     file, where one is there already.
     """
@@ -37,7 +36,7 @@ def whole_file(path: Path, *, new: bool = False, for_owner: bool = False) -> Ite
             with path.open("wb") as passage:
                 yield passage
             return
-        with _temporary(path, new=new, for_owner=for_owner) as temporary:
+        with _temporary(path, new=new) as temporary:
             yield temporary.file
 
 
@@ -66,7 +65,7 @@ def _saying(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _temporary(path: Path, *, new: bool, for_owner: bool = False) -> Iterator[_Temporary]:
+def _temporary(path: Path, *, new: bool) -> Iterator[_Temporary]:
     if path.is_symlink():
         path = Path(os.path.realpath(path))
         if path.is_symlink():  # it leads to itself, as stat says
@@ -76,7 +75,7 @@ def _temporary(path: Path, *, new: bool, for_owner: bool = False) -> Iterator[_T
     names: list[Path] = []  # each before it is made: Ctrl-C at any moment leaves none of them
     temporary = None
     try:
-        temporary = _created(path, names, for_owner=for_owner)
+        temporary = _created(path, names)
         yield temporary
         temporary.file.flush()
         os.fsync(temporary.file.fileno())
@@ -94,14 +93,13 @@ def _temporary(path: Path, *, new: bool, for_owner: bool = False) -> Iterator[_T
                 temporary.file.close()
 
 
-def _created(path: Path, names: list[Path], *, for_owner: bool) -> _Temporary:
+def _created(path: Path, names: list[Path]) -> _Temporary:
     """A file that nobody else can have made, locked as long as it is open: so the next run knows it from those that a
     killed one left."""
-    mode = 0o600 if for_owner or is_private(path) else 0o666
     while True:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
         names.append(temporary)
-        file = os.fdopen(os.open(temporary, _EXCLUSIVE, mode), "w+b")
+        file = os.fdopen(os.open(temporary, _EXCLUSIVE, 0o600 if is_private(path) else 0o666), "w+b")
         if lock_kept(file.fileno(), temporary):
             return _Temporary(temporary, file)
         file.close()
@@ -184,23 +182,20 @@ def _flush(folder: Path) -> None:
         os.close(handle)
 
 
-def write_text(path: Path, text: str, *, new: bool = False, for_owner: bool = False) -> None:
-    """Write UTF-8. Bytes of odd file names, which it cannot hold, are escaped. new, for_owner: as for `whole_file`."""
-    with whole_file(path, new=new, for_owner=for_owner) as file:
+def write_text(path: Path, text: str, *, new: bool = False) -> None:
+    """Write UTF-8. Bytes of odd file names, which it cannot hold, are escaped. new: as for `whole_file`."""
+    with whole_file(path, new=new) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
 
 
-def append_text(path: Path, text: str, *, for_owner: bool = False) -> None:
+def append_text(path: Path, text: str) -> None:
     """Add UTF-8 to the end of a file, a blank line after what others wrote there, such as to the summary of a job.
-    for_owner: 0600 where the file is made; one that was there keeps its mode.
 
     Raises InputError when the disk refuses.
     """
-    at_end = partial(os.open, mode=0o600 if for_owner else 0o666)
-    with _saying(path), open(path, "a", encoding="utf-8", errors="backslashreplace", opener=at_end) as handle:
+    with _saying(path), path.open("a", encoding="utf-8", errors="backslashreplace") as handle:
         handle.write(f"\n{text}" if handle.tell() else text)
 
 
-def write_json(path: Path, value: Any, *, new: bool = False, for_owner: bool = False) -> None:
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_text(path, text, new=new, for_owner=for_owner)
+def write_json(path: Path, value: Any, *, new: bool = False) -> None:
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", new=new)

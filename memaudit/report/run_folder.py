@@ -99,14 +99,6 @@ def remove_earlier_pictures(out: Path) -> None:
             shutil.rmtree(run / name, ignore_errors=True)
 
 
-def is_for_owner(report: Path) -> bool:
-    """Whether a report, or a bundle, is for its owner alone: it shows people. Whoever wrote it said so by its mode."""
-    try:
-        return not report.stat().st_mode & 0o077
-    except OSError:
-        return False
-
-
 def keep_for_owner(out: Path) -> None:
     """From now on write what is in `out` for its owner alone: it shows people. So is the folder, unless it holds
     somebody else's files as well."""

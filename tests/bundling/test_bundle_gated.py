@@ -75,27 +75,6 @@ def test_a_report_is_vouched_for_by_the_bundle_beside_it(
     assert sorted(rules(memaudit("gate", release, *signed)).values()) == ["inconclusive", "pass"]
 
 
-def test_a_bundle_lies_in_a_folder_of_those_that_are_gated(
-    evidence: Evidence, memaudit: Memaudit, tmp_path: Path
-) -> None:
-    """In the report's own or one above it, but in none beside or above what was named."""
-    signed = ("--require-signature", "--key", evidence.key, "--json")
-    report = tmp_path / "all" / "audits" / "a" / "report.json"
-    shutil.copytree(evidence.folder / "audit", report.parent)
-    for place, gated, expected in (
-        (report.parent, tmp_path / "all", "pass"),
-        (report.parent.parent, tmp_path / "all", "pass"),
-        (report.parent, report, "pass"),
-        (report.parent.parent, report, "inconclusive"),
-        (tmp_path, tmp_path / "all", "inconclusive"),
-        (tmp_path / "all" / "b", tmp_path / "all", "inconclusive"),
-    ):
-        place.mkdir(exist_ok=True)
-        bundle = shutil.copy(evidence.full, place / "evidence.zip")
-        assert rules(memaudit("gate", gated, *signed)) == {str(report): expected}, place
-        bundle.unlink()
-
-
 def test_what_does_not_go_together(evidence: Evidence, memaudit: Memaudit, tmp_path: Path) -> None:
     memaudit("gate", evidence.full, "--require-signature").failed(2, "without --key: anybody can sign")
     memaudit("gate", evidence.full, "--key", evidence.key).failed(2, "without --require-signature")

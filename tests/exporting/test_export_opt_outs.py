@@ -60,18 +60,6 @@ def test_an_export_leaves_them_out_with_what_was_kept_for_them(place: Path, tmp_
         ma.export(place / "dedup", tmp_path / "all", to="manifest", which="all", respect_opt_outs=True)
 
 
-def test_a_witness_in_another_set_is_none_of_this_one(place: Path, tmp_path: Path) -> None:
-    """3 reserves rights and lies in the other set too, by the name of an image here that has nothing to do with it."""
-    (tmp_path / "other").mkdir()
-    shutil.copy(place / "training" / "3.png", tmp_path / "other" / "7.png")
-    other = ma.embed(tmp_path / "other", out=tmp_path / "store", encoder="thumbnail")
-    run = ma.run_dedup(place / "store", out=tmp_path / "dedup", against=other)
-    rows = {row["image_id"]: row for row in run.decisions.to_arrow().to_pylist()}
-    assert (rows["3.png"]["reason"], rows["3.png"]["witness_id"]) == ("in the other set", "7.png")
-    kept = ma.kept(run, respect_opt_outs=True)
-    assert kept.mask([f"{n}.png" for n in range(10)]).tolist() == [n in (2, 4, 6, 7, 8, 9) for n in range(10)]
-
-
 def test_an_export_is_as_it_was_where_nobody_asks(place: Path, tmp_path: Path) -> None:
     """Files are those of the source: what was noted is no file of a sample, and stands where columns are written."""
     ma.embed(place / "training", out=tmp_path / "store", encoder="thumbnail")

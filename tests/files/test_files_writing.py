@@ -15,7 +15,6 @@ import pytest
 from memaudit.errors import InputError
 from memaudit.files import (
     appearing_whole,
-    append_text,
     is_passage,
     keep_private,
     read_json,
@@ -170,25 +169,6 @@ def test_a_new_file_replaces_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
         write_json(path, {"first": True}, new=True)
     assert read_json(path) == {"first": True}
     assert [each.name for each in tmp_path.iterdir()] == ["evidence.json"]
-
-
-def test_a_single_file_may_be_for_its_owner_alone(tmp_path: Path) -> None:
-    """Whatever the umask and the file in whose place it comes; what is added to keeps its mode, as does a device."""
-    earlier, added = tmp_path / "earlier.txt", tmp_path / "added.txt"
-    earlier.write_text("x")
-    earlier.chmod(0o644)
-    write_text(earlier, "y", for_owner=True)
-    write_json(tmp_path / "new.json", 1, for_owner=True)
-    for _ in range(2):
-        append_text(tmp_path / "made.txt", "x", for_owner=True)
-    added.write_text("x")
-    added.chmod(0o644)
-    append_text(added, "y", for_owner=True)
-    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
-    assert modes == {"earlier.txt": 0o600, "new.json": 0o600, "made.txt": 0o600, "added.txt": 0o644}
-    before = os.stat(os.devnull).st_mode
-    write_text(Path(os.devnull), "x", for_owner=True)
-    assert os.stat(os.devnull).st_mode == before
 
 
 def test_what_is_private_is_for_its_owner_alone(tmp_path: Path) -> None:

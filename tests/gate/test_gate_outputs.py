@@ -20,7 +20,6 @@ from markdown_it import MarkdownIt
 from reports import Report, audit, dedup, finding, sealed, write
 from sarif_kit import validate as sarif_validate
 
-import memaudit as ma
 from memaudit.gate import numbered
 from memaudit.gate.outputs.plain import picture_beside, plain, uri_of
 from memaudit.report.run_folder import start_run
@@ -469,20 +468,3 @@ def test_a_reader_that_leaves_does_not_change_the_verdict(tmp_path: Path) -> Non
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == 1
-
-
-@pytest.mark.parametrize("private", [True, False])
-def test_what_is_written_of_a_private_report_is_private(tmp_path: Path, private: bool) -> None:
-    """It names people's pictures. A file that others wrote and the Markdown is added to keeps its mode."""
-    report, summary = write(tmp_path / "audit" / "report.json", audit(found=[1])), tmp_path / "summary.md"
-    other = write(tmp_path / "other" / "report.json", audit(300))
-    report.chmod(0o600 if private else 0o644)
-    other.chmod(0o644)
-    summary.write_text("before")
-    summary.chmod(0o644)
-    files = {"junit": tmp_path / "g.xml", "sarif": tmp_path / "g.sarif"}
-    run = ma.run_gate([other, report], **files, markdown=summary, append=True)
-    run.write(markdown=tmp_path / "g.md")
-    expected = 0o600 if private else 0o644
-    assert {path.stat().st_mode & 0o777 for path in (*files.values(), tmp_path / "g.md")} == {expected}
-    assert summary.stat().st_mode & 0o777 == 0o644
