@@ -15,7 +15,7 @@ from memaudit.api.diagnosis import machine_line, versions_of
 from memaudit.api.gating import Verdict
 from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, Files, files_of, folder_of
-from memaudit.bundling.archive import MAGIC, Content
+from memaudit.bundling.archive import Content
 from memaudit.bundling.checking import POLICY, VERDICT, Opened, check, open_bundle
 from memaudit.bundling.contents import BLURRED, PICTURES, files_of_run, is_for_owner, runs_in
 from memaudit.bundling.making import (
@@ -248,7 +248,7 @@ def _environment() -> dict[str, object]:
 def _require_apart(out: Path, inputs: Sequence[Path]) -> None:
     if real(out) in {real(path) for path in inputs} or out.is_dir():
         raise UsageError(f"--out {out} is a folder, or read by this very call: name another file")
-    if out.exists() and not is_passage(out) and not _begins_as_one(out):
+    if out.exists() and not is_passage(out) and not _lists_files_of_one(out):
         raise UsageError(f"--out {out} exists already, and is no bundle: name another file")
 
 
@@ -270,11 +270,6 @@ def _lists_files_of_one(path: Path) -> bool:
             return {MANIFEST, VERDICT, POLICY} <= {*archive.namelist()}
     except (OSError, BadZipFile, ValueError, NotImplementedError):
         return False
-
-
-def _begins_as_one(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(MAGIC)) == MAGIC
 
 
 def _written(path: Path, entries: dict[str, Content], *, for_owner: bool) -> Bundle:

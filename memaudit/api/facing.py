@@ -22,6 +22,7 @@ from memaudit.faces.uses import uses_of
 from memaudit.images.image_ref import first_frames_line
 from memaudit.images.passed_over import PassedOver
 from memaudit.report.forgotten import remove_forgotten
+from memaudit.report.naming import naming_tables
 from memaudit.store import FACES, Manifest, Store
 from memaudit.types import Coverage, Progress, silent
 
@@ -121,7 +122,8 @@ def forget_faces(store: AnyStore, image_ids: str | Sequence[str]) -> Forgotten:
         traces = remove_forgotten(place, stones)
         pictures += map(str, traces.pictures)
         is_index = (place / "index.json").is_file() and done.removed
-        elsewhere += map(str, [*traces.naming, *([place] if is_index else [])])
+        found = [*traces.naming, *naming_tables(place, stones), *([place] if is_index else [])]
+        elsewhere += map(str, dict.fromkeys(found))
     return replace(done, pictures=tuple(pictures), elsewhere=tuple(elsewhere))
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection
 
 from memaudit.errors import InputError
 
 _LIKE_A_FACE = re.compile(r".*#face-\d+", re.DOTALL)
+_NUMBER = re.compile(r"#face-\d+\Z")
+_MOST_FACES = 1000  # on an image, as far as anybody looks for one that was forgotten
 
 
 def face_id(parent: str, number: int) -> str:
@@ -35,3 +38,31 @@ def tombstone(image_id: str) -> str:
 def file_tombstone(sha256: str) -> str:
     """What stays of a forgotten file, or of a face's `file_hash`: it does not come back under another name either."""
     return tombstone(f"sha256:{sha256}")
+
+
+class Tombstones:
+    """What stays of those who were forgotten. Memory: their digests, and a flag for each image that `on_picture` was
+    asked about."""
+
+    def __init__(self, digests: Collection[str]) -> None:
+        self._digests = frozenset(digests)
+        self._on_picture: dict[str, bool] = {}
+
+    def named(self, image_id: str) -> bool:
+        """Whether an image or a face is forgotten; a face is, with its image."""
+        return bool(self._digests) and not self._digests.isdisjoint(map(tombstone, (image_id, _image_of(image_id))))
+
+    def on_picture(self, image_id: str) -> bool:
+        """Whether the picture of an image, or that a face is on, shows somebody who is forgotten. A digest does not
+        tell of which image it is: every number that a face may have is tried."""
+        image = _image_of(image_id)
+        if image not in self._on_picture:
+            faces = (face_id(image, number) for number in range(1, _MOST_FACES + 1))
+            self._on_picture[image] = bool(self._digests) and any(
+                tombstone(each) in self._digests for each in (image, *faces)
+            )
+        return self._on_picture[image]
+
+
+def _image_of(image_id: str) -> str:
+    return _NUMBER.sub("", image_id)

@@ -15,6 +15,7 @@ from memaudit.gate.subjects import about_faces, measured_by, of_subject, subject
 from memaudit.gate.thresholds import copy_detection_rule, threshold_rule
 from memaudit.gate.verdict import RuleResult, Verdict, coverage_rule, unmeasured
 from memaudit.report.model import AuditFinding, AuditMeasures, AuditResults, Control, Faces, ImageMatch, Report
+from memaudit.words import plural
 
 
 def judge_audit(name: str, report: Report, policy: AuditPolicy, accepted: Collection[int] = ()) -> Iterator[RuleResult]:
@@ -72,9 +73,12 @@ def _findings(
     count = max(0, searched, by_prompt, len(subject_places(report)) - len(accepted))
     outcome = Verdict.FAIL if count > policy.max_findings else Verdict.PASS
     more = f" ({len(accepted):,} more were cleared by people)" if accepted else ""
-    sentence = (
-        f"{count:,} generations are near-duplicates of training images{more}; {policy.max_findings:,} are allowed."
+    one, many = (
+        "generation is a near-duplicate of a training image",
+        "generations are near-duplicates of training images",
     )
+    said = plural(count, one, many)
+    sentence = f"{said}{more}; {plural(policy.max_findings, 'is', 'are')} allowed."
     return RuleResult(name, "max_findings", outcome, f"{count:,}", f"{policy.max_findings:,}", sentence)
 
 

@@ -29,6 +29,7 @@ from memaudit.report.model import (
 from memaudit.statistics import rate_of as computed
 from memaudit.statistics import weighted_rate
 from memaudit.types import Coverage
+from memaudit.words import plural
 
 RULES = {
     Kind.VERBATIM: "max_verbatim",
@@ -37,10 +38,16 @@ RULES = {
     Kind.PARTIAL: "max_partial",
 }
 _NOUNS = {
-    Kind.VERBATIM: "verbatim copies were confirmed on pixels",
-    Kind.TEMPLATE: "templates (the same picture but for a part) were confirmed on pixels",
-    Kind.NEAR: "near-duplicates were found that are of no graver kind",
-    Kind.PARTIAL: "partial copies were confirmed on pixels",
+    Kind.VERBATIM: ("verbatim copy was confirmed on pixels", "verbatim copies were confirmed on pixels"),
+    Kind.TEMPLATE: (
+        "template (the same picture but for a part) was confirmed on pixels",
+        "templates (the same picture but for a part) were confirmed on pixels",
+    ),
+    Kind.NEAR: (
+        "near-duplicate was found that is of no graver kind",
+        "near-duplicates were found that are of no graver kind",
+    ),
+    Kind.PARTIAL: ("partial copy was confirmed on pixels", "partial copies were confirmed on pixels"),
 }
 
 
@@ -78,8 +85,9 @@ def _limited(name: str, kind: Kind, count: int, unknown: int, limit: int) -> Rul
     if count > limit:
         outcome = Verdict.FAIL
     elif count + unknown > limit:
-        outcome, ending = Verdict.INCONCLUSIVE, f" {unknown:,} more findings were not compared on pixels."
-    sentence = f"{count:,} {_NOUNS[kind]}; {limit:,} are allowed.{ending}"
+        more = plural(unknown, "more finding was", "more findings were")
+        outcome, ending = Verdict.INCONCLUSIVE, f" {more} not compared on pixels."
+    sentence = f"{plural(count, *_NOUNS[kind])}; {plural(limit, 'is', 'are')} allowed.{ending}"
     return RuleResult(name, RULES[kind], outcome, f"{count:,}", f"{limit:,}", sentence)
 
 

@@ -15,6 +15,7 @@ from memaudit.report.model import AuditResults, Rate, Redrawn, Report
 from memaudit.statistics import Rise, rate_of, rise_between, rise_p
 from memaudit.types import Coverage
 from memaudit.types import Rate as Computed
+from memaudit.words import plural
 
 RULE = "max_redrawn_rate"
 MOST_BY_CHANCE = 0.05  # of held-out images: five times what hard likenesses may give; above it nothing is told apart
@@ -179,7 +180,10 @@ def _why_open(found: Redrawn, excess: Excess) -> str:
 
 def _counts(found: Redrawn, stated: Rate, left: int) -> str:
     accepted = f" ({stated.count - left:,} more were cleared by people)" if left < stated.count else ""
-    said = f"{left:,} of {stated.n:,} generations are training images drawn anew, and no copies{accepted}"
+    are = (
+        "is a training image drawn anew, and no copy" if left == 1 else "are training images drawn anew, and no copies"
+    )
+    said = f"{left:,} of {plural(stated.n, 'generation')} {are}{accepted}"
     if found.control is None:
         return f"{said}; no held-out images were given"
     matched = found.control.matched

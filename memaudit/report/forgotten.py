@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from memaudit.errors import InputError
-from memaudit.faces.names import tombstone
+from memaudit.faces.names import Tombstones
 from memaudit.files import keep_private, read_json
 from memaudit.report.bounds import MOST_BYTES
 from memaudit.report.document import read_report
@@ -20,9 +20,9 @@ from memaudit.report.run_folder import FACE_CROPS, PAGE, REPORT, THUMBNAILS, pre
 # No other file is deleted, whatever a report says
 _OWN_PICTURE = re.compile(rf"({THUMBNAILS}|{FACE_CROPS})/[\w-]+\.(jpg|png)")
 _HELD = re.compile(r'src="data:image/[^"]*" data-name=')  # a picture of the run, and no drawn example
-_NUMBER = re.compile(r"#face-\d+\Z")
 _IDS = ("image_id", "query_id", "query_face", "reference_id", "reference_face")
-_PICTURES = ("picture", "query_picture", "query_crop", "reference_picture", "reference_crop")
+_WHOLE = ("picture", "query_picture", "reference_picture")
+_PICTURES = (*_WHOLE, "query_crop", "reference_crop")
 
 
 class Traces(NamedTuple):
@@ -36,12 +36,12 @@ class Traces(NamedTuple):
 def remove_forgotten(out: Path, forgotten: Collection[str]) -> Traces:
     """Delete the pictures of whoever is forgotten (tombstones of image_ids) from the run in `out`, and from those that
     were put aside there; their pages are made anew without them."""
-    pictures, naming = list[Path](), list[Path]()
+    pictures, naming, stones = list[Path](), list[Path](), Tombstones(forgotten)
     for folder in (out, *previous_runs(out)):
         if not (folder / REPORT).is_file():
             continue
         try:
-            told = list(_told(read_json(folder / REPORT, most=MOST_BYTES), frozenset(forgotten)))
+            told = list(_told(read_json(folder / REPORT, most=MOST_BYTES), stones))
         except InputError:
             naming.append(folder)
             continue
@@ -95,11 +95,16 @@ def _renewed_page(folder: Path) -> Iterator[Path]:
             yield page
 
 
-def _told(part: JsonValue, forgotten: Collection[str]) -> Iterator[list[str]]:
-    """The names of the pictures of each part of a report that tells of somebody who is forgotten."""
+def _told(part: JsonValue, forgotten: Tombstones) -> Iterator[list[str]]:
+    """The names of the pictures of each part of a report that tells of somebody who is forgotten, and of the whole
+    pictures of those that tell of others on the same image."""
     if isinstance(part, Mapping):
-        if any(_is_forgotten(str(part[key]), forgotten) for key in _IDS if key in part):
-            yield [str(part[key]) for key in _PICTURES if part.get(key)]
+        ids = [str(part[key]) for key in _IDS if key in part]
+        whole = _names_in(part, _WHOLE)
+        if any(map(forgotten.named, ids)):
+            yield _names_in(part, _PICTURES)
+        elif whole and any(map(forgotten.on_picture, ids)):
+            yield whole
         part = list(part.values())
     if isinstance(part, list):
         for each in part:
@@ -107,6 +112,5 @@ def _told(part: JsonValue, forgotten: Collection[str]) -> Iterator[list[str]]:
                 yield from _told(each, forgotten)
 
 
-def _is_forgotten(image_id: str, forgotten: Collection[str]) -> bool:
-    """A face is, with its image."""
-    return tombstone(image_id) in forgotten or tombstone(_NUMBER.sub("", image_id)) in forgotten
+def _names_in(part: Mapping[str, JsonValue], keys: Collection[str]) -> list[str]:
+    return [str(part[key]) for key in keys if part.get(key)]

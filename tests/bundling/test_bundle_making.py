@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from bundling.evidence import Evidence, entries_of
@@ -308,11 +309,15 @@ def test_nothing_else_is_written_over(evidence: Evidence, tmp_path: Path, memaud
     note.write_text("mine")
     audit = evidence.folder / "audit"
     memaudit("bundle", audit, "--out", note).failed(2, "is no bundle")
+    with ZipFile(tmp_path / "others.zip", "w") as others:
+        others.writestr("a.txt", "mine too")
+    memaudit("bundle", audit, "--out", tmp_path / "others.zip").failed(2, "is no bundle")
     memaudit("bundle", audit, "--out", tmp_path).failed(2, "is a folder")
     memaudit("bundle", evidence.full, "--public", "--out", evidence.full).failed(2, "read by this very call")
     memaudit("bundle", evidence.full, "--out", tmp_path / "x.zip").failed(2, "takes --public, or --sign")
     memaudit("bundle", evidence.full, "--public", "--no-tables", "--out", tmp_path / "x.zip").failed(2, "stays")
     assert note.read_text() == "mine"
+    assert ZipFile(tmp_path / "others.zip").namelist() == ["a.txt"]
 
 
 def test_tables_may_stay_where_they_are(evidence: Evidence, tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ WRITING = [command for command in COMMANDS if "{out}" in command]
 OF_OTHERS = (
     "canary check",
     "run",
-    "audit {generations} --against {store} --pairing",
+    "audit {generations}",
+    "claims answer",
     "dedup {other-store} {store}",
 )
 STEP = int(os.environ.get("MEMAUDIT_KILL_STEP", "7"))  # 1: at every event

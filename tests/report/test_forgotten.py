@@ -7,6 +7,8 @@ import json
 import stat
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from face_stores import face_store
 from vectors import random_vectors
@@ -16,6 +18,7 @@ from memaudit.faces.names import tombstone
 from memaudit.faces.uses import note_use, uses_of
 from memaudit.report import forgotten
 from memaudit.report.forgotten import remove_forgotten
+from memaudit.report.naming import naming_tables
 from memaudit.report.page import has_digest
 from memaudit.report.run_folder import previous_runs, start_run
 
@@ -75,6 +78,30 @@ def test_pictures_of_the_forgotten_go_from_all_runs(tmp_path: Path, who: str, le
     assert len(traces.pictures) == (0 if left is None else 2 * len(before - left))
     assert list(traces.naming) == ([] if left is None else folders)
     assert (tmp_path / "precious.jpg").exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "gone"),
+    [
+        (finding("a", "group", 1), {"thumbnails/group.jpg"}),
+        ({"query_id": "a", "query_picture": "thumbnails/a.jpg", "reference_id": "group"}, {"thumbnails/a.jpg"}),
+        ({"image_id": "group#face-1", "picture": "thumbnails/group.jpg"}, {"thumbnails/group.jpg"}),
+        ({"image_id": "group", "similarity": 0.9}, None),
+    ],
+    ids=["another face", "an image", "a face of a dedup run", "no picture"],
+)
+def test_whole_pictures_go_where_another_on_them_is_told_of(
+    tmp_path: Path, part: dict[str, str], gone: set[str] | None
+) -> None:
+    """The person is on them, too; the crops of others stay."""
+    reported(tmp_path)
+    (tmp_path / "thumbnails" / "a.jpg").write_bytes(b"")
+    (tmp_path / "signed.pdf").write_bytes(b"%PDF")
+    (tmp_path / "report.json").write_text(json.dumps({"findings": [part]}))
+    before = pictures(tmp_path)
+    traces = remove_forgotten(tmp_path, [tombstone("group#face-237")])
+    assert before - pictures(tmp_path) == (gone or set())
+    assert traces.naming == ((tmp_path, tmp_path / "signed.pdf") if gone else ())
 
 
 def test_a_report_that_cannot_be_read_is_told_of(tmp_path: Path) -> None:
@@ -187,6 +214,39 @@ def test_what_may_not_be_read_or_deleted_is_named(tmp_path: Path, monkeypatch: p
     )
     assert pictures(tmp_path) == OTHER | {"face-crops/a.jpg"}
     assert len(traces.pictures) == 4
+
+
+def test_runs_whose_tables_name_the_forgotten_are_told_of(tmp_path: Path) -> None:
+    """Each face of a store is in the tables of its dedup run, whether the report shows it or not, and of a run that was
+    killed before it had a report."""
+    store = face_store(tmp_path / "faces", random_vectors(1, 3, 16), parents=("a", "a", "b"))
+    for _ in range(3):
+        ma.run_dedup(store, tmp_path / "out", threshold=0.99, match="none")
+    finished, killed = previous_runs(tmp_path / "out")
+    (killed / "report.json").unlink()
+    (finished / "decisions.parquet").unlink()
+    named = (tmp_path / "out", finished, killed)  # of `finished` keep.txt names it
+    assert tuple(naming_tables(tmp_path / "out", [tombstone("b")])) == named
+    assert tuple(naming_tables(tmp_path / "out", [tombstone("b#face-2")])) == ()
+    assert ma.forget_faces(store, "a#face-2").elsewhere == tuple(map(str, named))
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("face_matches.parquet", "reference_face"),
+        ("matches.parquet", "query_id"),
+        ("scores.parquet", "best_id"),
+        ("pairs.parquet", "right_id"),
+    ],
+)
+def test_every_column_of_ids_is_looked_through(tmp_path: Path, name: str, column: str) -> None:
+    """A face is named with its image; captions and prompts are no ids. What cannot be read may name anybody."""
+    pq.write_table(pa.table({column: [None, "a", "group#face-1"], "caption": ["x", "", ""]}), tmp_path / name)
+    for who, found in (("group", True), ("group#face-1", True), ("x", False), ("grou", False)):
+        assert list(naming_tables(tmp_path, [tombstone(who)])) == [tmp_path] * found
+    (tmp_path / name).write_bytes(b"PAR1")
+    assert list(naming_tables(tmp_path, [tombstone("nobody")])) == [tmp_path]
 
 
 @pytest.mark.parametrize("before", [0, 1000])
