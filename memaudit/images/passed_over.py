@@ -19,6 +19,7 @@ from memaudit.images.remote import is_url
 
 HEAD = 4096  # bytes by which it is told what a file holds
 HIDDEN, ARRAYS, AS_TEXT = "hidden images", "pictures in arrays", "files with images as text"
+IN_COLUMNS = "pictures in further columns of tables"
 _ARRAYS = (".npy", ".npz", ".pt")
 _TEXTS = (".txt", ".json", ".jsonl", ".ndjson", ".csv", ".tsv")
 _IMAGES = (".png", ".jpg", ".jpeg", ".webp")  # what an array may stand beside: latents, a mask, an embedding

@@ -255,4 +255,4 @@ def _iter_pack(file: File, contents: bool, passed: PassedOver) -> Iterator[Image
     suffix = os.path.splitext(file.relative)[1].lower()
     if suffix == ".tar":
         return iter_tar(file.location, file.relative, passed)
-    return tables.iter_table(file.location, file.relative, contents=contents)
+    return tables.iter_table(file.location, file.relative, passed, contents=contents)
