@@ -296,7 +296,8 @@ def _require_in_place(store: Store, moved: Int64, options: EmbedOptions, pool: T
         if not is_there:
             raise InputError(
                 f"store {store.folder} says that {image_id!r} is at {unsigned(uri)}, and it is not there any more, but "
-                f"where the sources say ({len(moved):,} images moved): --replace-changed writes the store anew; or move them back"
+                f"where the sources say ({len(moved):,} images moved): --replace-changed writes the store anew; or "
+                "move them back"
             )
 
 
