@@ -39,7 +39,7 @@ ReplaceChanged = Annotated[
     bool,
     typer.Option(
         "--replace-changed",
-        help="Write the store anew from the first image on that has changed, and what sources say anew.",
+        help="Write the store anew from the first changed image on; take over other captions and columns.",
     ),
 ]
 NoReuse = Annotated[
