@@ -33,7 +33,7 @@ AGAINST = (Standing.COPY, Standing.UNSURE, Standing.DISAGREEMENT)
 class Opinion:
     """What people come to about a pair. holding: how many of them count as having cleared it. until: the last day on
     which it is cleared, None: for good. elsewhere: of a finding, it is said of another training image that its
-    generation matches. further: how many others of these nobody has cleared. unnamed: how many the report does not name.
+    generation matches. further: how many others of these nobody has cleared. unnamed: how many are not named.
     """
 
     standing: Standing
