@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from memaudit.audit.eidetic import near_duplicates
 from memaudit.audit.families import components
+from memaudit.audit.paired import Pairs, of_rows
 from memaudit.audit.results import CovariateBand, CovariateOdds, Covariates, Scores
 from memaudit.index import Searcher, sample_rows
 from memaudit.matching.results import Matches
@@ -44,6 +45,7 @@ class _Image(NamedTuple):
 
 
 def measure_covariates(
+    pairs: Pairs,
     scores: Scores,
     matches: Matches,
     counted: NDArray[np.bool_],
@@ -58,12 +60,13 @@ def measure_covariates(
     the band's share of the findings, beside its share of a sample of the training set. `counted`: the generations that
     are draws of their own; `prompt`: of each row the number of its prompt, which is what is drawn. Costs one search for
     the distinct images that are looked at, and a reading of all captions. With a pairing also the odds ratio of each
-    feature, the others held fixed; units are families of near-duplicates.
+    feature, the others held fixed; units are families of near-duplicates. An image came back if it did in any picture
+    of the generation's file.
     """
-    paired = counted & np.isfinite(scores.paired_similarity) & ~scores.paired_unread
+    paired = counted & of_rows(pairs.line, pairs.measured) & (scores.paired >= 0)
     if paired.any():
         images = _described(scores.paired[paired], references, threshold)
-        came_back = scores.paired_match[paired]
+        came_back = of_rows(pairs.line, pairs.returned)[paired]
         bands = tuple(_paired_bands(images, came_back, prompt[paired]))
         return Covariates(
             True, bands, _without(images), _odds(images, came_back, scores.paired[paired], references, threshold)
