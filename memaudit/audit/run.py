@@ -144,7 +144,8 @@ def audit(
     """Measure how often generations are near-duplicates of training images, or copies of parts of them.
 
     unseen: what of the generations has no rows: at least as many were not measured.
-    Memory: blocks, the names of the generations, some 50 bytes of scores for each, and the matches.
+    Memory: blocks, the names of the generations, some 50 bytes of scores for each, and the matches; with a control the
+    embeddings of its images, and of up to 10,000 training images and 50,000 generations.
     Raises InconclusiveError for stores of different encoders or a training set without images, UsageError for
     impossible options.
     """
