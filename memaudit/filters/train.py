@@ -130,14 +130,10 @@ def _after(given: _Given, before: Filter, seen: str, text: TextPlane | None) -> 
         )
     left = unlabelled(before, given.labels) if same else []
     nothing_new = before.labels == seen and same and not options.measure and not options.again
-    if nothing_new and (left or not before.sample or (before.recall, before.precision) == options.asked):
-        return Round(
-            replace(before, recall=options.recall, precision=options.precision),
-            None,
-            unknown=given.unknown,
-            left=len(left),
-        )
-    before = replace(before, labels=seen, recall=options.recall, precision=options.precision)
+    as_before, before = (before.recall, before.precision) == options.asked, _asked(before, options)
+    if nothing_new and (left or before.estimate is None or as_before):
+        return Round(before, None, unknown=given.unknown, left=len(left))
+    before = replace(before, labels=seen)
     if same and left and not options.again and (options.measure or 2 * len(left) < len(before.sample)):
         return _labelled_in_part(given, before, left)
     known = before.sample or not sum(before.rows)  # every image may have a label: that is no sample, and more
@@ -148,6 +144,12 @@ def _after(given: _Given, before: Filter, seen: str, text: TextPlane | None) -> 
         return _more_of_sample(given, before, result)
     found = result.filter if result else before
     return replace(_next_round(given, found, result, text), left=len(left))
+
+
+def _asked(before: Filter, options: TrainOptions) -> Filter:
+    """The filter by what is asked of it now: a cut that was set by other figures says nothing of these."""
+    as_before = (before.recall, before.precision) == options.asked
+    return replace(before, recall=options.recall, precision=options.precision, cut=before.cut if as_before else None)
 
 
 def _empty(name: str, joined: Joined, options: TrainOptions, seen: str) -> Filter:

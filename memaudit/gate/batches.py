@@ -14,6 +14,7 @@ from msgspec import UNSET, to_builtins
 from memaudit.files import canonical, digest_of
 from memaudit.gate.detection import Detection, detection_of
 from memaudit.gate.findings import Finding
+from memaudit.gate.ledger import Subject
 from memaudit.gate.policy import AuditPolicy
 from memaudit.gate.provenance import identity_of
 from memaudit.gate.rates import MOST_DUPLICATED, require_prompts
@@ -40,6 +41,10 @@ class Batch(NamedTuple):
     unknown: int = 0
     accepted: Mapping[str, date] = {}
     detection: Detection | str = Detection({})
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(self.report, self.method)
 
 
 def batch_of(report: Report, results: AuditResults, findings: Sequence[Finding], policy: AuditPolicy) -> Batch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
 import msgspec
 
@@ -51,6 +51,14 @@ class Fixed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         )
 
 
+class Subject(NamedTuple):
+    """What a look is at: a report, and the method that says what counts in it. With other kinds that count the same
+    report is another subject: a look at it finds what the first did not count."""
+
+    report: str
+    method: str
+
+
 class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One report that was judged. number: of the line. attempt: how many models, or reports that are of none, were
     judged up to this one. method: what counts as a match, as a digest. not_pooled: why its prompts are no part of a
@@ -59,8 +67,8 @@ class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     accepted every match, and until when. repeated, repeated_found, unknown: prompts that were asked before, those of
     them that gave an image back, and those that nobody knows. pooled, found_in_all, upper: what the pool said then.
 
-    A report that was judged before, and of which other matches are accepted by now, stands there again with nothing
-    drawn.
+    A report that was judged before by the same method, and of which other matches are accepted by now, stands there
+    again with nothing drawn.
     """
 
     number: _Number
@@ -83,6 +91,10 @@ class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     upper: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
     outcome: str = ""
 
+    @property
+    def subject(self) -> Subject:
+        return Subject(self.report, self.method)
+
 
 T = TypeVar("T", Fixed, Look)
 
@@ -97,9 +109,9 @@ class Ledger:
     cut: int = 0
 
     @property
-    def reports(self) -> dict[str, int]:
-        """Which look, counted from 1, was the first at each report."""
-        return {report: place for place, report in enumerate(dict.fromkeys(look.report for look in self.looks), 1)}
+    def subjects(self) -> dict[Subject, int]:
+        """Which look, counted from 1, was the first at each."""
+        return {subject: place for place, subject in enumerate(dict.fromkeys(look.subject for look in self.looks), 1)}
 
     @property
     def attempts(self) -> int:

@@ -30,7 +30,7 @@ class Pool(NamedTuple):
 
 
 class Looked(NamedTuple):
-    """A report that is looked at. number: of the first look at it; first: that look."""
+    """A report that is looked at. number: of the first look at it by its method; first: that look."""
 
     batch: Batch
     number: int
@@ -52,9 +52,9 @@ class Watch:
         before = len(ledger.looks)
         for _, batch in batches:
             ledger = _looked_at(ledger, batch)
-        firsts = {look.report: look for look in reversed(ledger.looks)}
-        numbers = ledger.reports
-        looked = {name: Looked(batch, numbers[batch.report], firsts[batch.report]) for name, batch in batches}
+        firsts = {look.subject: look for look in reversed(ledger.looks)}
+        numbers = ledger.subjects
+        looked = {name: Looked(batch, numbers[batch.subject], firsts[batch.subject]) for name, batch in batches}
         return cls(ledger, looked, len(ledger.looks) - before, day)
 
     def policy(self, name: str, policy: Policy) -> Policy:
@@ -88,10 +88,10 @@ class Watch:
         return _of_pool(rule.report, looked, self.pool(looked.first), self.policy(rule.report, policy))
 
     def pool(self, of: Look) -> Pool:
-        accepted = {look.report: look.accepted for look in self.ledger.looks}
+        accepted = {look.subject: look.accepted for look in self.ledger.looks}
         same = [look for look in self.ledger.looks if _same(look, of) and look.drawn]
         waived = sum(
-            accepted[look.report].get(prompt, "") >= self.day.isoformat() for look in same for prompt in look.found
+            accepted[look.subject].get(prompt, "") >= self.day.isoformat() for look in same for prompt in look.found
         )
         found = sum(len(look.found) for look in same)
         seeds = min((look.seeds for look in same), default=0)
@@ -100,10 +100,10 @@ class Watch:
     def entries(self, rules: Sequence[RuleResult], policy: Policy, now: datetime) -> list[Look]:
         """The new looks, with what came of them."""
         outcomes = {rule.report: str(rule.outcome) for rule in rules if rule.rule == "max_rate"}
-        names = {looked.batch.report: name for name, looked in self.looked.items()}
+        names = {looked.batch.subject: name for name, looked in self.looked.items()}
         told = []
         for look in self.ledger.looks[len(self.ledger.looks) - self.new :]:
-            pool, name = self.pool(look), names[look.report]
+            pool, name = self.pool(look), names[look.subject]
             error = 1 - self.policy(name, policy).audit.confidence
             told.append(
                 structs.replace(
@@ -129,7 +129,7 @@ def _same(look: Look, other: Look) -> bool:
 
 
 def _looked_at(ledger: Ledger, batch: Batch) -> Ledger:
-    known = [look for look in ledger.looks if look.report == batch.report]
+    known = [look for look in ledger.looks if look.subject == batch.subject]
     look = _again(ledger, known, batch) if known else _first(ledger, batch)
     return ledger if look is None else replace(ledger, looks=(*ledger.looks, look))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clumps import POSITIVE, SEEDS, answer, clump_store, is_positive
+from clumps import POSITIVE, ROWS, SEEDS, answer, clump_store, is_positive
 
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.filters.filter_file import Filter
@@ -81,6 +81,33 @@ def test_the_same_labels_change_nothing(joined: Joined) -> None:
     again = train(joined, SEEDS, first.filter, "clump", PLAIN)
     assert again.filter == first.filter
     assert again.images is None
+
+
+def test_another_recall_is_measured_though_every_image_has_a_label(joined: Joined) -> None:
+    """There is no sample then; a cut of before says nothing of what is asked now."""
+    labels = {each: answer(each) for each in (f"image-{number:05d}" for number in range(ROWS))}
+    low = train(joined, labels, None, "clump", replace(PLAIN, recall=0.5)).filter
+    high = train(joined, labels, low, "clump", replace(PLAIN, recall=0.99))
+    at = high.filter.at_cut
+    assert low.cut is not None
+    assert at is None or at.recall.lower >= 0.99
+    assert high.measured is not None
+    assert high.filter.recall == 0.99
+    assert high.filter.cut != low.cut
+    back = train(joined, labels, high.filter, "clump", replace(PLAIN, recall=0.5)).filter
+    assert (back.cut, back.recall) == (low.cut, 0.5)
+
+
+def test_a_cut_that_cannot_be_measured_anew_is_given_up(joined: Joined) -> None:
+    """Should labels of its sample be gone, another recall is asked of no cut."""
+    first = train(joined, SEEDS, None, "clump", PLAIN)
+    labels = labelled(first, dict(SEEDS))
+    asked = replace(PLAIN, recall=0.05)
+    known = train(joined, labels, first.filter, "clump", asked).filter
+    assert known.cut is not None
+    fewer = {each: label for each, label in labels.items() if each != next(iter(known.sample))}
+    assert train(joined, fewer, known, "clump", asked).filter.cut == known.cut
+    assert train(joined, fewer, known, "clump", replace(asked, recall=0.99)).filter.cut is None
 
 
 def test_labels_by_score_never_enter_the_estimate(joined: Joined) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from memaudit.gate import AuditPolicy, BaselinePolicy, GateResult, Ledger, Polic
 from memaudit.gate.accepted import Accepted
 from memaudit.gate.ledger import Fixed
 from memaudit.gate.redrawn import RULE
+from memaudit.matching.kinds import ALL
 
 PASS, FAIL, OPEN = "pass", "fail", "inconclusive"
 A, B = "a" * 64, "b" * 64
@@ -127,6 +129,49 @@ def test_what_counts_as_a_match_must_be_the_same(change: dict[str, Any]) -> None
     nights = Nights()
     nights.one(night(300))
     assert "n = 300 drawn anew in an audit of painter 2" in nights.one(night(300, start=300, **change)).sentence
+
+
+def of_kinds(*kinds: str) -> Policy:
+    return replace(POLICY, audit=replace(POLICY.audit, kinds=kinds))
+
+
+def partial_copies() -> Report:
+    """Fifty of a thousand prompts gave a part of a training image back."""
+    found = [finding(number, kind="partial", verified=True) for number in range(50)]
+    return night(1000, found, counted_kinds=[*map(str, ALL)])
+
+
+def test_other_kinds_that_count_are_another_attempt() -> None:
+    """What a look by verbatim copies alone passed over counts in a later look at the same report that counts all."""
+    nights, report, every = Nights(of_kinds("verbatim")), partial_copies(), POLICY
+    assert nights.one(report).outcome == PASS
+    nights.policy = every
+    rule = nights.one(report)
+    assert rule.outcome == FAIL
+    assert "50 found; attempt 2" in rule.sentence
+    assert "n = 1,000 drawn anew in an audit" in rule.sentence
+    assert [(look.attempt, len(look.found)) for look in nights.ledger.looks] == [(1, 0), (2, 50)]
+    nights.policy = of_kinds("verbatim")
+    assert "0 found; attempt 1" in nights.one(report).sentence
+    assert len(nights.ledger.looks) == 2  # each was looked at before, by its kinds
+
+
+def test_what_is_accepted_by_some_kinds_is_accepted_by_these_alone() -> None:
+    """A generation of which the verbatim match is accepted counts with its partial one."""
+    both = [finding("gen-0001.png", "verbatim", kind="verbatim", verified=True)]
+    both += [finding("gen-0001.png", "partial", kind="partial", verified=True)]
+    report = night(800, both, counted_kinds=[*map(str, ALL)])
+    report["results"]["outcomes"] |= {"found": ["gen-0001.png"]}
+    report["results"]["outcomes"]["by_prompt"] |= {"found": [1]}
+    for rate in (report["results"]["searched"], report["results"]["by_prompt"]["returned"]):
+        rate["count"] = 1
+    entry = Accepted("verbatim", "gen-0001.png", None, "A", "our own", NOW.date(), "verbatim")
+    nights = Nights()
+    assert nights.one(sealed(report), accepted=[entry]).outcome == OPEN
+    nights.policy = of_kinds("verbatim")
+    assert "not accepted" in nights.one(sealed(report), accepted=[entry]).figure
+    nights.policy = POLICY
+    assert nights.one(sealed(report), accepted=[entry]).outcome == OPEN
 
 
 def test_a_rate_above_the_limit_fails() -> None:
