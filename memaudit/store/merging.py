@@ -164,7 +164,7 @@ def _places(stores: Sequence[Store], out: Path) -> tuple[Place, ...]:
 
 def _require_distinct(stores: Sequence[Store]) -> None:
     def names() -> Iterator[str]:
-        return (str(name) for store in stores for names in store.iter_image_ids() for name in names)
+        return (str(name) for store in stores for block in store.iter_image_ids() for name in block)
 
     found = counted(names)
     _require_all(stores, found.listing)

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vectors import families, near, random_vectors, vector_store
 
-from memaudit.index import ExactSearch, Index, build_index
+from memaudit.index import ExactSearch, Index, build_index, verify_index
 from memaudit.index import search as module
+from memaudit.index.faiss_library import read, write
+from memaudit.index.manifest import paths_of, read_manifest, save
 from memaudit.index.search import Candidates, _similarity
 from memaudit.similarity import Neighbours, Pairs
 from memaudit.similarity.search import as_neighbours, keep_best
@@ -76,6 +78,25 @@ def test_pieces_change_nothing(index: Index, pieces: int, k: int, threshold: flo
     for other in expected:
         for name in other._fields:
             np.testing.assert_array_equal(getattr(found, name), getattr(other, name), err_msg=name)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("of", ["the store", "others"])
+def test_verify_holds_the_rows_of_lists(tmp_path: Path, parts: int, of: str) -> None:
+    """A row that stands twice in them, for another that is nowhere, is a fault; in an index of several files, too."""
+    store = vector_store(tmp_path / "store", random_vectors(0, 200, 16))
+    folder = build_index(store, tmp_path / "index", "IVF4,Flat").folder
+    manifest, rows = read_manifest(folder), np.arange(200)
+    index = read(paths_of(folder, manifest), mapped=False)
+    held = rows if of == "the store" else np.where(rows == 130, 131, rows)
+    paths = [folder / f"vectors-0000{1 + number}.faiss" for number in range(parts)]
+    for path, some in zip(paths, np.array_split(rows, parts), strict=True):
+        index.reset()
+        index.add_with_ids(store.embeddings(some), held[some])
+        write(index, path)
+    save(folder, manifest, paths)
+    wrong = [f"index {folder} holds other rows than its store: build it again"]
+    assert verify_index(folder) == ([] if of == "the store" else wrong)
 
 
 def test_memory_does_not_grow_with_what_is_alike(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
