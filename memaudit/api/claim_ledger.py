@@ -17,6 +17,7 @@ from memaudit.claims.vault import LETTER, answer_of, faults_of, kept_of, numbers
 from memaudit.errors import InputError, UsageError
 from memaudit.files import reason_of, text_lines, write_text
 from memaudit.folders import sole_writer_of
+from memaudit.images.cells import lines_of
 
 
 @dataclass(frozen=True)
@@ -211,9 +212,7 @@ def exclude_claimed(ledger: str | Path, out: str | Path, *, hows: str | Sequence
     with sole_writer_of(path):
         before = set(_ids_in(path))
         found = {name for claim in read.claims.values() for name in _claimed(read.folder, claim, wanted)}
-        if bad := [name for name in found if "\n" in name or "\r" in name]:
-            raise InputError(f"image_id {bad[0][:80]!r} has a line break in it: a list of lines cannot name it")
-        write_text(path, "".join(f"{name}\n" for name in sorted(before | found)))
+        write_text(path, lines_of(sorted(before | found)))
         return Excluded(path, len(before | found), len(found - before))
 
 

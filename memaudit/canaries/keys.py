@@ -18,10 +18,20 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from memaudit.canaries.register import IMAGES, MANIFEST, REGISTER, png_of, require_as_made, require_groups, write_png
+from memaudit.canaries.register import (
+    IMAGES,
+    MANIFEST,
+    REGISTER,
+    Standing,
+    png_of,
+    require_as_made,
+    require_groups,
+    write_picture,
+)
 from memaudit.embedding.reconcile import bytes_of
 from memaudit.errors import InputError, UsageError
-from memaudit.files import make_folder, read_json, sealed, unsealed, whole_file, write_json, write_text
+from memaudit.files import make_folder, read_json, sealed, unsealed, write_text
+from memaudit.images.cells import lines_of
 from memaudit.images.decode import UnreadableImageError, decode
 from memaudit.images.image_ref import ImageRef
 
@@ -99,12 +109,18 @@ def make_keys(
     rng = np.random.default_rng([seed, 3])
     groups = rng.permutation([*(count for count in copies for _ in range(each)), *[0] * held]).tolist()
     levels = rng.integers(0, LEVELS, len(groups)).tolist()
+    head = {"schema": SCHEMA, "seed": seed, "side": side}
+    standing = Standing(folder / REGISTER, head, "keys", len(groups))
     make_folder(folder / IMAGES)
     keys = list[Key]()
     for ref, picture in _readable(_drawn(training, 2 * len(groups) + _SPARE, rng), side):
         number, name = len(keys), f"key-{len(keys):05d}"
-        sha256 = write_png(folder / IMAGES / f"{name}.png", picture)
-        keys.append(Key(name, ref.image_id, levels[number], groups[number], ref.caption, sha256))
+        data = png_of(picture)
+        digest = hashlib.sha256(data).hexdigest()
+        key = Key(name, ref.image_id, levels[number], groups[number], ref.caption, digest)
+        standing.require(number, asdict(key))
+        write_picture(folder / IMAGES / f"{name}.png", data)
+        keys.append(key)
         if len(keys) == len(groups):
             break
     else:
@@ -112,13 +128,9 @@ def make_keys(
             f"{len(keys):,} different pictures were drawn of the training set that can be read, {len(groups):,} are "
             "needed: lower --each or --held-back"
         )
-    told = {"schema": SCHEMA, "seed": seed, "side": side, "keys": [asdict(key) for key in keys]}
-    content = sealed(told)
-    path = folder / REGISTER
-    if path.exists() and read_json(path) != content:
-        raise UsageError(f"{path} is another register: name another folder")
-    write_json(path, content)
-    write_png(folder / MASK, _mask(side))
+    content = sealed({**head, "keys": [asdict(key) for key in keys]})
+    standing.replace(content)
+    write_picture(folder / MASK, png_of(_mask(side)))
     return KeyRegister(folder, seed, side, tuple(keys), content["digest"])
 
 
@@ -147,7 +159,8 @@ def read_keys(folder: Path) -> KeyRegister:
 
 def plant_keys(register: KeyRegister, out: Path) -> Path:
     """Write the copies with their borders, a manifest with their captions, and which training images they stand for;
-    return the manifest's path."""
+    return the manifest's path. Raises InputError for an image_id with a line break, before anything is written."""
+    replaced = lines_of(key.of for key in register.planted)
     make_folder(out / IMAGES)
     rows = io.StringIO()
     writer = csv.writer(rows, lineterminator="\n")
@@ -157,10 +170,9 @@ def plant_keys(register: KeyRegister, out: Path) -> Path:
             data = png_of(_bordered(opened.convert("RGB"), key.key, register.border))
         for copy in range(key.copies):
             name = f"{key.image_id}-{copy:03d}"
-            with whole_file(out / IMAGES / f"{name}.png") as file:
-                file.write(data)
+            write_picture(out / IMAGES / f"{name}.png", data)
             writer.writerow([name, f"{IMAGES}/{name}.png", key.caption])
-    write_text(out / REPLACED, "".join(f"{key.of}\n" for key in register.planted))
+    write_text(out / REPLACED, replaced)
     write_text(out / MANIFEST, rows.getvalue())
     return out / MANIFEST
 

@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -67,20 +67,50 @@ def make(
     _require_kinds(kinds)
     rng = np.random.default_rng([seed, 0])
     groups = rng.permutation([*(count for count in copies for _ in range(each)), *[0] * held])
+    head = {"schema": SCHEMA, "seed": seed}
+    standing = Standing(folder / REGISTER, head, "canaries", len(groups))
     make_folder(folder / IMAGES)
     canaries, seen = list[Canary](), list[np.ndarray]()
     for number, count in enumerate(groups.tolist()):
         kind = kinds[number % len(kinds)]
         own = np.random.default_rng([seed, 1, number])
         name = f"canary-{number:05d}"
-        sha256 = _draw(folder / IMAGES / f"{name}.png", kind, own, seen)
-        canaries.append(Canary(name, kind, count, caption_of(kind, own), sha256))
-    content = sealed({"schema": SCHEMA, "seed": seed, "canaries": [asdict(canary) for canary in canaries]})
-    path = folder / REGISTER
-    if path.exists() and read_json(path) != content:
-        raise UsageError(f"{path} is another register: name another folder")
-    write_json(path, content)
+        data = png_of(_unlike(kind, own, seen))
+        canary = Canary(name, kind, count, caption_of(kind, own), hashlib.sha256(data).hexdigest())
+        standing.require(number, asdict(canary))
+        write_picture(folder / IMAGES / f"{name}.png", data)
+        canaries.append(canary)
+    content = sealed({**head, "canaries": [asdict(canary) for canary in canaries]})
+    standing.replace(content)
     return Register(folder, seed, tuple(canaries), content["digest"])
+
+
+class Standing:
+    """The register that a folder holds by now, if any. Nothing is written over but by what is the same: each picture is
+    asked of it first, for those of a register that is kept for a model in training cannot be made again."""
+
+    def __init__(self, path: Path, head: Mapping[str, object], name: str, count: int) -> None:
+        """name: of the list of its `count` entries. Raises UsageError for another register."""
+        self._path, self._content = path, read_json(path) if path.exists() else None
+        told = self._content or {}
+        self._entries = entries if isinstance(entries := told.get(name), list) else []
+        same = len(self._entries) == count and all(told.get(each) == value for each, value in head.items())
+        if self._content is not None and not same:
+            raise self._is_another()
+
+    def require(self, number: int, entry: Mapping[str, object]) -> None:
+        """Raises UsageError where another entry stands there."""
+        if self._content is not None and self._entries[number] != entry:
+            raise self._is_another()
+
+    def replace(self, content: dict[str, object]) -> None:
+        """Write the register. Raises UsageError where another stands there."""
+        if self._content not in (None, content):
+            raise self._is_another()
+        write_json(self._path, content)
+
+    def _is_another(self) -> UsageError:
+        return UsageError(f"{self._path} is another register: name another folder")
 
 
 def seed_of(folder: Path) -> int:
@@ -139,8 +169,7 @@ def plant(register: Register, out: Path) -> Path:
         data = register.image(canary).read_bytes()
         for copy in range(canary.copies):
             name = f"{canary.image_id}-{copy:03d}"
-            with whole_file(out / IMAGES / f"{name}.png") as file:
-                file.write(data)
+            write_picture(out / IMAGES / f"{name}.png", data)
             writer.writerow([name, f"{IMAGES}/{name}.png", canary.caption])
     write_text(out / MANIFEST, rows.getvalue())
     return out / MANIFEST
@@ -158,15 +187,15 @@ def prompts_of(register: Register) -> str:
     return "".join(lines)
 
 
-def _draw(path: Path, kind: str, rng: np.random.Generator, seen: list[np.ndarray]) -> str:
-    """Draw until it resembles no earlier one, and return the digest of its file."""
+def _unlike(kind: str, rng: np.random.Generator, seen: list[np.ndarray]) -> Image.Image:
+    """Draw until it resembles no earlier one."""
     while True:
         image = drawn(kind, rng)
         small = _grey(image)
         if not seen or (np.stack(seen) @ small).max() < _ALIKE:
             break
     seen.append(small)
-    return write_png(path, image)
+    return image
 
 
 def png_of(image: Image.Image) -> bytes:
@@ -175,12 +204,9 @@ def png_of(image: Image.Image) -> bytes:
     return data.getvalue()
 
 
-def write_png(path: Path, image: Image.Image) -> str:
-    """The digest of the file."""
-    data = png_of(image)
+def write_picture(path: Path, data: bytes) -> None:
     with whole_file(path) as file:
         file.write(data)
-    return hashlib.sha256(data).hexdigest()
 
 
 def _grey(image: Image.Image) -> np.ndarray:

@@ -22,7 +22,7 @@ from memaudit.dedup.tracing import GONE, traced
 from memaudit.images.traces import THUMB, Traces
 from memaudit.similarity import Pairs
 from memaudit.tasks import Executor
-from memaudit.types import Float64, Int64, Progress
+from memaudit.types import Coverage, Float64, Int64, Progress
 
 MOST_READ = 256  # images of a family that are read: of larger ones those with the most near-duplicates
 _HIGH, _MIDDLE, _LOW = 2.0, 2.5, 3.0  # each factor of ten that the upper bands of the spectrum lack
@@ -52,7 +52,8 @@ _DETAIL, _UNLIKE = PARTS.index("less detail for its size"), PARTS.index("unlike 
 
 class Judged(NamedTuple):
     """rank (n,): the order of preference; parts (n, len(PARTS)) float64: what the score of each is the sum of, NaN for
-    whom nothing was read. read, unread, left_out: images; why: reasons of the unread, the commonest."""
+    whom nothing was read. read, unread, left_out: images; why: reasons of the unread, the commonest. in_doubt: images
+    that are gone and stand for others, of which one may be there."""
 
     rank: Int64
     parts: Float64
@@ -60,6 +61,7 @@ class Judged(NamedTuple):
     unread: int
     left_out: int
     why: tuple[str, ...]
+    in_doubt: int = 0
 
 
 def judge(
@@ -68,10 +70,10 @@ def judge(
     rank: Int64,
     progress: Progress,
     executor: Executor | None = None,
-    has_twins: NDArray[np.bool_] | None = None,
+    in_doubt: NDArray[np.bool_] | None = None,
 ) -> Judged:
     """Order the images (n) whose pairs these are: the highest score first, then who could not be read, then whose file
-    is gone; ties by `rank`. has_twins (n,): there are files equal to this one, of which one may be there still.
+    is gone; ties by `rank`. in_doubt (n,): see `StandIns`; of those who is gone is treated as if it were there.
 
     Read are those with a pair, each once. The result does not depend on the order of images and pairs. Memory: 24 bytes
     a pair, uri and sha256 of each file that is read, thumbnails of `_AT_ONCE` images and 20 bytes for each two of a
@@ -91,17 +93,30 @@ def judge(
         unread.update(each for each in found if isinstance(each, str))
         gone[chosen[low:high]] = [isinstance(each, str) and each in GONE for each in found]
         parts[chosen[low:high]] = _parts(found, family[chosen[low:high]])
-    if has_twins is not None:
-        gone &= ~has_twins
+    doubts = np.zeros_like(gone) if in_doubt is None else gone & in_doubt
+    gone &= ~doubts
     parts[_led_by_unread(parts, chosen[~gone[chosen]], family, rank)] = np.nan
     missing = unread.total()
     why = tuple(f"{reason}: {count:,}" for reason, count in unread.most_common(_REASONS))
-    return Judged(_ranked(parts, gone, rank), parts, len(chosen) - missing, missing, len(paired) - len(chosen), why)
+    counts = len(chosen) - missing, missing, len(paired) - len(chosen)
+    return Judged(_ranked(parts, gone, rank), parts, *counts, why, int(doubts.sum()))
 
 
 def unjudged(rank: Int64, why: str) -> Judged:
     """By `rank` alone."""
     return Judged(rank, np.broadcast_to(np.nan, (len(rank), len(PARTS))), 0, 0, 0, (why,) if why else ())
+
+
+def doubtful(judged: Judged, allowed: float) -> str:
+    """Why it is not known what is left: of a larger share than `allowed` of those that were read, the file is gone, and
+    an equal one may be there; "" where it is."""
+    total = judged.read + judged.unread
+    if not Coverage(total - judged.in_doubt, total).falls_short(allowed):
+        return ""
+    return (
+        f"{judged.in_doubt:,} of {total:,} images with near-duplicates are gone, or others than were embedded, and "
+        "stand for exact duplicates that may be there: embed the set anew"
+    )
 
 
 def cleanness(judged: Judged, rows: Int64, decisions: Decisions) -> Cleanness:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.dedup.candidates import CandidateRule
-from memaudit.dedup.cleanest import cleanness, judge, unjudged
+from memaudit.dedup.cleanest import cleanness, doubtful, judge, unjudged
 from memaudit.dedup.decisions import AtHand, Ruling, decide, note_lonely, of_pairs, require_promises, settle
 from memaudit.dedup.described import InStore
 from memaudit.dedup.ignored import without
@@ -39,7 +39,8 @@ _REDRAWN = ALL.index(Kind.REDRAWN)
 
 class Outcome(NamedTuple):
     """What becomes of each image, pairs as rows of the store, how many were ruled out, how many reviews alone name,
-    what pixels said, and where. refused (n, 2), with their similarities: the most similar pairs that pixels refuse."""
+    what pixels said, and where. refused (n, 2), with their similarities: the most similar pairs that pixels refuse.
+    doubts: see `doubtful`."""
 
     decisions: Decisions
     pairs: RowPairs
@@ -49,6 +50,7 @@ class Outcome(NamedTuple):
     cleanness: Cleanness | None
     refused: tuple[Int64, Float32]
     redrawn: RedrawnCleared | None = None
+    doubts: str = ""
 
     @property
     def pixels(self) -> PixelChecks | None:
@@ -98,8 +100,8 @@ def decide_all(
     judged = unjudged(images.rank[rows], images.blind or "")
     if images.blind == "":
         described = InStore(store, images.columns.image_id, rows)
-        has_twins = np.bincount(images.stands_for, minlength=len(images.stands_for))[rows] > 1
-        judged = judge(described, pairs, images.rank[rows], progress, setup.options.executor, has_twins)
+        in_doubt = images.in_doubt[rows]
+        judged = judge(described, pairs, images.rank[rows], progress, setup.options.executor, in_doubt)
     ruling = Ruling(setup.options.groups, threshold)
     settled = settle(at_hand, rows, pairs, judged.rank, apart, ruling, named)
     settled = of_pairs(settled, rows, pairs, kind := _kinds(pairs, confirmed, named, threshold))
@@ -116,7 +118,8 @@ def decide_all(
     note_lonely(decisions, row_pairs)
     clean = None if images.blind is None else cleanness(judged, rows, decisions)
     refused = _refused(confirmed, rows)
-    return Outcome(decisions, row_pairs, ruled_out, len(named), confirmed, clean, refused, redrawn)
+    doubts = doubtful(judged, setup.options.max_unreadable)
+    return Outcome(decisions, row_pairs, ruled_out, len(named), confirmed, clean, refused, redrawn, doubts)
 
 
 def _kinds(pairs: Pairs, confirmed: Confirmed | None, named: Int64, threshold: float) -> NDArray[np.int8]:

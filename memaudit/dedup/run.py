@@ -72,7 +72,7 @@ def dedup(
     unseen = redrawn_shortfall(outcome.redrawn, options.max_unreadable)
     unread = shortfall(outcome.pixels, options.max_unreadable)
     lost = lost_images(store) if unseen or (unread and outcome.pixels and outcome.pixels.unread) else []
-    steps = (searched.shortfall, unread, unseen, *lost)
+    steps = (searched.shortfall, unread, unseen, outcome.doubts, *lost)
     inconclusive = _inconclusive(store, setup.images.coverage, against, options.max_unreadable, steps)
     result = _result(setup, other, ignored, searched, outcome, inconclusive, scratch)
     return replace(result, reviews=reviews)

@@ -15,6 +15,7 @@ from memaudit.dedup.keep import keep_rank, why_blind
 from memaudit.dedup.options import DedupOptions, plan_comparison, require_possible
 from memaudit.dedup.pixels import rule_of
 from memaudit.dedup.reviewed import ReviewedRows, together_positions
+from memaudit.dedup.stand_ins import StandIns, stand_ins
 from memaudit.errors import InputError, UsageError
 from memaudit.matching.calibrated import cut_of
 from memaudit.matching.kinds import Kind
@@ -30,8 +31,8 @@ HELD = ("image_id", "width", "height", "status", "simplicity")
 class Images(NamedTuple):
     """All images of a store. columns: no more than every image is judged by, `HELD`; with_file: which say where their
     file is; rank: their order of preference; apart, together (n, 2): rows that were ruled out with each other, and that
-    people named as copies; stands_for: for each row the one of its exact duplicates that is compared for all; blind:
-    see `why_blind`."""
+    people named as copies; stands_for: for each row the one of its exact duplicates that is compared for all; in_doubt:
+    see `StandIns`; blind: see `why_blind`."""
 
     columns: Columns
     with_file: NDArray[np.bool_]
@@ -39,6 +40,7 @@ class Images(NamedTuple):
     apart: Int64
     together: Int64
     stands_for: Int64
+    in_doubt: NDArray[np.bool_]
     blind: str | None
 
     @property
@@ -117,7 +119,10 @@ def _images_of(
     if reviewed is not None and len(reviewed.apart):
         apart = np.concatenate([apart, reviewed.apart])
     blind = why_blind(options.keep, options.match, store, files=bool(with_file.any()))
-    return Images(columns, with_file, rank, apart, together, representatives(store, rank, apart), blind)
+    found = StandIns(representatives(store, rank, apart), np.zeros(len(rank), bool))
+    if blind == "":
+        found = stand_ins(store, with_file, rank, found.stands_for)
+    return Images(columns, with_file, rank, apart, together, *found, blind)
 
 
 def _held_of(store: Store) -> tuple[Columns, NDArray[np.bool_]]:

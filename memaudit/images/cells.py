@@ -7,9 +7,11 @@ import json
 import math
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
+
+from memaudit.errors import InputError
 
 PATH_COLUMNS = (
     *("path", "uri", "file", "filename", "file_name", "filepath", "file_path", "image_path", "image", "url"),
@@ -122,3 +124,12 @@ def storable_uri(text: str) -> str:
 def storable_id(text: str) -> str:
     """The same for an image_id, which is one line besides: lists of image_ids have one a line."""
     return _LINE_BREAK.sub(lambda found: found[0].encode("unicode_escape").decode(), storable(text))
+
+
+def lines_of(image_ids: Iterable[str]) -> str:
+    """A list of image_ids, one a line. Raises InputError for one that is no line: those of stores of memaudit 0.2 and
+    before may have line breaks, and a list would name other images."""
+    ids = list(image_ids)
+    if bad := [name for name in ids if "\n" in name or "\r" in name]:
+        raise InputError(f"image_id {bad[0][:80]!r} has a line break in it: a list of lines cannot name it")
+    return "".join(f"{name}\n" for name in ids)

@@ -265,6 +265,15 @@ class Store:
             f"{places}; put them there, move the store together with them, or embed them anew"
         )
 
+    def are_lost(self, rows: Int64) -> NDArray[np.bool_]:
+        """Whether the file of each row is at none of its places, (n,). Nobody asks for a URL, and of an image without a
+        place nothing is known: these are not. Memory: a block."""
+        store, found = Store(self.folder, self.manifest, as_written=True), np.empty(len(rows), bool)
+        for low in range(0, len(rows), BLOCK_ROWS):
+            part = slice(low, low + BLOCK_ROWS)
+            found[part] = [self.whereabouts.is_lost(uri) for uri in store.columns(rows[part], only=["uri"]).uri]
+        return found
+
     def _status_codes(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """The first row and the status codes of each shard."""
         for start, shard in zip(self._starts, self.manifest.shards, strict=False):

@@ -31,6 +31,24 @@ def test_the_same_for_the_same_seed(canaries, tmp_path):
         ma.make_canaries(tmp_path / "canaries", each=3, copies=COPIES, seed=6)
 
 
+@pytest.mark.parametrize("options", [{"seed": 6}, {"each": 4}, {"copies": (1, 4)}, {"kinds": ("text", "photo")}])
+def test_a_register_that_stands_keeps_its_pictures(canaries, tmp_path, options):
+    """Other canaries are refused before one of its own is written over: a model may have been trained on them."""
+    folder = tmp_path / "canaries"
+    before = {path: path.read_bytes() for path in folder.rglob("*.*")}
+    with pytest.raises(UsageError, match="is another register"):
+        ma.make_canaries(folder, **{"each": 3, "copies": COPIES, **options})
+    assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
+
+
+def test_a_picture_that_was_lost_is_made_again(canaries, tmp_path):
+    lost = canaries.register.image(canaries.register.canaries[2])
+    data = lost.read_bytes()
+    lost.unlink()
+    ma.make_canaries(tmp_path / "canaries", each=3, copies=COPIES)
+    assert lost.read_bytes() == data
+
+
 def test_groups_are_as_asked_and_by_lot(canaries):
     every = canaries.register.canaries
     assert Counter(canary.copies for canary in every) == {0: 9, 1: 3, 4: 3, 16: 3}

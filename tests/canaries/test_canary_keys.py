@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from PIL import Image, ImageFilter
 
 import memaudit as ma
 from memaudit.canaries.answered import chance_of, grey_of, scored
-from memaudit.canaries.keys import LEVELS, MASK, MASKED, REPLACED, Key
+from memaudit.canaries.keys import LEVELS, MASK, MASKED, REPLACED, Key, plant_keys
 from memaudit.canaries.register import REGISTER, read_register
 from memaudit.cli.app import run
 from memaudit.errors import InconclusiveError, InputError, UsageError
@@ -84,6 +85,29 @@ def test_the_same_for_the_same_seed(keys, training, tmp_path):
     assert [key.of for key in other.register.keys] != [key.of for key in keys.register.keys]
     with pytest.raises(UsageError, match="is another register"):
         ma.make_canary_keys(training, tmp_path / "keys", each=4, copies=COPIES, side=SIDE, seed=4)
+
+
+def test_a_register_that_stands_keeps_its_pictures(keys, training, tmp_path):
+    """Other keys, and drawings, are refused before one of its own is written over."""
+    folder = tmp_path / "keys"
+    before = {path: path.read_bytes() for path in folder.rglob("*.*")}
+    others = write_pictures(tmp_path / "others", range(900, 930))
+    for around, options in ((others, {}), (training, {"each": 3}), (training, {"seed": 4}), (training, {"side": 80})):
+        with pytest.raises(UsageError, match="is another register"):
+            ma.make_canary_keys(around, folder, **{"each": 4, "copies": COPIES, "side": SIDE, "asks": 2, **options})
+    with pytest.raises(UsageError, match="is another register"):
+        ma.make_canaries(folder, each=4, copies=COPIES)
+    assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
+
+
+def test_a_training_image_that_a_list_cannot_name_is_refused_before_anything_is_planted(keys, tmp_path):
+    """As stores of memaudit 0.2 may have it: replaced.txt would name two other images."""
+    first, *others = keys.register.keys
+    odd = [replace(first, of="one\ntwo", copies=1), *others]
+    register = replace(keys.register, keys=tuple(odd))
+    with pytest.raises(InputError, match="has a line break in it"):
+        plant_keys(register, tmp_path / "planted")
+    assert not (tmp_path / "planted").exists()
 
 
 def test_groups_are_as_asked_and_keys_by_lot(keys):

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from pictures import photograph
 from PIL import Image, ImageDraw, ImageOps
-from vectors import families, vector_store
+from vectors import families, unit, vector_store
 
 from memaudit.dedup import cleanest
-from memaudit.dedup.cleanest import PARTS, judge
+from memaudit.dedup.cleanest import PARTS, doubtful, judge
 from memaudit.dedup.keep import keep_rank
 from memaudit.dedup.options import DedupOptions
 from memaudit.dedup.results import DedupResult
@@ -229,8 +229,46 @@ def test_whose_file_is_gone_comes_last(tmp_path: Path) -> None:
         "the file is another one than was embedded: 1",
     )
     assert judged.parts.shape == (3, len(PARTS))
-    twins = judge(columns, pairs, np.array([2, 0, 1]), silent, has_twins=np.array([False, True, False]))
+    twins = judge(columns, pairs, np.array([2, 0, 1]), silent, in_doubt=np.array([False, True, False]))
     assert twins.rank.tolist() == [1, 0, 2]  # the second is perhaps there by another name
+    assert (judged.in_doubt, twins.in_doubt, doubtful(judged, 0)) == (0, 1, "")
+    assert doubtful(twins, 0.3).startswith("1 of 3 images with near-duplicates are gone, or others than were embedded")
+
+
+def test_of_equal_files_one_that_is_there_stays(tmp_path: Path) -> None:
+    """Whether or not they have a near-duplicate: whoever is gone stood for both."""
+    names, other = ["a", "b", "c", "d", "e", "f", "g"], photograph(9, (240, 180))
+    half = ORIGINAL.resize((240, 180))
+    pictures = dict(zip(names, [ORIGINAL, ORIGINAL, half, other, other, photograph(7), photograph(7)], strict=True))
+    uris = [str(tmp_path / f"{name}.png") for name in names]
+    for uri, picture in zip(uris, pictures.values(), strict=True):
+        picture.save(uri)
+    vectors = np.repeat(families(0, [1, 1, 1]), [3, 2, 2], axis=0)
+    vectors[2] = families(1, [1])[0] * 0.2 + vectors[2]
+    hashes = [hashlib.sha256(Path(uri).read_bytes()).hexdigest() for uri in uris]
+    store = vector_store(tmp_path / "s", unit(vectors), ids=names, uris=uris, hashes=hashes)
+    before = dedup(store)
+    for name in "adfg":  # of f and g, both
+        (tmp_path / f"{name}.png").unlink()
+    after = dedup(store)
+    kept = [[names[row] for row in np.flatnonzero(run.decisions.decision == "keep")] for run in (before, after)]
+    assert kept == [["a", "d", "f"], ["b", "e", "f"]]
+    assert after.inconclusive == ()
+    assert [names[row] for row in after.decisions.witness] == ["b", "b", "b", "e", "e", "f", "f"]
+    assert after.cleanness is not None
+    assert (after.cleanness.read, after.cleanness.unread) == (2, 0)
+
+
+def test_where_equal_files_may_be_there_the_run_says_so(tmp_path: Path) -> None:
+    """What stood for them is another picture by now, which a look at the folder does not tell."""
+    for name in ("a", "b"):
+        ORIGINAL.save(tmp_path / f"{name}.png")
+    ORIGINAL.resize((240, 180)).save(tmp_path / "c.png")
+    uris = [str(tmp_path / f"{name}.png") for name in "abc"]
+    hashes = [hashlib.sha256(Path(uri).read_bytes()).hexdigest() for uri in uris]
+    store = vector_store(tmp_path / "s", families(0, [3], noise=0.1), uris=uris, hashes=hashes)
+    photograph(9).save(uris[0])
+    assert any("stand for exact duplicates that may be there" in reason for reason in dedup(store).inconclusive)
 
 
 def test_who_is_there_and_cannot_be_read_comes_last_but_for_the_largest(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from vectors import families, random_vectors, vector_store
 
 from memaudit.dedup import decisions, exact_duplicates
 from memaudit.dedup.exact_duplicates import representatives
+from memaudit.dedup.stand_ins import stand_ins
 from memaudit.similarity import exact
 from memaudit.store import Store
 from memaudit.types import Float32, Int64
@@ -39,6 +40,21 @@ def test_rows_that_agree_where_one_looks_first_are_held_against_each_other_whole
     found = representatives(store, np.arange(12))
     digests = [hashlib.sha256(vector.tobytes()).digest() for vector in store.embeddings(np.arange(12))]
     assert found.tolist() == first_of_equal(digests) == [0, 1, 0, 3, 4, 3, 6, 7, 6, 9, 10, 9]
+
+
+def test_who_is_there_stands_for_who_is_gone(tmp_path: Path) -> None:
+    """By rank; whose place is not known comes after those whose file is there, and of a URL nobody asks. In doubt is
+    who stands for others that may be there."""
+    (tmp_path / "there").write_text("")
+    there, gone, url = str(tmp_path / "there"), str(tmp_path / "gone"), "https://example.org/a.png"
+    uris = [gone, "", there, there, gone, "", gone, url, gone, gone, there, there, there]
+    files = [*"aaaa", *"bb", *"cc", *"dd", *"ee", "f"]
+    store = vector_store(tmp_path / "s", random_vectors(0, len(uris)), uris=uris, files=files, shard_rows=5)
+    rank = np.arange(len(uris))
+    rank[[2, 3]] = 3, 2
+    found = stand_ins(store, np.array([uri != "" for uri in uris]), rank, representatives(store, rank))
+    assert found.stands_for.tolist() == [3, 3, 3, 3, 5, 5, 7, 7, 8, 8, 10, 10, 12]
+    assert np.flatnonzero(found.in_doubt).tolist() == [3, 10]
 
 
 def test_many_rows_are_read_once_and_score_as_few_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
