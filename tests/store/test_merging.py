@@ -111,7 +111,7 @@ def test_what_a_larger_merge_left_is_removed(
     picture_folder: MakeFolder, make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed before its manifest it leaves shards; a merge of fewer stores there is sound."""
-    stores = [make_store(picture_folder(2, name=name, first_seed=seed), name=name) for seed, name in enumerate("abc")]
+    stores = [make_store(picture_folder(2, f"images-{n}", 10 * n), name=f"store-{n}") for n in range(3)]
 
     def killed(path: Path, value: object) -> None:
         raise KeyboardInterrupt
@@ -130,7 +130,7 @@ def test_names_alone_are_read(
     picture_folder: MakeFolder, make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No caption is, and no image is looked for, as it would be in stores that were moved."""
-    stores = [make_store(picture_folder(2, name=name, first_seed=seed), name=name) for seed, name in enumerate("ab")]
+    stores = [make_store(picture_folder(2, f"images-{n}", 10 * n), name=f"store-{n}") for n in range(2)]
 
     def asked(*given: object) -> NoReturn:
         raise AssertionError(given)
