@@ -80,8 +80,10 @@ def _rows_held(index: Any) -> Iterator[Int64]:
         yield faiss.vector_to_array(index.id_map)
         return
     ivf = ivf_of(index)
-    lists = None if ivf is None else ivf.invlists  # None: of a kind that is never built here, whose rows nobody knows
-    for number in range(0 if lists is None else lists.nlist):
+    if ivf is None:  # of a kind that is never built here: nobody knows its rows
+        return
+    lists = ivf.invlists
+    for number in range(lists.nlist):
         if size := lists.list_size(number):  # of none there is no address
             held = lists.get_ids(number)
             ids = np.array(faiss.rev_swig_ptr(held, size), np.int64)
