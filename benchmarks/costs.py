@@ -108,6 +108,8 @@ def write_fit(runs: list[Ran], path: Path = PATH) -> None:
     """Put the least squares over these runs, relative to each one's own cost, into the file: none below 0."""
     text = path.read_text()
     for stage in read_costs(path).commands["dedup"].stages:
+        if not any(ran.quantities[unit] for ran in runs for unit in stage.per):
+            continue  # as what is done with files: a synthetic store has none
         found = _least_squares(runs, list(stage.per), [ran.stages.get(stage.name, 0.0) for ran in runs])
         told = ", ".join(f"{unit} = {value:.3g}" for unit, value in found.items())
         line = re.compile(rf'(\[\[dedup.stage]]\nname = "{re.escape(stage.name)}".*\nthreads = \d+\nseconds = ){{.*}}')

@@ -18,8 +18,9 @@ from memaudit.costs import plan as planning
 from memaudit.costs.model import Machine
 from memaudit.costs.plan import MadeToo, Planned, Wanted
 from memaudit.costs.quantities import AuditWork
-from memaudit.costs.sample import pairs_per_row
+from memaudit.costs.sample import NearDuplicates, counted
 from memaudit.dedup.effort import seconds_of, spoken
+from memaudit.dedup.keep import CLEANEST, require_rule, why_blind
 from memaudit.embedding.options import PartOf
 from memaudit.errors import InputError, UsageError
 from memaudit.files import is_store
@@ -27,6 +28,7 @@ from memaudit.images.copy_kinds import copies_for
 from memaudit.images.sources import iter_images
 from memaudit.images.view_names import view_names
 from memaudit.index import ExactSearch
+from memaudit.matching.plan import require_match
 from memaudit.matching.windows import Windows
 from memaudit.store import Store
 
@@ -131,13 +133,18 @@ def plan_dedup(
     store: AnyStore | None = None,
     exhaustive: bool = False,
     pairs: float | None = None,
+    keep: str = CLEANEST,
+    match: str = "auto",
     machines: Machines = HERE,
 ) -> WorkPlan:
     """Say what a dedup run takes, by coefficients that were fitted to runs.
 
     rows: images ("40M", a number), None: those of `store`, which may also be a random sample of more rows: then it says
     how many pairs there are. pairs: near-duplicate pairs for each image, where no store says so (2). exhaustive: every
-    image with every other. Raises UsageError for what cannot be, InputError for a store that is none.
+    image with every other. keep, match: of `run_dedup`: by default images that have a near-duplicate are read again, to
+    find the cleanest, which is counted where a store says how many they are, and said else.
+
+    Raises UsageError for what cannot be, InputError for a store that is none.
 
     >>> plan = ma.plan_dedup("1M", machines=ma.Machines(cores=8, memory="32G"))
     >>> plan.fits, plan.commands
@@ -145,13 +152,28 @@ def plan_dedup(
     """
     opened = store_at(store) if store is not None else None
     wanted = _wanted(rows, dim, opened, machines)
-    told = "as given" if pairs is not None else "assumed"
-    if pairs is None and opened is not None:
-        pairs, told = round(pairs_per_row(opened, wanted.rows), 3), "counted for a few images"
+    rereads, near = _rereads(opened, keep, match), _near_duplicates(opened, wanted.rows, pairs)
+    options = f" --keep {quote(keep)}" * (keep != CLEANEST) + f" --match {match}" * (match != "auto")
+    how = {"exhaustive": exhaustive, "rereads": rereads}
+    return WorkPlan(planning.plan_dedup(wanted, near, **how, store=_name(store), options=options))
+
+
+def _near_duplicates(store: Store | None, rows: int, pairs: float | None) -> NearDuplicates:
     if pairs is not None and not 0 <= pairs < math.inf:
         raise UsageError(f"--pairs {pairs:g} is out of range: expected 0 or more for each image")
-    per_row = PAIRS_PER_ROW if pairs is None else pairs
-    return WorkPlan(planning.plan_dedup(wanted, per_row, exhaustive=exhaustive, told=told, store=_name(store)))
+    if pairs is not None:
+        return NearDuplicates(pairs, "as given")
+    return NearDuplicates(PAIRS_PER_ROW, "assumed") if store is None else counted(store, rows)
+
+
+def _rereads(store: Store | None, keep: str, match: str) -> bool:
+    """Whether images are read again, to find the cleanest. Raises UsageError for options that are none."""
+    require_rule(keep)
+    require_match(match, None)
+    if store is None:
+        return keep == CLEANEST and match != "none"
+    files = any((part.uri != "").any() for part in store.iter_columns(only=["uri"]))
+    return why_blind(keep, match, store, files=files) == ""
 
 
 def plan_embed(

@@ -365,7 +365,7 @@ class AuditResult:
     beyond_labels: of the generations with a match those that have none of which it speaks, None without one. planted:
     None where there was no such step; all_copies: what they make of the rates. model: None where nobody named it.
     kinds: that count; not_counted: the first match of others, of generations without one that counts. kinds_of: all
-    kinds of the matches of each row.
+    kinds of the matches of each row. found: how many matches each row has, of which `matches` holds the first few.
     """
 
     encoder: EncoderSpec
@@ -411,6 +411,7 @@ class AuditResult:
     kinds: tuple[Kind, ...] = ALL
     not_counted: Matches | None = None
     kinds_of: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    found: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def unseen(self) -> int:

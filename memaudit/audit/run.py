@@ -323,6 +323,7 @@ def _measured(
         redrawn=_redrawn(found, len(missing) + sum(unseen[:2]), way),
         kinds=way.kinds,
         kinds_of=found.decided.kinds_by_query(),
+        found=np.bincount(found.decided.candidates.query[found.decided.counts], minlength=len(scores.best)),
         not_counted=_with_counts(_first(found.decided.not_counted()), references, threshold),
         no_redrawn=way.redrawn.why_not,
     )

@@ -125,7 +125,7 @@ def dedup(
     from memaudit.api.deduping import PageChoices, run_dedup
 
     if dry_run:
-        _tell_plan(stores, exhaustive, Console(as_json, quiet))
+        _tell_plan(stores, Console(as_json, quiet), exhaustive=exhaustive, keep=keep, match=match)
     heeded: _Heeded = {"against": against, "ignore": ignore, "reviews": reviews or ()}
     with (console := Console(as_json, quiet)).progress(dedup_stages(against, exhaustive, kinds or "")) as progress:
         run = run_dedup(
@@ -154,10 +154,11 @@ def dedup(
     console.result(run.report.content, "\n".join([run.headline, *_how(run)]), conclusive=run.conclusive)
 
 
-def _tell_plan(stores: Sequence[Path], exhaustive: bool, console: Console) -> NoReturn:
+def _tell_plan(stores: Sequence[Path], console: Console, *, exhaustive: bool, keep: str, match: str) -> NoReturn:
     from memaudit.api.costing import images_of_all, plan_dedup
 
-    tell(plan_dedup(images_of_all(stores), store=stores[0], exhaustive=exhaustive), console)
+    rows = images_of_all(stores)
+    tell(plan_dedup(rows, store=stores[0], exhaustive=exhaustive, keep=keep, match=match), console)
     raise typer.Exit
 
 

@@ -10,8 +10,9 @@ import typer
 from memaudit.api.defaults import DEFAULT_ENCODER, DEFAULT_VIEWS
 from memaudit.cli.audit import Planted
 from memaudit.cli.console import Console, JsonFlag, QuietFlag, VerboseFlag
+from memaudit.cli.dedup import Keep
 from memaudit.cli.embed import Features, FineTiles, Tiles
-from memaudit.cli.options import EncoderName
+from memaudit.cli.options import EncoderName, Match
 from memaudit.cli.plan import app as app
 from memaudit.cli.planned import tell
 
@@ -55,6 +56,8 @@ def dedup(
     dim: Dim = None,
     exhaustive: Exhaustive = False,
     pairs: Pairs = None,
+    keep: Keep = "cleanest",
+    match: Match = "auto",
     cores: Cores = None,
     memory: Memory = None,
     machines: Count = 1,
@@ -70,7 +73,8 @@ def dedup(
     from memaudit.api.costing import plan_dedup
 
     there = _machines(cores, memory, machines, gpus, gpu, price, within)
-    found = plan_dedup(rows, dim=dim, store=store, exhaustive=exhaustive, pairs=pairs, machines=there)
+    how = {"keep": keep, "match": match}
+    found = plan_dedup(rows, dim=dim, store=store, exhaustive=exhaustive, pairs=pairs, **how, machines=there)
     tell(found, Console(as_json, quiet))
 
 

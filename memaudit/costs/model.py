@@ -45,16 +45,18 @@ class Told(NamedTuple):
 
 @dataclass(frozen=True)
 class StageCost:
-    """Processor seconds for each unit of a quantity; threads: how many cores it can use, 0: all there are."""
+    """Processor seconds for each unit of a quantity; threads: how many cores it can use, 0: all there are; basis: where
+    the coefficient comes from."""
 
     name: str
     threads: int
     per: Mapping[str, float]
+    basis: str = "fitted to runs"
 
     def stage(self, quantities: Mapping[str, float], cores: int) -> Stage:
         cpu = sum(seconds * quantities[unit] for unit, seconds in self.per.items())
         used = min(cores, self.threads or cores)
-        return Stage(self.name, cpu / used, cpu, basis="fitted to runs")
+        return Stage(self.name, cpu / used, cpu, basis=self.basis)
 
 
 @dataclass(frozen=True)
@@ -99,5 +101,8 @@ def read_costs(path: Path = PATH) -> Costs:
 
 
 def _command(raw: Mapping[str, Any]) -> CommandCost:
-    stages = tuple(StageCost(stage["name"], stage["threads"], stage["seconds"]) for stage in raw["stage"])
-    return CommandCost(stages, raw["memory"], raw["disk"])
+    return CommandCost(tuple(_stage(**stage) for stage in raw["stage"]), raw["memory"], raw["disk"])
+
+
+def _stage(name: str, threads: int, seconds: Mapping[str, float], basis: str = StageCost.basis) -> StageCost:
+    return StageCost(name, threads, seconds, basis)

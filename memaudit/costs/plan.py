@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from memaudit.costs.model import Costs, Machine, Stage, Told, read_costs
 from memaudit.costs.quantities import AuditWork, DedupWork, embed_quantities, index_quantities
+from memaudit.costs.sample import NearDuplicates
 from memaudit.dedup.effort import spoken
 from memaudit.dedup.enough import most_products
 from memaudit.embedding.options import EmbedOptions
@@ -58,22 +59,51 @@ class Planned:
     basis: str = BASIS
 
 
-def plan_dedup(wanted: Wanted, pairs_per_row: float, *, exhaustive: bool, told: str, store: str = "store") -> Planned:
-    """One machine compares: with a GPU it does so in half precision. told: where the number of pairs is from."""
+def plan_dedup(
+    wanted: Wanted, near: NearDuplicates, *, exhaustive: bool, rereads: bool, store: str = "store", options: str = ""
+) -> Planned:
+    """One machine compares: with a GPU it does so in half precision. rereads: whether images that have a near-duplicate
+    are read again, to find the cleanest; options: further ones of the command line."""
     costs = read_costs()
-    work = DedupWork.planned(wanted.rows, wanted.dim, pairs_per_row, exhaustive=exhaustive)
+    reread = round(near.paired * wanted.rows) if rereads and near.paired is not None else None
+    work = DedupWork.planned(wanted.rows, wanted.dim, near.pairs, reread or 0, exhaustive=exhaustive)
     found = costs.commands["dedup"].told(work.quantities, wanted.machine.cores)
-    stages = [_on_gpu(stage, work, wanted.machine, costs) for stage in found.stages]
+    stages = [
+        _on_gpu(stage, work, wanted.machine, costs)
+        for stage in found.stages
+        if reread is not None or stage.name != _REREADING
+    ]
     how = "every image with every other" if exhaustive or not work.clusters else f"{work.clusters:,} clusters"
-    notes = [f"{how}; {pairs_per_row:g} pairs an image ({told})", *_far(wanted.rows, costs)]
+    notes = [f"{how}; {near.pairs:g} pairs an image ({near.told})", *_far(wanted.rows, costs)]
     if work.clusters:
         further = spoken(_further(work, wanted.machine.cores, costs))
         notes.append(f"where a pilot asks for more than 2 probes, up to {further} more on these cores")
     notes.append("pixels of pairs below the threshold are not counted: the run itself estimates them (--budget)")
+    if rereads:
+        notes.append(_of_rereading(wanted, reread, near, costs))
     if wanted.machines > 1:
         notes.append("dedup runs on one machine: further ones gain nothing")
-    line = f"memaudit dedup {store} --out dedup" + (" --exhaustive" if exhaustive else "")
+    line = f"memaudit dedup {store} --out dedup" + (" --exhaustive" if exhaustive else "") + options
     return _planned("dedup", wanted, found._replace(stages=stages), (line,), notes, shared=False)
+
+
+_REREADING = "looking for the cleanest"
+
+
+def _of_rereading(wanted: Wanted, images: int | None, near: NearDuplicates, costs: Costs) -> str:
+    """What of it is counted, or what it may come to."""
+    if images is None:
+        stage = next(stage for stage in costs.commands["dedup"].stages if stage.name == _REREADING)
+        every = stage.stage(dict.fromkeys(stage.per, float(wanted.rows)), wanted.machine.cores).seconds
+        return (
+            "--keep cleanest is not counted: it reads each image that has a near-duplicate again, and how many have "
+            f"one is not known; all of them would take {spoken(every)} more on these cores"
+        )
+    more = "" if near.all else "; in the whole set more of them have one"
+    return (
+        f"--keep cleanest reads about {images:,} images again, which have a near-duplicate ({near.told}); of equal "
+        f"files it reads one{more}"
+    )
 
 
 @dataclass(frozen=True)

@@ -20,19 +20,23 @@ _PASSES_OF_TILES, _PASSES_OF_DETAILS = 4.0, 38.6
 
 
 class DedupWork(NamedTuple):
-    """A dedup run: rows of `dim` numbers, clusters (0: all with all), comparisons of rows in all, and pairs found."""
+    """A dedup run: rows of `dim` numbers, clusters (0: all with all), comparisons of rows in all, and pairs found.
+    reread: images that are read again, to find the cleanest."""
 
     rows: int
     dim: int
     clusters: int
     compared: float
     pairs: float
+    reread: float = 0.0
 
     @classmethod
-    def planned(cls, rows: int, dim: int, pairs_per_row: float, *, exhaustive: bool = False) -> DedupWork:
+    def planned(
+        cls, rows: int, dim: int, pairs_per_row: float, reread: float = 0.0, *, exhaustive: bool = False
+    ) -> DedupWork:
         """As `dedup` would choose by itself. Pairs are counted by the row: families do not grow with the set."""
         clusters = 0 if exhaustive else choose_clusters(rows, PROBES, 1)
-        return cls(rows, dim, clusters, comparisons(rows, clusters, PROBES), pairs_per_row * rows)
+        return cls(rows, dim, clusters, comparisons(rows, clusters, PROBES), pairs_per_row * rows, reread)
 
     @property
     def by_codes(self) -> bool:
@@ -63,6 +67,7 @@ class DedupWork(NamedTuple):
             "piloted_products": 0.0 if coded else self.piloted * self.dim,
             "sampled": min(SAMPLED, self.rows) * numbers if self.clusters else 0.0,
             "pairs": self.pairs,
+            "reread": self.reread,
         }
 
 

@@ -13,7 +13,7 @@ from memaudit.filters.propensity import Kept, scores_of, told_apart
 from memaudit.filters.results import DEFAULTS, Reweighted, ReweightOptions
 from memaudit.filters.selection import Selection
 from memaudit.filters.shares import shares_of
-from memaudit.filters.values import clusters_of, read_values
+from memaudit.filters.values import FITTED, clusters_of, read_values
 from memaudit.store import IMAGES, Store
 from memaudit.types import Float64, Progress, silent
 
@@ -52,8 +52,8 @@ def _require_possible(store: Store, chosen: Selection, options: ReweightOptions)
         raise UsageError(f"store {store.folder} holds {store.manifest.kind}: weights are of whole images")
     if not 1 < options.max_weight < np.inf:
         raise UsageError(f"--max-weight {options.max_weight:g}: expected more than 1, the mean weight")
-    if options.clusters is not None and options.clusters < 0:
-        raise UsageError(f"--clusters {options.clusters}: expected 0 or more")
+    if options.clusters is not None and not 0 <= options.clusters <= FITTED:
+        raise UsageError(f"--clusters {options.clusters}: expected 0 to {FITTED:,}, the images that they are fitted on")
     if chosen.kept.all():
         raise UsageError(f"all {len(chosen.kept):,} images are kept: the filter removed nothing that has an embedding")
 

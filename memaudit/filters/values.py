@@ -19,7 +19,7 @@ from memaudit.store import Store
 from memaudit.types import Float32, Float64, Int64, Progress
 
 IMAGES_PER_CLUSTER, MOST_CLUSTERS = 500, 256
-_FITTED = 65_536  # images that clusters are fitted on, at most
+FITTED = 65_536  # images that clusters are fitted on, at most, and so the most clusters
 _BATCH = 16_384
 _AT_ONCE = 65_536
 _SUMS, _TOTALS = 11, 6
@@ -78,13 +78,13 @@ def read_values(store: Store, chosen: Selection, clusters: Clusters | None, prog
 def clusters_of(store: Store, chosen: Selection, count: int | None, seed: int, progress: Progress) -> Clusters | None:
     """k-means of the images before the filter, named by the captions nearest to their middles; None for none.
 
-    count: how many; None: one for `IMAGES_PER_CLUSTER` images, at most `MOST_CLUSTERS`.
+    count: how many, at most `FITTED`; None: one for `IMAGES_PER_CLUSTER` images, at most `MOST_CLUSTERS`.
     """
     rows = chosen.rows
     wanted = min(MOST_CLUSTERS, len(rows) // IMAGES_PER_CLUSTER) if count is None else min(count, len(rows))
     if wanted < 2:
         return None
-    sample = np.sort(np.random.default_rng(seed).choice(rows, min(_FITTED, len(rows)), replace=False))
+    sample = np.sort(np.random.default_rng(seed).choice(rows, min(FITTED, len(rows)), replace=False))
     vectors = store.embeddings(sample)
     centroids = fit(vectors, wanted, seed)
     names = _names(store, sample, vectors, centroids)

@@ -69,6 +69,43 @@ def test_a_store_says_how_many_pairs_there_are(tmp_path: Path, capsys: pytest.Ca
     assert told(capsys, "dedup", str(alone.folder))["notes"][0].startswith("every image with every other; 0 pairs")
 
 
+REREADING = "looking for the cleanest"
+
+
+def rereading(plan: ma.WorkPlan) -> tuple[list[float], list[str]]:
+    """CPU seconds of that stage, if there is one, and what is said of it."""
+    stages = [stage.cpu_seconds for stage in plan.planned.stages if stage.name == REREADING]
+    return stages, [note for note in plan.planned.notes if note.startswith("--keep cleanest")]
+
+
+def test_images_that_are_read_again_for_the_cleanest_are_counted(tmp_path: Path) -> None:
+    """Those that have a near-duplicate: of 90 images 60. Nobody reads them by another rule, nor without pixels."""
+    store = vector_store(tmp_path / "store", families(0, [3] * 20 + [1] * 30, noise=0.1), uris=["x.png"] * 90)
+    (seconds,), (note,) = rereading(ma.plan_dedup(store=store))
+    of_each = next(stage.per["reread"] for stage in read_costs().commands["dedup"].stages if stage.name == REREADING)
+    assert seconds == pytest.approx(60 * of_each)
+    assert "about 60 images again" in note
+    assert "in the whole set more" in rereading(ma.plan_dedup(900, store=store))[1][0]
+    for how in ({"keep": "largest"}, {"match": "none"}):
+        plan = ma.plan_dedup(store=store, **how)
+        assert rereading(plan) == ([], [])
+        assert plan.commands[0].endswith(f"--out dedup --{next(iter(how))} {next(iter(how.values()))}")
+    unknown = vector_store(tmp_path / "no files", families(0, [3] * 4))
+    assert rereading(ma.plan_dedup(store=unknown)) == ([], [])
+
+
+def test_where_nobody_counted_them_it_is_said() -> None:
+    """No stage of 0 s, but what it would come to at the most."""
+    for plan in (ma.plan_dedup("40M", machines=BIG), ma.plan_dedup("40M", pairs=0.5, machines=BIG)):
+        stages, (note,) = rereading(plan)
+        assert stages == []
+        assert "is not counted" in note
+        assert f"all of them would take {spoken(40e6 * 0.05 / 8)} more on these cores" in note
+    assert rereading(ma.plan_dedup("40M", keep="first", machines=BIG)) == ([], [])
+    with pytest.raises(UsageError, match="unknown keep rule 'best'"):
+        ma.plan_dedup("40M", keep="best")
+
+
 def test_machines_embed_parts_and_merge_them(capsys: pytest.CaptureFixture[str]) -> None:
     plan = told(capsys, "embed", "--rows", "10M", "--cores", "64", "--machines", "3", "--price", "2", "--within", "1h")
     assert plan["commands"][1:] == [

@@ -50,6 +50,16 @@ def test_it_is_the_plan_of_that_store(inputs: dict[str, Path], capsys: pytest.Ca
     assert json.loads(capsys.readouterr().out)["commands"] == list(ma.plan_dedup(store=inputs["store"]).commands)
 
 
+def test_images_that_are_read_again_are_those_of_these_options(
+    inputs: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By default the cleanest images are looked for; whoever keeps the largest reads none."""
+    for options, count in ((), 1), (("--keep", "largest"), 0), (("--match", "none"), 0):
+        assert run(["dedup", str(inputs["store"]), "--out", "out", "--dry-run", "--json", *options]) == 0
+        stages = [stage["name"] for stage in json.loads(capsys.readouterr().out)["stages"]]
+        assert stages.count("looking for the cleanest") == count
+
+
 def test_generations_in_a_store_are_counted(inputs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     store = str(inputs["store"])
     assert run(["audit", store, "--against", store, "--out", "out", "--dry-run", "--json"]) == 0

@@ -210,5 +210,6 @@ def test_impossible_options_are_refused(made):
         weighted(everything)
     with pytest.raises(UsageError, match="--max-weight 1: expected more than 1"):
         weighted(made, ReweightOptions(max_weight=1.0))
-    with pytest.raises(UsageError, match="--clusters -1"):
-        weighted(made, ReweightOptions(clusters=-1))
+    for clusters in (-1, 65_537):
+        with pytest.raises(UsageError, match=f"--clusters {clusters}: expected 0 to 65,536"):
+            weighted(made, ReweightOptions(clusters=clusters))
