@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -9,15 +10,18 @@ from pathlib import Path
 
 import msgspec
 
-from memaudit.claims.answer import HOWS
+from memaudit.claims.answer import HOWS, ClaimAnswer
 from memaudit.claims.intake import Term, delete_all, known, numbers_of
 from memaudit.claims.ledger import HEAD, LEDGER, Claim, Ledger
 from memaudit.claims.ledger import today as this_day
+from memaudit.claims.left_open import Open, open_pictures, still_open
+from memaudit.claims.places import answer_without_places, kept_without_places
 from memaudit.claims.vault import LETTER, answer_of, faults_of, kept_of, numbers_kept, place_of
 from memaudit.errors import InputError, UsageError
 from memaudit.files import reason_of, text_lines, write_text
 from memaudit.folders import sole_writer_of
 from memaudit.images.cells import lines_of
+from memaudit.words import plural
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,9 @@ def _state(folder: Path, claim: Claim, today: date) -> ClaimState:
 def show_claims(
     ledger: str | Path, claims: Sequence[int] = (), *, claimant: str | None = None
 ) -> list[dict[str, object]]:
-    """Everything that is kept of claims, for who asked: what the vault holds, and the ledger's lines. claims: their
-    numbers; claimant: or all of a person, by the name as it was given.
+    """Everything that is kept of claims, for who asked: what the vault holds, and the ledger's lines. Of files their
+    names alone: where they lie here is nobody's business. claims: their numbers; claimant: or all of a person, by the
+    name as it was given.
 
     Raises UsageError where neither is given, and for a number that no claim has.
 
@@ -88,12 +93,13 @@ def show_claims(
 
 def _shown(ledger: Ledger, number: int) -> dict[str, object]:
     claim, letter = ledger.claims[number], place_of(ledger.folder, number) / LETTER
+    kept = None if claim.deleted else kept_of(ledger.folder, claim)
     answer = None if claim.deleted else answer_of(ledger.folder, claim)
     return {
         "claim": number,
-        "kept": None if claim.deleted else msgspec.to_builtins(kept_of(ledger.folder, claim)),
-        "answer": msgspec.to_builtins(answer),
-        "letter": str(letter) if letter.exists() else None,
+        "kept": msgspec.to_builtins(kept and kept_without_places(kept)),
+        "answer": msgspec.to_builtins(answer and answer_without_places(answer)),
+        "letter": str(letter.relative_to(ledger.folder)) if letter.exists() else None,
         "lines": ledger.lines_of(number),
     }
 
@@ -177,7 +183,8 @@ def verify_claims(ledger: str | Path, *, line: str | None = None) -> VerifiedCla
 @dataclass(frozen=True)
 class Excluded:
     """A list of images that must not be trained on. path: where it is; images: how many it names by now; added: of
-    them, by this call.
+    them, by this call. warnings: claims whose answers list less than the training set may hold, a sentence each: what
+    they do not list is not excluded.
 
     >>> store = ma.embed("training", out="store", encoder="thumbnail")
     >>> _ = ma.answer_claim("generations/copy.png", store, "claims", claimant="R. Holder")
@@ -188,9 +195,10 @@ class Excluded:
     path: Path
     images: int
     added: int
+    warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
-        return {**vars(self), "path": str(self.path)}
+        return {**vars(self), "path": str(self.path), "warnings": list(self.warnings)}
 
 
 def exclude_claimed(ledger: str | Path, out: str | Path, *, hows: str | Sequence[str] = HOWS[:-1]) -> Excluded:
@@ -199,7 +207,8 @@ def exclude_claimed(ledger: str | Path, out: str | Path, *, hows: str | Sequence
 
     hows: exact, altered, part, re-drawn: how an image must show what was asked for; by default the first three.
 
-    Raises InputError where there is no ledger, or `out` cannot be read.
+    Where an answer lists less than the training set may hold, `warnings` of the result say so. Raises InputError where
+    there is no ledger, or `out` cannot be read.
 
     >>> store = ma.embed("training", out="store", encoder="thumbnail")
     >>> _ = ma.answer_claim("generations", store, "claims", claimant="R. Holder")
@@ -211,9 +220,13 @@ def exclude_claimed(ledger: str | Path, out: str | Path, *, hows: str | Sequence
     read, path = known(Path(ledger)), Path(out)
     with sole_writer_of(path):
         before = set(_ids_in(path))
-        found = {name for claim in read.claims.values() for name in _claimed(read.folder, claim, wanted)}
+        found, unsure = set[str](), list[Open]()
+        for answer in _answers(read):
+            found.update(_claimed(answer, wanted))
+            unsure += open_pictures(answer)
+        unsure = still_open(unsure, _answers(read)) if unsure else []
         write_text(path, lines_of(sorted(before | found)))
-        return Excluded(path, len(before | found), len(found - before))
+        return Excluded(path, len(before | found), len(found - before), tuple(_warnings(unsure)))
 
 
 def _hows(given: str | Sequence[str]) -> tuple[str, ...]:
@@ -233,9 +246,22 @@ def _ids_in(path: Path) -> Iterator[str]:
         raise InputError(f"list {path} cannot be read: {reason_of(error)}") from None
 
 
-def _claimed(folder: Path, claim: Claim, hows: Sequence[str]) -> Iterator[str]:
-    answer = None if claim.deleted else answer_of(folder, claim)
-    for picture in answer.pictures if answer else []:
+def _answers(ledger: Ledger) -> Iterator[ClaimAnswer]:
+    for claim in ledger.claims.values():
+        if not claim.deleted and (answer := answer_of(ledger.folder, claim)):
+            yield answer
+
+
+def _warnings(pictures: Sequence[Open]) -> Iterator[str]:
+    for claim, count in Counter(each.claim for each in pictures).items():
+        yield (
+            f"claim {claim}: of {plural(count, 'picture')} the training set may hold more than the answer lists: "
+            "answer it again, or drop what resembles them with memaudit dedup --against"
+        )
+
+
+def _claimed(answer: ClaimAnswer, hows: Sequence[str]) -> Iterator[str]:
+    for picture in answer.pictures:
         for image in picture.found:
             if image.how in hows:
                 yield from (image.image_id, *(member.image_id for member in image.family))

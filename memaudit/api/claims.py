@@ -20,8 +20,8 @@ from memaudit.api.runs import AuditRun, DedupRun
 from memaudit.api.runs_given import table_of
 from memaudit.claims.answer import HOWS, NOT_DECIDED, ClaimAnswer, answered
 from memaudit.claims.answer import PictureAnswer as PictureAnswer
-from memaudit.claims.families import families_in
-from memaudit.claims.given_back import AuditSeen, by_image, given_back_in
+from memaudit.claims.families import Families, families_in
+from memaudit.claims.given_back import AuditSeen, by_image, cut_in, given_back_in
 from memaudit.claims.intake import DAYS as DAYS
 from memaudit.claims.intake import Claimant, Term, asked_of, give, taken_in, unsettled
 from memaudit.claims.ledger import today
@@ -91,6 +91,20 @@ class ClaimRun:
             return "found"
         return "could not decide" if self.counts["not decided"] else "nothing found"
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether more training images match a picture than are listed of it."""
+        return self.answer.cut > 0
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Why there may be more than is listed of the pictures that were found."""
+        said = (
+            (self.answer.cut, "more training images match than are listed"),
+            (self.answer.found_in_part, "found further candidates could not be compared"),
+        )
+        return tuple(f"of {plural(count, 'picture')} {words}" for count, words in said if count)
+
     def as_dict(self) -> dict[str, object]:
         """All of it as one JSON object."""
         return {
@@ -98,7 +112,9 @@ class ClaimRun:
             "outcome": self.outcome,
             "counts": dict(self.counts),
             "given_back": self.answer.given_back,
+            "given_back_anew": self.answer.given_back_anew,
             "dropped": self.answer.dropped,
+            "warnings": list(self.warnings),
             "letter": str(self.letter),
             "line": self.line,
             "repeated": self.repeated,
@@ -166,7 +182,8 @@ def answer_claim(
     against: the training set's store, or an index of it. claimant, contact: who asks, and where an answer reaches him.
     who, training_set: who answers, and of what, for the letter. received, days: as of `receive_claim`. dedup: a run of
     the same store: near-duplicates of what is found, and whether it dropped them. audits: of models that were trained
-    on it: what they gave back. The others: as of `run_lookup`.
+    on it: what they gave back. The others: as of `run_lookup`. All training images that match a picture are listed, up
+    to 1,000 and all that are the same file.
 
     Raises EmptyInputError where there is no picture, InconclusiveError for another encoder than the training set's and
     for runs of another state of it, InputError for a ledger that is not as it was written.
@@ -178,7 +195,8 @@ def answer_claim(
     if threshold is not None:
         require_threshold(threshold)
     term = Term.of(received, days, today())
-    options = by_calibration(LookupOptions(views_of(views), threshold, match=match, match_from=match_from), calibration)
+    options = LookupOptions(views_of(views), threshold, match=match, match_from=match_from, all_matches=True)
+    options = by_calibration(options, calibration)
     references = searcher_at(against)
     runs = _runs(references.store, dedup, audits)
     by = [*_searched_by(references, options), max_unreadable]
@@ -218,6 +236,7 @@ def _asked(pictures: Source) -> list[Asked]:
 class _Audit(NamedTuple):
     seen: AuditSeen
     matches: Path
+    scores: Path
 
 
 class _Runs(NamedTuple):
@@ -243,14 +262,15 @@ def _audit(store: Store, run: str | Path | AuditRun) -> _Audit:
     named = report.head.about.model if report.head.about else ""
     named = named or (results.model.name if results.model else "")
     seen = AuditSeen(digest=report.digest, model=named, generations=results.searched.n, conclusive=results.conclusive)
-    return _Audit(seen, matches)
+    return _Audit(seen, matches, table_of(run, store, "scores.parquet", "audit", "--audit"))
 
 
 def _searched_by(references: Searcher, options: LookupOptions) -> list[object]:
     index = references.digest if isinstance(references, Index) else ""
     by = options.calibrated.digest if options.calibrated else ""
     views = [view.name for view in options.views]
-    return [references.store.digest, index, options.threshold, options.match, options.match_from, by, views]
+    listed = options.listed
+    return [references.store.digest, index, options.threshold, options.match, options.match_from, by, views, listed]
 
 
 def _parts(found: Sought, runs: _Runs, allowed: float) -> dict[str, Any]:
@@ -273,7 +293,7 @@ def _parts(found: Sought, runs: _Runs, allowed: float) -> dict[str, Any]:
         "threshold": result.threshold,
         "pixels": said,
         "dedup": runs.report,
-        "audits": [one.seen for one in runs.audits],
+        "audits": [msgspec.structs.replace(one.seen, cut=cut_in(one.matches, one.scores)) for one in runs.audits],
         "doubts": [each.fact for each in doubts_of_set(result, allowed)],  # the letter tells them
         "not_read": [*found.unread, *found.plain],
         "pictures": _pictures(result, runs, allowed),
@@ -283,12 +303,11 @@ def _parts(found: Sought, runs: _Runs, allowed: float) -> dict[str, Any]:
 def _is_settled(answers: Sequence[Answer], parts: Mapping[str, Any]) -> bool:
     """Whether another search of the same would say no more: what was not decided is so by the picture's own bytes, and
     not because files were gone."""
-    undecided = [
-        answer
-        for answer, picture in zip(answers, parts["pictures"], strict=True)
-        if picture.outcome == NOT_DECIDED and (answer.status == Status.OK or answer.sha256 == NO_FILE)
-    ]
-    return not undecided
+    for answer, picture in zip(answers, parts["pictures"], strict=True):
+        by_files = answer.status == Status.OK or answer.sha256 == NO_FILE
+        if by_files and (picture.outcome == NOT_DECIDED or (picture.is_found and picture.why)):
+            return False
+    return True
 
 
 def _pictures(result: LookupResult, runs: _Runs, allowed: float) -> list[PictureAnswer]:
@@ -296,7 +315,7 @@ def _pictures(result: LookupResult, runs: _Runs, allowed: float) -> list[Picture
     if runs.decisions:
         result = with_fates(result, runs.decisions)
     wanted = {match.image_id for answer in result.answers for match in (*answer.matches, *answer.redrawn)}
-    families = families_in(runs.decisions, wanted) if runs.decisions else {}
-    wanted |= {member.image_id for family in families.values() for member in family}
+    families = families_in(runs.decisions, wanted) if runs.decisions else Families({}, {})
+    wanted |= families.images
     given = by_image(each for one in runs.audits for each in given_back_in(one.matches, one.seen, wanted))
     return answered(result.answers, bool(doubts_of_set(result, allowed)), families, given)

@@ -23,10 +23,10 @@ from memaudit.reviewing.groups import groups_queue
 from memaudit.reviewing.page import page_of
 from memaudit.reviewing.proposals import proposals_queue
 from memaudit.reviewing.queue import Queue
-from memaudit.reviews import Review
+from memaudit.reviews import Review, Verdict
 
 _PAIRS = (".csv", ".tsv", *SUFFIXES)
-_QUEUES = {"audit": findings_queue, "dedup": groups_queue}
+_KINDS = ("audit", "dedup")
 _OPENER = '<!doctype html><title>memaudit review</title><meta http-equiv="refresh" content="0;url={}">'
 
 
@@ -176,16 +176,20 @@ def _desk(target: AnyReport, out: str | Path, who: str) -> Desk:
         if os.path.realpath(out) == os.path.realpath(target):
             raise UsageError(f"--out {out} is the file of pairs itself: name another one for the decisions")
     else:
-        queue, said = _of_run(target), list[Review]()
+        said = list[Review]()
+        queue = _of_run(target, Path(out))
     return Desk(queue, Book(Path(out), said), " ".join(who.split()))
 
 
-def _of_run(target: AnyReport) -> Queue:
+def _of_run(target: AnyReport, out: Path) -> Queue:
     folder = isinstance(target, str | Path) and Path(target).is_dir()
     place = Path(str(target)) / REPORT if folder else target
     if folder and not Path(str(place)).is_file():
         raise InputError(f"{target} has no {REPORT}: name the folder of an audit or a dedup")
     report: Report = report_of(place)
-    if report.kind not in _QUEUES:
-        raise UsageError(f"{path_of(place)} is a report of {report.kind}: expected one of {' or '.join(_QUEUES)}")
-    return _QUEUES[report.kind](report, Path(path_of(place)).parent)
+    if report.kind not in _KINDS:
+        raise UsageError(f"{path_of(place)} is a report of {report.kind}: expected one of {' or '.join(_KINDS)}")
+    beside = Path(path_of(place)).parent
+    if report.kind == "dedup":
+        return groups_queue(report, beside)
+    return findings_queue(report, beside, Book(out).with_verdict(Verdict.NO_COPY))

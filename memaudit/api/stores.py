@@ -125,12 +125,12 @@ def embed(
 
     sources: folders, images, manifests, tars, tables, or URLs of them. encoder: of `list_encoders`. part: "2/5", the
     second of five parts, for as many machines: `merge_stores` makes one of them. append: add the
-    sources' new images to a finished store; replace_changed: write it anew from the first changed image on. tiles,
-    fine_tiles: also embed parts of each image. features: keep what pixels are compared by, so that audits and dedup
-    need not read the files again: small pixels and local features, some 0.1 MB an image. max_unreadable: share
-    of images that may be unreadable. executor: "local:4", "slurm:100" or "ray:8", who embeds a new store, part by part,
-    as of `run_dedup`; views are made by this process. devices: "all" cards of this machine, or "cuda:0,cuda:1": a
-    process for each embeds its part of a new store.
+    sources' new images to a finished store; replace_changed: write it anew from the first changed image on, and take
+    over captions, columns and opt-outs that are others by now. tiles, fine_tiles: also embed parts of each image.
+    features: keep what pixels are compared by, so that audits and dedup need not read the files again: small pixels and
+    local features, some 0.1 MB an image. max_unreadable: share of images that may be unreadable. executor: "local:4",
+    "slurm:100" or "ray:8", who embeds a new store, part by part, as of `run_dedup`; views are made by this process.
+    devices: "all" cards of this machine, or "cuda:0,cuda:1": a process for each embeds its part of a new store.
 
     Raises UsageError for impossible options, InputError for sources that changed, InconclusiveError where more images
     than allowed could not be read (the store is there all the same).

@@ -364,8 +364,9 @@ class AuditResult:
     no prompt is known. stores: that were read. calibrated: by which calibration threshold and cut were settled;
     beyond_labels: of the generations with a match those that have none of which it speaks, None without one. planted:
     None where there was no such step; all_copies: what they make of the rates. model: None where nobody named it.
+    pairs_unread: prompts whose own image could only be told by pixels that could not be compared.
     kinds: that count; not_counted: the first match of others, of generations without one that counts. kinds_of: all
-    kinds of the matches of each row.
+    kinds of the matches of each row. found: how many matches each row has, of which `matches` holds the first few.
     """
 
     encoder: EncoderSpec
@@ -400,6 +401,7 @@ class AuditResult:
     reference_views: ReferenceViews | None = None
     effort: Effort = Effort()
     by_prompt: ByPrompt | None = None
+    pairs_unread: int = 0
     stores: tuple[Store, ...] = ()
     calibrated: Calibrated | None = None
     beyond_labels: Coverage | None = None
@@ -411,6 +413,7 @@ class AuditResult:
     kinds: tuple[Kind, ...] = ALL
     not_counted: Matches | None = None
     kinds_of: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    found: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def unseen(self) -> int:

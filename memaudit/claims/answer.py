@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from memaudit.claims.families import Member
+from memaudit.claims.families import Families, Member
 from memaudit.claims.given_back import AuditSeen, GivenBack
 from memaudit.images.view_names import TURNS, WHOLE
 from memaudit.lookup.results import Answer, LookupMatch
@@ -21,12 +21,16 @@ NOT_FOUND, NOT_DECIDED = "not found", "not decided"
 HOWS = (EXACT, ALTERED, PART, REDRAWN)
 """How a training image shows a picture, the gravest first."""
 OUTCOMES = (*HOWS, NOT_FOUND, NOT_DECIDED)
+KEPT, RELATIVE_KEPT, DROPPED, NOT_KNOWN = "kept", "dropped, and a near-duplicate of it kept", "dropped", "not known"
+"""What became of all images that show a picture: one of them was kept, or one of their families, or none was; or one
+may have been that is not listed."""
 _WHOLE_VIEWS = (WHOLE, *TURNS)
 
 
 class FoundImage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A training image that shows a picture. how: of HOWS; kind, view, verified, probability: as of a look-up's match;
-    decision, reason: of the dedup run, empty without one; family: the other images of its group there."""
+    decision, reason: of the dedup run, empty without one; family: the other images of its group there, with the first
+    of them that is listed."""
 
     image_id: str
     how: str
@@ -43,8 +47,9 @@ class FoundImage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class PictureAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What came of one picture. outcome: of OUTCOMES; why: it could not be decided; more: further matches than are
-    listed; given_back: generations of known audits that show one of the found images, or one of their families."""
+    """What came of one picture. outcome: of OUTCOMES; why: it, or further candidates of one that was found, could not
+    be decided; more: further matches than are listed; given_back: generations of known audits that show one of the
+    found images, or one of their families."""
 
     name: str
     sha256: str
@@ -59,9 +64,38 @@ class PictureAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         return self.outcome in HOWS
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all is listed that the search could find."""
+        return not self.more and not self.why and self.outcome != NOT_DECIDED
+
+    @property
     def images(self) -> set[str]:
         """Of the training set: what was found, and the families."""
-        return {each.image_id for each in self.found} | {one.image_id for each in self.found for one in each.family}
+        return set(_with_families(self.found))
+
+    @property
+    def came_back(self) -> list[GivenBack]:
+        """Generations that show the picture itself."""
+        copies = set(_with_families(each for each in self.found if each.how != REDRAWN))
+        return [each for each in self.given_back if each.kind != Kind.REDRAWN and each.image_id in copies]
+
+    @property
+    def fate(self) -> str:
+        """What the dedup run did to all that shows it; of one that is there drawn anew alone, to that. Empty for one
+        that was not found."""
+        shown = [each for each in self.found if each.how != REDRAWN] or self.found
+        if not shown:
+            return ""
+        if any(each.decision == "keep" for each in shown):
+            return KEPT
+        if any(member.decision == "keep" for each in shown for member in each.family):
+            return RELATIVE_KEPT
+        return DROPPED if self.is_whole and all(each.decision == "drop" for each in shown) else NOT_KNOWN
+
+
+def _with_families(images: Iterable[FoundImage]) -> Iterator[str]:
+    for each in images:
+        yield from (each.image_id, *(member.image_id for member in each.family))
 
 
 class ClaimAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -100,17 +134,36 @@ class ClaimAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     @property
     def given_back(self) -> int:
         """Pictures that a model gave back."""
-        return sum(bool(each.given_back) for each in self.pictures)
+        return sum(bool(each.came_back) for each in self.pictures)
+
+    @property
+    def given_back_anew(self) -> int:
+        """Further pictures that a model gave back drawn anew, or of which it gave back what is there drawn anew."""
+        return sum(bool(each.given_back) and not each.came_back for each in self.pictures)
 
     @property
     def dropped(self) -> int:
         """Pictures of which the dedup run kept no image that shows them, nor one of their families."""
+        return self._with_fate(DROPPED)
+
+    @property
+    def fate_not_known(self) -> int:
+        """Pictures of which no such image that is listed was kept, and one that is not listed may have been."""
+        return self._with_fate(NOT_KNOWN)
+
+    def _with_fate(self, fate: str) -> int:
         found = [each for each in self.pictures if each.is_found and each.outcome != REDRAWN]
-        return sum(all(_is_dropped(image) for image in each.found) for each in found) if self.dedup else 0
+        return sum(each.fate == fate for each in found) if self.dedup else 0
 
+    @property
+    def cut(self) -> int:
+        """Pictures with more matches than are listed."""
+        return sum(each.more for each in self.pictures)
 
-def _is_dropped(image: FoundImage) -> bool:
-    return image.decision == "drop" and all(member.decision != "keep" for member in image.family)
+    @property
+    def found_in_part(self) -> int:
+        """Pictures that were found, and of which further candidates could not be compared."""
+        return sum(each.is_found and bool(each.why) for each in self.pictures)
 
 
 def how_of(match: LookupMatch, sha256: str) -> str:
@@ -126,36 +179,62 @@ def how_of(match: LookupMatch, sha256: str) -> str:
 def answered(
     answers: Iterable[Answer],
     doubts: bool,
-    families: Mapping[str, list[Member]],
+    families: Families,
     given_back: Mapping[str, list[GivenBack]],
 ) -> list[PictureAnswer]:
-    """doubts: of the training set as a whole. families, given_back: by image_id."""
+    """doubts: of the training set as a whole. given_back: by image_id."""
     return [_of_picture(answer, doubts, families, given_back) for answer in answers]
 
 
 def _of_picture(
-    answer: Answer, doubts: bool, families: Mapping[str, list[Member]], given_back: Mapping[str, list[GivenBack]]
+    answer: Answer, doubts: bool, families: Families, given_back: Mapping[str, list[GivenBack]]
 ) -> PictureAnswer:
-    found = [_found(match, answer.sha256, families) for match in (*answer.matches, *answer.redrawn)]
+    found = [_found(match, answer.sha256) for match in (*answer.matches, *answer.redrawn)]
     found.sort(key=lambda each: HOWS.index(each.how))
+    found = list(_each_family_once(found, families))
     picture = PictureAnswer(
         name=answer.image,
         sha256=answer.sha256,
         outcome=found[0].how if found else "",
-        why=answer.error or "; ".join(answer.why),
+        why=answer.error or ("; ".join(answer.why) if _is_undecided(answer) else ""),
         found=found,
         more=answer.more,
     )
     if not found:
         sure = answer.status == Status.OK and answer.candidates == answer.compared and not doubts
         return msgspec.structs.replace(picture, outcome=NOT_FOUND if sure else NOT_DECIDED)
-    returned = {
-        (each.audit, each.generation): each for name in sorted(picture.images) for each in given_back.get(name, [])
-    }
-    return msgspec.structs.replace(picture, given_back=list(returned.values()))
+    return msgspec.structs.replace(picture, given_back=_returned(found, given_back))
 
 
-def _found(match: LookupMatch, sha256: str, families: Mapping[str, list[Member]]) -> FoundImage:
+def _is_undecided(answer: Answer) -> bool:
+    """Whether there are candidates that could not be compared, beside those that are matches by their similarity."""
+    by_similarity = sum(not (match.compared or match.verified) for match in answer.matches)
+    return answer.candidates > answer.compared + by_similarity
+
+
+def _returned(found: list[FoundImage], given_back: Mapping[str, list[GivenBack]]) -> list[GivenBack]:
+    """Each generation once, with an image that shows the picture itself rather than one that is it drawn anew."""
+    copies = set(_with_families(each for each in found if each.how != REDRAWN))
+    names = sorted(set(_with_families(found)), key=lambda name: (name not in copies, name))
+    returned: dict[tuple[str, str], GivenBack] = {}
+    for each in (each for name in names for each in given_back.get(name, [])):
+        returned.setdefault((each.audit, each.generation), each)
+    return list(returned.values())
+
+
+def _each_family_once(found: Iterable[FoundImage], families: Families) -> Iterator[FoundImage]:
+    """With a family that a thousand of these are of, and each of them names, an answer would be a million names."""
+    told = set[int]()
+    for each in found:
+        group = families.group.get(each.image_id)
+        if group is None or group in told:
+            yield each
+        else:
+            told.add(group)
+            yield msgspec.structs.replace(each, family=families.others(each.image_id))
+
+
+def _found(match: LookupMatch, sha256: str) -> FoundImage:
     return FoundImage(
         image_id=match.image_id,
         how=how_of(match, sha256),
@@ -168,5 +247,4 @@ def _found(match: LookupMatch, sha256: str, families: Mapping[str, list[Member]]
         uri=match.uri,
         decision=match.dedup.decision if match.dedup else "",
         reason=match.dedup.reason if match.dedup else "",
-        family=families.get(match.image_id, []),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -20,8 +20,25 @@ class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     decision: str
 
 
-def families_in(decisions: Path, wanted: set[str]) -> Mapping[str, list[Member]]:
-    """Of each wanted image the other images of its group. decisions: the run's decisions.parquet.
+class Families(NamedTuple):
+    """Groups of a dedup run. group: of each image that was asked for, where it is in one; members: of each group."""
+
+    group: Mapping[str, int]
+    members: Mapping[int, list[Member]]
+
+    @property
+    def images(self) -> set[str]:
+        """Of all groups."""
+        return {member.image_id for members in self.members.values() for member in members}
+
+    def others(self, image_id: str) -> list[Member]:
+        """The other images of its group."""
+        members = self.members[self.group[image_id]] if image_id in self.group else []
+        return [member for member in members if member.image_id != image_id]
+
+
+def families_in(decisions: Path, wanted: set[str]) -> Families:
+    """The groups of the wanted images. decisions: the run's decisions.parquet.
 
     Memory: a part of the file at a time, and the families. Raises InputError for a file that is no such table.
     """
@@ -30,13 +47,10 @@ def families_in(decisions: Path, wanted: set[str]) -> Mapping[str, list[Member]]
     ids = pa.array(sorted(wanted), pa.string())
     groups = {row["image_id"]: row["group"] for row in _rows(decisions, "image_id", ids) if row["group"] >= 0}
     named = pa.array(sorted(set(groups.values())), pa.int64())
-    members: dict[int, list[Member]] = {}
+    members: dict[int, list[Member]] = {group: [] for group in groups.values()}
     for row in _rows(decisions, "group", named):
-        members.setdefault(row["group"], []).append(Member(str(row["image_id"]), str(row["decision"])))
-    return {
-        image_id: [each for each in members.get(group, []) if each.image_id != image_id]
-        for image_id, group in groups.items()
-    }
+        members[row["group"]].append(Member(str(row["image_id"]), str(row["decision"])))
+    return Families(groups, members)
 
 
 def _rows(path: Path, column: str, wanted: Any) -> Iterator[dict[str, Any]]:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from memaudit.errors import InputError
 
+LISTED = 10  # matches of a generation that an audit lists, unless it is told otherwise
 _COLUMNS = ("query_id", "reference_id", "similarity", "kind", "verified")
 
 
-class AuditSeen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class AuditSeen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """An audit that was asked: the digest of its report, the model as it is called there, how many generations it
-    searched, and whether it calls itself conclusive."""
+    searched, whether it calls itself conclusive, and of how many generations it may list some of the matches alone."""
 
     digest: str
     model: str
     generations: int
     conclusive: bool
+    cut: int = 0
 
 
 class GivenBack(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -41,11 +45,10 @@ def given_back_in(matches: Path, seen: AuditSeen, wanted: set[str]) -> Iterator[
     """
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     ids = pa.array(sorted(wanted), pa.string())
-    try:
-        for batch in pq.ParquetFile(matches).iter_batches(columns=list(_COLUMNS)):
+    with _reading(matches, _COLUMNS) as batches:
+        for batch in batches:
             for row in batch.filter(pc.is_in(batch["reference_id"].cast(pa.string()), ids)).to_pylist():
                 yield GivenBack(
                     audit=seen.digest,
@@ -56,10 +59,37 @@ def given_back_in(matches: Path, seen: AuditSeen, wanted: set[str]) -> Iterator[
                     similarity=round(float(row["similarity"]), 6),
                     verified=bool(row["verified"]),
                 )
+
+
+@contextmanager
+def _reading(table: Path, columns: Sequence[str]) -> Iterator[Iterator[Any]]:
+    """The columns of a table, a part at a time. Raises InputError for one that is none, or holds something else."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        yield pq.ParquetFile(table).iter_batches(columns=list(columns))
     except KeyError:
-        raise InputError(f"{matches} has not the columns of an audit: {', '.join(_COLUMNS)}") from None
+        raise InputError(f"{table} has not the columns of an audit: {', '.join(columns)}") from None
     except (OSError, ValueError, TypeError, pa.ArrowException) as error:
-        raise InputError(f"{matches} cannot be read: {' '.join(str(error).split())}") from None
+        raise InputError(f"{table} cannot be read: {' '.join(str(error).split())}") from None
+
+
+def cut_in(matches: Path, scores: Path) -> int:
+    """How many generations may have more matches than an audit lists (its matches.parquet and scores.parquet): those
+    with as many as it lists of any, where that is no less than `LISTED`; else those that more training images match
+    than it lists of any. Memory: a part of a file at a time."""
+    import pyarrow.compute as pc
+
+    most = 0
+    with _reading(matches, ("rank", "is_prompts_image")) as batches:  # which is listed wherever it stands
+        for batch in batches:
+            most = max(most, pc.max(batch["rank"].filter(pc.invert(batch["is_prompts_image"]))).as_py() or 0)
+    if most >= LISTED:
+        with _reading(matches, ("rank",)) as batches:
+            return sum(pc.sum(pc.equal(batch["rank"], most)).as_py() or 0 for batch in batches)
+    with _reading(scores, ("matches",)) as batches:
+        return sum(pc.sum(pc.greater(batch["matches"], most)).as_py() or 0 for batch in batches) if most else 0
 
 
 def by_image(found: Iterator[GivenBack]) -> Mapping[str, list[GivenBack]]:

@@ -38,6 +38,7 @@ from memaudit.images.addresses import unsigned
 from memaudit.images.image_ref import ImageRef
 from memaudit.store import NO_FILE
 
+_UNSETTLED = " unsettled"
 DAYS = 28
 """The shortest month: GDPR Art. 12(3) gives one month from receipt to answer a person, and a claim may be one."""
 
@@ -139,7 +140,11 @@ def _goes_on(folder: Path, claim: Claim | None, basis: str) -> bool:
 def unsettled(basis: str) -> str:
     """That of an answer which another search may better, though nothing that it follows from is another: it is never
     given again."""
-    return f"{basis} unsettled"
+    return basis + _UNSETTLED
+
+
+def is_unsettled(answer: ClaimAnswer) -> bool:
+    return answer.basis.endswith(_UNSETTLED)
 
 
 def _line(kept: Kept) -> Received:

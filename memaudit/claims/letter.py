@@ -54,11 +54,9 @@ class Card(NamedTuple):
 class Row(NamedTuple):
     """A line of the table of all pictures."""
 
-    name: str
+    picture: PictureAnswer
     words: str
-    images: int
     fate: str
-    given_back: int
 
 
 def write_letter(path: Path, answer: ClaimAnswer, kept: Kept, line: str) -> None:
@@ -78,6 +76,8 @@ def write_letter(path: Path, answer: ClaimAnswer, kept: Kept, line: str) -> None
         rows=[_row(picture, answer) for picture in answer.pictures],
         generations=sum(audit.generations for audit in answer.audits),
         doubtful=[audit for audit in answer.audits if not audit.conclusive],
+        cut=sum(audit.cut for audit in answer.audits),
+        whole=all(picture.is_whole for picture in answer.pictures),
     )
 
 
@@ -111,7 +111,7 @@ def _cards(answer: ClaimAnswer) -> Iterator[Card]:
         room -= len(own.source) + len(other.source)
         others = [_named(each) for each in picture.found[:LISTED]]
         more = len(picture.found) - len(others)
-        yield Card(picture, best, WORDS[best.how], own, other, _fate(best, answer), others, more)
+        yield Card(picture, best, WORDS[best.how], own, other, _fate(picture, answer), others, more)
 
 
 def _named(image: FoundImage) -> str:
@@ -119,16 +119,10 @@ def _named(image: FoundImage) -> str:
     return f"{image.uri if is_web(image.uri) else image.image_id} ({WORDS[image.how]}{family})"
 
 
-def _fate(image: FoundImage, answer: ClaimAnswer) -> str:
-    if not answer.dedup:
-        return ""
-    if image.decision == "keep":
-        return "kept"
-    stays = [member.image_id for member in image.family if member.decision == "keep"]
-    return "dropped, and a near-duplicate of it kept" if stays else image.decision and "dropped"
+def _fate(picture: PictureAnswer, answer: ClaimAnswer) -> str:
+    return picture.fate if answer.dedup else ""
 
 
 def _row(picture: PictureAnswer, answer: ClaimAnswer) -> Row:
     words = WORDS[picture.outcome] + (f": {picture.why}" if picture.outcome == NOT_DECIDED and picture.why else "")
-    fate = _fate(picture.found[0], answer) if picture.is_found else ""
-    return Row(picture.name, words, len(picture.images), fate, len(picture.given_back))
+    return Row(picture, words, _fate(picture, answer))

@@ -103,7 +103,7 @@ def answer(
     verbose: VerboseFlag = False,
 ) -> None:
     """Look a right holder's pictures up, and write the answer. Exit code 0: found nothing, 1: found, 3: could not
-    decide."""
+    decide, or more match than are listed."""
     from memaudit.api.claims import answer_claim
     from memaudit.api.encoding import Encoding
 
@@ -131,7 +131,7 @@ def answer(
             progress=progress,
         )
     console.result(run.as_dict(), "\n".join(_answered(run)))
-    raise typer.Exit({"nothing found": 0, "found": 1, "could not decide": 3}[run.outcome])
+    raise typer.Exit(3 if run.is_cut else {"nothing found": 0, "found": 1, "could not decide": 3}[run.outcome])
 
 
 def _answered(run: ClaimRun) -> Iterator[str]:
@@ -140,10 +140,12 @@ def _answered(run: ClaimRun) -> Iterator[str]:
     said = run.answer
     yield f"claim {run.number}{' was answered before, and that stands' if run.repeated else ''}: {run.summary}"
     yield from (f"not searched: {doubt}" for doubt in said.doubts)
+    yield from (f"not all is listed: {line}" for line in run.warnings)
     if said.dedup:
         yield f"Of {said.dropped:,} of those that were found the dedup run kept nothing."
     if said.audits:
-        yield f"Given back, in {plural(len(said.audits), 'audit')}: {said.given_back:,}."
+        anew = f", and drawn anew: {said.given_back_anew:,}" if said.given_back_anew else ""
+        yield f"Given back, in {plural(len(said.audits), 'audit')}: {said.given_back:,}{anew}."
     yield from said.not_read
     yield f"Letter: {run.letter} ({said.seconds:.1f} s); the ledger's line: {run.line}"
 
@@ -247,8 +249,10 @@ def exclude(
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
-    """Add the training images that claims found, with their near-duplicates, to a list for `export --drop`."""
+    """Add the training images that claims found, with their near-duplicates, to a list for `export --drop`. Exit code
+    3: of some pictures there may be more than claims list."""
     from memaudit.api.claim_ledger import exclude_claimed
 
     made = exclude_claimed(ledger, out, **({"hows": how} if how else {}))
-    Console(as_json, quiet).result(made.as_dict(), f"{out}: {made.images:,} images, {made.added:,} of them new")
+    lines = (f"{out}: {made.images:,} images, {made.added:,} of them new", *made.warnings)
+    Console(as_json, quiet).result(made.as_dict(), "\n".join(lines), conclusive=not made.warnings)

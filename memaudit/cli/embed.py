@@ -36,7 +36,11 @@ Append = Annotated[
     bool, typer.Option("--append", help="Add the sources' new images to a finished store made from others.")
 ]
 ReplaceChanged = Annotated[
-    bool, typer.Option("--replace-changed", help="Write the store anew from the first image on that has changed.")
+    bool,
+    typer.Option(
+        "--replace-changed",
+        help="Write the store anew from the first changed image on; take over other captions and columns.",
+    ),
 ]
 NoReuse = Annotated[
     bool, typer.Option("--no-reuse", help="Embed every image, even if the store has one with the same file hash.")

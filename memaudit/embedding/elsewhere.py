@@ -15,9 +15,23 @@ from memaudit.embedding.run import embed, require_outside
 from memaudit.encoders import Encoder, load_encoder
 from memaudit.errors import InconclusiveError, InputError
 from memaudit.images.hosts import allow_hosts, allowed_hosts
+from memaudit.images.passed_over import PassedOver
 from memaudit.images.sources import iter_images
 from memaudit.store import Store, merge
-from memaudit.tasks import Executor, Work, finish, forget, read_inputs, threads, write_found, write_inputs
+from memaudit.tasks import (
+    Executor,
+    Work,
+    finish,
+    forget,
+    read_found,
+    read_inputs,
+    text_arrays,
+    texts_of,
+    threads,
+    write_found,
+    write_inputs,
+)
+from memaudit.tasks.files import Arrays
 from memaudit.types import Progress
 
 
@@ -62,7 +76,28 @@ def embed_elsewhere(
     work = Work(write_inputs(executor.folder, "embed", told, {}), __name__, parts)
     forget(work, (), lambda found: True)
     finish(work, executor, lambda done: progress("embedding", done * total // parts, total))
+    if options.passed is not None:
+        _say(work, options.passed)
     return merge([Store.open(_part(work.folder, number)) for number in range(parts)], folder, progress)
+
+
+def _counted(passed: PassedOver) -> Arrays:
+    """What a part says of images that a killed run had embedded."""
+    stayed, otherwise = passed.earlier, passed.otherwise
+    return {
+        "stayed": np.array([stayed.number, otherwise.number]),
+        **text_arrays("first_stayed", stayed.names),
+        **text_arrays("first_otherwise", otherwise.names),
+    }
+
+
+def _say(work: Work, passed: PassedOver) -> None:
+    """The same of all parts."""
+    names = ("stayed", "first_stayed", "first_stayed_ends", "first_otherwise", "first_otherwise_ends")
+    found = [read_found(work.folder, number, names) for number in range(work.tasks)]
+    stayed, otherwise = np.sum([each["stayed"] for each in found], axis=0).tolist()
+    passed.stayed(stayed, [name for each in found for name in texts_of(each, "first_stayed")])
+    passed.said_otherwise(otherwise, [name for each in found for name in texts_of(each, "first_otherwise")])
 
 
 def _part(folder: Path, number: int) -> Path:
@@ -78,9 +113,10 @@ def do_tasks(folder: Path, numbers: Sequence[int]) -> None:
     batch_size, workers, shard_rows, reuse = told["options"]
     options = EmbedOptions(batch_size, workers or threads(), shard_rows, reuse=reuse)
     for number in numbers:
-        part = replace(options, part=PartOf(number + 1, told["parts"]))
+        passed = PassedOver()
+        part = replace(options, part=PartOf(number + 1, told["parts"]), passed=passed)
         store = _embedded(told["sources"], _part(folder, number), load(named.device_of(number)), part)
-        write_found(folder, number, {"rows": np.array(len(store))})
+        write_found(folder, number, {"rows": np.array(len(store)), **_counted(passed)})
 
 
 def _embedded(sources: Sequence[str], folder: Path, encoder: Encoder, options: EmbedOptions) -> Store:

@@ -18,6 +18,7 @@ from memaudit.embedding.passes import Pass, seen_views
 from memaudit.embedding.reconcile import KnownFiles, bytes_of
 from memaudit.encoders import Encoder
 from memaudit.errors import InputError
+from memaudit.images.cells import storable
 from memaudit.images.decode import Decoded, UnreadableImageError, decoding, is_blank, scaled_size
 from memaudit.images.image_ref import ImageRef, with_first_frame_alone
 from memaudit.images.measures import simplicity
@@ -29,6 +30,7 @@ from memaudit.images.views import View
 from memaudit.store import ANOTHER_FILE, NO_FILE, Row, is_same_file
 from memaudit.types import Status
 
+_CANNOT_READ = "cannot read file: "
 _WHOLE = -1  # beside the numbers of kinds of views
 _LEAST_PART = 1 / 2  # that an image is decoded for, whatever its views
 _MOST_PART = 8  # times the encoder's side: what is larger is reduced, before every view makes a copy
@@ -79,7 +81,7 @@ def prepare(
     row = Row(ref.image_id, ref.uri, ref.caption, NO_FILE, 0, 0, Status.UNREADABLE, "", None, ref.metadata)
     try:
         data = bytes_of(ref)
-    except OSError as error:
+    except (OSError, InputError) as error:
         return PreparedImage(Prepared(unread(row, error)), {})
     metadata = row.metadata if parts else with_first_frame_alone(row.metadata, count_frames(data))
     row = replace(row, metadata=noted(metadata, opt_outs_of(data, metadata, c2pa)))
@@ -112,7 +114,12 @@ def prepare_views(row: Row, encoder: Encoder, max_pixels: int, kinds: Kinds) -> 
 def unread(row: Row, error: Exception) -> Row:
     """The row of an image whose bytes could not be had."""
     why = getattr(error, "strerror", None) or error
-    return replace(row, error=f"cannot read file: {why}", cut=isinstance(error, ArchiveCutError))
+    return replace(row, error=storable(f"{_CANNOT_READ}{why}"), cut=isinstance(error, ArchiveCutError))
+
+
+def was_not_read(error: str) -> bool:
+    """Whether a row has this error because the bytes of its file could not be had, or were others."""
+    return error == ANOTHER_FILE or error.startswith(_CANNOT_READ)
 
 
 def _sides(kinds: Kinds, encoder: Encoder) -> dict[int, int]:

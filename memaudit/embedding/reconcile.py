@@ -11,9 +11,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from memaudit.embedding.said import Said
 from memaudit.errors import InputError
 from memaudit.images.addresses import unsigned
 from memaudit.images.image_ref import ImageRef
+from memaudit.images.opt_outs import opt_outs_in_file
 from memaudit.images.remote import local_path
 from memaudit.images.sources import read_image
 from memaudit.store import NO_FILE, Store, counted
@@ -79,7 +81,8 @@ class KnownFiles:
 
 def known_files(store: Store) -> KnownFiles:
     """The files of all rows with an embedding. Imported rows have none."""
-    files = (file for columns in store.iter_columns() for file in zip(columns.status, columns.sha256, strict=True))
+    read = store.iter_columns(only=("status", "sha256"))
+    files = (file for columns in read for file in zip(columns.status, columns.sha256, strict=True))
     known = KnownFiles()
     known.add(embedded_files(files, 0))
     return known
@@ -109,7 +112,7 @@ class KnownRows(NamedTuple):
 
 def known_rows(store: Store) -> KnownRows:
     ids, uris, files = bytearray(), bytearray(), bytearray()
-    for columns in store.iter_columns():
+    for columns in store.iter_columns(only=("image_id", "uri", "sha256")):
         for image_id, uri, sha256 in zip(columns.image_id, columns.uri, columns.sha256, strict=True):
             ids += text_key(image_id)
             uris += place_key(uri)
@@ -132,11 +135,14 @@ class ImageState(StrEnum):
 
 
 class ComparedImage(NamedTuple):
-    """An image of the sources beside the store's: its row there, -1 if it is new."""
+    """An image of the sources beside the store's: its row there, -1 if it is new. said: what the sources say of one
+    whose file is the same; otherwise: the store says something else."""
 
     image_id: str
     row: int
     state: ImageState
+    said: Said | None = None
+    otherwise: bool = False
 
 
 def compare(known: KnownRows, ref: ImageRef) -> ComparedImage:
@@ -145,10 +151,13 @@ def compare(known: KnownRows, ref: ImageRef) -> ComparedImage:
     if row < 0:
         row = known.uris.row_of(place_key(ref.uri))
         return ComparedImage(ref.image_id, row, ImageState.NEW if row < 0 else ImageState.OTHER_NAME)
-    state = _state_of(known.files[row], file_key(sha256_of(ref)).rstrip(b"\0"))
-    if state is ImageState.SAME and known.files[row] and not known.uris.has(place_key(ref.uri), row):
+    data = _read(ref)
+    state = _state_of(known.files[row], file_key(_sha256(data)).rstrip(b"\0"))
+    if state is not ImageState.SAME:
+        return ComparedImage(ref.image_id, row, state)
+    if known.files[row] and not known.uris.has(place_key(ref.uri), row):
         state = ImageState.MOVED
-    return ComparedImage(ref.image_id, row, state)
+    return ComparedImage(ref.image_id, row, state, Said(ref.caption, ref.metadata, opt_outs_in_file(data or b"")))
 
 
 def _state_of(stored: bytes, found: bytes) -> ImageState:
@@ -164,7 +173,7 @@ class Reconciliation(NamedTuple):
     """current (rows,) bool: the sources have this row's image, with the same file. odd: the first image of which they
     say something else, or None; other: the first whose file, or name, is another one. moved: rows whose image the
     sources have at another place. readable, unreadable: rows whose file could not be read and now can, and the other
-    way about."""
+    way about. otherwise: rows of the same file of which the sources say something else."""
 
     current: NDArray[np.bool_]
     odd: ComparedImage | None
@@ -172,6 +181,7 @@ class Reconciliation(NamedTuple):
     moved: Int64
     readable: Int64
     unreadable: Int64
+    otherwise: Int64
 
     def so_far(self) -> Reconciliation:
         """The same of a store that is not done: a file that cannot be read at one time is no other file."""
@@ -186,6 +196,7 @@ def reconcile(
     """Hold the rows against the sources, until all were seen. With `in_order` they must have the same row numbers and
     places, too."""
     current, odd, other, unseen = np.zeros(rows, bool), None, None, rows
+    otherwise = array("q")
     of = {state: array("q") for state in (ImageState.MOVED, ImageState.READABLE_NOW, ImageState.UNREADABLE_NOW)}
     for place, image in enumerate(compared if rows else ()):
         if image.state not in (ImageState.NEW, ImageState.SAME, ImageState.MOVED):
@@ -195,6 +206,8 @@ def reconcile(
             continue
         if image.state in of:
             of[image.state].append(image.row)
+        if image.otherwise:
+            otherwise.append(image.row)
         if image.state is ImageState.MOVED and not in_order:
             current[image.row] = True
         else:
@@ -203,7 +216,8 @@ def reconcile(
         tick(1)
         if not unseen:
             break
-    return Reconciliation(current, odd, other, *(np.asarray(found, dtype=np.int64) for found in of.values()))
+    found = (np.asarray(each, dtype=np.int64) for each in (*of.values(), otherwise))
+    return Reconciliation(current, odd, other, *found)
 
 
 def require_distinct(image_ids: Callable[[], Iterable[str]]) -> int:
@@ -227,12 +241,15 @@ def file_key(sha256: str) -> bytes:
     return bytes.fromhex(sha256[: 2 * KEY.itemsize])
 
 
-def sha256_of(ref: ImageRef) -> str:
-    """The hash of an image's file, NO_FILE if it cannot be read."""
+def _read(ref: ImageRef) -> bytes | None:
     try:
-        return hashlib.sha256(bytes_of(ref)).hexdigest()
-    except OSError:
-        return NO_FILE
+        return bytes_of(ref)
+    except (OSError, InputError):  # which its row says, once it is embedded
+        return None
+
+
+def _sha256(data: bytes | None) -> str:
+    return NO_FILE if data is None else hashlib.sha256(data).hexdigest()
 
 
 def bytes_of(ref: ImageRef) -> bytes:

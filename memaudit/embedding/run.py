@@ -29,12 +29,14 @@ from memaudit.embedding.reconcile import (
     require_distinct,
 )
 from memaudit.embedding.rows import ShardRows, ahead, batched, counting
+from memaudit.embedding.said import is_otherwise
 from memaudit.embedding.views import ViewStore, ViewsWriter, add_views, depth, embed_kinds, make_missing, writing_views
 from memaudit.encoders import Encoder
 from memaudit.errors import EmptyInputError, InputError, UsageError
 from memaudit.files import real
+from memaudit.images.addresses import unsigned
 from memaudit.images.image_ref import ImageRef
-from memaudit.images.opt_outs import read_of
+from memaudit.images.opt_outs import COLUMNS, read_of
 from memaudit.images.passed_over import PassedOver
 from memaudit.images.remote import is_url
 from memaudit.images.sources import iter_images, read_image
@@ -47,6 +49,7 @@ __all__ = ["EmbedOptions", "Embedded", "embed", "embed_with_views", "require_out
 _DEFAULTS = EmbedOptions()
 _NAMED = 3
 _AT_ONCE = 1024  # rows of a store whose columns are read
+_SAID_AT_ONCE = 128  # rows of which captions and metadata are, which may be long
 
 
 class _Images(NamedTuple):
@@ -150,10 +153,11 @@ def embed(
     Images that the store has are held against the sources (image_id and sha256) and skipped; new ones become new
     shards. Where a file is another one or an image is gone, the store is refused. With `append` images that are not
     among the sources stay. With `replace_changed` the store is written anew from the first shard that differs, so
-    that it becomes the one that the sources would make from nothing. Of an unfinished store, and of a part of a set,
-    images are tried again whose files could not be read; files that cannot be read any more are no reason to refuse it,
-    and their images stay as they are. `views` are made of each new image in passing,
-    into stores that `embed_kinds` finishes: see `embed_with_views`.
+    that it becomes the one that the sources would make from nothing; where only captions, columns or opt-outs are
+    others, these are written and nothing is encoded. Without it they stay as they are, and `options.passed` says so. Of
+    an unfinished store, and of a part of a set, images are tried again whose files could not be read; files that cannot
+    be read any more are no reason to refuse it, and their images stay as they are. `views` are made of each new image
+    in passing, into stores that `embed_kinds` finishes: see `embed_with_views`.
     Raises EmptyInputError for no image at all; InputError for unusable sources, repeated image_ids, another store;
     UsageError for a `folder` inside a source, where its files would be taken for images; InconclusiveError for a
     store with a missing shard.
@@ -182,21 +186,24 @@ def embed(
         writer.require_whole()
         run = _Run(writer, windows, encoder, options, pool, progress)
         known = known_rows(writer.written())
-        found = _reconciled(known, images, options, pool, progress, in_order=replace_changed)
-        again = np.empty(0, np.int64)
+        found = _reconciled(known, writer.written(), images, options, pool, progress, in_order=replace_changed)
+        again = otherwise = np.empty(0, np.int64)
         if replace_changed:
             writer.keep_shards(_current_shards(writer, found, total))
+            otherwise = found.otherwise[found.otherwise < writer.rows]
         else:
             if options.part or not writer.manifest.complete:
                 found, again = found.so_far(), found.readable
                 _say_stayed(writer, found, options.passed)
             _require_same(writer, found, append=append)
             _require_in_place(writer.written(), found.moved, options, pool)
+            _say_otherwise(writer, found, options.passed)
         kept = writer.rows
         done = int(found.current[:kept].sum())
-        if done < total or len(again):
+        if done < total or len(again) or len(otherwise):
             writer.unfinish()
             run.embed_again(images(), known, again)
+            run.say_anew(images(), known, otherwise)
             run.catch_up(replaced=kept < len(found.current) or bool(len(again)))
             new = (ref for ref in images() if not 0 <= known.row_of(ref) < kept)
             run.write(new, counting(progress, "embedding", done, total))
@@ -217,6 +224,7 @@ def require_outside(folder: Path, sources: Sequence[str | Path]) -> None:
 
 def _reconciled(
     known: KnownRows,
+    store: Store,
     images: _Images,
     options: EmbedOptions,
     pool: ThreadPoolExecutor,
@@ -227,7 +235,27 @@ def _reconciled(
     rows = len(known.files)
     tick = counting(progress, "checking what is there", 0, rows)
     compared = ahead(pool, lambda ref: compare(known, ref), images(), options.window)
-    return reconcile(rows, compared, in_order=in_order, tick=tick)
+    return reconcile(rows, _beside_what_is_said(store, compared), in_order=in_order, tick=tick)
+
+
+def _beside_what_is_said(store: Store, compared: Iterable[ComparedImage]) -> Iterator[ComparedImage]:
+    """The same, with whether the sources say otherwise of an image than the store. Memory: a block of both."""
+    looked_for = COLUMNS in store.manifest.opt_outs
+    for block in batched(compared, _SAID_AT_ONCE):
+        there = [image for image in block if image.said is not None]
+        columns = store.columns(np.array([image.row for image in there], np.int64), ("caption", "metadata"))
+        told = {
+            image.row: is_otherwise(image.said, caption, metadata, opt_outs=looked_for)
+            for image, caption, metadata in zip(there, columns.caption, columns.metadata, strict=True)
+            if image.said is not None
+        }
+        yield from (image._replace(said=None, otherwise=told.get(image.row, False)) for image in block)
+
+
+def _say_otherwise(writer: StoreWriter, found: Reconciliation, passed: PassedOver | None) -> None:
+    if passed is not None and len(found.otherwise):
+        first = writer.written().columns(found.otherwise[:_NAMED], ("image_id",)).image_id
+        passed.said_otherwise(len(found.otherwise), first.tolist())
 
 
 def _say_stayed(writer: StoreWriter, found: Reconciliation, passed: PassedOver | None) -> None:
@@ -267,8 +295,9 @@ def _require_in_place(store: Store, moved: Int64, options: EmbedOptions, pool: T
     for image_id, uri, is_there in ahead(pool, _looked_at, rows, options.window):
         if not is_there:
             raise InputError(
-                f"store {store.folder} says that {image_id!r} is at {uri}, and it is not there any more, but where the "
-                f"sources say ({len(moved):,} images moved): --replace-changed writes the store anew; or move them back"
+                f"store {store.folder} says that {image_id!r} is at {unsigned(uri)}, and it is not there any more, but "
+                f"where the sources say ({len(moved):,} images moved): --replace-changed writes the store anew; or "
+                "move them back"
             )
 
 
@@ -324,11 +353,20 @@ class _Run(NamedTuple):
     def embed_again(self, refs: Iterator[ImageRef], known: KnownRows, rows: Int64) -> None:
         """Embed images anew whose files could not be read, and write the shards that they are in. Memory: as for one
         shard; of as many images at a time."""
-        if not len(rows):
-            return
+        if len(rows):
+            self._write_again(refs, known, rows, self._known_files(), "embedding what could not be read")
+
+    def say_anew(self, refs: Iterator[ImageRef], known: KnownRows, rows: Int64) -> None:
+        """Write what the sources say by now of images whose files are the same. Memory: as above."""
+        if len(rows):
+            self._write_again(refs, known, rows, known_files(self.writer.written()), "writing what is said of images")
+
+    def _write_again(
+        self, refs: Iterator[ImageRef], known: KnownRows, rows: Int64, files: KnownFiles, stage: str
+    ) -> None:
+        """files: that need not be encoded for it."""
         options, wanted = self.options, set(rows.tolist())
-        tick = counting(self.progress, "embedding what could not be read", 0, len(rows))
-        files = self._known_files()
+        tick = counting(self.progress, stage, 0, len(rows))
         those = (ref for ref in refs if known.row_of(ref) in wanted)
         prepared = ahead(self.pool, lambda ref: self._prepare(ref, files, {}).whole, those, options.window)
         for first in prepared:

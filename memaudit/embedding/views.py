@@ -14,7 +14,7 @@ import numpy as np
 
 from memaudit.embedding.options import EmbedOptions
 from memaudit.embedding.passes import scheme_of
-from memaudit.embedding.pictures import PreparedViews, prepare_views
+from memaudit.embedding.pictures import PreparedViews, prepare_views, was_not_read
 from memaudit.embedding.reconcile import KnownFiles
 from memaudit.embedding.rows import ShardRows, ahead, counting
 from memaudit.encoders import Encoder
@@ -243,13 +243,17 @@ def _right_shards(writer: StoreWriter, images: Store, parents: Int64, views: Seq
 
 
 def _can_be_made_now(views: Store, start: int, rows: int) -> bool:
-    """Whether the file of the first view that could not be made can be read by now."""
-    columns = views.columns(np.arange(start, start + rows))
-    lost = np.flatnonzero(columns.status == Status.UNREADABLE)
-    if not len(lost):
-        return False
+    """Whether a file can be read by now that could not be when its views were to be made. Views that could not be made
+    of what was read are none of these: they would not be made now either."""
+    columns = views.columns(np.arange(start, start + rows), ("uri", "sha256", "status", "error"))
+    texts = zip(columns.uri, columns.sha256, columns.status, columns.error, strict=True)
+    lost = {(uri, sha) for uri, sha, status, error in texts if status == Status.UNREADABLE and was_not_read(error)}
+    return any(_is_there(uri, sha256) for uri, sha256 in sorted(lost))
+
+
+def _is_there(uri: str, sha256: str) -> bool:
     try:
-        return bool(hashlib.sha256(read_image(columns.uri[lost[0]])).hexdigest() == columns.sha256[lost[0]])
+        return hashlib.sha256(read_image(uri)).hexdigest() == sha256
     except (OSError, InputError):
         return False
 

@@ -13,16 +13,21 @@ from memaudit.gate.by_kind import RULES
 from memaudit.gate.subjects import counts, training_set_of
 from memaudit.gate.verdict import RuleResult, Verdict
 from memaudit.matching.kinds import FACE, Kind
-from memaudit.report.model import AuditFinding, Report
-from memaudit.reviews import Merged, Opinion, opinion_of, pair_of
+from memaudit.report.model import AuditFinding, ImageMatch, Report
+from memaudit.reviews import Merged, Opinion, Pair, opinion_of, opinion_of_all, pair_of
 
 
 class Decided(NamedTuple):
-    """What people have decided: entries of accepted matches, and reviews, of which so many clear a finding."""
+    """What people have decided: entries of accepted matches, and reviews, of which so many clear a finding.
+
+    listed_alone: by the training image that it lists, whatever else its generation matches. So a baseline is judged:
+    what is cleared there makes a rise greater.
+    """
 
     accepted: Sequence[Accepted] = ()
     reviews: Merged | None = None
     reviewers: int = 1
+    listed_alone: bool = False
 
 
 _RULES: dict[str, tuple[str, ...]] = {
@@ -103,8 +108,32 @@ def _opinion(match: AuditFinding, decided: Decided, day: date) -> Opinion | None
     if decided.reviews is None or not match.query_sha256 or not match.reference_sha256:
         return None
     said = decided.reviews.faces if match.kind == FACE else decided.reviews.said
-    of_pair = said.get(pair_of(match.query_sha256, match.reference_sha256))
-    return opinion_of(of_pair, day, decided.reviewers) if of_pair else None
+
+    def opinion(pair: Pair) -> Opinion | None:
+        of_pair = said.get(pair)
+        return opinion_of(of_pair, day, decided.reviewers) if of_pair else None
+
+    listed = opinion(pair_of(match.query_sha256, match.reference_sha256))
+    if decided.listed_alone or not isinstance(match, ImageMatch):
+        return listed
+    further = further_of(match)
+    return opinion_of_all(listed, [opinion(pair) for pair in further.pairs], further.unnamed)
+
+
+class Further(NamedTuple):
+    """What the generation of a finding matches besides the training image that is listed: the pairs that reviews know,
+    each once, for images of one file are one to them, and how many the report does not name."""
+
+    pairs: tuple[Pair, ...]
+    unnamed: int
+
+
+def further_of(match: ImageMatch) -> Further:
+    query, named = match.query_sha256 or "", match.further or []
+    digests = dict.fromkeys(each.reference_sha256 for each in named if each.reference_sha256)
+    pairs = tuple(pair_of(query, digest) for digest in digests if digest != match.reference_sha256)
+    without = sum(not each.reference_sha256 for each in named)
+    return Further(pairs if query else (), max(0, match.matches - 1 - len(named)) + without)
 
 
 def _finding(

@@ -17,7 +17,7 @@ from memaudit.gate.by_kind import counting
 from memaudit.gate.comparison import Audited, Comparison
 from memaudit.gate.dedups import judge_dedup
 from memaudit.gate.filtering import judge_filter, judge_reweight
-from memaudit.gate.findings import Decided, Finding, findings_of, outcome_of
+from memaudit.gate.findings import Decided, Finding, findings_of, further_of, outcome_of
 from memaudit.gate.ledger import Ledger, Look
 from memaudit.gate.over_time import Watch
 from memaudit.gate.policy import Policy
@@ -34,7 +34,7 @@ from memaudit.gate.redrawn import judge_redrawn
 from memaudit.gate.subjects import about_faces
 from memaudit.gate.verdict import RuleResult, Verdict, unmeasured, verdict_of
 from memaudit.matching.kinds import ALL, FACE, Kind
-from memaudit.report.model import AuditResults, Report
+from memaudit.report.model import AuditResults, ImageMatch, Report
 from memaudit.reviews import Merged, pair_of
 from memaudit.words import plural
 
@@ -229,7 +229,7 @@ def _judge_together(reports: Sequence[Named], policy: Policy) -> list[RuleResult
 
 
 def _waived_in(report: Report, decided: Decided, day: date) -> set[int]:
-    found = findings_of("of the baseline", report, decided, day)
+    found = findings_of("of the baseline", report, decided._replace(listed_alone=True), day)
     return {finding.place for finding in found if finding.waived}
 
 
@@ -294,6 +294,7 @@ def _unmatched(reports: Sequence[Named], reviews: Merged | None) -> Iterator[str
         return
     named = [(name, match) for name, report in reports for match in report.matches]
     pairs = {pair_of(match.query_sha256 or "", match.reference_sha256 or "") for _, match in named}
+    pairs.update(pair for _, match in named if isinstance(match, ImageMatch) for pair in further_of(match).pairs)
     unused = [pair for pair in (reviews.said.keys() | reviews.faces.keys()) if pair not in pairs]
     if unused:
         yield f"{len(unused):,} reviewed pairs are among no report's findings."

@@ -10,6 +10,7 @@ from typing import IO, NamedTuple
 
 from memaudit.errors import InputError
 from memaudit.files import reason_of
+from memaudit.images.addresses import unsigned
 from memaudit.images.formats import why_not_there
 from memaudit.images.image_ref import ARCHIVE_CUT, MOST_TEXT, ImageRef, noting, object_in
 from memaudit.images.opt_outs import MOST_JSON, noted, opt_outs_in_json
@@ -33,7 +34,7 @@ def iter_tar(location: str, name: str, passed: PassedOver) -> Iterator[ImageRef]
     try:
         handle = open_binary(location)
     except OSError as error:
-        raise InputError(f"archive {location} cannot be read: {reason_of(error)}") from None
+        raise InputError(f"archive {unsigned(location)} cannot be read: {reason_of(error)}") from None
     with handle:
         try:
             members = Members(handle)
@@ -59,7 +60,7 @@ def _note(passed: PassedOver, name: str, other: Member, *, is_beside: bool) -> N
 def _why_no_tar(location: str, handle: IO[bytes], error: Exception) -> str:
     handle.seek(0)
     reason = why_not_there(handle.read(64))
-    return f"archive {location} is {reason or f'no uncompressed tar ({error}): unpack it, or check it'}"
+    return f"archive {unsigned(location)} is {reason or f'no uncompressed tar ({error}): unpack it, or check it'}"
 
 
 def _ref(location: str, name: str, image: Member, surveyed: Survey, said: _Said) -> ImageRef:

@@ -30,7 +30,8 @@ Batches = Callable[[int, list[str] | None], Iterator[pa.RecordBatch]]
 
 
 class ArrowTable(NamedTuple):
-    """A table that is open. batches: at most so many rows at a time, of the columns named or of all."""
+    """A table that is open. batches: at most so many rows at a time, of the columns named or of all; from the first row
+    on at each call, while no earlier one is read on."""
 
     schema: pa.Schema
     batches: Batches
@@ -161,10 +162,18 @@ def _arrow(location: str) -> Iterator[ArrowTable]:
             raise InputError(
                 f"table {unsigned(location)} has {unpacked:,} bytes in one batch: write it in smaller ones"
             )
+        opened = pa.ipc.open_file if is_file else pa.ipc.open_stream
+
+        def batches(size: int, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+            handle.seek(0)
+            with opened(handle) as reader:
+                read = map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader
+                yield from _parts(read, size, columns)
+
         handle.seek(0)
-        with (pa.ipc.open_file if is_file else pa.ipc.open_stream)(handle) as reader:
-            read = map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader
-            yield ArrowTable(reader.schema, lambda size, columns: _parts(read, size, columns))
+        with opened(handle) as reader:
+            schema = reader.schema
+        yield ArrowTable(schema, batches)
 
 
 def _parts(batches: Iterator[pa.RecordBatch], size: int, columns: list[str] | None) -> Iterator[pa.RecordBatch]:

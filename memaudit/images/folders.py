@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from html import unescape
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urljoin
 
 from memaudit.errors import InputError
 from memaudit.files import reason_of
+from memaudit.images.addresses import unsigned
 from memaudit.images.remote import filesystem_of, is_url, is_web
 from memaudit.images.web import get
 
@@ -42,11 +43,11 @@ def walk(location: str, *, hidden: bool = False) -> Iterator[File]:
 def _walk_web(root: str, folder: str, depth: int) -> Iterator[File]:
     """Follow the links of a page to what is right below it."""
     if depth > _DEEPEST:
-        raise InputError(f"folder {root} has more than {_DEEPEST} folders within each other")
+        raise InputError(f"folder {unsigned(root)} has more than {_DEEPEST} folders within each other")
     try:
         page = get(folder).data.decode("utf-8", "replace")
     except OSError as error:
-        raise InputError(f"folder {folder} cannot be listed: {reason_of(error)}") from None
+        raise InputError(f"folder {unsigned(folder)} cannot be listed: {reason_of(error)}") from None
     links = {urljoin(folder, unescape(link)) for link in _HREF.findall(page)}
     below = {link.removeprefix(folder): link for link in links if link.startswith(folder)}
     for name in sorted(name for name in below if re.fullmatch(r"[^/.][^/]*/?", name)):
@@ -56,21 +57,37 @@ def _walk_web(root: str, folder: str, depth: int) -> Iterator[File]:
             yield File(unquote(below[name].removeprefix(root)), below[name])
 
 
+class _Entry(NamedTuple):
+    """What is in a folder at a URL."""
+
+    path: str
+    is_folder: bool
+
+
 def _walk_remote(location: str) -> Iterator[File]:
+    """One request a folder; of one that holds nothing there is nothing."""
     filesystem, root = filesystem_of(location)
-    pending = [root]
+    pending = [_Entry(root, True)]
     while pending:
-        path = pending.pop()
-        try:
-            entries = filesystem.ls(path, detail=True) if filesystem.isdir(path) else []
-        except Exception as error:  # noqa: BLE001 - each backend has exceptions of its own
-            raise InputError(f"folder {location} cannot be listed: {type(error).__name__}: {error}") from None
-        if not entries:
+        path, is_folder = pending.pop()
+        if not is_folder:
             yield File(path.removeprefix(root).lstrip("/"), filesystem.unstrip_protocol(path))
-        visible = [
-            e["name"].rstrip("/") for e in entries if not os.path.basename(e["name"].rstrip("/")).startswith(".")
-        ]
-        pending += sorted((name for name in visible if name != path), reverse=True)
+            continue
+        try:
+            entries = [_entry(filesystem, each) for each in filesystem.ls(path, detail=True)]
+        except Exception as error:  # noqa: BLE001 - each backend has exceptions of its own
+            why = f"{type(error).__name__}: {error}"
+            raise InputError(f"folder {unsigned(location)} cannot be listed: {why}") from None
+        visible = (each for each in entries if not os.path.basename(each.path).startswith("."))
+        pending += sorted((each for each in visible if each.path != path), reverse=True)
+
+
+def _entry(filesystem: Any, listed: Mapping[str, Any]) -> _Entry:
+    """A listing says what is a folder; a link, and what it does not say, is asked for. A name that ends in a slash
+    stands for a folder in a bucket."""
+    path, kind = listed["name"].rstrip("/"), listed.get("type")
+    is_folder = kind == "directory" or listed["name"].endswith("/")
+    return _Entry(path, is_folder or (kind != "file" and filesystem.isdir(path)))
 
 
 def _walk(root: str, hidden: bool) -> Iterator[File]:

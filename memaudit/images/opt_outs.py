@@ -12,7 +12,7 @@ import json
 import re
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from importlib.util import find_spec
 from threading import Lock
 from typing import NamedTuple
@@ -82,6 +82,21 @@ def opt_outs_in(metadata: str) -> OptOuts:
     values = object_in(metadata)
     found, unread = (values.get(name) for name in (FOUND, UNREAD))
     return OptOuts(*(tuple(map(str, each)) if isinstance(each, list) else () for each in (found, unread)))
+
+
+def noted_otherwise(noted: OptOuts, in_source: OptOuts, in_file: Collection[str]) -> bool:
+    """Whether what was noted of an image is not what its source and its file say by now. What a manifest of C2PA
+    refused is taken to stand there still: not everybody has the library."""
+    now = {text[:_LONGEST_NOTED] for text in in_source.found}
+    there = {*now, *(text[:_LONGEST_NOTED] for text in in_file)}
+    gone = any(text not in there and not text.startswith(f"{C2PA}: ") for text in noted.found)
+    new = len(noted.found) < _MOST_NOTED and not now.issubset(noted.found)
+    return gone or new or (COLUMNS in noted.unread) != (COLUMNS in in_source.unread)
+
+
+def opt_outs_in_file(data: bytes) -> frozenset[str]:
+    """What a file says by itself, but for manifests of C2PA."""
+    return frozenset(_in_file(data))
 
 
 def _in_file(data: bytes) -> Iterator[str]:

@@ -19,6 +19,7 @@ from memaudit.images.remote import is_url
 
 HEAD = 4096  # bytes by which it is told what a file holds
 HIDDEN, ARRAYS, AS_TEXT = "hidden images", "pictures in arrays", "files with images as text"
+IN_COLUMNS = "pictures in further columns of tables"
 _ARRAYS = (".npy", ".npz", ".pt")
 _TEXTS = (".txt", ".json", ".jsonl", ".ndjson", ".csv", ".tsv")
 _IMAGES = (".png", ".jpg", ".jpeg", ".webp")  # what an array may stand beside: latents, a mask, an embedding
@@ -46,15 +47,17 @@ class _Tally(NamedTuple):
 class PassedOver:
     """What was passed over in one pass over a source. plain: files that hold no image, by suffix; unread: those that
     hold pictures, or may, by what they are, each counted as often as pictures can be told. earlier: images that a
-    killed run had embedded, and whose files could not be read to be held against it."""
+    killed run had embedded, and whose files could not be read to be held against it; otherwise: those of which the
+    sources say something else than the store."""
 
     plain: dict[str, _Tally] = field(default_factory=dict)
     unread: dict[str, _Tally] = field(default_factory=dict)
     earlier: _Tally = field(default_factory=_Tally)
+    otherwise: _Tally = field(default_factory=_Tally)
 
     def begin(self) -> None:
         """Forget an earlier pass."""
-        self.earlier = _Tally()
+        self.earlier = self.otherwise = _Tally()
         self.plain.clear()
         self.unread.clear()
 
@@ -72,7 +75,7 @@ class PassedOver:
     @property
     def lines(self) -> tuple[str, ...]:
         """What to say of it: nothing where nothing was passed over."""
-        return tuple(filter(None, (self.unread_line, self.plain_line, self.earlier_line)))
+        return tuple(filter(None, (self.unread_line, self.plain_line, self.earlier_line, self.otherwise_line)))
 
     @property
     def unread_line(self) -> str:
@@ -94,6 +97,16 @@ class PassedOver:
     def earlier_line(self) -> str:
         what = "files could not be read again, and their images stay as they were embedded"
         return f"{what}: {self.earlier.number:,} {self.earlier}" if self.earlier.number else ""
+
+    def said_otherwise(self, count: int, first: Sequence[str]) -> None:
+        """Of so many images the sources have another caption, other columns or opt-outs; the first are called so."""
+        self.otherwise = _Tally(count, count, tuple(first[:_NAMED]))
+
+    @property
+    def otherwise_line(self) -> str:
+        what = "captions, columns or opt-outs of the sources are others by now than in the store"
+        way = "embed --replace-changed takes them over"
+        return f"{what}: {self.otherwise.number:,} {self.otherwise}; {way}" if self.otherwise.number else ""
 
 
 def head_of(location: str) -> bytes:

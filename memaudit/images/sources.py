@@ -20,7 +20,7 @@ from memaudit.images import parts, tables
 from memaudit.images.addresses import place_of, unsigned
 from memaudit.images.archives import iter_tar
 from memaudit.images.braces import expanded
-from memaudit.images.cells import storable, storable_id
+from memaudit.images.cells import storable, storable_id, storable_uri
 from memaudit.images.folders import File, walk
 from memaudit.images.formats import is_image
 from memaudit.images.hosts import allow_source
@@ -115,6 +115,7 @@ def _storable_ref(prefix: str, ref: ImageRef) -> ImageRef:
     return replace(
         ref,
         image_id=storable_id(prefix + ref.image_id),
+        uri=storable_uri(ref.uri),
         caption=storable(ref.caption),
         metadata=storable(ref.metadata),
     )
@@ -255,4 +256,4 @@ def _iter_pack(file: File, contents: bool, passed: PassedOver) -> Iterator[Image
     suffix = os.path.splitext(file.relative)[1].lower()
     if suffix == ".tar":
         return iter_tar(file.location, file.relative, passed)
-    return tables.iter_table(file.location, file.relative, contents=contents)
+    return tables.iter_table(file.location, file.relative, passed, contents=contents)

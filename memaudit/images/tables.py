@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -26,6 +27,7 @@ from memaudit.images.cells import (
 )
 from memaudit.images.formats import shows_images_as_text
 from memaudit.images.image_ref import ImageRef
+from memaudit.images.passed_over import IN_COLUMNS, PassedOver
 
 IMAGE_COLUMNS = ("image", "jpg", "png", "webp", "img", "image_bytes", "bytes")
 _NO_IMAGES = {*PATH_COLUMNS, *ID_COLUMNS, *CAPTION_COLUMNS} - {"image", "file"}  # whose bytes are text
@@ -100,7 +102,11 @@ def _holds(kind: pa.DataType) -> bool:
 def _shows_images(table: ArrowTable, column: str) -> bool:
     cells = (row[column] for batch in table.batches(_BATCH_ROWS, [column]) for row in plain_rows(batch))
     found = islice((data for cell in islice(cells, 4 * _LOOKED_AT) for data in _bytes_in(cell)), _LOOKED_AT)
-    return any(_BEGINNINGS.match(data) or shows_images_as_text(data[:_BEGINNING]) for data in found)
+    return any(map(_begins_as_image, found))
+
+
+def _begins_as_image(data: bytes) -> bool:
+    return bool(_BEGINNINGS.match(data)) or shows_images_as_text(data[:_BEGINNING])
 
 
 def _bytes_in(value: Any) -> Iterator[bytes]:
@@ -113,19 +119,30 @@ def _bytes_in(value: Any) -> Iterator[bytes]:
             yield from _bytes_in(inner)
 
 
-def iter_table(location: str, name: str, *, contents: bool) -> Iterator[ImageRef]:
+def iter_table(location: str, name: str, passed: PassedOver, *, contents: bool) -> Iterator[ImageRef]:
     """Yield the images of a Parquet file, or of an Arrow file as Hugging Face's `save_to_disk` writes it, in row order,
-    with their bytes if `contents`. Memory: a few rows.
+    with their bytes if `contents`. Pictures in further columns are counted as passed over. Memory: a few rows.
 
     image_id is an id column if there is one, else `name` # row. Raises InputError if no column holds images.
     """
     with arrow_table("table", location) as table:
         image = require_image_column(location, table)
         columns = [column for column in table.schema.names if contents or column != image]
+        others = [field.name for field in table.schema if field.name != image and _holds(field.type)]
+        further: Counter[str] = Counter()
         for number, row in enumerate(table.rows(_BATCH_ROWS if contents else 1024, columns)):
             cell = row.pop(image, None)
+            further.update({column: count for column in others if (count := _pictures_in(row[column]))})
             ref = _ref(location, name, number, row, cell)
             yield ref if contents else replace(ref, data=None)
+    for column, count in further.items():
+        passed.add(f"{name}: {column}", IN_COLUMNS, count)
+
+
+def _pictures_in(cell: Any) -> int:
+    """How many pictures begin in a cell. Two bytes, all that a bare JPEG XL begins with, do not tell: those of one
+    embedding in 65,536 are the same."""
+    return sum(_begins_as_image(data) and data[:2] != b"\xff\x0a" for data in _bytes_in(cell))
 
 
 def is_listed(location: str) -> bool:

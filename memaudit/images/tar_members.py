@@ -16,6 +16,7 @@ TEXTS = frozenset(("txt", "caption", "json"))
 _BLOCK = tarfile.BLOCKSIZE
 _READ_AT_ONCE = 2048 * _BLOCK  # of the padding between two archives
 _LONGEST_CHAIN = 40  # of links to links
+_DAMAGED = (ValueError, OverflowError)  # what tarfile raises for numbers of a pax header that are none, or too large
 
 
 class Member(NamedTuple):
@@ -60,12 +61,16 @@ def _is_hidden(name: str) -> bool:
 
 
 class Members:
-    """Iterates over the files and links of a tar, of hidden ones over images alone; afterwards `ended_well` says
-    whether its end was there. Raises TarError when it is made of what is no tar. Memory: one header."""
+    """Iterates over the files and links of a tar, of hidden ones over images alone, up to the first damaged header;
+    afterwards `ended_well` says whether its end was there. Raises TarError when it is made of what is no tar. Memory:
+    one header."""
 
     def __init__(self, handle: IO[bytes]) -> None:
         handle.seek(0)
-        self._archive = tarfile.TarFile(fileobj=handle)
+        try:
+            self._archive = tarfile.TarFile(fileobj=handle)
+        except _DAMAGED as error:
+            raise tarfile.ReadError(str(error)) from None
         self.ended_well = False
 
     def __iter__(self) -> Iterator[Member]:
@@ -74,7 +79,9 @@ class Members:
                 member = self._archive.next()
                 if member is None and not self._goes_on():
                     return
-            except (tarfile.TarError, OSError):
+            except (tarfile.TarError, OSError, *_DAMAGED):
+                return
+            if member is not None and member.size < 0:  # it would lead back to a header before, for ever
                 return
             if member is not None and member.isreg():
                 found = Member(member.name, member.offset_data, member.size)

@@ -71,6 +71,12 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.answers)
 
+    def only(self, picture: int) -> Pictures:
+        """One of them."""
+        own = self.block.query == picture
+        query = np.zeros(np.count_nonzero(own), np.int64)
+        return Pictures([self.answers[picture]], QueryBlock(query, self.block.view[own], self.block.embeddings[own]))
+
     def blocks(self, progress: Progress) -> Iterator[QueryBlock]:
         if len(self.block.query):
             yield self.block

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,13 +35,15 @@ from memaudit.store import Store
 from memaudit.types import Int64, Progress, silent
 
 UNREAD = "files of training images that it may be drawn anew cannot be read"
+MOST_LISTED = 1000  # matches of a picture of which all are asked for: each of its candidates is read and compared
 
 
 @dataclass(frozen=True)
 class LookupOptions:
     """threshold: None for the encoder's own; neighbours: matches listed for each picture. match: whether candidates are
     decided on pixels: auto, pixels or none; match_from: their least similarity, None: the encoder's own. calibrated:
-    the calibration that threshold and match_from are by, and the cut."""
+    the calibration that threshold and match_from are by, and the cut. all_matches: a picture with many is searched
+    again until all are listed, or `MOST_LISTED`, whatever `neighbours` says."""
 
     views: tuple[View, ...]
     threshold: float | None = None
@@ -48,6 +51,30 @@ class LookupOptions:
     match: str = "auto"
     match_from: float | None = None
     calibrated: Calibrated | None = None
+    all_matches: bool = False
+
+    @property
+    def listed(self) -> int:
+        """Matches of a picture that are listed at most."""
+        return MOST_LISTED if self.all_matches else self.neighbours
+
+
+class _Found(NamedTuple):
+    """What a search of some pictures, for `most` candidates of each, came to."""
+
+    searched: Searched
+    decided: Decided
+    anew: RedrawnPairs
+    most: int
+
+    def matches_of(self, picture: int) -> int:
+        return int(np.count_nonzero(self.decided.counts & (self.decided.candidates.query == picture)))
+
+    def may_hide_some(self, picture: int) -> bool:
+        """Whether matches may have crowded out others: as many candidates as were asked for, and not as many that are
+        none as any picture is compared with."""
+        candidates = np.count_nonzero(self.decided.candidates.query == picture)
+        return bool(candidates >= self.most and self.matches_of(picture) > self.most - LEAST_CANDIDATES)
 
 
 @dataclass(frozen=True)
@@ -100,16 +127,37 @@ class Lookup:
             yield from self._batch(embedded(batch, self.encoder, self.options.views))
 
     def _batch(self, pictures: Pictures) -> Iterator[Answer]:
+        found = self._found(pictures, self.scope.most)
+        for i in range(len(pictures)):
+            if self.options.all_matches and found.may_hide_some(i):
+                yield self._wider(pictures.only(i), found.matches_of(i))
+            else:
+                yield self._told(pictures.answers[i], i, found)
+
+    def _wider(self, picture: Pictures, matches: int) -> Answer:
+        """The answer of one picture that has so many matches, searched again for twice as many each time: the last
+        search costs as much as all before it."""
+        while True:
+            found = self._found(picture, 2 * matches + LEAST_CANDIDATES + 1)
+            matches = found.matches_of(0)
+            if matches > self.options.listed or not found.may_hide_some(0):
+                return self._told(picture.answers[0], 0, found)
+
+    def _found(self, pictures: Pictures, most: int) -> _Found:
         store = self.references.store
-        searched = search(pictures, self.scope, None, silent)
+        searched = search(pictures, replace(self.scope, most=most), None, silent)
         decided = decide(searched, pictures, store, self.scope.threshold, self.plan, silent)
         decided = replace(decided, kinds=self.kinds)
-        anew = decide_redrawn(searched, decided, pictures, store, self.redrawn.regions, silent)
-        found = anew.matches()
-        for i, answer in enumerate(pictures.answers):
-            told = _answered(answer, i, searched, decided, store, self.options.neighbours)
-            told = replace(told, redrawn=_redrawn(found.picked(found.query == i), store))
-            yield _with_unread(told, i, anew, decided.candidates) if Kind.REDRAWN in self.kinds else told
+        return _Found(
+            searched, decided, decide_redrawn(searched, decided, pictures, store, self.redrawn.regions, silent), most
+        )
+
+    def _told(self, answer: Answer, picture: int, found: _Found) -> Answer:
+        store, anew = self.references.store, found.anew.matches()
+        told = _answered(answer, picture, found.searched, found.decided, store, self.options.listed)
+        told = replace(told, redrawn=_redrawn(anew.picked(anew.query == picture), store))
+        unread = Kind.REDRAWN in self.kinds
+        return _with_unread(told, picture, found.anew, found.decided.candidates) if unread else told
 
     def result(self, answers: Iterable[Answer]) -> LookupResult:
         """These, and what they rest on."""
@@ -128,7 +176,7 @@ def look_up(
 ) -> LookupResult:
     """Search every view of every picture, in the training images and in their tiles and details where the store has
     them. Frames of a film and pictures of a sheet are pictures, with an answer each. Memory: the views of 16 pictures,
-    and the answers.
+    the candidates of one of which all matches are asked for, and the answers.
 
     Raises UsageError for impossible options, InconclusiveError if the encoder is not the one that the references were
     embedded with, or their windows are unfinished, or of another state of the store.

@@ -17,13 +17,14 @@ from memaudit.matching.kinds import COPIES, Kind
 from memaudit.matching.overlap import Overlaps
 from memaudit.matching.results import Matches, Misses
 from memaudit.report.audit_tables import Targets, matches_of, none_of, p_of, per_generation, q_of, ratios_of
-from memaudit.report.model import Alignment, ImageMatch, Miss, file_digest
+from memaudit.report.model import Alignment, FurtherMatch, ImageMatch, Miss, file_digest
 from memaudit.report.pictures import Pictures
 from memaudit.report.tables import rank_of
 from memaudit.store import Columns, Store
 from memaudit.types import Float32, Int64
 
 NOT_COMPARED = "not compared"
+_FURTHER = 20  # matches of a finding that are named beside the one that it lists
 
 
 def findings_of(
@@ -113,8 +114,28 @@ def finding_of(
         else None,
         reference_picture=pictures.add(f"training-{reference}", uri, columns.sha256[target]) if pictures else None,
         matches=int(counts[query]),
+        further=_further(matches, match, targets),
         alignment=_alignment(matches.overlaps, match) if pictures else UNSET,
     )
+
+
+def _further(matches: Matches, match: int, targets: Targets) -> list[FurtherMatch] | UnsetType:
+    """What stands behind the first match of a generation: whoever says that it is no copy must look at these too."""
+    after = matches.query[match + 1 : match + 1 + _FURTHER]
+    end = match + 1 + int(np.argmin(np.r_[after == matches.query[match], False]))
+    columns = targets.columns
+    rows = [int(targets.places(matches.reference[place : place + 1])[0]) for place in range(match + 1, end)]
+    further = [
+        FurtherMatch(
+            reference_id=columns.image_id[row],
+            reference_sha256=file_digest(columns.sha256[row]),
+            similarity=round(float(matches.similarity[place]), 4),
+            kind=str(matches.kind[place]),
+            verified=bool(matches.verified[place]),
+        )
+        for place, row in enumerate(rows, match + 1)
+    ]
+    return further or UNSET
 
 
 def _kinds(result: AuditResult, matches: Matches, match: int) -> list[str] | UnsetType:

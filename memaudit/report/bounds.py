@@ -9,9 +9,9 @@ import json
 from collections.abc import Sequence
 from typing import TypeVar
 
-from msgspec import Struct, structs, to_builtins
+from msgspec import UNSET, Struct, structs, to_builtins
 
-from memaudit.report.model import Finding, Results
+from memaudit.report.model import Finding, ImageMatch, Results
 
 MOST_BYTES = 64 * 2**20  # of a report.json: about a hundred thousand findings
 SHORTENED = " … shortened"
@@ -25,11 +25,15 @@ S = TypeVar("S", bound=Struct)
 
 
 def bounded(results: R, findings: Sequence[Finding]) -> tuple[R, list[Finding]]:
-    """The same with texts shortened, and without the last findings where all of them would make the report too large.
-    Then the run is inconclusive: whoever judges it does not see them all."""
+    """The same with texts shortened; where that is too large, without what else a finding's generation matches; then
+    without the last findings, and the run is inconclusive: whoever judges it does not see them all."""
     most = max(_SHORTEST, min(_LONGEST, MOST_BYTES // (6 * max(1, len(findings)))))
     results, short = _shortened(results, most), [_shortened(finding, most) for finding in findings]
-    count = _fitting(short, MOST_BYTES - _SPARE - _size(results))
+    room = MOST_BYTES - _SPARE - _size(results)
+    count = _fitting(short, room)
+    if count < len(short):
+        short = [_alone(finding) for finding in short]
+        count = _fitting(short, room)
     if count == len(short):
         return results, short
     reason = f"only {count:,} of {len(short):,} findings have room in report.json; the tables beside it hold all"
@@ -65,6 +69,10 @@ def _shortened(part: S, most: int) -> S:
         elif isinstance(value, list) and value and isinstance(value[0], Struct):
             changes[field] = [_shortened(each, most) for each in value]
     return structs.replace(part, **changes) if changes else part
+
+
+def _alone(finding: Finding) -> Finding:
+    return structs.replace(finding, further=UNSET) if isinstance(finding, ImageMatch) else finding
 
 
 def _fitting(findings: Sequence[Finding], room: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from memaudit.matching.kinds import FACE
 from memaudit.matching.model import copy_model
 from memaudit.report.cards import Card, card, shows_faces
 from memaudit.report.model import AuditFinding, AuditResults, ImageMatch, Report
-from memaudit.reviewing.queue import Lies, Member, Queue, Roles, Sheet, doubt_of, keys_of
+from memaudit.reviewing.queue import Keys, Lies, Member, Queue, Roles, Sheet, doubt_of, keys_of
 from memaudit.reviewing.stores import Images, store_of, thumbnail_of
 from memaudit.reviews import Pair, pair_of
 from memaudit.types import Int64
@@ -21,21 +22,46 @@ ROLES = Roles("generation", "training image")
 AS_SHOWN = "People were looked for: pictures are shown as the run itself shows them."
 
 
-def findings_queue(report: Report, folder: Path) -> Queue:
-    """folder: of the report. Where faces were looked for only what the run itself shows is shown, blurred until
-    somebody asks. Raises InputError for a report without findings."""
+def findings_queue(report: Report, folder: Path, no_copies: Keys | None = None) -> Queue:
+    """folder: of the report. no_copies: pairs of which somebody says so: what else these generations match comes after
+    all findings. Where faces were looked for only what the run itself shows is shown, blurred until somebody asks.
+    Raises InputError for a report without findings."""
     findings = report.matches
     if not findings:
         raise InputError("the report has no findings: there is nothing to review")
     ordered = [findings[place] for place in _by_doubt(report, findings).tolist()]
+    listed = len(ordered)
+    if no_copies is not None:
+        called = np.isin(keys_of((_pair(each), each.kind == FACE) for each in ordered), no_copies)
+        ordered += [other for place in np.flatnonzero(called).tolist() for other in _others(ordered[place])]
     veiled = shows_faces(report) or any(each.kind == FACE for each in ordered)
     sides, notes = _sides(report, folder, ordered, veiled=veiled)
 
     def sheet(at: int) -> Sheet:
-        return _sheet(ordered[at], sides, folder)
+        return _sheet(ordered[at], sides, folder, further=at >= listed)
 
     keys = keys_of((_pair(each), each.kind == FACE) for each in ordered)
     return Queue("Findings of an audit", ROLES, sheet, keys, np.arange(len(ordered) + 1), veiled, notes)
+
+
+def _others(finding: AuditFinding) -> Iterator[ImageMatch]:
+    """What else the generation of a finding matches, of other files, each as a finding of its own."""
+    seen = {finding.reference_sha256}
+    for each in finding.further or [] if isinstance(finding, ImageMatch) else []:
+        if each.reference_sha256 and each.reference_sha256 not in seen:
+            seen.add(each.reference_sha256)
+            yield ImageMatch(
+                query_id=finding.query_id,
+                query_sha256=finding.query_sha256,
+                query_picture=finding.query_picture,
+                reference_id=each.reference_id,
+                reference_sha256=each.reference_sha256,
+                similarity=each.similarity,
+                kind=each.kind,
+                verified=each.verified,
+                paired=False,
+                near_duplicates=0,
+            )
 
 
 def cut_of(report: Report) -> float:
@@ -72,7 +98,7 @@ def _sides(
     return (found[0], found[1]), tuple(notes)
 
 
-def _sheet(finding: AuditFinding, sides: tuple[Images, Images], folder: Path) -> Sheet:
+def _sheet(finding: AuditFinding, sides: tuple[Images, Images], folder: Path, *, further: bool) -> Sheet:
     told = card(finding)
     query, reference = (thumbnail_of(folder, path) for path in (told.query_picture, told.reference_picture))
     image = finding if isinstance(finding, ImageMatch) else None
@@ -82,12 +108,12 @@ def _sheet(finding: AuditFinding, sides: tuple[Images, Images], folder: Path) ->
         finding.similarity,
         image.probability if image else None,
         tuple(told.tags),
-        _facts(told),
+        "" if further else _facts(told),
         Lies(lies.matrix, lies.query_box, lies.reference_box) if lies else None,
         told.face,
     )
     anchor = sides[1].shown(finding.reference_id, finding.reference_sha256 or "", reference, finding.caption)
-    return Sheet("", anchor, (member,))
+    return Sheet(f"what else {finding.query_id} matches" if further else "", anchor, (member,))
 
 
 def _facts(told: Card) -> str:

@@ -4,7 +4,7 @@ from memaudit.reviews.agreement import Agreement, agreements, kappa_of
 from memaudit.reviews.appending import append_reviews, is_whole, mend
 from memaudit.reviews.merging import Counts, Merged, as_seen, later, merged, word_of
 from memaudit.reviews.reading import read_reviews, review_of, reviews_in, reviews_of
-from memaudit.reviews.standing import Opinion, Standing, opinion_of
+from memaudit.reviews.standing import Opinion, Standing, opinion_of, opinion_of_all
 from memaudit.reviews.verdicts import (
     FRAME,
     LEFT,
@@ -46,6 +46,7 @@ __all__ = [
     "mend",
     "merged",
     "opinion_of",
+    "opinion_of_all",
     "pair_of",
     "read_reviews",
     "review_of",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
 from memaudit.reviews.verdicts import Review, Verdict
+from memaudit.words import plural
 
 
 class Standing(StrEnum):
@@ -21,6 +22,7 @@ class Standing(StrEnum):
     EXPIRED = "expired"
     TOO_FEW = "too few reviewers"
     INCOMPLETE = "incomplete"  # an acceptance without a reason or a day
+    FURTHER = "further matches"  # this pair is no copy, and other training images match, too
 
 
 CLEARS = (Standing.NO_COPY, Standing.ACCEPTED)
@@ -30,13 +32,20 @@ AGAINST = (Standing.COPY, Standing.UNSURE, Standing.DISAGREEMENT)
 @dataclass(frozen=True)
 class Opinion:
     """What people come to about a pair. holding: how many of them count as having cleared it. until: the last day on
-    which it is cleared, None: for good."""
+    which it is cleared, None: for good.
+
+    Of a finding: elsewhere: it is said of another training image that its generation matches. further: how many of
+    these nobody has cleared, unnamed: how many of them the report does not name.
+    """
 
     standing: Standing
     said: tuple[Review, ...]
     holding: int
     needed: int
     until: date | None = None
+    elsewhere: bool = False
+    further: int = 0
+    unnamed: int = 0
 
     @property
     def clears(self) -> bool:
@@ -52,12 +61,23 @@ class Opinion:
     def sentence(self) -> str:
         """As it is shown beside a finding."""
         people = "; ".join(f"{each.verdict} ({_by(each)})" for each in self.said)
+        told = self._of_pair(people)
+        return f"of another training image that it matches: {told}" if self.elsewhere else told
+
+    def _of_pair(self, people: str) -> str:
         return {
             Standing.DISAGREEMENT: f"people disagree, counts: {people}",
             Standing.EXPIRED: f"no longer cleared, counts again: {people}",
             Standing.TOO_FEW: f"cleared by {self.holding} of {self.needed} people, counts: {people}",
             Standing.INCOMPLETE: f"accepted without a name, a reason or a day, counts: {people}",
+            Standing.FURTHER: f"no copy of this training image, counts: {self._others}: {people}",
         }.get(self.standing, f"reviewed: {people}" if self.clears else f"reviewed, counts: {people}")
+
+    @property
+    def _others(self) -> str:
+        others = plural(self.further, "other that it matches is", "others that it matches are")
+        unnamed = f", and the report does not name {self.unnamed:,} (matches.parquet)" if self.unnamed else ""
+        return f"{others} not cleared{unnamed}"
 
 
 def opinion_of(said: Collection[Review], day: date, needed: int = 1) -> Opinion:
@@ -81,6 +101,27 @@ def opinion_of(said: Collection[Review], day: date, needed: int = 1) -> Opinion:
         return Opinion(Standing.EXPIRED, tuple(said), len(people), needed)
     why = Standing.TOO_FEW if len(complete) == len(said) else Standing.INCOMPLETE
     return Opinion(why, tuple(said), len(people), needed)
+
+
+def opinion_of_all(listed: Opinion | None, others: Sequence[Opinion | None], unnamed: int = 0) -> Opinion | None:
+    """What is said of a generation that matches several training images: of the one that a report lists, of the others,
+    and of so many that it does not name.
+
+    A word against any of them stands. "Not a copy" is about one pair, so all must be cleared; who accepts the listed
+    one accepts the generation.
+    """
+    if listed is not None and listed.against:
+        return listed
+    against = next((each for each in others if each is not None and each.against), None)
+    if against is not None:
+        return replace(against, elsewhere=True)
+    if listed is None or listed.standing is not Standing.NO_COPY:
+        return listed
+    cleared = [each for each in others if each is not None and each.clears]
+    further = len(others) - len(cleared) + unnamed
+    if further:
+        return replace(listed, standing=Standing.FURTHER, further=further, unnamed=unnamed)
+    return replace(listed, until=min((each.until for each in (listed, *cleared) if each.until), default=None))
 
 
 def _uncleared(words: set[Verdict | None]) -> Standing:

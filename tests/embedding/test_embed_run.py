@@ -167,6 +167,20 @@ class FaultyEncoder(ThumbnailEncoder):
         return rows
 
 
+def test_a_table_that_a_manifest_names_a_row_of_and_nobody_can_read(tmp_path: Path) -> None:
+    """An unreadable row that says why, as a file is, whatever bytes its name has; and each run goes on from there."""
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/d\xff"))
+    folder.mkdir()
+    draw(1).save(folder / "a.png")
+    (folder / "t.parquet").write_bytes(b"damaged")
+    (folder / "list.csv").write_text("path\na.png\nt.parquet#row=5\ngone.parquet#row=5\n")
+    store = embed([folder / "list.csv"], tmp_path / "store", ENCODER)
+    assert store.all_columns().status.tolist() == ["ok", "unreadable", "unreadable"]
+    assert "t.parquet cannot be read" in error_of(store, "t.parquet#row=5")
+    assert "\\udcff" in error_of(store, "gone.parquet#row=5")
+    assert embed([folder / "list.csv"], tmp_path / "store", ENCODER).digest == store.digest
+
+
 def test_an_embedding_that_is_none_lowers_the_coverage(picture_folder: MakeFolder, tmp_path: Path) -> None:
     """An encoder that fails on one image makes it unreadable; a row of NaN, similar to nothing, is never stored."""
     store = embed([picture_folder(3)], tmp_path / "store", FaultyEncoder())

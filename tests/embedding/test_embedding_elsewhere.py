@@ -61,6 +61,28 @@ def test_what_came_after_a_kill_is_not_left_out(
     assert files(tmp_path / "spread") == files(tmp_path / "alone")
 
 
+@pytest.mark.usefixtures("here")
+def test_what_stays_as_a_killed_run_embedded_it_is_said(
+    picture_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By whoever embeds: files that cannot be read any more, in two parts, and another caption."""
+    pictures = picture_folder(10)
+    with monkeypatch.context() as killed:
+        killed.setattr(elsewhere, "merge", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            embed(pictures, tmp_path / "spread", executor="local:2")
+    for name in ("0001.png", "0004.png"):
+        (pictures / name).unlink()
+        (pictures / name).symlink_to("nowhere")
+    (pictures / "0007.caption").write_text("a disc")
+    made = embed(pictures, tmp_path / "spread", executor="local:2")
+    assert [line for line in made.not_read if "no image" not in line] == [
+        "files could not be read again, and their images stay as they were embedded: 2 (0001.png, 0004.png)",
+        "captions, columns or opt-outs of the sources are others by now than in the store: 1 (0007.png); "
+        "embed --replace-changed takes them over",
+    ]
+
+
 def test_real_processes_make_it_too(picture_folder: MakeFolder, tmp_path: Path) -> None:
     pictures = picture_folder(7)
     embed(pictures, tmp_path / "alone")

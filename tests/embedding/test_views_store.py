@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from passes import Crops, PassEncoder
 from pictures import MakeFolder, MakeStore, draw
 from PIL import Image, ImageOps
 
+from memaudit.embedding.rows import NO_EMBEDDING
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.embedding.views import ViewStore, embed_views, open_views
 from memaudit.encoders import load_encoder
+from memaudit.encoders.thumbnail import ThumbnailEncoder
 from memaudit.errors import InconclusiveError
 from memaudit.images.views import details, tiles, views_of
 from memaudit.store import Manifest, Store, verify_store
-from memaudit.types import Status
+from memaudit.types import Float32, Status
 
 ENCODER = load_encoder("thumbnail")
 OPTIONS = EmbedOptions(shard_rows=40, workers=2)
@@ -149,6 +154,36 @@ def test_views_of_files_that_came_back_are_made(images: Store, tmp_path: Path) -
     (tmp_path / "gone").rename(files)
     views = embed_views(images, tmp_path / "views", ENCODER, ALL, OPTIONS)
     assert views.store.digest == embed_views(images, tmp_path / "whole", ENCODER, ALL, OPTIONS).store.digest
+
+
+def test_views_of_any_file_that_came_back_are_made(images: Store, tmp_path: Path) -> None:
+    """One that is gone for good does not stand before it; and where nothing came back nothing is made."""
+    files = tmp_path / "images"
+    for name in ("0000.png", "0001.png"):
+        (files / name).rename(tmp_path / name)
+    embed_views(images, tmp_path / "views", ENCODER, ALL, OPTIONS)
+    embed_views(images, tmp_path / "views", ENCODER, ALL, OPTIONS, _never)
+    (tmp_path / "0001.png").rename(files / "0001.png")
+    columns = embed_views(images, tmp_path / "views", ENCODER, ALL, OPTIONS).store.all_columns()
+    lost = [i for i, status in zip(columns.image_id, columns.status, strict=True) if status == Status.UNREADABLE]
+    assert {image_id.partition("#")[0] for image_id in lost} == {"0000.png"}
+
+
+@dataclass(frozen=True)
+class Failing(ThumbnailEncoder):
+    """Gives no embedding of the first image of a batch."""
+
+    def encode(self, batch: NDArray[Any]) -> Float32:
+        vectors = super().encode(batch)
+        vectors[0] = 0
+        return vectors
+
+
+def test_views_that_the_encoder_makes_nothing_of_stay_so(images: Store, tmp_path: Path) -> None:
+    """Their files can be read: all that follows would be made again by each run."""
+    made = embed_views(images, tmp_path / "views", Failing(), ALL, OPTIONS)
+    assert made.store.all_columns().error.tolist().count(NO_EMBEDDING)
+    embed_views(images, tmp_path / "views", Failing(), ALL, OPTIONS, _never)
 
 
 def test_appended_images_leave_the_views_of_the_others_alone(

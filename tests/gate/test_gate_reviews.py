@@ -10,7 +10,7 @@ import pytest
 from gated import Gate
 from hypothesis import given
 from hypothesis import strategies as st
-from reports import audit, finding, held
+from reports import Report, audit, finding, held
 from reviewed import said, write_lines
 
 from memaudit.gate import GatePolicy, Policy, Verdict
@@ -160,6 +160,69 @@ def test_what_no_finding_is_about_and_what_no_review_can_be_about_is_said(tmp_pa
     assert "Note: 1 reviewed pairs are among no report's findings." in gated.out
     assert "does not say of which files 1 of its findings are" in gated.out
     assert gated.code == 1
+
+
+NO_COPY = review(Said.NO_COPY)
+
+
+def of_other(verdict: Said, digest: str = OTHER, **more: date | None) -> Review:
+    return review(verdict)._replace(pair=pair_of(Q, digest), **more)
+
+
+def several(matches: int, *further: str | None) -> Report:
+    """An audit with a generation that so many training images match, and the files of the others that it names."""
+    named = [{"reference_id": f"r{n}", "similarity": 0.8, "kind": "partial"} for n in range(len(further))]
+    named = [each | ({"reference_sha256": of} if of else {}) for each, of in zip(named, further, strict=True)]
+    found = {**FOUND, "matches": matches, **({"further": named} if further else {})}
+    return audit(5000, [found])
+
+
+@pytest.mark.parametrize(
+    ("report", "reviews", "expected", "words"),
+    [
+        (several(1), [NO_COPY], Verdict.PASS, "reviewed: not a copy"),
+        (several(2), [NO_COPY], Verdict.FAIL, "1 other that it matches is not cleared, and the report does not name 1"),
+        (several(2, OTHER), [NO_COPY], Verdict.FAIL, "counts: 1 other that it matches is not cleared: not a copy (A"),
+        (several(2, None), [NO_COPY], Verdict.FAIL, "the report does not name 1"),
+        (several(2, OTHER), [NO_COPY, of_other(Said.NO_COPY)], Verdict.PASS, "reviewed: not a copy"),
+        (several(2, OTHER), [NO_COPY, of_other(Said.ACCEPTED)], Verdict.PASS, "reviewed: not a copy"),
+        (
+            several(2, OTHER),
+            [NO_COPY, of_other(Said.UNSURE)],
+            Verdict.FAIL,
+            "of another training image that it matches",
+        ),
+        (several(3, OTHER), [NO_COPY, of_other(Said.NO_COPY)], Verdict.FAIL, "1 other that it matches is not cleared"),
+        (several(3, OTHER, "d" * 64), [NO_COPY], Verdict.FAIL, "2 others that it matches are not cleared"),
+        (several(3, R, R), [NO_COPY], Verdict.PASS, "reviewed: not a copy"),  # three images of one file
+        (several(3, OTHER), [review(Said.ACCEPTED)], Verdict.PASS, "reviewed: accepted"),
+        (several(3, OTHER), [review(Said.ACCEPTED), of_other(Said.COPY)], Verdict.FAIL, "counts: copy (A"),
+    ],
+)
+def test_a_generation_is_cleared_with_all_that_it_matches(
+    report: Report, reviews: list[Review], expected: Verdict, words: str
+) -> None:
+    """The report lists one training image of each; "not a copy" is about that one alone."""
+    result = held([("a", report)], Policy(), reviews=merged(reviews), now=NOW)
+    assert result.verdict is expected
+    assert words in result.findings[0].decision
+    assert not any("among no report's findings" in note for note in result.notes)
+
+
+def test_a_generation_is_cleared_until_the_first_of_its_days() -> None:
+    """In a ledger it counts again from then on."""
+    end = date(2027, 1, 31)
+    reviews = merged([NO_COPY, of_other(Said.ACCEPTED, until=end)])
+    (found,) = held([("a", several(2, OTHER))], Policy(), reviews=reviews, now=NOW).findings
+    assert found.review is not None
+    assert (found.review.standing, found.review.until) == (Standing.NO_COPY, end)
+
+
+def test_a_baseline_is_cleared_by_what_it_lists() -> None:
+    """Less that was found before is more of a rise: what nobody said of the others makes none smaller."""
+    result = held([("a", audit(5000))], Policy(), several(3, OTHER), reviews=merged([NO_COPY]), now=NOW)
+    (rise,) = [rule for rule in result.rules if rule.rule == "max_rise"]
+    assert "and 1 of the baseline" in rise.sentence
 
 
 @pytest.mark.parametrize(

@@ -304,6 +304,17 @@ def sparse_tar() -> bytes:
     return bytes(header) + PNG[:512].ljust(512, b"\0") + bytes(1024)
 
 
+def pax_tar(**headers: str) -> bytes:
+    """A picture, and another one with these in its header of the POSIX kind."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(_info("a.png", len(PNG)), io.BytesIO(PNG))
+        info = _info("b.png", len(PNG))
+        info.pax_headers = headers
+        archive.addfile(info, io.BytesIO(PNG))
+    return data.getvalue()
+
+
 TWO = tar({"a.png": PNG, "b.png": PNG[:-9] + b"\0" + PNG[-8:]})
 
 for name, data in {
@@ -311,6 +322,8 @@ for name, data in {
     "a tar that ends between two images": ("a.tar", TWO[: TWO.rindex(b"b.png")]),
     "a tar with garbage behind its end": ("a.tar", tar({"a.png": PNG}) + b"x" * 700),
     "a tar with a damaged header": ("a.tar", flipped(TWO, TWO.rindex(b"b.png") + 110)),
+    "a tar with a damaged pax header": ("a.tar", pax_tar(**{"GNU.sparse.map": "abc"})),
+    "a tar with NUL in a name": ("a.tar", pax_tar(path="b\0c.png")),
     "a tar of files that are no images": ("a.tar", tar({"a.bin": b"x" * 100, "b.exe": b"MZ" * 50})),
     "a tar without a single file": ("a.tar", tar({})),
     "an empty file called .tar": ("a.tar", b""),

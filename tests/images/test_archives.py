@@ -4,6 +4,7 @@ import io
 import json
 import tarfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import fsspec
@@ -13,7 +14,11 @@ from pictures import draw
 from memaudit.embedding.run import embed
 from memaudit.encoders import load_encoder
 from memaudit.errors import InputError
+from memaudit.images import archives, folders
+from memaudit.images.archives import iter_tar
+from memaudit.images.folders import walk
 from memaudit.images.image_ref import ARCHIVE_CUT
+from memaudit.images.passed_over import PassedOver
 from memaudit.images.reading import read_bytes
 from memaudit.images.sources import iter_images, read_image
 from memaudit.types import Status
@@ -151,6 +156,33 @@ def test_archives_one_after_the_other(tmp_path, padding):
     assert [read_image(ref.uri) for ref in refs] == [png(n) for n in range(9)]
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"size": "9" * 23},
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"},
+        {"size": "-1536"},  # from where its content would begin back to where its header does
+    ],
+)
+def test_numbers_of_a_header_that_are_none_end_an_archive(tmp_path, headers):
+    """As any damage does: what stands before it is read. It ended the run, each time, or nothing did."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name in ("a.png", "b.png", "c.png"):
+            info = tarfile.TarInfo(name)
+            info.size = 3000
+            info.pax_headers = headers if name == "b.png" else {}
+            archive.addfile(info, io.BytesIO(bytes(3000)))
+    (tmp_path / "x.tar").write_bytes(data.getvalue())
+    refs = list(iter_images([tmp_path / "x.tar"]))
+    assert refs[0].image_id == "x.tar/a.png"
+    assert "x.tar/c.png" not in [ref.image_id for ref in refs]
+    assert refs[-1].lost
+    (tmp_path / "y.tar").write_bytes(data.getvalue()[3584:])
+    with pytest.raises(InputError, match="no uncompressed tar") if "GNU.sparse.major" in headers else nullcontext():
+        assert list(iter_images([tmp_path / "y.tar"]))[-1].lost
+
+
 def test_an_empty_archive_before_another(tmp_path):
     """A tar may begin with an end mark, too."""
     empty = write_tar(tmp_path / "empty.tar", {}).read_bytes()
@@ -193,6 +225,61 @@ def test_shards_at_a_url(tmp_path):
     listed = list(iter_images(["memory://bucket/list.csv"]))
     assert [(ref.caption, read_bytes(ref.uri)) for ref in listed] == [("seven", png(7))]
     assert [ref.image_id for ref in iter_images(["memory://bucket/set/a.tar"])] == [ref.image_id for ref in refs[:3]]
+
+
+def test_a_folder_at_a_url_is_listed_by_one_request(monkeypatch):
+    """What is a folder a listing says; of an empty one there is no image."""
+    memory, asked = fsspec.filesystem("memory"), []
+    for name in ("b.png", "a/1.png", "a/c/2.png", ".hidden/3.png", "a.b/4.png"):
+        memory.pipe(f"/listed/{name}", png(1))
+    memory.makedirs("/listed/empty/inner")
+    kind = type(memory)
+    for name in ("isdir", "ls"):
+        of_all = getattr(kind, name)
+        monkeypatch.setattr(kind, name, lambda self, *a, f=of_all, n=name, **k: (asked.append(n), f(self, *a, **k))[1])
+    names = [file.relative for file in walk("memory://listed")]
+    assert names == ["a/1.png", "a/c/2.png", "a.b/4.png", "b.png"]
+    assert (asked.count("isdir"), asked.count("ls")) == (0, 6)
+    assert list(walk("memory://listed/empty")) == []
+
+
+def test_what_a_listing_does_not_say_is_asked_for(monkeypatch):
+    """A link at a server; a name that ends in a slash is a folder's in a bucket, and that of the folder itself."""
+
+    class Bucket:
+        def ls(self, path, detail):
+            below = [{"name": "b/", "type": "file"}, {"name": "b/l", "type": "link"}, {"name": "b/d/", "type": "file"}]
+            return {"b": below, "b/l": [{"name": "b/l/1.png"}], "b/d": [{"name": "b/d/2.png", "type": "file"}]}[path]
+
+        def isdir(self, path):
+            return path == "b/l"
+
+        def unstrip_protocol(self, path):
+            return f"s3://{path}"
+
+    monkeypatch.setattr(folders, "filesystem_of", lambda url: (Bucket(), "b"))
+    assert [file.location for file in walk("s3://b")] == ["s3://b/d/2.png", "s3://b/l/1.png"]
+
+
+def test_secrets_of_a_url_stand_in_no_error(monkeypatch):
+    """Who asks, and by which signature, is nobody's business who reads a log."""
+
+    class Closed:
+        def ls(self, path, detail):
+            raise PermissionError("no")
+
+    signed = "https://user:secret@127.0.0.1:1"
+    monkeypatch.setattr(folders, "filesystem_of", lambda url: (Closed(), "b"))
+    for read in (
+        lambda: list(iter_tar(f"{signed}/a.tar?sig=secret&se=1", "a.tar", PassedOver())),
+        lambda: list(walk(f"{signed}/folder/")),
+        lambda: list(walk("ftp://user:secret@host/folder")),
+    ):
+        with pytest.raises(InputError, match=r"127\.0\.0\.1:1/|host/folder") as raised:
+            read()
+        assert "secret" not in str(raised.value)
+    (no_tar, why) = f"{signed}/a.tar?sig=secret&se=1", ValueError("no")
+    assert "secret" not in archives._why_no_tar(no_tar, io.BytesIO(b"x"), why)
 
 
 def test_an_absent_url_or_backend_is_named():

@@ -121,6 +121,34 @@ def test_a_table_of_images_as_text_is_refused_by_name(tmp_path: Path) -> None:
             list(iter_images([source]))
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_pictures_beside_the_column_that_is_read_are_counted(suffix: str, tmp_path: Path) -> None:
+    """As in sets of pairs, before and after: bytes, structs, several a row and base64; hashes, numbers and captions are
+    none, empty cells neither. By names alone, too, and where the column that is read has a name that says nothing."""
+    images = [image(number) for number in range(3)]
+    others = {
+        "edited_image": [{"bytes": images[1], "path": "a.png"}, None, {"bytes": images[2], "path": None}],
+        "views": [images[:2], [], None],
+        "as_text": [base64.b64encode(images[0]).decode(), "", "no image"],
+    }
+    plain = {"hash": [b"\xff\x0a" + bytes(30)] * 3, "caption": ["BM and II"] * 3, "score": [[0.5] * 9] * 3}
+    for name in ("image", "photo"):
+        table = pa.table({name: images, **plain, **(others if name == "image" else {})})
+        if suffix == "parquet":
+            pq.write_table(table, tmp_path / f"{name}.parquet")
+            continue
+        with pa.OSFile(str(tmp_path / f"{name}.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table, max_chunksize=2)
+    for contents in (True, False):
+        passed = PassedOver()
+        assert len(list(iter_images([tmp_path], contents=contents, passed=passed))) == 6
+        assert passed.pictures == 5
+        assert passed.lines == (
+            "not read, and they may hold what is looked for: 5 pictures in further columns of tables "
+            f"(image.{suffix}: edited_image, image.{suffix}: views, image.{suffix}: as_text)",
+        )
+
+
 def test_hidden_images_are_said_and_hidden_files_are_not(tmp_path: Path) -> None:
     """Of a folder that cannot be listed, of a repository's own files, and behind links nothing is said."""
     (tmp_path / "a.png").write_bytes(image(0))

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -192,6 +193,22 @@ def test_an_arrow_file_is_read_as_well_as_a_stream(tmp_path):
     assert [ref.data for ref in refs] == [jpg(i) for i in range(20)]
     assert read_image(refs[17].uri) == jpg(17)
     assert [ref.image_id for ref in iter_images([tmp_path / "m.arrow"])] == ["a.jpg"]
+
+
+@pytest.mark.parametrize("new", [pa.ipc.new_file, pa.ipc.new_stream])
+def test_no_batch_of_an_arrow_file_is_lost_to_a_look_at_its_columns(tmp_path, new):
+    """Which column holds images is told from its first rows where the name does not say: all rows are read none the
+    less, each by its number, here and at a URL."""
+    table = pa.table({"note": ["fine"] * 12, "photo": [jpg(i) for i in range(12)], "more": ["x"] * 12})
+    with pa.OSFile(str(tmp_path / "t.arrow"), "wb") as sink, new(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=3)
+    with fsspec.open("memory://lost/t.arrow", "wb") as copy:
+        copy.write((tmp_path / "t.arrow").read_bytes())
+    for source in (tmp_path / "t.arrow", "memory://lost/t.arrow"):
+        refs = list(iter_images([source]))
+        assert [ref.image_id for ref in refs] == [f"t.arrow#{i}" for i in range(12)]
+        assert [ref.data for ref in refs] == [jpg(i) for i in range(12)]
+    assert read_image(f"{tmp_path}/t.arrow#row=7") == jpg(7)
 
 
 def readable_columns() -> dict[str, dict[str, object]]:

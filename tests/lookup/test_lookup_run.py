@@ -110,6 +110,28 @@ def test_views_seen_by_a_pass_find_what_they_find_alone(store: Store, tmp_path: 
     assert {("0003.png", "tile 3,1"), ("0008.png", "tile 3,1")} <= found
 
 
+def test_all_matches_are_those_of_a_search_for_everything(
+    picture_folder: MakeFolder, make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One file that is there thirty times hides no copy, nor do twenty others; of a cut list there are more."""
+    folder = picture_folder(12)
+    for number in range(30):
+        draw(700).save(folder / f"same-{number}.png")
+    for number in range(20):
+        draw(700).point(lambda value, by=number: min(255, value + by // 2)).save(folder / f"other-{number}.png")
+    store = make_store(folder)
+    saved(tmp_path / "asked", "a.png", draw(700))
+    saved(tmp_path / "asked", "b.png", draw(7))
+    whole = LookupOptions(views_of("none"), match="none", neighbours=1000)
+    every, one = looked_up(store, tmp_path / "asked", whole).answers
+    wanted = replace(whole, neighbours=10, all_matches=True)
+    assert looked_up(store, tmp_path / "asked", wanted).answers == (every, one)
+    assert (len(every.matches), every.more, len(one.matches)) == (50, False, 1)
+    monkeypatch.setattr("memaudit.lookup.run.MOST_LISTED", 15)
+    cut, _ = looked_up(store, tmp_path / "asked", wanted).answers
+    assert (cut.matches, cut.more) == (every.matches[:15], True)
+
+
 def test_a_picture_within_a_picture(store: Store, tmp_path: Path) -> None:
     """A copy that fills a quarter of a larger picture is found by its tile."""
     canvas = draw(500, (192, 144))

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
+from msgspec import structs
 
 from memaudit.report import bounds
+from memaudit.report.audit_tables import matches_of
 from memaudit.report.bounds import SHORTENED, bounded, shortened
 from memaudit.report.document import make_report, read_report, write_report
-from memaudit.report.model import Group, ImageMatch, Member, Unmeasured
+from memaudit.report.model import FurtherMatch, Group, ImageMatch, Member, Unmeasured
 from memaudit.types import Coverage as Measured
 
 
@@ -69,6 +74,26 @@ def test_findings_that_have_no_room_make_it_inconclusive(monkeypatch: pytest.Mon
         f"only {len(findings)} of 500 findings have room in report.json; the tables beside it hold all"
     ]
     assert results.headline == f"Inconclusive: {results.reasons[0]}. Found."
+
+
+def test_what_else_a_generation_matches_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All findings stay; that there are further ones is still said."""
+    monkeypatch.setattr(bounds, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(bounds, "_SPARE", 2**10)
+    further = [FurtherMatch(reference_id="x" * 100, similarity=0.9, kind="partial") for _ in range(20)]
+    given = [structs.replace(match(number), matches=21, further=further) for number in range(500)]
+    results, findings = bounded(RESULTS, given)
+    assert results == RESULTS
+    assert findings == [structs.replace(match(number), matches=21) for number in range(500)]
+    assert bounded(RESULTS, given[:9])[1] == given[:9]
+
+
+def test_matches_beyond_those_that_are_kept_are_counted() -> None:
+    """By any view and on pixels, too: whoever clears a generation must know that there are more."""
+    listed = SimpleNamespace(query=np.array([0, 1, 1]))
+    scores = SimpleNamespace(best=np.zeros(3), above=np.array([0, 5, 0]))
+    result: Any = SimpleNamespace(scores=scores, matches=listed, found=np.array([4, 2, 0]))
+    assert matches_of(result).tolist() == [4, 5, 0]
 
 
 def test_short_texts_stay_as_they_are() -> None:

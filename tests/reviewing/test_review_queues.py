@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 import tracemalloc
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +14,22 @@ import pyarrow.parquet as pq
 import pytest
 from desks import Runs
 from msgspec.structs import replace
+from pictures import altered, draw, write_pictures
 from vectors import vector_store
 
+import memaudit as ma
 from memaudit.errors import InconclusiveError, InputError
 from memaudit.files import sha256_of
+from memaudit.gate import Policy, hold
+from memaudit.report.cards import card
 from memaudit.report.document import read_report
-from memaudit.report.model import DedupResults, Report
+from memaudit.report.model import DedupResults, ImageMatch, Report
 from memaudit.reviewing.book import Book
 from memaudit.reviewing.findings import findings_queue
 from memaudit.reviewing.groups import groups_queue
 from memaudit.reviewing.proposals import proposals_queue
 from memaudit.reviewing.queue import Queue, doubt_of, key_of
-from memaudit.reviews import Review, Verdict, append_reviews, pair_of
+from memaudit.reviews import Opinion, Review, Standing, Verdict, append_reviews, pair_of, read_reviews
 from memaudit.store import Store
 
 
@@ -55,6 +60,47 @@ def test_findings_stand_by_doubt(runs: Runs) -> None:
     assert ids == {each.query_id for each in report.matches}
     assert all(Path(queue.sheet(at).anchor.uri).is_file() for at in range(len(queue)))
     assert queue.notes == ()
+
+
+def test_what_else_a_generation_matches_is_shown_once_its_first_pair_is_no_copy(tmp_path: Path) -> None:
+    """And clears it at the gate with that pair; the copy of a file is the same pair."""
+    training = write_pictures(tmp_path / "training", range(4))
+    altered(draw(1)).save(training / "again.png")
+    shutil.copy(training / "again.png", training / "same.png")
+    generations = write_pictures(tmp_path / "generations", [600])
+    draw(1).save(generations / "gen.png", compress_level=9)
+    store = ma.embed(training, out=tmp_path / "store", encoder="thumbnail")
+    out, path = tmp_path / "audit", tmp_path / "reviews.jsonl"
+    ma.run_audit(generations, store, out=out, planted=0)
+    (found,) = read_report(out / "report.json").findings
+    assert isinstance(found, ImageMatch)
+    assert (found.matches, found.reference_id) == (3, "0001.png")
+    assert found.further
+    assert {each.reference_id for each in found.further} == {"again.png", "same.png"}
+    assert "matches 3 training images" in card(found).facts
+
+    def opinion() -> Opinion | None:
+        named = [("a", read_report(out / "report.json"))]
+        return hold(named, Policy(), reviews=read_reviews([path])).findings[0].review
+
+    assert ma.review_status(out, path).pairs == 1
+    listed = pair_of(str(found.query_sha256), str(found.reference_sha256))
+    append_reviews(path, [Review(listed, Verdict.ACCEPTED, "A", why="ours", until=date(2999, 1, 1))])
+    assert ma.review_status(out, path).pairs == 1  # who accepts it accepts the generation
+    append_reviews(path, [Review(listed, Verdict.NO_COPY, "A")])
+    opened = opinion()
+    assert opened
+    assert (opened.standing, opened.further, opened.unnamed) == (Standing.FURTHER, 1, 0)
+    queue = findings_queue(read_report(out / "report.json"), out, Book(path).with_verdict(Verdict.NO_COPY))
+    require_keys(queue)
+    assert (len(queue), queue.sheet(1).title) == (2, "what else gen.png matches")
+    assert Path(queue.sheet(1).anchor.uri).name in ("again.png", "same.png")
+    other = queue.sheet(1).pair(0)
+    assert other
+    append_reviews(path, [Review(other, Verdict.NO_COPY, "A")])
+    cleared = opinion()
+    assert cleared
+    assert cleared.clears
 
 
 def test_without_the_store_thumbnails_are_shown(runs: Runs, tmp_path: Path) -> None:

@@ -57,6 +57,16 @@ class HeldOutImage(Part, frozen=True, kw_only=True):
     picture: Annotated[str | None, says("thumbnail of it, beside the page")] = None
 
 
+class FurtherMatch(Part, frozen=True, kw_only=True):
+    """Another training image that the generation of a finding matches."""
+
+    reference_id: Annotated[str, says("the training image's image_id")]
+    reference_sha256: Annotated[Digest | UnsetType, says("of its file; reviews name a pair by both")] = UNSET
+    similarity: Annotated[Similarity, says("cosine, of the view that is most similar")]
+    kind: Annotated[str, says("of the match")]
+    verified: Annotated[bool, says("confirmed on pixels")] = False
+
+
 class ImageMatch(Part, frozen=True, kw_only=True):
     """A generation that repeats a training image, and the most similar one."""
 
@@ -89,6 +99,9 @@ class ImageMatch(Part, frozen=True, kw_only=True):
     query_picture: Annotated[str | None, says("thumbnail of the generation, beside the page")] = None
     reference_picture: Annotated[str | None, says("thumbnail of the training image, beside the page")] = None
     matches: Annotated[Whole, says("training images that this generation matches")] = 0
+    further: Annotated[
+        list[FurtherMatch] | UnsetType, says("the others of these, as many as --neighbours keeps, 20 at most")
+    ] = UNSET
     review: Annotated[Told | UnsetType, says("what people said of it before, with --reviews")] = UNSET
     face_similarity: Annotated[float | UnsetType, says("of the two images' most similar faces, if they match")] = UNSET
     alignment: Annotated[
