@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile
@@ -18,8 +18,16 @@ from memaudit.api.places import AnyStore, Files, files_of, folder_of
 from memaudit.bundling.archive import Content
 from memaudit.bundling.checking import POLICY, VERDICT, Opened, check, open_bundle
 from memaudit.bundling.contents import BLURRED, PICTURES, files_of_run, is_for_owner, runs_in
-from memaudit.bundling.making import FACTS, contents_of, facts_of, public_edition, secret_among, signed, write_bundle
+from memaudit.bundling.making import (
+    contents_of,
+    is_made_without_key,
+    public_edition,
+    secret_among,
+    signed,
+    write_bundle,
+)
 from memaudit.bundling.manifest import MANIFEST, json_bytes
+from memaudit.bundling.shown import FACTS, check_shown, facts_of
 from memaudit.bundling.signing import Passwords, make_keys, private_key
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.files import is_passage, real
@@ -30,13 +38,18 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 _PACKAGES = ("numpy", "pillow", "msgspec", "pyarrow", "h5py", "scipy", "faiss-cpu", "faiss-gpu-cuvs", "torch")
+_GUESSABLE = (
+    "the bundle was made without a key, and its salt stays: who knows every byte of its private files could tell what "
+    "the digests in its public edition stand for; bundle the runs again with --sign"
+)
 Keys = str | Path | Sequence[str | Path]
 """Files of keys."""
 
 
 @dataclass(frozen=True, repr=False)
 class Bundle:
-    """A bundle that was written, and read again. signers: ids of the keys that signed it.
+    """A bundle that was written, and read again. signers: ids of the keys that signed it. warnings: what a reader must
+    know besides.
 
     >>> _ = ma.run_audit("generations", ma.embed("training", out="store", encoder="thumbnail"), out="audit")
     >>> made = ma.bundle("audit", "evidence.zip")
@@ -49,6 +62,7 @@ class Bundle:
     full: bool
     files: int
     signers: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
         """All of it as one JSON object."""
@@ -65,7 +79,8 @@ class Bundle:
         return f"<Bundle: {self._said}>"
 
     def _repr_html_(self) -> str:
-        return card("memaudit bundle", self._said, [("path", str(self.path)), ("signed by", ", ".join(self.signers))])
+        cells = [("path", str(self.path)), ("signed by", ", ".join(self.signers))]
+        return card("memaudit bundle", self._said, [*cells, ("warnings", "; ".join(self.warnings))])
 
     @property
     def _said(self) -> str:
@@ -141,8 +156,9 @@ def bundle(
     for run in found:
         private |= files_of_run(run, pictures=pictures, tables=tables)
     private.setdefault("policy.toml", Content(DEFAULT_POLICY.encode()))
-    private[FACTS] = Content(json_bytes(facts_of(found, _environment())))
-    entries = contents_of(private, found, verdict, by.policy, secret_among(keys))
+    reports = {run.name: run.report for run in found}
+    private[FACTS] = Content(json_bytes(facts_of(reports, _environment())))
+    entries = contents_of(private, reports, verdict, by.policy, secret_among(keys))
     if keys:
         entries = signed(entries, verdict, keys, timestamp)
     return _written(path, entries, for_owner=any(map(is_for_owner, found)))
@@ -172,7 +188,8 @@ def publish_bundle(full: str | Path, out: str | Path) -> Bundle:
 def sign_bundle(
     given: str | Path, out: str | Path, keys: Keys, *, timestamp: str | None = None, password_files: Files = ()
 ) -> Bundle:
-    """Write a bundle again, with further signatures. password_files: as of `bundle`. Raises as `publish_bundle`, and
+    """Write a bundle again, with further signatures. One that was made without a key keeps the salt that it has then,
+    and a warning says so. password_files: as of `bundle`. Raises as `publish_bundle`, and
     InputError for what is no key, or is not opened.
 
     >>> _ = ma.run_audit("generations", ma.embed("training", out="store", encoder="thumbnail"), out="audit")
@@ -188,7 +205,8 @@ def sign_bundle(
     opened = _sound(path)
     _require_apart(Path(out), [path, *files_of(keys)])
     entries = signed(opened.entries, opened.verdict, read, timestamp)
-    return _written(Path(out), entries, for_owner=not path.stat().st_mode & 0o077)
+    made = _written(Path(out), entries, for_owner=not path.stat().st_mode & 0o077)
+    return replace(made, warnings=(_GUESSABLE,)) if is_made_without_key(opened) else made
 
 
 def _keys(keys: Keys, password_files: Files) -> list[Ed25519PrivateKey]:
@@ -215,6 +233,8 @@ def _sound(path: Path) -> Opened:
     wrong = [*checked.faults, *checked.unchecked]
     if opened.full and not wrong:
         wrong += [line for lines in faults_of_verdict(opened) for line in lines]
+        shown = check_shown(opened)
+        wrong += [*shown.faults, *shown.unchecked]
     for line in wrong:
         raise InconclusiveError(f"{path}: {line}")
     return opened

@@ -180,6 +180,7 @@ def _of_bundle(
 ) -> Verification:
     from memaudit.api.bundle_verdicts import faults_of_verdict
     from memaudit.bundling.checking import check, open_bundle
+    from memaudit.bundling.shown import check_shown
     from memaudit.bundling.signing import trusted_id
 
     bundle, other = open_bundle(path), open_bundle(Path(against)) if against is not None else None
@@ -190,6 +191,11 @@ def _of_bundle(
         if faults:
             return Verification(path, tuple(faults))
         found.unchecked += unchecked
+        shown = check_shown(full)
+        if shown.faults:
+            return Verification(path, tuple(f"{full.path}: {line}" for line in shown.faults))
+        found.unchecked += [f"{full.path}: {line}" for line in shown.unchecked]
+        found.notes += shown.notes
     return Verification(path, *map(tuple, (found.faults, found.unchecked, found.notes)))
 
 

@@ -10,7 +10,7 @@ from memaudit.api.pictures import blurring
 from memaudit.api.places import AnyStore, IsMadeOfSeveral, folder_of
 from memaudit.errors import UsageError
 from memaudit.files import real
-from memaudit.images.addresses import unsigned
+from memaudit.images.addresses import unsigned_word
 from memaudit.report.bounds import shortened
 from memaudit.report.model import About
 from memaudit.report.pages import How
@@ -45,7 +45,7 @@ def how_to_show(page: PageChoices, training: AnyStore, model: str | None = None)
         raise UsageError(f"--pictures {page.pictures!r} is neither embedded (in the page) nor beside (it)")
     parts = training.made_of if isinstance(training, IsMadeOfSeveral) else ()
     named = page.training_set or ", ".join(real(folder_of(each)).name for each in parts or (training,))
-    command = join(unsigned(word) for word in page.command)
+    command = join(unsigned_word(word) for word in page.command)
     said = (shortened(each, _MOST) for each in (" ".join((model or "").split()), named, page.who, command))
     about = About(**dict(zip(About.__struct_fields__, said, strict=True)))
     return How(blurring(wanted=page.blur_faces), page.pictures == "beside", about)

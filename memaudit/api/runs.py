@@ -13,9 +13,9 @@ from memaudit.api.findings import Findings
 from memaudit.api.notebook import Cells, card
 from memaudit.api.places import Scratch
 from memaudit.api.tables import Table
-from memaudit.errors import EmptyInputError, InconclusiveError, InputError
+from memaudit.errors import EmptyInputError, InconclusiveError, InputError, UsageError
 from memaudit.faces.stores import template_folders
-from memaudit.files import is_private, whole_file
+from memaudit.files import real, whole_file
 from memaudit.report.bindings import sha256_in
 from memaudit.report.document import read_report
 from memaudit.report.inconclusive import write_inconclusive
@@ -35,7 +35,7 @@ from memaudit.report.model import (
     ReweightResults,
 )
 from memaudit.report.page import percent, percent_down, percent_up
-from memaudit.report.run_folder import FACE_CROPS, REPORT, THUMBNAILS, keep_for_owner, running
+from memaudit.report.run_folder import FACE_CROPS, PREVIOUS, REPORT, THUMBNAILS, keep_for_owner, running
 from memaudit.report.searched import searched_in
 
 _ANOTHER = (
@@ -100,14 +100,20 @@ class Run:
         return Table(path, self.scratch, sha256_in(self.report, path.name))
 
     def write(self, folder: str | Path) -> Path:
-        """Copy the run's files into a folder, report.json last, and return it.
+        """Copy the run's files into a folder, report.json last, and return it. They are for their owner alone if the
+        run is. Its own folder has them already.
 
-        Raises UsageError if it holds files of such names that no run of this kind wrote.
+        Raises UsageError if it holds files of such names that no run of this kind wrote, and for the folder that this
+        run was put aside in: the oldest of those goes when another comes.
         """
         out = Path(folder)
+        if real(out) == real(self.folder):
+            return out
+        if real(out) / PREVIOUS in real(self.folder).parents:
+            raise UsageError(f"{self.folder} was put aside in {out}, and may be dropped there: name another folder")
         pictures = [path for name in (THUMBNAILS, FACE_CROPS) for path in sorted(self.folder.glob(f"{name}/*"))]
         files = [path for path in sorted(self.folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
-        if is_private(self.folder / REPORT):
+        if not (self.folder / REPORT).stat().st_mode & 0o077:  # it shows people
             keep_for_owner(out)
         with running(out, self.kind):
             for path in (*pictures, *(path for path in files if path.name != REPORT), self.folder / REPORT):

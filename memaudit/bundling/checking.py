@@ -217,7 +217,7 @@ def _faults_of_runs(bundle: Opened, checked: Checked) -> list[str]:
             if expected and sha256_of_content(content)[0] != expected:
                 faults.append(f"{name} is another one than its report was written with")
         told = public_report(report, bundle.data(SALT))
-        faults += _faults_of_public(bundle, f"{PUBLIC}{folder}.json", f"{folder}/{REPORT}", told, checked)
+        faults += faults_of_told(bundle, f"{PUBLIC}{folder}.json", f"{folder}/{REPORT}", json_bytes(told), checked)
     return faults + _faults_of_verdict(bundle, checked)
 
 
@@ -227,15 +227,13 @@ def _faults_of_verdict(bundle: Opened, checked: Checked) -> list[str]:
         expected["memaudit"] = bundle.verdict.get("memaudit")
     except (KeyError, TypeError, MemauditError):
         return [f"{WHOLE_VERDICT} is no verdict of the gate"]
-    return _faults_of_public(bundle, VERDICT, WHOLE_VERDICT, expected, checked)
+    return faults_of_told(bundle, VERDICT, WHOLE_VERDICT, json_bytes(expected), checked)
 
 
-def _faults_of_public(
-    bundle: Opened, name: str, of: str, expected: Mapping[str, object], checked: Checked
-) -> list[str]:
-    """Unless a public file tells what the private one does. Another version may tell it in another way: whoever wrote
+def faults_of_told(bundle: Opened, name: str, of: str, expected: bytes, checked: Checked) -> list[str]:
+    """Unless a file tells what those do that it is made of. Another version may tell it in another way: whoever wrote
     the bundle says which, so that it is not taken for granted."""
-    if name in bundle.entries and bundle.data(name) == json_bytes(expected):
+    if name in bundle.entries and bundle.data(name) == expected:
         return []
     if name in bundle.entries and (version := bundle.verdict.get("memaudit")) != __version__:
         checked.unchecked.append(

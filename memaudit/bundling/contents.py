@@ -81,9 +81,9 @@ def files_of_run(run: RunFolder, *, pictures: str, tables: bool) -> dict[str, Co
     if tables:
         names = (name for name in BOUND if (run.folder / name).is_file())
         files |= {f"{run.name}/{name}": Content(path=run.folder / name) for name in names}
-    thumbnails = dict(_thumbnails(run.folder / THUMBNAILS, pictures))
-    files |= {f"{run.name}/{THUMBNAILS}/{name}": Content(data) for name, data in thumbnails.items()}
-    return {**files, f"{run.name}/{PAGE}": Content(_page(run, thumbnails))}
+    shown = {name: Content(data) for name, data in _thumbnails(run.folder / THUMBNAILS, pictures)}
+    files |= {f"{run.name}/{THUMBNAILS}/{name}": content for name, content in shown.items()}
+    return {**files, f"{run.name}/{PAGE}": Content(page_of(run.report, shown))}
 
 
 def _thumbnails(folder: Path, pictures: str) -> Iterator[tuple[str, bytes]]:
@@ -108,11 +108,13 @@ def blurred(data: bytes) -> bytes:
     return out.getvalue()
 
 
-def _page(run: RunFolder, thumbnails: Mapping[str, bytes]) -> bytes:
-    """A page that shows its pictures as they are in the bundle: the run's own may have crops of faces in it."""
+def page_of(report: Report, thumbnails: Mapping[str, Content]) -> bytes:
+    """A page that shows its pictures as they are in the bundle: the run's own may have crops of faces in it.
+    thumbnails: by their names in the run's folder of them. Memory: one of them, and the page."""
     with TemporaryFolder(None, "memaudit-bundle-") as folder:
         (folder / THUMBNAILS).mkdir()
-        for name, data in thumbnails.items():
-            (folder / THUMBNAILS / name).write_bytes(data)
-        write_report_page(folder / PAGE, run.report, folder=folder)
+        for name, content in thumbnails.items():
+            if "/" not in name:  # in a bundle that somebody made by hand
+                (folder / THUMBNAILS / name).write_bytes(content.whole(name))
+        write_report_page(folder / PAGE, report, folder=folder)
         return (folder / PAGE).read_bytes()

@@ -7,12 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
-from msgspec import UNSET, to_builtins
-
 from memaudit.bundling.archive import Content, write_archive
 from memaudit.bundling.checking import POLICY, VERDICT, WHOLE_VERDICT, Opened, statement_in
-from memaudit.bundling.contents import RunFolder
 from memaudit.bundling.manifest import (
     ATTESTATION,
     KEYS,
@@ -27,66 +23,41 @@ from memaudit.bundling.manifest import (
     written,
 )
 from memaudit.bundling.redaction import public_policy, public_report, public_verdict
+from memaudit.bundling.shown import INDEX, index_of
 from memaudit.bundling.signing import Envelope, key_id, public_pem, read_envelope, secret_of
 from memaudit.bundling.timestamps import stamped
 from memaudit.errors import UsageError
 from memaudit.files import whole_file
+from memaudit.report.model import Report
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-INDEX, FACTS = "index.html", "facts.json"
-
-
-def facts_of(runs: Sequence[RunFolder], environment: Mapping[str, object]) -> dict[str, object]:
-    """What was examined, how and by what: digests of stores, model and generations, commands, encoders, versions."""
-    return {"runs": [_facts_of_run(run) for run in runs], "bundled with": dict(environment)}
-
-
-def _facts_of_run(run: RunFolder) -> dict[str, object]:
-    head, results = run.report.head, run.report.results
-    model = getattr(results, "model", UNSET)
-    return {
-        "folder": run.name,
-        "kind": run.report.kind,
-        "created": run.report.created,
-        "memaudit": head.memaudit,
-        "headline": results.headline,
-        "about": to_builtins(head.about) if head.about is not UNSET else None,
-        "model": to_builtins(model) if model is not UNSET else None,
-        "encoder": to_builtins(run.report.encoder),
-        "inputs": dict(run.report.inputs),
-        "stores": dict(head.stores) if head.stores is not UNSET else {},
-        "report": run.report.digest,
-    }
-
 
 def contents_of(
-    private: Mapping[str, Content], runs: Sequence[RunFolder], verdict: Mapping[str, Any], policy: Any, secret: bytes
+    private: Mapping[str, Content],
+    reports: Mapping[str, Report],
+    verdict: Mapping[str, Any],
+    policy: Any,
+    secret: bytes,
 ) -> dict[str, Content]:
-    """All entries of the full edition that is not signed yet. verdict: as the gate gives it, with `created`; policy:
-    the limits that it went by. secret: see `salt_of`."""
+    """All entries of the full edition that is not signed yet. reports: by their folder in it. verdict: as the gate
+    gives it, with `created`; policy: the limits that it went by. secret: see `salt_of`."""
     shown = public_verdict(verdict)
-    own = {**private, WHOLE_VERDICT: Content(json_bytes(verdict)), INDEX: Content(_index(runs, verdict, full=True))}
+    own = {
+        **private,
+        WHOLE_VERDICT: Content(json_bytes(verdict)),
+        INDEX: Content(index_of(reports, verdict, full=True)),
+    }
     salt = salt_of(own, secret)
     public = {
         VERDICT: Content(json_bytes(shown)),
         POLICY: Content(json_bytes(public_policy(policy))),
-        f"{PUBLIC}{INDEX}": Content(_index(runs, shown, full=False)),
-        **{f"{PUBLIC}{run.name}.json": Content(json_bytes(public_report(run.report, salt))) for run in runs},
+        f"{PUBLIC}{INDEX}": Content(index_of(reports, shown, full=False)),
+        **{f"{PUBLIC}{name}.json": Content(json_bytes(public_report(each, salt))) for name, each in reports.items()},
     }
     manifest = written(manifest_of(own, public, salt))
     return {**own, **public, SALT: Content(salt), MANIFEST: Content(manifest)}
-
-
-def _index(runs: Sequence[RunFolder], verdict: Mapping[str, Any], *, full: bool) -> bytes:
-    """The first page. That of the public edition has no sentence of a report."""
-    loader = jinja2.PackageLoader("memaudit.bundling")
-    pages = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    models = sorted({run.report.head.about.model for run in runs if run.report.head.about} - {""})
-    rules = sorted(verdict["rules"], key=lambda rule: rule["outcome"] == "pass")
-    values = {"runs": runs, "verdict": verdict, "rules": rules, "models": models, "full": full}
-    return (pages.get_template("index.html").render(**values).rstrip("\n") + "\n").encode("utf-8", "backslashreplace")
 
 
 def signed(
@@ -109,6 +80,16 @@ def signed(
 
 def secret_among(keys: Sequence[Ed25519PrivateKey]) -> bytes:
     return secret_of(keys[0]) if keys else b""
+
+
+def is_made_without_key(bundle: Opened) -> bool:
+    """Whether the salt of a full edition follows from its private files, whoever signed it since."""
+    if not bundle.full:
+        return False
+    salt = bundle.data(SALT)
+    others = {name: each for name, each in bundle.entries.items() if not name.startswith(PUBLIC) and not is_seal(name)}
+    del others[SALT]
+    return salt_of(others, secret_among([])) == salt
 
 
 def public_edition(bundle: Opened) -> dict[str, Content]:

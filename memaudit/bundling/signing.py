@@ -262,6 +262,7 @@ def read_envelope(data: bytes, name: str) -> Envelope:
 
 def require_signed(envelope: Envelope, key: str, pem: bytes, name: str) -> None:
     """Raise InconclusiveError unless this key signed, and is the one of that id."""
+    require("cryptography", _PURPOSE)
     from cryptography.exceptions import InvalidSignature
 
     public = _public_key(pem, name, InconclusiveError)

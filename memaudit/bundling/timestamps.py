@@ -7,6 +7,7 @@ can be taken out of one bundle into another.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from hashlib import sha256
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,7 +49,7 @@ def stamped(message: bytes, authority: str) -> bytes:
     except (OSError, HTTPException) as error:
         raise InputError(f"{authority} gave no time stamp: {reason_of(error)}") from None
     answer = _response(data, f"what {authority} sent", InputError)
-    if answer.status != 0 or answer.tst_info.nonce != asked.nonce:
+    if answer.status != 0 or answer.tst_info.nonce != asked.nonce or not _is_of(answer, message):
         raise InputError(f"{authority} gave no time stamp: it refused, or answered another request")
     return data
 
@@ -65,6 +66,11 @@ def _response(data: bytes, name: str, refusal: type[InputError | InconclusiveErr
     raise refusal(f"{name} is no time stamp: it was changed, or is damaged")
 
 
+def _is_of(answer: TimeStampResponse, message: bytes) -> bool:
+    """Whether what was stamped is the sha256 of a message: that needs no trust in anybody."""
+    return answer.tst_info.message_imprint.message == sha256(message).digest()
+
+
 def stamped_at(data: bytes, message: bytes, name: str, authorities: Path | None) -> datetime:
     """When the stamp says that it was made. authorities: certificates in PEM of who is trusted; None: nobody is asked
     for, and what the stamp says is what whoever made it says.
@@ -75,6 +81,8 @@ def stamped_at(data: bytes, message: bytes, name: str, authorities: Path | None)
     from rfc3161_client import VerificationError, VerifierBuilder
 
     answer = _response(data, name, InconclusiveError)
+    if not _is_of(answer, message):
+        raise InconclusiveError(f"{name} is no stamp of this manifest: it is of something else")
     if authorities is not None:
         builder = VerifierBuilder()
         for certificate in _certificates(authorities):

@@ -99,7 +99,7 @@ def bundle(
         shown = partial(bundles.bundle, pictures=pictures, tables=tables, reviews=reviews or ())
         gated = partial(shown, policy=policy, accepted=accepted, baseline=baseline, judged=judged)
         done = gated(given, out, sign=sign or (), timestamp=timestamp, password_files=password_file or ())
-    console.result(done.as_dict(), _said(done))
+    console.result({**done.as_dict(), "warnings": list(done.warnings)}, _said(done))
 
 
 def _make_key(path: Path, password_files: list[Path], console: Console) -> None:
@@ -117,4 +117,4 @@ def _said(done: Bundle) -> str:
     edition = "" if done.full else ", the public edition"
     lines = [f"{done.path} holds {done.files:,} files{edition}", f"Verdict: {done.verdict}"]
     signed = [f"Signed by key {key}" for key in done.signers] or ["Not signed: --sign KEY would say who vouches for it"]
-    return "\n".join([*lines, *signed])
+    return "\n".join([*lines, *signed, *done.warnings])

@@ -1,11 +1,12 @@
 """Images as rows of a manifest: where they are and what is known of them, and their embeddings if they are asked for.
 
 It is read by whatever reads Parquet, and by `memaudit embed`. Nothing is copied, and no image is read. Others may be
-handed it: URLs are without passwords and signatures.
+handed it: URLs are without passwords and signatures, in whatever column they stand.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import IO
 
@@ -37,8 +38,45 @@ def write_manifest(
 
 
 def signed(store: Store, rows: Int64) -> int:
-    """Of how many rows the URL is not written as it is. Memory: a block."""
-    return sum(unsigned(uri) != uri for block in _blocks(rows) for uri in store.columns(block).uri)
+    """Of how many rows a URL is not written as it is. Memory: a block."""
+    return sum(map(_is_signed, _told(store, rows)))
+
+
+def _told(store: Store, rows: Int64) -> Iterator[tuple[str, str, str]]:
+    """Where each image is, its caption and its metadata."""
+    for block in _blocks(rows):
+        columns = store.columns(block)
+        yield from zip(columns.uri, columns.caption, columns.metadata, strict=True)
+
+
+def _is_signed(told: tuple[str, str, str]) -> bool:
+    uri, caption, metadata = told
+    return unsigned(uri) != uri or _plain(caption) != caption or _plain_metadata(metadata) != metadata
+
+
+def _plain(text: str) -> str:
+    """A text that is a URL without its secrets; words with a URL among them are left as they are."""
+    return unsigned(text) if "://" in text and len(text.split()) == 1 else text
+
+
+def _plain_metadata(metadata: str) -> str:
+    """The same of every text in an object of JSON, whose other bytes stay as they are if none is a signed URL."""
+    if "://" not in metadata:
+        return metadata
+    try:
+        value = json.loads(metadata)
+    except ValueError:  # of embeddings that were imported
+        return _plain(metadata)
+    plain = _plain_values(value)
+    return metadata if plain == value else json.dumps(plain, ensure_ascii=False)
+
+
+def _plain_values(value: object) -> object:
+    if isinstance(value, str):
+        return _plain(value)
+    if isinstance(value, dict):
+        return {name: _plain_values(each) for name, each in value.items()}
+    return [_plain_values(each) for each in value] if isinstance(value, list) else value
 
 
 def _schema(dim: int, *, is_weighed: bool) -> pa.Schema:
@@ -56,7 +94,8 @@ def _blocks(rows: Int64) -> Iterator[Int64]:
 def _table(store: Store, rows: Int64, fates: Fates, weights: ImageWeights | None, schema: pa.Schema) -> pa.Table:
     columns = store.columns(rows)
     paths = [unsigned(uri).encode("utf-8", "backslashreplace").decode() for uri in columns.uri]
-    texts = [paths, *(getattr(columns, name) for name in _TEXTS)]
+    captions, metadata = map(_plain, columns.caption), map(_plain_metadata, columns.metadata)
+    texts = [paths, columns.image_id, list(captions), columns.sha256, list(metadata)]
     decisions = ["keep" if code == KEEP else "drop" for code in fates.code[rows]]
     values = [*texts, columns.width, columns.height, decisions]
     if weights is not None:

@@ -37,7 +37,7 @@ STAGE = "exporting"
 class Exported:
     """A finished export. samples, images: what came in, and what became of it; mixed: samples of which one image is
     kept and another one is not; files, bytes: of all samples; shards: files, or none of a folder; unsigned: rows of a
-    manifest whose URL lost its password or signature."""
+    manifest of which a URL, of the image or in its caption or metadata, lost its password or signature."""
 
     out: Path
     samples: SampleCounts

@@ -9,6 +9,10 @@ from memaudit.images.remote import is_url, is_web
 
 _WITH_USERS = ("http", "https", "ftp", "sftp", "ssh", "smb", "webdav", "webhdfs", "hdfs")
 _WITHOUT_HOST = ("file", "local", "memory")
+_OTHERWISE = (*_WITHOUT_HOST, "github", "git")  # what stands before an @ there is a repository, or part of a path
+# User and password before any other host, as smart_open takes them of S3. A secret may have a slash in it; what has a
+# number before the slash is a host with its port
+_USER = re.compile(r"\A[^/@:]*:(?:[^/]*@|(?!\d*/)[^@]*@)")
 # By whom a URL was signed, and until when: S3, Google, CloudFront; tokens.
 _SIGNED = re.compile(
     r"(x-amz-|x-goog-).*|awsaccesskeyid|googleaccessid|signature|expires|key-pair-id|policy|(access_)?token|api_?key",
@@ -33,11 +37,17 @@ def unsigned(location: str) -> str:
         return "::".join(map(unsigned, location.split("::")))
     scheme, _, rest = location.partition("://")
     if scheme.lower() not in _WITH_USERS:
-        return location
+        return location if scheme.lower() in _OTHERWISE else f"{scheme}://{_USER.sub('', rest)}"
     host, slash, path = rest.partition("/")
     base, query, fragment = _split(f"{scheme}://{host.rpartition('@')[2]}{slash}{path}")
     kept = _without_signature(query)
     return f"{base}{'?' if kept else ''}{kept}{fragment}" if query else f"{base}{fragment}"
+
+
+def unsigned_word(word: str) -> str:
+    """A word of a command line, in which a location may stand after a name, as in --control=LOCATION."""
+    name, equals, value = word.partition("=")
+    return f"{name}={unsigned_word(value)}" if equals and not is_url(word) else unsigned(word)
 
 
 def _split(url: str) -> tuple[str, str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from memaudit.errors import InconclusiveError
 from memaudit.files import NOT_BOUND, digest_of, sha256_as_it_is, sha256_of
 from memaudit.report.document import Bound
 from memaudit.report.model import About, Report
-from memaudit.report.page import digest_of_page
+from memaudit.report.page import digest_of_page, digests_of_page
 from memaudit.report.run_folder import BOUND, PAGE, PICTURES
 
 if TYPE_CHECKING:
@@ -106,15 +105,19 @@ def unchecked_beside(report: Report, folder: Path) -> Iterator[str]:
 
 
 def _faults_of_page(report: Report, page: Path) -> Iterator[str]:
-    if not page.is_file():
-        return
-    written, found = digest_of_page(page)
+    if page.is_file():
+        yield from faults_of_page(report, page, [page.read_bytes()])
+
+
+def faults_of_page(report: Report, page: Path | str, chunks: Iterable[bytes]) -> Iterator[str]:
+    """What is wrong with a page of these bytes that is said to be of this report. Memory: a chunk."""
+    written, found, names_report = digests_of_page(chunks, report.digest)
     if written is None:
         if report.head.files is not UNSET:
             yield f"{page} was changed after it was written: its own digest is gone; run again"
     elif written != found:
         yield f"{page} was changed after it was written: its digest does not fit its content; run again"
-    elif report.digest not in re.findall(r"[0-9a-f]{64}", page.read_text(encoding="utf-8")):
+    elif not names_report:
         yield f"{page} is the page of another report: run again"
 
 

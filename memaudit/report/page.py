@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import re
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from functools import cache
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import jinja2
 
 _LAST_LINE = re.compile(rb"<!-- sha256 of all above: ([0-9a-f]{64}) -->\n\Z")
-_LAST = 100  # bytes: it has fewer
+_LAST = 100  # bytes: it has fewer, and so has a digest
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # a caption must not steer whoever prints the page
 
 
@@ -51,9 +51,29 @@ def _rendered(path: Path, template: str, values: Mapping[str, object]) -> str:
 
 def digest_of_page(path: Path) -> tuple[str | None, str]:
     """The digest that a page says it has, None for none, and the one that it has."""
-    data = path.read_bytes()
-    found = _LAST_LINE.search(data)
-    return (found[1].decode() if found else None), sha256(data[: found.start()] if found else data).hexdigest()
+    return digests_of_page([path.read_bytes()])[:2]
+
+
+class PageDigests(NamedTuple):
+    """written: the one that a page says it has, None for none; found: the one that it has; names_report: whether the
+    digest of a report stands in it."""
+
+    written: str | None
+    found: str
+    names_report: bool
+
+
+def digests_of_page(chunks: Iterable[bytes], report: str = "") -> PageDigests:
+    """Of a page of these bytes. Memory: a chunk."""
+    code, kept, named = sha256(), b"", False
+    for chunk in chunks:
+        data = kept + chunk
+        named = named or report.encode() in data
+        code.update(data[:-_LAST])
+        kept = data[-_LAST:]
+    last = _LAST_LINE.search(kept)
+    code.update(kept[: last.start()] if last else kept)
+    return PageDigests(last[1].decode() if last else None, code.hexdigest(), named)
 
 
 def has_digest(path: Path) -> bool:

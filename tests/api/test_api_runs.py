@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,32 @@ def test_a_run_is_not_written_over_what_another_command_wrote(store: ma.MadeStor
     ma.run_dedup(store, out="dedup")
     with pytest.raises(ma.errors.UsageError, match="choose another --out"):
         ma.run_audit("generations", store).write("dedup")
+
+
+def test_a_copy_of_what_is_its_owners_is_its_owners(store: ma.MadeStore, folders: Path) -> None:
+    """Also in a later process than the one that made it: the files tell, with their folders."""
+    made = ma.run_dedup(store, out="dedup")
+    plain = made.write("plain")
+    for path in made.folder.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    copied = ma.open_report("dedup").write("copied")
+    written = [copied, *copied.rglob("*")]
+    assert [path for path in written if path.stat().st_mode & 0o077] == []
+    assert any(path.parent.name == "thumbnails" for path in written)
+    assert plain.joinpath("report.json").stat().st_mode & 0o044
+
+
+def test_a_run_is_in_its_own_folder_already(store: ma.MadeStore, folders: Path) -> None:
+    """Also behind a link: nothing is moved, and nothing is lost."""
+    made = ma.run_dedup(store, out="dedup")
+    Path("link").symlink_to("dedup")
+    before = files_of(made.folder)
+    assert [made.write(made.folder), made.write("link")] == [Path("dedup"), Path("link")]
+    assert files_of(made.folder) == before
+    assert not (folders / "dedup" / "previous-runs").exists()
+    earlier = shutil.copytree("dedup", "dedup/previous-runs/2026-01-01T00-00-00Z")
+    with pytest.raises(ma.errors.UsageError, match="was put aside in dedup, and may be dropped there"):
+        ma.open_report(earlier).write("dedup")
 
 
 def test_a_temporary_folder_is_gone_with_its_result(store: ma.MadeStore) -> None:

@@ -155,6 +155,19 @@ def test_several_sign(evidence: Evidence, tmp_path: Path, memaudit: Memaudit) ->
     assert memaudit("verify", tmp_path / "public.zip", "--against", evidence.full, *keys).code == 0
 
 
+def test_a_signature_that_comes_later_says_what_it_does_not_change(
+    evidence: Evidence, tmp_path: Path, memaudit: Memaudit
+) -> None:
+    """The salt, by which ids of the public edition are hidden: it is that of a bundle without a key."""
+    sign, second = ("--sign", evidence.folder / "audit.key"), ma.make_key(tmp_path / "board.key").private
+    done = memaudit("bundle", evidence.unsigned, *sign, "--out", tmp_path / "later.zip")
+    assert "made without a key, and its salt stays" in done.out
+    again = ma.sign_bundle(tmp_path / "later.zip", tmp_path / "again.zip", second)
+    assert len(again.warnings) == 1, "it has a signature by then"
+    assert ma.sign_bundle(evidence.full, tmp_path / "x.zip", second).warnings == ()
+    assert ma.sign_bundle(evidence.public, tmp_path / "y.zip", second).warnings == ()
+
+
 def test_an_unsigned_bundle_says_so(evidence: Evidence, memaudit: Memaudit) -> None:
     done = memaudit("verify", evidence.unsigned)
     assert done.code == 0
@@ -325,11 +338,14 @@ def test_more_than_an_archive_holds(evidence: Evidence, tmp_path: Path, monkeypa
 def test_without_the_extra(
     evidence: Evidence, memaudit: Memaudit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Everything but the signature is checked, and the line that installs it is said."""
+    """Everything but the signature is checked, and the line that installs it is said, whatever was imported before."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "cryptography"]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "cryptography", None)
     done = memaudit("verify", evidence.full)
     assert done.code == 3
     assert 'pip install ".[sign]"' in done.out
+    assert ma.verify(evidence.full).unchecked
     assert memaudit("verify", evidence.unsigned).code == 0
     audit = evidence.folder / "audit"
     memaudit("bundle", audit, "--sign", evidence.folder / "audit.key", "--out", tmp_path / "x.zip").failed(2, "[sign]")

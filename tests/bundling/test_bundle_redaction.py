@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import shutil
@@ -111,6 +112,43 @@ def test_a_verdict_that_its_reports_do_not_give(evidence: Evidence, tmp_path: Pa
     with_json("public/policy.json", lambda policy: policy["audit"].update(max_rate=0.0001))(entries)
     (fault,) = ma.verify(bundled_anew(entries, path)).faults
     assert fault.endswith("public/policy.json says otherwise of audit.max_rate than policy.toml")
+
+
+def test_pages_and_facts_that_its_reports_do_not_give(evidence: Evidence, tmp_path: Path) -> None:
+    """Whoever bundles could write others and make the manifest anew: what people read would say something else."""
+    whole, path = entries_of(evidence.unsigned), tmp_path / "lying.zip"
+
+    def changed(name: str, old: bytes, new: bytes) -> Path:
+        assert old in whole[name]
+        return bundled_anew({**whole, name: whole[name].replace(old, new)}, path)
+
+    for name, old, new in (
+        ("index.html", b"Verdict: fail", b"Verdict: pass"),
+        ("public/index.html", b"Verdict: fail", b"Verdict: pass"),
+        ("facts.json", b"pear 1.0", b"pear 2.0"),
+    ):
+        assert ma.verify(changed(name, old, new)).faults == (f"{path}: {name} does not tell what the bundle does",)
+        with pytest.raises(ma.errors.InconclusiveError, match="does not tell"):
+            ma.publish_bundle(path, tmp_path / "public.zip")
+    (fault,) = ma.verify(changed("audit/report.html", b"training image", b"unheard image")).faults
+    assert fault.endswith(
+        "audit/report.html was changed after it was written: its digest does not fit its content; run again"
+    )
+    (fault,) = ma.verify(bundled_anew({**whole, "audit/report.html": whole["dedup/report.html"]}, path)).faults
+    assert fault.endswith("audit/report.html is the page of another report: run again")
+    with_json("facts.json", lambda facts: facts["bundled with"].update(python="3.99"))(whole)
+    assert ma.verify(bundled_anew(whole, path)).sound, "that is told by whoever bundled"
+
+
+def test_a_page_that_this_version_would_write_otherwise(evidence: Evidence, tmp_path: Path) -> None:
+    """As an earlier one did: sound, by the digests in it, and a line says that they are all that was held."""
+    whole = entries_of(evidence.unsigned)
+    assert not [note for note in ma.verify(evidence.unsigned).notes if "report.html" in note]
+    body = whole["audit/report.html"].rpartition(b"<!-- sha256")[0].replace(b"training image", b"unheard image")
+    page = body + b"<!-- sha256 of all above: %s -->\n" % hashlib.sha256(body).hexdigest().encode()
+    said = ma.verify(bundled_anew({**whole, "audit/report.html": page}, tmp_path / "earlier.zip"))
+    assert said.sound
+    assert [note for note in said.notes if "audit/report.html is not as this memaudit would write it" in note]
 
 
 def test_a_verdict_says_of_which_day_it_is(evidence: Evidence, tmp_path: Path) -> None:

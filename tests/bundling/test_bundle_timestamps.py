@@ -15,6 +15,11 @@ from bundling.evidence import Evidence, archive_of, entries_of, openssl
 from calls import Memaudit
 
 import memaudit as ma
+from memaudit.bundling import timestamps
+from memaudit.bundling.archive import Content
+from memaudit.bundling.checking import open_bundle
+from memaudit.bundling.making import signed
+from memaudit.bundling.signing import private_key
 from memaudit.errors import InputError, UsageError
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl: apt-get install openssl")
@@ -65,6 +70,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
         def do_POST(self) -> None:
             data = self.rfile.read(int(self.headers["Content-Length"]))
             asked.append(data)
+            if self.path == "/other":  # the sha256 of something else, and all else as it was
+                place = data.index(b"\x04\x20") + 2
+                data = data[:place] + bytes(32) + data[place + 32 :]
             (folder / "query").write_bytes(asked[0] if self.path == "/again" else data)
             stamp = openssl(folder, "ts", "-reply", "-queryfile", "query", "-config", "settings")
             answer = {"/refuse": b"no", "/again": stamp}.get(self.path, stamp)
@@ -143,14 +151,31 @@ def test_a_changed_stamp_is_refused_without_the_authority(
     refused(archive_of({name: data for name, data in entries.items() if name != "timestamp.tsr"}))
 
 
+def test_a_stamp_of_something_else_is_refused_without_the_authority(
+    evidence: Evidence, authority: Authority, refused: Refused, memaudit: Memaudit, tmp_path: Path
+) -> None:
+    """Whoever signs can put any stamp in; what it is of is plain to everybody."""
+    key, bundle = private_key(evidence.folder / "audit.key"), open_bundle(evidence.unsigned)
+    for message, taken in ((bundle.data("manifest.json"), True), (b"another document", False)):
+        stamp = Content(timestamps.stamped(message, authority.url))
+        entries = signed({**bundle.entries, "timestamp.tsr": stamp}, bundle.verdict, [key], None)
+        data = archive_of({name: content.whole(name) for name, content in entries.items()})
+        (tmp_path / "x.zip").write_bytes(data)
+        if taken:
+            assert "stamped at 20" in memaudit("verify", tmp_path / "x.zip").out
+        else:
+            assert "is no stamp of this manifest: it is of something else" in refused(data)
+
+
 def test_an_authority_that_gives_none(evidence: Evidence, authority: Authority, tmp_path: Path) -> None:
     """In one line, and nothing is written."""
     key, run, out = evidence.folder / "audit.key", evidence.folder / "audit", tmp_path / "x.zip"
     for place in ("/refuse", "/down"):
         with pytest.raises(InputError, match="time stamp"):
             ma.bundle(run, out, sign=key, timestamp=authority.url + place)
-    with pytest.raises(InputError, match="another request"):
-        ma.bundle(run, out, sign=key, timestamp=f"{authority.url}/again", pictures="none")
+    for place in ("/again", "/other"):
+        with pytest.raises(InputError, match="another request"):
+            ma.bundle(run, out, sign=key, timestamp=authority.url + place, pictures="none", tables=False)
     with pytest.raises(InputError, match="gave no time stamp"):
         ma.bundle(run, out, sign=key, timestamp="http://127.0.0.1:1")
     with pytest.raises(UsageError, match="expected the http"):

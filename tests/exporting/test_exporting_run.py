@@ -475,11 +475,22 @@ def test_a_list_that_others_may_read_has_no_signature_and_says_so(
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=source)) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/000001.jpg"
-        (tmp_path / "list.txt").write_text(f"{url}?X-Amz-Signature=secret\n{source}/000000.jpg\n")
-        ma.embed(tmp_path / "list.txt", out=tmp_path / "store", encoder="thumbnail")
+        other = "https://bob:secret@h/t.png?id=7"
+        words = "see https://h/?token=x"
+        rows = [
+            {"url": f"{url}?X-Amz-Signature=secret", "thumbnails": [other, words], "width": 7},
+            {"path": f"{source}/000000.jpg", "caption": f"{url}?X-Amz-Signature=secret"},
+            {"path": f"{source}/000001.jpg", "caption": words, "page": "https://h/a?id=7"},
+        ]
+        (tmp_path / "list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        ma.embed(tmp_path / "list.jsonl", out=tmp_path / "store", encoder="thumbnail")
         server.shutdown()
     made = ma.export(tmp_path / "store", tmp_path / "out", to="manifest")
-    paths = pq.read_table(made.folder / "manifest.parquet")["path"].to_pylist()
-    assert paths == [url, f"{source}/000000.jpg"]
+    table = pq.read_table(made.folder / "manifest.parquet")
+    assert table["path"].to_pylist() == [url, f"{source}/000000.jpg", f"{source}/000001.jpg"]
+    assert table["caption"].to_pylist() == ["", url, words]
+    metadata = [json.loads(each) if each else {} for each in table["metadata"].to_pylist()]
+    assert metadata[0] == {"thumbnails": ["https://h/t.png?id=7", words], "width": 7}
+    assert metadata[2] == {"page": "https://h/a?id=7"}
     (warning,) = made.warnings
-    assert warning.startswith("URLs without their passwords and signatures: 1; ")
+    assert warning.startswith("URLs without their passwords and signatures: 2; ")

@@ -9,7 +9,7 @@ import pytest
 from pictures import draw
 
 from memaudit.encoders import load_encoder
-from memaudit.images.addresses import beside, unsigned
+from memaudit.images.addresses import beside, unsigned, unsigned_word
 from memaudit.images.sources import iter_images, read_image
 from memaudit.images.views import views_of
 from memaudit.index import ExactSearch
@@ -35,6 +35,14 @@ SIGNED = "https://bucket.s3.amazonaws.com/set/a.png?X-Amz-Algorithm=AWS4&X-Amz-E
         ("https://h/a%20b.png", "https://h/a%20b.png"),
         ("https://h/i?", "https://h/i"),
         ("s3://bucket/a@b.png?x", "s3://bucket/a@b.png?x"),
+        ("s3://bucket/a:b@c.png", "s3://bucket/a:b@c.png"),
+        ("s3://AKIA:secret@bucket/a@b.png", "s3://bucket/a@b.png"),
+        ("s3://AKIA:sec/ret+@bucket/a@b.png", "s3://bucket/a@b.png"),
+        ("gs://bob:p@ss@bucket/a.png", "gs://bucket/a.png"),
+        ("alluxio://host:19998/a@b.png", "alluxio://host:19998/a@b.png"),
+        ("abfs://pictures@account.dfs.core.windows.net/a.png", "abfs://pictures@account.dfs.core.windows.net/a.png"),
+        ("github://org:repo@main/a.png", "github://org:repo@main/a.png"),
+        ("memory://a:b@c.png", "memory://a:b@c.png"),
         ("/data/a.png?token=1", "/data/a.png?token=1"),
     ],
 )
@@ -42,6 +50,23 @@ def test_what_is_shown_of_a_location(location: str, shown: str) -> None:
     """Signatures, tokens and passwords go; whatever else tells two images apart stays."""
     assert unsigned(location) == shown
     assert unsigned(shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [
+        (f"--control={SIGNED}", "--control=https://bucket.s3.amazonaws.com/set/a.png"),
+        ("--control=https://bob:secret@h/y.csv?id=7&token=abc", "--control=https://h/y.csv?id=7"),
+        ("--control=s3://AKIA:secret@bucket/a", "--control=s3://bucket/a"),
+        ("--where=set=https://bob:secret@h/y.csv", "--where=set=https://h/y.csv"),
+        (SIGNED, "https://bucket.s3.amazonaws.com/set/a.png"),
+        ("--model=pear=1", "--model=pear=1"),
+        ("--control=a=b/", "--control=a=b/"),
+    ],
+)
+def test_what_is_shown_of_a_word_of_a_command(word: str, shown: str) -> None:
+    """A location after the name of an option loses its secrets too; the rest of the word stays."""
+    assert unsigned_word(word) == shown
 
 
 def test_what_stands_beside_a_table(tmp_path: Path) -> None:
