@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +58,15 @@ def face_store(
     metadata: Sequence[dict[str, Any]] | None = None,
     without_face: Sequence[str] = (),
     unreadable: Sequence[str] = (),
+    not_compared: Mapping[int, str] | None = None,
     shard_rows: int = 4096,
     name: str = "sface",
 ) -> Store:
-    """A store whose i-th row is a face of parents[i] or `prefix`-0000i; equal parents in a row share an image."""
+    """A store whose i-th row is a face of parents[i] or `prefix`-0000i; equal parents in a row share an image.
+
+    not_compared: faces without an embedding, and why."""
     names = list(parents) if parents is not None else [f"{prefix}-{i:05d}" for i in range(len(vectors))]
-    rows, number = [], 0
+    rows, number, left_out = [], 0, not_compared or {}
     for i, parent in enumerate(names):
         number = number + 1 if i and names[i - 1] == parent else 1
         file = file_hash(files[i] if files else parent)
@@ -76,9 +79,9 @@ def face_store(
                 sha256=face_hash(file, number),
                 width=80,
                 height=90,
-                status=Status.OK,
-                error="",
-                embedding=vectors[i],
+                status=Status.BLANK if i in left_out else Status.OK,
+                error=left_out.get(i, ""),
+                embedding=None if i in left_out else vectors[i],
                 metadata=face_metadata(parent, number, file, details(), own),
             )
         )

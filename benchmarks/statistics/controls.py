@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.record import Figure
 from benchmarks.statistics.measured import alarmed, powered
-from memaudit.audit.families import families_of, keys_of, thinned, units_of
+from memaudit.audit.families import components, families_of, keys_of, thinned, units_of
 from memaudit.statistics import benjamini_hochberg, greater_rate_p, rank_p, relabelling_p
 from memaudit.types import Float32, Int64
 
@@ -94,7 +94,7 @@ def alarms(world: str, seed: list[int], copied: float) -> Alarms:
     weights = np.bincount(place[place >= 0], minlength=len(both))
     joined = families_of(both, np.arange(len(both)) < len(training), weights, THRESHOLD)
     family = np.where(place >= 0, joined.label[place], -1)
-    unit = units_of(made, np.arange(len(made)), family, THRESHOLD)
+    unit = units_of(components(made, THRESHOLD), np.arange(len(made)), family)
     chosen = thinned(unit, keys_of(made), joined.label[len(training) :], keys_of(held_out))
     chance = (held_out @ training.T).max(axis=1)
     after = _tests(best[chosen.generations], chance[chosen.controls], chosen.rated)

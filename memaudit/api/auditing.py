@@ -241,11 +241,7 @@ def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
     if asked.faces.wanted or references.store.manifest.kind == FACES:
         keep_for_owner(out)
     if references.store.manifest.kind == FACES:
-        options = asked.options
-        if any(each is not None for each in (asked.pair, options.threshold, options.model, asked.dedup)):
-            raise UsageError(
-                "--pairing, --threshold, --model and --dedup are for images: a search of faces calibrates its threshold"
-            )
+        _require_of_faces(asked)
         audit = audit_faces_alone(asked.generations, references, asked.control, out, asked.about_faces, asked.progress)
         _note_use(audit, out)
         return write_face_audit(FacePart(audit, asked.faces.save_crops), out, asked.how)
@@ -257,6 +253,34 @@ def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
         part = FacePart(audit, asked.faces.save_crops)
         _note_use(audit, out)
     return write_audit(images.result, images.generations, references.store, out, part, asked.how)
+
+
+def _require_of_faces(asked: _Asked) -> None:
+    """Raise UsageError for what changes nothing in a search of faces alone: passed over, it would seem to be heeded.
+    What asks for less than images would be given (`--planted 0`, `--views none`) is heeded."""
+    options, alone, own = asked.options, AuditOptions(), asked.options.calibrated is None
+    of_images = {
+        "--pairing": asked.pair is not None,
+        "--threshold": own and options.threshold is not None,
+        "--calibration": not own,
+        "--match": own and options.match not in (alone.match, "none"),
+        "--match-from": own and options.match_from is not None,
+        "--neighbours": options.neighbours != alone.neighbours,
+        "--kinds": options.kinds != alone.kinds,
+        "--metrics": options.metrics,
+        "--views": asked.views not in (None, "none"),
+        "--planted": bool(asked.planted),
+        "--model": options.model is not None,
+        "--dedup": asked.dedup is not None,
+        "--encoder": asked.encoding.encoder is not None,
+        "--face-store": asked.faces.store is not None,
+    }
+    if given := [name for name, is_given in of_images.items() if is_given]:
+        raise UsageError(
+            f"{', '.join(given)} {'is' if len(given) == 1 else 'are'} for an audit of images, and --against is a store "
+            "of faces, of which a search calibrates its threshold: leave out what is for images, or audit images with "
+            "--faces"
+        )
 
 
 def _note_use(audit: FaceAudit, out: Path) -> None:

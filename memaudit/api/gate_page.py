@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from memaudit.errors import UsageError
+from memaudit.files import as_private
 from memaudit.gate import Finding, GateResult, RuleResult, Verdict
 from memaudit.report.model import Report
 from memaudit.report.pages import Judged, plain_day, write_report_page
@@ -33,7 +33,7 @@ def write_gate_page(
     judged = judged_of(result, str(path))
     if page is not None:
         write_report_page(page, report, folder=path.parent, judged=judged)
-        _as_private(page, path)
+        as_private(page, [path])
     if pdf is None:
         return None
     with tempfile.TemporaryDirectory(prefix="memaudit-") as folder:
@@ -42,14 +42,8 @@ def write_gate_page(
             write_report_page(shown, report, folder=path.parent, judged=judged)
         line = print_page(shown, pdf)
     if line is None:
-        _as_private(pdf, path)
+        as_private(pdf, [path])
     return line
-
-
-def _as_private(made: Path, report: Path) -> None:
-    """For its owner alone, if the report is: it shows people."""
-    if not report.stat().st_mode & 0o077:
-        os.chmod(made, 0o600)
 
 
 def _is_of_the_ledger(rule: RuleResult, result: GateResult) -> bool:

@@ -14,7 +14,7 @@ from memaudit.api.notebook import grid
 from memaudit.api.places import Files, files_of
 from memaudit.bundling.archive import is_archive
 from memaudit.errors import UsageError
-from memaudit.files import append_text, is_passage, real, write_text
+from memaudit.files import append_text, as_private, is_passage, real, write_text
 from memaudit.folders import sole_writer_of
 from memaudit.gate import (
     DEFAULT_POLICY,
@@ -105,11 +105,17 @@ class GateRun:
         markdown: str | Path | None = None,
         append: bool = False,
     ) -> None:
-        """Write the result as JUnit XML, SARIF 2.1.0 or Markdown. append: the Markdown goes to the end of its file."""
-        for name, path in (("junit", junit), ("sarif", sarif), ("markdown", markdown)):
-            if path is not None:
-                put = append_text if append and name == "markdown" else write_text
-                put(Path(path), _WRITERS[name](self.result))
+        """Write the result as JUnit XML, SARIF 2.1.0 or Markdown. append: the Markdown goes to the end of its file.
+
+        Of a report that is for its owner alone what is made here is, too; a file that is added to keeps its mode.
+        """
+        given = {"junit": junit, "sarif": sarif, "markdown": markdown}
+        for name, path in ((name, Path(path)) for name, path in given.items() if path is not None):
+            if append and name == "markdown" and path.exists():
+                append_text(path, _WRITERS[name](self.result))
+                continue
+            write_text(path, _WRITERS[name](self.result))
+            as_private(path, map(Path, self.reports))
 
     def as_dict(self) -> dict[str, object]:
         """All of it as one JSON object."""
@@ -161,9 +167,10 @@ def run_gate(
     digests of both files; the policy says how many people clear one. kinds: of findings that count, in place of the
     policy's, with commas or as names. ledger: a file to which every look is added, made where there is none: error is
     shared among all looks, and the audits of one model (`run_audit` with model) are pooled. junit, sarif, markdown:
-    files to write. append: the Markdown goes to the end of its file, where others wrote before. page: the audit's page
-    anew, with the verdict; pdf: the same by a Chromium that is there. require_signature: each report must lie in a
-    bundle, named or in the folder, that all of `keys` signed: files of public keys, or their ids.
+    files to write. append: the Markdown goes to the end of its file, where others wrote before. page: the audit's
+    page anew, with the verdict; pdf: the same by a Chromium that is there. require_signature: each report must lie
+    in a bundle, named, in the folder that is gated or in that of the report, that all of `keys` signed: files of
+    public keys, or their ids.
 
     Raises InputError for a report, policy or ledger that is not sound, InconclusiveError for a bundle that was changed,
     UsageError for a file that is both read and written, and for limits that are not those of the ledger.
@@ -183,10 +190,11 @@ def run_gate(
     others = [*reviewed, *(path_of(each) for each in (policy, baseline, accepted, ledger) if each is not None)]
     _clear(files, [*map(path_of, named), *others], kept, _may_be_judged)
     wanted = trusted(files_of(keys), required=require_signature)
-    bundles = _bundles(named, beside_too=require_signature)
+    bundles = _bundles(named)
     if any(isinstance(each, str | Path) and is_archive(Path(each)) for each in named) and (page or pdf):
         raise UsageError("--page and --pdf are made beside a run's pictures: a bundle has its own page in it")
-    named, walked = _unfolded(named, bundles)
+    asked, (named, walked) = named, _unfolded(named, bundles)
+    bundles += _beside_all(asked, named) if require_signature else []
     _clear(files, [*map(path_of, named), *(each.path for each in bundles), *others], kept)
     read = _once([(path_of(report), report_of(report), isinstance(report, BundledReport)) for report in named])
     shown = _to_show(read) if page or pdf else None
@@ -253,12 +261,17 @@ def write_policy(path: str | Path) -> Path:
     return path
 
 
-def _bundles(named: Sequence[AnyReport], *, beside_too: bool) -> list[Signed]:
-    """Bundles that were named, and those that lie in a folder that was."""
-    paths = [Path(each) if isinstance(each, str | Path) else each.folder for each in named]
-    named_so = [path for path in dict.fromkeys(paths) if path.is_file() and is_archive(path)]
-    others = [path if path.is_dir() else path.parent for path in paths if path not in named_so] if beside_too else []
-    return [*map(opened, named_so), *(each for folder in dict.fromkeys(others) for each in beside(folder))]
+def _bundles(named: Sequence[AnyReport]) -> list[Signed]:
+    """Those that were named."""
+    paths = dict.fromkeys(Path(each) for each in named if isinstance(each, str | Path))
+    return [opened(path) for path in paths if path.is_file() and is_archive(path)]
+
+
+def _beside_all(given: Sequence[AnyReport], reports: Sequence[AnyReport]) -> list[Signed]:
+    """The bundles that lie in a folder that was given, or in the folder of a report outside of bundles."""
+    folders = [Path(each) for each in given if isinstance(each, str | Path) and Path(each).is_dir()]
+    folders += [path_of(each).parent for each in reports if not isinstance(each, BundledReport)]
+    return [each for folder in dict.fromkeys(folders) for each in beside(folder)]
 
 
 def _once(named: Sequence[tuple[Path, Report, bool]]) -> list[tuple[Path, Report]]:

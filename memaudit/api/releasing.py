@@ -11,7 +11,7 @@ from memaudit.api.gating import GateRun, Verdict
 from memaudit.api.release_stages import PAGE, Check, StageDone
 from memaudit.api.runs import AuditRun, DedupRun
 from memaudit.bundling.signing import Passwords, private_key
-from memaudit.files import is_store, write_json
+from memaudit.files import as_private, is_store, write_json
 from memaudit.folders import sole_writer
 from memaudit.release.asked import gallery_of
 from memaudit.release.diffusing import known_by_digest
@@ -110,6 +110,7 @@ def run_release(
             (check.out / left).unlink(missing_ok=True)
         done = ReleaseRun(check.out, *check.run())
         write_json(check.out / VERDICT, done.as_dict())
+        as_private(check.out / VERDICT, map(Path, done.gate.reports))
     return _with_evidence(done, told, path.parent, tell) if told.bundle.file else done
 
 

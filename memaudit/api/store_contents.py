@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from memaudit.files import NOT_BOUND
 from memaudit.matching.kept import FOLDER, feature_faults, kept_counts, not_used
 from memaudit.store import FACES, MANIFEST, Manifest, Store, verify_store
 from memaudit.types import Status
+
+_NAMED_CAUSES = 20
+_MOST_CAUSES = 1000
+_NUMBER = re.compile(r"(?<!HTTP )\b\d[\d,.]*")  # which answer a web server gave is no measure
 
 
 def faults_of(path: Path) -> list[str]:
@@ -60,24 +65,47 @@ def contents_of(path: Path) -> dict[str, object]:
         return value
     store = Store.open(path)
     status: Counter[str] = Counter()
-    causes: Counter[str] = Counter()
-    others: Counter[str] = Counter()
-    for columns in store.iter_columns():
+    causes, others = _Causes(), _Causes()
+    for columns in store.iter_columns(only=("status", "error")):
         status.update(map(str, columns.status))
         for state, error in zip(columns.status, columns.error, strict=True):
             if error:
-                (causes if state == Status.UNREADABLE else others)[error] += 1
-    out_of_scope = {"not compared": dict(others.most_common())} if others else {}
+                (causes if state == Status.UNREADABLE else others).add(error)
+    out_of_scope = {"not compared": named} if (named := others.as_dict()) else {}
     return {
         **value,
         "digest": store.digest,
         "status": dict(status),
-        "unreadable": dict(causes.most_common()),
+        "unreadable": causes.as_dict(),
         **out_of_scope,
         **({} if manifest.views or manifest.kind == FACES else {"opt-outs": opt_out_counts(store).as_dict()}),
         **({"first frame only": films} if (films := store.first_frames_alone()) else {}),
         **_windows(store),
     }
+
+
+class _Causes:
+    """Texts that say why, counted. Those that differ in numbers alone, such as how many bytes a file lacks, are one.
+    Memory: _MOST_CAUSES texts; whatever comes after them is counted together."""
+
+    def __init__(self) -> None:
+        self._counts, self._words = Counter[str](), dict[str, str]()
+        self._further = 0
+
+    def add(self, text: str) -> None:
+        cause = _NUMBER.sub("…", text)
+        if cause not in self._counts and len(self._counts) == _MOST_CAUSES:
+            self._further += 1
+            return
+        self._counts[cause] += 1
+        if self._words.setdefault(cause, text) != text:
+            self._words[cause] = cause
+
+    def as_dict(self) -> dict[str, int]:
+        """The most frequent ones with their counts, and then that of all others."""
+        named = self._counts.most_common(_NAMED_CAUSES)
+        others = self._counts.total() + self._further - sum(count for _, count in named)
+        return {self._words[cause]: count for cause, count in named} | ({"others": others} if others else {})
 
 
 def _held(manifest: Manifest) -> dict[str, object]:

@@ -11,9 +11,11 @@ from memaudit.audit.discoveries import discoveries
 from memaudit.audit.families import (
     Families,
     UInt64,
+    components_of_rows,
     families_among_others,
     families_of,
     keys_of,
+    keys_of_rows,
     known_references,
     thinned,
     units_of,
@@ -163,8 +165,10 @@ class _Chance(NamedTuple):
 
     @classmethod
     def of(cls, joined: _Joined, made: _Made, own: Int64, alike: Int64, threshold: float) -> _Chance:
-        unit = units_of(made.vectors, made.prompt, joined.family[made.rows], threshold)
-        generations, controls, rated = thinned(unit, keys_of(made.vectors), joined.held_out, joined.key)
+        near_duplicates = components_of_rows(made.store, made.rows, threshold)
+        unit = units_of(near_duplicates, made.prompt, joined.family[made.rows])
+        keys = keys_of_rows(made.store, made.rows)
+        generations, controls, rated = thinned(unit, keys, joined.held_out, joined.key)
         chosen = np.zeros(len(joined.family), bool)
         chosen[made.rows[generations]] = True
         found, by_chance = made.found[generations[:rated]], np.isin(own[controls], alike)
@@ -173,17 +177,18 @@ class _Chance(NamedTuple):
 
 
 class _Made(NamedTuple):
-    """The generations that are pictures of their own: rows, embeddings, prompts, and whether they are regurgitated."""
+    """The generations that are pictures of their own: their rows in a store, prompts, and whether they are
+    regurgitated."""
 
+    store: Store
     rows: Int64
-    vectors: Float32
     prompt: Int64
     found: NDArray[np.bool_]
 
     @classmethod
     def of(cls, made: Generated, rows: Int64, found: NDArray[np.bool_]) -> _Made:
         """found: of all rows of the generations."""
-        return cls(rows, made.store.embeddings(rows), made.prompt[rows], found[rows])
+        return cls(made.store, rows, made.prompt[rows], found[rows])
 
 
 class _Draws(NamedTuple):

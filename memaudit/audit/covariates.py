@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from memaudit.audit.eidetic import near_duplicates
 from memaudit.audit.families import components
+from memaudit.audit.paired import Pairs, of_rows
 from memaudit.audit.results import CovariateBand, CovariateOdds, Covariates, Scores
 from memaudit.index import Searcher, sample_rows
 from memaudit.matching.results import Matches
-from memaudit.statistics import odds_ratios, rate_by_unit, rate_of
+from memaudit.statistics import odds_ratios, rate_by_unit
 from memaudit.store import Store
 from memaudit.types import Coverage, Float64, Int64, Rate
 
@@ -44,6 +45,7 @@ class _Image(NamedTuple):
 
 
 def measure_covariates(
+    pairs: Pairs,
     scores: Scores,
     matches: Matches,
     counted: NDArray[np.bool_],
@@ -55,15 +57,17 @@ def measure_covariates(
     caption: how many training images have the same one, and how many words it has (Somepalli et al., NeurIPS 2023).
 
     With a pairing: for the generations of the prompts in a band, how many gave the prompt's image back. Without one:
-    the band's share of the findings, beside its share of a sample of the training set. `counted`: the generations that
-    are draws of their own; `prompt`: of each row the number of its prompt, which is what is drawn. Costs one search for
-    the distinct images that are looked at, and a reading of all captions. With a pairing also the odds ratio of each
-    feature, the others held fixed; units are families of near-duplicates.
+    the band's share of the findings, of which those of one family are one draw, beside its share of a sample of the
+    training set. `counted`: the generations that are draws of their own; `prompt`: of each row the number of its
+    prompt, which is what is drawn. Costs one search for the distinct images that are looked at, a join of those that
+    came back, and a reading of all captions. With a pairing also the odds ratio of each
+    feature, the others held fixed; units are families of near-duplicates. An image came back if it did in any picture
+    of the generation's file.
     """
-    paired = counted & np.isfinite(scores.paired_similarity) & ~scores.paired_unread
+    paired = counted & of_rows(pairs.line, pairs.measured) & (scores.paired >= 0)
     if paired.any():
         images = _described(scores.paired[paired], references, threshold)
-        came_back = scores.paired_match[paired]
+        came_back = of_rows(pairs.line, pairs.returned)[paired]
         bands = tuple(_paired_bands(images, came_back, prompt[paired]))
         return Covariates(
             True, bands, _without(images), _odds(images, came_back, scores.paired[paired], references, threshold)
@@ -86,11 +90,15 @@ def _unpaired(matches: Matches, counted: NDArray[np.bool_], references: Searcher
     # Described at once: all captions are read for it
     rows = np.concatenate([matches.reference[best], sample_rows(references.store, SAMPLE, 0)])
     images, sample = _described(rows, references, threshold).split(int(best.sum()))
+    family = _families(matches.reference[best], references, threshold)
+    apart = np.arange(len(rows) - len(family))  # images drawn at random
     bands = []
     for feature, low, high in _all_bands():
-        found, among = (_known_within(each.features[feature], low, high) for each in (images, sample))
+        known = [each.features[feature] for each in (images, sample)]
+        found, among = (_within(values[np.isfinite(values)], low, high) for values in known)
         if found.any() or among.any():
-            bands.append(CovariateBand(feature, low, high, _share(found), _share(among)))
+            shares = (_share(*each) for each in zip((found, among), known, (family, apart), strict=True))
+            bands.append(CovariateBand(feature, low, high, *shares))
     return Covariates(False, tuple(bands), _without(images))
 
 
@@ -102,13 +110,18 @@ def _odds(
     told = {name: each for name, each in scaled.items() if np.isfinite(each).all() and np.ptp(each) > 0}
     if not told:
         return ()
-    distinct, back = np.unique(rows, return_inverse=True)
-    family = components(references.store.embeddings(distinct), threshold)[back]
+    family = _families(rows, references, threshold)
     ratios = odds_ratios(np.column_stack(list(told.values())), came_back, family) or []
     return tuple(
         CovariateOdds(name, FIFTH if name == SIMPLICITY else DOUBLED, *ratio, families=int(family.max()) + 1)
         for name, ratio in zip(told, ratios, strict=False)
     )
+
+
+def _families(rows: Int64, references: Searcher, threshold: float) -> Int64:
+    """For each of these training images the number of its family of near-duplicates among them."""
+    distinct, back = np.unique(rows, return_inverse=True)
+    return components(references.store.embeddings(distinct), threshold)[back]
 
 
 def _all_bands() -> Iterator[tuple[str, float, float | None]]:
@@ -120,12 +133,9 @@ def _within(values: Float64, low: float, high: float | None) -> NDArray[np.bool_
     return np.asarray((values >= low) & (values < (np.inf if high is None else high)))
 
 
-def _known_within(values: Float64, low: float, high: float | None) -> NDArray[np.bool_]:
-    return _within(values[np.isfinite(values)], low, high)
-
-
-def _share(hits: NDArray[np.bool_]) -> Rate:
-    return rate_of(int(hits.sum()), Coverage(len(hits), len(hits)))
+def _share(hits: NDArray[np.bool_], values: Float64, unit: Int64) -> Rate:
+    """hits: of the images whose value is known."""
+    return rate_by_unit(hits, unit[np.isfinite(values)], Coverage(len(hits), len(hits)))
 
 
 def _without(images: _Image) -> int:

@@ -13,6 +13,7 @@ from memaudit.audit.eidetic import near_duplicates
 from memaudit.index import Searcher, sample_rows
 from memaudit.similarity.join import join
 from memaudit.similarity.nominate import Side, fastest_lossless
+from memaudit.store import Store
 from memaudit.types import Float32, Int64
 
 WHOLE = 10_000  # training images up to which all are joined with each other
@@ -91,6 +92,12 @@ def keys_of(vectors: Float32) -> UInt64:
         bits = np.ascontiguousarray(vectors[low : low + _AT_ONCE], np.float32).view(np.uint32).astype(np.uint64)
         key[low : low + _AT_ONCE] = _mixed((bits * odd).sum(axis=1, dtype=np.uint64))
     return key
+
+
+def keys_of_rows(store: Store, rows: Int64) -> UInt64:
+    """As `keys_of`, of rows of a store. Memory: a block."""
+    blocks = [keys_of(store.embeddings(rows[low : low + _AT_ONCE])) for low in range(0, len(rows), _AT_ONCE)]
+    return np.concatenate([np.empty(0, np.uint64), *blocks])
 
 
 def _mixed(key: UInt64) -> UInt64:
@@ -187,10 +194,16 @@ def _groups_among_others(group: Int64, known: Int64, count: int) -> int:
     return count - len(of_groups) + len(np.unique(of_groups))
 
 
-def units_of(vectors: Float32, prompt: Int64, family: Int64, threshold: float) -> Int64:
-    """For each generation the number of its unit: those of one prompt, nearest to one family (-1: to none), or
-    near-duplicates of each other are linked, in chains. Beyond JOINED of them likeness alone links none."""
-    label = components(vectors, threshold) if len(vectors) <= JOINED else np.arange(len(vectors))
+def components_of_rows(store: Store, rows: Int64, threshold: float) -> Int64:
+    """As `components`, of rows of a store; beyond JOINED of them each is a family of its own. Memory: the embeddings of
+    JOINED rows at most."""
+    return components(store.embeddings(rows), threshold) if len(rows) <= JOINED else np.arange(len(rows))
+
+
+def units_of(alike: Int64, prompt: Int64, family: Int64) -> Int64:
+    """For each generation the number of its unit: those of one prompt, nearest to one family (-1: to none), or that are
+    `alike` are linked, in chains. alike: the number of each one's family of near-duplicates, from 0 on."""
+    label = alike
     for key in (prompt, family):
         label = joined_by(label, key)
     return label

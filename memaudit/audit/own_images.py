@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.audit.families import components, keys_of, one_of_each
-from memaudit.audit.paired import Paired, compare_pairs
+from memaudit.audit.paired import Paired, compare_pairs, of_rows
 from memaudit.audit.pairing import Prompted
 from memaudit.audit.results import OwnImages
 from memaudit.matching.candidates import Candidates
@@ -66,9 +66,10 @@ def _side(given: Given, images: Store, held_out: bool, threshold: float, plan: M
     pairing = {name: each for name, each in given.pairing.items() if each.held_out == held_out}
     paired = compare_pairs(given.store, images, pairing)
     decided = _decided(given.store, images, paired, threshold, plan)
-    measured = np.setdiff1d(np.flatnonzero(~np.isnan(paired.similarity)), decided.undecided())
-    returned = np.zeros(len(given.prompt), bool)
-    returned[decided.matched()] = True
+    returned, undecided = np.zeros((2, len(given.prompt)), bool)
+    returned[decided.matched()], undecided[decided.undecided()] = True, True
+    lost = paired.any_of_line(undecided) & ~paired.any_of_line(returned)
+    measured = np.flatnonzero(~np.isnan(paired.similarity) & ~of_rows(paired.line, lost))
     prompts, first, place = np.unique(given.prompt[measured], return_index=True, return_inverse=True)
     any_of = np.zeros(len(prompts), bool)
     np.logical_or.at(any_of, place, returned[measured])

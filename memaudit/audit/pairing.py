@@ -17,6 +17,7 @@ from memaudit.errors import InputError, UsageError
 from memaudit.files import open_regular, reason_of
 from memaudit.images.arrow_rows import arrow_table
 from memaudit.images.cells import Row, columns_called, first_of, storable
+from memaudit.images.parts import file_of
 from memaudit.images.text_rows import NumberedRow, text_rows
 from memaudit.store import Store
 from memaudit.types import Int64
@@ -171,6 +172,12 @@ def _ids(store: Store) -> list[str]:
     return [image_id for columns in store.iter_columns() for image_id in columns.image_id]
 
 
+def _without_parts(ids: Sequence[str]) -> list[str]:
+    """Without the frames of files, and pictures of sheets, that are there themselves."""
+    known = set(ids)
+    return [image_id for image_id in ids if file_of(image_id) not in known]
+
+
 def _by_stem(ids: Iterable[str], wanted: set[str], what: str) -> dict[str, str]:
     """The image_id of each wanted name without extension. Raises InputError if two images go by one name."""
     found: dict[str, str] = {}
@@ -223,10 +230,11 @@ def _repeated(names: Sequence[str]) -> str:
 def by_pattern(generations: Store, references: Store, pattern: re.Pattern[str], named: Pairing) -> Pairing:
     """The pairing by the names of the generations; `named`: the lines that a group `generation` points to.
 
-    An image_id in a name may lack its extension. Raises InputError if a generation does not fit the pattern, names
-    no line, or if no name leads to a training image: a slip in a pattern must not pass for a pairing of nothing.
+    An image_id in a name may lack its extension; frames, and pictures of a sheet, go by their file's name. Raises
+    InputError if a generation does not fit the pattern, names no line, or if no name leads to a training image: a slip
+    in a pattern must not pass for a pairing of nothing.
     """
-    ids = _ids(generations)
+    ids = _without_parts(_ids(generations))
     found = {image_id: pattern.fullmatch(image_id) for image_id in ids}
     if strangers := [image_id for image_id, match in found.items() if match is None]:
         raise InputError(
@@ -300,9 +308,10 @@ def from_metadata(generations: Store) -> Pairing:
     The prompt may also be the caption. Raises InputError if no generation says which training image it belongs to.
     """
     pairing: dict[str, Prompted] = {}
+    files = set(_without_parts(_ids(generations)))
     for columns in generations.iter_columns():
         for image_id, caption, metadata in zip(columns.image_id, columns.caption, columns.metadata, strict=True):
-            row = _object_in(metadata) or {}
+            row = (_object_in(metadata) or {}) if image_id in files else {}
             if target := first_of(row, REFERENCE_COLUMNS).text:
                 prompt = first_of(row, ("prompt",)).text or caption
                 pairing[image_id] = _asked(target, prompt, first_of(row, ("seed",)).text)
@@ -326,12 +335,19 @@ def rows_of(store: Store, image_ids: set[str]) -> dict[str, int]:
     return found
 
 
-def paired_rows(generations: Store, references: Store, pairing: Pairing) -> Int64:
-    """For each row of the generations the reference row of its prompt; -1 where there is none."""
+def lines_of(generations: Store, pairing: Pairing) -> Int64:
+    """For each row of the generations the number of its line of the pairing; -1 where there is none. Frames, and
+    pictures of a sheet, go by the line of their file, unless they have one of their own."""
+    number = {name: place for place, name in enumerate(pairing)}
+    lines = (number[i] if i in number else number.get(file_of(i), -1) for i in _iter_ids(generations))
+    return np.fromiter(lines, dtype=np.int64, count=len(generations))
+
+
+def paired_rows(lines: Int64, references: Store, pairing: Pairing) -> Int64:
+    """For each of these lines of the pairing the reference row of its prompt; -1 where there is none."""
     known = rows_of(references, {entry.reference_id for entry in pairing.values()})
-    ids = _iter_ids(generations)
-    rows = (known.get(pairing[i].reference_id, -1) if i in pairing else -1 for i in ids)
-    return np.fromiter(rows, dtype=np.int64, count=len(generations))
+    rows = np.array([*(known.get(entry.reference_id, -1) for entry in pairing.values()), -1], np.int64)
+    return rows[lines]  # -1: the last
 
 
 def unknown_images(references: Store, pairing: Pairing, allowed: float, what: str = "training") -> tuple[str, ...]:

@@ -364,6 +364,7 @@ class AuditResult:
     no prompt is known. stores: that were read. calibrated: by which calibration threshold and cut were settled;
     beyond_labels: of the generations with a match those that have none of which it speaks, None without one. planted:
     None where there was no such step; all_copies: what they make of the rates. model: None where nobody named it.
+    pairs_unread: prompts whose own image could only be told by pixels that could not be compared.
     kinds: that count; not_counted: the first match of others, of generations without one that counts. kinds_of: all
     kinds of the matches of each row. found: how many matches each row has, of which `matches` holds the first few.
     """
@@ -400,6 +401,7 @@ class AuditResult:
     reference_views: ReferenceViews | None = None
     effort: Effort = Effort()
     by_prompt: ByPrompt | None = None
+    pairs_unread: int = 0
     stores: tuple[Store, ...] = ()
     calibrated: Calibrated | None = None
     beyond_labels: Coverage | None = None

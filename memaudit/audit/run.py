@@ -16,7 +16,7 @@ from memaudit.audit.eidetic import near_duplicates
 from memaudit.audit.metrics import measure_metrics
 from memaudit.audit.neighbour_ratio import neighbour_ratios
 from memaudit.audit.own_images import Given, measure_own_images
-from memaudit.audit.paired import Paired, compare_pairs, paired_rate
+from memaudit.audit.paired import Paired, Pairs, compare_pairs, paired_rate
 from memaudit.audit.pairing import Prompted, unknown_images
 from memaudit.audit.planted import PlantedPairs, PlantedQueries, of_all_copies, planted_found
 from memaudit.audit.prompts import GroupSizes
@@ -144,7 +144,8 @@ def audit(
     """Measure how often generations are near-duplicates of training images, or copies of parts of them.
 
     unseen: what of the generations has no rows: at least as many were not measured.
-    Memory: blocks, the names of the generations, some 50 bytes of scores for each, and the matches.
+    Memory: blocks, the names of the generations, some 50 bytes of scores for each, and the matches; with a control the
+    embeddings of its images, and of up to 10,000 training images and 50,000 generations.
     Raises InconclusiveError for stores of different encoders or a training set without images, UsageError for
     impossible options.
     """
@@ -292,6 +293,7 @@ def _measured(
     references, threshold = way.scope.references, way.scope.threshold
     columns, scores, matches, missing = found.columns, found.scores, found.matches, found.missing
     known = columns._replace(status=np.where(found.undecided, Status.UNREADABLE, columns.status))
+    pairs = Pairs.of(scores, found.paired)
     return AuditResult(
         encoder=references.store.encoder,
         threshold=threshold,
@@ -308,11 +310,12 @@ def _measured(
         pictures=found.pictures,
         duplicates=found.duplicates,
         searched=_searched_rate(found, len(missing) + sum(unseen[:2])),
-        paired=paired_rate(scores, found.paired, found.asked.prompt, _of_training(pairing)) if pairing else None,
+        paired=paired_rate(pairs, found.asked.prompt) if pairing else None,
+        pairs_unread=int(pairs.unread.sum()),
         control=None,
         inconclusive=(),
         neighbour_ratio=neighbour_ratios(generations, references, matches),
-        why=measure_covariates(scores, matches, found.counted, found.asked.prompt, references, threshold),
+        why=measure_covariates(pairs, scores, matches, found.counted, found.asked.prompt, references, threshold),
         seeds=tuple(each.seed for each in found.asked.by_row),
         compared=found.decided.coverage,
         no_pixels=way.plan.why_not,
@@ -336,10 +339,6 @@ def _redrawn(found: _Found, lost: int, way: _Way) -> Redrawn | None:
     drawn = Drawn(found.columns, found.files, found.pictures, copies, lost)
     result = measure_redrawn(found.redrawn, way.redrawn.floor, drawn, found.asked)
     return replace(result, findings=_with_counts(result.findings, way.scope.references, way.scope.threshold))
-
-
-def _of_training(pairing: Mapping[str, Prompted]) -> int:
-    return sum(not each.held_out for each in pairing.values())
 
 
 def _require_possible(options: AuditOptions, threshold: float) -> None:

@@ -83,7 +83,7 @@ def unread(result: AuditResult, below: Coverage | None, allowed: float) -> list[
     candidate of many may be the one that tells, so it is asked of generations, and of the images of prompts, as well.
 
     below: candidates below the threshold that could be compared on pixels; None where they were not to be."""
-    undecided, own = (int(rows.sum()) for rows in (result.undecided, result.scores.paired_unread))
+    undecided, own = int(result.undecided.sum()), result.pairs_unread
     generations, pairs = result.searched.coverage.total, result.paired.coverage.total if result.paired else 0
     if below is not None and below.falls_short(allowed):
         what = f"only {below.measured:,} of {below.total:,} candidates below the threshold could be compared on pixels"

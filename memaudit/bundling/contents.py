@@ -12,7 +12,7 @@ from PIL import Image
 
 from memaudit.bundling.archive import Content
 from memaudit.errors import InconclusiveError, InputError
-from memaudit.files import read_small
+from memaudit.files import for_owner_alone, read_small
 from memaudit.folders import TemporaryFolder
 from memaudit.report.bindings import faults_beside
 from memaudit.report.document import read_report
@@ -64,7 +64,7 @@ def _folders(given: Path) -> Iterator[Path]:
 
 def is_for_owner(run: RunFolder) -> bool:
     """Whether the run is for its owner alone: it shows people."""
-    return not (run.folder / REPORT).stat().st_mode & 0o077
+    return for_owner_alone(run.folder / REPORT)
 
 
 def files_of_run(run: RunFolder, *, pictures: str, tables: bool) -> dict[str, Content]:

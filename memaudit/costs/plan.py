@@ -11,11 +11,14 @@ from memaudit.costs.quantities import AuditWork, DedupWork, embed_quantities, in
 from memaudit.costs.sample import NearDuplicates
 from memaudit.dedup.effort import spoken
 from memaudit.dedup.enough import most_products
+from memaudit.embedding.options import EmbedOptions
 from memaudit.errors import UsageError
 from memaudit.index.recipes import AUTO, settle
 from memaudit.index.recipes import Machine as IndexMachine
 
 BASIS = "computed, not run"
+_LISTING = 0.26 / 12_000  # seconds that store.json takes for each shard that it lists, each time; measured at 12,000
+_MOST_SHARDS = 16_000  # whose listing takes 46 minutes in all
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,7 @@ def plan_embed(wanted: Wanted, encoder: str, made_too: MadeToo = MadeToo(), *, s
         lines.append(f"memaudit merge {' '.join(f'part-{i}' for i in parts)} --out {store}")
         found = found._replace(disk=wanted.machines * found.disk)
         notes.append(_MERGING)
+    notes += _of_shards(own)
     if wanted.machine.gpus:
         notes.append("GPUs are not counted: no embedding on one was measured")
     return _planned("embed", wanted, found, tuple(lines), notes, shared=True)
@@ -219,6 +223,17 @@ def _further(work: DedupWork, cores: int, costs: Costs) -> float:
     comparing = next(stage for stage in costs.commands["dedup"].stages if stage.name == "comparing")
     products = most_products(work.rows) * work.dim
     return comparing.stage({unit: products if unit == "products" else 0.0 for unit in comparing.per}, cores).seconds
+
+
+def _of_shards(rows: int) -> list[str]:
+    """How large shards should be where those of `embed` would be very many: after each of them store.json, which lists
+    them all, is written anew."""
+    shards = rows / EmbedOptions.shard_rows
+    if shards <= _MOST_SHARDS:
+        return []
+    enough = 1 << math.ceil(math.log2(rows / _MOST_SHARDS))
+    took = spoken(_LISTING * shards**2 / 2)
+    return [f"with --shard-rows {enough}: to list {shards:,.0f} shards, after each of them, is not counted: {took}"]
 
 
 def _far(rows: int, costs: Costs) -> list[str]:

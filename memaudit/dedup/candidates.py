@@ -14,7 +14,8 @@ from memaudit.similarity import Pairs
 from memaudit.similarity.pairs import Positions, room_for
 from memaudit.types import Float32, Int64
 
-SORTED_AT_ONCE = 2**21  # pairs, of all
+SORTED_AT_ONCE = 2**21  # pairs, of all, and in a part of them
+_WAITING = 4096  # smaller parts, before they become one
 _STRIDE = 512  # of the keys of a part: by those that are met ranges of all are chosen
 PRUNE_AT = 1_000_000  # pairs below the threshold that are added, or held, before those nobody asks about go
 
@@ -49,26 +50,49 @@ class CandidateRule:
 
 @dataclass
 class _Parts:
-    """Pairs so far, 12 bytes each: the parts are distinct, and each is sorted."""
+    """Pairs so far, 12 bytes each: the parts are distinct, each is sorted, and none is empty. The first `whole` have
+    SORTED_AT_ONCE pairs or more; the others wait to become one: a search comes with as many parts as it has jobs."""
 
     keys: list[Int64] = field(default_factory=list)
     similarity: list[Float32] = field(default_factory=list)
     count: int = 0
+    whole: int = 0
+    waiting: int = 0  # pairs
 
     def add(self, keys: Int64, similarity: Float32) -> None:
         order = np.argsort(keys)  # no key occurs twice
-        self.keys.append(keys[order])
-        self.similarity.append(similarity[order])
-        self.count += len(keys)
+        self._take(keys[order], similarity[order])
 
     def extend(self, other: _Parts) -> None:
-        self.keys += other.keys
-        self.similarity += other.similarity
-        self.count += other.count
+        for keys, similarity in zip(other.keys, other.similarity, strict=True):
+            self._take(keys, similarity)
 
     def where(self, chosen: NDArray[np.bool_]) -> _Parts:
-        (keys,), (similarity,) = self.keys, self.similarity
-        return _Parts([keys[chosen]], [similarity[chosen]], int(chosen.sum()))
+        """Of one part."""
+        (keys,), (similarity,), found = self.keys, self.similarity, _Parts()
+        found._take(keys[chosen], similarity[chosen])
+        return found
+
+    def _take(self, keys: Int64, similarity: Float32) -> None:
+        """A further part, which is sorted."""
+        if not len(keys):
+            return
+        self.count += len(keys)
+        is_whole = len(keys) >= SORTED_AT_ONCE
+        place = self.whole if is_whole else len(self.keys)
+        self.keys.insert(place, keys)
+        self.similarity.insert(place, similarity)
+        self.whole += is_whole
+        self.waiting += 0 if is_whole else len(keys)
+        if self.waiting >= SORTED_AT_ONCE or len(self.keys) - self.whole >= _WAITING:
+            self._join_waiting()
+
+    def _join_waiting(self) -> None:
+        joined, similarity = np.concatenate(self.keys[self.whole :]), np.concatenate(self.similarity[self.whole :])
+        order = np.argsort(joined)
+        self.keys[self.whole :], self.similarity[self.whole :] = [joined[order]], [similarity[order]]
+        if self.waiting >= SORTED_AT_ONCE:
+            self.whole, self.waiting = self.whole + 1, 0
 
     def as_arrays(self) -> tuple[Int64, Float32]:
         keys, similarity = [np.empty(0, np.int64), *self.keys], [np.empty(0, np.float32), *self.similarity]

@@ -63,7 +63,7 @@ def _partners(size: int, place: NDArray[np.int32], pairs: Pairs) -> tuple[Int64,
 
     starts = np.zeros(size + 1, np.int64)
     for first, _ in ends():
-        starts[1:] += np.bincount(first, minlength=size)
+        np.add.at(starts[1:], first, 1)  # a bincount takes as long, and as much memory, as there are images
     np.cumsum(starts, out=starts)
     free, later = starts[:-1].copy(), np.empty(len(pairs.left), np.int32)
     for first, second in ends():

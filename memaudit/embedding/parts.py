@@ -79,17 +79,18 @@ class WithParts:
 def hidden_in(store: Store, options: EmbedOptions) -> int:
     """How many files of a store hold pictures that it has no rows of: it was made of first frames, and of whole sheets.
 
-    A file that is gone is not counted. Memory: the names of the images.
+    A file that is gone is not counted. Memory: the names of the images that it has such rows of, and a block.
     """
-    columns = store.all_columns()
-    seen = {file_of(image_id) for image_id in columns.image_id}
-    rows = [row for row, name in enumerate(columns.image_id) if columns.status[row] == Status.OK and name not in seen]
+    seen = {file for names in store.iter_image_ids() for name in names if (file := file_of(name))}
+    blocks = store.iter_columns(only=("image_id", "uri", "status"))
+    rows = (row for block in blocks for row in zip(block.image_id, block.uri, block.status, strict=True))
+    alone = (uri for name, uri, status in rows if status == Status.OK and name not in seen)
 
-    def hides(row: int) -> bool:
+    def hides(uri: str) -> bool:
         try:
-            return bool(find_parts(read_image(columns.uri[row]), options.max_pixels))
+            return bool(find_parts(read_image(uri), options.max_pixels))
         except (OSError, InputError):
             return False
 
     with ThreadPoolExecutor(options.threads) as pool:
-        return sum(ahead(pool, hides, rows, options.window))
+        return sum(ahead(pool, hides, alone, options.window))

@@ -81,7 +81,8 @@ class KnownFiles:
 
 def known_files(store: Store) -> KnownFiles:
     """The files of all rows with an embedding. Imported rows have none."""
-    files = (file for columns in store.iter_columns() for file in zip(columns.status, columns.sha256, strict=True))
+    read = store.iter_columns(only=("status", "sha256"))
+    files = (file for columns in read for file in zip(columns.status, columns.sha256, strict=True))
     known = KnownFiles()
     known.add(embedded_files(files, 0))
     return known
@@ -111,7 +112,7 @@ class KnownRows(NamedTuple):
 
 def known_rows(store: Store) -> KnownRows:
     ids, uris, files = bytearray(), bytearray(), bytearray()
-    for columns in store.iter_columns():
+    for columns in store.iter_columns(only=("image_id", "uri", "sha256")):
         for image_id, uri, sha256 in zip(columns.image_id, columns.uri, columns.sha256, strict=True):
             ids += text_key(image_id)
             uris += place_key(uri)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from memaudit.dedup.results import Reason
 from memaudit.embedding.opt_outs import opted_out
 from memaudit.embedding.reconcile import text_key
 from memaudit.errors import InconclusiveError, InputError
@@ -22,7 +23,7 @@ from memaudit.types import Status
 
 KEEP, DROP, UNREADABLE = 0, 1, 2  # the lowest one of its images is a sample's
 _CODES = {"keep": KEEP, "drop": DROP, "unreadable": UNREADABLE}
-_COLUMNS = ("image_id", "decision", "witness_id")
+_COLUMNS = ("image_id", "decision", "witness_id", "reason")
 
 
 class Fates(NamedTuple):
@@ -65,13 +66,15 @@ def by_dedup(store: Store, decisions: Path, *, groups: bool) -> Fates:
 
 
 def _decided(path: Path) -> Iterator[tuple[str, str, str | None]]:
+    """image_id, decision and witness, where that is an image of the same set: an image of another one may be called as
+    any of this one is."""
     try:
         for batch in pq.ParquetFile(path).iter_batches(columns=list(_COLUMNS)):
             columns = [batch[name].to_pylist() for name in _COLUMNS]
-            for image_id, decision, witness in zip(*columns, strict=True):
+            for image_id, decision, witness, reason in zip(*columns, strict=True):
                 if decision not in _CODES:
                     raise ValueError(f"a decision {str(decision)[:40]!r}")
-                yield image_id, decision, witness
+                yield image_id, decision, None if reason == Reason.ELSEWHERE else witness
     except KeyError:
         raise InputError(f"{path} has not the columns of a dedup run: {', '.join(_COLUMNS)}") from None
     except (OSError, ValueError, TypeError, pa.ArrowException) as error:

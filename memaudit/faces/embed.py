@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +35,7 @@ from memaudit.faces.find import single_threaded_opencv
 from memaudit.faces.names import require_plain, tombstone
 from memaudit.faces.reading import NO_HUMAN, SMALL, FaceReader
 from memaudit.faces.results import FaceCounts
-from memaudit.faces.rows import face_rows
+from memaudit.faces.rows import FaceRow, face_rows
 from memaudit.images.decode import MAX_PIXELS
 from memaudit.images.image_ref import ImageRef, is_first_frame_alone
 from memaudit.images.passed_over import PassedOver
@@ -203,23 +204,22 @@ def count_forgotten(store: Store, sources: Sequence[str]) -> int:
 def count_faces(store: Store) -> FaceCounts:
     """Count in one pass: the faces of an image stand together. Memory: a block."""
     counts: Counter[str] = Counter()
-    last, faces, most = None, 0, 0
-    for columns in store.iter_columns():
-        rows = zip(face_rows(columns), columns.status, columns.error, columns.metadata, strict=True)
-        for face, status, error, metadata in rows:
-            counts["films"] += face.parent != last and is_first_frame_alone(metadata)
-            if not face.number:
-                counts["without" if status == Status.BLANK else "unreadable"] += 1
-                continue
-            if face.parent != last:
-                counts["with"] += 1
-                last, faces = face.parent, 0
-            faces += 1
-            most = max(most, faces)
-            counts["faces"] += 1
-            counts["comparable"] += status == Status.OK
-            counts["small"] += error == SMALL
-            counts["no human"] += error == NO_HUMAN
+    most = 0
+    for _, group in groupby(_read_rows(store), lambda row: row.face.parent):
+        rows = list(group)
+        counts["films"] += is_first_frame_alone(rows[0].metadata)
+        if not rows[0].face.number:
+            counts["without" if rows[0].status == Status.BLANK else "unreadable"] += len(rows)
+            continue
+        comparable, errors = sum(row.status == Status.OK for row in rows), Counter(row.error for row in rows)
+        most = max(most, len(rows))
+        counts["with"] += 1
+        counts["faces"] += len(rows)
+        counts["comparable"] += comparable
+        counts["small"] += errors[SMALL]
+        counts["no human"] += errors[NO_HUMAN]
+        counts["uncompared"] += not comparable
+        counts["all small"] += not comparable and bool(errors[SMALL])
     return FaceCounts(
         images=counts["with"] + counts["without"] + counts["unreadable"],
         with_face=counts["with"],
@@ -231,4 +231,18 @@ def count_faces(store: Store) -> FaceCounts:
         most=most,
         films=counts["films"],
         no_human=counts["no human"],
+        uncompared=counts["uncompared"],
+        all_small=counts["all small"],
     )
+
+
+class _ReadRow(NamedTuple):
+    face: FaceRow
+    status: str
+    error: str
+    metadata: str
+
+
+def _read_rows(store: Store) -> Iterator[_ReadRow]:
+    for columns in store.iter_columns():
+        yield from map(_ReadRow, face_rows(columns), columns.status, columns.error, columns.metadata)

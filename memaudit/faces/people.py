@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memaudit.audit.families import keys_of, one_of_each
+from memaudit.audit.families import keys_of_rows, one_of_each
 from memaudit.faces.rows import face_rows
 from memaudit.similarity.join import join
 from memaudit.similarity.nominate import Side
@@ -31,9 +31,7 @@ class People(NamedTuple):
     def of(cls, store: Store, rows: Int64, same_person: float, column: str = "") -> People:
         """Memory: as `people_of`."""
         person = people_of(store, rows, same_person, column)
-        starts = range(0, len(rows), _BLOCK_ROWS)
-        keys = [keys_of(store.embeddings(rows[low : low + _BLOCK_ROWS])) for low in starts]
-        drawn = one_of_each(person, np.concatenate([np.empty(0, np.uint64), *keys]))
+        drawn = one_of_each(person, keys_of_rows(store, rows))
         return cls(rows, person, drawn[np.argsort(person[drawn])])
 
 

@@ -58,6 +58,7 @@ def reasons(
         *(reason for name, side in sides.items() for reason in cut_archives(name, side.faces.cut)),
         *(reason for name, side in sides.items() for reason in side.shortfalls(name, allowed)),
         *_of_films(made, allowed),
+        *_of_size(made, scored, allowed),
         *unread_files(unseen, made.images, allowed),
         *_of_search(sides["training set"].faces, scored, calibration),
     )
@@ -70,6 +71,14 @@ def _of_films(made: FaceCounts, allowed: float) -> Iterator[str]:
             f"of {made.films:,} of {made.images:,} generations, films or files of several pages, only the first frame "
             "was searched for faces: give their frames as images"
         )
+
+
+def _of_size(made: FaceCounts, scored: int, allowed: float) -> Iterator[str]:
+    """Who is drawn too small is compared with nobody. Drawn faces are nobody's, unless no other was found."""
+    if made.faces and not scored:
+        yield "no generated face could be compared"
+    elif Coverage(made.images - made.all_small, made.images).falls_short(allowed):
+        yield f"of {made.all_small:,} of {made.images:,} generations all faces are too small to be compared"
 
 
 def _of_search(gallery: Store, scored: int, calibration: Calibration) -> Iterator[str]:

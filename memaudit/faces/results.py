@@ -14,7 +14,8 @@ from memaudit.types import Coverage, Float32, Int64, Rate
 class FaceCounts:
     """What a store of faces holds: images, those with a face, without one, that could not be read; faces, those that
     are compared, those too small for it, and those that are no human's; the most faces on an image; films, of which the
-    first frame was looked at.
+    first frame was looked at; images with faces of which none is compared, and those of them on which faces are too
+    small for it.
     """
 
     images: int
@@ -27,6 +28,8 @@ class FaceCounts:
     most: int
     films: int = 0
     no_human: int = 0
+    uncompared: int = 0
+    all_small: int = 0
 
 
 @dataclass(frozen=True)

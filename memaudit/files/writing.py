@@ -6,7 +6,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -152,6 +152,18 @@ def is_private(path: Path) -> bool:
     """Whether `path` is below a folder that is kept private."""
     real = Path(os.path.realpath(path))
     return bool(_private) and any(str(place) in _private for place in (real, *real.parents))
+
+
+def for_owner_alone(path: Path) -> bool:
+    """Whether a file is, or the archive that it lies in: such is the report of a run that shows people."""
+    file = next((place for place in (path, *path.parents) if place.is_file()), None)
+    return file is not None and not file.stat().st_mode & 0o077
+
+
+def as_private(made: Path, of: Iterable[Path]) -> None:
+    """Keep a file that was made of others for its owner alone, if one of those is."""
+    if made.is_file() and not is_passage(made) and any(map(for_owner_alone, of)):
+        os.chmod(made, 0o600)
 
 
 def make_folder(folder: Path) -> None:

@@ -93,6 +93,7 @@ class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     @property
     def subject(self) -> Subject:
+        """What it is at."""
         return Subject(self.report, self.method)
 
 

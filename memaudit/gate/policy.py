@@ -54,7 +54,7 @@ min_verified_coverage = 0.99  # candidates that were compared on pixels; 0: none
 max_match_from = 0.0          # similarity from which they were; 0: that of memaudit's own encoder, 1: any
 # max_miss_probability = 0.3  # of a generation that is no finding to be a copy all the same, by pixels
 # min_face_p = 0.01           # chance must give as many face matches as were found with more than this probability
-# max_without_face = 0.1      # generations on which no face was found, for a model that is to draw people
+# max_without_face = 0.1      # generations without a face that could be compared, for a model that is to draw people
 
 [dedup]
 min_recall = 0.99             # lower bound of the run's own recall by pair

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memaudit.index.engine import Engine
 from memaudit.similarity import Neighbours, Pairs, top_k
@@ -53,6 +55,15 @@ class ExactSearch:
         self.store.require_current()
 
 
+class _Scored(NamedTuple):
+    """best: the k best candidates of each of some queries; above (n,): how many of all its candidates reach the
+    threshold; more (n,) bool: whether further ones could."""
+
+    best: Pairs
+    above: Int64
+    more: NDArray[np.bool_]
+
+
 @dataclass(frozen=True)
 class Candidates:
     """An index's candidates, re-scored from its store.
@@ -69,7 +80,7 @@ class Candidates:
         """As `top_k`, over the candidates. A query gets more of them, four times as many each time, while the last
         ones still reach the threshold: that finds what a range search would, on any kind of index and device.
 
-        Memory: the embeddings of the candidates of some queries at a time.
+        Memory: _SCORED embeddings, and some 50 bytes for each candidate of one query, however many there are.
         """
         found: list[Pairs] = []
         above = np.zeros(len(queries), np.int64)
@@ -80,27 +91,27 @@ class Candidates:
             step = max(1, _SCORED // count)
             for low in range(0, len(pending), step):
                 part = pending[low : low + step]
-                pairs, more = self._scored(queries, part, count, k, threshold)
-                unfinished.append(part[more])
-                pairs = pairs.where(~np.isin(pairs.left, part[more]))
-                above += np.bincount(pairs.left[pairs.similarity >= np.float32(threshold)], minlength=len(queries))
-                found.append(keep_best(pairs, k))
+                scored = self._scored(queries, part, count, k, threshold)
+                done = part[~scored.more]
+                unfinished.append(part[scored.more])
+                above[done] = scored.above[~scored.more]
+                found.append(scored.best.where(np.isin(scored.best.left, done)))
             pending, count = np.concatenate(unfinished), min(4 * count, len(self.engine))
         return as_neighbours(keep_best(Pairs.joined(found), k), k, above)
 
-    def _scored(self, queries: Float32, part: Int64, count: int, k: int, threshold: float) -> tuple[Pairs, Int64]:
-        """The candidates of some queries, and the places in `part` of those that need more."""
+    def _scored(self, queries: Float32, part: Int64, count: int, k: int, threshold: float) -> _Scored:
+        """The candidates of some queries: of more than one query no more than are re-scored at once."""
         rows = self.engine.search(np.ascontiguousarray(queries[part]), count)
-        place, column = np.nonzero(rows >= 0)
-        distinct, back = np.unique(rows[place, column], return_inverse=True)
         similarity = np.full(rows.shape, -np.inf, np.float32)
-        similarity[place, column] = _similarity(
-            queries, part[place], self.store.embeddings(distinct), back, k, threshold
-        )
-        more = (rows[:, -1] >= 0) & self._goes_on(similarity, k, threshold)
-        if count == len(self.engine):
-            more[:] = False
-        return Pairs(part[place], rows[place, column], similarity[place, column]), np.flatnonzero(more)
+        best = Pairs.none()
+        for place, column in _pieces(rows):
+            right = rows[place, column]
+            distinct, back = np.unique(right, return_inverse=True)
+            scored = _similarity(queries, part[place], self.store.embeddings(distinct), back, k, threshold)
+            similarity[place, column] = scored
+            best = keep_best(Pairs.joined([best, Pairs(part[place], right, scored)]), k)
+        more = (rows[:, -1] >= 0) & self._goes_on(similarity, k, threshold) & (count < len(self.engine))
+        return _Scored(best, np.count_nonzero(similarity >= np.float32(threshold), axis=1), more)
 
     def _goes_on(self, similarity: Float32, k: int, threshold: float) -> np.ndarray:
         """For which queries candidates beyond the last could still count."""
@@ -110,6 +121,16 @@ class Candidates:
         last = similarity[:, -1] + np.float32(2 * self.engine.rounding)
         kth = np.partition(similarity, -k, axis=1)[:, -k] if similarity.shape[1] >= k else np.float32(-np.inf)
         return np.asarray((last >= np.float32(threshold)) | (last >= kth))
+
+
+def _pieces(rows: Int64) -> Iterator[tuple[Int64, Int64]]:
+    """Where the candidates are in (queries, count) `rows`, _SCORED of them at a time. More than that are of one query:
+    they come in the order of the store, so that no shard is read for each piece."""
+    place, column = np.nonzero(rows >= 0)
+    if len(place) > _SCORED:
+        column = column[np.argsort(rows[place, column])]
+    for low in range(0, len(place), _SCORED):
+        yield place[low : low + _SCORED], column[low : low + _SCORED]
 
 
 def _similarity(queries: Float32, query: Int64, vectors: Float32, place: Int64, k: int, threshold: float) -> Float32:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from memaudit.errors import InconclusiveError, InputError, MissingDependencyError
 from memaudit.files import NOT_BOUND
-from memaudit.index.faiss_library import import_faiss, read
+from memaudit.index.faiss_library import import_faiss, ivf_of, read
 from memaudit.index.manifest import (
     MANIFEST,
     SCHEMA,
@@ -21,6 +22,7 @@ from memaudit.index.manifest import (
     strays,
 )
 from memaudit.store import Store
+from memaudit.types import Int64
 
 
 def verify_index(folder: str | Path) -> list[str]:
@@ -62,9 +64,28 @@ def _rows(folder: Path, manifest: dict[str, Any]) -> list[str]:
 
 
 def _ids(folder: Path, index: Any, store: Store) -> list[str]:
-    faiss = import_faiss()
-    if not isinstance(index, faiss.IndexIDMap):
-        return []
-    found = np.sort(faiss.vector_to_array(index.id_map))
-    same = (found == store.comparable_rows()).all()
+    """It holds as many rows as the store has to compare: with each of these there, none is another, or there twice.
+    Memory: a byte a row, and a list's ids."""
+    there = np.zeros(len(store), bool)
+    for ids in _rows_held(index):
+        there[ids[(ids >= 0) & (ids < len(store))]] = True
+    same = all(there[rows].all() for rows in store.iter_comparable_rows())
     return [] if same else [f"index {folder} holds other rows than its store: build it again"]
+
+
+def _rows_held(index: Any) -> Iterator[Int64]:
+    """The store rows in it, list by list where it has lists."""
+    faiss = import_faiss()
+    if isinstance(index, faiss.IndexIDMap):
+        yield faiss.vector_to_array(index.id_map)
+        return
+    ivf = ivf_of(index)
+    if ivf is None:  # of a kind that is never built here: nobody knows its rows
+        return
+    lists = ivf.invlists
+    for number in range(lists.nlist):
+        if size := lists.list_size(number):  # of none there is no address
+            held = lists.get_ids(number)
+            ids = np.array(faiss.rev_swig_ptr(held, size), np.int64)
+            lists.release_ids(number, held)
+            yield ids

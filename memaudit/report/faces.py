@@ -136,10 +136,10 @@ def faces_headline(result: FacesResult) -> str:
     """One sentence, or two."""
     people, scored, count = result.matched.coverage.measured, result.coverage.measured, result.matched.count
     generated = result.generated
-    drawn = f", {generated.no_human:,} are no human's" if generated.no_human else ""
+    why = _why_not_compared(generated)
     if not scored and generated.faces:
         found = f"{generated.faces:,} faces in {generated.images:,} generations"
-        return f"None of the {found} could be compared ({generated.small:,} are too small{drawn})."
+        return f"None of the {found} could be compared ({why})."
     if not scored:
         return f"No face was found in {generated.images:,} generations: none was compared."
     of = _counted(people, "generated person", "generated people")
@@ -149,16 +149,27 @@ def faces_headline(result: FacesResult) -> str:
         f"similarity {result.calibration.threshold:.3f} or more among {result.gallery.comparable:,} training faces, "
         f"where {_expected(result)} false matches are to be expected"
     )
+    left_out = generated.small + generated.no_human
+    more = f" {_counted(left_out, 'more face', 'more faces')} could not be compared ({why})." if left_out else ""
     if not result.faces_matched:
         bound = percent_up(result.matched.upper)
-        return f"None of {of} matches a training face ({chance}); the true rate is at most {bound}."
+        return f"None of {of} matches a training face ({chance}); the true rate is at most {bound}.{more}"
     verb = "matches" if count == 1 else "match"
     unknown = result.faces_matched - result.same_picture - result.new_picture
     others = f", {unknown:,} on pictures that could not be compared" if unknown else ""
     return (
         f"{count:,} of {of} {verb} a training face ({chance}). In all {_all_matched(result)}, "
-        f"{result.same_picture:,} on the same picture, {result.new_picture:,} on a new one{others}."
+        f"{result.same_picture:,} on the same picture, {result.new_picture:,} on a new one{others}.{more}"
     )
+
+
+def _why_not_compared(generated: measured.FaceCounts) -> str:
+    drawn = f", {generated.no_human:,} {_are(generated.no_human)} no human's" if generated.no_human else ""
+    return f"{generated.small:,} {_are(generated.small)} too small{drawn}"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _all_matched(result: FacesResult) -> str:

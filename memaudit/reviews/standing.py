@@ -32,10 +32,8 @@ AGAINST = (Standing.COPY, Standing.UNSURE, Standing.DISAGREEMENT)
 @dataclass(frozen=True)
 class Opinion:
     """What people come to about a pair. holding: how many of them count as having cleared it. until: the last day on
-    which it is cleared, None: for good.
-
-    Of a finding: elsewhere: it is said of another training image that its generation matches. further: how many of
-    these nobody has cleared, unnamed: how many of them the report does not name.
+    which it is cleared, None: for good. elsewhere: of a finding, it is said of another training image that its
+    generation matches. further: how many others of these nobody has cleared. unnamed: how many are not named.
     """
 
     standing: Standing

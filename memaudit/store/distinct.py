@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 _WRAP = 1 << 64
+_BLOCK = 1 << 16  # keys looked at at once
+
+Keys = NDArray[np.uint64]
 
 
 class Listing(NamedTuple):
@@ -53,18 +57,46 @@ class Counted(NamedTuple):
         return self.listing.number
 
 
+class Repeated(NamedTuple):
+    """An image_id that was there before, and its place among all."""
+
+    place: int
+    image_id: str
+
+
 def counted(image_ids: Callable[[], Iterable[str]]) -> Counted:
     """Called again only where two may be alike. Memory: 8 bytes an id."""
-    keys = np.asarray(array("Q", map(_short_key, image_ids())))
+    keys = _keys(image_ids())
     listing = Listing.of_sum(len(keys), int(keys.sum(dtype=np.uint64)))
-    values, counts = np.unique(keys, return_counts=True)
-    suspects, seen = set(values[counts > 1].tolist()), set[str]()
-    for image_id in image_ids() if suspects else ():
+    first = next(_repeated(image_ids, keys), None)
+    return Counted(listing, None if first is None else first.image_id)
+
+
+def repeated(image_ids: Callable[[], Iterable[str]]) -> Iterator[Repeated]:
+    """Each image_id that is there once more, in order. As `counted`, and the ids that are repeated."""
+    return _repeated(image_ids, _keys(image_ids()))
+
+
+def _keys(image_ids: Iterable[str]) -> Keys:
+    return np.asarray(array("Q", map(_short_key, image_ids)))
+
+
+def _repeated(image_ids: Callable[[], Iterable[str]], keys: Keys) -> Iterator[Repeated]:
+    """Sorts the keys where they are: whatever makes a copy takes several times their memory."""
+    keys.sort()
+    suspects, seen = set(_neighbours(keys)), set[str]()
+    for place, image_id in enumerate(image_ids() if suspects else ()):
         if _short_key(image_id) in suspects:
             if image_id in seen:
-                return Counted(listing, image_id)
+                yield Repeated(place, image_id)
             seen.add(image_id)
-    return Counted(listing, None)
+
+
+def _neighbours(keys: Keys) -> Iterator[int]:
+    """Sorted keys that the one before is equal to."""
+    for low in range(0, len(keys), _BLOCK):
+        part = keys[low : low + _BLOCK + 1]
+        yield from part[1:][part[1:] == part[:-1]].tolist()
 
 
 def _short_key(text: str) -> int:

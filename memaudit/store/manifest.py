@@ -186,3 +186,9 @@ def strays(folder: Path, manifest: Manifest) -> list[str]:
     """Shards that the manifest does not list."""
     known = {shard.name for shard in manifest.shards}
     return sorted(p.name for p in folder.iterdir() if SHARD_NAME.fullmatch(p.name) and p.name not in known)
+
+
+def remove_strays(folder: Path, manifest: Manifest) -> None:
+    """Delete files by our own names that the manifest does not list; it must be the one that is written there."""
+    for name in strays(folder, manifest):
+        (folder / name).unlink()

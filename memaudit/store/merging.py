@@ -13,7 +13,7 @@ from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.files import open_regular, whole_file, write_json
 from memaudit.folders import sole_writer
 from memaudit.store.distinct import Listing, counted
-from memaudit.store.manifest import IMAGES, MANIFEST, Manifest
+from memaudit.store.manifest import IMAGES, MANIFEST, Manifest, remove_strays
 from memaudit.store.places import Place
 from memaudit.store.reader import Store, require_same_encoder
 from memaudit.store.shard import Shard, require_unchanged, shard_name
@@ -56,6 +56,7 @@ def _merged(stores: Sequence[Store], out: Path, share: Share, progress: Progress
         for store in stores:
             store.require_current()
         write_json(out / MANIFEST, manifest.sealed())
+        remove_strays(out, manifest)  # of a larger merge, or of one in another order, that was killed
     return Store.open(out)
 
 
@@ -163,7 +164,7 @@ def _places(stores: Sequence[Store], out: Path) -> tuple[Place, ...]:
 
 def _require_distinct(stores: Sequence[Store]) -> None:
     def names() -> Iterator[str]:
-        return (str(name) for store in stores for columns in store.iter_columns() for name in columns.image_id)
+        return (str(name) for store in stores for block in store.iter_image_ids() for name in block)
 
     found = counted(names)
     _require_all(stores, found.listing)

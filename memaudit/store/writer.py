@@ -18,7 +18,7 @@ from memaudit.folders import sole_writer
 from memaudit.images.addresses import unsigned
 from memaudit.store.columns import Columns, Row, columns_of, content_digest
 from memaudit.store.distinct import Listing
-from memaudit.store.manifest import FACES, IMAGES, MANIFEST, Manifest, ViewsOf, strays
+from memaudit.store.manifest import FACES, IMAGES, MANIFEST, Manifest, ViewsOf, remove_strays
 from memaudit.store.places import Place
 from memaudit.store.reader import Store
 from memaudit.store.shard import Shard, require_whole, shard_file, shard_name
@@ -123,8 +123,7 @@ class StoreWriter:
 
     def remove_strays(self) -> None:
         """Delete files by our own names that the manifest does not list."""
-        for name in strays(self.folder, self.manifest):
-            (self.folder / name).unlink()
+        remove_strays(self.folder, self.manifest)
 
     def written(self) -> Store:
         """What was written so far, for reading. Another one is needed after the next shard."""

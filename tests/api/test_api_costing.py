@@ -117,6 +117,17 @@ def test_machines_embed_parts_and_merge_them(capsys: pytest.CaptureFixture[str])
     assert (plan["fits"], plan["machines_needed"], plan["basis"]) == (plan["seconds"] <= 3600, 1, BASIS)
 
 
+def test_a_set_of_very_many_shards_is_told_to_take_larger_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    """store.json lists them all and is written after each: of a billion images that takes days. Parts have fewer."""
+    billion, parts, fewer = (
+        told(capsys, "embed", "--rows", *of)["notes"] for of in (["1B"], ["1B", "--machines", "10"], ["100M"])
+    )
+    assert [note for note in billion if "--shard-rows" in note] == [
+        "with --shard-rows 65536: to list 122,070 shards, after each of them, is not counted: 45 hours"
+    ]
+    assert not any("--shard-rows" in note for note in (*parts, *fewer))
+
+
 def test_whoever_merges_needs_the_disk_of_all_parts(capsys: pytest.CaptureFixture[str]) -> None:
     """Eight machines need no less disk for it than one; that its time is not counted is said."""
     alone, parts = (told(capsys, "embed", "--rows", "8M", "--machines", machines) for machines in ("1", "8"))

@@ -13,7 +13,7 @@ from vectors import Vectors, families, near, random_vectors, vector_store
 
 from memaudit.audit import control, prompts
 from memaudit.audit import families as families_module
-from memaudit.audit.families import Families, families_of, keys_of, thinned, units_of
+from memaudit.audit.families import Families, components, families_of, keys_of, thinned, units_of
 from memaudit.audit.prompts import GroupSizes
 from memaudit.audit.results import Control
 from memaudit.audit.run import AuditOptions, audit
@@ -83,6 +83,28 @@ def test_the_nearer_side_counts(tmp_path: Path) -> None:
     generated = np.concatenate([near(8, left, 0.1), near(9, left, 0.1), near(10, right, 0.1)])
     result = measured(tmp_path, training, held_out, generated)
     assert (result.nearer_training, result.nearer_control) == (2, 1)
+
+
+def test_generations_are_read_by_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are; beyond a number likeness alone links none, and the p-value is the same where none are."""
+    sides = random_vectors(1, 200), random_vectors(2, 200), random_vectors(3, 90)
+    expected = measured(tmp_path / "whole", *sides)
+    read, taken = [0], Store.stored_embeddings
+
+    def counted(store: Store, rows: NDArray[np.int64]) -> NDArray[np.float16]:
+        read.append(len(rows) if store.folder.name == "generations" else 0)
+        return taken(store, rows)
+
+    monkeypatch.setattr(Store, "stored_embeddings", counted)
+    monkeypatch.setattr(families_module, "JOINED", 40)
+    monkeypatch.setattr(families_module, "_AT_ONCE", 25)
+    found = measured(tmp_path / "blocks", *sides)
+    assert max(read) == 25
+    assert found.greater_rate_p == expected.greater_rate_p
+    assert found.discoveries is not None
+    assert expected.discoveries is not None
+    assert found.discoveries.tested == expected.discoveries.tested == 90
+    assert np.array_equal(found.discoveries.adjusted, expected.discoveries.adjusted)
 
 
 def test_ties_speak_for_the_model(tmp_path: Path) -> None:
@@ -467,7 +489,7 @@ def alarms(training: Vectors, held_out: Vectors, generated: Vectors, threshold: 
     found, best = nearest(training, held_out, generated), (held_out @ training.T).max(axis=1)
     joined = joined_of(training, held_out, found, threshold)
     hit = np.where(found.training >= threshold, joined.label[found.training_row], -1)
-    unit = units_of(generated, np.arange(len(generated)), hit, threshold)
+    unit = units_of(components(generated, threshold), np.arange(len(generated)), hit)
     chosen = thinned(unit, keys_of(generated), joined.label[len(training) :], keys_of(held_out))
     similar, alike = found.training[chosen.generations], best[chosen.controls]
     counts = [int((each >= threshold).sum()) for each in (similar[: chosen.rated], alike)]

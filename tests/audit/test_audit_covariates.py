@@ -77,6 +77,21 @@ def test_unpaired_findings_stand_beside_the_training_set(tmp_path: Path) -> None
     assert (found.count, found.coverage.measured) == (12, 12)
     assert (among.count, among.coverage.measured) == (24, 84)
     assert shares[1][0].count == 0
+    assert found == rate_of(12, found.coverage, effective=1)
+    assert among == rate_of(24, among.coverage)
+
+
+def test_a_family_that_comes_back_again_and_again_is_one_draw(tmp_path: Path) -> None:
+    """One memorised image 40 times, beside two others: three draws, as far as the bounds go."""
+    training = training_store(tmp_path)
+    again = near(2, np.repeat(training.embeddings(np.array([61])), 40, axis=0), 0.05)
+    why = why_of(tmp_path, training, np.concatenate([again, training.embeddings(np.array([0, 1]))]), None)
+    found = {b.low: b.came_back for b in why.bands if b.feature == "near-duplicates"}
+    assert (found[10].count, found[1].count, found[10].coverage.measured) == (40, 2, 42)
+    for band in found.values():
+        assert band.effective is not None
+        assert band.effective < 3
+    assert found[10].low < 0.3
 
 
 def test_without_findings_there_is_nothing_to_explain(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from vectors import random_vectors, vector_store
 from memaudit.audit.pairing import (
     Prompted,
     compiled_pattern,
+    lines_of,
     paired_rows,
     pairer,
     read_pairing,
@@ -95,7 +96,7 @@ def test_rows_are_found_by_id_and_not_by_position(tmp_path: Path) -> None:
     training = vector_store(tmp_path / "t", random_vectors(0, 5), ids=list("edcba"), shard_rows=2)
     store = vector_store(tmp_path / "g", random_vectors(1, 4), ids=["g1", "g2", "g3", "g4"])
     pairing = {"g4": Prompted("e", ""), "g1": Prompted("a", ""), "g2": Prompted("zz", ""), "gone": Prompted("b", "")}
-    rows = paired_rows(store, training, pairing)
+    rows = paired_rows(lines_of(store, pairing), training, pairing)
     assert rows.tolist() == [4, -1, -1, 0]
     assert rows.dtype == np.int64
 
@@ -222,7 +223,7 @@ def test_a_template_reads_image_and_seed_from_the_name(tmp_path: Path, training:
         "art/moon_12.png": Prompted("art/moon.jpg", "", "12"),
         "flag_1.png_3.png": Prompted("flag_1.png", "", "3"),
     }
-    assert paired_rows(store, training, pairs).tolist() == [0, 1, 3]
+    assert paired_rows(lines_of(store, pairs), training, pairs).tolist() == [0, 1, 3]
 
 
 def test_a_regular_expression_may_name_the_groups(tmp_path: Path, training: Store) -> None:
@@ -266,7 +267,8 @@ def test_names_that_cannot_be_meant_are_one_line(
     """A slip in a pattern must not pass for a pairing of nothing; one unknown image only lowers the coverage."""
     store = made(tmp_path, *names)
     if message is None:
-        assert paired_rows(store, training, paired(store, training, pattern=pattern)).tolist() == [1, -1]
+        pairs = paired(store, training, pattern=pattern)
+        assert paired_rows(lines_of(store, pairs), training, pairs).tolist() == [1, -1]
         return
     with pytest.raises(InputError, match=message) as caught:
         paired(store, training, pattern=pattern)

@@ -447,7 +447,7 @@ def test_few_candidates_may_be_many_generations(tmp_path: Path, references: Stor
     assert line.startswith(
         "1 of 1 generations have no match, and candidates that could not be compared: files are gone"
     )
-    paired = replace(result, paired=result.searched, scores=result.scores._replace(paired_unread=np.ones(1, bool)))
+    paired = replace(result, paired=result.searched, pairs_unread=1)
     (line,) = unread(paired, few, 0.01)
     assert line.startswith("of 1 of 1 prompt pairs the pixels could not be compared: files are gone")
 

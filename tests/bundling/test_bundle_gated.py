@@ -75,6 +75,19 @@ def test_a_report_is_vouched_for_by_the_bundle_beside_it(
     assert sorted(rules(memaudit("gate", release, *signed)).values()) == ["inconclusive", "pass"]
 
 
+def test_a_bundle_beside_a_report_within_the_folder_is_found(
+    evidence: Evidence, memaudit: Memaudit, tmp_path: Path
+) -> None:
+    """Each report of a folder is looked for in its own folder, too."""
+    signed = ("--require-signature", "--key", evidence.key, "--json")
+    run = tmp_path / "audits" / "a"
+    run.mkdir(parents=True)
+    shutil.copy(evidence.folder / "audit" / "report.json", run)
+    assert rules(memaudit("gate", tmp_path / "audits", *signed)) == {str(run / "report.json"): "inconclusive"}
+    shutil.copy(evidence.full, run / "evidence.zip")
+    assert rules(memaudit("gate", tmp_path / "audits", *signed)) == {str(run / "report.json"): "pass"}
+
+
 def test_what_does_not_go_together(evidence: Evidence, memaudit: Memaudit, tmp_path: Path) -> None:
     memaudit("gate", evidence.full, "--require-signature").failed(2, "without --key: anybody can sign")
     memaudit("gate", evidence.full, "--key", evidence.key).failed(2, "without --require-signature")

@@ -7,6 +7,7 @@ import shutil
 import stat
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from face_stores import BARACK, face_store, needs_photographs, sample_folder
 from PIL import Image
 from vectors import near, random_vectors
 
+import memaudit as ma
 from memaudit.encoders.sface import SFACE_FILE, find
 from memaudit.report.document import read_report
 
@@ -91,7 +93,36 @@ def test_wrong_usage_is_one_line(memaudit: Memaudit, tmp_path: Path) -> None:
     audit = ("audit", "x", "--against", tmp_path / "s", "--out", tmp_path / "o")
     memaudit(*audit, "--save-crops", "--blur-faces").failed(2, "choose one")
     memaudit(*audit, "--face-false-matches", "0").failed(2, "--face-false-matches 0 is out of range")
-    memaudit(*audit, "--threshold", "0.4").failed(2, "calibrates its threshold")
+    memaudit(*audit, "--threshold", "0.4").failed(
+        2, "--threshold is for an audit of images", "calibrates its threshold"
+    )
+
+
+def test_options_of_images_are_refused_against_faces(tmp_path: Path) -> None:
+    """Each by its name: they would do nothing. What asks for less is granted."""
+    store = face_store(tmp_path / "s", random_vectors(1, 12, 16))
+    made = face_store(tmp_path / "g", random_vectors(2, 3, 16), prefix="gen")
+    given: dict[str, dict[str, Any]] = {
+        "--pairing": {"pairing_metadata": True},
+        "--match": {"match": "pixels"},
+        "--match-from": {"match_from": 0.4},
+        "--neighbours": {"neighbours": 3},
+        "--kinds": {"kinds": "verbatim"},
+        "--metrics": {"metrics": True, "control": made},
+        "--views": {"views": "tiles"},
+        "--planted": {"planted": 100},
+        "--model": {"model": "m", "model_digest": "0" * 64},
+        "--dedup": {"dedup": tmp_path, "control": made},
+        "--encoder": {"encoding": ma.Encoding("thumbnail")},
+        "--face-store": {"faces": ma.FaceChoices(store.folder)},
+    }
+    for option, options in given.items():
+        with pytest.raises(ma.errors.UsageError, match=rf"^{option} is for an audit of images"):
+            ma.run_audit(made, store, tmp_path / "out", **options)
+    with pytest.raises(ma.errors.UsageError, match=r"^--neighbours, --metrics are for an audit of images"):
+        ma.run_audit(made, store, tmp_path / "out", neighbours=3, metrics=True, control=made)
+    people = ma.FaceChoices(false_matches=99)
+    assert ma.run_audit(made, store, tmp_path / "out", planted=0, views="none", match="none", faces=people).page
 
 
 def test_without_opencv_one_line_names_the_command(

@@ -60,6 +60,21 @@ def test_an_export_leaves_them_out_with_what_was_kept_for_them(place: Path, tmp_
         ma.export(place / "dedup", tmp_path / "all", to="manifest", which="all", respect_opt_outs=True)
 
 
+def test_an_image_of_another_set_names_none_of_this_one(place: Path, tmp_path: Path) -> None:
+    """3 has an opt-out and is in the other set, as 6.png: this set's own 6.png is another picture, and stays."""
+    (tmp_path / "other").mkdir()
+    altered(draw(3)).save(tmp_path / "other" / "6.png")
+    ma.embed(tmp_path / "other", out=tmp_path / "others", encoder="thumbnail")
+    ma.run_dedup(place / "store", out=tmp_path / "dedup", against=tmp_path / "others")
+    rows = pq.read_table(tmp_path / "dedup/decisions.parquet").to_pylist()
+    assert [(row["image_id"], row["witness_id"]) for row in rows if row["reason"] == "in the other set"] == [
+        ("3.png", "6.png")
+    ]
+    made = ma.export(tmp_path / "dedup", tmp_path / "out", to="manifest", respect_opt_outs=True)
+    names = pq.read_table(made.folder / "manifest.parquet")["image_id"].to_pylist()
+    assert names == [f"{n}.png" for n in (2, 4, 6, 7, 8, 9)]
+
+
 def test_an_export_is_as_it_was_where_nobody_asks(place: Path, tmp_path: Path) -> None:
     """Files are those of the source: what was noted is no file of a sample, and stands where columns are written."""
     ma.embed(place / "training", out=tmp_path / "store", encoder="thumbnail")

@@ -12,7 +12,9 @@ from vectors import random_vectors, vector_store
 
 from memaudit.faces.compare import ImageStores, compare_faces
 from memaudit.faces.coverage import FaceCoverage, coverage_of
+from memaudit.faces.embed import count_faces
 from memaudit.faces.forget import forget
+from memaudit.faces.reading import NO_HUMAN, SMALL
 from memaudit.faces.results import FacesResult
 from memaudit.images.image_ref import with_first_frame_alone
 from memaudit.index import ExactSearch
@@ -123,3 +125,34 @@ def test_frames_that_nobody_looked_at_are_not_measured(tmp_path: Path) -> None:
         assert len(result.inconclusive) == reasons
         assert result.coverage.total - result.coverage.measured == films
     assert result.inconclusive[0].startswith("of 1 of 20 generations, films or files of several pages, only the first")
+
+
+def crowds(tmp_path: Path, errors: dict[int, str]) -> Store:
+    """Twenty generations of one face, or two faces on the last of them."""
+    parents = [*named("gen", 20), "gen-00019"]
+    return face_store(tmp_path / "g", random_vectors(2, 21, 64), parents=parents, not_compared=errors, shard_rows=7)
+
+
+@pytest.mark.parametrize(
+    ("errors", "counted", "reason"),
+    [
+        ({}, (0, 0), ""),
+        ({20: SMALL}, (0, 0), ""),  # the other face of the image is compared
+        ({0: NO_HUMAN, 1: NO_HUMAN}, (2, 0), ""),
+        ({0: SMALL, 19: SMALL, 20: NO_HUMAN}, (2, 2), "of 2 of 20 generations all faces are too small to be compared"),
+        (dict.fromkeys(range(21), SMALL), (20, 20), "no generated face could be compared"),
+        (dict.fromkeys(range(21), NO_HUMAN), (20, 0), "no generated face could be compared"),
+    ],
+    ids=["all compared", "beside another", "drawn", "some", "none", "all drawn"],
+)
+def test_generations_whose_faces_are_too_small_are_not_measured(
+    tmp_path: Path, errors: dict[int, str], counted: tuple[int, int], reason: str
+) -> None:
+    """Nobody knows whom they show. A face that is drawn shows nobody, unless no other was found."""
+    made = crowds(tmp_path, errors)
+    counts = count_faces(made)
+    assert (counts.uncompared, counts.all_small) == counted
+    assert (counts.images, counts.with_face, counts.most, counts.faces) == (20, 20, 2, 21)
+    training = ExactSearch(face_store(tmp_path / "t", random_vectors(1, 30, 64), prefix="train"))
+    control = face_store(tmp_path / "c", random_vectors(4, 400, 64), prefix="control")
+    assert compare_faces(made, training, control=control).inconclusive == ((reason,) if reason else ())

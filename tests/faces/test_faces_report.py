@@ -96,6 +96,12 @@ def test_headlines_say_what_was_found(tmp_path: Path) -> None:
     )
     small = replace(result, generated=replace(result.generated, faces=3, small=3))
     assert faces_headline(small) == "None of the 3 faces in 2 generations could be compared (3 are too small)."
+    for counts, told in (
+        ({}, ""),
+        ({"small": 1, "no_human": 2}, " 3 more faces could not be compared (1 is too small, 2 are no human's)."),
+    ):
+        crowds = replace(clean, generated=replace(clean.generated, **counts))
+        assert faces_headline(crowds) == faces_headline(clean) + told
 
 
 def test_every_number_is_one_that_json_knows(tmp_path: Path) -> None:

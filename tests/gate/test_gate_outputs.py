@@ -20,9 +20,32 @@ from markdown_it import MarkdownIt
 from reports import Report, audit, dedup, finding, sealed, write
 from sarif_kit import validate as sarif_validate
 
+import memaudit as ma
 from memaudit.gate import numbered
 from memaudit.gate.outputs.plain import picture_beside, plain, uri_of
 from memaudit.report.run_folder import start_run
+
+MADE = ("junit", "sarif", "markdown")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such modes")
+def test_files_of_a_private_report_are_private(tmp_path: Path) -> None:
+    """Among several reports one is enough; a file that others began keeps its mode."""
+    reports = [write(tmp_path / name / "report.json", audit(5000, days_old=old)) for name, old in (("a", 0), ("b", 1))]
+    summary = tmp_path / "summary"
+    summary.write_text("Others.\n")
+    summary.chmod(0o644)
+    for private in (False, True):
+        reports[1].chmod(0o600 if private else 0o644)
+        files = {name: tmp_path / f"{name}-{private}" for name in MADE}
+        gated = ma.run_gate(reports, **files)
+        gated.write(markdown=summary, append=True)
+        gated.write(markdown=tmp_path / f"new-{private}", append=True)
+        modes = {path.stat().st_mode & 0o077 for path in (*files.values(), tmp_path / f"new-{private}")}
+        assert (modes == {0}) == private
+    assert summary.stat().st_mode & 0o777 == 0o644
+    assert summary.read_text().startswith("Others.\n")
+
 
 ACCEPTED = (
     '[[accepted]]\nquery_id = "gen-0001.png"\nreference_id = "train-gen-0001.png"\n'

@@ -56,7 +56,9 @@ def test_what_is_there_is_not_made_again(release):
     path = release(command(BATCH))
     first = ma.run_release(path)
     files = {each: each.stat().st_mtime_ns for each in (path.parent / "release").rglob("*.parquet")}
+    (first.audit.folder / "report.json").chmod(0o600)  # as that of an audit of faces is
     second = ma.run_release(path)
+    assert [each.stat().st_mode & 0o077 for each in (second.page, second.folder / VERDICT)] == [0, 0]
     said = [next(stage.words for stage in run.stages if stage.name == "generations") for run in (first, second)]
     assert "model_digest" not in said[0]
     assert said[1].endswith("; 24 were there: without model_digest nobody knows of which weights")

@@ -156,6 +156,25 @@ def test_the_report_says_why_and_by_which_statistics(written: Written) -> None:
         assert words in written.page
 
 
+@pytest.mark.parametrize("copies", [1, 2])
+def test_the_page_says_where_held_out_families_are_left_out(tmp_path: Path, copies: int) -> None:
+    """Of those that repeat their motifs no more are ranked among than there are generations."""
+    references = vector_store(tmp_path / "t", random_vectors(0, 60))
+    held_out = near(2, np.repeat(random_vectors(1, 110), copies, axis=0), 0.1)
+    generations = vector_store(tmp_path / "g", random_vectors(3, 40))
+    control = vector_store(tmp_path / "c", held_out)
+    report = write_audit(
+        audit(generations, ExactSearch(references), control=control, options=AuditOptions(match="none")),
+        generations,
+        references,
+        tmp_path / "out",
+    )
+    found = report.content["results"]["control"]["discoveries"]
+    assert found["controls"] == (110 if copies == 1 else 40)
+    said = "of 110 held-out families no more than there are such generations"
+    assert (said in (tmp_path / "out" / "report.html").read_text()) == (copies == 2)
+
+
 def test_a_plot_ends_where_its_rates_do() -> None:
     """The top is round by quarters, above the largest rate, and at most 100 %."""
 

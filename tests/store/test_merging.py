@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from pictures import MakeFolder, MakeStore, write_pictures
@@ -13,7 +14,8 @@ from pictures import MakeFolder, MakeStore, write_pictures
 import memaudit as ma
 from memaudit.embedding import run
 from memaudit.errors import EmptyInputError, InconclusiveError, InputError, UsageError
-from memaudit.store import Store, merge, merging
+from memaudit.store import Store, merge, merging, shard, verify_store
+from memaudit.store.places import Whereabouts
 
 
 def parts_of(folder: Path, place: Path, count: int, shard_rows: int = 4) -> list[Path]:
@@ -103,6 +105,39 @@ def test_stores_of_other_sets_follow_each_other(
     assert merge([first, second], tmp_path / "merged").digest == merged.digest
     with pytest.raises(UsageError, match="holds another store"):
         merge([second, first], tmp_path / "merged")
+
+
+def test_what_a_larger_merge_left_is_removed(
+    picture_folder: MakeFolder, make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before its manifest it leaves shards; a merge of fewer stores there is sound."""
+    stores = [make_store(picture_folder(2, f"images-{n}", 10 * n), name=f"store-{n}") for n in range(3)]
+
+    def killed(path: Path, value: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(merging, "write_json", killed)
+        with pytest.raises(KeyboardInterrupt):
+            merge(stores, tmp_path / "merged")
+    assert len(list((tmp_path / "merged").glob("shard-*"))) == 3
+    merge(stores[:2], tmp_path / "merged")
+    assert verify_store(tmp_path / "merged") == []
+    assert len(list((tmp_path / "merged").glob("shard-*"))) == 2
+
+
+def test_names_alone_are_read(
+    picture_folder: MakeFolder, make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No caption is, and no image is looked for, as it would be in stores that were moved."""
+    stores = [make_store(picture_folder(2, f"images-{n}", 10 * n), name=f"store-{n}") for n in range(2)]
+
+    def asked(*given: object) -> NoReturn:
+        raise AssertionError(given)
+
+    monkeypatch.setitem(shard._READ, "caption", asked)
+    monkeypatch.setattr(Whereabouts, "located", asked)
+    assert len(merge(stores, tmp_path / "merged")) == 4
 
 
 def test_what_cannot_be_merged(picture_folder: MakeFolder, make_store: MakeStore, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import platform
 import re
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -436,6 +437,29 @@ def test_verify_finds_a_repeated_image_id(folder: Path) -> None:
     """Also across shards."""
     edit_shard(folder, replaced("image_id", 3, "ünï/0\n.png"))
     assert verify_store(folder) == ["shard-00001.h5: image_id 'ünï/0\\n.png' occurs twice"]
+
+
+def test_verify_names_every_repeated_image_id_and_the_shard_of_it(folder: Path) -> None:
+    """Not only the first; twice more is two lines."""
+
+    def twice(file: h5py.File) -> None:
+        file["image_id"][3] = file["image_id"][5] = "ünï/0\n.png"
+
+    edit_shard(folder, twice)
+    assert verify_store(folder) == ["shard-00001.h5: image_id 'ünï/0\\n.png' occurs twice"] * 2
+
+
+def test_verify_keeps_8_bytes_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a block of 256 rows here, but no image_ids: of three times more images it takes little more."""
+    monkeypatch.setattr("memaudit.store.verify.BLOCK_ROWS", 256)
+    peaks = []
+    for count in (2048, 8192):
+        store = write_store(tmp_path / str(count), make_rows(count), shard_rows=256)
+        tracemalloc.start()
+        assert verify_store(store.folder) == []
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 30 * (8192 - 2048)
 
 
 def test_verify_finds_a_status_that_hides_a_row(folder: Path) -> None:

@@ -72,6 +72,8 @@ class FaceCounts(Part, frozen=True, kw_only=True):
     no_human: Annotated[Whole, says("faces that are no human's: drawn, or too unclear to tell")] = 0
     most: Annotated[Whole, says("the most faces on an image")]
     films: Annotated[Whole, says("films and files of several pages, of which the first frame was looked at")] = 0
+    uncompared: Annotated[Count | UnsetType, says("images with faces of which none is compared")] = UNSET
+    all_small: Annotated[Count | UnsetType, says("of these, images on which faces are too small for it")] = UNSET
 
 
 class FaceStanding(Part, frozen=True, kw_only=True):
