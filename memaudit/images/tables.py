@@ -36,8 +36,9 @@ _BEGINNING = 256  # characters of a text in which an image as base64 begins
 _LOOKED_AT = 16  # cells of a column of bytes whose name does not tell
 _ROW = re.compile(r"(?P<location>.+\.(parquet|arrow)(\?[^#]*)?)#row=(?P<row>\d+)", re.DOTALL | re.IGNORECASE)
 _HUGGING_FACE_STATE = "state.json"
-_BEGINNINGS = re.compile(
-    rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP|II\*\0|MM\0\*|BM....\0\0\0\0|....ftyp|\xff\x0a|\0\0\0\x0cJXL ", re.DOTALL
+_BEGINNINGS = re.compile(  # a bare JPEG XL's two bytes begin a hash, too, and no hash is longer than 64
+    rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP|II\*\0|MM\0\*|BM....\0\0\0\0|....ftyp|\xff\x0a.{63}|\0\0\0\x0cJXL ",
+    re.DOTALL,
 )
 
 
