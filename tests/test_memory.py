@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import platform
 import resource
 import subprocess
 import sys
@@ -82,3 +84,30 @@ def test_under_a_limit_of_the_address_space(
         assert "of at most 0.1 (ulimit -v)" in done.stderr
     assert done.returncode in (0, 2, 3)
     assert done.stderr.count("\n") <= 1
+
+
+OFTEN = """
+import resource
+from memaudit.memory import keep_freed
+
+{before}
+for _ in range(20):
+    several = [bytearray(b"picture " * 250_000) for _ in range(8)]
+    del several
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_freed_memory_is_kept_for_the_next_picture() -> None:
+    """Pages that are asked for anew each time cost more than what is done with them. Whoever set glibc's own variables
+    has decided."""
+
+    def faults(before: str, **variables: str) -> int:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+        command = [sys.executable, "-c", OFTEN.format(before=before)]
+        return int(subprocess.run(command, capture_output=True, check=True, env=clean | variables).stdout)
+
+    anew, kept = faults(""), faults("keep_freed()")
+    assert kept < anew / 3
+    assert faults("keep_freed()", MALLOC_TRIM_THRESHOLD_="131072") > 3 * kept

@@ -10,7 +10,7 @@ import numpy as np
 
 from memaudit import machine
 from memaudit.errors import UsageError
-from memaudit.matching.compare import HELD, Ends, timed
+from memaudit.matching.compare import Ends, timed
 from memaudit.matching.schedule import Schedule, schedule
 from memaudit.types import Float32, Int64
 
@@ -84,14 +84,15 @@ def estimated(ends: Ends, reads: int, pairs: int, seed: int) -> Estimate | None:
     return Estimate(pairs, (reads * times.reading + pairs * times.comparing) / cores, cores)
 
 
-def in_bands(ends: Ends, similarity: Float32, bands: int) -> Schedule:
-    """The most similar pairs first: those of one band are gone through in the order that reads fewest files."""
+def in_bands(ends: Ends, similarity: Float32, bands: int, most: int) -> Schedule:
+    """The most similar pairs first: those of one band are gone through in the order that reads fewest files, with
+    `most` pictures held."""
     by_similarity = np.argsort(-similarity, kind="stable")
-    return Schedule.joined([_of_some(ends, some) for some in np.array_split(by_similarity, bands)])
+    return Schedule.joined([_of_some(ends, some, most) for some in np.array_split(by_similarity, bands)])
 
 
-def _of_some(ends: Ends, some: Int64) -> Schedule:
+def _of_some(ends: Ends, some: Int64, most: int) -> Schedule:
     _, place = np.unique([ends.left[some], ends.right[some]], return_inverse=True)
     left, right = place.reshape(2, -1)
-    made = schedule(left, right, HELD)
+    made = schedule(left, right, most)
     return made._replace(pairs=some[made.pairs])

@@ -19,7 +19,7 @@ from memaudit.dedup.pairs import Found
 from memaudit.dedup.results import PixelChecks
 from memaudit.dedup.verdicts import VERDICTS, Said, Verdicts
 from memaudit.files import digest_of
-from memaudit.matching.compare import HELD, Checks, Ends, Files, checked_in_order
+from memaudit.matching.compare import LEAST_HELD, Checks, Ends, Files, checked_in_order, pictures_held
 from memaudit.matching.elsewhere import Kept, checked_elsewhere
 from memaudit.matching.identity import identity_of_rule
 from memaudit.matching.kept import KeptFeatures
@@ -93,7 +93,7 @@ def confirm(
 
     Whoever is near the threshold has the similarity that a search without candidates gives it. A check may hang on
     which of two pictures is laid on the other, and ties on the order of the images: by image_id neither hangs on the
-    order of the rows. Memory: `HELD` pictures; of each image at most `CANDIDATES` pairs, some 400 bytes each; and 250
+    order of the rows. Memory: `pictures_held`; of each image at most `CANDIDATES` pairs, some 400 bytes each; and 250
     bytes for each copy.
     """
     pairs = found.pairs
@@ -165,11 +165,12 @@ class _Comparison:
             return
         with limits.verdicts() as verdicts:
             self._take(verdicts.earlier)
-            order = schedule(self.ends.left, self.ends.right, HELD)
+            most = pictures_held() if limits.executor is None else LEAST_HELD
+            order = schedule(self.ends.left, self.ends.right, most)
             estimate = self._estimate(order, limits)
             budget = Budget(limits.seconds)
             if not budget.surely_enough(estimate):
-                order = in_bands(self.ends, self.similarity, BANDS)
+                order = in_bands(self.ends, self.similarity, BANDS, most)
             self.reads = order.reads
             self._go_through(order, budget, limits, verdicts, progress)
 

@@ -23,12 +23,21 @@ from memaudit.matching.overlap import Overlaps
 from memaudit.matching.pictures import Picture, import_cv2, read_picture
 from memaudit.matching.rule import ONE_FILE, Check, check, check_part
 from memaudit.matching.schedule import Schedule, schedule
+from memaudit.memory import keep_freed
 from memaudit.store import Store, is_one_file
 from memaudit.types import Float32, Int64, Progress
 
-HELD = 1024  # pictures, of half a megabyte each
+LEAST_HELD, _MOST_HELD = 1024, 4096  # pictures
+_PICTURE = 600_000  # bytes, of 384 pixels and 600 features, when it has been compared
+_SHARE = 1 / 8  # of the memory that is free
 _AT_ONCE = 8  # pairs that a thread takes: also what Ctrl-C has to wait for
 _AHEAD = 4  # pieces that wait for each thread
+
+
+def pictures_held() -> int:
+    """How many pictures a run holds: 1,024, and up to 4,096 where these take no more than an eighth of the free
+    memory. It says how often files are read, and nothing of what is found."""
+    return min(_MOST_HELD, max(LEAST_HELD, int(_SHARE * machine.free_memory() / _PICTURE)))
 
 
 class Files(NamedTuple):
@@ -120,7 +129,8 @@ def check_pairs(
     parts: Parts | None = None,
     cut: float | None = None,
 ) -> Checks:
-    """Check query left[i] against reference right[i], for all i. Memory: `HELD` pictures, and 300 bytes a pair.
+    """Check query left[i] against reference right[i], for all i. Memory: `pictures_held` of
+    600 kB each, and 300 bytes a pair.
 
     parts: what is compared of them; None: all. cut: least probability of a copy, None: the model's own. The result
     depends neither on the number of threads nor on the order of the pairs. Raises
@@ -128,7 +138,7 @@ def check_pairs(
     """
     checks, done = Checks.empty(len(left)), 0
     ends = Ends.of(queries, references, left, right, parts)
-    with closing(checked_in_order(ends, schedule(ends.left, ends.right, HELD), cut=cut)) as results:
+    with closing(checked_in_order(ends, schedule(ends.left, ends.right, pictures_held()), cut=cut)) as results:
         for piece, checked in results:
             checks.put(piece, checked)
             done += len(piece)
@@ -203,6 +213,7 @@ def one_thread_each() -> Iterator[None]:
     """Threads of ours are busy already: those of OpenCV and BLAS would wait for each other, and spin meanwhile. With
     one thread BLAS also sums in the same order everywhere."""
     cv2 = import_cv2()
+    keep_freed()
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.images.hosts import allow_hosts, allowed_hosts
-from memaudit.matching.compare import HELD, Checks, Ends, Files, checked_in_order
+from memaudit.matching.compare import LEAST_HELD, Checks, Ends, Files, checked_in_order
 from memaudit.matching.identity import identity_of_rule
 from memaudit.matching.kept import KeptFeatures
 from memaudit.matching.kinds import Kind
@@ -82,7 +82,7 @@ def _asked_again(
         return
     files, row = ends.pictures.files, ends.pictures.row
     own = Ends.of(files, files, row[ends.left[again]], row[ends.right[again]])
-    order = schedule(own.left, own.right, HELD)
+    order = schedule(own.left, own.right, LEAST_HELD)
     work, bounds = _work_of(executor, own, order, cut_at, kept)
     forget(work, ("read",), lambda found: not found["read"].all())
     finish(work, executor, lambda done: report(int(bounds[done])))
@@ -121,7 +121,7 @@ def check_files_elsewhere(
 ) -> Checks:
     """As `check_pairs` of file left[i] and file right[i], by the executor's workers."""
     ends, checks = Ends.of(files, files, left, right), Checks.empty(len(left))
-    order = schedule(ends.left, ends.right, HELD)
+    order = schedule(ends.left, ends.right, LEAST_HELD)
 
     seen = 0
 

@@ -85,7 +85,7 @@ def test_a_budget_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bands_fall_in_similarity_and_hold_each_pair_once(similarity: list[int], bands: int) -> None:
     """Nobody in a later band is more similar than anybody in an earlier one."""
     value = np.array(similarity, np.float32) / 100
-    order = in_bands(ends_of(len(value)), value, bands)
+    order = in_bands(ends_of(len(value)), value, bands, 100)
     assert sorted(order.pairs.tolist()) == list(range(len(value)))
     sizes = [len(part) for part in np.array_split(np.arange(len(value)), bands)]
     parts = np.split(value[order.pairs], np.cumsum(sizes)[:-1])

@@ -124,7 +124,8 @@ def test_stopped_anywhere_and_called_again_it_is_as_if_it_had_not_been(
         patch.setattr(pixels, "CANDIDATES", 100)
         Watched(patch)
         whole = confirmed(given)
-        patch.setattr(pixels, "HELD", data.draw(st.integers(2, 20)))
+        room = data.draw(st.integers(2, 20))
+        patch.setattr(pixels, "pictures_held", lambda: room)
         patch.setattr(compare, "_AT_ONCE", data.draw(st.integers(1, 4)))
         threads = data.draw(st.integers(1, 3))
         patch.setattr(machine, "cores", lambda: threads)
@@ -236,7 +237,7 @@ def test_the_estimate_is_told_before_it_begins(tmp_path: Path, monkeypatch: pyte
 def test_files_are_read_about_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As often as the report says, with room for few."""
     given = given_pairs(tmp_path, 400, chain(400))
-    monkeypatch.setattr(pixels, "HELD", 20)
+    monkeypatch.setattr(pixels, "pictures_held", lambda: 20)
     monkeypatch.setattr(pixels, "estimated", lambda *_: None)
     watched = Watched(monkeypatch)
     checks = confirmed(given).checks
@@ -256,7 +257,7 @@ def peak(given: Given) -> int:
 
 def test_memory_grows_with_pairs_as_stated_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """400 bytes for a pair and 250 for a copy, which here every third is; whatever the pictures are."""
-    monkeypatch.setattr(pixels, "HELD", 50)
+    monkeypatch.setattr(pixels, "pictures_held", lambda: 50)
     Watched(monkeypatch)
     few, many = (given_pairs(tmp_path / str(images), images, chain(images)) for images in (500, 2000))
     peak(few)

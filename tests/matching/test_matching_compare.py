@@ -114,7 +114,8 @@ def test_order_changes_nothing(files: Files, pairs: tuple[Int64, Int64], checks:
     chosen = np.array(data.draw(st.lists(st.integers(0, len(pairs[0]) - 1), max_size=12)), np.int64)
     left, right = (side[chosen] for side in pairs)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compare, "HELD", data.draw(st.integers(1, 4)))
+        room = data.draw(st.integers(1, 4))
+        patch.setattr(compare, "pictures_held", lambda: room)
         assert_equal(check_pairs(files, files, left, right, silent), checks, chosen)
 
 
@@ -335,6 +336,16 @@ def test_parts_of_both_sides_in_any_order(scenes: tuple[Files, Files], monkeypat
     assert copies.diagonal().all()
     assert copies[0, 1:3].all()
     order = np.random.default_rng(0).permutation(len(left))
-    monkeypatch.setattr(compare, "HELD", 2)
+    monkeypatch.setattr(compare, "pictures_held", lambda: 2)
     again = check_pairs(pictures, pictures, row, row, silent, Parts(*(side[order] for side in parts)))
     assert_equal(again, checks, order)
+
+
+@pytest.mark.parametrize(
+    ("free", "most"),
+    [(0, 1024), (4 * 2**30, 1024), (2**34, 3579), (2**40, 4096)],
+    ids=["none", "4 GiB", "16 GiB", "1 TiB"],
+)
+def test_more_pictures_are_held_where_memory_is_free(free: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "free_memory", lambda: free)
+    assert compare.pictures_held() == most
