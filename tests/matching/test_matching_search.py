@@ -52,7 +52,8 @@ class Seen:
 def test_the_nearest_are_candidates_below_the_floor_too(
     training: Store, seed: int, floor: float, below: float, most: int
 ) -> None:
-    """Against all similarities, of which no two are equal: what the floor gives, and of each picture the nearest by any of its views."""
+    """Against all similarities, of which no two are equal: what the floor gives, and of each picture the nearest by any
+    of its views."""
     vectors = unit(np.random.default_rng([7, seed]).normal(size=(4, len(VIEWS), 6)))
     nearest_from = floor * below
     without, found = (
