@@ -294,6 +294,21 @@ def test_generations_of_which_an_audit_lists_some_matches_are_known(tmp_path: Pa
     assert cut_in(*tables(tmp_path, [1], [1])) == 0
 
 
+def test_where_some_kinds_count_alone_any_generation_may_show_more(project: Project, tmp_path: Path) -> None:
+    """Such an audit lists the first match of another kind, of a generation without one that counts."""
+    table = {"rank": [1, 2, 1, 1], "kind": ["verbatim", "verbatim", "near-duplicate", "re-drawn"]}
+    pq.write_table(pa.table(table), tmp_path / "matches.parquet")
+    assert cut_in(tmp_path / "matches.parquet", tmp_path / "none", ["verbatim"]) == 2
+    generations = project.store.parent / "generations"
+    few = ma.run_audit(generations, project.store, out=tmp_path / "audit", planted=0, kinds="verbatim")
+    options = {"claimant": WHO, "views": "none", "match": "none"}
+    run = ma.answer_claim(project.claimed / "a.png", project.store, tmp_path / "ledger", audits=[few], **options)
+    assert (run.answer.given_back, run.answer.audits[0].cut) == (0, 1)
+    text = run.letter.read_text()
+    assert "No generation there shows" not in text
+    assert "Of 1 generation not all matches are known." in text
+
+
 @pytest.mark.parametrize("cut", [0, 2])
 def test_no_generation_shows_it_is_said_where_all_matches_are_known(project: Project, tmp_path: Path, cut: int) -> None:
     run = ma.answer_claim(
@@ -305,7 +320,7 @@ def test_no_generation_shows_it_is_said_where_all_matches_are_known(project: Pro
     write_letter(tmp_path / "letter.html", told, read_kept(tmp_path, 1), "line")
     text = (tmp_path / "letter.html").read_text()
     assert ("No generation there shows one of the pictures." in text) == (not cut)
-    assert ("Of 2 generations only the closest matches are known." in text) == bool(cut)
+    assert ("Of 2 generations not all matches are known." in text) == bool(cut)
     for facts in ({"more": True}, {"why": "files were gone"}, {"outcome": "not decided", "found": []}):
         part = replace(run.answer, pictures=[replace(run.pictures[0], **facts)])
         write_letter(tmp_path / "letter.html", part, read_kept(tmp_path, 1), "line")
