@@ -164,7 +164,7 @@ def keep_features(
 def _comparable(store: Store, first: int, shard: Shard) -> Int64:
     """The rows of one shard, which begins at `first`, that have an embedding."""
     rows = np.arange(first, first + shard.rows)
-    return rows[store.columns(rows, only=("status",)).status == Status.OK]
+    return np.asarray(rows[store.columns(rows, only=("status",)).status == Status.OK])
 
 
 def _require_images(store: Store, parts: Iterable[Int64], path: Path, what: str) -> None:
