@@ -85,7 +85,7 @@ class _Guard(MetaPathFinder):
         if name != "numpy" and (numpy := sys.modules.get("numpy")):
             multiply(numpy)
         needed = (_TO_LOAD[name] + _TO_LOAD_A_CORE.get(name, 0) * processors()) / 1024
-        if needed > (left := _room() / _GIB):
+        if needed > (left := room() / _GIB):
             raise NoRoomError(f"to load {name} takes {needed:.2f} GiB of address space, {left:.2f} are left")
 
 
@@ -115,8 +115,8 @@ def multiply(numpy: ModuleType) -> None:
     square @ square
 
 
-def _room() -> int:
-    """Bytes of address space that are left under the limit."""
+def room() -> int:
+    """Bytes of address space that are left under the limit, where `is_limited`."""
     with open(_SIZES, encoding="ascii") as file:
         pages = int(file.read().split()[0])
     return resource.getrlimit(resource.RLIMIT_AS)[0] - pages * resource.getpagesize()

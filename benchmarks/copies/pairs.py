@@ -45,7 +45,7 @@ from memaudit.images.view_names import DEFAULT_VIEWS
 from memaudit.images.views import views_of
 from memaudit.index import ExactSearch
 from memaudit.matching.candidates import Basis, Candidates
-from memaudit.matching.plan import PAIR_FLOORS, SEARCH_FLOORS
+from memaudit.matching.plan import NEAREST_FLOORS, PAIR_FLOORS, SEARCH_FLOORS
 from memaudit.matching.search import LEAST_CANDIDATES, Scope, StoredQueries, search
 from memaudit.store import Store
 from memaudit.types import Float32, Int64, silent
@@ -88,7 +88,9 @@ def embedded_in(folder: Path, made: Sequence[Made]) -> tuple[Store, Store]:
 
 def audited(queries: Store, references: Store, views: ViewStore | None = None, most: int = 0) -> Candidates:
     """Those of an audit, or of one that looks at `most`."""
-    scope = Scope(ExactSearch(references), THRESHOLD, SEARCH_FLOORS[ENCODER], most or LEAST_CANDIDATES)
+    floor, nearest_from = SEARCH_FLOORS[ENCODER], NEAREST_FLOORS.get(ENCODER)
+    most = most or LEAST_CANDIDATES
+    scope = Scope(ExactSearch(references), THRESHOLD, floor, most, nearest_from=nearest_from)
     return search(StoredQueries(queries, views), scope, None, silent).candidates
 
 

@@ -26,6 +26,7 @@ from memaudit.claims.intake import DAYS as DAYS
 from memaudit.claims.intake import Claimant, Term, asked_of, give, taken_in, unsettled
 from memaudit.claims.ledger import today
 from memaudit.claims.letter import summary
+from memaudit.claims.searched import SearchedBy
 from memaudit.claims.vault import LETTER, Asked, place_of
 from memaudit.errors import EmptyInputError, InputError
 from memaudit.files import digest_of, real
@@ -297,6 +298,7 @@ def _parts(found: Sought, runs: _Runs, allowed: float) -> dict[str, Any]:
         "doubts": [each.fact for each in doubts_of_set(result, allowed)],  # the letter tells them
         "not_read": [*found.unread, *found.plain],
         "pictures": _pictures(result, runs, allowed),
+        "searched": SearchedBy.of(result, allowed),
     }
 
 

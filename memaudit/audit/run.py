@@ -93,7 +93,7 @@ class _Way:
         searched_in = windows if plan.on_pixels else windows.without_details()
         most = max(options.neighbours, LEAST_CANDIDATES)
         redrawn = plan_redrawn(plan, references.store.encoder.name)
-        scope = Scope(references, threshold, plan.floor, most, searched_in, redrawn.floor)
+        scope = Scope(references, threshold, plan.floor, most, searched_in, redrawn.floor, plan.nearest_from)
         return cls(scope, plan, redrawn, show, options.kinds)
 
     def decide(self, searched: Searched, queries: StoredQueries) -> Decided:

@@ -9,6 +9,7 @@ import msgspec
 
 from memaudit.claims.families import Families, Member
 from memaudit.claims.given_back import AuditSeen, GivenBack
+from memaudit.claims.searched import SearchedBy
 from memaudit.images.view_names import TURNS, WHOLE
 from memaudit.lookup.results import Answer, LookupMatch
 from memaudit.matching.kinds import Kind
@@ -102,7 +103,7 @@ class ClaimAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """The answer to a claim. basis: digest of all that it follows from, beside the pictures; store: digest; images,
     measured: of the training set; index: how it was searched; pixels: whether candidates were compared on them, and
     why not; dedup: digest of its report; doubts: why "not found" must not be read as "is not in it"; not_read: what
-    the sources hold beside pictures; seconds: all of it took."""
+    the sources hold beside pictures; seconds: all of it took; searched: how closely, which 0.3.0 did not say."""
 
     schema: str = SCHEMA
     memaudit: str
@@ -124,6 +125,7 @@ class ClaimAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     not_read: list[str]
     seconds: float
     pictures: list[PictureAnswer]
+    searched: SearchedBy | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def counts(self) -> dict[str, int]:
@@ -196,7 +198,7 @@ def _of_picture(
         name=answer.image,
         sha256=answer.sha256,
         outcome=found[0].how if found else "",
-        why=answer.error or ("; ".join(answer.why) if _is_undecided(answer) else ""),
+        why=_why(answer, bool(found)),
         found=found,
         more=answer.more,
     )
@@ -204,6 +206,12 @@ def _of_picture(
         sure = answer.status == Status.OK and answer.candidates == answer.compared and not doubts
         return msgspec.structs.replace(picture, outcome=NOT_FOUND if sure else NOT_DECIDED)
     return msgspec.structs.replace(picture, given_back=_returned(found, given_back))
+
+
+def _why(answer: Answer, is_found: bool) -> str:
+    """A blank picture that is there byte for byte is decided, though nothing could be compared with it."""
+    undecided = "; ".join(answer.why) if _is_undecided(answer) else ""
+    return undecided if is_found else answer.error or undecided
 
 
 def _is_undecided(answer: Answer) -> bool:

@@ -6,18 +6,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from msgspec import UNSET, UnsetType
+
 from memaudit.claims.answer import NOT_DECIDED, ClaimAnswer, PictureAnswer
 from memaudit.claims.intake import is_unsettled
+from memaudit.claims.searched import SearchedBy
 from memaudit.store import NO_FILE
 
 
 class Open(NamedTuple):
-    """A picture of a claim, by the digests of its file and of the training set's store, and the images listed of it."""
+    """A picture of a claim, by the digests of its file and of the training set's store, the images listed of it,
+    whether with their near-duplicates, and how closely that set was searched."""
 
     claim: int
     sha256: str
     store: str
     listed: frozenset[str]
+    with_families: bool
+    threshold: float
+    searched: SearchedBy | UnsetType
 
 
 def open_pictures(answer: ClaimAnswer) -> Iterator[Open]:
@@ -25,12 +32,20 @@ def open_pictures(answer: ClaimAnswer) -> Iterator[Open]:
     set were gone. Of a claimed file that could not be read nobody knows which picture it is."""
     for picture in answer.pictures:
         if picture.sha256 != NO_FILE and _is_open(picture, answer):
-            yield Open(answer.claim, picture.sha256, answer.store, _listed(picture))
+            yield Open(
+                claim=answer.claim,
+                sha256=picture.sha256,
+                store=answer.store,
+                listed=_listed(picture),
+                with_families=bool(answer.dedup),
+                threshold=answer.threshold,
+                searched=answer.searched,
+            )
 
 
 def still_open(pictures: Sequence[Open], answers: Iterable[ClaimAnswer]) -> list[Open]:
-    """Those of which no answer lists all: one of the same file, from the same training set, with all that is listed.
-    Memory: these, and an answer."""
+    """Those of which no later answer lists all: one of the same file, from the same training set, which was searched as
+    closely, with all that is listed. Memory: these, and an answer."""
     named: dict[tuple[str, str], set[Open]] = {}
     for each in pictures:
         named.setdefault((each.sha256, each.store), set()).add(each)
@@ -39,13 +54,24 @@ def still_open(pictures: Sequence[Open], answers: Iterable[ClaimAnswer]) -> list
         for picture in answer.pictures:
             same = named.get((picture.sha256, answer.store), set())
             if same and not _is_open(picture, answer):
-                closed |= {each for each in same if each.listed <= _listed(picture)}
+                closed |= {each for each in same if each.listed <= _listed(picture) and _may_settle(answer, each)}
     return [each for each in pictures if each not in closed]
 
 
+def _may_settle(answer: ClaimAnswer, left: Open) -> bool:
+    """Whether it is later, and looked for all that was looked for then."""
+    by = answer.searched
+    if by is UNSET or answer.claim <= left.claim:
+        return False
+    closely = by.is_full if left.searched is UNSET else by.is_as_close_as(left.searched)
+    return closely and answer.threshold <= left.threshold and bool(answer.dedup) >= left.with_families
+
+
 def _is_open(picture: PictureAnswer, answer: ClaimAnswer) -> bool:
-    in_part = picture.outcome == NOT_DECIDED or (picture.is_found and bool(picture.why))
-    return picture.more or (in_part and is_unsettled(answer))
+    """0.3.0 took for settled what it found with candidates that could not be compared."""
+    in_part = picture.is_found and bool(picture.why)
+    unsettled = (in_part or picture.outcome == NOT_DECIDED) and is_unsettled(answer)
+    return picture.more or unsettled or (in_part and answer.searched is UNSET)
 
 
 def _listed(picture: PictureAnswer) -> frozenset[str]:

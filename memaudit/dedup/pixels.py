@@ -69,6 +69,11 @@ class Limits:
     kinds: tuple[Kind, ...] = COPIES
     executor: Executor | None = None
 
+    @property
+    def elsewhere(self) -> Executor | None:
+        """Whose workers compare; None: this process."""
+        return self.executor if self.seconds is None else None
+
     def verdicts(self) -> Verdicts:
         depends_on = digest_of({"store": self.store, "rule": identity_of_rule(), "cut": self.cut})
         return Verdicts(self.scratch / VERDICTS if self.scratch else None, depends_on)
@@ -191,22 +196,26 @@ class _Comparison:
         def report(more: int) -> None:
             progress("comparing pixels", done + more, total)
 
+        later = list[Said]()
         with closing(self._checked(order, limits, report)) as results:
             for places, checks in results:
-                verdicts.add(self._put(places, checks))
+                said = self._put(places, checks)
+                verdicts.add(said) if limits.elsewhere is None else later.append(said)
                 done += len(places)
                 report(0)
                 if budget.spent:
                     break
+        if later:  # all at once: a killed run finds its tasks again by the pairs that were not decided before them
+            verdicts.add(Said.joined(later))
 
     def _checked(
         self, order: Schedule, limits: Limits, report: Callable[[int], None]
     ) -> Generator[tuple[Int64, Checks], None, None]:
         """Elsewhere all or nothing: time that is given is kept by this process alone."""
         skipped = self.decided.copy()
-        if limits.executor is None or limits.seconds is not None:
+        if limits.elsewhere is None:
             return checked_in_order(self.ends, order, skipped, limits.cut)
-        return checked_elsewhere(limits.executor, self.ends, order, skipped, limits.cut, self._kept, report)
+        return checked_elsewhere(limits.elsewhere, self.ends, order, skipped, limits.cut, self._kept, report)
 
     def _take(self, earlier: Said) -> None:
         """What is known already."""

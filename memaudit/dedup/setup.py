@@ -18,7 +18,7 @@ from memaudit.dedup.reviewed import ReviewedRows, together_positions
 from memaudit.dedup.stand_ins import StandIns, stand_ins
 from memaudit.errors import InputError, UsageError
 from memaudit.matching.calibrated import cut_of
-from memaudit.matching.kept import KeptFeatures, features_of
+from memaudit.matching.kept import KeptFeatures, whole_features_of
 from memaudit.matching.kinds import Kind
 from memaudit.matching.plan import NOT_LOOKED_FOR, MatchPlan, RedrawnPlan, plan_matching, plan_redrawn
 from memaudit.similarity.exact import require_threshold
@@ -98,7 +98,7 @@ def set_up(
     files = bool(images.with_file[rows].any())
     match, cut = (options.match, options.match_from), cut_of(options.calibrated)
     plan = plan_matching(*match, store.encoder.name, threshold, len(rows), files=files, cut=cut)
-    kept = features_of(store) if plan.on_pixels else None
+    kept = whole_features_of(store) if plan.on_pixels else None
     return Setup(store, options, threshold, images, rows, plan, _redrawn(plan, store.encoder.name, options), kept)
 
 

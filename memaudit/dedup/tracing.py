@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit import machine
+from memaudit.images.arrow_rows import AbsentTableError
 from memaudit.images.decode import UnreadableImageError
 from memaudit.images.hosts import allow_hosts, allowed_hosts
 from memaudit.images.sources import read_image
@@ -75,10 +77,16 @@ def _read(uri: str, sha256: str) -> Traces | str:
         raise
     except UnreadableImageError as error:
         return str(error)
-    except FileNotFoundError:
-        return NO_FILE_THERE
     except Exception as error:  # noqa: BLE001 - each backend of fsspec, and Arrow, has exceptions of its own
+        if _is_absent(error):
+            return NO_FILE_THERE
         return f"cannot read file: {getattr(error, 'strerror', None) or type(error).__name__}"
+
+
+def _is_absent(error: Exception) -> bool:
+    """Whether it says that nothing is there any more: no file, no table, nothing behind a URL (404, 410)."""
+    is_absent = isinstance(error, OSError) and error.errno == errno.ENOENT
+    return is_absent or isinstance(error, FileNotFoundError | AbsentTableError)
 
 
 def _elsewhere(uri: Texts, sha256: Texts, progress: Progress, executor: Executor) -> Iterator[Traces | str]:

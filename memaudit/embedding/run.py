@@ -365,9 +365,10 @@ class _Run(NamedTuple):
         self, refs: Iterator[ImageRef], known: KnownRows, rows: Int64, files: KnownFiles, stage: str
     ) -> None:
         """files: that need not be encoded for it."""
-        options, wanted = self.options, set(rows.tolist())
+        options, wanted = self.options, np.zeros(len(known.files) + 1, bool)  # the last one: of what is new, row -1
+        wanted[rows] = True
         tick = counting(self.progress, stage, 0, len(rows))
-        those = (ref for ref in refs if known.row_of(ref) in wanted)
+        those = (ref for ref in refs if wanted[known.row_of(ref)])
         prepared = ahead(self.pool, lambda ref: self._prepare(ref, files, {}).whole, those, options.window)
         for first in prepared:
             shard = ShardRows(self.encoder, self.pool, files, reuse=options.reuse)

@@ -32,7 +32,11 @@ def page() -> str:
 def _row(family: EncoderFamily) -> str:
     floors = [
         f"{floor:g} ({what})"
-        for floor, what in ((family.pair_floor, "pairs"), (family.search_floor, "search"))
+        for floor, what in (
+            (family.pair_floor, "pairs"),
+            (family.search_floor, "search"),
+            (family.nearest_floor, "the nearest of a search"),
+        )
         if floor
     ]
     cells = (

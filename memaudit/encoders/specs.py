@@ -39,9 +39,10 @@ class EncoderFamily:
     threshold_source: where that number comes from. one_to_one: that of two given faces; it says nothing about a search.
     pair_floor: similarity from which pairs of one set are matched on pixels; search_floor: from which training images
     are candidates for a picture that is searched (both measured, docs/protocols; without one only the threshold
-    counts); redrawn_floor: from which whole images are looked at for one that is the other drawn anew, which without
-    one is not told. least_pixels: the shorter side below which a face is not embedded. copy_detection: trained to tell
-    edited copies (crops, turns, filters), which others take for other pictures.
+    counts); nearest_floor: from which the nearest few are some all the same; redrawn_floor: from which whole images are
+    looked at for one that is the other drawn anew, which without one is not told. least_pixels: the shorter side below
+    which a face is not embedded. copy_detection: trained to tell edited copies (crops, turns, filters), which others
+    take for other pictures.
     """
 
     name: str
@@ -59,6 +60,7 @@ class EncoderFamily:
     one_to_one: float = 0.0
     pair_floor: float | None = None
     search_floor: float | None = None
+    nearest_floor: float | None = None
     redrawn_floor: float | None = None
     copy_detection: bool = False
     weights: Weights = field(default_factory=lambda: Weights({}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -29,6 +30,10 @@ _MOST_TEXT_AT_ONCE = 256 << 20  # bytes of a column in a row group
 Batches = Callable[[int, list[str] | None], Iterator[pa.RecordBatch]]
 
 
+class AbsentTableError(InputError):
+    """No file is where the table was: its rows are gone, as a file of one image is that was deleted."""
+
+
 class ArrowTable(NamedTuple):
     """A table that is open. batches: at most so many rows at a time, of the columns named or of all; from the first row
     on at each call, while no earlier one is read on."""
@@ -47,7 +52,7 @@ def arrow_table(what: str, location: str) -> Iterator[ArrowTable]:
     """Open a table by its extension: .arrow is a stream or a file of Arrow's, anything else Parquet.
 
     Raises InputError, which calls it by `what` and its location, for what is neither, is damaged, has a column twice,
-    or text that is no UTF-8.
+    or text that is no UTF-8; AbsentTableError where there is no file.
     """
     place, state = f"{what} {unsigned(location)}", "cannot be read"
     opened = _arrow if location.partition("?")[0].lower().endswith(".arrow") else _parquet
@@ -63,7 +68,8 @@ def arrow_table(what: str, location: str) -> Iterator[ArrowTable]:
     except UnicodeDecodeError as error:
         raise InputError(f"{place} is damaged: text that is not UTF-8 ({error.reason})") from None
     except OSError as error:
-        raise InputError(f"{place} {state}: {str(error.strerror or error).partition(chr(10))[0]}") from None
+        kind = AbsentTableError if error.errno == errno.ENOENT else InputError
+        raise kind(f"{place} {state}: {str(error.strerror or error).partition(chr(10))[0]}") from None
 
 
 def _pointer(location: str) -> str:

@@ -117,7 +117,7 @@ class Lookup:
         windows = Windows.of(store, on_pixels=plan.on_pixels)
         # One more than is listed, to tell whether there are more
         most, redrawn = max(options.neighbours, LEAST_CANDIDATES) + (not as_audited), plan_redrawn(plan, spec.name)
-        scope = Scope(references, threshold, plan.floor, most, windows, redrawn.floor)
+        scope = Scope(references, threshold, plan.floor, most, windows, redrawn.floor, plan.nearest_from)
         return cls(references, encoder, options, plan, redrawn, windows, scope, kinds, as_audited)
 
     def answers(self, refs: Iterable[ImageRef]) -> Iterator[Answer]:

@@ -23,7 +23,7 @@ from memaudit.matching.overlap import Overlaps
 from memaudit.matching.pictures import Picture, import_cv2, read_picture
 from memaudit.matching.rule import ONE_FILE, Check, check, check_part
 from memaudit.matching.schedule import Schedule, schedule
-from memaudit.memory import keep_freed
+from memaudit.memory import is_limited, keep_freed, room
 from memaudit.store import Store, is_one_file
 from memaudit.types import Float32, Int64, Progress
 
@@ -36,8 +36,11 @@ _AHEAD = 4  # pieces that wait for each thread
 
 def pictures_held() -> int:
     """How many pictures a run holds: 1,024, and up to 4,096 where these take no more than an eighth of the free
-    memory. It says how often files are read, and nothing of what is found."""
-    return min(_MOST_HELD, max(LEAST_HELD, int(_SHARE * machine.free_memory() / _PICTURE)))
+    memory, or of what `ulimit -v` leaves. It says how often files are read, and nothing of what is found."""
+    free = machine.free_memory()
+    if is_limited():
+        free = min(free, room())
+    return min(_MOST_HELD, max(LEAST_HELD, int(_SHARE * free / _PICTURE)))
 
 
 class Files(NamedTuple):

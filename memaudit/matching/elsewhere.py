@@ -59,11 +59,11 @@ def checked_elsewhere(
 ) -> Generator[tuple[Int64, Checks], None, None]:
     """As `checked_in_order`, by the executor's workers. report: is told how many pairs are done before any is given.
     What a killed run could not read is asked again, in tasks of its own: it may be there now."""
-    still = ~skipped[order.pairs]
-    chosen = order.pairs[still]
+    order = _without(order, ends, skipped)
+    chosen = order.pairs
     if not len(chosen):
         return
-    work, bounds = _work_of(executor, ends, Schedule(chosen, order.done[still]), cut_at, kept)
+    work, bounds = _work_of(executor, ends, order, cut_at, kept)
     before = work.there()
     finish(work, executor, lambda done: report(int(bounds[done])))
     unread = unread_places(work, before, bounds, ("read",), lambda found: ~found["read"])
@@ -72,6 +72,15 @@ def checked_elsewhere(
         now = np.flatnonzero(~np.isin(places, unread))
         yield chosen[places[now]], checks.picked(now)
     yield from _asked_again(executor, ends, chosen[unread], cut_at, kept, report)
+
+
+def _without(order: Schedule, ends: Ends, skipped: NDArray[np.bool_]) -> Schedule:
+    """A schedule of the pairs that are not skipped: in the one of all, some let a picture go that others hold."""
+    if not skipped.any():
+        return order
+    chosen = np.flatnonzero(~skipped)
+    left = schedule(ends.left[chosen], ends.right[chosen], LEAST_HELD)
+    return Schedule(chosen[left.pairs], left.done)
 
 
 def _asked_again(

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -141,16 +140,18 @@ def keep_features(
         for number, shard in enumerate(shards, start=1):
             entry = there.get(shard.content_sha256)
             if entry is None or not _is_whole(folder, entry):
-                if os.path.lexists(path := _path_of(folder, shard)):
-                    _require_images(store, islice(store.iter_comparable_rows(), number - 1, number), path, _CHANGED)
+                if os.path.lexists(path := _path_of(folder, shard)) and not renewing:
+                    _require_images(store, [_comparable(store, row, shard)], path, _CHANGED)
                 entry = _written(path, store, shard, row, pool, threads)
                 known = before.get(shard.content_sha256, entry)
                 fewer += max(0, known.images - entry.images)
+                later = [there[each.content_sha256] for each in shards[number:] if each.content_sha256 in there]
+                half_way = renewing and number < len(shards)
+                write_json(folder / _MANIFEST, _manifest(made, [*entries, entry, *later], renewing=half_way))
             entries.append(entry)
-            later = [there[each.content_sha256] for each in shards[number:] if each.content_sha256 in there]
-            write_json(folder / _MANIFEST, _manifest(made, entries + later, renewing=renewing and number < len(shards)))
             row += shard.rows
             tick(shard.rows)
+    write_json(folder / _MANIFEST, _manifest(made, entries))
     wanted = {_MANIFEST, *(entry.name for entry in entries)}
     for path in folder.iterdir():
         if path.suffix == ".records" and path.name not in wanted:
@@ -158,6 +159,12 @@ def keep_features(
     if fewer:
         tell(f"kept features: {fewer:,} fewer than before, of files that could not be read")
     return counts_of(entries)
+
+
+def _comparable(store: Store, first: int, shard: Shard) -> Int64:
+    """The rows of one shard, which begins at `first`, that have an embedding."""
+    rows = np.arange(first, first + shard.rows)
+    return np.asarray(rows[store.columns(rows, only=("status",)).status == Status.OK])
 
 
 def _require_images(store: Store, parts: Iterable[Int64], path: Path, what: str) -> None:
@@ -173,7 +180,7 @@ def counts_of(entries: list[Records]) -> KeptCounts:
     return KeptCounts(sum(entry.images for entry in entries), sum(entry.bytes for entry in entries))
 
 
-def _manifest(made: str, entries: list[Records], *, renewing: bool) -> dict[str, Any]:
+def _manifest(made: str, entries: list[Records], *, renewing: bool = False) -> dict[str, Any]:
     """renewing: shards follow of which there are records of another make."""
     content = {"schema": _SCHEMA, "made_by": made, "records": [asdict(entry) for entry in entries]}
     return sealed({**content, "renewing": True} if renewing else content)
@@ -315,17 +322,26 @@ class KeptFeatures:
 def features_of(store: Store) -> KeptFeatures | None:
     """Those that are kept of a store; None where there are none, and where they are of another make (`not_used`).
 
-    Raises InconclusiveError for some of this make that are damaged, as far as a `stat` of each file tells, or of
-    another state of the store.
+    Raises InconclusiveError for some of this make that are of another state of the store; files that are damaged raise
+    it when they are read.
     """
     folder = store.folder / FOLDER
     if not os.path.lexists(folder):
         return None
     if _other_make(folder):
         return None
-    if why := _unfit(store, folder) or _cut(folder):
+    if why := _unfit(store, folder):
         raise InconclusiveError(why)
     return KeptFeatures.at(folder)
+
+
+def whole_features_of(store: Store) -> KeptFeatures | None:
+    """The same. Raises at once for files that are damaged, as far as a `stat` of each tells: for what would read them
+    hours later."""
+    found = features_of(store)
+    if found and (why := _cut(found.folder)):
+        raise InconclusiveError(why)
+    return found
 
 
 def not_used(store: Store) -> Shortfall | None:

@@ -19,6 +19,8 @@ PAIR_FLOORS = {n: each.pair_floor for n, each in families().items() if each.pair
 SEARCH_FLOORS = {n: each.search_floor for n, each in families().items() if each.search_floor is not None}
 """From which training images are candidates for a picture that is searched, by encoder; measured,
 docs/protocols/pixel-matching.md. For others it is the threshold: pixels then tell what kind of copy a match is."""
+NEAREST_FLOORS = {n: each.nearest_floor for n, each in families().items() if each.nearest_floor is not None}
+"""From which the nearest training images are candidates though they lie below that floor, by encoder."""
 REDRAWN_FLOORS = {n: each.redrawn_floor for n, each in families().items() if each.redrawn_floor is not None}
 """From which whole images are looked at for one that is the other drawn anew, by encoder; by others it is not told."""
 _EVERY = -1.0  # the least similarity there is
@@ -28,7 +30,8 @@ _EVERY = -1.0  # the least similarity there is
 class MatchPlan:
     """floor: similarity from which there are candidates, to be decided on pixels below the threshold; prompts_floor:
     from which the images of prompts are some. Both are the threshold where pixels are not compared (not `on_pixels`),
-    and `why_not` says why. cut: least probability of a copy by pixels; None: the model's own. labelled: threshold
+    and `why_not` says why. nearest_from: similarity from which the nearest are candidates of a search, below the floor
+    too; None: they are not. cut: least probability of a copy by pixels; None: the model's own. labelled: threshold
     and cut are by labels that somebody gave to pairs of whole pictures, and are for these alone: pixels do not doubt a
     pair that reaches the threshold as a whole."""
 
@@ -37,6 +40,7 @@ class MatchPlan:
     on_pixels: bool
     why_not: str = ""
     cut: float | None = None
+    nearest_from: float | None = None
     labelled: bool = False
 
 
@@ -93,7 +97,9 @@ def plan_matching(
     if not asked and not files:
         return _without_pixels(threshold, "the store does not say where its images are; --match pixels insists")
     # Embeddings that were imported mostly come without files, of which below the threshold all would be missing
-    return MatchPlan(least, _EVERY if floor is not None or is_known(encoder) else least, True, cut=cut)
+    nearest = NEAREST_FLOORS.get(encoder) if floor is None and images is None else None
+    prompts_floor = _EVERY if floor is not None or is_known(encoder) else least
+    return MatchPlan(least, prompts_floor, True, cut=cut, nearest_from=nearest)
 
 
 def plan_redrawn(plan: MatchPlan, encoder: str) -> RedrawnPlan:

@@ -23,6 +23,7 @@ from memaudit.types import Float32, Int64, Progress
 QUERY_ROWS = 4096
 LEAST_CANDIDATES = 10  # training images that each picture is compared with on pixels
 CLOSEST_WHOLE = 3  # whole images that each picture may be drawn anew from
+NEAREST = 3  # training images that each picture is compared with though they lie below the floor
 KEPT_WHOLE = 5  # candidates of the whole image that no tile crowds out
 WINDOWS = 2  # of each candidate: the most similar one may show half of what the second shows
 _AT_FIRST = 4  # windows that are asked for, times `most`: those around a place resemble each other
@@ -86,7 +87,8 @@ class Scope:
     """What is searched: the training set, and the windows of its images.
 
     threshold: of a near-duplicate. floor: similarity from which a training image is a candidate; the threshold itself
-    where pixels are not compared. most: candidates of each query. whole_from: similarity from which the closest whole
+    where pixels are not compared. most: candidates of each query. nearest_from: similarity from which the `NEAREST`
+    are some in any case; None: from the floor on. whole_from: similarity from which the closest whole
     images are told apart from all else; None: they are not.
     """
 
@@ -96,6 +98,7 @@ class Scope:
     most: int
     windows: Windows = NO_WINDOWS
     whole_from: float | None = None
+    nearest_from: float | None = None
 
 
 class Searched(NamedTuple):
@@ -137,7 +140,7 @@ def search(queries: Queries, scope: Scope, given: Candidates | None, progress: P
 
     given: pairs that are candidates whatever the search says: those of the prompts. Should an approximate index have
     missed one at the threshold, it is added. Details of training images have candidates of their own, as many again,
-    and crowd out nobody. Memory: blocks, 60 bytes a query, and the candidates.
+    and crowd out nobody. Memory: blocks, 250 bytes a query, and the candidates.
     """
     best = np.full(len(queries), -1, np.int64)
     similarity = np.full(len(queries), np.nan, np.float32)
@@ -151,12 +154,14 @@ def search(queries: Queries, scope: Scope, given: Candidates | None, progress: P
         similarity[rows] = np.where(near.rows[whole, 0] >= 0, near.similarity[whole, 0], np.nan)
         above[rows] = near.above[whole]
         of_block = _of_block(block, near, scope)
-        parts.nearest.append(of_block.closest(1))
+        parts.nearest.append(of_block.closest(NEAREST))
         if scope.whole_from is not None:
             of_whole = of_block.picked(of_block.basis == Basis.WHOLE)
             parts.whole.append(of_whole.at_least(scope.whole_from).closest(CLOSEST_WHOLE))
         _add(parts, of_block.at_least(scope.floor), rows, block.embeddings[whole], scope)
-    found = Candidates.joined([Candidates.joined(parts.found).closest(scope.most), *parts.kept]).once()
+    nearest = Candidates.joined(parts.nearest)
+    found = Candidates.joined(parts.found).closest(scope.most)
+    found = Candidates.joined([found, *parts.kept, _in_any_case(nearest, scope)]).once()
     if given is not None:
         found = Candidates.joined([found, given]).once()
         missed = given.picked(given.similarity > np.nan_to_num(similarity[given.query], nan=-np.inf))
@@ -164,9 +169,17 @@ def search(queries: Queries, scope: Scope, given: Candidates | None, progress: P
         above[missed.query] += missed.similarity >= np.float32(scope.threshold)
     found = _with_new(found, Candidates.joined(parts.details), scope)
     windows = _of_candidates(Candidates.joined(parts.windows), found)
-    nearest = Candidates.joined(parts.nearest).closest(1)
     as_whole = Candidates.joined([*parts.as_whole, *([] if given is None else [given])]).once()
-    return Searched(best, similarity, above, nearest, found, windows, _closest_whole(parts, given, scope), as_whole)
+    return Searched(
+        best, similarity, above, nearest.closest(1), found, windows, _closest_whole(parts, given, scope), as_whole
+    )
+
+
+def _in_any_case(nearest: Candidates, scope: Scope) -> Candidates:
+    """A picture that is pasted small and blurred has its source nearest to it, and yet below the floor."""
+    if scope.nearest_from is None:
+        return Candidates.joined([])
+    return nearest.at_least(scope.nearest_from).closest(NEAREST)
 
 
 def _closest_whole(parts: _Parts, given: Candidates | None, scope: Scope) -> Candidates:

@@ -64,19 +64,21 @@ class StoreWriter:
         )
 
     def replace_rows(self, rows: Mapping[int, Row]) -> None:
-        """Write every shard with one of these rows anew, with what they are now, under a further number, then the
-        manifest, as `remove_rows`. Memory: a shard, beside the rows."""
+        """Write every shard with one of these rows anew, with what they are now, under a further number: the shard,
+        then the manifest, then the old shard goes, one after the other. Killed, it has lost one. Memory, and disk: a
+        shard, beside the rows."""
         self.remove_strays()
-        shards, numbers = [*self.manifest.shards], np.sort(np.fromiter(rows, np.int64, len(rows)))
-        starts = np.cumsum([0, *(shard.rows for shard in shards)])
+        numbers = np.sort(np.fromiter(rows, np.int64, len(rows)))
+        starts = np.cumsum([0, *(shard.rows for shard in self.manifest.shards)])
         bounds = np.searchsorted(numbers, starts)
         for place in np.flatnonzero(np.diff(bounds)).tolist():
             start, own = int(starts[place]), numbers[bounds[place] : bounds[place + 1]].tolist()
-            shards[place] = self._shard_with(shards[place], {row - start: rows[row] for row in own}, taken=shards)
-        self._save(replace(self.manifest, shards=tuple(shards), complete=False))
-        self.remove_strays()
+            shards = [*self.manifest.shards]
+            old, shards[place] = shards[place], self._shard_with(shards[place], {row - start: rows[row] for row in own})
+            self._save(replace(self.manifest, shards=tuple(shards), complete=False))
+            (self.folder / old.name).unlink()
 
-    def _shard_with(self, shard: Shard, rows: Mapping[int, Row], taken: Sequence[Shard]) -> Shard:
+    def _shard_with(self, shard: Shard, rows: Mapping[int, Row]) -> Shard:
         store = Store(self.folder, replace(self.manifest, shards=(shard,)), as_written=True)
         places = np.fromiter(rows, np.int64, len(rows))
         columns, embeddings = store.all_columns(), store.stored_embeddings(np.arange(shard.rows))
@@ -84,7 +86,7 @@ class StoreWriter:
         for name in Columns._fields:
             getattr(columns, name)[places] = getattr(new, name)
         embeddings[places] = _stored([*rows.values()], self.manifest.encoder.dim)
-        return self._written_shard(columns, embeddings, taken)
+        return self._written_shard(columns, embeddings)
 
     def remove_rows(
         self,

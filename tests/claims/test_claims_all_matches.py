@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from calls import Memaudit
 from claimed import Project
-from msgspec import to_builtins
+from msgspec import UNSET, to_builtins
 from msgspec.structs import replace
 from pictures import draw, write_pictures
 from PIL import Image
@@ -23,7 +23,9 @@ from memaudit.claims.families import Families, Member
 from memaudit.claims.given_back import GivenBack, cut_in
 from memaudit.claims.left_open import open_pictures, still_open
 from memaudit.claims.letter import write_letter
+from memaudit.claims.searched import SearchedBy
 from memaudit.claims.vault import read_kept
+from memaudit.images.view_names import view_names
 from memaudit.lookup.results import Answer, LookupMatch
 from memaudit.types import Status
 
@@ -92,10 +94,101 @@ def test_what_could_not_be_compared_is_left_open_until_another_answer_has_it(cop
     part = replace(whole, claim=7, basis=f"{whole.basis} unsettled", pictures=[in_part])
     (left,) = open_pictures(part)
     assert (left.claim, len(left.listed)) == (7, 3)
+    later = replace(whole, claim=8)
     assert still_open([left], [part]) == [left]
-    assert still_open([left], [part, whole]) == []
-    assert still_open([left], [replace(whole, store="another")]) == [left]
-    assert still_open([left], [replace(whole, pictures=[replace(picture, found=picture.found[5:])])]) == [left]
+    assert still_open([left], [part, later]) == []
+    assert still_open([left], [whole, part]) == [left], "of a later one alone"
+    assert still_open([left], [replace(later, store="another")]) == [left]
+    assert still_open([left], [replace(later, pictures=[replace(picture, found=picture.found[5:])])]) == [left]
+    assert still_open([left], [replace(later, threshold=later.threshold + 0.01)]) == [left]
+    with_dedup = replace(part, dedup="digest")
+    assert still_open(list(open_pictures(with_dedup)), [later]), "the near-duplicates of what it lists besides"
+    assert not still_open(list(open_pictures(with_dedup)), [replace(later, dedup="another")])
+
+
+CLOSELY = SearchedBy(
+    floor=0.6,
+    pixels=True,
+    views=view_names("all"),
+    windows=("tiles",),
+    redrawn=True,
+    index="",
+    calibration="",
+    unmeasured=0,
+)
+LESS = [
+    {"floor": 0.7},
+    {"pixels": False},
+    {"views": view_names("flips")},
+    {"windows": ()},
+    {"redrawn": False},
+    {"index": "another"},
+    {"calibration": "another"},
+    {"unmeasured": 0.1},
+]
+
+
+@pytest.mark.parametrize("less", LESS, ids=lambda less: next(iter(less)))
+def test_a_search_that_looked_less_closely_is_none_as_close(less: dict[str, object]) -> None:
+    other = replace(CLOSELY, **less)
+    assert CLOSELY.is_as_close_as(CLOSELY)
+    assert not other.is_as_close_as(CLOSELY)
+    assert CLOSELY.is_as_close_as(other) == ("calibration" not in less)
+
+
+def test_a_weaker_search_settles_nothing(tmp_path: Path) -> None:
+    """It lists the same image, and says nothing of the crop that could not be compared."""
+    picture = draw(700).resize((256, 256))
+    training = write_pictures(tmp_path / "training", range(3))
+    copy_of(picture, 8).save(training / "copy.png")
+    picture.crop((0, 0, 170, 170)).save(training / "crop.png")
+    (tmp_path / "claimed").mkdir()
+    picture.save(tmp_path / "claimed" / "picture.png")
+    store, ledger = ma.embed(training, out=tmp_path / "store", encoder="thumbnail"), tmp_path / "ledger"
+
+    def asked(**options: object) -> ma.ClaimRun:
+        return ma.answer_claim(tmp_path / "claimed", store, ledger, claimant=WHO, **options)
+
+    def left() -> int:
+        return len(ma.exclude_claimed(ledger, tmp_path / "excluded.txt").warnings)
+
+    training.rename(tmp_path / "away")
+    in_part = asked(match_from=0.3)
+    assert (left(), bool(in_part.pictures[0].why)) == (1, True)
+    weaker = asked(views="none", match="none")
+    assert {each.image_id for each in in_part.pictures[0].found} == {"copy.png"}
+    assert {each.image_id for each in weaker.pictures[0].found} == {"copy.png"}
+    assert (left(), weaker.warnings) == (1, ())
+    (tmp_path / "away").rename(training)
+    assert (asked(match_from=0.3).number, left()) == (3, 0)
+    assert "crop.png" in (tmp_path / "excluded.txt").read_text()
+
+
+def test_of_an_earlier_version_what_could_not_be_compared_is_open(copied: Path, tmp_path: Path) -> None:
+    """0.3.0 took it for settled, and does not say how closely it searched: one that looks as closely as may be does."""
+    whole = answer(copied, tmp_path).answer
+    earlier = replace(whole, searched=UNSET)
+    assert "searched" not in to_builtins(earlier), "what was answered before keeps its digest"
+    assert list(open_pictures(earlier)) == []
+    (left,) = open_pictures(replace(earlier, pictures=[replace(whole.pictures[0], why="files were gone")]))
+    later = replace(whole, claim=2)
+    assert still_open([left], [later, replace(earlier, claim=2)]) == [left]
+    assert still_open([left], [replace(later, searched=CLOSELY)]) == []
+
+
+def test_a_blank_picture_that_is_there_byte_for_byte_is_decided(project: Project, tmp_path: Path) -> None:
+    """Nothing could be compared with it, and nothing had to be: of what became of it nothing is unknown."""
+    training = tmp_path / "training"
+    training.mkdir()
+    shutil.copy(project.claimed / "d.png", training / "blank.png")
+    shutil.copy(project.claimed / "a.png", training)
+    store = ma.embed(training, out=tmp_path / "store", encoder="thumbnail")
+    run = ma.answer_claim(project.claimed / "d.png", store, tmp_path / "ledger", claimant=WHO, views="none")
+    (picture,) = run.pictures
+    assert (picture.outcome, picture.why, picture.is_whole, run.warnings) == ("exact", "", True, ())
+    dropped = replace(picture, found=[replace(picture.found[0], decision="drop")])
+    assert dropped.fate == "dropped"
+    assert ma.exclude_claimed(tmp_path / "ledger", tmp_path / "excluded.txt").warnings == ()
 
 
 def test_what_is_a_match_by_its_similarity_leaves_nothing_open() -> None:

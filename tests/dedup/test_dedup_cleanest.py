@@ -3,9 +3,13 @@
 import hashlib
 import io
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pictures import photograph
 from PIL import Image, ImageDraw, ImageOps
@@ -17,6 +21,7 @@ from memaudit.dedup.keep import keep_rank
 from memaudit.dedup.options import DedupOptions
 from memaudit.dedup.results import DedupResult
 from memaudit.dedup.run import dedup
+from memaudit.images import hosts
 from memaudit.similarity import Pairs
 from memaudit.store import NO_FILE, Columns
 from memaudit.types import silent
@@ -233,6 +238,76 @@ def test_whose_file_is_gone_comes_last(tmp_path: Path) -> None:
     assert twins.rank.tolist() == [1, 0, 2]  # the second is perhaps there by another name
     assert (judged.in_doubt, twins.in_doubt, doubtful(judged, 0)) == (0, 1, "")
     assert doubtful(twins, 0.3).startswith("1 of 3 images with near-duplicates are gone, or others than were embedded")
+
+
+def written_table(path: Path, pictures: list[Image.Image]) -> list[str]:
+    """A Parquet or an Arrow file of these, and the uri of each."""
+    table = pa.table({"image": [png(picture) for picture in pictures]})
+    if path.suffix == ".parquet":
+        pq.write_table(table, path)
+    else:
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+    return [f"{path}#row={row}" for row in range(len(pictures))]
+
+
+def png(picture: Image.Image) -> bytes:
+    data = io.BytesIO()
+    picture.save(data, "PNG")
+    return data.getvalue()
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_rows_of_a_deleted_table_are_gone(tmp_path: Path, suffix: str) -> None:
+    """As files that were deleted: the copies in the other table are all that is left. A table that is there and cannot
+    be read is none of that, and what is perhaps the original stays."""
+    large, small = [ORIGINAL, photograph(9)], [ORIGINAL.resize((240, 180)), photograph(9).resize((96, 72))]
+    tables = [tmp_path / f"{name}.{suffix}" for name in "ab"]
+    uris = [uri for path, held in zip(tables, (large, small), strict=True) for uri in written_table(path, held)]
+    vectors = np.repeat(families(0, [1, 1]), [2, 2], axis=0)[[0, 2, 1, 3]]
+    vectors[2:] += 0.2 * families(1, [1])[0]
+    store = vector_store(
+        tmp_path / "s",
+        unit(vectors),
+        uris=uris,
+        sizes=[picture.size for picture in (*large, *small)],
+        hashes=[hashlib.sha256(png(picture)).hexdigest() for picture in (*large, *small)],
+    )
+    kept = list[list[int]]()
+    for state in ("there", "damaged", "gone"):
+        if state == "damaged":
+            tables[0].write_bytes(b"no table")
+        if state == "gone":
+            tables[0].unlink()
+        kept.append(np.flatnonzero(dedup(store).decisions.decision == "keep").tolist())
+    assert kept == [[0, 1], [0, 1], [2, 3]]
+
+
+class _Nothing(BaseHTTPRequestHandler):
+    """Answers with the status that is the path."""
+
+    def log_message(self, *_: object) -> None: ...
+
+    def do_GET(self) -> None:
+        self.send_response(int(self.path[1:4]))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+def test_a_url_with_nothing_behind_it_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """404 and 410, of a table's row as well; who may not be asked for (403) is perhaps there, and stays."""
+    columns = columns_at(tmp_path, [ORIGINAL.resize((96, 72)), ORIGINAL])
+    pairs = Pairs(np.array([0]), np.array([1]), np.ones(1, np.float32))
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Nothing) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(hosts, "_named", {f"127.0.0.1:{server.server_port}"})
+        ranks = dict[str, list[int]]()
+        for name in ("404.png", "410.png", "404.parquet#row=1", "403.png"):
+            columns.uri[1] = f"http://127.0.0.1:{server.server_port}/{name}"
+            ranks[name] = judge(columns, pairs, np.array([1, 0]), silent).rank.tolist()
+        server.shutdown()
+    assert ranks.pop("403.png") == [1, 0]
+    assert set(map(tuple, ranks.values())) == {(0, 1)}
 
 
 def test_of_equal_files_one_that_is_there_stays(tmp_path: Path) -> None:

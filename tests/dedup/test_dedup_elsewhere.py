@@ -23,9 +23,9 @@ from memaudit.dedup.sampling import true_pairs
 from memaudit.errors import InconclusiveError
 from memaudit.images.traces import Traces
 from memaudit.matching import elsewhere
-from memaudit.matching.compare import Checks
+from memaudit.matching.compare import Checks, Ends, Files
 from memaudit.matching.kept import keep_features
-from memaudit.matching.schedule import Schedule
+from memaudit.matching.schedule import Schedule, schedule
 from memaudit.store import Store
 from memaudit.tasks import Executor, Work, executors, text_arrays, texts_of
 from memaudit.tasks import files as tasks_files
@@ -109,6 +109,46 @@ def test_a_killed_run_asks_again_only_for_what_it_could_not_read(
     assert files == [1]
     assert same(again, twice)
     assert same(again, dedup(store, CHECKED))
+
+
+def test_killed_while_results_are_collected_it_compares_no_pair_again(
+    tmp_path: Path, workers: list[Work], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All tasks are done, and the first is collected. What one process decided before it is not compared either."""
+    pictures = [(0, "same"), (1, "same"), (2, "same"), (3, "same"), (3, "small"), (3, "crop"), (4, "same")]
+    store = store_of(tmp_path, pictures, apart(line(3), line(4, 0.9)))
+    monkeypatch.setattr(elsewhere, "PAIRS", 1)
+    spread = replace(CHECKED, executor=Executor("local", 2, tmp_path / "tasks"))
+    collected, pairs = elsewhere._found_of, list[int]()
+
+    def killed(work: Work, number: int, bounds: Any) -> Any:
+        if number == 1:
+            raise KeyboardInterrupt
+        return collected(work, number, bounds)
+
+    monkeypatch.setattr(elsewhere, "_found_of", killed)
+    with pytest.raises(KeyboardInterrupt):
+        dedup(store, spread, scratch=tmp_path)
+    monkeypatch.setattr(elsewhere, "_found_of", collected)
+    monkeypatch.setattr(elsewhere, "checked_in_order", counting(elsewhere.checked_in_order, 1, pairs))
+    again = dedup(store, spread, scratch=tmp_path)
+    assert pairs == []
+    assert same(again, dedup(store, CHECKED))
+    dedup(store, replace(spread, executor=Executor("local", 2, tmp_path / "others")), scratch=tmp_path)
+    assert pairs == []
+
+
+def test_pairs_that_are_left_have_a_schedule_of_their_own() -> None:
+    """Each picture is let go with its last pair: one whose last pair in the schedule of all was decided before, too."""
+    left, right = np.array([0, 0, 0, 1, 1, 2]), np.array([1, 2, 3, 2, 3, 3])
+    ends = Ends.of_whole(Files(np.full(4, "", object), np.full(4, "", object)), left, right)
+    whole = schedule(left, right, 1024)
+    skipped = np.isin(np.arange(6), whole.pairs[3:])
+    order = elsewhere._without(whole, ends, skipped)
+    assert sorted(order.pairs.tolist()) == sorted(whole.pairs[:3].tolist())
+    gone = np.concatenate([left[order.pairs][order.done[:, 0]], right[order.pairs][order.done[:, 1]]])
+    assert sorted(gone.tolist()) == np.union1d(left[order.pairs], right[order.pairs]).tolist()
+    assert elsewhere._without(whole, ends, np.zeros(6, bool)) is whole
 
 
 def counting(function: Callable[..., Any], place: int, counts: list[int]) -> Callable[..., Any]:

@@ -22,7 +22,7 @@ from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.embedding.said import Said, is_otherwise
 from memaudit.encoders.thumbnail import ThumbnailEncoder
 from memaudit.images.passed_over import PassedOver
-from memaudit.store import verify_store
+from memaudit.store import StoreWriter, verify_store
 from memaudit.types import Float32
 
 Write = Callable[[Path, dict[str, bytes], dict[str, dict[str, str]]], Path]
@@ -127,6 +127,37 @@ def test_a_file_that_changed_too_is_embedded(picture_folder: MakeFolder, tmp_pat
     taken = embed([source], made.folder, encoder, options, replace_changed=True)
     assert sum(encoder.given) == 4
     assert taken.digest == embed([source], tmp_path / "fresh", encoder, options).digest
+
+
+def test_killed_while_it_takes_over_it_goes_on_with_the_next_shard(
+    picture_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One image of each shard: no more than one shard is there twice, and none that was written is written again."""
+    files = {path.name: path.read_bytes() for path in sorted(picture_folder(8, "drawn").iterdir())}
+    (tmp_path / "set").mkdir()
+    options = EmbedOptions(shard_rows=2, workers=2)
+    source = manifest(tmp_path / "set", files, {})
+    made = embed([source], tmp_path / "store", Counting(), options)
+    manifest(tmp_path / "set", files, {name: {"caption": "a disc"} for name in list(files)[::2]})
+    writing, written = StoreWriter._written_shard, list[int]()
+
+    def killed_at(most: int) -> None:
+        def shard(self: StoreWriter, *given: Any) -> Any:
+            written.append(len(list(made.folder.glob("shard-*"))))
+            if len(written) == most:
+                raise KeyboardInterrupt
+            return writing(self, *given)
+
+        monkeypatch.setattr(StoreWriter, "_written_shard", shard)
+
+    killed_at(3)
+    with pytest.raises(KeyboardInterrupt):
+        embed([source], made.folder, Counting(), options, replace_changed=True)
+    killed_at(99)
+    taken = embed([source], made.folder, Counting(), options, replace_changed=True)
+    assert written == [4, 4, 4, 4, 4]
+    assert taken.digest == embed([source], tmp_path / "fresh", Counting(), options).digest
+    assert verify_store(made.folder) == []
 
 
 NOTED = json.dumps({"a": 1, "opt_out": ["noai"]})

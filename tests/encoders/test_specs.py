@@ -13,7 +13,7 @@ from memaudit.encoders.catalog import is_known
 from memaudit.encoders.encoder import REDUCED_JPEG, spec_of
 from memaudit.encoders.reference import page
 from memaudit.encoders.specs import families, family_of
-from memaudit.matching.plan import PAIR_FLOORS, SEARCH_FLOORS
+from memaudit.matching.plan import NEAREST_FLOORS, PAIR_FLOORS, SEARCH_FLOORS
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,7 +57,8 @@ def test_the_words_of_an_encoder_say_its_numbers(name: str) -> None:
         assert f" {family.least_pixels} px or more" in family.detection
     assert 0 < family.threshold <= 1
     assert family.threshold_source
-    floors = [floor for floor in (family.search_floor, family.pair_floor, family.threshold) if floor is not None]
+    floors = [family.nearest_floor, family.search_floor, family.pair_floor, family.threshold]
+    floors = [floor for floor in floors if floor is not None]
     assert floors == sorted(floors)
     for file in family.weights.files.values():
         assert re.fullmatch("[0-9a-f]{64}", file.sha256) or not is_pinned(name)
@@ -86,7 +87,7 @@ def test_the_table_cannot_be_changed_and_one_of_many_has_no_identity() -> None:
 
 def test_the_floors_of_pixels_are_the_tables() -> None:
     """Matching has no table of its own."""
-    assert (PAIR_FLOORS, SEARCH_FLOORS) == ({"sscd": 0.45}, {"sscd": 0.3})
+    assert (PAIR_FLOORS, SEARCH_FLOORS, NEAREST_FLOORS) == ({"sscd": 0.45}, {"sscd": 0.3}, {"sscd": 0.15})
 
 
 def test_the_page_of_the_docs_is_the_tables() -> None:

@@ -348,4 +348,14 @@ def test_parts_of_both_sides_in_any_order(scenes: tuple[Files, Files], monkeypat
 )
 def test_more_pictures_are_held_where_memory_is_free(free: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "free_memory", lambda: free)
+    monkeypatch.setattr(compare, "is_limited", lambda: False)
     assert compare.pictures_held() == most
+
+
+@pytest.mark.parametrize(("free", "room"), [(2**40, 2**34), (2**34, 2**40)])
+def test_and_where_the_address_space_has_room_for_them(free: int, room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit (ulimit -v) is asked as the memory is: what is less counts."""
+    monkeypatch.setattr(machine, "free_memory", lambda: free)
+    monkeypatch.setattr(compare, "is_limited", lambda: True)
+    monkeypatch.setattr(compare, "room", lambda: room)
+    assert compare.pictures_held() == 3579

@@ -386,6 +386,25 @@ def killed_after(calls: int, function: Callable[..., Any]) -> Callable[..., Any]
     return killed
 
 
+def test_a_manifest_is_written_where_records_are_new(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And once at the end: of a large set it is megabytes."""
+    writes, write = list[Path](), kept.write_json
+
+    def noted(path: Path, content: Any) -> None:
+        writes.append(path)
+        write(path, content)
+
+    monkeypatch.setattr(kept, "write_json", noted)
+    counts = list[int]()
+    for harm in (None, None, without_a_manifest, without_records):
+        if harm:
+            harm(store, Path())
+        keep_features(store)
+        counts.append(len(writes) - sum(counts))
+    assert len(store.manifest.shards) == 3
+    assert counts == [4, 1, 4, 2]
+
+
 def test_records_of_shards_that_are_gone_are_removed(store: Store) -> None:
     keep_features(store)
     (store.folder / FOLDER / f"{'0' * 32}.records").write_bytes(b"old")

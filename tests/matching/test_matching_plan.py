@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from memaudit.errors import MissingDependencyError, UsageError
-from memaudit.matching.plan import PAIR_FLOORS, SEARCH_FLOORS, MatchPlan, plan_matching
+from memaudit.matching.plan import NEAREST_FLOORS, PAIR_FLOORS, SEARCH_FLOORS, MatchPlan, plan_matching
 
 SETS = pytest.mark.parametrize("images", [None, 10])  # None: pictures are searched in another set
 
@@ -16,6 +16,7 @@ SETS = pytest.mark.parametrize("images", [None, 10])  # None: pictures are searc
 def floors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PAIR_FLOORS, "measured", 0.45)
     monkeypatch.setitem(SEARCH_FLOORS, "measured", 0.3)
+    monkeypatch.setitem(NEAREST_FLOORS, "measured", 0.15)
 
 
 def test_pairs_of_one_set() -> None:
@@ -42,7 +43,8 @@ def test_pairs_of_one_set() -> None:
 
 def test_a_search() -> None:
     """Where no floor is measured pixels tell the kind of what reaches the threshold; a floor is never above it."""
-    assert plan_matching("auto", None, "measured", 0.75) == MatchPlan(0.3, 0.3, True)
+    assert plan_matching("auto", None, "measured", 0.75) == MatchPlan(0.3, 0.3, True, nearest_from=0.15)
+    assert plan_matching("auto", 0.4, "measured", 0.75).nearest_from is None  # one floor was named for all
     assert plan_matching("auto", None, "other", 0.75) == MatchPlan(0.75, 0.75, True)
     assert plan_matching("pixels", 0.9, "other", 0.75) == MatchPlan(0.75, -1.0, True)
 
