@@ -38,6 +38,7 @@ from memaudit.lookup.fates import with_fates
 from memaudit.lookup.results import Answer, LookupResult
 from memaudit.lookup.run import LookupOptions
 from memaudit.lookup.same_files import with_same_files
+from memaudit.matching.kinds import ALL
 from memaudit.report.document import read_report
 from memaudit.report.model import AuditResults
 from memaudit.report.run_folder import REPORT
@@ -235,9 +236,15 @@ def _asked(pictures: Source) -> list[Asked]:
 
 
 class _Audit(NamedTuple):
+    """kinds: of matches that count there."""
+
     seen: AuditSeen
     matches: Path
     scores: Path
+    kinds: Sequence[str]
+
+    def with_cut(self) -> AuditSeen:
+        return msgspec.structs.replace(self.seen, cut=cut_in(self.matches, self.scores, self.kinds))
 
 
 class _Runs(NamedTuple):
@@ -263,7 +270,8 @@ def _audit(store: Store, run: str | Path | AuditRun) -> _Audit:
     named = report.head.about.model if report.head.about else ""
     named = named or (results.model.name if results.model else "")
     seen = AuditSeen(digest=report.digest, model=named, generations=results.searched.n, conclusive=results.conclusive)
-    return _Audit(seen, matches, table_of(run, store, "scores.parquet", "audit", "--audit"))
+    kinds = ALL if results.counted_kinds is msgspec.UNSET else results.counted_kinds
+    return _Audit(seen, matches, table_of(run, store, "scores.parquet", "audit", "--audit"), kinds)
 
 
 def _searched_by(references: Searcher, options: LookupOptions) -> list[object]:
@@ -294,7 +302,7 @@ def _parts(found: Sought, runs: _Runs, allowed: float) -> dict[str, Any]:
         "threshold": result.threshold,
         "pixels": said,
         "dedup": runs.report,
-        "audits": [msgspec.structs.replace(one.seen, cut=cut_in(one.matches, one.scores)) for one in runs.audits],
+        "audits": [one.with_cut() for one in runs.audits],
         "doubts": [each.fact for each in doubts_of_set(result, allowed)],  # the letter tells them
         "not_read": [*found.unread, *found.plain],
         "pictures": _pictures(result, runs, allowed),

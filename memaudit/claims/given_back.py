@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from memaudit.errors import InputError
+from memaudit.matching.kinds import ALL, COPIES, Kind
 
 LISTED = 10  # matches of a generation that an audit lists, unless it is told otherwise
 _COLUMNS = ("query_id", "reference_id", "similarity", "kind", "verified")
@@ -75,12 +76,15 @@ def _reading(table: Path, columns: Sequence[str]) -> Iterator[Iterator[Any]]:
         raise InputError(f"{table} cannot be read: {' '.join(str(error).split())}") from None
 
 
-def cut_in(matches: Path, scores: Path) -> int:
+def cut_in(matches: Path, scores: Path, counted: Collection[str] = ALL) -> int:
     """How many generations may have more matches than an audit lists (its matches.parquet and scores.parquet): those
     with as many as it lists of any, where that is no less than `LISTED`; else those that more training images match
-    than it lists of any. Memory: a part of a file at a time."""
+    than it lists of any. counted: kinds of matches that count there; where some copies do not, it lists one of them at
+    most, and any generation with a match may have more. Memory: a part of a file at a time."""
     import pyarrow.compute as pc
 
+    if not set(COPIES) <= set(counted):
+        return _with_a_copy(matches)
     most = 0
     with _reading(matches, ("rank", "is_prompts_image")) as batches:  # which is listed wherever it stands
         for batch in batches:
@@ -90,6 +94,15 @@ def cut_in(matches: Path, scores: Path) -> int:
             return sum(pc.sum(pc.equal(batch["rank"], most)).as_py() or 0 for batch in batches)
     with _reading(scores, ("matches",)) as batches:
         return sum(pc.sum(pc.greater(batch["matches"], most)).as_py() or 0 for batch in batches) if most else 0
+
+
+def _with_a_copy(matches: Path) -> int:
+    """Generations of which an audit lists a match that is not re-drawn: the first of each is among them."""
+    import pyarrow.compute as pc
+
+    with _reading(matches, ("rank", "kind")) as batches:
+        first = (batch.filter(pc.equal(batch["rank"], 1)) for batch in batches)
+        return sum(pc.sum(pc.not_equal(batch["kind"], str(Kind.REDRAWN))).as_py() or 0 for batch in first)
 
 
 def by_image(found: Iterator[GivenBack]) -> Mapping[str, list[GivenBack]]:

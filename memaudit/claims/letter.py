@@ -18,6 +18,8 @@ from memaudit.claims.answer import (
     FoundImage,
     PictureAnswer,
 )
+from memaudit.claims.given_back import GivenBack
+from memaudit.claims.places import id_without_place, returned_without_place
 from memaudit.claims.vault import Kept
 from memaudit.images.remote import is_web
 from memaudit.report.inline import Inline, inline
@@ -25,7 +27,7 @@ from memaudit.report.page import write_page
 from memaudit.report.pages import plain_day
 
 SHOWN = 100  # pictures of the letter that are shown, with what was found
-LISTED = 10  # training images named of each
+LISTED = 10  # training images, and generations, named of each
 _ROOM = 12 << 20  # bytes of all pictures
 _SIDE = 220
 WORDS: Mapping[str, str] = {
@@ -39,16 +41,18 @@ WORDS: Mapping[str, str] = {
 
 
 class Card(NamedTuple):
-    """A picture that was found, and the training image that shows it best."""
+    """A picture that was found, and the training image that shows it best, with its name."""
 
     picture: PictureAnswer
     best: FoundImage
+    name: str
     words: str
     own: Inline
     other: Inline
     fate: str
     others: Sequence[str]
     more: int
+    returned: Sequence[GivenBack]
 
 
 class Row(NamedTuple):
@@ -110,13 +114,23 @@ def _cards(answer: ClaimAnswer) -> Iterator[Card]:
         other = inline(best.uri, best.sha256, _SIDE, room - len(own.source))
         room -= len(own.source) + len(other.source)
         others = [_named(each) for each in picture.found[:LISTED]]
-        more = len(picture.found) - len(others)
-        yield Card(picture, best, WORDS[best.how], own, other, _fate(picture, answer), others, more)
+        yield Card(
+            picture=picture,
+            best=best,
+            name=id_without_place(best.image_id),
+            words=WORDS[best.how],
+            own=own,
+            other=other,
+            fate=_fate(picture, answer),
+            others=others,
+            more=len(picture.found) - len(others),
+            returned=[returned_without_place(each) for each in picture.given_back[:LISTED]],
+        )
 
 
 def _named(image: FoundImage) -> str:
     family = f", with {len(image.family):,} near-duplicates" if image.family else ""
-    return f"{image.uri if is_web(image.uri) else image.image_id} ({WORDS[image.how]}{family})"
+    return f"{image.uri if is_web(image.uri) else id_without_place(image.image_id)} ({WORDS[image.how]}{family})"
 
 
 def _fate(picture: PictureAnswer, answer: ClaimAnswer) -> str:

@@ -12,7 +12,8 @@ _NOT_OF_THE_SOURCE = OWN | {"left_out"}  # keys of metadata that memaudit writes
 
 
 class Said(NamedTuple):
-    """What a source says of an image. in_file: what its file says by itself that reserves rights."""
+    """What a source says of an image. in_file: what its file says by itself that reserves rights, see
+    `opt_outs_in_file`."""
 
     caption: str
     metadata: str

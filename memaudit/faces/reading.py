@@ -13,6 +13,7 @@ from PIL import Image
 from memaudit.embedding.pictures import unread
 from memaudit.embedding.reconcile import bytes_of
 from memaudit.encoders.sface import YUNET_FILE, FaceEncoder, FaceModel, face_weights
+from memaudit.errors import InputError
 from memaudit.faces.find import LEAST_SIZE, FaceFinder, Found
 from memaudit.faces.names import face_id, file_hash, file_tombstone, tombstone
 from memaudit.faces.rows import face_metadata, without_own
@@ -76,7 +77,7 @@ class FaceReader:
         row = Row(ref.image_id, ref.uri, ref.caption, NO_FILE, 0, 0, Status.UNREADABLE, "", None, ref.metadata)
         try:
             data = bytes_of(ref)
-        except OSError as error:
+        except (OSError, InputError) as error:  # the latter of a table
             return [unread(row, error)]
         metadata = with_first_frame_alone(row.metadata, count_frames(data))
         row = replace(row, sha256=hashlib.sha256(data).hexdigest(), metadata=metadata)

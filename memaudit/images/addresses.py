@@ -13,6 +13,8 @@ _OTHERWISE = (*_WITHOUT_HOST, "github", "git")  # what stands before an @ there 
 # User and password before any other host, as smart_open takes them of S3. A secret may have a slash in it; what has a
 # number before the slash is a host with its port
 _USER = re.compile(r"\A[^/@:]*:(?:[^/]*@|(?!\d*/)[^@]*@)")
+_BUCKETS = ("s3", "s3a", "s3n", "s3u", "gs", "gcs")  # where a host would stand, which has no port
+_USER_OF_A_BUCKET = re.compile(r"\A[^/@:]*:(?:[^/]*@|[^@]*@)")
 # By whom a URL was signed, and until when: S3, Google, CloudFront; tokens.
 _SIGNED = re.compile(
     r"(x-amz-|x-goog-).*|awsaccesskeyid|googleaccessid|signature|expires|key-pair-id|policy|(access_)?token|api_?key",
@@ -37,7 +39,8 @@ def unsigned(location: str) -> str:
         return "::".join(map(unsigned, location.split("::")))
     scheme, _, rest = location.partition("://")
     if scheme.lower() not in _WITH_USERS:
-        return location if scheme.lower() in _OTHERWISE else f"{scheme}://{_USER.sub('', rest)}"
+        user = _USER_OF_A_BUCKET if scheme.lower() in _BUCKETS else _USER
+        return location if scheme.lower() in _OTHERWISE else f"{scheme}://{user.sub('', rest)}"
     host, slash, path = rest.partition("/")
     base, query, fragment = _split(f"{scheme}://{host.rpartition('@')[2]}{slash}{path}")
     kept = _without_signature(query)

@@ -86,17 +86,18 @@ def opt_outs_in(metadata: str) -> OptOuts:
 
 def noted_otherwise(noted: OptOuts, in_source: OptOuts, in_file: Collection[str]) -> bool:
     """Whether what was noted of an image is not what its source and its file say by now. What a manifest of C2PA
-    refused is taken to stand there still: not everybody has the library."""
+    refused is taken to stand there still, where the file has one: not everybody has the library."""
     now = {text[:_LONGEST_NOTED] for text in in_source.found}
     there = {*now, *(text[:_LONGEST_NOTED] for text in in_file)}
-    gone = any(text not in there and not text.startswith(f"{C2PA}: ") for text in noted.found)
+    of_manifest = f"{C2PA}: " if C2PA in in_file else None
+    gone = any(text not in there and not (of_manifest and text.startswith(of_manifest)) for text in noted.found)
     new = len(noted.found) < _MOST_NOTED and not now.issubset(noted.found)
     return gone or new or (COLUMNS in noted.unread) != (COLUMNS in in_source.unread)
 
 
 def opt_outs_in_file(data: bytes) -> frozenset[str]:
-    """What a file says by itself, but for manifests of C2PA."""
-    return frozenset(_in_file(data))
+    """What a file says by itself; of a manifest of C2PA no more than that there is one: `C2PA`."""
+    return frozenset([*_in_file(data), *([C2PA] if _has_c2pa(data) else [])])
 
 
 def _in_file(data: bytes) -> Iterator[str]:

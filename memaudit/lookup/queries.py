@@ -14,6 +14,7 @@ from memaudit.embedding.pictures import prepare
 from memaudit.embedding.reconcile import KnownFiles, bytes_of
 from memaudit.embedding.rows import NO_EMBEDDING, are_unit, batched
 from memaudit.encoders import Encoder
+from memaudit.errors import InputError
 from memaudit.images.decode import MAX_PIXELS, UnreadableImageError, decoding, is_blank
 from memaudit.images.image_ref import ImageRef
 from memaudit.images.views import View
@@ -102,8 +103,8 @@ def _decoded(ref: ImageRef, encoder: Encoder, views: Sequence[View]) -> Decoded:
     answer = Answer(ref.uri or ref.image_id, NO_FILE, Status.UNREADABLE, "")
     try:
         data = bytes_of(ref)
-    except OSError as error:
-        return Decoded(replace(answer, error=f"cannot read file: {error.strerror or error}"))
+    except (OSError, InputError) as error:  # the latter of a table
+        return Decoded(replace(answer, error=f"cannot read file: {getattr(error, 'strerror', None) or error}"))
     answer = replace(answer, sha256=sha256(data).hexdigest())
     # Tiles have half the side, so the picture is decoded at twice the size that the encoder needs of each.
     side = encoder.side * (1 if len(views) <= 1 else 2)

@@ -14,7 +14,7 @@ from calls import Memaudit
 from claimed import Project
 from msgspec import UNSET, to_builtins
 from msgspec.structs import replace
-from pictures import draw, write_pictures
+from pictures import altered, draw, write_pictures
 from PIL import Image
 
 import memaudit as ma
@@ -23,6 +23,7 @@ from memaudit.claims.families import Families, Member
 from memaudit.claims.given_back import GivenBack, cut_in
 from memaudit.claims.left_open import open_pictures, still_open
 from memaudit.claims.letter import write_letter
+from memaudit.claims.places import id_without_place
 from memaudit.claims.searched import SearchedBy
 from memaudit.claims.vault import read_kept
 from memaudit.images.view_names import view_names
@@ -294,6 +295,21 @@ def test_generations_of_which_an_audit_lists_some_matches_are_known(tmp_path: Pa
     assert cut_in(*tables(tmp_path, [1], [1])) == 0
 
 
+def test_where_some_kinds_count_alone_any_generation_may_show_more(project: Project, tmp_path: Path) -> None:
+    """Such an audit lists the first match of another kind, of a generation without one that counts."""
+    table = {"rank": [1, 2, 1, 1], "kind": ["verbatim", "verbatim", "near-duplicate", "re-drawn"]}
+    pq.write_table(pa.table(table), tmp_path / "matches.parquet")
+    assert cut_in(tmp_path / "matches.parquet", tmp_path / "none", ["verbatim"]) == 2
+    generations = project.store.parent / "generations"
+    few = ma.run_audit(generations, project.store, out=tmp_path / "audit", planted=0, kinds="verbatim")
+    options = {"claimant": WHO, "views": "none", "match": "none"}
+    run = ma.answer_claim(project.claimed / "a.png", project.store, tmp_path / "ledger", audits=[few], **options)
+    assert (run.answer.given_back, run.answer.audits[0].cut) == (0, 1)
+    text = run.letter.read_text()
+    assert "No generation there shows" not in text
+    assert "Of 1 generation not all matches are known." in text
+
+
 @pytest.mark.parametrize("cut", [0, 2])
 def test_no_generation_shows_it_is_said_where_all_matches_are_known(project: Project, tmp_path: Path, cut: int) -> None:
     run = ma.answer_claim(
@@ -305,7 +321,7 @@ def test_no_generation_shows_it_is_said_where_all_matches_are_known(project: Pro
     write_letter(tmp_path / "letter.html", told, read_kept(tmp_path, 1), "line")
     text = (tmp_path / "letter.html").read_text()
     assert ("No generation there shows one of the pictures." in text) == (not cut)
-    assert ("Of 2 generations only the closest matches are known." in text) == bool(cut)
+    assert ("Of 2 generations not all matches are known." in text) == bool(cut)
     for facts in ({"more": True}, {"why": "files were gone"}, {"outcome": "not decided", "found": []}):
         part = replace(run.answer, pictures=[replace(run.pictures[0], **facts)])
         write_letter(tmp_path / "letter.html", part, read_kept(tmp_path, 1), "line")
@@ -326,3 +342,40 @@ def test_what_is_shown_of_a_claim_names_no_place(project: Project, tmp_path: Pat
     assert told["answer"]["pictures"][0]["found"][0]["uri"] == "0003.png"  # type: ignore[index]
     assert told["letter"] == "vault/000001/letter.html"
     assert (tmp_path / "ledger" / str(told["letter"])) == run.letter
+
+
+IDS = [
+    ("/home/secret/x.png", "x.png"),
+    ("s3://secret/x.png", "x.png"),
+    ("list.csv//home/secret/x.png", "x.png"),
+    ("https://example.org/a/x.png", "https://example.org/a/x.png"),
+    ("cats/x.png", "cats/x.png"),
+    ("part.tar/x.png", "part.tar/x.png"),
+]
+
+
+@pytest.mark.parametrize(("image_id", "shown"), IDS)
+def test_an_image_id_that_is_a_place_is_named_by_its_last_part(image_id: str, shown: str) -> None:
+    assert id_without_place(image_id) == shown
+
+
+def test_a_training_set_that_is_listed_by_whole_paths_is_not_told_of(project: Project, tmp_path: Path) -> None:
+    """A manifest without ids calls an image by its path: neither what is shown nor the letter has it, the list of what
+    is excluded does."""
+    private = tmp_path / "held-by-us"
+    training = write_pictures(private / "training", range(3, 6))
+    altered(draw(3)).save(training / "other.png")
+    listed = tmp_path / "list.csv"
+    listed.write_text("\n".join(["path", *map(str, sorted(training.iterdir()))]))
+    store, ledger = ma.embed(listed, out=tmp_path / "store", encoder="thumbnail"), tmp_path / "ledger"
+    dedup = ma.run_dedup(store, out=tmp_path / "dedup")
+    audit = ma.run_audit(listed, store, out=tmp_path / "audit", planted=0)
+    options = {"claimant": WHO, "dedup": dedup, "audits": [audit], "views": "none"}
+    run = ma.answer_claim(project.claimed / "a.png", store, ledger, **options)
+    (picture,) = run.pictures
+    assert (bool(picture.found[0].family), bool(picture.given_back)) == (True, True)
+    text = run.letter.read_text()
+    assert "held-by-us" not in text + json.dumps(ma.show_claims(ledger, [1]))
+    assert "shows 0003.png" in text
+    ma.exclude_claimed(ledger, tmp_path / "excluded.txt")
+    assert str(training / "0003.png") in (tmp_path / "excluded.txt").read_text().split()

@@ -168,7 +168,8 @@ NOTED = json.dumps({"a": 1, "opt_out": ["noai"]})
     [
         ("", {"noai"}, json.dumps({"opt_out": ["noai"]}), False),
         ("", set(), json.dumps({"opt_out": ["noai"]}), True),
-        ("", set(), json.dumps({"opt_out": ["c2pa: c2pa.ai_training notAllowed"]}), False),
+        ("", {"c2pa"}, json.dumps({"opt_out": ["c2pa: c2pa.ai_training notAllowed"]}), False),
+        ("", set(), json.dumps({"opt_out": ["c2pa: c2pa.ai_training notAllowed"]}), True),
         ("", set(), json.dumps({"opt_out_not_read": ["c2pa"]}), False),
         ("", set(), json.dumps({"opt_out_not_read": ["columns"]}), True),
         ('{"a": 1}', {"noai"}, NOTED, False),

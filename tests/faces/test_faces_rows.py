@@ -16,11 +16,23 @@ from memaudit.faces.embed import count_faces
 from memaudit.faces.forget import forget
 from memaudit.faces.group_rates import Scored, group_rates
 from memaudit.faces.people import people_of
+from memaudit.faces.reading import FaceReader
 from memaudit.faces.results import FaceCounts
 from memaudit.faces.rows import FaceRow, details_of, face_metadata, face_rows, parents, without_own
+from memaudit.images.image_ref import ImageRef
 from memaudit.store import Columns, Store
 
 OWN = {"person": "Ada", "face": "oval"}
+
+
+def test_an_image_of_a_table_that_is_gone_has_a_row() -> None:
+    """As one whose file is gone: the others are read."""
+    reader = FaceReader.__new__(FaceReader)  # of weights that nobody needs for it
+    (row,) = reader.rows_of(ImageRef("a", "gone.parquet#row=5"), 10**8)
+    assert (row.status, row.error.startswith("cannot read file: table gone.parquet cannot be read")) == (
+        "unreadable",
+        True,
+    )
 
 
 def columns(tmp_path: Path) -> Columns:

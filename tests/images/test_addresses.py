@@ -38,6 +38,7 @@ SIGNED = "https://bucket.s3.amazonaws.com/set/a.png?X-Amz-Algorithm=AWS4&X-Amz-E
         ("s3://bucket/a:b@c.png", "s3://bucket/a:b@c.png"),
         ("s3://AKIA:secret@bucket/a@b.png", "s3://bucket/a@b.png"),
         ("s3://AKIA:sec/ret+@bucket/a@b.png", "s3://bucket/a@b.png"),
+        ("s3://AKIA:12/34@bucket/a@b.png", "s3://bucket/a@b.png"),
         ("gs://bob:p@ss@bucket/a.png", "gs://bucket/a.png"),
         ("alluxio://host:19998/a@b.png", "alluxio://host:19998/a@b.png"),
         ("abfs://pictures@account.dfs.core.windows.net/a.png", "abfs://pictures@account.dfs.core.windows.net/a.png"),

@@ -20,6 +20,7 @@ from memaudit.encoders import load_encoder
 from memaudit.encoders.regions import TrunkRegions
 from memaudit.errors import InconclusiveError, MissingDependencyError, UsageError
 from memaudit.files import digest_of
+from memaudit.images.image_ref import ImageRef
 from memaudit.images.sources import iter_images
 from memaudit.images.views import details, tiles, views_of
 from memaudit.index import ExactSearch, open_searcher
@@ -185,12 +186,14 @@ def test_what_cannot_be_looked_at(store: Store, tmp_path: Path) -> None:
     saved(folder, "blank.png", Image.new("RGB", (50, 50), "white"))
     (folder / "broken.png").write_bytes(b"no image")
     saved(folder, "new.png", draw(900))
-    answers = asked(store, folder / "x")
-    assert [answer.status for answer in answers] == ["blank", "unreadable", "ok"]
+    refs = [*iter_images([folder]), ImageRef("row", "gone.parquet#row=5")]
+    answers = look_up(refs, ExactSearch(store), ENCODER, LookupOptions(views_of("all"))).answers
+    assert [answer.status for answer in answers] == ["blank", "unreadable", "ok", "unreadable"]
     assert not any(answer.matches for answer in answers)
     assert answers[1].error
     assert answers[2].nearest is not None
     assert answers[2].nearest.similarity < 0.95
+    assert answers[3].error.startswith("cannot read file: table gone.parquet cannot be read: No such file")
 
 
 def test_the_outcome(store: Store, tmp_path: Path) -> None:
