@@ -125,10 +125,10 @@ class Scores(NamedTuple):
 
 
 class Matched(NamedTuple):
-    """For each row of the generations. count: training images that it matches; more: as many match as were compared, so
+    """For each row of the generations. images: training images that it matches; more: as many match as were compared, so
     that further ones may."""
 
-    count: Int64
+    images: Int64
     more: NDArray[np.bool_]
 
 

@@ -122,7 +122,7 @@ def _redrawn(result: AuditResult) -> tuple[NDArray[np.bool_], Float32]:
 def matches_of(result: AuditResult) -> Int64:
     """How many matches each generation has, of which not all may be listed."""
     listed = per_generation(result, result.matches)
-    return listed if result.matched is None else np.maximum(listed, result.matched.count)
+    return listed if result.matched is None else np.maximum(listed, result.matched.images)
 
 
 def per_generation(result: AuditResult, matches: Matches) -> Int64:

@@ -361,7 +361,7 @@ def test_pixels_tell_drawings_of_one_series_apart(tmp_path: Path) -> None:
     assert found(result, generations, references) == {"6.png": ("6.png", Kind.VERBATIM, "whole", True)}
     assert result.scores.above.tolist() == [1, 1]
     assert result.matched is not None
-    assert result.matched.count.tolist() == [0, 1]
+    assert result.matched.images.tolist() == [0, 1]
 
 
 def test_the_prompts_own_image_is_told_apart_as_any_other_is(tmp_path: Path) -> None:
