@@ -125,8 +125,8 @@ class Scores(NamedTuple):
 
 
 class Matched(NamedTuple):
-    """For each row of the generations. images: training images that it matches; more: as many match as were compared, so
-    that further ones may."""
+    """For each row of the generations. images: training images that it matches; more: as many match as were compared,
+    so that further ones may."""
 
     images: Int64
     more: NDArray[np.bool_]
