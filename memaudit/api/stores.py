@@ -18,7 +18,7 @@ from memaudit.embedding.opt_outs import opt_out_counts
 from memaudit.embedding.options import PartOf
 from memaudit.embedding.run import EmbedOptions, embed_with_views
 from memaudit.embedding.views import ViewStore
-from memaudit.embedding.windows import DETAILS, TILES, WindowCounts, window_counts
+from memaudit.embedding.windows import DETAILS, TILES, WindowCounts, unfit_windows, window_counts
 from memaudit.encoders import load_encoder
 from memaudit.encoders.devices import devices_of
 from memaudit.errors import InconclusiveError, UsageError
@@ -39,7 +39,8 @@ class MadeStore:
 
     tiles, details: how many windows of the images were embedded beside them, None for none. features: of how many what
     pixels are compared by is kept, None for none. not_read: what was not
-    looked at of the sources, in sentences: captions and the like, and what may hold pictures in another form.
+    looked at of the sources, in sentences: captions and the like, and what may hold pictures in another form; and that
+    tiles or details are of an earlier state of the store.
 
     >>> made = ma.embed("training", out="store", encoder="thumbnail")
     >>> len(made), made.encoder.name, made.coverage.measured
@@ -183,6 +184,7 @@ def embed(
     counts = {name: window_counts(each) for name, each in windows.items()}
     told = list[str]()
     kept = keep_features(store, workers, progress, told.append) if features else None
+    told += unfit_windows(store)
     return MadeStore(store, counts.get(TILES), counts.get(DETAILS), kept, (*_not_read(passed, store), *told))
 
 

@@ -71,6 +71,18 @@ def window_faults(folder: Path) -> list[str]:
     return [fault for name in _OPTIONS if has_windows(images, name) for fault in _faults(images, name)]
 
 
+def unfit_windows(images: Store) -> list[str]:
+    """What to say of tiles and details of a finished store that must not be searched as they are."""
+    return [why for name in _OPTIONS if has_windows(images, name) and (why := _unfit(images, name))]
+
+
+def _unfit(images: Store, name: str) -> str:
+    try:
+        return _unfinished(images, name) or _stale(images, name)
+    except InconclusiveError as error:  # its manifest was changed
+        return str(error)
+
+
 def _faults(images: Store, name: str) -> list[str]:
     if why := _unfinished(images, name):
         return [why]
