@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from memaudit import __version__
 from memaudit.api.gating import GateRun, Verdict
-from memaudit.bundling.checking import POLICY, WHOLE_VERDICT, Opened, reports_in
+from memaudit.bundling.checking import POLICY, WHOLE_VERDICT, Opened, reports_in, told_by
 from memaudit.bundling.contents import RunFolder
 from memaudit.bundling.manifest import json_bytes
 from memaudit.bundling.redaction import public_policy
@@ -88,11 +88,6 @@ def faults_of_verdict(bundle: Opened) -> tuple[list[str], list[str]]:
     if told_by(bundle) == __version__:
         return wrong, []
     return [], [f"{each}; memaudit {told_by(bundle)[:20]} wrote it: verify it by that version" for each in wrong]
-
-
-def told_by(bundle: Opened) -> str:
-    """Which version wrote the bundle, as it says."""
-    return str(bundle.verdict.get("memaudit"))
 
 
 def _of_gate(reports: Sequence[tuple[str, Report]], by: Judged) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from memaudit.api.gating import Verdict
 from memaudit.api.notebook import card
 from memaudit.api.places import AnyStore, Files, files_of, folder_of
 from memaudit.bundling.archive import Content
-from memaudit.bundling.checking import POLICY, VERDICT, Opened, check, open_bundle
+from memaudit.bundling.checking import POLICY, VERDICT, Checked, Opened, check, open_bundle
 from memaudit.bundling.contents import BLURRED, PICTURES, files_of_run, is_for_owner, runs_in
 from memaudit.bundling.making import (
     contents_of,
@@ -73,6 +73,7 @@ class Bundle:
             "verdict": str(self.verdict),
             "files": self.files,
             "signers": [*self.signers],
+            "warnings": [*self.warnings],
         }
 
     def __repr__(self) -> str:
@@ -178,11 +179,11 @@ def publish_bundle(full: str | Path, out: str | Path) -> Bundle:
     >>> ma.verify("public.zip", against="evidence.zip").sound
     True
     """
-    opened = _sound(Path(full))
+    opened, notes = _sound(Path(full))
     if not opened.full:
         raise UsageError(f"{full} is a public edition already: --public takes the full one")
     _require_apart(Path(out), [Path(full)])
-    return _written(Path(out), public_edition(opened), for_owner=False)
+    return replace(_written(Path(out), public_edition(opened), for_owner=False), warnings=notes)
 
 
 def sign_bundle(
@@ -202,11 +203,11 @@ def sign_bundle(
     read = _keys(keys, password_files)
     if not read:
         raise UsageError("no key given: name the file of a private key")
-    opened = _sound(path)
+    opened, notes = _sound(path)
     _require_apart(Path(out), [path, *files_of(keys)])
     entries = signed(opened.entries, opened.verdict, read, timestamp)
     made = _written(Path(out), entries, for_owner=not path.stat().st_mode & 0o077)
-    return replace(made, warnings=(_GUESSABLE,)) if is_made_without_key(opened) else made
+    return replace(made, warnings=(*notes, _GUESSABLE) if is_made_without_key(opened) else notes)
 
 
 def _keys(keys: Keys, password_files: Files) -> list[Ed25519PrivateKey]:
@@ -227,8 +228,9 @@ def make_key(path: str | Path, *, password_file: str | Path | None = None) -> Ke
     return KeyFiles(*make_keys(Path(path), Passwords.of(files)))
 
 
-def _sound(path: Path) -> Opened:
-    opened = open_bundle(path)
+def _sound(path: Path) -> tuple[Opened, tuple[str, ...]]:
+    """The bundle, and what whoever signs it or hands it on must know: of which pages the digests alone were held."""
+    opened, shown = open_bundle(path), Checked()
     checked = check(opened)
     wrong = [*checked.faults, *checked.unchecked]
     if opened.full and not wrong:
@@ -237,7 +239,7 @@ def _sound(path: Path) -> Opened:
         wrong += [*shown.faults, *shown.unchecked]
     for line in wrong:
         raise InconclusiveError(f"{path}: {line}")
-    return opened
+    return opened, tuple(shown.notes)
 
 
 def _environment() -> dict[str, object]:

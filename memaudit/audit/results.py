@@ -124,6 +124,14 @@ class Scores(NamedTuple):
     paired_unread: NDArray[np.bool_]
 
 
+class Matched(NamedTuple):
+    """For each row of the generations. images: training images that it matches; more: as many match as were compared,
+    so that further ones may."""
+
+    images: Int64
+    more: NDArray[np.bool_]
+
+
 @dataclass(frozen=True)
 class Extrapolated:
     """What random prompts say of all distinct captions of the training set, if these were prompts with as many seeds.
@@ -366,7 +374,7 @@ class AuditResult:
     None where there was no such step; all_copies: what they make of the rates. model: None where nobody named it.
     pairs_unread: prompts whose own image could only be told by pixels that could not be compared.
     kinds: that count; not_counted: the first match of others, of generations without one that counts. kinds_of: all
-    kinds of the matches of each row. found: how many matches each row has, of which `matches` holds the first few.
+    kinds of the matches of each row. matched: how many each row has, of which `matches` holds the first few.
     """
 
     encoder: EncoderSpec
@@ -413,7 +421,7 @@ class AuditResult:
     kinds: tuple[Kind, ...] = ALL
     not_counted: Matches | None = None
     kinds_of: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
-    found: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    matched: Matched | None = None
 
     @property
     def unseen(self) -> int:

@@ -13,6 +13,7 @@ from memaudit.audit.by_prompt import Asked, asked, by_prompt
 from memaudit.audit.control import Generated, HeldOut, measure_control
 from memaudit.audit.covariates import measure_covariates
 from memaudit.audit.eidetic import near_duplicates
+from memaudit.audit.matched import matched
 from memaudit.audit.metrics import measure_metrics
 from memaudit.audit.neighbour_ratio import neighbour_ratios
 from memaudit.audit.own_images import Given, measure_own_images
@@ -30,7 +31,7 @@ from memaudit.audit.repeats import (
     picture_digests,
     undecided_draws,
 )
-from memaudit.audit.results import AuditedModel, AuditResult, Control, Made, Redrawn, Scores
+from memaudit.audit.results import AuditedModel, AuditResult, Control, Made, Matched, Redrawn, Scores
 from memaudit.audit.shortfalls import ALL_SEEN, NO_VIEWS, Unseen, Views, shortfalls, unread, unread_files
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.images.parts import is_of_one_draw
@@ -128,6 +129,7 @@ class _Found(NamedTuple):
     distinct: NDArray[np.bool_]
     duplicates: int
     redrawn: RedrawnPairs | None
+    matched: Matched
 
 
 def audit(
@@ -245,6 +247,7 @@ def _found(queries: StoredQueries, pairing: Mapping[str, Prompted], way: _Way, n
         one_of_each(draws, scores.regurgitated),
         int(np.count_nonzero(draws != "") - drawn.sum()),
         way.decide_redrawn(searched, decided, queries),
+        matched(searched, decided, scope.threshold, scope.most),
     )
 
 
@@ -326,7 +329,7 @@ def _measured(
         redrawn=_redrawn(found, len(missing) + sum(unseen[:2]), way),
         kinds=way.kinds,
         kinds_of=found.decided.kinds_by_query(),
-        found=np.bincount(found.decided.candidates.query[found.decided.counts], minlength=len(scores.best)),
+        matched=found.matched,
         not_counted=_with_counts(_first(found.decided.not_counted()), references, threshold),
         no_redrawn=way.redrawn.why_not,
     )

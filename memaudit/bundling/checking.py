@@ -187,6 +187,11 @@ def _faults_between(bundle: Opened, other: Opened, checked: Checked) -> list[str
     return faults
 
 
+def told_by(bundle: Opened) -> str:
+    """Which version wrote the bundle, as it says."""
+    return str(bundle.verdict.get("memaudit"))
+
+
 def reports_in(bundle: Opened) -> dict[str, Report]:
     """The reports of a full edition by their folder in it, each held against its own digest."""
     reports = dict[str, Report]()
@@ -235,9 +240,9 @@ def faults_of_told(bundle: Opened, name: str, of: str, expected: bytes, checked:
     the bundle says which, so that it is not taken for granted."""
     if name in bundle.entries and bundle.data(name) == expected:
         return []
-    if name in bundle.entries and (version := bundle.verdict.get("memaudit")) != __version__:
+    if name in bundle.entries and (version := told_by(bundle)) != __version__:
         checked.unchecked.append(
-            f"{name} says that memaudit {str(version)[:20]} made it, and this one would tell it in another way: verify "
+            f"{name} says that memaudit {version[:20]} made it, and this one would tell it in another way: verify "
             "it by that version"
         )
         return []

@@ -10,7 +10,8 @@ from typing import Any
 import jinja2
 from msgspec import UNSET, to_builtins
 
-from memaudit.bundling.checking import WHOLE_VERDICT, Checked, Opened, faults_of_told, reports_in
+from memaudit import __version__
+from memaudit.bundling.checking import WHOLE_VERDICT, Checked, Opened, faults_of_told, reports_in, told_by
 from memaudit.bundling.contents import page_of
 from memaudit.bundling.manifest import PUBLIC, json_bytes, json_in, sha256_of_content
 from memaudit.errors import MemauditError
@@ -105,8 +106,12 @@ def _check_page(bundle: Opened, folder: str, report: Report, checked: Checked) -
     checked.faults += faults
     below = f"{folder}/{THUMBNAILS}/"
     pictures = {each.removeprefix(below): part for each, part in bundle.entries.items() if each.startswith(below)}
-    if not faults and sha256_of_content(page)[0] != sha256(page_of(report, pictures)).hexdigest():
-        checked.notes.append(
-            f"{name} is not as this memaudit would write it: only its digests were held against its report; go by "
-            "report.json"
-        )
+    if faults or sha256_of_content(page)[0] == sha256(page_of(report, pictures)).hexdigest():
+        return
+    if (version := told_by(bundle)) == __version__:
+        checked.faults.append(f"{name} is not the page that memaudit {version} writes of its report")
+        return
+    checked.notes.append(
+        f"{name} is not as this memaudit would write it: only its digests were held against its report; go by "
+        "report.json"
+    )

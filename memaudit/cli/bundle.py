@@ -99,7 +99,7 @@ def bundle(
         shown = partial(bundles.bundle, pictures=pictures, tables=tables, reviews=reviews or ())
         gated = partial(shown, policy=policy, accepted=accepted, baseline=baseline, judged=judged)
         done = gated(given, out, sign=sign or (), timestamp=timestamp, password_files=password_file or ())
-    console.result({**done.as_dict(), "warnings": list(done.warnings)}, _said(done))
+    console.result(done.as_dict(), _said(done))
 
 
 def _make_key(path: Path, password_files: list[Path], console: Console) -> None:

@@ -121,15 +121,20 @@ def _on_faces(name: str, results: AuditMeasures | None, policy: AuditPolicy, lea
 
 def _without_face(name: str, faces: Faces | UnsetType, most: float) -> RuleResult:
     """A portrait without a face was not compared with anybody, whether the detector missed it or it is too small."""
-    images = faces.generated.images if faces and faces.generated else 0
-    if not faces or not images:
+    generated = faces.generated if faces else UNSET
+    if not faces or not generated or not generated.images:
         return unmeasured(name, "max_without_face", f"{most:.2%}", "The report does not say how many show a face.")
-    uncompared = faces.generated.uncompared if faces.generated else UNSET
-    share = (faces.images_without_face + (uncompared or 0)) / images
+    without, images, uncompared = faces.images_without_face, generated.images, generated.uncompared
+    if uncompared is UNSET and generated.faces > generated.comparable:
+        unknown = (
+            f"{plural(without, 'generation shows', 'generations show')} no face, and of how many no face could be "
+            "compared an earlier version does not say: audit again."
+        )
+        return unmeasured(name, "max_without_face", f"{most:.2%}", unknown)
+    share = (without + (uncompared or 0)) / images
     outcome = Verdict.PASS if share <= most else Verdict.INCONCLUSIVE
     others = f", and {uncompared:,} none that could be compared" if uncompared else ""
-    without = f"{faces.images_without_face:,} of {images:,} generations show no face{others}"
-    sentence = f"{without}: nobody was compared with them."
+    sentence = f"{without:,} of {images:,} generations show no face{others}: nobody was compared with them."
     return RuleResult(name, "max_without_face", outcome, f"{share:.2%}", f"{most:.2%}", sentence)
 
 

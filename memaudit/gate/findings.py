@@ -20,8 +20,8 @@ from memaudit.reviews import Merged, Opinion, Pair, opinion_of, opinion_of_all, 
 class Decided(NamedTuple):
     """What people have decided: entries of accepted matches, and reviews, of which so many clear a finding.
 
-    listed_alone: by the training image that it lists, whatever else its generation matches. So a baseline is judged:
-    what is cleared there makes a rise greater.
+    listed_alone: by the training image that it lists, where the report does not name all that its generation matches.
+    So a baseline is judged: what is cleared there makes a rise greater.
     """
 
     accepted: Sequence[Accepted] = ()
@@ -114,18 +114,22 @@ def _opinion(match: AuditFinding, decided: Decided, day: date) -> Opinion | None
         return opinion_of(of_pair, day, decided.reviewers) if of_pair else None
 
     listed = opinion(pair_of(match.query_sha256, match.reference_sha256))
-    if decided.listed_alone or not isinstance(match, ImageMatch):
+    if not isinstance(match, ImageMatch):
         return listed
     further = further_of(match)
-    return opinion_of_all(listed, [opinion(pair) for pair in further.pairs], further.unnamed)
+    if decided.listed_alone and (further.unnamed or further.more):
+        return listed
+    return opinion_of_all(listed, [opinion(pair) for pair in further.pairs], further.unnamed, more=further.more)
 
 
 class Further(NamedTuple):
     """What the generation of a finding matches besides the training image that is listed: the pairs that reviews know,
-    each once, for images of one file are one to them, and how many the report does not name."""
+    each once, for images of one file are one to them, how many the report does not name, and whether there may be
+    more than it counts."""
 
     pairs: tuple[Pair, ...]
     unnamed: int
+    more: bool = False
 
 
 def further_of(match: ImageMatch) -> Further:
@@ -133,7 +137,7 @@ def further_of(match: ImageMatch) -> Further:
     digests = dict.fromkeys(each.reference_sha256 for each in named if each.reference_sha256)
     pairs = tuple(pair_of(query, digest) for digest in digests if digest != match.reference_sha256)
     without = sum(not each.reference_sha256 for each in named)
-    return Further(pairs if query else (), max(0, match.matches - 1 - len(named)) + without)
+    return Further(pairs if query else (), max(0, match.matches - 1 - len(named)) + without, match.more is True)
 
 
 def _finding(

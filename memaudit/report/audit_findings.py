@@ -34,7 +34,8 @@ def findings_of(
 
     The gravest `pictured` get thumbnails.
     """
-    found = Found(result.matches, ratios_of(result), matches_of(result))
+    more = None if result.matched is None else result.matched.more
+    found = Found(result.matches, ratios_of(result), matches_of(result), more)
     order = worst_first(found.matches, found.matches.similarity, queries)
     gravest = set(np.lexsort((np.arange(len(order)), _gravity(found.matches.kind[order])))[:pictured].tolist())
     return [
@@ -59,11 +60,13 @@ def not_counted_of(
 
 
 class Found(NamedTuple):
-    """Matches of one kind or another, their ratio to the neighbours, and how many each generation has."""
+    """Matches of one kind or another, their ratio to the neighbours, how many each generation has, and whether it may
+    have further ones."""
 
     matches: Matches
     ratio: Float32
     counts: Int64
+    more: NDArray[np.bool_] | None = None
 
 
 def worst_first(matches: Matches, by: Float32, queries: Columns) -> Int64:
@@ -82,13 +85,13 @@ def finding_of(
     result: AuditResult, queries: Columns, targets: Targets, found: Found, match: int, pictures: Pictures | None
 ) -> ImageMatch:
     """One of the matches as a finding."""
-    (matches, ratio, counts), scores = found, result.scores
+    (matches, ratio, counts, more), scores = found, result.scores
     query, reference = int(matches.query[match]), int(matches.reference[match])
     target, columns = int(targets.places(matches.reference[match : match + 1])[0]), targets.columns
-    uri = columns.uri[target]
+    uri, ids = columns.uri[target], (queries.image_id[query], columns.image_id[target])
     return ImageMatch(
-        query_id=queries.image_id[query],
-        reference_id=columns.image_id[target],
+        query_id=ids[0],
+        reference_id=ids[1],
         query_sha256=file_digest(queries.sha256[query]),
         reference_sha256=file_digest(columns.sha256[target]),
         reference_url=unsigned(uri) if is_url(uri) else None,
@@ -109,11 +112,14 @@ def finding_of(
         prompt=result.prompts[query],
         seed=result.seeds[query],
         caption=columns.caption[target],
-        query_picture=pictures.add(f"generation-{query}", queries.uri[query], queries.sha256[query])
+        query_picture=pictures.add(f"generation-{query}", queries.uri[query], queries.sha256[query], *ids)
         if pictures
         else None,
-        reference_picture=pictures.add(f"training-{reference}", uri, columns.sha256[target]) if pictures else None,
+        reference_picture=pictures.add(f"training-{reference}", uri, columns.sha256[target], *ids)
+        if pictures
+        else None,
         matches=int(counts[query]),
+        more=True if more is not None and more[query] else UNSET,
         further=_further(matches, match, targets),
         alignment=_alignment(matches.overlaps, match) if pictures else UNSET,
     )
@@ -169,12 +175,13 @@ def misses_of(result: AuditResult, queries: Columns, references: Store, pictures
     return [
         replace(
             miss,
-            query_picture=pictures.add(f"generation-{query}", queries.uri[query], queries.sha256[query]),
-            reference_picture=pictures.add(f"training-{misses.reference[i]}", targets.uri[i], targets.sha256[i]),
+            query_picture=pictures.add(f"generation-{query}", queries.uri[query], queries.sha256[query], *ids),
+            reference_picture=pictures.add(f"training-{misses.reference[i]}", targets.uri[i], targets.sha256[i], *ids),
         )
         for i, (query, miss) in enumerate(
             zip(misses.query.tolist(), without_pictures(misses, queries, targets), strict=True)
         )
+        for ids in [(miss.query_id, miss.reference_id)]
     ]
 
 

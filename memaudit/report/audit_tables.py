@@ -120,10 +120,9 @@ def _redrawn(result: AuditResult) -> tuple[NDArray[np.bool_], Float32]:
 
 
 def matches_of(result: AuditResult) -> Int64:
-    """How many matches each generation has: the training images at the threshold as whole images, or what was found by
-    any view and on pixels, where that is more. Not all of either may be listed."""
-    listed = np.maximum(result.scores.above, per_generation(result, result.matches))
-    return np.maximum(listed, result.found) if len(result.found) else listed
+    """How many matches each generation has, of which not all may be listed."""
+    listed = per_generation(result, result.matches)
+    return listed if result.matched is None else np.maximum(listed, result.matched.images)
 
 
 def per_generation(result: AuditResult, matches: Matches) -> Int64:

@@ -315,7 +315,8 @@ def _asked(finding: ImageMatch) -> str:
 def _facts(finding: ImageMatch) -> str:
     count, ratio, q = finding.near_duplicates, finding.neighbour_ratio, finding.q
     parts = ["no near-duplicate in the training set" if count <= 1 else f"{count:,} near-duplicates, itself included"]
-    parts += [f"matches {finding.matches:,} training images"] if finding.matches > 1 else []
+    beyond = " or more" if finding.more else ""
+    parts += [f"matches {finding.matches:,} training images{beyond}"] if finding.matches > 1 else []
     likely = "that it is drawn anew" if finding.kind == Kind.REDRAWN else "of a copy"
     parts += [f"probability {likely} {finding.probability:.2f}"] if finding.probability is not None else []
     parts += [f"ratio to neighbours {ratio:.2f}"] if ratio is not None else []

@@ -68,7 +68,8 @@ def write_dedup(
     """
     with ThreadPoolExecutor(1) as pool:  # Arrow writes most of a table without holding the interpreter
         tables = pool.submit(write_tables, result, out, against)
-        pictures = Pictures(out, how.alter)
+        forgotten = (*store.manifest.forgotten, *(against.manifest.forgotten if against else ()))
+        pictures = Pictures(out, how.alter, forgotten=forgotten)
         results = _shown(_results(result), result, (store, against), pictures)
         groups = largest_groups(result, store, pictures)
         tables.result()

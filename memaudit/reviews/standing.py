@@ -33,7 +33,8 @@ AGAINST = (Standing.COPY, Standing.UNSURE, Standing.DISAGREEMENT)
 class Opinion:
     """What people come to about a pair. holding: how many of them count as having cleared it. until: the last day on
     which it is cleared, None: for good. elsewhere: of a finding, it is said of another training image that its
-    generation matches. further: how many others of these nobody has cleared. unnamed: how many are not named.
+    generation matches. further: how many others of these nobody has cleared. unnamed: how many are not named;
+    more: there may be others, which were not compared.
     """
 
     standing: Standing
@@ -44,6 +45,7 @@ class Opinion:
     elsewhere: bool = False
     further: int = 0
     unnamed: int = 0
+    more: bool = False
 
     @property
     def clears(self) -> bool:
@@ -75,7 +77,9 @@ class Opinion:
     def _others(self) -> str:
         others = plural(self.further, "other that it matches is", "others that it matches are")
         unnamed = f", and the report does not name {self.unnamed:,} (matches.parquet)" if self.unnamed else ""
-        return f"{others} not cleared{unnamed}"
+        told = f"{others} not cleared{unnamed}" if self.further else ""
+        beyond = "as many match as were compared, and others may (more --neighbours)" if self.more else ""
+        return ", and ".join(filter(None, (told, beyond)))
 
 
 def opinion_of(said: Collection[Review], day: date, needed: int = 1) -> Opinion:
@@ -101,9 +105,11 @@ def opinion_of(said: Collection[Review], day: date, needed: int = 1) -> Opinion:
     return Opinion(why, tuple(said), len(people), needed)
 
 
-def opinion_of_all(listed: Opinion | None, others: Sequence[Opinion | None], unnamed: int = 0) -> Opinion | None:
+def opinion_of_all(
+    listed: Opinion | None, others: Sequence[Opinion | None], unnamed: int = 0, *, more: bool = False
+) -> Opinion | None:
     """What is said of a generation that matches several training images: of the one that a report lists, of the others,
-    and of so many that it does not name.
+    and of so many that it does not name. more: there may be others, which were not compared.
 
     A word against any of them stands. "Not a copy" is about one pair, so all must be cleared; who accepts the listed
     one accepts the generation.
@@ -117,8 +123,8 @@ def opinion_of_all(listed: Opinion | None, others: Sequence[Opinion | None], unn
         return listed
     cleared = [each for each in others if each is not None and each.clears]
     further = len(others) - len(cleared) + unnamed
-    if further:
-        return replace(listed, standing=Standing.FURTHER, further=further, unnamed=unnamed)
+    if further or more:
+        return replace(listed, standing=Standing.FURTHER, further=further, unnamed=unnamed, more=more)
     return replace(listed, until=min((each.until for each in (listed, *cleared) if each.until), default=None))
 
 

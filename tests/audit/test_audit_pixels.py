@@ -359,6 +359,9 @@ def test_pixels_tell_drawings_of_one_series_apart(tmp_path: Path) -> None:
     assert audit(generations, ExactSearch(references), options=by_similarity).searched.count == 2
     result = audit(generations, ExactSearch(references), options=AuditOptions(threshold=0.5))
     assert found(result, generations, references) == {"6.png": ("6.png", Kind.VERBATIM, "whole", True)}
+    assert result.scores.above.tolist() == [1, 1]
+    assert result.matched is not None
+    assert result.matched.images.tolist() == [0, 1]
 
 
 def test_the_prompts_own_image_is_told_apart_as_any_other_is(tmp_path: Path) -> None:

@@ -92,6 +92,8 @@ def test_matches_are_ranked_and_cut_at_neighbours(tmp_path: Path, references: St
     assert (np.diff(result.matches.similarity) <= 0).all()
     assert result.matches.reference[0] == 180
     assert result.scores.above.tolist() == [30]
+    assert result.matched is not None
+    assert (result.matched.images.tolist(), result.matched.more.tolist()) == ([30], [True])
 
 
 def test_near_duplicates_are_the_eidetic_count(tmp_path: Path, references: Store) -> None:

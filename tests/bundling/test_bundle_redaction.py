@@ -140,15 +140,28 @@ def test_pages_and_facts_that_its_reports_do_not_give(evidence: Evidence, tmp_pa
     assert ma.verify(bundled_anew(whole, path)).sound, "that is told by whoever bundled"
 
 
-def test_a_page_that_this_version_would_write_otherwise(evidence: Evidence, tmp_path: Path) -> None:
-    """As an earlier one did: sound, by the digests in it, and a line says that they are all that was held."""
-    whole = entries_of(evidence.unsigned)
+def test_a_page_that_this_version_would_write_otherwise(
+    evidence: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an earlier one did: sound, by the digests in it, and a line says that they are all that was held. Of this
+    version somebody wrote it."""
+    whole, path = entries_of(evidence.unsigned), tmp_path / "earlier.zip"
     assert not [note for note in ma.verify(evidence.unsigned).notes if "report.html" in note]
     body = whole["audit/report.html"].rpartition(b"<!-- sha256")[0].replace(b"training image", b"unheard image")
     page = body + b"<!-- sha256 of all above: %s -->\n" % hashlib.sha256(body).hexdigest().encode()
-    said = ma.verify(bundled_anew({**whole, "audit/report.html": page}, tmp_path / "earlier.zip"))
+    bundled_anew({**whole, "audit/report.html": page}, path)
+    (fault,) = ma.verify(path).faults
+    assert fault.endswith(f"audit/report.html is not the page that memaudit {ma.__version__} writes of its report")
+    with pytest.raises(ma.errors.InconclusiveError, match="is not the page that memaudit"):
+        ma.publish_bundle(path, tmp_path / "public.zip")
+    monkeypatch.setattr("memaudit.bundling.shown.__version__", "9.9")
+    said = ma.verify(path)
     assert said.sound
-    assert [note for note in said.notes if "audit/report.html is not as this memaudit would write it" in note]
+    line = "audit/report.html is not as this memaudit would write it"
+    assert [note for note in said.notes if line in note]
+    published = ma.publish_bundle(path, tmp_path / "public.zip")
+    assert [line in warning for warning in published.warnings] == [True]
+    assert published.as_dict()["warnings"] == [*published.warnings]
 
 
 def test_a_verdict_says_of_which_day_it_is(evidence: Evidence, tmp_path: Path) -> None:

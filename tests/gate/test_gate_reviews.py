@@ -169,11 +169,11 @@ def of_other(verdict: Said, digest: str = OTHER, **more: date | None) -> Review:
     return review(verdict)._replace(pair=pair_of(Q, digest), **more)
 
 
-def several(matches: int, *further: str | None) -> Report:
+def several(matches: int, *further: str | None, more: bool = False) -> Report:
     """An audit with a generation that so many training images match, and the files of the others that it names."""
     named = [{"reference_id": f"r{n}", "similarity": 0.8, "kind": "partial"} for n in range(len(further))]
     named = [each | ({"reference_sha256": of} if of else {}) for each, of in zip(named, further, strict=True)]
-    found = {**FOUND, "matches": matches, **({"further": named} if further else {})}
+    found = {**FOUND, "matches": matches, **({"further": named} if further else {}), **({"more": True} if more else {})}
     return audit(5000, [found])
 
 
@@ -196,6 +196,13 @@ def several(matches: int, *further: str | None) -> Report:
         (several(3, OTHER, "d" * 64), [NO_COPY], Verdict.FAIL, "2 others that it matches are not cleared"),
         (several(3, R, R), [NO_COPY], Verdict.PASS, "reviewed: not a copy"),  # three images of one file
         (several(3, OTHER), [review(Said.ACCEPTED)], Verdict.PASS, "reviewed: accepted"),
+        (several(1, more=True), [NO_COPY], Verdict.FAIL, "counts: as many match as were compared, and others may"),
+        (
+            several(2, OTHER, more=True),
+            [NO_COPY],
+            Verdict.FAIL,
+            "1 other that it matches is not cleared, and as many match as were compared",
+        ),
         (several(3, OTHER), [review(Said.ACCEPTED), of_other(Said.COPY)], Verdict.FAIL, "counts: copy (A"),
     ],
 )
@@ -223,6 +230,15 @@ def test_a_baseline_is_cleared_by_what_it_lists() -> None:
     result = held([("a", audit(5000))], Policy(), several(3, OTHER), reviews=merged([NO_COPY]), now=NOW)
     (rise,) = [rule for rule in result.rules if rule.rule == "max_rise"]
     assert "and 1 of the baseline" in rise.sentence
+
+
+def test_against_itself_an_audit_is_no_rise() -> None:
+    """Where it names all that a generation matches, the same words clear as much on both sides."""
+    report = several(2, OTHER)
+    for reviews in ([NO_COPY], [NO_COPY, of_other(Said.NO_COPY)]):
+        before = report | {"digest": "1" * 64}
+        result = held([("a", report)], Policy(), before, reviews=merged(reviews), now=NOW)
+        assert {rule.rule: rule.outcome for rule in result.rules}["max_rise"] is Verdict.PASS
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,9 @@ FACES = "[audit]\nmin_face_p = 0.01\n"
 PEOPLE = f"{FACES}max_without_face = 0.1\n"
 
 
-def of_people(without: int, uncompared: int | None = None) -> Report:
+def of_people(without: int, uncompared: int | None = None, small: int = 0) -> Report:
     """An audit of 1,000 generations, of which so many show no face, and so many others none that is compared."""
-    counts = dict.fromkeys(("unreadable", "small"), 0) | dict.fromkeys(("faces", "comparable"), 1000 - without)
+    counts = {"unreadable": 0, "small": small, "faces": 1000 - without, "comparable": 1000 - without - small}
     counts |= {"images": 1000, "with_face": 1000 - without, "without_face": without, "most": 1}
     counts |= {} if uncompared is None else {"uncompared": uncompared}
     return audit(faces={**faces(0, 0.5, 1.0), "images_without_face": without, "generated": counts})
@@ -265,6 +265,8 @@ CASES = [
     Case("people on most", [of_people(100)], {}, PEOPLE),
     Case("people on most, if small", [of_people(50, 50)], {}, PEOPLE),
     Case("too small on too many", [of_people(50, 51)], {"max_without_face": OPEN}, PEOPLE),
+    Case("an earlier version does not say how many", [of_people(50, small=1)], {"max_without_face": OPEN}, PEOPLE),
+    Case("an earlier version compared all", [of_people(50)], {}, PEOPLE),
     Case("no face on too many", [of_people(101)], {"max_without_face": OPEN}, PEOPLE),
     Case("not said on how many", [audit(faces=faces(0, 0.5, 1.0))], {"max_without_face": OPEN}, PEOPLE),
     Case(

@@ -99,6 +99,9 @@ class ImageMatch(Part, frozen=True, kw_only=True):
     query_picture: Annotated[str | None, says("thumbnail of the generation, beside the page")] = None
     reference_picture: Annotated[str | None, says("thumbnail of the training image, beside the page")] = None
     matches: Annotated[Whole, says("training images that this generation matches")] = 0
+    more: Annotated[
+        bool | UnsetType, says("true: as many match as were compared with it, so that further ones may")
+    ] = UNSET
     further: Annotated[
         list[FurtherMatch] | UnsetType, says("the others of these, as many as --neighbours keeps, 20 at most")
     ] = UNSET
