@@ -73,7 +73,7 @@ def write_audit(
     targets = Targets(references, np.concatenate([result.matches.reference, *others]))
     write_matches(out, result, queries, targets)
     write_scores(out, result, queries, references)
-    pictures = Pictures(out, how.alter, LARGE)
+    pictures = Pictures(out, how.alter, LARGE, faces.forgotten if faces else ())
     matches = findings_of(result, queries, targets, pictures, PICTURED)
     redrawn = redrawn_findings_of(result, queries, targets, pictures, PICTURED)
     redrawn += not_counted_of(result, queries, targets, pictures, PICTURED)

@@ -88,10 +88,10 @@ def finding_of(
     (matches, ratio, counts, more), scores = found, result.scores
     query, reference = int(matches.query[match]), int(matches.reference[match])
     target, columns = int(targets.places(matches.reference[match : match + 1])[0]), targets.columns
-    uri = columns.uri[target]
+    uri, ids = columns.uri[target], (queries.image_id[query], columns.image_id[target])
     return ImageMatch(
-        query_id=queries.image_id[query],
-        reference_id=columns.image_id[target],
+        query_id=ids[0],
+        reference_id=ids[1],
         query_sha256=file_digest(queries.sha256[query]),
         reference_sha256=file_digest(columns.sha256[target]),
         reference_url=unsigned(uri) if is_url(uri) else None,
@@ -112,10 +112,12 @@ def finding_of(
         prompt=result.prompts[query],
         seed=result.seeds[query],
         caption=columns.caption[target],
-        query_picture=pictures.add(f"generation-{query}", queries.uri[query], queries.sha256[query])
+        query_picture=pictures.add(f"generation-{query}", queries.uri[query], queries.sha256[query], *ids)
         if pictures
         else None,
-        reference_picture=pictures.add(f"training-{reference}", uri, columns.sha256[target]) if pictures else None,
+        reference_picture=pictures.add(f"training-{reference}", uri, columns.sha256[target], *ids)
+        if pictures
+        else None,
         matches=int(counts[query]),
         more=True if more is not None and more[query] else UNSET,
         further=_further(matches, match, targets),
@@ -173,12 +175,13 @@ def misses_of(result: AuditResult, queries: Columns, references: Store, pictures
     return [
         replace(
             miss,
-            query_picture=pictures.add(f"generation-{query}", queries.uri[query], queries.sha256[query]),
-            reference_picture=pictures.add(f"training-{misses.reference[i]}", targets.uri[i], targets.sha256[i]),
+            query_picture=pictures.add(f"generation-{query}", queries.uri[query], queries.sha256[query], *ids),
+            reference_picture=pictures.add(f"training-{misses.reference[i]}", targets.uri[i], targets.sha256[i], *ids),
         )
         for i, (query, miss) in enumerate(
             zip(misses.query.tolist(), without_pictures(misses, queries, targets), strict=True)
         )
+        for ids in [(miss.query_id, miss.reference_id)]
     ]
 
 

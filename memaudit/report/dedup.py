@@ -68,7 +68,8 @@ def write_dedup(
     """
     with ThreadPoolExecutor(1) as pool:  # Arrow writes most of a table without holding the interpreter
         tables = pool.submit(write_tables, result, out, against)
-        pictures = Pictures(out, how.alter)
+        forgotten = (*store.manifest.forgotten, *(against.manifest.forgotten if against else ()))
+        pictures = Pictures(out, how.alter, forgotten=forgotten)
         results = _shown(_results(result), result, (store, against), pictures)
         groups = largest_groups(result, store, pictures)
         tables.result()
@@ -102,7 +103,7 @@ def _shown(
             GroupedAt(**at._asdict()) for at in grouped_at(result.pairs, steps_of(result.pairs, result.threshold))
         ],
         against=_against(result, store, against, pictures),
-        not_read=[line] if (line := first_frames_line(store.first_frames_alone())) else [],
+        not_read=[*filter(None, (*store.not_read, first_frames_line(store.first_frames_alone())))],
     )
 
 

@@ -68,7 +68,7 @@ def _members(
             behind=str(result.cleanness.behind[row]) if result.cleanness else "",
             similarity=_rounded(decisions.similarity[row]),
             chain_similarity=_rounded(decisions.chain[row]),
-            picture=pictures.add(f"image-{row}", columns.uri[i], files[i]),
+            picture=pictures.add(f"image-{row}", columns.uri[i], files[i], columns.image_id[i]),
         )
 
 
@@ -181,7 +181,7 @@ def _side(store: Store, pictures: Pictures, name: str, rows: Int64) -> list[Side
         Side(
             image_id=columns.image_id[i],
             sha256=file_digest(files[i]),
-            picture=pictures.add(f"{name}-{row}", columns.uri[i], files[i]),
+            picture=pictures.add(f"{name}-{row}", columns.uri[i], files[i], columns.image_id[i]),
         )
         for i, row in enumerate(rows.tolist())
     ]

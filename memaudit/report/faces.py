@@ -57,6 +57,11 @@ class FacePart(NamedTuple):
     audit: FaceAudit
     crops: bool = False
 
+    @property
+    def forgotten(self) -> frozenset[str]:
+        """Tombstones of both stores. Whoever is forgotten may be on a picture with somebody who is not."""
+        return frozenset(self.audit.gallery.manifest.forgotten) | frozenset(self.audit.generations.manifest.forgotten)
+
 
 def faces_results(result: FacesResult) -> Faces:
     """What report.json says of faces, under results.faces."""
@@ -204,7 +209,8 @@ def face_findings(part: FacePart, out: Path, pictures: Pictures) -> list[FaceMat
         place, shots = pair.match, []
         for (columns, files), side in zip(sides, ("generation", "training"), strict=True):
             name = f"face-{side}-{place}"
-            picture = pictures.add(name, columns.uri[place], files[place]) if shown < PICTURED else None
+            ids = (pair.query_id, pair.reference_id)
+            picture = pictures.add(name, columns.uri[place], files[place], *ids) if shown < PICTURED else None
             crop = _crop(out, name, columns, place, files[place]) if part.crops else None
             shots.append(_Shots(picture, crop, file_digest(files[place])))
         person = 1 + int(audit.result.training_person[place])
@@ -330,7 +336,7 @@ def write_face_audit(part: FacePart, out: Path, how: How = PLAIN) -> Report:
     """Write every file of an audit of two stores of faces, which knows no images; return the report."""
     result = part.audit.result
     write_face_matches(part.audit, out)
-    findings = with_reviews(face_findings(part, out, Pictures(out, how.alter, LARGE)), how.reviews)
+    findings = with_reviews(face_findings(part, out, Pictures(out, how.alter, LARGE, part.forgotten)), how.reviews)
     faces = faces_results(result)
     conclusive = not result.inconclusive
     results = FaceAuditResults(

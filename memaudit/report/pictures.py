@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
 from memaudit.errors import InputError
+from memaudit.faces.names import Tombstones
 from memaudit.faces.rows import face_rows
 from memaudit.files import whole_file
 from memaudit.images.decode import UnreadableImageError, decode
@@ -22,20 +23,27 @@ Alter = Callable[[Image.Image], Image.Image]
 
 class Pictures:
     """Writes the thumbnails of one report into `out`/thumbnails. alter: what each picture goes through first. side: the
-    longer one, in pixels."""
+    longer one, in pixels. forgotten: tombstones of stores of faces."""
 
-    def __init__(self, out: Path, alter: Alter | None = None, side: int = SIDE) -> None:
+    def __init__(
+        self, out: Path, alter: Alter | None = None, side: int = SIDE, forgotten: Collection[str] = ()
+    ) -> None:
         self._out = out
         self._alter = alter
         self._side = side
+        self._forgotten = Tombstones(forgotten)
         self._written: dict[str, str | None] = {}
 
-    def add(self, name: str, uri: str, sha256: str) -> str | None:
+    def add(self, name: str, uri: str, sha256: str, *told_of: str) -> str | None:
         """Write a thumbnail of the image at `uri`; return its path relative to the page, None if it is unreadable.
 
         sha256: of the file that the report tells of, NO_FILE for unknown; where there is another one by now, a picture
         that says so is shown. A name stands for one image: what was written under it before is not written again.
+        told_of: image_ids of the image, and of what it is shown beside: where somebody on one of their pictures is
+        forgotten, none is written.
         """
+        if any(map(self._forgotten.on_picture, told_of)):
+            return None
         if name not in self._written:
             try:
                 data = read_image(uri)

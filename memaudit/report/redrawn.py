@@ -102,5 +102,5 @@ def redrawn_findings_of(
 
 def _held_out(nearest: NearestHeldOut, i: int, pictures: Pictures | None) -> HeldOutImage:
     name, uri, sha256 = nearest.image_id[i], nearest.uri[i], nearest.sha256[i]
-    picture = pictures.add(f"held-out-{nearest.row[i]}", uri, sha256) if pictures else None
+    picture = pictures.add(f"held-out-{nearest.row[i]}", uri, sha256, name) if pictures else None
     return HeldOutImage(image_id=name, similarity=round(float(nearest.similarity[i]), 4), picture=picture)
